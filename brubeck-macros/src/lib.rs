@@ -1,0 +1,1 @@
+//! The attributes and derives of brubeck; documented where the `brubeck` crate re-exports them.
