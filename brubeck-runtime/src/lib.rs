@@ -1,1 +1,34 @@
-//! The runtime of brubeck.
+//! The runtime of brubeck: everything that runs. Use it through the `brubeck` crate, which adds the
+//! macros.
+
+mod app;
+mod call;
+mod connect;
+mod context;
+mod error;
+mod extract;
+mod message;
+mod method;
+mod reply;
+mod route;
+mod status;
+mod template;
+pub mod wire;
+
+#[doc(hidden)]
+pub mod __private;
+
+pub use app::{App, Running};
+pub use call::*;
+pub use connect::*;
+pub use context::Context;
+pub use error::{Error, Result};
+pub use extract::*;
+pub use message::{Message, RemoteAddr};
+pub use method::{Kind, Method, UnknownMethod};
+pub use reply::{Fields, Html, IntoReply, Payload, Reply, Response, View};
+pub use route::Routes;
+pub use status::Status;
+pub use template::{Page, Template};
+
+pub use minijinja;

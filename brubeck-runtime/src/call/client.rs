@@ -1,0 +1,216 @@
+//! The calling side: a client of one service, and its calls.
+
+use super::{Answer, CallError, Handled, Link, Origin, Request, ResponseHandlers};
+use crate::message::Message;
+use crate::method::Method;
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a call may take where nothing else is said.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A client of one service; cloning is cheap.
+///
+/// ```no_run
+/// use brubeck::prelude::*;
+///
+/// #[get("^/service/sync")]
+/// async fn call_sync(services: Services) -> Result<String, CallError> {
+///     let slow = services.register("ipc://run/slow", "my_shared_secret")?;
+///     let reply = slow.request("/service/slow").argument("RETURN_DATA", "hello").await?;
+///     Ok(reply.body["RETURN_DATA"].to_string())
+/// }
+/// ```
+///
+/// One from [`Services`](super::Services) belongs to the application: its response handlers run for
+/// [`handled`](Call::handled) and [`nowait`](Call::nowait).
+#[derive(Clone)]
+pub struct Client {
+    link: Arc<dyn Link>,
+    caller: Option<Caller>,
+}
+
+/// On whose behalf calls are made.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) handlers: Arc<dyn ResponseHandlers>,
+    pub(crate) origin: Option<Origin>,
+}
+
+impl Client {
+    /// A client over this link, that belongs to no application.
+    pub fn over(link: Arc<dyn Link>) -> Client {
+        Client { link, caller: None }
+    }
+
+    pub(crate) fn on_behalf_of(self, caller: Caller) -> Client {
+        Client { caller: Some(caller), ..self }
+    }
+
+    /// The address of the service.
+    pub fn address(&self) -> &str {
+        self.link.address()
+    }
+
+    /// A call of this path, to be awaited or sent with [`nowait`](Call::nowait).
+    pub fn request(&self, path: impl Into<String>) -> Call {
+        self.send(Request::new(path))
+    }
+
+    /// A call that sends this request.
+    pub fn send(&self, request: impl Into<Request>) -> Call {
+        Call { client: self.clone(), request: request.into(), deadline: DEADLINE }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Client({})", self.address())
+    }
+}
+
+/// One call, not sent yet.
+///
+/// ```
+/// # use brubeck::{CallError, Client};
+/// # use std::time::Duration;
+/// # async fn example(slow: Client) -> Result<(), CallError> {
+/// // wait for the answer
+/// let reply = slow.request("/service/slow").argument("text", "hi").deadline(Duration::from_secs(2)).await?;
+/// // also for what the response handler of this application makes of it
+/// let (reply, handled) = slow.request("/service/slow").argument("text", "hi").handled().await?;
+/// // or do not wait: the response handler runs when the answer comes
+/// slow.request("/service/slow").argument("text", "hi").nowait();
+/// # Ok(()) }
+/// ```
+///
+/// A call that is waited for ends by its deadline (10 seconds unless set), in an answer or a
+/// [`CallError`]. Dropping the future gives it up. An answer whose status is a failure is still an
+/// answer: look at its `status`.
+#[must_use = "a call does nothing until it is awaited or sent with `nowait`"]
+#[derive(Clone, Debug)]
+pub struct Call {
+    client: Client,
+    request: Request,
+    deadline: Duration,
+}
+
+impl Call {
+    /// Another method than `request`.
+    pub fn method(mut self, method: Method) -> Call {
+        self.request = self.request.with_method(method);
+        self
+    }
+
+    /// Adds a named argument, or replaces it.
+    pub fn argument(mut self, name: impl Into<String>, value: impl Serialize) -> Call {
+        self.request = self.request.argument(name, value);
+        self
+    }
+
+    /// Adds a header, or replaces it.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Call {
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    /// Sets the body, which becomes JSON; see [`Request::body`].
+    pub fn body(mut self, value: impl Serialize) -> Call {
+        self.request = self.request.body(value);
+        self
+    }
+
+    /// How long it may take in all, from now on.
+    pub fn deadline(mut self, deadline: Duration) -> Call {
+        self.deadline = deadline;
+        self
+    }
+
+    /// The request as it would go out.
+    pub fn into_request(self) -> Request {
+        self.request
+    }
+
+    /// Waits for the answer and for what the response handler of this application makes of it.
+    pub fn handled(self) -> WithHandler {
+        WithHandler { call: self }
+    }
+
+    /// Sends the request and does not wait: the response handler of this application runs when the
+    /// answer comes. A call that fails is logged.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn nowait(self) {
+        tokio::spawn(async move {
+            let (address, path) = (self.client.address().to_owned(), self.request.path().to_owned());
+            match self.handled().carry().await {
+                Ok((_, Some(handled))) if handled.is_some() => {}
+                Ok(_) => tracing::warn!(%address, path, "an answer came and no response handler took it"),
+                Err(error) => tracing::warn!(%address, path, %error, "a call that nobody waits for failed"),
+            }
+        });
+    }
+
+    /// Sends the request and brings the message that answers it.
+    pub(crate) fn carry(self) -> BoxFuture<'static, Result<Message, CallError>> {
+        if let Some(mistake) = self.request.mistake() {
+            let refused = CallError::Refused(mistake.to_owned().into());
+            return Box::pin(std::future::ready(Err(refused)));
+        }
+        let origin = self.client.caller.and_then(|caller| caller.origin);
+        // A deadline beyond what the clock can tell is no deadline that anybody will see.
+        let now = Instant::now();
+        let deadline = now.checked_add(self.deadline).unwrap_or(now + Duration::from_secs(3600));
+        self.client.link.call(self.request, origin, deadline)
+    }
+}
+
+impl IntoFuture for Call {
+    type Output = Result<Answer, CallError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let answer = self.carry();
+        Box::pin(async move { Ok(Answer::read(&answer.await?)?) })
+    }
+}
+
+/// A call that is waited for together with its response handler.
+#[must_use = "a call does nothing until it is awaited"]
+#[derive(Debug)]
+pub struct WithHandler {
+    call: Call,
+}
+
+impl WithHandler {
+    /// The answer, and what the response handler returned (`None`: the client belongs to no application).
+    pub(crate) fn carry(self) -> BoxFuture<'static, Result<(Message, Option<Handled>), CallError>> {
+        let handlers = self.call.client.caller.as_ref().map(|caller| caller.handlers.clone());
+        let answer = self.call.carry();
+        Box::pin(async move {
+            let answer = answer.await?;
+            let handled = match handlers {
+                Some(handlers) => handlers.respond(answer.clone()).await,
+                None => None,
+            };
+            Ok((answer, handled))
+        })
+    }
+}
+
+impl IntoFuture for WithHandler {
+    type Output = Result<(Answer, Handled), CallError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let (answer, handled) = self.carry().await?;
+            Ok((Answer::read(&answer)?, handled.unwrap_or(Handled::NONE)))
+        })
+    }
+}

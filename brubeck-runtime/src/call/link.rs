@@ -1,0 +1,50 @@
+//! What the room of connections must offer so that calls can be made, and what calls need of the application.
+
+use super::{CallError, Handled, Request};
+use crate::message::Message;
+use futures_util::future::BoxFuture;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Carries requests to one service and brings the answers.
+///
+/// Implemented by the ZeroMQ client and by services in memory.
+pub trait Link: Send + Sync + 'static {
+    /// Sends the request; the future ends with the service's answer, a message of kind
+    /// [`Response`](crate::Kind::Response), or with a typed error no later than the deadline.
+    /// Dropping the future gives the call up and frees all that was kept for it.
+    fn call(
+        &self,
+        request: Request,
+        origin: Option<Origin>,
+        deadline: Instant,
+    ) -> BoxFuture<'static, Result<Message, CallError>>;
+
+    /// The address of the service, for texts.
+    fn address(&self) -> &str;
+}
+
+/// The response handlers of the calling application.
+pub trait ResponseHandlers: Send + Sync + 'static {
+    /// Runs the response handler whose route matches the answer; `None` where no route does, or where
+    /// the handler failed (which is logged).
+    fn respond(self: Arc<Self>, answer: Message) -> BoxFuture<'static, Option<Handled>>;
+}
+
+/// The web request on whose behalf a service is called: the service sees it, as in the original.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The identity of the web server.
+    pub sender_id: String,
+    /// The number of the browser's connection there.
+    pub conn_id: String,
+    /// Where replies to the browser are sent.
+    pub out_addr: String,
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.out_addr, self.conn_id)
+    }
+}

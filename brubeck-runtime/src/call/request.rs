@@ -1,0 +1,124 @@
+//! What a service is asked.
+
+use crate::method::Method;
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// A request to a service, not sent yet.
+///
+/// ```
+/// use brubeck::{Method, Request};
+///
+/// let request = Request::new("/service/slow").argument("RETURN_DATA", "hello").header("x-trace", "7");
+/// assert_eq!(request.path(), "/service/slow");
+/// assert_eq!(request.method(), Method::Request);
+/// ```
+///
+/// An argument or body that cannot become JSON is kept as a mistake, and the call that sends the
+/// request ends in [`Refused`](crate::CallError::Refused).
+#[derive(Clone)]
+pub struct Request {
+    path: String,
+    method: Method,
+    arguments: Map<String, Value>,
+    headers: Map<String, Value>,
+    body: Bytes,
+    mistake: Option<String>,
+}
+
+impl Request {
+    /// A request to this path, with the method `request`.
+    pub fn new(path: impl Into<String>) -> Request {
+        Request {
+            path: path.into(),
+            method: Method::Request,
+            arguments: Map::new(),
+            headers: Map::new(),
+            body: Bytes::new(),
+            mistake: None,
+        }
+    }
+
+    /// Another method.
+    pub fn with_method(mut self, method: Method) -> Request {
+        self.method = method;
+        self
+    }
+
+    /// Adds a named argument, or replaces it.
+    pub fn argument(mut self, name: impl Into<String>, value: impl Serialize) -> Request {
+        let name = name.into();
+        match serde_json::to_value(value) {
+            Ok(value) => {
+                self.arguments.insert(name, value);
+            }
+            Err(error) => self.mistake = Some(format!("the argument `{name}` is not JSON: {error}")),
+        }
+        self
+    }
+
+    /// Adds a header, or replaces it.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Request {
+        self.headers.insert(name.into(), Value::String(value.into()));
+        self
+    }
+
+    /// Sets the body, which becomes JSON. Python services read it only in the dialects that carry it:
+    /// there use named arguments.
+    pub fn body(mut self, value: impl Serialize) -> Request {
+        match serde_json::to_vec(&value) {
+            Ok(body) => self.body = body.into(),
+            Err(error) => self.mistake = Some(format!("the body is not JSON: {error}")),
+        }
+        self
+    }
+
+    /// The path.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The method.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The named arguments.
+    pub fn arguments(&self) -> &Map<String, Value> {
+        &self.arguments
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &Map<String, Value> {
+        &self.headers
+    }
+
+    /// The text of the JSON body; empty where none was set.
+    pub fn body_text(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// What is wrong with it, in words; such a request is never sent.
+    pub(crate) fn mistake(&self) -> Option<&str> {
+        match (&self.mistake, self.path.starts_with('/')) {
+            (Some(mistake), _) => Some(mistake),
+            (None, false) => Some("the path of a request starts with `/`"),
+            (None, true) => None,
+        }
+    }
+}
+
+/// Names and sizes instead of contents, which may hold secrets.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("arguments", &self.arguments.keys().collect::<Vec<_>>())
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("body", &self.body.len())
+            .finish()
+    }
+}

@@ -1,0 +1,50 @@
+//! What a connection sees of an application.
+
+use crate::message::Message;
+use crate::reply::Response;
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// An application, as connections see it: messages go in, responses come out.
+pub trait Application: Send + Sync + 'static {
+    /// Answers one message. Never fails and never panics: what goes wrong is a response too.
+    /// Dropping the future stops the handler.
+    fn answer(self: Arc<Self>, message: Message) -> BoxFuture<'static, Response>;
+
+    /// The largest body that connections take, in bytes.
+    fn body_limit(&self) -> usize;
+}
+
+/// Where messages come from: [`Http`](crate::Http), [`Mongrel2`](crate::Mongrel2),
+/// [`Service`](crate::Service).
+pub trait Connection: Send + 'static {
+    /// Binds or connects; what cannot work is an error here, before anything is served.
+    fn open(self: Box<Self>, application: Arc<dyn Application>) -> BoxFuture<'static, crate::Result<Opened>>;
+}
+
+/// A connection that is open.
+pub struct Opened {
+    /// Where it listens or what it is connected to, for people: `http://127.0.0.1:6767`.
+    pub address: String,
+    /// Serves until told to stop, and then until what was accepted is answered.
+    pub serve: Box<dyn FnOnce(Stop) -> BoxFuture<'static, ()> + Send>,
+}
+
+/// Tells a connection when to stop taking messages.
+#[derive(Clone)]
+pub struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// The two ends: send `true` to stop.
+    pub(crate) fn new() -> (watch::Sender<bool>, Stop) {
+        let (tell, told) = watch::channel(false);
+        (tell, Stop(told))
+    }
+
+    /// Returns when it is time to stop taking messages.
+    pub async fn requested(&mut self) {
+        // A sender that is gone means that nobody is left to serve for.
+        let _ = self.0.wait_for(|stop| *stop).await;
+    }
+}

@@ -1,0 +1,91 @@
+//! Where a handler runs: its message, the captures of its route, and the application around it.
+
+use crate::message::Message;
+use crate::route::Captures;
+use http::Extensions;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// One message on its way through a handler; extractors read from it.
+///
+/// ```
+/// use brubeck::{Context, FromMessage, Message, Method};
+///
+/// struct UserAgent(String);
+///
+/// impl<S: Send + Sync + 'static> FromMessage<S> for UserAgent {
+///     type Rejection = std::convert::Infallible;
+///
+///     async fn from_message(cx: &Context<S>) -> Result<UserAgent, Self::Rejection> {
+///         let name = cx.message().headers().get("user-agent");
+///         Ok(UserAgent(name.and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()))
+///     }
+/// }
+/// ```
+pub struct Context<S> {
+    state: Arc<S>,
+    message: Message,
+    captures: Captures,
+    argument: &'static str,
+    lent: Lent,
+}
+
+/// What an application lends to its handlers, found by type: rooms above this one know what.
+pub(crate) type Lent = Arc<Extensions>;
+
+impl<S> Context<S> {
+    pub(crate) fn new(state: Arc<S>, message: Message, captures: Captures, lent: Lent) -> Context<S> {
+        Context { state, message, captures, argument: "", lent }
+    }
+
+    /// The state of the application.
+    pub fn state(&self) -> &S {
+        &self.state
+    }
+
+    /// The message.
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
+
+    /// The text of the capture with this index, percent-decoded; `None` where its group took no part in
+    /// the match or is not valid UTF-8.
+    pub fn capture(&self, index: usize) -> Option<Cow<'_, str>> {
+        let range = self.captures.get(index)?;
+        percent_decode(self.message.path().get(range)?)
+    }
+
+    /// The name of the handler argument that is being extracted.
+    pub fn argument(&self) -> &'static str {
+        self.argument
+    }
+
+    #[doc(hidden)]
+    pub fn bind(&mut self, argument: &'static str) {
+        self.argument = argument;
+    }
+
+    /// What the application lends of this type.
+    pub(crate) fn lent<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.lent.get()
+    }
+}
+
+fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
+    percent_encoding::percent_decode_str(text).decode_utf8().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percent_decode;
+
+    #[test]
+    fn captures_are_percent_decoded() {
+        let decode = |text| percent_decode(text).map(|t| t.into_owned());
+        assert_eq!(decode("a%20b%2Fc").as_deref(), Some("a b/c"));
+        assert_eq!(decode("caf%C3%A9").as_deref(), Some("café"));
+        assert_eq!(decode("100%").as_deref(), Some("100%"));
+        assert_eq!(decode("%zz%4").as_deref(), Some("%zz%4"));
+        assert_eq!(decode("%ff"), None);
+    }
+}

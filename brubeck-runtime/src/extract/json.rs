@@ -1,0 +1,92 @@
+//! JSON, as an argument and as a reply.
+
+use super::{FromMessage, Rejection};
+use crate::context::Context;
+use crate::method::Kind;
+use crate::reply::{IntoReply, Response};
+use crate::status::Status;
+use http::header::CONTENT_TYPE;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::ops::{Deref, DerefMut};
+
+/// JSON: as an argument the payload of the message, as a reply 200 with this value.
+///
+/// ```
+/// use brubeck::prelude::*;
+///
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Echo { text: String }
+///
+/// #[post("^/echo")]
+/// async fn echo(echo: Json<Echo>) -> Json<Echo> {
+///     echo
+/// }
+/// ```
+///
+/// A web request must say `content-type: application/json` (or `..+json`), else it is answered with
+/// 415. Text that is not JSON is 400; JSON of another shape is 422 for the web, 400 for services.
+/// For services the payload is the body or, where that is empty, the object of named arguments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Json<T>(pub T);
+
+impl<T> Deref for Json<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Json<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Json<T> {
+    type Rejection = Rejection;
+
+    async fn from_message(cx: &Context<S>) -> Result<Json<T>, Rejection> {
+        let message = cx.message();
+        let web = message.kind() == Kind::Web;
+        if web && !message.headers().get(CONTENT_TYPE).is_some_and(|value| is_json(value.as_bytes())) {
+            let reason = "the body must be JSON, with the header `content-type: application/json`";
+            return Err(Rejection::new(Status::UNSUPPORTED_MEDIA_TYPE, reason));
+        }
+        serde_json::from_slice(message.payload()).map(Json).map_err(|error| {
+            let status = match web && error.is_data() {
+                true => Status::UNPROCESSABLE_ENTITY,
+                false => Status::BAD_REQUEST,
+            };
+            Rejection::new(status, format!("the body is not what is expected here: {error}"))
+        })
+    }
+}
+
+impl<T: Serialize> IntoReply for Json<T> {
+    fn into_reply(self) -> Response {
+        Response::json(Status::OK, &self.0)
+    }
+}
+
+fn is_json(media_type: &[u8]) -> bool {
+    let essence = media_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let suffix = essence.len().checked_sub(5).and_then(|start| essence.get(start..));
+    essence.eq_ignore_ascii_case(b"application/json") || suffix.is_some_and(|s| s.eq_ignore_ascii_case(b"+json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_json;
+
+    #[test]
+    fn json_media_types() {
+        for yes in ["application/json", "Application/JSON; charset=utf-8", "application/problem+json"] {
+            assert!(is_json(yes.as_bytes()), "{yes}");
+        }
+        for no in ["", "text/plain", "application/jsonp", "json"] {
+            assert!(!is_json(no.as_bytes()), "{no}");
+        }
+    }
+}

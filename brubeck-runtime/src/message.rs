@@ -1,0 +1,193 @@
+//! What a handler is asked: one message, whole in memory.
+
+use crate::method::{Kind, Method};
+use crate::status::Status;
+use bytes::Bytes;
+use http::{Extensions, HeaderMap};
+use std::fmt;
+
+/// One message, as a browser or another application sent it.
+///
+/// ```
+/// use brubeck::{Message, Method};
+///
+/// let message = Message::web(Method::Get, "/user/7?tab=posts");
+/// assert_eq!(message.path(), "/user/7");
+/// assert_eq!(message.query(), Some("tab=posts"));
+/// ```
+///
+/// A handler that takes a `Message` gets all of it; cloning is cheap for the body, which is shared.
+#[derive(Clone)]
+pub struct Message {
+    kind: Kind,
+    method: Method,
+    path: Box<str>,
+    query: Option<Box<str>>,
+    headers: HeaderMap,
+    arguments: Bytes,
+    body: Bytes,
+    status: Option<Status>,
+    extensions: Extensions,
+}
+
+impl Message {
+    /// A message from a browser; `target` is a path with or without `?query`, still percent-encoded.
+    pub fn web(method: Method, target: &str) -> Message {
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query.into())),
+            None => (target, None),
+        };
+        Message { query, ..Message::new(Kind::Web, method, path) }
+    }
+
+    /// A message that asks a service.
+    pub fn service(method: Method, path: &str) -> Message {
+        Message::new(Kind::Service, method, path)
+    }
+
+    /// What a service answered, for the response handler of the calling application.
+    pub fn response(path: &str, status: Status) -> Message {
+        Message { status: Some(status), ..Message::new(Kind::Response, Method::Response, path) }
+    }
+
+    fn new(kind: Kind, method: Method, path: &str) -> Message {
+        Message {
+            kind,
+            method,
+            path: path.into(),
+            query: None,
+            headers: HeaderMap::new(),
+            arguments: Bytes::new(),
+            body: Bytes::new(),
+            status: None,
+            extensions: Extensions::new(),
+        }
+    }
+
+    /// The same message with these headers.
+    pub fn with_headers(mut self, headers: HeaderMap) -> Message {
+        self.headers = headers;
+        self
+    }
+
+    /// The same message with this body.
+    pub fn with_body(mut self, body: impl Into<Bytes>) -> Message {
+        self.body = body.into();
+        self
+    }
+
+    /// The same message with these named arguments, as the text of a JSON object.
+    pub fn with_arguments(mut self, arguments: impl Into<Bytes>) -> Message {
+        self.arguments = arguments.into();
+        self
+    }
+
+    /// The same message with one more thing known about it, such as a [`RemoteAddr`].
+    pub fn with_extension(mut self, value: impl Clone + Send + Sync + 'static) -> Message {
+        self.extensions.insert(value);
+        self
+    }
+
+    /// What sort of handler it is for.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The method.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The path as it was sent: still percent-encoded, never normalised.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What followed the `?`, still percent-encoded; `None` without a `?`, and for services.
+    pub fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+
+    /// The headers. Service peers may use names that HTTP does not allow; those are left out here.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The named arguments of a service call, as the text of a JSON object; empty for none.
+    pub fn arguments(&self) -> &Bytes {
+        &self.arguments
+    }
+
+    /// The body.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// What typed extractors read: the body; where that is empty or `{}`, the named arguments,
+    /// because Python peers of one dialect send their data in the one and of another in the other.
+    pub fn payload(&self) -> &Bytes {
+        match self.body.trim_ascii() {
+            b"" | b"{}" if !self.arguments.is_empty() => &self.arguments,
+            _ => &self.body,
+        }
+    }
+
+    /// The status of a service's answer; `None` for other messages.
+    pub fn status(&self) -> Option<&Status> {
+        self.status.as_ref()
+    }
+
+    /// What connections and layers know beside the message.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// The same as another method: how a HEAD becomes the GET that answers it.
+    pub(crate) fn as_method(mut self, method: Method) -> Message {
+        self.method = method;
+        self
+    }
+}
+
+/// Sizes instead of contents: a body may hold a secret.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("kind", &self.kind)
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("arguments", &self.arguments.len())
+            .field("body", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The address of the peer that sent a web request, as the front end saw it.
+///
+/// ```
+/// use brubeck::RemoteAddr;
+///
+/// assert_eq!(RemoteAddr("127.0.0.1".parse().unwrap()).to_string(), "127.0.0.1");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RemoteAddr(pub std::net::IpAddr);
+
+impl fmt::Display for RemoteAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_payload_is_the_body_or_else_the_arguments() {
+        let message = Message::service(Method::Request, "/a").with_arguments(r#"{"a":1}"#);
+        assert_eq!(&message.payload()[..], br#"{"a":1}"#);
+        assert_eq!(&message.clone().with_body(" {}").payload()[..], br#"{"a":1}"#);
+        assert_eq!(&message.with_body("[1]").payload()[..], b"[1]");
+        assert_eq!(&Message::service(Method::Request, "/a").with_body("{}").payload()[..], b"{}");
+    }
+}

@@ -1,0 +1,150 @@
+//! The reply of any handler, with its type erased.
+
+use crate::status::Status;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use serde::Serialize;
+use std::any::Any;
+use std::fmt;
+
+/// A reply with its type erased: what connections send.
+///
+/// ```
+/// use brubeck::{Response, Status};
+///
+/// let response = Response::text(Status::OK, "hello");
+/// assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
+/// ```
+#[derive(Debug)]
+pub struct Response {
+    status: Status,
+    headers: HeaderMap,
+    payload: Payload,
+}
+
+/// The content of a [`Response`].
+#[non_exhaustive]
+pub enum Payload {
+    /// Nothing.
+    Empty,
+    /// The text of a JSON value.
+    Json(Bytes),
+    /// Bytes, whose media type is in the headers.
+    Bytes(Bytes),
+    /// A template still to be rendered.
+    View(View),
+    /// The value that a response handler made for the caller that waits.
+    Handed(Box<dyn Any + Send>),
+}
+
+/// A template and what it shows; the application renders it once the handler has returned.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The name of the template: its path below the template folder.
+    pub name: &'static str,
+    /// Templates that were built in: name and text. A template folder is preferred to them.
+    pub sources: &'static [(&'static str, &'static str)],
+    /// The variables.
+    pub context: minijinja::Value,
+}
+
+impl Response {
+    /// A response without content.
+    pub fn new(status: Status) -> Response {
+        Response { status, headers: HeaderMap::new(), payload: Payload::Empty }
+    }
+
+    /// A JSON response; a value that cannot be serialised is logged and becomes 500.
+    pub fn json(status: Status, value: &impl Serialize) -> Response {
+        match serde_json::to_vec(value) {
+            Ok(text) => Response::typed(status, "application/json", Payload::Json(text.into())),
+            Err(error) => {
+                tracing::error!(%error, "a payload could not be serialised as JSON");
+                Response::new(Status::INTERNAL_SERVER_ERROR)
+            }
+        }
+    }
+
+    /// A plain text response in UTF-8.
+    pub fn text(status: Status, text: impl Into<Bytes>) -> Response {
+        Response::typed(status, "text/plain; charset=utf-8", Payload::Bytes(text.into()))
+    }
+
+    /// An HTML response in UTF-8.
+    pub fn html(status: Status, text: impl Into<Bytes>) -> Response {
+        Response::typed(status, "text/html; charset=utf-8", Payload::Bytes(text.into()))
+    }
+
+    /// A response of any media type, such as `image/png`.
+    pub fn bytes(status: Status, media_type: &'static str, bytes: impl Into<Bytes>) -> Response {
+        Response::typed(status, media_type, Payload::Bytes(bytes.into()))
+    }
+
+    /// A page that the application renders.
+    pub fn view(status: Status, view: View) -> Response {
+        Response::typed(status, "text/html; charset=utf-8", Payload::View(view))
+    }
+
+    /// The value of a response handler, on its way to the caller that waits for it.
+    #[doc(hidden)]
+    pub fn handed_over(value: impl Any + Send) -> Response {
+        Response { payload: Payload::Handed(Box::new(value)), ..Response::new(Status::OK) }
+    }
+
+    fn typed(status: Status, media_type: &'static str, payload: Payload) -> Response {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(media_type))]);
+        Response { status, headers, payload }
+    }
+
+    /// The status.
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The headers, to change them.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
+    /// The content.
+    pub fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// The text of a JSON content; `None` for any other.
+    pub fn json_text(&self) -> Option<&str> {
+        match &self.payload {
+            Payload::Json(text) => std::str::from_utf8(text).ok(),
+            _ => None,
+        }
+    }
+
+    /// Status, headers and content.
+    pub fn into_parts(self) -> (Status, HeaderMap, Payload) {
+        (self.status, self.headers, self.payload)
+    }
+
+    /// The same status and headers with another content.
+    pub fn with_payload(mut self, payload: Payload) -> Response {
+        self.payload = payload;
+        self
+    }
+}
+
+/// Sizes instead of contents: a payload may hold a secret.
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Payload::Empty => f.write_str("Empty"),
+            Payload::Json(text) => write!(f, "Json({} bytes)", text.len()),
+            Payload::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+            Payload::View(view) => write!(f, "View({})", view.name),
+            Payload::Handed(_) => f.write_str("Handed(..)"),
+        }
+    }
+}
