@@ -95,7 +95,10 @@ impl Attribute {
             if KEYS.contains(&text.as_str()) {
                 self.keys.push(word.clone());
                 let value = if text == "path" { "^/..." } else { "get" };
-                errors.on(&path, format!("`{text}` needs a value\nhelp: `{text} = \"{value}\"`"));
+                errors.on(
+                    &path,
+                    format!("`{text}` needs a value\nhelp: `{text} = \"{value}\"`"),
+                );
                 return Ok(());
             }
             if self.path.is_some() {
@@ -105,7 +108,10 @@ impl Attribute {
             }
         }
         if self.operation.is_some() {
-            errors.on(&path, "one handler serves one operation\nhelp: write a handler for each");
+            errors.on(
+                &path,
+                "one handler serves one operation\nhelp: write a handler for each",
+            );
         } else {
             self.operation = Some(path);
         }
@@ -114,7 +120,9 @@ impl Attribute {
 }
 
 fn unknown(word: &str) -> String {
-    let help = suggest(word, KEYS).map(|meant| format!("\nhelp: did you mean `{meant}`?")).unwrap_or_default();
+    let help = suggest(word, KEYS)
+        .map(|meant| format!("\nhelp: did you mean `{meant}`?"))
+        .unwrap_or_default();
     format!("unknown argument `{word}`; expected `path` or `method`{help}")
 }
 
@@ -146,7 +154,12 @@ mod tests {
 
     #[test]
     fn an_operation_is_a_path() {
-        for tokens in [quote!(slow_echo::echo), quote!(echo), quote!(::lib::slow_echo::echo), quote!(crate::a)] {
+        for tokens in [
+            quote!(slow_echo::echo),
+            quote!(echo),
+            quote!(::lib::slow_echo::echo),
+            quote!(crate::a),
+        ] {
             let (attribute, errors) = parse(tokens);
             assert!(attribute.operation.is_some());
             assert_eq!(errors, "");
@@ -159,7 +172,10 @@ mod tests {
             let (_, errors) = parse(tokens);
             assert!(errors.contains(text), "{errors}");
         };
-        said(quote!(metod = "get"), "unknown argument `metod`; expected `path` or `method`");
+        said(
+            quote!(metod = "get"),
+            "unknown argument `metod`; expected `path` or `method`",
+        );
         said(quote!(metod = "get"), "did you mean `method`?");
         said(quote!(path = "^/", path = "^/a"), "`path` is given twice");
         said(quote!("^/", path = "^/a"), "`path` is given twice");

@@ -37,7 +37,10 @@ impl Errors {
 
     /// One `compile_error!` for each mistake.
     pub(crate) fn into_tokens(self) -> TokenStream {
-        self.0.into_inner().map(|error| error.into_compile_error()).unwrap_or_default()
+        self.0
+            .into_inner()
+            .map(|error| error.into_compile_error())
+            .unwrap_or_default()
     }
 }
 
@@ -60,7 +63,9 @@ fn distance(a: &str, b: &str) -> usize {
         row[0] = i + 1;
         for (j, right) in b.iter().enumerate() {
             let above = row[j + 1];
-            row[j + 1] = (diagonal + usize::from(left != *right)).min(above + 1).min(row[j] + 1);
+            row[j + 1] = (diagonal + usize::from(left != *right))
+                .min(above + 1)
+                .min(row[j] + 1);
             diagonal = above;
         }
     }

@@ -9,6 +9,7 @@ mod method;
 mod pattern;
 mod routes;
 mod state;
+mod template;
 mod types;
 
 use handler::Marker;
@@ -61,4 +62,10 @@ pub fn routes(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(AppState, attributes(state))]
 pub fn app_state(input: TokenStream) -> TokenStream {
     state::expand(input.into()).into()
+}
+
+/// Embeds a template and checks it against the struct it shows.
+#[proc_macro_derive(Template, attributes(template))]
+pub fn template(input: TokenStream) -> TokenStream {
+    template::expand(input.into()).into()
 }

@@ -31,7 +31,12 @@ struct Proof {
 impl Pattern {
     pub(crate) fn parse(lit: LitStr) -> Result<Pattern, Error> {
         let text = lit.value();
-        let mut findings = Findings { text: &text, span: lit.span(), errors: Vec::new(), captures: Vec::new() };
+        let mut findings = Findings {
+            text: &text,
+            span: lit.span(),
+            errors: Vec::new(),
+            captures: Vec::new(),
+        };
         if !text.starts_with('^') {
             findings.error(0..0, "a route pattern starts with `^`");
         } else if !text.starts_with("^/") {
@@ -41,10 +46,17 @@ impl Pattern {
         let proof = match ast::parse::Parser::new().parse(&text) {
             Ok(ast) => {
                 findings.inspect(&ast, false);
-                if findings.errors.is_empty() { findings.prove(&ast) } else { None }
+                if findings.errors.is_empty() {
+                    findings.prove(&ast)
+                } else {
+                    None
+                }
             }
             Err(error) => {
-                findings.error(range(error.span()), &format!("invalid route pattern: {}", error.kind()));
+                findings.error(
+                    range(error.span()),
+                    &format!("invalid route pattern: {}", error.kind()),
+                );
                 None
             }
         };
@@ -77,7 +89,10 @@ impl Pattern {
 
     /// A shortest path that matches, or nothing where none is printable or known.
     pub(crate) fn example(&self) -> &str {
-        self.proof.as_ref().and_then(|proof| proof.example.as_deref()).unwrap_or("")
+        self.proof
+            .as_ref()
+            .and_then(|proof| proof.example.as_deref())
+            .unwrap_or("")
     }
 }
 
@@ -100,7 +115,8 @@ impl Findings<'_> {
         let before = text.get(..at.start).map_or(0, |head| head.chars().count());
         let width = text.get(at).map_or(1, |part| part.chars().count().max(1));
         let caret = format!("{}{}", " ".repeat(before), "^".repeat(width));
-        self.errors.push(Error::new(self.span, format!("{what}\n    {text}\n    {caret}")));
+        self.errors
+            .push(Error::new(self.span, format!("{what}\n    {text}\n    {caret}")));
     }
 
     fn inspect(&mut self, ast: &Ast, optional: bool) {
@@ -120,7 +136,10 @@ impl Findings<'_> {
                             let what = format!("`{}` cannot be the name of an argument", name.name);
                             self.error(range(&name.span), &what);
                         }
-                        self.captures.push(Capture { name: name.name.clone(), optional });
+                        self.captures.push(Capture {
+                            name: name.name.clone(),
+                            optional,
+                        });
                     }
                     GroupKind::NonCapturing(flags) => self.flags(flags),
                 }
@@ -151,7 +170,10 @@ impl Findings<'_> {
                 self.inspect(&repetition.ast, optional || may_be_absent);
             }
             Ast::Alternation(alternation) => {
-                alternation.asts.iter().for_each(|branch| self.inspect(branch, true));
+                alternation
+                    .asts
+                    .iter()
+                    .for_each(|branch| self.inspect(branch, true));
             }
             Ast::Concat(concat) => concat.asts.iter().for_each(|part| self.inspect(part, optional)),
             Ast::Empty(_)
@@ -165,8 +187,13 @@ impl Findings<'_> {
 
     fn flags(&mut self, flags: &Flags) {
         for item in &flags.items {
-            let FlagsItemKind::Flag(flag) = &item.kind else { break };
-            if !matches!(flag, Flag::CaseInsensitive | Flag::DotMatchesNewLine | Flag::SwapGreed) {
+            let FlagsItemKind::Flag(flag) = &item.kind else {
+                break;
+            };
+            if !matches!(
+                flag,
+                Flag::CaseInsensitive | Flag::DotMatchesNewLine | Flag::SwapGreed
+            ) {
                 self.error(
                     range(&item.span),
                     "this flag is not supported in a route pattern\n\
@@ -178,10 +205,18 @@ impl Findings<'_> {
 
     fn prove(&mut self, ast: &Ast) -> Option<Proof> {
         let text = self.text;
-        let hir = match TranslatorBuilder::new().utf8(false).unicode(false).build().translate(text, ast) {
+        let hir = match TranslatorBuilder::new()
+            .utf8(false)
+            .unicode(false)
+            .build()
+            .translate(text, ast)
+        {
             Ok(hir) => hir,
             Err(error) => {
-                self.error(range(error.span()), &format!("invalid route pattern: {}", error.kind()));
+                self.error(
+                    range(error.span()),
+                    &format!("invalid route pattern: {}", error.kind()),
+                );
                 return None;
             }
         };
@@ -214,21 +249,36 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Pattern, String> {
-        Pattern::parse(LitStr::new(text, Span::call_site()))
-            .map_err(|error| error.into_iter().map(|e| e.to_string()).collect::<Vec<_>>().join("\n--\n"))
+        Pattern::parse(LitStr::new(text, Span::call_site())).map_err(|error| {
+            error
+                .into_iter()
+                .map(|e| e.to_string())
+                .collect::<Vec<_>>()
+                .join("\n--\n")
+        })
     }
 
     fn mistakes(text: &str) -> String {
-        parse(text).err().unwrap_or_else(|| panic!("`{text}` is a good pattern"))
+        parse(text)
+            .err()
+            .unwrap_or_else(|| panic!("`{text}` is a good pattern"))
     }
 
     #[test]
     fn captures_know_whether_they_may_be_absent() {
         let pattern = parse(r"^/user/(?<id>\d+)(?:/(?<tab>[a-z]+))?$").unwrap();
-        let captures: Vec<_> = pattern.captures.iter().map(|c| (c.name.as_str(), c.optional)).collect();
+        let captures: Vec<_> = pattern
+            .captures
+            .iter()
+            .map(|c| (c.name.as_str(), c.optional))
+            .collect();
         assert_eq!(captures, [("id", false), ("tab", true)]);
         let pattern = parse(r"^/(?:(?<a>x)|(?<b>y)){1,2}(?P<c>z){0,3}(?<d>(?:p|q))$").unwrap();
-        let captures: Vec<_> = pattern.captures.iter().map(|c| (c.name.as_str(), c.optional)).collect();
+        let captures: Vec<_> = pattern
+            .captures
+            .iter()
+            .map(|c| (c.name.as_str(), c.optional))
+            .collect();
         assert_eq!(captures, [("a", true), ("b", true), ("c", true), ("d", false)]);
     }
 

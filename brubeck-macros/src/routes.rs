@@ -26,7 +26,10 @@ impl Parse for Item {
             return Ok(Item::Table(input.parse()?));
         }
         Path::parse_mod_style(input).map(Item::Handler).map_err(|error| {
-            syn::Error::new(error.span(), "expected the name of a handler, or `..` and the name of a table")
+            syn::Error::new(
+                error.span(),
+                "expected the name of a handler, or `..` and the name of a table",
+            )
         })
     }
 }

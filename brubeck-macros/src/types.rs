@@ -31,7 +31,9 @@ pub(crate) fn arguments<'a>(ty: &'a Type, name: &str) -> Option<Vec<&'a Type>> {
     if last.ident != name {
         return None;
     }
-    let PathArguments::AngleBracketed(given) = &last.arguments else { return None };
+    let PathArguments::AngleBracketed(given) = &last.arguments else {
+        return None;
+    };
     let types = given.args.iter().filter_map(|argument| match argument {
         GenericArgument::Type(ty) => Some(ty),
         _ => None,
@@ -48,11 +50,16 @@ pub(crate) fn span(ty: &Type) -> Span {
 }
 
 pub(crate) fn path_span(path: &Path) -> Span {
-    path.segments.last().map_or_else(|| path.span(), |last| last.ident.span())
+    path.segments
+        .last()
+        .map_or_else(|| path.span(), |last| last.ident.span())
 }
 
 fn first_span(tokens: TokenStream) -> Span {
-    tokens.into_iter().next().map_or_else(Span::call_site, |token| token.span())
+    tokens
+        .into_iter()
+        .next()
+        .map_or_else(Span::call_site, |token| token.span())
 }
 
 /// The type as one would write it, for a message.
@@ -88,7 +95,11 @@ pub(crate) fn mentions_impl(ty: &Type) -> bool {
 /// If the type borrows from something that is not `'static`: what to take for it.
 pub(crate) fn borrowed(ty: &Type) -> Option<String> {
     if let Type::Reference(reference) = peeled(ty) {
-        if reference.lifetime.as_ref().is_none_or(|lifetime| lifetime.ident != "static") {
+        if reference
+            .lifetime
+            .as_ref()
+            .is_none_or(|lifetime| lifetime.ident != "static")
+        {
             let owned = match text(&reference.elem).as_str() {
                 "str" => "String".to_owned(),
                 "[u8]" => "Bytes".to_owned(),
@@ -112,7 +123,8 @@ fn borrows(tokens: TokenStream) -> bool {
                 }
             }
             TokenTree::Punct(punct) if punct.as_char() == '&' => {
-                let lifetime = matches!(tokens.peek(), Some(TokenTree::Punct(next)) if next.as_char() == '\'');
+                let lifetime =
+                    matches!(tokens.peek(), Some(TokenTree::Punct(next)) if next.as_char() == '\'');
                 if !lifetime {
                     return true;
                 }
@@ -124,7 +136,10 @@ fn borrows(tokens: TokenStream) -> bool {
                 }
             }
             TokenTree::Ident(ident) => {
-                names_function = matches!(ident.to_string().as_str(), "fn" | "Fn" | "FnMut" | "FnOnce" | "for");
+                names_function = matches!(
+                    ident.to_string().as_str(),
+                    "fn" | "Fn" | "FnMut" | "FnOnce" | "for"
+                );
                 continue;
             }
             _ => {}

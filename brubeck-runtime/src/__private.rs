@@ -5,8 +5,8 @@ pub use crate::extract::{FromCapture, FromMessage, Provides};
 pub use crate::method::{Kind, Method};
 pub use crate::reply::{IntoReply, Response};
 pub use crate::route::{
-    BoxFuture, Entry, Handle, HandlerFn, Routed, Routes, Spec, check_served, entry, join, join_specs, report, specs,
-    table, verdicts,
+    BoxFuture, Entry, Handle, HandlerFn, Routed, Routes, Spec, check_served, entry, join, join_specs, report,
+    specs, table, verdicts,
 };
 pub use crate::template::Template;
 pub use minijinja::Value;
@@ -40,7 +40,10 @@ impl<T: Clone> Provides<T> for AnyApp {
 
 /// A capture that is in every matching path.
 pub fn capture<S, T: FromCapture>(cx: &Context<S>, index: usize) -> Result<T, Response> {
-    cx.capture(index).as_deref().and_then(T::from_capture).ok_or_else(no_such_path)
+    cx.capture(index)
+        .as_deref()
+        .and_then(T::from_capture)
+        .ok_or_else(no_such_path)
 }
 
 /// A capture that may be absent.

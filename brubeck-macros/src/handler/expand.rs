@@ -11,8 +11,8 @@ use crate::pattern::Pattern;
 use crate::types;
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::ext::IdentExt;
 use syn::Ident;
+use syn::ext::IdentExt;
 
 pub(super) fn expand(route: &Route, function: &ItemFn) -> TokenStream {
     let conditions = function.conditions();
@@ -106,7 +106,10 @@ fn kind(kind: Kind) -> TokenStream {
 /// One check for each extractor, against a state that provides everything: a wrong argument is an error also
 /// where the handler is in no list. An editor has no use for them, and would find too many definitions there.
 fn checks(route: &Route) -> TokenStream {
-    let extractors = route.arguments.iter().filter(|argument| matches!(argument.source, Source::Message));
+    let extractors = route
+        .arguments
+        .iter()
+        .filter(|argument| matches!(argument.source, Source::Message));
     let checks = extractors.map(|Argument { ty, .. }| {
         quote_spanned! {types::span(ty)=>
             let _ = <#ty as FromMessage<AnyApp>>::from_message;
@@ -114,7 +117,9 @@ fn checks(route: &Route) -> TokenStream {
     });
     let checks: Vec<TokenStream> = checks.collect();
     if checks.is_empty() {
-        return quote!(const _: () = (););
+        return quote!(
+            const _: () = ();
+        );
     }
     quote! {
         #[allow(unexpected_cfgs)]
@@ -133,8 +138,14 @@ fn handle(route: &Route, function: &ItemFn) -> TokenStream {
     let bounds = route.arguments.iter().filter(|argument| matches!(argument.source, Source::Message)).map(
         |Argument { ty, .. }| quote_spanned!(types::span(ty)=> #ty: ::brubeck::__private::FromMessage<__S>,),
     );
-    let locals: Vec<Ident> = (0..route.arguments.len()).map(|i| format_ident!("__argument{i}")).collect();
-    let extractions = route.arguments.iter().zip(&locals).map(|(argument, local)| extraction(argument, local));
+    let locals: Vec<Ident> = (0..route.arguments.len())
+        .map(|i| format_ident!("__argument{i}"))
+        .collect();
+    let extractions = route
+        .arguments
+        .iter()
+        .zip(&locals)
+        .map(|(argument, local)| extraction(argument, local));
     let extractions: Vec<TokenStream> = extractions.collect();
     let context = match extractions[..] {
         // It lives as long as the handler runs, whether or not anything is read from it.

@@ -67,7 +67,10 @@ impl<S> Routes<S> {
 impl<S> std::fmt::Debug for Routes<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list()
-            .entries(self.specs().map(|spec| format!("{} {} -> {}", spec.method, spec.pattern, spec.name)))
+            .entries(
+                self.specs()
+                    .map(|spec| format!("{} {} -> {}", spec.method, spec.pattern, spec.name)),
+            )
             .finish()
     }
 }
@@ -90,7 +93,10 @@ impl<S> Copy for Entry<S> {}
 
 impl<S> Entry<S> {
     /// Fills a table until its entries are copied in.
-    const VACANT: Entry<S> = Entry { spec: &Spec::BROKEN, handle: vacant::<S> };
+    const VACANT: Entry<S> = Entry {
+        spec: &Spec::BROKEN,
+        handle: vacant::<S>,
+    };
 }
 
 fn vacant<S>(_: Context<S>) -> BoxFuture {
@@ -120,7 +126,10 @@ pub trait Handle<S>: Routed {
 
 /// The entry of a handler.
 pub const fn entry<H: Handle<S>, S>() -> Entry<S> {
-    Entry { spec: const { &H::SPEC }, handle: H::handle }
+    Entry {
+        spec: const { &H::SPEC },
+        handle: H::handle,
+    }
 }
 
 /// The table of these entries.
