@@ -124,12 +124,12 @@ impl ServiceLink {
                     body.extend(request.arguments().clone());
                     object(&body)
                 }
-                Err(_) if request.arguments().is_empty() => JsonText::from(&request.body_text()[..]),
+                Err(_) if request.arguments().is_empty() => JsonText::from(request.body_text().clone()),
                 Err(_) => object(request.arguments()),
             };
         } else {
             wire.arguments = object(request.arguments());
-            wire.body = JsonText::from(&request.body_text()[..]);
+            wire.body = JsonText::from(request.body_text().clone());
         }
         wire
     }
@@ -137,7 +137,7 @@ impl ServiceLink {
 
 fn object(fields: &Map<String, Value>) -> JsonText {
     // A map of JSON values is JSON.
-    JsonText::from(serde_json::to_vec(fields).unwrap_or_default().as_slice())
+    JsonText::from(serde_json::to_vec(fields).unwrap_or_default())
 }
 
 /// Call ids: the random part keeps the calls of two clients apart, the number those of one.
