@@ -1,1 +1,3 @@
 //! The runtime of brubeck.
+
+pub mod connect;

@@ -1,0 +1,3 @@
+//! Where messages meet sockets.
+
+pub mod transport;
