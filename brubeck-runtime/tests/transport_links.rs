@@ -5,7 +5,7 @@ mod transport_common;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use brubeck_runtime::connect::transport::*;
+use brubeck_runtime::transport::*;
 use bytes::Bytes;
 use tokio::time::Instant;
 use transport_common::*;
@@ -362,7 +362,6 @@ async fn what_cannot_be_connected_is_said_at_once() {
     ] {
         let error = ZeroMq
             .client(endpoint(to), Timing::default())
-            .await
             .unwrap_err()
             .to_string();
         assert!(error.contains(what), "{error}");

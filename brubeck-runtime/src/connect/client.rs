@@ -53,7 +53,7 @@ pub(crate) fn open_client(address: &str, passphrase: &str, dialect: Dialect) -> 
         address: address.to_owned(),
         dialect,
         passphrase,
-        ids: CallIds::new(),
+        ids: CallIds::new()?,
         waiting,
         outbound: client.outbound,
     }))
@@ -147,10 +147,9 @@ struct CallIds {
 }
 
 impl CallIds {
-    fn new() -> CallIds {
-        // The hasher of the standard library is seeded by the system, once a process.
-        use std::hash::{BuildHasher, RandomState};
-        CallIds { client: RandomState::new().hash_one(SystemTime::now()), next: AtomicU64::new(1) }
+    fn new() -> crate::Result<CallIds> {
+        let client = getrandom::u64().map_err(|error| Error::because("the system gives no random numbers", error))?;
+        Ok(CallIds { client, next: AtomicU64::new(1) })
     }
 
     fn next(&self) -> Bytes {

@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use brubeck_runtime::connect::transport::*;
+use brubeck_runtime::transport::*;
 use bytes::Bytes;
 
 /// Waits for something that must happen; generous, because the machine may be busy.
@@ -32,7 +32,7 @@ pub async fn serve(at: &str) -> Server {
 }
 
 pub async fn connect(to: &Endpoint) -> Client {
-    ZeroMq.client(to.clone(), Timing::default()).await.unwrap()
+    ZeroMq.client(to.clone(), Timing::default()).unwrap()
 }
 
 /// Answers every message with itself, until the server ends.

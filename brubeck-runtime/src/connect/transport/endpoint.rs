@@ -11,7 +11,7 @@ pub const MAX_IPC_PATH: usize = 107;
 /// An address of a ZeroMQ socket: `tcp://host:port` or `ipc://path`.
 ///
 /// ```
-/// use brubeck_runtime::connect::transport::Endpoint;
+/// use brubeck_runtime::transport::Endpoint;
 ///
 /// let service: Endpoint = "tcp://127.0.0.1:9000".parse()?;
 /// assert!(service.is_loopback());
@@ -19,7 +19,7 @@ pub const MAX_IPC_PATH: usize = 107;
 ///
 /// let refused = "ipc://@hidden".parse::<Endpoint>().unwrap_err();
 /// assert!(refused.to_string().contains("ipc:///run/app/service.sock"));
-/// # Ok::<(), brubeck_runtime::connect::transport::EndpointError>(())
+/// # Ok::<(), brubeck_runtime::transport::EndpointError>(())
 /// ```
 ///
 /// `tcp://*:port` binds every address of the machine, IPv6 and IPv4. Port 0 lets the system choose when binding. IPv6

@@ -14,7 +14,7 @@ pub(crate) const BATCH: usize = 64;
 /// What a [`Server`](super::Server) grants its peers.
 ///
 /// ```
-/// use brubeck_runtime::connect::transport::Limits;
+/// use brubeck_runtime::transport::Limits;
 ///
 /// let limits = Limits { inbound_messages: 64, ..Limits::default() };
 /// assert_eq!(limits.inbound_bytes, 64 << 20);

@@ -5,12 +5,12 @@
 //!
 //! ```
 //! use bytes::Bytes;
-//! use brubeck_runtime::connect::transport::*;
+//! use brubeck_runtime::transport::*;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), TransportError> {
 //! let mut server = ZeroMq.server("tcp://127.0.0.1:0".parse()?, Limits::default()).await?;
-//! let mut client = ZeroMq.client(server.local.clone(), Timing::default()).await?;
+//! let mut client = ZeroMq.client(server.local.clone(), Timing::default())?;
 //!
 //! let Some(ClientEvent::Up { .. }) = client.inbound.recv().await else { panic!() };
 //! client.outbound.try_send(vec![Bytes::from("hello")]).unwrap();
@@ -61,5 +61,5 @@ pub trait Transport: Send + Sync + 'static {
     ///
     /// # Errors
     /// The endpoint cannot be connected to, by its form.
-    fn client(&self, endpoint: Endpoint, timing: Timing) -> BoxFuture<'_, Result<Client, TransportError>>;
+    fn client(&self, endpoint: Endpoint, timing: Timing) -> Result<Client, TransportError>;
 }

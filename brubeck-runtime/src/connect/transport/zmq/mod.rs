@@ -24,13 +24,10 @@ impl Transport for ZeroMq {
         .boxed()
     }
 
-    fn client(&self, endpoint: Endpoint, timing: Timing) -> BoxFuture<'_, Result<Client, TransportError>> {
-        async move {
-            endpoint.check_connect()?;
-            let (client, driver) = client::client(&timing);
-            io_thread::spawn(dealer::supervise(endpoint, timing, driver))?;
-            Ok(client)
-        }
-        .boxed()
+    fn client(&self, endpoint: Endpoint, timing: Timing) -> Result<Client, TransportError> {
+        endpoint.check_connect()?;
+        let (client, driver) = client::client(&timing);
+        io_thread::spawn(dealer::supervise(endpoint, timing, driver))?;
+        Ok(client)
     }
 }
