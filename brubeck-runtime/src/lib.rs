@@ -27,7 +27,7 @@ pub use extract::*;
 pub use message::{Message, RemoteAddr};
 pub use method::{Kind, Method, UnknownMethod};
 pub use reply::{Fields, Html, IntoReply, Payload, Reply, Response, View};
-pub use route::Routes;
+pub use route::{Routes, Spec, Unreachable};
 pub use status::Status;
 pub use template::{Page, Template};
 pub use wire::service::Dialect;
