@@ -20,7 +20,7 @@ pub mod __private;
 
 pub use app::{App, Running};
 pub use call::*;
-pub use connect::{Application, Connection, Http, Mongrel2, Opened, Service, Stop, transport};
+pub use connect::{Application, Connection, Http, Opened, Service, Stop, transport};
 pub use context::Context;
 pub use error::{Error, Result};
 pub use extract::*;
