@@ -1,2 +1,3 @@
 //! brubeck.
 
+pub use brubeck_runtime::wire;

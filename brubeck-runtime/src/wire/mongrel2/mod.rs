@@ -1,0 +1,31 @@
+//! What crosses the sockets between Mongrel2 and a handler.
+//!
+//! Mongrel2 pushes requests and notices, one frame each, which [`decode`] reads; it takes replies, one frame each, which
+//! [`reply`], [`close`] and [`control`] write.
+//!
+//! ```
+//! use brubeck_runtime::wire::mongrel2::{self, Incoming};
+//! use bytes::Bytes;
+//!
+//! let frame = Bytes::from_static(br#"m2-1 7 /hi 30:{"PATH":"/hi","METHOD":"GET"},0:,"#);
+//! let Incoming::Request(request) = mongrel2::decode(&frame)? else { panic!("no notice") };
+//! assert_eq!(request.path, "/hi");
+//! assert_eq!(request.headers.method().unwrap(), "GET");
+//!
+//! for frame in mongrel2::reply(&request.ident, &[&request.conn_id], b"HTTP/1.1 204 No Content\r\n\r\n")? {
+//!     assert_eq!(frame, "m2-1 1:7, HTTP/1.1 204 No Content\r\n\r\n");
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod control;
+mod headers;
+mod json;
+mod reply;
+mod request;
+mod tagged;
+
+pub use control::{Control, control};
+pub use headers::{Headers, MAX_VALUES};
+pub use reply::{MAX_TARGETS, Replies, Reply, close, decode_reply, reply};
+pub use request::{DecodeError, Incoming, Protocol, Request, decode};

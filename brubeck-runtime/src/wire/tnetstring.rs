@@ -1,0 +1,215 @@
+//! The tagged netstring: `5:hello,`, `2:42#`, `8:1:a,1:b,]`.
+//!
+//! The byte after the octets says what they are: `,` string, `#` integer, `^` float, `!` boolean, `~` null, `]` list,
+//! `}` dictionary. Mongrel2 writes request headers this way if asked to, reads `ctl` replies, and talks over its control
+//! port in it.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{Cursor, Error, lenstr};
+
+/// Containers may nest this deep.
+pub const MAX_DEPTH: usize = 8;
+
+/// One message may hold this many values; a value takes up to 20 times the room of its shortest text.
+pub const MAX_VALUES: usize = 1 << 18;
+
+/// One value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// `,` bytes, in no particular encoding.
+    String(Bytes),
+    /// `#` a decimal integer.
+    Integer(i64),
+    /// `^` a finite decimal number.
+    Float(f64),
+    /// `!` `true` or `false`.
+    Boolean(bool),
+    /// `~` nothing.
+    Null,
+    /// `]` values in order.
+    List(Vec<Value>),
+    /// `}` keys and values in the order they came; a key may come twice.
+    Dictionary(Vec<(Bytes, Value)>),
+}
+
+impl Value {
+    /// The value of the first `key` of a dictionary.
+    ///
+    /// ```
+    /// use brubeck_runtime::wire::tnetstring::{Value, decode};
+    /// use bytes::Bytes;
+    ///
+    /// let value = decode(&Bytes::from_static(b"15:4:code,5:MISSI,}"))?;
+    /// assert_eq!(value.get(b"code"), Some(&Value::String("MISSI".into())));
+    /// # Ok::<(), brubeck_runtime::wire::Error>(())
+    /// ```
+    #[must_use]
+    pub fn get(&self, key: &[u8]) -> Option<&Self> {
+        match self {
+            Self::Dictionary(pairs) => pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+}
+
+/// Reads one value that is the whole of `input`.
+///
+/// ```
+/// use brubeck_runtime::wire::tnetstring::{Value, decode};
+/// use bytes::Bytes;
+///
+/// let value = decode(&Bytes::from_static(b"9:3:ctl,1:7#]"));
+/// assert!(value.is_err(), "the length is wrong");
+/// let value = decode(&Bytes::from_static(b"10:3:ctl,1:7#]"))?;
+/// assert_eq!(value, Value::List(vec![Value::String("ctl".into()), Value::Integer(7)]));
+/// # Ok::<(), brubeck_runtime::wire::Error>(())
+/// ```
+///
+/// # Errors
+/// Any [`Error`]; nesting is read up to [`MAX_DEPTH`], values up to [`MAX_VALUES`].
+pub fn decode(input: &Bytes) -> Result<Value, Error> {
+    let mut cursor = Cursor::new(input);
+    let value = decode_next(&mut cursor)?;
+    cursor.end()?;
+    Ok(value)
+}
+
+/// Reads the next value and leaves the cursor behind it.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_next(cursor: &mut Cursor<'_>) -> Result<Value, Error> {
+    let mut left = MAX_VALUES;
+    value(cursor, 0, &mut left)
+}
+
+fn value(cursor: &mut Cursor<'_>, depth: usize, values_left: &mut usize) -> Result<Value, Error> {
+    let start = cursor.at();
+    *values_left = values_left.checked_sub(1).ok_or(Error::TooMany {
+        at: start,
+        limit: MAX_VALUES,
+    })?;
+    let length = cursor.length()?;
+    let mut inside = cursor.within(length)?;
+    let at = inside.at();
+    let Some(tag) = cursor.byte() else {
+        return Err(Error::Expected {
+            at: cursor.at(),
+            what: TAG,
+        });
+    };
+    if matches!(tag, b']' | b'}') && depth == MAX_DEPTH {
+        return Err(Error::TooDeep {
+            at: start,
+            limit: MAX_DEPTH,
+        });
+    }
+    match tag {
+        b',' => inside.take(length).map(Value::String),
+        b'#' => integer(inside.rest()).map(Value::Integer).ok_or(Error::Expected {
+            at,
+            what: "a decimal integer that fits 64 bits",
+        }),
+        b'^' => text(inside.rest())
+            .and_then(|text| text.parse().ok())
+            .filter(|number: &f64| number.is_finite())
+            .map(Value::Float)
+            .ok_or(Error::Expected {
+                at,
+                what: "a finite decimal number",
+            }),
+        b'!' => match inside.rest() {
+            b"true" => Ok(Value::Boolean(true)),
+            b"false" => Ok(Value::Boolean(false)),
+            _ => Err(Error::Expected {
+                at,
+                what: "`true` or `false`",
+            }),
+        },
+        b'~' if length == 0 => Ok(Value::Null),
+        b'~' => Err(Error::Expected {
+            at,
+            what: "nothing inside a null",
+        }),
+        b']' => {
+            let mut items = Vec::new();
+            while inside.left() > 0 {
+                items.push(value(&mut inside, depth + 1, values_left)?);
+            }
+            Ok(Value::List(items))
+        }
+        b'}' => {
+            let mut pairs = Vec::new();
+            while inside.left() > 0 {
+                let key_at = inside.at();
+                let Value::String(key) = value(&mut inside, depth + 1, values_left)? else {
+                    return Err(Error::Expected {
+                        at: key_at,
+                        what: "a string as key",
+                    });
+                };
+                pairs.push((key, value(&mut inside, depth + 1, values_left)?));
+            }
+            Ok(Value::Dictionary(pairs))
+        }
+        _ => Err(Error::Expected {
+            at: at + length,
+            what: TAG,
+        }),
+    }
+}
+
+const TAG: &str = "one of the type tags `,` `#` `^` `!` `~` `]` `}`";
+
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes)
+        .ok()
+        .filter(|text| !text.starts_with('+'))
+}
+
+fn integer(bytes: &[u8]) -> Option<i64> {
+    text(bytes)?.parse().ok()
+}
+
+/// Writes one value.
+///
+/// A float that is not finite has no text in this format and is written as null.
+///
+/// ```
+/// use brubeck_runtime::wire::tnetstring::{Value, encode};
+///
+/// let mut output = bytes::BytesMut::new();
+/// encode(&mut output, &Value::Dictionary(vec![("credits".into(), Value::Integer(10_000))]));
+/// assert_eq!(output, "18:7:credits,5:10000#}");
+/// ```
+pub fn encode(output: &mut BytesMut, value: &Value) {
+    match value {
+        Value::String(bytes) => tagged(output, bytes, b','),
+        Value::Integer(number) => tagged(output, number.to_string().as_bytes(), b'#'),
+        Value::Float(number) if number.is_finite() => tagged(output, number.to_string().as_bytes(), b'^'),
+        Value::Float(_) | Value::Null => tagged(output, b"", b'~'),
+        Value::Boolean(true) => tagged(output, b"true", b'!'),
+        Value::Boolean(false) => tagged(output, b"false", b'!'),
+        Value::List(items) => {
+            let mut inside = BytesMut::new();
+            for item in items {
+                encode(&mut inside, item);
+            }
+            tagged(output, &inside, b']');
+        }
+        Value::Dictionary(pairs) => {
+            let mut inside = BytesMut::new();
+            for (key, value) in pairs {
+                tagged(&mut inside, key, b',');
+                encode(&mut inside, value);
+            }
+            tagged(output, &inside, b'}');
+        }
+    }
+}
+
+fn tagged(output: &mut BytesMut, inside: &[u8], tag: u8) {
+    lenstr::encode(output, inside);
+    output.put_u8(tag);
+}
