@@ -20,7 +20,7 @@ pub mod __private;
 
 pub use app::{App, Running};
 pub use call::*;
-pub use connect::*;
+pub use connect::{Application, Connection, Http, Mongrel2, Opened, Service, Stop, transport};
 pub use context::Context;
 pub use error::{Error, Result};
 pub use extract::*;
@@ -30,5 +30,6 @@ pub use reply::{Fields, Html, IntoReply, Payload, Reply, Response, View};
 pub use route::Routes;
 pub use status::Status;
 pub use template::{Page, Template};
+pub use wire::service::Dialect;
 
 pub use minijinja;
