@@ -21,6 +21,8 @@ pub mod __private;
 pub use app::{App, Running};
 pub use call::*;
 pub use connect::{Application, Connection, Http, Opened, Service, Stop, transport};
+#[cfg(unix)]
+pub use connect::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
 pub use context::Context;
 pub use error::{Error, Result};
 pub use extract::*;
