@@ -1,17 +1,15 @@
-//! brubeck.
+#![doc = include_str!("../README.md")]
 
 pub use brubeck_macros::*;
 pub use brubeck_runtime::*;
 
-#[doc(hidden)]
-pub use brubeck_runtime::__private;
-
-/// What a program that uses brubeck needs, in one `use`.
+/// What an application needs: `use brubeck::prelude::*;`.
 pub mod prelude {
     pub use brubeck_macros::*;
+    #[doc(no_inline)]
     pub use brubeck_runtime::{
-        Answer, App, Arg, Call, CallError, Client, Context, Fault, FromMessage, Headers, Html, IntoReply,
-        Json, Message, Method, Page, Provides, Query, Rejection, RemoteAddr, Reply, Response, Routes,
+        Answer, App, Arg, Call, CallError, Client, Context, Fault, FromMessage, Handled, Headers, Html, Http,
+        IntoReply, Json, Message, Method, Page, Query, Rejection, RemoteAddr, Reply, Response, Routes, Service,
         Services, State, Status, Template, Text,
     };
 }

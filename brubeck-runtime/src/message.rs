@@ -64,6 +64,18 @@ impl Message {
         }
     }
 
+    /// The same message with this path, in which a `?` is nothing special.
+    pub fn with_path(mut self, path: impl Into<Box<str>>) -> Message {
+        self.path = path.into();
+        self
+    }
+
+    /// The same message with this query, still percent-encoded and without the `?`.
+    pub fn with_query(mut self, query: impl Into<Box<str>>) -> Message {
+        self.query = Some(query.into());
+        self
+    }
+
     /// The same message with these headers.
     pub fn with_headers(mut self, headers: HeaderMap) -> Message {
         self.headers = headers;

@@ -4,12 +4,12 @@ use super::{CallError, Caller, Client, Link, Origin, ResponseHandlers};
 use crate::context::Context;
 use crate::extract::{FromMessage, Rejection};
 use crate::status::Status;
+use crate::wire::service::{Dialect, Secret};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use subtle::ConstantTimeEq;
 
-/// Opens a link to a service: the address, then the passphrase.
-pub(crate) type Open = fn(&str, &str) -> crate::Result<Arc<dyn Link>>;
+/// Opens a link to a service: its address, the passphrase, the dialect.
+pub(crate) type Open = fn(&str, &str, Dialect) -> crate::Result<Arc<dyn Link>>;
 
 /// The services of this application; as a handler argument it connects to them.
 ///
@@ -31,7 +31,8 @@ pub struct Services {
 }
 
 struct Registered {
-    passphrase: String,
+    passphrase: Secret,
+    dialect: Dialect,
     link: Arc<dyn Link>,
 }
 
@@ -48,18 +49,29 @@ impl Services {
     /// [`Refused`](CallError::Refused): the address is none, or was registered with another passphrase.
     /// A service that does not run yet is no error: calls wait for it until their deadline.
     pub fn register(&self, address: &str, passphrase: &str) -> Result<Client, CallError> {
+        self.register_dialect(address, passphrase, Dialect::Branch)
+    }
+
+    /// The same for a service that speaks another dialect than [`Dialect::Branch`].
+    ///
+    /// # Errors
+    ///
+    /// As [`register`](Services::register), also where the address was registered with another dialect.
+    pub fn register_dialect(&self, address: &str, passphrase: &str, dialect: Dialect) -> Result<Client, CallError> {
+        let refused = |reason: String| CallError::Refused(reason.into());
         let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
         let link = match registered.get(address) {
-            Some(known) if bool::from(known.passphrase.as_bytes().ct_eq(passphrase.as_bytes())) => known.link.clone(),
-            Some(_) => {
-                let reason = format!("the service {address} is registered with another passphrase");
-                return Err(CallError::Refused(reason.into()));
+            Some(known) if !known.passphrase.matches(passphrase.as_bytes()) => {
+                return Err(refused(format!("the service {address} is registered with another passphrase")));
             }
+            Some(known) if known.dialect != dialect => {
+                return Err(refused(format!("the service {address} is registered with the dialect {}", known.dialect)));
+            }
+            Some(known) => known.link.clone(),
             None => {
-                let link = (self.open)(address, passphrase)
-                    .map_err(|error| CallError::Refused(format!("{error:?}").into()))?;
-                let known = Registered { passphrase: passphrase.to_owned(), link: link.clone() };
-                registered.insert(address.to_owned(), known);
+                let link = (self.open)(address, passphrase, dialect).map_err(|error| refused(format!("{error:?}")))?;
+                let passphrase = Secret::new(passphrase.to_owned());
+                registered.insert(address.to_owned(), Registered { passphrase, dialect, link: link.clone() });
                 link
             }
         };

@@ -2,9 +2,20 @@
 //! Only this room names `zeromq` and `hyper`.
 
 mod application;
+mod client;
 mod http;
+//mod mongrel2;
+#[cfg(unix)]
+mod mongrel2_server;
+mod service;
 pub mod transport;
 mod web;
 
 pub use application::{Application, Connection, Opened, Stop};
 pub use http::Http;
+//pub use mongrel2::Mongrel2;
+#[cfg(unix)]
+pub use mongrel2_server::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
+pub use service::Service;
+
+pub(crate) use client::open_client;

@@ -8,11 +8,15 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 /// The HTTP response of a handler's reply, complete but for the date. `head`: the request was a HEAD,
 /// so the body is left away and its length is told all the same.
 pub(super) fn http_response(response: Response, head: bool) -> http::Response<Bytes> {
-    let (status, mut headers, payload) = response.into_parts();
-    let mut status = status.http();
+    let (said, mut headers, payload) = response.into_parts();
+    let mut status = said.http();
     let body = match payload {
         Payload::Json(body) | Payload::Bytes(body) => body,
-        _ => {
+        Payload::Message => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            Bytes::from(said.text().to_owned())
+        }
+        Payload::Empty | Payload::View(_) | Payload::Handed(_) => {
             if status == StatusCode::OK {
                 status = StatusCode::NO_CONTENT;
             }

@@ -1,6 +1,6 @@
 //! Everything a handler can return.
 
-use super::Response;
+use super::{Payload, Response};
 use crate::status::Status;
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -71,7 +71,7 @@ impl IntoReply for Response {
 
 impl IntoReply for () {
     fn into_reply(self) -> Response {
-        Response::new(Status::OK)
+        Response::new(Status::OK).with_payload(Payload::Empty)
     }
 }
 
@@ -107,13 +107,7 @@ impl IntoReply for Vec<u8> {
 
 impl IntoReply for Status {
     fn into_reply(self) -> Response {
-        match self.code() {
-            204 | 304 => Response::new(self),
-            _ => {
-                let text = self.text().to_owned();
-                Response::text(self, text)
-            }
-        }
+        Response::new(self)
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Response {
 pub enum Payload {
     /// Nothing.
     Empty,
+    /// The message of the status: text for browsers, nothing more for services.
+    Message,
     /// The text of a JSON value.
     Json(Bytes),
     /// Bytes, whose media type is in the headers.
@@ -49,9 +51,9 @@ pub struct View {
 }
 
 impl Response {
-    /// A response without content.
+    /// A response that says its status and nothing else.
     pub fn new(status: Status) -> Response {
-        Response { status, headers: HeaderMap::new(), payload: Payload::Empty }
+        Response { status, headers: HeaderMap::new(), payload: Payload::Message }
     }
 
     /// A JSON response; a value that cannot be serialised is logged and becomes 500.
@@ -141,6 +143,7 @@ impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Payload::Empty => f.write_str("Empty"),
+            Payload::Message => f.write_str("Message"),
             Payload::Json(text) => write!(f, "Json({} bytes)", text.len()),
             Payload::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
             Payload::View(view) => write!(f, "View({})", view.name),

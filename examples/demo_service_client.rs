@@ -1,0 +1,114 @@
+//! A Brubeck service client: pages that call the slow service of `demo_service`, in two ways.
+//!
+//! `cargo run --example demo_service_client`
+
+use brubeck::prelude::*;
+use brubeck::Request;
+use clap::Parser;
+
+// some static data for testing
+const SERVICE_PATH: &str = "/service/slow";
+const SYNC: &str = "I made a round trip, it took a while and I have a great story.";
+const ASYNC: &str = "I made a round trip, it took so long and everyone is gone now.";
+
+/// Just a page with some links.
+#[get("^/")]
+async fn demo() -> Page<Index> {
+    Page(Index {})
+}
+
+#[get("^/service/async")]
+async fn call_service_async(services: Services, slow: State<Slow>) -> Result<Page<Success>, Fault> {
+    // register our service, if it exists nothing happens
+    let service = services.register(&slow.addr, &slow.passphrase)?;
+    // create a service request
+    let service_request = Request::new(SERVICE_PATH).argument("RETURN_DATA", ASYNC);
+
+    // Async
+    service.send(service_request).nowait();
+
+    // now return to the client whatever you want
+    Ok(Page(Success { name: "Async is faster, but ... nothing to report on my trip.".into() }))
+}
+
+#[get("^/service/sync")]
+async fn call_service_sync(services: Services, slow: State<Slow>) -> Result<Page<Success>, Fault> {
+    // register our service, if it exists nothing happens
+    let service = services.register(&slow.addr, &slow.passphrase)?;
+    // create a service request
+    let service_request = Request::new(SERVICE_PATH).argument("RETURN_DATA", SYNC);
+
+    // Sync
+    let (response, handler_response) = service.send(service_request).handled().await?;
+    tracing::debug!("Took a while, but lots to say now: {response:?}, {handler_response:?}");
+
+    // now return to the client what you got back
+    let story = response.body["RETURN_DATA"].as_str().ok_or(Fault::new(502, "no story"))?;
+    Ok(Page(Success { name: story.into() }))
+}
+
+/// Handles the response from our service.
+#[response_handler("^/service/slow")]
+async fn service_response(reply: Answer) -> Status {
+    match reply.status.is_success() {
+        true => tracing::debug!("Successful ({})!", reply.status),
+        false => tracing::debug!("Failed ({})!", reply.status),
+    }
+    reply.status
+}
+
+#[derive(Template)]
+#[template("demo/index.html")]
+struct Index {}
+
+#[derive(Template)]
+#[template("demo/success.html")]
+struct Success {
+    name: String,
+}
+
+/// Where the slow service is.
+#[derive(Clone)]
+pub struct Slow {
+    pub addr: String,
+    pub passphrase: String,
+}
+
+/// The pages, and what handles our service's responses.
+pub fn app(slow: Slow) -> App<Slow> {
+    // Set up our routes
+    const ROUTES: Routes<Slow> = routes![service_response, call_service_sync, call_service_async, demo];
+    App::new(ROUTES, slow)
+}
+
+/// Get us started!
+#[tokio::main]
+async fn main() -> brubeck::Result {
+    common::log();
+    let Arguments { addr, passphrase, mongrel2, http } = Arguments::parse();
+    let app = app(Slow { addr, passphrase });
+    match mongrel2.as_slice() {
+        [send, recv] => app.serve(Mongrel2::new(send, recv)).await,
+        _ => app.serve(Http::bind(http)).await,
+    }
+}
+
+#[allow(dead_code)]
+mod common;
+
+/// Pages that call the slow service of `demo_service`.
+#[derive(Parser)]
+struct Arguments {
+    /// The address of the service
+    #[arg(long, default_value = common::SERVICE_ADDR)]
+    addr: String,
+    /// What the service wants its callers to know
+    #[arg(long, default_value = common::SERVICE_PASSPHRASE)]
+    passphrase: String,
+    /// Answer requests of a Mongrel2 with this send_spec and recv_spec
+    #[arg(long, num_args = 2, value_names = ["SEND", "RECV"], conflicts_with = "http")]
+    mongrel2: Vec<String>,
+    /// Answer browsers at this address
+    #[arg(long, default_value = "127.0.0.1:6767", value_name = "ADDR")]
+    http: String,
+}
