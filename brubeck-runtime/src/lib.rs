@@ -20,14 +20,16 @@ pub mod __private;
 
 pub use app::{App, Running};
 pub use call::*;
-pub use connect::{Application, Connection, Http, Mongrel2, Opened, Service, Stop, transport};
+pub use connect::{Application, Connection, Http, Opened, Service, Stop, transport};
+#[cfg(unix)]
+pub use connect::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
 pub use context::Context;
 pub use error::{Error, Result};
 pub use extract::*;
 pub use message::{Message, RemoteAddr};
 pub use method::{Kind, Method, UnknownMethod};
 pub use reply::{Fields, Html, IntoReply, Payload, Reply, Response, View};
-pub use route::Routes;
+pub use route::{Routes, Spec, Unreachable};
 pub use status::Status;
 pub use template::{Page, Template};
 pub use wire::service::Dialect;

@@ -19,4 +19,3 @@ pub use request::Request;
 pub use services::Services;
 
 pub(crate) use client::Caller;
-pub(crate) use services::Open;

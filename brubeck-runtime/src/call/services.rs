@@ -58,18 +58,18 @@ impl Services {
     ///
     /// As [`register`](Services::register), also where the address was registered with another dialect.
     pub fn register_dialect(&self, address: &str, passphrase: &str, dialect: Dialect) -> Result<Client, CallError> {
-        let refused = |reason: String| Err(CallError::Refused(reason.into()));
+        let refused = |reason: String| CallError::Refused(reason.into());
         let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
         let link = match registered.get(address) {
             Some(known) if !known.passphrase.matches(passphrase.as_bytes()) => {
-                return refused(format!("the service {address} is registered with another passphrase"));
+                return Err(refused(format!("the service {address} is registered with another passphrase")));
             }
             Some(known) if known.dialect != dialect => {
-                return refused(format!("the service {address} is registered with the dialect {}", known.dialect));
+                return Err(refused(format!("the service {address} is registered with the dialect {}", known.dialect)));
             }
             Some(known) => known.link.clone(),
             None => {
-                let link = (self.open)(address, passphrase, dialect).or_else(|error| refused(format!("{error:?}")))?;
+                let link = (self.open)(address, passphrase, dialect).map_err(|error| refused(format!("{error:?}")))?;
                 let passphrase = Secret::new(passphrase.to_owned());
                 registered.insert(address.to_owned(), Registered { passphrase, dialect, link: link.clone() });
                 link

@@ -53,7 +53,7 @@ pub(crate) fn open_client(address: &str, passphrase: &str, dialect: Dialect) -> 
         address: address.to_owned(),
         dialect,
         passphrase,
-        ids: CallIds::new(),
+        ids: CallIds::new()?,
         waiting,
         outbound: client.outbound,
     }))
@@ -124,12 +124,12 @@ impl ServiceLink {
                     body.extend(request.arguments().clone());
                     object(&body)
                 }
-                Err(_) if request.arguments().is_empty() => JsonText::from(&request.body_text()[..]),
+                Err(_) if request.arguments().is_empty() => JsonText::from(request.body_text().clone()),
                 Err(_) => object(request.arguments()),
             };
         } else {
             wire.arguments = object(request.arguments());
-            wire.body = JsonText::from(&request.body_text()[..]);
+            wire.body = JsonText::from(request.body_text().clone());
         }
         wire
     }
@@ -137,7 +137,7 @@ impl ServiceLink {
 
 fn object(fields: &Map<String, Value>) -> JsonText {
     // A map of JSON values is JSON.
-    JsonText::from(serde_json::to_vec(fields).unwrap_or_default().as_slice())
+    JsonText::from(serde_json::to_vec(fields).unwrap_or_default())
 }
 
 /// Call ids: the random part keeps the calls of two clients apart, the number those of one.
@@ -147,10 +147,9 @@ struct CallIds {
 }
 
 impl CallIds {
-    fn new() -> CallIds {
-        // The hasher of the standard library is seeded by the system, once a process.
-        use std::hash::{BuildHasher, RandomState};
-        CallIds { client: RandomState::new().hash_one(SystemTime::now()), next: AtomicU64::new(1) }
+    fn new() -> crate::Result<CallIds> {
+        let client = getrandom::u64().map_err(|error| Error::because("the system gives no random numbers", error))?;
+        Ok(CallIds { client, next: AtomicU64::new(1) })
     }
 
     fn next(&self) -> Bytes {

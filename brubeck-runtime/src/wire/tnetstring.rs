@@ -11,7 +11,7 @@ use super::{Cursor, Error, lenstr};
 /// Containers may nest this deep.
 pub const MAX_DEPTH: usize = 8;
 
-/// One message may hold this many values; a value takes up to 20 times the room of its shortest text.
+/// One message may hold this many values, so that many short ones cannot take much more memory than the message.
 pub const MAX_VALUES: usize = 1 << 18;
 
 /// One value.

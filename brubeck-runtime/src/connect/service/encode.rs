@@ -27,7 +27,7 @@ pub(super) fn encode(request: &Envelope, response: Response, received: SystemTim
     answer.envelope.times.start = Timestamp::from_millis(millis(received));
     answer.envelope.times.end = Timestamp::from_millis(now);
     answer.headers = header_text(&headers);
-    answer.body = JsonText::from(body.as_slice());
+    answer.body = JsonText::from(body);
     let [_identity, delimiter, payload] = encode_response(&answer)?;
     Ok(vec![delimiter, payload])
 }
@@ -77,7 +77,7 @@ fn header_text(headers: &HeaderMap) -> JsonText {
         .collect();
     match fields.is_empty() {
         true => JsonText::default(),
-        false => JsonText::from(serde_json::to_vec(&fields).unwrap_or_default().as_slice()),
+        false => JsonText::from(serde_json::to_vec(&fields).unwrap_or_default()),
     }
 }
 

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use crate::wire::Error;
 
-/// The most header values read from one request: beyond anything Mongrel2 sends with its default limits.
-pub const MAX_VALUES: usize = 8192;
+/// The most header values read from one request: beyond what any browser sends, and little memory for a client to take.
+pub const MAX_VALUES: usize = 2048;
 
 /// Header names and values, in the order they came; a header that came twice has two entries.
 ///

@@ -7,7 +7,7 @@
 //! use brubeck_runtime::wire::mongrel2::{self, Incoming};
 //! use bytes::Bytes;
 //!
-//! let frame = Bytes::from_static(br#"m2-1 7 /hi 30:{"PATH":"/hi","METHOD":"GET"},0:,"#);
+//! let frame = Bytes::from_static(br#"m2-1 7 /hi 29:{"PATH":"/hi","METHOD":"GET"},0:,"#);
 //! let Incoming::Request(request) = mongrel2::decode(&frame)? else { panic!("no notice") };
 //! assert_eq!(request.path, "/hi");
 //! assert_eq!(request.headers.method().unwrap(), "GET");

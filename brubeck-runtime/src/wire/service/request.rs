@@ -119,7 +119,8 @@ pub fn decode_pull_request(frames: &[Bytes]) -> Result<Request, DecodeError> {
 
 fn read(mut cursor: Cursor<'_>, sender: Bytes, choices: [Dialect; 2]) -> Result<Request, DecodeError> {
     // An envelope too broken to show its dialect is broken in the one with more fields, too, and that reading says where.
-    let dialect = detect(cursor.clone(), choices).unwrap_or(choices[1]);
+    let [_, more_fields] = choices;
+    let dialect = detect(cursor.clone(), choices).unwrap_or(more_fields);
     let envelope = Envelope {
         sender,
         ..Envelope::new(dialect)

@@ -1,0 +1,152 @@
+//! regex-syntax HIR -> nondeterministic automaton over bytes.
+
+use super::TooLarge;
+use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
+use regex_syntax::utf8::Utf8Sequences;
+
+/// Bounds the work of one attribute: `(?:a{1000}){1000}` must not stall a build.
+const MAX_STATES: usize = 8192;
+
+#[derive(Default)]
+pub(super) struct Nfa {
+    pub(super) nodes: Vec<Node>,
+    pub(super) start: usize,
+    /// Reached when the whole pattern has matched.
+    pub(super) matched: usize,
+}
+
+#[derive(Default)]
+pub(super) struct Node {
+    pub(super) bytes: Vec<(u8, u8, usize)>,
+    pub(super) empty: Vec<(When, usize)>,
+}
+
+/// The condition of a move that consumes nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    Always,
+    AtStart,
+    AtEnd,
+}
+
+impl Nfa {
+    pub(super) fn new(hir: &Hir) -> Result<Nfa, TooLarge> {
+        let mut nfa = Nfa::default();
+        nfa.start = nfa.node()?;
+        nfa.matched = nfa.compile(hir, nfa.start)?;
+        Ok(nfa)
+    }
+
+    fn node(&mut self) -> Result<usize, TooLarge> {
+        if self.nodes.len() >= MAX_STATES {
+            return Err(TooLarge);
+        }
+        self.nodes.push(Node::default());
+        Ok(self.nodes.len() - 1)
+    }
+
+    fn link(&mut self, from: usize, when: When, to: usize) {
+        self.nodes[from].empty.push((when, to));
+    }
+
+    /// Adds `hir` from the node `from` on; gives the node where it has matched.
+    fn compile(&mut self, hir: &Hir, from: usize) -> Result<usize, TooLarge> {
+        match hir.kind() {
+            HirKind::Empty => Ok(from),
+            HirKind::Literal(literal) => literal.0.iter().try_fold(from, |at, &byte| {
+                let next = self.node()?;
+                self.nodes[at].bytes.push((byte, byte, next));
+                Ok(next)
+            }),
+            HirKind::Class(class) => self.class(class, from),
+            HirKind::Look(look) => {
+                let when = match look {
+                    Look::Start => When::AtStart,
+                    Look::End => When::AtEnd,
+                    // `Pattern` refuses every other one, with a caret.
+                    _ => return Err(TooLarge),
+                };
+                let next = self.node()?;
+                self.link(from, when, next);
+                Ok(next)
+            }
+            HirKind::Capture(capture) => self.compile(&capture.sub, from),
+            HirKind::Concat(parts) => parts.iter().try_fold(from, |at, part| self.compile(part, at)),
+            HirKind::Alternation(branches) => {
+                let out = self.node()?;
+                for branch in branches {
+                    let head = self.node()?;
+                    self.link(from, When::Always, head);
+                    let tail = self.compile(branch, head)?;
+                    self.link(tail, When::Always, out);
+                }
+                Ok(out)
+            }
+            HirKind::Repetition(repetition) => self.repetition(repetition, from),
+        }
+    }
+
+    fn class(&mut self, class: &Class, from: usize) -> Result<usize, TooLarge> {
+        let out = self.node()?;
+        match class {
+            Class::Bytes(class) => {
+                for range in class.iter() {
+                    self.nodes[from].bytes.push((range.start(), range.end(), out));
+                }
+            }
+            Class::Unicode(class) => {
+                for range in class.iter() {
+                    for sequence in Utf8Sequences::new(range.start(), range.end()) {
+                        self.sequence(sequence.as_slice(), from, out)?;
+                    }
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    fn sequence(
+        &mut self,
+        sequence: &[regex_syntax::utf8::Utf8Range],
+        from: usize,
+        out: usize,
+    ) -> Result<(), TooLarge> {
+        let mut at = from;
+        for (i, range) in sequence.iter().enumerate() {
+            let next = if i + 1 == sequence.len() { out } else { self.node()? };
+            self.nodes[at].bytes.push((range.start, range.end, next));
+            at = next;
+        }
+        Ok(())
+    }
+
+    fn repetition(&mut self, repetition: &Repetition, from: usize) -> Result<usize, TooLarge> {
+        let mut at = from;
+        for _ in 0..repetition.min {
+            // One node a round, so that repeating what matches nothing is bounded, too.
+            let next = self.node()?;
+            self.link(at, When::Always, next);
+            at = self.compile(&repetition.sub, next)?;
+        }
+        let out = self.node()?;
+        match repetition.max {
+            None => {
+                let head = self.node()?;
+                self.link(at, When::Always, head);
+                let tail = self.compile(&repetition.sub, head)?;
+                self.link(tail, When::Always, head);
+                self.link(head, When::Always, out);
+            }
+            Some(max) => {
+                self.link(at, When::Always, out);
+                for _ in repetition.min..max {
+                    let next = self.node()?;
+                    self.link(at, When::Always, next);
+                    at = self.compile(&repetition.sub, next)?;
+                    self.link(at, When::Always, out);
+                }
+            }
+        }
+        Ok(out)
+    }
+}

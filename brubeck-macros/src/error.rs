@@ -1,0 +1,92 @@
+//! Collects mistakes instead of stopping at the first, and suggests the word that was meant.
+
+use proc_macro2::{Span, TokenStream};
+use quote::ToTokens;
+use std::cell::RefCell;
+use std::fmt::Display;
+
+/// The mistakes of one item. Shared by reference, so that independent checks of one item can each report.
+#[derive(Default)]
+pub(crate) struct Errors(RefCell<Option<syn::Error>>);
+
+impl Errors {
+    pub(crate) fn push(&self, error: syn::Error) {
+        match &mut *self.0.borrow_mut() {
+            Some(all) => all.combine(error),
+            none => *none = Some(error),
+        }
+    }
+
+    /// Reports `message` at `span`.
+    pub(crate) fn at(&self, span: Span, message: impl Display) {
+        self.push(syn::Error::new(span, message));
+    }
+
+    /// Reports `message` at all of `tokens`.
+    pub(crate) fn on(&self, tokens: impl ToTokens, message: impl Display) {
+        self.push(syn::Error::new_spanned(tokens, message));
+    }
+
+    pub(crate) fn keep<T>(&self, result: syn::Result<T>) -> Option<T> {
+        result.map_err(|error| self.push(error)).ok()
+    }
+
+    pub(crate) fn any(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
+    /// One `compile_error!` for each mistake.
+    pub(crate) fn into_tokens(self) -> TokenStream {
+        self.0.into_inner().map(|error| error.into_compile_error()).unwrap_or_default()
+    }
+}
+
+/// The known word closest to `word`, if one is close enough to have been meant.
+pub(crate) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= (candidate.len().max(word.len()) / 3).max(1))
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein distance in characters.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, right) in b.iter().enumerate() {
+            let above = row[j + 1];
+            row[j + 1] = (diagonal + usize::from(left != *right)).min(above + 1).min(row[j] + 1);
+            diagonal = above;
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggests_close_words_only() {
+        assert_eq!(suggest("metod", ["path", "method"]), Some("method"));
+        assert_eq!(suggest("requst", ["request", "response"]), Some("request"));
+        assert_eq!(suggest("colour", ["path", "method"]), None);
+        assert_eq!(suggest("pst", ["put", "post"]), Some("post"));
+    }
+
+    #[test]
+    fn every_mistake_is_reported() {
+        let errors = Errors::default();
+        assert!(!errors.any());
+        errors.at(Span::call_site(), "one");
+        errors.at(Span::call_site(), "two");
+        assert!(errors.any());
+        let text = errors.into_tokens().to_string();
+        assert_eq!(text.matches("compile_error").count(), 2);
+    }
+}

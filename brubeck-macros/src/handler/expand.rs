@@ -1,0 +1,234 @@
+//! Route -> tokens. Nothing can fail here.
+//!
+//! Tokens that name locals keep the span of the call; only paths and types carry the user's spans, for errors.
+//! Within `macro_rules` locals of different spans would not find each other.
+
+use super::lower::{Argument, Route, Source, Target};
+use crate::attribute::Attribute;
+use crate::item::ItemFn;
+use crate::method::{Kind, variant};
+use crate::pattern::Pattern;
+use crate::types;
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::Ident;
+
+pub(super) fn expand(route: &Route, function: &ItemFn) -> TokenStream {
+    let conditions = function.conditions();
+    let twin = twin(route, function);
+    let spec = spec(route, function);
+    let checks = checks(route);
+    let handle = handle(route, function);
+    let name = function.name();
+    quote! {
+        #(#conditions)*
+        #twin
+        #(#conditions)*
+        #checks
+        #(#conditions)*
+        impl ::brubeck::__private::Routed for #name {
+            const SPEC: ::brubeck::__private::Spec = #spec;
+        }
+        #(#conditions)*
+        #handle
+    }
+}
+
+/// The type of the handler's name. Its name is located at the function's without being of it, so that a handler
+/// in no list is one warning and not two.
+fn twin(route: &Route, function: &ItemFn) -> TokenStream {
+    let vis = &function.vis;
+    let mut name = function.name().clone();
+    name.set_span(Span::mixed_site().located_at(name.span()));
+    let docs = function.docs();
+    let summary = route.target.summary();
+    quote! {
+        #(#docs)*
+        #[doc = ""]
+        #[doc = #summary]
+        #[doc(hidden)]
+        #[allow(non_camel_case_types)]
+        #vis enum #name {}
+    }
+}
+
+fn spec(route: &Route, function: &ItemFn) -> TokenStream {
+    let name = function.name().unraw().to_string();
+    let kind = kind(route.kind);
+    match &route.target {
+        Target::Pattern { pattern, method } => {
+            let spec = pattern_spec(&name, pattern, method, route.kind);
+            quote!(#spec.at(::core::file!(), ::core::line!()))
+        }
+        Target::Operation(operation) => {
+            let method = match route.kind {
+                Kind::Response => quote!(::brubeck::__private::Method::Response),
+                _ => quote!(<#operation as ::brubeck::__private::Operation>::SPEC.method),
+            };
+            quote! {
+                <#operation as ::brubeck::__private::Operation>::SPEC
+                    .handled_by(#name, #method, #kind)
+                    .at(::core::file!(), ::core::line!())
+            }
+        }
+    }
+}
+
+/// The route of a pattern, but for its place.
+pub(crate) fn pattern_spec(name: &str, pattern: &Pattern, method: &str, of: Kind) -> TokenStream {
+    let kind = kind(of);
+    let method = format_ident!("{}", variant(method));
+    let captures = pattern.captures.iter().map(|capture| &capture.name);
+    let capturing = if pattern.captures.is_empty() {
+        TokenStream::new()
+    } else {
+        quote!(.capturing(&[#(#captures),*]))
+    };
+    let (automaton, prefix, example) = (pattern.automaton(), pattern.prefix(), pattern.example());
+    let lit = &pattern.lit;
+    quote! {
+        ::brubeck::__private::Spec::new(#name, #lit, ::brubeck::__private::Method::#method, #kind)
+            #capturing
+            .proven(#automaton, #prefix, #example)
+    }
+}
+
+fn kind(kind: Kind) -> TokenStream {
+    let variant = match kind {
+        Kind::Web => quote!(Web),
+        Kind::Service => quote!(Service),
+        Kind::Response => quote!(Response),
+    };
+    quote!(::brubeck::__private::Kind::#variant)
+}
+
+/// One check for each extractor, against a state that provides everything: a wrong argument is an error also
+/// where the handler is in no list. An editor has no use for them, and would find too many definitions there.
+fn checks(route: &Route) -> TokenStream {
+    let extractors = route.arguments.iter().filter(|argument| matches!(argument.source, Source::Message));
+    let checks = extractors.map(|Argument { ty, .. }| {
+        quote_spanned! {types::span(ty)=>
+            let _ = <#ty as FromMessage<AnyApp>>::from_message;
+        }
+    });
+    let checks: Vec<TokenStream> = checks.collect();
+    if checks.is_empty() {
+        return quote!(const _: () = (););
+    }
+    quote! {
+        #[allow(unexpected_cfgs)]
+        const _: () = {
+            #[cfg(not(rust_analyzer))]
+            const _: fn() = || {
+                use ::brubeck::__private::{AnyApp, FromMessage};
+                #(#checks)*
+            };
+        };
+    }
+}
+
+fn handle(route: &Route, function: &ItemFn) -> TokenStream {
+    let name = function.name();
+    let bounds = route.arguments.iter().filter(|argument| matches!(argument.source, Source::Message)).map(
+        |Argument { ty, .. }| quote_spanned!(types::span(ty)=> #ty: ::brubeck::__private::FromMessage<__S>,),
+    );
+    let locals: Vec<Ident> = (0..route.arguments.len()).map(|i| format_ident!("__argument{i}")).collect();
+    let extractions = route.arguments.iter().zip(&locals).map(|(argument, local)| extraction(argument, local));
+    let extractions: Vec<TokenStream> = extractions.collect();
+    let context = match extractions[..] {
+        // It lives as long as the handler runs, whether or not anything is read from it.
+        [] => quote!(let _context = __cx;),
+        _ => quote!(let mut __cx = __cx;),
+    };
+    let reply = reply(route, function);
+    // A future that is not `Send` is an error at the name of the handler.
+    let boxed = quote_spanned!(name.span()=> ::std::boxed::Box::pin);
+    quote! {
+        impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::Handle<__S> for #name
+        where
+            #(#bounds)*
+        {
+            fn handle(__cx: ::brubeck::__private::Context<__S>) -> ::brubeck::__private::BoxFuture {
+                #boxed(async move {
+                    #context
+                    #(#extractions)*
+                    #reply(#name(#(#locals),*).await)
+                })
+            }
+        }
+    }
+}
+
+fn extraction(argument: &Argument, local: &Ident) -> TokenStream {
+    let name = argument.name.as_deref().unwrap_or("");
+    let ty = &argument.ty;
+    let span = argument.span();
+    match &argument.source {
+        Source::Capture { index } => {
+            let read = quote_spanned!(span=> ::brubeck::__private::capture::<__S, #ty>);
+            quote! {
+                let #local = match #read(&__cx, #index) {
+                    ::core::result::Result::Ok(value) => value,
+                    ::core::result::Result::Err(response) => return response,
+                };
+            }
+        }
+        Source::OptionalCapture { index, inner } => {
+            let read = quote_spanned!(span=> ::brubeck::__private::optional_capture::<__S, #inner>);
+            quote! {
+                let #local = match #read(&__cx, #index) {
+                    ::core::result::Result::Ok(value) => value,
+                    ::core::result::Result::Err(response) => return response,
+                };
+            }
+        }
+        Source::Message => {
+            let read = quote_spanned!(span=> <#ty as ::brubeck::__private::FromMessage<__S>>::from_message);
+            quote! {
+                __cx.bind(#name);
+                let #local = match #read(&__cx).await {
+                    ::core::result::Result::Ok(value) => value,
+                    ::core::result::Result::Err(rejection) => {
+                        return ::brubeck::__private::IntoReply::into_reply(rejection);
+                    }
+                };
+            }
+        }
+    }
+}
+
+/// The function that makes a response of what the handler returned.
+fn reply(route: &Route, function: &ItemFn) -> TokenStream {
+    let (span, ty) = match function.returned() {
+        Some(ty) => (types::span(ty), quote!(#ty)),
+        None => (function.name().span(), quote!(())),
+    };
+    let unnamed = function.returned().is_some_and(types::mentions_impl);
+    match (&route.target, route.kind) {
+        (_, Kind::Response) => quote_spanned!(span=> ::brubeck::__private::handed_over),
+        (Target::Operation(operation), _) if !unnamed => {
+            quote_spanned!(span=> <#ty as ::brubeck::__private::Answers<#operation>>::into_reply)
+        }
+        _ if unnamed => quote_spanned!(span=> ::brubeck::__private::reply),
+        _ => quote_spanned!(span=> <#ty as ::brubeck::__private::IntoReply>::into_reply),
+    }
+}
+
+/// Every key, known or half-typed, becomes an import of a documented item: that is how an editor completes it.
+pub(super) fn keys(attribute: &Attribute) -> TokenStream {
+    let keys = &attribute.keys;
+    if keys.is_empty() {
+        return TokenStream::new();
+    }
+    quote! {
+        #[allow(unexpected_cfgs)]
+        const _: () = {
+            #[cfg(rust_analyzer)]
+            mod handler_keys {
+                use ::brubeck::__private::keys::*;
+                use self::{ #(#keys as _,)* };
+            }
+        };
+    }
+}

@@ -1,0 +1,83 @@
+//! A function whose body stays unparsed, and the twin that stands in for a broken handler.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::parse::{Parse, ParseStream};
+use syn::{Attribute, FnArg, Ident, ReturnType, Signature, Type, Visibility};
+
+/// A function whose body is not parsed: it is cheaper, and half-typed bodies still complete in an editor.
+pub(crate) struct ItemFn {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) sig: Signature,
+    body: TokenStream,
+}
+
+impl Parse for ItemFn {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        Ok(ItemFn {
+            attrs: input.call(Attribute::parse_outer)?,
+            vis: input.parse()?,
+            sig: input.parse()?,
+            body: input.parse()?,
+        })
+    }
+}
+
+impl ToTokens for ItemFn {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        for attr in &self.attrs {
+            attr.to_tokens(tokens);
+        }
+        self.vis.to_tokens(tokens);
+        self.sig.to_tokens(tokens);
+        self.body.to_tokens(tokens);
+    }
+}
+
+impl ItemFn {
+    pub(crate) fn name(&self) -> &Ident {
+        &self.sig.ident
+    }
+
+    pub(crate) fn takes_self(&self) -> bool {
+        self.sig.inputs.iter().any(|input| matches!(input, FnArg::Receiver(_)))
+    }
+
+    pub(crate) fn returned(&self) -> Option<&Type> {
+        match &self.sig.output {
+            ReturnType::Default => None,
+            ReturnType::Type(_, ty) => Some(ty),
+        }
+    }
+
+    /// Conditional compilation of the function, which its twin and impls must share.
+    pub(crate) fn conditions(&self) -> Vec<&Attribute> {
+        self.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect()
+    }
+
+    pub(crate) fn docs(&self) -> impl Iterator<Item = &Attribute> {
+        self.attrs.iter().filter(|attr| attr.path().is_ident("doc"))
+    }
+
+    /// A type of the handler's name that `routes!` accepts, so that only the real mistakes are reported.
+    pub(crate) fn broken_twin(&self) -> TokenStream {
+        let (vis, name, conditions) = (&self.vis, self.name(), self.conditions());
+        quote! {
+            #(#conditions)*
+            #[doc(hidden)]
+            #[allow(non_camel_case_types, dead_code)]
+            #vis enum #name {}
+            #(#conditions)*
+            impl ::brubeck::__private::Routed for #name {
+                const SPEC: ::brubeck::__private::Spec = ::brubeck::__private::Spec::BROKEN;
+            }
+            #(#conditions)*
+            impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::Handle<__S> for #name {
+                fn handle(_: ::brubeck::__private::Context<__S>) -> ::brubeck::__private::BoxFuture {
+                    ::brubeck::__private::broken()
+                }
+            }
+        }
+    }
+}

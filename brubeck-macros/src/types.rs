@@ -1,0 +1,171 @@
+//! What the macros read off a type as written. Whatever a trait can decide is left to traits.
+
+use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::spanned::Spanned;
+use syn::{GenericArgument, Path, PathArguments, Type};
+
+/// The type without the invisible groups a `macro_rules` fragment comes in.
+fn peeled(mut ty: &Type) -> &Type {
+    loop {
+        match ty {
+            Type::Group(group) => ty = &group.elem,
+            Type::Paren(paren) => ty = &paren.elem,
+            _ => return ty,
+        }
+    }
+}
+
+/// `T` of `Option<T>`.
+pub(crate) fn option(ty: &Type) -> Option<&Type> {
+    match arguments(ty, "Option")?[..] {
+        [inner] => Some(inner),
+        _ => None,
+    }
+}
+
+/// The type arguments of a type whose last name is `name`.
+pub(crate) fn arguments<'a>(ty: &'a Type, name: &str) -> Option<Vec<&'a Type>> {
+    let Type::Path(path) = peeled(ty) else { return None };
+    let last = path.path.segments.last()?;
+    if last.ident != name {
+        return None;
+    }
+    let PathArguments::AngleBracketed(given) = &last.arguments else { return None };
+    let types = given.args.iter().filter_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    });
+    Some(types.collect())
+}
+
+/// The span of one token of a type, its last name: spans of several join on nightly only.
+pub(crate) fn span(ty: &Type) -> Span {
+    match peeled(ty) {
+        Type::Path(path) => path_span(&path.path),
+        other => first_span(other.to_token_stream()),
+    }
+}
+
+pub(crate) fn path_span(path: &Path) -> Span {
+    path.segments.last().map_or_else(|| path.span(), |last| last.ident.span())
+}
+
+fn first_span(tokens: TokenStream) -> Span {
+    tokens.into_iter().next().map_or_else(Span::call_site, |token| token.span())
+}
+
+/// The type as one would write it, for a message.
+pub(crate) fn text(ty: &Type) -> String {
+    let mut text = ty.to_token_stream().to_string();
+    for (spaced, tight) in [
+        (" :: ", "::"),
+        (" < ", "<"),
+        (" <", "<"),
+        ("< ", "<"),
+        (" >", ">"),
+        (" ,", ","),
+        ("& ", "&"),
+        (" ;", ";"),
+    ] {
+        text = text.replace(spaced, tight);
+    }
+    text
+}
+
+/// Whether `impl Trait` stands somewhere in the type.
+pub(crate) fn mentions_impl(ty: &Type) -> bool {
+    fn any(tokens: TokenStream) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Ident(ident) => ident == "impl",
+            TokenTree::Group(group) => any(group.stream()),
+            _ => false,
+        })
+    }
+    any(ty.to_token_stream())
+}
+
+/// If the type borrows from something that is not `'static`: what to take for it.
+pub(crate) fn borrowed(ty: &Type) -> Option<String> {
+    if let Type::Reference(reference) = peeled(ty) {
+        if reference.lifetime.as_ref().is_none_or(|lifetime| lifetime.ident != "static") {
+            let owned = match text(&reference.elem).as_str() {
+                "str" => "String".to_owned(),
+                "[u8]" => "Bytes".to_owned(),
+                other => other.to_owned(),
+            };
+            return Some(format!("take `{owned}`"));
+        }
+        return borrowed(&reference.elem);
+    }
+    borrows(ty.to_token_stream()).then(|| "name a type without lifetimes".to_owned())
+}
+
+fn borrows(tokens: TokenStream) -> bool {
+    let mut tokens = tokens.into_iter().peekable();
+    let mut names_function = false;
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Punct(punct) if punct.as_char() == '\'' => {
+                if tokens.next().is_some_and(|name| name.to_string() != "static") {
+                    return true;
+                }
+            }
+            TokenTree::Punct(punct) if punct.as_char() == '&' => {
+                let lifetime = matches!(tokens.peek(), Some(TokenTree::Punct(next)) if next.as_char() == '\'');
+                if !lifetime {
+                    return true;
+                }
+            }
+            // The lifetimes of a function's own arguments are not the argument's.
+            TokenTree::Group(group) if !(names_function && group.delimiter() == Delimiter::Parenthesis) => {
+                if borrows(group.stream()) {
+                    return true;
+                }
+            }
+            TokenTree::Ident(ident) => {
+                names_function = matches!(ident.to_string().as_str(), "fn" | "Fn" | "FnMut" | "FnOnce" | "for");
+                continue;
+            }
+            _ => {}
+        }
+        names_function = false;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use syn::parse_quote;
+
+    #[test]
+    fn options_are_peeled_by_their_last_name() {
+        let ty: Type = parse_quote!(::std::option::Option<Vec<u8>>);
+        assert_eq!(option(&ty).map(text).as_deref(), Some("Vec<u8>"));
+        let ty: Type = parse_quote!(Vec<u8>);
+        assert!(option(&ty).is_none());
+    }
+
+    #[test]
+    fn borrowing_types_are_told() {
+        let owned = |ty: Type| borrowed(&ty);
+        assert_eq!(owned(parse_quote!(&str)).as_deref(), Some("take `String`"));
+        assert_eq!(owned(parse_quote!(&'a [u8])).as_deref(), Some("take `Bytes`"));
+        assert_eq!(owned(parse_quote!(&mut Db)).as_deref(), Some("take `Db`"));
+        assert!(owned(parse_quote!(Option<&str>)).is_some());
+        assert!(owned(parse_quote!(Page<'_>)).is_some());
+        assert!(owned(parse_quote!((u8, &str))).is_some());
+        assert!(owned(parse_quote!(State<&'static str>)).is_none());
+        assert!(owned(parse_quote!(&'static str)).is_none());
+        assert!(owned(parse_quote!(State<fn(&str) -> u8>)).is_none());
+        assert!(owned(parse_quote!(State<Arc<dyn Fn(&str)>>)).is_none());
+        assert!(owned(parse_quote!(Json<Vec<u8>>)).is_none());
+    }
+
+    #[test]
+    fn text_reads_as_written() {
+        let ty: Type = parse_quote!(std::collections::HashMap<String, Vec<u8>>);
+        assert_eq!(text(&ty), "std::collections::HashMap<String, Vec<u8>>");
+    }
+}

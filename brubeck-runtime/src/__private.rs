@@ -1,0 +1,82 @@
+//! What generated code uses, and nobody else: it may change with any version.
+
+pub use crate::context::Context;
+pub use crate::extract::{FromCapture, FromMessage, Provides};
+pub use crate::method::{Kind, Method};
+pub use crate::reply::{IntoReply, Response};
+pub use crate::route::{
+    BoxFuture, Entry, Handle, HandlerFn, Routed, Routes, Spec, check_served, entry, join, join_specs, report, specs,
+    table, verdicts,
+};
+pub use crate::template::Template;
+pub use minijinja::Value;
+
+use crate::status::Status;
+use minijinja::value::Serde;
+use serde::Serialize;
+
+/// The keys of the handler attributes, for completion in an editor.
+pub mod keys {
+    /// The route pattern: a regex that starts with `^/`. Named groups bind arguments.
+    pub mod path {}
+    /// Web handlers: get, post, put, patch, delete, head, options, trace, connect. Service handlers: get, post,
+    /// put, delete, options, connect, response, request.
+    pub mod method {}
+}
+
+/// What every state of an application is.
+pub trait AppState: Send + Sync + 'static {}
+
+impl<T: Send + Sync + 'static> AppState for T {}
+
+/// Stands for every state, to check arguments where the application is not known.
+pub struct AnyApp;
+
+impl<T: Clone> Provides<T> for AnyApp {
+    fn provide(&self) -> T {
+        unreachable!("no application has this state")
+    }
+}
+
+/// A capture that is in every matching path.
+pub fn capture<S, T: FromCapture>(cx: &Context<S>, index: usize) -> Result<T, Response> {
+    cx.capture(index).as_deref().and_then(T::from_capture).ok_or_else(no_such_path)
+}
+
+/// A capture that may be absent.
+pub fn optional_capture<S, T: FromCapture>(cx: &Context<S>, index: usize) -> Result<Option<T>, Response> {
+    match cx.capture(index).as_deref().map(T::from_capture) {
+        None => Ok(None),
+        Some(Some(value)) => Ok(Some(value)),
+        Some(None) => Err(no_such_path()),
+    }
+}
+
+fn no_such_path() -> Response {
+    Status::NOT_FOUND.into_reply()
+}
+
+/// The reply of a handler whose return type has no name.
+pub fn reply(value: impl IntoReply) -> Response {
+    value.into_reply()
+}
+
+/// The value of a response handler, for the caller that waits.
+pub fn handed_over<T: Send + 'static>(value: T) -> Response {
+    Response::handed_over(value)
+}
+
+/// Never runs: the program that calls it does not compile.
+pub fn broken() -> BoxFuture {
+    unreachable!("this handler does not compile")
+}
+
+/// A variable of a template.
+pub fn variable<T: Serialize>(value: &T) -> Value {
+    Value::from(Serde(value))
+}
+
+/// The variables of a template.
+pub fn variables<const N: usize>(fields: [(&'static str, Value); N]) -> Value {
+    Value::from_iter(fields)
+}

@@ -1,0 +1,174 @@
+//! The ends of a socket that many peers connect to.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::closing::{Closing, Stop, closing};
+use super::counts::{Counters, Counts};
+use super::inbox::{Inbox, Inlet, inbox};
+use super::limits::OUTBOX;
+use super::{Endpoint, Limits, SendError};
+
+/// Who sent a message, and where its answer goes: the routing identity of one connected peer, at most 255 bytes.
+///
+/// It routes; it is no proof of who the peer is. A peer that connects again may come with another one.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Peer(Bytes);
+
+impl Peer {
+    /// The peer with this routing identity.
+    pub fn new(identity: impl Into<Bytes>) -> Self {
+        Self(identity.into())
+    }
+
+    /// The routing identity.
+    pub fn identity(&self) -> &Bytes {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Peer({})", self.0.escape_ascii())
+    }
+}
+
+/// What happens at a [`Server`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerEvent {
+    /// A peer sent a message.
+    Message {
+        /// Who.
+        peer: Peer,
+        /// Its frames, without the identity; at least one.
+        frames: Vec<Bytes>,
+    },
+    /// A peer went away; it comes after the last message of that peer. A hint, for freeing what is kept for it: when
+    /// thousands leave at once some go without it.
+    Gone {
+        /// Who.
+        peer: Peer,
+    },
+}
+
+/// A bound socket: many peers ask, each is answered by name (ROUTER).
+#[derive(Debug)]
+pub struct Server {
+    /// The endpoint as it was asked for, with the real port.
+    pub local: Endpoint,
+    /// Messages from the peers. Dropping it closes the server.
+    pub inbound: Inbox<ServerEvent>,
+    /// Messages to the peers. Dropping all clones closes the server.
+    pub outbound: ServerOutbox,
+    /// Shuts the server down.
+    pub closing: Closing,
+}
+
+impl Server {
+    /// Sends what was accepted, for at most `linger`, then closes. Returns whether everything left in time.
+    pub async fn shutdown(self, linger: Duration) -> bool {
+        self.closing.shutdown(linger).await
+    }
+}
+
+/// The sending end of a [`Server`].
+#[derive(Clone, Debug)]
+pub struct ServerOutbox {
+    queue: mpsc::Sender<Outgoing>,
+    counters: Arc<Counters>,
+}
+
+impl ServerOutbox {
+    /// Hands a message over; waits for room in the outbox, never for the peer.
+    ///
+    /// The message is dropped, and counted, if the peer is gone. A peer that does not read what it is sent is cut off.
+    ///
+    /// # Errors
+    /// [`SendError::Empty`] and [`SendError::Closed`].
+    pub async fn send(&self, peer: Peer, frames: Vec<Bytes>) -> Result<(), SendError> {
+        if frames.is_empty() {
+            return Err(SendError::Empty);
+        }
+        self.queue
+            .send(Outgoing::Message { peer, frames })
+            .await
+            .map_err(|_| SendError::Closed)
+    }
+
+    /// Hands a message over if there is room now.
+    ///
+    /// # Errors
+    /// [`SendError::Empty`], [`SendError::Full`] and [`SendError::Closed`].
+    pub fn try_send(&self, peer: Peer, frames: Vec<Bytes>) -> Result<(), SendError> {
+        if frames.is_empty() {
+            return Err(SendError::Empty);
+        }
+        self.queue
+            .try_send(Outgoing::Message { peer, frames })
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => SendError::Full,
+                mpsc::error::TrySendError::Closed(_) => SendError::Closed,
+            })
+    }
+
+    /// Cuts a peer off, after what was handed over before.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub async fn cut(&self, peer: Peer) -> Result<(), SendError> {
+        self.queue
+            .send(Outgoing::Cut { peer })
+            .await
+            .map_err(|_| SendError::Closed)
+    }
+
+    /// What became of the messages so far.
+    pub fn counts(&self) -> Counts {
+        self.counters.read()
+    }
+}
+
+/// What the handlers want of the socket.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    Message { peer: Peer, frames: Vec<Bytes> },
+    Cut { peer: Peer },
+}
+
+/// The socket's side of a [`Server`].
+#[derive(Debug)]
+pub(crate) struct ServerDriver {
+    pub(crate) inlet: Inlet<ServerEvent>,
+    pub(crate) outbox: mpsc::Receiver<Outgoing>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) stop: Stop,
+}
+
+pub(crate) fn server(local: Endpoint, limits: &Limits) -> (Server, ServerDriver) {
+    let (inlet, inbound) = inbox(limits.inbound_messages, limits.inbound_bytes);
+    let (queue, outbox) = mpsc::channel(OUTBOX);
+    let (closing, stop) = closing();
+    let counters = Arc::new(Counters::default());
+    let outbound = ServerOutbox {
+        queue,
+        counters: counters.clone(),
+    };
+    (
+        Server {
+            local,
+            inbound,
+            outbound,
+            closing,
+        },
+        ServerDriver {
+            inlet,
+            outbox,
+            counters,
+            stop,
+        },
+    )
+}

@@ -1,0 +1,33 @@
+//! The transport over the `zeromq` crate. Every socket lives on the [I/O thread](super::io_thread).
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::{Client, Endpoint, Limits, Server, Timing, Transport, TransportError, client, io_thread};
+
+mod backoff;
+mod dealer;
+mod listener;
+mod router;
+mod socket;
+
+/// ZeroMQ over TCP and Unix sockets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ZeroMq;
+
+impl Transport for ZeroMq {
+    fn server(&self, endpoint: Endpoint, limits: Limits) -> BoxFuture<'_, Result<Server, TransportError>> {
+        async move {
+            endpoint.check()?;
+            io_thread::run(router::open(endpoint, limits)).await?
+        }
+        .boxed()
+    }
+
+    fn client(&self, endpoint: Endpoint, timing: Timing) -> Result<Client, TransportError> {
+        endpoint.check_connect()?;
+        let (client, driver) = client::client(&timing);
+        io_thread::spawn(dealer::supervise(endpoint, timing, driver))?;
+        Ok(client)
+    }
+}

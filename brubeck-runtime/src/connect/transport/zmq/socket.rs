@@ -1,0 +1,73 @@
+//! What every socket here has in common: how it is named, sent on and let go.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt};
+use tokio::time::timeout;
+use zeromq::{Socket, SocketEvent, SocketOptions, SocketSend, ZmqMessage};
+
+/// What a socket tells about its connections. It ends when the socket and all that writes for it are gone.
+pub(super) type Monitor = BoxStream<'static, SocketEvent>;
+
+pub(super) fn monitor(socket: &mut impl Socket) -> Monitor {
+    socket.monitor().boxed()
+}
+
+/// What became of one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It is on its way.
+    Yes,
+    /// Nobody is there to take it.
+    Gone,
+    /// The queue to the peer is full.
+    Stalled,
+}
+
+/// Sends without ever waiting.
+///
+/// A send that waits keeps a lock of the socket; if its peer dies meanwhile, everything that needs the lock blocks the
+/// thread, for ever. So the future is polled once and dropped if it is not ready.
+pub(super) fn send_now(socket: &mut impl SocketSend, message: ZmqMessage) -> Sent {
+    match socket.send(message).now_or_never() {
+        Some(Ok(())) => Sent::Yes,
+        Some(Err(_)) => Sent::Gone,
+        None => Sent::Stalled,
+    }
+}
+
+/// The bytes of a message, for the budgets.
+pub(super) fn size(frames: &[Bytes]) -> usize {
+    frames.iter().map(Bytes::len).sum()
+}
+
+/// Options of a socket that connects, with an identity nobody can guess.
+///
+/// A new socket gets a new one, so that the server never mistakes it for the one before. Hexadecimal, because the wire
+/// of the services sets identities between spaces.
+pub(super) fn connecting(timeout: Duration) -> io::Result<SocketOptions> {
+    let identity = random_name()?;
+    let mut options = SocketOptions::default();
+    options.connect_timeout(timeout);
+    options.peer_identity(Bytes::from(identity).try_into().map_err(io::Error::other)?);
+    Ok(options)
+}
+
+/// 16 random bytes as 32 hexadecimal digits.
+pub(super) fn random_name() -> io::Result<String> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    Ok(format!("{:032x}", u128::from_be_bytes(random)))
+}
+
+/// Waits until a socket that was dropped has written everything, for at most `limit`; returns whether it has.
+///
+/// The tasks that write keep the sending side of the socket's monitor alive; it ends with the last of them.
+pub(super) async fn linger(mut monitor: Monitor, limit: Duration) -> bool {
+    timeout(limit, async { while monitor.next().await.is_some() {} })
+        .await
+        .is_ok()
+}

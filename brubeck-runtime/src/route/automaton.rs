@@ -1,0 +1,101 @@
+//! Reads the packed byte automaton that the attribute macros make of a pattern.
+//!
+//! For each state: flags, the number of edges, and for each edge its lowest byte, its highest byte and the
+//! offset of the state it leads to, little-endian. The start state is the first; a byte without an edge is
+//! refused; every state can still reach acceptance.
+
+const ACCEPT: u8 = 1;
+const ACCEPT_ALL: u8 = 2;
+
+/// A packed automaton. Its bytes come from our own macros, so that offsets are taken at their word.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Automaton(pub(super) &'static [u8]);
+
+/// The bytes from `low` to `high` lead to the state at `to`.
+#[derive(Clone, Copy)]
+pub(super) struct Edge {
+    pub(super) low: u8,
+    pub(super) high: u8,
+    pub(super) to: u16,
+}
+
+impl Automaton {
+    /// Absent where the pattern was too large.
+    pub(super) const fn is_absent(self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) const fn accepts(self, state: u16) -> bool {
+        self.0[state as usize] & ACCEPT != 0
+    }
+
+    /// Whether every continuation is accepted.
+    pub(super) const fn accepts_all(self, state: u16) -> bool {
+        self.0[state as usize] & ACCEPT_ALL != 0
+    }
+
+    pub(super) const fn edges(self, state: u16) -> usize {
+        self.0[state as usize + 1] as usize
+    }
+
+    pub(super) const fn edge(self, state: u16, index: usize) -> Edge {
+        let at = state as usize + 2 + 4 * index;
+        let to = u16::from_le_bytes([self.0[at + 2], self.0[at + 3]]);
+        Edge { low: self.0[at], high: self.0[at + 1], to }
+    }
+
+    pub(super) fn matches(self, path: &[u8]) -> bool {
+        let mut state = 0;
+        for &byte in path {
+            if self.accepts_all(state) {
+                return true;
+            }
+            match self.step(state, byte) {
+                Some(next) => state = next,
+                None => return false,
+            }
+        }
+        self.accepts(state)
+    }
+
+    pub(super) fn step(self, state: u16, byte: u8) -> Option<u16> {
+        (0..self.edges(state)).map(|i| self.edge(state, i)).find(|e| e.low <= byte && byte <= e.high).map(|e| e.to)
+    }
+
+    /// The bytes with which every path that matches begins.
+    pub(super) fn forced_prefix(self) -> Vec<u8> {
+        let (mut state, mut prefix) = (0, Vec::new());
+        while !self.is_absent() && !self.accepts(state) && self.edges(state) == 1 {
+            let edge = self.edge(state, 0);
+            if edge.low != edge.high {
+                break;
+            }
+            prefix.push(edge.low);
+            state = edge.to;
+        }
+        prefix
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Automaton;
+
+    /// `^/a` and `^/$`, as the macros pack them.
+    const OPEN: Automaton = Automaton(&[0, 1, b'/', b'/', 6, 0, 0, 1, b'a', b'a', 12, 0, 3, 1, 0, 255, 12, 0]);
+    const CLOSED: Automaton = Automaton(&[0, 1, b'/', b'/', 6, 0, 1, 0]);
+
+    #[test]
+    fn packed_automata_match() {
+        assert!(OPEN.matches(b"/a") && OPEN.matches(b"/abc\xff"));
+        assert!(!OPEN.matches(b"/") && !OPEN.matches(b"/b") && !OPEN.matches(b""));
+        assert!(CLOSED.matches(b"/") && !CLOSED.matches(b"//"));
+    }
+
+    #[test]
+    fn the_forced_prefix_ends_where_a_path_may_end() {
+        assert_eq!(OPEN.forced_prefix(), b"/a");
+        assert_eq!(CLOSED.forced_prefix(), b"/");
+        assert_eq!(Automaton(b"").forced_prefix(), b"");
+    }
+}

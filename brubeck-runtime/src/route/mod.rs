@@ -1,0 +1,24 @@
+//! Routes: the const table, its proofs in constant evaluation, and matching at run time.
+//!
+//! The first pattern that matches the start of the path wins, before the method is looked at; handlers with
+//! the same pattern text form one resource.
+
+mod automaton;
+mod coverage;
+mod index;
+mod inclusion;
+mod prefix;
+mod router;
+mod served;
+mod spec;
+mod table;
+mod text;
+mod verdict;
+
+pub use coverage::Unreachable;
+pub(crate) use router::{Captures, Match, Router};
+pub use served::check_served;
+pub use spec::Spec;
+pub use table::{BoxFuture, Entry, Handle, HandlerFn, Routed, Routes};
+pub use table::{entry, join, join_specs, specs, table};
+pub use verdict::{report, verdicts};

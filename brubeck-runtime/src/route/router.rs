@@ -1,0 +1,183 @@
+//! Matching at run time.
+
+use super::automaton::Automaton;
+use super::index::Index;
+use super::spec::Spec;
+use super::table::{Entry, Routes};
+use crate::method::{Kind, Method};
+use regex::bytes::{Regex, RegexBuilder};
+use std::fmt;
+use std::ops::Range;
+
+/// The largest compiled regex, in bytes: what a pattern may cost is bounded, whoever wrote it.
+const REGEX_LIMIT: usize = 1 << 20;
+
+/// A route table made ready for matching, once at start.
+///
+/// Paths are matched by byte automata. A regex is compiled only for a route that captures, and for one whose
+/// automaton would have been too large.
+#[derive(Debug)]
+pub(crate) struct Router<S: 'static> {
+    resources: Vec<Resource<S>>,
+    index: Index,
+}
+
+/// The handlers of one pattern text.
+struct Resource<S: 'static> {
+    automaton: Automaton,
+    regex: Option<CapturingRegex>,
+    entries: Vec<&'static Entry<S>>,
+}
+
+#[derive(Debug)]
+struct CapturingRegex {
+    regex: Regex,
+    /// The group of each capture of the route.
+    groups: Vec<usize>,
+}
+
+/// What a path and method lead to.
+#[derive(Debug)]
+pub(crate) enum Match<S: 'static> {
+    /// To a handler.
+    Found {
+        /// The handler.
+        entry: &'static Entry<S>,
+        /// Where the captures of its pattern lie in the path.
+        captures: Captures,
+    },
+    /// To a resource without a handler for that method.
+    MethodNotAllowed {
+        /// The methods it has for that kind of message; may be empty.
+        allowed: Vec<Method>,
+    },
+    /// Nowhere.
+    NotFound,
+}
+
+/// Where the captures of a route lie in the path.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Captures(Vec<Option<Range<usize>>>);
+
+impl Captures {
+    /// The bytes of the capture with this index; `None` where its group took no part in the match.
+    pub(crate) fn get(&self, index: usize) -> Option<Range<usize>> {
+        self.0.get(index)?.clone()
+    }
+}
+
+/// A pattern that is too large for the matcher.
+#[derive(Debug)]
+pub(crate) struct RouterError {
+    spec: &'static Spec,
+    source: regex::Error,
+}
+
+impl fmt::Display for RouterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Spec { name, pattern, file, line, .. } = self.spec;
+        write!(f, "the pattern `{pattern}` of route `{name}` at {file}:{line} cannot be matched")
+    }
+}
+
+impl std::error::Error for RouterError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+impl<S> Router<S> {
+    /// # Errors
+    ///
+    /// A pattern whose regex would take more than 1 MiB.
+    pub(crate) fn new(routes: Routes<S>) -> Result<Router<S>, RouterError> {
+        let mut resources: Vec<Resource<S>> = Vec::new();
+        for entry in routes.entries() {
+            let same = |resource: &&mut Resource<S>| resource.spec().is_some_and(|s| s.same_resource(entry.spec));
+            match resources.iter_mut().find(same) {
+                Some(resource) => resource.entries.push(entry),
+                None => resources.push(Resource::new(entry)?),
+            }
+        }
+        let prefixes: Vec<Vec<u8>> = resources.iter().map(|resource| resource.automaton.forced_prefix()).collect();
+        let index = Index::new(prefixes.iter().map(Vec::as_slice));
+        Ok(Router { resources, index })
+    }
+
+    /// The handler for this path: the first resource that matches, then its method.
+    pub(crate) fn find(&self, kind: Kind, method: Method, path: &str) -> Match<S> {
+        let candidates = self.index.candidates(path.as_bytes());
+        let mut resources = candidates.iter().filter_map(|candidate| self.resources.get(*candidate));
+        let Some(resource) = resources.find(|resource| resource.matches(path.as_bytes())) else {
+            return Match::NotFound;
+        };
+        let handlers = resource.entries.iter().copied().filter(|entry| entry.spec.kind == kind);
+        match handlers.clone().find(|entry| entry.spec.method == method) {
+            Some(entry) => Match::Found { entry, captures: resource.captures(path.as_bytes()) },
+            None => Match::MethodNotAllowed { allowed: handlers.map(|entry| entry.spec.method).collect() },
+        }
+    }
+}
+
+impl<S> Resource<S> {
+    fn new(entry: &'static Entry<S>) -> Result<Resource<S>, RouterError> {
+        let automaton = Automaton(entry.spec.automaton);
+        let needs_regex = automaton.is_absent() || !entry.spec.captures.is_empty();
+        let regex = needs_regex.then(|| CapturingRegex::new(entry.spec)).transpose()?;
+        Ok(Resource { automaton, regex, entries: vec![entry] })
+    }
+
+    fn spec(&self) -> Option<&'static Spec> {
+        self.entries.first().map(|entry| entry.spec)
+    }
+
+    fn matches(&self, path: &[u8]) -> bool {
+        match &self.regex {
+            Some(regex) if self.automaton.is_absent() => regex.regex.is_match(path),
+            _ => !self.automaton.is_absent() && self.automaton.matches(path),
+        }
+    }
+
+    fn captures(&self, path: &[u8]) -> Captures {
+        self.regex.as_ref().map(|regex| regex.captures(path)).unwrap_or_default()
+    }
+}
+
+impl CapturingRegex {
+    fn new(spec: &'static Spec) -> Result<CapturingRegex, RouterError> {
+        // Anchored as a whole, since `^/a|/b` anchors its first branch only.
+        let regex = RegexBuilder::new(&format!(r"\A(?:{})", spec.pattern))
+            .unicode(false)
+            .size_limit(REGEX_LIMIT)
+            .dfa_size_limit(REGEX_LIMIT)
+            .build()
+            .map_err(|source| RouterError { spec, source })?;
+        let group = |name: &&str| regex.capture_names().position(|group| group == Some(*name));
+        let groups = spec.captures.iter().map(|name| group(name).unwrap_or(usize::MAX)).collect();
+        Ok(CapturingRegex { regex, groups })
+    }
+
+    fn captures(&self, path: &[u8]) -> Captures {
+        if self.groups.is_empty() {
+            return Captures::default();
+        }
+        let mut locations = self.regex.capture_locations();
+        if self.regex.captures_read(&mut locations, path).is_none() {
+            return Captures::default();
+        }
+        let range = |group: &usize| locations.get(*group).map(|(start, end)| start..end);
+        Captures(self.groups.iter().map(range).collect())
+    }
+}
+
+impl<S> fmt::Debug for Resource<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.entries.iter().map(|entry| entry.spec.name)).finish()
+    }
+}
+
+impl<S> fmt::Debug for Entry<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.spec.fmt(f)
+    }
+}

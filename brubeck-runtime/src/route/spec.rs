@@ -1,0 +1,114 @@
+//! What is known of a route when the program is compiled.
+
+use crate::method::{Kind, Method};
+
+use super::prefix::Prefix;
+
+/// A route as its attribute describes it; [`Routes::specs`](crate::Routes::specs) lists them.
+///
+/// ```
+/// use brubeck::prelude::*;
+///
+/// #[get(r"^/user/(?<id>\d+)$")]
+/// async fn user(id: u64) -> String {
+///     id.to_string()
+/// }
+///
+/// const ROUTES: Routes<()> = routes![user];
+///
+/// let spec = ROUTES.specs().next().unwrap();
+/// assert_eq!((spec.name, spec.pattern, spec.example), ("user", r"^/user/(?<id>\d+)$", "/user/1"));
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Spec {
+    /// The name of the handler.
+    pub name: &'static str,
+    /// The pattern, as it was written.
+    pub pattern: &'static str,
+    /// The method.
+    pub method: Method,
+    /// What sort of message the handler answers.
+    pub kind: Kind,
+    /// The names of the groups that the pattern captures, in their order.
+    pub captures: &'static [&'static str],
+    /// A shortest path that matches; empty where none is known.
+    pub example: &'static str,
+    /// The file of the handler.
+    pub file: &'static str,
+    /// The line of the handler.
+    pub line: u32,
+    #[doc(hidden)]
+    pub automaton: &'static [u8],
+    #[doc(hidden)]
+    pub prefix: Prefix,
+}
+
+impl Spec {
+    /// Stands for a handler whose attribute is in error, so that no second error is made of it.
+    #[doc(hidden)]
+    pub const BROKEN: Spec = Spec::new("", "", Method::Get, Kind::Web);
+
+    /// A route without automaton; the macros add what they know.
+    #[doc(hidden)]
+    pub const fn new(name: &'static str, pattern: &'static str, method: Method, kind: Kind) -> Spec {
+        Spec {
+            name,
+            pattern,
+            method,
+            kind,
+            captures: &[],
+            example: "",
+            file: "",
+            line: 0,
+            automaton: &[],
+            prefix: Prefix::new(b""),
+        }
+    }
+
+    #[doc(hidden)]
+    pub const fn proven(self, automaton: &'static [u8], prefix: &[u8], example: &'static str) -> Spec {
+        Spec { automaton, prefix: Prefix::new(prefix), example, ..self }
+    }
+
+    #[doc(hidden)]
+    pub const fn capturing(self, captures: &'static [&'static str]) -> Spec {
+        Spec { captures, ..self }
+    }
+
+    #[doc(hidden)]
+    pub const fn at(self, file: &'static str, line: u32) -> Spec {
+        Spec { file, line, ..self }
+    }
+
+    /// The same path for another handler, as an operation is served.
+    #[doc(hidden)]
+    pub const fn handled_by(self, name: &'static str, method: Method, kind: Kind) -> Spec {
+        Spec { name, method, kind, ..self }
+    }
+
+    pub(super) const fn is_broken(&self) -> bool {
+        self.pattern.is_empty()
+    }
+
+    /// Whether both have one pattern text: handlers of one resource.
+    pub(super) const fn same_resource(&self, other: &Spec) -> bool {
+        let (a, b) = (self.pattern.as_bytes(), other.pattern.as_bytes());
+        if a.len() != b.len() {
+            return false;
+        }
+        let mut i = 0;
+        while i < a.len() {
+            if a[i] != b[i] {
+                return false;
+            }
+            i += 1;
+        }
+        true
+    }
+
+    /// Whether both answer the same method of the same sort of message.
+    pub(super) const fn same_method(&self, other: &Spec) -> bool {
+        self.method as u8 == other.method as u8 && self.kind as u8 == other.kind as u8
+    }
+}

@@ -1,0 +1,83 @@
+//! What the transport tests share.
+
+#![allow(dead_code, unreachable_pub)]
+
+use std::future::Future;
+use std::time::Duration;
+
+use brubeck_runtime::transport::*;
+use bytes::Bytes;
+
+/// Waits for something that must happen; generous, because the machine may be busy.
+pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    match tokio::time::timeout(Duration::from_secs(20), future).await {
+        Ok(output) => output,
+        Err(_) => panic!("it did not happen in 20 s: {what}"),
+    }
+}
+
+pub fn endpoint(text: &str) -> Endpoint {
+    text.parse().unwrap()
+}
+
+pub fn frames(parts: &[&str]) -> Vec<Bytes> {
+    parts
+        .iter()
+        .map(|part| Bytes::copy_from_slice(part.as_bytes()))
+        .collect()
+}
+
+pub async fn serve(at: &str) -> Server {
+    ZeroMq.server(endpoint(at), Limits::default()).await.unwrap()
+}
+
+pub async fn connect(to: &Endpoint) -> Client {
+    ZeroMq.client(to.clone(), Timing::default()).unwrap()
+}
+
+/// Answers every message with itself, until the server ends.
+pub fn echo(server: Server) -> (Closing, tokio::task::JoinHandle<u64>) {
+    let Server {
+        mut inbound,
+        outbound,
+        closing,
+        ..
+    } = server;
+    let served = tokio::spawn(async move {
+        let mut served = 0;
+        while let Some(event) = inbound.recv().await {
+            if let ServerEvent::Message { peer, frames } = event {
+                served += 1;
+                if outbound.send(peer, frames).await.is_err() {
+                    break;
+                }
+            }
+        }
+        served
+    });
+    (closing, served)
+}
+
+pub async fn up(client: &mut Client) -> Generation {
+    match soon("a connection", client.inbound.recv()).await {
+        Some(ClientEvent::Up { generation }) => generation,
+        other => panic!("expected a connection, got {other:?}"),
+    }
+}
+
+pub async fn asked(server: &mut Server) -> (Peer, Vec<Bytes>) {
+    loop {
+        match soon("a message at the server", server.inbound.recv()).await {
+            Some(ServerEvent::Message { peer, frames }) => return (peer, frames),
+            Some(ServerEvent::Gone { .. }) => {}
+            None => panic!("the server ended"),
+        }
+    }
+}
+
+pub async fn answered(client: &mut Client) -> Vec<Bytes> {
+    match soon("an answer", client.inbound.recv()).await {
+        Some(ClientEvent::Message { frames, .. }) => frames,
+        other => panic!("expected an answer, got {other:?}"),
+    }
+}
