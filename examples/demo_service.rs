@@ -28,7 +28,11 @@ pub fn app(delay: Duration) -> App<Duration> {
 #[tokio::main]
 async fn main() -> brubeck::Result {
     common::log();
-    let Arguments { addr, passphrase, delay } = Arguments::parse();
+    let Arguments {
+        addr,
+        passphrase,
+        delay,
+    } = Arguments::parse();
     app(delay).serve(Service::bind(addr, passphrase)).await
 }
 

@@ -2,8 +2,8 @@
 //!
 //! `cargo run --example demo_service_client`
 
-use brubeck::prelude::*;
 use brubeck::Request;
+use brubeck::prelude::*;
 use clap::Parser;
 
 // some static data for testing
@@ -28,7 +28,9 @@ async fn call_service_async(services: Services, slow: State<Slow>) -> Result<Pag
     service.send(service_request).nowait();
 
     // now return to the client whatever you want
-    Ok(Page(Success { name: "Async is faster, but ... nothing to report on my trip.".into() }))
+    Ok(Page(Success {
+        name: "Async is faster, but ... nothing to report on my trip.".into(),
+    }))
 }
 
 #[get("^/service/sync")]
@@ -43,7 +45,9 @@ async fn call_service_sync(services: Services, slow: State<Slow>) -> Result<Page
     tracing::debug!("Took a while, but lots to say now: {response:?}, {handler_response:?}");
 
     // now return to the client what you got back
-    let story = response.body["RETURN_DATA"].as_str().ok_or(Fault::new(502, "no story"))?;
+    let story = response.body["RETURN_DATA"]
+        .as_str()
+        .ok_or(Fault::new(502, "no story"))?;
     Ok(Page(Success { name: story.into() }))
 }
 
@@ -85,7 +89,12 @@ pub fn app(slow: Slow) -> App<Slow> {
 #[tokio::main]
 async fn main() -> brubeck::Result {
     common::log();
-    let Arguments { addr, passphrase, mongrel2, http } = Arguments::parse();
+    let Arguments {
+        addr,
+        passphrase,
+        mongrel2,
+        http,
+    } = Arguments::parse();
     let app = app(Slow { addr, passphrase });
     match mongrel2.as_slice() {
         [send, recv] => app.serve(Mongrel2::new(send, recv)).await,

@@ -1,13 +1,14 @@
 //! What every socket here has in common: how it is named, sent on and let go.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::timeout;
-use zeromq::{Socket, SocketEvent, SocketOptions, SocketSend, ZmqMessage};
+use zeromq::{MultiPeerBackend, Socket, SocketEvent, SocketOptions, SocketSend, ZmqError, ZmqMessage};
 
 /// What a socket tells about its connections. It ends when the socket and all that writes for it are gone.
 pub(super) type Monitor = BoxStream<'static, SocketEvent>;
@@ -54,6 +55,27 @@ pub(super) fn connecting(timeout: Duration) -> io::Result<SocketOptions> {
     options.connect_timeout(timeout);
     options.peer_identity(Bytes::from(identity).try_into().map_err(io::Error::other)?);
     Ok(options)
+}
+
+/// Why a connection that connects is lost, in words that help.
+pub(super) fn reason(error: &ZmqError) -> String {
+    let text = error.to_string();
+    // The crate tells this one apart only in words.
+    if text.contains("Unknown command") {
+        format!(
+            "{text}: the peer sends ZeroMQ heartbeats, which are not spoken here; set ZMQ_HEARTBEAT_IVL to 0 there"
+        )
+    } else {
+        text
+    }
+}
+
+/// The connections a socket has now.
+///
+/// The reader of each connection shares the socket's options with it, which is the only trace of a connection that an
+/// XPUB lets others see.
+pub(super) fn connections(backend: &dyn MultiPeerBackend) -> usize {
+    Arc::strong_count(backend.socket_options()).saturating_sub(1)
 }
 
 /// 16 random bytes as 32 hexadecimal digits.
