@@ -74,7 +74,9 @@ struct Success {
 /// Where the slow service is.
 #[derive(Clone)]
 pub struct Slow {
+    /// Its address.
     pub addr: String,
+    /// What its callers must know.
     pub passphrase: String,
 }
 
