@@ -69,13 +69,13 @@ struct Success {
 
 /// Where the slow service is.
 #[derive(Clone)]
-pub struct Slow {
-    pub addr: String,
-    pub passphrase: String,
+pub(crate) struct Slow {
+    pub(crate) addr: String,
+    pub(crate) passphrase: String,
 }
 
 /// The pages, and what handles our service's responses.
-pub fn app(slow: Slow) -> App<Slow> {
+pub(crate) fn app(slow: Slow) -> App<Slow> {
     // Set up our routes
     const ROUTES: Routes<Slow> = routes![service_response, call_service_sync, call_service_async, demo];
     App::new(ROUTES, slow)
@@ -84,7 +84,7 @@ pub fn app(slow: Slow) -> App<Slow> {
 /// Get us started!
 #[tokio::main]
 async fn main() -> brubeck::Result {
-    common::log();
+    tracing_subscriber::fmt().compact().with_env_filter("info,demo=debug").with_writer(std::io::stderr).init();
     let Arguments { addr, passphrase, mongrel2, http } = Arguments::parse();
     let app = app(Slow { addr, passphrase });
     match mongrel2.as_slice() {
@@ -93,17 +93,16 @@ async fn main() -> brubeck::Result {
     }
 }
 
-#[allow(dead_code)]
-mod common;
+// ---- the command line -------------------------------------------------------------------------
 
 /// Pages that call the slow service of `demo_service`.
 #[derive(Parser)]
 struct Arguments {
     /// The address of the service
-    #[arg(long, default_value = common::SERVICE_ADDR)]
+    #[arg(long, default_value = "ipc://run/slow")]
     addr: String,
     /// What the service wants its callers to know
-    #[arg(long, default_value = common::SERVICE_PASSPHRASE)]
+    #[arg(long, default_value = "my_shared_secret")]
     passphrase: String,
     /// Answer requests of a Mongrel2 with this send_spec and recv_spec
     #[arg(long, num_args = 2, value_names = ["SEND", "RECV"], conflicts_with = "http")]
