@@ -9,7 +9,7 @@ pub mod prelude {
     #[doc(no_inline)]
     pub use brubeck_runtime::{
         Answer, App, Arg, Call, CallError, Client, Context, Fault, FromMessage, Handled, Headers, Html, Http,
-        IntoReply, Json, Message, Method, Page, Query, Rejection, RemoteAddr, Reply, Response, Routes, Service,
-        Services, State, Status, Template, Text,
+        IntoReply, Json, Message, Method, Mongrel2, Page, Query, Rejection, RemoteAddr, Reply, Response,
+        Routes, Service, Services, State, Status, Template, Text,
     };
 }

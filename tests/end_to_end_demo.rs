@@ -21,25 +21,49 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 async fn slow() -> (Slow, Running, TempDir) {
     let sockets = sockets();
-    let slow = Slow { addr: socket(&sockets, "slow"), passphrase: "my_shared_secret".into() };
+    let slow = Slow {
+        addr: socket(&sockets, "slow"),
+        passphrase: "my_shared_secret".into(),
+    };
     let service = demo_service::app(Duration::from_millis(10));
-    let running = within(service.start(Service::bind(&slow.addr, &slow.passphrase))).await.expect("a free address");
+    let running = within(service.start(Service::bind(&slow.addr, &slow.passphrase)))
+        .await
+        .expect("a free address");
     (slow, running, sockets)
 }
 
 async fn pages(site: Site) {
     let mut browser = site.browser().await;
     let index = browser.get("/").await;
-    assert_eq!((index.status, index.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert_eq!(
+        (index.status, index.header("content-type")),
+        (200, Some("text/html; charset=utf-8"))
+    );
     for link in ["/service/sync", "/service/async"] {
-        assert!(index.text().contains(&format!("href=\"{link}\"")), "{}", index.text());
+        assert!(
+            index.text().contains(&format!("href=\"{link}\"")),
+            "{}",
+            index.text()
+        );
     }
     let sync = browser.get("/service/sync").await;
-    assert!(sync.text().contains("I made a round trip, it took a while and I have a great story."), "{}", sync.text());
+    assert!(
+        sync.text()
+            .contains("I made a round trip, it took a while and I have a great story."),
+        "{}",
+        sync.text()
+    );
     let nowait = browser.get("/service/async").await;
-    assert!(nowait.text().contains("Async is faster, but ... nothing to report on my trip."), "{}", nowait.text());
+    assert!(
+        nowait
+            .text()
+            .contains("Async is faster, but ... nothing to report on my trip."),
+        "{}",
+        nowait.text()
+    );
     for page in [index, sync, nowait] {
-        let elsewhere = page.text().contains("src=") || page.text().contains("url(") || page.text().contains("@import");
+        let elsewhere =
+            page.text().contains("src=") || page.text().contains("url(") || page.text().contains("@import");
         assert!(!elsewhere, "a page needs nothing from elsewhere");
     }
     site.stop().await;
@@ -65,8 +89,17 @@ async fn its_pages_behind_mongrel2() {
 /// `cargo test` builds the examples beside the tests.
 fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
-    let path = test.ancestors().nth(2).expect("a target folder").join("examples").join(name);
-    assert!(path.is_file(), "{} is missing; build it with: cargo build --examples", path.display());
+    let path = test
+        .ancestors()
+        .nth(2)
+        .expect("a target folder")
+        .join("examples")
+        .join(name);
+    assert!(
+        path.is_file(),
+        "{} is missing; build it with: cargo build --examples",
+        path.display()
+    );
     path
 }
 
@@ -85,7 +118,11 @@ async fn demo(arguments: &[&str]) -> (tokio::process::Child, std::net::SocketAdd
     let address = within(async {
         while let Some(line) = lines.next_line().await.expect("text") {
             if let Some((_, rest)) = line.split_once("The demo is at http://") {
-                return rest.split('/').next().and_then(|address| address.parse().ok()).expect("an address");
+                return rest
+                    .split('/')
+                    .next()
+                    .and_then(|address| address.parse().ok())
+                    .expect("an address");
             }
         }
         panic!("the demo ended early")
@@ -95,7 +132,9 @@ async fn demo(arguments: &[&str]) -> (tokio::process::Child, std::net::SocketAdd
 }
 
 fn signal(name: &str, pid: u32) {
-    let sent = std::process::Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid.to_string()]).status();
+    let sent = std::process::Command::new("sh")
+        .args(["-c", "kill -s \"$0\" \"$1\"", name, &pid.to_string()])
+        .status();
     assert!(sent.expect("a shell").success());
 }
 
@@ -103,7 +142,10 @@ fn signal(name: &str, pid: u32) {
 async fn it_ends_when_asked() {
     for name in ["INT", "TERM"] {
         let (mut demo, address) = demo(&[]).await;
-        assert_eq!(Browser::connect(address).await.get("/service/sync").await.status, 200);
+        assert_eq!(
+            Browser::connect(address).await.get("/service/sync").await.status,
+            200
+        );
         signal(name, demo.id().expect("a running demo"));
         assert!(within(demo.wait()).await.unwrap().success());
     }

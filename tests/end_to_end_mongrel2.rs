@@ -46,7 +46,9 @@ behaves! {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopping_finishes_what_was_accepted() {
-    let Some((mut site, gate)) = site(Protocol::Json).await else { return };
+    let Some((mut site, gate)) = site(Protocol::Json).await else {
+        return;
+    };
     let mongrel2 = site.mongrel2.take();
     behaviour::stopping_finishes_what_was_accepted(site, &gate).await;
     drop(mongrel2);
@@ -54,7 +56,9 @@ async fn stopping_finishes_what_was_accepted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn headers_may_come_as_a_tnetstring() {
-    let Some((site, gate)) = site(Protocol::Tnetstring).await else { return };
+    let Some((site, gate)) = site(Protocol::Tnetstring).await else {
+        return;
+    };
     behaviour::a_connection_is_kept(&site).await;
     behaviour::a_connection_is_closed_when_asked(&site).await;
     behaviour::a_query_is_read(&site).await;
@@ -66,7 +70,9 @@ async fn headers_may_come_as_a_tnetstring() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_are_those_of_the_embedded_server() {
-    let Some((site, _)) = site(Protocol::Json).await else { return };
+    let Some((site, _)) = site(Protocol::Json).await else {
+        return;
+    };
     let embedded = Site::http(behaviour::app(&Gate::new())).await;
     let requests = [
         behaviour::request("/hello"),
@@ -98,7 +104,9 @@ async fn answers_are_those_of_the_embedded_server() {
 /// that the first one before had, and must not get what that one asked for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_never_reaches_a_connection_of_a_later_start() {
-    let Some((site, gate)) = site(Protocol::Json).await else { return };
+    let Some((site, gate)) = site(Protocol::Json).await else {
+        return;
+    };
     let mut before = site.browser().await;
     before.send(behaviour::request("/slow/stale")).await;
     gate.arrived(1).await;
@@ -117,7 +125,9 @@ async fn an_answer_never_reaches_a_connection_of_a_later_start() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_request_after_a_restart_is_lost() {
-    let Some((site, _)) = site(Protocol::Json).await else { return };
+    let Some((site, _)) = site(Protocol::Json).await else {
+        return;
+    };
     let (address, restarted) = (site.address, Arc::new(AtomicBool::new(false)));
     let browsers: Vec<_> = (0..8)
         .map(|_| {
@@ -155,14 +165,24 @@ async fn once(address: std::net::SocketAddr) -> std::io::Result<u16> {
 /// An application may come after its Mongrel2 and go before it; requests in between wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_application_may_be_started_again() {
-    let Some((site, gate)) = site(Protocol::Json).await else { return };
+    let Some((site, gate)) = site(Protocol::Json).await else {
+        return;
+    };
     assert_eq!(site.browser().await.get("/hello").await.text(), "hello");
-    let Site { address, running, mongrel2, endpoints, sockets: _sockets } = site;
+    let Site {
+        address,
+        running,
+        mongrel2,
+        endpoints,
+        sockets: _sockets,
+    } = site;
     within(running.stop()).await.unwrap();
     let mut browser = Browser::connect(address).await;
     browser.send(behaviour::request("/hello")).await;
     let (send, recv) = endpoints.expect("the endpoints of Mongrel2");
-    let again = within(behaviour::app(&gate).start(brubeck::Mongrel2::new(send, recv))).await.unwrap();
+    let again = within(behaviour::app(&gate).start(brubeck::Mongrel2::new(send, recv)))
+        .await
+        .unwrap();
     assert_eq!(browser.answer().await.text(), "hello");
     within(again.stop()).await.unwrap();
     within(mongrel2.unwrap().stop()).await.unwrap();

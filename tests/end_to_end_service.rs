@@ -25,7 +25,9 @@ struct Works {
 
 #[service_handler(path = "^/echo", method = "request")]
 async fn echo(text: Arg<String>) -> Reply {
-    Reply::empty().status(200, "Took a while, but I am back.").field("text", text.0)
+    Reply::empty()
+        .status(200, "Took a while, but I am back.")
+        .field("text", text.0)
 }
 
 #[service_handler(path = "^/slow", method = "request")]
@@ -56,14 +58,24 @@ struct Worker {
 }
 
 async fn serve(address: &str, gate: &Gate) -> Running {
-    let works = Works { gate: gate.clone(), all: Arc::new(Barrier::new(200)) };
-    within(App::new(WORKS, works).start(Service::bind(address, SECRET))).await.expect("a free address")
+    let works = Works {
+        gate: gate.clone(),
+        all: Arc::new(Barrier::new(200)),
+    };
+    within(App::new(WORKS, works).start(Service::bind(address, SECRET)))
+        .await
+        .expect("a free address")
 }
 
 async fn service() -> Worker {
     let (sockets, gate) = (sockets(), Gate::new());
     let address = socket(&sockets, "service");
-    Worker { running: serve(&address, &gate).await, address, gate, sockets }
+    Worker {
+        running: serve(&address, &gate).await,
+        address,
+        gate,
+        sockets,
+    }
 }
 
 fn client(address: &str) -> Client {
@@ -75,7 +87,14 @@ fn client(address: &str) -> Client {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_brings_status_message_and_payload() {
     let service = service().await;
-    let answer = within(client(&service.address).request("/echo").argument("text", "héllo").into_future()).await.unwrap();
+    let answer = within(
+        client(&service.address)
+            .request("/echo")
+            .argument("text", "héllo")
+            .into_future(),
+    )
+    .await
+    .unwrap();
     assert_eq!(answer.status.to_string(), "200 Took a while, but I am back.");
     assert_eq!(answer.body["text"], "héllo");
     within(service.running.stop()).await.unwrap();
@@ -85,7 +104,12 @@ async fn a_call_brings_status_message_and_payload() {
 async fn a_service_may_come_after_its_callers() {
     let (sockets, gate) = (sockets(), Gate::new());
     let address = socket(&sockets, "service");
-    let call = tokio::spawn(client(&address).request("/echo").argument("text", "early").into_future());
+    let call = tokio::spawn(
+        client(&address)
+            .request("/echo")
+            .argument("text", "early")
+            .into_future(),
+    );
     let running = serve(&address, &gate).await;
     assert_eq!(within(call).await.unwrap().unwrap().body["text"], "early");
     within(running.stop()).await.unwrap();
@@ -95,7 +119,14 @@ async fn a_service_may_come_after_its_callers() {
 async fn another_passphrase_is_401() {
     let service = service().await;
     let stranger = Client::connect(&service.address, "guessed", Dialect::Branch).unwrap();
-    let answer = within(stranger.request("/echo").argument("text", "let me in").into_future()).await.unwrap();
+    let answer = within(
+        stranger
+            .request("/echo")
+            .argument("text", "let me in")
+            .into_future(),
+    )
+    .await
+    .unwrap();
     assert_eq!(answer.status.code(), 401);
     assert!(answer.body.get("text").is_none(), "{answer:?}");
     within(service.running.stop()).await.unwrap();
@@ -114,7 +145,11 @@ async fn what_a_service_does_not_have_is_404_405_400_or_500() {
     ];
     for (call, status) in cases {
         let told = format!("{call:?}");
-        assert_eq!(within(call.into_future()).await.unwrap().status.code(), status, "{told}");
+        assert_eq!(
+            within(call.into_future()).await.unwrap().status.code(),
+            status,
+            "{told}"
+        );
     }
     within(service.running.stop()).await.unwrap();
 }
@@ -123,13 +158,28 @@ async fn what_a_service_does_not_have_is_404_405_400_or_500() {
 async fn a_call_ends_by_its_deadline() {
     let service = service().await;
     let deadline = Duration::from_millis(50);
-    let late = client(&service.address).request("/slow").argument("text", "late").deadline(deadline);
+    let late = client(&service.address)
+        .request("/slow")
+        .argument("text", "late")
+        .deadline(deadline);
     let error = within(late.into_future()).await.unwrap_err();
-    assert_eq!(error, CallError::Deadline { phase: Phase::Running });
+    assert_eq!(
+        error,
+        CallError::Deadline {
+            phase: Phase::Running
+        }
+    );
 
     let nobody = client(&socket(&service.sockets, "nobody"));
-    let error = within(nobody.request("/echo").deadline(deadline).into_future()).await.unwrap_err();
-    assert_eq!(error, CallError::Deadline { phase: Phase::Waiting });
+    let error = within(nobody.request("/echo").deadline(deadline).into_future())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error,
+        CallError::Deadline {
+            phase: Phase::Waiting
+        }
+    );
 
     service.gate.open(1);
     within(service.running.stop()).await.unwrap();
@@ -150,7 +200,14 @@ async fn an_answer_to_a_call_that_was_given_up_reaches_nobody() {
     }
     service.gate.open(200);
     for n in 0..100 {
-        let answer = within(client.request("/slow").argument("text", n.to_string()).into_future()).await.unwrap();
+        let answer = within(
+            client
+                .request("/slow")
+                .argument("text", n.to_string())
+                .into_future(),
+        )
+        .await
+        .unwrap();
         assert_eq!(answer.body["text"], n.to_string());
     }
     within(service.running.stop()).await.unwrap();
@@ -160,7 +217,9 @@ async fn an_answer_to_a_call_that_was_given_up_reaches_nobody() {
 async fn slow_calls_run_side_by_side() {
     let service = service().await;
     let client = client(&service.address);
-    let calls: Vec<_> = (0..200).map(|_| tokio::spawn(client.request("/together").into_future())).collect();
+    let calls: Vec<_> = (0..200)
+        .map(|_| tokio::spawn(client.request("/together").into_future()))
+        .collect();
     for call in calls {
         assert_eq!(within(call).await.unwrap().unwrap().body["text"], "together");
     }
@@ -170,7 +229,12 @@ async fn slow_calls_run_side_by_side() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopping_answers_what_was_accepted() {
     let service = service().await;
-    let call = tokio::spawn(client(&service.address).request("/slow").argument("text", "last").into_future());
+    let call = tokio::spawn(
+        client(&service.address)
+            .request("/slow")
+            .argument("text", "last")
+            .into_future(),
+    );
     service.gate.arrived(1).await;
     let stopping = tokio::spawn(service.running.stop());
     service.gate.open(1);
@@ -210,10 +274,16 @@ async fn a_service_may_start_again_under_load() {
     for _ in 0..5 {
         within(service.running.stop()).await.unwrap();
         service.running = serve(&service.address, &service.gate).await;
-        within(client.request("/echo").argument("text", "back").into_future()).await.ok();
+        within(client.request("/echo").argument("text", "back").into_future())
+            .await
+            .ok();
     }
     // A call that follows an answer on the new connection is not lost with the old one.
-    assert!(within(client.request("/echo").argument("text", "back").into_future()).await.is_ok());
+    assert!(
+        within(client.request("/echo").argument("text", "back").into_future())
+            .await
+            .is_ok()
+    );
     back.store(1, Ordering::SeqCst);
     for caller in callers {
         within(caller).await.unwrap();
@@ -235,20 +305,36 @@ struct Address(String);
 #[get("^/sync$")]
 async fn sync(services: Services, address: State<Address>) -> Result<String, CallError> {
     let service = services.register(&address.0.0, SECRET)?;
-    let (reply, handled) = service.request("/slow").argument("text", "a story").handled().await?;
-    Ok(format!("{} {:?}", reply.body["text"], handled.downcast::<usize>()))
+    let (reply, handled) = service
+        .request("/slow")
+        .argument("text", "a story")
+        .handled()
+        .await?;
+    Ok(format!(
+        "{} {:?}",
+        reply.body["text"],
+        handled.downcast::<usize>()
+    ))
 }
 
 #[get("^/async$")]
 async fn nowait(services: Services, address: State<Address>) -> Result<&'static str, CallError> {
-    services.register(&address.0.0, SECRET)?.request("/slow").argument("text", "nobody waits").nowait();
+    services
+        .register(&address.0.0, SECRET)?
+        .request("/slow")
+        .argument("text", "nobody waits")
+        .nowait();
     Ok("gone on")
 }
 
 #[get("^/unhandled$")]
 async fn unhandled(services: Services, address: State<Address>) -> Result<String, CallError> {
     let service = services.register(&address.0.0, SECRET)?;
-    let (reply, handled) = service.request("/echo").argument("text", "a story").handled().await?;
+    let (reply, handled) = service
+        .request("/echo")
+        .argument("text", "a story")
+        .handled()
+        .await?;
     Ok(format!("{} {handled:?}", reply.body["text"]))
 }
 
@@ -269,7 +355,10 @@ const PAGES: Routes<Pages> = routes![on_slow, sync, nowait, unhandled, stranger]
 
 async fn pages(service: &Worker) -> (Site, Gate) {
     let answers = Gate::new();
-    let state = Pages { address: Address(service.address.clone()), answers: answers.clone() };
+    let state = Pages {
+        address: Address(service.address.clone()),
+        answers: answers.clone(),
+    };
     (Site::http(App::new(PAGES, state)).await, answers)
 }
 
@@ -278,8 +367,14 @@ async fn a_caller_that_waits_gets_what_the_response_handler_made() {
     let service = service().await;
     let (site, _) = pages(&service).await;
     service.gate.open(1);
-    assert_eq!(site.browser().await.get("/sync").await.text(), "\"a story\" Some(7)");
-    assert_eq!(site.browser().await.get("/unhandled").await.text(), "\"a story\" Handled::NONE");
+    assert_eq!(
+        site.browser().await.get("/sync").await.text(),
+        "\"a story\" Some(7)"
+    );
+    assert_eq!(
+        site.browser().await.get("/unhandled").await.text(),
+        "\"a story\" Handled::NONE"
+    );
     site.stop().await;
     within(service.running.stop()).await.unwrap();
 }

@@ -12,6 +12,8 @@ const KEYS: [&str; 2] = ["path", "method"];
 #[derive(Default)]
 pub(crate) struct Attribute {
     pub(crate) path: Option<LitStr>,
+    /// A path is given that cannot be read, which is reported: that one is missing is not said as well.
+    pub(crate) path_is_broken: bool,
     pub(crate) method: Option<LitStr>,
     /// The operation of a contract, in place of a path and a method.
     pub(crate) operation: Option<Path>,
@@ -50,6 +52,7 @@ impl Attribute {
             Lit::Str(lit) if self.path.is_none() => self.path = Some(lit),
             Lit::Str(lit) => errors.on(lit, "`path` is given twice"),
             other => {
+                self.path_is_broken = true;
                 errors.on(other, format!("a path is a string\nhelp: `#[{name}(\"^/...\")]`"));
             }
         }
@@ -72,6 +75,7 @@ impl Attribute {
         };
         if !input.peek(LitStr) {
             let value: Expr = input.parse()?;
+            self.path_is_broken |= word == "path";
             let text = if word == "path" { "^/..." } else { "get" };
             errors.on(
                 value,
@@ -94,6 +98,7 @@ impl Attribute {
             let text = word.to_string();
             if KEYS.contains(&text.as_str()) {
                 self.keys.push(word.clone());
+                self.path_is_broken |= text == "path";
                 let value = if text == "path" { "^/..." } else { "get" };
                 errors.on(
                     &path,

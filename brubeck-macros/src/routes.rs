@@ -75,7 +75,9 @@ fn table(items: &[Item]) -> TokenStream {
         #(#routes)*
         const __LEN: usize = 0 #(+ #counts)*;
         #checks
-        ::brubeck::__private::table(const { &::brubeck::__private::join::<_, __LEN>(&[#(#parts),*]) })
+        // A table for another state is told by its type, not by that of its entries.
+        let routes = ::brubeck::__private::table(const { &::brubeck::__private::join::<_, __LEN>(&[#(#parts),*]) });
+        routes
     }}
 }
 
@@ -90,7 +92,10 @@ fn count(item: &Item) -> TokenStream {
 /// finds only the handler there.
 fn checks(items: &[Item], names: &[syn::Ident]) -> TokenStream {
     let specs = items.iter().zip(names).map(|(item, name)| match item {
-        Item::Handler(_) => quote!(&[&<#name as Routed>::SPEC]),
+        Item::Handler(path) => {
+            let name = respanned(name, types::path_span(path));
+            quote!(&[&<#name as Routed>::SPEC])
+        }
         Item::Table(table) => quote!(&specs::<_, { #table.len() }>(#table)),
     });
     let counts = items.iter().map(count);

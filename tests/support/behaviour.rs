@@ -60,7 +60,10 @@ pub async fn a_connection_is_kept(site: &Site) {
         is(&answer, 200, "hello");
         assert_eq!(answer.line, "HTTP/1.1 200 OK");
         assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
-        assert!(answer.header("date").is_some_and(|date| date.ends_with(" GMT")), "{answer:?}");
+        assert!(
+            answer.header("date").is_some_and(|date| date.ends_with(" GMT")),
+            "{answer:?}"
+        );
     }
 }
 
@@ -81,7 +84,9 @@ pub async fn a_connection_is_closed_when_asked(site: &Site) {
 pub async fn a_head_is_a_get_without_its_body(site: &Site) {
     let mut browser = site.browser().await;
     let get = browser.get("/hello").await;
-    browser.send("HEAD /hello HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    browser
+        .send("HEAD /hello HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await;
     let head = browser.answer_to_head().await;
     assert_eq!((head.status, head.header("content-length")), (200, Some("5")));
     assert_eq!(head.header("content-type"), get.header("content-type"));
@@ -91,7 +96,12 @@ pub async fn a_head_is_a_get_without_its_body(site: &Site) {
 
 pub async fn answers_come_in_the_order_of_the_requests(site: &Site, gate: &Gate) {
     let mut browser = site.browser().await;
-    let requests = [request("/slow/first"), request("/hello"), request("/none"), request("/hello")];
+    let requests = [
+        request("/slow/first"),
+        request("/hello"),
+        request("/none"),
+        request("/hello"),
+    ];
     browser.send(requests.concat()).await;
     gate.arrived(1).await;
     gate.open(1);
@@ -104,24 +114,41 @@ pub async fn answers_come_in_the_order_of_the_requests(site: &Site, gate: &Gate)
 pub async fn a_body_comes_whole(site: &Site) {
     let mut browser = site.browser().await;
     let large: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
-    for body in [&b""[..], b"a=1", &[0, 255, 13, 10, 128], &large[..100_000], &large[..]] {
+    for body in [
+        &b""[..],
+        b"a=1",
+        &[0, 255, 13, 10, 128],
+        &large[..100_000],
+        &large[..],
+    ] {
         let answer = browser.post("/echo", body).await;
         assert_eq!(answer.status, 200, "{}", answer.line);
-        assert!(answer.body == body, "{} bytes came back as {}", body.len(), answer.body.len());
+        assert!(
+            answer.body == body,
+            "{} bytes came back as {}",
+            body.len(),
+            answer.body.len()
+        );
     }
 }
 
 pub async fn a_body_in_chunks_comes_whole(site: &Site) {
     let mut browser = site.browser().await;
-    browser.send("POST /echo HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n").await;
-    browser.send("5\r\nhello\r\n1\r\n \r\n5\r\nworld\r\n0\r\n\r\n").await;
+    browser
+        .send("POST /echo HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n")
+        .await;
+    browser
+        .send("5\r\nhello\r\n1\r\n \r\n5\r\nworld\r\n0\r\n\r\n")
+        .await;
     is(&browser.answer().await, 200, "hello world");
     is(&browser.get("/hello").await, 200, "hello");
 }
 
 pub async fn a_body_beyond_the_limit_is_413(site: &Site) {
     let mut browser = site.browser().await;
-    browser.send("POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2000000\r\n\r\n").await;
+    browser
+        .send("POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2000000\r\n\r\n")
+        .await;
     assert_eq!(browser.answer().await.status, 413);
 }
 
@@ -133,10 +160,18 @@ pub async fn what_is_not_there_is_404_or_405(site: &Site) {
     is(&answer, 405, "Method Not Allowed");
     assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS"));
     let answer = browser.get("/echo").await;
-    assert_eq!((answer.status, answer.header("allow")), (405, Some("POST, OPTIONS")));
-    browser.send("OPTIONS /hello HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    assert_eq!(
+        (answer.status, answer.header("allow")),
+        (405, Some("POST, OPTIONS"))
+    );
+    browser
+        .send("OPTIONS /hello HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await;
     let answer = browser.answer().await;
-    assert_eq!((answer.status, answer.header("allow")), (204, Some("GET, HEAD, OPTIONS")));
+    assert_eq!(
+        (answer.status, answer.header("allow")),
+        (204, Some("GET, HEAD, OPTIONS"))
+    );
 }
 
 pub async fn a_panic_is_500_and_stays_alone(site: &Site, gate: &Gate) {
@@ -152,24 +187,49 @@ pub async fn a_panic_is_500_and_stays_alone(site: &Site, gate: &Gate) {
 
 pub async fn a_query_is_read(site: &Site) {
     let mut browser = site.browser().await;
-    is(&browser.get("/query?name=J%C3%BCrgen+a&age=7").await, 200, "Jürgen a Some(7)");
+    is(
+        &browser.get("/query?name=J%C3%BCrgen+a&age=7").await,
+        200,
+        "Jürgen a Some(7)",
+    );
     is(&browser.get("/query?name=").await, 200, " None");
-    is(&browser.get("/query?nam=1").await, 400, "the argument `name` is missing");
+    is(
+        &browser.get("/query?nam=1").await,
+        400,
+        "the argument `name` is missing",
+    );
 }
 
 pub async fn a_header_may_hold_odd_bytes(site: &Site) {
     let mut browser = site.browser().await;
-    for value in [&b"caf\xc3\xa9"[..], b"caf\xe9", b"a \"quote\" \\ and a / {}[],:", b"\xff\xfe"] {
-        let head = [b"GET /odd HTTP/1.1\r\nhost: localhost\r\nx-odd: ", value, b"\r\n\r\n"].concat();
+    for value in [
+        &b"caf\xc3\xa9"[..],
+        b"caf\xe9",
+        b"a \"quote\" \\ and a / {}[],:",
+        b"\xff\xfe",
+    ] {
+        let head = [
+            b"GET /odd HTTP/1.1\r\nhost: localhost\r\nx-odd: ",
+            value,
+            b"\r\n\r\n",
+        ]
+        .concat();
         browser.send(head).await;
         let answer = browser.answer().await;
-        assert_eq!((answer.status, &answer.body[..]), (200, value), "{}", value.escape_ascii());
+        assert_eq!(
+            (answer.status, &answer.body[..]),
+            (200, value),
+            "{}",
+            value.escape_ascii()
+        );
     }
 }
 
 pub async fn nothing_is_204(site: &Site) {
     let mut browser = site.browser().await;
-    browser.send("DELETE /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    browser
+        .send("DELETE /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await;
     let answer = browser.answer().await;
     assert_eq!((answer.status, answer.header("content-length")), (204, None));
     is(&browser.get("/hello").await, 200, "hello");

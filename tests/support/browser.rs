@@ -22,11 +22,15 @@ pub struct Answer {
 
 impl Browser {
     pub async fn connect(address: SocketAddr) -> Browser {
-        within(Browser::try_connect(address)).await.expect("a server that listens")
+        within(Browser::try_connect(address))
+            .await
+            .expect("a server that listens")
     }
 
     pub async fn try_connect(address: SocketAddr) -> std::io::Result<Browser> {
-        Ok(Browser { stream: BufReader::new(TcpStream::connect(address).await?) })
+        Ok(Browser {
+            stream: BufReader::new(TcpStream::connect(address).await?),
+        })
     }
 
     pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
@@ -40,13 +44,17 @@ impl Browser {
 
     /// `GET` of a path, and its answer.
     pub async fn get(&mut self, path: &str) -> Answer {
-        self.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"))
+            .await;
         self.answer().await
     }
 
     pub async fn post(&mut self, path: &str, body: &[u8]) -> Answer {
         let length = body.len();
-        self.send(format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n")).await;
+        self.send(format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n"
+        ))
+        .await;
         self.send(body).await;
         self.answer().await
     }
@@ -65,20 +73,34 @@ impl Browser {
     pub async fn try_answer(&mut self, head: bool) -> std::io::Result<Answer> {
         let line = self.line().await?;
         let wrong = |what: &str| std::io::Error::new(ErrorKind::InvalidData, format!("{what}: {line:?}"));
-        let status = line.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(|| wrong("no status"))?;
+        let status = line
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok())
+            .ok_or_else(|| wrong("no status"))?;
         let mut headers = Vec::new();
         loop {
             let mut header = Vec::new();
             self.stream.read_until(b'\n', &mut header).await?;
-            let header = header.strip_suffix(b"\r\n").ok_or_else(|| wrong("a head that ends early"))?;
+            let header = header
+                .strip_suffix(b"\r\n")
+                .ok_or_else(|| wrong("a head that ends early"))?;
             if header.is_empty() {
                 break;
             }
-            let colon = header.iter().position(|byte| *byte == b':').ok_or_else(|| wrong("no header"))?;
+            let colon = header
+                .iter()
+                .position(|byte| *byte == b':')
+                .ok_or_else(|| wrong("no header"))?;
             let name = String::from_utf8_lossy(&header[..colon]).to_ascii_lowercase();
             headers.push((name, header[colon + 1..].trim_ascii().to_vec()));
         }
-        let mut answer = Answer { line, status, headers, body: Vec::new() };
+        let mut answer = Answer {
+            line,
+            status,
+            headers,
+            body: Vec::new(),
+        };
         if !head && !matches!(status, 204 | 304) {
             match answer.header("content-length") {
                 Some(length) => {
@@ -98,7 +120,10 @@ impl Browser {
         self.stream.read_line(&mut line).await?;
         match line.strip_suffix("\r\n") {
             Some(line) => Ok(line.to_owned()),
-            None => Err(std::io::Error::new(ErrorKind::UnexpectedEof, format!("closed after {line:?}"))),
+            None => Err(std::io::Error::new(
+                ErrorKind::UnexpectedEof,
+                format!("closed after {line:?}"),
+            )),
         }
     }
 

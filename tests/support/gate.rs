@@ -14,7 +14,11 @@ pub struct Gate {
 impl Gate {
     pub fn new() -> Gate {
         let none = || Arc::new(Semaphore::new(0));
-        Gate { arrived: none(), open: none(), left: none() }
+        Gate {
+            arrived: none(),
+            open: none(),
+            left: none(),
+        }
     }
 
     /// In a handler: tells that it is there, and waits to be let through.
@@ -54,7 +58,13 @@ impl Gate {
 
 #[track_caller]
 fn taken(semaphore: Arc<Semaphore>, many: u32) -> impl Future<Output = ()> {
-    super::within(async move { semaphore.acquire_many(many).await.expect("an open semaphore").forget() })
+    super::within(async move {
+        semaphore
+            .acquire_many(many)
+            .await
+            .expect("an open semaphore")
+            .forget()
+    })
 }
 
 struct Left(Arc<Semaphore>);

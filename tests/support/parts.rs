@@ -12,7 +12,10 @@ pub fn mongrel2() -> bool {
 /// The Python interpreter that has pyzmq.
 pub fn pyzmq() -> Option<PathBuf> {
     let python = PathBuf::from(std::env::var_os("BRUBECK_PYTHON").unwrap_or("python3".into()));
-    let found = Command::new(&python).args(["-c", "import zmq"]).output().is_ok_and(|output| output.status.success());
+    let found = Command::new(&python)
+        .args(["-c", "import zmq"])
+        .output()
+        .is_ok_and(|output| output.status.success());
     (found || missing("pyzmq", "python3 -m pip install pyzmq")).then_some(python)
 }
 

@@ -24,7 +24,10 @@ pub enum Protocol {
 
 /// A folder for sockets, whose path is short enough for them.
 pub fn sockets() -> TempDir {
-    tempfile::Builder::new().prefix("bru").tempdir().expect("a temporary folder")
+    tempfile::Builder::new()
+        .prefix("bru")
+        .tempdir()
+        .expect("a temporary folder")
 }
 
 /// The address of a socket in such a folder.
@@ -35,9 +38,21 @@ pub fn socket(folder: &TempDir, name: &str) -> String {
 impl Site {
     /// Behind the embedded server.
     pub async fn http<S: Send + Sync + 'static>(app: App<S>) -> Site {
-        let running = within(app.start(Http::bind("127.0.0.1:0"))).await.expect("a free port");
-        let address = running.address().trim_start_matches("http://").parse().expect("an address");
-        Site { address, running, mongrel2: None, endpoints: None, sockets: None }
+        let running = within(app.start(Http::bind("127.0.0.1:0")))
+            .await
+            .expect("a free port");
+        let address = running
+            .address()
+            .trim_start_matches("http://")
+            .parse()
+            .expect("an address");
+        Site {
+            address,
+            running,
+            mongrel2: None,
+            endpoints: None,
+            sockets: None,
+        }
     }
 
     /// Behind a real Mongrel2.
@@ -50,9 +65,17 @@ impl Site {
         };
         let config = Mongrel2Config::bind("127.0.0.1:0").handler("/", handler);
         let server = within(config.start()).await.expect("a Mongrel2 that starts");
-        let running = within(app.start(Mongrel2::new(&send, &recv))).await.expect("endpoints that are some");
+        let running = within(app.start(Mongrel2::new(&send, &recv)))
+            .await
+            .expect("endpoints that are some");
         let (address, endpoints) = (server.address(), Some((send, recv)));
-        Site { address, running, mongrel2: Some(server), endpoints, sockets: Some(sockets) }
+        Site {
+            address,
+            running,
+            mongrel2: Some(server),
+            endpoints,
+            sockets: Some(sockets),
+        }
     }
 
     pub async fn browser(&self) -> Browser {
@@ -61,7 +84,9 @@ impl Site {
 
     /// Stops both, the application first.
     pub async fn stop(self) {
-        within(self.running.stop()).await.expect("an end within the drain limit");
+        within(self.running.stop())
+            .await
+            .expect("an end within the drain limit");
         if let Some(server) = self.mongrel2 {
             within(server.stop()).await.expect("an end");
         }

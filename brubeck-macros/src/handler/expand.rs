@@ -112,7 +112,7 @@ fn checks(route: &Route) -> TokenStream {
         .filter(|argument| matches!(argument.source, Source::Message));
     let checks = extractors.map(|Argument { ty, .. }| {
         quote_spanned! {types::span(ty)=>
-            let _ = <#ty as FromMessage<AnyApp>>::from_message;
+            let _: PhantomData<<#ty as FromMessage<AnyApp>>::Rejection>;
         }
     });
     let checks: Vec<TokenStream> = checks.collect();
@@ -127,6 +127,7 @@ fn checks(route: &Route) -> TokenStream {
             #[cfg(not(rust_analyzer))]
             const _: fn() = || {
                 use ::brubeck::__private::{AnyApp, FromMessage};
+                use ::core::marker::PhantomData;
                 #(#checks)*
             };
         };
@@ -153,19 +154,20 @@ fn handle(route: &Route, function: &ItemFn) -> TokenStream {
         _ => quote!(let mut __cx = __cx;),
     };
     let reply = reply(route, function);
+    let body = quote! {
+        #context
+        #(#extractions)*
+        #reply(#name(#(#locals),*).await)
+    };
     // A future that is not `Send` is an error at the name of the handler.
-    let boxed = quote_spanned!(name.span()=> ::std::boxed::Box::pin);
+    let boxed = quote_spanned!(name.span()=> ::std::boxed::Box::pin(async move { #body }));
     quote! {
         impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::Handle<__S> for #name
         where
             #(#bounds)*
         {
             fn handle(__cx: ::brubeck::__private::Context<__S>) -> ::brubeck::__private::BoxFuture {
-                #boxed(async move {
-                    #context
-                    #(#extractions)*
-                    #reply(#name(#(#locals),*).await)
-                })
+                #boxed
             }
         }
     }

@@ -49,15 +49,26 @@ pub(super) fn lower(
     errors: &Errors,
 ) -> Option<Route> {
     check_signature(function, errors);
-    let target = target(marker, attribute, errors);
-    let arguments = arguments(function, target.as_ref(), errors);
-    let target = target?;
-    let kind = match &target {
-        Target::Pattern { method, .. } if method == "response" => Kind::Response,
-        _ => marker.kind,
+    if let Some(operation) = &attribute.operation {
+        let target = operation_target(marker, attribute, operation, errors);
+        let arguments = arguments(function, None, errors);
+        return Some(Route {
+            target: target?,
+            kind: marker.kind,
+            arguments,
+        });
+    }
+    let method = method(marker, attribute, errors);
+    let pattern = pattern(marker, attribute, errors);
+    let arguments = arguments(function, pattern.as_ref(), errors);
+    let (pattern, method) = (pattern?, method?);
+    let kind = if method == "response" {
+        Kind::Response
+    } else {
+        marker.kind
     };
     Some(Route {
-        target,
+        target: Target::Pattern { pattern, method },
         kind,
         arguments,
     })
@@ -92,29 +103,21 @@ fn check_signature(function: &ItemFn, errors: &Errors) {
     }
 }
 
-fn target(marker: Marker, attribute: &Attribute, errors: &Errors) -> Option<Target> {
-    if let Some(operation) = &attribute.operation {
-        return operation_target(marker, attribute, operation, errors);
+fn pattern(marker: Marker, attribute: &Attribute, errors: &Errors) -> Option<Pattern> {
+    if let Some(lit) = &attribute.path {
+        return errors.keep(Pattern::parse(lit.clone()));
     }
-    let method = method(marker, attribute, errors);
-    let pattern = match &attribute.path {
-        Some(lit) => errors.keep(Pattern::parse(lit.clone())),
-        None => {
-            let name = marker.name;
-            let key = if marker.method.is_some() && marker.kind == Kind::Web {
-                ""
-            } else {
-                "path = "
-            };
-            let help = format!("help: `#[{name}({key}\"^/...\")]`");
-            errors.at(Span::call_site(), format!("`#[{name}]` needs a path\n{help}"));
-            None
-        }
-    };
-    Some(Target::Pattern {
-        pattern: pattern?,
-        method: method?,
-    })
+    if !attribute.path_is_broken {
+        let name = marker.name;
+        let key = if marker.method.is_some() && marker.kind == Kind::Web {
+            ""
+        } else {
+            "path = "
+        };
+        let help = format!("help: `#[{name}({key}\"^/...\")]`");
+        errors.at(Span::call_site(), format!("`#[{name}]` needs a path\n{help}"));
+    }
+    None
 }
 
 fn operation_target(
@@ -164,11 +167,7 @@ fn method(marker: Marker, attribute: &Attribute, errors: &Errors) -> Option<Stri
     }
 }
 
-fn arguments(function: &ItemFn, target: Option<&Target>, errors: &Errors) -> Vec<Argument> {
-    let pattern = match target {
-        Some(Target::Pattern { pattern, .. }) => Some(pattern),
-        _ => None,
-    };
+fn arguments(function: &ItemFn, pattern: Option<&Pattern>, errors: &Errors) -> Vec<Argument> {
     let captures = pattern.map_or(&[][..], |pattern| &pattern.captures);
     let mut bound = vec![false; captures.len()];
     let mut arguments = Vec::new();

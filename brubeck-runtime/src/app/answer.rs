@@ -35,11 +35,14 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         let web = kind == Kind::Web;
         match self.router.find(kind, method, message.path()) {
             Match::Found { entry, captures } => self.run(entry.handle, message, captures).await,
-            Match::MethodNotAllowed { allowed } if web && method == Method::Head && allowed.contains(&Method::Get) => {
+            Match::MethodNotAllowed { allowed }
+                if web && method == Method::Head && allowed.contains(&Method::Get) =>
+            {
                 match self.router.find(kind, Method::Get, message.path()) {
                     // Connections leave the body of a HEAD away and keep its length.
                     Match::Found { entry, captures } => {
-                        self.run(entry.handle, message.as_method(Method::Get), captures).await
+                        self.run(entry.handle, message.as_method(Method::Get), captures)
+                            .await
                     }
                     _ => Status::METHOD_NOT_ALLOWED.into_reply(),
                 }
@@ -58,12 +61,19 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         }
     }
 
-    async fn run(&self, handle: crate::route::HandlerFn<S>, message: Message, captures: crate::route::Captures) -> Response {
+    async fn run(
+        &self,
+        handle: crate::route::HandlerFn<S>,
+        message: Message,
+        captures: crate::route::Captures,
+    ) -> Response {
         let (method, path) = (message.method(), message.path().to_owned());
         let cx = Context::new(self.state.clone(), message, captures, self.lent.clone());
         // What a handler leaves behind when it panics is only seen by itself: its state is behind the
         // locks of others, which know poisoning.
-        let caught = AssertUnwindSafe(async { self.templates.render(handle(cx).await) }).catch_unwind().await;
+        let caught = AssertUnwindSafe(async { self.templates.render(handle(cx).await) })
+            .catch_unwind()
+            .await;
         caught.unwrap_or_else(|panic| {
             tracing::error!(%method, path, panic = panic_text(&*panic), "a handler panicked");
             Status::INTERNAL_SERVER_ERROR.into_reply()
@@ -75,7 +85,8 @@ impl<S: Send + Sync + 'static> ResponseHandlers for Assembled<S> {
     fn respond(self: Arc<Self>, answer: Message) -> BoxFuture<'static, Option<Handled>> {
         Box::pin(async move {
             let path = answer.path().to_owned();
-            let Match::Found { entry, captures } = self.router.find(Kind::Response, Method::Response, &path) else {
+            let Match::Found { entry, captures } = self.router.find(Kind::Response, Method::Response, &path)
+            else {
                 return None;
             };
             let (status, _, payload) = self.run(entry.handle, answer, captures).await.into_parts();
@@ -107,5 +118,6 @@ fn allow(allowed: &[Method]) -> HeaderValue {
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no text)")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no text)")
 }

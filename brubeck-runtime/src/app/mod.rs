@@ -104,10 +104,14 @@ impl<S: Send + Sync + 'static> App<S> {
     }
 
     fn assemble(self) -> Result<Arc<Assembled<S>>> {
-        let router = Router::new(self.routes).map_err(|error| Error::because("the routes cannot be matched", error))?;
+        let router = Router::new(self.routes)
+            .map_err(|error| Error::because("the routes cannot be matched", error))?;
         let templates = Templates::new(self.templates.as_deref()).map_err(|error| {
             let folder = self.templates.unwrap_or_default();
-            Error::because(format!("the template folder `{}` cannot be read", folder.display()), error)
+            Error::because(
+                format!("the template folder `{}` cannot be read", folder.display()),
+                error,
+            )
         })?;
         let services = Services::new(crate::connect::open_client);
         Ok(Arc::new_cyclic(|itself: &Weak<Assembled<S>>| {

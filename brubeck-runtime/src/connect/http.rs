@@ -85,8 +85,14 @@ impl Connection for Http {
             let cannot = |error| Error::because(format!("cannot listen at {}", self.address), error);
             let listener = TcpListener::bind(&self.address).await.map_err(cannot)?;
             let address = format!("http://{}", listener.local_addr().map_err(cannot)?);
-            let server = Server { settings: *self, application };
-            Ok(Opened { address, serve: Box::new(|stop| Box::pin(server.serve(listener, stop))) })
+            let server = Server {
+                settings: *self,
+                application,
+            };
+            Ok(Opened {
+                address,
+                serve: Box::new(|stop| Box::pin(server.serve(listener, stop))),
+            })
         })
     }
 }
@@ -101,7 +107,9 @@ impl Server {
         let places = Arc::new(Semaphore::new(self.settings.connections));
         let graceful = GracefulShutdown::new();
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(self.settings.header_timeout).max_headers(100);
+        http.timer(TokioTimer::new())
+            .header_read_timeout(self.settings.header_timeout)
+            .max_headers(100);
         let server = Arc::new(self);
         loop {
             let accepted = async {
@@ -116,7 +124,8 @@ impl Server {
             };
             match accepted {
                 Ok((stream, remote)) => {
-                    let connection = http.serve_connection(TokioIo::new(nodelay(stream)), server.clone().service(remote));
+                    let connection =
+                        http.serve_connection(TokioIo::new(nodelay(stream)), server.clone().service(remote));
                     let connection = graceful.watch(connection);
                     tokio::spawn(async move {
                         if let Err(error) = connection.await {
@@ -158,7 +167,9 @@ impl Server {
             Err(refused) => {
                 // What is left of the request is not worth reading.
                 let mut response = http_response(refused, head);
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                response
+                    .headers_mut()
+                    .insert(CONNECTION, HeaderValue::from_static("close"));
                 response
             }
         }
@@ -173,7 +184,10 @@ impl Server {
             return refuse(501, "this method is not known here");
         };
         let limit = self.application.body_limit();
-        let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let announced = request
+            .headers()
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
         if announced.is_some_and(|length: usize| length > limit) {
             return refuse(413, "the body is too large");
         }
@@ -194,7 +208,10 @@ impl Server {
                 Err(_) => return refuse(408, "the body did not come in time"),
             }
         }
-        let target = parts.uri.path_and_query().map_or_else(|| parts.uri.path(), |target| target.as_str());
+        let target = parts
+            .uri
+            .path_and_query()
+            .map_or_else(|| parts.uri.path(), |target| target.as_str());
         Ok(Message::web(method, target)
             .with_headers(parts.headers)
             .with_body(body.into_bytes())

@@ -13,7 +13,10 @@ pub(super) fn http_response(response: Response, head: bool) -> http::Response<By
     let body = match payload {
         Payload::Json(body) | Payload::Bytes(body) => body,
         Payload::Message => {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            headers.insert(
+                CONTENT_TYPE,
+                HeaderValue::from_static("text/plain; charset=utf-8"),
+            );
             Bytes::from(said.text().to_owned())
         }
         Payload::Empty | Payload::View(_) | Payload::Handed(_) => {
@@ -61,6 +64,9 @@ mod tests {
     #[test]
     fn a_status_tells_itself() {
         let http = http_response(Status::NOT_FOUND.into_reply(), false);
-        assert_eq!((http.status().as_u16(), &http.body()[..]), (404, &b"Not Found"[..]));
+        assert_eq!(
+            (http.status().as_u16(), &http.body()[..]),
+            (404, &b"Not Found"[..])
+        );
     }
 }

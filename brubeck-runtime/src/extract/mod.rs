@@ -132,7 +132,12 @@ impl<S: Send + Sync + 'static> FromMessage<S> for RemoteAddr {
     type Rejection = Rejection;
 
     async fn from_message(cx: &Context<S>) -> Result<RemoteAddr, Rejection> {
-        let unknown = || Rejection::new(Status::INTERNAL_SERVER_ERROR, "the address of the client is not known");
+        let unknown = || {
+            Rejection::new(
+                Status::INTERNAL_SERVER_ERROR,
+                "the address of the client is not known",
+            )
+        };
         cx.message().extensions().get().copied().ok_or_else(unknown)
     }
 }

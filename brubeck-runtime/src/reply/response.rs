@@ -53,7 +53,11 @@ pub struct View {
 impl Response {
     /// A response that says its status and nothing else.
     pub fn new(status: Status) -> Response {
-        Response { status, headers: HeaderMap::new(), payload: Payload::Message }
+        Response {
+            status,
+            headers: HeaderMap::new(),
+            payload: Payload::Message,
+        }
     }
 
     /// A JSON response; a value that cannot be serialised is logged and becomes 500.
@@ -90,12 +94,19 @@ impl Response {
     /// The value of a response handler, on its way to the caller that waits for it.
     #[doc(hidden)]
     pub fn handed_over(value: impl Any + Send) -> Response {
-        Response { payload: Payload::Handed(Box::new(value)), ..Response::new(Status::OK) }
+        Response {
+            payload: Payload::Handed(Box::new(value)),
+            ..Response::new(Status::OK)
+        }
     }
 
     fn typed(status: Status, media_type: &'static str, payload: Payload) -> Response {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(media_type))]);
-        Response { status, headers, payload }
+        Response {
+            status,
+            headers,
+            payload,
+        }
     }
 
     /// The status.

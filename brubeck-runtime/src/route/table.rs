@@ -104,11 +104,7 @@ fn vacant<S>(_: Context<S>) -> BoxFuture {
 }
 
 /// The type beside a handler, which carries its route.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a route",
-    label = "not a handler",
-    note = "put `#[service_handler(path = ..)]`, `#[response_handler(path = ..)]` or `#[get(..)]` on the function"
-)]
+#[diagnostic::on_unimplemented(message = "`{Self}` has no route", label = "`routes!` lists handlers")]
 pub trait Routed {
     /// Its route.
     const SPEC: Spec;
@@ -116,8 +112,9 @@ pub trait Routed {
 
 /// A handler that can run in an application whose state is `S`.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot run in an app whose state is `{S}`",
-    label = "an argument of this handler is not available from `{S}`"
+    message = "`{Self}` is not a handler",
+    label = "`routes!` lists handlers",
+    note = "put `#[service_handler(path = ..)]`, `#[response_handler(path = ..)]` or `#[get(..)]` on a function"
 )]
 pub trait Handle<S>: Routed {
     /// Reads the arguments, runs the handler, makes its reply.

@@ -22,14 +22,22 @@ pub(super) fn read(request: Request, body_limit: usize, replies_to: &str) -> Ask
     let headers = client_headers(&request);
     let version = request.headers.version().map(|version| &version[..]);
     let mut persistence = Persistence::of(version, &headers);
-    let method = request.headers.method().and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default();
+    let method = request
+        .headers
+        .method()
+        .and_then(|name| std::str::from_utf8(name).ok())
+        .unwrap_or_default();
     let head = method == "HEAD";
     let message = message(&request, method, headers, body_limit, replies_to);
     if message.is_err() {
         // What a refused client sends next is not worth reading, and may be the body that was refused.
         persistence = Persistence::Close;
     }
-    Asked { persistence, head, message }
+    Asked {
+        persistence,
+        head,
+        message,
+    }
 }
 
 fn message(
@@ -40,7 +48,10 @@ fn message(
     replies_to: &str,
 ) -> Result<Message, Response> {
     let refuse = |code: i32, reason: &'static str| Status::new(code).message(reason).into_reply();
-    let known = method.parse().ok().filter(|method| !matches!(method, Method::Request | Method::Response));
+    let known = method
+        .parse()
+        .ok()
+        .filter(|method| !matches!(method, Method::Request | Method::Response));
     let method: Method = known.ok_or_else(|| refuse(501, "this method is not known here"))?;
     if request.headers.get("x-mongrel2-upload-start").is_some() {
         return Err(refuse(413, "the body is too large"));
@@ -52,7 +63,9 @@ fn message(
         Ok(text) => Ok(text.to_owned()),
         Err(_) => Err(refuse(400, "the path is not UTF-8")),
     };
-    let mut message = Message::web(method, "").with_path(text(&request.path)?).with_headers(headers);
+    let mut message = Message::web(method, "")
+        .with_path(text(&request.path)?)
+        .with_headers(headers);
     if let Some(query) = request.headers.query() {
         message = message.with_query(text(query)?);
     }
@@ -72,7 +85,10 @@ fn message(
 fn client_headers(request: &Request) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in request.headers.of_client() {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_maybe_shared(value.clone())) {
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(name),
+            HeaderValue::from_maybe_shared(value.clone()),
+        ) {
             headers.append(name, value);
         }
     }
