@@ -18,7 +18,7 @@ async fn slow_echo(message: Json<Value>, delay: State<Duration>) -> Reply {
 }
 
 /// The service, as slow as it is told to be.
-pub fn app(delay: Duration) -> App<Duration> {
+pub(crate) fn app(delay: Duration) -> App<Duration> {
     // Set up our routes
     const ROUTES: Routes<Duration> = routes![slow_echo];
     App::new(ROUTES, delay)
@@ -27,28 +27,35 @@ pub fn app(delay: Duration) -> App<Duration> {
 /// Get us started!
 #[tokio::main]
 async fn main() -> brubeck::Result {
-    common::log();
-    let Arguments {
-        addr,
-        passphrase,
-        delay,
-    } = Arguments::parse();
+    tracing_subscriber::fmt().compact().with_env_filter(LOG_LEVEL).with_writer(std::io::stderr).init();
+    let Arguments { addr, passphrase, delay } = Arguments::parse();
     app(delay).serve(Service::bind(addr, passphrase)).await
 }
 
-#[allow(dead_code)]
-mod common;
+// ---- the command line -------------------------------------------------------------------------
+
+/// One line per call, and what the demo programs say themselves.
+pub(crate) const LOG_LEVEL: &str = "info,demo=debug";
 
 /// A slow service, to be called by `demo_service_client`.
 #[derive(Parser)]
 struct Arguments {
     /// Where to listen: ipc://path or tcp://host:port
-    #[arg(long, default_value = common::SERVICE_ADDR)]
+    #[arg(long, default_value = "ipc://run/slow")]
     addr: String,
     /// What callers must know
-    #[arg(long, default_value = common::SERVICE_PASSPHRASE)]
+    #[arg(long, default_value = "my_shared_secret")]
     passphrase: String,
     /// How long an answer takes: 5s, 200ms
-    #[arg(long, default_value = "5s", value_parser = common::duration)]
+    #[arg(long, default_value = "5s", value_parser = duration)]
     delay: Duration,
+}
+
+/// Reads `5s` or `200ms`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let units: [(&str, fn(u64) -> Duration); 2] = [("ms", Duration::from_millis), ("s", Duration::from_secs)];
+    let read = |(unit, duration): &(&str, fn(u64) -> Duration)| {
+        text.strip_suffix(unit).and_then(|number| number.parse().ok()).map(duration)
+    };
+    units.iter().find_map(read).ok_or_else(|| "write it as `5s` or `200ms`".to_owned())
 }

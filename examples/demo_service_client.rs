@@ -2,8 +2,8 @@
 //!
 //! `cargo run --example demo_service_client`
 
-use brubeck::Request;
 use brubeck::prelude::*;
+use brubeck::Request;
 use clap::Parser;
 
 // some static data for testing
@@ -28,9 +28,7 @@ async fn call_service_async(services: Services, slow: State<Slow>) -> Result<Pag
     service.send(service_request).nowait();
 
     // now return to the client whatever you want
-    Ok(Page(Success {
-        name: "Async is faster, but ... nothing to report on my trip.".into(),
-    }))
+    Ok(Page(Success { name: "Async is faster, but ... nothing to report on my trip.".into() }))
 }
 
 #[get("^/service/sync")]
@@ -45,9 +43,7 @@ async fn call_service_sync(services: Services, slow: State<Slow>) -> Result<Page
     tracing::debug!("Took a while, but lots to say now: {response:?}, {handler_response:?}");
 
     // now return to the client what you got back
-    let story = response.body["RETURN_DATA"]
-        .as_str()
-        .ok_or(Fault::new(502, "no story"))?;
+    let story = response.body["RETURN_DATA"].as_str().ok_or(Fault::new(502, "no story"))?;
     Ok(Page(Success { name: story.into() }))
 }
 
@@ -73,13 +69,13 @@ struct Success {
 
 /// Where the slow service is.
 #[derive(Clone)]
-pub struct Slow {
-    pub addr: String,
-    pub passphrase: String,
+pub(crate) struct Slow {
+    pub(crate) addr: String,
+    pub(crate) passphrase: String,
 }
 
 /// The pages, and what handles our service's responses.
-pub fn app(slow: Slow) -> App<Slow> {
+pub(crate) fn app(slow: Slow) -> App<Slow> {
     // Set up our routes
     const ROUTES: Routes<Slow> = routes![service_response, call_service_sync, call_service_async, demo];
     App::new(ROUTES, slow)
@@ -88,13 +84,8 @@ pub fn app(slow: Slow) -> App<Slow> {
 /// Get us started!
 #[tokio::main]
 async fn main() -> brubeck::Result {
-    common::log();
-    let Arguments {
-        addr,
-        passphrase,
-        mongrel2,
-        http,
-    } = Arguments::parse();
+    tracing_subscriber::fmt().compact().with_env_filter("info,demo=debug").with_writer(std::io::stderr).init();
+    let Arguments { addr, passphrase, mongrel2, http } = Arguments::parse();
     let app = app(Slow { addr, passphrase });
     match mongrel2.as_slice() {
         [send, recv] => app.serve(Mongrel2::new(send, recv)).await,
@@ -102,17 +93,16 @@ async fn main() -> brubeck::Result {
     }
 }
 
-#[allow(dead_code)]
-mod common;
+// ---- the command line -------------------------------------------------------------------------
 
 /// Pages that call the slow service of `demo_service`.
 #[derive(Parser)]
 struct Arguments {
     /// The address of the service
-    #[arg(long, default_value = common::SERVICE_ADDR)]
+    #[arg(long, default_value = "ipc://run/slow")]
     addr: String,
     /// What the service wants its callers to know
-    #[arg(long, default_value = common::SERVICE_PASSPHRASE)]
+    #[arg(long, default_value = "my_shared_secret")]
     passphrase: String,
     /// Answer requests of a Mongrel2 with this send_spec and recv_spec
     #[arg(long, num_args = 2, value_names = ["SEND", "RECV"], conflicts_with = "http")]

@@ -87,5 +87,5 @@ pub fn variable<T: Serialize>(value: &T) -> Value {
 
 /// The variables of a template.
 pub fn variables<const N: usize>(fields: [(&'static str, Value); N]) -> Value {
-    Value::from_iter(fields)
+    Value::from_pairs(fields)
 }

@@ -147,23 +147,23 @@ async fn a_client_that_keeps_asking_survives_restarts_over_tcp() {
     let mut server = echo(first);
     for generation in 1..=20 {
         let mut answers = 0;
-        let mut read = async |until: fn(&ClientEvent) -> bool| {
-            while let Some(event) = soon("an event", inbound.recv()).await {
-                answers += u64::from(
-                    matches!(event, ClientEvent::Message { generation: of, .. } if of == generation),
-                );
-                if until(&event) {
-                    break;
+        while answers == 0 {
+            let event = soon("an answer", inbound.recv()).await.unwrap();
+            answers +=
+                u64::from(matches!(event, ClientEvent::Message { generation: of, .. } if of == generation));
+        }
+        let lost = async {
+            loop {
+                match soon("the loss", inbound.recv()).await.unwrap() {
+                    ClientEvent::Down { generation: of, .. } => break of,
+                    ClientEvent::Message { .. } => {}
+                    ClientEvent::Up { .. } => panic!("up without a loss"),
                 }
             }
         };
-        read(|event| matches!(event, ClientEvent::Message { .. })).await;
-        let (all_left, ()) = tokio::join!(
-            server.0.shutdown(Duration::from_secs(5)),
-            read(|event| matches!(event, ClientEvent::Down { .. }))
-        );
+        let (all_left, lost) = tokio::join!(server.0.shutdown(Duration::from_secs(5)), lost);
         assert!(all_left, "restart {generation}");
-        assert!(answers > 0);
+        assert_eq!(lost, generation);
         server = echo(serve(&local.to_string()).await);
     }
     drop(inbound);
@@ -196,6 +196,21 @@ async fn a_stale_file_is_taken_over_and_a_live_server_is_not() {
 }
 
 #[tokio::test]
+async fn a_server_that_closes_leaves_no_client_behind() {
+    for _ in 0..50 {
+        let server = serve("tcp://127.0.0.1:0").await;
+        let mut client = connect(&server.local).await;
+        // The client is up before the server has finished the handshake.
+        up(&mut client).await;
+        assert!(server.shutdown(Duration::from_secs(5)).await);
+        assert!(matches!(
+            soon("the loss", client.inbound.recv()).await,
+            Some(ClientEvent::Down { .. })
+        ));
+    }
+}
+
+#[tokio::test]
 async fn a_taken_port_is_refused() {
     let server = serve("tcp://127.0.0.1:0").await;
     let refused = ZeroMq
@@ -224,11 +239,8 @@ async fn departures_are_told_after_the_last_message() {
     assert_eq!(seen, 100, "shutdown lets everything leave");
 
     server.outbound.send(gone, frames(&["late"])).await.unwrap();
-    let outbound = server.outbound.clone();
-    soon("the late answer to be counted", async {
-        while outbound.counts().gone == 0 {
-            tokio::task::yield_now().await;
-        }
+    until("the late answer to be counted", || {
+        server.outbound.counts().gone == 1
     })
     .await;
 }
@@ -319,10 +331,8 @@ async fn a_link_ends_with_its_handles() {
     let Endpoint::Tcp { port, .. } = local else {
         panic!()
     };
-    soon("a closed port", async {
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            tokio::task::yield_now().await;
-        }
+    until("a closed port", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_err()
     })
     .await;
 

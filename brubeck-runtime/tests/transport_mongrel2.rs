@@ -213,8 +213,11 @@ async fn a_restart_changes_the_generation_and_drops_the_old_reply() {
             "the old reply never arrives"
         );
     }
-    let counts = link.outbound.counts();
-    assert_eq!((counts.sent, counts.gone), (5, 10));
+    until("every reply to be counted", || {
+        let counts = link.outbound.counts();
+        (counts.sent, counts.gone) == (5, 10)
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -146,7 +146,7 @@ impl Handler {
                 generation,
                 recv_ident,
             } => {
-                tracing::info!(generation, recv_ident = %recv_ident.escape_ascii(), "Mongrel2 takes replies");
+                tracing::debug!(generation, recv_ident = %recv_ident.escape_ascii(), "Mongrel2 takes replies");
                 self.start_over(generation);
             }
             LinkEvent::Down { generation, reason } => {

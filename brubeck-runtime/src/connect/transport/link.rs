@@ -55,9 +55,14 @@ impl<M> WayOut<M> {
     /// Waits until there is a connection.
     pub(crate) async fn up(&self) -> Result<Generation, SendError> {
         let mut state = self.state.clone();
-        // An error means that the link is gone; what it left behind tells the same.
-        let _ = state.wait_for(|state| *state != LinkState::Connecting).await;
-        self.now().map_err(|_| SendError::Closed)
+        match state
+            .wait_for(|state| *state != LinkState::Connecting)
+            .await
+            .as_deref()
+        {
+            Ok(LinkState::Up(generation)) => Ok(*generation),
+            _ => Err(SendError::Closed),
+        }
     }
 
     pub(crate) fn try_send(&self, generation: Generation, message: M) -> Result<(), SendError> {
@@ -165,6 +170,15 @@ impl<E, M> Line<E, M> {
                 () = self.inlet.closed() => return None,
                 ask = self.stop.asked() => return Some(ask),
             }
+        }
+    }
+
+    /// Notes that the connection is lost, and drops what waited for it.
+    pub(crate) fn lost(&mut self) {
+        self.state.send_replace(LinkState::Connecting);
+        // Ends, because nothing new is taken for a connection that is not up.
+        while self.outbox.try_recv().is_ok() {
+            self.counters.gone(1);
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use zeromq::{DealerSocket, Socket, SocketEvent, SocketRecv, ZmqError, ZmqMessage};
 
 use super::super::client::ClientDriver;
@@ -12,7 +12,7 @@ use super::super::limits::{BATCH, LINGER};
 use super::super::link::End;
 use super::super::{ClientEvent, Endpoint, Generation, LinkState, Timing};
 use super::backoff::{Backoff, GOOD};
-use super::socket::{self, Monitor, Sent, connecting, linger, reason, send_now, size};
+use super::socket::{self, Monitor, Sent, connecting, reason, send_now, size, written};
 
 /// Keeps one connection to `endpoint` until the link is closed. Runs on the I/O thread.
 pub(super) async fn supervise(endpoint: Endpoint, timing: Timing, driver: ClientDriver) {
@@ -87,7 +87,7 @@ impl Dealer {
         };
         match ended {
             Err(reason) => {
-                self.driver.line.state.send_replace(LinkState::Connecting);
+                self.driver.line.lost();
                 drop(socket);
                 tracing::warn!(endpoint = %self.address, generation, reason, "the connection is lost; making a new one");
                 let down = ClientEvent::Down { generation, reason };
@@ -184,7 +184,7 @@ impl Dealer {
     }
 
     /// Sends what was accepted, then lets the socket go. Returns whether all of it left the process.
-    async fn close(&mut self, mut socket: DealerSocket, monitor: Monitor, limit: Duration) -> bool {
+    async fn close(&mut self, mut socket: DealerSocket, mut monitor: Monitor, limit: Duration) -> bool {
         self.driver.line.outbox.close();
         let mut batch = Vec::with_capacity(BATCH);
         let mut sent = Ok(());
@@ -193,7 +193,7 @@ impl Dealer {
             tokio::task::yield_now().await;
         }
         drop(socket);
-        linger(monitor, limit).await && sent.is_ok()
+        timeout(limit, written(&mut monitor)).await.is_ok() && sent.is_ok()
     }
 }
 

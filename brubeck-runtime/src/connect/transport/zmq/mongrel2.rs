@@ -122,7 +122,7 @@ impl Link {
         match ended {
             Ok(end) => Some(end),
             Err(reason) => {
-                self.line.state.send_replace(LinkState::Connecting);
+                self.line.lost();
                 tracing::warn!(
                     send_spec = self.send_spec,
                     generation,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use tokio::time::timeout;
 use zeromq::{RouterSocket, Socket, SocketEvent, SocketOptions, SocketRecv, ZmqError, ZmqMessage};
 
 use super::super::closing::Ask;
@@ -12,7 +13,7 @@ use super::super::limits::{BATCH, LINGER};
 use super::super::server::{Outgoing, ServerDriver, server};
 use super::super::{Endpoint, Limits, Peer, Server, ServerEvent, TransportError, io_thread};
 use super::listener;
-use super::socket::{self, Monitor, Sent, linger, send_now, size};
+use super::socket::{self, Monitor, Sent, bury, send_now, size, written};
 
 /// Departures that wait while the inbox is full; beyond this they go unannounced.
 const DEPARTED: usize = 4096;
@@ -170,7 +171,15 @@ impl Router {
         for error in self.socket.unbind_all().await {
             tracing::debug!(%error, "a listener did not close well");
         }
+        let backend = self.socket.backend();
         drop(self.socket);
-        linger(self.monitor, limit).await
+        let mut monitor = self.monitor;
+        // A task, because peers that never finish their handshake outlive any limit.
+        let buried = tokio::spawn(async move {
+            bury(&*backend).await;
+            drop(backend);
+            written(&mut monitor).await;
+        });
+        timeout(limit, buried).await.is_ok()
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
-use tokio::time::timeout;
+use tokio::time::sleep;
 use zeromq::{MultiPeerBackend, Socket, SocketEvent, SocketOptions, SocketSend, ZmqError, ZmqMessage};
 
 /// What a socket tells about its connections. It ends when the socket and all that writes for it are gone.
@@ -85,11 +85,22 @@ pub(super) fn random_name() -> io::Result<String> {
     Ok(format!("{:032x}", u128::from_be_bytes(random)))
 }
 
-/// Waits until a socket that was dropped has written everything, for at most `limit`; returns whether it has.
+/// Waits until a socket that was dropped has written everything.
 ///
 /// The tasks that write keep the sending side of the socket's monitor alive; it ends with the last of them.
-pub(super) async fn linger(mut monitor: Monitor, limit: Duration) -> bool {
-    timeout(limit, async { while monitor.next().await.is_some() {} })
-        .await
-        .is_ok()
+pub(super) async fn written(monitor: &mut Monitor) {
+    while monitor.next().await.is_some() {}
+}
+
+/// Closes the connections a bound socket still gets after it was dropped.
+///
+/// A peer whose handshake was under way is added to the dead socket, and would believe for ever that it is served.
+pub(super) async fn bury(backend: &dyn MultiPeerBackend) {
+    let mut wait = Duration::from_millis(1);
+    while connections(backend) > 0 {
+        backend.shutdown();
+        sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_secs(1));
+    }
+    backend.shutdown();
 }
