@@ -27,9 +27,15 @@ pub(crate) fn app(delay: Duration) -> App<Duration> {
 /// Get us started!
 #[tokio::main]
 async fn main() -> brubeck::Result {
-    tracing_subscriber::fmt().compact().with_env_filter(LOG_LEVEL).with_writer(std::io::stderr).init();
-    let Arguments { addr, passphrase, delay } = Arguments::parse();
-    app(delay).serve(Service::bind(addr, passphrase)).await
+    tracing_subscriber::fmt()
+        .compact()
+        .with_env_filter(LOG_LEVEL)
+        .with_writer(std::io::stderr)
+        .init();
+    let arguments = Arguments::parse();
+    app(arguments.delay)
+        .serve(Service::bind(arguments.addr, arguments.passphrase))
+        .await
 }
 
 // ---- the command line -------------------------------------------------------------------------
@@ -53,9 +59,10 @@ struct Arguments {
 
 /// Reads `5s` or `200ms`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let units: [(&str, fn(u64) -> Duration); 2] = [("ms", Duration::from_millis), ("s", Duration::from_secs)];
-    let read = |(unit, duration): &(&str, fn(u64) -> Duration)| {
-        text.strip_suffix(unit).and_then(|number| number.parse().ok()).map(duration)
-    };
-    units.iter().find_map(read).ok_or_else(|| "write it as `5s` or `200ms`".to_owned())
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    match (number.parse(), unit) {
+        (Ok(number), "s") => Ok(Duration::from_secs(number)),
+        (Ok(number), "ms") => Ok(Duration::from_millis(number)),
+        _ => Err("write it as `5s` or `200ms`".to_owned()),
+    }
 }
