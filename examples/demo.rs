@@ -17,11 +17,7 @@ mod demo_service_client;
 
 #[tokio::main]
 async fn main() -> brubeck::Result {
-    tracing_subscriber::fmt()
-        .compact()
-        .with_env_filter(demo_service::LOG_LEVEL)
-        .with_writer(std::io::stderr)
-        .init();
+    demo_service::log();
     let Arguments {
         port,
         delay,

@@ -5,6 +5,7 @@
 use brubeck::prelude::*;
 use clap::Parser;
 use serde_json::Value;
+use std::io::IsTerminal;
 use std::time::Duration;
 
 /// A slow service.
@@ -27,11 +28,7 @@ pub(crate) fn app(delay: Duration) -> App<Duration> {
 /// Get us started!
 #[tokio::main]
 async fn main() -> brubeck::Result {
-    tracing_subscriber::fmt()
-        .compact()
-        .with_env_filter(LOG_LEVEL)
-        .with_writer(std::io::stderr)
-        .init();
+    log();
     let arguments = Arguments::parse();
     app(arguments.delay)
         .serve(Service::bind(arguments.addr, arguments.passphrase))
@@ -40,8 +37,15 @@ async fn main() -> brubeck::Result {
 
 // ---- the command line -------------------------------------------------------------------------
 
-/// One line per call, and what the demo programs say themselves.
-pub(crate) const LOG_LEVEL: &str = "info,demo=debug";
+/// One line per call on standard error, and what the demo programs say themselves.
+pub(crate) fn log() {
+    tracing_subscriber::fmt()
+        .compact()
+        .with_env_filter("info,demo=debug")
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+}
 
 /// A slow service, to be called by `demo_service_client`.
 #[derive(Parser)]

@@ -5,6 +5,7 @@
 use brubeck::Request;
 use brubeck::prelude::*;
 use clap::Parser;
+use std::io::IsTerminal;
 
 // some static data for testing
 const SERVICE_PATH: &str = "/service/slow";
@@ -92,11 +93,7 @@ pub(crate) fn app(slow: Slow) -> App<Slow> {
 /// Get us started!
 #[tokio::main]
 async fn main() -> brubeck::Result {
-    tracing_subscriber::fmt()
-        .compact()
-        .with_env_filter("info,demo=debug")
-        .with_writer(std::io::stderr)
-        .init();
+    log();
     let arguments = Arguments::parse();
     let app = app(arguments.slow);
     match arguments.mongrel2.as_slice() {
@@ -106,6 +103,16 @@ async fn main() -> brubeck::Result {
 }
 
 // ---- the command line -------------------------------------------------------------------------
+
+/// One line per call on standard error, and what the demo programs say themselves.
+fn log() {
+    tracing_subscriber::fmt()
+        .compact()
+        .with_env_filter("info,demo=debug")
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+}
 
 /// Pages that call the slow service of `demo_service`.
 #[derive(Parser)]

@@ -81,5 +81,21 @@ pub fn variable<T: Serialize>(value: &T) -> Value {
 
 /// The variables of a template.
 pub fn variables<const N: usize>(fields: [(&'static str, Value); N]) -> Value {
-    Value::from_iter(fields)
+    // Collected into a `Value`, pairs would be a list of pairs, in which a template finds no name.
+    Value::from(std::collections::BTreeMap::from(fields))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_finds_its_variables_by_name() {
+        let context = variables([("name", variable(&"Ada")), ("age", variable(&36))]);
+        let environment = minijinja::Environment::new();
+        assert_eq!(
+            environment.render_str("{{ name }}, {{ age }}", context).unwrap(),
+            "Ada, 36"
+        );
+    }
 }
