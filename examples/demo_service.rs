@@ -5,6 +5,7 @@
 use brubeck::prelude::*;
 use clap::Parser;
 use serde_json::Value;
+use std::io::IsTerminal;
 use std::time::Duration;
 
 /// A slow service.
@@ -27,15 +28,24 @@ pub(crate) fn app(delay: Duration) -> App<Duration> {
 /// Get us started!
 #[tokio::main]
 async fn main() -> brubeck::Result {
-    tracing_subscriber::fmt().compact().with_env_filter(LOG_LEVEL).with_writer(std::io::stderr).init();
-    let Arguments { addr, passphrase, delay } = Arguments::parse();
-    app(delay).serve(Service::bind(addr, passphrase)).await
+    log();
+    let arguments = Arguments::parse();
+    app(arguments.delay)
+        .serve(Service::bind(arguments.addr, arguments.passphrase))
+        .await
 }
 
 // ---- the command line -------------------------------------------------------------------------
 
-/// One line per call, and what the demo programs say themselves.
-pub(crate) const LOG_LEVEL: &str = "info,demo=debug";
+/// One line per call on standard error, and what the demo programs say themselves.
+pub(crate) fn log() {
+    tracing_subscriber::fmt()
+        .compact()
+        .with_env_filter("info,demo=debug")
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+}
 
 /// A slow service, to be called by `demo_service_client`.
 #[derive(Parser)]
@@ -53,9 +63,10 @@ struct Arguments {
 
 /// Reads `5s` or `200ms`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let units: [(&str, fn(u64) -> Duration); 2] = [("ms", Duration::from_millis), ("s", Duration::from_secs)];
-    let read = |(unit, duration): &(&str, fn(u64) -> Duration)| {
-        text.strip_suffix(unit).and_then(|number| number.parse().ok()).map(duration)
-    };
-    units.iter().find_map(read).ok_or_else(|| "write it as `5s` or `200ms`".to_owned())
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    match (number.parse(), unit) {
+        (Ok(number), "s") => Ok(Duration::from_secs(number)),
+        (Ok(number), "ms") => Ok(Duration::from_millis(number)),
+        _ => Err("write it as `5s` or `200ms`".to_owned()),
+    }
 }

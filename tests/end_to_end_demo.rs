@@ -118,6 +118,8 @@ async fn demo(arguments: &[&str]) -> (tokio::process::Child, std::net::SocketAdd
     let address = within(async {
         while let Some(line) = lines.next_line().await.expect("text") {
             if let Some((_, rest)) = line.split_once("The demo is at http://") {
+                // It goes on printing, and whoever prints to a closed pipe panics.
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
                 return rest
                     .split('/')
                     .next()
