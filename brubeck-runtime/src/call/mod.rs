@@ -7,6 +7,8 @@ mod client;
 mod error;
 mod fault;
 mod link;
+#[doc(hidden)]
+pub mod protocol;
 mod request;
 mod services;
 
