@@ -10,6 +10,8 @@ mod fault;
 pub(crate) mod fill;
 mod link;
 pub(crate) mod operation;
+#[doc(hidden)]
+pub mod protocol;
 mod request;
 mod services;
 
