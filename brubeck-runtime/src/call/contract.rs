@@ -1,7 +1,7 @@
 //! The calling side of a contract: calls that know what is answered.
 
 use super::operation::{Handles, Operation, read_answer};
-use super::{Answer, Call, CallError, Caller, Client, Request};
+use super::{Answer, Call, CallError, Caller, Client, Nowait, Request};
 use crate::context::Context;
 use crate::message::Message;
 use crate::status::Status;
@@ -76,14 +76,13 @@ impl<O: Operation> TypedCall<O> {
         self.call.into_request()
     }
 
-    /// Sends the request and does not wait: the response handler of this application runs when the
-    /// answer comes. A call that fails is logged.
+    /// Sends the request and does not wait for its answer: see [`Call::nowait`].
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub fn nowait(self) {
-        self.call.nowait();
+    pub fn nowait(self) -> Nowait {
+        self.call.nowait()
     }
 
     /// Waits for the answer and for what the response handler `H` of this application makes of it.

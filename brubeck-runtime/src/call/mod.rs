@@ -5,6 +5,7 @@
 mod answer;
 mod client;
 pub(crate) mod contract;
+mod deadline;
 mod error;
 mod fault;
 pub(crate) mod fill;
@@ -16,12 +17,13 @@ mod request;
 mod services;
 
 pub use answer::{Answer, Handled};
-pub use client::{Call, Client, WithHandler};
+pub use client::{Call, Client, Nowait, WithHandler};
 pub use contract::{HandledCall, TypedCall};
+pub use deadline::Deadline;
 pub use error::{CallError, Phase};
 pub use fault::Fault;
 pub use fill::Fill;
-pub use link::{Link, Origin, ResponseHandlers};
+pub use link::{Link, Origin, Placed, ResponseHandlers};
 pub use operation::{Answers, Arguments, Ask, Handles, Operation, PathArgument, Wire};
 pub use request::Request;
 pub use services::Services;

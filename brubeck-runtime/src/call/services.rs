@@ -1,6 +1,6 @@
 //! The services that an application calls, each connected once.
 
-use super::{CallError, Caller, Client, Link, Origin, ResponseHandlers};
+use super::{CallError, Caller, Client, Deadline, Link, Origin, ResponseHandlers};
 use crate::context::Context;
 use crate::extract::{FromMessage, Rejection};
 use crate::status::Status;
@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Opens a link to a service: its address, the passphrase, the dialect.
-pub(crate) type Open = fn(&str, &str, Dialect) -> crate::Result<Arc<dyn Link>>;
+pub(crate) type Open = fn(&str, &str, Option<Dialect>) -> crate::Result<Arc<dyn Link>>;
 
 /// The services of this application; as a handler argument it connects to them.
 ///
@@ -32,7 +32,7 @@ pub struct Services {
 
 struct Registered {
     passphrase: Secret,
-    dialect: Dialect,
+    dialect: Option<Dialect>,
     link: Arc<dyn Link>,
 }
 
@@ -53,10 +53,10 @@ impl Services {
     /// [`Refused`](CallError::Refused): the address is none, or was registered with another passphrase.
     /// A service that does not run yet is no error: calls wait for it until their deadline.
     pub fn register(&self, address: &str, passphrase: &str) -> Result<Client, CallError> {
-        self.register_dialect(address, passphrase, Dialect::Branch)
+        self.open(address, passphrase, None)
     }
 
-    /// The same for a service that speaks another dialect than [`Dialect::Branch`].
+    /// The same for a service that speaks a dialect of Brubeck Services instead of brubeck's own protocol.
     ///
     /// # Errors
     ///
@@ -67,6 +67,10 @@ impl Services {
         passphrase: &str,
         dialect: Dialect,
     ) -> Result<Client, CallError> {
+        self.open(address, passphrase, Some(dialect))
+    }
+
+    fn open(&self, address: &str, passphrase: &str, dialect: Option<Dialect>) -> Result<Client, CallError> {
         let refused = |reason: String| CallError::Refused(reason.into());
         let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
         let link = match registered.get(address) {
@@ -77,8 +81,7 @@ impl Services {
             }
             Some(known) if known.dialect != dialect => {
                 return Err(refused(format!(
-                    "the service {address} is registered with the dialect {}",
-                    known.dialect
+                    "the service {address} is registered with another dialect"
                 )));
             }
             Some(known) => known.link.clone(),
@@ -130,6 +133,7 @@ impl Caller {
         Some(Caller {
             handlers,
             origin: cx.message().extensions().get::<Origin>().cloned(),
+            deadline: Deadline::of(cx),
         })
     }
 }

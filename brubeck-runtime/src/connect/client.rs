@@ -2,8 +2,10 @@
 
 use super::service::headers;
 use super::transport::{
-    self, ClientEvent, ClientOutbox, Endpoint, Generation, SendError, Timing, Transport, ZeroMq,
+    self, ClientEvent, ClientOutbox, Endpoint, Generation, SendError, Timing, Transport, TransportError,
+    ZeroMq,
 };
+use super::v2::Pool;
 use crate::call::{CallError, Client, Link, Origin, Phase, Request};
 use crate::error::Error;
 use crate::message::Message;
@@ -15,17 +17,20 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 impl Client {
-    /// A client of the service at this address, in this dialect, that belongs to no application.
+    /// A client of the service at this address that belongs to no application; with a dialect, of a service
+    /// that speaks it instead of brubeck's own protocol.
     ///
     /// ```no_run
     /// use brubeck::{Client, Dialect};
     ///
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// let slow = Client::connect("ipc://run/slow", "my_shared_secret", Dialect::Branch)?;
+    /// let slow = Client::connect("ipc://run/slow", "my_shared_secret", None)?;
+    /// let python = Client::connect("ipc://run/python", "my_shared_secret", Some(Dialect::Branch))?;
     /// let reply = slow.request("/service/slow").argument("RETURN_DATA", "hello").await?;
     /// # Ok(()) }
     /// ```
@@ -37,31 +42,43 @@ impl Client {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub fn connect(address: &str, passphrase: &str, dialect: Dialect) -> crate::Result<Client> {
+    pub fn connect(address: &str, passphrase: &str, dialect: Option<Dialect>) -> crate::Result<Client> {
         Ok(Client::over(open_client(address, passphrase, dialect)?))
     }
 }
 
 /// Opens the link to a service; connecting itself goes on in the background.
-pub(crate) fn open_client(address: &str, passphrase: &str, dialect: Dialect) -> crate::Result<Arc<dyn Link>> {
-    let cannot = |error: transport::TransportError| {
-        Error::because(format!("cannot call a service at {address}"), error)
-    };
+pub(crate) fn open_client(
+    address: &str,
+    passphrase: &str,
+    dialect: Option<Dialect>,
+) -> crate::Result<Arc<dyn Link>> {
+    let cannot = |error: TransportError| Error::because(format!("cannot call a service at {address}"), error);
     let endpoint: Endpoint = address
         .parse()
-        .map_err(|error| cannot(transport::TransportError::from(error)))?;
-    let client = ZeroMq.client(endpoint, Timing::default()).map_err(cannot)?;
-    let waiting = Arc::new(Waiting::default());
+        .map_err(|error| cannot(TransportError::from(error)))?;
     let passphrase = Secret::new(passphrase.to_owned());
+    match dialect {
+        Some(dialect) => open_legacy(endpoint, passphrase, dialect),
+        None => Ok(Arc::new(Pool::open(&ZeroMq, &[endpoint], passphrase)?)),
+    }
+}
+
+fn open_legacy(endpoint: Endpoint, passphrase: Secret, dialect: Dialect) -> crate::Result<Arc<dyn Link>> {
+    let address = endpoint.to_string();
+    let client = ZeroMq
+        .client(endpoint, Timing::default())
+        .map_err(|error| Error::because(format!("cannot call a service at {address}"), error))?;
+    let waiting = Arc::new(Waiting::default());
     let reader = Reader {
-        address: address.to_owned(),
+        address: address.clone(),
         dialect,
         passphrase: passphrase.clone(),
         waiting: waiting.clone(),
     };
     tokio::spawn(reader.read(client.inbound));
     Ok(Arc::new(ServiceLink {
-        address: address.to_owned(),
+        address,
         dialect,
         passphrase,
         ids: CallIds::new()?,
@@ -89,7 +106,7 @@ impl Link for ServiceLink {
         let id = self.ids.next();
         let request = self.wire(id.clone(), &request, origin);
         let sent = encode_request(&request).map_err(|error| CallError::Refused(error.to_string().into()));
-        let (waiting, outbound, deadline) = (self.waiting.clone(), self.outbound.clone(), deadline.into());
+        let (waiting, outbound, deadline) = (self.waiting.clone(), self.outbound.clone(), deadline);
         Box::pin(async move {
             let frame = sent?;
             let (call, answer) = WaitingCall::begin(waiting, id, request.envelope.path);

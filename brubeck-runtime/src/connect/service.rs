@@ -2,26 +2,32 @@
 
 mod encode;
 
-use super::transport::{self, Endpoint, LINGER, Limits, Peer, ServerEvent, ServerOutbox, Transport, ZeroMq};
+use super::transport::{
+    self, Endpoint, LINGER, Limits, Peer, ServerEvent, ServerOutbox, Transport, TransportError, ZeroMq,
+};
+use super::v2::Sessions;
 use super::{Application, Connection, Opened, Stop};
+use crate::call::protocol::WorkerConfig;
 use crate::error::Error;
 use crate::message::Message;
 use crate::method::Method;
 use crate::reply::{IntoReply, Response};
 use crate::status::Status;
 use crate::wire::service::{Envelope, JsonText, Request, Secret, decode_request};
+use crate::wire::v2::is_v2;
 use bytes::Bytes;
 use encode::encode;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{AbortHandle, JoinSet};
 
-/// How many requests of one service are worked on at once.
-const IN_FLIGHT: usize = 1024;
+/// How many handlers of one service run at once, unless it says otherwise.
+const SLOTS: usize = 1024;
 
 /// Answers the calls of other applications.
 ///
@@ -32,18 +38,22 @@ const IN_FLIGHT: usize = 1024;
 /// # }
 /// ```
 ///
-/// Requests run side by side, at most 1,024 at once; what comes beyond waits in the sockets. Each is
-/// answered in the dialect in which it came. A request with another passphrase is answered with 401, one
-/// that cannot be read with 400 where it still says who asked.
+/// It speaks brubeck's own protocol and the dialects of Brubeck Services side by side, and answers each
+/// caller in its own. Requests run side by side, at most 1,024 at once unless
+/// [`slots`](Service::slots) says otherwise; what comes beyond is refused at once as busy. A caller that goes
+/// away, cancels or sees its deadline pass stops its handlers.
 ///
-/// Callers send the passphrase in clear, so it is taken only on ipc and loopback addresses, unless
-/// [`allow_clear_text`](Service::allow_clear_text) says otherwise.
+/// In brubeck's own protocol the passphrase never crosses the wire. Callers in a dialect of the original send it
+/// in clear, so they are taken only on ipc and loopback addresses, unless
+/// [`allow_clear_text`](Service::allow_clear_text) says otherwise; one with another passphrase is answered with
+/// 401, one that cannot be read with 400 where it still says who asked.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Service {
     address: String,
     passphrase: Secret,
     clear_text: bool,
+    slots: usize,
 }
 
 impl Service {
@@ -53,10 +63,18 @@ impl Service {
             address: address.into(),
             passphrase: Secret::new(passphrase.into()),
             clear_text: false,
+            slots: SLOTS,
         }
     }
 
-    /// Takes passphrases in clear from other machines: whoever can read the network can then call the service.
+    /// How many handlers may run at once; as many calls again may wait for one of them.
+    pub fn slots(mut self, slots: usize) -> Service {
+        self.slots = slots.max(1);
+        self
+    }
+
+    /// Takes callers that send the passphrase in clear from other machines, too: whoever can read the network
+    /// can then call the service.
     pub fn allow_clear_text(mut self) -> Service {
         self.clear_text = true;
         self
@@ -65,76 +83,143 @@ impl Service {
 
 impl Connection for Service {
     fn open(self: Box<Self>, application: Arc<dyn Application>) -> BoxFuture<'static, crate::Result<Opened>> {
-        Box::pin(async move {
-            let cannot = |error: transport::TransportError| {
-                Error::because(format!("cannot serve at {}", self.address), error)
-            };
-            let endpoint: Endpoint = self
-                .address
-                .parse()
-                .map_err(|error| cannot(transport::TransportError::from(error)))?;
-            if !self.clear_text && !endpoint.is_loopback() {
-                return Err(Error::new(format!(
-                    "cannot serve at {}: callers on other machines would send the passphrase in clear; \
-                     bind an ipc or loopback address, or say `.allow_clear_text()`",
-                    self.address
-                )));
-            }
-            let server = ZeroMq.server(endpoint, Limits::default()).await.map_err(cannot)?;
-            let answering = Arc::new(Answering {
-                passphrase: self.passphrase,
-                application,
-            });
-            Ok(Opened {
-                address: server.local.to_string(),
-                serve: Box::new(|stop| Box::pin(serve(server, answering, stop))),
-            })
+        Box::pin(async move { self.open_over(&ZeroMq, application).await })
+    }
+}
+
+impl Service {
+    pub(super) async fn open_over(
+        self,
+        transport: &dyn Transport,
+        application: Arc<dyn Application>,
+    ) -> crate::Result<Opened> {
+        let cannot =
+            |error: TransportError| Error::because(format!("cannot serve at {}", self.address), error);
+        let endpoint: Endpoint = self
+            .address
+            .parse()
+            .map_err(|error| cannot(TransportError::from(error)))?;
+        let clear_text = self.clear_text || endpoint.is_loopback();
+        let server = transport
+            .server(endpoint, Limits::default())
+            .await
+            .map_err(cannot)?;
+        let config = WorkerConfig {
+            passphrase: self.passphrase.clone(),
+            slots: self.slots,
+            ..WorkerConfig::default()
+        };
+        let sessions = Sessions::new(config, application.clone(), server.outbound.clone())?;
+        let address = server.local.to_string();
+        let answering = Answering {
+            passphrase: self.passphrase,
+            clear_text,
+            application,
+        };
+        let serving = Serving {
+            answering: Arc::new(answering),
+            places: Arc::new(Semaphore::new(self.slots)),
+            handlers: JoinSet::new(),
+            by_peer: HashMap::new(),
+            sessions,
+        };
+        Ok(Opened {
+            address,
+            serve: Box::new(|stop| Box::pin(serving.serve(server, stop))),
         })
     }
 }
 
-async fn serve(mut server: transport::Server, answering: Arc<Answering>, mut stop: Stop) {
-    let places = Arc::new(Semaphore::new(IN_FLIGHT));
-    let mut handlers = JoinSet::new();
-    loop {
-        let event = async {
-            let place = places.clone().acquire_owned().await;
-            Some((place.ok()?, server.inbound.recv().await?))
-        };
-        let event = tokio::select! {
-            biased;
-            () = stop.requested() => break,
-            event = event => event,
-        };
-        let Some((place, event)) = event else { break };
-        while handlers.try_join_next().is_some() {}
-        if let ServerEvent::Message { peer, frames } = event {
-            let (answering, outbound) = (answering.clone(), server.outbound.clone());
-            handlers.spawn(async move {
-                answering.take(peer, frames, outbound).await;
-                drop(place);
-            });
+struct Serving {
+    answering: Arc<Answering>,
+    sessions: Sessions,
+    /// Handlers that run for callers in dialects of the original.
+    places: Arc<Semaphore>,
+    handlers: JoinSet<()>,
+    by_peer: HashMap<Peer, Vec<AbortHandle>>,
+}
+
+impl Serving {
+    async fn serve(mut self, mut server: transport::Server, mut stop: Stop) {
+        let (mut stopping, mut idle) = (false, false);
+        while !(stopping && idle && self.handlers.is_empty()) {
+            tokio::select! {
+                () = stop.requested(), if !stopping => {
+                    stopping = true;
+                    self.sessions.drain();
+                }
+                () = self.sessions.idle(), if stopping && !idle => idle = true,
+                Some(_) = self.handlers.join_next() => {}
+                event = server.inbound.recv() => match event {
+                    Some(ServerEvent::Message { peer, frames }) if is_v2(&frames) => self.sessions.take(&peer, frames),
+                    Some(ServerEvent::Message { peer, frames }) => self.legacy(peer, frames, &server.outbound, stopping),
+                    Some(ServerEvent::Gone { peer }) => self.gone(&peer),
+                    None => return,
+                },
+            }
         }
+        server.shutdown(LINGER).await;
     }
-    while handlers.join_next().await.is_some() {}
-    server.shutdown(LINGER).await;
+
+    fn legacy(&mut self, peer: Peer, frames: Vec<Bytes>, outbound: &ServerOutbox, stopping: bool) {
+        let place = match self.places.clone().try_acquire_owned() {
+            Ok(place) if !stopping => Some(place),
+            _ => None,
+        };
+        let (answering, outbound) = (self.answering.clone(), outbound.clone());
+        let asks = peer.clone();
+        let handler = self
+            .handlers
+            .spawn(async move { answering.take(asks, frames, outbound, place).await });
+        if self.by_peer.len() > SLOTS {
+            // Not every peer that leaves is told of.
+            self.by_peer
+                .retain(|_, handlers| handlers.iter().any(|handler| !handler.is_finished()));
+        }
+        let handlers = self.by_peer.entry(peer).or_default();
+        handlers.retain(|handler| !handler.is_finished());
+        handlers.push(handler);
+    }
+
+    fn gone(&mut self, peer: &Peer) {
+        self.sessions.gone(peer);
+        self.by_peer
+            .remove(peer)
+            .into_iter()
+            .flatten()
+            .for_each(|handler| handler.abort());
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.sessions.stop();
+    }
 }
 
 struct Answering {
     passphrase: Secret,
+    /// Whether callers may send the passphrase in clear.
+    clear_text: bool,
     application: Arc<dyn Application>,
 }
 
 impl Answering {
-    /// Reads one message, has it answered, and sends the answer.
-    async fn take(&self, peer: Peer, frames: Vec<Bytes>, outbound: ServerOutbox) {
+    /// Reads one message, has it answered, and sends the answer; without a place it is refused.
+    async fn take(
+        &self,
+        peer: Peer,
+        frames: Vec<Bytes>,
+        outbound: ServerOutbox,
+        place: Option<OwnedSemaphorePermit>,
+    ) {
         let received = SystemTime::now();
         let mut routed = Vec::with_capacity(frames.len() + 1);
         routed.push(peer.identity().clone());
         routed.extend(frames);
         let (envelope, response) = match decode_request(&routed) {
             Ok(request) => {
-                let response = self.answer(&request).await;
+                let response = self.answer(&request, place.is_some()).await;
                 (request.envelope, response)
             }
             Err(error) => match error.envelope() {
@@ -159,11 +244,20 @@ impl Answering {
         let _ = outbound.send(peer, frames).await;
     }
 
-    async fn answer(&self, request: &Request) -> Response {
+    async fn answer(&self, request: &Request, has_place: bool) -> Response {
         let envelope = &request.envelope;
+        if !self.clear_text {
+            tracing::warn!("a caller from another machine sent the passphrase in clear and was refused");
+            return Status::FORBIDDEN
+                .message("no passphrases in clear here")
+                .into_reply();
+        }
         if !self.passphrase.matches(envelope.passphrase.expose()) {
             tracing::warn!(path = %envelope.path.escape_ascii(), "a request with another passphrase was refused");
             return Status::new(401).message("wrong passphrase").into_reply();
+        }
+        if !has_place {
+            return Status::SERVICE_UNAVAILABLE.into_reply();
         }
         match message(request) {
             Ok(message) => self.application.clone().answer(message).await,
