@@ -151,7 +151,8 @@ async fn it_ends_when_asked() {
             200
         );
         signal(name, demo.id().expect("a running demo"));
-        assert!(within(demo.wait()).await.unwrap().success());
+        let status = within(demo.wait()).await.unwrap();
+        assert!(status.success(), "SIG{name}: {status}");
         assert_eq!(
             std::fs::read_dir(folder.path()).unwrap().count(),
             0,

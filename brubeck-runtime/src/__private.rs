@@ -1,7 +1,13 @@
 //! What generated code uses, and nobody else: it may change with any version.
 
+pub use crate::call::contract::client_for;
+pub use crate::call::fill::{Fill, FillCapture};
+pub use crate::call::operation::{
+    AnswerOf, Answers, Arguments, AskOf, Handles, InPath, Named, Operation, Wire, answer, ask,
+};
+pub use crate::call::{Client, Request, TypedCall};
 pub use crate::context::Context;
-pub use crate::extract::{FromCapture, FromMessage, Provides};
+pub use crate::extract::{FromCapture, FromMessage, Provides, Rejection};
 pub use crate::method::{Kind, Method};
 pub use crate::reply::{IntoReply, Response};
 pub use crate::route::{
@@ -81,21 +87,5 @@ pub fn variable<T: Serialize>(value: &T) -> Value {
 
 /// The variables of a template.
 pub fn variables<const N: usize>(fields: [(&'static str, Value); N]) -> Value {
-    // Collected into a `Value`, pairs would be a list of pairs, in which a template finds no name.
-    Value::from(std::collections::BTreeMap::from(fields))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_template_finds_its_variables_by_name() {
-        let context = variables([("name", variable(&"Ada")), ("age", variable(&36))]);
-        let environment = minijinja::Environment::new();
-        assert_eq!(
-            environment.render_str("{{ name }}, {{ age }}", context).unwrap(),
-            "Ada, 36"
-        );
-    }
+    Value::from_pairs(fields)
 }

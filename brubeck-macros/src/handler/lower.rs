@@ -52,6 +52,12 @@ pub(super) fn lower(
     if let Some(operation) = &attribute.operation {
         let target = operation_target(marker, attribute, operation, errors);
         let arguments = arguments(function, None, errors);
+        if let Some(ty) = function.returned().filter(|ty| types::mentions_impl(ty)) {
+            errors.on(
+                ty,
+                "what a handler of a contract returns has a name: callers know its type",
+            );
+        }
         return Some(Route {
             target: target?,
             kind: marker.kind,
