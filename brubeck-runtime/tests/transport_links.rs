@@ -197,8 +197,10 @@ async fn a_stale_file_is_taken_over_and_a_live_server_is_not() {
 
 #[tokio::test]
 async fn a_server_that_closes_leaves_no_client_behind() {
-    for _ in 0..50 {
-        let server = serve("tcp://127.0.0.1:0").await;
+    let folder = tempfile::tempdir().unwrap();
+    let ipc = format!("ipc://{}/s", folder.path().display());
+    for round in 0..100 {
+        let server = serve(if round % 2 == 0 { &ipc } else { "tcp://127.0.0.1:0" }).await;
         let mut client = connect(&server.local).await;
         // The client is up before the server has finished the handshake.
         up(&mut client).await;
