@@ -1,18 +1,16 @@
 //! Listeners that are bound here and handed to the socket, because the crate sets neither keepalive nor file modes.
 
-use std::fs::{DirBuilder, File, Permissions};
+use std::fs::{File, Permissions};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
-use super::super::{Endpoint, MAX_IPC_PATH, TransportError};
-use super::socket::random_name;
+use super::super::{Endpoint, TransportError};
 
 const BACKLOG: i32 = 1024;
 
@@ -115,17 +113,25 @@ pub(super) fn ipc(path: &Path) -> Result<std::os::unix::net::UnixListener, Trans
             "a file that is no socket has this name; remove it or choose another path",
         )));
     }
-    match std::os::unix::net::UnixStream::connect(path) {
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            tracing::info!(path = %path.display(), "removing the socket file of a process that is gone");
-            std::fs::remove_file(path).map_err(fail)?;
-            bind_unix(path).map_err(fail)
-        }
-        _ => Err(TransportError::InUse(endpoint())),
+    if is_served(path).map_err(fail)? {
+        return Err(TransportError::InUse(endpoint()));
+    }
+    tracing::info!(path = %path.display(), "removing the socket file of a process that is gone");
+    std::fs::remove_file(path).map_err(fail)?;
+    bind_unix(path).map_err(fail)
+}
+
+/// Whether somebody listens at this socket file. Never waits, not even for one whose backlog is full.
+pub(super) fn is_served(path: &Path) -> io::Result<bool> {
+    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    probe.set_nonblocking(true)?;
+    match probe.connect(&SockAddr::unix(path)?) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(false),
+        _ => Ok(true),
     }
 }
 
-fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+pub(super) fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     let owner_only = || Permissions::from_mode(0o600);
     let socket = File::from(OwnedFd::from(Socket::new(Domain::UNIX, Type::STREAM, None)?));
     // On Linux the file takes its mode from the socket, so it is never open to others, not even for an instant.
@@ -137,41 +143,6 @@ fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(OwnedFd::from(socket).into())
-}
-
-/// A Unix socket in a folder nobody else can enter, for what only this process is to reach.
-#[derive(Debug)]
-pub(super) struct PrivatePath {
-    folder: PathBuf,
-    pub(super) socket: Arc<Path>,
-}
-
-impl PrivatePath {
-    pub(super) fn create() -> io::Result<(Self, std::os::unix::net::UnixListener)> {
-        let name = format!("brubeck-{}", random_name()?);
-        let mut folder = std::env::temp_dir().join(&name);
-        // The folder for temporary files may itself be too deep for the path of a socket.
-        if folder.as_os_str().len() + 2 > MAX_IPC_PATH {
-            folder = Path::new("/tmp").join(&name);
-        }
-        DirBuilder::new().mode(0o700).create(&folder)?;
-        let private = Self {
-            socket: folder.join("s").into(),
-            folder,
-        };
-        let listener = bind_unix(&private.socket)?;
-        Ok((private, listener))
-    }
-}
-
-impl Drop for PrivatePath {
-    fn drop(&mut self) {
-        // The socket has removed its file when it closed well.
-        let _ = std::fs::remove_file(&self.socket);
-        if let Err(error) = std::fs::remove_dir(&self.folder) {
-            tracing::debug!(folder = %self.folder.display(), %error, "a temporary folder stays behind");
-        }
-    }
 }
 
 #[cfg(test)]

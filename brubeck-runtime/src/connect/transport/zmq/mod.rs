@@ -11,6 +11,7 @@ mod backoff;
 mod dealer;
 mod listener;
 mod mongrel2;
+mod private;
 mod router;
 mod socket;
 
