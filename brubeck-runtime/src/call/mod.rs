@@ -24,7 +24,7 @@ pub use error::{CallError, Phase};
 pub use fault::Fault;
 pub use fill::Fill;
 pub use link::{Link, Origin, Placed, ResponseHandlers};
-pub use operation::{Answers, Arguments, Ask, Handles, Operation, PathArgument, Wire};
+pub use operation::{Answers, Arguments, Ask, Carried, Handles, Operation, PathArgument, Wire};
 pub use request::Request;
 pub use services::Services;
 
