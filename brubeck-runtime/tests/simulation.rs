@@ -4,13 +4,13 @@
 //! happened last.
 
 mod simulation {
-    pub mod check;
-    pub mod faults;
-    pub mod ledger;
-    pub mod network;
-    pub mod plan;
-    pub mod rng;
-    pub mod world;
+    pub(crate) mod check;
+    pub(crate) mod faults;
+    pub(crate) mod ledger;
+    pub(crate) mod network;
+    pub(crate) mod plan;
+    pub(crate) mod rng;
+    pub(crate) mod world;
 }
 
 use std::collections::VecDeque;

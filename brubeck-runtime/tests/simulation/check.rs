@@ -6,7 +6,7 @@ use super::ledger::State;
 use super::world::World;
 
 impl World {
-    pub fn check(&mut self) -> Result<(), String> {
+    pub(crate) fn check(&mut self) -> Result<(), String> {
         if let Some(error) = self.broken.take() {
             return Err(error);
         }
@@ -57,7 +57,7 @@ impl World {
     }
 
     /// Nobody waits, nothing runs, nothing is kept, and everybody who lives is connected.
-    pub fn check_rest(&mut self) -> Result<(), String> {
+    pub(crate) fn check_rest(&mut self) -> Result<(), String> {
         for (tag, entry) in &self.ledger.calls {
             if entry.state == State::Open {
                 return Err(format!("P1: call {tag} never ended: {entry:?}"));

@@ -9,7 +9,7 @@ use super::plan::Fault;
 use super::world::World;
 
 impl World {
-    pub fn trouble(&mut self) -> Result<(), String> {
+    pub(crate) fn trouble(&mut self) -> Result<(), String> {
         let fault = self.plan.faults[self.rng.index(self.plan.faults.len())];
         let caller = self.rng.index(self.callers.len());
         let worker = self.rng.index(self.workers.len());

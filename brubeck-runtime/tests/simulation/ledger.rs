@@ -8,21 +8,20 @@ use brubeck_runtime::{CallError, Phase};
 use bytes::Bytes;
 
 /// A call of the whole world; it is the body of its request and of its reply.
-pub type Tag = u64;
+pub(crate) type Tag = u64;
 
 #[derive(Debug)]
-pub struct Entry {
-    pub caller: usize,
-    pub deadline: Moment,
-    pub idempotent: bool,
-    pub nowait: bool,
-    pub accepted: bool,
-    pub starts: u32,
-    pub state: State,
+pub(crate) struct Entry {
+    pub(crate) deadline: Moment,
+    pub(crate) idempotent: bool,
+    pub(crate) nowait: bool,
+    pub(crate) accepted: bool,
+    pub(crate) starts: u32,
+    pub(crate) state: State,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     Open,
     /// It ended; whether the outcome says that the handler did not run.
     Ended { not_run: bool },
@@ -32,28 +31,28 @@ pub enum State {
 }
 
 #[derive(Debug, Default)]
-pub struct Ledger {
-    pub calls: HashMap<Tag, Entry>,
-    pub outcomes: Outcomes,
+pub(crate) struct Ledger {
+    pub(crate) calls: HashMap<Tag, Entry>,
+    pub(crate) outcomes: Outcomes,
 }
 
 /// How calls ended, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outcomes {
-    pub replies: u64,
-    pub busy: u64,
-    pub no_workers: u64,
-    pub waiting: u64,
-    pub queued: u64,
-    pub running: u64,
-    pub lost: u64,
-    pub lost_unrun: u64,
-    pub other: u64,
-    pub given_up: u64,
+pub(crate) struct Outcomes {
+    pub(crate) replies: u64,
+    pub(crate) busy: u64,
+    pub(crate) no_workers: u64,
+    pub(crate) waiting: u64,
+    pub(crate) queued: u64,
+    pub(crate) running: u64,
+    pub(crate) lost: u64,
+    pub(crate) lost_unrun: u64,
+    pub(crate) other: u64,
+    pub(crate) given_up: u64,
 }
 
 impl Outcomes {
-    pub fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.replies += other.replies;
         self.busy += other.busy;
         self.no_workers += other.no_workers;
@@ -66,24 +65,24 @@ impl Outcomes {
         self.given_up += other.given_up;
     }
 
-    pub fn failures(&self) -> u64 {
+    pub(crate) fn failures(&self) -> u64 {
         self.busy + self.no_workers + self.waiting + self.queued + self.running + self.lost + self.lost_unrun + self.other
     }
 }
 
-pub fn body(tag: Tag, size: usize) -> Bytes {
+pub(crate) fn body(tag: Tag, size: usize) -> Bytes {
     let mut body = tag.to_be_bytes().to_vec();
     body.resize(size.max(8), tag as u8);
     body.into()
 }
 
-pub fn tag(body: &Bytes) -> Option<Tag> {
+pub(crate) fn tag(body: &Bytes) -> Option<Tag> {
     body.first_chunk().map(|tag| Tag::from_be_bytes(*tag))
 }
 
 impl Ledger {
     /// P2: at most once, and P3: not after somebody was told that it did not run.
-    pub fn start(&mut self, tag: Tag) -> Result<(), String> {
+    pub(crate) fn start(&mut self, tag: Tag) -> Result<(), String> {
         let entry = self.calls.get_mut(&tag).ok_or(format!("a handler started for call {tag}, which nobody made"))?;
         entry.starts += 1;
         if entry.starts > 1 && !entry.idempotent {
@@ -95,7 +94,7 @@ impl Ledger {
         Ok(())
     }
 
-    pub fn accept(&mut self, tag: Tag) -> Result<(), String> {
+    pub(crate) fn accept(&mut self, tag: Tag) -> Result<(), String> {
         let entry = self.calls.get_mut(&tag).ok_or(format!("call {tag} was accepted, and nobody made it"))?;
         if !entry.nowait || entry.state != State::Open || std::mem::replace(&mut entry.accepted, true) {
             return Err(format!("call {tag} was accepted out of turn: {entry:?}"));
@@ -104,7 +103,7 @@ impl Ledger {
     }
 
     /// P1: one outcome, in time; P3: honest; P4: its own.
-    pub fn finish(
+    pub(crate) fn finish(
         &mut self,
         tag: Tag,
         outcome: &Result<Reply, CallError>,

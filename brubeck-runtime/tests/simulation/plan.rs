@@ -5,38 +5,38 @@ use std::time::Duration;
 use super::rng::Rng;
 
 #[derive(Clone, Debug)]
-pub struct Plan {
-    pub seed: u64,
-    pub callers: usize,
-    pub workers: usize,
-    pub slots: usize,
-    pub queue: usize,
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) callers: usize,
+    pub(crate) workers: usize,
+    pub(crate) slots: usize,
+    pub(crate) queue: usize,
     /// How long calls are made, in microseconds.
-    pub load: u64,
+    pub(crate) load: u64,
     /// The mean time between two calls of one caller, in microseconds.
-    pub pace: u64,
+    pub(crate) pace: u64,
     /// The mean time a handler takes, in microseconds.
-    pub work: u64,
+    pub(crate) work: u64,
     /// The mean time between two faults, in microseconds; 0 for none.
-    pub trouble: u64,
+    pub(crate) trouble: u64,
     /// The longest way of a message, in microseconds.
-    pub delay: u64,
+    pub(crate) delay: u64,
     /// Messages lost without a cut, and sent twice, per thousand.
-    pub loss: u64,
-    pub duplicates: u64,
+    pub(crate) loss: u64,
+    pub(crate) duplicates: u64,
     /// Messages that the link does not take, per thousand.
-    pub full: u64,
-    pub idempotent: u64,
-    pub nowait: u64,
-    pub give_up: u64,
-    pub patient: u64,
+    pub(crate) full: u64,
+    pub(crate) idempotent: u64,
+    pub(crate) nowait: u64,
+    pub(crate) give_up: u64,
+    pub(crate) patient: u64,
     /// The longest deadline, in microseconds.
-    pub deadline: u64,
-    pub faults: Vec<Fault>,
+    pub(crate) deadline: u64,
+    pub(crate) faults: Vec<Fault>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     Cut,
     HalfOpen,
     FreezeWorker,
@@ -68,11 +68,11 @@ impl Fault {
     ];
 }
 
-pub const BEAT: Duration = Duration::from_millis(100);
+pub(crate) const BEAT: Duration = Duration::from_millis(100);
 
 impl Plan {
     /// A world in which anything may happen; which of it, and how often, depends on the seed.
-    pub fn chaos(seed: u64) -> Self {
+    pub(crate) fn chaos(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let slots = rng.range(1, 5) as usize;
         let some = |rng: &mut Rng, once_in: u64, most: u64| if rng.next() % once_in == 0 { rng.range(1, most) } else { 0 };
@@ -103,7 +103,7 @@ impl Plan {
     }
 
     /// A world in which nothing goes wrong.
-    pub fn calm(seed: u64) -> Self {
+    pub(crate) fn calm(seed: u64) -> Self {
         Self {
             trouble: 0,
             loss: 0,

@@ -16,7 +16,7 @@ use super::rng::Rng;
 
 /// What happens next.
 #[derive(Clone, Debug)]
-pub enum Event {
+pub(crate) enum Event {
     Connect { caller: usize, worker: usize, incarnation: u64 },
     Deliver { to: Side, caller: usize, incarnation: u64, worker: usize, number: u64, frames: Vec<Bytes> },
     LinkDown { caller: usize, incarnation: u64, worker: usize, number: u64 },
@@ -31,26 +31,26 @@ pub enum Event {
     Trouble,
 }
 
-pub struct CallerNode {
-    pub core: Caller,
-    pub incarnation: u64,
-    pub clock: Clock,
-    pub open: BTreeSet<(Moment, Tag)>,
-    pub next_call: u64,
-    pub tags: HashMap<CallId, Tag>,
-    pub ids: HashMap<Tag, CallId>,
+pub(crate) struct CallerNode {
+    pub(crate) core: Caller,
+    pub(crate) incarnation: u64,
+    pub(crate) clock: Clock,
+    pub(crate) open: BTreeSet<(Moment, Tag)>,
+    pub(crate) next_call: u64,
+    pub(crate) tags: HashMap<CallId, Tag>,
+    pub(crate) ids: HashMap<Tag, CallId>,
 }
 
-pub struct WorkerNode {
-    pub core: Worker,
-    pub incarnation: u64,
-    pub clock: Clock,
-    pub alive: bool,
-    pub draining: bool,
-    pub jobs: HashMap<JobId, Running>,
+pub(crate) struct WorkerNode {
+    pub(crate) core: Worker,
+    pub(crate) incarnation: u64,
+    pub(crate) clock: Clock,
+    pub(crate) alive: bool,
+    pub(crate) draining: bool,
+    pub(crate) jobs: HashMap<JobId, Running>,
 }
 
-pub struct Running {
+pub(crate) struct Running {
     tag: Tag,
     /// It does not end when it is told to.
     stubborn: bool,
@@ -59,9 +59,9 @@ pub struct Running {
 
 /// The clock of a process, which may stand still or jump.
 #[derive(Default)]
-pub struct Clock {
+pub(crate) struct Clock {
     offset: u64,
-    pub frozen: bool,
+    pub(crate) frozen: bool,
     backlog: VecDeque<Event>,
     /// When it last went on after it had stood still.
     resumed: Option<u64>,
@@ -69,11 +69,11 @@ pub struct Clock {
 }
 
 impl Clock {
-    pub fn at(&self, world: u64) -> Moment {
+    pub(crate) fn at(&self, world: u64) -> Moment {
         Duration::from_micros(world + self.offset)
     }
 
-    pub fn jump(&mut self, world: u64, by: u64) {
+    pub(crate) fn jump(&mut self, world: u64, by: u64) {
         self.offset += by;
         self.resumed = Some(world);
         self.wake = None;
@@ -85,60 +85,60 @@ impl Clock {
     }
 }
 
-pub struct World {
-    pub plan: Plan,
-    pub rng: Rng,
-    pub now: u64,
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) rng: Rng,
+    pub(crate) now: u64,
     events: BTreeMap<(u64, u64), Event>,
     sequence: u64,
-    pub callers: Vec<CallerNode>,
-    pub workers: Vec<WorkerNode>,
-    pub links: Vec<Vec<Link>>,
-    pub ledger: Ledger,
+    pub(crate) callers: Vec<CallerNode>,
+    pub(crate) workers: Vec<WorkerNode>,
+    pub(crate) links: Vec<Vec<Link>>,
+    pub(crate) ledger: Ledger,
     /// Messages that were sent, for whoever wants to send them again.
-    pub heard: VecDeque<Vec<Bytes>>,
-    pub done: u64,
+    pub(crate) heard: VecDeque<Vec<Bytes>>,
+    pub(crate) done: u64,
     trace: DefaultHasher,
-    pub log: Option<VecDeque<String>>,
+    pub(crate) log: Option<VecDeque<String>>,
     /// Calls are made until then; trouble ends then too.
-    pub until: u64,
-    pub last_tag: Tag,
-    pub counts: Counts,
+    pub(crate) until: u64,
+    pub(crate) last_tag: Tag,
+    pub(crate) counts: Counts,
     /// What went wrong where it could not be said at once.
-    pub broken: Option<String>,
+    pub(crate) broken: Option<String>,
     caller_actions: Vec<CallerAction>,
     worker_actions: Vec<WorkerAction>,
 }
 
 /// What was seen, for the report.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
-    pub calls: u64,
-    pub starts: u64,
-    pub idle: u64,
-    pub drains: u64,
-    pub faults: u64,
-    pub sessions: u64,
-    pub forged: u64,
-    pub replayed: u64,
-    pub late: u64,
-    pub moved: u64,
-    pub retried: u64,
+pub(crate) struct Counts {
+    pub(crate) calls: u64,
+    pub(crate) starts: u64,
+    pub(crate) idle: u64,
+    pub(crate) drains: u64,
+    pub(crate) faults: u64,
+    pub(crate) sessions: u64,
+    pub(crate) forged: u64,
+    pub(crate) replayed: u64,
+    pub(crate) late: u64,
+    pub(crate) moved: u64,
+    pub(crate) retried: u64,
 }
 
 /// What a run came to.
 #[derive(Clone, Debug)]
-pub struct Run {
-    pub events: u64,
-    pub trace: u64,
-    pub outcomes: Outcomes,
-    pub counts: Counts,
+pub(crate) struct Run {
+    pub(crate) events: u64,
+    pub(crate) trace: u64,
+    pub(crate) outcomes: Outcomes,
+    pub(crate) counts: Counts,
 }
 
 const SECRET: &[u8] = b"of the simulated world";
 
 impl World {
-    pub fn new(plan: Plan) -> Self {
+    pub(crate) fn new(plan: Plan) -> Self {
         let mut rng = Rng::new(plan.seed.wrapping_add(0xb0b));
         let until = plan.load;
         let mut world = Self {
@@ -174,7 +174,7 @@ impl World {
         world
     }
 
-    pub fn caller(plan: &Plan, incarnation: u64, offset: u64, rng: &mut Rng) -> CallerNode {
+    pub(crate) fn caller(plan: &Plan, incarnation: u64, offset: u64, rng: &mut Rng) -> CallerNode {
         let config = CallerConfig {
             passphrase: Secret::new(SECRET),
             beat: BEAT,
@@ -195,7 +195,7 @@ impl World {
         }
     }
 
-    pub fn worker(plan: &Plan, incarnation: u64, offset: u64, rng: &mut Rng) -> WorkerNode {
+    pub(crate) fn worker(plan: &Plan, incarnation: u64, offset: u64, rng: &mut Rng) -> WorkerNode {
         let config = WorkerConfig {
             passphrase: Secret::new(SECRET),
             name: Text::from("worker"),
@@ -219,7 +219,7 @@ impl World {
     }
 
     /// Tells a new caller of all workers.
-    pub fn introduce(&mut self, caller: usize) {
+    pub(crate) fn introduce(&mut self, caller: usize) {
         for worker in 0..self.workers.len() {
             self.links[caller][worker].known = true;
             self.links[caller][worker].connecting = false;
@@ -228,7 +228,7 @@ impl World {
         }
     }
 
-    pub fn after(&mut self, delay: u64, event: Event) {
+    pub(crate) fn after(&mut self, delay: u64, event: Event) {
         self.at(self.now + delay, event);
     }
 
@@ -237,7 +237,7 @@ impl World {
         self.events.insert((time.max(self.now), self.sequence), event);
     }
 
-    pub fn connect_soon(&mut self, caller: usize, worker: usize) {
+    pub(crate) fn connect_soon(&mut self, caller: usize, worker: usize) {
         if !std::mem::replace(&mut self.links[caller][worker].connecting, true) {
             let delay = self.rng.range(1_000, 40_000);
             let incarnation = self.callers[caller].incarnation;
@@ -245,7 +245,7 @@ impl World {
         }
     }
 
-    pub fn note(&mut self, text: impl FnOnce() -> String) {
+    pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
         if let Some(log) = &mut self.log {
             log.push_back(format!("{:>9} {}", self.now, text()));
             if log.len() > 120 {
@@ -255,7 +255,7 @@ impl World {
     }
 
     /// Runs until everything has come to rest, and checks that nothing is left over.
-    pub fn run(&mut self) -> Result<Run, String> {
+    pub(crate) fn run(&mut self) -> Result<Run, String> {
         // After the load: the longest deadline, then expiry of whatever is half open, then some more.
         let end = self.until + self.plan.deadline + 4_000_000;
         while let Some((&(time, _), _)) = self.events.first_key_value() {
@@ -308,7 +308,7 @@ impl World {
                 Ok(())
             }
             Event::PeerGone { worker, incarnation, peer } => {
-                if self.workers[worker].incarnation != incarnation {
+                if !self.workers[worker].alive || self.workers[worker].incarnation != incarnation {
                     return Ok(());
                 }
                 self.tell_worker(worker, WorkerEvent::PeerGone { peer })
@@ -325,7 +325,7 @@ impl World {
             Event::WakeWorker { worker, incarnation } => {
                 let node = &mut self.workers[worker];
                 let clock = &mut node.clock;
-                if node.incarnation != incarnation || clock.wake.is_none_or(|wake| wake > self.now) {
+                if !node.alive || node.incarnation != incarnation || clock.wake.is_none_or(|wake| wake > self.now) {
                     return Ok(());
                 }
                 clock.wake = None;
@@ -382,7 +382,7 @@ impl World {
         }
     }
 
-    pub fn freeze(&mut self, side: Side, node: usize, length: u64) {
+    pub(crate) fn freeze(&mut self, side: Side, node: usize, length: u64) {
         let (incarnation, clock) = self.process(side, node);
         if !std::mem::replace(&mut clock.frozen, true) {
             self.note(|| format!("{side:?} {node} stands still for {length}"));
@@ -490,7 +490,7 @@ impl World {
     }
 
     /// Ends a connection; what is on its way is lost, and both sides are told some time.
-    pub fn cut(&mut self, caller: usize, worker: usize, tell: bool) {
+    pub(crate) fn cut(&mut self, caller: usize, worker: usize, tell: bool) {
         let link = &mut self.links[caller][worker];
         if !std::mem::replace(&mut link.up, false) {
             return;
@@ -514,7 +514,7 @@ impl World {
         self.at(time, Event::PeerGone { worker, incarnation, peer });
     }
 
-    pub fn tell_caller(&mut self, caller: usize, event: CallerEvent) -> Result<(), String> {
+    pub(crate) fn tell_caller(&mut self, caller: usize, event: CallerEvent) -> Result<(), String> {
         if self.log.is_some() {
             self.note(|| format!("caller {caller} << {}", brief(&event)));
         }
@@ -615,7 +615,7 @@ impl World {
         self.broken.get_or_insert(error);
     }
 
-    pub fn tell_worker(&mut self, worker: usize, event: WorkerEvent) -> Result<(), String> {
+    pub(crate) fn tell_worker(&mut self, worker: usize, event: WorkerEvent) -> Result<(), String> {
         if self.log.is_some() {
             self.note(|| format!("worker {worker} << {}", brief(&event)));
         }
@@ -685,7 +685,8 @@ impl World {
             }
             WorkerAction::Stop { job, .. } => {
                 let node = &mut self.workers[worker];
-                let running = node.jobs.get_mut(&job).ok_or(format!("{job:?} stopped, and it does not run"))?;
+                // It may have ended this moment.
+                let Some(running) = node.jobs.get_mut(&job) else { return Ok(()) };
                 if std::mem::replace(&mut running.stopped, true) {
                     return Err(format!("{job:?} stopped twice"));
                 }
@@ -716,7 +717,7 @@ impl World {
     }
 
     /// Ends the process of a worker; it comes back later.
-    pub fn end_worker(&mut self, worker: usize, abruptly: bool) {
+    pub(crate) fn end_worker(&mut self, worker: usize, abruptly: bool) {
         let node = &mut self.workers[worker];
         node.alive = false;
         node.clock.frozen = false;
@@ -776,7 +777,6 @@ impl World {
         };
         self.counts.calls += 1;
         let entry = Entry {
-            caller,
             deadline,
             idempotent: ask.idempotent,
             nowait: ask.nowait,
@@ -815,7 +815,7 @@ impl World {
 
 fn brief(value: &impl std::fmt::Debug) -> String {
     let text = format!("{value:?}");
-    match text.char_indices().nth(160) {
+    match text.char_indices().nth(110) {
         Some((end, _)) => format!("{} ..", &text[..end]),
         None => text,
     }
