@@ -4,7 +4,7 @@ mod transport_common;
 
 use std::time::Duration;
 
-use brubeck_runtime::connect::transport::*;
+use brubeck_runtime::transport::*;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::time::Instant;

@@ -61,7 +61,8 @@ pub enum WorkerAction {
         /// The name that the caller gave itself, for logs.
         caller: Text,
     },
-    /// Nobody wants the answer of this job any more: drop its handler, then say [`WorkerEvent::Finished`].
+    /// Nobody wants the answer of this job any more: drop its handler, then say [`WorkerEvent::Finished`]. It may have
+    /// ended this moment; then there is nothing to do.
     Stop {
         /// Which job.
         job: JobId,
