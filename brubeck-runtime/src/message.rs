@@ -161,7 +161,7 @@ impl Message {
     }
 
     /// The same as another method: how a HEAD becomes the GET that answers it.
-    pub(crate) fn as_method(mut self, method: Method) -> Message {
+    pub(crate) fn with_method(mut self, method: Method) -> Message {
         self.method = method;
         self
     }

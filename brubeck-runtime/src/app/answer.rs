@@ -41,7 +41,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
                 match self.router.find(kind, Method::Get, message.path()) {
                     // Connections leave the body of a HEAD away and keep its length.
                     Match::Found { entry, captures } => {
-                        self.run(entry.handle, message.as_method(Method::Get), captures)
+                        self.run(entry.handle, message.with_method(Method::Get), captures)
                             .await
                     }
                     _ => Status::METHOD_NOT_ALLOWED.into_reply(),

@@ -221,7 +221,7 @@ impl Call {
     }
 
     /// What the link needs; the deadline is never later than that of the message on whose behalf it is made.
-    fn ready(self) -> Result<(Arc<dyn Link>, Request, Option<Origin>, Instant), CallError> {
+    fn ready(self) -> Result<Departure, CallError> {
         if let Some(mistake) = self.request.mistake() {
             return Err(CallError::Refused(mistake.to_owned().into()));
         }
@@ -237,6 +237,9 @@ impl Call {
         Ok((self.client.link, self.request, origin, deadline))
     }
 }
+
+/// A request with the link it takes, the message on whose behalf it is made, and its deadline.
+type Departure = (Arc<dyn Link>, Request, Option<Origin>, Instant);
 
 /// A call that was sent without waiting for its answer; awaited, it says whether a process has taken it.
 ///

@@ -288,10 +288,11 @@ impl<O: Operation> AnswerOf<O> for Answer<O::Ok> {
     type It = ();
 }
 
+/// What an operation answered, or the status and the fault with which it failed.
+type Outcome<O> = Result<Answer<<O as Operation>::Ok>, (Status, <O as Operation>::Fault)>;
+
 /// The answer of a call, or what the service answered because it failed; `None` where it is neither.
-pub(super) fn read_answer<O: Operation>(
-    message: &Message,
-) -> Option<Result<Answer<O::Ok>, (Status, O::Fault)>> {
+pub(super) fn read_answer<O: Operation>(message: &Message) -> Option<Outcome<O>> {
     let status = message.status().cloned().unwrap_or(Status::OK);
     if status.is_success() {
         let body = (O::OK.read)(message.payload()).ok()?;

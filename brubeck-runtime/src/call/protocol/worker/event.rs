@@ -42,6 +42,8 @@ pub enum WorkerEvent {
 /// What is to be done, in this order.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+// The actions of an event lie in one buffer that is used again; a box would cost an allocation for every request.
+#[allow(clippy::large_enum_variant)]
 pub enum WorkerAction {
     /// Send these frames to this peer.
     Send {

@@ -108,9 +108,10 @@ impl Worker {
         let (now, handshake) = (self.now, self.config.handshake);
         while self
             .unproven
-            .pop_front_if(|oldest| oldest.since + handshake <= now)
-            .is_some()
+            .front()
+            .is_some_and(|oldest| oldest.since + handshake <= now)
         {
+            self.unproven.pop_front();
             self.counters.unproven += 1;
         }
         if let Some(oldest) = self.unproven.front() {
