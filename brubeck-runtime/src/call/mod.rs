@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows a socket: a [`Link`] carries a [`Request`] and brings the answer.
 
+mod address;
 mod answer;
 mod client;
 mod error;
@@ -10,6 +11,7 @@ mod link;
 mod request;
 mod services;
 
+pub use address::ServiceAddress;
 pub use answer::{Answer, Handled};
 pub use client::{Call, Client, WithHandler};
 pub use error::{CallError, Phase};

@@ -1,24 +1,21 @@
-//! The serving side of a service: requests come in over a ROUTER, each is answered in its own dialect.
+//! The serving side of a service: requests come in, each is answered in its own dialect.
 
+mod answering;
 mod encode;
 
-use super::transport::{self, Endpoint, LINGER, Limits, Peer, ServerEvent, ServerOutbox, Transport, ZeroMq};
+use super::transport::{
+    self, Endpoint, LINGER, Limits, ServerEvent, Timing, Transport, TransportError, ZeroMq,
+};
 use super::{Application, Connection, Opened, Stop};
 use crate::error::Error;
-use crate::message::Message;
-use crate::method::Method;
-use crate::reply::{IntoReply, Response};
-use crate::status::Status;
-use crate::wire::service::{Envelope, JsonText, Request, Secret, decode_request};
-use bytes::Bytes;
-use encode::encode;
+use crate::wire::service::Secret;
+use answering::{Answering, Arrived};
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::Value;
 use std::sync::Arc;
-use std::time::SystemTime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+
+pub(super) use answering::headers;
 
 /// How many requests of one service are worked on at once.
 const IN_FLIGHT: usize = 1024;
@@ -41,185 +38,184 @@ const IN_FLIGHT: usize = 1024;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Service {
-    address: String,
+    place: Place,
     passphrase: Secret,
     clear_text: bool,
 }
 
+#[derive(Clone, Debug)]
+enum Place {
+    /// Callers come here.
+    Bound(String),
+    /// The two addresses of one caller.
+    Connected { requests: String, responses: String },
+}
+
 impl Service {
     /// Binds `ipc://path/of/socket` or `tcp://host:port`; callers must know the passphrase.
+    ///
+    /// They may speak [`Dialect::Seed`](crate::Dialect::Seed) and [`Dialect::Branch`](crate::Dialect::Branch).
     pub fn bind(address: impl Into<String>, passphrase: impl Into<String>) -> Service {
+        Service::new(Place::Bound(address.into()), passphrase)
+    }
+
+    /// Connects to the two addresses that a caller has bound: it puts requests into the first and takes answers from
+    /// the second, and shares its requests among all services that connect.
+    ///
+    /// ```no_run
+    /// # use brubeck::prelude::*;
+    /// # async fn example(routes: Routes<()>) -> brubeck::Result {
+    /// let service = Service::connect("ipc://run/slow", "ipc://run/slow_response", "my_shared_secret");
+    /// App::new(routes, ()).serve(service).await
+    /// # }
+    /// ```
+    ///
+    /// So do the services of the released package `brubeck-service`, in [`Dialect::Pypi`](crate::Dialect::Pypi) and
+    /// [`Dialect::Pypi01x`](crate::Dialect::Pypi01x); of the latter neither registration nor heartbeats. The caller may
+    /// start later, and start again. For a second caller add a second connection with [`App::also`](crate::App::also).
+    pub fn connect(
+        requests: impl Into<String>,
+        responses: impl Into<String>,
+        passphrase: impl Into<String>,
+    ) -> Service {
+        let (requests, responses) = (requests.into(), responses.into());
+        Service::new(Place::Connected { requests, responses }, passphrase)
+    }
+
+    fn new(place: Place, passphrase: impl Into<String>) -> Service {
         Service {
-            address: address.into(),
+            place,
             passphrase: Secret::new(passphrase.into()),
             clear_text: false,
         }
     }
 
-    /// Takes passphrases in clear from other machines: whoever can read the network can then call the service.
+    /// Takes and sends passphrases in clear to other machines: whoever can read the network can then call the service.
     pub fn allow_clear_text(mut self) -> Service {
         self.clear_text = true;
         self
     }
+
+    fn endpoint(&self, text: &str) -> crate::Result<Endpoint> {
+        let endpoint: Endpoint = text
+            .parse()
+            .map_err(|error| cannot(text, TransportError::from(error)))?;
+        if self.clear_text || endpoint.is_loopback() {
+            return Ok(endpoint);
+        }
+        Err(Error::new(format!(
+            "cannot serve at {text}: callers on other machines would send the passphrase in clear; \
+             take an ipc or loopback address, or say `.allow_clear_text()`"
+        )))
+    }
+}
+
+fn cannot(address: &str, error: TransportError) -> Error {
+    Error::because(format!("cannot serve at {address}"), error)
 }
 
 impl Connection for Service {
     fn open(self: Box<Self>, application: Arc<dyn Application>) -> BoxFuture<'static, crate::Result<Opened>> {
         Box::pin(async move {
-            let cannot = |error: transport::TransportError| {
-                Error::because(format!("cannot serve at {}", self.address), error)
-            };
-            let endpoint: Endpoint = self
-                .address
-                .parse()
-                .map_err(|error| cannot(transport::TransportError::from(error)))?;
-            if !self.clear_text && !endpoint.is_loopback() {
-                return Err(Error::new(format!(
-                    "cannot serve at {}: callers on other machines would send the passphrase in clear; \
-                     bind an ipc or loopback address, or say `.allow_clear_text()`",
-                    self.address
-                )));
+            let answering = |passphrase: Secret| Arc::new(Answering::new(passphrase, application));
+            match &self.place {
+                Place::Bound(address) => {
+                    let server = ZeroMq
+                        .server(self.endpoint(address)?, Limits::default())
+                        .await
+                        .map_err(|error| cannot(address, error))?;
+                    let answering = answering(self.passphrase);
+                    Ok(Opened {
+                        address: server.local.to_string(),
+                        serve: Box::new(|stop| Box::pin(serve_bound(server, answering, stop))),
+                    })
+                }
+                Place::Connected { requests, responses } => {
+                    let worker = ZeroMq
+                        .worker(
+                            self.endpoint(requests)?,
+                            self.endpoint(responses)?,
+                            Timing::default(),
+                        )
+                        .map_err(|error| cannot(requests, error))?;
+                    let address = format!("{requests} and {responses}");
+                    let answering = answering(self.passphrase);
+                    Ok(Opened {
+                        address,
+                        serve: Box::new(|stop| Box::pin(serve_connected(worker, answering, stop))),
+                    })
+                }
             }
-            let server = ZeroMq.server(endpoint, Limits::default()).await.map_err(cannot)?;
-            let answering = Arc::new(Answering {
-                passphrase: self.passphrase,
-                application,
-            });
-            Ok(Opened {
-                address: server.local.to_string(),
-                serve: Box::new(|stop| Box::pin(serve(server, answering, stop))),
-            })
         })
     }
 }
 
-async fn serve(mut server: transport::Server, answering: Arc<Answering>, mut stop: Stop) {
-    let places = Arc::new(Semaphore::new(IN_FLIGHT));
-    let mut handlers = JoinSet::new();
-    loop {
-        let event = async {
-            let place = places.clone().acquire_owned().await;
-            Some((place.ok()?, server.inbound.recv().await?))
-        };
-        let event = tokio::select! {
-            biased;
-            () = stop.requested() => break,
-            event = event => event,
-        };
-        let Some((place, event)) = event else { break };
-        while handlers.try_join_next().is_some() {}
+async fn serve_bound(mut server: transport::Server, answering: Arc<Answering>, mut stop: Stop) {
+    let mut handlers = Handlers::new(answering, server.outbound.clone());
+    while let Some((place, event)) = handlers.next(&mut stop, server.inbound.recv()).await {
         if let ServerEvent::Message { peer, frames } = event {
-            let (answering, outbound) = (answering.clone(), server.outbound.clone());
-            handlers.spawn(async move {
-                answering.take(peer, frames, outbound).await;
-                drop(place);
-            });
+            handlers.run(place, Arrived::from_router(&peer, frames));
         }
     }
-    while handlers.join_next().await.is_some() {}
+    handlers.finish().await;
     server.shutdown(LINGER).await;
 }
 
-struct Answering {
-    passphrase: Secret,
-    application: Arc<dyn Application>,
+async fn serve_connected(mut worker: transport::Worker, answering: Arc<Answering>, mut stop: Stop) {
+    let mut handlers = Handlers::new(answering, worker.outbound.clone());
+    while let Some((place, frames)) = handlers.next(&mut stop, worker.inbound.recv()).await {
+        handlers.run(place, Arrived::from_pull(frames));
+    }
+    handlers.finish().await;
+    worker.shutdown(LINGER).await;
 }
 
-impl Answering {
-    /// Reads one message, has it answered, and sends the answer.
-    async fn take(&self, peer: Peer, frames: Vec<Bytes>, outbound: ServerOutbox) {
-        let received = SystemTime::now();
-        let mut routed = Vec::with_capacity(frames.len() + 1);
-        routed.push(peer.identity().clone());
-        routed.extend(frames);
-        let (envelope, response) = match decode_request(&routed) {
-            Ok(request) => {
-                let response = self.answer(&request).await;
-                (request.envelope, response)
-            }
-            Err(error) => match error.envelope() {
-                Some(envelope) => {
-                    let reason = error.to_string();
-                    (envelope.clone(), Status::BAD_REQUEST.message(reason).into_reply())
-                }
-                None => {
-                    tracing::warn!(?peer, %error, "a message that is no request was dropped");
-                    return;
-                }
-            },
-        };
-        let frames = match encode(&envelope, response, received) {
-            Ok(frames) => frames,
-            Err(error) => {
-                tracing::error!(?peer, %error, "an answer could not be written in the caller's dialect");
-                return;
-            }
-        };
-        // The outbox is closed only when this process is on its way out.
-        let _ = outbound.send(peer, frames).await;
-    }
+/// The handlers of one service that run.
+struct Handlers {
+    answering: Arc<Answering>,
+    outbound: transport::ServerOutbox,
+    places: Arc<Semaphore>,
+    running: JoinSet<()>,
+}
 
-    async fn answer(&self, request: &Request) -> Response {
-        let envelope = &request.envelope;
-        if !self.passphrase.matches(envelope.passphrase.expose()) {
-            tracing::warn!(path = %envelope.path.escape_ascii(), "a request with another passphrase was refused");
-            return Status::new(401).message("wrong passphrase").into_reply();
-        }
-        match message(request) {
-            Ok(message) => self.application.clone().answer(message).await,
-            Err(status) => status.into_reply(),
+impl Handlers {
+    fn new(answering: Arc<Answering>, outbound: transport::ServerOutbox) -> Handlers {
+        Handlers {
+            answering,
+            outbound,
+            places: Arc::new(Semaphore::new(IN_FLIGHT)),
+            running: JoinSet::new(),
         }
     }
-}
 
-/// The message that a request carries; `Err` says what the caller got wrong.
-fn message(request: &Request) -> Result<Message, Status> {
-    let bad = |what: String| Status::BAD_REQUEST.message(what);
-    let path = request
-        .envelope
-        .path_str()
-        .ok_or_else(|| bad("the path is not UTF-8".into()))?;
-    let method: Method = std::str::from_utf8(request.method())
-        .ok()
-        .and_then(|name| name.parse().ok())
-        .filter(|method| *method != Method::Response)
-        .ok_or_else(|| {
-            bad(format!(
-                "`{}` is not a method of a service",
-                request.method().escape_ascii()
-            ))
-        })?;
-    for (name, text) in [("arguments", &request.arguments), ("body", &request.body)] {
-        text.object().map_err(|error| bad(format!("{name}: {error}")))?;
-    }
-    let headers = headers(&request.headers).map_err(|error| bad(format!("headers: {error}")))?;
-    Ok(Message::service(method, path)
-        .with_headers(headers)
-        .with_arguments(request.arguments.raw().clone())
-        .with_body(request.body.raw().clone())
-        .with_extension(origin(&request.envelope)))
-}
-
-/// Headers as HTTP knows them; other names are left out.
-pub(super) fn headers(text: &JsonText) -> Result<HeaderMap, crate::wire::service::NotAnObject> {
-    let named = |(name, value): (String, Value)| {
-        let value = match value {
-            Value::String(text) => text,
-            other => other.to_string(),
+    /// What comes next, once there is a place for it; `None` when it is time to stop.
+    async fn next<T>(
+        &mut self,
+        stop: &mut Stop,
+        arrival: impl Future<Output = Option<T>>,
+    ) -> Option<(tokio::sync::OwnedSemaphorePermit, T)> {
+        let arrived = async {
+            let place = self.places.clone().acquire_owned().await.ok()?;
+            Some((place, arrival.await?))
         };
-        Some((
-            HeaderName::try_from(name).ok()?,
-            HeaderValue::try_from(value).ok()?,
-        ))
-    };
-    Ok(text.object()?.into_iter().filter_map(named).collect())
-}
+        let arrived = tokio::select! {
+            biased;
+            () = stop.requested() => None,
+            arrived = arrived => arrived,
+        };
+        while self.running.try_join_next().is_some() {}
+        arrived
+    }
 
-fn origin(envelope: &Envelope) -> crate::call::Origin {
-    let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
-    crate::call::Origin {
-        sender_id: text(&envelope.origin.sender_id),
-        conn_id: text(&envelope.origin.conn_id),
-        out_addr: text(&envelope.origin.out_addr),
+    fn run(&mut self, place: tokio::sync::OwnedSemaphorePermit, arrived: Arrived) {
+        let (answering, outbound) = (self.answering.clone(), self.outbound.clone());
+        self.running.spawn(async move {
+            answering.take(arrived, outbound).await;
+            drop(place);
+        });
+    }
+
+    async fn finish(mut self) {
+        while self.running.join_next().await.is_some() {}
     }
 }

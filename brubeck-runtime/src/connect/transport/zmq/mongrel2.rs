@@ -262,7 +262,7 @@ struct Sockets {
 }
 
 /// A PULL that is dropped goes on living, with its connection, unless its backend is told.
-struct Pull(PullSocket);
+pub(super) struct Pull(pub(super) PullSocket);
 
 impl Drop for Pull {
     fn drop(&mut self) {
