@@ -249,6 +249,32 @@ async fn a_service_that_stalls_holds_nobody_up() {
     drop(stalled);
 }
 
+/// Far more requests at once than there are places, all of them waiting for one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_who_wait_for_a_place_all_get_one() {
+    let hub = hub();
+    let asking: Vec<_> = (0..2000)
+        .map(|n| {
+            let outbound = hub.outbound.clone();
+            tokio::spawn(async move {
+                let place = outbound.place_by(in_20_s()).await.unwrap();
+                place.send(Bytes::from(n.to_string())).unwrap();
+            })
+        })
+        .collect();
+    let mut service = Foreign::whole(&hub).await;
+    let mut came: Vec<u32> = Vec::new();
+    for _ in 0..2000 {
+        let request = service.request().await;
+        came.push(std::str::from_utf8(&request[0]).unwrap().parse().unwrap());
+    }
+    came.sort_unstable();
+    assert!(came.into_iter().eq(0..2000));
+    for asked in asking {
+        soon("a place", asked).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn an_answer_waits_for_its_client_to_be_connected_again() {
     let folder = tempfile::tempdir().unwrap();

@@ -67,6 +67,27 @@ pub(crate) struct Queue {
     pub(crate) requests: mpsc::Sender<Bytes>,
 }
 
+impl Queue {
+    fn place_now(&self) -> Option<Place> {
+        let permit = self.requests.clone().try_reserve_owned().ok()?;
+        Some(Place {
+            queue: self.clone(),
+            permit,
+        })
+    }
+
+    /// Waits for a place; for ever, if the service is gone, which the list of services will say.
+    async fn place(&self) -> Place {
+        match self.requests.clone().reserve_owned().await {
+            Ok(permit) => Place {
+                queue: self.clone(),
+                permit,
+            },
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
 /// The sending end of a [`Hub`].
 #[derive(Clone, Debug)]
 pub struct HubOutbox {
@@ -91,33 +112,19 @@ impl HubOutbox {
             let services = ready.borrow_and_update().clone().ok_or(SendError::Closed)?;
             let turn = self.turn.fetch_add(1, Relaxed) % services.len().max(1);
             let (before, after) = services.split_at(turn);
-            let free = |queue: &Queue| {
-                let permit = queue.requests.clone().try_reserve_owned().ok()?;
-                Some(Place {
-                    queue: queue.clone(),
-                    permit,
-                })
-            };
-            if let Some(place) = after.iter().chain(before).find_map(free) {
+            if let Some(place) = after.iter().chain(before).find_map(Queue::place_now) {
                 return Ok(place);
             }
-            let room = services.iter().map(|queue| {
-                Box::pin(async move {
-                    if queue.requests.reserve().await.is_err() {
-                        // That service is gone; the list will say so.
-                        std::future::pending::<()>().await;
-                    }
-                })
-            });
-            let room: Vec<_> = room.collect();
-            let some_room = async {
-                match room.is_empty() {
+            // The place that comes free is taken, not only heard of: among many who wait it would be gone again.
+            let waiting: Vec<_> = services.iter().map(|queue| Box::pin(queue.place())).collect();
+            let some_place = async {
+                match waiting.is_empty() {
                     true => std::future::pending().await,
-                    false => drop(select_all(room).await),
+                    false => select_all(waiting).await.0,
                 }
             };
             tokio::select! {
-                () = some_room => {}
+                place = some_place => return Ok(place),
                 changed = ready.changed() => changed.map_err(|_| SendError::Closed)?,
             }
         }
