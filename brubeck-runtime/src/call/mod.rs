@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows a socket: a [`Link`] carries a [`Request`] and brings the answer.
 
+mod address;
 mod answer;
 mod client;
 pub(crate) mod contract;
@@ -16,6 +17,7 @@ pub mod protocol;
 mod request;
 mod services;
 
+pub use address::ServiceAddress;
 pub use answer::{Answer, Handled};
 pub use client::{Call, Client, Nowait, WithHandler};
 pub use contract::{HandledCall, TypedCall};

@@ -2,7 +2,7 @@
 
 use std::fs::{File, Permissions};
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
@@ -22,12 +22,68 @@ const KEEPALIVE_PROBES: u32 = 3;
 /// A peer that acknowledges nothing we send is given up after this.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A bound socket.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(std::net::TcpListener),
+    Ipc(std::os::unix::net::UnixListener),
+}
+
+/// Binds an endpoint without waiting, unless its host is a name that the system has to look up. Tells it with the real
+/// port.
+pub(super) fn now(endpoint: &Endpoint) -> Result<(Listener, Endpoint), TransportError> {
+    match endpoint {
+        Endpoint::Ipc(path) => Ok((Listener::Ipc(ipc(path)?), endpoint.clone())),
+        Endpoint::Tcp { host, port } => {
+            let addresses = match every_address(host, *port) {
+                Some(addresses) => addresses,
+                None => (host.as_str(), *port)
+                    .to_socket_addrs()
+                    .map_err(|source| TransportError::Bind {
+                        endpoint: endpoint.clone(),
+                        source,
+                    })?
+                    .collect(),
+            };
+            let (listener, local) = first_of(endpoint, &addresses)?;
+            Ok((Listener::Tcp(listener), local))
+        }
+    }
+}
+
 /// Binds a TCP endpoint, and tells it with the real port.
 pub(super) async fn tcp(host: &str, port: u16) -> Result<(std::net::TcpListener, Endpoint), TransportError> {
     let asked = Endpoint::Tcp {
         host: host.to_owned(),
         port,
     };
+    let addresses = match every_address(host, port) {
+        Some(addresses) => addresses,
+        None => tokio::net::lookup_host((host, port))
+            .await
+            .map_err(|source| TransportError::Bind {
+                endpoint: asked.clone(),
+                source,
+            })?
+            .collect(),
+    };
+    first_of(&asked, &addresses)
+}
+
+/// What `*` stands for.
+fn every_address(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
+    let both = [
+        IpAddr::from(Ipv6Addr::UNSPECIFIED),
+        IpAddr::from(Ipv4Addr::UNSPECIFIED),
+    ];
+    (host == "*").then(|| both.map(|address| SocketAddr::new(address, port)).into())
+}
+
+/// Binds the first address that can be.
+fn first_of(
+    asked: &Endpoint,
+    addresses: &[SocketAddr],
+) -> Result<(std::net::TcpListener, Endpoint), TransportError> {
     let fail = |source: io::Error| match source.kind() {
         ErrorKind::AddrInUse => TransportError::InUse(asked.clone()),
         _ => TransportError::Bind {
@@ -35,30 +91,16 @@ pub(super) async fn tcp(host: &str, port: u16) -> Result<(std::net::TcpListener,
             source,
         },
     };
-    let addresses: Vec<SocketAddr> = if host == "*" {
-        let both = [
-            IpAddr::from(Ipv6Addr::UNSPECIFIED),
-            IpAddr::from(Ipv4Addr::UNSPECIFIED),
-        ];
-        both.map(|address| SocketAddr::new(address, port)).into()
-    } else {
-        tokio::net::lookup_host((host, port))
-            .await
-            .map_err(fail)?
-            .collect()
-    };
     let mut failed = io::Error::new(ErrorKind::NotFound, "the host has no address");
     for address in addresses {
-        match bind_tcp(address) {
+        match bind_tcp(*address) {
             Ok(listener) => {
-                let port = listener.local_addr().map_err(fail)?.port();
-                return Ok((
-                    listener,
-                    Endpoint::Tcp {
-                        host: host.to_owned(),
-                        port,
-                    },
-                ));
+                let bound = listener.local_addr().map_err(fail)?.port();
+                let mut local = asked.clone();
+                if let Endpoint::Tcp { port, .. } = &mut local {
+                    *port = bound;
+                }
+                return Ok((listener, local));
             }
             // Trying IPv4 next would hide that the port is taken.
             Err(error) if error.kind() == ErrorKind::AddrInUse => return Err(fail(error)),

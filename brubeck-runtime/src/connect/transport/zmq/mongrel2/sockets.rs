@@ -11,7 +11,7 @@ use zeromq::util::PeerIdentity;
 use zeromq::{PullSocket, Socket, SocketEvent, SocketOptions, SocketRecv, XPubSocket, ZmqError};
 
 use super::super::super::Timing;
-use super::super::socket::{self, Monitor, connecting, connections, reason};
+use super::super::socket::{self, Monitor, Pull, connecting, connections, reason};
 
 pub(super) const CLOSED: &str = "Mongrel2 closed the connection";
 
@@ -21,15 +21,6 @@ pub(super) struct Sockets {
     pub(super) monitor: Monitor,
     pub(super) replies: XPub,
     pub(super) recv_ident: Bytes,
-}
-
-/// A PULL that is dropped goes on living, with its connection, unless its backend is told.
-pub(super) struct Pull(pub(super) PullSocket);
-
-impl Drop for Pull {
-    fn drop(&mut self) {
-        self.0.backend().shutdown();
-    }
 }
 
 /// An XPUB that is dropped keeps reading its connection, which therefore stays open, unless that is taken from it.
