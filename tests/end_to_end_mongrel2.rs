@@ -136,10 +136,12 @@ async fn no_request_after_a_restart_is_lost() {
                 let (mut before, mut after) = (0, 0);
                 while after < 25 {
                     let counts = restarted.load(Ordering::SeqCst);
-                    match within(once(address)).await {
-                        Ok(status) => assert_eq!(status, 200),
-                        Err(error) => assert!(!counts, "a request after the restart was lost: {error}"),
-                    }
+                    let outcome = within(once(address)).await;
+                    // One that is just stopping or starting answers 502 by itself, or not at all.
+                    assert!(
+                        !counts || matches!(outcome, Ok(200)),
+                        "lost after the last start: {outcome:?}"
+                    );
                     if counts { after += 1 } else { before += 1 }
                 }
                 before
@@ -178,6 +180,9 @@ async fn an_application_may_be_started_again() {
     } = site;
     within(running.stop()).await.unwrap();
     let mut browser = Browser::connect(address).await;
+    if let Ok(ms) = std::env::var("PAUSE") {
+        tokio::time::sleep(std::time::Duration::from_millis(ms.parse().unwrap())).await;
+    }
     browser.send(behaviour::request("/hello")).await;
     let (send, recv) = endpoints.expect("the endpoints of Mongrel2");
     let again = within(behaviour::app(&gate).start(brubeck::Mongrel2::new(send, recv)))
