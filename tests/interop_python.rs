@@ -27,7 +27,10 @@ const DIALECTS: [Dialect; 4] = [Dialect::Seed, Dialect::Branch, Dialect::Pypi, D
 
 /// What came out, by direction and case, and within that by dialect.
 #[derive(Default)]
-struct Matrix(BTreeMap<(&'static str, usize, String), BTreeMap<String, Result<(), String>>>);
+struct Matrix(BTreeMap<(&'static str, usize, String), BTreeMap<String, Outcome>>);
+
+/// What was wrong with a case, if anything was.
+type Outcome = Result<(), String>;
 
 impl Matrix {
     fn note(&mut self, direction: &'static str, case: &str, dialect: Dialect, outcome: Result<(), String>) {

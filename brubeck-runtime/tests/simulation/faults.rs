@@ -49,7 +49,8 @@ impl World {
                 return self.tell_caller(caller, CallerEvent::Wake);
             }
             Fault::Drain if self.workers[worker].alive && !self.workers[worker].clock.frozen => {
-                if !std::mem::replace(&mut self.workers[worker].draining, true) {
+                let begins = !std::mem::replace(&mut self.workers[worker].draining, true);
+                if begins {
                     self.counts.drains += 1;
                     return self.tell_worker(worker, WorkerEvent::Drain);
                 }

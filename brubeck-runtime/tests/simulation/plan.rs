@@ -76,7 +76,7 @@ impl Plan {
         let mut rng = Rng::new(seed);
         let slots = rng.range(1, 5) as usize;
         let some = |rng: &mut Rng, once_in: u64, most: u64| {
-            if rng.next() % once_in == 0 {
+            if rng.next().is_multiple_of(once_in) {
                 rng.range(1, most)
             } else {
                 0
