@@ -83,7 +83,7 @@ pub(crate) fn tag(body: &Bytes) -> Option<Tag> {
 impl Ledger {
     /// P2: at most once, and P3: not after somebody was told that it did not run.
     pub(crate) fn start(&mut self, tag: Tag) -> Result<(), String> {
-        let entry = self.calls.get_mut(&tag).ok_or(format!("a handler started for call {tag}, which nobody made"))?;
+        let entry = self.calls.get_mut(&tag).ok_or_else(|| format!("a handler started for call {tag}, which nobody made"))?;
         entry.starts += 1;
         if entry.starts > 1 && !entry.idempotent {
             return Err(format!("P2: call {tag} started {} times and is not idempotent", entry.starts));
@@ -95,7 +95,7 @@ impl Ledger {
     }
 
     pub(crate) fn accept(&mut self, tag: Tag) -> Result<(), String> {
-        let entry = self.calls.get_mut(&tag).ok_or(format!("call {tag} was accepted, and nobody made it"))?;
+        let entry = self.calls.get_mut(&tag).ok_or_else(|| format!("call {tag} was accepted, and nobody made it"))?;
         if !entry.nowait || entry.state != State::Open || std::mem::replace(&mut entry.accepted, true) {
             return Err(format!("call {tag} was accepted out of turn: {entry:?}"));
         }
@@ -110,7 +110,7 @@ impl Ledger {
         now: Moment,
         stood_still: bool,
     ) -> Result<(), String> {
-        let entry = self.calls.get_mut(&tag).ok_or(format!("call {tag} ended, and nobody made it"))?;
+        let entry = self.calls.get_mut(&tag).ok_or_else(|| format!("call {tag} ended, and nobody made it"))?;
         if entry.state != State::Open {
             return Err(format!("P1: call {tag} ended in {outcome:?} after it was {:?}", entry.state));
         }
