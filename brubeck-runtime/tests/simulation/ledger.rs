@@ -95,7 +95,7 @@ impl Ledger {
         let entry = self
             .calls
             .get_mut(&tag)
-            .ok_or(format!("a handler started for call {tag}, which nobody made"))?;
+            .ok_or_else(|| format!("a handler started for call {tag}, which nobody made"))?;
         entry.starts += 1;
         if entry.starts > 1 && !entry.idempotent {
             return Err(format!(
@@ -115,7 +115,7 @@ impl Ledger {
         let entry = self
             .calls
             .get_mut(&tag)
-            .ok_or(format!("call {tag} was accepted, and nobody made it"))?;
+            .ok_or_else(|| format!("call {tag} was accepted, and nobody made it"))?;
         if !entry.nowait || entry.state != State::Open || std::mem::replace(&mut entry.accepted, true) {
             return Err(format!("call {tag} was accepted out of turn: {entry:?}"));
         }
@@ -133,7 +133,7 @@ impl Ledger {
         let entry = self
             .calls
             .get_mut(&tag)
-            .ok_or(format!("call {tag} ended, and nobody made it"))?;
+            .ok_or_else(|| format!("call {tag} ended, and nobody made it"))?;
         if entry.state != State::Open {
             return Err(format!(
                 "P1: call {tag} ended in {outcome:?} after it was {:?}",

@@ -30,7 +30,8 @@ pub(crate) struct Plan {
     pub(crate) nowait: u64,
     pub(crate) give_up: u64,
     pub(crate) patient: u64,
-    /// The longest deadline, in microseconds.
+    /// The shortest and the longest deadline, in microseconds.
+    pub(crate) soonest: u64,
     pub(crate) deadline: u64,
     pub(crate) faults: Vec<Fault>,
 }
@@ -93,7 +94,7 @@ impl Plan {
             workers: rng.range(1, 5) as usize,
             slots,
             queue: rng.range(0, 1 + 2 * slots as u64) as usize,
-            load: rng.range(600_000, 1_800_000),
+            load: rng.range(300_000, 1_000_000),
             pace: rng.range(3_000, 30_000),
             work: rng.range(500, 20_000),
             trouble: rng.range(20_000, 300_000),
@@ -105,6 +106,7 @@ impl Plan {
             nowait: rng.range(0, 400),
             give_up: rng.range(0, 100),
             patient: rng.range(0, 200),
+            soonest: 500,
             deadline: rng.range(20_000, 800_000),
             faults,
         }
@@ -120,6 +122,7 @@ impl Plan {
             give_up: 0,
             faults: Vec::new(),
             delay: 500,
+            soonest: 700_000,
             deadline: 800_000,
             ..Self::chaos(seed)
         }

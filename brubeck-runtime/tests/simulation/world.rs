@@ -315,7 +315,7 @@ impl World {
     pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
         if let Some(log) = &mut self.log {
             log.push_back(format!("{:>9} {}", self.now, text()));
-            if log.len() > 120 {
+            if log.len() > 100 {
                 log.pop_front();
             }
         }
@@ -324,7 +324,7 @@ impl World {
     /// Runs until everything has come to rest, and checks that nothing is left over.
     pub(crate) fn run(&mut self) -> Result<Run, String> {
         // After the load: the longest deadline, then expiry of whatever is half open, then some more.
-        let end = self.until + self.plan.deadline + 4_000_000;
+        let end = self.until + self.plan.deadline + 1_800_000;
         while let Some((&(time, _), _)) = self.events.first_key_value() {
             if time > end {
                 break;
@@ -706,7 +706,7 @@ impl World {
             } => {
                 frames.last().map(|frame| frame.as_ref()).hash(&mut self.trace);
                 let worker = peer.0 as usize;
-                let full = self.plan.full > 0 && self.rng.chance(self.plan.full);
+                let full = self.plan.full > 0 && self.now < self.until && self.rng.chance(self.plan.full);
                 let there = self.links[caller][worker].number == link;
                 if full || !there {
                     // The driver tells of it after it has carried out the other actions.
@@ -728,7 +728,7 @@ impl World {
                 let tag = node
                     .tags
                     .remove(&call)
-                    .ok_or(format!("P1: {call:?} ended twice: {outcome:?}"))?;
+                    .ok_or_else(|| format!("P1: {call:?} ended twice: {outcome:?}"))?;
                 node.ids.remove(&tag);
                 let now = node.clock.at(self.now);
                 let stood_still = node.clock.resumed == Some(self.now);
@@ -997,8 +997,8 @@ impl World {
         let call = CallId(node.next_call);
         self.last_tag += 1;
         let tag = self.last_tag;
-        let deadline =
-            node.clock.at(self.now) + Duration::from_micros(self.rng.range(500, self.plan.deadline));
+        let deadline = node.clock.at(self.now)
+            + Duration::from_micros(self.rng.range(self.plan.soonest, self.plan.deadline));
         let ask = Ask {
             body: ledger::body(tag, self.rng.range(8, 1_000) as usize),
             idempotent: self.rng.chance(self.plan.idempotent),
