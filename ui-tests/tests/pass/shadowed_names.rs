@@ -1,4 +1,4 @@
-#![allow(dead_code, non_camel_case_types)]
+#![allow(dead_code, non_camel_case_types, unused_imports)]
 use brubeck::prelude::*;
 
 mod brubeck_is_not_the_crate {}

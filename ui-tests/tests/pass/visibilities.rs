@@ -18,23 +18,27 @@ pub mod outer {
         pub(super) struct Hidden;
 
         #[service_client]
-        pub(super) trait OfTheParent {
+        pub(super) trait ForTheParent {
             #[call("/parent")]
             async fn ask(&self, hidden: self::Hidden) -> Result<super::Seen, Fault>;
         }
         #[service_client]
-        pub(in crate::outer) trait OfOuter {
+        pub(in crate::outer) trait ForOuter {
             #[call("/outer")]
             async fn ask(&self, hidden: Hidden) -> Result<Hidden, Fault>;
         }
         #[service_client]
-        trait Own {
+        trait Secluded {
             #[call("/own")]
             async fn ask(&self, hidden: Hidden) -> Result<Hidden, Fault>;
         }
 
-        pub(super) fn used(a: OfTheParentClient, b: OfOuterClient, c: OwnClient) {
-            let _ = (a.ask(Hidden), b.ask(Hidden), c.ask(Hidden));
+        fn secluded(own: SecludedClient) {
+            let _ = own.ask(Hidden);
+        }
+        pub(super) fn used(a: ForTheParentClient, b: ForOuterClient) {
+            let _ = (a.ask(Hidden), b.ask(Hidden));
+            let _ = secluded;
         }
         pub(in crate::outer) const ROUTES: Routes<()> = routes![own, of_outer];
     }
@@ -45,16 +49,18 @@ pub mod outer {
     use brubeck::prelude::*;
     pub(crate) const ROUTES: Routes<()> = routes![inner::of_the_parent, inner::of_the_crate, ..inner::ROUTES];
 
-    pub(crate) fn used(a: inner::OfTheParentClient) {
+    fn of_the_child(a: inner::ForTheParentClient) {
         let _ = a.ask(inner::Hidden);
-        let _ = inner::used;
-        let _ = Seen;
+    }
+
+    pub(crate) fn used() {
+        let _ = (of_the_child, inner::used, Seen);
     }
 }
 
 const ROUTES: Routes<()> = routes![..outer::ROUTES];
 
 fn main() {
-    let _ = outer::used;
+    outer::used();
     assert_eq!(ROUTES.len(), 4);
 }
