@@ -35,6 +35,7 @@ use std::time::Duration;
 /// // or do not wait: the response handler runs when the answer comes
 /// slow.echo("hi".into()).nowait();
 /// # Ok(()) }
+/// # fn main() {}
 /// ```
 ///
 /// It ends by its deadline (what the contract says, else 10 seconds) in the answer or a [`CallError`], whose

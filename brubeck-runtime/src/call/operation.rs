@@ -203,6 +203,7 @@ pub(crate) fn push_segment(path: &mut String, value: &str) {
 ///
 /// const ROUTES: Routes<()> = routes![echo];
 /// serves!(ROUTES => slow_echo);
+/// # fn main() {}
 /// ```
 ///
 /// A call whose arguments are not those of the contract is answered with 400, one whose path does not hold them
