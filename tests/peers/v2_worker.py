@@ -64,7 +64,7 @@ class Session:
         root = mac(passphrase, b"brubeck v2", hello, self.challenge)
         self.receives, self.sends = mac(root, b"to worker"), mac(root, b"to caller")
         self.sent = self.received = self.last_call = self.acknowledged = 0
-        self.open, self.heard, self.beat, self.farewell, self.calls = False, time.monotonic(), 5.0, None, {}
+        self.open, self.heard, self.silence, self.farewell, self.calls = False, time.monotonic(), 5.0, None, {}
 
     def seal(self, kind, fields, body=b""):
         self.sent += 1
@@ -76,6 +76,10 @@ class Session:
             return False
         self.received, self.acknowledged, self.heard = counter, ack, time.monotonic()
         return True
+
+    def is_done(self):
+        """Every call is answered, and the caller knows that there must be no more."""
+        return not self.open or bool(self.farewell and self.acknowledged >= self.farewell and not self.calls)
 
     def limit(self):
         return struct.pack(">Q", self.last_call + max(0, SLOTS - len(self.calls)))
@@ -112,7 +116,7 @@ class Worker:
             return
         fields = Fields(head[HEAD.size : -32])
         if kind == PROOF:
-            session.open, session.beat = True, fields.number(4) / 1000
+            session.open, session.silence = True, 3 * fields.number(4) / 1000
             self.say(session, WELCOME, session.limit() + struct.pack(">I", MAX_BODY) + text("B", "in Python"))
         elif not session.open:
             return
@@ -129,7 +133,8 @@ class Worker:
 
     def request(self, session, flags, fields, body):
         call, deadline, hops = fields.number(8), fields.number(4), fields.number(1)
-        method, path, _parent, _state, headers = fields.text(1), fields.text(2), fields.text(1), fields.text(2), fields.headers()
+        method, path = fields.text(1), fields.text(2)
+        _traceparent, _tracestate, headers = fields.text(1), fields.text(2), fields.headers()
         if call <= session.last_call:
             return
         full, session.last_call = len(session.calls) >= SLOTS, call
@@ -162,7 +167,7 @@ class Worker:
         for peer, session in list(self.sessions.items()):
             for call in [call for call, end in session.calls.items() if end <= now]:
                 self.fail(session, call, 7, "it ran until its deadline")
-            if now - session.heard > 3 * session.beat:
+            if now - session.heard > session.silence:
                 if session.open:
                     self.say(session, BYE, struct.pack(">Q", session.last_call))
                 del self.sessions[peer]
@@ -171,9 +176,7 @@ class Worker:
                 if session.open and session.farewell is None:
                     self.say(session, DRAINING)
                     session.farewell = session.sent
-        said = all(session.farewell and session.acknowledged >= session.farewell and not session.calls
-                   for session in self.sessions.values() if session.open)
-        return not (self.draining and said)
+        return not (self.draining and all(session.is_done() for session in self.sessions.values()))
 
     def run(self):
         poller = zmq.Poller()
@@ -181,7 +184,9 @@ class Worker:
         poller.register(sys.stdin.fileno(), zmq.POLLIN)
         while self.tick():
             ready = dict(poller.poll(20))
-            self.draining |= sys.stdin.fileno() in ready
+            if sys.stdin.fileno() in ready:
+                poller.unregister(sys.stdin.fileno())
+                self.draining = True
             if self.router in ready:
                 peer, *frames = self.router.recv_multipart()
                 if len(frames) in (1, 2) and len(frames[0]) >= HEAD.size:
