@@ -2,6 +2,7 @@
 
 use crate::message::Message;
 use crate::route::Captures;
+use crate::trace::Trace;
 use http::Extensions;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -35,9 +36,11 @@ pub(crate) type Lent = Arc<Extensions>;
 
 impl<S> Context<S> {
     pub(crate) fn new(state: Arc<S>, message: Message, captures: Captures, lent: Lent) -> Context<S> {
+        // All that a handler does belongs to one trace, whoever began it.
+        let trace = Trace::of(&message);
         Context {
             state,
-            message,
+            message: message.with_extension(trace),
             captures,
             argument: "",
             lent,

@@ -13,12 +13,13 @@ mod reply;
 mod route;
 mod status;
 mod template;
+mod trace;
 pub mod wire;
 
 #[doc(hidden)]
 pub mod __private;
 
-pub use app::{App, Running};
+pub use app::{App, Handle, Running};
 pub use call::*;
 pub use connect::{Application, Connection, Http, Mongrel2, Opened, Service, Stop, transport};
 #[cfg(unix)]
@@ -32,6 +33,7 @@ pub use reply::{Fields, Html, IntoReply, Payload, Reply, Response, View};
 pub use route::{Routes, Spec, Unreachable};
 pub use status::Status;
 pub use template::{Page, Template};
+pub use trace::Trace;
 pub use wire::service::Dialect;
 
 pub use minijinja;

@@ -3,7 +3,7 @@
 mod answer;
 mod run;
 
-pub use run::Running;
+pub use run::{Handle, Running};
 
 use crate::call::{ResponseHandlers, Services};
 use crate::connect::{Application, Connection};

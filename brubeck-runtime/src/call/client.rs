@@ -3,6 +3,7 @@
 use super::{Answer, CallError, Deadline, Handled, Link, Origin, Placed, Request, ResponseHandlers};
 use crate::message::Message;
 use crate::method::Method;
+use crate::trace::Trace;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use std::fmt;
@@ -41,6 +42,8 @@ pub(crate) struct Caller {
     pub(crate) handlers: Arc<dyn ResponseHandlers>,
     pub(crate) origin: Option<Origin>,
     pub(crate) deadline: Deadline,
+    pub(crate) hops: u8,
+    pub(crate) trace: Trace,
 }
 
 impl Client {
@@ -59,6 +62,43 @@ impl Client {
     /// The address of the service.
     pub fn address(&self) -> &str {
         self.link.address()
+    }
+
+    /// Sends calls to the process at this address, too, from now on. One that is known already changes nothing.
+    ///
+    /// ```no_run
+    /// # fn example(slow: brubeck::Client) -> brubeck::Result {
+    /// slow.add_worker("tcp://10.0.0.7:9000")?;
+    /// assert!(slow.remove_worker("tcp://10.0.0.6:9000")?);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// All clients of the service in this application share its processes.
+    ///
+    /// # Errors
+    ///
+    /// The address is none, it would be the 257th, or the service is spoken to in a dialect of the original.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn add_worker(&self, address: &str) -> crate::Result<()> {
+        self.link.add_worker(address)
+    }
+
+    /// Sends the process at this address no more calls; those that are on their way finish. Returns whether the
+    /// address was known.
+    ///
+    /// # Errors
+    ///
+    /// The service is spoken to in a dialect of the original.
+    pub fn remove_worker(&self, address: &str) -> crate::Result<bool> {
+        self.link.remove_worker(address)
+    }
+
+    /// The addresses that calls are sent to.
+    pub fn workers(&self) -> Vec<String> {
+        self.link.workers()
     }
 
     /// A call of this path, to be awaited or sent with [`nowait`](Call::nowait).
@@ -230,11 +270,15 @@ impl Call {
         let own = now
             .checked_add(self.deadline)
             .unwrap_or(now + Duration::from_secs(3600));
-        let (origin, deadline) = match self.client.caller {
-            Some(caller) => (caller.origin, caller.deadline.or_sooner(own)),
-            None => (None, own),
+        let (origin, deadline, request) = match self.client.caller {
+            Some(caller) => (
+                caller.origin,
+                caller.deadline.or_sooner(own),
+                self.request.caused(caller.hops, caller.trace.child()),
+            ),
+            None => (None, own, self.request.caused(0, Trace::begin())),
         };
-        Ok((self.client.link, self.request, origin, deadline))
+        Ok((self.client.link, request, origin, deadline))
     }
 }
 

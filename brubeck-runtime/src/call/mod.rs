@@ -31,3 +31,4 @@ pub use request::Request;
 pub use services::Services;
 
 pub(crate) use client::Caller;
+pub(crate) use link::Hops;

@@ -21,6 +21,7 @@ use crate::message::{Message, RemoteAddr};
 use crate::method::Method;
 use crate::reply::{IntoReply, Response};
 use crate::status::Status;
+use crate::trace::Trace;
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
@@ -124,6 +125,15 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Status {
 
     async fn from_message(cx: &Context<S>) -> Result<Status, Infallible> {
         Ok(cx.message().status().cloned().unwrap_or(Status::OK))
+    }
+}
+
+/// The trace that the message belongs to; one that belongs to none has begun its own.
+impl<S: Send + Sync + 'static> FromMessage<S> for Trace {
+    type Rejection = Infallible;
+
+    async fn from_message(cx: &Context<S>) -> Result<Trace, Infallible> {
+        Ok(Trace::of(cx.message()))
     }
 }
 
