@@ -39,10 +39,9 @@ pub(super) fn expand(route: &Route, function: &ItemFn) -> TokenStream {
         #(#conditions)*
         #twin
         #(#conditions)*
-        #checks
-        #(#conditions)*
         impl ::brubeck::__private::Routed for #name {
             const SPEC: ::brubeck::__private::Spec = #spec;
+            #checks
         }
         #(#conditions)*
         #handle
@@ -124,7 +123,8 @@ fn kind(kind: Kind) -> TokenStream {
 }
 
 /// One check for each extractor, against a state that provides everything: a wrong argument is an error also
-/// where the handler is in no list. An editor has no use for them, and would find too many definitions there.
+/// where the handler is in no list, and only here, since `routes!` asks for this constant first. An editor has no
+/// use for the checks, and would find too many definitions there.
 fn checks(route: &Route) -> TokenStream {
     let extractors = route
         .arguments
@@ -132,20 +132,19 @@ fn checks(route: &Route) -> TokenStream {
         .filter(|argument| matches!(argument.source, Source::Message));
     let checks: Vec<TokenStream> = extractors.map(|argument| check(route, argument)).collect();
     if checks.is_empty() {
-        return quote!(
-            const _: () = ();
-        );
+        return TokenStream::new();
     }
     quote! {
         #[allow(unexpected_cfgs)]
-        const _: () = {
+        const CHECKED: bool = {
             #[cfg(not(rust_analyzer))]
-            const _: fn() = || {
+            {
                 #[allow(unused_imports)]
                 use ::brubeck::__private::{AnswerOf, AnyApp, AskOf, FromMessage};
                 use ::core::marker::PhantomData;
                 #(#checks)*
-            };
+            }
+            true
         };
     }
 }

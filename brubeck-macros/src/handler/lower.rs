@@ -202,7 +202,7 @@ fn arguments(function: &ItemFn, pattern: Option<&Pattern>, errors: &Errors) -> V
                 "a handler is a free function: state comes in as `State<T>`, not as `self`",
             ),
             FnArg::Typed(typed) => {
-                check_argument(typed, errors);
+                check_argument(function, typed, errors);
                 let capture = plain_name(&typed.pat)
                     .and_then(|name| captures.iter().position(|capture| capture.name == name));
                 let source = match capture {
@@ -232,7 +232,7 @@ fn arguments(function: &ItemFn, pattern: Option<&Pattern>, errors: &Errors) -> V
     arguments
 }
 
-fn check_argument(argument: &PatType, errors: &Errors) {
+fn check_argument(function: &ItemFn, argument: &PatType, errors: &Errors) {
     if let Some(attr) = argument.attrs.iter().find(|attr| attr.path().is_ident("cfg")) {
         errors.on(
             attr,
@@ -246,7 +246,8 @@ fn check_argument(argument: &PatType, errors: &Errors) {
             ty,
             "a handler cannot be generic: its argument types are known to the route table",
         );
-    } else if let Some(owned) = types::borrowed(ty) {
+    } else if let Some(owned) = types::borrowed(ty).filter(|_| function.sig.generics.params.is_empty()) {
+        // That a handler has no lifetimes is said where it names them.
         errors.on(
             ty,
             format!(
