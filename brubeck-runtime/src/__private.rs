@@ -6,14 +6,15 @@ pub use crate::call::operation::{
     AnswerOf, Answers, Arguments, AskOf, Carried, Handles, InPath, Named, Operation, answer, ask, carried,
     in_path, named,
 };
+pub use crate::call::running::{Places, blocking};
 pub use crate::call::{Client, Request, TypedCall};
 pub use crate::context::Context;
 pub use crate::extract::{FromCapture, FromMessage, Provides, Rejection};
 pub use crate::method::{Kind, Method};
 pub use crate::reply::{IntoReply, Response};
 pub use crate::route::{
-    BoxFuture, Entry, Handle, HandlerFn, Routed, Routes, Spec, check_served, entry, join, join_specs, report,
-    specs, table, verdicts,
+    BoxFuture, Checked, Entry, Handle, HandlerFn, Listed, Routed, Routes, Spec, check_served, entry, join,
+    join_specs, report, specs, table, verdicts,
 };
 pub use crate::template::Template;
 pub use minijinja::Value;
@@ -29,6 +30,10 @@ pub mod keys {
     /// Web handlers: get, post, put, patch, delete, head, options, trace, connect. Service handlers: get, post,
     /// put, delete, options, connect, response, request.
     pub mod method {}
+    /// Service handlers: a plain `fn` that runs on a thread where it may block.
+    pub mod blocking {}
+    /// Service handlers: how many of this handler run at once.
+    pub mod slots {}
 }
 
 /// What every state of an application is.

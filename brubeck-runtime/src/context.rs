@@ -5,7 +5,7 @@ use crate::route::Captures;
 use crate::trace::Trace;
 use http::Extensions;
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 /// One message on its way through a handler; extractors read from it.
 ///
@@ -29,6 +29,8 @@ pub struct Context<S> {
     captures: Captures,
     argument: &'static str,
     lent: Lent,
+    /// Goes when the handler ends or is stopped; made for whoever asks.
+    alive: OnceLock<Arc<()>>,
 }
 
 /// What an application lends to its handlers, found by type: rooms above this one know what.
@@ -44,6 +46,7 @@ impl<S> Context<S> {
             captures,
             argument: "",
             lent,
+            alive: OnceLock::new(),
         }
     }
 
@@ -72,6 +75,11 @@ impl<S> Context<S> {
     #[doc(hidden)]
     pub fn bind(&mut self, argument: &'static str) {
         self.argument = argument;
+    }
+
+    /// Holds on until the handler ends or is stopped.
+    pub(crate) fn alive(&self) -> Weak<()> {
+        Arc::downgrade(self.alive.get_or_init(Arc::default))
     }
 
     /// What the application lends of this type.

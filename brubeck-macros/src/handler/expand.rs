@@ -39,10 +39,9 @@ pub(super) fn expand(route: &Route, function: &ItemFn) -> TokenStream {
         #(#conditions)*
         #twin
         #(#conditions)*
-        #checks
-        #(#conditions)*
         impl ::brubeck::__private::Routed for #name {
             const SPEC: ::brubeck::__private::Spec = #spec;
+            #checks
         }
         #(#conditions)*
         #handle
@@ -72,10 +71,12 @@ fn twin(route: &Route, function: &ItemFn) -> TokenStream {
 fn spec(route: &Route, function: &ItemFn) -> TokenStream {
     let name = function.name().unraw().to_string();
     let kind = kind(route.kind);
+    let blocking = route.blocking.then(|| quote!(.blocking()));
+    let slots = route.slots.as_ref().map(|slots| quote!(.slots(#slots)));
     match &route.target {
         Target::Pattern { pattern, method } => {
             let spec = pattern_spec(&name, pattern, method, route.kind);
-            quote!(#spec.at(::core::file!(), ::core::line!()))
+            quote!(#spec #blocking #slots.at(::core::file!(), ::core::line!()))
         }
         Target::Operation(operation) => {
             let method = match route.kind {
@@ -85,6 +86,8 @@ fn spec(route: &Route, function: &ItemFn) -> TokenStream {
             quote! {
                 <#operation as ::brubeck::__private::Operation>::SPEC
                     .handled_by(#name, #method, #kind)
+                    #blocking
+                    #slots
                     .at(::core::file!(), ::core::line!())
             }
         }
@@ -120,7 +123,8 @@ fn kind(kind: Kind) -> TokenStream {
 }
 
 /// One check for each extractor, against a state that provides everything: a wrong argument is an error also
-/// where the handler is in no list. An editor has no use for them, and would find too many definitions there.
+/// where the handler is in no list, and only here, since `routes!` asks for this constant first. An editor has no
+/// use for the checks, and would find too many definitions there.
 fn checks(route: &Route) -> TokenStream {
     let extractors = route
         .arguments
@@ -128,20 +132,19 @@ fn checks(route: &Route) -> TokenStream {
         .filter(|argument| matches!(argument.source, Source::Message));
     let checks: Vec<TokenStream> = extractors.map(|argument| check(route, argument)).collect();
     if checks.is_empty() {
-        return quote!(
-            const _: () = ();
-        );
+        return TokenStream::new();
     }
     quote! {
         #[allow(unexpected_cfgs)]
-        const _: () = {
+        const CHECKED: bool = {
             #[cfg(not(rust_analyzer))]
-            const _: fn() = || {
+            {
                 #[allow(unused_imports)]
                 use ::brubeck::__private::{AnswerOf, AnyApp, AskOf, FromMessage};
                 use ::core::marker::PhantomData;
                 #(#checks)*
-            };
+            }
+            true
         };
     }
 }
@@ -195,11 +198,11 @@ fn handle(route: &Route, function: &ItemFn) -> TokenStream {
         [] => quote!(let _context = __cx;),
         _ => quote!(let mut __cx = __cx;),
     };
-    let reply = reply(route, function);
+    let run = run(route, function, &locals);
     let body = quote! {
         #context
         #(#extractions)*
-        #reply(#name(#(#locals),*).await)
+        #run
     };
     // A future that is not `Send` is an error at the name of the handler.
     let boxed = quote_spanned!(name.span()=> ::std::boxed::Box::pin(async move { #body }));
@@ -250,6 +253,30 @@ fn extraction(argument: &Argument, local: &Ident) -> TokenStream {
                 };
             }
         }
+    }
+}
+
+/// Calls the handler and makes a response of what it returns.
+fn run(route: &Route, function: &ItemFn, locals: &[Ident]) -> TokenStream {
+    let (name, reply) = (function.name(), reply(route, function));
+    let place = route.slots.as_ref().map(|slots| {
+        quote! {
+            static __PLACES: ::brubeck::__private::Places = ::brubeck::__private::Places::new(#slots);
+            let __place = __PLACES.take().await;
+        }
+    });
+    if !route.blocking {
+        return quote!(#place #reply(#name(#(#locals),*).await));
+    }
+    // The thread holds its place, whether or not somebody still waits.
+    let held = place.as_ref().map(|_| quote!(let __place = __place;));
+    quote! {
+        #place
+        let __run = move || {
+            #held
+            #reply(#name(#(#locals),*))
+        };
+        ::brubeck::__private::blocking(__run).await
     }
 }
 

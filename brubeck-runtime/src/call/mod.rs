@@ -4,6 +4,7 @@
 
 mod address;
 mod answer;
+mod cancelled;
 mod client;
 pub(crate) mod contract;
 mod deadline;
@@ -15,10 +16,12 @@ pub(crate) mod operation;
 #[doc(hidden)]
 pub mod protocol;
 mod request;
+pub(crate) mod running;
 mod services;
 
 pub use address::ServiceAddress;
 pub use answer::{Answer, Handled};
+pub use cancelled::Cancelled;
 pub use client::{Call, Client, Nowait, WithHandler};
 pub use contract::{HandledCall, TypedCall};
 pub use deadline::Deadline;

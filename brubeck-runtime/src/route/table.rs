@@ -104,18 +104,33 @@ fn vacant<S>(_: Context<S>) -> BoxFuture {
 }
 
 /// The type beside a handler, which carries its route.
-#[diagnostic::on_unimplemented(message = "`{Self}` has no route", label = "`routes!` lists handlers")]
-pub trait Routed {
-    /// Its route.
-    const SPEC: Spec;
-}
-
-/// A handler that can run in an application whose state is `S`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
     label = "`routes!` lists handlers",
     note = "put `#[service_handler(path = ..)]`, `#[response_handler(path = ..)]` or `#[get(..)]` on a function"
 )]
+pub trait Routed {
+    /// Its route.
+    const SPEC: Spec;
+
+    /// An error where an argument of the handler is none.
+    const CHECKED: bool = true;
+}
+
+/// A handler in a list, with what its `CHECKED` says.
+pub struct Checked<H, const CHECKED: bool>(std::marker::PhantomData<H>);
+
+/// A handler whose arguments are right.
+pub trait Listed {
+    /// It.
+    type Handler;
+}
+
+impl<H> Listed for Checked<H, true> {
+    type Handler = H;
+}
+
+/// A handler that can run in an application whose state is `S`.
 pub trait Handle<S>: Routed {
     /// Reads the arguments, runs the handler, makes its reply.
     fn handle(cx: Context<S>) -> BoxFuture;
