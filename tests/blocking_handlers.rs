@@ -1,7 +1,7 @@
 //! Handlers that block a thread, and handlers of which only some run at once.
 
 use brubeck::prelude::*;
-use brubeck::{Application, Cancelled, Connection, Opened, Payload, Stop};
+use brubeck::{Application, Cancellation, Connection, Opened, Payload, Stop};
 use futures_util::future::{BoxFuture, join_all};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -46,7 +46,7 @@ fn double(number: Arg<u32>) -> Json<u32> {
 }
 
 #[service_handler(path = "^/stopped$", blocking)]
-fn stopped(cancelled: Cancelled, signals: State<Arc<Signals>>) {
+fn stopped(cancelled: Cancellation, signals: State<Arc<Signals>>) {
     assert!(!cancelled.is_cancelled());
     signals.began.0.send(()).unwrap();
     wait(&signals.go_on);

@@ -5,7 +5,8 @@ use crate::route::Captures;
 use crate::trace::Trace;
 use http::Extensions;
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
+use tokio::sync::watch;
 
 /// One message on its way through a handler; extractors read from it.
 ///
@@ -30,7 +31,7 @@ pub struct Context<S> {
     argument: &'static str,
     lent: Lent,
     /// Goes when the handler ends or is stopped; made for whoever asks.
-    alive: OnceLock<Arc<()>>,
+    alive: OnceLock<watch::Sender<()>>,
 }
 
 /// What an application lends to its handlers, found by type: rooms above this one know what.
@@ -78,8 +79,8 @@ impl<S> Context<S> {
     }
 
     /// Holds on until the handler ends or is stopped.
-    pub(crate) fn alive(&self) -> Weak<()> {
-        Arc::downgrade(self.alive.get_or_init(Arc::default))
+    pub(crate) fn alive(&self) -> watch::Receiver<()> {
+        self.alive.get_or_init(|| watch::Sender::new(())).subscribe()
     }
 
     /// What the application lends of this type.

@@ -52,7 +52,11 @@ impl Trace {
         if version == 0xff || (version == 0 && parts.next().is_some()) {
             return None;
         }
-        let state = if tracestate.len() <= MAX_STATE { tracestate } else { "" };
+        let state = if tracestate.len() <= MAX_STATE {
+            tracestate
+        } else {
+            ""
+        };
         Some(Trace {
             id: NonZeroU128::new(hexadecimal(id, 32)?)?,
             span: NonZeroU64::new(u64::try_from(hexadecimal(span, 16)?).ok()?)?,
@@ -148,7 +152,10 @@ mod tests {
     #[test]
     fn reads_what_it_writes() {
         let trace = Trace::parse(PARENT, "a=b").unwrap();
-        assert_eq!((trace.traceparent().as_str(), trace.tracestate()), (PARENT, "a=b"));
+        assert_eq!(
+            (trace.traceparent().as_str(), trace.tracestate()),
+            (PARENT, "a=b")
+        );
         let begun = Trace::begin();
         assert_eq!(Trace::parse(&begun.traceparent(), ""), Some(begun));
     }

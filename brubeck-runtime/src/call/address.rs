@@ -90,7 +90,9 @@ impl ServiceAddress {
 
     /// All addresses of the service.
     pub fn addresses(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&self.address).chain(&self.more).map(String::as_str)
+        std::iter::once(&self.address)
+            .chain(&self.more)
+            .map(String::as_str)
     }
 
     pub(crate) fn responses(&self) -> Option<&str> {

@@ -4,7 +4,7 @@
 
 mod address;
 mod answer;
-mod cancelled;
+mod cancellation;
 mod client;
 pub(crate) mod contract;
 mod deadline;
@@ -21,7 +21,7 @@ mod services;
 
 pub use address::ServiceAddress;
 pub use answer::{Answer, Handled};
-pub use cancelled::Cancelled;
+pub use cancellation::Cancellation;
 pub use client::{Call, Client, Nowait, WithHandler};
 pub use contract::{HandledCall, TypedCall};
 pub use deadline::Deadline;
@@ -35,3 +35,4 @@ pub use services::Services;
 
 pub(crate) use client::Caller;
 pub(crate) use link::Hops;
+pub(crate) use running::SLOT;

@@ -2,13 +2,25 @@
 
 use crate::reply::{IntoReply, Response};
 use crate::status::Status;
+use std::any::Any;
+use std::sync::Arc;
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+tokio::task_local! {
+    /// The slot that a handler has in its service: free when the last of these is gone, that of a thread included.
+    pub(crate) static SLOT: Arc<dyn Any + Send + Sync>;
+}
 
 /// Runs a handler that blocks on a thread where it may.
 ///
-/// A thread cannot be stopped: when nobody waits any more, [`Cancelled`](crate::Cancelled) tells the handler.
+/// A thread cannot be stopped: when nobody waits any more, [`Cancellation`](crate::Cancellation) tells the handler.
 pub async fn blocking(run: impl FnOnce() -> Response + Send + 'static) -> Response {
-    match tokio::task::spawn_blocking(run).await {
+    let slot = SLOT.try_with(Arc::clone).ok();
+    let held = move || {
+        let _slot = slot;
+        run()
+    };
+    match tokio::task::spawn_blocking(held).await {
         Ok(response) => response,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

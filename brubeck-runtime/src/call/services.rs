@@ -136,7 +136,11 @@ impl Caller {
             handlers,
             origin: cx.message().extensions().get::<Origin>().cloned(),
             deadline: Deadline::of(cx),
-            hops: cx.message().extensions().get::<Hops>().map_or(0, |hops| hops.0.saturating_add(1)),
+            hops: cx
+                .message()
+                .extensions()
+                .get::<Hops>()
+                .map_or(0, |hops| hops.0.saturating_add(1)),
             trace: Trace::of(cx.message()),
         })
     }

@@ -1,5 +1,5 @@
 #![deny(warnings, clippy::all)]
-use brubeck::Cancelled;
+use brubeck::Cancellation;
 use brubeck::prelude::*;
 
 #[service_handler(path = "^/primes$", blocking, slots = 2)]

@@ -84,7 +84,12 @@ impl Members {
 
     fn take(&mut self, address: &str) -> Option<Member> {
         let member = self.by_address.remove(address)?;
-        self.unresolved -= usize::from(member.follower.as_ref().is_some_and(|follower| !follower.resolved));
+        self.unresolved -= usize::from(
+            member
+                .follower
+                .as_ref()
+                .is_some_and(|follower| !follower.resolved),
+        );
         Some(member)
     }
 
@@ -110,7 +115,9 @@ impl Shared {
     pub(super) fn add(self: &Arc<Self>, address: &str) -> crate::Result<()> {
         let cannot =
             |error: TransportError| Error::because(format!("cannot call the service at {address}"), error);
-        let endpoint: Endpoint = address.parse().map_err(|error| cannot(TransportError::from(error)))?;
+        let endpoint: Endpoint = address
+            .parse()
+            .map_err(|error| cannot(TransportError::from(error)))?;
         endpoint
             .check_connect()
             .map_err(|error| cannot(TransportError::from(error)))?;

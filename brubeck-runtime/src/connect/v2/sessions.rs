@@ -1,8 +1,8 @@
 //! The serving side: the sessions of the callers, and the handlers that run for them.
 
 use super::{Clock, Wakes, convert, keep_time, seed};
-use crate::call::{Deadline, SLOT};
 use crate::call::protocol::{JobId, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
+use crate::call::{Deadline, SLOT};
 use crate::connect::Application;
 use crate::connect::transport::{Peer, SendError, ServerOutbox};
 use crate::wire::v2::{Reply, Request};
@@ -199,7 +199,10 @@ async fn run(starting: Starting) {
         deadline,
     } = starting;
     let path = request.ask.path.clone();
-    let handler = SLOT.scope(job.clone(), answer(job.shared.application.clone(), request, deadline));
+    let handler = SLOT.scope(
+        job.clone(),
+        answer(job.shared.application.clone(), request, deadline),
+    );
     let reply = tokio::select! {
         biased;
         _ = stopped => return,
@@ -246,7 +249,8 @@ impl Job {
     fn end(&self, reply: Option<Reply>) {
         if !self.finished.swap(true, Ordering::Relaxed) {
             self.shared.lock().jobs.remove(&self.job);
-            self.shared.happened(WorkerEvent::Finished { job: self.job, reply });
+            self.shared
+                .happened(WorkerEvent::Finished { job: self.job, reply });
         }
     }
 }

@@ -114,7 +114,12 @@ fn a_host_with_two_kinds_of_addresses_is_one() {
 fn addresses_and_this_machine_are_no_names() {
     let named = |text: &str| name(&text.parse().unwrap()).is_some();
     assert!(named("tcp://slow.example:1"));
-    for text in ["tcp://127.0.0.1:1", "tcp://[::1]:1", "tcp://localhost:1", "ipc://x"] {
+    for text in [
+        "tcp://127.0.0.1:1",
+        "tcp://[::1]:1",
+        "tcp://localhost:1",
+        "ipc://x",
+    ] {
         assert!(!named(text), "{text}");
     }
 }
