@@ -226,6 +226,31 @@ async fn rolling_restarts_fail_no_call() {
     assert_eq!((begun.len() as u64, double), (counts["answered"], 0));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_call_is_made_again_only_if_that_does_no_harm() {
+    let folder = sockets();
+    let mut first = Worker::start(folder.path(), "a").await;
+    let client = Client::connect(&first.address, SECRET).unwrap();
+    let work = |id: u64| client.request("/work").argument("id", id).argument("millis", 500);
+    let harmless = tokio::spawn(work(1).idempotent().into_future());
+    let other = tokio::spawn(work(2).into_future());
+    let begun = async {
+        while first.begun().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(begun).await;
+    let second = Worker::start(folder.path(), "b").await;
+    client.add_worker(&second.address).unwrap();
+    first.kill().await;
+    assert_eq!(within(harmless).await.unwrap().unwrap().body, 1);
+    assert_eq!(
+        within(other).await.unwrap().unwrap_err(),
+        CallError::Lost { may_have_run: true }
+    );
+    assert_eq!(second.begun(), [1]);
+}
+
 // ---- traces -------------------------------------------------------------------------------------
 
 #[derive(Clone, AppState)]

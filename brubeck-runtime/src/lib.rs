@@ -21,7 +21,9 @@ pub mod __private;
 
 pub use app::{App, Handle, Running};
 pub use call::*;
-pub use connect::{Application, Connection, Http, Mongrel2, Opened, Service, Stop, transport};
+pub use connect::{
+    Application, Connection, Http, InsideMemory, Memory, Mongrel2, Opened, Service, Stop, transport,
+};
 #[cfg(unix)]
 pub use connect::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
 pub use context::Context;

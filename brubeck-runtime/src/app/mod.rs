@@ -5,11 +5,11 @@ mod run;
 
 pub use run::{Handle, Running};
 
-use crate::call::{ResponseHandlers, Services};
+use crate::call::{Open, ResponseHandlers, Services};
 use crate::connect::{Application, Connection};
 use crate::context::Lent;
 use crate::error::{Error, Result};
-use crate::route::{Router, Routes};
+use crate::route::{Router, Routes, Spec};
 use crate::template::Templates;
 use http::Extensions;
 use std::path::PathBuf;
@@ -100,10 +100,16 @@ impl<S: Send + Sync + 'static> App<S> {
         self.connections.insert(0, Box::new(connection));
         let connections = std::mem::take(&mut self.connections);
         let drain = self.drain;
-        Running::open(self.assemble()?, connections, drain).await
+        let application = self.assemble(Arc::new(crate::connect::open_client))?;
+        Running::open(application, connections, drain).await
     }
 
-    fn assemble(self) -> Result<Arc<Assembled<S>>> {
+    /// The application alone, whose services are opened in this way.
+    pub(crate) fn application(self, open: Open) -> Result<Arc<dyn Application>> {
+        Ok(self.assemble(open)?)
+    }
+
+    fn assemble(self, open: Open) -> Result<Arc<Assembled<S>>> {
         let router = Router::new(self.routes)
             .map_err(|error| Error::because("the routes cannot be matched", error))?;
         let templates = Templates::new(self.templates.as_deref()).map_err(|error| {
@@ -113,7 +119,7 @@ impl<S: Send + Sync + 'static> App<S> {
                 error,
             )
         })?;
-        let services = Services::new(crate::connect::open_client);
+        let services = Services::new(open);
         Ok(Arc::new_cyclic(|itself: &Weak<Assembled<S>>| {
             let handlers: Weak<dyn ResponseHandlers> = itself.clone();
             let mut lent = Extensions::new();
@@ -149,5 +155,9 @@ impl<S: Send + Sync + 'static> Application for Assembled<S> {
 
     fn body_limit(&self) -> usize {
         self.body_limit
+    }
+
+    fn specs(&self) -> Vec<&'static Spec> {
+        self.router.specs().collect()
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 /// How long a call may take where nothing else is said.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -249,13 +250,21 @@ impl Call {
             ));
         }
         let (link, request, origin, deadline) = self.ready()?;
-        Ok((handlers, link.post(request, origin, deadline).await?))
+        let span = span(&*link, &request);
+        let placed = link
+            .post(request, origin, deadline)
+            .instrument(span.clone())
+            .await?;
+        Ok((handlers, Box::pin(placed.instrument(span))))
     }
 
     /// Sends the request and brings the message that answers it.
     pub(crate) fn carry(self) -> BoxFuture<'static, Result<Message, CallError>> {
         match self.ready() {
-            Ok((link, request, origin, deadline)) => link.call(request, origin, deadline),
+            Ok((link, request, origin, deadline)) => {
+                let span = span(&*link, &request);
+                Box::pin(link.call(request, origin, deadline).instrument(span))
+            }
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     }
@@ -280,6 +289,16 @@ impl Call {
         };
         Ok((self.client.link, request, origin, deadline))
     }
+}
+
+/// What happens on behalf of a call, for whoever collects traces.
+fn span(link: &dyn Link, request: &Request) -> tracing::Span {
+    tracing::info_span!(
+        "call",
+        service = link.address(),
+        path = request.path(),
+        traceparent = request.trace().map(tracing::field::debug),
+    )
 }
 
 /// A request with the link it takes, the message on whose behalf it is made, and its deadline.

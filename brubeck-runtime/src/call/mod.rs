@@ -36,3 +36,4 @@ pub use services::Services;
 pub(crate) use client::Caller;
 pub(crate) use link::Hops;
 pub(crate) use running::SLOT;
+pub(crate) use services::Open;

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Opens a link to a service.
-pub(crate) type Open = fn(&ServiceAddress) -> crate::Result<Arc<dyn Link>>;
+pub(crate) type Open = Arc<dyn Fn(&ServiceAddress) -> crate::Result<Arc<dyn Link>> + Send + Sync>;
 
 /// The services of this application; as a handler argument it connects to them.
 ///

@@ -2,6 +2,7 @@
 
 use crate::message::Message;
 use crate::reply::Response;
+use crate::route::Spec;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -14,6 +15,11 @@ pub trait Application: Send + Sync + 'static {
 
     /// The largest body that connections take, in bytes.
     fn body_limit(&self) -> usize;
+
+    /// What is known of its routes.
+    fn specs(&self) -> Vec<&'static Spec> {
+        Vec::new()
+    }
 }
 
 /// Where messages come from: [`Http`](crate::Http), [`Mongrel2`](crate::Mongrel2),

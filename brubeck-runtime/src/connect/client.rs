@@ -88,7 +88,7 @@ pub(crate) fn open_client(service: &ServiceAddress) -> crate::Result<Arc<dyn Lin
         Arc::new(ZeroMq),
         &addresses,
         service.passphrase().clone(),
-        system_resolver(),
+        Some(system_resolver()),
     )?))
 }
 

@@ -4,6 +4,8 @@ mod answering;
 mod bound;
 mod connected;
 mod encode;
+mod introspection;
+mod stats;
 
 use super::transport::{Endpoint, Limits, Timing, Transport, TransportError, ZeroMq};
 use super::v2::Sessions;
@@ -15,6 +17,7 @@ use answering::Answering;
 use bound::Bound;
 use connected::Connected;
 use futures_util::future::BoxFuture;
+use introspection::Introspected;
 use std::sync::Arc;
 
 pub(super) use answering::headers;
@@ -40,6 +43,14 @@ const SLOTS: usize = 1024;
 /// in clear, so they are taken only on ipc and loopback addresses, unless
 /// [`allow_clear_text`](Service::allow_clear_text) says otherwise; one with another passphrase is answered with
 /// 401, one that cannot be read with 400 where it still says who asked.
+///
+/// Every service also answers three paths of its own, whatever its routes are, with the method `request`:
+///
+/// | path | answer |
+/// |---|---|
+/// | `/.brubeck/ping` | `{"pong": true}` |
+/// | `/.brubeck/info` | the release, and the operations: name, method, path, captures, an example, `blocking`, `slots` |
+/// | `/.brubeck/stats` | since the start: requests, errors, cancelled, in flight, p50 and p99 in microseconds |
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Service {
@@ -115,18 +126,26 @@ impl Service {
 
 impl Connection for Service {
     fn open(self: Box<Self>, application: Arc<dyn Application>) -> BoxFuture<'static, crate::Result<Opened>> {
-        Box::pin(async move {
-            match self.place.clone() {
-                Place::Bound(address) => self.open_bound(&ZeroMq, &address, application).await,
-                Place::Connected { requests, responses } => {
-                    self.open_connected(&ZeroMq, &requests, &responses, application)
-                }
-            }
-        })
+        Box::pin((*self).open_over(&ZeroMq, application))
     }
 }
 
 impl Service {
+    /// Opens it over this transport.
+    pub(super) async fn open_over(
+        self,
+        transport: &dyn Transport,
+        application: Arc<dyn Application>,
+    ) -> crate::Result<Opened> {
+        let application: Arc<dyn Application> = Arc::new(Introspected::new(application));
+        match self.place.clone() {
+            Place::Bound(address) => self.open_bound(transport, &address, application).await,
+            Place::Connected { requests, responses } => {
+                self.open_connected(transport, &requests, &responses, application)
+            }
+        }
+    }
+
     async fn open_bound(
         self,
         transport: &dyn Transport,

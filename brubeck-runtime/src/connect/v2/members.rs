@@ -134,7 +134,7 @@ impl Shared {
             peers: HashMap::new(),
             follower: None,
         };
-        match name(&endpoint) {
+        match name(&endpoint).filter(|_| self.resolve.is_some()) {
             None => {
                 let peer = self.join(endpoint.clone()).map_err(cannot)?;
                 member.peers.insert(endpoint, peer);
@@ -206,7 +206,7 @@ fn name(endpoint: &Endpoint) -> Option<(String, u16)> {
 /// Looks a name up again and again, for as long as the pool lives. A failure changes nothing: what was found
 /// before is better than nothing.
 async fn follow(shared: Weak<Shared>, address: String, host: String, port: u16) {
-    let Some(resolve) = shared.upgrade().map(|shared| shared.resolve.clone()) else {
+    let Some(resolve) = shared.upgrade().and_then(|shared| shared.resolve.clone()) else {
         return;
     };
     loop {

@@ -24,7 +24,8 @@ pub(in crate::connect) struct Pool {
 
 pub(super) struct Shared {
     transport: Arc<dyn Transport>,
-    pub(super) resolve: Resolve,
+    /// `None`: names are no more than names.
+    pub(super) resolve: Option<Resolve>,
     pub(super) members: Mutex<Members>,
     clock: Clock,
     rearm: Arc<Notify>,
@@ -59,7 +60,7 @@ impl Pool {
         transport: Arc<dyn Transport>,
         addresses: &[String],
         passphrase: Secret,
-        resolve: Resolve,
+        resolve: Option<Resolve>,
     ) -> crate::Result<Pool> {
         let config = CallerConfig {
             passphrase,

@@ -84,7 +84,13 @@ async fn the_hosts_that_a_name_stands_for_are_followed() {
         every: Duration::from_millis(5),
     };
     let address = format!("tcp://slow.example:{port}");
-    let pool = Pool::open(Arc::new(ZeroMq), &[address.clone()], Secret::new("s"), resolve).unwrap();
+    let pool = Pool::open(
+        Arc::new(ZeroMq),
+        std::slice::from_ref(&address),
+        Secret::new("s"),
+        Some(resolve),
+    )
+    .unwrap();
     let pool: Arc<dyn Link> = Arc::new(pool);
     let client = Client::over(pool);
 
@@ -97,7 +103,7 @@ async fn the_hosts_that_a_name_stands_for_are_followed() {
     until(&client, "127.0.0.2").await;
     *hosts.lock().unwrap() = Err(io::ErrorKind::NotFound.into());
     assert!(!asked(&client).await.is_empty(), "what is known stays known");
-    assert_eq!(client.workers(), [address.clone()]);
+    assert_eq!(client.workers(), std::slice::from_ref(&address));
     assert!(client.remove_worker(&address).unwrap());
     assert!(!client.remove_worker(&address).unwrap());
     assert!(client.request("/where").await.is_err());
