@@ -254,8 +254,20 @@ impl Call {
         let placed = link
             .post(request, origin, deadline)
             .instrument(span.clone())
-            .await?;
-        Ok((handlers, Box::pin(placed.instrument(span))))
+            .await;
+        #[cfg(feature = "metrics")]
+        let placed = match placed {
+            Ok(placed) => {
+                let answer = super::measured::call(link.address().to_owned(), placed);
+                Ok(Box::pin(answer) as Placed)
+            }
+            Err(error) => {
+                let failed = std::future::ready(Err(error.clone()));
+                let _ = super::measured::call(link.address().to_owned(), failed).await;
+                Err(error)
+            }
+        };
+        Ok((handlers, Box::pin(placed?.instrument(span))))
     }
 
     /// Sends the request and brings the message that answers it.
@@ -263,7 +275,10 @@ impl Call {
         match self.ready() {
             Ok((link, request, origin, deadline)) => {
                 let span = span(&*link, &request);
-                Box::pin(link.call(request, origin, deadline).instrument(span))
+                let answer = link.call(request, origin, deadline).instrument(span);
+                #[cfg(feature = "metrics")]
+                let answer = super::measured::call(link.address().to_owned(), answer);
+                Box::pin(answer)
             }
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }

@@ -12,6 +12,8 @@ mod error;
 mod fault;
 pub(crate) mod fill;
 mod link;
+#[cfg(feature = "metrics")]
+pub(crate) mod measured;
 pub(crate) mod operation;
 #[doc(hidden)]
 pub mod protocol;

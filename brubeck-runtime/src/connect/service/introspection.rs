@@ -71,8 +71,12 @@ impl Application for Introspected {
         }
         Box::pin(async move {
             let counted = self.stats.begin();
+            #[cfg(feature = "metrics")]
+            let began = std::time::Instant::now();
             let response = self.application.clone().answer(message).await;
             counted.answered(response.status().is_success());
+            #[cfg(feature = "metrics")]
+            crate::call::measured::request(response.status().code(), began);
             response
         })
     }
