@@ -36,6 +36,18 @@ async fn never(_stopped: State<Stopped>) {
     std::future::pending().await
 }
 
+/// Asks for what never ends, at another service.
+#[service_handler(path = "^/service/ask-never", method = "request")]
+async fn ask_never(services: Services) -> Result<(), CallError> {
+    let other = services.register(OTHER, SECRET)?;
+    // More time than the caller has left, which does not help.
+    other
+        .request("/service/never")
+        .deadline(Duration::from_secs(3600))
+        .await
+        .map(drop)
+}
+
 /// Asks another service.
 #[service_handler(path = "^/service/ask", method = "request")]
 async fn ask(services: Services) -> Result<Json<String>, CallError> {
@@ -151,6 +163,42 @@ async fn what_goes_wrong_in_the_field_goes_wrong_in_memory() {
             "its handler was not dropped"
         );
     }
+    site.stop().await;
+}
+
+/// What a handler calls ends with it, by the deadline that it has itself, or when it is given up.
+#[tokio::test(start_paused = true)]
+async fn what_a_handler_calls_ends_with_it() {
+    let stopped = Stopped::default();
+    let count = stopped.0.clone();
+    let works = Works { stopped };
+    let site = Memory::new(PAGES, ())
+        .service(Service::bind(SLOW, SECRET), App::new(routes![ask_never], ()))
+        .service(Service::bind(OTHER, SECRET), App::new(routes![never], works))
+        .start()
+        .await
+        .unwrap();
+    let client = site.client(&ServiceAddress::new(SLOW, SECRET)).unwrap();
+    let call = client
+        .request("/service/ask-never")
+        .deadline(Duration::from_secs(2));
+    let began = Instant::now();
+    call.clone().await.unwrap_err();
+    assert_eq!(began.elapsed(), Duration::from_secs(2));
+    // A moment for the cancellation to get there.
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let by_deadline = count.load(Ordering::SeqCst);
+    assert!(by_deadline > 0, "the deadline was not inherited");
+
+    let given_up = tokio::spawn(call.into_future());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(count.load(Ordering::SeqCst), by_deadline);
+    given_up.abort();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert!(
+        count.load(Ordering::SeqCst) > by_deadline,
+        "the second service was not told"
+    );
     site.stop().await;
 }
 
