@@ -126,14 +126,19 @@ async fn every_call_ends_once_and_in_time_whoever_is_killed_or_frozen() {
         .collect();
 
     let mut dice = Dice(seconds);
-    let (mut killed, mut frozen) = (0, 0);
+    let (mut killed, mut frozen, mut thawed) = (0, 0, 0);
     let end = Instant::now() + Duration::from_secs(seconds);
     let mut beat = tokio::time::interval(Duration::from_millis(500));
     while Instant::now() < end {
         beat.tick().await;
         let still = workers.iter().filter(|worker| worker.frozen).count();
         let worker = &mut workers[dice.below(4) as usize];
-        if worker.frozen || still == 2 || dice.below(2) == 0 {
+        if worker.frozen && dice.below(2) == 0 {
+            // It goes on where it was, with all that waits for it.
+            worker.signal("CONT").await;
+            worker.frozen = false;
+            thawed += 1;
+        } else if worker.frozen || still == 2 || dice.below(2) == 0 {
             worker.kill().await;
             worker.start_again().await;
             killed += 1;
@@ -160,7 +165,7 @@ async fn every_call_ends_once_and_in_time_whoever_is_killed_or_frozen() {
         double += worker.begun().into_iter().filter(|id| !begun.insert(*id)).count();
     }
     println!(
-        "{seconds} s, {killed} killed, {frozen} frozen; {} begun, {double} double, {} hung; latest {latest:?} after its \
+        "{seconds} s, {killed} killed, {frozen} frozen, {thawed} thawed; {} begun, {double} double, {} hung; latest {latest:?} after its \
          deadline, canary {canary:?}",
         begun.len(),
         outcomes.of("hung")
