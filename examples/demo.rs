@@ -9,8 +9,6 @@ use demo_service_client::Slow;
 use std::time::Duration;
 
 #[allow(dead_code)]
-mod common;
-#[allow(dead_code)]
 #[path = "demo_service.rs"]
 mod demo_service;
 #[allow(dead_code)]
@@ -19,22 +17,34 @@ mod demo_service_client;
 
 #[tokio::main]
 async fn main() -> brubeck::Result {
-    common::log();
-    let Arguments { port, delay, mongrel2 } = Arguments::parse();
+    demo_service::log();
+    let Arguments {
+        port,
+        delay,
+        mongrel2,
+    } = Arguments::parse();
     let address = format!("127.0.0.1:{port}");
     // Only this user may enter the folder, and so nobody else can speak to what listens in it.
     let folder = tempfile::Builder::new().prefix("brubeck-").tempdir()?;
     let socket = |name: &str| format!("ipc://{}/{name}", folder.path().display());
 
     // The service, in the same process here and in another one elsewhere: it is called over ZeroMQ all the same.
-    let slow = Slow { addr: socket("slow"), passphrase: common::SERVICE_PASSPHRASE.into() };
-    let service = demo_service::app(delay).start(Service::bind(&slow.addr, &slow.passphrase)).await?;
+    let slow = Slow {
+        addr: socket("slow"),
+        passphrase: "my_shared_secret".into(),
+    };
+    let service = demo_service::app(delay)
+        .start(Service::bind(&slow.addr, &slow.passphrase))
+        .await?;
 
     let app = demo_service_client::app(slow);
     if mongrel2 {
         let (send, recv) = (socket("send"), socket("recv"));
         let handler = Mongrel2Handler::new(&send, &recv);
-        let server = Mongrel2Config::bind(address).handler("/", handler).start().await?;
+        let server = Mongrel2Config::bind(address)
+            .handler("/", handler)
+            .start()
+            .await?;
         let pages = app.start(Mongrel2::new(send, recv)).await?;
         welcome(&format!("http://{}", server.address()), "Mongrel2", delay);
         pages.until_signal().await?;
@@ -61,7 +71,7 @@ struct Arguments {
     #[arg(long, default_value_t = 6767)]
     port: u16,
     /// How long the service takes: 5s, 200ms
-    #[arg(long, default_value = "5s", value_parser = common::duration)]
+    #[arg(long, default_value = "5s", value_parser = demo_service::duration)]
     delay: Duration,
     /// Put a real Mongrel2 in front instead of the embedded HTTP server
     #[arg(long)]

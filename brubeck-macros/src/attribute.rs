@@ -12,6 +12,8 @@ const KEYS: [&str; 2] = ["path", "method"];
 #[derive(Default)]
 pub(crate) struct Attribute {
     pub(crate) path: Option<LitStr>,
+    /// A path is given that cannot be read, which is reported: that one is missing is not said as well.
+    pub(crate) path_is_broken: bool,
     pub(crate) method: Option<LitStr>,
     /// The operation of a contract, in place of a path and a method.
     pub(crate) operation: Option<Path>,
@@ -50,6 +52,7 @@ impl Attribute {
             Lit::Str(lit) if self.path.is_none() => self.path = Some(lit),
             Lit::Str(lit) => errors.on(lit, "`path` is given twice"),
             other => {
+                self.path_is_broken = true;
                 errors.on(other, format!("a path is a string\nhelp: `#[{name}(\"^/...\")]`"));
             }
         }
@@ -72,6 +75,7 @@ impl Attribute {
         };
         if !input.peek(LitStr) {
             let value: Expr = input.parse()?;
+            self.path_is_broken |= word == "path";
             let text = if word == "path" { "^/..." } else { "get" };
             errors.on(
                 value,
@@ -94,8 +98,12 @@ impl Attribute {
             let text = word.to_string();
             if KEYS.contains(&text.as_str()) {
                 self.keys.push(word.clone());
+                self.path_is_broken |= text == "path";
                 let value = if text == "path" { "^/..." } else { "get" };
-                errors.on(&path, format!("`{text}` needs a value\nhelp: `{text} = \"{value}\"`"));
+                errors.on(
+                    &path,
+                    format!("`{text}` needs a value\nhelp: `{text} = \"{value}\"`"),
+                );
                 return Ok(());
             }
             if self.path.is_some() {
@@ -105,7 +113,10 @@ impl Attribute {
             }
         }
         if self.operation.is_some() {
-            errors.on(&path, "one handler serves one operation\nhelp: write a handler for each");
+            errors.on(
+                &path,
+                "one handler serves one operation\nhelp: write a handler for each",
+            );
         } else {
             self.operation = Some(path);
         }
@@ -114,7 +125,9 @@ impl Attribute {
 }
 
 fn unknown(word: &str) -> String {
-    let help = suggest(word, KEYS).map(|meant| format!("\nhelp: did you mean `{meant}`?")).unwrap_or_default();
+    let help = suggest(word, KEYS)
+        .map(|meant| format!("\nhelp: did you mean `{meant}`?"))
+        .unwrap_or_default();
     format!("unknown argument `{word}`; expected `path` or `method`{help}")
 }
 
@@ -146,7 +159,12 @@ mod tests {
 
     #[test]
     fn an_operation_is_a_path() {
-        for tokens in [quote!(slow_echo::echo), quote!(echo), quote!(::lib::slow_echo::echo), quote!(crate::a)] {
+        for tokens in [
+            quote!(slow_echo::echo),
+            quote!(echo),
+            quote!(::lib::slow_echo::echo),
+            quote!(crate::a),
+        ] {
             let (attribute, errors) = parse(tokens);
             assert!(attribute.operation.is_some());
             assert_eq!(errors, "");
@@ -159,7 +177,10 @@ mod tests {
             let (_, errors) = parse(tokens);
             assert!(errors.contains(text), "{errors}");
         };
-        said(quote!(metod = "get"), "unknown argument `metod`; expected `path` or `method`");
+        said(
+            quote!(metod = "get"),
+            "unknown argument `metod`; expected `path` or `method`",
+        );
         said(quote!(metod = "get"), "did you mean `method`?");
         said(quote!(path = "^/", path = "^/a"), "`path` is given twice");
         said(quote!("^/", path = "^/a"), "`path` is given twice");

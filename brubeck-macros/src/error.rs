@@ -31,13 +31,23 @@ impl Errors {
         result.map_err(|error| self.push(error)).ok()
     }
 
+    /// Adds the mistakes of one part to those of the whole.
+    pub(crate) fn append(&self, part: Errors) {
+        if let Some(error) = part.0.into_inner() {
+            self.push(error);
+        }
+    }
+
     pub(crate) fn any(&self) -> bool {
         self.0.borrow().is_some()
     }
 
     /// One `compile_error!` for each mistake.
     pub(crate) fn into_tokens(self) -> TokenStream {
-        self.0.into_inner().map(|error| error.into_compile_error()).unwrap_or_default()
+        self.0
+            .into_inner()
+            .map(|error| error.into_compile_error())
+            .unwrap_or_default()
     }
 }
 
@@ -60,7 +70,9 @@ fn distance(a: &str, b: &str) -> usize {
         row[0] = i + 1;
         for (j, right) in b.iter().enumerate() {
             let above = row[j + 1];
-            row[j + 1] = (diagonal + usize::from(left != *right)).min(above + 1).min(row[j] + 1);
+            row[j + 1] = (diagonal + usize::from(left != *right))
+                .min(above + 1)
+                .min(row[j] + 1);
             diagonal = above;
         }
     }

@@ -41,7 +41,10 @@ impl ItemFn {
     }
 
     pub(crate) fn takes_self(&self) -> bool {
-        self.sig.inputs.iter().any(|input| matches!(input, FnArg::Receiver(_)))
+        self.sig
+            .inputs
+            .iter()
+            .any(|input| matches!(input, FnArg::Receiver(_)))
     }
 
     pub(crate) fn returned(&self) -> Option<&Type> {
@@ -53,7 +56,10 @@ impl ItemFn {
 
     /// Conditional compilation of the function, which its twin and impls must share.
     pub(crate) fn conditions(&self) -> Vec<&Attribute> {
-        self.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect()
+        self.attrs
+            .iter()
+            .filter(|attr| attr.path().is_ident("cfg"))
+            .collect()
     }
 
     pub(crate) fn docs(&self) -> impl Iterator<Item = &Attribute> {

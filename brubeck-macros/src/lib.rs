@@ -2,6 +2,7 @@
 
 mod attribute;
 mod automaton;
+mod contract;
 mod error;
 mod handler;
 mod item;
@@ -9,6 +10,7 @@ mod method;
 mod pattern;
 mod routes;
 mod state;
+mod template;
 mod types;
 
 use handler::Marker;
@@ -51,6 +53,18 @@ handler_attributes! {
     connect = Marker::verb("connect");
 }
 
+/// A contract: a trait from which clients and services come.
+#[proc_macro_attribute]
+pub fn service_client(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    contract::expand(attribute.into(), item.into()).into()
+}
+
+/// Proves that a table serves every operation of a contract.
+#[proc_macro]
+pub fn serves(input: TokenStream) -> TokenStream {
+    routes::expand_serves(input.into()).into()
+}
+
 /// The routes of an application, in the order they are tried.
 #[proc_macro]
 pub fn routes(input: TokenStream) -> TokenStream {
@@ -61,4 +75,10 @@ pub fn routes(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(AppState, attributes(state))]
 pub fn app_state(input: TokenStream) -> TokenStream {
     state::expand(input.into()).into()
+}
+
+/// Embeds a template and checks it against the struct it shows.
+#[proc_macro_derive(Template, attributes(template))]
+pub fn template(input: TokenStream) -> TokenStream {
+    template::expand(input.into()).into()
 }

@@ -9,8 +9,12 @@ pub(crate) enum Kind {
     Response,
 }
 
-const WEB: [&str; 9] = ["get", "post", "put", "patch", "delete", "head", "options", "trace", "connect"];
-const SERVICE: [&str; 8] = ["get", "post", "put", "delete", "options", "connect", "response", "request"];
+const WEB: [&str; 9] = [
+    "get", "post", "put", "patch", "delete", "head", "options", "trace", "connect",
+];
+const SERVICE: [&str; 8] = [
+    "get", "post", "put", "delete", "options", "connect", "response", "request",
+];
 
 /// What is said to a method nobody knows.
 pub(crate) fn check_method(method: &str, kind: Kind) -> Result<(), String> {
@@ -31,13 +35,19 @@ pub(crate) fn check_method(method: &str, kind: Kind) -> Result<(), String> {
             .map(|meant| format!("\nhelp: did you mean \"{meant}\"?"))
             .unwrap_or_default()
     };
-    Err(format!("unknown method \"{method}\"; expected one of {}{help}", known.join(", ")))
+    Err(format!(
+        "unknown method \"{method}\"; expected one of {}{help}",
+        known.join(", ")
+    ))
 }
 
 /// `get` -> `Get`, the variant.
 pub(crate) fn variant(method: &str) -> String {
     let mut chars = method.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+    chars
+        .next()
+        .map(|first| first.to_uppercase().chain(chars).collect())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -52,10 +62,26 @@ mod tests {
             "unknown method \"requst\"; expected one of get, post, put, delete, options, connect, response, \
              request\nhelp: did you mean \"request\"?"
         );
-        assert!(check_method("GET", Kind::Service).unwrap_err().ends_with("did you mean \"get\"?"));
-        assert!(check_method("patch", Kind::Service).unwrap_err().ends_with("method of `#[web_handler]`"));
-        assert!(check_method("request", Kind::Web).unwrap_err().ends_with("method of `#[service_handler]`"));
-        assert!(check_method("brew", Kind::Web).unwrap_err().ends_with("trace, connect"));
+        assert!(
+            check_method("GET", Kind::Service)
+                .unwrap_err()
+                .ends_with("did you mean \"get\"?")
+        );
+        assert!(
+            check_method("patch", Kind::Service)
+                .unwrap_err()
+                .ends_with("method of `#[web_handler]`")
+        );
+        assert!(
+            check_method("request", Kind::Web)
+                .unwrap_err()
+                .ends_with("method of `#[service_handler]`")
+        );
+        assert!(
+            check_method("brew", Kind::Web)
+                .unwrap_err()
+                .ends_with("trace, connect")
+        );
     }
 
     #[test]

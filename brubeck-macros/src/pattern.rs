@@ -22,6 +22,13 @@ pub(crate) struct Capture {
     pub(crate) optional: bool,
 }
 
+/// A part of a pattern that can be written as well as read.
+pub(crate) enum Part {
+    Text(String),
+    /// The capture with that index.
+    Capture(usize),
+}
+
 struct Proof {
     automaton: Vec<u8>,
     prefix: Vec<u8>,
@@ -31,7 +38,12 @@ struct Proof {
 impl Pattern {
     pub(crate) fn parse(lit: LitStr) -> Result<Pattern, Error> {
         let text = lit.value();
-        let mut findings = Findings { text: &text, span: lit.span(), errors: Vec::new(), captures: Vec::new() };
+        let mut findings = Findings {
+            text: &text,
+            span: lit.span(),
+            errors: Vec::new(),
+            captures: Vec::new(),
+        };
         if !text.starts_with('^') {
             findings.error(0..0, "a route pattern starts with `^`");
         } else if !text.starts_with("^/") {
@@ -41,10 +53,17 @@ impl Pattern {
         let proof = match ast::parse::Parser::new().parse(&text) {
             Ok(ast) => {
                 findings.inspect(&ast, false);
-                if findings.errors.is_empty() { findings.prove(&ast) } else { None }
+                if findings.errors.is_empty() {
+                    findings.prove(&ast)
+                } else {
+                    None
+                }
             }
             Err(error) => {
-                findings.error(range(error.span()), &format!("invalid route pattern: {}", error.kind()));
+                findings.error(
+                    range(error.span()),
+                    &format!("invalid route pattern: {}", error.kind()),
+                );
                 None
             }
         };
@@ -66,6 +85,39 @@ impl Pattern {
         self.lit.span()
     }
 
+    /// The pattern as text and captures in turn; `None` where it is more than that.
+    pub(crate) fn parts(&self) -> Option<Vec<Part>> {
+        let ast = ast::parse::Parser::new().parse(&self.text()).ok()?;
+        let all = match &ast {
+            Ast::Concat(concat) => &concat.asts[..],
+            one => std::slice::from_ref(one),
+        };
+        let mut parts = Vec::new();
+        let mut text = String::new();
+        let mut captures = 0;
+        for (i, part) in all.iter().enumerate() {
+            match part {
+                Ast::Literal(literal) => text.push(literal.c),
+                Ast::Assertion(assertion) if assertion.kind == AssertionKind::StartLine && i == 0 => {}
+                Ast::Assertion(assertion)
+                    if assertion.kind == AssertionKind::EndLine && i + 1 == all.len() => {}
+                Ast::Group(group) if matches!(group.kind, GroupKind::CaptureName { .. }) => {
+                    if !text.is_empty() {
+                        parts.push(Part::Text(std::mem::take(&mut text)));
+                    }
+                    parts.push(Part::Capture(captures));
+                    captures += 1;
+                }
+                _ => return None,
+            }
+        }
+        if !text.is_empty() {
+            parts.push(Part::Text(text));
+        }
+        // A capture within a capture is not written twice.
+        (captures == self.captures.len()).then_some(parts)
+    }
+
     /// The packed automaton; empty where there is none.
     pub(crate) fn automaton(&self) -> Literal {
         Literal::byte_string(self.proof.as_ref().map_or(&[], |proof| &proof.automaton))
@@ -77,7 +129,10 @@ impl Pattern {
 
     /// A shortest path that matches, or nothing where none is printable or known.
     pub(crate) fn example(&self) -> &str {
-        self.proof.as_ref().and_then(|proof| proof.example.as_deref()).unwrap_or("")
+        self.proof
+            .as_ref()
+            .and_then(|proof| proof.example.as_deref())
+            .unwrap_or("")
     }
 }
 
@@ -100,7 +155,8 @@ impl Findings<'_> {
         let before = text.get(..at.start).map_or(0, |head| head.chars().count());
         let width = text.get(at).map_or(1, |part| part.chars().count().max(1));
         let caret = format!("{}{}", " ".repeat(before), "^".repeat(width));
-        self.errors.push(Error::new(self.span, format!("{what}\n    {text}\n    {caret}")));
+        self.errors
+            .push(Error::new(self.span, format!("{what}\n    {text}\n    {caret}")));
     }
 
     fn inspect(&mut self, ast: &Ast, optional: bool) {
@@ -120,7 +176,10 @@ impl Findings<'_> {
                             let what = format!("`{}` cannot be the name of an argument", name.name);
                             self.error(range(&name.span), &what);
                         }
-                        self.captures.push(Capture { name: name.name.clone(), optional });
+                        self.captures.push(Capture {
+                            name: name.name.clone(),
+                            optional,
+                        });
                     }
                     GroupKind::NonCapturing(flags) => self.flags(flags),
                 }
@@ -151,7 +210,10 @@ impl Findings<'_> {
                 self.inspect(&repetition.ast, optional || may_be_absent);
             }
             Ast::Alternation(alternation) => {
-                alternation.asts.iter().for_each(|branch| self.inspect(branch, true));
+                alternation
+                    .asts
+                    .iter()
+                    .for_each(|branch| self.inspect(branch, true));
             }
             Ast::Concat(concat) => concat.asts.iter().for_each(|part| self.inspect(part, optional)),
             Ast::Empty(_)
@@ -165,8 +227,13 @@ impl Findings<'_> {
 
     fn flags(&mut self, flags: &Flags) {
         for item in &flags.items {
-            let FlagsItemKind::Flag(flag) = &item.kind else { break };
-            if !matches!(flag, Flag::CaseInsensitive | Flag::DotMatchesNewLine | Flag::SwapGreed) {
+            let FlagsItemKind::Flag(flag) = &item.kind else {
+                break;
+            };
+            if !matches!(
+                flag,
+                Flag::CaseInsensitive | Flag::DotMatchesNewLine | Flag::SwapGreed
+            ) {
                 self.error(
                     range(&item.span),
                     "this flag is not supported in a route pattern\n\
@@ -178,10 +245,18 @@ impl Findings<'_> {
 
     fn prove(&mut self, ast: &Ast) -> Option<Proof> {
         let text = self.text;
-        let hir = match TranslatorBuilder::new().utf8(false).unicode(false).build().translate(text, ast) {
+        let hir = match TranslatorBuilder::new()
+            .utf8(false)
+            .unicode(false)
+            .build()
+            .translate(text, ast)
+        {
             Ok(hir) => hir,
             Err(error) => {
-                self.error(range(error.span()), &format!("invalid route pattern: {}", error.kind()));
+                self.error(
+                    range(error.span()),
+                    &format!("invalid route pattern: {}", error.kind()),
+                );
                 return None;
             }
         };
@@ -214,21 +289,36 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Pattern, String> {
-        Pattern::parse(LitStr::new(text, Span::call_site()))
-            .map_err(|error| error.into_iter().map(|e| e.to_string()).collect::<Vec<_>>().join("\n--\n"))
+        Pattern::parse(LitStr::new(text, Span::call_site())).map_err(|error| {
+            error
+                .into_iter()
+                .map(|e| e.to_string())
+                .collect::<Vec<_>>()
+                .join("\n--\n")
+        })
     }
 
     fn mistakes(text: &str) -> String {
-        parse(text).err().unwrap_or_else(|| panic!("`{text}` is a good pattern"))
+        parse(text)
+            .err()
+            .unwrap_or_else(|| panic!("`{text}` is a good pattern"))
     }
 
     #[test]
     fn captures_know_whether_they_may_be_absent() {
         let pattern = parse(r"^/user/(?<id>\d+)(?:/(?<tab>[a-z]+))?$").unwrap();
-        let captures: Vec<_> = pattern.captures.iter().map(|c| (c.name.as_str(), c.optional)).collect();
+        let captures: Vec<_> = pattern
+            .captures
+            .iter()
+            .map(|c| (c.name.as_str(), c.optional))
+            .collect();
         assert_eq!(captures, [("id", false), ("tab", true)]);
         let pattern = parse(r"^/(?:(?<a>x)|(?<b>y)){1,2}(?P<c>z){0,3}(?<d>(?:p|q))$").unwrap();
-        let captures: Vec<_> = pattern.captures.iter().map(|c| (c.name.as_str(), c.optional)).collect();
+        let captures: Vec<_> = pattern
+            .captures
+            .iter()
+            .map(|c| (c.name.as_str(), c.optional))
+            .collect();
         assert_eq!(captures, [("a", true), ("b", true), ("c", true), ("d", false)]);
     }
 
@@ -255,6 +345,34 @@ mod tests {
         assert!(mistakes(r"^/a$b").contains("matches no path"));
         assert!(mistakes("").contains("starts with `^`"));
         assert!(mistakes("^").contains("so `/` follows"));
+    }
+
+    #[test]
+    fn plain_patterns_can_be_written() {
+        let shown = |text: &str| {
+            let parts = parse(text).unwrap().parts()?;
+            let shown = parts.iter().map(|part| match part {
+                Part::Text(text) => text.clone(),
+                Part::Capture(index) => format!("{{{index}}}"),
+            });
+            Some(shown.collect::<String>())
+        };
+        assert_eq!(
+            shown(r"^/user/(?<id>\d+)/p\.(?<tab>[a-z]+)$").as_deref(),
+            Some("/user/{0}/p.{1}")
+        );
+        assert_eq!(shown("^/").as_deref(), Some("/"));
+        for pattern in [
+            "^/a|^/b",
+            "^/a?",
+            "^/(?<id>a(?<x>b))",
+            "^/(?:a)",
+            "^/.",
+            r"^/(?<id>a)?",
+            "^/(?i)a",
+        ] {
+            assert_eq!(shown(pattern), None, "{pattern}");
+        }
     }
 
     #[test]

@@ -26,7 +26,10 @@ impl Parse for Item {
             return Ok(Item::Table(input.parse()?));
         }
         Path::parse_mod_style(input).map(Item::Handler).map_err(|error| {
-            syn::Error::new(error.span(), "expected the name of a handler, or `..` and the name of a table")
+            syn::Error::new(
+                error.span(),
+                "expected the name of a handler, or `..` and the name of a table",
+            )
         })
     }
 }
@@ -72,7 +75,9 @@ fn table(items: &[Item]) -> TokenStream {
         #(#routes)*
         const __LEN: usize = 0 #(+ #counts)*;
         #checks
-        ::brubeck::__private::table(const { &::brubeck::__private::join::<_, __LEN>(&[#(#parts),*]) })
+        // A table for another state is told by its type, not by that of its entries.
+        let routes = ::brubeck::__private::table(const { &::brubeck::__private::join::<_, __LEN>(&[#(#parts),*]) });
+        routes
     }}
 }
 
@@ -83,11 +88,38 @@ fn count(item: &Item) -> TokenStream {
     }
 }
 
+/// `serves!(ROUTES => slow_echo, other);`
+pub(crate) fn expand_serves(input: TokenStream) -> TokenStream {
+    let parser = |input: ParseStream<'_>| {
+        let routes: Expr = input.parse()?;
+        input.parse::<Token![=>]>()?;
+        Ok((
+            routes,
+            Punctuated::<Path, Token![,]>::parse_terminated_with(input, Path::parse_mod_style)?,
+        ))
+    };
+    let (routes, contracts) = match parser.parse2(input) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            let text = format!("{error}\nhelp: `serves!(ROUTES => contract)`");
+            return syn::Error::new(error.span(), text).into_compile_error();
+        }
+    };
+    let checks = contracts.iter().map(|contract| {
+        let check = quote_spanned!(types::path_span(contract)=> ::brubeck::__private::check_served);
+        quote!(const _: () = #check(#routes, &#contract::OPERATIONS);)
+    });
+    quote!(#(#checks)*)
+}
+
 /// One check an item, whose tokens sit on that item so that it is underlined. An editor does not see them, and
 /// finds only the handler there.
 fn checks(items: &[Item], names: &[syn::Ident]) -> TokenStream {
     let specs = items.iter().zip(names).map(|(item, name)| match item {
-        Item::Handler(_) => quote!(&[&<#name as Routed>::SPEC]),
+        Item::Handler(path) => {
+            let name = respanned(name, types::path_span(path));
+            quote!(&[&<#name as Routed>::SPEC])
+        }
         Item::Table(table) => quote!(&specs::<_, { #table.len() }>(#table)),
     });
     let counts = items.iter().map(count);

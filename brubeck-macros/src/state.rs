@@ -37,11 +37,17 @@ fn parts<'a>(input: &'a DeriveInput, errors: &Errors) -> Vec<(Member, &'a Field)
     let fields = match &input.data {
         Data::Struct(data) => &data.fields,
         Data::Enum(data) => {
-            errors.on(data.enum_token, "the state of an application is a struct: `State<T>` is one of its fields");
+            errors.on(
+                data.enum_token,
+                "the state of an application is a struct: `State<T>` is one of its fields",
+            );
             return Vec::new();
         }
         Data::Union(data) => {
-            errors.on(data.union_token, "the state of an application is a struct: `State<T>` is one of its fields");
+            errors.on(
+                data.union_token,
+                "the state of an application is a struct: `State<T>` is one of its fields",
+            );
             return Vec::new();
         }
     };
@@ -53,7 +59,10 @@ fn parts<'a>(input: &'a DeriveInput, errors: &Errors) -> Vec<(Member, &'a Field)
         }
         let member = match &field.ident {
             Some(name) => Member::Named(name.clone()),
-            None => Member::Unnamed(Index { index: i as u32, span: Span::call_site() }),
+            None => Member::Unnamed(Index {
+                index: i as u32,
+                span: Span::call_site(),
+            }),
         };
         let ty = field.ty.to_token_stream().to_string();
         let own = member.to_token_stream().to_string();
@@ -80,7 +89,10 @@ fn is_skipped(field: &Field, errors: &Errors) -> bool {
     for attr in field.attrs.iter().filter(|attr| attr.path().is_ident("state")) {
         match attr.parse_args::<Ident>() {
             Ok(word) if word == "skip" => skipped = true,
-            _ => errors.on(attr, "expected `#[state(skip)]`, which keeps a field out of `State<T>`"),
+            _ => errors.on(
+                attr,
+                "expected `#[state(skip)]`, which keeps a field out of `State<T>`",
+            ),
         }
     }
     skipped

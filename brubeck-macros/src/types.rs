@@ -1,7 +1,7 @@
 //! What the macros read off a type as written. Whatever a trait can decide is left to traits.
 
-use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
-use quote::ToTokens;
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::{GenericArgument, Path, PathArguments, Type};
 
@@ -31,7 +31,9 @@ pub(crate) fn arguments<'a>(ty: &'a Type, name: &str) -> Option<Vec<&'a Type>> {
     if last.ident != name {
         return None;
     }
-    let PathArguments::AngleBracketed(given) = &last.arguments else { return None };
+    let PathArguments::AngleBracketed(given) = &last.arguments else {
+        return None;
+    };
     let types = given.args.iter().filter_map(|argument| match argument {
         GenericArgument::Type(ty) => Some(ty),
         _ => None,
@@ -48,11 +50,16 @@ pub(crate) fn span(ty: &Type) -> Span {
 }
 
 pub(crate) fn path_span(path: &Path) -> Span {
-    path.segments.last().map_or_else(|| path.span(), |last| last.ident.span())
+    path.segments
+        .last()
+        .map_or_else(|| path.span(), |last| last.ident.span())
 }
 
 fn first_span(tokens: TokenStream) -> Span {
-    tokens.into_iter().next().map_or_else(Span::call_site, |token| token.span())
+    tokens
+        .into_iter()
+        .next()
+        .map_or_else(Span::call_site, |token| token.span())
 }
 
 /// The type as one would write it, for a message.
@@ -73,6 +80,35 @@ pub(crate) fn text(ty: &Type) -> String {
     text
 }
 
+/// The type or path as it is written one module further in: `self::T` is `super::T` there.
+pub(crate) fn within_module(ty: &impl ToTokens) -> TokenStream {
+    fn moved(tokens: TokenStream) -> TokenStream {
+        let mut after_colon = false;
+        let moved = tokens.into_iter().map(|token| {
+            let starts_path = !std::mem::replace(&mut after_colon, false);
+            match token {
+                TokenTree::Ident(ident) if starts_path && ident == "self" => {
+                    let outer = Ident::new("super", ident.span());
+                    quote!(#outer)
+                }
+                TokenTree::Ident(ident) if starts_path && ident == "super" => quote!(#ident::#ident),
+                TokenTree::Group(group) => {
+                    let mut inner = Group::new(group.delimiter(), moved(group.stream()));
+                    inner.set_span(group.span());
+                    quote!(#inner)
+                }
+                TokenTree::Punct(punct) => {
+                    after_colon = punct.as_char() == ':';
+                    quote!(#punct)
+                }
+                other => quote!(#other),
+            }
+        });
+        moved.collect()
+    }
+    moved(ty.to_token_stream())
+}
+
 /// Whether `impl Trait` stands somewhere in the type.
 pub(crate) fn mentions_impl(ty: &Type) -> bool {
     fn any(tokens: TokenStream) -> bool {
@@ -88,7 +124,11 @@ pub(crate) fn mentions_impl(ty: &Type) -> bool {
 /// If the type borrows from something that is not `'static`: what to take for it.
 pub(crate) fn borrowed(ty: &Type) -> Option<String> {
     if let Type::Reference(reference) = peeled(ty) {
-        if reference.lifetime.as_ref().is_none_or(|lifetime| lifetime.ident != "static") {
+        if reference
+            .lifetime
+            .as_ref()
+            .is_none_or(|lifetime| lifetime.ident != "static")
+        {
             let owned = match text(&reference.elem).as_str() {
                 "str" => "String".to_owned(),
                 "[u8]" => "Bytes".to_owned(),
@@ -112,7 +152,8 @@ fn borrows(tokens: TokenStream) -> bool {
                 }
             }
             TokenTree::Punct(punct) if punct.as_char() == '&' => {
-                let lifetime = matches!(tokens.peek(), Some(TokenTree::Punct(next)) if next.as_char() == '\'');
+                let lifetime =
+                    matches!(tokens.peek(), Some(TokenTree::Punct(next)) if next.as_char() == '\'');
                 if !lifetime {
                     return true;
                 }
@@ -124,7 +165,10 @@ fn borrows(tokens: TokenStream) -> bool {
                 }
             }
             TokenTree::Ident(ident) => {
-                names_function = matches!(ident.to_string().as_str(), "fn" | "Fn" | "FnMut" | "FnOnce" | "for");
+                names_function = matches!(
+                    ident.to_string().as_str(),
+                    "fn" | "Fn" | "FnMut" | "FnOnce" | "for"
+                );
                 continue;
             }
             _ => {}
@@ -161,6 +205,18 @@ mod tests {
         assert!(owned(parse_quote!(State<fn(&str) -> u8>)).is_none());
         assert!(owned(parse_quote!(State<Arc<dyn Fn(&str)>>)).is_none());
         assert!(owned(parse_quote!(Json<Vec<u8>>)).is_none());
+    }
+
+    #[test]
+    fn paths_are_moved_into_a_module() {
+        let moved = |ty: Type| within_module(&ty).to_string().replace(' ', "");
+        assert_eq!(moved(parse_quote!(self::a::T)), "super::a::T");
+        assert_eq!(moved(parse_quote!(Vec<super::T>)), "Vec<super::super::T>");
+        assert_eq!(
+            moved(parse_quote!((crate::T, [self::U; 2]))),
+            "(crate::T,[super::U;2])"
+        );
+        assert_eq!(moved(parse_quote!(super::super::T)), "super::super::super::T");
     }
 
     #[test]

@@ -1,12 +1,18 @@
 //! What generated code uses, and nobody else: it may change with any version.
 
+pub use crate::call::contract::client_for;
+pub use crate::call::fill::{Fill, FillCapture};
+pub use crate::call::operation::{
+    AnswerOf, Answers, Arguments, AskOf, Handles, InPath, Named, Operation, Wire, answer, ask,
+};
+pub use crate::call::{Client, Request, TypedCall};
 pub use crate::context::Context;
-pub use crate::extract::{FromCapture, FromMessage, Provides};
+pub use crate::extract::{FromCapture, FromMessage, Provides, Rejection};
 pub use crate::method::{Kind, Method};
 pub use crate::reply::{IntoReply, Response};
 pub use crate::route::{
-    BoxFuture, Entry, Handle, HandlerFn, Routed, Routes, Spec, check_served, entry, join, join_specs, report, specs,
-    table, verdicts,
+    BoxFuture, Entry, Handle, HandlerFn, Routed, Routes, Spec, check_served, entry, join, join_specs, report,
+    specs, table, verdicts,
 };
 pub use crate::template::Template;
 pub use minijinja::Value;
@@ -40,7 +46,10 @@ impl<T: Clone> Provides<T> for AnyApp {
 
 /// A capture that is in every matching path.
 pub fn capture<S, T: FromCapture>(cx: &Context<S>, index: usize) -> Result<T, Response> {
-    cx.capture(index).as_deref().and_then(T::from_capture).ok_or_else(no_such_path)
+    cx.capture(index)
+        .as_deref()
+        .and_then(T::from_capture)
+        .ok_or_else(no_such_path)
 }
 
 /// A capture that may be absent.
@@ -78,5 +87,5 @@ pub fn variable<T: Serialize>(value: &T) -> Value {
 
 /// The variables of a template.
 pub fn variables<const N: usize>(fields: [(&'static str, Value); N]) -> Value {
-    Value::from_iter(fields)
+    Value::from_pairs(fields)
 }

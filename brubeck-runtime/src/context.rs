@@ -35,7 +35,13 @@ pub(crate) type Lent = Arc<Extensions>;
 
 impl<S> Context<S> {
     pub(crate) fn new(state: Arc<S>, message: Message, captures: Captures, lent: Lent) -> Context<S> {
-        Context { state, message, captures, argument: "", lent }
+        Context {
+            state,
+            message,
+            captures,
+            argument: "",
+            lent,
+        }
     }
 
     /// The state of the application.

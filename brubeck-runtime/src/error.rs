@@ -6,7 +6,9 @@ use std::fmt;
 /// Why an application could not start, or stopped: what, where, and what to do.
 ///
 /// ```
+/// #[tokio::main]
 /// async fn main() -> brubeck::Result {
+///     let port: u16 = "6767".parse().map_err(|error| brubeck::Error::because("the port is no number", error))?;
 ///     Ok(())
 /// }
 /// ```
@@ -23,12 +25,18 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error with nothing below it.
     pub fn new(what: impl Into<String>) -> Error {
-        Error { what: what.into(), source: None }
+        Error {
+            what: what.into(),
+            source: None,
+        }
     }
 
     /// An error and what caused it.
     pub fn because(what: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
-        Error { what: what.into(), source: Some(source.into()) }
+        Error {
+            what: what.into(),
+            source: Some(source.into()),
+        }
     }
 }
 
@@ -52,7 +60,9 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|error| error as &(dyn StdError + 'static))
+        self.source
+            .as_deref()
+            .map(|error| error as &(dyn StdError + 'static))
     }
 }
 

@@ -24,7 +24,7 @@ pub mod __private;
 
 pub use app::{App, AppService, Hook, Limits, Proceed, Running};
 pub use call::*;
-pub use connect::{Application, Connection, Http, Opened, Service, Stop, transport};
+pub use connect::{Application, Connection, Http, Mongrel2, Opened, Service, Stop, transport};
 #[cfg(unix)]
 pub use connect::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
 pub use context::Context;
@@ -37,8 +37,8 @@ pub use method::{Kind, Method, UnknownMethod};
 #[cfg(feature = "files")]
 pub use reply::File;
 pub use reply::{
-    Body, BodyError, BoxError, Cookie, Fields, Html, IntoReply, NotFound, Payload, Problem, Redirect, Reply, Response,
-    SameSite, View,
+    Body, BodyError, BoxError, Cookie, Fields, Html, IntoReply, NotFound, Payload, Problem, Redirect, Reply,
+    Response, SameSite, View,
 };
 pub use route::{Routes, Spec, Unreachable};
 pub use session::Session;

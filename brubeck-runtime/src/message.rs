@@ -37,7 +37,10 @@ impl Message {
             Some((path, query)) => (path, Some(query.into())),
             None => (target, None),
         };
-        Message { query, ..Message::new(Kind::Web, method, path) }
+        Message {
+            query,
+            ..Message::new(Kind::Web, method, path)
+        }
     }
 
     /// A message that asks a service.
@@ -47,7 +50,10 @@ impl Message {
 
     /// What a service answered, for the response handler of the calling application.
     pub fn response(path: &str, status: Status) -> Message {
-        Message { status: Some(status), ..Message::new(Kind::Response, Method::Response, path) }
+        Message {
+            status: Some(status),
+            ..Message::new(Kind::Response, Method::Response, path)
+        }
     }
 
     fn new(kind: Kind, method: Method, path: &str) -> Message {
@@ -207,6 +213,9 @@ mod tests {
         assert_eq!(&message.payload()[..], br#"{"a":1}"#);
         assert_eq!(&message.clone().with_body(" {}").payload()[..], br#"{"a":1}"#);
         assert_eq!(&message.with_body("[1]").payload()[..], b"[1]");
-        assert_eq!(&Message::service(Method::Request, "/a").with_body("{}").payload()[..], b"{}");
+        assert_eq!(
+            &Message::service(Method::Request, "/a").with_body("{}").payload()[..],
+            b"{}"
+        );
     }
 }

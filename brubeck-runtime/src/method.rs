@@ -75,7 +75,11 @@ impl Method {
 
     /// The method of an HTTP request; `None` for one that HTTP handlers cannot have.
     pub fn from_http(method: &http::Method) -> Option<Method> {
-        method.as_str().parse().ok().filter(|m| !matches!(m, Method::Request | Method::Response))
+        method
+            .as_str()
+            .parse()
+            .ok()
+            .filter(|m| !matches!(m, Method::Request | Method::Response))
     }
 
     /// The name in upper case, as HTTP writes it.
@@ -120,7 +124,10 @@ impl FromStr for Method {
 
     /// Any case, as the original application lower-cased what it was sent.
     fn from_str(name: &str) -> Result<Method, UnknownMethod> {
-        Method::ALL.into_iter().find(|m| m.as_str().eq_ignore_ascii_case(name)).ok_or(UnknownMethod)
+        Method::ALL
+            .into_iter()
+            .find(|m| m.as_str().eq_ignore_ascii_case(name))
+            .ok_or(UnknownMethod)
     }
 }
 

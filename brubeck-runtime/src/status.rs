@@ -133,8 +133,19 @@ mod tests {
     #[test]
     fn codes_that_http_cannot_say_become_what_they_mean() {
         let http = |code| Status::new(code).http().as_u16();
-        assert_eq!([http(-1), http(-3), http(0), http(204), http(99), http(101), http(1000), http(i32::MIN)],
-            [400, 404, 200, 204, 500, 500, 500, 500]);
+        assert_eq!(
+            [
+                http(-1),
+                http(-3),
+                http(0),
+                http(204),
+                http(99),
+                http(101),
+                http(1000),
+                http(i32::MIN)
+            ],
+            [400, 404, 200, 204, 500, 500, 500, 500]
+        );
     }
 
     #[test]

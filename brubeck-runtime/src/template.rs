@@ -19,7 +19,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 ///     const NAME: &'static str = "success.html";
 ///     const SOURCES: &'static [(&'static str, &'static str)] = &[("success.html", "<p>{{ name }}</p>")];
 ///     fn context(&self) -> Value {
-///         context! { name => self.name }
+///         context! { name => &self.name }
 ///     }
 /// }
 /// ```
@@ -45,7 +45,7 @@ pub trait Template {
 /// # impl Template for Success {
 /// #     const NAME: &'static str = "success.html";
 /// #     const SOURCES: &'static [(&'static str, &'static str)] = &[("success.html", "<p>{{ name }}</p>")];
-/// #     fn context(&self) -> Value { context! { name => self.name } }
+/// #     fn context(&self) -> Value { context! { name => &self.name } }
 /// # }
 /// use brubeck::{IntoReply, Page};
 ///
@@ -60,7 +60,11 @@ pub struct Page<T>(pub T);
 
 impl<T: Template> IntoReply for Page<T> {
     fn into_reply(self) -> Response {
-        let view = View { name: T::NAME, sources: T::SOURCES, context: self.0.context() };
+        let view = View {
+            name: T::NAME,
+            sources: T::SOURCES,
+            context: self.0.context(),
+        };
         Response::view(Status::OK, view)
     }
 }
@@ -84,17 +88,25 @@ impl Templates {
             environment.set_loader(path_loader(folder));
             Ok::<_, std::io::Error>(environment)
         });
-        Ok(Templates { folder: folder.transpose()?, built_in: RwLock::default() })
+        Ok(Templates {
+            folder: folder.transpose()?,
+            built_in: RwLock::default(),
+        })
     }
 
     /// Renders the page that a response holds; any other response passes unchanged.
     pub(crate) fn render(&self, response: Response) -> Response {
-        let Payload::View(view) = response.payload() else { return response };
+        let Payload::View(view) = response.payload() else {
+            return response;
+        };
         match self.text(view) {
             Ok(text) => response.with_payload(Payload::Bytes(text.into())),
             Err(error) => {
                 // The alternate form names the line and shows what stands around it.
-                tracing::error!(template = view.name, "a template could not be rendered: {error:#}");
+                tracing::error!(
+                    template = view.name,
+                    "a template could not be rendered: {error:#}"
+                );
                 Status::INTERNAL_SERVER_ERROR.into_reply()
             }
         }
@@ -113,20 +125,36 @@ impl Templates {
             }
         })?;
         let page = template.render(context);
-        page.inspect_err(|error| tracing::error!(template = template.name(), "a template could not be rendered: {error:#}")).ok()
+        page.inspect_err(|error| {
+            tracing::error!(
+                template = template.name(),
+                "a template could not be rendered: {error:#}"
+            )
+        })
+        .ok()
     }
 
     fn text(&self, view: &View) -> Result<String, Error> {
         match self.folder.as_ref().map(|folder| folder.get_template(view.name)) {
             Some(Ok(template)) => template.render(&view.context),
-            Some(Err(error)) if error.kind() != ErrorKind::TemplateNotFound || view.sources.is_empty() => Err(error),
-            _ => self.built_in(view)?.get_template(view.name)?.render(&view.context),
+            Some(Err(error)) if error.kind() != ErrorKind::TemplateNotFound || view.sources.is_empty() => {
+                Err(error)
+            }
+            _ => self
+                .built_in(view)?
+                .get_template(view.name)?
+                .render(&view.context),
         }
     }
 
     fn built_in(&self, view: &View) -> Result<Arc<Environment<'static>>, Error> {
         let key = view.sources.as_ptr() as usize;
-        if let Some(environment) = self.built_in.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        if let Some(environment) = self
+            .built_in
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+        {
             return Ok(environment.clone());
         }
         let mut environment = environment();
@@ -134,7 +162,10 @@ impl Templates {
             environment.add_template(name, source)?;
         }
         let environment = Arc::new(environment);
-        self.built_in.write().unwrap_or_else(PoisonError::into_inner).insert(key, environment.clone());
+        self.built_in
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, environment.clone());
         Ok(environment)
     }
 }
@@ -157,7 +188,11 @@ mod tests {
     const HELLO: &[(&str, &str)] = &[("hello.html", "<p>{{ name }}</p>")];
 
     fn page(sources: &'static [(&'static str, &'static str)]) -> Response {
-        let view = View { name: "hello.html", sources, context: context! { name => "<b>&" } };
+        let view = View {
+            name: "hello.html",
+            sources,
+            context: context! { name => "<b>&" },
+        };
         Response::view(Status::OK, view)
     }
 
@@ -191,7 +226,10 @@ mod tests {
         std::fs::write(folder.path().join("hello.html"), "file: {{ name }}").unwrap();
         assert_eq!(text(&templates.render(page(HELLO))), "file: &lt;b&gt;&amp;");
         std::fs::write(folder.path().join("hello.html"), "the file, changed: {{ name }}").unwrap();
-        assert_eq!(text(&templates.render(page(HELLO))), "the file, changed: &lt;b&gt;&amp;");
+        assert_eq!(
+            text(&templates.render(page(HELLO))),
+            "the file, changed: &lt;b&gt;&amp;"
+        );
     }
 
     #[test]

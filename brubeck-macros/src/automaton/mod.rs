@@ -36,7 +36,13 @@ struct Edge {
 impl State {
     /// Whether every continuation is accepted from here.
     fn accepts_all(&self, own: usize) -> bool {
-        self.accept && self.edges == [Edge { low: 0, high: 255, to: own }]
+        self.accept
+            && self.edges
+                == [Edge {
+                    low: 0,
+                    high: 255,
+                    to: own,
+                }]
     }
 
     /// Appends an edge, joining it to the one before where it continues that.
@@ -141,7 +147,11 @@ impl Automaton {
     pub(crate) fn accepts(&self, path: &[u8]) -> bool {
         let mut at = 0;
         for &byte in path {
-            match self.states[at].edges.iter().find(|edge| edge.low <= byte && byte <= edge.high) {
+            match self.states[at]
+                .edges
+                .iter()
+                .find(|edge| edge.low <= byte && byte <= edge.high)
+            {
                 Some(edge) => at = edge.to,
                 None => return false,
             }
@@ -158,7 +168,11 @@ impl Automaton {
 /// The byte of a range that reads best in a path, and how well it does: less is better.
 fn printable(low: u8, high: u8) -> Option<(usize, u8)> {
     let liked = *b"a1A-bcdefghijklmnopqrstuvwxyz023456789BCDEFGHIJKLMNOPQRSTUVWXYZ_.~/";
-    liked.into_iter().chain(b'!'..=b'~').enumerate().find(|(_, byte)| low <= *byte && *byte <= high)
+    liked
+        .into_iter()
+        .chain(b'!'..=b'~')
+        .enumerate()
+        .find(|(_, byte)| low <= *byte && *byte <= high)
 }
 
 #[cfg(test)]

@@ -113,7 +113,11 @@ impl Nfa {
     ) -> Result<(), TooLarge> {
         let mut at = from;
         for (i, range) in sequence.iter().enumerate() {
-            let next = if i + 1 == sequence.len() { out } else { self.node()? };
+            let next = if i + 1 == sequence.len() {
+                out
+            } else {
+                self.node()?
+            };
             self.nodes[at].bytes.push((range.start, range.end, next));
             at = next;
         }

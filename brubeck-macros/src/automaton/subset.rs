@@ -19,9 +19,16 @@ pub(super) fn determinize(nfa: &Nfa) -> Result<Automaton, TooLarge> {
     let mut open = vec![first];
     while let Some(items) = open.pop() {
         let own = numbers[&items];
-        let mut state = State { accept: items.iter().any(|item| item.0 == nfa.matched), edges: Vec::new() };
+        let mut state = State {
+            accept: items.iter().any(|item| item.0 == nfa.matched),
+            edges: Vec::new(),
+        };
         if items == [(nfa.matched, false)] {
-            state.push(Edge { low: 0, high: 255, to: own });
+            state.push(Edge {
+                low: 0,
+                high: 255,
+                to: own,
+            });
             states[own] = state;
             continue;
         }
@@ -66,7 +73,9 @@ fn cuts(nfa: &Nfa, items: &[Item]) -> Vec<(u8, u8)> {
         .collect();
     cuts.sort_unstable();
     cuts.dedup();
-    cuts.windows(2).map(|pair| (pair[0] as u8, (pair[1] - 1) as u8)).collect()
+    cuts.windows(2)
+        .map(|pair| (pair[0] as u8, (pair[1] - 1) as u8))
+        .collect()
 }
 
 /// All that is reached from `items` without a byte. A finished match absorbs everything else, since every
@@ -102,9 +111,15 @@ pub(super) fn minimize(automaton: Automaton) -> Automaton {
     let mut class: Vec<usize> = states.iter().map(|state| usize::from(state.accept)).collect();
     let mut classes = class.iter().collect::<BTreeSet<_>>().len();
     let grouped = |state: &State, class: &[usize]| {
-        let mut group = State { accept: state.accept, edges: Vec::new() };
+        let mut group = State {
+            accept: state.accept,
+            edges: Vec::new(),
+        };
         for edge in &state.edges {
-            group.push(Edge { to: class[edge.to], ..*edge });
+            group.push(Edge {
+                to: class[edge.to],
+                ..*edge
+            });
         }
         group
     };
@@ -167,9 +182,15 @@ pub(super) fn trim(automaton: Automaton) -> Automaton {
     let states = order
         .into_iter()
         .map(|at| {
-            let mut state = State { accept: states[at].accept, edges: Vec::new() };
+            let mut state = State {
+                accept: states[at].accept,
+                edges: Vec::new(),
+            };
             for edge in states[at].edges.iter().filter(|edge| live[edge.to]) {
-                state.push(Edge { to: numbers[&edge.to], ..*edge });
+                state.push(Edge {
+                    to: numbers[&edge.to],
+                    ..*edge
+                });
             }
             state
         })

@@ -2,7 +2,9 @@ use super::*;
 use regex_syntax::hir::translate::TranslatorBuilder;
 
 fn automaton(pattern: &str) -> Automaton {
-    let ast = regex_syntax::ast::parse::Parser::new().parse(pattern).expect("a pattern");
+    let ast = regex_syntax::ast::parse::Parser::new()
+        .parse(pattern)
+        .expect("a pattern");
     let hir = TranslatorBuilder::new()
         .utf8(false)
         .unicode(false)
@@ -61,9 +63,31 @@ fn the_forced_prefix_ends_where_a_choice_begins() {
 fn the_packed_form_has_flags_and_offsets() {
     assert_eq!(
         automaton("^/a").packed().expect("a small automaton"),
-        [0, 1, b'/', b'/', 6, 0, 0, 1, b'a', b'a', 12, 0, ACCEPT | ACCEPT_ALL, 1, 0, 255, 12, 0]
+        [
+            0,
+            1,
+            b'/',
+            b'/',
+            6,
+            0,
+            0,
+            1,
+            b'a',
+            b'a',
+            12,
+            0,
+            ACCEPT | ACCEPT_ALL,
+            1,
+            0,
+            255,
+            12,
+            0
+        ]
     );
-    assert_eq!(automaton("^/$").packed().expect("a small automaton"), [0, 1, b'/', b'/', 6, 0, ACCEPT, 0]);
+    assert_eq!(
+        automaton("^/$").packed().expect("a small automaton"),
+        [0, 1, b'/', b'/', 6, 0, ACCEPT, 0]
+    );
 }
 
 #[test]

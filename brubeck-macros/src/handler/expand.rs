@@ -3,6 +3,7 @@
 //! Tokens that name locals keep the span of the call; only paths and types carry the user's spans, for errors.
 //! Within `macro_rules` locals of different spans would not find each other.
 
+use super::builder::builder;
 use super::lower::{Argument, Route, Source, Target};
 use crate::attribute::Attribute;
 use crate::item::ItemFn;
@@ -11,8 +12,8 @@ use crate::pattern::Pattern;
 use crate::types;
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::ext::IdentExt;
 use syn::Ident;
+use syn::ext::IdentExt;
 
 pub(super) fn expand(route: &Route, function: &ItemFn) -> TokenStream {
     let conditions = function.conditions();
@@ -20,7 +21,20 @@ pub(super) fn expand(route: &Route, function: &ItemFn) -> TokenStream {
     let spec = spec(route, function);
     let checks = checks(route);
     let handle = handle(route, function);
+    let handles = handles(route, function);
+    let builder = builder(route, function);
     let name = function.name();
+    // A `#[cfg]` stands before each item, so there must be one.
+    let handles = if handles.is_empty() {
+        quote!()
+    } else {
+        quote!(#(#conditions)* #handles)
+    };
+    let builder = if builder.is_empty() {
+        quote!()
+    } else {
+        quote!(#(#conditions)* #builder)
+    };
     quote! {
         #(#conditions)*
         #twin
@@ -32,6 +46,8 @@ pub(super) fn expand(route: &Route, function: &ItemFn) -> TokenStream {
         }
         #(#conditions)*
         #handle
+        #handles
+        #builder
     }
 }
 
@@ -106,25 +122,57 @@ fn kind(kind: Kind) -> TokenStream {
 /// One check for each extractor, against a state that provides everything: a wrong argument is an error also
 /// where the handler is in no list. An editor has no use for them, and would find too many definitions there.
 fn checks(route: &Route) -> TokenStream {
-    let extractors = route.arguments.iter().filter(|argument| matches!(argument.source, Source::Message));
-    let checks = extractors.map(|Argument { ty, .. }| {
-        quote_spanned! {types::span(ty)=>
-            let _ = <#ty as FromMessage<AnyApp>>::from_message;
-        }
-    });
-    let checks: Vec<TokenStream> = checks.collect();
+    let extractors = route
+        .arguments
+        .iter()
+        .filter(|argument| matches!(argument.source, Source::Message));
+    let checks: Vec<TokenStream> = extractors.map(|argument| check(route, argument)).collect();
     if checks.is_empty() {
-        return quote!(const _: () = (););
+        return quote!(
+            const _: () = ();
+        );
     }
     quote! {
         #[allow(unexpected_cfgs)]
         const _: () = {
             #[cfg(not(rust_analyzer))]
             const _: fn() = || {
-                use ::brubeck::__private::{AnyApp, FromMessage};
+                #[allow(unused_imports)]
+                use ::brubeck::__private::{AnswerOf, AnyApp, AskOf, FromMessage};
+                use ::core::marker::PhantomData;
                 #(#checks)*
             };
         };
+    }
+}
+
+fn check(route: &Route, argument: &Argument) -> TokenStream {
+    let ty = &argument.ty;
+    let span = argument.span();
+    if let Target::Operation(operation) = &route.target {
+        // An `Ask` or `Answer` of another operation would read what is not there.
+        let named = |name| types::arguments(ty, name).is_some();
+        if route.kind == Kind::Service && named("Ask") {
+            return quote_spanned!(span=> let _: PhantomData<<#ty as AskOf<#operation>>::It>;);
+        }
+        if route.kind == Kind::Response && named("Answer") {
+            return quote_spanned!(span=> let _: PhantomData<<#ty as AnswerOf<#operation>>::It>;);
+        }
+    }
+    quote_spanned!(span=> let _: PhantomData<<#ty as FromMessage<AnyApp>>::Rejection>;)
+}
+
+/// A response handler of an operation is one that `handled_by` takes.
+fn handles(route: &Route, function: &ItemFn) -> TokenStream {
+    let (Target::Operation(operation), Kind::Response) = (&route.target, route.kind) else {
+        return TokenStream::new();
+    };
+    let name = function.name();
+    let output = function.returned().map_or_else(|| quote!(()), |ty| quote!(#ty));
+    quote! {
+        impl ::brubeck::__private::Handles<#operation> for #name {
+            type Output = #output;
+        }
     }
 }
 
@@ -133,8 +181,14 @@ fn handle(route: &Route, function: &ItemFn) -> TokenStream {
     let bounds = route.arguments.iter().filter(|argument| matches!(argument.source, Source::Message)).map(
         |Argument { ty, .. }| quote_spanned!(types::span(ty)=> #ty: ::brubeck::__private::FromMessage<__S>,),
     );
-    let locals: Vec<Ident> = (0..route.arguments.len()).map(|i| format_ident!("__argument{i}")).collect();
-    let extractions = route.arguments.iter().zip(&locals).map(|(argument, local)| extraction(argument, local));
+    let locals: Vec<Ident> = (0..route.arguments.len())
+        .map(|i| format_ident!("__argument{i}"))
+        .collect();
+    let extractions = route
+        .arguments
+        .iter()
+        .zip(&locals)
+        .map(|(argument, local)| extraction(argument, local));
     let extractions: Vec<TokenStream> = extractions.collect();
     let context = match extractions[..] {
         // It lives as long as the handler runs, whether or not anything is read from it.
@@ -142,19 +196,20 @@ fn handle(route: &Route, function: &ItemFn) -> TokenStream {
         _ => quote!(let mut __cx = __cx;),
     };
     let reply = reply(route, function);
+    let body = quote! {
+        #context
+        #(#extractions)*
+        #reply(#name(#(#locals),*).await)
+    };
     // A future that is not `Send` is an error at the name of the handler.
-    let boxed = quote_spanned!(name.span()=> ::std::boxed::Box::pin);
+    let boxed = quote_spanned!(name.span()=> ::std::boxed::Box::pin(async move { #body }));
     quote! {
         impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::Handle<__S> for #name
         where
             #(#bounds)*
         {
             fn handle(__cx: ::brubeck::__private::Context<__S>) -> ::brubeck::__private::BoxFuture {
-                #boxed(async move {
-                    #context
-                    #(#extractions)*
-                    #reply(#name(#(#locals),*).await)
-                })
+                #boxed
             }
         }
     }

@@ -32,8 +32,13 @@ pub(crate) struct Argument {
 
 pub(crate) enum Source {
     /// The capture of that index; an optional one has peeled `Option<T>` to `T`.
-    Capture { index: usize },
-    OptionalCapture { index: usize, inner: Type },
+    Capture {
+        index: usize,
+    },
+    OptionalCapture {
+        index: usize,
+        inner: Type,
+    },
     Message,
 }
 
@@ -44,27 +49,54 @@ pub(super) fn lower(
     errors: &Errors,
 ) -> Option<Route> {
     check_signature(function, errors);
-    let target = target(marker, attribute, errors);
-    let arguments = arguments(function, target.as_ref(), errors);
-    let target = target?;
-    let kind = match &target {
-        Target::Pattern { method, .. } if method == "response" => Kind::Response,
-        _ => marker.kind,
+    if let Some(operation) = &attribute.operation {
+        let target = operation_target(marker, attribute, operation, errors);
+        let arguments = arguments(function, None, errors);
+        if let Some(ty) = function.returned().filter(|ty| types::mentions_impl(ty)) {
+            errors.on(
+                ty,
+                "what a handler of a contract returns has a name: callers know its type",
+            );
+        }
+        return Some(Route {
+            target: target?,
+            kind: marker.kind,
+            arguments,
+        });
+    }
+    let method = method(marker, attribute, errors);
+    let pattern = pattern(marker, attribute, errors);
+    let arguments = arguments(function, pattern.as_ref(), errors);
+    let (pattern, method) = (pattern?, method?);
+    let kind = if method == "response" {
+        Kind::Response
+    } else {
+        marker.kind
     };
-    Some(Route { target, kind, arguments })
+    Some(Route {
+        target: Target::Pattern { pattern, method },
+        kind,
+        arguments,
+    })
 }
 
 fn check_signature(function: &ItemFn, errors: &Errors) {
     let sig = &function.sig;
     if sig.asyncness.is_none() {
         let name = &sig.ident;
-        errors.on(sig.fn_token, format!("a handler is an `async fn`\nhelp: write `async fn {name}`"));
+        errors.on(
+            sig.fn_token,
+            format!("a handler is an `async fn`\nhelp: write `async fn {name}`"),
+        );
     }
     if let Safety::Unsafe(token) = &sig.safety {
         errors.on(token, "a handler is a safe function: messages call it");
     }
     let mut params = sig.generics.params.iter();
-    match params.clone().find(|param| !matches!(param, GenericParam::Lifetime(_))) {
+    match params
+        .clone()
+        .find(|param| !matches!(param, GenericParam::Lifetime(_)))
+    {
         Some(_) => errors.on(
             &sig.generics,
             "a handler cannot be generic: its argument types are known to the route table",
@@ -77,22 +109,21 @@ fn check_signature(function: &ItemFn, errors: &Errors) {
     }
 }
 
-fn target(marker: Marker, attribute: &Attribute, errors: &Errors) -> Option<Target> {
-    if let Some(operation) = &attribute.operation {
-        return operation_target(marker, attribute, operation, errors);
+fn pattern(marker: Marker, attribute: &Attribute, errors: &Errors) -> Option<Pattern> {
+    if let Some(lit) = &attribute.path {
+        return errors.keep(Pattern::parse(lit.clone()));
     }
-    let method = method(marker, attribute, errors);
-    let pattern = match &attribute.path {
-        Some(lit) => errors.keep(Pattern::parse(lit.clone())),
-        None => {
-            let name = marker.name;
-            let key = if marker.method.is_some() && marker.kind == Kind::Web { "" } else { "path = " };
-            let help = format!("help: `#[{name}({key}\"^/...\")]`");
-            errors.at(Span::call_site(), format!("`#[{name}]` needs a path\n{help}"));
-            None
-        }
-    };
-    Some(Target::Pattern { pattern: pattern?, method: method? })
+    if !attribute.path_is_broken {
+        let name = marker.name;
+        let key = if marker.method.is_some() && marker.kind == Kind::Web {
+            ""
+        } else {
+            "path = "
+        };
+        let help = format!("help: `#[{name}({key}\"^/...\")]`");
+        errors.at(Span::call_site(), format!("`#[{name}]` needs a path\n{help}"));
+    }
+    None
 }
 
 fn operation_target(
@@ -102,7 +133,10 @@ fn operation_target(
     errors: &Errors,
 ) -> Option<Target> {
     if let Some(lit) = attribute.path.iter().chain(&attribute.method).next() {
-        errors.on(lit, "the contract already says the path and the method of its operation");
+        errors.on(
+            lit,
+            "the contract already says the path and the method of its operation",
+        );
     }
     if marker.kind == Kind::Web {
         errors.on(
@@ -116,10 +150,17 @@ fn operation_target(
 }
 
 fn method(marker: Marker, attribute: &Attribute, errors: &Errors) -> Option<String> {
-    let default = if marker.kind == Kind::Web { "get" } else { "request" };
+    let default = if marker.kind == Kind::Web {
+        "get"
+    } else {
+        "request"
+    };
     match (&attribute.method, marker.method) {
         (Some(lit), Some(fixed)) => {
-            errors.on(lit, format!("`#[{}]` already says the method is \"{fixed}\"", marker.name));
+            errors.on(
+                lit,
+                format!("`#[{}]` already says the method is \"{fixed}\"", marker.name),
+            );
             None
         }
         (Some(lit), None) => {
@@ -132,11 +173,7 @@ fn method(marker: Marker, attribute: &Attribute, errors: &Errors) -> Option<Stri
     }
 }
 
-fn arguments(function: &ItemFn, target: Option<&Target>, errors: &Errors) -> Vec<Argument> {
-    let pattern = match target {
-        Some(Target::Pattern { pattern, .. }) => Some(pattern),
-        _ => None,
-    };
+fn arguments(function: &ItemFn, pattern: Option<&Pattern>, errors: &Errors) -> Vec<Argument> {
     let captures = pattern.map_or(&[][..], |pattern| &pattern.captures);
     let mut bound = vec![false; captures.len()];
     let mut arguments = Vec::new();
@@ -157,14 +194,21 @@ fn arguments(function: &ItemFn, target: Option<&Target>, errors: &Errors) -> Vec
                     }
                     None => Source::Message,
                 };
-                arguments.push(Argument { name: bound_name(&typed.pat), ty: (*typed.ty).clone(), source });
+                arguments.push(Argument {
+                    name: bound_name(&typed.pat),
+                    ty: (*typed.ty).clone(),
+                    source,
+                });
             }
         }
     }
     if let Some(pattern) = pattern {
         let unbound = captures.iter().zip(&bound).filter(|(_, bound)| !**bound);
         for (capture, _) in unbound {
-            errors.at(pattern.span(), unbound_capture(capture, captures, &arguments, function));
+            errors.at(
+                pattern.span(),
+                unbound_capture(capture, captures, &arguments, function),
+            );
         }
     }
     arguments
@@ -172,16 +216,25 @@ fn arguments(function: &ItemFn, target: Option<&Target>, errors: &Errors) -> Vec
 
 fn check_argument(argument: &PatType, errors: &Errors) {
     if let Some(attr) = argument.attrs.iter().find(|attr| attr.path().is_ident("cfg")) {
-        errors.on(attr, "an argument cannot come and go: its route is the same in every build\nhelp: write two \
-             handlers, each with its `#[cfg(..)]`");
+        errors.on(
+            attr,
+            "an argument cannot come and go: its route is the same in every build\nhelp: write two \
+             handlers, each with its `#[cfg(..)]`",
+        );
     }
     let ty = &*argument.ty;
     if types::mentions_impl(ty) {
-        errors.on(ty, "a handler cannot be generic: its argument types are known to the route table");
+        errors.on(
+            ty,
+            "a handler cannot be generic: its argument types are known to the route table",
+        );
     } else if let Some(owned) = types::borrowed(ty) {
         errors.on(
             ty,
-            format!("a handler argument owns its value, and `{}` borrows it\nhelp: {owned}", types::text(ty)),
+            format!(
+                "a handler argument owns its value, and `{}` borrows it\nhelp: {owned}",
+                types::text(ty)
+            ),
         );
     }
 }
@@ -189,13 +242,18 @@ fn check_argument(argument: &PatType, errors: &Errors) {
 fn capture_source(index: usize, capture: &Capture, ty: &Type, errors: &Errors) -> Source {
     let name = &capture.name;
     match (capture.optional, types::option(ty)) {
-        (true, Some(inner)) => Source::OptionalCapture { index, inner: inner.clone() },
+        (true, Some(inner)) => Source::OptionalCapture {
+            index,
+            inner: inner.clone(),
+        },
         (false, None) => Source::Capture { index },
         (true, None) => {
             let text = types::text(ty);
             errors.on(
                 ty,
-                format!("capture `{name}` may be absent from a matching path, so this is an `Option<{text}>`"),
+                format!(
+                    "capture `{name}` may be absent from a matching path, so this is an `Option<{text}>`"
+                ),
             );
             Source::Message
         }
@@ -228,7 +286,10 @@ fn unbound_capture(
         Some(close) => format!("the argument `{close}` is close; use one name for both"),
         None => format!("add `{name}: <type>`, or do not capture: `(?:...)`"),
     };
-    format!("capture `{name}` is no argument of `{}`\nhelp: {help}", function.name())
+    format!(
+        "capture `{name}` is no argument of `{}`\nhelp: {help}",
+        function.name()
+    )
 }
 
 /// The name of an argument that is a plain variable.

@@ -1,7 +1,10 @@
 //! The handler attributes: a signature becomes a route beside the untouched function.
 
+mod builder;
 mod expand;
 mod lower;
+
+pub(crate) use expand::pattern_spec;
 
 use crate::attribute::Attribute;
 use crate::error::Errors;
@@ -20,14 +23,29 @@ pub(crate) struct Marker {
 }
 
 impl Marker {
-    pub(crate) const WEB: Marker = Marker { name: "web_handler", kind: Kind::Web, method: None };
-    pub(crate) const SERVICE: Marker = Marker { name: "service_handler", kind: Kind::Service, method: None };
-    pub(crate) const RESPONSE: Marker =
-        Marker { name: "response_handler", kind: Kind::Response, method: Some("response") };
+    pub(crate) const WEB: Marker = Marker {
+        name: "web_handler",
+        kind: Kind::Web,
+        method: None,
+    };
+    pub(crate) const SERVICE: Marker = Marker {
+        name: "service_handler",
+        kind: Kind::Service,
+        method: None,
+    };
+    pub(crate) const RESPONSE: Marker = Marker {
+        name: "response_handler",
+        kind: Kind::Response,
+        method: Some("response"),
+    };
 
     /// `#[get]` and the like, whose name is the method.
     pub(crate) const fn verb(method: &'static str) -> Marker {
-        Marker { name: method, kind: Kind::Web, method: Some(method) }
+        Marker {
+            name: method,
+            kind: Kind::Web,
+            method: Some(method),
+        }
     }
 }
 
@@ -48,8 +66,16 @@ pub(crate) fn expand(marker: Marker, attribute: TokenStream, item: TokenStream) 
         }
         _ => {
             // A method of an impl block cannot have a type beside it.
-            let twin = if function.takes_self() { TokenStream::new() } else { function.broken_twin() };
-            let keys = if function.takes_self() { TokenStream::new() } else { keys };
+            let twin = if function.takes_self() {
+                TokenStream::new()
+            } else {
+                function.broken_twin()
+            };
+            let keys = if function.takes_self() {
+                TokenStream::new()
+            } else {
+                keys
+            };
             let errors = errors.into_tokens();
             quote!(#[allow(unused_variables)] #function #twin #errors #keys)
         }

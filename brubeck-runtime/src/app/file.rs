@@ -6,7 +6,9 @@ use tower_http::services::ServeFile;
 
 /// Opens the file that a response is; any other response passes unchanged.
 pub(super) async fn resolve(response: Response, conditions: &HeaderMap, head: bool) -> Response {
-    let Payload::File(file) = response.payload() else { return response };
+    let Payload::File(file) = response.payload() else {
+        return response;
+    };
     let disposition = file.disposition();
     let mut request = http::Request::new(Body::empty());
     *request.method_mut() = if head { Method::HEAD } else { Method::GET };

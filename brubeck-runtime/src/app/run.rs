@@ -38,8 +38,12 @@ impl Running {
             opened.push(connection.open(application.clone()).await?);
         }
         let (stop, told) = Stop::new();
-        let mut running =
-            Running { addresses: Vec::new(), connections: JoinSet::new(), stop, drain };
+        let mut running = Running {
+            addresses: Vec::new(),
+            connections: JoinSet::new(),
+            stop,
+            drain,
+        };
         for connection in opened {
             tracing::info!("serving at {}", connection.address);
             running.addresses.push(connection.address);
@@ -65,10 +69,15 @@ impl Running {
     /// What was accepted took longer than the drain limit and was given up.
     pub async fn stop(mut self) -> Result {
         self.stop.send_replace(true);
-        let finished = tokio::time::timeout(self.drain, async { while self.connections.join_next().await.is_some() {} });
+        let finished = tokio::time::timeout(self.drain, async {
+            while self.connections.join_next().await.is_some() {}
+        });
         match finished.await {
             Ok(()) => Ok(()),
-            Err(_) => Err(Error::new(format!("what was accepted took longer than {:?} and was given up", self.drain))),
+            Err(_) => Err(Error::new(format!(
+                "what was accepted took longer than {:?} and was given up",
+                self.drain
+            ))),
         }
     }
 

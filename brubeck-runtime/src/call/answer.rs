@@ -52,7 +52,10 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for An
 
     async fn from_message(cx: &Context<S>) -> Result<Answer<T>, Rejection> {
         Answer::read(cx.message()).map_err(|error| {
-            Rejection::new(Status::BAD_GATEWAY, format!("the service answered something else than expected: {error}"))
+            Rejection::new(
+                Status::BAD_GATEWAY,
+                format!("the service answered something else than expected: {error}"),
+            )
         })
     }
 }
@@ -90,7 +93,11 @@ impl Handled {
 
 impl fmt::Debug for Handled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_some() { "Handled(..)" } else { "Handled::NONE" })
+        f.write_str(if self.is_some() {
+            "Handled(..)"
+        } else {
+            "Handled::NONE"
+        })
     }
 }
 

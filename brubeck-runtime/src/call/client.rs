@@ -47,7 +47,10 @@ impl Client {
     }
 
     pub(crate) fn on_behalf_of(self, caller: Caller) -> Client {
-        Client { caller: Some(caller), ..self }
+        Client {
+            caller: Some(caller),
+            ..self
+        }
     }
 
     /// The address of the service.
@@ -62,7 +65,11 @@ impl Client {
 
     /// A call that sends this request.
     pub fn send(&self, request: impl Into<Request>) -> Call {
-        Call { client: self.clone(), request: request.into(), deadline: DEADLINE }
+        Call {
+            client: self.clone(),
+            request: request.into(),
+            deadline: DEADLINE,
+        }
     }
 }
 
@@ -165,7 +172,9 @@ impl Call {
         let origin = self.client.caller.and_then(|caller| caller.origin);
         // A deadline beyond what the clock can tell is no deadline that anybody will see.
         let now = Instant::now();
-        let deadline = now.checked_add(self.deadline).unwrap_or(now + Duration::from_secs(3600));
+        let deadline = now
+            .checked_add(self.deadline)
+            .unwrap_or(now + Duration::from_secs(3600));
         self.client.link.call(self.request, origin, deadline)
     }
 }
@@ -190,7 +199,12 @@ pub struct WithHandler {
 impl WithHandler {
     /// The answer, and what the response handler returned (`None`: the client belongs to no application).
     pub(crate) fn carry(self) -> BoxFuture<'static, Result<(Message, Option<Handled>), CallError>> {
-        let handlers = self.call.client.caller.as_ref().map(|caller| caller.handlers.clone());
+        let handlers = self
+            .call
+            .client
+            .caller
+            .as_ref()
+            .map(|caller| caller.handlers.clone());
         let answer = self.call.carry();
         Box::pin(async move {
             let answer = answer.await?;

@@ -88,7 +88,9 @@ impl<F> CallError<F> {
     /// The status that the error has for whoever asked this application.
     pub fn status(&self) -> Status {
         match self {
-            CallError::NoWorkers | CallError::Busy { .. } | CallError::ShuttingDown => Status::SERVICE_UNAVAILABLE,
+            CallError::NoWorkers | CallError::Busy { .. } | CallError::ShuttingDown => {
+                Status::SERVICE_UNAVAILABLE
+            }
             CallError::Deadline { .. } => Status::GATEWAY_TIMEOUT,
             CallError::Lost { .. } | CallError::Refused(_) | CallError::BadReply(_) => Status::BAD_GATEWAY,
             CallError::Fault { status, .. } => status.clone(),
@@ -103,17 +105,22 @@ impl<F> fmt::Display for CallError<F> {
         match self {
             CallError::NoWorkers => f.write_str("no process of the service is known to be alive"),
             CallError::Busy { retry_after } => {
-                write!(f, "every process of the service is full; ask again in {retry_after:?}")
+                write!(
+                    f,
+                    "every process of the service is full; ask again in {retry_after:?}"
+                )
             }
-            CallError::Deadline { phase: Phase::Waiting } => {
-                f.write_str("the deadline passed before there was a connection to the service; the call was not sent")
-            }
+            CallError::Deadline {
+                phase: Phase::Waiting,
+            } => f.write_str(
+                "the deadline passed before there was a connection to the service; the call was not sent",
+            ),
             CallError::Deadline { phase: Phase::Queued } => {
                 f.write_str("the deadline passed before the service had begun with the call")
             }
-            CallError::Deadline { phase: Phase::Running } => {
-                f.write_str("the deadline passed without an answer; the call may have run")
-            }
+            CallError::Deadline {
+                phase: Phase::Running,
+            } => f.write_str("the deadline passed without an answer; the call may have run"),
             CallError::Lost { may_have_run: true } => {
                 f.write_str("the connection to the service broke; the call may have run")
             }

@@ -35,7 +35,10 @@ pub struct Fault {
 impl Fault {
     /// A fault with this status code and message. The message goes to whoever asked.
     pub fn new(code: i32, message: impl Into<Cow<'static, str>>) -> Fault {
-        Fault { code, message: message.into() }
+        Fault {
+            code,
+            message: message.into(),
+        }
     }
 
     /// The code and message as a status.

@@ -38,7 +38,11 @@ struct Registered {
 
 impl Services {
     pub(crate) fn new(open: Open) -> Services {
-        Services { open, registered: Arc::default(), caller: None }
+        Services {
+            open,
+            registered: Arc::default(),
+            caller: None,
+        }
     }
 
     /// A client of the service at this address. The first call connects; all later ones share that
@@ -57,21 +61,39 @@ impl Services {
     /// # Errors
     ///
     /// As [`register`](Services::register), also where the address was registered with another dialect.
-    pub fn register_dialect(&self, address: &str, passphrase: &str, dialect: Dialect) -> Result<Client, CallError> {
+    pub fn register_dialect(
+        &self,
+        address: &str,
+        passphrase: &str,
+        dialect: Dialect,
+    ) -> Result<Client, CallError> {
         let refused = |reason: String| CallError::Refused(reason.into());
         let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
         let link = match registered.get(address) {
             Some(known) if !known.passphrase.matches(passphrase.as_bytes()) => {
-                return Err(refused(format!("the service {address} is registered with another passphrase")));
+                return Err(refused(format!(
+                    "the service {address} is registered with another passphrase"
+                )));
             }
             Some(known) if known.dialect != dialect => {
-                return Err(refused(format!("the service {address} is registered with the dialect {}", known.dialect)));
+                return Err(refused(format!(
+                    "the service {address} is registered with the dialect {}",
+                    known.dialect
+                )));
             }
             Some(known) => known.link.clone(),
             None => {
-                let link = (self.open)(address, passphrase, dialect).map_err(|error| refused(format!("{error:?}")))?;
+                let link = (self.open)(address, passphrase, dialect)
+                    .map_err(|error| refused(format!("{error:?}")))?;
                 let passphrase = Secret::new(passphrase.to_owned());
-                registered.insert(address.to_owned(), Registered { passphrase, dialect, link: link.clone() });
+                registered.insert(
+                    address.to_owned(),
+                    Registered {
+                        passphrase,
+                        dialect,
+                        link: link.clone(),
+                    },
+                );
                 link
             }
         };
@@ -87,9 +109,17 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Services {
     type Rejection = Rejection;
 
     async fn from_message(cx: &Context<S>) -> Result<Services, Rejection> {
-        let none = || Rejection::new(Status::INTERNAL_SERVER_ERROR, "this handler runs in no application");
+        let none = || {
+            Rejection::new(
+                Status::INTERNAL_SERVER_ERROR,
+                "this handler runs in no application",
+            )
+        };
         let services: &Services = cx.lent().ok_or_else(none)?;
-        Ok(Services { caller: Caller::of(cx), ..services.clone() })
+        Ok(Services {
+            caller: Caller::of(cx),
+            ..services.clone()
+        })
     }
 }
 
@@ -97,6 +127,9 @@ impl Caller {
     /// On whose behalf the handler of this message calls services.
     pub(crate) fn of<S>(cx: &Context<S>) -> Option<Caller> {
         let handlers = cx.lent::<Weak<dyn ResponseHandlers>>()?.upgrade()?;
-        Some(Caller { handlers, origin: cx.message().extensions().get::<Origin>().cloned() })
+        Some(Caller {
+            handlers,
+            origin: cx.message().extensions().get::<Origin>().cloned(),
+        })
     }
 }

@@ -1,7 +1,9 @@
 //! The calling side: one supervised DEALER per service address, and the calls that wait on it.
 
 use super::service::headers;
-use super::transport::{self, ClientEvent, ClientOutbox, Endpoint, Generation, SendError, Timing, Transport, ZeroMq};
+use super::transport::{
+    self, ClientEvent, ClientOutbox, Endpoint, Generation, SendError, Timing, Transport, ZeroMq,
+};
 use crate::call::{CallError, Client, Link, Origin, Phase, Request};
 use crate::error::Error;
 use crate::message::Message;
@@ -42,12 +44,21 @@ impl Client {
 
 /// Opens the link to a service; connecting itself goes on in the background.
 pub(crate) fn open_client(address: &str, passphrase: &str, dialect: Dialect) -> crate::Result<Arc<dyn Link>> {
-    let cannot = |error: transport::TransportError| Error::because(format!("cannot call a service at {address}"), error);
-    let endpoint: Endpoint = address.parse().map_err(|error| cannot(transport::TransportError::from(error)))?;
+    let cannot = |error: transport::TransportError| {
+        Error::because(format!("cannot call a service at {address}"), error)
+    };
+    let endpoint: Endpoint = address
+        .parse()
+        .map_err(|error| cannot(transport::TransportError::from(error)))?;
     let client = ZeroMq.client(endpoint, Timing::default()).map_err(cannot)?;
     let waiting = Arc::new(Waiting::default());
     let passphrase = Secret::new(passphrase.to_owned());
-    let reader = Reader { address: address.to_owned(), dialect, passphrase: passphrase.clone(), waiting: waiting.clone() };
+    let reader = Reader {
+        address: address.to_owned(),
+        dialect,
+        passphrase: passphrase.clone(),
+        waiting: waiting.clone(),
+    };
     tokio::spawn(reader.read(client.inbound));
     Ok(Arc::new(ServiceLink {
         address: address.to_owned(),
@@ -82,16 +93,23 @@ impl Link for ServiceLink {
         Box::pin(async move {
             let frame = sent?;
             let (call, answer) = WaitingCall::begin(waiting, id, request.envelope.path);
-            let generation = outbound.send_by(vec![frame], deadline).await.map_err(|error| match error {
-                SendError::Deadline => CallError::Deadline { phase: Phase::Waiting },
-                SendError::Closed => CallError::ShuttingDown,
-                other => CallError::Refused(other.to_string().into()),
-            })?;
+            let generation = outbound
+                .send_by(vec![frame], deadline)
+                .await
+                .map_err(|error| match error {
+                    SendError::Deadline => CallError::Deadline {
+                        phase: Phase::Waiting,
+                    },
+                    SendError::Closed => CallError::ShuttingDown,
+                    other => CallError::Refused(other.to_string().into()),
+                })?;
             call.sent_on(generation);
             match tokio::time::timeout_at(deadline, answer).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(_)) => Err(CallError::ShuttingDown),
-                Err(_) => Err(CallError::Deadline { phase: Phase::Running }),
+                Err(_) => Err(CallError::Deadline {
+                    phase: Phase::Running,
+                }),
             }
         })
     }
@@ -103,11 +121,22 @@ impl Link for ServiceLink {
 
 impl ServiceLink {
     fn wire(&self, id: Bytes, request: &Request, origin: Option<Origin>) -> service::Request {
-        let mut wire = service::Request::new(self.dialect, id, request.path().to_owned(), request.method().as_str());
-        let now = Timestamp::from_millis(
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
+        let mut wire = service::Request::new(
+            self.dialect,
+            id,
+            request.path().to_owned(),
+            request.method().as_str(),
         );
-        wire.envelope.times = service::Times { request: now.clone(), start: now.clone(), end: now };
+        let now = Timestamp::from_millis(
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
+        );
+        wire.envelope.times = service::Times {
+            request: now.clone(),
+            start: now.clone(),
+            end: now,
+        };
         wire.envelope.passphrase = self.passphrase.clone();
         if let Some(origin) = origin {
             wire.envelope.origin = service::Origin {
@@ -148,12 +177,21 @@ struct CallIds {
 
 impl CallIds {
     fn new() -> crate::Result<CallIds> {
-        let client = getrandom::u64().map_err(|error| Error::because("the system gives no random numbers", error))?;
-        Ok(CallIds { client, next: AtomicU64::new(1) })
+        let client =
+            getrandom::u64().map_err(|error| Error::because("the system gives no random numbers", error))?;
+        Ok(CallIds {
+            client,
+            next: AtomicU64::new(1),
+        })
     }
 
     fn next(&self) -> Bytes {
-        format!("{:016x}{:016x}", self.client, self.next.fetch_add(1, Ordering::Relaxed)).into()
+        format!(
+            "{:016x}{:016x}",
+            self.client,
+            self.next.fetch_add(1, Ordering::Relaxed)
+        )
+        .into()
     }
 }
 
@@ -192,7 +230,10 @@ impl Waiting {
     fn lose(&self, generation: Generation) {
         let mut calls = self.lock();
         calls.lost = calls.lost.max(generation);
-        for (_, lost) in calls.by_id.extract_if(|_, call| call.generation.is_some_and(|sent| sent <= generation)) {
+        for (_, lost) in calls
+            .by_id
+            .extract_if(|_, call| call.generation.is_some_and(|sent| sent <= generation))
+        {
             let _ = lost.answer.send(Err(CallError::Lost { may_have_run: true }));
         }
     }
@@ -211,7 +252,14 @@ impl WaitingCall {
         path: Bytes,
     ) -> (WaitingCall, oneshot::Receiver<Result<Message, CallError>>) {
         let (answer, answered) = oneshot::channel();
-        waiting.lock().by_id.insert(id.clone(), Expected { path, generation: None, answer });
+        waiting.lock().by_id.insert(
+            id.clone(),
+            Expected {
+                path,
+                generation: None,
+                answer,
+            },
+        );
         (WaitingCall { waiting, id }, answered)
     }
 
@@ -265,7 +313,8 @@ impl Reader {
             Err(error) => {
                 dropped(&error.to_string());
                 if let Some(id) = error.conn_id() {
-                    self.waiting.end(id, Err(CallError::BadReply(error.to_string().into())));
+                    self.waiting
+                        .end(id, Err(CallError::BadReply(error.to_string().into())));
                 }
                 return;
             }
@@ -276,7 +325,9 @@ impl Reader {
         let id = response.envelope.conn_id.clone();
         match self.waiting.lock().by_id.get(&id) {
             None => return dropped("no call waits for it"),
-            Some(call) if call.path != response.envelope.path => return dropped("its path is not that of the call"),
+            Some(call) if call.path != response.envelope.path => {
+                return dropped("its path is not that of the call");
+            }
             Some(_) if response.method() != "response" => return dropped("its method is not `response`"),
             Some(_) => {}
         }
@@ -292,7 +343,11 @@ fn message(response: service::Response) -> Result<Message, CallError> {
     let body = match serde_json::from_slice::<serde::de::IgnoredAny>(response.body.json()) {
         Ok(_) => Bytes::copy_from_slice(response.body.json()),
         // Services in other languages answer plain text; a text is JSON too, once it is quoted.
-        Err(_) => serde_json::to_vec(&String::from_utf8_lossy(response.body.raw())).unwrap_or_default().into(),
+        Err(_) => serde_json::to_vec(&String::from_utf8_lossy(response.body.raw()))
+            .unwrap_or_default()
+            .into(),
     };
-    Ok(Message::response(path, status).with_headers(headers).with_body(body))
+    Ok(Message::response(path, status)
+        .with_headers(headers)
+        .with_body(body))
 }

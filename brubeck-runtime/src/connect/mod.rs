@@ -4,7 +4,7 @@
 mod application;
 mod client;
 mod http;
-//mod mongrel2;
+mod mongrel2;
 #[cfg(unix)]
 mod mongrel2_server;
 mod service;
@@ -13,7 +13,7 @@ pub(crate) mod web;
 
 pub use application::{Application, Connection, Opened, Stop};
 pub use http::Http;
-//pub use mongrel2::Mongrel2;
+pub use mongrel2::Mongrel2;
 #[cfg(unix)]
 pub use mongrel2_server::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
 pub use service::Service;

@@ -49,7 +49,11 @@ pub struct Service {
 impl Service {
     /// Binds `ipc://path/of/socket` or `tcp://host:port`; callers must know the passphrase.
     pub fn bind(address: impl Into<String>, passphrase: impl Into<String>) -> Service {
-        Service { address: address.into(), passphrase: Secret::new(passphrase.into()), clear_text: false }
+        Service {
+            address: address.into(),
+            passphrase: Secret::new(passphrase.into()),
+            clear_text: false,
+        }
     }
 
     /// Takes passphrases in clear from other machines: whoever can read the network can then call the service.
@@ -62,8 +66,13 @@ impl Service {
 impl Connection for Service {
     fn open(self: Box<Self>, application: Arc<dyn Application>) -> BoxFuture<'static, crate::Result<Opened>> {
         Box::pin(async move {
-            let cannot = |error: transport::TransportError| Error::because(format!("cannot serve at {}", self.address), error);
-            let endpoint: Endpoint = self.address.parse().map_err(|error| cannot(transport::TransportError::from(error)))?;
+            let cannot = |error: transport::TransportError| {
+                Error::because(format!("cannot serve at {}", self.address), error)
+            };
+            let endpoint: Endpoint = self
+                .address
+                .parse()
+                .map_err(|error| cannot(transport::TransportError::from(error)))?;
             if !self.clear_text && !endpoint.is_loopback() {
                 return Err(Error::new(format!(
                     "cannot serve at {}: callers on other machines would send the passphrase in clear; \
@@ -72,7 +81,10 @@ impl Connection for Service {
                 )));
             }
             let server = ZeroMq.server(endpoint, Limits::default()).await.map_err(cannot)?;
-            let answering = Arc::new(Answering { passphrase: self.passphrase, application });
+            let answering = Arc::new(Answering {
+                passphrase: self.passphrase,
+                application,
+            });
             Ok(Opened {
                 address: server.local.to_string(),
                 serve: Box::new(|stop| Box::pin(serve(server, answering, stop))),
@@ -163,12 +175,20 @@ impl Answering {
 /// The message that a request carries; `Err` says what the caller got wrong.
 fn message(request: &Request) -> Result<Message, Status> {
     let bad = |what: String| Status::BAD_REQUEST.message(what);
-    let path = request.envelope.path_str().ok_or_else(|| bad("the path is not UTF-8".into()))?;
+    let path = request
+        .envelope
+        .path_str()
+        .ok_or_else(|| bad("the path is not UTF-8".into()))?;
     let method: Method = std::str::from_utf8(request.method())
         .ok()
         .and_then(|name| name.parse().ok())
         .filter(|method| *method != Method::Response)
-        .ok_or_else(|| bad(format!("`{}` is not a method of a service", request.method().escape_ascii())))?;
+        .ok_or_else(|| {
+            bad(format!(
+                "`{}` is not a method of a service",
+                request.method().escape_ascii()
+            ))
+        })?;
     for (name, text) in [("arguments", &request.arguments), ("body", &request.body)] {
         text.object().map_err(|error| bad(format!("{name}: {error}")))?;
     }
@@ -187,7 +207,10 @@ pub(super) fn headers(text: &JsonText) -> Result<HeaderMap, crate::wire::service
             Value::String(text) => text,
             other => other.to_string(),
         };
-        Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
+        Some((
+            HeaderName::try_from(name).ok()?,
+            HeaderValue::try_from(value).ok()?,
+        ))
     };
     Ok(text.object()?.into_iter().filter_map(named).collect())
 }

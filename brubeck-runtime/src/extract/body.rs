@@ -36,7 +36,10 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Text {
     async fn from_message(cx: &Context<S>) -> Result<Text, Rejection> {
         match std::str::from_utf8(cx.message().body()) {
             Ok(text) => Ok(Text(text.to_owned())),
-            Err(error) => Err(Rejection::new(Status::BAD_REQUEST, format!("the body is not UTF-8: {error}"))),
+            Err(error) => Err(Rejection::new(
+                Status::BAD_REQUEST,
+                format!("the body is not UTF-8: {error}"),
+            )),
         }
     }
 }

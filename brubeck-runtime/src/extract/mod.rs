@@ -98,7 +98,10 @@ pub struct Rejection {
 impl Rejection {
     /// A refusal with a status and the reason in words.
     pub fn new(status: Status, reason: impl Into<Cow<'static, str>>) -> Rejection {
-        Rejection { status: status.message(reason), field: None }
+        Rejection {
+            status: status.message(reason),
+            field: None,
+        }
     }
 
     /// The same refusal, which blames this field: its path, such as `user.age`.
@@ -182,7 +185,12 @@ impl<S: Send + Sync + 'static> FromMessage<S> for RemoteAddr {
     type Rejection = Rejection;
 
     async fn from_message(cx: &Context<S>) -> Result<RemoteAddr, Rejection> {
-        let unknown = || Rejection::new(Status::INTERNAL_SERVER_ERROR, "the address of the client is not known");
+        let unknown = || {
+            Rejection::new(
+                Status::INTERNAL_SERVER_ERROR,
+                "the address of the client is not known",
+            )
+        };
         cx.message().extensions().get().copied().ok_or_else(unknown)
     }
 }

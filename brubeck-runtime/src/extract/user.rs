@@ -96,7 +96,9 @@ fn log_in_first<S>(cx: &Context<S>) -> Response {
                 _ => "/".to_owned(),
             };
             let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
-            Redirect::to(format!("{url}{separator}next={next}")).into_reply().with_header("cache-control", "no-store")
+            Redirect::to(format!("{url}{separator}next={next}"))
+                .into_reply()
+                .with_header("cache-control", "no-store")
         }
         _ => Rejection::new(Status::new(401), "log in first").into_reply(),
     }

@@ -59,7 +59,12 @@ pub struct Fields(Map<String, Value>);
 impl<T: Serialize> Reply<T> {
     /// 200 with this payload.
     pub fn new(payload: T) -> Reply<T> {
-        Reply { payload, status: Status::OK, headers: HeaderMap::new(), mistake: None }
+        Reply {
+            payload,
+            status: Status::OK,
+            headers: HeaderMap::new(),
+            mistake: None,
+        }
     }
 }
 
@@ -129,7 +134,9 @@ mod tests {
 
     #[test]
     fn a_header_cannot_split_the_response() {
-        let reply = Reply::empty().header("location", "/\r\nset-cookie: a=b").into_reply();
+        let reply = Reply::empty()
+            .header("location", "/\r\nset-cookie: a=b")
+            .into_reply();
         assert_eq!(reply.status().code(), 500);
         assert!(reply.headers().is_empty());
     }
@@ -139,14 +146,22 @@ mod tests {
         let map = std::collections::HashMap::from([((1, 2), 3)]);
         assert_eq!(Reply::new(map).into_reply().status().code(), 500);
         assert_eq!(
-            Reply::empty().field("a", std::collections::HashMap::from([((1, 2), 3)])).into_reply().status().code(),
+            Reply::empty()
+                .field("a", std::collections::HashMap::from([((1, 2), 3)]))
+                .into_reply()
+                .status()
+                .code(),
             500
         );
     }
 
     #[test]
     fn fields_keep_their_last_value() {
-        let reply = Reply::empty().field("a", 1).field("b", "x").field("a", 2).into_reply();
+        let reply = Reply::empty()
+            .field("a", 1)
+            .field("b", "x")
+            .field("a", 2)
+            .into_reply();
         assert_eq!(reply.json_text(), Some(r#"{"a":2,"b":"x"}"#));
     }
 }

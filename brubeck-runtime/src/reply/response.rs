@@ -61,7 +61,11 @@ pub struct View {
 impl Response {
     /// A response that says its status and nothing else.
     pub fn new(status: Status) -> Response {
-        Response { status, headers: HeaderMap::new(), payload: Payload::Message }
+        Response {
+            status,
+            headers: HeaderMap::new(),
+            payload: Payload::Message,
+        }
     }
 
     /// A JSON response; a value that cannot be serialised is logged and becomes 500.
@@ -103,12 +107,19 @@ impl Response {
     /// The value of a response handler, on its way to the caller that waits for it.
     #[doc(hidden)]
     pub fn handed_over(value: impl Any + Send) -> Response {
-        Response { payload: Payload::Handed(Box::new(value)), ..Response::new(Status::OK) }
+        Response {
+            payload: Payload::Handed(Box::new(value)),
+            ..Response::new(Status::OK)
+        }
     }
 
     fn typed(status: Status, media_type: &'static str, payload: Payload) -> Response {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(media_type))]);
-        Response { status, headers, payload }
+        Response {
+            status,
+            headers,
+            payload,
+        }
     }
 
     /// The status.
@@ -160,7 +171,10 @@ impl Response {
     /// assert_eq!(response.headers()["cache-control"], "no-store");
     /// ```
     pub fn with_header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Response {
-        match (HeaderName::try_from(name.as_ref()), HeaderValue::try_from(value.as_ref())) {
+        match (
+            HeaderName::try_from(name.as_ref()),
+            HeaderValue::try_from(value.as_ref()),
+        ) {
             (Ok(name), Ok(value)) => self.with_headers(HeaderMap::from_iter([(name, value)])),
             _ => {
                 tracing::error!("`{}: ..` is not a header", name.as_ref().escape_debug());
@@ -188,7 +202,8 @@ impl Response {
     }
 
     pub(crate) fn as_media_type(mut self, media_type: &'static str) -> Response {
-        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        self.headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         self
     }
 

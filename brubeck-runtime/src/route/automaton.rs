@@ -41,7 +41,11 @@ impl Automaton {
     pub(super) const fn edge(self, state: u16, index: usize) -> Edge {
         let at = state as usize + 2 + 4 * index;
         let to = u16::from_le_bytes([self.0[at + 2], self.0[at + 3]]);
-        Edge { low: self.0[at], high: self.0[at + 1], to }
+        Edge {
+            low: self.0[at],
+            high: self.0[at + 1],
+            to,
+        }
     }
 
     pub(super) fn matches(self, path: &[u8]) -> bool {
@@ -59,7 +63,10 @@ impl Automaton {
     }
 
     pub(super) fn step(self, state: u16, byte: u8) -> Option<u16> {
-        (0..self.edges(state)).map(|i| self.edge(state, i)).find(|e| e.low <= byte && byte <= e.high).map(|e| e.to)
+        (0..self.edges(state))
+            .map(|i| self.edge(state, i))
+            .find(|e| e.low <= byte && byte <= e.high)
+            .map(|e| e.to)
     }
 
     /// The bytes with which every path that matches begins.
@@ -82,7 +89,9 @@ mod tests {
     use super::Automaton;
 
     /// `^/a` and `^/$`, as the macros pack them.
-    const OPEN: Automaton = Automaton(&[0, 1, b'/', b'/', 6, 0, 0, 1, b'a', b'a', 12, 0, 3, 1, 0, 255, 12, 0]);
+    const OPEN: Automaton = Automaton(&[
+        0, 1, b'/', b'/', 6, 0, 0, 1, b'a', b'a', 12, 0, 3, 1, 0, 255, 12, 0,
+    ]);
     const CLOSED: Automaton = Automaton(&[0, 1, b'/', b'/', 6, 0, 1, 0]);
 
     #[test]

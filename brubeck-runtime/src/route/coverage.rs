@@ -64,14 +64,20 @@ impl<S> Routes<S> {
         let mut resources: Vec<&'static Spec> = Vec::new();
         let mut unreachable = Vec::new();
         for spec in self.specs() {
-            let first = resources.iter().find(|earlier| earlier.same_resource(spec)).copied();
+            let first = resources
+                .iter()
+                .find(|earlier| earlier.same_resource(spec))
+                .copied();
             if first.is_none() {
                 resources.push(spec);
             }
             if Automaton(spec.automaton).is_absent() {
                 continue;
             }
-            let end = resources.iter().position(|resource| resource.same_resource(spec)).unwrap_or(resources.len());
+            let end = resources
+                .iter()
+                .position(|resource| resource.same_resource(spec))
+                .unwrap_or(resources.len());
             let earlier: Vec<Automaton> = resources
                 .iter()
                 .take(end)
@@ -80,7 +86,10 @@ impl<S> Routes<S> {
                 .collect();
             match uncovered(Automaton(spec.automaton), &earlier) {
                 Reach::Path(path) if !reaches(&router, spec, &path) => {
-                    unreachable.push(format!("{}: the path {path} of it goes elsewhere", headline(spec)));
+                    unreachable.push(format!(
+                        "{}: the path {path} of it goes elsewhere",
+                        headline(spec)
+                    ));
                 }
                 Reach::Path(_) | Reach::Unknown => {}
                 Reach::Nothing => {
@@ -89,7 +98,11 @@ impl<S> Routes<S> {
                 }
             }
         }
-        if unreachable.is_empty() { Ok(()) } else { Err(Unreachable(unreachable)) }
+        if unreachable.is_empty() {
+            Ok(())
+        } else {
+            Err(Unreachable(unreachable))
+        }
     }
 }
 
@@ -127,7 +140,10 @@ fn uncovered(late: Automaton, earlier: &[Automaton]) -> Reach {
     let mut at = 0;
     while let Some(((state, others), _)) = nodes.get(at).cloned() {
         let covered = |accepts: fn(Automaton, u16) -> bool| {
-            others.iter().zip(earlier).any(|(other, automaton)| other.is_some_and(|s| accepts(*automaton, s)))
+            others
+                .iter()
+                .zip(earlier)
+                .any(|(other, automaton)| other.is_some_and(|s| accepts(*automaton, s)))
         };
         if covered(Automaton::accepts_all) {
             at += 1;
@@ -151,7 +167,11 @@ fn uncovered(late: Automaton, earlier: &[Automaton]) -> Reach {
         }
         at += 1;
     }
-    if only_bytes { Reach::Unknown } else { Reach::Nothing }
+    if only_bytes {
+        Reach::Unknown
+    } else {
+        Reach::Nothing
+    }
 }
 
 /// Where the bytes of `edge` lead; one readable byte stands for each run on which no automaton changes its mind.

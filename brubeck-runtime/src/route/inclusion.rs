@@ -9,7 +9,10 @@ const SLOTS: usize = 2 * PAIRS;
 /// pair in which `early` refuses answers no at once. Gives up and says no beyond 1,024 pairs of states.
 pub(super) const fn included(late: Automaton, early: Automaton) -> bool {
     let mut open = [(0u16, 0u16); PAIRS];
-    let mut seen = Seen { slots: [u32::MAX; SLOTS], len: 0 };
+    let mut seen = Seen {
+        slots: [u32::MAX; SLOTS],
+        len: 0,
+    };
     seen.insert(0, 0);
     let mut len = 1;
     while len > 0 {

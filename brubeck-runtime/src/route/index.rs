@@ -17,7 +17,12 @@ struct Node {
 impl Index {
     /// Of the prefixes of resources 0, 1, 2, ...
     pub(super) fn new<'a>(prefixes: impl Iterator<Item = &'a [u8]>) -> Index {
-        let mut index = Index { nodes: vec![Node { children: Vec::new(), candidates: Vec::new() }] };
+        let mut index = Index {
+            nodes: vec![Node {
+                children: Vec::new(),
+                candidates: Vec::new(),
+            }],
+        };
         for (resource, prefix) in prefixes.enumerate() {
             let node = prefix.iter().fold(0, |node, byte| index.child(node, *byte));
             index.nodes[node].candidates.push(resource);
@@ -28,11 +33,17 @@ impl Index {
 
     fn child(&mut self, node: usize, byte: u8) -> usize {
         let next = self.nodes.len();
-        match self.nodes[node].children.binary_search_by_key(&byte, |child| child.0) {
+        match self.nodes[node]
+            .children
+            .binary_search_by_key(&byte, |child| child.0)
+        {
             Ok(at) => self.nodes[node].children[at].1,
             Err(at) => {
                 self.nodes[node].children.insert(at, (byte, next));
-                self.nodes.push(Node { children: Vec::new(), candidates: Vec::new() });
+                self.nodes.push(Node {
+                    children: Vec::new(),
+                    candidates: Vec::new(),
+                });
                 next
             }
         }
@@ -55,7 +66,11 @@ impl Index {
         let mut at = &self.nodes[0];
         for byte in path {
             let child = at.children.binary_search_by_key(byte, |child| child.0);
-            match child.ok().and_then(|child| at.children.get(child)).and_then(|child| self.nodes.get(child.1)) {
+            match child
+                .ok()
+                .and_then(|child| at.children.get(child))
+                .and_then(|child| self.nodes.get(child.1))
+            {
                 Some(node) => at = node,
                 None => break,
             }

@@ -5,8 +5,8 @@
 
 mod automaton;
 mod coverage;
-mod index;
 mod inclusion;
+mod index;
 mod prefix;
 mod router;
 mod served;

@@ -11,7 +11,10 @@ pub struct Prefix {
 impl Prefix {
     /// Packs the first 32 bytes of `prefix`.
     pub const fn new(prefix: &[u8]) -> Prefix {
-        let mut packed = Prefix { bytes: [0; 2], mask: [0; 2] };
+        let mut packed = Prefix {
+            bytes: [0; 2],
+            mask: [0; 2],
+        };
         let mut i = 0;
         while i < prefix.len() && i < 32 {
             let shift = 8 * (15 - i % 16);
@@ -49,6 +52,9 @@ mod tests {
         assert!(!extends(b"/service", b"/service/slow"));
         assert!(!extends(b"/service", b"/user"));
         assert!(!extends(b"", b"\0"));
-        assert!(extends(b"/a/very/long/path/that/passes/the/32nd/byte", b"/a/very/long/path/that"));
+        assert!(extends(
+            b"/a/very/long/path/that/passes/the/32nd/byte",
+            b"/a/very/long/path/that"
+        ));
     }
 }

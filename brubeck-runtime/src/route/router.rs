@@ -75,8 +75,17 @@ pub(crate) struct RouterError {
 
 impl fmt::Display for RouterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Spec { name, pattern, file, line, .. } = self.spec;
-        write!(f, "the pattern `{pattern}` of route `{name}` at {file}:{line} cannot be matched")
+        let Spec {
+            name,
+            pattern,
+            file,
+            line,
+            ..
+        } = self.spec;
+        write!(
+            f,
+            "the pattern `{pattern}` of route `{name}` at {file}:{line} cannot be matched"
+        )
     }
 }
 
@@ -93,13 +102,17 @@ impl<S> Router<S> {
     pub(crate) fn new(routes: Routes<S>) -> Result<Router<S>, RouterError> {
         let mut resources: Vec<Resource<S>> = Vec::new();
         for entry in routes.entries() {
-            let same = |resource: &&mut Resource<S>| resource.spec().is_some_and(|s| s.same_resource(entry.spec));
+            let same =
+                |resource: &&mut Resource<S>| resource.spec().is_some_and(|s| s.same_resource(entry.spec));
             match resources.iter_mut().find(same) {
                 Some(resource) => resource.entries.push(entry),
                 None => resources.push(Resource::new(entry)?),
             }
         }
-        let prefixes: Vec<Vec<u8>> = resources.iter().map(|resource| resource.automaton.forced_prefix()).collect();
+        let prefixes: Vec<Vec<u8>> = resources
+            .iter()
+            .map(|resource| resource.automaton.forced_prefix())
+            .collect();
         let index = Index::new(prefixes.iter().map(Vec::as_slice));
         Ok(Router { resources, index })
     }
@@ -107,14 +120,25 @@ impl<S> Router<S> {
     /// The handler for this path: the first resource that matches, then its method.
     pub(crate) fn find(&self, kind: Kind, method: Method, path: &str) -> Match<S> {
         let candidates = self.index.candidates(path.as_bytes());
-        let mut resources = candidates.iter().filter_map(|candidate| self.resources.get(*candidate));
+        let mut resources = candidates
+            .iter()
+            .filter_map(|candidate| self.resources.get(*candidate));
         let Some(resource) = resources.find(|resource| resource.matches(path.as_bytes())) else {
             return Match::NotFound;
         };
-        let handlers = resource.entries.iter().copied().filter(|entry| entry.spec.kind == kind);
+        let handlers = resource
+            .entries
+            .iter()
+            .copied()
+            .filter(|entry| entry.spec.kind == kind);
         match handlers.clone().find(|entry| entry.spec.method == method) {
-            Some(entry) => Match::Found { entry, captures: resource.captures(path.as_bytes()) },
-            None => Match::MethodNotAllowed { allowed: handlers.map(|entry| entry.spec.method).collect() },
+            Some(entry) => Match::Found {
+                entry,
+                captures: resource.captures(path.as_bytes()),
+            },
+            None => Match::MethodNotAllowed {
+                allowed: handlers.map(|entry| entry.spec.method).collect(),
+            },
         }
     }
 }
@@ -124,7 +148,11 @@ impl<S> Resource<S> {
         let automaton = Automaton(entry.spec.automaton);
         let needs_regex = automaton.is_absent() || !entry.spec.captures.is_empty();
         let regex = needs_regex.then(|| CapturingRegex::new(entry.spec)).transpose()?;
-        Ok(Resource { automaton, regex, entries: vec![entry] })
+        Ok(Resource {
+            automaton,
+            regex,
+            entries: vec![entry],
+        })
     }
 
     fn spec(&self) -> Option<&'static Spec> {
@@ -139,7 +167,10 @@ impl<S> Resource<S> {
     }
 
     fn captures(&self, path: &[u8]) -> Captures {
-        self.regex.as_ref().map(|regex| regex.captures(path)).unwrap_or_default()
+        self.regex
+            .as_ref()
+            .map(|regex| regex.captures(path))
+            .unwrap_or_default()
     }
 }
 
@@ -153,7 +184,11 @@ impl CapturingRegex {
             .build()
             .map_err(|source| RouterError { spec, source })?;
         let group = |name: &&str| regex.capture_names().position(|group| group == Some(*name));
-        let groups = spec.captures.iter().map(|name| group(name).unwrap_or(usize::MAX)).collect();
+        let groups = spec
+            .captures
+            .iter()
+            .map(|name| group(name).unwrap_or(usize::MAX))
+            .collect();
         Ok(CapturingRegex { regex, groups })
     }
 
@@ -172,7 +207,9 @@ impl CapturingRegex {
 
 impl<S> fmt::Debug for Resource<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.entries.iter().map(|entry| entry.spec.name)).finish()
+        f.debug_list()
+            .entries(self.entries.iter().map(|entry| entry.spec.name))
+            .finish()
     }
 }
 

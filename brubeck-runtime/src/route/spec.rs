@@ -68,7 +68,12 @@ impl Spec {
 
     #[doc(hidden)]
     pub const fn proven(self, automaton: &'static [u8], prefix: &[u8], example: &'static str) -> Spec {
-        Spec { automaton, prefix: Prefix::new(prefix), example, ..self }
+        Spec {
+            automaton,
+            prefix: Prefix::new(prefix),
+            example,
+            ..self
+        }
     }
 
     #[doc(hidden)]
@@ -84,7 +89,12 @@ impl Spec {
     /// The same path for another handler, as an operation is served.
     #[doc(hidden)]
     pub const fn handled_by(self, name: &'static str, method: Method, kind: Kind) -> Spec {
-        Spec { name, method, kind, ..self }
+        Spec {
+            name,
+            method,
+            kind,
+            ..self
+        }
     }
 
     pub(super) const fn is_broken(&self) -> bool {

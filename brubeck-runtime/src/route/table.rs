@@ -67,7 +67,10 @@ impl<S> Routes<S> {
 impl<S> std::fmt::Debug for Routes<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list()
-            .entries(self.specs().map(|spec| format!("{} {} -> {}", spec.method, spec.pattern, spec.name)))
+            .entries(
+                self.specs()
+                    .map(|spec| format!("{} {} -> {}", spec.method, spec.pattern, spec.name)),
+            )
             .finish()
     }
 }
@@ -90,7 +93,10 @@ impl<S> Copy for Entry<S> {}
 
 impl<S> Entry<S> {
     /// Fills a table until its entries are copied in.
-    const VACANT: Entry<S> = Entry { spec: &Spec::BROKEN, handle: vacant::<S> };
+    const VACANT: Entry<S> = Entry {
+        spec: &Spec::BROKEN,
+        handle: vacant::<S>,
+    };
 }
 
 fn vacant<S>(_: Context<S>) -> BoxFuture {
@@ -98,11 +104,7 @@ fn vacant<S>(_: Context<S>) -> BoxFuture {
 }
 
 /// The type beside a handler, which carries its route.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a route",
-    label = "not a handler",
-    note = "put `#[service_handler(path = ..)]`, `#[response_handler(path = ..)]` or `#[get(..)]` on the function"
-)]
+#[diagnostic::on_unimplemented(message = "`{Self}` has no route", label = "`routes!` lists handlers")]
 pub trait Routed {
     /// Its route.
     const SPEC: Spec;
@@ -110,8 +112,9 @@ pub trait Routed {
 
 /// A handler that can run in an application whose state is `S`.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot run in an app whose state is `{S}`",
-    label = "an argument of this handler is not available from `{S}`"
+    message = "`{Self}` is not a handler",
+    label = "`routes!` lists handlers",
+    note = "put `#[service_handler(path = ..)]`, `#[response_handler(path = ..)]` or `#[get(..)]` on a function"
 )]
 pub trait Handle<S>: Routed {
     /// Reads the arguments, runs the handler, makes its reply.
@@ -120,7 +123,10 @@ pub trait Handle<S>: Routed {
 
 /// The entry of a handler.
 pub const fn entry<H: Handle<S>, S>() -> Entry<S> {
-    Entry { spec: const { &H::SPEC }, handle: H::handle }
+    Entry {
+        spec: const { &H::SPEC },
+        handle: H::handle,
+    }
 }
 
 /// The table of these entries.

@@ -10,7 +10,10 @@ pub(super) struct Text {
 
 impl Text {
     pub(super) const fn new() -> Text {
-        Text { bytes: [0; SIZE], len: 0 }
+        Text {
+            bytes: [0; SIZE],
+            len: 0,
+        }
     }
 
     pub(super) const fn push(mut self, text: &str) -> Text {
@@ -66,7 +69,11 @@ mod tests {
 
     #[test]
     fn text_is_put_together() {
-        let text = Text::new().push("at ").place("src/lib.rs", 4_294_967_295).push(" ").number(0);
+        let text = Text::new()
+            .push("at ")
+            .place("src/lib.rs", 4_294_967_295)
+            .push(" ")
+            .number(0);
         assert_eq!(text.as_str(), "at src/lib.rs:4294967295 0");
     }
 

@@ -83,18 +83,34 @@ pub const fn report(specs: &[&Spec], verdicts: &[u32], counts: &[usize], item: u
 
 const fn conflict(early: &Spec, late: &Spec) -> Text {
     let same = early.same_resource(late);
-    let text = Text::new().push("route `").push(late.name).push("` can never run: `").push(early.name);
+    let text = Text::new()
+        .push("route `")
+        .push(late.name)
+        .push("` can never run: `")
+        .push(early.name);
     let text = if same {
         text.push("` has the same path and method")
     } else {
         text.push("`, listed before it, matches every path it matches")
     };
-    let text = text.push("\n  `").push(late.pattern).push("` at ").place(late.file, late.line);
-    let text = text.push("\n  `").push(early.pattern).push("` at ").place(early.file, early.line);
+    let text = text
+        .push("\n  `")
+        .push(late.pattern)
+        .push("` at ")
+        .place(late.file, late.line);
+    let text = text
+        .push("\n  `")
+        .push(early.pattern)
+        .push("` at ")
+        .place(early.file, early.line);
     if same {
         text
     } else {
-        text.push("\nhelp: list `").push(late.name).push("` before `").push(early.name).push("`")
+        text.push("\nhelp: list `")
+            .push(late.name)
+            .push("` before `")
+            .push(early.name)
+            .push("`")
     }
 }
 
@@ -103,7 +119,9 @@ mod tests {
     use super::*;
     use crate::method::{Kind, Method};
 
-    const A: &[u8] = &[0, 1, b'/', b'/', 6, 0, 0, 1, b'a', b'a', 12, 0, 3, 1, 0, 255, 12, 0];
+    const A: &[u8] = &[
+        0, 1, b'/', b'/', 6, 0, 0, 1, b'a', b'a', 12, 0, 3, 1, 0, 255, 12, 0,
+    ];
     const ROOT: &[u8] = &[0, 1, b'/', b'/', 6, 0, 3, 1, 0, 255, 6, 0];
 
     fn spec(pattern: &'static str, method: Method, automaton: &'static [u8]) -> Spec {

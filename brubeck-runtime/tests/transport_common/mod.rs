@@ -81,3 +81,13 @@ pub async fn answered(client: &mut Client) -> Vec<Bytes> {
         other => panic!("expected an answer, got {other:?}"),
     }
 }
+
+/// Waits for a condition that nothing announces.
+pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    soon(what, async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}

@@ -13,7 +13,10 @@ pub(super) fn unhygienic<B>(request: &Request<B>) -> Option<(StatusCode, &'stati
     let bad = |reason| Some((StatusCode::BAD_REQUEST, reason));
     // In HTTP/2 it is `:authority` that counts.
     let needs_host = request.version() == Version::HTTP_11 || request.version() == Version::HTTP_10;
-    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let size: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
     match count(HOST) {
         0 if request.version() == Version::HTTP_11 => bad("the request has no Host"),
         2.. if needs_host => bad("the request has several Hosts"),
@@ -22,7 +25,10 @@ pub(super) fn unhygienic<B>(request: &Request<B>) -> Option<(StatusCode, &'stati
         _ if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) => {
             bad("the request has a length and a transfer coding")
         }
-        _ if size > HEADERS => Some((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too large")),
+        _ if size > HEADERS => Some((
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "the headers are too large",
+        )),
         _ => None,
     }
 }

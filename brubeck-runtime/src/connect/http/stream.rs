@@ -101,7 +101,9 @@ impl Timer {
 
     /// Starts unless it runs already; ready when the time is over.
     fn poll(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
-        let timer = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + limit)));
+        let timer = self
+            .0
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + limit)));
         timer.as_mut().poll(cx)
     }
 }
@@ -126,7 +128,10 @@ impl<I> Watched<I> {
             Phase::Head => self.head,
         };
         ready!(self.read_timer.poll(limit, cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "no request came in time")))
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "no request came in time",
+        )))
     }
 
     fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
@@ -136,7 +141,11 @@ impl<I> Watched<I> {
 }
 
 impl<I: Read + Unpin> Read for Watched<I> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.stream).poll_read(cx, buffer) {
             Poll::Ready(read) => {
                 // Something came: a request begins, or goes on.

@@ -20,9 +20,9 @@ impl Persistence {
     pub(super) fn of(version: Option<&[u8]>, headers: &HeaderMap) -> Persistence {
         let says = |word: &str| {
             let values = headers.get_all(CONNECTION).iter();
-            values.flat_map(|value| value.as_bytes().split(|b| *b == b',')).any(|token| {
-                token.trim_ascii().eq_ignore_ascii_case(word.as_bytes())
-            })
+            values
+                .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+                .any(|token| token.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
         };
         match (version == Some(b"HTTP/1.0"), says("close"), says("keep-alive")) {
             (_, true, _) | (true, false, false) => Persistence::Close,
@@ -36,8 +36,12 @@ impl Persistence {
 pub(super) fn text(mut response: http::Response<Bytes>, persistence: Persistence, now: SystemTime) -> Bytes {
     match persistence {
         Persistence::Open => None,
-        Persistence::KeepAlive => response.headers_mut().insert(CONNECTION, HeaderValue::from_static("keep-alive")),
-        Persistence::Close => response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close")),
+        Persistence::KeepAlive => response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("keep-alive")),
+        Persistence::Close => response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close")),
     };
     if !response.headers().contains_key(DATE)
         && let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now))
@@ -69,7 +73,10 @@ mod tests {
     #[test]
     fn who_is_closed_and_who_stays() {
         let of = |version: &str, connection: &[&'static str]| {
-            let headers = connection.iter().map(|value| (CONNECTION, HeaderValue::from_static(value))).collect();
+            let headers = connection
+                .iter()
+                .map(|value| (CONNECTION, HeaderValue::from_static(value)))
+                .collect();
             Persistence::of(Some(version.as_bytes()), &headers)
         };
         assert_eq!(of("HTTP/1.1", &[]), Persistence::Open);
@@ -83,7 +90,10 @@ mod tests {
 
     #[test]
     fn the_text_is_complete() {
-        let response = http::Response::builder().header("content-length", 2).body(Bytes::from("hi")).unwrap();
+        let response = http::Response::builder()
+            .header("content-length", 2)
+            .body(Bytes::from("hi"))
+            .unwrap();
         let text = text(response, Persistence::Close, SystemTime::UNIX_EPOCH);
         assert_eq!(
             std::str::from_utf8(&text).unwrap(),

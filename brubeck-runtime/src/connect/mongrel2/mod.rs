@@ -4,15 +4,17 @@ mod http1;
 mod pipeline;
 mod request;
 
-use super::transport::{self, Endpoint, Generation, LINGER, LinkEvent, Mongrel2Link, Timing, Transport, ZeroMq};
-use super::web::http_response;
+use super::transport::{
+    self, Endpoint, Generation, LINGER, LinkEvent, Mongrel2Link, Timing, Transport, ZeroMq,
+};
+use super::web::{finish, refusal};
 use super::{Application, Connection, Opened, Stop};
 use crate::error::Error;
-use crate::reply::{IntoReply, Response};
-use crate::status::Status;
+use crate::reply::Body;
 use crate::wire::mongrel2::{self as wire, Incoming};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use http::StatusCode;
 use http1::Persistence;
 use pipeline::{Pipelines, Reply, Ticket};
 use std::collections::VecDeque;
@@ -23,6 +25,9 @@ use tokio::task::{AbortHandle, JoinSet};
 
 /// How many requests of one Mongrel2 are worked on at once; more are answered with 503.
 const IN_FLIGHT: usize = 1024;
+
+/// The largest body of a reply, in bytes: Mongrel2 is given replies as a whole.
+const BODY: usize = 64 << 20;
 
 /// How many replies may wait for Mongrel2; it takes them as fast as it takes anything, or not at all.
 const REPLIES: usize = 4096;
@@ -51,7 +56,10 @@ pub struct Mongrel2 {
 impl Mongrel2 {
     /// Pulls requests from `send_spec` and publishes replies to `recv_spec`, in Mongrel2's words.
     pub fn new(send_spec: impl Into<String>, recv_spec: impl Into<String>) -> Mongrel2 {
-        Mongrel2 { send_spec: send_spec.into(), recv_spec: recv_spec.into() }
+        Mongrel2 {
+            send_spec: send_spec.into(),
+            recv_spec: recv_spec.into(),
+        }
     }
 }
 
@@ -61,14 +69,20 @@ impl Connection for Mongrel2 {
             let cannot = |spec: &str, error: transport::TransportError| {
                 Error::because(format!("cannot connect to Mongrel2 at {spec}"), error)
             };
-            let endpoint = |spec: &str| spec.parse::<Endpoint>().map_err(|error| cannot(spec, error.into()));
+            let endpoint = |spec: &str| {
+                spec.parse::<Endpoint>()
+                    .map_err(|error| cannot(spec, error.into()))
+            };
             let (requests, replies) = (endpoint(&self.send_spec)?, endpoint(&self.recv_spec)?);
             let link = ZeroMq
                 .mongrel2(requests, replies, Timing::default())
                 .map_err(|error| cannot(&self.send_spec, error))?;
             let address = format!("Mongrel2 {} {}", self.send_spec, self.recv_spec);
             let handler = Handler::new(application, self.recv_spec);
-            Ok(Opened { address, serve: Box::new(|stop| Box::pin(handler.serve(link, stop))) })
+            Ok(Opened {
+                address,
+                serve: Box::new(|stop| Box::pin(handler.serve(link, stop))),
+            })
         })
     }
 }
@@ -109,6 +123,7 @@ impl Handler {
     async fn serve(mut self, mut link: Mongrel2Link, mut stop: Stop) {
         let mut stopping = false;
         while !stopping || !self.pipelines.is_idle() || !self.replies.is_empty() {
+            let next = self.replies.front().cloned();
             tokio::select! {
                 () = stop.requested(), if !stopping => stopping = true,
                 // Receiving never waits for sending: Mongrel2 stops taking replies when its notices pile up.
@@ -117,10 +132,12 @@ impl Handler {
                     None => return,
                 },
                 Some(finished) = self.inbox.recv() => self.finish(finished),
-                room = link.outbound.room(), if !self.replies.is_empty() => match (room, self.replies.pop_front()) {
-                    (Ok(room), Some(reply)) => room.send(self.generation, reply),
-                    _ => return,
-                },
+                sent = link.outbound.send(self.generation, next.clone().unwrap_or_default()), if next.is_some() => {
+                    if sent == Err(transport::SendError::Closed) {
+                        return;
+                    }
+                    self.replies.pop_front();
+                }
             }
         }
         link.shutdown(LINGER).await;
@@ -128,8 +145,11 @@ impl Handler {
 
     fn take(&mut self, event: LinkEvent, stopping: bool) {
         match event {
-            LinkEvent::Up { generation, recv_ident } => {
-                tracing::info!(generation, recv_ident = %recv_ident.escape_ascii(), "Mongrel2 takes replies");
+            LinkEvent::Up {
+                generation,
+                recv_ident,
+            } => {
+                tracing::debug!(generation, recv_ident = %recv_ident.escape_ascii(), "Mongrel2 takes replies");
                 self.start_over(generation);
             }
             LinkEvent::Down { generation, reason } => {
@@ -140,7 +160,9 @@ impl Handler {
             LinkEvent::Message { bytes, .. } => match wire::decode(&bytes) {
                 Ok(Incoming::Request(request)) => self.ask(request, stopping),
                 Ok(Incoming::Disconnect { conn_id, .. }) => {
-                    self.pipelines.forget(&conn_id).for_each(|handler| handler.abort());
+                    self.pipelines
+                        .forget(&conn_id)
+                        .for_each(|handler| handler.abort());
                 }
                 Ok(_) => {}
                 Err(error) => self.refuse(&error),
@@ -159,26 +181,37 @@ impl Handler {
         while self.handlers.try_join_next().is_some() {}
         let (ident, connection) = (request.ident.clone(), request.conn_id.clone());
         let ticket = self.pipelines.begin(connection);
-        let asked = request::read(request, self.application.body_limit(), &self.replies_to);
-        let (persistence, head) = (asked.persistence, asked.head);
-        match asked.message {
-            Ok(message) if !stopping && self.handlers.len() < IN_FLIGHT => {
+        let request::Asked { persistence, request } = request::read(request, &self.replies_to);
+        match request {
+            Ok(request) if !stopping && self.handlers.len() < IN_FLIGHT => {
                 let (application, finished) = (self.application.clone(), self.finished.clone());
                 let running = ticket.clone();
                 let handler = self.handlers.spawn(async move {
-                    let reply = reply(application.answer(message).await, head, persistence);
+                    let head = request.method() == http::Method::HEAD;
+                    let reply = whole(application.serve(request).await, head, persistence).await;
                     // Nobody takes it when the server has ended meanwhile.
-                    let _ = finished.send(Finished { ident, ticket: running, reply }).await;
+                    let _ = finished
+                        .send(Finished {
+                            ident,
+                            ticket: running,
+                            reply,
+                        })
+                        .await;
                 });
                 self.pipelines.runs(&ticket, handler);
             }
             Ok(_) => {
-                let mut busy = Status::SERVICE_UNAVAILABLE.into_reply();
-                busy.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
-                let reply = reply(busy, head, if stopping { Persistence::Close } else { persistence });
+                let mut busy = refusal(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+                busy.headers_mut()
+                    .insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+                let persistence = if stopping { Persistence::Close } else { persistence };
+                let reply = reply(busy, persistence);
                 self.finish(Finished { ident, ticket, reply });
             }
-            Err(refused) => self.finish(Finished { ident, ticket, reply: reply(refused, head, persistence) }),
+            Err(refused) => {
+                let reply = reply(refused, persistence);
+                self.finish(Finished { ident, ticket, reply });
+            }
         }
     }
 
@@ -187,27 +220,59 @@ impl Handler {
         tracing::warn!(%error, "a message of Mongrel2 was refused");
         if let Some((ident, connection)) = error.connection() {
             let ticket = self.pipelines.begin(connection);
-            let reply = reply(Status::BAD_REQUEST.into_reply(), false, Persistence::Close);
+            let reply = reply(
+                refusal(StatusCode::BAD_REQUEST, "Bad Request"),
+                Persistence::Close,
+            );
             self.finish(Finished { ident, ticket, reply });
         }
     }
 
     fn finish(&mut self, Finished { ident, ticket, reply }: Finished) {
-        let Some(Reply { bytes, close }) = self.pipelines.finish(&ticket, reply) else { return };
+        let Some(Reply { bytes, close }) = self.pipelines.finish(&ticket, reply) else {
+            return;
+        };
         let to = [&ticket.connection];
         let frames = wire::reply(&ident, &to, &bytes).map(|frames| frames.collect::<Vec<_>>());
-        let closing = if close { wire::close(&ident, &to).map(|frames| frames.collect()) } else { Ok(Vec::new()) };
+        let closing = if close {
+            wire::close(&ident, &to).map(|frames| frames.collect())
+        } else {
+            Ok(Vec::new())
+        };
         match (frames, closing) {
             (Ok(frames), Ok(closing)) if self.replies.len() < REPLIES => {
                 self.replies.extend(frames.into_iter().chain(closing));
             }
             (Ok(_), Ok(_)) => tracing::error!("Mongrel2 does not take its replies; one was dropped"),
-            (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "a reply for Mongrel2 could not be written"),
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::error!(%error, "a reply for Mongrel2 could not be written")
+            }
         }
     }
 }
 
-fn reply(response: Response, head: bool, persistence: Persistence) -> Reply {
-    let bytes = http1::text(http_response(response, head), persistence, SystemTime::now());
-    Reply { bytes, close: persistence == Persistence::Close }
+/// The reply once its body is there.
+async fn whole(response: http::Response<Body>, head: bool, persistence: Persistence) -> Reply {
+    let (parts, body) = response.into_parts();
+    match body.collect(BODY).await {
+        Ok(body) => reply(
+            finish(http::Response::from_parts(parts, body.into()), head),
+            persistence,
+        ),
+        Err(error) => {
+            tracing::error!(%error, "the body of a reply cannot be sent");
+            reply(
+                refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+                persistence,
+            )
+        }
+    }
+}
+
+fn reply(response: http::Response<Body>, persistence: Persistence) -> Reply {
+    let response = response.map(|body| body.bytes().cloned().unwrap_or_default());
+    Reply {
+        bytes: http1::text(response, persistence, SystemTime::now()),
+        close: persistence == Persistence::Close,
+    }
 }

@@ -37,7 +37,10 @@ pub(super) struct Ticket {
 
 impl<T> Pipelines<T> {
     pub(super) fn new() -> Pipelines<T> {
-        Pipelines { by_connection: HashMap::new(), serial: 0 }
+        Pipelines {
+            by_connection: HashMap::new(),
+            serial: 0,
+        }
     }
 
     /// A request came on this connection.
@@ -45,12 +48,22 @@ impl<T> Pipelines<T> {
         let fresh = || {
             self.serial += 1;
             let serial = self.serial;
-            Pipeline { serial, next: 0, due: 0, running: BTreeMap::new(), ready: BTreeMap::new() }
+            Pipeline {
+                serial,
+                next: 0,
+                due: 0,
+                running: BTreeMap::new(),
+                ready: BTreeMap::new(),
+            }
         };
         let pipeline = self.by_connection.entry(connection.clone()).or_insert_with(fresh);
         let number = pipeline.next;
         pipeline.next += 1;
-        Ticket { connection, serial: pipeline.serial, number }
+        Ticket {
+            connection,
+            serial: pipeline.serial,
+            number,
+        }
     }
 
     /// This runs on behalf of the request; it is given back when the connection is forgotten.
@@ -74,7 +87,10 @@ impl<T> Pipelines<T> {
                 Some(first) => {
                     let mut joined = BytesMut::from(first.bytes);
                     joined.extend_from_slice(&next.bytes);
-                    Reply { bytes: joined.freeze(), close: next.close }
+                    Reply {
+                        bytes: joined.freeze(),
+                        close: next.close,
+                    }
                 }
             });
             if now.as_ref().is_some_and(|reply| reply.close) {
@@ -90,12 +106,17 @@ impl<T> Pipelines<T> {
 
     /// The connection is gone: what ran on its behalf comes back, replies still to come are dropped.
     pub(super) fn forget(&mut self, connection: &Bytes) -> impl Iterator<Item = T> + use<T> {
-        self.by_connection.remove(connection).into_iter().flat_map(|pipeline| pipeline.running.into_values())
+        self.by_connection
+            .remove(connection)
+            .into_iter()
+            .flat_map(|pipeline| pipeline.running.into_values())
     }
 
     /// All connections are gone.
     pub(super) fn forget_all(&mut self) -> impl Iterator<Item = T> + use<T> {
-        std::mem::take(&mut self.by_connection).into_values().flat_map(|pipeline| pipeline.running.into_values())
+        std::mem::take(&mut self.by_connection)
+            .into_values()
+            .flat_map(|pipeline| pipeline.running.into_values())
     }
 
     /// Whether no reply is waited for.
@@ -105,7 +126,9 @@ impl<T> Pipelines<T> {
 
     /// A connection that was forgotten and came again is another one, though its id is the same.
     fn of(&mut self, ticket: &Ticket) -> Option<&mut Pipeline<T>> {
-        self.by_connection.get_mut(&ticket.connection).filter(|pipeline| pipeline.serial == ticket.serial)
+        self.by_connection
+            .get_mut(&ticket.connection)
+            .filter(|pipeline| pipeline.serial == ticket.serial)
     }
 }
 
@@ -115,7 +138,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn reply(text: &str) -> Reply {
-        Reply { bytes: Bytes::copy_from_slice(text.as_bytes()), close: false }
+        Reply {
+            bytes: Bytes::copy_from_slice(text.as_bytes()),
+            close: false,
+        }
     }
 
     fn text(reply: Option<Reply>) -> Option<String> {
@@ -140,7 +166,15 @@ mod tests {
         let first = pipelines.begin("7".into());
         let second = pipelines.begin("7".into());
         assert_eq!(text(pipelines.finish(&second, reply("b"))), None);
-        let sent = pipelines.finish(&first, Reply { close: true, ..reply("a") }).unwrap();
+        let sent = pipelines
+            .finish(
+                &first,
+                Reply {
+                    close: true,
+                    ..reply("a")
+                },
+            )
+            .unwrap();
         assert!(sent.close);
         assert_eq!(&sent.bytes[..], b"a");
         assert!(pipelines.is_idle());
@@ -154,7 +188,10 @@ mod tests {
         assert_eq!(pipelines.forget(&"7".into()).collect::<Vec<_>>(), ["handler"]);
         let new = pipelines.begin("7".into());
         assert_eq!(text(pipelines.finish(&old, reply("stale"))), None);
-        assert_eq!(text(pipelines.finish(&new, reply("fresh"))).as_deref(), Some("fresh"));
+        assert_eq!(
+            text(pipelines.finish(&new, reply("fresh"))).as_deref(),
+            Some("fresh")
+        );
     }
 
     proptest! {

@@ -122,7 +122,10 @@ impl Mongrel2Config {
     pub(super) fn address(&self) -> Result<SocketAddr> {
         let address: SocketAddr = self.listen.parse().map_err(|error| {
             Error::because(
-                format!("`{}` is no address to listen at; write it as `127.0.0.1:6767`", self.listen),
+                format!(
+                    "`{}` is no address to listen at; write it as `127.0.0.1:6767`",
+                    self.listen
+                ),
                 Box::<dyn std::error::Error + Send + Sync>::from(error),
             )
         })?;
@@ -145,7 +148,9 @@ impl Mongrel2Config {
         let mut handlers = String::new();
         let mut routes = String::new();
         if self.handlers.is_empty() {
-            return Err(Error::new("a Mongrel2 without a handler answers nothing; add one with `handler`"));
+            return Err(Error::new(
+                "a Mongrel2 without a handler answers nothing; add one with `handler`",
+            ));
         }
         for (number, (route, handler)) in self.handlers.iter().enumerate() {
             // Of equal width, because no identity may be the beginning of another.
@@ -155,7 +160,12 @@ impl Mongrel2Config {
                 None => (own.as_str(), own.as_str()),
             };
             check_idents(send_ident, recv_ident)?;
-            let Mongrel2Handler { send_spec, recv_spec, protocol, .. } = handler;
+            let Mongrel2Handler {
+                send_spec,
+                recv_spec,
+                protocol,
+                ..
+            } = handler;
             let quoted = [send_spec, recv_spec, route].map(|text| quote(text));
             let [send_spec, recv_spec, route] = quoted;
             let _ = writeln!(
@@ -210,7 +220,10 @@ impl Mongrel2Config {
 /// `m2sh` has no way to write a quote inside a text.
 fn quote(text: &str) -> Result<String> {
     match text.chars().any(|c| c == '"' || c.is_control()) {
-        true => Err(Error::new(format!("Mongrel2 cannot be told `{}`: it holds a quote or a control character", text.escape_debug()))),
+        true => Err(Error::new(format!(
+            "Mongrel2 cannot be told `{}`: it holds a quote or a control character",
+            text.escape_debug()
+        ))),
         false => Ok(format!("\"{text}\"")),
     }
 }
@@ -245,19 +258,28 @@ mod tests {
 
     #[test]
     fn every_handler_has_an_identity_of_its_own() {
-        let text = text(&one().handler("/b/", Mongrel2Handler::new("ipc://c", "ipc://d").tnetstring())).unwrap();
+        let text =
+            text(&one().handler("/b/", Mongrel2Handler::new("ipc://c", "ipc://d").tnetstring())).unwrap();
         assert!(text.contains(
             r#"handler0 = Handler(send_spec="ipc://a", send_ident="m2-1-0000", recv_spec="ipc://b", recv_ident="m2-1-0000", protocol="json")"#
         ), "{text}");
         assert!(text.contains(r#"send_ident="m2-1-0001", recv_spec="ipc://d", recv_ident="m2-1-0001", protocol="tnetstring")"#), "{text}");
-        assert!(text.contains(r#"routes={"/": handler0, "/b/": handler1}"#), "{text}");
+        assert!(
+            text.contains(r#"routes={"/": handler0, "/b/": handler1}"#),
+            "{text}"
+        );
     }
 
     #[test]
     fn a_setting_replaces_the_one_that_is_there() {
-        let config = one().setting("limits.buffer_size", "16384").setting("upload.temp_store", "/tmp/u.XXXXXX");
+        let config = one()
+            .setting("limits.buffer_size", "16384")
+            .setting("upload.temp_store", "/tmp/u.XXXXXX");
         let text = text(&config).unwrap();
-        assert!(text.contains(r#""limits.buffer_size": 16384, "upload.temp_store": "/tmp/u.XXXXXX"}"#), "{text}");
+        assert!(
+            text.contains(r#""limits.buffer_size": 16384, "upload.temp_store": "/tmp/u.XXXXXX"}"#),
+            "{text}"
+        );
         assert!(!text.contains("65536"), "{text}");
     }
 
@@ -267,9 +289,15 @@ mod tests {
             Mongrel2Config::bind("127.0.0.1:6767"),
             one().handler("/\"", Mongrel2Handler::new("ipc://a", "ipc://b")),
             one().handler("/b", Mongrel2Handler::new("ipc://a\nservers = []", "ipc://b")),
-            one().handler("/b", Mongrel2Handler::new("ipc://a", "ipc://b").idents("a_b", "a_b")),
+            one().handler(
+                "/b",
+                Mongrel2Handler::new("ipc://a", "ipc://b").idents("a_b", "a_b"),
+            ),
             one().handler("/b", Mongrel2Handler::new("ipc://a", "ipc://b").idents("", "")),
-            one().handler("/b", Mongrel2Handler::new("ipc://a", "ipc://b").idents("one", "two")),
+            one().handler(
+                "/b",
+                Mongrel2Handler::new("ipc://a", "ipc://b").idents("one", "two"),
+            ),
             one().setting("a\"b", "1"),
         ] {
             assert!(text(&config).is_err(), "{config:?}");

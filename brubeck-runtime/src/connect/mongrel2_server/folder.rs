@@ -38,7 +38,10 @@ impl Folder {
                 Err(error) => return Err(Folder::refused(&parent, error)),
             }
         }
-        Err(Folder::refused(&parent, last.unwrap_or_else(|| ErrorKind::AlreadyExists.into())))
+        Err(Folder::refused(
+            &parent,
+            last.unwrap_or_else(|| ErrorKind::AlreadyExists.into()),
+        ))
     }
 
     fn furnish(self) -> Result<Folder> {
@@ -49,7 +52,10 @@ impl Folder {
     }
 
     fn refused(at: &Path, error: std::io::Error) -> Error {
-        Error::because(format!("no temporary folder can be made in `{}`", at.display()), error)
+        Error::because(
+            format!("no temporary folder can be made in `{}`", at.display()),
+            error,
+        )
     }
 
     pub(super) fn path(&self) -> &Path {

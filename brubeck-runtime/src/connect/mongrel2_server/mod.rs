@@ -46,7 +46,9 @@ impl Mongrel2Server {
     /// Whether the programs it needs are on the `PATH`.
     pub fn is_installed() -> bool {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        ["mongrel2", "m2sh"].iter().all(|program| std::env::split_paths(&path).any(|at| at.join(program).is_file()))
+        ["mongrel2", "m2sh"]
+            .iter()
+            .all(|program| std::env::split_paths(&path).any(|at| at.join(program).is_file()))
     }
 
     async fn start(config: Mongrel2Config) -> Result<Mongrel2Server> {
@@ -54,9 +56,20 @@ impl Mongrel2Server {
         let (address, program) = Mongrel2Server::first_start(&config, &folder).await?;
         let (pid, seen) = watch::channel(program.pid());
         let (orders, taken) = mpsc::channel(1);
-        tokio::spawn(Supervisor { program: Some(program), pid, folder }.run(taken));
+        tokio::spawn(
+            Supervisor {
+                program: Some(program),
+                pid,
+                folder,
+            }
+            .run(taken),
+        );
         tracing::info!("Mongrel2 listens at http://{address}");
-        Ok(Mongrel2Server { address, pid: seen, orders })
+        Ok(Mongrel2Server {
+            address,
+            pid: seen,
+            orders,
+        })
     }
 
     async fn first_start(config: &Mongrel2Config, folder: &Folder) -> Result<(SocketAddr, Program)> {

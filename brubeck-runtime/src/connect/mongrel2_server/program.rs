@@ -49,11 +49,19 @@ pub(super) async fn load(folder: &Folder, text: &str) -> Result {
     let said = String::from_utf8_lossy(&said);
     // Its exit code is 0 whatever happens; these two complaints have no consequence.
     let harmless = ["Invalid type given", "getlogin failed"];
-    let error = said.lines().find(|line| line.contains("[ERROR]") && !harmless.iter().any(|text| line.contains(text)));
+    let error = said
+        .lines()
+        .find(|line| line.contains("[ERROR]") && !harmless.iter().any(|text| line.contains(text)));
     match error {
-        Some(error) => Err(Error::because("Mongrel2 refuses its configuration", error.trim().to_owned())),
+        Some(error) => Err(Error::because(
+            "Mongrel2 refuses its configuration",
+            error.trim().to_owned(),
+        )),
         None if path.join("mongrel2.sqlite").is_file() => Ok(()),
-        None => Err(Error::because("`m2sh load` wrote no configuration", said.trim().to_owned())),
+        None => Err(Error::because(
+            "`m2sh load` wrote no configuration",
+            said.trim().to_owned(),
+        )),
     }
 }
 
@@ -163,10 +171,18 @@ fn watch_over(child: &Child) -> Result<Child> {
 
 /// Every shell knows `kill`, also where no program of this name is installed.
 async fn signal(name: &str, pid: u32) {
-    let kill = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid.to_string()]).output().await;
+    let kill = Command::new("sh")
+        .args(["-c", "kill -s \"$0\" \"$1\"", name, &pid.to_string()])
+        .output()
+        .await;
     match kill {
         Ok(output) if output.status.success() => {}
-        Ok(output) => tracing::debug!(name, pid, "kill: {}", String::from_utf8_lossy(&output.stderr).trim()),
+        Ok(output) => tracing::debug!(
+            name,
+            pid,
+            "kill: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ),
         Err(error) => tracing::warn!(name, pid, %error, "Mongrel2 cannot be sent a signal"),
     }
 }
@@ -183,11 +199,16 @@ fn cannot_run(program: &str, error: std::io::Error) -> Error {
 
 /// The text of a log; one that is not there yet is empty.
 fn read(path: &Path) -> String {
-    std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    std::fs::read(path)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default()
 }
 
 /// The first complaint, which is the cause of those that follow it.
 fn first_error(log: &str) -> String {
-    let error = log.lines().find(|line| line.contains("[ERROR]")).or_else(|| log.lines().last());
+    let error = log
+        .lines()
+        .find(|line| line.contains("[ERROR]"))
+        .or_else(|| log.lines().last());
     error.unwrap_or("it said nothing").trim().to_owned()
 }

@@ -70,7 +70,9 @@ impl Supervisor {
     }
 
     async fn ended(&mut self) {
-        let Some(program) = &mut self.program else { return pending().await };
+        let Some(program) = &mut self.program else {
+            return pending().await;
+        };
         match program.ended().await {
             Ok(status) => tracing::error!("Mongrel2 ended by itself: {status}; it is started again"),
             Err(error) => tracing::error!(%error, "Mongrel2 cannot be watched; it is started again"),
@@ -84,9 +86,9 @@ impl Supervisor {
                 Ok(())
             }
             Err(StartError::Other(error)) => Err(error),
-            Err(StartError::PortTaken) => {
-                Err(Error::new("Mongrel2 cannot listen again: somebody else has taken its port meanwhile"))
-            }
+            Err(StartError::PortTaken) => Err(Error::new(
+                "Mongrel2 cannot listen again: somebody else has taken its port meanwhile",
+            )),
         }
     }
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use super::closing::{Closing, Stop, closing};
-use super::counts::{Counters, Counts};
-use super::inbox::{Inbox, Inlet, inbox};
-use super::limits::OUTBOX;
+use super::closing::Closing;
+use super::counts::Counts;
+use super::inbox::Inbox;
+use super::link::{Ends, Line, WayOut, line};
 use super::{Generation, LinkState, SendError, Timing};
 
 /// What happens at a [`Client`], in order. The generations of one link only grow.
@@ -60,10 +60,8 @@ impl Client {
 /// The sending end of a [`Client`].
 #[derive(Clone, Debug)]
 pub struct ClientOutbox {
-    queue: mpsc::Sender<(Generation, Vec<Bytes>)>,
-    state: watch::Receiver<LinkState>,
+    way_out: WayOut<Vec<Bytes>>,
     condemned: Arc<watch::Sender<Generation>>,
-    counters: Arc<Counters>,
 }
 
 impl ClientOutbox {
@@ -78,16 +76,9 @@ impl ClientOutbox {
         if frames.is_empty() {
             return Err(SendError::Empty);
         }
-        let generation = match *self.state.borrow() {
-            LinkState::Up(generation) => generation,
-            LinkState::Connecting => return Err(SendError::LinkDown),
-            LinkState::Closed => return Err(SendError::Closed),
-        };
-        match self.queue.try_send((generation, frames)) {
-            Ok(()) => Ok(generation),
-            Err(mpsc::error::TrySendError::Full(_)) => Err(SendError::Full),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(SendError::Closed),
-        }
+        let generation = self.way_out.now()?;
+        self.way_out.try_send(generation, frames)?;
+        Ok(generation)
     }
 
     /// Hands a message over as soon as there is a connection with room for it, as [`try_send`](Self::try_send) does.
@@ -103,21 +94,13 @@ impl ClientOutbox {
             .unwrap_or(Err(SendError::Deadline))
     }
 
-    async fn send(&self, frames: Vec<Bytes>) -> Result<Generation, SendError> {
-        let mut state = self.state.clone();
+    async fn send(&self, mut frames: Vec<Bytes>) -> Result<Generation, SendError> {
         loop {
-            let seen = match state.wait_for(|state| *state != LinkState::Connecting).await {
-                Ok(seen) => *seen,
-                Err(_) => return Err(SendError::Closed),
-            };
-            let LinkState::Up(generation) = seen else {
-                return Err(SendError::Closed);
-            };
-            let room = self.queue.reserve().await.map_err(|_| SendError::Closed)?;
-            // The connection may have been lost while this waited for room.
-            if *state.borrow() == seen {
-                room.send((generation, frames));
-                return Ok(generation);
+            let generation = self.way_out.up().await?;
+            match self.way_out.send(generation, frames).await {
+                Ok(()) => return Ok(generation),
+                Err((SendError::LinkDown, given_back)) => frames = given_back,
+                Err((error, _)) => return Err(error),
             }
         }
     }
@@ -134,41 +117,31 @@ impl ClientOutbox {
 
     /// What became of the messages so far.
     pub fn counts(&self) -> Counts {
-        self.counters.read()
+        self.way_out.counts()
     }
 }
 
-/// The socket's side of a [`Client`].
+/// The supervisor's side of a [`Client`].
 #[derive(Debug)]
 pub(crate) struct ClientDriver {
-    pub(crate) inlet: Inlet<ClientEvent>,
-    pub(crate) outbox: mpsc::Receiver<(Generation, Vec<Bytes>)>,
-    pub(crate) state: watch::Sender<LinkState>,
+    pub(crate) line: Line<ClientEvent, Vec<Bytes>>,
     pub(crate) condemned: watch::Receiver<Generation>,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) stop: Stop,
 }
 
 pub(crate) fn client(timing: &Timing) -> (Client, ClientDriver) {
-    let (inlet, inbound) = inbox(timing.inbound_messages, timing.inbound_bytes);
-    let (queue, outbox) = mpsc::channel(OUTBOX);
-    let (set_state, state) = watch::channel(LinkState::Connecting);
+    let (
+        Ends {
+            inbound,
+            way_out,
+            state,
+            closing,
+        },
+        line,
+    ) = line(timing);
     let (condemn, condemned) = watch::channel(0);
-    let (closing, stop) = closing();
-    let counters = Arc::new(Counters::default());
     let outbound = ClientOutbox {
-        queue,
-        state: state.clone(),
+        way_out,
         condemned: Arc::new(condemn),
-        counters: counters.clone(),
-    };
-    let driver = ClientDriver {
-        inlet,
-        outbox,
-        state: set_state,
-        condemned,
-        counters,
-        stop,
     };
     (
         Client {
@@ -177,6 +150,6 @@ pub(crate) fn client(timing: &Timing) -> (Client, ClientDriver) {
             state,
             closing,
         },
-        driver,
+        ClientDriver { line, condemned },
     )
 }

@@ -1,7 +1,7 @@
 //! Frames over sockets: the only place that knows ZeroMQ.
 //!
 //! A [`Transport`] opens links; a link is a handful of channel ends, all bounded. What the frames mean is for the rooms
-//! above. Two roles serve applications that talk to each other, [`Server`] and [`Client`].
+//! above. There are three roles: [`Server`] and [`Client`] between applications, [`Mongrel2Link`] towards the web server.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -29,10 +29,12 @@ mod closing;
 mod counts;
 mod endpoint;
 mod error;
+mod gate;
 mod inbox;
 mod io_thread;
 mod limits;
 mod link;
+mod mongrel2;
 mod server;
 mod zmq;
 
@@ -44,6 +46,7 @@ pub use error::{SendError, TransportError};
 pub use inbox::Inbox;
 pub use limits::{LINGER, Limits, Timing};
 pub use link::{Generation, LinkState};
+pub use mongrel2::{LinkEvent, Mongrel2Link, Mongrel2Outbox};
 pub use server::{Peer, Server, ServerEvent, ServerOutbox};
 pub use zmq::ZeroMq;
 
@@ -62,4 +65,16 @@ pub trait Transport: Send + Sync + 'static {
     /// # Errors
     /// The endpoint cannot be connected to, by its form.
     fn client(&self, endpoint: Endpoint, timing: Timing) -> Result<Client, TransportError>;
+
+    /// Connects to a Mongrel2 server: to `send_spec` for the requests it sends, to `recv_spec` for the replies it
+    /// receives, both as its configuration names them. Returns at once; wait for [`LinkEvent::Up`].
+    ///
+    /// # Errors
+    /// The endpoints cannot be connected to, by their form.
+    fn mongrel2(
+        &self,
+        send_spec: Endpoint,
+        recv_spec: Endpoint,
+        timing: Timing,
+    ) -> Result<Mongrel2Link, TransportError>;
 }

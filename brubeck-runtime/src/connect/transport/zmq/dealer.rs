@@ -4,18 +4,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use zeromq::{DealerSocket, Socket, SocketEvent, SocketRecv, ZmqError, ZmqMessage};
 
 use super::super::client::ClientDriver;
-use super::super::closing::Ask;
 use super::super::limits::{BATCH, LINGER};
+use super::super::link::End;
 use super::super::{ClientEvent, Endpoint, Generation, LinkState, Timing};
 use super::backoff::{Backoff, GOOD};
-use super::socket::{self, Monitor, Sent, connecting, linger, send_now, size};
-
-/// How the link ended: somebody asked for it, or nobody is left who could use it.
-type End = Option<Ask>;
+use super::socket::{self, Monitor, Sent, connecting, reason, send_now, size, written};
 
 /// Keeps one connection to `endpoint` until the link is closed. Runs on the I/O thread.
 pub(super) async fn supervise(endpoint: Endpoint, timing: Timing, driver: ClientDriver) {
@@ -27,7 +24,7 @@ pub(super) async fn supervise(endpoint: Endpoint, timing: Timing, driver: Client
         answered: false,
     };
     let (end, all_left) = dealer.keep_connected().await;
-    dealer.driver.state.send_replace(LinkState::Closed);
+    dealer.driver.line.state.send_replace(LinkState::Closed);
     if let Some(ask) = end {
         ask.done(all_left);
     }
@@ -51,7 +48,7 @@ impl Dealer {
             let connect = connect(self.address.clone(), self.timing.connect);
             let attempt = tokio::select! {
                 attempt = connect => attempt,
-                end = self.interrupted() => return (end, true),
+                end = self.driver.line.interrupted() => return (end, true),
             };
             match attempt {
                 Ok((socket, monitor)) => {
@@ -72,21 +69,7 @@ impl Dealer {
             }
             tokio::select! {
                 () = sleep(backoff.next()) => {}
-                end = self.interrupted() => return (end, true),
-            }
-        }
-    }
-
-    /// Waits, without a connection, for the end of the link; meanwhile drops what was meant for lost connections.
-    async fn interrupted(&mut self) -> End {
-        loop {
-            tokio::select! {
-                stale = self.driver.outbox.recv() => match stale {
-                    Some(_) => self.driver.counters.gone(1),
-                    None => return None,
-                },
-                () = self.driver.inlet.closed() => return None,
-                ask = self.driver.stop.asked() => return Some(ask),
+                end = self.driver.line.interrupted() => return (end, true),
             }
         }
     }
@@ -96,19 +79,19 @@ impl Dealer {
         self.generation += 1;
         self.answered = false;
         let generation = self.generation;
-        self.driver.state.send_replace(LinkState::Up(generation));
+        self.driver.line.state.send_replace(LinkState::Up(generation));
         tracing::debug!(endpoint = %self.address, generation, "connected");
-        let ended = match self.tell(ClientEvent::Up { generation }).await {
+        let ended = match self.driver.line.tell(ClientEvent::Up { generation }).await {
             Ok(()) => self.serve(&mut socket, &mut monitor).await,
             Err(end) => Ok(end),
         };
         match ended {
             Err(reason) => {
-                self.driver.state.send_replace(LinkState::Connecting);
+                self.driver.line.lost();
                 drop(socket);
                 tracing::warn!(endpoint = %self.address, generation, reason, "the connection is lost; making a new one");
                 let down = ClientEvent::Down { generation, reason };
-                self.tell(down).await.err().map(|end| (end, true))
+                self.driver.line.tell(down).await.err().map(|end| (end, true))
             }
             Ok(end) => {
                 let limit = end.as_ref().map_or(LINGER, |ask| ask.linger);
@@ -118,21 +101,13 @@ impl Dealer {
         }
     }
 
-    /// Puts an event into the inbox, unless the link ends first.
-    async fn tell(&mut self, event: ClientEvent) -> Result<(), End> {
-        tokio::select! {
-            room = self.driver.inlet.room() => room.ok_or(None).map(|room| room.put(event, 0)),
-            ask = self.driver.stop.asked() => Err(Some(ask)),
-        }
-    }
-
     /// Carries messages until the link ends; fails, with the reason, if the connection is lost first.
     async fn serve(&mut self, socket: &mut DealerSocket, monitor: &mut Monitor) -> Result<End, String> {
         let generation = self.generation;
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             let receive = async {
-                let room = self.driver.inlet.room().await?;
+                let room = self.driver.line.inlet.room().await?;
                 Some((room, socket.recv().await))
             };
             tokio::select! {
@@ -144,10 +119,10 @@ impl Dealer {
                         self.answered = true;
                     }
                     // The crate goes on giving errors for ever, and never reconnects: the first one is the end.
-                    Some((_, Err(error))) => return Err(error.to_string()),
+                    Some((_, Err(error))) => return Err(reason(&error)),
                     None => return Ok(None),
                 },
-                taken = self.driver.outbox.recv_many(&mut batch, BATCH) => {
+                taken = self.driver.line.outbox.recv_many(&mut batch, BATCH) => {
                     if taken == 0 {
                         return Ok(None);
                     }
@@ -166,8 +141,8 @@ impl Dealer {
                     }
                 }
                 // A receive that waits for the server does not notice this.
-                () = self.driver.inlet.closed() => return Ok(None),
-                ask = self.driver.stop.asked() => return Ok(Some(ask)),
+                () = self.driver.line.inlet.closed() => return Ok(None),
+                ask = self.driver.line.stop.asked() => return Ok(Some(ask)),
             }
         }
     }
@@ -178,7 +153,7 @@ impl Dealer {
         socket: &mut DealerSocket,
         batch: &mut Vec<(Generation, Vec<Bytes>)>,
     ) -> Result<(), String> {
-        let counters = &self.driver.counters;
+        let counters = &self.driver.line.counters;
         let mut messages = batch.drain(..);
         while let Some((meant_for, frames)) = messages.next() {
             if meant_for != self.generation {
@@ -209,16 +184,16 @@ impl Dealer {
     }
 
     /// Sends what was accepted, then lets the socket go. Returns whether all of it left the process.
-    async fn close(&mut self, mut socket: DealerSocket, monitor: Monitor, limit: Duration) -> bool {
-        self.driver.outbox.close();
+    async fn close(&mut self, mut socket: DealerSocket, mut monitor: Monitor, limit: Duration) -> bool {
+        self.driver.line.outbox.close();
         let mut batch = Vec::with_capacity(BATCH);
         let mut sent = Ok(());
-        while sent.is_ok() && self.driver.outbox.recv_many(&mut batch, BATCH).await > 0 {
+        while sent.is_ok() && self.driver.line.outbox.recv_many(&mut batch, BATCH).await > 0 {
             sent = self.send_all(&mut socket, &mut batch);
             tokio::task::yield_now().await;
         }
         drop(socket);
-        linger(monitor, limit).await && sent.is_ok()
+        timeout(limit, written(&mut monitor)).await.is_ok() && sent.is_ok()
     }
 }
 

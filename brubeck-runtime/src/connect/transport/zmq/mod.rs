@@ -3,11 +3,14 @@
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Client, Endpoint, Limits, Server, Timing, Transport, TransportError, client, io_thread};
+use super::{
+    Client, Endpoint, Limits, Mongrel2Link, Server, Timing, Transport, TransportError, client, io_thread,
+};
 
 mod backoff;
 mod dealer;
 mod listener;
+mod mongrel2;
 mod router;
 mod socket;
 
@@ -29,5 +32,18 @@ impl Transport for ZeroMq {
         let (client, driver) = client::client(&timing);
         io_thread::spawn(dealer::supervise(endpoint, timing, driver))?;
         Ok(client)
+    }
+
+    fn mongrel2(
+        &self,
+        send_spec: Endpoint,
+        recv_spec: Endpoint,
+        timing: Timing,
+    ) -> Result<Mongrel2Link, TransportError> {
+        send_spec.check_connect()?;
+        recv_spec.check_connect()?;
+        let (link, line) = super::mongrel2::mongrel2(&timing);
+        io_thread::spawn(mongrel2::supervise(send_spec, recv_spec, timing, line))?;
+        Ok(link)
     }
 }

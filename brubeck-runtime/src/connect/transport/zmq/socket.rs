@@ -1,13 +1,14 @@
 //! What every socket here has in common: how it is named, sent on and let go.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
-use tokio::time::timeout;
-use zeromq::{Socket, SocketEvent, SocketOptions, SocketSend, ZmqMessage};
+use tokio::time::sleep;
+use zeromq::{MultiPeerBackend, Socket, SocketEvent, SocketOptions, SocketSend, ZmqError, ZmqMessage};
 
 /// What a socket tells about its connections. It ends when the socket and all that writes for it are gone.
 pub(super) type Monitor = BoxStream<'static, SocketEvent>;
@@ -44,6 +45,15 @@ pub(super) fn size(frames: &[Bytes]) -> usize {
     frames.iter().map(Bytes::len).sum()
 }
 
+/// The bytes a message takes on the wire.
+pub(super) fn size_on_wire(frames: &[Bytes]) -> u64 {
+    let header = |frame: &Bytes| if frame.len() > 255 { 9 } else { 2 };
+    frames
+        .iter()
+        .map(|frame| frame.len() as u64 + header(frame))
+        .sum()
+}
+
 /// Options of a socket that connects, with an identity nobody can guess.
 ///
 /// A new socket gets a new one, so that the server never mistakes it for the one before. Hexadecimal, because the wire
@@ -56,6 +66,27 @@ pub(super) fn connecting(timeout: Duration) -> io::Result<SocketOptions> {
     Ok(options)
 }
 
+/// Why a connection that connects is lost, in words that help.
+pub(super) fn reason(error: &ZmqError) -> String {
+    let text = error.to_string();
+    // The crate tells this one apart only in words.
+    if text.contains("Unknown command") {
+        format!(
+            "{text}: the peer sends ZeroMQ heartbeats, which are not spoken here; set ZMQ_HEARTBEAT_IVL to 0 there"
+        )
+    } else {
+        text
+    }
+}
+
+/// The connections a socket has now.
+///
+/// The reader of each connection shares the socket's options with it, which is the only trace of a connection that an
+/// XPUB lets others see.
+pub(super) fn connections(backend: &dyn MultiPeerBackend) -> usize {
+    Arc::strong_count(backend.socket_options()).saturating_sub(1)
+}
+
 /// 16 random bytes as 32 hexadecimal digits.
 pub(super) fn random_name() -> io::Result<String> {
     let mut random = [0; 16];
@@ -63,11 +94,22 @@ pub(super) fn random_name() -> io::Result<String> {
     Ok(format!("{:032x}", u128::from_be_bytes(random)))
 }
 
-/// Waits until a socket that was dropped has written everything, for at most `limit`; returns whether it has.
+/// Waits until a socket that was dropped has written everything.
 ///
 /// The tasks that write keep the sending side of the socket's monitor alive; it ends with the last of them.
-pub(super) async fn linger(mut monitor: Monitor, limit: Duration) -> bool {
-    timeout(limit, async { while monitor.next().await.is_some() {} })
-        .await
-        .is_ok()
+pub(super) async fn written(monitor: &mut Monitor) {
+    while monitor.next().await.is_some() {}
+}
+
+/// Closes the connections a bound socket still gets after it was dropped.
+///
+/// A peer whose handshake was under way is added to the dead socket, and would believe for ever that it is served.
+pub(super) async fn bury(backend: &dyn MultiPeerBackend) {
+    let mut wait = Duration::from_millis(1);
+    while connections(backend) > 0 {
+        backend.shutdown();
+        sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_secs(1));
+    }
+    backend.shutdown();
 }

@@ -1,0 +1,197 @@
+//! What the statements of a template refer to and set; read off their words, which is all that is asked here.
+
+#[derive(Default, Debug, PartialEq, Eq)]
+pub(super) struct Scan {
+    pub(super) references: Vec<Reference>,
+    pub(super) assigned: Vec<String>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Reference {
+    pub(super) name: String,
+    /// `ignore missing`, or one of several to choose from.
+    pub(super) optional: bool,
+    /// Imported for its macros: it does not see the variables.
+    pub(super) imported: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    Word(String),
+    Text(String),
+    Mark(char),
+}
+
+pub(super) fn scan(template: &str) -> Scan {
+    let mut scan = Scan::default();
+    let mut rest = template;
+    let mut raw = false;
+    while let Some(at) = rest.find("{") {
+        rest = &rest[at + 1..];
+        if let Some(comment) = rest.strip_prefix('#').filter(|_| !raw) {
+            rest = comment.find("#}").map_or("", |end| &comment[end + 2..]);
+        } else if let Some(statement) = rest.strip_prefix('%') {
+            let (tokens, after) = tokens(statement);
+            match tokens.first() {
+                Some(Token::Word(word)) if word == "endraw" => raw = false,
+                _ if raw => continue,
+                Some(Token::Word(word)) if word == "raw" => raw = true,
+                _ => scan.statement(&tokens),
+            }
+            rest = after;
+        }
+    }
+    scan
+}
+
+/// The tokens up to `%}`, and what follows it.
+fn tokens(statement: &str) -> (Vec<Token>, &str) {
+    let mut tokens = Vec::new();
+    let mut rest = statement;
+    loop {
+        rest = rest.trim_start();
+        if let Some(after) = rest.strip_prefix("%}") {
+            return (tokens, after);
+        }
+        let Some(first) = rest.chars().next() else {
+            return (tokens, "");
+        };
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        if first == '"' || first == '\'' {
+            let inner = &rest[1..];
+            let end = inner.find(first).unwrap_or(inner.len());
+            tokens.push(Token::Text(inner[..end].to_owned()));
+            rest = inner.get(end + 1..).unwrap_or("");
+        } else if is_word(first) {
+            let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+            tokens.push(Token::Word(rest[..end].to_owned()));
+            rest = &rest[end..];
+        } else {
+            let trim = tokens.is_empty() && (first == '-' || first == '+');
+            if !trim {
+                tokens.push(Token::Mark(first));
+            }
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+}
+
+impl Scan {
+    fn statement(&mut self, tokens: &[Token]) {
+        let Some((Token::Word(keyword), rest)) = tokens.split_first() else {
+            return;
+        };
+        match keyword.as_str() {
+            "extends" => self.refer(rest, false, false),
+            "include" => {
+                let optional = words(rest).any(|word| word == "missing");
+                let choice = rest.first() == Some(&Token::Mark('['));
+                self.refer(rest, optional || choice, false);
+            }
+            "import" => {
+                self.refer(rest.get(..1).unwrap_or_default(), false, true);
+                self.assigned.extend(
+                    words(rest)
+                        .skip_while(|word| *word != "as")
+                        .skip(1)
+                        .map(str::to_owned),
+                );
+            }
+            "from" => {
+                self.refer(rest.get(..1).unwrap_or_default(), false, true);
+                let imported = words(rest).filter(|word| !matches!(*word, "import" | "as"));
+                self.assigned.extend(imported.map(str::to_owned));
+            }
+            "for" => {
+                self.assigned
+                    .extend(words(rest).take_while(|word| *word != "in").map(str::to_owned));
+            }
+            "macro" => self.assigned.extend(words(rest).take(1).map(str::to_owned)),
+            "set" => {
+                let targets = rest
+                    .split(|token| *token == Token::Mark('='))
+                    .next()
+                    .unwrap_or_default();
+                self.assigned.extend(words(targets).map(str::to_owned));
+            }
+            "with" => {
+                let targets = rest.windows(2).filter(|pair| pair[1] == Token::Mark('='));
+                self.assigned
+                    .extend(words_of(targets.map(|pair| &pair[0])).map(str::to_owned));
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes the strings for templates; a name that is computed cannot be known here.
+    fn refer(&mut self, tokens: &[Token], optional: bool, imported: bool) {
+        let computed = tokens
+            .iter()
+            .any(|token| matches!(token, Token::Mark('~' | '+' | '|')));
+        if computed {
+            return;
+        }
+        for token in tokens {
+            if let Token::Text(name) = token {
+                self.references.push(Reference {
+                    name: name.clone(),
+                    optional,
+                    imported,
+                });
+            }
+        }
+    }
+}
+
+fn words(tokens: &[Token]) -> impl Iterator<Item = &str> {
+    words_of(tokens.iter())
+}
+
+fn words_of<'a>(tokens: impl Iterator<Item = &'a Token>) -> impl Iterator<Item = &'a str> {
+    tokens.filter_map(|token| match token {
+        Token::Word(word) => Some(word.as_str()),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(scan: &Scan) -> Vec<(&str, bool, bool)> {
+        scan.references
+            .iter()
+            .map(|r| (r.name.as_str(), r.optional, r.imported))
+            .collect()
+    }
+
+    #[test]
+    fn references_are_found() {
+        let scan = scan(
+            "{%- extends 'base.html' -%}{# {% include 'no' %} #}{% include \"a%}b\" %}{{ '{' }}\
+             {% raw %}{% include 'raw' %}{% endraw %}{% include 'c' ignore missing %}\
+             {% include ['d', 'e'] %}{% from 'f' import g as h, i %}{% import 'j' as k %}{% include x ~ 'l' %}",
+        );
+        assert_eq!(
+            names(&scan),
+            [
+                ("base.html", false, false),
+                ("a%}b", false, false),
+                ("c", true, false),
+                ("d", true, false),
+                ("e", true, false),
+                ("f", false, true),
+                ("j", false, true)
+            ]
+        );
+        assert_eq!(scan.assigned, ["g", "h", "i", "k"]);
+    }
+
+    #[test]
+    fn what_is_set_is_found() {
+        let scan = scan(
+            "{% for a, b in c %}{% set d = e %}{% with f = 1, g = h %}{% macro i(j) %}{% set k %}{% endset %}{% unclosed",
+        );
+        assert_eq!(scan.assigned, ["a", "b", "d", "f", "g", "i", "k"]);
+    }
+}

@@ -1,0 +1,340 @@
+//! The PULL and the XPUB behind a [`Mongrel2Link`](super::super::Mongrel2Link), and who replaces them.
+
+use std::future::{pending, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep, timeout};
+use zeromq::util::PeerIdentity;
+use zeromq::{
+    PullSocket, Socket, SocketEvent, SocketOptions, SocketRecv, SocketSend, XPubSocket, ZmqError, ZmqMessage,
+};
+
+use super::super::counts::Counters;
+use super::super::inbox::Inlet;
+use super::super::limits::LINGER;
+use super::super::link::{End, Line};
+use super::super::{Endpoint, Generation, LinkEvent, LinkState, Timing};
+use super::backoff::{Backoff, GOOD};
+use super::socket::{self, Monitor, connecting, connections, reason};
+
+const CLOSED: &str = "Mongrel2 closed the connection";
+
+/// Keeps one connection to a Mongrel2 until the link is closed. Runs on the I/O thread.
+pub(super) async fn supervise(
+    send_spec: Endpoint,
+    recv_spec: Endpoint,
+    timing: Timing,
+    line: Line<LinkEvent, Bytes>,
+) {
+    let mut link = Link {
+        send_spec: send_spec.to_string(),
+        recv_spec: recv_spec.to_string(),
+        timing,
+        line,
+        generation: 0,
+    };
+    let (end, all_left) = link.keep_connected().await;
+    link.line.state.send_replace(LinkState::Closed);
+    if let Some(ask) = end {
+        ask.done(all_left);
+    }
+}
+
+struct Link {
+    send_spec: String,
+    recv_spec: String,
+    timing: Timing,
+    line: Line<LinkEvent, Bytes>,
+    generation: Generation,
+}
+
+impl Link {
+    /// Works until the link ends. Tells also whether all that was accepted has left.
+    async fn keep_connected(&mut self) -> (End, bool) {
+        let mut backoff = Backoff::new(self.timing.backoff_min, self.timing.backoff_max);
+        let mut warned = false;
+        loop {
+            let connect = connect(
+                self.send_spec.clone(),
+                self.recv_spec.clone(),
+                self.timing.clone(),
+            );
+            let attempt = tokio::select! {
+                attempt = connect => attempt,
+                end = self.line.interrupted() => return (end, true),
+            };
+            match attempt {
+                Ok(sockets) => {
+                    warned = false;
+                    let since = Instant::now();
+                    if let Some(end) = self.live(sockets).await {
+                        return end;
+                    }
+                    if since.elapsed() >= GOOD {
+                        backoff.reset();
+                    }
+                }
+                Err(reason) if !warned => {
+                    warned = true;
+                    tracing::warn!(
+                        send_spec = self.send_spec,
+                        recv_spec = self.recv_spec,
+                        reason,
+                        "no connection to Mongrel2; trying on"
+                    );
+                }
+                Err(reason) => tracing::debug!(
+                    send_spec = self.send_spec,
+                    reason,
+                    "still no connection to Mongrel2"
+                ),
+            }
+            tokio::select! {
+                () = sleep(backoff.next()) => {}
+                end = self.line.interrupted() => return (end, true),
+            }
+        }
+    }
+
+    /// Lives one connection; gives the end of the link if that came, `None` if only the connection was lost.
+    async fn live(&mut self, sockets: Sockets) -> Option<(End, bool)> {
+        self.generation += 1;
+        let generation = self.generation;
+        self.line.state.send_replace(LinkState::Up(generation));
+        tracing::info!(send_spec = self.send_spec, generation, "connected to Mongrel2");
+        let recv_ident = sockets.recv_ident.clone();
+        let ended = match self
+            .line
+            .tell(LinkEvent::Up {
+                generation,
+                recv_ident,
+            })
+            .await
+        {
+            Ok(()) => self.serve(sockets).await,
+            Err(end) => Ok((end, true)),
+        };
+        match ended {
+            Ok(end) => Some(end),
+            Err(reason) => {
+                self.line.lost();
+                tracing::warn!(
+                    send_spec = self.send_spec,
+                    generation,
+                    reason,
+                    "the connection to Mongrel2 is lost; making a new one"
+                );
+                let down = LinkEvent::Down { generation, reason };
+                self.line.tell(down).await.err().map(|end| (end, true))
+            }
+        }
+    }
+
+    /// Carries requests and replies until the link ends; fails, with the reason, if the connection is lost first.
+    async fn serve(&mut self, sockets: Sockets) -> Result<(End, bool), String> {
+        let Sockets {
+            mut requests,
+            mut monitor,
+            mut replies,
+            ..
+        } = sockets;
+        let Line {
+            inlet,
+            outbox,
+            counters,
+            stop,
+            ..
+        } = &mut self.line;
+        let last = Notify::new();
+        // Two loops, not one: Mongrel2 stops reading replies while it waits for us to read a notice about one, so a
+        // reply that waits must never keep a request from being read.
+        let mut receive = pin!(receive(inlet, &mut requests.0, self.generation));
+        let mut reply = pin!(reply(
+            outbox,
+            &mut replies.socket,
+            self.generation,
+            counters,
+            &last
+        ));
+        let end = tokio::select! {
+            reason = &mut receive => return Err(reason),
+            () = disconnected(&mut monitor) => return Err(CLOSED.to_owned()),
+            replied = &mut reply => return replied.map(|()| (None, true)),
+            () = inlet.closed() => None,
+            ask = stop.asked() => Some(ask),
+        };
+        last.notify_one();
+        let limit = end.as_ref().map_or(LINGER, |ask| ask.linger);
+        let all_left = tokio::select! {
+            replied = &mut reply => replied.is_ok(),
+            _ = &mut receive => false,
+            () = sleep(limit) => false,
+        };
+        Ok((end, all_left))
+    }
+}
+
+/// Puts requests into the inbox, until there is a fault.
+async fn receive(inlet: &Inlet<LinkEvent>, requests: &mut PullSocket, generation: Generation) -> String {
+    loop {
+        let Some(room) = inlet.room().await else {
+            // The end of the inbox is noticed elsewhere.
+            return pending().await;
+        };
+        match requests.recv().await {
+            Ok(message) => match <[Bytes; 1]>::try_from(message.into_vec()) {
+                Ok([bytes]) => {
+                    let size = bytes.len();
+                    room.put(LinkEvent::Message { generation, bytes }, size);
+                }
+                Err(frames) => tracing::warn!(
+                    frames = frames.len(),
+                    "dropped a message: Mongrel2 sends single frames"
+                ),
+            },
+            Err(error) => return reason(&error),
+        }
+    }
+}
+
+/// Waits until the socket loses its connection.
+async fn disconnected(monitor: &mut Monitor) {
+    while let Some(event) = monitor.next().await {
+        if let SocketEvent::Disconnected(_) = event {
+            return;
+        }
+    }
+}
+
+/// Sends replies until nobody has any more, or `last` says that no more are to be taken; fails if there is a fault.
+async fn reply(
+    outbox: &mut mpsc::Receiver<(Generation, Bytes)>,
+    replies: &mut XPubSocket,
+    generation: Generation,
+    counters: &Counters,
+    last: &Notify,
+) -> Result<(), String> {
+    loop {
+        tokio::select! {
+            taken = outbox.recv() => match taken {
+                Some((meant_for, reply)) if meant_for == generation => {
+                    // Waiting is right here: nothing but this Mongrel2 depends on it.
+                    replies.send(ZmqMessage::from(reply)).await.map_err(|error| reason(&error))?;
+                    counters.sent();
+                }
+                Some(_) => counters.gone(1),
+                None => return Ok(()),
+            },
+            // Only the reading side notices that Mongrel2 is gone.
+            subscription = frame_while_connected(replies) => {
+                let subscription = subscription?;
+                tracing::debug!(subscription = %subscription.escape_ascii(), "Mongrel2 changed its subscription");
+            }
+            () = last.notified() => outbox.close(),
+        }
+    }
+}
+
+/// The next frame an XPUB is sent; fails once its connection is gone, which the socket alone would not tell.
+async fn frame_while_connected(socket: &mut XPubSocket) -> Result<Bytes, String> {
+    let backend = socket.backend();
+    let mut receive = socket.recv();
+    poll_fn(|cx| match receive.as_mut().poll(cx) {
+        Poll::Ready(received) => Poll::Ready(received.map_err(|error| reason(&error))),
+        Poll::Pending if connections(&*backend) == 0 => Poll::Ready(Err(CLOSED.to_owned())),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+    .map(|message| message.into_vec().into_iter().next().unwrap_or_default())
+}
+
+/// One connection.
+struct Sockets {
+    requests: Pull,
+    monitor: Monitor,
+    replies: XPub,
+    recv_ident: Bytes,
+}
+
+/// A PULL that is dropped goes on living, with its connection, unless its backend is told.
+struct Pull(PullSocket);
+
+impl Drop for Pull {
+    fn drop(&mut self) {
+        self.0.backend().shutdown();
+    }
+}
+
+/// An XPUB that is dropped keeps reading its connection, which therefore stays open, unless that is taken from it.
+struct XPub {
+    socket: XPubSocket,
+    peer: Option<PeerIdentity>,
+}
+
+impl XPub {
+    async fn connect(options: SocketOptions, address: &str) -> Result<Self, ZmqError> {
+        let mut socket = XPubSocket::with_options(options);
+        let mut monitor = socket::monitor(&mut socket);
+        socket.connect(address).await?;
+        let peer = match monitor.next().now_or_never() {
+            Some(Some(SocketEvent::Connected(_, peer))) => Some(peer),
+            _ => None,
+        };
+        Ok(Self { socket, peer })
+    }
+}
+
+impl Drop for XPub {
+    fn drop(&mut self) {
+        if let Some(peer) = &self.peer {
+            self.socket.backend().peer_disconnected(peer);
+        }
+    }
+}
+
+/// Connects the replies first, and the requests only once Mongrel2 is known to listen to the replies.
+async fn connect(send_spec: String, recv_spec: String, timing: Timing) -> Result<Sockets, String> {
+    let options = || connecting(timing.connect).map_err(|error| error.to_string());
+    let mut replies = XPub::connect(options()?, &recv_spec)
+        .await
+        .map_err(|error| format!("recv_spec {recv_spec}: {error}"))?;
+    let recv_ident = subscription(&mut replies.socket, timing.subscription)
+        .await
+        .map_err(|why| {
+            format!("recv_spec {recv_spec}: {why}; it must be the address Mongrel2 receives replies on")
+        })?;
+
+    let mut requests = Pull(PullSocket::with_options(options()?));
+    let monitor = socket::monitor(&mut requests.0);
+    requests
+        .0
+        .connect(&send_spec)
+        .await
+        .map_err(|error| format!("send_spec {send_spec}: {error}"))?;
+    Ok(Sockets {
+        requests,
+        monitor,
+        replies,
+        recv_ident,
+    })
+}
+
+/// Waits for Mongrel2 to say which replies it wants.
+async fn subscription(replies: &mut XPubSocket, limit: Duration) -> Result<Bytes, String> {
+    let subscribed = async {
+        loop {
+            let mut frame = frame_while_connected(replies).await?;
+            if frame.first() == Some(&1) {
+                return Ok(frame.split_off(1));
+            }
+        }
+    };
+    timeout(limit, subscribed)
+        .await
+        .unwrap_or_else(|_| Err(format!("Mongrel2 did not subscribe within {limit:?}")))
+}

@@ -1,0 +1,269 @@
+//! What every front end must do alike: an application, and what browsers see of it.
+
+use super::{Answer, Gate, Site};
+use brubeck::prelude::*;
+use bytes::Bytes;
+
+#[get("^/hello$")]
+async fn hello() -> &'static str {
+    "hello"
+}
+
+#[get("^/slow/(?<name>[a-z]+)$")]
+async fn slow(name: String, gate: State<Gate>) -> String {
+    gate.pass().await;
+    name
+}
+
+#[post("^/echo$")]
+async fn echo(body: Bytes) -> Bytes {
+    body
+}
+
+#[get("^/query$")]
+async fn query(name: Arg<String>, age: Option<Arg<u8>>) -> String {
+    format!("{} {:?}", name.0, age.map(|age| age.0))
+}
+
+#[get("^/odd$")]
+async fn odd(headers: Headers) -> Option<Vec<u8>> {
+    Some(headers.get("x-odd")?.as_bytes().to_vec())
+}
+
+#[get("^/panic$")]
+async fn panics() -> &'static str {
+    panic!("as the test wants it")
+}
+
+#[delete("^/nothing$")]
+async fn nothing() {}
+
+const ROUTES: Routes<Gate> = routes![hello, slow, echo, query, odd, panics, nothing];
+
+pub fn app(gate: &Gate) -> App<Gate> {
+    App::new(ROUTES, gate.clone())
+}
+
+pub fn request(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")
+}
+
+#[track_caller]
+fn is(answer: &Answer, status: u16, text: &str) {
+    assert_eq!((answer.status, answer.text()), (status, text), "{answer:?}");
+}
+
+pub async fn a_connection_is_kept(site: &Site) {
+    let mut browser = site.browser().await;
+    for _ in 0..20 {
+        let answer = browser.get("/hello").await;
+        is(&answer, 200, "hello");
+        assert_eq!(answer.line, "HTTP/1.1 200 OK");
+        assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+        assert!(
+            answer.header("date").is_some_and(|date| date.ends_with(" GMT")),
+            "{answer:?}"
+        );
+    }
+}
+
+pub async fn a_connection_is_closed_when_asked(site: &Site) {
+    for request in [
+        "GET /hello HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nhost: localhost\r\nConnection: Close\r\n\r\n",
+        "GET /hello HTTP/1.0\r\n\r\n",
+        "GET /hello HTTP/1.0\r\nhost: localhost\r\n\r\n",
+    ] {
+        let mut browser = site.browser().await;
+        browser.send(request).await;
+        is(&browser.answer().await, 200, "hello");
+        assert_eq!(browser.rest().await, b"", "{request}");
+    }
+}
+
+pub async fn a_head_is_a_get_without_its_body(site: &Site) {
+    let mut browser = site.browser().await;
+    let get = browser.get("/hello").await;
+    browser
+        .send("HEAD /hello HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await;
+    let head = browser.answer_to_head().await;
+    assert_eq!((head.status, head.header("content-length")), (200, Some("5")));
+    assert_eq!(head.header("content-type"), get.header("content-type"));
+    // A body that was sent all the same would be read as the start of this answer.
+    is(&browser.get("/hello").await, 200, "hello");
+}
+
+pub async fn answers_come_in_the_order_of_the_requests(site: &Site, gate: &Gate) {
+    let mut browser = site.browser().await;
+    let requests = [
+        request("/slow/first"),
+        request("/hello"),
+        request("/none"),
+        request("/hello"),
+    ];
+    browser.send(requests.concat()).await;
+    gate.arrived(1).await;
+    gate.open(1);
+    is(&browser.answer().await, 200, "first");
+    is(&browser.answer().await, 200, "hello");
+    is(&browser.answer().await, 404, "Not Found");
+    is(&browser.answer().await, 200, "hello");
+}
+
+pub async fn a_body_comes_whole(site: &Site) {
+    let mut browser = site.browser().await;
+    let large: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
+    for body in [
+        &b""[..],
+        b"a=1",
+        &[0, 255, 13, 10, 128],
+        &large[..100_000],
+        &large[..],
+    ] {
+        let answer = browser.post("/echo", body).await;
+        assert_eq!(answer.status, 200, "{}", answer.line);
+        assert!(
+            answer.body == body,
+            "{} bytes came back as {}",
+            body.len(),
+            answer.body.len()
+        );
+    }
+}
+
+pub async fn a_body_in_chunks_comes_whole(site: &Site) {
+    let mut browser = site.browser().await;
+    browser
+        .send("POST /echo HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n")
+        .await;
+    browser
+        .send("5\r\nhello\r\n1\r\n \r\n5\r\nworld\r\n0\r\n\r\n")
+        .await;
+    is(&browser.answer().await, 200, "hello world");
+    is(&browser.get("/hello").await, 200, "hello");
+}
+
+pub async fn a_body_beyond_the_limit_is_413(site: &Site) {
+    let mut browser = site.browser().await;
+    browser
+        .send("POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2000000\r\n\r\n")
+        .await;
+    assert_eq!(browser.answer().await.status, 413);
+}
+
+pub async fn what_is_not_there_is_404_or_405(site: &Site) {
+    let mut browser = site.browser().await;
+    is(&browser.get("/none").await, 404, "Not Found");
+    is(&browser.get("/").await, 404, "Not Found");
+    let answer = browser.post("/hello", b"").await;
+    is(&answer, 405, "Method Not Allowed");
+    assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS"));
+    let answer = browser.get("/echo").await;
+    assert_eq!(
+        (answer.status, answer.header("allow")),
+        (405, Some("POST, OPTIONS"))
+    );
+    browser
+        .send("OPTIONS /hello HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await;
+    let answer = browser.answer().await;
+    assert_eq!(
+        (answer.status, answer.header("allow")),
+        (204, Some("GET, HEAD, OPTIONS"))
+    );
+}
+
+pub async fn a_panic_is_500_and_stays_alone(site: &Site, gate: &Gate) {
+    let mut other = site.browser().await;
+    other.send(request("/slow/other")).await;
+    gate.arrived(1).await;
+    let mut browser = site.browser().await;
+    is(&browser.get("/panic").await, 500, "Internal Server Error");
+    is(&browser.get("/hello").await, 200, "hello");
+    gate.open(1);
+    is(&other.answer().await, 200, "other");
+}
+
+pub async fn a_query_is_read(site: &Site) {
+    let mut browser = site.browser().await;
+    is(
+        &browser.get("/query?name=J%C3%BCrgen+a&age=7").await,
+        200,
+        "Jürgen a Some(7)",
+    );
+    is(&browser.get("/query?name=").await, 200, " None");
+    is(
+        &browser.get("/query?nam=1").await,
+        400,
+        "the argument `name` is missing",
+    );
+}
+
+pub async fn a_header_may_hold_odd_bytes(site: &Site) {
+    let mut browser = site.browser().await;
+    for value in [
+        &b"caf\xc3\xa9"[..],
+        b"caf\xe9",
+        b"a \"quote\" \\ and a / {}[],:",
+        b"\xff\xfe",
+    ] {
+        let head = [
+            b"GET /odd HTTP/1.1\r\nhost: localhost\r\nx-odd: ",
+            value,
+            b"\r\n\r\n",
+        ]
+        .concat();
+        browser.send(head).await;
+        let answer = browser.answer().await;
+        assert_eq!(
+            (answer.status, &answer.body[..]),
+            (200, value),
+            "{}",
+            value.escape_ascii()
+        );
+    }
+}
+
+pub async fn nothing_is_204(site: &Site) {
+    let mut browser = site.browser().await;
+    browser
+        .send("DELETE /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await;
+    let answer = browser.answer().await;
+    assert_eq!((answer.status, answer.header("content-length")), (204, None));
+    is(&browser.get("/hello").await, 200, "hello");
+}
+
+pub async fn a_browser_that_leaves_stops_its_handler(site: &Site, gate: &Gate) {
+    let mut browser = site.browser().await;
+    browser.send(request("/slow/gone")).await;
+    gate.arrived(1).await;
+    drop(browser);
+    gate.left(1).await;
+}
+
+/// 200 handlers that wait at once, which only works where none waits for another.
+pub async fn slow_requests_run_side_by_side(site: &Site, gate: &Gate) {
+    let mut browsers = Vec::new();
+    for _ in 0..200 {
+        let mut browser = site.browser().await;
+        browser.send(request("/slow/one")).await;
+        browsers.push(browser);
+    }
+    gate.arrived(200).await;
+    gate.open(200);
+    for browser in &mut browsers {
+        is(&browser.answer().await, 200, "one");
+    }
+}
+
+pub async fn stopping_finishes_what_was_accepted(site: Site, gate: &Gate) {
+    let mut browser = site.browser().await;
+    browser.send(request("/slow/last")).await;
+    gate.arrived(1).await;
+    let stopping = tokio::spawn(super::within(site.running.stop()));
+    gate.open(1);
+    is(&browser.answer().await, 200, "last");
+    stopping.await.expect("no panic").expect("within the drain limit");
+}

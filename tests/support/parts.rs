@@ -1,0 +1,29 @@
+//! Parts of the system that tests need and that a fresh machine may lack.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Whether Mongrel2 is there; where it must be, its absence fails the test.
+pub fn mongrel2() -> bool {
+    brubeck::Mongrel2Server::is_installed() || missing("mongrel2", "apt-get install mongrel2-core")
+}
+
+/// The Python interpreter that has pyzmq.
+pub fn pyzmq() -> Option<PathBuf> {
+    let python = PathBuf::from(std::env::var_os("BRUBECK_PYTHON").unwrap_or("python3".into()));
+    let found = Command::new(&python)
+        .args(["-c", "import zmq"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    (found || missing("pyzmq", "python3 -m pip install pyzmq")).then_some(python)
+}
+
+fn missing(what: &str, how: &str) -> bool {
+    let text = format!("{what} is missing; install it with: {how}");
+    assert!(std::env::var_os("CI").is_none(), "{text}");
+    // Not `eprintln!`, which is only shown for tests that fail.
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    writeln!(std::io::stderr(), "skipped {test}: {text}").expect("standard error");
+    false
+}

@@ -1,0 +1,7 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[get("^/slow")]
+fn slow() {}
+
+fn main() {}

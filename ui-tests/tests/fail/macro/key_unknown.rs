@@ -1,0 +1,7 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[service_handler(path = "^/slow", metod = "get")]
+async fn handler() {}
+
+fn main() {}

@@ -1,0 +1,8 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+const PATH: &str = "^/slow";
+#[web_handler(path = PATH)]
+async fn handler() {}
+
+fn main() {}

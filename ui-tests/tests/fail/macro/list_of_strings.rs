@@ -1,0 +1,6 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+const ROUTES: Routes<()> = routes!["^/a"];
+
+fn main() {}

@@ -1,0 +1,7 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[get(slow_echo::echo)]
+async fn handler() {}
+
+fn main() {}

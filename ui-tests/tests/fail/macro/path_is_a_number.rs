@@ -1,0 +1,7 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[get(404)]
+async fn handler() {}
+
+fn main() {}

@@ -1,0 +1,7 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[get(r"^/(?<self>\d+)$")]
+async fn handler() {}
+
+fn main() {}

@@ -1,0 +1,7 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[get("^/(?=user)")]
+async fn handler() {}
+
+fn main() {}

@@ -1,0 +1,7 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[get("^service")]
+async fn handler() {}
+
+fn main() {}

@@ -1,0 +1,9 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[get("^/slow")]
+async fn slow() {}
+
+const ROUTES: Routes<()> = routes![slow, slow];
+
+fn main() {}

@@ -1,0 +1,7 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[derive(AppState)]
+enum Site { A }
+
+fn main() {}

@@ -1,0 +1,10 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[derive(Clone, AppState)]
+struct Site {
+    users: String,
+    posts: String,
+}
+
+fn main() {}

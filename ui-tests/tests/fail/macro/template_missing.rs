@@ -1,0 +1,8 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[derive(Template)]
+#[template("sucess.html")]
+struct Success { name: String }
+
+fn main() {}

@@ -1,0 +1,8 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[derive(Template)]
+#[template("success.html")]
+enum Success { A }
+
+fn main() {}

@@ -1,0 +1,8 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[derive(Template)]
+#[template("broken.html")]
+struct Broken {}
+
+fn main() {}

@@ -1,0 +1,7 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[derive(Template)]
+struct Success { name: String }
+
+fn main() {}

@@ -1,0 +1,8 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[derive(Template)]
+#[template("page.html")]
+struct Shown { body: String }
+
+fn main() {}

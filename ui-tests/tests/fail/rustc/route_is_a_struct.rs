@@ -1,0 +1,8 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+struct Slow;
+
+const ROUTES: Routes<()> = routes![Slow];
+
+fn main() {}

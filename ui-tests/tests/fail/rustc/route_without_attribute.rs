@@ -1,0 +1,8 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+async fn slow() {}
+
+const ROUTES: Routes<()> = routes![slow];
+
+fn main() {}

@@ -1,0 +1,8 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+use ui_tests::admin;
+
+const ROUTES: Routes<()> = routes![..admin::ROUTE];
+
+fn main() {}
