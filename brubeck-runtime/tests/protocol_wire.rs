@@ -368,6 +368,12 @@ fn the_example_of_the_document() {
         name: Text::from("demo"),
     });
     let proof = seal(&proof, place, &keys.to_worker).unwrap();
+    let welcome = Message::Welcome(Welcome {
+        limit: 128,
+        max_body: 8 << 20,
+        name: Text::from("slow"),
+    });
+    let welcome = seal(&welcome, Place { ack: 1, ..place }, &keys.to_caller).unwrap();
     let ask = Ask {
         body: Bytes::from_static(b"{}"),
         ..Ask::new("request", "/service/slow")
@@ -388,13 +394,35 @@ fn the_example_of_the_document() {
         &keys.to_worker,
     )
     .unwrap();
+    let reply = Message::Reply {
+        call: 1,
+        limit: 129,
+        reply: Reply {
+            status: 200,
+            message: Text::from("OK"),
+            body: Bytes::from_static(b"{}"),
+            ..Reply::default()
+        },
+    };
+    let reply = seal(
+        &reply,
+        Place {
+            counter: 2,
+            ack: 2,
+            ..place
+        },
+        &keys.to_caller,
+    )
+    .unwrap();
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let document = include_str!("../../docs/protocol.md");
     for (name, frame) in [
         ("hello", &hello[0]),
         ("challenge", &challenge[0]),
         ("proof", &proof[0]),
+        ("welcome", &welcome[0]),
         ("request", &request[0]),
+        ("reply", &reply[0]),
     ] {
         let text = hex(frame);
         let lines: Vec<&str> = text

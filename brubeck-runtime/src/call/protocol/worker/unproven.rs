@@ -35,8 +35,7 @@ impl Worker {
             return;
         };
         if hello.version < VERSION {
-            self.counters.unexpected += 1;
-            return;
+            return self.deny(peer, Denial::Version, actions);
         }
         let known = self.unproven.iter().position(|unproven| unproven.peer == *peer);
         if let Some(unproven) = known.and_then(|known| self.unproven.get_mut(known)) {
