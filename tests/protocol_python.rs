@@ -57,14 +57,22 @@ async fn a_worker_in_python_answers() {
     };
     let (worker, address) = worker(&python).await;
     let client = Client::connect(&address, SECRET).unwrap();
-    for value in [json!("hello"), json!(null), json!({"é": [1, "日本語", -0.5]}), json!("🦊\0")] {
+    for value in [
+        json!("hello"),
+        json!(null),
+        json!({"é": [1, "日本語", -0.5]}),
+        json!("🦊\0"),
+    ] {
         echoes(&client, value).await;
     }
     echoes(&client, json!("x".repeat(1_000_000))).await;
 
     let call = client.request("/service/elsewhere");
     let answer = within(call.into_future()).await.unwrap();
-    assert_eq!((answer.status.code(), answer.status.text()), (404, "no such service"));
+    assert_eq!(
+        (answer.status.code(), answer.status.text()),
+        (404, "no such service")
+    );
     worker.stop().await;
 }
 

@@ -188,7 +188,10 @@ fn another_passphrase_opens_nothing_and_the_call_says_so() {
     let mut pair = Pair::with("secret", "Secret");
     let [.., answer] = pair.open();
     assert_eq!(kind(&answer), Kind::Denied);
-    assert_eq!((pair.worker.counters().denied, pair.worker.view().sessions), (1, 0));
+    assert_eq!(
+        (pair.worker.counters().denied, pair.worker.view().sessions),
+        (1, 0)
+    );
     assert_eq!(pair.dropped, ["it denied a session"]);
     assert!(pair.call(1).is_empty());
     let (_, outcome) = &pair.outcomes[0];
@@ -266,7 +269,10 @@ fn the_lower_version_of_the_two_is_spoken() {
 
     let mut pair = Pair::with("secret", "secret");
     let answer = pair.to_worker(&hello(VERSION + 1));
-    assert!(matches!(open(&answer[0]), Message::Challenge(Hello { version: VERSION, .. })));
+    assert!(matches!(
+        open(&answer[0]),
+        Message::Challenge(Hello { version: VERSION, .. })
+    ));
 
     let mut pair = Pair::with("secret", "secret");
     let answer = pair.to_worker(&hello(VERSION - 1));
@@ -339,14 +345,15 @@ fn a_message_is_good_only_where_it_was_sent_to() {
     assert!(pair.worker(stranger).is_empty());
     let mut other = Pair::with("secret", "secret");
     other.open();
-    other.worker.on(
-        other.now,
-        WorkerEvent::PeerGone { peer: NAME },
-        &mut Vec::new(),
-    );
+    other
+        .worker
+        .on(other.now, WorkerEvent::PeerGone { peer: NAME }, &mut Vec::new());
     assert!(other.to_worker(&request).is_empty());
     pair.to_caller(&request);
-    assert_eq!((pair.worker.counters().forged, pair.caller.counters().forged), (1, 1));
+    assert_eq!(
+        (pair.worker.counters().forged, pair.caller.counters().forged),
+        (1, 1)
+    );
     assert!(pair.started.is_empty() && other.started.is_empty());
 }
 
