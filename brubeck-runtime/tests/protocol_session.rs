@@ -6,7 +6,7 @@ use brubeck_runtime::CallError;
 use brubeck_runtime::protocol::*;
 use brubeck_runtime::wire::service::Secret;
 use brubeck_runtime::wire::v2::{
-    Ask, Denial, Envelope, Hello, Kind, Message, Reply, Request, VERSION, plain,
+    Ask, Denial, Envelope, Hello, Kind, Message, Place, Reply, Request, SessionKeys, VERSION, plain, seal,
 };
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -371,6 +371,46 @@ fn nothing_follows_a_call_that_was_given_up_however_late() {
         pair.caller(CallerEvent::Wake);
         assert!(pair.outcomes.is_empty(), "{:?}", pair.outcomes);
         assert_eq!((pair.caller.pending(), pair.caller.counters().given_up), (0, 1));
+    }
+}
+
+/// A caller that knows the passphrase and means no good.
+#[test]
+fn the_last_id_there_is_breaks_nothing() {
+    for last in [u64::MAX, u64::MAX - 1] {
+        let mut pair = Pair::with("secret", "secret");
+        let [hello, challenge, ..] = pair.open();
+        let keys = SessionKeys::derive(&secret("secret"), &hello[0], &challenge[0]);
+        let session = Envelope::read(&challenge).unwrap().head().session;
+        let say = |pair: &mut Pair, counter, message: &Message| {
+            let place = Place {
+                session,
+                counter,
+                ack: 1,
+            };
+            let frames = seal(message, place, &keys.to_worker).unwrap();
+            pair.to_worker(&frames)
+        };
+        let request = Message::Request(Request {
+            call: last,
+            deadline: 1000,
+            more: true,
+            ask: Ask::new("request", "/work"),
+        });
+        say(&mut pair, 2, &request);
+        assert_eq!(pair.started.len(), 1);
+        let ping = Message::Ping {
+            stamp: u64::MAX,
+            last_call: u64::MAX,
+        };
+        assert_eq!(kind(&say(&mut pair, u64::MAX, &ping)[0]), Kind::Pong);
+        let (job, _) = pair.started[0].clone();
+        assert_eq!(kind(&pair.reply(job)[0]), Kind::Reply);
+        // No counter is higher, so this session hears nothing more, and ends by itself.
+        assert!(say(&mut pair, u64::MAX, &ping).is_empty());
+        assert_eq!(pair.worker.counters().replayed, 1);
+        pair.now += Duration::from_secs(3);
+        assert_eq!(kind(&pair.worker(WorkerEvent::Wake)[0]), Kind::Bye);
     }
 }
 
