@@ -49,7 +49,7 @@ async fn both() -> brubeck::Result<InsideMemory> {
 #[tokio::main]
 async fn main() -> brubeck::Result {
     let site = both().await?;
-    println!("{:?}", site.get("/service/sync").await);
+    println!("{}", site.browser().get("/service/sync").await.text());
     site.stop().await;
     Ok(())
 }
@@ -57,15 +57,13 @@ async fn main() -> brubeck::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use brubeck::Payload;
 
     /// With a clock that stands still, the two seconds take none.
     #[tokio::test(start_paused = true)]
     async fn the_page_waits_for_the_service_and_its_response_handler() {
         let site = both().await.unwrap();
-        let (status, _, payload) = site.get("/service/sync").await.into_parts();
-        assert_eq!(status.code(), 200);
-        assert!(matches!(payload, Payload::Bytes(text) if text == "\"hello\" has 5 letters"));
+        let page = site.browser().get("/service/sync").await;
+        page.assert_status(200).assert_text("\"hello\" has 5 letters");
         site.stop().await;
     }
 }

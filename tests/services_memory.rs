@@ -1,7 +1,7 @@
 //! Applications and services in memory, while the clock stands still.
 
 use brubeck::prelude::*;
-use brubeck::{Memory, Payload, Phase, ServiceAddress};
+use brubeck::{Memory, Phase, ServiceAddress};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -85,14 +85,6 @@ async fn call_far(services: Services) -> Result<String, CallError> {
 const WORKS: Routes<()> = routes![slow, ask];
 const PAGES: Routes<()> = routes![on_slow, call_sync, call_far];
 
-fn text(response: Response) -> String {
-    let (status, _, payload) = response.into_parts();
-    match payload {
-        Payload::Bytes(text) => String::from_utf8(text.to_vec()).unwrap(),
-        _ => panic!("{status}"),
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_web_handler_its_service_and_its_response_handler() {
     let site = Memory::new(PAGES, ())
@@ -101,7 +93,10 @@ async fn a_web_handler_its_service_and_its_response_handler() {
         .await
         .unwrap();
     let began = Instant::now();
-    assert_eq!(text(site.get("/service/sync").await), "\"hello\" Some(5)");
+    site.browser()
+        .get("/service/sync")
+        .await
+        .assert_text("\"hello\" Some(5)");
     let took = began.elapsed();
     assert!(
         took >= Duration::from_secs(5) && took < Duration::from_secs(6),
@@ -118,7 +113,7 @@ async fn services_in_memory_call_each_other() {
         .start()
         .await
         .unwrap();
-    assert_eq!(text(site.get("/service/far").await), "\"far\"");
+    site.browser().get("/service/far").await.assert_text("\"far\"");
     site.stop().await;
 }
 
@@ -136,7 +131,7 @@ async fn what_goes_wrong_in_the_field_goes_wrong_in_memory() {
         .await
         .unwrap();
     // Nobody serves the other address.
-    assert_eq!(site.get("/service/far").await.status().code(), 503);
+    site.browser().get("/service/far").await.assert_status(503);
     let never = |passphrase: &str| {
         let client = site.client(&ServiceAddress::new(SLOW, passphrase)).unwrap();
         client.request("/service/never")

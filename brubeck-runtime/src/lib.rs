@@ -5,21 +5,25 @@ mod app;
 mod call;
 mod connect;
 mod context;
+mod cookie;
 mod error;
+mod events;
 mod extract;
 mod message;
 mod method;
 mod reply;
 mod route;
+mod session;
 mod status;
 mod template;
+pub mod test;
 mod trace;
 pub mod wire;
 
 #[doc(hidden)]
 pub mod __private;
 
-pub use app::{App, Handle, Running};
+pub use app::{App, AppService, Handle, Hook, Limits, Proceed, Running};
 pub use call::*;
 pub use connect::{
     Application, Connection, Http, InsideMemory, Memory, Mongrel2, Opened, Service, Stop, transport,
@@ -27,12 +31,20 @@ pub use connect::{
 #[cfg(unix)]
 pub use connect::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
 pub use context::Context;
+pub use cookie::{CookieSecret, Cookies, SignedCookies};
 pub use error::{Error, Result};
+pub use events::{Event, Events};
 pub use extract::*;
 pub use message::{Message, RemoteAddr};
 pub use method::{Kind, Method, UnknownMethod};
-pub use reply::{Fields, Html, IntoReply, Payload, Reply, Response, View};
+#[cfg(feature = "files")]
+pub use reply::File;
+pub use reply::{
+    Body, BodyError, BoxError, Cookie, Fields, Html, IntoReply, NotFound, Payload, Problem, Redirect, Reply,
+    Response, SameSite, View,
+};
 pub use route::{Routes, Spec, Unreachable};
+pub use session::Session;
 pub use status::Status;
 pub use template::{Page, Template};
 pub use trace::Trace;

@@ -4,13 +4,13 @@ use super::service::Service;
 use super::transport::{InMemory, Transport};
 use super::v2::Pool;
 use super::{Application, Stop};
-use crate::app::App;
+use crate::app::{App, AppService};
 use crate::call::{Client, Link, Open, ServiceAddress};
 use crate::error::{Error, Result};
 use crate::message::Message;
-use crate::method::Method;
 use crate::reply::Response;
 use crate::route::Routes;
+use crate::test::TestClient;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 ///
 /// ```
 /// use brubeck::prelude::*;
-/// use brubeck::{Memory, Payload};
+/// use brubeck::Memory;
 /// use std::time::Duration;
 ///
 /// #[service_handler(path = "^/service/slow", method = "request")]
@@ -47,9 +47,7 @@ use tokio::task::JoinSet;
 ///     .service(Service::bind("ipc://run/slow", "my_shared_secret"), App::new(routes![slow], ()))
 ///     .start()
 ///     .await?;
-/// let (status, _, payload) = site.get("/service/sync").await.into_parts();
-/// assert_eq!(status.code(), 200);
-/// assert!(matches!(payload, Payload::Bytes(text) if text == "\"hello\" Some(5)"));
+/// site.browser().get("/service/sync").await.assert_status(200).assert_text("\"hello\" Some(5)");
 /// site.stop().await;
 /// # Ok(()) }
 /// ```
@@ -61,7 +59,7 @@ pub struct Memory {
     services: Vec<(Service, Assemble)>,
 }
 
-type Assemble = Box<dyn FnOnce(Open) -> Result<Arc<dyn Application>> + Send>;
+type Assemble = Box<dyn FnOnce(Open) -> Result<(Arc<dyn Application>, AppService)> + Send>;
 
 impl Memory {
     /// An application with these routes and this state.
@@ -96,12 +94,14 @@ impl Memory {
         let (stop, told) = Stop::new();
         let mut serving = JoinSet::new();
         for (service, assemble) in self.services {
-            let application = assemble(open.clone())?;
+            let (application, _) = assemble(open.clone())?;
             let opened = service.open_over(&network, application).await?;
             serving.spawn((opened.serve)(told.clone()));
         }
+        let (application, web) = (self.application)(open.clone())?;
         Ok(InsideMemory {
-            application: (self.application)(open.clone())?,
+            application,
+            web,
             open,
             stop,
             serving,
@@ -126,20 +126,22 @@ fn open_link(network: &InMemory, service: &ServiceAddress) -> Result<Arc<dyn Lin
 #[must_use = "dropping it stops everything"]
 pub struct InsideMemory {
     application: Arc<dyn Application>,
+    web: AppService,
     open: Open,
     stop: watch::Sender<bool>,
     serving: JoinSet<()>,
 }
 
 impl InsideMemory {
-    /// What the application answers to this message. Dropping the future is what a browser does that closes.
-    pub async fn ask(&self, message: Message) -> Response {
-        self.application.clone().answer(message).await
+    /// A browser of the application, with cookies of its own.
+    pub fn browser(&self) -> TestClient {
+        TestClient::over(self.web.clone())
     }
 
-    /// What the application answers to a `GET` of this path, with or without `?query`.
-    pub async fn get(&self, target: &str) -> Response {
-        self.ask(Message::web(Method::Get, target)).await
+    /// What the application answers to this message, be it from a browser or from another application. Dropping the
+    /// future is what a browser does that closes, and a caller that gives up.
+    pub async fn ask(&self, message: Message) -> Response {
+        self.application.clone().answer(message).await
     }
 
     /// A client of the service at this address that belongs to no application.

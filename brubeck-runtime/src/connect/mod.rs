@@ -11,7 +11,7 @@ mod mongrel2_server;
 mod service;
 pub mod transport;
 mod v2;
-mod web;
+pub(crate) mod web;
 
 pub use application::{Application, Connection, Opened, Stop};
 pub use http::Http;

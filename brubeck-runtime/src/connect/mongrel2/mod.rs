@@ -7,14 +7,14 @@ mod request;
 use super::transport::{
     self, Endpoint, Generation, LINGER, LinkEvent, Mongrel2Link, Timing, Transport, ZeroMq,
 };
-use super::web::http_response;
+use super::web::{finish, refusal};
 use super::{Application, Connection, Opened, Stop};
 use crate::error::Error;
-use crate::reply::{IntoReply, Response};
-use crate::status::Status;
+use crate::reply::Body;
 use crate::wire::mongrel2::{self as wire, Incoming};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use http::StatusCode;
 use http1::Persistence;
 use pipeline::{Pipelines, Reply, Ticket};
 use std::collections::VecDeque;
@@ -25,6 +25,9 @@ use tokio::task::{AbortHandle, JoinSet};
 
 /// How many requests of one Mongrel2 are worked on at once; more are answered with 503.
 const IN_FLIGHT: usize = 1024;
+
+/// The largest body of a reply, in bytes: Mongrel2 is given replies as a whole.
+const BODY: usize = 64 << 20;
 
 /// How many replies may wait for Mongrel2; it takes them as fast as it takes anything, or not at all.
 const REPLIES: usize = 4096;
@@ -178,14 +181,14 @@ impl Handler {
         while self.handlers.try_join_next().is_some() {}
         let (ident, connection) = (request.ident.clone(), request.conn_id.clone());
         let ticket = self.pipelines.begin(connection);
-        let asked = request::read(request, self.application.body_limit(), &self.replies_to);
-        let (persistence, head) = (asked.persistence, asked.head);
-        match asked.message {
-            Ok(message) if !stopping && self.handlers.len() < IN_FLIGHT => {
+        let request::Asked { persistence, request } = request::read(request, &self.replies_to);
+        match request {
+            Ok(request) if !stopping && self.handlers.len() < IN_FLIGHT => {
                 let (application, finished) = (self.application.clone(), self.finished.clone());
                 let running = ticket.clone();
                 let handler = self.handlers.spawn(async move {
-                    let reply = reply(application.answer(message).await, head, persistence);
+                    let head = request.method() == http::Method::HEAD;
+                    let reply = whole(application.serve(request).await, head, persistence).await;
                     // Nobody takes it when the server has ended meanwhile.
                     let _ = finished
                         .send(Finished {
@@ -198,21 +201,17 @@ impl Handler {
                 self.pipelines.runs(&ticket, handler);
             }
             Ok(_) => {
-                let mut busy = Status::SERVICE_UNAVAILABLE.into_reply();
+                let mut busy = refusal(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
                 busy.headers_mut()
                     .insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
-                let reply = reply(
-                    busy,
-                    head,
-                    if stopping { Persistence::Close } else { persistence },
-                );
+                let persistence = if stopping { Persistence::Close } else { persistence };
+                let reply = reply(busy, persistence);
                 self.finish(Finished { ident, ticket, reply });
             }
-            Err(refused) => self.finish(Finished {
-                ident,
-                ticket,
-                reply: reply(refused, head, persistence),
-            }),
+            Err(refused) => {
+                let reply = reply(refused, persistence);
+                self.finish(Finished { ident, ticket, reply });
+            }
         }
     }
 
@@ -221,7 +220,10 @@ impl Handler {
         tracing::warn!(%error, "a message of Mongrel2 was refused");
         if let Some((ident, connection)) = error.connection() {
             let ticket = self.pipelines.begin(connection);
-            let reply = reply(Status::BAD_REQUEST.into_reply(), false, Persistence::Close);
+            let reply = reply(
+                refusal(StatusCode::BAD_REQUEST, "Bad Request"),
+                Persistence::Close,
+            );
             self.finish(Finished { ident, ticket, reply });
         }
     }
@@ -249,10 +251,28 @@ impl Handler {
     }
 }
 
-fn reply(response: Response, head: bool, persistence: Persistence) -> Reply {
-    let bytes = http1::text(http_response(response, head), persistence, SystemTime::now());
+/// The reply once its body is there.
+async fn whole(response: http::Response<Body>, head: bool, persistence: Persistence) -> Reply {
+    let (parts, body) = response.into_parts();
+    match body.collect(BODY).await {
+        Ok(body) => reply(
+            finish(http::Response::from_parts(parts, body.into()), head),
+            persistence,
+        ),
+        Err(error) => {
+            tracing::error!(%error, "the body of a reply cannot be sent");
+            reply(
+                refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+                persistence,
+            )
+        }
+    }
+}
+
+fn reply(response: http::Response<Body>, persistence: Persistence) -> Reply {
+    let response = response.map(|body| body.bytes().cloned().unwrap_or_default());
     Reply {
-        bytes,
+        bytes: http1::text(response, persistence, SystemTime::now()),
         close: persistence == Persistence::Close,
     }
 }

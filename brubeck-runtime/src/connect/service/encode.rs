@@ -42,7 +42,10 @@ fn body(status: &Status, payload: Payload, now: u64) -> Option<Vec<u8>> {
         Payload::Json(text) if text.starts_with(b"{") => Some(envelope_of(status, now, &text)),
         Payload::Json(text) => Some(text.into()),
         Payload::Bytes(bytes) => serde_json::to_vec(std::str::from_utf8(&bytes).ok()?).ok(),
-        Payload::Empty | Payload::Message | Payload::View(_) | Payload::Handed(_) => {
+        Payload::Stream(body) => serde_json::to_vec(std::str::from_utf8(body.bytes()?).ok()?).ok(),
+        #[cfg(feature = "files")]
+        Payload::File(_) => None,
+        Payload::Empty | Payload::Message | Payload::Problem(_) | Payload::View(_) | Payload::Handed(_) => {
             Some(envelope_of(status, now, b"{}"))
         }
     }

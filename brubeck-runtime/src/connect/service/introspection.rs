@@ -4,7 +4,7 @@ use super::super::Application;
 use super::stats::Stats;
 use crate::message::Message;
 use crate::method::{Kind, Method};
-use crate::reply::{IntoReply, Response};
+use crate::reply::{Body, IntoReply, Response};
 use crate::route::Spec;
 use crate::status::Status;
 use futures_util::future::BoxFuture;
@@ -79,6 +79,10 @@ impl Application for Introspected {
             crate::call::measured::request(response.status().code(), began);
             response
         })
+    }
+
+    fn serve(self: Arc<Self>, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
+        self.application.clone().serve(request)
     }
 
     fn body_limit(&self) -> usize {

@@ -7,7 +7,7 @@ use crate::call::{Client, Link};
 use crate::connect::Application;
 use crate::connect::transport::{Limits, ServerEvent, Transport, ZeroMq};
 use crate::message::Message;
-use crate::reply::Response;
+use crate::reply::{Body, Response};
 use crate::status::Status;
 use crate::wire::service::Secret;
 use std::sync::Mutex;
@@ -19,6 +19,10 @@ impl Application for Here {
     fn answer(self: Arc<Self>, _: Message) -> BoxFuture<'static, Response> {
         let here = self.0;
         Box::pin(async move { Response::json(Status::OK, &here) })
+    }
+
+    fn serve(self: Arc<Self>, _: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
+        Box::pin(std::future::ready(http::Response::default()))
     }
 
     fn body_limit(&self) -> usize {
