@@ -3,7 +3,7 @@ use brubeck::Cancellation;
 use brubeck::prelude::*;
 
 #[service_handler(path = "^/primes$", blocking, slots = 2)]
-fn primes(below: Arg<u64>, cancelled: Cancelled) -> Result<Json<Vec<u64>>, Fault> {
+fn primes(below: Arg<u64>, cancelled: Cancellation) -> Result<Json<Vec<u64>>, Fault> {
     let numbers = (2..below.0).take_while(|_| !cancelled.is_cancelled());
     Ok(Json(numbers.filter(|n| (2..*n).all(|d| n % d != 0)).collect()))
 }
