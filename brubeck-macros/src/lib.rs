@@ -4,6 +4,8 @@ mod attribute;
 mod automaton;
 mod contract;
 mod error;
+#[cfg(test)]
+mod golden;
 mod handler;
 mod item;
 mod method;

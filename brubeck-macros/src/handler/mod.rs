@@ -3,6 +3,8 @@
 mod builder;
 mod expand;
 mod lower;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use expand::pattern_spec;
 

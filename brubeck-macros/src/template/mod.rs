@@ -20,7 +20,7 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     expand_in(&Path::new(&root).join(FOLDER), input)
 }
 
-fn expand_in(folder: &Path, input: TokenStream) -> TokenStream {
+pub(crate) fn expand_in(folder: &Path, input: TokenStream) -> TokenStream {
     let input: DeriveInput = match syn::parse2(input) {
         Ok(input) => input,
         Err(error) => return error.into_compile_error(),
