@@ -8,8 +8,18 @@ pub mod prelude {
     pub use brubeck_macros::*;
     #[doc(no_inline)]
     pub use brubeck_runtime::{
-        Answer, App, Arg, Call, CallError, Client, Context, Fault, FromMessage, Handled, Headers, Html, Http,
-        IntoReply, Json, Message, Method, Mongrel2, Page, Query, Rejection, RemoteAddr, Reply, Response,
-        Routes, Service, Services, State, Status, Template, Text,
+        Answer, App, Arg, Body, Call, CallError, Client, Context, Cookie, Cookies, CurrentUser, Event, Events, Extension,
+        Fault, Form, FromMessage, Handled, Header, Headers, Html, Http, IntoReply, Json, Limits, Message, Method, NotFound,
+        Page, Problem, Query, Redirect, Rejection, RemoteAddr, Reply, Response, Routes, Service, Services, Session,
+        SignedCookies, State, Status, Template, Text, User,
     };
+    #[cfg(feature = "axum")]
+    #[doc(no_inline)]
+    pub use brubeck_runtime::{Axum, AxumBody};
+    #[cfg(feature = "files")]
+    #[doc(no_inline)]
+    pub use brubeck_runtime::File;
+    #[cfg(feature = "multipart")]
+    #[doc(no_inline)]
+    pub use brubeck_runtime::Multipart;
 }

@@ -5,31 +5,43 @@ mod app;
 mod call;
 mod connect;
 mod context;
+mod cookie;
 mod error;
+mod events;
 mod extract;
 mod message;
 mod method;
 mod reply;
 mod route;
+mod session;
 mod status;
 mod template;
+pub mod test;
 pub mod wire;
 
 #[doc(hidden)]
 pub mod __private;
 
-pub use app::{App, Running};
+pub use app::{App, AppService, Hook, Limits, Proceed, Running};
 pub use call::*;
 pub use connect::{Application, Connection, Http, Mongrel2, Opened, Service, Stop, transport};
 #[cfg(unix)]
 pub use connect::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
 pub use context::Context;
+pub use cookie::{CookieSecret, Cookies, SignedCookies};
 pub use error::{Error, Result};
+pub use events::{Event, Events};
 pub use extract::*;
 pub use message::{Message, RemoteAddr};
 pub use method::{Kind, Method, UnknownMethod};
-pub use reply::{Fields, Html, IntoReply, Payload, Reply, Response, View};
+#[cfg(feature = "files")]
+pub use reply::File;
+pub use reply::{
+    Body, BodyError, BoxError, Cookie, Fields, Html, IntoReply, NotFound, Payload, Problem, Redirect, Reply, Response,
+    SameSite, View,
+};
 pub use route::{Routes, Spec, Unreachable};
+pub use session::Session;
 pub use status::Status;
 pub use template::{Page, Template};
 pub use wire::service::Dialect;

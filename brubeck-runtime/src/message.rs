@@ -126,6 +126,15 @@ impl Message {
         self.query.as_deref()
     }
 
+    /// Path and query, as a client asks for them; `/` for a path that no URI has.
+    pub fn uri(&self) -> http::Uri {
+        let target = match &self.query {
+            Some(query) => format!("{}?{query}", self.path),
+            None => self.path.to_string(),
+        };
+        target.parse().unwrap_or(http::Uri::from_static("/"))
+    }
+
     /// The headers. Service peers may use names that HTTP does not allow; those are left out here.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
@@ -160,10 +169,8 @@ impl Message {
         &self.extensions
     }
 
-    /// The same as another method: how a HEAD becomes the GET that answers it.
-    pub(crate) fn as_method(mut self, method: Method) -> Message {
-        self.method = method;
-        self
+    pub(crate) fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.extensions
     }
 }
 

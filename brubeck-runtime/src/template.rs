@@ -84,7 +84,7 @@ impl Templates {
     pub(crate) fn new(folder: Option<&Path>) -> std::io::Result<Templates> {
         let folder = folder.map(|folder| {
             std::fs::read_dir(folder)?;
-            let mut environment = Environment::new();
+            let mut environment = environment();
             environment.set_loader(path_loader(folder));
             Ok::<_, std::io::Error>(environment)
         });
@@ -112,6 +112,22 @@ impl Templates {
         }
     }
 
+    /// The page of the folder for errors of this code; `None` where there is none, or it is broken.
+    pub(crate) fn error(&self, code: u16, context: Value) -> Option<String> {
+        let folder = self.folder.as_ref()?;
+        let names = [format!("errors/{code}.html"), "errors.html".to_owned()];
+        let template = names.iter().find_map(|name| match folder.get_template(name) {
+            Ok(template) => Some(template),
+            Err(error) if error.kind() == ErrorKind::TemplateNotFound => None,
+            Err(error) => {
+                tracing::error!(template = name, "a template for errors is broken: {error:#}");
+                None
+            }
+        })?;
+        let page = template.render(context);
+        page.inspect_err(|error| tracing::error!(template = template.name(), "a template could not be rendered: {error:#}")).ok()
+    }
+
     fn text(&self, view: &View) -> Result<String, Error> {
         match self.folder.as_ref().map(|folder| folder.get_template(view.name)) {
             Some(Ok(template)) => template.render(&view.context),
@@ -135,7 +151,7 @@ impl Templates {
         {
             return Ok(environment.clone());
         }
-        let mut environment = Environment::new();
+        let mut environment = environment();
         for (name, source) in view.sources {
             environment.add_template(name, source)?;
         }
@@ -147,6 +163,16 @@ impl Templates {
         Ok(environment)
     }
 }
+
+/// Escapes by the ending of the file name, and bounds what rendering one page may cost.
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_fuel(Some(FUEL));
+    environment
+}
+
+/// How many instructions a page may take: tens of thousands of table rows, or half a second.
+const FUEL: u64 = 5_000_000;
 
 #[cfg(test)]
 mod tests {

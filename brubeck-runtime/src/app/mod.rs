@@ -1,19 +1,35 @@
 //! The application: routes, state, templates and connections, put together and run.
 
 mod answer;
+mod assembled;
+mod builder;
+mod dress;
+#[cfg(feature = "files")]
+mod file;
+mod hook;
+mod limits;
+mod origin;
+mod proxies;
 mod run;
+mod service;
+mod web;
 
+pub use hook::{Hook, Proceed};
+pub use limits::Limits;
 pub use run::Running;
+pub use service::AppService;
 
-use crate::call::{ResponseHandlers, Services};
-use crate::connect::{Application, Connection};
-use crate::context::Lent;
-use crate::error::{Error, Result};
-use crate::route::{Router, Routes};
-use crate::template::Templates;
-use http::Extensions;
+use crate::connect::Connection;
+use crate::cookie::CookieSecret;
+use crate::error::Result;
+use crate::message::Message;
+use crate::reply::Response;
+use crate::route::Routes;
+use hook::Erased;
+use limits::RouteLimits;
+use origin::CrossSite;
+use service::{AppService as Inner, Wrap};
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// An application: its routes and its state.
@@ -33,15 +49,38 @@ use std::time::Duration;
 ///     App::new(ROUTES, ()).serve(Http::bind("127.0.0.1:6767")).await
 /// }
 /// ```
+///
+/// A web request takes this way: the [layers](App::layer), the last one first; a [mounted](App::mount) service whose
+/// prefix it has, or else the route; the check for [forged requests](App::trust_origin); the body, up to its limit;
+/// the functions [before](App::before); the handler; those [after](App::after); and what is an error without a page
+/// is [dressed](App::catch).
 #[must_use = "an application does nothing until it is served"]
 pub struct App<S: 'static> {
     routes: Routes<S>,
     state: S,
     templates: Option<PathBuf>,
     body_limit: usize,
+    limits: RouteLimits,
     drain: Duration,
     connections: Vec<Box<dyn Connection>>,
+    layers: Vec<Wrap>,
+    mounts: Vec<(String, Inner)>,
+    cookie_secret: Option<CookieSecret>,
+    login_url: Option<String>,
+    proxies: Vec<String>,
+    cross_site: CrossSite,
+    hooks: Hooks<S>,
 }
+
+/// The functions that run beside the handlers.
+struct Hooks<S> {
+    before: Vec<Erased<S>>,
+    after: Vec<After>,
+    fallback: Option<Erased<S>>,
+    catchers: Vec<(u16, Erased<S>)>,
+}
+
+type After = Box<dyn Fn(&Message, Response) -> Response + Send + Sync>;
 
 impl<S: Send + Sync + 'static> App<S> {
     /// An application with these routes, in this order, and this state.
@@ -51,21 +90,27 @@ impl<S: Send + Sync + 'static> App<S> {
             state,
             templates: None,
             body_limit: 1 << 20,
+            limits: RouteLimits::default(),
             drain: Duration::from_secs(30),
             connections: Vec::new(),
+            layers: Vec::new(),
+            mounts: Vec::new(),
+            cookie_secret: None,
+            login_url: None,
+            proxies: Vec::new(),
+            cross_site: CrossSite::Refused(Vec::new()),
+            hooks: Hooks { before: Vec::new(), after: Vec::new(), fallback: None, catchers: Vec::new() },
         }
     }
 
     /// Reads templates from this folder, and again whenever one changes. Without it, pages are rendered
     /// from what `#[derive(Template)]` built in.
+    ///
+    /// A browser is shown errors that have no page of their own with the template `errors/404.html` of their
+    /// status code, or else with `errors.html`. They know `error_code`, `title`, `reason` and `fields`, each of
+    /// which has a `field` and a `reason`.
     pub fn templates(mut self, folder: impl Into<PathBuf>) -> App<S> {
         self.templates = Some(folder.into());
-        self
-    }
-
-    /// The largest body of a web request, in bytes; 1 MiB unless set. A larger one is answered with 413.
-    pub fn body_limit(mut self, bytes: usize) -> App<S> {
-        self.body_limit = bytes;
         self
     }
 
@@ -85,8 +130,9 @@ impl<S: Send + Sync + 'static> App<S> {
     ///
     /// # Errors
     ///
-    /// An address that cannot be bound, an endpoint that is none, a template folder that is not there,
-    /// a route pattern that is too large for the matcher.
+    /// An address that cannot be bound, an endpoint that is none, a template folder that is not there, a route
+    /// pattern that is too large for the matcher, a cookie secret that can be guessed, a trusted proxy that is no
+    /// network, limits of a handler that is not listed.
     pub async fn serve(self, connection: impl Connection) -> Result {
         self.start(connection).await?.until_signal().await
     }
@@ -103,51 +149,13 @@ impl<S: Send + Sync + 'static> App<S> {
         Running::open(self.assemble()?, connections, drain).await
     }
 
-    fn assemble(self) -> Result<Arc<Assembled<S>>> {
-        let router = Router::new(self.routes)
-            .map_err(|error| Error::because("the routes cannot be matched", error))?;
-        let templates = Templates::new(self.templates.as_deref()).map_err(|error| {
-            let folder = self.templates.unwrap_or_default();
-            Error::because(
-                format!("the template folder `{}` cannot be read", folder.display()),
-                error,
-            )
-        })?;
-        let services = Services::new(crate::connect::open_client);
-        Ok(Arc::new_cyclic(|itself: &Weak<Assembled<S>>| {
-            let handlers: Weak<dyn ResponseHandlers> = itself.clone();
-            let mut lent = Extensions::new();
-            lent.insert(handlers);
-            lent.insert(services);
-            Assembled {
-                router,
-                state: Arc::new(self.state),
-                templates,
-                body_limit: self.body_limit,
-                lent: Arc::new(lent),
-            }
-        }))
-    }
-}
-
-/// An application that is put together: what connections answer from.
-struct Assembled<S: 'static> {
-    router: Router<S>,
-    state: Arc<S>,
-    templates: Templates,
-    body_limit: usize,
-    lent: Lent,
-}
-
-impl<S: Send + Sync + 'static> Application for Assembled<S> {
-    fn answer(
-        self: Arc<Self>,
-        message: crate::message::Message,
-    ) -> futures_util::future::BoxFuture<'static, crate::reply::Response> {
-        Box::pin(self.answer_any(message))
-    }
-
-    fn body_limit(&self) -> usize {
-        self.body_limit
+    /// The application as a service of HTTP requests, to nest in another framework or to call without a socket.
+    /// Its connections are not opened.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve`](App::serve), but for addresses and endpoints.
+    pub fn into_service(self) -> Result<AppService> {
+        Ok(self.assemble()?.web.clone())
     }
 }

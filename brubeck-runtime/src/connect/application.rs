@@ -1,7 +1,7 @@
 //! What a connection sees of an application.
 
 use crate::message::Message;
-use crate::reply::Response;
+use crate::reply::{Body, Response};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -12,7 +12,12 @@ pub trait Application: Send + Sync + 'static {
     /// Dropping the future stops the handler.
     fn answer(self: Arc<Self>, message: Message) -> BoxFuture<'static, Response>;
 
-    /// The largest body that connections take, in bytes.
+    /// Answers one HTTP request, through every layer of the application. Never fails and never panics. The
+    /// response can stand on the wire: a body that is whole has its length, the body of a HEAD is left away.
+    /// Dropping the future stops the handler.
+    fn serve(self: Arc<Self>, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>>;
+
+    /// The largest body of a request, in bytes, for connections that must know it beforehand; a route may take more.
     fn body_limit(&self) -> usize;
 }
 

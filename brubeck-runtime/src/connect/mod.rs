@@ -9,7 +9,7 @@ mod mongrel2;
 mod mongrel2_server;
 mod service;
 pub mod transport;
-mod web;
+pub(crate) mod web;
 
 pub use application::{Application, Connection, Opened, Stop};
 pub use http::Http;

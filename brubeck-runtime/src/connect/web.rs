@@ -1,42 +1,77 @@
 //! From a response to what HTTP says: the same for every front end, so that answers are equal to the byte.
 
-use crate::reply::{Payload, Response};
+use crate::reply::{Body, Payload, Response};
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http_body::Body as _;
 
-/// The HTTP response of a handler's reply, complete but for the date. `head`: the request was a HEAD,
-/// so the body is left away and its length is told all the same.
-pub(super) fn http_response(response: Response, head: bool) -> http::Response<Bytes> {
+/// The HTTP response of a handler's reply, complete but for what [`finish`] adds.
+pub(crate) fn http_response(response: Response) -> http::Response<Body> {
     let (said, mut headers, payload) = response.into_parts();
     let mut status = said.http();
     let body = match payload {
-        Payload::Json(body) | Payload::Bytes(body) => body,
-        Payload::Message => {
-            headers.insert(
-                CONTENT_TYPE,
-                HeaderValue::from_static("text/plain; charset=utf-8"),
-            );
-            Bytes::from(said.text().to_owned())
+        Payload::Json(body) | Payload::Bytes(body) => Body::from(body),
+        Payload::Stream(body) => body,
+        Payload::Message | Payload::Problem(_) => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            Body::from(said.text().to_owned())
         }
-        Payload::Empty | Payload::View(_) | Payload::Handed(_) => {
+        _ => {
             if status == StatusCode::OK {
                 status = StatusCode::NO_CONTENT;
             }
-            Bytes::new()
+            Body::empty()
         }
     };
+    let mut http = http::Response::new(body);
+    *http.status_mut() = status;
+    *http.headers_mut() = headers;
+    http
+}
+
+/// Makes a response, whoever built it, one that can stand on the wire: its length is that of its body, and only
+/// the connection decides how it is transferred. `head`: the request was a HEAD, so the body is left away and its
+/// length is told all the same.
+pub(crate) fn finish(mut response: http::Response<Body>, head: bool) -> http::Response<Body> {
+    let length = response.body().size_hint().exact();
+    let status = response.status();
+    let headers = response.headers_mut();
+    headers.remove(TRANSFER_ENCODING);
+    headers.remove(HeaderName::from_static("keep-alive"));
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if bodiless {
         headers.remove(CONTENT_TYPE);
         headers.remove(CONTENT_LENGTH);
+    } else if let Some(length) = length
+        // A service that answers a HEAD itself tells the length of a body that is not there.
+        && !(head && length == 0 && headers.contains_key(CONTENT_LENGTH))
+    {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     } else {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        keep_one_length(headers);
     }
-    let mut http = http::Response::new(if head || bodiless { Bytes::new() } else { body });
-    *http.status_mut() = status;
-    *http.headers_mut() = headers;
-    http
+    if head || bodiless {
+        *response.body_mut() = Body::empty();
+    }
+    response
+}
+
+/// Two lengths, or one that is no number, would let the client see another end of the response than we do.
+fn keep_one_length(headers: &mut HeaderMap) {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    match length {
+        Some(length) => drop(headers.insert(CONTENT_LENGTH, HeaderValue::from(length))),
+        None => drop(headers.remove(CONTENT_LENGTH)),
+    }
+}
+
+/// What a front end answers by itself, where there is no request to hand on.
+pub(crate) fn refusal(code: StatusCode, reason: &'static str) -> http::Response<Body> {
+    let mut response = http::Response::new(Body::from(Bytes::from_static(reason.as_bytes())));
+    *response.status_mut() = code;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    finish(response, false)
 }
 
 #[cfg(test)]
@@ -45,28 +80,43 @@ mod tests {
     use crate::reply::IntoReply;
     use crate::status::Status;
 
+    fn sent(reply: impl IntoReply, head: bool) -> http::Response<Body> {
+        finish(http_response(reply.into_reply()), head)
+    }
+
     #[test]
     fn a_head_has_the_length_and_not_the_body() {
-        let http = http_response("hello".into_reply(), true);
+        let http = sent("hello", true);
         assert_eq!(http.headers()[CONTENT_LENGTH], "5");
-        assert!(http.body().is_empty());
+        assert!(http.body().bytes().unwrap().is_empty());
     }
 
     #[test]
     fn nothing_is_204_without_a_length() {
         for reply in [().into_reply(), Status::NO_CONTENT.into_reply()] {
-            let http = http_response(reply, false);
+            let http = sent(reply, false);
             assert_eq!(http.status(), 204);
-            assert!(http.headers().is_empty() && http.body().is_empty());
+            assert!(http.headers().is_empty() && http.body().bytes().unwrap().is_empty());
         }
     }
 
     #[test]
     fn a_status_tells_itself() {
-        let http = http_response(Status::NOT_FOUND.into_reply(), false);
-        assert_eq!(
-            (http.status().as_u16(), &http.body()[..]),
-            (404, &b"Not Found"[..])
-        );
+        let http = sent(Status::NOT_FOUND, false);
+        assert_eq!((http.status().as_u16(), &http.body().bytes().unwrap()[..]), (404, &b"Not Found"[..]));
+    }
+
+    #[test]
+    fn nobody_says_a_wrong_length_or_how_it_is_transferred() {
+        let framed = [("content-length", "7"), ("transfer-encoding", "chunked"), ("keep-alive", "timeout=5")];
+        let http = sent((framed, "hello"), false);
+        assert_eq!(http.headers().len(), 2, "{:?}", http.headers());
+        assert_eq!(http.headers()[CONTENT_LENGTH], "5");
+
+        let stream = || Body::from_stream(futures_util::stream::empty::<Result<Bytes, std::io::Error>>());
+        let http = sent(([("content-length", "7"), ("content-length", "8")], stream()), false);
+        assert_eq!(http.headers().get_all(CONTENT_LENGTH).iter().count(), 1);
+        let http = sent(([("content-length", "+7")], stream()), false);
+        assert!(!http.headers().contains_key(CONTENT_LENGTH));
     }
 }

@@ -25,7 +25,8 @@ use std::ops::{Deref, DerefMut};
 /// ```
 ///
 /// A web request must say `content-type: application/json` (or `..+json`), else it is answered with
-/// 415. Text that is not JSON is 400; JSON of another shape is 422 for the web, 400 for services.
+/// 415. Text that is not JSON is 400; JSON of another shape is 422 for the web, 400 for services. Either says which
+/// field is wrong, such as `items[3].price`.
 /// For services the payload is the body or, where that is empty, the object of named arguments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Json<T>(pub T);
@@ -50,25 +51,30 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Js
     async fn from_message(cx: &Context<S>) -> Result<Json<T>, Rejection> {
         let message = cx.message();
         let web = message.kind() == Kind::Web;
-        if web
-            && !message
-                .headers()
-                .get(CONTENT_TYPE)
-                .is_some_and(|value| is_json(value.as_bytes()))
-        {
+        if web && !message.headers().get(CONTENT_TYPE).is_some_and(|value| is_json(value.as_bytes())) {
             let reason = "the body must be JSON, with the header `content-type: application/json`";
             return Err(Rejection::new(Status::UNSUPPORTED_MEDIA_TYPE, reason));
         }
-        serde_json::from_slice(message.payload())
-            .map(Json)
-            .map_err(|error| {
-                let status = match web && error.is_data() {
-                    true => Status::UNPROCESSABLE_ENTITY,
-                    false => Status::BAD_REQUEST,
-                };
-                Rejection::new(status, format!("the body is not what is expected here: {error}"))
-            })
+        read(message.payload()).map(Json).map_err(|(error, path)| {
+            let status = match web && error.is_data() {
+                true => Status::UNPROCESSABLE_ENTITY,
+                false => Status::BAD_REQUEST,
+            };
+            Rejection::of_field(status, "the body is not what is expected here", &path, &error)
+        })
     }
+}
+
+/// The value, or what is wrong and the path of the field where.
+fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, (serde_json::Error, String)> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        (error.into_inner(), path)
+    })?;
+    // Something after the value is a mistake too.
+    deserializer.end().map_err(|error| (error, String::new()))?;
+    Ok(value)
 }
 
 impl<T: Serialize> IntoReply for Json<T> {
@@ -78,17 +84,9 @@ impl<T: Serialize> IntoReply for Json<T> {
 }
 
 fn is_json(media_type: &[u8]) -> bool {
-    let essence = media_type
-        .split(|byte| *byte == b';')
-        .next()
-        .unwrap_or_default()
-        .trim_ascii();
-    let suffix = essence
-        .len()
-        .checked_sub(5)
-        .and_then(|start| essence.get(start..));
-    essence.eq_ignore_ascii_case(b"application/json")
-        || suffix.is_some_and(|s| s.eq_ignore_ascii_case(b"+json"))
+    let essence = media_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let suffix = essence.len().checked_sub(5).and_then(|start| essence.get(start..));
+    essence.eq_ignore_ascii_case(b"application/json") || suffix.is_some_and(|s| s.eq_ignore_ascii_case(b"+json"))
 }
 
 #[cfg(test)]
@@ -97,11 +95,7 @@ mod tests {
 
     #[test]
     fn json_media_types() {
-        for yes in [
-            "application/json",
-            "Application/JSON; charset=utf-8",
-            "application/problem+json",
-        ] {
+        for yes in ["application/json", "Application/JSON; charset=utf-8", "application/problem+json"] {
             assert!(is_json(yes.as_bytes()), "{yes}");
         }
         for no in ["", "text/plain", "application/jsonp", "json"] {

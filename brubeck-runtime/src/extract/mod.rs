@@ -1,25 +1,42 @@
 //! Handler arguments that are not captures: one trait, one file an extractor.
 
 mod argument;
+#[cfg(feature = "axum")]
+mod axum;
 mod body;
 mod capture;
+mod form;
+mod header;
 mod headers;
 mod json;
+#[cfg(feature = "multipart")]
+mod multipart;
 mod query;
+mod request;
 mod state;
+mod user;
 
 pub use argument::Arg;
+#[cfg(feature = "axum")]
+pub use axum::{Axum, AxumBody};
 pub use body::Text;
 pub use capture::FromCapture;
+pub use form::Form;
+pub use header::Header;
 pub use headers::Headers;
 pub use json::Json;
+#[cfg(feature = "multipart")]
+pub use multipart::{Multipart, Part};
 pub use query::Query;
+pub use request::Extension;
 pub use state::{Provides, State};
+pub(crate) use user::LoginUrl;
+pub use user::{CurrentUser, User};
 
 use crate::context::Context;
 use crate::message::{Message, RemoteAddr};
 use crate::method::Method;
-use crate::reply::{IntoReply, Response};
+use crate::reply::{IntoReply, Problem, Response};
 use crate::status::Status;
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -61,34 +78,57 @@ pub trait FromMessage<S>: Sized {
     fn from_message(cx: &Context<S>) -> impl Future<Output = Result<Self, Self::Rejection>> + Send;
 }
 
-/// Why an extractor refused a message: a status, and what is wrong with which part.
+/// Why an extractor refused a message: a status, what is wrong, and with which field.
 ///
 /// ```
 /// use brubeck::{IntoReply, Rejection, Status};
 ///
-/// let rejection = Rejection::new(Status::BAD_REQUEST, "the body is not JSON");
-/// assert_eq!(rejection.to_string(), "400 the body is not JSON");
+/// let rejection = Rejection::new(Status::BAD_REQUEST, "a user is at least 18 years old").at("user.age");
+/// assert_eq!(rejection.to_string(), "400 a user is at least 18 years old");
+/// assert_eq!(rejection.field(), Some("user.age"));
 /// ```
 ///
-/// Its text goes to the client, so it must not hold secrets.
+/// The client reads it as it prefers, see [`Problem`]. Its text must not hold secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejection(Status);
+pub struct Rejection {
+    status: Status,
+    field: Option<String>,
+}
 
 impl Rejection {
     /// A refusal with a status and the reason in words.
     pub fn new(status: Status, reason: impl Into<Cow<'static, str>>) -> Rejection {
-        Rejection(status.message(reason))
+        Rejection { status: status.message(reason), field: None }
+    }
+
+    /// The same refusal, which blames this field: its path, such as `user.age`.
+    pub fn at(mut self, field: impl Into<String>) -> Rejection {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// A refusal of data that does not fit; a path of `.` is all of it.
+    fn of_field(status: Status, what: &str, path: &str, error: &dyn fmt::Display) -> Rejection {
+        match path {
+            "" | "." => Rejection::new(status, format!("{what}: {error}")),
+            path => Rejection::new(status, format!("{what}: `{path}`: {error}")).at(path),
+        }
     }
 
     /// The status, whose message is the reason.
     pub fn status(&self) -> &Status {
-        &self.0
+        &self.status
+    }
+
+    /// The field that is to blame.
+    pub fn field(&self) -> Option<&str> {
+        self.field.as_deref()
     }
 }
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.status.fmt(f)
     }
 }
 
@@ -96,8 +136,18 @@ impl std::error::Error for Rejection {}
 
 impl IntoReply for Rejection {
     fn into_reply(self) -> Response {
-        self.0.into_reply()
+        let problem = Problem::of(self.status.clone());
+        match self.field {
+            Some(field) => problem.field(field, self.status.text().to_owned()).into_reply(),
+            None => problem.into_reply(),
+        }
     }
+}
+
+/// The media type of a body, without its parameters.
+fn media_type(headers: &http::HeaderMap) -> Option<&str> {
+    let value = headers.get(http::header::CONTENT_TYPE)?.to_str().ok()?;
+    value.split(';').next().map(str::trim)
 }
 
 /// The whole message.

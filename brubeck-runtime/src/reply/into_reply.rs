@@ -1,6 +1,6 @@
 //! Everything a handler can return.
 
-use super::{Payload, Response};
+use super::{Body, BoxError, Payload, Problem, Response};
 use crate::status::Status;
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -33,6 +33,12 @@ use std::borrow::Cow;
 /// | `Bytes`, `Vec<u8>` | 200 | `application/octet-stream` |
 /// | [`Status`] | as it says | its message as text |
 /// | `()` | 200; 204 over HTTP | none |
+/// | [`Redirect`](crate::Redirect) | 303 or another | none |
+/// | [`Events`](crate::Events) | 200 | server-sent events |
+/// | [`Body`] | 200 | `application/octet-stream`, piece by piece |
+/// | [`Problem`](crate::Problem), [`NotFound`] | as it says | the reason, as the client wants it |
+/// | `(Status, R)`, `([(name, value); N], R)` | as it says, as `R` | that of `R`, with these headers |
+/// | `http::Response<B>` | as it says | as it says |
 /// | `Result<R, E>`, `Option<R>` (`None`: 404) | as the one that is there | the same |
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a reply",
@@ -108,6 +114,74 @@ impl IntoReply for Vec<u8> {
 impl IntoReply for Status {
     fn into_reply(self) -> Response {
         Response::new(self)
+    }
+}
+
+/// There is nothing at this address: 404.
+///
+/// ```
+/// use brubeck::prelude::*;
+///
+/// #[get(r"^/user/(?<id>\d+)$")]
+/// async fn user(id: u64) -> Result<String, NotFound> {
+///     if id == 7 { Ok("Dave".into()) } else { Err(NotFound) }
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NotFound;
+
+impl IntoReply for NotFound {
+    fn into_reply(self) -> Response {
+        Problem::of(Status::NOT_FOUND).into_reply()
+    }
+}
+
+impl IntoReply for Body {
+    fn into_reply(self) -> Response {
+        Response::stream(Status::OK, "application/octet-stream", self)
+    }
+}
+
+impl IntoReply for http::StatusCode {
+    fn into_reply(self) -> Response {
+        Status::from(self).into_reply()
+    }
+}
+
+impl<R: IntoReply> IntoReply for (Status, R) {
+    fn into_reply(self) -> Response {
+        self.1.into_reply().with_status(self.0)
+    }
+}
+
+impl<R: IntoReply> IntoReply for (http::StatusCode, R) {
+    fn into_reply(self) -> Response {
+        self.1.into_reply().with_status(self.0)
+    }
+}
+
+impl<R: IntoReply> IntoReply for (http::HeaderMap, R) {
+    fn into_reply(self) -> Response {
+        self.1.into_reply().with_headers(self.0)
+    }
+}
+
+impl<N: AsRef<str>, V: AsRef<str>, R: IntoReply, const COUNT: usize> IntoReply for ([(N, V); COUNT], R) {
+    fn into_reply(self) -> Response {
+        self.0.iter().fold(self.1.into_reply(), |response, (name, value)| response.with_header(name, value))
+    }
+}
+
+impl<B> IntoReply for http::Response<B>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn into_reply(self) -> Response {
+        let (parts, body) = self.into_parts();
+        let mut response = Response::new(parts.status.into()).with_payload(Payload::Stream(Body::new(body)));
+        *response.headers_mut() = parts.headers;
+        response
     }
 }
 

@@ -1,10 +1,23 @@
 //! What a handler says: [`Reply`] to build one, [`IntoReply`] for everything that is one,
 //! [`Response`] for what connections send.
 
+mod body;
+mod cookie;
+#[cfg(feature = "files")]
+mod file;
 mod into_reply;
+mod problem;
+mod redirect;
 mod response;
 
-pub use into_reply::{Html, IntoReply};
+pub use body::{Body, BodyError, BoxError};
+pub use cookie::{Cookie, SameSite};
+#[cfg(feature = "files")]
+pub use file::File;
+pub use into_reply::{Html, IntoReply, NotFound};
+pub(crate) use problem::Form;
+pub use problem::Problem;
+pub use redirect::Redirect;
 pub use response::{Payload, Response, View};
 
 use crate::status::Status;
@@ -111,11 +124,7 @@ impl<T: Serialize> IntoReply for Reply<T> {
             tracing::error!(%mistake, "a reply could not be built");
             return Response::new(Status::INTERNAL_SERVER_ERROR);
         }
-        let mut response = Response::json(self.status, &self.payload);
-        for (name, value) in &self.headers {
-            response.headers_mut().append(name, value.clone());
-        }
-        response
+        Response::json(self.status, &self.payload).with_headers(self.headers)
     }
 }
 

@@ -1,8 +1,9 @@
 //! The reply of any handler, with its type erased.
 
+use super::{Body, Cookie, Problem};
 use crate::status::Status;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use serde::Serialize;
 use std::any::Any;
 use std::fmt;
@@ -33,6 +34,13 @@ pub enum Payload {
     Json(Bytes),
     /// Bytes, whose media type is in the headers.
     Bytes(Bytes),
+    /// A body that may still be coming, whose media type is in the headers.
+    Stream(Body),
+    /// What went wrong, to be told as the client prefers to hear it.
+    Problem(Box<Problem>),
+    /// A file, of which the client may want a part or nothing new.
+    #[cfg(feature = "files")]
+    File(super::File),
     /// A template still to be rendered.
     View(View),
     /// The value that a response handler made for the caller that waits.
@@ -84,6 +92,11 @@ impl Response {
     /// A response of any media type, such as `image/png`.
     pub fn bytes(status: Status, media_type: &'static str, bytes: impl Into<Bytes>) -> Response {
         Response::typed(status, media_type, Payload::Bytes(bytes.into()))
+    }
+
+    /// A response whose content comes piece by piece; callers of services cannot read one.
+    pub fn stream(status: Status, media_type: &'static str, body: Body) -> Response {
+        Response::typed(status, media_type, Payload::Stream(body))
     }
 
     /// A page that the application renders.
@@ -142,6 +155,54 @@ impl Response {
         (self.status, self.headers, self.payload)
     }
 
+    /// The same response with another status.
+    pub fn with_status(mut self, status: impl Into<Status>) -> Response {
+        self.status = status.into();
+        self
+    }
+
+    /// The same response with one more header; several of one name are all sent. A name or value that HTTP does
+    /// not allow is logged, and the response becomes 500: nothing of it can reach the client.
+    ///
+    /// ```
+    /// use brubeck::{Html, IntoReply};
+    ///
+    /// let response = Html("<p>fresh</p>").into_reply().with_header("cache-control", "no-store");
+    /// assert_eq!(response.headers()["cache-control"], "no-store");
+    /// ```
+    pub fn with_header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Response {
+        match (HeaderName::try_from(name.as_ref()), HeaderValue::try_from(value.as_ref())) {
+            (Ok(name), Ok(value)) => self.with_headers(HeaderMap::from_iter([(name, value)])),
+            _ => {
+                tracing::error!("`{}: ..` is not a header", name.as_ref().escape_debug());
+                Response::new(Status::INTERNAL_SERVER_ERROR)
+            }
+        }
+    }
+
+    /// The same response with these headers too.
+    pub(crate) fn with_headers(mut self, headers: HeaderMap) -> Response {
+        for (name, value) in &headers {
+            // A response has one media type, so this one replaces that of its content.
+            match *name == CONTENT_TYPE {
+                true => self.headers.insert(name, value.clone()).is_some(),
+                false => self.headers.append(name, value.clone()),
+            };
+        }
+        self
+    }
+
+    /// The same response with one more cookie.
+    pub fn with_cookie(mut self, cookie: Cookie) -> Response {
+        self.headers.append(SET_COOKIE, cookie.header());
+        self
+    }
+
+    pub(crate) fn as_media_type(mut self, media_type: &'static str) -> Response {
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        self
+    }
+
     /// The same status and headers with another content.
     pub fn with_payload(mut self, payload: Payload) -> Response {
         self.payload = payload;
@@ -157,6 +218,10 @@ impl fmt::Debug for Payload {
             Payload::Message => f.write_str("Message"),
             Payload::Json(text) => write!(f, "Json({} bytes)", text.len()),
             Payload::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+            Payload::Stream(body) => write!(f, "Stream({body:?})"),
+            Payload::Problem(problem) => write!(f, "Problem({})", problem.status()),
+            #[cfg(feature = "files")]
+            Payload::File(file) => write!(f, "File({})", file.path().display()),
             Payload::View(view) => write!(f, "View({})", view.name),
             Payload::Handed(_) => f.write_str("Handed(..)"),
         }

@@ -1,0 +1,130 @@
+//! An application that is put together: what connections answer from.
+
+use super::limits::RouteLimits;
+use super::origin::CrossSite;
+use super::proxies::Proxies;
+use super::service::{AppService, Front};
+use super::web::Site;
+use super::{App, Hooks};
+use crate::call::{ResponseHandlers, Services};
+use crate::connect::Application;
+use crate::context::Lent;
+use crate::cookie::Keys;
+use crate::error::{Error, Result};
+use crate::extract::LoginUrl;
+use crate::message::Message;
+use crate::method::Kind;
+use crate::reply::{Body, Response};
+use crate::route::Router;
+use crate::template::Templates;
+use futures_util::future::BoxFuture;
+use http::Extensions;
+use std::sync::{Arc, Weak};
+
+/// What answers messages.
+pub(super) struct Assembled<S: 'static> {
+    pub(super) router: Router<S>,
+    pub(super) state: Arc<S>,
+    pub(super) templates: Templates,
+    pub(super) body_limit: usize,
+    pub(super) limits: RouteLimits,
+    pub(super) mounts: Vec<(String, AppService)>,
+    pub(super) keys: Option<Keys>,
+    pub(super) cross_site: CrossSite,
+    pub(super) hooks: Hooks<S>,
+    pub(super) lent: Lent,
+}
+
+/// What connections see: messages of services, and web requests, which pass the layers.
+pub(crate) struct Served<S: 'static> {
+    assembled: Arc<Assembled<S>>,
+    pub(super) web: AppService,
+}
+
+impl<S: Send + Sync + 'static> App<S> {
+    pub(crate) fn assemble(self) -> Result<Arc<Served<S>>> {
+        let router = Router::new(self.routes).map_err(|error| Error::because("the routes cannot be matched", error))?;
+        let templates = Templates::new(self.templates.as_deref()).map_err(|error| {
+            let folder = self.templates.unwrap_or_default();
+            Error::because(format!("the template folder `{}` cannot be read", folder.display()), error)
+        })?;
+        let limits = self.limits.resolve(self.routes)?;
+        let keys = self.cookie_secret.map(|secret| secret.keys()).transpose()?;
+        let mut proxies = Proxies::default();
+        self.proxies.iter().try_for_each(|proxy| proxies.add(proxy))?;
+        let mounts = longest_first(self.mounts)?;
+        let services = Services::new(crate::connect::open_client);
+        let assembled = Arc::new_cyclic(|itself: &Weak<Assembled<S>>| {
+            let handlers: Weak<dyn ResponseHandlers> = itself.clone();
+            let mut lent = Extensions::new();
+            lent.insert(handlers);
+            lent.insert(services);
+            if let Some(keys) = &keys {
+                lent.insert(keys.clone());
+            }
+            if let Some(url) = self.login_url {
+                lent.insert(LoginUrl(url));
+            }
+            Assembled {
+                router,
+                state: Arc::new(self.state),
+                templates,
+                body_limit: self.body_limit,
+                limits,
+                mounts,
+                keys,
+                cross_site: self.cross_site,
+                hooks: self.hooks,
+                lent: Arc::new(lent),
+            }
+        });
+        let site = AppService::new(Site(assembled.clone()));
+        let inner = self.layers.into_iter().fold(site, |inner, wrap| wrap(inner));
+        Ok(Arc::new(Served { assembled, web: AppService::new(Front { inner, proxies }) }))
+    }
+}
+
+/// # Errors
+///
+/// A prefix that does not start with `/`.
+fn longest_first(mut mounts: Vec<(String, AppService)>) -> Result<Vec<(String, AppService)>> {
+    for (prefix, _) in &mut mounts {
+        if !prefix.starts_with('/') {
+            return Err(Error::new(format!("the prefix `{prefix}` of a mounted service must start with `/`")));
+        }
+        prefix.truncate(prefix.trim_end_matches('/').len());
+    }
+    mounts.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+    Ok(mounts)
+}
+
+impl<S: Send + Sync + 'static> Application for Served<S> {
+    fn answer(self: Arc<Self>, message: Message) -> BoxFuture<'static, Response> {
+        match message.kind() {
+            Kind::Web => Box::pin(self.answer_web(message)),
+            Kind::Service | Kind::Response => Box::pin(self.assembled.clone().answer_service(message)),
+        }
+    }
+
+    fn serve(self: Arc<Self>, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
+        self.web.respond(request)
+    }
+
+    fn body_limit(&self) -> usize {
+        self.assembled.body_limit
+    }
+}
+
+impl<S: Send + Sync + 'static> Served<S> {
+    async fn answer_web(self: Arc<Self>, mut message: Message) -> Response {
+        use crate::reply::IntoReply;
+        let target = message.query().map_or_else(|| message.path().to_owned(), |query| format!("{}?{query}", message.path()));
+        let request = http::Request::builder().method(message.method().as_http()).uri(target);
+        let Ok(mut request) = request.body(Body::from(message.body().clone())) else {
+            return crate::status::Status::BAD_REQUEST.into_reply();
+        };
+        *request.headers_mut() = message.headers().clone();
+        *request.extensions_mut() = std::mem::take(message.extensions_mut());
+        self.web.respond(request).await.into_reply()
+    }
+}

@@ -1,0 +1,78 @@
+//! Errors without a page of their own, and files, as this client wants them.
+
+use super::assembled::Assembled;
+use super::web::message;
+use crate::message::Message;
+use crate::method::Method;
+use crate::reply::{Form, Payload, Problem, Response};
+use crate::route::Captures;
+use http::header::{CONTENT_TYPE, HeaderMap};
+use http::request::Parts;
+
+/// What must be known of a request once its handler has it.
+pub(super) struct Asked {
+    form: Form,
+    /// The request without its body, where a function may want to see it.
+    spare: Option<Message>,
+    /// Which part of a file the client wants, and what it has of it.
+    #[cfg_attr(not(feature = "files"), allow(dead_code))]
+    conditions: HeaderMap,
+    #[cfg_attr(not(feature = "files"), allow(dead_code))]
+    head: bool,
+}
+
+impl Asked {
+    pub(super) fn of(parts: &Parts, method: Option<Method>, spare: bool) -> Asked {
+        let conditional = |name: &http::HeaderName| name.as_str().starts_with("if-") || name == http::header::RANGE;
+        let conditions = parts.headers.iter().filter(|(name, _)| cfg!(feature = "files") && conditional(name));
+        Asked {
+            form: Form::preferred(&parts.headers),
+            spare: spare.then(|| message(method.unwrap_or(Method::Get), parts.clone())),
+            conditions: conditions.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            head: parts.method == http::Method::HEAD,
+        }
+    }
+}
+
+impl<S: Send + Sync + 'static> Assembled<S> {
+    pub(super) async fn dress(&self, response: Response, asked: Asked) -> Response {
+        #[cfg(feature = "files")]
+        let response = super::file::resolve(response, &asked.conditions, asked.head).await;
+        let problem = match response.payload() {
+            Payload::Message if response.status().http().as_u16() >= 400 => Problem::of(response.status().clone()),
+            Payload::Problem(problem) => (**problem).clone(),
+            _ => return response,
+        };
+        let code = response.status().http().as_u16();
+        let dressed = match self.caught(code, asked.spare).await {
+            Some(caught) => caught,
+            None => self.shown(&problem, asked.form),
+        };
+        let (_, mut headers, _) = response.into_parts();
+        headers.remove(CONTENT_TYPE);
+        dressed.with_headers(headers)
+    }
+
+    async fn caught(&self, code: u16, spare: Option<Message>) -> Option<Response> {
+        let (_, hook) = self.hooks.catchers.iter().find(|(known, _)| *known == code)?;
+        let response = self.answer_of(hook, &self.context(spare?, Captures::default())).await;
+        let says_error = response.status().http().as_u16() >= 400;
+        let bare = matches!(response.payload(), Payload::Message | Payload::Problem(_));
+        match (says_error, bare) {
+            (true, true) => None,
+            (true, false) => Some(response),
+            (false, _) => Some(response.with_status(i32::from(code))),
+        }
+    }
+
+    fn shown(&self, problem: &Problem, form: Form) -> Response {
+        let page = match form {
+            Form::Html => self.templates.error(problem.status().http().as_u16(), problem.context()),
+            Form::Json | Form::Text => None,
+        };
+        match page {
+            Some(page) => Response::html(problem.status().clone(), page),
+            None => problem.shown(form),
+        }
+    }
+}

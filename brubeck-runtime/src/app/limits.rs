@@ -1,0 +1,100 @@
+//! What one route may take.
+
+use crate::route::{Routed, Routes, Spec};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// What the requests of one route may take, where that differs from the rest of the application.
+///
+/// ```
+/// use brubeck::prelude::*;
+/// use std::time::Duration;
+///
+/// #[post("^/upload$")]
+/// async fn upload(file: bytes::Bytes) -> String {
+///     format!("{} bytes", file.len())
+/// }
+///
+/// const ROUTES: Routes<()> = routes![upload];
+///
+/// fn app() -> App<()> {
+///     let large = Limits::new().body(50 << 20).time(Duration::from_secs(60)).at_once(4);
+///     App::new(ROUTES, ()).limit::<upload>(large)
+/// }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    pub(super) body: Option<usize>,
+    pub(super) time: Option<Duration>,
+    pub(super) places: Option<Arc<Semaphore>>,
+}
+
+impl Limits {
+    /// The limits of the application.
+    pub fn new() -> Limits {
+        Limits::default()
+    }
+
+    /// The largest body, in bytes; a larger one is answered with 413.
+    pub fn body(mut self, bytes: usize) -> Limits {
+        self.body = Some(bytes);
+        self
+    }
+
+    /// How long the handler may run; then it is dropped, and 503 is answered.
+    pub fn time(mut self, limit: Duration) -> Limits {
+        self.time = Some(limit);
+        self
+    }
+
+    /// How many requests are worked on at once; more are answered with 503.
+    pub fn at_once(mut self, requests: usize) -> Limits {
+        self.places = Some(Arc::new(Semaphore::new(requests.min(Semaphore::MAX_PERMITS))));
+        self
+    }
+}
+
+/// The limits of routes, by where the spec of each lies.
+#[derive(Debug, Default)]
+pub(super) struct RouteLimits {
+    given: Vec<(Spec, Limits)>,
+    by_route: HashMap<usize, Limits>,
+}
+
+impl RouteLimits {
+    pub(super) fn add<H: Routed>(&mut self, limits: Limits) {
+        self.given.push((H::SPEC, limits));
+    }
+
+    /// Finds the routes in the table.
+    ///
+    /// # Errors
+    ///
+    /// A handler that is not listed.
+    pub(super) fn resolve<S>(mut self, routes: Routes<S>) -> crate::Result<RouteLimits> {
+        for (spec, limits) in self.given.drain(..) {
+            let same = |known: &&'static Spec| (known.file, known.line, known.name) == (spec.file, spec.line, spec.name);
+            let Some(route) = routes.specs().find(same) else {
+                let Spec { name, file, line, .. } = spec;
+                return Err(crate::Error::new(format!(
+                    "limits are given to `{name}` ({file}:{line}), which is not in the route list: add it there"
+                )));
+            };
+            self.by_route.insert(key(route), limits);
+        }
+        Ok(self)
+    }
+
+    pub(super) fn of(&self, route: &'static Spec) -> Option<&Limits> {
+        match self.by_route.is_empty() {
+            true => None,
+            false => self.by_route.get(&key(route)),
+        }
+    }
+}
+
+fn key(route: &'static Spec) -> usize {
+    std::ptr::from_ref(route) as usize
+}

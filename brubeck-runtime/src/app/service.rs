@@ -1,0 +1,159 @@
+//! The application as an HTTP service of the tower world, and such services around and within it.
+
+use super::proxies::Proxies;
+use crate::connect::web::{finish, refusal};
+use crate::message::RemoteAddr;
+use crate::reply::{Body, BoxError};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::{Method, Request, Response, StatusCode};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// An application, or a part of it, as a [`tower_service::Service`] of HTTP requests with any body.
+///
+/// ```
+/// use brubeck::prelude::*;
+/// use tower::ServiceExt;
+///
+/// #[get("^/$")]
+/// async fn index() -> &'static str {
+///     "hello"
+/// }
+///
+/// const ROUTES: Routes<()> = routes![index];
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> brubeck::Result {
+/// let service = App::new(ROUTES, ()).into_service()?;
+/// let response = service.oneshot(http::Request::new(Body::empty())).await.unwrap();
+/// assert_eq!(response.into_body().collect(100).await.unwrap(), "hello");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Always ready, never fails, cheap to clone. Layers of an application wrap it; it nests in the routers of other
+/// frameworks.
+#[derive(Clone)]
+pub struct AppService(Arc<dyn HttpService>);
+
+/// What answers HTTP requests, with its type erased.
+pub(super) trait HttpService: Send + Sync + 'static {
+    fn respond(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>>;
+}
+
+impl AppService {
+    pub(super) fn new(service: impl HttpService) -> AppService {
+        AppService(Arc::new(service))
+    }
+
+    pub(crate) fn respond(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
+        self.0.respond(request)
+    }
+}
+
+impl<B> Service<Request<B>> for AppService
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        Box::pin(self.respond(request.map(Body::new)).map(Ok))
+    }
+}
+
+impl std::fmt::Debug for AppService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AppService")
+    }
+}
+
+/// A service of somebody else: a layer around the application, or what is mounted in it.
+pub(super) struct Tower<T>(pub(super) T);
+
+impl<T, B> HttpService for Tower<T>
+where
+    T: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    T::Error: Into<BoxError>,
+    T::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn respond(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
+        let mut service = self.0.clone();
+        Box::pin(async move {
+            let answered = async {
+                poll_fn(|cx| service.poll_ready(cx)).await?;
+                service.call(request).await
+            };
+            match answered.await {
+                Ok(response) => response.map(Body::new),
+                Err(error) => {
+                    // The errors of layers say that they gave up: too late, too much at once.
+                    let error: BoxError = error.into();
+                    tracing::warn!(error, "a layer or a mounted service failed");
+                    refusal(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+                }
+            }
+        })
+    }
+}
+
+/// A layer, until the application that it wraps is there.
+pub(super) type Wrap = Box<dyn FnOnce(AppService) -> AppService + Send>;
+
+pub(super) fn wrap<L, B>(layer: L) -> Wrap
+where
+    L: Layer<AppService> + Send + 'static,
+    L::Service: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    <L::Service as Service<Request<Body>>>::Error: Into<BoxError>,
+    <L::Service as Service<Request<Body>>>::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    Box::new(move |inner| AppService::new(Tower(layer.layer(inner))))
+}
+
+/// The outermost: who asks, what was answered, and a panic of any layer.
+pub(super) struct Front {
+    pub(super) inner: AppService,
+    pub(super) proxies: Proxies,
+}
+
+impl HttpService for Front {
+    fn respond(&self, mut request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
+        let began = Instant::now();
+        self.proxies.resolve(&mut request);
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let remote = request.extensions().get::<RemoteAddr>().copied();
+        let inner = self.inner.clone();
+        Box::pin(async move {
+            let caught = AssertUnwindSafe(async { inner.respond(request).await }).catch_unwind().await;
+            let response = caught.unwrap_or_else(|_| {
+                tracing::error!(%method, path, "a layer or a mounted service panicked");
+                refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+            });
+            tracing::info!(
+                target: "brubeck::access",
+                remote = remote.map(tracing::field::display),
+                "{} {method} {path} in {:?}", response.status().as_u16(), began.elapsed()
+            );
+            finish(response, method == Method::HEAD)
+        })
+    }
+}

@@ -1,0 +1,28 @@
+//! Requests that servers and proxies could understand in different ways.
+
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{Request, StatusCode, Version};
+
+/// How many bytes the headers may have in total.
+const HEADERS: usize = 16 * 1024;
+
+/// What RFC 9112 (3.2 and 6) tells a server to refuse and hyper lets through.
+pub(super) fn unhygienic<B>(request: &Request<B>) -> Option<(StatusCode, &'static str)> {
+    let headers = request.headers();
+    let count = |name| headers.get_all(name).iter().count();
+    let bad = |reason| Some((StatusCode::BAD_REQUEST, reason));
+    // In HTTP/2 it is `:authority` that counts.
+    let needs_host = request.version() == Version::HTTP_11 || request.version() == Version::HTTP_10;
+    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    match count(HOST) {
+        0 if request.version() == Version::HTTP_11 => bad("the request has no Host"),
+        2.. if needs_host => bad("the request has several Hosts"),
+        _ if count(TRANSFER_ENCODING) > 1 => bad("the request has several transfer codings"),
+        _ if count(CONTENT_LENGTH) > 1 => bad("the request has several lengths"),
+        _ if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) => {
+            bad("the request has a length and a transfer coding")
+        }
+        _ if size > HEADERS => Some((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too large")),
+        _ => None,
+    }
+}

@@ -1,0 +1,197 @@
+//! A connection that is closed when its peer keeps it waiting.
+
+use super::Http;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep};
+
+/// What of a connection is being answered.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress(Arc<Requests>);
+
+#[derive(Debug, Default)]
+struct Requests {
+    open: AtomicUsize,
+    multiplexed: AtomicBool,
+}
+
+/// A request that is being answered, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Busy(Progress);
+
+impl Progress {
+    /// `multiplexed`: the connection speaks HTTP/2, where what comes need not be a request.
+    pub(super) fn begin(&self, multiplexed: bool) -> Busy {
+        self.0.open.fetch_add(1, Ordering::Relaxed);
+        self.0.multiplexed.store(multiplexed, Ordering::Relaxed);
+        Busy(self.clone())
+    }
+
+    fn is_busy(&self) -> bool {
+        self.0.open.load(Ordering::Relaxed) > 0
+    }
+
+    /// What is waited for once something came.
+    fn next(&self) -> Phase {
+        match (self.is_busy(), self.0.multiplexed.load(Ordering::Relaxed)) {
+            (true, _) => Phase::Busy,
+            (false, true) => Phase::Idle,
+            (false, false) => Phase::Head,
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Watches a stream with these limits.
+pub(super) fn watch<I>(stream: I, settings: &Http) -> (Watched<TokioIo<I>>, Progress) {
+    let progress = Progress::default();
+    let watched = Watched {
+        stream: TokioIo::new(stream),
+        progress: progress.clone(),
+        head: settings.header_timeout,
+        idle: settings.idle_timeout,
+        write: settings.write_timeout,
+        reading: Phase::Idle,
+        read_timer: Timer::default(),
+        write_timer: Timer::default(),
+    };
+    (watched, progress)
+}
+
+pub(super) struct Watched<I> {
+    stream: I,
+    progress: Progress,
+    head: Duration,
+    idle: Duration,
+    write: Duration,
+    reading: Phase,
+    read_timer: Timer,
+    write_timer: Timer,
+}
+
+/// What the server waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The next request.
+    Idle,
+    /// The rest of its head.
+    Head,
+    /// Its own answer; the body of the request has a limit of its own.
+    Busy,
+}
+
+#[derive(Default)]
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    fn stop(&mut self) {
+        self.0 = None;
+    }
+
+    /// Starts unless it runs already; ready when the time is over.
+    fn poll(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        let timer = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + limit)));
+        timer.as_mut().poll(cx)
+    }
+}
+
+impl<I> Watched<I> {
+    fn enter(&mut self, phase: Phase) {
+        if self.reading != phase {
+            self.reading = phase;
+            self.read_timer.stop();
+        }
+    }
+
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match (self.progress.is_busy(), self.reading) {
+            (true, _) => self.enter(Phase::Busy),
+            (false, Phase::Busy) => self.enter(Phase::Idle),
+            (false, _) => {}
+        }
+        let limit = match self.reading {
+            Phase::Busy => return Poll::Pending,
+            Phase::Idle => self.idle,
+            Phase::Head => self.head,
+        };
+        ready!(self.read_timer.poll(limit, cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "no request came in time")))
+    }
+
+    fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        ready!(self.write_timer.poll(self.write, cx));
+        Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing"))
+    }
+}
+
+impl<I: Read + Unpin> Read for Watched<I> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        match Pin::new(&mut self.stream).poll_read(cx, buffer) {
+            Poll::Ready(read) => {
+                // Something came: a request begins, or goes on.
+                let next = self.progress.next();
+                self.enter(next);
+                Poll::Ready(read)
+            }
+            Poll::Pending => self.poll_patience(cx),
+        }
+    }
+}
+
+impl<I: Write + Unpin> Write for Watched<I> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match Pin::new(&mut self.stream).poll_write(cx, bytes) {
+            Poll::Pending => self.poll_taken(cx).map(Err),
+            written => {
+                self.write_timer.stop();
+                written
+            }
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match Pin::new(&mut self.stream).poll_flush(cx) {
+            Poll::Pending => self.poll_taken(cx).map(Err),
+            flushed => {
+                self.write_timer.stop();
+                flushed
+            }
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match Pin::new(&mut self.stream).poll_shutdown(cx) {
+            Poll::Pending => self.poll_taken(cx).map(Err),
+            closed => closed,
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match Pin::new(&mut self.stream).poll_write_vectored(cx, buffers) {
+            Poll::Pending => self.poll_taken(cx).map(Err),
+            written => {
+                self.write_timer.stop();
+                written
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What the handler of one request wants the browser to keep.
+
+use super::Keys;
+use crate::reply::Cookie;
+use crate::session::Session;
+use http::header::{HOST, HeaderMap, SET_COOKIE};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Cookies on their way to the browser; every extractor of one request shares it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outbox(Arc<Mutex<Content>>);
+
+#[derive(Debug, Default)]
+struct Content {
+    cookies: Vec<Cookie>,
+    session: Option<Session>,
+}
+
+impl Outbox {
+    /// Adds a cookie, in place of one of the same name.
+    pub(super) fn put(&self, cookie: Cookie) {
+        let mut content = self.lock();
+        content.cookies.retain(|known| known.name() != cookie.name());
+        content.cookies.push(cookie);
+    }
+
+    /// What a cookie has become in this request: `Some(None)` where it was removed.
+    pub(super) fn value(&self, name: &str) -> Option<Option<String>> {
+        let content = self.lock();
+        let cookie = content.cookies.iter().find(|cookie| cookie.name() == name)?;
+        Some((!cookie.is_expired()).then(|| cookie.value().to_owned()))
+    }
+
+    /// The session of the request; the first to ask opens it.
+    pub(crate) fn session(&self, open: impl FnOnce() -> Session) -> Session {
+        self.lock().session.get_or_insert_with(open).clone()
+    }
+
+    /// Tells the browser. `host` is what it asked for.
+    pub(crate) fn deliver(&self, keys: Option<&Keys>, loopback: bool, headers: &mut HeaderMap) {
+        let content = std::mem::take(&mut *self.lock());
+        let session = content.session.and_then(|session| session.cookie(keys?));
+        for cookie in content.cookies.iter().chain(&session) {
+            let header = cookie.header_for(loopback);
+            if header.len() > 4096 {
+                tracing::warn!(name = cookie.name(), "a cookie of more than 4 KiB: browsers drop it");
+            }
+            headers.append(SET_COOKIE, header);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Content> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the browser asked for a loopback address, where there is no network to listen on.
+pub(crate) fn asks_loopback(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return false };
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn loopback_hosts() {
+        let asks = |host: &'static str| asks_loopback(&HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]));
+        for yes in ["localhost", "LocalHost:80", "127.0.0.1:6767", "[::1]:1", "127.9.9.9"] {
+            assert!(asks(yes), "{yes}");
+        }
+        for no in ["", "localhost.example.org", "10.0.0.1", "[::2]", "127.0.0.1.example.org"] {
+            assert!(!asks(no), "{no}");
+        }
+    }
+
+    #[test]
+    fn one_header_a_cookie_and_the_last_value_wins() {
+        let (outbox, mut headers) = (Outbox::default(), HeaderMap::new());
+        outbox.put(Cookie::new("a", "1"));
+        outbox.put(Cookie::new("b", "2"));
+        outbox.put(Cookie::new("a", "3"));
+        assert_eq!(outbox.value("a"), Some(Some("3".into())));
+        outbox.put(Cookie::new("b", "2").expired());
+        assert_eq!(outbox.value("b"), Some(None));
+        outbox.deliver(None, true, &mut headers);
+        let sent: Vec<_> = headers.get_all(SET_COOKIE).iter().map(|value| value.to_str().unwrap()).collect();
+        assert_eq!(sent[0], "a=3; Path=/; HttpOnly; SameSite=Lax");
+        assert!(sent[1].starts_with("b=; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"));
+    }
+}

@@ -1,0 +1,238 @@
+//! What went wrong, told as the client prefers to hear it.
+
+use super::{IntoReply, Payload, Response};
+use crate::status::Status;
+use http::HeaderMap;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+/// Something that went wrong: a status, the reason, and which fields are to blame.
+///
+/// ```
+/// use brubeck::{IntoReply, Problem};
+///
+/// async fn withdraw(amount: u64) -> Result<&'static str, Problem> {
+///     match amount {
+///         0..=50 => Ok("here you are"),
+///         _ => Err(Problem::new(409, "there is not enough on the account").with("balance", 50)),
+///     }
+/// }
+/// ```
+///
+/// A browser is shown the page `errors/409.html` or `errors.html` of the template folder, or a plain page; a
+/// client that prefers JSON gets `application/problem+json` ([RFC 9457]); any other gets plain text. Callers of a
+/// service get the status and the reason as its message. It goes to the client, so it must not hold secrets.
+///
+/// [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    status: Status,
+    fields: Vec<Field>,
+    members: Map<String, Value>,
+}
+
+/// A field that is to blame for a problem.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Field {
+    field: String,
+    reason: String,
+}
+
+impl Problem {
+    /// A problem with a status code and the reason in words.
+    pub fn new(code: impl Into<Status>, reason: impl Into<Cow<'static, str>>) -> Problem {
+        Problem::of(code.into().message(reason))
+    }
+
+    /// A problem whose reason is the message of the status.
+    pub(crate) fn of(status: Status) -> Problem {
+        Problem { status, fields: Vec::new(), members: Map::new() }
+    }
+
+    /// Blames a field: its path, such as `user.age`, and what is wrong with it.
+    pub fn field(mut self, path: impl Into<String>, reason: impl Into<String>) -> Problem {
+        self.fields.push(Field { field: path.into(), reason: reason.into() });
+        self
+    }
+
+    /// Adds a member to the JSON form. The members of RFC 9457 and `errors` cannot be replaced, and a value
+    /// that is not JSON is left out.
+    pub fn with(mut self, name: impl Into<String>, value: impl Serialize) -> Problem {
+        if let Ok(value) = serde_json::to_value(value) {
+            self.members.insert(name.into(), value);
+        }
+        self
+    }
+
+    /// The status, whose message is the reason.
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// The paths of the fields that are to blame.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|field| field.field.as_str())
+    }
+
+    fn title(&self) -> &'static str {
+        self.status.http().canonical_reason().unwrap_or("Error")
+    }
+
+    fn json(&self) -> Value {
+        let mut object = self.members.clone();
+        object.insert("type".into(), "about:blank".into());
+        object.insert("title".into(), self.title().into());
+        object.insert("status".into(), self.status.http().as_u16().into());
+        object.insert("detail".into(), self.status.text().into());
+        if !self.fields.is_empty() {
+            object.insert("errors".into(), serde_json::to_value(&self.fields).unwrap_or_default());
+        }
+        Value::Object(object)
+    }
+
+    fn text(&self) -> String {
+        let fields = self.fields.iter().map(|Field { field, reason }| format!("\n{field}: {reason}"));
+        self.status.text().to_owned() + &fields.collect::<String>()
+    }
+
+    fn html(&self) -> String {
+        let heading = escape(&format!("{} {}", self.status.http().as_u16(), self.title()));
+        let reason = match self.status.text() {
+            text if text == self.title() => String::new(),
+            text => format!("<p>{}</p>", escape(text)),
+        };
+        let field = |Field { field, reason }: &Field| format!("<li><code>{}</code>: {}</li>", escape(field), escape(reason));
+        let fields = match self.fields.is_empty() {
+            true => String::new(),
+            false => format!("<ul>{}</ul>", self.fields.iter().map(field).collect::<String>()),
+        };
+        format!(
+            "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{heading}</title></head>\
+             <body><h1>{heading}</h1>{reason}{fields}</body></html>"
+        )
+    }
+
+    /// What a template for errors shows.
+    pub(crate) fn context(&self) -> minijinja::Value {
+        minijinja::context! {
+            error_code => self.status.http().as_u16(),
+            title => self.title(),
+            reason => self.status.text(),
+            fields => minijinja::Value::from(minijinja::value::Serde(&self.fields)),
+        }
+    }
+
+    /// The response in this form, for clients that HTTP connects.
+    pub(crate) fn shown(&self, form: Form) -> Response {
+        match form {
+            Form::Html => Response::html(self.status.clone(), self.html()),
+            Form::Json => Response::json(self.status.clone(), &self.json()).as_media_type("application/problem+json"),
+            Form::Text => Response::text(self.status.clone(), self.text()),
+        }
+    }
+}
+
+impl IntoReply for Problem {
+    fn into_reply(self) -> Response {
+        Response::new(self.status.clone()).with_payload(Payload::Problem(Box::new(self)))
+    }
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#x27;"),
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+/// The forms in which a problem can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Html,
+    Json,
+    Text,
+}
+
+impl Form {
+    /// The form that the client prefers. One that does not say is told in the language it speaks itself: JSON
+    /// where it sent JSON, else text.
+    pub(crate) fn preferred(headers: &HeaderMap) -> Form {
+        let ranges = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','));
+        let mut best: Option<(Form, f32)> = None;
+        for range in ranges {
+            let mut parts = range.split(';').map(str::trim);
+            let form = parts.next().and_then(Form::of_media_type);
+            let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse().ok());
+            if let (Some(form), Some(quality)) = (form, quality)
+                && quality > best.map_or(0.0, |(_, best)| best)
+            {
+                best = Some((form, quality));
+            }
+        }
+        let spoken = || headers.get(CONTENT_TYPE)?.to_str().ok()?.split(';').next().and_then(Form::of_media_type);
+        match best {
+            Some((form, _)) => form,
+            None if spoken() == Some(Form::Json) => Form::Json,
+            None => Form::Text,
+        }
+    }
+
+    fn of_media_type(name: &str) -> Option<Form> {
+        match name.trim().to_ascii_lowercase().as_str() {
+            "text/html" | "application/xhtml+xml" => Some(Form::Html),
+            "text/plain" | "text/*" => Some(Form::Text),
+            json if json == "application/json" || json.ends_with("+json") => Some(Form::Json),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn clients_say_how_they_want_it() {
+        let accept = |accept: &'static str| Form::preferred(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]));
+        assert_eq!(accept("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), Form::Html);
+        assert_eq!(accept("application/json"), Form::Json);
+        assert_eq!(accept("application/problem+json, text/html;q=0.5"), Form::Json);
+        assert_eq!(accept("text/html;q=0.1, application/json;q=0.2"), Form::Json);
+        assert_eq!(accept("text/html;q=0, */*"), Form::Text);
+        assert_eq!(accept("*/*"), Form::Text);
+        assert_eq!(accept("text/html;q=nonsense"), Form::Text);
+        assert_eq!(Form::preferred(&HeaderMap::new()), Form::Text);
+        let json = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))]);
+        assert_eq!(Form::preferred(&json), Form::Json);
+    }
+
+    #[test]
+    fn the_json_form_is_a_problem_document() {
+        let problem = Problem::new(422, "no").field("user.age", "too young").with("status", 1).with("hint", [1]);
+        assert_eq!(
+            problem.json(),
+            serde_json::json!({
+                "type": "about:blank", "title": "Unprocessable Entity", "status": 422, "detail": "no", "hint": [1],
+                "errors": [{ "field": "user.age", "reason": "too young" }],
+            })
+        );
+    }
+
+    #[test]
+    fn a_reason_cannot_smuggle_markup() {
+        let html = Problem::new(400, "<script>").field("\"'", "&").html();
+        assert!(html.contains("<p>&lt;script&gt;</p>"), "{html}");
+        assert!(html.contains("<code>&quot;&#x27;</code>: &amp;"), "{html}");
+    }
+}
