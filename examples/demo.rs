@@ -9,8 +9,6 @@ use demo_service_client::Slow;
 use std::time::Duration;
 
 #[allow(dead_code)]
-mod common;
-#[allow(dead_code)]
 #[path = "demo_service.rs"]
 mod demo_service;
 #[allow(dead_code)]
@@ -19,7 +17,7 @@ mod demo_service_client;
 
 #[tokio::main]
 async fn main() -> brubeck::Result {
-    common::log();
+    demo_service::log();
     let Arguments {
         port,
         delay,
@@ -33,7 +31,7 @@ async fn main() -> brubeck::Result {
     // The service, in the same process here and in another one elsewhere: it is called over ZeroMQ all the same.
     let slow = Slow {
         addr: socket("slow"),
-        passphrase: common::SERVICE_PASSPHRASE.into(),
+        passphrase: "my_shared_secret".into(),
     };
     let service = demo_service::app(delay)
         .start(Service::bind(&slow.addr, &slow.passphrase))
@@ -73,7 +71,7 @@ struct Arguments {
     #[arg(long, default_value_t = 6767)]
     port: u16,
     /// How long the service takes: 5s, 200ms
-    #[arg(long, default_value = "5s", value_parser = common::duration)]
+    #[arg(long, default_value = "5s", value_parser = demo_service::duration)]
     delay: Duration,
     /// Put a real Mongrel2 in front instead of the embedded HTTP server
     #[arg(long)]

@@ -5,6 +5,7 @@
 use brubeck::prelude::*;
 use clap::Parser;
 use serde_json::Value;
+use std::io::IsTerminal;
 use std::time::Duration;
 
 /// A slow service.
@@ -18,7 +19,7 @@ async fn slow_echo(message: Json<Value>, delay: State<Duration>) -> Reply {
 }
 
 /// The service, as slow as it is told to be.
-pub fn app(delay: Duration) -> App<Duration> {
+pub(crate) fn app(delay: Duration) -> App<Duration> {
     // Set up our routes
     const ROUTES: Routes<Duration> = routes![slow_echo];
     App::new(ROUTES, delay)
@@ -27,28 +28,45 @@ pub fn app(delay: Duration) -> App<Duration> {
 /// Get us started!
 #[tokio::main]
 async fn main() -> brubeck::Result {
-    common::log();
-    let Arguments {
-        addr,
-        passphrase,
-        delay,
-    } = Arguments::parse();
-    app(delay).serve(Service::bind(addr, passphrase)).await
+    log();
+    let arguments = Arguments::parse();
+    app(arguments.delay)
+        .serve(Service::bind(arguments.addr, arguments.passphrase))
+        .await
 }
 
-#[allow(dead_code)]
-mod common;
+// ---- the command line -------------------------------------------------------------------------
+
+/// One line per call on standard error, and what the demo programs say themselves.
+pub(crate) fn log() {
+    tracing_subscriber::fmt()
+        .compact()
+        .with_env_filter("info,demo=debug")
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+}
 
 /// A slow service, to be called by `demo_service_client`.
 #[derive(Parser)]
 struct Arguments {
     /// Where to listen: ipc://path or tcp://host:port
-    #[arg(long, default_value = common::SERVICE_ADDR)]
+    #[arg(long, default_value = "ipc://run/slow")]
     addr: String,
     /// What callers must know
-    #[arg(long, default_value = common::SERVICE_PASSPHRASE)]
+    #[arg(long, default_value = "my_shared_secret")]
     passphrase: String,
     /// How long an answer takes: 5s, 200ms
-    #[arg(long, default_value = "5s", value_parser = common::duration)]
+    #[arg(long, default_value = "5s", value_parser = duration)]
     delay: Duration,
+}
+
+/// Reads `5s` or `200ms`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    match (number.parse(), unit) {
+        (Ok(number), "s") => Ok(Duration::from_secs(number)),
+        (Ok(number), "ms") => Ok(Duration::from_millis(number)),
+        _ => Err("write it as `5s` or `200ms`".to_owned()),
+    }
 }

@@ -5,6 +5,7 @@
 use brubeck::Request;
 use brubeck::prelude::*;
 use clap::Parser;
+use std::io::IsTerminal;
 
 // some static data for testing
 const SERVICE_PATH: &str = "/service/slow";
@@ -72,14 +73,18 @@ struct Success {
 }
 
 /// Where the slow service is.
-#[derive(Clone)]
-pub struct Slow {
-    pub addr: String,
-    pub passphrase: String,
+#[derive(Clone, clap::Args)]
+pub(crate) struct Slow {
+    /// The address of the service
+    #[arg(long, default_value = "ipc://run/slow")]
+    pub(crate) addr: String,
+    /// What the service wants its callers to know
+    #[arg(long, default_value = "my_shared_secret")]
+    pub(crate) passphrase: String,
 }
 
 /// The pages, and what handles our service's responses.
-pub fn app(slow: Slow) -> App<Slow> {
+pub(crate) fn app(slow: Slow) -> App<Slow> {
     // Set up our routes
     const ROUTES: Routes<Slow> = routes![service_response, call_service_sync, call_service_async, demo];
     App::new(ROUTES, slow)
@@ -88,32 +93,32 @@ pub fn app(slow: Slow) -> App<Slow> {
 /// Get us started!
 #[tokio::main]
 async fn main() -> brubeck::Result {
-    common::log();
-    let Arguments {
-        addr,
-        passphrase,
-        mongrel2,
-        http,
-    } = Arguments::parse();
-    let app = app(Slow { addr, passphrase });
-    match mongrel2.as_slice() {
+    log();
+    let arguments = Arguments::parse();
+    let app = app(arguments.slow);
+    match arguments.mongrel2.as_slice() {
         [send, recv] => app.serve(Mongrel2::new(send, recv)).await,
-        _ => app.serve(Http::bind(http)).await,
+        _ => app.serve(Http::bind(arguments.http)).await,
     }
 }
 
-#[allow(dead_code)]
-mod common;
+// ---- the command line -------------------------------------------------------------------------
+
+/// One line per call on standard error, and what the demo programs say themselves.
+fn log() {
+    tracing_subscriber::fmt()
+        .compact()
+        .with_env_filter("info,demo=debug")
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+}
 
 /// Pages that call the slow service of `demo_service`.
 #[derive(Parser)]
 struct Arguments {
-    /// The address of the service
-    #[arg(long, default_value = common::SERVICE_ADDR)]
-    addr: String,
-    /// What the service wants its callers to know
-    #[arg(long, default_value = common::SERVICE_PASSPHRASE)]
-    passphrase: String,
+    #[command(flatten)]
+    slow: Slow,
     /// Answer requests of a Mongrel2 with this send_spec and recv_spec
     #[arg(long, num_args = 2, value_names = ["SEND", "RECV"], conflicts_with = "http")]
     mongrel2: Vec<String>,

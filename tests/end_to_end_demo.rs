@@ -118,6 +118,8 @@ async fn demo(arguments: &[&str]) -> (tokio::process::Child, std::net::SocketAdd
     let address = within(async {
         while let Some(line) = lines.next_line().await.expect("text") {
             if let Some((_, rest)) = line.split_once("The demo is at http://") {
+                // It goes on printing, and whoever prints to a closed pipe panics.
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
                 return rest
                     .split('/')
                     .next()
@@ -147,7 +149,8 @@ async fn it_ends_when_asked() {
             200
         );
         signal(name, demo.id().expect("a running demo"));
-        assert!(within(demo.wait()).await.unwrap().success());
+        let status = within(demo.wait()).await.unwrap();
+        assert!(status.success(), "SIG{name}: {status}");
     }
 }
 

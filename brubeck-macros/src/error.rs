@@ -31,6 +31,13 @@ impl Errors {
         result.map_err(|error| self.push(error)).ok()
     }
 
+    /// Adds the mistakes of one part to those of the whole.
+    pub(crate) fn append(&self, part: Errors) {
+        if let Some(error) = part.0.into_inner() {
+            self.push(error);
+        }
+    }
+
     pub(crate) fn any(&self) -> bool {
         self.0.borrow().is_some()
     }

@@ -2,6 +2,7 @@
 
 mod attribute;
 mod automaton;
+mod contract;
 mod error;
 mod handler;
 mod item;
@@ -50,6 +51,18 @@ handler_attributes! {
     trace = Marker::verb("trace");
     /// `#[web_handler(path = "..", method = "connect")]`.
     connect = Marker::verb("connect");
+}
+
+/// A contract: a trait from which clients and services come.
+#[proc_macro_attribute]
+pub fn service_client(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    contract::expand(attribute.into(), item.into()).into()
+}
+
+/// Proves that a table serves every operation of a contract.
+#[proc_macro]
+pub fn serves(input: TokenStream) -> TokenStream {
+    routes::expand_serves(input.into()).into()
 }
 
 /// The routes of an application, in the order they are tried.

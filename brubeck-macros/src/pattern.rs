@@ -22,6 +22,13 @@ pub(crate) struct Capture {
     pub(crate) optional: bool,
 }
 
+/// A part of a pattern that can be written as well as read.
+pub(crate) enum Part {
+    Text(String),
+    /// The capture with that index.
+    Capture(usize),
+}
+
 struct Proof {
     automaton: Vec<u8>,
     prefix: Vec<u8>,
@@ -76,6 +83,39 @@ impl Pattern {
 
     pub(crate) fn span(&self) -> Span {
         self.lit.span()
+    }
+
+    /// The pattern as text and captures in turn; `None` where it is more than that.
+    pub(crate) fn parts(&self) -> Option<Vec<Part>> {
+        let ast = ast::parse::Parser::new().parse(&self.text()).ok()?;
+        let all = match &ast {
+            Ast::Concat(concat) => &concat.asts[..],
+            one => std::slice::from_ref(one),
+        };
+        let mut parts = Vec::new();
+        let mut text = String::new();
+        let mut captures = 0;
+        for (i, part) in all.iter().enumerate() {
+            match part {
+                Ast::Literal(literal) => text.push(literal.c),
+                Ast::Assertion(assertion) if assertion.kind == AssertionKind::StartLine && i == 0 => {}
+                Ast::Assertion(assertion)
+                    if assertion.kind == AssertionKind::EndLine && i + 1 == all.len() => {}
+                Ast::Group(group) if matches!(group.kind, GroupKind::CaptureName { .. }) => {
+                    if !text.is_empty() {
+                        parts.push(Part::Text(std::mem::take(&mut text)));
+                    }
+                    parts.push(Part::Capture(captures));
+                    captures += 1;
+                }
+                _ => return None,
+            }
+        }
+        if !text.is_empty() {
+            parts.push(Part::Text(text));
+        }
+        // A capture within a capture is not written twice.
+        (captures == self.captures.len()).then_some(parts)
     }
 
     /// The packed automaton; empty where there is none.
@@ -305,6 +345,34 @@ mod tests {
         assert!(mistakes(r"^/a$b").contains("matches no path"));
         assert!(mistakes("").contains("starts with `^`"));
         assert!(mistakes("^").contains("so `/` follows"));
+    }
+
+    #[test]
+    fn plain_patterns_can_be_written() {
+        let shown = |text: &str| {
+            let parts = parse(text).unwrap().parts()?;
+            let shown = parts.iter().map(|part| match part {
+                Part::Text(text) => text.clone(),
+                Part::Capture(index) => format!("{{{index}}}"),
+            });
+            Some(shown.collect::<String>())
+        };
+        assert_eq!(
+            shown(r"^/user/(?<id>\d+)/p\.(?<tab>[a-z]+)$").as_deref(),
+            Some("/user/{0}/p.{1}")
+        );
+        assert_eq!(shown("^/").as_deref(), Some("/"));
+        for pattern in [
+            "^/a|^/b",
+            "^/a?",
+            "^/(?<id>a(?<x>b))",
+            "^/(?:a)",
+            "^/.",
+            r"^/(?<id>a)?",
+            "^/(?i)a",
+        ] {
+            assert_eq!(shown(pattern), None, "{pattern}");
+        }
     }
 
     #[test]

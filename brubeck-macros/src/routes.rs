@@ -88,6 +88,30 @@ fn count(item: &Item) -> TokenStream {
     }
 }
 
+/// `serves!(ROUTES => slow_echo, other);`
+pub(crate) fn expand_serves(input: TokenStream) -> TokenStream {
+    let parser = |input: ParseStream<'_>| {
+        let routes: Expr = input.parse()?;
+        input.parse::<Token![=>]>()?;
+        Ok((
+            routes,
+            Punctuated::<Path, Token![,]>::parse_terminated_with(input, Path::parse_mod_style)?,
+        ))
+    };
+    let (routes, contracts) = match parser.parse2(input) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            let text = format!("{error}\nhelp: `serves!(ROUTES => contract)`");
+            return syn::Error::new(error.span(), text).into_compile_error();
+        }
+    };
+    let checks = contracts.iter().map(|contract| {
+        let check = quote_spanned!(types::path_span(contract)=> ::brubeck::__private::check_served);
+        quote!(const _: () = #check(#routes, &#contract::OPERATIONS);)
+    });
+    quote!(#(#checks)*)
+}
+
 /// One check an item, whose tokens sit on that item so that it is underlined. An editor does not see them, and
 /// finds only the handler there.
 fn checks(items: &[Item], names: &[syn::Ident]) -> TokenStream {

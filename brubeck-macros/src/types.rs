@@ -1,7 +1,7 @@
 //! What the macros read off a type as written. Whatever a trait can decide is left to traits.
 
-use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
-use quote::ToTokens;
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::{GenericArgument, Path, PathArguments, Type};
 
@@ -78,6 +78,35 @@ pub(crate) fn text(ty: &Type) -> String {
         text = text.replace(spaced, tight);
     }
     text
+}
+
+/// The type or path as it is written one module further in: `self::T` is `super::T` there.
+pub(crate) fn within_module(ty: &impl ToTokens) -> TokenStream {
+    fn moved(tokens: TokenStream) -> TokenStream {
+        let mut after_colon = false;
+        let moved = tokens.into_iter().map(|token| {
+            let starts_path = !std::mem::replace(&mut after_colon, false);
+            match token {
+                TokenTree::Ident(ident) if starts_path && ident == "self" => {
+                    let outer = Ident::new("super", ident.span());
+                    quote!(#outer)
+                }
+                TokenTree::Ident(ident) if starts_path && ident == "super" => quote!(#ident::#ident),
+                TokenTree::Group(group) => {
+                    let mut inner = Group::new(group.delimiter(), moved(group.stream()));
+                    inner.set_span(group.span());
+                    quote!(#inner)
+                }
+                TokenTree::Punct(punct) => {
+                    after_colon = punct.as_char() == ':';
+                    quote!(#punct)
+                }
+                other => quote!(#other),
+            }
+        });
+        moved.collect()
+    }
+    moved(ty.to_token_stream())
 }
 
 /// Whether `impl Trait` stands somewhere in the type.
@@ -176,6 +205,18 @@ mod tests {
         assert!(owned(parse_quote!(State<fn(&str) -> u8>)).is_none());
         assert!(owned(parse_quote!(State<Arc<dyn Fn(&str)>>)).is_none());
         assert!(owned(parse_quote!(Json<Vec<u8>>)).is_none());
+    }
+
+    #[test]
+    fn paths_are_moved_into_a_module() {
+        let moved = |ty: Type| within_module(&ty).to_string().replace(' ', "");
+        assert_eq!(moved(parse_quote!(self::a::T)), "super::a::T");
+        assert_eq!(moved(parse_quote!(Vec<super::T>)), "Vec<super::super::T>");
+        assert_eq!(
+            moved(parse_quote!((crate::T, [self::U; 2]))),
+            "(crate::T,[super::U;2])"
+        );
+        assert_eq!(moved(parse_quote!(super::super::T)), "super::super::super::T");
     }
 
     #[test]

@@ -1,7 +1,13 @@
 //! What generated code uses, and nobody else: it may change with any version.
 
+pub use crate::call::contract::client_for;
+pub use crate::call::fill::{Fill, FillCapture};
+pub use crate::call::operation::{
+    AnswerOf, Answers, Arguments, AskOf, Handles, InPath, Named, Operation, Wire, answer, ask,
+};
+pub use crate::call::{Client, Request, TypedCall};
 pub use crate::context::Context;
-pub use crate::extract::{FromCapture, FromMessage, Provides};
+pub use crate::extract::{FromCapture, FromMessage, Provides, Rejection};
 pub use crate::method::{Kind, Method};
 pub use crate::reply::{IntoReply, Response};
 pub use crate::route::{
@@ -81,5 +87,5 @@ pub fn variable<T: Serialize>(value: &T) -> Value {
 
 /// The variables of a template.
 pub fn variables<const N: usize>(fields: [(&'static str, Value); N]) -> Value {
-    Value::from_iter(fields)
+    Value::from_pairs(fields)
 }

@@ -402,3 +402,120 @@ async fn a_full_inbox_holds_the_peer_back_and_loses_nothing() {
         assert_eq!(asked(&mut server).await.1, frames(&[&n.to_string()]));
     }
 }
+
+/// Speaks ZMTP up to READY as a DEALER, and never reads anything.
+async fn deaf_peer(path: &std::path::Path, identity: &str) -> tokio::net::UnixStream {
+    use tokio::io::AsyncWriteExt;
+    let mut stream = tokio::net::UnixStream::connect(path).await.unwrap();
+    let mut greeting = [0; 64];
+    greeting[0] = 0xff;
+    greeting[9] = 0x7f;
+    greeting[10] = 3;
+    greeting[12..16].copy_from_slice(b"NULL");
+    stream.write_all(&greeting).await.unwrap();
+    let mut ready = b"\x05READY\x0bSocket-Type\0\0\0\x06DEALER\x08Identity\0\0\0".to_vec();
+    ready.push(identity.len() as u8);
+    ready.extend_from_slice(identity.as_bytes());
+    stream.write_all(&[4, ready.len() as u8]).await.unwrap();
+    stream.write_all(&ready).await.unwrap();
+    stream.write_all(b"\0\x05hello").await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn a_deaf_peer_fills_its_queue_is_cut_and_dies_while_others_are_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let mut server = serve(&format!("ipc://{}", path.display())).await;
+    let mut good = connect(&server.local).await;
+    up(&mut good).await;
+    let deaf = deaf_peer(&path, "deaf").await;
+    assert_eq!(asked(&mut server).await, (Peer::new("deaf"), frames(&["hello"])));
+
+    while server.outbound.counts().stalled == 0 {
+        server
+            .outbound
+            .send(Peer::new("deaf"), frames(&["something it will not read"]))
+            .await
+            .unwrap();
+    }
+    for round in 0..20 {
+        if round == 10 {
+            // Its queue was full: the moment at which a send that waits would have stopped everything.
+            drop(deaf_peer(&path, "another").await);
+        }
+        good.outbound.try_send(frames(&["?"])).unwrap();
+        let answer = loop {
+            let (peer, frames) = asked(&mut server).await;
+            if peer != Peer::new("another") {
+                break (peer, frames);
+            }
+        };
+        server.outbound.send(answer.0, answer.1).await.unwrap();
+        assert_eq!(answered(&mut good).await, frames(&["?"]));
+    }
+    drop(deaf);
+    assert!(
+        server.shutdown(Duration::from_secs(10)).await,
+        "what waited for the deaf peer is given up with it"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_out_does_not_starve_the_thread() {
+    let mut server = serve("tcp://127.0.0.1:0").await;
+    let mut client = connect(&server.local).await;
+    up(&mut client).await;
+    client.outbound.try_send(frames(&["x"])).unwrap();
+    let (peer, _) = asked(&mut server).await;
+    let outbound = server.outbound.clone();
+    let flood =
+        tokio::spawn(async move { while outbound.send(peer.clone(), frames(&["drop"])).await.is_ok() {} });
+    for _ in 0..10_000 {
+        assert_eq!(answered(&mut client).await, frames(&["drop"]));
+    }
+    assert!(!flood.is_finished(), "it goes on all the time");
+    flood.abort();
+}
+
+/// What the child of the next test does: sends much, shuts down, and is gone.
+#[tokio::test]
+async fn child_that_leaves() {
+    let Ok(address) = std::env::var("BRUBECK_TEST_LEAVE") else {
+        return;
+    };
+    let mut client = connect(&endpoint(&address)).await;
+    up(&mut client).await;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    for n in 0..2000 {
+        client
+            .outbound
+            .send_by(vec![Bytes::from(vec![n as u8; 10_000])], deadline)
+            .await
+            .unwrap();
+    }
+    let all_left = client.shutdown(Duration::from_secs(20)).await;
+    std::process::exit(if all_left { 0 } else { 3 });
+}
+
+#[tokio::test]
+async fn what_was_accepted_outlives_the_process() {
+    let mut server = serve("tcp://127.0.0.1:0").await;
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["child_that_leaves", "--exact"])
+        .env("BRUBECK_TEST_LEAVE", server.local.to_string())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    for n in 0..2000 {
+        assert_eq!(
+            asked(&mut server).await.1,
+            vec![Bytes::from(vec![n as u8; 10_000])]
+        );
+    }
+    let status = tokio::task::spawn_blocking(move || child.wait())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(status.success(), "{status}");
+}

@@ -40,3 +40,27 @@ pub mod admin {
     /// The routes of this module.
     pub const ROUTES: Routes<()> = routes![users, index];
 }
+
+/// A contract.
+pub mod contract {
+    use brubeck::prelude::*;
+
+    /// What was said.
+    #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+    pub struct Echoed {
+        /// The text.
+        pub text: String,
+    }
+
+    /// The slow service.
+    #[service_client]
+    pub trait SlowEcho {
+        /// Says it back, late.
+        #[call("/service/slow")]
+        async fn echo(&self, text: String) -> Result<Echoed, Fault>;
+
+        /// Says who it is.
+        #[call("/service/user/{id}")]
+        async fn user(&self, id: u32) -> Result<Echoed, Fault>;
+    }
+}

@@ -10,8 +10,13 @@ const CAPTURED_WITH: &str = "rustc 1.95.";
 
 /// The cases are built as a package of their own, which has its templates beside its manifest.
 fn with_templates() -> TestCases {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target folder");
-    let folder = target.join("tests/trybuild").join(env!("CARGO_PKG_NAME")).join("templates");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .parent()
+        .expect("the target folder");
+    let folder = target
+        .join("tests/trybuild")
+        .join(env!("CARGO_PKG_NAME"))
+        .join("templates");
     std::fs::create_dir_all(&folder).expect("a folder for templates");
     for file in std::fs::read_dir("templates").expect("the templates").flatten() {
         std::fs::copy(file.path(), folder.join(file.file_name())).expect("a copy of the template");

@@ -3,6 +3,7 @@
 //! Tokens that name locals keep the span of the call; only paths and types carry the user's spans, for errors.
 //! Within `macro_rules` locals of different spans would not find each other.
 
+use super::builder::builder;
 use super::lower::{Argument, Route, Source, Target};
 use crate::attribute::Attribute;
 use crate::item::ItemFn;
@@ -20,7 +21,20 @@ pub(super) fn expand(route: &Route, function: &ItemFn) -> TokenStream {
     let spec = spec(route, function);
     let checks = checks(route);
     let handle = handle(route, function);
+    let handles = handles(route, function);
+    let builder = builder(route, function);
     let name = function.name();
+    // A `#[cfg]` stands before each item, so there must be one.
+    let handles = if handles.is_empty() {
+        quote!()
+    } else {
+        quote!(#(#conditions)* #handles)
+    };
+    let builder = if builder.is_empty() {
+        quote!()
+    } else {
+        quote!(#(#conditions)* #builder)
+    };
     quote! {
         #(#conditions)*
         #twin
@@ -32,6 +46,8 @@ pub(super) fn expand(route: &Route, function: &ItemFn) -> TokenStream {
         }
         #(#conditions)*
         #handle
+        #handles
+        #builder
     }
 }
 
@@ -110,12 +126,7 @@ fn checks(route: &Route) -> TokenStream {
         .arguments
         .iter()
         .filter(|argument| matches!(argument.source, Source::Message));
-    let checks = extractors.map(|Argument { ty, .. }| {
-        quote_spanned! {types::span(ty)=>
-            let _: PhantomData<<#ty as FromMessage<AnyApp>>::Rejection>;
-        }
-    });
-    let checks: Vec<TokenStream> = checks.collect();
+    let checks: Vec<TokenStream> = extractors.map(|argument| check(route, argument)).collect();
     if checks.is_empty() {
         return quote!(
             const _: () = ();
@@ -126,11 +137,42 @@ fn checks(route: &Route) -> TokenStream {
         const _: () = {
             #[cfg(not(rust_analyzer))]
             const _: fn() = || {
-                use ::brubeck::__private::{AnyApp, FromMessage};
+                #[allow(unused_imports)]
+                use ::brubeck::__private::{AnswerOf, AnyApp, AskOf, FromMessage};
                 use ::core::marker::PhantomData;
                 #(#checks)*
             };
         };
+    }
+}
+
+fn check(route: &Route, argument: &Argument) -> TokenStream {
+    let ty = &argument.ty;
+    let span = argument.span();
+    if let Target::Operation(operation) = &route.target {
+        // An `Ask` or `Answer` of another operation would read what is not there.
+        let named = |name| types::arguments(ty, name).is_some();
+        if route.kind == Kind::Service && named("Ask") {
+            return quote_spanned!(span=> let _: PhantomData<<#ty as AskOf<#operation>>::It>;);
+        }
+        if route.kind == Kind::Response && named("Answer") {
+            return quote_spanned!(span=> let _: PhantomData<<#ty as AnswerOf<#operation>>::It>;);
+        }
+    }
+    quote_spanned!(span=> let _: PhantomData<<#ty as FromMessage<AnyApp>>::Rejection>;)
+}
+
+/// A response handler of an operation is one that `handled_by` takes.
+fn handles(route: &Route, function: &ItemFn) -> TokenStream {
+    let (Target::Operation(operation), Kind::Response) = (&route.target, route.kind) else {
+        return TokenStream::new();
+    };
+    let name = function.name();
+    let output = function.returned().map_or_else(|| quote!(()), |ty| quote!(#ty));
+    quote! {
+        impl ::brubeck::__private::Handles<#operation> for #name {
+            type Output = #output;
+        }
     }
 }
 

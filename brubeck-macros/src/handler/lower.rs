@@ -52,14 +52,32 @@ pub(super) fn lower(
     if let Some(operation) = &attribute.operation {
         let target = operation_target(marker, attribute, operation, errors);
         let arguments = arguments(function, None, errors);
-        return Some(Route { target: target?, kind: marker.kind, arguments });
+        if let Some(ty) = function.returned().filter(|ty| types::mentions_impl(ty)) {
+            errors.on(
+                ty,
+                "what a handler of a contract returns has a name: callers know its type",
+            );
+        }
+        return Some(Route {
+            target: target?,
+            kind: marker.kind,
+            arguments,
+        });
     }
     let method = method(marker, attribute, errors);
     let pattern = pattern(marker, attribute, errors);
     let arguments = arguments(function, pattern.as_ref(), errors);
     let (pattern, method) = (pattern?, method?);
-    let kind = if method == "response" { Kind::Response } else { marker.kind };
-    Some(Route { target: Target::Pattern { pattern, method }, kind, arguments })
+    let kind = if method == "response" {
+        Kind::Response
+    } else {
+        marker.kind
+    };
+    Some(Route {
+        target: Target::Pattern { pattern, method },
+        kind,
+        arguments,
+    })
 }
 
 fn check_signature(function: &ItemFn, errors: &Errors) {
@@ -97,7 +115,11 @@ fn pattern(marker: Marker, attribute: &Attribute, errors: &Errors) -> Option<Pat
     }
     if !attribute.path_is_broken {
         let name = marker.name;
-        let key = if marker.method.is_some() && marker.kind == Kind::Web { "" } else { "path = " };
+        let key = if marker.method.is_some() && marker.kind == Kind::Web {
+            ""
+        } else {
+            "path = "
+        };
         let help = format!("help: `#[{name}({key}\"^/...\")]`");
         errors.at(Span::call_site(), format!("`#[{name}]` needs a path\n{help}"));
     }

@@ -1,7 +1,10 @@
 //! The handler attributes: a signature becomes a route beside the untouched function.
 
+mod builder;
 mod expand;
 mod lower;
+
+pub(crate) use expand::pattern_spec;
 
 use crate::attribute::Attribute;
 use crate::error::Errors;

@@ -4,17 +4,25 @@
 
 mod answer;
 mod client;
+pub(crate) mod contract;
 mod error;
 mod fault;
+pub(crate) mod fill;
 mod link;
+pub(crate) mod operation;
+#[doc(hidden)]
+pub mod protocol;
 mod request;
 mod services;
 
 pub use answer::{Answer, Handled};
 pub use client::{Call, Client, WithHandler};
+pub use contract::{HandledCall, TypedCall};
 pub use error::{CallError, Phase};
 pub use fault::Fault;
+pub use fill::Fill;
 pub use link::{Link, Origin, ResponseHandlers};
+pub use operation::{Answers, Arguments, Ask, Handles, Operation, PathArgument, Wire};
 pub use request::Request;
 pub use services::Services;
 

@@ -11,34 +11,68 @@ use super::text::Text;
 pub const fn check_served<S>(routes: Routes<S>, operations: &[&Spec]) {
     let mut i = 0;
     while i < operations.len() {
-        if !is_served(routes, operations[i]) {
-            let operation = operations[i];
-            let text = Text::new()
-                .push("no route serves `")
-                .push(operation.name)
-                .push("`\n  the contract sends `")
-                .push(operation.method.as_str())
-                .push("` to ")
-                .push(operation.pattern)
-                .push(" at ")
-                .place(operation.file, operation.line);
-            panic!("{}", text.as_str());
+        let operation = operations[i];
+        match first_covering(routes, operation) {
+            None => panic!("{}", unserved(operation).as_str()),
+            Some(spec) if !is_served(routes, spec, operation) => {
+                panic!("{}", taken(operation, spec).as_str())
+            }
+            Some(_) => {}
         }
         i += 1;
     }
 }
 
-const fn is_served<S>(routes: Routes<S>, operation: &Spec) -> bool {
+/// The first route that takes every path of the operation.
+const fn first_covering<S>(routes: Routes<S>, operation: &Spec) -> Option<&'static Spec> {
     let entries = routes.entries();
     let mut i = 0;
     while i < entries.len() {
-        let spec = entries[i].spec;
-        if spec.same_method(operation) && covers(spec, operation) {
+        if covers(entries[i].spec, operation) {
+            return Some(entries[i].spec);
+        }
+        i += 1;
+    }
+    None
+}
+
+/// Whether the resource of `spec` has a handler for the method of the operation.
+const fn is_served<S>(routes: Routes<S>, spec: &Spec, operation: &Spec) -> bool {
+    let entries = routes.entries();
+    let mut i = 0;
+    while i < entries.len() {
+        if entries[i].spec.same_resource(spec) && entries[i].spec.same_method(operation) {
             return true;
         }
         i += 1;
     }
     false
+}
+
+const fn unserved(operation: &Spec) -> Text {
+    let text = Text::new()
+        .push("no route serves `")
+        .push(operation.name)
+        .push("`\n  the contract sends `");
+    let text = text
+        .push(operation.method.as_str())
+        .push("` to ")
+        .push(operation.pattern)
+        .push(" at ");
+    text.place(operation.file, operation.line)
+}
+
+const fn taken(operation: &Spec, spec: &Spec) -> Text {
+    let text = unserved(operation)
+        .push("\n  `")
+        .push(spec.name)
+        .push("`, which is listed first, takes its path by `");
+    let text = text.push(spec.pattern).push("` at ").place(spec.file, spec.line);
+    text.push("\nhelp: list a handler of `")
+        .push(operation.name)
+        .push("` before `")
+        .push(spec.name)
+        .push("`")
 }
 
 const fn covers(route: &Spec, operation: &Spec) -> bool {

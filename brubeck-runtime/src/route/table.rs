@@ -104,10 +104,7 @@ fn vacant<S>(_: Context<S>) -> BoxFuture {
 }
 
 /// The type beside a handler, which carries its route.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` has no route",
-    label = "`routes!` lists handlers"
-)]
+#[diagnostic::on_unimplemented(message = "`{Self}` has no route", label = "`routes!` lists handlers")]
 pub trait Routed {
     /// Its route.
     const SPEC: Spec;

@@ -13,11 +13,15 @@ pub(crate) const BATCH: usize = 64;
 
 /// What a [`Server`](super::Server) grants its peers.
 ///
+/// A server on TCP, which strangers may reach, has a gate before it that enforces all of them. A server on an ipc path,
+/// which only the same user can reach, has none and enforces only the first two, unless [`gate_ipc`](Self::gate_ipc) is
+/// set: a peer there is cut off only when 100,000 messages wait for it.
+///
 /// ```
 /// use brubeck_runtime::transport::Limits;
 ///
-/// let limits = Limits { inbound_messages: 64, ..Limits::default() };
-/// assert_eq!(limits.inbound_bytes, 64 << 20);
+/// let limits = Limits { message_bytes: 1 << 20, ..Limits::default() };
+/// assert_eq!(limits.frames, 16);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -25,6 +29,27 @@ pub struct Limits {
     pub inbound_messages: usize,
     /// Bytes that may wait for the handlers; then the sockets are not read. One message may go beyond. Default 64 MiB.
     pub inbound_bytes: usize,
+    /// Bytes of one message a peer sends, all frames together. More closes its connection. Default 8 MiB.
+    pub message_bytes: usize,
+    /// Frames of one message a peer sends. More closes its connection. Default 16.
+    pub frames: usize,
+    /// How long a peer may take to say who it is. Default 5 s.
+    pub handshake: Duration,
+    /// Connections at once; further ones are closed. Lower where the limit of open files asks for it: a connection needs
+    /// three. Default 4096.
+    pub connections: usize,
+    /// Connections at once from one IP address; further ones are closed. Default 1024.
+    pub connections_per_address: usize,
+    /// Connections at once that have not said who they are; further ones are closed. Default 512.
+    pub handshakes: usize,
+    /// A peer that takes none of what it is sent for this long is cut off. Default 10 s.
+    pub write_stall: Duration,
+    /// Bytes that may wait for one peer to take them; then it is cut off. One message may go beyond. Default 64 MiB.
+    pub queued_bytes: usize,
+    /// Messages that may wait for one peer to take them; then it is cut off. Default 16,384.
+    pub queued_messages: usize,
+    /// Whether an ipc server has a gate, too. Default `false`.
+    pub gate_ipc: bool,
 }
 
 impl Default for Limits {
@@ -32,6 +57,16 @@ impl Default for Limits {
         Self {
             inbound_messages: 1024,
             inbound_bytes: 64 << 20,
+            message_bytes: 8 << 20,
+            frames: 16,
+            handshake: Duration::from_secs(5),
+            connections: 4096,
+            connections_per_address: 1024,
+            handshakes: 512,
+            write_stall: Duration::from_secs(10),
+            queued_bytes: 64 << 20,
+            queued_messages: 16_384,
+            gate_ipc: false,
         }
     }
 }

@@ -29,6 +29,7 @@ mod closing;
 mod counts;
 mod endpoint;
 mod error;
+mod gate;
 mod inbox;
 mod io_thread;
 mod limits;

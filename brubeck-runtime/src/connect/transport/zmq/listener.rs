@@ -1,16 +1,18 @@
 //! Listeners that are bound here and handed to the socket, because the crate sets neither keepalive nor file modes.
 
-use std::fs::{File, Permissions};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
-use super::super::{Endpoint, TransportError};
+use super::super::{Endpoint, MAX_IPC_PATH, TransportError};
+use super::socket::random_name;
 
 const BACKLOG: i32 = 1024;
 
@@ -135,6 +137,41 @@ fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(OwnedFd::from(socket).into())
+}
+
+/// A Unix socket in a folder nobody else can enter, for what only this process is to reach.
+#[derive(Debug)]
+pub(super) struct PrivatePath {
+    folder: PathBuf,
+    pub(super) socket: Arc<Path>,
+}
+
+impl PrivatePath {
+    pub(super) fn create() -> io::Result<(Self, std::os::unix::net::UnixListener)> {
+        let name = format!("brubeck-{}", random_name()?);
+        let mut folder = std::env::temp_dir().join(&name);
+        // The folder for temporary files may itself be too deep for the path of a socket.
+        if folder.as_os_str().len() + 2 > MAX_IPC_PATH {
+            folder = Path::new("/tmp").join(&name);
+        }
+        DirBuilder::new().mode(0o700).create(&folder)?;
+        let private = Self {
+            socket: folder.join("s").into(),
+            folder,
+        };
+        let listener = bind_unix(&private.socket)?;
+        Ok((private, listener))
+    }
+}
+
+impl Drop for PrivatePath {
+    fn drop(&mut self) {
+        // The socket has removed its file when it closed well.
+        let _ = std::fs::remove_file(&self.socket);
+        if let Err(error) = std::fs::remove_dir(&self.folder) {
+            tracing::debug!(folder = %self.folder.display(), %error, "a temporary folder stays behind");
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,19 +1,24 @@
 //! The ROUTER behind a [`Server`].
 
 use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::time::timeout;
 use zeromq::{RouterSocket, Socket, SocketEvent, SocketOptions, SocketRecv, ZmqError, ZmqMessage};
 
 use super::super::closing::Ask;
+use super::super::gate::{Door, Gate};
 use super::super::limits::{BATCH, LINGER};
 use super::super::server::{Outgoing, ServerDriver, server};
 use super::super::{Endpoint, Limits, Peer, Server, ServerEvent, TransportError, io_thread};
 use super::listener;
-use super::socket::{self, Monitor, Sent, bury, send_now, size, written};
+use super::listener::PrivatePath;
+use super::socket::{self, Monitor, Sent, bury, random_name, send_now, size, size_on_wire, written};
 
 /// Departures that wait while the inbox is full; beyond this they go unannounced.
 const DEPARTED: usize = 4096;
@@ -22,39 +27,79 @@ const DEPARTED: usize = 4096;
 pub(super) async fn open(endpoint: Endpoint, limits: Limits) -> Result<Server, TransportError> {
     let mut socket = RouterSocket::with_options(SocketOptions::default());
     let monitor = socket::monitor(&mut socket);
-    let local = bind(&mut socket, endpoint).await?;
+    let (local, front) = bind(&mut socket, &endpoint, &limits).await?;
     let (server, driver) = server(local, &limits);
     let router = Router {
         socket,
         monitor,
         driver,
+        front,
+        limits,
         departed: VecDeque::new(),
     };
     io_thread::spawn(router.run())?;
     Ok(server)
 }
 
-async fn bind(socket: &mut RouterSocket, endpoint: Endpoint) -> Result<Endpoint, TransportError> {
-    let (bound, local) = match &endpoint {
+/// What stands before the socket.
+struct Front {
+    gate: Gate,
+    /// Where the gate reaches the socket.
+    _inner: PrivatePath,
+    /// The file the gate listens at, if it is not TCP.
+    file: Option<PathBuf>,
+}
+
+async fn bind(
+    socket: &mut RouterSocket,
+    endpoint: &Endpoint,
+    limits: &Limits,
+) -> Result<(Endpoint, Option<Front>), TransportError> {
+    let fail = |source: io::Error| TransportError::Bind {
+        endpoint: endpoint.clone(),
+        source,
+    };
+    let (door, file, local) = match endpoint {
         Endpoint::Tcp { host, port } => {
             let (listener, local) = listener::tcp(host, *port).await?;
-            (socket.bind_listener(listener).await, local)
+            (
+                Door::Tcp(TcpListener::from_std(listener).map_err(fail)?),
+                None,
+                local,
+            )
         }
-        Endpoint::Ipc(path) => (socket.bind_listener(listener::ipc(path)?).await, endpoint.clone()),
+        Endpoint::Ipc(path) if limits.gate_ipc => {
+            let listener = UnixListener::from_std(listener::ipc(path)?).map_err(fail)?;
+            (Door::Unix(listener), Some(path.clone()), endpoint.clone())
+        }
+        Endpoint::Ipc(path) => {
+            let bound = socket.bind_listener(listener::ipc(path)?).await;
+            bound.map_err(|error| fail(io::Error::other(error)))?;
+            return Ok((endpoint.clone(), None));
+        }
     };
-    match bound {
-        Ok(_) => Ok(local),
-        Err(error) => Err(TransportError::Bind {
-            endpoint,
-            source: std::io::Error::other(error),
+    let (inner, listener) = PrivatePath::create().map_err(fail)?;
+    socket
+        .bind_listener(listener)
+        .await
+        .map_err(|error| fail(io::Error::other(error)))?;
+    let gate = Gate::open(door, inner.socket.clone(), limits.clone(), random_name);
+    Ok((
+        local,
+        Some(Front {
+            gate,
+            _inner: inner,
+            file,
         }),
-    }
+    ))
 }
 
 struct Router {
     socket: RouterSocket,
     monitor: Monitor,
     driver: ServerDriver,
+    front: Option<Front>,
+    limits: Limits,
     departed: VecDeque<Peer>,
 }
 
@@ -133,22 +178,36 @@ impl Router {
 
     fn carry_out(&mut self, outgoing: Outgoing) {
         match outgoing {
-            Outgoing::Message { peer, frames } => {
-                let message = ZmqMessage::try_from(frames).map(|mut message| {
-                    message.push_front(peer.identity().clone());
-                    message
-                });
-                match message.map(|message| send_now(&mut self.socket, message)) {
-                    Ok(Sent::Yes) => self.driver.counters.sent(),
-                    Ok(Sent::Gone) | Err(_) => self.driver.counters.gone(1),
-                    Ok(Sent::Stalled) => {
-                        self.driver.counters.stalled();
-                        tracing::warn!(?peer, "cutting off a peer that does not read its messages");
-                        self.cut(&peer);
-                    }
+            Outgoing::Message { peer, frames } => match self.send(&peer, frames) {
+                Sent::Yes => self.driver.counters.sent(),
+                Sent::Gone => self.driver.counters.gone(1),
+                Sent::Stalled => {
+                    self.driver.counters.stalled();
+                    tracing::warn!(?peer, "cutting off a peer that does not read its messages");
+                    self.cut(&peer);
                 }
-            }
+            },
             Outgoing::Cut { peer } => self.cut(&peer),
+        }
+    }
+
+    fn send(&mut self, peer: &Peer, frames: Vec<Bytes>) -> Sent {
+        if let Some(front) = &self.front {
+            let Some(account) = front.gate.accounts.get(peer.identity()) else {
+                return Sent::Gone;
+            };
+            let (max_bytes, max_messages) = (self.limits.queued_bytes, self.limits.queued_messages);
+            if !account.send(size_on_wire(&frames), max_bytes as u64, max_messages as u64) {
+                account.cut();
+                return Sent::Stalled;
+            }
+        }
+        match ZmqMessage::try_from(frames) {
+            Ok(mut message) => {
+                message.push_front(peer.identity().clone());
+                send_now(&mut self.socket, message)
+            }
+            Err(_) => Sent::Gone,
         }
     }
 
@@ -160,6 +219,9 @@ impl Router {
 
     /// Sends what was accepted, then lets everything go. Returns whether all of it left the process.
     async fn close(mut self, limit: Duration) -> bool {
+        if let Some(front) = &self.front {
+            front.gate.close();
+        }
         self.driver.outbox.close();
         let mut batch = Vec::with_capacity(BATCH);
         while self.driver.outbox.recv_many(&mut batch, BATCH).await > 0 {
@@ -180,6 +242,19 @@ impl Router {
             drop(backend);
             written(&mut monitor).await;
         });
-        timeout(limit, buried).await.is_ok()
+        let front = &mut self.front;
+        let closed = async {
+            let _ = buried.await;
+            if let Some(front) = front {
+                front.gate.left().await;
+            }
+        };
+        let all_left = timeout(limit, closed).await.is_ok();
+        if let Some(Front { file: Some(file), .. }) = &self.front
+            && let Err(error) = std::fs::remove_file(file)
+        {
+            tracing::debug!(file = %file.display(), %error, "a socket file stays behind");
+        }
+        all_left
     }
 }

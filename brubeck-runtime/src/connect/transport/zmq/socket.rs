@@ -45,6 +45,15 @@ pub(super) fn size(frames: &[Bytes]) -> usize {
     frames.iter().map(Bytes::len).sum()
 }
 
+/// The bytes a message takes on the wire.
+pub(super) fn size_on_wire(frames: &[Bytes]) -> u64 {
+    let header = |frame: &Bytes| if frame.len() > 255 { 9 } else { 2 };
+    frames
+        .iter()
+        .map(|frame| frame.len() as u64 + header(frame))
+        .sum()
+}
+
 /// Options of a socket that connects, with an identity nobody can guess.
 ///
 /// A new socket gets a new one, so that the server never mistakes it for the one before. Hexadecimal, because the wire

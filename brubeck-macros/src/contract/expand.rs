@@ -1,0 +1,329 @@
+//! Operations -> the trait, the module of its operations, and its client. Nothing can fail here.
+
+use super::lower::{Argument, Operation, is_call};
+use super::path::Part;
+use crate::handler::pattern_spec;
+use crate::method::Kind;
+use crate::types;
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::{Attribute, Ident, ItemTrait, ReturnType, TraitItem, TraitItemFn, Visibility};
+
+pub(super) fn expand(contract: &ItemTrait, operations: &[Operation<'_>]) -> TokenStream {
+    let conditions: Vec<&Attribute> = contract
+        .attrs
+        .iter()
+        .filter(|attr| attr.path().is_ident("cfg"))
+        .collect();
+    let written = written(contract);
+    let name = contract.ident.unraw().to_string();
+    let module = Ident::new(&snake(&name), located(contract.ident.span()));
+    let client = format_ident!("{name}Client", span = contract.ident.span());
+    let operations_module = operations_module(contract, &module, operations);
+    let client = self::client(contract, &module, &client, operations);
+    quote! {
+        #written
+        #(#conditions)*
+        #operations_module
+        #(#conditions)*
+        #client
+    }
+}
+
+/// The trait as it was written; its futures are `Send`.
+fn written(contract: &ItemTrait) -> TokenStream {
+    let mut contract = contract.clone();
+    for item in &mut contract.items {
+        if let TraitItem::Fn(function) = item {
+            function.attrs.retain(|attribute| !is_call(attribute));
+            if function.sig.asyncness.take().is_some() {
+                let returned = match &function.sig.output {
+                    ReturnType::Type(_, ty) => quote!(#ty),
+                    ReturnType::Default => quote!(()),
+                };
+                function.sig.output = syn::parse_quote! {
+                    -> impl ::core::future::Future<Output = #returned> + ::core::marker::Send
+                };
+            }
+        }
+    }
+    quote!(#contract)
+}
+
+fn operations_module(contract: &ItemTrait, module: &Ident, operations: &[Operation<'_>]) -> TokenStream {
+    let (vis, name) = (within_module_vis(&contract.vis), &contract.ident);
+    let outer = &contract.vis;
+    let items = operations
+        .iter()
+        .map(|operation| operation_item(&vis, module, operation));
+    let names: Vec<_> = operations
+        .iter()
+        .map(|operation| &operation.function.sig.ident)
+        .collect();
+    let entries = operations.iter().map(|operation| entry(name, operation));
+    let (doc, routes_doc, operations_doc) = (
+        format!("The operations of [`{name}`]: what goes over the wire."),
+        format!("The routes that serve every operation, of a state that implements [`{name}`]."),
+        "The route of every operation.",
+    );
+    let len = operations.len();
+    quote! {
+        #[doc = #doc]
+        #outer mod #module {
+            #[allow(unused_imports)]
+            use super::*;
+            #(#items)*
+            #[doc = #routes_doc]
+            #vis const fn routes<__S: #name + ::brubeck::__private::AppState>() -> ::brubeck::__private::Routes<__S> {
+                ::brubeck::__private::table(const { &[#(#entries),*] })
+            }
+            #[doc = #operations_doc]
+            #vis const OPERATIONS: [&::brubeck::__private::Spec; #len] =
+                [#(&<#names as ::brubeck::__private::Operation>::SPEC),*];
+        }
+    }
+}
+
+/// The visibility of the trait, as it is written one module further in.
+fn within_module_vis(vis: &Visibility) -> TokenStream {
+    match vis {
+        Visibility::Public(_) => quote!(pub),
+        Visibility::Inherited => quote!(pub(super)),
+        Visibility::Restricted(restricted) if restricted.path.is_ident("crate") => quote!(#vis),
+        Visibility::Restricted(restricted) => {
+            let path = types::within_module(&restricted.path);
+            quote!(pub(in #path))
+        }
+    }
+}
+
+fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) -> TokenStream {
+    let name = &operation.function.sig.ident;
+    let docs = docs(operation.function);
+    let fields = operation.arguments.iter().map(|Argument { name, ty, .. }| {
+        let ty = types::within_module(ty);
+        quote!(#vis #name: #ty)
+    });
+    let names: Vec<_> = operation.arguments.iter().map(|argument| argument.name).collect();
+    let codecs: Vec<_> = (0..operation.arguments.len())
+        .map(|i| format_ident!("__ARGUMENT{i}"))
+        .collect();
+    let consts = operation
+        .arguments
+        .iter()
+        .zip(&codecs)
+        .map(|(argument, codec)| codec_item(argument, codec));
+    let (ok, fault) = (
+        types::within_module(operation.ok),
+        types::within_module(operation.fault),
+    );
+    let full = format!("{}::{}", module.unraw(), name.unraw());
+    let spec = pattern_spec(&full, &operation.pattern, &operation.method, Kind::Service);
+    let within = match operation.within {
+        Some(within) => {
+            let millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+            quote!(::core::option::Option::Some(::core::time::Duration::from_millis(#millis)))
+        }
+        None => quote!(::core::option::Option::None),
+    };
+    let method = format_ident!("{}", crate::method::variant(&operation.method));
+    let path = path(operation, &codecs);
+    let writes = operation
+        .arguments
+        .iter()
+        .zip(&codecs)
+        .filter(|(argument, _)| argument.place.is_none())
+        .map(|(argument, codec)| {
+            let name = argument.name;
+            quote!(let __request = #codec.write(__request, self.#name);)
+        });
+    // The types carry the spans of the user, the locals do not: see `handler::expand`.
+    let ok = quote_spanned!(types::span(operation.ok)=> type Ok = #ok;);
+    let fault = quote_spanned!(types::span(operation.fault)=> type Fault = #fault;);
+    quote! {
+        #(#docs)*
+        #[allow(non_camel_case_types, missing_docs)]
+        #vis struct #name {
+            #(#fields),*
+        }
+        const _: () = {
+            #(#consts)*
+            impl ::brubeck::__private::Operation for #name {
+                #ok
+                #fault
+                const SPEC: ::brubeck::__private::Spec = #spec.at(::core::file!(), ::core::line!());
+                const WITHIN: ::core::option::Option<::core::time::Duration> = #within;
+                fn into_request(self) -> ::brubeck::__private::Request {
+                    #path
+                    let __request = ::brubeck::__private::Request::new(__path)
+                        .with_method(::brubeck::__private::Method::#method);
+                    #(#writes)*
+                    __request
+                }
+                fn read<__S>(
+                    __arguments: &::brubeck::__private::Arguments<'_, __S>,
+                ) -> ::core::result::Result<Self, ::brubeck::__private::Rejection> {
+                    let _ = __arguments;
+                    ::core::result::Result::Ok(#name { #(#names: #codecs.read(__arguments)?),* })
+                }
+            }
+        };
+    }
+}
+
+/// How one argument is written and read; a type that cannot be is an error here, and only here.
+fn codec_item(argument: &Argument<'_>, codec: &Ident) -> TokenStream {
+    let ty = types::within_module(argument.ty);
+    let name = argument.name.unraw().to_string();
+    let (kind, given) = match argument.place {
+        Some(index) => (quote!(InPath), quote!(#index)),
+        None => (quote!(Named), quote!(#name)),
+    };
+    let new = quote_spanned!(types::span(argument.ty)=> ::brubeck::__private::#kind::<#ty>::new);
+    quote!(const #codec: ::brubeck::__private::#kind<#ty> = #new(#given);)
+}
+
+/// The statements that make `__path`.
+fn path(operation: &Operation<'_>, codecs: &[Ident]) -> TokenStream {
+    let places = operation
+        .path
+        .parts
+        .iter()
+        .any(|part| matches!(part, Part::Place(_)));
+    if !places {
+        let lit = &operation.path.lit;
+        return quote!(let __path = #lit;);
+    }
+    let mut placed = operation
+        .arguments
+        .iter()
+        .zip(codecs)
+        .filter(|(argument, _)| argument.place.is_some());
+    let mut ordered: Vec<_> = placed.by_ref().collect();
+    ordered.sort_by_key(|(argument, _)| argument.place);
+    let mut ordered = ordered.into_iter();
+    let pushes = operation.path.parts.iter().map(|part| match part {
+        Part::Text(text) => quote!(__path.push_str(#text);),
+        Part::Place(_) => match ordered.next() {
+            Some((Argument { name, .. }, codec)) => quote!(#codec.write(&mut __path, self.#name);),
+            None => TokenStream::new(),
+        },
+    });
+    quote! {
+        let mut __path = ::std::string::String::new();
+        #(#pushes)*
+    }
+}
+
+/// The entry that serves an operation by the trait.
+fn entry(contract: &Ident, operation: &Operation<'_>) -> TokenStream {
+    let name = &operation.function.sig.ident;
+    let fields = operation.arguments.iter().map(|argument| argument.name);
+    let call = quote!(<__S as #contract>::#name);
+    quote! {
+        ::brubeck::__private::Entry {
+            spec: const { &<#name as ::brubeck::__private::Operation>::SPEC },
+            handle: |__cx| ::std::boxed::Box::pin(async move {
+                let __ask: #name = match ::brubeck::__private::ask(&__cx) {
+                    ::core::result::Result::Ok(__ask) => __ask,
+                    ::core::result::Result::Err(__response) => return __response,
+                };
+                let _ = &__ask;
+                ::brubeck::__private::answer::<#name>(#call(__cx.state(), #(__ask.#fields),*).await)
+            }),
+        }
+    }
+}
+
+fn client(contract: &ItemTrait, module: &Ident, client: &Ident, operations: &[Operation<'_>]) -> TokenStream {
+    let (vis, name) = (&contract.vis, &contract.ident);
+    let doc = format!("Calls a service that serves [`{name}`].");
+    let doc_state = "As a handler argument it comes from the state of the application, as `State` does.";
+    let calls = operations.iter().map(|operation| {
+        let function = &operation.function.sig.ident;
+        let docs = docs(operation.function);
+        let names: Vec<_> = operation.arguments.iter().map(|argument| argument.name).collect();
+        let arguments = operation
+            .arguments
+            .iter()
+            .map(|Argument { name, ty, .. }| quote!(#name: #ty));
+        quote! {
+            #(#docs)*
+            #vis fn #function(&self, #(#arguments),*) -> ::brubeck::__private::TypedCall<#module::#function> {
+                ::brubeck::__private::TypedCall::new(&self.client, #module::#function { #(#names),* })
+            }
+        }
+    });
+    quote! {
+        #[doc = #doc]
+        #[doc = ""]
+        #[doc = #doc_state]
+        #[derive(::core::clone::Clone, ::core::fmt::Debug)]
+        #vis struct #client {
+            client: ::brubeck::__private::Client,
+        }
+        #[allow(missing_docs)]
+        impl #client {
+            /// Calls over this client.
+            #vis const fn new(client: ::brubeck::__private::Client) -> Self {
+                Self { client }
+            }
+            #(#calls)*
+        }
+        impl<__S> ::brubeck::__private::FromMessage<__S> for #client
+        where
+            __S: ::brubeck::__private::Provides<#client> + ::brubeck::__private::AppState,
+        {
+            type Rejection = ::core::convert::Infallible;
+            async fn from_message(
+                __cx: &::brubeck::__private::Context<__S>,
+            ) -> ::core::result::Result<Self, ::core::convert::Infallible> {
+                let __own: #client = ::brubeck::__private::Provides::provide(__cx.state());
+                ::core::result::Result::Ok(Self::new(::brubeck::__private::client_for(__cx, __own.client)))
+            }
+        }
+    }
+}
+
+fn docs(function: &TraitItemFn) -> impl Iterator<Item = &Attribute> {
+    function
+        .attrs
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("doc"))
+}
+
+/// Without the user's span, so that a client of which not all is used is no warning.
+fn located(span: Span) -> Span {
+    Span::mixed_site().located_at(span)
+}
+
+/// `SlowEcho` -> `slow_echo`, `HTTPProxy` -> `http_proxy`.
+fn snake(name: &str) -> String {
+    let chars: Vec<char> = name.chars().collect();
+    let mut snake = String::new();
+    for (i, c) in chars.iter().enumerate() {
+        let before = i.checked_sub(1).and_then(|before| chars.get(before));
+        let starts = before.is_some_and(|before| before.is_lowercase() || before.is_ascii_digit());
+        let ends = before.is_some_and(|before| before.is_uppercase())
+            && chars.get(i + 1).is_some_and(|after| after.is_lowercase());
+        if c.is_uppercase() && (starts || ends) {
+            snake.push('_');
+        }
+        snake.extend(c.to_lowercase());
+    }
+    snake
+}
+
+#[cfg(test)]
+mod tests {
+    use super::snake;
+
+    #[test]
+    fn modules_are_named_after_traits() {
+        assert_eq!(snake("SlowEcho"), "slow_echo");
+        assert_eq!(snake("HTTPProxy"), "http_proxy");
+        assert_eq!(snake("V2Users"), "v2_users");
+        assert_eq!(snake("A"), "a");
+    }
+}

@@ -1,0 +1,43 @@
+//! `#[service_client]`: one trait, from which both sides of a contract come.
+
+mod expand;
+mod lower;
+mod path;
+
+use crate::error::Errors;
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::ItemTrait;
+
+pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    let errors = Errors::default();
+    if !attribute.is_empty() {
+        errors.on(
+            &attribute,
+            "`#[service_client]` takes no arguments\nhelp: the path of each operation is said by `#[call(\"/...\")]`",
+        );
+    }
+    let contract: ItemTrait = match syn::parse2(item.clone()) {
+        Ok(contract) => contract,
+        Err(error) if starts_a_trait(&item) => {
+            errors.push(error);
+            let errors = errors.into_tokens();
+            return quote!(#item #errors);
+        }
+        Err(_) => {
+            errors.on(&item, "`#[service_client]` goes on a trait");
+            let errors = errors.into_tokens();
+            return quote!(#item #errors);
+        }
+    };
+    let operations = lower::lower(&contract, &errors);
+    let contract = expand::expand(&contract, &operations);
+    let errors = errors.into_tokens();
+    quote!(#contract #errors)
+}
+
+fn starts_a_trait(item: &TokenStream) -> bool {
+    item.to_token_stream()
+        .into_iter()
+        .any(|token| token.to_string() == "trait")
+}

@@ -1,0 +1,140 @@
+//! The typed builder of requests to a service handler without a contract: `slow::request(7).text("hello")`.
+
+use super::lower::{Argument, Route, Source, Target};
+use crate::item::ItemFn;
+use crate::method::{Kind, variant};
+use crate::pattern::{Part, Pattern};
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote};
+use syn::Ident;
+
+/// Nothing for web handlers, which browsers call, and for operations, which have a client.
+pub(super) fn builder(route: &Route, function: &ItemFn) -> TokenStream {
+    let Target::Pattern { pattern, method } = &route.target else {
+        return TokenStream::new();
+    };
+    if route.kind != Kind::Service {
+        return TokenStream::new();
+    }
+    let (vis, twin) = (&function.vis, function.name());
+    let method = format_ident!("{}", variant(method));
+    let start = start(vis, pattern, route);
+    let setters = route
+        .arguments
+        .iter()
+        .filter_map(|argument| setter(vis, argument));
+    let doc = format!("Builds a request to [`{}`]({}()).", twin, twin);
+    quote! {
+        const _: () = {
+            #[doc = #doc]
+            #[must_use = "a request does nothing until a client sends it"]
+            #vis struct __Request(::brubeck::__private::Request);
+            #[allow(clippy::should_implement_trait)]
+            impl __Request {
+                #(#setters)*
+            }
+            impl ::core::convert::From<__Request> for ::brubeck::__private::Request {
+                fn from(__request: __Request) -> Self {
+                    __request.0
+                }
+            }
+            #[allow(dead_code)]
+            impl #twin {
+                fn __started(__path: ::std::string::String) -> __Request {
+                    __Request(
+                        ::brubeck::__private::Request::new(__path)
+                            .with_method(::brubeck::__private::Method::#method),
+                    )
+                }
+                #start
+            }
+        };
+    }
+}
+
+/// `request(id)` where the path can be written from the captures, else `request(path)`.
+fn start(vis: &syn::Visibility, pattern: &Pattern, route: &Route) -> TokenStream {
+    let Some(parts) = pattern.parts() else {
+        return quote! {
+            /// A request to this path, which has to match the pattern of the handler.
+            #vis fn request(__path: impl ::core::convert::Into<::std::string::String>) -> __Request {
+                Self::__started(::core::convert::Into::into(__path))
+            }
+        };
+    };
+    let captures = captures(route);
+    let generics: Vec<Ident> = (0..captures.len()).map(|i| format_ident!("__V{i}")).collect();
+    let names: Vec<Ident> = captures.iter().map(|(name, _)| identifier(name)).collect();
+    let bounds = captures.iter().zip(&generics).map(|((_, argument), generic)| {
+        let ty = &argument.ty;
+        quote!(#ty: ::brubeck::__private::FillCapture<#generic>,)
+    });
+    let pushes = parts.iter().map(|part| match part {
+        Part::Text(text) => quote!(__path.push_str(#text);),
+        Part::Capture(index) => {
+            let (ty, name) = (&captures[*index].1.ty, &names[*index]);
+            quote!(<#ty as ::brubeck::__private::FillCapture<_>>::fill(&mut __path, #name);)
+        }
+    });
+    let pushes: Vec<TokenStream> = pushes.collect();
+    let mutable = if pushes.is_empty() {
+        TokenStream::new()
+    } else {
+        quote!(mut)
+    };
+    quote! {
+        /// A request to this handler; its arguments are set by the methods of their names.
+        #vis fn request<#(#generics),*>(#(#names: #generics),*) -> __Request
+        where
+            #(#bounds)*
+        {
+            let #mutable __path = ::std::string::String::new();
+            #(#pushes)*
+            Self::__started(__path)
+        }
+    }
+}
+
+/// The arguments that captures fill, in the order of the captures.
+fn captures(route: &Route) -> Vec<(String, &Argument)> {
+    let mut captures: Vec<(usize, String, &Argument)> = route
+        .arguments
+        .iter()
+        .filter_map(|argument| match argument.source {
+            Source::Capture { index } => Some((index, argument.name.clone()?, argument)),
+            _ => None,
+        })
+        .collect();
+    captures.sort_by_key(|(index, ..)| *index);
+    captures
+        .into_iter()
+        .map(|(_, name, argument)| (name, argument))
+        .collect()
+}
+
+fn setter(vis: &syn::Visibility, argument: &Argument) -> Option<TokenStream> {
+    let name = argument
+        .name
+        .as_ref()
+        .filter(|_| matches!(argument.source, Source::Message))?;
+    let ty = &argument.ty;
+    let setter = identifier(name);
+    let doc = format!("Fills the argument `{name}`.");
+    Some(quote! {
+        #[doc = #doc]
+        #vis fn #setter<__V>(self, __value: __V) -> Self
+        where
+            #ty: ::brubeck::__private::Fill<__V>,
+        {
+            Self(<#ty as ::brubeck::__private::Fill<__V>>::fill(self.0, #name, __value))
+        }
+    })
+}
+
+/// The name as an identifier, raw where it is a keyword.
+fn identifier(name: &str) -> Ident {
+    match syn::parse_str::<Ident>(name) {
+        Ok(_) => Ident::new(name, Span::call_site()),
+        Err(_) => Ident::new_raw(name, Span::call_site()),
+    }
+}

@@ -1,0 +1,187 @@
+//! The calling side of a contract: calls that know what is answered.
+
+use super::operation::{Handles, Operation, read_answer};
+use super::{Answer, Call, CallError, Caller, Client, Request};
+use crate::context::Context;
+use crate::message::Message;
+use crate::status::Status;
+use futures_util::future::BoxFuture;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+/// One call of an operation, not sent yet: what a method of a contract's client returns.
+///
+/// ```
+/// use brubeck::prelude::*;
+/// use std::time::Duration;
+///
+/// #[service_client]
+/// pub trait SlowEcho {
+///     #[call("/service/slow", within = "5s")]
+///     async fn echo(&self, text: String) -> Result<String, Fault>;
+/// }
+///
+/// #[response_handler(slow_echo::echo)]
+/// async fn on_slow(reply: Answer<String>) -> usize {
+///     reply.body.len()
+/// }
+///
+/// # async fn example(slow: SlowEchoClient) -> Result<(), CallError> {
+/// // wait for the answer
+/// let reply: Answer<String> = slow.echo("hi".into()).deadline(Duration::from_secs(2)).await?;
+/// // also for what the response handler of this application makes of it
+/// let (reply, length) = slow.echo("hi".into()).handled_by::<on_slow>().await?;
+/// // or do not wait: the response handler runs when the answer comes
+/// slow.echo("hi".into()).nowait();
+/// # Ok(()) }
+/// ```
+///
+/// It ends by its deadline (what the contract says, else 10 seconds) in the answer or a [`CallError`], whose
+/// `Fault` is what the contract names for a failure.
+#[must_use = "a call does nothing until it is awaited or sent with `nowait`"]
+pub struct TypedCall<O> {
+    call: Call,
+    operation: PhantomData<fn() -> O>,
+}
+
+impl<O: Operation> TypedCall<O> {
+    /// A call of this operation.
+    pub fn new(client: &Client, operation: O) -> TypedCall<O> {
+        let call = client.send(operation.into_request());
+        let call = match O::WITHIN {
+            Some(within) => call.deadline(within),
+            None => call,
+        };
+        TypedCall {
+            call,
+            operation: PhantomData,
+        }
+    }
+
+    /// Adds a header, or replaces it.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> TypedCall<O> {
+        self.call = self.call.header(name, value);
+        self
+    }
+
+    /// How long it may take in all, from now on.
+    pub fn deadline(mut self, deadline: Duration) -> TypedCall<O> {
+        self.call = self.call.deadline(deadline);
+        self
+    }
+
+    /// The request as it would go out.
+    pub fn into_request(self) -> Request {
+        self.call.into_request()
+    }
+
+    /// Sends the request and does not wait: the response handler of this application runs when the
+    /// answer comes. A call that fails is logged.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn nowait(self) {
+        self.call.nowait();
+    }
+
+    /// Waits for the answer and for what the response handler `H` of this application makes of it.
+    pub fn handled_by<H: Handles<O>>(self) -> HandledCall<O, H> {
+        HandledCall {
+            call: self,
+            handler: PhantomData,
+        }
+    }
+}
+
+impl<O: Operation> fmt::Debug for TypedCall<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple(O::SPEC.name).field(&self.call).finish()
+    }
+}
+
+impl<O: Operation> IntoFuture for TypedCall<O> {
+    type Output = Result<Answer<O::Ok>, CallError<O::Fault>>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let answer = self.call.carry();
+        Box::pin(async move { typed::<O>(&answer.await.map_err(untyped)?) })
+    }
+}
+
+/// A call of an operation that is waited for together with a response handler.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct HandledCall<O, H> {
+    call: TypedCall<O>,
+    handler: PhantomData<fn() -> H>,
+}
+
+impl<O: Operation, H> fmt::Debug for HandledCall<O, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.call.fmt(f)
+    }
+}
+
+impl<O: Operation, H: Handles<O> + 'static> IntoFuture for HandledCall<O, H> {
+    type Output = Result<(Answer<O::Ok>, H::Output), CallError<O::Fault>>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let answer = self.call.call.handled().carry();
+        Box::pin(async move {
+            let (message, handled) = answer.await.map_err(untyped)?;
+            let answer = typed::<O>(&message)?;
+            match handled.and_then(|handled| handled.downcast::<H::Output>()) {
+                Some(output) => Ok((answer, output)),
+                None => {
+                    let name = H::SPEC.name;
+                    let reason = format!(
+                        "the response handler `{name}` did not take it: it is in no list of this application, another \
+                         one comes first, or it refused"
+                    );
+                    Err(CallError::BadReply(reason.into()))
+                }
+            }
+        })
+    }
+}
+
+fn typed<O: Operation>(message: &Message) -> Result<Answer<O::Ok>, CallError<O::Fault>> {
+    match read_answer::<O>(message) {
+        Some(Ok(answer)) => Ok(answer),
+        Some(Err((status, fault))) => Err(CallError::Fault { status, fault }),
+        None => {
+            let status = message.status().cloned().unwrap_or(Status::OK);
+            Err(CallError::BadReply(
+                format!("{status}, and not what the contract says").into(),
+            ))
+        }
+    }
+}
+
+/// The connection knows no contract; a fault of its own is a refusal.
+fn untyped<F>(error: CallError) -> CallError<F> {
+    match error {
+        CallError::NoWorkers => CallError::NoWorkers,
+        CallError::Busy { retry_after } => CallError::Busy { retry_after },
+        CallError::Deadline { phase } => CallError::Deadline { phase },
+        CallError::Lost { may_have_run } => CallError::Lost { may_have_run },
+        CallError::Refused(reason) => CallError::Refused(reason),
+        CallError::Fault { status, .. } => CallError::Refused(status.to_string().into()),
+        CallError::BadReply(reason) => CallError::BadReply(reason),
+        CallError::TooLarge => CallError::TooLarge,
+        CallError::Cancelled => CallError::Cancelled,
+        CallError::ShuttingDown => CallError::ShuttingDown,
+    }
+}
+
+/// The client of a contract as a handler uses it: on behalf of the application it runs in.
+#[doc(hidden)]
+pub fn client_for<S>(cx: &Context<S>, client: Client) -> Client {
+    match Caller::of(cx) {
+        Some(caller) => client.on_behalf_of(caller),
+        None => client,
+    }
+}

@@ -1,0 +1,298 @@
+//! Operations of contracts: what `#[service_client]` makes of the functions of a trait.
+
+use super::{Answer, Fault, Request};
+use crate::context::Context;
+use crate::extract::{FromCapture, FromMessage, Rejection};
+use crate::message::Message;
+use crate::reply::{IntoReply, Response};
+use crate::route::{Routed, Spec};
+use crate::status::Status;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use std::any::Any;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// A value that calls carry between applications: everything that serde reads and writes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot go over the wire",
+    label = "sent or received by a call",
+    note = "add `#[derive(serde::Serialize, serde::Deserialize)]` to `{Self}`"
+)]
+pub trait Wire: Serialize + DeserializeOwned + Send + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
+
+/// A value that fills a place in the path of a call, `{id}`: it is written as text and read back.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a part of a path",
+    label = "this argument fills a place in the path of the call",
+    note = "implement `Display` and `FromStr` for `{Self}`, or leave it out of the path"
+)]
+pub trait PathArgument: ToString + FromCapture + Send + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: ToString + FromCapture + Send + 'static> PathArgument for T {}
+
+/// One operation of a contract: its arguments, where it is sent, and what is answered.
+///
+/// `#[service_client]` implements it for the types in the module of the contract. See
+/// [`Ask`] for the serving side and [`TypedCall`](super::TypedCall) for the calling one.
+pub trait Operation: Sized + Send + 'static {
+    /// The answer.
+    type Ok: Wire;
+    /// What is answered when it fails.
+    type Fault: Wire;
+    /// Its route.
+    const SPEC: Spec;
+    /// How long a call may take, where the contract says so.
+    const WITHIN: Option<Duration>;
+    /// The request that asks for it.
+    fn into_request(self) -> Request;
+    /// Reads the arguments of a request.
+    ///
+    /// # Errors
+    ///
+    /// An argument that is missing or something else.
+    fn read<S>(arguments: &Arguments<'_, S>) -> Result<Self, Rejection>;
+}
+
+/// The arguments of a call, as an operation reads them.
+pub struct Arguments<'m, S> {
+    context: &'m Context<S>,
+    named: HashMap<Cow<'m, str>, &'m RawValue>,
+}
+
+impl<'m, S> Arguments<'m, S> {
+    fn of(context: &'m Context<S>) -> Arguments<'m, S> {
+        let object = |text: &'m [u8]| serde_json::from_slice(text).ok();
+        let message = context.message();
+        let named = object(message.arguments())
+            .or_else(|| object(message.body()))
+            .unwrap_or_default();
+        Arguments { context, named }
+    }
+}
+
+/// A named argument of an operation: how it is written and read.
+#[doc(hidden)]
+pub struct Named<T> {
+    name: &'static str,
+    write: fn(Request, &'static str, T) -> Request,
+    read: fn(Option<&RawValue>) -> serde_json::Result<Option<T>>,
+}
+
+impl<T> Named<T> {
+    /// The one place where a type has to be able to go over the wire, and so the one error if it is not.
+    pub const fn new(name: &'static str) -> Named<T>
+    where
+        T: Wire,
+    {
+        Named {
+            name,
+            write: |request, name, value| request.argument(name, value),
+            read: read_named,
+        }
+    }
+
+    /// Adds the argument to a request.
+    pub fn write(&self, request: Request, value: T) -> Request {
+        (self.write)(request, self.name, value)
+    }
+
+    /// The argument of a call.
+    pub fn read<S>(&self, arguments: &Arguments<'_, S>) -> Result<T, Rejection> {
+        let refused = |reason: String| Rejection::new(Status::BAD_REQUEST, reason);
+        match (self.read)(arguments.named.get(self.name).copied()) {
+            Ok(Some(value)) => Ok(value),
+            Ok(None) => Err(refused(format!("the argument `{}` is missing", self.name))),
+            Err(error) => Err(refused(format!(
+                "the argument `{}` is not valid: {error}",
+                self.name
+            ))),
+        }
+    }
+}
+
+/// What may be null may also be left out.
+fn read_named<T: DeserializeOwned>(text: Option<&RawValue>) -> serde_json::Result<Option<T>> {
+    match text {
+        Some(text) => serde_json::from_str(text.get()).map(Some),
+        None => Ok(serde_json::from_str("null").ok()),
+    }
+}
+
+/// An argument of an operation that fills a place in its path.
+#[doc(hidden)]
+pub struct InPath<T> {
+    index: usize,
+    write: fn(&mut String, T),
+    read: fn(&str) -> Option<T>,
+}
+
+impl<T> InPath<T> {
+    /// The capture with that index.
+    pub const fn new(index: usize) -> InPath<T>
+    where
+        T: PathArgument,
+    {
+        InPath {
+            index,
+            write: |path, value| push_segment(path, &value.to_string()),
+            read: T::from_capture,
+        }
+    }
+
+    /// Adds the argument to a path.
+    pub fn write(&self, path: &mut String, value: T) {
+        (self.write)(path, value);
+    }
+
+    /// The argument of a call; a path that does not hold one is none.
+    pub fn read<S>(&self, arguments: &Arguments<'_, S>) -> Result<T, Rejection> {
+        let text = arguments.context.capture(self.index);
+        let none = || Rejection::new(Status::NOT_FOUND, "there is nothing at this path");
+        text.as_deref().and_then(self.read).ok_or_else(none)
+    }
+}
+
+/// Appends a value to a path, percent-encoded but for the unreserved characters of RFC 3986.
+pub(crate) fn push_segment(path: &mut String, value: &str) {
+    const RESERVED: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~');
+    path.extend(percent_encoding::utf8_percent_encode(value, RESERVED));
+}
+
+/// What a call asks for, as an argument of the handler that serves it.
+///
+/// ```
+/// use brubeck::prelude::*;
+///
+/// #[service_client]
+/// pub trait SlowEcho {
+///     #[call("/service/slow")]
+///     async fn echo(&self, text: String) -> Result<String, Fault>;
+/// }
+///
+/// #[service_handler(slow_echo::echo)]
+/// async fn echo(Ask(ask): Ask<slow_echo::echo>) -> Result<String, Fault> {
+///     Ok(ask.text)
+/// }
+///
+/// const ROUTES: Routes<()> = routes![echo];
+/// serves!(ROUTES => slow_echo);
+/// ```
+///
+/// A call whose arguments are not those of the contract is answered with 400, one whose path does not hold them
+/// with 404.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ask<O>(pub O);
+
+impl<S: Send + Sync + 'static, O: Operation> FromMessage<S> for Ask<O> {
+    type Rejection = Rejection;
+
+    async fn from_message(cx: &Context<S>) -> Result<Ask<O>, Rejection> {
+        O::read(&Arguments::of(cx)).map(Ask)
+    }
+}
+
+/// What a handler of an operation returns: what its contract says.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not what `{O}` answers",
+    label = "the contract says otherwise",
+    note = "return the `Result` that the contract names"
+)]
+pub trait Answers<O> {
+    #[doc(hidden)]
+    fn into_reply(self) -> Response;
+}
+
+impl<O: Operation> Answers<O> for Result<O::Ok, O::Fault> {
+    fn into_reply(self) -> Response {
+        match self {
+            Ok(ok) => Response::json(Status::OK, &ok),
+            Err(fault) => Response::json(fault_status(&fault), &fault),
+        }
+    }
+}
+
+/// A [`Fault`] says its status itself; any other is a failure of the call, as the original answered it.
+fn fault_status<F: 'static>(fault: &F) -> Status {
+    match (fault as &dyn Any).downcast_ref::<Fault>() {
+        Some(fault) => fault.status(),
+        None => Status::BAD_REQUEST,
+    }
+}
+
+/// The response handler `Self` is for answers of the operation `O`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle replies of `{O}`",
+    label = "not a response handler of `{O}`",
+    note = "write `#[response_handler({O})]` on the function"
+)]
+pub trait Handles<O: Operation>: Routed {
+    /// What it returns to the caller that waits.
+    type Output: Send + 'static;
+}
+
+/// The argument of a handler of `O` asks for `O`, and for no other operation.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not what calls of `{O}` ask",
+    label = "this handler serves `{O}`",
+    note = "take `Ask<{O}>`"
+)]
+pub trait AskOf<O> {
+    /// Named by the check.
+    type It;
+}
+
+impl<O: Operation> AskOf<O> for Ask<O> {
+    type It = ();
+}
+
+/// The answer that a response handler of `O` takes is the answer of `O`.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the answer of `{O}`",
+    label = "the contract answers something else"
+)]
+pub trait AnswerOf<O> {
+    /// Named by the check.
+    type It;
+}
+
+impl<O: Operation> AnswerOf<O> for Answer<O::Ok> {
+    type It = ();
+}
+
+/// The answer of a call, or what the service answered because it failed; `None` where it is neither.
+pub(super) fn read_answer<O: Operation>(
+    message: &Message,
+) -> Option<Result<Answer<O::Ok>, (Status, O::Fault)>> {
+    let status = message.status().cloned().unwrap_or(Status::OK);
+    if status.is_success() {
+        return Answer::read(message).ok().map(Ok);
+    }
+    serde_json::from_slice(message.payload())
+        .ok()
+        .map(|fault| Err((status, fault)))
+}
+
+/// Runs an operation for the routes of a contract.
+#[doc(hidden)]
+pub fn answer<O: Operation>(result: Result<O::Ok, O::Fault>) -> Response {
+    Answers::<O>::into_reply(result)
+}
+
+/// Reads the arguments of an operation, or makes the response that refuses them.
+#[doc(hidden)]
+pub fn ask<O: Operation, S>(cx: &Context<S>) -> Result<O, Response> {
+    O::read(&Arguments::of(cx)).map_err(IntoReply::into_reply)
+}

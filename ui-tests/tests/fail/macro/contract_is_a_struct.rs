@@ -1,0 +1,7 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[service_client]
+struct Contract;
+
+fn main() {}

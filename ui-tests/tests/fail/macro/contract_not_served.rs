@@ -1,0 +1,15 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+use ui_tests::contract::*;
+
+#[service_handler(slow_echo::echo)]
+async fn echo(Ask(ask): Ask<slow_echo::echo>) -> Result<Echoed, Fault> {
+    Ok(Echoed { text: ask.text })
+}
+
+const ROUTES: Routes<()> = routes![echo];
+
+serves!(ROUTES => slow_echo);
+
+fn main() {}

@@ -1,0 +1,10 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[service_client]
+trait Contract {
+    #[call("/service/slow")]
+    async fn slow(&mut self) -> Result<(), Fault>;
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[service_client]
+trait Contract {
+    async fn slow(&self) -> Result<(), Fault>;
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[service_client]
+trait Contract {
+    #[call("/service/{usr}")]
+    async fn slow(&self, user: u64) -> Result<(), Fault>;
+}
+
+fn main() {}

@@ -1,0 +1,11 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[service_client]
+trait Contract {
+    const N: u8;
+    #[call("/service/slow")]
+    async fn slow(&self) -> Result<(), Fault>;
+}
+
+fn main() {}

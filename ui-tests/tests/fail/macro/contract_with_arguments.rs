@@ -1,0 +1,7 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[service_client(name = "x")]
+trait Contract {}
+
+fn main() {}

@@ -1,0 +1,9 @@
+#![deny(unused_must_use)]
+use brubeck::prelude::*;
+use ui_tests::contract::*;
+
+async fn call(slow: SlowEchoClient) {
+    slow.echo("x".into());
+}
+
+fn main() {}

@@ -1,0 +1,12 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+struct Plain;
+
+#[service_client]
+trait Contract {
+    #[call("/service/slow")]
+    async fn slow(&self, body: Plain) -> Result<(), Fault>;
+}
+
+fn main() {}

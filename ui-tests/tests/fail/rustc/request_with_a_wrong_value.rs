@@ -1,0 +1,11 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[service_handler(path = "^/service/slow")]
+async fn slow(count: Arg<u32>) {}
+
+fn request() {
+    let _ = slow::request().count("many");
+}
+
+fn main() {}
