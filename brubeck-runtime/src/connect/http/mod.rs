@@ -7,6 +7,8 @@ mod stream;
 #[cfg(feature = "tls")]
 mod tls;
 
+pub(super) use hygiene::unhygienic;
+
 use super::{Application, Connection, Opened, Stop};
 use futures_util::future::BoxFuture;
 use hyper_util::rt::{TokioExecutor, TokioTimer};

@@ -1,90 +1,99 @@
-//! From a request of Mongrel2 to the message of a handler.
+//! From a request of Mongrel2 to that of an application.
 
 use super::http1::Persistence;
+use super::upload;
 use crate::call::Origin;
-use crate::message::{Message, RemoteAddr};
-use crate::method::Method;
-use crate::reply::{IntoReply, Response};
-use crate::status::Status;
+use crate::connect::http::unhygienic;
+use crate::message::RemoteAddr;
 use crate::wire::mongrel2::Request;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 
 /// What is known of a request before it is answered.
 pub(super) struct Asked {
     pub(super) persistence: Persistence,
-    pub(super) head: bool,
-    /// The message, or why there is none.
-    pub(super) message: Result<Message, Response>,
+    pub(super) is_http_10: bool,
+    /// The request without its body, or why there is none.
+    pub(super) request: Result<http::Request<()>, Refusal>,
 }
 
+/// A status and a reason.
+pub(super) type Refusal = (StatusCode, &'static str);
+
 /// Reads a request; `replies_to` is where its reply goes, for the services that are called on its behalf.
-pub(super) fn read(request: Request, body_limit: usize, replies_to: &str) -> Asked {
-    let headers = client_headers(&request);
+/// A WebSocket is asked for by a GET, whatever Mongrel2 calls it.
+pub(super) fn read(request: &Request, replies_to: &str) -> Asked {
+    let headers = client_headers(request);
     let version = request.headers.version().map(|version| &version[..]);
     let mut persistence = Persistence::of(version, &headers);
-    let method = request
-        .headers
-        .method()
-        .and_then(|name| std::str::from_utf8(name).ok())
-        .unwrap_or_default();
-    let head = method == "HEAD";
-    let message = message(&request, method, headers, body_limit, replies_to);
-    if message.is_err() {
+    let is_http_10 = version == Some(b"HTTP/1.0");
+    let request = build(request, headers, is_http_10, replies_to);
+    if request.is_err() {
         // What a refused client sends next is not worth reading, and may be the body that was refused.
         persistence = Persistence::Close;
     }
     Asked {
         persistence,
-        head,
-        message,
+        is_http_10,
+        request,
     }
 }
 
-fn message(
+fn build(
     request: &Request,
-    method: &str,
     headers: HeaderMap,
-    body_limit: usize,
+    is_http_10: bool,
     replies_to: &str,
-) -> Result<Message, Response> {
-    let refuse = |code: i32, reason: &'static str| Status::new(code).message(reason).into_reply();
-    let known = method
-        .parse()
-        .ok()
-        .filter(|method| !matches!(method, Method::Request | Method::Response));
-    let method: Method = known.ok_or_else(|| refuse(501, "this method is not known here"))?;
-    if request.headers.get("x-mongrel2-upload-start").is_some() {
-        return Err(refuse(413, "the body is too large"));
+) -> Result<http::Request<()>, Refusal> {
+    let bad = |reason| (StatusCode::BAD_REQUEST, reason);
+    if upload::length(&request.headers).is_err() {
+        return Err(bad("the length of the body is none"));
     }
-    if request.body.len() > body_limit {
-        return Err(refuse(413, "the body is too large"));
+    // Mongrel2 reads no body then, and takes it for the next request.
+    let coding = request.headers.get("transfer-encoding");
+    if coding.is_some_and(|coding| coding != "chunked") {
+        return Err((StatusCode::NOT_IMPLEMENTED, "this transfer coding is not known here"));
     }
-    let text = |bytes: &[u8]| match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(text.to_owned()),
-        Err(_) => Err(refuse(400, "the path is not UTF-8")),
+    let method = match request.headers.method().map(|method| &method[..]) {
+        Some(b"WEBSOCKET_HANDSHAKE") => Method::GET,
+        Some(name) => Method::from_bytes(name).map_err(|_| bad("the method is none"))?,
+        None => return Err(bad("the request has no method")),
     };
-    let mut message = Message::web(method, "")
-        .with_path(text(&request.path)?)
-        .with_headers(headers);
+    let mut target = request.path.to_vec();
     if let Some(query) = request.headers.query() {
-        message = message.with_query(text(query)?);
+        target.push(b'?');
+        target.extend_from_slice(query);
     }
-    if let Some(address) = request.headers.remote_addr() {
-        message = message.with_extension(RemoteAddr(address));
+    let target = PathAndQuery::try_from(target).map_err(|_| bad("the address is none"))?;
+    let mut read = http::Request::new(());
+    *read.method_mut() = method;
+    *read.uri_mut() = Uri::from(target);
+    *read.version_mut() = if is_http_10 { Version::HTTP_10 } else { Version::HTTP_11 };
+    *read.headers_mut() = headers;
+    if let Some(refusal) = unhygienic(&read) {
+        return Err(refusal);
     }
     let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ok(message.with_body(request.body.clone()).with_extension(Origin {
+    let extensions = read.extensions_mut();
+    if let Some(address) = request.headers.remote_addr() {
+        extensions.insert(RemoteAddr(address));
+    }
+    extensions.insert(Origin {
         sender_id: lossy(&request.ident),
         conn_id: lossy(&request.conn_id),
         out_addr: replies_to.to_owned(),
-    }))
+    });
+    Ok(read)
 }
 
-/// The headers that the client sent; values that HTTP does not allow, and that Mongrel2 lets through,
-/// are left out.
+/// The headers that the client sent; values that HTTP does not allow, and that Mongrel2 lets through, are left out, and so
+/// are those by which Mongrel2 announces uploads, which any client can send.
 fn client_headers(request: &Request) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in request.headers.of_client() {
+        if upload::is_special(name) {
+            continue;
+        }
         if let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(name),
             HeaderValue::from_maybe_shared(value.clone()),
