@@ -96,7 +96,7 @@ pub fn socket_offered<S>(
     cx: &Context<S>,
     protocols: &[&'static str],
     origins: &[&str],
-) -> Result<(), Response> {
+) -> Result<(), Rejection> {
     crate::websocket::offered(cx, protocols, origins)
 }
 

@@ -61,10 +61,10 @@ impl Terms {
     pub(super) fn check(&self) -> TokenStream {
         let Terms { protocols, origins } = self;
         quote! {
-            if let ::core::result::Result::Err(response) =
+            if let ::core::result::Result::Err(rejection) =
                 ::brubeck::__private::socket_offered(&__cx, &[#(#protocols),*], &[#(#origins),*])
             {
-                return response;
+                return ::brubeck::__private::IntoReply::into_reply(rejection);
             }
         }
     }

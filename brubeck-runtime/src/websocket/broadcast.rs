@@ -35,9 +35,12 @@ pub struct Broadcast(Arc<Mutex<Members>>);
 struct Members {
     next: u64,
     /// Members that can be reached together with others.
-    seated: HashMap<usize, (Arc<dyn Group>, HashMap<u64, Seat>)>,
+    seated: HashMap<usize, Seated>,
     others: HashMap<u64, Arc<dyn Carrier>>,
 }
+
+/// The members of one group.
+type Seated = (Arc<dyn Group>, HashMap<u64, Seat>);
 
 /// A WebSocket is a member of a [`Broadcast`] until this is dropped.
 #[must_use = "dropping it leaves the broadcast"]

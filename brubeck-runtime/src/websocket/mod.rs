@@ -18,7 +18,7 @@ pub use upgrade::{SocketOutcome, Upgrade};
 
 pub(crate) use carrier::{Carrier, Group, Seat};
 pub(crate) use frame::{close_frame, message_frame, ping_frame};
-pub(crate) use offer::{Accepted, Offer};
+pub(crate) use offer::Offer;
 pub(crate) use peer::{Heard, Peer};
 pub(crate) use socket::Delivered;
 pub(crate) use upgrade::{offered, run};

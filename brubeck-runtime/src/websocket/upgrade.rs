@@ -122,14 +122,11 @@ pub(crate) fn offered<S>(
     cx: &Context<S>,
     protocols: &[&'static str],
     origins: &[&str],
-) -> Result<(), Response> {
-    let checked = || {
-        let offer = Offer::of(cx.message())?;
-        check_origin(cx.message().headers(), origins)?;
-        offer.agree(agreed(cx.message().headers(), protocols));
-        Ok::<_, Rejection>(())
-    };
-    checked().map_err(IntoReply::into_reply)
+) -> Result<(), Rejection> {
+    let offer = Offer::of(cx.message())?;
+    check_origin(cx.message().headers(), origins)?;
+    offer.agree(agreed(cx.message().headers(), protocols));
+    Ok(())
 }
 
 /// For `#[websocket]`: the response that opens it, and what runs then.

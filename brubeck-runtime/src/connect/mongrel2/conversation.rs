@@ -208,11 +208,15 @@ impl<T> Conversations<T> {
 
     /// Looks again at those whose time has come.
     pub(super) fn awake(&mut self, now: Instant) {
-        let due = self
+        let is_due = |until: &Option<Instant>| until.is_some_and(|until| until <= now);
+        let due: Vec<Bytes> = self
             .blocked
-            .extract_if(.., |_, until| until.is_some_and(|until| until <= now));
-        let due: Vec<Bytes> = due.map(|(connection, _)| connection).collect();
+            .iter()
+            .filter(|(_, until)| is_due(until))
+            .map(|(connection, _)| connection.clone())
+            .collect();
         for connection in due {
+            self.blocked.remove(&connection);
             self.look_at(&connection);
         }
     }

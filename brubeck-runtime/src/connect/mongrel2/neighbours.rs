@@ -6,7 +6,10 @@ use bytes::Bytes;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// The links of every application in this process, so that those of one find each other.
-static ALL: Mutex<Vec<(Weak<dyn Application>, Weak<Links>)>> = Mutex::new(Vec::new());
+static ALL: Mutex<Vec<Known>> = Mutex::new(Vec::new());
+
+/// An application and its links, for as long as both live.
+type Known = (Weak<dyn Application>, Weak<Links>);
 
 /// The links of one application: where each receives replies, and what its Mongrel2 subscribed to.
 #[derive(Debug, Default)]

@@ -29,7 +29,7 @@ struct Reply {
 pub(super) struct Piece {
     pub(super) bytes: Bytes,
     /// Its place among what whoever made it may have waiting; given back when it is handed over.
-    pub(super) place: Option<OwnedSemaphorePermit>,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 /// What happens to a connection after a reply.
@@ -43,7 +43,17 @@ pub(super) enum End {
 
 impl From<Bytes> for Piece {
     fn from(bytes: Bytes) -> Piece {
-        Piece { bytes, place: None }
+        Piece { bytes, _place: None }
+    }
+}
+
+impl Piece {
+    /// A piece that takes up room until it is handed over.
+    pub(super) fn placed(bytes: Bytes, place: OwnedSemaphorePermit) -> Piece {
+        Piece {
+            bytes,
+            _place: Some(place),
+        }
     }
 }
 

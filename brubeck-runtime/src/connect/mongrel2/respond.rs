@@ -139,10 +139,10 @@ impl Responding {
             }
             for bytes in cut(bytes) {
                 let room = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-                // Never closed, for it is closed by nobody.
-                let place = window.clone().acquire_many_owned(room).await.ok();
-                let bytes = framing.piece(bytes);
-                if self.tell([Piece { bytes, place }], None).await.is_err() {
+                // Nobody closes it.
+                let Ok(place) = window.clone().acquire_many_owned(room).await else { return };
+                let piece = Piece::placed(framing.piece(bytes), place);
+                if self.tell([piece], None).await.is_err() {
                     return;
                 }
             }

@@ -196,10 +196,7 @@ impl Carrier for Way {
             let place = self.window.clone().acquire_many_owned(room).await.map_err(|_| Closed)?;
             let event = Event::Reply {
                 ticket: self.ticket.clone(),
-                pieces: vec![Piece {
-                    bytes,
-                    place: Some(place),
-                }],
+                pieces: vec![Piece::placed(bytes, place)],
                 end: None,
             };
             self.link.0.send(event).await.map_err(|_| Closed)
