@@ -77,7 +77,7 @@ impl Close {
 }
 
 /// Whether a code may stand in a close frame.
-pub(super) const fn is_sent(code: u16) -> bool {
+pub(crate) const fn is_sent(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 

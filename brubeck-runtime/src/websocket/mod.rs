@@ -16,6 +16,7 @@ pub use message::SocketMessage;
 pub use socket::{SocketSender, WebSocket};
 pub use upgrade::{SocketOutcome, Upgrade};
 
+pub(crate) use close::is_sent;
 pub(crate) use carrier::{Carrier, Group, Seat};
 pub(crate) use frame::{close_frame, message_frame, ping_frame};
 pub(crate) use offer::Offer;

@@ -3,6 +3,7 @@
 use super::Server;
 use super::hygiene::unhygienic;
 use super::stream::Progress;
+use super::upgrade;
 use crate::connect::web::refusal;
 use crate::message::RemoteAddr;
 use crate::reply::{Body, BodyError, BoxError};
@@ -42,6 +43,10 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             refused.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             return Box::pin(async move { Ok(refused.map(|body| ending(body, busy))) });
         }
+        let opening = match upgrade::asked(&mut request, self.server.application.body_limit()) {
+            Ok(opening) => opening,
+            Err(refused) => return Box::pin(async move { Ok(refused.map(|body| ending(body, busy))) }),
+        };
         if let Some(address) = self.address {
             request.extensions_mut().insert(RemoteAddr(address));
         }
@@ -52,7 +57,16 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             false => Body::new(Arriving { body, all, timeout, timer: None }),
         });
         let answer = self.server.application.clone().serve(request);
-        Box::pin(answer.map(move |mut response| {
+        let server = self.server.clone();
+        Box::pin(answer.map(move |response| {
+            let opened = match opening {
+                Some(opening) => opening.open(response, busy, server),
+                None => Err((response, busy)),
+            };
+            let (mut response, busy) = match opened {
+                Ok(open) => return Ok(open),
+                Err(answered) => answered,
+            };
             if http1 && !read.load(Ordering::Relaxed) {
                 // What is left of the request is not worth reading.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
