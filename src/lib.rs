@@ -12,7 +12,7 @@ pub mod prelude {
         CurrentUser, Event, Events, Extension, Fault, Form, FromMessage, Handled, Header, Headers, Html, Http,
         IntoReply, Json, Limits, Membership, Message, Method, Mongrel2, NotFound, Page, Problem, Query, Redirect,
         Rejection, RemoteAddr, Reply, Response, Routes, Service, Services, Session, SignedCookies, SocketMessage,
-        SocketSender, State, Status, Template, Text, Upgrade, User, WebSocket,
+        SocketSender, State, Status, Template, Text, Upgrade, Upload, UploadError, User, WebSocket,
     };
     #[cfg(feature = "axum")]
     #[doc(no_inline)]

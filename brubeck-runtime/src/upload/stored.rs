@@ -36,11 +36,17 @@ impl Stored {
         let file = File::options().read(true).custom_flags(flags).open(&path)?;
         let about = file.metadata()?;
         if !about.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is no regular file",
+            ));
         }
         let size = length.map_or(about.len(), |length| length.min(about.len()));
         if length.is_some_and(|length| about.len() < length) {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is shorter than was announced"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "it is shorter than was announced",
+            ));
         }
         Ok(Stored { path, file, size })
     }
@@ -219,6 +225,9 @@ mod tests {
     async fn a_client_that_goes_away_is_an_error() {
         let (tell, waiting) = Waiting::new();
         drop(tell);
-        assert!(matches!(waiting.body().collect(10).await, Err(BodyError::Broken(_))));
+        assert!(matches!(
+            waiting.body().collect(10).await,
+            Err(BodyError::Broken(_))
+        ));
     }
 }

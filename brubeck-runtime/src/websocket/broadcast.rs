@@ -69,7 +69,10 @@ impl Broadcast {
         let group = match sender.0.group() {
             Some((group, seat)) => {
                 let key = group.key();
-                let (_, seats) = members.seated.entry(key).or_insert_with(|| (group, HashMap::new()));
+                let (_, seats) = members
+                    .seated
+                    .entry(key)
+                    .or_insert_with(|| (group, HashMap::new()));
                 seats.insert(number, seat);
                 Some(key)
             }
@@ -115,7 +118,12 @@ impl Broadcast {
     /// How many members there are.
     pub fn len(&self) -> usize {
         let members = lock(&self.0);
-        members.others.len() + members.seated.values().map(|(_, seats)| seats.len()).sum::<usize>()
+        members.others.len()
+            + members
+                .seated
+                .values()
+                .map(|(_, seats)| seats.len())
+                .sum::<usize>()
     }
 
     /// Whether nobody listens.

@@ -28,7 +28,10 @@ pub(crate) fn close_frame(close: &Close) -> Bytes {
     if !super::close::is_sent(close.code()) {
         return frame(CLOSE, b"");
     }
-    frame(CLOSE, &[&close.code().to_be_bytes()[..], close.reason().as_bytes()].concat())
+    frame(
+        CLOSE,
+        &[&close.code().to_be_bytes()[..], close.reason().as_bytes()].concat(),
+    )
 }
 
 pub(super) fn frame(opcode: u8, payload: &[u8]) -> Bytes {
@@ -59,7 +62,10 @@ mod tests {
         assert_eq!(frame(BINARY, &[0; 125])[..2], [0x82, 125]);
         assert_eq!(frame(BINARY, &[0; 126])[..4], [0x82, 126, 0, 126]);
         assert_eq!(frame(BINARY, &[0; 0xffff])[..4], [0x82, 126, 0xff, 0xff]);
-        assert_eq!(frame(BINARY, &[0; 0x1_0000])[..10], [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+        assert_eq!(
+            frame(BINARY, &[0; 0x1_0000])[..10],
+            [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]
+        );
     }
 
     #[test]

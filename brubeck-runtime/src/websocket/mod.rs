@@ -16,8 +16,8 @@ pub use message::SocketMessage;
 pub use socket::{SocketSender, WebSocket};
 pub use upgrade::{SocketOutcome, Upgrade};
 
-pub(crate) use close::is_sent;
 pub(crate) use carrier::{Carrier, Group, Seat};
+pub(crate) use close::is_sent;
 pub(crate) use frame::{close_frame, message_frame, ping_frame};
 pub(crate) use offer::Offer;
 pub(crate) use peer::{Heard, Peer};

@@ -40,7 +40,8 @@ impl Offer {
     pub(super) fn of(message: &Message) -> Result<Offer, Rejection> {
         let offer = message.extensions().get::<Offer>().cloned();
         offer.ok_or_else(|| {
-            let reason = "this is a WebSocket: ask for it with `connection: upgrade` and `upgrade: websocket`";
+            let reason =
+                "this is a WebSocket: ask for it with `connection: upgrade` and `upgrade: websocket`";
             Rejection::new(Status::new(426), reason)
         })
     }

@@ -77,7 +77,9 @@ fn read_close(payload: &[u8]) -> (Close, Close) {
     };
     let code = u16::from_be_bytes(*code);
     match std::str::from_utf8(reason) {
-        Ok(reason) if super::close::is_sent(code) => (Close::new(code, ""), Close::new(code, reason.to_owned())),
+        Ok(reason) if super::close::is_sent(code) => {
+            (Close::new(code, ""), Close::new(code, reason.to_owned()))
+        }
         Ok(_) => both(Close::PROTOCOL),
         Err(_) => both(Close::NOT_UTF8),
     }
@@ -107,7 +109,10 @@ mod tests {
 
     #[test]
     fn a_ping_is_answered_with_its_own_bytes() {
-        assert_eq!(hear(0x89, b"abc"), Heard::Answer(Bytes::from_static(b"\x8a\x03abc")));
+        assert_eq!(
+            hear(0x89, b"abc"),
+            Heard::Answer(Bytes::from_static(b"\x8a\x03abc"))
+        );
         assert_eq!(hear(0x8a, b"abc"), Heard::Nothing);
     }
 

@@ -175,7 +175,11 @@ fn check_origin(headers: &HeaderMap, allowed: &[&str]) -> Result<(), Rejection> 
         let host = headers.get(HOST)?.to_str().ok()?;
         Some(site.eq_ignore_ascii_case(host))
     };
-    if allowed.iter().any(|known| *known == "*" || known.eq_ignore_ascii_case(origin)) || same() == Some(true) {
+    if allowed
+        .iter()
+        .any(|known| *known == "*" || known.eq_ignore_ascii_case(origin))
+        || same() == Some(true)
+    {
         return Ok(());
     }
     Err(Rejection::new(
@@ -220,9 +224,15 @@ mod tests {
     #[test]
     fn the_servers_first_choice_is_spoken() {
         let mut headers = HeaderMap::new();
-        headers.append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("chat.v1, chat.v2"));
+        headers.append(
+            SEC_WEBSOCKET_PROTOCOL,
+            HeaderValue::from_static("chat.v1, chat.v2"),
+        );
         headers.append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("other"));
-        assert_eq!(agreed(&headers, &["chat.v3", "chat.v2", "chat.v1"]), Some("chat.v2"));
+        assert_eq!(
+            agreed(&headers, &["chat.v3", "chat.v2", "chat.v1"]),
+            Some("chat.v2")
+        );
         assert_eq!(agreed(&headers, &["other"]), Some("other"));
         assert_eq!(agreed(&headers, &["chat"]), None);
         assert_eq!(agreed(&headers, &[]), None);

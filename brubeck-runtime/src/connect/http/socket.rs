@@ -48,7 +48,10 @@ struct Way {
 }
 
 enum Outgoing {
-    Message(SocketMessage, #[allow(dead_code, reason = "holds its place until it is sent")] OwnedSemaphorePermit),
+    Message(
+        SocketMessage,
+        #[allow(dead_code, reason = "holds its place until it is sent")] OwnedSemaphorePermit,
+    ),
     Close(Close),
 }
 
@@ -107,14 +110,20 @@ impl Line {
         self.outgoing.close();
     }
 
-    async fn speak<I: AsyncRead + AsyncWrite + Unpin>(&mut self, socket: &mut WebSocketStream<I>, mut stop: Stop) -> Close {
+    async fn speak<I: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        socket: &mut WebSocketStream<I>,
+        mut stop: Stop,
+    ) -> Close {
         let mut waiting: Option<SocketMessage> = None;
         let mut closing: Option<Instant> = None;
         let mut silent = 0;
         let mut pulse = interval_at(Instant::now() + PULSE, PULSE);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let size = waiting.as_ref().map_or(0, |message| message.as_bytes().len().max(SMALLEST));
+            let size = waiting
+                .as_ref()
+                .map_or(0, |message| message.as_bytes().len().max(SMALLEST));
             let size = u32::try_from(size).unwrap_or(u32::MAX);
             let agreed = closing.unwrap_or_else(Instant::now) + AGREE;
             let close = tokio::select! {
@@ -245,7 +254,12 @@ impl Carrier for Way {
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>> {
         Box::pin(async move {
             let size = message.as_bytes().len().clamp(1, WINDOW) as u32;
-            let place = self.window.clone().acquire_many_owned(size).await.map_err(|_| Closed)?;
+            let place = self
+                .window
+                .clone()
+                .acquire_many_owned(size)
+                .await
+                .map_err(|_| Closed)?;
             let said = Outgoing::Message(message, place);
             self.outgoing.send(said).await.map_err(|_| Closed)
         })

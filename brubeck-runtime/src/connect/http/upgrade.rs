@@ -33,13 +33,19 @@ pub(super) struct Opening {
 /// # Errors
 ///
 /// The refusal of a request that asks for one in a way that RFC 6455 (4.2.1) does not know.
-pub(super) fn asked(request: &mut Request<Incoming>, limit: usize) -> Result<Option<Opening>, Response<Body>> {
+pub(super) fn asked(
+    request: &mut Request<Incoming>,
+    limit: usize,
+) -> Result<Option<Opening>, Response<Body>> {
     let headers = request.headers();
     let is_get = request.method() == Method::GET && request.version() == Version::HTTP_11;
     if !is_get || !says(headers, UPGRADE, "websocket") || !says(headers, CONNECTION, "upgrade") {
         return Ok(None);
     }
-    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+    if headers
+        .get(SEC_WEBSOCKET_VERSION)
+        .is_none_or(|version| version != "13")
+    {
         let mut refused = refusal(StatusCode::UPGRADE_REQUIRED, "only version 13 is spoken here");
         refused
             .headers_mut()
@@ -51,7 +57,10 @@ pub(super) fn asked(request: &mut Request<Incoming>, limit: usize) -> Result<Opt
         .filter(|key| key.len() == 24)
         .and_then(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok());
     let Some(accept) = accept else {
-        return Err(refusal(StatusCode::BAD_REQUEST, "the key of the WebSocket is none"));
+        return Err(refusal(
+            StatusCode::BAD_REQUEST,
+            "the key of the WebSocket is none",
+        ));
     };
     let (line, socket) = socket::line(limit);
     let sender = socket.sender();
@@ -68,7 +77,12 @@ pub(super) fn asked(request: &mut Request<Incoming>, limit: usize) -> Result<Opt
 
 impl Opening {
     /// The response that opens it, where a handler took it; what was answered instead, where none did.
-    pub(super) fn open(self, response: Response<Body>, busy: Busy, server: Arc<Server>) -> Result<Response<Body>, (Response<Body>, Busy)> {
+    pub(super) fn open(
+        self,
+        response: Response<Body>,
+        busy: Busy,
+        server: Arc<Server>,
+    ) -> Result<Response<Body>, (Response<Body>, Busy)> {
         let Some(accepted) = self.offer.accepted() else {
             return Err((response, busy));
         };
@@ -82,8 +96,12 @@ impl Opening {
         let (mut parts, _) = response.into_parts();
         parts.status = StatusCode::SWITCHING_PROTOCOLS;
         parts.headers.remove(CONTENT_LENGTH);
-        parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        parts
+            .headers
+            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        parts
+            .headers
+            .insert(UPGRADE, HeaderValue::from_static("websocket"));
         parts.headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
         if let Some(Ok(protocol)) = accepted.protocol.map(HeaderValue::from_str) {
             parts.headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);

@@ -90,7 +90,9 @@ impl Mongrel2Control {
     ///
     /// Mongrel2 is not there, or answers something else.
     pub async fn connections(&self) -> Result<Vec<Mongrel2Connection>> {
-        let table = self.ask("status", vec![("what".into(), Value::String("net".into()))]).await?;
+        let table = self
+            .ask("status", vec![("what".into(), Value::String("net".into()))])
+            .await?;
         table.rows().map(|row| connection(&table, row)).collect()
     }
 
@@ -100,7 +102,9 @@ impl Mongrel2Control {
     ///
     /// It is not there, or cannot be dropped.
     pub async fn kill(&self, id: i64) -> Result {
-        self.ask("kill", vec![("id".into(), Value::Integer(id))]).await.map(drop)
+        self.ask("kill", vec![("id".into(), Value::Integer(id))])
+            .await
+            .map(drop)
     }
 
     /// Opens the logs anew and forgets certificates. The configuration is not read again.
@@ -198,7 +202,9 @@ async fn exchange(client: &mut Client, question: Bytes) -> Option<Bytes> {
 }
 
 fn unexpected(command: &str) -> Error {
-    Error::new(format!("Mongrel2 answers `{command}` with something else than expected"))
+    Error::new(format!(
+        "Mongrel2 answers `{command}` with something else than expected"
+    ))
 }
 
 struct Table {
@@ -215,7 +221,8 @@ impl Table {
     }
 
     fn number(&self, row: &[Value], name: &str) -> Option<i64> {
-        let is_it = |header: &Value| matches!(header, Value::String(text) if text.as_ref() == name.as_bytes());
+        let is_it =
+            |header: &Value| matches!(header, Value::String(text) if text.as_ref() == name.as_bytes());
         match row.get(self.headers.iter().position(is_it)?)? {
             Value::Integer(number) => Some(*number),
             _ => None,
@@ -225,7 +232,11 @@ impl Table {
 
 fn connection(table: &Table, row: &[Value]) -> Result<Mongrel2Connection> {
     let read = || {
-        let size = |name| table.number(row, name).and_then(|number| u64::try_from(number).ok());
+        let size = |name| {
+            table
+                .number(row, name)
+                .and_then(|number| u64::try_from(number).ok())
+        };
         let ago = |name| {
             table
                 .number(row, name)

@@ -167,7 +167,7 @@ mod tests {
         let text = head(parts, Framing::Chunked, Persistence::Open, SystemTime::UNIX_EPOCH);
         assert_eq!(
             std::str::from_utf8(&text).unwrap(),
-            "HTTP/1.1 200 OK\r\ndate: today\r\ntransfer-encoding: chunked\r\n\r\n"
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ndate: today\r\n\r\n"
         );
     }
 
@@ -178,7 +178,10 @@ mod tests {
         assert_eq!(Framing::of(&unknown, true), Framing::ToTheEnd);
         let known = parts(&[("content-length", "7")]);
         assert_eq!(Framing::of(&known, false), Framing::Length);
-        assert_eq!(Framing::Chunked.piece("hello hello hello".into()), "11\r\nhello hello hello\r\n");
+        assert_eq!(
+            Framing::Chunked.piece("hello hello hello".into()),
+            "11\r\nhello hello hello\r\n"
+        );
         assert_eq!(Framing::Chunked.piece("".into()), "");
         assert_eq!(Framing::Chunked.last(), "0\r\n\r\n");
         assert_eq!(Framing::ToTheEnd.piece("hello".into()), "hello");

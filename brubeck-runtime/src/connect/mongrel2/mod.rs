@@ -1,7 +1,9 @@
 //! Behind a Mongrel2 web server: requests are pulled from it, replies published to it.
 
+mod announced;
 mod control;
 mod conversation;
+mod conversations;
 mod counts;
 mod event;
 mod handler;
@@ -14,6 +16,7 @@ mod respond;
 mod socket;
 mod upload;
 mod watch;
+mod words;
 
 pub use control::{Mongrel2Connection, Mongrel2Control, Mongrel2Sort};
 pub use counts::Mongrel2Counts;
@@ -21,13 +24,13 @@ pub use counts::Mongrel2Counts;
 use super::transport::{self, Endpoint, LinkEvent, Timing, Transport, ZeroMq};
 use super::{Application, Connection, Opened};
 use crate::error::Error;
+use announced::Store;
 use futures_util::future::BoxFuture;
 use handler::Handler;
 use neighbours::Neighbour;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use upload::Store;
 use watch::Watch;
 
 /// How long a start waits for a Mongrel2, to see what it subscribes to. One that is there answers within milliseconds.
@@ -157,7 +160,10 @@ impl Connection for Mongrel2 {
                 .mongrel2(requests, replies, Timing::default())
                 .map_err(|error| cannot(&send_spec, error))?;
             let neighbour = Neighbour::new(&application, &settings.recv_spec);
-            let first = tokio::time::timeout(SEEN, link.inbound.recv()).await.ok().flatten();
+            let first = tokio::time::timeout(SEEN, link.inbound.recv())
+                .await
+                .ok()
+                .flatten();
             if let Some(LinkEvent::Up { recv_ident, .. }) = &first {
                 neighbour.subscribed(recv_ident);
             }

@@ -59,7 +59,10 @@ impl Neighbour {
     /// There are several servers, and one of them does.
     pub(super) fn check(&self) -> Result<(), Error> {
         let links = self.links.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match links.iter().find(|(_, ident)| ident.as_ref().is_some_and(Bytes::is_empty)) {
+        match links
+            .iter()
+            .find(|(_, ident)| ident.as_ref().is_some_and(Bytes::is_empty))
+        {
             Some((recv_spec, _)) if links.len() > 1 => Err(Error::new(format!(
                 "the Mongrel2 that receives replies at {recv_spec} takes the replies to every server, because its recv_ident \
                  is empty, and this application has {} servers: a page could reach a stranger; set the recv_ident of its \

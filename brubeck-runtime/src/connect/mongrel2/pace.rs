@@ -62,7 +62,11 @@ impl Pace {
 
     pub(super) fn room(&mut self, now: Instant) -> Room {
         if let Some(credit) = self.credit {
-            return if credit > 0 { Room::For(credit) } else { Room::After(None) };
+            return if credit > 0 {
+                Room::For(credit)
+            } else {
+                Room::After(None)
+            };
         }
         self.forget_written(now);
         let until = self.on_the_way.front().and_then(|first| first.until);

@@ -94,7 +94,12 @@ impl<T> Pipeline<T> {
     }
 
     /// Some of the reply to a request, or all of it with its end. What can be sent now comes back.
-    pub(super) fn reply(&mut self, number: u64, pieces: impl IntoIterator<Item = Piece>, end: Option<End>) -> Due {
+    pub(super) fn reply(
+        &mut self,
+        number: u64,
+        pieces: impl IntoIterator<Item = Piece>,
+        end: Option<End>,
+    ) -> Due {
         let mut due = Due::default();
         if self.closed || number < self.due {
             return due;
@@ -148,7 +153,11 @@ mod tests {
     }
 
     fn text(due: Due) -> String {
-        let bytes = due.pieces.iter().map(|piece| &piece.bytes[..]).collect::<Vec<_>>();
+        let bytes = due
+            .pieces
+            .iter()
+            .map(|piece| &piece.bytes[..])
+            .collect::<Vec<_>>();
         String::from_utf8(bytes.concat()).unwrap()
     }
 

@@ -1,10 +1,11 @@
 //! From a request of Mongrel2 to that of an application.
 
+use super::announced;
 use super::http1::Persistence;
-use super::upload;
 use crate::call::Origin;
 use crate::connect::http::unhygienic;
-use crate::message::RemoteAddr;
+use crate::message::{Message, RemoteAddr};
+use crate::method::Method as Verb;
 use crate::wire::mongrel2::Request;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
@@ -46,13 +47,16 @@ fn build(
     replies_to: &str,
 ) -> Result<http::Request<()>, Refusal> {
     let bad = |reason| (StatusCode::BAD_REQUEST, reason);
-    if upload::length(&request.headers).is_err() {
+    if announced::length(&request.headers).is_err() {
         return Err(bad("the length of the body is none"));
     }
     // Mongrel2 reads no body then, and takes it for the next request.
     let coding = request.headers.get("transfer-encoding");
     if coding.is_some_and(|coding| coding != "chunked") {
-        return Err((StatusCode::NOT_IMPLEMENTED, "this transfer coding is not known here"));
+        return Err((
+            StatusCode::NOT_IMPLEMENTED,
+            "this transfer coding is not known here",
+        ));
     }
     let method = match request.headers.method().map(|method| &method[..]) {
         Some(b"WEBSOCKET_HANDSHAKE") => Method::GET,
@@ -68,22 +72,42 @@ fn build(
     let mut read = http::Request::new(());
     *read.method_mut() = method;
     *read.uri_mut() = Uri::from(target);
-    *read.version_mut() = if is_http_10 { Version::HTTP_10 } else { Version::HTTP_11 };
+    *read.version_mut() = if is_http_10 {
+        Version::HTTP_10
+    } else {
+        Version::HTTP_11
+    };
     *read.headers_mut() = headers;
     if let Some(refusal) = unhygienic(&read) {
         return Err(refusal);
     }
-    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let extensions = read.extensions_mut();
     if let Some(address) = request.headers.remote_addr() {
         extensions.insert(RemoteAddr(address));
     }
-    extensions.insert(Origin {
+    extensions.insert(origin(request, replies_to));
+    Ok(read)
+}
+
+/// The message of a socket that speaks no HTTP, under the path `/@name` or `/<name`; `None` where the name is no text.
+pub(super) fn message(request: &Request, replies_to: &str) -> Option<Message> {
+    let name = std::str::from_utf8(&request.path).ok()?;
+    let message = Message::service(Verb::Request, &format!("/{name}"))
+        .with_body(request.body.clone())
+        .with_extension(origin(request, replies_to));
+    Some(match request.headers.remote_addr() {
+        Some(address) => message.with_extension(RemoteAddr(address)),
+        None => message,
+    })
+}
+
+fn origin(request: &Request, replies_to: &str) -> Origin {
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Origin {
         sender_id: lossy(&request.ident),
         conn_id: lossy(&request.conn_id),
         out_addr: replies_to.to_owned(),
-    });
-    Ok(read)
+    }
 }
 
 /// The headers that the client sent; values that HTTP does not allow, and that Mongrel2 lets through, are left out, and so
@@ -91,7 +115,7 @@ fn build(
 fn client_headers(request: &Request) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in request.headers.of_client() {
-        if upload::is_special(name) {
+        if announced::is_special(name) {
             continue;
         }
         if let (Ok(name), Ok(value)) = (

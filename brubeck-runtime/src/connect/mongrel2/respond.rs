@@ -4,8 +4,10 @@ use super::event::Event;
 use super::http1::{Framing, Persistence, head};
 use super::pipeline::{End, Piece};
 use super::request::{Asked, Refusal};
+use super::words::Words;
 use crate::connect::Application;
 use crate::connect::web::refusal;
+use crate::message::Message;
 use crate::reply::Body;
 use crate::websocket::{Close, Offer, Seat as Ticket, SocketSender};
 use bytes::Bytes;
@@ -72,8 +74,12 @@ impl Responding {
         };
         let (mut parts, _) = response.into_parts();
         parts.headers.remove(CONTENT_LENGTH);
-        parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        parts
+            .headers
+            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        parts
+            .headers
+            .insert(UPGRADE, HeaderValue::from_static("websocket"));
         if let Ok(accept) = HeaderValue::from_maybe_shared(asking.accept) {
             parts.headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
         }
@@ -91,12 +97,23 @@ impl Responding {
         }
     }
 
+    /// Answers a message of a socket that speaks no HTTP.
+    pub(super) async fn say(self, application: Arc<dyn Application>, message: Message, words: Words) {
+        let limit = application.body_limit();
+        let said = words.of_response(application.answer(message).await, limit).await;
+        // Nobody takes it when the server has ended meanwhile.
+        let _ = self.tell(said.map(Piece::from), Some(End::Open)).await;
+    }
+
     async fn send(&self, response: http::Response<Body>) {
         let (parts, body) = response.into_parts();
         match body.bytes().cloned() {
             Some(bytes) => {
                 // Nobody takes it when the server has ended meanwhile.
-                let _ = self.events.send(whole(&self.ticket, parts, bytes, self.persistence)).await;
+                let _ = self
+                    .events
+                    .send(whole(&self.ticket, parts, bytes, self.persistence))
+                    .await;
             }
             None => self.stream(parts, body).await,
         }
@@ -140,7 +157,9 @@ impl Responding {
             for bytes in cut(bytes) {
                 let room = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
                 // Nobody closes it.
-                let Ok(place) = window.clone().acquire_many_owned(room).await else { return };
+                let Ok(place) = window.clone().acquire_many_owned(room).await else {
+                    return;
+                };
                 let piece = Piece::placed(framing.piece(bytes), place);
                 if self.tell([piece], None).await.is_err() {
                     return;
@@ -153,7 +172,9 @@ impl Responding {
             _ => End::Open,
         };
         let last = framing.last();
-        let _ = self.tell((!last.is_empty()).then(|| last.into()), Some(end)).await;
+        let _ = self
+            .tell((!last.is_empty()).then(|| last.into()), Some(end))
+            .await;
     }
 
     async fn tell(&self, pieces: impl IntoIterator<Item = Piece>, end: Option<End>) -> Result<(), ()> {
@@ -167,13 +188,20 @@ impl Responding {
 }
 
 /// What a front end answers by itself.
-pub(super) fn refuse(ticket: &Ticket, (code, reason): Refusal, head_only: bool, persistence: Persistence) -> Event {
+pub(super) fn refuse(
+    ticket: &Ticket,
+    (code, reason): Refusal,
+    head_only: bool,
+    persistence: Persistence,
+) -> Event {
     let (mut parts, body) = refusal(code, reason).into_parts();
     if code == StatusCode::SERVICE_UNAVAILABLE {
         parts.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     if code == StatusCode::UPGRADE_REQUIRED {
-        parts.headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        parts
+            .headers
+            .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     }
     let body = body.bytes().cloned().filter(|_| !head_only).unwrap_or_default();
     whole(ticket, parts, body, persistence)

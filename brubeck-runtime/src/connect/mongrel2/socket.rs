@@ -3,7 +3,8 @@
 use super::event::Event;
 use super::pipeline::Piece;
 use crate::websocket::{
-    Carrier, Close, Closed, Delivered, Group, Heard, Peer, Seat as Ticket, SocketMessage, WebSocket, message_frame,
+    Carrier, Close, Closed, Delivered, Group, Heard, Peer, Seat as Ticket, SocketMessage, WebSocket,
+    message_frame,
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -167,7 +168,11 @@ impl Socket {
             return Pulse::Rest;
         }
         self.silent = self.silent.saturating_add(1);
-        if self.silent > UNANSWERED + 1 { Pulse::Dead } else { Pulse::Ping }
+        if self.silent > UNANSWERED + 1 {
+            Pulse::Dead
+        } else {
+            Pulse::Ping
+        }
     }
 
     /// Whether its client did not agree to a close in time.
@@ -193,7 +198,12 @@ impl Carrier for Way {
         Box::pin(async move {
             let bytes = message_frame(&message);
             let room = bytes.len().min(WINDOW) as u32;
-            let place = self.window.clone().acquire_many_owned(room).await.map_err(|_| Closed)?;
+            let place = self
+                .window
+                .clone()
+                .acquire_many_owned(room)
+                .await
+                .map_err(|_| Closed)?;
             let event = Event::Reply {
                 ticket: self.ticket.clone(),
                 pieces: vec![Piece::placed(bytes, place)],

@@ -39,7 +39,14 @@ impl Watch {
                     tracing::debug!(%error, "the control port of Mongrel2 does not answer");
                 }
                 let connections = connections.ok();
-                if tell.send(Status { asked: began, connections }).await.is_err() {
+                if tell
+                    .send(Status {
+                        asked: began,
+                        connections,
+                    })
+                    .await
+                    .is_err()
+                {
                     return;
                 }
                 // Mongrel2 serves nobody while it answers, so it is not asked more than a tenth of the time.
