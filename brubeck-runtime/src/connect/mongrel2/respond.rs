@@ -73,6 +73,7 @@ impl Responding {
             return self.send(response).await;
         };
         let (mut parts, _) = response.into_parts();
+        parts.status = StatusCode::SWITCHING_PROTOCOLS;
         parts.headers.remove(CONTENT_LENGTH);
         parts
             .headers
