@@ -119,13 +119,13 @@ impl Mongrel2Config {
         self
     }
 
-    /// Writes bodies beyond the body limit to files: `template` is a path that ends in `XXXXXX`, where Mongrel2 puts
+    /// Writes bodies beyond the body limit, or 64 KiB if that is less, to files: `template` is a path that ends in `XXXXXX`, where Mongrel2 puts
     /// other characters. [`Mongrel2::uploads`](crate::Mongrel2::uploads) is told the same.
     pub fn uploads(self, template: impl Into<String>) -> Mongrel2Config {
         self.setting("upload.temp_store", template)
     }
 
-    /// Sends bodies beyond the body limit in parts, as fast as the handler reads them. All parts of one go to one
+    /// Sends bodies beyond the body limit, or 64 KiB if that is less, in parts, as fast as the handler reads them. All parts of one go to one
     /// process only where there is but one for its route.
     pub fn stream_uploads(self) -> Mongrel2Config {
         self.setting("upload.stream", "1")
@@ -275,6 +275,7 @@ impl Mongrel2Config {
             settings.retain(|(known, _)| known != name);
             settings.push((name, value.clone()));
         }
+        widen(&mut settings);
         let mut text = Vec::with_capacity(settings.len());
         for (name, value) in settings {
             let number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
@@ -282,6 +283,25 @@ impl Mongrel2Config {
             text.push(format!("{}: {value}", quote(name)?));
         }
         Ok(text.join(", "))
+    }
+}
+
+/// Mongrel2 shrinks its buffer to `limits.content_length` when an upload begins, and what it had read beyond that is lost:
+/// the handler gets memory of Mongrel2 instead. So uploads begin no earlier than at the size of the buffer.
+fn widen(settings: &mut [(&str, String)]) {
+    let number = |settings: &[(&str, String)], name: &str| {
+        let found = settings.iter().find(|(known, _)| *known == name);
+        found.and_then(|(_, value)| value.parse::<u64>().ok())
+    };
+    let uploads = settings.iter().any(|(name, value)| {
+        *name == "upload.temp_store" || (*name == "upload.stream" && value != "0")
+    });
+    let sizes = (number(settings, "limits.buffer_size"), number(settings, "limits.content_length"));
+    if let (true, (Some(buffer), Some(length))) = (uploads, sizes)
+        && length < buffer
+        && let Some((_, value)) = settings.iter_mut().find(|(name, _)| *name == "limits.content_length")
+    {
+        *value = buffer.to_string();
     }
 }
 
