@@ -37,6 +37,8 @@ const MESSAGES: usize = 1024;
 const BATCH: usize = 64;
 /// How often things are looked at that nobody tells.
 const TICK: Duration = Duration::from_secs(1);
+/// How long requests of a new run wait for the control port, which tells what was written before.
+const SETTLE: Duration = Duration::from_millis(500);
 /// How much credit a connection has with `download.flow_control` when nothing is on its way to it.
 const CREDIT: u64 = 102_400;
 
@@ -60,6 +62,10 @@ pub(super) struct Handler {
     watch: Option<Watch>,
     /// What was written to connections that were there before the first request of this run was seen.
     before: Option<HashMap<i64, u64>>,
+    /// Since when this run is there; what the control port said before is about another one.
+    since: Instant,
+    /// Until when requests wait for the first word of the control port at most.
+    settling: Option<Instant>,
     kept_alive: Instant,
     checked: Instant,
     stopping: bool,
@@ -91,6 +97,8 @@ impl Handler {
             credits: false,
             watch,
             before: None,
+            since: now,
+            settling: None,
             kept_alive: now,
             checked: now,
             stopping: false,
@@ -111,7 +119,7 @@ impl Handler {
             tokio::select! {
                 () = stop.requested(), if !self.stopping => self.stop(),
                 // Receiving never waits for sending: Mongrel2 stops taking replies when its notices pile up.
-                event = link.inbound.recv() => match event {
+                event = link.inbound.recv(), if self.settling.is_none() => match event {
                     Some(event) => self.take(event),
                     None => return,
                 },
@@ -122,6 +130,7 @@ impl Handler {
                     }
                     self.sent(sent);
                 }
+                () = at(self.settling), if self.settling.is_some() => self.settling = None,
                 () = at(wake), if wake.is_some() => self.conversations.awake(Instant::now()),
                 status = told(&mut self.watch) => self.watched(status),
                 Some(_) = self.handlers.join_next(), if !self.handlers.is_empty() => {}
@@ -171,6 +180,7 @@ impl Handler {
             } => {
                 tracing::debug!(generation, recv_ident = %recv_ident.escape_ascii(), "Mongrel2 takes replies");
                 self.start_over(generation);
+                self.settling = self.watch.as_ref().map(|_| Instant::now() + SETTLE);
                 self.neighbour.subscribed(&recv_ident);
                 let refused = self.neighbour.check().err();
                 if let Some(error) = &refused {
@@ -199,6 +209,7 @@ impl Handler {
         self.messages.clear();
         self.credits = false;
         self.before = None;
+        self.since = Instant::now();
         for conversation in self.conversations.forget_all() {
             self.sockets -= usize::from(conversation.socket.is_some());
             end(conversation);

@@ -70,6 +70,13 @@ impl Handler {
     /// The control port answered.
     pub(super) fn watched(&mut self, status: Status) {
         let now = Instant::now();
+        if status.asked < self.since {
+            if let Some(watch) = &mut self.watch {
+                watch.ask();
+            }
+            return;
+        }
+        self.settling = None;
         let Some(connections) = status.connections else {
             self.before = None;
             return self.conversations.unwatched(now);
