@@ -172,6 +172,7 @@ async fn conforms(laboratory: Laboratory) {
         failed.extend(run(&laboratory, case).await);
     }
     assert!(failed.is_empty(), "{} of {all} cases failed:\n{}", failed.len(), failed.join("\n"));
+    println!("{all} cases");
     assert!(all > 100);
     // And none of them harmed the next.
     let mut wire = Wire::open(laboratory.address, "/echo").await;
