@@ -47,7 +47,11 @@ async fn chat(mut socket: WebSocket, room: State<Broadcast>) {
 }
 
 async fn tell(room: &Broadcast, name: &str, text: &str) {
-    let heard = Heard { name, text, here: room.len() };
+    let heard = Heard {
+        name,
+        text,
+        here: room.len(),
+    };
     if let Ok(message) = SocketMessage::json(&heard) {
         room.send(message).await;
     }

@@ -51,14 +51,20 @@ async fn walk(prices: watch::Sender<Tick>) {
         chance ^= chance >> 7;
         chance ^= chance << 17;
         let step = i64::try_from(chance % 301).unwrap_or_default() - 150;
-        tick = Tick { number: tick.number + 1, cents: (tick.cents + step).clamp(5_000, 15_000) };
+        tick = Tick {
+            number: tick.number + 1,
+            cents: (tick.cents + step).clamp(5_000, 15_000),
+        };
         prices.send_replace(tick);
     }
 }
 
 #[tokio::main]
 async fn main() -> brubeck::Result {
-    let (sender, receiver) = watch::channel(Tick { number: 0, cents: 10_000 });
+    let (sender, receiver) = watch::channel(Tick {
+        number: 0,
+        cents: 10_000,
+    });
     tokio::spawn(walk(sender));
     front::serve(App::new(ROUTES, receiver), ROUTES, |config| config).await
 }

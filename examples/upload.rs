@@ -7,8 +7,8 @@ mod front;
 use brubeck::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The largest file that is taken, in bytes.
 const LARGEST: usize = 2 << 30;
@@ -27,7 +27,9 @@ struct Form {
 
 #[get("^/$")]
 async fn index() -> Page<Form> {
-    Page(Form { largest: LARGEST >> 20 })
+    Page(Form {
+        largest: LARGEST >> 20,
+    })
 }
 
 #[derive(Deserialize)]
@@ -51,7 +53,10 @@ async fn store(
 ) -> Result<Json<Stored>, UploadError> {
     let number = count.fetch_add(1, Ordering::Relaxed);
     let size = upload.save(folder.join(number.to_string())).await?;
-    Ok(Json(Stored { name: file.0.name, size }))
+    Ok(Json(Stored {
+        name: file.0.name,
+        size,
+    }))
 }
 
 const ROUTES: Routes<Desk> = routes![index, store];
@@ -60,7 +65,10 @@ const ROUTES: Routes<Desk> = routes![index, store];
 async fn main() -> brubeck::Result {
     let folder = tempfile::Builder::new().prefix("brubeck-uploads-").tempdir()?;
     println!("files go to {} until the end", folder.path().display());
-    let state = Desk { folder: folder.path().to_owned(), count: Arc::default() };
+    let state = Desk {
+        folder: folder.path().to_owned(),
+        count: Arc::default(),
+    };
     let app = App::new(ROUTES, state).limit::<store>(Limits::new().body(LARGEST));
     front::serve(app, ROUTES, |config| config.stream_uploads()).await
 }

@@ -32,7 +32,9 @@ pub async fn serve<S: Send + Sync + 'static>(
     let [send, recv] = ["send", "recv"].map(|name| format!("ipc://{}/{name}", folder.path().display()));
     let config = set(routes.mongrel2_conf(address, Mongrel2Handler::new(&send, &recv)));
     let server = config.start().await?;
-    let running = app.start(Mongrel2::new(send, recv).control(server.control())).await?;
+    let running = app
+        .start(Mongrel2::new(send, recv).control(server.control()))
+        .await?;
     println!("http://{}  (Mongrel2; Ctrl-C stops it)", server.address());
     running.until_signal().await?;
     server.stop().await

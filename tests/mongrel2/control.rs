@@ -20,7 +20,9 @@ const ROUTES: Routes<Gate> = routes![watched];
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_control_port_tells_and_does() {
     let gate = Gate::new();
-    let Some(laboratory) = Laboratory::new(behaviour::app(&gate), crate::laboratory::plain).await else { return };
+    let Some(laboratory) = Laboratory::new(behaviour::app(&gate), crate::laboratory::plain).await else {
+        return;
+    };
     let control = Mongrel2Control::connect(laboratory.control()).expect("an endpoint");
     assert!(within(control.uuid()).await.expect("a name").starts_with("m2-"));
     let mut browser = laboratory.browser().await;
@@ -36,7 +38,10 @@ async fn the_control_port_tells_and_does() {
     within(control.reload()).await.expect("a reload");
     assert_eq!(laboratory.browser().await.get("/hello").await.text(), "hello");
     let nobody = Mongrel2Control::connect("ipc:///nowhere/control").expect("an endpoint");
-    let error = within(nobody.connections()).await.expect_err("nobody").to_string();
+    let error = within(nobody.connections())
+        .await
+        .expect_err("nobody")
+        .to_string();
     assert!(error.contains("control_port"), "{error}");
     laboratory.stop().await;
 }
@@ -46,14 +51,23 @@ async fn the_control_port_tells_and_does() {
 async fn connections_that_go_without_notice_are_found() {
     let gate = Gate::new();
     let set: crate::laboratory::Setting = |config, link, folder| {
-        (config, link.control(format!("ipc://{folder}/control")).keep_alive(Duration::from_secs(1)))
+        (
+            config,
+            link.control(format!("ipc://{folder}/control"))
+                .keep_alive(Duration::from_secs(1)),
+        )
     };
-    let Some(laboratory) = Laboratory::new(App::new(ROUTES, gate.clone()), set).await else { return };
+    let Some(laboratory) = Laboratory::new(App::new(ROUTES, gate.clone()), set).await else {
+        return;
+    };
     let control = Mongrel2Control::connect(laboratory.control()).expect("an endpoint");
     let mut wire = Wire::open(laboratory.address, "/watched").await;
     gate.arrived(1).await;
     let all = within(control.connections()).await.expect("connections");
-    let one = all.iter().find(|known| known.sort == Mongrel2Sort::WebSocket).expect("a WebSocket");
+    let one = all
+        .iter()
+        .find(|known| known.sort == Mongrel2Sort::WebSocket)
+        .expect("a WebSocket");
     within(control.kill(one.id)).await.expect("it is there");
     assert_eq!(wire.next().await, None);
     gate.left(1).await;

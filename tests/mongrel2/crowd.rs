@@ -39,7 +39,10 @@ async fn chatters(laboratory: &Laboratory, gate: &Gate, most: Option<usize>) {
         }
     }
     let used = (laboratory.counts.messages() - before) as usize;
-    println!("{MESSAGES} broadcasts to {MEMBERS}: {} delivered, {used} messages to Mongrel2", MESSAGES * MEMBERS);
+    println!(
+        "{MESSAGES} broadcasts to {MEMBERS}: {} delivered, {used} messages to Mongrel2",
+        MESSAGES * MEMBERS
+    );
     if let Some(most) = most {
         assert!(used <= most * MESSAGES, "{used} messages");
     }
@@ -50,13 +53,25 @@ async fn chatters(laboratory: &Laboratory, gate: &Gate, most: Option<usize>) {
 
 fn room() -> (App<Room>, Gate, Broadcast) {
     let (all, gate) = (Broadcast::new(), Gate::new());
-    (App::new(ROUTES, Room { all: all.clone(), gate: gate.clone() }), gate, all)
+    (
+        App::new(
+            ROUTES,
+            Room {
+                all: all.clone(),
+                gate: gate.clone(),
+            },
+        ),
+        gate,
+        all,
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_message_for_500_takes_four() {
     let (app, gate, all) = room();
-    let Some(laboratory) = Laboratory::new(app, plain).await else { return };
+    let Some(laboratory) = Laboratory::new(app, plain).await else {
+        return;
+    };
     chatters(&laboratory, &gate, Some(MEMBERS.div_ceil(128))).await;
     crate::laboratory::until(|| all.is_empty()).await;
     laboratory.stop().await;
@@ -65,9 +80,15 @@ async fn one_message_for_500_takes_four() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_chat_runs_on_the_embedded_server() {
     let (app, gate, all) = room();
-    let running = App::start(app, Http::bind("127.0.0.1:0").max_connections_per_address(1000)).await.expect("a port");
+    let running = App::start(app, Http::bind("127.0.0.1:0").max_connections_per_address(1000))
+        .await
+        .expect("a port");
     let mut laboratory = Laboratory::embedded(App::new(routes![], ())).await;
-    laboratory.address = running.address().trim_start_matches("http://").parse().expect("an address");
+    laboratory.address = running
+        .address()
+        .trim_start_matches("http://")
+        .parse()
+        .expect("an address");
     chatters(&laboratory, &gate, None).await;
     crate::laboratory::until(|| all.is_empty()).await;
     crate::support::within(running.stop()).await.expect("an end");

@@ -2,7 +2,9 @@
 
 use crate::support::site::{socket, sockets};
 use crate::support::{Browser, parts, within};
-use brubeck::{App, Http, Mongrel2, Mongrel2Config, Mongrel2Counts, Mongrel2Handler, Mongrel2Server, Running};
+use brubeck::{
+    App, Http, Mongrel2, Mongrel2Config, Mongrel2Counts, Mongrel2Handler, Mongrel2Server, Running,
+};
 use std::net::SocketAddr;
 use tempfile::TempDir;
 
@@ -29,7 +31,11 @@ impl Laboratory {
         Laboratory::routed(app, &["/", "@chat", "<chat"], set).await
     }
 
-    pub async fn routed<S: Send + Sync + 'static>(app: App<S>, routes: &[&str], set: Setting) -> Option<Laboratory> {
+    pub async fn routed<S: Send + Sync + 'static>(
+        app: App<S>,
+        routes: &[&str],
+        set: Setting,
+    ) -> Option<Laboratory> {
         if !parts::mongrel2() {
             return None;
         }
@@ -57,7 +63,9 @@ impl Laboratory {
 
     /// Behind the embedded server.
     pub async fn embedded<S: Send + Sync + 'static>(app: App<S>) -> Laboratory {
-        let running = within(app.start(Http::bind("127.0.0.1:0"))).await.expect("a free port");
+        let running = within(app.start(Http::bind("127.0.0.1:0")))
+            .await
+            .expect("a free port");
         let address = running.address().trim_start_matches("http://").parse();
         Laboratory {
             address: address.expect("an address"),
@@ -78,7 +86,9 @@ impl Laboratory {
     }
 
     pub async fn stop(self) {
-        within(self.running.stop()).await.expect("an end within the drain limit");
+        within(self.running.stop())
+            .await
+            .expect("an end within the drain limit");
         if let Some(server) = self.server {
             within(server.stop()).await.expect("an end");
         }

@@ -20,8 +20,11 @@ async fn an_application_may_have_several_servers() {
         return;
     }
     let (folder, gate) = (sockets(), Gate::new());
-    let ((one, to_one), (two, to_two)) = tokio::join!(server(&folder, "one", "one"), server(&folder, "two", "two"));
-    let running = within(behaviour::app(&gate).also(to_two).start(to_one)).await.expect("two links");
+    let ((one, to_one), (two, to_two)) =
+        tokio::join!(server(&folder, "one", "one"), server(&folder, "two", "two"));
+    let running = within(behaviour::app(&gate).also(to_two).start(to_one))
+        .await
+        .expect("two links");
     // Both number their connections alike.
     let mut first = Browser::connect(one.address()).await;
     let mut second = Browser::connect(two.address()).await;
@@ -48,12 +51,21 @@ async fn a_server_that_takes_every_reply_stands_alone() {
         return;
     }
     let (folder, gate) = (sockets(), Gate::new());
-    let ((one, to_one), (two, to_two)) = tokio::join!(server(&folder, "one", "one"), server(&folder, "two", ""));
+    let ((one, to_one), (two, to_two)) =
+        tokio::join!(server(&folder, "one", "one"), server(&folder, "two", ""));
     let both = within(behaviour::app(&gate).also(to_two.clone()).start(to_one)).await;
     let error = both.err().expect("a refusal").to_string();
-    assert!(error.contains("recv_ident") && error.contains("2 servers"), "{error}");
-    let alone = within(behaviour::app(&gate).start(to_two)).await.expect("one link");
-    assert_eq!(Browser::connect(two.address()).await.get("/hello").await.text(), "hello");
+    assert!(
+        error.contains("recv_ident") && error.contains("2 servers"),
+        "{error}"
+    );
+    let alone = within(behaviour::app(&gate).start(to_two))
+        .await
+        .expect("one link");
+    assert_eq!(
+        Browser::connect(two.address()).await.get("/hello").await.text(),
+        "hello"
+    );
     within(alone.stop()).await.expect("an end");
     drop((one, two));
 }
@@ -62,11 +74,17 @@ async fn a_server_that_takes_every_reply_stands_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_kept_for_a_server_that_is_gone() {
     let gate = Gate::new();
-    let Some(mut laboratory) = Laboratory::new(behaviour::app(&gate), plain).await else { return };
+    let Some(mut laboratory) = Laboratory::new(behaviour::app(&gate), plain).await else {
+        return;
+    };
     let mut browser = laboratory.browser().await;
-    browser.send([behaviour::request("/slow/a"), behaviour::request("/slow/b")].concat()).await;
+    browser
+        .send([behaviour::request("/slow/a"), behaviour::request("/slow/b")].concat())
+        .await;
     gate.arrived(2).await;
-    within(laboratory.server.take().expect("a Mongrel2").stop()).await.expect("an end");
+    within(laboratory.server.take().expect("a Mongrel2").stop())
+        .await
+        .expect("an end");
     gate.left(2).await;
     assert_eq!(laboratory.counts.messages(), 0);
     laboratory.stop().await;
@@ -75,7 +93,9 @@ async fn nothing_is_kept_for_a_server_that_is_gone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_much_at_once_is_503() {
     let gate = Gate::new();
-    let Some(laboratory) = Laboratory::new(behaviour::app(&gate), plain).await else { return };
+    let Some(laboratory) = Laboratory::new(behaviour::app(&gate), plain).await else {
+        return;
+    };
     let mut browser = laboratory.browser().await;
     browser.send(behaviour::request("/slow/a").repeat(80)).await;
     gate.arrived(64).await;
@@ -85,6 +105,9 @@ async fn too_much_at_once_is_503() {
         assert_eq!(browser.answer().await.status, 200);
     }
     let refused = browser.answer().await;
-    assert_eq!((refused.status, refused.header("connection")), (503, Some("close")));
+    assert_eq!(
+        (refused.status, refused.header("connection")),
+        (503, Some("close"))
+    );
     laboratory.stop().await;
 }

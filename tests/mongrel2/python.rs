@@ -19,7 +19,9 @@ const ROUTES: Routes<()> = routes![echo];
 /// An interpreter that has it.
 fn python() -> Option<PathBuf> {
     let python = PathBuf::from(std::env::var_os("BRUBECK_PYTHON").unwrap_or("python3".into()));
-    let tried = std::process::Command::new(&python).args(["-c", "import websockets.asyncio.client"]).output();
+    let tried = std::process::Command::new(&python)
+        .args(["-c", "import websockets.asyncio.client"])
+        .output();
     if tried.is_ok_and(|output| output.status.success()) {
         return Some(python);
     }
@@ -38,16 +40,30 @@ async fn speaks(laboratory: Laboratory) {
         .kill_on_drop(true)
         .output();
     let output = within(output).await.expect("an interpreter");
-    let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (said, wrong) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     let said: Vec<&str> = said.lines().collect();
-    let all = ["echo", "fragments", "ping", "many", "close", "subprotocol", "too large", "origin"];
+    let all = [
+        "echo",
+        "fragments",
+        "ping",
+        "many",
+        "close",
+        "subprotocol",
+        "too large",
+        "origin",
+    ];
     assert_eq!(said, all, "{wrong}");
     laboratory.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_speaks_with_websockets_behind_mongrel2() {
-    let Some(laboratory) = Laboratory::new(App::new(ROUTES, ()), plain).await else { return };
+    let Some(laboratory) = Laboratory::new(App::new(ROUTES, ()), plain).await else {
+        return;
+    };
     speaks(laboratory).await;
 }
 

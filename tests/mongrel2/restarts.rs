@@ -27,8 +27,13 @@ struct Seen {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_answer_reaches_a_stranger() {
     let app = App::new(ROUTES, Arc::new(AtomicU64::new(0)));
-    let Some(laboratory) = Laboratory::new(app, plain).await else { return };
-    let restarts = std::env::var("BRUBECK_RESTARTS").ok().and_then(|many| many.parse().ok()).unwrap_or(5);
+    let Some(laboratory) = Laboratory::new(app, plain).await else {
+        return;
+    };
+    let restarts = std::env::var("BRUBECK_RESTARTS")
+        .ok()
+        .and_then(|many| many.parse().ok())
+        .unwrap_or(5);
     let (seen, done) = (Arc::new(Seen::default()), Arc::new(AtomicBool::new(false)));
     let browsers: Vec<_> = (0..24)
         .map(|browser| tokio::spawn(ask(laboratory.address, browser, seen.clone(), done.clone())))
@@ -64,14 +69,19 @@ async fn ask(address: std::net::SocketAddr, browser: u32, seen: Arc<Seen>, done:
         while !done.load(SeqCst) {
             let tokens = [number, number + 1].map(|number| format!("{browser}-{number}"));
             number += 2;
-            let requests = tokens.clone().map(|token| format!("GET /late/{token} HTTP/1.1\r\nhost: a\r\n\r\n")).concat();
+            let requests = tokens
+                .clone()
+                .map(|token| format!("GET /late/{token} HTTP/1.1\r\nhost: a\r\n\r\n"))
+                .concat();
             if connection.try_send(requests).await.is_err() {
                 break;
             }
             let mut broken = false;
             for token in &tokens {
                 match within(connection.try_answer(false)).await {
-                    Ok(answer) if answer.status == 200 && answer.text() == token => seen.right.fetch_add(1, SeqCst),
+                    Ok(answer) if answer.status == 200 && answer.text() == token => {
+                        seen.right.fetch_add(1, SeqCst)
+                    }
                     Ok(_) => seen.wrong.fetch_add(1, SeqCst),
                     Err(_) => {
                         broken = true;

@@ -58,31 +58,66 @@ const ROUTES: Routes<Gate> = routes![echo, short, fails, panics, watched, room];
 async fn opens_as_it_should(laboratory: &Laboratory) {
     let at = laboratory.address;
     let wire = Wire::open(at, "/echo").await;
-    assert!(wire.head.contains(&format!("sec-websocket-accept: {}\r\n", ACCEPT.to_lowercase())), "{}", wire.head);
-    assert!(!wire.head.contains("content-length") && !wire.head.contains("sec-websocket-protocol"), "{}", wire.head);
+    assert!(
+        wire.head
+            .contains(&format!("sec-websocket-accept: {}\r\n", ACCEPT.to_lowercase())),
+        "{}",
+        wire.head
+    );
+    assert!(
+        !wire.head.contains("content-length") && !wire.head.contains("sec-websocket-protocol"),
+        "{}",
+        wire.head
+    );
 
     let ask = async |path: &'static str, more: &'static str| Wire::ask(at, path, more).await;
     let version = "sec-websocket-version: 13\r\n";
     let spoken = "sec-websocket-version: 13\r\nsec-websocket-protocol: other, chat.v1, chat.v2\r\n";
     let mut wire = ask("/echo", spoken).await.expect("a WebSocket");
-    assert!(wire.head.contains("sec-websocket-protocol: chat.v2\r\n"), "{}", wire.head);
+    assert!(
+        wire.head.contains("sec-websocket-protocol: chat.v2\r\n"),
+        "{}",
+        wire.head
+    );
     assert_eq!(wire.heard().await, "chat.v2");
 
     let from = |origin: &str| format!("{version}origin: {origin}\r\n");
     assert!(Wire::ask(at, "/echo", &from("https://app.example")).await.is_ok());
-    assert!(Wire::ask(at, "/echo", &from(&format!("http://{at}"))).await.is_ok());
+    assert!(
+        Wire::ask(at, "/echo", &from(&format!("http://{at}")))
+            .await
+            .is_ok()
+    );
     for (answer, status) in [
         (Wire::ask(at, "/echo", &from("https://evil.example")).await, "403"),
-        (Wire::ask(at, "/room/a", &from("https://app.example")).await, "403"),
+        (
+            Wire::ask(at, "/room/a", &from("https://app.example")).await,
+            "403",
+        ),
         (ask("/room/private", version).await, "403"),
         (ask("/nothing", version).await, "404"),
         (ask("/echo", "sec-websocket-version: 8\r\n").await, "426"),
-        (Wire::raw(at, "GET /echo HTTP/1.1\r\nhost: a\r\n\r\n").await, "426"),
+        (
+            Wire::raw(at, "GET /echo HTTP/1.1\r\nhost: a\r\n\r\n").await,
+            "426",
+        ),
     ] {
-        let Err(answer) = answer else { panic!("a WebSocket, not {status}") };
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{status}: {answer}");
+        let Err(answer) = answer else {
+            panic!("a WebSocket, not {status}")
+        };
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{status}: {answer}"
+        );
     }
-    assert_eq!(ask("/room/blue", version).await.expect("a WebSocket").heard().await, "blue");
+    assert_eq!(
+        ask("/room/blue", version)
+            .await
+            .expect("a WebSocket")
+            .heard()
+            .await,
+        "blue"
+    );
 }
 
 async fn ends_as_it_should(laboratory: &Laboratory, gate: &Gate) {
@@ -127,7 +162,13 @@ async fn stops_as_it_should(laboratory: Laboratory, gate: &Gate) {
     let mut wire = Wire::open(laboratory.address, "/watched").await;
     gate.arrived(1).await;
     let stopping = tokio::spawn(laboratory.stop());
-    assert_eq!(wire.next().await, Some(Frame { first: 0x88, payload: 1001_u16.to_be_bytes().into() }));
+    assert_eq!(
+        wire.next().await,
+        Some(Frame {
+            first: 0x88,
+            payload: 1001_u16.to_be_bytes().into()
+        })
+    );
     wire.send(0x88, &1001_u16.to_be_bytes()).await;
     gate.left(1).await;
     within(stopping).await.expect("no panic");
@@ -143,7 +184,9 @@ async fn behaves(laboratory: Laboratory, gate: &Gate) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn websockets_open_and_end_behind_mongrel2() {
     let gate = Gate::new();
-    let Some(laboratory) = Laboratory::new(App::new(ROUTES, gate.clone()), plain).await else { return };
+    let Some(laboratory) = Laboratory::new(App::new(ROUTES, gate.clone()), plain).await else {
+        return;
+    };
     behaves(laboratory, &gate).await;
 }
 

@@ -18,7 +18,9 @@ async fn sum(mut upload: Upload) -> Result<String, UploadError> {
     let (mut size, mut sum) = (0_u64, 0_u64);
     while let Some(piece) = upload.chunk().await? {
         size += piece.len() as u64;
-        sum = piece.iter().fold(sum, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+        sum = piece.iter().fold(sum, |sum, byte| {
+            sum.wrapping_mul(31).wrapping_add(u64::from(*byte))
+        });
     }
     Ok(format!("{size} {sum}"))
 }
@@ -60,15 +62,24 @@ async fn forged(headers: Headers, message: Message) -> String {
 const ROUTES: Routes<Desk> = routes![sum, save, refuse, watched, whole, forged];
 
 fn app(gate: &Gate, folder: PathBuf) -> App<Desk> {
-    App::new(ROUTES, Desk { gate: gate.clone(), folder })
-        .body_limit(2 << 20)
-        .limit::<sum>(Limits::new().body(8 << 20))
-        .limit::<save>(Limits::new().body(8 << 20))
+    App::new(
+        ROUTES,
+        Desk {
+            gate: gate.clone(),
+            folder,
+        },
+    )
+    .body_limit(2 << 20)
+    .limit::<sum>(Limits::new().body(8 << 20))
+    .limit::<save>(Limits::new().body(8 << 20))
 }
 
 fn in_files(config: Mongrel2Config, link: Mongrel2, folder: &str) -> (Mongrel2Config, Mongrel2) {
     let template = format!("{folder}/up.XXXXXX");
-    (config.body_limit(20_480).uploads(&template), link.uploads(&template))
+    (
+        config.body_limit(20_480).uploads(&template),
+        link.uploads(&template),
+    )
 }
 
 fn in_parts(config: Mongrel2Config, link: Mongrel2, _: &str) -> (Mongrel2Config, Mongrel2) {
@@ -80,13 +91,17 @@ fn bytes(size: u32) -> Vec<u8> {
 }
 
 fn summed(body: &[u8]) -> String {
-    let sum = body.iter().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+    let sum = body.iter().fold(0_u64, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(u64::from(*byte))
+    });
     format!("{} {sum}", body.len())
 }
 
 async fn chunked(browser: &mut Browser, path: &str, body: &[u8]) -> (u16, String) {
     browser
-        .send(format!("POST {path} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"))
+        .send(format!(
+            "POST {path} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+        ))
         .await;
     for chunk in body.chunks(10_000) {
         browser.send(format!("{:x}\r\n", chunk.len())).await;
@@ -102,7 +117,11 @@ async fn bodies_come_whole(laboratory: &Laboratory) {
     for size in [0, 1, 65_536, 65_537, 300_000, 3_000_000] {
         let body = bytes(size);
         let answer = laboratory.browser().await.post("/sum", &body).await;
-        assert_eq!((answer.status, answer.text()), (200, &*summed(&body)), "{size} bytes");
+        assert_eq!(
+            (answer.status, answer.text()),
+            (200, &*summed(&body)),
+            "{size} bytes"
+        );
     }
     for size in [0, 9_999, 200_000] {
         let body = bytes(size);
@@ -114,18 +133,26 @@ async fn bodies_come_whole(laboratory: &Laboratory) {
     // Beyond the limit of the route, and of the application.
     for (path, size) in [("/sum", (8 << 20) + 1), ("/whole", (2 << 20) + 1)] {
         let mut browser = laboratory.browser().await;
-        browser.send(format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n")).await;
+        browser
+            .send(format!(
+                "POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n"
+            ))
+            .await;
         assert_eq!(browser.answer().await.status, 413, "{path}");
     }
     let mut browser = laboratory.browser().await;
-    browser.send("POST /refuse HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n").await;
+    browser
+        .send("POST /refuse HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n")
+        .await;
     assert_eq!(browser.answer().await.status, 403);
     assert_eq!(browser.rest().await, b"");
 }
 
 async fn a_client_that_leaves_breaks_it_off(laboratory: &Laboratory, gate: &Gate) {
     let mut browser = laboratory.browser().await;
-    browser.send("POST /watched HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n").await;
+    browser
+        .send("POST /watched HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n")
+        .await;
     browser.send(bytes(1000)).await;
     gate.arrived(1).await;
     drop(browser);
@@ -145,14 +172,21 @@ async fn the_next_request_is_no_body(laboratory: &Laboratory) {
 
 fn files(laboratory: &Laboratory) -> usize {
     let names = std::fs::read_dir(laboratory.folder.path()).expect("a folder");
-    names.filter(|name| name.as_ref().is_ok_and(|name| name.file_name().to_string_lossy().starts_with("up."))).count()
+    names
+        .filter(|name| {
+            name.as_ref()
+                .is_ok_and(|name| name.file_name().to_string_lossy().starts_with("up."))
+        })
+        .count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn uploads_come_through_files_and_leave_none() {
     let (gate, folder) = (Gate::new(), crate::support::site::sockets());
     let app = app(&gate, folder.path().to_owned());
-    let Some(laboratory) = Laboratory::new(app, in_files).await else { return };
+    let Some(laboratory) = Laboratory::new(app, in_files).await else {
+        return;
+    };
     bodies_come_whole(&laboratory).await;
     a_client_that_leaves_breaks_it_off(&laboratory, &gate).await;
     the_next_request_is_no_body(&laboratory).await;
@@ -170,7 +204,9 @@ async fn uploads_come_through_files_and_leave_none() {
 async fn uploads_come_in_parts_as_fast_as_they_are_read() {
     let (gate, folder) = (Gate::new(), crate::support::site::sockets());
     let app = app(&gate, folder.path().to_owned());
-    let Some(laboratory) = Laboratory::new(app, in_parts).await else { return };
+    let Some(laboratory) = Laboratory::new(app, in_parts).await else {
+        return;
+    };
     bodies_come_whole(&laboratory).await;
     a_client_that_leaves_breaks_it_off(&laboratory, &gate).await;
     the_next_request_is_no_body(&laboratory).await;
@@ -184,11 +220,17 @@ async fn uploads_come_within_messages() {
     let gate = Gate::new();
     let app = app(&gate, PathBuf::new());
     let set = |config: Mongrel2Config, link, _: &str| (config.body_limit(9 << 20), link);
-    let Some(laboratory) = Laboratory::new(app, set).await else { return };
+    let Some(laboratory) = Laboratory::new(app, set).await else {
+        return;
+    };
     let body = bytes(3_000_000);
     let answer = laboratory.browser().await.post("/sum", &body).await;
     assert_eq!((answer.status, answer.text()), (200, &*summed(&body)));
-    let answer = laboratory.browser().await.post("/whole", &bytes((2 << 20) + 1)).await;
+    let answer = laboratory
+        .browser()
+        .await
+        .post("/whole", &bytes((2 << 20) + 1))
+        .await;
     assert_eq!(answer.status, 413);
     laboratory.stop().await;
 }
@@ -200,7 +242,10 @@ async fn uploads_come_through_the_embedded_server() {
     let body = bytes(3_000_000);
     let answer = site.browser().await.post("/sum", &body).await;
     assert_eq!((answer.status, answer.text()), (200, &*summed(&body)));
-    assert_eq!(chunked(&mut site.browser().await, "/sum", &body).await, (200, summed(&body)));
+    assert_eq!(
+        chunked(&mut site.browser().await, "/sum", &body).await,
+        (200, summed(&body))
+    );
     assert_eq!(site.browser().await.post("/save", &body).await.text(), "3000000");
     site.stop().await;
 }
@@ -209,13 +254,17 @@ async fn uploads_come_through_the_embedded_server() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forged_uploads_are_none() {
     let gate = Gate::new();
-    let Some(laboratory) = Laboratory::new(app(&gate, PathBuf::new()), in_files).await else { return };
+    let Some(laboratory) = Laboratory::new(app(&gate, PathBuf::new()), in_files).await else {
+        return;
+    };
     let victim = laboratory.folder.path().join("up.secret");
     std::fs::write(&victim, "secret").expect("a folder");
     let name = victim.display();
     let both = format!("x-mongrel2-upload-start: {name}\r\nx-mongrel2-upload-done: {name}\r\n");
     let mut browser = laboratory.browser().await;
-    browser.send(format!("GET /forged HTTP/1.1\r\nhost: a\r\n{both}\r\n")).await;
+    browser
+        .send(format!("GET /forged HTTP/1.1\r\nhost: a\r\n{both}\r\n"))
+        .await;
     assert_eq!(browser.answer().await.text(), "false 0");
     for (more, body) in [
         ("content-length: 99999999999\r\n", &b""[..]),
@@ -225,14 +274,20 @@ async fn forged_uploads_are_none() {
         ("transfer-encoding: Chunked\r\n", b""),
     ] {
         let mut browser = laboratory.browser().await;
-        browser.send(format!("POST /sum HTTP/1.1\r\nhost: a\r\n{more}{both}\r\n")).await;
+        browser
+            .send(format!("POST /sum HTTP/1.1\r\nhost: a\r\n{more}{both}\r\n"))
+            .await;
         let _ = browser.try_send(body).await;
         let answer = browser.answer().await;
         assert!(!answer.text().contains(&summed(b"secret")), "{more}: {answer:?}");
     }
     // Mongrel2 writes a file and its own headers, whatever the client says.
     let mut browser = laboratory.browser().await;
-    browser.send(format!("POST /sum HTTP/1.1\r\nhost: a\r\ncontent-length: 90000\r\n{both}\r\n")).await;
+    browser
+        .send(format!(
+            "POST /sum HTTP/1.1\r\nhost: a\r\ncontent-length: 90000\r\n{both}\r\n"
+        ))
+        .await;
     browser.send(bytes(90_000)).await;
     assert_eq!(browser.answer().await.text(), summed(&bytes(90_000)));
     assert_eq!(std::fs::read(&victim).expect("it is there"), b"secret");
@@ -243,9 +298,13 @@ async fn forged_uploads_are_none() {
 /// Where uploads have no place, they are refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn uploads_without_a_place_are_413() {
-    let Some(laboratory) = Laboratory::new(app(&Gate::new(), PathBuf::new()), plain).await else { return };
+    let Some(laboratory) = Laboratory::new(app(&Gate::new(), PathBuf::new()), plain).await else {
+        return;
+    };
     let mut browser = laboratory.browser().await;
-    within(browser.try_send("POST /sum HTTP/1.1\r\nhost: a\r\ncontent-length: 5000000\r\n\r\n")).await.expect("open");
+    within(browser.try_send("POST /sum HTTP/1.1\r\nhost: a\r\ncontent-length: 5000000\r\n\r\n"))
+        .await
+        .expect("open");
     assert_eq!(browser.answer().await.status, 413);
     laboratory.stop().await;
 }

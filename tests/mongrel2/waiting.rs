@@ -26,10 +26,14 @@ const ROUTES: Routes<Gate> = routes![events];
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_come_when_they_happen() {
     let gate = Gate::new();
-    let Some(laboratory) = Laboratory::new(App::new(ROUTES, gate.clone()), plain).await else { return };
+    let Some(laboratory) = Laboratory::new(App::new(ROUTES, gate.clone()), plain).await else {
+        return;
+    };
     let stream = TcpStream::connect(laboratory.address).await.expect("a server");
     let mut stream = BufReader::new(stream);
-    within(stream.write_all(behaviour::request("/events").as_bytes())).await.expect("an open connection");
+    within(stream.write_all(behaviour::request("/events").as_bytes()))
+        .await
+        .expect("an open connection");
     for n in 1..=3 {
         gate.arrived(1).await;
         gate.open(1);
@@ -37,7 +41,12 @@ async fn events_come_when_they_happen() {
         let mut line = String::new();
         while line != wanted {
             line.clear();
-            assert_ne!(within(stream.read_line(&mut line)).await.expect("an open connection"), 0);
+            assert_ne!(
+                within(stream.read_line(&mut line))
+                    .await
+                    .expect("an open connection"),
+                0
+            );
         }
     }
     // And a page that is left ends them.
@@ -56,10 +65,14 @@ async fn a_long_poll_outlives_the_patience_of_mongrel2() {
             .idle_limit(Duration::from_secs(1))
             .setting("limits.tick_timer", "1")
             .setting("limits.kill_limit", "0");
-        let config = config.setting("limits.min_read_rate", "0").setting("limits.min_write_rate", "0");
+        let config = config
+            .setting("limits.min_read_rate", "0")
+            .setting("limits.min_write_rate", "0");
         (config, link.keep_alive(Duration::from_secs(1)))
     };
-    let Some(laboratory) = Laboratory::new(behaviour::app(&gate), set).await else { return };
+    let Some(laboratory) = Laboratory::new(behaviour::app(&gate), set).await else {
+        return;
+    };
     let mut waiting = laboratory.browser().await;
     waiting.send(behaviour::request("/slow/patient")).await;
     gate.arrived(1).await;

@@ -24,7 +24,10 @@ pub struct Frame {
 
 impl Frame {
     pub fn text(text: &str) -> Frame {
-        Frame { first: 0x81, payload: text.into() }
+        Frame {
+            first: 0x81,
+            payload: text.into(),
+        }
     }
 }
 
@@ -44,7 +47,12 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     }
     let mask = [0x37, 0xfa, 0x21, 0x3d];
     frame.extend(mask);
-    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame.extend(
+        payload
+            .iter()
+            .zip(mask.iter().cycle())
+            .map(|(byte, mask)| byte ^ mask),
+    );
     frame
 }
 
@@ -60,7 +68,9 @@ impl Wire {
 
     pub async fn raw(address: SocketAddr, request: &str) -> Result<Wire, String> {
         within(async {
-            let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+            let stream = TcpStream::connect(address)
+                .await
+                .map_err(|error| error.to_string())?;
             let mut stream = BufReader::new(stream);
             let sent = stream.get_mut().write_all(request.as_bytes()).await;
             sent.map_err(|error| error.to_string())?;
@@ -73,7 +83,10 @@ impl Wire {
                 }
             }
             match head.starts_with("HTTP/1.1 101 ") {
-                true => Ok(Wire { stream, head: head.to_lowercase() }),
+                true => Ok(Wire {
+                    stream,
+                    head: head.to_lowercase(),
+                }),
                 false => Err(head),
             }
         })
@@ -137,7 +150,11 @@ impl Wire {
         loop {
             let frame = self.next().await?;
             if frame.first == 0x88 {
-                let code = frame.payload.first_chunk().copied().map_or(1005, u16::from_be_bytes);
+                let code = frame
+                    .payload
+                    .first_chunk()
+                    .copied()
+                    .map_or(1005, u16::from_be_bytes);
                 return Some(code);
             }
         }

@@ -158,7 +158,10 @@ pub(super) fn message_path(attribute: TokenStream, errors: &Errors) -> TokenStre
         Ok(name) => name,
         Err(_) if attribute.is_empty() => {
             let span = proc_macro2::Span::call_site();
-            errors.at(span, "`#[json_socket]` needs a name\nhelp: `#[json_socket(\"@name\")]`");
+            errors.at(
+                span,
+                "`#[json_socket]` needs a name\nhelp: `#[json_socket(\"@name\")]`",
+            );
             return quote!(path = "^/@broken$");
         }
         Err(_) => {
@@ -171,7 +174,11 @@ pub(super) fn message_path(attribute: TokenStream, errors: &Errors) -> TokenStre
     };
     let value = name.value();
     let word = value.strip_prefix(['@', '<']).unwrap_or_default();
-    if word.is_empty() || !word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+    if word.is_empty()
+        || !word
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    {
         errors.on(
             &name,
             format!(
@@ -196,7 +203,11 @@ mod tests {
 
     #[test]
     fn the_terms_are_taken_out() {
-        let (terms, rest, errors) = take(quote!("^/chat$", protocols = ["a", "b"], origins = ["https://x.example"]));
+        let (terms, rest, errors) = take(quote!(
+            "^/chat$",
+            protocols = ["a", "b"],
+            origins = ["https://x.example"]
+        ));
         assert_eq!((terms.protocols.len(), terms.origins.len()), (2, 1));
         assert_eq!(rest, "\"^/chat$\" ,");
         assert_eq!(errors, "");

@@ -45,7 +45,10 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         }
         let opening = match upgrade::asked(&mut request, self.server.application.body_limit()) {
             Ok(opening) => opening,
-            Err(refused) => return Box::pin(async move { Ok(refused.map(|body| ending(body, busy))) }),
+            Err(refusal) => {
+                let refused = upgrade::refused(refusal);
+                return Box::pin(async move { Ok(refused.map(|body| ending(body, busy))) });
+            }
         };
         if let Some(address) = self.address {
             request.extensions_mut().insert(RemoteAddr(address));
@@ -59,14 +62,12 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         let answer = self.server.application.clone().serve(request);
         let server = self.server.clone();
         Box::pin(answer.map(move |response| {
-            let opened = match opening {
+            let (mut response, busy) = match opening {
                 Some(opening) => opening.open(response, busy, server),
-                None => Err((response, busy)),
+                None => (response, Some(busy)),
             };
-            let (mut response, busy) = match opened {
-                Ok(open) => return Ok(open),
-                Err(answered) => answered,
-            };
+            // One that is a WebSocket now says itself when it has ended.
+            let Some(busy) = busy else { return Ok(response) };
             if http1 && !read.load(Ordering::Relaxed) {
                 // What is left of the request is not worth reading.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -19,6 +19,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+/// A status and a reason.
+type Refusal = (StatusCode, &'static str);
+
 /// A WebSocket that a client asks for.
 pub(super) struct Opening {
     upgrade: OnUpgrade,
@@ -33,10 +36,7 @@ pub(super) struct Opening {
 /// # Errors
 ///
 /// The refusal of a request that asks for one in a way that RFC 6455 (4.2.1) does not know.
-pub(super) fn asked(
-    request: &mut Request<Incoming>,
-    limit: usize,
-) -> Result<Option<Opening>, Response<Body>> {
+pub(super) fn asked(request: &mut Request<Incoming>, limit: usize) -> Result<Option<Opening>, Refusal> {
     let headers = request.headers();
     let is_get = request.method() == Method::GET && request.version() == Version::HTTP_11;
     if !is_get || !says(headers, UPGRADE, "websocket") || !says(headers, CONNECTION, "upgrade") {
@@ -46,21 +46,14 @@ pub(super) fn asked(
         .get(SEC_WEBSOCKET_VERSION)
         .is_none_or(|version| version != "13")
     {
-        let mut refused = refusal(StatusCode::UPGRADE_REQUIRED, "only version 13 is spoken here");
-        refused
-            .headers_mut()
-            .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        return Err(refused);
+        return Err((StatusCode::UPGRADE_REQUIRED, "only version 13 is spoken here"));
     }
     let accept = headers
         .get(SEC_WEBSOCKET_KEY)
         .filter(|key| key.len() == 24)
         .and_then(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok());
     let Some(accept) = accept else {
-        return Err(refusal(
-            StatusCode::BAD_REQUEST,
-            "the key of the WebSocket is none",
-        ));
+        return Err((StatusCode::BAD_REQUEST, "the key of the WebSocket is none"));
     };
     let (line, socket) = socket::line(limit);
     let sender = socket.sender();
@@ -75,16 +68,27 @@ pub(super) fn asked(
     }))
 }
 
+/// What a request is answered that asks for a WebSocket wrongly.
+pub(super) fn refused((code, reason): Refusal) -> Response<Body> {
+    let mut refused = refusal(code, reason);
+    if code == StatusCode::UPGRADE_REQUIRED {
+        let version = HeaderValue::from_static("13");
+        refused.headers_mut().insert(SEC_WEBSOCKET_VERSION, version);
+    }
+    refused
+}
+
 impl Opening {
-    /// The response that opens it, where a handler took it; what was answered instead, where none did.
+    /// The response that opens it, where a handler took it, and then holds on to `busy`; what was answered instead, where
+    /// none did.
     pub(super) fn open(
         self,
         response: Response<Body>,
         busy: Busy,
         server: Arc<Server>,
-    ) -> Result<Response<Body>, (Response<Body>, Busy)> {
+    ) -> (Response<Body>, Option<Busy>) {
         let Some(accepted) = self.offer.accepted() else {
-            return Err((response, busy));
+            return (response, Some(busy));
         };
         let Opening {
             upgrade,
@@ -121,7 +125,7 @@ impl Opening {
             // Until now the connection was in use, and the server not done.
             drop((busy, server));
         });
-        Ok(Response::from_parts(parts, Body::empty()))
+        (Response::from_parts(parts, Body::empty()), None)
     }
 }
 

@@ -238,7 +238,6 @@ impl Handler {
     }
 
     /// The connection of a request, and the number of the request.
-
     fn begin(&mut self, ident: &Bytes, connection: &Bytes, credit: Option<u64>) -> Ticket {
         self.credits |= credit.is_some();
         let credit = credit.or(self.credits.then_some(CREDIT));

@@ -293,13 +293,18 @@ fn widen(settings: &mut [(&str, String)]) {
         let found = settings.iter().find(|(known, _)| *known == name);
         found.and_then(|(_, value)| value.parse::<u64>().ok())
     };
-    let uploads = settings.iter().any(|(name, value)| {
-        *name == "upload.temp_store" || (*name == "upload.stream" && value != "0")
-    });
-    let sizes = (number(settings, "limits.buffer_size"), number(settings, "limits.content_length"));
+    let uploads = settings
+        .iter()
+        .any(|(name, value)| *name == "upload.temp_store" || (*name == "upload.stream" && value != "0"));
+    let sizes = (
+        number(settings, "limits.buffer_size"),
+        number(settings, "limits.content_length"),
+    );
     if let (true, (Some(buffer), Some(length))) = (uploads, sizes)
         && length < buffer
-        && let Some((_, value)) = settings.iter_mut().find(|(name, _)| *name == "limits.content_length")
+        && let Some((_, value)) = settings
+            .iter_mut()
+            .find(|(name, _)| *name == "limits.content_length")
     {
         *value = buffer.to_string();
     }

@@ -79,7 +79,14 @@ fn two_routes_to_one_handler_have_one_handler() {
 fn an_upload_begins_beyond_what_is_read_at_once() {
     let small = text(&one().body_limit(20_480).uploads("/tmp/u.XXXXXX")).unwrap();
     assert!(small.contains(r#""limits.content_length": 65536"#), "{small}");
-    let set = one().body_limit(20_480).stream_uploads().setting("limits.buffer_size", "16384");
+    let set = one()
+        .body_limit(20_480)
+        .stream_uploads()
+        .setting("limits.buffer_size", "16384");
     assert!(text(&set).unwrap().contains(r#""limits.content_length": 20480"#));
-    assert!(text(&one().body_limit(20_480)).unwrap().contains(r#""limits.content_length": 20480"#));
+    assert!(
+        text(&one().body_limit(20_480))
+            .unwrap()
+            .contains(r#""limits.content_length": 20480"#)
+    );
 }
