@@ -85,7 +85,10 @@ async fn signed_cookies_cannot_be_changed() {
     let rotated = TestClient::new(rotated);
     rotated.keep_cookie("vote", &signed);
     rotated.get("/vote").await.assert_text("Some(\"jazz\")");
-    assert_ne!(rotated.cookie("vote").unwrap().split('.').nth(1), signed.split('.').nth(1));
+    assert_ne!(
+        rotated.cookie("vote").unwrap().split('.').nth(1),
+        signed.split('.').nth(1)
+    );
 }
 
 #[tokio::test]
@@ -93,7 +96,10 @@ async fn cookies_are_safe_by_default() {
     let client = client();
     let public = client.get("/vote").header("host", "example.org").await;
     let line = public.header("set-cookie").unwrap();
-    assert!(line.ends_with("; Path=/; Max-Age=1209600; HttpOnly; SameSite=Lax; Secure"), "{line}");
+    assert!(
+        line.ends_with("; Path=/; Max-Age=1209600; HttpOnly; SameSite=Lax; Secure"),
+        "{line}"
+    );
     let local = client.get("/vote").header("host", "127.0.0.1:6767").await;
     assert!(!local.header("set-cookie").unwrap().contains("Secure"));
 }
@@ -117,12 +123,22 @@ async fn browsers_are_sent_to_the_login_page() {
     let app = || App::new(ROUTES, ()).cookie_secret(SECRET).login_url("/login");
     let client = TestClient::new(app());
     let sent = client.get("/account?tab=1").accept("text/html").await;
-    sent.assert_status(303).assert_redirect("/login?next=%2Faccount%3Ftab%3D1").assert_header("cache-control", "no-store");
-    client.get("/account").accept("application/json").await.assert_status(401);
+    sent.assert_status(303)
+        .assert_redirect("/login?next=%2Faccount%3Ftab%3D1")
+        .assert_header("cache-control", "no-store");
+    client
+        .get("/account")
+        .accept("application/json")
+        .await
+        .assert_status(401);
 
     let guarded = TestClient::new(app().before(|_: CurrentUser<Member>| async {}));
     guarded.get("/plain").await.assert_status(401);
-    guarded.get("/plain").accept("text/html").await.assert_redirect("/login?next=%2Fplain");
+    guarded
+        .get("/plain")
+        .accept("text/html")
+        .await
+        .assert_redirect("/login?next=%2Fplain");
 }
 
 #[tokio::test]
@@ -130,7 +146,10 @@ async fn without_a_secret_nothing_is_signed() {
     let client = TestClient::new(App::new(ROUTES, ()));
     client.get("/vote").await.assert_status(500);
     client.get("/account").await.assert_status(500);
-    let error = App::new(ROUTES, ()).cookie_secret("short").into_service().unwrap_err();
+    let error = App::new(ROUTES, ())
+        .cookie_secret("short")
+        .into_service()
+        .unwrap_err();
     assert!(error.to_string().contains("5 bytes"), "{error}");
 }
 
@@ -138,17 +157,49 @@ async fn without_a_secret_nothing_is_signed() {
 async fn another_site_changes_nothing() {
     let client = client();
     client.post("/login/7").await.assert_status(303);
-    client.post("/logout").header("sec-fetch-site", "cross-site").await.assert_status(403);
-    client.post("/logout").header("origin", "https://evil.example").await.assert_status(403);
-    client.get("/account").header("sec-fetch-site", "cross-site").await.assert_text("Dave");
-    client.post("/logout").header("sec-fetch-site", "same-origin").await.assert_status(204);
+    client
+        .post("/logout")
+        .header("sec-fetch-site", "cross-site")
+        .await
+        .assert_status(403);
+    client
+        .post("/logout")
+        .header("origin", "https://evil.example")
+        .await
+        .assert_status(403);
+    client
+        .get("/account")
+        .header("sec-fetch-site", "cross-site")
+        .await
+        .assert_text("Dave");
+    client
+        .post("/logout")
+        .header("sec-fetch-site", "same-origin")
+        .await
+        .assert_status(204);
 
-    let open = TestClient::new(App::new(ROUTES, ()).cookie_secret(SECRET).trust_origin("https://pay.example"));
+    let open = TestClient::new(
+        App::new(ROUTES, ())
+            .cookie_secret(SECRET)
+            .trust_origin("https://pay.example"),
+    );
     open.keep_cookie("a", "1");
-    let from = |origin: &str| open.post("/logout").header("sec-fetch-site", "cross-site").header("origin", origin);
+    let from = |origin: &str| {
+        open.post("/logout")
+            .header("sec-fetch-site", "cross-site")
+            .header("origin", origin)
+    };
     from("https://pay.example").await.assert_status(204);
     from("https://evil.example").await.assert_status(403);
-    let unprotected = TestClient::new(App::new(ROUTES, ()).cookie_secret(SECRET).without_forgery_protection());
+    let unprotected = TestClient::new(
+        App::new(ROUTES, ())
+            .cookie_secret(SECRET)
+            .without_forgery_protection(),
+    );
     unprotected.keep_cookie("a", "1");
-    unprotected.post("/logout").header("sec-fetch-site", "cross-site").await.assert_status(204);
+    unprotected
+        .post("/logout")
+        .header("sec-fetch-site", "cross-site")
+        .await
+        .assert_status(204);
 }

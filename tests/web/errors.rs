@@ -24,9 +24,15 @@ fn pages() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("errors")).unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-    write("errors/404.html", "<p>nothing here: {{ reason }} {{ error_code }}</p>");
+    write(
+        "errors/404.html",
+        "<p>nothing here: {{ reason }} {{ error_code }}</p>",
+    );
     write("errors/405.html", "{{ broken");
-    write("errors.html", "<p>Drat! An error {{ error_code }} has occurred.</p>");
+    write(
+        "errors.html",
+        "<p>Drat! An error {{ error_code }} has occurred.</p>",
+    );
     folder
 }
 
@@ -35,14 +41,37 @@ async fn a_browser_is_shown_a_page_of_the_folder() {
     let folder = pages();
     let client = TestClient::new(App::new(ROUTES, ()).templates(folder.path()));
     let nothing = client.get("/nowhere").accept("text/html").await;
-    nothing.assert_status(404).assert_text("<p>nothing here: Not Found 404</p>");
+    nothing
+        .assert_status(404)
+        .assert_text("<p>nothing here: Not Found 404</p>");
     nothing.assert_header("content-type", "text/html; charset=utf-8");
-    client.get("/panic").accept("text/html").await.assert_status(500).assert_contains("Drat! An error 500");
+    client
+        .get("/panic")
+        .accept("text/html")
+        .await
+        .assert_status(500)
+        .assert_contains("Drat! An error 500");
     let broken = client.post("/own").accept("text/html").await;
-    broken.assert_status(405).assert_contains("<h1>405").assert_header("allow", "GET, HEAD, OPTIONS");
-    client.get("/own").accept("text/html").await.assert_status(404).assert_contains("my own page");
-    client.get("/nowhere").await.assert_status(404).assert_text("Not Found");
-    client.get("/nowhere").accept("application/json").await.assert_header("content-type", "application/problem+json");
+    broken
+        .assert_status(405)
+        .assert_contains("<h1>405")
+        .assert_header("allow", "GET, HEAD, OPTIONS");
+    client
+        .get("/own")
+        .accept("text/html")
+        .await
+        .assert_status(404)
+        .assert_contains("my own page");
+    client
+        .get("/nowhere")
+        .await
+        .assert_status(404)
+        .assert_text("Not Found");
+    client
+        .get("/nowhere")
+        .accept("application/json")
+        .await
+        .assert_header("content-type", "application/problem+json");
 }
 
 #[tokio::test]
@@ -59,14 +88,42 @@ async fn functions_catch_errors() {
     async fn panics_too() -> &'static str {
         panic!("on purpose, too")
     }
-    let app = App::new(ROUTES, ()).catch(404, not_found).catch(500, broken).catch(403, refuses).catch(402, panics_too);
+    let app = App::new(ROUTES, ())
+        .catch(404, not_found)
+        .catch(500, broken)
+        .catch(403, refuses)
+        .catch(402, panics_too);
     let client = TestClient::new(app);
-    client.get("/x?y=1").await.assert_status(404).assert_text("<p>no /x?y=1</p>");
-    client.get("/status/404").await.assert_status(404).assert_text("<p>no /status/404</p>");
-    client.get("/panic").await.assert_status(503).assert_text("come back later");
-    client.get("/status/403").await.assert_status(403).assert_text("Forbidden");
-    client.get("/status/402").await.assert_status(402).assert_text("Payment Required");
-    client.get("/own").await.assert_status(404).assert_contains("my own page");
+    client
+        .get("/x?y=1")
+        .await
+        .assert_status(404)
+        .assert_text("<p>no /x?y=1</p>");
+    client
+        .get("/status/404")
+        .await
+        .assert_status(404)
+        .assert_text("<p>no /status/404</p>");
+    client
+        .get("/panic")
+        .await
+        .assert_status(503)
+        .assert_text("come back later");
+    client
+        .get("/status/403")
+        .await
+        .assert_status(403)
+        .assert_text("Forbidden");
+    client
+        .get("/status/402")
+        .await
+        .assert_status(402)
+        .assert_text("Payment Required");
+    client
+        .get("/own")
+        .await
+        .assert_status(404)
+        .assert_contains("my own page");
     client.get("/status/418").await.assert_status(418);
 }
 
@@ -87,7 +144,19 @@ async fn odd_requests_are_refused() {
     let client = TestClient::new(App::new(ROUTES, ()));
     let brew = http::Method::from_bytes(b"BREW").unwrap();
     client.request(brew, "/own").await.assert_status(501);
-    client.get(&format!("/{}", "x".repeat(8200))).await.assert_status(414);
-    client.options("/own").await.assert_status(204).assert_header("allow", "GET, HEAD, OPTIONS");
-    client.head("/own").await.assert_status(404).assert_text("").assert_header("content-length", "20");
+    client
+        .get(&format!("/{}", "x".repeat(8200)))
+        .await
+        .assert_status(414);
+    client
+        .options("/own")
+        .await
+        .assert_status(204)
+        .assert_header("allow", "GET, HEAD, OPTIONS");
+    client
+        .head("/own")
+        .await
+        .assert_status(404)
+        .assert_text("")
+        .assert_header("content-length", "20");
 }

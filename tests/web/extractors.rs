@@ -68,7 +68,13 @@ async fn upload(form: Multipart) -> Result<Json<serde_json::Value>, Rejection> {
 }
 
 #[post("^/request$")]
-async fn request(uri: http::Uri, method: Method, headers: Headers, body: bytes::Bytes, from: RemoteAddr) -> String {
+async fn request(
+    uri: http::Uri,
+    method: Method,
+    headers: Headers,
+    body: bytes::Bytes,
+    from: RemoteAddr,
+) -> String {
     format!("{method} {uri} {} {} {from}", headers.len(), body.len())
 }
 
@@ -88,7 +94,16 @@ async fn axum_extractors(
 }
 
 const ROUTES: Routes<()> = routes![
-    query, form, json_body, argument, header, number, upload, request, layered, axum_extractors
+    query,
+    form,
+    json_body,
+    argument,
+    header,
+    number,
+    upload,
+    request,
+    layered,
+    axum_extractors
 ];
 
 fn client() -> TestClient {
@@ -98,15 +113,30 @@ fn client() -> TestClient {
 #[tokio::test]
 async fn a_query_is_a_struct() {
     let client = client();
-    let full = client.get("/query?dish=soup&count=2&extra=salt&extra=p%26p&count=").await;
+    let full = client
+        .get("/query?dish=soup&count=2&extra=salt&extra=p%26p&count=")
+        .await;
     full.assert_status(400);
-    let full = client.get("/query?dish=caf%C3%A9+noir&count=2&extra=salt&extra=p%26p").await;
+    let full = client
+        .get("/query?dish=caf%C3%A9+noir&count=2&extra=salt&extra=p%26p")
+        .await;
     full.assert_json(json!({ "dish": "café noir", "count": 2, "extra": ["salt", "p&p"] }));
-    client.get("/query?dish=x&count=").await.assert_json(json!({ "dish": "x", "count": null, "extra": [] }));
-    let bad = client.get("/query?dish=x&count=300").accept("application/json").await;
-    bad.assert_status(400).assert_header("content-type", "application/problem+json");
+    client
+        .get("/query?dish=x&count=")
+        .await
+        .assert_json(json!({ "dish": "x", "count": null, "extra": [] }));
+    let bad = client
+        .get("/query?dish=x&count=300")
+        .accept("application/json")
+        .await;
+    bad.assert_status(400)
+        .assert_header("content-type", "application/problem+json");
     assert_eq!(bad.json::<serde_json::Value>()["errors"][0]["field"], "count");
-    client.get("/query").await.assert_status(400).assert_contains("dish");
+    client
+        .get("/query")
+        .await
+        .assert_status(400)
+        .assert_contains("dish");
 }
 
 #[tokio::test]
@@ -115,10 +145,27 @@ async fn a_form_is_a_struct() {
     let fields = [("dish", "soup & bread"), ("extra", "a"), ("extra", "b")];
     let order = client.post("/form").form(fields).await;
     order.assert_json(json!({ "dish": "soup & bread", "count": null, "extra": ["a", "b"] }));
-    client.post("/form").form([("count", "1")]).await.assert_status(422).assert_contains("dish");
-    client.post("/form").form([("dish", "x"), ("count", "many")]).await.assert_status(422).assert_contains("`count`");
-    client.post("/form").json(&json!({ "dish": "x" })).await.assert_status(415).assert_contains("x-www-form-urlencoded");
-    let shouting = client.post("/form").header("content-type", "Application/X-WWW-Form-Urlencoded; charset=utf-8");
+    client
+        .post("/form")
+        .form([("count", "1")])
+        .await
+        .assert_status(422)
+        .assert_contains("dish");
+    client
+        .post("/form")
+        .form([("dish", "x"), ("count", "many")])
+        .await
+        .assert_status(422)
+        .assert_contains("`count`");
+    client
+        .post("/form")
+        .json(&json!({ "dish": "x" }))
+        .await
+        .assert_status(415)
+        .assert_contains("x-www-form-urlencoded");
+    let shouting = client
+        .post("/form")
+        .header("content-type", "Application/X-WWW-Form-Urlencoded; charset=utf-8");
     shouting.body("dish=x").await.assert_status(200);
     let many: Vec<(String, String)> = (0..1001).map(|n| (n.to_string(), String::new())).collect();
     client.post("/form").form(many).await.assert_status(413);
@@ -127,25 +174,59 @@ async fn a_form_is_a_struct() {
 #[tokio::test]
 async fn json_names_the_field_that_is_wrong() {
     let client = client();
-    client.post("/json").json(&json!({ "items": [{ "price": 1 }] })).await.assert_status(200);
-    let bad = client.post("/json").json(&json!({ "items": [{ "price": 1 }, { "price": "x" }] })).await;
-    bad.assert_status(422).assert_header("content-type", "application/problem+json");
-    assert_eq!(bad.json::<serde_json::Value>()["errors"][0]["field"], "items[1].price");
-    client.post("/json").header("content-type", "application/json").body("{").await.assert_status(400);
-    let trailing = client.post("/json").header("content-type", "application/json").body("{\"items\":[]} x");
+    client
+        .post("/json")
+        .json(&json!({ "items": [{ "price": 1 }] }))
+        .await
+        .assert_status(200);
+    let bad = client
+        .post("/json")
+        .json(&json!({ "items": [{ "price": 1 }, { "price": "x" }] }))
+        .await;
+    bad.assert_status(422)
+        .assert_header("content-type", "application/problem+json");
+    assert_eq!(
+        bad.json::<serde_json::Value>()["errors"][0]["field"],
+        "items[1].price"
+    );
+    client
+        .post("/json")
+        .header("content-type", "application/json")
+        .body("{")
+        .await
+        .assert_status(400);
+    let trailing = client
+        .post("/json")
+        .header("content-type", "application/json")
+        .body("{\"items\":[]} x");
     trailing.await.assert_status(400);
     client.post("/json").body("{}").await.assert_status(415);
     let deep = "[".repeat(200_000);
-    client.post("/json").header("content-type", "application/json").body(deep).await.assert_status(422);
+    client
+        .post("/json")
+        .header("content-type", "application/json")
+        .body(deep)
+        .await
+        .assert_status(422);
 }
 
 #[tokio::test]
 async fn arguments_come_from_the_form_and_the_query() {
     let client = client();
-    client.post("/argument?name=q&count=3").await.assert_text("q Some(3)");
-    client.post("/argument?name=q").form([("name", "f"), ("name", "g")]).await.assert_text("g None");
+    client
+        .post("/argument?name=q&count=3")
+        .await
+        .assert_text("q Some(3)");
+    client
+        .post("/argument?name=q")
+        .form([("name", "f"), ("name", "g")])
+        .await
+        .assert_text("g None");
     let missing = client.post("/argument").accept("application/json").await;
-    assert_eq!(missing.assert_status(400).json::<serde_json::Value>()["errors"][0]["field"], "name");
+    assert_eq!(
+        missing.assert_status(400).json::<serde_json::Value>()["errors"][0]["field"],
+        "name"
+    );
 }
 
 #[tokio::test]
@@ -153,23 +234,45 @@ async fn headers_have_types() {
     let client = client();
     let request = || client.get("/header").header("user-agent", "Lynx");
     request().header("x-count", "7").await.assert_text("Lynx Some(7)");
-    request().header("x-count", "seven").await.assert_text("Lynx None");
-    client.get("/header").await.assert_status(400).assert_contains("`user-agent` is missing");
-    client.get("/number").header("x-count", "seven").await.assert_status(400).assert_contains("`x-count` is not valid");
+    request()
+        .header("x-count", "seven")
+        .await
+        .assert_text("Lynx None");
+    client
+        .get("/header")
+        .await
+        .assert_status(400)
+        .assert_contains("`user-agent` is missing");
+    client
+        .get("/number")
+        .header("x-count", "seven")
+        .await
+        .assert_status(400)
+        .assert_contains("`x-count` is not valid");
 }
 
 #[tokio::test]
 async fn files_come_in_forms() {
     let client = client();
-    let form = TestForm::new().text("title", "Dave").file("file", "C:\\fotos\\d\"ave.png", "image/png", [0, 1, 2]);
+    let form =
+        TestForm::new()
+            .text("title", "Dave")
+            .file("file", "C:\\fotos\\d\"ave.png", "image/png", [0, 1, 2]);
     let sent = client.post("/upload").multipart(form).await;
     let expected = json!({
         "title": "Dave", "name": "d%22ave.png", "type": "image/png", "size": 3, "parts": 2, "files": 1
     });
     sent.assert_json(expected);
-    client.post("/upload").multipart(TestForm::new().text("file", "x")).await.assert_status(422);
+    client
+        .post("/upload")
+        .multipart(TestForm::new().text("file", "x"))
+        .await
+        .assert_status(422);
     client.post("/upload").form([("a", "b")]).await.assert_status(415);
-    let cut = client.post("/upload").header("content-type", "multipart/form-data; boundary=x").body("--x\r\nconte");
+    let cut = client
+        .post("/upload")
+        .header("content-type", "multipart/form-data; boundary=x")
+        .body("--x\r\nconte");
     cut.await.assert_status(400);
     let many = (0..101).fold(TestForm::new(), |form, n| form.text(&n.to_string(), ""));
     client.post("/upload").multipart(many).await.assert_status(413);
@@ -180,7 +283,11 @@ async fn files_come_in_forms() {
 #[tokio::test]
 async fn everything_else_of_a_request() {
     let client = client();
-    let request = client.post("/request?a=%20").header("x-a", "1").body("hello").from([192, 0, 2, 1].into());
+    let request = client
+        .post("/request?a=%20")
+        .header("x-a", "1")
+        .body("hello")
+        .from([192, 0, 2, 1].into());
     request.await.assert_text("post /request?a=%20 3 5 192.0.2.1");
     client.get("/layered").await.assert_status(500);
     let app = App::new(ROUTES, ()).layer(axum::Extension(7_u64));
@@ -190,8 +297,16 @@ async fn everything_else_of_a_request() {
 #[tokio::test]
 async fn extractors_of_axum_are_arguments() {
     let client = client();
-    client.post("/axum?price=7").body("hello").await.assert_text("7 hello 5 hello");
-    client.post("/axum?price=x").body("hello").await.assert_status(400);
+    client
+        .post("/axum?price=7")
+        .body("hello")
+        .await
+        .assert_text("7 hello 5 hello");
+    client
+        .post("/axum?price=x")
+        .body("hello")
+        .await
+        .assert_status(400);
 }
 
 #[tokio::test]
@@ -199,11 +314,24 @@ async fn only_trusted_proxies_speak_for_others() {
     let app = || App::new(ROUTES, ());
     let ask = async |app: App<()>| {
         let client = TestClient::new(app);
-        let request = client.post("/request").header("x-forwarded-for", "1.1.1.1, 203.0.113.9").from([127, 0, 0, 1].into());
+        let request = client
+            .post("/request")
+            .header("x-forwarded-for", "1.1.1.1, 203.0.113.9")
+            .from([127, 0, 0, 1].into());
         request.await.text().to_owned()
     };
     assert!(ask(app()).await.ends_with(" 127.0.0.1"));
-    assert!(ask(app().trusted_proxies(["127.0.0.1"])).await.ends_with(" 203.0.113.9"));
-    let error = App::new(ROUTES, ()).trusted_proxies(["localhost"]).into_service().unwrap_err();
-    assert!(error.to_string().contains("`localhost` is no trusted proxy"), "{error}");
+    assert!(
+        ask(app().trusted_proxies(["127.0.0.1"]))
+            .await
+            .ends_with(" 203.0.113.9")
+    );
+    let error = App::new(ROUTES, ())
+        .trusted_proxies(["localhost"])
+        .into_service()
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("`localhost` is no trusted proxy"),
+        "{error}"
+    );
 }

@@ -65,29 +65,73 @@ async fn functions_run_before_and_after() {
     }
     let finished = Arc::new(AtomicU32::new(0));
     let count = finished.clone();
-    let app = app().before(only_members).before(nobody_called_dave).after(move |message, response| {
-        count.fetch_add(1, Ordering::Relaxed);
-        response.with_header("x-path", message.path())
-    });
+    let app = app()
+        .before(only_members)
+        .before(nobody_called_dave)
+        .after(move |message, response| {
+            count.fetch_add(1, Ordering::Relaxed);
+            response.with_header("x-path", message.path())
+        });
     let client = TestClient::new(app);
-    client.get("/").await.assert_status(403).assert_header("x-path", "/");
-    client.get("/").header("x-member", "dave").await.assert_redirect("/dave");
-    client.get("/").header("x-member", "ann").await.assert_status(200).assert_text("index");
-    client.get("/panic").header("x-member", "ann").await.assert_status(500).assert_header("x-path", "/panic");
+    client
+        .get("/")
+        .await
+        .assert_status(403)
+        .assert_header("x-path", "/");
+    client
+        .get("/")
+        .header("x-member", "dave")
+        .await
+        .assert_redirect("/dave");
+    client
+        .get("/")
+        .header("x-member", "ann")
+        .await
+        .assert_status(200)
+        .assert_text("index");
+    client
+        .get("/panic")
+        .header("x-member", "ann")
+        .await
+        .assert_status(500)
+        .assert_header("x-path", "/panic");
     assert_eq!(finished.load(Ordering::Relaxed), 4);
-    client.get("/nowhere").await.assert_status(404).assert_no_header("x-path");
+    client
+        .get("/nowhere")
+        .await
+        .assert_status(404)
+        .assert_no_header("x-path");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_route_has_limits_of_its_own() {
     let limits = Limits::new();
-    let app = app().body_limit(10).limit::<upload>(limits.clone().body(20)).limit::<slow>(limits.time(Duration::from_secs(5)));
+    let app = app()
+        .body_limit(10)
+        .limit::<upload>(limits.clone().body(20))
+        .limit::<slow>(limits.time(Duration::from_secs(5)));
     let client = TestClient::new(app);
-    client.post("/upload").body("x".repeat(20)).await.assert_text("20");
-    client.post("/upload").body("x".repeat(21)).await.assert_status(413);
-    client.post("/small").body("x".repeat(11)).await.assert_status(413);
+    client
+        .post("/upload")
+        .body("x".repeat(20))
+        .await
+        .assert_text("20");
+    client
+        .post("/upload")
+        .body("x".repeat(21))
+        .await
+        .assert_status(413);
+    client
+        .post("/small")
+        .body("x".repeat(11))
+        .await
+        .assert_status(413);
     client.post("/small").body("x".repeat(10)).await.assert_text("10");
-    client.get("/slow").await.assert_status(503).assert_text("it took too long");
+    client
+        .get("/slow")
+        .await
+        .assert_status(503)
+        .assert_text("it took too long");
 }
 
 #[tokio::test]
@@ -100,7 +144,11 @@ async fn a_route_that_is_full_says_so() {
         async move { client.get("/gate").await.status() }
     });
     state.entered.notified().await;
-    client.get("/gate").await.assert_status(503).assert_header("retry-after", "1");
+    client
+        .get("/gate")
+        .await
+        .assert_status(503)
+        .assert_header("retry-after", "1");
     client.get("/").await.assert_status(200);
     state.open.notify_one();
     assert_eq!(first.await.unwrap(), 200);
@@ -113,5 +161,8 @@ async fn limits_of_a_handler_that_is_not_listed_are_an_error() {
     const WITHOUT: Routes<Gate> = routes![index];
     let app = App::new(WITHOUT, Gate::default()).limit::<upload>(Limits::new());
     let error = app.into_service().unwrap_err();
-    assert!(error.to_string().contains("`upload`") && error.to_string().contains("hooks.rs"), "{error}");
+    assert!(
+        error.to_string().contains("`upload`") && error.to_string().contains("hooks.rs"),
+        "{error}"
+    );
 }

@@ -25,7 +25,11 @@ async fn tuple() -> (Status, ([(&'static str, &'static str); 2], Json<u8>)) {
 
 #[get("^/http$")]
 async fn plain_http() -> http::Response<String> {
-    http::Response::builder().status(418).header("content-type", "text/teapot").body("short".into()).unwrap()
+    http::Response::builder()
+        .status(418)
+        .header("content-type", "text/teapot")
+        .body("short".into())
+        .unwrap()
 }
 
 #[get("^/stream$")]
@@ -65,7 +69,9 @@ async fn cookie() -> Response {
 
 #[get("^/problem$")]
 async fn problem() -> Problem {
-    Problem::new(409, "there is not enough").field("amount", "too much").with("balance", 50)
+    Problem::new(409, "there is not enough")
+        .field("amount", "too much")
+        .with("balance", 50)
 }
 
 #[get("^/missing$")]
@@ -74,7 +80,16 @@ async fn missing() -> NotFound {
 }
 
 const ROUTES: Routes<()> = routes![
-    redirect, tuple, plain_http, streamed, broken_stream, events, file, cookie, problem, missing
+    redirect,
+    tuple,
+    plain_http,
+    streamed,
+    broken_stream,
+    events,
+    file,
+    cookie,
+    problem,
+    missing
 ];
 
 fn client() -> TestClient {
@@ -84,9 +99,17 @@ fn client() -> TestClient {
 #[tokio::test]
 async fn redirects() {
     let client = client();
-    for (name, code) in [("to", 303), ("found", 302), ("temporary", 307), ("permanent", 308)] {
+    for (name, code) in [
+        ("to", 303),
+        ("found", 302),
+        ("temporary", 307),
+        ("permanent", 308),
+    ] {
         let response = client.get(&format!("/redirect/{name}")).await;
-        response.assert_status(code).assert_redirect("/there").assert_text("");
+        response
+            .assert_status(code)
+            .assert_redirect("/there")
+            .assert_text("");
     }
     client.get("/redirect/none").await.assert_status(404);
 }
@@ -94,9 +117,17 @@ async fn redirects() {
 #[tokio::test]
 async fn status_and_headers_go_in_front() {
     let client = client();
-    client.get("/tuple").await.assert_status(201).assert_header("location", "/7").assert_json(7);
+    client
+        .get("/tuple")
+        .await
+        .assert_status(201)
+        .assert_header("location", "/7")
+        .assert_json(7);
     let teapot = client.get("/http").await;
-    teapot.assert_status(418).assert_header("content-type", "text/teapot").assert_header("content-length", "5");
+    teapot
+        .assert_status(418)
+        .assert_header("content-type", "text/teapot")
+        .assert_header("content-length", "5");
     let cookies = client.get("/cookie").await;
     assert_eq!(cookies.headers().get_all("set-cookie").iter().count(), 2);
 }
@@ -104,9 +135,23 @@ async fn status_and_headers_go_in_front() {
 #[tokio::test]
 async fn streams_have_no_length_before_they_end() {
     let client = client();
-    client.get("/stream").await.assert_text("hello").assert_no_header("content-length");
+    client
+        .get("/stream")
+        .await
+        .assert_text("hello")
+        .assert_no_header("content-length");
     let mut response = client.get("/broken-stream").stream().await;
-    assert_eq!(response.body_mut().frame().await.unwrap().unwrap().into_data().unwrap(), "hel");
+    assert_eq!(
+        response
+            .body_mut()
+            .frame()
+            .await
+            .unwrap()
+            .unwrap()
+            .into_data()
+            .unwrap(),
+        "hel"
+    );
     assert!(response.body_mut().frame().await.unwrap().is_err());
 }
 
@@ -116,7 +161,14 @@ async fn events_come_one_by_one() {
     let mut response = client.get("/events").stream().await;
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     for n in 0..3 {
-        let event = response.body_mut().frame().await.unwrap().unwrap().into_data().unwrap();
+        let event = response
+            .body_mut()
+            .frame()
+            .await
+            .unwrap()
+            .unwrap()
+            .into_data()
+            .unwrap();
         assert_eq!(event, format!("event: tick\ndata: {n}\n\n"));
     }
 }
@@ -127,26 +179,52 @@ async fn files_know_parts_and_whether_they_changed() {
     let whole = client.get("/file/toml").await;
     whole.assert_status(200).assert_contains("[package]");
     let (tag, size) = (whole.header("etag").unwrap(), whole.bytes().len());
-    client.get("/file/toml").header("if-none-match", tag).await.assert_status(304).assert_text("");
+    client
+        .get("/file/toml")
+        .header("if-none-match", tag)
+        .await
+        .assert_status(304)
+        .assert_text("");
     let part = client.get("/file/toml").header("range", "bytes=0-10").await;
-    part.assert_status(206).assert_text("[workspace]").assert_header("content-range", &format!("bytes 0-10/{size}"));
-    client.get("/file/toml").header("range", "bytes=9999999-").await.assert_status(416);
+    part.assert_status(206)
+        .assert_text("[workspace]")
+        .assert_header("content-range", &format!("bytes 0-10/{size}"));
+    client
+        .get("/file/toml")
+        .header("range", "bytes=9999999-")
+        .await
+        .assert_status(416);
     let head = client.head("/file/toml").await;
-    head.assert_status(200).assert_text("").assert_header("content-length", &size.to_string());
+    head.assert_status(200)
+        .assert_text("")
+        .assert_header("content-length", &size.to_string());
     let saved = client.get("/file/saved").await;
-    saved.assert_header("content-disposition", "attachment; filename*=UTF-8''the%20%22best%22%2Etoml");
+    saved.assert_header(
+        "content-disposition",
+        "attachment; filename*=UTF-8''the%20%22best%22%2Etoml",
+    );
     client.get("/file/none").await.assert_status(404);
 }
 
 #[tokio::test]
 async fn problems_are_told_as_the_client_wants() {
     let client = client();
-    client.get("/problem").await.assert_status(409).assert_text("there is not enough\namount: too much");
+    client
+        .get("/problem")
+        .await
+        .assert_status(409)
+        .assert_text("there is not enough\namount: too much");
     client.get("/problem").accept("application/json").await.assert_json(serde_json::json!({
         "type": "about:blank", "title": "Conflict", "status": 409, "detail": "there is not enough", "balance": 50,
         "errors": [{ "field": "amount", "reason": "too much" }],
     }));
     let page = client.get("/problem").accept("text/html").await;
-    page.assert_status(409).assert_contains("<h1>409 Conflict</h1>").assert_contains("<code>amount</code>");
-    client.get("/missing").await.assert_status(404).assert_text("Not Found");
+    page.assert_status(409)
+        .assert_contains("<h1>409 Conflict</h1>")
+        .assert_contains("<code>amount</code>");
+    client
+        .get("/missing")
+        .await
+        .assert_status(404)
+        .assert_text("Not Found");
 }

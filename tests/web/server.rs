@@ -20,7 +20,9 @@ async fn echo(body: bytes::Bytes) -> bytes::Bytes {
 
 #[get("^/endless$")]
 async fn endless() -> Body {
-    Body::from_stream(stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b'x'; 64 << 10])))
+    Body::from_stream(stream::repeat_with(|| {
+        Ok::<_, std::io::Error>(vec![b'x'; 64 << 10])
+    }))
 }
 
 #[get("^/parts$")]
@@ -31,7 +33,11 @@ async fn parts() -> Body {
 const ROUTES: Routes<()> = routes![index, echo, endless, parts];
 
 async fn start(http: Http) -> Running {
-    App::new(ROUTES, ()).body_limit(1000).start(http).await.expect("a server that starts")
+    App::new(ROUTES, ())
+        .body_limit(1000)
+        .start(http)
+        .await
+        .expect("a server that starts")
 }
 
 fn http() -> Http {
@@ -39,7 +45,9 @@ fn http() -> Http {
 }
 
 async fn connect(running: &Running) -> TcpStream {
-    TcpStream::connect(running.address().trim_start_matches("http://")).await.expect("a connection")
+    TcpStream::connect(running.address().trim_start_matches("http://"))
+        .await
+        .expect("a connection")
 }
 
 /// Everything that comes until the connection is closed.
@@ -53,7 +61,11 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, request: &[u8]) -
 }
 
 fn statuses(answer: &str) -> Vec<&str> {
-    answer.split("HTTP/1.1 ").skip(1).filter_map(|part| part.get(..3)).collect()
+    answer
+        .split("HTTP/1.1 ")
+        .skip(1)
+        .filter_map(|part| part.get(..3))
+        .collect()
 }
 
 #[tokio::test]
@@ -107,7 +119,13 @@ async fn requests_that_can_be_understood_in_two_ways_are_refused() {
             wrong.push(format!("{name}: {expected:?} expected, got {answer:?}"));
         }
     }
-    assert!(wrong.is_empty(), "{} of {} through:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} through:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
     println!("smuggling table: {} cases, 0 through", cases.len());
     running.stop().await.unwrap();
 }
@@ -115,8 +133,15 @@ async fn requests_that_can_be_understood_in_two_ways_are_refused() {
 #[tokio::test]
 async fn streams_are_chunked() {
     let running = start(http()).await;
-    let answer = ask(connect(&running).await, b"GET /parts HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
-    assert!(answer.contains("transfer-encoding: chunked") && answer.ends_with("3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"), "{answer}");
+    let answer = ask(
+        connect(&running).await,
+        b"GET /parts HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+    )
+    .await;
+    assert!(
+        answer.contains("transfer-encoding: chunked") && answer.ends_with("3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"),
+        "{answer}"
+    );
     let answer = ask(connect(&running).await, b"GET /parts HTTP/1.0\r\n\r\n").await;
     assert!(answer.ends_with("\r\n\r\nhello"), "{answer}");
 }
@@ -126,11 +151,31 @@ async fn connections_that_keep_it_waiting_are_closed() {
     let short = Duration::from_millis(200);
     let long = Duration::from_secs(60);
     let cases = [
-        ("no request", http().idle_timeout(short).header_timeout(long), &b""[..], vec![]),
+        (
+            "no request",
+            http().idle_timeout(short).header_timeout(long),
+            &b""[..],
+            vec![],
+        ),
         ("half a head", http().header_timeout(short), b"GET / HTT", vec![]),
-        ("half a head after a request", http().header_timeout(short), b"GET / HTTP/1.1\r\nhost: a\r\n\r\nGET /", vec!["200"]),
-        ("idle after a request", http().idle_timeout(short).header_timeout(long), b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", vec!["200"]),
-        ("half a body", http().body_timeout(short), b"POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf", vec!["408"]),
+        (
+            "half a head after a request",
+            http().header_timeout(short),
+            b"GET / HTTP/1.1\r\nhost: a\r\n\r\nGET /",
+            vec!["200"],
+        ),
+        (
+            "idle after a request",
+            http().idle_timeout(short).header_timeout(long),
+            b"GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+            vec!["200"],
+        ),
+        (
+            "half a body",
+            http().body_timeout(short),
+            b"POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf",
+            vec!["408"],
+        ),
     ];
     for (name, http, request, expected) in cases {
         let running = start(http).await;
@@ -143,9 +188,15 @@ async fn connections_that_keep_it_waiting_are_closed() {
 async fn a_peer_that_takes_nothing_is_cut_off() {
     let running = start(http().write_timeout(Duration::from_millis(200))).await;
     let mut stream = connect(&running).await;
-    stream.write_all(b"GET /endless HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET /endless HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
     // Nothing is read, so the buffers fill and the server gives up; then it has nothing more to finish.
-    timeout(Duration::from_secs(20), running.stop()).await.expect("an end").expect("nothing is given up");
+    timeout(Duration::from_secs(20), running.stop())
+        .await
+        .expect("an end")
+        .expect("nothing is given up");
     drop(stream);
 }
 
@@ -156,7 +207,9 @@ async fn one_address_has_so_many_connections() {
     let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
     let mut third = connect(&running).await;
     let mut byte = [0];
-    let read = timeout(Duration::from_secs(20), third.read(&mut byte)).await.expect("a close");
+    let read = timeout(Duration::from_secs(20), third.read(&mut byte))
+        .await
+        .expect("a close");
     assert!(matches!(read, Ok(0) | Err(_)));
     assert_eq!(statuses(&ask(first, request).await), ["200"]);
     drop(second);
@@ -170,7 +223,14 @@ async fn one_address_has_so_many_connections() {
             }
         }
     };
-    assert_eq!(statuses(&timeout(Duration::from_secs(20), again).await.expect("a free place")), ["200"]);
+    assert_eq!(
+        statuses(
+            &timeout(Duration::from_secs(20), again)
+                .await
+                .expect("a free place")
+        ),
+        ["200"]
+    );
 }
 
 #[tokio::test]
@@ -179,12 +239,28 @@ async fn a_unix_socket() {
     let path = folder.path().join("web.sock");
     // What a dead process has left behind.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    let running = App::new(ROUTES, ()).trusted_proxies(["unix"]).start(Http::unix(&path)).await.unwrap();
+    let running = App::new(ROUTES, ())
+        .trusted_proxies(["unix"])
+        .start(Http::unix(&path))
+        .await
+        .unwrap();
     let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
-    assert!(ask(UnixStream::connect(&path).await.unwrap(), request).await.ends_with("unix"));
+    assert!(
+        ask(UnixStream::connect(&path).await.unwrap(), request)
+            .await
+            .ends_with("unix")
+    );
     let request = b"GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 203.0.113.9\r\nconnection: close\r\n\r\n";
-    assert!(ask(UnixStream::connect(&path).await.unwrap(), request).await.ends_with("203.0.113.9"));
-    let error = App::new(ROUTES, ()).start(Http::unix(&path)).await.err().expect("an error");
+    assert!(
+        ask(UnixStream::connect(&path).await.unwrap(), request)
+            .await
+            .ends_with("203.0.113.9")
+    );
+    let error = App::new(ROUTES, ())
+        .start(Http::unix(&path))
+        .await
+        .err()
+        .expect("an error");
     assert!(error.to_string().contains("listens at"), "{error}");
     running.stop().await.unwrap();
     assert!(!path.exists());
@@ -195,7 +271,14 @@ async fn http_2_without_tls() {
     let running = start(http()).await;
     let address = running.address().trim_start_matches("http://").to_owned();
     let output = tokio::process::Command::new("curl")
-        .args(["--silent", "--http2-prior-knowledge", "--max-time", "10", "--write-out", " HTTP/%{http_version}"])
+        .args([
+            "--silent",
+            "--http2-prior-knowledge",
+            "--max-time",
+            "10",
+            "--write-out",
+            " HTTP/%{http_version}",
+        ])
         .args(["--data", "hello", &format!("http://{address}/echo")])
         .output()
         .await;

@@ -47,7 +47,10 @@ async fn id(id: Extension<RequestId>) -> String {
 #[get("^/visits$")]
 async fn visits(session: Axum<tower_sessions::Session>) -> Result<String, Status> {
     let visits = session.get::<u32>("visits").await.ok().flatten().unwrap_or(0) + 1;
-    session.insert("visits", visits).await.map_err(|_| Status::INTERNAL_SERVER_ERROR)?;
+    session
+        .insert("visits", visits)
+        .await
+        .map_err(|_| Status::INTERNAL_SERVER_ERROR)?;
     Ok(visits.to_string())
 }
 
@@ -61,7 +64,10 @@ fn router() -> Router {
     Router::new()
         .route("/hello", axum_get(|| async { "hello from axum" }))
         .route("/echo", axum_post(|text: String| async { text }))
-        .route("/uri", axum_get(|uri: axum::http::Uri| async move { uri.to_string() }))
+        .route(
+            "/uri",
+            axum_get(|uri: axum::http::Uri| async move { uri.to_string() }),
+        )
 }
 
 #[tokio::test]
@@ -72,7 +78,10 @@ async fn a_trace_layer() {
         spans.lock().unwrap().push(request.uri().to_string());
         tracing::Span::none()
     });
-    TestClient::new(app().layer(layer)).get("/?a").await.assert_text("index");
+    TestClient::new(app().layer(layer))
+        .get("/?a")
+        .await
+        .assert_text("index");
     assert_eq!(*seen.lock().unwrap(), ["/?a"]);
 }
 
@@ -97,7 +106,10 @@ async fn a_layer_that_fails_is_503() {
         type Error = std::io::Error;
         type Future = std::future::Ready<Result<http::Response<Body>, std::io::Error>>;
 
-        fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), std::io::Error>> {
+        fn poll_ready(
+            &mut self,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<(), std::io::Error>> {
             std::task::Poll::Ready(Err(std::io::Error::other("no")))
         }
 
@@ -124,27 +136,55 @@ async fn a_cors_layer() {
     response.assert_header("access-control-allow-origin", "*");
     let preflight = client.options("/echo").header("origin", "https://example.org");
     let preflight = preflight.header("access-control-request-method", "POST").await;
-    preflight.assert_status(200).assert_header("access-control-allow-methods", "*");
+    preflight
+        .assert_status(200)
+        .assert_header("access-control-allow-methods", "*");
 }
 
 #[tokio::test]
 async fn a_compression_layer() {
     let client = TestClient::new(app().layer(CompressionLayer::new()));
     let packed = client.get("/long").header("accept-encoding", "gzip").await;
-    packed.assert_header("content-encoding", "gzip").assert_no_header("content-length");
+    packed
+        .assert_header("content-encoding", "gzip")
+        .assert_no_header("content-length");
     assert!(packed.bytes().len() < 200 && packed.bytes().starts_with(&[0x1f, 0x8b]));
-    client.get("/long").await.assert_no_header("content-encoding").assert_header("content-length", "8000");
+    client
+        .get("/long")
+        .await
+        .assert_no_header("content-encoding")
+        .assert_header("content-length", "8000");
 }
 
 #[tokio::test]
 async fn a_catch_panic_layer_and_none() {
-    let boom = || Router::new().route("/boom", axum_get(|| async { if true { panic!("on purpose") } }));
+    let boom = || {
+        Router::new().route(
+            "/boom",
+            axum_get(|| async {
+                if true {
+                    panic!("on purpose")
+                }
+            }),
+        )
+    };
     let caught = app().mount("/ax", boom()).layer(CatchPanicLayer::custom(|_| {
-        http::Response::builder().status(500).body("caught by the layer".to_owned()).unwrap()
+        http::Response::builder()
+            .status(500)
+            .body("caught by the layer".to_owned())
+            .unwrap()
     }));
-    TestClient::new(caught).get("/ax/boom").await.assert_status(500).assert_text("caught by the layer");
+    TestClient::new(caught)
+        .get("/ax/boom")
+        .await
+        .assert_status(500)
+        .assert_text("caught by the layer");
     let client = TestClient::new(app().mount("/ax", boom()));
-    client.get("/ax/boom").await.assert_status(500).assert_text("Internal Server Error");
+    client
+        .get("/ax/boom")
+        .await
+        .assert_status(500)
+        .assert_text("Internal Server Error");
 }
 
 #[tokio::test]
@@ -155,7 +195,12 @@ async fn request_ids() {
     let client = TestClient::new(app().layer(layer));
     let response = client.get("/id").await;
     assert_eq!(response.header("x-request-id"), Some(response.text()));
-    client.get("/id").header("x-request-id", "mine").await.assert_text("mine").assert_header("x-request-id", "mine");
+    client
+        .get("/id")
+        .header("x-request-id", "mine")
+        .await
+        .assert_text("mine")
+        .assert_header("x-request-id", "mine");
 }
 
 #[tokio::test]
@@ -188,8 +233,15 @@ async fn four_layers_of_tower_http_at_once() {
         .layer(TraceLayer::new_for_http())
         .layer(CatchPanicLayer::new())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
-        .layer(TimeoutLayer::with_status_code(http::StatusCode::GATEWAY_TIMEOUT, Duration::from_secs(10)));
-    TestClient::new(app().layer(layers)).get("/").await.assert_status(200).assert_text("index");
+        .layer(TimeoutLayer::with_status_code(
+            http::StatusCode::GATEWAY_TIMEOUT,
+            Duration::from_secs(10),
+        ));
+    TestClient::new(app().layer(layers))
+        .get("/")
+        .await
+        .assert_status(200)
+        .assert_text("index");
 }
 
 #[tokio::test]
@@ -199,16 +251,32 @@ async fn an_axum_router_is_mounted() {
     client.post("/ax/echo").body("back").await.assert_text("back");
     client.get("/ax/uri?a=1").await.assert_text("/uri?a=1");
     client.get("/ax").await.assert_status(404);
-    client.get("/axe").await.assert_status(404).assert_text("Not Found");
+    client
+        .get("/axe")
+        .await
+        .assert_status(404)
+        .assert_text("Not Found");
     client.get("/").await.assert_text("index");
-    client.head("/ax/hello").await.assert_status(200).assert_text("").assert_header("content-length", "15");
-    client.post("/ax/echo").body("x".repeat(2 << 20)).await.assert_status(413);
+    client
+        .head("/ax/hello")
+        .await
+        .assert_status(200)
+        .assert_text("")
+        .assert_header("content-length", "15");
+    client
+        .post("/ax/echo")
+        .body("x".repeat(2 << 20))
+        .await
+        .assert_status(413);
 }
 
 #[tokio::test]
 async fn the_longest_prefix_wins_and_a_slash_takes_the_rest() {
     let say = |text: &'static str| Router::new().fallback(move || async move { text });
-    let app = app().mount("/a", say("a")).mount("/a/b/", say("b")).mount("/", say("rest"));
+    let app = app()
+        .mount("/a", say("a"))
+        .mount("/a/b/", say("b"))
+        .mount("/", say("rest"));
     let client = TestClient::new(app);
     client.get("/a/x").await.assert_text("a");
     client.get("/a/b?x").await.assert_text("b");
@@ -216,7 +284,10 @@ async fn the_longest_prefix_wins_and_a_slash_takes_the_rest() {
     client.get("/elsewhere").await.assert_text("rest");
     client.get("/").await.assert_text("index");
     client.post("/").await.assert_status(405);
-    let error = App::new(ROUTES, ()).mount("ax", router()).into_service().unwrap_err();
+    let error = App::new(ROUTES, ())
+        .mount("ax", router())
+        .into_service()
+        .unwrap_err();
     assert!(error.to_string().contains("`ax`"), "{error}");
 }
 
@@ -225,7 +296,9 @@ async fn the_application_nests_in_axum() {
     let app = app().into_service().unwrap();
     let router = router().nest_service("/b", app.clone()).fallback_service(app);
     let ask = async |target: &str| {
-        let request = http::Request::get(target).body(axum::body::Body::empty()).unwrap();
+        let request = http::Request::get(target)
+            .body(axum::body::Body::empty())
+            .unwrap();
         let response = router.clone().oneshot(request).await.unwrap();
         let body = axum::body::to_bytes(response.into_body(), 1000).await.unwrap();
         String::from_utf8(body.to_vec()).unwrap()
@@ -240,10 +313,17 @@ async fn the_application_nests_in_axum() {
 async fn any_body_is_taken() {
     let app = app().into_service().unwrap();
     let full = http_body_util::Full::new(bytes::Bytes::from("hello"));
-    let response = app.clone().oneshot(http::Request::post("/echo").body(full).unwrap()).await.unwrap();
+    let response = app
+        .clone()
+        .oneshot(http::Request::post("/echo").body(full).unwrap())
+        .await
+        .unwrap();
     assert_eq!(response.into_body().collect(10).await.unwrap(), "hello");
     let empty = http_body_util::Empty::<bytes::Bytes>::new();
-    let response = app.oneshot(http::Request::get("/").body(empty).unwrap()).await.unwrap();
+    let response = app
+        .oneshot(http::Request::get("/").body(empty).unwrap())
+        .await
+        .unwrap();
     assert_eq!(response.status(), 200);
 }
 
@@ -251,14 +331,29 @@ async fn any_body_is_taken() {
 async fn serve_dir_is_mounted() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.css"), "body {}").unwrap();
-    let client = TestClient::new(app().mount("/dir", ServeDir::new(folder.path())).files("/files", folder.path()));
+    let client = TestClient::new(
+        app()
+            .mount("/dir", ServeDir::new(folder.path()))
+            .files("/files", folder.path()),
+    );
     for prefix in ["/dir", "/files"] {
         let style = client.get(&format!("{prefix}/a.css")).await;
-        style.assert_text("body {}").assert_header("content-type", "text/css").assert_header("content-length", "7");
+        style
+            .assert_text("body {}")
+            .assert_header("content-type", "text/css")
+            .assert_header("content-length", "7");
         let tag = style.header("etag").unwrap();
-        client.get(&format!("{prefix}/a.css")).header("if-none-match", tag).await.assert_status(304);
+        client
+            .get(&format!("{prefix}/a.css"))
+            .header("if-none-match", tag)
+            .await
+            .assert_status(304);
         client.get(&format!("{prefix}/none.css")).await.assert_status(404);
-        client.head(&format!("{prefix}/a.css")).await.assert_header("content-length", "7").assert_text("");
+        client
+            .head(&format!("{prefix}/a.css"))
+            .await
+            .assert_header("content-length", "7")
+            .assert_text("");
     }
 }
 
@@ -268,6 +363,10 @@ async fn cookies_pass_through_layers() {
         cookies.set(Cookie::new("a", "1"));
     }
     let client = TestClient::new(app().before(stamped).layer(CompressionLayer::new()));
-    client.get("/long").header("accept-encoding", "gzip").await.assert_status(200);
+    client
+        .get("/long")
+        .header("accept-encoding", "gzip")
+        .await
+        .assert_status(200);
     assert_eq!(client.cookie("a").as_deref(), Some("1"));
 }

@@ -95,6 +95,13 @@ impl<S: Send + Sync + 'static> Assembled<S> {
 }
 
 impl<S: Send + Sync + 'static> ResponseHandlers for Assembled<S> {
+    fn handles(&self, path: &str) -> bool {
+        matches!(
+            self.router.find(Kind::Response, Method::Response, path),
+            Match::Found { .. }
+        )
+    }
+
     fn respond(self: Arc<Self>, answer: Message) -> BoxFuture<'static, Option<Handled>> {
         Box::pin(async move {
             let path = answer.path().to_owned();

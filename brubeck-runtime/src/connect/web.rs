@@ -63,7 +63,10 @@ pub(crate) fn finish(mut response: http::Response<Body>, head: bool) -> http::Re
 /// Two lengths, or one that is no number, would let the client see another end of the response than we do.
 fn keep_one_length(headers: &mut HeaderMap) {
     let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let text = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).filter(digits);
+    let text = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .filter(digits);
     let length = text.and_then(|text| text.parse::<u64>().ok());
     match length {
         Some(length) => drop(headers.insert(CONTENT_LENGTH, HeaderValue::from(length))),

@@ -23,6 +23,7 @@ pub mod mongrel2;
 pub mod netstring;
 pub mod service;
 pub mod tnetstring;
+pub mod v2;
 
 pub use cursor::Cursor;
 pub use error::{EncodeError, Error};

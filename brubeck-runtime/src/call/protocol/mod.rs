@@ -1,0 +1,25 @@
+//! What happens to calls between a caller and its workers, without a socket, a clock or a thread.
+//!
+//! [`Caller`] and [`Worker`] are state machines: a driver tells them what happened and at what time, and carries out the
+//! [`CallerAction`]s and [`WorkerAction`]s they ask for. Time is a [`Moment`] since an origin that the driver chose, and
+//! randomness comes from a seed, so the same events give the same actions, always.
+
+mod caller;
+mod entropy;
+mod session;
+mod timers;
+mod worker;
+
+pub use caller::{
+    CallId, Caller, CallerAction, CallerConfig, CallerCounters, CallerEvent, Options, PeerId, PeerView,
+    Standing,
+};
+pub use worker::{
+    JobId, StopReason, Worker, WorkerAction, WorkerConfig, WorkerCounters, WorkerEvent, WorkerView,
+};
+
+/// A time, counted from an origin that the driver chose; it never runs backwards.
+pub type Moment = std::time::Duration;
+
+/// How many beats may be missed before a peer counts as dead.
+pub const MISSED_BEATS: u32 = 3;
