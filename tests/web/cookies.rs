@@ -11,7 +11,9 @@ struct Member {
     name: String,
 }
 
-impl User<()> for Member {
+impl User for Member {
+    type Store = ();
+
     async fn find(id: &str, _: &()) -> Option<Member> {
         (id == "7").then(|| Member { name: "Dave".into() })
     }

@@ -46,11 +46,13 @@ mod tests {
     use super::*;
     use http::{HeaderName, HeaderValue};
 
+    type Headers = &'static [(&'static str, &'static str)];
+
     #[test]
     fn who_may_change_something() {
         const COOKIE: (&str, &str) = ("cookie", "session=x");
         const HOST: (&str, &str) = ("host", "example.org:8080");
-        let cases: &[(&str, &[(&str, &str)], bool)] = &[
+        let cases: &[(&str, Headers, bool)] = &[
             ("GET", &[COOKIE, HOST, ("sec-fetch-site", "cross-site")], false),
             ("HEAD", &[COOKIE, HOST, ("origin", "https://evil.example")], false),
             ("POST", &[HOST, ("sec-fetch-site", "cross-site")], false),

@@ -34,7 +34,10 @@ impl Outbox {
 
     /// The session of the request; the first to ask opens it.
     pub(crate) fn session(&self, open: impl FnOnce() -> Session) -> Session {
-        self.lock().session.get_or_insert_with(open).clone()
+        let known = self.lock().session.clone();
+        // To open it means to ask for its cookie, which takes the lock again.
+        let session = known.unwrap_or_else(open);
+        self.lock().session.get_or_insert(session).clone()
     }
 
     /// Tells the browser. `host` is what it asked for.

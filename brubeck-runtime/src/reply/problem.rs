@@ -102,10 +102,16 @@ impl Problem {
         Value::Object(object)
     }
 
+    /// The fields that say more to a person than the reason does.
+    fn told_fields(&self) -> impl Iterator<Item = &Field> {
+        self.fields
+            .iter()
+            .filter(|field| field.reason != self.status.text())
+    }
+
     fn text(&self) -> String {
         let fields = self
-            .fields
-            .iter()
+            .told_fields()
             .map(|Field { field, reason }| format!("\n{field}: {reason}"));
         self.status.text().to_owned() + &fields.collect::<String>()
     }
@@ -119,9 +125,9 @@ impl Problem {
         let field = |Field { field, reason }: &Field| {
             format!("<li><code>{}</code>: {}</li>", escape(field), escape(reason))
         };
-        let fields = match self.fields.is_empty() {
-            true => String::new(),
-            false => format!("<ul>{}</ul>", self.fields.iter().map(field).collect::<String>()),
+        let fields = match self.told_fields().map(field).collect::<String>() {
+            none if none.is_empty() => none,
+            fields => format!("<ul>{fields}</ul>"),
         };
         format!(
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{heading}</title></head>\
@@ -144,7 +150,7 @@ impl Problem {
         match form {
             Form::Html => Response::html(self.status.clone(), self.html()),
             Form::Json => {
-                Response::json(self.status.clone(), &self.json()).as_media_type("application/problem+json")
+                Response::json(self.status.clone(), &self.json()).with_media_type("application/problem+json")
             }
             Form::Text => Response::text(self.status.clone(), self.text()),
         }

@@ -201,7 +201,7 @@ impl Response {
         self
     }
 
-    pub(crate) fn as_media_type(mut self, media_type: &'static str) -> Response {
+    pub(crate) fn with_media_type(mut self, media_type: &'static str) -> Response {
         self.headers
             .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         self
