@@ -56,15 +56,18 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, request: &[u8]) -
     let mut answer = Vec::new();
     let read = timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
     // A reset is a close as well: not everything that was sent has been read.
-    let _ = read.expect("a connection that is closed");
-    String::from_utf8_lossy(&answer).into_owned()
+    let closed = read.is_ok();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let request = String::from_utf8_lossy(request);
+    assert!(closed, "left open after {request:?} and {answer:?}");
+    answer
 }
 
 fn statuses(answer: &str) -> Vec<&str> {
     answer
-        .split("HTTP/1.1 ")
+        .split("HTTP/1.")
         .skip(1)
-        .filter_map(|part| part.get(..3))
+        .filter_map(|part| part.get(2..5))
         .collect()
 }
 
@@ -87,7 +90,6 @@ async fn requests_that_can_be_understood_in_two_ways_are_refused() {
         ("xchunked", format!("POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: xchunked\r\n\r\n{chunked}"), &["400"]),
         ("chunked, identity", format!("POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, identity\r\n\r\n{chunked}"), &["400"]),
         ("two lengths", format!("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ncontent-length: 0\r\n\r\n{hidden}"), &["400"]),
-        ("equal lengths", "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\nhello".into(), &["400"]),
         ("a list of lengths", "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 5, 5\r\n\r\nhello".into(), &["400"]),
         ("a length with a sign", "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: +5\r\n\r\nhello".into(), &["400"]),
         ("a length in hexadecimal", "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 0x5\r\n\r\nhello".into(), &["400"]),
@@ -108,6 +110,12 @@ async fn requests_that_can_be_understood_in_two_ways_are_refused() {
         ("chunks that are too large", format!("POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3e9\r\n{}\r\n0\r\n\r\n", "x".repeat(1001)), &["413"]),
         // Both are there: hyper takes the coding and closes, as RFC 9112 allows.
         ("a length and chunked", format!("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n{chunked}{hidden}"), &["200"]),
+        // Equal lengths have one meaning, and hyper makes them one header, as RFC 9110 (8.6) allows.
+        (
+            "equal lengths",
+            format!("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello{hidden}"),
+            &["200"],
+        ),
         // What is unread of a refused request is not taken for the next one.
         ("the body of a 404", format!("POST /none HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{hidden}", hidden.len()), &["404"]),
     ];

@@ -2,6 +2,8 @@
 
 use crate::reply::{Body, IntoReply, NotFound, Payload, Response};
 use http::{HeaderMap, Method, StatusCode};
+use std::io::ErrorKind;
+use std::path::Path;
 use tower_http::services::ServeFile;
 
 /// Opens the file that a response is; any other response passes unchanged.
@@ -15,9 +17,9 @@ pub(super) async fn resolve(response: Response, conditions: &HeaderMap, head: bo
     *request.headers_mut() = conditions.clone();
     let served = match ServeFile::new(file.path()).try_call(request).await {
         Ok(served) if served.status() != StatusCode::NOT_FOUND => served.into_reply(),
-        Ok(_) => {
-            tracing::warn!(path = %file.path().display(), "a file that is a reply is not there");
-            return NotFound.into_reply();
+        Ok(_) => return missing(file.path()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return missing(file.path());
         }
         Err(error) => {
             tracing::error!(path = %file.path().display(), %error, "a file that is a reply cannot be read");
@@ -30,4 +32,9 @@ pub(super) async fn resolve(response: Response, conditions: &HeaderMap, head: bo
         Some(disposition) => served.with_header("content-disposition", disposition),
         None => served,
     }
+}
+
+fn missing(path: &Path) -> Response {
+    tracing::warn!(path = %path.display(), "a file that is a reply is not there");
+    NotFound.into_reply()
 }

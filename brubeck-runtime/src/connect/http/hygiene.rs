@@ -21,6 +21,13 @@ pub(super) fn unhygienic<B>(request: &Request<B>) -> Option<(StatusCode, &'stati
         0 if request.version() == Version::HTTP_11 => bad("the request has no Host"),
         2.. if needs_host => bad("the request has several Hosts"),
         _ if count(TRANSFER_ENCODING) > 1 => bad("the request has several transfer codings"),
+        // hyper looks at the end of the list alone, so it takes `chunked, chunked`.
+        _ if headers
+            .get(TRANSFER_ENCODING)
+            .is_some_and(|coding| !is_chunked(coding.as_bytes())) =>
+        {
+            bad("the transfer coding is not `chunked`")
+        }
         _ if count(CONTENT_LENGTH) > 1 => bad("the request has several lengths"),
         _ if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) => {
             bad("the request has a length and a transfer coding")
@@ -31,4 +38,8 @@ pub(super) fn unhygienic<B>(request: &Request<B>) -> Option<(StatusCode, &'stati
         )),
         _ => None,
     }
+}
+
+fn is_chunked(coding: &[u8]) -> bool {
+    coding.trim_ascii().eq_ignore_ascii_case(b"chunked")
 }

@@ -1,6 +1,7 @@
 //! A connection that is closed when its peer keeps it waiting.
 
 use super::Http;
+use futures_util::task::AtomicWaker;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use std::io;
@@ -19,6 +20,8 @@ pub(super) struct Progress(Arc<Requests>);
 struct Requests {
     open: AtomicUsize,
     multiplexed: AtomicBool,
+    /// Who waits for something to read meanwhile.
+    reader: AtomicWaker,
 }
 
 /// A request that is being answered, until this is dropped.
@@ -34,7 +37,7 @@ impl Progress {
     }
 
     fn is_busy(&self) -> bool {
-        self.0.open.load(Ordering::Relaxed) > 0
+        self.0.open.load(Ordering::Acquire) > 0
     }
 
     /// What is waited for once something came.
@@ -49,7 +52,10 @@ impl Progress {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.0.open.fetch_sub(1, Ordering::Relaxed);
+        if self.0.0.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // The server waits for the next request from now on, and reads again only when it is woken.
+            self.0.0.reader.wake();
+        }
     }
 }
 
@@ -117,6 +123,7 @@ impl<I> Watched<I> {
     }
 
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.progress.0.reader.register(cx.waker());
         match (self.progress.is_busy(), self.reading) {
             (true, _) => self.enter(Phase::Busy),
             (false, Phase::Busy) => self.enter(Phase::Idle),
