@@ -6,7 +6,7 @@ use brubeck_runtime::CallError;
 use brubeck_runtime::protocol::*;
 use brubeck_runtime::wire::service::Secret;
 use brubeck_runtime::wire::v2::{
-    Ask, Denial, Envelope, Hello, Kind, Message, Reply, Request, VERSION, plain,
+    Ask, Denial, Envelope, Hello, Kind, Message, Place, Reply, Request, SessionKeys, VERSION, plain, seal,
 };
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -95,7 +95,7 @@ impl Pair {
         sent
     }
 
-    fn to_caller(&mut self, frames: &Frames) -> Vec<Frames> {
+    fn caller_hears(&mut self, frames: &Frames) -> Vec<Frames> {
         self.caller(CallerEvent::Frames {
             peer: PEER,
             link: LINK,
@@ -103,7 +103,7 @@ impl Pair {
         })
     }
 
-    fn to_worker(&mut self, frames: &Frames) -> Vec<Frames> {
+    fn worker_hears(&mut self, frames: &Frames) -> Vec<Frames> {
         self.worker(WorkerEvent::Frames {
             peer: NAME,
             frames: frames.clone(),
@@ -120,10 +120,10 @@ impl Pair {
             peer: PEER,
             link: LINK,
         }));
-        let challenge = only(self.to_worker(&hello));
-        let proof = only(self.to_caller(&challenge));
-        let answer = only(self.to_worker(&proof));
-        assert!(self.to_caller(&answer).is_empty());
+        let challenge = only(self.worker_hears(&hello));
+        let proof = only(self.caller_hears(&challenge));
+        let answer = only(self.worker_hears(&proof));
+        assert!(self.caller_hears(&answer).is_empty());
         [hello, challenge, proof, answer]
     }
 
@@ -175,11 +175,11 @@ fn four_messages_open_a_session() {
 
     let request = pair.call(1);
     assert_eq!(kind(&request[0]), Kind::Request);
-    assert!(pair.to_worker(&request[0]).is_empty());
+    assert!(pair.worker_hears(&request[0]).is_empty());
     let (job, asked) = pair.started[0].clone();
     assert_eq!((&asked.ask.body[..], asked.deadline), (&b"1"[..], 10_000));
     let reply = pair.reply(job);
-    pair.to_caller(&reply[0]);
+    pair.caller_hears(&reply[0]);
     assert!(matches!(&pair.outcomes[..], [(CallId(1), Ok(reply))] if reply.status == 200));
 }
 
@@ -214,11 +214,11 @@ fn a_worker_that_does_not_know_the_passphrase_gets_no_call() {
         peer: NAME,
         frames: hello[0].clone(),
     });
-    assert_eq!(kind(&pair.to_caller(&challenge[0])[0]), Kind::Proof);
+    assert_eq!(kind(&pair.caller_hears(&challenge[0])[0]), Kind::Proof);
     // It cannot write a welcome with the right code, so it tries with one of another session.
     let mut other = Pair::with("guess", "guess");
     let [_, _, _, welcome] = other.open();
-    pair.to_caller(&welcome);
+    pair.caller_hears(&welcome);
     assert!(!pair.is_ready());
     assert!(pair.call(1).is_empty(), "a request went to who knows whom");
     assert_eq!(pair.caller.counters().forged, 1);
@@ -248,11 +248,11 @@ fn a_hello_that_comes_again_gets_the_same_challenge_and_not_for_ever() {
         peer: PEER,
         link: LINK,
     });
-    let first = pair.to_worker(&hello[0]);
+    let first = pair.worker_hears(&hello[0]);
     for _ in 1..8 {
-        assert_eq!(pair.to_worker(&hello[0]), first);
+        assert_eq!(pair.worker_hears(&hello[0]), first);
     }
-    assert!(pair.to_worker(&hello[0]).is_empty(), "more than 8 challenges");
+    assert!(pair.worker_hears(&hello[0]).is_empty(), "more than 8 challenges");
 }
 
 #[test]
@@ -268,14 +268,14 @@ fn the_lower_version_of_the_two_is_spoken() {
     let open = |frames: &Frames| Envelope::read(frames).unwrap().plain().unwrap().unwrap();
 
     let mut pair = Pair::with("secret", "secret");
-    let answer = pair.to_worker(&hello(VERSION + 1));
+    let answer = pair.worker_hears(&hello(VERSION + 1));
     assert!(matches!(
         open(&answer[0]),
         Message::Challenge(Hello { version: VERSION, .. })
     ));
 
     let mut pair = Pair::with("secret", "secret");
-    let answer = pair.to_worker(&hello(VERSION - 1));
+    let answer = pair.worker_hears(&hello(VERSION - 1));
     assert_eq!(open(&answer[0]), Message::Denied(Denial::Version));
 }
 
@@ -285,11 +285,11 @@ fn a_message_that_comes_again_is_dropped() {
     let [_, _, proof, welcome] = pair.open();
     let first = pair.call(1).remove(0);
     let second = pair.call(2).remove(0);
-    pair.to_worker(&first);
-    pair.to_worker(&second);
+    pair.worker_hears(&first);
+    pair.worker_hears(&second);
     // The same, one from before, and the one that opened the session.
     for again in [&second, &first, &proof] {
-        assert!(pair.to_worker(again).is_empty());
+        assert!(pair.worker_hears(again).is_empty());
     }
     assert_eq!(pair.started.len(), 2);
     assert_eq!(pair.worker.counters().replayed, 3);
@@ -301,10 +301,10 @@ fn a_message_that_comes_again_is_dropped() {
         .flat_map(|(job, _)| pair.reply(job))
         .collect();
     for reply in &replies {
-        pair.to_caller(reply);
+        pair.caller_hears(reply);
     }
     for again in [&replies[1], &replies[0], &welcome] {
-        assert!(pair.to_caller(again).is_empty());
+        assert!(pair.caller_hears(again).is_empty());
     }
     assert_eq!(pair.outcomes.len(), 2);
     assert_eq!(pair.caller.counters().replayed, 3);
@@ -317,18 +317,18 @@ fn no_bit_of_a_head_can_be_changed() {
     pair.open();
     let request = pair.call(1).remove(0);
     for at in 0..request[0].len() {
-        assert!(pair.to_worker(&changed(&request, at)).is_empty(), "byte {at}");
+        assert!(pair.worker_hears(&changed(&request, at)).is_empty(), "byte {at}");
         assert!(pair.started.is_empty(), "byte {at}");
     }
-    pair.to_worker(&request);
+    pair.worker_hears(&request);
     let (job, _) = pair.started[0].clone();
     let reply = pair.reply(job).remove(0);
     for at in 0..reply[0].len() {
-        assert!(pair.to_caller(&changed(&reply, at)).is_empty(), "byte {at}");
+        assert!(pair.caller_hears(&changed(&reply, at)).is_empty(), "byte {at}");
         assert!(pair.outcomes.is_empty(), "byte {at}");
     }
     // None of that did any harm: the counter of a forged message is not believed.
-    pair.to_caller(&reply);
+    pair.caller_hears(&reply);
     assert_eq!(pair.outcomes.len(), 1);
 }
 
@@ -348,8 +348,8 @@ fn a_message_is_good_only_where_it_was_sent_to() {
     other
         .worker
         .on(other.now, WorkerEvent::PeerGone { peer: NAME }, &mut Vec::new());
-    assert!(other.to_worker(&request).is_empty());
-    pair.to_caller(&request);
+    assert!(other.worker_hears(&request).is_empty());
+    pair.caller_hears(&request);
     assert_eq!(
         (pair.worker.counters().forged, pair.caller.counters().forged),
         (1, 1)
@@ -363,7 +363,7 @@ fn nothing_follows_a_call_that_was_given_up_however_late() {
         let mut pair = Pair::with("secret", "secret");
         pair.open();
         let request = pair.call(1).remove(0);
-        pair.to_worker(&request);
+        pair.worker_hears(&request);
         pair.now += Duration::from_secs(10) + late;
         let sent = pair.caller(CallerEvent::GiveUp { call: CallId(1) });
         assert_eq!(kind(&sent[0]), Kind::Cancel);
@@ -371,6 +371,46 @@ fn nothing_follows_a_call_that_was_given_up_however_late() {
         pair.caller(CallerEvent::Wake);
         assert!(pair.outcomes.is_empty(), "{:?}", pair.outcomes);
         assert_eq!((pair.caller.pending(), pair.caller.counters().given_up), (0, 1));
+    }
+}
+
+/// A caller that knows the passphrase and means no good.
+#[test]
+fn the_last_id_there_is_breaks_nothing() {
+    for last in [u64::MAX, u64::MAX - 1] {
+        let mut pair = Pair::with("secret", "secret");
+        let [hello, challenge, ..] = pair.open();
+        let keys = SessionKeys::derive(&secret("secret"), &hello[0], &challenge[0]);
+        let session = Envelope::read(&challenge).unwrap().head().session;
+        let say = |pair: &mut Pair, counter, message: &Message| {
+            let place = Place {
+                session,
+                counter,
+                ack: 1,
+            };
+            let frames = seal(message, place, &keys.to_worker).unwrap();
+            pair.worker_hears(&frames)
+        };
+        let request = Message::Request(Request {
+            call: last,
+            deadline: 1000,
+            more: true,
+            ask: Ask::new("request", "/work"),
+        });
+        say(&mut pair, 2, &request);
+        assert_eq!(pair.started.len(), 1);
+        let ping = Message::Ping {
+            stamp: u64::MAX,
+            last_call: u64::MAX,
+        };
+        assert_eq!(kind(&say(&mut pair, u64::MAX, &ping)[0]), Kind::Pong);
+        let (job, _) = pair.started[0].clone();
+        assert_eq!(kind(&pair.reply(job)[0]), Kind::Reply);
+        // No counter is higher, so this session hears nothing more, and ends by itself.
+        assert!(say(&mut pair, u64::MAX, &ping).is_empty());
+        assert_eq!(pair.worker.counters().replayed, 1);
+        pair.now += Duration::from_secs(3);
+        assert_eq!(kind(&pair.worker(WorkerEvent::Wake)[0]), Kind::Bye);
     }
 }
 
@@ -396,7 +436,7 @@ proptest! {
                     false => frame.into(),
                 })
                 .collect();
-            pair.to_caller(&frames);
+            pair.caller_hears(&frames);
             let mut actions = Vec::new();
             let peer = Bytes::from_static(b"somebody else");
             pair.worker.on(pair.now, WorkerEvent::Frames { peer, frames }, &mut actions);
@@ -407,7 +447,7 @@ proptest! {
         if open {
             prop_assert!(pair.is_ready());
             let request = pair.call(1).remove(0);
-            pair.to_worker(&request);
+            pair.worker_hears(&request);
             prop_assert_eq!(pair.started.len(), 1);
         }
     }

@@ -1,7 +1,7 @@
 //! Callers and workers in a simulated network, with everything going wrong, and the promises checked after every event.
 //!
-//! `BRUBECK_SIM_SEEDS` sets how many seeds are run (default 2,000), `BRUBECK_SIM_SEED` picks a single one and prints what
-//! happened last.
+//! `BRUBECK_SIM_SEEDS` sets which seeds are run: how many, or `from..to` (default 2,000); `BRUBECK_SIM_SEED` picks a single
+//! one. A failure names its seed and prints what happened last.
 
 mod simulation {
     pub(crate) mod check;
@@ -14,6 +14,7 @@ mod simulation {
 }
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,8 +24,19 @@ use simulation::ledger::Outcomes;
 use simulation::plan::{Fault, Plan};
 use simulation::world::{Run, World};
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|text| text.parse().ok())
+/// The seeds to run.
+fn seeds() -> Range<u64> {
+    let Ok(text) = std::env::var("BRUBECK_SIM_SEEDS") else {
+        return 0..2_000;
+    };
+    let number = |text: &str| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("BRUBECK_SIM_SEEDS is a number or `from..to`, not {text:?}"))
+    };
+    match text.split_once("..") {
+        Some((from, to)) => number(from)..number(to),
+        None => 0..number(&text),
+    }
 }
 
 fn attempt(world: &mut World) -> Result<Run, String> {
@@ -54,7 +66,7 @@ fn run(plan: Plan) -> Run {
 }
 
 /// Runs many seeds on all cores.
-fn run_all(seeds: std::ops::Range<u64>, plan: impl Fn(u64) -> Plan + Sync) -> (u64, Outcomes, Vec<Run>) {
+fn run_all(seeds: Range<u64>, plan: impl Fn(u64) -> Plan + Sync) -> (u64, Outcomes, Vec<Run>) {
     let next = AtomicU64::new(seeds.start);
     let runs = Mutex::new(Vec::new());
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
@@ -80,17 +92,18 @@ fn run_all(seeds: std::ops::Range<u64>, plan: impl Fn(u64) -> Plan + Sync) -> (u
 
 #[test]
 fn the_promises_hold_whatever_goes_wrong() {
-    if let Some(seed) = number("BRUBECK_SIM_SEED") {
-        println!("{:?}", run(Plan::chaos(seed)));
+    if let Ok(seed) = std::env::var("BRUBECK_SIM_SEED") {
+        println!("{:?}", run(Plan::chaos(seed.parse().expect("a seed"))));
         return;
     }
-    let seeds = number("BRUBECK_SIM_SEEDS").unwrap_or(2_000);
+    let seeds = seeds();
     let start = Instant::now();
-    let (events, outcomes, runs) = run_all(0..seeds, Plan::chaos);
+    let (events, outcomes, runs) = run_all(seeds.clone(), Plan::chaos);
     let took = start.elapsed();
     let sum = |of: fn(&Run) -> u64| runs.iter().map(of).sum::<u64>();
     println!(
-        "{seeds} seeds, {events} events in {took:?}: {:.0} events/s",
+        "{} seeds, {events} events in {took:?}: {:.0} events/s",
+        runs.len(),
         events as f64 / took.as_secs_f64()
     );
     println!("{outcomes:?}");
@@ -107,6 +120,16 @@ fn the_promises_hold_whatever_goes_wrong() {
         sum(|run| run.counts.moved),
         sum(|run| run.counts.retried),
     );
+    let faults = Fault::ALL.map(|fault| {
+        let count: u64 = runs.iter().map(|run| run.counts.of[fault as usize]).sum();
+        (fault, count)
+    });
+    println!(
+        "{faults:?}, {} messages vanished, {} came twice, {} did not fit",
+        sum(|run| run.counts.vanished),
+        sum(|run| run.counts.doubled),
+        sum(|run| run.counts.unsent),
+    );
     // A simulation in which nothing happens proves nothing.
     assert!(outcomes.replies > outcomes.failures() / 4, "{outcomes:?}");
     for (what, count) in [
@@ -121,8 +144,14 @@ fn the_promises_hold_whatever_goes_wrong() {
         ("forged", sum(|run| run.counts.forged)),
         ("replayed", sum(|run| run.counts.replayed)),
         ("drained", sum(|run| run.counts.idle)),
+        ("made to vanish", sum(|run| run.counts.vanished)),
+        ("delivered twice", sum(|run| run.counts.doubled)),
+        ("refused by a link", sum(|run| run.counts.unsent)),
     ] {
-        assert!(seeds < 100 || count > 0, "nothing was {what}");
+        assert!(runs.len() < 100 || count > 0, "nothing was {what}");
+    }
+    for (fault, count) in faults {
+        assert!(runs.len() < 100 || count > 0, "{fault:?} never happened");
     }
 }
 
@@ -151,8 +180,9 @@ fn restarting_workers_in_turn_fails_no_call() {
         queue: 4,
         ..Plan::calm(seed)
     };
-    let (_, outcomes, runs) = run_all(0..200, plan);
+    let seeds = seeds();
+    let (_, outcomes, runs) = run_all(seeds.start..seeds.end.min(seeds.start + 200), plan);
     let drains: u64 = runs.iter().map(|run| run.counts.idle).sum();
-    assert!(drains > 200, "{drains}");
+    assert!(drains > runs.len() as u64, "{drains}");
     assert_eq!(outcomes.failures(), 0, "{outcomes:?}");
 }

@@ -12,7 +12,7 @@ struct Member {
 }
 
 impl User for Member {
-    type Store = ();
+    type State = ();
 
     async fn find(id: &str, _: &()) -> Option<Member> {
         (id == "7").then(|| Member { name: "Dave".into() })

@@ -54,7 +54,7 @@ async fn a_browser_is_shown_a_page_of_the_folder() {
     let broken = client.post("/own").accept("text/html").await;
     broken
         .assert_status(405)
-        .assert_contains("Drat! An error 405")
+        .assert_text("<p>Drat! An error 405 has occurred.</p>")
         .assert_header("allow", "GET, HEAD, OPTIONS");
     client
         .get("/own")

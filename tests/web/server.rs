@@ -67,7 +67,7 @@ fn statuses(answer: &str) -> Vec<&str> {
     answer
         .split("HTTP/1.")
         .skip(1)
-        .filter_map(|part| part.get(2..5))
+        .filter_map(|part| part.get(2..5).filter(|code| code.parse::<u16>().is_ok()))
         .collect()
 }
 
@@ -90,6 +90,8 @@ async fn requests_that_can_be_understood_in_two_ways_are_refused() {
         ("xchunked", format!("POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: xchunked\r\n\r\n{chunked}"), &["400"]),
         ("chunked, identity", format!("POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, identity\r\n\r\n{chunked}"), &["400"]),
         ("two lengths", format!("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ncontent-length: 0\r\n\r\n{hidden}"), &["400"]),
+        // The same length twice is that length, as RFC 9110 allows.
+        ("equal lengths", "POST /echo HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\nhello".into(), &["200"]),
         ("a list of lengths", "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 5, 5\r\n\r\nhello".into(), &["400"]),
         ("a length with a sign", "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: +5\r\n\r\nhello".into(), &["400"]),
         ("a length in hexadecimal", "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 0x5\r\n\r\nhello".into(), &["400"]),
@@ -168,7 +170,7 @@ async fn connections_that_keep_it_waiting_are_closed() {
         ("half a head", http().header_timeout(short), b"GET / HTT", vec![]),
         (
             "half a head after a request",
-            http().header_timeout(short),
+            http().header_timeout(short).idle_timeout(short),
             b"GET / HTTP/1.1\r\nhost: a\r\n\r\nGET /",
             vec!["200"],
         ),

@@ -3,7 +3,6 @@
 use crate::reply::{Body, IntoReply, NotFound, Payload, Response};
 use http::{HeaderMap, Method, StatusCode};
 use std::io::ErrorKind;
-use std::path::Path;
 use tower_http::services::ServeFile;
 
 /// Opens the file that a response is; any other response passes unchanged.
@@ -17,13 +16,13 @@ pub(super) async fn resolve(response: Response, conditions: &HeaderMap, head: bo
     *request.headers_mut() = conditions.clone();
     let served = match ServeFile::new(file.path()).try_call(request).await {
         Ok(served) if served.status() != StatusCode::NOT_FOUND => served.into_reply(),
-        Ok(_) => return missing(file.path()),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return missing(file.path());
-        }
-        Err(error) => {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
             tracing::error!(path = %file.path().display(), %error, "a file that is a reply cannot be read");
             return crate::status::Status::INTERNAL_SERVER_ERROR.into_reply();
+        }
+        _ => {
+            tracing::warn!(path = %file.path().display(), "a file that is a reply is not there");
+            return NotFound.into_reply();
         }
     };
     let (_, headers, _) = response.into_parts();

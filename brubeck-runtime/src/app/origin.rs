@@ -46,13 +46,14 @@ mod tests {
     use super::*;
     use http::{HeaderName, HeaderValue};
 
-    type Headers = &'static [(&'static str, &'static str)];
+    /// A method, the headers of a request, and whether it is forged.
+    type Case = (&'static str, &'static [(&'static str, &'static str)], bool);
 
     #[test]
     fn who_may_change_something() {
         const COOKIE: (&str, &str) = ("cookie", "session=x");
         const HOST: (&str, &str) = ("host", "example.org:8080");
-        let cases: &[(&str, Headers, bool)] = &[
+        let cases: &[Case] = &[
             ("GET", &[COOKIE, HOST, ("sec-fetch-site", "cross-site")], false),
             ("HEAD", &[COOKIE, HOST, ("origin", "https://evil.example")], false),
             ("POST", &[HOST, ("sec-fetch-site", "cross-site")], false),

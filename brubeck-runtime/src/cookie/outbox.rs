@@ -34,10 +34,12 @@ impl Outbox {
 
     /// The session of the request; the first to ask opens it.
     pub(crate) fn session(&self, open: impl FnOnce() -> Session) -> Session {
-        let known = self.lock().session.clone();
-        // To open it means to ask for its cookie, which takes the lock again.
-        let session = known.unwrap_or_else(open);
-        self.lock().session.get_or_insert(session).clone()
+        if let Some(known) = self.lock().session.clone() {
+            return known;
+        }
+        // Not under the lock: what opens it looks for a cookie, and cookies may be here.
+        let opened = open();
+        self.lock().session.get_or_insert(opened).clone()
     }
 
     /// Tells the browser. `host` is what it asked for.

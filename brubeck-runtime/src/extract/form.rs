@@ -22,7 +22,7 @@ use std::ops::Deref;
 ///
 /// A name that comes several times is a list; an empty value of an `Option` is `None`. Another media type is
 /// answered with 415, a form that does not fit with 422 and which field is wrong, one of more than 1,000 fields
-/// with 413. Forms with files are [`Multipart`](crate::Multipart).
+/// with 413. Forms with files are `Multipart`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Form<T>(pub T);
 

@@ -8,7 +8,7 @@ use crate::session::Session;
 use crate::status::Status;
 use std::ops::Deref;
 
-/// Somebody who can log in to an application.
+/// Somebody who can log in.
 ///
 /// ```
 /// use brubeck::User;
@@ -20,7 +20,7 @@ use std::ops::Deref;
 /// type Members = Arc<HashMap<String, Member>>;
 ///
 /// impl User for Member {
-///     type Store = Members;
+///     type State = Members;
 ///
 ///     async fn find(id: &str, members: &Members) -> Option<Member> {
 ///         members.get(id).cloned()
@@ -28,11 +28,11 @@ use std::ops::Deref;
 /// }
 /// ```
 pub trait User: Sized + Send {
-    /// Where users are looked up: all of the application's state, or a part of it, see [`State`](crate::State).
-    type Store: Send + Sync;
+    /// Where users are looked up: the part of the application's state that a [`State`](super::State) of it would be.
+    type State: Send + Sync;
 
     /// The user whom [`Session::log_in`] was told; `None` where there is no such user, or not any more.
-    fn find(id: &str, store: &Self::Store) -> impl Future<Output = Option<Self>> + Send;
+    fn find(id: &str, state: &Self::State) -> impl Future<Output = Option<Self>> + Send;
 }
 
 /// The user who is logged in. A handler that takes it is for them alone; `Option<CurrentUser<_>>` is for everybody.
@@ -42,7 +42,7 @@ pub trait User: Sized + Send {
 /// # #[derive(Clone)]
 /// # struct Member { name: String }
 /// # impl User for Member {
-/// #     type Store = ();
+/// #     type State = ();
 /// #     async fn find(id: &str, _: &()) -> Option<Member> { None }
 /// # }
 ///
@@ -77,11 +77,7 @@ impl<U> Deref for CurrentUser<U> {
 #[derive(Clone, Debug)]
 pub(crate) struct LoginUrl(pub(crate) String);
 
-impl<S, U> FromMessage<S> for CurrentUser<U>
-where
-    S: Provides<U::Store> + Send + Sync + 'static,
-    U: User,
-{
+impl<S: Provides<U::State> + Send + Sync + 'static, U: User> FromMessage<S> for CurrentUser<U> {
     type Rejection = Response;
 
     async fn from_message(cx: &Context<S>) -> Result<CurrentUser<U>, Response> {

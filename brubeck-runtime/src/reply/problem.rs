@@ -102,8 +102,8 @@ impl Problem {
         Value::Object(object)
     }
 
-    /// The fields that say more to a person than the reason does.
-    fn told_fields(&self) -> impl Iterator<Item = &Field> {
+    /// The fields of which there is more to tell than the reason already does.
+    fn told_apart(&self) -> impl Iterator<Item = &Field> {
         self.fields
             .iter()
             .filter(|field| field.reason != self.status.text())
@@ -111,7 +111,7 @@ impl Problem {
 
     fn text(&self) -> String {
         let fields = self
-            .told_fields()
+            .told_apart()
             .map(|Field { field, reason }| format!("\n{field}: {reason}"));
         self.status.text().to_owned() + &fields.collect::<String>()
     }
@@ -125,7 +125,7 @@ impl Problem {
         let field = |Field { field, reason }: &Field| {
             format!("<li><code>{}</code>: {}</li>", escape(field), escape(reason))
         };
-        let fields = match self.told_fields().map(field).collect::<String>() {
+        let fields = match self.told_apart().map(field).collect::<String>() {
             none if none.is_empty() => none,
             fields => format!("<ul>{fields}</ul>"),
         };

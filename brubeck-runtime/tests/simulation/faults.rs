@@ -13,6 +13,7 @@ impl World {
         let fault = self.plan.faults[self.rng.index(self.plan.faults.len())];
         let caller = self.rng.index(self.callers.len());
         let worker = self.rng.index(self.workers.len());
+        self.counts.of[fault as usize] += 1;
         self.note(|| format!("-- {fault:?}"));
         match fault {
             Fault::Cut => {

@@ -53,7 +53,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Cut,
         Self::HalfOpen,
         Self::FreezeWorker,

@@ -162,6 +162,12 @@ pub(crate) struct Counts {
     pub(crate) idle: u64,
     pub(crate) drains: u64,
     pub(crate) faults: u64,
+    /// By kind.
+    pub(crate) of: [u64; 12],
+    /// Messages that were lost on a link that stood, that came twice, and that a link did not take.
+    pub(crate) vanished: u64,
+    pub(crate) doubled: u64,
+    pub(crate) unsent: u64,
     pub(crate) sessions: u64,
     pub(crate) forged: u64,
     pub(crate) replayed: u64,
@@ -608,8 +614,10 @@ impl World {
             true => 2,
             false => 1,
         };
+        self.counts.doubled += copies - 1;
         for _ in 0..copies {
             let lost = self.plan.loss > 0 && self.now < self.until && self.rng.chance(self.plan.loss);
+            self.counts.vanished += u64::from(lost);
             let delay = self.rng.range(20, self.plan.delay + 21);
             let link = &mut self.links[caller][worker];
             if lost || link.blocked[to as usize] || number <= link.void {
@@ -709,6 +717,7 @@ impl World {
                 let full = self.plan.full > 0 && self.now < self.until && self.rng.chance(self.plan.full);
                 let there = self.links[caller][worker].number == link;
                 if full || !there {
+                    self.counts.unsent += 1;
                     // The driver tells of it after it has carried out the other actions.
                     self.unsent(caller, peer, link, call);
                 } else {

@@ -21,12 +21,11 @@ pub(super) fn unhygienic<B>(request: &Request<B>) -> Option<(StatusCode, &'stati
         0 if request.version() == Version::HTTP_11 => bad("the request has no Host"),
         2.. if needs_host => bad("the request has several Hosts"),
         _ if count(TRANSFER_ENCODING) > 1 => bad("the request has several transfer codings"),
-        // hyper looks at the end of the list alone, so it takes `chunked, chunked`.
         _ if headers
             .get(TRANSFER_ENCODING)
-            .is_some_and(|coding| !is_chunked(coding.as_bytes())) =>
+            .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) =>
         {
-            bad("the transfer coding is not `chunked`")
+            bad("the transfer coding is not `chunked` and nothing else")
         }
         _ if count(CONTENT_LENGTH) > 1 => bad("the request has several lengths"),
         _ if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) => {

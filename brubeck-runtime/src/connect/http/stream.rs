@@ -19,9 +19,10 @@ pub(super) struct Progress(Arc<Requests>);
 #[derive(Debug, Default)]
 struct Requests {
     open: AtomicUsize,
+    begun: AtomicUsize,
     multiplexed: AtomicBool,
-    /// Who waits for something to read meanwhile.
-    reader: AtomicWaker,
+    /// The connection, which looks again once an answer is out.
+    connection: AtomicWaker,
 }
 
 /// A request that is being answered, until this is dropped.
@@ -32,6 +33,7 @@ impl Progress {
     /// `multiplexed`: the connection speaks HTTP/2, where what comes need not be a request.
     pub(super) fn begin(&self, multiplexed: bool) -> Busy {
         self.0.open.fetch_add(1, Ordering::Relaxed);
+        self.0.begun.fetch_add(1, Ordering::Relaxed);
         self.0.multiplexed.store(multiplexed, Ordering::Relaxed);
         Busy(self.clone())
     }
@@ -52,10 +54,8 @@ impl Progress {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        if self.0.0.open.fetch_sub(1, Ordering::AcqRel) == 1 {
-            // The server waits for the next request from now on, and reads again only when it is woken.
-            self.0.0.reader.wake();
-        }
+        self.0.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.connection.wake();
     }
 }
 
@@ -69,6 +69,7 @@ pub(super) fn watch<I>(stream: I, settings: &Http) -> (Watched<TokioIo<I>>, Prog
         idle: settings.idle_timeout,
         write: settings.write_timeout,
         reading: Phase::Idle,
+        begun: 0,
         read_timer: Timer::default(),
         write_timer: Timer::default(),
     };
@@ -82,6 +83,8 @@ pub(super) struct Watched<I> {
     idle: Duration,
     write: Duration,
     reading: Phase,
+    /// How many requests had begun when it last waited.
+    begun: usize,
     read_timer: Timer,
     write_timer: Timer,
 }
@@ -123,10 +126,15 @@ impl<I> Watched<I> {
     }
 
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.progress.0.reader.register(cx.waker());
+        // Before the look, so that an answer that goes out meanwhile is not missed.
+        self.progress.0.connection.register(cx.waker());
+        // A request may have begun and ended since the last look.
+        let begun = self.progress.0.begun.load(Ordering::Relaxed);
+        let answered = std::mem::replace(&mut self.begun, begun) != begun;
         match (self.progress.is_busy(), self.reading) {
             (true, _) => self.enter(Phase::Busy),
             (false, Phase::Busy) => self.enter(Phase::Idle),
+            (false, Phase::Head) if answered => self.enter(Phase::Idle),
             (false, _) => {}
         }
         let limit = match self.reading {
