@@ -38,7 +38,3 @@ pub(super) fn unhygienic<B>(request: &Request<B>) -> Option<(StatusCode, &'stati
         _ => None,
     }
 }
-
-fn is_chunked(coding: &[u8]) -> bool {
-    coding.trim_ascii().eq_ignore_ascii_case(b"chunked")
-}

@@ -39,7 +39,7 @@ impl Progress {
     }
 
     fn is_busy(&self) -> bool {
-        self.0.open.load(Ordering::Acquire) > 0
+        self.0.open.load(Ordering::Relaxed) > 0
     }
 
     /// What is waited for once something came.
