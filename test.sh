@@ -85,8 +85,8 @@ tests() {
 }
 
 check "format" cargo fmt --all --check
-check "clippy" cargo clippy --workspace --all-targets --quiet -- -D warnings
-RUSTDOCFLAGS="${RUSTDOCFLAGS:-} -D warnings" check "documentation" cargo doc --workspace --no-deps --quiet
+check "clippy" cargo clippy --workspace --all-targets --all-features --quiet -- -D warnings
+RUSTDOCFLAGS="${RUSTDOCFLAGS:-} -D warnings" check "documentation" cargo doc --workspace --no-deps --all-features --quiet
 tests "tests" cargo test --workspace --no-fail-fast
 if command -v cargo-deny >/dev/null; then
     check "dependencies" cargo deny --log-level error check

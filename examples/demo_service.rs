@@ -1,11 +1,7 @@
 //! A Brubeck service: it takes too long, and is worth the wait. `demo_service_client` calls it.
-//!
-//! `cargo run --example demo_service`
 
 use brubeck::prelude::*;
-use clap::Parser;
 use serde_json::Value;
-use std::io::IsTerminal;
 use std::time::Duration;
 
 /// A slow service.
@@ -18,24 +14,30 @@ async fn slow_echo(message: Json<Value>, delay: State<Duration>) -> Reply {
         .field("RETURN_DATA", &message["RETURN_DATA"])
 }
 
-/// The service, as slow as it is told to be.
+/// Set up our routes.
+const ROUTES: Routes<Duration> = routes![slow_echo];
+
+/// The application, as slow as it is told to be.
 pub(crate) fn app(delay: Duration) -> App<Duration> {
-    // Set up our routes
-    const ROUTES: Routes<Duration> = routes![slow_echo];
     App::new(ROUTES, delay)
 }
 
 /// Get us started!
 #[tokio::main]
 async fn main() -> brubeck::Result {
-    log();
-    let arguments = Arguments::parse();
-    app(arguments.delay)
-        .serve(Service::bind(arguments.addr, arguments.passphrase))
-        .await
+    let at = command_line();
+    app(at.delay).serve(Service::bind(at.addr, at.passphrase)).await
 }
 
 // ---- the command line -------------------------------------------------------------------------
+
+use clap::Parser;
+use std::io::IsTerminal;
+
+fn command_line() -> Arguments {
+    log();
+    Arguments::parse()
+}
 
 /// One line per call on standard error, and what the demo programs say themselves.
 pub(crate) fn log() {

@@ -1,75 +1,95 @@
 //! A Brubeck service client: pages that call the slow service of `demo_service`, in two ways.
-//!
-//! `cargo run --example demo_service_client`
 
-use brubeck::Request;
 use brubeck::prelude::*;
-use clap::Parser;
-use std::io::IsTerminal;
 
 // some static data for testing
 const SERVICE_PATH: &str = "/service/slow";
 const SYNC: &str = "I made a round trip, it took a while and I have a great story.";
 const ASYNC: &str = "I made a round trip, it took so long and everyone is gone now.";
 
+#[derive(Template)]
+#[template("demo/index.html")]
+struct Index;
+
+#[derive(Template)]
+#[template("demo/success.html")]
+struct Success {
+    name: String,
+}
+
 /// Just a page with some links.
 #[get("^/")]
 async fn demo() -> Page<Index> {
-    Page(Index {})
+    Page(Index)
 }
 
 #[get("^/service/async")]
 async fn call_service_async(services: Services, slow: State<Slow>) -> Result<Page<Success>, Fault> {
     // register our service, if it exists nothing happens
     let service = services.register(&slow.addr, &slow.passphrase)?;
-    // create a service request
-    let service_request = Request::new(SERVICE_PATH).argument("RETURN_DATA", ASYNC);
-
-    // Async
-    service.send(service_request).nowait();
-
+    let request = service.request(SERVICE_PATH).argument("RETURN_DATA", ASYNC);
+    request.nowait();
     // now return to the client whatever you want
-    Ok(Page(Success {
-        name: "Async is faster, but ... nothing to report on my trip.".into(),
-    }))
+    let name = "Async is faster, but ... nothing to report on my trip.".into();
+    Ok(Page(Success { name }))
 }
 
 #[get("^/service/sync")]
 async fn call_service_sync(services: Services, slow: State<Slow>) -> Result<Page<Success>, Fault> {
     // register our service, if it exists nothing happens
     let service = services.register(&slow.addr, &slow.passphrase)?;
-    // create a service request
-    let service_request = Request::new(SERVICE_PATH).argument("RETURN_DATA", SYNC);
-
-    // Sync
-    let (response, handler_response) = service.send(service_request).handled().await?;
+    let request = service.request(SERVICE_PATH).argument("RETURN_DATA", SYNC);
+    let (response, handler_response) = request.handled().await?;
     tracing::debug!("Took a while, but lots to say now: {response:?}, {handler_response:?}");
-
     // now return to the client what you got back
-    let story = response.body["RETURN_DATA"]
-        .as_str()
-        .ok_or(Fault::new(502, "no story"))?;
+    let story = response.body["RETURN_DATA"].as_str().unwrap_or_default();
     Ok(Page(Success { name: story.into() }))
 }
 
 /// Handles the response from our service.
 #[response_handler("^/service/slow")]
 async fn service_response(reply: Answer) -> Status {
-    match reply.status.is_success() {
-        true => tracing::debug!("Successful ({})!", reply.status),
-        false => tracing::debug!("Failed ({})!", reply.status),
-    }
+    let success = reply.status.is_success();
+    tracing::debug!(success, "The slow service is back: {}", reply.status);
     reply.status
 }
 
-#[derive(Template)]
-#[template("demo/index.html")]
-struct Index {}
+/// Set up our routes.
+const ROUTES: Routes<Slow> = routes![service_response, call_service_sync, call_service_async, demo];
 
-#[derive(Template)]
-#[template("demo/success.html")]
-struct Success {
-    name: String,
+/// The application, which knows where the slow service is.
+pub(crate) fn app(slow: Slow) -> App<Slow> {
+    App::new(ROUTES, slow)
+}
+
+/// Get us started!
+#[tokio::main]
+async fn main() -> brubeck::Result {
+    let at = command_line();
+    match at.mongrel2.as_slice() {
+        [send, recv] => app(at.slow).serve(Mongrel2::new(send, recv)).await,
+        _ => app(at.slow).serve(Http::bind(at.http)).await,
+    }
+}
+
+// ---- the command line -------------------------------------------------------------------------
+
+use clap::Parser;
+use std::io::IsTerminal;
+
+fn command_line() -> Arguments {
+    log();
+    Arguments::parse()
+}
+
+/// One line per call on standard error, and what the demo programs say themselves.
+fn log() {
+    tracing_subscriber::fmt()
+        .compact()
+        .with_env_filter("info,demo=debug")
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 /// Where the slow service is.
@@ -81,37 +101,6 @@ pub(crate) struct Slow {
     /// What the service wants its callers to know
     #[arg(long, default_value = "my_shared_secret")]
     pub(crate) passphrase: String,
-}
-
-/// The pages, and what handles our service's responses.
-pub(crate) fn app(slow: Slow) -> App<Slow> {
-    // Set up our routes
-    const ROUTES: Routes<Slow> = routes![service_response, call_service_sync, call_service_async, demo];
-    App::new(ROUTES, slow)
-}
-
-/// Get us started!
-#[tokio::main]
-async fn main() -> brubeck::Result {
-    log();
-    let arguments = Arguments::parse();
-    let app = app(arguments.slow);
-    match arguments.mongrel2.as_slice() {
-        [send, recv] => app.serve(Mongrel2::new(send, recv)).await,
-        _ => app.serve(Http::bind(arguments.http)).await,
-    }
-}
-
-// ---- the command line -------------------------------------------------------------------------
-
-/// One line per call on standard error, and what the demo programs say themselves.
-fn log() {
-    tracing_subscriber::fmt()
-        .compact()
-        .with_env_filter("info,demo=debug")
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
 }
 
 /// Pages that call the slow service of `demo_service`.

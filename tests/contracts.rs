@@ -6,7 +6,8 @@ use brubeck::{
 };
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Echoed {
@@ -142,6 +143,17 @@ async fn start<S: Send + Sync + 'static>(routes: Routes<S>, state: S) -> (Runnin
     (running, application)
 }
 
+/// What a browser would be shown.
+async fn page(response: Response) -> String {
+    match response.into_parts().2 {
+        Payload::Stream(body) => {
+            let text = body.collect(4096).await.unwrap();
+            String::from_utf8(text.to_vec()).unwrap()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Asks an application in this process.
 struct Near(Arc<dyn Application>);
 
@@ -220,12 +232,7 @@ async fn the_response_handler_gives_its_value_to_the_caller() {
     let (_caller, application) = start(CALLER, Caller { slow }).await;
     let text = |path| {
         let answer = application.clone().answer(Message::web(Method::Get, path));
-        async move {
-            match answer.await.into_parts().2 {
-                Payload::Bytes(text) => String::from_utf8(text.to_vec()).unwrap(),
-                other => panic!("{other:?}"),
-            }
-        }
+        async move { page(answer.await).await }
     };
     assert_eq!(text("/echo").await, "hihihi of 6");
 }
@@ -241,15 +248,11 @@ async fn a_response_handler_in_no_list_is_an_error_of_the_call() {
     )
     .await;
     let answer = application.answer(Message::web(Method::Get, "/ping")).await;
-    match answer.payload() {
-        Payload::Bytes(text) => {
-            assert!(
-                text.starts_with(b"the response handler `on_ping` did not take it"),
-                "{text:?}"
-            );
-        }
-        other => panic!("{other:?}"),
-    }
+    let text = page(answer).await;
+    assert!(
+        text.starts_with("the response handler `on_ping` did not take it"),
+        "{text:?}"
+    );
 }
 
 #[tokio::test]

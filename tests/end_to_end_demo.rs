@@ -104,10 +104,11 @@ fn program(name: &str) -> PathBuf {
 }
 
 /// Starts the demo, and returns the address that it prints.
-async fn demo(arguments: &[&str]) -> (tokio::process::Child, std::net::SocketAddr) {
+async fn demo(arguments: &[&str], folder: &TempDir) -> (tokio::process::Child, std::net::SocketAddr) {
     let mut demo = tokio::process::Command::new(program("demo"))
         .args(["--port", "0", "--delay", "10ms"])
         .args(arguments)
+        .env("TMPDIR", folder.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -143,7 +144,8 @@ fn signal(name: &str, pid: u32) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_ends_when_asked() {
     for name in ["INT", "TERM"] {
-        let (mut demo, address) = demo(&[]).await;
+        let folder = sockets();
+        let (mut demo, address) = demo(&[], &folder).await;
         assert_eq!(
             Browser::connect(address).await.get("/service/sync").await.status,
             200
@@ -151,6 +153,11 @@ async fn it_ends_when_asked() {
         signal(name, demo.id().expect("a running demo"));
         let status = within(demo.wait()).await.unwrap();
         assert!(status.success(), "SIG{name}: {status}");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            0,
+            "left behind"
+        );
     }
 }
 
@@ -161,7 +168,8 @@ async fn its_mongrel2_ends_with_it() {
         return;
     }
     for name in ["TERM", "KILL"] {
-        let (mut demo, address) = demo(&["--mongrel2"]).await;
+        let folder = sockets();
+        let (mut demo, address) = demo(&["--mongrel2"], &folder).await;
         let mut browser = Browser::connect(address).await;
         assert_eq!(browser.get("/service/sync").await.status, 200);
         signal(name, demo.id().expect("a running demo"));

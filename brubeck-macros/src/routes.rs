@@ -106,8 +106,14 @@ pub(crate) fn expand_serves(input: TokenStream) -> TokenStream {
         }
     };
     let checks = contracts.iter().map(|contract| {
-        let check = quote_spanned!(types::path_span(contract)=> ::brubeck::__private::check_served);
-        quote!(const _: () = #check(#routes, &#contract::OPERATIONS);)
+        let check =
+            quote_spanned!(types::path_span(contract)=> check_served(#routes, &#contract::OPERATIONS));
+        quote! {
+            const _: () = {
+                use ::brubeck::__private::check_served;
+                #check
+            };
+        }
     });
     quote!(#(#checks)*)
 }

@@ -147,7 +147,8 @@ fn borrows(tokens: TokenStream) -> bool {
     while let Some(token) = tokens.next() {
         match token {
             TokenTree::Punct(punct) if punct.as_char() == '\'' => {
-                if tokens.next().is_some_and(|name| name.to_string() != "static") {
+                let named = tokens.next();
+                if named.is_some_and(|name| name.to_string() != "static") {
                     return true;
                 }
             }
@@ -159,10 +160,11 @@ fn borrows(tokens: TokenStream) -> bool {
                 }
             }
             // The lifetimes of a function's own arguments are not the argument's.
-            TokenTree::Group(group) if !(names_function && group.delimiter() == Delimiter::Parenthesis) => {
-                if borrows(group.stream()) {
-                    return true;
-                }
+            TokenTree::Group(group)
+                if !(names_function && group.delimiter() == Delimiter::Parenthesis)
+                    && borrows(group.stream()) =>
+            {
+                return true;
             }
             TokenTree::Ident(ident) => {
                 names_function = matches!(

@@ -3,7 +3,8 @@
 pub use crate::call::contract::client_for;
 pub use crate::call::fill::{Fill, FillCapture};
 pub use crate::call::operation::{
-    AnswerOf, Answers, Arguments, AskOf, Handles, InPath, Named, Operation, Wire, answer, ask,
+    AnswerOf, Answers, Arguments, AskOf, Carried, Handles, InPath, Named, Operation, answer, ask, carried,
+    in_path, named,
 };
 pub use crate::call::{Client, Request, TypedCall};
 pub use crate::context::Context;

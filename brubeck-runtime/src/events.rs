@@ -50,7 +50,9 @@ impl Events {
 impl IntoReply for Events {
     fn into_reply(self) -> Response {
         let mut response = Response::stream(Status::OK, "text/event-stream", self.0);
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        response
+            .headers_mut()
+            .insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         response
     }
 }
@@ -77,7 +79,10 @@ pub struct Event {
 impl Event {
     /// An event with this text.
     pub fn data(text: impl Into<String>) -> Event {
-        Event { data: text.into(), ..Event::default() }
+        Event {
+            data: text.into(),
+            ..Event::default()
+        }
     }
 
     /// An event with a JSON value.
@@ -117,7 +122,10 @@ impl std::fmt::Display for Event {
         for (field, value) in [("event", &self.name), ("id", &self.id)] {
             if let Some(value) = value {
                 write!(f, "{field}: ")?;
-                value.chars().filter(|c| !matches!(c, '\r' | '\n' | '\0')).try_for_each(|c| f.write_char(c))?;
+                value
+                    .chars()
+                    .filter(|c| !matches!(c, '\r' | '\n' | '\0'))
+                    .try_for_each(|c| f.write_char(c))?;
                 f.write_char('\n')?;
             }
         }
@@ -138,8 +146,13 @@ mod tests {
 
     #[test]
     fn no_text_adds_a_field() {
-        let event = Event::data("a\r\nid: 9\rb\n\nc").name("x\nretry: 1").retry(Duration::from_secs(2));
-        assert_eq!(event.to_string(), "event: xretry: 1\nretry: 2000\ndata: a\ndata: id: 9\ndata: b\ndata: \ndata: c\n\n");
+        let event = Event::data("a\r\nid: 9\rb\n\nc")
+            .name("x\nretry: 1")
+            .retry(Duration::from_secs(2));
+        assert_eq!(
+            event.to_string(),
+            "event: xretry: 1\nretry: 2000\ndata: a\ndata: id: 9\ndata: b\ndata: \ndata: c\n\n"
+        );
     }
 
     #[tokio::test(start_paused = true)]

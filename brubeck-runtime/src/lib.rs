@@ -16,9 +16,9 @@ mod route;
 mod session;
 mod status;
 mod template;
+pub mod test;
 mod upload;
 mod websocket;
-pub mod test;
 pub mod wire;
 
 #[doc(hidden)]
@@ -27,8 +27,8 @@ pub mod __private;
 pub use app::{App, AppService, Hook, Limits, Proceed, Running};
 pub use call::*;
 pub use connect::{
-    Application, Connection, Http, Mongrel2, Mongrel2Connection, Mongrel2Control, Mongrel2Counts, Mongrel2Sort, Opened,
-    Service, Stop, transport,
+    Application, Connection, Http, Mongrel2, Mongrel2Connection, Mongrel2Control, Mongrel2Counts,
+    Mongrel2Sort, Opened, Service, Stop, transport,
 };
 #[cfg(unix)]
 pub use connect::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
@@ -42,8 +42,8 @@ pub use method::{Kind, Method, UnknownMethod};
 #[cfg(feature = "files")]
 pub use reply::File;
 pub use reply::{
-    Body, BodyError, BoxError, Cookie, Fields, Html, IntoReply, NotFound, Payload, Problem, Redirect, Reply, Response,
-    SameSite, View,
+    Body, BodyError, BoxError, Cookie, Fields, Html, IntoReply, NotFound, Payload, Problem, Redirect, Reply,
+    Response, SameSite, View,
 };
 pub use route::{Routes, Spec, Unreachable};
 pub use session::Session;

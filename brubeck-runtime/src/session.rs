@@ -43,9 +43,14 @@ struct Content {
 
 impl Session {
     fn open(cookies: &SignedCookies) -> Session {
-        let Some((text, age)) = cookies.verified(COOKIE, MAX_AGE) else { return Session::default() };
+        let Some((text, age)) = cookies.verified(COOKIE, MAX_AGE) else {
+            return Session::default();
+        };
         let values = serde_json::from_slice(&text).unwrap_or_default();
-        Session(Arc::new(Mutex::new(Content { values, changed: age > MAX_AGE / 2 })))
+        Session(Arc::new(Mutex::new(Content {
+            values,
+            changed: age > MAX_AGE / 2,
+        })))
     }
 
     /// The value of this name; `None` where it is missing or of another type.
@@ -118,7 +123,11 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Session {
     async fn from_message(cx: &Context<S>) -> Result<Session, Rejection> {
         let cookies = SignedCookies::from_message(cx).await?;
         let open = || Session::open(&cookies);
-        Ok(cx.message().extensions().get::<Outbox>().map_or_else(open, |outbox| outbox.session(open)))
+        Ok(cx
+            .message()
+            .extensions()
+            .get::<Outbox>()
+            .map_or_else(open, |outbox| outbox.session(open)))
     }
 }
 
@@ -146,6 +155,9 @@ mod tests {
     fn values_have_types() {
         let session = Session::default();
         session.set("n", 7);
-        assert_eq!((session.get::<u8>("n"), session.get::<String>("n")), (Some(7), None));
+        assert_eq!(
+            (session.get::<u8>("n"), session.get::<String>("n")),
+            (Some(7), None)
+        );
     }
 }

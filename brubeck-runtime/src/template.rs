@@ -125,7 +125,13 @@ impl Templates {
             }
         })?;
         let page = template.render(context);
-        page.inspect_err(|error| tracing::error!(template = template.name(), "a template could not be rendered: {error:#}")).ok()
+        page.inspect_err(|error| {
+            tracing::error!(
+                template = template.name(),
+                "a template could not be rendered: {error:#}"
+            )
+        })
+        .ok()
     }
 
     fn text(&self, view: &View) -> Result<String, Error> {

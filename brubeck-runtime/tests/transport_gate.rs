@@ -11,27 +11,8 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use transport_common::*;
 
-const DEALER: &[u8] = b"\x05READY\x0bSocket-Type\0\0\0\x06DEALER";
-
 /// A frame header that announces 2^46 bytes.
 const HUGE: [u8; 9] = [2, 0, 0, 0x40, 0, 0, 0, 0, 0];
-
-fn greeting() -> Vec<u8> {
-    let mut greeting = vec![0; 64];
-    greeting[0] = 0xff;
-    greeting[9] = 0x7f;
-    greeting[10] = 3;
-    greeting[12..16].copy_from_slice(b"NULL");
-    greeting
-}
-
-fn ready(identity: &str) -> Vec<u8> {
-    let mut body = DEALER.to_vec();
-    body.extend_from_slice(b"\x08Identity\0\0\0");
-    body.push(identity.len() as u8);
-    body.extend_from_slice(identity.as_bytes());
-    [&[4, body.len() as u8], &body[..]].concat()
-}
 
 /// A server with a good client, which must be served whatever strangers do.
 struct Scene {
@@ -77,16 +58,7 @@ impl Scene {
     /// A stranger who has completed the handshake.
     async fn peer(&self, identity: &str) -> TcpStream {
         let mut peer = self.stranger().await;
-        peer.write_all(&[greeting(), ready(identity)].concat())
-            .await
-            .unwrap();
-        let mut theirs = [0; 64];
-        soon("the greeting", peer.read_exact(&mut theirs)).await.unwrap();
-        let mut head = [0; 2];
-        soon("READY", peer.read_exact(&mut head)).await.unwrap();
-        let mut body = vec![0; head[1].into()];
-        soon("READY", peer.read_exact(&mut body)).await.unwrap();
-        assert!(body.starts_with(b"\x05READY"));
+        handshake(&mut peer, "DEALER", identity).await;
         peer
     }
 }
@@ -270,7 +242,7 @@ async fn an_identity_in_use_is_refused() {
     for _ in 0..3 {
         let mut second = scene.stranger().await;
         second
-            .write_all(&[greeting(), ready("same")].concat())
+            .write_all(&[greeting(), ready("DEALER", "same")].concat())
             .await
             .unwrap();
         closed(&mut second).await;
@@ -301,7 +273,7 @@ async fn connections_are_limited_by_number_and_address() {
     soon("a place", async {
         loop {
             let mut peer = scene.stranger().await;
-            let _ = peer.write_all(&[greeting(), ready("3")].concat()).await;
+            let _ = peer.write_all(&[greeting(), ready("DEALER", "3")].concat()).await;
             if peer.read_exact(&mut [0; 66]).await.is_ok() {
                 break;
             }
@@ -403,10 +375,8 @@ async fn a_peer_without_identity_gets_one() {
         panic!()
     };
     let mut peer = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let ready = [&[4, DEALER.len() as u8], DEALER].concat();
-    peer.write_all(&[greeting(), ready, b"\0\x01x".to_vec()].concat())
-        .await
-        .unwrap();
+    let hello = [greeting(), ready("DEALER", ""), b"\0\x01x".to_vec()].concat();
+    peer.write_all(&hello).await.unwrap();
     let (peer, received) = asked(&mut server).await;
     assert_eq!(received, frames(&["x"]));
     assert_eq!(peer.identity().len(), 32, "{peer:?}");

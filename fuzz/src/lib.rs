@@ -1,9 +1,11 @@
 //! What the fuzz targets check: any bytes are read or refused, and what is accepted reads the same when written again.
 
+use brubeck_runtime::protocol::{JobId, Moment, Worker, WorkerAction, WorkerConfig, WorkerEvent};
 use brubeck_runtime::wire::mongrel2::{self, Incoming, Protocol};
 use brubeck_runtime::wire::service::{
-    self, DecodeError, Dialect, Request, decode_pull_request, decode_request, decode_response,
+    self, DecodeError, Dialect, Request, Secret, decode_pull_request, decode_request, decode_response,
 };
+use brubeck_runtime::wire::v2::{self, Envelope};
 use brubeck_runtime::wire::{self, Cursor};
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::Corpus;
@@ -112,6 +114,131 @@ pub fn service_response(dialect: Dialect, data: &[u8]) -> Corpus {
             (once.status_code, &once.envelope.path),
             (response.status_code, &response.envelope.path)
         );
+    }
+    Corpus::Keep
+}
+
+/// A message of brubeck's own wire: the input is the head without its code, and then the body. The right code is put
+/// behind the head, so that what lies behind it is reached.
+pub fn v2_message(data: &[u8]) -> Corpus {
+    let key = v2::Key::new(b"of the session");
+    let raw = Envelope::read(&[Bytes::copy_from_slice(data)]);
+    if let Ok(envelope) = &raw {
+        assert!(envelope.open(&key).is_none(), "a code was guessed");
+    }
+    let Some(frames) = sealed(data, &key) else {
+        return Corpus::Reject;
+    };
+    let Ok(envelope) = Envelope::read(&frames) else {
+        return Corpus::Keep;
+    };
+    assert!(envelope.open(&v2::Key::new(b"another")).is_none());
+    if let Some(Ok(message)) = envelope.open(&key) {
+        let place = v2::Place {
+            session: envelope.head().session,
+            counter: envelope.head().counter,
+            ack: envelope.head().ack,
+        };
+        let again = v2::seal(&message, place, &key).expect("what was read can be written");
+        let again = Envelope::read(&again).expect("and read again");
+        assert_eq!(again.open(&key).map(Result::ok), Some(Some(message)));
+    }
+    // Without a code, as the messages that open a session are.
+    if let Some(Ok(message)) = raw.ok().and_then(|envelope| envelope.plain()) {
+        let frames = v2::plain(&message, 0).expect("what was read can be written");
+        let again = Envelope::read(&frames).expect("and read again");
+        assert_eq!(again.plain().map(Result::ok), Some(Some(message)));
+    }
+    Corpus::Keep
+}
+
+/// Head and body, as the length in the head divides the input, and the right code.
+fn sealed(data: &[u8], key: &v2::Key) -> Option<Vec<Bytes>> {
+    let length = u32::from_be_bytes(data.get(32..36)?.try_into().ok()?) as usize;
+    let (head, body) = data.split_at_checked(data.len().checked_sub(length)?)?;
+    let head = [head, &key.code(&[head, body])].concat();
+    let mut frames = vec![Bytes::from(head)];
+    if !body.is_empty() {
+        frames.push(Bytes::copy_from_slice(body));
+    }
+    Some(frames)
+}
+
+/// Messages, one after another and each behind its length in two bytes, from a caller that knows the passphrase and
+/// means no good: the worker stays within its bounds whatever comes.
+pub fn v2_worker(data: &[u8]) -> Corpus {
+    const SLOTS: usize = 4;
+    let passphrase = Secret::new(b"secret".as_slice());
+    let config = WorkerConfig {
+        passphrase: passphrase.clone(),
+        slots: SLOTS,
+        ..WorkerConfig::default()
+    };
+    let mut worker = Worker::new(config, [1; 32]);
+    let (peer, mut actions, mut now) = (Bytes::from_static(b"peer"), Vec::new(), Moment::ZERO);
+    let tell = |frames| WorkerEvent::Frames {
+        peer: peer.clone(),
+        frames,
+    };
+
+    let hello = v2::Hello {
+        version: v2::VERSION,
+        features: 0,
+        nonce: [2; 32],
+    };
+    let hello = v2::plain(&v2::Message::Hello(hello), 0).expect("a hello");
+    worker.on(now, tell(hello.clone()), &mut actions);
+    let Some(WorkerAction::Send { frames, .. }) = actions.pop() else {
+        panic!("no challenge");
+    };
+    let session = Envelope::read(&frames).expect("a challenge").head().session;
+    let key = v2::SessionKeys::derive(&passphrase, &hello[0], &frames[0]).to_worker;
+    let proof = v2::Message::Proof(v2::Proof {
+        beat: 1000,
+        max_body: 1 << 20,
+        name: v2::Text::default(),
+    });
+    let place = v2::Place {
+        session,
+        counter: 1,
+        ack: 0,
+    };
+    let proof = v2::seal(&proof, place, &key).expect("a proof");
+    worker.on(now, tell(proof), &mut actions);
+    assert_eq!(worker.view().sessions, 1);
+
+    let (mut rest, mut counter) = (data, 1_u64);
+    while let Some((length, more)) = rest.split_first_chunk() {
+        let (message, more) = more.split_at(usize::from(u16::from_be_bytes(*length)).min(more.len()));
+        rest = more;
+        // The session and the counter are made right; everything else is as it comes.
+        let Some((head, fields)) = message.split_first_chunk::<36>() else {
+            // A handler ends, and time passes.
+            let job = JobId(message.first().copied().unwrap_or(0).into());
+            now += Moment::from_millis(message.len() as u64 * 50);
+            worker.on(now, WorkerEvent::Finished { job, reply: None }, &mut actions);
+            continue;
+        };
+        let mut message = head.to_vec();
+        counter += 1;
+        message[8..16].copy_from_slice(&session.to_be_bytes());
+        message[16..24].copy_from_slice(&counter.to_be_bytes());
+        message.extend_from_slice(fields);
+        let Some(frames) = sealed(&message, &key) else {
+            continue;
+        };
+        worker.on(now, tell(frames), &mut actions);
+        let view = worker.view();
+        assert!(
+            view.running <= SLOTS && view.queued <= SLOTS && view.sessions <= 1,
+            "{view:?}"
+        );
+        assert!(actions.len() < 64, "a message led to {} actions", actions.len());
+        for action in actions.drain(..) {
+            if let WorkerAction::Send { frames, .. } = action {
+                Envelope::read(&frames).expect("what is sent can be read");
+            }
+        }
     }
     Corpus::Keep
 }

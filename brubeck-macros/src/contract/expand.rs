@@ -8,15 +8,18 @@ use crate::types;
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::{Attribute, Ident, ItemTrait, ReturnType, TraitItem, TraitItemFn, Visibility};
+use syn::{Attribute, FnArg, Ident, ItemTrait, Pat, ReturnType, Token, TraitItem, TraitItemFn, Visibility};
 
-pub(super) fn expand(contract: &ItemTrait, operations: &[Operation<'_>]) -> TokenStream {
+pub(super) fn expand(contract: &ItemTrait, operations: Option<&[Operation<'_>]>) -> TokenStream {
     let conditions: Vec<&Attribute> = contract
         .attrs
         .iter()
         .filter(|attr| attr.path().is_ident("cfg"))
         .collect();
     let written = written(contract);
+    let Some(operations) = operations else {
+        return written;
+    };
     let name = contract.ident.unraw().to_string();
     let module = Ident::new(&snake(&name), located(contract.ident.span()));
     let client = format_ident!("{name}Client", span = contract.ident.span());
@@ -31,12 +34,22 @@ pub(super) fn expand(contract: &ItemTrait, operations: &[Operation<'_>]) -> Toke
     }
 }
 
-/// The trait as it was written; its futures are `Send`.
+/// The trait as it was written; its futures are `Send`. What is no part of a contract, which is reported, goes, so
+/// that rustc does not report it again.
 fn written(contract: &ItemTrait) -> TokenStream {
     let mut contract = contract.clone();
     for item in &mut contract.items {
         if let TraitItem::Fn(function) = item {
             function.attrs.retain(|attribute| !is_call(attribute));
+            function.default = None;
+            function.semi_token = Some(Token![;](Span::call_site()));
+            for input in &mut function.sig.inputs {
+                if let FnArg::Typed(typed) = input
+                    && !matches!(*typed.pat, Pat::Ident(_))
+                {
+                    typed.pat = syn::parse_quote!(_);
+                }
+            }
             if function.sig.asyncness.take().is_some() {
                 let returned = match &function.sig.output {
                     ReturnType::Type(_, ty) => quote!(#ty),
@@ -139,8 +152,8 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
             quote!(let __request = #codec.write(__request, self.#name);)
         });
     // The types carry the spans of the user, the locals do not: see `handler::expand`.
-    let ok = quote_spanned!(types::span(operation.ok)=> type Ok = #ok;);
-    let fault = quote_spanned!(types::span(operation.fault)=> type Fault = #fault;);
+    let ok_result = quote_spanned!(types::span(operation.ok)=> ::brubeck::__private::carried::<#ok>);
+    let fault_result = quote_spanned!(types::span(operation.fault)=> ::brubeck::__private::carried::<#fault>);
     quote! {
         #(#docs)*
         #[allow(non_camel_case_types, missing_docs)]
@@ -150,8 +163,10 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
         const _: () = {
             #(#consts)*
             impl ::brubeck::__private::Operation for #name {
-                #ok
-                #fault
+                type Ok = #ok;
+                type Fault = #fault;
+                const OK: ::brubeck::__private::Carried<#ok> = #ok_result();
+                const FAULT: ::brubeck::__private::Carried<#fault> = #fault_result();
                 const SPEC: ::brubeck::__private::Spec = #spec.at(::core::file!(), ::core::line!());
                 const WITHIN: ::core::option::Option<::core::time::Duration> = #within;
                 fn into_request(self) -> ::brubeck::__private::Request {
@@ -176,12 +191,18 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
 fn codec_item(argument: &Argument<'_>, codec: &Ident) -> TokenStream {
     let ty = types::within_module(argument.ty);
     let name = argument.name.unraw().to_string();
-    let (kind, given) = match argument.place {
-        Some(index) => (quote!(InPath), quote!(#index)),
-        None => (quote!(Named), quote!(#name)),
+    let span = types::span(argument.ty);
+    let (kind, new) = match argument.place {
+        Some(index) => {
+            let new = quote_spanned!(span=> ::brubeck::__private::in_path::<#ty>);
+            (quote!(InPath), quote!(#new(#index)))
+        }
+        None => {
+            let new = quote_spanned!(span=> ::brubeck::__private::named::<#ty>);
+            (quote!(Named), quote!(#new(#name)))
+        }
     };
-    let new = quote_spanned!(types::span(argument.ty)=> ::brubeck::__private::#kind::<#ty>::new);
-    quote!(const #codec: ::brubeck::__private::#kind<#ty> = #new(#given);)
+    quote!(const #codec: ::brubeck::__private::#kind<#ty> = #new;)
 }
 
 /// The statements that make `__path`.

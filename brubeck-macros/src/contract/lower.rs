@@ -41,9 +41,11 @@ struct Call {
     within: Option<Duration>,
 }
 
-/// The operations without a mistake; one with a mistake leaves nothing but what is said about it.
-pub(super) fn lower<'a>(contract: &'a ItemTrait, errors: &Errors) -> Vec<Operation<'a>> {
-    if !contract.generics.params.is_empty() {
+/// The operations without a mistake; one with a mistake leaves nothing but what is said about it. `None`: nothing
+/// can be made of the contract.
+pub(super) fn lower<'a>(contract: &'a ItemTrait, errors: &Errors) -> Option<Vec<Operation<'a>>> {
+    let is_generic = !contract.generics.params.is_empty();
+    if is_generic {
         errors.on(
             &contract.generics,
             "a contract cannot be generic: both sides have to know its types",
@@ -71,7 +73,7 @@ pub(super) fn lower<'a>(contract: &'a ItemTrait, errors: &Errors) -> Vec<Operati
         }
         errors.append(own);
     }
-    operations
+    (!is_generic).then_some(operations)
 }
 
 fn same_route(a: &Operation<'_>, b: &Operation<'_>) -> bool {
@@ -88,6 +90,9 @@ fn operation<'a>(function: &'a TraitItemFn, errors: &Errors) -> Option<Operation
         place(path, &mut arguments, sig, errors);
     }
     let result = returned(sig, errors);
+    if errors.any() {
+        return None;
+    }
     let path = path?;
     let pattern = errors.keep(Pattern::parse(LitStr::new(&path.pattern(), path.lit.span())))?;
     let (ok, fault) = result?;
@@ -124,10 +129,7 @@ fn check_signature(function: &TraitItemFn, errors: &Errors) {
             format!("an operation has no body: services say what `{name}` does"),
         );
     }
-    let shared = |receiver: &&Receiver| match &receiver.kind {
-        ReceiverKind::Reference(..) => receiver.mutability.is_none(),
-        _ => false,
-    };
+    let shared = |receiver: &&Receiver| matches!(&receiver.kind, ReceiverKind::Reference(_, _, None));
     if sig.receiver().filter(shared).is_none() {
         match sig.receiver() {
             Some(receiver) => errors.on(receiver, "many calls run at once, so an operation takes `&self`"),
@@ -361,7 +363,7 @@ mod tests {
             }
         };
         let errors = Errors::default();
-        let operations = lower(&contract, &errors);
+        let operations = lower(&contract, &errors).expect("a contract");
         assert_eq!(operations.len(), 1);
         let places: Vec<_> = operations[0]
             .arguments

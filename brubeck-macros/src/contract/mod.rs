@@ -31,7 +31,7 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> TokenStream {
         }
     };
     let operations = lower::lower(&contract, &errors);
-    let contract = expand::expand(&contract, &operations);
+    let contract = expand::expand(&contract, operations.as_deref());
     let errors = errors.into_tokens();
     quote!(#contract #errors)
 }

@@ -18,30 +18,33 @@ pub(super) fn builder(route: &Route, function: &ItemFn) -> TokenStream {
     }
     let (vis, twin) = (&function.vis, function.name());
     let method = format_ident!("{}", variant(method));
-    let start = start(vis, pattern, route);
     let setters = route
         .arguments
         .iter()
         .filter_map(|argument| setter(vis, argument));
+    // Named after the handler, in the errors of rustc, too.
+    let request = format_ident!("{}_request", function.name());
+    let start = start(vis, &request, pattern, route);
     let doc = format!("Builds a request to [`{}`]({}()).", twin, twin);
     quote! {
         const _: () = {
             #[doc = #doc]
             #[must_use = "a request does nothing until a client sends it"]
-            #vis struct __Request(::brubeck::__private::Request);
+            #[allow(non_camel_case_types)]
+            #vis struct #request(::brubeck::__private::Request);
             #[allow(clippy::should_implement_trait)]
-            impl __Request {
+            impl #request {
                 #(#setters)*
             }
-            impl ::core::convert::From<__Request> for ::brubeck::__private::Request {
-                fn from(__request: __Request) -> Self {
+            impl ::core::convert::From<#request> for ::brubeck::__private::Request {
+                fn from(__request: #request) -> Self {
                     __request.0
                 }
             }
             #[allow(dead_code)]
             impl #twin {
-                fn __started(__path: ::std::string::String) -> __Request {
-                    __Request(
+                fn __started(__path: ::std::string::String) -> #request {
+                    #request(
                         ::brubeck::__private::Request::new(__path)
                             .with_method(::brubeck::__private::Method::#method),
                     )
@@ -53,11 +56,11 @@ pub(super) fn builder(route: &Route, function: &ItemFn) -> TokenStream {
 }
 
 /// `request(id)` where the path can be written from the captures, else `request(path)`.
-fn start(vis: &syn::Visibility, pattern: &Pattern, route: &Route) -> TokenStream {
+fn start(vis: &syn::Visibility, request: &Ident, pattern: &Pattern, route: &Route) -> TokenStream {
     let Some(parts) = pattern.parts() else {
         return quote! {
             /// A request to this path, which has to match the pattern of the handler.
-            #vis fn request(__path: impl ::core::convert::Into<::std::string::String>) -> __Request {
+            #vis fn request(__path: impl ::core::convert::Into<::std::string::String>) -> #request {
                 Self::__started(::core::convert::Into::into(__path))
             }
         };
@@ -84,7 +87,7 @@ fn start(vis: &syn::Visibility, pattern: &Pattern, route: &Route) -> TokenStream
     };
     quote! {
         /// A request to this handler; its arguments are set by the methods of their names.
-        #vis fn request<#(#generics),*>(#(#names: #generics),*) -> __Request
+        #vis fn request<#(#generics),*>(#(#names: #generics),*) -> #request
         where
             #(#bounds)*
         {

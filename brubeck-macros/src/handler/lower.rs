@@ -37,7 +37,7 @@ pub(crate) enum Source {
     },
     OptionalCapture {
         index: usize,
-        inner: Type,
+        inner: Box<Type>,
     },
     Message,
 }
@@ -244,7 +244,7 @@ fn capture_source(index: usize, capture: &Capture, ty: &Type, errors: &Errors) -
     match (capture.optional, types::option(ty)) {
         (true, Some(inner)) => Source::OptionalCapture {
             index,
-            inner: inner.clone(),
+            inner: Box::new(inner.clone()),
         },
         (false, None) => Source::Capture { index },
         (true, None) => {

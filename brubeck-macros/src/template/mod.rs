@@ -27,10 +27,10 @@ fn expand_in(folder: &Path, input: TokenStream) -> TokenStream {
     };
     let errors = Errors::default();
     let fields = fields(&input, &errors);
-    let family = name(&input, &errors).and_then(|lit| {
+    let family = name(&input, &errors).map(|lit| {
         let family = Family::read(folder, &lit.value());
         check(&input, &lit, &family, &fields, &errors);
-        Some((lit, family))
+        (lit, family)
     });
     let implementation = match family {
         Some((lit, family)) if !errors.any() => implementation(&input, &lit, &family, &fields),

@@ -39,7 +39,12 @@ impl<S: Send + Sync + 'static> Assembled<S> {
     }
 
     /// Runs a handler, after these hooks.
-    pub(super) async fn run(&self, entry: &Entry<S>, cx: Context<S>, before: &[super::Erased<S>]) -> Response {
+    pub(super) async fn run(
+        &self,
+        entry: &Entry<S>,
+        cx: Context<S>,
+        before: &[super::Erased<S>],
+    ) -> Response {
         let handle = entry.handle;
         // What a handler leaves behind when it panics is only seen by itself: its state is behind the
         // locks of others, which know poisoning.
@@ -52,18 +57,29 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             self.templates.render(handle(cx).await)
         });
         caught.catch_unwind().await.unwrap_or_else(|panic| {
-            tracing::error!(handler = entry.spec.name, panic = panic_text(&*panic), "a handler panicked");
+            tracing::error!(
+                handler = entry.spec.name,
+                panic = panic_text(&*panic),
+                "a handler panicked"
+            );
             Status::INTERNAL_SERVER_ERROR.into_reply()
         })
     }
 
     /// The response, or 503 where the limits of the route do not let it be made.
-    pub(super) async fn within(&self, limits: Option<&Limits>, response: impl Future<Output = Response>) -> Response {
-        let Some(limits) = limits else { return response.await };
+    pub(super) async fn within(
+        &self,
+        limits: Option<&Limits>,
+        response: impl Future<Output = Response>,
+    ) -> Response {
+        let Some(limits) = limits else {
+            return response.await;
+        };
         let _place = match limits.places.as_ref().map(|places| places.try_acquire()) {
             Some(Err(_)) => {
                 let mut busy = Problem::new(503, "too many requests at once").into_reply();
-                busy.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+                busy.headers_mut()
+                    .insert(RETRY_AFTER, HeaderValue::from_static("1"));
                 return busy;
             }
             Some(Ok(place)) => Some(place),
@@ -79,13 +95,24 @@ impl<S: Send + Sync + 'static> Assembled<S> {
 }
 
 impl<S: Send + Sync + 'static> ResponseHandlers for Assembled<S> {
+    fn handles(&self, path: &str) -> bool {
+        matches!(
+            self.router.find(Kind::Response, Method::Response, path),
+            Match::Found { .. }
+        )
+    }
+
     fn respond(self: Arc<Self>, answer: Message) -> BoxFuture<'static, Option<Handled>> {
         Box::pin(async move {
             let path = answer.path().to_owned();
-            let Match::Found { entry, captures } = self.router.find(Kind::Response, Method::Response, &path) else {
+            let Match::Found { entry, captures } = self.router.find(Kind::Response, Method::Response, &path)
+            else {
                 return None;
             };
-            let (status, _, payload) = self.run(entry, self.context(answer, captures), &[]).await.into_parts();
+            let (status, _, payload) = self
+                .run(entry, self.context(answer, captures), &[])
+                .await
+                .into_parts();
             match payload {
                 Payload::Handed(value) => Some(Handled::new(value)),
                 _ => {
@@ -99,5 +126,6 @@ impl<S: Send + Sync + 'static> ResponseHandlers for Assembled<S> {
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no text)")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no text)")
 }

@@ -43,10 +43,14 @@ pub(crate) struct Served<S: 'static> {
 
 impl<S: Send + Sync + 'static> App<S> {
     pub(crate) fn assemble(self) -> Result<Arc<Served<S>>> {
-        let router = Router::new(self.routes).map_err(|error| Error::because("the routes cannot be matched", error))?;
+        let router = Router::new(self.routes)
+            .map_err(|error| Error::because("the routes cannot be matched", error))?;
         let templates = Templates::new(self.templates.as_deref()).map_err(|error| {
             let folder = self.templates.unwrap_or_default();
-            Error::because(format!("the template folder `{}` cannot be read", folder.display()), error)
+            Error::because(
+                format!("the template folder `{}` cannot be read", folder.display()),
+                error,
+            )
         })?;
         let limits = self.limits.resolve(self.routes)?;
         let keys = self.cookie_secret.map(|secret| secret.keys()).transpose()?;
@@ -80,7 +84,10 @@ impl<S: Send + Sync + 'static> App<S> {
         });
         let site = AppService::new(Site(assembled.clone()));
         let inner = self.layers.into_iter().fold(site, |inner, wrap| wrap(inner));
-        Ok(Arc::new(Served { assembled, web: AppService::new(Front { inner, proxies }) }))
+        Ok(Arc::new(Served {
+            assembled,
+            web: AppService::new(Front { inner, proxies }),
+        }))
     }
 }
 
@@ -90,7 +97,9 @@ impl<S: Send + Sync + 'static> App<S> {
 fn longest_first(mut mounts: Vec<(String, AppService)>) -> Result<Vec<(String, AppService)>> {
     for (prefix, _) in &mut mounts {
         if !prefix.starts_with('/') {
-            return Err(Error::new(format!("the prefix `{prefix}` of a mounted service must start with `/`")));
+            return Err(Error::new(format!(
+                "the prefix `{prefix}` of a mounted service must start with `/`"
+            )));
         }
         prefix.truncate(prefix.trim_end_matches('/').len());
     }
@@ -118,8 +127,13 @@ impl<S: Send + Sync + 'static> Application for Served<S> {
 impl<S: Send + Sync + 'static> Served<S> {
     async fn answer_web(self: Arc<Self>, mut message: Message) -> Response {
         use crate::reply::IntoReply;
-        let target = message.query().map_or_else(|| message.path().to_owned(), |query| format!("{}?{query}", message.path()));
-        let request = http::Request::builder().method(message.method().as_http()).uri(target);
+        let target = message.query().map_or_else(
+            || message.path().to_owned(),
+            |query| format!("{}?{query}", message.path()),
+        );
+        let request = http::Request::builder()
+            .method(message.method().as_http())
+            .uri(target);
         let Ok(mut request) = request.body(Body::from(message.body().clone())) else {
             return crate::status::Status::BAD_REQUEST.into_reply();
         };

@@ -23,12 +23,18 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn of(parts: &Parts, method: Option<Method>, spare: bool) -> Asked {
-        let conditional = |name: &http::HeaderName| name.as_str().starts_with("if-") || name == http::header::RANGE;
-        let conditions = parts.headers.iter().filter(|(name, _)| cfg!(feature = "files") && conditional(name));
+        let conditional =
+            |name: &http::HeaderName| name.as_str().starts_with("if-") || name == http::header::RANGE;
+        let conditions = parts
+            .headers
+            .iter()
+            .filter(|(name, _)| cfg!(feature = "files") && conditional(name));
         Asked {
             form: Form::preferred(&parts.headers),
             spare: spare.then(|| message(method.unwrap_or(Method::Get), parts.clone())),
-            conditions: conditions.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            conditions: conditions
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
             head: parts.method == http::Method::HEAD,
         }
     }
@@ -39,7 +45,9 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         #[cfg(feature = "files")]
         let response = super::file::resolve(response, &asked.conditions, asked.head).await;
         let problem = match response.payload() {
-            Payload::Message if response.status().http().as_u16() >= 400 => Problem::of(response.status().clone()),
+            Payload::Message if response.status().http().as_u16() >= 400 => {
+                Problem::of(response.status().clone())
+            }
             Payload::Problem(problem) => (**problem).clone(),
             _ => return response,
         };
@@ -55,7 +63,9 @@ impl<S: Send + Sync + 'static> Assembled<S> {
 
     async fn caught(&self, code: u16, spare: Option<Message>) -> Option<Response> {
         let (_, hook) = self.hooks.catchers.iter().find(|(known, _)| *known == code)?;
-        let response = self.answer_of(hook, &self.context(spare?, Captures::default())).await;
+        let response = self
+            .answer_of(hook, &self.context(spare?, Captures::default()))
+            .await;
         let says_error = response.status().http().as_u16() >= 400;
         let bare = matches!(response.payload(), Payload::Message | Payload::Problem(_));
         match (says_error, bare) {
@@ -67,7 +77,9 @@ impl<S: Send + Sync + 'static> Assembled<S> {
 
     fn shown(&self, problem: &Problem, form: Form) -> Response {
         let page = match form {
-            Form::Html => self.templates.error(problem.status().http().as_u16(), problem.context()),
+            Form::Html => self
+                .templates
+                .error(problem.status().http().as_u16(), problem.context()),
             Form::Json | Form::Text => None,
         };
         match page {

@@ -91,9 +91,12 @@ impl<E: IntoReply> Proceed for Result<(), E> {
 }
 
 /// A hook with its types erased: `Err` answers.
-pub(super) type Erased<S> = Arc<dyn for<'a> Fn(&'a Context<S>) -> BoxFuture<'a, Result<(), Response>> + Send + Sync>;
+pub(super) type Erased<S> =
+    Arc<dyn for<'a> Fn(&'a Context<S>) -> BoxFuture<'a, Result<(), Response>> + Send + Sync>;
 
-pub(super) fn guard<S: Send + Sync + 'static, A: 'static>(hook: impl Hook<S, A, Output: Proceed>) -> Erased<S> {
+pub(super) fn guard<S: Send + Sync + 'static, A: 'static>(
+    hook: impl Hook<S, A, Output: Proceed>,
+) -> Erased<S> {
     let hook = Arc::new(hook);
     Arc::new(move |cx| {
         let hook = hook.clone();
@@ -101,10 +104,17 @@ pub(super) fn guard<S: Send + Sync + 'static, A: 'static>(hook: impl Hook<S, A, 
     })
 }
 
-pub(super) fn answer<S: Send + Sync + 'static, A: 'static>(hook: impl Hook<S, A, Output: IntoReply>) -> Erased<S> {
+pub(super) fn answer<S: Send + Sync + 'static, A: 'static>(
+    hook: impl Hook<S, A, Output: IntoReply>,
+) -> Erased<S> {
     let hook = Arc::new(hook);
     Arc::new(move |cx| {
         let hook = hook.clone();
-        Box::pin(async move { Err(hook.run(cx).await.map_or_else(|refused| refused, IntoReply::into_reply)) })
+        Box::pin(async move {
+            Err(hook
+                .run(cx)
+                .await
+                .map_or_else(|refused| refused, IntoReply::into_reply))
+        })
     })
 }

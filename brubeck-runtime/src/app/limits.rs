@@ -75,7 +75,9 @@ impl RouteLimits {
     /// A handler that is not listed.
     pub(super) fn resolve<S>(mut self, routes: Routes<S>) -> crate::Result<RouteLimits> {
         for (spec, limits) in self.given.drain(..) {
-            let same = |known: &&'static Spec| (known.file, known.line, known.name) == (spec.file, spec.line, spec.name);
+            let same = |known: &&'static Spec| {
+                (known.file, known.line, known.name) == (spec.file, spec.line, spec.name)
+            };
             let Some(route) = routes.specs().find(same) else {
                 let Spec { name, file, line, .. } = spec;
                 return Err(crate::Error::new(format!(

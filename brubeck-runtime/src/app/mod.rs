@@ -99,7 +99,12 @@ impl<S: Send + Sync + 'static> App<S> {
             login_url: None,
             proxies: Vec::new(),
             cross_site: CrossSite::Refused(Vec::new()),
-            hooks: Hooks { before: Vec::new(), after: Vec::new(), fallback: None, catchers: Vec::new() },
+            hooks: Hooks {
+                before: Vec::new(),
+                after: Vec::new(),
+                fallback: None,
+                catchers: Vec::new(),
+            },
         }
     }
 

@@ -16,7 +16,9 @@ impl CrossSite {
     /// Whether the request may be one that another site forged. Only browsers are asked to, so what says neither
     /// where it comes from nor who it is passes: no browser sends that.
     pub(super) fn forged(&self, method: &Method, headers: &HeaderMap) -> bool {
-        let CrossSite::Refused(trusted) = self else { return false };
+        let CrossSite::Refused(trusted) = self else {
+            return false;
+        };
         if method.is_safe() || !headers.contains_key(COOKIE) {
             return false;
         }
@@ -31,7 +33,9 @@ impl CrossSite {
             // Plain HTTP to another host than loopback has no `sec-fetch-site`.
             (None, Some(origin)) => {
                 let host = origin.split_once("://").map(|(_, host)| host);
-                host.is_none() || !text(HOST.as_str()).is_some_and(|own| host.is_some_and(|h| h.eq_ignore_ascii_case(own)))
+                host.is_none()
+                    || !text(HOST.as_str())
+                        .is_some_and(|own| host.is_some_and(|h| h.eq_ignore_ascii_case(own)))
             }
         }
     }
@@ -42,11 +46,14 @@ mod tests {
     use super::*;
     use http::{HeaderName, HeaderValue};
 
+    /// A method, the headers of a request, and whether it is forged.
+    type Case = (&'static str, &'static [(&'static str, &'static str)], bool);
+
     #[test]
     fn who_may_change_something() {
         const COOKIE: (&str, &str) = ("cookie", "session=x");
         const HOST: (&str, &str) = ("host", "example.org:8080");
-        let cases: &[(&str, &[(&str, &str)], bool)] = &[
+        let cases: &[Case] = &[
             ("GET", &[COOKIE, HOST, ("sec-fetch-site", "cross-site")], false),
             ("HEAD", &[COOKIE, HOST, ("origin", "https://evil.example")], false),
             ("POST", &[HOST, ("sec-fetch-site", "cross-site")], false),
@@ -57,10 +64,36 @@ mod tests {
             ("POST", &[COOKIE, HOST, ("sec-fetch-site", "cross-site")], true),
             ("DELETE", &[COOKIE, HOST, ("sec-fetch-site", "cross-site")], true),
             ("PATCH", &[COOKIE, HOST, ("sec-fetch-site", "nonsense")], true),
-            ("POST", &[COOKIE, HOST, ("sec-fetch-site", "cross-site"), ("origin", "https://pay.example")], false),
-            ("POST", &[COOKIE, HOST, ("sec-fetch-site", "cross-site"), ("origin", "https://pay.example.evil")], true),
-            ("POST", &[COOKIE, HOST, ("origin", "http://example.org:8080")], false),
-            ("POST", &[COOKIE, HOST, ("origin", "http://Example.ORG:8080")], false),
+            (
+                "POST",
+                &[
+                    COOKIE,
+                    HOST,
+                    ("sec-fetch-site", "cross-site"),
+                    ("origin", "https://pay.example"),
+                ],
+                false,
+            ),
+            (
+                "POST",
+                &[
+                    COOKIE,
+                    HOST,
+                    ("sec-fetch-site", "cross-site"),
+                    ("origin", "https://pay.example.evil"),
+                ],
+                true,
+            ),
+            (
+                "POST",
+                &[COOKIE, HOST, ("origin", "http://example.org:8080")],
+                false,
+            ),
+            (
+                "POST",
+                &[COOKIE, HOST, ("origin", "http://Example.ORG:8080")],
+                false,
+            ),
             ("POST", &[COOKIE, HOST, ("origin", "http://example.org")], true),
             ("POST", &[COOKIE, HOST, ("origin", "https://evil.example")], true),
             ("POST", &[COOKIE, HOST, ("origin", "null")], true),
@@ -70,7 +103,10 @@ mod tests {
         let refused = CrossSite::Refused(vec!["https://pay.example".into()]);
         for (method, headers, forged) in cases {
             let named = |(name, value): &(&str, &'static str)| {
-                (HeaderName::try_from(*name).unwrap(), HeaderValue::from_static(value))
+                (
+                    HeaderName::try_from(*name).unwrap(),
+                    HeaderValue::from_static(value),
+                )
             };
             let map: HeaderMap = headers.iter().map(named).collect();
             let method: Method = method.parse().unwrap();

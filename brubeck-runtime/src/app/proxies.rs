@@ -43,8 +43,11 @@ impl Proxies {
         if !trusted {
             return None;
         }
-        let lines: Vec<&str> =
-            headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok()).collect();
+        let lines: Vec<&str> = headers
+            .get_all("x-forwarded-for")
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+            .collect();
         let mut nearest = None;
         for claim in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
             let Ok(address) = claim.trim().parse() else { break };
@@ -71,7 +74,9 @@ struct Network {
 impl Network {
     fn holds(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => same(u32::from(own), u32::from(other), 32 - self.bits.min(32)),
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                same(u32::from(own), u32::from(other), 32 - self.bits.min(32))
+            }
             (IpAddr::V6(own), IpAddr::V6(other)) => {
                 let difference = u128::from(own) ^ u128::from(other);
                 difference.checked_shr(128 - self.bits.min(128)).unwrap_or(0) == 0
@@ -90,7 +95,9 @@ impl FromStr for Network {
 
     fn from_str(text: &str) -> Result<Network, Error> {
         let wrong = || {
-            Error::new(format!("`{text}` is no trusted proxy: write `10.0.0.1`, `10.0.0.0/8`, `fd00::/8` or `unix`"))
+            Error::new(format!(
+                "`{text}` is no trusted proxy: write `10.0.0.1`, `10.0.0.0/8`, `fd00::/8` or `unix`"
+            ))
         };
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
@@ -98,7 +105,9 @@ impl FromStr for Network {
         };
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
         let all = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(all), |bits| bits.parse().ok().filter(|bits| *bits <= all).ok_or_else(wrong))?;
+        let bits = bits.map_or(Ok(all), |bits| {
+            bits.parse().ok().filter(|bits| *bits <= all).ok_or_else(wrong)
+        })?;
         Ok(Network { address, bits })
     }
 }
@@ -110,9 +119,13 @@ mod tests {
 
     fn seen(peer: Option<&str>, lines: &[&'static str]) -> String {
         let mut proxies = Proxies::default();
-        ["10.0.0.0/8", "127.0.0.1", "fd00::/8", "unix"].iter().for_each(|text| proxies.add(text).unwrap());
+        ["10.0.0.0/8", "127.0.0.1", "fd00::/8", "unix"]
+            .iter()
+            .for_each(|text| proxies.add(text).unwrap());
         let peer = peer.map(|peer| RemoteAddr(peer.parse().unwrap()));
-        let headers = lines.iter().map(|line| ("x-forwarded-for".parse().unwrap(), HeaderValue::from_static(line)));
+        let headers = lines
+            .iter()
+            .map(|line| ("x-forwarded-for".parse().unwrap(), HeaderValue::from_static(line)));
         let client = proxies.client(peer, &HeaderMap::from_iter(headers)).or(peer);
         client.map_or("unknown".into(), |address| address.to_string())
     }
@@ -121,10 +134,26 @@ mod tests {
     fn only_trusted_proxies_are_believed() {
         assert_eq!(seen(Some("192.0.2.1"), &["203.0.113.9"]), "192.0.2.1");
         assert_eq!(seen(Some("127.0.0.1"), &["203.0.113.9"]), "203.0.113.9");
-        assert_eq!(seen(Some("127.0.0.1"), &["1.1.1.1, 203.0.113.9"]), "203.0.113.9", "a forged claim before it");
-        assert_eq!(seen(Some("10.9.9.9"), &["203.0.113.9, 10.1.1.1"]), "203.0.113.9", "two proxies");
-        assert_eq!(seen(Some("10.9.9.9"), &["203.0.113.9", "10.1.1.1"]), "203.0.113.9", "in two lines");
-        assert_eq!(seen(Some("::ffff:127.0.0.1"), &["203.0.113.9"]), "203.0.113.9", "an IPv4 peer of an IPv6 socket");
+        assert_eq!(
+            seen(Some("127.0.0.1"), &["1.1.1.1, 203.0.113.9"]),
+            "203.0.113.9",
+            "a forged claim before it"
+        );
+        assert_eq!(
+            seen(Some("10.9.9.9"), &["203.0.113.9, 10.1.1.1"]),
+            "203.0.113.9",
+            "two proxies"
+        );
+        assert_eq!(
+            seen(Some("10.9.9.9"), &["203.0.113.9", "10.1.1.1"]),
+            "203.0.113.9",
+            "in two lines"
+        );
+        assert_eq!(
+            seen(Some("::ffff:127.0.0.1"), &["203.0.113.9"]),
+            "203.0.113.9",
+            "an IPv4 peer of an IPv6 socket"
+        );
         assert_eq!(seen(Some("fd00::1"), &["2001:db8::7"]), "2001:db8::7");
         assert_eq!(seen(None, &["203.0.113.9"]), "203.0.113.9");
         assert_eq!(seen(Some("127.0.0.1"), &[]), "127.0.0.1");
@@ -134,7 +163,14 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_an_error() {
-        for bad in ["", "localhost", "10.0.0.0/33", "10.0.0.0/x", "10.0.0/8", "::1/129"] {
+        for bad in [
+            "",
+            "localhost",
+            "10.0.0.0/33",
+            "10.0.0.0/x",
+            "10.0.0/8",
+            "::1/129",
+        ] {
             assert!(Proxies::default().add(bad).is_err(), "{bad}");
         }
         let mut all = Proxies::default();

@@ -143,7 +143,9 @@ impl HttpService for Front {
         let remote = request.extensions().get::<RemoteAddr>().copied();
         let inner = self.inner.clone();
         Box::pin(async move {
-            let caught = AssertUnwindSafe(async { inner.respond(request).await }).catch_unwind().await;
+            let caught = AssertUnwindSafe(async { inner.respond(request).await })
+                .catch_unwind()
+                .await;
             let response = caught.unwrap_or_else(|_| {
                 tracing::error!(%method, path, "a layer or a mounted service panicked");
                 refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")

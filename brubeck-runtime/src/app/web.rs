@@ -41,18 +41,26 @@ impl<S: Send + Sync + 'static> Assembled<S> {
     /// The service below whose prefix this is, and what is left of it.
     fn mounted(&self, uri: &Uri, eligible: impl Fn(&str) -> bool) -> Option<(super::AppService, Uri)> {
         let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        self.mounts.iter().filter(|(prefix, _)| eligible(prefix)).find_map(|(prefix, service)| {
-            let rest = target.strip_prefix(prefix.as_str())?;
-            let uri = match rest.chars().next() {
-                Some('/') => rest.parse().ok()?,
-                None | Some('?') => format!("/{rest}").parse().ok()?,
-                Some(_) => return None,
-            };
-            Some((service.clone(), uri))
-        })
+        self.mounts
+            .iter()
+            .filter(|(prefix, _)| eligible(prefix))
+            .find_map(|(prefix, service)| {
+                let rest = target.strip_prefix(prefix.as_str())?;
+                let uri = match rest.chars().next() {
+                    Some('/') => rest.parse().ok()?,
+                    None | Some('?') => format!("/{rest}").parse().ok()?,
+                    Some(_) => return None,
+                };
+                Some((service.clone(), uri))
+            })
     }
 
-    async fn hand_over(&self, service: &super::AppService, uri: Uri, request: http::Request<Body>) -> http::Response<Body> {
+    async fn hand_over(
+        &self,
+        service: &super::AppService,
+        uri: Uri,
+        request: http::Request<Body>,
+    ) -> http::Response<Body> {
         let limit = self.body_limit;
         let mut request = match request.body().bytes() {
             Some(body) if body.len() <= limit => request,
@@ -78,11 +86,18 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         let (parts, body) = request.into_parts();
         let asked = Asked::of(&parts, method, !self.hooks.catchers.is_empty());
         let response = match found {
-            _ if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > TARGET) => {
+            _ if parts
+                .uri
+                .path_and_query()
+                .is_some_and(|target| target.as_str().len() > TARGET) =>
+            {
                 Problem::new(414, "the address is too long").into_reply()
             }
             _ if self.cross_site.forged(&parts.method, &parts.headers) => {
-                tracing::warn!(path = parts.uri.path(), "a request that another site started was refused");
+                tracing::warn!(
+                    path = parts.uri.path(),
+                    "a request that another site started was refused"
+                );
                 Problem::new(403, "another site has started this request").into_reply()
             }
             Found::Answer(response) => response,
@@ -96,7 +111,9 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         match self.router.find(Kind::Web, method, path) {
             Match::Found { entry, captures } => Found::Handler(entry, captures),
             // Front ends leave the body of a HEAD away and keep its length.
-            Match::MethodNotAllowed { allowed } if method == Method::Head && allowed.contains(&Method::Get) => {
+            Match::MethodNotAllowed { allowed }
+                if method == Method::Head && allowed.contains(&Method::Get) =>
+            {
                 self.find(Method::Get, path)
             }
             Match::MethodNotAllowed { allowed } => {
@@ -112,7 +129,13 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         }
     }
 
-    async fn handled(&self, entry: &'static Entry<S>, captures: Captures, parts: Parts, body: Body) -> Response {
+    async fn handled(
+        &self,
+        entry: &'static Entry<S>,
+        captures: Captures,
+        parts: Parts,
+        body: Body,
+    ) -> Response {
         let limits = self.limits.of(entry.spec);
         let limit = limits.and_then(|limits| limits.body).unwrap_or(self.body_limit);
         let run = async {
@@ -128,10 +151,16 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             let outbox = Outbox::default();
             let message = message.with_extension(outbox.clone());
             let seen = (!self.hooks.after.is_empty()).then(|| message.clone());
-            let mut response = self.run(entry, self.context(message, captures), &self.hooks.before).await;
+            let mut response = self
+                .run(entry, self.context(message, captures), &self.hooks.before)
+                .await;
             outbox.deliver(self.keys.as_ref(), loopback, response.headers_mut());
             if let Some(message) = seen {
-                response = self.hooks.after.iter().fold(response, |response, hook| hook(&message, response));
+                response = self
+                    .hooks
+                    .after
+                    .iter()
+                    .fold(response, |response, hook| hook(&message, response));
             }
             response
         };
@@ -139,12 +168,16 @@ impl<S: Send + Sync + 'static> Assembled<S> {
     }
 
     async fn fallback(&self, parts: Parts) -> Response {
-        let Some(hook) = &self.hooks.fallback else { return Status::NOT_FOUND.into_reply() };
+        let Some(hook) = &self.hooks.fallback else {
+            return Status::NOT_FOUND.into_reply();
+        };
         let method = Method::from_http(&parts.method).unwrap_or(Method::Get);
         let loopback = asks_loopback(&parts.headers);
         let outbox = Outbox::default();
         let message = message(method, parts).with_extension(outbox.clone());
-        let mut response = self.answer_of(hook, &self.context(message, Captures::default())).await;
+        let mut response = self
+            .answer_of(hook, &self.context(message, Captures::default()))
+            .await;
         outbox.deliver(self.keys.as_ref(), loopback, response.headers_mut());
         response
     }

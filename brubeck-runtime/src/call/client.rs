@@ -1,13 +1,15 @@
 //! The calling side: a client of one service, and its calls.
 
-use super::{Answer, CallError, Handled, Link, Origin, Request, ResponseHandlers};
+use super::{Answer, CallError, Deadline, Handled, Link, Origin, Placed, Request, ResponseHandlers};
 use crate::message::Message;
 use crate::method::Method;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// How long a call may take where nothing else is said.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -38,6 +40,7 @@ pub struct Client {
 pub(crate) struct Caller {
     pub(crate) handlers: Arc<dyn ResponseHandlers>,
     pub(crate) origin: Option<Origin>,
+    pub(crate) deadline: Deadline,
 }
 
 impl Client {
@@ -146,36 +149,117 @@ impl Call {
         WithHandler { call: self }
     }
 
-    /// Sends the request and does not wait: the response handler of this application runs when the
-    /// answer comes. A call that fails is logged.
+    /// Says that it does no harm to do it twice; see [`Request::idempotent`].
+    pub fn idempotent(mut self) -> Call {
+        self.request = self.request.idempotent();
+        self
+    }
+
+    /// Sends the request and does not wait for its answer: the response handler of this application runs
+    /// when it comes. What is returned may be awaited, to know that a process of the service has taken the
+    /// call, or dropped; a call that fails is logged in any case.
+    ///
+    /// # Errors
+    ///
+    /// When awaited: why no process took the call. [`Refused`](CallError::Refused) where no response handler
+    /// is listed for the path, because nobody would ever see the answer.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub fn nowait(self) {
+    pub fn nowait(self) -> Nowait {
+        let (tell, taken) = oneshot::channel();
         tokio::spawn(async move {
             let (address, path) = (self.client.address().to_owned(), self.request.path().to_owned());
-            match self.handled().carry().await {
-                Ok((_, Some(handled))) if handled.is_some() => {}
-                Ok(_) => tracing::warn!(%address, path, "an answer came and no response handler took it"),
-                Err(error) => tracing::warn!(%address, path, %error, "a call that nobody waits for failed"),
+            let failed = |error: &CallError| {
+                tracing::warn!(%address, path, %error, "a call that nobody waits for failed");
+            };
+            let (handlers, placed) = match self.post().await {
+                Ok(placed) => placed,
+                Err(error) => {
+                    failed(&error);
+                    let _ = tell.send(Err(error));
+                    return;
+                }
+            };
+            // Nobody listens where the caller has dropped what `nowait` returned.
+            let _ = tell.send(Ok(()));
+            match placed.await {
+                Ok(answer) => {
+                    // A handler that refuses has said so in the log.
+                    let _ = handlers.respond(answer).await;
+                }
+                Err(error) => failed(&error),
             }
         });
+        Nowait { taken }
+    }
+
+    async fn post(self) -> Result<(Arc<dyn ResponseHandlers>, Placed), CallError> {
+        let refused = |reason: String| Err(CallError::Refused(reason.into()));
+        let path = self.request.path();
+        let Some(Caller { handlers, .. }) = self.client.caller.clone() else {
+            return refused(format!(
+                "this client belongs to no application, so nobody would take the answer of {path}"
+            ));
+        };
+        if !handlers.handles(path) {
+            return refused(format!(
+                "no response handler is listed for {path}, so nobody would take the answer"
+            ));
+        }
+        let (link, request, origin, deadline) = self.ready()?;
+        Ok((handlers, link.post(request, origin, deadline).await?))
     }
 
     /// Sends the request and brings the message that answers it.
     pub(crate) fn carry(self) -> BoxFuture<'static, Result<Message, CallError>> {
-        if let Some(mistake) = self.request.mistake() {
-            let refused = CallError::Refused(mistake.to_owned().into());
-            return Box::pin(std::future::ready(Err(refused)));
+        match self.ready() {
+            Ok((link, request, origin, deadline)) => link.call(request, origin, deadline),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
         }
-        let origin = self.client.caller.and_then(|caller| caller.origin);
-        // A deadline beyond what the clock can tell is no deadline that anybody will see.
+    }
+
+    /// What the link needs; the deadline is never later than that of the message on whose behalf it is made.
+    fn ready(self) -> Result<Departure, CallError> {
+        if let Some(mistake) = self.request.mistake() {
+            return Err(CallError::Refused(mistake.to_owned().into()));
+        }
         let now = Instant::now();
-        let deadline = now
+        // A deadline beyond what the clock can tell is no deadline that anybody will see.
+        let own = now
             .checked_add(self.deadline)
             .unwrap_or(now + Duration::from_secs(3600));
-        self.client.link.call(self.request, origin, deadline)
+        let (origin, deadline) = match self.client.caller {
+            Some(caller) => (caller.origin, caller.deadline.or_sooner(own)),
+            None => (None, own),
+        };
+        Ok((self.client.link, self.request, origin, deadline))
+    }
+}
+
+/// A request with the link it takes, the message on whose behalf it is made, and its deadline.
+type Departure = (Arc<dyn Link>, Request, Option<Origin>, Instant);
+
+/// A call that was sent without waiting for its answer; awaited, it says whether a process has taken it.
+///
+/// ```
+/// # use brubeck::{CallError, Client};
+/// # async fn example(slow: Client) -> Result<(), CallError> {
+/// slow.request("/service/slow").argument("text", "hi").nowait().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Nowait {
+    taken: oneshot::Receiver<Result<(), CallError>>,
+}
+
+impl IntoFuture for Nowait {
+    type Output = Result<(), CallError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.taken.await.unwrap_or(Err(CallError::ShuttingDown)) })
     }
 }
 

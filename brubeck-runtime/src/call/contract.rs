@@ -1,7 +1,7 @@
 //! The calling side of a contract: calls that know what is answered.
 
 use super::operation::{Handles, Operation, read_answer};
-use super::{Answer, Call, CallError, Caller, Client, Request};
+use super::{Answer, Call, CallError, Caller, Client, Nowait, Request};
 use crate::context::Context;
 use crate::message::Message;
 use crate::status::Status;
@@ -35,6 +35,7 @@ use std::time::Duration;
 /// // or do not wait: the response handler runs when the answer comes
 /// slow.echo("hi".into()).nowait();
 /// # Ok(()) }
+/// # fn main() {}
 /// ```
 ///
 /// It ends by its deadline (what the contract says, else 10 seconds) in the answer or a [`CallError`], whose
@@ -76,21 +77,21 @@ impl<O: Operation> TypedCall<O> {
         self.call.into_request()
     }
 
-    /// Sends the request and does not wait: the response handler of this application runs when the
-    /// answer comes. A call that fails is logged.
+    /// Sends the request and does not wait for its answer: see [`Call::nowait`].
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub fn nowait(self) {
-        self.call.nowait();
+    pub fn nowait(self) -> Nowait {
+        self.call.nowait()
     }
 
     /// Waits for the answer and for what the response handler `H` of this application makes of it.
-    pub fn handled_by<H: Handles<O>>(self) -> HandledCall<O, H> {
+    pub fn handled_by<H: Handles<O>>(self) -> HandledCall<O, H::Output> {
         HandledCall {
             call: self,
-            handler: PhantomData,
+            handler: H::SPEC.name,
+            output: PhantomData,
         }
     }
 }
@@ -111,34 +112,35 @@ impl<O: Operation> IntoFuture for TypedCall<O> {
     }
 }
 
-/// A call of an operation that is waited for together with a response handler.
+/// A call of an operation that is waited for together with a response handler, which returns a `T`.
 #[must_use = "a call does nothing until it is awaited"]
-pub struct HandledCall<O, H> {
+pub struct HandledCall<O, T> {
     call: TypedCall<O>,
-    handler: PhantomData<fn() -> H>,
+    handler: &'static str,
+    output: PhantomData<fn() -> T>,
 }
 
-impl<O: Operation, H> fmt::Debug for HandledCall<O, H> {
+impl<O: Operation, T> fmt::Debug for HandledCall<O, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.call.fmt(f)
     }
 }
 
-impl<O: Operation, H: Handles<O> + 'static> IntoFuture for HandledCall<O, H> {
-    type Output = Result<(Answer<O::Ok>, H::Output), CallError<O::Fault>>;
+impl<O: Operation, T: Send + 'static> IntoFuture for HandledCall<O, T> {
+    type Output = Result<(Answer<O::Ok>, T), CallError<O::Fault>>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
+        let handler = self.handler;
         let answer = self.call.call.handled().carry();
         Box::pin(async move {
             let (message, handled) = answer.await.map_err(untyped)?;
             let answer = typed::<O>(&message)?;
-            match handled.and_then(|handled| handled.downcast::<H::Output>()) {
+            match handled.and_then(|handled| handled.downcast::<T>()) {
                 Some(output) => Ok((answer, output)),
                 None => {
-                    let name = H::SPEC.name;
                     let reason = format!(
-                        "the response handler `{name}` did not take it: it is in no list of this application, another \
+                        "the response handler `{handler}` did not take it: it is in no list of this application, another \
                          one comes first, or it refused"
                     );
                     Err(CallError::BadReply(reason.into()))

@@ -29,12 +29,14 @@ pub trait Fill<V> {
     fn fill(request: Request, name: &'static str, value: V) -> Request;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Serialize> Fill<T> for Json<T> {
     fn fill(request: Request, _: &'static str, value: T) -> Request {
         request.body(value)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Serialize, V: Into<T>> Fill<V> for Arg<T> {
     fn fill(request: Request, name: &'static str, value: V) -> Request {
         request.argument(name, value.into())
@@ -42,6 +44,7 @@ impl<T: Serialize, V: Into<T>> Fill<V> for Arg<T> {
 }
 
 /// An argument that may be absent is filled with what it holds.
+#[diagnostic::do_not_recommend]
 impl<V, T: Fill<V>> Fill<V> for Option<T> {
     fn fill(request: Request, name: &'static str, value: V) -> Request {
         T::fill(request, name, value)

@@ -5,7 +5,10 @@ use crate::message::Message;
 use futures_util::future::BoxFuture;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
+
+/// The answer of a call that a service has taken.
+pub type Placed = BoxFuture<'static, Result<Message, CallError>>;
 
 /// Carries requests to one service and brings the answers.
 ///
@@ -21,12 +24,27 @@ pub trait Link: Send + Sync + 'static {
         deadline: Instant,
     ) -> BoxFuture<'static, Result<Message, CallError>>;
 
+    /// Sends the request; the future ends when a process of the service has taken it, with a future of the
+    /// answer. A wire that does not tell when a request is taken counts it as taken at once.
+    fn post(
+        &self,
+        request: Request,
+        origin: Option<Origin>,
+        deadline: Instant,
+    ) -> BoxFuture<'static, Result<Placed, CallError>> {
+        let answer = self.call(request, origin, deadline);
+        Box::pin(std::future::ready(Ok(answer)))
+    }
+
     /// The address of the service, for texts.
     fn address(&self) -> &str;
 }
 
 /// The response handlers of the calling application.
 pub trait ResponseHandlers: Send + Sync + 'static {
+    /// Whether a response handler is listed for answers from this path.
+    fn handles(&self, path: &str) -> bool;
+
     /// Runs the response handler whose route matches the answer; `None` where no route does, or where
     /// the handler failed (which is logged).
     fn respond(self: Arc<Self>, answer: Message) -> BoxFuture<'static, Option<Handled>>;

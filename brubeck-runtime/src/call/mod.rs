@@ -2,9 +2,11 @@
 //!
 //! Nothing here knows a socket: a [`Link`] carries a [`Request`] and brings the answer.
 
+mod address;
 mod answer;
 mod client;
 pub(crate) mod contract;
+mod deadline;
 mod error;
 mod fault;
 pub(crate) mod fill;
@@ -15,14 +17,16 @@ pub mod protocol;
 mod request;
 mod services;
 
+pub use address::ServiceAddress;
 pub use answer::{Answer, Handled};
-pub use client::{Call, Client, WithHandler};
+pub use client::{Call, Client, Nowait, WithHandler};
 pub use contract::{HandledCall, TypedCall};
+pub use deadline::Deadline;
 pub use error::{CallError, Phase};
 pub use fault::Fault;
 pub use fill::Fill;
-pub use link::{Link, Origin, ResponseHandlers};
-pub use operation::{Answers, Arguments, Ask, Handles, Operation, PathArgument, Wire};
+pub use link::{Link, Origin, Placed, ResponseHandlers};
+pub use operation::{Answers, Arguments, Ask, Carried, Handles, Operation, PathArgument, Wire};
 pub use request::Request;
 pub use services::Services;
 

@@ -43,9 +43,13 @@ impl<T: ToString + FromCapture + Send + 'static> PathArgument for T {}
 /// [`Ask`] for the serving side and [`TypedCall`](super::TypedCall) for the calling one.
 pub trait Operation: Sized + Send + 'static {
     /// The answer.
-    type Ok: Wire;
+    type Ok: Send + 'static;
     /// What is answered when it fails.
-    type Fault: Wire;
+    type Fault: Send + 'static;
+    /// How the answer is carried.
+    const OK: Carried<Self::Ok>;
+    /// How the failure is carried.
+    const FAULT: Carried<Self::Fault>;
     /// Its route.
     const SPEC: Spec;
     /// How long a call may take, where the contract says so.
@@ -77,6 +81,23 @@ impl<'m, S> Arguments<'m, S> {
     }
 }
 
+/// How an answer is written and read.
+///
+/// The functions that make one of these are the only places where a type has to be able to go over the wire: one
+/// that cannot is one error.
+pub struct Carried<T> {
+    write: fn(Status, &T) -> Response,
+    read: fn(&[u8]) -> serde_json::Result<T>,
+}
+
+#[doc(hidden)]
+pub const fn carried<T: Wire>() -> Carried<T> {
+    Carried {
+        write: |status, value| Response::json(status, value),
+        read: |text| serde_json::from_slice(text),
+    }
+}
+
 /// A named argument of an operation: how it is written and read.
 #[doc(hidden)]
 pub struct Named<T> {
@@ -85,19 +106,16 @@ pub struct Named<T> {
     read: fn(Option<&RawValue>) -> serde_json::Result<Option<T>>,
 }
 
-impl<T> Named<T> {
-    /// The one place where a type has to be able to go over the wire, and so the one error if it is not.
-    pub const fn new(name: &'static str) -> Named<T>
-    where
-        T: Wire,
-    {
-        Named {
-            name,
-            write: |request, name, value| request.argument(name, value),
-            read: read_named,
-        }
+#[doc(hidden)]
+pub const fn named<T: Wire>(name: &'static str) -> Named<T> {
+    Named {
+        name,
+        write: |request, name, value| request.argument(name, value),
+        read: read_named,
     }
+}
 
+impl<T> Named<T> {
     /// Adds the argument to a request.
     pub fn write(&self, request: Request, value: T) -> Request {
         (self.write)(request, self.name, value)
@@ -133,19 +151,17 @@ pub struct InPath<T> {
     read: fn(&str) -> Option<T>,
 }
 
-impl<T> InPath<T> {
-    /// The capture with that index.
-    pub const fn new(index: usize) -> InPath<T>
-    where
-        T: PathArgument,
-    {
-        InPath {
-            index,
-            write: |path, value| push_segment(path, &value.to_string()),
-            read: T::from_capture,
-        }
+/// The capture with that index.
+#[doc(hidden)]
+pub const fn in_path<T: PathArgument>(index: usize) -> InPath<T> {
+    InPath {
+        index,
+        write: |path, value| push_segment(path, &value.to_string()),
+        read: T::from_capture,
     }
+}
 
+impl<T> InPath<T> {
     /// Adds the argument to a path.
     pub fn write(&self, path: &mut String, value: T) {
         (self.write)(path, value);
@@ -187,6 +203,7 @@ pub(crate) fn push_segment(path: &mut String, value: &str) {
 ///
 /// const ROUTES: Routes<()> = routes![echo];
 /// serves!(ROUTES => slow_echo);
+/// # fn main() {}
 /// ```
 ///
 /// A call whose arguments are not those of the contract is answered with 400, one whose path does not hold them
@@ -216,8 +233,8 @@ pub trait Answers<O> {
 impl<O: Operation> Answers<O> for Result<O::Ok, O::Fault> {
     fn into_reply(self) -> Response {
         match self {
-            Ok(ok) => Response::json(Status::OK, &ok),
-            Err(fault) => Response::json(fault_status(&fault), &fault),
+            Ok(ok) => (O::OK.write)(Status::OK, &ok),
+            Err(fault) => (O::FAULT.write)(fault_status(&fault), &fault),
         }
     }
 }
@@ -272,15 +289,21 @@ impl<O: Operation> AnswerOf<O> for Answer<O::Ok> {
     type It = ();
 }
 
+/// What an operation answered, or the status and the fault with which it failed.
+type Outcome<O> = Result<Answer<<O as Operation>::Ok>, (Status, <O as Operation>::Fault)>;
+
 /// The answer of a call, or what the service answered because it failed; `None` where it is neither.
-pub(super) fn read_answer<O: Operation>(
-    message: &Message,
-) -> Option<Result<Answer<O::Ok>, (Status, O::Fault)>> {
+pub(super) fn read_answer<O: Operation>(message: &Message) -> Option<Outcome<O>> {
     let status = message.status().cloned().unwrap_or(Status::OK);
     if status.is_success() {
-        return Answer::read(message).ok().map(Ok);
+        let body = (O::OK.read)(message.payload()).ok()?;
+        return Some(Ok(Answer {
+            status,
+            headers: message.headers().clone(),
+            body,
+        }));
     }
-    serde_json::from_slice(message.payload())
+    (O::FAULT.read)(message.payload())
         .ok()
         .map(|fault| Err((status, fault)))
 }

@@ -25,6 +25,7 @@ pub struct Request {
     arguments: Map<String, Value>,
     headers: Map<String, Value>,
     body: Bytes,
+    idempotent: bool,
     mistake: Option<String>,
 }
 
@@ -37,6 +38,7 @@ impl Request {
             arguments: Map::new(),
             headers: Map::new(),
             body: Bytes::new(),
+            idempotent: false,
             mistake: None,
         }
     }
@@ -73,6 +75,18 @@ impl Request {
             Err(error) => self.mistake = Some(format!("the body is not JSON: {error}")),
         }
         self
+    }
+
+    /// Says that it does no harm to do it twice: a call that was lost with its connection may then be sent
+    /// to another process of the service.
+    pub fn idempotent(mut self) -> Request {
+        self.idempotent = true;
+        self
+    }
+
+    /// Whether it does no harm to do it twice.
+    pub fn is_idempotent(&self) -> bool {
+        self.idempotent
     }
 
     /// The path.

@@ -1,15 +1,14 @@
 //! The services that an application calls, each connected once.
 
-use super::{CallError, Caller, Client, Link, Origin, ResponseHandlers};
+use super::{CallError, Caller, Client, Deadline, Link, Origin, ResponseHandlers, ServiceAddress};
 use crate::context::Context;
 use crate::extract::{FromMessage, Rejection};
 use crate::status::Status;
-use crate::wire::service::{Dialect, Secret};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// Opens a link to a service: its address, the passphrase, the dialect.
-pub(crate) type Open = fn(&str, &str, Dialect) -> crate::Result<Arc<dyn Link>>;
+/// Opens a link to a service.
+pub(crate) type Open = fn(&ServiceAddress) -> crate::Result<Arc<dyn Link>>;
 
 /// The services of this application; as a handler argument it connects to them.
 ///
@@ -31,8 +30,7 @@ pub struct Services {
 }
 
 struct Registered {
-    passphrase: Secret,
-    dialect: Dialect,
+    service: ServiceAddress,
     link: Arc<dyn Link>,
 }
 
@@ -53,47 +51,53 @@ impl Services {
     /// [`Refused`](CallError::Refused): the address is none, or was registered with another passphrase.
     /// A service that does not run yet is no error: calls wait for it until their deadline.
     pub fn register(&self, address: &str, passphrase: &str) -> Result<Client, CallError> {
-        self.register_dialect(address, passphrase, Dialect::Branch)
+        self.at(&ServiceAddress::new(address, passphrase))
     }
 
-    /// The same for a service that speaks another dialect than [`Dialect::Branch`].
+    /// The same for a service that is spoken to in another way.
+    ///
+    /// ```no_run
+    /// use brubeck::prelude::*;
+    /// use brubeck::{Dialect, ServiceAddress};
+    ///
+    /// #[get("^/service/async")]
+    /// async fn call_async(services: Services, slow: State<ServiceAddress>) -> Result<&'static str, CallError> {
+    ///     services.at(&slow)?.request("/service/slow").argument("RETURN_DATA", "hello").nowait();
+    ///     Ok("on its way")
+    /// }
+    ///
+    /// # fn main() {
+    /// let slow = ServiceAddress::new("ipc://run/slow", "my_shared_secret")
+    ///     .dialect(Dialect::Pypi)
+    ///     .responses_at("ipc://run/slow_response");
+    /// let app = App::new(routes![call_async], slow);
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// As [`register`](Services::register), also where the address was registered with another dialect.
-    pub fn register_dialect(
-        &self,
-        address: &str,
-        passphrase: &str,
-        dialect: Dialect,
-    ) -> Result<Client, CallError> {
+    /// As [`register`](Services::register), also where the address was registered with another dialect or
+    /// another address for the answers, and where one of two addresses that are bound cannot be.
+    pub fn at(&self, service: &ServiceAddress) -> Result<Client, CallError> {
         let refused = |reason: String| CallError::Refused(reason.into());
+        let address = service.address();
         let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
         let link = match registered.get(address) {
-            Some(known) if !known.passphrase.matches(passphrase.as_bytes()) => {
-                return Err(refused(format!(
-                    "the service {address} is registered with another passphrase"
-                )));
-            }
-            Some(known) if known.dialect != dialect => {
-                return Err(refused(format!(
-                    "the service {address} is registered with the dialect {}",
-                    known.dialect
-                )));
-            }
-            Some(known) => known.link.clone(),
+            Some(known) => match known.service.conflict(service) {
+                Some(conflict) => {
+                    return Err(refused(format!(
+                        "the service {address} is registered with {conflict}"
+                    )));
+                }
+                None => known.link.clone(),
+            },
             None => {
-                let link = (self.open)(address, passphrase, dialect)
-                    .map_err(|error| refused(format!("{error:?}")))?;
-                let passphrase = Secret::new(passphrase.to_owned());
-                registered.insert(
-                    address.to_owned(),
-                    Registered {
-                        passphrase,
-                        dialect,
-                        link: link.clone(),
-                    },
-                );
+                let link = (self.open)(service).map_err(|error| refused(format!("{error:?}")))?;
+                let known = Registered {
+                    service: service.clone(),
+                    link: link.clone(),
+                };
+                registered.insert(address.to_owned(), known);
                 link
             }
         };
@@ -130,6 +134,7 @@ impl Caller {
         Some(Caller {
             handlers,
             origin: cx.message().extensions().get::<Origin>().cloned(),
+            deadline: Deadline::of(cx),
         })
     }
 }

@@ -1,31 +1,34 @@
-//! The calling side: one supervised DEALER per service address, and the calls that wait on it.
+//! The calling side: one link per service address, and the calls that wait on it.
 
-use super::service::headers;
+mod reader;
+mod waiting;
+
 use super::transport::{
-    self, ClientEvent, ClientOutbox, Endpoint, Generation, SendError, Timing, Transport, ZeroMq,
+    ClientOutbox, Endpoint, HubOutbox, SendError, Timing, Transport, TransportError, ZeroMq,
 };
-use crate::call::{CallError, Client, Link, Origin, Phase, Request};
+use super::v2::Pool;
+use crate::call::{CallError, Client, Link, Origin, Phase, Request, ServiceAddress};
 use crate::error::Error;
 use crate::message::Message;
-use crate::status::Status;
-use crate::wire::service::{self, Dialect, JsonText, Secret, Timestamp, decode_response, encode_request};
+use crate::wire::service::{self, Dialect, JsonText, Secret, Timestamp, encode_request};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use reader::Reader;
 use serde_json::{Map, Value};
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::oneshot;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
+use waiting::{Waiting, WaitingCall};
 
 impl Client {
-    /// A client of the service at this address, in this dialect, that belongs to no application.
+    /// A client of the service at this address that belongs to no application.
     ///
     /// ```no_run
-    /// use brubeck::{Client, Dialect};
+    /// use brubeck::Client;
     ///
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// let slow = Client::connect("ipc://run/slow", "my_shared_secret", Dialect::Branch)?;
+    /// let slow = Client::connect("ipc://run/slow", "my_shared_secret")?;
     /// let reply = slow.request("/service/slow").argument("RETURN_DATA", "hello").await?;
     /// # Ok(()) }
     /// ```
@@ -37,46 +40,162 @@ impl Client {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub fn connect(address: &str, passphrase: &str, dialect: Dialect) -> crate::Result<Client> {
-        Ok(Client::over(open_client(address, passphrase, dialect)?))
+    pub fn connect(address: &str, passphrase: &str) -> crate::Result<Client> {
+        Client::at(&ServiceAddress::new(address, passphrase))
+    }
+
+    /// The same for a service that is spoken to in another way.
+    ///
+    /// ```no_run
+    /// use brubeck::{Client, Dialect, ServiceAddress};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let slow = ServiceAddress::new("ipc://run/slow", "my_shared_secret")
+    ///     .dialect(Dialect::Pypi)
+    ///     .responses_at("ipc://run/slow_response");
+    /// let reply = Client::at(&slow)?.request("/service/slow").argument("RETURN_DATA", "hello").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// An address is none; in a dialect, also one that other machines can reach, where [`allow_clear_text`](ServiceAddress::allow_clear_text)
+    /// was not said, and an address that is bound cannot be. A service that does not run yet is no error: calls wait
+    /// for it.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn at(service: &ServiceAddress) -> crate::Result<Client> {
+        Ok(Client::over(open_client(service)?))
     }
 }
 
 /// Opens the link to a service; connecting itself goes on in the background.
-pub(crate) fn open_client(address: &str, passphrase: &str, dialect: Dialect) -> crate::Result<Arc<dyn Link>> {
-    let cannot = |error: transport::TransportError| {
-        Error::because(format!("cannot call a service at {address}"), error)
-    };
-    let endpoint: Endpoint = address
+pub(crate) fn open_client(service: &ServiceAddress) -> crate::Result<Arc<dyn Link>> {
+    if let Some(dialect) = service.spoken() {
+        return open_in(dialect, service);
+    }
+    let address = service.address();
+    if service.responses().is_some() {
+        return Err(Error::new(format!(
+            "cannot call the service at {address}: answers come back on the same address; \
+             leave `.responses_at(..)` out, or say `.dialect(Dialect::Pypi)`"
+        )));
+    }
+    let endpoint = address
         .parse()
-        .map_err(|error| cannot(transport::TransportError::from(error)))?;
-    let client = ZeroMq.client(endpoint, Timing::default()).map_err(cannot)?;
+        .map_err(|error| cannot(address, TransportError::from(error)))?;
+    Ok(Arc::new(Pool::open(
+        &ZeroMq,
+        &[endpoint],
+        service.passphrase().clone(),
+    )?))
+}
+
+fn cannot(address: &str, error: TransportError) -> Error {
+    Error::because(format!("cannot call the service at {address}"), error)
+}
+
+fn open_in(dialect: Dialect, service: &ServiceAddress) -> crate::Result<Arc<dyn Link>> {
+    let address = service.address();
+    let cannot = |error: TransportError| cannot(address, error);
+    let endpoint = |text: &str| -> crate::Result<Endpoint> {
+        let endpoint: Endpoint = text
+            .parse()
+            .map_err(|error| cannot(TransportError::from(error)))?;
+        if endpoint.is_loopback() || service.allows_clear_text() {
+            return Ok(endpoint);
+        }
+        Err(Error::new(format!(
+            "cannot call the service at {address}: the passphrase would cross the network in clear to {text}; \
+             use an ipc or loopback address, or say `.allow_clear_text()`"
+        )))
+    };
+    let requests = endpoint(address)?;
     let waiting = Arc::new(Waiting::default());
-    let passphrase = Secret::new(passphrase.to_owned());
     let reader = Reader {
         address: address.to_owned(),
         dialect,
-        passphrase: passphrase.clone(),
+        passphrase: service.passphrase().clone(),
         waiting: waiting.clone(),
     };
-    tokio::spawn(reader.read(client.inbound));
+    let (sender, outbound) = match (dialect.has_sender_in_request(), service.responses()) {
+        (false, None) => {
+            let client = ZeroMq.client(requests, Timing::default()).map_err(cannot)?;
+            tokio::spawn(reader.read_client(client.inbound));
+            (Bytes::new(), Outbound::Client(client.outbound))
+        }
+        (true, Some(responses)) => {
+            let hub = ZeroMq
+                .hub(requests, endpoint(responses)?, Timing::default())
+                .map_err(cannot)?;
+            tokio::spawn(reader.read_hub(hub.inbound));
+            (hub.identity, Outbound::Hub(hub.outbound))
+        }
+        (true, None) => {
+            return Err(Error::new(format!(
+                "cannot call the service at {address}: in the dialect {dialect} services send their answers to \
+                 an address of their own; say which with `.responses_at(..)`"
+            )));
+        }
+        (false, Some(_)) => {
+            return Err(Error::new(format!(
+                "cannot call the service at {address}: in the dialect {dialect} answers come back on the same \
+                 address; leave `.responses_at(..)` out, or say `.dialect(Dialect::Pypi)`"
+            )));
+        }
+    };
     Ok(Arc::new(ServiceLink {
         address: address.to_owned(),
         dialect,
-        passphrase,
+        sender,
+        passphrase: service.passphrase().clone(),
         ids: CallIds::new()?,
         waiting,
-        outbound: client.outbound,
+        outbound,
     }))
 }
 
 struct ServiceLink {
     address: String,
     dialect: Dialect,
+    /// What a request says of who sends it; empty where the socket does.
+    sender: Bytes,
     passphrase: Secret,
     ids: CallIds,
     waiting: Arc<Waiting>,
-    outbound: ClientOutbox,
+    outbound: Outbound,
+}
+
+/// The way to a service.
+#[derive(Clone)]
+enum Outbound {
+    /// To one that is connected to.
+    Client(ClientOutbox),
+    /// To one of those that have connected.
+    Hub(HubOutbox),
+}
+
+impl Outbound {
+    async fn send(&self, call: &WaitingCall, frame: Bytes, deadline: Instant) -> Result<(), SendError> {
+        match self {
+            Outbound::Client(outbox) => {
+                let generation = outbox.send_by(vec![frame], deadline).await?;
+                call.sent_on(generation);
+                Ok(())
+            }
+            Outbound::Hub(outbox) => loop {
+                let place = outbox.place_by(deadline).await?;
+                call.sent_to(place.generation());
+                match place.send(frame.clone()) {
+                    // That service went while this was being said; there may be others.
+                    Err(SendError::LinkDown) => {}
+                    sent => return sent,
+                }
+            },
+        }
+    }
 }
 
 impl Link for ServiceLink {
@@ -89,12 +208,12 @@ impl Link for ServiceLink {
         let id = self.ids.next();
         let request = self.wire(id.clone(), &request, origin);
         let sent = encode_request(&request).map_err(|error| CallError::Refused(error.to_string().into()));
-        let (waiting, outbound, deadline) = (self.waiting.clone(), self.outbound.clone(), deadline.into());
+        let (waiting, outbound, deadline) = (self.waiting.clone(), self.outbound.clone(), deadline);
         Box::pin(async move {
             let frame = sent?;
             let (call, answer) = WaitingCall::begin(waiting, id, request.envelope.path);
-            let generation = outbound
-                .send_by(vec![frame], deadline)
+            outbound
+                .send(&call, frame, deadline)
                 .await
                 .map_err(|error| match error {
                     SendError::Deadline => CallError::Deadline {
@@ -103,7 +222,6 @@ impl Link for ServiceLink {
                     SendError::Closed => CallError::ShuttingDown,
                     other => CallError::Refused(other.to_string().into()),
                 })?;
-            call.sent_on(generation);
             match tokio::time::timeout_at(deadline, answer).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(_)) => Err(CallError::ShuttingDown),
@@ -127,6 +245,7 @@ impl ServiceLink {
             request.path().to_owned(),
             request.method().as_str(),
         );
+        wire.envelope.sender = self.sender.clone();
         let now = Timestamp::from_millis(
             SystemTime::now()
                 .duration_since(UNIX_EPOCH)
@@ -193,161 +312,4 @@ impl CallIds {
         )
         .into()
     }
-}
-
-/// The calls that wait for an answer on one link.
-#[derive(Default)]
-struct Waiting(Mutex<Calls>);
-
-#[derive(Default)]
-struct Calls {
-    by_id: HashMap<Bytes, Expected>,
-    /// The newest connection that is known to be lost.
-    lost: Generation,
-}
-
-struct Expected {
-    path: Bytes,
-    /// The connection on which the request was sent; `None` until it was.
-    generation: Option<Generation>,
-    answer: oneshot::Sender<Result<Message, CallError>>,
-}
-
-impl Waiting {
-    fn lock(&self) -> MutexGuard<'_, Calls> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Ends a call, if it still waits.
-    fn end(&self, id: &Bytes, outcome: Result<Message, CallError>) {
-        if let Some(expected) = self.lock().by_id.remove(id) {
-            // Whoever waited may have gone this very moment.
-            let _ = expected.answer.send(outcome);
-        }
-    }
-
-    /// Ends all calls that were sent on a connection which is lost.
-    fn lose(&self, generation: Generation) {
-        let mut calls = self.lock();
-        calls.lost = calls.lost.max(generation);
-        for (_, lost) in calls
-            .by_id
-            .extract_if(|_, call| call.generation.is_some_and(|sent| sent <= generation))
-        {
-            let _ = lost.answer.send(Err(CallError::Lost { may_have_run: true }));
-        }
-    }
-}
-
-/// One call that waits; dropping it forgets the call.
-struct WaitingCall {
-    waiting: Arc<Waiting>,
-    id: Bytes,
-}
-
-impl WaitingCall {
-    fn begin(
-        waiting: Arc<Waiting>,
-        id: Bytes,
-        path: Bytes,
-    ) -> (WaitingCall, oneshot::Receiver<Result<Message, CallError>>) {
-        let (answer, answered) = oneshot::channel();
-        waiting.lock().by_id.insert(
-            id.clone(),
-            Expected {
-                path,
-                generation: None,
-                answer,
-            },
-        );
-        (WaitingCall { waiting, id }, answered)
-    }
-
-    fn sent_on(&self, generation: Generation) {
-        let mut calls = self.waiting.lock();
-        if generation <= calls.lost {
-            // The connection was lost before this could be noted, so `lose` has passed it by.
-            if let Some(expected) = calls.by_id.remove(&self.id) {
-                let _ = expected.answer.send(Err(CallError::Lost { may_have_run: true }));
-            }
-        } else if let Some(expected) = calls.by_id.get_mut(&self.id) {
-            expected.generation = Some(generation);
-        }
-    }
-}
-
-impl Drop for WaitingCall {
-    fn drop(&mut self) {
-        self.waiting.lock().by_id.remove(&self.id);
-    }
-}
-
-/// Takes answers off the link and ends the calls they belong to.
-struct Reader {
-    address: String,
-    dialect: Dialect,
-    passphrase: Secret,
-    waiting: Arc<Waiting>,
-}
-
-impl Reader {
-    async fn read(self, mut inbound: transport::Inbox<ClientEvent>) {
-        while let Some(event) = inbound.recv().await {
-            match event {
-                ClientEvent::Up { generation } => {
-                    tracing::debug!(address = %self.address, generation, "connected to a service");
-                }
-                ClientEvent::Message { frames, .. } => self.take(&frames),
-                ClientEvent::Down { generation, reason } => {
-                    tracing::warn!(address = %self.address, generation, reason, "the connection to a service is lost");
-                    self.waiting.lose(generation);
-                }
-            }
-        }
-    }
-
-    fn take(&self, frames: &[Bytes]) {
-        let dropped = |why: &str| tracing::warn!(address = %self.address, "an answer was dropped: {why}");
-        let response = match decode_response(self.dialect, frames) {
-            Ok(response) => response,
-            Err(error) => {
-                dropped(&error.to_string());
-                if let Some(id) = error.conn_id() {
-                    self.waiting
-                        .end(id, Err(CallError::BadReply(error.to_string().into())));
-                }
-                return;
-            }
-        };
-        if !self.passphrase.matches(response.envelope.passphrase.expose()) {
-            return dropped("its passphrase is wrong");
-        }
-        let id = response.envelope.conn_id.clone();
-        match self.waiting.lock().by_id.get(&id) {
-            None => return dropped("no call waits for it"),
-            Some(call) if call.path != response.envelope.path => {
-                return dropped("its path is not that of the call");
-            }
-            Some(_) if response.method() != "response" => return dropped("its method is not `response`"),
-            Some(_) => {}
-        }
-        self.waiting.end(&id, message(response));
-    }
-}
-
-fn message(response: service::Response) -> Result<Message, CallError> {
-    let path = response.envelope.path_str().unwrap_or_default();
-    let headers = headers(&response.headers)
-        .map_err(|error| CallError::BadReply(format!("the headers of the answer: {error}").into()))?;
-    let status = Status::new(response.status_code).message(response.status_msg);
-    let body = match serde_json::from_slice::<serde::de::IgnoredAny>(response.body.json()) {
-        Ok(_) => Bytes::copy_from_slice(response.body.json()),
-        // Services in other languages answer plain text; a text is JSON too, once it is quoted.
-        Err(_) => serde_json::to_vec(&String::from_utf8_lossy(response.body.raw()))
-            .unwrap_or_default()
-            .into(),
-    };
-    Ok(Message::response(path, status)
-        .with_headers(headers)
-        .with_body(body))
 }

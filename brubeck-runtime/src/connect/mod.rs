@@ -9,6 +9,7 @@ mod mongrel2;
 mod mongrel2_server;
 mod service;
 pub mod transport;
+mod v2;
 pub(crate) mod web;
 
 pub use application::{Application, Connection, Opened, Stop};

@@ -14,7 +14,10 @@ pub(crate) fn http_response(response: Response) -> http::Response<Body> {
         Payload::Json(body) | Payload::Bytes(body) => Body::from(body),
         Payload::Stream(body) => body,
         Payload::Message | Payload::Problem(_) => {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            headers.insert(
+                CONTENT_TYPE,
+                HeaderValue::from_static("text/plain; charset=utf-8"),
+            );
             Body::from(said.text().to_owned())
         }
         _ => {
@@ -59,7 +62,12 @@ pub(crate) fn finish(mut response: http::Response<Body>, head: bool) -> http::Re
 
 /// Two lengths, or one that is no number, would let the client see another end of the response than we do.
 fn keep_one_length(headers: &mut HeaderMap) {
-    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let text = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .filter(digits);
+    let length = text.and_then(|text| text.parse::<u64>().ok());
     match length {
         Some(length) => drop(headers.insert(CONTENT_LENGTH, HeaderValue::from(length))),
         None => drop(headers.remove(CONTENT_LENGTH)),
@@ -70,7 +78,10 @@ fn keep_one_length(headers: &mut HeaderMap) {
 pub(crate) fn refusal(code: StatusCode, reason: &'static str) -> http::Response<Body> {
     let mut response = http::Response::new(Body::from(Bytes::from_static(reason.as_bytes())));
     *response.status_mut() = code;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     finish(response, false)
 }
 
@@ -103,18 +114,28 @@ mod tests {
     #[test]
     fn a_status_tells_itself() {
         let http = sent(Status::NOT_FOUND, false);
-        assert_eq!((http.status().as_u16(), &http.body().bytes().unwrap()[..]), (404, &b"Not Found"[..]));
+        assert_eq!(
+            (http.status().as_u16(), &http.body().bytes().unwrap()[..]),
+            (404, &b"Not Found"[..])
+        );
     }
 
     #[test]
     fn nobody_says_a_wrong_length_or_how_it_is_transferred() {
-        let framed = [("content-length", "7"), ("transfer-encoding", "chunked"), ("keep-alive", "timeout=5")];
+        let framed = [
+            ("content-length", "7"),
+            ("transfer-encoding", "chunked"),
+            ("keep-alive", "timeout=5"),
+        ];
         let http = sent((framed, "hello"), false);
         assert_eq!(http.headers().len(), 2, "{:?}", http.headers());
         assert_eq!(http.headers()[CONTENT_LENGTH], "5");
 
         let stream = || Body::from_stream(futures_util::stream::empty::<Result<Bytes, std::io::Error>>());
-        let http = sent(([("content-length", "7"), ("content-length", "8")], stream()), false);
+        let http = sent(
+            ([("content-length", "7"), ("content-length", "8")], stream()),
+            false,
+        );
         assert_eq!(http.headers().get_all(CONTENT_LENGTH).iter().count(), 1);
         let http = sent(([("content-length", "+7")], stream()), false);
         assert!(!http.headers().contains_key(CONTENT_LENGTH));

@@ -32,20 +32,29 @@ pub struct Cookies {
 impl Cookies {
     pub(super) fn of<S>(cx: &Context<S>) -> Cookies {
         let outbox = cx.message().extensions().get().cloned().unwrap_or_default();
-        Cookies { sent: parse(cx.message().headers()), outbox }
+        Cookies {
+            sent: parse(cx.message().headers()),
+            outbox,
+        }
     }
 
     /// The value of a cookie, as it was sent or has been set since.
     pub fn get(&self, name: &str) -> Option<String> {
         match self.outbox.value(name) {
             Some(changed) => changed,
-            None => self.sent.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()),
+            None => self
+                .sent
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| value.clone()),
         }
     }
 
     /// The cookies that were sent: name and value. Parts of the header that are no cookies are skipped.
     pub fn sent(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.sent.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.sent
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Tells the browser to keep this cookie.
@@ -72,7 +81,10 @@ impl Cookies {
 }
 
 fn parse(headers: &HeaderMap) -> Vec<(String, String)> {
-    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let lines = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok());
     lines
         .flat_map(::cookie::Cookie::split_parse)
         .filter_map(Result::ok)
@@ -81,7 +93,9 @@ fn parse(headers: &HeaderMap) -> Vec<(String, String)> {
 }
 
 fn decoded(text: &str) -> String {
-    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8_lossy()
+        .into_owned()
 }
 
 impl<S: Send + Sync + 'static> FromMessage<S> for Cookies {
@@ -101,7 +115,10 @@ mod tests {
     fn bad_pairs_are_skipped_and_the_others_are_kept() {
         let line = HeaderValue::from_static("a=1; =x; ;;nonsense; b=caf%C3%A9;c=\"q\"; a=2");
         let headers = HeaderMap::from_iter([(COOKIE, line), (COOKIE, HeaderValue::from_static("d=4"))]);
-        let cookies = Cookies { sent: parse(&headers), ..Cookies::default() };
+        let cookies = Cookies {
+            sent: parse(&headers),
+            ..Cookies::default()
+        };
         assert_eq!(cookies.get("a").as_deref(), Some("1"));
         assert_eq!(cookies.get("b").as_deref(), Some("café"));
         assert_eq!(cookies.get("d").as_deref(), Some("4"));
@@ -110,7 +127,10 @@ mod tests {
 
     #[test]
     fn what_was_set_is_seen() {
-        let cookies = Cookies { sent: vec![("a".into(), "1".into())], ..Cookies::default() };
+        let cookies = Cookies {
+            sent: vec![("a".into(), "1".into())],
+            ..Cookies::default()
+        };
         cookies.set(Cookie::new("a", "2"));
         assert_eq!(cookies.get("a").as_deref(), Some("2"));
         cookies.remove_all();

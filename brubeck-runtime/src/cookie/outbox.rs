@@ -34,7 +34,12 @@ impl Outbox {
 
     /// The session of the request; the first to ask opens it.
     pub(crate) fn session(&self, open: impl FnOnce() -> Session) -> Session {
-        self.lock().session.get_or_insert_with(open).clone()
+        if let Some(known) = self.lock().session.clone() {
+            return known;
+        }
+        // Not under the lock: what opens it looks for a cookie, and cookies may be here.
+        let opened = open();
+        self.lock().session.get_or_insert(opened).clone()
     }
 
     /// Tells the browser. `host` is what it asked for.
@@ -44,7 +49,10 @@ impl Outbox {
         for cookie in content.cookies.iter().chain(&session) {
             let header = cookie.header_for(loopback);
             if header.len() > 4096 {
-                tracing::warn!(name = cookie.name(), "a cookie of more than 4 KiB: browsers drop it");
+                tracing::warn!(
+                    name = cookie.name(),
+                    "a cookie of more than 4 KiB: browsers drop it"
+                );
             }
             headers.append(SET_COOKIE, header);
         }
@@ -57,7 +65,9 @@ impl Outbox {
 
 /// Whether the browser asked for a loopback address, where there is no network to listen on.
 pub(crate) fn asks_loopback(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return false };
+    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
+        return false;
+    };
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
@@ -72,11 +82,25 @@ mod tests {
 
     #[test]
     fn loopback_hosts() {
-        let asks = |host: &'static str| asks_loopback(&HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]));
-        for yes in ["localhost", "LocalHost:80", "127.0.0.1:6767", "[::1]:1", "127.9.9.9"] {
+        let asks = |host: &'static str| {
+            asks_loopback(&HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]))
+        };
+        for yes in [
+            "localhost",
+            "LocalHost:80",
+            "127.0.0.1:6767",
+            "[::1]:1",
+            "127.9.9.9",
+        ] {
             assert!(asks(yes), "{yes}");
         }
-        for no in ["", "localhost.example.org", "10.0.0.1", "[::2]", "127.0.0.1.example.org"] {
+        for no in [
+            "",
+            "localhost.example.org",
+            "10.0.0.1",
+            "[::2]",
+            "127.0.0.1.example.org",
+        ] {
             assert!(!asks(no), "{no}");
         }
     }
@@ -91,7 +115,11 @@ mod tests {
         outbox.put(Cookie::new("b", "2").expired());
         assert_eq!(outbox.value("b"), Some(None));
         outbox.deliver(None, true, &mut headers);
-        let sent: Vec<_> = headers.get_all(SET_COOKIE).iter().map(|value| value.to_str().unwrap()).collect();
+        let sent: Vec<_> = headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .map(|value| value.to_str().unwrap())
+            .collect();
         assert_eq!(sent[0], "a=3; Path=/; HttpOnly; SameSite=Lax");
         assert!(sent[1].starts_with("b=; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"));
     }

@@ -50,7 +50,8 @@ impl CookieSecret {
             )));
         }
         let keys: Option<Arc<[Key]>> = self.0.iter().map(|secret| Key::new(secret)).collect();
-        keys.map(Keys).ok_or_else(|| Error::new("a cookie secret cannot be used as a key"))
+        keys.map(Keys)
+            .ok_or_else(|| Error::new("a cookie secret cannot be used as a key"))
     }
 }
 
@@ -78,28 +79,48 @@ struct Key {
 impl Key {
     fn new(secret: &[u8]) -> Option<Key> {
         let mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
-        let id = mac.clone().chain_update(b"brubeck cookie key").finalize().into_bytes();
-        Some(Key { id: BASE64.encode(id.get(..6)?), mac })
+        let id = mac
+            .clone()
+            .chain_update(b"brubeck cookie key")
+            .finalize()
+            .into_bytes();
+        Some(Key {
+            id: BASE64.encode(id.get(..6)?),
+            mac,
+        })
     }
 
     /// Lengths go first, so that no two names and texts are signed alike.
     fn mac(&self, name: &str, text: &str) -> Hmac<Sha256> {
         let length = u64::try_from(name.len()).unwrap_or(u64::MAX).to_be_bytes();
-        self.mac.clone().chain_update(b"brubeck cookie v1").chain_update(length).chain_update(name).chain_update(text)
+        self.mac
+            .clone()
+            .chain_update(b"brubeck cookie v1")
+            .chain_update(length)
+            .chain_update(name)
+            .chain_update(text)
     }
 }
 
 impl Keys {
     /// `v1.<key>.<issued>.<value>.<mac>`: safe in a cookie, readable by anybody, changed by nobody.
     pub(crate) fn sign(&self, name: &str, value: &[u8], now: SystemTime) -> String {
-        let Some(key) = self.0.first() else { return String::new() };
+        let Some(key) = self.0.first() else {
+            return String::new();
+        };
         let text = format!("v1.{}.{}.{}", key.id, seconds(now), BASE64.encode(value));
         let mac = BASE64.encode(key.mac(name, &text).finalize().into_bytes());
         format!("{text}.{mac}")
     }
 
     /// The value and how old it is; `None` for what was not signed here, for this name, or is too old.
-    pub(crate) fn verify(&self, name: &str, signed: &str, max_age: Duration, now: SystemTime) -> Option<(Vec<u8>, Duration)> {
+    pub(crate) fn verify(
+        &self,
+        name: &str,
+        signed: &str,
+        max_age: Duration,
+        now: SystemTime,
+    ) -> Option<(Vec<u8>, Duration)> {
         let (text, mac) = signed.rsplit_once('.')?;
         let mut parts = text.strip_prefix("v1.")?.split('.');
         let (id, issued, value) = (parts.next()?, parts.next()?, parts.next()?);
@@ -133,7 +154,14 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
 
     fn keys(secrets: &[&str]) -> Keys {
-        CookieSecret(secrets.iter().map(|secret| secret.repeat(32).into_bytes()).collect()).keys().unwrap()
+        CookieSecret(
+            secrets
+                .iter()
+                .map(|secret| secret.repeat(32).into_bytes())
+                .collect(),
+        )
+        .keys()
+        .unwrap()
     }
 
     fn at(seconds: u64) -> SystemTime {
@@ -145,7 +173,10 @@ mod tests {
         let keys = keys(&["a"]);
         let signed = keys.sign("user", b"7", at(1_000_000));
         let verify = |name: &str, seconds| keys.verify(name, &signed, DAY, at(seconds));
-        assert_eq!(verify("user", 1_000_010).unwrap(), (b"7".to_vec(), Duration::from_secs(10)));
+        assert_eq!(
+            verify("user", 1_000_010).unwrap(),
+            (b"7".to_vec(), Duration::from_secs(10))
+        );
         assert_eq!(verify("user", 1_086_400).unwrap().1, DAY);
         assert!(verify("user", 1_086_401).is_none());
         assert!(verify("user", 999_800).is_some(), "a clock that is a little slow");
@@ -165,7 +196,10 @@ mod tests {
     #[test]
     fn a_secret_that_can_be_guessed_is_refused() {
         let error = CookieSecret::new("hunter2").keys().unwrap_err();
-        assert!(error.to_string().contains("7 bytes") && !error.to_string().contains("hunter2"), "{error}");
+        assert!(
+            error.to_string().contains("7 bytes") && !error.to_string().contains("hunter2"),
+            "{error}"
+        );
         assert!(CookieSecret(vec![vec![0; 32]; 5]).keys().is_err());
     }
 

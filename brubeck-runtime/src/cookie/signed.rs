@@ -41,11 +41,13 @@ impl SignedCookies {
 
     /// The value of a cookie that was signed here no longer ago than this.
     pub fn get_within(&self, name: &str, max_age: Duration) -> Option<String> {
-        self.verified(name, max_age).and_then(|(value, _)| String::from_utf8(value).ok())
+        self.verified(name, max_age)
+            .and_then(|(value, _)| String::from_utf8(value).ok())
     }
 
     pub(crate) fn verified(&self, name: &str, max_age: Duration) -> Option<(Vec<u8>, Duration)> {
-        self.keys.verify(name, &self.cookies.get(name)?, max_age, SystemTime::now())
+        self.keys
+            .verify(name, &self.cookies.get(name)?, max_age, SystemTime::now())
     }
 
     /// Signs the cookie and tells the browser to keep it: for 14 days unless it says otherwise.
@@ -71,8 +73,14 @@ impl<S: Send + Sync + 'static> FromMessage<S> for SignedCookies {
     async fn from_message(cx: &Context<S>) -> Result<SignedCookies, Rejection> {
         let Some(keys) = cx.lent::<Keys>() else {
             tracing::error!("signed cookies and sessions need `App::cookie_secret`");
-            return Err(Rejection::new(Status::INTERNAL_SERVER_ERROR, "this application signs no cookies"));
+            return Err(Rejection::new(
+                Status::INTERNAL_SERVER_ERROR,
+                "this application signs no cookies",
+            ));
         };
-        Ok(SignedCookies { cookies: Cookies::of(cx), keys: keys.clone() })
+        Ok(SignedCookies {
+            cookies: Cookies::of(cx),
+            keys: keys.clone(),
+        })
     }
 }

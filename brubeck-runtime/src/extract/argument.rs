@@ -38,17 +38,23 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Ar
                     Some(kind) if kind.eq_ignore_ascii_case(form::MEDIA_TYPE) => &message.body()[..],
                     _ => &[],
                 };
-                from_query(form, name).or_else(|| from_query(message.query().unwrap_or_default().as_bytes(), name))
+                from_query(form, name)
+                    .or_else(|| from_query(message.query().unwrap_or_default().as_bytes(), name))
             }
-            Kind::Service | Kind::Response => from_object(message.arguments(), name)
-                .or_else(|| from_object(message.body(), name)),
+            Kind::Service | Kind::Response => {
+                from_object(message.arguments(), name).or_else(|| from_object(message.body(), name))
+            }
         };
         match found {
             Some(Ok(value)) => Ok(Arg(value)),
-            Some(Err(error)) => {
-                Err(Rejection::new(Status::BAD_REQUEST, format!("the argument `{name}` is not valid: {error}")).at(name))
+            Some(Err(error)) => Err(Rejection::new(
+                Status::BAD_REQUEST,
+                format!("the argument `{name}` is not valid: {error}"),
+            )
+            .at(name)),
+            None => {
+                Err(Rejection::new(Status::BAD_REQUEST, format!("the argument `{name}` is missing")).at(name))
             }
-            None => Err(Rejection::new(Status::BAD_REQUEST, format!("the argument `{name}` is missing")).at(name)),
         }
     }
 }
@@ -60,11 +66,15 @@ fn from_object<T: DeserializeOwned>(object: &[u8], name: &str) -> Option<serde_j
 
 /// Text that reads as JSON is taken as such, so that numbers and flags work; anything else is a string.
 fn from_query<T: DeserializeOwned>(query: &[u8], name: &str) -> Option<serde_json::Result<T>> {
-    let (_, text) = form_urlencoded::parse(query).filter(|(key, _)| key == name).last()?;
-    Some(match serde_json::from_value(serde_json::Value::String(text.to_string())) {
-        Ok(value) => Ok(value),
-        Err(error) => serde_json::from_str(&text).map_err(|_| error),
-    })
+    let (_, text) = form_urlencoded::parse(query)
+        .filter(|(key, _)| key == name)
+        .last()?;
+    Some(
+        match serde_json::from_value(serde_json::Value::String(text.to_string())) {
+            Ok(value) => Ok(value),
+            Err(error) => serde_json::from_str(&text).map_err(|_| error),
+        },
+    )
 }
 
 #[cfg(test)]
@@ -83,8 +93,18 @@ mod tests {
 
     #[test]
     fn an_object_holds_any_json() {
-        assert_eq!(from_object::<Vec<u8>>(br#"{"a":[1,2],"b":"caf\u00e9"}"#, "a").unwrap().unwrap(), [1, 2]);
-        assert_eq!(from_object::<String>(br#"{"a":[1,2],"b":"caf\u00e9"}"#, "b").unwrap().unwrap(), "café");
+        assert_eq!(
+            from_object::<Vec<u8>>(br#"{"a":[1,2],"b":"caf\u00e9"}"#, "a")
+                .unwrap()
+                .unwrap(),
+            [1, 2]
+        );
+        assert_eq!(
+            from_object::<String>(br#"{"a":[1,2],"b":"caf\u00e9"}"#, "b")
+                .unwrap()
+                .unwrap(),
+            "café"
+        );
         assert!(from_object::<String>(b"[]", "b").is_none());
     }
 }

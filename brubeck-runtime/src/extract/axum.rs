@@ -70,7 +70,9 @@ impl<S: Send + Sync + 'static, T: FromRequestParts<()>> FromMessage<S> for Axum<
     async fn from_message(cx: &Context<S>) -> Result<Axum<T>, Response> {
         let (mut parts, _) = request(cx.message()).into_parts();
         let extracted = T::from_request_parts(&mut parts, &()).await;
-        extracted.map(Axum).map_err(|refused| refused.into_response().into_reply())
+        extracted
+            .map(Axum)
+            .map_err(|refused| refused.into_response().into_reply())
     }
 }
 
@@ -80,7 +82,9 @@ impl<S: Send + Sync + 'static, T: FromRequest<()>> FromMessage<S> for AxumBody<T
     async fn from_message(cx: &Context<S>) -> Result<AxumBody<T>, Response> {
         let request = request(cx.message()).map(axum_core::body::Body::new);
         let extracted = T::from_request(request, &()).await;
-        extracted.map(AxumBody).map_err(|refused| refused.into_response().into_reply())
+        extracted
+            .map(AxumBody)
+            .map_err(|refused| refused.into_response().into_reply())
     }
 }
 

@@ -22,7 +22,7 @@ use std::ops::Deref;
 ///
 /// A name that comes several times is a list; an empty value of an `Option` is `None`. Another media type is
 /// answered with 415, a form that does not fit with 422 and which field is wrong, one of more than 1,000 fields
-/// with 413. Forms with files are [`Multipart`](crate::Multipart).
+/// with 413. Forms with files are `Multipart`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Form<T>(pub T);
 
@@ -42,9 +42,15 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Fo
     async fn from_message(cx: &Context<S>) -> Result<Form<T>, Rejection> {
         let message = cx.message();
         if !media_type(message.headers()).is_some_and(|name| name.eq_ignore_ascii_case(MEDIA_TYPE)) {
-            let reason = "the body must be a form, with the header `content-type: application/x-www-form-urlencoded`";
+            let reason =
+                "the body must be a form, with the header `content-type: application/x-www-form-urlencoded`";
             return Err(Rejection::new(Status::UNSUPPORTED_MEDIA_TYPE, reason));
         }
-        query::read(message.body(), Status::UNPROCESSABLE_ENTITY, "the form is not what is expected here").map(Form)
+        query::read(
+            message.body(),
+            Status::UNPROCESSABLE_ENTITY,
+            "the form is not what is expected here",
+        )
+        .map(Form)
     }
 }

@@ -42,8 +42,16 @@ where
     async fn from_message(cx: &Context<S>) -> Result<Header<T>, Rejection> {
         let name = cx.argument().replace('_', "-");
         let refuse = |reason: String| Rejection::new(Status::BAD_REQUEST, reason).at(name.clone());
-        let value = cx.message().headers().get(&name).ok_or_else(|| refuse(format!("the header `{name}` is missing")))?;
-        let text = value.to_str().map_err(|_| refuse(format!("the header `{name}` is not visible ASCII")))?;
-        text.parse().map(Header).map_err(|error| refuse(format!("the header `{name}` is not valid: {error}")))
+        let value = cx
+            .message()
+            .headers()
+            .get(&name)
+            .ok_or_else(|| refuse(format!("the header `{name}` is missing")))?;
+        let text = value
+            .to_str()
+            .map_err(|_| refuse(format!("the header `{name}` is not visible ASCII")))?;
+        text.parse()
+            .map(Header)
+            .map_err(|error| refuse(format!("the header `{name}` is not valid: {error}")))
     }
 }

@@ -51,7 +51,12 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Js
     async fn from_message(cx: &Context<S>) -> Result<Json<T>, Rejection> {
         let message = cx.message();
         let web = message.kind() == Kind::Web;
-        if web && !message.headers().get(CONTENT_TYPE).is_some_and(|value| is_json(value.as_bytes())) {
+        if web
+            && !message
+                .headers()
+                .get(CONTENT_TYPE)
+                .is_some_and(|value| is_json(value.as_bytes()))
+        {
             let reason = "the body must be JSON, with the header `content-type: application/json`";
             return Err(Rejection::new(Status::UNSUPPORTED_MEDIA_TYPE, reason));
         }
@@ -84,9 +89,17 @@ impl<T: Serialize> IntoReply for Json<T> {
 }
 
 fn is_json(media_type: &[u8]) -> bool {
-    let essence = media_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    let suffix = essence.len().checked_sub(5).and_then(|start| essence.get(start..));
-    essence.eq_ignore_ascii_case(b"application/json") || suffix.is_some_and(|s| s.eq_ignore_ascii_case(b"+json"))
+    let essence = media_type
+        .split(|byte| *byte == b';')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii();
+    let suffix = essence
+        .len()
+        .checked_sub(5)
+        .and_then(|start| essence.get(start..));
+    essence.eq_ignore_ascii_case(b"application/json")
+        || suffix.is_some_and(|s| s.eq_ignore_ascii_case(b"+json"))
 }
 
 #[cfg(test)]
@@ -95,7 +108,11 @@ mod tests {
 
     #[test]
     fn json_media_types() {
-        for yes in ["application/json", "Application/JSON; charset=utf-8", "application/problem+json"] {
+        for yes in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/problem+json",
+        ] {
             assert!(is_json(yes.as_bytes()), "{yes}");
         }
         for no in ["", "text/plain", "application/jsonp", "json"] {

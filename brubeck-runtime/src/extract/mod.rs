@@ -102,7 +102,10 @@ pub struct Rejection {
 impl Rejection {
     /// A refusal with a status and the reason in words.
     pub fn new(status: Status, reason: impl Into<Cow<'static, str>>) -> Rejection {
-        Rejection { status: status.message(reason), field: None }
+        Rejection {
+            status: status.message(reason),
+            field: None,
+        }
     }
 
     /// The same refusal, which blames this field: its path, such as `user.age`.

@@ -61,7 +61,10 @@ impl Multipart {
 
     /// The text of the first field of this name; `None` where it is missing or not UTF-8.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.parts.iter().find(|part| part.name == name).and_then(|part| std::str::from_utf8(&part.bytes).ok())
+        self.parts
+            .iter()
+            .find(|part| part.name == name)
+            .and_then(|part| std::str::from_utf8(&part.bytes).ok())
     }
 
     /// The first file of this name.
@@ -72,7 +75,11 @@ impl Multipart {
     pub fn file(&self, name: &str) -> Result<&Part, Rejection> {
         let file = |part: &&Part| part.name == name && part.file_name.is_some();
         self.parts.iter().find(file).ok_or_else(|| {
-            Rejection::new(Status::UNPROCESSABLE_ENTITY, format!("the file `{name}` is missing")).at(name)
+            Rejection::new(
+                Status::UNPROCESSABLE_ENTITY,
+                format!("the file `{name}` is missing"),
+            )
+            .at(name)
         })
     }
 }
@@ -86,7 +93,9 @@ impl Part {
     /// What the client calls the file, without the folders that some clients put before it; `None` for a field.
     /// It is whatever the client wants: make up your own name to store it under.
     pub fn file_name(&self) -> Option<&str> {
-        self.file_name.as_deref().and_then(|name| name.rsplit(['/', '\\']).next())
+        self.file_name
+            .as_deref()
+            .and_then(|name| name.rsplit(['/', '\\']).next())
     }
 
     /// The media type that the client gave it.
@@ -105,18 +114,27 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Multipart {
 
     async fn from_message(cx: &Context<S>) -> Result<Multipart, Rejection> {
         let message = cx.message();
-        let media_type = message.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let media_type = message
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
         let boundary = multer::parse_boundary(media_type).map_err(|_| {
-            let reason = "the body must be a form, with the header `content-type: multipart/form-data; boundary=..`";
+            let reason =
+                "the body must be a form, with the header `content-type: multipart/form-data; boundary=..`";
             Rejection::new(Status::UNSUPPORTED_MEDIA_TYPE, reason)
         })?;
-        let malformed = |error| Rejection::new(Status::BAD_REQUEST, format!("the form is malformed: {error}"));
+        let malformed =
+            |error| Rejection::new(Status::BAD_REQUEST, format!("the form is malformed: {error}"));
         let body = message.body().clone();
         let mut form = multer::Multipart::new(stream::once(async { Ok::<_, Infallible>(body) }), boundary);
         let mut parts = Vec::new();
         while let Some(field) = form.next_field().await.map_err(malformed)? {
             if parts.len() == PARTS {
-                return Err(Rejection::new(Status::PAYLOAD_TOO_LARGE, format!("more than {PARTS} parts")));
+                return Err(Rejection::new(
+                    Status::PAYLOAD_TOO_LARGE,
+                    format!("more than {PARTS} parts"),
+                ));
             }
             parts.push(Part {
                 name: field.name().unwrap_or_default().to_owned(),

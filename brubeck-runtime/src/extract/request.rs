@@ -37,10 +37,21 @@ impl<S: Send + Sync + 'static, T: Clone + Send + Sync + 'static> FromMessage<S> 
     type Rejection = Rejection;
 
     async fn from_message(cx: &Context<S>) -> Result<Extension<T>, Rejection> {
-        cx.message().extensions().get().cloned().map(Extension).ok_or_else(|| {
-            tracing::error!("no layer put a `{}` beside the request", std::any::type_name::<T>());
-            Rejection::new(Status::INTERNAL_SERVER_ERROR, "this application is not set up completely")
-        })
+        cx.message()
+            .extensions()
+            .get()
+            .cloned()
+            .map(Extension)
+            .ok_or_else(|| {
+                tracing::error!(
+                    "no layer put a `{}` beside the request",
+                    std::any::type_name::<T>()
+                );
+                Rejection::new(
+                    Status::INTERNAL_SERVER_ERROR,
+                    "this application is not set up completely",
+                )
+            })
     }
 }
 

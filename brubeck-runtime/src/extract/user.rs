@@ -1,6 +1,6 @@
 //! Who asks.
 
-use super::{FromMessage, Rejection};
+use super::{FromMessage, Provides, Rejection};
 use crate::context::Context;
 use crate::method::Method;
 use crate::reply::{Form, IntoReply, Redirect, Response};
@@ -8,7 +8,7 @@ use crate::session::Session;
 use crate::status::Status;
 use std::ops::Deref;
 
-/// Somebody who can log in to an application whose state is `S`.
+/// Somebody who can log in.
 ///
 /// ```
 /// use brubeck::User;
@@ -19,15 +19,20 @@ use std::ops::Deref;
 ///
 /// type Members = Arc<HashMap<String, Member>>;
 ///
-/// impl User<Members> for Member {
+/// impl User for Member {
+///     type State = Members;
+///
 ///     async fn find(id: &str, members: &Members) -> Option<Member> {
 ///         members.get(id).cloned()
 ///     }
 /// }
 /// ```
-pub trait User<S>: Sized + Send {
+pub trait User: Sized + Send {
+    /// Where users are looked up: the part of the application's state that a [`State`](super::State) of it would be.
+    type State: Send + Sync;
+
     /// The user whom [`Session::log_in`] was told; `None` where there is no such user, or not any more.
-    fn find(id: &str, state: &S) -> impl Future<Output = Option<Self>> + Send;
+    fn find(id: &str, state: &Self::State) -> impl Future<Output = Option<Self>> + Send;
 }
 
 /// The user who is logged in. A handler that takes it is for them alone; `Option<CurrentUser<_>>` is for everybody.
@@ -36,7 +41,8 @@ pub trait User<S>: Sized + Send {
 /// use brubeck::prelude::*;
 /// # #[derive(Clone)]
 /// # struct Member { name: String }
-/// # impl User<()> for Member {
+/// # impl User for Member {
+/// #     type State = ();
 /// #     async fn find(id: &str, _: &()) -> Option<Member> { None }
 /// # }
 ///
@@ -71,13 +77,13 @@ impl<U> Deref for CurrentUser<U> {
 #[derive(Clone, Debug)]
 pub(crate) struct LoginUrl(pub(crate) String);
 
-impl<S: Send + Sync + 'static, U: User<S>> FromMessage<S> for CurrentUser<U> {
+impl<S: Provides<U::State> + Send + Sync + 'static, U: User> FromMessage<S> for CurrentUser<U> {
     type Rejection = Response;
 
     async fn from_message(cx: &Context<S>) -> Result<CurrentUser<U>, Response> {
         let session = Session::from_message(cx).await.map_err(IntoReply::into_reply)?;
         if let Some(id) = session.user_id()
-            && let Some(user) = U::find(&id, cx.state()).await
+            && let Some(user) = U::find(&id, &cx.state().provide()).await
         {
             return Ok(CurrentUser(user));
         }
@@ -96,7 +102,9 @@ fn log_in_first<S>(cx: &Context<S>) -> Response {
                 _ => "/".to_owned(),
             };
             let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
-            Redirect::to(format!("{url}{separator}next={next}")).into_reply().with_header("cache-control", "no-store")
+            Redirect::to(format!("{url}{separator}next={next}"))
+                .into_reply()
+                .with_header("cache-control", "no-store")
         }
         _ => Rejection::new(Status::new(401), "log in first").into_reply(),
     }

@@ -95,9 +95,14 @@ impl Body {
     {
         let mut body = Some(body);
         // A body that is one of ours already is not boxed again.
-        match (&mut body as &mut dyn Any).downcast_mut::<Option<Body>>().and_then(Option::take) {
+        match (&mut body as &mut dyn Any)
+            .downcast_mut::<Option<Body>>()
+            .and_then(Option::take)
+        {
             Some(own) => own,
-            None => body.map_or_else(Body::empty, |body| Body(Inner::Stream(body.map_err(Into::into).boxed_unsync()))),
+            None => body.map_or_else(Body::empty, |body| {
+                Body(Inner::Stream(body.map_err(Into::into).boxed_unsync()))
+            }),
         }
     }
 
@@ -201,7 +206,10 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Inner::Stream(stream) = &mut self.0 {
             let frame = ready!(Pin::new(stream).poll_frame(cx));
             return Poll::Ready(frame);
@@ -259,14 +267,22 @@ mod tests {
     use http_body_util::Full;
 
     fn parts(parts: &'static [&'static str]) -> Body {
-        Body::from_stream(stream::iter(parts.iter().map(|part| Ok::<_, std::io::Error>(*part))))
+        Body::from_stream(stream::iter(
+            parts.iter().map(|part| Ok::<_, std::io::Error>(*part)),
+        ))
     }
 
     #[tokio::test]
     async fn a_body_is_read_up_to_its_limit() {
         assert_eq!(parts(&["hel", "", "lo"]).collect(5).await.unwrap(), "hello");
-        assert!(matches!(parts(&["hel", "lo"]).collect(4).await, Err(BodyError::TooLarge)));
-        assert!(matches!(Body::from("hello").collect(4).await, Err(BodyError::TooLarge)));
+        assert!(matches!(
+            parts(&["hel", "lo"]).collect(4).await,
+            Err(BodyError::TooLarge)
+        ));
+        assert!(matches!(
+            Body::from("hello").collect(4).await,
+            Err(BodyError::TooLarge)
+        ));
         assert_eq!(Body::from("hello").collect(5).await.unwrap(), "hello");
         assert_eq!(Body::empty().collect(0).await.unwrap(), "");
     }
@@ -274,9 +290,15 @@ mod tests {
     #[tokio::test]
     async fn an_error_in_the_middle_is_an_error() {
         let broken = stream::iter([Ok("hel"), Err(std::io::Error::other("cut"))]);
-        assert!(matches!(Body::from_stream(broken).collect(10).await, Err(BodyError::Broken(_))));
+        assert!(matches!(
+            Body::from_stream(broken).collect(10).await,
+            Err(BodyError::Broken(_))
+        ));
         let late = stream::iter([Ok::<_, BoxError>("hel"), Err(BodyError::TimedOut.into())]);
-        assert!(matches!(Body::from_stream(late).collect(10).await, Err(BodyError::TimedOut)));
+        assert!(matches!(
+            Body::from_stream(late).collect(10).await,
+            Err(BodyError::TimedOut)
+        ));
     }
 
     #[test]

@@ -61,8 +61,20 @@ pub enum SameSite {
 
 /// What may stand in a name or a value as it is (RFC 6265, 4.1.1), but for `%`.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'!').remove(b'#').remove(b'$').remove(b'&')
-    .remove(b'\'').remove(b'*').remove(b'+').remove(b'^').remove(b'`').remove(b'|');
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b'^')
+    .remove(b'`')
+    .remove(b'|');
 
 impl Cookie {
     /// A cookie for every path of this host, until the browser is closed.
@@ -208,12 +220,23 @@ mod tests {
         let cookie = Cookie::new(bad, bad).path(bad).domain(bad);
         let text = cookie.to_string();
         assert_eq!(text.matches(';').count(), 5, "{text}");
-        assert!(cookie.header().to_str().unwrap().chars().all(|c| matches!(c, ' '..='~')), "{text}");
+        assert!(
+            cookie
+                .header()
+                .to_str()
+                .unwrap()
+                .chars()
+                .all(|c| matches!(c, ' '..='~')),
+            "{text}"
+        );
     }
 
     #[test]
     fn a_loopback_host_needs_no_tls() {
-        assert_eq!(Cookie::new("a", "").text(true), "a=; Path=/; HttpOnly; SameSite=Lax");
+        assert_eq!(
+            Cookie::new("a", "").text(true),
+            "a=; Path=/; HttpOnly; SameSite=Lax"
+        );
         assert!(Cookie::new("a", "").text(false).ends_with("; Secure"));
     }
 }

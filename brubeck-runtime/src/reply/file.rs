@@ -27,7 +27,10 @@ pub struct File {
 impl File {
     /// The file at this path.
     pub fn new(path: impl Into<PathBuf>) -> File {
-        File { path: path.into(), name: None }
+        File {
+            path: path.into(),
+            name: None,
+        }
     }
 
     /// The browser saves it under this name instead of showing it.
@@ -39,7 +42,8 @@ impl File {
     /// The `content-disposition` of a download.
     pub(crate) fn disposition(&self) -> Option<String> {
         // Everything but letters and digits is encoded, so the name stays within its parameter.
-        let name = percent_encoding::utf8_percent_encode(self.name.as_deref()?, percent_encoding::NON_ALPHANUMERIC);
+        let name =
+            percent_encoding::utf8_percent_encode(self.name.as_deref()?, percent_encoding::NON_ALPHANUMERIC);
         Some(format!("attachment; filename*=UTF-8''{name}"))
     }
 

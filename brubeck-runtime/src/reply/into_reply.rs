@@ -168,7 +168,11 @@ impl<R: IntoReply> IntoReply for (http::HeaderMap, R) {
 
 impl<N: AsRef<str>, V: AsRef<str>, R: IntoReply, const COUNT: usize> IntoReply for ([(N, V); COUNT], R) {
     fn into_reply(self) -> Response {
-        self.0.iter().fold(self.1.into_reply(), |response, (name, value)| response.with_header(name, value))
+        self.0
+            .iter()
+            .fold(self.1.into_reply(), |response, (name, value)| {
+                response.with_header(name, value)
+            })
     }
 }
 

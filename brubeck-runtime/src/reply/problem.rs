@@ -48,12 +48,19 @@ impl Problem {
 
     /// A problem whose reason is the message of the status.
     pub(crate) fn of(status: Status) -> Problem {
-        Problem { status, fields: Vec::new(), members: Map::new() }
+        Problem {
+            status,
+            fields: Vec::new(),
+            members: Map::new(),
+        }
     }
 
     /// Blames a field: its path, such as `user.age`, and what is wrong with it.
     pub fn field(mut self, path: impl Into<String>, reason: impl Into<String>) -> Problem {
-        self.fields.push(Field { field: path.into(), reason: reason.into() });
+        self.fields.push(Field {
+            field: path.into(),
+            reason: reason.into(),
+        });
         self
     }
 
@@ -87,13 +94,25 @@ impl Problem {
         object.insert("status".into(), self.status.http().as_u16().into());
         object.insert("detail".into(), self.status.text().into());
         if !self.fields.is_empty() {
-            object.insert("errors".into(), serde_json::to_value(&self.fields).unwrap_or_default());
+            object.insert(
+                "errors".into(),
+                serde_json::to_value(&self.fields).unwrap_or_default(),
+            );
         }
         Value::Object(object)
     }
 
+    /// The fields of which there is more to tell than the reason already does.
+    fn told_apart(&self) -> impl Iterator<Item = &Field> {
+        self.fields
+            .iter()
+            .filter(|field| field.reason != self.status.text())
+    }
+
     fn text(&self) -> String {
-        let fields = self.fields.iter().map(|Field { field, reason }| format!("\n{field}: {reason}"));
+        let fields = self
+            .told_apart()
+            .map(|Field { field, reason }| format!("\n{field}: {reason}"));
         self.status.text().to_owned() + &fields.collect::<String>()
     }
 
@@ -103,10 +122,12 @@ impl Problem {
             text if text == self.title() => String::new(),
             text => format!("<p>{}</p>", escape(text)),
         };
-        let field = |Field { field, reason }: &Field| format!("<li><code>{}</code>: {}</li>", escape(field), escape(reason));
-        let fields = match self.fields.is_empty() {
-            true => String::new(),
-            false => format!("<ul>{}</ul>", self.fields.iter().map(field).collect::<String>()),
+        let field = |Field { field, reason }: &Field| {
+            format!("<li><code>{}</code>: {}</li>", escape(field), escape(reason))
+        };
+        let fields = match self.told_apart().map(field).collect::<String>() {
+            none if none.is_empty() => none,
+            fields => format!("<ul>{fields}</ul>"),
         };
         format!(
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{heading}</title></head>\
@@ -128,7 +149,9 @@ impl Problem {
     pub(crate) fn shown(&self, form: Form) -> Response {
         match form {
             Form::Html => Response::html(self.status.clone(), self.html()),
-            Form::Json => Response::json(self.status.clone(), &self.json()).as_media_type("application/problem+json"),
+            Form::Json => {
+                Response::json(self.status.clone(), &self.json()).with_media_type("application/problem+json")
+            }
             Form::Text => Response::text(self.status.clone(), self.text()),
         }
     }
@@ -167,19 +190,33 @@ impl Form {
     /// The form that the client prefers. One that does not say is told in the language it speaks itself: JSON
     /// where it sent JSON, else text.
     pub(crate) fn preferred(headers: &HeaderMap) -> Form {
-        let ranges = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','));
+        let ranges = headers
+            .get_all(ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|v| v.split(','));
         let mut best: Option<(Form, f32)> = None;
         for range in ranges {
             let mut parts = range.split(';').map(str::trim);
             let form = parts.next().and_then(Form::of_media_type);
-            let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse().ok());
+            let quality = parts
+                .find_map(|part| part.strip_prefix("q="))
+                .map_or(Some(1.0), |q| q.parse().ok());
             if let (Some(form), Some(quality)) = (form, quality)
                 && quality > best.map_or(0.0, |(_, best)| best)
             {
                 best = Some((form, quality));
             }
         }
-        let spoken = || headers.get(CONTENT_TYPE)?.to_str().ok()?.split(';').next().and_then(Form::of_media_type);
+        let spoken = || {
+            headers
+                .get(CONTENT_TYPE)?
+                .to_str()
+                .ok()?
+                .split(';')
+                .next()
+                .and_then(Form::of_media_type)
+        };
         match best {
             Some((form, _)) => form,
             None if spoken() == Some(Form::Json) => Form::Json,
@@ -204,8 +241,16 @@ mod tests {
 
     #[test]
     fn clients_say_how_they_want_it() {
-        let accept = |accept: &'static str| Form::preferred(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]));
-        assert_eq!(accept("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), Form::Html);
+        let accept = |accept: &'static str| {
+            Form::preferred(&HeaderMap::from_iter([(
+                ACCEPT,
+                HeaderValue::from_static(accept),
+            )]))
+        };
+        assert_eq!(
+            accept("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+            Form::Html
+        );
         assert_eq!(accept("application/json"), Form::Json);
         assert_eq!(accept("application/problem+json, text/html;q=0.5"), Form::Json);
         assert_eq!(accept("text/html;q=0.1, application/json;q=0.2"), Form::Json);
@@ -213,13 +258,19 @@ mod tests {
         assert_eq!(accept("*/*"), Form::Text);
         assert_eq!(accept("text/html;q=nonsense"), Form::Text);
         assert_eq!(Form::preferred(&HeaderMap::new()), Form::Text);
-        let json = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))]);
+        let json = HeaderMap::from_iter([(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/json; charset=utf-8"),
+        )]);
         assert_eq!(Form::preferred(&json), Form::Json);
     }
 
     #[test]
     fn the_json_form_is_a_problem_document() {
-        let problem = Problem::new(422, "no").field("user.age", "too young").with("status", 1).with("hint", [1]);
+        let problem = Problem::new(422, "no")
+            .field("user.age", "too young")
+            .with("status", 1)
+            .with("hint", [1]);
         assert_eq!(
             problem.json(),
             serde_json::json!({

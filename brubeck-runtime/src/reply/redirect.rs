@@ -28,7 +28,10 @@ pub struct Redirect {
 impl Redirect {
     /// 303: the browser gets this address, also after a POST.
     pub fn to(target: impl Into<String>) -> Redirect {
-        Redirect { code: 303, target: target.into() }
+        Redirect {
+            code: 303,
+            target: target.into(),
+        }
     }
 
     /// 303 to a path of this site: to `target` if it is one, and otherwise to `fallback`. For a `next=` that
@@ -44,17 +47,26 @@ impl Redirect {
 
     /// 302, as the original sent it; browsers get the address after a POST, programs may post again.
     pub fn found(target: impl Into<String>) -> Redirect {
-        Redirect { code: 302, target: target.into() }
+        Redirect {
+            code: 302,
+            target: target.into(),
+        }
     }
 
     /// 307: the same request again at this address, this time.
     pub fn temporary(target: impl Into<String>) -> Redirect {
-        Redirect { code: 307, target: target.into() }
+        Redirect {
+            code: 307,
+            target: target.into(),
+        }
     }
 
     /// 308: the same request again at this address, from now on.
     pub fn permanent(target: impl Into<String>) -> Redirect {
-        Redirect { code: 308, target: target.into() }
+        Redirect {
+            code: 308,
+            target: target.into(),
+        }
     }
 }
 
@@ -73,7 +85,15 @@ mod tests {
     fn only_paths_of_this_site_are_local() {
         let to = |target: &str| Redirect::to_local(target, "/home").target;
         assert_eq!(to("/account?tab=1"), "/account?tab=1");
-        for bad in ["", "account", "//evil.example", "/\\evil.example", "\\/evil", "https://evil.example", "/\t/evil.example"] {
+        for bad in [
+            "",
+            "account",
+            "//evil.example",
+            "/\\evil.example",
+            "\\/evil",
+            "https://evil.example",
+            "/\t/evil.example",
+        ] {
             assert_eq!(to(bad), "/home", "{bad}");
         }
     }

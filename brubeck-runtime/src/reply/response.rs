@@ -171,7 +171,10 @@ impl Response {
     /// assert_eq!(response.headers()["cache-control"], "no-store");
     /// ```
     pub fn with_header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Response {
-        match (HeaderName::try_from(name.as_ref()), HeaderValue::try_from(value.as_ref())) {
+        match (
+            HeaderName::try_from(name.as_ref()),
+            HeaderValue::try_from(value.as_ref()),
+        ) {
             (Ok(name), Ok(value)) => self.with_headers(HeaderMap::from_iter([(name, value)])),
             _ => {
                 tracing::error!("`{}: ..` is not a header", name.as_ref().escape_debug());
@@ -198,8 +201,9 @@ impl Response {
         self
     }
 
-    pub(crate) fn as_media_type(mut self, media_type: &'static str) -> Response {
-        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    pub(crate) fn with_media_type(mut self, media_type: &'static str) -> Response {
+        self.headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         self
     }
 

@@ -47,7 +47,10 @@ impl TestClient {
     #[track_caller]
     pub fn new<S: Send + Sync + 'static>(app: App<S>) -> TestClient {
         match app.into_service() {
-            Ok(service) => TestClient { service, cookies: Mutex::default() },
+            Ok(service) => TestClient {
+                service,
+                cookies: Mutex::default(),
+            },
             Err(error) => panic!("the application cannot be put together: {error:?}"),
         }
     }
@@ -108,7 +111,11 @@ impl TestClient {
     }
 
     pub(super) fn cookie_header(&self) -> String {
-        let pairs: Vec<String> = self.jar().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let pairs: Vec<String> = self
+            .jar()
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         pairs.join("; ")
     }
 
@@ -128,11 +135,20 @@ impl TestClient {
     }
 
     fn keep(&self, headers: &HeaderMap) {
-        for line in headers.get_all(SET_COOKIE).iter().filter_map(|line| line.to_str().ok()) {
-            let Ok(cookie) = ::cookie::Cookie::parse(line) else { continue };
+        for line in headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+        {
+            let Ok(cookie) = ::cookie::Cookie::parse(line) else {
+                continue;
+            };
             match cookie.max_age().is_some_and(|age| age.is_zero()) {
                 true => drop(self.jar().remove(cookie.name())),
-                false => drop(self.jar().insert(cookie.name().to_owned(), cookie.value().to_owned())),
+                false => drop(
+                    self.jar()
+                        .insert(cookie.name().to_owned(), cookie.value().to_owned()),
+                ),
             }
         }
     }

@@ -34,7 +34,9 @@ impl TestForm {
     }
 
     fn part(mut self, names: &str, media_type: Option<&str>, content: &[u8]) -> TestForm {
-        let media_type = media_type.map(|name| format!("\r\ncontent-type: {name}")).unwrap_or_default();
+        let media_type = media_type
+            .map(|name| format!("\r\ncontent-type: {name}"))
+            .unwrap_or_default();
         let head = format!("--{BOUNDARY}\r\ncontent-disposition: form-data; {names}{media_type}\r\n\r\n");
         self.0.extend_from_slice(head.as_bytes());
         self.0.extend_from_slice(content);
@@ -44,7 +46,10 @@ impl TestForm {
 
     pub(super) fn into_parts(mut self) -> (String, Body) {
         self.0.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
-        (format!("multipart/form-data; boundary={BOUNDARY}"), Body::from(self.0))
+        (
+            format!("multipart/form-data; boundary={BOUNDARY}"),
+            Body::from(self.0),
+        )
     }
 }
 

@@ -36,7 +36,11 @@ pub struct TestRequest<'a> {
 impl<'a> TestRequest<'a> {
     #[track_caller]
     pub(super) fn new(client: &'a TestClient, method: Method, target: &str) -> TestRequest<'a> {
-        let Ok(request) = Request::builder().method(method).uri(target).header(HOST, "localhost").body(Body::empty())
+        let Ok(request) = Request::builder()
+            .method(method)
+            .uri(target)
+            .header(HOST, "localhost")
+            .body(Body::empty())
         else {
             panic!("`{target}` is no path of a request: encode what a URI cannot hold");
         };
@@ -50,7 +54,10 @@ impl<'a> TestRequest<'a> {
     /// HTTP does not allow the name or the value.
     #[track_caller]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> TestRequest<'a> {
-        let (Ok(header), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value.as_ref())) else {
+        let (Ok(header), Ok(value)) = (
+            HeaderName::try_from(name),
+            HeaderValue::from_bytes(value.as_ref()),
+        ) else {
             panic!("`{name}: {}` is no header", value.as_ref().escape_ascii());
         };
         match header == HOST || header == CONTENT_TYPE {
@@ -92,9 +99,15 @@ impl<'a> TestRequest<'a> {
     }
 
     /// Sends a form, as a browser does.
-    pub fn form<N: AsRef<str>, V: AsRef<str>>(self, fields: impl IntoIterator<Item = (N, V)>) -> TestRequest<'a> {
-        let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        self.header("content-type", "application/x-www-form-urlencoded").body(text)
+    pub fn form<N: AsRef<str>, V: AsRef<str>>(
+        self,
+        fields: impl IntoIterator<Item = (N, V)>,
+    ) -> TestRequest<'a> {
+        let text = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        self.header("content-type", "application/x-www-form-urlencoded")
+            .body(text)
     }
 
     /// Sends a form with files.
@@ -112,13 +125,22 @@ impl<'a> TestRequest<'a> {
     fn ready(mut self) -> (&'a TestClient, Request<Body>) {
         let cookies = self.client.cookie_header();
         let headers = self.request.headers_mut();
-        if !cookies.is_empty() && !headers.contains_key(COOKIE)
+        if !cookies.is_empty()
+            && !headers.contains_key(COOKIE)
             && let Ok(value) = HeaderValue::try_from(cookies)
         {
             headers.insert(COOKIE, value);
         }
-        if let Some(length) = self.request.body().bytes().map(|bytes| bytes.len()).filter(|length| *length > 0) {
-            self.request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+        if let Some(length) = self
+            .request
+            .body()
+            .bytes()
+            .map(|bytes| bytes.len())
+            .filter(|length| *length > 0)
+        {
+            self.request
+                .headers_mut()
+                .insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
         (self.client, self.request)
     }

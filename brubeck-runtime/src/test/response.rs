@@ -87,14 +87,23 @@ impl TestResponse {
     /// Expects this status code.
     #[track_caller]
     pub fn assert_status(&self, code: u16) -> &TestResponse {
-        assert!(self.status() == code, "expected the status {code}, got {}\n{self}", self.parts.status);
+        assert!(
+            self.status() == code,
+            "expected the status {code}, got {}\n{self}",
+            self.parts.status
+        );
         self
     }
 
     /// Expects this value of a header, among others it may have.
     #[track_caller]
     pub fn assert_header(&self, name: &str, value: &str) -> &TestResponse {
-        let found = self.parts.headers.get_all(name).iter().any(|known| known.as_bytes() == value.as_bytes());
+        let found = self
+            .parts
+            .headers
+            .get_all(name)
+            .iter()
+            .any(|known| known.as_bytes() == value.as_bytes());
         assert!(found, "expected the header `{name}: {value}`\n{self}");
         self
     }
@@ -102,7 +111,10 @@ impl TestResponse {
     /// Expects that a header is missing.
     #[track_caller]
     pub fn assert_no_header(&self, name: &str) -> &TestResponse {
-        assert!(!self.parts.headers.contains_key(name), "expected no header `{name}`\n{self}");
+        assert!(
+            !self.parts.headers.contains_key(name),
+            "expected no header `{name}`\n{self}"
+        );
         self
     }
 
@@ -116,14 +128,20 @@ impl TestResponse {
     /// Expects a body with this text in it.
     #[track_caller]
     pub fn assert_contains(&self, text: &str) -> &TestResponse {
-        assert!(self.text().contains(text), "expected {text:?} in the body\n{self}");
+        assert!(
+            self.text().contains(text),
+            "expected {text:?} in the body\n{self}"
+        );
         self
     }
 
     /// Expects a body without this text.
     #[track_caller]
     pub fn assert_lacks(&self, text: &str) -> &TestResponse {
-        assert!(!self.text().contains(text), "expected no {text:?} in the body\n{self}");
+        assert!(
+            !self.text().contains(text),
+            "expected no {text:?} in the body\n{self}"
+        );
         self
     }
 

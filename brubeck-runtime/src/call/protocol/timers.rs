@@ -8,8 +8,8 @@ use super::Moment;
 /// Stale entries that are always put up with.
 const SLACK: usize = 64;
 
-/// Things that are due at a time, soonest first. What is not needed any more stays until it is due or until half of all
-/// entries are like that, so ending a call early costs nothing.
+/// Things that are due at a time, soonest first. What is not needed any more stays until it comes first or until half of
+/// all entries are like that, so ending a call early costs next to nothing.
 #[derive(Debug)]
 pub(super) struct Timers<K> {
     heap: BinaryHeap<Reverse<(Moment, K)>>,
@@ -41,9 +41,16 @@ impl<K: Ord + Copy> Timers<K> {
         self.heap.pop().map(|Reverse(entry)| entry)
     }
 
-    /// Notes that an entry is not needed any more; `lives` tells which are, when it is time to sweep.
+    /// Notes that an entry is not needed any more; `lives` tells which are.
     pub(super) fn forget(&mut self, lives: impl Fn(Moment, K) -> bool) {
         self.stale += 1;
+        // What is due next is always needed, so nobody is woken for nothing.
+        while let Some(Reverse((at, key))) = self.heap.peek()
+            && !lives(*at, *key)
+        {
+            self.heap.pop();
+            self.stale = self.stale.saturating_sub(1);
+        }
         if self.stale > SLACK.max(self.heap.len() / 2) {
             self.heap.retain(|Reverse((at, key))| lives(*at, *key));
             self.stale = 0;

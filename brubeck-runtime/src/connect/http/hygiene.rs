@@ -13,16 +13,28 @@ pub(in crate::connect) fn unhygienic<B>(request: &Request<B>) -> Option<(StatusC
     let bad = |reason| Some((StatusCode::BAD_REQUEST, reason));
     // In HTTP/2 it is `:authority` that counts.
     let needs_host = request.version() == Version::HTTP_11 || request.version() == Version::HTTP_10;
-    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let size: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
     match count(HOST) {
         0 if request.version() == Version::HTTP_11 => bad("the request has no Host"),
         2.. if needs_host => bad("the request has several Hosts"),
         _ if count(TRANSFER_ENCODING) > 1 => bad("the request has several transfer codings"),
+        _ if headers
+            .get(TRANSFER_ENCODING)
+            .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) =>
+        {
+            bad("the transfer coding is not `chunked` and nothing else")
+        }
         _ if count(CONTENT_LENGTH) > 1 => bad("the request has several lengths"),
         _ if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) => {
             bad("the request has a length and a transfer coding")
         }
-        _ if size > HEADERS => Some((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too large")),
+        _ if size > HEADERS => Some((
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "the headers are too large",
+        )),
         _ => None,
     }
 }

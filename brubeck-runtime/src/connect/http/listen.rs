@@ -50,17 +50,29 @@ impl Listener {
             At::Unix(path) => {
                 let cannot = |error| Error::because(format!("cannot listen at {}", path.display()), error);
                 if UnixStream::connect(path).await.is_ok() {
-                    return Err(Error::new(format!("somebody listens at {} already", path.display())));
+                    return Err(Error::new(format!(
+                        "somebody listens at {} already",
+                        path.display()
+                    )));
                 }
                 match std::fs::symlink_metadata(path) {
                     Ok(file) if is_socket(&file) => std::fs::remove_file(path).map_err(cannot)?,
                     _ => {}
                 }
                 let listener = UnixListener::bind(path).map_err(cannot)?;
-                Ok((Listener::Unix { listener, _file: SocketFile(Some(path.clone())) }, format!("+unix://{}", path.display())))
+                Ok((
+                    Listener::Unix {
+                        listener,
+                        _file: SocketFile(Some(path.clone())),
+                    },
+                    format!("+unix://{}", path.display()),
+                ))
             }
             #[cfg(not(unix))]
-            At::Unix(path) => Err(Error::new(format!("{}: there are no Unix sockets here", path.display()))),
+            At::Unix(path) => Err(Error::new(format!(
+                "{}: there are no Unix sockets here",
+                path.display()
+            ))),
             #[cfg(feature = "systemd")]
             At::Inherited => inherited(),
         }
@@ -92,15 +104,26 @@ fn inherited() -> crate::Result<(Listener, String)> {
     if let Ok(Some(listener)) = handed.take_tcp_listener(0) {
         listener.set_nonblocking(true).map_err(cannot)?;
         let at = format!("://{}", listener.local_addr().map_err(cannot)?);
-        return Ok((Listener::Tcp(TcpListener::from_std(listener).map_err(cannot)?), at));
+        return Ok((
+            Listener::Tcp(TcpListener::from_std(listener).map_err(cannot)?),
+            at,
+        ));
     }
     #[cfg(unix)]
     if let Ok(Some(listener)) = handed.take_unix_listener(0) {
         listener.set_nonblocking(true).map_err(cannot)?;
         let listener = UnixListener::from_std(listener).map_err(cannot)?;
-        return Ok((Listener::Unix { listener, _file: SocketFile(None) }, "+unix://inherited".to_owned()));
+        return Ok((
+            Listener::Unix {
+                listener,
+                _file: SocketFile(None),
+            },
+            "+unix://inherited".to_owned(),
+        ));
     }
-    Err(Error::new("no socket was handed over: start the program by a systemd `.socket` unit, or by `systemfd`"))
+    Err(Error::new(
+        "no socket was handed over: start the program by a systemd `.socket` unit, or by `systemfd`",
+    ))
 }
 
 /// How many connections each address has open.
@@ -116,12 +139,17 @@ pub(super) struct Admitted(Option<(Peers, IpAddr)>);
 
 impl Peers {
     pub(super) fn new(limit: usize) -> Peers {
-        Peers { open: Arc::default(), limit }
+        Peers {
+            open: Arc::default(),
+            limit,
+        }
     }
 
     /// `None` where the address has enough of them. Those of Unix sockets have no address and are not counted.
     pub(super) fn admit(&self, address: Option<IpAddr>) -> Option<Admitted> {
-        let Some(address) = address else { return Some(Admitted(None)) };
+        let Some(address) = address else {
+            return Some(Admitted(None));
+        };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(address).or_default();
         if *count >= self.limit {
@@ -163,7 +191,11 @@ macro_rules! either {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         either!(self, poll_read(cx, buffer))
     }
 }

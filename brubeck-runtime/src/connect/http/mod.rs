@@ -113,7 +113,10 @@ impl Http {
     /// Speaks TLS, with the certificate chain and the private key of these PEM files. Feature `tls`.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, certificates: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Http {
-        self.tls = Some(Tls { certificates: certificates.into(), key: key.into() });
+        self.tls = Some(Tls {
+            certificates: certificates.into(),
+            key: key.into(),
+        });
         self
     }
 
@@ -176,7 +179,10 @@ impl Connection for Http {
                 };
                 Box::pin(server.serve(listener, stop, ended)) as BoxFuture<'static, ()>
             });
-            Ok(Opened { address: format!("{scheme}{address}"), serve })
+            Ok(Opened {
+                address: format!("{scheme}{address}"),
+                serve,
+            })
         })
     }
 }
@@ -194,7 +200,9 @@ struct Server {
 
 impl Server {
     async fn serve(self, listener: Listener, mut stop: Stop, mut ended: mpsc::Receiver<Infallible>) {
-        let places = Arc::new(Semaphore::new(self.settings.connections.min(Semaphore::MAX_PERMITS)));
+        let places = Arc::new(Semaphore::new(
+            self.settings.connections.min(Semaphore::MAX_PERMITS),
+        ));
         let peers = Peers::new(self.settings.per_address);
         let graceful = Arc::new(GracefulShutdown::new());
         let server = Arc::new(self);
@@ -264,7 +272,10 @@ impl Server {
         let (stream, progress) = stream::watch(stream, &self.settings);
         let mut http = auto::Builder::new(TokioExecutor::new());
         // The stream knows how long a head may take; hyper alone would count the time between requests as well.
-        http.http1().timer(TokioTimer::new()).header_read_timeout(None).max_headers(100);
+        http.http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(None)
+            .max_headers(100);
         #[cfg(feature = "http2")]
         http.http2()
             .timer(TokioTimer::new())
@@ -274,7 +285,11 @@ impl Server {
             .keep_alive_timeout(self.settings.header_timeout);
         #[cfg(not(feature = "http2"))]
         let http = http.http1_only();
-        let service = request::Requests { server: self.clone(), address, progress };
+        let service = request::Requests {
+            server: self.clone(),
+            address,
+            progress,
+        };
         let connection = http.serve_connection_with_upgrades(stream, service).into_owned();
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(?address, %error, "a connection ended early");

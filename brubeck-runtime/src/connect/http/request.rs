@@ -40,7 +40,9 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         let busy = self.progress.begin(!http1);
         if let Some((code, reason)) = unhygienic(&request) {
             let mut refused = refusal(code, reason);
-            refused.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            refused
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
             return Box::pin(async move { Ok(refused.map(|body| ending(body, busy))) });
         }
         let opening = match upgrade::asked(&mut request, self.server.application.body_limit()) {
@@ -57,7 +59,12 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         let (timeout, all) = (self.server.settings.body_timeout, read.clone());
         let request = request.map(|body| match body.is_end_stream() {
             true => Body::empty(),
-            false => Body::new(Arriving { body, all, timeout, timer: None }),
+            false => Body::new(Arriving {
+                body,
+                all,
+                timeout,
+                timer: None,
+            }),
         });
         let answer = self.server.application.clone().serve(request);
         let server = self.server.clone();
@@ -70,7 +77,9 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             let Some(busy) = busy else { return Ok(response) };
             if http1 && !read.load(Ordering::Relaxed) {
                 // What is left of the request is not worth reading.
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                response
+                    .headers_mut()
+                    .insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response.map(|body| ending(body, busy)))
         }))
@@ -81,7 +90,10 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
 fn ending<T: Send + Unpin + 'static>(body: Body, guard: T) -> Body {
     match body.is_end_stream() {
         true => body,
-        false => Body::new(Sent { body, guard: Some(guard) }),
+        false => Body::new(Sent {
+            body,
+            guard: Some(guard),
+        }),
     }
 }
 
@@ -94,7 +106,10 @@ impl<T: Send + Unpin> http_body::Body for Sent<T> {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if let Poll::Ready(None) = polled {
             self.guard = None;
@@ -123,7 +138,10 @@ impl http_body::Body for Arriving {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(frame) => {
                 self.timer = None;
@@ -134,8 +152,13 @@ impl http_body::Body for Arriving {
             }
             Poll::Pending => {
                 let until = Instant::now() + self.timeout;
-                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
-                timer.as_mut().poll(cx).map(|()| Some(Err(BodyError::TimedOut.into())))
+                let timer = self
+                    .timer
+                    .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+                timer
+                    .as_mut()
+                    .poll(cx)
+                    .map(|()| Some(Err(BodyError::TimedOut.into())))
             }
         }
     }

@@ -1,6 +1,7 @@
 //! A connection that is closed when its peer keeps it waiting.
 
 use super::Http;
+use futures_util::task::AtomicWaker;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use std::io;
@@ -18,7 +19,10 @@ pub(super) struct Progress(Arc<Requests>);
 #[derive(Debug, Default)]
 struct Requests {
     open: AtomicUsize,
+    begun: AtomicUsize,
     multiplexed: AtomicBool,
+    /// The connection, which looks again once an answer is out.
+    connection: AtomicWaker,
 }
 
 /// A request that is being answered, until this is dropped.
@@ -29,6 +33,7 @@ impl Progress {
     /// `multiplexed`: the connection speaks HTTP/2, where what comes need not be a request.
     pub(super) fn begin(&self, multiplexed: bool) -> Busy {
         self.0.open.fetch_add(1, Ordering::Relaxed);
+        self.0.begun.fetch_add(1, Ordering::Relaxed);
         self.0.multiplexed.store(multiplexed, Ordering::Relaxed);
         Busy(self.clone())
     }
@@ -50,6 +55,7 @@ impl Progress {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.connection.wake();
     }
 }
 
@@ -63,6 +69,7 @@ pub(super) fn watch<I>(stream: I, settings: &Http) -> (Watched<TokioIo<I>>, Prog
         idle: settings.idle_timeout,
         write: settings.write_timeout,
         reading: Phase::Idle,
+        begun: 0,
         read_timer: Timer::default(),
         write_timer: Timer::default(),
     };
@@ -76,6 +83,8 @@ pub(super) struct Watched<I> {
     idle: Duration,
     write: Duration,
     reading: Phase,
+    /// How many requests had begun when it last waited.
+    begun: usize,
     read_timer: Timer,
     write_timer: Timer,
 }
@@ -101,7 +110,9 @@ impl Timer {
 
     /// Starts unless it runs already; ready when the time is over.
     fn poll(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
-        let timer = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + limit)));
+        let timer = self
+            .0
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + limit)));
         timer.as_mut().poll(cx)
     }
 }
@@ -115,9 +126,15 @@ impl<I> Watched<I> {
     }
 
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Before the look, so that an answer that goes out meanwhile is not missed.
+        self.progress.0.connection.register(cx.waker());
+        // A request may have begun and ended since the last look.
+        let begun = self.progress.0.begun.load(Ordering::Relaxed);
+        let answered = std::mem::replace(&mut self.begun, begun) != begun;
         match (self.progress.is_busy(), self.reading) {
             (true, _) => self.enter(Phase::Busy),
             (false, Phase::Busy) => self.enter(Phase::Idle),
+            (false, Phase::Head) if answered => self.enter(Phase::Idle),
             (false, _) => {}
         }
         let limit = match self.reading {
@@ -126,7 +143,10 @@ impl<I> Watched<I> {
             Phase::Head => self.head,
         };
         ready!(self.read_timer.poll(limit, cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "no request came in time")))
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "no request came in time",
+        )))
     }
 
     fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
@@ -136,7 +156,11 @@ impl<I> Watched<I> {
 }
 
 impl<I: Read + Unpin> Read for Watched<I> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.stream).poll_read(cx, buffer) {
             Poll::Ready(read) => {
                 // Something came: a request begins, or goes on.

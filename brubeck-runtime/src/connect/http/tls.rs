@@ -15,11 +15,18 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 /// A file that is not there, holds no certificate or no key, or a key of another certificate.
 pub(super) fn acceptor(files: &Tls) -> crate::Result<TlsAcceptor> {
     let certificates = certificates(&files.certificates)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|error| Error::because(format!("no private key can be read from {}", files.key.display()), error))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| {
+        Error::because(
+            format!("no private key can be read from {}", files.key.display()),
+            error,
+        )
+    })?;
     let unusable = |error| {
         let (certificates, key) = (files.certificates.display(), files.key.display());
-        Error::because(format!("the certificate {certificates} and the key {key} cannot be used"), error)
+        Error::because(
+            format!("the certificate {certificates} and the key {key} cannot be used"),
+            error,
+        )
     };
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -35,9 +42,13 @@ pub(super) fn acceptor(files: &Tls) -> crate::Result<TlsAcceptor> {
 }
 
 fn certificates(path: &Path) -> crate::Result<Vec<CertificateDer<'static>>> {
-    let unreadable = |error| Error::because(format!("no certificate can be read from {}", path.display()), error);
-    let certificates: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(path).map_err(unreadable)?.collect();
+    let unreadable = |error| {
+        Error::because(
+            format!("no certificate can be read from {}", path.display()),
+            error,
+        )
+    };
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(unreadable)?.collect();
     let certificates = certificates.map_err(unreadable)?;
     match certificates.is_empty() {
         true => Err(Error::new(format!("{} holds no certificate", path.display()))),

@@ -120,7 +120,7 @@ impl Program {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| cannot_run("mongrel2", error))?;
-        let watchdog = watch_over(&child)?;
+        let watchdog = watch_over(&child, path)?;
         Ok(Program { child, watchdog })
     }
 
@@ -155,11 +155,17 @@ impl Program {
     }
 }
 
-/// Ends the child when this process is gone, however that happened: the pipe closes with its last owner.
-fn watch_over(child: &Child) -> Result<Child> {
+/// Ends the child and removes its folder when this process is gone, however that happened: the pipe closes
+/// with its last owner.
+fn watch_over(child: &Child, folder: &Path) -> Result<Child> {
     let pid = child.id().unwrap_or_default().to_string();
     Command::new("sh")
-        .args(["-c", "trap '' HUP INT TERM; read -r _; kill -s KILL \"$0\"", &pid])
+        .args([
+            "-c",
+            "trap '' HUP INT TERM; read -r _; kill -s KILL \"$0\"; rm -rf -- \"$1\"",
+            &pid,
+        ])
+        .arg(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -11,7 +11,11 @@ use serde_json::{Map, Value};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The frames to send after the identity of the peer.
-pub(super) fn encode(request: &Envelope, response: Response, received: SystemTime) -> Result<Vec<Bytes>, EncodeError> {
+pub(super) fn encode(
+    request: &Envelope,
+    response: Response,
+    received: SystemTime,
+) -> Result<Vec<Bytes>, EncodeError> {
     let (status, headers, payload) = response.into_parts();
     let now = millis(SystemTime::now());
     let (status, body) = match body(&status, payload, now) {
@@ -53,7 +57,10 @@ fn envelope_of(status: &Status, now: u64, object: &[u8]) -> Vec<u8> {
     fields.insert("status_code".into(), status.code().into());
     fields.insert("status_msg".into(), status.text().into());
     fields.insert("timestamp".into(), now.into());
-    if ["status_code", "status_msg", "timestamp"].iter().any(|name| holds(object, name)) {
+    if ["status_code", "status_msg", "timestamp"]
+        .iter()
+        .any(|name| holds(object, name))
+    {
         // A payload that may have such a field of its own keeps it: only parsing tells.
         if let Ok(Value::Object(own)) = serde_json::from_slice(object) {
             fields.extend(own);
@@ -61,7 +68,10 @@ fn envelope_of(status: &Status, now: u64, object: &[u8]) -> Vec<u8> {
         return serde_json::to_vec(&fields).unwrap_or_default();
     }
     let mut text = serde_json::to_vec(&fields).unwrap_or_default();
-    if let Some(inside) = object.strip_prefix(b"{").filter(|rest| rest.trim_ascii_start() != b"}") {
+    if let Some(inside) = object
+        .strip_prefix(b"{")
+        .filter(|rest| rest.trim_ascii_start() != b"}")
+    {
         text.pop();
         text.push(b',');
         text.extend_from_slice(inside);
@@ -87,7 +97,8 @@ fn header_text(headers: &HeaderMap) -> JsonText {
 }
 
 fn millis(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -107,7 +118,10 @@ mod tests {
             r#"{"status_code":500,"status_msg":"it broke","timestamp":7,"k":"v"}"#
         );
         assert_eq!(text(()), r#"{"status_code":200,"status_msg":"OK","timestamp":7}"#);
-        assert_eq!(text(Status::NOT_FOUND), r#"{"status_code":404,"status_msg":"Not Found","timestamp":7}"#);
+        assert_eq!(
+            text(Status::NOT_FOUND),
+            r#"{"status_code":404,"status_msg":"Not Found","timestamp":7}"#
+        );
     }
 
     #[test]

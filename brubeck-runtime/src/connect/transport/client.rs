@@ -81,6 +81,17 @@ impl ClientOutbox {
         Ok(generation)
     }
 
+    /// Hands a message over if the connection named is the one there is now, and there is room.
+    ///
+    /// # Errors
+    /// [`SendError::Empty`], [`SendError::LinkDown`], [`SendError::Full`] and [`SendError::Closed`].
+    pub fn try_send_on(&self, generation: Generation, frames: Vec<Bytes>) -> Result<(), SendError> {
+        if frames.is_empty() {
+            return Err(SendError::Empty);
+        }
+        self.way_out.try_send(generation, frames)
+    }
+
     /// Hands a message over as soon as there is a connection with room for it, as [`try_send`](Self::try_send) does.
     ///
     /// # Errors

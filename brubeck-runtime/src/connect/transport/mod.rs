@@ -1,7 +1,8 @@
 //! Frames over sockets: the only place that knows ZeroMQ.
 //!
 //! A [`Transport`] opens links; a link is a handful of channel ends, all bounded. What the frames mean is for the rooms
-//! above. There are three roles: [`Server`] and [`Client`] between applications, [`Mongrel2Link`] towards the web server.
+//! above. There are five roles: [`Server`] and [`Client`] between applications, [`Worker`] and [`Hub`] where it is the
+//! services that connect, [`Mongrel2Link`] towards the web server.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -30,12 +31,14 @@ mod counts;
 mod endpoint;
 mod error;
 mod gate;
+mod hub;
 mod inbox;
 mod io_thread;
 mod limits;
 mod link;
 mod mongrel2;
 mod server;
+mod worker;
 mod zmq;
 
 pub use client::{Client, ClientEvent, ClientOutbox};
@@ -43,11 +46,13 @@ pub use closing::Closing;
 pub use counts::Counts;
 pub use endpoint::{Endpoint, EndpointError, MAX_IPC_PATH};
 pub use error::{SendError, TransportError};
+pub use hub::{Hub, HubEvent, HubOutbox, Place};
 pub use inbox::Inbox;
 pub use limits::{LINGER, Limits, Timing};
 pub use link::{Generation, LinkState};
 pub use mongrel2::{LinkEvent, Mongrel2Link, Mongrel2Outbox};
 pub use server::{Peer, Server, ServerEvent, ServerOutbox};
+pub use worker::Worker;
 pub use zmq::ZeroMq;
 
 /// Opens links.
@@ -77,4 +82,21 @@ pub trait Transport: Send + Sync + 'static {
         recv_spec: Endpoint,
         timing: Timing,
     ) -> Result<Mongrel2Link, TransportError>;
+
+    /// Binds `requests` and `responses` for services that connect to both.
+    ///
+    /// # Errors
+    /// One of the endpoints cannot be bound: see [`TransportError`].
+    fn hub(&self, requests: Endpoint, responses: Endpoint, timing: Timing) -> Result<Hub, TransportError>;
+
+    /// Connects to a client that has bound `requests` and `responses`, whenever it is there. Returns at once.
+    ///
+    /// # Errors
+    /// The endpoints cannot be connected to, by their form.
+    fn worker(
+        &self,
+        requests: Endpoint,
+        responses: Endpoint,
+        timing: Timing,
+    ) -> Result<Worker, TransportError>;
 }

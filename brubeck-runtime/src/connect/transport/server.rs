@@ -148,15 +148,21 @@ pub(crate) struct ServerDriver {
     pub(crate) stop: Stop,
 }
 
-pub(crate) fn server(local: Endpoint, limits: &Limits) -> (Server, ServerDriver) {
-    let (inlet, inbound) = inbox(limits.inbound_messages, limits.inbound_bytes);
+/// Both ends of the way to peers that are named.
+pub(crate) fn outbox() -> (ServerOutbox, mpsc::Receiver<Outgoing>, Arc<Counters>) {
     let (queue, outbox) = mpsc::channel(OUTBOX);
-    let (closing, stop) = closing();
     let counters = Arc::new(Counters::default());
     let outbound = ServerOutbox {
         queue,
         counters: counters.clone(),
     };
+    (outbound, outbox, counters)
+}
+
+pub(crate) fn server(local: Endpoint, limits: &Limits) -> (Server, ServerDriver) {
+    let (inlet, inbound) = inbox(limits.inbound_messages, limits.inbound_bytes);
+    let (outbound, outbox, counters) = outbox();
+    let (closing, stop) = closing();
     (
         Server {
             local,

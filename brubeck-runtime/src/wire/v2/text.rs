@@ -26,7 +26,12 @@ impl Text {
     /// As much of the beginning as fits into `max` bytes.
     #[must_use]
     pub fn cut(&self, max: usize) -> Self {
-        Self(self.0.slice(..self.as_str().floor_char_boundary(max)))
+        let text = self.as_str();
+        let mut end = text.len().min(max);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        Self(self.0.slice(..end))
     }
 
     /// The text.

@@ -98,6 +98,10 @@ impl Caller {
     /// What is due by `now` is done first: an answer that comes at the deadline is too late.
     pub fn on(&mut self, now: Moment, event: CallerEvent, actions: &mut Vec<CallerAction>) {
         self.pass(now);
+        if let CallerEvent::GiveUp { call } = event {
+            // Before anything that is due, so that no outcome can follow.
+            self.give_up(call, actions);
+        }
         self.fire(actions);
         match event {
             CallerEvent::Call {
@@ -106,14 +110,13 @@ impl Caller {
                 deadline,
                 options,
             } => self.call(call, ask, deadline, options, actions),
-            CallerEvent::GiveUp { call } => self.give_up(call, actions),
             CallerEvent::AddPeer { peer } => self.add_peer(peer),
             CallerEvent::RemovePeer { peer } => self.remove_peer(peer, actions),
             CallerEvent::LinkUp { peer, link } => self.link_up(peer, link, actions),
             CallerEvent::LinkDown { peer, link } => self.link_down(peer, link, actions),
             CallerEvent::Frames { peer, link, frames } => self.frames(peer, link, &frames, actions),
             CallerEvent::Unsent { peer, link, call } => self.unsent(peer, link, call, actions),
-            CallerEvent::Wake => {}
+            CallerEvent::GiveUp { .. } | CallerEvent::Wake => {}
             CallerEvent::Close => self.close(actions),
         }
         self.dispatch(actions);

@@ -139,6 +139,8 @@ impl Worker {
         let Some(guest) = self.guests.get(&id) else {
             return 0;
         };
-        guest.last_call + self.lease(guest).saturating_sub(guest.calls.len()) as u64
+        let free = self.lease(guest).saturating_sub(guest.calls.len());
+        // A caller chooses its ids, and may choose the last one there is.
+        guest.last_call.saturating_add(free as u64)
     }
 }

@@ -42,6 +42,8 @@ pub enum WorkerEvent {
 /// What is to be done, in this order.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+// The actions of an event lie in one buffer that is used again; a box would cost an allocation for every request.
+#[allow(clippy::large_enum_variant)]
 pub enum WorkerAction {
     /// Send these frames to this peer.
     Send {
@@ -61,7 +63,8 @@ pub enum WorkerAction {
         /// The name that the caller gave itself, for logs.
         caller: Text,
     },
-    /// Nobody wants the answer of this job any more: drop its handler, then say [`WorkerEvent::Finished`].
+    /// Nobody wants the answer of this job any more: drop its handler, then say [`WorkerEvent::Finished`]. It may have
+    /// ended this moment; then there is nothing to do.
     Stop {
         /// Which job.
         job: JobId,

@@ -35,8 +35,7 @@ impl Worker {
             return;
         };
         if hello.version < VERSION {
-            self.counters.unexpected += 1;
-            return;
+            return self.deny(peer, Denial::Version, actions);
         }
         let known = self.unproven.iter().position(|unproven| unproven.peer == *peer);
         if let Some(unproven) = known.and_then(|known| self.unproven.get_mut(known)) {
@@ -108,9 +107,10 @@ impl Worker {
         let (now, handshake) = (self.now, self.config.handshake);
         while self
             .unproven
-            .pop_front_if(|oldest| oldest.since + handshake <= now)
-            .is_some()
+            .front()
+            .is_some_and(|oldest| oldest.since + handshake <= now)
         {
+            self.unproven.pop_front();
             self.counters.unproven += 1;
         }
         if let Some(oldest) = self.unproven.front() {

@@ -37,7 +37,10 @@ impl Window {
 
     pub(super) fn acknowledge(&mut self, counter: u64, now: Moment) {
         let before = self.sent.len();
-        while let Some((_, size)) = self.sent.pop_front_if(|(sent, _)| *sent <= counter) {
+        while let Some(&(sent, size)) = self.sent.front()
+            && sent <= counter
+        {
+            self.sent.pop_front();
             self.bytes = self.bytes.saturating_sub(size);
         }
         if self.sent.len() < before && self.stalled.is_some() {

@@ -16,8 +16,9 @@ use super::Refusal;
 use super::accounts::Account;
 use super::frames::{FrameLimits, FrameWalker, pong};
 
-/// Bytes read at once.
-const CHUNK: usize = 64 << 10;
+/// Bytes read at once: few from a peer that is mostly idle, more while it fills them.
+const FIRST_CHUNK: usize = 2 << 10;
+const LARGEST_CHUNK: usize = 64 << 10;
 
 /// Answers to PINGs that wait for the end of a message on its way out.
 const PONGS: usize = 4;
@@ -56,7 +57,7 @@ where
     }
     // Closing while the peer's bytes wait unread would reset the connection and destroy the last messages to it.
     peer_out.shutdown().await?;
-    let mut unread = BytesMut::with_capacity(CHUNK);
+    let mut unread = BytesMut::with_capacity(FIRST_CHUNK);
     let discard = async {
         while peer_in.read_buf(&mut unread).await.is_ok_and(|count| count > 0) {
             unread.clear();
@@ -79,12 +80,14 @@ async fn up(
         frames: limits.frames as u64,
     };
     let mut walker = FrameWalker::new(frame_limits);
-    let mut buffer = BytesMut::new();
+    let (mut buffer, mut chunk) = (BytesMut::new(), FIRST_CHUNK);
     loop {
-        buffer.reserve(CHUNK);
-        if peer.read_buf(&mut buffer).await? == 0 {
+        buffer.reserve(chunk);
+        let count = peer.read_buf(&mut buffer).await?;
+        if count == 0 {
             return Ok(());
         }
+        chunk = next_chunk(chunk, count);
         loop {
             let walk = walker.walk(&buffer)?;
             inner.write_all(&buffer.split_to(walk.pass)).await?;
@@ -105,15 +108,14 @@ async fn down(
     stall: Duration,
 ) -> Result<(), Refusal> {
     let mut walker = FrameWalker::new(FrameLimits::NONE);
-    let mut buffer = BytesMut::new();
+    let (mut buffer, mut chunk) = (BytesMut::new(), FIRST_CHUNK);
     loop {
-        buffer.reserve(CHUNK);
+        buffer.reserve(chunk);
         tokio::select! {
-            count = inner.read_buf(&mut buffer) => {
-                if count? == 0 {
-                    return Ok(());
-                }
-            }
+            count = inner.read_buf(&mut buffer) => match count? {
+                0 => return Ok(()),
+                count => chunk = next_chunk(chunk, count),
+            },
             Some(pong) = pongs.recv(), if !walker.inside() => {
                 write(peer, &pong, stall).await?;
                 continue;
@@ -123,17 +125,25 @@ async fn down(
             let walk = walker.walk(&buffer)?;
             let mut pass = buffer.split_to(walk.pass);
             let left = pass.len() as u64;
-            if let Some(boundary) = walk.boundary {
+            if let Some(boundary) = walk.boundary
+                && let Ok(pong) = pongs.try_recv()
+            {
                 write(peer, &pass.split_to(boundary), stall).await?;
-                while let Ok(pong) = pongs.try_recv() {
-                    write(peer, &pong, stall).await?;
-                }
+                write(peer, &pong, stall).await?;
             }
             write(peer, &pass, stall).await?;
             account.left(left, walk.messages);
             let Some(length) = walk.command else { break };
             write(peer, &buffer.split_to(length), stall).await?;
         }
+    }
+}
+
+fn next_chunk(chunk: usize, read: usize) -> usize {
+    if read >= chunk {
+        (chunk * 2).min(LARGEST_CHUNK)
+    } else {
+        chunk
     }
 }
 

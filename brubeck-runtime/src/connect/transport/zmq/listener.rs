@@ -1,18 +1,16 @@
 //! Listeners that are bound here and handed to the socket, because the crate sets neither keepalive nor file modes.
 
-use std::fs::{DirBuilder, File, Permissions};
+use std::fs::{File, Permissions};
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
-use super::super::{Endpoint, MAX_IPC_PATH, TransportError};
-use super::socket::random_name;
+use super::super::{Endpoint, TransportError};
 
 const BACKLOG: i32 = 1024;
 
@@ -24,12 +22,68 @@ const KEEPALIVE_PROBES: u32 = 3;
 /// A peer that acknowledges nothing we send is given up after this.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A bound socket.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(std::net::TcpListener),
+    Ipc(std::os::unix::net::UnixListener),
+}
+
+/// Binds an endpoint without waiting, unless its host is a name that the system has to look up. Tells it with the real
+/// port.
+pub(super) fn now(endpoint: &Endpoint) -> Result<(Listener, Endpoint), TransportError> {
+    match endpoint {
+        Endpoint::Ipc(path) => Ok((Listener::Ipc(ipc(path)?), endpoint.clone())),
+        Endpoint::Tcp { host, port } => {
+            let addresses = match every_address(host, *port) {
+                Some(addresses) => addresses,
+                None => (host.as_str(), *port)
+                    .to_socket_addrs()
+                    .map_err(|source| TransportError::Bind {
+                        endpoint: endpoint.clone(),
+                        source,
+                    })?
+                    .collect(),
+            };
+            let (listener, local) = first_of(endpoint, &addresses)?;
+            Ok((Listener::Tcp(listener), local))
+        }
+    }
+}
+
 /// Binds a TCP endpoint, and tells it with the real port.
 pub(super) async fn tcp(host: &str, port: u16) -> Result<(std::net::TcpListener, Endpoint), TransportError> {
     let asked = Endpoint::Tcp {
         host: host.to_owned(),
         port,
     };
+    let addresses = match every_address(host, port) {
+        Some(addresses) => addresses,
+        None => tokio::net::lookup_host((host, port))
+            .await
+            .map_err(|source| TransportError::Bind {
+                endpoint: asked.clone(),
+                source,
+            })?
+            .collect(),
+    };
+    first_of(&asked, &addresses)
+}
+
+/// What `*` stands for.
+fn every_address(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
+    let both = [
+        IpAddr::from(Ipv6Addr::UNSPECIFIED),
+        IpAddr::from(Ipv4Addr::UNSPECIFIED),
+    ];
+    (host == "*").then(|| both.map(|address| SocketAddr::new(address, port)).into())
+}
+
+/// Binds the first address that can be.
+fn first_of(
+    asked: &Endpoint,
+    addresses: &[SocketAddr],
+) -> Result<(std::net::TcpListener, Endpoint), TransportError> {
     let fail = |source: io::Error| match source.kind() {
         ErrorKind::AddrInUse => TransportError::InUse(asked.clone()),
         _ => TransportError::Bind {
@@ -37,30 +91,16 @@ pub(super) async fn tcp(host: &str, port: u16) -> Result<(std::net::TcpListener,
             source,
         },
     };
-    let addresses: Vec<SocketAddr> = if host == "*" {
-        let both = [
-            IpAddr::from(Ipv6Addr::UNSPECIFIED),
-            IpAddr::from(Ipv4Addr::UNSPECIFIED),
-        ];
-        both.map(|address| SocketAddr::new(address, port)).into()
-    } else {
-        tokio::net::lookup_host((host, port))
-            .await
-            .map_err(fail)?
-            .collect()
-    };
     let mut failed = io::Error::new(ErrorKind::NotFound, "the host has no address");
     for address in addresses {
-        match bind_tcp(address) {
+        match bind_tcp(*address) {
             Ok(listener) => {
-                let port = listener.local_addr().map_err(fail)?.port();
-                return Ok((
-                    listener,
-                    Endpoint::Tcp {
-                        host: host.to_owned(),
-                        port,
-                    },
-                ));
+                let bound = listener.local_addr().map_err(fail)?.port();
+                let mut local = asked.clone();
+                if let Endpoint::Tcp { port, .. } = &mut local {
+                    *port = bound;
+                }
+                return Ok((listener, local));
             }
             // Trying IPv4 next would hide that the port is taken.
             Err(error) if error.kind() == ErrorKind::AddrInUse => return Err(fail(error)),
@@ -115,17 +155,25 @@ pub(super) fn ipc(path: &Path) -> Result<std::os::unix::net::UnixListener, Trans
             "a file that is no socket has this name; remove it or choose another path",
         )));
     }
-    match std::os::unix::net::UnixStream::connect(path) {
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            tracing::info!(path = %path.display(), "removing the socket file of a process that is gone");
-            std::fs::remove_file(path).map_err(fail)?;
-            bind_unix(path).map_err(fail)
-        }
-        _ => Err(TransportError::InUse(endpoint())),
+    if is_served(path).map_err(fail)? {
+        return Err(TransportError::InUse(endpoint()));
+    }
+    tracing::info!(path = %path.display(), "removing the socket file of a process that is gone");
+    std::fs::remove_file(path).map_err(fail)?;
+    bind_unix(path).map_err(fail)
+}
+
+/// Whether somebody listens at this socket file. Never waits, not even for one whose backlog is full.
+pub(super) fn is_served(path: &Path) -> io::Result<bool> {
+    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    probe.set_nonblocking(true)?;
+    match probe.connect(&SockAddr::unix(path)?) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(false),
+        _ => Ok(true),
     }
 }
 
-fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+pub(super) fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     let owner_only = || Permissions::from_mode(0o600);
     let socket = File::from(OwnedFd::from(Socket::new(Domain::UNIX, Type::STREAM, None)?));
     // On Linux the file takes its mode from the socket, so it is never open to others, not even for an instant.
@@ -137,41 +185,6 @@ fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(OwnedFd::from(socket).into())
-}
-
-/// A Unix socket in a folder nobody else can enter, for what only this process is to reach.
-#[derive(Debug)]
-pub(super) struct PrivatePath {
-    folder: PathBuf,
-    pub(super) socket: Arc<Path>,
-}
-
-impl PrivatePath {
-    pub(super) fn create() -> io::Result<(Self, std::os::unix::net::UnixListener)> {
-        let name = format!("brubeck-{}", random_name()?);
-        let mut folder = std::env::temp_dir().join(&name);
-        // The folder for temporary files may itself be too deep for the path of a socket.
-        if folder.as_os_str().len() + 2 > MAX_IPC_PATH {
-            folder = Path::new("/tmp").join(&name);
-        }
-        DirBuilder::new().mode(0o700).create(&folder)?;
-        let private = Self {
-            socket: folder.join("s").into(),
-            folder,
-        };
-        let listener = bind_unix(&private.socket)?;
-        Ok((private, listener))
-    }
-}
-
-impl Drop for PrivatePath {
-    fn drop(&mut self) {
-        // The socket has removed its file when it closed well.
-        let _ = std::fs::remove_file(&self.socket);
-        if let Err(error) = std::fs::remove_dir(&self.folder) {
-            tracing::debug!(folder = %self.folder.display(), %error, "a temporary folder stays behind");
-        }
-    }
 }
 
 #[cfg(test)]

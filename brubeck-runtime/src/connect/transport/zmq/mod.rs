@@ -4,15 +4,20 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::{
-    Client, Endpoint, Limits, Mongrel2Link, Server, Timing, Transport, TransportError, client, io_thread,
+    Client, Endpoint, Hub, Limits, Mongrel2Link, Server, Timing, Transport, TransportError, Worker, client,
+    io_thread,
 };
 
 mod backoff;
 mod dealer;
+mod hub;
 mod listener;
 mod mongrel2;
+mod private;
 mod router;
 mod socket;
+mod worker;
+mod zmtp;
 
 /// ZeroMQ over TCP and Unix sockets.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,5 +50,24 @@ impl Transport for ZeroMq {
         let (link, line) = super::mongrel2::mongrel2(&timing);
         io_thread::spawn(mongrel2::supervise(send_spec, recv_spec, timing, line))?;
         Ok(link)
+    }
+
+    fn hub(&self, requests: Endpoint, responses: Endpoint, timing: Timing) -> Result<Hub, TransportError> {
+        requests.check()?;
+        responses.check()?;
+        hub::open(&requests, &responses, &timing)
+    }
+
+    fn worker(
+        &self,
+        requests: Endpoint,
+        responses: Endpoint,
+        timing: Timing,
+    ) -> Result<Worker, TransportError> {
+        requests.check_connect()?;
+        responses.check_connect()?;
+        let (worker, driver) = super::worker::worker(&timing);
+        io_thread::spawn(worker::supervise(requests, responses, timing, driver))?;
+        Ok(worker)
     }
 }

@@ -1,28 +1,24 @@
 //! The PULL and the XPUB behind a [`Mongrel2Link`](super::super::Mongrel2Link), and who replaces them.
 
-use std::future::{pending, poll_fn};
+use std::future::pending;
 use std::pin::pin;
-use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, sleep, timeout};
-use zeromq::util::PeerIdentity;
-use zeromq::{
-    PullSocket, Socket, SocketEvent, SocketOptions, SocketRecv, SocketSend, XPubSocket, ZmqError, ZmqMessage,
-};
+use tokio::time::{Instant, sleep};
+use zeromq::{PullSocket, SocketEvent, SocketRecv, SocketSend, XPubSocket, ZmqMessage};
 
+use self::sockets::{CLOSED, Sockets, connect, frame_while_connected};
 use super::super::counts::Counters;
 use super::super::inbox::Inlet;
 use super::super::limits::LINGER;
 use super::super::link::{End, Line};
 use super::super::{Endpoint, Generation, LinkEvent, LinkState, Timing};
 use super::backoff::{Backoff, GOOD};
-use super::socket::{self, Monitor, connecting, connections, reason};
+use super::socket::{Monitor, reason};
 
-const CLOSED: &str = "Mongrel2 closed the connection";
+mod sockets;
 
 /// Keeps one connection to a Mongrel2 until the link is closed. Runs on the I/O thread.
 pub(super) async fn supervise(
@@ -238,103 +234,4 @@ async fn reply(
             () = last.notified() => outbox.close(),
         }
     }
-}
-
-/// The next frame an XPUB is sent; fails once its connection is gone, which the socket alone would not tell.
-async fn frame_while_connected(socket: &mut XPubSocket) -> Result<Bytes, String> {
-    let backend = socket.backend();
-    let mut receive = socket.recv();
-    poll_fn(|cx| match receive.as_mut().poll(cx) {
-        Poll::Ready(received) => Poll::Ready(received.map_err(|error| reason(&error))),
-        Poll::Pending if connections(&*backend) == 0 => Poll::Ready(Err(CLOSED.to_owned())),
-        Poll::Pending => Poll::Pending,
-    })
-    .await
-    .map(|message| message.into_vec().into_iter().next().unwrap_or_default())
-}
-
-/// One connection.
-struct Sockets {
-    requests: Pull,
-    monitor: Monitor,
-    replies: XPub,
-    recv_ident: Bytes,
-}
-
-/// A PULL that is dropped goes on living, with its connection, unless its backend is told.
-struct Pull(PullSocket);
-
-impl Drop for Pull {
-    fn drop(&mut self) {
-        self.0.backend().shutdown();
-    }
-}
-
-/// An XPUB that is dropped keeps reading its connection, which therefore stays open, unless that is taken from it.
-struct XPub {
-    socket: XPubSocket,
-    peer: Option<PeerIdentity>,
-}
-
-impl XPub {
-    async fn connect(options: SocketOptions, address: &str) -> Result<Self, ZmqError> {
-        let mut socket = XPubSocket::with_options(options);
-        let mut monitor = socket::monitor(&mut socket);
-        socket.connect(address).await?;
-        let peer = match monitor.next().now_or_never() {
-            Some(Some(SocketEvent::Connected(_, peer))) => Some(peer),
-            _ => None,
-        };
-        Ok(Self { socket, peer })
-    }
-}
-
-impl Drop for XPub {
-    fn drop(&mut self) {
-        if let Some(peer) = &self.peer {
-            self.socket.backend().peer_disconnected(peer);
-        }
-    }
-}
-
-/// Connects the replies first, and the requests only once Mongrel2 is known to listen to the replies.
-async fn connect(send_spec: String, recv_spec: String, timing: Timing) -> Result<Sockets, String> {
-    let options = || connecting(timing.connect).map_err(|error| error.to_string());
-    let mut replies = XPub::connect(options()?, &recv_spec)
-        .await
-        .map_err(|error| format!("recv_spec {recv_spec}: {error}"))?;
-    let recv_ident = subscription(&mut replies.socket, timing.subscription)
-        .await
-        .map_err(|why| {
-            format!("recv_spec {recv_spec}: {why}; it must be the address Mongrel2 receives replies on")
-        })?;
-
-    let mut requests = Pull(PullSocket::with_options(options()?));
-    let monitor = socket::monitor(&mut requests.0);
-    requests
-        .0
-        .connect(&send_spec)
-        .await
-        .map_err(|error| format!("send_spec {send_spec}: {error}"))?;
-    Ok(Sockets {
-        requests,
-        monitor,
-        replies,
-        recv_ident,
-    })
-}
-
-/// Waits for Mongrel2 to say which replies it wants.
-async fn subscription(replies: &mut XPubSocket, limit: Duration) -> Result<Bytes, String> {
-    let subscribed = async {
-        loop {
-            let mut frame = frame_while_connected(replies).await?;
-            if frame.first() == Some(&1) {
-                return Ok(frame.split_off(1));
-            }
-        }
-    };
-    timeout(limit, subscribed)
-        .await
-        .unwrap_or_else(|_| Err(format!("Mongrel2 did not subscribe within {limit:?}")))
 }

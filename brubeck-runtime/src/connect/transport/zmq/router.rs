@@ -17,7 +17,7 @@ use super::super::limits::{BATCH, LINGER};
 use super::super::server::{Outgoing, ServerDriver, server};
 use super::super::{Endpoint, Limits, Peer, Server, ServerEvent, TransportError, io_thread};
 use super::listener;
-use super::listener::PrivatePath;
+use super::private::PrivatePath;
 use super::socket::{self, Monitor, Sent, bury, random_name, send_now, size, size_on_wire, written};
 
 /// Departures that wait while the inbox is full; beyond this they go unannounced.

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::sleep;
-use zeromq::{MultiPeerBackend, Socket, SocketEvent, SocketOptions, SocketSend, ZmqError, ZmqMessage};
+use zeromq::{
+    MultiPeerBackend, PullSocket, Socket, SocketEvent, SocketOptions, SocketSend, ZmqError, ZmqMessage,
+};
 
 /// What a socket tells about its connections. It ends when the socket and all that writes for it are gone.
 pub(super) type Monitor = BoxStream<'static, SocketEvent>;
@@ -112,4 +114,13 @@ pub(super) async fn bury(backend: &dyn MultiPeerBackend) {
         wait = (wait * 2).min(Duration::from_secs(1));
     }
     backend.shutdown();
+}
+
+/// A PULL that is dropped goes on living, with its connection, unless its backend is told.
+pub(super) struct Pull(pub(super) PullSocket);
+
+impl Drop for Pull {
+    fn drop(&mut self) {
+        self.0.backend().shutdown();
+    }
 }

@@ -1,0 +1,102 @@
+//! Where a service is, and how it is spoken to.
+
+use crate::wire::service::{Dialect, Secret};
+
+/// The address of a service, its passphrase, and the dialect it speaks.
+///
+/// ```
+/// use brubeck::{Dialect, ServiceAddress};
+///
+/// // a service that binds its address
+/// let slow = ServiceAddress::new("ipc://run/slow", "my_shared_secret").dialect(Dialect::Seed);
+///
+/// // one that connects to two addresses of ours, as the released package `brubeck-service` does
+/// let slow = ServiceAddress::new("ipc://run/slow", "my_shared_secret")
+///     .dialect(Dialect::Pypi)
+///     .responses_at("ipc://run/slow_response");
+/// assert_eq!(slow.address(), "ipc://run/slow");
+/// ```
+///
+/// It is plain data, made to be kept in the state of an application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct ServiceAddress {
+    address: String,
+    responses: Option<String>,
+    passphrase: Secret,
+    dialect: Option<Dialect>,
+    clear_text: bool,
+}
+
+impl ServiceAddress {
+    /// A service at `ipc://path/of/socket` or `tcp://host:port` that speaks brubeck's own protocol.
+    pub fn new(address: impl Into<String>, passphrase: impl Into<String>) -> ServiceAddress {
+        ServiceAddress {
+            address: address.into(),
+            responses: None,
+            passphrase: Secret::new(passphrase.into()),
+            dialect: None,
+            clear_text: false,
+        }
+    }
+
+    /// It speaks this dialect of Brubeck Services instead.
+    pub fn dialect(self, dialect: Dialect) -> ServiceAddress {
+        ServiceAddress {
+            dialect: Some(dialect),
+            ..self
+        }
+    }
+
+    /// Where services send their answers: in [`Dialect::Pypi`] and [`Dialect::Pypi01x`] it is the client that binds,
+    /// this address and the other one, and any number of services connect to both.
+    pub fn responses_at(self, address: impl Into<String>) -> ServiceAddress {
+        ServiceAddress {
+            responses: Some(address.into()),
+            ..self
+        }
+    }
+
+    /// In a dialect, sends the passphrase in clear to other machines: whoever can read the network can then call the service.
+    pub fn allow_clear_text(self) -> ServiceAddress {
+        ServiceAddress {
+            clear_text: true,
+            ..self
+        }
+    }
+
+    /// Where requests go.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(crate) fn responses(&self) -> Option<&str> {
+        self.responses.as_deref()
+    }
+
+    pub(crate) fn passphrase(&self) -> &Secret {
+        &self.passphrase
+    }
+
+    /// `None`: brubeck's own protocol.
+    pub(crate) fn spoken(&self) -> Option<Dialect> {
+        self.dialect
+    }
+
+    pub(crate) fn allows_clear_text(&self) -> bool {
+        self.clear_text
+    }
+
+    /// In what another description of the service at the same address differs; `None` where it does not.
+    pub(crate) fn conflict(&self, other: &ServiceAddress) -> Option<String> {
+        if self.passphrase != other.passphrase {
+            Some("another passphrase".into())
+        } else if self.dialect != other.dialect {
+            Some("another dialect".into())
+        } else if self.responses != other.responses {
+            Some("another address for its answers".into())
+        } else {
+            None
+        }
+    }
+}

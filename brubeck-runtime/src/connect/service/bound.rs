@@ -1,0 +1,91 @@
+//! A service that callers come to: brubeck's own protocol and the dialects of the original on one ROUTER.
+
+use super::super::Stop;
+use super::super::transport::{LINGER, Peer, Server, ServerEvent, ServerOutbox};
+use super::super::v2::Sessions;
+use super::answering::{Answering, Arrived};
+use crate::wire::v2::is_v2;
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinSet};
+
+pub(super) struct Bound {
+    answering: Arc<Answering>,
+    sessions: Sessions,
+    /// Handlers that run for callers in dialects of the original.
+    places: Arc<Semaphore>,
+    slots: usize,
+    handlers: JoinSet<()>,
+    by_peer: HashMap<Peer, Vec<AbortHandle>>,
+}
+
+impl Bound {
+    pub(super) fn new(answering: Arc<Answering>, slots: usize, sessions: Sessions) -> Bound {
+        Bound {
+            answering,
+            sessions,
+            places: Arc::new(Semaphore::new(slots)),
+            slots,
+            handlers: JoinSet::new(),
+            by_peer: HashMap::new(),
+        }
+    }
+
+    pub(super) async fn serve(mut self, mut server: Server, mut stop: Stop) {
+        let (mut stopping, mut idle) = (false, false);
+        while !(stopping && idle && self.handlers.is_empty()) {
+            tokio::select! {
+                () = stop.requested(), if !stopping => {
+                    stopping = true;
+                    self.sessions.drain();
+                }
+                () = self.sessions.idle(), if stopping && !idle => idle = true,
+                Some(_) = self.handlers.join_next() => {}
+                event = server.inbound.recv() => match event {
+                    Some(ServerEvent::Message { peer, frames }) if is_v2(&frames) => self.sessions.take(&peer, frames),
+                    Some(ServerEvent::Message { peer, frames }) => self.legacy(peer, frames, &server.outbound, stopping),
+                    Some(ServerEvent::Gone { peer }) => self.gone(&peer),
+                    None => return,
+                },
+            }
+        }
+        server.shutdown(LINGER).await;
+    }
+
+    fn legacy(&mut self, peer: Peer, frames: Vec<Bytes>, outbound: &ServerOutbox, stopping: bool) {
+        let place = match self.places.clone().try_acquire_owned() {
+            Ok(place) if !stopping => Some(place),
+            _ => None,
+        };
+        let (answering, outbound) = (self.answering.clone(), outbound.clone());
+        let arrived = Arrived::from_router(&peer, frames);
+        let handler = self
+            .handlers
+            .spawn(async move { answering.take(arrived, outbound, place).await });
+        if self.by_peer.len() > self.slots {
+            // Not every peer that leaves is told of.
+            self.by_peer
+                .retain(|_, handlers| handlers.iter().any(|handler| !handler.is_finished()));
+        }
+        let handlers = self.by_peer.entry(peer).or_default();
+        handlers.retain(|handler| !handler.is_finished());
+        handlers.push(handler);
+    }
+
+    fn gone(&mut self, peer: &Peer) {
+        self.sessions.gone(peer);
+        self.by_peer
+            .remove(peer)
+            .into_iter()
+            .flatten()
+            .for_each(|handler| handler.abort());
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        self.sessions.stop();
+    }
+}

@@ -1,0 +1,150 @@
+//! Between messages and replies of handlers and those of the wire.
+
+use crate::call::{CallError, Request};
+use crate::message::Message;
+use crate::method::Method;
+use crate::reply::{Payload, Response};
+use crate::status::Status;
+use crate::wire::v2::{Ask, Reply, Text};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Map, Value};
+
+/// What a request asks: its named arguments and its body become one JSON object.
+pub(super) fn ask(request: &Request) -> Ask {
+    Ask {
+        headers: request
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.clone().into(), plain(value).into()))
+            .collect(),
+        body: body(request),
+        ..Ask::new(request.method().as_str(), request.path().to_owned())
+    }
+}
+
+fn body(request: &Request) -> Bytes {
+    if request.arguments().is_empty() {
+        return request.body_text().clone();
+    }
+    let mut fields: Map<String, Value> = serde_json::from_slice(request.body_text()).unwrap_or_default();
+    fields.extend(request.arguments().clone());
+    // A map of JSON values is JSON.
+    serde_json::to_vec(&fields).unwrap_or_default().into()
+}
+
+/// The message of a handler; `Err` says what the caller got wrong.
+pub(super) fn message(ask: &Ask) -> Result<Message, Status> {
+    let method: Method = ask
+        .method
+        .parse()
+        .ok()
+        .filter(|method| *method != Method::Response)
+        .ok_or_else(|| {
+            Status::BAD_REQUEST.message(format!("`{}` is not a method of a service", ask.method))
+        })?;
+    Ok(Message::service(method, &ask.path)
+        .with_headers(headers(&ask.headers))
+        .with_body(ask.body.clone()))
+}
+
+/// What a handler's response says on the wire.
+pub(super) fn reply(response: Response) -> Reply {
+    let (status, headers, payload) = response.into_parts();
+    let body = match payload {
+        Payload::Json(text) => text,
+        Payload::Bytes(bytes) => match std::str::from_utf8(&bytes) {
+            Ok(text) => serde_json::to_vec(text).unwrap_or_default().into(),
+            Err(_) => {
+                tracing::error!("a handler answered bytes, which no caller of a service can read");
+                return failure(Status::INTERNAL_SERVER_ERROR);
+            }
+        },
+        _ => Bytes::from_static(b"{}"),
+    };
+    let headers = headers
+        .iter()
+        .filter(|(name, _)| *name != CONTENT_TYPE)
+        .filter_map(|(name, value)| {
+            Some((
+                name.as_str().to_owned().into(),
+                value.to_str().ok()?.to_owned().into(),
+            ))
+        })
+        .collect();
+    Reply {
+        status: status.code(),
+        message: status.text().to_owned().into(),
+        headers,
+        body,
+    }
+}
+
+/// A reply that says nothing but its status.
+pub(super) fn failure(status: Status) -> Reply {
+    Reply {
+        status: status.code(),
+        message: status.text().to_owned().into(),
+        headers: Vec::new(),
+        body: Bytes::from_static(b"{}"),
+    }
+}
+
+/// The answer that a caller gets, as a message for its response handlers.
+pub(super) fn answer(path: &str, outcome: Result<Reply, CallError>) -> Result<Message, CallError> {
+    let reply = outcome?;
+    let status = Status::new(reply.status).message(reply.message.to_string());
+    Ok(Message::response(path, status)
+        .with_headers(headers(&reply.headers))
+        .with_body(reply.body))
+}
+
+fn headers(pairs: &[(Text, Text)]) -> HeaderMap {
+    let valid = |(name, value): &(Text, Text)| {
+        Some((
+            HeaderName::try_from(name.as_str()).ok()?,
+            HeaderValue::try_from(value.as_str()).ok()?,
+        ))
+    };
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs.iter().filter_map(valid) {
+        headers.append(name, value);
+    }
+    headers
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_and_body_are_one_object() {
+        let text = |request: Request| String::from_utf8(ask(&request).body.to_vec()).unwrap();
+        assert_eq!(text(Request::new("/a").argument("b", 1)), r#"{"b":1}"#);
+        assert_eq!(text(Request::new("/a").body([1])), "[1]");
+        assert_eq!(
+            text(
+                Request::new("/a")
+                    .body(serde_json::json!({"c": 2, "b": 0}))
+                    .argument("b", 1)
+            ),
+            r#"{"b":1,"c":2}"#
+        );
+        assert_eq!(text(Request::new("/a")), "");
+    }
+
+    #[test]
+    fn a_response_is_no_request() {
+        assert!(message(&Ask::new("response", "/a")).is_err());
+        assert!(message(&Ask::new("fetch", "/a")).is_err());
+        assert_eq!(message(&Ask::new("get", "/a")).unwrap().method(), Method::Get);
+    }
+}

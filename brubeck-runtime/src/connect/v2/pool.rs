@@ -1,0 +1,334 @@
+//! The calling side: the processes of one service, and the calls on their way to them.
+
+use super::{Clock, Wakes, convert, keep_time, seed};
+use crate::call::protocol::{CallId, Caller, CallerAction, CallerConfig, CallerEvent, Options, PeerId};
+use crate::call::{CallError, Link, Origin, Placed, Request};
+use crate::connect::transport::{
+    Client, ClientEvent, ClientOutbox, Endpoint, Inbox, LINGER, Timing, Transport, TransportError,
+};
+use crate::message::Message;
+use crate::wire::service::Secret;
+use crate::wire::v2::Reply;
+use futures_util::future::BoxFuture;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+/// A link to a service that runs in one process or in many; each call goes to one that has room.
+pub(in crate::connect) struct Pool {
+    address: String,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clock: Clock,
+    rearm: Arc<Notify>,
+    state: Mutex<State>,
+}
+
+struct State {
+    caller: Caller,
+    /// Kept from event to event, so that none allocates.
+    actions: Vec<CallerAction>,
+    events: VecDeque<CallerEvent>,
+    waiting: HashMap<CallId, Waiting>,
+    workers: HashMap<PeerId, Worker>,
+    next_call: u64,
+    next_worker: u64,
+    armed: Option<Instant>,
+}
+
+struct Waiting {
+    accepted: Option<oneshot::Sender<()>>,
+    ended: oneshot::Sender<Result<Reply, CallError>>,
+}
+
+struct Worker {
+    outbound: ClientOutbox,
+    closing: crate::connect::transport::Closing,
+}
+
+impl Pool {
+    /// A pool of the processes at these addresses; connecting goes on in the background.
+    pub(in crate::connect) fn open(
+        transport: &dyn Transport,
+        endpoints: &[Endpoint],
+        passphrase: Secret,
+    ) -> crate::Result<Pool> {
+        let config = CallerConfig {
+            passphrase,
+            ..CallerConfig::default()
+        };
+        let shared = Arc::new(Shared {
+            clock: Clock::start(),
+            rearm: Arc::default(),
+            state: Mutex::new(State {
+                caller: Caller::new(config, seed()?),
+                actions: Vec::new(),
+                events: VecDeque::new(),
+                waiting: HashMap::new(),
+                workers: HashMap::new(),
+                next_call: 0,
+                next_worker: 0,
+                armed: None,
+            }),
+        });
+        let addresses: Vec<String> = endpoints.iter().map(Endpoint::to_string).collect();
+        let pool = Pool {
+            address: addresses.join(", "),
+            shared,
+        };
+        for endpoint in endpoints {
+            pool.add(transport, endpoint.clone()).map_err(|error| {
+                crate::Error::because(format!("cannot call a service at {endpoint}"), error)
+            })?;
+        }
+        tokio::spawn(keep_time(Arc::downgrade(&pool.shared), pool.shared.rearm.clone()));
+        Ok(pool)
+    }
+
+    /// One more process of the service.
+    fn add(&self, transport: &dyn Transport, endpoint: Endpoint) -> Result<(), TransportError> {
+        let address = endpoint.to_string();
+        let Client {
+            inbound,
+            outbound,
+            closing,
+            ..
+        } = transport.client(endpoint, Timing::default())?;
+        let peer = {
+            let mut state = self.shared.lock();
+            let peer = PeerId(state.next_worker);
+            state.next_worker += 1;
+            state.workers.insert(peer, Worker { outbound, closing });
+            peer
+        };
+        self.shared.happened(CallerEvent::AddPeer { peer });
+        tokio::spawn(read(Arc::downgrade(&self.shared), peer, address, inbound));
+        Ok(())
+    }
+
+    fn begin(&self, request: &Request, deadline: Instant, nowait: bool) -> Begun {
+        let (accept, accepted) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let mut ask = convert::ask(request);
+        ask.nowait = nowait;
+        ask.idempotent = request.is_idempotent();
+        let call = {
+            let mut state = self.shared.lock();
+            let call = CallId(state.next_call);
+            state.next_call += 1;
+            state.waiting.insert(
+                call,
+                Waiting {
+                    accepted: Some(accept),
+                    ended: end,
+                },
+            );
+            call
+        };
+        let deadline = self.shared.clock.moment(deadline);
+        self.shared.happened(CallerEvent::Call {
+            call,
+            ask,
+            deadline,
+            options: Options::default(),
+        });
+        let waiting = WaitingCall {
+            call,
+            shared: self.shared.clone(),
+        };
+        Begun {
+            accepted,
+            ended,
+            waiting,
+            path: request.path().to_owned(),
+        }
+    }
+}
+
+/// A call that was handed to the core.
+struct Begun {
+    accepted: oneshot::Receiver<()>,
+    ended: oneshot::Receiver<Result<Reply, CallError>>,
+    waiting: WaitingCall,
+    path: String,
+}
+
+impl Begun {
+    async fn end(self) -> Result<Message, CallError> {
+        let outcome = self.ended.await.unwrap_or(Err(CallError::ShuttingDown));
+        drop(self.waiting);
+        convert::answer(&self.path, outcome)
+    }
+}
+
+impl Link for Pool {
+    fn call(
+        &self,
+        request: Request,
+        _origin: Option<Origin>,
+        deadline: Instant,
+    ) -> BoxFuture<'static, Result<Message, CallError>> {
+        Box::pin(self.begin(&request, deadline, false).end())
+    }
+
+    fn post(
+        &self,
+        request: Request,
+        _origin: Option<Origin>,
+        deadline: Instant,
+    ) -> BoxFuture<'static, Result<Placed, CallError>> {
+        let mut begun = self.begin(&request, deadline, true);
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                Ok(()) = &mut begun.accepted => Ok(Box::pin(begun.end()) as Placed),
+                ended = &mut begun.ended => {
+                    let answer = convert::answer(&begun.path, ended.unwrap_or(Err(CallError::ShuttingDown)));
+                    answer.map(|answer| Box::pin(std::future::ready(Ok(answer))) as Placed)
+                }
+            }
+        })
+    }
+
+    fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+/// Gives the call up when whoever waits has gone.
+struct WaitingCall {
+    call: CallId,
+    shared: Arc<Shared>,
+}
+
+impl Drop for WaitingCall {
+    fn drop(&mut self) {
+        let waits = self.shared.lock().waiting.remove(&self.call).is_some();
+        if waits {
+            self.shared.happened(CallerEvent::GiveUp { call: self.call });
+        }
+    }
+}
+
+/// Tells the core what happens on the link to one process, for as long as there is one.
+async fn read(shared: Weak<Shared>, peer: PeerId, address: String, mut inbound: Inbox<ClientEvent>) {
+    while let Some(event) = inbound.recv().await {
+        let Some(shared) = shared.upgrade() else { return };
+        shared.happened(match event {
+            ClientEvent::Up { generation: link } => {
+                tracing::debug!(%address, link, "connected to a service");
+                CallerEvent::LinkUp { peer, link }
+            }
+            ClientEvent::Message {
+                generation: link,
+                frames,
+            } => CallerEvent::Frames { peer, link, frames },
+            ClientEvent::Down {
+                generation: link,
+                reason,
+            } => {
+                tracing::warn!(%address, link, reason, "the connection to a service is lost");
+                CallerEvent::LinkDown { peer, link }
+            }
+        });
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the core, and carries out what it asks for.
+    fn happened(&self, event: CallerEvent) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        state.events.push_back(event);
+        while let Some(event) = state.events.pop_front() {
+            let mut actions = std::mem::take(&mut state.actions);
+            state.caller.on(now, event, &mut actions);
+            for action in actions.drain(..) {
+                state.carry_out(action);
+            }
+            state.actions = actions;
+        }
+        let next = state.caller.next_wake().map(|moment| self.clock.instant(moment));
+        let sooner = match (next, state.armed) {
+            (Some(next), Some(armed)) => next < armed,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if sooner {
+            state.armed = next;
+            self.rearm.notify_one();
+        }
+    }
+}
+
+impl State {
+    fn carry_out(&mut self, action: CallerAction) {
+        match action {
+            CallerAction::Send {
+                peer,
+                link,
+                frames,
+                call,
+            } => {
+                let sent = self
+                    .workers
+                    .get(&peer)
+                    .map(|worker| worker.outbound.try_send_on(link, frames));
+                if !matches!(sent, Some(Ok(()))) {
+                    self.events.push_back(CallerEvent::Unsent { peer, link, call });
+                }
+            }
+            CallerAction::Accepted { call } => {
+                if let Some(accepted) = self
+                    .waiting
+                    .get_mut(&call)
+                    .and_then(|waiting| waiting.accepted.take())
+                {
+                    // Whoever waited may have gone this very moment.
+                    let _ = accepted.send(());
+                }
+            }
+            CallerAction::Finish { call, outcome } => {
+                if let Some(waiting) = self.waiting.remove(&call) {
+                    let _ = waiting.ended.send(outcome);
+                }
+            }
+            CallerAction::DropLink { peer, link, reason } => {
+                if let Some(worker) = self.workers.get(&peer) {
+                    tracing::warn!(link, reason, "the connection to a service is given up");
+                    worker.outbound.give_up(link);
+                }
+            }
+            CallerAction::Forget { peer } => {
+                if let Some(worker) = self.workers.remove(&peer) {
+                    tokio::spawn(worker.closing.shutdown(LINGER));
+                }
+            }
+        }
+    }
+}
+
+impl Wakes for Shared {
+    fn next_wake(&self) -> Option<Instant> {
+        let mut state = self.lock();
+        state.armed = state.caller.next_wake().map(|moment| self.clock.instant(moment));
+        state.armed
+    }
+
+    fn wake(self: &Arc<Self>) {
+        self.happened(CallerEvent::Wake);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.rearm.notify_one();
+    }
+}

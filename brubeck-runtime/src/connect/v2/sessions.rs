@@ -1,0 +1,267 @@
+//! The serving side: the sessions of the callers, and the handlers that run for them.
+
+use super::{Clock, Wakes, convert, keep_time, seed};
+use crate::call::Deadline;
+use crate::call::protocol::{JobId, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
+use crate::connect::Application;
+use crate::connect::transport::{Peer, SendError, ServerOutbox};
+use crate::wire::v2::{Reply, Request};
+use bytes::Bytes;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+/// The sessions of one service.
+#[derive(Clone)]
+pub(in crate::connect) struct Sessions(Arc<Shared>);
+
+struct Shared {
+    application: Arc<dyn Application>,
+    clock: Clock,
+    rearm: Arc<Notify>,
+    idle: Notify,
+    state: Mutex<State>,
+}
+
+struct State {
+    worker: Worker,
+    /// Kept from event to event, so that none allocates.
+    actions: Vec<WorkerAction>,
+    jobs: HashMap<JobId, AbortHandle>,
+    outlet: Outlet,
+    armed: Option<Instant>,
+}
+
+impl Sessions {
+    /// No sessions yet.
+    pub(in crate::connect) fn new(
+        config: WorkerConfig,
+        application: Arc<dyn Application>,
+        outbound: ServerOutbox,
+    ) -> crate::Result<Sessions> {
+        let shared = Arc::new(Shared {
+            application,
+            clock: Clock::start(),
+            rearm: Arc::default(),
+            idle: Notify::new(),
+            state: Mutex::new(State {
+                worker: Worker::new(config, seed()?),
+                actions: Vec::new(),
+                jobs: HashMap::new(),
+                outlet: Outlet {
+                    outbound,
+                    waiting: VecDeque::new(),
+                    flushing: false,
+                },
+                armed: None,
+            }),
+        });
+        tokio::spawn(keep_time(Arc::downgrade(&shared), shared.rearm.clone()));
+        Ok(Sessions(shared))
+    }
+
+    /// A caller sent a message.
+    pub(in crate::connect) fn take(&self, peer: &Peer, frames: Vec<Bytes>) {
+        self.0.happened(WorkerEvent::Frames {
+            peer: peer.identity().clone(),
+            frames,
+        });
+    }
+
+    /// A caller's connection is gone: nobody wants its answers.
+    pub(in crate::connect) fn gone(&self, peer: &Peer) {
+        self.0.happened(WorkerEvent::PeerGone {
+            peer: peer.identity().clone(),
+        });
+    }
+
+    /// Takes no more calls.
+    pub(in crate::connect) fn drain(&self) {
+        self.0.happened(WorkerEvent::Drain);
+    }
+
+    /// Returns when everything that was taken is answered, after [`drain`](Sessions::drain).
+    pub(in crate::connect) async fn idle(&self) {
+        self.0.idle.notified().await;
+    }
+
+    /// Stops every handler.
+    pub(in crate::connect) fn stop(&self) {
+        let jobs = std::mem::take(&mut self.0.lock().jobs);
+        jobs.into_values().for_each(|handler| handler.abort());
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the core, and carries out what it asks for.
+    fn happened(self: &Arc<Self>, event: WorkerEvent) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let mut actions = std::mem::take(&mut state.actions);
+        state.worker.on(now, event, &mut actions);
+        for action in actions.drain(..) {
+            self.carry_out(&mut state, action);
+        }
+        state.actions = actions;
+        let next = state.worker.next_wake().map(|moment| self.clock.instant(moment));
+        let sooner = match (next, state.armed) {
+            (Some(next), Some(armed)) => next < armed,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if sooner {
+            state.armed = next;
+            self.rearm.notify_one();
+        }
+    }
+
+    fn carry_out(self: &Arc<Self>, state: &mut State, action: WorkerAction) {
+        match action {
+            WorkerAction::Send { peer, frames } => {
+                if state.outlet.send(Peer::new(peer), frames) {
+                    tokio::spawn(flush(self.clone()));
+                }
+            }
+            WorkerAction::Start {
+                job,
+                request,
+                deadline,
+                ..
+            } => {
+                let deadline = Deadline::at(self.clock.instant(deadline));
+                let handler = tokio::spawn(run(
+                    Job {
+                        job,
+                        shared: self.clone(),
+                        reply: None,
+                    },
+                    request,
+                    deadline,
+                ));
+                state.jobs.insert(job, handler.abort_handle());
+            }
+            WorkerAction::Stop { job, reason } => {
+                let why = match reason {
+                    StopReason::Cancelled => "the caller cancelled the call",
+                    StopReason::Deadline => "its deadline passed",
+                    StopReason::Lost => "the caller is gone",
+                };
+                tracing::debug!(job = job.0, why, "a handler is stopped");
+                if let Some(handler) = state.jobs.remove(&job) {
+                    handler.abort();
+                }
+            }
+            WorkerAction::Cut { peer } => {
+                tracing::warn!(peer = %peer.escape_ascii(), "a caller that does not read its answers is cut off");
+                state.outlet.cut(Peer::new(peer));
+            }
+            WorkerAction::Idle => self.idle.notify_one(),
+        }
+    }
+}
+
+/// Runs the handler of one request.
+async fn run(mut job: Job, request: Request, deadline: Deadline) {
+    let reply = match convert::message(&request.ask) {
+        Ok(message) => {
+            let message = message.with_extension(deadline);
+            convert::reply(job.shared.application.clone().answer(message).await)
+        }
+        Err(status) => convert::failure(status),
+    };
+    job.reply = Some(match reply.check() {
+        Ok(()) => reply,
+        Err(error) => {
+            tracing::error!(path = %request.ask.path, %error, "an answer could not be written");
+            convert::failure(crate::status::Status::INTERNAL_SERVER_ERROR)
+        }
+    });
+}
+
+/// A handler that runs. Dropping it is how it ends, in whatever way.
+struct Job {
+    job: JobId,
+    shared: Arc<Shared>,
+    reply: Option<Reply>,
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.shared.lock().jobs.remove(&self.job);
+        self.shared.happened(WorkerEvent::Finished {
+            job: self.job,
+            reply: self.reply.take(),
+        });
+    }
+}
+
+/// The way to the socket, in order: what does not fit into its queue waits here, and the core bounds how much
+/// that is for each caller.
+struct Outlet {
+    outbound: ServerOutbox,
+    waiting: VecDeque<(Peer, Vec<Bytes>)>,
+    flushing: bool,
+}
+
+impl Outlet {
+    /// Sends, or keeps it for later; `true` asks for a [`flush`].
+    fn send(&mut self, peer: Peer, frames: Vec<Bytes>) -> bool {
+        if !self.flushing {
+            match self.outbound.try_send(peer.clone(), frames.clone()) {
+                Err(SendError::Full) => {}
+                _ => return false,
+            }
+        }
+        self.waiting.push_back((peer, frames));
+        !std::mem::replace(&mut self.flushing, true)
+    }
+
+    fn cut(&mut self, peer: Peer) {
+        self.waiting.retain(|(waiting, _)| *waiting != peer);
+        let outbound = self.outbound.clone();
+        tokio::spawn(async move { outbound.cut(peer).await });
+    }
+}
+
+/// Sends what waits, one after the other.
+async fn flush(shared: Arc<Shared>) {
+    loop {
+        let (outbound, (peer, frames)) = {
+            let outlet = &mut shared.lock().outlet;
+            match outlet.waiting.pop_front() {
+                Some(next) => (outlet.outbound.clone(), next),
+                None => {
+                    outlet.flushing = false;
+                    return;
+                }
+            }
+        };
+        if outbound.send(peer, frames).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Wakes for Shared {
+    fn next_wake(&self) -> Option<Instant> {
+        let mut state = self.lock();
+        state.armed = state.worker.next_wake().map(|moment| self.clock.instant(moment));
+        state.armed
+    }
+
+    fn wake(self: &Arc<Self>) {
+        self.happened(WorkerEvent::Wake);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.rearm.notify_one();
+    }
+}

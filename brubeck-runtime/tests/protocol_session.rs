@@ -1,0 +1,454 @@
+//! A caller and a worker, message by message: what opens a session, and what is refused in one.
+
+use std::time::Duration;
+
+use brubeck_runtime::CallError;
+use brubeck_runtime::protocol::*;
+use brubeck_runtime::wire::service::Secret;
+use brubeck_runtime::wire::v2::{
+    Ask, Denial, Envelope, Hello, Kind, Message, Place, Reply, Request, SessionKeys, VERSION, plain, seal,
+};
+use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+const PEER: PeerId = PeerId(1);
+const LINK: u64 = 1;
+const NAME: Bytes = Bytes::from_static(b"the caller");
+
+type Frames = Vec<Bytes>;
+
+/// One of each, and a wire between them that does nothing by itself.
+struct Pair {
+    caller: Caller,
+    worker: Worker,
+    now: Moment,
+    outcomes: Vec<(CallId, Result<Reply, CallError>)>,
+    started: Vec<(JobId, Request)>,
+    dropped: Vec<&'static str>,
+}
+
+fn secret(text: &str) -> Secret {
+    Secret::new(text.as_bytes().to_vec())
+}
+
+fn kind(frames: &Frames) -> Kind {
+    Envelope::read(frames).expect("a message of ours").head().kind
+}
+
+impl Pair {
+    fn new(caller: CallerConfig, worker: WorkerConfig) -> Self {
+        let mut pair = Self {
+            caller: Caller::new(caller, [1; 32]),
+            worker: Worker::new(worker, [2; 32]),
+            now: Duration::from_secs(1),
+            outcomes: Vec::new(),
+            started: Vec::new(),
+            dropped: Vec::new(),
+        };
+        assert!(pair.caller(CallerEvent::AddPeer { peer: PEER }).is_empty());
+        pair
+    }
+
+    fn with(caller: &str, worker: &str) -> Self {
+        Self::new(
+            CallerConfig {
+                passphrase: secret(caller),
+                ..CallerConfig::default()
+            },
+            WorkerConfig {
+                passphrase: secret(worker),
+                ..WorkerConfig::default()
+            },
+        )
+    }
+
+    /// What the caller sends because of this.
+    fn caller(&mut self, event: CallerEvent) -> Vec<Frames> {
+        let (mut actions, mut sent) = (Vec::new(), Vec::new());
+        self.caller.on(self.now, event, &mut actions);
+        for action in actions {
+            match action {
+                CallerAction::Send { frames, .. } => sent.push(frames),
+                CallerAction::Finish { call, outcome } => self.outcomes.push((call, outcome)),
+                CallerAction::DropLink { reason, .. } => self.dropped.push(reason),
+                _ => {}
+            }
+        }
+        sent
+    }
+
+    /// What the worker sends because of this.
+    fn worker(&mut self, event: WorkerEvent) -> Vec<Frames> {
+        let (mut actions, mut sent) = (Vec::new(), Vec::new());
+        self.worker.on(self.now, event, &mut actions);
+        for action in actions {
+            match action {
+                WorkerAction::Send { frames, peer } => {
+                    assert_eq!(peer, NAME);
+                    sent.push(frames);
+                }
+                WorkerAction::Start { job, request, .. } => self.started.push((job, request)),
+                _ => {}
+            }
+        }
+        sent
+    }
+
+    fn caller_hears(&mut self, frames: &Frames) -> Vec<Frames> {
+        self.caller(CallerEvent::Frames {
+            peer: PEER,
+            link: LINK,
+            frames: frames.clone(),
+        })
+    }
+
+    fn worker_hears(&mut self, frames: &Frames) -> Vec<Frames> {
+        self.worker(WorkerEvent::Frames {
+            peer: NAME,
+            frames: frames.clone(),
+        })
+    }
+
+    /// Opens the session; the four messages.
+    fn open(&mut self) -> [Frames; 4] {
+        let only = |mut sent: Vec<Frames>| {
+            assert_eq!(sent.len(), 1, "{sent:?}");
+            sent.remove(0)
+        };
+        let hello = only(self.caller(CallerEvent::LinkUp {
+            peer: PEER,
+            link: LINK,
+        }));
+        let challenge = only(self.worker_hears(&hello));
+        let proof = only(self.caller_hears(&challenge));
+        let answer = only(self.worker_hears(&proof));
+        assert!(self.caller_hears(&answer).is_empty());
+        [hello, challenge, proof, answer]
+    }
+
+    fn is_ready(&self) -> bool {
+        self.caller.peers().all(|peer| peer.standing == Standing::Ready)
+    }
+
+    fn call(&mut self, number: u64) -> Vec<Frames> {
+        self.caller(CallerEvent::Call {
+            call: CallId(number),
+            ask: Ask {
+                body: Bytes::from(number.to_string()),
+                ..Ask::new("request", "/work")
+            },
+            deadline: self.now + Duration::from_secs(10),
+            options: Options::default(),
+        })
+    }
+
+    fn reply(&mut self, job: JobId) -> Vec<Frames> {
+        let body = Bytes::from_static(b"\"done\"");
+        let reply = Reply {
+            status: 200,
+            body,
+            ..Reply::default()
+        };
+        self.worker(WorkerEvent::Finished {
+            job,
+            reply: Some(reply),
+        })
+    }
+}
+
+/// The frames, with one bit of the first one changed.
+fn changed(frames: &Frames, at: usize) -> Frames {
+    let mut frames = frames.clone();
+    let mut head = frames[0].to_vec();
+    head[at] ^= 1;
+    frames[0] = head.into();
+    frames
+}
+
+#[test]
+fn four_messages_open_a_session() {
+    let mut pair = Pair::with("secret", "secret");
+    let kinds = pair.open().map(|frames| kind(&frames));
+    assert_eq!(kinds, [Kind::Hello, Kind::Challenge, Kind::Proof, Kind::Welcome]);
+    assert!(pair.is_ready());
+
+    let request = pair.call(1);
+    assert_eq!(kind(&request[0]), Kind::Request);
+    assert!(pair.worker_hears(&request[0]).is_empty());
+    let (job, asked) = pair.started[0].clone();
+    assert_eq!((&asked.ask.body[..], asked.deadline), (&b"1"[..], 10_000));
+    let reply = pair.reply(job);
+    pair.caller_hears(&reply[0]);
+    assert!(matches!(&pair.outcomes[..], [(CallId(1), Ok(reply))] if reply.status == 200));
+}
+
+#[test]
+fn another_passphrase_opens_nothing_and_the_call_says_so() {
+    let mut pair = Pair::with("secret", "Secret");
+    let [.., answer] = pair.open();
+    assert_eq!(kind(&answer), Kind::Denied);
+    assert_eq!(
+        (pair.worker.counters().denied, pair.worker.view().sessions),
+        (1, 0)
+    );
+    assert_eq!(pair.dropped, ["it denied a session"]);
+    assert!(pair.call(1).is_empty());
+    let (_, outcome) = &pair.outcomes[0];
+    assert!(
+        matches!(outcome, Err(CallError::Refused(why)) if why.contains("passphrase")),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn a_worker_that_does_not_know_the_passphrase_gets_no_call() {
+    let mut pair = Pair::with("secret", "secret");
+    let mut thief = Pair::with("guess", "guess");
+    thief.open();
+    let hello = pair.caller(CallerEvent::LinkUp {
+        peer: PEER,
+        link: LINK,
+    });
+    let challenge = thief.worker(WorkerEvent::Frames {
+        peer: NAME,
+        frames: hello[0].clone(),
+    });
+    assert_eq!(kind(&pair.caller_hears(&challenge[0])[0]), Kind::Proof);
+    // It cannot write a welcome with the right code, so it tries with one of another session.
+    let mut other = Pair::with("guess", "guess");
+    let [_, _, _, welcome] = other.open();
+    pair.caller_hears(&welcome);
+    assert!(!pair.is_ready());
+    assert!(pair.call(1).is_empty(), "a request went to who knows whom");
+    assert_eq!(pair.caller.counters().forged, 1);
+}
+
+#[test]
+fn the_passphrase_before_is_good_while_it_is_changed() {
+    let mut pair = Pair::new(
+        CallerConfig {
+            passphrase: secret("old"),
+            ..CallerConfig::default()
+        },
+        WorkerConfig {
+            passphrase: secret("new"),
+            previous_passphrase: Some(secret("old")),
+            ..WorkerConfig::default()
+        },
+    );
+    pair.open();
+    assert!(pair.is_ready());
+}
+
+#[test]
+fn a_hello_that_comes_again_gets_the_same_challenge_and_not_for_ever() {
+    let mut pair = Pair::with("secret", "secret");
+    let hello = pair.caller(CallerEvent::LinkUp {
+        peer: PEER,
+        link: LINK,
+    });
+    let first = pair.worker_hears(&hello[0]);
+    for _ in 1..8 {
+        assert_eq!(pair.worker_hears(&hello[0]), first);
+    }
+    assert!(pair.worker_hears(&hello[0]).is_empty(), "more than 8 challenges");
+}
+
+#[test]
+fn the_lower_version_of_the_two_is_spoken() {
+    let hello = |version| {
+        let hello = Hello {
+            version,
+            features: 0,
+            nonce: [7; 32],
+        };
+        plain(&Message::Hello(hello), 0).unwrap()
+    };
+    let open = |frames: &Frames| Envelope::read(frames).unwrap().plain().unwrap().unwrap();
+
+    let mut pair = Pair::with("secret", "secret");
+    let answer = pair.worker_hears(&hello(VERSION + 1));
+    assert!(matches!(
+        open(&answer[0]),
+        Message::Challenge(Hello { version: VERSION, .. })
+    ));
+
+    let mut pair = Pair::with("secret", "secret");
+    let answer = pair.worker_hears(&hello(VERSION - 1));
+    assert_eq!(open(&answer[0]), Message::Denied(Denial::Version));
+}
+
+#[test]
+fn a_message_that_comes_again_is_dropped() {
+    let mut pair = Pair::with("secret", "secret");
+    let [_, _, proof, welcome] = pair.open();
+    let first = pair.call(1).remove(0);
+    let second = pair.call(2).remove(0);
+    pair.worker_hears(&first);
+    pair.worker_hears(&second);
+    // The same, one from before, and the one that opened the session.
+    for again in [&second, &first, &proof] {
+        assert!(pair.worker_hears(again).is_empty());
+    }
+    assert_eq!(pair.started.len(), 2);
+    assert_eq!(pair.worker.counters().replayed, 3);
+
+    let replies: Vec<Frames> = pair
+        .started
+        .clone()
+        .into_iter()
+        .flat_map(|(job, _)| pair.reply(job))
+        .collect();
+    for reply in &replies {
+        pair.caller_hears(reply);
+    }
+    for again in [&replies[1], &replies[0], &welcome] {
+        assert!(pair.caller_hears(again).is_empty());
+    }
+    assert_eq!(pair.outcomes.len(), 2);
+    assert_eq!(pair.caller.counters().replayed, 3);
+}
+
+/// Session, counter and ack stand behind the code like everything else.
+#[test]
+fn no_bit_of_a_head_can_be_changed() {
+    let mut pair = Pair::with("secret", "secret");
+    pair.open();
+    let request = pair.call(1).remove(0);
+    for at in 0..request[0].len() {
+        assert!(pair.worker_hears(&changed(&request, at)).is_empty(), "byte {at}");
+        assert!(pair.started.is_empty(), "byte {at}");
+    }
+    pair.worker_hears(&request);
+    let (job, _) = pair.started[0].clone();
+    let reply = pair.reply(job).remove(0);
+    for at in 0..reply[0].len() {
+        assert!(pair.caller_hears(&changed(&reply, at)).is_empty(), "byte {at}");
+        assert!(pair.outcomes.is_empty(), "byte {at}");
+    }
+    // None of that did any harm: the counter of a forged message is not believed.
+    pair.caller_hears(&reply);
+    assert_eq!(pair.outcomes.len(), 1);
+}
+
+#[test]
+fn a_message_is_good_only_where_it_was_sent_to() {
+    let mut pair = Pair::with("secret", "secret");
+    pair.open();
+    let request = pair.call(1).remove(0);
+    // From another peer, to another worker with the same passphrase, and back to where it came from.
+    let stranger = WorkerEvent::Frames {
+        peer: Bytes::from_static(b"somebody else"),
+        frames: request.clone(),
+    };
+    assert!(pair.worker(stranger).is_empty());
+    let mut other = Pair::with("secret", "secret");
+    other.open();
+    other
+        .worker
+        .on(other.now, WorkerEvent::PeerGone { peer: NAME }, &mut Vec::new());
+    assert!(other.worker_hears(&request).is_empty());
+    pair.caller_hears(&request);
+    assert_eq!(
+        (pair.worker.counters().forged, pair.caller.counters().forged),
+        (1, 1)
+    );
+    assert!(pair.started.is_empty() && other.started.is_empty());
+}
+
+#[test]
+fn nothing_follows_a_call_that_was_given_up_however_late() {
+    for late in [Duration::ZERO, Duration::from_millis(1), Duration::from_secs(60)] {
+        let mut pair = Pair::with("secret", "secret");
+        pair.open();
+        let request = pair.call(1).remove(0);
+        pair.worker_hears(&request);
+        pair.now += Duration::from_secs(10) + late;
+        let sent = pair.caller(CallerEvent::GiveUp { call: CallId(1) });
+        assert_eq!(kind(&sent[0]), Kind::Cancel);
+        assert!(pair.outcomes.is_empty(), "{:?}", pair.outcomes);
+        pair.caller(CallerEvent::Wake);
+        assert!(pair.outcomes.is_empty(), "{:?}", pair.outcomes);
+        assert_eq!((pair.caller.pending(), pair.caller.counters().given_up), (0, 1));
+    }
+}
+
+/// A caller that knows the passphrase and means no good.
+#[test]
+fn the_last_id_there_is_breaks_nothing() {
+    for last in [u64::MAX, u64::MAX - 1] {
+        let mut pair = Pair::with("secret", "secret");
+        let [hello, challenge, ..] = pair.open();
+        let keys = SessionKeys::derive(&secret("secret"), &hello[0], &challenge[0]);
+        let session = Envelope::read(&challenge).unwrap().head().session;
+        let say = |pair: &mut Pair, counter, message: &Message| {
+            let place = Place {
+                session,
+                counter,
+                ack: 1,
+            };
+            let frames = seal(message, place, &keys.to_worker).unwrap();
+            pair.worker_hears(&frames)
+        };
+        let request = Message::Request(Request {
+            call: last,
+            deadline: 1000,
+            more: true,
+            ask: Ask::new("request", "/work"),
+        });
+        say(&mut pair, 2, &request);
+        assert_eq!(pair.started.len(), 1);
+        let ping = Message::Ping {
+            stamp: u64::MAX,
+            last_call: u64::MAX,
+        };
+        assert_eq!(kind(&say(&mut pair, u64::MAX, &ping)[0]), Kind::Pong);
+        let (job, _) = pair.started[0].clone();
+        assert_eq!(kind(&pair.reply(job)[0]), Kind::Reply);
+        // No counter is higher, so this session hears nothing more, and ends by itself.
+        assert!(say(&mut pair, u64::MAX, &ping).is_empty());
+        assert_eq!(pair.worker.counters().replayed, 1);
+        pair.now += Duration::from_secs(3);
+        assert_eq!(kind(&pair.worker(WorkerEvent::Wake)[0]), Kind::Bye);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Whatever is sent to whom, before and after a session is open, it costs nobody anything.
+    #[test]
+    fn any_bytes_do_no_harm(
+        noise in vec(vec(vec(any::<u8>(), 0..120), 0..3), 1..20),
+        kinds in vec((1_u8..=15, any::<bool>()), 20),
+        open in any::<bool>(),
+    ) {
+        let mut pair = Pair::with("secret", "secret");
+        if open {
+            pair.open();
+        }
+        for (frames, (kind, like_ours)) in noise.into_iter().zip(kinds) {
+            let frames: Frames = frames
+                .into_iter()
+                .map(|frame| match like_ours {
+                    true => [b"\xb2brb\x02".to_vec(), vec![kind], frame].concat().into(),
+                    false => frame.into(),
+                })
+                .collect();
+            pair.caller_hears(&frames);
+            let mut actions = Vec::new();
+            let peer = Bytes::from_static(b"somebody else");
+            pair.worker.on(pair.now, WorkerEvent::Frames { peer, frames }, &mut actions);
+            let only_says = actions.iter().all(|action| matches!(action, WorkerAction::Send { .. }));
+            prop_assert!(only_says, "{:?}", actions);
+        }
+        prop_assert!(pair.outcomes.is_empty() && pair.started.is_empty());
+        if open {
+            prop_assert!(pair.is_ready());
+            let request = pair.call(1).remove(0);
+            pair.worker_hears(&request);
+            prop_assert_eq!(pair.started.len(), 1);
+        }
+    }
+}

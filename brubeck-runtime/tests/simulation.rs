@@ -1,0 +1,188 @@
+//! Callers and workers in a simulated network, with everything going wrong, and the promises checked after every event.
+//!
+//! `BRUBECK_SIM_SEEDS` sets which seeds are run: how many, or `from..to` (default 2,000); `BRUBECK_SIM_SEED` picks a single
+//! one. A failure names its seed and prints what happened last.
+
+mod simulation {
+    pub(crate) mod check;
+    pub(crate) mod faults;
+    pub(crate) mod ledger;
+    pub(crate) mod network;
+    pub(crate) mod plan;
+    pub(crate) mod rng;
+    pub(crate) mod world;
+}
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use simulation::ledger::Outcomes;
+use simulation::plan::{Fault, Plan};
+use simulation::world::{Run, World};
+
+/// The seeds to run.
+fn seeds() -> Range<u64> {
+    let Ok(text) = std::env::var("BRUBECK_SIM_SEEDS") else {
+        return 0..2_000;
+    };
+    let number = |text: &str| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("BRUBECK_SIM_SEEDS is a number or `from..to`, not {text:?}"))
+    };
+    match text.split_once("..") {
+        Some((from, to)) => number(from)..number(to),
+        None => 0..number(&text),
+    }
+}
+
+fn attempt(world: &mut World) -> Result<Run, String> {
+    match catch_unwind(AssertUnwindSafe(|| world.run())) {
+        Ok(result) => result,
+        Err(panic) => Err(panic
+            .downcast_ref::<String>()
+            .cloned()
+            .unwrap_or_else(|| "a panic".to_owned())),
+    }
+}
+
+/// Runs a plan; a failure names the seed and tells what happened last.
+fn run(plan: Plan) -> Run {
+    match attempt(&mut World::new(plan.clone())) {
+        Ok(run) => run,
+        Err(error) => {
+            let mut world = World::new(plan.clone());
+            world.log = Some(VecDeque::new());
+            let again = attempt(&mut world).err();
+            for line in world.log.unwrap_or_default() {
+                eprintln!("{line}");
+            }
+            panic!("seed {}: {error}\n(again: {again:?})\n{plan:?}", plan.seed);
+        }
+    }
+}
+
+/// Runs many seeds on all cores.
+fn run_all(seeds: Range<u64>, plan: impl Fn(u64) -> Plan + Sync) -> (u64, Outcomes, Vec<Run>) {
+    let next = AtomicU64::new(seeds.start);
+    let runs = Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    let run = run(plan(seed));
+                    runs.lock().unwrap().push(run);
+                }
+            });
+        }
+    });
+    let runs = runs.into_inner().unwrap();
+    let mut outcomes = Outcomes::default();
+    runs.iter().for_each(|run| outcomes.add(&run.outcomes));
+    (runs.iter().map(|run| run.events).sum(), outcomes, runs)
+}
+
+#[test]
+fn the_promises_hold_whatever_goes_wrong() {
+    if let Ok(seed) = std::env::var("BRUBECK_SIM_SEED") {
+        println!("{:?}", run(Plan::chaos(seed.parse().expect("a seed"))));
+        return;
+    }
+    let seeds = seeds();
+    let start = Instant::now();
+    let (events, outcomes, runs) = run_all(seeds.clone(), Plan::chaos);
+    let took = start.elapsed();
+    let sum = |of: fn(&Run) -> u64| runs.iter().map(of).sum::<u64>();
+    println!(
+        "{} seeds, {events} events in {took:?}: {:.0} events/s",
+        runs.len(),
+        events as f64 / took.as_secs_f64()
+    );
+    println!("{outcomes:?}");
+    println!(
+        "{} calls, {} starts, {} faults, {} drains of which {} came to an end, {} forged, {} replayed, {} late, {} moved, {} retried",
+        sum(|run| run.counts.calls),
+        sum(|run| run.counts.starts),
+        sum(|run| run.counts.faults),
+        sum(|run| run.counts.drains),
+        sum(|run| run.counts.idle),
+        sum(|run| run.counts.forged),
+        sum(|run| run.counts.replayed),
+        sum(|run| run.counts.late),
+        sum(|run| run.counts.moved),
+        sum(|run| run.counts.retried),
+    );
+    let faults = Fault::ALL.map(|fault| {
+        let count: u64 = runs.iter().map(|run| run.counts.of[fault as usize]).sum();
+        (fault, count)
+    });
+    println!(
+        "{faults:?}, {} messages vanished, {} came twice, {} did not fit",
+        sum(|run| run.counts.vanished),
+        sum(|run| run.counts.doubled),
+        sum(|run| run.counts.unsent),
+    );
+    // A simulation in which nothing happens proves nothing.
+    assert!(outcomes.replies > outcomes.failures() / 4, "{outcomes:?}");
+    for (what, count) in [
+        ("lost", outcomes.lost),
+        ("refused", outcomes.no_workers),
+        ("busy", outcomes.busy),
+        ("stopped at the deadline", outcomes.running),
+        ("given up", outcomes.given_up),
+        ("moved", sum(|run| run.counts.moved)),
+        ("retried", sum(|run| run.counts.retried)),
+        ("late", sum(|run| run.counts.late)),
+        ("forged", sum(|run| run.counts.forged)),
+        ("replayed", sum(|run| run.counts.replayed)),
+        ("drained", sum(|run| run.counts.idle)),
+        ("made to vanish", sum(|run| run.counts.vanished)),
+        ("delivered twice", sum(|run| run.counts.doubled)),
+        ("refused by a link", sum(|run| run.counts.unsent)),
+    ] {
+        assert!(runs.len() < 100 || count > 0, "nothing was {what}");
+    }
+    for (fault, count) in faults {
+        assert!(runs.len() < 100 || count > 0, "{fault:?} never happened");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    for seed in 0..40 {
+        let (first, second) = (run(Plan::chaos(seed)), run(Plan::chaos(seed)));
+        assert_eq!(
+            (first.trace, first.events),
+            (second.trace, second.events),
+            "seed {seed}"
+        );
+    }
+    assert_ne!(run(Plan::chaos(1)).trace, run(Plan::chaos(2)).trace);
+}
+
+#[test]
+fn restarting_workers_in_turn_fails_no_call() {
+    let plan = |seed| Plan {
+        workers: 4,
+        faults: vec![Fault::Drain],
+        trouble: 400_000,
+        pace: 8_000,
+        work: 2_000,
+        slots: 4,
+        queue: 4,
+        ..Plan::calm(seed)
+    };
+    let seeds = seeds();
+    let (_, outcomes, runs) = run_all(seeds.start..seeds.end.min(seeds.start + 200), plan);
+    let drains: u64 = runs.iter().map(|run| run.counts.idle).sum();
+    assert!(drains > runs.len() as u64, "{drains}");
+    assert_eq!(outcomes.failures(), 0, "{outcomes:?}");
+}

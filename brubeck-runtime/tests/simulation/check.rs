@@ -1,0 +1,131 @@
+//! What holds after every event, and when everything has come to rest.
+
+use brubeck_runtime::protocol::Standing;
+
+use super::ledger::State;
+use super::world::World;
+
+impl World {
+    pub(crate) fn check(&mut self) -> Result<(), String> {
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
+        for (index, caller) in self.callers.iter().enumerate() {
+            let now = caller.clock.at(self.now);
+            if let Some((deadline, tag)) = caller.open.first()
+                && *deadline < now
+                && !caller.clock.frozen
+            {
+                return Err(format!(
+                    "P1: call {tag} of caller {index} is open at {now:?}, its deadline was {deadline:?}"
+                ));
+            }
+            let core = &caller.core;
+            let in_flight: usize = core.peers().map(|peer| peer.in_flight).sum();
+            if core.pending() != caller.tags.len() {
+                return Err(format!(
+                    "caller {index} has {} calls, not {}",
+                    core.pending(),
+                    caller.tags.len()
+                ));
+            }
+            if in_flight + core.queued() > core.pending() {
+                return Err(format!(
+                    "caller {index}: {in_flight} in flight, {} queued, {} in all",
+                    core.queued(),
+                    core.pending()
+                ));
+            }
+            if core.bytes() > 64 << 10 {
+                return Err(format!("caller {index} holds {} bytes", core.bytes()));
+            }
+            let most = 2 * (2 * core.pending() + core.peers().count()) + 80;
+            if core.timers() > most {
+                return Err(format!(
+                    "caller {index} has {} timers, more than {most}",
+                    core.timers()
+                ));
+            }
+        }
+        for (index, worker) in self.workers.iter().enumerate() {
+            let view = worker.core.view();
+            let capacity = self.plan.slots + self.plan.queue;
+            let (messages, bytes) = view.unacknowledged;
+            // One more for each that has to be said once the window is full: it goes by size before it is sent.
+            let broken = view.running > self.plan.slots
+                || view.queued > self.plan.queue
+                || view.unproven > 16
+                || view.leased > capacity + view.sessions
+                || messages > 32
+                || bytes > (8 << 10) + 4096
+                || view.timers > 2 * (view.running + view.queued + 2 * view.sessions) + 80;
+            if broken {
+                return Err(format!("worker {index} is out of bounds: {view:?}"));
+            }
+            if worker.alive && worker.jobs.len() != view.running {
+                return Err(format!(
+                    "worker {index}: {} handlers run, and it thinks {}",
+                    worker.jobs.len(),
+                    view.running
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody waits, nothing runs, nothing is kept, and everybody who lives is connected.
+    pub(crate) fn check_rest(&mut self) -> Result<(), String> {
+        for (tag, entry) in &self.ledger.calls {
+            if entry.state == State::Open {
+                return Err(format!("P1: call {tag} never ended: {entry:?}"));
+            }
+        }
+        for (index, caller) in self.callers.iter().enumerate() {
+            let core = &caller.core;
+            if core.pending() + core.queued() + core.bytes() > 0 {
+                return Err(format!(
+                    "caller {index} has {} calls, {} bytes left",
+                    core.pending(),
+                    core.bytes()
+                ));
+            }
+            for peer in core.peers() {
+                let worker = &self.workers[peer.peer.0 as usize];
+                if peer.in_flight > 0 {
+                    return Err(format!("caller {index}: left over {peer:?}"));
+                }
+                if worker.alive && !worker.draining && peer.standing != Standing::Ready {
+                    return Err(format!(
+                        "caller {index} has no session with a worker that lives: {peer:?}"
+                    ));
+                }
+                if worker.alive && !worker.draining && peer.free == 0 {
+                    return Err(format!("caller {index} may send nothing: {peer:?}"));
+                }
+            }
+        }
+        for (index, worker) in self.workers.iter().enumerate().filter(|(_, worker)| worker.alive) {
+            let view = worker.core.view();
+            if view.running + view.queued + view.stopping + view.held + view.unproven > 0 {
+                return Err(format!("worker {index}: left over {view:?}"));
+            }
+            let sessions: usize = self
+                .callers
+                .iter()
+                .map(|caller| caller.core.peers())
+                .map(|peers| {
+                    peers
+                        .filter(|peer| peer.peer.0 as usize == index && peer.standing == Standing::Ready)
+                        .count()
+                })
+                .sum();
+            if view.sessions > sessions && !worker.draining {
+                return Err(format!(
+                    "worker {index} has {} sessions with {sessions} callers",
+                    view.sessions
+                ));
+            }
+        }
+        Ok(())
+    }
+}

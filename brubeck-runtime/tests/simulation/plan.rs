@@ -1,0 +1,130 @@
+//! What a seed stands for: who is there, what goes wrong, how often.
+
+use std::time::Duration;
+
+use super::rng::Rng;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) callers: usize,
+    pub(crate) workers: usize,
+    pub(crate) slots: usize,
+    pub(crate) queue: usize,
+    /// How long calls are made, in microseconds.
+    pub(crate) load: u64,
+    /// The mean time between two calls of one caller, in microseconds.
+    pub(crate) pace: u64,
+    /// The mean time a handler takes, in microseconds.
+    pub(crate) work: u64,
+    /// The mean time between two faults, in microseconds; 0 for none.
+    pub(crate) trouble: u64,
+    /// The longest way of a message, in microseconds.
+    pub(crate) delay: u64,
+    /// Messages lost without a cut, and sent twice, per thousand.
+    pub(crate) loss: u64,
+    pub(crate) duplicates: u64,
+    /// Messages that the link does not take, per thousand.
+    pub(crate) full: u64,
+    pub(crate) idempotent: u64,
+    pub(crate) nowait: u64,
+    pub(crate) give_up: u64,
+    pub(crate) patient: u64,
+    /// The shortest and the longest deadline, in microseconds.
+    pub(crate) soonest: u64,
+    pub(crate) deadline: u64,
+    pub(crate) faults: Vec<Fault>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Cut,
+    HalfOpen,
+    FreezeWorker,
+    FreezeCaller,
+    CrashWorker,
+    CrashCaller,
+    JumpWorker,
+    JumpCaller,
+    Drain,
+    RemovePeer,
+    Replay,
+    Flood,
+}
+
+impl Fault {
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Cut,
+        Self::HalfOpen,
+        Self::FreezeWorker,
+        Self::FreezeCaller,
+        Self::CrashWorker,
+        Self::CrashCaller,
+        Self::JumpWorker,
+        Self::JumpCaller,
+        Self::Drain,
+        Self::RemovePeer,
+        Self::Replay,
+        Self::Flood,
+    ];
+}
+
+pub(crate) const BEAT: Duration = Duration::from_millis(100);
+
+impl Plan {
+    /// A world in which anything may happen; which of it, and how often, depends on the seed.
+    pub(crate) fn chaos(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let slots = rng.range(1, 5) as usize;
+        let some = |rng: &mut Rng, once_in: u64, most: u64| {
+            if rng.next().is_multiple_of(once_in) {
+                rng.range(1, most)
+            } else {
+                0
+            }
+        };
+        // Some kinds of fault, so that each meets calm surroundings too.
+        let kinds = rng.range(1, 5);
+        let faults = (0..kinds)
+            .map(|_| Fault::ALL[rng.index(Fault::ALL.len())])
+            .collect();
+        Self {
+            seed,
+            callers: rng.range(1, 4) as usize,
+            workers: rng.range(1, 5) as usize,
+            slots,
+            queue: rng.range(0, 1 + 2 * slots as u64) as usize,
+            load: rng.range(300_000, 1_000_000),
+            pace: rng.range(3_000, 30_000),
+            work: rng.range(500, 20_000),
+            trouble: rng.range(20_000, 300_000),
+            delay: rng.range(50, 20_000),
+            loss: some(&mut rng, 4, 200),
+            duplicates: some(&mut rng, 4, 200),
+            full: some(&mut rng, 4, 50),
+            idempotent: rng.range(0, 600),
+            nowait: rng.range(0, 400),
+            give_up: rng.range(0, 100),
+            patient: rng.range(0, 200),
+            soonest: 500,
+            deadline: rng.range(20_000, 800_000),
+            faults,
+        }
+    }
+
+    /// A world in which nothing goes wrong.
+    pub(crate) fn calm(seed: u64) -> Self {
+        Self {
+            trouble: 0,
+            loss: 0,
+            duplicates: 0,
+            full: 0,
+            give_up: 0,
+            faults: Vec::new(),
+            delay: 500,
+            soonest: 700_000,
+            deadline: 800_000,
+            ..Self::chaos(seed)
+        }
+    }
+}

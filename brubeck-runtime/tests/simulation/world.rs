@@ -1,0 +1,1084 @@
+//! Callers, workers and a network, in virtual time.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use brubeck_runtime::protocol::*;
+use brubeck_runtime::wire::service::Secret;
+use brubeck_runtime::wire::v2::{Ask, Reply, Text};
+use bytes::Bytes;
+
+use super::ledger::{self, Entry, Ledger, Outcomes, State, Tag};
+use super::network::{Link, Side, identity};
+use super::plan::{BEAT, Plan};
+use super::rng::Rng;
+
+/// What happens next.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    Connect {
+        caller: usize,
+        worker: usize,
+        incarnation: u64,
+    },
+    Deliver {
+        to: Side,
+        caller: usize,
+        incarnation: u64,
+        worker: usize,
+        number: u64,
+        frames: Vec<Bytes>,
+    },
+    LinkDown {
+        caller: usize,
+        incarnation: u64,
+        worker: usize,
+        number: u64,
+    },
+    PeerGone {
+        worker: usize,
+        incarnation: u64,
+        peer: Bytes,
+    },
+    WakeCaller {
+        caller: usize,
+        incarnation: u64,
+    },
+    WakeWorker {
+        worker: usize,
+        incarnation: u64,
+    },
+    Work {
+        worker: usize,
+        incarnation: u64,
+        job: JobId,
+        tag: Tag,
+    },
+    Arrive {
+        caller: usize,
+    },
+    GiveUp {
+        caller: usize,
+        incarnation: u64,
+        tag: Tag,
+    },
+    Thaw {
+        side: Side,
+        node: usize,
+        incarnation: u64,
+    },
+    StartWorker {
+        worker: usize,
+        incarnation: u64,
+    },
+    Trouble,
+}
+
+pub(crate) struct CallerNode {
+    pub(crate) core: Caller,
+    pub(crate) incarnation: u64,
+    pub(crate) clock: Clock,
+    pub(crate) open: BTreeSet<(Moment, Tag)>,
+    pub(crate) next_call: u64,
+    pub(crate) tags: HashMap<CallId, Tag>,
+    pub(crate) ids: HashMap<Tag, CallId>,
+}
+
+pub(crate) struct WorkerNode {
+    pub(crate) core: Worker,
+    pub(crate) incarnation: u64,
+    pub(crate) clock: Clock,
+    pub(crate) alive: bool,
+    pub(crate) draining: bool,
+    pub(crate) jobs: HashMap<JobId, Running>,
+}
+
+pub(crate) struct Running {
+    tag: Tag,
+    /// It does not end when it is told to.
+    stubborn: bool,
+    stopped: bool,
+}
+
+/// The clock of a process, which may stand still or jump.
+#[derive(Default)]
+pub(crate) struct Clock {
+    offset: u64,
+    pub(crate) frozen: bool,
+    backlog: VecDeque<Event>,
+    /// When it last went on after it had stood still.
+    resumed: Option<u64>,
+    wake: Option<u64>,
+}
+
+impl Clock {
+    pub(crate) fn at(&self, world: u64) -> Moment {
+        Duration::from_micros(world + self.offset)
+    }
+
+    pub(crate) fn jump(&mut self, world: u64, by: u64) {
+        self.offset += by;
+        self.resumed = Some(world);
+        self.wake = None;
+    }
+
+    /// When a moment of this clock comes.
+    fn world(&self, moment: Moment) -> u64 {
+        (moment.as_nanos().div_ceil(1000) as u64).saturating_sub(self.offset)
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) rng: Rng,
+    pub(crate) now: u64,
+    events: BTreeMap<(u64, u64), Event>,
+    sequence: u64,
+    pub(crate) callers: Vec<CallerNode>,
+    pub(crate) workers: Vec<WorkerNode>,
+    pub(crate) links: Vec<Vec<Link>>,
+    pub(crate) ledger: Ledger,
+    /// Messages that were sent, for whoever wants to send them again.
+    pub(crate) heard: VecDeque<Vec<Bytes>>,
+    pub(crate) done: u64,
+    trace: DefaultHasher,
+    pub(crate) log: Option<VecDeque<String>>,
+    /// Calls are made until then; trouble ends then too.
+    pub(crate) until: u64,
+    pub(crate) last_tag: Tag,
+    pub(crate) counts: Counts,
+    /// What went wrong where it could not be said at once.
+    pub(crate) broken: Option<String>,
+    caller_actions: Vec<CallerAction>,
+    worker_actions: Vec<WorkerAction>,
+}
+
+/// What was seen, for the report.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) calls: u64,
+    pub(crate) starts: u64,
+    pub(crate) idle: u64,
+    pub(crate) drains: u64,
+    pub(crate) faults: u64,
+    /// By kind.
+    pub(crate) of: [u64; 12],
+    /// Messages that were lost on a link that stood, that came twice, and that a link did not take.
+    pub(crate) vanished: u64,
+    pub(crate) doubled: u64,
+    pub(crate) unsent: u64,
+    pub(crate) sessions: u64,
+    pub(crate) forged: u64,
+    pub(crate) replayed: u64,
+    pub(crate) late: u64,
+    pub(crate) moved: u64,
+    pub(crate) retried: u64,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) events: u64,
+    pub(crate) trace: u64,
+    pub(crate) outcomes: Outcomes,
+    pub(crate) counts: Counts,
+}
+
+const SECRET: &[u8] = b"of the simulated world";
+
+impl World {
+    pub(crate) fn new(plan: Plan) -> Self {
+        let mut rng = Rng::new(plan.seed.wrapping_add(0xb0b));
+        let until = plan.load;
+        let mut world = Self {
+            callers: (0..plan.callers)
+                .map(|_| Self::caller(&plan, 0, 0, &mut rng))
+                .collect(),
+            workers: (0..plan.workers)
+                .map(|_| Self::worker(&plan, 0, 0, &mut rng))
+                .collect(),
+            links: vec![vec![Link::default(); plan.workers]; plan.callers],
+            plan,
+            rng,
+            now: 0,
+            events: BTreeMap::new(),
+            sequence: 0,
+            ledger: Ledger::default(),
+            heard: VecDeque::new(),
+            done: 0,
+            trace: DefaultHasher::new(),
+            log: None,
+            until,
+            last_tag: 0,
+            counts: Counts::default(),
+            broken: None,
+            caller_actions: Vec::new(),
+            worker_actions: Vec::new(),
+        };
+        for caller in 0..world.callers.len() {
+            world.introduce(caller);
+            let first = world.rng.range(0, world.plan.pace);
+            world.after(first, Event::Arrive { caller });
+        }
+        if world.plan.trouble > 0 {
+            let first = world.rng.range(0, 2 * world.plan.trouble);
+            world.after(first, Event::Trouble);
+        }
+        world
+    }
+
+    pub(crate) fn caller(plan: &Plan, incarnation: u64, offset: u64, rng: &mut Rng) -> CallerNode {
+        let config = CallerConfig {
+            passphrase: Secret::new(SECRET),
+            beat: BEAT,
+            connect_grace: BEAT,
+            handshake: BEAT * 3,
+            max_queue: 16,
+            max_bytes: 64 << 10,
+            ..CallerConfig::default()
+        };
+        CallerNode {
+            core: Caller::new(config, rng.seed()),
+            incarnation,
+            clock: Clock {
+                offset: offset + rng.range(0, 1_000_000),
+                ..Clock::default()
+            },
+            open: BTreeSet::new(),
+            next_call: plan.seed % 1000,
+            tags: HashMap::new(),
+            ids: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn worker(plan: &Plan, incarnation: u64, offset: u64, rng: &mut Rng) -> WorkerNode {
+        let config = WorkerConfig {
+            passphrase: Secret::new(SECRET),
+            name: Text::from("worker"),
+            slots: plan.slots,
+            queue: Some(plan.queue),
+            max_unproven: 16,
+            max_unacknowledged: 32,
+            max_unacknowledged_bytes: 8 << 10,
+            handshake: BEAT * 5,
+            stall: BEAT * 10,
+            ..WorkerConfig::default()
+        };
+        WorkerNode {
+            core: Worker::new(config, rng.seed()),
+            incarnation,
+            clock: Clock {
+                offset: offset + rng.range(0, 1_000_000),
+                ..Clock::default()
+            },
+            alive: true,
+            draining: false,
+            jobs: HashMap::new(),
+        }
+    }
+
+    /// Tells a new caller of all workers.
+    pub(crate) fn introduce(&mut self, caller: usize) {
+        for worker in 0..self.workers.len() {
+            self.links[caller][worker].known = true;
+            self.links[caller][worker].connecting = false;
+            self.tell_caller(
+                caller,
+                CallerEvent::AddPeer {
+                    peer: PeerId(worker as u64),
+                },
+            )
+            .expect("a new caller");
+            self.connect_soon(caller, worker);
+        }
+    }
+
+    pub(crate) fn after(&mut self, delay: u64, event: Event) {
+        self.at(self.now + delay, event);
+    }
+
+    fn at(&mut self, time: u64, event: Event) {
+        self.sequence += 1;
+        self.events.insert((time.max(self.now), self.sequence), event);
+    }
+
+    pub(crate) fn connect_soon(&mut self, caller: usize, worker: usize) {
+        if !std::mem::replace(&mut self.links[caller][worker].connecting, true) {
+            let delay = self.rng.range(1_000, 40_000);
+            let incarnation = self.callers[caller].incarnation;
+            self.after(
+                delay,
+                Event::Connect {
+                    caller,
+                    worker,
+                    incarnation,
+                },
+            );
+        }
+    }
+
+    pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
+        if let Some(log) = &mut self.log {
+            log.push_back(format!("{:>9} {}", self.now, text()));
+            if log.len() > 100 {
+                log.pop_front();
+            }
+        }
+    }
+
+    /// Runs until everything has come to rest, and checks that nothing is left over.
+    pub(crate) fn run(&mut self) -> Result<Run, String> {
+        // After the load: the longest deadline, then expiry of whatever is half open, then some more.
+        let end = self.until + self.plan.deadline + 1_800_000;
+        while let Some((&(time, _), _)) = self.events.first_key_value() {
+            if time > end {
+                break;
+            }
+            let (_, event) = self.events.pop_first().expect("there is one");
+            self.now = time;
+            self.done += 1;
+            self.step(event)?;
+            self.check()?;
+        }
+        self.now = end;
+        self.check_rest()?;
+        for caller in &self.callers {
+            let counters = caller.core.counters();
+            self.counts.sessions += counters.sessions;
+            self.counts.forged += counters.forged;
+            self.counts.replayed += counters.replayed;
+            self.counts.late += counters.late;
+            self.counts.moved += counters.moved;
+            self.counts.retried += counters.retried;
+        }
+        for worker in &self.workers {
+            self.counts.forged += worker.core.counters().forged;
+            self.counts.replayed += worker.core.counters().replayed;
+        }
+        let trace = self.trace.finish();
+        Ok(Run {
+            events: self.done,
+            trace,
+            outcomes: self.ledger.outcomes,
+            counts: self.counts,
+        })
+    }
+
+    fn step(&mut self, event: Event) -> Result<(), String> {
+        let event = match self.hold_back(event) {
+            Some(event) => event,
+            None => return Ok(()),
+        };
+        self.now.hash(&mut self.trace);
+        match event {
+            Event::Connect {
+                caller,
+                worker,
+                incarnation,
+            } => self.connect(caller, worker, incarnation),
+            Event::Deliver {
+                to,
+                caller,
+                incarnation,
+                worker,
+                number,
+                frames,
+            } => self.deliver(to, caller, incarnation, worker, number, frames),
+            Event::LinkDown {
+                caller,
+                incarnation,
+                worker,
+                number,
+            } => {
+                if self.callers[caller].incarnation != incarnation {
+                    return Ok(());
+                }
+                let peer = PeerId(worker as u64);
+                self.tell_caller(caller, CallerEvent::LinkDown { peer, link: number })?;
+                self.connect_soon(caller, worker);
+                Ok(())
+            }
+            Event::PeerGone {
+                worker,
+                incarnation,
+                peer,
+            } => {
+                if !self.workers[worker].alive || self.workers[worker].incarnation != incarnation {
+                    return Ok(());
+                }
+                self.tell_worker(worker, WorkerEvent::PeerGone { peer })
+            }
+            Event::WakeCaller { caller, incarnation } => {
+                let node = &mut self.callers[caller];
+                let clock = &mut node.clock;
+                if node.incarnation != incarnation || clock.wake.is_none_or(|wake| wake > self.now) {
+                    return Ok(());
+                }
+                clock.wake = None;
+                self.tell_caller(caller, CallerEvent::Wake)
+            }
+            Event::WakeWorker { worker, incarnation } => {
+                let node = &mut self.workers[worker];
+                let clock = &mut node.clock;
+                if !node.alive
+                    || node.incarnation != incarnation
+                    || clock.wake.is_none_or(|wake| wake > self.now)
+                {
+                    return Ok(());
+                }
+                clock.wake = None;
+                self.tell_worker(worker, WorkerEvent::Wake)
+            }
+            Event::Work {
+                worker,
+                incarnation,
+                job,
+                tag,
+            } => self.work_done(worker, incarnation, job, tag),
+            Event::Arrive { caller } => self.arrive(caller),
+            Event::GiveUp {
+                caller,
+                incarnation,
+                tag,
+            } => self.give_up(caller, incarnation, tag),
+            Event::Thaw {
+                side,
+                node,
+                incarnation,
+            } => self.thaw(side, node, incarnation),
+            Event::StartWorker { worker, incarnation } => {
+                if self.workers[worker].incarnation == incarnation && !self.workers[worker].alive {
+                    let offset = self.workers[worker].clock.offset;
+                    self.workers[worker] = Self::worker(&self.plan, incarnation + 1, offset, &mut self.rng);
+                    self.note(|| format!("worker {worker} is back"));
+                }
+                Ok(())
+            }
+            Event::Trouble => {
+                if self.now < self.until {
+                    let next = self.rng.range(1, 2 * self.plan.trouble);
+                    self.after(next, Event::Trouble);
+                    self.counts.faults += 1;
+                    return self.trouble();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// What happens to a process that stands still happens when it goes on.
+    fn hold_back(&mut self, event: Event) -> Option<Event> {
+        let clock = match &event {
+            Event::Deliver {
+                to: Side::Caller,
+                caller,
+                ..
+            }
+            | Event::LinkDown { caller, .. }
+            | Event::WakeCaller { caller, .. }
+            | Event::GiveUp { caller, .. } => &mut self.callers[*caller].clock,
+            Event::Deliver {
+                to: Side::Worker,
+                worker,
+                ..
+            }
+            | Event::PeerGone { worker, .. }
+            | Event::WakeWorker { worker, .. }
+            | Event::Work { worker, .. } => &mut self.workers[*worker].clock,
+            _ => return Some(event),
+        };
+        if clock.frozen {
+            clock.backlog.push_back(event);
+            return None;
+        }
+        Some(event)
+    }
+
+    fn process(&mut self, side: Side, node: usize) -> (u64, &mut Clock) {
+        match side {
+            Side::Caller => (self.callers[node].incarnation, &mut self.callers[node].clock),
+            Side::Worker => (self.workers[node].incarnation, &mut self.workers[node].clock),
+        }
+    }
+
+    pub(crate) fn freeze(&mut self, side: Side, node: usize, length: u64) {
+        let (incarnation, clock) = self.process(side, node);
+        if !std::mem::replace(&mut clock.frozen, true) {
+            self.note(|| format!("{side:?} {node} stands still for {length}"));
+            self.after(
+                length,
+                Event::Thaw {
+                    side,
+                    node,
+                    incarnation,
+                },
+            );
+        }
+    }
+
+    fn thaw(&mut self, side: Side, node: usize, incarnation: u64) -> Result<(), String> {
+        let at = self.now;
+        let (now, clock) = self.process(side, node);
+        if now != incarnation || !std::mem::replace(&mut clock.frozen, false) {
+            return Ok(());
+        }
+        clock.resumed = Some(at);
+        clock.wake = None;
+        let backlog = std::mem::take(&mut clock.backlog);
+        self.note(|| format!("{side:?} {node} goes on"));
+        match side {
+            // Some drivers look at the clock first, some at the socket.
+            _ if self.rng.chance(500) => {}
+            Side::Caller => self.tell_caller(node, CallerEvent::Wake)?,
+            Side::Worker if self.workers[node].alive => self.tell_worker(node, WorkerEvent::Wake)?,
+            Side::Worker => {}
+        }
+        for event in backlog {
+            self.step(event)?;
+        }
+        match side {
+            Side::Caller => self.tell_caller(node, CallerEvent::Wake),
+            Side::Worker if self.workers[node].alive => self.tell_worker(node, WorkerEvent::Wake),
+            Side::Worker => Ok(()),
+        }
+    }
+
+    fn connect(&mut self, caller: usize, worker: usize, incarnation: u64) -> Result<(), String> {
+        if self.callers[caller].incarnation != incarnation {
+            return Ok(());
+        }
+        self.links[caller][worker].connecting = false;
+        if self.links[caller][worker].up || !self.links[caller][worker].known {
+            return Ok(());
+        }
+        let there = self.workers[worker].alive && !self.workers[worker].clock.frozen;
+        if !there || self.callers[caller].clock.frozen {
+            self.connect_soon(caller, worker);
+            return Ok(());
+        }
+        let link = &mut self.links[caller][worker];
+        link.number += 1;
+        link.up = true;
+        link.blocked = [false; 2];
+        let number = link.number;
+        self.note(|| format!("caller {caller} is connected to worker {worker}, link {number}"));
+        self.tell_caller(
+            caller,
+            CallerEvent::LinkUp {
+                peer: PeerId(worker as u64),
+                link: number,
+            },
+        )
+    }
+
+    fn deliver(
+        &mut self,
+        to: Side,
+        caller: usize,
+        incarnation: u64,
+        worker: usize,
+        number: u64,
+        frames: Vec<Bytes>,
+    ) -> Result<(), String> {
+        if number <= self.links[caller][worker].void {
+            return Ok(());
+        }
+        match to {
+            Side::Caller if self.callers[caller].incarnation == incarnation => self.tell_caller(
+                caller,
+                CallerEvent::Frames {
+                    peer: PeerId(worker as u64),
+                    link: number,
+                    frames,
+                },
+            ),
+            Side::Worker if self.workers[worker].alive => {
+                let peer = identity(caller, incarnation, worker, number);
+                self.tell_worker(worker, WorkerEvent::Frames { peer, frames })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts a message on its way.
+    fn post(&mut self, to: Side, caller: usize, worker: usize, number: u64, frames: Vec<Bytes>) {
+        let incarnation = self.callers[caller].incarnation;
+        if self.plan.faults.contains(&super::plan::Fault::Replay) {
+            self.heard.push_back(frames.clone());
+            if self.heard.len() > 64 {
+                self.heard.pop_front();
+            }
+        }
+        let copies = match self.plan.duplicates > 0 && self.rng.chance(self.plan.duplicates) {
+            true => 2,
+            false => 1,
+        };
+        self.counts.doubled += copies - 1;
+        for _ in 0..copies {
+            let lost = self.plan.loss > 0 && self.now < self.until && self.rng.chance(self.plan.loss);
+            self.counts.vanished += u64::from(lost);
+            let delay = self.rng.range(20, self.plan.delay + 21);
+            let link = &mut self.links[caller][worker];
+            if lost || link.blocked[to as usize] || number <= link.void {
+                continue;
+            }
+            let time = (self.now + delay).max(link.horizon[to as usize]);
+            link.horizon[to as usize] = time;
+            self.at(
+                time,
+                Event::Deliver {
+                    to,
+                    caller,
+                    incarnation,
+                    worker,
+                    number,
+                    frames: frames.clone(),
+                },
+            );
+        }
+    }
+
+    /// Ends a connection; what is on its way is lost, and both sides are told some time.
+    pub(crate) fn cut(&mut self, caller: usize, worker: usize, tell: bool) {
+        let link = &mut self.links[caller][worker];
+        if !std::mem::replace(&mut link.up, false) {
+            return;
+        }
+        let number = link.number;
+        link.void = number;
+        self.note(|| format!("caller {caller} is cut from worker {worker}, link {number}"));
+        let incarnation = self.callers[caller].incarnation;
+        let delay = self.rng.range(0, 5_000);
+        self.after(
+            delay,
+            Event::LinkDown {
+                caller,
+                incarnation,
+                worker,
+                number,
+            },
+        );
+        if tell {
+            self.gone(caller, worker, number);
+        }
+    }
+
+    fn gone(&mut self, caller: usize, worker: usize, number: u64) {
+        let peer = identity(caller, self.callers[caller].incarnation, worker, number);
+        let incarnation = self.workers[worker].incarnation;
+        let delay = self.rng.range(0, 5_000);
+        let time = (self.now + delay).max(self.links[caller][worker].horizon[0]);
+        self.at(
+            time,
+            Event::PeerGone {
+                worker,
+                incarnation,
+                peer,
+            },
+        );
+    }
+
+    pub(crate) fn tell_caller(&mut self, caller: usize, event: CallerEvent) -> Result<(), String> {
+        if self.log.is_some() {
+            self.note(|| format!("caller {caller} << {}", brief(&event)));
+        }
+        let node = &mut self.callers[caller];
+        let mut actions = std::mem::take(&mut self.caller_actions);
+        node.core.on(node.clock.at(self.now), event, &mut actions);
+        for action in actions.drain(..) {
+            if self.log.is_some() {
+                self.note(|| format!("caller {caller}    >> {}", brief(&action)));
+            }
+            self.carry_out_for_caller(caller, action)?;
+        }
+        self.caller_actions = actions;
+        let node = &mut self.callers[caller];
+        if let Some(wake) = node.core.next_wake().map(|wake| node.clock.world(wake))
+            && node.clock.wake.is_none_or(|set| wake < set)
+        {
+            node.clock.wake = Some(wake.max(self.now));
+            let incarnation = node.incarnation;
+            self.at(wake, Event::WakeCaller { caller, incarnation });
+        }
+        Ok(())
+    }
+
+    fn carry_out_for_caller(&mut self, caller: usize, action: CallerAction) -> Result<(), String> {
+        match action {
+            CallerAction::Send {
+                peer,
+                link,
+                frames,
+                call,
+            } => {
+                frames.last().map(|frame| frame.as_ref()).hash(&mut self.trace);
+                let worker = peer.0 as usize;
+                let full = self.plan.full > 0 && self.now < self.until && self.rng.chance(self.plan.full);
+                let there = self.links[caller][worker].number == link;
+                if full || !there {
+                    self.counts.unsent += 1;
+                    // The driver tells of it after it has carried out the other actions.
+                    self.unsent(caller, peer, link, call);
+                } else {
+                    self.post(Side::Worker, caller, worker, link, frames);
+                }
+            }
+            CallerAction::Accepted { call } => {
+                let tag = self.callers[caller]
+                    .tags
+                    .get(&call)
+                    .copied()
+                    .ok_or("an unknown call was accepted")?;
+                self.ledger.accept(tag)?;
+            }
+            CallerAction::Finish { call, outcome } => {
+                let node = &mut self.callers[caller];
+                let tag = node
+                    .tags
+                    .remove(&call)
+                    .ok_or_else(|| format!("P1: {call:?} ended twice: {outcome:?}"))?;
+                node.ids.remove(&tag);
+                let now = node.clock.at(self.now);
+                let stood_still = node.clock.resumed == Some(self.now);
+                tag.hash(&mut self.trace);
+                self.ledger.finish(tag, &outcome, now, stood_still)?;
+                let deadline = self.ledger.calls[&tag].deadline;
+                self.callers[caller].open.remove(&(deadline, tag));
+            }
+            CallerAction::DropLink { peer, link, .. } => {
+                let worker = peer.0 as usize;
+                if self.links[caller][worker].number == link && self.links[caller][worker].up {
+                    self.links[caller][worker].up = false;
+                    let incarnation = self.callers[caller].incarnation;
+                    let delay = self.rng.range(0, 2_000);
+                    self.after(
+                        delay,
+                        Event::LinkDown {
+                            caller,
+                            incarnation,
+                            worker,
+                            number: link,
+                        },
+                    );
+                    // What was sent before may still arrive.
+                    if self.rng.chance(800) {
+                        self.gone(caller, worker, link);
+                    }
+                }
+            }
+            CallerAction::Forget { peer } => {
+                let worker = peer.0 as usize;
+                let number = self.links[caller][worker].number;
+                self.links[caller][worker].known = false;
+                if std::mem::replace(&mut self.links[caller][worker].up, false) {
+                    self.gone(caller, worker, number);
+                }
+            }
+            other => return Err(format!("an action that is not known: {other:?}")),
+        }
+        Ok(())
+    }
+
+    fn unsent(&mut self, caller: usize, peer: PeerId, link: u64, call: Option<CallId>) {
+        // Told at once, but not from within the event that led to it.
+        let node = &mut self.callers[caller];
+        let mut actions = Vec::new();
+        node.core.on(
+            node.clock.at(self.now),
+            CallerEvent::Unsent { peer, link, call },
+            &mut actions,
+        );
+        self.note(|| format!("caller {caller} << unsent {call:?} to {peer:?}"));
+        for action in actions {
+            if self.log.is_some() {
+                self.note(|| format!("caller {caller}    >> {}", brief(&action)));
+            }
+            if let Err(error) = self.carry_out_for_caller(caller, action) {
+                self.note(|| error.clone());
+                self.poison(error);
+            }
+        }
+    }
+
+    fn poison(&mut self, error: String) {
+        self.broken.get_or_insert(error);
+    }
+
+    pub(crate) fn tell_worker(&mut self, worker: usize, event: WorkerEvent) -> Result<(), String> {
+        if self.log.is_some() {
+            self.note(|| format!("worker {worker} << {}", brief(&event)));
+        }
+        let node = &mut self.workers[worker];
+        let mut actions = std::mem::take(&mut self.worker_actions);
+        node.core.on(node.clock.at(self.now), event, &mut actions);
+        for action in actions.drain(..) {
+            if self.log.is_some() {
+                self.note(|| format!("worker {worker}    >> {}", brief(&action)));
+            }
+            self.carry_out_for_worker(worker, action)?;
+        }
+        self.worker_actions = actions;
+        let node = &mut self.workers[worker];
+        if let Some(wake) = node.core.next_wake().map(|wake| node.clock.world(wake))
+            && node.clock.wake.is_none_or(|set| wake < set)
+        {
+            node.clock.wake = Some(wake.max(self.now));
+            let incarnation = node.incarnation;
+            self.at(wake, Event::WakeWorker { worker, incarnation });
+        }
+        Ok(())
+    }
+
+    /// Who has this routing identity, if it is one of ours.
+    fn whose(&self, peer: &Bytes) -> Option<(usize, u64)> {
+        let text = std::str::from_utf8(peer).ok()?;
+        let mut parts = text.split('.').map(|part| part.parse::<u64>().ok());
+        let (caller, incarnation) = (parts.next()??, parts.next()??);
+        let (_, number) = (parts.next()??, parts.next()??);
+        let node = self.callers.get(caller as usize)?;
+        (node.incarnation == incarnation).then_some((caller as usize, number))
+    }
+
+    fn carry_out_for_worker(&mut self, worker: usize, action: WorkerAction) -> Result<(), String> {
+        match action {
+            WorkerAction::Send { peer, frames } => {
+                frames.last().map(|frame| frame.as_ref()).hash(&mut self.trace);
+                if let Some((caller, number)) = self.whose(&peer)
+                    && self.links[caller][worker].number == number
+                {
+                    self.post(Side::Caller, caller, worker, number, frames);
+                }
+            }
+            WorkerAction::Start {
+                job,
+                request,
+                deadline,
+                ..
+            } => {
+                let node = &mut self.workers[worker];
+                if node.clock.at(self.now) >= deadline {
+                    return Err(format!("{job:?} started at its deadline or later"));
+                }
+                let tag = ledger::tag(&request.ask.body).ok_or("a request without its tag")?;
+                tag.hash(&mut self.trace);
+                self.counts.starts += 1;
+                let stubborn = self.rng.chance(100);
+                if node
+                    .jobs
+                    .insert(
+                        job,
+                        Running {
+                            tag,
+                            stubborn,
+                            stopped: false,
+                        },
+                    )
+                    .is_some()
+                {
+                    return Err(format!("{job:?} started twice"));
+                }
+                if node.jobs.len() > self.plan.slots {
+                    return Err(format!(
+                        "{} handlers run in {} slots",
+                        node.jobs.len(),
+                        self.plan.slots
+                    ));
+                }
+                self.ledger.start(tag)?;
+                let incarnation = node.incarnation;
+                let length = match self.rng.chance(30) {
+                    true => self.rng.range(1, 40 * self.plan.work),
+                    false => self.rng.range(1, 2 * self.plan.work),
+                };
+                self.after(
+                    length,
+                    Event::Work {
+                        worker,
+                        incarnation,
+                        job,
+                        tag,
+                    },
+                );
+            }
+            WorkerAction::Stop { job, .. } => {
+                let node = &mut self.workers[worker];
+                // It may have ended this moment.
+                let Some(running) = node.jobs.get_mut(&job) else {
+                    return Ok(());
+                };
+                if std::mem::replace(&mut running.stopped, true) {
+                    return Err(format!("{job:?} stopped twice"));
+                }
+                if !running.stubborn {
+                    let (incarnation, tag) = (node.incarnation, running.tag);
+                    self.after(
+                        0,
+                        Event::Work {
+                            worker,
+                            incarnation,
+                            job,
+                            tag,
+                        },
+                    );
+                }
+            }
+            WorkerAction::Cut { peer } => {
+                if let Some((caller, number)) = self.whose(&peer)
+                    && self.links[caller][worker].number == number
+                {
+                    self.cut(caller, worker, false);
+                }
+            }
+            WorkerAction::Idle => {
+                if !self.workers[worker].draining || !self.workers[worker].jobs.is_empty() {
+                    return Err(format!("worker {worker} says that it is idle, and it is not"));
+                }
+                self.counts.idle += 1;
+                self.note(|| format!("worker {worker} is drained"));
+                // It lingers: what it has sent arrives, then the process ends.
+                self.end_worker(worker, false);
+            }
+            other => return Err(format!("an action that is not known: {other:?}")),
+        }
+        Ok(())
+    }
+
+    /// Ends the process of a worker; it comes back later.
+    pub(crate) fn end_worker(&mut self, worker: usize, abruptly: bool) {
+        let node = &mut self.workers[worker];
+        node.alive = false;
+        node.clock.frozen = false;
+        node.clock.backlog.clear();
+        node.jobs.clear();
+        let incarnation = node.incarnation;
+        let pause = self.rng.range(1_000, 300_000);
+        self.after(pause, Event::StartWorker { worker, incarnation });
+        for caller in 0..self.callers.len() {
+            if abruptly {
+                self.cut(caller, worker, false);
+                continue;
+            }
+            let link = &mut self.links[caller][worker];
+            if std::mem::replace(&mut link.up, false) {
+                let (number, time) = (link.number, link.horizon[1].max(self.now) + 1);
+                let incarnation = self.callers[caller].incarnation;
+                self.at(
+                    time,
+                    Event::LinkDown {
+                        caller,
+                        incarnation,
+                        worker,
+                        number,
+                    },
+                );
+            }
+        }
+    }
+
+    fn work_done(&mut self, worker: usize, incarnation: u64, job: JobId, tag: Tag) -> Result<(), String> {
+        let node = &mut self.workers[worker];
+        if !node.alive || node.incarnation != incarnation {
+            return Ok(());
+        }
+        let Some(running) = node.jobs.remove(&job) else {
+            return Ok(());
+        };
+        let reply = (!running.stopped || running.stubborn).then(|| Reply {
+            status: 200,
+            body: ledger::body(tag, self.rng.range(8, 2_000) as usize),
+            ..Reply::default()
+        });
+        self.tell_worker(worker, WorkerEvent::Finished { job, reply })
+    }
+
+    fn arrive(&mut self, caller: usize) -> Result<(), String> {
+        if self.now >= self.until {
+            return Ok(());
+        }
+        let next = self.rng.range(1, 2 * self.plan.pace);
+        self.after(next, Event::Arrive { caller });
+        if self.callers[caller].clock.frozen {
+            return Ok(());
+        }
+        let node = &mut self.callers[caller];
+        node.next_call += 1;
+        let call = CallId(node.next_call);
+        self.last_tag += 1;
+        let tag = self.last_tag;
+        let deadline = node.clock.at(self.now)
+            + Duration::from_micros(self.rng.range(self.plan.soonest, self.plan.deadline));
+        let ask = Ask {
+            body: ledger::body(tag, self.rng.range(8, 1_000) as usize),
+            idempotent: self.rng.chance(self.plan.idempotent),
+            nowait: self.rng.chance(self.plan.nowait),
+            ..Ask::new("request", "/work")
+        };
+        self.counts.calls += 1;
+        let entry = Entry {
+            deadline,
+            idempotent: ask.idempotent,
+            nowait: ask.nowait,
+            accepted: false,
+            starts: 0,
+            state: State::Open,
+        };
+        self.ledger.calls.insert(tag, entry);
+        node.tags.insert(call, tag);
+        node.ids.insert(tag, call);
+        node.open.insert((deadline, tag));
+        if self.rng.chance(self.plan.give_up) {
+            let patience = self.rng.range(1, self.plan.deadline);
+            let incarnation = node.incarnation;
+            self.after(
+                patience,
+                Event::GiveUp {
+                    caller,
+                    incarnation,
+                    tag,
+                },
+            );
+        }
+        let options = Options {
+            patient: self.rng.chance(self.plan.patient),
+        };
+        self.note(|| format!("caller {caller} calls {tag}, until {deadline:?}"));
+        self.tell_caller(
+            caller,
+            CallerEvent::Call {
+                call,
+                ask,
+                deadline,
+                options,
+            },
+        )
+    }
+
+    fn give_up(&mut self, caller: usize, incarnation: u64, tag: Tag) -> Result<(), String> {
+        let node = &mut self.callers[caller];
+        if node.incarnation != incarnation {
+            return Ok(());
+        }
+        let Some(call) = node.ids.remove(&tag) else {
+            return Ok(());
+        };
+        node.tags.remove(&call);
+        let entry = self
+            .ledger
+            .calls
+            .get_mut(&tag)
+            .ok_or("a call that nobody made was given up")?;
+        entry.state = State::GivenUp;
+        node.open.remove(&(entry.deadline, tag));
+        self.ledger.outcomes.given_up += 1;
+        self.tell_caller(caller, CallerEvent::GiveUp { call })
+    }
+}
+
+fn brief(value: &impl std::fmt::Debug) -> String {
+    let text = format!("{value:?}");
+    match text.char_indices().nth(110) {
+        Some((end, _)) => format!("{} ..", &text[..end]),
+        None => text,
+    }
+}

@@ -1,0 +1,261 @@
+"""A client as the originals are. Runs its cases against a service and prints `ok NAME` or `failed NAME: why` for each.
+
+Where it wants the service to be started again it prints `restart`, and waits for a line on its standard input.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+import traceback
+import uuid
+
+import zmq
+import wire
+
+parser = argparse.ArgumentParser()
+parser.add_argument("dialect", choices=wire.REQUEST)
+parser.add_argument("passphrase")
+parser.add_argument("address")
+parser.add_argument("responses", nargs="?")
+options = parser.parse_args()
+dialect = options.dialect
+
+CORPUS = json.loads((pathlib.Path(__file__).parent / "corpus.json").read_text("ascii"))
+
+context = zmq.Context()
+dealer = context.socket(zmq.DEALER)
+identity = uuid.uuid4().hex if wire.in_band(dialect) else str(uuid.uuid4())
+dealer.identity = identity.encode()
+dealer.rcvtimeo = 20_000
+if wire.in_band(dialect):
+    outgoing = context.socket(zmq.PUSH)
+    outgoing.bind(options.address)
+    dealer.bind(options.responses)
+else:
+    outgoing = dealer
+    dealer.connect(options.address)
+for socket in (outgoing, dealer):
+    socket.sndtimeo = 20_000
+    socket.linger = 0
+
+
+def send(path, arguments, passphrase=options.passphrase, **other):
+    fields, data = wire.request(dialect, identity, passphrase, path, arguments, **other)
+    outgoing.send(data)
+    return fields
+
+
+def receive():
+    frames = dealer.recv_multipart()
+    assert frames[0] == b"" and len(frames) == 2, frames
+    return wire.read_response(dialect, frames)
+
+
+def call(path, arguments, **other):
+    sent = send(path, arguments, **other)
+    got = receive()
+    assert got["conn_id"] == sent["conn_id"], (sent, got)
+    return sent, got
+
+
+def equal(got, wanted):
+    assert got == wanted and type(got) is type(wanted), f"got {got!r:.300}, wanted {wanted!r:.300}"
+
+
+def echoed(value):
+    sent, got = call("/service/echo", {"RETURN_DATA": value})
+    equal(got["status_code"], 200)
+    equal(got["body"]["RETURN_DATA"], value)
+    return sent, got
+
+
+def status_is(got, code):
+    equal(got["status_code"], code)
+    if isinstance(got["body"], dict):
+        equal(got["body"]["status_code"], code)
+        equal(got["body"]["status_msg"], got["status_msg"])
+
+
+# ---- cases -----------------------------------------------------------------------------------------------------
+
+
+def first_call():
+    echoed("the very first")
+
+
+def sync():
+    before = wire.now()
+    sent, got = echoed("hello")
+    after = wire.now()
+    for name in ("passphrase", "origin_conn_id", "origin_out_addr", "origin_sender_id", "path", "conn_id"):
+        equal(got[name], sent[name])
+    equal(got["method"], "response")
+    equal(got["sender"], identity.encode())
+    if dialect != "seed":
+        assert before - 1 <= int(got["start_timestamp"]) <= int(got["end_timestamp"]) <= after + 1, got
+    if wire.in_band(dialect):
+        equal(int(got["request_timestamp"]), sent["request_timestamp"])
+    if dialect == "pypi01x":
+        equal(got["handle_response"], "1")
+    assert before - 1 <= got["body"]["timestamp"] <= after + 1, got
+
+
+def nowait():
+    """What nobody waits for is answered, too: in whatever order."""
+    sent = [send("/service/echo", {"RETURN_DATA": n}) for n in range(10)]
+    got = [receive() for _ in sent]
+    equal(sorted(one["conn_id"] for one in got), sorted(one["conn_id"] for one in sent))
+    equal(sorted(one["body"]["RETURN_DATA"] for one in got), list(range(10)))
+
+
+def many():
+    """256 at once: the service answers none of them before all are there."""
+    sent = {send("/service/gather", {"RETURN_DATA": n})["conn_id"]: n for n in range(256)}
+    for _ in range(256):
+        got = receive()
+        equal(got["status_code"], 200)
+        equal(got["body"]["RETURN_DATA"], sent.pop(got["conn_id"]))
+    equal(sent, {})
+
+
+def one_megabyte():
+    echoed("x" * 1_000_000)
+    echoed("é" * 500_000)
+
+
+def unicode():
+    for text in ["café", "日本語", "\U0001f98a", "\u0000\u001f\u007f\u2028\u2029", '"\\/\b\f\n\r\t', "100:abc 5:x,"]:
+        echoed(text)
+    _, got = call("/service/echo/café", {"RETURN_DATA": 1})
+    equal(got["path"], "/service/echo/café")
+    # Raw UTF-8 instead of escapes is JSON, too.
+    if dialect != "seed":
+        raw = json.dumps({"RETURN_DATA": "日本語"}, ensure_ascii=False).encode()
+        _, got = call("/service/echo", raw)
+        equal(got["body"]["RETURN_DATA"], "日本語")
+
+
+def corpus():
+    for value in CORPUS:
+        echoed(value)
+    # Half of a surrogate pair is no character: refused, and nothing worse.
+    _, got = call("/service/echo", {"RETURN_DATA": "\ud83e"})
+    status_is(got, 400)
+    echoed("still there")
+
+
+def status():
+    for code, message in [(200, "Took a while, but I am back."), (500, "it broke"), (201, "201"), (-1, 'a "quote"')]:
+        _, got = call("/service/status", {"CODE": code, "MSG": message})
+        status_is(got, code)
+        equal(got["status_msg"], message)
+        equal(got["body"]["k"], "v")
+    _, got = call("/service/status", {"CODE": 200, "MSG": "café"})
+    equal(got["status_msg"], "caf?" if dialect == "seed" else "café")
+    equal(got["body"]["status_msg"], "café")
+
+
+def errors():
+    status_is(call("/service/fault", {})[1], 500)
+    status_is(call("/none", {})[1], 404)
+    status_is(call("/service/echo", {}, method="delete")[1], 405)
+    status_is(call("/service/echo", {}, method="brew")[1], 400)
+    status_is(call("/service/echo", {"OTHER": 1})[1], 400)
+    echoed("still there")
+
+
+def passphrase():
+    _, got = call("/service/echo", {"RETURN_DATA": "let me in"}, passphrase="guessed")
+    status_is(got, 401)
+    assert "RETURN_DATA" not in got["body"], got
+    assert options.passphrase not in json.dumps({name: str(value) for name, value in got.items()}), got
+    echoed("still there")
+
+
+def malformed():
+    _, good = wire.request(dialect, identity, options.passphrase, "/service/echo", {"RETURN_DATA": "good"})
+    front = b"" if dialect == "pypi01x" else b" "
+    sender = identity.encode() + b" " if wire.in_band(dialect) else b""
+    silent = [
+        b"",
+        b" ",
+        b"garbage",
+        b"\xff\xfe\x00\x80",
+        front + sender,
+        front + sender + b"5:abc",
+        front + sender + b"-1:x " + b"1:a " * 8,
+        front + sender + b"99999999999:x",
+        front + sender + b"0x2:ab ",
+        front + sender + b"1:a" * 40,
+        good[: len(good) // 4],
+        b"x" * 100_000,
+    ]
+    for data in silent:
+        outgoing.send(data)
+        echoed("between")
+    # With its envelope whole, a request is answered even where the rest is not.
+    for data in [good[:-1], good + b"surplus"]:
+        outgoing.send(data)
+        status_is(receive(), 400)
+    if dialect != "seed":
+        for arguments in [b"{", b"[1]", b"null", b'"text"', b'{"RETURN_DATA":"\xff"}', b"[" * 5000 + b"]" * 5000]:
+            status_is(call("/service/echo", arguments)[1], 400)
+    outgoing.send_multipart([b"many", b"frames", b"of", b"garbage"])
+    outgoing.send(good)
+    equal(receive()["body"]["RETURN_DATA"], "good")
+    # Blanks behind the tail, and in pypi around it all, are no mistake.
+    for data in [good + b" \r\n"] + ([b"  \n" + good] if dialect == "pypi" else []):
+        outgoing.send(data)
+        equal(receive()["body"]["RETURN_DATA"], "good")
+
+
+def envelope():
+    """What a handler sees of a request."""
+    sent, got = call(
+        "/service/envelope", {"a": 1}, headers={"X-Trace": "7", "n": 1}, body={"b": [2]}, method="Request"
+    )
+    seen = got["body"]
+    equal(seen["body"], {"a": 1, "b": [2]} if dialect == "seed" else {"b": [2]})
+    equal(seen["arguments"], {} if dialect == "seed" else {"a": 1})
+    equal(seen["trace"], "7")
+    equal(seen["method"], "request")
+    equal(got["headers"].get("x-answered"), "yes")
+
+
+def restart():
+    echoed("before")
+    print("restart", flush=True)
+    sys.stdin.readline()
+    for n in range(20):
+        echoed(n)
+
+
+failed = 0
+for case in [
+    first_call,
+    sync,
+    nowait,
+    many,
+    one_megabyte,
+    unicode,
+    corpus,
+    status,
+    envelope,
+    errors,
+    passphrase,
+    malformed,
+    restart,
+]:
+    try:
+        case()
+        print(f"ok {case.__name__}", flush=True)
+    except Exception as error:
+        failed += 1
+        traceback.print_exc()
+        print(f"failed {case.__name__}: {type(error).__name__} {str(error)[:400]!r}", flush=True)
+        # What is still on its way belongs to this case.
+        while dealer.poll(200):
+            dealer.recv_multipart()
+print("done", flush=True)
+sys.exit(failed)

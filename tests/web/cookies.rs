@@ -1,0 +1,207 @@
+//! Cookies, sessions, and who is logged in.
+
+use brubeck::CookieSecret;
+use brubeck::prelude::*;
+use brubeck::test::TestClient;
+
+const SECRET: &str = "a secret of the tests, 32 bytes long";
+
+#[derive(Clone)]
+struct Member {
+    name: String,
+}
+
+impl User for Member {
+    type State = ();
+
+    async fn find(id: &str, _: &()) -> Option<Member> {
+        (id == "7").then(|| Member { name: "Dave".into() })
+    }
+}
+
+#[get("^/plain$")]
+async fn plain(cookies: Cookies) -> String {
+    let before = cookies.get("a").unwrap_or("none".into());
+    cookies.set(Cookie::new("a", "x; y é"));
+    format!("{before} {}", cookies.get("a").unwrap())
+}
+
+#[get("^/forget$")]
+async fn forget(cookies: Cookies) {
+    cookies.remove_all();
+}
+
+#[get("^/vote$")]
+async fn vote(cookies: SignedCookies) -> String {
+    let before = cookies.get("vote");
+    cookies.set(Cookie::new("vote", "jazz"));
+    format!("{before:?}")
+}
+
+#[get("^/account$")]
+async fn account(member: CurrentUser<Member>) -> String {
+    member.name.clone()
+}
+
+#[get("^/maybe$")]
+async fn maybe(member: Option<CurrentUser<Member>>) -> String {
+    member.map_or("nobody".into(), |member| member.0.name)
+}
+
+#[post("^/login/(?<id>\\d+)$")]
+async fn log_in(id: String, session: Session) -> Redirect {
+    session.log_in(id);
+    Redirect::to("/account")
+}
+
+#[post("^/logout$")]
+async fn log_out(session: Session) {
+    session.log_out();
+}
+
+const ROUTES: Routes<()> = routes![plain, forget, vote, account, maybe, log_in, log_out];
+
+fn client() -> TestClient {
+    TestClient::new(App::new(ROUTES, ()).cookie_secret(SECRET))
+}
+
+#[tokio::test]
+async fn plain_cookies() {
+    let client = client();
+    client.get("/plain").await.assert_text("none x; y é");
+    client.get("/plain").await.assert_text("x; y é x; y é");
+    client.get("/forget").await.assert_status(204);
+    client.get("/plain").await.assert_text("none x; y é");
+}
+
+#[tokio::test]
+async fn signed_cookies_cannot_be_changed() {
+    let client = client();
+    client.get("/vote").await.assert_text("None");
+    client.get("/vote").await.assert_text("Some(\"jazz\")");
+    let signed = client.cookie("vote").unwrap();
+    client.keep_cookie("vote", &signed.replace("v1.", "v2."));
+    client.get("/vote").await.assert_text("None");
+
+    let rotated = App::new(ROUTES, ()).cookie_secret(CookieSecret::new([b'n'; 32]).previously(SECRET));
+    let rotated = TestClient::new(rotated);
+    rotated.keep_cookie("vote", &signed);
+    rotated.get("/vote").await.assert_text("Some(\"jazz\")");
+    assert_ne!(
+        rotated.cookie("vote").unwrap().split('.').nth(1),
+        signed.split('.').nth(1)
+    );
+}
+
+#[tokio::test]
+async fn cookies_are_safe_by_default() {
+    let client = client();
+    let public = client.get("/vote").header("host", "example.org").await;
+    let line = public.header("set-cookie").unwrap();
+    assert!(
+        line.ends_with("; Path=/; Max-Age=1209600; HttpOnly; SameSite=Lax; Secure"),
+        "{line}"
+    );
+    let local = client.get("/vote").header("host", "127.0.0.1:6767").await;
+    assert!(!local.header("set-cookie").unwrap().contains("Secure"));
+}
+
+#[tokio::test]
+async fn users_log_in_and_out() {
+    let client = client();
+    client.get("/account").await.assert_status(401);
+    client.get("/maybe").await.assert_text("nobody");
+    client.post("/login/7").await.assert_redirect("/account");
+    client.get("/account").await.assert_text("Dave");
+    client.get("/maybe").await.assert_text("Dave");
+    client.post("/logout").await.assert_status(204);
+    client.get("/account").await.assert_status(401);
+    client.post("/login/8").await.assert_status(303);
+    client.get("/account").await.assert_status(401);
+}
+
+#[tokio::test]
+async fn browsers_are_sent_to_the_login_page() {
+    let app = || App::new(ROUTES, ()).cookie_secret(SECRET).login_url("/login");
+    let client = TestClient::new(app());
+    let sent = client.get("/account?tab=1").accept("text/html").await;
+    sent.assert_status(303)
+        .assert_redirect("/login?next=%2Faccount%3Ftab%3D1")
+        .assert_header("cache-control", "no-store");
+    client
+        .get("/account")
+        .accept("application/json")
+        .await
+        .assert_status(401);
+
+    let guarded = TestClient::new(app().before(|_: CurrentUser<Member>| async {}));
+    guarded.get("/plain").await.assert_status(401);
+    guarded
+        .get("/plain")
+        .accept("text/html")
+        .await
+        .assert_redirect("/login?next=%2Fplain");
+}
+
+#[tokio::test]
+async fn without_a_secret_nothing_is_signed() {
+    let client = TestClient::new(App::new(ROUTES, ()));
+    client.get("/vote").await.assert_status(500);
+    client.get("/account").await.assert_status(500);
+    let error = App::new(ROUTES, ())
+        .cookie_secret("short")
+        .into_service()
+        .unwrap_err();
+    assert!(error.to_string().contains("5 bytes"), "{error}");
+}
+
+#[tokio::test]
+async fn another_site_changes_nothing() {
+    let client = client();
+    client.post("/login/7").await.assert_status(303);
+    client
+        .post("/logout")
+        .header("sec-fetch-site", "cross-site")
+        .await
+        .assert_status(403);
+    client
+        .post("/logout")
+        .header("origin", "https://evil.example")
+        .await
+        .assert_status(403);
+    client
+        .get("/account")
+        .header("sec-fetch-site", "cross-site")
+        .await
+        .assert_text("Dave");
+    client
+        .post("/logout")
+        .header("sec-fetch-site", "same-origin")
+        .await
+        .assert_status(204);
+
+    let open = TestClient::new(
+        App::new(ROUTES, ())
+            .cookie_secret(SECRET)
+            .trust_origin("https://pay.example"),
+    );
+    open.keep_cookie("a", "1");
+    let from = |origin: &str| {
+        open.post("/logout")
+            .header("sec-fetch-site", "cross-site")
+            .header("origin", origin)
+    };
+    from("https://pay.example").await.assert_status(204);
+    from("https://evil.example").await.assert_status(403);
+    let unprotected = TestClient::new(
+        App::new(ROUTES, ())
+            .cookie_secret(SECRET)
+            .without_forgery_protection(),
+    );
+    unprotected.keep_cookie("a", "1");
+    unprotected
+        .post("/logout")
+        .header("sec-fetch-site", "cross-site")
+        .await
+        .assert_status(204);
+}

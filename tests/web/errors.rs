@@ -1,0 +1,162 @@
+//! Errors without a page of their own.
+
+use brubeck::prelude::*;
+use brubeck::test::TestClient;
+
+#[get("^/panic$")]
+async fn panics() -> &'static str {
+    panic!("on purpose")
+}
+
+#[get("^/own$")]
+async fn own() -> (Status, Html<&'static str>) {
+    (Status::NOT_FOUND, Html("<h1>my own page</h1>"))
+}
+
+#[get("^/status/(?<code>\\d+)$")]
+async fn status(code: i32) -> Status {
+    Status::new(code)
+}
+
+const ROUTES: Routes<()> = routes![panics, own, status];
+
+fn pages() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("errors")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "errors/404.html",
+        "<p>nothing here: {{ reason }} {{ error_code }}</p>",
+    );
+    write("errors/405.html", "{{ broken");
+    write(
+        "errors.html",
+        "<p>Drat! An error {{ error_code }} has occurred.</p>",
+    );
+    folder
+}
+
+#[tokio::test]
+async fn a_browser_is_shown_a_page_of_the_folder() {
+    let folder = pages();
+    let client = TestClient::new(App::new(ROUTES, ()).templates(folder.path()));
+    let nothing = client.get("/nowhere").accept("text/html").await;
+    nothing
+        .assert_status(404)
+        .assert_text("<p>nothing here: Not Found 404</p>");
+    nothing.assert_header("content-type", "text/html; charset=utf-8");
+    client
+        .get("/panic")
+        .accept("text/html")
+        .await
+        .assert_status(500)
+        .assert_contains("Drat! An error 500");
+    let broken = client.post("/own").accept("text/html").await;
+    broken
+        .assert_status(405)
+        .assert_text("<p>Drat! An error 405 has occurred.</p>")
+        .assert_header("allow", "GET, HEAD, OPTIONS");
+    client
+        .get("/own")
+        .accept("text/html")
+        .await
+        .assert_status(404)
+        .assert_contains("my own page");
+    client
+        .get("/nowhere")
+        .await
+        .assert_status(404)
+        .assert_text("Not Found");
+    client
+        .get("/nowhere")
+        .accept("application/json")
+        .await
+        .assert_header("content-type", "application/problem+json");
+}
+
+#[tokio::test]
+async fn functions_catch_errors() {
+    async fn not_found(uri: http::Uri) -> Html<String> {
+        Html(format!("<p>no {uri}</p>"))
+    }
+    async fn broken() -> (Status, &'static str) {
+        (Status::SERVICE_UNAVAILABLE, "come back later")
+    }
+    async fn refuses(_: Session) -> &'static str {
+        "never: there is no cookie secret"
+    }
+    async fn panics_too() -> &'static str {
+        panic!("on purpose, too")
+    }
+    let app = App::new(ROUTES, ())
+        .catch(404, not_found)
+        .catch(500, broken)
+        .catch(403, refuses)
+        .catch(402, panics_too);
+    let client = TestClient::new(app);
+    client
+        .get("/x?y=1")
+        .await
+        .assert_status(404)
+        .assert_text("<p>no /x?y=1</p>");
+    client
+        .get("/status/404")
+        .await
+        .assert_status(404)
+        .assert_text("<p>no /status/404</p>");
+    client
+        .get("/panic")
+        .await
+        .assert_status(503)
+        .assert_text("come back later");
+    client
+        .get("/status/403")
+        .await
+        .assert_status(403)
+        .assert_text("Forbidden");
+    client
+        .get("/status/402")
+        .await
+        .assert_status(402)
+        .assert_text("Payment Required");
+    client
+        .get("/own")
+        .await
+        .assert_status(404)
+        .assert_contains("my own page");
+    client.get("/status/418").await.assert_status(418);
+}
+
+#[tokio::test]
+async fn a_fallback_answers_what_no_route_matches() {
+    async fn anything(method: Method, uri: http::Uri, cookies: Cookies) -> String {
+        cookies.set(Cookie::new("lost", "yes"));
+        format!("{method} {uri}")
+    }
+    let client = TestClient::new(App::new(ROUTES, ()).fallback(anything));
+    client.post("/x").await.assert_status(200).assert_text("post /x");
+    assert_eq!(client.cookie("lost").as_deref(), Some("yes"));
+    client.post("/own").await.assert_status(405);
+}
+
+#[tokio::test]
+async fn odd_requests_are_refused() {
+    let client = TestClient::new(App::new(ROUTES, ()));
+    let brew = http::Method::from_bytes(b"BREW").unwrap();
+    client.request(brew, "/own").await.assert_status(501);
+    client
+        .get(&format!("/{}", "x".repeat(8200)))
+        .await
+        .assert_status(414);
+    client
+        .options("/own")
+        .await
+        .assert_status(204)
+        .assert_header("allow", "GET, HEAD, OPTIONS");
+    client
+        .head("/own")
+        .await
+        .assert_status(404)
+        .assert_text("")
+        .assert_header("content-length", "20");
+}

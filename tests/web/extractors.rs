@@ -1,0 +1,337 @@
+//! What handlers are given.
+
+use brubeck::prelude::*;
+use brubeck::test::{TestClient, TestForm};
+use brubeck::{Axum, AxumBody, Multipart};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Order {
+    dish: String,
+    count: Option<u8>,
+    #[serde(default)]
+    extra: Vec<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Cart {
+    items: Vec<Item>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Item {
+    price: u32,
+}
+
+#[get("^/query$")]
+async fn query(order: Query<Order>) -> Json<Order> {
+    Json(order.0)
+}
+
+#[post("^/form$")]
+async fn form(order: Form<Order>) -> Json<Order> {
+    Json(order.0)
+}
+
+#[post("^/json$")]
+async fn json_body(cart: Json<Cart>) -> Json<Cart> {
+    cart
+}
+
+#[post("^/argument$")]
+async fn argument(name: Arg<String>, count: Option<Arg<u8>>) -> String {
+    format!("{} {:?}", name.0, count.map(|count| count.0))
+}
+
+#[get("^/header$")]
+async fn header(user_agent: Header<String>, x_count: Option<Header<u32>>) -> String {
+    format!("{} {:?}", *user_agent, x_count.map(|count| *count))
+}
+
+#[get("^/number$")]
+async fn number(x_count: Header<u32>) -> String {
+    x_count.to_string()
+}
+
+#[post("^/upload$")]
+async fn upload(form: Multipart) -> Result<Json<serde_json::Value>, Rejection> {
+    let file = form.file("file")?;
+    Ok(Json(json!({
+        "title": form.text("title"),
+        "name": file.file_name(),
+        "type": file.media_type(),
+        "size": file.bytes().len(),
+        "parts": form.parts().len(),
+        "files": form.all("file").count(),
+    })))
+}
+
+#[post("^/request$")]
+async fn request(
+    uri: http::Uri,
+    method: Method,
+    headers: Headers,
+    body: bytes::Bytes,
+    from: RemoteAddr,
+) -> String {
+    format!("{method} {uri} {} {} {from}", headers.len(), body.len())
+}
+
+#[get("^/layered$")]
+async fn layered(number: Extension<u64>) -> String {
+    number.to_string()
+}
+
+#[post("^/axum$")]
+async fn axum_extractors(
+    query: Axum<axum::extract::Query<Item>>,
+    text: AxumBody<String>,
+    again: AxumBody<axum::body::Bytes>,
+    direct: Text,
+) -> String {
+    format!("{} {} {} {}", query.price, *text, again.len(), &*direct)
+}
+
+const ROUTES: Routes<()> = routes![
+    query,
+    form,
+    json_body,
+    argument,
+    header,
+    number,
+    upload,
+    request,
+    layered,
+    axum_extractors
+];
+
+fn client() -> TestClient {
+    TestClient::new(App::new(ROUTES, ()))
+}
+
+#[tokio::test]
+async fn a_query_is_a_struct() {
+    let client = client();
+    let full = client
+        .get("/query?dish=soup&count=2&extra=salt&extra=p%26p&count=")
+        .await;
+    full.assert_status(400);
+    let full = client
+        .get("/query?dish=caf%C3%A9+noir&count=2&extra=salt&extra=p%26p")
+        .await;
+    full.assert_json(json!({ "dish": "café noir", "count": 2, "extra": ["salt", "p&p"] }));
+    client
+        .get("/query?dish=x&count=")
+        .await
+        .assert_json(json!({ "dish": "x", "count": null, "extra": [] }));
+    let bad = client
+        .get("/query?dish=x&count=300")
+        .accept("application/json")
+        .await;
+    bad.assert_status(400)
+        .assert_header("content-type", "application/problem+json");
+    assert_eq!(bad.json::<serde_json::Value>()["errors"][0]["field"], "count");
+    client
+        .get("/query")
+        .await
+        .assert_status(400)
+        .assert_contains("dish");
+}
+
+#[tokio::test]
+async fn a_form_is_a_struct() {
+    let client = client();
+    let fields = [("dish", "soup & bread"), ("extra", "a"), ("extra", "b")];
+    let order = client.post("/form").form(fields).await;
+    order.assert_json(json!({ "dish": "soup & bread", "count": null, "extra": ["a", "b"] }));
+    client
+        .post("/form")
+        .form([("count", "1")])
+        .await
+        .assert_status(422)
+        .assert_contains("dish");
+    client
+        .post("/form")
+        .form([("dish", "x"), ("count", "many")])
+        .await
+        .assert_status(422)
+        .assert_contains("`count`");
+    client
+        .post("/form")
+        .json(&json!({ "dish": "x" }))
+        .await
+        .assert_status(415)
+        .assert_contains("x-www-form-urlencoded");
+    let shouting = client
+        .post("/form")
+        .header("content-type", "Application/X-WWW-Form-Urlencoded; charset=utf-8");
+    shouting.body("dish=x").await.assert_status(200);
+    let many: Vec<(String, String)> = (0..1001).map(|n| (n.to_string(), String::new())).collect();
+    client.post("/form").form(many).await.assert_status(413);
+}
+
+#[tokio::test]
+async fn json_names_the_field_that_is_wrong() {
+    let client = client();
+    client
+        .post("/json")
+        .json(&json!({ "items": [{ "price": 1 }] }))
+        .await
+        .assert_status(200);
+    let bad = client
+        .post("/json")
+        .json(&json!({ "items": [{ "price": 1 }, { "price": "x" }] }))
+        .await;
+    bad.assert_status(422)
+        .assert_header("content-type", "application/problem+json");
+    assert_eq!(
+        bad.json::<serde_json::Value>()["errors"][0]["field"],
+        "items[1].price"
+    );
+    client
+        .post("/json")
+        .header("content-type", "application/json")
+        .body("{")
+        .await
+        .assert_status(400);
+    let trailing = client
+        .post("/json")
+        .header("content-type", "application/json")
+        .body("{\"items\":[]} x");
+    trailing.await.assert_status(400);
+    client.post("/json").body("{}").await.assert_status(415);
+    let deep = "[".repeat(200_000);
+    client
+        .post("/json")
+        .header("content-type", "application/json")
+        .body(deep)
+        .await
+        .assert_status(422);
+}
+
+#[tokio::test]
+async fn arguments_come_from_the_form_and_the_query() {
+    let client = client();
+    client
+        .post("/argument?name=q&count=3")
+        .await
+        .assert_text("q Some(3)");
+    client
+        .post("/argument?name=q")
+        .form([("name", "f"), ("name", "g")])
+        .await
+        .assert_text("g None");
+    let missing = client.post("/argument").accept("application/json").await;
+    assert_eq!(
+        missing.assert_status(400).json::<serde_json::Value>()["errors"][0]["field"],
+        "name"
+    );
+}
+
+#[tokio::test]
+async fn headers_have_types() {
+    let client = client();
+    let request = || client.get("/header").header("user-agent", "Lynx");
+    request().header("x-count", "7").await.assert_text("Lynx Some(7)");
+    request()
+        .header("x-count", "seven")
+        .await
+        .assert_text("Lynx None");
+    client
+        .get("/header")
+        .await
+        .assert_status(400)
+        .assert_contains("`user-agent` is missing");
+    client
+        .get("/number")
+        .header("x-count", "seven")
+        .await
+        .assert_status(400)
+        .assert_contains("`x-count` is not valid");
+}
+
+#[tokio::test]
+async fn files_come_in_forms() {
+    let client = client();
+    let form =
+        TestForm::new()
+            .text("title", "Dave")
+            .file("file", "C:\\fotos\\d\"ave.png", "image/png", [0, 1, 2]);
+    let sent = client.post("/upload").multipart(form).await;
+    let expected = json!({
+        "title": "Dave", "name": "d%22ave.png", "type": "image/png", "size": 3, "parts": 2, "files": 1
+    });
+    sent.assert_json(expected);
+    client
+        .post("/upload")
+        .multipart(TestForm::new().text("file", "x"))
+        .await
+        .assert_status(422);
+    client.post("/upload").form([("a", "b")]).await.assert_status(415);
+    let cut = client
+        .post("/upload")
+        .header("content-type", "multipart/form-data; boundary=x")
+        .body("--x\r\nconte");
+    cut.await.assert_status(400);
+    let many = (0..101).fold(TestForm::new(), |form, n| form.text(&n.to_string(), ""));
+    client.post("/upload").multipart(many).await.assert_status(413);
+    let large = TestForm::new().file("file", "f", "text/plain", vec![b'x'; 2 << 20]);
+    client.post("/upload").multipart(large).await.assert_status(413);
+}
+
+#[tokio::test]
+async fn everything_else_of_a_request() {
+    let client = client();
+    let request = client
+        .post("/request?a=%20")
+        .header("x-a", "1")
+        .body("hello")
+        .from([192, 0, 2, 1].into());
+    request.await.assert_text("post /request?a=%20 3 5 192.0.2.1");
+    client.get("/layered").await.assert_status(500);
+    let app = App::new(ROUTES, ()).layer(axum::Extension(7_u64));
+    TestClient::new(app).get("/layered").await.assert_text("7");
+}
+
+#[tokio::test]
+async fn extractors_of_axum_are_arguments() {
+    let client = client();
+    client
+        .post("/axum?price=7")
+        .body("hello")
+        .await
+        .assert_text("7 hello 5 hello");
+    client
+        .post("/axum?price=x")
+        .body("hello")
+        .await
+        .assert_status(400);
+}
+
+#[tokio::test]
+async fn only_trusted_proxies_speak_for_others() {
+    let app = || App::new(ROUTES, ());
+    let ask = async |app: App<()>| {
+        let client = TestClient::new(app);
+        let request = client
+            .post("/request")
+            .header("x-forwarded-for", "1.1.1.1, 203.0.113.9")
+            .from([127, 0, 0, 1].into());
+        request.await.text().to_owned()
+    };
+    assert!(ask(app()).await.ends_with(" 127.0.0.1"));
+    assert!(
+        ask(app().trusted_proxies(["127.0.0.1"]))
+            .await
+            .ends_with(" 203.0.113.9")
+    );
+    let error = App::new(ROUTES, ())
+        .trusted_proxies(["localhost"])
+        .into_service()
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("`localhost` is no trusted proxy"),
+        "{error}"
+    );
+}

@@ -1,0 +1,168 @@
+//! What runs beside handlers, and what they may take.
+
+use brubeck::prelude::*;
+use brubeck::test::TestClient;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+#[get("^/$")]
+async fn index() -> &'static str {
+    "index"
+}
+
+#[get("^/panic$")]
+async fn panics() -> &'static str {
+    panic!("on purpose")
+}
+
+#[post("^/upload$")]
+async fn upload(body: bytes::Bytes) -> String {
+    body.len().to_string()
+}
+
+#[post("^/small$")]
+async fn small(body: bytes::Bytes) -> String {
+    body.len().to_string()
+}
+
+#[get("^/slow$")]
+async fn slow() -> &'static str {
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    "at last"
+}
+
+#[get("^/gate$")]
+async fn gate(gate: State<Gate>) -> &'static str {
+    gate.entered.notify_one();
+    gate.open.notified().await;
+    "through"
+}
+
+#[derive(Clone, Default)]
+struct Gate {
+    entered: Arc<Notify>,
+    open: Arc<Notify>,
+}
+
+const ROUTES: Routes<Gate> = routes![index, panics, upload, small, slow, gate];
+
+fn app() -> App<Gate> {
+    App::new(ROUTES, Gate::default())
+}
+
+#[tokio::test]
+async fn functions_run_before_and_after() {
+    async fn only_members(x_member: Headers) -> Result<(), Status> {
+        x_member.text("x-member").map(drop).ok_or(Status::FORBIDDEN)
+    }
+    async fn nobody_called_dave(headers: Headers) -> Result<(), Redirect> {
+        match headers.text("x-member") {
+            Some("dave") => Err(Redirect::to("/dave")),
+            _ => Ok(()),
+        }
+    }
+    let finished = Arc::new(AtomicU32::new(0));
+    let count = finished.clone();
+    let app = app()
+        .before(only_members)
+        .before(nobody_called_dave)
+        .after(move |message, response| {
+            count.fetch_add(1, Ordering::Relaxed);
+            response.with_header("x-path", message.path())
+        });
+    let client = TestClient::new(app);
+    client
+        .get("/")
+        .await
+        .assert_status(403)
+        .assert_header("x-path", "/");
+    client
+        .get("/")
+        .header("x-member", "dave")
+        .await
+        .assert_redirect("/dave");
+    client
+        .get("/")
+        .header("x-member", "ann")
+        .await
+        .assert_status(200)
+        .assert_text("index");
+    client
+        .get("/panic")
+        .header("x-member", "ann")
+        .await
+        .assert_status(500)
+        .assert_header("x-path", "/panic");
+    assert_eq!(finished.load(Ordering::Relaxed), 4);
+    client
+        .get("/nowhere")
+        .await
+        .assert_status(404)
+        .assert_no_header("x-path");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_has_limits_of_its_own() {
+    let limits = Limits::new();
+    let app = app()
+        .body_limit(10)
+        .limit::<upload>(limits.clone().body(20))
+        .limit::<slow>(limits.time(Duration::from_secs(5)));
+    let client = TestClient::new(app);
+    client
+        .post("/upload")
+        .body("x".repeat(20))
+        .await
+        .assert_text("20");
+    client
+        .post("/upload")
+        .body("x".repeat(21))
+        .await
+        .assert_status(413);
+    client
+        .post("/small")
+        .body("x".repeat(11))
+        .await
+        .assert_status(413);
+    client.post("/small").body("x".repeat(10)).await.assert_text("10");
+    client
+        .get("/slow")
+        .await
+        .assert_status(503)
+        .assert_text("it took too long");
+}
+
+#[tokio::test]
+async fn a_route_that_is_full_says_so() {
+    let state = Gate::default();
+    let app = App::new(ROUTES, state.clone()).limit::<gate>(Limits::new().at_once(1));
+    let client = Arc::new(TestClient::new(app));
+    let first = tokio::spawn({
+        let client = client.clone();
+        async move { client.get("/gate").await.status() }
+    });
+    state.entered.notified().await;
+    client
+        .get("/gate")
+        .await
+        .assert_status(503)
+        .assert_header("retry-after", "1");
+    client.get("/").await.assert_status(200);
+    state.open.notify_one();
+    assert_eq!(first.await.unwrap(), 200);
+    state.open.notify_one();
+    client.get("/gate").await.assert_status(200);
+}
+
+#[tokio::test]
+async fn limits_of_a_handler_that_is_not_listed_are_an_error() {
+    const WITHOUT: Routes<Gate> = routes![index];
+    let app = App::new(WITHOUT, Gate::default()).limit::<upload>(Limits::new());
+    let error = app.into_service().unwrap_err();
+    assert!(
+        error.to_string().contains("`upload`") && error.to_string().contains("hooks.rs"),
+        "{error}"
+    );
+}
