@@ -55,6 +55,18 @@ handler_attributes! {
     connect = Marker::verb("connect");
 }
 
+/// A handler of a WebSocket: `#[websocket("^/chat$", protocols = ["chat.v1"], origins = ["https://app.example"])]`.
+#[proc_macro_attribute]
+pub fn websocket(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    handler::expand_websocket(attribute.into(), item.into()).into()
+}
+
+/// A handler of the messages of a JSON or XML socket, which Mongrel2 has beside HTTP: `#[json_socket("@chat")]`.
+#[proc_macro_attribute]
+pub fn json_socket(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    handler::expand_json_socket(attribute.into(), item.into()).into()
+}
+
 /// A contract: a trait from which clients and services come.
 #[proc_macro_attribute]
 pub fn service_client(attribute: TokenStream, item: TokenStream) -> TokenStream {

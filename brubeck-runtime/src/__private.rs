@@ -17,6 +17,7 @@ pub use crate::route::{
     entry, join, join_specs, report, specs, table, verdicts,
 };
 pub use crate::template::Template;
+use crate::websocket::SocketOutcome;
 pub use minijinja::Value;
 
 use crate::status::Status;
@@ -94,4 +95,22 @@ pub fn variable<T: Serialize>(value: &T) -> Value {
 /// The variables of a template.
 pub fn variables<const N: usize>(fields: [(&'static str, Value); N]) -> Value {
     Value::from_pairs(fields)
+}
+
+/// Whether a client may have a WebSocket here; what it is answered if not.
+pub fn socket_offered<S>(
+    cx: &Context<S>,
+    protocols: &[&'static str],
+    origins: &[&str],
+) -> Result<(), Rejection> {
+    crate::websocket::offered(cx, protocols, origins)
+}
+
+/// Opens the WebSocket that a handler took, and runs the handler.
+pub fn socket_run<S, R, F>(cx: &Context<S>, handler: F) -> Response
+where
+    R: SocketOutcome,
+    F: Future<Output = R> + Send + 'static,
+{
+    crate::websocket::run(cx, handler)
 }

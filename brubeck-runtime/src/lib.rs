@@ -18,6 +18,8 @@ mod status;
 mod template;
 pub mod test;
 mod trace;
+mod upload;
+mod websocket;
 pub mod wire;
 
 #[doc(hidden)]
@@ -26,7 +28,8 @@ pub mod __private;
 pub use app::{App, AppService, Handle, Hook, Limits, Proceed, Running};
 pub use call::*;
 pub use connect::{
-    Application, Connection, Http, InsideMemory, Memory, Mongrel2, Opened, Service, Stop, transport,
+    Application, Connection, Http, InsideMemory, Memory, Mongrel2, Mongrel2Connection, Mongrel2Control,
+    Mongrel2Counts, Mongrel2Sort, Opened, Service, Stop, transport,
 };
 #[cfg(unix)]
 pub use connect::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
@@ -48,6 +51,10 @@ pub use session::Session;
 pub use status::Status;
 pub use template::{Page, Template};
 pub use trace::Trace;
+pub use upload::{Upload, UploadError};
+pub use websocket::{
+    Broadcast, Close, Closed, Membership, SocketMessage, SocketOutcome, SocketSender, Upgrade, WebSocket,
+};
 pub use wire::service::Dialect;
 
 pub use minijinja;

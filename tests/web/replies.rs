@@ -56,6 +56,7 @@ async fn file(name: String) -> File {
     match name.as_str() {
         "toml" => File::new(folder.join("Cargo.toml")),
         "saved" => File::new(folder.join("Cargo.toml")).download("the \"best\".toml"),
+        "below" => File::new(folder.join("Cargo.toml").join("below-a-file")),
         _ => File::new(folder.join("no-such-file")),
     }
 }
@@ -204,6 +205,7 @@ async fn files_know_parts_and_whether_they_changed() {
         "attachment; filename*=UTF-8''the%20%22best%22%2Etoml",
     );
     client.get("/file/none").await.assert_status(404);
+    client.get("/file/below").await.assert_status(404);
 }
 
 #[tokio::test]

@@ -255,6 +255,7 @@ fn entry(contract: &Ident, operation: &Operation<'_>) -> TokenStream {
                 let _ = &__ask;
                 ::brubeck::__private::answer::<#name>(#call(__cx.state(), #(__ask.#fields),*).await)
             }),
+            streams: false,
         }
     }
 }

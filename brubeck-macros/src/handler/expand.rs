@@ -5,6 +5,7 @@
 
 use super::builder::builder;
 use super::lower::{Argument, Route, Source, Target};
+use super::socket::Terms;
 use crate::attribute::Attribute;
 use crate::item::ItemFn;
 use crate::method::{Kind, variant};
@@ -15,12 +16,12 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::Ident;
 use syn::ext::IdentExt;
 
-pub(super) fn expand(route: &Route, function: &ItemFn) -> TokenStream {
+pub(super) fn expand(route: &Route, function: &ItemFn, terms: Option<&Terms>) -> TokenStream {
     let conditions = function.conditions();
     let twin = twin(route, function);
     let spec = spec(route, function);
     let checks = checks(route);
-    let handle = handle(route, function);
+    let handle = handle(route, function, terms);
     let handles = handles(route, function);
     let builder = builder(route, function);
     let name = function.name();
@@ -179,7 +180,7 @@ fn handles(route: &Route, function: &ItemFn) -> TokenStream {
     }
 }
 
-fn handle(route: &Route, function: &ItemFn) -> TokenStream {
+fn handle(route: &Route, function: &ItemFn, terms: Option<&Terms>) -> TokenStream {
     let name = function.name();
     let bounds = route.arguments.iter().filter(|argument| matches!(argument.source, Source::Message)).map(
         |Argument { ty, .. }| quote_spanned!(types::span(ty)=> #ty: ::brubeck::__private::FromMessage<__S>,),
@@ -198,12 +199,27 @@ fn handle(route: &Route, function: &ItemFn) -> TokenStream {
         [] => quote!(let _context = __cx;),
         _ => quote!(let mut __cx = __cx;),
     };
-    let run = run(route, function, &locals);
-    let body = quote! {
-        #context
-        #(#extractions)*
-        #run
+    let body = match terms {
+        None => {
+            let run = run(route, function, &locals);
+            quote! {
+                #context
+                #(#extractions)*
+                #run
+            }
+        }
+        Some(terms) => {
+            let check = terms.check();
+            let run = terms.run(function, &quote!(#name(#(#locals),*)));
+            quote! {
+                #context
+                #check
+                #(#extractions)*
+                #run
+            }
+        }
     };
+    let streams = streams(route);
     // A future that is not `Send` is an error at the name of the handler.
     let boxed = quote_spanned!(name.span()=> ::std::boxed::Box::pin(async move { #body }));
     quote! {
@@ -211,10 +227,28 @@ fn handle(route: &Route, function: &ItemFn) -> TokenStream {
         where
             #(#bounds)*
         {
+            #streams
+
             fn handle(__cx: ::brubeck::__private::Context<__S>) -> ::brubeck::__private::BoxFuture {
                 #boxed
             }
         }
+    }
+}
+
+/// Whether an argument takes the body while it comes.
+fn streams(route: &Route) -> TokenStream {
+    let streams = route
+        .arguments
+        .iter()
+        .filter(|argument| matches!(argument.source, Source::Message) && route.kind == Kind::Web)
+        .map(|Argument { ty, .. }| {
+            quote_spanned!(types::span(ty)=> <#ty as ::brubeck::__private::FromMessage<__S>>::STREAMS)
+        });
+    let streams: Vec<TokenStream> = streams.collect();
+    match streams[..] {
+        [] => TokenStream::new(),
+        _ => quote!(const STREAMS: bool = #(#streams)||*;),
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) async fn resolve(response: Response, conditions: &HeaderMap, head: bo
     *request.headers_mut() = conditions.clone();
     let served = match ServeFile::new(file.path()).try_call(request).await {
         Ok(served) if served.status() != StatusCode::NOT_FOUND => served.into_reply(),
-        Err(error) if error.kind() != ErrorKind::NotFound => {
+        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             tracing::error!(path = %file.path().display(), %error, "a file that is a reply cannot be read");
             return crate::status::Status::INTERNAL_SERVER_ERROR.into_reply();
         }

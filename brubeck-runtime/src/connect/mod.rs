@@ -16,7 +16,7 @@ pub(crate) mod web;
 pub use application::{Application, Connection, Opened, Stop};
 pub use http::Http;
 pub use memory::{InsideMemory, Memory};
-pub use mongrel2::Mongrel2;
+pub use mongrel2::{Mongrel2, Mongrel2Connection, Mongrel2Control, Mongrel2Counts, Mongrel2Sort};
 #[cfg(unix)]
 pub use mongrel2_server::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
 pub use service::Service;

@@ -75,6 +75,10 @@ pub trait FromMessage<S>: Sized {
     /// What is answered where the message does not hold it.
     type Rejection: IntoReply;
 
+    /// Whether it takes the body of a web request while that comes, as [`Upload`](crate::Upload) does. The body is then
+    /// not read into memory before the handler runs.
+    const STREAMS: bool = false;
+
     /// Reads the argument.
     fn from_message(cx: &Context<S>) -> impl Future<Output = Result<Self, Self::Rejection>> + Send;
 }
@@ -209,6 +213,8 @@ impl<S: Send + Sync + 'static> FromMessage<S> for RemoteAddr {
 impl<S: Send + Sync + 'static, T: FromMessage<S>> FromMessage<S> for Option<T> {
     type Rejection = Infallible;
 
+    const STREAMS: bool = T::STREAMS;
+
     async fn from_message(cx: &Context<S>) -> Result<Option<T>, Infallible> {
         Ok(T::from_message(cx).await.ok())
     }
@@ -217,6 +223,8 @@ impl<S: Send + Sync + 'static, T: FromMessage<S>> FromMessage<S> for Option<T> {
 /// The refusal itself, for the handler to deal with.
 impl<S: Send + Sync + 'static, T: FromMessage<S>> FromMessage<S> for Result<T, T::Rejection> {
     type Rejection = Infallible;
+
+    const STREAMS: bool = T::STREAMS;
 
     async fn from_message(cx: &Context<S>) -> Result<Result<T, T::Rejection>, Infallible> {
         Ok(T::from_message(cx).await)

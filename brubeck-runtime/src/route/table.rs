@@ -81,6 +81,8 @@ pub struct Entry<S: 'static> {
     pub spec: &'static Spec,
     /// Runs it.
     pub handle: HandlerFn<S>,
+    /// Whether it takes the body while that comes.
+    pub streams: bool,
 }
 
 impl<S> Clone for Entry<S> {
@@ -96,6 +98,7 @@ impl<S> Entry<S> {
     const VACANT: Entry<S> = Entry {
         spec: &Spec::BROKEN,
         handle: vacant::<S>,
+        streams: false,
     };
 }
 
@@ -132,6 +135,9 @@ impl<H> Listed for Checked<H, true> {
 
 /// A handler that can run in an application whose state is `S`.
 pub trait Handle<S>: Routed {
+    /// Whether an argument takes the body while that comes.
+    const STREAMS: bool = false;
+
     /// Reads the arguments, runs the handler, makes its reply.
     fn handle(cx: Context<S>) -> BoxFuture;
 }
@@ -141,6 +147,7 @@ pub const fn entry<H: Handle<S>, S>() -> Entry<S> {
     Entry {
         spec: const { &H::SPEC },
         handle: H::handle,
+        streams: H::STREAMS,
     }
 }
 
