@@ -34,11 +34,11 @@ fi
 
 # The interpreter that tests start for peers written in Python.
 export BRUBECK_PYTHON=${BRUBECK_PYTHON:-python3}
-if ! "$BRUBECK_PYTHON" -c 'import zmq' 2>/dev/null; then
+if ! "$BRUBECK_PYTHON" -c 'import zmq, websockets' 2>/dev/null; then
     venv=$target/python
     if [ -x "$venv/bin/python" ] || "$BRUBECK_PYTHON" -m venv "$venv" >"$target/venv.log" 2>&1; then
-        "$venv/bin/python" -c 'import zmq' 2>/dev/null ||
-            "$venv/bin/python" -m pip install --quiet --disable-pip-version-check pyzmq >"$target/venv.log" 2>&1
+        "$venv/bin/python" -c 'import zmq, websockets' 2>/dev/null ||
+            "$venv/bin/python" -m pip install --quiet --disable-pip-version-check pyzmq websockets >"$target/venv.log" 2>&1
     fi
     if "$venv/bin/python" -c 'import zmq' 2>/dev/null; then
         BRUBECK_PYTHON=$venv/bin/python

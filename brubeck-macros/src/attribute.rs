@@ -2,13 +2,17 @@
 
 use crate::error::{Errors, suggest};
 use proc_macro2::TokenStream;
+use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
-use syn::{Expr, Ident, Lit, LitStr, Path, Token};
+use syn::{Expr, Ident, Lit, LitInt, LitStr, Path, Token};
 
-const KEYS: [&str; 2] = ["path", "method"];
+const KEYS: [&str; 4] = ["path", "method", "blocking", "slots"];
 
-/// `("^/")`, `(path = "^/", method = "get")` or `(slow_echo::echo)`.
+/// The attribute that has all of the keys; the others have the first two.
+const SERVICE: &str = "service_handler";
+
+/// `("^/")`, `(path = "^/", method = "get")`, `(slow_echo::echo)` or `(.., blocking, slots = 2)`.
 #[derive(Default)]
 pub(crate) struct Attribute {
     pub(crate) path: Option<LitStr>,
@@ -17,6 +21,10 @@ pub(crate) struct Attribute {
     pub(crate) method: Option<LitStr>,
     /// The operation of a contract, in place of a path and a method.
     pub(crate) operation: Option<Path>,
+    /// The handler is no `async fn`: it runs where it may block.
+    pub(crate) blocking: bool,
+    /// How many of the handler run at once.
+    pub(crate) slots: Option<LitInt>,
     /// Every key, known or half-typed, for completion in an editor.
     pub(crate) keys: Vec<Ident>,
 }
@@ -35,9 +43,9 @@ impl Attribute {
             if input.peek(Lit) {
                 self.read_path(name, input, errors)?;
             } else if input.peek(Ident::peek_any) && input.peek2(Token![=]) {
-                self.read_pair(input, errors)?;
+                self.read_pair(name, input, errors)?;
             } else {
-                self.read_operation(input, errors)?;
+                self.read_word(name, input, errors)?;
             }
             if !input.is_empty() {
                 input.parse::<Token![,]>()?;
@@ -59,7 +67,7 @@ impl Attribute {
         Ok(())
     }
 
-    fn read_pair(&mut self, input: ParseStream<'_>, errors: &Errors) -> syn::Result<()> {
+    fn read_pair(&mut self, name: &str, input: ParseStream<'_>, errors: &Errors) -> syn::Result<()> {
         let key = input.call(Ident::parse_any)?;
         input.parse::<Token![=]>()?;
         self.keys.push(key.clone());
@@ -67,8 +75,17 @@ impl Attribute {
         let slot = match word.as_str() {
             "path" => &mut self.path,
             "method" => &mut self.method,
+            "slots" => return self.read_slots(name, &key, input, errors),
+            "blocking" => {
+                let value: Expr = input.parse()?;
+                errors.on(
+                    value,
+                    "`blocking` takes no value\nhelp: leave it out, or write `blocking` alone",
+                );
+                return Ok(());
+            }
             _ => {
-                errors.on(&key, unknown(&word));
+                errors.on(&key, unknown(name, &word));
                 input.parse::<Expr>()?;
                 return Ok(());
             }
@@ -76,42 +93,78 @@ impl Attribute {
         if !input.peek(LitStr) {
             let value: Expr = input.parse()?;
             self.path_is_broken |= word == "path";
-            let text = if word == "path" { "^/..." } else { "get" };
+            let help = example(&word);
             errors.on(
                 value,
-                format!("`{word}` is a string literal, since attributes see no constants\nhelp: `{word} = \"{text}\"`"),
+                format!("`{word}` is a string literal, since attributes see no constants\nhelp: `{help}`"),
             );
             return Ok(());
         }
         let value: LitStr = input.parse()?;
         if slot.is_some() {
-            errors.on(&key, format!("`{word}` is given twice"));
+            errors.on(&key, twice(&word));
         } else {
             *slot = Some(value);
         }
         Ok(())
     }
 
-    fn read_operation(&mut self, input: ParseStream<'_>, errors: &Errors) -> syn::Result<()> {
-        let path = input.call(Path::parse_mod_style)?;
-        if let Some(word) = path.get_ident() {
-            let text = word.to_string();
-            if KEYS.contains(&text.as_str()) {
-                self.keys.push(word.clone());
-                self.path_is_broken |= text == "path";
-                let value = if text == "path" { "^/..." } else { "get" };
+    fn read_slots(
+        &mut self,
+        name: &str,
+        key: &Ident,
+        input: ParseStream<'_>,
+        errors: &Errors,
+    ) -> syn::Result<()> {
+        let value: Expr = input.parse()?;
+        let number = syn::parse2::<LitInt>(value.to_token_stream()).ok();
+        let positive = |lit: &LitInt| lit.base10_parse::<u32>().is_ok_and(|number| number > 0);
+        if name != SERVICE {
+            errors.on(key, service_alone("slots"));
+        } else if self.slots.is_some() {
+            errors.on(key, twice("slots"));
+        } else {
+            self.slots = number.filter(positive);
+            if self.slots.is_none() {
                 errors.on(
-                    &path,
-                    format!("`{text}` needs a value\nhelp: `{text} = \"{value}\"`"),
+                    value,
+                    "`slots` is how many run at once, at least 1\nhelp: `slots = 4`",
                 );
-                return Ok(());
             }
-            if self.path.is_some() {
-                self.keys.push(word.clone());
-                errors.on(&path, unknown(&text));
+        }
+        Ok(())
+    }
+
+    /// A key without a value, or else an operation.
+    fn read_word(&mut self, name: &str, input: ParseStream<'_>, errors: &Errors) -> syn::Result<()> {
+        let path = input.call(Path::parse_mod_style)?;
+        let Some(word) = path.get_ident().cloned() else {
+            self.set_operation(path, errors);
+            return Ok(());
+        };
+        let text = word.unraw().to_string();
+        match text.as_str() {
+            "blocking" if name != SERVICE => errors.on(&word, service_alone("blocking")),
+            "blocking" if self.blocking => errors.on(&word, twice("blocking")),
+            "blocking" => self.blocking = true,
+            "path" | "method" | "slots" => {
+                self.path_is_broken |= text == "path";
+                errors.on(
+                    &word,
+                    format!("`{text}` needs a value\nhelp: `{}`", example(&text)),
+                );
+            }
+            _ if self.path.is_some() => errors.on(&word, unknown(name, &text)),
+            _ => {
+                self.set_operation(path, errors);
                 return Ok(());
             }
         }
+        self.keys.push(word);
+        Ok(())
+    }
+
+    fn set_operation(&mut self, path: Path, errors: &Errors) {
         if self.operation.is_some() {
             errors.on(
                 &path,
@@ -120,15 +173,38 @@ impl Attribute {
         } else {
             self.operation = Some(path);
         }
-        Ok(())
     }
 }
 
-fn unknown(word: &str) -> String {
-    let help = suggest(word, KEYS)
+fn example(key: &str) -> &'static str {
+    match key {
+        "path" => "path = \"^/...\"",
+        "method" => "method = \"get\"",
+        _ => "slots = 4",
+    }
+}
+
+fn twice(word: &str) -> String {
+    format!("`{word}` is given twice")
+}
+
+fn service_alone(word: &str) -> String {
+    format!(
+        "`{word}` is for services\nhelp: have a `#[{SERVICE}(.., {word}{})]` do the work, and call it",
+        if word == "slots" { " = .." } else { "" }
+    )
+}
+
+fn unknown(name: &str, word: &str) -> String {
+    let (known, expected) = if name == SERVICE {
+        (&KEYS[..], "`path`, `method`, `blocking` or `slots`")
+    } else {
+        (&KEYS[..2], "`path` or `method`")
+    };
+    let help = suggest(word, known.iter().copied())
         .map(|meant| format!("\nhelp: did you mean `{meant}`?"))
         .unwrap_or_default();
-    format!("unknown argument `{word}`; expected `path` or `method`{help}")
+    format!("unknown argument `{word}`; expected {expected}{help}")
 }
 
 #[cfg(test)]

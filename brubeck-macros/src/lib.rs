@@ -4,6 +4,8 @@ mod attribute;
 mod automaton;
 mod contract;
 mod error;
+#[cfg(test)]
+mod golden;
 mod handler;
 mod item;
 mod method;
@@ -51,6 +53,18 @@ handler_attributes! {
     trace = Marker::verb("trace");
     /// `#[web_handler(path = "..", method = "connect")]`.
     connect = Marker::verb("connect");
+}
+
+/// A handler of a WebSocket: `#[websocket("^/chat$", protocols = ["chat.v1"], origins = ["https://app.example"])]`.
+#[proc_macro_attribute]
+pub fn websocket(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    handler::expand_websocket(attribute.into(), item.into()).into()
+}
+
+/// A handler of the messages of a JSON or XML socket, which Mongrel2 has beside HTTP: `#[json_socket("@chat")]`.
+#[proc_macro_attribute]
+pub fn json_socket(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    handler::expand_json_socket(attribute.into(), item.into()).into()
 }
 
 /// A contract: a trait from which clients and services come.

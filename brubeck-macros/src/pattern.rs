@@ -118,6 +118,17 @@ impl Pattern {
         (captures == self.captures.len()).then_some(parts)
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_proven(&self) -> bool {
+        self.proof.is_some()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn proof_bytes(&self) -> (&[u8], &[u8]) {
+        let proof = self.proof.as_ref();
+        proof.map_or((&[], &[]), |proof| (&proof.automaton, &proof.prefix))
+    }
+
     /// The packed automaton; empty where there is none.
     pub(crate) fn automaton(&self) -> Literal {
         Literal::byte_string(self.proof.as_ref().map_or(&[], |proof| &proof.automaton))

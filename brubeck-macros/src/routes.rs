@@ -5,7 +5,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Expr, Path, Token};
+use syn::{Attribute, Expr, Ident, Path, Token};
 
 enum Item {
     Handler(Path),
@@ -56,10 +56,9 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
 }
 
 fn table(items: &[Item]) -> TokenStream {
-    // Each path is written once, as a type of its own, so that one that leads nowhere is one error.
     let names: Vec<_> = (0..items.len()).map(|i| format_ident!("__Route{i}")).collect();
     let routes = items.iter().zip(&names).filter_map(|(item, name)| match item {
-        Item::Handler(path) => Some(quote!(type #name = #path;)),
+        Item::Handler(path) => Some(route(path, name)),
         Item::Table(_) => None,
     });
     let parts = items.iter().zip(&names).map(|(item, name)| match item {
@@ -79,6 +78,18 @@ fn table(items: &[Item]) -> TokenStream {
         let routes = ::brubeck::__private::table(const { &::brubeck::__private::join::<_, __LEN>(&[#(#parts),*]) });
         routes
     }}
+}
+
+/// The type of a handler whose arguments are right. Where they are not, that was said at the handler: the constant
+/// is an error then, so this type is one, and rustc says nothing more of it. The path is written once, so that one
+/// that leads nowhere is one error.
+fn route(path: &Path, name: &Ident) -> TokenStream {
+    let handler = Ident::new(&format!("{name}Listed"), types::path_span(path));
+    let checked = quote_spanned!(handler.span()=> { <#handler as ::brubeck::__private::Routed>::CHECKED });
+    quote! {
+        type #handler = #path;
+        type #name = <::brubeck::__private::Checked<#handler, #checked> as ::brubeck::__private::Listed>::Handler;
+    }
 }
 
 fn count(item: &Item) -> TokenStream {
@@ -120,7 +131,7 @@ pub(crate) fn expand_serves(input: TokenStream) -> TokenStream {
 
 /// One check an item, whose tokens sit on that item so that it is underlined. An editor does not see them, and
 /// finds only the handler there.
-fn checks(items: &[Item], names: &[syn::Ident]) -> TokenStream {
+fn checks(items: &[Item], names: &[Ident]) -> TokenStream {
     let specs = items.iter().zip(names).map(|(item, name)| match item {
         Item::Handler(path) => {
             let name = respanned(name, types::path_span(path));
@@ -151,7 +162,7 @@ fn checks(items: &[Item], names: &[syn::Ident]) -> TokenStream {
     }
 }
 
-fn respanned(name: &syn::Ident, span: Span) -> syn::Ident {
+fn respanned(name: &Ident, span: Span) -> Ident {
     let mut name = name.clone();
     name.set_span(span);
     name

@@ -6,16 +6,18 @@ pub use crate::call::operation::{
     AnswerOf, Answers, Arguments, AskOf, Carried, Handles, InPath, Named, Operation, answer, ask, carried,
     in_path, named,
 };
+pub use crate::call::running::{Places, blocking};
 pub use crate::call::{Client, Request, TypedCall};
 pub use crate::context::Context;
 pub use crate::extract::{FromCapture, FromMessage, Provides, Rejection};
 pub use crate::method::{Kind, Method};
 pub use crate::reply::{IntoReply, Response};
 pub use crate::route::{
-    BoxFuture, Entry, Handle, HandlerFn, Routed, Routes, Spec, check_served, entry, join, join_specs, report,
-    specs, table, verdicts,
+    BoxFuture, Checked, Entry, Handle, HandlerFn, Listed, Routed, Routes, Spec, check_answered, check_served,
+    entry, join, join_specs, report, specs, table, verdicts,
 };
 pub use crate::template::Template;
+use crate::websocket::SocketOutcome;
 pub use minijinja::Value;
 
 use crate::status::Status;
@@ -29,6 +31,10 @@ pub mod keys {
     /// Web handlers: get, post, put, patch, delete, head, options, trace, connect. Service handlers: get, post,
     /// put, delete, options, connect, response, request.
     pub mod method {}
+    /// Service handlers: a plain `fn` that runs on a thread where it may block.
+    pub mod blocking {}
+    /// Service handlers: how many of this handler run at once.
+    pub mod slots {}
 }
 
 /// What every state of an application is.
@@ -89,4 +95,22 @@ pub fn variable<T: Serialize>(value: &T) -> Value {
 /// The variables of a template.
 pub fn variables<const N: usize>(fields: [(&'static str, Value); N]) -> Value {
     Value::from_pairs(fields)
+}
+
+/// Whether a client may have a WebSocket here; what it is answered if not.
+pub fn socket_offered<S>(
+    cx: &Context<S>,
+    protocols: &[&'static str],
+    origins: &[&str],
+) -> Result<(), Rejection> {
+    crate::websocket::offered(cx, protocols, origins)
+}
+
+/// Opens the WebSocket that a handler took, and runs the handler.
+pub fn socket_run<S, R, F>(cx: &Context<S>, handler: F) -> Response
+where
+    R: SocketOutcome,
+    F: Future<Output = R> + Send + 'static,
+{
+    crate::websocket::run(cx, handler)
 }

@@ -2,9 +2,11 @@
 
 use crate::message::Message;
 use crate::route::Captures;
+use crate::trace::Trace;
 use http::Extensions;
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::watch;
 
 /// One message on its way through a handler; extractors read from it.
 ///
@@ -28,6 +30,8 @@ pub struct Context<S> {
     captures: Captures,
     argument: &'static str,
     lent: Lent,
+    /// Goes when the handler ends or is stopped; made for whoever asks.
+    alive: OnceLock<watch::Sender<()>>,
 }
 
 /// What an application lends to its handlers, found by type: rooms above this one know what.
@@ -35,12 +39,15 @@ pub(crate) type Lent = Arc<Extensions>;
 
 impl<S> Context<S> {
     pub(crate) fn new(state: Arc<S>, message: Message, captures: Captures, lent: Lent) -> Context<S> {
+        // All that a handler does belongs to one trace, whoever began it.
+        let trace = Trace::of(&message);
         Context {
             state,
-            message,
+            message: message.with_extension(trace),
             captures,
             argument: "",
             lent,
+            alive: OnceLock::new(),
         }
     }
 
@@ -69,6 +76,11 @@ impl<S> Context<S> {
     #[doc(hidden)]
     pub fn bind(&mut self, argument: &'static str) {
         self.argument = argument;
+    }
+
+    /// Holds on until the handler ends or is stopped.
+    pub(crate) fn alive(&self) -> watch::Receiver<()> {
+        self.alive.get_or_init(|| watch::Sender::new(())).subscribe()
     }
 
     /// What the application lends of this type.

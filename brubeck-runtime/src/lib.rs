@@ -17,14 +17,20 @@ mod session;
 mod status;
 mod template;
 pub mod test;
+mod trace;
+mod upload;
+mod websocket;
 pub mod wire;
 
 #[doc(hidden)]
 pub mod __private;
 
-pub use app::{App, AppService, Hook, Limits, Proceed, Running};
+pub use app::{App, AppService, Handle, Hook, Limits, Proceed, Running};
 pub use call::*;
-pub use connect::{Application, Connection, Http, Mongrel2, Opened, Service, Stop, transport};
+pub use connect::{
+    Application, Connection, Http, InsideMemory, Memory, Mongrel2, Mongrel2Connection, Mongrel2Control,
+    Mongrel2Counts, Mongrel2Sort, Opened, Service, Stop, transport,
+};
 #[cfg(unix)]
 pub use connect::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
 pub use context::Context;
@@ -44,6 +50,11 @@ pub use route::{Routes, Spec, Unreachable};
 pub use session::Session;
 pub use status::Status;
 pub use template::{Page, Template};
+pub use trace::Trace;
+pub use upload::{Upload, UploadError};
+pub use websocket::{
+    Broadcast, Close, Closed, Membership, SocketMessage, SocketOutcome, SocketSender, Upgrade, WebSocket,
+};
 pub use wire::service::Dialect;
 
 pub use minijinja;

@@ -29,6 +29,9 @@ fn good_programs_compile_and_mistakes_are_explained() {
     let cases = with_templates();
     cases.pass("tests/pass/*.rs");
     cases.compile_fail("tests/fail/macro/*.rs");
+    // A table over three crates, of which this package is none.
+    cases.pass("../tests/three_crates/shop.rs");
+    cases.compile_fail("../tests/three_crates/shadowed_shop.rs");
 }
 
 #[test]

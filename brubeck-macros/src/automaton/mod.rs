@@ -176,4 +176,6 @@ fn printable(low: u8, high: u8) -> Option<(usize, u8)> {
 }
 
 #[cfg(test)]
+mod property;
+#[cfg(test)]
 mod tests;

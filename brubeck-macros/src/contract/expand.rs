@@ -141,6 +141,7 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
         None => quote!(::core::option::Option::None),
     };
     let method = format_ident!("{}", crate::method::variant(&operation.method));
+    let idempotent = operation.idempotent.then(|| quote!(.idempotent()));
     let path = path(operation, &codecs);
     let writes = operation
         .arguments
@@ -172,7 +173,8 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
                 fn into_request(self) -> ::brubeck::__private::Request {
                     #path
                     let __request = ::brubeck::__private::Request::new(__path)
-                        .with_method(::brubeck::__private::Method::#method);
+                        .with_method(::brubeck::__private::Method::#method)
+                        #idempotent;
                     #(#writes)*
                     __request
                 }
@@ -253,6 +255,7 @@ fn entry(contract: &Ident, operation: &Operation<'_>) -> TokenStream {
                 let _ = &__ask;
                 ::brubeck::__private::answer::<#name>(#call(__cx.state(), #(__ask.#fields),*).await)
             }),
+            streams: false,
         }
     }
 }

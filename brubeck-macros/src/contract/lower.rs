@@ -11,8 +11,8 @@ use std::time::Duration;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::{
-    Attribute, FnArg, Ident, ItemTrait, LitStr, Pat, Receiver, ReceiverKind, ReturnType, Signature, Token,
-    TraitItem, TraitItemFn, Type,
+    Attribute, Expr, FnArg, Ident, ItemTrait, LitStr, Pat, Receiver, ReceiverKind, ReturnType, Signature,
+    Token, TraitItem, TraitItemFn, Type,
 };
 
 /// A function of the trait, of which a call can be made.
@@ -22,6 +22,7 @@ pub(super) struct Operation<'a> {
     pub(super) pattern: Pattern,
     pub(super) method: String,
     pub(super) within: Option<Duration>,
+    pub(super) idempotent: bool,
     pub(super) arguments: Vec<Argument<'a>>,
     pub(super) ok: &'a Type,
     pub(super) fault: &'a Type,
@@ -34,11 +35,12 @@ pub(super) struct Argument<'a> {
     pub(super) place: Option<usize>,
 }
 
-/// `#[call("/service/slow", method = "get", within = "5s")]`.
+/// `#[call("/service/slow", method = "get", within = "5s", idempotent)]`.
 struct Call {
     path: Option<LitStr>,
     method: String,
     within: Option<Duration>,
+    idempotent: bool,
 }
 
 /// The operations without a mistake; one with a mistake leaves nothing but what is said about it. `None`: nothing
@@ -102,6 +104,7 @@ fn operation<'a>(function: &'a TraitItemFn, errors: &Errors) -> Option<Operation
         pattern,
         method: call.method,
         within: call.within,
+        idempotent: call.idempotent,
         arguments,
         ok,
         fault,
@@ -215,6 +218,7 @@ fn call(function: &TraitItemFn, errors: &Errors) -> Call {
         path: None,
         method: "request".to_owned(),
         within: None,
+        idempotent: false,
     };
     let mut attributes = function.attrs.iter().filter(|attr| is_call(attr));
     let Some(attribute) = attributes.next() else {
@@ -263,25 +267,48 @@ fn read_call(
     input: ParseStream<'_>,
     errors: &Errors,
 ) -> syn::Result<()> {
-    const KEYS: [&str; 3] = ["path", "method", "within"];
+    const KEYS: [&str; 4] = ["path", "method", "within", "idempotent"];
     let (key, span) = if input.peek(LitStr) {
         ("path".to_owned(), input.span())
     } else {
         let key: Ident = input.call(Ident::parse_any)?;
-        input.parse::<Token![=]>()?;
         (key.to_string(), key.span())
     };
-    let value: LitStr = input.parse()?;
+    let has_value = input.peek(LitStr) || input.parse::<Option<Token![=]>>()?.is_some();
+    if key == "idempotent" {
+        if has_value {
+            let value: Expr = input.parse()?;
+            let text = "`idempotent` takes no value\nhelp: leave it out, or write `idempotent` alone";
+            errors.on(value, text);
+        } else if seen.insert(key, span).is_some() {
+            errors.at(span, "`idempotent` is given twice");
+        }
+        call.idempotent = true;
+        return Ok(());
+    }
+    let value: Option<LitStr> = if has_value { Some(input.parse()?) } else { None };
     if !KEYS.contains(&key.as_str()) {
         let help = suggest(&key, KEYS)
             .map(|meant| format!("\nhelp: did you mean `{meant}`?"))
             .unwrap_or_default();
         errors.at(
             span,
-            format!("unknown argument `{key}`; expected `path`, `method` or `within`{help}"),
+            format!("unknown argument `{key}`; expected `path`, `method`, `within` or `idempotent`{help}"),
         );
         return Ok(());
     }
+    let Some(value) = value else {
+        let value = match key.as_str() {
+            "path" => "/...",
+            "method" => "get",
+            _ => "5s",
+        };
+        errors.at(
+            span,
+            format!("`{key}` needs a value\nhelp: `{key} = \"{value}\"`"),
+        );
+        return Ok(());
+    };
     if seen.insert(key.clone(), span).is_some() {
         errors.at(span, format!("`{key}` is given twice"));
         return Ok(());

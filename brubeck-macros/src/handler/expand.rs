@@ -5,6 +5,7 @@
 
 use super::builder::builder;
 use super::lower::{Argument, Route, Source, Target};
+use super::socket::Terms;
 use crate::attribute::Attribute;
 use crate::item::ItemFn;
 use crate::method::{Kind, variant};
@@ -15,12 +16,12 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::Ident;
 use syn::ext::IdentExt;
 
-pub(super) fn expand(route: &Route, function: &ItemFn) -> TokenStream {
+pub(super) fn expand(route: &Route, function: &ItemFn, terms: Option<&Terms>) -> TokenStream {
     let conditions = function.conditions();
     let twin = twin(route, function);
     let spec = spec(route, function);
     let checks = checks(route);
-    let handle = handle(route, function);
+    let handle = handle(route, function, terms);
     let handles = handles(route, function);
     let builder = builder(route, function);
     let name = function.name();
@@ -39,10 +40,9 @@ pub(super) fn expand(route: &Route, function: &ItemFn) -> TokenStream {
         #(#conditions)*
         #twin
         #(#conditions)*
-        #checks
-        #(#conditions)*
         impl ::brubeck::__private::Routed for #name {
             const SPEC: ::brubeck::__private::Spec = #spec;
+            #checks
         }
         #(#conditions)*
         #handle
@@ -72,10 +72,12 @@ fn twin(route: &Route, function: &ItemFn) -> TokenStream {
 fn spec(route: &Route, function: &ItemFn) -> TokenStream {
     let name = function.name().unraw().to_string();
     let kind = kind(route.kind);
+    let blocking = route.blocking.then(|| quote!(.blocking()));
+    let slots = route.slots.as_ref().map(|slots| quote!(.slots(#slots)));
     match &route.target {
         Target::Pattern { pattern, method } => {
             let spec = pattern_spec(&name, pattern, method, route.kind);
-            quote!(#spec.at(::core::file!(), ::core::line!()))
+            quote!(#spec #blocking #slots.at(::core::file!(), ::core::line!()))
         }
         Target::Operation(operation) => {
             let method = match route.kind {
@@ -85,6 +87,8 @@ fn spec(route: &Route, function: &ItemFn) -> TokenStream {
             quote! {
                 <#operation as ::brubeck::__private::Operation>::SPEC
                     .handled_by(#name, #method, #kind)
+                    #blocking
+                    #slots
                     .at(::core::file!(), ::core::line!())
             }
         }
@@ -120,7 +124,8 @@ fn kind(kind: Kind) -> TokenStream {
 }
 
 /// One check for each extractor, against a state that provides everything: a wrong argument is an error also
-/// where the handler is in no list. An editor has no use for them, and would find too many definitions there.
+/// where the handler is in no list, and only here, since `routes!` asks for this constant first. An editor has no
+/// use for the checks, and would find too many definitions there.
 fn checks(route: &Route) -> TokenStream {
     let extractors = route
         .arguments
@@ -128,20 +133,19 @@ fn checks(route: &Route) -> TokenStream {
         .filter(|argument| matches!(argument.source, Source::Message));
     let checks: Vec<TokenStream> = extractors.map(|argument| check(route, argument)).collect();
     if checks.is_empty() {
-        return quote!(
-            const _: () = ();
-        );
+        return TokenStream::new();
     }
     quote! {
         #[allow(unexpected_cfgs)]
-        const _: () = {
+        const CHECKED: bool = {
             #[cfg(not(rust_analyzer))]
-            const _: fn() = || {
+            {
                 #[allow(unused_imports)]
                 use ::brubeck::__private::{AnswerOf, AnyApp, AskOf, FromMessage};
                 use ::core::marker::PhantomData;
                 #(#checks)*
-            };
+            }
+            true
         };
     }
 }
@@ -176,7 +180,7 @@ fn handles(route: &Route, function: &ItemFn) -> TokenStream {
     }
 }
 
-fn handle(route: &Route, function: &ItemFn) -> TokenStream {
+fn handle(route: &Route, function: &ItemFn, terms: Option<&Terms>) -> TokenStream {
     let name = function.name();
     let bounds = route.arguments.iter().filter(|argument| matches!(argument.source, Source::Message)).map(
         |Argument { ty, .. }| quote_spanned!(types::span(ty)=> #ty: ::brubeck::__private::FromMessage<__S>,),
@@ -195,12 +199,27 @@ fn handle(route: &Route, function: &ItemFn) -> TokenStream {
         [] => quote!(let _context = __cx;),
         _ => quote!(let mut __cx = __cx;),
     };
-    let reply = reply(route, function);
-    let body = quote! {
-        #context
-        #(#extractions)*
-        #reply(#name(#(#locals),*).await)
+    let body = match terms {
+        None => {
+            let run = run(route, function, &locals);
+            quote! {
+                #context
+                #(#extractions)*
+                #run
+            }
+        }
+        Some(terms) => {
+            let check = terms.check();
+            let run = terms.run(function, &quote!(#name(#(#locals),*)));
+            quote! {
+                #context
+                #check
+                #(#extractions)*
+                #run
+            }
+        }
     };
+    let streams = streams(route);
     // A future that is not `Send` is an error at the name of the handler.
     let boxed = quote_spanned!(name.span()=> ::std::boxed::Box::pin(async move { #body }));
     quote! {
@@ -208,10 +227,28 @@ fn handle(route: &Route, function: &ItemFn) -> TokenStream {
         where
             #(#bounds)*
         {
+            #streams
+
             fn handle(__cx: ::brubeck::__private::Context<__S>) -> ::brubeck::__private::BoxFuture {
                 #boxed
             }
         }
+    }
+}
+
+/// Whether an argument takes the body while it comes.
+fn streams(route: &Route) -> TokenStream {
+    let streams = route
+        .arguments
+        .iter()
+        .filter(|argument| matches!(argument.source, Source::Message) && route.kind == Kind::Web)
+        .map(|Argument { ty, .. }| {
+            quote_spanned!(types::span(ty)=> <#ty as ::brubeck::__private::FromMessage<__S>>::STREAMS)
+        });
+    let streams: Vec<TokenStream> = streams.collect();
+    match streams[..] {
+        [] => TokenStream::new(),
+        _ => quote!(const STREAMS: bool = #(#streams)||*;),
     }
 }
 
@@ -250,6 +287,30 @@ fn extraction(argument: &Argument, local: &Ident) -> TokenStream {
                 };
             }
         }
+    }
+}
+
+/// Calls the handler and makes a response of what it returns.
+fn run(route: &Route, function: &ItemFn, locals: &[Ident]) -> TokenStream {
+    let (name, reply) = (function.name(), reply(route, function));
+    let place = route.slots.as_ref().map(|slots| {
+        quote! {
+            static __PLACES: ::brubeck::__private::Places = ::brubeck::__private::Places::new(#slots);
+            let __place = __PLACES.take().await;
+        }
+    });
+    if !route.blocking {
+        return quote!(#place #reply(#name(#(#locals),*).await));
+    }
+    // The thread holds its place, whether or not somebody still waits.
+    let held = place.as_ref().map(|_| quote!(let __place = __place;));
+    quote! {
+        #place
+        let __run = move || {
+            #held
+            #reply(#name(#(#locals),*))
+        };
+        ::brubeck::__private::blocking(__run).await
     }
 }
 

@@ -10,12 +10,14 @@ use crate::types;
 use proc_macro2::Span;
 use quote::ToTokens;
 use syn::ext::IdentExt;
-use syn::{FnArg, GenericParam, Pat, PatType, Path, Safety, Type};
+use syn::{FnArg, GenericParam, LitInt, Pat, PatType, Path, Safety, Type};
 
 pub(crate) struct Route {
     pub(crate) target: Target,
     pub(crate) kind: Kind,
     pub(crate) arguments: Vec<Argument>,
+    pub(crate) blocking: bool,
+    pub(crate) slots: Option<LitInt>,
 }
 
 pub(crate) enum Target {
@@ -48,7 +50,7 @@ pub(super) fn lower(
     function: &ItemFn,
     errors: &Errors,
 ) -> Option<Route> {
-    check_signature(function, errors);
+    check_signature(marker, attribute, function, errors);
     if let Some(operation) = &attribute.operation {
         let target = operation_target(marker, attribute, operation, errors);
         let arguments = arguments(function, None, errors);
@@ -62,6 +64,8 @@ pub(super) fn lower(
             target: target?,
             kind: marker.kind,
             arguments,
+            blocking: attribute.blocking,
+            slots: attribute.slots.clone(),
         });
     }
     let method = method(marker, attribute, errors);
@@ -77,17 +81,31 @@ pub(super) fn lower(
         target: Target::Pattern { pattern, method },
         kind,
         arguments,
+        blocking: attribute.blocking,
+        slots: attribute.slots.clone(),
     })
 }
 
-fn check_signature(function: &ItemFn, errors: &Errors) {
+fn check_signature(marker: Marker, attribute: &Attribute, function: &ItemFn, errors: &Errors) {
     let sig = &function.sig;
-    if sig.asyncness.is_none() {
-        let name = &sig.ident;
-        errors.on(
-            sig.fn_token,
-            format!("a handler is an `async fn`\nhelp: write `async fn {name}`"),
-        );
+    let name = &sig.ident;
+    match &sig.asyncness {
+        Some(token) if attribute.blocking => errors.on(
+            token,
+            format!("a handler that blocks a thread is a plain `fn`\nhelp: write `fn {name}`, or leave `blocking` out"),
+        ),
+        None if !attribute.blocking => {
+            let blocks = if marker.kind == Kind::Service {
+                ", or say that it blocks: `#[service_handler(.., blocking)]`"
+            } else {
+                ""
+            };
+            errors.on(
+                sig.fn_token,
+                format!("a handler is an `async fn`\nhelp: write `async fn {name}`{blocks}"),
+            );
+        }
+        _ => {}
     }
     if let Safety::Unsafe(token) = &sig.safety {
         errors.on(token, "a handler is a safe function: messages call it");
@@ -184,7 +202,7 @@ fn arguments(function: &ItemFn, pattern: Option<&Pattern>, errors: &Errors) -> V
                 "a handler is a free function: state comes in as `State<T>`, not as `self`",
             ),
             FnArg::Typed(typed) => {
-                check_argument(typed, errors);
+                check_argument(function, typed, errors);
                 let capture = plain_name(&typed.pat)
                     .and_then(|name| captures.iter().position(|capture| capture.name == name));
                 let source = match capture {
@@ -214,7 +232,7 @@ fn arguments(function: &ItemFn, pattern: Option<&Pattern>, errors: &Errors) -> V
     arguments
 }
 
-fn check_argument(argument: &PatType, errors: &Errors) {
+fn check_argument(function: &ItemFn, argument: &PatType, errors: &Errors) {
     if let Some(attr) = argument.attrs.iter().find(|attr| attr.path().is_ident("cfg")) {
         errors.on(
             attr,
@@ -228,7 +246,8 @@ fn check_argument(argument: &PatType, errors: &Errors) {
             ty,
             "a handler cannot be generic: its argument types are known to the route table",
         );
-    } else if let Some(owned) = types::borrowed(ty) {
+    } else if let Some(owned) = types::borrowed(ty).filter(|_| function.sig.generics.params.is_empty()) {
+        // That a handler has no lifetimes is said where it names them.
         errors.on(
             ty,
             format!(

@@ -3,6 +3,9 @@
 mod builder;
 mod expand;
 mod lower;
+mod socket;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use expand::pattern_spec;
 
@@ -12,6 +15,7 @@ use crate::item::ItemFn;
 use crate::method::Kind;
 use proc_macro2::TokenStream;
 use quote::quote;
+use socket::Terms;
 
 /// One of the attributes that make a handler.
 #[derive(Clone, Copy)]
@@ -39,6 +43,19 @@ impl Marker {
         method: Some("response"),
     };
 
+    /// A GET that becomes a WebSocket.
+    const WEBSOCKET: Marker = Marker {
+        name: "websocket",
+        kind: Kind::Web,
+        method: Some("get"),
+    };
+    /// A message that no HTTP carries, which is routed like one of another application.
+    const JSON_SOCKET: Marker = Marker {
+        name: "json_socket",
+        kind: Kind::Service,
+        method: Some("request"),
+    };
+
     /// `#[get]` and the like, whose name is the method.
     pub(crate) const fn verb(method: &'static str) -> Marker {
         Marker {
@@ -50,7 +67,28 @@ impl Marker {
 }
 
 pub(crate) fn expand(marker: Marker, attribute: TokenStream, item: TokenStream) -> TokenStream {
+    expand_with(marker, attribute, item, None, Errors::default())
+}
+
+pub(crate) fn expand_websocket(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let errors = Errors::default();
+    let (terms, attribute) = Terms::take(attribute, &errors);
+    expand_with(Marker::WEBSOCKET, attribute, item, Some(&terms), errors)
+}
+
+pub(crate) fn expand_json_socket(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    let errors = Errors::default();
+    let attribute = socket::message_path(attribute, &errors);
+    expand_with(Marker::JSON_SOCKET, attribute, item, None, errors)
+}
+
+fn expand_with(
+    marker: Marker,
+    attribute: TokenStream,
+    item: TokenStream,
+    terms: Option<&Terms>,
+    errors: Errors,
+) -> TokenStream {
     let attribute = Attribute::parse(marker.name, attribute, &errors);
     let Ok(function) = syn::parse2::<ItemFn>(item.clone()) else {
         errors.on(&item, format!("`#[{}]` goes on an `async fn`", marker.name));
@@ -58,10 +96,13 @@ pub(crate) fn expand(marker: Marker, attribute: TokenStream, item: TokenStream) 
         return quote!(#item #errors);
     };
     let route = lower::lower(marker, &attribute, &function, &errors);
+    if let (Some(_), Some(route)) = (terms, &route) {
+        socket::check_route(route, &function, &errors);
+    }
     let keys = expand::keys(&attribute);
     match route {
         Some(route) if !errors.any() => {
-            let route = expand::expand(&route, &function);
+            let route = expand::expand(&route, &function, terms);
             quote!(#function #route #keys)
         }
         _ => {

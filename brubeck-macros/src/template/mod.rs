@@ -20,7 +20,7 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     expand_in(&Path::new(&root).join(FOLDER), input)
 }
 
-fn expand_in(folder: &Path, input: TokenStream) -> TokenStream {
+pub(crate) fn expand_in(folder: &Path, input: TokenStream) -> TokenStream {
     let input: DeriveInput = match syn::parse2(input) {
         Ok(input) => input,
         Err(error) => return error.into_compile_error(),
@@ -29,11 +29,13 @@ fn expand_in(folder: &Path, input: TokenStream) -> TokenStream {
     let fields = fields(&input, &errors);
     let family = name(&input, &errors).map(|lit| {
         let family = Family::read(folder, &lit.value());
-        check(&input, &lit, &family, &fields, &errors);
+        check(&input, &lit, &family, fields.as_deref(), &errors);
         (lit, family)
     });
-    let implementation = match family {
-        Some((lit, family)) if !errors.any() => implementation(&input, &lit, &family, &fields),
+    let implementation = match (family, fields) {
+        (Some((lit, family)), Some(fields)) if !errors.any() => {
+            implementation(&input, &lit, &family, &fields)
+        }
         _ => broken(&input),
     };
     let errors = errors.into_tokens();
@@ -74,11 +76,12 @@ fn name(input: &DeriveInput, errors: &Errors) -> Option<LitStr> {
     Some(lit)
 }
 
-fn fields<'a>(input: &'a DeriveInput, errors: &Errors) -> Vec<&'a Field> {
+/// `None`: it has none that a template could show, which is reported.
+fn fields<'a>(input: &'a DeriveInput, errors: &Errors) -> Option<Vec<&'a Field>> {
     match &input.data {
         Data::Struct(data) => match &data.fields {
-            Fields::Named(fields) => return fields.named.iter().collect(),
-            Fields::Unit => {}
+            Fields::Named(fields) => return Some(fields.named.iter().collect()),
+            Fields::Unit => return Some(Vec::new()),
             Fields::Unnamed(fields) => {
                 errors.on(
                     fields,
@@ -89,10 +92,10 @@ fn fields<'a>(input: &'a DeriveInput, errors: &Errors) -> Vec<&'a Field> {
         Data::Enum(data) => errors.on(data.enum_token, "a template shows the fields of a struct"),
         Data::Union(data) => errors.on(data.union_token, "a template shows the fields of a struct"),
     }
-    Vec::new()
+    None
 }
 
-fn check(input: &DeriveInput, lit: &LitStr, family: &Family, fields: &[&Field], errors: &Errors) {
+fn check(input: &DeriveInput, lit: &LitStr, family: &Family, fields: Option<&[&Field]>, errors: &Errors) {
     for mistake in &family.mistakes {
         let text = match mistake {
             Mistake::Missing {
@@ -115,9 +118,9 @@ fn check(input: &DeriveInput, lit: &LitStr, family: &Family, fields: &[&Field], 
         };
         errors.on(lit, text);
     }
-    if !family.mistakes.is_empty() {
+    let Some(fields) = fields.filter(|_| family.mistakes.is_empty()) else {
         return;
-    }
+    };
     let names: Vec<String> = fields
         .iter()
         .filter_map(|field| Some(field.ident.as_ref()?.unraw().to_string()))

@@ -6,7 +6,7 @@ use super::proxies::Proxies;
 use super::service::{AppService, Front};
 use super::web::Site;
 use super::{App, Hooks};
-use crate::call::{ResponseHandlers, Services};
+use crate::call::{Open, ResponseHandlers, Services};
 use crate::connect::Application;
 use crate::context::Lent;
 use crate::cookie::Keys;
@@ -15,7 +15,7 @@ use crate::extract::LoginUrl;
 use crate::message::Message;
 use crate::method::Kind;
 use crate::reply::{Body, Response};
-use crate::route::Router;
+use crate::route::{Router, Spec};
 use crate::template::Templates;
 use futures_util::future::BoxFuture;
 use http::Extensions;
@@ -42,7 +42,7 @@ pub(crate) struct Served<S: 'static> {
 }
 
 impl<S: Send + Sync + 'static> App<S> {
-    pub(crate) fn assemble(self) -> Result<Arc<Served<S>>> {
+    pub(crate) fn assemble(self, open: Open) -> Result<Arc<Served<S>>> {
         let router = Router::new(self.routes)
             .map_err(|error| Error::because("the routes cannot be matched", error))?;
         let templates = Templates::new(self.templates.as_deref()).map_err(|error| {
@@ -57,7 +57,7 @@ impl<S: Send + Sync + 'static> App<S> {
         let mut proxies = Proxies::default();
         self.proxies.iter().try_for_each(|proxy| proxies.add(proxy))?;
         let mounts = longest_first(self.mounts)?;
-        let services = Services::new(crate::connect::open_client);
+        let services = Services::new(open);
         let assembled = Arc::new_cyclic(|itself: &Weak<Assembled<S>>| {
             let handlers: Weak<dyn ResponseHandlers> = itself.clone();
             let mut lent = Extensions::new();
@@ -121,6 +121,10 @@ impl<S: Send + Sync + 'static> Application for Served<S> {
 
     fn body_limit(&self) -> usize {
         self.assembled.body_limit
+    }
+
+    fn specs(&self) -> Vec<&'static Spec> {
+        self.assembled.router.specs().collect()
     }
 }
 

@@ -16,10 +16,11 @@ mod web;
 
 pub use hook::{Hook, Proceed};
 pub use limits::Limits;
-pub use run::Running;
+pub use run::{Handle, Running};
 pub use service::AppService;
 
-use crate::connect::Connection;
+use crate::call::Open;
+use crate::connect::{Application, Connection};
 use crate::cookie::CookieSecret;
 use crate::error::Result;
 use crate::message::Message;
@@ -30,6 +31,7 @@ use limits::RouteLimits;
 use origin::CrossSite;
 use service::{AppService as Inner, Wrap};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An application: its routes and its state.
@@ -151,7 +153,15 @@ impl<S: Send + Sync + 'static> App<S> {
         self.connections.insert(0, Box::new(connection));
         let connections = std::mem::take(&mut self.connections);
         let drain = self.drain;
-        Running::open(self.assemble()?, connections, drain).await
+        let application = self.assemble(Arc::new(crate::connect::open_client))?;
+        Running::open(application, connections, drain).await
+    }
+
+    /// The application without its connections, and what answers its web requests; services are opened in this way.
+    pub(crate) fn application(self, open: Open) -> Result<(Arc<dyn Application>, AppService)> {
+        let served = self.assemble(open)?;
+        let web = served.web.clone();
+        Ok((served, web))
     }
 
     /// The application as a service of HTTP requests, to nest in another framework or to call without a socket.
@@ -161,6 +171,6 @@ impl<S: Send + Sync + 'static> App<S> {
     ///
     /// As [`serve`](App::serve), but for addresses and endpoints.
     pub fn into_service(self) -> Result<AppService> {
-        Ok(self.assemble()?.web.clone())
+        Ok(self.assemble(Arc::new(crate::connect::open_client))?.web.clone())
     }
 }

@@ -62,6 +62,21 @@ impl Running {
         &self.addresses
     }
 
+    /// What tells this application to stop, from wherever it is needed.
+    ///
+    /// ```no_run
+    /// # use brubeck::prelude::*;
+    /// # async fn example(routes: Routes<()>) -> brubeck::Result {
+    /// let running = App::new(routes, ()).start(Http::bind("127.0.0.1:0")).await?;
+    /// let handle = running.handle();
+    /// std::thread::spawn(move || handle.drain());
+    /// running.until_signal().await
+    /// # }
+    /// ```
+    pub fn handle(&self) -> Handle {
+        Handle(self.stop.clone())
+    }
+
     /// Takes no more messages, finishes what was accepted, and ends.
     ///
     /// # Errors
@@ -81,18 +96,32 @@ impl Running {
         }
     }
 
-    /// Serves until SIGINT or SIGTERM, or until every connection has ended by itself, then stops.
+    /// Serves until SIGINT or SIGTERM, until [`Handle::drain`], or until every connection has ended by itself, then stops.
     ///
     /// # Errors
     ///
     /// As [`stop`](Running::stop).
     pub async fn until_signal(mut self) -> Result {
+        let mut told = self.stop.subscribe();
         let ended = async { while self.connections.join_next().await.is_some() {} };
         tokio::select! {
             signal = signal() => tracing::info!("{signal}: finishing what was accepted"),
+            _ = told.wait_for(|stop| *stop) => tracing::info!("told to stop: finishing what was accepted"),
             () = ended => tracing::info!("every connection has ended"),
         }
         self.stop().await
+    }
+}
+
+/// Tells a running application to stop; cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Handle(watch::Sender<bool>);
+
+impl Handle {
+    /// Takes no more messages: browsers are told to come again, callers of a service to ask another process. What was
+    /// accepted is finished, and [`until_signal`](Running::until_signal) and [`App::serve`](crate::App::serve) return.
+    pub fn drain(&self) {
+        self.0.send_replace(true);
     }
 }
 

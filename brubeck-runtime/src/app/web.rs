@@ -11,6 +11,7 @@ use crate::method::{Kind, Method};
 use crate::reply::{Body, BodyError, IntoReply, Problem, Response};
 use crate::route::{Captures, Entry, Match};
 use crate::status::Status;
+use crate::upload::Arriving;
 use futures_util::future::BoxFuture;
 use http::header::{ALLOW, HeaderValue};
 use http::request::Parts;
@@ -138,12 +139,15 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         let limits = self.limits.of(entry.spec);
         let limit = limits.and_then(|limits| limits.body).unwrap_or(self.body_limit);
         let run = async {
-            let body = match body.collect(limit).await {
-                Ok(body) => body,
-                Err(error) => return refused_body(&error),
-            };
             let loopback = asks_loopback(&parts.headers);
-            let message = message(entry.spec.method, parts).with_body(body);
+            let message = message(entry.spec.method, parts);
+            let message = match entry.streams {
+                true => message.with_extension(Arriving::new(body, limit)),
+                false => match body.collect(limit).await {
+                    Ok(body) => message.with_body(body),
+                    Err(error) => return refused_body(&error),
+                },
+            };
             let outbox = Outbox::default();
             let message = message.with_extension(outbox.clone());
             let seen = (!self.hooks.after.is_empty()).then(|| message.clone());

@@ -22,6 +22,7 @@ use crate::wire::service::{Dialect, Secret};
 #[must_use]
 pub struct ServiceAddress {
     address: String,
+    more: Vec<String>,
     responses: Option<String>,
     passphrase: Secret,
     dialect: Option<Dialect>,
@@ -33,11 +34,28 @@ impl ServiceAddress {
     pub fn new(address: impl Into<String>, passphrase: impl Into<String>) -> ServiceAddress {
         ServiceAddress {
             address: address.into(),
+            more: Vec::new(),
             responses: None,
             passphrase: Secret::new(passphrase.into()),
             dialect: None,
             clear_text: false,
         }
+    }
+
+    /// The service runs at this address, too: calls go to a process that has room, the least loaded one first.
+    ///
+    /// ```
+    /// use brubeck::ServiceAddress;
+    ///
+    /// let slow = ServiceAddress::new("tcp://10.0.0.6:9000", "my_shared_secret").and("tcp://10.0.0.7:9000");
+    /// assert_eq!(slow.addresses().count(), 2);
+    /// ```
+    ///
+    /// A host name stands for every host that it resolves to, and is looked up again every five seconds; of the
+    /// addresses it has in IPv4 and in IPv6 one kind is used. At most 256 processes are known at a time.
+    pub fn and(mut self, address: impl Into<String>) -> ServiceAddress {
+        self.more.push(address.into());
+        self
     }
 
     /// It speaks this dialect of Brubeck Services instead.
@@ -65,9 +83,16 @@ impl ServiceAddress {
         }
     }
 
-    /// Where requests go.
+    /// Where requests go; the first address where there are several.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// All addresses of the service.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.address)
+            .chain(&self.more)
+            .map(String::as_str)
     }
 
     pub(crate) fn responses(&self) -> Option<&str> {
@@ -93,6 +118,8 @@ impl ServiceAddress {
             Some("another passphrase".into())
         } else if self.dialect != other.dialect {
             Some("another dialect".into())
+        } else if self.more != other.more {
+            Some("other addresses beside it".into())
         } else if self.responses != other.responses {
             Some("another address for its answers".into())
         } else {

@@ -3,6 +3,7 @@
 use super::{Answer, CallError, Deadline, Handled, Link, Origin, Placed, Request, ResponseHandlers};
 use crate::message::Message;
 use crate::method::Method;
+use crate::trace::Trace;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use std::fmt;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 /// How long a call may take where nothing else is said.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -41,6 +43,8 @@ pub(crate) struct Caller {
     pub(crate) handlers: Arc<dyn ResponseHandlers>,
     pub(crate) origin: Option<Origin>,
     pub(crate) deadline: Deadline,
+    pub(crate) hops: u8,
+    pub(crate) trace: Trace,
 }
 
 impl Client {
@@ -59,6 +63,43 @@ impl Client {
     /// The address of the service.
     pub fn address(&self) -> &str {
         self.link.address()
+    }
+
+    /// Sends calls to the process at this address, too, from now on. One that is known already changes nothing.
+    ///
+    /// ```no_run
+    /// # fn example(slow: brubeck::Client) -> brubeck::Result {
+    /// slow.add_worker("tcp://10.0.0.7:9000")?;
+    /// assert!(slow.remove_worker("tcp://10.0.0.6:9000")?);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// All clients of the service in this application share its processes.
+    ///
+    /// # Errors
+    ///
+    /// The address is none, it would be the 257th, or the service is spoken to in a dialect of the original.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn add_worker(&self, address: &str) -> crate::Result<()> {
+        self.link.add_worker(address)
+    }
+
+    /// Sends the process at this address no more calls; those that are on their way finish. Returns whether the
+    /// address was known.
+    ///
+    /// # Errors
+    ///
+    /// The service is spoken to in a dialect of the original.
+    pub fn remove_worker(&self, address: &str) -> crate::Result<bool> {
+        self.link.remove_worker(address)
+    }
+
+    /// The addresses that calls are sent to.
+    pub fn workers(&self) -> Vec<String> {
+        self.link.workers()
     }
 
     /// A call of this path, to be awaited or sent with [`nowait`](Call::nowait).
@@ -209,13 +250,36 @@ impl Call {
             ));
         }
         let (link, request, origin, deadline) = self.ready()?;
-        Ok((handlers, link.post(request, origin, deadline).await?))
+        let span = span(&*link, &request);
+        let placed = link
+            .post(request, origin, deadline)
+            .instrument(span.clone())
+            .await;
+        #[cfg(feature = "metrics")]
+        let placed = match placed {
+            Ok(placed) => {
+                let answer = super::measured::call(link.address().to_owned(), placed);
+                Ok(Box::pin(answer) as Placed)
+            }
+            Err(error) => {
+                let failed = std::future::ready(Err(error.clone()));
+                let _ = super::measured::call(link.address().to_owned(), failed).await;
+                Err(error)
+            }
+        };
+        Ok((handlers, Box::pin(placed?.instrument(span))))
     }
 
     /// Sends the request and brings the message that answers it.
     pub(crate) fn carry(self) -> BoxFuture<'static, Result<Message, CallError>> {
         match self.ready() {
-            Ok((link, request, origin, deadline)) => link.call(request, origin, deadline),
+            Ok((link, request, origin, deadline)) => {
+                let span = span(&*link, &request);
+                let answer = link.call(request, origin, deadline).instrument(span);
+                #[cfg(feature = "metrics")]
+                let answer = super::measured::call(link.address().to_owned(), answer);
+                Box::pin(answer)
+            }
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     }
@@ -230,12 +294,26 @@ impl Call {
         let own = now
             .checked_add(self.deadline)
             .unwrap_or(now + Duration::from_secs(3600));
-        let (origin, deadline) = match self.client.caller {
-            Some(caller) => (caller.origin, caller.deadline.or_sooner(own)),
-            None => (None, own),
+        let (origin, deadline, request) = match self.client.caller {
+            Some(caller) => (
+                caller.origin,
+                caller.deadline.or_sooner(own),
+                self.request.caused(caller.hops, caller.trace.child()),
+            ),
+            None => (None, own, self.request.caused(0, Trace::begin())),
         };
-        Ok((self.client.link, self.request, origin, deadline))
+        Ok((self.client.link, request, origin, deadline))
     }
+}
+
+/// What happens on behalf of a call, for whoever collects traces.
+fn span(link: &dyn Link, request: &Request) -> tracing::Span {
+    tracing::info_span!(
+        "call",
+        service = link.address(),
+        path = request.path(),
+        traceparent = request.trace().map(tracing::field::debug),
+    )
 }
 
 /// A request with the link it takes, the message on whose behalf it is made, and its deadline.

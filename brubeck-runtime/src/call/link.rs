@@ -38,6 +38,38 @@ pub trait Link: Send + Sync + 'static {
 
     /// The address of the service, for texts.
     fn address(&self) -> &str;
+
+    /// Sends calls to the process at this address, too.
+    ///
+    /// # Errors
+    ///
+    /// The address is none, or this link leads to one place only.
+    fn add_worker(&self, address: &str) -> crate::Result<()> {
+        Err(self.single(address))
+    }
+
+    /// Sends the process at this address no more calls. Returns whether it got any before.
+    ///
+    /// # Errors
+    ///
+    /// This link leads to one place only.
+    fn remove_worker(&self, address: &str) -> crate::Result<bool> {
+        Err(self.single(address))
+    }
+
+    /// The addresses that calls are sent to.
+    fn workers(&self) -> Vec<String> {
+        vec![self.address().to_owned()]
+    }
+
+    #[doc(hidden)]
+    fn single(&self, address: &str) -> crate::Error {
+        crate::Error::new(format!(
+            "the service at {} is one process, so {address} cannot be added or removed; only brubeck's own \
+             protocol knows pools",
+            self.address()
+        ))
+    }
 }
 
 /// The response handlers of the calling application.
@@ -49,6 +81,10 @@ pub trait ResponseHandlers: Send + Sync + 'static {
     /// the handler failed (which is logged).
     fn respond(self: Arc<Self>, answer: Message) -> BoxFuture<'static, Option<Handled>>;
 }
+
+/// How many calls led to the message that a handler answers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hops(pub(crate) u8);
 
 /// The web request on whose behalf a service is called: the service sees it, as in the original.
 #[derive(Clone, PartialEq, Eq)]

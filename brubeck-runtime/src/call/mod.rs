@@ -4,6 +4,7 @@
 
 mod address;
 mod answer;
+mod cancellation;
 mod client;
 pub(crate) mod contract;
 mod deadline;
@@ -11,14 +12,18 @@ mod error;
 mod fault;
 pub(crate) mod fill;
 mod link;
+#[cfg(feature = "metrics")]
+pub(crate) mod measured;
 pub(crate) mod operation;
 #[doc(hidden)]
 pub mod protocol;
 mod request;
+pub(crate) mod running;
 mod services;
 
 pub use address::ServiceAddress;
 pub use answer::{Answer, Handled};
+pub use cancellation::Cancellation;
 pub use client::{Call, Client, Nowait, WithHandler};
 pub use contract::{HandledCall, TypedCall};
 pub use deadline::Deadline;
@@ -31,3 +36,6 @@ pub use request::Request;
 pub use services::Services;
 
 pub(crate) use client::Caller;
+pub(crate) use link::Hops;
+pub(crate) use running::SLOT;
+pub(crate) use services::Open;

@@ -1,6 +1,7 @@
 //! What a service is asked.
 
 use crate::method::Method;
+use crate::trace::Trace;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -26,6 +27,8 @@ pub struct Request {
     headers: Map<String, Value>,
     body: Bytes,
     idempotent: bool,
+    hops: u8,
+    trace: Option<Trace>,
     mistake: Option<String>,
 }
 
@@ -39,6 +42,8 @@ impl Request {
             headers: Map::new(),
             body: Bytes::new(),
             idempotent: false,
+            hops: 0,
+            trace: None,
             mistake: None,
         }
     }
@@ -112,6 +117,23 @@ impl Request {
     /// The text of the JSON body; empty where none was set.
     pub fn body_text(&self) -> &Bytes {
         &self.body
+    }
+
+    /// So many calls led to it, and it is this span.
+    pub(crate) fn caused(self, hops: u8, trace: Trace) -> Request {
+        Request {
+            hops,
+            trace: Some(trace),
+            ..self
+        }
+    }
+
+    pub(crate) fn hops(&self) -> u8 {
+        self.hops
+    }
+
+    pub(crate) fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
     }
 
     /// What is wrong with it, in words; such a request is never sent.

@@ -1,14 +1,15 @@
 //! The services that an application calls, each connected once.
 
-use super::{CallError, Caller, Client, Deadline, Link, Origin, ResponseHandlers, ServiceAddress};
+use super::{CallError, Caller, Client, Deadline, Hops, Link, Origin, ResponseHandlers, ServiceAddress};
 use crate::context::Context;
 use crate::extract::{FromMessage, Rejection};
 use crate::status::Status;
+use crate::trace::Trace;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Opens a link to a service.
-pub(crate) type Open = fn(&ServiceAddress) -> crate::Result<Arc<dyn Link>>;
+pub(crate) type Open = Arc<dyn Fn(&ServiceAddress) -> crate::Result<Arc<dyn Link>> + Send + Sync>;
 
 /// The services of this application; as a handler argument it connects to them.
 ///
@@ -135,6 +136,12 @@ impl Caller {
             handlers,
             origin: cx.message().extensions().get::<Origin>().cloned(),
             deadline: Deadline::of(cx),
+            hops: cx
+                .message()
+                .extensions()
+                .get::<Hops>()
+                .map_or(0, |hops| hops.0.saturating_add(1)),
+            trace: Trace::of(cx.message()),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::message::Message;
 use crate::reply::{Body, Response};
+use crate::route::Spec;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -19,6 +20,11 @@ pub trait Application: Send + Sync + 'static {
 
     /// The largest body of a request, in bytes, for connections that must know it beforehand; a route may take more.
     fn body_limit(&self) -> usize;
+
+    /// What is known of its routes.
+    fn specs(&self) -> Vec<&'static Spec> {
+        Vec::new()
+    }
 }
 
 /// Where messages come from: [`Http`](crate::Http), [`Mongrel2`](crate::Mongrel2),

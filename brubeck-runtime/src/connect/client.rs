@@ -6,7 +6,7 @@ mod waiting;
 use super::transport::{
     ClientOutbox, Endpoint, HubOutbox, SendError, Timing, Transport, TransportError, ZeroMq,
 };
-use super::v2::Pool;
+use super::v2::{Pool, system_resolver};
 use crate::call::{CallError, Client, Link, Origin, Phase, Request, ServiceAddress};
 use crate::error::Error;
 use crate::message::Message;
@@ -83,13 +83,12 @@ pub(crate) fn open_client(service: &ServiceAddress) -> crate::Result<Arc<dyn Lin
              leave `.responses_at(..)` out, or say `.dialect(Dialect::Pypi)`"
         )));
     }
-    let endpoint = address
-        .parse()
-        .map_err(|error| cannot(address, TransportError::from(error)))?;
+    let addresses: Vec<String> = service.addresses().map(str::to_owned).collect();
     Ok(Arc::new(Pool::open(
-        &ZeroMq,
-        &[endpoint],
+        Arc::new(ZeroMq),
+        &addresses,
         service.passphrase().clone(),
+        Some(system_resolver()),
     )?))
 }
 
@@ -99,6 +98,11 @@ fn cannot(address: &str, error: TransportError) -> Error {
 
 fn open_in(dialect: Dialect, service: &ServiceAddress) -> crate::Result<Arc<dyn Link>> {
     let address = service.address();
+    if service.addresses().nth(1).is_some() {
+        return Err(Error::new(format!(
+            "cannot call the service at {address}: in the dialect {dialect} it has one address; leave `.and(..)` out"
+        )));
+    }
     let cannot = |error: TransportError| cannot(address, error);
     let endpoint = |text: &str| -> crate::Result<Endpoint> {
         let endpoint: Endpoint = text

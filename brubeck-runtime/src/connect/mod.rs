@@ -4,6 +4,7 @@
 mod application;
 mod client;
 mod http;
+mod memory;
 mod mongrel2;
 #[cfg(unix)]
 mod mongrel2_server;
@@ -14,7 +15,8 @@ pub(crate) mod web;
 
 pub use application::{Application, Connection, Opened, Stop};
 pub use http::Http;
-pub use mongrel2::Mongrel2;
+pub use memory::{InsideMemory, Memory};
+pub use mongrel2::{Mongrel2, Mongrel2Connection, Mongrel2Control, Mongrel2Counts, Mongrel2Sort};
 #[cfg(unix)]
 pub use mongrel2_server::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
 pub use service::Service;

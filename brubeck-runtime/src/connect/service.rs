@@ -4,6 +4,8 @@ mod answering;
 mod bound;
 mod connected;
 mod encode;
+mod introspection;
+mod stats;
 
 use super::transport::{Endpoint, Limits, Timing, Transport, TransportError, ZeroMq};
 use super::v2::Sessions;
@@ -15,6 +17,7 @@ use answering::Answering;
 use bound::Bound;
 use connected::Connected;
 use futures_util::future::BoxFuture;
+use introspection::Introspected;
 use std::sync::Arc;
 
 pub(super) use answering::headers;
@@ -40,12 +43,21 @@ const SLOTS: usize = 1024;
 /// in clear, so they are taken only on ipc and loopback addresses, unless
 /// [`allow_clear_text`](Service::allow_clear_text) says otherwise; one with another passphrase is answered with
 /// 401, one that cannot be read with 400 where it still says who asked.
+///
+/// Every service also answers three paths of its own, whatever its routes are, with the method `request`:
+///
+/// | path | answer |
+/// |---|---|
+/// | `/.brubeck/ping` | `{"pong": true}` |
+/// | `/.brubeck/info` | the release, and the operations: name, method, path, captures, an example, `blocking`, `slots` |
+/// | `/.brubeck/stats` | since the start: requests, errors, cancelled, in flight, p50 and p99 in microseconds |
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Service {
     place: Place,
     passphrase: Secret,
     clear_text: bool,
+    gated: bool,
     slots: usize,
 }
 
@@ -95,6 +107,7 @@ impl Service {
             place,
             passphrase: Secret::new(passphrase.into()),
             clear_text: false,
+            gated: false,
             slots: SLOTS,
         }
     }
@@ -102,6 +115,13 @@ impl Service {
     /// How many handlers may run at once; in brubeck's own protocol, as many calls again may wait for one of them.
     pub fn slots(mut self, slots: usize) -> Service {
         self.slots = slots.max(1);
+        self
+    }
+
+    /// Puts the gate, which stands before every TCP address, before an ipc address, too: for processes of the same user
+    /// that are not trusted. It bounds connections and messages before anything is read.
+    pub fn gated(mut self) -> Service {
+        self.gated = true;
         self
     }
 
@@ -115,18 +135,26 @@ impl Service {
 
 impl Connection for Service {
     fn open(self: Box<Self>, application: Arc<dyn Application>) -> BoxFuture<'static, crate::Result<Opened>> {
-        Box::pin(async move {
-            match self.place.clone() {
-                Place::Bound(address) => self.open_bound(&ZeroMq, &address, application).await,
-                Place::Connected { requests, responses } => {
-                    self.open_connected(&ZeroMq, &requests, &responses, application)
-                }
-            }
-        })
+        Box::pin((*self).open_over(&ZeroMq, application))
     }
 }
 
 impl Service {
+    /// Opens it over this transport.
+    pub(super) async fn open_over(
+        self,
+        transport: &dyn Transport,
+        application: Arc<dyn Application>,
+    ) -> crate::Result<Opened> {
+        let application: Arc<dyn Application> = Arc::new(Introspected::new(application));
+        match self.place.clone() {
+            Place::Bound(address) => self.open_bound(transport, &address, application).await,
+            Place::Connected { requests, responses } => {
+                self.open_connected(transport, &requests, &responses, application)
+            }
+        }
+    }
+
     async fn open_bound(
         self,
         transport: &dyn Transport,
@@ -135,8 +163,12 @@ impl Service {
     ) -> crate::Result<Opened> {
         let endpoint = endpoint(address)?;
         let clear_text = self.clear_text || endpoint.is_loopback();
+        let limits = Limits {
+            gate_ipc: self.gated,
+            ..Limits::default()
+        };
         let server = transport
-            .server(endpoint, Limits::default())
+            .server(endpoint, limits)
             .await
             .map_err(|error| cannot(address, error))?;
         let config = WorkerConfig {

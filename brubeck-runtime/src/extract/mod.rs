@@ -38,6 +38,7 @@ use crate::message::{Message, RemoteAddr};
 use crate::method::Method;
 use crate::reply::{IntoReply, Problem, Response};
 use crate::status::Status;
+use crate::trace::Trace;
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
@@ -73,6 +74,10 @@ use std::fmt;
 pub trait FromMessage<S>: Sized {
     /// What is answered where the message does not hold it.
     type Rejection: IntoReply;
+
+    /// Whether it takes the body of a web request while that comes, as [`Upload`](crate::Upload) does. The body is then
+    /// not read into memory before the handler runs.
+    const STREAMS: bool = false;
 
     /// Reads the argument.
     fn from_message(cx: &Context<S>) -> impl Future<Output = Result<Self, Self::Rejection>> + Send;
@@ -180,6 +185,15 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Status {
     }
 }
 
+/// The trace that the message belongs to; one that belongs to none has begun its own.
+impl<S: Send + Sync + 'static> FromMessage<S> for Trace {
+    type Rejection = Infallible;
+
+    async fn from_message(cx: &Context<S>) -> Result<Trace, Infallible> {
+        Ok(Trace::of(cx.message()))
+    }
+}
+
 /// The address of the browser; behind Mongrel2 the one that Mongrel2 saw.
 impl<S: Send + Sync + 'static> FromMessage<S> for RemoteAddr {
     type Rejection = Rejection;
@@ -199,6 +213,8 @@ impl<S: Send + Sync + 'static> FromMessage<S> for RemoteAddr {
 impl<S: Send + Sync + 'static, T: FromMessage<S>> FromMessage<S> for Option<T> {
     type Rejection = Infallible;
 
+    const STREAMS: bool = T::STREAMS;
+
     async fn from_message(cx: &Context<S>) -> Result<Option<T>, Infallible> {
         Ok(T::from_message(cx).await.ok())
     }
@@ -207,6 +223,8 @@ impl<S: Send + Sync + 'static, T: FromMessage<S>> FromMessage<S> for Option<T> {
 /// The refusal itself, for the handler to deal with.
 impl<S: Send + Sync + 'static, T: FromMessage<S>> FromMessage<S> for Result<T, T::Rejection> {
     type Rejection = Infallible;
+
+    const STREAMS: bool = T::STREAMS;
 
     async fn from_message(cx: &Context<S>) -> Result<Result<T, T::Rejection>, Infallible> {
         Ok(T::from_message(cx).await)

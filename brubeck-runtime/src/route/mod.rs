@@ -17,8 +17,8 @@ mod verdict;
 
 pub use coverage::Unreachable;
 pub(crate) use router::{Captures, Match, Router};
-pub use served::check_served;
+pub use served::{check_answered, check_served};
 pub use spec::Spec;
-pub use table::{BoxFuture, Entry, Handle, HandlerFn, Routed, Routes};
+pub use table::{BoxFuture, Checked, Entry, Handle, HandlerFn, Listed, Routed, Routes};
 pub use table::{entry, join, join_specs, specs, table};
 pub use verdict::{report, verdicts};

@@ -117,6 +117,13 @@ impl<S> Router<S> {
         Ok(Router { resources, index })
     }
 
+    /// What is known of the routes, by resource.
+    pub(crate) fn specs(&self) -> impl Iterator<Item = &'static Spec> {
+        self.resources
+            .iter()
+            .flat_map(|resource| resource.entries.iter().map(|entry| entry.spec))
+    }
+
     /// The handler for this path: the first resource that matches, then its method.
     pub(crate) fn find(&self, kind: Kind, method: Method, path: &str) -> Match<S> {
         let candidates = self.index.candidates(path.as_bytes());

@@ -1,10 +1,11 @@
-//! The proof of `serves!`: every operation of a contract reaches a handler for it.
+//! The proofs of `serves!` and `answered!`: every operation of a contract reaches a handler for it, or for its answers.
 
 use super::automaton::Automaton;
 use super::inclusion::included;
 use super::spec::Spec;
 use super::table::Routes;
 use super::text::Text;
+use crate::method::{Kind, Method};
 
 /// Panics, which is a compile error, if a call of a contract would reach no handler.
 #[track_caller]
@@ -21,6 +22,31 @@ pub const fn check_served<S>(routes: Routes<S>, operations: &[&Spec]) {
         }
         i += 1;
     }
+}
+
+/// Panics, which is a compile error, if the answer of an operation of a contract would reach no response handler.
+#[track_caller]
+pub const fn check_answered<S>(routes: Routes<S>, operations: &[&Spec]) {
+    let mut i = 0;
+    while i < operations.len() {
+        let operation = operations[i];
+        let answer = operation.handled_by(operation.name, Method::Response, Kind::Response);
+        match first_covering(routes, operation) {
+            Some(spec) if is_served(routes, spec, &answer) => {}
+            _ => panic!("{}", unanswered(operation).as_str()),
+        }
+        i += 1;
+    }
+}
+
+const fn unanswered(operation: &Spec) -> Text {
+    let text = Text::new()
+        .push("no response handler takes the answers of `")
+        .push(operation.name)
+        .push("`, which come from ")
+        .push(operation.pattern);
+    let text = text.push(" at ").place(operation.file, operation.line);
+    text.push("\nhelp: list a function with `#[response_handler(..)]` of this operation, before every route that takes its path")
 }
 
 /// The first route that takes every path of the operation.
@@ -81,4 +107,46 @@ const fn covers(route: &Spec, operation: &Spec) -> bool {
     }
     let (route, operation) = (Automaton(route.automaton), Automaton(operation.automaton));
     !route.is_absent() && !operation.is_absent() && included(operation, route)
+}
+
+/// Proves that the routes of an application have a response handler for every operation of a contract, so that no answer
+/// to a call that was sent with [`nowait`](crate::TypedCall::nowait) is lost.
+///
+/// ```
+/// use brubeck::prelude::*;
+///
+/// #[service_client]
+/// pub trait SlowEcho {
+///     #[call("/service/slow")]
+///     async fn echo(&self, text: String) -> Result<String, Fault>;
+/// }
+///
+/// #[response_handler(slow_echo::echo)]
+/// async fn on_slow(reply: Answer<String>) -> usize {
+///     reply.body.len()
+/// }
+///
+/// const ROUTES: Routes<()> = routes![on_slow];
+/// brubeck::answered!(ROUTES => slow_echo);
+/// # fn main() {}
+/// ```
+///
+/// An operation without one is a compile error, which names it:
+///
+/// ```compile_fail
+/// # use brubeck::prelude::*;
+/// # #[service_client]
+/// # pub trait SlowEcho {
+/// #     #[call("/service/slow")]
+/// #     async fn echo(&self, text: String) -> Result<String, Fault>;
+/// # }
+/// const ROUTES: Routes<()> = routes![];
+/// brubeck::answered!(ROUTES => slow_echo);
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! answered {
+    ($routes:expr => $($contract:ident)::+) => {
+        const _: () = $crate::__private::check_answered($routes, &$($contract)::+::OPERATIONS);
+    };
 }

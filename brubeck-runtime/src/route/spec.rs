@@ -34,6 +34,12 @@ pub struct Spec {
     pub captures: &'static [&'static str],
     /// A shortest path that matches; empty where none is known.
     pub example: &'static str,
+    /// Whether the handler is a plain `fn` that runs on a thread of its own, where it may block or compute for
+    /// long: `#[service_handler(.., blocking)]`.
+    pub blocking: bool,
+    /// How many of this handler may run at once in this process: `#[service_handler(.., slots = 4)]`. `None`: as
+    /// many as the connection takes.
+    pub slots: Option<u32>,
     /// The file of the handler.
     pub file: &'static str,
     /// The line of the handler.
@@ -59,6 +65,8 @@ impl Spec {
             kind,
             captures: &[],
             example: "",
+            blocking: false,
+            slots: None,
             file: "",
             line: 0,
             automaton: &[],
@@ -79,6 +87,22 @@ impl Spec {
     #[doc(hidden)]
     pub const fn capturing(self, captures: &'static [&'static str]) -> Spec {
         Spec { captures, ..self }
+    }
+
+    #[doc(hidden)]
+    pub const fn blocking(self) -> Spec {
+        Spec {
+            blocking: true,
+            ..self
+        }
+    }
+
+    #[doc(hidden)]
+    pub const fn slots(self, slots: u32) -> Spec {
+        Spec {
+            slots: Some(slots),
+            ..self
+        }
     }
 
     #[doc(hidden)]

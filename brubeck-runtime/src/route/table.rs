@@ -81,6 +81,8 @@ pub struct Entry<S: 'static> {
     pub spec: &'static Spec,
     /// Runs it.
     pub handle: HandlerFn<S>,
+    /// Whether it takes the body while that comes.
+    pub streams: bool,
 }
 
 impl<S> Clone for Entry<S> {
@@ -96,6 +98,7 @@ impl<S> Entry<S> {
     const VACANT: Entry<S> = Entry {
         spec: &Spec::BROKEN,
         handle: vacant::<S>,
+        streams: false,
     };
 }
 
@@ -104,19 +107,37 @@ fn vacant<S>(_: Context<S>) -> BoxFuture {
 }
 
 /// The type beside a handler, which carries its route.
-#[diagnostic::on_unimplemented(message = "`{Self}` has no route", label = "`routes!` lists handlers")]
-pub trait Routed {
-    /// Its route.
-    const SPEC: Spec;
-}
-
-/// A handler that can run in an application whose state is `S`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
     label = "`routes!` lists handlers",
     note = "put `#[service_handler(path = ..)]`, `#[response_handler(path = ..)]` or `#[get(..)]` on a function"
 )]
+pub trait Routed {
+    /// Its route.
+    const SPEC: Spec;
+
+    /// An error where an argument of the handler is none.
+    const CHECKED: bool = true;
+}
+
+/// A handler in a list, with what its `CHECKED` says.
+pub struct Checked<H, const CHECKED: bool>(std::marker::PhantomData<H>);
+
+/// A handler whose arguments are right.
+pub trait Listed {
+    /// It.
+    type Handler;
+}
+
+impl<H> Listed for Checked<H, true> {
+    type Handler = H;
+}
+
+/// A handler that can run in an application whose state is `S`.
 pub trait Handle<S>: Routed {
+    /// Whether an argument takes the body while that comes.
+    const STREAMS: bool = false;
+
     /// Reads the arguments, runs the handler, makes its reply.
     fn handle(cx: Context<S>) -> BoxFuture;
 }
@@ -126,6 +147,7 @@ pub const fn entry<H: Handle<S>, S>() -> Entry<S> {
     Entry {
         spec: const { &H::SPEC },
         handle: H::handle,
+        streams: H::STREAMS,
     }
 }
 

@@ -47,11 +47,16 @@ impl TestClient {
     #[track_caller]
     pub fn new<S: Send + Sync + 'static>(app: App<S>) -> TestClient {
         match app.into_service() {
-            Ok(service) => TestClient {
-                service,
-                cookies: Mutex::default(),
-            },
+            Ok(service) => TestClient::over(service),
             Err(error) => panic!("the application cannot be put together: {error:?}"),
+        }
+    }
+
+    /// A client of an application that is put together.
+    pub(crate) fn over(service: AppService) -> TestClient {
+        TestClient {
+            service,
+            cookies: Mutex::default(),
         }
     }
 

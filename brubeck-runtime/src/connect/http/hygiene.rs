@@ -7,7 +7,7 @@ use http::{Request, StatusCode, Version};
 const HEADERS: usize = 16 * 1024;
 
 /// What RFC 9112 (3.2 and 6) tells a server to refuse and hyper lets through.
-pub(super) fn unhygienic<B>(request: &Request<B>) -> Option<(StatusCode, &'static str)> {
+pub(in crate::connect) fn unhygienic<B>(request: &Request<B>) -> Option<(StatusCode, &'static str)> {
     let headers = request.headers();
     let count = |name| headers.get_all(name).iter().count();
     let bad = |reason| Some((StatusCode::BAD_REQUEST, reason));

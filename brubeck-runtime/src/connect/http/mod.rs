@@ -3,9 +3,13 @@
 mod hygiene;
 mod listen;
 mod request;
+mod socket;
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;
+mod upgrade;
+
+pub(super) use hygiene::unhygienic;
 
 use super::{Application, Connection, Opened, Stop};
 use futures_util::future::BoxFuture;
@@ -13,11 +17,12 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use listen::{Listener, Peers};
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 /// The embedded HTTP server: the front end that needs nothing else installed.
 ///
@@ -162,13 +167,18 @@ impl Connection for Http {
             let scheme = if tls.is_some() { "https" } else { "http" };
             #[cfg(not(feature = "tls"))]
             let scheme = "http";
-            let server = Server {
-                settings: *self,
-                application,
-                #[cfg(feature = "tls")]
-                tls,
-            };
-            let serve = Box::new(|stop| Box::pin(server.serve(listener, stop)) as BoxFuture<'static, ()>);
+            let serve = Box::new(|stop: Stop| {
+                let (alive, ended) = mpsc::channel(1);
+                let server = Server {
+                    settings: *self,
+                    application,
+                    stop: stop.clone(),
+                    _alive: alive,
+                    #[cfg(feature = "tls")]
+                    tls,
+                };
+                Box::pin(server.serve(listener, stop, ended)) as BoxFuture<'static, ()>
+            });
             Ok(Opened {
                 address: format!("{scheme}{address}"),
                 serve,
@@ -180,12 +190,16 @@ impl Connection for Http {
 struct Server {
     settings: Http,
     application: Arc<dyn Application>,
+    /// Ends WebSockets, which do not end by themselves.
+    stop: Stop,
+    /// Dropped with the last connection, when the server is done.
+    _alive: mpsc::Sender<Infallible>,
     #[cfg(feature = "tls")]
     tls: Option<tokio_rustls::TlsAcceptor>,
 }
 
 impl Server {
-    async fn serve(self, listener: Listener, mut stop: Stop) {
+    async fn serve(self, listener: Listener, mut stop: Stop, mut ended: mpsc::Receiver<Infallible>) {
         let places = Arc::new(Semaphore::new(
             self.settings.connections.min(Semaphore::MAX_PERMITS),
         ));
@@ -225,6 +239,9 @@ impl Server {
         if let Some(graceful) = Arc::into_inner(graceful) {
             graceful.shutdown().await;
         }
+        drop(server);
+        // Nothing is ever sent: this waits for the WebSockets.
+        ended.recv().await;
     }
 
     async fn connection(
@@ -273,7 +290,7 @@ impl Server {
             address,
             progress,
         };
-        let connection = http.serve_connection(stream, service).into_owned();
+        let connection = http.serve_connection_with_upgrades(stream, service).into_owned();
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(?address, %error, "a connection ended early");
         }

@@ -3,6 +3,7 @@
 use super::Server;
 use super::hygiene::unhygienic;
 use super::stream::Progress;
+use super::upgrade;
 use crate::connect::web::refusal;
 use crate::message::RemoteAddr;
 use crate::reply::{Body, BodyError, BoxError};
@@ -44,6 +45,13 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
                 .insert(CONNECTION, HeaderValue::from_static("close"));
             return Box::pin(async move { Ok(refused.map(|body| ending(body, busy))) });
         }
+        let opening = match upgrade::asked(&mut request, self.server.application.body_limit()) {
+            Ok(opening) => opening,
+            Err(refusal) => {
+                let refused = upgrade::refused(refusal);
+                return Box::pin(async move { Ok(refused.map(|body| ending(body, busy))) });
+            }
+        };
         if let Some(address) = self.address {
             request.extensions_mut().insert(RemoteAddr(address));
         }
@@ -59,7 +67,14 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             }),
         });
         let answer = self.server.application.clone().serve(request);
-        Box::pin(answer.map(move |mut response| {
+        let server = self.server.clone();
+        Box::pin(answer.map(move |response| {
+            let (mut response, busy) = match opening {
+                Some(opening) => opening.open(response, busy, server),
+                None => (response, Some(busy)),
+            };
+            // One that is a WebSocket now says itself when it has ended.
+            let Some(busy) = busy else { return Ok(response) };
             if http1 && !read.load(Ordering::Relaxed) {
                 // What is left of the request is not worth reading.
                 response

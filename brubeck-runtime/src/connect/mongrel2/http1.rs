@@ -1,7 +1,8 @@
 //! The HTTP/1.1 text of a response: Mongrel2 passes it to the browser as it is.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, DATE, HeaderMap, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::{StatusCode, response};
 use std::time::SystemTime;
 
 /// What the client wants to happen to its connection after the reply.
@@ -32,38 +33,91 @@ impl Persistence {
     }
 }
 
-/// Head and body as they go to the browser.
-pub(super) fn text(mut response: http::Response<Bytes>, persistence: Persistence, now: SystemTime) -> Bytes {
-    match persistence {
-        Persistence::Open => None,
-        Persistence::KeepAlive => response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("keep-alive")),
-        Persistence::Close => response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close")),
+/// How the client finds the end of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// By its length, or there is none.
+    Length,
+    /// Every piece says how long it is.
+    Chunked,
+    /// The connection is closed behind it.
+    ToTheEnd,
+}
+
+impl Framing {
+    /// Of a body that comes in pieces.
+    pub(super) fn of(parts: &response::Parts, is_http_10: bool) -> Framing {
+        match (parts.headers.contains_key(CONTENT_LENGTH), is_http_10) {
+            (true, _) => Framing::Length,
+            (false, false) => Framing::Chunked,
+            (false, true) => Framing::ToTheEnd,
+        }
+    }
+
+    /// A piece of the body as it goes to the browser.
+    pub(super) fn piece(self, bytes: Bytes) -> Bytes {
+        if self != Framing::Chunked || bytes.is_empty() {
+            return bytes;
+        }
+        let mut piece = BytesMut::with_capacity(bytes.len() + 20);
+        piece.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
+        piece.extend_from_slice(&bytes);
+        piece.extend_from_slice(b"\r\n");
+        piece.freeze()
+    }
+
+    /// What ends the body.
+    pub(super) fn last(self) -> Bytes {
+        match self {
+            Framing::Chunked => Bytes::from_static(b"0\r\n\r\n"),
+            Framing::Length | Framing::ToTheEnd => Bytes::new(),
+        }
+    }
+}
+
+/// The head as it goes to the browser.
+pub(super) fn head(
+    mut parts: response::Parts,
+    framing: Framing,
+    persistence: Persistence,
+    now: SystemTime,
+) -> BytesMut {
+    let headers = &mut parts.headers;
+    if framing == Framing::Chunked {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    let connection = match persistence {
+        _ if parts.status == StatusCode::SWITCHING_PROTOCOLS => None,
+        Persistence::Open => {
+            // What a handler says of the connection would not be what happens to it.
+            headers.remove(CONNECTION);
+            None
+        }
+        Persistence::KeepAlive => Some("keep-alive"),
+        Persistence::Close => Some("close"),
     };
-    if !response.headers().contains_key(DATE)
+    if let Some(connection) = connection {
+        headers.insert(CONNECTION, HeaderValue::from_static(connection));
+    }
+    if !headers.contains_key(DATE)
         && let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now))
     {
-        response.headers_mut().insert(DATE, date);
+        headers.insert(DATE, date);
     }
-    let mut text = BytesMut::with_capacity(256 + response.body().len());
-    let status = response.status();
+    let mut text = BytesMut::with_capacity(256);
     text.extend_from_slice(b"HTTP/1.1 ");
-    text.extend_from_slice(status.as_str().as_bytes());
+    text.extend_from_slice(parts.status.as_str().as_bytes());
     text.extend_from_slice(b" ");
-    text.extend_from_slice(status.canonical_reason().unwrap_or("<none>").as_bytes());
+    text.extend_from_slice(parts.status.canonical_reason().unwrap_or("<none>").as_bytes());
     text.extend_from_slice(b"\r\n");
-    for (name, value) in response.headers() {
+    for (name, value) in &parts.headers {
         text.extend_from_slice(name.as_str().as_bytes());
         text.extend_from_slice(b": ");
         text.extend_from_slice(value.as_bytes());
         text.extend_from_slice(b"\r\n");
     }
     text.extend_from_slice(b"\r\n");
-    text.extend_from_slice(response.body());
-    text.freeze()
+    text
 }
 
 #[cfg(test)]
@@ -88,17 +142,48 @@ mod tests {
         assert_eq!(of("HTTP/1.0", &["keep-alive, close"]), Persistence::Close);
     }
 
+    fn parts(headers: &[(&'static str, &'static str)]) -> response::Parts {
+        let mut response = http::Response::builder();
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        response.body(()).unwrap().into_parts().0
+    }
+
     #[test]
-    fn the_text_is_complete() {
-        let response = http::Response::builder()
-            .header("content-length", 2)
-            .body(Bytes::from("hi"))
-            .unwrap();
-        let text = text(response, Persistence::Close, SystemTime::UNIX_EPOCH);
+    fn the_head_is_complete() {
+        let parts = parts(&[("content-length", "2")]);
+        let text = head(parts, Framing::Length, Persistence::Close, SystemTime::UNIX_EPOCH);
         assert_eq!(
             std::str::from_utf8(&text).unwrap(),
             "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\
-             date: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\nhi"
+             date: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn only_the_connection_says_whether_it_stays_open() {
+        let parts = parts(&[("connection", "close"), ("date", "today")]);
+        let text = head(parts, Framing::Chunked, Persistence::Open, SystemTime::UNIX_EPOCH);
+        assert_eq!(
+            std::str::from_utf8(&text).unwrap(),
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ndate: today\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn chunks_are_for_those_who_know_them() {
+        let unknown = parts(&[]);
+        assert_eq!(Framing::of(&unknown, false), Framing::Chunked);
+        assert_eq!(Framing::of(&unknown, true), Framing::ToTheEnd);
+        let known = parts(&[("content-length", "7")]);
+        assert_eq!(Framing::of(&known, false), Framing::Length);
+        assert_eq!(
+            Framing::Chunked.piece("hello hello hello".into()),
+            "11\r\nhello hello hello\r\n"
+        );
+        assert_eq!(Framing::Chunked.piece("".into()), "");
+        assert_eq!(Framing::Chunked.last(), "0\r\n\r\n");
+        assert_eq!(Framing::ToTheEnd.piece("hello".into()), "hello");
     }
 }

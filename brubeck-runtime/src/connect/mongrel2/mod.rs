@@ -1,36 +1,40 @@
 //! Behind a Mongrel2 web server: requests are pulled from it, replies published to it.
 
+mod announced;
+mod control;
+mod conversation;
+mod conversations;
+mod counts;
+mod event;
+mod handler;
 mod http1;
+mod neighbours;
+mod pace;
 mod pipeline;
 mod request;
+mod respond;
+mod socket;
+mod upload;
+mod watch;
+mod words;
 
-use super::transport::{
-    self, Endpoint, Generation, LINGER, LinkEvent, Mongrel2Link, Timing, Transport, ZeroMq,
-};
-use super::web::{finish, refusal};
-use super::{Application, Connection, Opened, Stop};
+pub use control::{Mongrel2Connection, Mongrel2Control, Mongrel2Sort};
+pub use counts::Mongrel2Counts;
+
+use super::transport::{self, Endpoint, LinkEvent, Timing, Transport, ZeroMq};
+use super::{Application, Connection, Opened};
 use crate::error::Error;
-use crate::reply::Body;
-use crate::wire::mongrel2::{self as wire, Incoming};
-use bytes::Bytes;
+use announced::Store;
 use futures_util::future::BoxFuture;
-use http::StatusCode;
-use http1::Persistence;
-use pipeline::{Pipelines, Reply, Ticket};
-use std::collections::VecDeque;
+use handler::Handler;
+use neighbours::Neighbour;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
-use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
+use std::time::Duration;
+use watch::Watch;
 
-/// How many requests of one Mongrel2 are worked on at once; more are answered with 503.
-const IN_FLIGHT: usize = 1024;
-
-/// The largest body of a reply, in bytes: Mongrel2 is given replies as a whole.
-const BODY: usize = 64 << 20;
-
-/// How many replies may wait for Mongrel2; it takes them as fast as it takes anything, or not at all.
-const REPLIES: usize = 4096;
+/// How long a start waits for a Mongrel2, to see what it subscribes to. One that is there answers within milliseconds.
+const SEEN: Duration = Duration::from_millis(500);
 
 /// Web requests through a Mongrel2 server.
 ///
@@ -45,12 +49,34 @@ const REPLIES: usize = 4096;
 /// Mongrel2 may start later, and start again: requests are taken once it listens for the replies, and a
 /// reply to a request of an earlier start is dropped, because its connection is somebody else's by now.
 /// Replies to one browser connection leave in the order of its requests. A browser that goes away stops
-/// its handlers. At most 1,024 requests are worked on at once; more are answered with 503.
+/// its handlers. An application may have several Mongrel2 servers, each [`also`](crate::App::also) one of these.
+///
+/// | limit | default | beyond it |
+/// |---|---|---|
+/// | requests worked on at once | 1,024, of them 64 of one connection | 503 |
+/// | WebSockets | 8,192 | 503 |
+/// | messages on their way to one client | 12; Mongrel2 drops a client at 17 | they are joined, and wait |
+/// | body | the application's limit, or that of the route | 413, closed |
+///
+/// How fast a client reads is only known with [`control`](Mongrel2::control), or with Mongrel2's setting
+/// `download.flow_control`. Without either a client is taken to read a megabyte in a second, and one that reads a long
+/// response more slowly is dropped by Mongrel2.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Mongrel2 {
     send_spec: String,
+    control: Option<String>,
+    uploads: Option<(String, Option<PathBuf>)>,
+    settings: Settings,
+    counts: Mongrel2Counts,
+}
+
+/// What the loop must know.
+#[derive(Clone, Debug)]
+struct Settings {
     recv_spec: String,
+    keep_alive: Duration,
+    store: Option<Store>,
 }
 
 impl Mongrel2 {
@@ -58,14 +84,62 @@ impl Mongrel2 {
     pub fn new(send_spec: impl Into<String>, recv_spec: impl Into<String>) -> Mongrel2 {
         Mongrel2 {
             send_spec: send_spec.into(),
-            recv_spec: recv_spec.into(),
+            control: None,
+            uploads: None,
+            settings: Settings {
+                recv_spec: recv_spec.into(),
+                keep_alive: Duration::from_secs(30),
+                store: None,
+            },
+            counts: Mongrel2Counts::default(),
         }
+    }
+
+    /// The control port of this Mongrel2, by which it tells how much each client has read, and which clients are gone:
+    /// long responses go as fast as their readers, and nothing is kept for those that left without a word.
+    pub fn control(mut self, endpoint: impl Into<String>) -> Mongrel2 {
+        self.control = Some(endpoint.into());
+        self
+    }
+
+    /// Takes the files to which Mongrel2 writes large bodies. The template is its setting `upload.temp_store`, and ends in
+    /// `XXXXXX`; a file is removed when its handler is done with it. Nobody but Mongrel2 and this process should be able
+    /// to write to the folder.
+    pub fn uploads(mut self, template: impl Into<String>) -> Mongrel2 {
+        self.uploads = Some((template.into(), None));
+        self
+    }
+
+    /// As [`uploads`](Mongrel2::uploads), where Mongrel2 runs in a chroot or another working folder: `folder` is where the
+    /// files are for this process.
+    pub fn uploads_at(mut self, template: impl Into<String>, folder: impl Into<PathBuf>) -> Mongrel2 {
+        self.uploads = Some((template.into(), Some(folder.into())));
+        self
+    }
+
+    /// How often Mongrel2 is told to leave a waiting connection open, and the client of a quiet WebSocket is asked whether
+    /// it is there; 30 seconds unless set. Mongrel2 closes what is quiet for two minutes.
+    pub fn keep_alive(mut self, interval: Duration) -> Mongrel2 {
+        self.settings.keep_alive = interval.max(Duration::from_secs(1));
+        self
+    }
+
+    /// What goes over this link from now on, in numbers.
+    pub fn counts(&self) -> Mongrel2Counts {
+        self.counts.clone()
     }
 }
 
 impl Connection for Mongrel2 {
     fn open(self: Box<Self>, application: Arc<dyn Application>) -> BoxFuture<'static, crate::Result<Opened>> {
         Box::pin(async move {
+            let Mongrel2 {
+                send_spec,
+                control,
+                uploads,
+                mut settings,
+                counts,
+            } = *self;
             let cannot = |spec: &str, error: transport::TransportError| {
                 Error::because(format!("cannot connect to Mongrel2 at {spec}"), error)
             };
@@ -73,206 +147,33 @@ impl Connection for Mongrel2 {
                 spec.parse::<Endpoint>()
                     .map_err(|error| cannot(spec, error.into()))
             };
-            let (requests, replies) = (endpoint(&self.send_spec)?, endpoint(&self.recv_spec)?);
-            let link = ZeroMq
+            if let Some((template, folder)) = uploads {
+                settings.store = Some(Store::new(&template, folder).ok_or_else(|| {
+                    Error::new(format!(
+                        "`{template}` is no template for uploads: write it as Mongrel2's upload.temp_store, `/folder/name.XXXXXX`"
+                    ))
+                })?);
+            }
+            let watch = control.map(Mongrel2Control::connect).transpose()?.map(Watch::new);
+            let (requests, replies) = (endpoint(&send_spec)?, endpoint(&settings.recv_spec)?);
+            let mut link = ZeroMq
                 .mongrel2(requests, replies, Timing::default())
-                .map_err(|error| cannot(&self.send_spec, error))?;
-            let address = format!("Mongrel2 {} {}", self.send_spec, self.recv_spec);
-            let handler = Handler::new(application, self.recv_spec);
+                .map_err(|error| cannot(&send_spec, error))?;
+            let neighbour = Neighbour::new(&application, &settings.recv_spec);
+            let first = tokio::time::timeout(SEEN, link.inbound.recv())
+                .await
+                .ok()
+                .flatten();
+            if let Some(LinkEvent::Up { recv_ident, .. }) = &first {
+                neighbour.subscribed(recv_ident);
+            }
+            neighbour.check()?;
+            let address = format!("Mongrel2 {send_spec} {}", settings.recv_spec);
+            let handler = Handler::new(application, settings, neighbour, watch, counts);
             Ok(Opened {
                 address,
-                serve: Box::new(|stop| Box::pin(handler.serve(link, stop))),
+                serve: Box::new(|stop| Box::pin(handler.serve(link, first, stop))),
             })
         })
-    }
-}
-
-struct Handler {
-    application: Arc<dyn Application>,
-    replies_to: String,
-    /// The start of Mongrel2 whose requests are answered now.
-    generation: Generation,
-    pipelines: Pipelines<AbortHandle>,
-    handlers: JoinSet<()>,
-    finished: mpsc::Sender<Finished>,
-    inbox: mpsc::Receiver<Finished>,
-    replies: VecDeque<Bytes>,
-}
-
-struct Finished {
-    ident: Bytes,
-    ticket: Ticket,
-    reply: Reply,
-}
-
-impl Handler {
-    fn new(application: Arc<dyn Application>, replies_to: String) -> Handler {
-        let (finished, inbox) = mpsc::channel(IN_FLIGHT);
-        Handler {
-            application,
-            replies_to,
-            generation: 0,
-            pipelines: Pipelines::new(),
-            handlers: JoinSet::new(),
-            finished,
-            inbox,
-            replies: VecDeque::new(),
-        }
-    }
-
-    async fn serve(mut self, mut link: Mongrel2Link, mut stop: Stop) {
-        let mut stopping = false;
-        while !stopping || !self.pipelines.is_idle() || !self.replies.is_empty() {
-            let next = self.replies.front().cloned();
-            tokio::select! {
-                () = stop.requested(), if !stopping => stopping = true,
-                // Receiving never waits for sending: Mongrel2 stops taking replies when its notices pile up.
-                event = link.inbound.recv() => match event {
-                    Some(event) => self.take(event, stopping),
-                    None => return,
-                },
-                Some(finished) = self.inbox.recv() => self.finish(finished),
-                sent = link.outbound.send(self.generation, next.clone().unwrap_or_default()), if next.is_some() => {
-                    if sent == Err(transport::SendError::Closed) {
-                        return;
-                    }
-                    self.replies.pop_front();
-                }
-            }
-        }
-        link.shutdown(LINGER).await;
-    }
-
-    fn take(&mut self, event: LinkEvent, stopping: bool) {
-        match event {
-            LinkEvent::Up {
-                generation,
-                recv_ident,
-            } => {
-                tracing::debug!(generation, recv_ident = %recv_ident.escape_ascii(), "Mongrel2 takes replies");
-                self.start_over(generation);
-            }
-            LinkEvent::Down { generation, reason } => {
-                tracing::warn!(generation, reason, "the connection to Mongrel2 is lost");
-                self.start_over(generation);
-            }
-            LinkEvent::Message { generation, .. } if generation != self.generation => {}
-            LinkEvent::Message { bytes, .. } => match wire::decode(&bytes) {
-                Ok(Incoming::Request(request)) => self.ask(request, stopping),
-                Ok(Incoming::Disconnect { conn_id, .. }) => {
-                    self.pipelines
-                        .forget(&conn_id)
-                        .for_each(|handler| handler.abort());
-                }
-                Ok(_) => {}
-                Err(error) => self.refuse(&error),
-            },
-        }
-    }
-
-    /// Connections of another start of Mongrel2 are gone, and their numbers are given out again.
-    fn start_over(&mut self, generation: Generation) {
-        self.generation = generation;
-        self.replies.clear();
-        self.pipelines.forget_all().for_each(|handler| handler.abort());
-    }
-
-    fn ask(&mut self, request: wire::Request, stopping: bool) {
-        while self.handlers.try_join_next().is_some() {}
-        let (ident, connection) = (request.ident.clone(), request.conn_id.clone());
-        let ticket = self.pipelines.begin(connection);
-        let request::Asked { persistence, request } = request::read(request, &self.replies_to);
-        match request {
-            Ok(request) if !stopping && self.handlers.len() < IN_FLIGHT => {
-                let (application, finished) = (self.application.clone(), self.finished.clone());
-                let running = ticket.clone();
-                let handler = self.handlers.spawn(async move {
-                    let head = request.method() == http::Method::HEAD;
-                    let reply = whole(application.serve(request).await, head, persistence).await;
-                    // Nobody takes it when the server has ended meanwhile.
-                    let _ = finished
-                        .send(Finished {
-                            ident,
-                            ticket: running,
-                            reply,
-                        })
-                        .await;
-                });
-                self.pipelines.runs(&ticket, handler);
-            }
-            Ok(_) => {
-                let mut busy = refusal(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
-                busy.headers_mut()
-                    .insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
-                let persistence = if stopping { Persistence::Close } else { persistence };
-                let reply = reply(busy, persistence);
-                self.finish(Finished { ident, ticket, reply });
-            }
-            Err(refused) => {
-                let reply = reply(refused, persistence);
-                self.finish(Finished { ident, ticket, reply });
-            }
-        }
-    }
-
-    /// What cannot be read is answered where it still says who asked.
-    fn refuse(&mut self, error: &wire::DecodeError) {
-        tracing::warn!(%error, "a message of Mongrel2 was refused");
-        if let Some((ident, connection)) = error.connection() {
-            let ticket = self.pipelines.begin(connection);
-            let reply = reply(
-                refusal(StatusCode::BAD_REQUEST, "Bad Request"),
-                Persistence::Close,
-            );
-            self.finish(Finished { ident, ticket, reply });
-        }
-    }
-
-    fn finish(&mut self, Finished { ident, ticket, reply }: Finished) {
-        let Some(Reply { bytes, close }) = self.pipelines.finish(&ticket, reply) else {
-            return;
-        };
-        let to = [&ticket.connection];
-        let frames = wire::reply(&ident, &to, &bytes).map(|frames| frames.collect::<Vec<_>>());
-        let closing = if close {
-            wire::close(&ident, &to).map(|frames| frames.collect())
-        } else {
-            Ok(Vec::new())
-        };
-        match (frames, closing) {
-            (Ok(frames), Ok(closing)) if self.replies.len() < REPLIES => {
-                self.replies.extend(frames.into_iter().chain(closing));
-            }
-            (Ok(_), Ok(_)) => tracing::error!("Mongrel2 does not take its replies; one was dropped"),
-            (Err(error), _) | (_, Err(error)) => {
-                tracing::error!(%error, "a reply for Mongrel2 could not be written")
-            }
-        }
-    }
-}
-
-/// The reply once its body is there.
-async fn whole(response: http::Response<Body>, head: bool, persistence: Persistence) -> Reply {
-    let (parts, body) = response.into_parts();
-    match body.collect(BODY).await {
-        Ok(body) => reply(
-            finish(http::Response::from_parts(parts, body.into()), head),
-            persistence,
-        ),
-        Err(error) => {
-            tracing::error!(%error, "the body of a reply cannot be sent");
-            reply(
-                refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
-                persistence,
-            )
-        }
-    }
-}
-
-fn reply(response: http::Response<Body>, persistence: Persistence) -> Reply {
-    let response = response.map(|body| body.bytes().cloned().unwrap_or_default());
-    Reply {
-        bytes: http1::text(response, persistence, SystemTime::now()),
-        close: persistence == Persistence::Close,
     }
 }

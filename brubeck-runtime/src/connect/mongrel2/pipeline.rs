@@ -1,134 +1,145 @@
-//! Replies in the order of their requests: Mongrel2 writes what it is given in the order in which it
-//! comes, and hands over pipelined requests all at once.
+//! Replies in the order of their requests: Mongrel2 writes what it is given in the order in which it comes, and hands
+//! over pipelined requests all at once.
 
-use bytes::{Bytes, BytesMut};
-use std::collections::{BTreeMap, HashMap};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use tokio::sync::OwnedSemaphorePermit;
 
-/// The connections that wait for replies. `T` stands for what runs on behalf of a request.
-pub(super) struct Pipelines<T> {
-    by_connection: HashMap<Bytes, Pipeline<T>>,
-    serial: u64,
-}
-
-struct Pipeline<T> {
-    serial: u64,
+/// The requests of one connection that wait for their replies. `T` stands for what runs on behalf of one.
+#[derive(Debug)]
+pub(super) struct Pipeline<T> {
     /// The number of the next request.
     next: u64,
     /// The request whose reply is sent next.
     due: u64,
     running: BTreeMap<u64, T>,
-    ready: BTreeMap<u64, Reply>,
+    waiting: BTreeMap<u64, Reply>,
+    closed: bool,
 }
 
-/// One reply, as bytes of HTTP.
-pub(super) struct Reply {
+/// What there is of a reply that is not due yet.
+#[derive(Debug, Default)]
+struct Reply {
+    pieces: Vec<Piece>,
+    end: Option<End>,
+}
+
+/// A piece of what a client is sent.
+#[derive(Debug)]
+pub(super) struct Piece {
     pub(super) bytes: Bytes,
-    /// The connection is closed after it.
+    /// Its place among what whoever made it may have waiting; given back when it is handed over.
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// What happens to a connection after a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The next request is answered.
+    Open,
+    /// It is closed.
+    Close,
+}
+
+impl From<Bytes> for Piece {
+    fn from(bytes: Bytes) -> Piece {
+        Piece { bytes, _place: None }
+    }
+}
+
+impl Piece {
+    /// A piece that takes up room until it is handed over.
+    pub(super) fn placed(bytes: Bytes, place: OwnedSemaphorePermit) -> Piece {
+        Piece {
+            bytes,
+            _place: Some(place),
+        }
+    }
+}
+
+/// What can be sent now.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    pub(super) pieces: Vec<Piece>,
     pub(super) close: bool,
 }
 
-/// The place of a request in the order of its connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ticket {
-    pub(super) connection: Bytes,
-    serial: u64,
-    number: u64,
-}
-
-impl<T> Pipelines<T> {
-    pub(super) fn new() -> Pipelines<T> {
-        Pipelines {
-            by_connection: HashMap::new(),
-            serial: 0,
+impl<T> Pipeline<T> {
+    pub(super) fn new() -> Pipeline<T> {
+        Pipeline {
+            next: 0,
+            due: 0,
+            running: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            closed: false,
         }
     }
 
-    /// A request came on this connection.
-    pub(super) fn begin(&mut self, connection: Bytes) -> Ticket {
-        let fresh = || {
-            self.serial += 1;
-            let serial = self.serial;
-            Pipeline {
-                serial,
-                next: 0,
-                due: 0,
-                running: BTreeMap::new(),
-                ready: BTreeMap::new(),
-            }
-        };
-        let pipeline = self.by_connection.entry(connection.clone()).or_insert_with(fresh);
-        let number = pipeline.next;
-        pipeline.next += 1;
-        Ticket {
-            connection,
-            serial: pipeline.serial,
-            number,
-        }
+    /// A request came; its number.
+    pub(super) fn begin(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
     }
 
     /// This runs on behalf of the request; it is given back when the connection is forgotten.
-    pub(super) fn runs(&mut self, ticket: &Ticket, task: T) {
-        if let Some(pipeline) = self.of(ticket) {
-            pipeline.running.insert(ticket.number, task);
+    pub(super) fn runs(&mut self, number: u64, task: T) {
+        if number >= self.due {
+            self.running.insert(number, task);
         }
     }
 
-    /// The reply of a request is ready. What can be sent now comes back joined into one, because
-    /// Mongrel2 drops a client for which more than 16 messages wait.
-    pub(super) fn finish(&mut self, ticket: &Ticket, reply: Reply) -> Option<Reply> {
-        let pipeline = self.of(ticket)?;
-        pipeline.running.remove(&ticket.number);
-        pipeline.ready.insert(ticket.number, reply);
-        let mut now: Option<Reply> = None;
-        while let Some(next) = pipeline.ready.remove(&pipeline.due) {
-            pipeline.due += 1;
-            now = Some(match now {
-                None => next,
-                Some(first) => {
-                    let mut joined = BytesMut::from(first.bytes);
-                    joined.extend_from_slice(&next.bytes);
-                    Reply {
-                        bytes: joined.freeze(),
-                        close: next.close,
-                    }
-                }
-            });
-            if now.as_ref().is_some_and(|reply| reply.close) {
+    /// What runs on behalf of the request goes on when the connection is forgotten.
+    pub(super) fn outlives(&mut self, number: u64) {
+        self.running.remove(&number);
+    }
+
+    /// Some of the reply to a request, or all of it with its end. What can be sent now comes back.
+    pub(super) fn reply(
+        &mut self,
+        number: u64,
+        pieces: impl IntoIterator<Item = Piece>,
+        end: Option<End>,
+    ) -> Due {
+        let mut due = Due::default();
+        if self.closed || number < self.due {
+            return due;
+        }
+        let reply = self.waiting.entry(number).or_default();
+        reply.pieces.extend(pieces);
+        reply.end = end;
+        if end.is_some() {
+            self.running.remove(&number);
+        }
+        while let Some(reply) = self.waiting.get_mut(&self.due) {
+            due.pieces.append(&mut reply.pieces);
+            let Some(end) = reply.end else { break };
+            self.waiting.remove(&self.due);
+            self.due += 1;
+            if end == End::Close {
+                due.close = true;
+                self.closed = true;
+                self.waiting.clear();
                 break;
             }
         }
-        let closed = now.as_ref().is_some_and(|reply| reply.close);
-        if closed || pipeline.due == pipeline.next {
-            self.by_connection.remove(&ticket.connection);
-        }
-        now
+        due
     }
 
-    /// The connection is gone: what ran on its behalf comes back, replies still to come are dropped.
-    pub(super) fn forget(&mut self, connection: &Bytes) -> impl Iterator<Item = T> + use<T> {
-        self.by_connection
-            .remove(connection)
-            .into_iter()
-            .flat_map(|pipeline| pipeline.running.into_values())
-    }
-
-    /// All connections are gone.
-    pub(super) fn forget_all(&mut self) -> impl Iterator<Item = T> + use<T> {
-        std::mem::take(&mut self.by_connection)
-            .into_values()
-            .flat_map(|pipeline| pipeline.running.into_values())
+    /// How many handlers run on behalf of this connection.
+    pub(super) fn running(&self) -> usize {
+        self.running.len()
     }
 
     /// Whether no reply is waited for.
     pub(super) fn is_idle(&self) -> bool {
-        self.by_connection.is_empty()
+        self.closed || self.due == self.next
     }
 
-    /// A connection that was forgotten and came again is another one, though its id is the same.
-    fn of(&mut self, ticket: &Ticket) -> Option<&mut Pipeline<T>> {
-        self.by_connection
-            .get_mut(&ticket.connection)
-            .filter(|pipeline| pipeline.serial == ticket.serial)
+    /// What runs on behalf of requests whose replies can no longer be sent.
+    pub(super) fn stop(&mut self) -> impl Iterator<Item = T> + use<T> {
+        self.closed = true;
+        self.waiting.clear();
+        std::mem::take(&mut self.running).into_values()
     }
 }
 
@@ -137,77 +148,77 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn reply(text: &str) -> Reply {
-        Reply {
-            bytes: Bytes::copy_from_slice(text.as_bytes()),
-            close: false,
-        }
+    fn piece(text: &str) -> [Piece; 1] {
+        [Bytes::copy_from_slice(text.as_bytes()).into()]
     }
 
-    fn text(reply: Option<Reply>) -> Option<String> {
-        reply.map(|reply| String::from_utf8(reply.bytes.to_vec()).unwrap())
+    fn text(due: Due) -> String {
+        let bytes = due
+            .pieces
+            .iter()
+            .map(|piece| &piece.bytes[..])
+            .collect::<Vec<_>>();
+        String::from_utf8(bytes.concat()).unwrap()
     }
 
     #[test]
-    fn a_later_reply_waits_for_an_earlier_one_and_both_leave_as_one() {
-        let mut pipelines = Pipelines::<()>::new();
-        let first = pipelines.begin("7".into());
-        let second = pipelines.begin("7".into());
-        let other = pipelines.begin("8".into());
-        assert_eq!(text(pipelines.finish(&second, reply("b"))), None);
-        assert_eq!(text(pipelines.finish(&other, reply("x"))).as_deref(), Some("x"));
-        assert_eq!(text(pipelines.finish(&first, reply("a"))).as_deref(), Some("ab"));
-        assert!(pipelines.is_idle());
+    fn a_later_reply_waits_for_an_earlier_one() {
+        let mut pipeline = Pipeline::<()>::new();
+        let (first, second) = (pipeline.begin(), pipeline.begin());
+        assert_eq!(text(pipeline.reply(second, piece("b"), Some(End::Open))), "");
+        assert_eq!(text(pipeline.reply(first, piece("a"), Some(End::Open))), "ab");
+        assert!(pipeline.is_idle());
+    }
+
+    #[test]
+    fn pieces_of_the_reply_that_is_due_leave_at_once() {
+        let mut pipeline = Pipeline::<()>::new();
+        let (first, second) = (pipeline.begin(), pipeline.begin());
+        assert_eq!(text(pipeline.reply(first, piece("a"), None)), "a");
+        assert_eq!(text(pipeline.reply(second, piece("x"), None)), "");
+        assert_eq!(text(pipeline.reply(first, piece("b"), Some(End::Open))), "bx");
+        assert_eq!(text(pipeline.reply(second, piece("y"), Some(End::Open))), "y");
     }
 
     #[test]
     fn nothing_follows_a_close() {
-        let mut pipelines = Pipelines::<()>::new();
-        let first = pipelines.begin("7".into());
-        let second = pipelines.begin("7".into());
-        assert_eq!(text(pipelines.finish(&second, reply("b"))), None);
-        let sent = pipelines
-            .finish(
-                &first,
-                Reply {
-                    close: true,
-                    ..reply("a")
-                },
-            )
-            .unwrap();
-        assert!(sent.close);
-        assert_eq!(&sent.bytes[..], b"a");
-        assert!(pipelines.is_idle());
+        let mut pipeline = Pipeline::new();
+        let (first, second) = (pipeline.begin(), pipeline.begin());
+        pipeline.runs(second, "handler");
+        let due = pipeline.reply(first, piece("a"), Some(End::Close));
+        assert!(due.close);
+        assert_eq!(text(due), "a");
+        assert_eq!(text(pipeline.reply(second, piece("b"), Some(End::Open))), "");
+        assert!(pipeline.is_idle());
     }
 
     #[test]
-    fn a_reply_for_a_connection_that_went_and_came_again_is_dropped() {
-        let mut pipelines = Pipelines::new();
-        let old = pipelines.begin("7".into());
-        pipelines.runs(&old, "handler");
-        assert_eq!(pipelines.forget(&"7".into()).collect::<Vec<_>>(), ["handler"]);
-        let new = pipelines.begin("7".into());
-        assert_eq!(text(pipelines.finish(&old, reply("stale"))), None);
-        assert_eq!(
-            text(pipelines.finish(&new, reply("fresh"))).as_deref(),
-            Some("fresh")
-        );
+    fn what_runs_for_a_connection_that_is_gone_comes_back() {
+        let mut pipeline = Pipeline::new();
+        let first = pipeline.begin();
+        pipeline.runs(first, "handler");
+        assert_eq!(pipeline.stop().collect::<Vec<_>>(), ["handler"]);
+        assert_eq!(text(pipeline.reply(first, piece("stale"), Some(End::Open))), "");
     }
 
     proptest! {
         #[test]
         fn whatever_the_order_of_the_handlers_replies_leave_in_the_order_of_the_requests(
-            order in Just((0..12usize).collect::<Vec<_>>()).prop_shuffle()
+            order in Just((0..12u64).chain(0..12).collect::<Vec<_>>()).prop_shuffle()
         ) {
-            let mut pipelines = Pipelines::<()>::new();
-            let tickets: Vec<Ticket> = order.iter().map(|_| pipelines.begin("1".into())).collect();
-            let mut sent = String::new();
-            for &index in &order {
-                let letter = char::from(b'a' + index as u8).to_string();
-                sent += &text(pipelines.finish(&tickets[index], reply(&letter))).unwrap_or_default();
+            let mut pipeline = Pipeline::<()>::new();
+            for _ in 0..12 {
+                pipeline.begin();
             }
-            prop_assert_eq!(sent, "abcdefghijkl");
-            prop_assert!(pipelines.is_idle());
+            let mut begun = std::collections::HashSet::new();
+            let mut sent = String::new();
+            for number in order {
+                let letter = char::from(b'a' + number as u8).to_string();
+                let end = (!begun.insert(number)).then_some(End::Open);
+                sent += &text(pipeline.reply(number, piece(&letter), end));
+            }
+            prop_assert_eq!(sent, "aabbccddeeffgghhiijjkkll");
+            prop_assert!(pipeline.is_idle());
         }
     }
 }

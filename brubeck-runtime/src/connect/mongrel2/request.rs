@@ -1,71 +1,123 @@
-//! From a request of Mongrel2 to a request of the application.
+//! From a request of Mongrel2 to that of an application.
 
+use super::announced;
 use super::http1::Persistence;
 use crate::call::Origin;
-use crate::connect::web::refusal;
-use crate::message::RemoteAddr;
-use crate::reply::Body;
+use crate::connect::http::unhygienic;
+use crate::message::{Message, RemoteAddr};
+use crate::method::Method as Verb;
 use crate::wire::mongrel2::Request;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 
 /// What is known of a request before it is answered.
 pub(super) struct Asked {
     pub(super) persistence: Persistence,
-    /// The request, or why there is none.
-    pub(super) request: Result<http::Request<Body>, http::Response<Body>>,
+    pub(super) is_http_10: bool,
+    /// The request without its body, or why there is none.
+    pub(super) request: Result<http::Request<()>, Refusal>,
 }
 
+/// A status and a reason.
+pub(super) type Refusal = (StatusCode, &'static str);
+
 /// Reads a request; `replies_to` is where its reply goes, for the services that are called on its behalf.
-pub(super) fn read(request: Request, replies_to: &str) -> Asked {
-    let headers = client_headers(&request);
+/// A WebSocket is asked for by a GET, whatever Mongrel2 calls it.
+pub(super) fn read(request: &Request, replies_to: &str) -> Asked {
+    let headers = client_headers(request);
     let version = request.headers.version().map(|version| &version[..]);
     let mut persistence = Persistence::of(version, &headers);
-    let request = http_request(&request, headers, replies_to);
+    let is_http_10 = version == Some(b"HTTP/1.0");
+    let request = build(request, headers, is_http_10, replies_to);
     if request.is_err() {
         // What a refused client sends next is not worth reading, and may be the body that was refused.
         persistence = Persistence::Close;
     }
-    Asked { persistence, request }
+    Asked {
+        persistence,
+        is_http_10,
+        request,
+    }
 }
 
-fn http_request(
+fn build(
     request: &Request,
     headers: HeaderMap,
+    is_http_10: bool,
     replies_to: &str,
-) -> Result<http::Request<Body>, http::Response<Body>> {
-    if request.headers.get("x-mongrel2-upload-start").is_some() {
-        return Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"));
+) -> Result<http::Request<()>, Refusal> {
+    let bad = |reason| (StatusCode::BAD_REQUEST, reason);
+    if announced::length(&request.headers).is_err() {
+        return Err(bad("the length of the body is none"));
     }
-    let method = Method::from_bytes(request.headers.method().map_or(b"", |name| &name[..]))
-        .map_err(|_| refusal(StatusCode::NOT_IMPLEMENTED, "this method is not known here"))?;
+    // Mongrel2 reads no body then, and takes it for the next request.
+    let coding = request.headers.get("transfer-encoding");
+    if coding.is_some_and(|coding| coding != "chunked") {
+        return Err((
+            StatusCode::NOT_IMPLEMENTED,
+            "this transfer coding is not known here",
+        ));
+    }
+    let method = match request.headers.method().map(|method| &method[..]) {
+        Some(b"WEBSOCKET_HANDSHAKE") => Method::GET,
+        Some(name) => Method::from_bytes(name).map_err(|_| bad("the method is none"))?,
+        None => return Err(bad("the request has no method")),
+    };
     let mut target = request.path.to_vec();
     if let Some(query) = request.headers.query() {
         target.push(b'?');
         target.extend_from_slice(query);
     }
-    let uri = Uri::try_from(target)
-        .map_err(|_| refusal(StatusCode::BAD_REQUEST, "the path cannot stand in a URI"))?;
-    let mut read = http::Request::new(Body::from(request.body.clone()));
+    let target = PathAndQuery::try_from(target).map_err(|_| bad("the address is none"))?;
+    let mut read = http::Request::new(());
     *read.method_mut() = method;
-    *read.uri_mut() = uri;
+    *read.uri_mut() = Uri::from(target);
+    *read.version_mut() = if is_http_10 {
+        Version::HTTP_10
+    } else {
+        Version::HTTP_11
+    };
     *read.headers_mut() = headers;
-    if let Some(address) = request.headers.remote_addr() {
-        read.extensions_mut().insert(RemoteAddr(address));
+    if let Some(refusal) = unhygienic(&read) {
+        return Err(refusal);
     }
-    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    read.extensions_mut().insert(Origin {
-        sender_id: lossy(&request.ident),
-        conn_id: lossy(&request.conn_id),
-        out_addr: replies_to.to_owned(),
-    });
+    let extensions = read.extensions_mut();
+    if let Some(address) = request.headers.remote_addr() {
+        extensions.insert(RemoteAddr(address));
+    }
+    extensions.insert(origin(request, replies_to));
     Ok(read)
 }
 
-/// The headers that the client sent; values that HTTP does not allow, and that Mongrel2 lets through,
-/// are left out.
+/// The message of a socket that speaks no HTTP, under the path `/@name` or `/<name`; `None` where the name is no text.
+pub(super) fn message(request: &Request, replies_to: &str) -> Option<Message> {
+    let name = std::str::from_utf8(&request.path).ok()?;
+    let message = Message::service(Verb::Request, &format!("/{name}"))
+        .with_body(request.body.clone())
+        .with_extension(origin(request, replies_to));
+    Some(match request.headers.remote_addr() {
+        Some(address) => message.with_extension(RemoteAddr(address)),
+        None => message,
+    })
+}
+
+fn origin(request: &Request, replies_to: &str) -> Origin {
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Origin {
+        sender_id: lossy(&request.ident),
+        conn_id: lossy(&request.conn_id),
+        out_addr: replies_to.to_owned(),
+    }
+}
+
+/// The headers that the client sent; values that HTTP does not allow, and that Mongrel2 lets through, are left out, and so
+/// are those by which Mongrel2 announces uploads, which any client can send.
 fn client_headers(request: &Request) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in request.headers.of_client() {
+        if announced::is_special(name) {
+            continue;
+        }
         if let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(name),
             HeaderValue::from_maybe_shared(value.clone()),

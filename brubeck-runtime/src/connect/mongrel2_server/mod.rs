@@ -3,6 +3,7 @@
 mod config;
 mod folder;
 mod program;
+mod routes;
 mod supervisor;
 
 pub use config::{Mongrel2Config, Mongrel2Handler};
@@ -38,6 +39,7 @@ const PORTS: usize = 8;
 #[must_use = "dropping it kills Mongrel2"]
 pub struct Mongrel2Server {
     address: SocketAddr,
+    control: String,
     pid: watch::Receiver<Option<u32>>,
     orders: mpsc::Sender<Order>,
 }
@@ -54,6 +56,7 @@ impl Mongrel2Server {
     async fn start(config: Mongrel2Config) -> Result<Mongrel2Server> {
         let folder = Folder::create()?;
         let (address, program) = Mongrel2Server::first_start(&config, &folder).await?;
+        let control = config.control(folder.path());
         let (pid, seen) = watch::channel(program.pid());
         let (orders, taken) = mpsc::channel(1);
         tokio::spawn(
@@ -67,6 +70,7 @@ impl Mongrel2Server {
         tracing::info!("Mongrel2 listens at http://{address}");
         Ok(Mongrel2Server {
             address,
+            control,
             pid: seen,
             orders,
         })
@@ -94,6 +98,12 @@ impl Mongrel2Server {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The endpoint of its control port, for [`Mongrel2Control`](crate::Mongrel2Control) and
+    /// [`Mongrel2::control`](crate::Mongrel2::control).
+    pub fn control(&self) -> &str {
+        &self.control
     }
 
     /// The id of its process; `None` while it is not running.

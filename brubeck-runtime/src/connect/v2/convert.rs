@@ -1,10 +1,11 @@
 //! Between messages and replies of handlers and those of the wire.
 
-use crate::call::{CallError, Request};
+use crate::call::{CallError, Hops, Request};
 use crate::message::Message;
 use crate::method::Method;
 use crate::reply::{Payload, Response};
 use crate::status::Status;
+use crate::trace::Trace;
 use crate::wire::v2::{Ask, Reply, Text};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -20,6 +21,14 @@ pub(super) fn ask(request: &Request) -> Ask {
             .map(|(name, value)| (name.clone().into(), plain(value).into()))
             .collect(),
         body: body(request),
+        hops: request.hops(),
+        traceparent: request.trace().map(Trace::traceparent).unwrap_or_default().into(),
+        tracestate: request
+            .trace()
+            .map(|trace| trace.tracestate().to_owned())
+            .unwrap_or_default()
+            .into(),
+        idempotent: request.is_idempotent(),
         ..Ask::new(request.method().as_str(), request.path().to_owned())
     }
 }
@@ -44,9 +53,14 @@ pub(super) fn message(ask: &Ask) -> Result<Message, Status> {
         .ok_or_else(|| {
             Status::BAD_REQUEST.message(format!("`{}` is not a method of a service", ask.method))
         })?;
-    Ok(Message::service(method, &ask.path)
+    let message = Message::service(method, &ask.path)
         .with_headers(headers(&ask.headers))
-        .with_body(ask.body.clone()))
+        .with_body(ask.body.clone())
+        .with_extension(Hops(ask.hops));
+    Ok(match Trace::parse(&ask.traceparent, &ask.tracestate) {
+        Some(trace) => message.with_extension(trace),
+        None => message,
+    })
 }
 
 /// What a handler's response says on the wire.

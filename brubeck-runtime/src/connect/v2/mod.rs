@@ -2,9 +2,11 @@
 //! asks for. The core is locked for each event, so no task stands between a call and its socket.
 
 mod convert;
+mod members;
 mod pool;
 mod sessions;
 
+pub(super) use members::system_resolver;
 pub(super) use pool::Pool;
 pub(super) use sessions::Sessions;
 

@@ -1,10 +1,11 @@
 //! The calling side: the processes of one service, and the calls on their way to them.
 
+use super::members::{Members, Resolve};
 use super::{Clock, Wakes, convert, keep_time, seed};
 use crate::call::protocol::{CallId, Caller, CallerAction, CallerConfig, CallerEvent, Options, PeerId};
 use crate::call::{CallError, Link, Origin, Placed, Request};
 use crate::connect::transport::{
-    Client, ClientEvent, ClientOutbox, Endpoint, Inbox, LINGER, Timing, Transport, TransportError,
+    Client, ClientEvent, ClientOutbox, Closing, Endpoint, Inbox, LINGER, Timing, Transport, TransportError,
 };
 use crate::message::Message;
 use crate::wire::service::Secret;
@@ -21,7 +22,11 @@ pub(in crate::connect) struct Pool {
     shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(super) struct Shared {
+    transport: Arc<dyn Transport>,
+    /// `None`: names are no more than names.
+    pub(super) resolve: Option<Resolve>,
+    pub(super) members: Mutex<Members>,
     clock: Clock,
     rearm: Arc<Notify>,
     state: Mutex<State>,
@@ -46,21 +51,25 @@ struct Waiting {
 
 struct Worker {
     outbound: ClientOutbox,
-    closing: crate::connect::transport::Closing,
+    closing: Closing,
 }
 
 impl Pool {
     /// A pool of the processes at these addresses; connecting goes on in the background.
     pub(in crate::connect) fn open(
-        transport: &dyn Transport,
-        endpoints: &[Endpoint],
+        transport: Arc<dyn Transport>,
+        addresses: &[String],
         passphrase: Secret,
+        resolve: Option<Resolve>,
     ) -> crate::Result<Pool> {
         let config = CallerConfig {
             passphrase,
             ..CallerConfig::default()
         };
         let shared = Arc::new(Shared {
+            transport,
+            resolve,
+            members: Mutex::default(),
             clock: Clock::start(),
             rearm: Arc::default(),
             state: Mutex::new(State {
@@ -74,39 +83,15 @@ impl Pool {
                 armed: None,
             }),
         });
-        let addresses: Vec<String> = endpoints.iter().map(Endpoint::to_string).collect();
         let pool = Pool {
             address: addresses.join(", "),
             shared,
         };
-        for endpoint in endpoints {
-            pool.add(transport, endpoint.clone()).map_err(|error| {
-                crate::Error::because(format!("cannot call a service at {endpoint}"), error)
-            })?;
+        for address in addresses {
+            pool.shared.add(address)?;
         }
         tokio::spawn(keep_time(Arc::downgrade(&pool.shared), pool.shared.rearm.clone()));
         Ok(pool)
-    }
-
-    /// One more process of the service.
-    fn add(&self, transport: &dyn Transport, endpoint: Endpoint) -> Result<(), TransportError> {
-        let address = endpoint.to_string();
-        let Client {
-            inbound,
-            outbound,
-            closing,
-            ..
-        } = transport.client(endpoint, Timing::default())?;
-        let peer = {
-            let mut state = self.shared.lock();
-            let peer = PeerId(state.next_worker);
-            state.next_worker += 1;
-            state.workers.insert(peer, Worker { outbound, closing });
-            peer
-        };
-        self.shared.happened(CallerEvent::AddPeer { peer });
-        tokio::spawn(read(Arc::downgrade(&self.shared), peer, address, inbound));
-        Ok(())
     }
 
     fn begin(&self, request: &Request, deadline: Instant, nowait: bool) -> Begun {
@@ -114,7 +99,9 @@ impl Pool {
         let (end, ended) = oneshot::channel();
         let mut ask = convert::ask(request);
         ask.nowait = nowait;
-        ask.idempotent = request.is_idempotent();
+        let options = Options {
+            patient: self.shared.members().are_unresolved(),
+        };
         let call = {
             let mut state = self.shared.lock();
             let call = CallId(state.next_call);
@@ -133,7 +120,7 @@ impl Pool {
             call,
             ask,
             deadline,
-            options: Options::default(),
+            options,
         });
         let waiting = WaitingCall {
             call,
@@ -196,6 +183,18 @@ impl Link for Pool {
     fn address(&self) -> &str {
         &self.address
     }
+
+    fn add_worker(&self, address: &str) -> crate::Result<()> {
+        self.shared.add(address)
+    }
+
+    fn remove_worker(&self, address: &str) -> crate::Result<bool> {
+        Ok(self.shared.remove(address))
+    }
+
+    fn workers(&self) -> Vec<String> {
+        self.shared.members().addresses()
+    }
 }
 
 /// Gives the call up when whoever waits has gone.
@@ -238,6 +237,32 @@ async fn read(shared: Weak<Shared>, peer: PeerId, address: String, mut inbound: 
 }
 
 impl Shared {
+    /// Connects to one more process.
+    pub(super) fn join(self: &Arc<Self>, endpoint: Endpoint) -> Result<PeerId, TransportError> {
+        let address = endpoint.to_string();
+        let Client {
+            inbound,
+            outbound,
+            closing,
+            ..
+        } = self.transport.client(endpoint, Timing::default())?;
+        let peer = {
+            let mut state = self.lock();
+            let peer = PeerId(state.next_worker);
+            state.next_worker += 1;
+            state.workers.insert(peer, Worker { outbound, closing });
+            peer
+        };
+        self.happened(CallerEvent::AddPeer { peer });
+        tokio::spawn(read(Arc::downgrade(self), peer, address, inbound));
+        Ok(peer)
+    }
+
+    /// Sends a process no more calls; the connection ends with those that are on their way.
+    pub(super) fn leave(&self, peer: PeerId) {
+        self.happened(CallerEvent::RemovePeer { peer });
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,17 +1,19 @@
 //! The serving side: the sessions of the callers, and the handlers that run for them.
 
 use super::{Clock, Wakes, convert, keep_time, seed};
-use crate::call::Deadline;
 use crate::call::protocol::{JobId, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
+use crate::call::{Deadline, SLOT};
 use crate::connect::Application;
 use crate::connect::transport::{Peer, SendError, ServerOutbox};
 use crate::wire::v2::{Reply, Request};
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
-use tokio::task::AbortHandle;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 /// The sessions of one service.
 #[derive(Clone)]
@@ -29,7 +31,11 @@ struct State {
     worker: Worker,
     /// Kept from event to event, so that none allocates.
     actions: Vec<WorkerAction>,
-    jobs: HashMap<JobId, AbortHandle>,
+    /// The handlers that run; dropping one of these stops it.
+    jobs: HashMap<JobId, Running>,
+    /// Handlers that are to begin. They do so when the lock is gone, because a runtime that is being shut down drops them
+    /// at once, which takes the lock.
+    starting: Vec<Starting>,
     outlet: Outlet,
     armed: Option<Instant>,
 }
@@ -50,6 +56,7 @@ impl Sessions {
                 worker: Worker::new(config, seed()?),
                 actions: Vec::new(),
                 jobs: HashMap::new(),
+                starting: Vec::new(),
                 outlet: Outlet {
                     outbound,
                     waiting: VecDeque::new(),
@@ -89,8 +96,7 @@ impl Sessions {
 
     /// Stops every handler.
     pub(in crate::connect) fn stop(&self) {
-        let jobs = std::mem::take(&mut self.0.lock().jobs);
-        jobs.into_values().for_each(|handler| handler.abort());
+        drop(std::mem::take(&mut self.0.lock().jobs));
     }
 }
 
@@ -119,6 +125,14 @@ impl Shared {
             state.armed = next;
             self.rearm.notify_one();
         }
+        if state.starting.is_empty() {
+            return;
+        }
+        let mut starting = std::mem::take(&mut state.starting);
+        drop(state);
+        for starting in starting.drain(..) {
+            tokio::spawn(run(starting));
+        }
     }
 
     fn carry_out(self: &Arc<Self>, state: &mut State, action: WorkerAction) {
@@ -134,17 +148,18 @@ impl Shared {
                 deadline,
                 ..
             } => {
-                let deadline = Deadline::at(self.clock.instant(deadline));
-                let handler = tokio::spawn(run(
-                    Job {
+                let (running, stopped) = oneshot::channel();
+                state.jobs.insert(job, running);
+                state.starting.push(Starting {
+                    job: Arc::new(Job {
                         job,
                         shared: self.clone(),
-                        reply: None,
-                    },
+                        finished: AtomicBool::new(false),
+                    }),
+                    stopped,
                     request,
-                    deadline,
-                ));
-                state.jobs.insert(job, handler.abort_handle());
+                    deadline: Deadline::at(self.clock.instant(deadline)),
+                });
             }
             WorkerAction::Stop { job, reason } => {
                 let why = match reason {
@@ -153,9 +168,7 @@ impl Shared {
                     StopReason::Lost => "the caller is gone",
                 };
                 tracing::debug!(job = job.0, why, "a handler is stopped");
-                if let Some(handler) = state.jobs.remove(&job) {
-                    handler.abort();
-                }
+                state.jobs.remove(&job);
             }
             WorkerAction::Cut { peer } => {
                 tracing::warn!(peer = %peer.escape_ascii(), "a caller that does not read its answers is cut off");
@@ -166,38 +179,85 @@ impl Shared {
     }
 }
 
-/// Runs the handler of one request.
-async fn run(mut job: Job, request: Request, deadline: Deadline) {
-    let reply = match convert::message(&request.ask) {
-        Ok(message) => {
-            let message = message.with_extension(deadline);
-            convert::reply(job.shared.application.clone().answer(message).await)
-        }
-        Err(status) => convert::failure(status),
+type Running = oneshot::Sender<Infallible>;
+
+/// A handler that is to begin.
+struct Starting {
+    job: Arc<Job>,
+    /// Fails when the handler is to be stopped.
+    stopped: oneshot::Receiver<Infallible>,
+    request: Request,
+    deadline: Deadline,
+}
+
+/// Runs the handler of one request, until it has an answer or is stopped.
+async fn run(starting: Starting) {
+    let Starting {
+        job,
+        stopped,
+        request,
+        deadline,
+    } = starting;
+    let path = request.ask.path.clone();
+    let handler = SLOT.scope(
+        job.clone(),
+        answer(job.shared.application.clone(), request, deadline),
+    );
+    let reply = tokio::select! {
+        biased;
+        _ = stopped => return,
+        reply = handler => reply,
     };
-    job.reply = Some(match reply.check() {
+    job.finish(match reply.check() {
         Ok(()) => reply,
         Err(error) => {
-            tracing::error!(path = %request.ask.path, %error, "an answer could not be written");
+            tracing::error!(%path, %error, "an answer could not be written");
             convert::failure(crate::status::Status::INTERNAL_SERVER_ERROR)
         }
     });
 }
 
-/// A handler that runs. Dropping it is how it ends, in whatever way.
+async fn answer(application: Arc<dyn Application>, request: Request, deadline: Deadline) -> Reply {
+    match convert::message(&request.ask) {
+        Ok(message) => {
+            let span = tracing::info_span!(
+                "handle",
+                method = %request.ask.method,
+                path = %request.ask.path,
+                traceparent = %request.ask.traceparent,
+            );
+            let answer = application.answer(message.with_extension(deadline));
+            convert::reply(answer.instrument(span).await)
+        }
+        Err(status) => convert::failure(status),
+    }
+}
+
+/// A handler that runs. The core hears of its end once, and then its slot is free: when it has an answer, or when all of
+/// it is gone, a thread that it blocks included.
 struct Job {
     job: JobId,
     shared: Arc<Shared>,
-    reply: Option<Reply>,
+    finished: AtomicBool,
+}
+
+impl Job {
+    fn finish(&self, reply: Reply) {
+        self.end(Some(reply));
+    }
+
+    fn end(&self, reply: Option<Reply>) {
+        if !self.finished.swap(true, Ordering::Relaxed) {
+            self.shared.lock().jobs.remove(&self.job);
+            self.shared
+                .happened(WorkerEvent::Finished { job: self.job, reply });
+        }
+    }
 }
 
 impl Drop for Job {
     fn drop(&mut self) {
-        self.shared.lock().jobs.remove(&self.job);
-        self.shared.happened(WorkerEvent::Finished {
-            job: self.job,
-            reply: self.reply.take(),
-        });
+        self.end(None);
     }
 }
 

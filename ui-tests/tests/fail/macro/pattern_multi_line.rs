@@ -1,7 +1,7 @@
 #![allow(unused)]
 use brubeck::prelude::*;
 
-#[get(r"(?m)^/user$")]
+#[get(r"^/(?m)user$")]
 async fn handler() {}
 
 fn main() {}

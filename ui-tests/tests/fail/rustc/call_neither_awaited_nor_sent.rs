@@ -1,4 +1,5 @@
 #![deny(unused_must_use)]
+#[allow(unused_imports)]
 use brubeck::prelude::*;
 use ui_tests::contract::*;
 

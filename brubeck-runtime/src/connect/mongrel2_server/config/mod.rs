@@ -1,7 +1,12 @@
 //! What a Mongrel2 is told: where to listen, and which paths go to which handlers.
 
+mod handler;
+
+pub use handler::Mongrel2Handler;
+
 use super::Mongrel2Server;
 use crate::error::{Error, Result};
+use handler::check_idents;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -31,43 +36,6 @@ pub struct Mongrel2Config {
     body_limit: usize,
     idle_limit: Duration,
     settings: Vec<(String, String)>,
-}
-
-/// Where Mongrel2 meets the processes that answer a path.
-#[derive(Clone, Debug)]
-pub struct Mongrel2Handler {
-    send_spec: String,
-    recv_spec: String,
-    idents: Option<(String, String)>,
-    protocol: &'static str,
-}
-
-impl Mongrel2Handler {
-    /// Requests are sent to `send_spec` and replies are received from `recv_spec`, both of which
-    /// Mongrel2 binds: the same two endpoints, in this order, that [`Mongrel2::new`](crate::Mongrel2::new)
-    /// takes. Whoever can connect to them can read requests and write to browsers, so use
-    /// `ipc://` or the loopback.
-    pub fn new(send_spec: impl Into<String>, recv_spec: impl Into<String>) -> Mongrel2Handler {
-        Mongrel2Handler {
-            send_spec: send_spec.into(),
-            recv_spec: recv_spec.into(),
-            idents: None,
-            protocol: "json",
-        }
-    }
-
-    /// The identity that requests carry, and the prefix of the identities that replies may carry;
-    /// unless set, one that no other Mongrel2 has.
-    pub fn idents(mut self, send_ident: impl Into<String>, recv_ident: impl Into<String>) -> Mongrel2Handler {
-        self.idents = Some((send_ident.into(), recv_ident.into()));
-        self
-    }
-
-    /// Sends the headers of requests as a tnetstring instead of JSON.
-    pub fn tnetstring(mut self) -> Mongrel2Handler {
-        self.protocol = "tnetstring";
-        self
-    }
 }
 
 impl Mongrel2Config {
@@ -100,6 +68,24 @@ impl Mongrel2Config {
     pub fn idle_limit(mut self, limit: Duration) -> Mongrel2Config {
         self.idle_limit = limit;
         self
+    }
+
+    /// Writes bodies beyond the body limit, or 64 KiB if that is less, to files: `template` is a path that ends in `XXXXXX`, where Mongrel2 puts
+    /// other characters. [`Mongrel2::uploads`](crate::Mongrel2::uploads) is told the same.
+    pub fn uploads(self, template: impl Into<String>) -> Mongrel2Config {
+        self.setting("upload.temp_store", template)
+    }
+
+    /// Sends bodies beyond the body limit, or 64 KiB if that is less, in parts, as fast as the handler reads them. All parts of one go to one
+    /// process only where there is but one for its route.
+    pub fn stream_uploads(self) -> Mongrel2Config {
+        self.setting("upload.stream", "1")
+    }
+
+    /// Tells handlers what each client has read, so that long responses go as fast as their readers; this costs a
+    /// message for each that is sent.
+    pub fn flow_control(self) -> Mongrel2Config {
+        self.setting("download.flow_control", "1")
     }
 
     /// Any other setting of Mongrel2, such as `("zeromq.threads", "2")`; it replaces what is set here.
@@ -142,6 +128,30 @@ impl Mongrel2Config {
         self.listen.ends_with(":0")
     }
 
+    /// The configuration as `m2sh load` reads it, for a Mongrel2 that somebody else starts: `mongrel2 <database> <id>`.
+    /// Its logs, its pid and its control port lie below `folder`, where `run`, `logs` and `tmp` must be there.
+    ///
+    /// # Errors
+    ///
+    /// What Mongrel2 cannot be told: an address that is none, a quote in an endpoint, identities that do not fit.
+    pub fn conf(&self, id: &str, folder: impl AsRef<Path>) -> Result<String> {
+        check_idents(id, id)?;
+        self.text(id, self.address()?, folder.as_ref())
+    }
+
+    /// Where the control port is.
+    pub(super) fn control(&self, folder: &Path) -> String {
+        let set = self
+            .settings
+            .iter()
+            .rev()
+            .find(|(name, _)| name == "control_port");
+        set.map_or_else(
+            || format!("ipc://{}/run/control", folder.display()),
+            |(_, value)| value.clone(),
+        )
+    }
+
     /// The text that `m2sh` reads. `id` becomes the identity of the server, and the beginning of those
     /// of its handlers.
     pub(super) fn text(&self, id: &str, address: SocketAddr, folder: &Path) -> Result<String> {
@@ -152,7 +162,17 @@ impl Mongrel2Config {
                 "a Mongrel2 without a handler answers nothing; add one with `handler`",
             ));
         }
-        for (number, (route, handler)) in self.handlers.iter().enumerate() {
+        let mut written: Vec<&Mongrel2Handler> = Vec::new();
+        for (route, handler) in &self.handlers {
+            // Mongrel2 would take the second of two handlers at the same endpoints for the first.
+            let known = written.iter().position(|known| known.is_at(handler));
+            let number = known.unwrap_or(written.len());
+            let _ = write!(routes, "{}: handler{number}, ", quote(route)?);
+            if let Some(known) = known.and_then(|number| written.get(number)) {
+                known.check_same(handler)?;
+                continue;
+            }
+            written.push(handler);
             // Of equal width, because no identity may be the beginning of another.
             let own = format!("{id}-{number:04}");
             let (send_ident, recv_ident) = match &handler.idents {
@@ -166,16 +186,15 @@ impl Mongrel2Config {
                 protocol,
                 ..
             } = handler;
-            let quoted = [send_spec, recv_spec, route].map(|text| quote(text));
-            let [send_spec, recv_spec, route] = quoted;
+            let [send_spec, recv_spec] = [send_spec, recv_spec].map(|text| quote(text));
             let _ = writeln!(
                 handlers,
                 "handler{number} = Handler(send_spec={}, send_ident=\"{send_ident}\", recv_spec={}, \
-                 recv_ident=\"{recv_ident}\", protocol=\"{protocol}\")",
+                 recv_ident=\"{recv_ident}\", protocol=\"{protocol}\", raw_payload=1)",
                 send_spec?, recv_spec?
             );
-            let _ = write!(routes, "{}: handler{number}, ", route?);
         }
+        let control = self.control(folder);
         let folder = folder.display().to_string();
         let file = |name: &str| quote(&format!("{folder}/{name}"));
         Ok(format!(
@@ -187,7 +206,7 @@ impl Mongrel2Config {
             access = file("logs/access.log")?,
             error = file("logs/error.log")?,
             pid = file("run/mongrel2.pid")?,
-            control = quote(&format!("ipc://{folder}/run/control"))?,
+            control = quote(&control)?,
             routes = routes.trim_end_matches(", "),
             settings = self.settings()?,
         ))
@@ -207,6 +226,7 @@ impl Mongrel2Config {
             settings.retain(|(known, _)| known != name);
             settings.push((name, value.clone()));
         }
+        widen(&mut settings);
         let mut text = Vec::with_capacity(settings.len());
         for (name, value) in settings {
             let number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
@@ -214,6 +234,30 @@ impl Mongrel2Config {
             text.push(format!("{}: {value}", quote(name)?));
         }
         Ok(text.join(", "))
+    }
+}
+
+/// Mongrel2 shrinks its buffer to `limits.content_length` when an upload begins, and what it had read beyond that is lost:
+/// the handler gets memory of Mongrel2 instead. So uploads begin no earlier than at the size of the buffer.
+fn widen(settings: &mut [(&str, String)]) {
+    let number = |settings: &[(&str, String)], name: &str| {
+        let found = settings.iter().find(|(known, _)| *known == name);
+        found.and_then(|(_, value)| value.parse::<u64>().ok())
+    };
+    let uploads = settings
+        .iter()
+        .any(|(name, value)| *name == "upload.temp_store" || (*name == "upload.stream" && value != "0"));
+    let sizes = (
+        number(settings, "limits.buffer_size"),
+        number(settings, "limits.content_length"),
+    );
+    if let (true, (Some(buffer), Some(length))) = (uploads, sizes)
+        && length < buffer
+        && let Some((_, value)) = settings
+            .iter_mut()
+            .find(|(name, _)| *name == "limits.content_length")
+    {
+        *value = buffer.to_string();
     }
 }
 
@@ -228,87 +272,5 @@ fn quote(text: &str) -> Result<String> {
     }
 }
 
-fn check_idents(send: &str, recv: &str) -> Result<()> {
-    if send.is_empty() || send.len() > 255 || !send.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-        return Err(Error::new(format!(
-            "`{}` is no identity for Mongrel2: it must be 1 to 255 letters, digits or `-`",
-            send.escape_debug()
-        )));
-    }
-    match send.starts_with(recv) {
-        true => Ok(()),
-        false => Err(Error::new(format!(
-            "replies to `{send}` would never arrive: recv_ident `{}` is not its beginning; use the same text for both",
-            recv.escape_debug()
-        ))),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(config: &Mongrel2Config) -> Result<String> {
-        config.text("m2-1", "127.0.0.1:6767".parse().unwrap(), Path::new("/tmp/m2-1"))
-    }
-
-    fn one() -> Mongrel2Config {
-        Mongrel2Config::bind("127.0.0.1:6767").handler("/", Mongrel2Handler::new("ipc://a", "ipc://b"))
-    }
-
-    #[test]
-    fn every_handler_has_an_identity_of_its_own() {
-        let text =
-            text(&one().handler("/b/", Mongrel2Handler::new("ipc://c", "ipc://d").tnetstring())).unwrap();
-        assert!(text.contains(
-            r#"handler0 = Handler(send_spec="ipc://a", send_ident="m2-1-0000", recv_spec="ipc://b", recv_ident="m2-1-0000", protocol="json")"#
-        ), "{text}");
-        assert!(text.contains(r#"send_ident="m2-1-0001", recv_spec="ipc://d", recv_ident="m2-1-0001", protocol="tnetstring")"#), "{text}");
-        assert!(
-            text.contains(r#"routes={"/": handler0, "/b/": handler1}"#),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn a_setting_replaces_the_one_that_is_there() {
-        let config = one()
-            .setting("limits.buffer_size", "16384")
-            .setting("upload.temp_store", "/tmp/u.XXXXXX");
-        let text = text(&config).unwrap();
-        assert!(
-            text.contains(r#""limits.buffer_size": 16384, "upload.temp_store": "/tmp/u.XXXXXX"}"#),
-            "{text}"
-        );
-        assert!(!text.contains("65536"), "{text}");
-    }
-
-    #[test]
-    fn what_mongrel2_would_misread_is_refused() {
-        for config in [
-            Mongrel2Config::bind("127.0.0.1:6767"),
-            one().handler("/\"", Mongrel2Handler::new("ipc://a", "ipc://b")),
-            one().handler("/b", Mongrel2Handler::new("ipc://a\nservers = []", "ipc://b")),
-            one().handler(
-                "/b",
-                Mongrel2Handler::new("ipc://a", "ipc://b").idents("a_b", "a_b"),
-            ),
-            one().handler("/b", Mongrel2Handler::new("ipc://a", "ipc://b").idents("", "")),
-            one().handler(
-                "/b",
-                Mongrel2Handler::new("ipc://a", "ipc://b").idents("one", "two"),
-            ),
-            one().setting("a\"b", "1"),
-        ] {
-            assert!(text(&config).is_err(), "{config:?}");
-        }
-        assert!(Mongrel2Config::bind("localhost").address().is_err());
-    }
-
-    #[test]
-    fn port_zero_becomes_a_free_port() {
-        let config = Mongrel2Config::bind("127.0.0.1:0");
-        assert!(config.any_port());
-        assert_ne!(config.address().unwrap().port(), 0);
-    }
-}
+mod tests;

@@ -1,0 +1,162 @@
+//! The automata against the `regex` crate, and the proof of `routes!` against both, on patterns nobody thought of.
+
+use crate::pattern::Pattern;
+use brubeck_runtime::__private::{Kind, Method, Spec, verdicts};
+use proc_macro2::Span;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use regex::bytes::{Regex, RegexBuilder};
+use std::cell::Cell;
+use syn::LitStr;
+
+/// Pairs of patterns, and the paths that each of them is tried on.
+const PATTERNS: u32 = 3000;
+const PATHS: usize = 60;
+
+fn piece() -> impl Strategy<Value = String> {
+    let atom = prop_oneof![
+        6 => prop::sample::select(vec!["a", "b", "/", "1", "-", "ab", "/a"]),
+        3 => prop::sample::select(vec!["[ab]", "[^/]", "[^a]", "[a-c1-3]", r"\d", r"\w", r"\S", ".", "(?i:A)"]),
+        1 => Just("$"),
+    ];
+    atom.prop_map(str::to_owned).prop_recursive(3, 10, 3, |inner| {
+        prop_oneof![
+            3 => prop::collection::vec(inner.clone(), 1..4).prop_map(|parts| parts.concat()),
+            2 => prop::collection::vec(inner.clone(), 2..4).prop_map(|ways| format!("(?:{})", ways.join("|"))),
+            1 => inner.clone().prop_map(|inner| format!("(?<NAME>{inner})")),
+            3 => (inner, prop::sample::select(vec!["?", "*", "+", "{2}", "{1,3}", "+?", "*?"]))
+                .prop_map(|(inner, times)| format!("(?:{inner}){times}")),
+        ]
+    })
+}
+
+/// Gives each group a name of its own.
+fn named(pattern: &str) -> String {
+    let mut parts = pattern.split("NAME");
+    let mut named = parts.next().unwrap_or_default().to_owned();
+    for (i, part) in parts.enumerate() {
+        named += &format!("n{i}{part}");
+    }
+    named
+}
+
+/// A pattern, and one that often asks for more than it.
+fn pair() -> impl Strategy<Value = (String, String)> {
+    let end = || prop::sample::select(vec!["", "", "$"]);
+    let first = (prop::collection::vec(piece(), 0..4), end());
+    let other = (prop::collection::vec(piece(), 0..3), end(), any::<bool>());
+    (first, other).prop_map(|((first, end), (other, other_end, extends))| {
+        let first = first.concat();
+        let other = if extends {
+            first.clone() + &other.concat()
+        } else {
+            other.concat()
+        };
+        (
+            named(&format!("^/{first}{end}")),
+            named(&format!("^/{other}{other_end}")),
+        )
+    })
+}
+
+/// Paths of the letters of the patterns, and others.
+fn path() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(prop::sample::select(b"aabb//11-cA.\n\xc3\xff".to_vec()), 0..7)
+}
+
+struct Tried {
+    pattern: Pattern,
+    regex: Regex,
+}
+
+impl Tried {
+    /// `None`: it matches nothing, which is a mistake, or is too large, which is fine.
+    fn new(text: &str) -> Option<Tried> {
+        let pattern = Pattern::parse(LitStr::new(text, Span::call_site())).ok()?;
+        pattern.is_proven().then_some(())?;
+        // As it is matched at run time where the automaton is not enough.
+        let regex = RegexBuilder::new(&format!(r"\A(?:{text})"))
+            .unicode(false)
+            .build()
+            .expect("a regex");
+        Some(Tried { pattern, regex })
+    }
+
+    /// Walks the packed bytes, as the runtime does.
+    fn accepts(&self, path: &[u8]) -> bool {
+        let (packed, _) = self.pattern.proof_bytes();
+        let mut state = 0;
+        for byte in path {
+            let mut edges = packed[state + 2..].chunks(4).take(usize::from(packed[state + 1]));
+            match edges.find(|edge| (edge[0]..=edge[1]).contains(byte)) {
+                Some(edge) => state = usize::from(u16::from_le_bytes([edge[2], edge[3]])),
+                None => return false,
+            }
+        }
+        packed[state] & 1 != 0
+    }
+
+    fn spec(&self) -> &'static Spec {
+        let leak = |bytes: &[u8]| -> &'static [u8] { Vec::leak(bytes.to_vec()) };
+        let (automaton, prefix) = self.pattern.proof_bytes();
+        let text: &'static str = String::leak(self.pattern.text());
+        let spec = Spec::new("route", text, Method::Get, Kind::Web);
+        Box::leak(Box::new(spec.proven(leak(automaton), prefix, "")))
+    }
+}
+
+#[test]
+fn automata_agree_with_regexes_and_proofs_are_never_contradicted() {
+    let (pairs, included, matched) = (Cell::new(0), Cell::new(0), Cell::new(0));
+    let config = Config {
+        cases: PATTERNS,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let cases = (pair(), prop::collection::vec(path(), PATHS));
+    let result = TestRunner::new(config).run(&cases, |((first, second), tails)| {
+        let (Some(early), Some(late)) = (Tried::new(&first), Tried::new(&second)) else {
+            return Ok(());
+        };
+        let shadowed = verdicts(&[early.spec(), late.spec()], &[1, 1]) != [0, 0];
+        included.set(included.get() + u32::from(shadowed));
+        // Random paths seldom match a long pattern; what extends an example often does.
+        let examples = [early.pattern.example(), late.pattern.example(), "/"];
+        for (i, tail) in tails.iter().enumerate() {
+            let example = examples[i % examples.len()].as_bytes();
+            let path = [&example[..example.len() - example.len() * (i % 2) / 3], tail].concat();
+            for tried in [&early, &late] {
+                let expected = tried.regex.is_match(&path);
+                prop_assert_eq!(
+                    tried.accepts(&path),
+                    expected,
+                    "{} on {:?}",
+                    tried.pattern.text(),
+                    path
+                );
+                pairs.set(pairs.get() + 1);
+                matched.set(matched.get() + u32::from(expected));
+            }
+            prop_assert!(
+                !shadowed || !late.accepts(&path) || early.accepts(&path),
+                "`{}` was said to match all that `{}` matches, but not {:?}",
+                first,
+                second,
+                path
+            );
+        }
+        Ok(())
+    });
+    if let Err(failure) = result {
+        panic!("{failure}");
+    }
+    println!(
+        "{} pairs, {} of them match, {} inclusions",
+        pairs.get(),
+        matched.get(),
+        included.get()
+    );
+    assert!(pairs.get() >= 100_000, "only {} pairs", pairs.get());
+    assert!(matched.get() >= 10_000, "only {} matches", matched.get());
+    assert!(included.get() >= 50, "only {} inclusions", included.get());
+}

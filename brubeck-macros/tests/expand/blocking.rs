@@ -1,0 +1,122 @@
+// #[service_handler(path = "^/primes$", blocking, slots = 2)]
+// fn primes(below: Arg<u64>) -> Json<Vec<u64>> {
+//     sieve(below.0)
+// }
+
+fn primes(below: Arg<u64>) -> Json<Vec<u64>> {
+    sieve(below.0)
+}
+///
+///`request ^/primes$`
+#[doc(hidden)]
+#[allow(non_camel_case_types)]
+enum primes {}
+impl ::brubeck::__private::Routed for primes {
+    const SPEC: ::brubeck::__private::Spec = ::brubeck::__private::Spec::new(
+            "primes",
+            "^/primes$",
+            ::brubeck::__private::Method::Request,
+            ::brubeck::__private::Kind::Service,
+        )
+        .proven(
+            b"\0\x01//\x06\0\0\x01pp\x0C\0\0\x01rr\x12\0\0\x01ii\x18\0\0\x01mm\x1E\0\0\x01ee$\0\0\x01ss*\0\x01\0",
+            b"/primes",
+            "/primes",
+        )
+        .blocking()
+        .slots(2)
+        .at(::core::file!(), ::core::line!());
+    #[allow(unexpected_cfgs)]
+    const CHECKED: bool = {
+        #[cfg(not(rust_analyzer))]
+        {
+            #[allow(unused_imports)]
+            use ::brubeck::__private::{AnswerOf, AnyApp, AskOf, FromMessage};
+            use ::core::marker::PhantomData;
+            let _: PhantomData<<Arg<u64> as FromMessage<AnyApp>>::Rejection>;
+        }
+        true
+    };
+}
+impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::Handle<__S> for primes
+where
+    Arg<u64>: ::brubeck::__private::FromMessage<__S>,
+{
+    fn handle(
+        __cx: ::brubeck::__private::Context<__S>,
+    ) -> ::brubeck::__private::BoxFuture {
+        ::std::boxed::Box::pin(async move {
+            let mut __cx = __cx;
+            __cx.bind("below");
+            let __argument0 = match <Arg<
+                u64,
+            > as ::brubeck::__private::FromMessage<__S>>::from_message(&__cx)
+                .await
+            {
+                ::core::result::Result::Ok(value) => value,
+                ::core::result::Result::Err(rejection) => {
+                    return ::brubeck::__private::IntoReply::into_reply(rejection);
+                }
+            };
+            static __PLACES: ::brubeck::__private::Places = ::brubeck::__private::Places::new(
+                2,
+            );
+            let __place = __PLACES.take().await;
+            let __run = move || {
+                let __place = __place;
+                <Json<
+                    Vec<u64>,
+                > as ::brubeck::__private::IntoReply>::into_reply(primes(__argument0))
+            };
+            ::brubeck::__private::blocking(__run).await
+        })
+    }
+}
+const _: () = {
+    ///Builds a request to [`primes`](primes()).
+    #[must_use = "a request does nothing until a client sends it"]
+    #[allow(non_camel_case_types)]
+    struct primes_request(::brubeck::__private::Request);
+    #[allow(clippy::should_implement_trait)]
+    impl primes_request {
+        ///Fills the argument `below`.
+        fn below<__V>(self, __value: __V) -> Self
+        where
+            Arg<u64>: ::brubeck::__private::Fill<__V>,
+        {
+            Self(
+                <Arg<
+                    u64,
+                > as ::brubeck::__private::Fill<__V>>::fill(self.0, "below", __value),
+            )
+        }
+    }
+    impl ::core::convert::From<primes_request> for ::brubeck::__private::Request {
+        fn from(__request: primes_request) -> Self {
+            __request.0
+        }
+    }
+    #[allow(dead_code)]
+    impl primes {
+        fn __started(__path: ::std::string::String) -> primes_request {
+            primes_request(
+                ::brubeck::__private::Request::new(__path)
+                    .with_method(::brubeck::__private::Method::Request),
+            )
+        }
+        /// A request to this handler; its arguments are set by the methods of their names.
+        fn request() -> primes_request {
+            let mut __path = ::std::string::String::new();
+            __path.push_str("/primes");
+            Self::__started(__path)
+        }
+    }
+};
+#[allow(unexpected_cfgs)]
+const _: () = {
+    #[cfg(rust_analyzer)]
+    mod handler_keys {
+        use ::brubeck::__private::keys::*;
+        use self::{path as _, blocking as _, slots as _};
+    }
+};

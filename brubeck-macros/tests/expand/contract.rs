@@ -1,0 +1,151 @@
+// #[service_client]
+// pub trait SlowEcho {
+//     /// Says it back, late.
+//     #[call("/service/slow/{room}", within = "5s", idempotent)]
+//     async fn echo(&self, room: u64, text: String) -> Result<Echoed, Fault>;
+// }
+
+pub trait SlowEcho {
+    /// Says it back, late.
+    fn echo(
+        &self,
+        room: u64,
+        text: String,
+    ) -> impl ::core::future::Future<
+        Output = Result<Echoed, Fault>,
+    > + ::core::marker::Send;
+}
+///The operations of [`SlowEcho`]: what goes over the wire.
+pub mod slow_echo {
+    #[allow(unused_imports)]
+    use super::*;
+    /// Says it back, late.
+    #[allow(non_camel_case_types, missing_docs)]
+    pub struct echo {
+        pub room: u64,
+        pub text: String,
+    }
+    const _: () = {
+        const __ARGUMENT0: ::brubeck::__private::InPath<u64> = ::brubeck::__private::in_path::<
+            u64,
+        >(0usize);
+        const __ARGUMENT1: ::brubeck::__private::Named<String> = ::brubeck::__private::named::<
+            String,
+        >("text");
+        impl ::brubeck::__private::Operation for echo {
+            type Ok = Echoed;
+            type Fault = Fault;
+            const OK: ::brubeck::__private::Carried<Echoed> = ::brubeck::__private::carried::<
+                Echoed,
+            >();
+            const FAULT: ::brubeck::__private::Carried<Fault> = ::brubeck::__private::carried::<
+                Fault,
+            >();
+            const SPEC: ::brubeck::__private::Spec = ::brubeck::__private::Spec::new(
+                    "slow_echo::echo",
+                    "^/service/slow/(?<room>[^/]+)$",
+                    ::brubeck::__private::Method::Request,
+                    ::brubeck::__private::Kind::Service,
+                )
+                .capturing(&["room"])
+                .proven(
+                    b"\0\x01//\x06\0\0\x01ss\x0C\0\0\x01ee\x12\0\0\x01rr\x18\0\0\x01vv\x1E\0\0\x01ii$\0\0\x01cc*\0\0\x01ee0\0\0\x01//6\0\0\x01ss<\0\0\x01llB\0\0\x01ooH\0\0\x01wwN\0\0\x01//T\0\0\x02\0.^\x000\xFF^\0\x01\x02\0.^\x000\xFF^\0",
+                    b"/service/slow/",
+                    "/service/slow/a",
+                )
+                .at(::core::file!(), ::core::line!());
+            const WITHIN: ::core::option::Option<::core::time::Duration> = ::core::option::Option::Some(
+                ::core::time::Duration::from_millis(5000u64),
+            );
+            fn into_request(self) -> ::brubeck::__private::Request {
+                let mut __path = ::std::string::String::new();
+                __path.push_str("/service/slow/");
+                __ARGUMENT0.write(&mut __path, self.room);
+                let __request = ::brubeck::__private::Request::new(__path)
+                    .with_method(::brubeck::__private::Method::Request)
+                    .idempotent();
+                let __request = __ARGUMENT1.write(__request, self.text);
+                __request
+            }
+            fn read<__S>(
+                __arguments: &::brubeck::__private::Arguments<'_, __S>,
+            ) -> ::core::result::Result<Self, ::brubeck::__private::Rejection> {
+                let _ = __arguments;
+                ::core::result::Result::Ok(echo {
+                    room: __ARGUMENT0.read(__arguments)?,
+                    text: __ARGUMENT1.read(__arguments)?,
+                })
+            }
+        }
+    };
+    ///The routes that serve every operation, of a state that implements [`SlowEcho`].
+    pub const fn routes<__S: SlowEcho + ::brubeck::__private::AppState>() -> ::brubeck::__private::Routes<
+        __S,
+    > {
+        ::brubeck::__private::table(const {
+            &[
+                ::brubeck::__private::Entry {
+                    spec: const { &<echo as ::brubeck::__private::Operation>::SPEC },
+                    handle: |__cx| ::std::boxed::Box::pin(async move {
+                        let __ask: echo = match ::brubeck::__private::ask(&__cx) {
+                            ::core::result::Result::Ok(__ask) => __ask,
+                            ::core::result::Result::Err(__response) => return __response,
+                        };
+                        let _ = &__ask;
+                        ::brubeck::__private::answer::<
+                            echo,
+                        >(
+                            <__S as SlowEcho>::echo(__cx.state(), __ask.room, __ask.text)
+                                .await,
+                        )
+                    }),
+                },
+            ]
+        })
+    }
+    ///The route of every operation.
+    pub const OPERATIONS: [&::brubeck::__private::Spec; 1usize] = [
+        &<echo as ::brubeck::__private::Operation>::SPEC,
+    ];
+}
+///Calls a service that serves [`SlowEcho`].
+///
+///As a handler argument it comes from the state of the application, as `State` does.
+#[derive(::core::clone::Clone, ::core::fmt::Debug)]
+pub struct SlowEchoClient {
+    client: ::brubeck::__private::Client,
+}
+#[allow(missing_docs)]
+impl SlowEchoClient {
+    /// Calls over this client.
+    pub const fn new(client: ::brubeck::__private::Client) -> Self {
+        Self { client }
+    }
+    /// Says it back, late.
+    pub fn echo(
+        &self,
+        room: u64,
+        text: String,
+    ) -> ::brubeck::__private::TypedCall<slow_echo::echo> {
+        ::brubeck::__private::TypedCall::new(
+            &self.client,
+            slow_echo::echo { room, text },
+        )
+    }
+}
+impl<__S> ::brubeck::__private::FromMessage<__S> for SlowEchoClient
+where
+    __S: ::brubeck::__private::Provides<SlowEchoClient> + ::brubeck::__private::AppState,
+{
+    type Rejection = ::core::convert::Infallible;
+    async fn from_message(
+        __cx: &::brubeck::__private::Context<__S>,
+    ) -> ::core::result::Result<Self, ::core::convert::Infallible> {
+        let __own: SlowEchoClient = ::brubeck::__private::Provides::provide(
+            __cx.state(),
+        );
+        ::core::result::Result::Ok(
+            Self::new(::brubeck::__private::client_for(__cx, __own.client)),
+        )
+    }
+}

@@ -1,0 +1,81 @@
+// #[get(r"^/user/(?<id>\d+)(?:/(?<tab>[a-z]))?$")]
+// pub async fn user(id: u64, tab: Option<char>, db: State<Db>) -> Json<User> {
+//     db.user(id, tab).await
+// }
+
+pub async fn user(id: u64, tab: Option<char>, db: State<Db>) -> Json<User> {
+    db.user(id, tab).await
+}
+///
+///`get ^/user/(?<id>\d+)(?:/(?<tab>[a-z]))?$`
+#[doc(hidden)]
+#[allow(non_camel_case_types)]
+pub enum user {}
+impl ::brubeck::__private::Routed for user {
+    const SPEC: ::brubeck::__private::Spec = ::brubeck::__private::Spec::new(
+            "user",
+            r"^/user/(?<id>\d+)(?:/(?<tab>[a-z]))?$",
+            ::brubeck::__private::Method::Get,
+            ::brubeck::__private::Kind::Web,
+        )
+        .capturing(&["id", "tab"])
+        .proven(
+            b"\0\x01//\x06\0\0\x01uu\x0C\0\0\x01ss\x12\0\0\x01ee\x18\0\0\x01rr\x1E\0\0\x01//$\0\0\x0109*\0\x01\x02//4\x0009*\0\0\x01az:\0\x01\0",
+            b"/user/",
+            "/user/1",
+        )
+        .at(::core::file!(), ::core::line!());
+    #[allow(unexpected_cfgs)]
+    const CHECKED: bool = {
+        #[cfg(not(rust_analyzer))]
+        {
+            #[allow(unused_imports)]
+            use ::brubeck::__private::{AnswerOf, AnyApp, AskOf, FromMessage};
+            use ::core::marker::PhantomData;
+            let _: PhantomData<<State<Db> as FromMessage<AnyApp>>::Rejection>;
+        }
+        true
+    };
+}
+impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::Handle<__S> for user
+where
+    State<Db>: ::brubeck::__private::FromMessage<__S>,
+{
+    fn handle(
+        __cx: ::brubeck::__private::Context<__S>,
+    ) -> ::brubeck::__private::BoxFuture {
+        ::std::boxed::Box::pin(async move {
+            let mut __cx = __cx;
+            let __argument0 = match ::brubeck::__private::capture::<
+                __S,
+                u64,
+            >(&__cx, 0usize) {
+                ::core::result::Result::Ok(value) => value,
+                ::core::result::Result::Err(response) => return response,
+            };
+            let __argument1 = match ::brubeck::__private::optional_capture::<
+                __S,
+                char,
+            >(&__cx, 1usize) {
+                ::core::result::Result::Ok(value) => value,
+                ::core::result::Result::Err(response) => return response,
+            };
+            __cx.bind("db");
+            let __argument2 = match <State<
+                Db,
+            > as ::brubeck::__private::FromMessage<__S>>::from_message(&__cx)
+                .await
+            {
+                ::core::result::Result::Ok(value) => value,
+                ::core::result::Result::Err(rejection) => {
+                    return ::brubeck::__private::IntoReply::into_reply(rejection);
+                }
+            };
+            <Json<
+                User,
+            > as ::brubeck::__private::IntoReply>::into_reply(
+                user(__argument0, __argument1, __argument2).await,
+            )
+        })
+    }
+}

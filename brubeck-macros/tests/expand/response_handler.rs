@@ -1,0 +1,60 @@
+// #[response_handler(slow_echo::echo)]
+// async fn on_slow(reply: Answer<Echoed>) -> Seen {
+//     Seen(reply.body.text)
+// }
+
+async fn on_slow(reply: Answer<Echoed>) -> Seen {
+    Seen(reply.body.text)
+}
+///
+///serves `slow_echo::echo`
+#[doc(hidden)]
+#[allow(non_camel_case_types)]
+enum on_slow {}
+impl ::brubeck::__private::Routed for on_slow {
+    const SPEC: ::brubeck::__private::Spec = <slow_echo::echo as ::brubeck::__private::Operation>::SPEC
+        .handled_by(
+            "on_slow",
+            ::brubeck::__private::Method::Response,
+            ::brubeck::__private::Kind::Response,
+        )
+        .at(::core::file!(), ::core::line!());
+    #[allow(unexpected_cfgs)]
+    const CHECKED: bool = {
+        #[cfg(not(rust_analyzer))]
+        {
+            #[allow(unused_imports)]
+            use ::brubeck::__private::{AnswerOf, AnyApp, AskOf, FromMessage};
+            use ::core::marker::PhantomData;
+            let _: PhantomData<<Answer<Echoed> as AnswerOf<slow_echo::echo>>::It>;
+        }
+        true
+    };
+}
+impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::Handle<__S> for on_slow
+where
+    Answer<Echoed>: ::brubeck::__private::FromMessage<__S>,
+{
+    fn handle(
+        __cx: ::brubeck::__private::Context<__S>,
+    ) -> ::brubeck::__private::BoxFuture {
+        ::std::boxed::Box::pin(async move {
+            let mut __cx = __cx;
+            __cx.bind("reply");
+            let __argument0 = match <Answer<
+                Echoed,
+            > as ::brubeck::__private::FromMessage<__S>>::from_message(&__cx)
+                .await
+            {
+                ::core::result::Result::Ok(value) => value,
+                ::core::result::Result::Err(rejection) => {
+                    return ::brubeck::__private::IntoReply::into_reply(rejection);
+                }
+            };
+            ::brubeck::__private::handed_over(on_slow(__argument0).await)
+        })
+    }
+}
+impl ::brubeck::__private::Handles<slow_echo::echo> for on_slow {
+    type Output = Seen;
+}

@@ -1,0 +1,38 @@
+// const ROUTES: Routes<App> = routes![slow, ..admin::ROUTES];
+
+const ROUTES: Routes<App> = {
+    type __Route0Listed = slow;
+    type __Route0 = <::brubeck::__private::Checked<
+        __Route0Listed,
+        { <__Route0Listed as ::brubeck::__private::Routed>::CHECKED },
+    > as ::brubeck::__private::Listed>::Handler;
+    const __LEN: usize = 0 + 1 + admin::ROUTES.len();
+    #[allow(unexpected_cfgs)]
+    const _: () = {
+        #[cfg(not(rust_analyzer))]
+        const _: () = {
+            #[allow(unused_imports)]
+            use ::brubeck::__private::{
+                Routed, Spec, join_specs, report, specs, verdicts,
+            };
+            static COUNTS: [usize; 2usize] = [1, admin::ROUTES.len()];
+            static SPECS: [&Spec; __LEN] = join_specs(
+                &[
+                    &[&<__Route0 as Routed>::SPEC],
+                    &specs::<_, { admin::ROUTES.len() }>(admin::ROUTES),
+                ],
+            );
+            #[allow(long_running_const_eval)]
+            static VERDICTS: [u32; __LEN] = verdicts(&SPECS, &COUNTS);
+            const _: () = report(&SPECS, &VERDICTS, &COUNTS, 0usize);
+            const _: () = report(&SPECS, &VERDICTS, &COUNTS, 1usize);
+        };
+    };
+    let routes = ::brubeck::__private::table(const {
+        &::brubeck::__private::join::<
+            _,
+            __LEN,
+        >(&[&[::brubeck::__private::entry::<__Route0, _>()], admin::ROUTES.entries()])
+    });
+    routes
+};

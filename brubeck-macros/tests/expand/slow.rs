@@ -1,0 +1,112 @@
+// #[service_handler(path = "^/service/slow", method = "request")]
+// async fn slow(body: Json<Echo>) -> Reply<Echoed> {
+//     Reply::new(Echoed { text: body.0.text }).status(200, "Took a while, but I am back.")
+// }
+
+async fn slow(body: Json<Echo>) -> Reply<Echoed> {
+    Reply::new(Echoed { text: body.0.text }).status(200, "Took a while, but I am back.")
+}
+///
+///`request ^/service/slow`
+#[doc(hidden)]
+#[allow(non_camel_case_types)]
+enum slow {}
+impl ::brubeck::__private::Routed for slow {
+    const SPEC: ::brubeck::__private::Spec = ::brubeck::__private::Spec::new(
+            "slow",
+            "^/service/slow",
+            ::brubeck::__private::Method::Request,
+            ::brubeck::__private::Kind::Service,
+        )
+        .proven(
+            b"\0\x01//\x06\0\0\x01ss\x0C\0\0\x01ee\x12\0\0\x01rr\x18\0\0\x01vv\x1E\0\0\x01ii$\0\0\x01cc*\0\0\x01ee0\0\0\x01//6\0\0\x01ss<\0\0\x01llB\0\0\x01ooH\0\0\x01wwN\0\x03\x01\0\xFFN\0",
+            b"/service/slow",
+            "/service/slow",
+        )
+        .at(::core::file!(), ::core::line!());
+    #[allow(unexpected_cfgs)]
+    const CHECKED: bool = {
+        #[cfg(not(rust_analyzer))]
+        {
+            #[allow(unused_imports)]
+            use ::brubeck::__private::{AnswerOf, AnyApp, AskOf, FromMessage};
+            use ::core::marker::PhantomData;
+            let _: PhantomData<<Json<Echo> as FromMessage<AnyApp>>::Rejection>;
+        }
+        true
+    };
+}
+impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::Handle<__S> for slow
+where
+    Json<Echo>: ::brubeck::__private::FromMessage<__S>,
+{
+    fn handle(
+        __cx: ::brubeck::__private::Context<__S>,
+    ) -> ::brubeck::__private::BoxFuture {
+        ::std::boxed::Box::pin(async move {
+            let mut __cx = __cx;
+            __cx.bind("body");
+            let __argument0 = match <Json<
+                Echo,
+            > as ::brubeck::__private::FromMessage<__S>>::from_message(&__cx)
+                .await
+            {
+                ::core::result::Result::Ok(value) => value,
+                ::core::result::Result::Err(rejection) => {
+                    return ::brubeck::__private::IntoReply::into_reply(rejection);
+                }
+            };
+            <Reply<
+                Echoed,
+            > as ::brubeck::__private::IntoReply>::into_reply(slow(__argument0).await)
+        })
+    }
+}
+const _: () = {
+    ///Builds a request to [`slow`](slow()).
+    #[must_use = "a request does nothing until a client sends it"]
+    #[allow(non_camel_case_types)]
+    struct slow_request(::brubeck::__private::Request);
+    #[allow(clippy::should_implement_trait)]
+    impl slow_request {
+        ///Fills the argument `body`.
+        fn body<__V>(self, __value: __V) -> Self
+        where
+            Json<Echo>: ::brubeck::__private::Fill<__V>,
+        {
+            Self(
+                <Json<
+                    Echo,
+                > as ::brubeck::__private::Fill<__V>>::fill(self.0, "body", __value),
+            )
+        }
+    }
+    impl ::core::convert::From<slow_request> for ::brubeck::__private::Request {
+        fn from(__request: slow_request) -> Self {
+            __request.0
+        }
+    }
+    #[allow(dead_code)]
+    impl slow {
+        fn __started(__path: ::std::string::String) -> slow_request {
+            slow_request(
+                ::brubeck::__private::Request::new(__path)
+                    .with_method(::brubeck::__private::Method::Request),
+            )
+        }
+        /// A request to this handler; its arguments are set by the methods of their names.
+        fn request() -> slow_request {
+            let mut __path = ::std::string::String::new();
+            __path.push_str("/service/slow");
+            Self::__started(__path)
+        }
+    }
+};
+#[allow(unexpected_cfgs)]
+const _: () = {
+    #[cfg(rust_analyzer)]
+    mod handler_keys {
+        use ::brubeck::__private::keys::*;
+        use self::{path as _, method as _};
+    }
+};

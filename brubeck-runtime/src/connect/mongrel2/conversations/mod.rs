@@ -1,0 +1,275 @@
+//! All connections of browsers, and which of them can be sent something.
+
+use super::conversation::{Conversation, Take};
+use super::pace::{Pace, Room};
+use super::pipeline::{End, Piece};
+use crate::websocket::Seat as Ticket;
+use bytes::Bytes;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+/// What may wait for one client beyond what its own handler has waiting.
+const WAITING: usize = 4 << 20;
+const WAITING_PIECES: usize = 1024;
+/// After this long even a connection that must be remembered to its end is taken to be gone.
+const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
+
+/// All connections that are known.
+#[derive(Debug)]
+pub(super) struct Conversations<T> {
+    by_connection: HashMap<Bytes, Conversation<T>>,
+    serial: u64,
+    ready: VecDeque<Bytes>,
+    /// Those that wait for their clients to read, and until when at most.
+    blocked: BTreeMap<Bytes, Option<Instant>>,
+}
+
+/// One message for one client.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) ident: Bytes,
+    pub(super) connection: Bytes,
+    /// Empty where nothing but the close is left.
+    pub(super) bytes: Bytes,
+    pub(super) close: bool,
+}
+
+/// Whether a client could be sent something, or waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cast {
+    /// It is to be sent it now, together with others.
+    Now,
+    /// It gets it after what waits for it already.
+    Later,
+    /// It is not there any more.
+    Gone,
+    /// Too much is waiting for it.
+    TooSlow,
+}
+
+impl<T> Conversations<T> {
+    pub(super) fn new() -> Conversations<T> {
+        Conversations {
+            by_connection: HashMap::new(),
+            serial: 0,
+            ready: VecDeque::new(),
+            blocked: BTreeMap::new(),
+        }
+    }
+
+    /// A client was heard on this connection.
+    pub(super) fn hear(
+        &mut self,
+        connection: &Bytes,
+        ident: &Bytes,
+        pace: impl FnOnce() -> Pace,
+        now: Instant,
+    ) -> &mut Conversation<T> {
+        let serial = &mut self.serial;
+        let conversation = self.by_connection.entry(connection.clone()).or_insert_with(|| {
+            *serial += 1;
+            Conversation::new(ident.clone(), *serial, pace(), now)
+        });
+        conversation.heard = now;
+        conversation
+    }
+
+    pub(super) fn get(&mut self, connection: &Bytes) -> Option<&mut Conversation<T>> {
+        self.by_connection.get_mut(connection)
+    }
+
+    /// The connection of a ticket; one that was forgotten and came again is another one, though its name is the same.
+    pub(super) fn of(&mut self, ticket: &Ticket) -> Option<&mut Conversation<T>> {
+        self.by_connection
+            .get_mut(&ticket.connection)
+            .filter(|conversation| conversation.serial == ticket.serial)
+    }
+
+    /// Some of the reply to a request, or all of it. `false` where nobody waits for it any more.
+    pub(super) fn reply(
+        &mut self,
+        ticket: &Ticket,
+        pieces: impl IntoIterator<Item = Piece>,
+        end: Option<End>,
+    ) -> Option<Vec<T>> {
+        let conversation = self
+            .by_connection
+            .get_mut(&ticket.connection)
+            .filter(|conversation| conversation.serial == ticket.serial)?;
+        let due = conversation.pipeline.reply(ticket.number, pieces, end);
+        let stopped = conversation.put(due);
+        list(&mut self.ready, conversation, &ticket.connection);
+        Some(stopped)
+    }
+
+    /// Whether this client can be sent so many bytes now, out of the order of its requests. Those that cannot get a copy
+    /// of it later, made by `piece`.
+    pub(super) fn cast(
+        &mut self,
+        ticket: &Ticket,
+        bytes: usize,
+        piece: impl FnOnce() -> Piece,
+        now: Instant,
+    ) -> Cast {
+        let Some(conversation) = self.of(ticket) else {
+            return Cast::Gone;
+        };
+        if conversation.closing {
+            return Cast::Gone;
+        }
+        if conversation.waiting.is_empty()
+            && matches!(conversation.pace.room(now), Room::For(room) if room >= bytes as u64)
+        {
+            conversation.pace.sent(bytes as u64, now);
+            return Cast::Now;
+        }
+        if conversation.waiting_bytes + bytes > WAITING || conversation.waiting.len() >= WAITING_PIECES {
+            return Cast::TooSlow;
+        }
+        conversation.waiting_bytes += bytes;
+        conversation.waiting.push_back(piece());
+        // Looked up again for the list, which a borrow of all connections would not allow.
+        if let Some(conversation) = self.by_connection.get_mut(&ticket.connection) {
+            list(&mut self.ready, conversation, &ticket.connection);
+        }
+        Cast::Later
+    }
+
+    /// The next message for any client, if there is one that may be sent now.
+    pub(super) fn next(&mut self, now: Instant) -> Option<Outgoing> {
+        while let Some(connection) = self.ready.pop_front() {
+            let Some(conversation) = self.by_connection.get_mut(&connection) else {
+                continue;
+            };
+            conversation.listed = false;
+            match conversation.take(now) {
+                Take::Nothing => {}
+                Take::Blocked(until) => {
+                    self.blocked.insert(connection, until);
+                }
+                Take::Message(bytes) => {
+                    let close = conversation.closing && conversation.waiting.is_empty();
+                    let ident = conversation.ident.clone();
+                    if close {
+                        self.by_connection.remove(&connection);
+                    } else {
+                        list(&mut self.ready, conversation, &connection);
+                    }
+                    return Some(Outgoing {
+                        ident,
+                        connection,
+                        bytes,
+                        close,
+                    });
+                }
+            }
+        }
+        None
+    }
+
+    /// When to look again, because of clients that wait.
+    pub(super) fn wake(&self) -> Option<Instant> {
+        self.blocked.values().flatten().min().copied()
+    }
+
+    /// Looks again at those whose time has come.
+    pub(super) fn awake(&mut self, now: Instant) {
+        let is_due = |until: &Option<Instant>| until.is_some_and(|until| until <= now);
+        let due: Vec<Bytes> = self
+            .blocked
+            .iter()
+            .filter(|(_, until)| is_due(until))
+            .map(|(connection, _)| connection.clone())
+            .collect();
+        for connection in due {
+            self.blocked.remove(&connection);
+            self.look_at(&connection);
+        }
+    }
+
+    /// Mongrel2 wrote so many bytes to a client.
+    pub(super) fn credited(&mut self, connection: &Bytes, bytes: u64) {
+        if let Some(conversation) = self.by_connection.get_mut(connection) {
+            conversation.pace.credited(bytes);
+            self.blocked.remove(connection);
+            self.look_at(connection);
+        }
+    }
+
+    /// Mongrel2 wrote so many bytes in all to a client.
+    pub(super) fn written(&mut self, connection: &Bytes, bytes: u64, now: Instant) {
+        if let Some(conversation) = self.by_connection.get_mut(connection) {
+            conversation.pace.written(bytes, now);
+            if self.blocked.remove(connection).is_some() {
+                self.look_at(connection);
+            }
+        }
+    }
+
+    /// The control port says nothing any more.
+    pub(super) fn unwatched(&mut self, now: Instant) {
+        for conversation in self.by_connection.values_mut() {
+            conversation.pace.unwatched(now);
+        }
+        for (connection, _) in std::mem::take(&mut self.blocked) {
+            self.look_at(&connection);
+        }
+    }
+
+    /// Whether clients wait for what only the control port can tell.
+    pub(super) fn wait_for_control(&self) -> bool {
+        self.blocked.keys().any(|connection| {
+            self.by_connection
+                .get(connection)
+                .is_some_and(|conversation| conversation.pace.waits_for_control())
+        })
+    }
+
+    fn look_at(&mut self, connection: &Bytes) {
+        if let Some(conversation) = self.by_connection.get_mut(connection) {
+            list(&mut self.ready, conversation, connection);
+        }
+    }
+
+    /// The connection is gone: what ran on its behalf comes back, replies still to come are dropped.
+    pub(super) fn forget(&mut self, connection: &Bytes) -> Option<Conversation<T>> {
+        self.blocked.remove(connection);
+        self.by_connection.remove(connection)
+    }
+
+    /// All connections are gone.
+    pub(super) fn forget_all(&mut self) -> impl Iterator<Item = Conversation<T>> + use<T> {
+        self.ready.clear();
+        self.blocked.clear();
+        std::mem::take(&mut self.by_connection).into_values()
+    }
+
+    /// Forgets connections of which nothing need be known any more.
+    pub(super) fn sweep(&mut self, now: Instant) {
+        self.by_connection.retain(|_, conversation| {
+            let old = now.saturating_duration_since(conversation.heard) > FORGOTTEN;
+            !conversation.is_idle() || !(conversation.pace.is_quiet(now) || old)
+        });
+    }
+
+    /// The names of connections, with the time each was heard of last.
+    pub(super) fn iter(&mut self) -> impl Iterator<Item = (&Bytes, &mut Conversation<T>)> {
+        self.by_connection.iter_mut()
+    }
+
+    /// Whether no reply is waited for and nothing is to be sent.
+    pub(super) fn is_idle(&self) -> bool {
+        self.by_connection.values().all(Conversation::is_idle)
+    }
+}
+
+fn list<T>(ready: &mut VecDeque<Bytes>, conversation: &mut Conversation<T>, connection: &Bytes) {
+    let something = !conversation.waiting.is_empty() || conversation.closing;
+    if something && !conversation.listed {
+        conversation.listed = true;
+        ready.push_back(connection.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests;

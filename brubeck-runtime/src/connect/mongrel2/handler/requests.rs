@@ -1,0 +1,130 @@
+//! What browsers ask, and what they upload.
+
+use super::super::announced::{self, Announced};
+use super::super::http1::Persistence;
+use super::super::request::{self, Refusal};
+use super::super::respond::{Responding, refuse};
+use super::super::upload::Upload;
+use super::{Handler, IN_FLIGHT, PIPELINED};
+use crate::reply::Body;
+use crate::upload::Stored;
+use crate::websocket::Seat as Ticket;
+use crate::wire::mongrel2::{DecodeError, Request};
+use bytes::Bytes;
+use http::StatusCode;
+use std::path::PathBuf;
+
+impl Handler {
+    pub(super) fn http(&mut self, request: &Request) {
+        let store = self.settings.store.as_ref();
+        let announced = announced::announced(&request.headers, &request.body, store);
+        if let Announced::File {
+            name,
+            path,
+            done: true,
+        } = &announced
+        {
+            return self.stored(&request.conn_id, name, path.clone());
+        }
+        let mut asked = request::read(request, &self.settings.recv_spec);
+        let ticket = self.begin(
+            &request.ident,
+            &request.conn_id,
+            request.headers.download_credits(),
+        );
+        if announced != Announced::Whole {
+            // Mongrel2 may have taken the beginning of the next request for the end of this body.
+            asked.persistence = Persistence::Close;
+        }
+        let head = matches!(&asked.request, Ok(request) if request.method() == http::Method::HEAD);
+        let mut head_of = match std::mem::replace(&mut asked.request, Err((StatusCode::BAD_REQUEST, ""))) {
+            Ok(request) => request,
+            Err(refusal) => return self.hear(refuse(&ticket, refusal, head, Persistence::Close)),
+        };
+        if let Some(refusal) = self.overload(&ticket, IN_FLIGHT) {
+            return self.hear(refuse(&ticket, refusal, head, Persistence::Close));
+        }
+        let length = announced::length(&request.headers).unwrap_or_default();
+        let (coming, body) = match announced {
+            Announced::Whole => (None, Body::from(request.body.clone())),
+            Announced::File { name, .. } => {
+                let (upload, body, waiting) = Upload::file(name, length);
+                head_of.extensions_mut().insert(waiting);
+                (Some(upload), body)
+            }
+            Announced::Parts { last, .. } => {
+                let (upload, body) =
+                    Upload::parts(ticket.clone(), length, &request.body, last, self.link.clone());
+                (Some(upload), body)
+            }
+            Announced::Nowhere => {
+                let refusal = (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
+                return self.hear(refuse(&ticket, refusal, head, Persistence::Close));
+            }
+        };
+        let responding = Responding::new(ticket.clone(), &asked, self.link.0.clone());
+        let request = head_of.map(|()| body);
+        let task = self
+            .handlers
+            .spawn(responding.answer(self.application.clone(), request));
+        if let Some(conversation) = self.conversations.of(&ticket) {
+            conversation.upload = coming;
+            conversation.runs(&ticket, task);
+        }
+    }
+
+    /// Why no more can be done now.
+    pub(super) fn overload(&mut self, ticket: &Ticket, limit: usize) -> Option<Refusal> {
+        let running = self
+            .conversations
+            .of(ticket)
+            .map_or(0, |conversation| conversation.running());
+        let busy = self.handlers.len().saturating_sub(self.sockets) >= limit || running >= PIPELINED;
+        if busy && !self.stopping {
+            self.counts.add_shed(1);
+        }
+        let refusal = (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+        (self.stopping || busy).then_some(refusal)
+    }
+
+    /// What cannot be read is answered where it still says who asked.
+    pub(super) fn unreadable(&mut self, error: &DecodeError) {
+        tracing::warn!(%error, "a message of Mongrel2 was refused");
+        self.counts.add_refused(1);
+        if let Some((ident, connection)) = error.connection() {
+            let ticket = self.begin(&ident, &connection, None);
+            let refusal = (StatusCode::BAD_REQUEST, "Bad Request");
+            self.hear(refuse(&ticket, refusal, false, Persistence::Close));
+        }
+    }
+
+    /// Mongrel2 has written an upload to its end; nobody else removes the file.
+    pub(super) fn stored(&mut self, connection: &Bytes, name: &str, path: PathBuf) {
+        let upload = self
+            .conversations
+            .get(connection)
+            .and_then(|conversation| conversation.upload.as_mut())
+            .filter(|upload| upload.is_file(name));
+        let written = match upload {
+            Some(upload) => upload.written(path),
+            // Its handler has answered, or it began before this process did.
+            None => Stored::open(path, None).map(drop),
+        };
+        if let Err(error) = written {
+            tracing::warn!(%error, "an upload that Mongrel2 wrote cannot be read");
+            self.gone(connection);
+        }
+    }
+
+    pub(super) fn part(&mut self, request: &Request) {
+        let part = announced::announced(&request.headers, &request.body, None);
+        let upload = self
+            .conversations
+            .get(&request.conn_id)
+            .and_then(|conversation| conversation.upload.as_ref());
+        match (upload, part) {
+            (Some(upload), Announced::Parts { last, .. }) => upload.part(&request.body, last),
+            _ => self.cancel(&request.ident, &request.conn_id),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! What runs on behalf of one request: the application, and then the response on its way to the loop.
+
+use super::event::Event;
+use super::http1::{Framing, Persistence, head};
+use super::pipeline::{End, Piece};
+use super::request::{Asked, Refusal};
+use super::words::Words;
+use crate::connect::Application;
+use crate::connect::web::refusal;
+use crate::message::Message;
+use crate::reply::Body;
+use crate::websocket::{Close, Offer, Seat as Ticket, SocketSender};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::StatusCode;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http_body_util::BodyExt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokio::sync::{Semaphore, mpsc};
+
+/// How many bytes of a body may wait for its client.
+const WINDOW: usize = 256 << 10;
+
+/// One request that is being answered.
+pub(super) struct Responding {
+    pub(super) ticket: Ticket,
+    pub(super) persistence: Persistence,
+    pub(super) is_http_10: bool,
+    pub(super) events: mpsc::Sender<Event>,
+}
+
+/// A WebSocket that the client asks for.
+pub(super) struct Asking {
+    pub(super) offer: Offer,
+    pub(super) sender: SocketSender,
+    /// What proves to the client that it was understood.
+    pub(super) accept: Bytes,
+}
+
+impl Responding {
+    pub(super) fn new(ticket: Ticket, asked: &Asked, events: mpsc::Sender<Event>) -> Responding {
+        Responding {
+            ticket,
+            persistence: asked.persistence,
+            is_http_10: asked.is_http_10,
+            events,
+        }
+    }
+
+    /// Answers a request, to its end.
+    pub(super) async fn answer(self, application: Arc<dyn Application>, request: http::Request<Body>) {
+        let response = application.serve(request).await;
+        self.send(response).await;
+    }
+
+    /// Answers one that asks for a WebSocket, and stays until that is closed.
+    pub(super) async fn open(
+        mut self,
+        application: Arc<dyn Application>,
+        mut request: http::Request<Body>,
+        asking: Asking,
+    ) {
+        request.extensions_mut().insert(asking.offer.clone());
+        let response = application.serve(request).await;
+        let Some(accepted) = asking.offer.accepted() else {
+            // Mongrel2 reads frames from now on, whatever the client was told.
+            self.persistence = Persistence::Close;
+            return self.send(response).await;
+        };
+        let (mut parts, _) = response.into_parts();
+        parts.status = StatusCode::SWITCHING_PROTOCOLS;
+        parts.headers.remove(CONTENT_LENGTH);
+        parts
+            .headers
+            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        parts
+            .headers
+            .insert(UPGRADE, HeaderValue::from_static("websocket"));
+        if let Ok(accept) = HeaderValue::from_maybe_shared(asking.accept) {
+            parts.headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        }
+        if let Some(Ok(protocol)) = accepted.protocol.map(HeaderValue::from_str) {
+            parts.headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+        }
+        let head = head(parts, Framing::Length, Persistence::Open, SystemTime::now()).freeze();
+        let ticket = self.ticket.clone();
+        if self.events.send(Event::Open { ticket, head }).await.is_err() {
+            return;
+        }
+        if AssertUnwindSafe(accepted.run).catch_unwind().await.is_err() {
+            tracing::error!("the handler of a WebSocket panicked");
+            asking.sender.close(Close::FAILED);
+        }
+    }
+
+    /// Answers a message of a socket that speaks no HTTP.
+    pub(super) async fn say(self, application: Arc<dyn Application>, message: Message, words: Words) {
+        let limit = application.body_limit();
+        let said = words.of_response(application.answer(message).await, limit).await;
+        // Nobody takes it when the server has ended meanwhile.
+        let _ = self.tell(said.map(Piece::from), Some(End::Open)).await;
+    }
+
+    async fn send(&self, response: http::Response<Body>) {
+        let (parts, body) = response.into_parts();
+        match body.bytes().cloned() {
+            Some(bytes) => {
+                // Nobody takes it when the server has ended meanwhile.
+                let _ = self
+                    .events
+                    .send(whole(&self.ticket, parts, bytes, self.persistence))
+                    .await;
+            }
+            None => self.stream(parts, body).await,
+        }
+    }
+
+    async fn stream(&self, parts: http::response::Parts, mut body: Body) {
+        let mut persistence = self.persistence;
+        let framing = Framing::of(&parts, self.is_http_10);
+        if framing == Framing::ToTheEnd {
+            persistence = Persistence::Close;
+        }
+        let mut promised = parts
+            .headers
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        let head = head(parts, framing, persistence, SystemTime::now()).freeze();
+        if self.tell([head.into()], None).await.is_err() {
+            return;
+        }
+        let window = Arc::new(Semaphore::new(WINDOW));
+        while let Some(frame) = body.frame().await {
+            let bytes = match frame.map(|frame| frame.into_data()) {
+                Ok(Ok(bytes)) => bytes,
+                // Trailers are for those who asked for them.
+                Ok(Err(_)) => continue,
+                Err(error) => {
+                    tracing::warn!(error, "the body of a response broke off");
+                    // The client sees by the close that something is missing.
+                    let _ = self.tell([], Some(End::Close)).await;
+                    return;
+                }
+            };
+            if let Some(promised) = &mut promised {
+                let Some(left) = promised.checked_sub(bytes.len() as u64) else {
+                    tracing::error!("the body of a response is longer than its content-length");
+                    let _ = self.tell([], Some(End::Close)).await;
+                    return;
+                };
+                *promised = left;
+            }
+            for bytes in cut(bytes) {
+                let room = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                // Nobody closes it.
+                let Ok(place) = window.clone().acquire_many_owned(room).await else {
+                    return;
+                };
+                let piece = Piece::placed(framing.piece(bytes), place);
+                if self.tell([piece], None).await.is_err() {
+                    return;
+                }
+            }
+        }
+        let end = match promised {
+            Some(missing) if missing > 0 => End::Close,
+            _ if persistence == Persistence::Close => End::Close,
+            _ => End::Open,
+        };
+        let last = framing.last();
+        let _ = self
+            .tell((!last.is_empty()).then(|| last.into()), Some(end))
+            .await;
+    }
+
+    async fn tell(&self, pieces: impl IntoIterator<Item = Piece>, end: Option<End>) -> Result<(), ()> {
+        let event = Event::Reply {
+            ticket: self.ticket.clone(),
+            pieces: pieces.into_iter().collect(),
+            end,
+        };
+        self.events.send(event).await.map_err(drop)
+    }
+}
+
+/// What a front end answers by itself.
+pub(super) fn refuse(
+    ticket: &Ticket,
+    (code, reason): Refusal,
+    head_only: bool,
+    persistence: Persistence,
+) -> Event {
+    let (mut parts, body) = refusal(code, reason).into_parts();
+    if code == StatusCode::SERVICE_UNAVAILABLE {
+        parts.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if code == StatusCode::UPGRADE_REQUIRED {
+        parts
+            .headers
+            .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    }
+    let body = body.bytes().cloned().filter(|_| !head_only).unwrap_or_default();
+    whole(ticket, parts, body, persistence)
+}
+
+fn whole(ticket: &Ticket, parts: http::response::Parts, body: Bytes, persistence: Persistence) -> Event {
+    let mut text = head(parts, Framing::Length, persistence, SystemTime::now());
+    text.extend_from_slice(&body);
+    Event::Reply {
+        ticket: ticket.clone(),
+        pieces: vec![text.freeze().into()],
+        end: Some(match persistence {
+            Persistence::Close => End::Close,
+            Persistence::Open | Persistence::KeepAlive => End::Open,
+        }),
+    }
+}
+
+/// Pieces of which several fit into what may wait.
+fn cut(mut bytes: Bytes) -> impl Iterator<Item = Bytes> {
+    std::iter::from_fn(move || {
+        let many = bytes.len().min(WINDOW / 4);
+        (many > 0).then(|| bytes.split_to(many))
+    })
+}

@@ -1,0 +1,256 @@
+//! WebSockets through Mongrel2: it unmasks frames and puts them together, the rest is done here.
+
+use super::event::Event;
+use super::pipeline::Piece;
+use crate::websocket::{
+    Carrier, Close, Closed, Delivered, Group, Heard, Peer, Seat as Ticket, SocketMessage, WebSocket,
+    message_frame,
+};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, mpsc};
+
+/// How many messages, and bytes of them, a handler may leave waiting: Mongrel2 cannot be told to read a client slower.
+const MESSAGES: usize = 1024;
+const BYTES: usize = 4 << 20;
+/// How many bytes a handler may have waiting for its client before it has to wait itself.
+pub(super) const WINDOW: usize = 256 << 10;
+/// Frames that come before the handler took the WebSocket.
+const EARLY: usize = 64;
+/// How long a client may take to agree to a close.
+const AGREE: Duration = Duration::from_secs(5);
+/// How many pings may go unanswered.
+const UNANSWERED: u8 = 2;
+
+/// One WebSocket, as the loop keeps it.
+#[derive(Debug)]
+pub(super) struct Socket {
+    pub(super) ticket: Ticket,
+    peer: Peer,
+    messages: Option<mpsc::Sender<Delivered>>,
+    room: Arc<Semaphore>,
+    window: Arc<Semaphore>,
+    ended: Arc<OnceLock<Close>>,
+    /// What came before it was opened; `None` once it is.
+    early: Option<Vec<(u8, Bytes)>>,
+    closing: Option<Instant>,
+    silent: u8,
+}
+
+/// What follows for the connection.
+#[derive(Debug, Default)]
+pub(super) struct Reaction {
+    /// The client is sent these.
+    pub(super) answers: Vec<Bytes>,
+    /// The connection is closed.
+    pub(super) close: bool,
+}
+
+/// What shall be done about a client that was quiet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pulse {
+    /// Nothing: it is not open, or not for much longer.
+    Rest,
+    /// It is asked whether it is there.
+    Ping,
+    /// It is not.
+    Dead,
+}
+
+impl Socket {
+    /// A client asks for it. The other end is for the handler.
+    pub(super) fn new(ticket: Ticket, limit: usize, link: &Arc<Link>) -> (Socket, WebSocket) {
+        let (messages, inbound) = mpsc::channel(MESSAGES);
+        let ended = Arc::new(OnceLock::new());
+        let window = Arc::new(Semaphore::new(WINDOW));
+        let way = Way {
+            ticket: ticket.clone(),
+            window: window.clone(),
+            link: link.clone(),
+        };
+        let socket = Socket {
+            ticket,
+            peer: Peer::new(limit),
+            messages: Some(messages),
+            room: Arc::new(Semaphore::new(BYTES.max(limit).min(Semaphore::MAX_PERMITS))),
+            window,
+            ended: ended.clone(),
+            early: Some(Vec::new()),
+            closing: None,
+            silent: 0,
+        };
+        (socket, WebSocket::new(inbound, ended, Arc::new(way)))
+    }
+
+    /// The handler took it: what came already is heard now.
+    pub(super) fn open(&mut self) -> Reaction {
+        let mut reaction = Reaction::default();
+        for (first, payload) in self.early.take().unwrap_or_default() {
+            self.react(first, payload, &mut reaction);
+        }
+        reaction
+    }
+
+    /// A frame came.
+    pub(super) fn hear(&mut self, first: u8, payload: Bytes) -> Reaction {
+        self.silent = 0;
+        let mut reaction = Reaction::default();
+        match &mut self.early {
+            Some(early) if early.len() < EARLY => early.push((first, payload)),
+            Some(_) => self.end(Close::POLICY, None, &mut reaction),
+            None => self.react(first, payload, &mut reaction),
+        }
+        reaction
+    }
+
+    fn react(&mut self, first: u8, payload: Bytes, reaction: &mut Reaction) {
+        match self.peer.hear(first, payload) {
+            Heard::Nothing => {}
+            Heard::Answer(answer) => reaction.answers.push(answer),
+            Heard::End { close, .. } if self.closing.is_some() => {
+                self.gone(close);
+                reaction.close = true;
+            }
+            Heard::End { last, close } => self.end(close, Some(last), reaction),
+            Heard::Message(message) => {
+                if self.deliver(message).is_err() {
+                    self.end(Close::POLICY, None, reaction);
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, message: SocketMessage) -> Result<(), ()> {
+        let Some(messages) = self.messages.as_ref().filter(|_| self.closing.is_none()) else {
+            return Ok(());
+        };
+        let size = u32::try_from(message.as_bytes().len()).map_err(drop)?;
+        let room = self.room.clone().try_acquire_many_owned(size).map_err(drop)?;
+        match messages.try_send(Delivered::new(message, Some(room))) {
+            Err(mpsc::error::TrySendError::Full(_)) => Err(()),
+            // A handler that listens no more may still be talking.
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+        }
+    }
+
+    fn end(&mut self, close: Close, last: Option<Bytes>, reaction: &mut Reaction) {
+        let last = last.unwrap_or_else(|| crate::websocket::close_frame(&close));
+        self.gone(close);
+        reaction.answers.push(last);
+        reaction.close = true;
+    }
+
+    /// The handler, or the server that stops, closes it. The client is to agree.
+    pub(super) fn shut(&mut self, close: &Close, now: Instant) -> Option<Bytes> {
+        if self.closing.is_some() || self.messages.is_none() {
+            return None;
+        }
+        self.closing = Some(now);
+        self.window.close();
+        let _ = self.ended.set(close.clone());
+        self.messages = None;
+        Some(crate::websocket::close_frame(close))
+    }
+
+    /// The connection is gone; the handler sees its end.
+    pub(super) fn gone(&mut self, close: Close) {
+        // The first reason is the true one.
+        let _ = self.ended.set(close);
+        self.messages = None;
+        self.window.close();
+    }
+
+    /// Some time has passed.
+    pub(super) fn pulse(&mut self) -> Pulse {
+        if self.early.is_some() || self.closing.is_some() {
+            return Pulse::Rest;
+        }
+        self.silent = self.silent.saturating_add(1);
+        if self.silent > UNANSWERED + 1 {
+            Pulse::Dead
+        } else {
+            Pulse::Ping
+        }
+    }
+
+    /// Whether its client did not agree to a close in time.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.closing
+            .is_some_and(|since| now.saturating_duration_since(since) > AGREE)
+    }
+}
+
+/// The way to one link: what all its WebSockets share.
+#[derive(Debug)]
+pub(super) struct Link(pub(super) mpsc::Sender<Event>);
+
+/// The way to one client.
+struct Way {
+    ticket: Ticket,
+    window: Arc<Semaphore>,
+    link: Arc<Link>,
+}
+
+impl Carrier for Way {
+    fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>> {
+        Box::pin(async move {
+            let bytes = message_frame(&message);
+            let room = bytes.len().min(WINDOW) as u32;
+            let place = self
+                .window
+                .clone()
+                .acquire_many_owned(room)
+                .await
+                .map_err(|_| Closed)?;
+            let event = Event::Reply {
+                ticket: self.ticket.clone(),
+                pieces: vec![Piece::placed(bytes, place)],
+                end: None,
+            };
+            self.link.0.send(event).await.map_err(|_| Closed)
+        })
+    }
+
+    fn offer(&self, message: SocketMessage) {
+        self.link.tell(Event::Cast {
+            to: vec![self.ticket.clone()],
+            bytes: message_frame(&message),
+        });
+    }
+
+    fn close(&self, close: Close) {
+        self.link.tell(Event::Shut {
+            ticket: self.ticket.clone(),
+            close,
+        });
+    }
+
+    fn group(&self) -> Option<(Arc<dyn Group>, Ticket)> {
+        Some((self.link.clone(), self.ticket.clone()))
+    }
+}
+
+impl Link {
+    /// Tells the loop without waiting; a link that has ended needs no telling.
+    pub(super) fn tell(&self, event: Event) {
+        if let Err(mpsc::error::TrySendError::Full(event)) = self.0.try_send(event) {
+            let link = self.0.clone();
+            tokio::spawn(async move { link.send(event).await });
+        }
+    }
+}
+
+impl Group for Link {
+    fn cast(&self, to: Vec<Ticket>, bytes: Bytes) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // Nobody is left to be told when the link has ended.
+            let _ = self.0.send(Event::Cast { to, bytes }).await;
+        })
+    }
+
+    fn key(&self) -> usize {
+        std::ptr::from_ref(self) as usize
+    }
+}

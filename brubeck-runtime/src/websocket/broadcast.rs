@@ -1,0 +1,166 @@
+//! One message to many.
+
+use super::{Carrier, Group, Seat, SocketMessage, SocketSender, WebSocket, message_frame};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Sends one message to every WebSocket that joined. Clones are one and the same.
+///
+/// ```
+/// use brubeck::prelude::*;
+///
+/// #[websocket("^/chat$")]
+/// async fn chat(mut socket: WebSocket, room: State<Broadcast>) {
+///     let _member = room.join(&socket);
+///     while let Some(message) = socket.recv().await {
+///         room.send(message).await;
+///     }
+/// }
+///
+/// #[post("^/announce$")]
+/// async fn announce(text: Text, room: State<Broadcast>) -> String {
+///     format!("{} listen", room.send(text.0).await)
+/// }
+///
+/// const ROUTES: Routes<Broadcast> = routes![chat, announce];
+/// # let _ = App::new(ROUTES, Broadcast::new());
+/// ```
+///
+/// Behind Mongrel2 one message goes to 128 connections at once, so a room of 500 takes 4. Sending waits for the front end
+/// and never for a member: one that reads so slowly that 1,024 messages or 4 MiB wait for it is cut off.
+#[derive(Clone, Default)]
+pub struct Broadcast(Arc<Mutex<Members>>);
+
+#[derive(Default)]
+struct Members {
+    next: u64,
+    /// Members that can be reached together with others.
+    seated: HashMap<usize, Seated>,
+    others: HashMap<u64, Arc<dyn Carrier>>,
+}
+
+/// The members of one group.
+type Seated = (Arc<dyn Group>, HashMap<u64, Seat>);
+
+/// A WebSocket is a member of a [`Broadcast`] until this is dropped.
+#[must_use = "dropping it leaves the broadcast"]
+pub struct Membership {
+    members: Arc<Mutex<Members>>,
+    number: u64,
+    group: Option<usize>,
+}
+
+impl Broadcast {
+    /// Without members.
+    pub fn new() -> Broadcast {
+        Broadcast::default()
+    }
+
+    /// Sends this WebSocket what is broadcast from now on.
+    pub fn join(&self, socket: &WebSocket) -> Membership {
+        self.join_sender(&socket.sender())
+    }
+
+    /// As [`join`](Broadcast::join), for the sending end alone.
+    pub fn join_sender(&self, sender: &SocketSender) -> Membership {
+        let mut members = lock(&self.0);
+        members.next += 1;
+        let number = members.next;
+        let group = match sender.0.group() {
+            Some((group, seat)) => {
+                let key = group.key();
+                let (_, seats) = members
+                    .seated
+                    .entry(key)
+                    .or_insert_with(|| (group, HashMap::new()));
+                seats.insert(number, seat);
+                Some(key)
+            }
+            None => {
+                members.others.insert(number, sender.0.clone());
+                None
+            }
+        };
+        Membership {
+            members: self.0.clone(),
+            number,
+            group,
+        }
+    }
+
+    /// Sends a message to all members, and says how many there are. It goes to each after what that one was sent before;
+    /// whether it arrives is not known.
+    pub async fn send(&self, message: impl Into<SocketMessage>) -> usize {
+        let message = message.into();
+        let (casts, others) = {
+            let members = lock(&self.0);
+            let casts: Vec<(Arc<dyn Group>, Vec<Seat>)> = members
+                .seated
+                .values()
+                .map(|(group, seats)| (group.clone(), seats.values().cloned().collect()))
+                .collect();
+            (casts, members.others.values().cloned().collect::<Vec<_>>())
+        };
+        let mut count = others.len();
+        if !casts.is_empty() {
+            let frame = message_frame(&message);
+            for (group, seats) in casts {
+                count += seats.len();
+                group.cast(seats, frame.clone()).await;
+            }
+        }
+        for carrier in others {
+            carrier.offer(message.clone());
+        }
+        count
+    }
+
+    /// How many members there are.
+    pub fn len(&self) -> usize {
+        let members = lock(&self.0);
+        members.others.len()
+            + members
+                .seated
+                .values()
+                .map(|(_, seats)| seats.len())
+                .sum::<usize>()
+    }
+
+    /// Whether nobody listens.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let mut members = lock(&self.members);
+        match self.group {
+            None => drop(members.others.remove(&self.number)),
+            Some(key) => {
+                if let Some((_, seats)) = members.seated.get_mut(&key) {
+                    seats.remove(&self.number);
+                    if seats.is_empty() {
+                        members.seated.remove(&key);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn lock(members: &Mutex<Members>) -> std::sync::MutexGuard<'_, Members> {
+    members.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl std::fmt::Debug for Broadcast {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Broadcast({} members)", self.len())
+    }
+}
+
+impl std::fmt::Debug for Membership {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Membership({})", self.number)
+    }
+}

@@ -1,0 +1,25 @@
+//! WebSockets, as handlers see them; whatever front end they come through.
+
+mod broadcast;
+mod carrier;
+mod close;
+mod frame;
+mod message;
+mod offer;
+mod peer;
+mod socket;
+mod upgrade;
+
+pub use broadcast::{Broadcast, Membership};
+pub use close::{Close, Closed};
+pub use message::SocketMessage;
+pub use socket::{SocketSender, WebSocket};
+pub use upgrade::{SocketOutcome, Upgrade};
+
+pub(crate) use carrier::{Carrier, Group, Seat};
+pub(crate) use close::is_sent;
+pub(crate) use frame::{close_frame, message_frame, ping_frame};
+pub(crate) use offer::Offer;
+pub(crate) use peer::{Heard, Peer};
+pub(crate) use socket::Delivered;
+pub(crate) use upgrade::{offered, run};

@@ -1,0 +1,164 @@
+//! The handler's end of a WebSocket.
+
+use super::{Carrier, Close, Closed, Offer, SocketMessage};
+use crate::context::Context;
+use crate::extract::{FromMessage, Rejection};
+use futures_util::Stream;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Poll, ready};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+/// A WebSocket, for as long as its handler runs.
+///
+/// ```
+/// use brubeck::prelude::*;
+///
+/// #[websocket("^/echo$")]
+/// async fn echo(mut socket: WebSocket) -> Result<(), Closed> {
+///     while let Some(message) = socket.recv().await {
+///         socket.send(message).await?;
+///     }
+///     Ok(())
+/// }
+/// # const ROUTES: Routes<()> = routes![echo];
+/// ```
+///
+/// The same handler works behind Mongrel2 and on the embedded server. Pings are answered, quiet connections are pinged
+/// every 30 seconds, and closed when two pings go unanswered. A text that is not UTF-8, a message larger than the body
+/// limit of the application, or more than 1,024 messages that the handler has not taken, close the connection. When the
+/// handler returns, the connection is closed with code 1000.
+#[derive(Debug)]
+pub struct WebSocket {
+    inbound: mpsc::Receiver<Delivered>,
+    ended: Arc<OnceLock<Close>>,
+    sender: SocketSender,
+    protocol: Option<&'static str>,
+}
+
+/// The sending end of a [`WebSocket`], for as many tasks as need it.
+///
+/// ```
+/// use brubeck::prelude::*;
+/// use std::time::Duration;
+///
+/// #[websocket("^/clock$")]
+/// async fn clock(mut socket: WebSocket) {
+///     let sender = socket.sender();
+///     tokio::spawn(async move {
+///         while sender.send("tick").await.is_ok() {
+///             tokio::time::sleep(Duration::from_secs(1)).await;
+///         }
+///     });
+///     while socket.recv().await.is_some() {}
+/// }
+/// # const ROUTES: Routes<()> = routes![clock];
+/// ```
+#[derive(Clone)]
+pub struct SocketSender(pub(super) Arc<dyn Carrier>);
+
+/// A message on its way to a handler, which holds its place among those that may wait.
+#[derive(Debug)]
+pub(crate) struct Delivered {
+    message: SocketMessage,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Delivered {
+    pub(crate) fn new(message: SocketMessage, room: Option<OwnedSemaphorePermit>) -> Delivered {
+        Delivered { message, _room: room }
+    }
+}
+
+impl WebSocket {
+    pub(crate) fn new(
+        inbound: mpsc::Receiver<Delivered>,
+        ended: Arc<OnceLock<Close>>,
+        carrier: Arc<dyn Carrier>,
+    ) -> WebSocket {
+        WebSocket {
+            inbound,
+            ended,
+            sender: SocketSender(carrier),
+            protocol: None,
+        }
+    }
+
+    pub(super) fn speaking(self, protocol: Option<&'static str>) -> WebSocket {
+        WebSocket { protocol, ..self }
+    }
+
+    /// The next message; `None` once the connection is closed. Nothing is lost when the future is dropped.
+    pub async fn recv(&mut self) -> Option<SocketMessage> {
+        self.inbound.recv().await.map(|delivered| delivered.message)
+    }
+
+    /// Sends a message. Waits while the client is slow to take what was sent before, so that nothing piles up.
+    ///
+    /// # Errors
+    ///
+    /// The connection is closed.
+    pub async fn send(&self, message: impl Into<SocketMessage>) -> Result<(), Closed> {
+        self.sender.send(message).await
+    }
+
+    /// Another sending end.
+    pub fn sender(&self) -> SocketSender {
+        self.sender.clone()
+    }
+
+    /// Closes the connection, after what was sent before.
+    pub fn close(&self, close: Close) {
+        self.sender.close(close);
+    }
+
+    /// Why the connection was closed, once [`recv`](WebSocket::recv) gave `None`.
+    pub fn ended(&self) -> Option<&Close> {
+        self.ended.get()
+    }
+
+    /// The subprotocol that both agreed to.
+    pub fn protocol(&self) -> Option<&'static str> {
+        self.protocol
+    }
+}
+
+/// The messages, as a stream.
+impl Stream for WebSocket {
+    type Item = SocketMessage;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Option<SocketMessage>> {
+        let delivered = ready!(self.inbound.poll_recv(cx));
+        Poll::Ready(delivered.map(|delivered| delivered.message))
+    }
+}
+
+impl SocketSender {
+    /// Sends a message; see [`WebSocket::send`].
+    ///
+    /// # Errors
+    ///
+    /// The connection is closed.
+    pub async fn send(&self, message: impl Into<SocketMessage>) -> Result<(), Closed> {
+        self.0.send(message.into()).await
+    }
+
+    /// Closes the connection, after what was sent before.
+    pub fn close(&self, close: Close) {
+        self.0.close(close);
+    }
+}
+
+impl std::fmt::Debug for SocketSender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SocketSender")
+    }
+}
+
+impl<S: Send + Sync + 'static> FromMessage<S> for WebSocket {
+    type Rejection = Rejection;
+
+    async fn from_message(cx: &Context<S>) -> Result<WebSocket, Rejection> {
+        Offer::of(cx.message())?.take().ok_or_else(Offer::taken)
+    }
+}

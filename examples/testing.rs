@@ -1,0 +1,69 @@
+//! How to test an application together with the services it calls, without a socket and without waiting:
+//! `cargo test --example testing`. Run as a program it shows the same once, in real time.
+
+use brubeck::prelude::*;
+use brubeck::{InsideMemory, Memory};
+use std::time::Duration;
+
+const SLOW: &str = "ipc://run/slow";
+const SECRET: &str = "my_shared_secret";
+
+// ---- what is tested: a service, the page that calls it, and what takes the answer ---------------
+
+#[service_handler(path = "^/service/slow", method = "request")]
+async fn slow(text: Arg<String>) -> Json<String> {
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    Json(text.0)
+}
+
+#[response_handler("^/service/slow")]
+async fn on_slow(reply: Answer<String>) -> usize {
+    reply.body.len()
+}
+
+#[get("^/service/sync$")]
+async fn call_sync(services: Services) -> Result<String, CallError> {
+    let slow = services.register(SLOW, SECRET)?;
+    let (reply, handled) = slow
+        .request("/service/slow")
+        .argument("text", "hello")
+        .handled()
+        .await?;
+    let length = handled.downcast::<usize>().unwrap_or_default();
+    Ok(format!("{} has {length} letters", reply.body))
+}
+
+const SERVICE: Routes<()> = routes![slow];
+const PAGES: Routes<()> = routes![on_slow, call_sync];
+
+// ---- the test -----------------------------------------------------------------------------------
+
+/// Both of them in memory; the service has its address and passphrase all the same.
+async fn both() -> brubeck::Result<InsideMemory> {
+    Memory::new(PAGES, ())
+        .service(Service::bind(SLOW, SECRET), App::new(SERVICE, ()))
+        .start()
+        .await
+}
+
+#[tokio::main]
+async fn main() -> brubeck::Result {
+    let site = both().await?;
+    println!("{}", site.browser().get("/service/sync").await.text());
+    site.stop().await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With a clock that stands still, the two seconds take none.
+    #[tokio::test(start_paused = true)]
+    async fn the_page_waits_for_the_service_and_its_response_handler() {
+        let site = both().await.unwrap();
+        let page = site.browser().get("/service/sync").await;
+        page.assert_status(200).assert_text("\"hello\" has 5 letters");
+        site.stop().await;
+    }
+}

@@ -1,0 +1,46 @@
+"""The Python `websockets` client against an echo: one line for each thing that goes right."""
+
+import asyncio
+import sys
+
+import websockets
+
+
+async def main(url):
+    async with websockets.connect(url, max_size=None) as socket:
+        for message in ["hello", "καλημέρα 🎷", "", b"\x00\xff", "x" * 125, "x" * 126, "x" * 65536, b"y" * 1_000_000]:
+            await socket.send(message)
+            assert await socket.recv() == message
+        print("echo")
+        await socket.send(["frag", "men", "ted"])
+        assert await socket.recv() == "fragmented"
+        await socket.send([b"a", b"", b"b"])
+        assert await socket.recv() == b"ab"
+        print("fragments")
+        await asyncio.wait_for(await socket.ping(b"are you there"), 10)
+        print("ping")
+        await asyncio.gather(*(socket.send(str(n)) for n in range(200)))
+        assert [await socket.recv() for _ in range(200)] == [str(n) for n in range(200)]
+        print("many")
+        await socket.close(4001, "enough")
+    assert socket.close_code == 4001, socket.close_code
+    print("close")
+    async with websockets.connect(url, subprotocols=["chat.v9", "chat.v1"]) as socket:
+        assert socket.subprotocol == "chat.v1"
+    print("subprotocol")
+    async with websockets.connect(url) as socket:
+        await socket.send("x" * ((1 << 20) + 1))
+        try:
+            await socket.recv()
+        except websockets.ConnectionClosedError as error:
+            assert error.rcvd.code == 1009, error
+            print("too large")
+    try:
+        async with websockets.connect(url, origin="https://evil.example"):
+            pass
+    except websockets.InvalidStatus as error:
+        assert error.response.status_code == 403
+        print("origin")
+
+
+asyncio.run(main(sys.argv[1]))

@@ -1,0 +1,20 @@
+//! Mongrel2 point by point, against the real server; what a WebSocket does is also asked of the embedded one.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cases;
+mod conformance;
+mod control;
+mod crowd;
+mod laboratory;
+mod link;
+mod messages;
+mod python;
+mod replies;
+mod restarts;
+mod running;
+mod sockets;
+mod uploads;
+mod waiting;
+mod wire;

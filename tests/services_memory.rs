@@ -1,0 +1,221 @@
+//! Applications and services in memory, while the clock stands still.
+
+use brubeck::prelude::*;
+use brubeck::{Memory, Phase, ServiceAddress};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+
+const SECRET: &str = "my_shared_secret";
+const SLOW: &str = "ipc://run/slow";
+const OTHER: &str = "tcp://other.example:9000";
+
+#[derive(Clone, AppState)]
+struct Works {
+    stopped: Stopped,
+}
+
+#[derive(Clone, Default)]
+struct Stopped(Arc<AtomicUsize>);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[service_handler(path = "^/service/slow", method = "request")]
+async fn slow(text: Arg<String>) -> Json<String> {
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    Json(text.0)
+}
+
+#[service_handler(path = "^/service/never", method = "request")]
+async fn never(_stopped: State<Stopped>) {
+    std::future::pending().await
+}
+
+/// Asks for what never ends, at another service.
+#[service_handler(path = "^/service/ask-never", method = "request")]
+async fn ask_never(services: Services) -> Result<(), CallError> {
+    let other = services.register(OTHER, SECRET)?;
+    // More time than the caller has left, which does not help.
+    other
+        .request("/service/never")
+        .deadline(Duration::from_secs(3600))
+        .await
+        .map(drop)
+}
+
+/// Asks another service.
+#[service_handler(path = "^/service/ask", method = "request")]
+async fn ask(services: Services) -> Result<Json<String>, CallError> {
+    let other = services.register(SLOW, SECRET)?;
+    let answer = other.request("/service/slow").argument("text", "far").await?;
+    Ok(Json(answer.body.as_str().unwrap_or_default().to_owned()))
+}
+
+#[response_handler("^/service/slow")]
+async fn on_slow(reply: Answer<String>) -> usize {
+    reply.body.len()
+}
+
+#[get("^/service/sync$")]
+async fn call_sync(services: Services) -> Result<String, CallError> {
+    let slow = services.register(SLOW, SECRET)?;
+    let (reply, handled) = slow
+        .request("/service/slow")
+        .argument("text", "hello")
+        .handled()
+        .await?;
+    Ok(format!("{} {:?}", reply.body, handled.downcast::<usize>()))
+}
+
+#[get("^/service/far$")]
+async fn call_far(services: Services) -> Result<String, CallError> {
+    Ok(services
+        .register(OTHER, SECRET)?
+        .request("/service/ask")
+        .await?
+        .body
+        .to_string())
+}
+
+const WORKS: Routes<()> = routes![slow, ask];
+const PAGES: Routes<()> = routes![on_slow, call_sync, call_far];
+
+#[tokio::test(start_paused = true)]
+async fn a_web_handler_its_service_and_its_response_handler() {
+    let site = Memory::new(PAGES, ())
+        .service(Service::bind(SLOW, SECRET), App::new(WORKS, ()))
+        .start()
+        .await
+        .unwrap();
+    let began = Instant::now();
+    site.browser()
+        .get("/service/sync")
+        .await
+        .assert_text("\"hello\" Some(5)");
+    let took = began.elapsed();
+    assert!(
+        took >= Duration::from_secs(5) && took < Duration::from_secs(6),
+        "{took:?}"
+    );
+    site.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn services_in_memory_call_each_other() {
+    let site = Memory::new(PAGES, ())
+        .service(Service::bind(SLOW, SECRET), App::new(WORKS, ()))
+        .service(Service::bind(OTHER, SECRET), App::new(WORKS, ()))
+        .start()
+        .await
+        .unwrap();
+    site.browser().get("/service/far").await.assert_text("\"far\"");
+    site.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_wrong_in_the_field_goes_wrong_in_memory() {
+    let stopped = Stopped::default();
+    let count = stopped.0.clone();
+    let works = Works { stopped };
+    let site = Memory::new(PAGES, ())
+        .service(
+            Service::bind(SLOW, SECRET).slots(1),
+            App::new(routes![never], works),
+        )
+        .start()
+        .await
+        .unwrap();
+    // Nobody serves the other address.
+    site.browser().get("/service/far").await.assert_status(503);
+    let never = |passphrase: &str| {
+        let client = site.client(&ServiceAddress::new(SLOW, passphrase)).unwrap();
+        client.request("/service/never")
+    };
+    let error = never("guessed").await.unwrap_err();
+    assert!(matches!(error, CallError::Refused(_)), "{error}");
+
+    let began = Instant::now();
+    let running = Phase::Running;
+    assert_eq!(
+        never(SECRET).await.unwrap_err(),
+        CallError::Deadline { phase: running }
+    );
+    assert_eq!(began.elapsed(), Duration::from_secs(10));
+    // One that is given up frees the only slot, which the next one needs to run at all.
+    for _ in 0..3 {
+        let before = count.load(Ordering::SeqCst);
+        let call = tokio::spawn(never(SECRET).into_future());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        call.abort();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(
+            count.load(Ordering::SeqCst) > before,
+            "its handler was not dropped"
+        );
+    }
+    site.stop().await;
+}
+
+/// What a handler calls ends with it, by the deadline that it has itself, or when it is given up.
+#[tokio::test(start_paused = true)]
+async fn what_a_handler_calls_ends_with_it() {
+    let stopped = Stopped::default();
+    let count = stopped.0.clone();
+    let works = Works { stopped };
+    let site = Memory::new(PAGES, ())
+        .service(Service::bind(SLOW, SECRET), App::new(routes![ask_never], ()))
+        .service(Service::bind(OTHER, SECRET), App::new(routes![never], works))
+        .start()
+        .await
+        .unwrap();
+    let client = site.client(&ServiceAddress::new(SLOW, SECRET)).unwrap();
+    let call = client
+        .request("/service/ask-never")
+        .deadline(Duration::from_secs(2));
+    let began = Instant::now();
+    call.clone().await.unwrap_err();
+    assert_eq!(began.elapsed(), Duration::from_secs(2));
+    // A moment for the cancellation to get there.
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let by_deadline = count.load(Ordering::SeqCst);
+    assert!(by_deadline > 0, "the deadline was not inherited");
+
+    let given_up = tokio::spawn(call.into_future());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(count.load(Ordering::SeqCst), by_deadline);
+    given_up.abort();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert!(
+        count.load(Ordering::SeqCst) > by_deadline,
+        "the second service was not told"
+    );
+    site.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_services_at_one_address_are_an_error() {
+    let service = || Service::bind(SLOW, SECRET);
+    let both = Memory::new(PAGES, ())
+        .service(service(), App::new(WORKS, ()))
+        .service(service(), App::new(WORKS, ()));
+    let error = both.start().await.err().expect("an error");
+    assert!(format!("{error:?}").contains(SLOW), "{error:?}");
+    // In two worlds they are no neighbours.
+    for _ in 0..2 {
+        let site = Memory::new(PAGES, ()).service(service(), App::new(WORKS, ()));
+        site.start().await.unwrap().stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dialects_are_for_sockets() {
+    let site = Memory::new(PAGES, ()).start().await.unwrap();
+    let seed = ServiceAddress::new(SLOW, SECRET).dialect(brubeck::Dialect::Seed);
+    let error = site.client(&seed).unwrap_err().to_string();
+    assert!(error.contains("leave `.dialect(..)` out"), "{error}");
+}

@@ -1,0 +1,10 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[service_client]
+trait Contract {
+    #[call("/service/slow", idempotent = true)]
+    async fn slow(&self) -> Result<(), Fault>;
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+#[service_client]
+trait Contract {
+    #[call("/service/slow", within)]
+    async fn slow(&self) -> Result<(), Fault>;
+}
+
+fn main() {}
