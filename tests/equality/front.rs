@@ -295,24 +295,30 @@ impl Front for StandIn {
                 .expect("a stand-in that runs");
             self.next += 1;
         }
+        let mut coming: HashMap<u32, Vec<u8>> = HashMap::new();
         let mut answers = HashMap::new();
         while answers.len() < asked.len() {
             let frame = within(self.replies.recv()).await.expect("a stand-in that runs");
             let reply = wire::decode_reply(&frame).expect("a reply that Mongrel2 can read");
             // An empty one closes the connection.
-            if !reply.payload.is_empty() {
-                let [conn_id] = &reply.ids[..] else {
-                    panic!("a reply to {:?}", reply.ids)
-                };
-                let conn_id: u32 = std::str::from_utf8(conn_id)
-                    .expect("digits")
-                    .parse()
-                    .expect("a number");
-                let answered = answers.insert(conn_id, read(&reply.payload));
+            if reply.extended || reply.payload.is_empty() {
+                continue;
+            }
+            let [conn_id] = &reply.ids[..] else {
+                panic!("a reply to {:?}", reply.ids)
+            };
+            let conn_id: u32 = std::str::from_utf8(conn_id)
+                .expect("digits")
+                .parse()
+                .expect("a number");
+            let asked = &asked[(conn_id - first) as usize];
+            // Answers may come in pieces, which Mongrel2 passes on as they are.
+            let text = coming.entry(conn_id).or_default();
+            text.extend_from_slice(&reply.payload);
+            if let Some(seen) = read(text, asked.method == "HEAD") {
                 assert!(
-                    answered.is_none(),
-                    "two answers to {}",
-                    asked[(conn_id - first) as usize]
+                    answers.insert(conn_id, seen).is_none(),
+                    "more than an answer to {asked}"
                 );
             }
         }
@@ -322,24 +328,36 @@ impl Front for StandIn {
     }
 }
 
-/// Reads the HTTP of an answer that is whole.
-fn read(payload: &[u8]) -> Seen {
-    let end = payload
-        .windows(4)
-        .position(|four| four == b"\r\n\r\n")
-        .expect("the end of a head");
-    let mut lines = payload[..end]
+/// Reads the HTTP of an answer; `None` while a part of it is still to come.
+fn read(text: &[u8], head: bool) -> Option<Seen> {
+    let end = text.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let mut lines = text[..end]
         .split(|byte| *byte == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let status = lines.next().and_then(|line| line.get(9..12)).expect("a status");
-    let status = std::str::from_utf8(status)
+    let status: u16 = std::str::from_utf8(status)
         .expect("digits")
         .parse()
         .expect("a status");
-    let headers = lines.map(|line| {
-        let colon = line.iter().position(|byte| *byte == b':').expect("a header");
-        let name = String::from_utf8_lossy(&line[..colon]).to_ascii_lowercase();
-        (name, line[colon + 1..].trim_ascii().to_vec())
-    });
-    Seen::new(status, headers, &payload[end + 4..])
+    let headers: Vec<(String, Vec<u8>)> = lines
+        .map(|line| {
+            let colon = line.iter().position(|byte| *byte == b':').expect("a header");
+            let name = String::from_utf8_lossy(&line[..colon]).to_ascii_lowercase();
+            (name, line[colon + 1..].trim_ascii().to_vec())
+        })
+        .collect();
+    let length = match head || matches!(status, 204 | 304) {
+        true => 0,
+        false => {
+            let told = headers.iter().find(|(name, _)| name == "content-length");
+            let (_, told) = told.expect("a length, or the client waits for ever");
+            std::str::from_utf8(told)
+                .expect("digits")
+                .parse()
+                .expect("a number")
+        }
+    };
+    let body = &text[end + 4..];
+    assert!(body.len() <= length, "more than was told");
+    (body.len() == length).then(|| Seen::new(status, headers, body))
 }

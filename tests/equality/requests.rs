@@ -140,6 +140,9 @@ impl Requests {
             "/problem",
             "/file",
             "/none",
+            "/axum/uri",
+            "/axum/echo",
+            "/axum/none",
             "/",
         ];
         let path = match self.below(6) {
@@ -292,7 +295,16 @@ impl Iterator for Requests {
         let path = asked.target.split('?').next().unwrap_or_default();
         // Mostly a method that the path knows.
         if !self.chance(5) && !path.starts_with("/echo") {
-            let posted = ["/form", "/json", "/text", "/argument", "/upload", "/nothing"].contains(&path);
+            let posted = [
+                "/form",
+                "/json",
+                "/text",
+                "/argument",
+                "/upload",
+                "/nothing",
+                "/axum/echo",
+            ]
+            .contains(&path);
             asked.method = match posted {
                 true => "POST",
                 false => self.pick(&["GET", "GET", "GET", "HEAD"]),

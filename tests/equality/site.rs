@@ -175,6 +175,19 @@ const ROUTES: Routes<()> = routes![
     file
 ];
 
+/// Another framework, which is mounted and so also stands behind Mongrel2.
+fn mounted() -> axum::Router {
+    use axum::routing::{get, post};
+    async fn uri(uri: http::Uri) -> String {
+        uri.to_string()
+    }
+    axum::Router::new()
+        .route("/uri", get(uri))
+        .route("/echo", post(|body: axum::body::Bytes| async { body }))
+}
+
 pub fn app() -> App<()> {
-    App::new(ROUTES, ()).body_limit(BODY_LIMIT)
+    App::new(ROUTES, ())
+        .body_limit(BODY_LIMIT)
+        .mount("/axum", mounted())
 }
