@@ -335,3 +335,31 @@ async fn only_trusted_proxies_speak_for_others() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn each_part_of_a_form_has_a_limit() {
+    let client = TestClient::new(App::new(ROUTES, ()).limit::<upload>(Limits::new().part(100)));
+    let form = |size: usize| {
+        let small = TestForm::new().text("title", "x");
+        small.file("file", "a.txt", "text/plain", "y".repeat(100)).file(
+            "other",
+            "b.txt",
+            "text/plain",
+            "z".repeat(size),
+        )
+    };
+    client
+        .post("/upload")
+        .multipart(form(100))
+        .await
+        .assert_status(200);
+    let refused = client
+        .post("/upload")
+        .accept("application/json")
+        .multipart(form(101))
+        .await;
+    refused.assert_status(413);
+    let problem: serde_json::Value = refused.json();
+    assert_eq!(problem["errors"][0]["field"], "other", "{problem}");
+    assert_eq!(problem["detail"], "the part `other` is larger than 100 bytes");
+}

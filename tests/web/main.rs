@@ -4,6 +4,7 @@ mod cookies;
 mod errors;
 mod extractors;
 mod hooks;
+mod login;
 mod replies;
 mod security;
 mod server;

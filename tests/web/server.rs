@@ -291,3 +291,94 @@ async fn http_2_without_tls() {
         Err(_) => println!("curl is missing: nothing was tested"),
     }
 }
+
+/// A program that a fresh machine may lack; where it must be there, its absence fails the test.
+async fn run(program: &str, arguments: &[&str]) -> Option<String> {
+    match tokio::process::Command::new(program)
+        .args(arguments)
+        .output()
+        .await
+    {
+        Ok(output) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Err(_) => {
+            assert!(std::env::var_os("CI").is_none(), "{program} is missing");
+            println!("{program} is missing: nothing was tested");
+            None
+        }
+    }
+}
+
+#[tokio::test]
+async fn tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (certificate, key) = (path("certificate.pem"), path("key.pem"));
+    let wanted = [
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=DNS:localhost",
+        "-addext",
+        "basicConstraints=critical,CA:FALSE",
+        "-keyout",
+        &key,
+        "-out",
+        &certificate,
+    ];
+    if run("openssl", &wanted).await.is_none() {
+        return;
+    }
+    let running = start(http().tls(&certificate, &key)).await;
+    let port = running.address().rsplit(':').next().unwrap().to_owned();
+    assert!(running.address().starts_with("https://"), "{}", running.address());
+    let target = format!("https://localhost:{port}/echo");
+    let resolve = format!("localhost:{port}:127.0.0.1");
+    for (version, expected) in [("--http1.1", "hello HTTP/1.1"), ("--http2", "hello HTTP/2")] {
+        let asked = [
+            "--silent",
+            "--show-error",
+            "--max-time",
+            "10",
+            "--cacert",
+            &certificate,
+            "--resolve",
+            &resolve,
+            version,
+            "--write-out",
+            " HTTP/%{http_version}",
+            "--data",
+            "hello",
+            &target,
+        ];
+        match run("curl", &asked).await {
+            Some(answer) => assert_eq!(answer, expected),
+            None => return,
+        }
+    }
+    // Who speaks no TLS is not answered, and nobody else is kept waiting by that.
+    let plain = TcpStream::connect(("127.0.0.1", port.parse::<u16>().unwrap()))
+        .await
+        .unwrap();
+    assert!(
+        !ask(plain, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .contains("HTTP/1.1")
+    );
+    running.stop().await.unwrap();
+
+    let error = App::new(ROUTES, ()).start(http().tls(&key, &certificate)).await;
+    let error = error.err().expect("files in the wrong order").to_string();
+    assert!(
+        error.contains("holds no certificate") || error.contains("key"),
+        "{error}"
+    );
+}

@@ -1,5 +1,6 @@
 //! What one route may take.
 
+use crate::extract::PartLimit;
 use crate::route::{Routed, Routes, Spec};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use tokio::sync::Semaphore;
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
     pub(super) body: Option<usize>,
+    pub(super) part: Option<PartLimit>,
     pub(super) time: Option<Duration>,
     pub(super) places: Option<Arc<Semaphore>>,
 }
@@ -40,6 +42,12 @@ impl Limits {
     /// The largest body, in bytes; a larger one is answered with 413.
     pub fn body(mut self, bytes: usize) -> Limits {
         self.body = Some(bytes);
+        self
+    }
+
+    /// The largest part of a form with files, in bytes; a larger one is answered with 413.
+    pub fn part(mut self, bytes: usize) -> Limits {
+        self.part = Some(PartLimit(bytes));
         self
     }
 

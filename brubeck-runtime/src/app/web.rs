@@ -149,7 +149,10 @@ impl<S: Send + Sync + 'static> Assembled<S> {
                 },
             };
             let outbox = Outbox::default();
-            let message = message.with_extension(outbox.clone());
+            let mut message = message.with_extension(outbox.clone());
+            if let Some(part) = limits.and_then(|limits| limits.part) {
+                message = message.with_extension(part);
+            }
             let seen = (!self.hooks.after.is_empty()).then(|| message.clone());
             let mut response = self
                 .run(entry, self.context(message, captures), &self.hooks.before)

@@ -152,6 +152,10 @@ impl IntoReply for Rejection {
     }
 }
 
+/// How large a part of a form may be, in bytes; known beside the message where a route has such a limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PartLimit(#[cfg_attr(not(feature = "multipart"), allow(dead_code))] pub(crate) usize);
+
 /// The media type of a body, without its parameters.
 fn media_type(headers: &http::HeaderMap) -> Option<&str> {
     let value = headers.get(http::header::CONTENT_TYPE)?.to_str().ok()?;

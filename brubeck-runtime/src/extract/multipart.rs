@@ -1,11 +1,12 @@
 //! Forms with files.
 
-use super::{FromMessage, Rejection};
+use super::{FromMessage, PartLimit, Rejection};
 use crate::context::Context;
 use crate::status::Status;
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::CONTENT_TYPE;
+use multer::{Constraints, SizeLimit};
 use std::convert::Infallible;
 
 /// How many parts a form may have.
@@ -25,8 +26,8 @@ const PARTS: usize = 100;
 /// ```
 ///
 /// Another media type is answered with 415, a form that is malformed with 400, one of more than 100 parts with 413.
-/// All of it is in memory: its size is bounded by the body limit of the application, or of the route
-/// ([`Limits`](crate::Limits)). Feature `multipart`.
+/// All of it is in memory: its size is bounded by the body limit of the application, or of the route, which may bound
+/// each part as well ([`Limits`](crate::Limits)); beyond it is 413. Feature `multipart`.
 #[derive(Clone, Debug, Default)]
 pub struct Multipart {
     parts: Vec<Part>,
@@ -124,12 +125,16 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Multipart {
                 "the body must be a form, with the header `content-type: multipart/form-data; boundary=..`";
             Rejection::new(Status::UNSUPPORTED_MEDIA_TYPE, reason)
         })?;
-        let malformed =
-            |error| Rejection::new(Status::BAD_REQUEST, format!("the form is malformed: {error}"));
         let body = message.body().clone();
-        let mut form = multer::Multipart::new(stream::once(async { Ok::<_, Infallible>(body) }), boundary);
+        let pieces = stream::once(async { Ok::<_, Infallible>(body) });
+        let mut sizes = SizeLimit::new();
+        if let Some(PartLimit(bytes)) = message.extensions().get() {
+            sizes = sizes.per_field(u64::try_from(*bytes).unwrap_or(u64::MAX));
+        }
+        let bounds = Constraints::new().size_limit(sizes);
+        let mut form = multer::Multipart::with_constraints(pieces, boundary, bounds);
         let mut parts = Vec::new();
-        while let Some(field) = form.next_field().await.map_err(malformed)? {
+        while let Some(field) = form.next_field().await.map_err(refused)? {
             if parts.len() == PARTS {
                 return Err(Rejection::new(
                     Status::PAYLOAD_TOO_LARGE,
@@ -140,9 +145,20 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Multipart {
                 name: field.name().unwrap_or_default().to_owned(),
                 file_name: field.file_name().map(str::to_owned),
                 media_type: field.content_type().map(|media_type| media_type.to_string()),
-                bytes: field.bytes().await.map_err(malformed)?,
+                bytes: field.bytes().await.map_err(refused)?,
             });
         }
         Ok(Multipart { parts })
+    }
+}
+
+fn refused(error: multer::Error) -> Rejection {
+    match error {
+        multer::Error::FieldSizeExceeded { limit, field_name } => {
+            let name = field_name.unwrap_or_default();
+            let reason = format!("the part `{name}` is larger than {limit} bytes");
+            Rejection::new(Status::PAYLOAD_TOO_LARGE, reason).at(name)
+        }
+        error => Rejection::new(Status::BAD_REQUEST, format!("the form is malformed: {error}")),
     }
 }

@@ -1,0 +1,186 @@
+//! Members who log in: passwords hashed with argon2, a session in a signed cookie, a page for members alone.
+//!
+//! `cargo run --example login`, then log in as `dave` with the password `take five`.
+//!
+//! Nothing here protects forms with tokens: browsers say where a request comes from, and one with cookies that another
+//! site has started is refused before it reaches a handler.
+
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use brubeck::CookieSecret;
+use brubeck::prelude::*;
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The members and what is kept of their passwords. A real application has them in its database.
+#[derive(Clone)]
+pub struct Members(Arc<Registered>);
+
+struct Registered {
+    hashes: HashMap<String, String>,
+    /// The hash of a password that nobody has.
+    nobody: String,
+}
+
+impl Members {
+    /// Members with these names and passwords.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no random numbers.
+    pub fn new(members: &[(&str, &str)]) -> brubeck::Result<Members> {
+        let hashed = |(name, password): &(&str, &str)| Ok(((*name).to_owned(), hash(password)?));
+        let hashes = members.iter().map(hashed).collect::<brubeck::Result<_>>()?;
+        let nobody = hash(&random()?)?;
+        Ok(Members(Arc::new(Registered { hashes, nobody })))
+    }
+
+    /// Takes a tenth of a second on purpose, and as long for a name that does not exist.
+    fn knows(&self, name: &str, password: &str) -> bool {
+        let known = self.0.hashes.get(name);
+        let hash = PasswordHash::new(known.unwrap_or(&self.0.nobody));
+        let fits = hash.is_ok_and(|hash| {
+            Argon2::default()
+                .verify_password(password.as_bytes(), &hash)
+                .is_ok()
+        });
+        fits && known.is_some()
+    }
+}
+
+fn hash(password: &str) -> brubeck::Result<String> {
+    match Argon2::default().hash_password(password.as_bytes()) {
+        Ok(hash) => Ok(hash.to_string()),
+        Err(error) => Err(brubeck::Error::new(format!(
+            "a password cannot be hashed: {error}"
+        ))),
+    }
+}
+
+/// Somebody who is logged in.
+pub struct Member {
+    name: String,
+}
+
+impl User for Member {
+    type State = Members;
+
+    async fn find(id: &str, members: &Members) -> Option<Member> {
+        let name = members.0.hashes.get_key_value(id)?.0.clone();
+        Some(Member { name })
+    }
+}
+
+#[derive(Template)]
+#[template("login/home.html")]
+struct Home {}
+
+#[derive(Template)]
+#[template("login/form.html")]
+struct LoginPage {
+    name: String,
+    next: String,
+    wrong: bool,
+}
+
+#[derive(Template)]
+#[template("login/account.html")]
+struct AccountPage {
+    name: String,
+    visits: u32,
+}
+
+#[get("^/$")]
+async fn home() -> Page<Home> {
+    Page(Home {})
+}
+
+#[get("^/login$")]
+async fn login_page(next: Option<Arg<String>>) -> Page<LoginPage> {
+    Page(LoginPage {
+        name: String::new(),
+        next: next.map_or_else(|| "/account".into(), |next| next.0),
+        wrong: false,
+    })
+}
+
+#[derive(Deserialize)]
+struct Login {
+    name: String,
+    password: String,
+    next: String,
+}
+
+#[post("^/login$")]
+async fn log_in(
+    form: Form<Login>,
+    members: State<Members>,
+    session: Session,
+) -> Result<Redirect, (Status, Page<LoginPage>)> {
+    let Login { name, password, next } = form.0;
+    let members = members.0;
+    let asked = name.clone();
+    // Hashing is work for a processor: on the threads of the handlers it would hold up everybody else.
+    let known = tokio::task::spawn_blocking(move || members.knows(&asked, &password)).await;
+    if known.unwrap_or(false) {
+        session.log_in(name);
+        return Ok(Redirect::to_local(&next, "/account"));
+    }
+    let page = LoginPage {
+        name,
+        next,
+        wrong: true,
+    };
+    Err((Status::new(401), Page(page)))
+}
+
+#[post("^/logout$")]
+async fn log_out(session: Session) -> Redirect {
+    session.log_out();
+    Redirect::to("/")
+}
+
+#[get("^/account$")]
+async fn account(member: CurrentUser<Member>, session: Session) -> Page<AccountPage> {
+    let visits = session.get("visits").unwrap_or(0) + 1;
+    session.set("visits", visits);
+    Page(AccountPage {
+        name: member.0.name,
+        visits,
+    })
+}
+
+const ROUTES: Routes<Members> = routes![home, login_page, log_in, log_out, account];
+
+/// The application: few log in at once, because each takes 19 MiB and a processor for a while.
+pub fn app(members: Members, secret: impl Into<CookieSecret>) -> App<Members> {
+    App::new(ROUTES, members)
+        .cookie_secret(secret)
+        .login_url("/login")
+        .limit::<log_in>(Limits::new().body(4096).at_once(8))
+}
+
+#[tokio::main]
+async fn main() -> brubeck::Result {
+    let members = Members::new(&[("dave", "take five"), ("paul", "desmond blue")])?;
+    // With one made up, everybody is logged out by a restart.
+    let secret = std::env::var("COOKIE_SECRET").or_else(|_| random())?;
+    let app = app(members, secret);
+    let port = std::env::args().nth(1).unwrap_or_else(|| "6767".into());
+    let running = app.start(Http::bind(format!("127.0.0.1:{port}"))).await?;
+    println!(
+        "\n  Log in at {}/login as `dave`, with the password `take five`. Ctrl-C stops it.\n",
+        running.address()
+    );
+    running.until_signal().await
+}
+
+/// 32 random bytes as text.
+fn random() -> brubeck::Result<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| brubeck::Error::new(format!("the system gives no random numbers: {error}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

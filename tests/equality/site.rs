@@ -1,0 +1,193 @@
+//! An application with every sort of argument and reply.
+
+use brubeck::prelude::*;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+
+/// Less than what requests sometimes bring.
+pub const BODY_LIMIT: usize = 2000;
+
+#[derive(Deserialize, Serialize)]
+struct Order {
+    dish: String,
+    count: Option<u8>,
+    #[serde(default)]
+    extra: Vec<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Cart {
+    items: Vec<Item>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Item {
+    price: u32,
+}
+
+#[derive(Template)]
+#[template("demo/success.html")]
+struct Shown {
+    name: String,
+}
+
+/// What a handler sees; what carries a message is the front end's own business.
+fn seen(method: Method, uri: &http::Uri, from: RemoteAddr, headers: &Headers, body: &[u8]) -> String {
+    const CARRIES: &[&str] = &[
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "x-forwarded-for",
+    ];
+    let mut text = format!("{method} {uri} from {from}\n");
+    let mut named: Vec<_> = headers
+        .iter()
+        .filter(|(name, _)| !CARRIES.contains(&name.as_str()))
+        .collect();
+    named.sort_by_key(|(name, _)| name.as_str());
+    for (name, value) in named {
+        writeln!(text, "{name}: {}", value.as_bytes().escape_ascii()).expect("a string");
+    }
+    text + &body.escape_ascii().to_string()
+}
+
+macro_rules! echo {
+    ($($name:ident $attribute:ident),*) => { $(
+        #[$attribute("^/echo(?<rest>/.*)?$")]
+        async fn $name(rest: Option<String>, method: Method, uri: http::Uri, from: RemoteAddr, headers: Headers, body: Bytes) -> String {
+            format!("{rest:?} {}", seen(method, &uri, from, &headers, &body))
+        }
+    )* };
+}
+
+echo!(echo_get get, echo_post post, echo_put put, echo_patch patch, echo_delete delete);
+
+#[get("^/query$")]
+async fn query(order: Query<Order>) -> Json<Order> {
+    Json(order.0)
+}
+
+#[post("^/form$")]
+async fn form(order: Form<Order>) -> Json<Order> {
+    Json(order.0)
+}
+
+#[post("^/json$")]
+async fn json(cart: Json<Cart>) -> Json<Cart> {
+    cart
+}
+
+#[post("^/text$")]
+async fn text(text: Text) -> String {
+    text.to_uppercase()
+}
+
+#[post("^/argument$")]
+async fn argument(name: Arg<String>, count: Option<Arg<u8>>) -> String {
+    format!("{} {:?}", name.0, count.map(|count| count.0))
+}
+
+#[post("^/upload$")]
+async fn upload(form: Multipart) -> Result<String, Rejection> {
+    let file = form.file("file")?;
+    Ok(format!(
+        "{:?} {:?} {}",
+        form.text("title"),
+        file.file_name(),
+        file.bytes().len()
+    ))
+}
+
+#[get("^/header$")]
+async fn header(x_count: Header<u32>, x_a: Option<Header<String>>) -> String {
+    format!("{} {:?}", *x_count, x_a.map(|value| value.0))
+}
+
+#[get("^/cookies$")]
+async fn cookies(cookies: Cookies) -> String {
+    let sent: Vec<_> = cookies
+        .sent()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    cookies.set(Cookie::new("a", "1; é"));
+    cookies.set(Cookie::new("b", "2").path("/b"));
+    sent.join("\n")
+}
+
+#[post("^/nothing$")]
+async fn nothing() {}
+
+#[get("^/redirect$")]
+async fn redirect(to: Arg<String>) -> Redirect {
+    Redirect::to(to.0)
+}
+
+#[get("^/status/(?<code>\\d+)$")]
+async fn status(code: u16) -> Status {
+    Status::new(i32::from(code))
+}
+
+#[get("^/headers$")]
+async fn headers() -> ([(&'static str, &'static str); 4], Vec<u8>) {
+    let headers = [("x-b", "2"), ("x-a", "1"), ("x-b", "3"), ("content-length", "7")];
+    (headers, vec![0, 255, 10, 13])
+}
+
+#[get("^/page$")]
+async fn page(name: Arg<String>) -> Page<Shown> {
+    Page(Shown { name: name.0 })
+}
+
+#[get("^/problem$")]
+async fn problem() -> Problem {
+    Problem::new(409, "there is not enough")
+        .field("amount", "too much <b>")
+        .with("balance", 50)
+}
+
+#[get("^/file$")]
+async fn file() -> File {
+    File::new(concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-MIT"))
+}
+
+const ROUTES: Routes<()> = routes![
+    echo_get,
+    echo_post,
+    echo_put,
+    echo_patch,
+    echo_delete,
+    query,
+    form,
+    json,
+    text,
+    argument,
+    upload,
+    header,
+    cookies,
+    nothing,
+    redirect,
+    status,
+    headers,
+    page,
+    problem,
+    file
+];
+
+/// Another framework, which is mounted and so also stands behind Mongrel2.
+fn mounted() -> axum::Router {
+    use axum::routing::{get, post};
+    async fn uri(uri: http::Uri) -> String {
+        uri.to_string()
+    }
+    axum::Router::new()
+        .route("/uri", get(uri))
+        .route("/echo", post(|body: axum::body::Bytes| async { body }))
+}
+
+pub fn app() -> App<()> {
+    App::new(ROUTES, ())
+        .body_limit(BODY_LIMIT)
+        .mount("/axum", mounted())
+}
