@@ -99,6 +99,7 @@ pub mod slow_echo {
                                 .await,
                         )
                     }),
+                    streams: false,
                 },
             ]
         })

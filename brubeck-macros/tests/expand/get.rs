@@ -41,6 +41,7 @@ impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::Handle<__S> for 
 where
     State<Db>: ::brubeck::__private::FromMessage<__S>,
 {
+    const STREAMS: bool = <State<Db> as ::brubeck::__private::FromMessage<__S>>::STREAMS;
     fn handle(
         __cx: ::brubeck::__private::Context<__S>,
     ) -> ::brubeck::__private::BoxFuture {
