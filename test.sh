@@ -32,6 +32,10 @@ if ! { command -v mongrel2 && command -v m2sh; } >/dev/null; then
     apt_install mongrel2-core || missing "mongrel2; install it with: apt-get install mongrel2-core"
 fi
 
+for tool in curl openssl; do
+    command -v "$tool" >/dev/null || apt_install "$tool" || missing "$tool; install it with: apt-get install $tool"
+done
+
 # The interpreter that tests start for peers written in Python.
 export BRUBECK_PYTHON=${BRUBECK_PYTHON:-python3}
 if ! "$BRUBECK_PYTHON" -c 'import zmq, websockets' 2>/dev/null; then
