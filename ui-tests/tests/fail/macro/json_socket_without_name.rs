@@ -1,0 +1,6 @@
+use brubeck::prelude::*;
+
+#[json_socket]
+async fn chat(text: Arg<String>) {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use brubeck::prelude::*;
+
+#[websocket("^/chat$", protocol = ["chat.v1"])]
+async fn chat(socket: WebSocket) {}
+
+fn main() {}

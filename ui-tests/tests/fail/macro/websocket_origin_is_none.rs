@@ -1,0 +1,6 @@
+use brubeck::prelude::*;
+
+#[websocket("^/chat$", origins = ["example.com"])]
+async fn chat(socket: WebSocket) {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use brubeck::prelude::*;
+
+#[websocket("^/chat$")]
+async fn chat(headers: Headers) {}
+
+fn main() {}
