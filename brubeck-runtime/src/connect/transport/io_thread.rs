@@ -55,44 +55,35 @@ where
     Ok(home()?.spawn(future))
 }
 
-/// Runs a future that owns sockets, and waits for what it gives.
-///
-/// # Errors
-/// As [`spawn`]; also when the future panicked.
-pub(crate) async fn run<F>(future: F) -> io::Result<F::Output>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    spawn(future)?.await.map_err(io::Error::other)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn name_of_home() -> Option<String> {
-        run(async { thread::current().name().map(str::to_owned) })
-            .await
-            .unwrap()
+    async fn home_thread() -> (thread::ThreadId, Option<String>) {
+        let here = async {
+            (
+                thread::current().id(),
+                thread::current().name().map(str::to_owned),
+            )
+        };
+        spawn(here).unwrap().await.unwrap()
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_runtime_of_many_threads_gets_one_for_its_sockets() {
-        let id = || async { thread::current().id() };
-        assert_eq!(run(id()).await.unwrap(), run(id()).await.unwrap());
-        assert_eq!(name_of_home().await.as_deref(), Some(NAME));
+        let (thread, name) = home_thread().await;
+        assert_eq!(name.as_deref(), Some(NAME));
+        assert_eq!(home_thread().await.0, thread);
     }
 
     #[tokio::test]
     async fn a_runtime_of_one_thread_keeps_its_sockets() {
-        let id = || async { thread::current().id() };
-        assert_eq!(run(id()).await.unwrap(), thread::current().id());
+        assert_eq!(home_thread().await.0, thread::current().id());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_panicking_future_leaves_the_thread_alive() {
-        assert!(run(async { panic!("on purpose") }).await.is_err());
-        assert_eq!(run(async { 1 }).await.unwrap(), 1);
+        assert!(spawn(async { panic!("on purpose") }).unwrap().await.is_err());
+        assert_eq!(spawn(async { 1 }).unwrap().await.unwrap(), 1);
     }
 }
