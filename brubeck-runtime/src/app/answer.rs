@@ -2,6 +2,7 @@
 
 use super::assembled::Assembled;
 use super::limits::Limits;
+use super::time::TimeLeft;
 use crate::call::{Handled, ResponseHandlers};
 use crate::context::Context;
 use crate::message::Message;
@@ -15,7 +16,7 @@ use http::header::{HeaderValue, RETRY_AFTER};
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl<S: Send + Sync + 'static> Assembled<S> {
     /// Answers a message of another application, and says so in one line.
@@ -24,8 +25,11 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         let (kind, method, path) = (message.kind(), message.method(), message.path().to_owned());
         let response = match self.router.find(kind, method, &path) {
             Match::Found { entry, captures } => {
+                let limits = self.limits.of(entry.spec);
+                let time = limits.and_then(|limits| limits.time).flatten();
                 let run = self.run(entry, self.context(message, captures), &[]);
-                self.within(self.limits.of(entry.spec), run).await
+                let run = TimeLeft::from_now(time).wait_for(entry.spec.name, run);
+                self.within(limits, run).await
             }
             Match::MethodNotAllowed { .. } => Status::METHOD_NOT_ALLOWED.into_reply(),
             Match::NotFound => Status::NOT_FOUND.into_reply(),
@@ -85,12 +89,12 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             Some(Ok(place)) => Some(place),
             None => None,
         };
-        match limits.time {
-            None => response.await,
-            Some(limit) => tokio::time::timeout(limit, response)
-                .await
-                .unwrap_or_else(|_| Problem::new(503, "it took too long").into_reply()),
-        }
+        response.await
+    }
+
+    /// How long a handler has until its answer.
+    pub(super) fn time(&self, limits: Option<&Limits>) -> Option<Duration> {
+        limits.and_then(|limits| limits.time).unwrap_or(self.time_limit)
     }
 }
 
