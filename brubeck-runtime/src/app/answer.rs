@@ -29,11 +29,15 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         let (kind, method) = (message.kind(), message.method());
         let response = match self.router.find(kind, method, message.path()) {
             Match::Found { entry, captures } => {
-                let limits = self.limits.of(entry.spec);
-                let time = limits.and_then(|limits| limits.time).flatten();
                 let run = self.run(entry, self.context(message, captures), &[]);
-                let run = TimeLeft::from_now(time).wait_for(entry.spec.name, run);
-                self.within(limits, run).await
+                match self.limits.of(entry.spec) {
+                    None => run.await,
+                    // Boxed, so that the many handlers without limits need no room for this.
+                    Some(limits) => {
+                        let time = TimeLeft::from_now(limits.time.flatten());
+                        Box::pin(self.within(Some(limits), time.wait_for(entry.spec.name, run))).await
+                    }
+                }
             }
             Match::MethodNotAllowed { .. } => Status::METHOD_NOT_ALLOWED.into_reply(),
             Match::NotFound => Status::NOT_FOUND.into_reply(),

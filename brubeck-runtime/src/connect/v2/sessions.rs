@@ -35,7 +35,7 @@ struct State {
     jobs: Numbered<JobId, Running>,
     /// Handlers that are to begin. They do so when the lock is gone, because a runtime that is being shut down drops them
     /// at once, which takes the lock.
-    starting: Vec<Starting>,
+    starting: VecDeque<Starting>,
     outlet: Outlet,
     armed: Option<Instant>,
 }
@@ -56,7 +56,7 @@ impl Sessions {
                 worker: Worker::new(config, seed()?),
                 actions: Vec::new(),
                 jobs: Numbered::default(),
-                starting: Vec::new(),
+                starting: VecDeque::new(),
                 outlet: Outlet {
                     outbound,
                     waiting: VecDeque::new(),
@@ -128,13 +128,14 @@ impl Shared {
             state.armed = next;
             self.rearm.notify_one();
         }
-        if state.starting.is_empty() {
-            return;
-        }
-        let mut starting = std::mem::take(&mut state.starting);
-        drop(state);
-        for starting in starting.drain(..) {
+        while let Some(starting) = state.starting.pop_front() {
+            let more = !state.starting.is_empty();
+            drop(state);
             tokio::spawn(run(starting));
+            if !more {
+                return;
+            }
+            state = self.lock();
         }
     }
 
@@ -153,7 +154,7 @@ impl Shared {
             } => {
                 let (running, stopped) = oneshot::channel();
                 state.jobs.insert(job, running);
-                state.starting.push(Starting {
+                state.starting.push_back(Starting {
                     job: Arc::new(Job {
                         job,
                         shared: self.clone(),
