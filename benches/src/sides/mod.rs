@@ -1,7 +1,11 @@
 //! The sides that are compared, a file for each: how it serves the echo, and how it calls it.
 
+mod axum;
 pub mod brubeck;
+mod nats;
 mod raw;
+pub mod tarpc;
+mod tonic;
 
 use crate::Result;
 use crate::load::{Load, Seen};
@@ -77,6 +81,11 @@ pub const SIDES: &[&dyn Side] = &[
     &brubeck::Brubeck::V2,
     &brubeck::Brubeck::ONE_THREAD,
     &brubeck::Brubeck::BRANCH,
+    &tarpc::Tarpc::Json,
+    &tarpc::Tarpc::Bincode,
+    &tonic::Tonic,
+    &nats::Nats,
+    &axum::Axum,
 ];
 
 /// The side of this name.
