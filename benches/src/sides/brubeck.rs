@@ -7,7 +7,8 @@ use crate::work::Note;
 use ::brubeck::{Dialect, ServiceAddress, prelude::*};
 use futures_util::future::BoxFuture;
 
-const PASSPHRASE: &str = "my_shared_secret";
+/// What both sides know.
+pub const PASSPHRASE: &str = "my_shared_secret";
 
 /// What both sides agree on.
 #[service_client]
@@ -22,7 +23,8 @@ async fn answer(Ask(ask): Ask<echo::echo>) -> Result<Note, Fault> {
     Ok(ask.note)
 }
 
-const ROUTES: Routes<()> = routes![answer];
+/// What the service answers.
+pub const ROUTES: Routes<()> = routes![answer];
 
 impl load::Echo for EchoClient {
     async fn echo(&self, note: Note) -> Result<Note> {
