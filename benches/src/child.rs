@@ -20,7 +20,7 @@ pub struct Ready {
     pub pids: Vec<u32>,
 }
 
-/// A process of this program, started with other arguments; killed when dropped.
+/// A process of this or another program; killed when dropped.
 #[derive(Debug)]
 pub struct Child {
     process: tokio::process::Child,
@@ -40,6 +40,15 @@ impl Child {
         for argument in arguments {
             command.arg(argument.as_ref());
         }
+        Child::of(command)
+    }
+
+    /// Starts another program.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started.
+    pub fn of(mut command: Command) -> Result<Child> {
         let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
