@@ -15,11 +15,12 @@ use futures_util::future::BoxFuture;
 use http::header::{HeaderValue, RETRY_AFTER};
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What was asked and how it was answered, in one line each.
-const ACCESS: &str = "brubeck::access";
+pub(super) const ACCESS: &str = "brubeck::access";
 
 impl<S: Send + Sync + 'static> Assembled<S> {
     /// Answers a message of another application, and says so in one line.
@@ -62,7 +63,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         let handle = entry.handle;
         // What a handler leaves behind when it panics is only seen by itself: its state is behind the
         // locks of others, which know poisoning.
-        let caught = AssertUnwindSafe(async {
+        let caught = pin!(async {
             for hook in before {
                 if let Err(answer) = hook(&cx).await {
                     return self.templates.render(answer);
@@ -70,14 +71,17 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             }
             self.templates.render(handle(cx).await)
         });
-        caught.catch_unwind().await.unwrap_or_else(|panic| {
-            tracing::error!(
-                handler = entry.spec.name,
-                panic = panic_text(&*panic),
-                "a handler panicked"
-            );
-            Status::INTERNAL_SERVER_ERROR.into_reply()
-        })
+        AssertUnwindSafe(caught)
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|panic| {
+                tracing::error!(
+                    handler = entry.spec.name,
+                    panic = panic_text(&*panic),
+                    "a handler panicked"
+                );
+                Status::INTERNAL_SERVER_ERROR.into_reply()
+            })
     }
 
     /// The response, or 503 where the limits of the route do not let it be made.

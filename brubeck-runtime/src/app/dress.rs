@@ -6,44 +6,51 @@ use crate::message::Message;
 use crate::method::Method;
 use crate::reply::{Form, Payload, Problem, Response};
 use crate::route::Captures;
-use http::header::{CONTENT_TYPE, HeaderMap};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, RANGE};
 use http::request::Parts;
 
 /// What must be known of a request once its handler has it.
 pub(super) struct Asked {
-    form: Form,
+    /// The headers that say in which form it wants an error, which part of a file, and what it has of that.
+    wants: HeaderMap,
     /// The request without its body, where a function may want to see it.
     spare: Option<Message>,
-    /// Which part of a file the client wants, and what it has of it.
-    #[cfg_attr(not(feature = "files"), allow(dead_code))]
-    conditions: HeaderMap,
     #[cfg_attr(not(feature = "files"), allow(dead_code))]
     head: bool,
 }
 
 impl Asked {
     pub(super) fn of(parts: &Parts, method: Option<Method>, spare: bool) -> Asked {
-        let conditional =
-            |name: &http::HeaderName| name.as_str().starts_with("if-") || name == http::header::RANGE;
-        let conditions = parts
+        let conditional = |name: &HeaderName| {
+            cfg!(feature = "files") && (name.as_str().starts_with("if-") || *name == RANGE)
+        };
+        let wants = parts
             .headers
             .iter()
-            .filter(|(name, _)| cfg!(feature = "files") && conditional(name));
+            .filter(|(name, _)| **name == ACCEPT || **name == CONTENT_TYPE || conditional(name));
         Asked {
-            form: Form::preferred(&parts.headers),
+            wants: wants.map(|(name, value)| (name.clone(), value.clone())).collect(),
             spare: spare.then(|| message(method.unwrap_or(Method::Get), parts.clone())),
-            conditions: conditions
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
             head: parts.method == http::Method::HEAD,
         }
+    }
+}
+
+/// Whether anything is done to this response before it is sent.
+pub(super) fn needs_dress(response: &Response) -> bool {
+    match response.payload() {
+        Payload::Message => response.status().http().as_u16() >= 400,
+        Payload::Problem(_) => true,
+        #[cfg(feature = "files")]
+        Payload::File(_) => true,
+        _ => false,
     }
 }
 
 impl<S: Send + Sync + 'static> Assembled<S> {
     pub(super) async fn dress(&self, response: Response, asked: Asked) -> Response {
         #[cfg(feature = "files")]
-        let response = super::file::resolve(response, &asked.conditions, asked.head).await;
+        let response = super::file::resolve(response, &asked.wants, asked.head).await;
         let problem = match response.payload() {
             Payload::Message if response.status().http().as_u16() >= 400 => {
                 Problem::of(response.status().clone())
@@ -54,7 +61,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         let code = response.status().http().as_u16();
         let dressed = match self.caught(code, asked.spare).await {
             Some(caught) => caught,
-            None => self.shown(&problem, asked.form),
+            None => self.shown(&problem, Form::preferred(&asked.wants)),
         };
         let (_, mut headers, _) = response.into_parts();
         headers.remove(CONTENT_TYPE);

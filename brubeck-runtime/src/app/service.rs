@@ -1,5 +1,6 @@
 //! The application as an HTTP service of the tower world, and such services around and within it.
 
+use super::answer::ACCESS;
 use super::proxies::Proxies;
 use crate::connect::web::{finish, refusal};
 use crate::message::RemoteAddr;
@@ -7,6 +8,7 @@ use crate::reply::{Body, BoxError};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode};
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -137,24 +139,27 @@ pub(super) struct Front {
 
 impl HttpService for Front {
     fn respond(&self, mut request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
-        let began = Instant::now();
+        // Timed only where somebody reads it.
+        let began = tracing::enabled!(target: ACCESS, tracing::Level::INFO).then(Instant::now);
         self.proxies.resolve(&mut request);
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let remote = request.extensions().get::<RemoteAddr>().copied();
-        let inner = self.inner.clone();
+        let (method, target) = (request.method().clone(), request.uri().path_and_query().cloned());
+        let remote = began.and_then(|_| request.extensions().get::<RemoteAddr>().copied());
+        // Whatever is not ours runs within the future.
+        let answer = AssertUnwindSafe(self.inner.respond(request)).catch_unwind();
         Box::pin(async move {
-            let caught = AssertUnwindSafe(async { inner.respond(request).await })
-                .catch_unwind()
-                .await;
-            let response = caught.unwrap_or_else(|_| {
+            let answered = answer.await;
+            let path = target.as_ref().map_or("/", PathAndQuery::path);
+            let response = answered.unwrap_or_else(|_| {
                 tracing::error!(%method, path, "a layer or a mounted service panicked");
                 refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
             });
-            tracing::info!(
-                target: "brubeck::access",
-                remote = remote.map(tracing::field::display),
-                "{} {method} {path} in {:?}", response.status().as_u16(), began.elapsed()
-            );
+            if let Some(began) = began {
+                tracing::info!(
+                    target: ACCESS,
+                    remote = remote.map(tracing::field::display),
+                    "{} {method} {path} in {:?}", response.status().as_u16(), began.elapsed()
+                );
+            }
             finish(response, method == Method::HEAD)
         })
     }

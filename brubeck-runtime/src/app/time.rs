@@ -2,8 +2,11 @@
 
 use crate::call::Deadline;
 use crate::reply::{IntoReply, Problem, Response};
+use futures_util::poll;
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -59,7 +62,12 @@ impl TimeLeft {
         let Some(limit) = self.limit else {
             return answer.await;
         };
-        let late = async {
+        let mut answer = pin!(answer);
+        // Most handlers answer at once, and need no clock.
+        if let Poll::Ready(answer) = poll!(answer.as_mut()) {
+            return answer;
+        }
+        let late = Box::pin(async {
             match (self.until, self.reading) {
                 (Some(until), _) => tokio::time::sleep_until(until).await,
                 (None, Some(reading)) => {
@@ -70,7 +78,7 @@ impl TimeLeft {
                 // Beyond what the clock can tell.
                 (None, None) => std::future::pending().await,
             }
-        };
+        });
         tokio::select! {
             biased;
             answer = answer => answer,

@@ -1,12 +1,13 @@
 //! From an HTTP request to its response, within the layers.
 
 use super::assembled::Assembled;
-use super::dress::Asked;
+use super::dress::{Asked, needs_dress};
+use super::limits::Limits;
 use super::service::HttpService;
 use super::time::TimeLeft;
 use crate::connect::web::http_response;
 use crate::context::Context;
-use crate::cookie::{Outbox, asks_loopback};
+use crate::cookie::Outbox;
 use crate::message::Message;
 use crate::method::{Kind, Method};
 use crate::reply::{Body, BodyError, IntoReply, Problem, Response};
@@ -14,10 +15,11 @@ use crate::route::{Captures, Entry, Match};
 use crate::status::Status;
 use crate::upload::Arriving;
 use futures_util::future::BoxFuture;
-use http::header::{ALLOW, HeaderValue};
+use http::header::{ALLOW, HOST, HeaderValue};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
 use http_body_util::Limited;
+use std::pin::pin;
 use std::sync::Arc;
 
 /// The longest path and query that is looked at, in bytes.
@@ -29,12 +31,10 @@ pub(super) struct Site<S: 'static>(pub(super) Arc<Assembled<S>>);
 impl<S: Send + Sync + 'static> HttpService for Site<S> {
     fn respond(&self, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
         let site = self.0.clone();
-        Box::pin(async move {
-            match site.mounted(request.uri(), |prefix| !prefix.is_empty()) {
-                Some((service, uri)) => site.hand_over(&service, uri, request).await,
-                None => site.own(request).await,
-            }
-        })
+        match site.mounted(request.uri(), |prefix| !prefix.is_empty()) {
+            Some((service, uri)) => Box::pin(async move { site.hand_over(&service, uri, request).await }),
+            None => site.own(request),
+        }
     }
 }
 
@@ -71,41 +71,56 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         service.respond(request).await
     }
 
-    async fn own(self: Arc<Self>, request: http::Request<Body>) -> http::Response<Body> {
-        let path = request.uri().path();
+    /// Looks for the route at once: what is found says what the future must hold, and a request is much to hand on.
+    fn own(self: Arc<Self>, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
         let method = Method::from_http(request.method());
         let found = match method {
-            Some(method) => self.find(method, path),
+            Some(method) => self.find(method, request.uri().path()),
             None => Found::Answer(Problem::new(501, "this method is not known here").into_reply()),
         };
         if let Found::Nothing = found
             && self.hooks.fallback.is_none()
             && let Some((service, uri)) = self.mounted(request.uri(), str::is_empty)
         {
-            return self.hand_over(&service, uri, request).await;
+            return Box::pin(async move { self.hand_over(&service, uri, request).await });
         }
         let (parts, body) = request.into_parts();
         let asked = Asked::of(&parts, method, !self.hooks.catchers.is_empty());
-        let response = match found {
-            _ if parts
-                .uri
-                .path_and_query()
-                .is_some_and(|target| target.as_str().len() > TARGET) =>
-            {
-                Problem::new(414, "the address is too long").into_reply()
+        match self.refused(&parts).map_or(found, Found::Answer) {
+            Found::Handler(entry, captures) => {
+                let message = message(entry.spec.method, parts);
+                Box::pin(async move {
+                    let response = self.handled(entry, captures, message, body).await;
+                    self.said(response, asked).await
+                })
             }
-            _ if self.cross_site.forged(&parts.method, &parts.headers) => {
-                tracing::warn!(
-                    path = parts.uri.path(),
-                    "a request that another site started was refused"
-                );
-                Problem::new(403, "another site has started this request").into_reply()
-            }
-            Found::Answer(response) => response,
-            Found::Nothing => self.fallback(parts).await,
-            Found::Handler(entry, captures) => self.handled(entry, captures, parts, body).await,
-        };
-        http_response(self.dress(response, asked).await)
+            Found::Answer(response) => Box::pin(async move { self.said(response, asked).await }),
+            Found::Nothing => Box::pin(async move {
+                let response = self.fallback(parts).await;
+                self.said(response, asked).await
+            }),
+        }
+    }
+
+    /// What is answered to a request that no handler is to see.
+    fn refused(&self, parts: &Parts) -> Option<Response> {
+        let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        if target.len() > TARGET {
+            return Some(Problem::new(414, "the address is too long").into_reply());
+        }
+        self.cross_site.forged(&parts.method, &parts.headers).then(|| {
+            let path = parts.uri.path();
+            tracing::warn!(path, "a request that another site started was refused");
+            Problem::new(403, "another site has started this request").into_reply()
+        })
+    }
+
+    /// The response as HTTP has it. Boxed where it is dressed, so that the others need no room for that.
+    async fn said(&self, response: Response, asked: Asked) -> http::Response<Body> {
+        match needs_dress(&response) {
+            true => http_response(Box::pin(self.dress(response, asked)).await),
+            false => http_response(response),
+        }
     }
 
     fn find(&self, method: Method, path: &str) -> Found<S> {
@@ -134,47 +149,58 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         &self,
         entry: &'static Entry<S>,
         captures: Captures,
-        parts: Parts,
+        message: Message,
         body: Body,
     ) -> Response {
         let limits = self.limits.of(entry.spec);
+        let answer = pin!(self.in_time(limits, entry, captures, message, body));
+        match limits {
+            None => answer.await,
+            Some(_) => self.within(limits, answer).await,
+        }
+    }
+
+    async fn in_time(
+        &self,
+        limits: Option<&Limits>,
+        entry: &'static Entry<S>,
+        captures: Captures,
+        message: Message,
+        body: Body,
+    ) -> Response {
         let limit = limits.and_then(|limits| limits.body).unwrap_or(self.body_limit);
-        let run = async {
-            let loopback = asks_loopback(&parts.headers);
-            let message = message(entry.spec.method, parts);
-            let (time_left, message) = match entry.streams {
-                true => {
-                    let (time_left, reading) = TimeLeft::once_read(self.time(limits));
-                    let arriving = Arriving::new(body, limit, reading);
-                    (time_left, message.with_extension(arriving))
-                }
-                false => match body.collect(limit).await {
-                    Ok(body) => (TimeLeft::from_now(self.time(limits)), message.with_body(body)),
-                    Err(error) => return refused_body(&error),
-                },
-            };
-            let outbox = Outbox::default();
-            let mut message = message.with_extension(outbox.clone());
-            if let Some(deadline) = time_left.deadline() {
-                message = message.with_extension(deadline);
+        let host = message.headers().get(HOST).cloned();
+        let (time_left, message) = match entry.streams {
+            true => {
+                let (time_left, reading) = TimeLeft::once_read(self.time(limits));
+                let arriving = Arriving::new(body, limit, reading);
+                (time_left, message.with_extension(arriving))
             }
-            if let Some(part) = limits.and_then(|limits| limits.part) {
-                message = message.with_extension(part);
-            }
-            let seen = (!self.hooks.after.is_empty()).then(|| message.clone());
-            let run = self.run(entry, self.context(message, captures), &self.hooks.before);
-            let mut response = time_left.wait_for(entry.spec.name, run).await;
-            outbox.deliver(self.keys.as_ref(), loopback, response.headers_mut());
-            if let Some(message) = seen {
-                response = self
-                    .hooks
-                    .after
-                    .iter()
-                    .fold(response, |response, hook| hook(&message, response));
-            }
-            response
+            false => match body.collect(limit).await {
+                Ok(body) => (TimeLeft::from_now(self.time(limits)), message.with_body(body)),
+                Err(error) => return refused_body(&error),
+            },
         };
-        self.within(limits, run).await
+        let outbox = Outbox::default();
+        let mut message = message.with_extension(outbox.clone());
+        if let Some(deadline) = time_left.deadline() {
+            message = message.with_extension(deadline);
+        }
+        if let Some(part) = limits.and_then(|limits| limits.part) {
+            message = message.with_extension(part);
+        }
+        let seen = (!self.hooks.after.is_empty()).then(|| message.clone());
+        let run = pin!(self.run(entry, self.context(message, captures), &self.hooks.before));
+        let mut response = time_left.wait_for(entry.spec.name, run).await;
+        outbox.deliver(self.keys.as_ref(), host.as_ref(), response.headers_mut());
+        if let Some(message) = seen {
+            response = self
+                .hooks
+                .after
+                .iter()
+                .fold(response, |response, hook| hook(&message, response));
+        }
+        response
     }
 
     async fn fallback(&self, parts: Parts) -> Response {
@@ -182,13 +208,13 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             return Status::NOT_FOUND.into_reply();
         };
         let method = Method::from_http(&parts.method).unwrap_or(Method::Get);
-        let loopback = asks_loopback(&parts.headers);
+        let host = parts.headers.get(HOST).cloned();
         let outbox = Outbox::default();
         let message = message(method, parts).with_extension(outbox.clone());
         let mut response = self
             .answer_of(hook, &self.context(message, Captures::default()))
             .await;
-        outbox.deliver(self.keys.as_ref(), loopback, response.headers_mut());
+        outbox.deliver(self.keys.as_ref(), host.as_ref(), response.headers_mut());
         response
     }
 

@@ -6,7 +6,7 @@ mod secret;
 mod signed;
 
 pub use jar::Cookies;
-pub(crate) use outbox::{Outbox, asks_loopback};
+pub(crate) use outbox::Outbox;
 pub use secret::CookieSecret;
 pub(crate) use secret::Keys;
 pub use signed::SignedCookies;

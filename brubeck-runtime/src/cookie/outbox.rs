@@ -3,7 +3,7 @@
 use super::Keys;
 use crate::reply::Cookie;
 use crate::session::Session;
-use http::header::{HOST, HeaderMap, SET_COOKIE};
+use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -43,9 +43,13 @@ impl Outbox {
     }
 
     /// Tells the browser. `host` is what it asked for.
-    pub(crate) fn deliver(&self, keys: Option<&Keys>, loopback: bool, headers: &mut HeaderMap) {
+    pub(crate) fn deliver(&self, keys: Option<&Keys>, host: Option<&HeaderValue>, headers: &mut HeaderMap) {
         let content = std::mem::take(&mut *self.lock());
         let session = content.session.and_then(|session| session.cookie(keys?));
+        if content.cookies.is_empty() && session.is_none() {
+            return;
+        }
+        let loopback = host.is_some_and(is_loopback);
         for cookie in content.cookies.iter().chain(&session) {
             let header = cookie.header_for(loopback);
             if header.len() > 4096 {
@@ -64,10 +68,8 @@ impl Outbox {
 }
 
 /// Whether the browser asked for a loopback address, where there is no network to listen on.
-pub(crate) fn asks_loopback(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
-        return false;
-    };
+fn is_loopback(host: &HeaderValue) -> bool {
+    let Ok(host) = host.to_str() else { return false };
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
@@ -78,13 +80,10 @@ pub(crate) fn asks_loopback(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     #[test]
     fn loopback_hosts() {
-        let asks = |host: &'static str| {
-            asks_loopback(&HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]))
-        };
+        let asks = |host: &'static str| is_loopback(&HeaderValue::from_static(host));
         for yes in [
             "localhost",
             "LocalHost:80",
@@ -114,7 +113,7 @@ mod tests {
         assert_eq!(outbox.value("a"), Some(Some("3".into())));
         outbox.put(Cookie::new("b", "2").expired());
         assert_eq!(outbox.value("b"), Some(None));
-        outbox.deliver(None, true, &mut headers);
+        outbox.deliver(None, Some(&HeaderValue::from_static("localhost")), &mut headers);
         let sent: Vec<_> = headers
             .get_all(SET_COOKIE)
             .iter()

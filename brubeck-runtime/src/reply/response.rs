@@ -114,7 +114,9 @@ impl Response {
     }
 
     fn typed(status: Status, media_type: &'static str, payload: Payload) -> Response {
-        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(media_type))]);
+        // With room for its length, and for something of the handler.
+        let mut headers = HeaderMap::with_capacity(4);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         Response {
             status,
             headers,

@@ -52,8 +52,8 @@ async fn speak(stream: TcpStream) {
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new()).header_read_timeout(None);
     let http = http.http1_only();
-    let connection = http
-        .serve_connection_with_upgrades(TokioIo::new(stream), hyper::service::service_fn(answer));
+    let connection =
+        http.serve_connection_with_upgrades(TokioIo::new(stream), hyper::service::service_fn(answer));
     // A client that breaks off is none of the measurement's business.
     let _ = connection.await;
 }

@@ -9,28 +9,29 @@ const HEADERS: usize = 16 * 1024;
 /// What RFC 9112 (3.2 and 6) tells a server to refuse and hyper lets through.
 pub(in crate::connect) fn unhygienic<B>(request: &Request<B>) -> Option<(StatusCode, &'static str)> {
     let headers = request.headers();
-    let count = |name| headers.get_all(name).iter().count();
     let bad = |reason| Some((StatusCode::BAD_REQUEST, reason));
     // In HTTP/2 it is `:authority` that counts.
     let needs_host = request.version() == Version::HTTP_11 || request.version() == Version::HTTP_10;
-    let size: usize = headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .sum();
-    match count(HOST) {
+    let (mut size, mut hosts, mut codings, mut lengths) = (0, 0, 0, 0);
+    for (name, value) in headers {
+        size += name.as_str().len() + value.len();
+        hosts += usize::from(*name == HOST);
+        codings += usize::from(*name == TRANSFER_ENCODING);
+        lengths += usize::from(*name == CONTENT_LENGTH);
+    }
+    match hosts {
         0 if request.version() == Version::HTTP_11 => bad("the request has no Host"),
         2.. if needs_host => bad("the request has several Hosts"),
-        _ if count(TRANSFER_ENCODING) > 1 => bad("the request has several transfer codings"),
-        _ if headers
-            .get(TRANSFER_ENCODING)
-            .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) =>
+        _ if codings > 1 => bad("the request has several transfer codings"),
+        _ if codings > 0
+            && headers
+                .get(TRANSFER_ENCODING)
+                .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) =>
         {
             bad("the transfer coding is not `chunked` and nothing else")
         }
-        _ if count(CONTENT_LENGTH) > 1 => bad("the request has several lengths"),
-        _ if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) => {
-            bad("the request has a length and a transfer coding")
-        }
+        _ if lengths > 1 => bad("the request has several lengths"),
+        _ if codings > 0 && lengths > 0 => bad("the request has a length and a transfer coding"),
         _ if size > HEADERS => Some((
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "the headers are too large",

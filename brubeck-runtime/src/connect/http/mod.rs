@@ -271,11 +271,9 @@ impl Server {
     {
         let (stream, progress) = stream::watch(stream, &self.settings);
         let mut http = auto::Builder::new(TokioExecutor::new());
-        // The stream knows how long a head may take; hyper alone would count the time between requests as well.
-        http.http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(None)
-            .max_headers(100);
+        // The stream knows how long a head may take; hyper alone would count the time between requests as well. That it
+        // takes 100 headers is its own rule: told so, it would clear its room for them with each request.
+        http.http1().timer(TokioTimer::new()).header_read_timeout(None);
         #[cfg(feature = "http2")]
         http.http2()
             .timer(TokioTimer::new())

@@ -2,14 +2,13 @@
 
 use super::Server;
 use super::hygiene::unhygienic;
-use super::stream::Progress;
-use super::upgrade;
+use super::stream::{Busy, Progress};
+use super::upgrade::{self, Opening};
 use crate::connect::web::refusal;
 use crate::message::RemoteAddr;
 use crate::reply::{Body, BodyError, BoxError};
 use bytes::Bytes;
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, Version};
 use http_body::{Body as _, Frame, SizeHint};
@@ -19,7 +18,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
@@ -31,11 +30,11 @@ pub(super) struct Requests {
 }
 
 impl hyper::service::Service<Request<Incoming>> for Requests {
-    type Response = Response<Body>;
+    type Response = Response<Sent>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+    type Future = Answering;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Answering {
         let http1 = request.version() < Version::HTTP_2;
         let busy = self.progress.begin(!http1);
         if let Some((code, reason)) = unhygienic(&request) {
@@ -43,66 +42,92 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             refused
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
-            return Box::pin(async move { Ok(refused.map(|body| ending(body, busy))) });
+            return Answering::with(Box::pin(ready(refused)), busy);
         }
         let opening = match upgrade::asked(&mut request, self.server.application.body_limit()) {
-            Ok(opening) => opening,
-            Err(refusal) => {
-                let refused = upgrade::refused(refusal);
-                return Box::pin(async move { Ok(refused.map(|body| ending(body, busy))) });
-            }
+            Ok(opening) => opening.map(|opening| Box::new((opening, self.server.clone()))),
+            Err(refusal) => return Answering::with(Box::pin(ready(upgrade::refused(refusal))), busy),
         };
         if let Some(address) = self.address {
             request.extensions_mut().insert(RemoteAddr(address));
         }
-        let read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
-        let (timeout, all) = (self.server.settings.body_timeout, read.clone());
-        let request = request.map(|body| match body.is_end_stream() {
-            true => Body::empty(),
-            false => Body::new(Arriving {
+        let timeout = self.server.settings.body_timeout;
+        let read = (!request.body().is_end_stream()).then(|| Arc::new(AtomicBool::new(false)));
+        let request = request.map(|body| match &read {
+            None => Body::empty(),
+            Some(read) => Body::new(Arriving {
                 body,
-                all,
+                all: read.clone(),
                 timeout,
                 timer: None,
             }),
         });
-        let answer = self.server.application.clone().serve(request);
-        let server = self.server.clone();
-        Box::pin(answer.map(move |response| {
-            let (mut response, busy) = match opening {
-                Some(opening) => opening.open(response, busy, server),
-                None => (response, Some(busy)),
-            };
-            // One that is a WebSocket now says itself when it has ended.
-            let Some(busy) = busy else { return Ok(response) };
-            if http1 && !read.load(Ordering::Relaxed) {
-                // What is left of the request is not worth reading.
-                response
-                    .headers_mut()
-                    .insert(CONNECTION, HeaderValue::from_static("close"));
+        Answering {
+            opening,
+            read: read.filter(|_| http1),
+            ..Answering::with(self.server.application.clone().serve(request), busy)
+        }
+    }
+}
+
+/// The answer to one request, as it comes.
+pub(super) struct Answering {
+    answer: BoxFuture<'static, Response<Body>>,
+    busy: Option<Busy>,
+    /// Where the request asked for a WebSocket.
+    opening: Option<Box<(Opening, Arc<Server>)>>,
+    /// Whether the body of the request was read, where there is one and the next request comes behind it.
+    read: Option<Arc<AtomicBool>>,
+}
+
+impl Answering {
+    fn with(answer: BoxFuture<'static, Response<Body>>, busy: Busy) -> Answering {
+        Answering {
+            answer,
+            busy: Some(busy),
+            opening: None,
+            read: None,
+        }
+    }
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Sent>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = ready!(self.answer.as_mut().poll(cx));
+        let (mut response, busy) = match (self.opening.take(), self.busy.take()) {
+            (Some(asked), Some(busy)) => {
+                let (opening, server) = *asked;
+                opening.open(response, busy, server)
             }
-            Ok(response.map(|body| ending(body, busy)))
-        }))
-    }
-}
-
-/// A body that frees something when it has been sent.
-fn ending<T: Send + Unpin + 'static>(body: Body, guard: T) -> Body {
-    match body.is_end_stream() {
-        true => body,
-        false => Body::new(Sent {
+            (_, busy) => (response, busy),
+        };
+        // One that is a WebSocket now says itself when it has ended, and has no busy any more.
+        let unread = self
+            .read
+            .as_ref()
+            .is_some_and(|read| !read.load(Ordering::Relaxed));
+        if unread && busy.is_some() {
+            // What is left of the request is not worth reading.
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Poll::Ready(Ok(response.map(|body| Sent {
+            busy: busy.filter(|_| !body.is_end_stream()),
             body,
-            guard: Some(guard),
-        }),
+        })))
     }
 }
 
-struct Sent<T> {
+/// The body of a response; when it has been sent, its request is answered.
+pub(super) struct Sent {
     body: Body,
-    guard: Option<T>,
+    busy: Option<Busy>,
 }
 
-impl<T: Send + Unpin> http_body::Body for Sent<T> {
+impl http_body::Body for Sent {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -112,7 +137,7 @@ impl<T: Send + Unpin> http_body::Body for Sent<T> {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if let Poll::Ready(None) = polled {
-            self.guard = None;
+            self.busy = None;
         }
         polled
     }

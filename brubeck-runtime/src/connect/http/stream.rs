@@ -100,20 +100,35 @@ enum Phase {
     Busy,
 }
 
+/// One clock for all waits of a connection: stopped and started with every request, it is set anew only when it rings
+/// too early.
 #[derive(Default)]
-struct Timer(Option<Pin<Box<Sleep>>>);
+struct Timer {
+    clock: Option<Pin<Box<Sleep>>>,
+    until: Option<Instant>,
+}
 
 impl Timer {
     fn stop(&mut self) {
-        self.0 = None;
+        self.until = None;
     }
 
     /// Starts unless it runs already; ready when the time is over.
     fn poll(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
-        let timer = self
-            .0
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + limit)));
-        timer.as_mut().poll(cx)
+        let until = *self.until.get_or_insert_with(|| Instant::now() + limit);
+        let clock = self
+            .clock
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        if clock.deadline() > until {
+            clock.as_mut().reset(until);
+        }
+        while clock.as_mut().poll(cx).is_ready() {
+            if clock.deadline() >= until {
+                return Poll::Ready(());
+            }
+            clock.as_mut().reset(until);
+        }
+        Poll::Pending
     }
 }
 
