@@ -68,7 +68,11 @@ impl Baseline {
             ];
             let worth = numbers.into_iter().find(|(_, old, new)| is_far(*old, *new));
             worth.map(|(what, old, new)| {
-                let verdict = if new > old { "more than before" } else { "better: keep it" };
+                let verdict = if new > old {
+                    "more than before"
+                } else {
+                    "better: keep it"
+                };
                 format!("{path}: {new} {what} where there were {old}: {verdict}")
             })
         });
@@ -106,11 +110,24 @@ mod tests {
 
     #[test]
     fn five_in_a_hundred_are_nothing_and_six_are_something() {
-        let old = baseline(&[("same", 100, 2), ("slower", 100, 2), ("faster", 100, 2), ("hungry", 100, 2)]);
-        let new = baseline(&[("same", 105, 2), ("slower", 106, 2), ("faster", 94, 2), ("hungry", 100, 3)]);
+        let old = baseline(&[
+            ("same", 100, 2),
+            ("slower", 100, 2),
+            ("faster", 100, 2),
+            ("hungry", 100, 2),
+        ]);
+        let new = baseline(&[
+            ("same", 105, 2),
+            ("slower", 106, 2),
+            ("faster", 94, 2),
+            ("hungry", 100, 3),
+        ]);
         let changes = old.changes(&new);
         let names: Vec<_> = changes.iter().filter_map(|line| line.split(':').next()).collect();
         assert_eq!(names, ["faster", "hungry", "slower"], "{changes:?}");
-        assert_eq!(old.changes(&baseline(&[("same", 100, 2), ("new", 1, 1)])).len(), 4);
+        assert_eq!(
+            old.changes(&baseline(&[("same", 100, 2), ("new", 1, 1)])).len(),
+            4
+        );
     }
 }

@@ -18,10 +18,16 @@ fn compiler() -> String {
 }
 
 #[test]
-#[cfg_attr(debug_assertions, ignore = "counts are those of a release build: cargo test --release -p brubeck-counts")]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "counts are those of a release build: cargo test --release -p brubeck-counts"
+)]
 fn the_hot_paths_take_as_many_instructions_as_they_did() {
     if !callgrind::is_installed() {
-        assert!(std::env::var_os("CI").is_none(), "valgrind is missing: apt-get install valgrind");
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "valgrind is missing: apt-get install valgrind"
+        );
         return println!("skipped: valgrind is missing: apt-get install valgrind");
     }
     let overwrite = std::env::var_os("COUNTS").is_some_and(|what| what == "overwrite");

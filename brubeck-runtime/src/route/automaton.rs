@@ -68,20 +68,6 @@ impl Automaton {
             .find(|e| e.low <= byte && byte <= e.high)
             .map(|e| e.to)
     }
-
-    /// The bytes with which every path that matches begins.
-    pub(super) fn forced_prefix(self) -> Vec<u8> {
-        let (mut state, mut prefix) = (0, Vec::new());
-        while !self.is_absent() && !self.accepts(state) && self.edges(state) == 1 {
-            let edge = self.edge(state, 0);
-            if edge.low != edge.high {
-                break;
-            }
-            prefix.push(edge.low);
-            state = edge.to;
-        }
-        prefix
-    }
 }
 
 #[cfg(test)]
@@ -99,12 +85,5 @@ mod tests {
         assert!(OPEN.matches(b"/a") && OPEN.matches(b"/abc\xff"));
         assert!(!OPEN.matches(b"/") && !OPEN.matches(b"/b") && !OPEN.matches(b""));
         assert!(CLOSED.matches(b"/") && !CLOSED.matches(b"//"));
-    }
-
-    #[test]
-    fn the_forced_prefix_ends_where_a_path_may_end() {
-        assert_eq!(OPEN.forced_prefix(), b"/a");
-        assert_eq!(CLOSED.forced_prefix(), b"/");
-        assert_eq!(Automaton(b"").forced_prefix(), b"");
     }
 }

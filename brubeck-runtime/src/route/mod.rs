@@ -6,7 +6,8 @@
 mod automaton;
 mod coverage;
 mod inclusion;
-mod index;
+mod matching;
+mod merged;
 mod prefix;
 mod router;
 mod served;
@@ -16,6 +17,7 @@ mod text;
 mod verdict;
 
 pub use coverage::Unreachable;
+pub use matching::Matching;
 pub(crate) use router::{Captures, Match, Router};
 pub use served::{check_answered, check_served};
 pub use spec::Spec;

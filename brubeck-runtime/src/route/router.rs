@@ -1,11 +1,12 @@
 //! Matching at run time.
 
 use super::automaton::Automaton;
-use super::index::Index;
+use super::merged::Merged;
 use super::spec::Spec;
 use super::table::{Entry, Routes};
 use crate::method::{Kind, Method};
 use regex::bytes::{Regex, RegexBuilder};
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -19,7 +20,16 @@ const REGEX_LIMIT: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Router<S: 'static> {
     resources: Vec<Resource<S>>,
-    index: Index,
+    /// In the order of the resources.
+    parts: Vec<Part>,
+}
+
+/// Resources that follow each other in the list.
+#[derive(Debug)]
+enum Part {
+    Merged(Merged),
+    /// One whose automaton would have been too large.
+    Alone(usize),
 }
 
 /// The handlers of one pattern text.
@@ -101,20 +111,19 @@ impl<S> Router<S> {
     /// A pattern whose regex would take more than 1 MiB.
     pub(crate) fn new(routes: Routes<S>) -> Result<Router<S>, RouterError> {
         let mut resources: Vec<Resource<S>> = Vec::new();
+        let mut known: HashMap<&'static str, usize> = HashMap::new();
         for entry in routes.entries() {
-            let same =
-                |resource: &&mut Resource<S>| resource.spec().is_some_and(|s| s.same_resource(entry.spec));
-            match resources.iter_mut().find(same) {
+            let same = known.get(entry.spec.pattern).copied();
+            match same.and_then(|same| resources.get_mut(same)) {
                 Some(resource) => resource.entries.push(entry),
-                None => resources.push(Resource::new(entry)?),
+                None => {
+                    known.insert(entry.spec.pattern, resources.len());
+                    resources.push(Resource::new(entry)?);
+                }
             }
         }
-        let prefixes: Vec<Vec<u8>> = resources
-            .iter()
-            .map(|resource| resource.automaton.forced_prefix())
-            .collect();
-        let index = Index::new(prefixes.iter().map(Vec::as_slice));
-        Ok(Router { resources, index })
+        let parts = Part::of(&resources);
+        Ok(Router { resources, parts })
     }
 
     /// What is known of the routes, by resource.
@@ -124,13 +133,21 @@ impl<S> Router<S> {
             .flat_map(|resource| resource.entries.iter().map(|entry| entry.spec))
     }
 
+    /// The first resource that matches.
+    fn first(&self, path: &[u8]) -> Option<&Resource<S>> {
+        let number = self.parts.iter().find_map(|part| match part {
+            Part::Merged(merged) => merged.first(path),
+            Part::Alone(number) => {
+                let alone = self.resources.get(*number)?;
+                alone.is_match(path).then_some(*number)
+            }
+        });
+        self.resources.get(number?)
+    }
+
     /// The handler for this path: the first resource that matches, then its method.
     pub(crate) fn find(&self, kind: Kind, method: Method, path: &str) -> Match<S> {
-        let candidates = self.index.candidates(path.as_bytes());
-        let mut resources = candidates
-            .iter()
-            .filter_map(|candidate| self.resources.get(*candidate));
-        let Some(resource) = resources.find(|resource| resource.matches(path.as_bytes())) else {
+        let Some(resource) = self.first(path.as_bytes()) else {
             return Match::NotFound;
         };
         let handlers = resource
@@ -150,6 +167,27 @@ impl<S> Router<S> {
     }
 }
 
+impl Part {
+    /// Routes without an automaton stand alone, those between them are merged.
+    fn of<S>(resources: &[Resource<S>]) -> Vec<Part> {
+        let (mut parts, mut proven) = (Vec::new(), Vec::new());
+        for (number, resource) in resources.iter().enumerate() {
+            if resource.automaton.is_absent() {
+                parts.extend(
+                    Merged::of(&std::mem::take(&mut proven))
+                        .into_iter()
+                        .map(Part::Merged),
+                );
+                parts.push(Part::Alone(number));
+            } else {
+                proven.push((number, resource.automaton));
+            }
+        }
+        parts.extend(Merged::of(&proven).into_iter().map(Part::Merged));
+        parts
+    }
+}
+
 impl<S> Resource<S> {
     fn new(entry: &'static Entry<S>) -> Result<Resource<S>, RouterError> {
         let automaton = Automaton(entry.spec.automaton);
@@ -162,15 +200,11 @@ impl<S> Resource<S> {
         })
     }
 
-    fn spec(&self) -> Option<&'static Spec> {
-        self.entries.first().map(|entry| entry.spec)
-    }
-
-    fn matches(&self, path: &[u8]) -> bool {
-        match &self.regex {
-            Some(regex) if self.automaton.is_absent() => regex.regex.is_match(path),
-            _ => !self.automaton.is_absent() && self.automaton.matches(path),
-        }
+    /// By the regex, where there is no automaton.
+    fn is_match(&self, path: &[u8]) -> bool {
+        self.regex
+            .as_ref()
+            .is_some_and(|regex| regex.regex.is_match(path))
     }
 
     fn captures(&self, path: &[u8]) -> Captures {

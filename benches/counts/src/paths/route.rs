@@ -1,0 +1,60 @@
+//! From a request to its handler, and to the arguments of that.
+
+use super::walk;
+use crate::{Result, table};
+use brubeck::__private::Matching;
+use brubeck::prelude::*;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use serde::{Deserialize, Serialize};
+use tower_service::Service as _;
+
+pub(super) fn literal(count: usize) -> Result {
+    let matching = Matching::new(table::routes(count, false))?;
+    let path = table::path(count / 2, false);
+    walk(|| path.clone(), |path| matching.find(&path));
+    Ok(())
+}
+
+#[derive(Serialize, Deserialize)]
+struct Note {
+    id: u64,
+    name: String,
+    last: bool,
+}
+
+#[get(r"^/user/(?<id>\d+)/(?<tab>[a-z]+)$")]
+async fn user(id: u64, tab: String) -> String {
+    drop(tab);
+    id.to_string()
+}
+
+#[post("^/note$")]
+async fn note(note: Json<Note>) -> Json<Note> {
+    note
+}
+
+const ROUTES: Routes<()> = routes![user, note];
+
+/// The whole of an application, as a server asks it: what extractors cost is most of it.
+fn application(request: impl Fn() -> Result<http::Request<Body>>) -> Result {
+    request()?;
+    let mut service = App::new(ROUTES, ()).into_service()?;
+    walk(
+        || request().ok(),
+        |request| request.and_then(|request| service.call(request).now_or_never()),
+    );
+    Ok(())
+}
+
+pub(super) fn captures() -> Result {
+    application(|| Ok(http::Request::get("/user/7/posts").body(Body::empty())?))
+}
+
+pub(super) fn json() -> Result {
+    let body = Bytes::from_static(br#"{"id":7,"name":"a name of some length","last":true}"#);
+    application(|| {
+        let request = http::Request::post("/note").header("content-type", "application/json");
+        Ok(request.body(Body::from(body.clone()))?)
+    })
+}

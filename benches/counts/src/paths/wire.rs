@@ -1,0 +1,126 @@
+//! From bytes to messages and back.
+
+use super::walk;
+use crate::Result;
+use brubeck::Dialect;
+use brubeck::wire::mongrel2::{self, Headers, Protocol};
+use brubeck::wire::service::{self, Secret};
+use brubeck::wire::v2::{self, Ask, Envelope, Key, Message, Place, Reply};
+use bytes::Bytes;
+
+const BODY: &[u8] = br#"{"id":7,"name":"a name of some length","text":"some text, of a length that is not rare","last":true}"#;
+const PLACE: Place = Place {
+    session: 7,
+    counter: 2,
+    ack: 1,
+};
+
+fn key() -> Key {
+    Key::new(b"of this session, in this direction")
+}
+
+pub(super) fn v2_decode() -> Result {
+    let ask = Ask {
+        body: Bytes::from_static(BODY),
+        traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into(),
+        headers: vec![("content-type".into(), "application/json".into())],
+        ..Ask::new("request", "/service/slow")
+    };
+    let request = Message::Request(v2::Request {
+        call: 1,
+        deadline: 10_000,
+        more: false,
+        ask,
+    });
+    let (frames, key) = (v2::seal(&request, PLACE, &key())?, key());
+    walk(
+        || frames.clone(),
+        |frames| Envelope::read(&frames).map(|envelope| envelope.open(&key)),
+    );
+    Ok(())
+}
+
+pub(super) fn v2_encode() -> Result {
+    let (reply, key) = (answer(), key());
+    walk(|| reply.clone(), |reply| v2::seal(&reply, PLACE, &key));
+    Ok(())
+}
+
+fn answer() -> Message {
+    let reply = Reply {
+        status: 200,
+        message: "OK".into(),
+        headers: vec![("content-type".into(), "application/json".into())],
+        body: Bytes::from_static(BODY),
+    };
+    Message::Reply { call: 1, reply }
+}
+
+fn branch_request() -> service::Request {
+    let mut request = service::Request::new(Dialect::Branch, "42", "/service/slow", "request");
+    request.envelope.passphrase = Secret::new("my_shared_secret");
+    request.body = BODY.into();
+    request
+}
+
+fn branch_frames() -> Result<[Bytes; 2]> {
+    let payload = service::encode_request(&branch_request())?;
+    Ok([Bytes::from_static(b"application-1"), payload])
+}
+
+pub(super) fn branch_decode() -> Result {
+    let frames = branch_frames()?;
+    walk(|| frames.clone(), |frames| service::decode_request(&frames));
+    Ok(())
+}
+
+pub(super) fn branch_encode() -> Result {
+    let request = service::decode_request(&branch_frames()?)?;
+    let mut response = service::Response::to(&request.envelope, 200, "OK");
+    response.body = BODY.into();
+    walk(
+        || response.clone(),
+        |response| service::encode_response(&response),
+    );
+    Ok(())
+}
+
+pub(super) fn mongrel2_decode() -> Result {
+    let headers = Headers::from_iter([
+        ("PATH", "/user/7"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("accept-language", "en-GB,en;q=0.5"),
+        ("accept-encoding", "gzip, deflate"),
+        ("connection", "keep-alive"),
+        (
+            "accept",
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+        ),
+        (
+            "user-agent",
+            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        ),
+        ("host", "localhost:6767"),
+        ("cookie", "session=0123456789abcdef0123456789abcdef"),
+        ("METHOD", "GET"),
+        ("VERSION", "HTTP/1.1"),
+        ("URI", "/user/7"),
+        ("PATTERN", "/"),
+        ("URL_SCHEME", "http"),
+        ("REMOTE_ADDR", "127.0.0.1"),
+    ]);
+    let frame = mongrel2::Request::new("web-1", "42", "/user/7", headers, "").encode(Protocol::Json);
+    walk(|| frame.clone(), |frame| mongrel2::decode(&frame));
+    Ok(())
+}
+
+pub(super) fn mongrel2_encode() -> Result {
+    let response: &[u8] =
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 5\r\n\
+        date: Tue, 24 Nov 2026 12:00:00 GMT\r\n\r\nhello";
+    walk(
+        || [Bytes::from_static(b"42")],
+        |to| mongrel2::reply(b"web-1", &to, response).map(|mut replies| replies.next()),
+    );
+    Ok(())
+}
