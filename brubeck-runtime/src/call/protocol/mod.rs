@@ -6,6 +6,7 @@
 
 mod caller;
 mod entropy;
+mod numbered;
 mod session;
 mod timers;
 mod worker;
@@ -17,6 +18,8 @@ pub use caller::{
 pub use worker::{
     JobId, StopReason, Worker, WorkerAction, WorkerConfig, WorkerCounters, WorkerEvent, WorkerView,
 };
+
+pub(crate) use numbered::Numbered;
 
 /// A time, counted from an origin that the driver chose; it never runs backwards.
 pub type Moment = std::time::Duration;
