@@ -39,6 +39,14 @@ behaves! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_takes_too_long_is_504() {
+    let gate = Gate::new();
+    let site = Site::http(behaviour::hasty(&gate)).await;
+    behaviour::a_handler_that_takes_too_long_is_504(&site, &gate).await;
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopping_finishes_what_was_accepted() {
     let (site, gate) = site().await;
     behaviour::stopping_finishes_what_was_accepted(site, &gate).await;

@@ -45,6 +45,17 @@ behaves! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_takes_too_long_is_504() {
+    if !parts::mongrel2() {
+        return;
+    }
+    let gate = Gate::new();
+    let site = Site::mongrel2(behaviour::hasty(&gate), Protocol::Json).await;
+    behaviour::a_handler_that_takes_too_long_is_504(&site, &gate).await;
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopping_finishes_what_was_accepted() {
     let Some((mut site, gate)) = site(Protocol::Json).await else {
         return;

@@ -258,6 +258,25 @@ pub async fn slow_requests_run_side_by_side(site: &Site, gate: &Gate) {
     }
 }
 
+/// As [`app`], whose handlers have little time.
+pub fn hasty(gate: &Gate) -> App<Gate> {
+    app(gate).time_limit(std::time::Duration::from_millis(100))
+}
+
+pub async fn a_handler_that_takes_too_long_is_504(site: &Site, gate: &Gate) {
+    let mut browser = site.browser().await;
+    browser
+        .send("GET /slow/late HTTP/1.1\r\nhost: localhost\r\naccept: application/json\r\n\r\n")
+        .await;
+    // It is stopped, and not let through.
+    gate.left(1).await;
+    let answer = browser.answer().await;
+    assert_eq!(answer.status, 504);
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    // The connection is as good as ever.
+    is(&browser.get("/hello").await, 200, "hello");
+}
+
 pub async fn stopping_finishes_what_was_accepted(site: Site, gate: &Gate) {
     let mut browser = site.browser().await;
     browser.send(request("/slow/last")).await;

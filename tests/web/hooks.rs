@@ -130,7 +130,7 @@ async fn a_route_has_limits_of_its_own() {
     client
         .get("/slow")
         .await
-        .assert_status(503)
+        .assert_status(504)
         .assert_text("it took too long");
 }
 

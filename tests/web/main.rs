@@ -8,4 +8,5 @@ mod login;
 mod replies;
 mod security;
 mod server;
+mod time;
 mod tower;

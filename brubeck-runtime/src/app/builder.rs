@@ -10,6 +10,7 @@ use crate::reply::{Body, BoxError, IntoReply, Response};
 use crate::route::Routed;
 use bytes::Bytes;
 use http::Request;
+use std::time::Duration;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -17,6 +18,32 @@ impl<S: Send + Sync + 'static> App<S> {
     /// The largest body of a web request, in bytes; 1 MiB unless set. A larger one is answered with 413.
     pub fn body_limit(mut self, bytes: usize) -> App<S> {
         self.body_limit = bytes;
+        self
+    }
+
+    /// How long a web handler, with the functions before it, may take to its answer; 60 seconds unless set, `None` for
+    /// ever. Then it is dropped, and 504 is answered. Its calls have no more time than what is left of it.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use std::time::Duration;
+    /// #[get("^/news$")]
+    /// async fn news() -> &'static str {
+    ///     "a long poll: answered when there are some"
+    /// }
+    ///
+    /// const ROUTES: Routes<()> = routes![news];
+    ///
+    /// # fn example() -> App<()> {
+    /// App::new(ROUTES, ()).time_limit(Duration::from_secs(5)).limit::<news>(Limits::new().time(None))
+    /// # }
+    /// ```
+    ///
+    /// The time runs from when the request is whole; for an [`Upload`](crate::Upload), from when the handler has read it.
+    /// It ends with the head of the answer: streams, events and WebSockets last as long as they like. What is
+    /// [mounted](App::mount) keeps its own time.
+    pub fn time_limit(mut self, limit: impl Into<Option<Duration>>) -> App<S> {
+        self.time_limit = limit.into();
         self
     }
 

@@ -29,7 +29,8 @@ use tokio::sync::Semaphore;
 pub struct Limits {
     pub(super) body: Option<usize>,
     pub(super) part: Option<PartLimit>,
-    pub(super) time: Option<Duration>,
+    /// `Some(None)`: none, whatever the application has.
+    pub(super) time: Option<Option<Duration>>,
     pub(super) places: Option<Arc<Semaphore>>,
 }
 
@@ -51,9 +52,10 @@ impl Limits {
         self
     }
 
-    /// How long the handler may run; then it is dropped, and 503 is answered.
-    pub fn time(mut self, limit: Duration) -> Limits {
-        self.time = Some(limit);
+    /// How long the handler may take to its answer, `None` for ever, as the handler of a long poll may; then it is
+    /// dropped, and 504 is answered. See [`App::time_limit`](crate::App::time_limit).
+    pub fn time(mut self, limit: impl Into<Option<Duration>>) -> Limits {
+        self.time = Some(limit.into());
         self
     }
 

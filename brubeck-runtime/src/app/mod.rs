@@ -12,6 +12,7 @@ mod origin;
 mod proxies;
 mod run;
 mod service;
+mod time;
 mod web;
 
 pub use hook::{Hook, Proceed};
@@ -62,6 +63,7 @@ pub struct App<S: 'static> {
     state: S,
     templates: Option<PathBuf>,
     body_limit: usize,
+    time_limit: Option<Duration>,
     limits: RouteLimits,
     drain: Duration,
     connections: Vec<Box<dyn Connection>>,
@@ -92,6 +94,7 @@ impl<S: Send + Sync + 'static> App<S> {
             state,
             templates: None,
             body_limit: 1 << 20,
+            time_limit: Some(time::TIME),
             limits: RouteLimits::default(),
             drain: Duration::from_secs(30),
             connections: Vec::new(),

@@ -3,6 +3,7 @@
 use super::assembled::Assembled;
 use super::dress::Asked;
 use super::service::HttpService;
+use super::time::TimeLeft;
 use crate::connect::web::http_response;
 use crate::context::Context;
 use crate::cookie::{Outbox, asks_loopback};
@@ -141,22 +142,28 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         let run = async {
             let loopback = asks_loopback(&parts.headers);
             let message = message(entry.spec.method, parts);
-            let message = match entry.streams {
-                true => message.with_extension(Arriving::new(body, limit)),
+            let (time_left, message) = match entry.streams {
+                true => {
+                    let (time_left, reading) = TimeLeft::once_read(self.time(limits));
+                    let arriving = Arriving::new(body, limit, reading);
+                    (time_left, message.with_extension(arriving))
+                }
                 false => match body.collect(limit).await {
-                    Ok(body) => message.with_body(body),
+                    Ok(body) => (TimeLeft::from_now(self.time(limits)), message.with_body(body)),
                     Err(error) => return refused_body(&error),
                 },
             };
             let outbox = Outbox::default();
             let mut message = message.with_extension(outbox.clone());
+            if let Some(deadline) = time_left.deadline() {
+                message = message.with_extension(deadline);
+            }
             if let Some(part) = limits.and_then(|limits| limits.part) {
                 message = message.with_extension(part);
             }
             let seen = (!self.hooks.after.is_empty()).then(|| message.clone());
-            let mut response = self
-                .run(entry, self.context(message, captures), &self.hooks.before)
-                .await;
+            let run = self.run(entry, self.context(message, captures), &self.hooks.before);
+            let mut response = time_left.wait_for(entry.spec.name, run).await;
             outbox.deliver(self.keys.as_ref(), loopback, response.headers_mut());
             if let Some(message) = seen {
                 response = self
@@ -194,10 +201,15 @@ impl<S: Send + Sync + 'static> Assembled<S> {
                 Err(answer) => self.templates.render(answer),
             }
         });
-        answer.catch_unwind().await.unwrap_or_else(|_| {
-            tracing::error!(path = cx.message().path(), "a fallback panicked");
-            Status::INTERNAL_SERVER_ERROR.into_reply()
-        })
+        let caught = answer.catch_unwind().map(|answer| {
+            answer.unwrap_or_else(|_| {
+                tracing::error!(path = cx.message().path(), "a fallback panicked");
+                Status::INTERNAL_SERVER_ERROR.into_reply()
+            })
+        });
+        TimeLeft::from_now(self.time_limit)
+            .wait_for("(a fallback)", caught)
+            .await
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::extract::FromMessage;
 use std::convert::Infallible;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -21,33 +22,56 @@ use tokio::time::Instant;
 /// }
 /// ```
 ///
-/// Callers send what is left of their own deadline, as a duration, so no two clocks have to agree. At the
-/// deadline the handler is stopped. Calls that the handler makes inherit it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadline(Option<Instant>);
+/// Callers send what is left of their own deadline, as a duration, so no two clocks have to agree. Browsers say nothing:
+/// their handlers have the time that the [application](crate::App::time_limit) gives them. At the deadline the handler is
+/// stopped. Calls that the handler makes inherit it. What a web handler leaves behind, a stream or a WebSocket, has none.
+#[derive(Clone, Debug)]
+pub struct Deadline(Option<Until>);
+
+#[derive(Clone, Debug)]
+struct Until {
+    at: Instant,
+    /// Gone with the wait for the answer, where that ends before the work does.
+    waited_for: Option<Weak<()>>,
+}
 
 impl Deadline {
-    /// None: browsers and Python callers do not say how long they wait.
+    /// None: Python callers do not say how long they wait.
     pub const NONE: Deadline = Deadline(None);
 
     /// At this time.
-    pub(crate) fn at(instant: Instant) -> Deadline {
-        Deadline(Some(instant))
+    pub(crate) fn at(at: Instant) -> Deadline {
+        Deadline(Some(Until { at, waited_for: None }))
+    }
+
+    /// At this time, as long as the other is there.
+    pub(crate) fn while_waited_for(at: Instant, waited_for: &Arc<()>) -> Deadline {
+        Deadline(Some(Until {
+            at,
+            waited_for: Some(Arc::downgrade(waited_for)),
+        }))
     }
 
     /// The deadline of the message that the handler answers.
     pub(crate) fn of<S>(cx: &Context<S>) -> Deadline {
-        cx.message().extensions().get().copied().unwrap_or(Deadline::NONE)
+        cx.message().extensions().get().cloned().unwrap_or(Deadline::NONE)
     }
 
     /// What is left of it; `None` where there is no deadline.
     pub fn remaining(&self) -> Option<Duration> {
-        self.0.map(|at| at.saturating_duration_since(Instant::now()))
+        self.instant()
+            .map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    fn instant(&self) -> Option<Instant> {
+        let until = self.0.as_ref()?;
+        let waits = |waited_for: &Weak<()>| waited_for.strong_count() > 0;
+        until.waited_for.as_ref().is_none_or(waits).then_some(until.at)
     }
 
     /// The sooner of the two.
     pub(crate) fn or_sooner(&self, other: Instant) -> Instant {
-        self.0.map_or(other, |at| at.min(other))
+        self.instant().map_or(other, |at| at.min(other))
     }
 }
 

@@ -57,7 +57,6 @@ pub struct Service {
     place: Place,
     passphrase: Secret,
     clear_text: bool,
-    gated: bool,
     slots: usize,
 }
 
@@ -107,7 +106,6 @@ impl Service {
             place,
             passphrase: Secret::new(passphrase.into()),
             clear_text: false,
-            gated: false,
             slots: SLOTS,
         }
     }
@@ -115,13 +113,6 @@ impl Service {
     /// How many handlers may run at once; in brubeck's own protocol, as many calls again may wait for one of them.
     pub fn slots(mut self, slots: usize) -> Service {
         self.slots = slots.max(1);
-        self
-    }
-
-    /// Puts the gate, which stands before every TCP address, before an ipc address, too: for processes of the same user
-    /// that are not trusted. It bounds connections and messages before anything is read.
-    pub fn gated(mut self) -> Service {
-        self.gated = true;
         self
     }
 
@@ -163,12 +154,8 @@ impl Service {
     ) -> crate::Result<Opened> {
         let endpoint = endpoint(address)?;
         let clear_text = self.clear_text || endpoint.is_loopback();
-        let limits = Limits {
-            gate_ipc: self.gated,
-            ..Limits::default()
-        };
         let server = transport
-            .server(endpoint, limits)
+            .server(endpoint, Limits::default())
             .await
             .map_err(|error| cannot(address, error))?;
         let config = WorkerConfig {

@@ -13,10 +13,12 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::oneshot;
 
 /// The body of a request while it comes, however large it is.
 ///
@@ -49,20 +51,32 @@ pub struct Upload {
     limit: u64,
     length: Option<u64>,
     received: u64,
+    /// Dropped when all is read.
+    reading: Option<oneshot::Sender<Infallible>>,
     media_type: Option<String>,
 }
 
 /// A body that is still to come, until a handler takes it.
 #[derive(Clone)]
-pub(crate) struct Arriving(Arc<Mutex<Option<(Body, u64)>>>);
+pub(crate) struct Arriving(Arc<Mutex<Option<Taken>>>);
+
+struct Taken {
+    body: Body,
+    limit: u64,
+    reading: Option<oneshot::Sender<Infallible>>,
+}
 
 impl Arriving {
-    pub(crate) fn new(body: Body, limit: usize) -> Arriving {
-        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-        Arriving(Arc::new(Mutex::new(Some((body, limit)))))
+    /// `reading` is dropped once the handler has read the body, or has left it.
+    pub(crate) fn new(body: Body, limit: usize, reading: oneshot::Sender<Infallible>) -> Arriving {
+        Arriving(Arc::new(Mutex::new(Some(Taken {
+            body,
+            limit: u64::try_from(limit).unwrap_or(u64::MAX),
+            reading: Some(reading),
+        }))))
     }
 
-    fn take(&self) -> Option<(Body, u64)> {
+    fn take(&self) -> Option<Taken> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -101,6 +115,7 @@ impl Upload {
                 return Ok(Some(bytes));
             }
         }
+        self.reading = None;
         match self.length {
             Some(length) if self.received < length => Err(UploadError::Broken("it ended early".into())),
             _ => Ok(None),
@@ -158,7 +173,14 @@ impl Upload {
 
     /// The rest of it as a body, for whoever takes one.
     pub fn into_body(self) -> Body {
-        self.body
+        let Some(reading) = self.reading else {
+            return self.body;
+        };
+        Body::new(self.body.map_frame(move |frame| {
+            // Dropped with the body.
+            let _ = &reading;
+            frame
+        }))
     }
 }
 
@@ -180,7 +202,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Upload {
     async fn from_message(cx: &Context<S>) -> Result<Upload, Rejection> {
         let message = cx.message();
         let arriving = message.extensions().get::<Arriving>().map(Arriving::take);
-        let (body, limit) = match arriving {
+        let Taken { body, limit, reading } = match arriving {
             Some(Some(taken)) => taken,
             Some(None) => {
                 let reason = "the body is taken by another argument already";
@@ -202,14 +224,19 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Upload {
             limit,
             length,
             received: 0,
+            reading,
             media_type: media_type.map(str::to_owned),
         })
     }
 }
 
 /// Messages of other applications are whole.
-fn whole(message: &Message) -> (Body, u64) {
-    (Body::from(message.body().clone()), u64::MAX)
+fn whole(message: &Message) -> Taken {
+    Taken {
+        body: Body::from(message.body().clone()),
+        limit: u64::MAX,
+        reading: None,
+    }
 }
 
 /// Why an upload could not be read; as a reply 413, 408, 400 or 500.

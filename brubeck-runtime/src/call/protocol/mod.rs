@@ -11,6 +11,8 @@ mod session;
 mod timers;
 mod worker;
 
+pub(crate) use numbered::Numbered;
+
 pub use caller::{
     CallId, Caller, CallerAction, CallerConfig, CallerCounters, CallerEvent, Options, PeerId, PeerView,
     Standing,

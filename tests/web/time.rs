@@ -1,0 +1,213 @@
+//! How long a handler may take to its answer, while the clock stands still.
+
+use brubeck::prelude::*;
+use brubeck::test::TestClient;
+use brubeck::{Deadline, Memory, ServiceAddress};
+use futures_util::{StreamExt, stream};
+use http_body_util::BodyExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+const SECRET: &str = "my_shared_secret";
+const FAR: &str = "tcp://far.example:9000";
+
+/// Counts what was dropped.
+#[derive(Clone, Default)]
+struct Dropped(Arc<AtomicUsize>);
+
+struct Guard(Dropped);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.0.fetch_add(1, SeqCst);
+    }
+}
+
+#[get("^/never$")]
+async fn never(dropped: State<Dropped>) {
+    let _guard = Guard(dropped.0.clone());
+    std::future::pending().await
+}
+
+/// A long poll.
+#[get("^/poll$")]
+async fn poll() -> &'static str {
+    sleep(Duration::from_secs(300)).await;
+    "news"
+}
+
+#[get("^/left$")]
+async fn left(deadline: Deadline) -> String {
+    format!("{:?}", deadline.remaining())
+}
+
+/// A word a minute, with what is left of the deadline before and after the head.
+#[get("^/words$")]
+async fn words(deadline: Deadline) -> Response {
+    assert!(deadline.remaining().is_some());
+    let words = stream::iter(0..3).then(move |n| {
+        let deadline = deadline.clone();
+        async move {
+            sleep(Duration::from_secs(60)).await;
+            Ok::<_, std::io::Error>(format!("{n} {:?}\n", deadline.remaining()))
+        }
+    });
+    Response::stream(Status::OK, "text/plain", Body::from_stream(words))
+}
+
+/// Reads, and then takes as long as it was told.
+#[post("^/upload/(?<seconds>[0-9]+)$")]
+async fn upload(mut upload: Upload, seconds: u64) -> Result<String, UploadError> {
+    let mut size = 0;
+    while let Some(piece) = upload.chunk().await? {
+        size += piece.len();
+    }
+    sleep(Duration::from_secs(seconds)).await;
+    Ok(size.to_string())
+}
+
+#[post("^/piped$")]
+async fn piped(upload: Upload) -> Result<String, Status> {
+    let all = upload.into_body().collect(100).await;
+    all.map(|all| all.len().to_string())
+        .map_err(|_| Status::BAD_REQUEST)
+}
+
+const ROUTES: Routes<Dropped> = routes![never, poll, left, words, upload, piped];
+
+fn client(app: impl FnOnce(App<Dropped>) -> App<Dropped>) -> (TestClient, Dropped) {
+    let dropped = Dropped::default();
+    (TestClient::new(app(App::new(ROUTES, dropped.clone()))), dropped)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_too_long_is_504() {
+    for (limit, seconds) in [(None, 60), (Some(5), 5)] {
+        let (client, dropped) = client(|app| match limit {
+            Some(limit) => app.time_limit(Duration::from_secs(limit)),
+            None => app,
+        });
+        let began = Instant::now();
+        let answer = client.get("/never").accept("application/json").await;
+        answer
+            .assert_status(504)
+            .assert_header("content-type", "application/problem+json")
+            .assert_json(serde_json::json!({
+                "type": "about:blank", "title": "Gateway Timeout", "status": 504, "detail": "it took too long"
+            }));
+        assert_eq!(began.elapsed(), Duration::from_secs(seconds));
+        assert_eq!(dropped.0.load(SeqCst), 1, "the handler was not dropped");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_that_may_wait_do() {
+    let (client, _) = client(|app| app.limit::<poll>(Limits::new().time(None)));
+    client.get("/poll").await.assert_text("news");
+    let (client, _) = self::client(|app| app.time_limit(None));
+    client.get("/poll").await.assert_text("news");
+    client.get("/left").await.assert_text("None");
+    let (client, _) = self::client(|app| app);
+    client.get("/poll").await.assert_status(504);
+    client.get("/left").await.assert_text("Some(60s)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn functions_beside_it_have_no_more_time() {
+    async fn hesitate() {
+        sleep(Duration::from_secs(3)).await
+    }
+    async fn nowhere() {
+        std::future::pending().await
+    }
+    let (client, _) = client(|app| {
+        app.before(hesitate)
+            .fallback(nowhere)
+            .time_limit(Duration::from_secs(5))
+            .after(|_, response| response.with_header("x-seen", "yes"))
+    });
+    client.get("/left").await.assert_text("Some(2s)");
+    let began = Instant::now();
+    client
+        .get("/never")
+        .await
+        .assert_status(504)
+        .assert_header("x-seen", "yes");
+    assert_eq!(began.elapsed(), Duration::from_secs(5));
+    client.get("/nowhere").await.assert_status(504);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_lasts_as_long_as_it_likes() {
+    let (client, _) = client(|app| app.time_limit(Duration::from_secs(1)));
+    let body = client.get("/words").stream().await.into_body();
+    let text = BodyExt::collect(body).await.unwrap().to_bytes();
+    assert_eq!(text, "0 None\n1 None\n2 None\n");
+}
+
+/// The time of a client that is slow is not that of the handler.
+#[tokio::test(start_paused = true)]
+async fn the_time_runs_once_an_upload_is_read() {
+    let (client, _) = client(|app| app.time_limit(Duration::from_secs(5)));
+    let slow = || {
+        Body::from_stream(stream::iter(0..10).then(|_| async {
+            sleep(Duration::from_secs(3)).await;
+            Ok::<_, std::io::Error>("ab")
+        }))
+    };
+    client.post("/upload/4").body(slow()).await.assert_text("20");
+    client.post("/piped").body(slow()).await.assert_text("20");
+    let began = Instant::now();
+    client.post("/upload/60").body(slow()).await.assert_status(504);
+    assert_eq!(began.elapsed(), Duration::from_secs(35));
+}
+
+/// Says how many seconds its caller gave it.
+#[service_handler(path = "^/given", method = "request")]
+async fn given(deadline: Deadline) -> Json<Option<u64>> {
+    let left = deadline.remaining();
+    Json(left.map(|left| left.as_secs_f64().round() as u64))
+}
+
+#[get("^/asks$")]
+async fn asks(services: Services) -> Result<String, CallError> {
+    sleep(Duration::from_secs(2)).await;
+    let far = services.register(FAR, SECRET)?;
+    let call = far.request("/given").deadline(Duration::from_secs(3600));
+    Ok(call.await?.body.to_string())
+}
+
+/// Asks only after its head has gone.
+#[get("^/asks-later$")]
+async fn asks_later(services: Services) -> Response {
+    let answer = stream::once(async move {
+        sleep(Duration::from_secs(10)).await;
+        let far = services.register(FAR, SECRET).map_err(std::io::Error::other)?;
+        let call = far.request("/given").deadline(Duration::from_secs(30));
+        call.await
+            .map(|answer| answer.body.to_string())
+            .map_err(std::io::Error::other)
+    });
+    Response::stream(Status::OK, "text/plain", Body::from_stream(answer))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_has_no_more_time_than_its_handler() {
+    let app = App::new(routes![asks, asks_later], ()).time_limit(Duration::from_secs(5));
+    let site = Memory::of(app)
+        .service(Service::bind(FAR, SECRET), App::new(routes![given], ()))
+        .start()
+        .await
+        .unwrap();
+    // A client that is not of a handler is bound by nothing.
+    let free = site.client(&ServiceAddress::new(FAR, SECRET)).unwrap();
+    let answer = free.request("/given").deadline(Duration::from_secs(3600)).await;
+    assert_eq!(answer.unwrap().body, 3600);
+    site.browser().get("/asks").await.assert_text("3");
+    let body = site.browser().get("/asks-later").stream().await.into_body();
+    let text = BodyExt::collect(body).await.unwrap().to_bytes();
+    assert_eq!(text, "30");
+    site.stop().await;
+}
