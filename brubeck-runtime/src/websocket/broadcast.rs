@@ -1,6 +1,7 @@
 //! One message to many.
 
-use super::{Carrier, Group, Seat, SocketMessage, SocketSender, WebSocket, message_frame};
+use super::frame::ForMany;
+use super::{Carrier, Group, Seat, SocketMessage, SocketSender, WebSocket};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,7 +27,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// # let _ = App::new(ROUTES, Broadcast::new());
 /// ```
 ///
-/// Behind Mongrel2 one message goes to 128 connections at once, so a room of 500 takes 4. Sending waits for the front end
+/// Behind Mongrel2 one message goes to 128 connections at once, so a room of 500 takes 4. With the feature `deflate` it is
+/// deflated once for all of them. Sending waits for the front end
 /// and never for a member: one that reads so slowly that 1,024 messages or 4 MiB wait for it is cut off.
 #[derive(Clone, Default)]
 pub struct Broadcast(Arc<Mutex<Members>>);
@@ -39,8 +41,8 @@ struct Members {
     others: HashMap<u64, Arc<dyn Carrier>>,
 }
 
-/// The members of one group.
-type Seated = (Arc<dyn Group>, HashMap<u64, Seat>);
+/// The members of one group, and whether each takes deflated messages.
+type Seated = (Arc<dyn Group>, HashMap<u64, (Seat, bool)>);
 
 /// A WebSocket is a member of a [`Broadcast`] until this is dropped.
 #[must_use = "dropping it leaves the broadcast"]
@@ -73,7 +75,7 @@ impl Broadcast {
                     .seated
                     .entry(key)
                     .or_insert_with(|| (group, HashMap::new()));
-                seats.insert(number, seat);
+                seats.insert(number, (seat, sender.0.takes_deflated()));
                 Some(key)
             }
             None => {
@@ -94,7 +96,7 @@ impl Broadcast {
         let message = message.into();
         let (casts, others) = {
             let members = lock(&self.0);
-            let casts: Vec<(Arc<dyn Group>, Vec<Seat>)> = members
+            let casts: Vec<(Arc<dyn Group>, Vec<_>)> = members
                 .seated
                 .values()
                 .map(|(group, seats)| (group.clone(), seats.values().cloned().collect()))
@@ -102,15 +104,19 @@ impl Broadcast {
             (casts, members.others.values().cloned().collect::<Vec<_>>())
         };
         let mut count = others.len();
-        if !casts.is_empty() {
-            let frame = message_frame(&message);
-            for (group, seats) in casts {
-                count += seats.len();
-                group.cast(seats, frame.clone()).await;
+        let mut for_many = ForMany::of(&message);
+        for (group, members) in casts {
+            count += members.len();
+            for deflated in [true, false] {
+                let alike = members.iter().filter(|(_, takes)| *takes == deflated);
+                let seats: Vec<Seat> = alike.map(|(seat, _)| seat.clone()).collect();
+                if !seats.is_empty() {
+                    group.cast(seats, for_many.frame(deflated)).await;
+                }
             }
         }
         for carrier in others {
-            carrier.offer(message.clone());
+            carrier.offer(for_many.frame(carrier.takes_deflated()));
         }
         count
     }

@@ -10,8 +10,11 @@ pub(crate) trait Carrier: Send + Sync + 'static {
     /// Sends a message; waits while the client is slow.
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>>;
 
-    /// Sends a message if there is room, and else cuts the client off: it has not read for a long while.
-    fn offer(&self, message: SocketMessage);
+    /// Sends a frame if there is room, and else cuts the client off: it has not read for a long while.
+    fn offer(&self, frame: Bytes);
+
+    /// Whether the client understands a message that is deflated for many.
+    fn takes_deflated(&self) -> bool;
 
     /// Closes the connection, after what was sent before.
     fn close(&self, close: Close);

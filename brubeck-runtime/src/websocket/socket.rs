@@ -1,6 +1,6 @@
 //! The handler's end of a WebSocket.
 
-use super::{Carrier, Close, Closed, Offer, SocketMessage};
+use super::{Carrier, Close, Closed, Offer, Received, SocketMessage};
 use crate::context::Context;
 use crate::extract::{FromMessage, Rejection};
 use futures_util::Stream;
@@ -27,7 +27,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 /// The same handler works behind Mongrel2 and on the embedded server. Pings are answered, quiet connections are pinged
 /// every 30 seconds, and closed when two pings go unanswered. A text that is not UTF-8, a message larger than the body
 /// limit of the application, or more than 1,024 messages that the handler has not taken, close the connection. When the
-/// handler returns, the connection is closed with code 1000.
+/// handler returns, the connection is closed with code 1000. With the feature `deflate` messages of 128 bytes or more are
+/// deflated where the client can inflate them (RFC 7692), and its own may be.
 #[derive(Debug)]
 pub struct WebSocket {
     inbound: mpsc::Receiver<Delivered>,
@@ -60,12 +61,12 @@ pub struct SocketSender(pub(super) Arc<dyn Carrier>);
 /// A message on its way to a handler, which holds its place among those that may wait.
 #[derive(Debug)]
 pub(crate) struct Delivered {
-    message: SocketMessage,
+    message: Received,
     _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Delivered {
-    pub(crate) fn new(message: SocketMessage, room: Option<OwnedSemaphorePermit>) -> Delivered {
+    pub(crate) fn new(message: Received, room: Option<OwnedSemaphorePermit>) -> Delivered {
         Delivered { message, _room: room }
     }
 }
@@ -90,7 +91,23 @@ impl WebSocket {
 
     /// The next message; `None` once the connection is closed. Nothing is lost when the future is dropped.
     pub async fn recv(&mut self) -> Option<SocketMessage> {
-        self.inbound.recv().await.map(|delivered| delivered.message)
+        let delivered = self.inbound.recv().await?;
+        self.read(delivered)
+    }
+
+    /// What came deflated shows only now whether it is as it should be.
+    fn read(&mut self, delivered: Delivered) -> Option<SocketMessage> {
+        match delivered.message.read() {
+            Ok(message) => Some(message),
+            Err(close) => {
+                // The first reason is the true one.
+                let _ = self.ended.set(close.clone());
+                self.inbound.close();
+                while self.inbound.try_recv().is_ok() {}
+                self.sender.close(close);
+                None
+            }
+        }
     }
 
     /// Sends a message. Waits while the client is slow to take what was sent before, so that nothing piles up.
@@ -129,7 +146,7 @@ impl Stream for WebSocket {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Option<SocketMessage>> {
         let delivered = ready!(self.inbound.poll_recv(cx));
-        Poll::Ready(delivered.map(|delivered| delivered.message))
+        Poll::Ready(delivered.and_then(|delivered| self.read(delivered)))
     }
 }
 

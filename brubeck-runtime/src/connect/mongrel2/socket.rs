@@ -3,8 +3,8 @@
 use super::event::Event;
 use super::pipeline::Piece;
 use crate::websocket::{
-    Carrier, Close, Closed, Delivered, Group, Heard, Peer, Seat as Ticket, SocketMessage, WebSocket,
-    message_frame,
+    Carrier, Close, Closed, Deflate, Delivered, Group, Heard, Peer, Received, Seat as Ticket, SocketMessage,
+    WebSocket, message_frame,
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -61,18 +61,24 @@ pub(super) enum Pulse {
 
 impl Socket {
     /// A client asks for it. The other end is for the handler.
-    pub(super) fn new(ticket: Ticket, limit: usize, link: &Arc<Link>) -> (Socket, WebSocket) {
+    pub(super) fn new(
+        ticket: Ticket,
+        limit: usize,
+        deflate: Option<Deflate>,
+        link: &Arc<Link>,
+    ) -> (Socket, WebSocket) {
         let (messages, inbound) = mpsc::channel(MESSAGES);
         let ended = Arc::new(OnceLock::new());
         let window = Arc::new(Semaphore::new(WINDOW));
         let way = Way {
             ticket: ticket.clone(),
             window: window.clone(),
+            deflate,
             link: link.clone(),
         };
         let socket = Socket {
             ticket,
-            peer: Peer::new(limit),
+            peer: Peer::new(limit, deflate),
             messages: Some(messages),
             room: Arc::new(Semaphore::new(BYTES.max(limit).min(Semaphore::MAX_PERMITS))),
             window,
@@ -122,11 +128,11 @@ impl Socket {
         }
     }
 
-    fn deliver(&mut self, message: SocketMessage) -> Result<(), ()> {
+    fn deliver(&mut self, message: Received) -> Result<(), ()> {
         let Some(messages) = self.messages.as_ref().filter(|_| self.closing.is_none()) else {
             return Ok(());
         };
-        let size = u32::try_from(message.as_bytes().len()).map_err(drop)?;
+        let size = u32::try_from(message.size()).map_err(drop)?;
         let room = self.room.clone().try_acquire_many_owned(size).map_err(drop)?;
         match messages.try_send(Delivered::new(message, Some(room))) {
             Err(mpsc::error::TrySendError::Full(_)) => Err(()),
@@ -190,13 +196,14 @@ pub(super) struct Link(pub(super) mpsc::Sender<Event>);
 struct Way {
     ticket: Ticket,
     window: Arc<Semaphore>,
+    deflate: Option<Deflate>,
     link: Arc<Link>,
 }
 
 impl Carrier for Way {
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>> {
         Box::pin(async move {
-            let bytes = message_frame(&message);
+            let bytes = message_frame(&message, self.deflate);
             let room = bytes.len().min(WINDOW) as u32;
             let place = self
                 .window
@@ -213,11 +220,15 @@ impl Carrier for Way {
         })
     }
 
-    fn offer(&self, message: SocketMessage) {
+    fn offer(&self, frame: Bytes) {
         self.link.tell(Event::Cast {
             to: vec![self.ticket.clone()],
-            bytes: message_frame(&message),
+            bytes: frame,
         });
+    }
+
+    fn takes_deflated(&self) -> bool {
+        self.deflate.is_some_and(Deflate::is_common)
     }
 
     fn close(&self, close: Close) {

@@ -9,10 +9,10 @@ use super::super::socket::{Reaction, Socket};
 use super::super::words::Words;
 use super::{Handler, IN_FLIGHT, SOCKETS, end};
 use crate::reply::Body;
-use crate::websocket::{Close, Offer, Seat as Ticket, close_frame};
+use crate::websocket::{Close, Deflate, Offer, Seat as Ticket, close_frame};
 use crate::wire::mongrel2::{self as wire, Request};
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -27,6 +27,7 @@ impl Handler {
         let versions = request.headers.get_all("sec-websocket-version");
         let speaks = versions.last().is_some_and(|version| version == "13");
         let too_many = self.sockets >= SOCKETS;
+        let accept = HeaderValue::from_maybe_shared(request.body.clone());
         let refusal = match &asked.request {
             Err(refusal) => Some(*refusal),
             Ok(_) if !speaks => Some((StatusCode::UPGRADE_REQUIRED, "only version 13 is spoken here")),
@@ -37,13 +38,17 @@ impl Handler {
             return self.hear(refuse(&ticket, refusal, false, Persistence::Close));
         }
         let responding = Responding::new(ticket.clone(), &asked, self.link.0.clone());
-        let Ok(head) = asked.request else { return };
+        let (Ok(head), Ok(accept)) = (asked.request, accept) else {
+            return;
+        };
         let limit = self.application.body_limit();
-        let (socket, ours) = Socket::new(ticket.clone(), limit, &self.link);
+        let deflate = Deflate::agree(head.headers());
+        let (socket, ours) = Socket::new(ticket.clone(), limit, deflate, &self.link);
         let asking = Asking {
             sender: ours.sender(),
+            deflate,
             offer: Offer::new(ours),
-            accept: request.body.clone(),
+            accept,
         };
         let application = self.application.clone();
         let task = self
