@@ -32,6 +32,7 @@ pub struct Context<S> {
     lent: Lent,
     /// Goes when the handler ends or is stopped; made for whoever asks.
     alive: OnceLock<watch::Sender<()>>,
+    trace: OnceLock<Trace>,
 }
 
 /// What an application lends to its handlers, found by type: rooms above this one know what.
@@ -39,15 +40,14 @@ pub(crate) type Lent = Arc<Extensions>;
 
 impl<S> Context<S> {
     pub(crate) fn new(state: Arc<S>, message: Message, captures: Captures, lent: Lent) -> Context<S> {
-        // All that a handler does belongs to one trace, whoever began it.
-        let trace = Trace::of(&message);
         Context {
             state,
-            message: message.with_extension(trace),
+            message,
             captures,
             argument: "",
             lent,
             alive: OnceLock::new(),
+            trace: OnceLock::new(),
         }
     }
 
@@ -81,6 +81,11 @@ impl<S> Context<S> {
     /// Holds on until the handler ends or is stopped.
     pub(crate) fn alive(&self) -> watch::Receiver<()> {
         self.alive.get_or_init(|| watch::Sender::new(())).subscribe()
+    }
+
+    /// The trace that all of what the handler does belongs to, whoever began it.
+    pub(crate) fn trace(&self) -> &Trace {
+        self.trace.get_or_init(|| Trace::of(&self.message))
     }
 
     /// What the application lends of this type.

@@ -18,7 +18,11 @@ use std::fmt;
 ///
 /// A handler that takes a `Message` gets all of it; cloning is cheap for the body, which is shared.
 #[derive(Clone)]
-pub struct Message {
+pub struct Message(Box<Parts>);
+
+/// Boxed, because a message is handed on many times on its way to a handler.
+#[derive(Clone)]
+struct Parts {
     kind: Kind,
     method: Method,
     path: Box<str>,
@@ -37,10 +41,9 @@ impl Message {
             Some((path, query)) => (path, Some(query.into())),
             None => (target, None),
         };
-        Message {
-            query,
-            ..Message::new(Kind::Web, method, path)
-        }
+        let mut message = Message::new(Kind::Web, method, path);
+        message.0.query = query;
+        message
     }
 
     /// A message that asks a service.
@@ -50,14 +53,13 @@ impl Message {
 
     /// What a service answered, for the response handler of the calling application.
     pub fn response(path: &str, status: Status) -> Message {
-        Message {
-            status: Some(status),
-            ..Message::new(Kind::Response, Method::Response, path)
-        }
+        let mut message = Message::new(Kind::Response, Method::Response, path);
+        message.0.status = Some(status);
+        message
     }
 
     fn new(kind: Kind, method: Method, path: &str) -> Message {
-        Message {
+        Message(Box::new(Parts {
             kind,
             method,
             path: path.into(),
@@ -67,110 +69,110 @@ impl Message {
             body: Bytes::new(),
             status: None,
             extensions: Extensions::new(),
-        }
+        }))
     }
 
     /// The same message with this path, in which a `?` is nothing special.
     pub fn with_path(mut self, path: impl Into<Box<str>>) -> Message {
-        self.path = path.into();
+        self.0.path = path.into();
         self
     }
 
     /// The same message with this query, still percent-encoded and without the `?`.
     pub fn with_query(mut self, query: impl Into<Box<str>>) -> Message {
-        self.query = Some(query.into());
+        self.0.query = Some(query.into());
         self
     }
 
     /// The same message with these headers.
     pub fn with_headers(mut self, headers: HeaderMap) -> Message {
-        self.headers = headers;
+        self.0.headers = headers;
         self
     }
 
     /// The same message with this body.
     pub fn with_body(mut self, body: impl Into<Bytes>) -> Message {
-        self.body = body.into();
+        self.0.body = body.into();
         self
     }
 
     /// The same message with these named arguments, as the text of a JSON object.
     pub fn with_arguments(mut self, arguments: impl Into<Bytes>) -> Message {
-        self.arguments = arguments.into();
+        self.0.arguments = arguments.into();
         self
     }
 
     /// The same message with one more thing known about it, such as a [`RemoteAddr`].
     pub fn with_extension(mut self, value: impl Clone + Send + Sync + 'static) -> Message {
-        self.extensions.insert(value);
+        self.0.extensions.insert(value);
         self
     }
 
     /// What sort of handler it is for.
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.0.kind
     }
 
     /// The method.
     pub fn method(&self) -> Method {
-        self.method
+        self.0.method
     }
 
     /// The path as it was sent: still percent-encoded, never normalised.
     pub fn path(&self) -> &str {
-        &self.path
+        &self.0.path
     }
 
     /// What followed the `?`, still percent-encoded; `None` without a `?`, and for services.
     pub fn query(&self) -> Option<&str> {
-        self.query.as_deref()
+        self.0.query.as_deref()
     }
 
     /// Path and query, as a client asks for them; `/` for a path that no URI has.
     pub fn uri(&self) -> http::Uri {
-        let target = match &self.query {
-            Some(query) => format!("{}?{query}", self.path),
-            None => self.path.to_string(),
+        let target = match &self.0.query {
+            Some(query) => format!("{}?{query}", self.0.path),
+            None => self.0.path.to_string(),
         };
         target.parse().unwrap_or(http::Uri::from_static("/"))
     }
 
     /// The headers. Service peers may use names that HTTP does not allow; those are left out here.
     pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+        &self.0.headers
     }
 
     /// The named arguments of a service call, as the text of a JSON object; empty for none.
     pub fn arguments(&self) -> &Bytes {
-        &self.arguments
+        &self.0.arguments
     }
 
     /// The body.
     pub fn body(&self) -> &Bytes {
-        &self.body
+        &self.0.body
     }
 
     /// What typed extractors read: the body; where that is empty or `{}`, the named arguments,
     /// because Python peers of one dialect send their data in the one and of another in the other.
     pub fn payload(&self) -> &Bytes {
-        match self.body.trim_ascii() {
-            b"" | b"{}" if !self.arguments.is_empty() => &self.arguments,
-            _ => &self.body,
+        match self.0.body.trim_ascii() {
+            b"" | b"{}" if !self.0.arguments.is_empty() => &self.0.arguments,
+            _ => &self.0.body,
         }
     }
 
     /// The status of a service's answer; `None` for other messages.
     pub fn status(&self) -> Option<&Status> {
-        self.status.as_ref()
+        self.0.status.as_ref()
     }
 
     /// What connections and layers know beside the message.
     pub fn extensions(&self) -> &Extensions {
-        &self.extensions
+        &self.0.extensions
     }
 
     pub(crate) fn extensions_mut(&mut self) -> &mut Extensions {
-        &mut self.extensions
+        &mut self.0.extensions
     }
 }
 
@@ -178,11 +180,11 @@ impl Message {
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
-            .field("kind", &self.kind)
-            .field("method", &self.method)
-            .field("path", &self.path)
-            .field("arguments", &self.arguments.len())
-            .field("body", &self.body.len())
+            .field("kind", &self.0.kind)
+            .field("method", &self.0.method)
+            .field("path", &self.0.path)
+            .field("arguments", &self.0.arguments.len())
+            .field("body", &self.0.body.len())
             .finish_non_exhaustive()
     }
 }

@@ -88,7 +88,7 @@ impl Pair {
                     assert_eq!(peer, NAME);
                     sent.push(frames);
                 }
-                WorkerAction::Start { job, request, .. } => self.started.push((job, request)),
+                WorkerAction::Start { job, request, .. } => self.started.push((job, *request)),
                 _ => {}
             }
         }

@@ -74,7 +74,14 @@ async fn a_deaf_peer_fills_its_queue_is_cut_and_dies_while_others_are_served() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_out_does_not_starve_the_thread() {
-    let mut server = serve("tcp://127.0.0.1:0").await;
+    let limits = Limits {
+        queued_messages: usize::MAX,
+        ..Limits::default()
+    };
+    let mut server = ZeroMq
+        .server(endpoint("tcp://127.0.0.1:0"), limits)
+        .await
+        .unwrap();
     let mut client = connect(&server.local).await;
     up(&mut client).await;
     client.outbound.try_send(frames(&["x"])).unwrap();

@@ -62,7 +62,7 @@ async fn a_long_poll_outlives_the_patience_of_mongrel2() {
     let gate = Gate::new();
     let set: crate::laboratory::Setting = |config, link, _| {
         let config = config
-            .idle_limit(Duration::from_secs(1))
+            .idle_limit(Duration::from_secs(3))
             .setting("limits.tick_timer", "1")
             .setting("limits.kill_limit", "0");
         let config = config

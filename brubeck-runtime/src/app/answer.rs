@@ -18,23 +18,33 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// What was asked and how it was answered, in one line each.
+const ACCESS: &str = "brubeck::access";
+
 impl<S: Send + Sync + 'static> Assembled<S> {
     /// Answers a message of another application, and says so in one line.
     pub(super) async fn answer_service(self: Arc<Self>, message: Message) -> Response {
-        let began = Instant::now();
-        let (kind, method, path) = (message.kind(), message.method(), message.path().to_owned());
-        let response = match self.router.find(kind, method, &path) {
+        let logged = tracing::enabled!(target: ACCESS, tracing::Level::INFO);
+        let began = logged.then(|| (Instant::now(), message.path().to_owned()));
+        let (kind, method) = (message.kind(), message.method());
+        let response = match self.router.find(kind, method, message.path()) {
             Match::Found { entry, captures } => {
-                let limits = self.limits.of(entry.spec);
-                let time = limits.and_then(|limits| limits.time).flatten();
                 let run = self.run(entry, self.context(message, captures), &[]);
-                let run = TimeLeft::from_now(time).wait_for(entry.spec.name, run);
-                self.within(limits, run).await
+                match self.limits.of(entry.spec) {
+                    None => run.await,
+                    // Boxed, so that the many handlers without limits need no room for this.
+                    Some(limits) => {
+                        let time = TimeLeft::from_now(limits.time.flatten());
+                        Box::pin(self.within(Some(limits), time.wait_for(entry.spec.name, run))).await
+                    }
+                }
             }
             Match::MethodNotAllowed { .. } => Status::METHOD_NOT_ALLOWED.into_reply(),
             Match::NotFound => Status::NOT_FOUND.into_reply(),
         };
-        tracing::info!(target: "brubeck::access", "{} {method} {path} in {:?}", response.status().code(), began.elapsed());
+        if let Some((began, path)) = began {
+            tracing::info!(target: ACCESS, "{} {method} {path} in {:?}", response.status().code(), began.elapsed());
+        }
         response
     }
 

@@ -4,7 +4,6 @@ use super::{CallError, Caller, Client, Deadline, Hops, Link, Origin, ResponseHan
 use crate::context::Context;
 use crate::extract::{FromMessage, Rejection};
 use crate::status::Status;
-use crate::trace::Trace;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -141,7 +140,7 @@ impl Caller {
                 .extensions()
                 .get::<Hops>()
                 .map_or(0, |hops| hops.0.saturating_add(1)),
-            trace: Trace::of(cx.message()),
+            trace: cx.trace().clone(),
         })
     }
 }

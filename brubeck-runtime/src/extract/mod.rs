@@ -194,7 +194,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Trace {
     type Rejection = Infallible;
 
     async fn from_message(cx: &Context<S>) -> Result<Trace, Infallible> {
-        Ok(Trace::of(cx.message()))
+        Ok(cx.trace().clone())
     }
 }
 

@@ -6,9 +6,12 @@
 
 mod caller;
 mod entropy;
+mod numbered;
 mod session;
 mod timers;
 mod worker;
+
+pub(crate) use numbered::Numbered;
 
 pub use caller::{
     CallId, Caller, CallerAction, CallerConfig, CallerCounters, CallerEvent, Options, PeerId, PeerView,

@@ -11,6 +11,9 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 
+/// Events taken one after the other before anything else gets its turn.
+const BATCH: usize = 64;
+
 pub(super) struct Bound {
     answering: Arc<Answering>,
     sessions: Sessions,
@@ -44,14 +47,25 @@ impl Bound {
                 () = self.sessions.idle(), if stopping && !idle => idle = true,
                 Some(_) = self.handlers.join_next() => {}
                 event = server.inbound.recv() => match event {
-                    Some(ServerEvent::Message { peer, frames }) if is_v2(&frames) => self.sessions.take(&peer, frames),
-                    Some(ServerEvent::Message { peer, frames }) => self.legacy(peer, frames, &server.outbound, stopping),
-                    Some(ServerEvent::Gone { peer }) => self.gone(&peer),
+                    Some(event) => {
+                        let more = std::iter::from_fn(|| server.inbound.try_recv()).take(BATCH);
+                        for event in std::iter::once(event).chain(more) {
+                            self.take(event, &server.outbound, stopping);
+                        }
+                    }
                     None => return,
                 },
             }
         }
         server.shutdown(LINGER).await;
+    }
+
+    fn take(&mut self, event: ServerEvent, outbound: &ServerOutbox, stopping: bool) {
+        match event {
+            ServerEvent::Message { peer, frames } if is_v2(&frames) => self.sessions.take(&peer, frames),
+            ServerEvent::Message { peer, frames } => self.legacy(peer, frames, outbound, stopping),
+            ServerEvent::Gone { peer } => self.gone(&peer),
+        }
     }
 
     fn legacy(&mut self, peer: Peer, frames: Vec<Bytes>, outbound: &ServerOutbox, stopping: bool) {

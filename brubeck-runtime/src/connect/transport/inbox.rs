@@ -94,6 +94,15 @@ impl<T> Inlet<T> {
         })
     }
 
+    /// The same if there is room now.
+    pub(crate) fn room_now(&self) -> Option<Room<'_, T>> {
+        let slot = self.queue.try_reserve().ok()?;
+        (self.budget.available_permits() > 0).then_some(Room {
+            slot,
+            budget: &self.budget,
+        })
+    }
+
     /// Waits until the inbox is dropped.
     pub(crate) async fn closed(&self) {
         self.queue.closed().await;

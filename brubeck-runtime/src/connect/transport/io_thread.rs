@@ -1,11 +1,11 @@
-//! The one thread on which every ZeroMQ socket of the process lives.
+//! Where ZeroMQ sockets live: on one thread of their own, or on the one thread that a runtime has.
 
 use std::future::Future;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 use tokio::task::JoinHandle;
 
 /// The thread's name, as debuggers show it.
@@ -13,11 +13,20 @@ const NAME: &str = "brubeck-io";
 
 static RUNTIME: Mutex<Option<Handle>> = Mutex::new(None);
 
-/// Starts the thread on first use.
+/// The runtime that sockets opened here live on.
 ///
-/// Sockets get a thread of their own because their crate blocks whole worker threads when tasks that share a socket run
-/// in parallel: on one thread with a `current_thread` runtime nothing can run in parallel, and handlers never wait for it.
-fn handle() -> io::Result<Handle> {
+/// Their crate blocks whole worker threads when tasks that share a socket run in parallel, so they need a `current_thread`
+/// runtime, on which nothing can. Where they are opened from one, that one does, and no message changes threads; elsewhere
+/// they get the I/O thread.
+fn home() -> io::Result<Handle> {
+    match Handle::try_current() {
+        Ok(here) if here.runtime_flavor() == RuntimeFlavor::CurrentThread => Ok(here),
+        _ => io_thread(),
+    }
+}
+
+/// Starts the I/O thread on first use.
+fn io_thread() -> io::Result<Handle> {
     let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(handle) = &*runtime {
         return Ok(handle.clone());
@@ -34,52 +43,47 @@ fn handle() -> io::Result<Handle> {
     Ok(handle)
 }
 
-/// Runs a future on the I/O thread.
+/// Runs a future that owns sockets.
 ///
 /// # Errors
-/// The thread or its runtime could not be started: the process is out of threads or file descriptors.
+/// The I/O thread or its runtime could not be started: the process is out of threads or file descriptors.
 pub(crate) fn spawn<F>(future: F) -> io::Result<JoinHandle<F::Output>>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    Ok(handle()?.spawn(future))
-}
-
-/// Runs a future on the I/O thread and waits for what it gives.
-///
-/// # Errors
-/// As [`spawn`]; also when the future panicked.
-pub(crate) async fn run<F>(future: F) -> io::Result<F::Output>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    spawn(future)?.await.map_err(io::Error::other)
+    Ok(home()?.spawn(future))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn every_future_runs_on_the_same_named_thread() {
-        let here = || async {
+    async fn home_thread() -> (thread::ThreadId, Option<String>) {
+        let here = async {
             (
                 thread::current().id(),
                 thread::current().name().map(str::to_owned),
             )
         };
-        let (first, name) = run(here()).await.unwrap();
-        let (second, _) = run(here()).await.unwrap();
-        assert_eq!(first, second);
+        spawn(here).unwrap().await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_runtime_of_many_threads_gets_one_for_its_sockets() {
+        let (thread, name) = home_thread().await;
         assert_eq!(name.as_deref(), Some(NAME));
-        assert_ne!(first, thread::current().id());
+        assert_eq!(home_thread().await.0, thread);
     }
 
     #[tokio::test]
+    async fn a_runtime_of_one_thread_keeps_its_sockets() {
+        assert_eq!(home_thread().await.0, thread::current().id());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_panicking_future_leaves_the_thread_alive() {
-        assert!(run(async { panic!("on purpose") }).await.is_err());
-        assert_eq!(run(async { 1 }).await.unwrap(), 1);
+        assert!(spawn(async { panic!("on purpose") }).unwrap().await.is_err());
+        assert_eq!(spawn(async { 1 }).unwrap().await.unwrap(), 1);
     }
 }

@@ -13,10 +13,6 @@ pub(crate) const BATCH: usize = 64;
 
 /// What a [`Server`](super::Server) grants its peers.
 ///
-/// A server on TCP, which strangers may reach, has a gate before it that enforces all of them. A server on an ipc path,
-/// which only the same user can reach, has none and enforces only the first two, unless [`gate_ipc`](Self::gate_ipc) is
-/// set: a peer there is cut off only when 100,000 messages wait for it.
-///
 /// ```
 /// use brubeck_runtime::transport::Limits;
 ///
@@ -35,8 +31,7 @@ pub struct Limits {
     pub frames: usize,
     /// How long a peer may take to say who it is. Default 5 s.
     pub handshake: Duration,
-    /// Connections at once; further ones are closed. Lower where the limit of open files asks for it: a connection needs
-    /// three. Default 4096.
+    /// Connections at once; further ones are closed. Lower where the limit of open files asks for it. Default 4096.
     pub connections: usize,
     /// Connections at once from one IP address; further ones are closed. Default 1024.
     pub connections_per_address: usize,
@@ -48,8 +43,6 @@ pub struct Limits {
     pub queued_bytes: usize,
     /// Messages that may wait for one peer to take them; then it is cut off. Default 16,384.
     pub queued_messages: usize,
-    /// Whether an ipc server has a gate, too. Default `false`.
-    pub gate_ipc: bool,
 }
 
 impl Default for Limits {
@@ -66,7 +59,6 @@ impl Default for Limits {
             write_stall: Duration::from_secs(10),
             queued_bytes: 64 << 20,
             queued_messages: 16_384,
-            gate_ipc: false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The ends of a socket that many peers connect to.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use super::closing::{Closing, Stop, closing};
 use super::counts::{Counters, Counts};
 use super::inbox::{Inbox, Inlet, inbox};
 use super::limits::OUTBOX;
+use super::peers::{self, Peers};
 use super::{Endpoint, Limits, SendError};
 
 /// Who sent a message, and where its answer goes: the routing identity of one connected peer, at most 255 bytes.
@@ -77,12 +79,36 @@ impl Server {
 
 /// The sending end of a [`Server`].
 #[derive(Clone, Debug)]
-pub struct ServerOutbox {
-    queue: mpsc::Sender<Outgoing>,
-    counters: Arc<Counters>,
+pub struct ServerOutbox(Way);
+
+#[derive(Clone, Debug)]
+enum Way {
+    /// To one task that has all peers.
+    Queue {
+        queue: mpsc::Sender<Outgoing>,
+        counters: Arc<Counters>,
+    },
+    /// To the task of each peer.
+    Peers {
+        peers: Arc<Peers>,
+        /// Tells the socket, when the last one is dropped, that nobody uses it any more.
+        _used: mpsc::Sender<Infallible>,
+    },
+}
+
+impl From<peers::Closed> for SendError {
+    fn from(_: peers::Closed) -> Self {
+        Self::Closed
+    }
 }
 
 impl ServerOutbox {
+    /// The way to these peers, and what ends when it is not used any more.
+    pub(crate) fn to(peers: Arc<Peers>) -> (Self, mpsc::Receiver<Infallible>) {
+        let (used, unused) = mpsc::channel(1);
+        (Self(Way::Peers { peers, _used: used }), unused)
+    }
+
     /// Hands a message over; waits for room in the outbox, never for the peer.
     ///
     /// The message is dropped, and counted, if the peer is gone. A peer that does not read what it is sent is cut off.
@@ -93,10 +119,17 @@ impl ServerOutbox {
         if frames.is_empty() {
             return Err(SendError::Empty);
         }
-        self.queue
-            .send(Outgoing::Message { peer, frames })
-            .await
-            .map_err(|_| SendError::Closed)
+        match &self.0 {
+            Way::Queue { queue, .. } => queue
+                .send(Outgoing::Message { peer, frames })
+                .await
+                .map_err(|_| SendError::Closed),
+            Way::Peers { peers, .. } => {
+                // Never waiting, whoever sends without end would never let others run.
+                tokio::task::coop::consume_budget().await;
+                Ok(peers.send(&peer, frames)?)
+            }
+        }
     }
 
     /// Hands a message over if there is room now.
@@ -107,12 +140,15 @@ impl ServerOutbox {
         if frames.is_empty() {
             return Err(SendError::Empty);
         }
-        self.queue
-            .try_send(Outgoing::Message { peer, frames })
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => SendError::Full,
-                mpsc::error::TrySendError::Closed(_) => SendError::Closed,
-            })
+        match &self.0 {
+            Way::Queue { queue, .. } => queue
+                .try_send(Outgoing::Message { peer, frames })
+                .map_err(|error| match error {
+                    mpsc::error::TrySendError::Full(_) => SendError::Full,
+                    mpsc::error::TrySendError::Closed(_) => SendError::Closed,
+                }),
+            Way::Peers { peers, .. } => Ok(peers.send(&peer, frames)?),
+        }
     }
 
     /// Cuts a peer off, after what was handed over before.
@@ -120,15 +156,21 @@ impl ServerOutbox {
     /// # Errors
     /// [`SendError::Closed`].
     pub async fn cut(&self, peer: Peer) -> Result<(), SendError> {
-        self.queue
-            .send(Outgoing::Cut { peer })
-            .await
-            .map_err(|_| SendError::Closed)
+        match &self.0 {
+            Way::Queue { queue, .. } => queue
+                .send(Outgoing::Cut { peer })
+                .await
+                .map_err(|_| SendError::Closed),
+            Way::Peers { peers, .. } => Ok(peers.cut(&peer)?),
+        }
     }
 
     /// What became of the messages so far.
     pub fn counts(&self) -> Counts {
-        self.counters.read()
+        match &self.0 {
+            Way::Queue { counters, .. } => counters.read(),
+            Way::Peers { peers, .. } => peers.counters.read(),
+        }
     }
 }
 
@@ -152,10 +194,10 @@ pub(crate) struct ServerDriver {
 pub(crate) fn outbox() -> (ServerOutbox, mpsc::Receiver<Outgoing>, Arc<Counters>) {
     let (queue, outbox) = mpsc::channel(OUTBOX);
     let counters = Arc::new(Counters::default());
-    let outbound = ServerOutbox {
+    let outbound = ServerOutbox(Way::Queue {
         queue,
         counters: counters.clone(),
-    };
+    });
     (outbound, outbox, counters)
 }
 

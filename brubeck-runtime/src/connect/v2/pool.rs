@@ -8,7 +8,6 @@ use crate::connect::transport::{
     Client, ClientEvent, ClientOutbox, Closing, Endpoint, Inbox, LINGER, Timing, Transport, TransportError,
 };
 use crate::message::Message;
-use crate::wire::service::Secret;
 use crate::wire::v2::Reply;
 use futures_util::future::BoxFuture;
 use std::collections::{HashMap, VecDeque};
@@ -59,13 +58,9 @@ impl Pool {
     pub(in crate::connect) fn open(
         transport: Arc<dyn Transport>,
         addresses: &[String],
-        passphrase: Secret,
+        config: CallerConfig,
         resolve: Option<Resolve>,
     ) -> crate::Result<Pool> {
-        let config = CallerConfig {
-            passphrase,
-            ..CallerConfig::default()
-        };
         let shared = Arc::new(Shared {
             transport,
             resolve,

@@ -1,13 +1,13 @@
 //! The serving side: the sessions of the callers, and the handlers that run for them.
 
 use super::{Clock, Wakes, convert, keep_time, seed};
-use crate::call::protocol::{JobId, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
+use crate::call::protocol::{JobId, Numbered, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
 use crate::call::{Deadline, SLOT};
 use crate::connect::Application;
 use crate::connect::transport::{Peer, SendError, ServerOutbox};
 use crate::wire::v2::{Reply, Request};
 use bytes::Bytes;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,10 +32,10 @@ struct State {
     /// Kept from event to event, so that none allocates.
     actions: Vec<WorkerAction>,
     /// The handlers that run; dropping one of these stops it.
-    jobs: HashMap<JobId, Running>,
+    jobs: Numbered<JobId, Running>,
     /// Handlers that are to begin. They do so when the lock is gone, because a runtime that is being shut down drops them
     /// at once, which takes the lock.
-    starting: Vec<Starting>,
+    starting: VecDeque<Starting>,
     outlet: Outlet,
     armed: Option<Instant>,
 }
@@ -55,8 +55,8 @@ impl Sessions {
             state: Mutex::new(State {
                 worker: Worker::new(config, seed()?),
                 actions: Vec::new(),
-                jobs: HashMap::new(),
-                starting: Vec::new(),
+                jobs: Numbered::default(),
+                starting: VecDeque::new(),
                 outlet: Outlet {
                     outbound,
                     waiting: VecDeque::new(),
@@ -109,6 +109,9 @@ impl Shared {
     fn happened(self: &Arc<Self>, event: WorkerEvent) {
         let now = self.clock.now();
         let mut state = self.lock();
+        if let WorkerEvent::Finished { job, .. } = &event {
+            state.jobs.remove(job);
+        }
         let mut actions = std::mem::take(&mut state.actions);
         state.worker.on(now, event, &mut actions);
         for action in actions.drain(..) {
@@ -125,13 +128,14 @@ impl Shared {
             state.armed = next;
             self.rearm.notify_one();
         }
-        if state.starting.is_empty() {
-            return;
-        }
-        let mut starting = std::mem::take(&mut state.starting);
-        drop(state);
-        for starting in starting.drain(..) {
+        while let Some(starting) = state.starting.pop_front() {
+            let more = !state.starting.is_empty();
+            drop(state);
             tokio::spawn(run(starting));
+            if !more {
+                return;
+            }
+            state = self.lock();
         }
     }
 
@@ -150,7 +154,7 @@ impl Shared {
             } => {
                 let (running, stopped) = oneshot::channel();
                 state.jobs.insert(job, running);
-                state.starting.push(Starting {
+                state.starting.push_back(Starting {
                     job: Arc::new(Job {
                         job,
                         shared: self.clone(),
@@ -186,7 +190,7 @@ struct Starting {
     job: Arc<Job>,
     /// Fails when the handler is to be stopped.
     stopped: oneshot::Receiver<Infallible>,
-    request: Request,
+    request: Box<Request>,
     deadline: Deadline,
 }
 
@@ -198,39 +202,36 @@ async fn run(starting: Starting) {
         request,
         deadline,
     } = starting;
-    let path = request.ask.path.clone();
-    let handler = SLOT.scope(
-        job.clone(),
-        answer(job.shared.application.clone(), request, deadline),
-    );
+    let answer = async {
+        match convert::message(&request.ask) {
+            Ok(message) => {
+                let span = tracing::info_span!(
+                    "handle",
+                    method = %request.ask.method,
+                    path = %request.ask.path,
+                    traceparent = %request.ask.traceparent,
+                );
+                let application = job.shared.application.clone();
+                let response = application
+                    .answer(message.with_extension(deadline))
+                    .instrument(span);
+                convert::reply(response.await)
+            }
+            Err(status) => convert::failure(status),
+        }
+    };
     let reply = tokio::select! {
         biased;
         _ = stopped => return,
-        reply = handler => reply,
+        reply = SLOT.scope(job.clone(), answer) => reply,
     };
     job.finish(match reply.check() {
         Ok(()) => reply,
         Err(error) => {
-            tracing::error!(%path, %error, "an answer could not be written");
+            tracing::error!(path = %request.ask.path, %error, "an answer could not be written");
             convert::failure(crate::status::Status::INTERNAL_SERVER_ERROR)
         }
     });
-}
-
-async fn answer(application: Arc<dyn Application>, request: Request, deadline: Deadline) -> Reply {
-    match convert::message(&request.ask) {
-        Ok(message) => {
-            let span = tracing::info_span!(
-                "handle",
-                method = %request.ask.method,
-                path = %request.ask.path,
-                traceparent = %request.ask.traceparent,
-            );
-            let answer = application.answer(message.with_extension(deadline));
-            convert::reply(answer.instrument(span).await)
-        }
-        Err(status) => convert::failure(status),
-    }
 }
 
 /// A handler that runs. The core hears of its end once, and then its slot is free: when it has an answer, or when all of
@@ -248,9 +249,8 @@ impl Job {
 
     fn end(&self, reply: Option<Reply>) {
         if !self.finished.swap(true, Ordering::Relaxed) {
-            self.shared.lock().jobs.remove(&self.job);
-            self.shared
-                .happened(WorkerEvent::Finished { job: self.job, reply });
+            let job = self.job;
+            self.shared.happened(WorkerEvent::Finished { job, reply });
         }
     }
 }

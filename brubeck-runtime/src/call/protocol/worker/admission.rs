@@ -110,7 +110,7 @@ impl Worker {
             self.counters.started += 1;
             actions.push(WorkerAction::Start {
                 job: id,
-                request: *request,
+                request,
                 deadline: job.deadline,
                 caller: self
                     .guests

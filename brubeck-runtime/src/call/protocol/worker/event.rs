@@ -42,8 +42,6 @@ pub enum WorkerEvent {
 /// What is to be done, in this order.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-// The actions of an event lie in one buffer that is used again; a box would cost an allocation for every request.
-#[allow(clippy::large_enum_variant)]
 pub enum WorkerAction {
     /// Send these frames to this peer.
     Send {
@@ -56,8 +54,8 @@ pub enum WorkerAction {
     Start {
         /// Which job.
         job: JobId,
-        /// The request.
-        request: Request,
+        /// The request; boxed, because it is handed on many times on its way to a handler.
+        request: Box<Request>,
         /// When its answer is of no more use.
         deadline: Moment,
         /// The name that the caller gave itself, for logs.

@@ -21,9 +21,9 @@ pub use event::{JobId, StopReason, WorkerAction, WorkerEvent};
 
 use self::guest::Guest;
 use self::unproven::Unproven;
-use super::Moment;
 use super::entropy::Entropy;
 use super::timers::Timers;
+use super::{Moment, Numbered};
 use crate::wire::v2::{Message, Request, limits};
 
 /// A timer that is this late says that this process stood still.
@@ -41,7 +41,7 @@ pub struct Worker {
     unproven: VecDeque<Unproven>,
     guests: BTreeMap<u64, Guest>,
     by_peer: HashMap<Bytes, u64>,
-    jobs: HashMap<JobId, Job>,
+    jobs: Numbered<JobId, Job>,
     /// Jobs that wait for a slot, the oldest first.
     queue: BTreeSet<JobId>,
     /// Handlers that have not ended, stopped ones included.
@@ -126,7 +126,7 @@ impl Worker {
             unproven: VecDeque::new(),
             guests: BTreeMap::new(),
             by_peer: HashMap::new(),
-            jobs: HashMap::new(),
+            jobs: Numbered::default(),
             queue: BTreeSet::new(),
             running: 0,
             stopping: 0,

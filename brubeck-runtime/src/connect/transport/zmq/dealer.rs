@@ -10,9 +10,10 @@ use zeromq::{DealerSocket, Socket, SocketEvent, SocketRecv, ZmqError, ZmqMessage
 use super::super::client::ClientDriver;
 use super::super::limits::{BATCH, LINGER};
 use super::super::link::End;
+use super::super::peers::size;
 use super::super::{ClientEvent, Endpoint, Generation, LinkState, Timing};
 use super::backoff::{Backoff, GOOD};
-use super::socket::{self, Monitor, Sent, connecting, reason, send_now, size, written};
+use super::socket::{self, Monitor, Sent, connecting, reason, send_now, written};
 
 /// Keeps one connection to `endpoint` until the link is closed. Runs on the I/O thread.
 pub(super) async fn supervise(endpoint: Endpoint, timing: Timing, driver: ClientDriver) {

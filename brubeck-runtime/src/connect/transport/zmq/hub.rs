@@ -16,9 +16,10 @@ use super::super::hub::{HubDriver, Queue, Ready, hub};
 use super::super::inbox::Inlet;
 use super::super::limits::LINGER;
 use super::super::link::End;
+use super::super::peers::size;
 use super::super::{Endpoint, Generation, Hub, HubEvent, Timing, TransportError, io_thread};
 use super::listener::{self, Listener};
-use super::socket::{random_name, size};
+use super::socket::random_name;
 use super::zmtp::{self, Said};
 
 /// Requests that may wait for one service; then others get them.

@@ -1,4 +1,5 @@
-//! The transport over the `zeromq` crate. Every socket lives on the [I/O thread](super::io_thread).
+//! The transport over ZeroMQ. What connects is a socket of the `zeromq` crate, and lives where [`io_thread`] says; what is
+//! bound, where strangers come in, is our own.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -13,7 +14,6 @@ mod dealer;
 mod hub;
 mod listener;
 mod mongrel2;
-mod private;
 mod router;
 mod socket;
 mod worker;
@@ -27,7 +27,7 @@ impl Transport for ZeroMq {
     fn server(&self, endpoint: Endpoint, limits: Limits) -> BoxFuture<'_, Result<Server, TransportError>> {
         async move {
             endpoint.check()?;
-            io_thread::run(router::open(endpoint, limits)).await?
+            router::open(endpoint, limits).await
         }
         .boxed()
     }

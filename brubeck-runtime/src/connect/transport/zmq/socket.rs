@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
-use tokio::time::sleep;
 use zeromq::{
     MultiPeerBackend, PullSocket, Socket, SocketEvent, SocketOptions, SocketSend, ZmqError, ZmqMessage,
 };
@@ -40,20 +39,6 @@ pub(super) fn send_now(socket: &mut impl SocketSend, message: ZmqMessage) -> Sen
         Some(Err(_)) => Sent::Gone,
         None => Sent::Stalled,
     }
-}
-
-/// The bytes of a message, for the budgets.
-pub(super) fn size(frames: &[Bytes]) -> usize {
-    frames.iter().map(Bytes::len).sum()
-}
-
-/// The bytes a message takes on the wire.
-pub(super) fn size_on_wire(frames: &[Bytes]) -> u64 {
-    let header = |frame: &Bytes| if frame.len() > 255 { 9 } else { 2 };
-    frames
-        .iter()
-        .map(|frame| frame.len() as u64 + header(frame))
-        .sum()
 }
 
 /// Options of a socket that connects, with an identity nobody can guess.
@@ -101,19 +86,6 @@ pub(super) fn random_name() -> io::Result<String> {
 /// The tasks that write keep the sending side of the socket's monitor alive; it ends with the last of them.
 pub(super) async fn written(monitor: &mut Monitor) {
     while monitor.next().await.is_some() {}
-}
-
-/// Closes the connections a bound socket still gets after it was dropped.
-///
-/// A peer whose handshake was under way is added to the dead socket, and would believe for ever that it is served.
-pub(super) async fn bury(backend: &dyn MultiPeerBackend) {
-    let mut wait = Duration::from_millis(1);
-    while connections(backend) > 0 {
-        backend.shutdown();
-        sleep(wait).await;
-        wait = (wait * 2).min(Duration::from_secs(1));
-    }
-    backend.shutdown();
 }
 
 /// A PULL that is dropped goes on living, with its connection, unless its backend is told.

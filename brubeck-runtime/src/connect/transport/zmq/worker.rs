@@ -10,12 +10,13 @@ use zeromq::{PullSocket, RouterSocket, Socket, SocketEvent, SocketRecv, ZmqError
 
 use super::super::limits::{BATCH, LINGER};
 use super::super::link::End;
+use super::super::peers::size;
 use super::super::server::Outgoing;
 use super::super::worker::WorkerDriver;
 use super::super::{Endpoint, Generation, LinkState, Peer, Timing};
 use super::backoff::{Backoff, GOOD};
 use super::socket::Pull;
-use super::socket::{self, Monitor, Sent, connecting, reason, send_now, size, written};
+use super::socket::{self, Monitor, Sent, connecting, reason, send_now, written};
 
 /// How long an answer waits for its client to be connected again.
 const HELD: Duration = Duration::from_secs(5);

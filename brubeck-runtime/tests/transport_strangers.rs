@@ -383,7 +383,7 @@ async fn a_peer_without_identity_gets_one() {
 }
 
 #[tokio::test]
-async fn closing_a_server_closes_its_peers_and_its_folder() {
+async fn closing_a_server_closes_its_peers() {
     let scene = Scene::set(Limits::default()).await;
     let mut peer = scene.peer("idle").await;
     let mut silent = scene.stranger().await;
@@ -402,15 +402,10 @@ async fn closing_a_server_closes_its_peers_and_its_folder() {
 }
 
 #[tokio::test]
-async fn an_ipc_server_can_have_a_gate() {
+async fn an_ipc_server_believes_no_more() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s");
-    let limits = Limits {
-        gate_ipc: true,
-        ..Limits::default()
-    };
-    let at = endpoint(&format!("ipc://{}", path.display()));
-    let mut server = ZeroMq.server(at, limits).await.unwrap();
+    let mut server = serve(&format!("ipc://{}", path.display())).await;
     let mut client = connect(&server.local).await;
     up(&mut client).await;
     client.outbound.try_send(frames(&["x"])).unwrap();

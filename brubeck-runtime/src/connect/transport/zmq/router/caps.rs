@@ -4,10 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::super::Limits;
-
-/// File descriptors of one connection: the peer's, and both ends of the one to the socket behind.
-const DESCRIPTORS: usize = 3;
+use super::super::super::Limits;
 
 /// File descriptors left to the rest of the process.
 const RESERVED: usize = 64;
@@ -29,9 +26,7 @@ struct Taken {
 
 impl Caps {
     pub(crate) fn new(limits: &Limits) -> Arc<Self> {
-        let possible = descriptors().map_or(usize::MAX, |all| {
-            (all.saturating_sub(RESERVED) / DESCRIPTORS).max(1)
-        });
+        let possible = descriptors().map_or(usize::MAX, |all| all.saturating_sub(RESERVED).max(1));
         if possible < limits.connections {
             tracing::info!(
                 possible,

@@ -1,4 +1,4 @@
-//! The ZMTP 3 handshake, checked before anything of a peer reaches the socket behind the gate.
+//! The ZMTP 3 handshake, checked before a peer is let in.
 
 use std::io;
 
@@ -15,42 +15,11 @@ const MAX_HANDSHAKE: usize = 512;
 const SHORT_COMMAND: u8 = 4;
 const LONG_COMMAND: u8 = 6;
 
-/// What a peer says about itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Hello {
-    pub(crate) socket_type: Bytes,
-    /// Empty if it did not choose one.
-    pub(crate) identity: Bytes,
-}
-
-impl Hello {
-    /// The READY that says just this.
-    pub(crate) fn ready(&self) -> Vec<u8> {
-        let mut body = b"\x05READY".to_vec();
-        for (name, value) in [
-            (&b"Socket-Type"[..], &self.socket_type),
-            (b"Identity", &self.identity),
-        ] {
-            body.push(name.len() as u8);
-            body.extend_from_slice(name);
-            body.extend_from_slice(&(value.len() as u32).to_be_bytes());
-            body.extend_from_slice(value);
-        }
-        let mut frame = match u8::try_from(body.len()) {
-            Ok(length) => vec![SHORT_COMMAND, length],
-            Err(_) => {
-                let mut header = vec![LONG_COMMAND];
-                header.extend_from_slice(&(body.len() as u64).to_be_bytes());
-                header
-            }
-        };
-        frame.append(&mut body);
-        frame
-    }
-}
+/// The READY of a ROUTER without an identity.
+pub(super) const READY: &[u8] = b"\x04\x29\x05READY\x0bSocket-Type\0\0\0\x06ROUTER\x08Identity\0\0\0\0";
 
 /// Our greeting: ZMTP 3.0, mechanism NULL.
-pub(crate) fn greeting() -> [u8; GREETING] {
+pub(super) fn greeting() -> [u8; GREETING] {
     let mut greeting = [0; GREETING];
     greeting[0] = 0xff;
     greeting[9] = 0x7f;
@@ -59,8 +28,8 @@ pub(crate) fn greeting() -> [u8; GREETING] {
     greeting
 }
 
-/// Greets a peer and hears it out. Nothing beyond its READY is read.
-pub(crate) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> Result<Hello, Refusal> {
+/// Greets a peer and hears it out; gives its identity, empty if it did not choose one. Nothing beyond its READY is read.
+pub(super) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> Result<Bytes, Refusal> {
     stream.write_all(&greeting()).await?;
     let signature: [u8; 10] = read(stream).await?;
     if !matches!(signature, [0xff, .., last] if last & 1 == 1) {
@@ -87,7 +56,7 @@ async fn read<const N: usize>(stream: &mut (impl AsyncRead + Unpin)) -> io::Resu
 }
 
 /// Reads one command frame; gives its body.
-pub(crate) async fn command<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Bytes, Refusal> {
+pub(super) async fn command<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Bytes, Refusal> {
     const MALFORMED: Refusal = Refusal::Protocol("it does not say READY");
     let length = match stream.read_u8().await? {
         SHORT_COMMAND => u64::from(stream.read_u8().await?),
@@ -103,8 +72,8 @@ pub(crate) async fn command<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Byte
     Ok(body.into())
 }
 
-/// Reads what a READY says. Only what the socket behind understands is kept.
-fn read_ready(body: &Bytes) -> Result<Hello, Refusal> {
+/// Reads what a READY says; other properties are passed over.
+fn read_ready(body: &Bytes) -> Result<Bytes, Refusal> {
     const MALFORMED: Refusal = Refusal::Protocol("its READY is malformed");
     let mut rest = body.clone();
     let mut take = |length: usize| (rest.len() >= length).then(|| rest.split_to(length));
@@ -144,23 +113,7 @@ fn read_ready(body: &Bytes) -> Result<Hello, Refusal> {
     if identity.len() > 255 {
         return Err(Refusal::Protocol("its identity is longer than 255 bytes"));
     }
-    Ok(Hello {
-        socket_type,
-        identity,
-    })
-}
-
-/// Speaks for a peer to the socket behind the gate; gives the READY that one answers with.
-pub(crate) async fn introduce<S>(inner: &mut S, hello: &Hello) -> Result<Vec<u8>, Refusal>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    inner.write_all(&greeting()).await?;
-    inner.write_all(&hello.ready()).await?;
-    inner.read_exact(&mut [0; GREETING]).await?;
-    let body = command(inner).await?;
-    let length = u8::try_from(body.len()).map_err(io::Error::other)?;
-    Ok([&[SHORT_COMMAND, length], &body[..]].concat())
+    Ok(identity)
 }
 
 #[cfg(test)]
@@ -168,15 +121,24 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn hello(identity: &[u8]) -> Hello {
-        Hello {
-            socket_type: Bytes::from("DEALER"),
-            identity: Bytes::copy_from_slice(identity),
+    /// The READY of a DEALER.
+    fn ready(identity: &[u8]) -> Vec<u8> {
+        let mut body = b"\x05READY".to_vec();
+        for (name, value) in [(&b"Socket-Type"[..], &b"DEALER"[..]), (b"Identity", identity)] {
+            body.push(name.len() as u8);
+            body.extend_from_slice(name);
+            body.extend_from_slice(&(value.len() as u32).to_be_bytes());
+            body.extend_from_slice(value);
         }
+        let header = match u8::try_from(body.len()) {
+            Ok(length) => vec![SHORT_COMMAND, length],
+            Err(_) => [&[LONG_COMMAND][..], &(body.len() as u64).to_be_bytes()].concat(),
+        };
+        [header, body].concat()
     }
 
     /// What `greet` makes of these bytes followed by silence.
-    async fn greeted(bytes: &[u8]) -> Result<Hello, Refusal> {
+    async fn greeted(bytes: &[u8]) -> Result<Bytes, Refusal> {
         let (mut ours, mut theirs) = tokio::io::duplex(4096);
         theirs.write_all(bytes).await.unwrap();
         theirs.shutdown().await.unwrap();
@@ -186,11 +148,11 @@ mod tests {
     #[tokio::test]
     async fn a_peer_says_who_it_is() {
         for identity in [&b""[..], b"me", &[7; 255]] {
-            let bytes = [&greeting()[..], &hello(identity).ready()].concat();
-            assert_eq!(greeted(&bytes).await.unwrap(), hello(identity));
+            let bytes = [&greeting()[..], &ready(identity)].concat();
+            assert_eq!(greeted(&bytes).await.unwrap(), identity);
         }
         let body = b"\x05READY\x08identity\0\0\0\x02me\x03X-Y\0\0\0\x01z\x0bSOCKET-TYPE\0\0\0\x06DEALER";
-        assert_eq!(read_ready(&Bytes::from_static(body)).unwrap(), hello(b"me"));
+        assert_eq!(read_ready(&Bytes::from_static(body)).unwrap(), "me");
     }
 
     #[tokio::test]
@@ -198,7 +160,7 @@ mod tests {
         let with = |at: usize, byte: u8| {
             let mut bytes = greeting().to_vec();
             bytes[at] = byte;
-            [bytes, hello(b"").ready()].concat()
+            [bytes, ready(b"")].concat()
         };
         let then = |more: &[u8]| [&greeting()[..], more].concat();
         for (bytes, why) in [
@@ -235,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_property_said_twice_is_refused() {
-        let mut body = hello(b"a").ready().split_off(2);
+        let mut body = ready(b"a").split_off(2);
         body.extend_from_slice(b"\x08IDENTITY\0\0\0\x01b");
         assert!(read_ready(&body.into()).is_err());
     }

@@ -1,0 +1,220 @@
+//! One peer that was let in: what it sends goes to the inbox, what is sent to it goes out.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::super::super::inbox::{Inlet, Room};
+use super::super::super::peers::{Connected, size};
+use super::super::super::{LINGER, Limits, ServerEvent};
+use super::Refusal;
+use super::frames::{Decoder, FrameLimits, Said};
+use super::output::Output;
+
+/// Bytes read at once: few from a peer that is mostly idle, more while it fills them.
+const FIRST_CHUNK: usize = 2 << 10;
+const LARGEST_CHUNK: usize = 64 << 10;
+
+/// Messages taken from the queue before they are written.
+const BATCH: usize = 256;
+
+/// Answers to heartbeats that wait to be written; then nothing more is read.
+const PONGS: usize = 4;
+
+/// Serves a peer until it goes, breaks a rule, or the socket closes. Its departure is the last that is told of it.
+pub(super) async fn serve<R, W>(
+    reader: R,
+    writer: W,
+    connected: Connected,
+    inlet: &Inlet<ServerEvent>,
+    limits: &Limits,
+) -> Result<(), Refusal>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let mut connection = Connection {
+        reader,
+        writer,
+        decoder: Decoder::new(FrameLimits {
+            message_bytes: limits.message_bytes,
+            frames: limits.frames,
+        }),
+        input: BytesMut::new(),
+        chunk: FIRST_CHUNK,
+        came: VecDeque::new(),
+        taken: Vec::new(),
+        output: Output::default(),
+        leaving: (0, 0),
+        stalled_at: None,
+        pongs: 0,
+        connected,
+        inlet,
+        limits,
+    };
+    let ended = connection.carry().await;
+    if let Ok(End::Closed) = ended {
+        connection.discard().await;
+    }
+    connection.take_leave().await;
+    ended.map(drop)
+}
+
+/// How a connection ends well.
+enum End {
+    /// The peer went.
+    Left,
+    /// The socket is closing, and all has been written.
+    Closed,
+}
+
+struct Connection<'a, R, W> {
+    reader: R,
+    writer: W,
+    decoder: Decoder,
+    input: BytesMut,
+    chunk: usize,
+    /// Messages that came and wait for room in the inbox.
+    came: VecDeque<Vec<Bytes>>,
+    /// Kept from batch to batch, so that none allocates.
+    taken: Vec<Vec<Bytes>>,
+    output: Output,
+    /// Messages and bytes that leave the queue's account when the output is written.
+    leaving: (usize, usize),
+    /// When the peer will have taken nothing for too long.
+    stalled_at: Option<Instant>,
+    pongs: usize,
+    connected: Connected,
+    inlet: &'a Inlet<ServerEvent>,
+    limits: &'a Limits,
+}
+
+impl<R, W> Connection<'_, R, W>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    async fn carry(&mut self) -> Result<End, Refusal> {
+        loop {
+            let reads = self.came.is_empty() && self.pongs < PONGS;
+            if reads {
+                self.input.reserve(self.chunk);
+            }
+            let writes = !self.output.is_empty();
+            let stalled_at = match writes {
+                true => *self
+                    .stalled_at
+                    .get_or_insert_with(|| Instant::now() + self.limits.write_stall),
+                false => Instant::now(),
+            };
+            tokio::select! {
+                count = self.reader.read_buf(&mut self.input), if reads => match count? {
+                    0 => return Ok(End::Left),
+                    count => self.read(count)?,
+                },
+                written = timeout_at(stalled_at, self.output.write_to(&mut self.writer)), if writes => {
+                    if written.map_err(|_| Refusal::Stalled)?? == 0 {
+                        return Err(io::Error::from(ErrorKind::WriteZero).into());
+                    }
+                    self.written();
+                }
+                count = self.connected.messages.recv_many(&mut self.taken, BATCH), if !writes => {
+                    if count == 0 {
+                        self.writer.shutdown().await?;
+                        return Ok(End::Closed);
+                    }
+                    self.queue();
+                }
+                room = self.inlet.room(), if !self.came.is_empty() => match room {
+                    Some(room) => self.deliver(room),
+                    None => return Ok(End::Left),
+                },
+                () = self.connected.account.until_cut() => return Err(Refusal::Cut),
+            }
+        }
+    }
+
+    /// So many bytes more have come.
+    fn read(&mut self, count: usize) -> Result<(), Refusal> {
+        self.chunk = match count >= self.chunk {
+            true => (self.chunk * 2).min(LARGEST_CHUNK),
+            false => count.next_power_of_two().clamp(FIRST_CHUNK, self.chunk),
+        };
+        while let Some(said) = self.decoder.next(&mut self.input)? {
+            match said {
+                Said::Message(frames) => self.came.push_back(frames),
+                Said::Ping(answer) => {
+                    self.pongs += 1;
+                    self.output.put(&answer);
+                }
+            }
+        }
+        if self.input.is_empty() && self.input.capacity() > LARGEST_CHUNK.min(2 * self.chunk) {
+            // An idle peer keeps no large buffer.
+            self.input = BytesMut::new();
+        }
+        while let Some(room) = self.inlet.room_now().filter(|_| !self.came.is_empty()) {
+            self.deliver(room);
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, room: Room<'_, ServerEvent>) {
+        if let Some(frames) = self.came.pop_front() {
+            let (peer, bytes) = (self.connected.peer.clone(), size(&frames));
+            room.put(ServerEvent::Message { peer, frames }, bytes);
+        }
+    }
+
+    /// Puts what was taken from the queue into the output.
+    fn queue(&mut self) {
+        for frames in self.taken.drain(..) {
+            self.leaving.0 += 1;
+            self.leaving.1 += size(&frames);
+            self.output.push(frames);
+        }
+    }
+
+    /// The peer took some of the output.
+    fn written(&mut self) {
+        self.stalled_at = None;
+        if self.output.is_empty() {
+            let (messages, bytes) = std::mem::take(&mut self.leaving);
+            self.connected.account.left(messages, bytes);
+            self.pongs = 0;
+        }
+    }
+
+    /// Tells of what came before the end, and of the end.
+    async fn take_leave(&mut self) {
+        while !self.came.is_empty() {
+            match self.inlet.room().await {
+                Some(room) => self.deliver(room),
+                None => return,
+            }
+        }
+        if let Some(room) = self.inlet.room().await {
+            let peer = self.connected.peer.clone();
+            room.put(ServerEvent::Gone { peer }, 0);
+        }
+    }
+
+    /// Reads on until the peer has closed, too: closing while its bytes wait unread would reset the connection and destroy
+    /// the last messages to it. A peer that goes on sending is closed on.
+    async fn discard(&mut self) {
+        let drained = async {
+            while self
+                .reader
+                .read_buf(&mut self.input)
+                .await
+                .is_ok_and(|count| count > 0)
+            {
+                self.input.clear();
+            }
+        };
+        let _ = timeout(LINGER, drained).await;
+    }
+}
