@@ -1,8 +1,8 @@
 //! One message to many.
 
-use super::frame::ForMany;
-use super::{Carrier, Group, Seat, SocketMessage, SocketSender, WebSocket};
-use std::collections::HashMap;
+use super::{Carrier, Form, Group, Seat, SocketMessage, SocketSender, WebSocket};
+use bytes::Bytes;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Sends one message to every WebSocket that joined. Clones are one and the same.
@@ -39,10 +39,12 @@ struct Members {
     /// Members that can be reached together with others.
     seated: HashMap<usize, Seated>,
     others: HashMap<u64, Arc<dyn Carrier>>,
+    /// Those that stay until they are gone, each once.
+    staying: HashSet<(usize, Seat)>,
 }
 
-/// The members of one group, and whether each takes deflated messages.
-type Seated = (Arc<dyn Group>, HashMap<u64, (Seat, bool)>);
+/// The members of one group, and the form in which each takes messages.
+type Seated = (Arc<dyn Group>, HashMap<u64, (Seat, Form)>);
 
 /// A WebSocket is a member of a [`Broadcast`] until this is dropped.
 #[must_use = "dropping it leaves the broadcast"]
@@ -75,7 +77,7 @@ impl Broadcast {
                     .seated
                     .entry(key)
                     .or_insert_with(|| (group, HashMap::new()));
-                seats.insert(number, (seat, sender.0.takes_deflated()));
+                seats.insert(number, (seat, sender.0.form()));
                 Some(key)
             }
             None => {
@@ -88,6 +90,26 @@ impl Broadcast {
             number,
             group,
         }
+    }
+
+    /// Sends a client what is broadcast from now on, until its connection is gone. For handlers of
+    /// [message sockets](SocketSender), which run once for each message: one that stays already is not joined again.
+    pub fn stay(&self, sender: &SocketSender) {
+        let seat = sender.0.group().map(|(group, seat)| (group.key(), seat));
+        if let Some(seat) = &seat
+            && !lock(&self.0).staying.insert(seat.clone())
+        {
+            return;
+        }
+        let membership = self.join_sender(sender);
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            sender.closed().await;
+            if let Some(seat) = seat {
+                lock(&membership.members).staying.remove(&seat);
+            }
+            drop(membership);
+        });
     }
 
     /// Sends a message to all members, and says how many there are. It goes to each after what that one was sent before;
@@ -104,19 +126,21 @@ impl Broadcast {
             (casts, members.others.values().cloned().collect::<Vec<_>>())
         };
         let mut count = others.len();
-        let mut for_many = ForMany::of(&message);
+        // Each form is made once, and only where somebody wants it.
+        let mut made: HashMap<Form, Bytes> = HashMap::new();
+        let mut bytes = |form: Form| made.entry(form).or_insert_with(|| form.of(&message)).clone();
         for (group, members) in casts {
             count += members.len();
-            for deflated in [true, false] {
-                let alike = members.iter().filter(|(_, takes)| *takes == deflated);
+            for form in Form::ALL {
+                let alike = members.iter().filter(|(_, wanted)| *wanted == form);
                 let seats: Vec<Seat> = alike.map(|(seat, _)| seat.clone()).collect();
                 if !seats.is_empty() {
-                    group.cast(seats, for_many.frame(deflated)).await;
+                    group.cast(seats, bytes(form)).await;
                 }
             }
         }
         for carrier in others {
-            carrier.offer(for_many.frame(carrier.takes_deflated()));
+            carrier.offer(bytes(carrier.form()));
         }
         count
     }

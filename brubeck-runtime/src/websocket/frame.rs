@@ -1,6 +1,6 @@
 //! The frames of a server (RFC 6455, 5.2): whole and unmasked.
 
-use super::{Close, Deflate, SocketMessage};
+use super::Close;
 use bytes::{BufMut, Bytes, BytesMut};
 
 pub(super) const TEXT: u8 = 1;
@@ -10,54 +10,6 @@ pub(super) const PING: u8 = 9;
 pub(super) const PONG: u8 = 10;
 /// The bit of a message that is deflated.
 pub(super) const DEFLATED: u8 = 0x40;
-
-/// A whole message, for a client that agreed to this.
-pub(crate) fn message_frame(message: &SocketMessage, deflate: Option<Deflate>) -> Bytes {
-    match deflate.and_then(|deflate| deflate.deflate(message.as_bytes())) {
-        Some(small) => frame(DEFLATED | opcode(message), &small),
-        None => frame(opcode(message), message.as_bytes()),
-    }
-}
-
-/// One message for many: as it is, and deflated, each made when it is asked for.
-pub(super) struct ForMany<'m> {
-    message: &'m SocketMessage,
-    plain: Option<Bytes>,
-    deflated: Option<Bytes>,
-}
-
-impl ForMany<'_> {
-    pub(super) fn of(message: &SocketMessage) -> ForMany<'_> {
-        ForMany {
-            message,
-            plain: None,
-            deflated: None,
-        }
-    }
-
-    /// Deflated for those who understand it, where that is worth it.
-    pub(super) fn frame(&mut self, deflated: bool) -> Bytes {
-        let message = self.message;
-        let plain = || frame(opcode(message), message.as_bytes());
-        if !deflated {
-            return self.plain.get_or_insert_with(plain).clone();
-        }
-        let made = self.deflated.get_or_insert_with(|| {
-            Deflate::for_all(message.as_bytes()).map_or_else(
-                || self.plain.get_or_insert_with(plain).clone(),
-                |small| frame(DEFLATED | opcode(message), &small),
-            )
-        });
-        made.clone()
-    }
-}
-
-fn opcode(message: &SocketMessage) -> u8 {
-    match message {
-        SocketMessage::Text(_) => TEXT,
-        SocketMessage::Binary(_) => BINARY,
-    }
-}
 
 /// Asks the peer whether it is there.
 pub(crate) fn ping_frame() -> Bytes {

@@ -4,6 +4,7 @@ mod broadcast;
 mod carrier;
 mod close;
 mod deflate;
+mod form;
 mod frame;
 mod message;
 mod offer;
@@ -20,7 +21,8 @@ pub use upgrade::{SocketOutcome, Upgrade};
 
 pub(crate) use carrier::{Carrier, Group, Seat};
 pub(crate) use deflate::Deflate;
-pub(crate) use frame::{close_frame, message_frame, ping_frame};
+pub(crate) use form::{Form, message_frame, text};
+pub(crate) use frame::{close_frame, ping_frame};
 pub(crate) use offer::Offer;
 pub(crate) use peer::{Heard, Peer};
 pub(crate) use received::Received;

@@ -55,8 +55,29 @@ pub struct WebSocket {
 /// }
 /// # const ROUTES: Routes<()> = routes![clock];
 /// ```
+///
+/// The handler of a message socket of Mongrel2 has it as an argument: it may be kept, and the client is sent messages
+/// that answer nothing, each with a NUL behind.
+///
+/// ```
+/// use brubeck::prelude::*;
+///
+/// #[json_socket("@news")]
+/// async fn subscribe(client: SocketSender, news: State<Broadcast>) {
+///     news.stay(&client);
+/// }
+///
+/// #[post("^/news$")]
+/// async fn publish(text: Text, news: State<Broadcast>) -> String {
+///     format!("{} listen", news.send(text.0).await)
+/// }
+/// # const ROUTES: Routes<Broadcast> = routes![subscribe, publish];
+/// ```
+///
+/// A connection whose sender nobody keeps is only answered. Nothing may be sent to a client that asks for pages on the
+/// same connection while one is on its way.
 #[derive(Clone)]
-pub struct SocketSender(pub(super) Arc<dyn Carrier>);
+pub struct SocketSender(pub(crate) Arc<dyn Carrier>);
 
 /// A message on its way to a handler, which holds its place among those that may wait.
 #[derive(Debug)]
@@ -163,6 +184,22 @@ impl SocketSender {
     /// Closes the connection, after what was sent before.
     pub fn close(&self, close: Close) {
         self.0.close(close);
+    }
+
+    /// Returns when the connection is gone: closed by either end, or broken.
+    pub async fn closed(&self) {
+        self.0.closed().await;
+    }
+}
+
+impl<S: Send + Sync + 'static> FromMessage<S> for SocketSender {
+    type Rejection = Rejection;
+
+    async fn from_message(cx: &Context<S>) -> Result<SocketSender, Rejection> {
+        cx.message().extensions().get().cloned().ok_or_else(|| {
+            let reason = "only messages of message sockets have a client to keep; for a WebSocket take a `WebSocket`, and its `sender()`";
+            Rejection::new(crate::status::Status::INTERNAL_SERVER_ERROR, reason)
+        })
     }
 }
 

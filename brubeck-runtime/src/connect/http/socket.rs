@@ -3,7 +3,7 @@
 use super::client::Client;
 use crate::connect::Stop;
 use crate::websocket::{
-    Carrier, Close, Closed, Deflate, Delivered, Group, Heard, Received, Seat, SocketMessage, WebSocket,
+    Carrier, Close, Closed, Deflate, Delivered, Form, Group, Heard, Received, Seat, SocketMessage, WebSocket,
     close_frame, message_frame, ping_frame,
 };
 use bytes::Bytes;
@@ -239,8 +239,8 @@ impl Carrier for Way {
         }
     }
 
-    fn takes_deflated(&self) -> bool {
-        self.deflate.is_some_and(Deflate::is_common)
+    fn form(&self) -> Form {
+        Form::agreed(self.deflate)
     }
 
     fn close(&self, close: Close) {
@@ -248,6 +248,10 @@ impl Carrier for Way {
             let outgoing = self.outgoing.clone();
             tokio::spawn(async move { outgoing.send(said).await });
         }
+    }
+
+    fn closed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.outgoing.closed())
     }
 
     fn group(&self) -> Option<(Arc<dyn Group>, Seat)> {

@@ -3,8 +3,8 @@
 use super::event::Event;
 use super::pipeline::Piece;
 use crate::websocket::{
-    Carrier, Close, Closed, Deflate, Delivered, Group, Heard, Peer, Received, Seat as Ticket, SocketMessage,
-    WebSocket, message_frame,
+    Carrier, Close, Closed, Deflate, Delivered, Form, Group, Heard, Peer, Received, Seat as Ticket,
+    SocketMessage, WebSocket, message_frame,
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -33,6 +33,8 @@ pub(super) struct Socket {
     room: Arc<Semaphore>,
     window: Arc<Semaphore>,
     ended: Arc<OnceLock<Close>>,
+    /// Never has a place, and is closed with the connection.
+    gone: Arc<Semaphore>,
     /// What came before it was opened; `None` once it is.
     early: Option<Vec<(u8, Bytes)>>,
     closing: Option<Instant>,
@@ -70,10 +72,12 @@ impl Socket {
         let (messages, inbound) = mpsc::channel(MESSAGES);
         let ended = Arc::new(OnceLock::new());
         let window = Arc::new(Semaphore::new(WINDOW));
+        let gone = Arc::new(Semaphore::new(0));
         let way = Way {
             ticket: ticket.clone(),
             window: window.clone(),
             deflate,
+            gone: gone.clone(),
             link: link.clone(),
         };
         let socket = Socket {
@@ -83,6 +87,7 @@ impl Socket {
             room: Arc::new(Semaphore::new(BYTES.max(limit).min(Semaphore::MAX_PERMITS))),
             window,
             ended: ended.clone(),
+            gone,
             early: Some(Vec::new()),
             closing: None,
             silent: 0,
@@ -188,6 +193,12 @@ impl Socket {
     }
 }
 
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.gone.close();
+    }
+}
+
 /// The way to one link: what all its WebSockets share.
 #[derive(Debug)]
 pub(super) struct Link(pub(super) mpsc::Sender<Event>);
@@ -197,6 +208,7 @@ struct Way {
     ticket: Ticket,
     window: Arc<Semaphore>,
     deflate: Option<Deflate>,
+    gone: Arc<Semaphore>,
     link: Arc<Link>,
 }
 
@@ -227,8 +239,8 @@ impl Carrier for Way {
         });
     }
 
-    fn takes_deflated(&self) -> bool {
-        self.deflate.is_some_and(Deflate::is_common)
+    fn form(&self) -> Form {
+        Form::agreed(self.deflate)
     }
 
     fn close(&self, close: Close) {
@@ -236,6 +248,10 @@ impl Carrier for Way {
             ticket: self.ticket.clone(),
             close,
         });
+    }
+
+    fn closed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move { drop(self.gone.acquire().await) })
     }
 
     fn group(&self) -> Option<(Arc<dyn Group>, Ticket)> {

@@ -2,6 +2,7 @@
 
 use super::super::conversations::Cast;
 use super::super::http1::Persistence;
+use super::super::listener::Listener;
 use super::super::pipeline::{End, Piece};
 use super::super::request;
 use super::super::respond::{Asking, Responding, refuse};
@@ -9,7 +10,7 @@ use super::super::socket::{Reaction, Socket};
 use super::super::words::Words;
 use super::{Handler, IN_FLIGHT, SOCKETS, end};
 use crate::reply::Body;
-use crate::websocket::{Close, Deflate, Offer, Seat as Ticket, close_frame};
+use crate::websocket::{Close, Deflate, Offer, Seat as Ticket, SocketSender, close_frame};
 use crate::wire::mongrel2::{self as wire, Request};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
@@ -102,6 +103,11 @@ impl Handler {
     }
 
     pub(super) fn shut(&mut self, ticket: &Ticket, close: &Close) {
+        let conversation = self.conversations.of(ticket);
+        if conversation.is_some_and(|conversation| conversation.listener.is_some()) {
+            let stopped = self.conversations.hang_up(ticket);
+            return stopped.into_iter().for_each(|task| task.abort());
+        }
         let socket = self
             .conversations
             .of(ticket)
@@ -161,6 +167,13 @@ impl Handler {
         let Some(message) = request::message(request, &self.settings.recv_spec) else {
             return self.cancel(&request.ident, &request.conn_id);
         };
+        let Some(conversation) = self.conversations.of(&ticket) else {
+            return;
+        };
+        let listener = conversation
+            .listener
+            .get_or_insert_with(|| Listener::new(ticket.clone()));
+        let message = message.with_extension(SocketSender(listener.way(&self.link)));
         let words = Words::of(&request.path);
         if let Some((code, _)) = self.overload(&ticket, IN_FLIGHT) {
             let piece = Piece::from(words.status(&code.into()));
