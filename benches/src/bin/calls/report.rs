@@ -38,7 +38,12 @@ impl Plan {
     }
 
     fn tables(&self, rows: &[Row]) -> String {
-        let mut text = String::new();
+        let mut sides = Table::new(["side", "what it is", "runtime"]);
+        for side in &self.sides {
+            let name = format!("`{}`", side.name());
+            sides.row([name.as_str(), side.what(), side.flavor().name()]);
+        }
+        let mut text = format!("{sides}\n");
         for (title, rows) in self.groups(rows) {
             let mut table = Table::new([
                 "side, in flight",
@@ -92,6 +97,7 @@ impl Plan {
                 .iter()
                 .map(|count| format!("{count} in flight"))
                 .collect(),
+            subject: "brubeck".into(),
             panels: self.groups(rows).into_iter().map(panel).collect(),
         }
     }

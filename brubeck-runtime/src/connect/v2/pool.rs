@@ -17,6 +17,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+/// Messages that may wait for one connection, however many calls may be on their way.
+const MESSAGES: usize = 1 << 20;
+
 /// A link to a service that runs in one process or in many; each call goes to one that has room.
 pub(in crate::connect) struct Pool {
     address: String,
@@ -25,6 +28,7 @@ pub(in crate::connect) struct Pool {
 
 pub(super) struct Shared {
     transport: Arc<dyn Transport>,
+    timing: Timing,
     /// `None`: names are no more than names.
     pub(super) resolve: Option<Resolve>,
     pub(super) members: Mutex<Members>,
@@ -63,8 +67,14 @@ impl Pool {
         config: CallerConfig,
         resolve: Option<Resolve>,
     ) -> crate::Result<Pool> {
+        let timing = Timing {
+            // Beside a request for each call that may be on its way, what is said about it.
+            outbound_messages: config.max_in_flight.saturating_mul(2).clamp(1, MESSAGES),
+            ..Timing::default()
+        };
         let shared = Arc::new(Shared {
             transport,
+            timing,
             resolve,
             members: Mutex::default(),
             clock: Clock::start(),
@@ -240,7 +250,7 @@ impl Shared {
             outbound,
             closing,
             ..
-        } = self.transport.client(endpoint, Timing::default())?;
+        } = self.transport.client(endpoint, self.timing.clone())?;
         let peer = {
             let mut state = self.lock();
             let peer = PeerId(state.next_worker);
