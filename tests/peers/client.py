@@ -225,8 +225,13 @@ def envelope():
 
 def restart():
     echoed("before")
+    events = outgoing.get_monitor_socket(zmq.EVENT_DISCONNECTED)
     print("restart", flush=True)
     sys.stdin.readline()
+    if wire.in_band(dialect):
+        # What a PUSH hands to a service that is gone, before it knows, is lost.
+        assert events.poll(20_000), "the old service is still connected"
+    outgoing.disable_monitor()
     for n in range(20):
         echoed(n)
 

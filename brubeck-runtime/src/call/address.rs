@@ -1,5 +1,6 @@
 //! Where a service is, and how it is spoken to.
 
+use super::protocol::CallerConfig;
 use crate::wire::service::{Dialect, Secret};
 
 /// The address of a service, its passphrase, and the dialect it speaks.
@@ -27,6 +28,8 @@ pub struct ServiceAddress {
     passphrase: Secret,
     dialect: Option<Dialect>,
     clear_text: bool,
+    largest_body: Option<usize>,
+    calls_at_once: Option<usize>,
 }
 
 impl ServiceAddress {
@@ -39,6 +42,8 @@ impl ServiceAddress {
             passphrase: Secret::new(passphrase.into()),
             dialect: None,
             clear_text: false,
+            largest_body: None,
+            calls_at_once: None,
         }
     }
 
@@ -83,6 +88,30 @@ impl ServiceAddress {
         }
     }
 
+    /// The largest body that is sent and taken, in bytes, instead of 8 MiB. The service says its own limit with
+    /// [`Service::largest_body`](crate::Service::largest_body). In brubeck's own protocol only.
+    ///
+    /// ```
+    /// use brubeck::ServiceAddress;
+    ///
+    /// let films = ServiceAddress::new("tcp://10.0.0.6:9000", "my_shared_secret").largest_body(64 << 20);
+    /// ```
+    pub fn largest_body(self, bytes: usize) -> ServiceAddress {
+        ServiceAddress {
+            largest_body: Some(bytes),
+            ..self
+        }
+    }
+
+    /// How many calls may be on their way to one process, and as many again wait for one with room, instead of 1,024;
+    /// more are refused as [`Busy`](crate::CallError::Busy). In brubeck's own protocol only.
+    pub fn calls_at_once(self, calls: usize) -> ServiceAddress {
+        ServiceAddress {
+            calls_at_once: Some(calls),
+            ..self
+        }
+    }
+
     /// Where requests go; the first address where there are several.
     pub fn address(&self) -> &str {
         &self.address
@@ -101,6 +130,23 @@ impl ServiceAddress {
 
     pub(crate) fn passphrase(&self) -> &Secret {
         &self.passphrase
+    }
+
+    /// How a caller of it behaves.
+    pub(crate) fn caller(&self) -> CallerConfig {
+        let mut config = CallerConfig {
+            passphrase: self.passphrase.clone(),
+            ..CallerConfig::default()
+        };
+        if let Some(bytes) = self.largest_body {
+            config.max_body = bytes;
+            // One that is sent, and one that is answered.
+            config.max_bytes = config.max_bytes.max(bytes.saturating_mul(2));
+        }
+        if let Some(calls) = self.calls_at_once {
+            (config.max_in_flight, config.max_queue) = (calls, calls);
+        }
+        config
     }
 
     /// `None`: brubeck's own protocol.
@@ -122,6 +168,8 @@ impl ServiceAddress {
             Some("other addresses beside it".into())
         } else if self.responses != other.responses {
             Some("another address for its answers".into())
+        } else if (self.largest_body, self.calls_at_once) != (other.largest_body, other.calls_at_once) {
+            Some("other limits".into())
         } else {
             None
         }

@@ -87,7 +87,7 @@ pub(crate) fn open_client(service: &ServiceAddress) -> crate::Result<Arc<dyn Lin
     Ok(Arc::new(Pool::open(
         Arc::new(ZeroMq),
         &addresses,
-        service.passphrase().clone(),
+        service.caller(),
         Some(system_resolver()),
     )?))
 }

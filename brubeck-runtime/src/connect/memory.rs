@@ -118,7 +118,7 @@ fn open_link(network: &InMemory, service: &ServiceAddress) -> Result<Arc<dyn Lin
     }
     let addresses: Vec<String> = service.addresses().map(str::to_owned).collect();
     let transport: Arc<dyn Transport> = Arc::new(network.clone());
-    let pool = Pool::open(transport, &addresses, service.passphrase().clone(), None)?;
+    let pool = Pool::open(transport, &addresses, service.caller(), None)?;
     Ok(Arc::new(pool))
 }
 

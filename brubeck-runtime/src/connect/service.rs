@@ -25,6 +25,9 @@ pub(super) use answering::headers;
 /// How many handlers of one service run at once, unless it says otherwise.
 const SLOTS: usize = 1024;
 
+/// What a message may hold beside its body, in bytes.
+const BESIDE_THE_BODY: usize = 64 << 10;
+
 /// Answers the calls of other applications.
 ///
 /// ```no_run
@@ -58,6 +61,8 @@ pub struct Service {
     passphrase: Secret,
     clear_text: bool,
     slots: usize,
+    largest_body: Option<usize>,
+    callers: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -107,12 +112,28 @@ impl Service {
             passphrase: Secret::new(passphrase.into()),
             clear_text: false,
             slots: SLOTS,
+            largest_body: None,
+            callers: None,
         }
     }
 
     /// How many handlers may run at once; in brubeck's own protocol, as many calls again may wait for one of them.
     pub fn slots(mut self, slots: usize) -> Service {
         self.slots = slots.max(1);
+        self
+    }
+
+    /// The largest body that is taken and sent, in bytes, instead of 8 MiB. Callers say theirs with
+    /// [`ServiceAddress::largest_body`](crate::ServiceAddress::largest_body).
+    pub fn largest_body(mut self, bytes: usize) -> Service {
+        self.largest_body = Some(bytes);
+        self
+    }
+
+    /// How many callers may be connected at once, instead of 4,096 in all and 1,024 from one IP address. Each takes an
+    /// open file: see that the system grants them.
+    pub fn callers(mut self, callers: usize) -> Service {
+        self.callers = Some(callers);
         self
     }
 
@@ -155,15 +176,10 @@ impl Service {
         let endpoint = endpoint(address)?;
         let clear_text = self.clear_text || endpoint.is_loopback();
         let server = transport
-            .server(endpoint, Limits::default())
+            .server(endpoint, self.limits())
             .await
             .map_err(|error| cannot(address, error))?;
-        let config = WorkerConfig {
-            passphrase: self.passphrase.clone(),
-            slots: self.slots,
-            ..WorkerConfig::default()
-        };
-        let sessions = Sessions::new(config, application.clone(), server.outbound.clone())?;
+        let sessions = Sessions::new(self.worker(), application.clone(), server.outbound.clone())?;
         let address = server.local.to_string();
         let bound = Bound::new(
             Answering::new(self.passphrase, clear_text, application),
@@ -174,6 +190,33 @@ impl Service {
             address,
             serve: Box::new(|stop| Box::pin(bound.serve(server, stop))),
         })
+    }
+
+    /// What its sockets grant.
+    fn limits(&self) -> Limits {
+        let mut limits = Limits {
+            message_bytes: self.worker().max_body.saturating_add(BESIDE_THE_BODY),
+            ..Limits::default()
+        };
+        if let Some(callers) = self.callers {
+            (limits.connections, limits.connections_per_address) = (callers, callers);
+        }
+        limits.queued_messages = limits.queued_messages.max(self.slots.saturating_mul(2));
+        limits
+    }
+
+    /// How it behaves in brubeck's own protocol.
+    fn worker(&self) -> WorkerConfig {
+        let default = WorkerConfig::default();
+        WorkerConfig {
+            passphrase: self.passphrase.clone(),
+            slots: self.slots,
+            max_body: self.largest_body.unwrap_or(default.max_body),
+            max_sessions: self.callers.unwrap_or(default.max_sessions),
+            // As many handlers as there are may end at once and answer one caller.
+            max_unacknowledged: default.max_unacknowledged.max(self.slots),
+            ..default
+        }
     }
 
     fn open_connected(

@@ -10,7 +10,6 @@ use crate::connect::transport::{
     Client, ClientEvent, ClientOutbox, Closing, Endpoint, Inbox, LINGER, Timing, Transport, TransportError,
 };
 use crate::message::Message;
-use crate::wire::service::Secret;
 use crate::wire::v2::{Reply, Text};
 use futures_util::future::BoxFuture;
 use std::collections::VecDeque;
@@ -61,13 +60,9 @@ impl Pool {
     pub(in crate::connect) fn open(
         transport: Arc<dyn Transport>,
         addresses: &[String],
-        passphrase: Secret,
+        config: CallerConfig,
         resolve: Option<Resolve>,
     ) -> crate::Result<Pool> {
-        let config = CallerConfig {
-            passphrase,
-            ..CallerConfig::default()
-        };
         let shared = Arc::new(Shared {
             transport,
             resolve,

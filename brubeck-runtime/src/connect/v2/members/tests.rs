@@ -3,7 +3,7 @@
 use super::super::{Pool, Sessions};
 use super::*;
 use crate::call::protocol::WorkerConfig;
-use crate::call::{Client, Link};
+use crate::call::{Client, Link, ServiceAddress};
 use crate::connect::Application;
 use crate::connect::transport::{Limits, ServerEvent, Transport, ZeroMq};
 use crate::message::Message;
@@ -91,7 +91,7 @@ async fn the_hosts_that_a_name_stands_for_are_followed() {
     let pool = Pool::open(
         Arc::new(ZeroMq),
         std::slice::from_ref(&address),
-        Secret::new("s"),
+        ServiceAddress::new(&address, "s").caller(),
         Some(resolve),
     )
     .unwrap();

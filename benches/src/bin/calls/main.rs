@@ -1,0 +1,177 @@
+//! What a call costs, beside the crates one would otherwise take: every side in turns, in processes of their own.
+
+mod report;
+mod row;
+
+use brubeck_benches::Result;
+use brubeck_benches::child::{self, Ready, progress};
+use brubeck_benches::load::Load;
+use brubeck_benches::sides::{SIDES, Side, Transport, named};
+use brubeck_benches::work::Note;
+use clap::{Args, Parser, Subcommand};
+use row::{Cell, Row};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Measures calls, and writes what came out as Markdown.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    role: Option<Role>,
+    #[command(flatten)]
+    plan: Plan,
+}
+
+#[derive(Args)]
+struct Plan {
+    /// The sides to compare; all where nothing is said
+    #[arg(long, value_delimiter = ',', value_parser = named)]
+    sides: Vec<&'static dyn Side>,
+    /// Bytes of JSON in a body
+    #[arg(long, value_delimiter = ',', default_value = "100,65536")]
+    sizes: Vec<usize>,
+    /// Calls under way at a time
+    #[arg(long, value_delimiter = ',', default_value = "1,32,256")]
+    in_flight: Vec<usize>,
+    /// tcp, ipc
+    #[arg(long, value_delimiter = ',', value_parser = transport, default_value = "tcp,ipc")]
+    transports: Vec<Transport>,
+    /// How often each is measured
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// How long each measurement takes
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// A page with marks to write the tables between, and to lay the picture beside
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+/// What a child process of a measurement does.
+#[derive(Subcommand)]
+enum Role {
+    /// Serves until standard input ends
+    #[command(hide = true)]
+    Serve { side: String, address: String },
+    /// Calls, and says what it has seen
+    #[command(hide = true)]
+    Drive {
+        side: String,
+        address: String,
+        size: usize,
+        in_flight: usize,
+        seconds: f64,
+    },
+}
+
+fn transport(name: &str) -> Result<Transport> {
+    let known = [Transport::Tcp, Transport::Ipc];
+    let found = known.into_iter().find(|transport| transport.name() == name);
+    found.ok_or_else(|| "take tcp or ipc".into())
+}
+
+fn main() -> Result {
+    let arguments = Arguments::parse();
+    match arguments.role {
+        None => {
+            let parent = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            parent.block_on(arguments.plan.run())
+        }
+        Some(Role::Serve { side, address }) => {
+            let side = named(&side)?;
+            side.flavor().build()?.block_on(serve(side, address))
+        }
+        Some(Role::Drive {
+            side,
+            address,
+            size,
+            in_flight,
+            seconds,
+        }) => {
+            let side = named(&side)?;
+            let load = Load {
+                note: Note::of_size(size),
+                in_flight,
+                window: Duration::from_secs_f64(seconds),
+            };
+            side.flavor().build()?.block_on(drive(side, address, load))
+        }
+    }
+}
+
+async fn serve(side: &dyn Side, address: String) -> Result {
+    let serving = side.serve(address).await?;
+    child::say(&Ready {
+        address: serving.address,
+        pids: serving.pids,
+    })?;
+    child::until_left_alone().await;
+    drop(serving.alive);
+    Ok(())
+}
+
+async fn drive(side: &dyn Side, address: String, load: Load) -> Result {
+    child::say(&side.drive(address, load).await?)?;
+    // What it used can be read as long as it runs.
+    child::until_left_alone().await;
+    Ok(())
+}
+
+impl Plan {
+    async fn run(mut self) -> Result {
+        if self.sides.is_empty() {
+            self.sides = SIDES.to_vec();
+        }
+        let mut rows = self.rows();
+        let mut failed = None;
+        for round in 0..self.rounds {
+            // In turns, so that a slow moment of the machine meets every side.
+            for row in &mut rows {
+                progress(&format!(
+                    "round {} of {}: {}",
+                    round + 1,
+                    self.rounds,
+                    row.title()
+                ));
+                match row.measure(self.seconds).await {
+                    Ok(measured) => row.rounds.push(measured),
+                    Err(error) => {
+                        eprintln!("{}: {error}", row.title());
+                        failed = Some(error);
+                    }
+                }
+            }
+        }
+        progress("");
+        self.publish(&rows)?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Side by side within each cell.
+    fn rows(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for transport in &self.transports {
+            for size in &self.sizes {
+                for in_flight in &self.in_flight {
+                    let cell = Cell {
+                        transport: *transport,
+                        size: *size,
+                        in_flight: *in_flight,
+                    };
+                    let sides = self
+                        .sides
+                        .iter()
+                        .filter(|side| side.transports().contains(transport));
+                    rows.extend(sides.map(|side| Row {
+                        side: *side,
+                        cell,
+                        rounds: Vec::new(),
+                    }));
+                }
+            }
+        }
+        rows
+    }
+}

@@ -1,0 +1,98 @@
+//! What came out, as tables and a picture.
+
+use crate::{Plan, row::Row};
+use brubeck_benches::Result;
+use brubeck_benches::chart::{Chart, Panel};
+use brubeck_benches::document;
+use brubeck_benches::figures::bytes;
+use brubeck_benches::table::Table;
+
+impl Plan {
+    pub(crate) fn publish(&self, rows: &[Row]) -> Result {
+        let text = self.tables(rows);
+        match &self.out {
+            None => println!("{text}"),
+            Some(page) => {
+                let picture = document::picture(page, "calls.svg", &self.chart(rows).to_string())?;
+                let text = format!("![Calls per second, by side]({picture})\n\n{text}");
+                document::replace(page, "calls", &text)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows of each transport and size, with the words that stand above them.
+    fn groups<'a>(&self, rows: &'a [Row]) -> Vec<(String, Vec<&'a Row>)> {
+        let mut groups = Vec::new();
+        for transport in &self.transports {
+            for size in &self.sizes {
+                let rows: Vec<_> = rows
+                    .iter()
+                    .filter(|row| row.cell.transport == *transport && row.cell.size == *size)
+                    .collect();
+                let title = format!("{}, bodies of {}", transport.name(), bytes(*size as f64));
+                groups.push((title, rows));
+            }
+        }
+        groups
+    }
+
+    fn tables(&self, rows: &[Row]) -> String {
+        let mut text = String::new();
+        for (title, rows) in self.groups(rows) {
+            let mut table = Table::new([
+                "side, in flight",
+                "calls/s (least to most)",
+                "of raw",
+                "p50 us",
+                "p99 us",
+                "CPU us/call: server",
+                "client",
+                "peak MiB: server",
+                "client",
+            ]);
+            for row in &rows {
+                let floor = rows
+                    .iter()
+                    .find(|other| other.side.name() == "raw" && other.cell == row.cell);
+                table.row(row.cells(floor.map(|floor| floor.rate().median)));
+            }
+            text += &format!("### {title}\n\n{table}\n");
+        }
+        text += &format!(
+            "Medians of {} rounds of {} s, all sides in turns.\n",
+            self.rounds, self.seconds
+        );
+        text
+    }
+
+    fn chart(&self, rows: &[Row]) -> Chart {
+        let panel = |(title, rows): (String, Vec<&Row>)| Panel {
+            title,
+            rows: self
+                .sides
+                .iter()
+                .filter(|side| rows.iter().any(|row| row.side.name() == side.name()))
+                .map(|side| {
+                    let of = |in_flight: &usize| {
+                        let mine = rows
+                            .iter()
+                            .find(|row| row.side.name() == side.name() && row.cell.in_flight == *in_flight);
+                        mine.map(|row| row.rate().median).filter(|rate| *rate > 0.0)
+                    };
+                    (side.name().to_owned(), self.in_flight.iter().map(of).collect())
+                })
+                .collect(),
+        };
+        Chart {
+            title: "Calls per second".into(),
+            unit: "calls/s, logarithmic: more is better".into(),
+            series: self
+                .in_flight
+                .iter()
+                .map(|count| format!("{count} in flight"))
+                .collect(),
+            panels: self.groups(rows).into_iter().map(panel).collect(),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! tarpc, as its documentation serves and calls: every request in a task of its own.
+
+use super::{Serving, Side, Transport};
+use crate::Result;
+use crate::load::{self, Load, Seen};
+use crate::work::Note;
+use futures_util::future::BoxFuture;
+use futures_util::{Stream, StreamExt};
+use std::io;
+use tarpc::serde_transport::{tcp, unix};
+use tarpc::server::{BaseChannel, Channel};
+use tarpc::tokio_serde::formats::{Bincode, Json};
+use tarpc::tokio_serde::{Deserializer, Serializer};
+use tarpc::{ClientMessage, Response, client, context};
+
+/// What both sides agree on.
+#[tarpc::service]
+pub trait Echo {
+    /// Says it back.
+    async fn echo(note: Note) -> Note;
+}
+
+#[derive(Clone)]
+struct Answering;
+
+impl Echo for Answering {
+    async fn echo(self, _: context::Context, note: Note) -> Note {
+        note
+    }
+}
+
+impl load::Echo for EchoClient {
+    async fn echo(&self, note: Note) -> Result<Note> {
+        Ok(EchoClient::echo(self, context::current(), note).await?)
+    }
+}
+
+/// The two codecs.
+pub enum Tarpc {
+    /// JSON.
+    Json,
+    /// Bincode.
+    Bincode,
+}
+
+impl Side for Tarpc {
+    fn name(&self) -> &'static str {
+        match self {
+            Tarpc::Json => "tarpc-json",
+            Tarpc::Bincode => "tarpc-bincode",
+        }
+    }
+
+    fn what(&self) -> &'static str {
+        match self {
+            Tarpc::Json => "tarpc 0.38, JSON",
+            Tarpc::Bincode => "tarpc 0.38, bincode",
+        }
+    }
+
+    fn transports(&self) -> &'static [Transport] {
+        &[Transport::Tcp, Transport::Ipc]
+    }
+
+    fn serve(&self, address: String) -> BoxFuture<'static, Result<Serving>> {
+        match self {
+            Tarpc::Json => Box::pin(serve(address, Json::default)),
+            Tarpc::Bincode => Box::pin(serve(address, Bincode::default)),
+        }
+    }
+
+    fn drive(&self, address: String, load: Load) -> BoxFuture<'static, Result<Seen>> {
+        match self {
+            Tarpc::Json => Box::pin(drive(address, load, Json::default)),
+            Tarpc::Bincode => Box::pin(drive(address, load, Bincode::default)),
+        }
+    }
+}
+
+async fn serve<C>(address: String, codec: fn() -> C) -> Result<Serving>
+where
+    C: Serializer<Response<EchoResponse>> + Deserializer<ClientMessage<EchoRequest>> + Unpin + Send + 'static,
+    io::Error: From<<C as Serializer<Response<EchoResponse>>>::Error>
+        + From<<C as Deserializer<ClientMessage<EchoRequest>>>::Error>,
+{
+    let (address, answering) = match address.strip_prefix("ipc://") {
+        Some(path) => {
+            let incoming = unix::listen(path, codec).await?;
+            (address.clone(), tokio::spawn(answer(incoming)))
+        }
+        None => {
+            let incoming = tcp::listen("127.0.0.1:0", codec).await?;
+            (
+                format!("tcp://{}", incoming.local_addr()),
+                tokio::spawn(answer(incoming)),
+            )
+        }
+    };
+    Ok(Serving {
+        address,
+        pids: Vec::new(),
+        alive: Box::new(answering),
+    })
+}
+
+async fn answer<T>(incoming: impl Stream<Item = io::Result<T>>)
+where
+    T: tarpc::Transport<Response<EchoResponse>, ClientMessage<EchoRequest>> + Send + 'static,
+{
+    let mut incoming = std::pin::pin!(incoming);
+    while let Some(Ok(transport)) = incoming.next().await {
+        let requests = BaseChannel::with_defaults(transport).execute(Answering.serve());
+        tokio::spawn(requests.for_each(|answer| async {
+            tokio::spawn(answer);
+        }));
+    }
+}
+
+async fn drive<C>(address: String, load: Load, codec: fn() -> C) -> Result<Seen>
+where
+    C: Serializer<ClientMessage<EchoRequest>> + Deserializer<Response<EchoResponse>> + Unpin + Send + 'static,
+    io::Error: From<<C as Serializer<ClientMessage<EchoRequest>>>::Error>
+        + From<<C as Deserializer<Response<EchoResponse>>>::Error>,
+{
+    let config = client::Config::default();
+    let client = match address.strip_prefix("ipc://") {
+        Some(path) => EchoClient::new(config, unix::connect(path, codec).await?).spawn(),
+        None => EchoClient::new(
+            config,
+            tcp::connect(address.trim_start_matches("tcp://"), codec).await?,
+        )
+        .spawn(),
+    };
+    load.drive(client).await
+}
