@@ -1,6 +1,7 @@
 //! Which trace a message belongs to, as W3C Trace Context says it.
 
 use crate::message::Message;
+use crate::wire::v2::Text;
 use http::HeaderMap;
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroU128};
@@ -9,6 +10,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The longest `tracestate` that is passed on, in bytes; a longer one is left out, as the standard allows.
 const MAX_STATE: usize = 512;
+
+/// What led to a request, as its caller says it; read by whoever wants to know.
+#[derive(Clone)]
+pub(crate) struct Cause {
+    /// How many calls.
+    pub(crate) hops: u8,
+    pub(crate) traceparent: Text,
+    pub(crate) tracestate: Text,
+}
 
 /// Where a message stands in a trace: its `traceparent` and `tracestate`, as [W3C Trace Context] defines them.
 ///
@@ -87,8 +97,10 @@ impl Trace {
 
     /// The one a message says it belongs to, or else a new one.
     pub(crate) fn of(message: &Message) -> Trace {
-        let said = message.extensions().get::<Trace>().cloned();
-        said.or_else(|| Trace::said(message.headers()))
+        let cause: Option<&Cause> = message.extensions().get();
+        cause
+            .and_then(|cause| Trace::parse(&cause.traceparent, &cause.tracestate))
+            .or_else(|| Trace::said(message.headers()))
             .unwrap_or_else(Trace::begin)
     }
 
@@ -153,7 +165,7 @@ fn hexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// Appends two digits for each byte. Each call writes a trace, and the formatter takes ten times as long.
+/// Appends two digits for each byte: every call writes a trace, and the formatter takes much longer.
 fn push_hexadecimal(text: &mut String, bytes: &[u8]) {
     let digit = |half: u8| char::from(if half < 10 { b'0' + half } else { b'a' + half - 10 });
     for byte in bytes {

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 
 /// How much text most requests have, in bytes.
-const USUAL: usize = 128;
+const USUAL: usize = 256;
 
 /// A JSON object that is written as its fields come, because what goes over the wire is its text.
 #[derive(Clone, Default)]

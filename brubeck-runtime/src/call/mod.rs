@@ -39,6 +39,5 @@ pub use services::Services;
 
 pub(crate) use client::Caller;
 pub(crate) use fields::Fields;
-pub(crate) use link::Hops;
 pub(crate) use running::SLOT;
 pub(crate) use services::Open;

@@ -11,8 +11,6 @@ mod session;
 mod timers;
 mod worker;
 
-pub(crate) use numbered::Numbered;
-
 pub use caller::{
     CallId, Caller, CallerAction, CallerConfig, CallerCounters, CallerEvent, Options, PeerId, PeerView,
     Standing,

@@ -1,11 +1,11 @@
 //! Between messages and replies of handlers and those of the wire.
 
-use crate::call::{CallError, Fields, Hops, Request};
+use crate::call::{CallError, Fields, Request};
 use crate::message::Message;
 use crate::method::Method;
 use crate::reply::{Payload, Response};
 use crate::status::Status;
-use crate::trace::Trace;
+use crate::trace::{Cause, Trace};
 use crate::wire::v2::{Ask, Reply, Text};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -51,19 +51,20 @@ pub(super) fn message(ask: &Ask) -> Result<Message, Status> {
         .ok_or_else(|| {
             Status::BAD_REQUEST.message(format!("`{}` is not a method of a service", ask.method))
         })?;
-    let message = Message::service(method, &ask.path)
+    let cause = Cause {
+        hops: ask.hops,
+        traceparent: ask.traceparent.clone(),
+        tracestate: ask.tracestate.clone(),
+    };
+    Ok(Message::service(method, &ask.path)
         .with_headers(headers(&ask.headers))
         .with_body(ask.body.clone())
-        .with_extension(Hops(ask.hops));
-    Ok(match Trace::parse(&ask.traceparent, &ask.tracestate) {
-        Some(trace) => message.with_extension(trace),
-        None => message,
-    })
+        .with_extension(cause))
 }
 
 /// What a handler's response says on the wire.
 pub(super) fn reply(response: Response) -> Reply {
-    let (status, headers, payload) = response.into_parts();
+    let (status, headers, payload) = response.into_shared_parts();
     let body = match payload {
         Payload::Json(text) => text,
         Payload::Bytes(bytes) => match std::str::from_utf8(&bytes) {
@@ -87,7 +88,7 @@ pub(super) fn reply(response: Response) -> Reply {
         .collect();
     Reply {
         status: status.code(),
-        message: status.text().to_owned().into(),
+        message: status.into_text().into(),
         headers,
         body,
     }
@@ -97,7 +98,7 @@ pub(super) fn reply(response: Response) -> Reply {
 pub(super) fn failure(status: Status) -> Reply {
     Reply {
         status: status.code(),
-        message: status.text().to_owned().into(),
+        message: status.into_text().into(),
         headers: Vec::new(),
         body: Bytes::from_static(b"{}"),
     }

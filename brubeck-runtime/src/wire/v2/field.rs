@@ -95,6 +95,12 @@ pub(super) fn put_text(out: &mut BytesMut, text: &Text) {
     out.put_slice(text.as_bytes().get(..length.into()).unwrap_or_default());
 }
 
+/// How many bytes [`put_headers`] adds.
+pub(super) fn headers_room(headers: &[(Text, Text)]) -> usize {
+    let each = headers.iter().map(|(name, value)| 4 + name.len() + value.len());
+    1 + each.sum::<usize>()
+}
+
 pub(super) fn put_headers(out: &mut BytesMut, headers: &[(Text, Text)]) {
     out.put_u8(u8::try_from(headers.len()).unwrap_or(u8::MAX));
     for (name, value) in headers {
