@@ -1,11 +1,11 @@
 //! What came out, as tables and a picture.
 
 use crate::{Plan, row::Row};
-use brubeck_benches::Result;
 use brubeck_benches::chart::{Chart, Panel};
 use brubeck_benches::document;
 use brubeck_benches::figures::bytes;
 use brubeck_benches::table::Table;
+use brubeck_benches::{Result, machine};
 
 impl Plan {
     pub(crate) fn publish(&self, rows: &[Row]) -> Result {
@@ -65,8 +65,10 @@ impl Plan {
             text += &format!("### {title}\n\n{table}\n");
         }
         text += &format!(
-            "Medians of {} rounds of {} s, all sides in turns.\n",
-            self.rounds, self.seconds
+            "Medians of {} rounds of {} s, all sides in turns; {}.\n",
+            self.rounds,
+            self.seconds,
+            machine::described()
         );
         text
     }
