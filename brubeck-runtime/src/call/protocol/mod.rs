@@ -19,6 +19,8 @@ pub use worker::{
     JobId, StopReason, Worker, WorkerAction, WorkerConfig, WorkerCounters, WorkerEvent, WorkerView,
 };
 
+pub(crate) use numbered::Numbered;
+
 /// A time, counted from an origin that the driver chose; it never runs backwards.
 pub type Moment = std::time::Duration;
 
