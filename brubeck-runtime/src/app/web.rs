@@ -192,7 +192,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         let seen = (!self.hooks.after.is_empty()).then(|| message.clone());
         let run = pin!(self.run(entry, self.context(message, captures), &self.hooks.before));
         let mut response = time_left.wait_for(entry.spec.name, run).await;
-        outbox.deliver(self.keys.as_ref(), host.as_ref(), response.headers_mut());
+        outbox.deliver(self.keys.as_ref(), host.as_ref(), &mut response);
         if let Some(message) = seen {
             response = self
                 .hooks
@@ -214,7 +214,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         let mut response = self
             .answer_of(hook, &self.context(message, Captures::default()))
             .await;
-        outbox.deliver(self.keys.as_ref(), host.as_ref(), response.headers_mut());
+        outbox.deliver(self.keys.as_ref(), host.as_ref(), &mut response);
         response
     }
 

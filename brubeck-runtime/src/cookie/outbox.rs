@@ -1,9 +1,9 @@
 //! What the handler of one request wants the browser to keep.
 
 use super::Keys;
-use crate::reply::Cookie;
+use crate::reply::{Cookie, Response};
 use crate::session::Session;
-use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
+use http::header::{HeaderValue, SET_COOKIE};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -43,7 +43,7 @@ impl Outbox {
     }
 
     /// Tells the browser. `host` is what it asked for.
-    pub(crate) fn deliver(&self, keys: Option<&Keys>, host: Option<&HeaderValue>, headers: &mut HeaderMap) {
+    pub(crate) fn deliver(&self, keys: Option<&Keys>, host: Option<&HeaderValue>, response: &mut Response) {
         let content = std::mem::take(&mut *self.lock());
         let session = content.session.and_then(|session| session.cookie(keys?));
         if content.cookies.is_empty() && session.is_none() {
@@ -58,7 +58,7 @@ impl Outbox {
                     "a cookie of more than 4 KiB: browsers drop it"
                 );
             }
-            headers.append(SET_COOKIE, header);
+            response.headers_mut().append(SET_COOKIE, header);
         }
     }
 
@@ -80,6 +80,7 @@ fn is_loopback(host: &HeaderValue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::Status;
 
     #[test]
     fn loopback_hosts() {
@@ -106,15 +107,16 @@ mod tests {
 
     #[test]
     fn one_header_a_cookie_and_the_last_value_wins() {
-        let (outbox, mut headers) = (Outbox::default(), HeaderMap::new());
+        let (outbox, mut response) = (Outbox::default(), Response::new(Status::OK));
         outbox.put(Cookie::new("a", "1"));
         outbox.put(Cookie::new("b", "2"));
         outbox.put(Cookie::new("a", "3"));
         assert_eq!(outbox.value("a"), Some(Some("3".into())));
         outbox.put(Cookie::new("b", "2").expired());
         assert_eq!(outbox.value("b"), Some(None));
-        outbox.deliver(None, Some(&HeaderValue::from_static("localhost")), &mut headers);
-        let sent: Vec<_> = headers
+        outbox.deliver(None, Some(&HeaderValue::from_static("localhost")), &mut response);
+        let sent: Vec<_> = response
+            .headers()
             .get_all(SET_COOKIE)
             .iter()
             .map(|value| value.to_str().unwrap())

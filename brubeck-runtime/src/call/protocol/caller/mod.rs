@@ -12,7 +12,7 @@ mod queue;
 mod retry;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use config::CallerConfig;
@@ -26,6 +26,7 @@ use self::queue::{Queue, ServiceTime};
 use self::retry::Budget;
 use super::Moment;
 use super::entropy::Entropy;
+use super::numbered::Numbered;
 use super::timers::Timers;
 use crate::call::{CallError, Phase};
 use crate::wire::v2::{Ask, Denial, Hello, Message, VERSION, limits, plain};
@@ -49,7 +50,7 @@ pub struct Caller {
     entropy: Entropy,
     now: Moment,
     peers: BTreeMap<PeerId, Peer>,
-    calls: HashMap<CallId, Pending>,
+    calls: Numbered<CallId, Pending>,
     queue: Queue,
     bytes: usize,
     timers: Timers<Due>,
@@ -81,7 +82,7 @@ impl Caller {
             entropy: Entropy::new(&seed),
             now: Moment::ZERO,
             peers: BTreeMap::new(),
-            calls: HashMap::new(),
+            calls: Numbered::default(),
             queue: Queue::default(),
             bytes: 0,
             timers: Timers::new(),
@@ -278,7 +279,11 @@ impl Caller {
                 outcome: Err(error),
             });
         }
-        let place = Place::Queued(self.queue.push_back(id));
+        // Most calls wait for nobody, and go out without a place in the queue.
+        let (peer, place) = match self.queue.is_empty().then(|| self.least_loaded()).flatten() {
+            Some(peer) => (Some(peer), Place::Postponed(self.now)),
+            None => (None, Place::Queued(self.queue.push_back(id))),
+        };
         let pending = Pending {
             ask,
             size,
@@ -292,6 +297,9 @@ impl Caller {
         self.calls.insert(id, pending);
         self.bytes += size;
         self.timers.set(deadline, Due::Deadline(id));
+        if let Some(peer) = peer {
+            self.send_call(id, peer, actions);
+        }
     }
 
     /// Refuses at once what could not end well.
