@@ -9,6 +9,7 @@ mod inclusion;
 mod index;
 mod prefix;
 mod router;
+mod sends;
 mod served;
 mod spec;
 mod table;
@@ -17,6 +18,8 @@ mod verdict;
 
 pub use coverage::Unreachable;
 pub(crate) use router::{Captures, Match, Router};
+pub use sends::Sends;
+pub(crate) use sends::lost_answer;
 pub use served::{check_answered, check_served};
 pub use spec::Spec;
 pub use table::{BoxFuture, Checked, Entry, Handle, HandlerFn, Listed, Routed, Routes};
