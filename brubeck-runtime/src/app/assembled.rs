@@ -15,7 +15,7 @@ use crate::extract::LoginUrl;
 use crate::message::Message;
 use crate::method::Kind;
 use crate::reply::{Body, Response};
-use crate::route::{Match, Router, Spec, lost_answer};
+use crate::route::{Router, Spec, lost_answer};
 use crate::template::Templates;
 use futures_util::future::BoxFuture;
 use http::Extensions;
@@ -129,14 +129,9 @@ impl<S: Send + Sync + 'static> Application for Served<S> {
     }
 
     fn route(&self, message: &Message) -> Option<&'static Spec> {
-        let found = self
-            .assembled
+        self.assembled
             .router
-            .find(message.kind(), message.method(), message.path());
-        match found {
-            Match::Found { entry, .. } => Some(entry.spec),
-            Match::MethodNotAllowed { .. } | Match::NotFound => None,
-        }
+            .spec(message.kind(), message.method(), message.path())
     }
 
     fn specs(&self) -> Vec<&'static Spec> {

@@ -124,13 +124,24 @@ impl<S> Router<S> {
             .flat_map(|resource| resource.entries.iter().map(|entry| entry.spec))
     }
 
-    /// The handler for this path: the first resource that matches, then its method.
-    pub(crate) fn find(&self, kind: Kind, method: Method, path: &str) -> Match<S> {
+    /// The first resource that matches.
+    fn resource(&self, path: &str) -> Option<&Resource<S>> {
         let candidates = self.index.candidates(path.as_bytes());
         let mut resources = candidates
             .iter()
             .filter_map(|candidate| self.resources.get(*candidate));
-        let Some(resource) = resources.find(|resource| resource.matches(path.as_bytes())) else {
+        resources.find(|resource| resource.matches(path.as_bytes()))
+    }
+
+    /// What is known of the handler for this path, which captures are not looked for.
+    pub(crate) fn spec(&self, kind: Kind, method: Method, path: &str) -> Option<&'static Spec> {
+        let mut specs = self.resource(path)?.entries.iter().map(|entry| entry.spec);
+        specs.find(|spec| spec.kind == kind && spec.method == method)
+    }
+
+    /// The handler for this path: the first resource that matches, then its method.
+    pub(crate) fn find(&self, kind: Kind, method: Method, path: &str) -> Match<S> {
+        let Some(resource) = self.resource(path) else {
             return Match::NotFound;
         };
         let handlers = resource

@@ -1,0 +1,148 @@
+//! Which calls are taken at all.
+
+use std::borrow::Cow;
+
+use super::pending::{Pending, Place};
+use super::{CallId, Caller, CallerAction, Due, Options, RETRY_AFTER};
+use crate::call::protocol::Moment;
+use crate::call::{CallError, Phase};
+use crate::wire::v2::{Ask, Denial, limits};
+
+/// More comes than the workers can do.
+///
+/// A burst waits in the queue, for as long as each of its calls can still be in time. That one cannot shows that the
+/// queue does not drain: from then on waiting would only bring every answer to the end of its deadline, so calls are
+/// taken while a worker has a place, and refused otherwise, until nothing was refused for a while.
+#[derive(Debug, Default)]
+pub(super) struct Overload {
+    until: Moment,
+}
+
+impl Overload {
+    fn refused(&mut self, now: Moment, calm: std::time::Duration) {
+        self.until = now + calm;
+    }
+
+    fn lasts(&self, now: Moment) -> bool {
+        now < self.until
+    }
+}
+
+impl Caller {
+    pub(super) fn call(
+        &mut self,
+        id: CallId,
+        ask: Ask,
+        deadline: Moment,
+        options: Options,
+        actions: &mut Vec<CallerAction>,
+    ) {
+        if self.calls.contains_key(&id) {
+            self.counters.misused += 1;
+            return;
+        }
+        self.counters.calls += 1;
+        self.budget.deposit();
+        let size = ask.size();
+        if let Err(error) = self.admit(&ask, size, deadline, options) {
+            self.count(&error);
+            return actions.push(CallerAction::Finish {
+                call: id,
+                outcome: Err(error),
+            });
+        }
+        let place = Place::Queued(self.queue.push_back(id));
+        let pending = Pending {
+            ask,
+            size,
+            deadline,
+            options,
+            place,
+            attempts: 0,
+            accepted: false,
+            may_have_run: false,
+        };
+        self.calls.insert(id, pending);
+        self.bytes += size;
+        self.timers.set(deadline, Due::Deadline(id));
+    }
+
+    /// Refuses at once what could not end well.
+    fn admit(&mut self, ask: &Ask, size: usize, deadline: Moment, options: Options) -> Result<(), CallError> {
+        if self.closing {
+            return Err(CallError::ShuttingDown);
+        }
+        ask.check()
+            .map_err(|error| CallError::Refused(error.to_string().into()))?;
+        if ask.hops > limits::MAX_HOPS {
+            return Err(CallError::Refused(
+                "16 calls led to this one; look for services that call each other".into(),
+            ));
+        }
+        if ask.body.len() > self.config.max_body {
+            return Err(CallError::TooLarge);
+        }
+        if deadline <= self.now {
+            return Err(CallError::Deadline {
+                phase: Phase::Waiting,
+            });
+        }
+        if !options.patient {
+            self.hope()?;
+        }
+        if self.has_room()
+            && self.queue.is_empty()
+            && self.bytes.saturating_add(size) <= self.config.max_bytes
+        {
+            return Ok(());
+        }
+        let wait = self.service_time.wait(self.queue.len(), self.places());
+        let hopeless =
+            wait.is_some_and(|wait| self.now + wait > deadline) || self.queue.len() >= self.config.max_queue;
+        let refused = hopeless
+            || self.overload.lasts(self.now)
+            || self.bytes.saturating_add(size) > self.config.max_bytes;
+        if !refused {
+            return Ok(());
+        }
+        if hopeless || self.overload.lasts(self.now) {
+            self.overload.refused(self.now, self.config.calm);
+        }
+        let (shortest, longest) = RETRY_AFTER;
+        Err(CallError::Busy {
+            retry_after: wait.unwrap_or(shortest * 10).clamp(shortest, longest),
+        })
+    }
+
+    /// Fails if there is no worker to wait for.
+    pub(super) fn hope(&self) -> Result<(), CallError> {
+        if self
+            .peers
+            .values()
+            .any(|peer| peer.gives_hope(self.now, &self.config))
+        {
+            return Ok(());
+        }
+        let denials = || {
+            self.peers
+                .values()
+                .filter(|peer| !peer.leaving)
+                .map(|peer| peer.denied)
+        };
+        let reason = match denials().next().flatten() {
+            Some(denial) if denials().all(|other| other == Some(denial)) => denial,
+            _ => return Err(CallError::NoWorkers),
+        };
+        Err(match reason {
+            Denial::Passphrase => CallError::Refused(Cow::Borrowed(
+                "the service has another passphrase; give both sides the same",
+            )),
+            Denial::Version => CallError::Refused(Cow::Borrowed(
+                "the service speaks another version of the protocol; bring both sides to the same release",
+            )),
+            Denial::Full => CallError::Busy {
+                retry_after: RETRY_AFTER.1,
+            },
+        })
+    }
+}
