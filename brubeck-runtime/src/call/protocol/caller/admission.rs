@@ -1,6 +1,7 @@
 //! Which calls are taken at all.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use super::pending::{Pending, Place};
 use super::{CallId, Caller, CallerAction, Due, Options, RETRY_AFTER};
@@ -12,19 +13,34 @@ use crate::wire::v2::{Ask, Denial, limits};
 ///
 /// A burst waits in the queue, for as long as each of its calls can still be in time. That one cannot shows that the
 /// queue does not drain: from then on waiting would only bring every answer to the end of its deadline, so calls are
-/// taken while a worker has a place, and refused otherwise, until nothing was refused for a while.
+/// taken while a worker has a place, and refused otherwise, until nothing was refused for a while. Calls with much more
+/// time than the one that could not be in time are not concerned.
 #[derive(Debug, Default)]
 pub(super) struct Overload {
     until: Moment,
+    /// The most time that a call had which could not be in time.
+    left: Duration,
 }
 
 impl Overload {
-    fn refused(&mut self, now: Moment, calm: std::time::Duration) {
-        self.until = now + calm;
+    fn lasts(&self, now: Moment, left: Duration) -> bool {
+        now < self.until && left <= self.left.saturating_mul(2)
     }
 
-    fn lasts(&self, now: Moment) -> bool {
-        now < self.until
+    /// A call with this much time could not be in time.
+    fn hopeless(&mut self, now: Moment, calm: Duration, left: Duration) {
+        if now >= self.until {
+            self.left = Duration::ZERO;
+        }
+        // What has much less time says nothing about those that are concerned.
+        if left.saturating_mul(2) >= self.left {
+            self.left = self.left.max(left);
+            self.until = now + calm;
+        }
+    }
+
+    fn refused(&mut self, now: Moment, calm: Duration) {
+        self.until = now + calm;
     }
 }
 
@@ -97,16 +113,15 @@ impl Caller {
             return Ok(());
         }
         let wait = self.service_time.wait(self.queue.len(), self.places());
-        let hopeless =
-            wait.is_some_and(|wait| self.now + wait > deadline) || self.queue.len() >= self.config.max_queue;
-        let refused = hopeless
-            || self.overload.lasts(self.now)
-            || self.bytes.saturating_add(size) > self.config.max_bytes;
-        if !refused {
-            return Ok(());
-        }
-        if hopeless || self.overload.lasts(self.now) {
+        let left = deadline.saturating_sub(self.now);
+        if self.queue.len() >= self.config.max_queue {
+            self.overload.hopeless(self.now, self.config.calm, Duration::MAX);
+        } else if wait.is_some_and(|wait| wait > left) {
+            self.overload.hopeless(self.now, self.config.calm, left);
+        } else if self.overload.lasts(self.now, left) {
             self.overload.refused(self.now, self.config.calm);
+        } else if self.bytes.saturating_add(size) <= self.config.max_bytes {
+            return Ok(());
         }
         let (shortest, longest) = RETRY_AFTER;
         Err(CallError::Busy {
