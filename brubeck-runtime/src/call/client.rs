@@ -200,6 +200,9 @@ impl Call {
     /// when it comes. What is returned may be awaited, to know that a process of the service has taken the
     /// call, or dropped; a call that fails is logged in any case.
     ///
+    /// Without a response handler for its path it is not sent: the application does not start where the text of a handler
+    /// shows that ([`App::start`](crate::App::start)), and an error is logged otherwise.
+    ///
     /// # Errors
     ///
     /// When awaited: why no process took the call. [`Refused`](CallError::Refused) where no response handler
