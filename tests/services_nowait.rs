@@ -69,7 +69,7 @@ async fn by_path(services: Services) -> Result<&'static str, CallError> {
     Ok("sent")
 }
 
-#[derive(Clone, State)]
+#[derive(Clone, AppState)]
 struct Site {
     slow: SlowEchoClient,
     answered: Answered,
