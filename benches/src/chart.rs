@@ -14,6 +14,8 @@ pub struct Chart {
     pub series: Vec<String>,
     /// The parts, from top to bottom.
     pub panels: Vec<Panel>,
+    /// Rows with this name are the ones that the picture is about.
+    pub subject: String,
 }
 
 /// One part of a picture.
@@ -117,10 +119,11 @@ impl Chart {
     ) -> fmt::Result {
         let (name, values) = row;
         let middle = top + self.series.len() as f64 * BAR / 2.0 + 4.0;
+        let weight = if *name == self.subject { 700 } else { 400 };
         let (x, name) = (LEFT - 10.0, Escaped(name));
         writeln!(
             svg,
-            r#"<text x="{x}" y="{middle:.1}" text-anchor="end">{name}</text>"#
+            r#"<text x="{x}" y="{middle:.1}" text-anchor="end" font-weight="{weight}">{name}</text>"#
         )?;
         for (index, (value, colour)) in values.iter().zip(COLOURS).enumerate() {
             let Some(value) = value else { continue };

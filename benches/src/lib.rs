@@ -6,6 +6,7 @@ pub mod document;
 pub mod figures;
 pub mod latencies;
 pub mod load;
+pub mod machine;
 pub mod sides;
 pub mod table;
 pub mod usage;

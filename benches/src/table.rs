@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A table: its first column holds words, the others numbers.
+/// A table: its first column holds words, and so do others in which one cell does; the rest is numbers.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     head: Vec<String>,
@@ -22,12 +22,19 @@ impl Table {
     pub fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
+
+    /// Numbers stand right, below one another.
+    fn is_number(&self, column: usize) -> bool {
+        let mut cells = self.rows.iter().filter_map(|row| row.get(column));
+        column > 0 && cells.all(|cell| cell.chars().next().is_none_or(|first| first.is_ascii_digit()))
+    }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "| {} |", self.head.join(" | "))?;
-        writeln!(f, "|---|{}", "---:|".repeat(self.head.len().saturating_sub(1)))?;
+        let lines = (0..self.head.len()).map(|column| if self.is_number(column) { "---:" } else { "---" });
+        writeln!(f, "|{}|", lines.collect::<Vec<_>>().join("|"))?;
         for row in &self.rows {
             writeln!(f, "| {} |", row.join(" | "))?;
         }

@@ -75,6 +75,14 @@ impl Status {
         }
     }
 
+    /// The message, without a copy where it is a constant.
+    pub(crate) fn into_text(self) -> Cow<'static, str> {
+        match self.message {
+            Some(text) => text,
+            None => Cow::Borrowed(self.http().canonical_reason().unwrap_or_default()),
+        }
+    }
+
     /// 200 to 299.
     pub const fn is_success(&self) -> bool {
         self.code >= 200 && self.code < 300

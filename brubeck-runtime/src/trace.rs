@@ -1,6 +1,7 @@
 //! Which trace a message belongs to, as W3C Trace Context says it.
 
 use crate::message::Message;
+use crate::wire::v2::Text;
 use http::HeaderMap;
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroU128};
@@ -9,6 +10,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The longest `tracestate` that is passed on, in bytes; a longer one is left out, as the standard allows.
 const MAX_STATE: usize = 512;
+
+/// What led to a request, as its caller says it; read by whoever wants to know.
+#[derive(Clone)]
+pub(crate) struct Cause {
+    /// How many calls.
+    pub(crate) hops: u8,
+    pub(crate) traceparent: Text,
+    pub(crate) tracestate: Text,
+}
 
 /// Where a message stands in a trace: its `traceparent` and `tracestate`, as [W3C Trace Context] defines them.
 ///
@@ -47,20 +57,21 @@ impl Trace {
     pub fn parse(traceparent: &str, tracestate: &str) -> Option<Trace> {
         let mut parts = traceparent.split('-');
         let (version, id, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        let version = hexadecimal(version, 2)?;
+        let [version] = hexadecimal(version)?;
         // Later versions may say more behind what this one says.
         if version == 0xff || (version == 0 && parts.next().is_some()) {
             return None;
         }
+        let [flags] = hexadecimal(flags)?;
         let state = if tracestate.len() <= MAX_STATE {
             tracestate
         } else {
             ""
         };
         Some(Trace {
-            id: NonZeroU128::new(hexadecimal(id, 32)?)?,
-            span: NonZeroU64::new(u64::try_from(hexadecimal(span, 16)?).ok()?)?,
-            flags: u8::try_from(hexadecimal(flags, 2)?).ok()?,
+            id: NonZeroU128::new(u128::from_be_bytes(hexadecimal(id)?))?,
+            span: NonZeroU64::new(u64::from_be_bytes(hexadecimal(span)?))?,
+            flags,
             state: state.into(),
         })
     }
@@ -86,8 +97,10 @@ impl Trace {
 
     /// The one a message says it belongs to, or else a new one.
     pub(crate) fn of(message: &Message) -> Trace {
-        let said = message.extensions().get::<Trace>().cloned();
-        said.or_else(|| Trace::said(message.headers()))
+        let cause: Option<&Cause> = message.extensions().get();
+        cause
+            .and_then(|cause| Trace::parse(&cause.traceparent, &cause.tracestate))
+            .or_else(|| Trace::said(message.headers()))
             .unwrap_or_else(Trace::begin)
     }
 
@@ -98,17 +111,28 @@ impl Trace {
 
     /// The trace, in 32 hexadecimal digits.
     pub fn id(&self) -> String {
-        format!("{:032x}", self.id)
+        let mut id = String::with_capacity(32);
+        push_hexadecimal(&mut id, &self.id.get().to_be_bytes());
+        id
     }
 
     /// The span within it, in 16 hexadecimal digits.
     pub fn span(&self) -> String {
-        format!("{:016x}", self.span)
+        let mut span = String::with_capacity(16);
+        push_hexadecimal(&mut span, &self.span.get().to_be_bytes());
+        span
     }
 
     /// The value of the header `traceparent`.
     pub fn traceparent(&self) -> String {
-        format!("00-{:032x}-{:016x}-{:02x}", self.id, self.span, self.flags)
+        let mut text = String::with_capacity(55);
+        text.push_str("00-");
+        push_hexadecimal(&mut text, &self.id.get().to_be_bytes());
+        text.push('-');
+        push_hexadecimal(&mut text, &self.span.get().to_be_bytes());
+        text.push('-');
+        push_hexadecimal(&mut text, &[self.flags]);
+        text
     }
 
     /// The value of the header `tracestate`; may be empty.
@@ -123,10 +147,31 @@ impl fmt::Debug for Trace {
     }
 }
 
-/// Lower case only, as the standard wants it.
-fn hexadecimal(text: &str, digits: usize) -> Option<u128> {
-    let valid = |b: u8| b.is_ascii_digit() || matches!(b, b'a'..=b'f');
-    (text.len() == digits && text.bytes().all(valid)).then(|| u128::from_str_radix(text, 16).ok())?
+/// The bytes that exactly so many digits stand for; lower case only, as the standard wants it.
+fn hexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digit = |b: u8| match b {
+        b'0'..=b'9' => Some(b - b'0'),
+        b'a'..=b'f' => Some(b - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != N || !rest.is_empty() {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(bytes)
+}
+
+/// Appends two digits for each byte: every call writes a trace, and the formatter takes much longer.
+fn push_hexadecimal(text: &mut String, bytes: &[u8]) {
+    let digit = |half: u8| char::from(if half < 10 { b'0' + half } else { b'a' + half - 10 });
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
 }
 
 /// A number that no other process is likely to choose. It names spans; it guards nothing.

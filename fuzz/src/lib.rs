@@ -6,7 +6,8 @@ use brubeck_runtime::wire::service::{
     self, DecodeError, Dialect, Request, Secret, decode_pull_request, decode_request, decode_response,
 };
 use brubeck_runtime::wire::v2::{self, Envelope};
-use brubeck_runtime::wire::{self, Cursor};
+use brubeck_runtime::wire::websocket::Frames;
+use brubeck_runtime::wire::{self, Cursor, deflate};
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::Corpus;
 
@@ -53,6 +54,53 @@ pub fn mongrel2_request(data: &[u8]) -> Corpus {
         for protocol in [Protocol::Json, Protocol::Tnetstring] {
             let read = mongrel2::decode(&request.encode(protocol));
             assert_eq!(read, Ok(Incoming::Request(request.clone())));
+        }
+    }
+    Corpus::Keep
+}
+
+/// The frames of a client of a WebSocket: the same however they are cut.
+pub fn websocket_frames(data: &[u8]) -> Corpus {
+    let Some((cut, sent)) = data.split_first() else {
+        return Corpus::Reject;
+    };
+    let read = |size: usize| {
+        let (mut frames, mut bytes, mut seen) = (Frames::new(1000), BytesMut::new(), Vec::new());
+        for piece in sent.chunks(size.max(1)) {
+            bytes.extend_from_slice(piece);
+            loop {
+                match frames.next(&mut bytes) {
+                    Ok(None) => break,
+                    Ok(Some((first, payload))) => {
+                        assert!(payload.len() <= 1064);
+                        seen.push(Ok((first, payload)));
+                    }
+                    Err(error) => {
+                        seen.push(Err(error));
+                        return seen;
+                    }
+                }
+            }
+        }
+        seen
+    };
+    assert_eq!(read(sent.len()), read((*cut).into()));
+    Corpus::Keep
+}
+
+/// A deflated message: inflated up to its limit, and what was deflated is inflated again.
+pub fn websocket_deflate(data: &[u8]) -> Corpus {
+    let Some((window, sent)) = data.split_first() else {
+        return Corpus::Reject;
+    };
+    let limit = 1 << 16;
+    let inflated = deflate::inflate(sent, limit);
+    assert!(inflated.as_ref().is_ok_and(|out| out.len() <= limit) || inflated.is_err());
+    for text in [sent, &inflated.unwrap_or_default()] {
+        if let Some(small) = deflate::deflate(text, 8 + window % 8) {
+            assert!(small.len() < text.len());
+            assert_eq!(deflate::inflate(&small, text.len()).as_deref(), Ok(text));
+            assert!(deflate::inflate(&small, text.len() - 1).is_err());
         }
     }
     Corpus::Keep

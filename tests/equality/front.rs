@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 use zeromq::{PushSocket, Socket, SocketRecv, SocketSend, SubSocket, ZmqMessage};
 
-/// What a client sees of an answer. `date` and `connection` belong to the front end.
+/// What a client sees of an answer. `date`, `connection` and whether a stream comes in chunks belong to the front end.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Seen {
     pub status: u16,
@@ -35,7 +35,9 @@ impl std::fmt::Debug for Seen {
 impl Seen {
     /// The order of headers of different names means nothing; that of headers of one name is kept.
     fn new(status: u16, headers: impl IntoIterator<Item = (String, Vec<u8>)>, body: &[u8]) -> Seen {
-        let said = |(name, _): &(String, Vec<u8>)| name != "date" && name != "connection";
+        let said = |(name, _): &(String, Vec<u8>)| {
+            !["date", "connection", "transfer-encoding"].contains(&name.as_str())
+        };
         let mut headers: Vec<_> = headers.into_iter().filter(said).collect();
         headers.sort_by(|a, b| a.0.cmp(&b.0));
         Seen {
@@ -346,6 +348,11 @@ fn read(text: &[u8], head: bool) -> Option<Seen> {
             (name, line[colon + 1..].trim_ascii().to_vec())
         })
         .collect();
+    let is_chunked = headers.iter().any(|(name, _)| name == "transfer-encoding");
+    if is_chunked && !head {
+        let body = dechunked(&text[end + 4..])?;
+        return Some(Seen::new(status, headers, &body));
+    }
     let length = match head || matches!(status, 204 | 304) {
         true => 0,
         false => {
@@ -360,4 +367,23 @@ fn read(text: &[u8], head: bool) -> Option<Seen> {
     let body = &text[end + 4..];
     assert!(body.len() <= length, "more than was told");
     (body.len() == length).then(|| Seen::new(status, headers, body))
+}
+
+/// What came in chunks; `None` while the last is still to come.
+fn dechunked(mut text: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let end = text.windows(2).position(|two| two == b"\r\n")?;
+        let size = std::str::from_utf8(&text[..end]).expect("digits");
+        let size = usize::from_str_radix(size, 16).expect("a size");
+        let chunk = text.get(end + 2..end + 4 + size)?;
+        let (chunk, line_end) = chunk.split_at(size);
+        assert_eq!(line_end, b"\r\n", "a chunk is longer than it says");
+        text = &text[end + 4 + size..];
+        if size == 0 {
+            assert!(text.is_empty(), "something behind the last chunk");
+            return Some(body);
+        }
+        body.extend_from_slice(chunk);
+    }
 }

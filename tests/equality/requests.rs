@@ -139,6 +139,12 @@ impl Requests {
             "/page",
             "/problem",
             "/file",
+            "/stream/0",
+            "/stream/1",
+            "/stream/7",
+            "/stream/known",
+            "/stream/none",
+            "/events",
             "/none",
             "/axum/uri",
             "/axum/echo",
@@ -302,6 +308,7 @@ impl Iterator for Requests {
                 "/argument",
                 "/upload",
                 "/nothing",
+                "/stream/known",
                 "/axum/echo",
             ]
             .contains(&path);

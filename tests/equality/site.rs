@@ -2,6 +2,7 @@
 
 use brubeck::prelude::*;
 use bytes::Bytes;
+use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
@@ -152,6 +153,37 @@ async fn file() -> File {
     File::new(concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-MIT"))
 }
 
+/// So many pieces, of which one is empty, as they come.
+fn pieces(many: usize) -> Body {
+    Body::from_stream(stream::iter(
+        (0..many).map(|n| Ok::<_, std::io::Error>(vec![n as u8; n * 31 % 71])),
+    ))
+}
+
+#[get("^/stream/(?<many>\\d)$")]
+async fn streamed(many: usize) -> Body {
+    pieces(many)
+}
+
+/// A stream whose length is known.
+#[post("^/stream/known$")]
+async fn known() -> ([(&'static str, &'static str); 2], Body) {
+    ([("content-length", "115"), ("x-a", "1")], pieces(4))
+}
+
+/// A stream that breaks no rule though there is nothing to send.
+#[get("^/stream/none$")]
+async fn none() -> (Status, Body) {
+    (Status::NO_CONTENT, pieces(3))
+}
+
+#[get("^/events$")]
+async fn events() -> Events {
+    Events::new(stream::iter(
+        (0..3).map(|n| Event::data(format!("event {n}\nof three"))),
+    ))
+}
+
 const ROUTES: Routes<()> = routes![
     echo_get,
     echo_post,
@@ -172,7 +204,11 @@ const ROUTES: Routes<()> = routes![
     headers,
     page,
     problem,
-    file
+    file,
+    streamed,
+    known,
+    none,
+    events
 ];
 
 /// Another framework, which is mounted and so also stands behind Mongrel2.

@@ -7,6 +7,7 @@ mod cases;
 mod conformance;
 mod control;
 mod crowd;
+mod deflate;
 mod laboratory;
 mod link;
 mod messages;

@@ -51,6 +51,7 @@ async fn speaks(laboratory: Laboratory) {
         "ping",
         "many",
         "close",
+        "deflated",
         "subprotocol",
         "too large",
         "origin",

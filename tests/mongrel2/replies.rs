@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -17,6 +18,27 @@ const PIECES: usize = 640;
 struct Shop {
     gate: Gate,
     made: Arc<AtomicUsize>,
+}
+
+/// Tells that a response is no longer made.
+struct Making(Gate);
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        self.0.knock();
+    }
+}
+
+/// Without an end; tells when nobody makes it any more.
+#[get("^/endless$")]
+async fn endless(made: State<Arc<AtomicUsize>>, gate: State<Gate>) -> Response {
+    let (made, making) = (made.0.clone(), Making(gate.0.clone()));
+    let pieces = stream::repeat_with(move || {
+        let _ = &making;
+        made.fetch_add(1, SeqCst);
+        Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; PIECE]))
+    });
+    Response::stream(Status::OK, "application/octet-stream", Body::from_stream(pieces))
 }
 
 /// 40 MiB, made as they are wanted.
@@ -69,7 +91,7 @@ async fn cookies(headers: Headers) -> String {
     all.join("|")
 }
 
-const ROUTES: Routes<Shop> = routes![large, small, breaks, split, slow, cookies];
+const ROUTES: Routes<Shop> = routes![large, endless, small, breaks, split, slow, cookies];
 
 async fn shop(set: Setting) -> Option<(Laboratory, Gate, Arc<AtomicUsize>)> {
     let (gate, made) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
@@ -160,6 +182,49 @@ async fn the_control_port_slows_a_response_to_its_reader() {
         (config, link.control(format!("ipc://{folder}/control")))
     })
     .await;
+}
+
+/// Where nobody says what a client has read: it is sent a megabyte in a second, until Mongrel2, for which that is 17
+/// messages too many, drops it, and says so when it is sent another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_reads_nothing_is_dropped_in_time() {
+    let Some((laboratory, gate, made)) = shop(plain).await else {
+        return;
+    };
+    let mut reader = TcpStream::connect(laboratory.address).await.expect("a server");
+    within(reader.write_all(behaviour::request("/endless").as_bytes()))
+        .await
+        .expect("an open connection");
+    let began = Instant::now();
+    let ended = gate.arrived(1);
+    // Others are served as fast as ever.
+    let mut slowest = Duration::ZERO;
+    let others = async {
+        let mut other = laboratory.browser().await;
+        loop {
+            let asked = Instant::now();
+            assert_eq!(other.get("/cookies").await.status, 200);
+            slowest = slowest.max(asked.elapsed());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        () = ended => {}
+        () = others => {}
+    }
+    let (took, ahead) = (began.elapsed(), made.load(SeqCst) * PIECE);
+    println!(
+        "a client that reads nothing: {ahead} bytes were made in {took:?}; others waited {slowest:?} at most"
+    );
+    assert!(
+        ahead < 24 << 20,
+        "{ahead} bytes were made for a client that reads nothing"
+    );
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    // It finds what was on its way, and then an end.
+    let mut rest = vec![0; 256 << 10];
+    while within(reader.read(&mut rest)).await.is_ok_and(|many| many > 0) {}
+    laboratory.stop().await;
 }
 
 /// Mongrel2 drops a client for which 17 messages wait.

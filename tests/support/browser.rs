@@ -102,17 +102,38 @@ impl Browser {
             body: Vec::new(),
         };
         if !head && !matches!(status, 204 | 304) {
-            match answer.header("content-length") {
-                Some(length) => {
+            match (
+                answer.header("content-length"),
+                answer.header("transfer-encoding"),
+            ) {
+                (Some(length), None) => {
                     answer.body = vec![0; length.parse().expect("a length")];
                     self.stream.read_exact(&mut answer.body).await?;
                 }
-                None => {
+                (None, Some("chunked")) => answer.body = self.chunks().await?,
+                (Some(_), Some(_)) => panic!("two ends: {answer:?}"),
+                (None, _) => {
                     self.stream.read_to_end(&mut answer.body).await?;
                 }
             }
         }
         Ok(answer)
+    }
+
+    async fn chunks(&mut self) -> std::io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let size = self.line().await?;
+            let size = usize::from_str_radix(&size, 16).expect("a size");
+            let mut chunk = vec![0; size + 2];
+            self.stream.read_exact(&mut chunk).await?;
+            assert!(chunk.ends_with(b"\r\n"), "a chunk is longer than it says");
+            chunk.truncate(size);
+            if chunk.is_empty() {
+                return Ok(body);
+            }
+            body.append(&mut chunk);
+        }
     }
 
     async fn line(&mut self) -> std::io::Result<String> {

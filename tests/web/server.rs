@@ -381,3 +381,61 @@ async fn tls() {
         "{error}"
     );
 }
+
+/// What [`a_socket_that_is_handed_over`] starts.
+#[tokio::test]
+#[ignore = "the other end of a_socket_that_is_handed_over"]
+async fn takes_the_socket_over() {
+    #[get("^/$")]
+    async fn process() -> String {
+        std::process::id().to_string()
+    }
+    let served = App::new(routes![process], ()).serve(Http::inherited());
+    served.await.expect("a socket that is handed over");
+}
+
+/// As systemd does it: the socket is the file 3, and two variables say for whom.
+#[tokio::test]
+async fn a_socket_that_is_handed_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("socket");
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = tcp.local_addr().expect("an address");
+    let unix = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+    for (is_tcp, socket) in [(true, std::os::fd::OwnedFd::from(tcp)), (false, unix.into())] {
+        // Connections wait at the socket until the program is there: none is lost.
+        let asked = async |request: &'static [u8]| match is_tcp {
+            true => ask(TcpStream::connect(address).await.expect("a socket"), request).await,
+            false => ask(UnixStream::connect(&path).await.expect("a socket"), request).await,
+        };
+        let early = asked(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let started = async {
+            tokio::process::Command::new("sh")
+                .args([
+                    "-c",
+                    "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\" 3<&0 </dev/null",
+                ])
+                .arg(std::env::current_exe().expect("this program"))
+                .args(["--exact", "server::takes_the_socket_over", "--ignored"])
+                .stdin(socket)
+                .stdout(std::process::Stdio::null())
+                .kill_on_drop(true)
+                .spawn()
+                .expect("a shell")
+        };
+        let (answer, mut child) = tokio::join!(early, started);
+        let id = child.id().expect("a program that runs").to_string();
+        assert!(
+            answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with(&id),
+            "{answer}"
+        );
+        child.kill().await.expect("a program that runs");
+    }
+}
+
+#[tokio::test]
+async fn where_no_socket_is_handed_over_that_is_said() {
+    let error = App::new(ROUTES, ()).start(Http::inherited()).await.err();
+    let text = format!("{:?}", error.expect("an error"));
+    assert!(text.contains("systemd"), "{text}");
+}

@@ -1,6 +1,6 @@
 //! JSON over HTTP/1.1: an axum server, and hyper's client with a connection for each call under way.
 
-use super::{Serving, Side};
+use super::{Flavor, Serving, Side};
 use crate::Result;
 use crate::load::{self, Load, Seen};
 use crate::work::Note;
@@ -43,7 +43,11 @@ impl Side for Axum {
     }
 
     fn what(&self) -> &'static str {
-        "axum 0.8 and hyper's pooled client, JSON over HTTP/1.1, a connection for each call under way"
+        "axum 0.8, JSON over HTTP/1.1, and hyper's pooled client: a connection for each call in flight"
+    }
+
+    fn flavor(&self) -> Flavor {
+        Flavor::CurrentThread
     }
 
     fn serve(&self, _: String) -> BoxFuture<'static, Result<Serving>> {

@@ -44,7 +44,7 @@ impl Brubeck {
     /// As it comes.
     pub const V2: Brubeck = Brubeck {
         name: "brubeck",
-        what: "a typed call, authenticated, on defaults",
+        what: "a contract, its client and its handler as the README writes them, in brubeck's own protocol, authenticated, on all defaults",
         dialect: None,
         flavor: Flavor::MultiThread,
     };
@@ -52,7 +52,7 @@ impl Brubeck {
     /// The same in a program of `#[tokio::main(flavor = "current_thread")]`.
     pub const ONE_THREAD: Brubeck = Brubeck {
         name: "brubeck-one",
-        what: "the same under `#[tokio::main(flavor = \"current_thread\")]`",
+        what: "the same program under `#[tokio::main(flavor = \"current_thread\")]`",
         dialect: None,
         flavor: Flavor::CurrentThread,
     };
@@ -60,7 +60,7 @@ impl Brubeck {
     /// The wire of the Python original.
     pub const BRANCH: Brubeck = Brubeck {
         name: "branch",
-        what: "the same call on the wire of the Python original's branch",
+        what: "the same program on the wire of the Python original's branch",
         dialect: Some(Dialect::Branch),
         flavor: Flavor::MultiThread,
     };

@@ -108,6 +108,14 @@ pub fn named(name: &str) -> Result<&'static dyn Side> {
 }
 
 impl Flavor {
+    /// As one asks for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Flavor::CurrentThread => "`current_thread`",
+            Flavor::MultiThread => "`multi_thread`, 2 workers",
+        }
+    }
+
     /// The runtime.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! NATS request and reply: a broker between the two, whose work counts as the server's.
 
-use super::{Serving, Side};
+use super::{Flavor, Serving, Side};
 use crate::Result;
 use crate::load::{self, Load, Seen};
 use crate::work::Note;
@@ -33,7 +33,11 @@ impl Side for Nats {
     }
 
     fn what(&self) -> &'static str {
-        "async-nats 0.51 through Debian's `nats-server`, JSON; the server is the broker and the one that answers"
+        "async-nats 0.51, request and reply through Debian's `nats-server`, JSON; what the broker uses is counted with the server"
+    }
+
+    fn flavor(&self) -> Flavor {
+        Flavor::CurrentThread
     }
 
     fn serve(&self, _: String) -> BoxFuture<'static, Result<Serving>> {

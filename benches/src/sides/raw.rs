@@ -19,7 +19,7 @@ impl Side for Raw {
     }
 
     fn what(&self) -> &'static str {
-        "the `zeromq` crate alone: DEALER and ROUTER, bytes that nobody reads"
+        "the floor: the `zeromq` crate alone, DEALER and ROUTER, bytes that nobody parses, nobody authenticated, no deadlines"
     }
 
     fn transports(&self) -> &'static [Transport] {

@@ -1,6 +1,6 @@
 //! tarpc, as its documentation serves and calls: every request in a task of its own.
 
-use super::{Serving, Side, Transport};
+use super::{Flavor, Serving, Side, Transport};
 use crate::Result;
 use crate::load::{self, Load, Seen};
 use crate::work::Note;
@@ -53,13 +53,19 @@ impl Side for Tarpc {
 
     fn what(&self) -> &'static str {
         match self {
-            Tarpc::Json => "tarpc 0.38, JSON",
-            Tarpc::Bincode => "tarpc 0.38, bincode",
+            Tarpc::Json => {
+                "tarpc 0.38 with `serde-transport`, JSON, every request in a task of its own, as its documentation has it"
+            }
+            Tarpc::Bincode => "the same, bincode",
         }
     }
 
     fn transports(&self) -> &'static [Transport] {
         &[Transport::Tcp, Transport::Ipc]
+    }
+
+    fn flavor(&self) -> Flavor {
+        Flavor::CurrentThread
     }
 
     fn serve(&self, address: String) -> BoxFuture<'static, Result<Serving>> {

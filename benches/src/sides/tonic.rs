@@ -1,6 +1,6 @@
 //! tonic, unary: what its code generator would write, by hand, because that needs `protoc`.
 
-use super::{Serving, Side};
+use super::{Flavor, Serving, Side};
 use crate::Result;
 use crate::load::{self, Load, Seen};
 use crate::work::Note;
@@ -119,7 +119,11 @@ impl Side for Tonic {
     }
 
     fn what(&self) -> &'static str {
-        "tonic 0.14, unary, protobuf over one HTTP/2 connection"
+        "tonic 0.14, unary calls, protobuf over one HTTP/2 connection"
+    }
+
+    fn flavor(&self) -> Flavor {
+        Flavor::CurrentThread
     }
 
     fn serve(&self, _: String) -> BoxFuture<'static, Result<Serving>> {

@@ -172,7 +172,7 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
                 const WITHIN: ::core::option::Option<::core::time::Duration> = #within;
                 fn into_request(self) -> ::brubeck::__private::Request {
                     #path
-                    let __request = ::brubeck::__private::Request::new(__path)
+                    let __request = ::brubeck::__private::Request::to(__path)
                         .with_method(::brubeck::__private::Method::#method)
                         #idempotent;
                     #(#writes)*

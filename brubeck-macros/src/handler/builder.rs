@@ -45,7 +45,7 @@ pub(super) fn builder(route: &Route, function: &ItemFn) -> TokenStream {
             impl #twin {
                 fn __started(__path: ::std::string::String) -> #request {
                     #request(
-                        ::brubeck::__private::Request::new(__path)
+                        ::brubeck::__private::Request::to(__path)
                             .with_method(::brubeck::__private::Method::#method),
                     )
                 }

@@ -100,7 +100,7 @@ const _: () = {
     impl primes {
         fn __started(__path: ::std::string::String) -> primes_request {
             primes_request(
-                ::brubeck::__private::Request::new(__path)
+                ::brubeck::__private::Request::to(__path)
                     .with_method(::brubeck::__private::Method::Request),
             )
         }

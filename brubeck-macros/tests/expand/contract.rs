@@ -61,7 +61,7 @@ pub mod slow_echo {
                 let mut __path = ::std::string::String::new();
                 __path.push_str("/service/slow/");
                 __ARGUMENT0.write(&mut __path, self.room);
-                let __request = ::brubeck::__private::Request::new(__path)
+                let __request = ::brubeck::__private::Request::to(__path)
                     .with_method(::brubeck::__private::Method::Request)
                     .idempotent();
                 let __request = __ARGUMENT1.write(__request, self.text);

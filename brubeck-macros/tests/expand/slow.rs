@@ -90,7 +90,7 @@ const _: () = {
     impl slow {
         fn __started(__path: ::std::string::String) -> slow_request {
             slow_request(
-                ::brubeck::__private::Request::new(__path)
+                ::brubeck::__private::Request::to(__path)
                     .with_method(::brubeck::__private::Method::Request),
             )
         }

@@ -10,6 +10,7 @@ use crate::method::{Kind, Method};
 use crate::reply::{IntoReply, Payload, Problem, Response};
 use crate::route::{Captures, Entry, Match};
 use crate::status::Status;
+use crate::websocket::SocketSender;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::header::{HeaderValue, RETRY_AFTER};
@@ -29,13 +30,19 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         let (kind, method) = (message.kind(), message.method());
         let response = match self.router.find(kind, method, message.path()) {
             Match::Found { entry, captures } => {
+                let limits = self.limits.of(entry.spec);
+                // Other applications say themselves how long they wait; clients of message sockets do not.
+                let time = match message.extensions().get::<SocketSender>() {
+                    Some(_) => self.time(limits),
+                    None => limits.and_then(|limits| limits.time).flatten(),
+                };
                 let run = self.run(entry, self.context(message, captures), &[]);
-                match self.limits.of(entry.spec) {
-                    None => run.await,
+                match (limits, time) {
+                    (None, None) => run.await,
                     // Boxed, so that the many handlers without limits need no room for this.
-                    Some(limits) => {
-                        let time = TimeLeft::from_now(limits.time.flatten());
-                        Box::pin(self.within(Some(limits), time.wait_for(entry.spec.name, run))).await
+                    _ => {
+                        let run = TimeLeft::from_now(time).wait_for(entry.spec.name, run);
+                        Box::pin(self.within(limits, run)).await
                     }
                 }
             }

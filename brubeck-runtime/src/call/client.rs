@@ -295,10 +295,13 @@ impl Call {
         match self.ready() {
             Ok((link, request, origin, deadline)) => {
                 let span = span(&*link, &request);
-                let answer = link.call(request, origin, deadline).instrument(span);
+                let answer = link.call(request, origin, deadline);
                 #[cfg(feature = "metrics")]
-                let answer = super::measured::call(link.address().to_owned(), answer);
-                Box::pin(answer)
+                let answer = Box::pin(super::measured::call(link.address().to_owned(), answer));
+                match span.is_disabled() {
+                    true => answer,
+                    false => Box::pin(answer.instrument(span)),
+                }
             }
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }

@@ -82,10 +82,6 @@ pub trait ResponseHandlers: Send + Sync + 'static {
     fn respond(self: Arc<Self>, answer: Message) -> BoxFuture<'static, Option<Handled>>;
 }
 
-/// How many calls led to the message that a handler answers.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Hops(pub(crate) u8);
-
 /// The web request on whose behalf a service is called: the service sees it, as in the original.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Origin {

@@ -10,10 +10,12 @@ pub(crate) mod contract;
 mod deadline;
 mod error;
 mod fault;
+mod fields;
 pub(crate) mod fill;
 mod link;
 #[cfg(feature = "metrics")]
 pub(crate) mod measured;
+mod members;
 pub(crate) mod operation;
 #[doc(hidden)]
 pub mod protocol;
@@ -36,6 +38,6 @@ pub use request::Request;
 pub use services::Services;
 
 pub(crate) use client::Caller;
-pub(crate) use link::Hops;
+pub(crate) use fields::Fields;
 pub(crate) use running::SLOT;
 pub(crate) use services::Open;

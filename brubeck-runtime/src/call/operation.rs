@@ -1,5 +1,6 @@
 //! Operations of contracts: what `#[service_client]` makes of the functions of a trait.
 
+use super::members::Members;
 use super::{Answer, Fault, Request};
 use crate::context::Context;
 use crate::extract::{FromCapture, FromMessage, Rejection};
@@ -12,7 +13,6 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::any::Any;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// A value that calls carry between applications: everything that serde reads and writes.
@@ -67,15 +67,14 @@ pub trait Operation: Sized + Send + 'static {
 /// The arguments of a call, as an operation reads them.
 pub struct Arguments<'m, S> {
     context: &'m Context<S>,
-    named: HashMap<Cow<'m, str>, &'m RawValue>,
+    named: Members<'m>,
 }
 
 impl<'m, S> Arguments<'m, S> {
     fn of(context: &'m Context<S>) -> Arguments<'m, S> {
-        let object = |text: &'m [u8]| serde_json::from_slice(text).ok();
         let message = context.message();
-        let named = object(message.arguments())
-            .or_else(|| object(message.body()))
+        let named = Members::of(message.arguments())
+            .or_else(|| Members::of(message.body()))
             .unwrap_or_default();
         Arguments { context, named }
     }
@@ -110,7 +109,7 @@ pub struct Named<T> {
 pub const fn named<T: Wire>(name: &'static str) -> Named<T> {
     Named {
         name,
-        write: |request, name, value| request.argument(name, value),
+        write: |request, name, value| request.named(Cow::Borrowed(name), &value),
         read: read_named,
     }
 }
@@ -124,7 +123,7 @@ impl<T> Named<T> {
     /// The argument of a call.
     pub fn read<S>(&self, arguments: &Arguments<'_, S>) -> Result<T, Rejection> {
         let refused = |reason: String| Rejection::new(Status::BAD_REQUEST, reason);
-        match (self.read)(arguments.named.get(self.name).copied()) {
+        match (self.read)(arguments.named.get(self.name)) {
             Ok(Some(value)) => Ok(value),
             Ok(None) => Err(refused(format!("the argument `{}` is missing", self.name))),
             Err(error) => Err(refused(format!(

@@ -1,10 +1,12 @@
 //! What a service is asked.
 
+use super::fields::Fields;
 use crate::method::Method;
 use crate::trace::Trace;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::fmt;
 
 /// A request to a service, not sent yet.
@@ -21,24 +23,30 @@ use std::fmt;
 /// request ends in [`Refused`](crate::CallError::Refused).
 #[derive(Clone)]
 pub struct Request {
-    path: String,
-    method: Method,
-    arguments: Map<String, Value>,
-    headers: Map<String, Value>,
-    body: Bytes,
-    idempotent: bool,
-    hops: u8,
-    trace: Option<Trace>,
+    pub(crate) path: Cow<'static, str>,
+    pub(crate) method: Method,
+    pub(crate) arguments: Fields,
+    pub(crate) headers: Map<String, Value>,
+    pub(crate) body: Bytes,
+    pub(crate) idempotent: bool,
+    pub(crate) hops: u8,
+    pub(crate) trace: Option<Trace>,
     mistake: Option<String>,
 }
 
 impl Request {
     /// A request to this path, with the method `request`.
     pub fn new(path: impl Into<String>) -> Request {
+        Request::to(path.into())
+    }
+
+    /// The same for a path that may be a constant, which is not copied then.
+    #[doc(hidden)]
+    pub fn to(path: impl Into<Cow<'static, str>>) -> Request {
         Request {
             path: path.into(),
             method: Method::Request,
-            arguments: Map::new(),
+            arguments: Fields::default(),
             headers: Map::new(),
             body: Bytes::new(),
             idempotent: false,
@@ -55,13 +63,13 @@ impl Request {
     }
 
     /// Adds a named argument, or replaces it.
-    pub fn argument(mut self, name: impl Into<String>, value: impl Serialize) -> Request {
-        let name = name.into();
-        match serde_json::to_value(value) {
-            Ok(value) => {
-                self.arguments.insert(name, value);
-            }
-            Err(error) => self.mistake = Some(format!("the argument `{name}` is not JSON: {error}")),
+    pub fn argument(self, name: impl Into<String>, value: impl Serialize) -> Request {
+        self.named(Cow::Owned(name.into()), &value)
+    }
+
+    pub(super) fn named(mut self, name: Cow<'static, str>, value: &impl Serialize) -> Request {
+        if let Err(error) = self.arguments.set(name.clone(), value) {
+            self.mistake = Some(format!("the argument `{name}` is not JSON: {error}"));
         }
         self
     }
@@ -106,7 +114,7 @@ impl Request {
 
     /// The named arguments.
     pub fn arguments(&self) -> &Map<String, Value> {
-        &self.arguments
+        self.arguments.read()
     }
 
     /// The headers.
@@ -126,10 +134,6 @@ impl Request {
             trace: Some(trace),
             ..self
         }
-    }
-
-    pub(crate) fn hops(&self) -> u8 {
-        self.hops
     }
 
     pub(crate) fn trace(&self) -> Option<&Trace> {
@@ -152,7 +156,7 @@ impl fmt::Debug for Request {
         f.debug_struct("Request")
             .field("method", &self.method)
             .field("path", &self.path)
-            .field("arguments", &self.arguments.keys().collect::<Vec<_>>())
+            .field("arguments", &self.arguments().keys().collect::<Vec<_>>())
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .field("body", &self.body.len())
             .finish()

@@ -1,9 +1,10 @@
 //! The services that an application calls, each connected once.
 
-use super::{CallError, Caller, Client, Deadline, Hops, Link, Origin, ResponseHandlers, ServiceAddress};
+use super::{CallError, Caller, Client, Deadline, Link, Origin, ResponseHandlers, ServiceAddress};
 use crate::context::Context;
 use crate::extract::{FromMessage, Rejection};
 use crate::status::Status;
+use crate::trace::Cause;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -138,8 +139,8 @@ impl Caller {
             hops: cx
                 .message()
                 .extensions()
-                .get::<Hops>()
-                .map_or(0, |hops| hops.0.saturating_add(1)),
+                .get::<Cause>()
+                .map_or(0, |cause| cause.hops.saturating_add(1)),
             trace: cx.trace().clone(),
         })
     }

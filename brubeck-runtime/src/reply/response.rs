@@ -6,7 +6,9 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use serde::Serialize;
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::LazyLock;
 
 /// A reply with its type erased: what connections send.
 ///
@@ -19,8 +21,18 @@ use std::fmt;
 #[derive(Debug)]
 pub struct Response {
     status: Status,
-    headers: HeaderMap,
+    headers: Cow<'static, HeaderMap>,
     payload: Payload,
+}
+
+/// The headers of every JSON response, until one is added: services have no use for them, and do not pay for them.
+static JSON: LazyLock<HeaderMap> = LazyLock::new(|| of_type("application/json"));
+
+/// How much text most JSON responses have, in bytes.
+const USUAL: usize = 256;
+
+fn of_type(media_type: &'static str) -> HeaderMap {
+    HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(media_type))])
 }
 
 /// The content of a [`Response`].
@@ -63,15 +75,20 @@ impl Response {
     pub fn new(status: Status) -> Response {
         Response {
             status,
-            headers: HeaderMap::new(),
+            headers: Cow::Owned(HeaderMap::new()),
             payload: Payload::Message,
         }
     }
 
     /// A JSON response; a value that cannot be serialised is logged and becomes 500.
     pub fn json(status: Status, value: &impl Serialize) -> Response {
-        match serde_json::to_vec(value) {
-            Ok(text) => Response::typed(status, "application/json", Payload::Json(text.into())),
+        let mut text = Vec::with_capacity(USUAL);
+        match serde_json::to_writer(&mut text, value) {
+            Ok(()) => Response {
+                status,
+                headers: Cow::Borrowed(&JSON),
+                payload: Payload::Json(text.into()),
+            },
             Err(error) => {
                 tracing::error!(%error, "a payload could not be serialised as JSON");
                 Response::new(Status::INTERNAL_SERVER_ERROR)
@@ -114,10 +131,9 @@ impl Response {
     }
 
     fn typed(status: Status, media_type: &'static str, payload: Payload) -> Response {
-        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(media_type))]);
         Response {
             status,
-            headers,
+            headers: Cow::Owned(of_type(media_type)),
             payload,
         }
     }
@@ -134,7 +150,7 @@ impl Response {
 
     /// The headers, to change them.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
-        &mut self.headers
+        self.headers.to_mut()
     }
 
     /// The content.
@@ -152,6 +168,11 @@ impl Response {
 
     /// Status, headers and content.
     pub fn into_parts(self) -> (Status, HeaderMap, Payload) {
+        (self.status, self.headers.into_owned(), self.payload)
+    }
+
+    /// The same, with headers that may be shared.
+    pub(crate) fn into_shared_parts(self) -> (Status, Cow<'static, HeaderMap>, Payload) {
         (self.status, self.headers, self.payload)
     }
 
@@ -185,11 +206,12 @@ impl Response {
 
     /// The same response with these headers too.
     pub(crate) fn with_headers(mut self, headers: HeaderMap) -> Response {
+        let own = self.headers.to_mut();
         for (name, value) in &headers {
             // A response has one media type, so this one replaces that of its content.
             match *name == CONTENT_TYPE {
-                true => self.headers.insert(name, value.clone()).is_some(),
-                false => self.headers.append(name, value.clone()),
+                true => own.insert(name, value.clone()).is_some(),
+                false => own.append(name, value.clone()),
             };
         }
         self
@@ -197,12 +219,12 @@ impl Response {
 
     /// The same response with one more cookie.
     pub fn with_cookie(mut self, cookie: Cookie) -> Response {
-        self.headers.append(SET_COOKIE, cookie.header());
+        self.headers_mut().append(SET_COOKIE, cookie.header());
         self
     }
 
     pub(crate) fn with_media_type(mut self, media_type: &'static str) -> Response {
-        self.headers
+        self.headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         self
     }

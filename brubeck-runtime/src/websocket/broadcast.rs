@@ -1,7 +1,8 @@
 //! One message to many.
 
-use super::{Carrier, Group, Seat, SocketMessage, SocketSender, WebSocket, message_frame};
-use std::collections::HashMap;
+use super::{Carrier, Form, Group, Seat, SocketMessage, SocketSender, WebSocket};
+use bytes::Bytes;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Sends one message to every WebSocket that joined. Clones are one and the same.
@@ -26,7 +27,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// # let _ = App::new(ROUTES, Broadcast::new());
 /// ```
 ///
-/// Behind Mongrel2 one message goes to 128 connections at once, so a room of 500 takes 4. Sending waits for the front end
+/// Behind Mongrel2 one message goes to 128 connections at once, so a room of 500 takes 4. With the feature `deflate` it is
+/// deflated once for all of them. Sending waits for the front end
 /// and never for a member: one that reads so slowly that 1,024 messages or 4 MiB wait for it is cut off.
 #[derive(Clone, Default)]
 pub struct Broadcast(Arc<Mutex<Members>>);
@@ -37,10 +39,12 @@ struct Members {
     /// Members that can be reached together with others.
     seated: HashMap<usize, Seated>,
     others: HashMap<u64, Arc<dyn Carrier>>,
+    /// Those that stay until they are gone, each once.
+    staying: HashSet<(usize, Seat)>,
 }
 
-/// The members of one group.
-type Seated = (Arc<dyn Group>, HashMap<u64, Seat>);
+/// The members of one group, and the form in which each takes messages.
+type Seated = (Arc<dyn Group>, HashMap<u64, (Seat, Form)>);
 
 /// A WebSocket is a member of a [`Broadcast`] until this is dropped.
 #[must_use = "dropping it leaves the broadcast"]
@@ -73,7 +77,7 @@ impl Broadcast {
                     .seated
                     .entry(key)
                     .or_insert_with(|| (group, HashMap::new()));
-                seats.insert(number, seat);
+                seats.insert(number, (seat, sender.0.form()));
                 Some(key)
             }
             None => {
@@ -88,13 +92,33 @@ impl Broadcast {
         }
     }
 
+    /// Sends a client what is broadcast from now on, until its connection is gone. For handlers of
+    /// [message sockets](SocketSender), which run once for each message: one that stays already is not joined again.
+    pub fn stay(&self, sender: &SocketSender) {
+        let seat = sender.0.group().map(|(group, seat)| (group.key(), seat));
+        if let Some(seat) = &seat
+            && !lock(&self.0).staying.insert(seat.clone())
+        {
+            return;
+        }
+        let membership = self.join_sender(sender);
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            sender.closed().await;
+            if let Some(seat) = seat {
+                lock(&membership.members).staying.remove(&seat);
+            }
+            drop(membership);
+        });
+    }
+
     /// Sends a message to all members, and says how many there are. It goes to each after what that one was sent before;
     /// whether it arrives is not known.
     pub async fn send(&self, message: impl Into<SocketMessage>) -> usize {
         let message = message.into();
         let (casts, others) = {
             let members = lock(&self.0);
-            let casts: Vec<(Arc<dyn Group>, Vec<Seat>)> = members
+            let casts: Vec<(Arc<dyn Group>, Vec<_>)> = members
                 .seated
                 .values()
                 .map(|(group, seats)| (group.clone(), seats.values().cloned().collect()))
@@ -102,15 +126,21 @@ impl Broadcast {
             (casts, members.others.values().cloned().collect::<Vec<_>>())
         };
         let mut count = others.len();
-        if !casts.is_empty() {
-            let frame = message_frame(&message);
-            for (group, seats) in casts {
-                count += seats.len();
-                group.cast(seats, frame.clone()).await;
+        // Each form is made once, and only where somebody wants it.
+        let mut made: HashMap<Form, Bytes> = HashMap::new();
+        let mut bytes = |form: Form| made.entry(form).or_insert_with(|| form.of(&message)).clone();
+        for (group, members) in casts {
+            count += members.len();
+            for form in Form::ALL {
+                let alike = members.iter().filter(|(_, wanted)| *wanted == form);
+                let seats: Vec<Seat> = alike.map(|(seat, _)| seat.clone()).collect();
+                if !seats.is_empty() {
+                    group.cast(seats, bytes(form)).await;
+                }
             }
         }
         for carrier in others {
-            carrier.offer(message.clone());
+            carrier.offer(bytes(carrier.form()));
         }
         count
     }

@@ -1,20 +1,26 @@
 //! What a front end does for a WebSocket.
 
-use super::{Close, Closed, SocketMessage};
+use super::{Close, Closed, Form, SocketMessage};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
-/// The way to the client of one WebSocket.
+/// The way to the client of one WebSocket, or of one message socket.
 pub(crate) trait Carrier: Send + Sync + 'static {
     /// Sends a message; waits while the client is slow.
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>>;
 
-    /// Sends a message if there is room, and else cuts the client off: it has not read for a long while.
-    fn offer(&self, message: SocketMessage);
+    /// Sends what is in its form if there is room, and else cuts the client off: it has not read for a long while.
+    fn offer(&self, bytes: Bytes);
+
+    /// How the client wants what is sent to many.
+    fn form(&self) -> Form;
 
     /// Closes the connection, after what was sent before.
     fn close(&self, close: Close);
+
+    /// Returns when the connection is gone.
+    fn closed(&self) -> BoxFuture<'_, ()>;
 
     /// The group it belongs to, and its seat there, if many clients can be reached at once.
     fn group(&self) -> Option<(Arc<dyn Group>, Seat)>;
@@ -22,8 +28,8 @@ pub(crate) trait Carrier: Send + Sync + 'static {
 
 /// Clients that can be sent something at once.
 pub(crate) trait Group: Send + Sync + 'static {
-    /// Sends one frame to many.
-    fn cast(&self, to: Vec<Seat>, frame: Bytes) -> BoxFuture<'_, ()>;
+    /// Sends the same bytes to many.
+    fn cast(&self, to: Vec<Seat>, bytes: Bytes) -> BoxFuture<'_, ()>;
 
     /// The same for two that are one group.
     fn key(&self) -> usize;

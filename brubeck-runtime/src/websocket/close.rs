@@ -32,7 +32,7 @@ impl Close {
     pub const NONE: Close = Close::of(1005);
     /// 1006: the connection broke without a close. Never sent.
     pub const BROKEN: Close = Close::of(1006);
-    /// 1007: a text that is not UTF-8.
+    /// 1007: a text that is not UTF-8, or a message that cannot be inflated.
     pub const NOT_UTF8: Close = Close::of(1007);
     /// 1008: a message came that is not allowed here, or too many at once.
     pub const POLICY: Close = Close::of(1008);

@@ -1,6 +1,6 @@
-//! The frames of a server (RFC 6455, 5.2): whole, unmasked, without extensions.
+//! The frames of a server (RFC 6455, 5.2): whole and unmasked.
 
-use super::{Close, SocketMessage};
+use super::Close;
 use bytes::{BufMut, Bytes, BytesMut};
 
 pub(super) const TEXT: u8 = 1;
@@ -8,15 +8,8 @@ pub(super) const BINARY: u8 = 2;
 pub(super) const CLOSE: u8 = 8;
 pub(super) const PING: u8 = 9;
 pub(super) const PONG: u8 = 10;
-
-/// A whole message.
-pub(crate) fn message_frame(message: &SocketMessage) -> Bytes {
-    let opcode = match message {
-        SocketMessage::Text(_) => TEXT,
-        SocketMessage::Binary(_) => BINARY,
-    };
-    frame(opcode, message.as_bytes())
-}
+/// The bit of a message that is deflated.
+pub(super) const DEFLATED: u8 = 0x40;
 
 /// Asks the peer whether it is there.
 pub(crate) fn ping_frame() -> Bytes {

@@ -3,10 +3,13 @@
 mod broadcast;
 mod carrier;
 mod close;
+mod deflate;
+mod form;
 mod frame;
 mod message;
 mod offer;
 mod peer;
+mod received;
 mod socket;
 mod upgrade;
 
@@ -17,9 +20,11 @@ pub use socket::{SocketSender, WebSocket};
 pub use upgrade::{SocketOutcome, Upgrade};
 
 pub(crate) use carrier::{Carrier, Group, Seat};
-pub(crate) use close::is_sent;
-pub(crate) use frame::{close_frame, message_frame, ping_frame};
+pub(crate) use deflate::Deflate;
+pub(crate) use form::{Form, message_frame, text};
+pub(crate) use frame::{close_frame, ping_frame};
 pub(crate) use offer::Offer;
 pub(crate) use peer::{Heard, Peer};
+pub(crate) use received::Received;
 pub(crate) use socket::Delivered;
 pub(crate) use upgrade::{offered, run};

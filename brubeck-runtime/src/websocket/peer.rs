@@ -1,13 +1,14 @@
 //! What a client may send over a WebSocket, where the front end hands over its frames: unmasked and put together.
 
-use super::frame::{BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame};
-use super::{Close, SocketMessage};
+use super::frame::{BINARY, CLOSE, DEFLATED, PING, PONG, TEXT, close_frame, frame};
+use super::{Close, Deflate, Received};
 use bytes::Bytes;
 
 /// The client of one WebSocket.
 #[derive(Debug)]
 pub(crate) struct Peer {
     limit: usize,
+    deflate: Option<Deflate>,
     /// Whether nothing it sends is of interest any more.
     over: bool,
 }
@@ -16,7 +17,7 @@ pub(crate) struct Peer {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Heard {
     /// The handler gets a message.
-    Message(SocketMessage),
+    Message(Received),
     /// The client gets an answer.
     Answer(Bytes),
     /// The connection ends: with this last frame to the client, and for this reason.
@@ -26,23 +27,40 @@ pub(crate) enum Heard {
 }
 
 impl Peer {
-    /// Messages may have up to `limit` bytes.
-    pub(crate) fn new(limit: usize) -> Peer {
-        Peer { limit, over: false }
+    /// Messages may have up to `limit` bytes, and be deflated where that was agreed to.
+    pub(crate) fn new(limit: usize, deflate: Option<Deflate>) -> Peer {
+        Peer {
+            limit,
+            deflate,
+            over: false,
+        }
     }
 
-    /// `first` is the first byte of the frame: its opcode, and bits of extensions that nobody agreed to.
+    /// `first` is the first byte of the frame: its opcode, and bits of extensions.
     pub(crate) fn hear(&mut self, first: u8, payload: Bytes) -> Heard {
         if self.over {
             return Heard::Nothing;
         }
-        match (first & 0x70, first & 0x0f) {
+        let (bits, opcode) = (first & 0x70, first & 0x0f);
+        match (bits, opcode) {
             (0, TEXT | BINARY) if payload.len() > self.limit => self.end(Close::TOO_LARGE),
-            (0, TEXT) => match String::from_utf8(payload.into()) {
-                Ok(text) => Heard::Message(SocketMessage::Text(text)),
-                Err(_) => self.end(Close::NOT_UTF8),
+            (0, TEXT | BINARY) => match Received::whole(opcode, payload) {
+                Ok(message) => Heard::Message(message),
+                Err(close) => self.end(close),
             },
-            (0, BINARY) => Heard::Message(SocketMessage::Binary(payload)),
+            (DEFLATED, TEXT | BINARY) => match self.deflate {
+                // What cannot be deflated grows a little by it.
+                Some(_) if payload.len() > self.limit.saturating_add(self.limit / 1024 + 64) => {
+                    self.end(Close::TOO_LARGE)
+                }
+                Some(deflate) => Heard::Message(Received::Deflated {
+                    opcode,
+                    bytes: payload,
+                    deflate,
+                    limit: self.limit,
+                }),
+                None => self.end(Close::PROTOCOL),
+            },
             (0, CLOSE) => {
                 let (answer, close) = read_close(&payload);
                 self.over = true;
@@ -57,7 +75,8 @@ impl Peer {
         }
     }
 
-    fn end(&mut self, close: Close) -> Heard {
+    /// Ends the connection, because of what the client did.
+    pub(crate) fn end(&mut self, close: Close) -> Heard {
         self.over = true;
         Heard::End {
             last: close_frame(&close),
@@ -90,7 +109,7 @@ mod tests {
     use super::*;
 
     fn hear(first: u8, payload: &[u8]) -> Heard {
-        Peer::new(10).hear(first, Bytes::copy_from_slice(payload))
+        Peer::new(10, None).hear(first, Bytes::copy_from_slice(payload))
     }
 
     #[track_caller]
@@ -103,8 +122,9 @@ mod tests {
 
     #[test]
     fn messages_come_through() {
-        assert_eq!(hear(0x81, "hé".as_bytes()), Heard::Message("hé".into()));
-        assert_eq!(hear(0x82, &[0, 255]), Heard::Message(vec![0, 255].into()));
+        let whole = |message| Heard::Message(Received::Whole(message));
+        assert_eq!(hear(0x81, "hé".as_bytes()), whole("hé".into()));
+        assert_eq!(hear(0x82, &[0, 255]), whole(vec![0, 255].into()));
     }
 
     #[test]
@@ -140,7 +160,7 @@ mod tests {
         ends(hear(0x88, b"\x03"), 1002);
         ends(hear(0x88, b"\x03\xed"), 1002);
         ends(hear(0x88, b"\x03\xe8\xff"), 1007);
-        let mut peer = Peer::new(10);
+        let mut peer = Peer::new(10, None);
         ends(peer.hear(0x88, Bytes::new()), 1005);
         assert_eq!(peer.hear(0x81, Bytes::from_static(b"late")), Heard::Nothing);
     }

@@ -1,6 +1,6 @@
 //! The handler's end of a WebSocket.
 
-use super::{Carrier, Close, Closed, Offer, SocketMessage};
+use super::{Carrier, Close, Closed, Offer, Received, SocketMessage};
 use crate::context::Context;
 use crate::extract::{FromMessage, Rejection};
 use futures_util::Stream;
@@ -27,7 +27,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 /// The same handler works behind Mongrel2 and on the embedded server. Pings are answered, quiet connections are pinged
 /// every 30 seconds, and closed when two pings go unanswered. A text that is not UTF-8, a message larger than the body
 /// limit of the application, or more than 1,024 messages that the handler has not taken, close the connection. When the
-/// handler returns, the connection is closed with code 1000.
+/// handler returns, the connection is closed with code 1000. With the feature `deflate` messages of 128 bytes or more are
+/// deflated where the client can inflate them (RFC 7692), and its own may be.
 #[derive(Debug)]
 pub struct WebSocket {
     inbound: mpsc::Receiver<Delivered>,
@@ -54,18 +55,39 @@ pub struct WebSocket {
 /// }
 /// # const ROUTES: Routes<()> = routes![clock];
 /// ```
+///
+/// The handler of a message socket of Mongrel2 has it as an argument: it may be kept, and the client is sent messages
+/// that answer nothing, each with a NUL behind.
+///
+/// ```
+/// use brubeck::prelude::*;
+///
+/// #[json_socket("@news")]
+/// async fn subscribe(client: SocketSender, news: State<Broadcast>) {
+///     news.stay(&client);
+/// }
+///
+/// #[post("^/news$")]
+/// async fn publish(text: Text, news: State<Broadcast>) -> String {
+///     format!("{} listen", news.send(text.0).await)
+/// }
+/// # const ROUTES: Routes<Broadcast> = routes![subscribe, publish];
+/// ```
+///
+/// A connection whose sender nobody keeps is only answered. Nothing may be sent to a client that asks for pages on the
+/// same connection while one is on its way.
 #[derive(Clone)]
-pub struct SocketSender(pub(super) Arc<dyn Carrier>);
+pub struct SocketSender(pub(crate) Arc<dyn Carrier>);
 
 /// A message on its way to a handler, which holds its place among those that may wait.
 #[derive(Debug)]
 pub(crate) struct Delivered {
-    message: SocketMessage,
+    message: Received,
     _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Delivered {
-    pub(crate) fn new(message: SocketMessage, room: Option<OwnedSemaphorePermit>) -> Delivered {
+    pub(crate) fn new(message: Received, room: Option<OwnedSemaphorePermit>) -> Delivered {
         Delivered { message, _room: room }
     }
 }
@@ -90,7 +112,23 @@ impl WebSocket {
 
     /// The next message; `None` once the connection is closed. Nothing is lost when the future is dropped.
     pub async fn recv(&mut self) -> Option<SocketMessage> {
-        self.inbound.recv().await.map(|delivered| delivered.message)
+        let delivered = self.inbound.recv().await?;
+        self.read(delivered)
+    }
+
+    /// What came deflated shows only now whether it is as it should be.
+    fn read(&mut self, delivered: Delivered) -> Option<SocketMessage> {
+        match delivered.message.read() {
+            Ok(message) => Some(message),
+            Err(close) => {
+                // The first reason is the true one.
+                let _ = self.ended.set(close.clone());
+                self.inbound.close();
+                while self.inbound.try_recv().is_ok() {}
+                self.sender.close(close);
+                None
+            }
+        }
     }
 
     /// Sends a message. Waits while the client is slow to take what was sent before, so that nothing piles up.
@@ -129,7 +167,7 @@ impl Stream for WebSocket {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Option<SocketMessage>> {
         let delivered = ready!(self.inbound.poll_recv(cx));
-        Poll::Ready(delivered.map(|delivered| delivered.message))
+        Poll::Ready(delivered.and_then(|delivered| self.read(delivered)))
     }
 }
 
@@ -146,6 +184,22 @@ impl SocketSender {
     /// Closes the connection, after what was sent before.
     pub fn close(&self, close: Close) {
         self.0.close(close);
+    }
+
+    /// Returns when the connection is gone: closed by either end, or broken.
+    pub async fn closed(&self) {
+        self.0.closed().await;
+    }
+}
+
+impl<S: Send + Sync + 'static> FromMessage<S> for SocketSender {
+    type Rejection = Rejection;
+
+    async fn from_message(cx: &Context<S>) -> Result<SocketSender, Rejection> {
+        cx.message().extensions().get().cloned().ok_or_else(|| {
+            let reason = "only messages of message sockets have a client to keep; for a WebSocket take a `WebSocket`, and its `sender()`";
+            Rejection::new(crate::status::Status::INTERNAL_SERVER_ERROR, reason)
+        })
     }
 }
 

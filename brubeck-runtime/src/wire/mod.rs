@@ -17,6 +17,8 @@
 //! ```
 
 mod cursor;
+#[cfg(feature = "deflate")]
+pub mod deflate;
 mod error;
 pub mod lenstr;
 pub mod mongrel2;
@@ -24,6 +26,7 @@ pub mod netstring;
 pub mod service;
 pub mod tnetstring;
 pub mod v2;
+pub mod websocket;
 
 pub use cursor::Cursor;
 pub use error::{EncodeError, Error};

@@ -1,11 +1,11 @@
 //! What came out, as tables and a picture.
 
 use crate::{Plan, row::Row};
-use brubeck_benches::Result;
 use brubeck_benches::chart::{Chart, Panel};
 use brubeck_benches::document;
 use brubeck_benches::figures::bytes;
 use brubeck_benches::table::Table;
+use brubeck_benches::{Result, machine};
 
 impl Plan {
     pub(crate) fn publish(&self, rows: &[Row]) -> Result {
@@ -38,7 +38,12 @@ impl Plan {
     }
 
     fn tables(&self, rows: &[Row]) -> String {
-        let mut text = String::new();
+        let mut sides = Table::new(["side", "what it is", "runtime"]);
+        for side in &self.sides {
+            let name = format!("`{}`", side.name());
+            sides.row([name.as_str(), side.what(), side.flavor().name()]);
+        }
+        let mut text = format!("{sides}\n");
         for (title, rows) in self.groups(rows) {
             let mut table = Table::new([
                 "side, in flight",
@@ -60,8 +65,10 @@ impl Plan {
             text += &format!("### {title}\n\n{table}\n");
         }
         text += &format!(
-            "Medians of {} rounds of {} s, all sides in turns.\n",
-            self.rounds, self.seconds
+            "Medians of {} rounds of {} s, all sides in turns; {}.\n",
+            self.rounds,
+            self.seconds,
+            machine::described()
         );
         text
     }
@@ -92,6 +99,7 @@ impl Plan {
                 .iter()
                 .map(|count| format!("{count} in flight"))
                 .collect(),
+            subject: "brubeck".into(),
             panels: self.groups(rows).into_iter().map(panel).collect(),
         }
     }

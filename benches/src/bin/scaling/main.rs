@@ -7,7 +7,7 @@ mod sizes;
 mod workers;
 
 use brubeck_benches::child::Child;
-use brubeck_benches::{Result, document, usage};
+use brubeck_benches::{Result, document, machine, usage};
 use clap::Parser;
 use roles::Role;
 use std::path::PathBuf;
@@ -69,6 +69,12 @@ impl Plan {
                 Lane::Pending => pending::measure().await?,
             };
         }
+        text += &format!(
+            "Workers and sizes: medians of {} rounds of {} s; {}.\n",
+            self.rounds,
+            self.seconds,
+            machine::described()
+        );
         match &self.out {
             Some(page) => document::replace(page, "scaling", &text),
             None => {

@@ -8,15 +8,17 @@ use brubeck_benches::table::Table;
 use brubeck_benches::{Result, usage};
 use std::time::Duration;
 
-/// Over tcp a peer takes three of the server's files, over ipc one.
-const PEERS: [(Transport, usize, u64); 6] = [
-    (Transport::Tcp, 1, 3),
-    (Transport::Tcp, 1000, 3),
-    (Transport::Tcp, 5000, 3),
-    (Transport::Ipc, 1, 1),
-    (Transport::Ipc, 1000, 1),
-    (Transport::Ipc, 10_000, 1),
+const PEERS: [(Transport, usize); 6] = [
+    (Transport::Tcp, 1),
+    (Transport::Tcp, 1000),
+    (Transport::Tcp, 10_000),
+    (Transport::Ipc, 1),
+    (Transport::Ipc, 1000),
+    (Transport::Ipc, 10_000),
 ];
+
+/// Open files that a process has beside one for each peer.
+const OWN_FILES: u64 = 200;
 
 /// How long they are watched while they are idle.
 const WATCHED: Duration = Duration::from_secs(5);
@@ -30,11 +32,10 @@ pub(crate) async fn measure() -> Result<String> {
         "client",
     ]);
     let files = usage::most_open_files();
-    for (transport, peers, each) in PEERS {
+    for (transport, peers) in PEERS {
         let title = format!("{}, {}", transport.name(), thousands(peers as f64));
-        // Beside those of the peers a process has some of its own.
-        if peers as u64 * each + 200 > files {
-            table.row([title, format!("needs {} open files", peers as u64 * each + 200)]);
+        if peers as u64 + OWN_FILES > files {
+            table.row([title, format!("needs {} open files", peers as u64 + OWN_FILES)]);
             continue;
         }
         progress(&format!("peers: {title}"));

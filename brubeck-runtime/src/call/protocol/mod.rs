@@ -11,8 +11,6 @@ mod session;
 mod timers;
 mod worker;
 
-pub(crate) use numbered::Numbered;
-
 pub use caller::{
     CallId, Caller, CallerAction, CallerConfig, CallerCounters, CallerEvent, Options, PeerId, PeerView,
     Standing,
@@ -20,6 +18,8 @@ pub use caller::{
 pub use worker::{
     JobId, StopReason, Worker, WorkerAction, WorkerConfig, WorkerCounters, WorkerEvent, WorkerView,
 };
+
+pub(crate) use numbered::Numbered;
 
 /// A time, counted from an origin that the driver chose; it never runs backwards.
 pub type Moment = std::time::Duration;

@@ -1,5 +1,6 @@
 //! The embedded HTTP server.
 
+mod client;
 mod hygiene;
 mod listen;
 mod request;

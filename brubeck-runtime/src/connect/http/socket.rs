@@ -1,17 +1,18 @@
 //! One WebSocket of the embedded server, from its opening to its end.
 
+use super::client::Client;
 use crate::connect::Stop;
-use crate::websocket::{Carrier, Close, Closed, Delivered, Group, Seat, SocketMessage, WebSocket};
+use crate::websocket::{
+    Carrier, Close, Closed, Deflate, Delivered, Form, Group, Heard, Received, Seat, SocketMessage, WebSocket,
+    close_frame, message_frame, ping_frame,
+};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::{SinkExt, StreamExt};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// How many bytes of messages a handler may leave waiting; the client is not read meanwhile.
 const UNREAD: usize = 4 << 20;
@@ -36,6 +37,7 @@ pub(super) struct Line {
     way: Way,
     ended: Arc<OnceLock<Close>>,
     limit: usize,
+    deflate: Option<Deflate>,
 }
 
 /// The way to the client.
@@ -45,18 +47,19 @@ struct Way {
     window: Arc<Semaphore>,
     spare: Arc<Semaphore>,
     cut: Arc<Notify>,
+    deflate: Option<Deflate>,
 }
 
 enum Outgoing {
-    Message(
-        SocketMessage,
+    Frame(
+        Bytes,
         #[allow(dead_code, reason = "holds its place until it is sent")] OwnedSemaphorePermit,
     ),
     Close(Close),
 }
 
 /// A WebSocket whose messages have up to `limit` bytes: the ends of the server and of the handler.
-pub(super) fn line(limit: usize) -> (Line, WebSocket) {
+pub(super) fn line(limit: usize, deflate: Option<Deflate>) -> (Line, WebSocket) {
     let room = UNREAD.max(limit).min(Semaphore::MAX_PERMITS);
     let (messages, inbound) = mpsc::channel(room / SMALLEST + 1);
     let (tell, outgoing) = mpsc::channel(WAITING_MESSAGES);
@@ -66,6 +69,7 @@ pub(super) fn line(limit: usize) -> (Line, WebSocket) {
         window: Arc::new(Semaphore::new(WINDOW)),
         spare: Arc::new(Semaphore::new(WAITING)),
         cut: Arc::new(Notify::new()),
+        deflate,
     };
     let line = Line {
         messages: Some(messages),
@@ -74,6 +78,7 @@ pub(super) fn line(limit: usize) -> (Line, WebSocket) {
         way: way.clone(),
         ended: ended.clone(),
         limit,
+        deflate,
     };
     (line, WebSocket::new(inbound, ended, Arc::new(way)))
 }
@@ -81,16 +86,11 @@ pub(super) fn line(limit: usize) -> (Line, WebSocket) {
 impl Line {
     /// Speaks until one end closes it, or the server stops.
     pub(super) async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin, stop: Stop) {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(16 << 10)
-            .write_buffer_size(16 << 10)
-            .max_message_size(Some(self.limit))
-            .max_frame_size(Some(self.limit));
-        let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-        let close = self.speak(&mut socket, stop).await;
+        let mut client = Client::new(stream, self.limit, self.deflate);
+        let close = self.speak(&mut client, stop).await;
         self.end(close);
         // What the client has not read would be lost if it still sends when the connection is closed.
-        let mut stream = socket.into_inner();
+        let mut stream = client.into_stream();
         let rest = async {
             stream.shutdown().await?;
             let mut unread = [0; 4096];
@@ -112,43 +112,33 @@ impl Line {
 
     async fn speak<I: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
-        socket: &mut WebSocketStream<I>,
+        client: &mut Client<I>,
         mut stop: Stop,
     ) -> Close {
-        let mut waiting: Option<SocketMessage> = None;
+        let mut waiting: Option<Received> = None;
         let mut closing: Option<Instant> = None;
         let mut silent = 0;
         let mut pulse = interval_at(Instant::now() + PULSE, PULSE);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let size = waiting
-                .as_ref()
-                .map_or(0, |message| message.as_bytes().len().max(SMALLEST));
+            let size = waiting.as_ref().map_or(0, |message| message.size().max(SMALLEST));
             let size = u32::try_from(size).unwrap_or(u32::MAX);
             let agreed = closing.unwrap_or_else(Instant::now) + AGREE;
             let close = tokio::select! {
-                heard = socket.next(), if waiting.is_none() => {
+                heard = client.hear(), if waiting.is_none() => {
                     silent = 0;
                     match heard {
-                        Some(Ok(Message::Text(text))) => waiting = Some(text.to_string().into()),
-                        Some(Ok(Message::Binary(bytes))) => waiting = Some(bytes.into()),
-                        Some(Ok(Message::Ping(_))) if socket.flush().await.is_err() => return Close::BROKEN,
-                        Some(Ok(Message::Close(frame))) => {
-                            // Answered already; this only pushes it out.
-                            let _ = socket.flush().await;
-                            return frame.map_or(Close::NONE, |frame| {
-                                Close::new(frame.code.into(), frame.reason.as_str().to_owned())
-                            });
-                        }
-                        Some(Ok(_)) => {}
-                        Some(Err(error)) => {
-                            let close = wrong(&error);
-                            if closing.is_none() && close != Close::BROKEN {
-                                let _ = socket.close(frame(&close)).await;
+                        Some(Heard::Nothing) => {}
+                        Some(Heard::Message(message)) => waiting = Some(message),
+                        Some(Heard::Answer(pong)) if client.send(&pong).await.is_ok() => {}
+                        Some(Heard::End { last, close }) => {
+                            if closing.is_none() {
+                                // A client that does not take it is gone as well.
+                                let _ = client.send(&last).await;
                             }
                             return close;
                         }
-                        None => return Close::BROKEN,
+                        Some(Heard::Answer(_)) | None => return Close::BROKEN,
                     }
                     None
                 }
@@ -159,7 +149,7 @@ impl Line {
                     }
                     None
                 }
-                Some(said) = self.outgoing.recv() => match self.say(socket, said, closing.is_some()).await {
+                Some(said) = self.outgoing.recv() => match self.say(client, said, closing.is_some()).await {
                     Ok(close) => close,
                     Err(close) => return close,
                 },
@@ -169,7 +159,7 @@ impl Line {
                 // One whose messages wait is not read, and so not heard.
                 _ = pulse.tick(), if waiting.is_none() && closing.is_none() => {
                     silent += 1;
-                    if silent > UNANSWERED + 1 || socket.send(Message::Ping(Default::default())).await.is_err() {
+                    if silent > UNANSWERED + 1 || client.send(&ping_frame()).await.is_err() {
                         return Close::BROKEN;
                     }
                     None
@@ -177,7 +167,7 @@ impl Line {
             };
             if let Some(close) = close.filter(|_| closing.is_none()) {
                 closing = Some(Instant::now());
-                if socket.close(frame(&close)).await.is_err() {
+                if client.send(&close_frame(&close)).await.is_err() {
                     return Close::BROKEN;
                 }
                 let _ = self.ended.set(close);
@@ -190,7 +180,7 @@ impl Line {
     /// Sends what is there to be sent, up to a close.
     async fn say<I: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
-        socket: &mut WebSocketStream<I>,
+        client: &mut Client<I>,
         first: Outgoing,
         closing: bool,
     ) -> Result<Option<Close>, Close> {
@@ -202,14 +192,10 @@ impl Line {
                     close = Some(why);
                     break;
                 }
-                Outgoing::Message(..) if closing => {}
-                Outgoing::Message(message, _place) => {
-                    let message = match message {
-                        SocketMessage::Text(text) => Message::Text(text.into()),
-                        SocketMessage::Binary(bytes) => Message::Binary(bytes),
-                    };
+                Outgoing::Frame(..) if closing => {}
+                Outgoing::Frame(frame, _place) => {
                     tokio::select! {
-                        fed = socket.feed(message) => fed.map_err(|_| Close::BROKEN)?,
+                        fed = client.feed(&frame) => fed.map_err(|_| Close::BROKEN)?,
                         () = self.way.cut.notified() => return Err(Close::POLICY),
                     }
                 }
@@ -218,7 +204,7 @@ impl Line {
         }
         if !closing {
             tokio::select! {
-                flushed = socket.flush() => flushed.map_err(|_| Close::BROKEN)?,
+                flushed = client.flush() => flushed.map_err(|_| Close::BROKEN)?,
                 () = self.way.cut.notified() => return Err(Close::POLICY),
             }
         }
@@ -226,49 +212,26 @@ impl Line {
     }
 }
 
-/// What a client is told that does not keep to the rules.
-fn wrong(error: &Error) -> Close {
-    match error {
-        Error::Utf8(_) => Close::NOT_UTF8,
-        Error::Capacity(_) => Close::TOO_LARGE,
-        Error::Protocol(error) if !is_gone(error) => Close::PROTOCOL,
-        _ => Close::BROKEN,
-    }
-}
-
-fn is_gone(error: &tokio_tungstenite::tungstenite::error::ProtocolError) -> bool {
-    matches!(
-        error,
-        tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake
-    )
-}
-
-fn frame(close: &Close) -> Option<CloseFrame> {
-    crate::websocket::is_sent(close.code()).then(|| CloseFrame {
-        code: close.code().into(),
-        reason: close.reason().to_owned().into(),
-    })
-}
-
 impl Carrier for Way {
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>> {
         Box::pin(async move {
-            let size = message.as_bytes().len().clamp(1, WINDOW) as u32;
+            let frame = message_frame(&message, self.deflate);
+            let size = frame.len().min(WINDOW) as u32;
             let place = self
                 .window
                 .clone()
                 .acquire_many_owned(size)
                 .await
                 .map_err(|_| Closed)?;
-            let said = Outgoing::Message(message, place);
+            let said = Outgoing::Frame(frame, place);
             self.outgoing.send(said).await.map_err(|_| Closed)
         })
     }
 
-    fn offer(&self, message: SocketMessage) {
-        let size = message.as_bytes().len().clamp(1, WAITING) as u32;
+    fn offer(&self, frame: Bytes) {
+        let size = frame.len().min(WAITING) as u32;
         let sent = match self.spare.clone().try_acquire_many_owned(size) {
-            Ok(place) => self.outgoing.try_send(Outgoing::Message(message, place)).is_ok(),
+            Ok(place) => self.outgoing.try_send(Outgoing::Frame(frame, place)).is_ok(),
             Err(_) => false,
         };
         if !sent {
@@ -276,11 +239,19 @@ impl Carrier for Way {
         }
     }
 
+    fn form(&self) -> Form {
+        Form::agreed(self.deflate)
+    }
+
     fn close(&self, close: Close) {
         if let Err(mpsc::error::TrySendError::Full(said)) = self.outgoing.try_send(Outgoing::Close(close)) {
             let outgoing = self.outgoing.clone();
             tokio::spawn(async move { outgoing.send(said).await });
         }
+    }
+
+    fn closed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.outgoing.closed())
     }
 
     fn group(&self) -> Option<(Arc<dyn Group>, Seat)> {

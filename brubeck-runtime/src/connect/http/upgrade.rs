@@ -3,21 +3,22 @@
 use super::Server;
 use super::socket::{self, Line};
 use super::stream::Busy;
-use crate::connect::web::refusal;
+use crate::connect::web::{opening, refusal};
 use crate::reply::Body;
-use crate::websocket::{Close, Offer, SocketSender};
+use crate::websocket::{Close, Deflate, Offer, SocketSender};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use futures_util::FutureExt;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use sha1::{Digest, Sha1};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// A status and a reason.
 type Refusal = (StatusCode, &'static str);
@@ -29,6 +30,7 @@ pub(super) struct Opening {
     offer: Offer,
     sender: SocketSender,
     line: Line,
+    deflate: Option<Deflate>,
 }
 
 /// Lays a WebSocket beside a request that asks for one; `None` for the others.
@@ -51,11 +53,12 @@ pub(super) fn asked(request: &mut Request<Incoming>, limit: usize) -> Result<Opt
     let accept = headers
         .get(SEC_WEBSOCKET_KEY)
         .filter(|key| key.len() == 24)
-        .and_then(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok());
+        .and_then(|key| HeaderValue::try_from(accept_of(key.as_bytes())).ok());
     let Some(accept) = accept else {
         return Err((StatusCode::BAD_REQUEST, "the key of the WebSocket is none"));
     };
-    let (line, socket) = socket::line(limit);
+    let deflate = Deflate::agree(headers);
+    let (line, socket) = socket::line(limit, deflate);
     let sender = socket.sender();
     let offer = Offer::new(socket);
     request.extensions_mut().insert(offer.clone());
@@ -65,6 +68,7 @@ pub(super) fn asked(request: &mut Request<Incoming>, limit: usize) -> Result<Opt
         offer,
         sender,
         line,
+        deflate,
     }))
 }
 
@@ -95,21 +99,10 @@ impl Opening {
             accept,
             sender,
             line,
+            deflate,
             ..
         } = self;
-        let (mut parts, _) = response.into_parts();
-        parts.status = StatusCode::SWITCHING_PROTOCOLS;
-        parts.headers.remove(CONTENT_LENGTH);
-        parts
-            .headers
-            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        parts
-            .headers
-            .insert(UPGRADE, HeaderValue::from_static("websocket"));
-        parts.headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-        if let Some(Ok(protocol)) = accepted.protocol.map(HeaderValue::from_str) {
-            parts.headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
-        }
+        let parts = opening(response, accept, accepted.protocol, deflate);
         tokio::spawn(async move {
             let stream = match upgrade.await {
                 Ok(upgraded) => TokioIo::new(upgraded),
@@ -127,6 +120,14 @@ impl Opening {
         });
         (Response::from_parts(parts, Body::empty()), None)
     }
+}
+
+/// What proves to a client that it was understood (RFC 6455, 4.2.2).
+fn accept_of(key: &[u8]) -> String {
+    let mut hash = Sha1::new();
+    hash.update(key);
+    hash.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    BASE64_STANDARD.encode(hash.finalize())
 }
 
 fn says(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {

@@ -1,5 +1,6 @@
 //! One connection of a browser: what it waits for and what waits for it.
 
+use super::listener::Listener;
 use super::pace::{Pace, Room};
 use super::pipeline::{Due, Piece, Pipeline};
 use super::socket::Socket;
@@ -21,6 +22,8 @@ pub(super) struct Conversation<T> {
     pub(super) pipeline: Pipeline<T>,
     pub(super) socket: Option<Socket>,
     pub(super) upload: Option<Upload>,
+    /// The client of a message socket.
+    pub(super) listener: Option<Listener>,
     pub(super) waiting: VecDeque<Piece>,
     pub(super) waiting_bytes: usize,
     /// Whether it is closed after what is waiting.
@@ -46,6 +49,7 @@ impl<T> Conversation<T> {
             pipeline: Pipeline::new(),
             socket: None,
             upload: None,
+            listener: None,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             closing: false,
@@ -92,6 +96,11 @@ impl<T> Conversation<T> {
     /// Whether somebody works for it or it is sent something.
     pub(super) fn is_idle(&self) -> bool {
         self.socket.is_none() && self.pipeline.is_idle() && self.waiting.is_empty() && !self.closing
+    }
+
+    /// Whether somebody may send it something of his own accord.
+    pub(super) fn is_kept(&self) -> bool {
+        self.listener.as_ref().is_some_and(Listener::is_kept)
     }
 
     /// Ends it: what ran on its behalf comes back.

@@ -14,8 +14,10 @@ pub(super) enum Event {
     },
     /// A handler takes a WebSocket: the head of the response that opens it.
     Open { ticket: Ticket, head: Bytes },
-    /// A handler closes its WebSocket.
+    /// A handler closes its WebSocket, or a message socket.
     Shut { ticket: Ticket, close: Close },
+    /// Something for the client of a message socket that answers nothing.
+    Push { ticket: Ticket, piece: Piece },
     /// The same bytes for many.
     Cast { to: Vec<Ticket>, bytes: Bytes },
     /// A handler can take so many more bytes of an upload.

@@ -8,6 +8,7 @@ mod counts;
 mod event;
 mod handler;
 mod http1;
+mod listener;
 mod neighbours;
 mod pace;
 mod pipeline;

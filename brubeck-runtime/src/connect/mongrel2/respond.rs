@@ -6,17 +6,14 @@ use super::pipeline::{End, Piece};
 use super::request::{Asked, Refusal};
 use super::words::Words;
 use crate::connect::Application;
-use crate::connect::web::refusal;
+use crate::connect::web::{opening, refusal};
 use crate::message::Message;
 use crate::reply::Body;
-use crate::websocket::{Close, Offer, Seat as Ticket, SocketSender};
+use crate::websocket::{Close, Deflate, Offer, Seat as Ticket, SocketSender};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::StatusCode;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
-};
+use http::header::{CONTENT_LENGTH, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION};
 use http_body_util::BodyExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -38,8 +35,10 @@ pub(super) struct Responding {
 pub(super) struct Asking {
     pub(super) offer: Offer,
     pub(super) sender: SocketSender,
+    /// What was agreed to about deflated messages.
+    pub(super) deflate: Option<Deflate>,
     /// What proves to the client that it was understood.
-    pub(super) accept: Bytes,
+    pub(super) accept: HeaderValue,
 }
 
 impl Responding {
@@ -72,21 +71,7 @@ impl Responding {
             self.persistence = Persistence::Close;
             return self.send(response).await;
         };
-        let (mut parts, _) = response.into_parts();
-        parts.status = StatusCode::SWITCHING_PROTOCOLS;
-        parts.headers.remove(CONTENT_LENGTH);
-        parts
-            .headers
-            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        parts
-            .headers
-            .insert(UPGRADE, HeaderValue::from_static("websocket"));
-        if let Ok(accept) = HeaderValue::from_maybe_shared(asking.accept) {
-            parts.headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-        }
-        if let Some(Ok(protocol)) = accepted.protocol.map(HeaderValue::from_str) {
-            parts.headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
-        }
+        let parts = opening(response, asking.accept, accepted.protocol, asking.deflate);
         let head = head(parts, Framing::Length, Persistence::Open, SystemTime::now()).freeze();
         let ticket = self.ticket.clone();
         if self.events.send(Event::Open { ticket, head }).await.is_err() {

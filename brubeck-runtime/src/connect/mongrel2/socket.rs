@@ -3,8 +3,8 @@
 use super::event::Event;
 use super::pipeline::Piece;
 use crate::websocket::{
-    Carrier, Close, Closed, Delivered, Group, Heard, Peer, Seat as Ticket, SocketMessage, WebSocket,
-    message_frame,
+    Carrier, Close, Closed, Deflate, Delivered, Form, Group, Heard, Peer, Received, Seat as Ticket,
+    SocketMessage, WebSocket, message_frame,
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -33,6 +33,8 @@ pub(super) struct Socket {
     room: Arc<Semaphore>,
     window: Arc<Semaphore>,
     ended: Arc<OnceLock<Close>>,
+    /// Never has a place, and is closed with the connection.
+    gone: Arc<Semaphore>,
     /// What came before it was opened; `None` once it is.
     early: Option<Vec<(u8, Bytes)>>,
     closing: Option<Instant>,
@@ -61,22 +63,31 @@ pub(super) enum Pulse {
 
 impl Socket {
     /// A client asks for it. The other end is for the handler.
-    pub(super) fn new(ticket: Ticket, limit: usize, link: &Arc<Link>) -> (Socket, WebSocket) {
+    pub(super) fn new(
+        ticket: Ticket,
+        limit: usize,
+        deflate: Option<Deflate>,
+        link: &Arc<Link>,
+    ) -> (Socket, WebSocket) {
         let (messages, inbound) = mpsc::channel(MESSAGES);
         let ended = Arc::new(OnceLock::new());
         let window = Arc::new(Semaphore::new(WINDOW));
+        let gone = Arc::new(Semaphore::new(0));
         let way = Way {
             ticket: ticket.clone(),
             window: window.clone(),
+            deflate,
+            gone: gone.clone(),
             link: link.clone(),
         };
         let socket = Socket {
             ticket,
-            peer: Peer::new(limit),
+            peer: Peer::new(limit, deflate),
             messages: Some(messages),
             room: Arc::new(Semaphore::new(BYTES.max(limit).min(Semaphore::MAX_PERMITS))),
             window,
             ended: ended.clone(),
+            gone,
             early: Some(Vec::new()),
             closing: None,
             silent: 0,
@@ -122,11 +133,11 @@ impl Socket {
         }
     }
 
-    fn deliver(&mut self, message: SocketMessage) -> Result<(), ()> {
+    fn deliver(&mut self, message: Received) -> Result<(), ()> {
         let Some(messages) = self.messages.as_ref().filter(|_| self.closing.is_none()) else {
             return Ok(());
         };
-        let size = u32::try_from(message.as_bytes().len()).map_err(drop)?;
+        let size = u32::try_from(message.size()).map_err(drop)?;
         let room = self.room.clone().try_acquire_many_owned(size).map_err(drop)?;
         match messages.try_send(Delivered::new(message, Some(room))) {
             Err(mpsc::error::TrySendError::Full(_)) => Err(()),
@@ -182,6 +193,12 @@ impl Socket {
     }
 }
 
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.gone.close();
+    }
+}
+
 /// The way to one link: what all its WebSockets share.
 #[derive(Debug)]
 pub(super) struct Link(pub(super) mpsc::Sender<Event>);
@@ -190,13 +207,15 @@ pub(super) struct Link(pub(super) mpsc::Sender<Event>);
 struct Way {
     ticket: Ticket,
     window: Arc<Semaphore>,
+    deflate: Option<Deflate>,
+    gone: Arc<Semaphore>,
     link: Arc<Link>,
 }
 
 impl Carrier for Way {
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>> {
         Box::pin(async move {
-            let bytes = message_frame(&message);
+            let bytes = message_frame(&message, self.deflate);
             let room = bytes.len().min(WINDOW) as u32;
             let place = self
                 .window
@@ -213,11 +232,15 @@ impl Carrier for Way {
         })
     }
 
-    fn offer(&self, message: SocketMessage) {
+    fn offer(&self, frame: Bytes) {
         self.link.tell(Event::Cast {
             to: vec![self.ticket.clone()],
-            bytes: message_frame(&message),
+            bytes: frame,
         });
+    }
+
+    fn form(&self) -> Form {
+        Form::agreed(self.deflate)
     }
 
     fn close(&self, close: Close) {
@@ -225,6 +248,10 @@ impl Carrier for Way {
             ticket: self.ticket.clone(),
             close,
         });
+    }
+
+    fn closed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move { drop(self.gone.acquire().await) })
     }
 
     fn group(&self) -> Option<(Arc<dyn Group>, Ticket)> {

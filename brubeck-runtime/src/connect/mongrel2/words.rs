@@ -2,7 +2,8 @@
 
 use crate::reply::{Payload, Response};
 use crate::status::Status;
-use bytes::{Bytes, BytesMut};
+use crate::websocket::text as ended;
+use bytes::Bytes;
 
 /// The language of a message socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +48,6 @@ impl Words {
             Words::Xml => format!("<error status=\"{code}\"/>").into_bytes(),
         })
     }
-}
-
-/// A client finds the end of a message by the NUL, so there is none within.
-fn ended(text: &[u8]) -> Bytes {
-    let mut ended = BytesMut::with_capacity(text.len() + 1);
-    ended.extend(text.iter().filter(|byte| **byte != 0));
-    ended.extend_from_slice(b"\0");
-    ended.freeze()
 }
 
 #[cfg(test)]

@@ -78,6 +78,8 @@ pub struct Timing {
     pub inbound_messages: usize,
     /// Bytes that may wait for the receiver; then the socket is not read. One message may go beyond. Default 64 MiB.
     pub inbound_bytes: usize,
+    /// Messages that may wait for the socket; then sending waits, or is refused. Default 1024.
+    pub outbound_messages: usize,
 }
 
 impl Default for Timing {
@@ -89,6 +91,7 @@ impl Default for Timing {
             subscription: Duration::from_secs(5),
             inbound_messages: 1024,
             inbound_bytes: 64 << 20,
+            outbound_messages: OUTBOX,
         }
     }
 }

@@ -7,7 +7,6 @@ use tokio::sync::{mpsc, watch};
 use super::closing::{Ask, Closing, Stop, closing};
 use super::counts::{Counters, Counts};
 use super::inbox::{Inbox, Inlet, inbox};
-use super::limits::OUTBOX;
 use super::{SendError, Timing};
 
 /// The number of a connection within its link: 1 for the first one, larger for each that follows.
@@ -131,7 +130,7 @@ pub(crate) type End = Option<Ask>;
 
 pub(crate) fn line<E, M>(timing: &Timing) -> (Ends<E, M>, Line<E, M>) {
     let (inlet, inbound) = inbox(timing.inbound_messages, timing.inbound_bytes);
-    let (queue, outbox) = mpsc::channel(OUTBOX);
+    let (queue, outbox) = mpsc::channel(timing.outbound_messages.max(1));
     let (set_state, state) = watch::channel(LinkState::Connecting);
     let (closing, stop) = closing();
     let counters = Arc::new(Counters::default());

@@ -1,11 +1,11 @@
 //! Between messages and replies of handlers and those of the wire.
 
-use crate::call::{CallError, Hops, Request};
+use crate::call::{CallError, Fields, Request};
 use crate::message::Message;
 use crate::method::Method;
 use crate::reply::{Payload, Response};
 use crate::status::Status;
-use crate::trace::Trace;
+use crate::trace::{Cause, Trace};
 use crate::wire::v2::{Ask, Reply, Text};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -13,32 +13,30 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 /// What a request asks: its named arguments and its body become one JSON object.
-pub(super) fn ask(request: &Request) -> Ask {
+pub(super) fn ask(request: Request, nowait: bool) -> Ask {
+    let text = |(name, value): (String, Value)| (name.into(), plain(value).into());
+    let trace = request.trace.as_ref();
     Ask {
-        headers: request
-            .headers()
-            .iter()
-            .map(|(name, value)| (name.clone().into(), plain(value).into()))
-            .collect(),
-        body: body(request),
-        hops: request.hops(),
-        traceparent: request.trace().map(Trace::traceparent).unwrap_or_default().into(),
-        tracestate: request
-            .trace()
-            .map(|trace| trace.tracestate().to_owned())
-            .unwrap_or_default()
-            .into(),
-        idempotent: request.is_idempotent(),
-        ..Ask::new(request.method().as_str(), request.path().to_owned())
+        traceparent: trace.map(Trace::traceparent).unwrap_or_default().into(),
+        tracestate: trace.map(Trace::tracestate).unwrap_or_default().to_owned().into(),
+        headers: request.headers.into_iter().map(text).collect(),
+        body: body(request.arguments, request.body),
+        hops: request.hops,
+        idempotent: request.idempotent,
+        nowait,
+        ..Ask::new(request.method.as_str(), request.path)
     }
 }
 
-fn body(request: &Request) -> Bytes {
-    if request.arguments().is_empty() {
-        return request.body_text().clone();
+fn body(arguments: Fields, body: Bytes) -> Bytes {
+    if arguments.is_empty() {
+        return body;
     }
-    let mut fields: Map<String, Value> = serde_json::from_slice(request.body_text()).unwrap_or_default();
-    fields.extend(request.arguments().clone());
+    if body.is_empty() {
+        return arguments.into_text().into();
+    }
+    let mut fields: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
+    fields.extend(arguments.read().clone());
     // A map of JSON values is JSON.
     serde_json::to_vec(&fields).unwrap_or_default().into()
 }
@@ -53,19 +51,20 @@ pub(super) fn message(ask: &Ask) -> Result<Message, Status> {
         .ok_or_else(|| {
             Status::BAD_REQUEST.message(format!("`{}` is not a method of a service", ask.method))
         })?;
-    let message = Message::service(method, &ask.path)
+    let cause = Cause {
+        hops: ask.hops,
+        traceparent: ask.traceparent.clone(),
+        tracestate: ask.tracestate.clone(),
+    };
+    Ok(Message::service(method, &ask.path)
         .with_headers(headers(&ask.headers))
         .with_body(ask.body.clone())
-        .with_extension(Hops(ask.hops));
-    Ok(match Trace::parse(&ask.traceparent, &ask.tracestate) {
-        Some(trace) => message.with_extension(trace),
-        None => message,
-    })
+        .with_extension(cause))
 }
 
 /// What a handler's response says on the wire.
 pub(super) fn reply(response: Response) -> Reply {
-    let (status, headers, payload) = response.into_parts();
+    let (status, headers, payload) = response.into_shared_parts();
     let body = match payload {
         Payload::Json(text) => text,
         Payload::Bytes(bytes) => match std::str::from_utf8(&bytes) {
@@ -89,7 +88,7 @@ pub(super) fn reply(response: Response) -> Reply {
         .collect();
     Reply {
         status: status.code(),
-        message: status.text().to_owned().into(),
+        message: status.into_text().into(),
         headers,
         body,
     }
@@ -99,7 +98,7 @@ pub(super) fn reply(response: Response) -> Reply {
 pub(super) fn failure(status: Status) -> Reply {
     Reply {
         status: status.code(),
-        message: status.text().to_owned().into(),
+        message: status.into_text().into(),
         headers: Vec::new(),
         body: Bytes::from_static(b"{}"),
     }
@@ -108,7 +107,10 @@ pub(super) fn failure(status: Status) -> Reply {
 /// The answer that a caller gets, as a message for its response handlers.
 pub(super) fn answer(path: &str, outcome: Result<Reply, CallError>) -> Result<Message, CallError> {
     let reply = outcome?;
-    let status = Status::new(reply.status).message(reply.message.to_string());
+    let mut status = Status::new(reply.status);
+    if reply.message != status.text() {
+        status = status.message(reply.message.to_string());
+    }
     Ok(Message::response(path, status)
         .with_headers(headers(&reply.headers))
         .with_body(reply.body))
@@ -128,9 +130,9 @@ fn headers(pairs: &[(Text, Text)]) -> HeaderMap {
     headers
 }
 
-fn plain(value: &Value) -> String {
+fn plain(value: Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => text,
         other => other.to_string(),
     }
 }
@@ -141,7 +143,7 @@ mod tests {
 
     #[test]
     fn arguments_and_body_are_one_object() {
-        let text = |request: Request| String::from_utf8(ask(&request).body.to_vec()).unwrap();
+        let text = |request: Request| String::from_utf8(ask(request, false).body.to_vec()).unwrap();
         assert_eq!(text(Request::new("/a").argument("b", 1)), r#"{"b":1}"#);
         assert_eq!(text(Request::new("/a").body([1])), "[1]");
         assert_eq!(

@@ -2,18 +2,23 @@
 
 use super::members::{Members, Resolve};
 use super::{Clock, Wakes, convert, keep_time, seed};
-use crate::call::protocol::{CallId, Caller, CallerAction, CallerConfig, CallerEvent, Options, PeerId};
+use crate::call::protocol::{
+    CallId, Caller, CallerAction, CallerConfig, CallerEvent, Numbered, Options, PeerId,
+};
 use crate::call::{CallError, Link, Origin, Placed, Request};
 use crate::connect::transport::{
     Client, ClientEvent, ClientOutbox, Closing, Endpoint, Inbox, LINGER, Timing, Transport, TransportError,
 };
 use crate::message::Message;
-use crate::wire::v2::Reply;
+use crate::wire::v2::{Reply, Text};
 use futures_util::future::BoxFuture;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
+
+/// Messages that may wait for one connection, however many calls may be on their way.
+const MESSAGES: usize = 1 << 20;
 
 /// A link to a service that runs in one process or in many; each call goes to one that has room.
 pub(in crate::connect) struct Pool {
@@ -23,6 +28,7 @@ pub(in crate::connect) struct Pool {
 
 pub(super) struct Shared {
     transport: Arc<dyn Transport>,
+    timing: Timing,
     /// `None`: names are no more than names.
     pub(super) resolve: Option<Resolve>,
     pub(super) members: Mutex<Members>,
@@ -36,8 +42,8 @@ struct State {
     /// Kept from event to event, so that none allocates.
     actions: Vec<CallerAction>,
     events: VecDeque<CallerEvent>,
-    waiting: HashMap<CallId, Waiting>,
-    workers: HashMap<PeerId, Worker>,
+    waiting: Numbered<CallId, Waiting>,
+    workers: Numbered<PeerId, Worker>,
     next_call: u64,
     next_worker: u64,
     armed: Option<Instant>,
@@ -61,8 +67,14 @@ impl Pool {
         config: CallerConfig,
         resolve: Option<Resolve>,
     ) -> crate::Result<Pool> {
+        let timing = Timing {
+            // Beside a request for each call that may be on its way, what is said about it.
+            outbound_messages: config.max_in_flight.saturating_mul(2).clamp(1, MESSAGES),
+            ..Timing::default()
+        };
         let shared = Arc::new(Shared {
             transport,
+            timing,
             resolve,
             members: Mutex::default(),
             clock: Clock::start(),
@@ -71,8 +83,8 @@ impl Pool {
                 caller: Caller::new(config, seed()?),
                 actions: Vec::new(),
                 events: VecDeque::new(),
-                waiting: HashMap::new(),
-                workers: HashMap::new(),
+                waiting: Numbered::default(),
+                workers: Numbered::default(),
                 next_call: 0,
                 next_worker: 0,
                 armed: None,
@@ -89,60 +101,52 @@ impl Pool {
         Ok(pool)
     }
 
-    fn begin(&self, request: &Request, deadline: Instant, nowait: bool) -> Begun {
-        let (accept, accepted) = oneshot::channel();
+    /// Hands a call to the core; `accepted` is told when a process has taken it.
+    fn begin(&self, request: Request, deadline: Instant, accepted: Option<oneshot::Sender<()>>) -> Begun {
         let (end, ended) = oneshot::channel();
-        let mut ask = convert::ask(request);
-        ask.nowait = nowait;
+        let ask = convert::ask(request, accepted.is_some());
+        let path = ask.path.clone();
+        let deadline = self.shared.clock.moment(deadline);
         let options = Options {
             patient: self.shared.members().are_unresolved(),
         };
-        let call = {
-            let mut state = self.shared.lock();
-            let call = CallId(state.next_call);
-            state.next_call += 1;
-            state.waiting.insert(
-                call,
-                Waiting {
-                    accepted: Some(accept),
-                    ended: end,
-                },
-            );
-            call
-        };
-        let deadline = self.shared.clock.moment(deadline);
-        self.shared.happened(CallerEvent::Call {
+        let mut state = self.shared.lock();
+        let call = CallId(state.next_call);
+        state.next_call += 1;
+        let waiting = Waiting { accepted, ended: end };
+        state.waiting.insert(call, waiting);
+        let event = CallerEvent::Call {
             call,
             ask,
             deadline,
             options,
-        });
-        let waiting = WaitingCall {
-            call,
-            shared: self.shared.clone(),
         };
+        self.shared.tell(&mut state, event);
+        drop(state);
         Begun {
-            accepted,
             ended,
-            waiting,
-            path: request.path().to_owned(),
+            waiting: WaitingCall {
+                call,
+                shared: self.shared.clone(),
+                ended: false,
+            },
+            path,
         }
     }
 }
 
 /// A call that was handed to the core.
 struct Begun {
-    accepted: oneshot::Receiver<()>,
     ended: oneshot::Receiver<Result<Reply, CallError>>,
     waiting: WaitingCall,
-    path: String,
+    path: Text,
 }
 
 impl Begun {
-    async fn end(self) -> Result<Message, CallError> {
-        let outcome = self.ended.await.unwrap_or(Err(CallError::ShuttingDown));
-        drop(self.waiting);
-        convert::answer(&self.path, outcome)
+    async fn end(mut self) -> Result<Message, CallError> {
+        let outcome = (&mut self.ended).await;
+        self.waiting.ended = true;
+        convert::answer(&self.path, outcome.unwrap_or(Err(CallError::ShuttingDown)))
     }
 }
 
@@ -153,7 +157,7 @@ impl Link for Pool {
         _origin: Option<Origin>,
         deadline: Instant,
     ) -> BoxFuture<'static, Result<Message, CallError>> {
-        Box::pin(self.begin(&request, deadline, false).end())
+        Box::pin(self.begin(request, deadline, None).end())
     }
 
     fn post(
@@ -162,13 +166,14 @@ impl Link for Pool {
         _origin: Option<Origin>,
         deadline: Instant,
     ) -> BoxFuture<'static, Result<Placed, CallError>> {
-        let mut begun = self.begin(&request, deadline, true);
+        let (accept, accepted) = oneshot::channel();
+        let begun = self.begin(request, deadline, Some(accept));
         Box::pin(async move {
+            let mut end = Box::pin(begun.end());
             tokio::select! {
                 biased;
-                Ok(()) = &mut begun.accepted => Ok(Box::pin(begun.end()) as Placed),
-                ended = &mut begun.ended => {
-                    let answer = convert::answer(&begun.path, ended.unwrap_or(Err(CallError::ShuttingDown)));
+                Ok(()) = accepted => Ok(end as Placed),
+                answer = &mut end => {
                     answer.map(|answer| Box::pin(std::future::ready(Ok(answer))) as Placed)
                 }
             }
@@ -196,13 +201,18 @@ impl Link for Pool {
 struct WaitingCall {
     call: CallId,
     shared: Arc<Shared>,
+    ended: bool,
 }
 
 impl Drop for WaitingCall {
     fn drop(&mut self) {
-        let waits = self.shared.lock().waiting.remove(&self.call).is_some();
-        if waits {
-            self.shared.happened(CallerEvent::GiveUp { call: self.call });
+        if self.ended {
+            return;
+        }
+        let mut state = self.shared.lock();
+        if state.waiting.remove(&self.call).is_some() {
+            let event = CallerEvent::GiveUp { call: self.call };
+            self.shared.tell(&mut state, event);
         }
     }
 }
@@ -240,7 +250,7 @@ impl Shared {
             outbound,
             closing,
             ..
-        } = self.transport.client(endpoint, Timing::default())?;
+        } = self.transport.client(endpoint, self.timing.clone())?;
         let peer = {
             let mut state = self.lock();
             let peer = PeerId(state.next_worker);
@@ -262,18 +272,22 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the core, and carries out what it asks for.
     fn happened(&self, event: CallerEvent) {
+        self.tell(&mut self.lock(), event);
+    }
+
+    /// Tells the core, and carries out what it asks for.
+    fn tell(&self, state: &mut State, event: CallerEvent) {
         let now = self.clock.now();
-        let mut state = self.lock();
-        state.events.push_back(event);
-        while let Some(event) = state.events.pop_front() {
+        let mut next = Some(event);
+        while let Some(event) = next {
             let mut actions = std::mem::take(&mut state.actions);
             state.caller.on(now, event, &mut actions);
             for action in actions.drain(..) {
                 state.carry_out(action);
             }
             state.actions = actions;
+            next = state.events.pop_front();
         }
         let next = state.caller.next_wake().map(|moment| self.clock.instant(moment));
         let sooner = match (next, state.armed) {

@@ -183,7 +183,7 @@ fn write(message: &Message, place: Place) -> Result<BytesMut, EncodeError> {
     message.check()?;
     let body = u32::try_from(message.body().len())
         .map_err(|_| EncodeError::new("body", "it has 4 GiB or more; send less at once"))?;
-    let mut out = BytesMut::with_capacity(256);
+    let mut out = BytesMut::with_capacity(Head::LENGTH + message.room() + MAC);
     let head = Head {
         version: VERSION,
         kind: message.kind(),
@@ -196,4 +196,47 @@ fn write(message: &Message, place: Place) -> Result<BytesMut, EncodeError> {
     head.write(&mut out);
     message.write(&mut out);
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Ask, Reply, Request};
+    use super::*;
+
+    #[test]
+    fn requests_and_replies_get_the_memory_they_need() {
+        let headers = vec![("a".into(), "bc".into()), ("".into(), "d".into())];
+        let ask = Ask {
+            traceparent: "00-1-2-03".into(),
+            tracestate: "a=b".into(),
+            headers: headers.clone(),
+            ..Ask::new("request", "/service/slow")
+        };
+        let request = Request {
+            call: 1,
+            deadline: 2,
+            more: false,
+            ask,
+        };
+        let reply = Reply {
+            status: 200,
+            message: "OK".into(),
+            headers,
+            body: Bytes::from_static(b"{}"),
+        };
+        let reply = Message::Reply {
+            call: 1,
+            limit: 2,
+            reply,
+        };
+        let place = Place {
+            session: 1,
+            counter: 2,
+            ack: 3,
+        };
+        for message in [Message::Request(request), reply] {
+            let written = write(&message, place).unwrap();
+            assert_eq!(written.capacity(), written.len() + MAC, "{message:?}");
+        }
+    }
 }

@@ -82,17 +82,23 @@ pub(super) fn headers(cursor: &mut Cursor<'_>) -> Result<Vec<(Text, Text)>, Erro
     Ok(headers)
 }
 
-pub(super) fn put_short_text(out: &mut BytesMut, text: &str) {
+pub(super) fn put_short_text(out: &mut BytesMut, text: &Text) {
     // Longer texts were refused by `fits`.
     let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
     out.put_u8(length);
     out.put_slice(text.as_bytes().get(..length.into()).unwrap_or_default());
 }
 
-pub(super) fn put_text(out: &mut BytesMut, text: &str) {
+pub(super) fn put_text(out: &mut BytesMut, text: &Text) {
     let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
     out.put_u16(length);
     out.put_slice(text.as_bytes().get(..length.into()).unwrap_or_default());
+}
+
+/// How many bytes [`put_headers`] adds.
+pub(super) fn headers_room(headers: &[(Text, Text)]) -> usize {
+    let each = headers.iter().map(|(name, value)| 4 + name.len() + value.len());
+    1 + each.sum::<usize>()
 }
 
 pub(super) fn put_headers(out: &mut BytesMut, headers: &[(Text, Text)]) {
@@ -104,7 +110,7 @@ pub(super) fn put_headers(out: &mut BytesMut, headers: &[(Text, Text)]) {
 }
 
 /// Refuses a text that the other side would not read.
-pub(super) fn fits(text: &str, max: usize, field: &'static str) -> Result<(), EncodeError> {
+pub(super) fn fits(text: &Text, max: usize, field: &'static str) -> Result<(), EncodeError> {
     if text.len() > max {
         return Err(EncodeError::new(
             field,

@@ -38,6 +38,10 @@ impl Reply {
         })
     }
 
+    pub(super) fn room(&self) -> usize {
+        6 + self.message.len() + field::headers_room(&self.headers)
+    }
+
     pub(super) fn write(&self, out: &mut BytesMut) {
         out.put_i32(self.status);
         field::put_text(out, &self.message);

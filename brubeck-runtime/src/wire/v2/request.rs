@@ -113,6 +113,18 @@ impl Request {
         flag(self.ask.idempotent, IDEMPOTENT) | flag(self.ask.nowait, NOWAIT) | flag(self.more, MORE)
     }
 
+    pub(super) fn room(&self) -> usize {
+        let texts = [
+            &self.ask.method,
+            &self.ask.path,
+            &self.ask.traceparent,
+            &self.ask.tracestate,
+        ];
+        let texts: usize = texts.iter().map(|text| text.len()).sum();
+        // The numbers, and the lengths of the texts.
+        19 + texts + field::headers_room(&self.ask.headers)
+    }
+
     pub(super) fn write(&self, out: &mut BytesMut) {
         out.put_u64(self.call);
         out.put_u32(self.deadline);

@@ -67,7 +67,11 @@ impl Caller {
                 outcome: Err(error),
             });
         }
-        let place = Place::Queued(self.queue.push_back(id));
+        // Most calls wait for nobody, and go out without a place in the queue.
+        let (peer, place) = match self.queue.is_empty().then(|| self.least_loaded()).flatten() {
+            Some(peer) => (Some(peer), Place::Postponed(self.now)),
+            None => (None, Place::Queued(self.queue.push_back(id))),
+        };
         let pending = Pending {
             ask,
             size,
@@ -81,6 +85,9 @@ impl Caller {
         self.calls.insert(id, pending);
         self.bytes += size;
         self.timers.set(deadline, Due::Deadline(id));
+        if let Some(peer) = peer {
+            self.send_call(id, peer, actions);
+        }
     }
 
     /// Refuses at once what could not end well.

@@ -35,7 +35,7 @@ impl Caller {
     }
 
     /// The worker with room whose share of calls in flight is the smallest; one of them, where several are equal.
-    fn least_loaded(&mut self) -> Option<PeerId> {
+    pub(super) fn least_loaded(&mut self) -> Option<PeerId> {
         let mut best: Option<(u64, PeerId)> = None;
         let mut equals = 0;
         for (id, peer) in &self.peers {
@@ -59,7 +59,7 @@ impl Caller {
         best.map(|(_, id)| id)
     }
 
-    fn send_call(&mut self, id: CallId, to: PeerId, actions: &mut Vec<CallerAction>) {
+    pub(super) fn send_call(&mut self, id: CallId, to: PeerId, actions: &mut Vec<CallerAction>) {
         let more = !self.queue.is_empty();
         let now = self.now;
         let Some(pending) = self.calls.get_mut(&id) else {

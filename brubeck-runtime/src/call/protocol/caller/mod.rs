@@ -12,7 +12,7 @@ mod pending;
 mod queue;
 mod retry;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use config::CallerConfig;
@@ -27,6 +27,7 @@ use self::queue::{Queue, ServiceTime};
 use self::retry::Budget;
 use super::Moment;
 use super::entropy::Entropy;
+use super::numbered::Numbered;
 use super::timers::Timers;
 use crate::call::CallError;
 use crate::wire::v2::{Hello, Message, VERSION, limits, plain};
@@ -50,7 +51,7 @@ pub struct Caller {
     entropy: Entropy,
     now: Moment,
     peers: BTreeMap<PeerId, Peer>,
-    calls: HashMap<CallId, Pending>,
+    calls: Numbered<CallId, Pending>,
     queue: Queue,
     bytes: usize,
     timers: Timers<Due>,
@@ -83,7 +84,7 @@ impl Caller {
             entropy: Entropy::new(&seed),
             now: Moment::ZERO,
             peers: BTreeMap::new(),
-            calls: HashMap::new(),
+            calls: Numbered::default(),
             queue: Queue::default(),
             bytes: 0,
             timers: Timers::new(),

@@ -2,7 +2,7 @@
 
 use super::conversation::{Conversation, Take};
 use super::pace::{Pace, Room};
-use super::pipeline::{End, Piece};
+use super::pipeline::{Due, End, Piece};
 use crate::websocket::Seat as Ticket;
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -135,6 +135,30 @@ impl<T> Conversations<T> {
         Cast::Later
     }
 
+    /// A piece for a client that answers nothing. `false` where it is not there any more.
+    pub(super) fn push(&mut self, ticket: &Ticket, piece: Piece) -> bool {
+        let Some(conversation) = self.of(ticket).filter(|conversation| !conversation.closing) else {
+            return false;
+        };
+        conversation.waiting_bytes += piece.bytes.len();
+        conversation.waiting.push_back(piece);
+        self.look_at(&ticket.connection);
+        true
+    }
+
+    /// Closes a connection after what waits for it, whatever it still asked for. What ran on its behalf comes back.
+    pub(super) fn hang_up(&mut self, ticket: &Ticket) -> Vec<T> {
+        let Some(conversation) = self.of(ticket) else {
+            return Vec::new();
+        };
+        let stopped = conversation.put(Due {
+            pieces: Vec::new(),
+            close: true,
+        });
+        self.look_at(&ticket.connection);
+        stopped
+    }
+
     /// The next message for any client, if there is one that may be sent now.
     pub(super) fn next(&mut self, now: Instant) -> Option<Outgoing> {
         while let Some(connection) = self.ready.pop_front() {
@@ -248,7 +272,7 @@ impl<T> Conversations<T> {
     pub(super) fn sweep(&mut self, now: Instant) {
         self.by_connection.retain(|_, conversation| {
             let old = now.saturating_duration_since(conversation.heard) > FORGOTTEN;
-            !conversation.is_idle() || !(conversation.pace.is_quiet(now) || old)
+            !conversation.is_idle() || conversation.is_kept() || !(conversation.pace.is_quiet(now) || old)
         });
     }
 

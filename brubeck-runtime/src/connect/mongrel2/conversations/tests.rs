@@ -1,5 +1,6 @@
 //! What is sent to whom, and when.
 
+use super::super::listener::Listener;
 use super::*;
 
 fn with(credit: Option<u64>) -> (Conversations<()>, Ticket, Instant) {
@@ -90,4 +91,36 @@ fn a_cast_waits_behind_what_waits_already() {
         .map(|_| cast(&mut all))
         .find(|cast| *cast != Cast::Later);
     assert_eq!(slow, Some(Cast::TooSlow));
+}
+
+/// A client of a message socket stays known while somebody may send to it, and is idle all the same.
+#[test]
+fn who_is_kept_is_not_forgotten() {
+    let (mut all, ticket, now) = with(None);
+    all.reply(&ticket, [piece(b"answer")], Some(End::Open)).unwrap();
+    assert!(all.next(now).is_some());
+    let later = now + FORGOTTEN * 2;
+    let (events, _inbox) = tokio::sync::mpsc::channel(1);
+    let link = std::sync::Arc::new(super::super::socket::Link(events));
+    let listener = Listener::new(ticket.clone());
+    let way = listener.way(&link);
+    all.of(&ticket).unwrap().listener = Some(listener);
+    all.sweep(later);
+    assert!(all.is_idle());
+    assert!(all.push(&ticket, piece(b"pushed")));
+    assert_eq!(&all.next(later).unwrap().bytes[..], b"pushed");
+    drop(way);
+    all.sweep(later + FORGOTTEN);
+    assert!(!all.push(&ticket, piece(b"late")));
+}
+
+#[test]
+fn what_waits_goes_before_a_connection_is_hung_up() {
+    let (mut all, ticket, now) = with(None);
+    assert!(all.push(&ticket, piece(b"last")));
+    all.hang_up(&ticket);
+    assert!(!all.push(&ticket, piece(b"late")));
+    let sent = all.next(now).unwrap();
+    assert_eq!((&sent.bytes[..], sent.close), (&b"last"[..], true));
+    assert!(all.of(&ticket).is_none());
 }

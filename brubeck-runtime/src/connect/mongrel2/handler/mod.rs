@@ -153,12 +153,20 @@ impl Handler {
         self.conversations.is_idle() && self.messages.is_empty() && self.handlers.is_empty()
     }
 
-    /// Nothing more is taken; WebSockets are closed, and everything else is answered.
+    /// Nothing more is taken; WebSockets and message sockets that are kept are closed, and everything else is answered.
     fn stop(&mut self) {
         self.stopping = true;
         let now = Instant::now();
-        let mut closes = Vec::new();
+        let (mut closes, mut kept) = (Vec::new(), Vec::new());
         for (_, conversation) in self.conversations.iter() {
+            if conversation.is_idle() && conversation.is_kept() {
+                kept.extend(
+                    conversation
+                        .listener
+                        .as_ref()
+                        .map(|listener| listener.ticket().clone()),
+                );
+            }
             if let Some(socket) = &mut conversation.socket {
                 closes.extend(
                     socket
@@ -169,6 +177,9 @@ impl Handler {
         }
         for (ticket, frame) in closes {
             self.reply(&ticket, [frame.into()], None);
+        }
+        for ticket in kept {
+            self.shut(&ticket, &Close::AWAY);
         }
     }
 

@@ -26,6 +26,11 @@ impl Handler {
                     self.shut(&ticket, &Close::AWAY);
                 }
             }
+            Event::Push { ticket, piece } => {
+                if !self.conversations.push(&ticket, piece) {
+                    self.counts.add_stale(1);
+                }
+            }
             Event::Shut { ticket, close } => self.shut(&ticket, &close),
             Event::Cast { to, bytes } => self.cast(&to, &bytes),
             Event::Allow { ticket, bytes } => {

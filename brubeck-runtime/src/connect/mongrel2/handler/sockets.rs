@@ -2,6 +2,7 @@
 
 use super::super::conversations::Cast;
 use super::super::http1::Persistence;
+use super::super::listener::Listener;
 use super::super::pipeline::{End, Piece};
 use super::super::request;
 use super::super::respond::{Asking, Responding, refuse};
@@ -9,10 +10,10 @@ use super::super::socket::{Reaction, Socket};
 use super::super::words::Words;
 use super::{Handler, IN_FLIGHT, SOCKETS, end};
 use crate::reply::Body;
-use crate::websocket::{Close, Offer, Seat as Ticket, close_frame};
+use crate::websocket::{Close, Deflate, Offer, Seat as Ticket, SocketSender, close_frame};
 use crate::wire::mongrel2::{self as wire, Request};
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -27,6 +28,7 @@ impl Handler {
         let versions = request.headers.get_all("sec-websocket-version");
         let speaks = versions.last().is_some_and(|version| version == "13");
         let too_many = self.sockets >= SOCKETS;
+        let accept = HeaderValue::from_maybe_shared(request.body.clone());
         let refusal = match &asked.request {
             Err(refusal) => Some(*refusal),
             Ok(_) if !speaks => Some((StatusCode::UPGRADE_REQUIRED, "only version 13 is spoken here")),
@@ -37,13 +39,17 @@ impl Handler {
             return self.hear(refuse(&ticket, refusal, false, Persistence::Close));
         }
         let responding = Responding::new(ticket.clone(), &asked, self.link.0.clone());
-        let Ok(head) = asked.request else { return };
+        let (Ok(head), Ok(accept)) = (asked.request, accept) else {
+            return;
+        };
         let limit = self.application.body_limit();
-        let (socket, ours) = Socket::new(ticket.clone(), limit, &self.link);
+        let deflate = Deflate::agree(head.headers());
+        let (socket, ours) = Socket::new(ticket.clone(), limit, deflate, &self.link);
         let asking = Asking {
             sender: ours.sender(),
+            deflate,
             offer: Offer::new(ours),
-            accept: request.body.clone(),
+            accept,
         };
         let application = self.application.clone();
         let task = self
@@ -97,6 +103,11 @@ impl Handler {
     }
 
     pub(super) fn shut(&mut self, ticket: &Ticket, close: &Close) {
+        let conversation = self.conversations.of(ticket);
+        if conversation.is_some_and(|conversation| conversation.listener.is_some()) {
+            let stopped = self.conversations.hang_up(ticket);
+            return stopped.into_iter().for_each(|task| task.abort());
+        }
         let socket = self
             .conversations
             .of(ticket)
@@ -156,6 +167,13 @@ impl Handler {
         let Some(message) = request::message(request, &self.settings.recv_spec) else {
             return self.cancel(&request.ident, &request.conn_id);
         };
+        let Some(conversation) = self.conversations.of(&ticket) else {
+            return;
+        };
+        let listener = conversation
+            .listener
+            .get_or_insert_with(|| Listener::new(ticket.clone()));
+        let message = message.with_extension(SocketSender(listener.way(&self.link)));
         let words = Words::of(&request.path);
         if let Some((code, _)) = self.overload(&ticket, IN_FLIGHT) {
             let piece = Piece::from(words.status(&code.into()));

@@ -44,7 +44,7 @@ impl Handler {
         let mut waiting: HashMap<Bytes, Vec<Bytes>> = HashMap::new();
         let (mut pinged, mut dead) = (Vec::new(), Vec::new());
         for (connection, conversation) in self.conversations.iter() {
-            if conversation.is_idle() {
+            if conversation.is_idle() && !conversation.is_kept() {
                 continue;
             }
             let ids = waiting.entry(conversation.ident.clone()).or_default();
