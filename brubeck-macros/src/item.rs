@@ -36,6 +36,10 @@ impl ToTokens for ItemFn {
 }
 
 impl ItemFn {
+    pub(crate) fn body(&self) -> &TokenStream {
+        &self.body
+    }
+
     pub(crate) fn name(&self) -> &Ident {
         &self.sig.ident
     }

@@ -13,8 +13,8 @@ pub use crate::extract::{FromCapture, FromMessage, Provides, Rejection};
 pub use crate::method::{Kind, Method};
 pub use crate::reply::{IntoReply, Response};
 pub use crate::route::{
-    BoxFuture, Checked, Entry, Handle, HandlerFn, Listed, Matching, Routed, Routes, Spec, check_answered,
-    check_served, entry, join, join_specs, report, specs, table, verdicts,
+    BoxFuture, Checked, Entry, Handle, HandlerFn, Listed, Matching, Routed, Routes, Sends, Spec,
+    check_answered, check_served, entry, join, join_specs, report, specs, table, verdicts,
 };
 pub use crate::template::Template;
 use crate::websocket::SocketOutcome;

@@ -132,13 +132,17 @@ impl Pair {
     }
 
     fn call(&mut self, number: u64) -> Vec<Frames> {
+        self.call_within(number, Duration::from_secs(10))
+    }
+
+    fn call_within(&mut self, number: u64, time: Duration) -> Vec<Frames> {
         self.caller(CallerEvent::Call {
             call: CallId(number),
             ask: Ask {
                 body: Bytes::from(number.to_string()),
                 ..Ask::new("request", "/work")
             },
-            deadline: self.now + Duration::from_secs(10),
+            deadline: self.now + time,
             options: Options::default(),
         })
     }
@@ -451,4 +455,71 @@ proptest! {
             prop_assert_eq!(pair.started.len(), 1);
         }
     }
+}
+
+#[test]
+fn a_burst_waits_and_what_comes_while_calls_must_be_refused_does_not() {
+    let worker = WorkerConfig {
+        passphrase: secret("secret"),
+        slots: 4,
+        ..WorkerConfig::default()
+    };
+    let caller = CallerConfig {
+        passphrase: secret("secret"),
+        ..CallerConfig::default()
+    };
+    let mut pair = Pair::new(caller, worker);
+    pair.open();
+    let exchange = |pair: &mut Pair, requests: Vec<Frames>| {
+        let mut requests = std::collections::VecDeque::from(requests);
+        while let Some(request) = requests.pop_front() {
+            let mut said = pair.worker_hears(&request);
+            while let Some((job, _)) = pair.started.pop() {
+                said.extend(pair.reply(job));
+            }
+            for frames in said {
+                requests.extend(pair.caller_hears(&frames));
+            }
+        }
+    };
+    let busy = |pair: &Pair| {
+        let refused = pair.outcomes.iter();
+        refused
+            .filter(|(_, outcome)| matches!(outcome, Err(CallError::Busy { .. })))
+            .count()
+    };
+    // A call takes 20 ms.
+    let first = pair.call(1);
+    pair.now += Duration::from_millis(20);
+    exchange(&mut pair, first);
+
+    let mut requests: Vec<Frames> = (2..258).flat_map(|number| pair.call(number)).collect();
+    assert!(pair.caller.queued() > 200 && requests.len() < 20);
+    assert_eq!(busy(&pair), 0, "a burst is no overload");
+    let hurried = Duration::from_millis(100);
+    requests.extend(pair.call_within(300, hurried));
+    assert_eq!(busy(&pair), 1, "it could not be in time");
+    requests.extend(pair.call(301));
+    assert_eq!(busy(&pair), 1, "one with much more time waits");
+    exchange(&mut pair, requests);
+    assert_eq!((pair.outcomes.len(), pair.caller.pending()), (259, 0));
+
+    // What finds a place is taken, and what would have to wait for one is not.
+    let places = pair.caller.peers().map(|peer| peer.free).sum::<usize>() as u64;
+    let mut requests: Vec<Frames> = (400..400 + places)
+        .flat_map(|number| pair.call_within(number, hurried))
+        .collect();
+    assert_eq!((busy(&pair), pair.caller.queued()), (1, 0));
+    requests.extend(pair.call_within(500, hurried));
+    assert_eq!((busy(&pair), pair.caller.queued()), (2, 0));
+
+    // After a while in which nothing had to be refused, calls wait again.
+    exchange(&mut pair, requests);
+    pair.now += Duration::from_secs(1);
+    let requests: Vec<Frames> = (600..=600 + places)
+        .flat_map(|number| pair.call_within(number, hurried))
+        .collect();
+    assert_eq!((busy(&pair), pair.caller.queued()), (2, 1));
+    exchange(&mut pair, requests);
+    assert_eq!(pair.caller.pending(), 0);
 }

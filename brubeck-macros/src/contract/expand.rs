@@ -256,6 +256,7 @@ fn entry(contract: &Ident, operation: &Operation<'_>) -> TokenStream {
                 ::brubeck::__private::answer::<#name>(#call(__cx.state(), #(__ask.#fields),*).await)
             }),
             streams: false,
+            sends: ::brubeck::__private::Sends::NONE,
         }
     }
 }
@@ -300,6 +301,7 @@ fn client(contract: &ItemTrait, module: &Ident, client: &Ident, operations: &[Op
             __S: ::brubeck::__private::Provides<#client> + ::brubeck::__private::AppState,
         {
             type Rejection = ::core::convert::Infallible;
+            const OPERATIONS: &'static [&'static ::brubeck::__private::Spec] = &#module::OPERATIONS;
             async fn from_message(
                 __cx: &::brubeck::__private::Context<__S>,
             ) -> ::core::result::Result<Self, ::core::convert::Infallible> {

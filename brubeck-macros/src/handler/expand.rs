@@ -5,6 +5,7 @@
 
 use super::builder::builder;
 use super::lower::{Argument, Route, Source, Target};
+use super::sends::Sends;
 use super::socket::Terms;
 use crate::attribute::Attribute;
 use crate::item::ItemFn;
@@ -220,6 +221,7 @@ fn handle(route: &Route, function: &ItemFn, terms: Option<&Terms>) -> TokenStrea
         }
     };
     let streams = streams(route);
+    let sends = sends(route, function);
     // A future that is not `Send` is an error at the name of the handler.
     let boxed = quote_spanned!(name.span()=> ::std::boxed::Box::pin(async move { #body }));
     quote! {
@@ -228,6 +230,7 @@ fn handle(route: &Route, function: &ItemFn, terms: Option<&Terms>) -> TokenStrea
             #(#bounds)*
         {
             #streams
+            #sends
 
             fn handle(__cx: ::brubeck::__private::Context<__S>) -> ::brubeck::__private::BoxFuture {
                 #boxed
@@ -250,6 +253,19 @@ fn streams(route: &Route) -> TokenStream {
         [] => TokenStream::new(),
         _ => quote!(const STREAMS: bool = #(#streams)||*;),
     }
+}
+
+/// What the body sends with `nowait`, for the contracts that its arguments call.
+fn sends(route: &Route, function: &ItemFn) -> TokenStream {
+    let operations = route
+        .arguments
+        .iter()
+        .filter(|argument| matches!(argument.source, Source::Message))
+        .map(|Argument { ty, .. }| {
+            quote_spanned!(types::span(ty)=> <#ty as ::brubeck::__private::FromMessage<__S>>::OPERATIONS)
+        });
+    let operations: Vec<TokenStream> = operations.collect();
+    Sends::of(function.body().clone()).constant(&operations)
 }
 
 fn extraction(argument: &Argument, local: &Ident) -> TokenStream {

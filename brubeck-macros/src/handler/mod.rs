@@ -3,6 +3,7 @@
 mod builder;
 mod expand;
 mod lower;
+mod sends;
 mod socket;
 #[cfg(test)]
 mod tests;

@@ -100,6 +100,7 @@ pub mod slow_echo {
                         )
                     }),
                     streams: false,
+                    sends: ::brubeck::__private::Sends::NONE,
                 },
             ]
         })
@@ -139,6 +140,7 @@ where
     __S: ::brubeck::__private::Provides<SlowEchoClient> + ::brubeck::__private::AppState,
 {
     type Rejection = ::core::convert::Infallible;
+    const OPERATIONS: &'static [&'static ::brubeck::__private::Spec] = &slow_echo::OPERATIONS;
     async fn from_message(
         __cx: &::brubeck::__private::Context<__S>,
     ) -> ::core::result::Result<Self, ::core::convert::Infallible> {

@@ -15,7 +15,7 @@ use crate::extract::LoginUrl;
 use crate::message::Message;
 use crate::method::Kind;
 use crate::reply::{Body, Response};
-use crate::route::{Router, Spec};
+use crate::route::{Router, Spec, lost_answer};
 use crate::template::Templates;
 use futures_util::future::BoxFuture;
 use http::Extensions;
@@ -46,6 +46,9 @@ impl<S: Send + Sync + 'static> App<S> {
     pub(crate) fn assemble(self, open: Open) -> Result<Arc<Served<S>>> {
         let router = Router::new(self.routes)
             .map_err(|error| Error::because("the routes cannot be matched", error))?;
+        if let Some(lost) = lost_answer(self.routes, &router) {
+            return Err(Error::new(lost));
+        }
         let templates = Templates::new(self.templates.as_deref()).map_err(|error| {
             let folder = self.templates.unwrap_or_default();
             Error::because(
@@ -123,6 +126,12 @@ impl<S: Send + Sync + 'static> Application for Served<S> {
 
     fn body_limit(&self) -> usize {
         self.assembled.body_limit
+    }
+
+    fn route(&self, message: &Message) -> Option<&'static Spec> {
+        self.assembled
+            .router
+            .spec(message.kind(), message.method(), message.path())
     }
 
     fn specs(&self) -> Vec<&'static Spec> {

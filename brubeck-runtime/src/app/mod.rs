@@ -142,7 +142,8 @@ impl<S: Send + Sync + 'static> App<S> {
     ///
     /// An address that cannot be bound, an endpoint that is none, a template folder that is not there, a route
     /// pattern that is too large for the matcher, a cookie secret that can be guessed, a trusted proxy that is no
-    /// network, limits of a handler that is not listed.
+    /// network, limits of a handler that is not listed, a handler that sends with [`nowait`](crate::TypedCall::nowait) what
+    /// no response handler takes.
     pub async fn serve(self, connection: impl Connection) -> Result {
         self.start(connection).await?.until_signal().await
     }

@@ -200,6 +200,9 @@ impl Call {
     /// when it comes. What is returned may be awaited, to know that a process of the service has taken the
     /// call, or dropped; a call that fails is logged in any case.
     ///
+    /// Without a response handler for its path it is not sent: the application does not start where the text of a handler
+    /// shows that ([`App::start`](crate::App::start)), and an error is logged otherwise.
+    ///
     /// # Errors
     ///
     /// When awaited: why no process took the call. [`Refused`](CallError::Refused) where no response handler
@@ -210,12 +213,22 @@ impl Call {
     /// Outside of a tokio runtime.
     pub fn nowait(self) -> Nowait {
         let (tell, taken) = oneshot::channel();
+        let handlers = match self.response_handlers() {
+            Ok(handlers) => handlers,
+            Err(error) => {
+                let (address, path) = (self.client.address(), self.request.path());
+                tracing::error!(address, path, %error, "a call with `nowait` was not sent");
+                // It is there for as long as `taken` is.
+                let _ = tell.send(Err(error));
+                return Nowait { taken };
+            }
+        };
         tokio::spawn(async move {
             let (address, path) = (self.client.address().to_owned(), self.request.path().to_owned());
             let failed = |error: &CallError| {
                 tracing::warn!(%address, path, %error, "a call that nobody waits for failed");
             };
-            let (handlers, placed) = match self.post().await {
+            let placed = match self.post().await {
                 Ok(placed) => placed,
                 Err(error) => {
                     failed(&error);
@@ -236,19 +249,26 @@ impl Call {
         Nowait { taken }
     }
 
-    async fn post(self) -> Result<(Arc<dyn ResponseHandlers>, Placed), CallError> {
+    /// Those who take the answer of a call that nobody waits for.
+    fn response_handlers(&self) -> Result<Arc<dyn ResponseHandlers>, CallError> {
         let refused = |reason: String| Err(CallError::Refused(reason.into()));
         let path = self.request.path();
-        let Some(Caller { handlers, .. }) = self.client.caller.clone() else {
+        let Some(Caller { handlers, .. }) = &self.client.caller else {
             return refused(format!(
-                "this client belongs to no application, so nobody would take the answer of {path}"
+                "this client belongs to no application, so nobody would take the answer of {path}; take the client as a \
+                 handler argument, or await the call"
             ));
         };
         if !handlers.handles(path) {
             return refused(format!(
-                "no response handler is listed for {path}, so nobody would take the answer"
+                "no response handler is listed for {path}, so nobody would take the answer; list a function with \
+                 `#[response_handler(..)]` in `routes!`, or await the call"
             ));
         }
+        Ok(handlers.clone())
+    }
+
+    async fn post(self) -> Result<Placed, CallError> {
         let (link, request, origin, deadline) = self.ready()?;
         let span = span(&*link, &request);
         let placed = link
@@ -267,7 +287,7 @@ impl Call {
                 Err(error)
             }
         };
-        Ok((handlers, Box::pin(placed?.instrument(span))))
+        Ok(Box::pin(placed?.instrument(span)))
     }
 
     /// Sends the request and brings the message that answers it.

@@ -21,6 +21,12 @@ pub trait Application: Send + Sync + 'static {
     /// The largest body of a request, in bytes, for connections that must know it beforehand; a route may take more.
     fn body_limit(&self) -> usize;
 
+    /// The route that answers this message, if one does.
+    fn route(&self, message: &Message) -> Option<&'static Spec> {
+        let _ = message;
+        None
+    }
+
     /// What is known of its routes.
     fn specs(&self) -> Vec<&'static Spec> {
         Vec::new()

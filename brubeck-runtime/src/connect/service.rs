@@ -53,7 +53,7 @@ const BESIDE_THE_BODY: usize = 64 << 10;
 /// |---|---|
 /// | `/.brubeck/ping` | `{"pong": true}` |
 /// | `/.brubeck/info` | the release, and the operations: name, method, path, captures, an example, `blocking`, `slots` |
-/// | `/.brubeck/stats` | since the start: requests, errors, cancelled, in flight, p50 and p99 in microseconds |
+/// | `/.brubeck/stats` | since the start: requests, errors, cancelled, in flight, p50 and p99 in microseconds; in all, and of each operation |
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Service {

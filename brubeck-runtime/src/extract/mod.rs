@@ -37,6 +37,7 @@ use crate::context::Context;
 use crate::message::{Message, RemoteAddr};
 use crate::method::Method;
 use crate::reply::{IntoReply, Problem, Response};
+use crate::route::Spec;
 use crate::status::Status;
 use crate::trace::Trace;
 use std::borrow::Cow;
@@ -78,6 +79,10 @@ pub trait FromMessage<S>: Sized {
     /// Whether it takes the body of a web request while that comes, as [`Upload`](crate::Upload) does. The body is then
     /// not read into memory before the handler runs.
     const STREAMS: bool = false;
+
+    /// The operations that it calls, where it is the client of a contract: an application that sends one of them with
+    /// [`nowait`](crate::TypedCall::nowait) needs a response handler for it.
+    const OPERATIONS: &'static [&'static Spec] = &[];
 
     /// Reads the argument.
     fn from_message(cx: &Context<S>) -> impl Future<Output = Result<Self, Self::Rejection>> + Send;

@@ -29,13 +29,19 @@ pub const fn check_served<S>(routes: Routes<S>, operations: &[&Spec]) {
 pub const fn check_answered<S>(routes: Routes<S>, operations: &[&Spec]) {
     let mut i = 0;
     while i < operations.len() {
-        let operation = operations[i];
-        let answer = operation.handled_by(operation.name, Method::Response, Kind::Response);
-        match first_covering(routes, operation) {
-            Some(spec) if is_served(routes, spec, &answer) => {}
-            _ => panic!("{}", unanswered(operation).as_str()),
+        if !is_answered(routes, operations[i]) {
+            panic!("{}", unanswered(operations[i]).as_str());
         }
         i += 1;
+    }
+}
+
+/// Whether all answers of an operation reach one response handler.
+pub(super) const fn is_answered<S>(routes: Routes<S>, operation: &Spec) -> bool {
+    let answer = operation.handled_by(operation.name, Method::Response, Kind::Response);
+    match first_covering(routes, operation) {
+        Some(spec) => is_served(routes, spec, &answer),
+        None => false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The route table: a constant that `routes!` makes.
 
+use super::sends::Sends;
 use super::spec::Spec;
 use crate::context::Context;
 use crate::reply::Response;
@@ -83,6 +84,8 @@ pub struct Entry<S: 'static> {
     pub handle: HandlerFn<S>,
     /// Whether it takes the body while that comes.
     pub streams: bool,
+    /// What it sends without waiting.
+    pub sends: Sends,
 }
 
 impl<S> Clone for Entry<S> {
@@ -99,6 +102,7 @@ impl<S> Entry<S> {
         spec: &Spec::BROKEN,
         handle: vacant::<S>,
         streams: false,
+        sends: Sends::NONE,
     };
 }
 
@@ -138,6 +142,9 @@ pub trait Handle<S>: Routed {
     /// Whether an argument takes the body while that comes.
     const STREAMS: bool = false;
 
+    /// What its body sends without waiting, as far as its text says.
+    const SENDS: Sends = Sends::NONE;
+
     /// Reads the arguments, runs the handler, makes its reply.
     fn handle(cx: Context<S>) -> BoxFuture;
 }
@@ -148,6 +155,7 @@ pub const fn entry<H: Handle<S>, S>() -> Entry<S> {
         spec: const { &H::SPEC },
         handle: H::handle,
         streams: H::STREAMS,
+        sends: H::SENDS,
     }
 }
 

@@ -22,17 +22,15 @@ pub(super) struct Introspected {
 
 impl Introspected {
     pub(super) fn new(application: Arc<dyn Application>) -> Introspected {
-        Introspected {
-            application,
-            stats: Stats::new(),
-        }
+        let stats = Stats::new(served(&*application));
+        Introspected { application, stats }
     }
 
     fn says(&self, method: Method, what: &str) -> Response {
         let value = match what {
             "ping" => json!({"pong": true}),
             "info" => self.info(),
-            "stats" => self.stats.json(),
+            "stats" => self.stats.json(served(&*self.application)),
             _ => return Status::NOT_FOUND.into_reply(),
         };
         match method {
@@ -42,13 +40,17 @@ impl Introspected {
     }
 
     fn info(&self) -> Value {
-        let specs = self.application.specs();
-        let served = specs.into_iter().filter(|spec| spec.kind == Kind::Service);
         json!({
             "brubeck": env!("CARGO_PKG_VERSION"),
-            "operations": served.map(operation).collect::<Vec<_>>(),
+            "operations": served(&*self.application).map(operation).collect::<Vec<_>>(),
         })
     }
+}
+
+/// The operations, in the order of the list.
+fn served(application: &dyn Application) -> impl Iterator<Item = &'static Spec> + use<> {
+    let specs = application.specs().into_iter();
+    specs.filter(|spec| spec.kind == Kind::Service)
 }
 
 fn operation(spec: &Spec) -> Value {
@@ -70,7 +72,7 @@ impl Application for Introspected {
             return Box::pin(std::future::ready(said));
         }
         Box::pin(async move {
-            let counted = self.stats.begin();
+            let counted = self.stats.begin(self.application.route(&message));
             #[cfg(feature = "metrics")]
             let began = std::time::Instant::now();
             let response = self.application.clone().answer(message).await;

@@ -1,6 +1,8 @@
 //! What a service counts of its requests.
 
-use serde_json::{Value, json};
+use crate::route::Spec;
+use serde_json::{Map, Value};
+use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -8,9 +10,78 @@ use tokio::time::Instant;
 /// Buckets of an eighth of a power of two: 312 of them reach 12 days in microseconds.
 const BUCKETS: usize = 312;
 
-/// Counts requests, and how long they take.
+/// Counts the requests of each operation, and how long they take.
 pub(super) struct Stats {
     since: Instant,
+    /// By the address of the route, so that one is found without comparing paths.
+    operations: Box<[(&'static Spec, Counts)]>,
+    /// What reached no handler.
+    others: Counts,
+}
+
+impl Stats {
+    pub(super) fn new(operations: impl IntoIterator<Item = &'static Spec>) -> Stats {
+        let mut operations: Vec<_> = operations.into_iter().map(|spec| (spec, Counts::new())).collect();
+        operations.sort_by_key(|(spec, _)| ptr::from_ref(*spec));
+        Stats {
+            since: Instant::now(),
+            operations: operations.into(),
+            others: Counts::new(),
+        }
+    }
+
+    /// A request came for this route; what is returned is to be told of its answer, and takes it for cancelled when
+    /// dropped before.
+    pub(super) fn begin(&self, route: Option<&'static Spec>) -> Counted<'_> {
+        let counts = route
+            .and_then(|route| {
+                let wanted = ptr::from_ref(route);
+                let found = self
+                    .operations
+                    .binary_search_by_key(&wanted, |(spec, _)| ptr::from_ref(*spec));
+                self.operations.get(found.ok()?)
+            })
+            .map_or(&self.others, |(_, counts)| counts);
+        counts.requests.fetch_add(1, Relaxed);
+        Counted {
+            counts,
+            began: Instant::now(),
+            answered: false,
+        }
+    }
+
+    /// How things stand, as JSON: all requests, and those of each operation in the order of the list.
+    pub(super) fn json(&self, order: impl IntoIterator<Item = &'static Spec>) -> Value {
+        let mut sum = self.others.read();
+        let read: Vec<(&Spec, Tally)> = self
+            .operations
+            .iter()
+            .map(|(spec, counts)| (*spec, counts.read()))
+            .collect();
+        for (_, tally) in &read {
+            sum.add(tally);
+        }
+        let operations: Vec<Value> = order
+            .into_iter()
+            .filter_map(|wanted| read.iter().find(|(spec, _)| ptr::eq(*spec, wanted)))
+            .map(|(spec, tally)| {
+                let mut fields = tally.fields();
+                fields.insert("name".to_owned(), spec.name.into());
+                fields.insert("method".to_owned(), spec.method.as_str().into());
+                fields.insert("path".to_owned(), spec.pattern.into());
+                Value::Object(fields)
+            })
+            .collect();
+        let uptime = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let mut fields = sum.fields();
+        fields.insert("uptime_ms".to_owned(), uptime.into());
+        fields.insert("operations".to_owned(), operations.into());
+        Value::Object(fields)
+    }
+}
+
+/// What is counted of one operation.
+struct Counts {
     requests: AtomicU64,
     answered: AtomicU64,
     errors: AtomicU64,
@@ -18,10 +89,9 @@ pub(super) struct Stats {
     took: [AtomicU64; BUCKETS],
 }
 
-impl Stats {
-    pub(super) fn new() -> Stats {
-        Stats {
-            since: Instant::now(),
+impl Counts {
+    fn new() -> Counts {
+        Counts {
             requests: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             errors: AtomicU64::new(0),
@@ -30,35 +100,59 @@ impl Stats {
         }
     }
 
-    /// A request came; what is returned is to be told of its answer, and takes it for cancelled when dropped before.
-    pub(super) fn begin(&self) -> Counted<'_> {
-        self.requests.fetch_add(1, Relaxed);
-        Counted {
-            stats: self,
-            began: Instant::now(),
-            answered: false,
+    fn read(&self) -> Tally {
+        // Those that ended before those that came, so that none seems to have ended before it came.
+        let ended = self.answered.load(Relaxed) + self.cancelled.load(Relaxed);
+        let requests = self.requests.load(Relaxed);
+        Tally {
+            requests,
+            errors: self.errors.load(Relaxed),
+            cancelled: self.cancelled.load(Relaxed),
+            in_flight: requests.saturating_sub(ended),
+            took: self.took.iter().map(|bucket| bucket.load(Relaxed)).collect(),
+        }
+    }
+}
+
+/// What was counted until now.
+struct Tally {
+    requests: u64,
+    errors: u64,
+    cancelled: u64,
+    in_flight: u64,
+    took: Vec<u64>,
+}
+
+impl Tally {
+    fn add(&mut self, other: &Tally) {
+        self.requests += other.requests;
+        self.errors += other.errors;
+        self.cancelled += other.cancelled;
+        self.in_flight += other.in_flight;
+        for (sum, count) in self.took.iter_mut().zip(&other.took) {
+            *sum += count;
         }
     }
 
-    /// How things stand, as JSON.
-    pub(super) fn json(&self) -> Value {
-        let ended = self.answered.load(Relaxed) + self.cancelled.load(Relaxed);
-        let took: Vec<u64> = self.took.iter().map(|bucket| bucket.load(Relaxed)).collect();
-        json!({
-            "uptime_ms": u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "requests": self.requests.load(Relaxed),
-            "errors": self.errors.load(Relaxed),
-            "cancelled": self.cancelled.load(Relaxed),
-            "in_flight": self.requests.load(Relaxed).saturating_sub(ended),
-            "p50_us": quantile(&took, 50),
-            "p99_us": quantile(&took, 99),
-        })
+    fn fields(&self) -> Map<String, Value> {
+        let numbers = [
+            ("requests", self.requests),
+            ("errors", self.errors),
+            ("cancelled", self.cancelled),
+            ("in_flight", self.in_flight),
+            ("p50_us", quantile(&self.took, 50)),
+            ("p99_us", quantile(&self.took, 99)),
+        ];
+        numbers
+            .into_iter()
+            .map(|(name, number)| (name.to_owned(), number.into()))
+            .collect()
     }
 }
 
 /// A request that is being answered.
 pub(super) struct Counted<'s> {
-    stats: &'s Stats,
+    counts: &'s Counts,
     began: Instant,
     answered: bool,
 }
@@ -66,9 +160,9 @@ pub(super) struct Counted<'s> {
 impl Counted<'_> {
     pub(super) fn answered(mut self, success: bool) {
         self.answered = true;
-        self.stats.answered.fetch_add(1, Relaxed);
-        self.stats.errors.fetch_add(u64::from(!success), Relaxed);
-        if let Some(bucket) = self.stats.took.get(bucket(self.began.elapsed())) {
+        self.counts.answered.fetch_add(1, Relaxed);
+        self.counts.errors.fetch_add(u64::from(!success), Relaxed);
+        if let Some(bucket) = self.counts.took.get(bucket(self.began.elapsed())) {
             bucket.fetch_add(1, Relaxed);
         }
     }
@@ -76,7 +170,9 @@ impl Counted<'_> {
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.stats.cancelled.fetch_add(u64::from(!self.answered), Relaxed);
+        self.counts
+            .cancelled
+            .fetch_add(u64::from(!self.answered), Relaxed);
     }
 }
 
@@ -143,14 +239,28 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_is_dropped_was_cancelled() {
-        let stats = Stats::new();
-        stats.begin().answered(true);
-        stats.begin().answered(false);
-        drop(stats.begin());
-        let _running = stats.begin();
-        let json = stats.json();
-        let counts = ["requests", "errors", "cancelled", "in_flight"].map(|name| json[name].as_u64());
-        assert_eq!(counts, [Some(4), Some(1), Some(1), Some(1)]);
+    fn each_operation_is_counted_for_itself_and_what_is_dropped_was_cancelled() {
+        use crate::method::{Kind, Method};
+        static ECHO: Spec = Spec::new("echo", "^/echo", Method::Request, Kind::Service);
+        static USER: Spec = Spec::new("user", "^/user", Method::Get, Kind::Service);
+        static ANOTHER: Spec = Spec::new("another", "^/another", Method::Get, Kind::Service);
+        let stats = Stats::new([&ECHO, &USER]);
+        stats.begin(Some(&ECHO)).answered(true);
+        stats.begin(Some(&ECHO)).answered(false);
+        drop(stats.begin(Some(&USER)));
+        let _running = stats.begin(Some(&USER));
+        stats.begin(None).answered(false);
+        stats.begin(Some(&ANOTHER)).answered(false);
+        let json = stats.json([&ECHO, &USER]);
+        let counts = |json: &Value| {
+            ["requests", "errors", "cancelled", "in_flight"].map(|name| json[name].as_u64().unwrap())
+        };
+        assert_eq!(counts(&json), [6, 3, 1, 1]);
+        let [echo, user] = json["operations"].as_array().unwrap().as_slice() else {
+            panic!("{json}");
+        };
+        assert_eq!((&echo["name"], &echo["path"]), (&"echo".into(), &"^/echo".into()));
+        assert_eq!((&user["name"], &user["method"]), (&"user".into(), &"get".into()));
+        assert_eq!((counts(echo), counts(user)), ([2, 1, 0, 0], [2, 0, 1, 1]));
     }
 }

@@ -23,6 +23,10 @@ pub struct CallerConfig {
     pub max_body: usize,
     /// Calls that may wait for a worker with room; beyond, calls are refused as busy. Default 1,024.
     pub max_queue: usize,
+    /// How long no call may have been refused before calls wait in the queue again: one that could not be in time shows
+    /// that more comes than the workers can do, and then waiting would only make every answer late. Zero: calls always
+    /// wait. Default 1 s.
+    pub calm: Duration,
     /// Bytes of all calls that have not ended; beyond, calls are refused as busy. Default 64 MiB.
     pub max_bytes: usize,
     /// Calls that may be on their way to one worker, whatever it allows. Default 1,024.
@@ -45,6 +49,7 @@ impl Default for CallerConfig {
             handshake: Duration::from_secs(3),
             max_body: limits::MAX_BODY,
             max_queue: 1024,
+            calm: Duration::from_secs(1),
             max_bytes: 64 << 20,
             max_in_flight: 1024,
             max_peers: 256,

@@ -1,5 +1,6 @@
 //! The calling side: a pool of workers, and the calls on their way to them.
 
+mod admission;
 mod config;
 mod counters;
 mod dispatch;
@@ -11,7 +12,6 @@ mod pending;
 mod queue;
 mod retry;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ pub use counters::CallerCounters;
 pub use event::{CallId, CallerAction, CallerEvent, Options, PeerId};
 pub use peer::{PeerView, Standing};
 
+use self::admission::Overload;
 use self::peer::{Peer, State};
 use self::pending::{Pending, Place};
 use self::queue::{Queue, ServiceTime};
@@ -28,8 +29,8 @@ use super::Moment;
 use super::entropy::Entropy;
 use super::numbered::Numbered;
 use super::timers::Timers;
-use crate::call::{CallError, Phase};
-use crate::wire::v2::{Ask, Denial, Hello, Message, VERSION, limits, plain};
+use crate::call::CallError;
+use crate::wire::v2::{Hello, Message, VERSION, limits, plain};
 
 /// The shortest time between two pings.
 const SHORTEST_BEAT: Duration = Duration::from_millis(10);
@@ -56,6 +57,7 @@ pub struct Caller {
     timers: Timers<Due>,
     budget: Budget,
     service_time: ServiceTime,
+    overload: Overload,
     counters: CallerCounters,
     closing: bool,
     /// Something happened after which there may be no worker left to wait for.
@@ -88,6 +90,7 @@ impl Caller {
             timers: Timers::new(),
             budget: Budget::new(),
             service_time: ServiceTime::default(),
+            overload: Overload::default(),
             counters: CallerCounters::default(),
             closing: false,
             worse: false,
@@ -255,126 +258,6 @@ impl Caller {
                 .is_some_and(|call| call.place == Place::Postponed(at)),
             Due::Peer(id) => peers.get(&id).is_some_and(|peer| peer.wake == Some(at)),
         });
-    }
-
-    fn call(
-        &mut self,
-        id: CallId,
-        ask: Ask,
-        deadline: Moment,
-        options: Options,
-        actions: &mut Vec<CallerAction>,
-    ) {
-        if self.calls.contains_key(&id) {
-            self.counters.misused += 1;
-            return;
-        }
-        self.counters.calls += 1;
-        self.budget.deposit();
-        let size = ask.size();
-        if let Err(error) = self.admit(&ask, size, deadline, options) {
-            self.count(&error);
-            return actions.push(CallerAction::Finish {
-                call: id,
-                outcome: Err(error),
-            });
-        }
-        // Most calls wait for nobody, and go out without a place in the queue.
-        let (peer, place) = match self.queue.is_empty().then(|| self.least_loaded()).flatten() {
-            Some(peer) => (Some(peer), Place::Postponed(self.now)),
-            None => (None, Place::Queued(self.queue.push_back(id))),
-        };
-        let pending = Pending {
-            ask,
-            size,
-            deadline,
-            options,
-            place,
-            attempts: 0,
-            accepted: false,
-            may_have_run: false,
-        };
-        self.calls.insert(id, pending);
-        self.bytes += size;
-        self.timers.set(deadline, Due::Deadline(id));
-        if let Some(peer) = peer {
-            self.send_call(id, peer, actions);
-        }
-    }
-
-    /// Refuses at once what could not end well.
-    fn admit(&self, ask: &Ask, size: usize, deadline: Moment, options: Options) -> Result<(), CallError> {
-        if self.closing {
-            return Err(CallError::ShuttingDown);
-        }
-        ask.check()
-            .map_err(|error| CallError::Refused(error.to_string().into()))?;
-        if ask.hops > limits::MAX_HOPS {
-            return Err(CallError::Refused(
-                "16 calls led to this one; look for services that call each other".into(),
-            ));
-        }
-        if ask.body.len() > self.config.max_body {
-            return Err(CallError::TooLarge);
-        }
-        if deadline <= self.now {
-            return Err(CallError::Deadline {
-                phase: Phase::Waiting,
-            });
-        }
-        if !options.patient {
-            self.hope()?;
-        }
-        if self.has_room()
-            && self.queue.is_empty()
-            && self.bytes.saturating_add(size) <= self.config.max_bytes
-        {
-            return Ok(());
-        }
-        let wait = self.service_time.wait(self.queue.len(), self.places());
-        let late = wait.is_some_and(|wait| self.now + wait > deadline);
-        if late
-            || self.queue.len() >= self.config.max_queue
-            || self.bytes.saturating_add(size) > self.config.max_bytes
-        {
-            let (shortest, longest) = RETRY_AFTER;
-            return Err(CallError::Busy {
-                retry_after: wait.unwrap_or(shortest * 10).clamp(shortest, longest),
-            });
-        }
-        Ok(())
-    }
-
-    /// Fails if there is no worker to wait for.
-    fn hope(&self) -> Result<(), CallError> {
-        if self
-            .peers
-            .values()
-            .any(|peer| peer.gives_hope(self.now, &self.config))
-        {
-            return Ok(());
-        }
-        let denials = || {
-            self.peers
-                .values()
-                .filter(|peer| !peer.leaving)
-                .map(|peer| peer.denied)
-        };
-        let reason = match denials().next().flatten() {
-            Some(denial) if denials().all(|other| other == Some(denial)) => denial,
-            _ => return Err(CallError::NoWorkers),
-        };
-        Err(match reason {
-            Denial::Passphrase => CallError::Refused(Cow::Borrowed(
-                "the service has another passphrase; give both sides the same",
-            )),
-            Denial::Version => CallError::Refused(Cow::Borrowed(
-                "the service speaks another version of the protocol; bring both sides to the same release",
-            )),
-            Denial::Full => CallError::Busy {
-                retry_after: RETRY_AFTER.1,
-            },
-        })
     }
 
     fn give_up(&mut self, call: CallId, actions: &mut Vec<CallerAction>) {
