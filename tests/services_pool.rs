@@ -40,6 +40,13 @@ async fn nap(millis: Arg<u64>) -> Json<u64> {
     Json(millis.0)
 }
 
+/// Never answers, so that it is lost with its process.
+#[service_handler(path = "^/dies", method = "request")]
+async fn dies(runs: State<Arc<AtomicUsize>>) -> Json<()> {
+    runs.0.fetch_add(1, Ordering::SeqCst);
+    Json(std::future::pending().await)
+}
+
 /// Calls itself, for as long as it may.
 #[service_handler(path = "^/again", method = "request")]
 async fn again(
@@ -59,7 +66,7 @@ fn user(id: u64) -> Json<u64> {
     Json(id)
 }
 
-const WORKS: Routes<Works> = routes![whereabouts, slow, nap, again, user];
+const WORKS: Routes<Works> = routes![whereabouts, slow, nap, dies, again, user];
 
 struct Process {
     running: Running,
@@ -98,8 +105,16 @@ async fn answered(call: Call) -> serde_json::Value {
 }
 
 /// Asks until this process answers.
-async fn until(client: &Client, process: &Process) {
-    within(async { while answered(client.request("/where")).await != process.address {} }).await;
+/// Calls until this process answers; gives how many calls that took.
+async fn until(client: &Client, process: &Process) -> usize {
+    let mut calls = 1;
+    within(async {
+        while answered(client.request("/where")).await != process.address {
+            calls += 1;
+        }
+    })
+    .await;
+    calls
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -263,6 +278,89 @@ async fn a_handle_drains() {
     a.gate.open(1);
     assert_eq!(within(call).await.unwrap().unwrap().status.code(), 200);
     within(served).await.unwrap().unwrap();
+}
+
+// ---- retries ------------------------------------------------------------------------------------
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_lost_again_and_again_is_retried_within_a_budget() {
+    const CALLS: usize = 500;
+    let folder = sockets();
+    let mut processes = vec![
+        Process::start(&folder, "a", CALLS).await,
+        Process::start(&folder, "b", CALLS).await,
+    ];
+    let client =
+        Client::at(&ServiceAddress::new(&processes[0].address, SECRET).and(&processes[1].address)).unwrap();
+    let mut before = until(&client, &processes[0]).await;
+    before += until(&client, &processes[1]).await;
+    let began = Instant::now();
+    let ended = Arc::new(AtomicUsize::new(0));
+    let calls: Vec<_> = (0..CALLS)
+        .map(|_| {
+            let call = client
+                .request("/dies")
+                .idempotent()
+                .deadline(Duration::from_secs(60));
+            let ended = ended.clone();
+            tokio::spawn(async move {
+                let outcome = call.await;
+                ended.fetch_add(1, Ordering::SeqCst);
+                outcome
+            })
+        })
+        .collect();
+    let (mut retried, mut probes) = (0, 0);
+    for name in ["a", "b", "a"] {
+        // Each call that has not ended runs somewhere.
+        let open = || CALLS - ended.load(Ordering::SeqCst);
+        let running = |processes: &[Process]| -> usize {
+            processes
+                .iter()
+                .map(|process| process.runs.load(Ordering::SeqCst))
+                .sum()
+        };
+        within(async {
+            while running(&processes) != open() {
+                // Its own answer may be lost with the process, too.
+                probes += 1;
+                let _ = client.request("/where").await;
+            }
+        })
+        .await;
+        // It dies, and what it ran is lost with it.
+        let (others, left) = (processes[1].runs.load(Ordering::SeqCst), open());
+        let dead = processes.remove(0);
+        drop(dead);
+        within(async {
+            while running(&processes) != open() {
+                // Its own answer may be lost with the process, too.
+                probes += 1;
+                let _ = client.request("/where").await;
+            }
+        })
+        .await;
+        retried += processes[0].runs.load(Ordering::SeqCst) - others;
+        assert!(open() <= left);
+        processes.push(Process::start(&folder, name, CALLS).await);
+        probes += until(&client, &processes[1]).await;
+    }
+    let allowed = 100 + (before + CALLS + probes) / 10 + 10 * (began.elapsed().as_secs() as usize + 1);
+    println!(
+        "{CALLS} calls, {retried} retries, {allowed} allowed in {:?}",
+        began.elapsed()
+    );
+    assert!((100..=allowed).contains(&retried), "{retried} of {allowed}");
+    drop(processes);
+    for call in calls {
+        let error = within(call).await.unwrap().unwrap_err();
+        // A process that is dropped in this one may still say that its handlers were.
+        let lost = CallError::Lost { may_have_run: true };
+        assert!(
+            error == lost || matches!(error, CallError::BadReply(_)),
+            "{error}"
+        );
+    }
 }
 
 // ---- overload -----------------------------------------------------------------------------------

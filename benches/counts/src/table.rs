@@ -1,7 +1,7 @@
 //! Route tables of any size. One of ten thousand handlers would take minutes to compile, so entries and their automata
 //! are made here, packed as the attribute macros pack them.
 
-use brubeck::__private::{BoxFuture, Context, Entry, Spec, table};
+use brubeck::__private::{BoxFuture, Context, Entry, Sends, Spec, table};
 use brubeck::{Kind, Method, Routes, Status};
 
 fn nothing(_: Context<()>) -> BoxFuture {
@@ -17,6 +17,7 @@ pub fn routes(count: usize, shared: bool) -> Routes<()> {
             spec: Box::leak(Box::new(spec(number, shared))),
             handle: nothing,
             streams: false,
+            sends: Sends::NONE,
         })
         .collect();
     table(entries.leak())

@@ -53,7 +53,11 @@ fn answer() -> Message {
         headers: vec![("content-type".into(), "application/json".into())],
         body: Bytes::from_static(BODY),
     };
-    Message::Reply { call: 1, reply }
+    Message::Reply {
+        call: 1,
+        limit: 9,
+        reply,
+    }
 }
 
 fn branch_request() -> service::Request {

@@ -78,6 +78,7 @@ impl Plan {
                 .map(|clients| format!("{clients} clients"))
                 .collect(),
             panels: Front::ALL.map(panel).into(),
+            subject: "brubeck".into(),
         }
     }
 }
