@@ -8,11 +8,12 @@ use crate::wire::v2::is_v2;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 
-/// Events taken one after the other before anything else gets its turn.
-const BATCH: usize = 64;
+/// The fewest events that are worth taking one after the other.
+const BATCH: usize = 16;
 
 pub(super) struct Bound {
     answering: Arc<Answering>,
@@ -38,6 +39,8 @@ impl Bound {
 
     pub(super) async fn serve(mut self, mut server: Server, mut stop: Stop) {
         let (mut stopping, mut idle) = (false, false);
+        // Where there are more, they take handlers off this one's hands.
+        let one_thread = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
         while !(stopping && idle && self.handlers.is_empty()) {
             tokio::select! {
                 () = stop.requested(), if !stopping => {
@@ -48,9 +51,14 @@ impl Bound {
                 Some(_) = self.handlers.join_next() => {}
                 event = server.inbound.recv() => match event {
                     Some(event) => {
-                        let more = std::iter::from_fn(|| server.inbound.try_recv()).take(BATCH);
+                        // The first half is answered, and on its way, while the second is still worked on.
+                        let batch = (server.inbound.len() / 2).max(BATCH);
+                        let more = std::iter::from_fn(|| server.inbound.try_recv()).take(batch);
                         for event in std::iter::once(event).chain(more) {
                             self.take(event, &server.outbound, stopping);
+                        }
+                        if one_thread {
+                            tokio::task::yield_now().await;
                         }
                     }
                     None => return,

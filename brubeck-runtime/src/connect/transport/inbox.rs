@@ -29,6 +29,11 @@ impl<T> Inbox<T> {
         self.took(taken)
     }
 
+    /// How many events are there.
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Polls for the next event; `None` as in [`recv`](Self::recv).
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let taken = ready!(self.queue.poll_recv(cx));
