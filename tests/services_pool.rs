@@ -42,7 +42,7 @@ async fn nap(millis: Arg<u64>) -> Json<u64> {
 
 /// Never answers, so that it is lost with its process.
 #[service_handler(path = "^/dies", method = "request")]
-async fn dies(runs: State<Arc<AtomicUsize>>) -> Json<()> {
+async fn dies(runs: State<Arc<AtomicUsize>>) -> Json<u64> {
     runs.0.fetch_add(1, Ordering::SeqCst);
     Json(std::future::pending().await)
 }

@@ -13,8 +13,11 @@ pub const TIMES: u64 = 20;
 /// What the name of the function within which is counted holds.
 pub const WITHIN: &str = "brubeck_counts::paths::counted";
 
+/// A name, and what is counted under it.
+pub type Path = (&'static str, fn() -> Result);
+
 /// Every path, by the name that the baseline knows it by.
-pub const PATHS: &[(&str, fn() -> Result)] = &[
+pub const PATHS: &[Path] = &[
     ("v2-decode", wire::v2_decode),
     ("v2-encode", wire::v2_encode),
     ("branch-decode", wire::branch_decode),
