@@ -28,9 +28,11 @@ struct Child {
     taken: Arc<Mutex<Vec<File>>>,
 }
 
+type Taken = Arc<Mutex<Vec<File>>>;
+
 /// Takes every descriptor that is left.
 #[service_handler(path = "^/take", method = "request")]
-async fn take(taken: State<Arc<Mutex<Vec<File>>>>) -> Json<usize> {
+async fn take(taken: State<Taken>) -> Json<usize> {
     let files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok())
         .take(DESCRIPTORS)
         .collect();
@@ -40,7 +42,7 @@ async fn take(taken: State<Arc<Mutex<Vec<File>>>>) -> Json<usize> {
 }
 
 #[service_handler(path = "^/free", method = "request")]
-async fn free(taken: State<Arc<Mutex<Vec<File>>>>) -> Json<usize> {
+async fn free(taken: State<Taken>) -> Json<usize> {
     Json(taken.0.lock().unwrap().drain(..).count())
 }
 
