@@ -11,7 +11,7 @@ const PLACE: &str = "ipc://run/slow";
 const SECRET: &str = "my_shared_secret";
 
 #[service_client]
-pub trait SlowEcho {
+trait SlowEcho {
     #[call("/service/slow")]
     async fn echo(&self, text: String) -> Result<String, Fault>;
 

@@ -61,7 +61,8 @@ fn written(contract: &ItemTrait) -> TokenStream {
             }
         }
     }
-    quote!(#contract)
+    // Nobody implements it where the service is another program, or made of functions.
+    quote!(#[allow(dead_code)] #contract)
 }
 
 fn operations_module(contract: &ItemTrait, module: &Ident, operations: &[Operation<'_>]) -> TokenStream {

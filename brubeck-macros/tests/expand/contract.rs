@@ -5,6 +5,7 @@
 //     async fn echo(&self, room: u64, text: String) -> Result<Echoed, Fault>;
 // }
 
+#[allow(dead_code)]
 pub trait SlowEcho {
     /// Says it back, late.
     fn echo(
