@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use brubeck_runtime::transport::*;
 use tokio::io::AsyncWriteExt;
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 use transport_common::*;
 
@@ -33,6 +33,44 @@ async fn a_full_inbox_holds_the_peer_back_and_loses_nothing() {
     for n in 0..5000 {
         assert_eq!(asked(&mut server).await.1, frames(&[&n.to_string()]));
     }
+}
+
+#[tokio::test]
+async fn many_small_messages_at_once_wait_as_they_came() {
+    let limits = Limits {
+        inbound_messages: 4,
+        ..Limits::default()
+    };
+    let mut server = ZeroMq
+        .server(endpoint("tcp://127.0.0.1:0"), limits)
+        .await
+        .unwrap();
+    let Endpoint::Tcp { port, .. } = server.local else {
+        panic!()
+    };
+    let mut peer = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    handshake(&mut peer, "DEALER", "busy").await;
+    let numbers = 0..10_000_u16;
+    let all: Vec<u8> = numbers
+        .clone()
+        .flat_map(|n| [[0, 2], n.to_be_bytes()].concat())
+        .collect();
+    let sent = tokio::spawn(async move {
+        peer.write_all(&all).await.unwrap();
+        peer
+    });
+    for number in numbers {
+        let (_, frames) = asked(&mut server).await;
+        assert_eq!(frames[0][..], number.to_be_bytes());
+    }
+    drop(sent.await.unwrap());
+    let gone = soon("its departure", server.inbound.recv()).await;
+    assert_eq!(
+        gone,
+        Some(ServerEvent::Gone {
+            peer: Peer::new("busy")
+        })
+    );
 }
 
 #[tokio::test]

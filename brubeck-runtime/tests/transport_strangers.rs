@@ -48,6 +48,18 @@ impl Scene {
         assert_eq!(answered(&mut self.good).await, question);
     }
 
+    /// Waits until the peer `deaf` has been cut off.
+    async fn deaf_is_gone(&self) {
+        soon("the end of its connection", async {
+            while self.outbound.counts().gone == 0 {
+                let said = self.outbound.send(Peer::new("deaf"), frames(&["x"]));
+                said.await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
     async fn stranger(&self) -> TcpStream {
         let Endpoint::Tcp { host, port } = &self.server else {
             panic!()
@@ -329,17 +341,7 @@ async fn a_peer_that_does_not_read_is_cut_by_what_waits_for_it() {
     // What the kernel holds for it comes on top of what is allowed to wait here.
     assert!(handed_over < 40, "cut off only after {handed_over} MiB");
     // Its account is closed, and what waited for it is dropped.
-    soon("the end of its connection", async {
-        while scene.outbound.counts().gone == 0 {
-            scene
-                .outbound
-                .send(Peer::new("deaf"), frames(&["x"]))
-                .await
-                .unwrap();
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    scene.deaf_is_gone().await;
     scene.good_is_served().await;
 }
 
@@ -354,17 +356,7 @@ async fn a_peer_that_takes_nothing_for_too_long_is_cut() {
     let _deaf = scene.peer("deaf").await;
     let page = Bytes::from(vec![1; 64 << 20]);
     scene.outbound.send(Peer::new("deaf"), vec![page]).await.unwrap();
-    soon("the end of its connection", async {
-        while scene.outbound.counts().gone == 0 {
-            scene
-                .outbound
-                .send(Peer::new("deaf"), frames(&["x"]))
-                .await
-                .unwrap();
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    scene.deaf_is_gone().await;
     scene.good_is_served().await;
 }
 

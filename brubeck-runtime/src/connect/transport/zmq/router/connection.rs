@@ -1,6 +1,5 @@
 //! One peer that was let in: what it sends goes to the inbox, what is sent to it goes out.
 
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 
 use bytes::{Bytes, BytesMut};
@@ -45,7 +44,7 @@ where
         }),
         input: BytesMut::new(),
         chunk: FIRST_CHUNK,
-        came: VecDeque::new(),
+        came: None,
         taken: Vec::new(),
         output: Output::default(),
         leaving: (0, 0),
@@ -77,8 +76,9 @@ struct Connection<'a, R, W> {
     decoder: Decoder,
     input: BytesMut,
     chunk: usize,
-    /// Messages that came and wait for room in the inbox.
-    came: VecDeque<Vec<Bytes>>,
+    /// A message that waits for room in the inbox. What came after it stays as it is until then: a peer that sends many
+    /// small ones gets no more memory than it has sent.
+    came: Option<Vec<Bytes>>,
     /// Kept from batch to batch, so that none allocates.
     taken: Vec<Vec<Bytes>>,
     output: Output,
@@ -99,7 +99,7 @@ where
 {
     async fn carry(&mut self) -> Result<End, Refusal> {
         loop {
-            let reads = self.came.is_empty() && self.pongs < PONGS;
+            let reads = self.came.is_none() && self.pongs < PONGS;
             if reads {
                 self.input.reserve(self.chunk);
             }
@@ -128,9 +128,12 @@ where
                     }
                     self.queue();
                 }
-                room = self.inlet.room(), if !self.came.is_empty() => match room {
-                    Some(room) => self.deliver(room),
-                    None => return Ok(End::Left),
+                room = self.inlet.room(), if self.came.is_some() => match (room, self.came.take()) {
+                    (Some(room), Some(frames)) => {
+                        self.put(room, frames);
+                        self.deliver()?;
+                    }
+                    _ => return Ok(End::Left),
                 },
                 () = self.connected.account.until_cut() => return Err(Refusal::Cut),
             }
@@ -143,30 +146,36 @@ where
             true => (self.chunk * 2).min(LARGEST_CHUNK),
             false => count.next_power_of_two().clamp(FIRST_CHUNK, self.chunk),
         };
+        self.deliver()?;
+        if self.input.is_empty() && self.input.capacity() > LARGEST_CHUNK.min(2 * self.chunk) {
+            // An idle peer keeps no large buffer.
+            self.input = BytesMut::new();
+        }
+        Ok(())
+    }
+
+    /// Hands on what has come, as far as there is room.
+    fn deliver(&mut self) -> Result<(), Refusal> {
+        let inlet = self.inlet;
         while let Some(said) = self.decoder.next(&mut self.input)? {
-            match said {
-                Said::Message(frames) => self.came.push_back(frames),
-                Said::Ping(answer) => {
+            match (said, inlet.room_now()) {
+                (Said::Message(frames), Some(room)) => self.put(room, frames),
+                (Said::Message(frames), None) => {
+                    self.came = Some(frames);
+                    break;
+                }
+                (Said::Ping(answer), _) => {
                     self.pongs += 1;
                     self.output.put(&answer);
                 }
             }
         }
-        if self.input.is_empty() && self.input.capacity() > LARGEST_CHUNK.min(2 * self.chunk) {
-            // An idle peer keeps no large buffer.
-            self.input = BytesMut::new();
-        }
-        while let Some(room) = self.inlet.room_now().filter(|_| !self.came.is_empty()) {
-            self.deliver(room);
-        }
         Ok(())
     }
 
-    fn deliver(&mut self, room: Room<'_, ServerEvent>) {
-        if let Some(frames) = self.came.pop_front() {
-            let (peer, bytes) = (self.connected.peer.clone(), size(&frames));
-            room.put(ServerEvent::Message { peer, frames }, bytes);
-        }
+    fn put(&self, room: Room<'_, ServerEvent>, frames: Vec<Bytes>) {
+        let (peer, bytes) = (self.connected.peer.clone(), size(&frames));
+        room.put(ServerEvent::Message { peer, frames }, bytes);
     }
 
     /// Puts what was taken from the queue into the output.
@@ -190,10 +199,14 @@ where
 
     /// Tells of what came before the end, and of the end.
     async fn take_leave(&mut self) {
-        while !self.came.is_empty() {
+        while let Some(frames) = self.came.take() {
             match self.inlet.room().await {
-                Some(room) => self.deliver(room),
+                Some(room) => self.put(room, frames),
                 None => return,
+            }
+            // What breaks the rules is only told of when all before it was.
+            if self.deliver().is_err() {
+                break;
             }
         }
         if let Some(room) = self.inlet.room().await {
