@@ -92,7 +92,7 @@ check "format" cargo fmt --all --check
 check "clippy" cargo clippy --workspace --all-targets --all-features --quiet -- -D warnings
 RUSTDOCFLAGS="${RUSTDOCFLAGS:-} -D warnings" check "documentation" cargo doc --workspace --no-deps --all-features --quiet
 tests "tests" cargo test --workspace --no-fail-fast
-tests "instruction counts" cargo test --release -p brubeck-counts
+tests "instruction counts" cargo test --profile counts -p brubeck-counts
 if command -v cargo-deny >/dev/null; then
     check "dependencies" cargo deny --log-level error check
 fi

@@ -41,7 +41,7 @@ impl Baseline {
     /// As it is kept.
     pub fn to_text(&self) -> String {
         let mut text = String::from(
-            "# Written by: COUNTS=overwrite cargo test --release -p brubeck-counts\n# path, instructions, allocations\n",
+            "# Written by: COUNTS=overwrite cargo test --profile counts -p brubeck-counts\n# path, instructions, allocations\n",
         );
         let _ = writeln!(text, "{}", self.compiler);
         for (path, counted) in &self.counts {

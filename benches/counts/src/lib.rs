@@ -4,8 +4,8 @@
 //! what that takes, and compares it with `baseline.txt`:
 //!
 //! ```sh
-//! cargo test --release -p brubeck-counts                      # within 5 %?
-//! COUNTS=overwrite cargo test --release -p brubeck-counts     # writes the baseline anew; read the difference
+//! cargo test --profile counts -p brubeck-counts                      # within 5 %?
+//! COUNTS=overwrite cargo test --profile counts -p brubeck-counts     # writes the baseline anew; read the difference
 //! ```
 //!
 //! Only instructions of the program itself count, without the C library, whose `memcpy` differs from machine to machine,

@@ -20,7 +20,7 @@ fn compiler() -> String {
 #[test]
 #[cfg_attr(
     debug_assertions,
-    ignore = "counts are those of a release build: cargo test --release -p brubeck-counts"
+    ignore = "counts are those of a release build: cargo test --profile counts -p brubeck-counts"
 )]
 fn the_hot_paths_take_as_many_instructions_as_they_did() {
     if !callgrind::is_installed() {
@@ -58,7 +58,7 @@ fn the_hot_paths_take_as_many_instructions_as_they_did() {
     let changes = old.changes(&now);
     assert!(
         changes.is_empty(),
-        "{}\nIf that is meant: COUNTS=overwrite cargo test --release -p brubeck-counts, and read the difference.",
+        "{}\nIf that is meant: COUNTS=overwrite cargo test --profile counts -p brubeck-counts, and read the difference.",
         changes.join("\n")
     );
 }
