@@ -54,7 +54,7 @@ fn served(application: &dyn Application) -> impl Iterator<Item = &'static Spec> 
 }
 
 fn operation(spec: &Spec) -> Value {
-    json!({
+    let mut operation = json!({
         "name": spec.name,
         "method": spec.method.as_str(),
         "path": spec.pattern,
@@ -62,7 +62,11 @@ fn operation(spec: &Spec) -> Value {
         "example": spec.example,
         "blocking": spec.blocking,
         "slots": spec.slots,
-    })
+    });
+    if let (Some(schemas), Value::Object(operation)) = (spec.schema, &mut operation) {
+        operation.extend(schemas());
+    }
+    operation
 }
 
 impl Application for Introspected {

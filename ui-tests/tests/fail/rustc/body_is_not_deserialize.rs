@@ -1,5 +1,7 @@
 #![allow(unused)]
 use brubeck::prelude::*;
+// Its types are called the same whatever else brubeck shows of it.
+extern crate serde_json;
 
 struct Plain;
 
