@@ -71,14 +71,16 @@ impl Scores for Library {
 }
 
 #[service_handler(path = "^/echo$", method = "post")]
-async fn echo(Json(echo): Json<Echo>) -> Option<([(&'static str, &'static str); 1], String)> {
+async fn echo(
+    _shelf: State<String>,
+    Json(echo): Json<Echo>,
+    _headers: Headers,
+) -> Option<([(&'static str, &'static str); 1], String)> {
     Some(([("x-echo", "1")], echo.text.repeat(echo.times as usize)))
 }
 
-/// Everything that comes from the caller, between things that do not.
 #[service_handler(path = "^/mix/(?<room>[0-9]+)(?:/(?<seat>[a-z]))?$")]
 async fn mix(
-    shelf: State<String>,
     room: u64,
     seat: Option<char>,
     text: Arg<String>,
@@ -86,9 +88,8 @@ async fn mix(
     part: Result<Arg<Part>, Rejection>,
     plain: Arg<Plain>,
     limit: Arg<Option<u8>>,
-    _headers: Headers,
 ) -> Result<Reply<Vec<Part>>, Json<Broken>> {
-    let _ = (shelf, room, seat, text, times, plain, limit);
+    let _ = (room, seat, text, times, plain, limit);
     Ok(Reply::new(part.into_iter().map(|part| part.0).collect()).status(201, "Mixed"))
 }
 
@@ -369,23 +370,5 @@ async fn schemas_larger_than_any_answer_are_refused_alone() {
     );
     let answer = within(client.request("/none").into_future()).await.unwrap();
     assert_eq!(answer.status.code(), 200);
-    within(running.stop()).await.unwrap();
-}
-
-#[tokio::test]
-async fn measure() {
-    let folder = sockets();
-    let (running, client) = start(&folder, |service| service).await;
-    for path in ["/.brubeck/ping", "/.brubeck/info"] {
-        let began = std::time::Instant::now();
-        for _ in 0..1000 {
-            within(client.request(path).into_future()).await.unwrap();
-        }
-        println!("{path} {:?}", began.elapsed() / 1000);
-    }
-    let info = within(client.request("/.brubeck/info").into_future())
-        .await
-        .unwrap();
-    std::fs::write("/tmp/schema-info.json", info.body.to_string()).unwrap();
     within(running.stop()).await.unwrap();
 }

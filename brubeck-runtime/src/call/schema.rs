@@ -78,7 +78,6 @@ impl Schemas {
 }
 
 /// Where a part of a signature is in a call.
-#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// Among the arguments: in the path, or in the object of the named ones.
     Argument,

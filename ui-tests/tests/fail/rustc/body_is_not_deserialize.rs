@@ -1,7 +1,5 @@
 #![allow(unused)]
 use brubeck::prelude::*;
-// Its types are called the same whatever else brubeck shows of it.
-extern crate serde_json;
 
 struct Plain;
 

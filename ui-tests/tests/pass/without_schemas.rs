@@ -1,4 +1,4 @@
-//! A service tells the schemas of its types where the feature `schema` is on, and nothing of them where it is off.
+//! Without the feature `schema` a service says nothing of its types.
 
 use brubeck::prelude::*;
 use brubeck::{Memory, ServiceAddress};
@@ -29,8 +29,9 @@ async fn main() {
     let memory = Memory::new(routes![], ()).service(service, App::new(ROUTES, ())).start().await.unwrap();
     let info = memory.client(&address).unwrap().request("/.brubeck/info").await.unwrap();
     for operation in info.body["operations"].as_array().unwrap() {
-        assert_eq!(operation.get("arguments").is_some(), cfg!(feature = "schema"), "{operation}");
-        assert_eq!(operation.get("answer"), None);
+        let mut keys: Vec<_> = operation.as_object().unwrap().keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["blocking", "captures", "example", "method", "name", "path", "slots"]);
     }
     memory.stop().await;
 }
