@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::message::Message;
 use crate::method::{Kind, Method};
 use crate::reply::{IntoReply, Payload, Problem, Response};
-use crate::route::{Captures, Entry, Match};
+use crate::route::{Captures, Entry, Match, Spec};
 use crate::status::Status;
 use crate::websocket::SocketSender;
 use futures_util::FutureExt;
@@ -24,36 +24,52 @@ use std::time::{Duration, Instant};
 pub(super) const ACCESS: &str = "brubeck::access";
 
 impl<S: Send + Sync + 'static> Assembled<S> {
-    /// Answers a message of another application, and says so in one line.
-    pub(super) async fn answer_service(self: Arc<Self>, message: Message) -> Response {
+    /// Answers a message of another application, and says so in one line; the route that it took comes first.
+    pub(super) fn answer_service(
+        self: Arc<Self>,
+        message: Message,
+    ) -> (Option<&'static Spec>, BoxFuture<'static, Response>) {
         let logged = tracing::enabled!(target: ACCESS, tracing::Level::INFO);
-        let began = logged.then(|| (Instant::now(), message.path().to_owned()));
+        let logged = logged.then(|| (Instant::now(), message.method(), message.path().to_owned()));
         let (kind, method) = (message.kind(), message.method());
-        let response = match self.router.find(kind, method, message.path()) {
+        match self.router.find(kind, method, message.path()) {
             Match::Found { entry, captures } => {
-                let limits = self.limits.of(entry.spec);
                 // Other applications say themselves how long they wait; clients of message sockets do not.
-                let time = match message.extensions().get::<SocketSender>() {
-                    Some(_) => self.time(limits),
-                    None => limits.and_then(|limits| limits.time).flatten(),
+                let waits = message.extensions().get::<SocketSender>().is_none();
+                let handled = (entry.handle)(self.context(message, captures));
+                let answer = async move {
+                    let response = self.within_limits(entry, handled, waits).await;
+                    log(logged, &response);
+                    response
                 };
-                let run = self.run(entry, self.context(message, captures), &[]);
-                match (limits, time) {
-                    (None, None) => run.await,
-                    // Boxed, so that the many handlers without limits need no room for this.
-                    _ => {
-                        let run = TimeLeft::from_now(time).wait_for(entry.spec.name, run);
-                        Box::pin(self.within(limits, run)).await
-                    }
-                }
+                (Some(entry.spec), Box::pin(answer))
             }
-            Match::MethodNotAllowed { .. } => Status::METHOD_NOT_ALLOWED.into_reply(),
-            Match::NotFound => Status::NOT_FOUND.into_reply(),
-        };
-        if let Some((began, path)) = began {
-            tracing::info!(target: ACCESS, "{} {method} {path} in {:?}", response.status().code(), began.elapsed());
+            Match::MethodNotAllowed { .. } => refused(logged, Status::METHOD_NOT_ALLOWED),
+            Match::NotFound => refused(logged, Status::NOT_FOUND),
         }
-        response
+    }
+
+    /// What a handler answers, unless the limits of its route do not let it.
+    async fn within_limits(
+        &self,
+        entry: &Entry<S>,
+        handled: BoxFuture<'static, Response>,
+        waits: bool,
+    ) -> Response {
+        let limits = self.limits.of(entry.spec);
+        let time = match waits {
+            true => limits.and_then(|limits| limits.time).flatten(),
+            false => self.time(limits),
+        };
+        let answer = self.unwinding(entry.spec, async { self.templates.render(handled.await) });
+        match (limits, time) {
+            (None, None) => answer.await,
+            // Boxed, so that the many handlers without limits need no room for this.
+            _ => {
+                let answer = TimeLeft::from_now(time).wait_for(entry.spec.name, answer);
+                Box::pin(self.within(limits, answer)).await
+            }
+        }
     }
 
     pub(super) fn context(&self, message: Message, captures: Captures) -> Context<S> {
@@ -68,22 +84,27 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         before: &[super::Erased<S>],
     ) -> Response {
         let handle = entry.handle;
-        // What a handler leaves behind when it panics is only seen by itself: its state is behind the
-        // locks of others, which know poisoning.
-        let caught = pin!(async {
+        self.unwinding(entry.spec, async {
             for hook in before {
                 if let Err(answer) = hook(&cx).await {
                     return self.templates.render(answer);
                 }
             }
             self.templates.render(handle(cx).await)
-        });
-        AssertUnwindSafe(caught)
+        })
+        .await
+    }
+
+    /// What a handler answers; 500 where it panics.
+    async fn unwinding(&self, spec: &Spec, answer: impl Future<Output = Response>) -> Response {
+        // What a handler leaves behind when it panics is only seen by itself: its state is behind the
+        // locks of others, which know poisoning.
+        AssertUnwindSafe(pin!(answer))
             .catch_unwind()
             .await
             .unwrap_or_else(|panic| {
                 tracing::error!(
-                    handler = entry.spec.name,
+                    handler = spec.name,
                     panic = panic_text(&*panic),
                     "a handler panicked"
                 );
@@ -147,6 +168,21 @@ impl<S: Send + Sync + 'static> ResponseHandlers for Assembled<S> {
             }
         })
     }
+}
+
+/// When a message came, and what it asks for, where that is logged.
+type Logged = Option<(Instant, Method, String)>;
+
+fn log(logged: Logged, response: &Response) {
+    if let Some((began, method, path)) = logged {
+        tracing::info!(target: ACCESS, "{} {method} {path} in {:?}", response.status().code(), began.elapsed());
+    }
+}
+
+fn refused(logged: Logged, status: Status) -> (Option<&'static Spec>, BoxFuture<'static, Response>) {
+    let response = status.into_reply();
+    log(logged, &response);
+    (None, Box::pin(std::future::ready(response)))
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

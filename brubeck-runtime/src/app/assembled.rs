@@ -116,8 +116,12 @@ impl<S: Send + Sync + 'static> Application for Served<S> {
     fn answer(self: Arc<Self>, message: Message) -> BoxFuture<'static, Response> {
         match message.kind() {
             Kind::Web => Box::pin(self.answer_web(message)),
-            Kind::Service | Kind::Response => Box::pin(self.assembled.clone().answer_service(message)),
+            Kind::Service | Kind::Response => self.call(message).1,
         }
+    }
+
+    fn call(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, BoxFuture<'static, Response>) {
+        self.assembled.clone().answer_service(message)
     }
 
     fn serve(self: Arc<Self>, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
@@ -126,12 +130,6 @@ impl<S: Send + Sync + 'static> Application for Served<S> {
 
     fn body_limit(&self) -> usize {
         self.assembled.body_limit
-    }
-
-    fn route(&self, message: &Message) -> Option<&'static Spec> {
-        self.assembled
-            .router
-            .spec(message.kind(), message.method(), message.path())
     }
 
     fn specs(&self) -> Vec<&'static Spec> {
