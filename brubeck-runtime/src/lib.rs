@@ -11,6 +11,7 @@ mod events;
 mod extract;
 mod message;
 mod method;
+mod piece;
 mod reply;
 mod route;
 mod session;
