@@ -104,12 +104,20 @@ async fn none() {}
 const LIBRARY: Routes<Library> = routes![..scores::routes::<Library>(), echo, mix, plain, none];
 
 async fn start(folder: &TempDir, change: impl FnOnce(Service) -> Service) -> (Running, Client) {
+    serve(folder, LIBRARY, change).await
+}
+
+async fn serve(
+    folder: &TempDir,
+    routes: Routes<Library>,
+    change: impl FnOnce(Service) -> Service,
+) -> (Running, Client) {
     let address = socket(folder, "library");
     let library = Library {
         shelf: "the shelf".to_owned(),
     };
     let service = change(Service::bind(&address, SECRET));
-    let running = within(App::new(LIBRARY, library).start(service)).await.unwrap();
+    let running = within(App::new(routes, library).start(service)).await.unwrap();
     (running, Client::connect(&address, SECRET).unwrap())
 }
 
@@ -370,5 +378,39 @@ async fn schemas_larger_than_any_answer_are_refused_alone() {
     );
     let answer = within(client.request("/none").into_future()).await.unwrap();
     assert_eq!(answer.status.code(), 200);
+    within(running.stop()).await.unwrap();
+}
+
+/// Cannot say what it is.
+#[derive(Serialize)]
+struct Mute;
+
+impl JsonSchema for Mute {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Mute".into()
+    }
+
+    fn json_schema(_: &mut brubeck::schemars::SchemaGenerator) -> brubeck::schemars::Schema {
+        panic!("no words")
+    }
+}
+
+#[service_handler(path = "^/mute$")]
+async fn mute() -> Json<Mute> {
+    Json(Mute)
+}
+
+#[tokio::test]
+async fn a_type_that_cannot_say_what_it_is_harms_nobody() {
+    let folder = sockets();
+    let (running, client) = serve(&folder, routes![mute], |service| service).await;
+    for _ in 0..2 {
+        let info = within(client.request("/.brubeck/info").into_future())
+            .await
+            .unwrap();
+        assert_eq!(info.status.code(), 500);
+        let answer = within(client.request("/mute").into_future()).await.unwrap();
+        assert_eq!(answer.status.code(), 200);
+    }
     within(running.stop()).await.unwrap();
 }
