@@ -4,6 +4,7 @@
 mod application;
 mod client;
 mod http;
+mod introspection;
 mod memory;
 mod mongrel2;
 #[cfg(unix)]

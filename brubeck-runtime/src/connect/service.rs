@@ -4,9 +4,8 @@ mod answering;
 mod bound;
 mod connected;
 mod encode;
-mod introspection;
-mod stats;
 
+use super::introspection::Introspected;
 use super::transport::{Endpoint, Limits, Timing, Transport, TransportError, ZeroMq};
 use super::v2::Sessions;
 use super::{Application, Connection, Opened};
@@ -20,7 +19,6 @@ use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
 pub(super) use answering::headers;
-pub(super) use introspection::{Called, Introspected};
 
 /// How many handlers of one service run at once, unless it says otherwise.
 const SLOTS: usize = 1024;

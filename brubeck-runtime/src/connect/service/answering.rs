@@ -1,8 +1,8 @@
 //! From the frames of a request to those of its answer.
 
+use super::super::introspection::Introspected;
 use super::super::transport::{Peer, ServerOutbox};
 use super::encode::encode;
-use super::introspection::Introspected;
 use crate::message::Message;
 use crate::method::Method;
 use crate::reply::{IntoReply, Response};

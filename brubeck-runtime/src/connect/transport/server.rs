@@ -140,24 +140,23 @@ impl ServerOutbox {
         if frames.is_empty() {
             return Err(SendError::Empty);
         }
-        self.offer(peer, frames).map_err(|(error, _)| error)
+        self.offer(peer, frames).map_err(|given_back| match given_back {
+            Some(_) => SendError::Full,
+            None => SendError::Closed,
+        })
     }
 
     /// The same, and gives the message back where there is no room.
-    pub(crate) fn offer(
-        &self,
-        peer: Peer,
-        frames: Vec<Bytes>,
-    ) -> Result<(), (SendError, Option<(Peer, Vec<Bytes>)>)> {
+    pub(crate) fn offer(&self, peer: Peer, frames: Vec<Bytes>) -> Result<(), Option<(Peer, Vec<Bytes>)>> {
         match &self.0 {
             Way::Queue { queue, .. } => match queue.try_send(Outgoing::Message { peer, frames }) {
                 Ok(()) => Ok(()),
                 Err(mpsc::error::TrySendError::Full(Outgoing::Message { peer, frames })) => {
-                    Err((SendError::Full, Some((peer, frames))))
+                    Err(Some((peer, frames)))
                 }
-                Err(_) => Err((SendError::Closed, None)),
+                Err(_) => Err(None),
             },
-            Way::Peers { peers, .. } => peers.send(&peer, frames).map_err(|closed| (closed.into(), None)),
+            Way::Peers { peers, .. } => peers.send(&peer, frames).map_err(|peers::Closed| None),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{Clock, Wakes, convert, keep_time, seed};
 use crate::call::protocol::{JobId, Numbered, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
 use crate::call::{Deadline, SLOT};
-use crate::connect::service::{Called, Introspected};
+use crate::connect::introspection::{Called, Introspected};
 use crate::connect::transport::{Peer, ServerOutbox};
 use crate::wire::v2::{Reply, Request};
 use bytes::Bytes;
@@ -314,7 +314,7 @@ impl Outlet {
         let waits = match self.flushing {
             true => Some((peer, frames)),
             false => match self.outbound.offer(peer, frames) {
-                Err((_, given_back)) => given_back,
+                Err(given_back) => given_back,
                 Ok(()) => None,
             },
         };

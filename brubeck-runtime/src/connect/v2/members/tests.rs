@@ -5,7 +5,7 @@ use super::*;
 use crate::call::protocol::WorkerConfig;
 use crate::call::{Client, Link, ServiceAddress};
 use crate::connect::Application;
-use crate::connect::service::Introspected;
+use crate::connect::introspection::Introspected;
 use crate::connect::transport::{Limits, ServerEvent, Transport, ZeroMq};
 use crate::message::Message;
 use crate::reply::{Body, Response};

@@ -1,5 +1,6 @@
 //! What a service counts of its requests.
 
+use super::pace::Pace;
 use crate::route::Spec;
 use serde_json::{Map, Value};
 use std::ptr;
@@ -10,12 +11,6 @@ use tokio::time::Instant;
 
 /// Buckets of an eighth of a power of two: 312 of them reach 12 days in microseconds.
 const BUCKETS: usize = 312;
-
-/// An answer that took no longer than this costs less than to hand it to another task.
-const QUICK: Duration = Duration::from_micros(20);
-
-/// So many quick answers of an operation, one after the other, say that the next one will be quick as well.
-const QUICK_ONES: u64 = 64;
 
 /// Counts the requests of each operation, and how long they take.
 pub(super) struct Stats {
@@ -95,8 +90,7 @@ struct Counts {
     answered: AtomicU64,
     errors: AtomicU64,
     cancelled: AtomicU64,
-    /// How many requests in a row were answered quickly, up to [`QUICK_ONES`].
-    quick: AtomicU64,
+    pace: Pace,
     took: [AtomicU64; BUCKETS],
 }
 
@@ -107,7 +101,7 @@ impl Counts {
             answered: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
-            quick: AtomicU64::new(0),
+            pace: Pace::new(),
             took: [const { AtomicU64::new(0) }; BUCKETS],
         }
     }
@@ -169,22 +163,16 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    /// Whether the last requests of the operation, and enough of them, were all answered quickly.
+    /// Whether it will be answered quickly, as far as can be told.
     pub(super) fn is_quick(&self) -> bool {
-        self.counts.quick.load(Relaxed) >= QUICK_ONES
+        self.counts.pace.is_quick()
     }
 
     pub(super) fn answered(mut self, success: bool, took: Duration) {
         self.answered = true;
         self.counts.answered.fetch_add(1, Relaxed);
         self.counts.errors.fetch_add(u64::from(!success), Relaxed);
-        match took <= QUICK {
-            true if !self.is_quick() => {
-                self.counts.quick.fetch_add(1, Relaxed);
-            }
-            true => {}
-            false => self.counts.quick.store(0, Relaxed),
-        }
+        self.counts.pace.learn(Some(took));
         if let Some(bucket) = self.counts.took.get(bucket(took)) {
             bucket.fetch_add(1, Relaxed);
         }
@@ -195,7 +183,7 @@ impl Drop for Counted {
     fn drop(&mut self) {
         if !self.answered {
             self.counts.cancelled.fetch_add(1, Relaxed);
-            self.counts.quick.store(0, Relaxed);
+            self.counts.pace.learn(None);
         }
     }
 }
@@ -263,36 +251,18 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_is_quick_once_it_was_often_enough_and_not_after_it_was_slow() {
-        let stats = Stats::new([]);
-        let is_quick = || stats.others.quick.load(Relaxed) >= QUICK_ONES;
-        let quick = |times: u64| (0..times).for_each(|_| stats.begin(None).answered(true, QUICK));
-        quick(QUICK_ONES - 1);
-        assert!(!is_quick());
-        quick(1);
-        assert!(is_quick() && stats.begin(None).is_quick());
-        quick(1000);
-        stats.begin(None).answered(true, QUICK * 2);
-        assert!(!is_quick());
-        quick(QUICK_ONES);
-        assert!(is_quick());
-        drop(stats.begin(None));
-        assert!(!is_quick(), "who knows how long it would have taken");
-    }
-
-    #[test]
     fn each_operation_is_counted_for_itself_and_what_is_dropped_was_cancelled() {
         use crate::method::{Kind, Method};
         static ECHO: Spec = Spec::new("echo", "^/echo", Method::Request, Kind::Service);
         static USER: Spec = Spec::new("user", "^/user", Method::Get, Kind::Service);
         static ANOTHER: Spec = Spec::new("another", "^/another", Method::Get, Kind::Service);
         let stats = Stats::new([&ECHO, &USER]);
-        stats.begin(Some(&ECHO)).answered(true, QUICK);
-        stats.begin(Some(&ECHO)).answered(false, QUICK);
+        stats.begin(Some(&ECHO)).answered(true, Duration::ZERO);
+        stats.begin(Some(&ECHO)).answered(false, Duration::ZERO);
         drop(stats.begin(Some(&USER)));
         let _running = stats.begin(Some(&USER));
-        stats.begin(None).answered(false, QUICK);
-        stats.begin(Some(&ANOTHER)).answered(false, QUICK);
+        stats.begin(None).answered(false, Duration::ZERO);
+        stats.begin(Some(&ANOTHER)).answered(false, Duration::ZERO);
         let json = stats.json([&ECHO, &USER]);
         let counts = |json: &Value| {
             ["requests", "errors", "cancelled", "in_flight"].map(|name| json[name].as_u64().unwrap())

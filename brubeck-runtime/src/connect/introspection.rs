@@ -1,7 +1,9 @@
 //! What every service says of itself.
 
-use super::super::Application;
-use super::stats::{Counted, Stats};
+mod pace;
+mod stats;
+
+use super::Application;
 use crate::message::Message;
 use crate::method::{Kind, Method};
 use crate::reply::{IntoReply, Response};
@@ -9,6 +11,7 @@ use crate::route::Spec;
 use crate::status::Status;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
+use stats::{Counted, Stats};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -18,13 +21,13 @@ const RESERVED: &str = "/.brubeck/";
 const INFO: &str = "info";
 
 /// An application that is asked how it does, and counts what it does.
-pub(in crate::connect) struct Introspected {
+pub(super) struct Introspected {
     application: Arc<dyn Application>,
     stats: Stats,
 }
 
 impl Introspected {
-    pub(in crate::connect) fn new(application: Arc<dyn Application>) -> Introspected {
+    pub(super) fn new(application: Arc<dyn Application>) -> Introspected {
         let stats = Stats::new(served(&*application));
         Introspected { application, stats }
     }
@@ -83,7 +86,7 @@ fn operation(spec: &Spec) -> Value {
 
 impl Introspected {
     /// Has a call answered.
-    pub(in crate::connect) fn call(self: &Arc<Self>, message: Message) -> Called {
+    pub(super) fn call(self: &Arc<Self>, message: Message) -> Called {
         if let Some(what) = message.path().strip_prefix(RESERVED) {
             let method = message.method();
             let response: BoxFuture<'static, Response> = match what {
@@ -104,19 +107,19 @@ impl Introspected {
 }
 
 /// A call that is being answered.
-pub(in crate::connect) struct Called {
+pub(super) struct Called {
     counted: Option<Counted>,
     response: BoxFuture<'static, Response>,
 }
 
 impl Called {
     /// Whether its handler has always been quick of late.
-    pub(in crate::connect) fn is_quick(&self) -> bool {
+    pub(super) fn is_quick(&self) -> bool {
         self.counted.as_ref().is_none_or(Counted::is_quick)
     }
 
     /// The answer; its time runs from the first poll.
-    pub(in crate::connect) async fn response(self) -> Response {
+    pub(super) async fn response(self) -> Response {
         let began = Instant::now();
         let response = self.response.await;
         if let Some(counted) = self.counted {
