@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::{StatusCode, response};
+use std::cell::RefCell;
 use std::time::SystemTime;
 
 /// What the client wants to happen to its connection after the reply.
@@ -99,10 +100,8 @@ pub(super) fn head(
     if let Some(connection) = connection {
         headers.insert(CONNECTION, HeaderValue::from_static(connection));
     }
-    if !headers.contains_key(DATE)
-        && let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now))
-    {
-        headers.insert(DATE, date);
+    if !headers.contains_key(DATE) {
+        headers.insert(DATE, date(now));
     }
     let mut text = BytesMut::with_capacity(256);
     text.extend_from_slice(b"HTTP/1.1 ");
@@ -118,6 +117,24 @@ pub(super) fn head(
     }
     text.extend_from_slice(b"\r\n");
     text
+}
+
+/// The date of a response, which is written once in a second for each thread.
+fn date(now: SystemTime) -> HeaderValue {
+    thread_local! {
+        static WRITTEN: RefCell<(u64, HeaderValue)> = const { RefCell::new((u64::MAX, HeaderValue::from_static(""))) };
+    }
+    let second = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    WRITTEN.with_borrow_mut(|(written, date)| {
+        if *written != second
+            && let Ok(text) = HeaderValue::try_from(httpdate::fmt_http_date(now))
+        {
+            (*written, *date) = (second, text);
+        }
+        date.clone()
+    })
 }
 
 #[cfg(test)]

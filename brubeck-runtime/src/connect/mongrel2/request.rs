@@ -113,7 +113,8 @@ fn origin(request: &Request, replies_to: &str) -> Origin {
 /// The headers that the client sent; values that HTTP does not allow, and that Mongrel2 lets through, are left out, and so
 /// are those by which Mongrel2 announces uploads, which any client can send.
 fn client_headers(request: &Request) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+    // Mongrel2's own headers, of which there are ten or so, leave some room.
+    let mut headers = HeaderMap::with_capacity(request.headers.len() / 2);
     for (name, value) in request.headers.of_client() {
         if announced::is_special(name) {
             continue;
