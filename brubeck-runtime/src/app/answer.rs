@@ -19,6 +19,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::SemaphorePermit;
 
 /// What was asked and how it was answered, in one line each.
 pub(super) const ACCESS: &str = "brubeck::access";
@@ -33,7 +34,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             Match::Found { entry, captures } => {
                 let limits = self.limits.of(entry.spec);
                 // Other applications say themselves how long they wait; clients of message sockets do not.
-                let time = match message.extensions().get::<SocketSender>() {
+                let time = match message.known::<SocketSender>() {
                     Some(_) => self.time(limits),
                     None => limits.and_then(|limits| limits.time).flatten(),
                 };
@@ -42,8 +43,14 @@ impl<S: Send + Sync + 'static> Assembled<S> {
                     (None, None) => run.await,
                     // Boxed, so that the many handlers without limits need no room for this.
                     _ => {
-                        let run = TimeLeft::from_now(time).wait_for(entry.spec.name, run);
-                        Box::pin(self.within(limits, run)).await
+                        let run = async {
+                            let _place = match place(limits) {
+                                Ok(place) => place,
+                                Err(busy) => return busy,
+                            };
+                            TimeLeft::from_now(time).wait_for(entry.spec.name, run).await
+                        };
+                        Box::pin(run).await
                     }
                 }
             }
@@ -91,28 +98,6 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             })
     }
 
-    /// The response, or 503 where the limits of the route do not let it be made.
-    pub(super) async fn within(
-        &self,
-        limits: Option<&Limits>,
-        response: impl Future<Output = Response>,
-    ) -> Response {
-        let Some(limits) = limits else {
-            return response.await;
-        };
-        let _place = match limits.places.as_ref().map(|places| places.try_acquire()) {
-            Some(Err(_)) => {
-                let mut busy = Problem::new(503, "too many requests at once").into_reply();
-                busy.headers_mut()
-                    .insert(RETRY_AFTER, HeaderValue::from_static("1"));
-                return busy;
-            }
-            Some(Ok(place)) => Some(place),
-            None => None,
-        };
-        response.await
-    }
-
     /// How long a handler has until its answer.
     pub(super) fn time(&self, limits: Option<&Limits>) -> Option<Duration> {
         limits.and_then(|limits| limits.time).unwrap_or(self.time_limit)
@@ -147,6 +132,19 @@ impl<S: Send + Sync + 'static> ResponseHandlers for Assembled<S> {
             }
         })
     }
+}
+
+/// The place of a request among those that its route works on at once, or 503 where there is none.
+pub(super) fn place(limits: Option<&Limits>) -> Result<Option<SemaphorePermit<'_>>, Response> {
+    let Some(places) = limits.and_then(|limits| limits.places.as_ref()) else {
+        return Ok(None);
+    };
+    places.try_acquire().map(Some).map_err(|_| {
+        let mut busy = Problem::new(503, "too many requests at once").into_reply();
+        busy.headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        busy
+    })
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

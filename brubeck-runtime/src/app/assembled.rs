@@ -3,16 +3,17 @@
 use super::limits::RouteLimits;
 use super::origin::CrossSite;
 use super::proxies::Proxies;
-use super::service::{AppService, Front};
+use super::service::{AppService, Front, Wrap};
 use super::web::Site;
 use super::{App, Hooks};
 use crate::call::{Open, ResponseHandlers, Services};
 use crate::connect::Application;
+use crate::connect::web::Length;
 use crate::context::Lent;
 use crate::cookie::Keys;
 use crate::error::{Error, Result};
 use crate::extract::LoginUrl;
-use crate::message::Message;
+use crate::message::{Message, RemoteAddr};
 use crate::method::Kind;
 use crate::reply::{Body, Response};
 use crate::route::{Router, Spec, lost_answer};
@@ -38,7 +39,7 @@ pub(super) struct Assembled<S: 'static> {
 
 /// What connections see: messages of services, and web requests, which pass the layers.
 pub(crate) struct Served<S: 'static> {
-    assembled: Arc<Assembled<S>>,
+    front: Arc<Front<S>>,
     pub(super) web: AppService,
 }
 
@@ -87,12 +88,16 @@ impl<S: Send + Sync + 'static> App<S> {
                 lent: Arc::new(lent),
             }
         });
-        let site = AppService::new(Site(assembled.clone()));
-        let inner = self.layers.into_iter().fold(site, |inner, wrap| wrap(inner));
-        Ok(Arc::new(Served {
-            assembled,
-            web: AppService::new(Front { inner, proxies }),
-        }))
+        let wrapped = |inner: Option<AppService>, wrap: Wrap| {
+            Some(wrap(inner.unwrap_or_else(|| AppService::new(Site(assembled.clone())))))
+        };
+        let front = Arc::new(Front {
+            layered: self.layers.into_iter().fold(None, wrapped),
+            site: assembled,
+            proxies,
+        });
+        let web = AppService(front.clone());
+        Ok(Arc::new(Served { front, web }))
     }
 }
 
@@ -116,7 +121,7 @@ impl<S: Send + Sync + 'static> Application for Served<S> {
     fn answer(self: Arc<Self>, message: Message) -> BoxFuture<'static, Response> {
         match message.kind() {
             Kind::Web => Box::pin(self.answer_web(message)),
-            Kind::Service | Kind::Response => Box::pin(self.assembled.clone().answer_service(message)),
+            Kind::Service | Kind::Response => Box::pin(self.front.site.clone().answer_service(message)),
         }
     }
 
@@ -124,18 +129,27 @@ impl<S: Send + Sync + 'static> Application for Served<S> {
         self.web.respond(request)
     }
 
+    fn serve_peer(
+        self: Arc<Self>,
+        request: http::Request<Body>,
+        peer: Option<RemoteAddr>,
+    ) -> BoxFuture<'static, http::Response<Body>> {
+        self.front.answer(request, peer, Length::OfConnection)
+    }
+
     fn body_limit(&self) -> usize {
-        self.assembled.body_limit
+        self.front.site.body_limit
     }
 
     fn route(&self, message: &Message) -> Option<&'static Spec> {
-        self.assembled
+        self.front
+            .site
             .router
             .spec(message.kind(), message.method(), message.path())
     }
 
     fn specs(&self) -> Vec<&'static Spec> {
-        self.assembled.router.specs().collect()
+        self.front.site.router.specs().collect()
     }
 }
 

@@ -1,25 +1,25 @@
 //! From an HTTP request to its response, within the layers.
 
 use super::assembled::Assembled;
+use super::answer::place;
 use super::dress::{Asked, needs_dress};
-use super::limits::Limits;
 use super::service::HttpService;
 use super::time::TimeLeft;
 use crate::connect::web::http_response;
 use crate::context::Context;
 use crate::cookie::Outbox;
-use crate::message::Message;
+use crate::errand::Errand;
+use crate::message::{Message, RemoteAddr};
 use crate::method::{Kind, Method};
 use crate::reply::{Body, BodyError, IntoReply, Problem, Response};
 use crate::route::{Captures, Entry, Match};
 use crate::status::Status;
 use crate::upload::Arriving;
 use futures_util::future::BoxFuture;
-use http::header::{ALLOW, HOST, HeaderValue};
+use http::header::{ALLOW, HeaderValue};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
 use http_body_util::Limited;
-use std::pin::pin;
 use std::sync::Arc;
 
 /// The longest path and query that is looked at, in bytes.
@@ -31,11 +31,27 @@ pub(super) struct Site<S: 'static>(pub(super) Arc<Assembled<S>>);
 impl<S: Send + Sync + 'static> HttpService for Site<S> {
     fn respond(&self, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
         let site = self.0.clone();
-        match site.mounted(request.uri(), |prefix| !prefix.is_empty()) {
-            Some((service, uri)) => Box::pin(async move { site.hand_over(&service, uri, request).await }),
-            None => site.own(request),
-        }
+        let way = site.way(request, None);
+        Box::pin(async move { site.go(way).await })
     }
+}
+
+/// What is done about a request.
+pub(super) enum Way<S: 'static> {
+    /// A handler answers it.
+    Handler {
+        entry: &'static Entry<S>,
+        captures: Captures,
+        message: Message,
+        body: Body,
+        asked: Asked,
+    },
+    /// It is answered already.
+    Answer(Box<Response>, Asked),
+    /// No route matches it.
+    Nothing(Box<Parts>, Asked),
+    /// A mounted service has it.
+    Mounted(super::AppService, Box<http::Request<Body>>),
 }
 
 impl<S: Send + Sync + 'static> Assembled<S> {
@@ -56,23 +72,31 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             })
     }
 
-    async fn hand_over(
+    /// The request, as the service sees it that has this URI of its own.
+    fn hand_over(
         &self,
-        service: &super::AppService,
-        uri: Uri,
         request: http::Request<Body>,
-    ) -> http::Response<Body> {
+        uri: Uri,
+        remote: Option<RemoteAddr>,
+    ) -> Box<http::Request<Body>> {
         let limit = self.body_limit;
         let mut request = match request.body().bytes() {
             Some(body) if body.len() <= limit => request,
             _ => request.map(|body| Body::new(Limited::new(body, limit))),
         };
         *request.uri_mut() = uri;
-        service.respond(request).await
+        if let Some(remote) = remote {
+            request.extensions_mut().insert(remote);
+        }
+        Box::new(request)
     }
 
-    /// Looks for the route at once: what is found says what the future must hold, and a request is much to hand on.
-    fn own(self: Arc<Self>, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
+    /// Looks for the route at once: what is found says what must be kept, and a request is much to hand on. `remote` is
+    /// the peer, where the request does not say so itself.
+    pub(super) fn way(&self, request: http::Request<Body>, remote: Option<RemoteAddr>) -> Way<S> {
+        if let Some((service, uri)) = self.mounted(request.uri(), |prefix| !prefix.is_empty()) {
+            return Way::Mounted(service, self.hand_over(request, uri, remote));
+        }
         let method = Method::from_http(request.method());
         let found = match method {
             Some(method) => self.find(method, request.uri().path()),
@@ -82,23 +106,45 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             && self.hooks.fallback.is_none()
             && let Some((service, uri)) = self.mounted(request.uri(), str::is_empty)
         {
-            return Box::pin(async move { self.hand_over(&service, uri, request).await });
+            return Way::Mounted(service, self.hand_over(request, uri, remote));
         }
-        let (parts, body) = request.into_parts();
-        let asked = Asked::of(&parts, method, !self.hooks.catchers.is_empty());
+        let (mut parts, body) = request.into_parts();
+        let asked = Asked::of(&parts, method, remote, !self.hooks.catchers.is_empty());
         match self.refused(&parts).map_or(found, Found::Answer) {
-            Found::Handler(entry, captures) => {
-                let message = message(entry.spec.method, parts);
-                Box::pin(async move {
-                    let response = self.handled(entry, captures, message, body).await;
-                    self.said(response, asked).await
-                })
+            Found::Handler(entry, captures) => Way::Handler {
+                entry,
+                captures,
+                message: Message::of_request(entry.spec.method, parts, remote),
+                body,
+                asked,
+            },
+            Found::Answer(response) => Way::Answer(Box::new(response), asked),
+            Found::Nothing => {
+                if let Some(remote) = remote {
+                    parts.extensions.insert(remote);
+                }
+                Way::Nothing(Box::new(parts), asked)
             }
-            Found::Answer(response) => Box::pin(async move { self.said(response, asked).await }),
-            Found::Nothing => Box::pin(async move {
-                let response = self.fallback(parts).await;
-                self.said(response, asked).await
-            }),
+        }
+    }
+
+    /// Goes that way to the response. What is rare is boxed, so that the rest needs no room for it.
+    pub(super) async fn go(&self, way: Way<S>) -> http::Response<Body> {
+        let (response, asked) = match way {
+            Way::Handler {
+                entry,
+                captures,
+                message,
+                body,
+                asked,
+            } => (self.handled(entry, captures, message, body).await, asked),
+            Way::Answer(response, asked) => (*response, asked),
+            Way::Nothing(parts, asked) => (Box::pin(self.fallback(*parts)).await, asked),
+            Way::Mounted(service, request) => return service.respond(*request).await,
+        };
+        match needs_dress(&response) {
+            true => http_response(Box::pin(self.dress(response, asked)).await),
+            false => http_response(response),
         }
     }
 
@@ -113,14 +159,6 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             tracing::warn!(path, "a request that another site started was refused");
             Problem::new(403, "another site has started this request").into_reply()
         })
-    }
-
-    /// The response as HTTP has it. Boxed where it is dressed, so that the others need no room for that.
-    async fn said(&self, response: Response, asked: Asked) -> http::Response<Body> {
-        match needs_dress(&response) {
-            true => http_response(Box::pin(self.dress(response, asked)).await),
-            false => http_response(response),
-        }
     }
 
     fn find(&self, method: Method, path: &str) -> Found<S> {
@@ -153,46 +191,37 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         body: Body,
     ) -> Response {
         let limits = self.limits.of(entry.spec);
-        let answer = pin!(self.in_time(limits, entry, captures, message, body));
-        match limits {
-            None => answer.await,
-            Some(_) => self.within(limits, answer).await,
-        }
-    }
-
-    async fn in_time(
-        &self,
-        limits: Option<&Limits>,
-        entry: &'static Entry<S>,
-        captures: Captures,
-        message: Message,
-        body: Body,
-    ) -> Response {
+        let _place = match place(limits) {
+            Ok(place) => place,
+            Err(busy) => return busy,
+        };
         let limit = limits.and_then(|limits| limits.body).unwrap_or(self.body_limit);
-        let host = message.headers().get(HOST).cloned();
-        let (time_left, message) = match entry.streams {
+        let (mut time_left, mut message) = match entry.streams {
             true => {
                 let (time_left, reading) = TimeLeft::once_read(self.time(limits));
                 let arriving = Arriving::new(body, limit, reading);
                 (time_left, message.with_extension(arriving))
             }
-            false => match body.collect(limit).await {
-                Ok(body) => (TimeLeft::from_now(self.time(limits)), message.with_body(body)),
-                Err(error) => return refused_body(&error),
-            },
+            false => {
+                let read = match body.bytes() {
+                    Some(whole) if whole.len() <= limit => Ok(whole.clone()),
+                    _ => Box::pin(body.collect(limit)).await,
+                };
+                match read {
+                    Ok(body) => (TimeLeft::from_now(self.time(limits)), message.with_body(body)),
+                    Err(error) => return refused_body(&error),
+                }
+            }
         };
-        let outbox = Outbox::default();
-        let mut message = message.with_extension(outbox.clone());
-        if let Some(deadline) = time_left.deadline() {
-            message = message.with_extension(deadline);
-        }
         if let Some(part) = limits.and_then(|limits| limits.part) {
             message = message.with_extension(part);
         }
         let seen = (!self.hooks.after.is_empty()).then(|| message.clone());
-        let run = pin!(self.run(entry, self.context(message, captures), &self.hooks.before));
+        let errand = time_left.errand().clone();
+        let cx = self.context(message, captures).with_errand(errand.clone());
+        let run = self.run(entry, cx, &self.hooks.before);
         let mut response = time_left.wait_for(entry.spec.name, run).await;
-        outbox.deliver(self.keys.as_ref(), host.as_ref(), &mut response);
+        Outbox::deliver_of(&errand, self.keys.as_ref(), &mut response);
         if let Some(message) = seen {
             response = self
                 .hooks
@@ -208,13 +237,11 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             return Status::NOT_FOUND.into_reply();
         };
         let method = Method::from_http(&parts.method).unwrap_or(Method::Get);
-        let host = parts.headers.get(HOST).cloned();
-        let outbox = Outbox::default();
-        let message = message(method, parts).with_extension(outbox.clone());
-        let mut response = self
-            .answer_of(hook, &self.context(message, Captures::default()))
-            .await;
-        outbox.deliver(self.keys.as_ref(), host.as_ref(), &mut response);
+        let errand = Arc::new(Errand::default());
+        let message = Message::of_request(method, parts, None);
+        let cx = self.context(message, Captures::default()).with_errand(errand.clone());
+        let mut response = self.answer_of(hook, &cx).await;
+        Outbox::deliver_of(&errand, self.keys.as_ref(), &mut response);
         response
     }
 
@@ -244,14 +271,6 @@ enum Found<S: 'static> {
     Handler(&'static Entry<S>, Captures),
     Answer(Response),
     Nothing,
-}
-
-/// A message without body; a HEAD that a GET answers is a GET to its handler.
-pub(super) fn message(method: Method, parts: Parts) -> Message {
-    let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let mut message = Message::web(method, target).with_headers(parts.headers);
-    *message.extensions_mut() = parts.extensions;
-    message
 }
 
 fn refused_body(error: &BodyError) -> Response {

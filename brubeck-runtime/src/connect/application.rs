@@ -1,6 +1,6 @@
 //! What a connection sees of an application.
 
-use crate::message::Message;
+use crate::message::{Message, RemoteAddr};
 use crate::reply::{Body, Response};
 use crate::route::Spec;
 use futures_util::future::BoxFuture;
@@ -17,6 +17,19 @@ pub trait Application: Send + Sync + 'static {
     /// response can stand on the wire: a body that is whole has its length, the body of a HEAD is left away.
     /// Dropping the future stops the handler.
     fn serve(self: Arc<Self>, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>>;
+
+    /// The same for a connection, which says itself how long a body is that is whole; `peer` is who asks, where the request
+    /// does not say so itself.
+    fn serve_peer(
+        self: Arc<Self>,
+        mut request: http::Request<Body>,
+        peer: Option<RemoteAddr>,
+    ) -> BoxFuture<'static, http::Response<Body>> {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
+        self.serve(request)
+    }
 
     /// The largest body of a request, in bytes, for connections that must know it beforehand; a route may take more.
     fn body_limit(&self) -> usize;
@@ -63,5 +76,10 @@ impl Stop {
     pub async fn requested(&mut self) {
         // A sender that is gone means that nobody is left to serve for.
         let _ = self.0.wait_for(|stop| *stop).await;
+    }
+
+    /// Whether [`requested`](Self::requested) of a clone may be ready. Takes no lock, so it can be asked often.
+    pub(crate) fn may_be_requested(&self) -> bool {
+        self.0.has_changed().unwrap_or(true)
     }
 }

@@ -48,9 +48,6 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             Ok(opening) => opening.map(|opening| Box::new((opening, self.server.clone()))),
             Err(refusal) => return Answering::with(Box::pin(ready(upgrade::refused(refusal))), busy),
         };
-        if let Some(address) = self.address {
-            request.extensions_mut().insert(RemoteAddr(address));
-        }
         let timeout = self.server.settings.body_timeout;
         let read = (!request.body().is_end_stream()).then(|| Arc::new(AtomicBool::new(false)));
         let request = request.map(|body| match &read {
@@ -62,10 +59,11 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
                 timer: None,
             }),
         });
+        let application = self.server.application.clone();
         Answering {
             opening,
             read: read.filter(|_| http1),
-            ..Answering::with(self.server.application.clone().serve(request), busy)
+            ..Answering::with(application.serve_peer(request, self.address.map(RemoteAddr)), busy)
         }
     }
 }

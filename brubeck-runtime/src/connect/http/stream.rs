@@ -8,7 +8,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
@@ -21,7 +21,7 @@ struct Requests {
     open: AtomicUsize,
     begun: AtomicUsize,
     multiplexed: AtomicBool,
-    /// The connection, which looks again once an answer is out.
+    /// The connection, which looks again once an answer is out; with HTTP/1 it looks by itself, since all answers are its own.
     connection: AtomicWaker,
 }
 
@@ -55,7 +55,9 @@ impl Progress {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.0.open.fetch_sub(1, Ordering::Relaxed);
-        self.0.0.connection.wake();
+        if self.0.0.multiplexed.load(Ordering::Relaxed) {
+            self.0.0.connection.wake();
+        }
     }
 }
 
@@ -106,6 +108,8 @@ enum Phase {
 struct Timer {
     clock: Option<Pin<Box<Sleep>>>,
     until: Option<Instant>,
+    /// Who is woken when the clock rings; it need not be told again with each wait.
+    told: Option<Waker>,
 }
 
 impl Timer {
@@ -121,7 +125,12 @@ impl Timer {
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
         if clock.deadline() > until {
             clock.as_mut().reset(until);
+            self.told = None;
         }
+        if !clock.is_elapsed() && self.told.as_ref().is_some_and(|told| told.will_wake(cx.waker())) {
+            return Poll::Pending;
+        }
+        self.told = Some(cx.waker().clone());
         while clock.as_mut().poll(cx).is_ready() {
             if clock.deadline() >= until {
                 return Poll::Ready(());
@@ -141,8 +150,10 @@ impl<I> Watched<I> {
     }
 
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Before the look, so that an answer that goes out meanwhile is not missed.
-        self.progress.0.connection.register(cx.waker());
+        if self.progress.0.multiplexed.load(Ordering::Relaxed) {
+            // Before the look, so that an answer that goes out meanwhile is not missed.
+            self.progress.0.connection.register(cx.waker());
+        }
         // A request may have begun and ended since the last look.
         let begun = self.progress.0.begun.load(Ordering::Relaxed);
         let answered = std::mem::replace(&mut self.begun, begun) != begun;
