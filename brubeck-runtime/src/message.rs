@@ -62,11 +62,12 @@ impl Message {
     pub(crate) fn of_request(method: Method, parts: request::Parts, remote: Option<RemoteAddr>) -> Message {
         let target = parts.uri.into_parts().path_and_query;
         let target = Target::Uri(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
-        let mut message = Message::new(Kind::Web, method, target);
-        message.0.headers = parts.headers;
-        message.0.extensions = parts.extensions;
-        message.0.remote = remote;
-        message
+        Message(Box::new(Parts {
+            headers: parts.headers,
+            extensions: parts.extensions,
+            remote,
+            ..Parts::new(Kind::Web, method, target)
+        }))
     }
 
     /// A message that asks a service.
@@ -82,18 +83,7 @@ impl Message {
     }
 
     fn new(kind: Kind, method: Method, target: Target) -> Message {
-        Message(Box::new(Parts {
-            kind,
-            method,
-            target,
-            headers: HeaderMap::new(),
-            arguments: Bytes::new(),
-            body: Bytes::new(),
-            status: None,
-            remote: None,
-            extensions: Extensions::new(),
-            all: OnceLock::new(),
-        }))
+        Message(Box::new(Parts::new(kind, method, target)))
     }
 
     /// The same message with this path, in which a `?` is nothing special.
@@ -236,6 +226,23 @@ impl Message {
             self.0.extensions.insert(remote);
         }
         &mut self.0.extensions
+    }
+}
+
+impl Parts {
+    fn new(kind: Kind, method: Method, target: Target) -> Parts {
+        Parts {
+            kind,
+            method,
+            target,
+            headers: HeaderMap::new(),
+            arguments: Bytes::new(),
+            body: Bytes::new(),
+            status: None,
+            remote: None,
+            extensions: Extensions::new(),
+            all: OnceLock::new(),
+        }
     }
 }
 

@@ -8,15 +8,11 @@ use crate::context::Context;
 use crate::message::Message;
 use crate::method::{Kind, Method};
 use crate::reply::{IntoReply, Payload, Problem, Response};
-use crate::route::{Captures, Entry, Match};
+use crate::route::{Captures, Match};
 use crate::status::Status;
 use crate::websocket::SocketSender;
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::header::{HeaderValue, RETRY_AFTER};
-use std::any::Any;
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::SemaphorePermit;
@@ -38,7 +34,8 @@ impl<S: Send + Sync + 'static> Assembled<S> {
                     Some(_) => self.time(limits),
                     None => limits.and_then(|limits| limits.time).flatten(),
                 };
-                let run = self.run(entry, self.context(message, captures), &[]);
+                let mut run = (entry.handle)(self.context(message, captures));
+                let run = self.catching(entry, &mut run);
                 match (limits, time) {
                     (None, None) => run.await,
                     // Boxed, so that the many handlers without limits need no room for this.
@@ -67,37 +64,6 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         Context::new(self.state.clone(), message, captures, self.lent.clone())
     }
 
-    /// Runs a handler, after these hooks.
-    pub(super) async fn run(
-        &self,
-        entry: &Entry<S>,
-        cx: Context<S>,
-        before: &[super::Erased<S>],
-    ) -> Response {
-        let handle = entry.handle;
-        // What a handler leaves behind when it panics is only seen by itself: its state is behind the
-        // locks of others, which know poisoning.
-        let caught = pin!(async {
-            for hook in before {
-                if let Err(answer) = hook(&cx).await {
-                    return self.templates.render(answer);
-                }
-            }
-            self.templates.render(handle(cx).await)
-        });
-        AssertUnwindSafe(caught)
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|panic| {
-                tracing::error!(
-                    handler = entry.spec.name,
-                    panic = panic_text(&*panic),
-                    "a handler panicked"
-                );
-                Status::INTERNAL_SERVER_ERROR.into_reply()
-            })
-    }
-
     /// How long a handler has until its answer.
     pub(super) fn time(&self, limits: Option<&Limits>) -> Option<Duration> {
         limits.and_then(|limits| limits.time).unwrap_or(self.time_limit)
@@ -119,10 +85,8 @@ impl<S: Send + Sync + 'static> ResponseHandlers for Assembled<S> {
             else {
                 return None;
             };
-            let (status, _, payload) = self
-                .run(entry, self.context(answer, captures), &[])
-                .await
-                .into_parts();
+            let mut run = (entry.handle)(self.context(answer, captures));
+            let (status, _, payload) = self.catching(entry, &mut run).await.into_parts();
             match payload {
                 Payload::Handed(value) => Some(Handled::new(value)),
                 _ => {
@@ -145,10 +109,4 @@ pub(super) fn place(limits: Option<&Limits>) -> Result<Option<SemaphorePermit<'_
             .insert(RETRY_AFTER, HeaderValue::from_static("1"));
         busy
     })
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(no text)")
 }

@@ -173,7 +173,7 @@ impl<S: Send + Sync + 'static> Front<S> {
             Some(layered) => Box::pin(asked.answered(layered.respond(request))),
             None => {
                 let (site, way) = (self.site.clone(), self.site.way(request, remote));
-                Box::pin(asked.answered(async move { site.go(way).await }))
+                Box::pin(asked.answered(site.go(way)))
             }
         }
     }

@@ -4,7 +4,6 @@ use crate::errand::Errand;
 use crate::reply::{IntoReply, Problem, Response};
 use futures_util::poll;
 use std::convert::Infallible;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -58,16 +57,15 @@ impl TimeLeft {
     pub(super) async fn wait_for(
         &mut self,
         handler: &'static str,
-        answer: impl Future<Output = Response>,
+        mut answer: impl Future<Output = Response> + Unpin,
     ) -> Response {
+        // Most handlers answer at once, and need no clock.
+        if let Poll::Ready(answer) = poll!(&mut answer) {
+            return answer;
+        }
         let Some(limit) = self.limit else {
             return answer.await;
         };
-        let mut answer = pin!(answer);
-        // Most handlers answer at once, and need no clock.
-        if let Poll::Ready(answer) = poll!(answer.as_mut()) {
-            return answer;
-        }
         let late = Box::pin(async {
             match (self.reading.take(), self.errand.until()) {
                 (Some(reading), _) => {

@@ -12,7 +12,7 @@ use crate::errand::Errand;
 use crate::message::{Message, RemoteAddr};
 use crate::method::{Kind, Method};
 use crate::reply::{Body, BodyError, IntoReply, Problem, Response};
-use crate::route::{Captures, Entry, Match};
+use crate::route::{self, Captures, Entry, Match};
 use crate::status::Status;
 use crate::upload::Arriving;
 use futures_util::future::BoxFuture;
@@ -32,26 +32,39 @@ impl<S: Send + Sync + 'static> HttpService for Site<S> {
     fn respond(&self, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
         let site = self.0.clone();
         let way = site.way(request, None);
-        Box::pin(async move { site.go(way).await })
+        Box::pin(site.go(way))
     }
 }
 
 /// What is done about a request.
 pub(super) enum Way<S: 'static> {
     /// A handler answers it.
-    Handler {
-        entry: &'static Entry<S>,
-        captures: Captures,
-        message: Message,
-        body: Body,
-        asked: Asked,
-    },
+    Handler(Box<Begun<S>>, Asked),
+    /// A handler answers it, once its route has room for it and its body is there.
+    Visit(Box<Visit<S>>, Asked),
     /// It is answered already.
     Answer(Box<Response>, Asked),
     /// No route matches it.
     Nothing(Box<Parts>, Asked),
     /// A mounted service has it.
     Mounted(super::AppService, Box<http::Request<Body>>),
+}
+
+/// A request on its way to its handler.
+pub(super) struct Visit<S: 'static> {
+    entry: &'static Entry<S>,
+    captures: Captures,
+    message: Message,
+    body: Body,
+}
+
+/// A handler that is about to run.
+pub(super) struct Begun<S: 'static> {
+    entry: &'static Entry<S>,
+    run: route::BoxFuture,
+    time_left: TimeLeft,
+    /// The message, where a function wants to see it afterwards.
+    seen: Option<Message>,
 }
 
 impl<S: Send + Sync + 'static> Assembled<S> {
@@ -93,7 +106,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
 
     /// Looks for the route at once: what is found says what must be kept, and a request is much to hand on. `remote` is
     /// the peer, where the request does not say so itself.
-    pub(super) fn way(&self, request: http::Request<Body>, remote: Option<RemoteAddr>) -> Way<S> {
+    pub(super) fn way(self: &Arc<Self>, request: http::Request<Body>, remote: Option<RemoteAddr>) -> Way<S> {
         if let Some((service, uri)) = self.mounted(request.uri(), |prefix| !prefix.is_empty()) {
             return Way::Mounted(service, self.hand_over(request, uri, remote));
         }
@@ -111,13 +124,30 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         let (mut parts, body) = request.into_parts();
         let asked = Asked::of(&parts, method, remote, !self.hooks.catchers.is_empty());
         match self.refused(&parts).map_or(found, Found::Answer) {
-            Found::Handler(entry, captures) => Way::Handler {
-                entry,
-                captures,
-                message: Message::of_request(entry.spec.method, parts, remote),
-                body,
-                asked,
-            },
+            Found::Handler(entry, captures) => {
+                let message = Message::of_request(entry.spec.method, parts, remote);
+                let whole = body.bytes().filter(|whole| whole.len() <= self.body_limit);
+                match whole {
+                    // Most requests wait for nothing, and are much to hand on.
+                    Some(whole) if !entry.streams && self.limits.of(entry.spec).is_none() => {
+                        let message = match whole.is_empty() {
+                            true => message,
+                            false => message.with_body(whole.clone()),
+                        };
+                        let time_left = TimeLeft::from_now(self.time_limit);
+                        Way::Handler(Box::new(self.begin(entry, captures, message, time_left)), asked)
+                    }
+                    _ => {
+                        let visit = Visit {
+                            entry,
+                            captures,
+                            message,
+                            body,
+                        };
+                        Way::Visit(Box::new(visit), asked)
+                    }
+                }
+            }
             Found::Answer(response) => Way::Answer(Box::new(response), asked),
             Found::Nothing => {
                 if let Some(remote) = remote {
@@ -129,15 +159,10 @@ impl<S: Send + Sync + 'static> Assembled<S> {
     }
 
     /// Goes that way to the response. What is rare is boxed, so that the rest needs no room for it.
-    pub(super) async fn go(&self, way: Way<S>) -> http::Response<Body> {
+    pub(super) async fn go(self: Arc<Self>, way: Way<S>) -> http::Response<Body> {
         let (response, asked) = match way {
-            Way::Handler {
-                entry,
-                captures,
-                message,
-                body,
-                asked,
-            } => (self.handled(entry, captures, message, body).await, asked),
+            Way::Handler(mut begun, asked) => (self.conclude(&mut begun).await, asked),
+            Way::Visit(visit, asked) => (Box::pin(self.visit(*visit)).await, asked),
             Way::Answer(response, asked) => (*response, asked),
             Way::Nothing(parts, asked) => (Box::pin(self.fallback(*parts)).await, asked),
             Way::Mounted(service, request) => return service.respond(*request).await,
@@ -183,51 +208,82 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         }
     }
 
-    async fn handled(
-        &self,
-        entry: &'static Entry<S>,
-        captures: Captures,
-        message: Message,
-        body: Body,
-    ) -> Response {
+    async fn visit(self: &Arc<Self>, visit: Visit<S>) -> Response {
+        let Visit {
+            entry,
+            captures,
+            mut message,
+            body,
+        } = visit;
         let limits = self.limits.of(entry.spec);
         let _place = match place(limits) {
             Ok(place) => place,
             Err(busy) => return busy,
         };
         let limit = limits.and_then(|limits| limits.body).unwrap_or(self.body_limit);
-        let (mut time_left, mut message) = match entry.streams {
+        let time_left = match entry.streams {
             true => {
                 let (time_left, reading) = TimeLeft::once_read(self.time(limits));
-                let arriving = Arriving::new(body, limit, reading);
-                (time_left, message.with_extension(arriving))
+                message = message.with_extension(Arriving::new(body, limit, reading));
+                time_left
             }
-            false => {
-                let read = match body.bytes() {
-                    Some(whole) if whole.len() <= limit => Ok(whole.clone()),
-                    _ => Box::pin(body.collect(limit)).await,
-                };
-                match read {
-                    Ok(body) => (TimeLeft::from_now(self.time(limits)), message.with_body(body)),
-                    Err(error) => return refused_body(&error),
+            false => match body.collect(limit).await {
+                Ok(body) => {
+                    message = message.with_body(body);
+                    TimeLeft::from_now(self.time(limits))
                 }
-            }
+                Err(error) => return refused_body(&error),
+            },
         };
         if let Some(part) = limits.and_then(|limits| limits.part) {
             message = message.with_extension(part);
         }
+        self.conclude(&mut self.begin(entry, captures, message, time_left))
+            .await
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        entry: &'static Entry<S>,
+        captures: Captures,
+        message: Message,
+        time_left: TimeLeft,
+    ) -> Begun<S> {
         let seen = (!self.hooks.after.is_empty()).then(|| message.clone());
-        let errand = time_left.errand().clone();
-        let cx = self.context(message, captures).with_errand(errand.clone());
-        let run = self.run(entry, cx, &self.hooks.before);
-        let mut response = time_left.wait_for(entry.spec.name, run).await;
-        Outbox::deliver_of(&errand, self.keys.as_ref(), &mut response);
-        if let Some(message) = seen {
-            response = self
-                .hooks
-                .after
-                .iter()
-                .fold(response, |response, hook| hook(&message, response));
+        let cx = self
+            .context(message, captures)
+            .with_errand(time_left.errand().clone());
+        let run = match self.hooks.before.is_empty() {
+            true => (entry.handle)(cx),
+            false => Box::pin(self.clone().guarded(entry, cx)),
+        };
+        Begun {
+            entry,
+            run,
+            time_left,
+            seen,
+        }
+    }
+
+    /// Runs a handler after the functions before it.
+    async fn guarded(self: Arc<Self>, entry: &'static Entry<S>, cx: Context<S>) -> Response {
+        for hook in &self.hooks.before {
+            if let Err(answer) = hook(&cx).await {
+                return answer;
+            }
+        }
+        (entry.handle)(cx).await
+    }
+
+    /// Runs a handler, and those after it.
+    async fn conclude(&self, begun: &mut Begun<S>) -> Response {
+        let run = self.catching(begun.entry, &mut begun.run);
+        let mut response = begun.time_left.wait_for(begun.entry.spec.name, run).await;
+        begun.time_left.errand().end();
+        Outbox::deliver_of(begun.time_left.errand(), self.keys.as_ref(), &mut response);
+        if let Some(message) = &begun.seen {
+            let after = self.hooks.after.iter();
+            response = after.fold(response, |response, hook| hook(message, response));
         }
         response
     }
@@ -261,7 +317,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             })
         });
         TimeLeft::from_now(self.time_limit)
-            .wait_for("(a fallback)", caught)
+            .wait_for("(a fallback)", std::pin::pin!(caught))
             .await
     }
 }

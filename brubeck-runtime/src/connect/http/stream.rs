@@ -213,9 +213,14 @@ impl<I: Write + Unpin> Write for Watched<I> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.stream).poll_flush(cx) {
             Poll::Pending => self.poll_taken(cx).map(Err),
-            flushed => {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) => {
                 self.write_timer.stop();
-                flushed
+                // An answer may be out, and nothing is read until more has come.
+                match self.poll_patience(cx) {
+                    Poll::Pending => Poll::Ready(Ok(())),
+                    lost => lost,
+                }
             }
         }
     }
