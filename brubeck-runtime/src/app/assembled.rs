@@ -7,7 +7,7 @@ use super::service::{AppService, Front, Wrap};
 use super::web::Site;
 use super::{App, Hooks};
 use crate::call::{Open, ResponseHandlers, Services};
-use crate::connect::Application;
+use crate::connect::{Answer, Application};
 use crate::connect::web::Length;
 use crate::context::Lent;
 use crate::cookie::Keys;
@@ -133,8 +133,9 @@ impl<S: Send + Sync + 'static> Application for Served<S> {
         self: Arc<Self>,
         request: http::Request<Body>,
         peer: Option<RemoteAddr>,
-    ) -> BoxFuture<'static, http::Response<Body>> {
-        self.front.answer(request, peer, Length::OfConnection)
+        at_once: bool,
+    ) -> Answer {
+        self.front.answer(request, peer, Length::OfConnection, at_once)
     }
 
     fn body_limit(&self) -> usize {

@@ -3,17 +3,18 @@
 use super::answer::ACCESS;
 use super::assembled::Assembled;
 use super::proxies::Proxies;
+use crate::connect::Answer;
 use crate::connect::web::{Length, finish, refusal};
 use crate::message::RemoteAddr;
 use crate::reply::{Body, BoxError};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode};
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::panic::AssertUnwindSafe;
+use std::future::{poll_fn, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -142,18 +143,23 @@ pub(super) struct Front<S: 'static> {
 
 impl<S: Send + Sync + 'static> HttpService for Front<S> {
     fn respond(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
-        self.answer(request, None, Length::Told)
+        match self.answer(request, None, Length::Told, false) {
+            Either::Left(answered) => Box::pin(answered),
+            Either::Right(answer) => answer,
+        }
     }
 }
 
 impl<S: Send + Sync + 'static> Front<S> {
-    /// Answers a request; `remote` is its peer, where the request does not say so itself.
+    /// Answers a request; `remote` is its peer, where the request does not say so itself. `at_once`: here and now, where
+    /// that can be.
     pub(super) fn answer(
         &self,
         mut request: Request<Body>,
         mut remote: Option<RemoteAddr>,
         length: Length,
-    ) -> BoxFuture<'static, Response<Body>> {
+        at_once: bool,
+    ) -> Answer {
         if self.layered.is_some() || self.proxies.are_trusted() {
             if let Some(remote) = remote.take() {
                 request.extensions_mut().insert(remote);
@@ -168,13 +174,18 @@ impl<S: Send + Sync + 'static> Front<S> {
             remote: remote.or_else(|| request.extensions().get().copied()),
             length,
         };
-        // Whatever is not ours runs within the future.
-        match &self.layered {
-            Some(layered) => Box::pin(asked.answered(layered.respond(request))),
-            None => {
-                let (site, way) = (self.site.clone(), self.site.way(request, remote));
-                Box::pin(asked.answered(site.go(way)))
-            }
+        if let Some(layered) = &self.layered {
+            return Either::Right(Box::pin(asked.answered(layered.respond(request))));
+        }
+        let site = &self.site;
+        let begin = || match site.way(request, remote) {
+            way if at_once => site.at_once(way),
+            way => Err(way),
+        };
+        match catch_unwind(AssertUnwindSafe(begin)) {
+            Ok(Ok(response)) => Either::Left(ready(asked.finish(Ok(response)))),
+            Ok(Err(way)) => Either::Right(Box::pin(asked.answered(site.clone().go(way)))),
+            Err(panic) => Either::Left(ready(asked.finish(Err(panic)))),
         }
     }
 }
@@ -190,7 +201,10 @@ struct Asked {
 
 impl Asked {
     async fn answered(self, answer: impl Future<Output = Response<Body>>) -> Response<Body> {
-        let answered = AssertUnwindSafe(answer).catch_unwind().await;
+        self.finish(AssertUnwindSafe(answer).catch_unwind().await)
+    }
+
+    fn finish(self, answered: std::thread::Result<Response<Body>>) -> Response<Body> {
         let (method, path) = (
             &self.method,
             self.target.as_ref().map_or("/", PathAndQuery::path),

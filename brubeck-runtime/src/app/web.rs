@@ -15,12 +15,14 @@ use crate::reply::{Body, BodyError, IntoReply, Problem, Response};
 use crate::route::{self, Captures, Entry, Match};
 use crate::status::Status;
 use crate::upload::Arriving;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::header::{ALLOW, HeaderValue};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
 use http_body_util::Limited;
 use std::sync::Arc;
+use std::task::{self, Poll, Waker};
 
 /// The longest path and query that is looked at, in bytes.
 const TARGET: usize = 8 * 1024;
@@ -39,7 +41,7 @@ impl<S: Send + Sync + 'static> HttpService for Site<S> {
 /// What is done about a request.
 pub(super) enum Way<S: 'static> {
     /// A handler answers it.
-    Handler(Box<Begun<S>>, Asked),
+    Handler(Begun<S>, Asked),
     /// A handler answers it, once its route has room for it and its body is there.
     Visit(Box<Visit<S>>, Asked),
     /// It is answered already.
@@ -135,7 +137,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
                             false => message.with_body(whole.clone()),
                         };
                         let time_left = TimeLeft::from_now(self.time_limit);
-                        Way::Handler(Box::new(self.begin(entry, captures, message, time_left)), asked)
+                        Way::Handler(self.begin(entry, captures, message, time_left), asked)
                     }
                     _ => {
                         let visit = Visit {
@@ -158,10 +160,27 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         }
     }
 
+    /// The response, where that is there without waiting; otherwise the way is to be gone.
+    pub(super) fn at_once(&self, way: Way<S>) -> Result<http::Response<Body>, Way<S>> {
+        let Way::Handler(mut begun, asked) = way else {
+            return Err(way);
+        };
+        // Whoever goes the way asks again, and then is told.
+        let mut nobody = task::Context::from_waker(Waker::noop());
+        let Poll::Ready(response) = self.catching(begun.entry, &mut begun.run).poll_unpin(&mut nobody) else {
+            return Err(Way::Handler(begun, asked));
+        };
+        let response = self.conclude(&begun, response);
+        match needs_dress(&response) {
+            true => Err(Way::Answer(Box::new(response), asked)),
+            false => Ok(http_response(response)),
+        }
+    }
+
     /// Goes that way to the response. What is rare is boxed, so that the rest needs no room for it.
     pub(super) async fn go(self: Arc<Self>, way: Way<S>) -> http::Response<Body> {
         let (response, asked) = match way {
-            Way::Handler(mut begun, asked) => (self.conclude(&mut begun).await, asked),
+            Way::Handler(begun, asked) => (self.wait_for(begun).await, asked),
             Way::Visit(visit, asked) => (Box::pin(self.visit(*visit)).await, asked),
             Way::Answer(response, asked) => (*response, asked),
             Way::Nothing(parts, asked) => (Box::pin(self.fallback(*parts)).await, asked),
@@ -238,7 +257,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         if let Some(part) = limits.and_then(|limits| limits.part) {
             message = message.with_extension(part);
         }
-        self.conclude(&mut self.begin(entry, captures, message, time_left))
+        self.wait_for(self.begin(entry, captures, message, time_left))
             .await
     }
 
@@ -275,10 +294,14 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         (entry.handle)(cx).await
     }
 
-    /// Runs a handler, and those after it.
-    async fn conclude(&self, begun: &mut Begun<S>) -> Response {
+    async fn wait_for(&self, mut begun: Begun<S>) -> Response {
         let run = self.catching(begun.entry, &mut begun.run);
-        let mut response = begun.time_left.wait_for(begun.entry.spec.name, run).await;
+        let response = begun.time_left.wait_for(begun.entry.spec.name, run).await;
+        self.conclude(&begun, response)
+    }
+
+    /// What is done to the response of every handler.
+    fn conclude(&self, begun: &Begun<S>, mut response: Response) -> Response {
         begun.time_left.errand().end();
         Outbox::deliver_of(begun.time_left.errand(), self.keys.as_ref(), &mut response);
         if let Some(message) = &begun.seen {
@@ -303,7 +326,6 @@ impl<S: Send + Sync + 'static> Assembled<S> {
 
     /// What a hook answers, or 500 where it panics.
     pub(super) async fn answer_of(&self, hook: &super::Erased<S>, cx: &Context<S>) -> Response {
-        use futures_util::FutureExt;
         let answer = std::panic::AssertUnwindSafe(async {
             match hook(cx).await {
                 Ok(()) => Status::NO_CONTENT.into_reply(),

@@ -3,7 +3,8 @@
 use crate::message::{Message, RemoteAddr};
 use crate::reply::{Body, Response};
 use crate::route::Spec;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either};
+use std::future::Ready;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -19,16 +20,18 @@ pub trait Application: Send + Sync + 'static {
     fn serve(self: Arc<Self>, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>>;
 
     /// The same for a connection, which says itself how long a body is that is whole; `peer` is who asks, where the request
-    /// does not say so itself.
+    /// does not say so itself. `at_once`: the handler begins here, so that an answer which waits for nothing comes back itself.
     fn serve_peer(
         self: Arc<Self>,
         mut request: http::Request<Body>,
         peer: Option<RemoteAddr>,
-    ) -> BoxFuture<'static, http::Response<Body>> {
+        at_once: bool,
+    ) -> Answer {
+        let _ = at_once;
         if let Some(peer) = peer {
             request.extensions_mut().insert(peer);
         }
-        self.serve(request)
+        Either::Right(self.serve(request))
     }
 
     /// The largest body of a request, in bytes, for connections that must know it beforehand; a route may take more.
@@ -45,6 +48,9 @@ pub trait Application: Send + Sync + 'static {
         Vec::new()
     }
 }
+
+/// The answer to an HTTP request, or the wait for it.
+pub type Answer = Either<Ready<http::Response<Body>>, BoxFuture<'static, http::Response<Body>>>;
 
 /// Where messages come from: [`Http`](crate::Http), [`Mongrel2`](crate::Mongrel2),
 /// [`Service`](crate::Service).

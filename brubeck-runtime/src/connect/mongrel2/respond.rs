@@ -56,7 +56,7 @@ impl Responding {
 
     /// Answers a request, to its end.
     pub(super) async fn answer(self, application: Arc<dyn Application>, request: http::Request<Body>) {
-        let response = application.serve_peer(request, self.peer).await;
+        let response = application.serve_peer(request, self.peer, true).await;
         self.send(response).await;
     }
 
@@ -68,7 +68,7 @@ impl Responding {
         asking: Asking,
     ) {
         request.extensions_mut().insert(asking.offer.clone());
-        let response = application.serve_peer(request, self.peer).await;
+        let response = application.serve_peer(request, self.peer, true).await;
         let Some(accepted) = asking.offer.accepted() else {
             // Mongrel2 reads frames from now on, whatever the client was told.
             self.persistence = Persistence::Close;
