@@ -59,6 +59,7 @@ impl Message {
     }
 
     /// The message of an HTTP request without its body; `remote` is its peer, where the extensions do not say so.
+    #[inline]
     pub(crate) fn of_request(method: Method, parts: request::Parts, remote: Option<RemoteAddr>) -> Message {
         let target = parts.uri.into_parts().path_and_query;
         let target = Target::Uri(target.unwrap_or_else(|| PathAndQuery::from_static("/")));

@@ -9,6 +9,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RAN
 use http::request::Parts;
 
 /// What must be known of a request once its handler has it.
+#[derive(Default)]
 pub(super) struct Asked {
     /// The headers that say in which form it wants an error, which part of a file, and what it has of that.
     wants: Vec<(HeaderName, HeaderValue)>,

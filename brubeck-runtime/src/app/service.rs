@@ -178,15 +178,18 @@ impl<S: Send + Sync + 'static> Front<S> {
             return Either::Right(Box::pin(asked.answered(layered.respond(request))));
         }
         let site = &self.site;
-        let begin = || match site.way(request, remote) {
-            way if at_once => site.at_once(way),
-            way => Err(way),
-        };
-        match catch_unwind(AssertUnwindSafe(begin)) {
-            Ok(Ok(response)) => Either::Left(ready(asked.finish(Ok(response)))),
-            Ok(Err(way)) => Either::Right(Box::pin(asked.answered(site.clone().go(way)))),
-            Err(panic) => Either::Left(ready(asked.finish(Err(panic)))),
+        let mut way = site.way(request, remote);
+        if at_once {
+            match catch_unwind(AssertUnwindSafe(|| site.at_once(&mut way))) {
+                Ok(None) => {}
+                Ok(Some(mut response)) => {
+                    asked.finish(&mut response);
+                    return Either::Left(ready(response));
+                }
+                Err(_) => return Either::Left(ready(asked.panicked())),
+            }
         }
+        Either::Right(Box::pin(asked.answered(site.clone().go(way))))
     }
 }
 
@@ -201,25 +204,35 @@ struct Asked {
 
 impl Asked {
     async fn answered(self, answer: impl Future<Output = Response<Body>>) -> Response<Body> {
-        self.finish(AssertUnwindSafe(answer).catch_unwind().await)
+        match AssertUnwindSafe(answer).catch_unwind().await {
+            Ok(mut response) => {
+                self.finish(&mut response);
+                response
+            }
+            Err(_) => self.panicked(),
+        }
     }
 
-    fn finish(self, answered: std::thread::Result<Response<Body>>) -> Response<Body> {
-        let (method, path) = (
-            &self.method,
-            self.target.as_ref().map_or("/", PathAndQuery::path),
-        );
-        let response = answered.unwrap_or_else(|_| {
-            tracing::error!(%method, path, "a layer or a mounted service panicked");
-            refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
-        });
+    fn panicked(&self) -> Response<Body> {
+        tracing::error!(method = %self.method, path = self.path(), "a layer or a mounted service panicked");
+        let mut refused = refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
+        self.finish(&mut refused);
+        refused
+    }
+
+    fn finish(&self, response: &mut Response<Body>) {
         if let Some(began) = self.began {
+            let (method, path) = (&self.method, self.path());
             tracing::info!(
                 target: ACCESS,
                 remote = self.remote.map(tracing::field::display),
                 "{} {method} {path} in {:?}", response.status().as_u16(), began.elapsed()
             );
         }
-        finish(response, *method == Method::HEAD, self.length)
+        finish(response, self.method == Method::HEAD, self.length);
+    }
+
+    fn path(&self) -> &str {
+        self.target.as_ref().map_or("/", PathAndQuery::path)
     }
 }

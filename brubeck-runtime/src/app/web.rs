@@ -123,9 +123,10 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         {
             return Way::Mounted(service, self.hand_over(request, uri, remote));
         }
+        let found = self.refused(&request).map_or(found, Found::Answer);
         let (mut parts, body) = request.into_parts();
         let asked = Asked::of(&parts, method, remote, !self.hooks.catchers.is_empty());
-        match self.refused(&parts).map_or(found, Found::Answer) {
+        match found {
             Found::Handler(entry, captures) => {
                 let message = Message::of_request(entry.spec.method, parts, remote);
                 let whole = body.bytes().filter(|whole| whole.len() <= self.body_limit);
@@ -161,20 +162,22 @@ impl<S: Send + Sync + 'static> Assembled<S> {
     }
 
     /// The response, where that is there without waiting; otherwise the way is to be gone.
-    pub(super) fn at_once(&self, way: Way<S>) -> Result<http::Response<Body>, Way<S>> {
-        let Way::Handler(mut begun, asked) = way else {
-            return Err(way);
+    pub(super) fn at_once(&self, way: &mut Way<S>) -> Option<http::Response<Body>> {
+        let Way::Handler(begun, asked) = way else {
+            return None;
         };
         // Whoever goes the way asks again, and then is told.
         let mut nobody = task::Context::from_waker(Waker::noop());
-        let Poll::Ready(response) = self.catching(begun.entry, &mut begun.run).poll_unpin(&mut nobody) else {
-            return Err(Way::Handler(begun, asked));
+        let run = self.catching(begun.entry, &mut begun.run).poll_unpin(&mut nobody);
+        let Poll::Ready(mut response) = run else {
+            return None;
         };
-        let response = self.conclude(&begun, response);
-        match needs_dress(&response) {
-            true => Err(Way::Answer(Box::new(response), asked)),
-            false => Ok(http_response(response)),
+        self.conclude(begun, &mut response);
+        if needs_dress(&response) {
+            *way = Way::Answer(Box::new(response), std::mem::take(asked));
+            return None;
         }
+        Some(http_response(response))
     }
 
     /// Goes that way to the response. What is rare is boxed, so that the rest needs no room for it.
@@ -193,13 +196,13 @@ impl<S: Send + Sync + 'static> Assembled<S> {
     }
 
     /// What is answered to a request that no handler is to see.
-    fn refused(&self, parts: &Parts) -> Option<Response> {
-        let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    fn refused(&self, request: &http::Request<Body>) -> Option<Response> {
+        let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
         if target.len() > TARGET {
             return Some(Problem::new(414, "the address is too long").into_reply());
         }
-        self.cross_site.forged(&parts.method, &parts.headers).then(|| {
-            let path = parts.uri.path();
+        self.cross_site.forged(request.method(), request.headers()).then(|| {
+            let path = request.uri().path();
             tracing::warn!(path, "a request that another site started was refused");
             Problem::new(403, "another site has started this request").into_reply()
         })
@@ -296,19 +299,20 @@ impl<S: Send + Sync + 'static> Assembled<S> {
 
     async fn wait_for(&self, mut begun: Begun<S>) -> Response {
         let run = self.catching(begun.entry, &mut begun.run);
-        let response = begun.time_left.wait_for(begun.entry.spec.name, run).await;
-        self.conclude(&begun, response)
+        let mut response = begun.time_left.wait_for(begun.entry.spec.name, run).await;
+        self.conclude(&begun, &mut response);
+        response
     }
 
     /// What is done to the response of every handler.
-    fn conclude(&self, begun: &Begun<S>, mut response: Response) -> Response {
+    fn conclude(&self, begun: &Begun<S>, response: &mut Response) {
         begun.time_left.errand().end();
-        Outbox::deliver_of(begun.time_left.errand(), self.keys.as_ref(), &mut response);
+        Outbox::deliver_of(begun.time_left.errand(), self.keys.as_ref(), response);
         if let Some(message) = &begun.seen {
+            let said = std::mem::replace(response, Response::new(Status::OK));
             let after = self.hooks.after.iter();
-            response = after.fold(response, |response, hook| hook(message, response));
+            *response = after.fold(said, |response, hook| hook(message, response));
         }
-        response
     }
 
     async fn fallback(&self, parts: Parts) -> Response {

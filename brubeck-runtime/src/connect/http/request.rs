@@ -63,11 +63,11 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             }),
         });
         let application = self.server.application.clone();
-        let answer = application.serve_peer(request, self.address.map(RemoteAddr), http1);
         Answering {
+            answer: application.serve_peer(request, self.address.map(RemoteAddr), http1),
+            busy: Some(busy),
             opening,
             read: read.filter(|_| http1),
-            ..Answering::with(answer, busy)
         }
     }
 }
