@@ -7,8 +7,8 @@ use super::service::{AppService, Front, Wrap};
 use super::web::Site;
 use super::{App, Hooks};
 use crate::call::{Open, ResponseHandlers, Services};
-use crate::connect::{Answer, Application};
 use crate::connect::web::Length;
+use crate::connect::{Answer, Application};
 use crate::context::Lent;
 use crate::cookie::Keys;
 use crate::error::{Error, Result};
@@ -89,7 +89,9 @@ impl<S: Send + Sync + 'static> App<S> {
             }
         });
         let wrapped = |inner: Option<AppService>, wrap: Wrap| {
-            Some(wrap(inner.unwrap_or_else(|| AppService::new(Site(assembled.clone())))))
+            Some(wrap(
+                inner.unwrap_or_else(|| AppService::new(Site(assembled.clone()))),
+            ))
         };
         let front = Arc::new(Front {
             layered: self.layers.into_iter().fold(None, wrapped),

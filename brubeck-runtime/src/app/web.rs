@@ -1,7 +1,7 @@
 //! From an HTTP request to its response, within the layers.
 
-use super::assembled::Assembled;
 use super::answer::place;
+use super::assembled::Assembled;
 use super::dress::{Asked, needs_dress};
 use super::service::HttpService;
 use super::time::TimeLeft;
@@ -201,11 +201,13 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         if target.len() > TARGET {
             return Some(Problem::new(414, "the address is too long").into_reply());
         }
-        self.cross_site.forged(request.method(), request.headers()).then(|| {
-            let path = request.uri().path();
-            tracing::warn!(path, "a request that another site started was refused");
-            Problem::new(403, "another site has started this request").into_reply()
-        })
+        self.cross_site
+            .forged(request.method(), request.headers())
+            .then(|| {
+                let path = request.uri().path();
+                tracing::warn!(path, "a request that another site started was refused");
+                Problem::new(403, "another site has started this request").into_reply()
+            })
     }
 
     fn find(&self, method: Method, path: &str) -> Found<S> {
@@ -322,7 +324,9 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         let method = Method::from_http(&parts.method).unwrap_or(Method::Get);
         let errand = Arc::new(Errand::default());
         let message = Message::of_request(method, parts, None);
-        let cx = self.context(message, Captures::default()).with_errand(errand.clone());
+        let cx = self
+            .context(message, Captures::default())
+            .with_errand(errand.clone());
         let mut response = self.answer_of(hook, &cx).await;
         Outbox::deliver_of(&errand, self.keys.as_ref(), &mut response);
         response

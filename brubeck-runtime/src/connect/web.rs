@@ -56,9 +56,10 @@ static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 pub(crate) fn finish(response: &mut http::Response<Body>, head: bool, told: Length) {
     let status = response.status();
     // Most responses have few headers and none of these, which is faster seen than looked up.
-    let framed = response.headers().keys().any(|name| {
-        *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING || *name == KEEP_ALIVE
-    });
+    let framed = response
+        .headers()
+        .keys()
+        .any(|name| *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING || *name == KEEP_ALIVE);
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if told == Length::OfConnection && !framed && !head && !bodiless && !status.is_informational() {
         let whole = response.body().bytes();

@@ -42,7 +42,11 @@ pub(super) fn asked(request: &mut Request<Incoming>, limit: usize) -> Result<Opt
     let headers = request.headers();
     let is_get = request.method() == Method::GET && request.version() == Version::HTTP_11;
     // Most requests have few headers, and this is faster seen than looked up.
-    if !is_get || !headers.keys().any(|name| *name == UPGRADE) || !says(headers, UPGRADE, "websocket") || !says(headers, CONNECTION, "upgrade") {
+    if !is_get
+        || !headers.keys().any(|name| *name == UPGRADE)
+        || !says(headers, UPGRADE, "websocket")
+        || !says(headers, CONNECTION, "upgrade")
+    {
         return Ok(None);
     }
     if headers

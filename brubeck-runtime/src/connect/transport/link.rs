@@ -69,7 +69,10 @@ impl<M> WayOut<M> {
     }
 
     /// Room for a message to this connection, if there is some now.
-    pub(crate) fn room(&self, generation: Generation) -> Result<mpsc::Permit<'_, (Generation, M)>, SendError> {
+    pub(crate) fn room(
+        &self,
+        generation: Generation,
+    ) -> Result<mpsc::Permit<'_, (Generation, M)>, SendError> {
         self.check(generation)?;
         self.queue.try_reserve().map_err(|error| match error {
             mpsc::error::TrySendError::Full(()) => SendError::Full,
