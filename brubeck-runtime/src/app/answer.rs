@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::message::Message;
 use crate::method::{Kind, Method};
 use crate::reply::{IntoReply, Payload, Problem, Response};
-use crate::route::{Captures, Match};
+use crate::route::{Captures, Entry, Match, Spec};
 use crate::status::Status;
 use crate::websocket::SocketSender;
 use futures_util::future::BoxFuture;
@@ -21,43 +21,58 @@ use tokio::sync::SemaphorePermit;
 pub(super) const ACCESS: &str = "brubeck::access";
 
 impl<S: Send + Sync + 'static> Assembled<S> {
-    /// Answers a message of another application, and says so in one line.
-    pub(super) async fn answer_service(self: Arc<Self>, message: Message) -> Response {
+    /// Answers a message of another application, and says so in one line; the route that it took comes first.
+    pub(super) fn answer_service(
+        self: Arc<Self>,
+        message: Message,
+    ) -> (Option<&'static Spec>, BoxFuture<'static, Response>) {
         let logged = tracing::enabled!(target: ACCESS, tracing::Level::INFO);
-        let began = logged.then(|| (Instant::now(), message.path().to_owned()));
+        let logged = logged.then(|| (Instant::now(), message.method(), message.path().to_owned()));
         let (kind, method) = (message.kind(), message.method());
-        let response = match self.router.find(kind, method, message.path()) {
+        match self.router.find(kind, method, message.path()) {
             Match::Found { entry, captures } => {
-                let limits = self.limits.of(entry.spec);
                 // Other applications say themselves how long they wait; clients of message sockets do not.
-                let time = match message.known::<SocketSender>() {
-                    Some(_) => self.time(limits),
-                    None => limits.and_then(|limits| limits.time).flatten(),
+                let waits = message.known::<SocketSender>().is_none();
+                let handled = (entry.handle)(self.context(message, captures));
+                let answer = async move {
+                    let response = self.within_limits(entry, handled, waits).await;
+                    log(logged, &response);
+                    response
                 };
-                let mut run = (entry.handle)(self.context(message, captures));
-                let run = self.catching(entry, &mut run);
-                match (limits, time) {
-                    (None, None) => run.await,
-                    // Boxed, so that the many handlers without limits need no room for this.
-                    _ => {
-                        let run = async {
-                            let _place = match place(limits) {
-                                Ok(place) => place,
-                                Err(busy) => return busy,
-                            };
-                            TimeLeft::from_now(time).wait_for(entry.spec.name, run).await
-                        };
-                        Box::pin(run).await
-                    }
-                }
+                (Some(entry.spec), Box::pin(answer))
             }
-            Match::MethodNotAllowed { .. } => Status::METHOD_NOT_ALLOWED.into_reply(),
-            Match::NotFound => Status::NOT_FOUND.into_reply(),
-        };
-        if let Some((began, path)) = began {
-            tracing::info!(target: ACCESS, "{} {method} {path} in {:?}", response.status().code(), began.elapsed());
+            Match::MethodNotAllowed { .. } => refused(logged, Status::METHOD_NOT_ALLOWED),
+            Match::NotFound => refused(logged, Status::NOT_FOUND),
         }
-        response
+    }
+
+    /// What a handler answers, unless the limits of its route do not let it.
+    async fn within_limits(
+        &self,
+        entry: &Entry<S>,
+        mut handled: BoxFuture<'static, Response>,
+        waits: bool,
+    ) -> Response {
+        let limits = self.limits.of(entry.spec);
+        let time = match waits {
+            true => limits.and_then(|limits| limits.time).flatten(),
+            false => self.time(limits),
+        };
+        let answer = self.catching(entry, &mut handled);
+        match (limits, time) {
+            (None, None) => answer.await,
+            // Boxed, so that the many handlers without limits need no room for this.
+            _ => {
+                let answer = async {
+                    let _place = match place(limits) {
+                        Ok(place) => place,
+                        Err(busy) => return busy,
+                    };
+                    TimeLeft::from_now(time).wait_for(entry.spec.name, answer).await
+                };
+                Box::pin(answer).await
+            }
+        }
     }
 
     pub(super) fn context(&self, message: Message, captures: Captures) -> Context<S> {
@@ -109,4 +124,19 @@ pub(super) fn place(limits: Option<&Limits>) -> Result<Option<SemaphorePermit<'_
             .insert(RETRY_AFTER, HeaderValue::from_static("1"));
         busy
     })
+}
+
+/// When a message came, and what it asks for, where that is logged.
+type Logged = Option<(Instant, Method, String)>;
+
+fn log(logged: Logged, response: &Response) {
+    if let Some((began, method, path)) = logged {
+        tracing::info!(target: ACCESS, "{} {method} {path} in {:?}", response.status().code(), began.elapsed());
+    }
+}
+
+fn refused(logged: Logged, status: Status) -> (Option<&'static Spec>, BoxFuture<'static, Response>) {
+    let response = status.into_reply();
+    log(logged, &response);
+    (None, Box::pin(std::future::ready(response)))
 }

@@ -123,8 +123,12 @@ impl<S: Send + Sync + 'static> Application for Served<S> {
     fn answer(self: Arc<Self>, message: Message) -> BoxFuture<'static, Response> {
         match message.kind() {
             Kind::Web => Box::pin(self.answer_web(message)),
-            Kind::Service | Kind::Response => Box::pin(self.front.site.clone().answer_service(message)),
+            Kind::Service | Kind::Response => self.call(message).1,
         }
+    }
+
+    fn call(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, BoxFuture<'static, Response>) {
+        self.front.site.clone().answer_service(message)
     }
 
     fn serve(self: Arc<Self>, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
@@ -142,13 +146,6 @@ impl<S: Send + Sync + 'static> Application for Served<S> {
 
     fn body_limit(&self) -> usize {
         self.front.site.body_limit
-    }
-
-    fn route(&self, message: &Message) -> Option<&'static Spec> {
-        self.front
-            .site
-            .router
-            .spec(message.kind(), message.method(), message.path())
     }
 
     fn specs(&self) -> Vec<&'static Spec> {

@@ -14,6 +14,11 @@ pub trait Application: Send + Sync + 'static {
     /// Dropping the future stops the handler.
     fn answer(self: Arc<Self>, message: Message) -> BoxFuture<'static, Response>;
 
+    /// Answers the call of another application: the same, and tells the route that it took.
+    fn call(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, BoxFuture<'static, Response>) {
+        (None, self.answer(message))
+    }
+
     /// Answers one HTTP request, through every layer of the application. Never fails and never panics. The
     /// response can stand on the wire: a body that is whole has its length, the body of a HEAD is left away.
     /// Dropping the future stops the handler.
@@ -36,12 +41,6 @@ pub trait Application: Send + Sync + 'static {
 
     /// The largest body of a request, in bytes, for connections that must know it beforehand; a route may take more.
     fn body_limit(&self) -> usize;
-
-    /// The route that answers this message, if one does.
-    fn route(&self, message: &Message) -> Option<&'static Spec> {
-        let _ = message;
-        None
-    }
 
     /// What is known of its routes.
     fn specs(&self) -> Vec<&'static Spec> {

@@ -17,10 +17,10 @@ use answering::Answering;
 use bound::Bound;
 use connected::Connected;
 use futures_util::future::BoxFuture;
-use introspection::Introspected;
 use std::sync::Arc;
 
 pub(super) use answering::headers;
+pub(super) use introspection::{Called, Introspected};
 
 /// How many handlers of one service run at once, unless it says otherwise.
 const SLOTS: usize = 1024;
@@ -158,7 +158,7 @@ impl Service {
         transport: &dyn Transport,
         application: Arc<dyn Application>,
     ) -> crate::Result<Opened> {
-        let application: Arc<dyn Application> = Arc::new(Introspected::new(application));
+        let application = Arc::new(Introspected::new(application));
         match self.place.clone() {
             Place::Bound(address) => self.open_bound(transport, &address, application).await,
             Place::Connected { requests, responses } => {
@@ -171,7 +171,7 @@ impl Service {
         self,
         transport: &dyn Transport,
         address: &str,
-        application: Arc<dyn Application>,
+        application: Arc<Introspected>,
     ) -> crate::Result<Opened> {
         let endpoint = endpoint(address)?;
         let clear_text = self.clear_text || endpoint.is_loopback();
@@ -224,7 +224,7 @@ impl Service {
         transport: &dyn Transport,
         requests: &str,
         responses: &str,
-        application: Arc<dyn Application>,
+        application: Arc<Introspected>,
     ) -> crate::Result<Opened> {
         let endpoints = [endpoint(requests)?, endpoint(responses)?];
         if let Some(open) = endpoints.iter().find(|endpoint| !endpoint.is_loopback())

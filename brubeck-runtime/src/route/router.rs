@@ -145,16 +145,6 @@ impl<S> Router<S> {
         self.resources.get(number?)
     }
 
-    /// What is known of the handler for this path, which captures are not looked for.
-    pub(crate) fn spec(&self, kind: Kind, method: Method, path: &str) -> Option<&'static Spec> {
-        let mut specs = self
-            .first(path.as_bytes())?
-            .entries
-            .iter()
-            .map(|entry| entry.spec);
-        specs.find(|spec| spec.kind == kind && spec.method == method)
-    }
-
     /// The handler for this path: the first resource that matches, then its method.
     pub(crate) fn find(&self, kind: Kind, method: Method, path: &str) -> Match<S> {
         let Some(resource) = self.first(path.as_bytes()) else {

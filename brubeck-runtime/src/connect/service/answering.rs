@@ -1,8 +1,8 @@
 //! From the frames of a request to those of its answer.
 
-use super::super::Application;
 use super::super::transport::{Peer, ServerOutbox};
 use super::encode::encode;
+use super::introspection::Introspected;
 use crate::message::Message;
 use crate::method::Method;
 use crate::reply::{IntoReply, Response};
@@ -48,14 +48,14 @@ pub(super) struct Answering {
     passphrase: Secret,
     /// Whether callers may send the passphrase in clear.
     clear_text: bool,
-    application: Arc<dyn Application>,
+    application: Arc<Introspected>,
 }
 
 impl Answering {
     pub(super) fn new(
         passphrase: Secret,
         clear_text: bool,
-        application: Arc<dyn Application>,
+        application: Arc<Introspected>,
     ) -> Arc<Answering> {
         Arc::new(Answering {
             passphrase,
@@ -110,7 +110,7 @@ impl Answering {
             return Status::SERVICE_UNAVAILABLE.into_reply();
         }
         match message(request) {
-            Ok(message) => self.application.clone().answer(message).await,
+            Ok(message) => self.application.call(message).response().await,
             Err(status) => status.into_reply(),
         }
     }

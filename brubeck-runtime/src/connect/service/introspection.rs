@@ -1,27 +1,28 @@
 //! What every service says of itself.
 
 use super::super::Application;
-use super::stats::Stats;
+use super::stats::{Counted, Stats};
 use crate::message::Message;
 use crate::method::{Kind, Method};
-use crate::reply::{Body, IntoReply, Response};
+use crate::reply::{IntoReply, Response};
 use crate::route::Spec;
 use crate::status::Status;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Where the paths begin that no application serves itself.
 const RESERVED: &str = "/.brubeck/";
 
 /// An application that is asked how it does, and counts what it does.
-pub(super) struct Introspected {
+pub(in crate::connect) struct Introspected {
     application: Arc<dyn Application>,
     stats: Stats,
 }
 
 impl Introspected {
-    pub(super) fn new(application: Arc<dyn Application>) -> Introspected {
+    pub(in crate::connect) fn new(application: Arc<dyn Application>) -> Introspected {
         let stats = Stats::new(served(&*application));
         Introspected { application, stats }
     }
@@ -65,33 +66,45 @@ fn operation(spec: &Spec) -> Value {
     })
 }
 
-impl Application for Introspected {
-    fn answer(self: Arc<Self>, message: Message) -> BoxFuture<'static, Response> {
+impl Introspected {
+    /// Has a call answered.
+    pub(in crate::connect) fn call(self: &Arc<Self>, message: Message) -> Called {
         if let Some(what) = message.path().strip_prefix(RESERVED) {
             let said = self.says(message.method(), what);
-            return Box::pin(std::future::ready(said));
+            return Called {
+                counted: None,
+                response: Box::pin(std::future::ready(said)),
+            };
         }
-        Box::pin(async move {
-            let counted = self.stats.begin(self.application.route(&message));
+        let (route, response) = self.application.clone().call(message);
+        Called {
+            counted: Some(self.stats.begin(route)),
+            response,
+        }
+    }
+}
+
+/// A call that is being answered.
+pub(in crate::connect) struct Called {
+    counted: Option<Counted>,
+    response: BoxFuture<'static, Response>,
+}
+
+impl Called {
+    /// Whether its handler has always been quick of late.
+    pub(in crate::connect) fn is_quick(&self) -> bool {
+        self.counted.as_ref().is_none_or(Counted::is_quick)
+    }
+
+    /// The answer; its time runs from the first poll.
+    pub(in crate::connect) async fn response(self) -> Response {
+        let began = Instant::now();
+        let response = self.response.await;
+        if let Some(counted) = self.counted {
+            counted.answered(response.status().is_success(), began.elapsed());
             #[cfg(feature = "metrics")]
-            let began = std::time::Instant::now();
-            let response = self.application.clone().answer(message).await;
-            counted.answered(response.status().is_success());
-            #[cfg(feature = "metrics")]
-            crate::call::measured::request(response.status().code(), began);
-            response
-        })
-    }
-
-    fn serve(self: Arc<Self>, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
-        self.application.clone().serve(request)
-    }
-
-    fn body_limit(&self) -> usize {
-        self.application.body_limit()
-    }
-
-    fn specs(&self) -> Vec<&'static Spec> {
-        self.application.specs()
+            crate::call::measured::request(response.status().code(), began.into_std());
+        }
+        response
     }
 }

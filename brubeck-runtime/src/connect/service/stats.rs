@@ -3,6 +3,7 @@
 use crate::route::Spec;
 use serde_json::{Map, Value};
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -10,29 +11,38 @@ use tokio::time::Instant;
 /// Buckets of an eighth of a power of two: 312 of them reach 12 days in microseconds.
 const BUCKETS: usize = 312;
 
+/// An answer that took no longer than this costs less than to hand it to another task.
+const QUICK: Duration = Duration::from_micros(20);
+
+/// So many quick answers of an operation, one after the other, say that the next one will be quick as well.
+const QUICK_ONES: u64 = 64;
+
 /// Counts the requests of each operation, and how long they take.
 pub(super) struct Stats {
     since: Instant,
     /// By the address of the route, so that one is found without comparing paths.
-    operations: Box<[(&'static Spec, Counts)]>,
+    operations: Box<[(&'static Spec, Arc<Counts>)]>,
     /// What reached no handler.
-    others: Counts,
+    others: Arc<Counts>,
 }
 
 impl Stats {
     pub(super) fn new(operations: impl IntoIterator<Item = &'static Spec>) -> Stats {
-        let mut operations: Vec<_> = operations.into_iter().map(|spec| (spec, Counts::new())).collect();
+        let mut operations: Vec<_> = operations
+            .into_iter()
+            .map(|spec| (spec, Arc::new(Counts::new())))
+            .collect();
         operations.sort_by_key(|(spec, _)| ptr::from_ref(*spec));
         Stats {
             since: Instant::now(),
             operations: operations.into(),
-            others: Counts::new(),
+            others: Arc::new(Counts::new()),
         }
     }
 
     /// A request came for this route; what is returned is to be told of its answer, and takes it for cancelled when
     /// dropped before.
-    pub(super) fn begin(&self, route: Option<&'static Spec>) -> Counted<'_> {
+    pub(super) fn begin(&self, route: Option<&'static Spec>) -> Counted {
         let counts = route
             .and_then(|route| {
                 let wanted = ptr::from_ref(route);
@@ -44,8 +54,7 @@ impl Stats {
             .map_or(&self.others, |(_, counts)| counts);
         counts.requests.fetch_add(1, Relaxed);
         Counted {
-            counts,
-            began: Instant::now(),
+            counts: counts.clone(),
             answered: false,
         }
     }
@@ -86,6 +95,8 @@ struct Counts {
     answered: AtomicU64,
     errors: AtomicU64,
     cancelled: AtomicU64,
+    /// How many requests in a row were answered quickly, up to [`QUICK_ONES`].
+    quick: AtomicU64,
     took: [AtomicU64; BUCKETS],
 }
 
@@ -96,6 +107,7 @@ impl Counts {
             answered: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
+            quick: AtomicU64::new(0),
             took: [const { AtomicU64::new(0) }; BUCKETS],
         }
     }
@@ -151,28 +163,40 @@ impl Tally {
 }
 
 /// A request that is being answered.
-pub(super) struct Counted<'s> {
-    counts: &'s Counts,
-    began: Instant,
+pub(super) struct Counted {
+    counts: Arc<Counts>,
     answered: bool,
 }
 
-impl Counted<'_> {
-    pub(super) fn answered(mut self, success: bool) {
+impl Counted {
+    /// Whether the last requests of the operation, and enough of them, were all answered quickly.
+    pub(super) fn is_quick(&self) -> bool {
+        self.counts.quick.load(Relaxed) >= QUICK_ONES
+    }
+
+    pub(super) fn answered(mut self, success: bool, took: Duration) {
         self.answered = true;
         self.counts.answered.fetch_add(1, Relaxed);
         self.counts.errors.fetch_add(u64::from(!success), Relaxed);
-        if let Some(bucket) = self.counts.took.get(bucket(self.began.elapsed())) {
+        match took <= QUICK {
+            true if !self.is_quick() => {
+                self.counts.quick.fetch_add(1, Relaxed);
+            }
+            true => {}
+            false => self.counts.quick.store(0, Relaxed),
+        }
+        if let Some(bucket) = self.counts.took.get(bucket(took)) {
             bucket.fetch_add(1, Relaxed);
         }
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.counts
-            .cancelled
-            .fetch_add(u64::from(!self.answered), Relaxed);
+        if !self.answered {
+            self.counts.cancelled.fetch_add(1, Relaxed);
+            self.counts.quick.store(0, Relaxed);
+        }
     }
 }
 
@@ -239,18 +263,36 @@ mod tests {
     }
 
     #[test]
+    fn an_operation_is_quick_once_it_was_often_enough_and_not_after_it_was_slow() {
+        let stats = Stats::new([]);
+        let is_quick = || stats.others.quick.load(Relaxed) >= QUICK_ONES;
+        let quick = |times: u64| (0..times).for_each(|_| stats.begin(None).answered(true, QUICK));
+        quick(QUICK_ONES - 1);
+        assert!(!is_quick());
+        quick(1);
+        assert!(is_quick() && stats.begin(None).is_quick());
+        quick(1000);
+        stats.begin(None).answered(true, QUICK * 2);
+        assert!(!is_quick());
+        quick(QUICK_ONES);
+        assert!(is_quick());
+        drop(stats.begin(None));
+        assert!(!is_quick(), "who knows how long it would have taken");
+    }
+
+    #[test]
     fn each_operation_is_counted_for_itself_and_what_is_dropped_was_cancelled() {
         use crate::method::{Kind, Method};
         static ECHO: Spec = Spec::new("echo", "^/echo", Method::Request, Kind::Service);
         static USER: Spec = Spec::new("user", "^/user", Method::Get, Kind::Service);
         static ANOTHER: Spec = Spec::new("another", "^/another", Method::Get, Kind::Service);
         let stats = Stats::new([&ECHO, &USER]);
-        stats.begin(Some(&ECHO)).answered(true);
-        stats.begin(Some(&ECHO)).answered(false);
+        stats.begin(Some(&ECHO)).answered(true, QUICK);
+        stats.begin(Some(&ECHO)).answered(false, QUICK);
         drop(stats.begin(Some(&USER)));
         let _running = stats.begin(Some(&USER));
-        stats.begin(None).answered(false);
-        stats.begin(Some(&ANOTHER)).answered(false);
+        stats.begin(None).answered(false, QUICK);
+        stats.begin(Some(&ANOTHER)).answered(false, QUICK);
         let json = stats.json([&ECHO, &USER]);
         let counts = |json: &Value| {
             ["requests", "errors", "cancelled", "in_flight"].map(|name| json[name].as_u64().unwrap())

@@ -1,6 +1,7 @@
-//! The way in: a queue bounded in messages and in bytes.
+//! The way in: a queue bounded in messages and in bytes, or straight to whoever takes what comes.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use tokio::sync::{Semaphore, mpsc};
@@ -12,7 +13,25 @@ use tokio::sync::{Semaphore, mpsc};
 #[derive(Debug)]
 pub struct Inbox<T> {
     queue: mpsc::Receiver<(T, usize)>,
-    budget: Arc<Semaphore>,
+    common: Arc<Common<T>>,
+}
+
+/// What both ends know.
+struct Common<T> {
+    /// Bytes that may still come.
+    budget: Semaphore,
+    taker: OnceLock<Taker<T>>,
+    /// Keeps the order of events while a taker begins.
+    order: Mutex<()>,
+}
+
+type Taker<T> = Box<dyn Fn(T) + Send + Sync>;
+
+impl<T> fmt::Debug for Common<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut common = f.debug_struct("Common");
+        common.field("budget", &self.budget).finish_non_exhaustive()
+    }
 }
 
 impl<T> Inbox<T> {
@@ -29,9 +48,16 @@ impl<T> Inbox<T> {
         self.took(taken)
     }
 
-    /// How many events are there.
-    pub(crate) fn len(&self) -> usize {
-        self.queue.len()
+    /// Has every event taken as it comes, in order and by the task that has the socket, for as long as the inbox is there.
+    /// No queue bounds what comes then: `take` must not wait, nor keep more than it may.
+    pub(crate) fn hand_to(&mut self, take: impl Fn(T) + Send + Sync + 'static) {
+        let common = self.common.clone();
+        let _order = common.order.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(event) = self.try_recv() {
+            take(event);
+        }
+        // There is one taker: the second one would have nothing to do.
+        let _ = common.taker.set(Box::new(take));
     }
 
     /// Polls for the next event; `None` as in [`recv`](Self::recv).
@@ -42,14 +68,14 @@ impl<T> Inbox<T> {
 
     fn took(&self, taken: Option<(T, usize)>) -> Option<T> {
         let (item, bytes) = taken?;
-        self.budget.add_permits(bytes);
+        self.common.budget.add_permits(bytes);
         Some(item)
     }
 }
 
 impl<T> Drop for Inbox<T> {
     fn drop(&mut self) {
-        self.budget.close();
+        self.common.budget.close();
     }
 }
 
@@ -57,14 +83,14 @@ impl<T> Drop for Inbox<T> {
 #[derive(Debug)]
 pub(crate) struct Inlet<T> {
     queue: mpsc::Sender<(T, usize)>,
-    budget: Arc<Semaphore>,
+    common: Arc<Common<T>>,
 }
 
 impl<T> Clone for Inlet<T> {
     fn clone(&self) -> Self {
         Self {
             queue: self.queue.clone(),
-            budget: self.budget.clone(),
+            common: self.common.clone(),
         }
     }
 }
@@ -72,15 +98,19 @@ impl<T> Clone for Inlet<T> {
 /// A queue of at most `messages` events, which takes another one only while less than `bytes` wait in it.
 pub(crate) fn inbox<T>(messages: usize, bytes: usize) -> (Inlet<T>, Inbox<T>) {
     let (sender, receiver) = mpsc::channel(messages.max(1));
-    let budget = Arc::new(Semaphore::new(bytes.clamp(1, Semaphore::MAX_PERMITS / 2)));
+    let common = Arc::new(Common {
+        budget: Semaphore::new(bytes.clamp(1, Semaphore::MAX_PERMITS / 2)),
+        taker: OnceLock::new(),
+        order: Mutex::new(()),
+    });
     (
         Inlet {
             queue: sender,
-            budget: budget.clone(),
+            common: common.clone(),
         },
         Inbox {
             queue: receiver,
-            budget,
+            common,
         },
     )
 }
@@ -90,22 +120,29 @@ impl<T> Inlet<T> {
     ///
     /// Asked *before* the socket is read, because what was read cannot be put back.
     pub(crate) async fn room(&self) -> Option<Room<'_, T>> {
+        if self.common.taker.get().is_some() {
+            return self.room_now();
+        }
         let slot = self.queue.reserve().await.ok()?;
-        self.budget.acquire().await.ok()?.forget();
-        self.budget.add_permits(1);
-        Some(Room {
-            slot,
-            budget: &self.budget,
-        })
+        self.common.budget.acquire().await.ok()?.forget();
+        self.common.budget.add_permits(1);
+        Some(self.room_in(Some(slot)))
     }
 
     /// The same if there is room now.
     pub(crate) fn room_now(&self) -> Option<Room<'_, T>> {
+        if self.common.taker.get().is_some() {
+            return (!self.queue.is_closed()).then(|| self.room_in(None));
+        }
         let slot = self.queue.try_reserve().ok()?;
-        (self.budget.available_permits() > 0).then_some(Room {
+        (self.common.budget.available_permits() > 0).then(|| self.room_in(Some(slot)))
+    }
+
+    fn room_in<'a>(&'a self, slot: Option<Slot<'a, T>>) -> Room<'a, T> {
+        Room {
             slot,
-            budget: &self.budget,
-        })
+            common: &self.common,
+        }
     }
 
     /// Waits until the inbox is dropped.
@@ -114,17 +151,34 @@ impl<T> Inlet<T> {
     }
 }
 
+type Slot<'a, T> = mpsc::Permit<'a, (T, usize)>;
+
 /// Room for one event.
 pub(crate) struct Room<'a, T> {
-    slot: mpsc::Permit<'a, (T, usize)>,
-    budget: &'a Semaphore,
+    /// In the queue; `None` where there is a taker.
+    slot: Option<Slot<'a, T>>,
+    common: &'a Common<T>,
 }
 
 impl<T> Room<'_, T> {
     /// Puts the event in; one event may be larger than what is left of the budget.
     pub(crate) fn put(self, item: T, bytes: usize) {
-        let paid = self.budget.forget_permits(bytes);
-        self.slot.send((item, paid));
+        if let Some(take) = self.common.taker.get() {
+            return take(item);
+        }
+        let order = self.common.order.lock().unwrap_or_else(PoisonError::into_inner);
+        match (self.common.taker.get(), self.slot) {
+            (Some(take), _) => {
+                drop(order);
+                take(item);
+            }
+            (None, Some(slot)) => {
+                let paid = self.common.budget.forget_permits(bytes);
+                slot.send((item, paid));
+            }
+            // Room without a slot is given only where there is a taker.
+            (None, None) => {}
+        }
     }
 }
 
@@ -146,7 +200,7 @@ mod tests {
             (inbox.try_recv(), inbox.try_recv(), inbox.try_recv()),
             (Some(2), Some(3), None)
         );
-        assert_eq!(inbox.budget.available_permits(), 100);
+        assert_eq!(inbox.common.budget.available_permits(), 100);
     }
 
     #[test]
@@ -155,5 +209,37 @@ mod tests {
         inlet.room().now_or_never().unwrap().unwrap().put(1, 1);
         drop(inbox);
         assert!(inlet.room().now_or_never().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_taker_gets_every_event_in_order_and_keeps_nobody_waiting() {
+        let (inlet, mut inbox) = inbox::<u32>(8, 100);
+        let put = |event| inlet.room().now_or_never().unwrap().unwrap().put(event, 60);
+        let before = inlet.room_now().unwrap();
+        put(1);
+        let taken = Arc::<Mutex<Vec<u32>>>::default();
+        let takes = taken.clone();
+        inbox.hand_to(move |event| takes.lock().unwrap().push(event));
+        before.put(2, 60);
+        (3..100).for_each(put);
+        assert_eq!(*taken.lock().unwrap(), Vec::from_iter(1..100));
+        assert_eq!(inbox.common.budget.available_permits(), 100);
+        drop(inbox);
+        assert!(inlet.room_now().is_none());
+        assert!(inlet.room().now_or_never().unwrap().is_none());
+    }
+
+    #[test]
+    fn no_event_is_lost_or_overtaken_where_a_taker_begins() {
+        for _ in 0..200 {
+            let (inlet, mut inbox) = inbox::<u32>(1000, 1000);
+            let taken = Arc::<Mutex<Vec<u32>>>::default();
+            let takes = taken.clone();
+            std::thread::scope(|scope| {
+                scope.spawn(|| (0..50).for_each(|event| inlet.room_now().unwrap().put(event, 1)));
+                inbox.hand_to(move |event| takes.lock().unwrap().push(event));
+            });
+            assert_eq!(*taken.lock().unwrap(), Vec::from_iter(0..50));
+        }
     }
 }

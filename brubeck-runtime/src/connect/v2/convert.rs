@@ -42,7 +42,7 @@ fn body(arguments: Fields, body: Bytes) -> Bytes {
 }
 
 /// The message of a handler; `Err` says what the caller got wrong.
-pub(super) fn message(ask: &Ask) -> Result<Message, Status> {
+pub(super) fn message(ask: Ask) -> Result<Message, Status> {
     let method: Method = ask
         .method
         .parse()
@@ -53,12 +53,12 @@ pub(super) fn message(ask: &Ask) -> Result<Message, Status> {
         })?;
     let cause = Cause {
         hops: ask.hops,
-        traceparent: ask.traceparent.clone(),
-        tracestate: ask.tracestate.clone(),
+        traceparent: ask.traceparent,
+        tracestate: ask.tracestate,
     };
     Ok(Message::service(method, &ask.path)
         .with_headers(headers(&ask.headers))
-        .with_body(ask.body.clone())
+        .with_body(ask.body)
         .with_extension(cause))
 }
 
@@ -159,8 +159,8 @@ mod tests {
 
     #[test]
     fn a_response_is_no_request() {
-        assert!(message(&Ask::new("response", "/a")).is_err());
-        assert!(message(&Ask::new("fetch", "/a")).is_err());
-        assert_eq!(message(&Ask::new("get", "/a")).unwrap().method(), Method::Get);
+        assert!(message(Ask::new("response", "/a")).is_err());
+        assert!(message(Ask::new("fetch", "/a")).is_err());
+        assert_eq!(message(Ask::new("get", "/a")).unwrap().method(), Method::Get);
     }
 }

@@ -13,7 +13,7 @@ use crate::message::Message;
 use crate::wire::v2::{Reply, Text};
 use futures_util::future::BoxFuture;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -57,6 +57,8 @@ struct Waiting {
 struct Worker {
     outbound: ClientOutbox,
     closing: Closing,
+    /// Held for as long as the link is to be there.
+    inbound: Option<Inbox<ClientEvent>>,
 }
 
 impl Pool {
@@ -217,27 +219,24 @@ impl Drop for WaitingCall {
     }
 }
 
-/// Tells the core what happens on the link to one process, for as long as there is one.
-async fn read(shared: Weak<Shared>, peer: PeerId, address: String, mut inbound: Inbox<ClientEvent>) {
-    while let Some(event) = inbound.recv().await {
-        let Some(shared) = shared.upgrade() else { return };
-        shared.happened(match event {
-            ClientEvent::Up { generation: link } => {
-                tracing::debug!(%address, link, "connected to a service");
-                CallerEvent::LinkUp { peer, link }
-            }
-            ClientEvent::Message {
-                generation: link,
-                frames,
-            } => CallerEvent::Frames { peer, link, frames },
-            ClientEvent::Down {
-                generation: link,
-                reason,
-            } => {
-                tracing::warn!(%address, link, reason, "the connection to a service is lost");
-                CallerEvent::LinkDown { peer, link }
-            }
-        });
+/// What the core is told of what happens on the link to one process.
+fn told(peer: PeerId, address: &str, event: ClientEvent) -> CallerEvent {
+    match event {
+        ClientEvent::Up { generation: link } => {
+            tracing::debug!(address, link, "connected to a service");
+            CallerEvent::LinkUp { peer, link }
+        }
+        ClientEvent::Message {
+            generation: link,
+            frames,
+        } => CallerEvent::Frames { peer, link, frames },
+        ClientEvent::Down {
+            generation: link,
+            reason,
+        } => {
+            tracing::warn!(address, link, reason, "the connection to a service is lost");
+            CallerEvent::LinkDown { peer, link }
+        }
     }
 }
 
@@ -246,7 +245,7 @@ impl Shared {
     pub(super) fn join(self: &Arc<Self>, endpoint: Endpoint) -> Result<PeerId, TransportError> {
         let address = endpoint.to_string();
         let Client {
-            inbound,
+            mut inbound,
             outbound,
             closing,
             ..
@@ -255,11 +254,24 @@ impl Shared {
             let mut state = self.lock();
             let peer = PeerId(state.next_worker);
             state.next_worker += 1;
-            state.workers.insert(peer, Worker { outbound, closing });
+            let worker = Worker {
+                outbound,
+                closing,
+                inbound: None,
+            };
+            state.workers.insert(peer, worker);
             peer
         };
         self.happened(CallerEvent::AddPeer { peer });
-        tokio::spawn(read(Arc::downgrade(self), peer, address, inbound));
+        let shared = Arc::downgrade(self);
+        inbound.hand_to(move |event| {
+            if let Some(shared) = shared.upgrade() {
+                shared.happened(told(peer, &address, event));
+            }
+        });
+        if let Some(worker) = self.lock().workers.get_mut(&peer) {
+            worker.inbound = Some(inbound);
+        }
         Ok(peer)
     }
 
@@ -342,7 +354,10 @@ impl State {
             }
             CallerAction::Forget { peer } => {
                 if let Some(worker) = self.workers.remove(&peer) {
-                    tokio::spawn(worker.closing.shutdown(LINGER));
+                    tokio::spawn(async move {
+                        let _inbound = worker.inbound;
+                        worker.closing.shutdown(LINGER).await
+                    });
                 }
             }
         }

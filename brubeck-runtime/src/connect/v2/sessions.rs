@@ -3,14 +3,18 @@
 use super::{Clock, Wakes, convert, keep_time, seed};
 use crate::call::protocol::{JobId, Numbered, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
 use crate::call::{Deadline, SLOT};
-use crate::connect::Application;
+use crate::connect::service::{Called, Introspected};
 use crate::connect::transport::{Peer, SendError, ServerOutbox};
 use crate::wire::v2::{Reply, Request};
 use bytes::Bytes;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -20,7 +24,7 @@ use tracing::Instrument;
 pub(in crate::connect) struct Sessions(Arc<Shared>);
 
 struct Shared {
-    application: Arc<dyn Application>,
+    application: Arc<Introspected>,
     clock: Clock,
     rearm: Arc<Notify>,
     idle: Notify,
@@ -31,10 +35,9 @@ struct State {
     worker: Worker,
     /// Kept from event to event, so that none allocates.
     actions: Vec<WorkerAction>,
-    /// The handlers that run; dropping one of these stops it.
+    /// The handlers that run; taking one out stops it.
     jobs: Numbered<JobId, Running>,
-    /// Handlers that are to begin. They do so when the lock is gone, because a runtime that is being shut down drops them
-    /// at once, which takes the lock.
+    /// Handlers that are to begin. They do so when the lock is gone, because what they answer at once takes it again.
     starting: VecDeque<Starting>,
     outlet: Outlet,
     armed: Option<Instant>,
@@ -44,7 +47,7 @@ impl Sessions {
     /// No sessions yet.
     pub(in crate::connect) fn new(
         config: WorkerConfig,
-        application: Arc<dyn Application>,
+        application: Arc<Introspected>,
         outbound: ServerOutbox,
     ) -> crate::Result<Sessions> {
         let shared = Arc::new(Shared {
@@ -131,7 +134,7 @@ impl Shared {
         while let Some(starting) = state.starting.pop_front() {
             let more = !state.starting.is_empty();
             drop(state);
-            tokio::spawn(run(starting));
+            self.start(starting);
             if !more {
                 return;
             }
@@ -152,15 +155,9 @@ impl Shared {
                 deadline,
                 ..
             } => {
-                let (running, stopped) = oneshot::channel();
-                state.jobs.insert(job, running);
+                state.jobs.insert(job, Running::Beginning);
                 state.starting.push_back(Starting {
-                    job: Arc::new(Job {
-                        job,
-                        shared: self.clone(),
-                        finished: AtomicBool::new(false),
-                    }),
-                    stopped,
+                    job,
                     request,
                     deadline: Deadline::at(self.clock.instant(deadline)),
                 });
@@ -183,55 +180,97 @@ impl Shared {
     }
 }
 
-type Running = oneshot::Sender<Infallible>;
+/// A handler that was started and has not ended.
+enum Running {
+    /// It has no task yet.
+    Beginning,
+    /// Its task ends when this is dropped.
+    InTask { _stop: oneshot::Sender<Infallible> },
+}
 
 /// A handler that is to begin.
 struct Starting {
-    job: Arc<Job>,
-    /// Fails when the handler is to be stopped.
-    stopped: oneshot::Receiver<Infallible>,
+    job: JobId,
     request: Box<Request>,
     deadline: Deadline,
 }
 
-/// Runs the handler of one request, until it has an answer or is stopped.
-async fn run(starting: Starting) {
-    let Starting {
-        job,
-        stopped,
-        request,
-        deadline,
-    } = starting;
-    let answer = async {
-        match convert::message(&request.ask) {
-            Ok(message) => {
-                let span = tracing::info_span!(
-                    "handle",
-                    method = %request.ask.method,
-                    path = %request.ask.path,
-                    traceparent = %request.ask.traceparent,
-                );
-                let application = job.shared.application.clone();
-                let response = application
-                    .answer(message.with_extension(deadline))
-                    .instrument(span);
-                convert::reply(response.await)
+thread_local! {
+    /// Whether a handler is being polled where its request was read.
+    static AT_ONCE: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Shared {
+    /// Has a request answered: at once, where its handler has been quick of late, and by a task of its own otherwise.
+    fn start(self: &Arc<Self>, starting: Starting) {
+        let Starting {
+            job,
+            request,
+            deadline,
+        } = starting;
+        let job = Arc::new(Job {
+            job,
+            shared: self.clone(),
+            finished: AtomicBool::new(false),
+        });
+        let span = tracing::info_span!(
+            "handle",
+            method = %request.ask.method,
+            path = %request.ask.path,
+            traceparent = %request.ask.traceparent,
+        );
+        let path = request.ask.path.clone();
+        let called = convert::message(request.ask)
+            .map(|message| self.application.call(message.with_extension(deadline)));
+        let at_once = called.as_ref().is_ok_and(Called::is_quick) && !AT_ONCE.get();
+        let finishes = job.clone();
+        let answer = async move {
+            let reply = match called {
+                Ok(called) => convert::reply(called.response().instrument(span).await),
+                Err(status) => convert::failure(status),
+            };
+            finishes.finish(match reply.check() {
+                Ok(()) => reply,
+                Err(error) => {
+                    tracing::error!(%path, %error, "an answer could not be written");
+                    convert::failure(crate::status::Status::INTERNAL_SERVER_ERROR)
+                }
+            });
+        };
+        let id = job.job;
+        let mut answer = Box::pin(SLOT.scope(job, answer));
+        if at_once && poll_at_once(answer.as_mut()) {
+            return;
+        }
+        let (stop, stopped) = oneshot::channel();
+        if let Some(running) = self.lock().jobs.get_mut(&id) {
+            *running = Running::InTask { _stop: stop };
+        }
+        // Where it was stopped meanwhile, so is its task.
+        tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                _ = stopped => {}
+                () = answer => {}
             }
-            Err(status) => convert::failure(status),
+        });
+    }
+}
+
+/// Polls a handler once. Whether that ended it.
+fn poll_at_once(handler: Pin<&mut impl Future<Output = ()>>) -> bool {
+    AT_ONCE.set(true);
+    // What is not ready is polled again, by its task, before anything can wake it.
+    let mut context = Context::from_waker(Waker::noop());
+    let polled = catch_unwind(AssertUnwindSafe(|| handler.poll(&mut context)));
+    AT_ONCE.set(false);
+    match polled {
+        Ok(polled) => polled.is_ready(),
+        Err(_) => {
+            tracing::error!("what is around a handler panicked");
+            true
         }
-    };
-    let reply = tokio::select! {
-        biased;
-        _ = stopped => return,
-        reply = SLOT.scope(job.clone(), answer) => reply,
-    };
-    job.finish(match reply.check() {
-        Ok(()) => reply,
-        Err(error) => {
-            tracing::error!(path = %request.ask.path, %error, "an answer could not be written");
-            convert::failure(crate::status::Status::INTERNAL_SERVER_ERROR)
-        }
-    });
+    }
 }
 
 /// A handler that runs. The core hears of its end once, and then its slot is free: when it has an answer, or when all of

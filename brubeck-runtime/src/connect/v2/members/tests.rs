@@ -5,6 +5,7 @@ use super::*;
 use crate::call::protocol::WorkerConfig;
 use crate::call::{Client, Link, ServiceAddress};
 use crate::connect::Application;
+use crate::connect::service::Introspected;
 use crate::connect::transport::{Limits, ServerEvent, Transport, ZeroMq};
 use crate::message::Message;
 use crate::reply::{Body, Response};
@@ -44,7 +45,8 @@ async fn serve(host: &'static str, port: u16) -> u16 {
         passphrase: Secret::new("s"),
         ..WorkerConfig::default()
     };
-    let sessions = Sessions::new(config, Arc::new(Here(host)), server.outbound.clone()).unwrap();
+    let application = Arc::new(Introspected::new(Arc::new(Here(host))));
+    let sessions = Sessions::new(config, application, server.outbound.clone()).unwrap();
     tokio::spawn(async move {
         while let Some(event) = server.inbound.recv().await {
             match event {

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::super::inbox::{Inlet, Room};
@@ -19,6 +20,9 @@ const LARGEST_CHUNK: usize = 64 << 10;
 
 /// Messages taken from the queue before they are written.
 const BATCH: usize = 256;
+
+/// Messages handed on before others get their turn.
+const TURN: usize = 64;
 
 /// Answers to heartbeats that wait to be written; then nothing more is read.
 const PONGS: usize = 4;
@@ -45,6 +49,7 @@ where
         input: BytesMut::new(),
         chunk: FIRST_CHUNK,
         came: None,
+        more: false,
         taken: Vec::new(),
         output: Output::default(),
         leaving: (0, 0),
@@ -79,6 +84,8 @@ struct Connection<'a, R, W> {
     /// A message that waits for room in the inbox. What came after it stays as it is until then: a peer that sends many
     /// small ones gets no more memory than it has sent.
     came: Option<Vec<Bytes>>,
+    /// There may be more in `input` than was handed on at once.
+    more: bool,
     /// Kept from batch to batch, so that none allocates.
     taken: Vec<Vec<Bytes>>,
     output: Output,
@@ -99,7 +106,7 @@ where
 {
     async fn carry(&mut self) -> Result<End, Refusal> {
         loop {
-            let reads = self.came.is_none() && self.pongs < PONGS;
+            let reads = self.came.is_none() && !self.more && self.pongs < PONGS;
             if reads {
                 self.input.reserve(self.chunk);
             }
@@ -135,6 +142,7 @@ where
                     }
                     _ => return Ok(End::Left),
                 },
+                () = yield_now(), if self.more => self.deliver()?,
                 () = self.connected.account.until_cut() => return Err(Refusal::Cut),
             }
         }
@@ -154,12 +162,21 @@ where
         Ok(())
     }
 
-    /// Hands on what has come, as far as there is room.
+    /// Hands on what has come, as far as there is room and for one turn.
     fn deliver(&mut self) -> Result<(), Refusal> {
         let inlet = self.inlet;
+        let mut turn = TURN;
+        self.more = false;
         while let Some(said) = self.decoder.next(&mut self.input)? {
             match (said, inlet.room_now()) {
-                (Said::Message(frames), Some(room)) => self.put(room, frames),
+                (Said::Message(frames), Some(room)) => {
+                    self.put(room, frames);
+                    turn -= 1;
+                    if turn == 0 {
+                        self.more = true;
+                        break;
+                    }
+                }
                 (Said::Message(frames), None) => {
                     self.came = Some(frames);
                     break;
@@ -199,15 +216,18 @@ where
 
     /// Tells of what came before the end, and of the end.
     async fn take_leave(&mut self) {
-        while let Some(frames) = self.came.take() {
-            match self.inlet.room().await {
-                Some(room) => self.put(room, frames),
-                None => return,
+        while self.came.is_some() || self.more {
+            if let Some(frames) = self.came.take() {
+                match self.inlet.room().await {
+                    Some(room) => self.put(room, frames),
+                    None => return,
+                }
             }
             // What breaks the rules is only told of when all before it was.
             if self.deliver().is_err() {
                 break;
             }
+            yield_now().await;
         }
         if let Some(room) = self.inlet.room().await {
             let peer = self.connected.peer.clone();
