@@ -12,6 +12,9 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
+/// An answer up to this size, in bytes, is joined before it is written: that costs less than to tell the system of pieces.
+const SMALL: usize = 1 << 10;
+
 /// What of a connection is being answered.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress(Arc<Requests>);
@@ -74,6 +77,7 @@ pub(super) fn watch<I>(stream: I, settings: &Http) -> (Watched<TokioIo<I>>, Prog
         begun: 0,
         read_timer: Timer::default(),
         write_timer: Timer::default(),
+        joined: Vec::new(),
     };
     (watched, progress)
 }
@@ -89,6 +93,8 @@ pub(super) struct Watched<I> {
     begun: usize,
     read_timer: Timer,
     write_timer: Timer,
+    /// Where the pieces of a small answer are joined.
+    joined: Vec<u8>,
 }
 
 /// What the server waits for.
@@ -241,7 +247,16 @@ impl<I: Write + Unpin> Write for Watched<I> {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match Pin::new(&mut self.stream).poll_write_vectored(cx, buffers) {
+        let Watched { stream, joined, .. } = &mut *self;
+        let written = match buffers.iter().map(|buffer| buffer.len()).sum::<usize>() {
+            ..=SMALL => {
+                joined.clear();
+                buffers.iter().for_each(|buffer| joined.extend_from_slice(buffer));
+                Pin::new(stream).poll_write(cx, joined)
+            }
+            _ => Pin::new(stream).poll_write_vectored(cx, buffers),
+        };
+        match written {
             Poll::Pending => self.poll_taken(cx).map(Err),
             written => {
                 self.write_timer.stop();

@@ -1,5 +1,5 @@
-//! The transport over ZeroMQ. What connects is a socket of the `zeromq` crate, and lives where [`io_thread`] says; what is
-//! bound, where strangers come in, is our own.
+//! The transport over ZeroMQ. What calls services is a socket of the `zeromq` crate, and lives where [`io_thread`] says; what
+//! is bound, where strangers come in, and what speaks with Mongrel2 is our own.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;

@@ -22,6 +22,9 @@ mod sockets;
 /// Replies taken from the queue before they are written.
 const BATCH: usize = 256;
 
+/// Answers to heartbeats that wait to be written; then nothing more is read.
+const PONGS: usize = 4;
+
 /// Keeps one connection to a Mongrel2 until the link is closed.
 pub(super) async fn supervise(
     send_spec: Endpoint,
@@ -206,6 +209,7 @@ async fn reply(
         output,
     } = replies;
     let (mut taken, mut leaving) = (Vec::new(), Leaving { counters, replies: 0 });
+    let mut pongs = 0;
     loop {
         let writes = !output.is_empty();
         tokio::select! {
@@ -216,6 +220,7 @@ async fn reply(
                 }
                 if output.is_empty() {
                     leaving.have_left();
+                    pongs = 0;
                 }
             }
             count = outbox.recv_many(&mut taken, BATCH), if !writes => {
@@ -231,12 +236,15 @@ async fn reply(
                 }
             }
             // Only the reading side notices that Mongrel2 is gone.
-            said = incoming.next() => match said? {
+            said = incoming.next(), if pongs < PONGS => match said? {
                 Said::Message(frames) => {
                     let subscription = frames.into_iter().next().unwrap_or_default();
                     tracing::debug!(subscription = %subscription.escape_ascii(), "Mongrel2 changed its subscription");
                 }
-                Said::Ping(answer) => output.put(&answer),
+                Said::Ping(answer) => {
+                    pongs += 1;
+                    output.put(&answer);
+                }
             },
             () = last.notified() => outbox.close(),
         }
