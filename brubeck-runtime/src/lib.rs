@@ -12,6 +12,7 @@ mod events;
 mod extract;
 mod message;
 mod method;
+mod piece;
 mod reply;
 mod route;
 mod session;

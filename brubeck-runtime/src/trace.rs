@@ -111,28 +111,24 @@ impl Trace {
 
     /// The trace, in 32 hexadecimal digits.
     pub fn id(&self) -> String {
-        let mut id = String::with_capacity(32);
-        push_hexadecimal(&mut id, &self.id.get().to_be_bytes());
-        id
+        hexadecimal_text(|text| push_hexadecimal(text, self.id.get().to_be_bytes()))
     }
 
     /// The span within it, in 16 hexadecimal digits.
     pub fn span(&self) -> String {
-        let mut span = String::with_capacity(16);
-        push_hexadecimal(&mut span, &self.span.get().to_be_bytes());
-        span
+        hexadecimal_text(|text| push_hexadecimal(text, self.span.get().to_be_bytes()))
     }
 
     /// The value of the header `traceparent`.
     pub fn traceparent(&self) -> String {
-        let mut text = String::with_capacity(55);
-        text.push_str("00-");
-        push_hexadecimal(&mut text, &self.id.get().to_be_bytes());
-        text.push('-');
-        push_hexadecimal(&mut text, &self.span.get().to_be_bytes());
-        text.push('-');
-        push_hexadecimal(&mut text, &[self.flags]);
-        text
+        hexadecimal_text(|text| {
+            text.extend_from_slice(b"00-");
+            push_hexadecimal(text, self.id.get().to_be_bytes());
+            text.push(b'-');
+            push_hexadecimal(text, self.span.get().to_be_bytes());
+            text.push(b'-');
+            push_hexadecimal(text, [self.flags]);
+        })
     }
 
     /// The value of the header `tracestate`; may be empty.
@@ -166,11 +162,18 @@ fn hexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
 }
 
 /// Appends two digits for each byte: every call writes a trace, and the formatter takes much longer.
-fn push_hexadecimal(text: &mut String, bytes: &[u8]) {
-    let digit = |half: u8| char::from(if half < 10 { b'0' + half } else { b'a' + half - 10 });
+fn hexadecimal_text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    // As long as the longest, a `traceparent`.
+    let mut text = Vec::with_capacity(55);
+    write(&mut text);
+    // Digits and dashes are text.
+    String::from_utf8(text).unwrap_or_default()
+}
+
+fn push_hexadecimal<const N: usize>(text: &mut Vec<u8>, bytes: [u8; N]) {
+    let digit = |half: u8| half + if half < 10 { b'0' } else { b'a' - 10 };
     for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 15));
+        text.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }
 }
 

@@ -34,11 +34,10 @@ const DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Client {
     link: Arc<dyn Link>,
-    caller: Option<Caller>,
+    caller: Option<Arc<Caller>>,
 }
 
 /// On whose behalf calls are made.
-#[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) handlers: Arc<dyn ResponseHandlers>,
     pub(crate) origin: Option<Origin>,
@@ -53,7 +52,7 @@ impl Client {
         Client { link, caller: None }
     }
 
-    pub(crate) fn on_behalf_of(self, caller: Caller) -> Client {
+    pub(crate) fn on_behalf_of(self, caller: Arc<Caller>) -> Client {
         Client {
             caller: Some(caller),
             ..self
@@ -253,7 +252,7 @@ impl Call {
     fn response_handlers(&self) -> Result<Arc<dyn ResponseHandlers>, CallError> {
         let refused = |reason: String| Err(CallError::Refused(reason.into()));
         let path = self.request.path();
-        let Some(Caller { handlers, .. }) = &self.client.caller else {
+        let Some(Caller { handlers, .. }) = self.client.caller.as_deref() else {
             return refused(format!(
                 "this client belongs to no application, so nobody would take the answer of {path}; take the client as a \
                  handler argument, or await the call"
@@ -317,9 +316,9 @@ impl Call {
         let own = now
             .checked_add(self.deadline)
             .unwrap_or(now + Duration::from_secs(3600));
-        let (origin, deadline, request) = match self.client.caller {
+        let (origin, deadline, request) = match self.client.caller.as_deref() {
             Some(caller) => (
-                caller.origin,
+                caller.origin.clone(),
                 caller.deadline.or_sooner(own),
                 self.request.caused(caller.hops, caller.trace.child()),
             ),

@@ -27,7 +27,7 @@ pub(crate) type Open = Arc<dyn Fn(&ServiceAddress) -> crate::Result<Arc<dyn Link
 pub struct Services {
     open: Open,
     registered: Arc<Mutex<HashMap<String, Registered>>>,
-    caller: Option<Caller>,
+    caller: Option<Arc<Caller>>,
 }
 
 struct Registered {
@@ -130,9 +130,9 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Services {
 
 impl Caller {
     /// On whose behalf the handler of this message calls services.
-    pub(crate) fn of<S>(cx: &Context<S>) -> Option<Caller> {
+    pub(crate) fn of<S>(cx: &Context<S>) -> Option<Arc<Caller>> {
         let handlers = cx.lent::<Weak<dyn ResponseHandlers>>()?.upgrade()?;
-        Some(Caller {
+        Some(Arc::new(Caller {
             handlers,
             origin: cx.message().known::<Origin>().cloned(),
             deadline: Deadline::of(cx),
@@ -141,6 +141,6 @@ impl Caller {
                 .known::<Cause>()
                 .map_or(0, |cause| cause.hops.saturating_add(1)),
             trace: cx.trace().clone(),
-        })
+        }))
     }
 }

@@ -6,6 +6,7 @@
 
 mod caller;
 mod entropy;
+mod growing;
 mod numbered;
 mod session;
 mod timers;

@@ -140,14 +140,24 @@ impl ServerOutbox {
         if frames.is_empty() {
             return Err(SendError::Empty);
         }
+        self.offer(peer, frames).map_err(|(error, _)| error)
+    }
+
+    /// The same, and gives the message back where there is no room.
+    pub(crate) fn offer(
+        &self,
+        peer: Peer,
+        frames: Vec<Bytes>,
+    ) -> Result<(), (SendError, Option<(Peer, Vec<Bytes>)>)> {
         match &self.0 {
-            Way::Queue { queue, .. } => queue
-                .try_send(Outgoing::Message { peer, frames })
-                .map_err(|error| match error {
-                    mpsc::error::TrySendError::Full(_) => SendError::Full,
-                    mpsc::error::TrySendError::Closed(_) => SendError::Closed,
-                }),
-            Way::Peers { peers, .. } => Ok(peers.send(&peer, frames)?),
+            Way::Queue { queue, .. } => match queue.try_send(Outgoing::Message { peer, frames }) {
+                Ok(()) => Ok(()),
+                Err(mpsc::error::TrySendError::Full(Outgoing::Message { peer, frames })) => {
+                    Err((SendError::Full, Some((peer, frames))))
+                }
+                Err(_) => Err((SendError::Closed, None)),
+            },
+            Way::Peers { peers, .. } => peers.send(&peer, frames).map_err(|closed| (closed.into(), None)),
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::call::{CallError, Fields, Request};
 use crate::message::Message;
 use crate::method::Method;
+use crate::piece;
 use crate::reply::{Payload, Response};
 use crate::status::Status;
 use crate::trace::{Cause, Trace};
@@ -28,12 +29,20 @@ pub(super) fn ask(request: Request, nowait: bool) -> Ask {
     }
 }
 
+/// How long a text may be that is rather copied, in bytes.
+const SHORT: usize = 256;
+
 fn body(arguments: Fields, body: Bytes) -> Bytes {
     if arguments.is_empty() {
         return body;
     }
     if body.is_empty() {
-        return arguments.into_text().into();
+        let text = arguments.into_text();
+        return match text.len() <= SHORT {
+            // The text was written into more memory than it needs, and stays until the call has ended.
+            true => piece::copy(&text),
+            false => text.into(),
+        };
     }
     let mut fields: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
     fields.extend(arguments.read().clone());

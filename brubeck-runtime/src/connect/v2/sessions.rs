@@ -4,7 +4,7 @@ use super::{Clock, Wakes, convert, keep_time, seed};
 use crate::call::protocol::{JobId, Numbered, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
 use crate::call::{Deadline, SLOT};
 use crate::connect::service::{Called, Introspected};
-use crate::connect::transport::{Peer, SendError, ServerOutbox};
+use crate::connect::transport::{Peer, ServerOutbox};
 use crate::wire::v2::{Reply, Request};
 use bytes::Bytes;
 use std::cell::Cell;
@@ -311,13 +311,15 @@ struct Outlet {
 impl Outlet {
     /// Sends, or keeps it for later; `true` asks for a [`flush`].
     fn send(&mut self, peer: Peer, frames: Vec<Bytes>) -> bool {
-        if !self.flushing {
-            match self.outbound.try_send(peer.clone(), frames.clone()) {
-                Err(SendError::Full) => {}
-                _ => return false,
-            }
-        }
-        self.waiting.push_back((peer, frames));
+        let waits = match self.flushing {
+            true => Some((peer, frames)),
+            false => match self.outbound.offer(peer, frames) {
+                Err((_, given_back)) => given_back,
+                Ok(()) => None,
+            },
+        };
+        let Some(waits) = waits else { return false };
+        self.waiting.push_back(waits);
         !std::mem::replace(&mut self.flushing, true)
     }
 

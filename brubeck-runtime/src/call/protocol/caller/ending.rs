@@ -1,5 +1,7 @@
 //! How calls and sessions end.
 
+use std::cmp::Reverse;
+
 use super::peer::State;
 use super::pending::{Pending, Place};
 use super::{CallId, Caller, CallerAction, PeerId, retry};
@@ -113,8 +115,10 @@ impl Caller {
         self.worse = true;
         if let State::Ready(ready) = std::mem::replace(&mut peer.state, State::Down) {
             self.counters.sessions_ended += 1;
+            let mut lost: Vec<_> = ready.in_flight.into_iter().collect();
             // From the last to the first, because each that can go elsewhere goes to the front of the queue.
-            for (call, pending) in ready.in_flight.into_iter().rev() {
+            lost.sort_unstable_by_key(|(call, _)| Reverse(*call));
+            for (call, pending) in lost {
                 let may_have_run = arrived.is_none_or(|arrived| call <= arrived);
                 self.lose(pending, may_have_run, actions);
             }

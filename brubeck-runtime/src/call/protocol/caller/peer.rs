@@ -1,12 +1,10 @@
 //! A worker as its caller sees it.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use super::{CallId, CallerConfig, PeerId};
 use crate::call::protocol::session::Session;
-use crate::call::protocol::{MISSED_BEATS, Moment};
+use crate::call::protocol::{MISSED_BEATS, Moment, Numbered};
 use crate::wire::v2::Denial;
 
 /// How things stand with a worker.
@@ -82,7 +80,7 @@ pub(super) struct Ready {
     /// The highest call id that may be sent.
     pub(super) limit: u64,
     pub(super) last_call: u64,
-    pub(super) in_flight: BTreeMap<u64, CallId>,
+    pub(super) in_flight: Numbered<u64, CallId>,
     pub(super) draining: bool,
     /// Messages and bytes that came since anything was sent.
     pub(super) unacknowledged: (usize, usize),
@@ -96,7 +94,7 @@ impl Ready {
             next_ping: now + config.beat,
             limit,
             last_call: 0,
-            in_flight: BTreeMap::new(),
+            in_flight: Numbered::default(),
             draining: false,
             unacknowledged: (0, 0),
         }

@@ -82,7 +82,7 @@ impl Worker {
                 state,
             },
         );
-        self.queue.insert(job);
+        self.queue.insert(job, ());
         self.timers.set(deadline, Due::Deadline(job));
         if let Some(guest) = self.guests.get_mut(&id) {
             guest.calls.insert(call, Some(job));
@@ -98,7 +98,9 @@ impl Worker {
     /// Starts what waits, for as long as there are slots.
     pub(super) fn fill(&mut self, actions: &mut Vec<WorkerAction>) {
         while self.running < self.config.slots {
-            let Some(id) = self.queue.pop_first() else { return };
+            let Some((id, ())) = self.queue.pop_first() else {
+                return;
+            };
             let Some(job) = self.jobs.get_mut(&id) else {
                 continue;
             };

@@ -14,7 +14,7 @@ impl Worker {
         match job.state {
             // A driver that ends what it was not given.
             JobState::Waiting(_) => {
-                self.queue.remove(&id);
+                self.queue.remove(id);
                 self.fail(
                     job.session,
                     job.call,
@@ -118,7 +118,7 @@ impl Worker {
     }
 
     pub(super) fn cancel(&mut self, session: u64, call: u64, actions: &mut Vec<WorkerAction>) {
-        match self.guests.get(&session).and_then(|guest| guest.calls.get(&call)) {
+        match self.guests.get(&session).and_then(|guest| guest.calls.get(call)) {
             Some(Some(job)) => self.stop(*job, StopReason::Cancelled, actions),
             // It was answered already.
             _ => self.counters.late += 1,
@@ -133,7 +133,7 @@ impl Worker {
             JobState::Stopping => return,
             JobState::Waiting(_) => {
                 self.jobs.remove(&id);
-                self.queue.remove(&id);
+                self.queue.remove(id);
                 self.forget_timer();
                 false
             }
@@ -226,7 +226,7 @@ impl Worker {
         if let (Message::Reply { call, .. } | Message::Error { call, .. }, Some(guest)) =
             (&message, self.guests.get_mut(&id))
         {
-            guest.calls.remove(call);
+            guest.calls.remove(*call);
         }
         let now = self.limit(id);
         if let Message::Reply { limit, .. } | Message::Error { limit, .. } | Message::Started { limit, .. } =

@@ -1,12 +1,12 @@
 //! A caller as its worker sees it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::JobId;
 use super::window::Window;
+use crate::call::protocol::growing::Growing;
 use crate::call::protocol::session::Session;
 use crate::call::protocol::{MISSED_BEATS, Moment};
 use crate::wire::v2::Text;
@@ -27,7 +27,7 @@ pub(super) struct Guest {
     /// The last call id that came. No id up to it is begun any more.
     pub(super) last_call: u64,
     /// Calls that were taken and not answered; `None` where the answer is held back.
-    pub(super) calls: BTreeMap<u64, Option<JobId>>,
+    pub(super) calls: Growing<u64, Option<JobId>>,
     pub(super) window: Window,
     /// Whether it counts where credit is shared out.
     pub(super) active: bool,

@@ -10,7 +10,7 @@ mod incoming;
 mod unproven;
 mod window;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +22,7 @@ pub use event::{JobId, StopReason, WorkerAction, WorkerEvent};
 use self::guest::Guest;
 use self::unproven::Unproven;
 use super::entropy::Entropy;
+use super::growing::Growing;
 use super::timers::Timers;
 use super::{Moment, Numbered};
 use crate::wire::v2::{Message, Request, limits};
@@ -43,7 +44,7 @@ pub struct Worker {
     by_peer: HashMap<Bytes, u64>,
     jobs: Numbered<JobId, Job>,
     /// Jobs that wait for a slot, the oldest first.
-    queue: BTreeSet<JobId>,
+    queue: Growing<JobId, ()>,
     /// Handlers that have not ended, stopped ones included.
     running: usize,
     /// Handlers that were stopped and have not ended.
@@ -127,7 +128,7 @@ impl Worker {
             guests: BTreeMap::new(),
             by_peer: HashMap::new(),
             jobs: Numbered::default(),
-            queue: BTreeSet::new(),
+            queue: Growing::new(),
             running: 0,
             stopping: 0,
             active: 0,

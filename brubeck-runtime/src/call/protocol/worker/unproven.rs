@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::guest::Guest;
 use super::{Due, Worker, WorkerAction};
 use crate::call::protocol::Moment;
+use crate::call::protocol::growing::Growing;
 use crate::call::protocol::session::Session;
 use crate::wire::v2::{Denial, Envelope, Hello, Message, Proof, SessionKeys, VERSION, Welcome, plain};
 use std::time::Duration;
@@ -183,7 +184,7 @@ impl Worker {
             beat: Duration::from_millis(proof.beat.into()).clamp(shortest, longest),
             max_body: usize::try_from(proof.max_body).unwrap_or(usize::MAX),
             last_call: 0,
-            calls: Default::default(),
+            calls: Growing::new(),
             window: Default::default(),
             active: true,
             last_request: self.now,

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep, timeout};
 use zeromq::{DealerSocket, Socket, SocketEvent, SocketRecv, ZmqError, ZmqMessage};
 
 use super::super::client::ClientDriver;
+use super::super::inbox::Room;
 use super::super::limits::{BATCH, LINGER};
 use super::super::link::End;
 use super::super::peers::size;
@@ -114,10 +115,9 @@ impl Dealer {
             tokio::select! {
                 received = receive => match received {
                     Some((room, Ok(message))) => {
-                        let frames = message.into_vec();
-                        let bytes = size(&frames);
-                        room.put(ClientEvent::Message { generation, frames }, bytes);
+                        put(room, generation, message);
                         self.answered = true;
+                        self.receive_more(socket)?;
                     }
                     // The crate goes on giving errors for ever, and never reconnects: the first one is the end.
                     Some((_, Err(error))) => return Err(reason(&error)),
@@ -146,6 +146,21 @@ impl Dealer {
                 ask = self.driver.line.stop.asked() => return Ok(Some(ask)),
             }
         }
+    }
+
+    /// Takes what has come as well, before anything else is looked at; fails, with the reason, if the connection is lost.
+    fn receive_more(&self, socket: &mut DealerSocket) -> Result<(), String> {
+        for _ in 0..BATCH {
+            let Some(room) = self.driver.line.inlet.room_now() else {
+                break;
+            };
+            match socket.recv().now_or_never() {
+                Some(Ok(message)) => put(room, self.generation, message),
+                Some(Err(error)) => return Err(reason(&error)),
+                None => break,
+            }
+        }
+        Ok(())
     }
 
     /// Sends a batch; fails, with the reason, if the connection is no good.
@@ -196,6 +211,12 @@ impl Dealer {
         drop(socket);
         timeout(limit, written(&mut monitor)).await.is_ok() && sent.is_ok()
     }
+}
+
+fn put(room: Room<'_, ClientEvent>, generation: Generation, message: ZmqMessage) {
+    let frames = message.into_vec();
+    let bytes = size(&frames);
+    room.put(ClientEvent::Message { generation, frames }, bytes);
 }
 
 async fn connect(address: String, timeout: Duration) -> Result<(DealerSocket, Monitor), ZmqError> {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::piece;
+
 const MORE: u8 = 0b001;
 const LONG: u8 = 0b010;
 const COMMAND: u8 = 0b100;
@@ -104,7 +106,7 @@ fn take(input: &mut BytesMut, length: usize) -> Bytes {
     if length >= SMALL {
         return input.split_to(length).freeze();
     }
-    let frame = Bytes::copy_from_slice(input.get(..length).unwrap_or_default());
+    let frame = piece::copy(input.get(..length).unwrap_or_default());
     input.advance(length);
     frame
 }
