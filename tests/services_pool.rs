@@ -219,7 +219,17 @@ async fn a_service_says_what_it_is_and_how_it_does() {
         *user,
         serde_json::json!({
             "name": "user", "method": "get", "path": "^/user/(?<id>[0-9]+)$", "captures": ["id"],
-            "example": "/user/1", "blocking": true, "slots": 2
+            "example": "/user/1", "blocking": true, "slots": 2,
+            "arguments": {
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "type": "object",
+                "properties": {"id": {"type": "integer", "format": "uint64", "minimum": 0}},
+                "required": ["id"]
+            },
+            "answer": {
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "title": "uint64", "type": "integer", "format": "uint64", "minimum": 0
+            }
         })
     );
 

@@ -11,6 +11,7 @@ mod item;
 mod method;
 mod pattern;
 mod routes;
+mod schema;
 mod state;
 mod template;
 mod types;

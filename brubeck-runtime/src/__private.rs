@@ -1,5 +1,6 @@
 //! What generated code uses, and nobody else: it may change with any version.
 
+pub use crate::__schema as schema;
 pub use crate::call::contract::client_for;
 pub use crate::call::fill::{Fill, FillCapture};
 pub use crate::call::operation::{
@@ -7,9 +8,11 @@ pub use crate::call::operation::{
     in_path, named,
 };
 pub use crate::call::running::{Places, blocking};
+#[cfg(feature = "schema")]
+pub use crate::call::schema::{Describe, Failure, Mention, Pass, Probe, Schemas, Success};
 pub use crate::call::{Client, Request, TypedCall};
 pub use crate::context::Context;
-pub use crate::extract::{FromCapture, FromMessage, Provides, Rejection};
+pub use crate::extract::{FromCapture, FromMessage, Json, Provides, Rejection};
 pub use crate::method::{Kind, Method};
 pub use crate::reply::{IntoReply, Response};
 pub use crate::route::{
@@ -23,6 +26,16 @@ pub use minijinja::Value;
 use crate::status::Status;
 use minijinja::value::Serde;
 use serde::Serialize;
+
+/// Nothing is made of a signature without the feature `schema`.
+#[cfg(not(feature = "schema"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __schema {
+    ($($signature:tt)*) => {
+        ::core::option::Option::None
+    };
+}
 
 /// The keys of the handler attributes, for completion in an editor.
 pub mod keys {

@@ -60,3 +60,5 @@ pub use websocket::{
 pub use wire::service::Dialect;
 
 pub use minijinja;
+#[cfg(feature = "schema")]
+pub use schemars;

@@ -4,6 +4,7 @@ use super::lower::{Argument, Operation, is_call};
 use super::path::Part;
 use crate::handler::pattern_spec;
 use crate::method::Kind;
+use crate::schema::schema;
 use crate::types;
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -134,6 +135,18 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
     );
     let full = format!("{}::{}", module.unraw(), name.unraw());
     let spec = pattern_spec(&full, &operation.pattern, &operation.method, Kind::Service);
+    let signature = operation.arguments.iter().map(|Argument { name, ty, place }| {
+        let ty = types::within_module(ty);
+        let ty = match place {
+            Some(_) => quote!(::brubeck::__private::InPath<#ty>),
+            None => quote!(::brubeck::__private::Named<#ty>),
+        };
+        (name.unraw().to_string(), ty)
+    });
+    let schema = schema(
+        signature,
+        &quote!(::core::result::Result<::brubeck::__private::Json<#ok>, ::brubeck::__private::Json<#fault>>),
+    );
     let within = match operation.within {
         Some(within) => {
             let millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
@@ -169,7 +182,7 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
                 type Fault = #fault;
                 const OK: ::brubeck::__private::Carried<#ok> = #ok_result();
                 const FAULT: ::brubeck::__private::Carried<#fault> = #fault_result();
-                const SPEC: ::brubeck::__private::Spec = #spec.at(::core::file!(), ::core::line!());
+                const SPEC: ::brubeck::__private::Spec = #spec #schema.at(::core::file!(), ::core::line!());
                 const WITHIN: ::core::option::Option<::core::time::Duration> = #within;
                 fn into_request(self) -> ::brubeck::__private::Request {
                     #path

@@ -11,6 +11,7 @@ use crate::attribute::Attribute;
 use crate::item::ItemFn;
 use crate::method::{Kind, variant};
 use crate::pattern::Pattern;
+use crate::schema::schema;
 use crate::types;
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -78,7 +79,8 @@ fn spec(route: &Route, function: &ItemFn) -> TokenStream {
     match &route.target {
         Target::Pattern { pattern, method } => {
             let spec = pattern_spec(&name, pattern, method, route.kind);
-            quote!(#spec #blocking #slots.at(::core::file!(), ::core::line!()))
+            let schema = (route.kind == Kind::Service).then(|| signature(route, function));
+            quote!(#spec #blocking #slots #schema.at(::core::file!(), ::core::line!()))
         }
         Target::Operation(operation) => {
             let method = match route.kind {
@@ -94,6 +96,25 @@ fn spec(route: &Route, function: &ItemFn) -> TokenStream {
             }
         }
     }
+}
+
+/// What the handler takes and returns, as written.
+fn signature(route: &Route, function: &ItemFn) -> TokenStream {
+    let arguments = route.arguments.iter().map(|Argument { name, ty, source }| {
+        let ty = match source {
+            Source::Capture { .. } => quote!(::brubeck::__private::InPath<#ty>),
+            Source::OptionalCapture { inner, .. } => {
+                quote!(::core::option::Option<::brubeck::__private::InPath<#inner>>)
+            }
+            Source::Message => quote!(#ty),
+        };
+        (name.clone().unwrap_or_default(), ty)
+    });
+    let reply = match function.returned().filter(|ty| !types::mentions_impl(ty)) {
+        Some(ty) => quote!(#ty),
+        None => quote!(()),
+    };
+    schema(arguments, &reply)
 }
 
 /// The route of a pattern, but for its place.

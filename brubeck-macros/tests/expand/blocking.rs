@@ -25,6 +25,11 @@ impl ::brubeck::__private::Routed for primes {
         )
         .blocking()
         .slots(2)
+        .schema(
+            ::brubeck::__private::schema!(
+                ("below" : Arg < u64 >) -> Json < Vec < u64 > >
+            ),
+        )
         .at(::core::file!(), ::core::line!());
     #[allow(unexpected_cfgs)]
     const CHECKED: bool = {

@@ -54,6 +54,14 @@ pub mod slow_echo {
                     b"/service/slow/",
                     "/service/slow/a",
                 )
+                .schema(
+                    ::brubeck::__private::schema!(
+                        ("room" : ::brubeck::__private::InPath < u64 >, "text" :
+                        ::brubeck::__private::Named < String >) -> ::core::result::Result
+                        < ::brubeck::__private::Json < Echoed >,
+                        ::brubeck::__private::Json < Fault >>
+                    ),
+                )
                 .at(::core::file!(), ::core::line!());
             const WITHIN: ::core::option::Option<::core::time::Duration> = ::core::option::Option::Some(
                 ::core::time::Duration::from_millis(5000u64),

@@ -23,6 +23,9 @@ impl ::brubeck::__private::Routed for slow {
             b"/service/slow",
             "/service/slow",
         )
+        .schema(
+            ::brubeck::__private::schema!(("body" : Json < Echo >) -> Reply < Echoed >),
+        )
         .at(::core::file!(), ::core::line!());
     #[allow(unexpected_cfgs)]
     const CHECKED: bool = {

@@ -25,6 +25,11 @@ use std::fmt;
 /// It is serialisable, so a contract can name it: it crosses the wire as it is. No error turns into a
 /// `Fault` by `?` except a failed call, and that one says nothing but its status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    schemars(description = "A failure: its status code and a message.")
+)]
 pub struct Fault {
     #[serde(rename = "status_code")]
     code: i32,

@@ -21,6 +21,8 @@ pub(crate) mod operation;
 pub mod protocol;
 mod request;
 pub(crate) mod running;
+#[cfg(feature = "schema")]
+pub(crate) mod schema;
 mod services;
 
 pub use address::ServiceAddress;

@@ -135,7 +135,7 @@ impl<T> Named<T> {
 }
 
 /// What may be null may also be left out.
-fn read_named<T: DeserializeOwned>(text: Option<&RawValue>) -> serde_json::Result<Option<T>> {
+pub(super) fn read_named<T: DeserializeOwned>(text: Option<&RawValue>) -> serde_json::Result<Option<T>> {
     match text {
         Some(text) => serde_json::from_str(text.get()).map(Some),
         None => Ok(serde_json::from_str("null").ok()),

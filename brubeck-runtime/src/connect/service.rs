@@ -52,7 +52,7 @@ const BESIDE_THE_BODY: usize = 64 << 10;
 /// | path | answer |
 /// |---|---|
 /// | `/.brubeck/ping` | `{"pong": true}` |
-/// | `/.brubeck/info` | the release, and the operations: name, method, path, captures, an example, `blocking`, `slots` |
+/// | `/.brubeck/info` | the release, and the operations: name, method, path, captures, an example, `blocking`, `slots`, and with the feature `schema` the JSON Schemas of their types |
 /// | `/.brubeck/stats` | since the start: requests, errors, cancelled, in flight, p50 and p99 in microseconds; in all, and of each operation |
 #[derive(Clone, Debug)]
 #[must_use]

@@ -3,6 +3,7 @@
 use crate::method::{Kind, Method};
 
 use super::prefix::Prefix;
+use serde_json::{Map, Value};
 
 /// A route as its attribute describes it; [`Routes::specs`](crate::Routes::specs) lists them.
 ///
@@ -48,6 +49,8 @@ pub struct Spec {
     pub automaton: &'static [u8],
     #[doc(hidden)]
     pub prefix: Prefix,
+    #[doc(hidden)]
+    pub schema: Option<fn() -> Map<String, Value>>,
 }
 
 impl Spec {
@@ -71,6 +74,7 @@ impl Spec {
             line: 0,
             automaton: &[],
             prefix: Prefix::new(b""),
+            schema: None,
         }
     }
 
@@ -103,6 +107,12 @@ impl Spec {
             slots: Some(slots),
             ..self
         }
+    }
+
+    /// What makes the schemas of what its calls carry, when somebody asks.
+    #[doc(hidden)]
+    pub const fn schema(self, schema: Option<fn() -> Map<String, Value>>) -> Spec {
+        Spec { schema, ..self }
     }
 
     #[doc(hidden)]

@@ -15,6 +15,8 @@ use tokio::time::Instant;
 /// Where the paths begin that no application serves itself.
 const RESERVED: &str = "/.brubeck/";
 
+const INFO: &str = "info";
+
 /// An application that is asked how it does, and counts what it does.
 pub(in crate::connect) struct Introspected {
     application: Arc<dyn Application>,
@@ -30,7 +32,7 @@ impl Introspected {
     fn says(&self, method: Method, what: &str) -> Response {
         let value = match what {
             "ping" => json!({"pong": true}),
-            "info" => self.info(),
+            INFO => self.info(),
             "stats" => self.stats.json(served(&*self.application)),
             _ => return Status::NOT_FOUND.into_reply(),
         };
@@ -48,6 +50,15 @@ impl Introspected {
     }
 }
 
+/// Types say themselves what they are: that takes its time, and may panic.
+async fn info(service: Arc<Introspected>, method: Method) -> Response {
+    let said = tokio::task::spawn_blocking(move || service.says(method, INFO)).await;
+    said.unwrap_or_else(|error| {
+        tracing::error!(%error, "the types of the operations could not be described");
+        Status::INTERNAL_SERVER_ERROR.into_reply()
+    })
+}
+
 /// The operations, in the order of the list.
 fn served(application: &dyn Application) -> impl Iterator<Item = &'static Spec> + use<> {
     let specs = application.specs().into_iter();
@@ -55,7 +66,7 @@ fn served(application: &dyn Application) -> impl Iterator<Item = &'static Spec> 
 }
 
 fn operation(spec: &Spec) -> Value {
-    json!({
+    let mut operation = json!({
         "name": spec.name,
         "method": spec.method.as_str(),
         "path": spec.pattern,
@@ -63,17 +74,25 @@ fn operation(spec: &Spec) -> Value {
         "example": spec.example,
         "blocking": spec.blocking,
         "slots": spec.slots,
-    })
+    });
+    if let (Some(schemas), Value::Object(operation)) = (spec.schema, &mut operation) {
+        operation.extend(schemas());
+    }
+    operation
 }
 
 impl Introspected {
     /// Has a call answered.
     pub(in crate::connect) fn call(self: &Arc<Self>, message: Message) -> Called {
         if let Some(what) = message.path().strip_prefix(RESERVED) {
-            let said = self.says(message.method(), what);
+            let method = message.method();
+            let response: BoxFuture<'static, Response> = match what {
+                INFO => Box::pin(info(self.clone(), method)),
+                _ => Box::pin(std::future::ready(self.says(method, what))),
+            };
             return Called {
                 counted: None,
-                response: Box::pin(std::future::ready(said)),
+                response,
             };
         }
         let (route, response) = self.application.clone().call(message);

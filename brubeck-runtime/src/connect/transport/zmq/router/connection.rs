@@ -22,7 +22,7 @@ const LARGEST_CHUNK: usize = 64 << 10;
 const BATCH: usize = 256;
 
 /// Messages handed on before others get their turn.
-const TURN: usize = 64;
+const TURN: usize = 16;
 
 /// Answers to heartbeats that wait to be written; then nothing more is read.
 const PONGS: usize = 4;

@@ -1,0 +1,37 @@
+//! Without the feature `schema` a service says nothing of its types.
+
+use brubeck::prelude::*;
+use brubeck::{Memory, ServiceAddress};
+
+mod text {
+    pub type Text = brubeck::Arg<String>;
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+pub struct Count(u64);
+
+#[service_handler(path = "^/shout/(?<letter>[a-z])$")]
+async fn shout(letter: char, text: text::Text, Json(_count): Json<self::Count>) -> Result<Json<Count>, Fault> {
+    Ok(Json(Count(text.0.matches(letter).count() as u64)))
+}
+
+#[service_handler(path = "^/unnamed$")]
+async fn unnamed() -> impl IntoReply {
+    Json(7)
+}
+
+const ROUTES: Routes<()> = routes![shout, unnamed];
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let address = ServiceAddress::new("ipc://shout", "secret");
+    let service = Service::bind("ipc://shout", "secret");
+    let memory = Memory::new(routes![], ()).service(service, App::new(ROUTES, ())).start().await.unwrap();
+    let info = memory.client(&address).unwrap().request("/.brubeck/info").await.unwrap();
+    for operation in info.body["operations"].as_array().unwrap() {
+        let mut keys: Vec<_> = operation.as_object().unwrap().keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["blocking", "captures", "example", "method", "name", "path", "slots"]);
+    }
+    memory.stop().await;
+}
