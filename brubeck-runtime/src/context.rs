@@ -1,5 +1,6 @@
 //! Where a handler runs: its message, the captures of its route, and the application around it.
 
+use crate::errand::Errand;
 use crate::message::Message;
 use crate::route::Captures;
 use crate::trace::Trace;
@@ -30,6 +31,7 @@ pub struct Context<S> {
     captures: Captures,
     argument: &'static str,
     lent: Lent,
+    errand: Option<Arc<Errand>>,
     /// Goes when the handler ends or is stopped; made for whoever asks.
     alive: OnceLock<watch::Sender<()>>,
     trace: OnceLock<Trace>,
@@ -46,9 +48,21 @@ impl<S> Context<S> {
             captures,
             argument: "",
             lent,
+            errand: None,
             alive: OnceLock::new(),
             trace: OnceLock::new(),
         }
+    }
+
+    /// The same, for an answer that is waited for.
+    pub(crate) fn with_errand(mut self, errand: Arc<Errand>) -> Context<S> {
+        self.errand = Some(errand);
+        self
+    }
+
+    /// The answer that is waited for, where that is one to a browser.
+    pub(crate) fn errand(&self) -> Option<&Arc<Errand>> {
+        self.errand.as_ref()
     }
 
     /// The state of the application.

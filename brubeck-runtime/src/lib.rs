@@ -6,6 +6,7 @@ mod call;
 mod connect;
 mod context;
 mod cookie;
+mod errand;
 mod error;
 mod events;
 mod extract;

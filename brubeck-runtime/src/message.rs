@@ -3,8 +3,10 @@
 use crate::method::{Kind, Method};
 use crate::status::Status;
 use bytes::Bytes;
-use http::{Extensions, HeaderMap};
+use http::uri::PathAndQuery;
+use http::{Extensions, HeaderMap, request};
 use std::fmt;
+use std::sync::OnceLock;
 
 /// One message, as a browser or another application sent it.
 ///
@@ -25,13 +27,24 @@ pub struct Message(Box<Parts>);
 struct Parts {
     kind: Kind,
     method: Method,
-    path: Box<str>,
-    query: Option<Box<str>>,
+    target: Target,
     headers: HeaderMap,
     arguments: Bytes,
     body: Bytes,
     status: Option<Status>,
+    remote: Option<RemoteAddr>,
     extensions: Extensions,
+    /// The extensions, with the address of the peer, for those who ask for all of them.
+    all: OnceLock<Extensions>,
+}
+
+/// What is asked for.
+#[derive(Clone)]
+enum Target {
+    /// As HTTP has it, which is shared with the request.
+    Uri(PathAndQuery),
+    /// Any text.
+    Text { path: Box<str>, query: Option<Box<str>> },
 }
 
 impl Message {
@@ -41,46 +54,55 @@ impl Message {
             Some((path, query)) => (path, Some(query.into())),
             None => (target, None),
         };
-        let mut message = Message::new(Kind::Web, method, path);
-        message.0.query = query;
-        message
+        let path = path.into();
+        Message::new(Kind::Web, method, Target::Text { path, query })
+    }
+
+    /// The message of an HTTP request without its body; `remote` is its peer, where the extensions do not say so.
+    #[inline]
+    pub(crate) fn of_request(method: Method, parts: request::Parts, remote: Option<RemoteAddr>) -> Message {
+        let target = parts.uri.into_parts().path_and_query;
+        let target = Target::Uri(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
+        Message(Box::new(Parts {
+            headers: parts.headers,
+            extensions: parts.extensions,
+            remote,
+            ..Parts::new(Kind::Web, method, target)
+        }))
     }
 
     /// A message that asks a service.
     pub fn service(method: Method, path: &str) -> Message {
-        Message::new(Kind::Service, method, path)
+        Message::new(Kind::Service, method, Target::path(path))
     }
 
     /// What a service answered, for the response handler of the calling application.
     pub fn response(path: &str, status: Status) -> Message {
-        let mut message = Message::new(Kind::Response, Method::Response, path);
+        let mut message = Message::new(Kind::Response, Method::Response, Target::path(path));
         message.0.status = Some(status);
         message
     }
 
-    fn new(kind: Kind, method: Method, path: &str) -> Message {
-        Message(Box::new(Parts {
-            kind,
-            method,
-            path: path.into(),
-            query: None,
-            headers: HeaderMap::new(),
-            arguments: Bytes::new(),
-            body: Bytes::new(),
-            status: None,
-            extensions: Extensions::new(),
-        }))
+    fn new(kind: Kind, method: Method, target: Target) -> Message {
+        Message(Box::new(Parts::new(kind, method, target)))
     }
 
     /// The same message with this path, in which a `?` is nothing special.
     pub fn with_path(mut self, path: impl Into<Box<str>>) -> Message {
-        self.0.path = path.into();
+        let query = self.query().map(Into::into);
+        self.0.target = Target::Text {
+            path: path.into(),
+            query,
+        };
         self
     }
 
     /// The same message with this query, still percent-encoded and without the `?`.
     pub fn with_query(mut self, query: impl Into<Box<str>>) -> Message {
-        self.0.query = Some(query.into());
+        self.0.target = Target::Text {
+            path: self.path().into(),
+            query: Some(query.into()),
+        };
         self
     }
 
@@ -104,7 +126,7 @@ impl Message {
 
     /// The same message with one more thing known about it, such as a [`RemoteAddr`].
     pub fn with_extension(mut self, value: impl Clone + Send + Sync + 'static) -> Message {
-        self.0.extensions.insert(value);
+        self.extensions_mut().insert(value);
         self
     }
 
@@ -120,19 +142,29 @@ impl Message {
 
     /// The path as it was sent: still percent-encoded, never normalised.
     pub fn path(&self) -> &str {
-        &self.0.path
+        match &self.0.target {
+            Target::Uri(target) => target.path(),
+            Target::Text { path, .. } => path,
+        }
     }
 
     /// What followed the `?`, still percent-encoded; `None` without a `?`, and for services.
     pub fn query(&self) -> Option<&str> {
-        self.0.query.as_deref()
+        match &self.0.target {
+            Target::Uri(target) => target.query(),
+            Target::Text { query, .. } => query.as_deref(),
+        }
     }
 
     /// Path and query, as a client asks for them; `/` for a path that no URI has.
     pub fn uri(&self) -> http::Uri {
-        let target = match &self.0.query {
-            Some(query) => format!("{}?{query}", self.0.path),
-            None => self.0.path.to_string(),
+        let target = match &self.0.target {
+            Target::Uri(target) => return http::Uri::from(target.clone()),
+            Target::Text { path, query: None } => path.to_string(),
+            Target::Text {
+                path,
+                query: Some(query),
+            } => format!("{path}?{query}"),
         };
         target.parse().unwrap_or(http::Uri::from_static("/"))
     }
@@ -168,11 +200,59 @@ impl Message {
 
     /// What connections and layers know beside the message.
     pub fn extensions(&self) -> &Extensions {
-        &self.0.extensions
+        let Some(remote) = self.0.remote else {
+            return &self.0.extensions;
+        };
+        self.0.all.get_or_init(|| {
+            let mut all = self.0.extensions.clone();
+            all.insert(remote);
+            all
+        })
     }
 
+    /// What is known of this type; see [`remote_addr`](Self::remote_addr) for the peer.
+    pub(crate) fn known<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.0.extensions.get()
+    }
+
+    /// The address of the peer.
+    pub(crate) fn remote_addr(&self) -> Option<RemoteAddr> {
+        self.0.remote.or_else(|| self.known().copied())
+    }
+
+    /// What is known, to be taken or added to.
     pub(crate) fn extensions_mut(&mut self) -> &mut Extensions {
+        self.0.all.take();
+        if let Some(remote) = self.0.remote.take() {
+            self.0.extensions.insert(remote);
+        }
         &mut self.0.extensions
+    }
+}
+
+impl Parts {
+    fn new(kind: Kind, method: Method, target: Target) -> Parts {
+        Parts {
+            kind,
+            method,
+            target,
+            headers: HeaderMap::new(),
+            arguments: Bytes::new(),
+            body: Bytes::new(),
+            status: None,
+            remote: None,
+            extensions: Extensions::new(),
+            all: OnceLock::new(),
+        }
+    }
+}
+
+impl Target {
+    fn path(path: &str) -> Target {
+        Target::Text {
+            path: path.into(),
+            query: None,
+        }
     }
 }
 
@@ -182,7 +262,7 @@ impl fmt::Debug for Message {
         f.debug_struct("Message")
             .field("kind", &self.0.kind)
             .field("method", &self.0.method)
-            .field("path", &self.0.path)
+            .field("path", &self.path())
             .field("arguments", &self.0.arguments.len())
             .field("body", &self.0.body.len())
             .finish_non_exhaustive()

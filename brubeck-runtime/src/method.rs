@@ -75,6 +75,9 @@ impl Method {
 
     /// The method of an HTTP request; `None` for one that HTTP handlers cannot have.
     pub fn from_http(method: &http::Method) -> Option<Method> {
+        if *method == http::Method::GET {
+            return Some(Method::Get);
+        }
         method
             .as_str()
             .parse()

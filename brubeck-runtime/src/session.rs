@@ -122,12 +122,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Session {
 
     async fn from_message(cx: &Context<S>) -> Result<Session, Rejection> {
         let cookies = SignedCookies::from_message(cx).await?;
-        let open = || Session::open(&cookies);
-        Ok(cx
-            .message()
-            .extensions()
-            .get::<Outbox>()
-            .map_or_else(open, |outbox| outbox.session(open)))
+        Ok(Outbox::of(cx).session(|| Session::open(&cookies)))
     }
 }
 

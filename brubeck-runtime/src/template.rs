@@ -95,7 +95,15 @@ impl Templates {
     }
 
     /// Renders the page that a response holds; any other response passes unchanged.
+    #[inline]
     pub(crate) fn render(&self, response: Response) -> Response {
+        match response.payload() {
+            Payload::View(_) => self.rendered(response),
+            _ => response,
+        }
+    }
+
+    fn rendered(&self, response: Response) -> Response {
         let Payload::View(view) = response.payload() else {
             return response;
         };

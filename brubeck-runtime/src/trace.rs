@@ -97,7 +97,7 @@ impl Trace {
 
     /// The one a message says it belongs to, or else a new one.
     pub(crate) fn of(message: &Message) -> Trace {
-        let cause: Option<&Cause> = message.extensions().get();
+        let cause: Option<&Cause> = message.known();
         cause
             .and_then(|cause| Trace::parse(&cause.traceparent, &cause.tracestate))
             .or_else(|| Trace::said(message.headers()))

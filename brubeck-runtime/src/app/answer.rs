@@ -11,14 +11,11 @@ use crate::reply::{IntoReply, Payload, Problem, Response};
 use crate::route::{Captures, Entry, Match, Spec};
 use crate::status::Status;
 use crate::websocket::SocketSender;
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::header::{HeaderValue, RETRY_AFTER};
-use std::any::Any;
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::SemaphorePermit;
 
 /// What was asked and how it was answered, in one line each.
 pub(super) const ACCESS: &str = "brubeck::access";
@@ -35,7 +32,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         match self.router.find(kind, method, message.path()) {
             Match::Found { entry, captures } => {
                 // Other applications say themselves how long they wait; clients of message sockets do not.
-                let waits = message.extensions().get::<SocketSender>().is_none();
+                let waits = message.known::<SocketSender>().is_none();
                 let handled = (entry.handle)(self.context(message, captures));
                 let answer = async move {
                     let response = self.within_limits(entry, handled, waits).await;
@@ -53,7 +50,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
     async fn within_limits(
         &self,
         entry: &Entry<S>,
-        handled: BoxFuture<'static, Response>,
+        mut handled: BoxFuture<'static, Response>,
         waits: bool,
     ) -> Response {
         let limits = self.limits.of(entry.spec);
@@ -61,77 +58,25 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             true => limits.and_then(|limits| limits.time).flatten(),
             false => self.time(limits),
         };
-        let answer = self.unwinding(entry.spec, async { self.templates.render(handled.await) });
+        let answer = self.catching(entry, &mut handled);
         match (limits, time) {
             (None, None) => answer.await,
             // Boxed, so that the many handlers without limits need no room for this.
             _ => {
-                let answer = TimeLeft::from_now(time).wait_for(entry.spec.name, answer);
-                Box::pin(self.within(limits, answer)).await
+                let answer = async {
+                    let _place = match place(limits) {
+                        Ok(place) => place,
+                        Err(busy) => return busy,
+                    };
+                    TimeLeft::from_now(time).wait_for(entry.spec.name, answer).await
+                };
+                Box::pin(answer).await
             }
         }
     }
 
     pub(super) fn context(&self, message: Message, captures: Captures) -> Context<S> {
         Context::new(self.state.clone(), message, captures, self.lent.clone())
-    }
-
-    /// Runs a handler, after these hooks.
-    pub(super) async fn run(
-        &self,
-        entry: &Entry<S>,
-        cx: Context<S>,
-        before: &[super::Erased<S>],
-    ) -> Response {
-        let handle = entry.handle;
-        self.unwinding(entry.spec, async {
-            for hook in before {
-                if let Err(answer) = hook(&cx).await {
-                    return self.templates.render(answer);
-                }
-            }
-            self.templates.render(handle(cx).await)
-        })
-        .await
-    }
-
-    /// What a handler answers; 500 where it panics.
-    async fn unwinding(&self, spec: &Spec, answer: impl Future<Output = Response>) -> Response {
-        // What a handler leaves behind when it panics is only seen by itself: its state is behind the
-        // locks of others, which know poisoning.
-        AssertUnwindSafe(pin!(answer))
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|panic| {
-                tracing::error!(
-                    handler = spec.name,
-                    panic = panic_text(&*panic),
-                    "a handler panicked"
-                );
-                Status::INTERNAL_SERVER_ERROR.into_reply()
-            })
-    }
-
-    /// The response, or 503 where the limits of the route do not let it be made.
-    pub(super) async fn within(
-        &self,
-        limits: Option<&Limits>,
-        response: impl Future<Output = Response>,
-    ) -> Response {
-        let Some(limits) = limits else {
-            return response.await;
-        };
-        let _place = match limits.places.as_ref().map(|places| places.try_acquire()) {
-            Some(Err(_)) => {
-                let mut busy = Problem::new(503, "too many requests at once").into_reply();
-                busy.headers_mut()
-                    .insert(RETRY_AFTER, HeaderValue::from_static("1"));
-                return busy;
-            }
-            Some(Ok(place)) => Some(place),
-            None => None,
-        };
-        response.await
     }
 
     /// How long a handler has until its answer.
@@ -155,10 +100,8 @@ impl<S: Send + Sync + 'static> ResponseHandlers for Assembled<S> {
             else {
                 return None;
             };
-            let (status, _, payload) = self
-                .run(entry, self.context(answer, captures), &[])
-                .await
-                .into_parts();
+            let mut run = (entry.handle)(self.context(answer, captures));
+            let (status, _, payload) = self.catching(entry, &mut run).await.into_parts();
             match payload {
                 Payload::Handed(value) => Some(Handled::new(value)),
                 _ => {
@@ -168,6 +111,19 @@ impl<S: Send + Sync + 'static> ResponseHandlers for Assembled<S> {
             }
         })
     }
+}
+
+/// The place of a request among those that its route works on at once, or 503 where there is none.
+pub(super) fn place(limits: Option<&Limits>) -> Result<Option<SemaphorePermit<'_>>, Response> {
+    let Some(places) = limits.and_then(|limits| limits.places.as_ref()) else {
+        return Ok(None);
+    };
+    places.try_acquire().map(Some).map_err(|_| {
+        let mut busy = Problem::new(503, "too many requests at once").into_reply();
+        busy.headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        busy
+    })
 }
 
 /// When a message came, and what it asks for, where that is logged.
@@ -183,10 +139,4 @@ fn refused(logged: Logged, status: Status) -> (Option<&'static Spec>, BoxFuture<
     let response = status.into_reply();
     log(logged, &response);
     (None, Box::pin(std::future::ready(response)))
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(no text)")
 }

@@ -3,16 +3,17 @@
 use super::limits::RouteLimits;
 use super::origin::CrossSite;
 use super::proxies::Proxies;
-use super::service::{AppService, Front};
+use super::service::{AppService, Front, Wrap};
 use super::web::Site;
 use super::{App, Hooks};
 use crate::call::{Open, ResponseHandlers, Services};
-use crate::connect::Application;
+use crate::connect::web::Length;
+use crate::connect::{Answer, Application};
 use crate::context::Lent;
 use crate::cookie::Keys;
 use crate::error::{Error, Result};
 use crate::extract::LoginUrl;
-use crate::message::Message;
+use crate::message::{Message, RemoteAddr};
 use crate::method::Kind;
 use crate::reply::{Body, Response};
 use crate::route::{Router, Spec, lost_answer};
@@ -38,7 +39,7 @@ pub(super) struct Assembled<S: 'static> {
 
 /// What connections see: messages of services, and web requests, which pass the layers.
 pub(crate) struct Served<S: 'static> {
-    assembled: Arc<Assembled<S>>,
+    front: Arc<Front<S>>,
     pub(super) web: AppService,
 }
 
@@ -87,12 +88,18 @@ impl<S: Send + Sync + 'static> App<S> {
                 lent: Arc::new(lent),
             }
         });
-        let site = AppService::new(Site(assembled.clone()));
-        let inner = self.layers.into_iter().fold(site, |inner, wrap| wrap(inner));
-        Ok(Arc::new(Served {
-            assembled,
-            web: AppService::new(Front { inner, proxies }),
-        }))
+        let wrapped = |inner: Option<AppService>, wrap: Wrap| {
+            Some(wrap(
+                inner.unwrap_or_else(|| AppService::new(Site(assembled.clone()))),
+            ))
+        };
+        let front = Arc::new(Front {
+            layered: self.layers.into_iter().fold(None, wrapped),
+            site: assembled,
+            proxies,
+        });
+        let web = AppService(front.clone());
+        Ok(Arc::new(Served { front, web }))
     }
 }
 
@@ -121,19 +128,28 @@ impl<S: Send + Sync + 'static> Application for Served<S> {
     }
 
     fn call(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, BoxFuture<'static, Response>) {
-        self.assembled.clone().answer_service(message)
+        self.front.site.clone().answer_service(message)
     }
 
     fn serve(self: Arc<Self>, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
         self.web.respond(request)
     }
 
+    fn serve_peer(
+        self: Arc<Self>,
+        request: http::Request<Body>,
+        peer: Option<RemoteAddr>,
+        at_once: bool,
+    ) -> Answer {
+        self.front.answer(request, peer, Length::OfConnection, at_once)
+    }
+
     fn body_limit(&self) -> usize {
-        self.assembled.body_limit
+        self.front.site.body_limit
     }
 
     fn specs(&self) -> Vec<&'static Spec> {
-        self.assembled.router.specs().collect()
+        self.front.site.router.specs().collect()
     }
 }
 

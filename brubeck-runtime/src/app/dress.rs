@@ -1,18 +1,18 @@
 //! Errors without a page of their own, and files, as this client wants them.
 
 use super::assembled::Assembled;
-use super::web::message;
-use crate::message::Message;
+use crate::message::{Message, RemoteAddr};
 use crate::method::Method;
 use crate::reply::{Form, Payload, Problem, Response};
 use crate::route::Captures;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, RANGE};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RANGE};
 use http::request::Parts;
 
 /// What must be known of a request once its handler has it.
+#[derive(Default)]
 pub(super) struct Asked {
     /// The headers that say in which form it wants an error, which part of a file, and what it has of that.
-    wants: HeaderMap,
+    wants: Vec<(HeaderName, HeaderValue)>,
     /// The request without its body, where a function may want to see it.
     spare: Option<Message>,
     #[cfg_attr(not(feature = "files"), allow(dead_code))]
@@ -20,7 +20,12 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn of(parts: &Parts, method: Option<Method>, spare: bool) -> Asked {
+    pub(super) fn of(
+        parts: &Parts,
+        method: Option<Method>,
+        remote: Option<RemoteAddr>,
+        spare: bool,
+    ) -> Asked {
         let conditional = |name: &HeaderName| {
             cfg!(feature = "files") && (name.as_str().starts_with("if-") || *name == RANGE)
         };
@@ -30,7 +35,7 @@ impl Asked {
             .filter(|(name, _)| **name == ACCEPT || **name == CONTENT_TYPE || conditional(name));
         Asked {
             wants: wants.map(|(name, value)| (name.clone(), value.clone())).collect(),
-            spare: spare.then(|| message(method.unwrap_or(Method::Get), parts.clone())),
+            spare: spare.then(|| Message::of_request(method.unwrap_or(Method::Get), parts.clone(), remote)),
             head: parts.method == http::Method::HEAD,
         }
     }
@@ -49,8 +54,9 @@ pub(super) fn needs_dress(response: &Response) -> bool {
 
 impl<S: Send + Sync + 'static> Assembled<S> {
     pub(super) async fn dress(&self, response: Response, asked: Asked) -> Response {
+        let wants = HeaderMap::from_iter(asked.wants);
         #[cfg(feature = "files")]
-        let response = super::file::resolve(response, &asked.wants, asked.head).await;
+        let response = super::file::resolve(response, &wants, asked.head).await;
         let problem = match response.payload() {
             Payload::Message if response.status().http().as_u16() >= 400 => {
                 Problem::of(response.status().clone())
@@ -61,7 +67,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         let code = response.status().http().as_u16();
         let dressed = match self.caught(code, asked.spare).await {
             Some(caught) => caught,
-            None => self.shown(&problem, Form::preferred(&asked.wants)),
+            None => self.shown(&problem, Form::preferred(&wants)),
         };
         let (_, mut headers, _) = response.into_parts();
         headers.remove(CONTENT_TYPE);

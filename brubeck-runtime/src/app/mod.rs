@@ -3,6 +3,7 @@
 mod answer;
 mod assembled;
 mod builder;
+mod caught;
 mod dress;
 #[cfg(feature = "files")]
 mod file;

@@ -22,9 +22,14 @@ impl Proxies {
         Ok(())
     }
 
+    /// Whether anybody's word is taken.
+    pub(super) fn are_trusted(&self) -> bool {
+        self.unix || !self.networks.is_empty()
+    }
+
     /// Replaces the address of a trusted proxy by that of the client it speaks for.
     pub(super) fn resolve<B>(&self, request: &mut Request<B>) {
-        if self.networks.is_empty() && !self.unix {
+        if !self.are_trusted() {
             return;
         }
         let peer = request.extensions().get::<RemoteAddr>().copied();

@@ -1,18 +1,20 @@
 //! The application as an HTTP service of the tower world, and such services around and within it.
 
 use super::answer::ACCESS;
+use super::assembled::Assembled;
 use super::proxies::Proxies;
-use crate::connect::web::{finish, refusal};
+use crate::connect::Answer;
+use crate::connect::web::{Length, finish, refusal};
 use crate::message::RemoteAddr;
 use crate::reply::{Body, BoxError};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode};
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::panic::AssertUnwindSafe;
+use std::future::{poll_fn, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -44,7 +46,7 @@ use tower_service::Service;
 /// Always ready, never fails, cheap to clone. Layers of an application wrap it; it nests in the routers of other
 /// frameworks.
 #[derive(Clone)]
-pub struct AppService(Arc<dyn HttpService>);
+pub struct AppService(pub(super) Arc<dyn HttpService>);
 
 /// What answers HTTP requests, with its type erased.
 pub(super) trait HttpService: Send + Sync + 'static {
@@ -132,35 +134,105 @@ where
 }
 
 /// The outermost: who asks, what was answered, and a panic of any layer.
-pub(super) struct Front {
-    pub(super) inner: AppService,
+pub(super) struct Front<S: 'static> {
+    pub(super) site: Arc<Assembled<S>>,
+    /// The site within its layers, where it has some.
+    pub(super) layered: Option<AppService>,
     pub(super) proxies: Proxies,
 }
 
-impl HttpService for Front {
-    fn respond(&self, mut request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
-        // Timed only where somebody reads it.
-        let began = tracing::enabled!(target: ACCESS, tracing::Level::INFO).then(Instant::now);
-        self.proxies.resolve(&mut request);
-        let (method, target) = (request.method().clone(), request.uri().path_and_query().cloned());
-        let remote = began.and_then(|_| request.extensions().get::<RemoteAddr>().copied());
-        // Whatever is not ours runs within the future.
-        let answer = AssertUnwindSafe(self.inner.respond(request)).catch_unwind();
-        Box::pin(async move {
-            let answered = answer.await;
-            let path = target.as_ref().map_or("/", PathAndQuery::path);
-            let response = answered.unwrap_or_else(|_| {
-                tracing::error!(%method, path, "a layer or a mounted service panicked");
-                refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
-            });
-            if let Some(began) = began {
-                tracing::info!(
-                    target: ACCESS,
-                    remote = remote.map(tracing::field::display),
-                    "{} {method} {path} in {:?}", response.status().as_u16(), began.elapsed()
-                );
+impl<S: Send + Sync + 'static> HttpService for Front<S> {
+    fn respond(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
+        match self.answer(request, None, Length::Told, false) {
+            Either::Left(answered) => Box::pin(answered),
+            Either::Right(answer) => answer,
+        }
+    }
+}
+
+impl<S: Send + Sync + 'static> Front<S> {
+    /// Answers a request; `remote` is its peer, where the request does not say so itself. `at_once`: here and now, where
+    /// that can be.
+    pub(super) fn answer(
+        &self,
+        mut request: Request<Body>,
+        mut remote: Option<RemoteAddr>,
+        length: Length,
+        at_once: bool,
+    ) -> Answer {
+        if self.layered.is_some() || self.proxies.are_trusted() {
+            if let Some(remote) = remote.take() {
+                request.extensions_mut().insert(remote);
             }
-            finish(response, method == Method::HEAD)
-        })
+            self.proxies.resolve(&mut request);
+        }
+        let asked = Asked {
+            // Timed only where somebody reads it.
+            began: tracing::enabled!(target: ACCESS, tracing::Level::INFO).then(Instant::now),
+            method: request.method().clone(),
+            target: request.uri().path_and_query().cloned(),
+            remote: remote.or_else(|| request.extensions().get().copied()),
+            length,
+        };
+        if let Some(layered) = &self.layered {
+            return Either::Right(Box::pin(asked.answered(layered.respond(request))));
+        }
+        let site = &self.site;
+        let mut way = site.way(request, remote);
+        if at_once {
+            match catch_unwind(AssertUnwindSafe(|| site.at_once(&mut way))) {
+                Ok(None) => {}
+                Ok(Some(mut response)) => {
+                    asked.finish(&mut response);
+                    return Either::Left(ready(response));
+                }
+                Err(_) => return Either::Left(ready(asked.panicked())),
+            }
+        }
+        Either::Right(Box::pin(asked.answered(site.clone().go(way))))
+    }
+}
+
+/// What must be known of a request once it is handed on.
+struct Asked {
+    began: Option<Instant>,
+    method: Method,
+    target: Option<PathAndQuery>,
+    remote: Option<RemoteAddr>,
+    length: Length,
+}
+
+impl Asked {
+    async fn answered(self, answer: impl Future<Output = Response<Body>>) -> Response<Body> {
+        match AssertUnwindSafe(answer).catch_unwind().await {
+            Ok(mut response) => {
+                self.finish(&mut response);
+                response
+            }
+            Err(_) => self.panicked(),
+        }
+    }
+
+    fn panicked(&self) -> Response<Body> {
+        tracing::error!(method = %self.method, path = self.path(), "a layer or a mounted service panicked");
+        let mut refused = refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
+        self.finish(&mut refused);
+        refused
+    }
+
+    fn finish(&self, response: &mut Response<Body>) {
+        if let Some(began) = self.began {
+            let (method, path) = (&self.method, self.path());
+            tracing::info!(
+                target: ACCESS,
+                remote = self.remote.map(tracing::field::display),
+                "{} {method} {path} in {:?}", response.status().as_u16(), began.elapsed()
+            );
+        }
+        finish(response, self.method == Method::HEAD, self.length);
+    }
+
+    fn path(&self) -> &str {
+        self.target.as_ref().map_or("/", PathAndQuery::path)
     }
 }

@@ -1,15 +1,13 @@
 //! The time that a handler has until its answer.
 
-use crate::call::Deadline;
+use crate::errand::Errand;
 use crate::reply::{IntoReply, Problem, Response};
 use futures_util::poll;
 use std::convert::Infallible;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 /// How long a handler may take unless the application or its route says otherwise.
 pub(super) const TIME: Duration = Duration::from_secs(60);
@@ -18,11 +16,15 @@ pub(super) const TIME: Duration = Duration::from_secs(60);
 /// leaves behind: a stream, a WebSocket.
 pub(super) struct TimeLeft {
     limit: Option<Duration>,
-    /// Until then, where the time runs already.
-    until: Option<Instant>,
     /// Ends when the body is read: the time of a client that still sends is not that of the handler.
     reading: Option<oneshot::Receiver<Infallible>>,
-    waited_for: Arc<()>,
+    errand: Arc<Errand>,
+}
+
+impl Drop for TimeLeft {
+    fn drop(&mut self) {
+        self.errand.end();
+    }
 }
 
 impl TimeLeft {
@@ -30,9 +32,8 @@ impl TimeLeft {
     pub(super) fn from_now(limit: Option<Duration>) -> TimeLeft {
         TimeLeft {
             limit,
-            until: limit.and_then(|limit| Instant::now().checked_add(limit)),
             reading: None,
-            waited_for: Arc::new(()),
+            errand: Arc::new(Errand::within(limit)),
         }
     }
 
@@ -41,40 +42,38 @@ impl TimeLeft {
         let (held, reading) = oneshot::channel();
         let left = TimeLeft {
             limit,
-            until: None,
             reading: Some(reading),
-            waited_for: Arc::new(()),
+            errand: Arc::default(),
         };
         (left, held)
     }
 
-    /// The deadline of what the handler asks of others, while its answer is waited for.
-    pub(super) fn deadline(&self) -> Option<Deadline> {
-        Some(Deadline::while_waited_for(self.until?, &self.waited_for))
+    /// What the handler is to know of this.
+    pub(super) fn errand(&self) -> &Arc<Errand> {
+        &self.errand
     }
 
     /// The answer, or 504 where it does not come in time: then the handler is dropped.
     pub(super) async fn wait_for(
-        self,
+        &mut self,
         handler: &'static str,
-        answer: impl Future<Output = Response>,
+        mut answer: impl Future<Output = Response> + Unpin,
     ) -> Response {
+        // Most handlers answer at once, and need no clock.
+        if let Poll::Ready(answer) = poll!(&mut answer) {
+            return answer;
+        }
         let Some(limit) = self.limit else {
             return answer.await;
         };
-        let mut answer = pin!(answer);
-        // Most handlers answer at once, and need no clock.
-        if let Poll::Ready(answer) = poll!(answer.as_mut()) {
-            return answer;
-        }
         let late = Box::pin(async {
-            match (self.until, self.reading) {
-                (Some(until), _) => tokio::time::sleep_until(until).await,
-                (None, Some(reading)) => {
+            match (self.reading.take(), self.errand.until()) {
+                (Some(reading), _) => {
                     // Nothing is ever sent: the end of the sender is the end of the body.
                     let _ = reading.await;
                     tokio::time::sleep(limit).await;
                 }
+                (None, Some(until)) => tokio::time::sleep_until(until).await,
                 // Beyond what the clock can tell.
                 (None, None) => std::future::pending().await,
             }

@@ -1,26 +1,28 @@
 //! From an HTTP request to its response, within the layers.
 
+use super::answer::place;
 use super::assembled::Assembled;
 use super::dress::{Asked, needs_dress};
-use super::limits::Limits;
 use super::service::HttpService;
 use super::time::TimeLeft;
 use crate::connect::web::http_response;
 use crate::context::Context;
 use crate::cookie::Outbox;
-use crate::message::Message;
+use crate::errand::Errand;
+use crate::message::{Message, RemoteAddr};
 use crate::method::{Kind, Method};
 use crate::reply::{Body, BodyError, IntoReply, Problem, Response};
-use crate::route::{Captures, Entry, Match};
+use crate::route::{self, Captures, Entry, Match};
 use crate::status::Status;
 use crate::upload::Arriving;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::header::{ALLOW, HOST, HeaderValue};
+use http::header::{ALLOW, HeaderValue};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
 use http_body_util::Limited;
-use std::pin::pin;
 use std::sync::Arc;
+use std::task::{self, Poll, Waker};
 
 /// The longest path and query that is looked at, in bytes.
 const TARGET: usize = 8 * 1024;
@@ -31,11 +33,40 @@ pub(super) struct Site<S: 'static>(pub(super) Arc<Assembled<S>>);
 impl<S: Send + Sync + 'static> HttpService for Site<S> {
     fn respond(&self, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
         let site = self.0.clone();
-        match site.mounted(request.uri(), |prefix| !prefix.is_empty()) {
-            Some((service, uri)) => Box::pin(async move { site.hand_over(&service, uri, request).await }),
-            None => site.own(request),
-        }
+        let way = site.way(request, None);
+        Box::pin(site.go(way))
     }
+}
+
+/// What is done about a request.
+pub(super) enum Way<S: 'static> {
+    /// A handler answers it.
+    Handler(Begun<S>, Asked),
+    /// A handler answers it, once its route has room for it and its body is there.
+    Visit(Box<Visit<S>>, Asked),
+    /// It is answered already.
+    Answer(Box<Response>, Asked),
+    /// No route matches it.
+    Nothing(Box<Parts>, Asked),
+    /// A mounted service has it.
+    Mounted(super::AppService, Box<http::Request<Body>>),
+}
+
+/// A request on its way to its handler.
+pub(super) struct Visit<S: 'static> {
+    entry: &'static Entry<S>,
+    captures: Captures,
+    message: Message,
+    body: Body,
+}
+
+/// A handler that is about to run.
+pub(super) struct Begun<S: 'static> {
+    entry: &'static Entry<S>,
+    run: route::BoxFuture,
+    time_left: TimeLeft,
+    /// The message, where a function wants to see it afterwards.
+    seen: Option<Message>,
 }
 
 impl<S: Send + Sync + 'static> Assembled<S> {
@@ -56,23 +87,31 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             })
     }
 
-    async fn hand_over(
+    /// The request, as the service sees it that has this URI of its own.
+    fn hand_over(
         &self,
-        service: &super::AppService,
-        uri: Uri,
         request: http::Request<Body>,
-    ) -> http::Response<Body> {
+        uri: Uri,
+        remote: Option<RemoteAddr>,
+    ) -> Box<http::Request<Body>> {
         let limit = self.body_limit;
         let mut request = match request.body().bytes() {
             Some(body) if body.len() <= limit => request,
             _ => request.map(|body| Body::new(Limited::new(body, limit))),
         };
         *request.uri_mut() = uri;
-        service.respond(request).await
+        if let Some(remote) = remote {
+            request.extensions_mut().insert(remote);
+        }
+        Box::new(request)
     }
 
-    /// Looks for the route at once: what is found says what the future must hold, and a request is much to hand on.
-    fn own(self: Arc<Self>, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
+    /// Looks for the route at once: what is found says what must be kept, and a request is much to hand on. `remote` is
+    /// the peer, where the request does not say so itself.
+    pub(super) fn way(self: &Arc<Self>, request: http::Request<Body>, remote: Option<RemoteAddr>) -> Way<S> {
+        if let Some((service, uri)) = self.mounted(request.uri(), |prefix| !prefix.is_empty()) {
+            return Way::Mounted(service, self.hand_over(request, uri, remote));
+        }
         let method = Method::from_http(request.method());
         let found = match method {
             Some(method) => self.find(method, request.uri().path()),
@@ -82,45 +121,93 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             && self.hooks.fallback.is_none()
             && let Some((service, uri)) = self.mounted(request.uri(), str::is_empty)
         {
-            return Box::pin(async move { self.hand_over(&service, uri, request).await });
+            return Way::Mounted(service, self.hand_over(request, uri, remote));
         }
-        let (parts, body) = request.into_parts();
-        let asked = Asked::of(&parts, method, !self.hooks.catchers.is_empty());
-        match self.refused(&parts).map_or(found, Found::Answer) {
+        let found = self.refused(&request).map_or(found, Found::Answer);
+        let (mut parts, body) = request.into_parts();
+        let asked = Asked::of(&parts, method, remote, !self.hooks.catchers.is_empty());
+        match found {
             Found::Handler(entry, captures) => {
-                let message = message(entry.spec.method, parts);
-                Box::pin(async move {
-                    let response = self.handled(entry, captures, message, body).await;
-                    self.said(response, asked).await
-                })
+                let message = Message::of_request(entry.spec.method, parts, remote);
+                let whole = body.bytes().filter(|whole| whole.len() <= self.body_limit);
+                match whole {
+                    // Most requests wait for nothing, and are much to hand on.
+                    Some(whole) if !entry.streams && self.limits.of(entry.spec).is_none() => {
+                        let message = match whole.is_empty() {
+                            true => message,
+                            false => message.with_body(whole.clone()),
+                        };
+                        let time_left = TimeLeft::from_now(self.time_limit);
+                        Way::Handler(self.begin(entry, captures, message, time_left), asked)
+                    }
+                    _ => {
+                        let visit = Visit {
+                            entry,
+                            captures,
+                            message,
+                            body,
+                        };
+                        Way::Visit(Box::new(visit), asked)
+                    }
+                }
             }
-            Found::Answer(response) => Box::pin(async move { self.said(response, asked).await }),
-            Found::Nothing => Box::pin(async move {
-                let response = self.fallback(parts).await;
-                self.said(response, asked).await
-            }),
+            Found::Answer(response) => Way::Answer(Box::new(response), asked),
+            Found::Nothing => {
+                if let Some(remote) = remote {
+                    parts.extensions.insert(remote);
+                }
+                Way::Nothing(Box::new(parts), asked)
+            }
         }
     }
 
-    /// What is answered to a request that no handler is to see.
-    fn refused(&self, parts: &Parts) -> Option<Response> {
-        let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        if target.len() > TARGET {
-            return Some(Problem::new(414, "the address is too long").into_reply());
+    /// The response, where that is there without waiting; otherwise the way is to be gone.
+    pub(super) fn at_once(&self, way: &mut Way<S>) -> Option<http::Response<Body>> {
+        let Way::Handler(begun, asked) = way else {
+            return None;
+        };
+        // Whoever goes the way asks again, and then is told.
+        let mut nobody = task::Context::from_waker(Waker::noop());
+        let run = self.catching(begun.entry, &mut begun.run).poll_unpin(&mut nobody);
+        let Poll::Ready(mut response) = run else {
+            return None;
+        };
+        self.conclude(begun, &mut response);
+        if needs_dress(&response) {
+            *way = Way::Answer(Box::new(response), std::mem::take(asked));
+            return None;
         }
-        self.cross_site.forged(&parts.method, &parts.headers).then(|| {
-            let path = parts.uri.path();
-            tracing::warn!(path, "a request that another site started was refused");
-            Problem::new(403, "another site has started this request").into_reply()
-        })
+        Some(http_response(response))
     }
 
-    /// The response as HTTP has it. Boxed where it is dressed, so that the others need no room for that.
-    async fn said(&self, response: Response, asked: Asked) -> http::Response<Body> {
+    /// Goes that way to the response. What is rare is boxed, so that the rest needs no room for it.
+    pub(super) async fn go(self: Arc<Self>, way: Way<S>) -> http::Response<Body> {
+        let (response, asked) = match way {
+            Way::Handler(begun, asked) => (self.wait_for(begun).await, asked),
+            Way::Visit(visit, asked) => (Box::pin(self.visit(*visit)).await, asked),
+            Way::Answer(response, asked) => (*response, asked),
+            Way::Nothing(parts, asked) => (Box::pin(self.fallback(*parts)).await, asked),
+            Way::Mounted(service, request) => return service.respond(*request).await,
+        };
         match needs_dress(&response) {
             true => http_response(Box::pin(self.dress(response, asked)).await),
             false => http_response(response),
         }
+    }
+
+    /// What is answered to a request that no handler is to see.
+    fn refused(&self, request: &http::Request<Body>) -> Option<Response> {
+        let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+        if target.len() > TARGET {
+            return Some(Problem::new(414, "the address is too long").into_reply());
+        }
+        self.cross_site
+            .forged(request.method(), request.headers())
+            .then(|| {
+                let path = request.uri().path();
+                tracing::warn!(path, "a request that another site started was refused");
+                Problem::new(403, "another site has started this request").into_reply()
+            })
     }
 
     fn find(&self, method: Method, path: &str) -> Found<S> {
@@ -145,62 +232,89 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         }
     }
 
-    async fn handled(
-        &self,
-        entry: &'static Entry<S>,
-        captures: Captures,
-        message: Message,
-        body: Body,
-    ) -> Response {
+    async fn visit(self: &Arc<Self>, visit: Visit<S>) -> Response {
+        let Visit {
+            entry,
+            captures,
+            mut message,
+            body,
+        } = visit;
         let limits = self.limits.of(entry.spec);
-        let answer = pin!(self.in_time(limits, entry, captures, message, body));
-        match limits {
-            None => answer.await,
-            Some(_) => self.within(limits, answer).await,
-        }
-    }
-
-    async fn in_time(
-        &self,
-        limits: Option<&Limits>,
-        entry: &'static Entry<S>,
-        captures: Captures,
-        message: Message,
-        body: Body,
-    ) -> Response {
+        let _place = match place(limits) {
+            Ok(place) => place,
+            Err(busy) => return busy,
+        };
         let limit = limits.and_then(|limits| limits.body).unwrap_or(self.body_limit);
-        let host = message.headers().get(HOST).cloned();
-        let (time_left, message) = match entry.streams {
+        let time_left = match entry.streams {
             true => {
                 let (time_left, reading) = TimeLeft::once_read(self.time(limits));
-                let arriving = Arriving::new(body, limit, reading);
-                (time_left, message.with_extension(arriving))
+                message = message.with_extension(Arriving::new(body, limit, reading));
+                time_left
             }
             false => match body.collect(limit).await {
-                Ok(body) => (TimeLeft::from_now(self.time(limits)), message.with_body(body)),
+                Ok(body) => {
+                    message = message.with_body(body);
+                    TimeLeft::from_now(self.time(limits))
+                }
                 Err(error) => return refused_body(&error),
             },
         };
-        let outbox = Outbox::default();
-        let mut message = message.with_extension(outbox.clone());
-        if let Some(deadline) = time_left.deadline() {
-            message = message.with_extension(deadline);
-        }
         if let Some(part) = limits.and_then(|limits| limits.part) {
             message = message.with_extension(part);
         }
+        self.wait_for(self.begin(entry, captures, message, time_left))
+            .await
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        entry: &'static Entry<S>,
+        captures: Captures,
+        message: Message,
+        time_left: TimeLeft,
+    ) -> Begun<S> {
         let seen = (!self.hooks.after.is_empty()).then(|| message.clone());
-        let run = pin!(self.run(entry, self.context(message, captures), &self.hooks.before));
-        let mut response = time_left.wait_for(entry.spec.name, run).await;
-        outbox.deliver(self.keys.as_ref(), host.as_ref(), &mut response);
-        if let Some(message) = seen {
-            response = self
-                .hooks
-                .after
-                .iter()
-                .fold(response, |response, hook| hook(&message, response));
+        let cx = self
+            .context(message, captures)
+            .with_errand(time_left.errand().clone());
+        let run = match self.hooks.before.is_empty() {
+            true => (entry.handle)(cx),
+            false => Box::pin(self.clone().guarded(entry, cx)),
+        };
+        Begun {
+            entry,
+            run,
+            time_left,
+            seen,
         }
+    }
+
+    /// Runs a handler after the functions before it.
+    async fn guarded(self: Arc<Self>, entry: &'static Entry<S>, cx: Context<S>) -> Response {
+        for hook in &self.hooks.before {
+            if let Err(answer) = hook(&cx).await {
+                return answer;
+            }
+        }
+        (entry.handle)(cx).await
+    }
+
+    async fn wait_for(&self, mut begun: Begun<S>) -> Response {
+        let run = self.catching(begun.entry, &mut begun.run);
+        let mut response = begun.time_left.wait_for(begun.entry.spec.name, run).await;
+        self.conclude(&begun, &mut response);
         response
+    }
+
+    /// What is done to the response of every handler.
+    fn conclude(&self, begun: &Begun<S>, response: &mut Response) {
+        begun.time_left.errand().end();
+        Outbox::deliver_of(begun.time_left.errand(), self.keys.as_ref(), response);
+        if let Some(message) = &begun.seen {
+            let said = std::mem::replace(response, Response::new(Status::OK));
+            let after = self.hooks.after.iter();
+            *response = after.fold(said, |response, hook| hook(message, response));
+        }
     }
 
     async fn fallback(&self, parts: Parts) -> Response {
@@ -208,19 +322,18 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             return Status::NOT_FOUND.into_reply();
         };
         let method = Method::from_http(&parts.method).unwrap_or(Method::Get);
-        let host = parts.headers.get(HOST).cloned();
-        let outbox = Outbox::default();
-        let message = message(method, parts).with_extension(outbox.clone());
-        let mut response = self
-            .answer_of(hook, &self.context(message, Captures::default()))
-            .await;
-        outbox.deliver(self.keys.as_ref(), host.as_ref(), &mut response);
+        let errand = Arc::new(Errand::default());
+        let message = Message::of_request(method, parts, None);
+        let cx = self
+            .context(message, Captures::default())
+            .with_errand(errand.clone());
+        let mut response = self.answer_of(hook, &cx).await;
+        Outbox::deliver_of(&errand, self.keys.as_ref(), &mut response);
         response
     }
 
     /// What a hook answers, or 500 where it panics.
     pub(super) async fn answer_of(&self, hook: &super::Erased<S>, cx: &Context<S>) -> Response {
-        use futures_util::FutureExt;
         let answer = std::panic::AssertUnwindSafe(async {
             match hook(cx).await {
                 Ok(()) => Status::NO_CONTENT.into_reply(),
@@ -234,7 +347,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             })
         });
         TimeLeft::from_now(self.time_limit)
-            .wait_for("(a fallback)", caught)
+            .wait_for("(a fallback)", std::pin::pin!(caught))
             .await
     }
 }
@@ -244,14 +357,6 @@ enum Found<S: 'static> {
     Handler(&'static Entry<S>, Captures),
     Answer(Response),
     Nothing,
-}
-
-/// A message without body; a HEAD that a GET answers is a GET to its handler.
-pub(super) fn message(method: Method, parts: Parts) -> Message {
-    let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let mut message = Message::web(method, target).with_headers(parts.headers);
-    *message.extensions_mut() = parts.extensions;
-    message
 }
 
 fn refused_body(error: &BodyError) -> Response {

@@ -1,9 +1,10 @@
 //! Until when an answer is of any use.
 
 use crate::context::Context;
+use crate::errand::Errand;
 use crate::extract::FromMessage;
 use std::convert::Infallible;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -31,8 +32,8 @@ pub struct Deadline(Option<Until>);
 #[derive(Clone, Debug)]
 struct Until {
     at: Instant,
-    /// Gone with the wait for the answer, where that ends before the work does.
-    waited_for: Option<Weak<()>>,
+    /// The answer that is waited for, where the wait ends before the work does.
+    errand: Option<Arc<Errand>>,
 }
 
 impl Deadline {
@@ -41,20 +42,21 @@ impl Deadline {
 
     /// At this time.
     pub(crate) fn at(at: Instant) -> Deadline {
-        Deadline(Some(Until { at, waited_for: None }))
-    }
-
-    /// At this time, as long as the other is there.
-    pub(crate) fn while_waited_for(at: Instant, waited_for: &Arc<()>) -> Deadline {
-        Deadline(Some(Until {
-            at,
-            waited_for: Some(Arc::downgrade(waited_for)),
-        }))
+        Deadline(Some(Until { at, errand: None }))
     }
 
     /// The deadline of the message that the handler answers.
     pub(crate) fn of<S>(cx: &Context<S>) -> Deadline {
-        cx.message().extensions().get().cloned().unwrap_or(Deadline::NONE)
+        let errand = cx.errand().and_then(|errand| {
+            Some(Until {
+                at: errand.until()?,
+                errand: Some(errand.clone()),
+            })
+        });
+        match errand {
+            Some(until) => Deadline(Some(until)),
+            None => cx.message().known().cloned().unwrap_or(Deadline::NONE),
+        }
     }
 
     /// What is left of it; `None` where there is no deadline.
@@ -65,8 +67,8 @@ impl Deadline {
 
     fn instant(&self) -> Option<Instant> {
         let until = self.0.as_ref()?;
-        let waits = |waited_for: &Weak<()>| waited_for.strong_count() > 0;
-        until.waited_for.as_ref().is_none_or(waits).then_some(until.at)
+        let is_over = until.errand.as_ref().is_some_and(|errand| errand.is_over());
+        (!is_over).then_some(until.at)
     }
 
     /// The sooner of the two.

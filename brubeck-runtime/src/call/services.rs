@@ -134,12 +134,11 @@ impl Caller {
         let handlers = cx.lent::<Weak<dyn ResponseHandlers>>()?.upgrade()?;
         Some(Arc::new(Caller {
             handlers,
-            origin: cx.message().extensions().get::<Origin>().cloned(),
+            origin: cx.message().known::<Origin>().cloned(),
             deadline: Deadline::of(cx),
             hops: cx
                 .message()
-                .extensions()
-                .get::<Cause>()
+                .known::<Cause>()
                 .map_or(0, |cause| cause.hops.saturating_add(1)),
             trace: cx.trace().clone(),
         }))

@@ -1,9 +1,10 @@
 //! What a connection sees of an application.
 
-use crate::message::Message;
+use crate::message::{Message, RemoteAddr};
 use crate::reply::{Body, Response};
 use crate::route::Spec;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either};
+use std::future::Ready;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -23,6 +24,21 @@ pub trait Application: Send + Sync + 'static {
     /// Dropping the future stops the handler.
     fn serve(self: Arc<Self>, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>>;
 
+    /// The same for a connection, which says itself how long a body is that is whole; `peer` is who asks, where the request
+    /// does not say so itself. `at_once`: the handler begins here, so that an answer which waits for nothing comes back itself.
+    fn serve_peer(
+        self: Arc<Self>,
+        mut request: http::Request<Body>,
+        peer: Option<RemoteAddr>,
+        at_once: bool,
+    ) -> Answer {
+        let _ = at_once;
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
+        Either::Right(self.serve(request))
+    }
+
     /// The largest body of a request, in bytes, for connections that must know it beforehand; a route may take more.
     fn body_limit(&self) -> usize;
 
@@ -31,6 +47,9 @@ pub trait Application: Send + Sync + 'static {
         Vec::new()
     }
 }
+
+/// The answer to an HTTP request, or the wait for it.
+pub type Answer = Either<Ready<http::Response<Body>>, BoxFuture<'static, http::Response<Body>>>;
 
 /// Where messages come from: [`Http`](crate::Http), [`Mongrel2`](crate::Mongrel2),
 /// [`Service`](crate::Service).
@@ -62,5 +81,10 @@ impl Stop {
     pub async fn requested(&mut self) {
         // A sender that is gone means that nobody is left to serve for.
         let _ = self.0.wait_for(|stop| *stop).await;
+    }
+
+    /// Whether [`requested`](Self::requested) of a clone may be ready. Takes no lock, so it can be asked often.
+    pub(crate) fn may_be_requested(&self) -> bool {
+        self.0.has_changed().unwrap_or(true)
     }
 }

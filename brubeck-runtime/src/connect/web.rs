@@ -12,6 +12,7 @@ use http::response::Parts;
 use http_body::Body as _;
 
 /// The HTTP response of a handler's reply, complete but for what [`finish`] adds.
+#[inline]
 pub(crate) fn http_response(response: Response) -> http::Response<Body> {
     let (said, mut headers, payload) = response.into_parts();
     let mut status = said.http();
@@ -38,16 +39,38 @@ pub(crate) fn http_response(response: Response) -> http::Response<Body> {
     http
 }
 
+/// Who tells the length of a body that is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// The response.
+    Told,
+    /// The connection, unless the response does.
+    OfConnection,
+}
+
+static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
 /// Makes a response, whoever built it, one that can stand on the wire: its length is that of its body, and only
 /// the connection decides how it is transferred. `head`: the request was a HEAD, so the body is left away and its
 /// length is told all the same.
-pub(crate) fn finish(mut response: http::Response<Body>, head: bool) -> http::Response<Body> {
-    let length = response.body().size_hint().exact();
+pub(crate) fn finish(response: &mut http::Response<Body>, head: bool, told: Length) {
     let status = response.status();
+    // Most responses have few headers and none of these, which is faster seen than looked up.
+    let framed = response
+        .headers()
+        .keys()
+        .any(|name| *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING || *name == KEEP_ALIVE);
+    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if told == Length::OfConnection && !framed && !head && !bodiless && !status.is_informational() {
+        let whole = response.body().bytes();
+        if whole.is_some_and(|bytes| !bytes.is_empty()) {
+            return;
+        }
+    }
+    let length = response.body().size_hint().exact();
     let headers = response.headers_mut();
     headers.remove(TRANSFER_ENCODING);
-    headers.remove(HeaderName::from_static("keep-alive"));
-    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    headers.remove(&KEEP_ALIVE);
     if bodiless {
         headers.remove(CONTENT_TYPE);
         headers.remove(CONTENT_LENGTH);
@@ -62,7 +85,6 @@ pub(crate) fn finish(mut response: http::Response<Body>, head: bool) -> http::Re
     if head || bodiless {
         *response.body_mut() = Body::empty();
     }
-    response
 }
 
 /// Two lengths, or one that is no number, would let the client see another end of the response than we do.
@@ -110,7 +132,8 @@ pub(crate) fn refusal(code: StatusCode, reason: &'static str) -> http::Response<
         CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
-    finish(response, false)
+    finish(&mut response, false, Length::Told);
+    response
 }
 
 #[cfg(test)]
@@ -120,7 +143,26 @@ mod tests {
     use crate::status::Status;
 
     fn sent(reply: impl IntoReply, head: bool) -> http::Response<Body> {
-        finish(http_response(reply.into_reply()), head)
+        finished(reply.into_reply(), head, Length::Told)
+    }
+
+    fn finished(response: Response, head: bool, told: Length) -> http::Response<Body> {
+        let mut http = http_response(response);
+        finish(&mut http, head, told);
+        http
+    }
+
+    #[test]
+    fn a_connection_tells_the_length_of_what_is_whole_and_of_nothing_else() {
+        let finished = |response: Response, head| finished(response, head, Length::OfConnection);
+        let of = |response: http::Response<Body>| response.headers().get(CONTENT_LENGTH).cloned();
+        assert_eq!(of(finished("hello".into_reply(), false)), None);
+        assert_eq!(of(finished("hello".into_reply(), true)).unwrap(), "5");
+        assert_eq!(of(finished("".into_reply(), false)).unwrap(), "0");
+        let framed = ([("content-length", "7"), ("keep-alive", "timeout=5")], "hello").into_reply();
+        let framed = finished(framed, false);
+        assert_eq!(framed.headers().len(), 2, "{:?}", framed.headers());
+        assert_eq!(of(framed).unwrap(), "5");
     }
 
     #[test]

@@ -31,10 +31,9 @@ pub struct Cookies {
 
 impl Cookies {
     pub(super) fn of<S>(cx: &Context<S>) -> Cookies {
-        let outbox = cx.message().extensions().get().cloned().unwrap_or_default();
         Cookies {
             sent: parse(cx.message().headers()),
-            outbox,
+            outbox: Outbox::of(cx),
         }
     }
 

@@ -1,9 +1,11 @@
 //! What the handler of one request wants the browser to keep.
 
 use super::Keys;
+use crate::context::Context;
+use crate::errand::Errand;
 use crate::reply::{Cookie, Response};
 use crate::session::Session;
-use http::header::{HeaderValue, SET_COOKIE};
+use http::header::{HOST, HeaderValue, SET_COOKIE};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,9 +17,26 @@ pub(crate) struct Outbox(Arc<Mutex<Content>>);
 struct Content {
     cookies: Vec<Cookie>,
     session: Option<Session>,
+    /// Whether the browser asked for a loopback address.
+    loopback: bool,
 }
 
 impl Outbox {
+    /// That of a request, made for the first who asks; one that is never delivered where nobody waits for the answer.
+    pub(crate) fn of<S>(cx: &Context<S>) -> Outbox {
+        let new = || Outbox::to(cx.message().headers().get(HOST));
+        let kept = cx.errand().and_then(|errand| errand.keep(new));
+        kept.cloned().unwrap_or_else(new)
+    }
+
+    /// For a browser that asked this host.
+    fn to(host: Option<&HeaderValue>) -> Outbox {
+        Outbox(Arc::new(Mutex::new(Content {
+            loopback: host.is_some_and(is_loopback),
+            ..Content::default()
+        })))
+    }
+
     /// Adds a cookie, in place of one of the same name.
     pub(super) fn put(&self, cookie: Cookie) {
         let mut content = self.lock();
@@ -42,16 +61,21 @@ impl Outbox {
         self.lock().session.get_or_insert(opened).clone()
     }
 
-    /// Tells the browser. `host` is what it asked for.
-    pub(crate) fn deliver(&self, keys: Option<&Keys>, host: Option<&HeaderValue>, response: &mut Response) {
+    /// Tells the browser what the handler wants it to keep.
+    pub(crate) fn deliver_of(errand: &Errand, keys: Option<&Keys>, response: &mut Response) {
+        if let Some(outbox) = errand.kept::<Outbox>() {
+            outbox.deliver(keys, response);
+        }
+    }
+
+    fn deliver(&self, keys: Option<&Keys>, response: &mut Response) {
         let content = std::mem::take(&mut *self.lock());
         let session = content.session.and_then(|session| session.cookie(keys?));
         if content.cookies.is_empty() && session.is_none() {
             return;
         }
-        let loopback = host.is_some_and(is_loopback);
         for cookie in content.cookies.iter().chain(&session) {
-            let header = cookie.header_for(loopback);
+            let header = cookie.header_for(content.loopback);
             if header.len() > 4096 {
                 tracing::warn!(
                     name = cookie.name(),
@@ -107,14 +131,15 @@ mod tests {
 
     #[test]
     fn one_header_a_cookie_and_the_last_value_wins() {
-        let (outbox, mut response) = (Outbox::default(), Response::new(Status::OK));
+        let outbox = Outbox::to(Some(&HeaderValue::from_static("localhost")));
+        let mut response = Response::new(Status::OK);
         outbox.put(Cookie::new("a", "1"));
         outbox.put(Cookie::new("b", "2"));
         outbox.put(Cookie::new("a", "3"));
         assert_eq!(outbox.value("a"), Some(Some("3".into())));
         outbox.put(Cookie::new("b", "2").expired());
         assert_eq!(outbox.value("b"), Some(None));
-        outbox.deliver(None, Some(&HeaderValue::from_static("localhost")), &mut response);
+        outbox.deliver(None, &mut response);
         let sent: Vec<_> = response
             .headers()
             .get_all(SET_COOKIE)

@@ -214,7 +214,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for RemoteAddr {
                 "the address of the client is not known",
             )
         };
-        cx.message().extensions().get().copied().ok_or_else(unknown)
+        cx.message().remote_addr().ok_or_else(unknown)
     }
 }
 

@@ -25,8 +25,10 @@ pub struct Response {
     payload: Payload,
 }
 
-/// The headers of every JSON response, until one is added: services have no use for them, and do not pay for them.
+/// The headers of most responses, until one is added: services have no use for them, and do not pay for them.
 static JSON: LazyLock<HeaderMap> = LazyLock::new(|| of_type("application/json"));
+static TEXT: LazyLock<HeaderMap> = LazyLock::new(|| of_type("text/plain; charset=utf-8"));
+static HTML: LazyLock<HeaderMap> = LazyLock::new(|| of_type("text/html; charset=utf-8"));
 
 /// How much text most JSON responses have, in bytes.
 const USUAL: usize = 256;
@@ -101,12 +103,20 @@ impl Response {
 
     /// A plain text response in UTF-8.
     pub fn text(status: Status, text: impl Into<Bytes>) -> Response {
-        Response::typed(status, "text/plain; charset=utf-8", Payload::Bytes(text.into()))
+        Response {
+            status,
+            headers: Cow::Borrowed(&TEXT),
+            payload: Payload::Bytes(text.into()),
+        }
     }
 
     /// An HTML response in UTF-8.
     pub fn html(status: Status, text: impl Into<Bytes>) -> Response {
-        Response::typed(status, "text/html; charset=utf-8", Payload::Bytes(text.into()))
+        Response {
+            status,
+            headers: Cow::Borrowed(&HTML),
+            payload: Payload::Bytes(text.into()),
+        }
     }
 
     /// A response of any media type, such as `image/png`.
@@ -121,7 +131,11 @@ impl Response {
 
     /// A page that the application renders.
     pub fn view(status: Status, view: View) -> Response {
-        Response::typed(status, "text/html; charset=utf-8", Payload::View(view))
+        Response {
+            status,
+            headers: Cow::Borrowed(&HTML),
+            payload: Payload::View(view),
+        }
     }
 
     /// The value of a response handler, on its way to the caller that waits for it.

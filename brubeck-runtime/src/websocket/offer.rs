@@ -38,7 +38,7 @@ impl Offer {
     }
 
     pub(super) fn of(message: &Message) -> Result<Offer, Rejection> {
-        let offer = message.extensions().get::<Offer>().cloned();
+        let offer = message.known::<Offer>().cloned();
         offer.ok_or_else(|| {
             let reason =
                 "this is a WebSocket: ask for it with `connection: upgrade` and `upgrade: websocket`";

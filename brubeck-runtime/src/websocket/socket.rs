@@ -196,7 +196,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for SocketSender {
     type Rejection = Rejection;
 
     async fn from_message(cx: &Context<S>) -> Result<SocketSender, Rejection> {
-        cx.message().extensions().get().cloned().ok_or_else(|| {
+        cx.message().known().cloned().ok_or_else(|| {
             let reason = "only messages of message sockets have a client to keep; for a WebSocket take a `WebSocket`, and its `sender()`";
             Rejection::new(crate::status::Status::INTERNAL_SERVER_ERROR, reason)
         })

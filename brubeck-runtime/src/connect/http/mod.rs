@@ -1,6 +1,7 @@
 //! The embedded HTTP server.
 
 mod client;
+mod drain;
 mod hygiene;
 mod listen;
 mod request;
@@ -16,7 +17,6 @@ use super::{Application, Connection, Opened, Stop};
 use futures_util::future::BoxFuture;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use listen::{Listener, Peers};
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -205,7 +205,6 @@ impl Server {
             self.settings.connections.min(Semaphore::MAX_PERMITS),
         ));
         let peers = Peers::new(self.settings.per_address);
-        let graceful = Arc::new(GracefulShutdown::new());
         let server = Arc::new(self);
         loop {
             let accepted = async {
@@ -221,7 +220,7 @@ impl Server {
             match accepted {
                 Ok((stream, address)) => match peers.admit(address) {
                     Some(admitted) => {
-                        let connection = server.clone().connection(stream, address, graceful.watcher());
+                        let connection = server.clone().connection(stream, address);
                         tokio::spawn(async move {
                             connection.await;
                             drop((place, admitted));
@@ -237,37 +236,25 @@ impl Server {
             }
         }
         drop(listener);
-        if let Some(graceful) = Arc::into_inner(graceful) {
-            graceful.shutdown().await;
-        }
         drop(server);
-        // Nothing is ever sent: this waits for the WebSockets.
+        // Nothing is ever sent: this waits for the connections, which drain, and for the WebSockets.
         ended.recv().await;
     }
 
-    async fn connection(
-        self: Arc<Self>,
-        stream: listen::Stream,
-        address: Option<IpAddr>,
-        watcher: hyper_util::server::graceful::Watcher,
-    ) {
+    async fn connection(self: Arc<Self>, stream: listen::Stream, address: Option<IpAddr>) {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             match tokio::time::timeout(self.settings.header_timeout, tls.accept(stream)).await {
-                Ok(Ok(stream)) => return self.speak(stream, address, watcher).await,
+                Ok(Ok(stream)) => return self.speak(stream, address).await,
                 Ok(Err(error)) => return tracing::debug!(?address, %error, "no TLS handshake"),
                 Err(_) => return tracing::debug!(?address, "a TLS handshake took too long"),
             }
         }
-        self.speak(stream, address, watcher).await;
+        self.speak(stream, address).await;
     }
 
-    async fn speak<I>(
-        self: Arc<Self>,
-        stream: I,
-        address: Option<IpAddr>,
-        watcher: hyper_util::server::graceful::Watcher,
-    ) where
+    async fn speak<I>(self: Arc<Self>, stream: I, address: Option<IpAddr>)
+    where
         I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
         let (stream, progress) = stream::watch(stream, &self.settings);
@@ -290,7 +277,7 @@ impl Server {
             progress,
         };
         let connection = http.serve_connection_with_upgrades(stream, service).into_owned();
-        if let Err(error) = watcher.watch(connection).await {
+        if let Err(error) = drain::drained(connection, self.stop.clone()).await {
             tracing::debug!(?address, %error, "a connection ended early");
         }
     }

@@ -4,16 +4,19 @@ use super::Server;
 use super::hygiene::unhygienic;
 use super::stream::{Busy, Progress};
 use super::upgrade::{self, Opening};
+use crate::connect::Answer;
 use crate::connect::web::refusal;
 use crate::message::RemoteAddr;
 use crate::reply::{Body, BodyError, BoxError};
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::FutureExt;
+use futures_util::future::Either;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::convert::Infallible;
+use std::future::ready;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -42,15 +45,12 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             refused
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
-            return Answering::with(Box::pin(ready(refused)), busy);
+            return Answering::with(Either::Left(ready(refused)), busy);
         }
         let opening = match upgrade::asked(&mut request, self.server.application.body_limit()) {
             Ok(opening) => opening.map(|opening| Box::new((opening, self.server.clone()))),
-            Err(refusal) => return Answering::with(Box::pin(ready(upgrade::refused(refusal))), busy),
+            Err(refusal) => return Answering::with(Either::Left(ready(upgrade::refused(refusal))), busy),
         };
-        if let Some(address) = self.address {
-            request.extensions_mut().insert(RemoteAddr(address));
-        }
         let timeout = self.server.settings.body_timeout;
         let read = (!request.body().is_end_stream()).then(|| Arc::new(AtomicBool::new(false)));
         let request = request.map(|body| match &read {
@@ -62,17 +62,19 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
                 timer: None,
             }),
         });
+        let application = self.server.application.clone();
         Answering {
+            answer: application.serve_peer(request, self.address.map(RemoteAddr), http1),
+            busy: Some(busy),
             opening,
             read: read.filter(|_| http1),
-            ..Answering::with(self.server.application.clone().serve(request), busy)
         }
     }
 }
 
 /// The answer to one request, as it comes.
 pub(super) struct Answering {
-    answer: BoxFuture<'static, Response<Body>>,
+    answer: Answer,
     busy: Option<Busy>,
     /// Where the request asked for a WebSocket.
     opening: Option<Box<(Opening, Arc<Server>)>>,
@@ -81,7 +83,7 @@ pub(super) struct Answering {
 }
 
 impl Answering {
-    fn with(answer: BoxFuture<'static, Response<Body>>, busy: Busy) -> Answering {
+    fn with(answer: Answer, busy: Busy) -> Answering {
         Answering {
             answer,
             busy: Some(busy),
@@ -95,7 +97,7 @@ impl Future for Answering {
     type Output = Result<Response<Sent>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(self.answer.as_mut().poll(cx));
+        let response = ready!(self.answer.poll_unpin(cx));
         let (mut response, busy) = match (self.opening.take(), self.busy.take()) {
             (Some(asked), Some(busy)) => {
                 let (opening, server) = *asked;

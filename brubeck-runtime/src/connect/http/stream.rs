@@ -8,9 +8,12 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
+
+/// An answer up to this size, in bytes, is joined before it is written: that costs less than to tell the system of pieces.
+const SMALL: usize = 1 << 10;
 
 /// What of a connection is being answered.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +24,7 @@ struct Requests {
     open: AtomicUsize,
     begun: AtomicUsize,
     multiplexed: AtomicBool,
-    /// The connection, which looks again once an answer is out.
+    /// The connection, which looks again once an answer is out; with HTTP/1 it looks by itself, since all answers are its own.
     connection: AtomicWaker,
 }
 
@@ -55,7 +58,9 @@ impl Progress {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.0.open.fetch_sub(1, Ordering::Relaxed);
-        self.0.0.connection.wake();
+        if self.0.0.multiplexed.load(Ordering::Relaxed) {
+            self.0.0.connection.wake();
+        }
     }
 }
 
@@ -72,6 +77,7 @@ pub(super) fn watch<I>(stream: I, settings: &Http) -> (Watched<TokioIo<I>>, Prog
         begun: 0,
         read_timer: Timer::default(),
         write_timer: Timer::default(),
+        joined: Vec::new(),
     };
     (watched, progress)
 }
@@ -87,6 +93,8 @@ pub(super) struct Watched<I> {
     begun: usize,
     read_timer: Timer,
     write_timer: Timer,
+    /// Where the pieces of a small answer are joined.
+    joined: Vec<u8>,
 }
 
 /// What the server waits for.
@@ -106,6 +114,8 @@ enum Phase {
 struct Timer {
     clock: Option<Pin<Box<Sleep>>>,
     until: Option<Instant>,
+    /// Who is woken when the clock rings; it need not be told again with each wait.
+    told: Option<Waker>,
 }
 
 impl Timer {
@@ -121,7 +131,12 @@ impl Timer {
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
         if clock.deadline() > until {
             clock.as_mut().reset(until);
+            self.told = None;
         }
+        if !clock.is_elapsed() && self.told.as_ref().is_some_and(|told| told.will_wake(cx.waker())) {
+            return Poll::Pending;
+        }
+        self.told = Some(cx.waker().clone());
         while clock.as_mut().poll(cx).is_ready() {
             if clock.deadline() >= until {
                 return Poll::Ready(());
@@ -141,8 +156,10 @@ impl<I> Watched<I> {
     }
 
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Before the look, so that an answer that goes out meanwhile is not missed.
-        self.progress.0.connection.register(cx.waker());
+        if self.progress.0.multiplexed.load(Ordering::Relaxed) {
+            // Before the look, so that an answer that goes out meanwhile is not missed.
+            self.progress.0.connection.register(cx.waker());
+        }
         // A request may have begun and ended since the last look.
         let begun = self.progress.0.begun.load(Ordering::Relaxed);
         let answered = std::mem::replace(&mut self.begun, begun) != begun;
@@ -202,9 +219,14 @@ impl<I: Write + Unpin> Write for Watched<I> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.stream).poll_flush(cx) {
             Poll::Pending => self.poll_taken(cx).map(Err),
-            flushed => {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) => {
                 self.write_timer.stop();
-                flushed
+                // An answer may be out, and nothing is read until more has come.
+                match self.poll_patience(cx) {
+                    Poll::Pending => Poll::Ready(Ok(())),
+                    lost => lost,
+                }
             }
         }
     }
@@ -225,7 +247,16 @@ impl<I: Write + Unpin> Write for Watched<I> {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match Pin::new(&mut self.stream).poll_write_vectored(cx, buffers) {
+        let Watched { stream, joined, .. } = &mut *self;
+        let written = match buffers.iter().map(|buffer| buffer.len()).sum::<usize>() {
+            ..=SMALL => {
+                joined.clear();
+                buffers.iter().for_each(|buffer| joined.extend_from_slice(buffer));
+                Pin::new(stream).poll_write(cx, joined)
+            }
+            _ => Pin::new(stream).poll_write_vectored(cx, buffers),
+        };
+        match written {
             Poll::Pending => self.poll_taken(cx).map(Err),
             written => {
                 self.write_timer.stop();

@@ -41,7 +41,12 @@ pub(super) struct Opening {
 pub(super) fn asked(request: &mut Request<Incoming>, limit: usize) -> Result<Option<Opening>, Refusal> {
     let headers = request.headers();
     let is_get = request.method() == Method::GET && request.version() == Version::HTTP_11;
-    if !is_get || !says(headers, UPGRADE, "websocket") || !says(headers, CONNECTION, "upgrade") {
+    // Most requests have few headers, and this is faster seen than looked up.
+    if !is_get
+        || !headers.keys().any(|name| *name == UPGRADE)
+        || !says(headers, UPGRADE, "websocket")
+        || !says(headers, CONNECTION, "upgrade")
+    {
         return Ok(None);
     }
     if headers

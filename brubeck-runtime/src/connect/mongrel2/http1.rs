@@ -3,6 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::{StatusCode, response};
+use std::cell::RefCell;
+use std::fmt::Write;
 use std::time::SystemTime;
 
 /// What the client wants to happen to its connection after the reply.
@@ -75,10 +77,11 @@ impl Framing {
     }
 }
 
-/// The head as it goes to the browser.
+/// The head as it goes to the browser, with the length of the body where that is not told yet.
 pub(super) fn head(
     mut parts: response::Parts,
     framing: Framing,
+    untold: Option<usize>,
     persistence: Persistence,
     now: SystemTime,
 ) -> BytesMut {
@@ -99,11 +102,6 @@ pub(super) fn head(
     if let Some(connection) = connection {
         headers.insert(CONNECTION, HeaderValue::from_static(connection));
     }
-    if !headers.contains_key(DATE)
-        && let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now))
-    {
-        headers.insert(DATE, date);
-    }
     let mut text = BytesMut::with_capacity(256);
     text.extend_from_slice(b"HTTP/1.1 ");
     text.extend_from_slice(parts.status.as_str().as_bytes());
@@ -116,8 +114,33 @@ pub(super) fn head(
         text.extend_from_slice(value.as_bytes());
         text.extend_from_slice(b"\r\n");
     }
+    if let Some(length) = untold {
+        // Writing to memory does not fail.
+        let _ = write!(text, "content-length: {length}\r\n");
+    }
+    if !parts.headers.contains_key(DATE) {
+        text.extend_from_slice(b"date: ");
+        put_date(&mut text, now);
+        text.extend_from_slice(b"\r\n");
+    }
     text.extend_from_slice(b"\r\n");
     text
+}
+
+/// Writes the date of a response, which is made once in a second for each thread.
+fn put_date(text: &mut BytesMut, now: SystemTime) {
+    thread_local! {
+        static MADE: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
+    }
+    let second = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    MADE.with_borrow_mut(|(made, date)| {
+        if *made != second {
+            (*made, *date) = (second, httpdate::fmt_http_date(now));
+        }
+        text.extend_from_slice(date.as_bytes());
+    });
 }
 
 #[cfg(test)]
@@ -152,11 +175,17 @@ mod tests {
 
     #[test]
     fn the_head_is_complete() {
-        let parts = parts(&[("content-length", "2")]);
-        let text = head(parts, Framing::Length, Persistence::Close, SystemTime::UNIX_EPOCH);
+        let parts = parts(&[("content-type", "text/plain")]);
+        let text = head(
+            parts,
+            Framing::Length,
+            Some(2),
+            Persistence::Close,
+            SystemTime::UNIX_EPOCH,
+        );
         assert_eq!(
             std::str::from_utf8(&text).unwrap(),
-            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\
+            "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nconnection: close\r\ncontent-length: 2\r\n\
              date: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n"
         );
     }
@@ -164,7 +193,13 @@ mod tests {
     #[test]
     fn only_the_connection_says_whether_it_stays_open() {
         let parts = parts(&[("connection", "close"), ("date", "today")]);
-        let text = head(parts, Framing::Chunked, Persistence::Open, SystemTime::UNIX_EPOCH);
+        let text = head(
+            parts,
+            Framing::Chunked,
+            None,
+            Persistence::Open,
+            SystemTime::UNIX_EPOCH,
+        );
         assert_eq!(
             std::str::from_utf8(&text).unwrap(),
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ndate: today\r\n\r\n"

@@ -168,7 +168,11 @@ impl Connection for Mongrel2 {
             if let Some(LinkEvent::Up { recv_ident, .. }) = &first {
                 neighbour.subscribed(recv_ident);
             }
-            neighbour.check()?;
+            if let Err(refused) = neighbour.check() {
+                // Whoever tries again must not lose requests to this one.
+                link.shutdown(Duration::ZERO).await;
+                return Err(refused);
+            }
             let address = format!("Mongrel2 {send_spec} {}", settings.recv_spec);
             let handler = Handler::new(application, settings, neighbour, watch, counts);
             Ok(Opened {

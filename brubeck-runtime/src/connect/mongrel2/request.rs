@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version}
 pub(super) struct Asked {
     pub(super) persistence: Persistence,
     pub(super) is_http_10: bool,
+    pub(super) peer: Option<RemoteAddr>,
     /// The request without its body, or why there is none.
     pub(super) request: Result<http::Request<()>, Refusal>,
 }
@@ -28,6 +29,7 @@ pub(super) fn read(request: &Request, replies_to: &str) -> Asked {
     let version = request.headers.version().map(|version| &version[..]);
     let mut persistence = Persistence::of(version, &headers);
     let is_http_10 = version == Some(b"HTTP/1.0");
+    let peer = request.headers.remote_addr().map(RemoteAddr);
     let request = build(request, headers, is_http_10, replies_to);
     if request.is_err() {
         // What a refused client sends next is not worth reading, and may be the body that was refused.
@@ -36,6 +38,7 @@ pub(super) fn read(request: &Request, replies_to: &str) -> Asked {
     Asked {
         persistence,
         is_http_10,
+        peer,
         request,
     }
 }
@@ -81,11 +84,7 @@ fn build(
     if let Some(refusal) = unhygienic(&read) {
         return Err(refusal);
     }
-    let extensions = read.extensions_mut();
-    if let Some(address) = request.headers.remote_addr() {
-        extensions.insert(RemoteAddr(address));
-    }
-    extensions.insert(origin(request, replies_to));
+    read.extensions_mut().insert(origin(request, replies_to));
     Ok(read)
 }
 
@@ -113,7 +112,8 @@ fn origin(request: &Request, replies_to: &str) -> Origin {
 /// The headers that the client sent; values that HTTP does not allow, and that Mongrel2 lets through, are left out, and so
 /// are those by which Mongrel2 announces uploads, which any client can send.
 fn client_headers(request: &Request) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+    // Mongrel2's own headers, of which there are ten or so, leave some room.
+    let mut headers = HeaderMap::with_capacity(request.headers.len() / 2);
     for (name, value) in request.headers.of_client() {
         if announced::is_special(name) {
             continue;

@@ -7,7 +7,7 @@ use super::request::{Asked, Refusal};
 use super::words::Words;
 use crate::connect::Application;
 use crate::connect::web::{opening, refusal};
-use crate::message::Message;
+use crate::message::{Message, RemoteAddr};
 use crate::reply::Body;
 use crate::websocket::{Close, Deflate, Offer, Seat as Ticket, SocketSender};
 use bytes::Bytes;
@@ -28,6 +28,8 @@ pub(super) struct Responding {
     pub(super) ticket: Ticket,
     pub(super) persistence: Persistence,
     pub(super) is_http_10: bool,
+    /// Who asks.
+    pub(super) peer: Option<RemoteAddr>,
     pub(super) events: mpsc::Sender<Event>,
 }
 
@@ -47,13 +49,14 @@ impl Responding {
             ticket,
             persistence: asked.persistence,
             is_http_10: asked.is_http_10,
+            peer: asked.peer,
             events,
         }
     }
 
     /// Answers a request, to its end.
     pub(super) async fn answer(self, application: Arc<dyn Application>, request: http::Request<Body>) {
-        let response = application.serve(request).await;
+        let response = application.serve_peer(request, self.peer, true).await;
         self.send(response).await;
     }
 
@@ -65,14 +68,14 @@ impl Responding {
         asking: Asking,
     ) {
         request.extensions_mut().insert(asking.offer.clone());
-        let response = application.serve(request).await;
+        let response = application.serve_peer(request, self.peer, true).await;
         let Some(accepted) = asking.offer.accepted() else {
             // Mongrel2 reads frames from now on, whatever the client was told.
             self.persistence = Persistence::Close;
             return self.send(response).await;
         };
         let parts = opening(response, asking.accept, accepted.protocol, asking.deflate);
-        let head = head(parts, Framing::Length, Persistence::Open, SystemTime::now()).freeze();
+        let head = head(parts, Framing::Length, None, Persistence::Open, SystemTime::now()).freeze();
         let ticket = self.ticket.clone();
         if self.events.send(Event::Open { ticket, head }).await.is_err() {
             return;
@@ -115,7 +118,7 @@ impl Responding {
             .headers
             .get(CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        let head = head(parts, framing, persistence, SystemTime::now()).freeze();
+        let head = head(parts, framing, None, persistence, SystemTime::now()).freeze();
         if self.tell([head.into()], None).await.is_err() {
             return;
         }
@@ -194,7 +197,8 @@ pub(super) fn refuse(
 }
 
 fn whole(ticket: &Ticket, parts: http::response::Parts, body: Bytes, persistence: Persistence) -> Event {
-    let mut text = head(parts, Framing::Length, persistence, SystemTime::now());
+    let untold = (!body.is_empty() && !parts.headers.contains_key(CONTENT_LENGTH)).then_some(body.len());
+    let mut text = head(parts, Framing::Length, untold, persistence, SystemTime::now());
     text.extend_from_slice(&body);
     Event::Reply {
         ticket: ticket.clone(),

@@ -169,8 +169,9 @@ impl Socket {
     pub(super) fn gone(&mut self, close: Close) {
         // The first reason is the true one.
         let _ = self.ended.set(close);
-        self.messages = None;
+        // Before its messages end: a handler that hears of the end can send no more.
         self.window.close();
+        self.messages = None;
     }
 
     /// Some time has passed.

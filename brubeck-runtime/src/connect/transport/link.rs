@@ -65,13 +65,19 @@ impl<M> WayOut<M> {
     }
 
     pub(crate) fn try_send(&self, generation: Generation, message: M) -> Result<(), SendError> {
+        self.room(generation).map(|room| room.send((generation, message)))
+    }
+
+    /// Room for a message to this connection, if there is some now.
+    pub(crate) fn room(
+        &self,
+        generation: Generation,
+    ) -> Result<mpsc::Permit<'_, (Generation, M)>, SendError> {
         self.check(generation)?;
-        self.queue
-            .try_send((generation, message))
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => SendError::Full,
-                mpsc::error::TrySendError::Closed(_) => SendError::Closed,
-            })
+        self.queue.try_reserve().map_err(|error| match error {
+            mpsc::error::TrySendError::Full(()) => SendError::Full,
+            mpsc::error::TrySendError::Closed(()) => SendError::Closed,
+        })
     }
 
     /// Waits for room in the queue; the message is given back if its connection is lost meanwhile.

@@ -91,11 +91,24 @@ impl Mongrel2Outbox {
     /// # Errors
     /// As [`send`](Self::send), and [`SendError::Full`].
     pub fn try_send(&self, generation: Generation, reply: Bytes) -> Result<(), SendError> {
-        self.noted(self.way_out.try_send(generation, reply))
+        self.try_send_noted(generation, reply, || {})
     }
 
-    fn noted(&self, sent: Result<(), SendError>) -> Result<(), SendError> {
-        if sent == Err(SendError::LinkDown) {
+    /// The same; `note` is called before anybody can see that the reply was sent.
+    pub(crate) fn try_send_noted(
+        &self,
+        generation: Generation,
+        reply: Bytes,
+        note: impl FnOnce(),
+    ) -> Result<(), SendError> {
+        let room = self.noted(self.way_out.room(generation))?;
+        note();
+        room.send((generation, reply));
+        Ok(())
+    }
+
+    fn noted<T>(&self, sent: Result<T, SendError>) -> Result<T, SendError> {
+        if let Err(SendError::LinkDown) = sent {
             self.way_out.counters().gone(1);
         }
         sent

@@ -136,17 +136,31 @@ impl Handler {
                 Some(_) = self.handlers.join_next(), if !self.handlers.is_empty() => {}
                 _ = tick.tick() => self.tick(),
             }
-            // What else is there already leaves together with it.
-            for _ in 0..BATCH {
-                if self.messages.len() >= MESSAGES {
-                    break;
-                }
-                let Ok(event) = self.inbox.try_recv() else { break };
-                self.hear(event);
-            }
+            self.catch_up(&mut link);
             self.flush(&link);
         }
         link.shutdown(LINGER).await;
+    }
+
+    /// Takes what else is there already, which leaves together with what was taken before.
+    fn catch_up(&mut self, link: &mut Mongrel2Link) {
+        for _ in 0..BATCH {
+            if self.settling.is_some() {
+                break;
+            }
+            let Some(event) = link.inbound.try_recv() else {
+                break;
+            };
+            self.take(event);
+        }
+        for _ in 0..BATCH {
+            if self.messages.len() >= MESSAGES {
+                break;
+            }
+            let Ok(event) = self.inbox.try_recv() else { break };
+            self.hear(event);
+        }
+        while self.handlers.try_join_next().is_some() {}
     }
 
     fn is_idle(&self) -> bool {

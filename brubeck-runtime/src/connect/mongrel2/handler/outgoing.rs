@@ -87,10 +87,16 @@ impl Handler {
             watch.ask();
         }
         while let Some(message) = self.messages.front() {
-            match link.outbound.try_send(self.generation, message.clone()) {
+            // Counted before anybody can have been answered by it.
+            let count = || self.counts.add_messages(1);
+            match link
+                .outbound
+                .try_send_noted(self.generation, message.clone(), count)
+            {
+                Ok(()) => drop(self.messages.pop_front()),
+                Err(SendError::LinkDown) => self.sent(Err(SendError::LinkDown)),
                 // What waits longer is handed over when there is room.
-                Err(SendError::Full | SendError::Closed) => break,
-                sent => self.sent(sent),
+                Err(_) => break,
             }
         }
     }

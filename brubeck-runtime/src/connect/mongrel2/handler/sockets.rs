@@ -183,6 +183,7 @@ impl Handler {
             ticket: ticket.clone(),
             persistence: Persistence::Open,
             is_http_10: false,
+            peer: None,
             events: self.link.0.clone(),
         };
         let task = self

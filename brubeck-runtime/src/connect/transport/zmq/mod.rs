@@ -1,5 +1,5 @@
-//! The transport over ZeroMQ. What connects is a socket of the `zeromq` crate, and lives where [`io_thread`] says; what is
-//! bound, where strangers come in, is our own.
+//! The transport over ZeroMQ. What calls services is a socket of the `zeromq` crate, and lives where [`io_thread`] says; what
+//! is bound, where strangers come in, and what speaks with Mongrel2 is our own.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -48,7 +48,12 @@ impl Transport for ZeroMq {
         send_spec.check_connect()?;
         recv_spec.check_connect()?;
         let (link, line) = super::mongrel2::mongrel2(&timing);
-        io_thread::spawn(mongrel2::supervise(send_spec, recv_spec, timing, line))?;
+        let supervised = mongrel2::supervise(send_spec, recv_spec, timing, line);
+        // Its sockets are our own, so they may live where their messages are answered.
+        match tokio::runtime::Handle::try_current() {
+            Ok(here) => drop(here.spawn(supervised)),
+            Err(_) => drop(io_thread::spawn(supervised)?),
+        }
         Ok(link)
     }
 

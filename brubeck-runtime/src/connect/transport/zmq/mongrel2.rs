@@ -4,23 +4,28 @@ use std::future::pending;
 use std::pin::pin;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
-use zeromq::{PullSocket, SocketEvent, SocketRecv, SocketSend, XPubSocket, ZmqMessage};
 
-use self::sockets::{CLOSED, Sockets, connect, frame_while_connected};
+use self::sockets::{CLOSED, Socket, Sockets, connect};
 use super::super::counts::Counters;
 use super::super::inbox::Inlet;
 use super::super::limits::LINGER;
 use super::super::link::{End, Line};
 use super::super::{Endpoint, Generation, LinkEvent, LinkState, Timing};
 use super::backoff::{Backoff, GOOD};
-use super::socket::{Monitor, reason};
+use super::router::frames::Said;
 
 mod sockets;
 
-/// Keeps one connection to a Mongrel2 until the link is closed. Runs on the I/O thread.
+/// Replies taken from the queue before they are written.
+const BATCH: usize = 256;
+
+/// Answers to heartbeats that wait to be written; then nothing more is read.
+const PONGS: usize = 4;
+
+/// Keeps one connection to a Mongrel2 until the link is closed.
 pub(super) async fn supervise(
     send_spec: Endpoint,
     recv_spec: Endpoint,
@@ -28,8 +33,8 @@ pub(super) async fn supervise(
     line: Line<LinkEvent, Bytes>,
 ) {
     let mut link = Link {
-        send_spec: send_spec.to_string(),
-        recv_spec: recv_spec.to_string(),
+        send_spec,
+        recv_spec,
         timing,
         line,
         generation: 0,
@@ -42,8 +47,8 @@ pub(super) async fn supervise(
 }
 
 struct Link {
-    send_spec: String,
-    recv_spec: String,
+    send_spec: Endpoint,
+    recv_spec: Endpoint,
     timing: Timing,
     line: Line<LinkEvent, Bytes>,
     generation: Generation,
@@ -78,14 +83,14 @@ impl Link {
                 Err(reason) if !warned => {
                     warned = true;
                     tracing::warn!(
-                        send_spec = self.send_spec,
-                        recv_spec = self.recv_spec,
+                        send_spec = %self.send_spec,
+                        recv_spec = %self.recv_spec,
                         reason,
                         "no connection to Mongrel2; trying on"
                     );
                 }
                 Err(reason) => tracing::debug!(
-                    send_spec = self.send_spec,
+                    send_spec = %self.send_spec,
                     reason,
                     "still no connection to Mongrel2"
                 ),
@@ -102,7 +107,7 @@ impl Link {
         self.generation += 1;
         let generation = self.generation;
         self.line.state.send_replace(LinkState::Up(generation));
-        tracing::info!(send_spec = self.send_spec, generation, "connected to Mongrel2");
+        tracing::info!(send_spec = %self.send_spec, generation, "connected to Mongrel2");
         let recv_ident = sockets.recv_ident.clone();
         let ended = match self
             .line
@@ -120,7 +125,7 @@ impl Link {
             Err(reason) => {
                 self.line.lost();
                 tracing::warn!(
-                    send_spec = self.send_spec,
+                    send_spec = %self.send_spec,
                     generation,
                     reason,
                     "the connection to Mongrel2 is lost; making a new one"
@@ -135,7 +140,6 @@ impl Link {
     async fn serve(&mut self, sockets: Sockets) -> Result<(End, bool), String> {
         let Sockets {
             mut requests,
-            mut monitor,
             mut replies,
             ..
         } = sockets;
@@ -149,17 +153,10 @@ impl Link {
         let last = Notify::new();
         // Two loops, not one: Mongrel2 stops reading replies while it waits for us to read a notice about one, so a
         // reply that waits must never keep a request from being read.
-        let mut receive = pin!(receive(inlet, &mut requests.0, self.generation));
-        let mut reply = pin!(reply(
-            outbox,
-            &mut replies.socket,
-            self.generation,
-            counters,
-            &last
-        ));
+        let mut receive = pin!(receive(inlet, &mut requests, self.generation));
+        let mut reply = pin!(reply(outbox, &mut replies, self.generation, counters, &last));
         let end = tokio::select! {
             reason = &mut receive => return Err(reason),
-            () = disconnected(&mut monitor) => return Err(CLOSED.to_owned()),
             replied = &mut reply => return replied.map(|()| (None, true)),
             () = inlet.closed() => None,
             ask = stop.asked() => Some(ask),
@@ -176,14 +173,14 @@ impl Link {
 }
 
 /// Puts requests into the inbox, until there is a fault.
-async fn receive(inlet: &Inlet<LinkEvent>, requests: &mut PullSocket, generation: Generation) -> String {
+async fn receive(inlet: &Inlet<LinkEvent>, requests: &mut Socket, generation: Generation) -> String {
     loop {
         let Some(room) = inlet.room().await else {
             // The end of the inbox is noticed elsewhere.
             return pending().await;
         };
-        match requests.recv().await {
-            Ok(message) => match <[Bytes; 1]>::try_from(message.into_vec()) {
+        match requests.message().await {
+            Ok(frames) => match <[Bytes; 1]>::try_from(frames) {
                 Ok([bytes]) => {
                     let size = bytes.len();
                     room.put(LinkEvent::Message { generation, bytes }, size);
@@ -193,16 +190,7 @@ async fn receive(inlet: &Inlet<LinkEvent>, requests: &mut PullSocket, generation
                     "dropped a message: Mongrel2 sends single frames"
                 ),
             },
-            Err(error) => return reason(&error),
-        }
-    }
-}
-
-/// Waits until the socket loses its connection.
-async fn disconnected(monitor: &mut Monitor) {
-    while let Some(event) = monitor.next().await {
-        if let SocketEvent::Disconnected(_) = event {
-            return;
+            Err(reason) => return reason,
         }
     }
 }
@@ -210,28 +198,73 @@ async fn disconnected(monitor: &mut Monitor) {
 /// Sends replies until nobody has any more, or `last` says that no more are to be taken; fails if there is a fault.
 async fn reply(
     outbox: &mut mpsc::Receiver<(Generation, Bytes)>,
-    replies: &mut XPubSocket,
+    replies: &mut Socket,
     generation: Generation,
     counters: &Counters,
     last: &Notify,
 ) -> Result<(), String> {
+    let Socket {
+        incoming,
+        writer,
+        output,
+    } = replies;
+    let (mut taken, mut leaving) = (Vec::new(), Leaving { counters, replies: 0 });
+    let mut pongs = 0;
     loop {
+        let writes = !output.is_empty();
         tokio::select! {
-            taken = outbox.recv() => match taken {
-                Some((meant_for, reply)) if meant_for == generation => {
-                    // Waiting is right here: nothing but this Mongrel2 depends on it.
-                    replies.send(ZmqMessage::from(reply)).await.map_err(|error| reason(&error))?;
-                    counters.sent();
+            // Waiting is right here: nothing but this Mongrel2 depends on it.
+            written = output.write_to(writer), if writes => {
+                if written.map_err(|error| error.to_string())? == 0 {
+                    return Err(CLOSED.to_owned());
                 }
-                Some(_) => counters.gone(1),
-                None => return Ok(()),
-            },
-            // Only the reading side notices that Mongrel2 is gone.
-            subscription = frame_while_connected(replies) => {
-                let subscription = subscription?;
-                tracing::debug!(subscription = %subscription.escape_ascii(), "Mongrel2 changed its subscription");
+                if output.is_empty() {
+                    leaving.have_left();
+                    pongs = 0;
+                }
             }
+            count = outbox.recv_many(&mut taken, BATCH), if !writes => {
+                if count == 0 {
+                    return writer.shutdown().await.map_err(|error| error.to_string());
+                }
+                for (meant_for, reply) in taken.drain(..) {
+                    match meant_for == generation {
+                        true => output.push(vec![reply]),
+                        false => counters.gone(1),
+                    }
+                    leaving.replies += usize::from(meant_for == generation);
+                }
+            }
+            // Only the reading side notices that Mongrel2 is gone.
+            said = incoming.next(), if pongs < PONGS => match said? {
+                Said::Message(frames) => {
+                    let subscription = frames.into_iter().next().unwrap_or_default();
+                    tracing::debug!(subscription = %subscription.escape_ascii(), "Mongrel2 changed its subscription");
+                }
+                Said::Ping(answer) => {
+                    pongs += 1;
+                    output.put(&answer);
+                }
+            },
             () = last.notified() => outbox.close(),
         }
+    }
+}
+
+/// Replies that are being written; those that have not left by its end are gone.
+struct Leaving<'a> {
+    counters: &'a Counters,
+    replies: usize,
+}
+
+impl Leaving<'_> {
+    fn have_left(&mut self) {
+        (0..std::mem::take(&mut self.replies)).for_each(|_| self.counters.sent());
+    }
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.counters.gone(self.replies);
     }
 }

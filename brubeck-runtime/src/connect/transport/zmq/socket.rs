@@ -1,15 +1,12 @@
 //! What every socket here has in common: how it is named, sent on and let go.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
-use zeromq::{
-    MultiPeerBackend, PullSocket, Socket, SocketEvent, SocketOptions, SocketSend, ZmqError, ZmqMessage,
-};
+use zeromq::{PullSocket, Socket, SocketEvent, SocketOptions, SocketSend, ZmqError, ZmqMessage};
 
 /// What a socket tells about its connections. It ends when the socket and all that writes for it are gone.
 pub(super) type Monitor = BoxStream<'static, SocketEvent>;
@@ -64,14 +61,6 @@ pub(super) fn reason(error: &ZmqError) -> String {
     } else {
         text
     }
-}
-
-/// The connections a socket has now.
-///
-/// The reader of each connection shares the socket's options with it, which is the only trace of a connection that an
-/// XPUB lets others see.
-pub(super) fn connections(backend: &dyn MultiPeerBackend) -> usize {
-    Arc::strong_count(backend.socket_options()).saturating_sub(1)
 }
 
 /// 16 random bytes as 32 hexadecimal digits.

@@ -33,9 +33,9 @@ use super::socket::random_name;
 
 mod caps;
 mod connection;
-mod frames;
+pub(super) mod frames;
 mod handshake;
-mod output;
+pub(super) mod output;
 
 /// How long to wait when the system has no file descriptor for another connection.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -16,18 +16,18 @@ const PIECES: usize = 16;
 
 /// Bytes on their way out, in order.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub(in super::super) struct Output {
     pieces: VecDeque<Bytes>,
     tail: BytesMut,
 }
 
 impl Output {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in super::super) fn is_empty(&self) -> bool {
         self.pieces.is_empty() && self.tail.is_empty()
     }
 
     /// Adds a message.
-    pub(super) fn push(&mut self, message: Vec<Bytes>) {
+    pub(in super::super) fn push(&mut self, message: Vec<Bytes>) {
         let mut left = message.len();
         for frame in message {
             left -= 1;
@@ -42,12 +42,15 @@ impl Output {
     }
 
     /// Adds bytes that are a frame already.
-    pub(super) fn put(&mut self, frame: &[u8]) {
+    pub(in super::super) fn put(&mut self, frame: &[u8]) {
         self.tail.put_slice(frame);
     }
 
     /// Writes some of it; gives how many bytes the peer's connection took. Nothing is lost when the future is dropped.
-    pub(super) async fn write_to(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> io::Result<usize> {
+    pub(in super::super) async fn write_to(
+        &mut self,
+        writer: &mut (impl AsyncWrite + Unpin),
+    ) -> io::Result<usize> {
         let written = if self.pieces.is_empty() {
             writer.write(&self.tail).await?
         } else {
