@@ -82,7 +82,7 @@ impl Caller {
             accepted: false,
             may_have_run: false,
         };
-        self.calls.insert(id, pending);
+        self.calls.insert(id, Box::new(pending));
         self.bytes += size;
         self.timers.set(deadline, Due::Deadline(id));
         if let Some(peer) = peer {

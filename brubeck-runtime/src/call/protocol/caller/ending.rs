@@ -24,7 +24,7 @@ impl Caller {
         id: CallId,
         cancel: bool,
         actions: &mut Vec<CallerAction>,
-    ) -> Option<Pending> {
+    ) -> Option<Box<Pending>> {
         let pending = self.calls.remove(&id)?;
         self.bytes = self.bytes.saturating_sub(pending.size);
         match pending.place {

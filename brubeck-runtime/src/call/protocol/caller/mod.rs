@@ -51,7 +51,8 @@ pub struct Caller {
     entropy: Entropy,
     now: Moment,
     peers: BTreeMap<PeerId, Peer>,
-    calls: Numbered<CallId, Pending>,
+    /// Boxed, because a map has room for up to twice as many as it holds.
+    calls: Numbered<CallId, Box<Pending>>,
     queue: Queue,
     bytes: usize,
     timers: Timers<Due>,
