@@ -5,8 +5,9 @@ use crate::status::Status;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, request};
+use std::any::Any;
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// One message, as a browser or another application sent it.
 ///
@@ -33,6 +34,8 @@ struct Parts {
     body: Bytes,
     status: Option<Status>,
     remote: Option<RemoteAddr>,
+    /// What its connection knows beside it, where that is one thing for few to see.
+    beside: Option<Arc<dyn Any + Send + Sync>>,
     extensions: Extensions,
     /// The extensions, with the address of the peer, for those who ask for all of them.
     all: OnceLock<Extensions>,
@@ -130,6 +133,12 @@ impl Message {
         self
     }
 
+    /// The same with the one thing that its connection knows beside it: found by [`known`](Self::known), no extension.
+    pub(crate) fn beside(mut self, value: impl Send + Sync + 'static) -> Message {
+        self.0.beside = Some(Arc::new(value));
+        self
+    }
+
     /// What sort of handler it is for.
     pub fn kind(&self) -> Kind {
         self.0.kind
@@ -212,7 +221,8 @@ impl Message {
 
     /// What is known of this type; see [`remote_addr`](Self::remote_addr) for the peer.
     pub(crate) fn known<T: Send + Sync + 'static>(&self) -> Option<&T> {
-        self.0.extensions.get()
+        let beside = self.0.beside.as_deref().and_then(|beside| beside.downcast_ref());
+        beside.or_else(|| self.0.extensions.get())
     }
 
     /// The address of the peer.
@@ -241,6 +251,7 @@ impl Parts {
             body: Bytes::new(),
             status: None,
             remote: None,
+            beside: None,
             extensions: Extensions::new(),
             all: OnceLock::new(),
         }

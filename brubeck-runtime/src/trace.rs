@@ -7,13 +7,15 @@ use std::fmt;
 use std::num::{NonZeroU64, NonZeroU128};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::time::Instant;
 
 /// The longest `tracestate` that is passed on, in bytes; a longer one is left out, as the standard allows.
 const MAX_STATE: usize = 512;
 
 /// What led to a request, as its caller says it; read by whoever wants to know.
-#[derive(Clone)]
 pub(crate) struct Cause {
+    /// Until when the answer is of use.
+    pub(crate) until: Instant,
     /// How many calls.
     pub(crate) hops: u8,
     pub(crate) traceparent: Text,

@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::errand::Errand;
 use crate::extract::FromMessage;
+use crate::trace::Cause;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,8 +41,7 @@ impl Deadline {
     /// None: Python callers do not say how long they wait.
     pub const NONE: Deadline = Deadline(None);
 
-    /// At this time.
-    pub(crate) fn at(at: Instant) -> Deadline {
+    fn at(at: Instant) -> Deadline {
         Deadline(Some(Until { at, errand: None }))
     }
 
@@ -55,7 +55,10 @@ impl Deadline {
         });
         match errand {
             Some(until) => Deadline(Some(until)),
-            None => cx.message().known().cloned().unwrap_or(Deadline::NONE),
+            None => {
+                let cause = cx.message().known::<Cause>();
+                cause.map_or(Deadline::NONE, |cause| Deadline::at(cause.until))
+            }
         }
     }
 

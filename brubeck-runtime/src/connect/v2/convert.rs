@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 /// What a request asks: its named arguments and its body become one JSON object.
 pub(super) fn ask(request: Request, nowait: bool) -> Ask {
@@ -51,7 +52,7 @@ fn body(arguments: Fields, body: Bytes) -> Bytes {
 }
 
 /// The message of a handler; `Err` says what the caller got wrong.
-pub(super) fn message(ask: Ask) -> Result<Message, Status> {
+pub(super) fn message(ask: Ask, until: Instant) -> Result<Message, Status> {
     let method: Method = ask
         .method
         .parse()
@@ -61,6 +62,7 @@ pub(super) fn message(ask: Ask) -> Result<Message, Status> {
             Status::BAD_REQUEST.message(format!("`{}` is not a method of a service", ask.method))
         })?;
     let cause = Cause {
+        until,
         hops: ask.hops,
         traceparent: ask.traceparent,
         tracestate: ask.tracestate,
@@ -68,7 +70,7 @@ pub(super) fn message(ask: Ask) -> Result<Message, Status> {
     Ok(Message::service(method, &ask.path)
         .with_headers(headers(&ask.headers))
         .with_body(ask.body)
-        .with_extension(cause))
+        .beside(cause))
 }
 
 /// What a handler's response says on the wire.
@@ -168,8 +170,8 @@ mod tests {
 
     #[test]
     fn a_response_is_no_request() {
-        assert!(message(Ask::new("response", "/a")).is_err());
-        assert!(message(Ask::new("fetch", "/a")).is_err());
-        assert_eq!(message(Ask::new("get", "/a")).unwrap().method(), Method::Get);
+        let method = |name| message(Ask::new(name, "/a"), Instant::now()).map(|message| message.method());
+        assert!(method("response").is_err() && method("fetch").is_err());
+        assert_eq!(method("get"), Ok(Method::Get));
     }
 }

@@ -1,8 +1,8 @@
 //! The serving side: the sessions of the callers, and the handlers that run for them.
 
 use super::{Clock, Wakes, convert, keep_time, seed};
+use crate::call::SLOT;
 use crate::call::protocol::{JobId, Numbered, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
-use crate::call::{Deadline, SLOT};
 use crate::connect::introspection::{Called, Introspected};
 use crate::connect::transport::{Peer, ServerOutbox};
 use crate::wire::v2::{Reply, Request};
@@ -159,7 +159,7 @@ impl Shared {
                 state.starting.push_back(Starting {
                     job,
                     request,
-                    deadline: Deadline::at(self.clock.instant(deadline)),
+                    until: self.clock.instant(deadline),
                 });
             }
             WorkerAction::Stop { job, reason } => {
@@ -192,7 +192,7 @@ enum Running {
 struct Starting {
     job: JobId,
     request: Box<Request>,
-    deadline: Deadline,
+    until: Instant,
 }
 
 thread_local! {
@@ -203,11 +203,7 @@ thread_local! {
 impl Shared {
     /// Has a request answered: at once, where its handler has been quick of late, and by a task of its own otherwise.
     fn start(self: &Arc<Self>, starting: Starting) {
-        let Starting {
-            job,
-            request,
-            deadline,
-        } = starting;
+        let Starting { job, request, until } = starting;
         let job = Arc::new(Job {
             job,
             shared: self.clone(),
@@ -219,26 +215,24 @@ impl Shared {
             path = %request.ask.path,
             traceparent = %request.ask.traceparent,
         );
-        let path = request.ask.path.clone();
-        let called = convert::message(request.ask)
-            .map(|message| self.application.call(message.with_extension(deadline)));
+        let called = convert::message(request.ask, until).map(|message| self.application.call(message));
         let at_once = called.as_ref().is_ok_and(Called::is_quick) && !AT_ONCE.get();
         let finishes = job.clone();
         let answer = async move {
             let reply = match called {
-                Ok(called) => convert::reply(called.response().instrument(span).await),
+                Ok(called) => convert::reply(called.response().await),
                 Err(status) => convert::failure(status),
             };
             finishes.finish(match reply.check() {
                 Ok(()) => reply,
                 Err(error) => {
-                    tracing::error!(%path, %error, "an answer could not be written");
+                    tracing::error!(%error, "an answer could not be written");
                     convert::failure(crate::status::Status::INTERNAL_SERVER_ERROR)
                 }
             });
         };
         let id = job.job;
-        let mut answer = Box::pin(SLOT.scope(job, answer));
+        let mut answer = Box::pin(SLOT.scope(job, answer.instrument(span)));
         if at_once && poll_at_once(answer.as_mut()) {
             return;
         }
