@@ -26,28 +26,30 @@ use tokio::sync::watch;
 /// }
 /// ```
 pub struct Context<S> {
-    state: Arc<S>,
+    around: Arc<Around<S>>,
     message: Message,
     captures: Captures,
     argument: &'static str,
-    lent: Lent,
     errand: Option<Arc<Errand>>,
     /// Goes when the handler ends or is stopped; made for whoever asks.
     alive: OnceLock<watch::Sender<()>>,
     trace: OnceLock<Trace>,
 }
 
-/// What an application lends to its handlers, found by type: rooms above this one know what.
-pub(crate) type Lent = Arc<Extensions>;
+/// The application around its handlers; they share it by one count, which all threads write.
+pub(crate) struct Around<S> {
+    pub(crate) state: S,
+    /// What the application lends, found by type: rooms above this one know what.
+    pub(crate) lent: Extensions,
+}
 
 impl<S> Context<S> {
-    pub(crate) fn new(state: Arc<S>, message: Message, captures: Captures, lent: Lent) -> Context<S> {
+    pub(crate) fn new(around: Arc<Around<S>>, message: Message, captures: Captures) -> Context<S> {
         Context {
-            state,
+            around,
             message,
             captures,
             argument: "",
-            lent,
             errand: None,
             alive: OnceLock::new(),
             trace: OnceLock::new(),
@@ -67,7 +69,7 @@ impl<S> Context<S> {
 
     /// The state of the application.
     pub fn state(&self) -> &S {
-        &self.state
+        &self.around.state
     }
 
     /// The message.
@@ -104,7 +106,7 @@ impl<S> Context<S> {
 
     /// What the application lends of this type.
     pub(crate) fn lent<T: Send + Sync + 'static>(&self) -> Option<&T> {
-        self.lent.get()
+        self.around.lent.get()
     }
 }
 

@@ -76,7 +76,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
     }
 
     pub(super) fn context(&self, message: Message, captures: Captures) -> Context<S> {
-        Context::new(self.state.clone(), message, captures, self.lent.clone())
+        Context::new(self.around.clone(), message, captures)
     }
 
     /// How long a handler has until its answer.

@@ -9,7 +9,7 @@ use super::{App, Hooks};
 use crate::call::{Open, ResponseHandlers, Services};
 use crate::connect::web::Length;
 use crate::connect::{Answer, Application};
-use crate::context::Lent;
+use crate::context::Around;
 use crate::cookie::Keys;
 use crate::error::{Error, Result};
 use crate::extract::LoginUrl;
@@ -25,7 +25,7 @@ use std::sync::{Arc, Weak};
 /// What answers messages.
 pub(super) struct Assembled<S: 'static> {
     pub(super) router: Router<S>,
-    pub(super) state: Arc<S>,
+    pub(super) around: Arc<Around<S>>,
     pub(super) templates: Templates,
     pub(super) body_limit: usize,
     pub(super) time_limit: Option<std::time::Duration>,
@@ -34,7 +34,6 @@ pub(super) struct Assembled<S: 'static> {
     pub(super) keys: Option<Keys>,
     pub(super) cross_site: CrossSite,
     pub(super) hooks: Hooks<S>,
-    pub(super) lent: Lent,
 }
 
 /// What connections see: messages of services, and web requests, which pass the layers.
@@ -76,7 +75,10 @@ impl<S: Send + Sync + 'static> App<S> {
             }
             Assembled {
                 router,
-                state: Arc::new(self.state),
+                around: Arc::new(Around {
+                    state: self.state,
+                    lent,
+                }),
                 templates,
                 body_limit: self.body_limit,
                 time_limit: self.time_limit,
@@ -85,7 +87,6 @@ impl<S: Send + Sync + 'static> App<S> {
                 keys,
                 cross_site: self.cross_site,
                 hooks: self.hooks,
-                lent: Arc::new(lent),
             }
         });
         let wrapped = |inner: Option<AppService>, wrap: Wrap| {
@@ -135,12 +136,7 @@ impl<S: Send + Sync + 'static> Application for Served<S> {
         self.web.respond(request)
     }
 
-    fn serve_peer(
-        self: Arc<Self>,
-        request: http::Request<Body>,
-        peer: Option<RemoteAddr>,
-        at_once: bool,
-    ) -> Answer {
+    fn serve_peer(&self, request: http::Request<Body>, peer: Option<RemoteAddr>, at_once: bool) -> Answer {
         self.front.answer(request, peer, Length::OfConnection, at_once)
     }
 

@@ -26,18 +26,7 @@ pub trait Application: Send + Sync + 'static {
 
     /// The same for a connection, which says itself how long a body is that is whole; `peer` is who asks, where the request
     /// does not say so itself. `at_once`: the handler begins here, so that an answer which waits for nothing comes back itself.
-    fn serve_peer(
-        self: Arc<Self>,
-        mut request: http::Request<Body>,
-        peer: Option<RemoteAddr>,
-        at_once: bool,
-    ) -> Answer {
-        let _ = at_once;
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(peer);
-        }
-        Either::Right(self.serve(request))
-    }
+    fn serve_peer(&self, request: http::Request<Body>, peer: Option<RemoteAddr>, at_once: bool) -> Answer;
 
     /// The largest body of a request, in bytes, for connections that must know it beforehand; a route may take more.
     fn body_limit(&self) -> usize;

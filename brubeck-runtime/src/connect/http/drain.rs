@@ -1,13 +1,12 @@
 //! A connection that ends when the server stops.
 
 use crate::connect::Stop;
-use hyper_util::server::graceful::GracefulConnection;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Waker;
 
-/// Runs a connection to its end. When the server is told to stop, it ends with what it is answering.
-pub(super) async fn drained<C: GracefulConnection>(connection: C, stop: Stop) -> C::Output {
+/// Runs a connection to its end. When the server is told to stop, `drain` has it end with what it is answering.
+pub(super) async fn drained<C: Future>(connection: C, drain: fn(Pin<&mut C>), stop: Stop) -> C::Output {
     let mut connection = pin!(connection);
     let news = stop.clone();
     let mut stop = stop;
@@ -20,7 +19,7 @@ pub(super) async fn drained<C: GracefulConnection>(connection: C, stop: Stop) ->
             told = Some(cx.waker().clone());
             draining = requested.as_mut().poll(cx).is_ready();
             if draining {
-                connection.as_mut().graceful_shutdown();
+                drain(connection.as_mut());
             }
         }
         connection.as_mut().poll(cx)

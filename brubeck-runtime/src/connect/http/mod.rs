@@ -15,7 +15,10 @@ pub(super) use hygiene::unhygienic;
 
 use super::{Application, Connection, Opened, Stop};
 use futures_util::future::BoxFuture;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+#[cfg(feature = "http2")]
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::TokioTimer;
+#[cfg(feature = "http2")]
 use hyper_util::server::conn::auto;
 use listen::{Listener, Peers};
 use std::convert::Infallible;
@@ -258,26 +261,38 @@ impl Server {
         I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
         let (stream, progress) = stream::watch(stream, &self.settings);
-        let mut http = auto::Builder::new(TokioExecutor::new());
-        // The stream knows how long a head may take; hyper alone would count the time between requests as well. That it
-        // takes 100 headers is its own rule: told so, it would clear its room for them with each request.
-        http.http1().timer(TokioTimer::new()).header_read_timeout(None);
-        #[cfg(feature = "http2")]
-        http.http2()
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(128)
-            .max_header_list_size(16 * 1024)
-            .keep_alive_interval(self.settings.idle_timeout)
-            .keep_alive_timeout(self.settings.header_timeout);
-        #[cfg(not(feature = "http2"))]
-        let http = http.http1_only();
         let service = request::Requests {
             server: self.clone(),
             address,
             progress,
         };
-        let connection = http.serve_connection_with_upgrades(stream, service).into_owned();
-        if let Err(error) = drain::drained(connection, self.stop.clone()).await {
+        // The stream knows how long a head may take; hyper alone would count the time between requests as well. That it
+        // takes 100 headers is its own rule: told so, it would clear its room for them with each request.
+        #[cfg(not(feature = "http2"))]
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(None)
+            .serve_connection(stream, service)
+            .with_upgrades();
+        #[cfg(feature = "http2")]
+        let connection = {
+            let mut http = auto::Builder::new(TokioExecutor::new());
+            http.http1().timer(TokioTimer::new()).header_read_timeout(None);
+            http.http2()
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(128)
+                .max_header_list_size(16 * 1024)
+                .keep_alive_interval(self.settings.idle_timeout)
+                .keep_alive_timeout(self.settings.header_timeout);
+            http.serve_connection_with_upgrades(stream, service).into_owned()
+        };
+        if let Err(error) = drain::drained(
+            connection,
+            |connection| connection.graceful_shutdown(),
+            self.stop.clone(),
+        )
+        .await
+        {
             tracing::debug!(?address, %error, "a connection ended early");
         }
     }

@@ -62,7 +62,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
                 timer: None,
             }),
         });
-        let application = self.server.application.clone();
+        let application = &self.server.application;
         Answering {
             answer: application.serve_peer(request, self.address.map(RemoteAddr), http1),
             busy: Some(busy),

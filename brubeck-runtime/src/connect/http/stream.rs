@@ -7,7 +7,7 @@ use hyper_util::rt::TokioIo;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
@@ -15,14 +15,17 @@ use tokio::time::{Instant, Sleep};
 /// An answer up to this size, in bytes, is joined before it is written: that costs less than to tell the system of pieces.
 const SMALL: usize = 1 << 10;
 
+/// One more request that has begun; fewer are open at once.
+const BEGUN: u64 = 1 << 32;
+
 /// What of a connection is being answered.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress(Arc<Requests>);
 
 #[derive(Debug, Default)]
 struct Requests {
-    open: AtomicUsize,
-    begun: AtomicUsize,
+    /// How many are open, and in units of [`BEGUN`] how many have begun.
+    count: AtomicU64,
     multiplexed: AtomicBool,
     /// The connection, which looks again once an answer is out; with HTTP/1 it looks by itself, since all answers are its own.
     connection: AtomicWaker,
@@ -35,14 +38,18 @@ pub(super) struct Busy(Progress);
 impl Progress {
     /// `multiplexed`: the connection speaks HTTP/2, where what comes need not be a request.
     pub(super) fn begin(&self, multiplexed: bool) -> Busy {
-        self.0.open.fetch_add(1, Ordering::Relaxed);
-        self.0.begun.fetch_add(1, Ordering::Relaxed);
+        self.0.count.fetch_add(BEGUN + 1, Ordering::Relaxed);
         self.0.multiplexed.store(multiplexed, Ordering::Relaxed);
         Busy(self.clone())
     }
 
     fn is_busy(&self) -> bool {
-        self.0.open.load(Ordering::Relaxed) > 0
+        self.0.count.load(Ordering::Relaxed) % BEGUN > 0
+    }
+
+    /// How many requests have begun, which starts anew after very many.
+    fn begun(&self) -> u64 {
+        self.0.count.load(Ordering::Relaxed) / BEGUN
     }
 
     /// What is waited for once something came.
@@ -57,7 +64,7 @@ impl Progress {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.count.fetch_sub(1, Ordering::Relaxed);
         if self.0.0.multiplexed.load(Ordering::Relaxed) {
             self.0.0.connection.wake();
         }
@@ -90,7 +97,7 @@ pub(super) struct Watched<I> {
     write: Duration,
     reading: Phase,
     /// How many requests had begun when it last waited.
-    begun: usize,
+    begun: u64,
     read_timer: Timer,
     write_timer: Timer,
     /// Where the pieces of a small answer are joined.
@@ -161,7 +168,7 @@ impl<I> Watched<I> {
             self.progress.0.connection.register(cx.waker());
         }
         // A request may have begun and ended since the last look.
-        let begun = self.progress.0.begun.load(Ordering::Relaxed);
+        let begun = self.progress.begun();
         let answered = std::mem::replace(&mut self.begun, begun) != begun;
         match (self.progress.is_busy(), self.reading) {
             (true, _) => self.enter(Phase::Busy),

@@ -26,6 +26,10 @@ impl Application for Here {
         Box::pin(std::future::ready(http::Response::default()))
     }
 
+    fn serve_peer(&self, _: http::Request<Body>, _: Option<RemoteAddr>, _: bool) -> Answer {
+        unreachable!("nobody is asked over HTTP")
+    }
+
     fn body_limit(&self) -> usize {
         1024
     }
