@@ -44,7 +44,7 @@ impl Progress {
     }
 
     fn is_busy(&self) -> bool {
-        !self.0.count.load(Ordering::Relaxed).is_multiple_of(BEGUN)
+        self.0.count.load(Ordering::Relaxed) & (BEGUN - 1) > 0
     }
 
     /// How many requests have begun, which starts anew after very many.
