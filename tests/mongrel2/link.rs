@@ -93,14 +93,17 @@ async fn nothing_is_kept_for_a_server_that_is_gone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_much_at_once_is_503() {
     let gate = Gate::new();
-    let Some(laboratory) = Laboratory::new(behaviour::app(&gate), plain).await else {
+    // Answers to one client that asks without waiting would otherwise be paced by a guess, which a busy machine proves wrong.
+    let told: crate::laboratory::Setting = |config, link, _| (config.flow_control(), link);
+    let Some(laboratory) = Laboratory::new(behaviour::app(&gate), told).await else {
         return;
     };
     let mut browser = laboratory.browser().await;
     browser.send(behaviour::request("/slow/a").repeat(80)).await;
     gate.arrived(64).await;
     until(|| laboratory.counts.shed() > 0).await;
-    gate.open(64);
+    // Mongrel2 may hand over what it had read of this client after the connection was closed.
+    gate.open(80);
     for _ in 0..64 {
         assert_eq!(browser.answer().await.status, 200);
     }

@@ -81,6 +81,11 @@ impl<T> Conversation<T> {
         self.pipeline.outlives(ticket.number);
     }
 
+    /// Whether the connection is closed before this request could be answered.
+    pub(super) fn ends_before(&self, ticket: &Ticket) -> bool {
+        self.pipeline.ends_before(ticket.number)
+    }
+
     pub(super) fn running(&self) -> usize {
         self.pipeline.running()
     }

@@ -14,6 +14,8 @@ pub(super) struct Pipeline<T> {
     due: u64,
     running: BTreeMap<u64, T>,
     waiting: BTreeMap<u64, Reply>,
+    /// The request after whose reply the connection is closed, where that is known.
+    last: Option<u64>,
     closed: bool,
 }
 
@@ -71,6 +73,7 @@ impl<T> Pipeline<T> {
             due: 0,
             running: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            last: None,
             closed: false,
         }
     }
@@ -110,6 +113,9 @@ impl<T> Pipeline<T> {
         if end.is_some() {
             self.running.remove(&number);
         }
+        if end == Some(End::Close) {
+            self.last = Some(self.last.map_or(number, |last| last.min(number)));
+        }
         while let Some(reply) = self.waiting.get_mut(&self.due) {
             due.pieces.append(&mut reply.pieces);
             let Some(end) = reply.end else { break };
@@ -123,6 +129,12 @@ impl<T> Pipeline<T> {
             }
         }
         due
+    }
+
+    /// Whether the connection is closed before this request could be answered: then it is not to be looked at
+    /// (RFC 9112, section 9.6).
+    pub(super) fn ends_before(&self, number: u64) -> bool {
+        self.last.is_some_and(|last| last < number)
     }
 
     /// How many handlers run on behalf of this connection.
@@ -189,6 +201,19 @@ mod tests {
         assert!(due.close);
         assert_eq!(text(due), "a");
         assert_eq!(text(pipeline.reply(second, piece("b"), Some(End::Open))), "");
+        assert!(pipeline.is_idle());
+    }
+
+    #[test]
+    fn what_follows_a_reply_that_closes_is_not_looked_at_even_while_that_reply_waits() {
+        let mut pipeline = Pipeline::<()>::new();
+        let [first, second, third] = std::array::from_fn(|_| pipeline.begin());
+        assert_eq!(text(pipeline.reply(second, piece("b"), Some(End::Close))), "");
+        let ends = [first, second, third].map(|number| pipeline.ends_before(number));
+        assert_eq!(ends, [false, false, true]);
+        let due = pipeline.reply(first, piece("a"), Some(End::Open));
+        assert!(due.close);
+        assert_eq!(text(due), "ab");
         assert!(pipeline.is_idle());
     }
 

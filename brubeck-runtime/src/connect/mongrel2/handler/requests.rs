@@ -32,6 +32,10 @@ impl Handler {
             &request.conn_id,
             request.headers.download_credits(),
         );
+        let conversation = self.conversations.of(&ticket);
+        if conversation.is_some_and(|conversation| conversation.ends_before(&ticket)) {
+            return;
+        }
         if announced != Announced::Whole {
             // Mongrel2 may have taken the beginning of the next request for the end of this body.
             asked.persistence = Persistence::Close;
