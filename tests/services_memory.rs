@@ -219,3 +219,64 @@ async fn dialects_are_for_sockets() {
     let error = site.client(&seed).unwrap_err().to_string();
     assert!(error.contains("leave `.dialect(..)` out"), "{error}");
 }
+
+/// Tells which task it runs in.
+#[service_handler(path = "^/service/moody", method = "request")]
+async fn moody(text: Arg<String>, stopped: State<Stopped>) -> Json<String> {
+    let _stopped = stopped;
+    match text.0.as_str() {
+        "wait" => tokio::time::sleep(Duration::from_secs(5)).await,
+        "never" => std::future::pending().await,
+        "panic" => panic!("on purpose"),
+        _ => {}
+    }
+    Json(tokio::task::id().to_string())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_was_quick_runs_where_its_request_is_read_and_is_none_the_worse_for_it() {
+    let stopped = Stopped::default();
+    let count = stopped.0.clone();
+    let works = App::new(routes![moody], Works { stopped });
+    let site = Memory::new(routes![], ())
+        .service(Service::bind(SLOW, SECRET), works)
+        .start()
+        .await
+        .unwrap();
+    let client = site.client(&ServiceAddress::new(SLOW, SECRET)).unwrap();
+    let call = |text: &str| client.request("/service/moody").argument("text", text);
+    let task = async |text: &str| call(text).await.unwrap().body.to_string();
+    let quick = async || {
+        for _ in 0..300 {
+            task("").await;
+        }
+        let there = task("").await;
+        assert_eq!(task("").await, there, "the task that reads has it");
+        there
+    };
+    assert_ne!(task("").await, task("").await, "each has its own task");
+
+    let there = quick().await;
+    let began = Instant::now();
+    assert_ne!(
+        task("wait").await,
+        there,
+        "it was handed to a task when it had to wait"
+    );
+    assert_eq!(began.elapsed(), Duration::from_secs(5));
+    assert_ne!(task("").await, task("").await, "it is not counted on any more");
+
+    quick().await;
+    let before = count.load(Ordering::SeqCst);
+    let error = call("never").deadline(Duration::from_secs(1)).await.unwrap_err();
+    let running = Phase::Running;
+    assert_eq!(error, CallError::Deadline { phase: running });
+    // The next one is answered behind the news that nobody waits.
+    task("").await;
+    assert_eq!(count.load(Ordering::SeqCst), before + 2, "it was stopped");
+
+    quick().await;
+    assert_eq!(call("panic").await.unwrap().status.code(), 500);
+    task("").await;
+    site.stop().await;
+}
