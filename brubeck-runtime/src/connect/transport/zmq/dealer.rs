@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::super::client::ClientDriver;
@@ -147,6 +148,8 @@ impl Dealer {
         } = socket;
         let mut taken = Vec::new();
         let mut pongs = 0;
+        // Messages handed on since the last ones were taken from the queue.
+        let mut answered = 0;
         let mut stalled_at = None;
         loop {
             let receive = async {
@@ -165,10 +168,12 @@ impl Dealer {
                         return Ok(None);
                     };
                     self.answered = true;
+                    answered += 1;
                     pongs += take(said?, room, generation, output);
                     for _ in 1..BATCH {
                         let Some(room) = inlet.room_now() else { break };
                         let Some(said) = incoming.here()? else { break };
+                        answered += 1;
                         pongs += take(said, room, generation, output);
                     }
                 }
@@ -188,6 +193,15 @@ impl Dealer {
                 count = outbox.recv_many(&mut taken, BATCH), if !writes => {
                     if count == 0 {
                         return Ok(None);
+                    }
+                    if count < std::mem::take(&mut answered) {
+                        // Those who were just answered are about to call again: one write for all costs less.
+                        yield_now().await;
+                        while taken.len() < BATCH
+                            && let Ok(more) = outbox.try_recv()
+                        {
+                            taken.push(more);
+                        }
                     }
                     push(&mut taken, generation, output, counters);
                 }
