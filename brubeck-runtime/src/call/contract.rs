@@ -8,6 +8,8 @@ use crate::status::Status;
 use futures_util::future::BoxFuture;
 use std::fmt;
 use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{self, Poll, ready};
 use std::time::Duration;
 
 /// One call of an operation, not sent yet: what a method of a contract's client returns.
@@ -104,11 +106,35 @@ impl<O: Operation> fmt::Debug for TypedCall<O> {
 
 impl<O: Operation> IntoFuture for TypedCall<O> {
     type Output = Result<Answer<O::Ok>, CallError<O::Fault>>;
-    type IntoFuture = BoxFuture<'static, Self::Output>;
+    type IntoFuture = TypedAnswer<O>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let answer = self.call.carry();
-        Box::pin(async move { typed::<O>(&answer.await.map_err(untyped)?) })
+        TypedAnswer {
+            answer: self.call.carry(),
+            operation: PhantomData,
+        }
+    }
+}
+
+/// The answer of a [`TypedCall`] that is under way; dropping it gives the call up.
+#[must_use = "futures do nothing unless they are awaited"]
+pub struct TypedAnswer<O> {
+    answer: BoxFuture<'static, Result<Message, CallError>>,
+    operation: PhantomData<fn() -> O>,
+}
+
+impl<O: Operation> fmt::Debug for TypedAnswer<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TypedAnswer({})", O::SPEC.name)
+    }
+}
+
+impl<O: Operation> Future for TypedAnswer<O> {
+    type Output = Result<Answer<O::Ok>, CallError<O::Fault>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        let message = ready!(self.answer.as_mut().poll(cx)).map_err(untyped)?;
+        Poll::Ready(typed::<O>(&message))
     }
 }
 

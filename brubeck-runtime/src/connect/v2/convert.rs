@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// What a request asks: its named arguments and its body become one JSON object.
@@ -52,7 +53,8 @@ fn body(arguments: Fields, body: Bytes) -> Bytes {
 }
 
 /// The message of a handler; `Err` says what the caller got wrong.
-pub(super) fn message(ask: Ask, until: Instant) -> Result<Message, Status> {
+pub(super) fn message(ask: Arc<Ask>, until: Instant) -> Result<Message, Status> {
+    let ask = Arc::unwrap_or_clone(ask);
     let method: Method = ask
         .method
         .parse()
@@ -170,7 +172,8 @@ mod tests {
 
     #[test]
     fn a_response_is_no_request() {
-        let method = |name| message(Ask::new(name, "/a"), Instant::now()).map(|message| message.method());
+        let method =
+            |name| message(Ask::new(name, "/a").into(), Instant::now()).map(|message| message.method());
         assert!(method("response").is_err() && method("fetch").is_err());
         assert_eq!(method("get"), Ok(Method::Get));
     }
