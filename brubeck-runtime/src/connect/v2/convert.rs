@@ -1,6 +1,6 @@
 //! Between messages and replies of handlers and those of the wire.
 
-use crate::call::{CallError, Fields, Request};
+use crate::call::{Answer, Fields, Request};
 use crate::message::Message;
 use crate::method::Method;
 use crate::piece;
@@ -117,16 +117,17 @@ pub(super) fn failure(status: Status) -> Reply {
     }
 }
 
-/// The answer that a caller gets, as a message for its response handlers.
-pub(super) fn answer(path: &str, outcome: Result<Reply, CallError>) -> Result<Message, CallError> {
-    let reply = outcome?;
+/// The answer that a caller gets.
+pub(super) fn answer(reply: Reply) -> Answer<Bytes> {
     let mut status = Status::new(reply.status);
     if reply.message != status.text() {
         status = status.message(reply.message.to_string());
     }
-    Ok(Message::response(path, status)
-        .with_headers(headers(&reply.headers))
-        .with_body(reply.body))
+    Answer {
+        status,
+        headers: headers(&reply.headers),
+        body: reply.body,
+    }
 }
 
 fn headers(pairs: &[(Text, Text)]) -> HeaderMap {

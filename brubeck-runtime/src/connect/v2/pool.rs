@@ -5,12 +5,12 @@ use super::{Clock, Wakes, convert, keep_time, seed};
 use crate::call::protocol::{
     CallId, Caller, CallerAction, CallerConfig, CallerEvent, Numbered, Options, PeerId,
 };
-use crate::call::{CallError, Link, Origin, Placed, Request};
+use crate::call::{Answer, CallError, Link, Origin, Placed, Request};
 use crate::connect::transport::{
     Client, ClientEvent, ClientOutbox, Closing, Endpoint, Inbox, LINGER, Timing, Transport, TransportError,
 };
-use crate::message::Message;
-use crate::wire::v2::{Reply, Text};
+use crate::wire::v2::Reply;
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -114,7 +114,6 @@ impl Pool {
     fn begin(&self, request: Request, deadline: Instant, accepted: Option<oneshot::Sender<()>>) -> Begun {
         let (end, ended) = oneshot::channel();
         let ask = convert::ask(request, accepted.is_some());
-        let path = ask.path.clone();
         let deadline = self.shared.clock.moment(deadline);
         let options = Options {
             patient: self.shared.members().are_unresolved(),
@@ -139,7 +138,6 @@ impl Pool {
                 shared: self.shared.clone(),
                 ended: false,
             },
-            path,
         }
     }
 }
@@ -148,24 +146,20 @@ impl Pool {
 struct Begun {
     ended: oneshot::Receiver<Result<Reply, CallError>>,
     waiting: WaitingCall,
-    path: Text,
 }
 
 impl Begun {
-    async fn end(mut self) -> Result<Message, CallError> {
+    async fn end(mut self) -> Result<Answer<Bytes>, CallError> {
         let outcome = (&mut self.ended).await;
         self.waiting.ended = true;
-        convert::answer(&self.path, outcome.unwrap_or(Err(CallError::ShuttingDown)))
+        outcome
+            .unwrap_or(Err(CallError::ShuttingDown))
+            .map(convert::answer)
     }
 }
 
 impl Link for Pool {
-    fn call(
-        &self,
-        request: Request,
-        _origin: Option<Origin>,
-        deadline: Instant,
-    ) -> BoxFuture<'static, Result<Message, CallError>> {
+    fn call(&self, request: Request, _origin: Option<Origin>, deadline: Instant) -> Placed {
         Box::pin(self.begin(request, deadline, None).end())
     }
 
