@@ -13,7 +13,9 @@ use crate::wire::v2::Reply;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -142,25 +144,29 @@ impl Pool {
     }
 }
 
-/// A call that was handed to the core.
+/// A call that was handed to the core, and ends in its answer.
 struct Begun {
     ended: oneshot::Receiver<Result<Reply, CallError>>,
     waiting: WaitingCall,
 }
 
-impl Begun {
-    async fn end(mut self) -> Result<Answer<Bytes>, CallError> {
-        let outcome = (&mut self.ended).await;
+impl Future for Begun {
+    type Output = Result<Answer<Bytes>, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = ready!(Pin::new(&mut self.ended).poll(cx));
         self.waiting.ended = true;
-        outcome
-            .unwrap_or(Err(CallError::ShuttingDown))
-            .map(convert::answer)
+        Poll::Ready(
+            outcome
+                .unwrap_or(Err(CallError::ShuttingDown))
+                .map(convert::answer),
+        )
     }
 }
 
 impl Link for Pool {
     fn call(&self, request: Request, _origin: Option<Origin>, deadline: Instant) -> Placed {
-        Box::pin(self.begin(request, deadline, None).end())
+        Box::pin(self.begin(request, deadline, None))
     }
 
     fn post(
@@ -172,7 +178,7 @@ impl Link for Pool {
         let (accept, accepted) = oneshot::channel();
         let begun = self.begin(request, deadline, Some(accept));
         Box::pin(async move {
-            let mut end = Box::pin(begun.end());
+            let mut end = Box::pin(begun);
             tokio::select! {
                 biased;
                 Ok(()) = accepted => Ok(end as Placed),
