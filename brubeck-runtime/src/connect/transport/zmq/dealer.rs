@@ -1,7 +1,6 @@
 //! The DEALER behind a [`Client`](super::super::Client), and who replaces it when it is lost.
 
 use std::io::{self, ErrorKind};
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
@@ -28,9 +27,6 @@ const FRAMES: usize = 16;
 
 /// Answers to heartbeats that wait to be written; then nothing more is read.
 const PONGS: usize = 4;
-
-/// A server that takes none of what it is sent for this long is no good.
-const STALL: Duration = Duration::from_secs(10);
 
 /// Keeps one connection to `endpoint` until the link is closed.
 pub(super) async fn supervise(endpoint: Endpoint, timing: Timing, driver: ClientDriver) {
@@ -159,7 +155,7 @@ impl Dealer {
             };
             let writes = !output.is_empty();
             let stalls = match writes {
-                true => *stalled_at.get_or_insert_with(|| Instant::now() + STALL),
+                true => *stalled_at.get_or_insert_with(|| Instant::now() + self.timing.write_stall),
                 false => Instant::now(),
             };
             tokio::select! {

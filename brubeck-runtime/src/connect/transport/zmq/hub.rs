@@ -17,7 +17,7 @@ use super::super::inbox::Inlet;
 use super::super::limits::LINGER;
 use super::super::link::End;
 use super::super::peers::size;
-use super::super::{Endpoint, Generation, Hub, HubEvent, Timing, TransportError, io_thread};
+use super::super::{Endpoint, Generation, Hub, HubEvent, Timing, TransportError};
 use super::listener::{self, Listener};
 use super::socket::random_name;
 use super::zmtp::{self, Said};
@@ -55,7 +55,7 @@ pub(super) fn open(
         identity,
         limit: timing.inbound_bytes as u64,
     });
-    io_thread::spawn(serve(requests, responses, shared, stop))?;
+    super::spawn(serve(requests, responses, shared, stop))?;
     Ok(hub)
 }
 

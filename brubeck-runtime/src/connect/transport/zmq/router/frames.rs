@@ -207,8 +207,8 @@ impl fmt::Display for Violation {
         f.write_str(match self {
             Self::Flags => "it sent a frame with unknown flags",
             Self::Command => "it sent a malformed command",
-            Self::MessageBytes => "it sent a message with more bytes than Limits::message_bytes",
-            Self::Frames => "it sent a message with more frames than Limits::frames",
+            Self::MessageBytes => "it sent a message with more bytes than `message_bytes` allows",
+            Self::Frames => "it sent a message with more frames than are allowed",
         })
     }
 }
