@@ -19,7 +19,7 @@ use super::dial::{CLOSED, Role, Socket};
 use super::router::frames::{FrameLimits, Said};
 use super::router::output::Output;
 
-/// Messages taken from the queue before they are written, and handed on before anything else is looked at.
+/// Messages taken from the queue before they are written, and handed on before others get their turn.
 const BATCH: usize = 256;
 
 /// The most frames of a message from a server.
@@ -164,13 +164,18 @@ impl Dealer {
                         return Ok(None);
                     };
                     self.answered = true;
-                    answered += 1;
                     pongs += take(said?, room, generation, output);
-                    for _ in 1..BATCH {
-                        let Some(room) = inlet.room_now() else { break };
-                        let Some(said) = incoming.here()? else { break };
-                        answered += 1;
+                    let mut came = 1;
+                    while came < BATCH
+                        && let Some(room) = inlet.room_now()
+                        && let Some(said) = incoming.here()?
+                    {
                         pongs += take(said, room, generation, output);
+                        came += 1;
+                    }
+                    answered += came;
+                    if came == BATCH {
+                        yield_now().await;
                     }
                 }
                 written = timeout_at(stalls, output.write_to(writer)), if writes => {
