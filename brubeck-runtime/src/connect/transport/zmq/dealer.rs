@@ -15,18 +15,14 @@ use super::super::link::{End, Line};
 use super::super::peers::size;
 use super::super::{ClientEvent, Endpoint, Generation, LinkState, Timing};
 use super::backoff::{Backoff, GOOD};
-use super::dial::{CLOSED, Role, Socket};
-use super::router::frames::{FrameLimits, Said};
-use super::router::output::Output;
+use super::dial::{Role, Socket};
+use super::zmtp::{CLOSED, FrameLimits, Output, PONGS, Said};
 
 /// Messages taken from the queue before they are written, and handed on before others get their turn.
 const BATCH: usize = 256;
 
 /// The most frames of a message from a server.
 const FRAMES: usize = 16;
-
-/// Answers to heartbeats that wait to be written; then nothing more is read.
-const PONGS: usize = 4;
 
 /// Keeps one connection to `endpoint` until the link is closed.
 pub(super) async fn supervise(endpoint: Endpoint, timing: Timing, driver: ClientDriver) {

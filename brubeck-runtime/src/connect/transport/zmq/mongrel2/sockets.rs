@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::super::super::{Endpoint, Timing};
 use super::super::dial::{Role, Socket};
-use super::super::router::frames::FrameLimits;
+use super::super::zmtp::FrameLimits;
 
 /// Mongrel2 counts no longer bodies, and memory grows only with what comes.
 const LIMITS: FrameLimits = FrameLimits {
