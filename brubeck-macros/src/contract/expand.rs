@@ -267,7 +267,8 @@ fn entry(contract: &Ident, operation: &Operation<'_>) -> TokenStream {
                     ::core::result::Result::Err(__response) => return __response,
                 };
                 let _ = &__ask;
-                ::brubeck::__private::answer::<#name>(#call(__cx.state(), #(__ask.#fields),*).await)
+                let __settled = __cx.settle();
+                ::brubeck::__private::answer::<#name>(#call(__settled.state(), #(__ask.#fields),*).await)
             }),
             streams: false,
             sends: ::brubeck::__private::Sends::NONE,

@@ -101,10 +101,15 @@ pub mod slow_echo {
                             ::core::result::Result::Err(__response) => return __response,
                         };
                         let _ = &__ask;
+                        let __settled = __cx.settle();
                         ::brubeck::__private::answer::<
                             echo,
                         >(
-                            <__S as SlowEcho>::echo(__cx.state(), __ask.room, __ask.text)
+                            <__S as SlowEcho>::echo(
+                                    __settled.state(),
+                                    __ask.room,
+                                    __ask.text,
+                                )
                                 .await,
                         )
                     }),
