@@ -150,13 +150,13 @@ mod tests {
 
     #[test]
     fn a_context_that_has_settled_has_no_message_and_stays_alive() {
-        struct Body(Arc<()>);
+        struct Body(Arc<[u8]>);
         impl AsRef<[u8]> for Body {
             fn as_ref(&self) -> &[u8] {
-                b"{}"
+                &self.0
             }
         }
-        let held = Arc::new(());
+        let held: Arc<[u8]> = Arc::new(*b"{}");
         let body = Bytes::from_owner(Body(held.clone()));
         let message = Message::service(Method::Request, "/a").with_body(body);
         let around = Arc::new(Around {

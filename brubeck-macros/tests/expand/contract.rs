@@ -79,10 +79,11 @@ pub mod slow_echo {
             fn read<__S>(
                 __arguments: &::brubeck::__private::Arguments<'_, __S>,
             ) -> ::core::result::Result<Self, ::brubeck::__private::Rejection> {
-                let _ = __arguments;
+                let mut __place0 = __ARGUMENT1.place();
+                __arguments.fill(&mut [&mut __place0]);
                 ::core::result::Result::Ok(echo {
                     room: __ARGUMENT0.read(__arguments)?,
-                    text: __ARGUMENT1.read(__arguments)?,
+                    text: __place0.take()?,
                 })
             }
         }
