@@ -41,5 +41,5 @@ pub use services::Services;
 
 pub(crate) use client::Caller;
 pub(crate) use fields::Fields;
-pub(crate) use running::SLOT;
+pub(crate) use running::{Slot, Slots, in_slot};
 pub(crate) use services::Open;

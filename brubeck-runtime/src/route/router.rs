@@ -67,7 +67,7 @@ pub(crate) enum Match<S: 'static> {
 
 /// Where the captures of a route lie in the path.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Captures(Vec<Option<Range<usize>>>);
+pub(crate) struct Captures(Box<[Option<Range<usize>>]>);
 
 impl Captures {
     /// The bytes of the capture with this index; `None` where its group took no part in the match.
