@@ -173,7 +173,8 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
             None => {
                 let place = format_ident!("__place{}", vacant.len());
                 reads.push(quote!(#name: #place.take()?));
-                (named.push(codec), vacant.push(place));
+                named.push(codec);
+                vacant.push(place);
             }
         }
     }

@@ -382,7 +382,7 @@ pub struct WithHandler {
 
 impl WithHandler {
     /// The answer, and what the response handler returned (`None`: the client belongs to no application).
-    pub(crate) fn carry(self) -> BoxFuture<'static, Result<(Answer<Bytes>, Option<Handled>), CallError>> {
+    pub(crate) async fn carry(self) -> Result<(Answer<Bytes>, Option<Handled>), CallError> {
         let handlers = self
             .call
             .client
@@ -390,15 +390,12 @@ impl WithHandler {
             .as_ref()
             .map(|caller| caller.handlers.clone());
         let path = self.call.request.path().to_owned();
-        let answer = self.call.carry();
-        Box::pin(async move {
-            let answer = answer.await?;
-            let handled = match handlers {
-                Some(handlers) => handlers.respond(answer.clone().into_message(&path)).await,
-                None => None,
-            };
-            Ok((answer, handled))
-        })
+        let answer = self.call.carry().await?;
+        let handled = match handlers {
+            Some(handlers) => handlers.respond(answer.clone().into_message(&path)).await,
+            None => None,
+        };
+        Ok((answer, handled))
     }
 }
 

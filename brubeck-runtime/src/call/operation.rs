@@ -112,9 +112,12 @@ pub const fn carried<T: Wire>() -> Carried<T> {
 pub struct Named<T> {
     name: &'static str,
     write: fn(Request, &'static str, T) -> Request,
-    begin: for<'t> fn(&'t [u8]) -> Option<(T, &'t [u8])>,
+    begin: Begin<T>,
     read: fn(Option<&RawValue>) -> serde_json::Result<Option<T>>,
 }
+
+/// Reads the value that a text begins with, and gives what comes behind it.
+type Begin<T> = for<'t> fn(&'t [u8]) -> Option<(T, &'t [u8])>;
 
 #[doc(hidden)]
 pub const fn named<T: Wire>(name: &'static str) -> Named<T> {
