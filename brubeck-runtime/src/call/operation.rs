@@ -112,7 +112,7 @@ pub const fn carried<T: Wire>() -> Carried<T> {
 pub struct Named<T> {
     name: &'static str,
     write: fn(Request, &'static str, T) -> Request,
-    begin: for<'t> fn(&'t [u8]) -> Option<(T, &'t [u8])>,
+    begin: for<'t> fn(&'t str) -> Option<(T, &'t str)>,
     read: fn(Option<&RawValue>) -> serde_json::Result<Option<T>>,
 }
 
@@ -170,7 +170,7 @@ impl<T> Place for Vacant<'_, T> {
         self.codec.name
     }
 
-    fn fill<'t>(&mut self, text: &'t [u8]) -> Option<&'t [u8]> {
+    fn fill<'t>(&mut self, text: &'t str) -> Option<&'t str> {
         let (value, rest) = (self.codec.begin)(text)?;
         self.read = Ok(Some(value));
         Some(rest)
