@@ -29,7 +29,7 @@ pub use address::ServiceAddress;
 pub use answer::{Answer, Handled};
 pub use cancellation::Cancellation;
 pub use client::{Call, Client, Nowait, WithHandler};
-pub use contract::{HandledCall, TypedCall};
+pub use contract::{HandledCall, TypedAnswer, TypedCall};
 pub use deadline::Deadline;
 pub use error::{CallError, Phase};
 pub use fault::Fault;

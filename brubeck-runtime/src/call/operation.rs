@@ -4,10 +4,10 @@ use super::members::{self, Members, Place};
 use super::{Answer, Fault, Request};
 use crate::context::Context;
 use crate::extract::{FromCapture, FromMessage, Rejection};
-use crate::message::Message;
 use crate::reply::{IntoReply, Response};
 use crate::route::{Routed, Spec};
 use crate::status::Status;
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -339,19 +339,21 @@ impl<O: Operation> AnswerOf<O> for Answer<O::Ok> {
 type Outcome<O> = Result<Answer<<O as Operation>::Ok>, (Status, <O as Operation>::Fault)>;
 
 /// The answer of a call, or what the service answered because it failed; `None` where it is neither.
-pub(super) fn read_answer<O: Operation>(message: &Message) -> Option<Outcome<O>> {
-    let status = message.status().cloned().unwrap_or(Status::OK);
+pub(super) fn read_answer<O: Operation>(answer: Answer<Bytes>) -> Option<Outcome<O>> {
+    let Answer {
+        status,
+        headers,
+        body: text,
+    } = answer;
     if status.is_success() {
-        let body = (O::OK.read)(message.payload()).ok()?;
+        let body = (O::OK.read)(&text).ok()?;
         return Some(Ok(Answer {
             status,
-            headers: message.headers().clone(),
+            headers,
             body,
         }));
     }
-    (O::FAULT.read)(message.payload())
-        .ok()
-        .map(|fault| Err((status, fault)))
+    (O::FAULT.read)(&text).ok().map(|fault| Err((status, fault)))
 }
 
 /// Runs an operation for the routes of a contract.

@@ -1,0 +1,97 @@
+//! Connections that we make.
+
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use bytes::Bytes;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+use super::super::Endpoint;
+use super::listener::keep_alive;
+use super::socket::random_name;
+use super::zmtp::{FrameLimits, Incoming, Output, Said, get_ready, greet, hear};
+
+/// What a connection is to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Role {
+    /// What we are.
+    pub(super) ours: &'static str,
+    /// What the peer may be.
+    pub(super) theirs: &'static [&'static str],
+    /// What the peer may send.
+    pub(super) limits: FrameLimits,
+}
+
+impl Role {
+    async fn introduce<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: &mut S,
+        identity: &[u8],
+    ) -> io::Result<()> {
+        greet(stream).await?;
+        get_ready(stream, self.ours, identity).await?;
+        hear(stream, self.theirs).await.map(drop)
+    }
+}
+
+/// A socket with one peer.
+pub(super) struct Socket {
+    pub(super) incoming: Incoming<Box<dyn AsyncRead + Send + Unpin>>,
+    pub(super) writer: Box<dyn AsyncWrite + Send + Unpin>,
+    pub(super) output: Output,
+}
+
+impl Socket {
+    /// Connects within so much time, handshake included.
+    pub(super) async fn connect(endpoint: &Endpoint, role: Role, limit: Duration) -> io::Result<Socket> {
+        timeout(limit, Socket::introduced(endpoint, role))
+            .await
+            .unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+    }
+
+    async fn introduced(endpoint: &Endpoint, role: Role) -> io::Result<Socket> {
+        // A new socket gets a new name that nobody can guess, so that the server never mistakes it for the one before.
+        let identity = random_name()?;
+        let (reader, writer): (
+            Box<dyn AsyncRead + Send + Unpin>,
+            Box<dyn AsyncWrite + Send + Unpin>,
+        ) = match endpoint {
+            Endpoint::Tcp { host, port } => {
+                let mut stream = TcpStream::connect((host.as_str(), *port)).await?;
+                stream.set_nodelay(true)?;
+                keep_alive(&SockRef::from(&stream))?;
+                role.introduce(&mut stream, identity.as_bytes()).await?;
+                let (reader, writer) = stream.into_split();
+                (Box::new(reader), Box::new(writer))
+            }
+            Endpoint::Ipc(path) => {
+                let mut stream = UnixStream::connect(path).await?;
+                role.introduce(&mut stream, identity.as_bytes()).await?;
+                let (reader, writer) = stream.into_split();
+                (Box::new(reader), Box::new(writer))
+            }
+        };
+        Ok(Socket {
+            incoming: Incoming::new(reader, role.limits),
+            writer,
+            output: Output::default(),
+        })
+    }
+
+    /// The next message; heartbeats are answered. Not to be dropped half-way, unless the connection is given up.
+    pub(super) async fn message(&mut self) -> Result<Vec<Bytes>, String> {
+        loop {
+            match self.incoming.next().await? {
+                Said::Message(frames) => return Ok(frames),
+                Said::Ping(answer) => self
+                    .writer
+                    .write_all(&answer)
+                    .await
+                    .map_err(|error| error.to_string())?,
+            }
+        }
+    }
+}
