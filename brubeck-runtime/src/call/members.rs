@@ -150,10 +150,23 @@ mod tests {
     fn one_walk_reads_what_is_asked_for() {
         let number = |text: &str| walked(text.as_bytes()).map(|number| number.0);
         assert_eq!(number(r#"{"n":1}"#), Some(Some(1)));
-        assert_eq!(number(" { \"a\" : [{}, null] , \"\\u006e\" :\t-2 }\r\n"), Some(Some(-2)));
+        assert_eq!(
+            number(" { \"a\" : [{}, null] , \"\\u006e\" :\t-2 }\r\n"),
+            Some(Some(-2))
+        );
         assert_eq!(number(r#"{"n":1,"n":2}"#), Some(Some(2)));
         assert_eq!(number("{ }"), Some(None));
-        for text in ["", "[1]", "{", r#"{"n":1,}"#, r#"{"n":1} x"#, r#"{"n" 1}"#, r#"{"n":true}"#, r#"{n:1}"#, "{\u{c}}"] {
+        for text in [
+            "",
+            "[1]",
+            "{",
+            r#"{"n":1,}"#,
+            r#"{"n":1} x"#,
+            r#"{"n" 1}"#,
+            r#"{"n":true}"#,
+            r#"{n:1}"#,
+            "{\u{c}}",
+        ] {
             assert_eq!(number(text), None, "{text}");
         }
         assert_eq!(walked(b"{\"a\":\"\xff\"}"), None);
