@@ -8,6 +8,7 @@ use http::{Extensions, HeaderMap, request};
 use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use tokio::time::Instant;
 
 /// One message, as a browser or another application sent it.
 ///
@@ -34,6 +35,8 @@ struct Parts {
     body: Bytes,
     status: Option<Status>,
     remote: Option<RemoteAddr>,
+    /// Until when its answer is of use, where whoever sent it says so.
+    until: Option<Instant>,
     /// What its connection knows beside it, where that is one thing for few to see.
     beside: Option<Arc<dyn Any + Send + Sync>>,
     extensions: Extensions,
@@ -134,9 +137,20 @@ impl Message {
     }
 
     /// The same with the one thing that its connection knows beside it: found by [`known`](Self::known), no extension.
-    pub(crate) fn beside(mut self, value: impl Send + Sync + 'static) -> Message {
-        self.0.beside = Some(Arc::new(value));
+    pub(crate) fn beside(mut self, value: Arc<impl Send + Sync + 'static>) -> Message {
+        self.0.beside = Some(value);
         self
+    }
+
+    /// The same, whose answer is of use until then.
+    pub(crate) fn with_until(mut self, until: Instant) -> Message {
+        self.0.until = Some(until);
+        self
+    }
+
+    /// Until when the answer is of use, where whoever sent it says so.
+    pub(crate) fn until(&self) -> Option<Instant> {
+        self.0.until
     }
 
     /// What sort of handler it is for.
@@ -251,6 +265,7 @@ impl Parts {
             body: Bytes::new(),
             status: None,
             remote: None,
+            until: None,
             beside: None,
             extensions: Extensions::new(),
             all: OnceLock::new(),

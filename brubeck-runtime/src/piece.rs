@@ -1,6 +1,29 @@
 //! Short texts and bodies, which most are.
 
 use bytes::Bytes;
+use std::cell::Cell;
+
+/// How much text most values have, in bytes.
+const USUAL: usize = 256;
+
+thread_local! {
+    /// Where texts are written, as long as they are short.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The text that is written. Where it is short, it is a piece, and nothing else was allocated.
+pub(crate) fn written<E>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Bytes, E> {
+    let mut text = ROOM.take();
+    text.clear();
+    text.reserve(USUAL);
+    write(&mut text)?;
+    if text.len() > USUAL {
+        return Ok(text.into());
+    }
+    let piece = copy(&text);
+    ROOM.set(text);
+    Ok(piece)
+}
 
 /// A copy of these bytes. Where they are few, memory and count of references are one piece: clones allocate nothing then.
 pub(crate) fn copy(bytes: &[u8]) -> Bytes {
@@ -43,6 +66,22 @@ impl<const N: usize> AsRef<[u8]> for Piece<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_there_short_or_long_and_within_another() {
+        for length in [0, 1, USUAL, USUAL + 1, 5000] {
+            let text = written(|text| {
+                let inner = written(|inner| Ok::<(), ()>(inner.push(b'y')))?;
+                text.resize(length, b'x');
+                text.extend_from_slice(&inner);
+                Ok::<(), ()>(())
+            });
+            let text = text.unwrap();
+            assert_eq!((text.len(), text.last()), (length + 1, Some(&b'y')));
+        }
+        assert!(written(|text| (text.push(b'x'), Err::<(), ()>(())).1).is_err());
+        assert!(written(|_| Ok::<(), ()>(())).unwrap().is_empty());
+    }
 
     #[test]
     fn a_piece_is_a_copy_of_any_length() {

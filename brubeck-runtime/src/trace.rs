@@ -1,26 +1,15 @@
 //! Which trace a message belongs to, as W3C Trace Context says it.
 
 use crate::message::Message;
-use crate::wire::v2::Text;
+use crate::wire::v2::Ask;
 use http::HeaderMap;
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroU128};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::time::Instant;
 
 /// The longest `tracestate` that is passed on, in bytes; a longer one is left out, as the standard allows.
 const MAX_STATE: usize = 512;
-
-/// What led to a request, as its caller says it; read by whoever wants to know.
-pub(crate) struct Cause {
-    /// Until when the answer is of use.
-    pub(crate) until: Instant,
-    /// How many calls.
-    pub(crate) hops: u8,
-    pub(crate) traceparent: Text,
-    pub(crate) tracestate: Text,
-}
 
 /// Where a message stands in a trace: its `traceparent` and `tracestate`, as [W3C Trace Context] defines them.
 ///
@@ -99,9 +88,8 @@ impl Trace {
 
     /// The one a message says it belongs to, or else a new one.
     pub(crate) fn of(message: &Message) -> Trace {
-        let cause: Option<&Cause> = message.known();
-        cause
-            .and_then(|cause| Trace::parse(&cause.traceparent, &cause.tracestate))
+        let ask: Option<&Ask> = message.known();
+        ask.and_then(|ask| Trace::parse(&ask.traceparent, &ask.tracestate))
             .or_else(|| Trace::said(message.headers()))
             .unwrap_or_else(Trace::begin)
     }

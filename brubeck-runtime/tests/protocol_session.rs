@@ -1,5 +1,6 @@
 //! A caller and a worker, message by message: what opens a session, and what is refused in one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use brubeck_runtime::CallError;
@@ -24,7 +25,7 @@ struct Pair {
     worker: Worker,
     now: Moment,
     outcomes: Vec<(CallId, Result<Reply, CallError>)>,
-    started: Vec<(JobId, Request)>,
+    started: Vec<(JobId, Arc<Ask>, Moment)>,
     dropped: Vec<&'static str>,
 }
 
@@ -88,7 +89,7 @@ impl Pair {
                     assert_eq!(peer, NAME);
                     sent.push(frames);
                 }
-                WorkerAction::Start { job, request, .. } => self.started.push((job, *request)),
+                WorkerAction::Start { job, ask, deadline } => self.started.push((job, ask, deadline)),
                 _ => {}
             }
         }
@@ -181,8 +182,11 @@ fn four_messages_open_a_session() {
     let request = pair.call(1);
     assert_eq!(kind(&request[0]), Kind::Request);
     assert!(pair.worker_hears(&request[0]).is_empty());
-    let (job, asked) = pair.started[0].clone();
-    assert_eq!((&asked.ask.body[..], asked.deadline), (&b"1"[..], 10_000));
+    let (job, asked, deadline) = pair.started[0].clone();
+    assert_eq!(
+        (&asked.body[..], deadline),
+        (&b"1"[..], pair.now + Duration::from_secs(10))
+    );
     let reply = pair.reply(job);
     pair.caller_hears(&reply[0]);
     assert!(matches!(&pair.outcomes[..], [(CallId(1), Ok(reply))] if reply.status == 200));
@@ -303,7 +307,7 @@ fn a_message_that_comes_again_is_dropped() {
         .started
         .clone()
         .into_iter()
-        .flat_map(|(job, _)| pair.reply(job))
+        .flat_map(|(job, ..)| pair.reply(job))
         .collect();
     for reply in &replies {
         pair.caller_hears(reply);
@@ -326,7 +330,7 @@ fn no_bit_of_a_head_can_be_changed() {
         assert!(pair.started.is_empty(), "byte {at}");
     }
     pair.worker_hears(&request);
-    let (job, _) = pair.started[0].clone();
+    let (job, ..) = pair.started[0].clone();
     let reply = pair.reply(job).remove(0);
     for at in 0..reply[0].len() {
         assert!(pair.caller_hears(&changed(&reply, at)).is_empty(), "byte {at}");
@@ -409,7 +413,7 @@ fn the_last_id_there_is_breaks_nothing() {
             last_call: u64::MAX,
         };
         assert_eq!(kind(&say(&mut pair, u64::MAX, &ping)[0]), Kind::Pong);
-        let (job, _) = pair.started[0].clone();
+        let (job, ..) = pair.started[0].clone();
         assert_eq!(kind(&pair.reply(job)[0]), Kind::Reply);
         // No counter is higher, so this session hears nothing more, and ends by itself.
         assert!(say(&mut pair, u64::MAX, &ping).is_empty());
@@ -475,7 +479,7 @@ fn a_burst_waits_and_what_comes_while_calls_must_be_refused_does_not() {
         let mut requests = std::collections::VecDeque::from(requests);
         while let Some(request) = requests.pop_front() {
             let mut said = pair.worker_hears(&request);
-            while let Some((job, _)) = pair.started.pop() {
+            while let Some((job, ..)) = pair.started.pop() {
                 said.extend(pair.reply(job));
             }
             for frames in said {

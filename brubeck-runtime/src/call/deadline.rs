@@ -3,7 +3,6 @@
 use crate::context::Context;
 use crate::errand::Errand;
 use crate::extract::FromMessage;
-use crate::trace::Cause;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,10 +54,7 @@ impl Deadline {
         });
         match errand {
             Some(until) => Deadline(Some(until)),
-            None => {
-                let cause = cx.message().known::<Cause>();
-                cause.map_or(Deadline::NONE, |cause| Deadline::at(cause.until))
-            }
+            None => cx.message().until().map_or(Deadline::NONE, Deadline::at),
         }
     }
 

@@ -59,7 +59,7 @@ pub trait Place {
     /// The name of the member.
     fn name(&self) -> &str;
     /// Reads the value that the text begins with, and gives what comes behind it; `None` where it is another one.
-    fn fill<'t>(&mut self, text: &'t [u8]) -> Option<&'t [u8]>;
+    fn fill<'t>(&mut self, text: &'t str) -> Option<&'t str>;
     /// Reads the value once more, to know what is wrong with it; `None` where the object has no such member.
     fn refill(&mut self, text: Option<&RawValue>);
 }
@@ -67,21 +67,22 @@ pub trait Place {
 /// Reads the object, and the last member of each name into its place; `None` where it is no object, or a value is
 /// another one than its place wants. Some places may be filled then.
 pub(super) fn fill(text: &[u8], places: &mut [&mut dyn Place]) -> Option<()> {
-    let mut rest = after(text, b'{')?;
-    if let Some(end) = after(rest, b'}') {
+    // Once for all: its strings are known to be text then.
+    let mut rest = after(str::from_utf8(text).ok()?, '{')?;
+    if let Some(end) = after(rest, '}') {
         return behind_blanks(end).is_empty().then_some(());
     }
     loop {
         let (Name(name), value) = first(rest)?;
-        let value = after(value, b':')?;
+        let value = after(value, ':')?;
         let behind = match places.iter_mut().find(|place| place.name() == name) {
             Some(place) => place.fill(value)?,
             None => first::<&RawValue>(value)?.1,
         };
-        rest = match after(behind, b',') {
+        rest = match after(behind, ',') {
             Some(rest) => rest,
             None => {
-                let end = after(behind, b'}')?;
+                let end = after(behind, '}')?;
                 return behind_blanks(end).is_empty().then_some(());
             }
         };
@@ -89,22 +90,19 @@ pub(super) fn fill(text: &[u8], places: &mut [&mut dyn Place]) -> Option<()> {
 }
 
 /// The value that the text begins with, and what comes behind it.
-pub(super) fn first<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Option<(T, &'t [u8])> {
-    let mut values = serde_json::Deserializer::from_slice(text).into_iter();
+pub(super) fn first<'t, T: Deserialize<'t>>(text: &'t str) -> Option<(T, &'t str)> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter();
     let value = values.next()?.ok()?;
     Some((value, text.get(values.byte_offset()..)?))
 }
 
 /// What comes behind this sign, with blanks before it.
-fn after(text: &[u8], sign: u8) -> Option<&[u8]> {
-    behind_blanks(text).strip_prefix(&[sign])
+fn after(text: &str, sign: char) -> Option<&str> {
+    behind_blanks(text).strip_prefix(sign)
 }
 
-fn behind_blanks(mut text: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = text {
-        text = rest;
-    }
-    text
+fn behind_blanks(text: &str) -> &str {
+    text.trim_start_matches([' ', '\t', '\n', '\r'])
 }
 
 #[cfg(test)]
@@ -131,7 +129,7 @@ mod tests {
             "n"
         }
 
-        fn fill<'t>(&mut self, text: &'t [u8]) -> Option<&'t [u8]> {
+        fn fill<'t>(&mut self, text: &'t str) -> Option<&'t str> {
             let (value, rest) = first(text)?;
             self.0 = Some(value);
             Some(rest)

@@ -117,7 +117,7 @@ pub struct Named<T> {
 }
 
 /// Reads the value that a text begins with, and gives what comes behind it.
-type Begin<T> = for<'t> fn(&'t [u8]) -> Option<(T, &'t [u8])>;
+type Begin<T> = for<'t> fn(&'t str) -> Option<(T, &'t str)>;
 
 #[doc(hidden)]
 pub const fn named<T: Wire>(name: &'static str) -> Named<T> {
@@ -173,7 +173,7 @@ impl<T> Place for Vacant<'_, T> {
         self.codec.name
     }
 
-    fn fill<'t>(&mut self, text: &'t [u8]) -> Option<&'t [u8]> {
+    fn fill<'t>(&mut self, text: &'t str) -> Option<&'t str> {
         let (value, rest) = (self.codec.begin)(text)?;
         self.read = Ok(Some(value));
         Some(rest)

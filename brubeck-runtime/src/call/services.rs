@@ -4,7 +4,7 @@ use super::{CallError, Caller, Client, Deadline, Link, Origin, ResponseHandlers,
 use crate::context::Context;
 use crate::extract::{FromMessage, Rejection};
 use crate::status::Status;
-use crate::trace::Cause;
+use crate::wire::v2::Ask;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -138,8 +138,8 @@ impl Caller {
             deadline: Deadline::of(cx),
             hops: cx
                 .message()
-                .known::<Cause>()
-                .map_or(0, |cause| cause.hops.saturating_add(1)),
+                .known::<Ask>()
+                .map_or(0, |ask| ask.hops.saturating_add(1)),
             trace: cx.trace().clone(),
         }))
     }

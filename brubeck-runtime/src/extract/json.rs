@@ -72,6 +72,11 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Js
 
 /// The value, or what is wrong and the path of the field where.
 fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, (serde_json::Error, String)> {
+    // To keep the path at hand takes twice the time: it is only done for those who need it.
+    serde_json::from_slice(text).or_else(|_| read_with_path(text))
+}
+
+fn read_with_path<T: DeserializeOwned>(text: &[u8]) -> Result<T, (serde_json::Error, String)> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();

@@ -1,6 +1,7 @@
 //! The reply of any handler, with its type erased.
 
 use super::{Body, Cookie, Problem};
+use crate::piece;
 use crate::status::Status;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
@@ -29,9 +30,6 @@ pub struct Response {
 static JSON: LazyLock<HeaderMap> = LazyLock::new(|| of_type("application/json"));
 static TEXT: LazyLock<HeaderMap> = LazyLock::new(|| of_type("text/plain; charset=utf-8"));
 static HTML: LazyLock<HeaderMap> = LazyLock::new(|| of_type("text/html; charset=utf-8"));
-
-/// How much text most JSON responses have, in bytes.
-const USUAL: usize = 256;
 
 fn of_type(media_type: &'static str) -> HeaderMap {
     // With room for its length, and for something of the handler.
@@ -87,12 +85,11 @@ impl Response {
 
     /// A JSON response; a value that cannot be serialised is logged and becomes 500.
     pub fn json(status: Status, value: &impl Serialize) -> Response {
-        let mut text = Vec::with_capacity(USUAL);
-        match serde_json::to_writer(&mut text, value) {
-            Ok(()) => Response {
+        match piece::written(|text| serde_json::to_writer(text, value)) {
+            Ok(text) => Response {
                 status,
                 headers: Cow::Borrowed(&JSON),
-                payload: Payload::Json(text.into()),
+                payload: Payload::Json(text),
             },
             Err(error) => {
                 tracing::error!(%error, "a payload could not be serialised as JSON");

@@ -851,16 +851,13 @@ impl World {
                 }
             }
             WorkerAction::Start {
-                job,
-                request,
-                deadline,
-                ..
+                job, ask, deadline, ..
             } => {
                 let node = &mut self.workers[worker];
                 if node.clock.at(self.now) >= deadline {
                     return Err(format!("{job:?} started at its deadline or later"));
                 }
-                let tag = ledger::tag(&request.ask.body).ok_or("a request without its tag")?;
+                let tag = ledger::tag(&ask.body).ok_or("a request without its tag")?;
                 tag.hash(&mut self.trace);
                 self.counts.starts += 1;
                 let stubborn = self.rng.chance(100);

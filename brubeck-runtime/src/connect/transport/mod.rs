@@ -34,6 +34,7 @@ mod hub;
 mod inbox;
 mod io_thread;
 mod limits;
+mod line;
 mod link;
 mod memory;
 mod mongrel2;

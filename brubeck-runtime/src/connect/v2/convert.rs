@@ -6,7 +6,7 @@ use crate::method::Method;
 use crate::piece;
 use crate::reply::{Payload, Response};
 use crate::status::Status;
-use crate::trace::{Cause, Trace};
+use crate::trace::Trace;
 use crate::wire::v2::{Ask, Reply, Text};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -54,7 +54,6 @@ fn body(arguments: Fields, body: Bytes) -> Bytes {
 
 /// The message of a handler; `Err` says what the caller got wrong.
 pub(super) fn message(ask: Arc<Ask>, until: Instant) -> Result<Message, Status> {
-    let ask = Arc::unwrap_or_clone(ask);
     let method: Method = ask
         .method
         .parse()
@@ -63,16 +62,11 @@ pub(super) fn message(ask: Arc<Ask>, until: Instant) -> Result<Message, Status> 
         .ok_or_else(|| {
             Status::BAD_REQUEST.message(format!("`{}` is not a method of a service", ask.method))
         })?;
-    let cause = Cause {
-        until,
-        hops: ask.hops,
-        traceparent: ask.traceparent,
-        tracestate: ask.tracestate,
-    };
     Ok(Message::service(method, &ask.path)
         .with_headers(headers(&ask.headers))
-        .with_body(ask.body)
-        .beside(cause))
+        .with_body(ask.body.clone())
+        .with_until(until)
+        .beside(ask))
 }
 
 /// What a handler's response says on the wire.

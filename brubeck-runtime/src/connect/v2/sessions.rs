@@ -7,7 +7,7 @@ use crate::call::protocol::{JobId, Numbered, StopReason, Worker, WorkerAction, W
 use crate::call::{Slot, Slots};
 use crate::connect::introspection::Introspected;
 use crate::connect::transport::{Peer, ServerOutbox};
-use crate::wire::v2::{Reply, Request};
+use crate::wire::v2::{Ask, Reply};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -148,15 +148,10 @@ impl Shared {
                     tokio::spawn(flush(self.clone()));
                 }
             }
-            WorkerAction::Start {
-                job,
-                request,
-                deadline,
-                ..
-            } => {
+            WorkerAction::Start { job, ask, deadline } => {
                 state.starting.push_back(Starting {
                     job,
-                    request,
+                    ask,
                     until: self.clock.instant(deadline),
                 });
             }
@@ -183,22 +178,22 @@ impl Shared {
 /// A handler that is to begin.
 struct Starting {
     job: JobId,
-    request: Box<Request>,
+    ask: Arc<Ask>,
     until: Instant,
 }
 
 impl Shared {
     /// Has a request answered: at once, where its handler has been quick of late, and by a task of its own otherwise.
     fn start(self: &Arc<Self>, starting: Starting) {
-        let Starting { job, request, until } = starting;
+        let Starting { job, ask, until } = starting;
         let slot = Slot::new(self.clone(), job);
         let span = tracing::info_span!(
             "handle",
-            method = %request.ask.method,
-            path = %request.ask.path,
-            traceparent = %request.ask.traceparent,
+            method = %ask.method,
+            path = %ask.path,
+            traceparent = %ask.traceparent,
         );
-        let called = match convert::message(request.ask, until) {
+        let called = match convert::message(ask, until) {
             Ok(message) => self.application.call(message),
             Err(status) => return slot.answer(convert::failure(status)),
         };

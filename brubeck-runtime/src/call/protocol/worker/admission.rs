@@ -1,9 +1,11 @@
 //! Which calls are taken, which begin, and how many each caller may send.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Due, Job, JobId, JobState, Worker, WorkerAction};
-use crate::wire::v2::{Code, Failure, Message, Request, limits};
+use crate::call::protocol::Moment;
+use crate::wire::v2::{Ask, Code, Failure, Message, Request, limits};
 
 /// The shortest and the longest time after which a caller is told to ask again.
 const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
@@ -70,9 +72,14 @@ impl Worker {
     fn take(&mut self, id: u64, request: Request, actions: &mut Vec<WorkerAction>) {
         self.last_job += 1;
         let job = JobId(self.last_job);
-        let (call, more, nowait) = (request.call, request.more, request.ask.nowait);
+        let Request { call, more, ask, .. } = request;
         let deadline = self.now + Duration::from_millis(request.deadline.into());
-        let state = JobState::Waiting(Box::new(request));
+        let nowait = ask.nowait;
+        // Most need not wait in the queue.
+        let (state, begins) = match self.running < self.config.slots && self.queue.is_empty() {
+            true => (JobState::Running(self.now), Some(ask)),
+            false => (JobState::Waiting(ask), None),
+        };
         self.jobs.insert(
             job,
             Job {
@@ -82,7 +89,6 @@ impl Worker {
                 state,
             },
         );
-        self.queue.insert(job, ());
         self.timers.set(deadline, Due::Deadline(job));
         if let Some(guest) = self.guests.get_mut(&id) {
             guest.calls.insert(call, Some(job));
@@ -92,6 +98,10 @@ impl Worker {
             self.send_or_hold(id, Message::Started { call, limit }, actions);
         } else if more && self.guests.get(&id).is_some_and(|guest| limit > guest.told) {
             self.send_or_drop(id, &Message::Credit { limit }, actions);
+        }
+        match begins {
+            Some(ask) => self.begin(job, ask, deadline, actions),
+            None => self.queue.insert(job, ()),
         }
     }
 
@@ -104,23 +114,17 @@ impl Worker {
             let Some(job) = self.jobs.get_mut(&id) else {
                 continue;
             };
-            let JobState::Waiting(request) = std::mem::replace(&mut job.state, JobState::Running(self.now))
-            else {
-                continue;
-            };
-            self.running += 1;
-            self.counters.started += 1;
-            actions.push(WorkerAction::Start {
-                job: id,
-                request,
-                deadline: job.deadline,
-                caller: self
-                    .guests
-                    .get(&job.session)
-                    .map(|guest| guest.name.clone())
-                    .unwrap_or_default(),
-            });
+            let deadline = job.deadline;
+            if let JobState::Waiting(ask) = std::mem::replace(&mut job.state, JobState::Running(self.now)) {
+                self.begin(id, ask, deadline, actions);
+            }
         }
+    }
+
+    fn begin(&mut self, job: JobId, ask: Arc<Ask>, deadline: Moment, actions: &mut Vec<WorkerAction>) {
+        self.running += 1;
+        self.counters.started += 1;
+        actions.push(WorkerAction::Start { job, ask, deadline });
     }
 
     /// How many calls a caller may have here: an equal share of what there is, and at least one, so that none starves.

@@ -45,7 +45,7 @@ impl Worker {
     }
 
     fn answer(&mut self, session: u64, call: u64, reply: Option<Reply>, actions: &mut Vec<WorkerAction>) {
-        let Some(guest) = self.guests.get_mut(&session) else {
+        let Some(guest) = self.guests.get(&session) else {
             return;
         };
         let problem = match &reply {
@@ -59,7 +59,6 @@ impl Worker {
         match (reply, problem) {
             (Some(reply), None) => {
                 self.counters.replies += 1;
-                guest.calls.insert(call, None);
                 self.send_or_hold(
                     session,
                     Message::Reply {
@@ -89,9 +88,9 @@ impl Worker {
         failure: Failure,
         actions: &mut Vec<WorkerAction>,
     ) {
-        let Some(guest) = self.guests.get_mut(&session) else {
+        if !self.guests.contains_key(&session) {
             return;
-        };
+        }
         self.counters.errors += 1;
         match failure.code {
             Code::Busy => self.counters.busy += 1,
@@ -101,7 +100,6 @@ impl Worker {
             Code::Cancelled => self.counters.cancelled += 1,
             _ => {}
         }
-        guest.calls.insert(call, None);
         self.send_or_hold(
             session,
             Message::Error {
@@ -202,6 +200,9 @@ impl Worker {
         };
         if guest.window.held() == 0 && !guest.window.is_full(&self.config) {
             return self.send_in_turn(id, message, actions);
+        }
+        if let Message::Reply { call, .. } | Message::Error { call, .. } = &message {
+            guest.calls.insert(*call, None);
         }
         if guest.window.hold(message, self.now) {
             self.timers.set(self.now + self.config.stall, Due::Stall(id));

@@ -1,9 +1,11 @@
 //! What a worker is told, and what it asks for.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::call::protocol::Moment;
-use crate::wire::v2::{Reply, Request, Text};
+use crate::wire::v2::{Ask, Reply};
 
 /// A call that a worker has taken, by the number that the worker gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,12 +56,10 @@ pub enum WorkerAction {
     Start {
         /// Which job.
         job: JobId,
-        /// The request; boxed, because it is handed on many times on its way to a handler.
-        request: Box<Request>,
+        /// What is asked.
+        ask: Arc<Ask>,
         /// When its answer is of no more use.
         deadline: Moment,
-        /// The name that the caller gave itself, for logs.
-        caller: Text,
     },
     /// Nobody wants the answer of this job any more: drop its handler, then say [`WorkerEvent::Finished`]. It may have
     /// ended this moment; then there is nothing to do.

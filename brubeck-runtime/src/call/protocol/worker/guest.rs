@@ -9,7 +9,6 @@ use super::window::Window;
 use crate::call::protocol::growing::Growing;
 use crate::call::protocol::session::Session;
 use crate::call::protocol::{MISSED_BEATS, Moment};
-use crate::wire::v2::Text;
 
 /// A caller that has asked for nothing for this long gets the smallest credit until it asks again.
 pub(super) const IDLE: Duration = Duration::from_secs(2);
@@ -19,7 +18,6 @@ pub(super) const IDLE: Duration = Duration::from_secs(2);
 pub(super) struct Guest {
     /// Its routing identity. It says where messages go, and proves nothing.
     pub(super) peer: Bytes,
-    pub(super) name: Text,
     pub(super) session: Session,
     pub(super) heard: Moment,
     pub(super) beat: Duration,

@@ -11,6 +11,7 @@ mod unproven;
 mod window;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,7 +26,7 @@ use super::entropy::Entropy;
 use super::growing::Growing;
 use super::timers::Timers;
 use super::{Moment, Numbered};
-use crate::wire::v2::{Message, Request, limits};
+use crate::wire::v2::{Ask, Message, limits};
 
 /// A timer that is this late says that this process stood still.
 const STOOD_STILL: Duration = Duration::from_millis(250);
@@ -72,7 +73,7 @@ struct Job {
 #[derive(Debug)]
 enum JobState {
     /// It waits for a slot.
-    Waiting(Box<Request>),
+    Waiting(Arc<Ask>),
     /// Its handler runs, since then.
     Running(Moment),
     /// Its handler was stopped, and nobody waits for an answer.

@@ -178,7 +178,6 @@ impl Worker {
         let (shortest, longest) = BEAT;
         let guest = Guest {
             peer: peer.clone(),
-            name: proof.name,
             session,
             heard: self.now,
             beat: Duration::from_millis(proof.beat.into()).clamp(shortest, longest),

@@ -13,9 +13,6 @@ use super::super::super::{LINGER, Limits, ServerEvent};
 use super::super::zmtp::{FrameLimits, Input, Output, PONGS, Said, discard};
 use super::Refusal;
 
-/// Messages taken from the queue before they are written.
-const BATCH: usize = 256;
-
 /// Messages handed on before others get their turn.
 const TURN: usize = 16;
 
@@ -114,7 +111,7 @@ where
                     }
                     self.written();
                 }
-                count = self.connected.messages.recv_many(&mut self.taken, BATCH), if !writes => {
+                count = self.connected.line.take(&mut self.taken), if !writes => {
                     if count == 0 {
                         self.writer.shutdown().await?;
                         return Ok(End::Closed);
@@ -129,7 +126,7 @@ where
                     _ => return Ok(End::Left),
                 },
                 () = yield_now(), if self.more => self.deliver()?,
-                () = self.connected.account.until_cut() => return Err(Refusal::Cut),
+                () = self.connected.line.until_cut() => return Err(Refusal::Cut),
             }
         }
     }
@@ -143,6 +140,8 @@ where
     /// Hands on what has come, as far as there is room and for one turn.
     fn deliver(&mut self) -> Result<(), Refusal> {
         let inlet = self.inlet;
+        // What is answered here is looked at before anything else is waited for.
+        self.connected.line.awake();
         let mut turn = TURN;
         self.more = false;
         while let Some(said) = self.input.next()? {
@@ -187,7 +186,7 @@ where
         self.stalled_at = None;
         if self.output.is_empty() {
             let (messages, bytes) = std::mem::take(&mut self.leaving);
-            self.connected.account.left(messages, bytes);
+            self.connected.line.left(messages, bytes);
             self.pongs = 0;
         }
     }
