@@ -13,16 +13,27 @@ thread_local! {
 
 /// The text that is written. Where it is short, it is a piece, and nothing else was allocated.
 pub(crate) fn written<E>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Bytes, E> {
+    let mut text = room();
+    write(&mut text)?;
+    Ok(of(text))
+}
+
+/// Room for a text, to be written bit by bit and handed to [`of`].
+pub(crate) fn room() -> Vec<u8> {
     let mut text = ROOM.take();
     text.clear();
     text.reserve(USUAL);
-    write(&mut text)?;
+    text
+}
+
+/// The text that was written. Where it is short, it is a piece, and its room is used again.
+pub(crate) fn of(text: Vec<u8>) -> Bytes {
     if text.len() > USUAL {
-        return Ok(text.into());
+        return text.into();
     }
     let piece = copy(&text);
     ROOM.set(text);
-    Ok(piece)
+    piece
 }
 
 /// A copy of these bytes. Where they are few, memory and count of references are one piece: clones allocate nothing then.
@@ -71,7 +82,10 @@ mod tests {
     fn what_is_written_is_there_short_or_long_and_within_another() {
         for length in [0, 1, USUAL, USUAL + 1, 5000] {
             let text = written(|text| {
-                let inner = written(|inner| Ok::<(), ()>(inner.push(b'y')))?;
+                let inner = written(|inner| {
+                    inner.push(b'y');
+                    Ok::<(), ()>(())
+                })?;
                 text.resize(length, b'x');
                 text.extend_from_slice(&inner);
                 Ok::<(), ()>(())

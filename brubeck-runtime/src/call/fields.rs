@@ -1,13 +1,11 @@
 //! The named arguments of a request: a JSON object.
 
+use crate::piece;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::sync::OnceLock;
-
-/// How much text most requests have, in bytes.
-const USUAL: usize = 256;
 
 /// A JSON object that is written as its fields come, because what goes over the wire is its text.
 #[derive(Clone, Default)]
@@ -44,7 +42,9 @@ impl Fields {
     }
 
     fn append(&mut self, name: &str, value: &impl Serialize) -> serde_json::Result<()> {
-        self.text.reserve(if self.is_empty() { USUAL } else { 0 });
+        if self.is_empty() {
+            self.text = piece::room();
+        }
         self.text.push(if self.is_empty() { b'{' } else { b',' });
         serde_json::to_writer(&mut self.text, name)?;
         self.text.push(b':');

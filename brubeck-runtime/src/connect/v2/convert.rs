@@ -31,20 +31,12 @@ pub(super) fn ask(request: Request, nowait: bool) -> Ask {
     }
 }
 
-/// How long a text may be that is rather copied, in bytes.
-const SHORT: usize = 256;
-
 fn body(arguments: Fields, body: Bytes) -> Bytes {
     if arguments.is_empty() {
         return body;
     }
     if body.is_empty() {
-        let text = arguments.into_text();
-        return match text.len() <= SHORT {
-            // The text was written into more memory than it needs, and stays until the call has ended.
-            true => piece::copy(&text),
-            false => text.into(),
-        };
+        return piece::of(arguments.into_text());
     }
     let mut fields: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
     fields.extend(arguments.read().clone());
