@@ -1,39 +1,62 @@
 //! The automata of many routes as one, which says at once which of them is the first that matches.
 
+mod product;
+
 use super::automaton::Automaton;
-use std::collections::HashMap;
+use product::{Edge, Known, product};
 
 /// How many states of single automata all states of one merged automaton may stand for. Routes of plain paths stay far
 /// below; patterns that overlap in many ways would go beyond any limit, and are merged in smaller groups.
 const MOST: usize = 1 << 20;
 
+/// A row of states costs a byte of the path one look, and may have so many empty places for each edge.
+const SPARSE: usize = 4;
+
 /// Routes that follow each other, matched in one walk along the path, however many they are.
+///
+/// What is walked is small, because a walk along a large table is the time that its memory takes: bytes that can only
+/// follow each other are one text, and numbers have half the size.
 #[derive(Debug)]
 pub(super) struct Merged {
     states: Vec<State>,
-    edges: Vec<Edge>,
+    texts: Vec<u8>,
+    /// Of all states that have one: where each byte leads.
+    rows: Vec<u32>,
+    /// Of all other states.
+    ranges: Vec<Range>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// The first route that accepts what was read so far.
-    first: Option<usize>,
-    /// Whether that holds whatever follows.
-    settled: bool,
-    /// Where its edges begin; they end where those of the next state begin.
-    edges: usize,
+    /// What has to come first, from there in the texts on.
+    text: u32,
+    length: u32,
+    /// The first route that accepts what was read so far, or `NOWHERE`.
+    first: u32,
+    next: Next,
 }
 
-/// Sorted by byte within a state, and disjoint.
+/// How it goes on.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// The route is settled, whatever follows.
+    Settled,
+    /// By a row for so many bytes from `low` on.
+    Row { low: u8, bytes: u16, at: u32 },
+    /// By so many ranges.
+    Ranges { count: u16, at: u32 },
+}
+
+/// Sorted within a state, and disjoint.
 #[derive(Debug)]
-struct Edge {
+struct Range {
     low: u8,
     high: u8,
-    to: usize,
+    to: u32,
 }
 
-/// The routes that may still match, in order, each with the state of its own automaton.
-type Alive = Vec<(usize, u16)>;
+/// Where no state or route is.
+const NOWHERE: u32 = u32::MAX;
 
 impl Merged {
     /// Merges these routes, each with its number, in as few parts as can be; they are to be tried in order.
@@ -45,8 +68,8 @@ impl Merged {
         if routes.is_empty() {
             return Vec::new();
         }
-        match Merged::try_merge(routes, most) {
-            Some(merged) => vec![merged],
+        match product(routes, most) {
+            Some(states) => vec![Merged::packed(&states)],
             None => {
                 let (first, second) = routes.split_at(routes.len() / 2);
                 let mut parts = Merged::within(first, most);
@@ -56,105 +79,150 @@ impl Merged {
         }
     }
 
-    /// `None` where it would be too large; a single route never is.
-    fn try_merge(routes: &[(usize, Automaton)], most: usize) -> Option<Merged> {
+    fn packed(known: &[Known]) -> Merged {
         let mut merged = Merged {
             states: Vec::new(),
-            edges: Vec::new(),
+            texts: Vec::new(),
+            rows: Vec::new(),
+            ranges: Vec::new(),
         };
-        let start: Alive = (0..routes.len()).map(|at| (at, 0)).collect();
-        let mut numbers = HashMap::from([(start.clone(), 0)]);
-        let mut open = std::collections::VecDeque::from([start]);
-        let mut size = 0;
-        while let Some(alive) = open.pop_front() {
-            size += alive.len();
-            if size > most && routes.len() > 1 {
-                return None;
-            }
-            let accepting = alive.iter().find(|(at, state)| routes[*at].1.accepts(*state));
-            let first = accepting.map(|(at, _)| routes[*at].0);
-            let settled = alive
-                .first()
-                .is_some_and(|(at, state)| routes[*at].1.accepts_all(*state));
-            merged.states.push(State {
-                first,
-                settled,
-                edges: merged.edges.len(),
-            });
-            if settled {
-                continue;
-            }
-            for (low, high, next) in steps(routes, &alive) {
-                let number = numbers.len();
-                let to = *numbers.entry(next).or_insert_with_key(|next| {
-                    open.push_back(next.clone());
-                    number
-                });
-                merged.edges.push(Edge { low, high, to });
+        let numbers = numbers(known);
+        for (at, number) in numbers.iter().enumerate() {
+            if *number != NOWHERE {
+                merged.pack(known, &numbers, at);
             }
         }
-        Some(merged)
+        merged
+    }
+
+    /// Packs the state with that number, and those that are one text with it.
+    fn pack(&mut self, known: &[Known], numbers: &[u32], at: usize) {
+        let text = self.texts.len();
+        let mut state = &known[at];
+        while let Some(edge) = only(state)
+            && numbers[edge.to] == NOWHERE
+        {
+            self.texts.push(edge.low);
+            state = &known[edge.to];
+        }
+        let next = match state.settled {
+            true => Next::Settled,
+            false => self.next(&state.edges, numbers),
+        };
+        self.states.push(State {
+            text: narrow(text),
+            length: narrow(self.texts.len() - text),
+            first: state.first.map_or(NOWHERE, narrow),
+            next,
+        });
+    }
+
+    fn next(&mut self, edges: &[Edge], numbers: &[u32]) -> Next {
+        let to = |edge: &Edge| numbers[edge.to];
+        if let (Some(first), Some(last)) = (edges.first(), edges.last()) {
+            let bytes = usize::from(last.high - first.low) + 1;
+            if bytes <= SPARSE * edges.len() {
+                let at = self.rows.len();
+                self.rows.resize(at + bytes, NOWHERE);
+                for edge in edges {
+                    let from = at + usize::from(edge.low - first.low);
+                    let end = at + usize::from(edge.high - first.low);
+                    self.rows[from..=end].fill(to(edge));
+                }
+                return Next::Row {
+                    low: first.low,
+                    bytes: bytes as u16,
+                    at: narrow(at),
+                };
+            }
+        }
+        let at = narrow(self.ranges.len());
+        self.ranges.extend(edges.iter().map(|edge| Range {
+            low: edge.low,
+            high: edge.high,
+            to: to(edge),
+        }));
+        Next::Ranges {
+            count: edges.len() as u16,
+            at,
+        }
     }
 
     /// The first route that matches this path.
     pub(super) fn first(&self, path: &[u8]) -> Option<usize> {
+        let mut rest = path;
         let mut at = 0;
-        let mut state = self.states.first()?;
-        for byte in path {
-            if state.settled {
-                break;
+        loop {
+            let state = self.states.get(at as usize)?;
+            if state.length > 0 {
+                let text = self.texts.get(state.text as usize..)?;
+                rest = rest.strip_prefix(text.get(..state.length as usize)?)?;
             }
-            let end = self
-                .states
-                .get(at + 1)
-                .map_or(self.edges.len(), |next| next.edges);
-            let edges = self.edges.get(state.edges..end)?;
-            let edge = edges.get(edges.partition_point(|edge| edge.high < *byte))?;
-            if edge.low > *byte {
-                return None;
+            let known = || (state.first != NOWHERE).then_some(state.first as usize);
+            if let Next::Settled = state.next {
+                return known();
             }
-            at = edge.to;
-            state = self.states.get(at)?;
+            let Some((byte, behind)) = rest.split_first() else {
+                return known();
+            };
+            at = self.step(state.next, *byte)?;
+            rest = behind;
         }
-        state.first
+    }
+
+    fn step(&self, next: Next, byte: u8) -> Option<u32> {
+        match next {
+            Next::Settled => None,
+            Next::Row { low, bytes, at } => {
+                let place = byte.checked_sub(low)?;
+                let row = self.rows.get(at as usize..)?.get(..usize::from(bytes))?;
+                row.get(usize::from(place)).copied()
+            }
+            Next::Ranges { count, at } => {
+                let ranges = self.ranges.get(at as usize..)?.get(..usize::from(count))?;
+                let range = ranges.iter().find(|range| byte <= range.high)?;
+                (range.low <= byte).then_some(range.to)
+            }
+        }
     }
 }
 
-/// Which routes are alive after each byte: ranges of bytes, and what they lead to.
-fn steps(routes: &[(usize, Automaton)], alive: &Alive) -> Vec<(u8, u8, Alive)> {
-    let edges = |at: usize, state: u16| {
-        let automaton = routes[at].1;
-        (0..automaton.edges(state)).map(move |index| automaton.edge(state, index))
-    };
-    let mut bounds: Vec<u16> = alive
-        .iter()
-        .flat_map(|(at, state)| edges(*at, *state))
-        .flat_map(|edge| [u16::from(edge.low), u16::from(edge.high) + 1])
-        .collect();
-    bounds.sort_unstable();
-    bounds.dedup();
-    let mut next: Vec<Alive> = vec![Alive::new(); bounds.len()];
-    for (at, state) in alive {
-        for edge in edges(*at, *state) {
-            let from = bounds.partition_point(|bound| *bound < u16::from(edge.low));
-            let to = bounds.partition_point(|bound| *bound <= u16::from(edge.high));
-            for alive in &mut next[from..to] {
-                // Behind a route that matches whatever follows, none is the first.
-                let settled = alive
-                    .last()
-                    .is_some_and(|(at, state)| routes[*at].1.accepts_all(*state));
-                if !settled {
-                    alive.push((*at, edge.to));
-                }
-            }
-        }
+/// The only edge of a state at which nothing is known and one byte alone goes on.
+fn only(state: &Known) -> Option<Edge> {
+    match state.edges[..] {
+        [edge] if edge.low == edge.high && state.first.is_none() => Some(edge),
+        _ => None,
     }
-    let ranges = bounds.iter().zip(bounds.iter().skip(1)).zip(next);
-    let ranges = ranges.filter(|(_, alive)| !alive.is_empty());
-    // Every bound but the last is a byte, and so is what comes before the last.
-    ranges
-        .map(|((low, end), alive)| (*low as u8, (*end - 1) as u8, alive))
+}
+
+/// The number of each state that stays one of its own; `NOWHERE` for those that are reached from one state alone, by a
+/// text.
+fn numbers(known: &[Known]) -> Vec<u32> {
+    let mut reached = vec![0_u32; known.len()];
+    let edges = known.iter().flat_map(|state| &state.edges);
+    edges.for_each(|edge| reached[edge.to] += 1);
+    let mut joined = vec![false; known.len()];
+    for edge in known.iter().filter_map(only) {
+        joined[edge.to] = reached[edge.to] == 1;
+    }
+    // Paths begin there.
+    joined[0] = false;
+    let mut next = 0;
+    joined
+        .into_iter()
+        .map(|joined| match joined {
+            true => NOWHERE,
+            false => {
+                next += 1;
+                next - 1
+            }
+        })
         .collect()
+}
+
+/// All of these count states, or a few for each, of which there are far fewer.
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(NOWHERE)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Matching at run time.
 
 use super::automaton::Automaton;
+use super::captures::Captures;
+use super::course::{Course, Sets};
 use super::merged::Merged;
 use super::spec::Spec;
 use super::table::{Entry, Routes};
@@ -8,15 +10,14 @@ use crate::method::{Kind, Method};
 use regex::bytes::{Regex, RegexBuilder};
 use std::collections::HashMap;
 use std::fmt;
-use std::ops::Range;
 
 /// The largest compiled regex, in bytes: what a pattern may cost is bounded, whoever wrote it.
 const REGEX_LIMIT: usize = 1 << 20;
 
 /// A route table made ready for matching, once at start.
 ///
-/// Paths are matched by byte automata. A regex is compiled only for a route that captures, and for one whose
-/// automaton would have been too large.
+/// Paths are matched by byte automata, and captures found by the course of their pattern. A regex is compiled only for
+/// a pattern without a course, and for one whose automaton would have been too large.
 #[derive(Debug)]
 pub(crate) struct Router<S: 'static> {
     resources: Vec<Resource<S>>,
@@ -35,8 +36,23 @@ enum Part {
 /// The handlers of one pattern text.
 struct Resource<S: 'static> {
     automaton: Automaton,
-    regex: Option<CapturingRegex>,
-    entries: Vec<&'static Entry<S>>,
+    captures: Capturing,
+    handlers: Vec<Handler<S>>,
+}
+
+/// One of them. What is asked of each request stands here, and not behind the entry.
+struct Handler<S: 'static> {
+    kind: Kind,
+    method: Method,
+    entry: &'static Entry<S>,
+}
+
+/// How the captures of a path are found.
+#[derive(Debug)]
+enum Capturing {
+    Nothing,
+    ByCourse(Course),
+    ByRegex(Box<CapturingRegex>),
 }
 
 #[derive(Debug)]
@@ -63,17 +79,6 @@ pub(crate) enum Match<S: 'static> {
     },
     /// Nowhere.
     NotFound,
-}
-
-/// Where the captures of a route lie in the path.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Captures(Vec<Option<Range<usize>>>);
-
-impl Captures {
-    /// The bytes of the capture with this index; `None` where its group took no part in the match.
-    pub(crate) fn get(&self, index: usize) -> Option<Range<usize>> {
-        self.0.get(index)?.clone()
-    }
 }
 
 /// A pattern that is too large for the matcher.
@@ -112,14 +117,18 @@ impl<S> Router<S> {
     pub(crate) fn new(routes: Routes<S>) -> Result<Router<S>, RouterError> {
         let mut resources: Vec<Resource<S>> = Vec::new();
         let mut known: HashMap<&'static str, usize> = HashMap::new();
+        let mut sets = Sets::default();
         for entry in routes.entries() {
-            let same = known.get(entry.spec.pattern).copied();
-            match same.and_then(|same| resources.get_mut(same)) {
-                Some(resource) => resource.entries.push(entry),
-                None => {
-                    known.insert(entry.spec.pattern, resources.len());
-                    resources.push(Resource::new(entry)?);
-                }
+            let same = *known.entry(entry.spec.pattern).or_insert(resources.len());
+            if same == resources.len() {
+                resources.push(Resource::new(entry.spec, &mut sets)?);
+            }
+            if let Some(resource) = resources.get_mut(same) {
+                resource.handlers.push(Handler {
+                    kind: entry.spec.kind,
+                    method: entry.spec.method,
+                    entry,
+                });
             }
         }
         let parts = Part::of(&resources);
@@ -130,7 +139,7 @@ impl<S> Router<S> {
     pub(crate) fn specs(&self) -> impl Iterator<Item = &'static Spec> {
         self.resources
             .iter()
-            .flat_map(|resource| resource.entries.iter().map(|entry| entry.spec))
+            .flat_map(|resource| resource.handlers.iter().map(|handler| handler.entry.spec))
     }
 
     /// The first resource that matches.
@@ -150,18 +159,14 @@ impl<S> Router<S> {
         let Some(resource) = self.first(path.as_bytes()) else {
             return Match::NotFound;
         };
-        let handlers = resource
-            .entries
-            .iter()
-            .copied()
-            .filter(|entry| entry.spec.kind == kind);
-        match handlers.clone().find(|entry| entry.spec.method == method) {
-            Some(entry) => Match::Found {
-                entry,
-                captures: resource.captures(path.as_bytes()),
+        let handlers = resource.handlers.iter().filter(|handler| handler.kind == kind);
+        match handlers.clone().find(|handler| handler.method == method) {
+            Some(handler) => Match::Found {
+                entry: handler.entry,
+                captures: resource.captures.of(path.as_bytes()),
             },
             None => Match::MethodNotAllowed {
-                allowed: handlers.map(|entry| entry.spec.method).collect(),
+                allowed: handlers.map(|handler| handler.method).collect(),
             },
         }
     }
@@ -189,29 +194,37 @@ impl Part {
 }
 
 impl<S> Resource<S> {
-    fn new(entry: &'static Entry<S>) -> Result<Resource<S>, RouterError> {
-        let automaton = Automaton(entry.spec.automaton);
-        let needs_regex = automaton.is_absent() || !entry.spec.captures.is_empty();
-        let regex = needs_regex.then(|| CapturingRegex::new(entry.spec)).transpose()?;
+    fn new(spec: &'static Spec, sets: &mut Sets) -> Result<Resource<S>, RouterError> {
+        let automaton = Automaton(spec.automaton);
+        let captures = match (automaton.is_absent(), spec.captures.is_empty()) {
+            (false, true) => Capturing::Nothing,
+            (false, false) => match Course::of(spec.pattern, spec.captures, sets) {
+                Some(course) => Capturing::ByCourse(course),
+                None => Capturing::ByRegex(CapturingRegex::new(spec)?.into()),
+            },
+            (true, _) => Capturing::ByRegex(CapturingRegex::new(spec)?.into()),
+        };
         Ok(Resource {
             automaton,
-            regex,
-            entries: vec![entry],
+            captures,
+            handlers: Vec::new(),
         })
     }
 
     /// By the regex, where there is no automaton.
     fn is_match(&self, path: &[u8]) -> bool {
-        self.regex
-            .as_ref()
-            .is_some_and(|regex| regex.regex.is_match(path))
+        matches!(&self.captures, Capturing::ByRegex(regex) if regex.regex.is_match(path))
     }
+}
 
-    fn captures(&self, path: &[u8]) -> Captures {
-        self.regex
-            .as_ref()
-            .map(|regex| regex.captures(path))
-            .unwrap_or_default()
+impl Capturing {
+    /// The captures of a path that matches.
+    fn of(&self, path: &[u8]) -> Captures {
+        match self {
+            Capturing::Nothing => Captures::default(),
+            Capturing::ByCourse(course) => course.captures(path),
+            Capturing::ByRegex(regex) => regex.captures(path),
+        }
     }
 }
 
@@ -241,15 +254,21 @@ impl CapturingRegex {
         if self.regex.captures_read(&mut locations, path).is_none() {
             return Captures::default();
         }
-        let range = |group: &usize| locations.get(*group).map(|(start, end)| start..end);
-        Captures(self.groups.iter().map(range).collect())
+        let mut captures = Captures::absent(self.groups.len());
+        for (index, group) in self.groups.iter().enumerate() {
+            if let Some((start, end)) = locations.get(*group) {
+                captures.begin(index, start);
+                captures.end(index, end);
+            }
+        }
+        captures
     }
 }
 
 impl<S> fmt::Debug for Resource<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(self.entries.iter().map(|entry| entry.spec.name))
+            .entries(self.handlers.iter().map(|handler| handler.entry.spec.name))
             .finish()
     }
 }
