@@ -20,17 +20,17 @@ pub(super) struct Course {
 #[derive(Debug)]
 enum Step {
     /// So many bytes, whatever they are.
-    Skip(usize),
+    Skip(u32),
     /// As many bytes of the set as there are, but no more than this.
-    Run { set: Arc<Set>, most: usize },
+    Run { set: Arc<Set>, most: u32 },
     /// A capture begins.
-    Begin(usize),
+    Begin(u32),
     /// A capture ends.
-    End(usize),
+    End(u32),
     /// Where no byte of the set follows, so many steps are left out.
-    Unless { set: Arc<Set>, left_out: usize },
+    Unless { set: Arc<Set>, left_out: u32 },
     /// So many steps are left out.
-    LeaveOut(usize),
+    LeaveOut(u32),
 }
 
 /// The courses of many patterns share their sets of bytes.
@@ -76,19 +76,19 @@ impl Course {
         while let Some(step) = self.steps.get(next) {
             next += 1;
             match step {
-                Step::Skip(bytes) => at += bytes,
+                Step::Skip(bytes) => at += *bytes as usize,
                 Step::Run { set, most } => {
-                    let rest = path.get(at..).unwrap_or_default().iter().take(*most);
+                    let rest = path.get(at..).unwrap_or_default().iter().take(*most as usize);
                     at += rest.take_while(|byte| set.has(**byte)).count();
                 }
-                Step::Begin(capture) => captures.begin(*capture, at),
-                Step::End(capture) => captures.end(*capture, at),
+                Step::Begin(capture) => captures.begin(*capture as usize, at),
+                Step::End(capture) => captures.end(*capture as usize, at),
                 Step::Unless { set, left_out } => {
                     if !path.get(at).is_some_and(|byte| set.has(*byte)) {
-                        next += left_out;
+                        next += *left_out as usize;
                     }
                 }
-                Step::LeaveOut(steps) => next += steps,
+                Step::LeaveOut(steps) => next += *steps as usize,
             }
         }
         captures
@@ -111,7 +111,7 @@ impl Drawn<'_> {
             && properties.maximum_len() == Some(bytes)
         {
             if bytes > 0 {
-                self.steps.push(Step::Skip(bytes));
+                self.steps.push(Step::Skip(u32::try_from(bytes).ok()?));
             }
             return Some(());
         }
@@ -119,6 +119,7 @@ impl Drawn<'_> {
             HirKind::Capture(group) => {
                 let name = group.name.as_deref()?;
                 let capture = self.captures.iter().position(|known| *known == name)?;
+                let capture = u32::try_from(capture).ok()?;
                 self.steps.push(Step::Begin(capture));
                 self.draw(&group.sub, rest)?;
                 self.steps.push(Step::End(capture));
@@ -149,7 +150,7 @@ impl Drawn<'_> {
         let properties = part.properties();
         let is_byte = properties.maximum_len() == Some(1) && properties.explicit_captures_len() == 0;
         if is_byte && (repetition.greedy || !rest.open) {
-            let most = repetition.max.map_or(usize::MAX, |most| most as usize);
+            let most = repetition.max.unwrap_or(u32::MAX);
             let set = self.sets.share(inner.first);
             self.steps.push(Step::Run { set, most });
             return Some(());
@@ -198,7 +199,7 @@ impl Drawn<'_> {
 
     /// What leaves steps out there leaves out all up to here.
     fn lands_here(&mut self, own: usize) {
-        let steps = self.steps.len().saturating_sub(own + 1);
+        let steps = u32::try_from(self.steps.len() - own - 1).unwrap_or(u32::MAX);
         if let Some(Step::Unless { left_out, .. } | Step::LeaveOut(left_out)) = self.steps.get_mut(own) {
             *left_out = steps;
         }

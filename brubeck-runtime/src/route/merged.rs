@@ -9,51 +9,32 @@ use product::{Edge, Known, product};
 /// below; patterns that overlap in many ways would go beyond any limit, and are merged in smaller groups.
 const MOST: usize = 1 << 20;
 
-/// A row of states costs a byte of the path one look, and may have so many empty places for each edge.
+/// A row of places costs one look, and may have so many empty ones for each edge.
 const SPARSE: usize = 4;
 
 /// Routes that follow each other, matched in one walk along the path, however many they are.
 ///
-/// What is walked is small, because a walk along a large table is the time that its memory takes: bytes that can only
-/// follow each other are one text, and numbers have half the size.
+/// The time of a walk along a large table is that of its memory. So a state is a few bytes, and all of them stand together:
+///
+/// | bytes | what |
+/// |---|---|
+/// | 4 | the first route that accepts what was read up to the end of the text, or `NOWHERE` |
+/// | 3 | how it goes on, see [`Next`] |
+/// | 2 | the length of the text: bytes that can only follow each other, so that no states are needed between them |
+/// | 4 for each place of a row | where that byte leads |
+/// | 6 for each range | its lowest byte, its highest, and where they lead |
+/// | .. | the text |
 #[derive(Debug)]
-pub(super) struct Merged {
-    states: Vec<State>,
-    texts: Vec<u8>,
-    /// Of all states that have one: where each byte leads.
-    rows: Vec<u32>,
-    /// Of all other states.
-    ranges: Vec<Range>,
-}
+pub(super) struct Merged(Vec<u8>);
 
-#[derive(Debug)]
-struct State {
-    /// What has to come first, from there in the texts on.
-    text: u32,
-    length: u32,
-    /// The first route that accepts what was read so far, or `NOWHERE`.
-    first: u32,
-    next: Next,
-}
+const HEAD: usize = 9;
+const PLACE: usize = 4;
+const RANGE: usize = 6;
 
-/// How it goes on.
-#[derive(Clone, Copy, Debug)]
-enum Next {
-    /// The route is settled, whatever follows.
-    Settled,
-    /// By a row for so many bytes from `low` on.
-    Row { low: u8, bytes: u16, at: u32 },
-    /// By so many ranges.
-    Ranges { count: u16, at: u32 },
-}
-
-/// Sorted within a state, and disjoint.
-#[derive(Debug)]
-struct Range {
-    low: u8,
-    high: u8,
-    to: u32,
-}
+const ROW: u8 = 0;
+const RANGES: u8 = 1;
+const SETTLED: u8 = 2;
+const END: u8 = 3;
 
 /// Where no state or route is.
 const NOWHERE: u32 = u32::MAX;
@@ -80,110 +61,176 @@ impl Merged {
     }
 
     fn packed(known: &[Known]) -> Merged {
-        let mut merged = Merged {
-            states: Vec::new(),
-            texts: Vec::new(),
-            rows: Vec::new(),
-            ranges: Vec::new(),
-        };
-        let numbers = numbers(known);
-        for (at, number) in numbers.iter().enumerate() {
-            if *number != NOWHERE {
-                merged.pack(known, &numbers, at);
-            }
+        let joined = joined(known);
+        let own = (0..known.len()).filter(|at| !joined[*at]);
+        let states: Vec<State<'_>> = own.clone().map(|at| State::of(known, &joined, at)).collect();
+        // Where each state stands; nothing leads to those that are joined.
+        let mut places = vec![NOWHERE; known.len()];
+        let mut size = 0;
+        for (at, state) in own.zip(&states) {
+            places[at] = narrow(size);
+            size += HEAD + state.next.size() + state.text.len();
         }
-        merged
-    }
-
-    /// Packs the state with that number, and those that are one text with it.
-    fn pack(&mut self, known: &[Known], numbers: &[u32], at: usize) {
-        let text = self.texts.len();
-        let mut state = &known[at];
-        while let Some(edge) = only(state)
-            && numbers[edge.to] == NOWHERE
-        {
-            self.texts.push(edge.low);
-            state = &known[edge.to];
-        }
-        let next = match state.settled {
-            true => Next::Settled,
-            false => self.next(&state.edges, numbers),
-        };
-        self.states.push(State {
-            text: narrow(text),
-            length: narrow(self.texts.len() - text),
-            first: state.first.map_or(NOWHERE, narrow),
-            next,
-        });
-    }
-
-    fn next(&mut self, edges: &[Edge], numbers: &[u32]) -> Next {
-        let to = |edge: &Edge| numbers[edge.to];
-        if let (Some(first), Some(last)) = (edges.first(), edges.last()) {
-            let bytes = usize::from(last.high - first.low) + 1;
-            if bytes <= SPARSE * edges.len() {
-                let at = self.rows.len();
-                self.rows.resize(at + bytes, NOWHERE);
-                for edge in edges {
-                    let from = at + usize::from(edge.low - first.low);
-                    let end = at + usize::from(edge.high - first.low);
-                    self.rows[from..=end].fill(to(edge));
-                }
-                return Next::Row {
-                    low: first.low,
-                    bytes: bytes as u16,
-                    at: narrow(at),
-                };
-            }
-        }
-        let at = narrow(self.ranges.len());
-        self.ranges.extend(edges.iter().map(|edge| Range {
-            low: edge.low,
-            high: edge.high,
-            to: to(edge),
-        }));
-        Next::Ranges {
-            count: edges.len() as u16,
-            at,
-        }
+        let mut packed = Vec::with_capacity(size);
+        states.iter().for_each(|state| state.pack(&places, &mut packed));
+        Merged(packed)
     }
 
     /// The first route that matches this path.
     pub(super) fn first(&self, path: &[u8]) -> Option<usize> {
-        let mut rest = path;
-        let mut at = 0;
+        let (mut at, mut rest) = (0, path);
         loop {
-            let state = self.states.get(at as usize)?;
-            if state.length > 0 {
-                let text = self.texts.get(state.text as usize..)?;
-                rest = rest.strip_prefix(text.get(..state.length as usize)?)?;
+            let (head, body) = self.0.get(at as usize..)?.split_first_chunk::<HEAD>()?;
+            let [first @ .., kind, low, last, long, longer] = *head;
+            let next = Next::read(kind, low, last);
+            let length = u16::from_le_bytes([long, longer]);
+            if length > 0 {
+                let text = body.get(next.size()..)?.get(..usize::from(length))?;
+                rest = rest.strip_prefix(text)?;
             }
-            let known = || (state.first != NOWHERE).then_some(state.first as usize);
-            if let Next::Settled = state.next {
-                return known();
-            }
-            let Some((byte, behind)) = rest.split_first() else {
-                return known();
+            let (byte, behind) = match rest.split_first() {
+                Some(more) if !matches!(next, Next::Settled) => more,
+                _ => {
+                    let first = u32::from_le_bytes(first);
+                    return (first != NOWHERE).then_some(first as usize);
+                }
             };
-            at = self.step(state.next, *byte)?;
+            at = next.step(body, *byte)?;
             rest = behind;
         }
     }
+}
 
-    fn step(&self, next: Next, byte: u8) -> Option<u32> {
-        match next {
-            Next::Settled => None,
-            Next::Row { low, bytes, at } => {
-                let place = byte.checked_sub(low)?;
-                let row = self.rows.get(at as usize..)?.get(..usize::from(bytes))?;
-                row.get(usize::from(place)).copied()
+/// A state that is to be packed.
+struct State<'a> {
+    text: Vec<u8>,
+    /// What is known after the text.
+    known: &'a Known,
+    next: Next,
+}
+
+/// How it goes on behind a state.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// Not at all: whatever follows, the route is settled.
+    Settled,
+    /// Not at all.
+    End,
+    /// By a row of places for the bytes from `low` on; `last` is the last place.
+    Row { low: u8, last: u8 },
+    /// By ranges; `last` is the number of the last one.
+    Ranges { last: u8 },
+}
+
+impl Next {
+    fn of(known: &Known) -> Next {
+        let (Some(first), Some(last)) = (known.edges.first(), known.edges.last()) else {
+            return if known.settled { Next::Settled } else { Next::End };
+        };
+        let span = last.high - first.low;
+        match usize::from(span) < SPARSE * known.edges.len() {
+            true => Next::Row {
+                low: first.low,
+                last: span,
+            },
+            // There are no more than there are bytes.
+            false => Next::Ranges {
+                last: (known.edges.len() - 1) as u8,
+            },
+        }
+    }
+
+    #[inline(always)]
+    fn read(kind: u8, low: u8, last: u8) -> Next {
+        match kind {
+            ROW => Next::Row { low, last },
+            RANGES => Next::Ranges { last },
+            SETTLED => Next::Settled,
+            _ => Next::End,
+        }
+    }
+
+    fn written(self) -> [u8; 3] {
+        match self {
+            Next::Row { low, last } => [ROW, low, last],
+            Next::Ranges { last } => [RANGES, 0, last],
+            Next::Settled => [SETTLED, 0, 0],
+            Next::End => [END, 0, 0],
+        }
+    }
+
+    /// How many bytes it takes behind the head of the state.
+    #[inline(always)]
+    fn size(self) -> usize {
+        match self {
+            Next::Settled | Next::End => 0,
+            Next::Row { last, .. } => PLACE * (usize::from(last) + 1),
+            Next::Ranges { last } => RANGE * (usize::from(last) + 1),
+        }
+    }
+
+    /// Where a byte leads, from a state with these bytes behind its head.
+    #[inline(always)]
+    fn step(self, body: &[u8], byte: u8) -> Option<u32> {
+        match self {
+            Next::Settled | Next::End => None,
+            Next::Row { low, last } => {
+                let place = byte.checked_sub(low).filter(|place| *place <= last)?;
+                let place = body.get(PLACE * usize::from(place)..)?.first_chunk()?;
+                Some(u32::from_le_bytes(*place))
             }
-            Next::Ranges { count, at } => {
-                let ranges = self.ranges.get(at as usize..)?.get(..usize::from(count))?;
-                let range = ranges.iter().find(|range| byte <= range.high)?;
-                (range.low <= byte).then_some(range.to)
+            Next::Ranges { .. } => {
+                let (ranges, _) = body.get(..self.size())?.as_chunks::<RANGE>();
+                let [low, _, to @ ..] = ranges.iter().find(|[_, high, ..]| byte <= *high)?;
+                (*low <= byte).then_some(u32::from_le_bytes(*to))
             }
         }
+    }
+}
+
+impl<'a> State<'a> {
+    /// The state with that number, and those that are joined to it.
+    fn of(known: &'a [Known], joined: &[bool], at: usize) -> State<'a> {
+        let (mut text, mut known_now) = (Vec::new(), &known[at]);
+        while let Some(edge) = only(known_now)
+            && joined[edge.to]
+        {
+            text.push(edge.low);
+            known_now = &known[edge.to];
+        }
+        State {
+            text,
+            known: known_now,
+            next: Next::of(known_now),
+        }
+    }
+
+    fn pack(&self, places: &[u32], packed: &mut Vec<u8>) {
+        packed.extend(self.known.first.map_or(NOWHERE, narrow).to_le_bytes());
+        packed.extend(self.next.written());
+        // An automaton of more states than that could not be written down.
+        packed.extend((self.text.len() as u16).to_le_bytes());
+        match self.next {
+            Next::Settled | Next::End => {}
+            Next::Row { low, last } => {
+                let mut row = [NOWHERE; 256];
+                for Edge { low: from, high, to } in &self.known.edges {
+                    row[usize::from(from - low)..=usize::from(high - low)].fill(places[*to]);
+                }
+                packed.extend(
+                    row.iter()
+                        .take(usize::from(last) + 1)
+                        .flat_map(|to| to.to_le_bytes()),
+                );
+            }
+            Next::Ranges { .. } => {
+                for Edge { low, high, to } in &self.known.edges {
+                    packed.extend([*low, *high]);
+                    packed.extend(places[*to].to_le_bytes());
+                }
+            }
+        }
+        packed.extend(&self.text);
     }
 }
 
@@ -195,32 +242,20 @@ fn only(state: &Known) -> Option<Edge> {
     }
 }
 
-/// The number of each state that stays one of its own; `NOWHERE` for those that are reached from one state alone, by a
-/// text.
-fn numbers(known: &[Known]) -> Vec<u32> {
+/// Which states are a part of the one before: it is the only one that leads to them, and leads nowhere else.
+fn joined(known: &[Known]) -> Vec<bool> {
     let mut reached = vec![0_u32; known.len()];
     let edges = known.iter().flat_map(|state| &state.edges);
     edges.for_each(|edge| reached[edge.to] += 1);
     let mut joined = vec![false; known.len()];
     for edge in known.iter().filter_map(only) {
-        joined[edge.to] = reached[edge.to] == 1;
+        // Paths begin at the first one.
+        joined[edge.to] = edge.to > 0 && reached[edge.to] == 1;
     }
-    // Paths begin there.
-    joined[0] = false;
-    let mut next = 0;
     joined
-        .into_iter()
-        .map(|joined| match joined {
-            true => NOWHERE,
-            false => {
-                next += 1;
-                next - 1
-            }
-        })
-        .collect()
 }
 
-/// All of these count states, or a few for each, of which there are far fewer.
+/// There are at most [`MOST`] states, of about a thousand bytes where all of them are as large as can be.
 fn narrow(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(NOWHERE)
 }

@@ -35,9 +35,10 @@ enum Part {
 
 /// The handlers of one pattern text.
 struct Resource<S: 'static> {
-    automaton: Automaton,
+    /// Most have no other one.
+    handler: Handler<S>,
+    others: Vec<Handler<S>>,
     captures: Capturing,
-    handlers: Vec<Handler<S>>,
 }
 
 /// One of them. What is asked of each request stands here, and not behind the entry.
@@ -119,16 +120,15 @@ impl<S> Router<S> {
         let mut known: HashMap<&'static str, usize> = HashMap::new();
         let mut sets = Sets::default();
         for entry in routes.entries() {
+            let handler = Handler::of(entry);
             let same = *known.entry(entry.spec.pattern).or_insert(resources.len());
-            if same == resources.len() {
-                resources.push(Resource::new(entry.spec, &mut sets)?);
-            }
-            if let Some(resource) = resources.get_mut(same) {
-                resource.handlers.push(Handler {
-                    kind: entry.spec.kind,
-                    method: entry.spec.method,
-                    entry,
-                });
+            match resources.get_mut(same) {
+                Some(resource) => resource.others.push(handler),
+                None => resources.push(Resource {
+                    handler,
+                    others: Vec::new(),
+                    captures: Capturing::of(entry.spec, &mut sets)?,
+                }),
             }
         }
         let parts = Part::of(&resources);
@@ -139,7 +139,7 @@ impl<S> Router<S> {
     pub(crate) fn specs(&self) -> impl Iterator<Item = &'static Spec> {
         self.resources
             .iter()
-            .flat_map(|resource| resource.handlers.iter().map(|handler| handler.entry.spec))
+            .flat_map(|resource| resource.handlers().map(|handler| handler.entry.spec))
     }
 
     /// The first resource that matches.
@@ -159,11 +159,11 @@ impl<S> Router<S> {
         let Some(resource) = self.first(path.as_bytes()) else {
             return Match::NotFound;
         };
-        let handlers = resource.handlers.iter().filter(|handler| handler.kind == kind);
+        let handlers = resource.handlers().filter(|handler| handler.kind == kind);
         match handlers.clone().find(|handler| handler.method == method) {
             Some(handler) => Match::Found {
                 entry: handler.entry,
-                captures: resource.captures.of(path.as_bytes()),
+                captures: resource.captures.on(path.as_bytes()),
             },
             None => Match::MethodNotAllowed {
                 allowed: handlers.map(|handler| handler.method).collect(),
@@ -177,7 +177,8 @@ impl Part {
     fn of<S>(resources: &[Resource<S>]) -> Vec<Part> {
         let (mut parts, mut proven) = (Vec::new(), Vec::new());
         for (number, resource) in resources.iter().enumerate() {
-            if resource.automaton.is_absent() {
+            let automaton = resource.automaton();
+            if automaton.is_absent() {
                 parts.extend(
                     Merged::of(&std::mem::take(&mut proven))
                         .into_iter()
@@ -185,7 +186,7 @@ impl Part {
                 );
                 parts.push(Part::Alone(number));
             } else {
-                proven.push((number, resource.automaton));
+                proven.push((number, automaton));
             }
         }
         parts.extend(Merged::of(&proven).into_iter().map(Part::Merged));
@@ -193,22 +194,23 @@ impl Part {
     }
 }
 
+impl<S> Handler<S> {
+    fn of(entry: &'static Entry<S>) -> Handler<S> {
+        Handler {
+            kind: entry.spec.kind,
+            method: entry.spec.method,
+            entry,
+        }
+    }
+}
+
 impl<S> Resource<S> {
-    fn new(spec: &'static Spec, sets: &mut Sets) -> Result<Resource<S>, RouterError> {
-        let automaton = Automaton(spec.automaton);
-        let captures = match (automaton.is_absent(), spec.captures.is_empty()) {
-            (false, true) => Capturing::Nothing,
-            (false, false) => match Course::of(spec.pattern, spec.captures, sets) {
-                Some(course) => Capturing::ByCourse(course),
-                None => Capturing::ByRegex(CapturingRegex::new(spec)?.into()),
-            },
-            (true, _) => Capturing::ByRegex(CapturingRegex::new(spec)?.into()),
-        };
-        Ok(Resource {
-            automaton,
-            captures,
-            handlers: Vec::new(),
-        })
+    fn handlers(&self) -> impl Iterator<Item = &Handler<S>> + Clone {
+        std::iter::once(&self.handler).chain(&self.others)
+    }
+
+    fn automaton(&self) -> Automaton {
+        Automaton(self.handler.entry.spec.automaton)
     }
 
     /// By the regex, where there is no automaton.
@@ -218,8 +220,20 @@ impl<S> Resource<S> {
 }
 
 impl Capturing {
+    fn of(spec: &'static Spec, sets: &mut Sets) -> Result<Capturing, RouterError> {
+        if !Automaton(spec.automaton).is_absent() {
+            if spec.captures.is_empty() {
+                return Ok(Capturing::Nothing);
+            }
+            if let Some(course) = Course::of(spec.pattern, spec.captures, sets) {
+                return Ok(Capturing::ByCourse(course));
+            }
+        }
+        Ok(Capturing::ByRegex(CapturingRegex::new(spec)?.into()))
+    }
+
     /// The captures of a path that matches.
-    fn of(&self, path: &[u8]) -> Captures {
+    fn on(&self, path: &[u8]) -> Captures {
         match self {
             Capturing::Nothing => Captures::default(),
             Capturing::ByCourse(course) => course.captures(path),
@@ -268,7 +282,7 @@ impl CapturingRegex {
 impl<S> fmt::Debug for Resource<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(self.handlers.iter().map(|handler| handler.entry.spec.name))
+            .entries(self.handlers().map(|handler| handler.entry.spec.name))
             .finish()
     }
 }
