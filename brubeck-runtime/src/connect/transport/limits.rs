@@ -80,6 +80,9 @@ pub struct Timing {
     pub inbound_bytes: usize,
     /// Messages that may wait for the socket; then sending waits, or is refused. Default 1024.
     pub outbound_messages: usize,
+    /// Bytes of one message a server sends to a [`Client`](super::Client), all frames together. More ends the connection.
+    /// Default 256 MiB.
+    pub message_bytes: usize,
 }
 
 impl Default for Timing {
@@ -92,6 +95,7 @@ impl Default for Timing {
             inbound_messages: 1024,
             inbound_bytes: 64 << 20,
             outbound_messages: OUTBOX,
+            message_bytes: 256 << 20,
         }
     }
 }

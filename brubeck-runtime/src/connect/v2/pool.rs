@@ -20,6 +20,9 @@ use tokio::time::Instant;
 /// Messages that may wait for one connection, however many calls may be on their way.
 const MESSAGES: usize = 1 << 20;
 
+/// Bytes of a message beside its body, and more than that: a body that is a little too large is one of its call alone.
+const SPARE: usize = 64 << 20;
+
 /// A link to a service that runs in one process or in many; each call goes to one that has room.
 pub(in crate::connect) struct Pool {
     address: String,
@@ -72,6 +75,7 @@ impl Pool {
         let timing = Timing {
             // Beside a request for each call that may be on its way, what is said about it.
             outbound_messages: config.max_in_flight.saturating_mul(2).clamp(1, MESSAGES),
+            message_bytes: config.max_body.saturating_add(SPARE).max(Timing::default().message_bytes),
             ..Timing::default()
         };
         let shared = Arc::new(Shared {

@@ -1,25 +1,41 @@
 //! The DEALER behind a [`Client`](super::super::Client), and who replaces it when it is lost.
 
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt};
-use tokio::time::{Instant, sleep, timeout};
-use zeromq::{DealerSocket, Socket, SocketEvent, SocketRecv, ZmqError, ZmqMessage};
+use tokio::io::AsyncWriteExt;
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::super::client::ClientDriver;
+use super::super::counts::Counters;
 use super::super::inbox::Room;
-use super::super::limits::{BATCH, LINGER};
-use super::super::link::End;
+use super::super::limits::LINGER;
+use super::super::link::{End, Line};
 use super::super::peers::size;
 use super::super::{ClientEvent, Endpoint, Generation, LinkState, Timing};
 use super::backoff::{Backoff, GOOD};
-use super::socket::{self, Monitor, Sent, connecting, reason, send_now, written};
+use super::dial::{CLOSED, Role, Socket};
+use super::router::frames::{FrameLimits, Said};
+use super::router::output::Output;
 
-/// Keeps one connection to `endpoint` until the link is closed. Runs on the I/O thread.
+/// Messages taken from the queue before they are written, and handed on before anything else is looked at.
+const BATCH: usize = 256;
+
+/// The most frames of a message from a server.
+const FRAMES: usize = 16;
+
+/// Answers to heartbeats that wait to be written; then nothing more is read.
+const PONGS: usize = 4;
+
+/// A server that takes none of what it is sent for this long is no good.
+const STALL: Duration = Duration::from_secs(10);
+
+/// Keeps one connection to `endpoint` until the link is closed.
 pub(super) async fn supervise(endpoint: Endpoint, timing: Timing, driver: ClientDriver) {
     let mut dealer = Dealer {
-        address: endpoint.to_string(),
+        endpoint,
         timing,
         driver,
         generation: 0,
@@ -33,7 +49,7 @@ pub(super) async fn supervise(endpoint: Endpoint, timing: Timing, driver: Client
 }
 
 struct Dealer {
-    address: String,
+    endpoint: Endpoint,
     timing: Timing,
     driver: ClientDriver,
     generation: Generation,
@@ -46,17 +62,24 @@ impl Dealer {
     async fn keep_connected(&mut self) -> (End, bool) {
         let mut backoff = Backoff::new(self.timing.backoff_min, self.timing.backoff_max);
         let mut warned = false;
+        let role = Role {
+            ours: "DEALER",
+            theirs: &["ROUTER", "REP", "DEALER"],
+            limits: FrameLimits {
+                message_bytes: self.timing.message_bytes,
+                frames: FRAMES,
+            },
+        };
         loop {
-            let connect = connect(self.address.clone(), self.timing.connect);
             let attempt = tokio::select! {
-                attempt = connect => attempt,
+                attempt = Socket::connect(&self.endpoint, role, self.timing.connect) => attempt,
                 end = self.driver.line.interrupted() => return (end, true),
             };
             match attempt {
-                Ok((socket, monitor)) => {
+                Ok(socket) => {
                     warned = false;
                     let since = Instant::now();
-                    if let Some(end) = self.live(socket, monitor).await {
+                    if let Some(end) = self.live(socket).await {
                         return end;
                     }
                     if self.answered || since.elapsed() >= GOOD {
@@ -65,9 +88,9 @@ impl Dealer {
                 }
                 Err(error) if !warned => {
                     warned = true;
-                    tracing::warn!(endpoint = %self.address, %error, "cannot connect; trying on");
+                    tracing::warn!(endpoint = %self.endpoint, %error, "cannot connect; trying on");
                 }
-                Err(error) => tracing::debug!(endpoint = %self.address, %error, "still cannot connect"),
+                Err(error) => tracing::debug!(endpoint = %self.endpoint, %error, "still cannot connect"),
             }
             tokio::select! {
                 () = sleep(backoff.next()) => {}
@@ -77,64 +100,110 @@ impl Dealer {
     }
 
     /// Lives one connection; gives the end of the link if that came, `None` if only the connection was lost.
-    async fn live(&mut self, mut socket: DealerSocket, mut monitor: Monitor) -> Option<(End, bool)> {
+    async fn live(&mut self, mut socket: Socket) -> Option<(End, bool)> {
         self.generation += 1;
         self.answered = false;
         let generation = self.generation;
         self.driver.line.state.send_replace(LinkState::Up(generation));
-        tracing::debug!(endpoint = %self.address, generation, "connected");
+        tracing::debug!(endpoint = %self.endpoint, generation, "connected");
         let ended = match self.driver.line.tell(ClientEvent::Up { generation }).await {
-            Ok(()) => self.serve(&mut socket, &mut monitor).await,
+            Ok(()) => self.serve(&mut socket).await,
             Err(end) => Ok(end),
         };
         match ended {
             Err(reason) => {
                 self.driver.line.lost();
                 drop(socket);
-                tracing::warn!(endpoint = %self.address, generation, reason, "the connection is lost; making a new one");
+                tracing::warn!(endpoint = %self.endpoint, generation, reason, "the connection is lost; making a new one");
                 let down = ClientEvent::Down { generation, reason };
                 self.driver.line.tell(down).await.err().map(|end| (end, true))
             }
             Ok(end) => {
                 let limit = end.as_ref().map_or(LINGER, |ask| ask.linger);
-                let all_left = self.close(socket, monitor, limit).await;
+                let until = Instant::now() + limit;
+                let all_left = timeout_at(until, self.send_the_rest(&mut socket)).await;
+                let all_left = all_left.is_ok_and(|left| left.is_ok());
+                if all_left {
+                    socket.incoming.discard(until).await;
+                }
                 Some((end, all_left))
             }
         }
     }
 
     /// Carries messages until the link ends; fails, with the reason, if the connection is lost first.
-    async fn serve(&mut self, socket: &mut DealerSocket, monitor: &mut Monitor) -> Result<End, String> {
+    async fn serve(&mut self, socket: &mut Socket) -> Result<End, String> {
         let generation = self.generation;
-        let mut batch = Vec::with_capacity(BATCH);
+        let Line {
+            inlet,
+            outbox,
+            counters,
+            stop,
+            ..
+        } = &mut self.driver.line;
+        let Socket {
+            incoming,
+            writer,
+            output,
+        } = socket;
+        let mut taken = Vec::new();
+        let mut pongs = 0;
+        // Messages handed on since the last ones were taken from the queue.
+        let mut answered = 0;
+        let mut stalled_at = None;
         loop {
             let receive = async {
-                let room = self.driver.line.inlet.room().await?;
-                Some((room, socket.recv().await))
+                // Asked first, because what was read cannot be put back.
+                let room = inlet.room().await?;
+                Some((room, incoming.next().await))
+            };
+            let writes = !output.is_empty();
+            let stalls = match writes {
+                true => *stalled_at.get_or_insert_with(|| Instant::now() + STALL),
+                false => Instant::now(),
             };
             tokio::select! {
-                received = receive => match received {
-                    Some((room, Ok(message))) => {
-                        put(room, generation, message);
-                        self.answered = true;
-                        self.receive_more(socket)?;
+                received = receive, if pongs < PONGS => {
+                    let Some((room, said)) = received else {
+                        return Ok(None);
+                    };
+                    self.answered = true;
+                    answered += 1;
+                    pongs += take(said?, room, generation, output);
+                    for _ in 1..BATCH {
+                        let Some(room) = inlet.room_now() else { break };
+                        let Some(said) = incoming.here()? else { break };
+                        answered += 1;
+                        pongs += take(said, room, generation, output);
                     }
-                    // The crate goes on giving errors for ever, and never reconnects: the first one is the end.
-                    Some((_, Err(error))) => return Err(reason(&error)),
-                    None => return Ok(None),
-                },
-                taken = self.driver.line.outbox.recv_many(&mut batch, BATCH) => {
-                    if taken == 0 {
+                }
+                written = timeout_at(stalls, output.write_to(writer)), if writes => {
+                    let Ok(written) = written else {
+                        counters.stalled();
+                        return Err("the server does not read its messages".to_owned());
+                    };
+                    if written.map_err(|error| error.to_string())? == 0 {
+                        return Err(CLOSED.to_owned());
+                    }
+                    stalled_at = None;
+                    if output.is_empty() {
+                        pongs = 0;
+                    }
+                }
+                count = outbox.recv_many(&mut taken, BATCH), if !writes => {
+                    if count == 0 {
                         return Ok(None);
                     }
-                    self.send_all(socket, &mut batch)?;
-                    // Without this a busy outbox would starve every other task of the thread.
-                    tokio::task::yield_now().await;
-                }
-                Some(event) = monitor.next() => {
-                    if let SocketEvent::Disconnected(_) = event {
-                        return Err("the server closed the connection".to_owned());
+                    if count < std::mem::take(&mut answered) {
+                        // Those who were just answered are about to call again: one write for all costs less.
+                        yield_now().await;
+                        while taken.len() < BATCH
+                            && let Ok(more) = outbox.try_recv()
+                        {
+                            taken.push(more);
+                        }
                     }
+                    push(&mut taken, generation, output, counters);
                 }
                 Ok(()) = self.driver.condemned.changed() => {
                     if *self.driver.condemned.borrow_and_update() == generation {
@@ -142,86 +211,59 @@ impl Dealer {
                     }
                 }
                 // A receive that waits for the server does not notice this.
-                () = self.driver.line.inlet.closed() => return Ok(None),
-                ask = self.driver.line.stop.asked() => return Ok(Some(ask)),
+                () = inlet.closed() => return Ok(None),
+                ask = stop.asked() => return Ok(Some(ask)),
             }
         }
     }
 
-    /// Takes what has come as well, before anything else is looked at; fails, with the reason, if the connection is lost.
-    fn receive_more(&self, socket: &mut DealerSocket) -> Result<(), String> {
-        for _ in 0..BATCH {
-            let Some(room) = self.driver.line.inlet.room_now() else {
-                break;
-            };
-            match socket.recv().now_or_never() {
-                Some(Ok(message)) => put(room, self.generation, message),
-                Some(Err(error)) => return Err(reason(&error)),
-                None => break,
+    /// Sends what was accepted, and says that nothing more comes.
+    async fn send_the_rest(&mut self, socket: &mut Socket) -> io::Result<()> {
+        let Line { outbox, counters, .. } = &mut self.driver.line;
+        outbox.close();
+        let mut taken = Vec::new();
+        loop {
+            while !socket.output.is_empty() {
+                if socket.output.write_to(&mut socket.writer).await? == 0 {
+                    return Err(ErrorKind::WriteZero.into());
+                }
             }
-        }
-        Ok(())
-    }
-
-    /// Sends a batch; fails, with the reason, if the connection is no good.
-    fn send_all(
-        &self,
-        socket: &mut DealerSocket,
-        batch: &mut Vec<(Generation, Vec<Bytes>)>,
-    ) -> Result<(), String> {
-        let counters = &self.driver.line.counters;
-        let mut messages = batch.drain(..);
-        while let Some((meant_for, frames)) = messages.next() {
-            if meant_for != self.generation {
-                counters.gone(1);
-                continue;
+            if outbox.recv_many(&mut taken, BATCH).await == 0 {
+                return socket.writer.shutdown().await;
             }
-            let Ok(message) = ZmqMessage::try_from(frames) else {
-                continue;
-            };
-            let reason = match send_now(socket, message) {
-                Sent::Yes => {
-                    counters.sent();
-                    continue;
-                }
-                Sent::Gone => {
-                    counters.gone(1);
-                    "the server is gone"
-                }
-                Sent::Stalled => {
-                    counters.stalled();
-                    "the server does not read its messages"
-                }
-            };
-            counters.gone(messages.len());
-            return Err(reason.to_owned());
+            push(&mut taken, self.generation, &mut socket.output, counters);
         }
-        Ok(())
-    }
-
-    /// Sends what was accepted, then lets the socket go. Returns whether all of it left the process.
-    async fn close(&mut self, mut socket: DealerSocket, mut monitor: Monitor, limit: Duration) -> bool {
-        self.driver.line.outbox.close();
-        let mut batch = Vec::with_capacity(BATCH);
-        let mut sent = Ok(());
-        while sent.is_ok() && self.driver.line.outbox.recv_many(&mut batch, BATCH).await > 0 {
-            sent = self.send_all(&mut socket, &mut batch);
-            tokio::task::yield_now().await;
-        }
-        drop(socket);
-        timeout(limit, written(&mut monitor)).await.is_ok() && sent.is_ok()
     }
 }
 
-fn put(room: Room<'_, ClientEvent>, generation: Generation, message: ZmqMessage) {
-    let frames = message.into_vec();
-    let bytes = size(&frames);
-    room.put(ClientEvent::Message { generation, frames }, bytes);
+/// Takes what the server said; gives how many answers to heartbeats that adds to the output.
+fn take(said: Said, room: Room<'_, ClientEvent>, generation: Generation, output: &mut Output) -> usize {
+    match said {
+        Said::Message(frames) => {
+            let bytes = size(&frames);
+            room.put(ClientEvent::Message { generation, frames }, bytes);
+            0
+        }
+        Said::Ping(answer) => {
+            output.put(&answer);
+            1
+        }
+    }
 }
 
-async fn connect(address: String, timeout: Duration) -> Result<(DealerSocket, Monitor), ZmqError> {
-    let mut socket = DealerSocket::with_options(connecting(timeout)?);
-    let monitor = socket::monitor(&mut socket);
-    socket.connect(&address).await?;
-    Ok((socket, monitor))
+/// Puts into the output what is meant for this connection.
+fn push(
+    taken: &mut Vec<(Generation, Vec<Bytes>)>,
+    generation: Generation,
+    output: &mut Output,
+    counters: &Counters,
+) {
+    for (meant_for, frames) in taken.drain(..) {
+        if meant_for == generation {
+            output.push(frames);
+            counters.sent();
+        } else {
+            counters.gone(1);
+        }
+    }
 }

@@ -231,7 +231,7 @@ async fn serve(
     }
 }
 
-async fn shake_hands(stream: &mut BoxStream, ours: &str, identity: &[u8], wanted: &str) -> bool {
+async fn shake_hands(stream: &mut BoxStream, ours: &str, identity: &[u8], wanted: &[&str]) -> bool {
     match timeout(HANDSHAKE, zmtp::handshake(stream, ours, identity, wanted)).await {
         Ok(Ok(())) => true,
         Ok(Err(error)) => {
@@ -247,7 +247,7 @@ async fn shake_hands(stream: &mut BoxStream, ours: &str, identity: &[u8], wanted
 
 /// One PULL: hands it requests until it goes.
 async fn hand_out(mut stream: BoxStream, shared: Arc<Shared>) {
-    if !shake_hands(&mut stream, "PUSH", b"", "PULL").await {
+    if !shake_hands(&mut stream, "PUSH", b"", &["PULL"]).await {
         return;
     }
     let (requests, queue) = mpsc::channel(QUEUE);
@@ -329,7 +329,7 @@ fn ended(error: &std::io::Error) -> String {
 
 /// One ROUTER: takes its answers until it goes.
 async fn take_in(mut stream: BoxStream, shared: Arc<Shared>) {
-    if !shake_hands(&mut stream, "DEALER", &shared.identity, "ROUTER").await {
+    if !shake_hands(&mut stream, "DEALER", &shared.identity, &["ROUTER"]).await {
         return;
     }
     let (reader, writer) = split(stream);

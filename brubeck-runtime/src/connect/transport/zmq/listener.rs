@@ -125,7 +125,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 }
 
 /// Lets the system notice dead peers. Accepted sockets inherit it from their listener.
-fn keep_alive(socket: &SockRef<'_>) -> io::Result<()> {
+pub(super) fn keep_alive(socket: &SockRef<'_>) -> io::Result<()> {
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_IDLE)
         .with_interval(KEEPALIVE_INTERVAL)

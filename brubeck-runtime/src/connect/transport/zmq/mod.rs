@@ -1,5 +1,5 @@
-//! The transport over ZeroMQ. What calls services is a socket of the `zeromq` crate, and lives where [`io_thread`] says; what
-//! is bound, where strangers come in, and what speaks with Mongrel2 is our own.
+//! The transport over ZeroMQ. The sockets of services that connect are those of the `zeromq` crate, and live where
+//! [`io_thread`] says; all others are our own, and live where their messages are handled.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -11,6 +11,7 @@ use super::{
 
 mod backoff;
 mod dealer;
+mod dial;
 mod hub;
 mod listener;
 mod mongrel2;
@@ -35,7 +36,7 @@ impl Transport for ZeroMq {
     fn client(&self, endpoint: Endpoint, timing: Timing) -> Result<Client, TransportError> {
         endpoint.check_connect()?;
         let (client, driver) = client::client(&timing);
-        io_thread::spawn(dealer::supervise(endpoint, timing, driver))?;
+        spawn(dealer::supervise(endpoint, timing, driver))?;
         Ok(client)
     }
 
@@ -48,12 +49,7 @@ impl Transport for ZeroMq {
         send_spec.check_connect()?;
         recv_spec.check_connect()?;
         let (link, line) = super::mongrel2::mongrel2(&timing);
-        let supervised = mongrel2::supervise(send_spec, recv_spec, timing, line);
-        // Its sockets are our own, so they may live where their messages are answered.
-        match tokio::runtime::Handle::try_current() {
-            Ok(here) => drop(here.spawn(supervised)),
-            Err(_) => drop(io_thread::spawn(supervised)?),
-        }
+        spawn(mongrel2::supervise(send_spec, recv_spec, timing, line))?;
         Ok(link)
     }
 
@@ -75,4 +71,13 @@ impl Transport for ZeroMq {
         io_thread::spawn(worker::supervise(requests, responses, timing, driver))?;
         Ok(worker)
     }
+}
+
+/// Runs what owns a socket of our own, where it is opened if tasks can live there.
+fn spawn(socket: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+    match tokio::runtime::Handle::try_current() {
+        Ok(here) => drop(here.spawn(socket)),
+        Err(_) => drop(io_thread::spawn(socket)?),
+    }
+    Ok(())
 }

@@ -8,13 +8,14 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
-use self::sockets::{CLOSED, Socket, Sockets, connect};
+use self::sockets::{Sockets, connect};
 use super::super::counts::Counters;
 use super::super::inbox::Inlet;
 use super::super::limits::LINGER;
 use super::super::link::{End, Line};
 use super::super::{Endpoint, Generation, LinkEvent, LinkState, Timing};
 use super::backoff::{Backoff, GOOD};
+use super::dial::{CLOSED, Socket};
 use super::router::frames::Said;
 
 mod sockets;

@@ -38,12 +38,12 @@ fn refused(what: impl Into<String>) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, what.into())
 }
 
-/// Greets the peer, and tells it what this socket is; fails if the peer is no `wanted`.
+/// Greets the peer, and tells it what this socket is; fails if the peer is none of those that are wanted.
 pub(super) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     socket_type: &str,
     identity: &[u8],
-    wanted: &str,
+    wanted: &[&str],
 ) -> io::Result<()> {
     stream.write_all(&GREETING).await?;
     let mut greeting = [0; 64];
@@ -82,11 +82,12 @@ pub(super) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
     };
     while let Some((name, value, rest)) = next_property(properties) {
         if name.eq_ignore_ascii_case(b"Socket-Type") {
-            return match value == wanted.as_bytes() {
+            return match wanted.iter().any(|wanted| value == wanted.as_bytes()) {
                 true => Ok(()),
                 false => Err(refused(format!(
-                    "it is a {} where only a {wanted} makes sense",
-                    value.escape_ascii()
+                    "it is a {} where only a {} makes sense",
+                    value.escape_ascii(),
+                    wanted.join(" or a ")
                 ))),
             };
         }
@@ -240,15 +241,15 @@ mod tests {
     async fn two_sockets_that_fit_shake_hands() {
         let (mut push, mut pull) = tokio::io::duplex(1024);
         let (one, other) = tokio::join!(
-            handshake(&mut push, "PUSH", b"", "PULL"),
-            handshake(&mut pull, "PULL", b"", "PUSH")
+            handshake(&mut push, "PUSH", b"", &["PULL"]),
+            handshake(&mut pull, "PULL", b"", &["PUSH"])
         );
         one.unwrap();
         other.unwrap();
         let (mut push, mut sub) = tokio::io::duplex(1024);
         let (one, _) = tokio::join!(
-            handshake(&mut push, "PUSH", b"", "PULL"),
-            handshake(&mut sub, "SUB", b"", "PUB")
+            handshake(&mut push, "PUSH", b"", &["PULL"]),
+            handshake(&mut sub, "SUB", b"", &["PUB"])
         );
         assert_eq!(
             one.unwrap_err().to_string(),
@@ -265,7 +266,7 @@ mod tests {
             let (mut ours, mut theirs) = tokio::io::duplex(1024);
             theirs.write_all(bytes).await.unwrap();
             theirs.shutdown().await.unwrap();
-            let error = handshake(&mut ours, "PUSH", b"", "PULL").await.unwrap_err();
+            let error = handshake(&mut ours, "PUSH", b"", &["PULL"]).await.unwrap_err();
             assert!(error.to_string().contains(why), "{error}");
         }
     }
