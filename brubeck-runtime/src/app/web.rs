@@ -11,6 +11,7 @@ use crate::cookie::Outbox;
 use crate::errand::Errand;
 use crate::message::{Message, RemoteAddr};
 use crate::method::{Kind, Method};
+use crate::quickness::{Quickness, Timed};
 use crate::reply::{Body, BodyError, IntoReply, Problem, Response};
 use crate::route::{self, Captures, Entry, Match};
 use crate::status::Status;
@@ -33,7 +34,7 @@ pub(super) struct Site<S: 'static>(pub(super) Arc<Assembled<S>>);
 impl<S: Send + Sync + 'static> HttpService for Site<S> {
     fn respond(&self, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
         let site = self.0.clone();
-        let way = site.way(request, None);
+        let way = site.way(request, None, false);
         Box::pin(site.go(way))
     }
 }
@@ -67,6 +68,18 @@ pub(super) struct Begun<S: 'static> {
     time_left: TimeLeft,
     /// The message, where a function wants to see it afterwards.
     seen: Option<Message>,
+    timed: Option<Timed>,
+}
+
+impl<S> Way<S> {
+    /// Whether the answer will be there quickly, as far as can be told.
+    pub(super) fn is_quick(&self) -> bool {
+        match self {
+            Way::Handler(begun, _) => begun.timed.as_ref().is_some_and(Timed::is_quick),
+            Way::Answer(..) => true,
+            Way::Visit(..) | Way::Nothing(..) | Way::Mounted(..) => false,
+        }
+    }
 }
 
 impl<S: Send + Sync + 'static> Assembled<S> {
@@ -107,8 +120,13 @@ impl<S: Send + Sync + 'static> Assembled<S> {
     }
 
     /// Looks for the route at once: what is found says what must be kept, and a request is much to hand on. `remote` is
-    /// the peer, where the request does not say so itself.
-    pub(super) fn way(self: &Arc<Self>, request: http::Request<Body>, remote: Option<RemoteAddr>) -> Way<S> {
+    /// the peer, where the request does not say so itself. `timed`: how long the handler takes is to be known.
+    pub(super) fn way(
+        self: &Arc<Self>,
+        request: http::Request<Body>,
+        remote: Option<RemoteAddr>,
+        timed: bool,
+    ) -> Way<S> {
         if let Some((service, uri)) = self.mounted(request.uri(), |prefix| !prefix.is_empty()) {
             return Way::Mounted(service, self.hand_over(request, uri, remote));
         }
@@ -127,7 +145,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         let (mut parts, body) = request.into_parts();
         let asked = Asked::of(&parts, method, remote, !self.hooks.catchers.is_empty());
         match found {
-            Found::Handler(entry, captures) => {
+            Found::Handler(entry, captures, quickness) => {
                 let message = Message::of_request(entry.spec.method, parts, remote);
                 let whole = body.bytes().filter(|whole| whole.len() <= self.body_limit);
                 match whole {
@@ -138,7 +156,9 @@ impl<S: Send + Sync + 'static> Assembled<S> {
                             false => message.with_body(whole.clone()),
                         };
                         let time_left = TimeLeft::from_now(self.time_limit);
-                        Way::Handler(self.begin(entry, captures, message, time_left), asked)
+                        let mut begun = self.begin(entry, captures, message, time_left);
+                        begun.timed = timed.then(|| Timed::new(quickness));
+                        Way::Handler(begun, asked)
                     }
                     _ => {
                         let visit = Visit {
@@ -152,6 +172,9 @@ impl<S: Send + Sync + 'static> Assembled<S> {
                 }
             }
             Found::Answer(response) => Way::Answer(Box::new(response), asked),
+            Found::Nothing if self.hooks.fallback.is_none() => {
+                Way::Answer(Box::new(Status::NOT_FOUND.into_reply()), asked)
+            }
             Found::Nothing => {
                 if let Some(remote) = remote {
                     parts.extensions.insert(remote);
@@ -163,9 +186,17 @@ impl<S: Send + Sync + 'static> Assembled<S> {
 
     /// The response, where that is there without waiting; otherwise the way is to be gone.
     pub(super) fn at_once(&self, way: &mut Way<S>) -> Option<http::Response<Body>> {
-        let Way::Handler(begun, asked) = way else {
-            return None;
+        let (begun, asked) = match way {
+            Way::Handler(begun, asked) => (begun, asked),
+            Way::Answer(response, _) if !needs_dress(response) => {
+                let response = std::mem::replace(&mut **response, Response::new(Status::OK));
+                return Some(http_response(response));
+            }
+            _ => return None,
         };
+        if let Some(timed) = &mut begun.timed {
+            timed.begin();
+        }
         // Whoever goes the way asks again, and then is told.
         let mut nobody = task::Context::from_waker(Waker::noop());
         let run = self.catching(begun.entry, &mut begun.run).poll_unpin(&mut nobody);
@@ -210,9 +241,13 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             })
     }
 
-    fn find(&self, method: Method, path: &str) -> Found<S> {
+    fn find(&self, method: Method, path: &str) -> Found<'_, S> {
         match self.router.find(Kind::Web, method, path) {
-            Match::Found { entry, captures } => Found::Handler(entry, captures),
+            Match::Found {
+                entry,
+                captures,
+                quickness,
+            } => Found::Handler(entry, captures, quickness),
             // Front ends leave the body of a HEAD away and keep its length.
             Match::MethodNotAllowed { allowed }
                 if method == Method::Head && allowed.contains(&Method::Get) =>
@@ -286,6 +321,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             run,
             time_left,
             seen,
+            timed: None,
         }
     }
 
@@ -300,14 +336,20 @@ impl<S: Send + Sync + 'static> Assembled<S> {
     }
 
     async fn wait_for(&self, mut begun: Begun<S>) -> Response {
+        if let Some(timed) = &mut begun.timed {
+            timed.begin();
+        }
         let run = self.catching(begun.entry, &mut begun.run);
         let mut response = begun.time_left.wait_for(begun.entry.spec.name, run).await;
-        self.conclude(&begun, &mut response);
+        self.conclude(&mut begun, &mut response);
         response
     }
 
     /// What is done to the response of every handler.
-    fn conclude(&self, begun: &Begun<S>, response: &mut Response) {
+    fn conclude(&self, begun: &mut Begun<S>, response: &mut Response) {
+        if let Some(timed) = &mut begun.timed {
+            timed.end();
+        }
         begun.time_left.errand().end();
         Outbox::deliver_of(begun.time_left.errand(), self.keys.as_ref(), response);
         if let Some(message) = &begun.seen {
@@ -353,8 +395,8 @@ impl<S: Send + Sync + 'static> Assembled<S> {
 }
 
 /// Where a path and a method lead.
-enum Found<S: 'static> {
-    Handler(&'static Entry<S>, Captures),
+enum Found<'a, S: 'static> {
+    Handler(&'static Entry<S>, Captures, &'a Arc<Quickness>),
     Answer(Response),
     Nothing,
 }

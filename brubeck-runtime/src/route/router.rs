@@ -7,9 +7,11 @@ use super::merged::Merged;
 use super::spec::Spec;
 use super::table::{Entry, Routes};
 use crate::method::{Kind, Method};
+use crate::quickness::Quickness;
 use regex::bytes::{Regex, RegexBuilder};
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// The largest compiled regex, in bytes: what a pattern may cost is bounded, whoever wrote it.
 const REGEX_LIMIT: usize = 1 << 20;
@@ -46,6 +48,7 @@ struct Handler<S: 'static> {
     kind: Kind,
     method: Method,
     entry: &'static Entry<S>,
+    quickness: Arc<Quickness>,
 }
 
 /// How the captures of a path are found.
@@ -65,13 +68,15 @@ struct CapturingRegex {
 
 /// What a path and method lead to.
 #[derive(Debug)]
-pub(crate) enum Match<S: 'static> {
+pub(crate) enum Match<'a, S: 'static> {
     /// To a handler.
     Found {
         /// The handler.
         entry: &'static Entry<S>,
         /// Where the captures of its pattern lie in the path.
         captures: Captures,
+        /// How quick it was of late.
+        quickness: &'a Arc<Quickness>,
     },
     /// To a resource without a handler for that method.
     MethodNotAllowed {
@@ -155,7 +160,7 @@ impl<S> Router<S> {
     }
 
     /// The handler for this path: the first resource that matches, then its method.
-    pub(crate) fn find(&self, kind: Kind, method: Method, path: &str) -> Match<S> {
+    pub(crate) fn find(&self, kind: Kind, method: Method, path: &str) -> Match<'_, S> {
         let Some(resource) = self.first(path.as_bytes()) else {
             return Match::NotFound;
         };
@@ -164,6 +169,7 @@ impl<S> Router<S> {
             Some(handler) => Match::Found {
                 entry: handler.entry,
                 captures: resource.captures.on(path.as_bytes()),
+                quickness: &handler.quickness,
             },
             None => Match::MethodNotAllowed {
                 allowed: handlers.map(|handler| handler.method).collect(),
@@ -200,6 +206,7 @@ impl<S> Handler<S> {
             kind: entry.spec.kind,
             method: entry.spec.method,
             entry,
+            quickness: Arc::new(Quickness::new()),
         }
     }
 }

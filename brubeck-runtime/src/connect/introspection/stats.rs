@@ -1,6 +1,6 @@
 //! What a service counts of its requests.
 
-use super::pace::Pace;
+use crate::quickness::Quickness;
 use crate::route::Spec;
 use serde_json::{Map, Value};
 use std::ptr;
@@ -90,7 +90,7 @@ struct Counts {
     answered: AtomicU64,
     errors: AtomicU64,
     cancelled: AtomicU64,
-    pace: Pace,
+    quickness: Quickness,
     took: [AtomicU64; BUCKETS],
 }
 
@@ -101,7 +101,7 @@ impl Counts {
             answered: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
-            pace: Pace::new(),
+            quickness: Quickness::new(),
             took: [const { AtomicU64::new(0) }; BUCKETS],
         }
     }
@@ -165,14 +165,14 @@ pub(super) struct Counted {
 impl Counted {
     /// Whether it will be answered quickly, as far as can be told.
     pub(super) fn is_quick(&self) -> bool {
-        self.counts.pace.is_quick()
+        self.counts.quickness.is_quick()
     }
 
     pub(super) fn answered(mut self, success: bool, took: Duration) {
         self.answered = true;
         self.counts.answered.fetch_add(1, Relaxed);
         self.counts.errors.fetch_add(u64::from(!success), Relaxed);
-        self.counts.pace.learn(Some(took));
+        self.counts.quickness.learn(Some(took));
         if let Some(bucket) = self.counts.took.get(bucket(took)) {
             bucket.fetch_add(1, Relaxed);
         }
@@ -183,7 +183,7 @@ impl Drop for Counted {
     fn drop(&mut self) {
         if !self.answered {
             self.counts.cancelled.fetch_add(1, Relaxed);
-            self.counts.pace.learn(None);
+            self.counts.quickness.learn(None);
         }
     }
 }

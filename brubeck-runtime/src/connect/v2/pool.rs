@@ -75,7 +75,10 @@ impl Pool {
         let timing = Timing {
             // Beside a request for each call that may be on its way, what is said about it.
             outbound_messages: config.max_in_flight.saturating_mul(2).clamp(1, MESSAGES),
-            message_bytes: config.max_body.saturating_add(SPARE).max(Timing::default().message_bytes),
+            message_bytes: config
+                .max_body
+                .saturating_add(SPARE)
+                .max(Timing::default().message_bytes),
             ..Timing::default()
         };
         let shared = Arc::new(Shared {

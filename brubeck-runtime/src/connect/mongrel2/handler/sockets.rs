@@ -5,7 +5,7 @@ use super::super::http1::Persistence;
 use super::super::listener::Listener;
 use super::super::pipeline::{End, Piece};
 use super::super::request;
-use super::super::respond::{Asking, Responding, refuse};
+use super::super::respond::{Asking, Responding};
 use super::super::socket::{Reaction, Socket};
 use super::super::words::Words;
 use super::{Handler, IN_FLIGHT, SOCKETS, end};
@@ -36,7 +36,7 @@ impl Handler {
             Ok(_) => self.overload(&ticket, IN_FLIGHT),
         };
         if let Some(refusal) = refusal {
-            return self.hear(refuse(&ticket, refusal, false, Persistence::Close));
+            return self.refuse(&ticket, refusal, false);
         }
         let responding = Responding::new(ticket.clone(), &asked, self.link.0.clone());
         let (Ok(head), Ok(accept)) = (asked.request, accept) else {

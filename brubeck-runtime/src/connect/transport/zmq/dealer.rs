@@ -16,7 +16,7 @@ use super::super::link::{End, Line};
 use super::super::peers::size;
 use super::super::{ClientEvent, Endpoint, Generation, LinkState, Timing};
 use super::backoff::{Backoff, GOOD};
-use super::dial::{CLOSED, Role, Socket};
+use super::dial::{CLOSED, FIRST_CHUNK, Role, Socket};
 use super::router::frames::{FrameLimits, Said};
 use super::router::output::Output;
 
@@ -69,6 +69,8 @@ impl Dealer {
                 message_bytes: self.timing.message_bytes,
                 frames: FRAMES,
             },
+            chunk: FIRST_CHUNK,
+            only_sends: false,
         };
         loop {
             let attempt = tokio::select! {

@@ -14,14 +14,15 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::Endpoint;
 use super::listener::keep_alive;
+use super::quiet::Quiet;
 use super::router::frames::{Decoder, FrameLimits, Said};
 use super::router::output::Output;
 use super::socket::random_name;
 use super::zmtp::handshake;
 
 /// Bytes read at once: few from a peer that is mostly idle, more while it fills them.
-const FIRST_CHUNK: usize = 2 << 10;
-const LARGEST_CHUNK: usize = 64 << 10;
+pub(super) const FIRST_CHUNK: usize = 2 << 10;
+pub(super) const LARGEST_CHUNK: usize = 64 << 10;
 
 pub(super) const CLOSED: &str = "the peer closed the connection";
 
@@ -34,6 +35,10 @@ pub(super) struct Role {
     pub(super) theirs: &'static [&'static str],
     /// What the peer may send.
     pub(super) limits: FrameLimits,
+    /// Bytes read at once from a peer that is mostly idle.
+    pub(super) chunk: usize,
+    /// Whether next to nothing comes from the peer.
+    pub(super) only_sends: bool,
 }
 
 /// A socket with one peer.
@@ -48,6 +53,7 @@ pub(super) struct Incoming {
     reader: Box<dyn AsyncRead + Send + Unpin>,
     input: BytesMut,
     chunk: usize,
+    least: usize,
     decoder: Decoder,
 }
 
@@ -82,7 +88,7 @@ impl Incoming {
     fn came(&mut self, count: usize) {
         self.chunk = match count >= self.chunk {
             true => (self.chunk * 2).min(LARGEST_CHUNK),
-            false => count.next_power_of_two().clamp(FIRST_CHUNK, self.chunk),
+            false => count.next_power_of_two().clamp(self.least, self.chunk),
         };
     }
 
@@ -114,7 +120,9 @@ impl Socket {
     async fn introduced(endpoint: &Endpoint, role: Role) -> io::Result<Socket> {
         // A new socket gets a new name that nobody can guess, so that the server never mistakes it for the one before.
         let identity = random_name()?;
-        let Role { ours, theirs, limits } = role;
+        let Role {
+            ours, theirs, limits, ..
+        } = role;
         let (reader, writer): (
             Box<dyn AsyncRead + Send + Unpin>,
             Box<dyn AsyncWrite + Send + Unpin>,
@@ -125,6 +133,12 @@ impl Socket {
                 keep_alive(&SockRef::from(&stream))?;
                 handshake(&mut stream, ours, identity.as_bytes(), theirs).await?;
                 let (reader, writer) = stream.into_split();
+                (Box::new(reader), Box::new(writer))
+            }
+            Endpoint::Ipc(path) if role.only_sends => {
+                let mut stream = Quiet::new(UnixStream::connect(path).await?)?;
+                handshake(&mut stream, ours, identity.as_bytes(), theirs).await?;
+                let (reader, writer) = tokio::io::split(stream);
                 (Box::new(reader), Box::new(writer))
             }
             Endpoint::Ipc(path) => {
@@ -138,7 +152,8 @@ impl Socket {
             incoming: Incoming {
                 reader,
                 input: BytesMut::new(),
-                chunk: FIRST_CHUNK,
+                chunk: role.chunk,
+                least: role.chunk,
                 decoder: Decoder::new(limits),
             },
             writer,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::super::super::{Endpoint, Timing};
-use super::super::dial::{Role, Socket};
+use super::super::dial::{FIRST_CHUNK, LARGEST_CHUNK, Role, Socket};
 use super::super::router::frames::FrameLimits;
 
 /// Mongrel2 counts no longer bodies, and memory grows only with what comes.
@@ -19,12 +19,16 @@ const REQUESTS: Role = Role {
     ours: "PULL",
     theirs: &["PUSH"],
     limits: LIMITS,
+    chunk: LARGEST_CHUNK,
+    only_sends: false,
 };
 
 const REPLIES: Role = Role {
     ours: "XPUB",
     theirs: &["SUB"],
     limits: LIMITS,
+    chunk: FIRST_CHUNK,
+    only_sends: true,
 };
 
 /// One connection to a Mongrel2.
