@@ -1,8 +1,11 @@
 //! Whether a handler is quick: then it runs where its request was read, and is not handed to a task of its own.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// An answer that took no longer than this costs less than to hand it to another task.
 const QUICK: Duration = Duration::from_micros(20);
@@ -19,6 +22,9 @@ const MOST: u64 = 1 << 20;
 /// An answer between the two takes away what so many quick ones earned: it may have been the turn of another thread.
 const PRICE: u64 = ENOUGH / 2;
 
+/// After one that blocked its thread, so many may do the same.
+const CAREFUL: u64 = 1 << 10;
+
 /// So many times as many as were needed, without a slow one, earn trust back.
 const TRUST: u64 = 64;
 
@@ -31,6 +37,8 @@ pub(crate) struct Quickness {
     /// Quick answers, one after the other.
     streak: AtomicU64,
     needed: AtomicU64,
+    /// So many answers more may block their thread.
+    careful: AtomicU64,
 }
 
 impl Quickness {
@@ -38,6 +46,7 @@ impl Quickness {
         Quickness {
             streak: AtomicU64::new(0),
             needed: AtomicU64::new(ENOUGH),
+            careful: AtomicU64::new(0),
         }
     }
 
@@ -49,6 +58,10 @@ impl Quickness {
     /// An answer took so long; `None` where it was never finished.
     pub(crate) fn learn(&self, took: Option<Duration>) {
         let (streak, needed) = (self.streak.load(Relaxed), self.needed.load(Relaxed));
+        let careful = self.careful.load(Relaxed);
+        if careful > 0 {
+            self.careful.store(careful - 1, Relaxed);
+        }
         if took.is_some_and(|took| took <= QUICK) {
             self.streak.store(streak.saturating_add(1), Relaxed);
             if needed > ENOUGH && streak >= needed.saturating_mul(TRUST) {
@@ -91,15 +104,36 @@ impl Timed {
         self.quickness.is_quick()
     }
 
-    /// Somebody works on it now.
-    pub(crate) fn begin(&mut self) {
-        self.began.get_or_insert_with(Instant::now);
+    /// Polls for it. A handler that keeps its thread is remembered.
+    pub(crate) fn poll<T>(&mut self, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        let now = Instant::now();
+        let began = *self.began.get_or_insert(now);
+        let polled = poll();
+        let end = Instant::now();
+        if end - now > SLOW {
+            self.quickness.careful.store(CAREFUL, Relaxed);
+        }
+        if polled.is_ready() {
+            self.ended = true;
+            self.quickness.learn(Some(end - began));
+        }
+        polled
     }
 
-    /// It is there.
-    pub(crate) fn end(&mut self) {
-        self.ended = true;
-        self.quickness.learn(self.began.map(|began| began.elapsed()));
+    /// Where its handler blocked its thread of late: has another thread woken, that looks after everything else meanwhile.
+    ///
+    /// While it works, a thread of the runtime watches no sockets, and one that is asleep does not know that it should.
+    pub(crate) async fn wake_others(&self) {
+        let mut first = self.quickness.careful.load(Relaxed) > 0;
+        poll_fn(|cx| match std::mem::take(&mut first) {
+            true => {
+                // What wakes itself goes to the end of the queue, and an idle thread is called to help.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            false => Poll::Ready(()),
+        })
+        .await;
     }
 }
 
@@ -137,16 +171,29 @@ mod tests {
     #[test]
     fn an_answer_that_never_comes_is_not_quick() {
         let quickness = Arc::new(Quickness::new());
-        for _ in 0..ENOUGH {
-            let mut timed = Timed::new(&quickness);
-            timed.begin();
-            timed.began = Some(Instant::now() + QUICK);
-            timed.end();
-        }
-        let timed = Timed::new(&quickness);
+        learn(&quickness, ENOUGH, QUICK);
+        let mut timed = Timed::new(&quickness);
         assert!(timed.is_quick());
+        assert!(timed.poll(|| Poll::<()>::Pending).is_pending());
+        assert!(quickness.is_quick());
         drop(timed);
         assert!(!quickness.is_quick());
+    }
+
+    #[tokio::test]
+    async fn others_are_woken_for_a_handler_that_blocked_its_thread() {
+        let quickness = Arc::new(Quickness::new());
+        let wakes = || {
+            let timed = Timed::new(&quickness);
+            async move { futures_util::poll!(std::pin::pin!(timed.wake_others())).is_pending() }
+        };
+        assert!(!wakes().await);
+        let mut timed = Timed::new(&quickness);
+        let blocks = || std::thread::sleep(SLOW * 2);
+        assert!(timed.poll(|| Poll::Ready(blocks())).is_ready());
+        assert!(wakes().await);
+        learn(&quickness, CAREFUL, QUICK);
+        assert!(!wakes().await);
     }
 
     #[test]

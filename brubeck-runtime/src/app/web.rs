@@ -22,6 +22,7 @@ use http::header::{ALLOW, HeaderValue};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
 use http_body_util::Limited;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{self, Poll, Waker};
 
@@ -194,13 +195,11 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             }
             _ => return None,
         };
-        if let Some(timed) = &mut begun.timed {
-            timed.begin();
-        }
         // Whoever goes the way asks again, and then is told.
         let mut nobody = task::Context::from_waker(Waker::noop());
-        let run = self.catching(begun.entry, &mut begun.run).poll_unpin(&mut nobody);
-        let Poll::Ready(mut response) = run else {
+        let Poll::Ready(mut response) =
+            timed_by(&mut begun.timed, self.catching(begun.entry, &mut begun.run)).poll_unpin(&mut nobody)
+        else {
             return None;
         };
         self.conclude(begun, &mut response);
@@ -336,20 +335,24 @@ impl<S: Send + Sync + 'static> Assembled<S> {
     }
 
     async fn wait_for(&self, mut begun: Begun<S>) -> Response {
-        if let Some(timed) = &mut begun.timed {
-            timed.begin();
+        if let Some(timed) = &begun.timed {
+            timed.wake_others().await;
         }
-        let run = self.catching(begun.entry, &mut begun.run);
-        let mut response = begun.time_left.wait_for(begun.entry.spec.name, run).await;
-        self.conclude(&mut begun, &mut response);
+        let Begun {
+            entry,
+            run,
+            time_left,
+            timed,
+            ..
+        } = &mut begun;
+        let run = timed_by(timed, self.catching(entry, run));
+        let mut response = time_left.wait_for(entry.spec.name, run).await;
+        self.conclude(&begun, &mut response);
         response
     }
 
     /// What is done to the response of every handler.
-    fn conclude(&self, begun: &mut Begun<S>, response: &mut Response) {
-        if let Some(timed) = &mut begun.timed {
-            timed.end();
-        }
+    fn conclude(&self, begun: &Begun<S>, response: &mut Response) {
         begun.time_left.errand().end();
         Outbox::deliver_of(begun.time_left.errand(), self.keys.as_ref(), response);
         if let Some(message) = &begun.seen {
@@ -392,6 +395,17 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             .wait_for("(a fallback)", std::pin::pin!(caught))
             .await
     }
+}
+
+/// The same run, timed where that is wanted.
+fn timed_by<T>(
+    timed: &mut Option<Timed>,
+    mut run: impl Future<Output = T> + Unpin,
+) -> impl Future<Output = T> + Unpin {
+    poll_fn(move |cx| match timed {
+        Some(timed) => timed.poll(|| run.poll_unpin(cx)),
+        None => run.poll_unpin(cx),
+    })
 }
 
 /// Where a path and a method lead.
