@@ -189,8 +189,11 @@ mod tests {
         };
         assert!(!wakes().await);
         let mut timed = Timed::new(&quickness);
-        let blocks = || std::thread::sleep(SLOW * 2);
-        assert!(timed.poll(|| Poll::Ready(blocks())).is_ready());
+        let blocks = || {
+            std::thread::sleep(SLOW * 2);
+            Poll::Ready("slow")
+        };
+        assert!(timed.poll(blocks).is_ready());
         assert!(wakes().await);
         learn(&quickness, CAREFUL, QUICK);
         assert!(!wakes().await);

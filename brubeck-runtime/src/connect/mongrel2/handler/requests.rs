@@ -29,14 +29,17 @@ impl Handler {
         {
             return self.stored(&request.conn_id, name, path.clone());
         }
-        let mut asked = request::read(request, &self.settings.recv_spec);
+        let mut asked = request::read(request, &self.replies_to);
         let ticket = self.begin(
             &request.ident,
             &request.conn_id,
             request.headers.download_credits(),
         );
         let conversation = self.conversations.of(&ticket);
-        if conversation.is_some_and(|conversation| conversation.ends_before(&ticket)) {
+        let (ends, running) = conversation.map_or((false, 0), |conversation| {
+            (conversation.ends_before(&ticket), conversation.running())
+        });
+        if ends {
             return;
         }
         if announced != Announced::Whole {
@@ -48,7 +51,7 @@ impl Handler {
             Ok(request) => request,
             Err(refusal) => return self.refuse(&ticket, refusal, head),
         };
-        if let Some(refusal) = self.overload(&ticket, IN_FLIGHT) {
+        if let Some(refusal) = self.overload(running) {
             return self.refuse(&ticket, refusal, head);
         }
         let length = announced::length(&request.headers).unwrap_or_default();
@@ -104,13 +107,15 @@ impl Handler {
         self.reply(ticket, [piece], Some(end));
     }
 
-    /// Why no more can be done now.
-    pub(super) fn overload(&mut self, ticket: &Ticket, limit: usize) -> Option<Refusal> {
-        let running = self
-            .conversations
-            .of(ticket)
-            .map_or(0, |conversation| conversation.running());
-        let busy = self.handlers.len().saturating_sub(self.sockets) >= limit || running >= PIPELINED;
+    /// How many handlers run on behalf of a connection.
+    pub(super) fn running(&mut self, ticket: &Ticket) -> usize {
+        let conversation = self.conversations.of(ticket);
+        conversation.map_or(0, |conversation| conversation.running())
+    }
+
+    /// Why no more can be done now for a connection on whose behalf so many handlers run.
+    pub(super) fn overload(&mut self, running: usize) -> Option<Refusal> {
+        let busy = self.handlers.len().saturating_sub(self.sockets) >= IN_FLIGHT || running >= PIPELINED;
         if busy && !self.stopping {
             self.counts.add_shed(1);
         }
