@@ -2,8 +2,9 @@
 
 use brubeck::prelude::*;
 use brubeck::{
-    Application, Ask, CallError, Connection, Link, Opened, Origin, Payload, Request, Running, Stop,
+    Application, Ask, CallError, Connection, Link, Opened, Origin, Payload, Placed, Request, Running, Stop,
 };
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -158,12 +159,7 @@ async fn page(response: Response) -> String {
 struct Near(Arc<dyn Application>);
 
 impl Link for Near {
-    fn call(
-        &self,
-        request: Request,
-        _: Option<Origin>,
-        _: Instant,
-    ) -> BoxFuture<'static, Result<Message, CallError>> {
+    fn call(&self, request: Request, _: Option<Origin>, _: Instant) -> Placed {
         let arguments = serde_json::to_vec(request.arguments()).unwrap();
         let message = Message::service(request.method(), request.path())
             .with_arguments(arguments)
@@ -171,11 +167,11 @@ impl Link for Near {
         let answer = self.0.clone().answer(message);
         Box::pin(async move {
             let (status, _, payload) = answer.await.into_parts();
-            let message = Message::response(request.path(), status);
-            Ok(match payload {
-                Payload::Json(text) => message.with_body(text),
-                _ => message,
-            })
+            let text = match payload {
+                Payload::Json(text) => text,
+                _ => Bytes::new(),
+            };
+            Ok(Answer::new(status, text))
         })
     }
 
@@ -300,12 +296,7 @@ async fn arguments_of_another_shape_are_refused() {
 fn what_goes_out_is_known_before_it_is_sent() {
     struct Nowhere;
     impl Link for Nowhere {
-        fn call(
-            &self,
-            _: Request,
-            _: Option<Origin>,
-            _: Instant,
-        ) -> BoxFuture<'static, Result<Message, CallError>> {
+        fn call(&self, _: Request, _: Option<Origin>, _: Instant) -> Placed {
             Box::pin(async { Err(CallError::NoWorkers) })
         }
         fn address(&self) -> &str {

@@ -4,8 +4,8 @@ pub use crate::__schema as schema;
 pub use crate::call::contract::client_for;
 pub use crate::call::fill::{Fill, FillCapture};
 pub use crate::call::operation::{
-    AnswerOf, Answers, Arguments, AskOf, Carried, Handles, InPath, Named, Operation, answer, ask, carried,
-    in_path, named,
+    AnswerOf, Answers, Arguments, AskOf, Carried, Handles, InPath, Named, Operation, Vacant, answer, ask,
+    carried, in_path, named,
 };
 pub use crate::call::running::{Places, blocking};
 #[cfg(feature = "schema")]

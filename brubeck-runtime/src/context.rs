@@ -31,9 +31,28 @@ pub struct Context<S> {
     captures: Captures,
     argument: &'static str,
     errand: Option<Arc<Errand>>,
-    /// Goes when the handler ends or is stopped; made for whoever asks.
-    alive: OnceLock<watch::Sender<()>>,
-    trace: OnceLock<Trace>,
+    alive: Alive,
+    /// Boxed, because most handlers never ask.
+    trace: OnceLock<Box<Trace>>,
+}
+
+/// Goes when the handler ends or is stopped; made for whoever asks.
+type Alive = OnceLock<watch::Sender<()>>;
+
+/// What is left of a context once its arguments are read. It lives as long as the handler runs; the message, which may be
+/// large, does not.
+#[doc(hidden)]
+#[must_use = "it lives as long as the handler runs"]
+pub struct Settled<S> {
+    around: Arc<Around<S>>,
+    _alive: Alive,
+}
+
+impl<S> Settled<S> {
+    /// The state of the application.
+    pub fn state(&self) -> &S {
+        &self.around.state
+    }
 }
 
 /// The application around its handlers; they share it by one count, which all threads write.
@@ -94,6 +113,15 @@ impl<S> Context<S> {
         self.argument = argument;
     }
 
+    /// Lets the message go.
+    #[doc(hidden)]
+    pub fn settle(self) -> Settled<S> {
+        Settled {
+            around: self.around,
+            _alive: self.alive,
+        }
+    }
+
     /// Holds on until the handler ends or is stopped.
     pub(crate) fn alive(&self) -> watch::Receiver<()> {
         self.alive.get_or_init(|| watch::Sender::new(())).subscribe()
@@ -101,7 +129,7 @@ impl<S> Context<S> {
 
     /// The trace that all of what the handler does belongs to, whoever began it.
     pub(crate) fn trace(&self) -> &Trace {
-        self.trace.get_or_init(|| Trace::of(&self.message))
+        self.trace.get_or_init(|| Box::new(Trace::of(&self.message)))
     }
 
     /// What the application lends of this type.
@@ -116,7 +144,33 @@ fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
 
 #[cfg(test)]
 mod tests {
-    use super::percent_decode;
+    use super::*;
+    use crate::method::Method;
+    use bytes::Bytes;
+
+    #[test]
+    fn a_context_that_has_settled_has_no_message_and_stays_alive() {
+        struct Body(Arc<[u8]>);
+        impl AsRef<[u8]> for Body {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        let held: Arc<[u8]> = Arc::new(*b"{}");
+        let body = Bytes::from_owner(Body(held.clone()));
+        let message = Message::service(Method::Request, "/a").with_body(body);
+        let around = Arc::new(Around {
+            state: 7,
+            lent: Extensions::new(),
+        });
+        let cx = Context::new(around, message, Captures::default());
+        let alive = cx.alive();
+        let settled = cx.settle();
+        assert_eq!((Arc::strong_count(&held), *settled.state()), (1, 7));
+        assert!(alive.has_changed().is_ok());
+        drop(settled);
+        assert!(alive.has_changed().is_err());
+    }
 
     #[test]
     fn captures_are_percent_decoded() {

@@ -7,7 +7,8 @@ pub(crate) fn copy(bytes: &[u8]) -> Bytes {
     match bytes.len() {
         0 => Bytes::new(),
         1..=64 => Bytes::from_owner(Piece::<64>::of(bytes)),
-        65..=128 => Bytes::from_owner(Piece::<128>::of(bytes)),
+        65..=96 => Bytes::from_owner(Piece::<96>::of(bytes)),
+        97..=128 => Bytes::from_owner(Piece::<128>::of(bytes)),
         129..=192 => Bytes::from_owner(Piece::<192>::of(bytes)),
         193..=256 => Bytes::from_owner(Piece::<256>::of(bytes)),
         _ => Bytes::copy_from_slice(bytes),

@@ -174,9 +174,8 @@ fn hexadecimal_text(write: impl FnOnce(&mut Vec<u8>)) -> String {
 
 fn push_hexadecimal<const N: usize>(text: &mut Vec<u8>, bytes: [u8; N]) {
     let digit = |half: u8| half + if half < 10 { b'0' } else { b'a' - 10 };
-    for byte in bytes {
-        text.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
-    }
+    let digits = bytes.map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+    text.extend_from_slice(digits.as_flattened());
 }
 
 /// A number that no other process is likely to choose. It names spans; it guards nothing.

@@ -141,7 +141,8 @@ impl Pair {
             ask: Ask {
                 body: Bytes::from(number.to_string()),
                 ..Ask::new("request", "/work")
-            },
+            }
+            .into(),
             deadline: self.now + time,
             options: Options::default(),
         })
@@ -399,7 +400,7 @@ fn the_last_id_there_is_breaks_nothing() {
             call: last,
             deadline: 1000,
             more: true,
-            ask: Ask::new("request", "/work"),
+            ask: Ask::new("request", "/work").into(),
         });
         say(&mut pair, 2, &request);
         assert_eq!(pair.started.len(), 1);

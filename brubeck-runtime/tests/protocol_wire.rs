@@ -39,7 +39,7 @@ prop_compose! {
     ) -> Request {
         let ((call, deadline, hops), [more, idempotent, nowait]) = (numbers, flags);
         let ask = Ask { method, path, traceparent, tracestate, headers, body, hops, idempotent, nowait };
-        Request { call, deadline, more, ask }
+        Request { call, deadline, more, ask: ask.into() }
     }
 }
 
@@ -309,7 +309,7 @@ fn what_the_other_side_would_not_read_is_not_written() {
         call: 1,
         deadline: 1,
         more: false,
-        ask,
+        ask: ask.into(),
     });
     let frames = seal(
         &request,
@@ -382,7 +382,7 @@ fn the_example_of_the_document() {
         call: 1,
         deadline: 10_000,
         more: false,
-        ask,
+        ask: ask.into(),
     });
     let request = seal(
         &request,

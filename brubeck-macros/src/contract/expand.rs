@@ -120,7 +120,6 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
         let ty = types::within_module(ty);
         quote!(#vis #name: #ty)
     });
-    let names: Vec<_> = operation.arguments.iter().map(|argument| argument.name).collect();
     let codecs: Vec<_> = (0..operation.arguments.len())
         .map(|i| format_ident!("__ARGUMENT{i}"))
         .collect();
@@ -166,6 +165,18 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
             let name = argument.name;
             quote!(let __request = #codec.write(__request, self.#name);)
         });
+    let (mut named, mut vacant, mut reads) = (Vec::new(), Vec::new(), Vec::new());
+    for (argument, codec) in operation.arguments.iter().zip(&codecs) {
+        let name = argument.name;
+        match argument.place {
+            Some(_) => reads.push(quote!(#name: #codec.read(__arguments)?)),
+            None => {
+                let place = format_ident!("__place{}", vacant.len());
+                reads.push(quote!(#name: #place.take()?));
+                (named.push(codec), vacant.push(place));
+            }
+        }
+    }
     // The types carry the spans of the user, the locals do not: see `handler::expand`.
     let ok_result = quote_spanned!(types::span(operation.ok)=> ::brubeck::__private::carried::<#ok>);
     let fault_result = quote_spanned!(types::span(operation.fault)=> ::brubeck::__private::carried::<#fault>);
@@ -195,8 +206,9 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
                 fn read<__S>(
                     __arguments: &::brubeck::__private::Arguments<'_, __S>,
                 ) -> ::core::result::Result<Self, ::brubeck::__private::Rejection> {
-                    let _ = __arguments;
-                    ::core::result::Result::Ok(#name { #(#names: #codecs.read(__arguments)?),* })
+                    #(let mut #vacant = #named.place();)*
+                    __arguments.fill(&mut [#(&mut #vacant),*]);
+                    ::core::result::Result::Ok(#name { #(#reads),* })
                 }
             }
         };
@@ -267,7 +279,8 @@ fn entry(contract: &Ident, operation: &Operation<'_>) -> TokenStream {
                     ::core::result::Result::Err(__response) => return __response,
                 };
                 let _ = &__ask;
-                ::brubeck::__private::answer::<#name>(#call(__cx.state(), #(__ask.#fields),*).await)
+                let __settled = __cx.settle();
+                ::brubeck::__private::answer::<#name>(#call(__settled.state(), #(__ask.#fields),*).await)
             }),
             streams: false,
             sends: ::brubeck::__private::Sends::NONE,

@@ -215,18 +215,14 @@ fn handle(route: &Route, function: &ItemFn, terms: Option<&Terms>) -> TokenStrea
         .iter()
         .zip(&locals)
         .map(|(argument, local)| extraction(argument, local));
-    let extractions: Vec<TokenStream> = extractions.collect();
-    let context = match extractions[..] {
-        // It lives as long as the handler runs, whether or not anything is read from it.
-        [] => quote!(let _context = __cx;),
-        _ => quote!(let mut __cx = __cx;),
-    };
+    // The context is read where the future has it: a local of its own would be a second place for it.
     let body = match terms {
         None => {
             let run = run(route, function, &locals);
+            // The message is gone while the handler runs.
             quote! {
-                #context
                 #(#extractions)*
+                let __settled = __cx.settle();
                 #run
             }
         }
@@ -234,7 +230,6 @@ fn handle(route: &Route, function: &ItemFn, terms: Option<&Terms>) -> TokenStrea
             let check = terms.check();
             let run = terms.run(function, &quote!(#name(#(#locals),*)));
             quote! {
-                #context
                 #check
                 #(#extractions)*
                 #run
@@ -253,7 +248,8 @@ fn handle(route: &Route, function: &ItemFn, terms: Option<&Terms>) -> TokenStrea
             #streams
             #sends
 
-            fn handle(__cx: ::brubeck::__private::Context<__S>) -> ::brubeck::__private::BoxFuture {
+            #[allow(unused_mut)]
+            fn handle(mut __cx: ::brubeck::__private::Context<__S>) -> ::brubeck::__private::BoxFuture {
                 #boxed
             }
         }

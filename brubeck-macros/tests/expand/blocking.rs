@@ -47,11 +47,11 @@ impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::Handle<__S> for 
 where
     Arg<u64>: ::brubeck::__private::FromMessage<__S>,
 {
+    #[allow(unused_mut)]
     fn handle(
-        __cx: ::brubeck::__private::Context<__S>,
+        mut __cx: ::brubeck::__private::Context<__S>,
     ) -> ::brubeck::__private::BoxFuture {
         ::std::boxed::Box::pin(async move {
-            let mut __cx = __cx;
             __cx.bind("below");
             let __argument0 = match <Arg<
                 u64,
@@ -63,6 +63,7 @@ where
                     return ::brubeck::__private::IntoReply::into_reply(rejection);
                 }
             };
+            let __settled = __cx.settle();
             static __PLACES: ::brubeck::__private::Places = ::brubeck::__private::Places::new(
                 2,
             );

@@ -79,10 +79,11 @@ pub mod slow_echo {
             fn read<__S>(
                 __arguments: &::brubeck::__private::Arguments<'_, __S>,
             ) -> ::core::result::Result<Self, ::brubeck::__private::Rejection> {
-                let _ = __arguments;
+                let mut __place0 = __ARGUMENT1.place();
+                __arguments.fill(&mut [&mut __place0]);
                 ::core::result::Result::Ok(echo {
                     room: __ARGUMENT0.read(__arguments)?,
-                    text: __ARGUMENT1.read(__arguments)?,
+                    text: __place0.take()?,
                 })
             }
         }
@@ -101,10 +102,15 @@ pub mod slow_echo {
                             ::core::result::Result::Err(__response) => return __response,
                         };
                         let _ = &__ask;
+                        let __settled = __cx.settle();
                         ::brubeck::__private::answer::<
                             echo,
                         >(
-                            <__S as SlowEcho>::echo(__cx.state(), __ask.room, __ask.text)
+                            <__S as SlowEcho>::echo(
+                                    __settled.state(),
+                                    __ask.room,
+                                    __ask.text,
+                                )
                                 .await,
                         )
                     }),

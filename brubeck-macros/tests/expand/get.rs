@@ -42,11 +42,11 @@ where
     State<Db>: ::brubeck::__private::FromMessage<__S>,
 {
     const STREAMS: bool = <State<Db> as ::brubeck::__private::FromMessage<__S>>::STREAMS;
+    #[allow(unused_mut)]
     fn handle(
-        __cx: ::brubeck::__private::Context<__S>,
+        mut __cx: ::brubeck::__private::Context<__S>,
     ) -> ::brubeck::__private::BoxFuture {
         ::std::boxed::Box::pin(async move {
-            let mut __cx = __cx;
             let __argument0 = match ::brubeck::__private::capture::<
                 __S,
                 u64,
@@ -72,6 +72,7 @@ where
                     return ::brubeck::__private::IntoReply::into_reply(rejection);
                 }
             };
+            let __settled = __cx.settle();
             <Json<
                 User,
             > as ::brubeck::__private::IntoReply>::into_reply(

@@ -35,11 +35,11 @@ impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::Handle<__S> for 
 where
     Answer<Echoed>: ::brubeck::__private::FromMessage<__S>,
 {
+    #[allow(unused_mut)]
     fn handle(
-        __cx: ::brubeck::__private::Context<__S>,
+        mut __cx: ::brubeck::__private::Context<__S>,
     ) -> ::brubeck::__private::BoxFuture {
         ::std::boxed::Box::pin(async move {
-            let mut __cx = __cx;
             __cx.bind("reply");
             let __argument0 = match <Answer<
                 Echoed,
@@ -51,6 +51,7 @@ where
                     return ::brubeck::__private::IntoReply::into_reply(rejection);
                 }
             };
+            let __settled = __cx.settle();
             ::brubeck::__private::handed_over(on_slow(__argument0).await)
         })
     }

@@ -43,11 +43,11 @@ impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::Handle<__S> for 
 where
     Json<Echo>: ::brubeck::__private::FromMessage<__S>,
 {
+    #[allow(unused_mut)]
     fn handle(
-        __cx: ::brubeck::__private::Context<__S>,
+        mut __cx: ::brubeck::__private::Context<__S>,
     ) -> ::brubeck::__private::BoxFuture {
         ::std::boxed::Box::pin(async move {
-            let mut __cx = __cx;
             __cx.bind("body");
             let __argument0 = match <Json<
                 Echo,
@@ -59,6 +59,7 @@ where
                     return ::brubeck::__private::IntoReply::into_reply(rejection);
                 }
             };
+            let __settled = __cx.settle();
             <Reply<
                 Echoed,
             > as ::brubeck::__private::IntoReply>::into_reply(slow(__argument0).await)

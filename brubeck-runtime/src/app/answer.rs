@@ -4,15 +4,19 @@ use super::assembled::Assembled;
 use super::limits::Limits;
 use super::time::TimeLeft;
 use crate::call::{Handled, ResponseHandlers};
+use crate::connect::{Called, Caught};
 use crate::context::Context;
 use crate::message::Message;
 use crate::method::{Kind, Method};
 use crate::reply::{IntoReply, Payload, Problem, Response};
 use crate::route::{Captures, Entry, Match, Spec};
 use crate::status::Status;
+use crate::template::Templates;
 use crate::websocket::SocketSender;
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either};
 use http::header::{HeaderValue, RETRY_AFTER};
+use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::SemaphorePermit;
@@ -22,57 +26,53 @@ pub(super) const ACCESS: &str = "brubeck::access";
 
 impl<S: Send + Sync + 'static> Assembled<S> {
     /// Answers a message of another application, and says so in one line; the route that it took comes first.
-    pub(super) fn answer_service(
-        self: Arc<Self>,
-        message: Message,
-    ) -> (Option<&'static Spec>, BoxFuture<'static, Response>) {
+    pub(super) fn answer_service(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, Called) {
         let logged = tracing::enabled!(target: ACCESS, tracing::Level::INFO);
         let logged = logged.then(|| (Instant::now(), message.method(), message.path().to_owned()));
         let (kind, method) = (message.kind(), message.method());
         match self.router.find(kind, method, message.path()) {
             Match::Found { entry, captures, .. } => {
+                let limits = self.limits.of(entry.spec);
                 // Other applications say themselves how long they wait; clients of message sockets do not.
-                let waits = message.known::<SocketSender>().is_none();
-                let handled = (entry.handle)(self.context(message, captures));
-                let answer = async move {
-                    let response = self.within_limits(entry, handled, waits).await;
-                    log(logged, &response);
-                    response
+                let time = match message.known::<SocketSender>() {
+                    None => limits.and_then(|limits| limits.time).flatten(),
+                    Some(_) => self.time(limits),
                 };
-                (Some(entry.spec), Box::pin(answer))
+                let run = (entry.handle)(self.context(message, captures));
+                let handler = Caught::new(entry.spec.name, run, self.templates.clone());
+                let called = match (limits, time, &logged) {
+                    (None, None, None) => Called(Either::Left(handler)),
+                    // Boxed, so that the many handlers with nothing around them need no room for this.
+                    _ => Called(Either::Right(
+                        self.within_limits(entry, handler, time, logged).boxed(),
+                    )),
+                };
+                (Some(entry.spec), called)
             }
             Match::MethodNotAllowed { .. } => refused(logged, Status::METHOD_NOT_ALLOWED),
             Match::NotFound => refused(logged, Status::NOT_FOUND),
         }
     }
 
-    /// What a handler answers, unless the limits of its route do not let it.
+    /// What a handler answers, unless the limits of its route do not let it; and a line about it.
     async fn within_limits(
-        &self,
-        entry: &Entry<S>,
-        mut handled: BoxFuture<'static, Response>,
-        waits: bool,
+        self: Arc<Self>,
+        entry: &'static Entry<S>,
+        handler: impl Future<Output = Response> + Unpin,
+        time: Option<Duration>,
+        logged: Logged,
     ) -> Response {
-        let limits = self.limits.of(entry.spec);
-        let time = match waits {
-            true => limits.and_then(|limits| limits.time).flatten(),
-            false => self.time(limits),
+        let response = match place(self.limits.of(entry.spec)) {
+            Ok(_place) => TimeLeft::from_now(time).wait_for(entry.spec.name, handler).await,
+            Err(busy) => busy,
         };
-        let answer = self.catching(entry, &mut handled);
-        match (limits, time) {
-            (None, None) => answer.await,
-            // Boxed, so that the many handlers without limits need no room for this.
-            _ => {
-                let answer = async {
-                    let _place = match place(limits) {
-                        Ok(place) => place,
-                        Err(busy) => return busy,
-                    };
-                    TimeLeft::from_now(time).wait_for(entry.spec.name, answer).await
-                };
-                Box::pin(answer).await
-            }
-        }
+        log(logged, &response);
+        response
+    }
+
+    /// What a handler runs as.
+    pub(super) fn catching<'a, R>(&'a self, entry: &Entry<S>, run: R) -> Caught<R, &'a Templates> {
+        Caught::new(entry.spec.name, run, &self.templates)
     }
 
     pub(super) fn context(&self, message: Message, captures: Captures) -> Context<S> {
@@ -136,8 +136,8 @@ fn log(logged: Logged, response: &Response) {
     }
 }
 
-fn refused(logged: Logged, status: Status) -> (Option<&'static Spec>, BoxFuture<'static, Response>) {
+fn refused(logged: Logged, status: Status) -> (Option<&'static Spec>, Called) {
     let response = status.into_reply();
     log(logged, &response);
-    (None, Box::pin(std::future::ready(response)))
+    (None, Called(Either::Right(ready(response).boxed())))
 }

@@ -8,7 +8,7 @@ use super::web::Site;
 use super::{App, Hooks};
 use crate::call::{Open, ResponseHandlers, Services};
 use crate::connect::web::Length;
-use crate::connect::{Answer, Application, AtOnce};
+use crate::connect::{Answer, Application, AtOnce, Called};
 use crate::context::Around;
 use crate::cookie::Keys;
 use crate::error::{Error, Result};
@@ -26,7 +26,7 @@ use std::sync::{Arc, Weak};
 pub(super) struct Assembled<S: 'static> {
     pub(super) router: Router<S>,
     pub(super) around: Arc<Around<S>>,
-    pub(super) templates: Templates,
+    pub(super) templates: Arc<Templates>,
     pub(super) body_limit: usize,
     pub(super) time_limit: Option<std::time::Duration>,
     pub(super) limits: RouteLimits,
@@ -79,7 +79,7 @@ impl<S: Send + Sync + 'static> App<S> {
                     state: self.state,
                     lent,
                 }),
-                templates,
+                templates: Arc::new(templates),
                 body_limit: self.body_limit,
                 time_limit: self.time_limit,
                 limits,
@@ -124,11 +124,11 @@ impl<S: Send + Sync + 'static> Application for Served<S> {
     fn answer(self: Arc<Self>, message: Message) -> BoxFuture<'static, Response> {
         match message.kind() {
             Kind::Web => Box::pin(self.answer_web(message)),
-            Kind::Service | Kind::Response => self.call(message).1,
+            Kind::Service | Kind::Response => Box::pin(self.call(message).1),
         }
     }
 
-    fn call(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, BoxFuture<'static, Response>) {
+    fn call(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, Called) {
         self.front.site.clone().answer_service(message)
     }
 

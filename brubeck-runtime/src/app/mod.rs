@@ -3,7 +3,6 @@
 mod answer;
 mod assembled;
 mod builder;
-mod caught;
 mod dress;
 #[cfg(feature = "files")]
 mod file;

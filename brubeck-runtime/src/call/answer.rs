@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::extract::{FromMessage, Rejection};
 use crate::message::Message;
 use crate::status::Status;
+use bytes::Bytes;
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -36,14 +37,41 @@ pub struct Answer<T = Value> {
     pub body: T,
 }
 
-impl<T: DeserializeOwned> Answer<T> {
-    /// Reads the answer out of the message that carried it.
-    pub(crate) fn read(message: &Message) -> serde_json::Result<Answer<T>> {
+impl<T> Answer<T> {
+    /// An answer without headers.
+    pub fn new(status: Status, body: T) -> Answer<T> {
+        Answer {
+            status,
+            headers: HeaderMap::new(),
+            body,
+        }
+    }
+}
+
+/// An answer as it came: its body is the text of a JSON value.
+impl Answer<Bytes> {
+    /// What its text stands for.
+    pub(crate) fn read<T: DeserializeOwned>(self) -> serde_json::Result<Answer<T>> {
         Ok(Answer {
+            body: serde_json::from_slice(&self.body)?,
+            status: self.status,
+            headers: self.headers,
+        })
+    }
+
+    /// The message for the response handler of this path.
+    pub(crate) fn into_message(self, path: &str) -> Message {
+        Message::response(path, self.status)
+            .with_headers(self.headers)
+            .with_body(self.body)
+    }
+
+    fn of(message: &Message) -> Answer<Bytes> {
+        Answer {
             status: message.status().cloned().unwrap_or(Status::OK),
             headers: message.headers().clone(),
-            body: serde_json::from_slice(message.payload())?,
-        })
+            body: message.payload().clone(),
+        }
     }
 }
 
@@ -51,7 +79,7 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for An
     type Rejection = Rejection;
 
     async fn from_message(cx: &Context<S>) -> Result<Answer<T>, Rejection> {
-        Answer::read(cx.message()).map_err(|error| {
+        Answer::of(cx.message()).read().map_err(|error| {
             Rejection::new(
                 Status::BAD_GATEWAY,
                 format!("the service answered something else than expected: {error}"),

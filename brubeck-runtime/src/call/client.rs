@@ -1,9 +1,9 @@
 //! The calling side: a client of one service, and its calls.
 
 use super::{Answer, CallError, Deadline, Handled, Link, Origin, Placed, Request, ResponseHandlers};
-use crate::message::Message;
 use crate::method::Method;
 use crate::trace::Trace;
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use std::fmt;
@@ -240,7 +240,7 @@ impl Call {
             match placed.await {
                 Ok(answer) => {
                     // A handler that refuses has said so in the log.
-                    let _ = handlers.respond(answer).await;
+                    let _ = handlers.respond(answer.into_message(&path)).await;
                 }
                 Err(error) => failed(&error),
             }
@@ -289,8 +289,8 @@ impl Call {
         Ok(Box::pin(placed?.instrument(span)))
     }
 
-    /// Sends the request and brings the message that answers it.
-    pub(crate) fn carry(self) -> BoxFuture<'static, Result<Message, CallError>> {
+    /// Sends the request and brings what answers it.
+    pub(crate) fn carry(self) -> Placed {
         match self.ready() {
             Ok((link, request, origin, deadline)) => {
                 let span = span(&*link, &request);
@@ -369,7 +369,7 @@ impl IntoFuture for Call {
 
     fn into_future(self) -> Self::IntoFuture {
         let answer = self.carry();
-        Box::pin(async move { Ok(Answer::read(&answer.await?)?) })
+        Box::pin(async move { Ok(answer.await?.read()?) })
     }
 }
 
@@ -382,18 +382,19 @@ pub struct WithHandler {
 
 impl WithHandler {
     /// The answer, and what the response handler returned (`None`: the client belongs to no application).
-    pub(crate) fn carry(self) -> BoxFuture<'static, Result<(Message, Option<Handled>), CallError>> {
+    pub(crate) fn carry(self) -> BoxFuture<'static, Result<(Answer<Bytes>, Option<Handled>), CallError>> {
         let handlers = self
             .call
             .client
             .caller
             .as_ref()
             .map(|caller| caller.handlers.clone());
+        let path = self.call.request.path().to_owned();
         let answer = self.call.carry();
         Box::pin(async move {
             let answer = answer.await?;
             let handled = match handlers {
-                Some(handlers) => handlers.respond(answer.clone()).await,
+                Some(handlers) => handlers.respond(answer.clone().into_message(&path)).await,
                 None => None,
             };
             Ok((answer, handled))
@@ -408,7 +409,7 @@ impl IntoFuture for WithHandler {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let (answer, handled) = self.carry().await?;
-            Ok((Answer::read(&answer)?, handled.unwrap_or(Handled::NONE)))
+            Ok((answer.read()?, handled.unwrap_or(Handled::NONE)))
         })
     }
 }

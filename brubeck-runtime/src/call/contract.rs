@@ -1,13 +1,14 @@
 //! The calling side of a contract: calls that know what is answered.
 
 use super::operation::{Handles, Operation, read_answer};
-use super::{Answer, Call, CallError, Caller, Client, Nowait, Request};
+use super::{Answer, Call, CallError, Caller, Client, Nowait, Placed, Request};
 use crate::context::Context;
-use crate::message::Message;
-use crate::status::Status;
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::fmt;
 use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{self, Poll, ready};
 use std::time::Duration;
 
 /// One call of an operation, not sent yet: what a method of a contract's client returns.
@@ -104,11 +105,35 @@ impl<O: Operation> fmt::Debug for TypedCall<O> {
 
 impl<O: Operation> IntoFuture for TypedCall<O> {
     type Output = Result<Answer<O::Ok>, CallError<O::Fault>>;
-    type IntoFuture = BoxFuture<'static, Self::Output>;
+    type IntoFuture = TypedAnswer<O>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let answer = self.call.carry();
-        Box::pin(async move { typed::<O>(&answer.await.map_err(untyped)?) })
+        TypedAnswer {
+            answer: self.call.carry(),
+            operation: PhantomData,
+        }
+    }
+}
+
+/// The answer of a [`TypedCall`] that is under way; dropping it gives the call up.
+#[must_use = "futures do nothing unless they are awaited"]
+pub struct TypedAnswer<O> {
+    answer: Placed,
+    operation: PhantomData<fn() -> O>,
+}
+
+impl<O: Operation> fmt::Debug for TypedAnswer<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TypedAnswer({})", O::SPEC.name)
+    }
+}
+
+impl<O: Operation> Future for TypedAnswer<O> {
+    type Output = Result<Answer<O::Ok>, CallError<O::Fault>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(self.answer.as_mut().poll(cx)).map_err(untyped)?;
+        Poll::Ready(typed::<O>(answer))
     }
 }
 
@@ -134,8 +159,8 @@ impl<O: Operation, T: Send + 'static> IntoFuture for HandledCall<O, T> {
         let handler = self.handler;
         let answer = self.call.call.handled().carry();
         Box::pin(async move {
-            let (message, handled) = answer.await.map_err(untyped)?;
-            let answer = typed::<O>(&message)?;
+            let (answer, handled) = answer.await.map_err(untyped)?;
+            let answer = typed::<O>(answer)?;
             match handled.and_then(|handled| handled.downcast::<T>()) {
                 Some(output) => Ok((answer, output)),
                 None => {
@@ -150,16 +175,14 @@ impl<O: Operation, T: Send + 'static> IntoFuture for HandledCall<O, T> {
     }
 }
 
-fn typed<O: Operation>(message: &Message) -> Result<Answer<O::Ok>, CallError<O::Fault>> {
-    match read_answer::<O>(message) {
+fn typed<O: Operation>(answer: Answer<Bytes>) -> Result<Answer<O::Ok>, CallError<O::Fault>> {
+    let status = answer.status.clone();
+    match read_answer::<O>(answer) {
         Some(Ok(answer)) => Ok(answer),
         Some(Err((status, fault))) => Err(CallError::Fault { status, fault }),
-        None => {
-            let status = message.status().cloned().unwrap_or(Status::OK);
-            Err(CallError::BadReply(
-                format!("{status}, and not what the contract says").into(),
-            ))
-        }
+        None => Err(CallError::BadReply(
+            format!("{status}, and not what the contract says").into(),
+        )),
     }
 }
 

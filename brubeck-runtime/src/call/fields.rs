@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
@@ -13,7 +14,7 @@ const USUAL: usize = 256;
 pub(crate) struct Fields {
     /// The object without its last brace; empty without fields.
     text: Vec<u8>,
-    names: Vec<Cow<'static, str>>,
+    names: SmallVec<[Cow<'static, str>; 1]>,
     /// The same, for whoever wants to look.
     read: OnceLock<Map<String, Value>>,
 }

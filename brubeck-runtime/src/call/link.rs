@@ -1,6 +1,6 @@
 //! What the room of connections must offer so that calls can be made, and what calls need of the application.
 
-use super::{CallError, Handled, Request};
+use super::{Answer, CallError, Handled, Request};
 use crate::message::Message;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -8,22 +8,16 @@ use std::fmt;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// The answer of a call that a service has taken.
-pub type Placed = BoxFuture<'static, Result<Message, CallError>>;
+/// The answer of a call that a service has taken: its body is the text of a JSON value.
+pub type Placed = BoxFuture<'static, Result<Answer<Bytes>, CallError>>;
 
 /// Carries requests to one service and brings the answers.
 ///
 /// Implemented by the ZeroMQ client and by services in memory.
 pub trait Link: Send + Sync + 'static {
-    /// Sends the request; the future ends with the service's answer, a message of kind
-    /// [`Response`](crate::Kind::Response), or with a typed error no later than the deadline.
+    /// Sends the request; the future ends with the service's answer, or with a typed error no later than the deadline.
     /// Dropping the future gives the call up and frees all that was kept for it.
-    fn call(
-        &self,
-        request: Request,
-        origin: Option<Origin>,
-        deadline: Instant,
-    ) -> BoxFuture<'static, Result<Message, CallError>>;
+    fn call(&self, request: Request, origin: Option<Origin>, deadline: Instant) -> Placed;
 
     /// Sends the request; the future ends when a process of the service has taken it, with a future of the
     /// answer. A wire that does not tell when a request is taken counts it as taken at once.

@@ -9,15 +9,15 @@
 //!
 //! No label has a value that a stranger can choose, so their number is bounded.
 
-use super::CallError;
-use crate::message::Message;
+use super::{Answer, CallError};
+use bytes::Bytes;
 use std::time::Instant;
 
 /// Counts and times one call of this service.
 pub(crate) async fn call(
     service: String,
-    call: impl Future<Output = Result<Message, CallError>>,
-) -> Result<Message, CallError> {
+    call: impl Future<Output = Result<Answer<Bytes>, CallError>>,
+) -> Result<Answer<Bytes>, CallError> {
     let mut ending = Ending {
         service,
         began: Instant::now(),
@@ -58,9 +58,9 @@ pub(crate) fn request(code: i32, began: Instant) {
     metrics::counter!("brubeck_requests_total", "status" => status).increment(1);
 }
 
-fn name(outcome: &Result<Message, CallError>) -> &'static str {
+fn name(outcome: &Result<Answer<Bytes>, CallError>) -> &'static str {
     match outcome {
-        Ok(answer) if answer.status().is_none_or(|status| status.is_success()) => "answered",
+        Ok(answer) if answer.status.is_success() => "answered",
         Ok(_) | Err(CallError::Fault { .. }) => "failed",
         Err(CallError::NoWorkers) => "no_workers",
         Err(CallError::Busy { .. }) => "busy",
@@ -127,7 +127,7 @@ mod tests {
         let counts = Counts::default();
         with_local_recorder(&Counting(counts.clone()), || {
             let measured = |outcome| call("s".into(), std::future::ready(outcome)).now_or_never();
-            let answer = |code: i32| Ok(Message::response("/a", Status::new(code)));
+            let answer = |code: i32| Ok(Answer::new(Status::new(code), Bytes::new()));
             for outcome in [
                 answer(200),
                 answer(404),

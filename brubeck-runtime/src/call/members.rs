@@ -1,4 +1,4 @@
-//! The members of a JSON object, found without reading their values.
+//! The members of a JSON object: read in one walk, or found without reading their values.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -54,9 +54,63 @@ impl<'de> Deserialize<'de> for Members<'de> {
 #[derive(serde::Deserialize)]
 struct Name<'t>(#[serde(borrow)] Cow<'t, str>);
 
+/// Where the value of a member goes.
+pub trait Place {
+    /// The name of the member.
+    fn name(&self) -> &str;
+    /// Reads the value that the text begins with, and gives what comes behind it; `None` where it is another one.
+    fn fill<'t>(&mut self, text: &'t [u8]) -> Option<&'t [u8]>;
+    /// Reads the value once more, to know what is wrong with it; `None` where the object has no such member.
+    fn refill(&mut self, text: Option<&RawValue>);
+}
+
+/// Reads the object, and the last member of each name into its place; `None` where it is no object, or a value is
+/// another one than its place wants. Some places may be filled then.
+pub(super) fn fill(text: &[u8], places: &mut [&mut dyn Place]) -> Option<()> {
+    let mut rest = after(text, b'{')?;
+    if let Some(end) = after(rest, b'}') {
+        return behind_blanks(end).is_empty().then_some(());
+    }
+    loop {
+        let (Name(name), value) = first(rest)?;
+        let value = after(value, b':')?;
+        let behind = match places.iter_mut().find(|place| place.name() == name) {
+            Some(place) => place.fill(value)?,
+            None => first::<&RawValue>(value)?.1,
+        };
+        rest = match after(behind, b',') {
+            Some(rest) => rest,
+            None => {
+                let end = after(behind, b'}')?;
+                return behind_blanks(end).is_empty().then_some(());
+            }
+        };
+    }
+}
+
+/// The value that the text begins with, and what comes behind it.
+pub(super) fn first<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Option<(T, &'t [u8])> {
+    let mut values = serde_json::Deserializer::from_slice(text).into_iter();
+    let value = values.next()?.ok()?;
+    Some((value, text.get(values.byte_offset()..)?))
+}
+
+/// What comes behind this sign, with blanks before it.
+fn after(text: &[u8], sign: u8) -> Option<&[u8]> {
+    behind_blanks(text).strip_prefix(&[sign])
+}
+
+fn behind_blanks(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = text {
+        text = rest;
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn members_are_found_by_name() {
@@ -66,6 +120,80 @@ mod tests {
         assert_eq!(members.get("b").unwrap().get(), r#"{"a": [2]}"#);
         assert!(members.get("c").is_none());
         assert!(matches!(members.0[0].0.0, Cow::Borrowed("a")));
+    }
+
+    /// A place for a number.
+    #[derive(Debug, Default, PartialEq)]
+    struct Number(Option<i64>);
+
+    impl Place for Number {
+        fn name(&self) -> &str {
+            "n"
+        }
+
+        fn fill<'t>(&mut self, text: &'t [u8]) -> Option<&'t [u8]> {
+            let (value, rest) = first(text)?;
+            self.0 = Some(value);
+            Some(rest)
+        }
+
+        fn refill(&mut self, text: Option<&RawValue>) {
+            self.0 = text.and_then(|text| serde_json::from_str(text.get()).ok());
+        }
+    }
+
+    /// What one walk reads; `None` where it fails.
+    fn walked(text: &[u8]) -> Option<Number> {
+        let mut number = Number::default();
+        fill(text, &mut [&mut number]).map(|()| number)
+    }
+
+    #[test]
+    fn one_walk_reads_what_is_asked_for() {
+        let number = |text: &str| walked(text.as_bytes()).map(|number| number.0);
+        assert_eq!(number(r#"{"n":1}"#), Some(Some(1)));
+        assert_eq!(
+            number(" { \"a\" : [{}, null] , \"\\u006e\" :\t-2 }\r\n"),
+            Some(Some(-2))
+        );
+        assert_eq!(number(r#"{"n":1,"n":2}"#), Some(Some(2)));
+        assert_eq!(number("{ }"), Some(None));
+        for text in [
+            "",
+            "[1]",
+            "{",
+            r#"{"n":1,}"#,
+            r#"{"n":1} x"#,
+            r#"{"n" 1}"#,
+            r#"{"n":true}"#,
+            r#"{n:1}"#,
+            "{\u{c}}",
+        ] {
+            assert_eq!(number(text), None, "{text}");
+        }
+        assert_eq!(walked(b"{\"a\":\"\xff\"}"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn one_walk_reads_what_two_would(
+            parts in prop::collection::vec(
+                prop::sample::select(vec![
+                    "{", "}", ":", ",", "\"n\"", "\"a\"", "\"n\":1", "\"a\":", "12", "-0.5", "true", "null", "[", "]", " ", "\n",
+                    "\"\\u006e\"", "\"\"", "1e9", "\"n\":2,", "{\"n\":3", "x",
+                ]),
+                0..9,
+            ),
+        ) {
+            let text = parts.concat();
+            if let Some(walked) = walked(text.as_bytes()) {
+                let members = Members::of(text.as_bytes());
+                prop_assert!(members.is_some(), "{} is no object", text);
+                let mut read = Number::default();
+                read.refill(members.and_then(|members| members.get("n")));
+                prop_assert_eq!(walked, read, "{}", text);
+            }
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub use address::ServiceAddress;
 pub use answer::{Answer, Handled};
 pub use cancellation::Cancellation;
 pub use client::{Call, Client, Nowait, WithHandler};
-pub use contract::{HandledCall, TypedCall};
+pub use contract::{HandledCall, TypedAnswer, TypedCall};
 pub use deadline::Deadline;
 pub use error::{CallError, Phase};
 pub use fault::Fault;
@@ -41,5 +41,5 @@ pub use services::Services;
 
 pub(crate) use client::Caller;
 pub(crate) use fields::Fields;
-pub(crate) use running::SLOT;
+pub(crate) use running::{Slot, Slots, in_slot};
 pub(crate) use services::Open;

@@ -1,13 +1,13 @@
 //! Operations of contracts: what `#[service_client]` makes of the functions of a trait.
 
-use super::members::Members;
+use super::members::{self, Members, Place};
 use super::{Answer, Fault, Request};
 use crate::context::Context;
 use crate::extract::{FromCapture, FromMessage, Rejection};
-use crate::message::Message;
 use crate::reply::{IntoReply, Response};
 use crate::route::{Routed, Spec};
 use crate::status::Status;
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -65,18 +65,28 @@ pub trait Operation: Sized + Send + 'static {
 }
 
 /// The arguments of a call, as an operation reads them.
-pub struct Arguments<'m, S> {
-    context: &'m Context<S>,
-    named: Members<'m>,
-}
+pub struct Arguments<'m, S>(&'m Context<S>);
 
-impl<'m, S> Arguments<'m, S> {
-    fn of(context: &'m Context<S>) -> Arguments<'m, S> {
-        let message = context.message();
-        let named = Members::of(message.arguments())
-            .or_else(|| Members::of(message.body()))
-            .unwrap_or_default();
-        Arguments { context, named }
+impl<S> Arguments<'_, S> {
+    /// Fills the places of the named arguments.
+    #[doc(hidden)]
+    pub fn fill(&self, places: &mut [&mut dyn Place]) {
+        if places.is_empty() {
+            return;
+        }
+        let message = self.0.message();
+        let first = match message.arguments().is_empty() {
+            true => message.body(),
+            false => message.arguments(),
+        };
+        // What is not as it should be is read once more, member by member: that says what is wrong, and where.
+        if members::fill(first, places).is_none() {
+            let members = Members::of(message.arguments()).or_else(|| Members::of(message.body()));
+            let members = members.unwrap_or_default();
+            for place in places {
+                place.refill(members.get(place.name()));
+            }
+        }
     }
 }
 
@@ -102,6 +112,7 @@ pub const fn carried<T: Wire>() -> Carried<T> {
 pub struct Named<T> {
     name: &'static str,
     write: fn(Request, &'static str, T) -> Request,
+    begin: for<'t> fn(&'t [u8]) -> Option<(T, &'t [u8])>,
     read: fn(Option<&RawValue>) -> serde_json::Result<Option<T>>,
 }
 
@@ -110,6 +121,7 @@ pub const fn named<T: Wire>(name: &'static str) -> Named<T> {
     Named {
         name,
         write: |request, name, value| request.named(Cow::Borrowed(name), &value),
+        begin: |text| members::first(text),
         read: read_named,
     }
 }
@@ -120,17 +132,52 @@ impl<T> Named<T> {
         (self.write)(request, self.name, value)
     }
 
-    /// The argument of a call.
-    pub fn read<S>(&self, arguments: &Arguments<'_, S>) -> Result<T, Rejection> {
-        let refused = |reason: String| Rejection::new(Status::BAD_REQUEST, reason);
-        match (self.read)(arguments.named.get(self.name)) {
-            Ok(Some(value)) => Ok(value),
-            Ok(None) => Err(refused(format!("the argument `{}` is missing", self.name))),
-            Err(error) => Err(refused(format!(
-                "the argument `{}` is not valid: {error}",
-                self.name
-            ))),
+    /// Where the argument of a call goes.
+    pub const fn place(&self) -> Vacant<'_, T> {
+        Vacant {
+            codec: self,
+            read: Ok(None),
         }
+    }
+}
+
+/// The place of a named argument.
+#[doc(hidden)]
+pub struct Vacant<'c, T> {
+    codec: &'c Named<T>,
+    read: serde_json::Result<Option<T>>,
+}
+
+impl<T> Vacant<'_, T> {
+    /// The argument.
+    pub fn take(self) -> Result<T, Rejection> {
+        let Named { name, read, .. } = self.codec;
+        let refused = |reason: String| Rejection::new(Status::BAD_REQUEST, reason);
+        let value = match self.read {
+            Ok(None) => read(None),
+            read => read,
+        };
+        match value {
+            Ok(Some(value)) => Ok(value),
+            Ok(None) => Err(refused(format!("the argument `{name}` is missing"))),
+            Err(error) => Err(refused(format!("the argument `{name}` is not valid: {error}"))),
+        }
+    }
+}
+
+impl<T> Place for Vacant<'_, T> {
+    fn name(&self) -> &str {
+        self.codec.name
+    }
+
+    fn fill<'t>(&mut self, text: &'t [u8]) -> Option<&'t [u8]> {
+        let (value, rest) = (self.codec.begin)(text)?;
+        self.read = Ok(Some(value));
+        Some(rest)
+    }
+
+    fn refill(&mut self, text: Option<&RawValue>) {
+        self.read = (self.codec.read)(text);
     }
 }
 
@@ -168,7 +215,7 @@ impl<T> InPath<T> {
 
     /// The argument of a call; a path that does not hold one is none.
     pub fn read<S>(&self, arguments: &Arguments<'_, S>) -> Result<T, Rejection> {
-        let text = arguments.context.capture(self.index);
+        let text = arguments.0.capture(self.index);
         let none = || Rejection::new(Status::NOT_FOUND, "there is nothing at this path");
         text.as_deref().and_then(self.read).ok_or_else(none)
     }
@@ -214,7 +261,7 @@ impl<S: Send + Sync + 'static, O: Operation> FromMessage<S> for Ask<O> {
     type Rejection = Rejection;
 
     async fn from_message(cx: &Context<S>) -> Result<Ask<O>, Rejection> {
-        O::read(&Arguments::of(cx)).map(Ask)
+        O::read(&Arguments(cx)).map(Ask)
     }
 }
 
@@ -292,19 +339,21 @@ impl<O: Operation> AnswerOf<O> for Answer<O::Ok> {
 type Outcome<O> = Result<Answer<<O as Operation>::Ok>, (Status, <O as Operation>::Fault)>;
 
 /// The answer of a call, or what the service answered because it failed; `None` where it is neither.
-pub(super) fn read_answer<O: Operation>(message: &Message) -> Option<Outcome<O>> {
-    let status = message.status().cloned().unwrap_or(Status::OK);
+pub(super) fn read_answer<O: Operation>(answer: Answer<Bytes>) -> Option<Outcome<O>> {
+    let Answer {
+        status,
+        headers,
+        body: text,
+    } = answer;
     if status.is_success() {
-        let body = (O::OK.read)(message.payload()).ok()?;
+        let body = (O::OK.read)(&text).ok()?;
         return Some(Ok(Answer {
             status,
-            headers: message.headers().clone(),
+            headers,
             body,
         }));
     }
-    (O::FAULT.read)(message.payload())
-        .ok()
-        .map(|fault| Err((status, fault)))
+    (O::FAULT.read)(&text).ok().map(|fault| Err((status, fault)))
 }
 
 /// Runs an operation for the routes of a contract.
@@ -316,5 +365,5 @@ pub fn answer<O: Operation>(result: Result<O::Ok, O::Fault>) -> Response {
 /// Reads the arguments of an operation, or makes the response that refuses them.
 #[doc(hidden)]
 pub fn ask<O: Operation, S>(cx: &Context<S>) -> Result<O, Response> {
-    O::read(&Arguments::of(cx)).map_err(IntoReply::into_reply)
+    O::read(&Arguments(cx)).map_err(IntoReply::into_reply)
 }

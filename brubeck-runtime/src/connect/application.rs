@@ -1,11 +1,16 @@
 //! What a connection sees of an application.
 
+use super::Caught;
 use crate::message::{Message, RemoteAddr};
 use crate::reply::{Body, Response};
 use crate::route::Spec;
+use crate::template::Templates;
+use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either};
 use std::future::Ready;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use tokio::sync::watch;
 
 /// An application, as connections see it: messages go in, responses come out.
@@ -15,8 +20,8 @@ pub trait Application: Send + Sync + 'static {
     fn answer(self: Arc<Self>, message: Message) -> BoxFuture<'static, Response>;
 
     /// Answers the call of another application: the same, and tells the route that it took.
-    fn call(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, BoxFuture<'static, Response>) {
-        (None, self.answer(message))
+    fn call(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, Called) {
+        (None, Called(Either::Right(self.answer(message))))
     }
 
     /// Answers one HTTP request, through every layer of the application. Never fails and never panics. The
@@ -46,6 +51,19 @@ pub enum AtOnce {
     IfQuick,
     /// It begins here.
     Yes,
+}
+
+/// A call that is being answered: the handler itself, or what is around it where something is.
+pub struct Called(pub(crate) Either<Handler, BoxFuture<'static, Response>>);
+
+type Handler = Caught<BoxFuture<'static, Response>, Arc<Templates>>;
+
+impl Future for Called {
+    type Output = Response;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        self.0.poll_unpin(cx)
+    }
 }
 
 /// The answer to an HTTP request, or the wait for it.

@@ -7,12 +7,10 @@ use super::transport::{
     ClientOutbox, Endpoint, HubOutbox, SendError, Timing, Transport, TransportError, ZeroMq,
 };
 use super::v2::{Pool, system_resolver};
-use crate::call::{CallError, Client, Link, Origin, Phase, Request, ServiceAddress};
+use crate::call::{CallError, Client, Link, Origin, Phase, Placed, Request, ServiceAddress};
 use crate::error::Error;
-use crate::message::Message;
 use crate::wire::service::{self, Dialect, JsonText, Secret, Timestamp, encode_request};
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use reader::Reader;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -203,12 +201,7 @@ impl Outbound {
 }
 
 impl Link for ServiceLink {
-    fn call(
-        &self,
-        request: Request,
-        origin: Option<Origin>,
-        deadline: Instant,
-    ) -> BoxFuture<'static, Result<Message, CallError>> {
+    fn call(&self, request: Request, origin: Option<Origin>, deadline: Instant) -> Placed {
         let id = self.ids.next();
         let request = self.wire(id.clone(), &request, origin);
         let sent = encode_request(&request).map_err(|error| CallError::Refused(error.to_string().into()));

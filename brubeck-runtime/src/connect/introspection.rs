@@ -2,16 +2,20 @@
 
 mod stats;
 
-use super::Application;
+use super::{Application, Called};
 use crate::message::Message;
 use crate::method::{Kind, Method};
 use crate::reply::{IntoReply, Response};
 use crate::route::Spec;
 use crate::status::Status;
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::Either;
 use serde_json::{Value, json};
 use stats::{Counted, Stats};
+use std::future::ready;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 
 /// Where the paths begin that no application serves itself.
@@ -85,47 +89,53 @@ fn operation(spec: &Spec) -> Value {
 
 impl Introspected {
     /// Has a call answered.
-    pub(super) fn call(self: &Arc<Self>, message: Message) -> Called {
+    pub(super) fn call(self: &Arc<Self>, message: Message) -> Counting {
         if let Some(what) = message.path().strip_prefix(RESERVED) {
             let method = message.method();
-            let response: BoxFuture<'static, Response> = match what {
-                INFO => Box::pin(info(self.clone(), method)),
-                _ => Box::pin(std::future::ready(self.says(method, what))),
+            let said = match what {
+                INFO => info(self.clone(), method).boxed(),
+                _ => ready(self.says(method, what)).boxed(),
             };
-            return Called {
+            return Counting {
                 counted: None,
-                response,
+                began: None,
+                called: Called(Either::Right(said)),
             };
         }
-        let (route, response) = self.application.clone().call(message);
-        Called {
+        let (route, called) = self.application.clone().call(message);
+        Counting {
             counted: Some(self.stats.begin(route)),
-            response,
+            began: None,
+            called,
         }
     }
 }
 
-/// A call that is being answered.
-pub(super) struct Called {
+/// A call that is being answered, and counted. Its time runs from the first poll.
+pub(super) struct Counting {
     counted: Option<Counted>,
-    response: BoxFuture<'static, Response>,
+    began: Option<Instant>,
+    called: Called,
 }
 
-impl Called {
+impl Counting {
     /// Whether its handler has always been quick of late.
     pub(super) fn is_quick(&self) -> bool {
         self.counted.as_ref().is_none_or(Counted::is_quick)
     }
+}
 
-    /// The answer; its time runs from the first poll.
-    pub(super) async fn response(self) -> Response {
-        let began = Instant::now();
-        let response = self.response.await;
-        if let Some(counted) = self.counted {
+impl Future for Counting {
+    type Output = Response;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        let began = *self.began.get_or_insert_with(Instant::now);
+        let response = ready!(self.called.poll_unpin(cx));
+        if let Some(counted) = self.counted.take() {
             counted.answered(response.status().is_success(), began.elapsed());
             #[cfg(feature = "metrics")]
             crate::call::measured::request(response.status().code(), began.into_std());
         }
-        response
+        Poll::Ready(response)
     }
 }

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-/// So many captures, as many as most routes have at most, need no memory of their own.
-const FEW: usize = 2;
+/// So many captures, as many as most routes have at most, need no memory of their own; more would make room for them in
+/// every request.
+const FEW: usize = 1;
 
 /// Where the captures of a route lie in the path.
 #[derive(Clone, Debug)]

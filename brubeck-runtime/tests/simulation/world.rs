@@ -1047,7 +1047,7 @@ impl World {
             caller,
             CallerEvent::Call {
                 call,
-                ask,
+                ask: ask.into(),
                 deadline,
                 options,
             },

@@ -84,7 +84,7 @@ impl Pair {
 fn call(number: u64) -> CallerEvent {
     CallerEvent::Call {
         call: CallId(number),
-        ask: Ask::new("request", "/service/slow"),
+        ask: Ask::new("request", "/service/slow").into(),
         deadline: NOW + Duration::from_secs(10),
         options: Options::default(),
     }

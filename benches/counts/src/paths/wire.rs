@@ -30,7 +30,7 @@ pub(super) fn v2_decode() -> Result {
         call: 1,
         deadline: 10_000,
         more: false,
-        ask,
+        ask: ask.into(),
     });
     let (frames, key) = (v2::seal(&request, PLACE, &key())?, key());
     walk(

@@ -81,10 +81,10 @@ async fn back(body: Json<Value>) -> Json<Value> {
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
 #[service_handler(path = "^/hold$", method = "request")]
-async fn hold(body: Json<Value>) -> Json<Value> {
+async fn hold(note: Json<Note>) -> Json<Note> {
     HELD.fetch_add(1, Relaxed);
     tokio::time::sleep(LONG).await;
-    body
+    note
 }
 
 #[service_handler(path = "^/held$", method = "request")]

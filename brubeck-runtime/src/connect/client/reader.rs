@@ -3,8 +3,7 @@
 use super::super::service::headers;
 use super::super::transport::{ClientEvent, HubEvent, Inbox};
 use super::waiting::Waiting;
-use crate::call::CallError;
-use crate::message::Message;
+use crate::call::{Answer, CallError};
 use crate::status::Status;
 use crate::wire::service::{self, Dialect, Secret, decode_response};
 use bytes::Bytes;
@@ -71,12 +70,11 @@ impl Reader {
             Some(_) if response.method() != "response" => return dropped("its method is not `response`"),
             Some(_) => {}
         }
-        self.waiting.end(&id, message(response));
+        self.waiting.end(&id, answer(response));
     }
 }
 
-fn message(response: service::Response) -> Result<Message, CallError> {
-    let path = response.envelope.path_str().unwrap_or_default();
+fn answer(response: service::Response) -> Result<Answer<Bytes>, CallError> {
     let headers = headers(&response.headers)
         .map_err(|error| CallError::BadReply(format!("the headers of the answer: {error}").into()))?;
     let status = Status::new(response.status_code).message(response.status_msg);
@@ -87,7 +85,9 @@ fn message(response: service::Response) -> Result<Message, CallError> {
             .unwrap_or_default()
             .into(),
     };
-    Ok(Message::response(path, status)
-        .with_headers(headers)
-        .with_body(body))
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
 }

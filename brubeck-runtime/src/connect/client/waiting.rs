@@ -1,8 +1,7 @@
 //! The calls that wait for an answer, each of which ends once.
 
 use super::super::transport::Generation;
-use crate::call::CallError;
-use crate::message::Message;
+use crate::call::{Answer, CallError};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +33,7 @@ struct Expected {
     path: Bytes,
     /// The connection on which the request was sent; `None` until it was.
     generation: Option<Generation>,
-    answer: oneshot::Sender<Result<Message, CallError>>,
+    answer: oneshot::Sender<Result<Answer<Bytes>, CallError>>,
 }
 
 impl Waiting {
@@ -48,7 +47,7 @@ impl Waiting {
     }
 
     /// Ends a call, if it still waits.
-    pub(super) fn end(&self, id: &Bytes, outcome: Result<Message, CallError>) {
+    pub(super) fn end(&self, id: &Bytes, outcome: Result<Answer<Bytes>, CallError>) {
         if let Some(expected) = self.lock().by_id.remove(id) {
             // Whoever waited may have gone this very moment.
             let _ = expected.answer.send(outcome);
@@ -79,7 +78,7 @@ impl WaitingCall {
         waiting: Arc<Waiting>,
         id: Bytes,
         path: Bytes,
-    ) -> (WaitingCall, oneshot::Receiver<Result<Message, CallError>>) {
+    ) -> (WaitingCall, oneshot::Receiver<Result<Answer<Bytes>, CallError>>) {
         let (answer, answered) = oneshot::channel();
         waiting.lock().by_id.insert(
             id.clone(),

@@ -48,10 +48,7 @@ impl Stats {
             })
             .map_or(&self.others, |(_, counts)| counts);
         counts.requests.fetch_add(1, Relaxed);
-        Counted {
-            counts: counts.clone(),
-            answered: false,
-        }
+        Counted(Some(counts.clone()))
     }
 
     /// How things stand, as JSON: all requests, and those of each operation in the order of the list.
@@ -156,24 +153,21 @@ impl Tally {
     }
 }
 
-/// A request that is being answered.
-pub(super) struct Counted {
-    counts: Arc<Counts>,
-    answered: bool,
-}
+/// A request that is being answered; empty once it is.
+pub(super) struct Counted(Option<Arc<Counts>>);
 
 impl Counted {
     /// Whether it will be answered quickly, as far as can be told.
     pub(super) fn is_quick(&self) -> bool {
-        self.counts.quickness.is_quick()
+        self.0.as_ref().is_some_and(|counts| counts.quickness.is_quick())
     }
 
     pub(super) fn answered(mut self, success: bool, took: Duration) {
-        self.answered = true;
-        self.counts.answered.fetch_add(1, Relaxed);
-        self.counts.errors.fetch_add(u64::from(!success), Relaxed);
-        self.counts.quickness.learn(Some(took));
-        if let Some(bucket) = self.counts.took.get(bucket(took)) {
+        let Some(counts) = self.0.take() else { return };
+        counts.answered.fetch_add(1, Relaxed);
+        counts.errors.fetch_add(u64::from(!success), Relaxed);
+        counts.quickness.learn(Some(took));
+        if let Some(bucket) = counts.took.get(bucket(took)) {
             bucket.fetch_add(1, Relaxed);
         }
     }
@@ -181,9 +175,9 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        if !self.answered {
-            self.counts.cancelled.fetch_add(1, Relaxed);
-            self.counts.quickness.learn(None);
+        if let Some(counts) = &self.0 {
+            counts.cancelled.fetch_add(1, Relaxed);
+            counts.quickness.learn(None);
         }
     }
 }

@@ -110,7 +110,7 @@ impl Answering {
             return Status::SERVICE_UNAVAILABLE.into_reply();
         }
         match message(request) {
-            Ok(message) => self.application.call(message).response().await,
+            Ok(message) => self.application.call(message).await,
             Err(status) => status.into_reply(),
         }
     }

@@ -20,7 +20,7 @@ pub enum TransportError {
         /// What the system said.
         source: io::Error,
     },
-    /// The I/O thread could not be started, or a task on it failed.
+    /// The thread of sockets could not be started: the process is out of threads or file descriptors.
     Io(io::Error),
 }
 
@@ -33,7 +33,7 @@ impl fmt::Display for TransportError {
                 "cannot bind {endpoint}: another process is already serving it; stop that one or choose another endpoint"
             ),
             Self::Bind { endpoint, source } => write!(f, "cannot bind {endpoint}: {source}"),
-            Self::Io(source) => write!(f, "the I/O thread failed: {source}"),
+            Self::Io(source) => write!(f, "cannot start the thread of sockets: {source}"),
         }
     }
 }

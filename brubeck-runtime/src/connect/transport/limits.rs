@@ -83,6 +83,8 @@ pub struct Timing {
     /// Bytes of one message a server sends to a [`Client`](super::Client), all frames together. More ends the connection.
     /// Default 256 MiB.
     pub message_bytes: usize,
+    /// A server that takes none of what a [`Client`](super::Client) sends for this long is lost. Default 10 s.
+    pub write_stall: Duration,
 }
 
 impl Default for Timing {
@@ -96,6 +98,7 @@ impl Default for Timing {
             inbound_bytes: 64 << 20,
             outbound_messages: OUTBOX,
             message_bytes: 256 << 20,
+            write_stall: Duration::from_secs(10),
         }
     }
 }

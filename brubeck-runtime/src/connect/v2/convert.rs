@@ -1,6 +1,6 @@
 //! Between messages and replies of handlers and those of the wire.
 
-use crate::call::{CallError, Fields, Request};
+use crate::call::{Answer, Fields, Request};
 use crate::message::Message;
 use crate::method::Method;
 use crate::piece;
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// What a request asks: its named arguments and its body become one JSON object.
@@ -52,7 +53,8 @@ fn body(arguments: Fields, body: Bytes) -> Bytes {
 }
 
 /// The message of a handler; `Err` says what the caller got wrong.
-pub(super) fn message(ask: Ask, until: Instant) -> Result<Message, Status> {
+pub(super) fn message(ask: Arc<Ask>, until: Instant) -> Result<Message, Status> {
+    let ask = Arc::unwrap_or_clone(ask);
     let method: Method = ask
         .method
         .parse()
@@ -115,16 +117,17 @@ pub(super) fn failure(status: Status) -> Reply {
     }
 }
 
-/// The answer that a caller gets, as a message for its response handlers.
-pub(super) fn answer(path: &str, outcome: Result<Reply, CallError>) -> Result<Message, CallError> {
-    let reply = outcome?;
+/// The answer that a caller gets.
+pub(super) fn answer(reply: Reply) -> Answer<Bytes> {
     let mut status = Status::new(reply.status);
     if reply.message != status.text() {
         status = status.message(reply.message.to_string());
     }
-    Ok(Message::response(path, status)
-        .with_headers(headers(&reply.headers))
-        .with_body(reply.body))
+    Answer {
+        status,
+        headers: headers(&reply.headers),
+        body: reply.body,
+    }
 }
 
 fn headers(pairs: &[(Text, Text)]) -> HeaderMap {
@@ -170,7 +173,8 @@ mod tests {
 
     #[test]
     fn a_response_is_no_request() {
-        let method = |name| message(Ask::new(name, "/a"), Instant::now()).map(|message| message.method());
+        let method =
+            |name| message(Ask::new(name, "/a").into(), Instant::now()).map(|message| message.method());
         assert!(method("response").is_err() && method("fetch").is_err());
         assert_eq!(method("get"), Ok(Method::Get));
     }

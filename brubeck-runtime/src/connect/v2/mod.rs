@@ -3,7 +3,9 @@
 
 mod convert;
 mod members;
+mod outlet;
 mod pool;
+mod serving;
 mod sessions;
 
 pub(super) use members::system_resolver;

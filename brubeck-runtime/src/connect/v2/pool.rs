@@ -5,15 +5,17 @@ use super::{Clock, Wakes, convert, keep_time, seed};
 use crate::call::protocol::{
     CallId, Caller, CallerAction, CallerConfig, CallerEvent, Numbered, Options, PeerId,
 };
-use crate::call::{CallError, Link, Origin, Placed, Request};
+use crate::call::{Answer, CallError, Link, Origin, Placed, Request};
 use crate::connect::transport::{
     Client, ClientEvent, ClientOutbox, Closing, Endpoint, Inbox, LINGER, Timing, Transport, TransportError,
 };
-use crate::message::Message;
-use crate::wire::v2::{Reply, Text};
+use crate::wire::v2::Reply;
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -114,7 +116,6 @@ impl Pool {
     fn begin(&self, request: Request, deadline: Instant, accepted: Option<oneshot::Sender<()>>) -> Begun {
         let (end, ended) = oneshot::channel();
         let ask = convert::ask(request, accepted.is_some());
-        let path = ask.path.clone();
         let deadline = self.shared.clock.moment(deadline);
         let options = Options {
             patient: self.shared.members().are_unresolved(),
@@ -126,7 +127,7 @@ impl Pool {
         state.waiting.insert(call, waiting);
         let event = CallerEvent::Call {
             call,
-            ask,
+            ask: ask.into(),
             deadline,
             options,
         };
@@ -139,34 +140,33 @@ impl Pool {
                 shared: self.shared.clone(),
                 ended: false,
             },
-            path,
         }
     }
 }
 
-/// A call that was handed to the core.
+/// A call that was handed to the core, and ends in its answer.
 struct Begun {
     ended: oneshot::Receiver<Result<Reply, CallError>>,
     waiting: WaitingCall,
-    path: Text,
 }
 
-impl Begun {
-    async fn end(mut self) -> Result<Message, CallError> {
-        let outcome = (&mut self.ended).await;
+impl Future for Begun {
+    type Output = Result<Answer<Bytes>, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = ready!(Pin::new(&mut self.ended).poll(cx));
         self.waiting.ended = true;
-        convert::answer(&self.path, outcome.unwrap_or(Err(CallError::ShuttingDown)))
+        Poll::Ready(
+            outcome
+                .unwrap_or(Err(CallError::ShuttingDown))
+                .map(convert::answer),
+        )
     }
 }
 
 impl Link for Pool {
-    fn call(
-        &self,
-        request: Request,
-        _origin: Option<Origin>,
-        deadline: Instant,
-    ) -> BoxFuture<'static, Result<Message, CallError>> {
-        Box::pin(self.begin(request, deadline, None).end())
+    fn call(&self, request: Request, _origin: Option<Origin>, deadline: Instant) -> Placed {
+        Box::pin(self.begin(request, deadline, None))
     }
 
     fn post(
@@ -178,7 +178,7 @@ impl Link for Pool {
         let (accept, accepted) = oneshot::channel();
         let begun = self.begin(request, deadline, Some(accept));
         Box::pin(async move {
-            let mut end = Box::pin(begun.end());
+            let mut end = Box::pin(begun);
             tokio::select! {
                 biased;
                 Ok(()) = accepted => Ok(end as Placed),

@@ -1,23 +1,19 @@
 //! The serving side: the sessions of the callers, and the handlers that run for them.
 
+use super::outlet::Outlet;
+use super::serving::Serving;
 use super::{Clock, Wakes, convert, keep_time, seed};
-use crate::call::SLOT;
 use crate::call::protocol::{JobId, Numbered, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
-use crate::connect::introspection::{Called, Introspected};
+use crate::call::{Slot, Slots};
+use crate::connect::introspection::Introspected;
 use crate::connect::transport::{Peer, ServerOutbox};
 use crate::wire::v2::{Reply, Request};
 use bytes::Bytes;
-use std::cell::Cell;
 use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Waker};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
-use tracing::Instrument;
 
 /// The sessions of one service.
 #[derive(Clone)]
@@ -35,8 +31,10 @@ struct State {
     worker: Worker,
     /// Kept from event to event, so that none allocates.
     actions: Vec<WorkerAction>,
-    /// The handlers that run; taking one out stops it.
-    jobs: Numbered<JobId, Running>,
+    /// The handlers that have a task, which most do not need.
+    tasks: Numbered<JobId, AbortHandle>,
+    /// Whether every handler is to stop.
+    stopped: bool,
     /// Handlers that are to begin. They do so when the lock is gone, because what they answer at once takes it again.
     starting: VecDeque<Starting>,
     outlet: Outlet,
@@ -58,13 +56,10 @@ impl Sessions {
             state: Mutex::new(State {
                 worker: Worker::new(config, seed()?),
                 actions: Vec::new(),
-                jobs: Numbered::default(),
+                tasks: Numbered::default(),
+                stopped: false,
                 starting: VecDeque::new(),
-                outlet: Outlet {
-                    outbound,
-                    waiting: VecDeque::new(),
-                    flushing: false,
-                },
+                outlet: Outlet::new(outbound),
                 armed: None,
             }),
         });
@@ -99,7 +94,11 @@ impl Sessions {
 
     /// Stops every handler.
     pub(in crate::connect) fn stop(&self) {
-        drop(std::mem::take(&mut self.0.lock().jobs));
+        let mut state = self.0.lock();
+        state.stopped = true;
+        let tasks = std::mem::take(&mut state.tasks);
+        drop(state);
+        tasks.into_values().for_each(|task| task.abort());
     }
 }
 
@@ -113,7 +112,7 @@ impl Shared {
         let now = self.clock.now();
         let mut state = self.lock();
         if let WorkerEvent::Finished { job, .. } = &event {
-            state.jobs.remove(job);
+            state.tasks.remove(job);
         }
         let mut actions = std::mem::take(&mut state.actions);
         state.worker.on(now, event, &mut actions);
@@ -155,7 +154,6 @@ impl Shared {
                 deadline,
                 ..
             } => {
-                state.jobs.insert(job, Running::Beginning);
                 state.starting.push_back(Starting {
                     job,
                     request,
@@ -169,7 +167,9 @@ impl Shared {
                     StopReason::Lost => "the caller is gone",
                 };
                 tracing::debug!(job = job.0, why, "a handler is stopped");
-                state.jobs.remove(&job);
+                if let Some(task) = state.tasks.remove(&job) {
+                    task.abort();
+                }
             }
             WorkerAction::Cut { peer } => {
                 tracing::warn!(peer = %peer.escape_ascii(), "a caller that does not read its answers is cut off");
@@ -180,14 +180,6 @@ impl Shared {
     }
 }
 
-/// A handler that was started and has not ended.
-enum Running {
-    /// It has no task yet.
-    Beginning,
-    /// Its task ends when this is dropped.
-    InTask { _stop: oneshot::Sender<Infallible> },
-}
-
 /// A handler that is to begin.
 struct Starting {
     job: JobId,
@@ -195,147 +187,48 @@ struct Starting {
     until: Instant,
 }
 
-thread_local! {
-    /// Whether a handler is being polled where its request was read.
-    static AT_ONCE: Cell<bool> = const { Cell::new(false) };
-}
-
 impl Shared {
     /// Has a request answered: at once, where its handler has been quick of late, and by a task of its own otherwise.
     fn start(self: &Arc<Self>, starting: Starting) {
         let Starting { job, request, until } = starting;
-        let job = Arc::new(Job {
-            job,
-            shared: self.clone(),
-            finished: AtomicBool::new(false),
-        });
+        let slot = Slot::new(self.clone(), job);
         let span = tracing::info_span!(
             "handle",
             method = %request.ask.method,
             path = %request.ask.path,
             traceparent = %request.ask.traceparent,
         );
-        let called = convert::message(request.ask, until).map(|message| self.application.call(message));
-        let at_once = called.as_ref().is_ok_and(Called::is_quick) && !AT_ONCE.get();
-        let finishes = job.clone();
-        let answer = async move {
-            let reply = match called {
-                Ok(called) => convert::reply(called.response().await),
-                Err(status) => convert::failure(status),
-            };
-            finishes.finish(match reply.check() {
-                Ok(()) => reply,
-                Err(error) => {
-                    tracing::error!(%error, "an answer could not be written");
-                    convert::failure(crate::status::Status::INTERNAL_SERVER_ERROR)
-                }
-            });
+        let called = match convert::message(request.ask, until) {
+            Ok(message) => self.application.call(message),
+            Err(status) => return slot.answer(convert::failure(status)),
         };
-        let id = job.job;
-        let mut answer = Box::pin(SLOT.scope(job, answer.instrument(span)));
-        if at_once && poll_at_once(answer.as_mut()) {
+        let Some(task) = Serving::new(slot, called, span).begin() else {
+            return;
+        };
+        let mut state = self.lock();
+        if !state.stopped && state.worker.is_running(job) {
+            state.tasks.insert(job, task);
             return;
         }
-        let (stop, stopped) = oneshot::channel();
-        if let Some(running) = self.lock().jobs.get_mut(&id) {
-            *running = Running::InTask { _stop: stop };
-        }
-        // Where it was stopped meanwhile, so is its task.
-        tokio::spawn(async move {
-            tokio::select! {
-                biased;
-                _ = stopped => {}
-                () = answer => {}
-            }
-        });
+        drop(state);
+        // It has ended already, or was stopped meanwhile.
+        task.abort();
     }
 }
 
-/// Polls a handler once. Whether that ended it.
-fn poll_at_once(handler: Pin<&mut impl Future<Output = ()>>) -> bool {
-    AT_ONCE.set(true);
-    // What is not ready is polled again, by its task, before anything can wake it.
-    let mut context = Context::from_waker(Waker::noop());
-    let polled = catch_unwind(AssertUnwindSafe(|| handler.poll(&mut context)));
-    AT_ONCE.set(false);
-    match polled {
-        Ok(polled) => polled.is_ready(),
-        Err(_) => {
-            tracing::error!("what is around a handler panicked");
-            true
-        }
-    }
-}
-
-/// A handler that runs. The core hears of its end once, and then its slot is free: when it has an answer, or when all of
-/// it is gone, a thread that it blocks included.
-struct Job {
-    job: JobId,
-    shared: Arc<Shared>,
-    finished: AtomicBool,
-}
-
-impl Job {
-    fn finish(&self, reply: Reply) {
-        self.end(Some(reply));
-    }
-
-    fn end(&self, reply: Option<Reply>) {
-        if !self.finished.swap(true, Ordering::Relaxed) {
-            let job = self.job;
-            self.shared.happened(WorkerEvent::Finished { job, reply });
-        }
-    }
-}
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        self.end(None);
-    }
-}
-
-/// The way to the socket, in order: what does not fit into its queue waits here, and the core bounds how much
-/// that is for each caller.
-struct Outlet {
-    outbound: ServerOutbox,
-    waiting: VecDeque<(Peer, Vec<Bytes>)>,
-    flushing: bool,
-}
-
-impl Outlet {
-    /// Sends, or keeps it for later; `true` asks for a [`flush`].
-    fn send(&mut self, peer: Peer, frames: Vec<Bytes>) -> bool {
-        let waits = match self.flushing {
-            true => Some((peer, frames)),
-            false => match self.outbound.offer(peer, frames) {
-                Err(given_back) => given_back,
-                Ok(()) => None,
-            },
-        };
-        let Some(waits) = waits else { return false };
-        self.waiting.push_back(waits);
-        !std::mem::replace(&mut self.flushing, true)
-    }
-
-    fn cut(&mut self, peer: Peer) {
-        self.waiting.retain(|(waiting, _)| *waiting != peer);
-        let outbound = self.outbound.clone();
-        tokio::spawn(async move { outbound.cut(peer).await });
+impl Slots for Shared {
+    fn ended(self: Arc<Self>, job: JobId, reply: Option<Reply>) {
+        self.happened(WorkerEvent::Finished { job, reply });
     }
 }
 
 /// Sends what waits, one after the other.
 async fn flush(shared: Arc<Shared>) {
     loop {
-        let (outbound, (peer, frames)) = {
-            let outlet = &mut shared.lock().outlet;
-            match outlet.waiting.pop_front() {
-                Some(next) => (outlet.outbound.clone(), next),
-                None => {
-                    outlet.flushing = false;
-                    return;
-                }
-            }
+        // Taken out first: the lock is not held while there is no room.
+        let left = shared.lock().outlet.left();
+        let Some((outbound, peer, frames)) = left else {
+            return;
         };
         if outbound.send(peer, frames).await.is_err() {
             return;

@@ -216,7 +216,7 @@ mod tests {
             call: 1,
             deadline: 2,
             more: false,
-            ask,
+            ask: ask.into(),
         };
         let reply = Reply {
             status: 200,

@@ -8,7 +8,7 @@
 //!
 //! let key = Key::new(b"of this session, in this direction");
 //! let ask = Ask::new("request", "/service/slow");
-//! let request = Message::Request(Request { call: 1, deadline: 10_000, more: false, ask });
+//! let request = Message::Request(Request { call: 1, deadline: 10_000, more: false, ask: ask.into() });
 //! let frames = seal(&request, Place { session: 7, counter: 2, ack: 1 }, &key)?;
 //!
 //! let envelope = Envelope::read(&frames)?;

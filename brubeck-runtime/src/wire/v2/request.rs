@@ -1,5 +1,7 @@
 //! A call on the wire.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::limits::{MAX_METHOD, MAX_PATH, MAX_TRACEPARENT, MAX_TRACESTATE};
@@ -84,8 +86,8 @@ pub struct Request {
     pub deadline: u32,
     /// Whether more calls wait for leave to be sent.
     pub more: bool,
-    /// What is asked.
-    pub ask: Ask,
+    /// What is asked; shared, because whoever may have to send it again keeps it.
+    pub ask: Arc<Ask>,
 }
 
 impl Request {
@@ -94,7 +96,7 @@ impl Request {
             call: field::u64(cursor)?,
             deadline: field::u32(cursor)?,
             more: flags & MORE != 0,
-            ask: Ask {
+            ask: Arc::new(Ask {
                 hops: field::u8(cursor)?,
                 method: field::short_text(cursor, MAX_METHOD, "a method of at most 16 bytes in UTF-8")?,
                 path: field::text(cursor, MAX_PATH, "a path of at most 8 KiB in UTF-8")?,
@@ -104,7 +106,7 @@ impl Request {
                 body,
                 idempotent: flags & IDEMPOTENT != 0,
                 nowait: flags & NOWAIT != 0,
-            },
+            }),
         })
     }
 

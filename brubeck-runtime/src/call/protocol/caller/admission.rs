@@ -1,6 +1,7 @@
 //! Which calls are taken at all.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::pending::{Pending, Place};
@@ -48,7 +49,7 @@ impl Caller {
     pub(super) fn call(
         &mut self,
         id: CallId,
-        ask: Ask,
+        ask: Arc<Ask>,
         deadline: Moment,
         options: Options,
         actions: &mut Vec<CallerAction>,
@@ -74,7 +75,6 @@ impl Caller {
         };
         let pending = Pending {
             ask,
-            size,
             deadline,
             options,
             place,
@@ -82,7 +82,7 @@ impl Caller {
             accepted: false,
             may_have_run: false,
         };
-        self.calls.insert(id, Box::new(pending));
+        self.calls.insert(id, pending);
         self.bytes += size;
         self.timers.set(deadline, Due::Deadline(id));
         if let Some(peer) = peer {

@@ -75,18 +75,13 @@ impl Caller {
         // At least one, because a worker begins nothing whose deadline is over.
         let left = pending.left(now).as_millis().max(1);
         let deadline = u32::try_from(left).unwrap_or(u32::MAX);
-        let ask = std::mem::take(&mut pending.ask);
-        let message = Message::Request(Request {
+        let request = Request {
             call,
             deadline,
             more,
-            ask,
-        });
-        let sealed = ready.session.seal(&message);
-        if let Message::Request(request) = message {
-            pending.ask = request.ask;
-        }
-        let frames = match sealed {
+            ask: pending.ask.clone(),
+        };
+        let frames = match ready.session.seal(&Message::Request(request)) {
             Ok(frames) => frames,
             Err(error) => {
                 pending.place = Place::Postponed(now);

@@ -24,9 +24,9 @@ impl Caller {
         id: CallId,
         cancel: bool,
         actions: &mut Vec<CallerAction>,
-    ) -> Option<Box<Pending>> {
+    ) -> Option<Pending> {
         let pending = self.calls.remove(&id)?;
-        self.bytes = self.bytes.saturating_sub(pending.size);
+        self.bytes = self.bytes.saturating_sub(pending.ask.size());
         match pending.place {
             Place::Queued(place) => self.queue.remove(place),
             Place::Postponed(_) => {

@@ -1,5 +1,7 @@
 //! What a caller is told, and what it asks for.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::call::CallError;
@@ -30,7 +32,7 @@ pub enum CallerEvent {
         /// Its number.
         call: CallId,
         /// What is asked.
-        ask: Ask,
+        ask: Arc<Ask>,
         /// When its outcome is due.
         deadline: Moment,
         /// How it is to be treated.

@@ -51,8 +51,7 @@ pub struct Caller {
     entropy: Entropy,
     now: Moment,
     peers: BTreeMap<PeerId, Peer>,
-    /// Boxed, because a map has room for up to twice as many as it holds.
-    calls: Numbered<CallId, Box<Pending>>,
+    calls: Numbered<CallId, Pending>,
     queue: Queue,
     bytes: usize,
     timers: Timers<Due>,

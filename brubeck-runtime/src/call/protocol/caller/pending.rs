@@ -1,5 +1,6 @@
 //! A call that has not ended.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Options, PeerId};
@@ -9,8 +10,7 @@ use crate::wire::v2::Ask;
 
 #[derive(Debug)]
 pub(super) struct Pending {
-    pub(super) ask: Ask,
-    pub(super) size: usize,
+    pub(super) ask: Arc<Ask>,
     pub(super) deadline: Moment,
     pub(super) options: Options,
     pub(super) place: Place,

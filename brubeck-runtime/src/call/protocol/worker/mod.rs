@@ -169,6 +169,12 @@ impl Worker {
         self.timers.next()
     }
 
+    /// Whether the handler of this job has begun, and is wanted still.
+    pub fn is_running(&self, job: JobId) -> bool {
+        let job = self.jobs.get(&job);
+        job.is_some_and(|job| matches!(job.state, JobState::Running(_)))
+    }
+
     /// What was counted so far.
     pub const fn counters(&self) -> &WorkerCounters {
         &self.counters

@@ -1,7 +1,6 @@
 //! The DEALER behind a [`Client`](super::super::Client), and who replaces it when it is lost.
 
 use std::io::{self, ErrorKind};
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
@@ -16,21 +15,14 @@ use super::super::link::{End, Line};
 use super::super::peers::size;
 use super::super::{ClientEvent, Endpoint, Generation, LinkState, Timing};
 use super::backoff::{Backoff, GOOD};
-use super::dial::{CLOSED, FIRST_CHUNK, Role, Socket};
-use super::router::frames::{FrameLimits, Said};
-use super::router::output::Output;
+use super::dial::{Role, Socket, Traffic};
+use super::zmtp::{CLOSED, FrameLimits, Output, PONGS, Said};
 
-/// Messages taken from the queue before they are written, and handed on before anything else is looked at.
+/// Messages taken from the queue before they are written, and handed on before others get their turn.
 const BATCH: usize = 256;
 
 /// The most frames of a message from a server.
 const FRAMES: usize = 16;
-
-/// Answers to heartbeats that wait to be written; then nothing more is read.
-const PONGS: usize = 4;
-
-/// A server that takes none of what it is sent for this long is no good.
-const STALL: Duration = Duration::from_secs(10);
 
 /// Keeps one connection to `endpoint` until the link is closed.
 pub(super) async fn supervise(endpoint: Endpoint, timing: Timing, driver: ClientDriver) {
@@ -69,8 +61,7 @@ impl Dealer {
                 message_bytes: self.timing.message_bytes,
                 frames: FRAMES,
             },
-            chunk: FIRST_CHUNK,
-            only_sends: false,
+            traffic: Traffic::Both,
         };
         loop {
             let attempt = tokio::select! {
@@ -161,7 +152,7 @@ impl Dealer {
             };
             let writes = !output.is_empty();
             let stalls = match writes {
-                true => *stalled_at.get_or_insert_with(|| Instant::now() + STALL),
+                true => *stalled_at.get_or_insert_with(|| Instant::now() + self.timing.write_stall),
                 false => Instant::now(),
             };
             tokio::select! {
@@ -170,13 +161,18 @@ impl Dealer {
                         return Ok(None);
                     };
                     self.answered = true;
-                    answered += 1;
                     pongs += take(said?, room, generation, output);
-                    for _ in 1..BATCH {
-                        let Some(room) = inlet.room_now() else { break };
-                        let Some(said) = incoming.here()? else { break };
-                        answered += 1;
+                    let mut came = 1;
+                    while came < BATCH
+                        && let Some(room) = inlet.room_now()
+                        && let Some(said) = incoming.here()?
+                    {
                         pongs += take(said, room, generation, output);
+                        came += 1;
+                    }
+                    answered += came;
+                    if came == BATCH {
+                        yield_now().await;
                     }
                 }
                 written = timeout_at(stalls, output.write_to(writer)), if writes => {

@@ -1,30 +1,19 @@
-//! Connections that we make: how they are opened, read and written.
-//!
-//! They are our own, because the sockets of the `zeromq` crate read and write one message at a time, each by way of another
-//! task, and believe every length that a peer announces.
+//! Connections that we make.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 use super::super::Endpoint;
 use super::listener::keep_alive;
 use super::quiet::Quiet;
-use super::router::frames::{Decoder, FrameLimits, Said};
-use super::router::output::Output;
 use super::socket::random_name;
-use super::zmtp::handshake;
-
-/// Bytes read at once: few from a peer that is mostly idle, more while it fills them.
-pub(super) const FIRST_CHUNK: usize = 2 << 10;
-pub(super) const LARGEST_CHUNK: usize = 64 << 10;
-
-pub(super) const CLOSED: &str = "the peer closed the connection";
+use super::zmtp::{FrameLimits, Incoming, Output, Said, get_ready, greet, hear};
 
 /// What a connection is to be.
 #[derive(Clone, Copy, Debug)]
@@ -35,78 +24,37 @@ pub(super) struct Role {
     pub(super) theirs: &'static [&'static str],
     /// What the peer may send.
     pub(super) limits: FrameLimits,
-    /// Bytes read at once from a peer that is mostly idle.
-    pub(super) chunk: usize,
-    /// Whether next to nothing comes from the peer.
-    pub(super) only_sends: bool,
+    pub(super) traffic: Traffic,
+}
+
+/// What goes over a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Traffic {
+    /// Messages both ways.
+    Both,
+    /// Almost nothing but what comes from the peer.
+    In,
+    /// Almost nothing but what is sent to the peer.
+    Out,
+}
+
+impl Role {
+    async fn introduce<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: &mut S,
+        identity: &[u8],
+    ) -> io::Result<()> {
+        greet(stream).await?;
+        get_ready(stream, self.ours, identity).await?;
+        hear(stream, self.theirs).await.map(drop)
+    }
 }
 
 /// A socket with one peer.
 pub(super) struct Socket {
-    pub(super) incoming: Incoming,
+    pub(super) incoming: Incoming<Box<dyn AsyncRead + Send + Unpin>>,
     pub(super) writer: Box<dyn AsyncWrite + Send + Unpin>,
     pub(super) output: Output,
-}
-
-/// The reading half of a socket.
-pub(super) struct Incoming {
-    reader: Box<dyn AsyncRead + Send + Unpin>,
-    input: BytesMut,
-    chunk: usize,
-    least: usize,
-    decoder: Decoder,
-}
-
-impl Incoming {
-    /// What the peer says next; fails, with the reason, where the connection has ended. Nothing is lost when the future is
-    /// dropped.
-    pub(super) async fn next(&mut self) -> Result<Said, String> {
-        loop {
-            if let Some(said) = self.here()? {
-                return Ok(said);
-            }
-            if self.input.is_empty() && self.input.capacity() > LARGEST_CHUNK.min(2 * self.chunk) {
-                // An idle peer keeps no large buffer.
-                self.input = BytesMut::new();
-            }
-            self.input.reserve(self.chunk);
-            match self.reader.read_buf(&mut self.input).await {
-                Ok(0) => return Err(CLOSED.to_owned()),
-                Ok(count) => self.came(count),
-                Err(error) => return Err(error.to_string()),
-            }
-        }
-    }
-
-    /// The same if it is here already.
-    pub(super) fn here(&mut self) -> Result<Option<Said>, String> {
-        self.decoder
-            .next(&mut self.input)
-            .map_err(|violation| violation.to_string())
-    }
-
-    fn came(&mut self, count: usize) {
-        self.chunk = match count >= self.chunk {
-            true => (self.chunk * 2).min(LARGEST_CHUNK),
-            false => count.next_power_of_two().clamp(self.least, self.chunk),
-        };
-    }
-
-    /// Reads on until the peer has closed, too: closing while its bytes wait unread would reset the connection and destroy
-    /// the last messages to it. A peer that goes on sending is closed on.
-    pub(super) async fn discard(&mut self, until: Instant) {
-        let drained = async {
-            while self
-                .reader
-                .read_buf(&mut self.input)
-                .await
-                .is_ok_and(|count| count > 0)
-            {
-                self.input.clear();
-            }
-        };
-        let _ = timeout_at(until, drained).await;
-    }
 }
 
 impl Socket {
@@ -120,9 +68,6 @@ impl Socket {
     async fn introduced(endpoint: &Endpoint, role: Role) -> io::Result<Socket> {
         // A new socket gets a new name that nobody can guess, so that the server never mistakes it for the one before.
         let identity = random_name()?;
-        let Role {
-            ours, theirs, limits, ..
-        } = role;
         let (reader, writer): (
             Box<dyn AsyncRead + Send + Unpin>,
             Box<dyn AsyncWrite + Send + Unpin>,
@@ -131,31 +76,29 @@ impl Socket {
                 let mut stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
                 keep_alive(&SockRef::from(&stream))?;
-                handshake(&mut stream, ours, identity.as_bytes(), theirs).await?;
+                role.introduce(&mut stream, identity.as_bytes()).await?;
                 let (reader, writer) = stream.into_split();
                 (Box::new(reader), Box::new(writer))
             }
-            Endpoint::Ipc(path) if role.only_sends => {
+            Endpoint::Ipc(path) if role.traffic == Traffic::Out => {
                 let mut stream = Quiet::new(UnixStream::connect(path).await?)?;
-                handshake(&mut stream, ours, identity.as_bytes(), theirs).await?;
+                role.introduce(&mut stream, identity.as_bytes()).await?;
                 let (reader, writer) = tokio::io::split(stream);
                 (Box::new(reader), Box::new(writer))
             }
             Endpoint::Ipc(path) => {
                 let mut stream = UnixStream::connect(path).await?;
-                handshake(&mut stream, ours, identity.as_bytes(), theirs).await?;
+                role.introduce(&mut stream, identity.as_bytes()).await?;
                 let (reader, writer) = stream.into_split();
                 (Box::new(reader), Box::new(writer))
             }
         };
+        let mut incoming = Incoming::new(reader, role.limits);
+        if role.traffic == Traffic::In {
+            incoming.expects_much();
+        }
         Ok(Socket {
-            incoming: Incoming {
-                reader,
-                input: BytesMut::new(),
-                chunk: role.chunk,
-                least: role.chunk,
-                decoder: Decoder::new(limits),
-            },
+            incoming,
             writer,
             output: Output::default(),
         })

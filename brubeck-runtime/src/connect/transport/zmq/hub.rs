@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadHalf, WriteHalf, split};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, split};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -17,16 +17,19 @@ use super::super::inbox::Inlet;
 use super::super::limits::LINGER;
 use super::super::link::End;
 use super::super::peers::size;
-use super::super::{Endpoint, Generation, Hub, HubEvent, Timing, TransportError, io_thread};
+use super::super::{Endpoint, Generation, Hub, HubEvent, Timing, TransportError};
 use super::listener::{self, Listener};
 use super::socket::random_name;
-use super::zmtp::{self, Said};
+use super::zmtp::{CLOSED, FrameLimits, Incoming, Output, PONGS, Said, get_ready, greet, hear};
 
 /// Requests that may wait for one service; then others get them.
 const QUEUE: usize = 64;
 
 /// Connections to one of the sockets.
 const CONNECTIONS: usize = 1024;
+
+/// The most frames of one message.
+const FRAMES: usize = 16;
 
 /// How long a peer may take to say what it is.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -53,9 +56,12 @@ pub(super) fn open(
         ready,
         inlet,
         identity,
-        limit: timing.inbound_bytes as u64,
+        limits: FrameLimits {
+            message_bytes: timing.inbound_bytes,
+            frames: FRAMES,
+        },
     });
-    io_thread::spawn(serve(requests, responses, shared, stop))?;
+    super::spawn(serve(requests, responses, shared, stop))?;
     Ok(hub)
 }
 
@@ -140,7 +146,7 @@ struct Shared {
     ready: watch::Sender<Ready>,
     inlet: Inlet<HubEvent>,
     identity: Bytes,
-    limit: u64,
+    limits: FrameLimits,
 }
 
 #[derive(Default)]
@@ -231,9 +237,14 @@ async fn serve(
     }
 }
 
-async fn shake_hands(stream: &mut BoxStream, ours: &str, identity: &[u8], wanted: &[&str]) -> bool {
-    match timeout(HANDSHAKE, zmtp::handshake(stream, ours, identity, wanted)).await {
-        Ok(Ok(())) => true,
+async fn shake_hands(stream: &mut BoxStream, ours: &str, identity: &[u8], wanted: &str) -> bool {
+    let introduced = async {
+        greet(stream).await?;
+        get_ready(stream, ours, identity).await?;
+        hear(stream, &[wanted]).await
+    };
+    match timeout(HANDSHAKE, introduced).await {
+        Ok(Ok(_)) => true,
         Ok(Err(error)) => {
             tracing::warn!(%error, "what connected to be a service was refused");
             false
@@ -247,7 +258,7 @@ async fn shake_hands(stream: &mut BoxStream, ours: &str, identity: &[u8], wanted
 
 /// One PULL: hands it requests until it goes.
 async fn hand_out(mut stream: BoxStream, shared: Arc<Shared>) {
-    if !shake_hands(&mut stream, "PUSH", b"", &["PULL"]).await {
+    if !shake_hands(&mut stream, "PUSH", b"", "PULL").await {
         return;
     }
     let (requests, queue) = mpsc::channel(QUEUE);
@@ -259,8 +270,8 @@ async fn hand_out(mut stream: BoxStream, shared: Arc<Shared>) {
         services.last
     });
     tracing::debug!(generation, "a service pulls requests");
-    let (reader, writer) = split(stream);
-    let reason = write_requests(reader, writer, queue, shared.limit).await;
+    let written = write_requests(stream, queue, shared.limits).await;
+    let reason = written.err().unwrap_or_else(|| "it was told to go".into());
     let closed = shared.change(|services| {
         services.pulling.remove(&generation);
         services.closed
@@ -273,67 +284,50 @@ async fn hand_out(mut stream: BoxStream, shared: Arc<Shared>) {
     }
 }
 
-/// Writes what is in the queue, until that ends or the peer does.
+/// Writes what is in the queue, until that ends or the peer does; gives the reason.
 async fn write_requests(
-    reader: ReadHalf<BoxStream>,
-    writer: WriteHalf<BoxStream>,
+    stream: BoxStream,
     mut queue: mpsc::Receiver<Bytes>,
-    limit: u64,
-) -> String {
-    let (beat, mut beats) = mpsc::channel::<Bytes>(1);
-    let mut writer = BufWriter::with_capacity(64 << 10, writer);
-    let writing = async {
-        loop {
-            tokio::select! {
-                request = queue.recv() => {
-                    let Some(request) = request else {
-                        writer.flush().await?;
-                        return writer.shutdown().await;
-                    };
-                    zmtp::write_message(&mut writer, &request).await?;
-                    while let Ok(request) = queue.try_recv() {
-                        zmtp::write_message(&mut writer, &request).await?;
-                    }
-                }
-                Some(pong) = beats.recv() => zmtp::write_pong(&mut writer, &pong).await?,
-            }
-            writer.flush().await?;
-        }
-    };
-    tokio::select! {
-        written = writing => written.err().map_or_else(|| "it was told to go".into(), |error| error.to_string()),
-        reason = watch_peer(reader, beat, limit) => reason,
-    }
-}
-
-/// Reads what a peer sends that has nothing to say, which is how its end is noticed.
-async fn watch_peer(mut reader: ReadHalf<BoxStream>, beat: mpsc::Sender<Bytes>, limit: u64) -> String {
-    let mut partial = Vec::new();
+    limits: FrameLimits,
+) -> Result<(), String> {
+    let (reader, mut writer) = split(stream);
+    // It has nothing to say, but its end is only noticed by reading.
+    let mut incoming = Incoming::new(reader, limits);
+    let (mut output, mut pongs) = (Output::default(), 0);
     loop {
-        match zmtp::read(&mut reader, &mut partial, limit).await {
-            Ok(Said::Ping(pong)) => {
-                let _ = beat.try_send(pong);
+        let writes = !output.is_empty();
+        tokio::select! {
+            written = output.write_to(&mut writer), if writes => {
+                if written.map_err(|error| error.to_string())? == 0 {
+                    return Err(CLOSED.to_owned());
+                }
+                if output.is_empty() {
+                    pongs = 0;
+                }
             }
-            Ok(Said::Message(_)) => {}
-            Err(error) => return ended(&error),
+            request = queue.recv(), if !writes => {
+                let Some(request) = request else {
+                    return writer.shutdown().await.map_err(|error| error.to_string());
+                };
+                output.push(vec![request]);
+                while let Ok(request) = queue.try_recv() {
+                    output.push(vec![request]);
+                }
+            }
+            said = incoming.next(), if pongs < PONGS => if let Said::Ping(answer) = said? {
+                pongs += 1;
+                output.put(&answer);
+            },
         }
-    }
-}
-
-fn ended(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => "it closed the connection".into(),
-        _ => error.to_string(),
     }
 }
 
 /// One ROUTER: takes its answers until it goes.
 async fn take_in(mut stream: BoxStream, shared: Arc<Shared>) {
-    if !shake_hands(&mut stream, "DEALER", &shared.identity, &["ROUTER"]).await {
+    if !shake_hands(&mut stream, "DEALER", &shared.identity, "ROUTER").await {
         return;
     }
-    let (reader, writer) = split(stream);
-    let mut reading = std::pin::pin!(read_answers(reader, writer, &shared));
+    let mut reading = std::pin::pin!(read_answers(stream, &shared));
     let reason = tokio::select! {
         reason = &mut reading => reason,
         () = sleep(SETTLE) => {
@@ -346,14 +340,11 @@ async fn take_in(mut stream: BoxStream, shared: Arc<Shared>) {
     tracing::debug!(reason, "a service answers no more");
 }
 
-async fn read_answers(
-    mut reader: ReadHalf<BoxStream>,
-    mut writer: WriteHalf<BoxStream>,
-    shared: &Shared,
-) -> String {
-    let mut partial = Vec::new();
+async fn read_answers(stream: BoxStream, shared: &Shared) -> String {
+    let (reader, mut writer) = split(stream);
+    let mut incoming = Incoming::new(reader, shared.limits);
     loop {
-        match zmtp::read(&mut reader, &mut partial, shared.limit).await {
+        match incoming.next().await {
             Ok(Said::Message(frames)) => {
                 let bytes = size(&frames);
                 match shared.inlet.room().await {
@@ -361,12 +352,12 @@ async fn read_answers(
                     None => return "nobody wants the answers any more".into(),
                 }
             }
-            Ok(Said::Ping(pong)) => {
-                if let Err(error) = zmtp::write_pong(&mut writer, &pong).await {
+            Ok(Said::Ping(answer)) => {
+                if let Err(error) = writer.write_all(&answer).await {
                     return error.to_string();
                 }
             }
-            Err(error) => return ended(&error),
+            Err(reason) => return reason,
         }
     }
 }

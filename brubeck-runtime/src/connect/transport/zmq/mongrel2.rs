@@ -15,16 +15,13 @@ use super::super::limits::LINGER;
 use super::super::link::{End, Line};
 use super::super::{Endpoint, Generation, LinkEvent, LinkState, Timing};
 use super::backoff::{Backoff, GOOD};
-use super::dial::{CLOSED, Socket};
-use super::router::frames::Said;
+use super::dial::Socket;
+use super::zmtp::{CLOSED, PONGS, Said};
 
 mod sockets;
 
 /// Replies taken from the queue before they are written.
 const BATCH: usize = 256;
-
-/// Answers to heartbeats that wait to be written; then nothing more is read.
-const PONGS: usize = 4;
 
 /// Keeps one connection to a Mongrel2 until the link is closed.
 pub(super) async fn supervise(

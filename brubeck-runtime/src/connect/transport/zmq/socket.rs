@@ -85,3 +85,31 @@ impl Drop for Pull {
         self.0.backend().shutdown();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::zmtp::{get_ready, greet, hear};
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+    use zeromq::SocketRecv;
+
+    #[tokio::test]
+    async fn heartbeats_of_a_peer_end_the_connection_with_a_remedy() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("tcp://{}", listener.local_addr().unwrap());
+        let beats = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            greet(&mut stream).await.unwrap();
+            get_ready(&mut stream, "PUSH", b"").await.unwrap();
+            hear(&mut stream, &["PULL"]).await.unwrap();
+            stream.write_all(b"\x04\x07\x04PING\0\0").await.unwrap();
+            stream
+        };
+        let mut pull = PullSocket::new();
+        let (connected, _stream) = tokio::join!(pull.connect(&address), beats);
+        connected.unwrap();
+        let error = pull.recv().await.unwrap_err();
+        assert!(reason(&error).contains("ZMQ_HEARTBEAT_IVL"), "{error}");
+    }
+}

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::super::super::{Endpoint, Timing};
-use super::super::dial::{FIRST_CHUNK, LARGEST_CHUNK, Role, Socket};
-use super::super::router::frames::FrameLimits;
+use super::super::dial::{Role, Socket, Traffic};
+use super::super::zmtp::FrameLimits;
 
 /// Mongrel2 counts no longer bodies, and memory grows only with what comes.
 const LIMITS: FrameLimits = FrameLimits {
@@ -19,16 +19,14 @@ const REQUESTS: Role = Role {
     ours: "PULL",
     theirs: &["PUSH"],
     limits: LIMITS,
-    chunk: LARGEST_CHUNK,
-    only_sends: false,
+    traffic: Traffic::In,
 };
 
 const REPLIES: Role = Role {
     ours: "XPUB",
     theirs: &["SUB"],
     limits: LIMITS,
-    chunk: FIRST_CHUNK,
-    only_sends: true,
+    traffic: Traffic::Out,
 };
 
 /// One connection to a Mongrel2.

@@ -2,30 +2,22 @@
 
 use std::io::{self, ErrorKind};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::task::yield_now;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::super::super::inbox::{Inlet, Room};
 use super::super::super::peers::{Connected, size};
 use super::super::super::{LINGER, Limits, ServerEvent};
+use super::super::zmtp::{FrameLimits, Input, Output, PONGS, Said, discard};
 use super::Refusal;
-use super::frames::{Decoder, FrameLimits, Said};
-use super::output::Output;
-
-/// Bytes read at once: few from a peer that is mostly idle, more while it fills them.
-const FIRST_CHUNK: usize = 2 << 10;
-const LARGEST_CHUNK: usize = 64 << 10;
 
 /// Messages taken from the queue before they are written.
 const BATCH: usize = 256;
 
 /// Messages handed on before others get their turn.
 const TURN: usize = 16;
-
-/// Answers to heartbeats that wait to be written; then nothing more is read.
-const PONGS: usize = 4;
 
 /// Serves a peer until it goes, breaks a rule, or the socket closes. Its departure is the last that is told of it.
 pub(super) async fn serve<R, W>(
@@ -42,12 +34,10 @@ where
     let mut connection = Connection {
         reader,
         writer,
-        decoder: Decoder::new(FrameLimits {
+        input: Input::new(FrameLimits {
             message_bytes: limits.message_bytes,
             frames: limits.frames,
         }),
-        input: BytesMut::new(),
-        chunk: FIRST_CHUNK,
         came: None,
         more: false,
         taken: Vec::new(),
@@ -61,7 +51,7 @@ where
     };
     let ended = connection.carry().await;
     if let Ok(End::Closed) = ended {
-        connection.discard().await;
+        discard(&mut connection.reader, Instant::now() + LINGER).await;
     }
     connection.take_leave().await;
     ended.map(drop)
@@ -78,9 +68,7 @@ enum End {
 struct Connection<'a, R, W> {
     reader: R,
     writer: W,
-    decoder: Decoder,
-    input: BytesMut,
-    chunk: usize,
+    input: Input,
     /// A message that waits for room in the inbox. What came after it stays as it is until then: a peer that sends many
     /// small ones gets no more memory than it has sent.
     came: Option<Vec<Bytes>>,
@@ -107,9 +95,7 @@ where
     async fn carry(&mut self) -> Result<End, Refusal> {
         loop {
             let reads = self.came.is_none() && !self.more && self.pongs < PONGS;
-            if reads {
-                self.input.reserve(self.chunk);
-            }
+            let (reader, input) = (&mut self.reader, &mut self.input);
             let writes = !self.output.is_empty();
             let stalled_at = match writes {
                 true => *self
@@ -118,7 +104,7 @@ where
                 false => Instant::now(),
             };
             tokio::select! {
-                count = self.reader.read_buf(&mut self.input), if reads => match count? {
+                count = async { reader.read_buf(input.room()).await }, if reads => match count? {
                     0 => return Ok(End::Left),
                     count => self.read(count)?,
                 },
@@ -150,16 +136,8 @@ where
 
     /// So many bytes more have come.
     fn read(&mut self, count: usize) -> Result<(), Refusal> {
-        self.chunk = match count >= self.chunk {
-            true => (self.chunk * 2).min(LARGEST_CHUNK),
-            false => count.next_power_of_two().clamp(FIRST_CHUNK, self.chunk),
-        };
-        self.deliver()?;
-        if self.input.is_empty() && self.input.capacity() > LARGEST_CHUNK.min(2 * self.chunk) {
-            // An idle peer keeps no large buffer.
-            self.input = BytesMut::new();
-        }
-        Ok(())
+        self.input.came(count);
+        self.deliver()
     }
 
     /// Hands on what has come, as far as there is room and for one turn.
@@ -167,7 +145,7 @@ where
         let inlet = self.inlet;
         let mut turn = TURN;
         self.more = false;
-        while let Some(said) = self.decoder.next(&mut self.input)? {
+        while let Some(said) = self.input.next()? {
             match (said, inlet.room_now()) {
                 (Said::Message(frames), Some(room)) => {
                     self.put(room, frames);
@@ -233,21 +211,5 @@ where
             let peer = self.connected.peer.clone();
             room.put(ServerEvent::Gone { peer }, 0);
         }
-    }
-
-    /// Reads on until the peer has closed, too: closing while its bytes wait unread would reset the connection and destroy
-    /// the last messages to it. A peer that goes on sending is closed on.
-    async fn discard(&mut self) {
-        let drained = async {
-            while self
-                .reader
-                .read_buf(&mut self.input)
-                .await
-                .is_ok_and(|count| count > 0)
-            {
-                self.input.clear();
-            }
-        };
-        let _ = timeout(LINGER, drained).await;
     }
 }

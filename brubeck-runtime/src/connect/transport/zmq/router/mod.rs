@@ -15,14 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use self::caps::{Caps, HandshakePlace, Place};
-use self::frames::Violation;
 use super::super::closing::{Ask, Stop, closing};
 use super::super::inbox::{Inlet, inbox};
 use super::super::limits::LINGER;
@@ -30,12 +29,10 @@ use super::super::peers::{Connected, Peers};
 use super::super::{Endpoint, Limits, Peer, Server, ServerEvent, ServerOutbox, TransportError};
 use super::listener;
 use super::socket::random_name;
+use super::zmtp::{Violation, get_ready, greet, hear};
 
 mod caps;
 mod connection;
-pub(super) mod frames;
-mod handshake;
-pub(super) mod output;
 
 /// How long to wait when the system has no file descriptor for another connection.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -188,12 +185,13 @@ impl Router {
 
     /// Completes the handshake with a peer.
     async fn introduce<S: Stream>(&self, peer: &mut S) -> Result<Connected, Refusal> {
-        let mut identity = handshake::greet(peer).await?;
+        greet(peer).await?;
+        let mut identity = hear(peer, &["DEALER", "REQ", "ROUTER"]).await?;
         if identity.is_empty() {
             identity = Bytes::from(random_name()?);
         }
         let connected = self.peers.join(Peer::new(identity)).ok_or(Refusal::Identity)?;
-        peer.write_all(handshake::READY).await?;
+        get_ready(peer, "ROUTER", b"").await?;
         Ok(connected)
     }
 }
@@ -220,8 +218,6 @@ impl Stream for UnixStream {
 enum Refusal {
     /// It did not finish its handshake in time.
     Silent,
-    /// It does not speak as it must.
-    Protocol(&'static str),
     /// It broke a rule after the handshake.
     Violation(Violation),
     /// Another living peer has its identity.
@@ -238,7 +234,6 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Silent => f.write_str("it did not finish its handshake within Limits::handshake"),
-            Self::Protocol(why) => f.write_str(why),
             Self::Violation(violation) => violation.fmt(f),
             Self::Identity => f.write_str("a connected peer has the same identity"),
             Self::Stalled => f.write_str("it took no byte for as long as Limits::write_stall"),

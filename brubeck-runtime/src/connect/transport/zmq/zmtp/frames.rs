@@ -19,16 +19,16 @@ const AHEAD: usize = 256 << 10;
 
 /// What one message may be.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct FrameLimits {
+pub(in super::super) struct FrameLimits {
     /// Bytes of all its frames together.
-    pub(crate) message_bytes: usize,
+    pub(in super::super) message_bytes: usize,
     /// Frames.
-    pub(crate) frames: usize,
+    pub(in super::super) frames: usize,
 }
 
 /// What a peer sends.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Said {
+pub(in super::super) enum Said {
     /// A message, whole.
     Message(Vec<Bytes>),
     /// A heartbeat; the frame that answers it.
@@ -37,7 +37,7 @@ pub(crate) enum Said {
 
 /// Reads frames from what a peer sends, in whatever pieces it comes.
 #[derive(Debug)]
-pub(crate) struct Decoder {
+pub(in super::super) struct Decoder {
     limits: FrameLimits,
     /// The frames that have come of the message under way.
     message: Vec<Bytes>,
@@ -45,7 +45,7 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    pub(crate) fn new(limits: FrameLimits) -> Self {
+    pub(in super::super) fn new(limits: FrameLimits) -> Self {
         Self {
             limits,
             message: Vec::new(),
@@ -58,7 +58,7 @@ impl Decoder {
     ///
     /// # Errors
     /// The stream breaks a limit or the protocol, and is to be closed.
-    pub(crate) fn next(&mut self, input: &mut BytesMut) -> Result<Option<Said>, Violation> {
+    pub(in super::super) fn next(&mut self, input: &mut BytesMut) -> Result<Option<Said>, Violation> {
         loop {
             let Some(header) = Header::read(input)? else {
                 return Ok(None);
@@ -191,7 +191,7 @@ fn pong(command: &[u8]) -> Result<Option<Vec<u8>>, Violation> {
 
 /// How a stream broke the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Violation {
+pub(in super::super) enum Violation {
     /// Flags ZMTP 3 does not know.
     Flags,
     /// A command that is too long, malformed, or marked as part of a message.
@@ -207,8 +207,8 @@ impl fmt::Display for Violation {
         f.write_str(match self {
             Self::Flags => "it sent a frame with unknown flags",
             Self::Command => "it sent a malformed command",
-            Self::MessageBytes => "it sent a message with more bytes than Limits::message_bytes",
-            Self::Frames => "it sent a message with more frames than Limits::frames",
+            Self::MessageBytes => "it sent a message with more bytes than `message_bytes` allows",
+            Self::Frames => "it sent a message with more frames than are allowed",
         })
     }
 }

@@ -46,7 +46,7 @@ impl Output {
         }
     }
 
-    /// Adds bytes that are a frame already.
+    /// Adds bytes that are frames already.
     pub(in super::super) fn put(&mut self, frame: &[u8]) {
         self.tail.put_slice(frame);
     }

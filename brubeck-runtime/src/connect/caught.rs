@@ -1,33 +1,36 @@
 //! A handler that runs.
 
-use super::assembled::Assembled;
 use crate::reply::{IntoReply, Response};
-use crate::route::{BoxFuture, Entry};
 use crate::status::Status;
 use crate::template::Templates;
 use std::any::Any;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// What a handler runs as: its page is rendered, and its panic is an answer too.
-pub(super) struct Caught<'a, 'b> {
+/// What a handler runs as: its page is rendered, and its panic is an answer too. It owns both, or borrows them.
+pub(crate) struct Caught<R, T> {
     handler: &'static str,
-    run: &'b mut BoxFuture,
-    templates: &'a Templates,
+    run: R,
+    templates: T,
 }
 
-impl<S> Assembled<S> {
-    pub(super) fn catching<'a, 'b>(&'a self, entry: &Entry<S>, run: &'b mut BoxFuture) -> Caught<'a, 'b> {
+impl<R, T> Caught<R, T> {
+    pub(crate) fn new(handler: &'static str, run: R, templates: T) -> Self {
         Caught {
-            handler: entry.spec.name,
+            handler,
             run,
-            templates: &self.templates,
+            templates,
         }
     }
 }
 
-impl Future for Caught<'_, '_> {
+impl<R, T> Future for Caught<R, T>
+where
+    R: Future<Output = Response> + Unpin,
+    T: Deref<Target = Templates> + Unpin,
+{
     type Output = Response;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
@@ -38,7 +41,7 @@ impl Future for Caught<'_, '_> {
         } = &mut *self;
         // What a handler leaves behind when it panics is only seen by itself: its state is behind the locks of others,
         // which know poisoning.
-        let poll = AssertUnwindSafe(|| run.as_mut().poll(cx).map(|response| templates.render(response)));
+        let poll = AssertUnwindSafe(|| Pin::new(run).poll(cx).map(|response| templates.render(response)));
         catch_unwind(poll).unwrap_or_else(|panic| {
             let panic = panic_text(&*panic);
             tracing::error!(handler, panic, "a handler panicked");
