@@ -13,6 +13,7 @@ mod extract;
 mod message;
 mod method;
 mod piece;
+mod quickness;
 mod reply;
 mod route;
 mod session;

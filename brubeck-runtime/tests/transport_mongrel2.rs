@@ -105,9 +105,13 @@ async fn run(
 }
 
 async fn link(send_spec: &Endpoint, recv_spec: &Endpoint) -> Mongrel2Link {
-    ZeroMq
-        .mongrel2(send_spec.clone(), recv_spec.clone(), Timing::default())
-        .unwrap()
+    carried(send_spec.clone(), recv_spec.clone(), Timing::default())
+}
+
+fn carried(send_spec: Endpoint, recv_spec: Endpoint, timing: Timing) -> Mongrel2Link {
+    let (link, carry) = ZeroMq.mongrel2(send_spec, recv_spec, timing).unwrap();
+    tokio::spawn(carry);
+    link
 }
 
 async fn linked(link: &mut Mongrel2Link) -> Generation {
@@ -266,7 +270,7 @@ async fn a_subscription_that_does_not_come_is_waited_for() {
         subscription: Duration::from_millis(50),
         ..Timing::default()
     };
-    let mut link = ZeroMq.mongrel2(send_spec, recv_spec, timing).unwrap();
+    let mut link = carried(send_spec, recv_spec, timing);
     for attempt in 0..3 {
         let (mut sub, _) = soon("an attempt", recv.accept()).await.unwrap();
         handshake(&mut sub, "SUB", "").await;

@@ -12,6 +12,7 @@ mod laboratory;
 mod link;
 mod messages;
 mod python;
+mod quick;
 mod replies;
 mod restarts;
 mod running;

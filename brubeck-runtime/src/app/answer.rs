@@ -31,7 +31,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         let logged = logged.then(|| (Instant::now(), message.method(), message.path().to_owned()));
         let (kind, method) = (message.kind(), message.method());
         match self.router.find(kind, method, message.path()) {
-            Match::Found { entry, captures } => {
+            Match::Found { entry, captures, .. } => {
                 let limits = self.limits.of(entry.spec);
                 // Other applications say themselves how long they wait; clients of message sockets do not.
                 let time = match message.known::<SocketSender>() {
@@ -96,7 +96,8 @@ impl<S: Send + Sync + 'static> ResponseHandlers for Assembled<S> {
     fn respond(self: Arc<Self>, answer: Message) -> BoxFuture<'static, Option<Handled>> {
         Box::pin(async move {
             let path = answer.path().to_owned();
-            let Match::Found { entry, captures } = self.router.find(Kind::Response, Method::Response, &path)
+            let Match::Found { entry, captures, .. } =
+                self.router.find(Kind::Response, Method::Response, &path)
             else {
                 return None;
             };

@@ -8,7 +8,7 @@ use super::web::Site;
 use super::{App, Hooks};
 use crate::call::{Open, ResponseHandlers, Services};
 use crate::connect::web::Length;
-use crate::connect::{Answer, Application, Called};
+use crate::connect::{Answer, Application, AtOnce, Called};
 use crate::context::Around;
 use crate::cookie::Keys;
 use crate::error::{Error, Result};
@@ -136,7 +136,7 @@ impl<S: Send + Sync + 'static> Application for Served<S> {
         self.web.respond(request)
     }
 
-    fn serve_peer(&self, request: http::Request<Body>, peer: Option<RemoteAddr>, at_once: bool) -> Answer {
+    fn serve_peer(&self, request: http::Request<Body>, peer: Option<RemoteAddr>, at_once: AtOnce) -> Answer {
         self.front.answer(request, peer, Length::OfConnection, at_once)
     }
 

@@ -13,6 +13,7 @@ mod proxies;
 mod run;
 mod service;
 mod time;
+mod way;
 mod web;
 
 pub use hook::{Hook, Proceed};

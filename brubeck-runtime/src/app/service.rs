@@ -3,8 +3,8 @@
 use super::answer::ACCESS;
 use super::assembled::Assembled;
 use super::proxies::Proxies;
-use crate::connect::Answer;
 use crate::connect::web::{Length, finish, refusal};
+use crate::connect::{Answer, AtOnce};
 use crate::message::RemoteAddr;
 use crate::reply::{Body, BoxError};
 use bytes::Bytes;
@@ -143,7 +143,7 @@ pub(super) struct Front<S: 'static> {
 
 impl<S: Send + Sync + 'static> HttpService for Front<S> {
     fn respond(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
-        match self.answer(request, None, Length::Told, false) {
+        match self.answer(request, None, Length::Told, AtOnce::No) {
             Either::Left(answered) => Box::pin(answered),
             Either::Right(answer) => answer,
         }
@@ -151,14 +151,13 @@ impl<S: Send + Sync + 'static> HttpService for Front<S> {
 }
 
 impl<S: Send + Sync + 'static> Front<S> {
-    /// Answers a request; `remote` is its peer, where the request does not say so itself. `at_once`: here and now, where
-    /// that can be.
+    /// Answers a request; `remote` is its peer, where the request does not say so itself.
     pub(super) fn answer(
         &self,
         mut request: Request<Body>,
         mut remote: Option<RemoteAddr>,
         length: Length,
-        at_once: bool,
+        at_once: AtOnce,
     ) -> Answer {
         if self.layered.is_some() || self.proxies.are_trusted() {
             if let Some(remote) = remote.take() {
@@ -178,8 +177,13 @@ impl<S: Send + Sync + 'static> Front<S> {
             return Either::Right(Box::pin(asked.answered(layered.respond(request))));
         }
         let site = &self.site;
-        let mut way = site.way(request, remote);
-        if at_once {
+        let mut way = site.way(request, remote, at_once == AtOnce::IfQuick);
+        let here = match at_once {
+            AtOnce::No => false,
+            AtOnce::IfQuick => way.is_quick(),
+            AtOnce::Yes => true,
+        };
+        if here {
             match catch_unwind(AssertUnwindSafe(|| site.at_once(&mut way))) {
                 Ok(None) => {}
                 Ok(Some(mut response)) => {

@@ -81,15 +81,20 @@ pub trait ResponseHandlers: Send + Sync + 'static {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Origin {
     /// The identity of the web server.
-    pub sender_id: String,
+    pub sender_id: Bytes,
     /// The number of the browser's connection there.
-    pub conn_id: String,
+    pub conn_id: Bytes,
     /// Where replies to the browser are sent.
-    pub out_addr: String,
+    pub out_addr: Bytes,
 }
 
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.out_addr, self.conn_id)
+        write!(
+            f,
+            "{}:{}",
+            self.out_addr.escape_ascii(),
+            self.conn_id.escape_ascii()
+        )
     }
 }

@@ -30,8 +30,8 @@ pub trait Application: Send + Sync + 'static {
     fn serve(self: Arc<Self>, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>>;
 
     /// The same for a connection, which says itself how long a body is that is whole; `peer` is who asks, where the request
-    /// does not say so itself. `at_once`: the handler begins here, so that an answer which waits for nothing comes back itself.
-    fn serve_peer(&self, request: http::Request<Body>, peer: Option<RemoteAddr>, at_once: bool) -> Answer;
+    /// does not say so itself.
+    fn serve_peer(&self, request: http::Request<Body>, peer: Option<RemoteAddr>, at_once: AtOnce) -> Answer;
 
     /// The largest body of a request, in bytes, for connections that must know it beforehand; a route may take more.
     fn body_limit(&self) -> usize;
@@ -40,6 +40,17 @@ pub trait Application: Send + Sync + 'static {
     fn specs(&self) -> Vec<&'static Spec> {
         Vec::new()
     }
+}
+
+/// Whether a handler begins where its request is handed over, so that an answer which waits for nothing comes back itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtOnce {
+    /// It begins where its answer is waited for.
+    No,
+    /// It begins here where it was quick of late: others wait meanwhile.
+    IfQuick,
+    /// It begins here.
+    Yes,
 }
 
 /// A call that is being answered: the handler itself, or what is around it where something is.

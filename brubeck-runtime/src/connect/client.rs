@@ -256,9 +256,9 @@ impl ServiceLink {
         wire.envelope.passphrase = self.passphrase.clone();
         if let Some(origin) = origin {
             wire.envelope.origin = service::Origin {
-                sender_id: origin.sender_id.into(),
-                conn_id: origin.conn_id.into(),
-                out_addr: origin.out_addr.into(),
+                sender_id: origin.sender_id,
+                conn_id: origin.conn_id,
+                out_addr: origin.out_addr,
             };
         }
         wire.headers = object(request.headers());

@@ -1,6 +1,5 @@
 //! What every service says of itself.
 
-mod pace;
 mod stats;
 
 use super::{Application, Called};

@@ -15,7 +15,7 @@ pub mod transport;
 mod v2;
 pub(crate) mod web;
 
-pub use application::{Answer, Application, Called, Connection, Opened, Stop};
+pub use application::{Answer, Application, AtOnce, Called, Connection, Opened, Stop};
 pub use http::Http;
 pub use memory::{InsideMemory, Memory};
 pub use mongrel2::{Mongrel2, Mongrel2Connection, Mongrel2Control, Mongrel2Counts, Mongrel2Sort};

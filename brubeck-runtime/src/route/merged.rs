@@ -1,39 +1,43 @@
 //! The automata of many routes as one, which says at once which of them is the first that matches.
 
+mod product;
+
 use super::automaton::Automaton;
-use std::collections::HashMap;
+use product::{Edge, Known, product};
 
 /// How many states of single automata all states of one merged automaton may stand for. Routes of plain paths stay far
 /// below; patterns that overlap in many ways would go beyond any limit, and are merged in smaller groups.
 const MOST: usize = 1 << 20;
 
+/// A row of places costs one look, and may have so many empty ones for each edge.
+const SPARSE: usize = 4;
+
 /// Routes that follow each other, matched in one walk along the path, however many they are.
+///
+/// The time of a walk along a large table is that of its memory. So a state is a few bytes, and all of them stand together:
+///
+/// | bytes | what |
+/// |---|---|
+/// | 4 | the first route that accepts what was read up to the end of the text, or `NOWHERE` |
+/// | 3 | how it goes on, see [`Next`] |
+/// | 2 | the length of the text: bytes that can only follow each other, so that no states are needed between them |
+/// | 4 for each place of a row | where that byte leads |
+/// | 6 for each range | its lowest byte, its highest, and where they lead |
+/// | .. | the text |
 #[derive(Debug)]
-pub(super) struct Merged {
-    states: Vec<State>,
-    edges: Vec<Edge>,
-}
+pub(super) struct Merged(Vec<u8>);
 
-#[derive(Debug)]
-struct State {
-    /// The first route that accepts what was read so far.
-    first: Option<usize>,
-    /// Whether that holds whatever follows.
-    settled: bool,
-    /// Where its edges begin; they end where those of the next state begin.
-    edges: usize,
-}
+const HEAD: usize = 9;
+const PLACE: usize = 4;
+const RANGE: usize = 6;
 
-/// Sorted by byte within a state, and disjoint.
-#[derive(Debug)]
-struct Edge {
-    low: u8,
-    high: u8,
-    to: usize,
-}
+const ROW: u8 = 0;
+const RANGES: u8 = 1;
+const SETTLED: u8 = 2;
+const END: u8 = 3;
 
-/// The routes that may still match, in order, each with the state of its own automaton.
-type Alive = Vec<(usize, u16)>;
+/// Where no state or route is.
+const NOWHERE: u32 = u32::MAX;
 
 impl Merged {
     /// Merges these routes, each with its number, in as few parts as can be; they are to be tried in order.
@@ -45,8 +49,8 @@ impl Merged {
         if routes.is_empty() {
             return Vec::new();
         }
-        match Merged::try_merge(routes, most) {
-            Some(merged) => vec![merged],
+        match product(routes, most) {
+            Some(states) => vec![Merged::packed(&states)],
             None => {
                 let (first, second) = routes.split_at(routes.len() / 2);
                 let mut parts = Merged::within(first, most);
@@ -56,105 +60,204 @@ impl Merged {
         }
     }
 
-    /// `None` where it would be too large; a single route never is.
-    fn try_merge(routes: &[(usize, Automaton)], most: usize) -> Option<Merged> {
-        let mut merged = Merged {
-            states: Vec::new(),
-            edges: Vec::new(),
-        };
-        let start: Alive = (0..routes.len()).map(|at| (at, 0)).collect();
-        let mut numbers = HashMap::from([(start.clone(), 0)]);
-        let mut open = std::collections::VecDeque::from([start]);
+    fn packed(known: &[Known]) -> Merged {
+        let joined = joined(known);
+        let own = (0..known.len()).filter(|at| !joined[*at]);
+        let states: Vec<State<'_>> = own.clone().map(|at| State::of(known, &joined, at)).collect();
+        // Where each state stands; nothing leads to those that are joined.
+        let mut places = vec![NOWHERE; known.len()];
         let mut size = 0;
-        while let Some(alive) = open.pop_front() {
-            size += alive.len();
-            if size > most && routes.len() > 1 {
-                return None;
-            }
-            let accepting = alive.iter().find(|(at, state)| routes[*at].1.accepts(*state));
-            let first = accepting.map(|(at, _)| routes[*at].0);
-            let settled = alive
-                .first()
-                .is_some_and(|(at, state)| routes[*at].1.accepts_all(*state));
-            merged.states.push(State {
-                first,
-                settled,
-                edges: merged.edges.len(),
-            });
-            if settled {
-                continue;
-            }
-            for (low, high, next) in steps(routes, &alive) {
-                let number = numbers.len();
-                let to = *numbers.entry(next).or_insert_with_key(|next| {
-                    open.push_back(next.clone());
-                    number
-                });
-                merged.edges.push(Edge { low, high, to });
-            }
+        for (at, state) in own.zip(&states) {
+            places[at] = narrow(size);
+            size += HEAD + state.next.size() + state.text.len();
         }
-        Some(merged)
+        let mut packed = Vec::with_capacity(size);
+        states.iter().for_each(|state| state.pack(&places, &mut packed));
+        Merged(packed)
     }
 
     /// The first route that matches this path.
     pub(super) fn first(&self, path: &[u8]) -> Option<usize> {
-        let mut at = 0;
-        let mut state = self.states.first()?;
-        for byte in path {
-            if state.settled {
-                break;
+        let (mut at, mut rest) = (0, path);
+        loop {
+            let (head, body) = self.0.get(at as usize..)?.split_first_chunk::<HEAD>()?;
+            let [first @ .., kind, low, last, long, longer] = *head;
+            let next = Next::read(kind, low, last);
+            let length = u16::from_le_bytes([long, longer]);
+            if length > 0 {
+                let text = body.get(next.size()..)?.get(..usize::from(length))?;
+                rest = rest.strip_prefix(text)?;
             }
-            let end = self
-                .states
-                .get(at + 1)
-                .map_or(self.edges.len(), |next| next.edges);
-            let edges = self.edges.get(state.edges..end)?;
-            let edge = edges.get(edges.partition_point(|edge| edge.high < *byte))?;
-            if edge.low > *byte {
-                return None;
-            }
-            at = edge.to;
-            state = self.states.get(at)?;
+            let (byte, behind) = match rest.split_first() {
+                Some(more) if !matches!(next, Next::Settled) => more,
+                _ => {
+                    let first = u32::from_le_bytes(first);
+                    return (first != NOWHERE).then_some(first as usize);
+                }
+            };
+            at = next.step(body, *byte)?;
+            rest = behind;
         }
-        state.first
     }
 }
 
-/// Which routes are alive after each byte: ranges of bytes, and what they lead to.
-fn steps(routes: &[(usize, Automaton)], alive: &Alive) -> Vec<(u8, u8, Alive)> {
-    let edges = |at: usize, state: u16| {
-        let automaton = routes[at].1;
-        (0..automaton.edges(state)).map(move |index| automaton.edge(state, index))
-    };
-    let mut bounds: Vec<u16> = alive
-        .iter()
-        .flat_map(|(at, state)| edges(*at, *state))
-        .flat_map(|edge| [u16::from(edge.low), u16::from(edge.high) + 1])
-        .collect();
-    bounds.sort_unstable();
-    bounds.dedup();
-    let mut next: Vec<Alive> = vec![Alive::new(); bounds.len()];
-    for (at, state) in alive {
-        for edge in edges(*at, *state) {
-            let from = bounds.partition_point(|bound| *bound < u16::from(edge.low));
-            let to = bounds.partition_point(|bound| *bound <= u16::from(edge.high));
-            for alive in &mut next[from..to] {
-                // Behind a route that matches whatever follows, none is the first.
-                let settled = alive
-                    .last()
-                    .is_some_and(|(at, state)| routes[*at].1.accepts_all(*state));
-                if !settled {
-                    alive.push((*at, edge.to));
-                }
+/// A state that is to be packed.
+struct State<'a> {
+    text: Vec<u8>,
+    /// What is known after the text.
+    known: &'a Known,
+    next: Next,
+}
+
+/// How it goes on behind a state.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// Not at all: whatever follows, the route is settled.
+    Settled,
+    /// Not at all.
+    End,
+    /// By a row of places for the bytes from `low` on; `last` is the last place.
+    Row { low: u8, last: u8 },
+    /// By ranges; `last` is the number of the last one.
+    Ranges { last: u8 },
+}
+
+impl Next {
+    fn of(known: &Known) -> Next {
+        let (Some(first), Some(last)) = (known.edges.first(), known.edges.last()) else {
+            return if known.settled { Next::Settled } else { Next::End };
+        };
+        let span = last.high - first.low;
+        match usize::from(span) < SPARSE * known.edges.len() {
+            true => Next::Row {
+                low: first.low,
+                last: span,
+            },
+            // There are no more than there are bytes.
+            false => Next::Ranges {
+                last: (known.edges.len() - 1) as u8,
+            },
+        }
+    }
+
+    #[inline(always)]
+    fn read(kind: u8, low: u8, last: u8) -> Next {
+        match kind {
+            ROW => Next::Row { low, last },
+            RANGES => Next::Ranges { last },
+            SETTLED => Next::Settled,
+            _ => Next::End,
+        }
+    }
+
+    fn written(self) -> [u8; 3] {
+        match self {
+            Next::Row { low, last } => [ROW, low, last],
+            Next::Ranges { last } => [RANGES, 0, last],
+            Next::Settled => [SETTLED, 0, 0],
+            Next::End => [END, 0, 0],
+        }
+    }
+
+    /// How many bytes it takes behind the head of the state.
+    #[inline(always)]
+    fn size(self) -> usize {
+        match self {
+            Next::Settled | Next::End => 0,
+            Next::Row { last, .. } => PLACE * (usize::from(last) + 1),
+            Next::Ranges { last } => RANGE * (usize::from(last) + 1),
+        }
+    }
+
+    /// Where a byte leads, from a state with these bytes behind its head.
+    #[inline(always)]
+    fn step(self, body: &[u8], byte: u8) -> Option<u32> {
+        match self {
+            Next::Settled | Next::End => None,
+            Next::Row { low, last } => {
+                let place = byte.checked_sub(low).filter(|place| *place <= last)?;
+                let place = body.get(PLACE * usize::from(place)..)?.first_chunk()?;
+                Some(u32::from_le_bytes(*place))
+            }
+            Next::Ranges { .. } => {
+                let (ranges, _) = body.get(..self.size())?.as_chunks::<RANGE>();
+                let [low, _, to @ ..] = ranges.iter().find(|[_, high, ..]| byte <= *high)?;
+                (*low <= byte).then_some(u32::from_le_bytes(*to))
             }
         }
     }
-    let ranges = bounds.iter().zip(bounds.iter().skip(1)).zip(next);
-    let ranges = ranges.filter(|(_, alive)| !alive.is_empty());
-    // Every bound but the last is a byte, and so is what comes before the last.
-    ranges
-        .map(|((low, end), alive)| (*low as u8, (*end - 1) as u8, alive))
-        .collect()
+}
+
+impl<'a> State<'a> {
+    /// The state with that number, and those that are joined to it.
+    fn of(known: &'a [Known], joined: &[bool], at: usize) -> State<'a> {
+        let (mut text, mut known_now) = (Vec::new(), &known[at]);
+        while let Some(edge) = only(known_now)
+            && joined[edge.to]
+        {
+            text.push(edge.low);
+            known_now = &known[edge.to];
+        }
+        State {
+            text,
+            known: known_now,
+            next: Next::of(known_now),
+        }
+    }
+
+    fn pack(&self, places: &[u32], packed: &mut Vec<u8>) {
+        packed.extend(self.known.first.map_or(NOWHERE, narrow).to_le_bytes());
+        packed.extend(self.next.written());
+        // An automaton of more states than that could not be written down.
+        packed.extend((self.text.len() as u16).to_le_bytes());
+        match self.next {
+            Next::Settled | Next::End => {}
+            Next::Row { low, last } => {
+                let mut row = [NOWHERE; 256];
+                for Edge { low: from, high, to } in &self.known.edges {
+                    row[usize::from(from - low)..=usize::from(high - low)].fill(places[*to]);
+                }
+                packed.extend(
+                    row.iter()
+                        .take(usize::from(last) + 1)
+                        .flat_map(|to| to.to_le_bytes()),
+                );
+            }
+            Next::Ranges { .. } => {
+                for Edge { low, high, to } in &self.known.edges {
+                    packed.extend([*low, *high]);
+                    packed.extend(places[*to].to_le_bytes());
+                }
+            }
+        }
+        packed.extend(&self.text);
+    }
+}
+
+/// The only edge of a state at which nothing is known and one byte alone goes on.
+fn only(state: &Known) -> Option<Edge> {
+    match state.edges[..] {
+        [edge] if edge.low == edge.high && state.first.is_none() => Some(edge),
+        _ => None,
+    }
+}
+
+/// Which states are a part of the one before: it is the only one that leads to them, and leads nowhere else.
+fn joined(known: &[Known]) -> Vec<bool> {
+    let mut reached = vec![0_u32; known.len()];
+    let edges = known.iter().flat_map(|state| &state.edges);
+    edges.for_each(|edge| reached[edge.to] += 1);
+    let mut joined = vec![false; known.len()];
+    for edge in known.iter().filter_map(only) {
+        // Paths begin at the first one.
+        joined[edge.to] = edge.to > 0 && reached[edge.to] == 1;
+    }
+    joined
+}
+
+/// There are at most [`MOST`] states, of about a thousand bytes where all of them are as large as can be.
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(NOWHERE)
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! the same pattern text form one resource.
 
 mod automaton;
+mod captures;
+mod course;
 mod coverage;
 mod inclusion;
 mod matching;
@@ -17,9 +19,10 @@ mod table;
 mod text;
 mod verdict;
 
+pub(crate) use captures::Captures;
 pub use coverage::Unreachable;
 pub use matching::Matching;
-pub(crate) use router::{Captures, Match, Router};
+pub(crate) use router::{Match, Router};
 pub use sends::Sends;
 pub(crate) use sends::lost_answer;
 pub use served::{check_answered, check_served};

@@ -1,22 +1,25 @@
 //! Matching at run time.
 
 use super::automaton::Automaton;
+use super::captures::Captures;
+use super::course::{Course, Sets};
 use super::merged::Merged;
 use super::spec::Spec;
 use super::table::{Entry, Routes};
 use crate::method::{Kind, Method};
+use crate::quickness::Quickness;
 use regex::bytes::{Regex, RegexBuilder};
 use std::collections::HashMap;
 use std::fmt;
-use std::ops::Range;
+use std::sync::Arc;
 
 /// The largest compiled regex, in bytes: what a pattern may cost is bounded, whoever wrote it.
 const REGEX_LIMIT: usize = 1 << 20;
 
 /// A route table made ready for matching, once at start.
 ///
-/// Paths are matched by byte automata. A regex is compiled only for a route that captures, and for one whose
-/// automaton would have been too large.
+/// Paths are matched by byte automata, and captures found by the course of their pattern. A regex is compiled only for
+/// a pattern without a course, and for one whose automaton would have been too large.
 #[derive(Debug)]
 pub(crate) struct Router<S: 'static> {
     resources: Vec<Resource<S>>,
@@ -34,9 +37,26 @@ enum Part {
 
 /// The handlers of one pattern text.
 struct Resource<S: 'static> {
-    automaton: Automaton,
-    regex: Option<CapturingRegex>,
-    entries: Vec<&'static Entry<S>>,
+    /// Most have no other one.
+    handler: Handler<S>,
+    others: Vec<Handler<S>>,
+    captures: Capturing,
+}
+
+/// One of them. What is asked of each request stands here, and not behind the entry.
+struct Handler<S: 'static> {
+    kind: Kind,
+    method: Method,
+    entry: &'static Entry<S>,
+    quickness: Arc<Quickness>,
+}
+
+/// How the captures of a path are found.
+#[derive(Debug)]
+enum Capturing {
+    Nothing,
+    ByCourse(Course),
+    ByRegex(Box<CapturingRegex>),
 }
 
 #[derive(Debug)]
@@ -48,13 +68,15 @@ struct CapturingRegex {
 
 /// What a path and method lead to.
 #[derive(Debug)]
-pub(crate) enum Match<S: 'static> {
+pub(crate) enum Match<'a, S: 'static> {
     /// To a handler.
     Found {
         /// The handler.
         entry: &'static Entry<S>,
         /// Where the captures of its pattern lie in the path.
         captures: Captures,
+        /// How quick it was of late.
+        quickness: &'a Arc<Quickness>,
     },
     /// To a resource without a handler for that method.
     MethodNotAllowed {
@@ -63,17 +85,6 @@ pub(crate) enum Match<S: 'static> {
     },
     /// Nowhere.
     NotFound,
-}
-
-/// Where the captures of a route lie in the path.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Captures(Box<[Option<Range<usize>>]>);
-
-impl Captures {
-    /// The bytes of the capture with this index; `None` where its group took no part in the match.
-    pub(crate) fn get(&self, index: usize) -> Option<Range<usize>> {
-        self.0.get(index)?.clone()
-    }
 }
 
 /// A pattern that is too large for the matcher.
@@ -112,14 +123,17 @@ impl<S> Router<S> {
     pub(crate) fn new(routes: Routes<S>) -> Result<Router<S>, RouterError> {
         let mut resources: Vec<Resource<S>> = Vec::new();
         let mut known: HashMap<&'static str, usize> = HashMap::new();
+        let mut sets = Sets::default();
         for entry in routes.entries() {
-            let same = known.get(entry.spec.pattern).copied();
-            match same.and_then(|same| resources.get_mut(same)) {
-                Some(resource) => resource.entries.push(entry),
-                None => {
-                    known.insert(entry.spec.pattern, resources.len());
-                    resources.push(Resource::new(entry)?);
-                }
+            let handler = Handler::of(entry);
+            let same = *known.entry(entry.spec.pattern).or_insert(resources.len());
+            match resources.get_mut(same) {
+                Some(resource) => resource.others.push(handler),
+                None => resources.push(Resource {
+                    handler,
+                    others: Vec::new(),
+                    captures: Capturing::of(entry.spec, &mut sets)?,
+                }),
             }
         }
         let parts = Part::of(&resources);
@@ -130,7 +144,7 @@ impl<S> Router<S> {
     pub(crate) fn specs(&self) -> impl Iterator<Item = &'static Spec> {
         self.resources
             .iter()
-            .flat_map(|resource| resource.entries.iter().map(|entry| entry.spec))
+            .flat_map(|resource| resource.handlers().map(|handler| handler.entry.spec))
     }
 
     /// The first resource that matches.
@@ -146,22 +160,19 @@ impl<S> Router<S> {
     }
 
     /// The handler for this path: the first resource that matches, then its method.
-    pub(crate) fn find(&self, kind: Kind, method: Method, path: &str) -> Match<S> {
+    pub(crate) fn find(&self, kind: Kind, method: Method, path: &str) -> Match<'_, S> {
         let Some(resource) = self.first(path.as_bytes()) else {
             return Match::NotFound;
         };
-        let handlers = resource
-            .entries
-            .iter()
-            .copied()
-            .filter(|entry| entry.spec.kind == kind);
-        match handlers.clone().find(|entry| entry.spec.method == method) {
-            Some(entry) => Match::Found {
-                entry,
-                captures: resource.captures(path.as_bytes()),
+        let handlers = resource.handlers().filter(|handler| handler.kind == kind);
+        match handlers.clone().find(|handler| handler.method == method) {
+            Some(handler) => Match::Found {
+                entry: handler.entry,
+                captures: resource.captures.on(path.as_bytes()),
+                quickness: &handler.quickness,
             },
             None => Match::MethodNotAllowed {
-                allowed: handlers.map(|entry| entry.spec.method).collect(),
+                allowed: handlers.map(|handler| handler.method).collect(),
             },
         }
     }
@@ -172,7 +183,8 @@ impl Part {
     fn of<S>(resources: &[Resource<S>]) -> Vec<Part> {
         let (mut parts, mut proven) = (Vec::new(), Vec::new());
         for (number, resource) in resources.iter().enumerate() {
-            if resource.automaton.is_absent() {
+            let automaton = resource.automaton();
+            if automaton.is_absent() {
                 parts.extend(
                     Merged::of(&std::mem::take(&mut proven))
                         .into_iter()
@@ -180,7 +192,7 @@ impl Part {
                 );
                 parts.push(Part::Alone(number));
             } else {
-                proven.push((number, resource.automaton));
+                proven.push((number, automaton));
             }
         }
         parts.extend(Merged::of(&proven).into_iter().map(Part::Merged));
@@ -188,30 +200,52 @@ impl Part {
     }
 }
 
+impl<S> Handler<S> {
+    fn of(entry: &'static Entry<S>) -> Handler<S> {
+        Handler {
+            kind: entry.spec.kind,
+            method: entry.spec.method,
+            entry,
+            quickness: Arc::new(Quickness::new()),
+        }
+    }
+}
+
 impl<S> Resource<S> {
-    fn new(entry: &'static Entry<S>) -> Result<Resource<S>, RouterError> {
-        let automaton = Automaton(entry.spec.automaton);
-        let needs_regex = automaton.is_absent() || !entry.spec.captures.is_empty();
-        let regex = needs_regex.then(|| CapturingRegex::new(entry.spec)).transpose()?;
-        Ok(Resource {
-            automaton,
-            regex,
-            entries: vec![entry],
-        })
+    fn handlers(&self) -> impl Iterator<Item = &Handler<S>> + Clone {
+        std::iter::once(&self.handler).chain(&self.others)
+    }
+
+    fn automaton(&self) -> Automaton {
+        Automaton(self.handler.entry.spec.automaton)
     }
 
     /// By the regex, where there is no automaton.
     fn is_match(&self, path: &[u8]) -> bool {
-        self.regex
-            .as_ref()
-            .is_some_and(|regex| regex.regex.is_match(path))
+        matches!(&self.captures, Capturing::ByRegex(regex) if regex.regex.is_match(path))
+    }
+}
+
+impl Capturing {
+    fn of(spec: &'static Spec, sets: &mut Sets) -> Result<Capturing, RouterError> {
+        if !Automaton(spec.automaton).is_absent() {
+            if spec.captures.is_empty() {
+                return Ok(Capturing::Nothing);
+            }
+            if let Some(course) = Course::of(spec.pattern, spec.captures, sets) {
+                return Ok(Capturing::ByCourse(course));
+            }
+        }
+        Ok(Capturing::ByRegex(CapturingRegex::new(spec)?.into()))
     }
 
-    fn captures(&self, path: &[u8]) -> Captures {
-        self.regex
-            .as_ref()
-            .map(|regex| regex.captures(path))
-            .unwrap_or_default()
+    /// The captures of a path that matches.
+    fn on(&self, path: &[u8]) -> Captures {
+        match self {
+            Capturing::Nothing => Captures::default(),
+            Capturing::ByCourse(course) => course.captures(path),
+            Capturing::ByRegex(regex) => regex.captures(path),
+        }
     }
 }
 
@@ -241,15 +275,21 @@ impl CapturingRegex {
         if self.regex.captures_read(&mut locations, path).is_none() {
             return Captures::default();
         }
-        let range = |group: &usize| locations.get(*group).map(|(start, end)| start..end);
-        Captures(self.groups.iter().map(range).collect())
+        let mut captures = Captures::absent(self.groups.len());
+        for (index, group) in self.groups.iter().enumerate() {
+            if let Some((start, end)) = locations.get(*group) {
+                captures.begin(index, start);
+                captures.end(index, end);
+            }
+        }
+        captures
     }
 }
 
 impl<S> fmt::Debug for Resource<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(self.entries.iter().map(|entry| entry.spec.name))
+            .entries(self.handlers().map(|handler| handler.entry.spec.name))
             .finish()
     }
 }

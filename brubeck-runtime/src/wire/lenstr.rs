@@ -2,8 +2,6 @@
 //!
 //! `length ":" octets`, the length counting bytes. It is no netstring: no comma follows.
 
-use std::fmt::Write;
-
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Cursor, Error};
@@ -34,7 +32,22 @@ pub fn decode(cursor: &mut Cursor<'_>) -> Result<Bytes, Error> {
 /// assert_eq!(output, "5:hello");
 /// ```
 pub fn encode(output: &mut BytesMut, value: &[u8]) {
-    // Writing into a `BytesMut` grows it and cannot fail.
-    let _ = write!(output, "{}:", value.len());
+    announce(output, value.len());
     output.put_slice(value);
+}
+
+/// Writes the length of a string that follows. Formatting would take several times as long.
+pub(super) fn announce(output: &mut BytesMut, length: usize) {
+    let mut digits = [0; 20];
+    let (mut left, mut count) = (length, 0);
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (left % 10) as u8;
+        left /= 10;
+        count += 1;
+        if left == 0 {
+            break;
+        }
+    }
+    output.put_slice(digits.get(digits.len() - count..).unwrap_or_default());
+    output.put_u8(b':');
 }

@@ -4,8 +4,8 @@ use super::Server;
 use super::hygiene::unhygienic;
 use super::stream::{Busy, Progress};
 use super::upgrade::{self, Opening};
-use crate::connect::Answer;
 use crate::connect::web::refusal;
+use crate::connect::{Answer, AtOnce};
 use crate::message::RemoteAddr;
 use crate::reply::{Body, BodyError, BoxError};
 use bytes::Bytes;
@@ -63,8 +63,10 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             }),
         });
         let application = &self.server.application;
+        // The requests of one HTTP/2 connection are many, and its task is one.
+        let at_once = if http1 { AtOnce::Yes } else { AtOnce::No };
         Answering {
-            answer: application.serve_peer(request, self.address.map(RemoteAddr), http1),
+            answer: application.serve_peer(request, self.address.map(RemoteAddr), at_once),
             busy: Some(busy),
             opening,
             read: read.filter(|_| http1),

@@ -1,6 +1,6 @@
 //! What a service counts of its requests.
 
-use super::pace::Pace;
+use crate::quickness::Quickness;
 use crate::route::Spec;
 use serde_json::{Map, Value};
 use std::ptr;
@@ -87,7 +87,7 @@ struct Counts {
     answered: AtomicU64,
     errors: AtomicU64,
     cancelled: AtomicU64,
-    pace: Pace,
+    quickness: Quickness,
     took: [AtomicU64; BUCKETS],
 }
 
@@ -98,7 +98,7 @@ impl Counts {
             answered: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
-            pace: Pace::new(),
+            quickness: Quickness::new(),
             took: [const { AtomicU64::new(0) }; BUCKETS],
         }
     }
@@ -159,14 +159,14 @@ pub(super) struct Counted(Option<Arc<Counts>>);
 impl Counted {
     /// Whether it will be answered quickly, as far as can be told.
     pub(super) fn is_quick(&self) -> bool {
-        self.0.as_ref().is_some_and(|counts| counts.pace.is_quick())
+        self.0.as_ref().is_some_and(|counts| counts.quickness.is_quick())
     }
 
     pub(super) fn answered(mut self, success: bool, took: Duration) {
         let Some(counts) = self.0.take() else { return };
         counts.answered.fetch_add(1, Relaxed);
         counts.errors.fetch_add(u64::from(!success), Relaxed);
-        counts.pace.learn(Some(took));
+        counts.quickness.learn(Some(took));
         if let Some(bucket) = counts.took.get(bucket(took)) {
             bucket.fetch_add(1, Relaxed);
         }
@@ -177,7 +177,7 @@ impl Drop for Counted {
     fn drop(&mut self) {
         if let Some(counts) = &self.0 {
             counts.cancelled.fetch_add(1, Relaxed);
-            counts.pace.learn(None);
+            counts.quickness.learn(None);
         }
     }
 }

@@ -15,6 +15,7 @@ mod pipeline;
 mod request;
 mod respond;
 mod socket;
+mod turn;
 mod upload;
 mod watch;
 mod words;
@@ -26,12 +27,14 @@ use super::transport::{self, Endpoint, LinkEvent, Timing, Transport, ZeroMq};
 use super::{Application, Connection, Opened};
 use crate::error::Error;
 use announced::Store;
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join};
 use handler::Handler;
 use neighbours::Neighbour;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use turn::InOneTurn;
 use watch::Watch;
 
 /// How long a start waits for a Mongrel2, to see what it subscribes to. One that is there answers within milliseconds.
@@ -157,27 +160,31 @@ impl Connection for Mongrel2 {
             }
             let watch = control.map(Mongrel2Control::connect).transpose()?.map(Watch::new);
             let (requests, replies) = (endpoint(&send_spec)?, endpoint(&settings.recv_spec)?);
-            let mut link = ZeroMq
+            let (mut link, mut carry) = ZeroMq
                 .mongrel2(requests, replies, Timing::default())
                 .map_err(|error| cannot(&send_spec, error))?;
             let neighbour = Neighbour::new(&application, &settings.recv_spec);
-            let first = tokio::time::timeout(SEEN, link.inbound.recv())
-                .await
-                .ok()
-                .flatten();
+            let first = tokio::select! {
+                first = link.inbound.recv() => first,
+                () = &mut carry => None,
+                () = tokio::time::sleep(SEEN) => None,
+            };
             if let Some(LinkEvent::Up { recv_ident, .. }) = &first {
                 neighbour.subscribed(recv_ident);
             }
             if let Err(refused) = neighbour.check() {
                 // Whoever tries again must not lose requests to this one.
-                link.shutdown(Duration::ZERO).await;
+                join(link.shutdown(Duration::ZERO), carry).await;
                 return Err(refused);
             }
             let address = format!("Mongrel2 {send_spec} {}", settings.recv_spec);
             let handler = Handler::new(application, settings, neighbour, watch, counts);
             Ok(Opened {
                 address,
-                serve: Box::new(|stop| Box::pin(handler.serve(link, first, stop))),
+                serve: Box::new(|stop| {
+                    let serve = join(carry, handler.serve(link, first, stop));
+                    Box::pin(InOneTurn::new(serve.map(|_| ())))
+                }),
             })
         })
     }

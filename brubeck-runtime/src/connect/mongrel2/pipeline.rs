@@ -107,6 +107,21 @@ impl<T> Pipeline<T> {
         if self.closed || number < self.due {
             return due;
         }
+        if let Some(end) = end
+            && number == self.due
+            && self.waiting.is_empty()
+        {
+            // Most replies are whole and come in order.
+            self.running.remove(&number);
+            self.due += 1;
+            due.pieces.extend(pieces);
+            if end == End::Close {
+                self.last = Some(number);
+                due.close = true;
+                self.closed = true;
+            }
+            return due;
+        }
         let reply = self.waiting.entry(number).or_default();
         reply.pieces.extend(pieces);
         reply.end = end;

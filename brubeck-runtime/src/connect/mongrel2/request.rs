@@ -7,6 +7,7 @@ use crate::connect::http::unhygienic;
 use crate::message::{Message, RemoteAddr};
 use crate::method::Method as Verb;
 use crate::wire::mongrel2::Request;
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 
@@ -24,7 +25,7 @@ pub(super) type Refusal = (StatusCode, &'static str);
 
 /// Reads a request; `replies_to` is where its reply goes, for the services that are called on its behalf.
 /// A WebSocket is asked for by a GET, whatever Mongrel2 calls it.
-pub(super) fn read(request: &Request, replies_to: &str) -> Asked {
+pub(super) fn read(request: &Request, replies_to: &Bytes) -> Asked {
     let headers = client_headers(request);
     let version = request.headers.version().map(|version| &version[..]);
     let mut persistence = Persistence::of(version, &headers);
@@ -47,7 +48,7 @@ fn build(
     request: &Request,
     headers: HeaderMap,
     is_http_10: bool,
-    replies_to: &str,
+    replies_to: &Bytes,
 ) -> Result<http::Request<()>, Refusal> {
     let bad = |reason| (StatusCode::BAD_REQUEST, reason);
     if announced::length(&request.headers).is_err() {
@@ -66,12 +67,11 @@ fn build(
         Some(name) => Method::from_bytes(name).map_err(|_| bad("the method is none"))?,
         None => return Err(bad("the request has no method")),
     };
-    let mut target = request.path.to_vec();
-    if let Some(query) = request.headers.query() {
-        target.push(b'?');
-        target.extend_from_slice(query);
-    }
-    let target = PathAndQuery::try_from(target).map_err(|_| bad("the address is none"))?;
+    let target = match request.headers.query() {
+        None => PathAndQuery::from_maybe_shared(request.path.clone()),
+        Some(query) => PathAndQuery::try_from([&request.path[..], b"?", query].concat()),
+    };
+    let target = target.map_err(|_| bad("the address is none"))?;
     let mut read = http::Request::new(());
     *read.method_mut() = method;
     *read.uri_mut() = Uri::from(target);
@@ -89,7 +89,7 @@ fn build(
 }
 
 /// The message of a socket that speaks no HTTP, under the path `/@name` or `/<name`; `None` where the name is no text.
-pub(super) fn message(request: &Request, replies_to: &str) -> Option<Message> {
+pub(super) fn message(request: &Request, replies_to: &Bytes) -> Option<Message> {
     let name = std::str::from_utf8(&request.path).ok()?;
     let message = Message::service(Verb::Request, &format!("/{name}"))
         .with_body(request.body.clone())
@@ -100,12 +100,11 @@ pub(super) fn message(request: &Request, replies_to: &str) -> Option<Message> {
     })
 }
 
-fn origin(request: &Request, replies_to: &str) -> Origin {
-    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+fn origin(request: &Request, replies_to: &Bytes) -> Origin {
     Origin {
-        sender_id: lossy(&request.ident),
-        conn_id: lossy(&request.conn_id),
-        out_addr: replies_to.to_owned(),
+        sender_id: request.ident.clone(),
+        conn_id: request.conn_id.clone(),
+        out_addr: replies_to.clone(),
     }
 }
 

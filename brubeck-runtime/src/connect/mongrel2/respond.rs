@@ -5,8 +5,8 @@ use super::http1::{Framing, Persistence, head};
 use super::pipeline::{End, Piece};
 use super::request::{Asked, Refusal};
 use super::words::Words;
-use crate::connect::Application;
 use crate::connect::web::{opening, refusal};
+use crate::connect::{Application, AtOnce};
 use crate::message::{Message, RemoteAddr};
 use crate::reply::Body;
 use crate::websocket::{Close, Deflate, Offer, Seat as Ticket, SocketSender};
@@ -54,10 +54,17 @@ impl Responding {
         }
     }
 
-    /// Answers a request, to its end.
-    pub(super) async fn answer(self, application: Arc<dyn Application>, request: http::Request<Body>) {
-        let response = application.serve_peer(request, self.peer, true).await;
-        self.send(response).await;
+    /// Sends an answer to its end, once it is there.
+    pub(super) async fn answer(self, answer: impl Future<Output = http::Response<Body>>) {
+        self.send(answer.await).await;
+    }
+
+    /// The answer, where it is whole; otherwise it comes back.
+    pub(super) fn whole(&self, response: http::Response<Body>) -> Result<Whole, http::Response<Body>> {
+        match response.body().bytes().cloned() {
+            Some(bytes) => Ok(whole(response.into_parts().0, &bytes, self.persistence)),
+            None => Err(response),
+        }
     }
 
     /// Answers one that asks for a WebSocket, and stays until that is closed.
@@ -68,7 +75,7 @@ impl Responding {
         asking: Asking,
     ) {
         request.extensions_mut().insert(asking.offer.clone());
-        let response = application.serve_peer(request, self.peer, true).await;
+        let response = application.serve_peer(request, self.peer, AtOnce::Yes).await;
         let Some(accepted) = asking.offer.accepted() else {
             // Mongrel2 reads frames from now on, whatever the client was told.
             self.persistence = Persistence::Close;
@@ -95,16 +102,13 @@ impl Responding {
     }
 
     async fn send(&self, response: http::Response<Body>) {
-        let (parts, body) = response.into_parts();
-        match body.bytes().cloned() {
-            Some(bytes) => {
-                // Nobody takes it when the server has ended meanwhile.
-                let _ = self
-                    .events
-                    .send(whole(&self.ticket, parts, bytes, self.persistence))
-                    .await;
+        match self.whole(response) {
+            // Nobody takes it when the server has ended meanwhile.
+            Ok(Whole { piece, end }) => drop(self.tell([piece], Some(end)).await),
+            Err(response) => {
+                let (parts, body) = response.into_parts();
+                self.stream(parts, body).await;
             }
-            None => self.stream(parts, body).await,
         }
     }
 
@@ -176,13 +180,14 @@ impl Responding {
     }
 }
 
+/// A response in one piece.
+pub(super) struct Whole {
+    pub(super) piece: Piece,
+    pub(super) end: End,
+}
+
 /// What a front end answers by itself.
-pub(super) fn refuse(
-    ticket: &Ticket,
-    (code, reason): Refusal,
-    head_only: bool,
-    persistence: Persistence,
-) -> Event {
+pub(super) fn refusal_of((code, reason): Refusal, head_only: bool) -> Whole {
     let (mut parts, body) = refusal(code, reason).into_parts();
     if code == StatusCode::SERVICE_UNAVAILABLE {
         parts.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -193,20 +198,19 @@ pub(super) fn refuse(
             .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     }
     let body = body.bytes().cloned().filter(|_| !head_only).unwrap_or_default();
-    whole(ticket, parts, body, persistence)
+    whole(parts, &body, Persistence::Close)
 }
 
-fn whole(ticket: &Ticket, parts: http::response::Parts, body: Bytes, persistence: Persistence) -> Event {
+fn whole(parts: http::response::Parts, body: &[u8], persistence: Persistence) -> Whole {
     let untold = (!body.is_empty() && !parts.headers.contains_key(CONTENT_LENGTH)).then_some(body.len());
     let mut text = head(parts, Framing::Length, untold, persistence, SystemTime::now());
-    text.extend_from_slice(&body);
-    Event::Reply {
-        ticket: ticket.clone(),
-        pieces: vec![text.freeze().into()],
-        end: Some(match persistence {
+    text.extend_from_slice(body);
+    Whole {
+        piece: text.freeze().into(),
+        end: match persistence {
             Persistence::Close => End::Close,
             Persistence::Open | Persistence::KeepAlive => End::Open,
-        }),
+        },
     }
 }
 

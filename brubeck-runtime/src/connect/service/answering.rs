@@ -174,10 +174,10 @@ pub(in crate::connect) fn headers(text: &JsonText) -> Result<HeaderMap, crate::w
 }
 
 fn origin(envelope: &Envelope) -> crate::call::Origin {
-    let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+    let origin = envelope.origin.clone();
     crate::call::Origin {
-        sender_id: text(&envelope.origin.sender_id),
-        conn_id: text(&envelope.origin.conn_id),
-        out_addr: text(&envelope.origin.out_addr),
+        sender_id: origin.sender_id,
+        conn_id: origin.conn_id,
+        out_addr: origin.out_addr,
     }
 }

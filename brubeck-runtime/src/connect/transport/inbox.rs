@@ -124,8 +124,10 @@ impl<T> Inlet<T> {
             return self.room_now();
         }
         let slot = self.queue.reserve().await.ok()?;
-        self.common.budget.acquire().await.ok()?.forget();
-        self.common.budget.add_permits(1);
+        if self.common.budget.available_permits() == 0 {
+            self.common.budget.acquire().await.ok()?.forget();
+            self.common.budget.add_permits(1);
+        }
         Some(self.room_in(Some(slot)))
     }
 

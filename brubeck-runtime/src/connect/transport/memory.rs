@@ -14,8 +14,8 @@ use super::limits::OUTBOX;
 use super::link::{End, Line};
 use super::server::{Outgoing, ServerDriver, server};
 use super::{
-    Client, ClientEvent, Endpoint, Generation, Hub, Limits, LinkState, Mongrel2Link, Peer, Server,
-    ServerEvent, Timing, Transport, TransportError, Worker,
+    Carried, Client, ClientEvent, Endpoint, Generation, Hub, Limits, LinkState, Peer, Server, ServerEvent,
+    Timing, Transport, TransportError, Worker,
 };
 
 /// A network of its own: two of these never meet. Clones are one network.
@@ -94,7 +94,7 @@ impl Transport for InMemory {
         Ok(client)
     }
 
-    fn mongrel2(&self, _: Endpoint, _: Endpoint, _: Timing) -> Result<Mongrel2Link, TransportError> {
+    fn mongrel2(&self, _: Endpoint, _: Endpoint, _: Timing) -> Result<Carried, TransportError> {
         Err(only_services())
     }
 

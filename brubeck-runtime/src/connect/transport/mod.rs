@@ -53,7 +53,7 @@ pub use inbox::Inbox;
 pub use limits::{LINGER, Limits, Timing};
 pub use link::{Generation, LinkState};
 pub(crate) use memory::InMemory;
-pub use mongrel2::{LinkEvent, Mongrel2Link, Mongrel2Outbox};
+pub use mongrel2::{Carried, LinkEvent, Mongrel2Link, Mongrel2Outbox};
 pub use server::{Peer, Server, ServerEvent, ServerOutbox};
 pub use worker::Worker;
 pub use zmq::ZeroMq;
@@ -84,7 +84,7 @@ pub trait Transport: Send + Sync + 'static {
         send_spec: Endpoint,
         recv_spec: Endpoint,
         timing: Timing,
-    ) -> Result<Mongrel2Link, TransportError>;
+    ) -> Result<Carried, TransportError>;
 
     /// Binds `requests` and `responses` for services that connect to both.
     ///

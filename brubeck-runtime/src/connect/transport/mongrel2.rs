@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::closing::Closing;
@@ -53,6 +54,9 @@ pub struct Mongrel2Link {
     /// Shuts the link down.
     pub closing: Closing,
 }
+
+/// A link, and what carries it, which ends with it: nothing moves unless that is polled.
+pub type Carried = (Mongrel2Link, BoxFuture<'static, ()>);
 
 impl Mongrel2Link {
     /// Sends what was accepted, for at most `linger`, then closes. Returns whether everything left in time.

@@ -9,6 +9,9 @@ use crate::wire::Error;
 /// The most header values read from one request: beyond what any browser sends, and little memory for a client to take.
 pub const MAX_VALUES: usize = 2048;
 
+/// So many values, a few more than most browsers send, take one piece of memory.
+const ROOM: usize = 32;
+
 /// Header names and values, in the order they came; a header that came twice has two entries.
 ///
 /// Mongrel2 writes the client's names in lower case and its own keys in UPPER CASE, so a client cannot forge the latter. The
@@ -31,6 +34,13 @@ pub struct Headers {
 }
 
 impl Headers {
+    /// None yet, with room for as many as a block of so many bytes has, mostly.
+    pub(super) fn with_room(bytes: usize) -> Headers {
+        Headers {
+            entries: Vec::with_capacity((bytes / 16).min(ROOM)),
+        }
+    }
+
     /// Adds a value; `at` is where it stands in the frame.
     pub(super) fn push(&mut self, at: usize, name: Bytes, value: Bytes) -> Result<(), Error> {
         if self.entries.len() == MAX_VALUES {

@@ -13,7 +13,7 @@ use crate::wire::{Cursor, Error};
 
 /// Reads the header block that is all of `cursor`.
 pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Headers, Error> {
-    let mut headers = Headers::default();
+    let mut headers = Headers::with_room(cursor.left());
     cursor.skip_whitespace();
     cursor.expect(b'{', "the `{` of the headers")?;
     cursor.skip_whitespace();

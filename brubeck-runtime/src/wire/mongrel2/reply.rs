@@ -5,7 +5,7 @@ use std::slice::Chunks;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::wire::{Cursor, EncodeError, Error, netstring};
+use crate::wire::{Cursor, EncodeError, Error, lenstr};
 
 /// The most connections one frame may name: Mongrel2's default `limits.handler_targets`.
 pub const MAX_TARGETS: usize = 128;
@@ -29,22 +29,22 @@ impl<I: AsRef<[u8]>> Iterator for Replies<'_, I> {
 
     fn next(&mut self) -> Option<Bytes> {
         let group = self.groups.next()?;
-        let mut list = BytesMut::with_capacity(group.len().saturating_mul(MAX_ID_DIGITS + 1));
-        if self.extended {
-            list.put_slice(b"X");
-        }
-        for id in group {
-            if !list.is_empty() {
-                list.put_u8(b' ');
-            }
-            list.put_slice(id.as_ref());
-        }
+        let words = self.extended.then_some(&b"X"[..]).into_iter();
+        let words = words.chain(group.iter().map(AsRef::as_ref));
+        // A space stands between two of them.
+        let list = words.clone().map(|word| word.len() + 1).sum::<usize>() - 1;
         let mut output =
-            BytesMut::with_capacity(self.ident.len() + list.len() + self.payload.len() + 2 * MAX_ID_DIGITS);
+            BytesMut::with_capacity(self.ident.len() + list + self.payload.len() + 2 * MAX_ID_DIGITS);
         output.put_slice(self.ident);
         output.put_u8(b' ');
-        netstring::encode(&mut output, &list);
-        output.put_u8(b' ');
+        lenstr::announce(&mut output, list);
+        for (index, word) in words.enumerate() {
+            if index > 0 {
+                output.put_u8(b' ');
+            }
+            output.put_slice(word);
+        }
+        output.put_slice(b", ");
         output.put_slice(&self.payload);
         Some(output.freeze())
     }

@@ -7,7 +7,7 @@ use crate::wire::{Cursor, Error, lenstr, netstring};
 
 /// Reads the pairs that are all of `cursor`.
 pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Headers, Error> {
-    let mut headers = Headers::default();
+    let mut headers = Headers::with_room(cursor.left());
     while cursor.left() > 0 {
         let name = netstring::decode(&mut cursor)?;
         let at = cursor.at();

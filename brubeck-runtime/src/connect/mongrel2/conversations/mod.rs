@@ -85,13 +85,14 @@ impl<T> Conversations<T> {
             .filter(|conversation| conversation.serial == ticket.serial)
     }
 
-    /// Some of the reply to a request, or all of it. `false` where nobody waits for it any more.
+    /// Some of the reply to a request, or all of it; `None` where nobody waits for it any more. What ran on behalf of other
+    /// requests that can no longer be answered comes back.
     pub(super) fn reply(
         &mut self,
         ticket: &Ticket,
         pieces: impl IntoIterator<Item = Piece>,
         end: Option<End>,
-    ) -> Option<Vec<T>> {
+    ) -> Option<(&mut Conversation<T>, Vec<T>)> {
         let conversation = self
             .by_connection
             .get_mut(&ticket.connection)
@@ -99,7 +100,7 @@ impl<T> Conversations<T> {
         let due = conversation.pipeline.reply(ticket.number, pieces, end);
         let stopped = conversation.put(due);
         list(&mut self.ready, conversation, &ticket.connection);
-        Some(stopped)
+        Some((conversation, stopped))
     }
 
     /// Whether this client can be sent so many bytes now, out of the order of its requests. Those that cannot get a copy

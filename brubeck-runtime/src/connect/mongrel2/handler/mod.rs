@@ -45,6 +45,8 @@ const CREDIT: u64 = 102_400;
 pub(super) struct Handler {
     application: Arc<dyn Application>,
     settings: Settings,
+    /// The `recv_spec`, for the services that are called on behalf of a request.
+    replies_to: Bytes,
     neighbour: Neighbour,
     counts: Mongrel2Counts,
     /// The run of Mongrel2 whose requests are answered now.
@@ -83,6 +85,7 @@ impl Handler {
         let now = Instant::now();
         Handler {
             application,
+            replies_to: Bytes::from(settings.recv_spec.clone()),
             settings,
             neighbour,
             counts,

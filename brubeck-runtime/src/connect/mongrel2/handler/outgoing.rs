@@ -48,18 +48,14 @@ impl Handler {
         pieces: impl IntoIterator<Item = Piece>,
         end: Option<End>,
     ) {
-        match self.conversations.reply(ticket, pieces, end) {
-            None => self.counts.add_stale(1),
-            Some(stopped) => {
-                stopped.into_iter().for_each(|task| task.abort());
-                if end.is_some() {
-                    self.drop_socket(ticket);
-                    if let Some(conversation) = self.conversations.of(ticket) {
-                        conversation.upload = None;
-                    }
-                }
-            }
+        let Some((conversation, stopped)) = self.conversations.reply(ticket, pieces, end) else {
+            return self.counts.add_stale(1);
+        };
+        if end.is_some() {
+            self.sockets -= usize::from(conversation.socket.take().is_some());
+            conversation.upload = None;
         }
+        stopped.into_iter().for_each(|task| task.abort());
     }
 
     /// Hands over what may go now: one message for each client that is due.

@@ -3,15 +3,18 @@
 use super::super::announced::{self, Announced};
 use super::super::http1::Persistence;
 use super::super::request::{self, Refusal};
-use super::super::respond::{Responding, refuse};
+use super::super::respond::{Responding, Whole, refusal_of};
 use super::super::upload::Upload;
 use super::{Handler, IN_FLIGHT, PIPELINED};
+use crate::connect::AtOnce;
 use crate::reply::Body;
 use crate::upload::Stored;
 use crate::websocket::Seat as Ticket;
 use crate::wire::mongrel2::{DecodeError, Request};
 use bytes::Bytes;
+use futures_util::future::Either;
 use http::StatusCode;
+use std::future::ready;
 use std::path::PathBuf;
 
 impl Handler {
@@ -26,14 +29,17 @@ impl Handler {
         {
             return self.stored(&request.conn_id, name, path.clone());
         }
-        let mut asked = request::read(request, &self.settings.recv_spec);
+        let mut asked = request::read(request, &self.replies_to);
         let ticket = self.begin(
             &request.ident,
             &request.conn_id,
             request.headers.download_credits(),
         );
         let conversation = self.conversations.of(&ticket);
-        if conversation.is_some_and(|conversation| conversation.ends_before(&ticket)) {
+        let (ends, running) = conversation.map_or((false, 0), |conversation| {
+            (conversation.ends_before(&ticket), conversation.running())
+        });
+        if ends {
             return;
         }
         if announced != Announced::Whole {
@@ -43,10 +49,10 @@ impl Handler {
         let head = matches!(&asked.request, Ok(request) if request.method() == http::Method::HEAD);
         let mut head_of = match std::mem::replace(&mut asked.request, Err((StatusCode::BAD_REQUEST, ""))) {
             Ok(request) => request,
-            Err(refusal) => return self.hear(refuse(&ticket, refusal, head, Persistence::Close)),
+            Err(refusal) => return self.refuse(&ticket, refusal, head),
         };
-        if let Some(refusal) = self.overload(&ticket, IN_FLIGHT) {
-            return self.hear(refuse(&ticket, refusal, head, Persistence::Close));
+        if let Some(refusal) = self.overload(running) {
+            return self.refuse(&ticket, refusal, head);
         }
         let length = announced::length(&request.headers).unwrap_or_default();
         let (coming, body) = match announced {
@@ -63,27 +69,53 @@ impl Handler {
             }
             Announced::Nowhere => {
                 let refusal = (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
-                return self.hear(refuse(&ticket, refusal, head, Persistence::Close));
+                return self.refuse(&ticket, refusal, head);
             }
         };
-        let responding = Responding::new(ticket.clone(), &asked, self.link.0.clone());
-        let request = head_of.map(|()| body);
-        let task = self
-            .handlers
-            .spawn(responding.answer(self.application.clone(), request));
-        if let Some(conversation) = self.conversations.of(&ticket) {
+        if coming.is_some()
+            && let Some(conversation) = self.conversations.of(&ticket)
+        {
             conversation.upload = coming;
+        }
+        let responding = Responding::new(ticket, &asked, self.link.0.clone());
+        let request = head_of.map(|()| body);
+        match self.application.serve_peer(request, asked.peer, AtOnce::IfQuick) {
+            Either::Left(answered) => match responding.whole(answered.into_inner()) {
+                Ok(Whole { piece, end }) => self.reply(&responding.ticket, [piece], Some(end)),
+                Err(response) => self.respond(responding, ready(response)),
+            },
+            Either::Right(answer) => self.respond(responding, answer),
+        }
+    }
+
+    /// Has an answer sent by a task, once it is there.
+    fn respond(
+        &mut self,
+        responding: Responding,
+        answer: impl Future<Output = http::Response<Body>> + Send + 'static,
+    ) {
+        let ticket = responding.ticket.clone();
+        let task = self.handlers.spawn(responding.answer(answer));
+        if let Some(conversation) = self.conversations.of(&ticket) {
             conversation.runs(&ticket, task);
         }
     }
 
-    /// Why no more can be done now.
-    pub(super) fn overload(&mut self, ticket: &Ticket, limit: usize) -> Option<Refusal> {
-        let running = self
-            .conversations
-            .of(ticket)
-            .map_or(0, |conversation| conversation.running());
-        let busy = self.handlers.len().saturating_sub(self.sockets) >= limit || running >= PIPELINED;
+    /// Answers what no handler is to see. The connection is closed then: what else comes on it is not worth reading.
+    pub(super) fn refuse(&mut self, ticket: &Ticket, refusal: Refusal, head_only: bool) {
+        let Whole { piece, end } = refusal_of(refusal, head_only);
+        self.reply(ticket, [piece], Some(end));
+    }
+
+    /// How many handlers run on behalf of a connection.
+    pub(super) fn running(&mut self, ticket: &Ticket) -> usize {
+        let conversation = self.conversations.of(ticket);
+        conversation.map_or(0, |conversation| conversation.running())
+    }
+
+    /// Why no more can be done now for a connection on whose behalf so many handlers run.
+    pub(super) fn overload(&mut self, running: usize) -> Option<Refusal> {
+        let busy = self.handlers.len().saturating_sub(self.sockets) >= IN_FLIGHT || running >= PIPELINED;
         if busy && !self.stopping {
             self.counts.add_shed(1);
         }
@@ -98,7 +130,7 @@ impl Handler {
         if let Some((ident, connection)) = error.connection() {
             let ticket = self.begin(&ident, &connection, None);
             let refusal = (StatusCode::BAD_REQUEST, "Bad Request");
-            self.hear(refuse(&ticket, refusal, false, Persistence::Close));
+            self.refuse(&ticket, refusal, false);
         }
     }
 

@@ -5,10 +5,10 @@ use super::super::http1::Persistence;
 use super::super::listener::Listener;
 use super::super::pipeline::{End, Piece};
 use super::super::request;
-use super::super::respond::{Asking, Responding, refuse};
+use super::super::respond::{Asking, Responding};
 use super::super::socket::{Reaction, Socket};
 use super::super::words::Words;
-use super::{Handler, IN_FLIGHT, SOCKETS, end};
+use super::{Handler, SOCKETS, end};
 use crate::reply::Body;
 use crate::websocket::{Close, Deflate, Offer, Seat as Ticket, SocketSender, close_frame};
 use crate::wire::mongrel2::{self as wire, Request};
@@ -19,7 +19,7 @@ use std::time::Instant;
 
 impl Handler {
     pub(super) fn handshake(&mut self, request: &Request) {
-        let asked = request::read(request, &self.settings.recv_spec);
+        let asked = request::read(request, &self.replies_to);
         let ticket = self.begin(
             &request.ident,
             &request.conn_id,
@@ -33,10 +33,13 @@ impl Handler {
             Err(refusal) => Some(*refusal),
             Ok(_) if !speaks => Some((StatusCode::UPGRADE_REQUIRED, "only version 13 is spoken here")),
             Ok(_) if too_many => Some((StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")),
-            Ok(_) => self.overload(&ticket, IN_FLIGHT),
+            Ok(_) => {
+                let running = self.running(&ticket);
+                self.overload(running)
+            }
         };
         if let Some(refusal) = refusal {
-            return self.hear(refuse(&ticket, refusal, false, Persistence::Close));
+            return self.refuse(&ticket, refusal, false);
         }
         let responding = Responding::new(ticket.clone(), &asked, self.link.0.clone());
         let (Ok(head), Ok(accept)) = (asked.request, accept) else {
@@ -164,7 +167,7 @@ impl Handler {
             &request.conn_id,
             request.headers.download_credits(),
         );
-        let Some(message) = request::message(request, &self.settings.recv_spec) else {
+        let Some(message) = request::message(request, &self.replies_to) else {
             return self.cancel(&request.ident, &request.conn_id);
         };
         let Some(conversation) = self.conversations.of(&ticket) else {
@@ -175,7 +178,10 @@ impl Handler {
             .get_or_insert_with(|| Listener::new(ticket.clone()));
         let message = message.with_extension(SocketSender(listener.way(&self.link)));
         let words = Words::of(&request.path);
-        if let Some((code, _)) = self.overload(&ticket, IN_FLIGHT) {
+        if let Some((code, _)) = {
+            let running = self.running(&ticket);
+            self.overload(running)
+        } {
             let piece = Piece::from(words.status(&code.into()));
             return self.reply(&ticket, [piece], Some(End::Open));
         }

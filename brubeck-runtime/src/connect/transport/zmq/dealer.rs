@@ -15,7 +15,7 @@ use super::super::link::{End, Line};
 use super::super::peers::size;
 use super::super::{ClientEvent, Endpoint, Generation, LinkState, Timing};
 use super::backoff::{Backoff, GOOD};
-use super::dial::{Role, Socket};
+use super::dial::{Role, Socket, Traffic};
 use super::zmtp::{CLOSED, FrameLimits, Output, PONGS, Said};
 
 /// Messages taken from the queue before they are written, and handed on before others get their turn.
@@ -61,6 +61,7 @@ impl Dealer {
                 message_bytes: self.timing.message_bytes,
                 frames: FRAMES,
             },
+            traffic: Traffic::Both,
         };
         loop {
             let attempt = tokio::select! {

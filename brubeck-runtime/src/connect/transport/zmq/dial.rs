@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::super::Endpoint;
 use super::listener::keep_alive;
+use super::quiet::Quiet;
 use super::socket::random_name;
 use super::zmtp::{FrameLimits, Incoming, Output, Said, get_ready, greet, hear};
 
@@ -23,6 +24,18 @@ pub(super) struct Role {
     pub(super) theirs: &'static [&'static str],
     /// What the peer may send.
     pub(super) limits: FrameLimits,
+    pub(super) traffic: Traffic,
+}
+
+/// What goes over a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Traffic {
+    /// Messages both ways.
+    Both,
+    /// Almost nothing but what comes from the peer.
+    In,
+    /// Almost nothing but what is sent to the peer.
+    Out,
 }
 
 impl Role {
@@ -67,6 +80,12 @@ impl Socket {
                 let (reader, writer) = stream.into_split();
                 (Box::new(reader), Box::new(writer))
             }
+            Endpoint::Ipc(path) if role.traffic == Traffic::Out => {
+                let mut stream = Quiet::new(UnixStream::connect(path).await?)?;
+                role.introduce(&mut stream, identity.as_bytes()).await?;
+                let (reader, writer) = tokio::io::split(stream);
+                (Box::new(reader), Box::new(writer))
+            }
             Endpoint::Ipc(path) => {
                 let mut stream = UnixStream::connect(path).await?;
                 role.introduce(&mut stream, identity.as_bytes()).await?;
@@ -74,8 +93,12 @@ impl Socket {
                 (Box::new(reader), Box::new(writer))
             }
         };
+        let mut incoming = Incoming::new(reader, role.limits);
+        if role.traffic == Traffic::In {
+            incoming.expects_much();
+        }
         Ok(Socket {
-            incoming: Incoming::new(reader, role.limits),
+            incoming,
             writer,
             output: Output::default(),
         })

@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::{
-    Client, Endpoint, Hub, Limits, Mongrel2Link, Server, Timing, Transport, TransportError, Worker, client,
+    Carried, Client, Endpoint, Hub, Limits, Server, Timing, Transport, TransportError, Worker, client,
     io_thread,
 };
 
@@ -15,6 +15,7 @@ mod dial;
 mod hub;
 mod listener;
 mod mongrel2;
+mod quiet;
 mod router;
 mod socket;
 mod worker;
@@ -45,12 +46,14 @@ impl Transport for ZeroMq {
         send_spec: Endpoint,
         recv_spec: Endpoint,
         timing: Timing,
-    ) -> Result<Mongrel2Link, TransportError> {
+    ) -> Result<Carried, TransportError> {
         send_spec.check_connect()?;
         recv_spec.check_connect()?;
         let (link, line) = super::mongrel2::mongrel2(&timing);
-        spawn(mongrel2::supervise(send_spec, recv_spec, timing, line))?;
-        Ok(link)
+        Ok((
+            link,
+            mongrel2::supervise(send_spec, recv_spec, timing, line).boxed(),
+        ))
     }
 
     fn hub(&self, requests: Endpoint, responses: Endpoint, timing: Timing) -> Result<Hub, TransportError> {

@@ -227,7 +227,7 @@ async fn reply(
                 }
                 for (meant_for, reply) in taken.drain(..) {
                     match meant_for == generation {
-                        true => output.push(vec![reply]),
+                        true => output.push_frame(reply, false),
                         false => counters.gone(1),
                     }
                     leaving.replies += usize::from(meant_for == generation);

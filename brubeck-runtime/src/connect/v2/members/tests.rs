@@ -6,7 +6,7 @@ use crate::call::protocol::WorkerConfig;
 use crate::call::{Client, Link, ServiceAddress};
 use crate::connect::introspection::Introspected;
 use crate::connect::transport::{Limits, ServerEvent, Transport, ZeroMq};
-use crate::connect::{Answer, Application};
+use crate::connect::{Answer, Application, AtOnce};
 use crate::message::{Message, RemoteAddr};
 use crate::reply::{Body, Response};
 use crate::status::Status;
@@ -26,7 +26,7 @@ impl Application for Here {
         Box::pin(std::future::ready(http::Response::default()))
     }
 
-    fn serve_peer(&self, _: http::Request<Body>, _: Option<RemoteAddr>, _: bool) -> Answer {
+    fn serve_peer(&self, _: http::Request<Body>, _: Option<RemoteAddr>, _: AtOnce) -> Answer {
         unreachable!("nobody is asked over HTTP")
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::super::super::{Endpoint, Timing};
-use super::super::dial::{Role, Socket};
+use super::super::dial::{Role, Socket, Traffic};
 use super::super::zmtp::FrameLimits;
 
 /// Mongrel2 counts no longer bodies, and memory grows only with what comes.
@@ -19,12 +19,14 @@ const REQUESTS: Role = Role {
     ours: "PULL",
     theirs: &["PUSH"],
     limits: LIMITS,
+    traffic: Traffic::In,
 };
 
 const REPLIES: Role = Role {
     ours: "XPUB",
     theirs: &["SUB"],
     limits: LIMITS,
+    traffic: Traffic::Out,
 };
 
 /// One connection to a Mongrel2.

@@ -23,6 +23,11 @@ impl<R: AsyncRead + Unpin> Incoming<R> {
         }
     }
 
+    /// From now on as much is read at once as can be, though the peer may be idle for a while.
+    pub(in super::super) fn expects_much(&mut self) {
+        self.input.expects_much();
+    }
+
     /// What the peer says next; fails, with the reason, where the connection has ended. Nothing is lost when the future is
     /// dropped.
     pub(in super::super) async fn next(&mut self) -> Result<Said, String> {

@@ -14,6 +14,7 @@ pub(in super::super) struct Input {
     bytes: BytesMut,
     decoder: Decoder,
     chunk: usize,
+    least: usize,
 }
 
 impl Input {
@@ -22,7 +23,13 @@ impl Input {
             bytes: BytesMut::new(),
             decoder: Decoder::new(limits),
             chunk: FIRST_CHUNK,
+            least: FIRST_CHUNK,
         }
+    }
+
+    /// From now on as much is read at once as can be.
+    pub(in super::super) fn expects_much(&mut self) {
+        (self.chunk, self.least) = (LARGEST_CHUNK, LARGEST_CHUNK);
     }
 
     /// Where more bytes are to be read to.
@@ -39,7 +46,7 @@ impl Input {
     pub(in super::super) fn came(&mut self, count: usize) {
         self.chunk = match count >= self.chunk {
             true => (self.chunk * 2).min(LARGEST_CHUNK),
-            false => count.next_power_of_two().clamp(FIRST_CHUNK, self.chunk),
+            false => count.next_power_of_two().clamp(self.least, self.chunk),
         };
     }
 

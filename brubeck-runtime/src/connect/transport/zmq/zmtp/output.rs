@@ -31,13 +31,18 @@ impl Output {
         let mut left = message.len();
         for frame in message {
             left -= 1;
-            frames::put_header(&mut self.tail, frame.len(), left > 0);
-            if frame.len() < LARGE {
-                self.tail.put_slice(&frame);
-            } else {
-                self.pieces.push_back(self.tail.split().freeze());
-                self.pieces.push_back(frame);
-            }
+            self.push_frame(frame, left > 0);
+        }
+    }
+
+    /// Adds a frame of a message, of which more may follow.
+    pub(in super::super) fn push_frame(&mut self, frame: Bytes, more: bool) {
+        frames::put_header(&mut self.tail, frame.len(), more);
+        if frame.len() < LARGE {
+            self.tail.put_slice(&frame);
+        } else {
+            self.pieces.push_back(self.tail.split().freeze());
+            self.pieces.push_back(frame);
         }
     }
 
