@@ -13,8 +13,11 @@ use super::super::super::{LINGER, Limits, ServerEvent};
 use super::super::zmtp::{FrameLimits, Input, Output, PONGS, Said, discard};
 use super::Refusal;
 
-/// Messages handed on before others get their turn.
+/// Messages handed on before their answers are written, so that the peer has something to do meanwhile.
 const TURN: usize = 16;
+
+/// Turns before other tasks get theirs.
+const TURNS: usize = 4;
 
 /// Serves a peer until it goes, breaks a rule, or the socket closes. Its departure is the last that is told of it.
 pub(super) async fn serve<R, W>(
@@ -37,6 +40,7 @@ where
         }),
         came: None,
         more: false,
+        turns: TURNS,
         taken: Vec::new(),
         output: Output::default(),
         leaving: (0, 0),
@@ -71,6 +75,8 @@ struct Connection<'a, R, W> {
     came: Option<Vec<Bytes>>,
     /// There may be more in `input` than was handed on at once.
     more: bool,
+    /// Turns that are left before other tasks get theirs.
+    turns: usize,
     /// Kept from batch to batch, so that none allocates.
     taken: Vec<Vec<Bytes>>,
     output: Output,
@@ -92,7 +98,7 @@ where
     async fn carry(&mut self) -> Result<End, Refusal> {
         loop {
             let reads = self.came.is_none() && !self.more && self.pongs < PONGS;
-            let (reader, input) = (&mut self.reader, &mut self.input);
+            let (reader, input, turns) = (&mut self.reader, &mut self.input, &mut self.turns);
             let writes = !self.output.is_empty();
             let stalled_at = match writes {
                 true => *self
@@ -101,10 +107,9 @@ where
                 false => Instant::now(),
             };
             tokio::select! {
-                count = async { reader.read_buf(input.room()).await }, if reads => match count? {
-                    0 => return Ok(End::Left),
-                    count => self.read(count)?,
-                },
+                // Answers go out before more is asked of the handlers.
+                biased;
+                () = self.connected.line.until_cut() => return Err(Refusal::Cut),
                 written = timeout_at(stalled_at, self.output.write_to(&mut self.writer)), if writes => {
                     if written.map_err(|_| Refusal::Stalled)?? == 0 {
                         return Err(io::Error::from(ErrorKind::WriteZero).into());
@@ -125,8 +130,11 @@ where
                     }
                     _ => return Ok(End::Left),
                 },
-                () = yield_now(), if self.more => self.deliver()?,
-                () = self.connected.line.until_cut() => return Err(Refusal::Cut),
+                () = next_turn(turns), if self.more && !writes => self.deliver()?,
+                count = async { reader.read_buf(input.room()).await }, if reads => match count? {
+                    0 => return Ok(End::Left),
+                    count => self.read(count)?,
+                },
             }
         }
     }
@@ -211,4 +219,13 @@ where
             room.put(ServerEvent::Gone { peer }, 0);
         }
     }
+}
+
+/// Waits until the next turn may begin.
+async fn next_turn(left: &mut usize) {
+    if *left == 0 {
+        yield_now().await;
+        *left = TURNS;
+    }
+    *left -= 1;
 }
