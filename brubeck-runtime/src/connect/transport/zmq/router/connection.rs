@@ -13,6 +13,9 @@ use super::super::super::{LINGER, Limits, ServerEvent};
 use super::super::zmtp::{FrameLimits, Input, Output, PONGS, Said, discard};
 use super::Refusal;
 
+/// Messages that there is room for from batch to batch.
+const KEPT: usize = 256;
+
 /// Messages handed on before others get their turn.
 const TURN: usize = 16;
 
@@ -179,6 +182,8 @@ where
             self.leaving.1 += size(&frames);
             self.output.push(frames);
         }
+        // An idle peer keeps no large buffer.
+        self.taken.shrink_to(KEPT);
     }
 
     /// The peer took some of the output.
