@@ -80,21 +80,21 @@ mod tests {
 
     #[test]
     fn what_is_written_is_there_short_or_long_and_within_another() {
+        fn put(text: &mut Vec<u8>, bytes: &[u8]) -> Result<(), ()> {
+            text.extend_from_slice(bytes);
+            Ok(())
+        }
         for length in [0, 1, USUAL, USUAL + 1, 5000] {
             let text = written(|text| {
-                let inner = written(|inner| {
-                    inner.push(b'y');
-                    Ok::<(), ()>(())
-                })?;
+                let inner = written(|inner| put(inner, b"y"))?;
                 text.resize(length, b'x');
-                text.extend_from_slice(&inner);
-                Ok::<(), ()>(())
+                put(text, &inner)
             });
             let text = text.unwrap();
             assert_eq!((text.len(), text.last()), (length + 1, Some(&b'y')));
         }
-        assert!(written(|text| (text.push(b'x'), Err::<(), ()>(())).1).is_err());
-        assert!(written(|_| Ok::<(), ()>(())).unwrap().is_empty());
+        assert!(written(|text| put(text, b"x").and(Err(()))).is_err());
+        assert!(written(|text| put(text, b"")).unwrap().is_empty());
     }
 
     #[test]

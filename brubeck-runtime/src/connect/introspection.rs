@@ -111,7 +111,7 @@ impl Introspected {
     }
 }
 
-/// A call that is being answered, and counted. Its time runs from the first poll.
+/// A call that is being answered, and counted. Its time runs from the first poll, or from when it is said to begin.
 pub(super) struct Counting {
     counted: Option<Counted>,
     began: Option<Instant>,
@@ -122,6 +122,11 @@ impl Counting {
     /// Whether its handler has always been quick of late.
     pub(super) fn is_quick(&self) -> bool {
         self.counted.as_ref().is_none_or(Counted::is_quick)
+    }
+
+    /// It begins now; whoever knows the time saves a look at the clock.
+    pub(super) fn begins(&mut self, now: Instant) {
+        self.began = Some(now);
     }
 }
 

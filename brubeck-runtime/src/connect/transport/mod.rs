@@ -25,6 +25,7 @@
 
 use futures_util::future::BoxFuture;
 
+mod backlog;
 mod client;
 mod closing;
 mod counts;
@@ -34,7 +35,6 @@ mod hub;
 mod inbox;
 mod io_thread;
 mod limits;
-mod line;
 mod link;
 mod memory;
 mod mongrel2;

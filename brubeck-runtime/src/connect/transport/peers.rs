@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use super::backlog::Backlog;
 use super::counts::Counters;
-use super::line::Line;
 use super::{Limits, Peer};
 
 /// Every peer of one socket. What is sent to one goes straight to the task of its connection.
 #[derive(Debug)]
 pub(crate) struct Peers {
     /// `None` once the socket is closing.
-    connected: Mutex<Option<HashMap<Peer, Arc<Line>>>>,
+    connected: Mutex<Option<HashMap<Peer, Arc<Backlog>>>>,
     limits: Limits,
     pub(crate) counters: Counters,
 }
@@ -37,27 +37,27 @@ impl Peers {
         let connected = connected
             .as_mut()
             .filter(|connected| !connected.contains_key(&peer))?;
-        let line = Arc::<Line>::default();
-        connected.insert(peer.clone(), line.clone());
+        let backlog = Arc::<Backlog>::default();
+        connected.insert(peer.clone(), backlog.clone());
         Some(Connected {
             peers: self.clone(),
             peer,
-            line,
+            backlog,
         })
     }
 
     /// Queues a message. A peer that does not take what waits for it is cut off.
     pub(crate) fn send(&self, peer: &Peer, frames: Vec<Bytes>) -> Result<(), Closed> {
         let connected = self.lock();
-        let Some(line) = connected.as_ref().ok_or(Closed)?.get(peer) else {
+        let Some(backlog) = connected.as_ref().ok_or(Closed)?.get(peer) else {
             self.counters.gone(1);
             return Ok(());
         };
-        if line.add(frames, &self.limits) {
+        if backlog.add(frames, &self.limits) {
             self.counters.sent();
         } else {
             self.counters.stalled();
-            line.cut();
+            backlog.cut();
             tracing::warn!(?peer, "cutting off a peer that does not read its messages");
         }
         Ok(())
@@ -65,8 +65,8 @@ impl Peers {
 
     /// Has the connection of a peer closed, whatever is under way.
     pub(crate) fn cut(&self, peer: &Peer) -> Result<(), Closed> {
-        if let Some(line) = self.lock().as_ref().ok_or(Closed)?.get(peer) {
-            line.cut();
+        if let Some(backlog) = self.lock().as_ref().ok_or(Closed)?.get(peer) {
+            backlog.cut();
         }
         Ok(())
     }
@@ -77,10 +77,10 @@ impl Peers {
         closed
             .iter()
             .flat_map(HashMap::values)
-            .for_each(|line| line.close());
+            .for_each(|backlog| backlog.close());
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<HashMap<Peer, Arc<Line>>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<HashMap<Peer, Arc<Backlog>>>> {
         self.connected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,7 +96,7 @@ pub(crate) struct Connected {
     peers: Arc<Peers>,
     pub(crate) peer: Peer,
     /// What waits for it; ends once the socket is closing.
-    pub(crate) line: Arc<Line>,
+    pub(crate) backlog: Arc<Backlog>,
 }
 
 impl Drop for Connected {
@@ -139,7 +139,7 @@ mod tests {
         let send = |size: usize| peers.send(&Peer::new("x"), vec![Bytes::from(vec![0; size])]);
         send(1000).unwrap();
         send(1).unwrap();
-        connected.line.until_cut().await;
+        connected.backlog.until_cut().await;
         drop(connected);
         send(1).unwrap();
         let counts = peers.counters.read();
@@ -155,8 +155,8 @@ mod tests {
         peers.close();
         assert!(peers.send(&Peer::new("x"), frames.clone()).is_err());
         let mut taken = Vec::new();
-        assert_eq!(connected.line.take(&mut taken).await, 1);
+        assert_eq!(connected.backlog.take(&mut taken).await, 1);
         assert_eq!(std::mem::take(&mut taken), [frames]);
-        assert_eq!(connected.line.take(&mut taken).await, 0);
+        assert_eq!(connected.backlog.take(&mut taken).await, 0);
     }
 }

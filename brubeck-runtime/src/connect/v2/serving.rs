@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use tracing::Span;
 
 thread_local! {
@@ -35,10 +36,14 @@ impl Serving {
         }
     }
 
-    /// Begins at once, where the handler has been quick of late; what does not end then, or was not, gets a task.
-    pub(super) fn begin(mut self) -> Option<AbortHandle> {
-        if self.called.is_quick() && !AT_ONCE.get() && self.poll_at_once() {
-            return None;
+    /// Begins at once, at this time, where the handler has been quick of late; what does not end then, or was not, gets a
+    /// task.
+    pub(super) fn begin(mut self, now: Instant) -> Option<AbortHandle> {
+        if self.called.is_quick() && !AT_ONCE.get() {
+            self.called.begins(now);
+            if self.poll_at_once() {
+                return None;
+            }
         }
         Some(tokio::spawn(self).abort_handle())
     }

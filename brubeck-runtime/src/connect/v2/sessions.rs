@@ -3,7 +3,9 @@
 use super::outlet::Outlet;
 use super::serving::Serving;
 use super::{Clock, Wakes, convert, keep_time, seed};
-use crate::call::protocol::{JobId, Numbered, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
+use crate::call::protocol::{
+    JobId, Moment, Numbered, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent,
+};
 use crate::call::{Slot, Slots};
 use crate::connect::introspection::Introspected;
 use crate::connect::transport::{Peer, ServerOutbox};
@@ -38,7 +40,7 @@ struct State {
     /// Handlers that are to begin. They do so when the lock is gone, because what they answer at once takes it again.
     starting: VecDeque<Starting>,
     outlet: Outlet,
-    armed: Option<Instant>,
+    armed: Option<Moment>,
 }
 
 impl Sessions {
@@ -117,10 +119,10 @@ impl Shared {
         let mut actions = std::mem::take(&mut state.actions);
         state.worker.on(now, event, &mut actions);
         for action in actions.drain(..) {
-            self.carry_out(&mut state, action);
+            self.carry_out(&mut state, now, action);
         }
         state.actions = actions;
-        let next = state.worker.next_wake().map(|moment| self.clock.instant(moment));
+        let next = state.worker.next_wake();
         let sooner = match (next, state.armed) {
             (Some(next), Some(armed)) => next < armed,
             (Some(_), None) => true,
@@ -141,7 +143,7 @@ impl Shared {
         }
     }
 
-    fn carry_out(self: &Arc<Self>, state: &mut State, action: WorkerAction) {
+    fn carry_out(self: &Arc<Self>, state: &mut State, now: Moment, action: WorkerAction) {
         match action {
             WorkerAction::Send { peer, frames } => {
                 if state.outlet.send(Peer::new(peer), frames) {
@@ -152,6 +154,7 @@ impl Shared {
                 state.starting.push_back(Starting {
                     job,
                     ask,
+                    now: self.clock.instant(now),
                     until: self.clock.instant(deadline),
                 });
             }
@@ -179,13 +182,14 @@ impl Shared {
 struct Starting {
     job: JobId,
     ask: Arc<Ask>,
+    now: Instant,
     until: Instant,
 }
 
 impl Shared {
     /// Has a request answered: at once, where its handler has been quick of late, and by a task of its own otherwise.
     fn start(self: &Arc<Self>, starting: Starting) {
-        let Starting { job, ask, until } = starting;
+        let Starting { job, ask, now, until } = starting;
         let slot = Slot::new(self.clone(), job);
         let span = tracing::info_span!(
             "handle",
@@ -197,7 +201,7 @@ impl Shared {
             Ok(message) => self.application.call(message),
             Err(status) => return slot.answer(convert::failure(status)),
         };
-        let Some(task) = Serving::new(slot, called, span).begin() else {
+        let Some(task) = Serving::new(slot, called, span).begin(now) else {
             return;
         };
         let mut state = self.lock();
@@ -234,8 +238,8 @@ async fn flush(shared: Arc<Shared>) {
 impl Wakes for Shared {
     fn next_wake(&self) -> Option<Instant> {
         let mut state = self.lock();
-        state.armed = state.worker.next_wake().map(|moment| self.clock.instant(moment));
-        state.armed
+        state.armed = state.worker.next_wake();
+        state.armed.map(|moment| self.clock.instant(moment))
     }
 
     fn wake(self: &Arc<Self>) {

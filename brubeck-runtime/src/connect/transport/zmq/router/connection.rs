@@ -13,6 +13,9 @@ use super::super::super::{LINGER, Limits, ServerEvent};
 use super::super::zmtp::{FrameLimits, Input, Output, PONGS, Said, discard};
 use super::Refusal;
 
+/// Messages that there is room for from batch to batch.
+const KEPT: usize = 256;
+
 /// Messages handed on before their answers are written, so that the peer has something to do meanwhile.
 const TURN: usize = 16;
 
@@ -109,14 +112,14 @@ where
             tokio::select! {
                 // Answers go out before more is asked of the handlers.
                 biased;
-                () = self.connected.line.until_cut() => return Err(Refusal::Cut),
+                () = self.connected.backlog.until_cut() => return Err(Refusal::Cut),
                 written = timeout_at(stalled_at, self.output.write_to(&mut self.writer)), if writes => {
                     if written.map_err(|_| Refusal::Stalled)?? == 0 {
                         return Err(io::Error::from(ErrorKind::WriteZero).into());
                     }
                     self.written();
                 }
-                count = self.connected.line.take(&mut self.taken), if !writes => {
+                count = self.connected.backlog.take(&mut self.taken), if !writes => {
                     if count == 0 {
                         self.writer.shutdown().await?;
                         return Ok(End::Closed);
@@ -149,7 +152,7 @@ where
     fn deliver(&mut self) -> Result<(), Refusal> {
         let inlet = self.inlet;
         // What is answered here is looked at before anything else is waited for.
-        self.connected.line.awake();
+        self.connected.backlog.awake();
         let mut turn = TURN;
         self.more = false;
         while let Some(said) = self.input.next()? {
@@ -187,6 +190,8 @@ where
             self.leaving.1 += size(&frames);
             self.output.push(frames);
         }
+        // An idle peer keeps no large buffer.
+        self.taken.shrink_to(KEPT);
     }
 
     /// The peer took some of the output.
@@ -194,7 +199,7 @@ where
         self.stalled_at = None;
         if self.output.is_empty() {
             let (messages, bytes) = std::mem::take(&mut self.leaving);
-            self.connected.line.left(messages, bytes);
+            self.connected.backlog.left(messages, bytes);
             self.pongs = 0;
         }
     }

@@ -12,7 +12,7 @@ use super::peers::size;
 
 /// A queue that one task takes from. `Limits` bound it: what was taken counts until it has [left](Self::left).
 #[derive(Debug, Default)]
-pub(crate) struct Line {
+pub(crate) struct Backlog {
     waiting: Mutex<Waiting>,
     cut: Notify,
 }
@@ -31,7 +31,7 @@ struct Waiting {
     asleep: bool,
 }
 
-impl Line {
+impl Backlog {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,43 +134,43 @@ mod tests {
 
     #[test]
     fn who_sleeps_is_woken_once_and_who_is_awake_is_not() {
-        let (line, limits) = (Line::default(), Limits::default());
+        let (backlog, limits) = (Backlog::default(), Limits::default());
         let woken = Arc::<Woken>::default();
         let (this, times) = (waker(woken.clone()), || woken.0.load(Relaxed));
         let mut taken = Vec::new();
-        let sleep = |taken: &mut Vec<_>| line.poll_take(&mut Context::from_waker(&this), taken);
-        line.add(message(1), &limits);
+        let sleep = |taken: &mut Vec<_>| backlog.poll_take(&mut Context::from_waker(&this), taken);
+        backlog.add(message(1), &limits);
         assert_eq!(sleep(&mut taken), Poll::Ready(1));
         taken.clear();
         assert!(sleep(&mut taken).is_pending());
-        line.add(message(1), &limits);
-        line.add(message(1), &limits);
+        backlog.add(message(1), &limits);
+        backlog.add(message(1), &limits);
         assert_eq!((times(), sleep(&mut taken)), (1, Poll::Ready(2)));
         taken.clear();
         assert!(sleep(&mut taken).is_pending());
-        line.awake();
-        line.add(message(1), &limits);
+        backlog.awake();
+        backlog.add(message(1), &limits);
         assert_eq!((times(), sleep(&mut taken)), (1, Poll::Ready(1)));
         taken.clear();
         assert!(sleep(&mut taken).is_pending());
-        line.close();
+        backlog.close();
         assert_eq!((times(), sleep(&mut taken)), (2, Poll::Ready(0)));
     }
 
     #[test]
     fn what_is_taken_counts_until_it_has_left() {
-        let (line, mut taken) = (Line::default(), Vec::new());
+        let (backlog, mut taken) = (Backlog::default(), Vec::new());
         let limits = Limits {
             queued_bytes: 100,
             queued_messages: 2,
             ..Limits::default()
         };
-        assert!(line.add(message(1000), &limits), "one may be of any size");
-        assert!(!line.add(message(1), &limits), "too many bytes");
-        assert_eq!(line.take(&mut taken).now_or_never(), Some(1));
-        assert!(!line.add(message(1), &limits), "it has not left");
-        line.left(1, 1000);
-        assert!(line.add(message(1), &limits) && line.add(message(1), &limits));
-        assert!(!line.add(message(1), &limits), "too many messages");
+        assert!(backlog.add(message(1000), &limits), "one may be of any size");
+        assert!(!backlog.add(message(1), &limits), "too many bytes");
+        assert_eq!(backlog.take(&mut taken).now_or_never(), Some(1));
+        assert!(!backlog.add(message(1), &limits), "it has not left");
+        backlog.left(1, 1000);
+        assert!(backlog.add(message(1), &limits) && backlog.add(message(1), &limits));
+        assert!(!backlog.add(message(1), &limits), "too many messages");
     }
 }
