@@ -2,6 +2,7 @@
 
 use super::fields::Fields;
 use crate::method::Method;
+use crate::piece;
 use crate::trace::Trace;
 use bytes::Bytes;
 use serde::Serialize;
@@ -83,8 +84,8 @@ impl Request {
     /// Sets the body, which becomes JSON. Python services read it only in the dialects that carry it:
     /// there use named arguments.
     pub fn body(mut self, value: impl Serialize) -> Request {
-        match serde_json::to_vec(&value) {
-            Ok(body) => self.body = body.into(),
+        match piece::written(|text| serde_json::to_writer(text, &value)) {
+            Ok(body) => self.body = body,
             Err(error) => self.mistake = Some(format!("the body is not JSON: {error}")),
         }
         self
