@@ -8,6 +8,9 @@ pub const LINGER: Duration = Duration::from_secs(1);
 /// Messages that can wait between the handlers and a socket, on the way out.
 pub(crate) const OUTBOX: usize = 1024;
 
+/// The most frames of one message, where nothing else is said.
+pub(crate) const FRAMES: usize = 16;
+
 /// Messages taken from an outbox before other sockets get their turn.
 pub(crate) const BATCH: usize = 64;
 
@@ -51,7 +54,7 @@ impl Default for Limits {
             inbound_messages: 1024,
             inbound_bytes: 64 << 20,
             message_bytes: 8 << 20,
-            frames: 16,
+            frames: FRAMES,
             handshake: Duration::from_secs(5),
             connections: 4096,
             connections_per_address: 1024,

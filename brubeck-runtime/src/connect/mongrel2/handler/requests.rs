@@ -51,7 +51,7 @@ impl Handler {
             Ok(request) => request,
             Err(refusal) => return self.refuse(&ticket, refusal, head),
         };
-        if let Some(refusal) = self.overload(running) {
+        if let Some(refusal) = self.overload_beside(running) {
             return self.refuse(&ticket, refusal, head);
         }
         let length = announced::length(&request.headers).unwrap_or_default();
@@ -107,14 +107,15 @@ impl Handler {
         self.reply(ticket, [piece], Some(end));
     }
 
-    /// How many handlers run on behalf of a connection.
-    pub(super) fn running(&mut self, ticket: &Ticket) -> usize {
+    /// Why no more can be done now for the connection of this request.
+    pub(super) fn overload(&mut self, ticket: &Ticket) -> Option<Refusal> {
         let conversation = self.conversations.of(ticket);
-        conversation.map_or(0, |conversation| conversation.running())
+        let running = conversation.map_or(0, |conversation| conversation.running());
+        self.overload_beside(running)
     }
 
-    /// Why no more can be done now for a connection on whose behalf so many handlers run.
-    pub(super) fn overload(&mut self, running: usize) -> Option<Refusal> {
+    /// The same where so many handlers run on behalf of the connection.
+    fn overload_beside(&mut self, running: usize) -> Option<Refusal> {
         let busy = self.handlers.len().saturating_sub(self.sockets) >= IN_FLIGHT || running >= PIPELINED;
         if busy && !self.stopping {
             self.counts.add_shed(1);

@@ -33,10 +33,7 @@ impl Handler {
             Err(refusal) => Some(*refusal),
             Ok(_) if !speaks => Some((StatusCode::UPGRADE_REQUIRED, "only version 13 is spoken here")),
             Ok(_) if too_many => Some((StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")),
-            Ok(_) => {
-                let running = self.running(&ticket);
-                self.overload(running)
-            }
+            Ok(_) => self.overload(&ticket),
         };
         if let Some(refusal) = refusal {
             return self.refuse(&ticket, refusal, false);
@@ -178,10 +175,7 @@ impl Handler {
             .get_or_insert_with(|| Listener::new(ticket.clone()));
         let message = message.with_extension(SocketSender(listener.way(&self.link)));
         let words = Words::of(&request.path);
-        if let Some((code, _)) = {
-            let running = self.running(&ticket);
-            self.overload(running)
-        } {
+        if let Some((code, _)) = self.overload(&ticket) {
             let piece = Piece::from(words.status(&code.into()));
             return self.reply(&ticket, [piece], Some(End::Open));
         }

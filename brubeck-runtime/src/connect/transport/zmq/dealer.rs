@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::super::client::ClientDriver;
 use super::super::counts::Counters;
 use super::super::inbox::Room;
-use super::super::limits::LINGER;
+use super::super::limits::{FRAMES, LINGER};
 use super::super::link::{End, Line};
 use super::super::peers::size;
 use super::super::{ClientEvent, Endpoint, Generation, LinkState, Timing};
@@ -20,9 +20,6 @@ use super::zmtp::{CLOSED, FrameLimits, Output, PONGS, Said};
 
 /// Messages taken from the queue before they are written, and handed on before others get their turn.
 const BATCH: usize = 256;
-
-/// The most frames of a message from a server.
-const FRAMES: usize = 16;
 
 /// Keeps one connection to `endpoint` until the link is closed.
 pub(super) async fn supervise(endpoint: Endpoint, timing: Timing, driver: ClientDriver) {

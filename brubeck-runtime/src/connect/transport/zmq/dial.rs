@@ -13,7 +13,7 @@ use super::super::Endpoint;
 use super::listener::keep_alive;
 use super::quiet::Quiet;
 use super::socket::random_name;
-use super::zmtp::{FrameLimits, Incoming, Output, Said, get_ready, greet, hear};
+use super::zmtp::{FrameLimits, Incoming, Output, Said, introduce};
 
 /// What a connection is to be.
 #[derive(Clone, Copy, Debug)]
@@ -36,18 +36,6 @@ pub(super) enum Traffic {
     In,
     /// Almost nothing but what is sent to the peer.
     Out,
-}
-
-impl Role {
-    async fn introduce<S: AsyncRead + AsyncWrite + Unpin>(
-        &self,
-        stream: &mut S,
-        identity: &[u8],
-    ) -> io::Result<()> {
-        greet(stream).await?;
-        get_ready(stream, self.ours, identity).await?;
-        hear(stream, self.theirs).await.map(drop)
-    }
 }
 
 /// A socket with one peer.
@@ -76,19 +64,19 @@ impl Socket {
                 let mut stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
                 keep_alive(&SockRef::from(&stream))?;
-                role.introduce(&mut stream, identity.as_bytes()).await?;
+                introduce(&mut stream, role.ours, identity.as_bytes(), role.theirs).await?;
                 let (reader, writer) = stream.into_split();
                 (Box::new(reader), Box::new(writer))
             }
             Endpoint::Ipc(path) if role.traffic == Traffic::Out => {
                 let mut stream = Quiet::new(UnixStream::connect(path).await?)?;
-                role.introduce(&mut stream, identity.as_bytes()).await?;
+                introduce(&mut stream, role.ours, identity.as_bytes(), role.theirs).await?;
                 let (reader, writer) = tokio::io::split(stream);
                 (Box::new(reader), Box::new(writer))
             }
             Endpoint::Ipc(path) => {
                 let mut stream = UnixStream::connect(path).await?;
-                role.introduce(&mut stream, identity.as_bytes()).await?;
+                introduce(&mut stream, role.ours, identity.as_bytes(), role.theirs).await?;
                 let (reader, writer) = stream.into_split();
                 (Box::new(reader), Box::new(writer))
             }

@@ -14,22 +14,19 @@ use tokio::time::{sleep, timeout};
 
 use super::super::hub::{HubDriver, Queue, Ready, hub};
 use super::super::inbox::Inlet;
-use super::super::limits::LINGER;
+use super::super::limits::{FRAMES, LINGER};
 use super::super::link::End;
 use super::super::peers::size;
 use super::super::{Endpoint, Generation, Hub, HubEvent, Timing, TransportError};
 use super::listener::{self, Listener};
 use super::socket::random_name;
-use super::zmtp::{CLOSED, FrameLimits, Incoming, Output, PONGS, Said, get_ready, greet, hear};
+use super::zmtp::{CLOSED, FrameLimits, Incoming, Output, PONGS, Said, introduce};
 
 /// Requests that may wait for one service; then others get them.
 const QUEUE: usize = 64;
 
 /// Connections to one of the sockets.
 const CONNECTIONS: usize = 1024;
-
-/// The most frames of one message.
-const FRAMES: usize = 16;
 
 /// How long a peer may take to say what it is.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -238,13 +235,8 @@ async fn serve(
 }
 
 async fn shake_hands(stream: &mut BoxStream, ours: &str, identity: &[u8], wanted: &str) -> bool {
-    let introduced = async {
-        greet(stream).await?;
-        get_ready(stream, ours, identity).await?;
-        hear(stream, &[wanted]).await
-    };
-    match timeout(HANDSHAKE, introduced).await {
-        Ok(Ok(_)) => true,
+    match timeout(HANDSHAKE, introduce(stream, ours, identity, &[wanted])).await {
+        Ok(Ok(())) => true,
         Ok(Err(error)) => {
             tracing::warn!(%error, "what connected to be a service was refused");
             false

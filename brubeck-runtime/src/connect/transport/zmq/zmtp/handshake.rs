@@ -27,6 +27,18 @@ fn refused(why: impl Into<String>) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, why.into())
 }
 
+/// Completes the handshake with a peer that is to be one of those that are wanted.
+pub(in super::super) async fn introduce<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    socket_type: &str,
+    identity: &[u8],
+    wanted: &[&str],
+) -> io::Result<()> {
+    greet(stream).await?;
+    get_ready(stream, socket_type, identity).await?;
+    hear(stream, wanted).await.map(drop)
+}
+
 /// Exchanges greetings with a peer.
 pub(in super::super) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
     stream.write_all(&greeting()).await?;

@@ -10,7 +10,7 @@ mod input;
 mod output;
 
 pub(super) use frames::{FrameLimits, Said, Violation};
-pub(super) use handshake::{get_ready, greet, hear};
+pub(super) use handshake::{get_ready, greet, hear, introduce};
 pub(super) use incoming::{CLOSED, Incoming, discard};
 pub(super) use input::Input;
 pub(super) use output::Output;
