@@ -3,7 +3,6 @@
 use super::operation::{Handles, Operation, read_answer};
 use super::{Answer, Call, CallError, Caller, Client, Nowait, Placed, Request};
 use crate::context::Context;
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::fmt;
 use std::marker::PhantomData;
@@ -133,7 +132,7 @@ impl<O: Operation> Future for TypedAnswer<O> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let answer = ready!(self.answer.as_mut().poll(cx)).map_err(untyped)?;
-        Poll::Ready(typed::<O>(answer))
+        Poll::Ready(read_answer::<O>(answer))
     }
 }
 
@@ -160,7 +159,7 @@ impl<O: Operation, T: Send + 'static> IntoFuture for HandledCall<O, T> {
         let answer = self.call.call.handled().carry();
         Box::pin(async move {
             let (answer, handled) = answer.await.map_err(untyped)?;
-            let answer = typed::<O>(answer)?;
+            let answer = read_answer::<O>(answer)?;
             match handled.and_then(|handled| handled.downcast::<T>()) {
                 Some(output) => Ok((answer, output)),
                 None => {
@@ -172,17 +171,6 @@ impl<O: Operation, T: Send + 'static> IntoFuture for HandledCall<O, T> {
                 }
             }
         })
-    }
-}
-
-fn typed<O: Operation>(answer: Answer<Bytes>) -> Result<Answer<O::Ok>, CallError<O::Fault>> {
-    let status = answer.status.clone();
-    match read_answer::<O>(answer) {
-        Some(Ok(answer)) => Ok(answer),
-        Some(Err((status, fault))) => Err(CallError::Fault { status, fault }),
-        None => Err(CallError::BadReply(
-            format!("{status}, and not what the contract says").into(),
-        )),
     }
 }
 

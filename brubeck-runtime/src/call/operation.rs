@@ -1,7 +1,7 @@
 //! Operations of contracts: what `#[service_client]` makes of the functions of a trait.
 
 use super::members::{self, Members, Place};
-use super::{Answer, Fault, Request};
+use super::{Answer, CallError, Fault, Request};
 use crate::context::Context;
 use crate::extract::{FromCapture, FromMessage, Rejection};
 use crate::reply::{IntoReply, Response};
@@ -338,25 +338,27 @@ impl<O: Operation> AnswerOf<O> for Answer<O::Ok> {
     type It = ();
 }
 
-/// What an operation answered, or the status and the fault with which it failed.
-type Outcome<O> = Result<Answer<<O as Operation>::Ok>, (Status, <O as Operation>::Fault)>;
-
-/// The answer of a call, or what the service answered because it failed; `None` where it is neither.
-pub(super) fn read_answer<O: Operation>(answer: Answer<Bytes>) -> Option<Outcome<O>> {
+/// What a call ends in, by what its service answered.
+pub(super) fn read_answer<O: Operation>(answer: Answer<Bytes>) -> Result<Answer<O::Ok>, CallError<O::Fault>> {
     let Answer {
         status,
         headers,
         body: text,
     } = answer;
     if status.is_success() {
-        let body = (O::OK.read)(&text).ok()?;
-        return Some(Ok(Answer {
-            status,
-            headers,
-            body,
-        }));
+        if let Ok(body) = (O::OK.read)(&text) {
+            return Ok(Answer {
+                status,
+                headers,
+                body,
+            });
+        }
+    } else if let Ok(fault) = (O::FAULT.read)(&text) {
+        return Err(CallError::Fault { status, fault });
     }
-    (O::FAULT.read)(&text).ok().map(|fault| Err((status, fault)))
+    Err(CallError::BadReply(
+        format!("{status}, and not what the contract says").into(),
+    ))
 }
 
 /// Runs an operation for the routes of a contract.
