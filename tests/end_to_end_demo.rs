@@ -11,7 +11,6 @@ mod demo_service_client;
 
 use brubeck::{Running, Service};
 use demo_service_client::Slow;
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 use support::site::{Protocol, socket, sockets};
@@ -86,26 +85,9 @@ async fn its_pages_behind_mongrel2() {
     within(service.stop()).await.unwrap();
 }
 
-/// `cargo test` builds the examples beside the tests.
-fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("the path of this test");
-    let path = test
-        .ancestors()
-        .nth(2)
-        .expect("a target folder")
-        .join("examples")
-        .join(name);
-    assert!(
-        path.is_file(),
-        "{} is missing; build it with: cargo build --examples",
-        path.display()
-    );
-    path
-}
-
 /// Starts the demo, and returns the address that it prints.
 async fn demo(arguments: &[&str], folder: &TempDir) -> (tokio::process::Child, std::net::SocketAddr) {
-    let mut demo = tokio::process::Command::new(program("demo"))
+    let mut demo = tokio::process::Command::new(parts::example("demo"))
         .args(["--port", "0", "--delay", "10ms"])
         .args(arguments)
         .env("TMPDIR", folder.path())

@@ -19,6 +19,23 @@ pub fn pyzmq() -> Option<PathBuf> {
     (found || missing("pyzmq", "python3 -m pip install pyzmq")).then_some(python)
 }
 
+/// The program of an example, which `cargo test` builds beside the tests.
+pub fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this test");
+    let path = test
+        .ancestors()
+        .nth(2)
+        .expect("a target folder")
+        .join("examples")
+        .join(name);
+    assert!(
+        path.is_file(),
+        "{} is missing; build it with: cargo build --examples",
+        path.display()
+    );
+    path
+}
+
 fn missing(what: &str, how: &str) -> bool {
     let text = format!("{what} is missing; install it with: {how}");
     assert!(std::env::var_os("CI").is_none(), "{text}");

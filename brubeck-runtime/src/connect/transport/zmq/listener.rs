@@ -1,10 +1,10 @@
 //! Listeners that are bound here and handed to the socket, because the crate sets neither keepalive nor file modes.
 
-use std::fs::{File, Permissions};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -136,14 +136,15 @@ pub(super) fn keep_alive(socket: &SockRef<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Binds an ipc endpoint: takes over the file a killed process left, refuses one that is served, and lets only the
-/// user of this process connect.
+/// Binds an ipc endpoint: creates its folder if there is none, takes over the file a killed process left, refuses one that
+/// is served, and lets only the user of this process connect.
 pub(super) fn ipc(path: &Path) -> Result<std::os::unix::net::UnixListener, TransportError> {
     let endpoint = || Endpoint::Ipc(path.to_owned());
     let fail = |source: io::Error| TransportError::Bind {
         endpoint: endpoint(),
         source,
     };
+    create_folder(path).map_err(fail)?;
     match bind_unix(path) {
         Err(error) if error.kind() == ErrorKind::AddrInUse => {}
         bound => return bound.map_err(fail),
@@ -161,6 +162,22 @@ pub(super) fn ipc(path: &Path) -> Result<std::os::unix::net::UnixListener, Trans
     tracing::info!(path = %path.display(), "removing the socket file of a process that is gone");
     std::fs::remove_file(path).map_err(fail)?;
     bind_unix(path).map_err(fail)
+}
+
+/// Creates the folder of a socket file, open to the user of this process only. A folder that exists keeps its mode.
+fn create_folder(path: &Path) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => return Ok(()),
+    };
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    created.map_err(|error| {
+        let what = format!("its folder {} cannot be created: {error}", folder.display());
+        io::Error::new(error.kind(), what)
+    })
 }
 
 /// Whether somebody listens at this socket file. Never waits, not even for one whose backlog is full.
@@ -205,6 +222,31 @@ mod tests {
         assert!(matches!(error, TransportError::InUse(_)), "{error}");
         assert!(std::os::unix::net::UnixStream::connect(&path).is_ok());
         drop(ours);
+    }
+
+    #[test]
+    fn a_missing_folder_is_created_for_this_user_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let parent = folder.path().join("run/of/service");
+        let listener = ipc(&parent.join("s")).unwrap();
+        for created in ["run", "run/of", "run/of/service"] {
+            let mode = folder.path().join(created).metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{created}");
+        }
+        drop(listener);
+
+        std::fs::set_permissions(&parent, Permissions::from_mode(0o755)).unwrap();
+        ipc(&parent.join("t")).unwrap();
+        let mode = parent.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o755, "an existing folder keeps its mode");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_created_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), "data").unwrap();
+        let error = ipc(&folder.path().join("file/run/s")).unwrap_err();
+        assert!(error.to_string().contains("file/run cannot be created"), "{error}");
     }
 
     #[test]
