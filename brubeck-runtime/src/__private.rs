@@ -1,24 +1,28 @@
 //! What generated code uses, and nobody else: it may change with any version.
 
 pub use crate::__schema as schema;
-pub use crate::call::contract::client_for;
-pub use crate::call::fill::{Fill, FillCapture};
-pub use crate::call::operation::{
-    AnswerOf, Answers, Arguments, AskOf, Carried, Handles, InPath, Named, Operation, Vacant, answer, ask,
-    carried, in_path, named,
+pub use crate::extract::Context;
+pub use crate::extract::Fill;
+pub use crate::extract::client_for;
+pub use crate::extract::fill::FillCapture;
+pub use crate::extract::operation::{
+    Arguments, AskOf, InPath, Named, ReadOperation, Vacant, ask, in_path, named,
 };
-pub use crate::call::running::{Places, blocking};
+pub use crate::extract::{FromCapture, FromMessage, Json, Provides};
+pub use crate::handler::blocking::{Places, blocking};
 #[cfg(feature = "schema")]
-pub use crate::call::schema::{Describe, Failure, Mention, Pass, Probe, Schemas, Success};
-pub use crate::call::{Client, Request, TypedCall};
-pub use crate::context::Context;
-pub use crate::extract::{FromCapture, FromMessage, Json, Provides, Rejection};
+pub use crate::handler::schema::{Describe, Failure, Mention, Pass, Probe, Schemas, Success};
 pub use crate::method::{Kind, Method};
-pub use crate::reply::{IntoReply, Response};
-pub use crate::route::{
-    BoxFuture, Checked, Entry, Handle, HandlerFn, Listed, Matching, Routed, Routes, Sends, Spec,
-    check_answered, check_served, entry, join, join_specs, report, specs, table, verdicts,
+pub use crate::response::Answers;
+pub use crate::response::operation::answer;
+pub use crate::response::{IntoReply, Rejection, Response};
+pub use crate::routing::{
+    BoxFuture, Checked, Entry, Handle, HandlerFn, Listed, Matching, Routes, Sends, check_answered,
+    check_served, entry, join, join_specs, report, specs, table, verdicts,
 };
+pub use crate::rpc::api::{AnswerOf, Carried, Handles, Operation, carried};
+pub use crate::rpc::api::{Client, Request, TypedCall};
+pub use crate::spec::{Routed, Spec};
 pub use crate::template::Template;
 use crate::websocket::SocketOutcome;
 pub use minijinja::Value;
@@ -116,7 +120,7 @@ pub fn socket_offered<S>(
     protocols: &[&'static str],
     origins: &[&str],
 ) -> Result<(), Rejection> {
-    crate::websocket::offered(cx, protocols, origins)
+    crate::websocket::offered(cx.message(), protocols, origins)
 }
 
 /// Opens the WebSocket that a handler took, and runs the handler.
@@ -125,5 +129,5 @@ where
     R: SocketOutcome,
     F: Future<Output = R> + Send + 'static,
 {
-    crate::websocket::run(cx, handler)
+    crate::websocket::run(cx.message(), handler)
 }

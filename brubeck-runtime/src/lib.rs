@@ -2,63 +2,87 @@
 //! macros.
 
 mod app;
-mod call;
+mod codec;
 mod connect;
-mod context;
-mod cookie;
-mod errand;
 mod error;
-mod events;
 mod extract;
+mod handler;
+mod http;
+mod legacy;
 mod message;
 mod method;
-mod piece;
-mod quickness;
-mod reply;
-mod route;
+mod mongrel2;
+mod response;
+mod routing;
+mod rpc;
+mod scope;
+mod secret;
 mod session;
+mod small_bytes;
+mod spec;
 mod status;
 mod template;
-pub mod test;
+pub mod testing;
 mod trace;
-mod upload;
 mod websocket;
-pub mod wire;
 
 #[doc(hidden)]
 pub mod __private;
 
-pub use app::{App, AppService, Handle, Hook, Limits, Proceed, Running};
-pub use call::*;
-pub use connect::{
-    Application, Connection, Http, InsideMemory, Memory, Mongrel2, Mongrel2Connection, Mongrel2Control,
-    Mongrel2Counts, Mongrel2Sort, Opened, Service, Stop, transport,
-};
-#[cfg(unix)]
-pub use connect::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
-pub use context::Context;
-pub use cookie::{CookieSecret, Cookies, SignedCookies};
+pub use crate::http::Http;
+pub use app::{App, AppService, Handle, Hook, Limits, Proceed, Running, Service};
+pub use connect::transport;
 pub use error::{Error, Result};
-pub use events::{Event, Events};
-pub use extract::*;
+pub use extract::{
+    Arg, Arguments, Ask, Context, CurrentUser, Extension, Fill, Form, FromCapture, FromMessage, Header,
+    Headers, Json, PathArgument, Provides, Query, ReadOperation, State, Text, Upload, UploadError, User,
+};
+#[cfg(feature = "axum")]
+pub use extract::{Axum, AxumBody};
+#[cfg(feature = "multipart")]
+pub use extract::{Multipart, Part};
+pub use handler::{Application, Connection, Opened, Stop};
+pub use legacy::codec::Dialect;
 pub use message::{Message, RemoteAddr};
 pub use method::{Kind, Method, UnknownMethod};
+#[cfg(unix)]
+pub use mongrel2::process::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
+pub use mongrel2::{Mongrel2, Mongrel2Connection, Mongrel2Control, Mongrel2Counts, Mongrel2Sort};
 #[cfg(feature = "files")]
-pub use reply::File;
-pub use reply::{
-    Body, BodyError, BoxError, Cookie, Fields, Html, IntoReply, NotFound, Payload, Problem, Redirect, Reply,
-    Response, SameSite, View,
+pub use response::File;
+pub use response::{
+    Answers, Body, BodyError, BoxError, Event, Events, Fields, Html, IntoReply, NotFound, Payload, Problem,
+    Redirect, Rejection, Reply, Response, View,
 };
-pub use route::{Routes, Spec, Unreachable};
-pub use session::Session;
+pub use routing::{Routes, Unreachable};
+pub use rpc::api::{
+    Answer, Call, CallError, Cancellation, Carried, Client, Deadline, Fault, Handled, HandledCall, Handles,
+    Link, Nowait, Operation, Origin, Phase, Placed, Request, ResponseHandlers, ServiceAddress, Services,
+    TypedAnswer, TypedCall, Wire, WithHandler,
+};
+#[doc(hidden)]
+pub use rpc::core as protocol;
+pub use session::{Cookie, CookieSecret, Cookies, SameSite, Session, SignedCookies};
+pub use spec::Spec;
 pub use status::Status;
 pub use template::{Page, Template};
+pub use testing::{InsideMemory, Memory};
 pub use trace::Trace;
-pub use upload::{Upload, UploadError};
 pub use websocket::{
     Broadcast, Close, Closed, Membership, SocketMessage, SocketOutcome, SocketSender, Upgrade, WebSocket,
 };
-pub use wire::service::Dialect;
+
+/// The codecs of every wire, for tests and fuzz targets.
+#[doc(hidden)]
+pub mod wire {
+    pub use crate::codec::{Cursor, EncodeError, Error, lenstr, netstring, tnetstring};
+    pub use crate::legacy::codec as service;
+    pub use crate::mongrel2::codec as mongrel2;
+    pub use crate::rpc::codec as v2;
+    pub use crate::websocket::codec as websocket;
+    #[cfg(feature = "deflate")]
+    pub use crate::websocket::codec::deflate;
+}
 
 pub use minijinja;
 #[cfg(feature = "schema")]

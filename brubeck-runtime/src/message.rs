@@ -1,13 +1,13 @@
 //! What a handler is asked: one message, whole in memory.
 
+use crate::codec::Text;
 use crate::method::{Kind, Method};
 use crate::status::Status;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, request};
-use std::any::Any;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use tokio::time::Instant;
 
 /// One message, as a browser or another application sent it.
@@ -37,11 +37,20 @@ struct Parts {
     remote: Option<RemoteAddr>,
     /// Until when its answer is of use, where whoever sent it says so.
     until: Option<Instant>,
-    /// What its connection knows beside it, where that is one thing for few to see.
-    beside: Option<Arc<dyn Any + Send + Sync>>,
+    call: Option<CallMeta>,
     extensions: Extensions,
     /// The extensions, with the address of the peer, for those who ask for all of them.
     all: OnceLock<Extensions>,
+}
+
+/// What a call says besides its request, in the memory of the frame that it came in.
+#[derive(Clone)]
+pub(crate) struct CallMeta {
+    /// Its trace, as W3C Trace Context writes it; may be empty.
+    pub(crate) traceparent: Text,
+    pub(crate) tracestate: Text,
+    /// How many applications it has passed before this one.
+    pub(crate) hops: u8,
 }
 
 /// What is asked for.
@@ -136,10 +145,15 @@ impl Message {
         self
     }
 
-    /// The same with the one thing that its connection knows beside it: found by [`known`](Self::known), no extension.
-    pub(crate) fn beside(mut self, value: Arc<impl Send + Sync + 'static>) -> Message {
-        self.0.beside = Some(value);
+    /// The same, sent by a call of which this is known.
+    pub(crate) fn with_call(mut self, call: CallMeta) -> Message {
+        self.0.call = Some(call);
         self
+    }
+
+    /// The call that sent it, where that was one in brubeck's own protocol.
+    pub(crate) fn call(&self) -> Option<&CallMeta> {
+        self.0.call.as_ref()
     }
 
     /// The same, whose answer is of use until then.
@@ -235,8 +249,7 @@ impl Message {
 
     /// What is known of this type; see [`remote_addr`](Self::remote_addr) for the peer.
     pub(crate) fn known<T: Send + Sync + 'static>(&self) -> Option<&T> {
-        let beside = self.0.beside.as_deref().and_then(|beside| beside.downcast_ref());
-        beside.or_else(|| self.0.extensions.get())
+        self.0.extensions.get()
     }
 
     /// The address of the peer.
@@ -266,7 +279,7 @@ impl Parts {
             status: None,
             remote: None,
             until: None,
-            beside: None,
+            call: None,
             extensions: Extensions::new(),
             all: OnceLock::new(),
         }

@@ -1,6 +1,6 @@
 //! Pages: minijinja templates, escaped, from a folder or built in.
 
-use crate::reply::{IntoReply, Payload, Response, View};
+use crate::response::{IntoReply, Payload, Response, View};
 use crate::status::Status;
 use minijinja::{Environment, Error, ErrorKind, Value, path_loader};
 use std::collections::HashMap;

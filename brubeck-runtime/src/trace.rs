@@ -1,7 +1,6 @@
 //! Which trace a message belongs to, as W3C Trace Context says it.
 
 use crate::message::Message;
-use crate::wire::v2::Ask;
 use http::HeaderMap;
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroU128};
@@ -88,8 +87,8 @@ impl Trace {
 
     /// The one a message says it belongs to, or else a new one.
     pub(crate) fn of(message: &Message) -> Trace {
-        let ask: Option<&Ask> = message.known();
-        ask.and_then(|ask| Trace::parse(&ask.traceparent, &ask.tracestate))
+        let call = message.call();
+        call.and_then(|call| Trace::parse(&call.traceparent, &call.tracestate))
             .or_else(|| Trace::said(message.headers()))
             .unwrap_or_else(Trace::begin)
     }

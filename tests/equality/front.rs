@@ -3,7 +3,7 @@
 use crate::requests::Asked;
 use crate::support::site::{Protocol, socket, sockets};
 use crate::support::{Browser, Site, within};
-use brubeck::test::TestClient;
+use brubeck::testing::TestClient;
 use brubeck::wire::mongrel2::{self as wire, Request};
 use brubeck::{App, Mongrel2, Running};
 use bytes::Bytes;

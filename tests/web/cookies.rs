@@ -2,7 +2,7 @@
 
 use brubeck::CookieSecret;
 use brubeck::prelude::*;
-use brubeck::test::TestClient;
+use brubeck::testing::TestClient;
 
 const SECRET: &str = "a secret of the tests, 32 bytes long";
 

@@ -1,7 +1,7 @@
 //! Errors without a page of their own.
 
 use brubeck::prelude::*;
-use brubeck::test::TestClient;
+use brubeck::testing::TestClient;
 
 #[get("^/panic$")]
 async fn panics() -> &'static str {

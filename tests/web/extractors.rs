@@ -1,7 +1,7 @@
 //! What handlers are given.
 
 use brubeck::prelude::*;
-use brubeck::test::{TestClient, TestForm};
+use brubeck::testing::{TestClient, TestForm};
 use brubeck::{Axum, AxumBody, Multipart};
 use serde::{Deserialize, Serialize};
 use serde_json::json;

@@ -1,7 +1,7 @@
 //! What runs beside handlers, and what they may take.
 
 use brubeck::prelude::*;
-use brubeck::test::TestClient;
+use brubeck::testing::TestClient;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

@@ -4,7 +4,7 @@
 #[path = "../../examples/login.rs"]
 mod example;
 
-use brubeck::test::TestClient;
+use brubeck::testing::TestClient;
 use example::Members;
 
 fn client() -> TestClient {

@@ -1,7 +1,7 @@
 //! What handlers say.
 
 use brubeck::prelude::*;
-use brubeck::test::TestClient;
+use brubeck::testing::TestClient;
 use brubeck::{Body, File, SameSite};
 use futures_util::stream;
 use http_body_util::BodyExt;

@@ -1,7 +1,7 @@
 //! How long a handler may take to its answer, while the clock stands still.
 
 use brubeck::prelude::*;
-use brubeck::test::TestClient;
+use brubeck::testing::TestClient;
 use brubeck::{Deadline, Memory, ServiceAddress};
 use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;

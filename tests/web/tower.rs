@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::routing::{get as axum_get, post as axum_post};
 use brubeck::prelude::*;
-use brubeck::test::TestClient;
+use brubeck::testing::TestClient;
 use brubeck::{Axum, Body, Cookie};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

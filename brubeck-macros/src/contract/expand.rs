@@ -204,6 +204,8 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
                     #(#writes)*
                     __request
                 }
+            }
+            impl ::brubeck::__private::ReadOperation for #name {
                 fn read<__S>(
                     __arguments: &::brubeck::__private::Arguments<'_, __S>,
                 ) -> ::core::result::Result<Self, ::brubeck::__private::Rejection> {

@@ -76,6 +76,8 @@ pub mod slow_echo {
                 let __request = __ARGUMENT1.write(__request, self.text);
                 __request
             }
+        }
+        impl ::brubeck::__private::ReadOperation for echo {
             fn read<__S>(
                 __arguments: &::brubeck::__private::Arguments<'_, __S>,
             ) -> ::core::result::Result<Self, ::brubeck::__private::Rejection> {

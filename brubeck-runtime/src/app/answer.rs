@@ -3,13 +3,15 @@
 use super::assembled::Assembled;
 use super::limits::Limits;
 use super::time::TimeLeft;
-use crate::call::{Handled, ResponseHandlers};
-use crate::connect::{Called, Caught};
-use crate::context::Context;
+use crate::extract::Captures;
+use crate::extract::Context;
+use crate::handler::{Called, Caught};
 use crate::message::Message;
 use crate::method::{Kind, Method};
-use crate::reply::{IntoReply, Payload, Problem, Response};
-use crate::route::{Captures, Entry, Match, Spec};
+use crate::response::{IntoReply, Payload, Problem, Response};
+use crate::routing::{Entry, Match};
+use crate::rpc::api::{Handled, ResponseHandlers};
+use crate::spec::Spec;
 use crate::status::Status;
 use crate::template::Templates;
 use crate::websocket::SocketSender;
@@ -76,7 +78,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
     }
 
     pub(super) fn context(&self, message: Message, captures: Captures) -> Context<S> {
-        Context::new(self.around.clone(), message, captures)
+        Context::new(self.app.clone(), message, captures)
     }
 
     /// How long a handler has until its answer.
@@ -104,7 +106,7 @@ impl<S: Send + Sync + 'static> ResponseHandlers for Assembled<S> {
             let mut run = (entry.handle)(self.context(answer, captures));
             let (status, _, payload) = self.catching(entry, &mut run).await.into_parts();
             match payload {
-                Payload::Handed(value) => Some(Handled::new(value)),
+                Payload::Handed(value) => Some(value),
                 _ => {
                     tracing::warn!(path, %status, handler = entry.spec.name, "a response handler refused an answer");
                     None

@@ -3,29 +3,28 @@
 use super::limits::RouteLimits;
 use super::origin::CrossSite;
 use super::proxies::Proxies;
-use super::service::{AppService, Front, Wrap};
+use super::tower::{AppService, Front, Wrap};
 use super::web::Site;
 use super::{App, Hooks};
-use crate::call::{Open, ResponseHandlers, Services};
-use crate::connect::web::Length;
-use crate::connect::{Answer, Application, AtOnce, Called};
-use crate::context::Around;
-use crate::cookie::Keys;
 use crate::error::{Error, Result};
-use crate::extract::LoginUrl;
+use crate::extract::AppContext;
+use crate::handler::{Answer, Application, AtOnce, Called, Quickness};
 use crate::message::{Message, RemoteAddr};
 use crate::method::Kind;
-use crate::reply::{Body, Response};
-use crate::route::{Router, Spec, lost_answer};
+use crate::response::http_response::Length;
+use crate::response::{Body, Response};
+use crate::routing::{Router, lost_answer};
+use crate::rpc::api::{Open, ResponseHandlers, Services};
+use crate::session::Keys;
+use crate::spec::Spec;
 use crate::template::Templates;
 use futures_util::future::BoxFuture;
-use http::Extensions;
 use std::sync::{Arc, Weak};
 
 /// What answers messages.
 pub(super) struct Assembled<S: 'static> {
     pub(super) router: Router<S>,
-    pub(super) around: Arc<Around<S>>,
+    pub(super) app: Arc<AppContext<S>>,
     pub(super) templates: Arc<Templates>,
     pub(super) body_limit: usize,
     pub(super) time_limit: Option<std::time::Duration>,
@@ -33,6 +32,8 @@ pub(super) struct Assembled<S: 'static> {
     pub(super) mounts: Vec<(String, AppService)>,
     pub(super) keys: Option<Keys>,
     pub(super) cross_site: CrossSite,
+    /// How long each handler takes, by its place in the router.
+    pub(super) latency: Box<[Arc<Quickness>]>,
     pub(super) hooks: Hooks<S>,
 }
 
@@ -62,22 +63,17 @@ impl<S: Send + Sync + 'static> App<S> {
         self.proxies.iter().try_for_each(|proxy| proxies.add(proxy))?;
         let mounts = longest_first(self.mounts)?;
         let services = Services::new(open);
+        let latency = self.routes.specs().map(|_| Arc::new(Quickness::new())).collect();
         let assembled = Arc::new_cyclic(|itself: &Weak<Assembled<S>>| {
-            let handlers: Weak<dyn ResponseHandlers> = itself.clone();
-            let mut lent = Extensions::new();
-            lent.insert(handlers);
-            lent.insert(services);
-            if let Some(keys) = &keys {
-                lent.insert(keys.clone());
-            }
-            if let Some(url) = self.login_url {
-                lent.insert(LoginUrl(url));
-            }
+            let response_handlers: Weak<dyn ResponseHandlers> = itself.clone();
             Assembled {
                 router,
-                around: Arc::new(Around {
+                app: Arc::new(AppContext {
                     state: self.state,
-                    lent,
+                    services,
+                    response_handlers,
+                    cookie_keys: keys.clone(),
+                    login_url: self.login_url,
                 }),
                 templates: Arc::new(templates),
                 body_limit: self.body_limit,
@@ -85,6 +81,7 @@ impl<S: Send + Sync + 'static> App<S> {
                 limits,
                 mounts,
                 keys,
+                latency,
                 cross_site: self.cross_site,
                 hooks: self.hooks,
             }
@@ -151,7 +148,7 @@ impl<S: Send + Sync + 'static> Application for Served<S> {
 
 impl<S: Send + Sync + 'static> Served<S> {
     async fn answer_web(self: Arc<Self>, mut message: Message) -> Response {
-        use crate::reply::IntoReply;
+        use crate::response::IntoReply;
         let target = message.query().map_or_else(
             || message.path().to_owned(),
             |query| format!("{}?{query}", message.path()),

@@ -2,12 +2,12 @@
 
 use super::hook::{answer, guard};
 use super::origin::CrossSite;
-use super::service::{Tower, wrap};
+use super::tower::{Tower, wrap};
 use super::{App, AppService, Hook, Limits, Proceed};
-use crate::cookie::CookieSecret;
 use crate::message::Message;
-use crate::reply::{Body, BoxError, IntoReply, Response};
-use crate::route::Routed;
+use crate::response::{Body, BoxError, IntoReply, Response};
+use crate::session::CookieSecret;
+use crate::spec::Routed;
 use bytes::Bytes;
 use http::Request;
 use std::time::Duration;

@@ -1,10 +1,10 @@
 //! Errors without a page of their own, and files, as this client wants them.
 
 use super::assembled::Assembled;
+use crate::extract::Captures;
 use crate::message::{Message, RemoteAddr};
 use crate::method::Method;
-use crate::reply::{Form, Payload, Problem, Response};
-use crate::route::Captures;
+use crate::response::{Form, Payload, Problem, Response};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RANGE};
 use http::request::Parts;
 

@@ -1,6 +1,6 @@
 //! The file of a reply, as much of it as the client wants.
 
-use crate::reply::{Body, IntoReply, NotFound, Payload, Response};
+use crate::response::{Body, IntoReply, NotFound, Payload, Response};
 use http::{HeaderMap, Method, StatusCode};
 use std::io::ErrorKind;
 use tower_http::services::ServeFile;

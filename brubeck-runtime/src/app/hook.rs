@@ -1,8 +1,8 @@
 //! Functions that an application runs beside its handlers.
 
-use crate::context::Context;
+use crate::extract::Context;
 use crate::extract::FromMessage;
-use crate::reply::{IntoReply, Response};
+use crate::response::{IntoReply, Response};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
 //! What one route may take.
 
 use crate::extract::PartLimit;
-use crate::route::{Routed, Routes, Spec};
+use crate::routing::Routes;
+use crate::spec::{Routed, Spec};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;

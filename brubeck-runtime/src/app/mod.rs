@@ -8,33 +8,36 @@ mod dress;
 mod file;
 mod hook;
 mod limits;
+mod link;
 mod origin;
 mod proxies;
 mod run;
 mod service;
 mod time;
+mod tower;
 mod way;
 mod web;
 
 pub use hook::{Hook, Proceed};
 pub use limits::Limits;
 pub use run::{Handle, Running};
-pub use service::AppService;
+pub use service::Service;
+pub use tower::AppService;
 
-use crate::call::Open;
-use crate::connect::{Application, Connection};
-use crate::cookie::CookieSecret;
 use crate::error::Result;
+use crate::handler::{Application, Connection};
 use crate::message::Message;
-use crate::reply::Response;
-use crate::route::Routes;
+use crate::response::Response;
+use crate::routing::Routes;
+use crate::rpc::api::Open;
+use crate::session::CookieSecret;
 use hook::Erased;
 use limits::RouteLimits;
 use origin::CrossSite;
-use service::{AppService as Inner, Wrap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tower::{AppService as Inner, Wrap};
 
 /// An application: its routes and its state.
 ///
@@ -158,7 +161,7 @@ impl<S: Send + Sync + 'static> App<S> {
         self.connections.insert(0, Box::new(connection));
         let connections = std::mem::take(&mut self.connections);
         let drain = self.drain;
-        let application = self.assemble(Arc::new(crate::connect::open_client))?;
+        let application = self.assemble(Arc::new(link::open_client))?;
         Running::open(application, connections, drain).await
     }
 
@@ -176,6 +179,6 @@ impl<S: Send + Sync + 'static> App<S> {
     ///
     /// As [`serve`](App::serve), but for addresses and endpoints.
     pub fn into_service(self) -> Result<AppService> {
-        Ok(self.assemble(Arc::new(crate::connect::open_client))?.web.clone())
+        Ok(self.assemble(Arc::new(link::open_client))?.web.clone())
     }
 }

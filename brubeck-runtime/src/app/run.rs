@@ -1,7 +1,7 @@
 //! A running application, and how it ends.
 
-use crate::connect::{Application, Connection, Stop};
 use crate::error::{Error, Result};
+use crate::handler::{Application, Connection, Stop};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;

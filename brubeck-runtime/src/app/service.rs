@@ -1,242 +1,289 @@
-//! The application as an HTTP service of the tower world, and such services around and within it.
+//! The serving side of a service: requests come in, each is answered in its own dialect.
 
-use super::answer::ACCESS;
-use super::assembled::Assembled;
-use super::proxies::Proxies;
-use crate::connect::web::{Length, finish, refusal};
-use crate::connect::{Answer, AtOnce};
-use crate::message::RemoteAddr;
-use crate::reply::{Body, BoxError};
-use bytes::Bytes;
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Either};
-use http::uri::PathAndQuery;
-use http::{Method, Request, Response, StatusCode};
-use std::convert::Infallible;
-use std::future::{poll_fn, ready};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::connect::transport::{Endpoint, Limits, Timing, Transport, TransportError, ZeroMq};
+use crate::connect::transport::{LINGER, Server, ServerEvent};
+use crate::error::Error;
+use crate::handler::Stop;
+use crate::handler::{Application, Connection, Opened};
+use crate::legacy::server as legacy;
+use crate::rpc::codec::is_v2;
+use crate::rpc::core::WorkerConfig;
+use crate::rpc::server::Introspected;
+use crate::rpc::server::Sessions;
+use crate::secret::Secret;
+use futures_util::future::BoxFuture;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Instant;
-use tower_layer::Layer;
-use tower_service::Service;
 
-/// An application, or a part of it, as a [`tower_service::Service`] of HTTP requests with any body.
+/// How many handlers of one service run at once, unless it says otherwise.
+const SLOTS: usize = 1024;
+
+/// What a message may hold beside its body, in bytes.
+const BESIDE_THE_BODY: usize = 64 << 10;
+
+/// Answers the calls of other applications.
 ///
-/// ```
-/// use brubeck::prelude::*;
-/// use tower::ServiceExt;
-///
-/// #[get("^/$")]
-/// async fn index() -> &'static str {
-///     "hello"
-/// }
-///
-/// const ROUTES: Routes<()> = routes![index];
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> brubeck::Result {
-/// let service = App::new(ROUTES, ()).into_service()?;
-/// let response = service.oneshot(http::Request::new(Body::empty())).await.unwrap();
-/// assert_eq!(response.into_body().collect(100).await.unwrap(), "hello");
-/// # Ok(())
+/// ```no_run
+/// # use brubeck::prelude::*;
+/// # async fn example(routes: Routes<()>) -> brubeck::Result {
+/// App::new(routes, ()).serve(Service::bind("ipc://run/slow", "my_shared_secret")).await
 /// # }
 /// ```
 ///
-/// Always ready, never fails, cheap to clone. Layers of an application wrap it; it nests in the routers of other
-/// frameworks.
-#[derive(Clone)]
-pub struct AppService(pub(super) Arc<dyn HttpService>);
-
-/// What answers HTTP requests, with its type erased.
-pub(super) trait HttpService: Send + Sync + 'static {
-    fn respond(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>>;
+/// It speaks brubeck's own protocol and the dialects of Brubeck Services side by side, and answers each
+/// caller in its own. Requests run side by side, at most 1,024 at once unless
+/// [`slots`](Service::slots) says otherwise; what comes beyond is refused at once as busy. A caller that goes
+/// away, cancels or sees its deadline pass stops its handlers.
+///
+/// In brubeck's own protocol the passphrase never crosses the wire. Callers in a dialect of the original send it
+/// in clear, so they are taken only on ipc and loopback addresses, unless
+/// [`allow_clear_text`](Service::allow_clear_text) says otherwise; one with another passphrase is answered with
+/// 401, one that cannot be read with 400 where it still says who asked.
+///
+/// Every service also answers three paths of its own, whatever its routes are, with the method `request`:
+///
+/// | path | answer |
+/// |---|---|
+/// | `/.brubeck/ping` | `{"pong": true}` |
+/// | `/.brubeck/info` | the release, and the operations: name, method, path, captures, an example, `blocking`, `slots`, and with the feature `schema` the JSON Schemas of their types |
+/// | `/.brubeck/stats` | since the start: requests, errors, cancelled, in flight, p50 and p99 in microseconds; in all, and of each operation |
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Service {
+    place: Place,
+    passphrase: Secret,
+    clear_text: bool,
+    slots: usize,
+    largest_body: Option<usize>,
+    callers: Option<usize>,
 }
 
-impl AppService {
-    pub(super) fn new(service: impl HttpService) -> AppService {
-        AppService(Arc::new(service))
+#[derive(Clone, Debug)]
+enum Place {
+    /// Callers come here.
+    Bound(String),
+    /// The two addresses of one caller.
+    Connected { requests: String, responses: String },
+}
+
+impl Service {
+    /// Binds `ipc://path/of/socket` or `tcp://host:port`; callers must know the passphrase.
+    ///
+    /// They may speak brubeck's own protocol, [`Dialect::Seed`](crate::Dialect::Seed) and
+    /// [`Dialect::Branch`](crate::Dialect::Branch).
+    pub fn bind(address: impl Into<String>, passphrase: impl Into<String>) -> Service {
+        Service::new(Place::Bound(address.into()), passphrase)
     }
 
-    pub(crate) fn respond(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
-        self.0.respond(request)
+    /// Connects to the two addresses that a caller has bound: it puts requests into the first and takes answers from
+    /// the second, and shares its requests among all services that connect.
+    ///
+    /// ```no_run
+    /// # use brubeck::prelude::*;
+    /// # async fn example(routes: Routes<()>) -> brubeck::Result {
+    /// let service = Service::connect("ipc://run/slow", "ipc://run/slow_response", "my_shared_secret");
+    /// App::new(routes, ()).serve(service).await
+    /// # }
+    /// ```
+    ///
+    /// So do the services of the released package `brubeck-service`, in [`Dialect::Pypi`](crate::Dialect::Pypi) and
+    /// [`Dialect::Pypi01x`](crate::Dialect::Pypi01x); of the latter neither registration nor heartbeats. The caller may
+    /// start later, and start again; requests beyond the [`slots`](Service::slots) wait in its socket. For a second
+    /// caller add a second connection with [`App::also`](crate::App::also).
+    pub fn connect(
+        requests: impl Into<String>,
+        responses: impl Into<String>,
+        passphrase: impl Into<String>,
+    ) -> Service {
+        let (requests, responses) = (requests.into(), responses.into());
+        Service::new(Place::Connected { requests, responses }, passphrase)
+    }
+
+    fn new(place: Place, passphrase: impl Into<String>) -> Service {
+        Service {
+            place,
+            passphrase: Secret::new(passphrase.into()),
+            clear_text: false,
+            slots: SLOTS,
+            largest_body: None,
+            callers: None,
+        }
+    }
+
+    /// How many handlers may run at once; in brubeck's own protocol, as many calls again may wait for one of them.
+    pub fn slots(mut self, slots: usize) -> Service {
+        self.slots = slots.max(1);
+        self
+    }
+
+    /// The largest body that is taken and sent, in bytes, instead of 8 MiB. Callers say theirs with
+    /// [`ServiceAddress::largest_body`](crate::ServiceAddress::largest_body).
+    pub fn largest_body(mut self, bytes: usize) -> Service {
+        self.largest_body = Some(bytes);
+        self
+    }
+
+    /// How many callers may be connected at once, instead of 4,096 in all and 1,024 from one IP address. Each takes an
+    /// open file: see that the system grants them.
+    pub fn callers(mut self, callers: usize) -> Service {
+        self.callers = Some(callers);
+        self
+    }
+
+    /// Takes and sends passphrases in clear to other machines, too: whoever can read the network can then call the
+    /// service.
+    pub fn allow_clear_text(mut self) -> Service {
+        self.clear_text = true;
+        self
     }
 }
 
-impl<B> Service<Request<B>> for AppService
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        Box::pin(self.respond(request.map(Body::new)).map(Ok))
+impl Connection for Service {
+    fn open(self: Box<Self>, application: Arc<dyn Application>) -> BoxFuture<'static, crate::Result<Opened>> {
+        Box::pin((*self).open_over(&ZeroMq, application))
     }
 }
 
-impl std::fmt::Debug for AppService {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("AppService")
-    }
-}
-
-/// A service of somebody else: a layer around the application, or what is mounted in it.
-pub(super) struct Tower<T>(pub(super) T);
-
-impl<T, B> HttpService for Tower<T>
-where
-    T: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
-    T::Error: Into<BoxError>,
-    T::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    fn respond(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
-        let mut service = self.0.clone();
-        Box::pin(async move {
-            let answered = async {
-                poll_fn(|cx| service.poll_ready(cx)).await?;
-                service.call(request).await
-            };
-            match answered.await {
-                Ok(response) => response.map(Body::new),
-                Err(error) => {
-                    // The errors of layers say that they gave up: too late, too much at once.
-                    let error: BoxError = error.into();
-                    tracing::warn!(error, "a layer or a mounted service failed");
-                    refusal(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
-                }
+impl Service {
+    /// Opens it over this transport.
+    pub(crate) async fn open_over(
+        self,
+        transport: &dyn Transport,
+        application: Arc<dyn Application>,
+    ) -> crate::Result<Opened> {
+        let application = Arc::new(Introspected::new(application));
+        match self.place.clone() {
+            Place::Bound(address) => self.open_bound(transport, &address, application).await,
+            Place::Connected { requests, responses } => {
+                self.open_connected(transport, &requests, &responses, application)
             }
+        }
+    }
+
+    async fn open_bound(
+        self,
+        transport: &dyn Transport,
+        address: &str,
+        application: Arc<Introspected>,
+    ) -> crate::Result<Opened> {
+        let endpoint = endpoint(address)?;
+        let clear_text = self.clear_text || endpoint.is_loopback();
+        let server = transport
+            .server(endpoint, self.limits())
+            .await
+            .map_err(|error| cannot(address, error))?;
+        let sessions = Sessions::new(self.worker(), application.clone(), server.outbound.clone())?;
+        let address = server.local.to_string();
+        let answering = legacy::Answering::new(self.passphrase, clear_text, application);
+        let bound = Bound {
+            sessions,
+            legacy: Arc::new(legacy::Bound::new(answering, self.slots)),
+        };
+        Ok(Opened {
+            address,
+            serve: Box::new(|stop| Box::pin(bound.serve(server, stop))),
+        })
+    }
+
+    /// What its sockets grant.
+    fn limits(&self) -> Limits {
+        let mut limits = Limits {
+            message_bytes: self.worker().max_body.saturating_add(BESIDE_THE_BODY),
+            ..Limits::default()
+        };
+        if let Some(callers) = self.callers {
+            (limits.connections, limits.connections_per_address) = (callers, callers);
+        }
+        limits.queued_messages = limits.queued_messages.max(self.slots.saturating_mul(2));
+        limits
+    }
+
+    /// How it behaves in brubeck's own protocol.
+    fn worker(&self) -> WorkerConfig {
+        let default = WorkerConfig::default();
+        WorkerConfig {
+            passphrase: self.passphrase.clone(),
+            slots: self.slots,
+            max_body: self.largest_body.unwrap_or(default.max_body),
+            max_sessions: self.callers.unwrap_or(default.max_sessions),
+            // As many handlers as there are may end at once and answer one caller.
+            max_unacknowledged: default.max_unacknowledged.max(self.slots),
+            ..default
+        }
+    }
+
+    fn open_connected(
+        self,
+        transport: &dyn Transport,
+        requests: &str,
+        responses: &str,
+        application: Arc<Introspected>,
+    ) -> crate::Result<Opened> {
+        let endpoints = [endpoint(requests)?, endpoint(responses)?];
+        if let Some(open) = endpoints.iter().find(|endpoint| !endpoint.is_loopback())
+            && !self.clear_text
+        {
+            return Err(Error::new(format!(
+                "cannot serve at {open}: the passphrase would cross the network in clear; \
+                 take an ipc or loopback address, or say `.allow_clear_text()`"
+            )));
+        }
+        let [from, to] = endpoints;
+        let worker = transport
+            .worker(from, to, Timing::default())
+            .map_err(|error| cannot(requests, error))?;
+        let connected = legacy::Connected::new(
+            legacy::Answering::new(self.passphrase, true, application),
+            self.slots,
+            worker.outbound.clone(),
+        );
+        Ok(Opened {
+            address: format!("{requests} and {responses}"),
+            serve: Box::new(|stop| Box::pin(connected.serve(worker, stop))),
         })
     }
 }
 
-/// A layer, until the application that it wraps is there.
-pub(super) type Wrap = Box<dyn FnOnce(AppService) -> AppService + Send>;
-
-pub(super) fn wrap<L, B>(layer: L) -> Wrap
-where
-    L: Layer<AppService> + Send + 'static,
-    L::Service: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
-    <L::Service as Service<Request<Body>>>::Error: Into<BoxError>,
-    <L::Service as Service<Request<Body>>>::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    Box::new(move |inner| AppService::new(Tower(layer.layer(inner))))
+/// A service that callers come to: brubeck's own protocol and the dialects of the original on one ROUTER.
+struct Bound {
+    sessions: Sessions,
+    legacy: Arc<legacy::Bound>,
 }
 
-/// The outermost: who asks, what was answered, and a panic of any layer.
-pub(super) struct Front<S: 'static> {
-    pub(super) site: Arc<Assembled<S>>,
-    /// The site within its layers, where it has some.
-    pub(super) layered: Option<AppService>,
-    pub(super) proxies: Proxies,
-}
-
-impl<S: Send + Sync + 'static> HttpService for Front<S> {
-    fn respond(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
-        match self.answer(request, None, Length::Told, AtOnce::No) {
-            Either::Left(answered) => Box::pin(answered),
-            Either::Right(answer) => answer,
-        }
-    }
-}
-
-impl<S: Send + Sync + 'static> Front<S> {
-    /// Answers a request; `remote` is its peer, where the request does not say so itself.
-    pub(super) fn answer(
-        &self,
-        mut request: Request<Body>,
-        mut remote: Option<RemoteAddr>,
-        length: Length,
-        at_once: AtOnce,
-    ) -> Answer {
-        if self.layered.is_some() || self.proxies.are_trusted() {
-            if let Some(remote) = remote.take() {
-                request.extensions_mut().insert(remote);
+impl Bound {
+    /// Serves until it is time to stop, and then until what was taken is answered.
+    async fn serve(self, mut server: Server, mut stop: Stop) {
+        let (sessions, legacy) = (self.sessions.clone(), self.legacy.clone());
+        let outbound = server.outbound.clone();
+        // Each message is read, and often answered, by the task of its connection: none waits for another task.
+        server.inbound.hand_to(move |event| match event {
+            ServerEvent::Message { peer, frames } if is_v2(&frames) => sessions.take(&peer, frames),
+            ServerEvent::Message { peer, frames } => legacy.take(peer, frames, &outbound),
+            ServerEvent::Gone { peer } => {
+                sessions.gone(&peer);
+                legacy.gone(&peer);
             }
-            self.proxies.resolve(&mut request);
-        }
-        let asked = Asked {
-            // Timed only where somebody reads it.
-            began: tracing::enabled!(target: ACCESS, tracing::Level::INFO).then(Instant::now),
-            method: request.method().clone(),
-            target: request.uri().path_and_query().cloned(),
-            remote: remote.or_else(|| request.extensions().get().copied()),
-            length,
-        };
-        if let Some(layered) = &self.layered {
-            return Either::Right(Box::pin(asked.answered(layered.respond(request))));
-        }
-        let site = &self.site;
-        let mut way = site.way(request, remote, at_once == AtOnce::IfQuick);
-        let here = match at_once {
-            AtOnce::No => false,
-            AtOnce::IfQuick => way.is_quick(),
-            AtOnce::Yes => true,
-        };
-        if here {
-            match catch_unwind(AssertUnwindSafe(|| site.at_once(&mut way))) {
-                Ok(None) => {}
-                Ok(Some(mut response)) => {
-                    asked.finish(&mut response);
-                    return Either::Left(ready(response));
-                }
-                Err(_) => return Either::Left(ready(asked.panicked())),
-            }
-        }
-        Either::Right(Box::pin(asked.answered(site.clone().go(way))))
+        });
+        stop.requested().await;
+        self.sessions.drain();
+        self.legacy.drain();
+        self.sessions.idle().await;
+        self.legacy.idle().await;
+        server.shutdown(LINGER).await;
     }
 }
 
-/// What must be known of a request once it is handed on.
-struct Asked {
-    began: Option<Instant>,
-    method: Method,
-    target: Option<PathAndQuery>,
-    remote: Option<RemoteAddr>,
-    length: Length,
+impl Drop for Bound {
+    fn drop(&mut self) {
+        self.sessions.stop();
+        self.legacy.stop();
+    }
 }
 
-impl Asked {
-    async fn answered(self, answer: impl Future<Output = Response<Body>>) -> Response<Body> {
-        match AssertUnwindSafe(answer).catch_unwind().await {
-            Ok(mut response) => {
-                self.finish(&mut response);
-                response
-            }
-            Err(_) => self.panicked(),
-        }
-    }
+fn endpoint(text: &str) -> crate::Result<Endpoint> {
+    text.parse()
+        .map_err(|error| cannot(text, TransportError::from(error)))
+}
 
-    fn panicked(&self) -> Response<Body> {
-        tracing::error!(method = %self.method, path = self.path(), "a layer or a mounted service panicked");
-        let mut refused = refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
-        self.finish(&mut refused);
-        refused
-    }
-
-    fn finish(&self, response: &mut Response<Body>) {
-        if let Some(began) = self.began {
-            let (method, path) = (&self.method, self.path());
-            tracing::info!(
-                target: ACCESS,
-                remote = self.remote.map(tracing::field::display),
-                "{} {method} {path} in {:?}", response.status().as_u16(), began.elapsed()
-            );
-        }
-        finish(response, self.method == Method::HEAD, self.length);
-    }
-
-    fn path(&self) -> &str {
-        self.target.as_ref().map_or("/", PathAndQuery::path)
-    }
+fn cannot(address: &str, error: TransportError) -> Error {
+    Error::because(format!("cannot serve at {address}"), error)
 }

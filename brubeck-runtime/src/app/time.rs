@@ -1,7 +1,7 @@
 //! The time that a handler has until its answer.
 
-use crate::errand::Errand;
-use crate::reply::{IntoReply, Problem, Response};
+use crate::response::{IntoReply, Problem, Response};
+use crate::scope::RequestScope;
 use futures_util::poll;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,12 +18,12 @@ pub(super) struct TimeLeft {
     limit: Option<Duration>,
     /// Ends when the body is read: the time of a client that still sends is not that of the handler.
     reading: Option<oneshot::Receiver<Infallible>>,
-    errand: Arc<Errand>,
+    scope: Arc<RequestScope>,
 }
 
 impl Drop for TimeLeft {
     fn drop(&mut self) {
-        self.errand.end();
+        self.scope.end();
     }
 }
 
@@ -33,7 +33,7 @@ impl TimeLeft {
         TimeLeft {
             limit,
             reading: None,
-            errand: Arc::new(Errand::within(limit)),
+            scope: Arc::new(RequestScope::within(limit)),
         }
     }
 
@@ -43,14 +43,14 @@ impl TimeLeft {
         let left = TimeLeft {
             limit,
             reading: Some(reading),
-            errand: Arc::default(),
+            scope: Arc::default(),
         };
         (left, held)
     }
 
     /// What the handler is to know of this.
-    pub(super) fn errand(&self) -> &Arc<Errand> {
-        &self.errand
+    pub(super) fn scope(&self) -> &Arc<RequestScope> {
+        &self.scope
     }
 
     /// The answer, or 504 where it does not come in time: then the handler is dropped.
@@ -67,7 +67,7 @@ impl TimeLeft {
             return answer.await;
         };
         let late = Box::pin(async {
-            match (self.reading.take(), self.errand.until()) {
+            match (self.reading.take(), self.scope.until()) {
                 (Some(reading), _) => {
                     // Nothing is ever sent: the end of the sender is the end of the body.
                     let _ = reading.await;

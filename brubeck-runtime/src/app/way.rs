@@ -4,12 +4,13 @@ use super::assembled::Assembled;
 use super::dress::{Asked, needs_dress};
 use super::time::TimeLeft;
 use super::web::{Begun, Visit, timed_by};
-use crate::connect::web::http_response;
+use crate::extract::Captures;
+use crate::handler::Timed;
 use crate::message::{Message, RemoteAddr};
 use crate::method::{Kind, Method};
-use crate::quickness::{Quickness, Timed};
-use crate::reply::{Body, IntoReply, Problem, Response};
-use crate::route::{Captures, Entry, Match};
+use crate::response::http_response::http_response;
+use crate::response::{Body, IntoReply, Problem, Response};
+use crate::routing::{Entry, Match};
 use crate::status::Status;
 use futures_util::FutureExt;
 use http::header::{ALLOW, HeaderValue};
@@ -110,7 +111,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         let (mut parts, body) = request.into_parts();
         let asked = Asked::of(&parts, method, remote, !self.hooks.catchers.is_empty());
         match found {
-            Found::Handler(entry, captures, quickness) => {
+            Found::Handler(entry, captures, index) => {
                 let message = Message::of_request(entry.spec.method, parts, remote);
                 let whole = body.bytes().filter(|whole| whole.len() <= self.body_limit);
                 match whole {
@@ -122,7 +123,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
                         };
                         let time_left = TimeLeft::from_now(self.time_limit);
                         let mut begun = self.begin(entry, captures, message, time_left);
-                        begun.timed = timed.then(|| Timed::new(quickness));
+                        begun.timed = self.latency.get(index).filter(|_| timed).map(Timed::new);
                         Way::Handler(begun, asked)
                     }
                     _ => {
@@ -204,13 +205,13 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             })
     }
 
-    fn find(&self, method: Method, path: &str) -> Found<'_, S> {
+    fn find(&self, method: Method, path: &str) -> Found<S> {
         match self.router.find(Kind::Web, method, path) {
             Match::Found {
                 entry,
                 captures,
-                quickness,
-            } => Found::Handler(entry, captures, quickness),
+                index,
+            } => Found::Handler(entry, captures, index),
             // Front ends leave the body of a HEAD away and keep its length.
             Match::MethodNotAllowed { allowed }
                 if method == Method::Head && allowed.contains(&Method::Get) =>
@@ -232,8 +233,8 @@ impl<S: Send + Sync + 'static> Assembled<S> {
 }
 
 /// Where a path and a method lead.
-enum Found<'a, S: 'static> {
-    Handler(&'static Entry<S>, Captures, &'a Arc<Quickness>),
+enum Found<S: 'static> {
+    Handler(&'static Entry<S>, Captures, usize),
     Answer(Response),
     Nothing,
 }

@@ -2,18 +2,19 @@
 
 use super::answer::place;
 use super::assembled::Assembled;
-use super::service::HttpService;
 use super::time::TimeLeft;
-use crate::context::Context;
-use crate::cookie::Outbox;
-use crate::errand::Errand;
+use super::tower::HttpService;
+use crate::extract::Arriving;
+use crate::extract::Captures;
+use crate::extract::Context;
+use crate::handler::Timed;
 use crate::message::Message;
 use crate::method::Method;
-use crate::quickness::Timed;
-use crate::reply::{Body, BodyError, IntoReply, Problem, Response};
-use crate::route::{self, Captures, Entry};
+use crate::response::{Body, BodyError, IntoReply, Problem, Response};
+use crate::routing;
+use crate::routing::Entry;
+use crate::scope::RequestScope;
 use crate::status::Status;
-use crate::upload::Arriving;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::request::Parts;
@@ -42,7 +43,7 @@ pub(super) struct Visit<S: 'static> {
 /// A handler that is about to run.
 pub(super) struct Begun<S: 'static> {
     pub(super) entry: &'static Entry<S>,
-    pub(super) run: route::BoxFuture,
+    pub(super) run: routing::BoxFuture,
     time_left: TimeLeft,
     /// The message, where a function wants to see it afterwards.
     seen: Option<Message>,
@@ -94,7 +95,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         let seen = (!self.hooks.after.is_empty()).then(|| message.clone());
         let cx = self
             .context(message, captures)
-            .with_errand(time_left.errand().clone());
+            .with_scope(time_left.scope().clone());
         let run = match self.hooks.before.is_empty() {
             true => (entry.handle)(cx),
             false => Box::pin(self.clone().guarded(entry, cx)),
@@ -137,12 +138,19 @@ impl<S: Send + Sync + 'static> Assembled<S> {
 
     /// What is done to the response of every handler.
     pub(super) fn conclude(&self, begun: &Begun<S>, response: &mut Response) {
-        begun.time_left.errand().end();
-        Outbox::deliver_of(begun.time_left.errand(), self.keys.as_ref(), response);
+        begun.time_left.scope().end();
+        self.deliver_cookies(begun.time_left.scope(), response);
         if let Some(message) = &begun.seen {
             let said = std::mem::replace(response, Response::new(Status::OK));
             let after = self.hooks.after.iter();
             *response = after.fold(said, |response, hook| hook(message, response));
+        }
+    }
+
+    /// Tells the browser which cookies the handler wants it to keep.
+    fn deliver_cookies(&self, scope: &RequestScope, response: &mut Response) {
+        if let Some(cookies) = scope.cookies() {
+            cookies.deliver(self.keys.as_ref(), response.headers_mut());
         }
     }
 
@@ -151,13 +159,13 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             return Status::NOT_FOUND.into_reply();
         };
         let method = Method::from_http(&parts.method).unwrap_or(Method::Get);
-        let errand = Arc::new(Errand::default());
+        let scope = Arc::new(RequestScope::default());
         let message = Message::of_request(method, parts, None);
         let cx = self
             .context(message, Captures::default())
-            .with_errand(errand.clone());
+            .with_scope(scope.clone());
         let mut response = self.answer_of(hook, &cx).await;
-        Outbox::deliver_of(&errand, self.keys.as_ref(), &mut response);
+        self.deliver_cookies(&scope, &mut response);
         response
     }
 

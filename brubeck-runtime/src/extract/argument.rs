@@ -1,8 +1,9 @@
 //! A named argument.
 
-use super::{FromMessage, Rejection, form, media_type};
-use crate::context::Context;
+use super::Context;
+use super::{FromMessage, form, media_type};
 use crate::method::Kind;
+use crate::response::Rejection;
 use crate::status::Status;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;

@@ -1,9 +1,9 @@
 //! The extractors of axum.
 
+use super::Context;
 use super::FromMessage;
-use crate::context::Context;
 use crate::message::Message;
-use crate::reply::{Body, IntoReply, Response};
+use crate::response::{Body, IntoReply, Response};
 use axum_core::extract::{FromRequest, FromRequestParts};
 use axum_core::response::IntoResponse;
 use http::Request;

@@ -1,7 +1,8 @@
 //! The body as it came.
 
-use super::{FromMessage, Rejection};
-use crate::context::Context;
+use super::Context;
+use super::FromMessage;
+use crate::response::Rejection;
 use crate::status::Status;
 use bytes::Bytes;
 use std::convert::Infallible;

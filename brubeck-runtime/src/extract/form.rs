@@ -1,7 +1,8 @@
 //! The form that a browser sends.
 
-use super::{FromMessage, Rejection, media_type, query};
-use crate::context::Context;
+use super::Context;
+use super::{FromMessage, media_type, query};
+use crate::response::Rejection;
 use crate::status::Status;
 use serde::de::DeserializeOwned;
 use std::ops::Deref;

@@ -1,7 +1,8 @@
 //! One header, found by the name of the argument.
 
-use super::{FromMessage, Rejection};
-use crate::context::Context;
+use super::Context;
+use super::FromMessage;
+use crate::response::Rejection;
 use crate::status::Status;
 use std::fmt;
 use std::ops::Deref;

@@ -1,7 +1,7 @@
 //! The headers of a message.
 
+use super::Context;
 use super::FromMessage;
-use crate::context::Context;
 use http::HeaderMap;
 use std::convert::Infallible;
 use std::ops::Deref;

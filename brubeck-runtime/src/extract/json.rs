@@ -1,9 +1,10 @@
 //! JSON, as an argument and as a reply.
 
-use super::{FromMessage, Rejection};
-use crate::context::Context;
+use super::Context;
+use super::FromMessage;
 use crate::method::Kind;
-use crate::reply::{IntoReply, Response};
+use crate::response::Rejection;
+use crate::response::{IntoReply, Response};
 use crate::status::Status;
 use http::header::CONTENT_TYPE;
 use serde::Serialize;

@@ -4,45 +4,58 @@ mod argument;
 #[cfg(feature = "axum")]
 mod axum;
 mod body;
+mod call;
 mod capture;
+mod captures;
+mod context;
+pub(crate) mod fill;
 mod form;
 mod header;
 mod headers;
 mod json;
+pub(crate) mod members;
 #[cfg(feature = "multipart")]
 mod multipart;
+pub(crate) mod operation;
 mod query;
 mod request;
+mod session;
 mod state;
+mod upload;
 mod user;
+mod websocket;
 
 pub use argument::Arg;
 #[cfg(feature = "axum")]
 pub use axum::{Axum, AxumBody};
 pub use body::Text;
+pub use call::client_for;
 pub use capture::FromCapture;
+pub(crate) use captures::Captures;
+pub(crate) use context::AppContext;
+pub use context::Context;
+pub use fill::Fill;
 pub use form::Form;
 pub use header::Header;
 pub use headers::Headers;
 pub use json::Json;
 #[cfg(feature = "multipart")]
 pub use multipart::{Multipart, Part};
+pub use operation::{Arguments, Ask, PathArgument, ReadOperation};
 pub use query::Query;
 pub use request::Extension;
 pub use state::{Provides, State};
-pub(crate) use user::LoginUrl;
+pub(crate) use upload::{Arriving, Stored, Waiting};
+pub use upload::{Upload, UploadError};
 pub use user::{CurrentUser, User};
 
-use crate::context::Context;
 use crate::message::{Message, RemoteAddr};
 use crate::method::Method;
-use crate::reply::{IntoReply, Problem, Response};
-use crate::route::Spec;
+use crate::response::{IntoReply, Rejection};
+use crate::spec::Spec;
 use crate::status::Status;
 use crate::trace::Trace;
-use std::borrow::Cow;
 use std::convert::Infallible;
-use std::fmt;
 
 /// A handler argument that is not a path capture.
 ///
@@ -86,75 +99,6 @@ pub trait FromMessage<S>: Sized {
 
     /// Reads the argument.
     fn from_message(cx: &Context<S>) -> impl Future<Output = Result<Self, Self::Rejection>> + Send;
-}
-
-/// Why an extractor refused a message: a status, what is wrong, and with which field.
-///
-/// ```
-/// use brubeck::{IntoReply, Rejection, Status};
-///
-/// let rejection = Rejection::new(Status::BAD_REQUEST, "a user is at least 18 years old").at("user.age");
-/// assert_eq!(rejection.to_string(), "400 a user is at least 18 years old");
-/// assert_eq!(rejection.field(), Some("user.age"));
-/// ```
-///
-/// The client reads it as it prefers, see [`Problem`]. Its text must not hold secrets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejection {
-    status: Status,
-    field: Option<String>,
-}
-
-impl Rejection {
-    /// A refusal with a status and the reason in words.
-    pub fn new(status: Status, reason: impl Into<Cow<'static, str>>) -> Rejection {
-        Rejection {
-            status: status.message(reason),
-            field: None,
-        }
-    }
-
-    /// The same refusal, which blames this field: its path, such as `user.age`.
-    pub fn at(mut self, field: impl Into<String>) -> Rejection {
-        self.field = Some(field.into());
-        self
-    }
-
-    /// A refusal of data that does not fit; a path of `.` is all of it.
-    fn of_field(status: Status, what: &str, path: &str, error: &dyn fmt::Display) -> Rejection {
-        match path {
-            "" | "." => Rejection::new(status, format!("{what}: {error}")),
-            path => Rejection::new(status, format!("{what}: `{path}`: {error}")).at(path),
-        }
-    }
-
-    /// The status, whose message is the reason.
-    pub fn status(&self) -> &Status {
-        &self.status
-    }
-
-    /// The field that is to blame.
-    pub fn field(&self) -> Option<&str> {
-        self.field.as_deref()
-    }
-}
-
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.status.fmt(f)
-    }
-}
-
-impl std::error::Error for Rejection {}
-
-impl IntoReply for Rejection {
-    fn into_reply(self) -> Response {
-        let problem = Problem::of(self.status.clone());
-        match self.field {
-            Some(field) => problem.field(field, self.status.text().to_owned()).into_reply(),
-            None => problem.into_reply(),
-        }
-    }
 }
 
 /// How large a part of a form may be, in bytes; known beside the message where a route has such a limit.

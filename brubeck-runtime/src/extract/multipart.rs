@@ -1,7 +1,8 @@
 //! Forms with files.
 
-use super::{FromMessage, PartLimit, Rejection};
-use crate::context::Context;
+use super::Context;
+use super::{FromMessage, PartLimit};
+use crate::response::Rejection;
 use crate::status::Status;
 use bytes::Bytes;
 use futures_util::stream;

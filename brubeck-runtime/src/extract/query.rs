@@ -1,7 +1,8 @@
 //! The query of a web request.
 
-use super::{FromMessage, Rejection};
-use crate::context::Context;
+use super::Context;
+use super::FromMessage;
+use crate::response::Rejection;
 use crate::status::Status;
 use serde::de::DeserializeOwned;
 use std::ops::Deref;

@@ -1,7 +1,8 @@
 //! What is known of a request beside its body and headers.
 
-use super::{FromMessage, Rejection};
-use crate::context::Context;
+use super::Context;
+use super::FromMessage;
+use crate::response::Rejection;
 use crate::status::Status;
 use http::Uri;
 use std::convert::Infallible;

@@ -1,7 +1,7 @@
 //! A part of the application's state.
 
+use super::Context;
 use super::FromMessage;
-use crate::context::Context;
 use std::convert::Infallible;
 use std::ops::Deref;
 

@@ -1,9 +1,10 @@
 //! Who asks.
 
-use super::{FromMessage, Provides, Rejection};
-use crate::context::Context;
+use super::Context;
+use super::{FromMessage, Provides};
 use crate::method::Method;
-use crate::reply::{Form, IntoReply, Redirect, Response};
+use crate::response::Rejection;
+use crate::response::{Form, IntoReply, Redirect, Response};
 use crate::session::Session;
 use crate::status::Status;
 use std::ops::Deref;
@@ -73,10 +74,6 @@ impl<U> Deref for CurrentUser<U> {
     }
 }
 
-/// Where browsers log in.
-#[derive(Clone, Debug)]
-pub(crate) struct LoginUrl(pub(crate) String);
-
 impl<S: Provides<U::State> + Send + Sync + 'static, U: User> FromMessage<S> for CurrentUser<U> {
     type Rejection = Response;
 
@@ -93,8 +90,8 @@ impl<S: Provides<U::State> + Send + Sync + 'static, U: User> FromMessage<S> for 
 
 fn log_in_first<S>(cx: &Context<S>) -> Response {
     let message = cx.message();
-    match cx.lent::<LoginUrl>() {
-        Some(LoginUrl(url)) if Form::preferred(message.headers()) == Form::Html => {
+    match &cx.app().login_url {
+        Some(url) if Form::preferred(message.headers()) == Form::Html => {
             let separator = if url.contains('?') { '&' } else { '?' };
             // What was posted is lost on the way, so only a page is come back to.
             let next = match message.method() {

@@ -3,6 +3,7 @@
 mod broadcast;
 mod carrier;
 mod close;
+pub mod codec;
 mod deflate;
 mod form;
 mod frame;

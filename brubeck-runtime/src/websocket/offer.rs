@@ -1,8 +1,8 @@
 //! A client asks for a WebSocket, until a handler takes it.
 
 use super::{SocketSender, WebSocket};
-use crate::extract::Rejection;
 use crate::message::Message;
+use crate::response::Rejection;
 use crate::status::Status;
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,7 +37,7 @@ impl Offer {
         })))
     }
 
-    pub(super) fn of(message: &Message) -> Result<Offer, Rejection> {
+    pub(crate) fn of(message: &Message) -> Result<Offer, Rejection> {
         let offer = message.known::<Offer>().cloned();
         offer.ok_or_else(|| {
             let reason =
@@ -46,7 +46,7 @@ impl Offer {
         })
     }
 
-    pub(super) fn taken() -> Rejection {
+    pub(crate) fn taken() -> Rejection {
         Rejection::new(Status::INTERNAL_SERVER_ERROR, "the WebSocket is taken already")
     }
 
@@ -54,7 +54,7 @@ impl Offer {
         self.state(|state| state.protocol = protocol);
     }
 
-    pub(super) fn take(&self) -> Option<WebSocket> {
+    pub(crate) fn take(&self) -> Option<WebSocket> {
         self.state(|state| state.socket.take().map(|socket| socket.speaking(state.protocol)))
     }
 

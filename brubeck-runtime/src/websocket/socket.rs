@@ -1,8 +1,6 @@
 //! The handler's end of a WebSocket.
 
-use super::{Carrier, Close, Closed, Offer, Received, SocketMessage};
-use crate::context::Context;
-use crate::extract::{FromMessage, Rejection};
+use super::{Carrier, Close, Closed, Received, SocketMessage};
 use futures_util::Stream;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -192,27 +190,8 @@ impl SocketSender {
     }
 }
 
-impl<S: Send + Sync + 'static> FromMessage<S> for SocketSender {
-    type Rejection = Rejection;
-
-    async fn from_message(cx: &Context<S>) -> Result<SocketSender, Rejection> {
-        cx.message().known().cloned().ok_or_else(|| {
-            let reason = "only messages of message sockets have a client to keep; for a WebSocket take a `WebSocket`, and its `sender()`";
-            Rejection::new(crate::status::Status::INTERNAL_SERVER_ERROR, reason)
-        })
-    }
-}
-
 impl std::fmt::Debug for SocketSender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SocketSender")
-    }
-}
-
-impl<S: Send + Sync + 'static> FromMessage<S> for WebSocket {
-    type Rejection = Rejection;
-
-    async fn from_message(cx: &Context<S>) -> Result<WebSocket, Rejection> {
-        Offer::of(cx.message())?.take().ok_or_else(Offer::taken)
     }
 }

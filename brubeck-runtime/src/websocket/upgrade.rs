@@ -1,10 +1,8 @@
 //! From a request to a WebSocket.
 
 use super::{Close, Offer, WebSocket};
-use crate::context::Context;
-use crate::extract::{FromMessage, Rejection};
 use crate::message::Message;
-use crate::reply::{IntoReply, Response};
+use crate::response::{IntoReply, Rejection, Response};
 use crate::status::Status;
 use http::HeaderMap;
 use http::header::{HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
@@ -49,6 +47,13 @@ impl Upgrade {
         })
     }
 
+    /// The request, if it does not come from a page of another site.
+    pub(crate) fn from_same_site(message: &Message) -> Result<Upgrade, Rejection> {
+        let upgrade = Upgrade::from_anywhere(message)?;
+        check_origin(&upgrade.headers, &[])?;
+        Ok(upgrade)
+    }
+
     /// Agrees to the first of these subprotocols that the client speaks; to none if it speaks none of them.
     #[must_use]
     pub fn protocols(self, protocols: &[&'static str]) -> Upgrade {
@@ -66,16 +71,6 @@ impl Upgrade {
             Some(socket) => accept(&self.offer, handler(socket)),
             None => Offer::taken().into_reply(),
         }
-    }
-}
-
-impl<S: Send + Sync + 'static> FromMessage<S> for Upgrade {
-    type Rejection = Rejection;
-
-    async fn from_message(cx: &Context<S>) -> Result<Upgrade, Rejection> {
-        let upgrade = Upgrade::from_anywhere(cx.message())?;
-        check_origin(&upgrade.headers, &[])?;
-        Ok(upgrade)
     }
 }
 
@@ -118,23 +113,23 @@ impl<T: SocketOutcome, E: Display> SocketOutcome for Result<T, E> {
 /// For `#[websocket]`: whether the client may have a WebSocket here.
 ///
 /// `origins` are those of other sites; `["*"]` stands for all.
-pub(crate) fn offered<S>(
-    cx: &Context<S>,
+pub(crate) fn offered(
+    message: &Message,
     protocols: &[&'static str],
     origins: &[&str],
 ) -> Result<(), Rejection> {
-    let offer = Offer::of(cx.message())?;
-    check_origin(cx.message().headers(), origins)?;
-    offer.agree(agreed(cx.message().headers(), protocols));
+    let offer = Offer::of(message)?;
+    check_origin(message.headers(), origins)?;
+    offer.agree(agreed(message.headers(), protocols));
     Ok(())
 }
 
 /// For `#[websocket]`: the response that opens it, and what runs then.
-pub(crate) fn run<S, F>(cx: &Context<S>, handler: F) -> Response
+pub(crate) fn run<F>(message: &Message, handler: F) -> Response
 where
     F: Future<Output: SocketOutcome> + Send + 'static,
 {
-    match Offer::of(cx.message()) {
+    match Offer::of(message) {
         Ok(offer) => accept(&offer, handler),
         Err(rejection) => rejection.into_reply(),
     }

@@ -117,7 +117,8 @@ mod tests {
     use futures_util::FutureExt;
     use futures_util::task::{ArcWake, waker};
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::Relaxed;
 
     #[derive(Default)]
     struct Woken(AtomicUsize);

@@ -1,6 +1,7 @@
 //! What became of the messages that were sent.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// What became of the messages handed to an outbox, since the link was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -12,7 +12,8 @@ use super::closing::{Closing, Stop, closing};
 use super::counts::{Counters, Counts};
 use super::inbox::{Inbox, Inlet, inbox};
 use super::limits::OUTBOX;
-use super::peers::{self, Peers};
+use super::peers;
+use super::peers::Peers;
 use super::{Endpoint, Limits, SendError};
 
 /// Who sent a message, and where its answer goes: the routing identity of one connected peer, at most 255 bytes.

@@ -1,4 +1,4 @@
-//! The DEALER behind a [`Client`](super::super::Client), and who replaces it when it is lost.
+//! The DEALER behind a [`Client`](crate::connect::transport::Client), and who replaces it when it is lost.
 
 use std::io::{self, ErrorKind};
 
@@ -7,16 +7,16 @@ use tokio::io::AsyncWriteExt;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::super::client::ClientDriver;
-use super::super::counts::Counters;
-use super::super::inbox::Room;
-use super::super::limits::{FRAMES, LINGER};
-use super::super::link::{End, Line};
-use super::super::peers::size;
-use super::super::{ClientEvent, Endpoint, Generation, LinkState, Timing};
 use super::backoff::{Backoff, GOOD};
 use super::dial::{Role, Socket, Traffic};
 use super::zmtp::{CLOSED, FrameLimits, Output, PONGS, Said};
+use crate::connect::transport::client::ClientDriver;
+use crate::connect::transport::counts::Counters;
+use crate::connect::transport::inbox::Room;
+use crate::connect::transport::limits::{FRAMES, LINGER};
+use crate::connect::transport::link::{End, Line};
+use crate::connect::transport::peers::size;
+use crate::connect::transport::{ClientEvent, Endpoint, Generation, LinkState, Timing};
 
 /// Messages taken from the queue before they are written, and handed on before others get their turn.
 const BATCH: usize = 256;

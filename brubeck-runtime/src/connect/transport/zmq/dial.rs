@@ -9,11 +9,11 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-use super::super::Endpoint;
 use super::listener::keep_alive;
 use super::quiet::Quiet;
 use super::socket::random_name;
 use super::zmtp::{FrameLimits, Incoming, Output, Said, introduce};
+use crate::connect::transport::Endpoint;
 
 /// What a connection is to be.
 #[derive(Clone, Copy, Debug)]

@@ -12,15 +12,16 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::super::hub::{HubDriver, Queue, Ready, hub};
-use super::super::inbox::Inlet;
-use super::super::limits::{FRAMES, LINGER};
-use super::super::link::End;
-use super::super::peers::size;
-use super::super::{Endpoint, Generation, Hub, HubEvent, Timing, TransportError};
-use super::listener::{self, Listener};
+use super::listener;
+use super::listener::Listener;
 use super::socket::random_name;
 use super::zmtp::{CLOSED, FrameLimits, Incoming, Output, PONGS, Said, introduce};
+use crate::connect::transport::hub::{HubDriver, Queue, Ready, hub};
+use crate::connect::transport::inbox::Inlet;
+use crate::connect::transport::limits::{FRAMES, LINGER};
+use crate::connect::transport::link::End;
+use crate::connect::transport::peers::size;
+use crate::connect::transport::{Endpoint, Generation, Hub, HubEvent, Timing, TransportError};
 
 /// Requests that may wait for one service; then others get them.
 const QUEUE: usize = 64;
@@ -181,7 +182,7 @@ async fn serve(
     mut requests: Bound,
     mut responses: Bound,
     shared: Arc<Shared>,
-    mut stop: super::super::closing::Stop,
+    mut stop: crate::connect::transport::closing::Stop,
 ) {
     let mut pulling = JoinSet::new();
     let mut answering = JoinSet::new();

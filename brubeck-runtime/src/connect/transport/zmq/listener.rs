@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
-use super::super::{Endpoint, TransportError};
+use crate::connect::transport::{Endpoint, TransportError};
 
 const BACKLOG: i32 = 1024;
 
@@ -230,7 +230,13 @@ mod tests {
         let parent = folder.path().join("run/of/service");
         let listener = ipc(&parent.join("s")).unwrap();
         for created in ["run", "run/of", "run/of/service"] {
-            let mode = folder.path().join(created).metadata().unwrap().permissions().mode();
+            let mode = folder
+                .path()
+                .join(created)
+                .metadata()
+                .unwrap()
+                .permissions()
+                .mode();
             assert_eq!(mode & 0o777, 0o700, "{created}");
         }
         drop(listener);
@@ -246,7 +252,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("file"), "data").unwrap();
         let error = ipc(&folder.path().join("file/run/s")).unwrap_err();
-        assert!(error.to_string().contains("file/run cannot be created"), "{error}");
+        assert!(
+            error.to_string().contains("file/run cannot be created"),
+            "{error}"
+        );
     }
 
     #[test]

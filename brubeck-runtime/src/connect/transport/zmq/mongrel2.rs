@@ -1,4 +1,4 @@
-//! The PULL and the XPUB behind a [`Mongrel2Link`](super::super::Mongrel2Link), and who replaces them.
+//! The PULL and the XPUB behind a [`Mongrel2Link`](crate::connect::transport::Mongrel2Link), and who replaces them.
 
 use std::future::pending;
 use std::pin::pin;
@@ -8,15 +8,15 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
-use self::sockets::{Sockets, connect};
-use super::super::counts::Counters;
-use super::super::inbox::Inlet;
-use super::super::limits::LINGER;
-use super::super::link::{End, Line};
-use super::super::{Endpoint, Generation, LinkEvent, LinkState, Timing};
 use super::backoff::{Backoff, GOOD};
 use super::dial::Socket;
 use super::zmtp::{CLOSED, PONGS, Said};
+use crate::connect::transport::counts::Counters;
+use crate::connect::transport::inbox::Inlet;
+use crate::connect::transport::limits::LINGER;
+use crate::connect::transport::link::{End, Line};
+use crate::connect::transport::{Endpoint, Generation, LinkEvent, LinkState, Timing};
+use sockets::{Sockets, connect};
 
 mod sockets;
 

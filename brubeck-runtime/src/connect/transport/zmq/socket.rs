@@ -88,8 +88,8 @@ impl Drop for Pull {
 
 #[cfg(test)]
 mod tests {
-    use super::super::zmtp::{get_ready, greet, hear};
     use super::*;
+    use crate::connect::transport::zmq::zmtp::{get_ready, greet, hear};
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
     use zeromq::SocketRecv;

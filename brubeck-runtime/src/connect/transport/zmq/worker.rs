@@ -1,4 +1,4 @@
-//! The PULL and the ROUTER behind a [`Worker`](super::super::Worker), and who replaces them.
+//! The PULL and the ROUTER behind a [`Worker`](crate::connect::transport::Worker), and who replaces them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,15 +8,16 @@ use futures_util::StreamExt;
 use tokio::time::{Instant, sleep, timeout};
 use zeromq::{PullSocket, RouterSocket, Socket, SocketEvent, SocketRecv, ZmqError, ZmqMessage};
 
-use super::super::limits::{BATCH, LINGER};
-use super::super::link::End;
-use super::super::peers::size;
-use super::super::server::Outgoing;
-use super::super::worker::WorkerDriver;
-use super::super::{Endpoint, Generation, LinkState, Peer, Timing};
 use super::backoff::{Backoff, GOOD};
+use super::socket;
 use super::socket::Pull;
-use super::socket::{self, Monitor, Sent, connecting, reason, send_now, written};
+use super::socket::{Monitor, Sent, connecting, reason, send_now, written};
+use crate::connect::transport::limits::{BATCH, LINGER};
+use crate::connect::transport::link::End;
+use crate::connect::transport::peers::size;
+use crate::connect::transport::server::Outgoing;
+use crate::connect::transport::worker::WorkerDriver;
+use crate::connect::transport::{Endpoint, Generation, LinkState, Peer, Timing};
 
 /// How long an answer waits for its client to be connected again.
 const HELD: Duration = Duration::from_secs(5);

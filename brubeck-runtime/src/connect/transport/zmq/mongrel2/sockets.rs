@@ -5,9 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::super::super::{Endpoint, Timing};
-use super::super::dial::{Role, Socket, Traffic};
-use super::super::zmtp::FrameLimits;
+use crate::connect::transport::zmq::dial::{Role, Socket, Traffic};
+use crate::connect::transport::zmq::zmtp::FrameLimits;
+use crate::connect::transport::{Endpoint, Timing};
 
 /// Mongrel2 counts no longer bodies, and memory grows only with what comes.
 const LIMITS: FrameLimits = FrameLimits {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::super::super::Limits;
+use crate::connect::transport::Limits;
 
 /// File descriptors left to the rest of the process.
 const RESERVED: usize = 64;

@@ -7,11 +7,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
-use super::super::super::inbox::{Inlet, Room};
-use super::super::super::peers::{Connected, size};
-use super::super::super::{LINGER, Limits, ServerEvent};
-use super::super::zmtp::{FrameLimits, Input, Output, PONGS, Said, discard};
 use super::Refusal;
+use crate::connect::transport::inbox::{Inlet, Room};
+use crate::connect::transport::peers::{Connected, size};
+use crate::connect::transport::zmq::zmtp::{FrameLimits, Input, Output, PONGS, Said, discard};
+use crate::connect::transport::{LINGER, Limits, ServerEvent};
 
 /// Messages that there is room for from batch to batch.
 const KEPT: usize = 256;

@@ -1,4 +1,4 @@
-//! The ROUTER behind a [`Server`](super::super::Server).
+//! The ROUTER behind a [`Server`](crate::connect::transport::Server).
 //!
 //! A bound socket is what strangers reach, and the crate believes every byte it reads: nine of them make it allocate until
 //! the process is killed, a silent connection is kept for ever, a second peer with the same identity takes the first one's
@@ -21,15 +21,15 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use self::caps::{Caps, HandshakePlace, Place};
-use super::super::closing::{Ask, Stop, closing};
-use super::super::inbox::{Inlet, inbox};
-use super::super::limits::LINGER;
-use super::super::peers::{Connected, Peers};
-use super::super::{Endpoint, Limits, Peer, Server, ServerEvent, ServerOutbox, TransportError};
 use super::listener;
 use super::socket::random_name;
 use super::zmtp::{Violation, get_ready, greet, hear};
+use crate::connect::transport::closing::{Ask, Stop, closing};
+use crate::connect::transport::inbox::{Inlet, inbox};
+use crate::connect::transport::limits::LINGER;
+use crate::connect::transport::peers::{Connected, Peers};
+use crate::connect::transport::{Endpoint, Limits, Peer, Server, ServerEvent, ServerOutbox, TransportError};
+use caps::{Caps, HandshakePlace, Place};
 
 mod caps;
 mod connection;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::piece;
+use crate::small_bytes;
 
 const MORE: u8 = 0b001;
 const LONG: u8 = 0b010;
@@ -19,16 +19,16 @@ const AHEAD: usize = 256 << 10;
 
 /// What one message may be.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct FrameLimits {
+pub(in crate::connect::transport::zmq) struct FrameLimits {
     /// Bytes of all its frames together.
-    pub(in super::super) message_bytes: usize,
+    pub(in crate::connect::transport::zmq) message_bytes: usize,
     /// Frames.
-    pub(in super::super) frames: usize,
+    pub(in crate::connect::transport::zmq) frames: usize,
 }
 
 /// What a peer sends.
 #[derive(Debug, PartialEq, Eq)]
-pub(in super::super) enum Said {
+pub(in crate::connect::transport::zmq) enum Said {
     /// A message, whole.
     Message(Vec<Bytes>),
     /// A heartbeat; the frame that answers it.
@@ -37,7 +37,7 @@ pub(in super::super) enum Said {
 
 /// Reads frames from what a peer sends, in whatever pieces it comes.
 #[derive(Debug)]
-pub(in super::super) struct Decoder {
+pub(in crate::connect::transport::zmq) struct Decoder {
     limits: FrameLimits,
     /// The frames that have come of the message under way.
     message: Vec<Bytes>,
@@ -45,7 +45,7 @@ pub(in super::super) struct Decoder {
 }
 
 impl Decoder {
-    pub(in super::super) fn new(limits: FrameLimits) -> Self {
+    pub(in crate::connect::transport::zmq) fn new(limits: FrameLimits) -> Self {
         Self {
             limits,
             message: Vec::new(),
@@ -58,7 +58,10 @@ impl Decoder {
     ///
     /// # Errors
     /// The stream breaks a limit or the protocol, and is to be closed.
-    pub(in super::super) fn next(&mut self, input: &mut BytesMut) -> Result<Option<Said>, Violation> {
+    pub(in crate::connect::transport::zmq) fn next(
+        &mut self,
+        input: &mut BytesMut,
+    ) -> Result<Option<Said>, Violation> {
         loop {
             let Some(header) = Header::read(input)? else {
                 return Ok(None);
@@ -106,7 +109,7 @@ fn take(input: &mut BytesMut, length: usize) -> Bytes {
     if length >= SMALL {
         return input.split_to(length).freeze();
     }
-    let frame = piece::copy(input.get(..length).unwrap_or_default());
+    let frame = small_bytes::copy(input.get(..length).unwrap_or_default());
     input.advance(length);
     frame
 }
@@ -191,7 +194,7 @@ fn pong(command: &[u8]) -> Result<Option<Vec<u8>>, Violation> {
 
 /// How a stream broke the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Violation {
+pub(in crate::connect::transport::zmq) enum Violation {
     /// Flags ZMTP 3 does not know.
     Flags,
     /// A command that is too long, malformed, or marked as part of a message.

@@ -28,7 +28,7 @@ fn refused(why: impl Into<String>) -> io::Error {
 }
 
 /// Completes the handshake with a peer that is to be one of those that are wanted.
-pub(in super::super) async fn introduce<S: AsyncRead + AsyncWrite + Unpin>(
+pub(in crate::connect::transport::zmq) async fn introduce<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     socket_type: &str,
     identity: &[u8],
@@ -40,7 +40,9 @@ pub(in super::super) async fn introduce<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Exchanges greetings with a peer.
-pub(in super::super) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
+pub(in crate::connect::transport::zmq) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+) -> io::Result<()> {
     stream.write_all(&greeting()).await?;
     // The first bytes tell whether more is coming: older peers, and those that are no ZeroMQ, send fewer.
     let signature: [u8; 10] = read(stream).await?;
@@ -62,7 +64,7 @@ pub(in super::super) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &
 }
 
 /// Tells a peer that was greeted what this socket is.
-pub(in super::super) async fn get_ready<S: AsyncWrite + Unpin>(
+pub(in crate::connect::transport::zmq) async fn get_ready<S: AsyncWrite + Unpin>(
     stream: &mut S,
     socket_type: &str,
     identity: &[u8],
@@ -95,7 +97,7 @@ pub(in super::super) async fn get_ready<S: AsyncWrite + Unpin>(
 ///
 /// # Errors
 /// It is none of those that are wanted, or does not say so as it must.
-pub(in super::super) async fn hear<S: AsyncRead + Unpin>(
+pub(in crate::connect::transport::zmq) async fn hear<S: AsyncRead + Unpin>(
     stream: &mut S,
     wanted: &[&str],
 ) -> io::Result<Bytes> {

@@ -1,0 +1,53 @@
+//! The length-prefixed string of the service wire: `5:hello`.
+//!
+//! `length ":" octets`, the length counting bytes. It is no netstring: no comma follows.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{Cursor, Error};
+
+/// Reads one string.
+///
+/// ```
+/// use brubeck_runtime::wire::{Cursor, lenstr};
+/// use bytes::Bytes;
+///
+/// let input = Bytes::from_static(b"007:caf\xc3\xa9 \xff");
+/// assert_eq!(lenstr::decode(&mut Cursor::new(&input))?, &b"caf\xc3\xa9 \xff"[..]);
+/// # Ok::<(), brubeck_runtime::wire::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of [`Cursor::length`].
+pub fn decode(cursor: &mut Cursor<'_>) -> Result<Bytes, Error> {
+    let length = cursor.length()?;
+    cursor.take(length)
+}
+
+/// Writes one string.
+///
+/// ```
+/// let mut output = bytes::BytesMut::new();
+/// brubeck_runtime::wire::lenstr::encode(&mut output, b"hello");
+/// assert_eq!(output, "5:hello");
+/// ```
+pub fn encode(output: &mut BytesMut, value: &[u8]) {
+    announce(output, value.len());
+    output.put_slice(value);
+}
+
+/// Writes the length of a string that follows. Formatting would take several times as long.
+pub(crate) fn announce(output: &mut BytesMut, length: usize) {
+    let mut digits = [0; 20];
+    let (mut left, mut count) = (length, 0);
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (left % 10) as u8;
+        left /= 10;
+        count += 1;
+        if left == 0 {
+            break;
+        }
+    }
+    output.put_slice(digits.get(digits.len() - count..).unwrap_or_default());
+    output.put_u8(b':');
+}

@@ -1,0 +1,67 @@
+//! Handler arguments that have to do with calls: the services of the application, the answer of one, and how long and for
+//! whom a handler works.
+
+use super::{Context, FromMessage};
+use crate::response::Rejection;
+use crate::rpc::api::{Answer, Caller, Cancellation, Client, Deadline, Origin, Services};
+use crate::status::Status;
+use serde::de::DeserializeOwned;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+impl<S: Send + Sync + 'static> FromMessage<S> for Services {
+    type Rejection = Infallible;
+
+    async fn from_message(cx: &Context<S>) -> Result<Services, Infallible> {
+        Ok(cx.app().services.on_behalf_of(caller(cx)))
+    }
+}
+
+/// On whose behalf the handler of this message calls services.
+fn caller<S>(cx: &Context<S>) -> Option<Arc<Caller>> {
+    let message = cx.message();
+    Some(Arc::new(Caller {
+        handlers: cx.app().response_handlers.upgrade()?,
+        origin: message.known::<Origin>().cloned(),
+        deadline: Deadline::of(cx.scope(), message),
+        hops: message.call().map_or(0, |call| call.hops.saturating_add(1)),
+        trace: cx.trace().clone(),
+    }))
+}
+
+/// The client of a contract as a handler uses it: on behalf of the application it runs in.
+pub fn client_for<S>(cx: &Context<S>, client: Client) -> Client {
+    match caller(cx) {
+        Some(caller) => client.on_behalf_of(caller),
+        None => client,
+    }
+}
+
+impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Answer<T> {
+    type Rejection = Rejection;
+
+    async fn from_message(cx: &Context<S>) -> Result<Answer<T>, Rejection> {
+        Answer::of(cx.message()).read().map_err(|error| {
+            Rejection::new(
+                Status::BAD_GATEWAY,
+                format!("the service answered something else than expected: {error}"),
+            )
+        })
+    }
+}
+
+impl<S: Send + Sync + 'static> FromMessage<S> for Deadline {
+    type Rejection = Infallible;
+
+    async fn from_message(cx: &Context<S>) -> Result<Deadline, Infallible> {
+        Ok(Deadline::of(cx.scope(), cx.message()))
+    }
+}
+
+impl<S: Send + Sync + 'static> FromMessage<S> for Cancellation {
+    type Rejection = Infallible;
+
+    async fn from_message(cx: &Context<S>) -> Result<Cancellation, Infallible> {
+        Ok(Cancellation(cx.alive()))
+    }
+}

@@ -1,0 +1,240 @@
+//! The arguments of an operation, off the message that asks for it.
+
+use super::members::{self, Members, Place};
+use super::{Context, FromCapture, FromMessage};
+use crate::response::{IntoReply, Rejection, Response};
+use crate::rpc::api::{Operation, Request, Wire};
+use crate::status::Status;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// A value that fills a place in the path of a call, `{id}`: it is written as text and read back.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a part of a path",
+    label = "this argument fills a place in the path of the call",
+    note = "implement `Display` and `FromStr` for `{Self}`, or leave it out of the path"
+)]
+pub trait PathArgument: ToString + FromCapture + Send + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: ToString + FromCapture + Send + 'static> PathArgument for T {}
+
+/// An operation whose arguments a handler reads; `#[service_client]` implements it beside [`Operation`].
+pub trait ReadOperation: Operation {
+    /// Reads the arguments of a request.
+    ///
+    /// # Errors
+    ///
+    /// An argument that is missing or something else.
+    fn read<S>(arguments: &Arguments<'_, S>) -> Result<Self, Rejection>;
+}
+
+/// The arguments of a call, as an operation reads them.
+pub struct Arguments<'m, S>(&'m Context<S>);
+
+impl<S> Arguments<'_, S> {
+    /// Fills the places of the named arguments.
+    #[doc(hidden)]
+    pub fn fill(&self, places: &mut [&mut dyn Place]) {
+        if places.is_empty() {
+            return;
+        }
+        let message = self.0.message();
+        let first = match message.arguments().is_empty() {
+            true => message.body(),
+            false => message.arguments(),
+        };
+        // What is not as it should be is read once more, member by member: that says what is wrong, and where.
+        if members::fill(first, places).is_none() {
+            let members = Members::of(message.arguments()).or_else(|| Members::of(message.body()));
+            let members = members.unwrap_or_default();
+            for place in places {
+                place.refill(members.get(place.name()));
+            }
+        }
+    }
+}
+
+/// A named argument of an operation: how it is written and read.
+#[doc(hidden)]
+pub struct Named<T> {
+    name: &'static str,
+    write: fn(Request, &'static str, T) -> Request,
+    begin: Begin<T>,
+    read: fn(Option<&RawValue>) -> serde_json::Result<Option<T>>,
+}
+
+/// Reads the value that a text begins with, and gives what comes behind it.
+type Begin<T> = for<'t> fn(&'t str) -> Option<(T, &'t str)>;
+
+#[doc(hidden)]
+pub const fn named<T: Wire>(name: &'static str) -> Named<T> {
+    Named {
+        name,
+        write: |request, name, value| request.named(Cow::Borrowed(name), &value),
+        begin: |text| members::first(text),
+        read: read_named,
+    }
+}
+
+impl<T> Named<T> {
+    /// Adds the argument to a request.
+    pub fn write(&self, request: Request, value: T) -> Request {
+        (self.write)(request, self.name, value)
+    }
+
+    /// Where the argument of a call goes.
+    pub const fn place(&self) -> Vacant<'_, T> {
+        Vacant {
+            codec: self,
+            read: Ok(None),
+        }
+    }
+}
+
+/// The place of a named argument.
+#[doc(hidden)]
+pub struct Vacant<'c, T> {
+    codec: &'c Named<T>,
+    read: serde_json::Result<Option<T>>,
+}
+
+impl<T> Vacant<'_, T> {
+    /// The argument.
+    pub fn take(self) -> Result<T, Rejection> {
+        let Named { name, read, .. } = self.codec;
+        let refused = |reason: String| Rejection::new(Status::BAD_REQUEST, reason);
+        let value = match self.read {
+            Ok(None) => read(None),
+            read => read,
+        };
+        match value {
+            Ok(Some(value)) => Ok(value),
+            Ok(None) => Err(refused(format!("the argument `{name}` is missing"))),
+            Err(error) => Err(refused(format!("the argument `{name}` is not valid: {error}"))),
+        }
+    }
+}
+
+impl<T> Place for Vacant<'_, T> {
+    fn name(&self) -> &str {
+        self.codec.name
+    }
+
+    fn fill<'t>(&mut self, text: &'t str) -> Option<&'t str> {
+        let (value, rest) = (self.codec.begin)(text)?;
+        self.read = Ok(Some(value));
+        Some(rest)
+    }
+
+    fn refill(&mut self, text: Option<&RawValue>) {
+        self.read = (self.codec.read)(text);
+    }
+}
+
+/// What may be null may also be left out.
+pub(crate) fn read_named<T: DeserializeOwned>(text: Option<&RawValue>) -> serde_json::Result<Option<T>> {
+    match text {
+        Some(text) => serde_json::from_str(text.get()).map(Some),
+        None => Ok(serde_json::from_str("null").ok()),
+    }
+}
+
+/// An argument of an operation that fills a place in its path.
+#[doc(hidden)]
+pub struct InPath<T> {
+    index: usize,
+    write: fn(&mut String, T),
+    read: fn(&str) -> Option<T>,
+}
+
+/// The capture with that index.
+#[doc(hidden)]
+pub const fn in_path<T: PathArgument>(index: usize) -> InPath<T> {
+    InPath {
+        index,
+        write: |path, value| push_segment(path, &value.to_string()),
+        read: T::from_capture,
+    }
+}
+
+impl<T> InPath<T> {
+    /// Adds the argument to a path.
+    pub fn write(&self, path: &mut String, value: T) {
+        (self.write)(path, value);
+    }
+
+    /// The argument of a call; a path that does not hold one is none.
+    pub fn read<S>(&self, arguments: &Arguments<'_, S>) -> Result<T, Rejection> {
+        let text = arguments.0.capture(self.index);
+        let none = || Rejection::new(Status::NOT_FOUND, "there is nothing at this path");
+        text.as_deref().and_then(self.read).ok_or_else(none)
+    }
+}
+
+/// Appends a value to a path, percent-encoded but for the unreserved characters of RFC 3986.
+pub(crate) fn push_segment(path: &mut String, value: &str) {
+    const RESERVED: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~');
+    path.extend(percent_encoding::utf8_percent_encode(value, RESERVED));
+}
+
+/// What a call asks for, as an argument of the handler that serves it.
+///
+/// ```
+/// use brubeck::prelude::*;
+///
+/// #[service_client]
+/// pub trait SlowEcho {
+///     #[call("/service/slow")]
+///     async fn echo(&self, text: String) -> Result<String, Fault>;
+/// }
+///
+/// #[service_handler(slow_echo::echo)]
+/// async fn echo(Ask(ask): Ask<slow_echo::echo>) -> Result<String, Fault> {
+///     Ok(ask.text)
+/// }
+///
+/// const ROUTES: Routes<()> = routes![echo];
+/// serves!(ROUTES => slow_echo);
+/// # fn main() {}
+/// ```
+///
+/// A call whose arguments are not those of the contract is answered with 400, one whose path does not hold them
+/// with 404.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ask<O>(pub O);
+
+impl<S: Send + Sync + 'static, O: ReadOperation> FromMessage<S> for Ask<O> {
+    type Rejection = Rejection;
+
+    async fn from_message(cx: &Context<S>) -> Result<Ask<O>, Rejection> {
+        O::read(&Arguments(cx)).map(Ask)
+    }
+}
+
+/// The argument of a handler of `O` asks for `O`, and for no other operation.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not what calls of `{O}` ask",
+    label = "this handler serves `{O}`",
+    note = "take `Ask<{O}>`"
+)]
+pub trait AskOf<O> {
+    /// Named by the check.
+    type It;
+}
+
+impl<O: Operation> AskOf<O> for Ask<O> {
+    type It = ();
+}
+
+/// Reads the arguments of an operation, or makes the response that refuses them.
+#[doc(hidden)]
+pub fn ask<O: ReadOperation, S>(cx: &Context<S>) -> Result<O, Response> {
+    O::read(&Arguments(cx)).map_err(IntoReply::into_reply)
+}

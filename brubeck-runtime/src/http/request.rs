@@ -1,0 +1,203 @@
+//! One request of a connection, and its response.
+
+use super::Server;
+use super::stream::{Busy, Progress};
+use super::upgrade;
+use super::upgrade::Opening;
+use crate::handler::unhygienic;
+use crate::handler::{Answer, AtOnce};
+use crate::message::RemoteAddr;
+use crate::response::http_response::refusal;
+use crate::response::{Body, BodyError, BoxError};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::Either;
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, Version};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::convert::Infallible;
+use std::future::ready;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep};
+
+/// The requests of one connection.
+pub(super) struct Requests {
+    pub(super) server: Arc<Server>,
+    pub(super) address: Option<IpAddr>,
+    pub(super) progress: Progress,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Requests {
+    type Response = Response<Sent>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn call(&self, mut request: Request<Incoming>) -> Answering {
+        let http1 = request.version() < Version::HTTP_2;
+        let busy = self.progress.begin(!http1);
+        if let Some((code, reason)) = unhygienic(&request) {
+            let mut refused = refusal(code, reason);
+            refused
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+            return Answering::with(Either::Left(ready(refused)), busy);
+        }
+        let opening = match upgrade::asked(&mut request, self.server.application.body_limit()) {
+            Ok(opening) => opening.map(|opening| Box::new((opening, self.server.clone()))),
+            Err(refusal) => return Answering::with(Either::Left(ready(upgrade::refused(refusal))), busy),
+        };
+        let timeout = self.server.settings.body_timeout;
+        let read = (!request.body().is_end_stream()).then(|| Arc::new(AtomicBool::new(false)));
+        let request = request.map(|body| match &read {
+            None => Body::empty(),
+            Some(read) => Body::new(Arriving {
+                body,
+                all: read.clone(),
+                timeout,
+                timer: None,
+            }),
+        });
+        let application = &self.server.application;
+        // The requests of one HTTP/2 connection are many, and its task is one.
+        let at_once = if http1 { AtOnce::Yes } else { AtOnce::No };
+        Answering {
+            answer: application.serve_peer(request, self.address.map(RemoteAddr), at_once),
+            busy: Some(busy),
+            opening,
+            read: read.filter(|_| http1),
+        }
+    }
+}
+
+/// The answer to one request, as it comes.
+pub(super) struct Answering {
+    answer: Answer,
+    busy: Option<Busy>,
+    /// Where the request asked for a WebSocket.
+    opening: Option<Box<(Opening, Arc<Server>)>>,
+    /// Whether the body of the request was read, where there is one and the next request comes behind it.
+    read: Option<Arc<AtomicBool>>,
+}
+
+impl Answering {
+    fn with(answer: Answer, busy: Busy) -> Answering {
+        Answering {
+            answer,
+            busy: Some(busy),
+            opening: None,
+            read: None,
+        }
+    }
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Sent>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = ready!(self.answer.poll_unpin(cx));
+        let (mut response, busy) = match (self.opening.take(), self.busy.take()) {
+            (Some(asked), Some(busy)) => {
+                let (opening, server) = *asked;
+                opening.open(response, busy, server)
+            }
+            (_, busy) => (response, busy),
+        };
+        // One that is a WebSocket now says itself when it has ended, and has no busy any more.
+        let unread = self
+            .read
+            .as_ref()
+            .is_some_and(|read| !read.load(Ordering::Relaxed));
+        if unread && busy.is_some() {
+            // What is left of the request is not worth reading.
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Poll::Ready(Ok(response.map(|body| Sent {
+            busy: busy.filter(|_| !body.is_end_stream()),
+            body,
+        })))
+    }
+}
+
+/// The body of a response; when it has been sent, its request is answered.
+pub(super) struct Sent {
+    body: Body,
+    busy: Option<Busy>,
+}
+
+impl http_body::Body for Sent {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(None) = polled {
+            self.busy = None;
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of a request, which may pause for so long and no longer.
+struct Arriving {
+    body: Incoming,
+    all: Arc<AtomicBool>,
+    timeout: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl http_body::Body for Arriving {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                self.timer = None;
+                if frame.is_none() || self.body.is_end_stream() {
+                    self.all.store(true, Ordering::Relaxed);
+                }
+                Poll::Ready(frame.map(|frame| frame.map_err(|error| BodyError::Broken(error.into()).into())))
+            }
+            Poll::Pending => {
+                let until = Instant::now() + self.timeout;
+                let timer = self
+                    .timer
+                    .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+                timer
+                    .as_mut()
+                    .poll(cx)
+                    .map(|()| Some(Err(BodyError::TimedOut.into())))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,187 @@
+//! Who asks whom for what: the part requests and responses share.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::dialect::Field;
+use super::{DecodeError, Dialect, Timestamp};
+use crate::codec::{Cursor, EncodeError, Error, lenstr};
+use crate::secret::Secret;
+
+/// The fields in front of the data of a request or response.
+///
+/// ```
+/// use brubeck_runtime::wire::service::{Dialect, Request};
+///
+/// let request = Request::new(Dialect::Pypi, "42", "/service/slow", "request");
+/// assert_eq!(request.envelope.conn_id, "42");
+/// assert_eq!(request.envelope.times.request.millis(), None);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Envelope {
+    /// How the message was or will be written.
+    pub dialect: Dialect,
+    /// The application that asks: the identity of its DEALER, any bytes.
+    pub sender: Bytes,
+    /// Names the call; a response repeats it.
+    pub conn_id: Bytes,
+    /// When it was asked and answered.
+    pub times: Times,
+    /// The secret both sides share.
+    pub passphrase: Secret,
+    /// The web request the call was made for.
+    pub origin: Origin,
+    /// Whether the application handles the response; only [`Dialect::Pypi01x`] carries it.
+    pub handle_response: bool,
+    /// What is asked for. UTF-8 if [`path_str`](Self::path_str) says so.
+    pub path: Bytes,
+    /// `request` or another method; `response` in a response.
+    pub method: Bytes,
+}
+
+/// When a call was asked and answered, as far as the dialect says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Times {
+    /// When the request was made; only the pypi dialects have it.
+    pub request: Timestamp,
+    /// When the work began. In a request of [`Dialect::Branch`]: when the request was made.
+    pub start: Timestamp,
+    /// When the answer was sent. In a request of [`Dialect::Branch`]: when the request was made.
+    pub end: Timestamp,
+}
+
+/// The web request a call was made for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The ident of the Mongrel2 server.
+    pub sender_id: Bytes,
+    /// Mongrel2's id of the browser's connection.
+    pub conn_id: Bytes,
+    /// Where the application sends its replies to Mongrel2.
+    pub out_addr: Bytes,
+}
+
+impl Envelope {
+    pub(super) fn new(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            sender: Bytes::new(),
+            conn_id: Bytes::new(),
+            times: Times::default(),
+            passphrase: Secret::default(),
+            origin: Origin::default(),
+            handle_response: true,
+            path: Bytes::new(),
+            method: Bytes::new(),
+        }
+    }
+
+    /// The path, if it is UTF-8.
+    #[must_use]
+    pub fn path_str(&self) -> Option<&str> {
+        std::str::from_utf8(&self.path).ok()
+    }
+
+    /// Reads the fields behind the sender.
+    pub(super) fn read(
+        mut self,
+        cursor: &mut Cursor<'_>,
+        message: &'static str,
+        fields: &[Field],
+    ) -> Result<Self, DecodeError> {
+        for &field in fields {
+            if let Err(reason) = self.read_field(cursor, field) {
+                let error = DecodeError::new(message, field.name(), reason);
+                return Err(error.with_conn_id(self.conn_id));
+            }
+        }
+        Ok(self)
+    }
+
+    fn read_field(&mut self, cursor: &mut Cursor<'_>, field: Field) -> Result<(), Error> {
+        let at = cursor.at();
+        let value = lenstr::decode(cursor)?;
+        cursor.expect(b' ', "the space that ends an envelope field")?;
+        match field {
+            Field::ConnId if value.is_empty() => {
+                return Err(Error::Expected {
+                    at,
+                    what: "a `conn_id` of one byte or more",
+                });
+            }
+            Field::ConnId => self.conn_id = value,
+            Field::RequestTime => self.times.request = Timestamp::from_text(value),
+            Field::StartTime => self.times.start = Timestamp::from_text(value),
+            Field::EndTime => self.times.end = Timestamp::from_text(value),
+            Field::Passphrase => self.passphrase = Secret::new(value),
+            Field::OriginSenderId => self.origin.sender_id = value,
+            Field::OriginConnId => self.origin.conn_id = value,
+            Field::OriginOutAddr => self.origin.out_addr = value,
+            Field::HandleResponse => {
+                self.handle_response = match value.as_ref() {
+                    b"1" => true,
+                    b"0" => false,
+                    _ => {
+                        return Err(Error::Expected {
+                            at,
+                            what: "`1` or `0`",
+                        });
+                    }
+                }
+            }
+            Field::Path => self.path = value,
+            Field::Method => self.method = value,
+        }
+        Ok(())
+    }
+
+    /// Writes the fields behind the sender, each followed by a space.
+    pub(super) fn write(&self, output: &mut BytesMut, fields: &[Field]) -> Result<(), EncodeError> {
+        for &field in fields {
+            lenstr::encode(output, self.written(field)?);
+            output.put_u8(b' ');
+        }
+        Ok(())
+    }
+
+    /// The bytes of one field, refused if an original would read something else.
+    fn written(&self, field: Field) -> Result<&[u8], EncodeError> {
+        let (value, if_empty): (&[u8], Option<&[u8]>) = match field {
+            Field::ConnId => (&self.conn_id, None),
+            Field::RequestTime => (self.times.request.text(), Some(b"0")),
+            Field::StartTime => (self.times.start.text(), Some(b"0")),
+            Field::EndTime => (self.times.end.text(), Some(b"0")),
+            // Only the pypi dialects choke on an empty passphrase, and no other bytes could stand for it.
+            Field::Passphrase if self.dialect.has_sender_in_request() => (self.passphrase.expose(), None),
+            Field::Passphrase => (self.passphrase.expose(), Some(b"")),
+            Field::OriginSenderId => (&self.origin.sender_id, Some(b"-")),
+            Field::OriginConnId => (&self.origin.conn_id, Some(b"-")),
+            Field::OriginOutAddr => (&self.origin.out_addr, Some(b"-")),
+            Field::HandleResponse if self.handle_response => (b"1", None),
+            Field::HandleResponse => (b"0", None),
+            Field::Path => (&self.path, None),
+            Field::Method => (&self.method, None),
+        };
+        if breaks_field(value) {
+            return Err(EncodeError::new(field.name(), SPACES));
+        }
+        if value.is_empty() {
+            return if_empty.ok_or(EncodeError::new(
+                field.name(),
+                "it is empty, which this dialect cannot express; give it a value",
+            ));
+        }
+        Ok(value)
+    }
+}
+
+/// Why a value with spaces is refused.
+pub(super) const SPACES: &str =
+    "it has a space or line break in it, where the originals end a field; take it out or percent-encode it";
+
+/// Whether an original, which splits at spaces before it looks at lengths, would cut `value` in two.
+pub(super) fn breaks_field(value: &[u8]) -> bool {
+    value
+        .iter()
+        .any(|byte| byte.is_ascii_whitespace() || *byte == 0x0b)
+}

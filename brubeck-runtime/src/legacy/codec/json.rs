@@ -1,0 +1,212 @@
+//! JSON text, kept as it came and parsed when asked.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+
+use bytes::{Bytes, BytesMut};
+use serde_json::{Map, Value};
+
+use crate::codec::EncodeError;
+
+/// The text of `arguments`, `headers` or `body`.
+///
+/// ```
+/// use brubeck_runtime::wire::service::JsonText;
+///
+/// let body = JsonText::from(br#"{"name":"caf\u00e9"}"#.as_slice());
+/// assert_eq!(body.object()?["name"], "café");
+/// assert!(JsonText::default().object()?.is_empty());
+/// assert_eq!(
+///     JsonText::from(b"[1]".as_slice()).object().unwrap_err().to_string(),
+///     "expected a JSON object, got an array",
+/// );
+/// # Ok::<(), brubeck_runtime::wire::service::NotAnObject>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JsonText(Bytes);
+
+impl JsonText {
+    /// The text as it came; empty stands for `{}`.
+    #[must_use]
+    pub const fn raw(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// The text as JSON: `{}` if it is empty.
+    #[must_use]
+    pub fn json(&self) -> &[u8] {
+        if self.0.is_empty() { b"{}" } else { &self.0 }
+    }
+
+    /// The text parsed as an object. Nesting is read up to 128.
+    ///
+    /// # Errors
+    /// [`NotAnObject`] if it is not JSON, not UTF-8, nested deeper, or JSON of another type.
+    pub fn object(&self) -> Result<Map<String, Value>, NotAnObject> {
+        match serde_json::from_slice(self.json()) {
+            Ok(Value::Object(object)) => Ok(object),
+            Ok(Value::Null) => Err(NotAnObject::Other("null")),
+            Ok(Value::Bool(_)) => Err(NotAnObject::Other("a boolean")),
+            Ok(Value::Number(_)) => Err(NotAnObject::Other("a number")),
+            Ok(Value::String(_)) => Err(NotAnObject::Other("a string")),
+            Ok(Value::Array(_)) => Err(NotAnObject::Other("an array")),
+            Err(error) => Err(NotAnObject::Invalid(error)),
+        }
+    }
+
+    /// Whether there is nothing in it: no text, or an object without members.
+    pub(super) fn is_vacant(&self) -> bool {
+        let inside = self.0.trim_ascii();
+        inside.is_empty()
+            || inside
+                .strip_prefix(b"{")
+                .and_then(|rest| rest.strip_suffix(b"}"))
+                .is_some_and(|members| members.trim_ascii().is_empty())
+    }
+
+    /// Whether the text looks like an object from outside, which is what the receiver tests before it parses.
+    pub(super) fn is_braced(&self) -> bool {
+        let text = self.json().trim_ascii();
+        text.len() >= 2 && text.starts_with(b"{") && text.ends_with(b"}")
+    }
+
+    /// The text in ASCII: what is not ASCII can only stand inside a JSON string, where an escape means the same.
+    pub(super) fn ascii(&self, field: &'static str) -> Result<Cow<'_, [u8]>, EncodeError> {
+        let json = self.json();
+        if json.is_ascii() {
+            return Ok(Cow::Borrowed(json));
+        }
+        let text = std::str::from_utf8(json)
+            .map_err(|_| EncodeError::new(field, "it is not UTF-8, and so no JSON"))?;
+        let mut ascii = String::with_capacity(json.len().saturating_mul(2));
+        for character in text.chars() {
+            push_ascii(&mut ascii, character);
+        }
+        Ok(Cow::Owned(ascii.into_bytes()))
+    }
+}
+
+impl From<Bytes> for JsonText {
+    fn from(text: Bytes) -> Self {
+        Self(text)
+    }
+}
+
+impl From<Vec<u8>> for JsonText {
+    fn from(text: Vec<u8>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<&'static [u8]> for JsonText {
+    fn from(text: &'static [u8]) -> Self {
+        Self(Bytes::from_static(text))
+    }
+}
+
+/// Why a text is no JSON object. Shows positions and types, never the text.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum NotAnObject {
+    /// It is not JSON.
+    Invalid(serde_json::Error),
+    /// It is JSON of this other type.
+    Other(&'static str),
+}
+
+impl fmt::Display for NotAnObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(error) => write!(f, "expected a JSON object, got invalid JSON: {error}"),
+            Self::Other(found) => write!(f, "expected a JSON object, got {found}"),
+        }
+    }
+}
+
+impl std::error::Error for NotAnObject {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Invalid(error) => Some(error),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+fn push_ascii(output: &mut String, character: char) {
+    if character.is_ascii() {
+        output.push(character);
+        return;
+    }
+    for unit in character.encode_utf16(&mut [0; 2]) {
+        // Writing into a `String` grows it and cannot fail.
+        let _ = write!(output, "\\u{unit:04x}");
+    }
+}
+
+/// Writes `text` as a JSON string in ASCII.
+pub(super) fn quoted(text: &str) -> String {
+    let mut output = String::with_capacity(text.len() + 2);
+    output.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => output.push_str("\\\""),
+            '\\' => output.push_str("\\\\"),
+            '\n' => output.push_str("\\n"),
+            '\r' => output.push_str("\\r"),
+            '\t' => output.push_str("\\t"),
+            '\0'..='\x1f' => {
+                let _ = write!(output, "\\u{:04x}", u32::from(character));
+            }
+            other => push_ascii(&mut output, other),
+        }
+    }
+    output.push('"');
+    output
+}
+
+/// The text of a status message: a JSON string without its quotes, anything else as it is.
+///
+/// Bytes that are not UTF-8 become `?`, so that the text is never longer than what came.
+pub(super) fn unquoted(raw: &[u8]) -> String {
+    if let Ok(text) = serde_json::from_slice(raw) {
+        return text;
+    }
+    let mut text = String::with_capacity(raw.len());
+    for chunk in raw.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push('?');
+        }
+    }
+    text
+}
+
+/// Writes `headers` with `METHOD` set to `method`, as the seed dialect wants it.
+pub(super) fn headers_with_method(headers: &JsonText, method: &str) -> Result<JsonText, EncodeError> {
+    const FIELD: &str = "headers";
+    if headers.is_vacant() {
+        return Ok(JsonText(format!("{{\"METHOD\":{}}}", quoted(method)).into()));
+    }
+    let mut object = headers
+        .object()
+        .map_err(|_| EncodeError::new(FIELD, "it is no JSON object; send one, or nothing"))?;
+    if object.get("METHOD").is_some_and(|there| there == method) {
+        return Ok(headers.clone());
+    }
+    object.insert("METHOD".to_owned(), method.into());
+    Ok(JsonText(Value::Object(object).to_string().into()))
+}
+
+/// The method the seed dialect keeps in `headers`.
+pub(super) fn method_in(headers: &JsonText) -> Option<Bytes> {
+    match headers.object().ok()?.remove("METHOD")? {
+        Value::String(method) if !method.is_empty() => Some(method.into()),
+        _ => None,
+    }
+}
+
+/// Appends one lenstr of the tail.
+pub(super) fn put(output: &mut BytesMut, field: &'static str, text: &JsonText) -> Result<(), EncodeError> {
+    crate::codec::lenstr::encode(output, &text.ascii(field)?);
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! The service wire: requests of an application and responses of a service, in the dialects of the original.
+//!
+//! | dialect | spoken by | sockets |
+//! |---|---|---|
+//! | [`Seed`](Dialect::Seed) | Brubeck Services as first published | DEALER to ROUTER |
+//! | [`Branch`](Dialect::Branch) | its `brubeck-service` branch | DEALER to ROUTER |
+//! | [`Pypi`](Dialect::Pypi) | `brubeck-service` 0.0.9 | PUSH to PULL, ROUTER to DEALER |
+//! | [`Pypi01x`](Dialect::Pypi01x) | `brubeck-service` 0.1.1 to 0.1.4 | as `Pypi` |
+//!
+//! A payload is an envelope of fields, each a [`lenstr`](crate::codec::lenstr) followed by one space, and a tail of lenstr without
+//! separators. The dialects differ in which fields there are. A service need not be told the dialect: the shape of the
+//! envelope shows it, and the response goes out in the dialect of the request.
+//!
+//! ```
+//! use brubeck_runtime::wire::service::{Dialect, Request, Response, Secret, decode_request, decode_response};
+//! use brubeck_runtime::wire::service::{encode_request, encode_response};
+//! use bytes::Bytes;
+//!
+//! // An application asks ...
+//! let mut request = Request::new(Dialect::Branch, "42", "/service/slow", "request");
+//! request.envelope.passphrase = Secret::new("my_shared_secret");
+//! request.body = br#"{"text":"hello"}"#.as_slice().into();
+//! let payload = encode_request(&request)?;
+//!
+//! // ... the service's ROUTER puts the identity of the application in front ...
+//! let request = decode_request(&[Bytes::from_static(b"application-1"), payload])?;
+//! assert_eq!(request.envelope.dialect, Dialect::Branch);
+//! assert!(request.envelope.passphrase.matches(b"my_shared_secret"));
+//! assert_eq!(request.body.object()?["text"], "hello");
+//!
+//! // ... and takes it away from the answer.
+//! let mut response = Response::to(&request.envelope, 200, "Took a while.");
+//! response.body = br#"{"text":"hello"}"#.as_slice().into();
+//! let [identity, delimiter, payload] = encode_response(&response)?;
+//! assert_eq!(identity, "application-1");
+//! let response = decode_response(Dialect::Branch, &[delimiter, payload])?;
+//! assert!(response.answers(&request.envelope));
+//! assert_eq!((response.status_code, response.status_msg.as_str()), (200, "Took a while."));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod dialect;
+mod envelope;
+mod error;
+mod json;
+mod request;
+mod response;
+mod tail;
+mod timestamp;
+
+pub use crate::secret::Secret;
+pub use dialect::Dialect;
+pub use envelope::{Envelope, Origin, Times};
+pub use error::DecodeError;
+pub use json::{JsonText, NotAnObject};
+pub use request::{Request, decode_pull_request, decode_request, encode_request};
+pub use response::{Response, decode_response, encode_response};
+pub use timestamp::Timestamp;

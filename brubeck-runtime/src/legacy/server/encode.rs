@@ -1,0 +1,145 @@
+//! From the response of a handler to the frames that the caller's dialect wants.
+
+use crate::codec::EncodeError;
+use crate::legacy::codec;
+use crate::legacy::codec::{Envelope, JsonText, Timestamp, encode_response};
+use crate::response::{Payload, Response};
+use crate::status::Status;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use serde_json::{Map, Value};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The frames to send after the identity of the peer.
+pub(super) fn encode(
+    request: &Envelope,
+    response: Response,
+    received: SystemTime,
+) -> Result<Vec<Bytes>, EncodeError> {
+    let (status, headers, payload) = response.into_parts();
+    let now = millis(SystemTime::now());
+    let (status, body) = match body(&status, payload, now) {
+        Some(body) => (status, body),
+        None => {
+            tracing::error!(path = %request.path.escape_ascii(), "a handler answered bytes, which no caller of a service can read");
+            let status = Status::INTERNAL_SERVER_ERROR;
+            let body = envelope_of(&status, now, b"{}");
+            (status, body)
+        }
+    };
+    let mut answer = codec::Response::to(request, status.code(), status.text());
+    answer.envelope.times.start = Timestamp::from_millis(millis(received));
+    answer.envelope.times.end = Timestamp::from_millis(now);
+    answer.headers = header_text(&headers);
+    answer.body = JsonText::from(body);
+    let [_identity, delimiter, payload] = encode_response(&answer)?;
+    Ok(vec![delimiter, payload])
+}
+
+/// The text of the body; `None` for bytes, which JSON cannot hold.
+fn body(status: &Status, payload: Payload, now: u64) -> Option<Vec<u8>> {
+    match payload {
+        Payload::Json(text) if text.starts_with(b"{") => Some(envelope_of(status, now, &text)),
+        Payload::Json(text) => Some(text.into()),
+        Payload::Bytes(bytes) => serde_json::to_vec(std::str::from_utf8(&bytes).ok()?).ok(),
+        Payload::Stream(body) => serde_json::to_vec(std::str::from_utf8(body.bytes()?).ok()?).ok(),
+        #[cfg(feature = "files")]
+        Payload::File(_) => None,
+        Payload::Empty | Payload::Message | Payload::Problem(_) | Payload::View(_) | Payload::Handed(_) => {
+            Some(envelope_of(status, now, b"{}"))
+        }
+    }
+}
+
+/// The fields of an object, with the status and the time among them, where Python callers look for them.
+fn envelope_of(status: &Status, now: u64, object: &[u8]) -> Vec<u8> {
+    let mut fields = Map::new();
+    fields.insert("status_code".into(), status.code().into());
+    fields.insert("status_msg".into(), status.text().into());
+    fields.insert("timestamp".into(), now.into());
+    if ["status_code", "status_msg", "timestamp"]
+        .iter()
+        .any(|name| holds(object, name))
+    {
+        // A payload that may have such a field of its own keeps it: only parsing tells.
+        if let Ok(Value::Object(own)) = serde_json::from_slice(object) {
+            fields.extend(own);
+        }
+        return serde_json::to_vec(&fields).unwrap_or_default();
+    }
+    let mut text = serde_json::to_vec(&fields).unwrap_or_default();
+    if let Some(inside) = object
+        .strip_prefix(b"{")
+        .filter(|rest| rest.trim_ascii_start() != b"}")
+    {
+        text.pop();
+        text.push(b',');
+        text.extend_from_slice(inside);
+    }
+    text
+}
+
+fn holds(text: &[u8], name: &str) -> bool {
+    text.windows(name.len()).any(|window| window == name.as_bytes())
+}
+
+/// Everything but the media type, which the dialect already says.
+fn header_text(headers: &HeaderMap) -> JsonText {
+    let fields: Map<String, Value> = headers
+        .iter()
+        .filter(|(name, _)| *name != CONTENT_TYPE)
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.into())))
+        .collect();
+    match fields.is_empty() {
+        true => JsonText::default(),
+        false => JsonText::from(serde_json::to_vec(&fields).unwrap_or_default()),
+    }
+}
+
+fn millis(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::response::{IntoReply, Reply};
+
+    fn text(reply: impl IntoReply) -> String {
+        let (status, _, payload) = reply.into_reply().into_parts();
+        String::from_utf8(body(&status, payload, 7).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_body_holds_the_payload_beside_the_status() {
+        assert_eq!(
+            text(Reply::empty().field("k", "v").status(500, "it broke")),
+            r#"{"status_code":500,"status_msg":"it broke","timestamp":7,"k":"v"}"#
+        );
+        assert_eq!(text(()), r#"{"status_code":200,"status_msg":"OK","timestamp":7}"#);
+        assert_eq!(
+            text(Status::NOT_FOUND),
+            r#"{"status_code":404,"status_msg":"Not Found","timestamp":7}"#
+        );
+    }
+
+    #[test]
+    fn fields_of_the_payload_win() {
+        assert_eq!(
+            text(Reply::empty().field("status_code", 7).field("a", 1)),
+            r#"{"a":1,"status_code":7,"status_msg":"OK","timestamp":7}"#
+        );
+        assert_eq!(
+            text(Reply::empty().field("a", "timestamp")),
+            r#"{"a":"timestamp","status_code":200,"status_msg":"OK","timestamp":7}"#
+        );
+    }
+
+    #[test]
+    fn other_json_and_text_stand_for_themselves() {
+        assert_eq!(text(Reply::new([1, 2])), "[1,2]");
+        assert_eq!(text("it\nis"), r#""it\nis""#);
+    }
+}

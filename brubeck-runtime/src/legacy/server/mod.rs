@@ -1,0 +1,313 @@
+//! From the frames of a request to those of its answer.
+
+mod encode;
+
+use super::codec::{DecodeError, Envelope, JsonText, Request, decode_pull_request, decode_request};
+use crate::connect::transport::{LINGER, Worker};
+use crate::connect::transport::{Peer, ServerOutbox};
+use crate::handler::Stop;
+use crate::message::Message;
+use crate::method::Method;
+use crate::response::{IntoReply, Response};
+use crate::rpc::server::Introspected;
+use crate::secret::Secret;
+use crate::status::Status;
+use bytes::Bytes;
+use encode::encode;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinSet};
+
+/// A request as it came in, read.
+pub(super) struct Arrived {
+    received: SystemTime,
+    request: Result<Request, DecodeError>,
+}
+
+impl Arrived {
+    /// From a ROUTER, which tells who asks.
+    pub(super) fn from_router(peer: &Peer, frames: Vec<Bytes>) -> Arrived {
+        let mut routed = Vec::with_capacity(frames.len() + 1);
+        routed.push(peer.identity().clone());
+        routed.extend(frames);
+        Arrived {
+            received: SystemTime::now(),
+            request: decode_request(&routed),
+        }
+    }
+
+    /// From a PULL, where the request tells it.
+    pub(super) fn from_pull(frames: Vec<Bytes>) -> Arrived {
+        Arrived {
+            received: SystemTime::now(),
+            request: decode_pull_request(&frames),
+        }
+    }
+}
+
+pub(crate) struct Answering {
+    passphrase: Secret,
+    /// Whether callers may send the passphrase in clear.
+    clear_text: bool,
+    application: Arc<Introspected>,
+}
+
+impl Answering {
+    pub(crate) fn new(
+        passphrase: Secret,
+        clear_text: bool,
+        application: Arc<Introspected>,
+    ) -> Arc<Answering> {
+        Arc::new(Answering {
+            passphrase,
+            clear_text,
+            application,
+        })
+    }
+
+    /// Has one request answered, and sends the answer; without a place it is refused.
+    pub(super) async fn take(
+        &self,
+        arrived: Arrived,
+        outbound: ServerOutbox,
+        place: Option<OwnedSemaphorePermit>,
+    ) {
+        let (envelope, response) = match arrived.request {
+            Ok(request) => {
+                let response = self.answer(&request, place.is_some()).await;
+                (request.envelope, response)
+            }
+            Err(error) => match error.envelope() {
+                Some(envelope) => {
+                    let response = match self.refuses(envelope) {
+                        Some(response) => response,
+                        None => Status::BAD_REQUEST.message(error.to_string()).into_reply(),
+                    };
+                    (envelope.clone(), response)
+                }
+                None => {
+                    tracing::warn!(%error, "a message that is no request was dropped");
+                    return;
+                }
+            },
+        };
+        let peer = Peer::new(envelope.sender.clone());
+        let frames = match encode(&envelope, response, arrived.received) {
+            Ok(frames) => frames,
+            Err(error) => {
+                tracing::error!(?peer, %error, "an answer could not be written in the caller's dialect");
+                return;
+            }
+        };
+        // The outbox is closed only when this process is on its way out.
+        let _ = outbound.send(peer, frames).await;
+    }
+
+    async fn answer(&self, request: &Request, has_place: bool) -> Response {
+        if let Some(response) = self.refuses(&request.envelope) {
+            return response;
+        }
+        if !has_place {
+            return Status::SERVICE_UNAVAILABLE.into_reply();
+        }
+        match message(request) {
+            Ok(message) => self.application.call(message).await,
+            Err(status) => status.into_reply(),
+        }
+    }
+
+    /// The answer to a caller that is not let in.
+    fn refuses(&self, envelope: &Envelope) -> Option<Response> {
+        let refusal = if !self.clear_text {
+            tracing::warn!("a caller from another machine sent the passphrase in clear and was refused");
+            Status::FORBIDDEN.message("no passphrases in clear here")
+        } else if !self.passphrase.matches(envelope.passphrase.expose()) {
+            tracing::warn!(path = %envelope.path.escape_ascii(), "a request with another passphrase was refused");
+            Status::new(401).message("wrong passphrase")
+        } else {
+            return None;
+        };
+        Some(refusal.into_reply())
+    }
+}
+
+/// A service that callers in dialects of the original come to, on one ROUTER.
+pub(crate) struct Bound {
+    answering: Arc<Answering>,
+    /// Handlers that may run; closed when it is time to stop.
+    places: Arc<Semaphore>,
+    slots: usize,
+    handlers: Mutex<Handlers>,
+}
+
+#[derive(Default)]
+struct Handlers {
+    running: JoinSet<()>,
+    by_peer: HashMap<Peer, Vec<AbortHandle>>,
+}
+
+impl Bound {
+    pub(crate) fn new(answering: Arc<Answering>, slots: usize) -> Bound {
+        Bound {
+            answering,
+            places: Arc::new(Semaphore::new(slots)),
+            slots,
+            handlers: Mutex::default(),
+        }
+    }
+
+    /// Takes no more requests.
+    pub(crate) fn drain(&self) {
+        self.places.close();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Handlers> {
+        self.handlers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn take(&self, peer: Peer, frames: Vec<Bytes>, outbound: &ServerOutbox) {
+        let place = self.places.clone().try_acquire_owned().ok();
+        let (answering, outbound) = (self.answering.clone(), outbound.clone());
+        let arrived = Arrived::from_router(&peer, frames);
+        let mut handlers = self.lock();
+        while handlers.running.try_join_next().is_some() {}
+        let handler = handlers
+            .running
+            .spawn(async move { answering.take(arrived, outbound, place).await });
+        if handlers.by_peer.len() > self.slots {
+            // Not every peer that leaves is told of.
+            handlers
+                .by_peer
+                .retain(|_, handlers| handlers.iter().any(|handler| !handler.is_finished()));
+        }
+        let of_peer = handlers.by_peer.entry(peer).or_default();
+        of_peer.retain(|handler| !handler.is_finished());
+        of_peer.push(handler);
+    }
+
+    pub(crate) fn gone(&self, peer: &Peer) {
+        let handlers = self.lock().by_peer.remove(peer);
+        handlers.into_iter().flatten().for_each(|handler| handler.abort());
+    }
+
+    /// Returns when every request that was taken is answered.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let mut running = std::mem::take(&mut self.lock().running);
+            if running.is_empty() {
+                return;
+            }
+            while running.join_next().await.is_some() {}
+        }
+    }
+
+    pub(crate) fn stop(&self) {
+        self.lock().running.abort_all();
+    }
+}
+
+/// A service that goes to its caller: it takes requests off one address of the caller and answers to the other.
+pub(crate) struct Connected {
+    answering: Arc<Answering>,
+    outbound: ServerOutbox,
+    places: Arc<Semaphore>,
+    handlers: JoinSet<()>,
+}
+
+impl Connected {
+    pub(crate) fn new(answering: Arc<Answering>, slots: usize, outbound: ServerOutbox) -> Connected {
+        Connected {
+            answering,
+            outbound,
+            places: Arc::new(Semaphore::new(slots)),
+            handlers: JoinSet::new(),
+        }
+    }
+
+    pub(crate) async fn serve(mut self, mut worker: Worker, mut stop: Stop) {
+        while let Some((place, arrived)) = self.next(&mut worker, &mut stop).await {
+            let (answering, outbound) = (self.answering.clone(), self.outbound.clone());
+            self.handlers
+                .spawn(async move { answering.take(arrived, outbound, Some(place)).await });
+        }
+        while self.handlers.join_next().await.is_some() {}
+        worker.shutdown(LINGER).await;
+    }
+
+    /// What comes next, once there is a place for it; `None` when it is time to stop.
+    async fn next(
+        &mut self,
+        worker: &mut Worker,
+        stop: &mut Stop,
+    ) -> Option<(OwnedSemaphorePermit, Arrived)> {
+        let arrived = async {
+            let place = self.places.clone().acquire_owned().await.ok()?;
+            Some((place, Arrived::from_pull(worker.inbound.recv().await?)))
+        };
+        let arrived = tokio::select! {
+            biased;
+            () = stop.requested() => None,
+            arrived = arrived => arrived,
+        };
+        while self.handlers.try_join_next().is_some() {}
+        arrived
+    }
+}
+
+/// The message that a request carries; `Err` says what the caller got wrong.
+fn message(request: &Request) -> Result<Message, Status> {
+    let bad = |what: String| Status::BAD_REQUEST.message(what);
+    let path = request
+        .envelope
+        .path_str()
+        .ok_or_else(|| bad("the path is not UTF-8".into()))?;
+    let method: Method = std::str::from_utf8(request.method())
+        .ok()
+        .and_then(|name| name.parse().ok())
+        .filter(|method| *method != Method::Response)
+        .ok_or_else(|| {
+            bad(format!(
+                "`{}` is not a method of a service",
+                request.method().escape_ascii()
+            ))
+        })?;
+    for (name, text) in [("arguments", &request.arguments), ("body", &request.body)] {
+        text.object().map_err(|error| bad(format!("{name}: {error}")))?;
+    }
+    let headers = headers(&request.headers).map_err(|error| bad(format!("headers: {error}")))?;
+    Ok(Message::service(method, path)
+        .with_headers(headers)
+        .with_arguments(request.arguments.raw().clone())
+        .with_body(request.body.raw().clone())
+        .with_extension(origin(&request.envelope)))
+}
+
+/// Headers as HTTP knows them; other names are left out.
+pub(crate) fn headers(text: &JsonText) -> Result<HeaderMap, super::codec::NotAnObject> {
+    let named = |(name, value): (String, Value)| {
+        let value = match value {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        Some((
+            HeaderName::try_from(name).ok()?,
+            HeaderValue::try_from(value).ok()?,
+        ))
+    };
+    Ok(text.object()?.into_iter().filter_map(named).collect())
+}
+
+fn origin(envelope: &Envelope) -> crate::rpc::api::Origin {
+    let origin = envelope.origin.clone();
+    crate::rpc::api::Origin {
+        sender_id: origin.sender_id,
+        conn_id: origin.conn_id,
+        out_addr: origin.out_addr,
+    }
+}

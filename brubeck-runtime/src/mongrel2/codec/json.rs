@@ -1,0 +1,178 @@
+//! Mongrel2's almost-JSON header block.
+//!
+//! Mongrel2 escapes `"` and `\` and copies every other byte, so control bytes and bytes that are no UTF-8 stand in its
+//! strings and a JSON parser would refuse them. Its grammar is small: one object of strings, or arrays of strings.
+//!
+//! The other escapes of JSON are read, too, for stand-ins that use a JSON library. They cannot be mistaken for what a client
+//! sent: a backslash of a client arrives as `\\`, and escapes are read from left to right.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::Headers;
+use crate::codec::{Cursor, Error};
+
+/// Reads the header block that is all of `cursor`.
+pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Headers, Error> {
+    let mut headers = Headers::with_room(cursor.left());
+    cursor.skip_whitespace();
+    cursor.expect(b'{', "the `{` of the headers")?;
+    cursor.skip_whitespace();
+    if cursor.peek() == Some(b'}') {
+        cursor.expect(b'}', "`}`")?;
+    } else {
+        loop {
+            member(&mut cursor, &mut headers)?;
+            if !more(&mut cursor, b'}', "`,` or `}` after a header")? {
+                break;
+            }
+        }
+    }
+    cursor.skip_whitespace();
+    cursor.end()?;
+    Ok(headers)
+}
+
+fn member(cursor: &mut Cursor<'_>, headers: &mut Headers) -> Result<(), Error> {
+    let name = string(cursor, "a header name in quotes")?;
+    cursor.skip_whitespace();
+    cursor.expect(b':', "the `:` after a header name")?;
+    cursor.skip_whitespace();
+    let at = cursor.at();
+    if cursor.peek() != Some(b'[') {
+        let value = string(cursor, "a header value: a string or an array of strings")?;
+        return headers.push(at, name, value);
+    }
+    cursor.expect(b'[', "`[`")?;
+    cursor.skip_whitespace();
+    if cursor.peek() == Some(b']') {
+        return cursor.expect(b']', "`]`");
+    }
+    loop {
+        let at = cursor.at();
+        let value = string(cursor, "a header value in quotes")?;
+        headers.push(at, name.clone(), value)?;
+        if !more(cursor, b']', "`,` or `]` after a header value")? {
+            return Ok(());
+        }
+    }
+}
+
+/// Moves past a `,` and says that more follows, or past `close` and says that nothing does.
+fn more(cursor: &mut Cursor<'_>, close: u8, what: &'static str) -> Result<bool, Error> {
+    cursor.skip_whitespace();
+    let more = cursor.peek() == Some(b',');
+    cursor.expect(if more { b',' } else { close }, what)?;
+    cursor.skip_whitespace();
+    Ok(more)
+}
+
+fn string(cursor: &mut Cursor<'_>, what: &'static str) -> Result<Bytes, Error> {
+    cursor.expect(b'"', what)?;
+    let mut unescaped = BytesMut::new();
+    loop {
+        let plain = plain_run(cursor)?;
+        if cursor.peek() == Some(b'"') {
+            cursor.expect(b'"', "`\"`")?;
+            // Most strings hold no escape, and those are slices of the frame.
+            if unescaped.is_empty() {
+                return Ok(plain);
+            }
+            unescaped.put_slice(&plain);
+            return Ok(unescaped.freeze());
+        }
+        unescaped.put_slice(&plain);
+        escape(cursor, &mut unescaped)?;
+    }
+}
+
+/// The bytes up to the next quote or backslash, which are left standing.
+fn plain_run(cursor: &mut Cursor<'_>) -> Result<Bytes, Error> {
+    let end = cursor.rest().iter().position(|byte| matches!(byte, b'"' | b'\\'));
+    let count = end.ok_or(Error::Expected {
+        at: cursor.at() + cursor.left(),
+        what: "the `\"` that ends a string",
+    })?;
+    cursor.take(count)
+}
+
+fn escape(cursor: &mut Cursor<'_>, output: &mut BytesMut) -> Result<(), Error> {
+    let error = Error::Expected {
+        at: cursor.at(),
+        what: "an escape of JSON",
+    };
+    cursor.expect(b'\\', "`\\`")?;
+    let byte = match cursor.byte() {
+        Some(byte @ (b'"' | b'\\' | b'/')) => byte,
+        Some(b'b') => 0x08,
+        Some(b'f') => 0x0c,
+        Some(b'n') => b'\n',
+        Some(b'r') => b'\r',
+        Some(b't') => b'\t',
+        Some(b'u') => {
+            let character = unicode(cursor).ok_or(error)?;
+            output.put_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            return Ok(());
+        }
+        _ => return Err(error),
+    };
+    output.put_u8(byte);
+    Ok(())
+}
+
+/// The character of a `\u`, whose digits follow; above the first plane it takes two.
+fn unicode(cursor: &mut Cursor<'_>) -> Option<char> {
+    let first = unit(cursor)?;
+    if !(0xd800..0xdc00).contains(&first) {
+        return char::from_u32(first);
+    }
+    let (Some(b'\\'), Some(b'u')) = (cursor.byte(), cursor.byte()) else {
+        return None;
+    };
+    let second = unit(cursor)?.checked_sub(0xdc00).filter(|&low| low < 0x400)?;
+    char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + second)
+}
+
+fn unit(cursor: &mut Cursor<'_>) -> Option<u32> {
+    let mut unit = 0;
+    for _ in 0..4 {
+        unit = unit * 16 + char::from(cursor.byte()?).to_digit(16)?;
+    }
+    Some(unit)
+}
+
+/// Writes a header block as Mongrel2 does.
+pub(super) fn encode(headers: &Headers) -> BytesMut {
+    let mut output = BytesMut::new();
+    output.put_u8(b'{');
+    for (index, group) in headers.groups().enumerate() {
+        if index > 0 {
+            output.put_u8(b',');
+        }
+        let list = group.len() > 1;
+        for (index, (name, value)) in group.iter().enumerate() {
+            if index > 0 {
+                output.put_u8(b',');
+            } else {
+                quote(&mut output, name);
+                output.put_slice(if list { b":[" } else { b":" });
+            }
+            quote(&mut output, value);
+        }
+        if list {
+            output.put_u8(b']');
+        }
+    }
+    output.put_u8(b'}');
+    output
+}
+
+fn quote(output: &mut BytesMut, bytes: &[u8]) {
+    output.put_u8(b'"');
+    for &byte in bytes {
+        if matches!(byte, b'"' | b'\\') {
+            output.put_u8(b'\\');
+        }
+        output.put_u8(byte);
+    }
+    output.put_u8(b'"');
+}

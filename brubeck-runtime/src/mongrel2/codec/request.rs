@@ -1,0 +1,232 @@
+//! What Mongrel2 sends to a handler: requests, and notices about connections.
+
+use std::fmt;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{Headers, json, tagged};
+use crate::codec::{Cursor, Error, lenstr, netstring};
+
+/// One frame from Mongrel2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Incoming {
+    /// A client asks for something.
+    Request(Request),
+    /// A client is gone, or a reply named a connection that is. May come twice, or never.
+    Disconnect {
+        /// The `send_ident` of the server.
+        ident: Bytes,
+        /// The connection.
+        conn_id: Bytes,
+    },
+    /// So many more bytes may be sent, with `download.flow_control`.
+    Credits {
+        /// The `send_ident` of the server.
+        ident: Bytes,
+        /// The connection.
+        conn_id: Bytes,
+        /// How many bytes Mongrel2 wrote to the client.
+        bytes: u64,
+    },
+}
+
+/// A request, as it is on the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Request {
+    /// The `send_ident` of the server; replies begin with it.
+    pub ident: Bytes,
+    /// The connection, an opaque text; replies name it.
+    pub conn_id: Bytes,
+    /// The path, percent-encoded, never normalised; `@name` or `<name` from a message socket.
+    pub path: Bytes,
+    /// The headers.
+    pub headers: Headers,
+    /// The body. Of a WebSocket handshake: the value for `Sec-WebSocket-Accept`.
+    pub body: Bytes,
+}
+
+/// How Mongrel2 writes headers, set per handler in its configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// Almost JSON, the default.
+    Json,
+    /// A tnetstring dictionary.
+    Tnetstring,
+}
+
+impl Request {
+    /// A request, for a stand-in of Mongrel2.
+    #[must_use]
+    pub fn new(
+        ident: impl Into<Bytes>,
+        conn_id: impl Into<Bytes>,
+        path: impl Into<Bytes>,
+        headers: Headers,
+        body: impl Into<Bytes>,
+    ) -> Self {
+        Self {
+            ident: ident.into(),
+            conn_id: conn_id.into(),
+            path: path.into(),
+            headers,
+            body: body.into(),
+        }
+    }
+
+    /// The frame as Mongrel2 would write it.
+    ///
+    /// ```
+    /// use brubeck_runtime::wire::mongrel2::{Protocol, Request};
+    ///
+    /// let headers = [("METHOD", "GET")].into_iter().collect();
+    /// let request = Request::new("m2-1", "7", "/hi", headers, "");
+    /// assert_eq!(request.encode(Protocol::Json), r#"m2-1 7 /hi 16:{"METHOD":"GET"},0:,"#);
+    /// assert_eq!(request.encode(Protocol::Tnetstring), "m2-1 7 /hi 15:6:METHOD,3:GET,}0:,");
+    /// ```
+    #[must_use]
+    pub fn encode(&self, protocol: Protocol) -> Bytes {
+        let (headers, tag) = match protocol {
+            Protocol::Json => (json::encode(&self.headers), b','),
+            Protocol::Tnetstring => (tagged::encode(&self.headers), b'}'),
+        };
+        let mut output = BytesMut::new();
+        for word in [&self.ident, &self.conn_id, &self.path] {
+            output.put_slice(word);
+            output.put_u8(b' ');
+        }
+        lenstr::encode(&mut output, &headers);
+        output.put_u8(tag);
+        netstring::encode(&mut output, &self.body);
+        output.freeze()
+    }
+}
+
+/// A frame that could not be read, and whom to tell.
+///
+/// If the connection was legible, a handler can answer status 400 and close it.
+///
+/// ```
+/// use brubeck_runtime::wire::mongrel2;
+/// use bytes::Bytes;
+///
+/// let error = mongrel2::decode(&Bytes::from_static(b"m2-1 7 /hi 3:{7},0:,")).unwrap_err();
+/// assert_eq!(error.connection().unwrap(), ("m2-1".into(), "7".into()));
+/// assert_eq!(error.to_string(), "unreadable message from Mongrel2: expected a header name in quotes at byte 14");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodeError {
+    reason: Error,
+    connection: Option<(Bytes, Bytes)>,
+}
+
+impl DecodeError {
+    /// What is wrong, and where.
+    #[must_use]
+    pub const fn reason(&self) -> &Error {
+        &self.reason
+    }
+
+    /// The server's ident and the connection, if they could be read.
+    #[must_use]
+    pub fn connection(&self) -> Option<(Bytes, Bytes)> {
+        self.connection.clone()
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unreadable message from Mongrel2: {}", self.reason)
+    }
+}
+
+impl std::error::Error for DecodeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.reason)
+    }
+}
+
+/// Reads one frame; the byte behind the header block shows the [`Protocol`].
+///
+/// A client can send a message that looks like a notice. It arrives as a request: only what no client can send, the path `@*`
+/// with no headers but Mongrel2's own, is taken for a notice.
+///
+/// # Errors
+/// [`DecodeError`], with the connection if it was legible.
+pub fn decode(frame: &Bytes) -> Result<Incoming, DecodeError> {
+    let mut cursor = Cursor::new(frame);
+    let no_connection = |reason| DecodeError {
+        reason,
+        connection: None,
+    };
+    let ident = word(&mut cursor, "the ident of the server and a space").map_err(no_connection)?;
+    let conn_id = word(&mut cursor, "a connection id and a space").map_err(no_connection)?;
+    match rest(cursor) {
+        Ok((path, headers, body)) => Ok(sort(Request {
+            ident,
+            conn_id,
+            path,
+            headers,
+            body,
+        })),
+        Err(reason) => Err(DecodeError {
+            reason,
+            connection: Some((ident, conn_id)),
+        }),
+    }
+}
+
+fn word(cursor: &mut Cursor<'_>, what: &'static str) -> Result<Bytes, Error> {
+    let at = cursor.at();
+    let word = cursor.until(b' ', what)?;
+    if word.is_empty() {
+        Err(Error::Expected { at, what })
+    } else {
+        Ok(word)
+    }
+}
+
+fn rest(mut cursor: Cursor<'_>) -> Result<(Bytes, Headers, Bytes), Error> {
+    let path = word(&mut cursor, "a path and a space")?;
+    let length = cursor.length()?;
+    let block = cursor.within(length)?;
+    let at = cursor.at();
+    let headers = match cursor.byte() {
+        Some(b',') => json::decode(block)?,
+        Some(b'}') => tagged::decode(block)?,
+        _ => {
+            return Err(Error::Expected {
+                at,
+                what: "the `,` or `}` that ends the headers",
+            });
+        }
+    };
+    let body = netstring::decode(&mut cursor)?;
+    cursor.end()?;
+    Ok((path, headers, body))
+}
+
+/// Tells notices from requests.
+fn sort(request: Request) -> Incoming {
+    let Request {
+        path, headers, body, ..
+    } = &request;
+    let is_method_json = headers.method().is_some_and(|method| method == "JSON");
+    if path != "@*" || !is_method_json {
+        return Incoming::Request(request);
+    }
+    match (body.as_ref(), headers.len(), headers.download_credits()) {
+        (br#"{"type":"disconnect"}"#, 1, None) => Incoming::Disconnect {
+            ident: request.ident,
+            conn_id: request.conn_id,
+        },
+        (br#"{"type":"credits"}"#, 2, Some(bytes)) => Incoming::Credits {
+            ident: request.ident,
+            conn_id: request.conn_id,
+            bytes,
+        },
+        _ => Incoming::Request(request),
+    }
+}

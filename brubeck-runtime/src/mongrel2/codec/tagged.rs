@@ -1,0 +1,57 @@
+//! Mongrel2's exact header block: a tnetstring dictionary of strings, or lists of strings.
+
+use bytes::{BufMut, BytesMut};
+
+use super::Headers;
+use crate::codec::{Cursor, Error, lenstr, netstring};
+
+/// Reads the pairs that are all of `cursor`.
+pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Headers, Error> {
+    let mut headers = Headers::with_room(cursor.left());
+    while cursor.left() > 0 {
+        let name = netstring::decode(&mut cursor)?;
+        let at = cursor.at();
+        let length = cursor.length()?;
+        let mut inside = cursor.within(length)?;
+        match cursor.byte() {
+            Some(b',') => headers.push(at, name, inside.take(length)?)?,
+            Some(b']') => {
+                while inside.left() > 0 {
+                    let at = inside.at();
+                    headers.push(at, name.clone(), netstring::decode(&mut inside)?)?;
+                }
+            }
+            _ => {
+                return Err(Error::Expected {
+                    at,
+                    what: "a header value: a string or a list of strings",
+                });
+            }
+        }
+    }
+    Ok(headers)
+}
+
+/// Writes the pairs as Mongrel2 does.
+pub(super) fn encode(headers: &Headers) -> BytesMut {
+    let mut output = BytesMut::new();
+    for group in headers.groups() {
+        match group {
+            [(name, value)] => {
+                netstring::encode(&mut output, name);
+                netstring::encode(&mut output, value);
+            }
+            [(name, _), ..] => {
+                let mut list = BytesMut::new();
+                for (_, value) in group {
+                    netstring::encode(&mut list, value);
+                }
+                netstring::encode(&mut output, name);
+                lenstr::encode(&mut output, &list);
+                output.put_u8(b']');
+            }
+            [] => {}
+        }
+    }
+    output
+}

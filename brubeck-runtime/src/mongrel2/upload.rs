@@ -1,0 +1,252 @@
+//! Bodies that Mongrel2 writes to a file or sends in parts.
+
+use super::event::Event;
+use super::socket::Link;
+use crate::extract::{Stored, Waiting};
+use crate::response::{Body, BodyError, BoxError};
+use crate::websocket::Seat as Ticket;
+use bytes::{Bytes, BytesMut};
+use http_body::{Frame, SizeHint};
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use tokio::sync::oneshot;
+
+/// How many bytes may come before the handler has read those before.
+const WINDOW: u32 = 256 << 10;
+
+/// An upload that is coming, as the loop keeps it.
+#[derive(Debug)]
+pub(super) enum Upload {
+    /// Into this file.
+    File {
+        name: String,
+        length: Option<u64>,
+        tell: Option<oneshot::Sender<Stored>>,
+    },
+    /// In parts.
+    Parts(Arc<Mutex<Parts>>),
+}
+
+impl Upload {
+    /// An upload that goes into a file, its body, and what moves the file.
+    pub(super) fn file(name: String, length: Option<u64>) -> (Upload, Body, Waiting) {
+        let (tell, waiting) = Waiting::new();
+        let upload = Upload::File {
+            name,
+            length,
+            tell: Some(tell),
+        };
+        let body = Body::new(Sized {
+            body: waiting.clone().body(),
+            length,
+        });
+        (upload, body, waiting)
+    }
+
+    /// An upload that comes in parts, of which this is the first.
+    pub(super) fn parts(
+        ticket: Ticket,
+        length: Option<u64>,
+        first: &Bytes,
+        last: bool,
+        link: Arc<Link>,
+    ) -> (Upload, Body) {
+        let parts = Arc::new(Mutex::new(Parts {
+            bytes: BytesMut::new(),
+            left: length,
+            end: None,
+            waker: None,
+        }));
+        let upload = Upload::Parts(parts.clone());
+        upload.part(first, last);
+        let body = Body::new(Sized {
+            body: Body::new(PartsBody {
+                parts,
+                ticket,
+                link,
+                asked: last,
+            }),
+            length,
+        });
+        (upload, body)
+    }
+
+    /// A part came.
+    pub(super) fn part(&self, bytes: &Bytes, last: bool) {
+        if let Upload::Parts(parts) = self {
+            parts
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .add(bytes, last);
+        }
+    }
+
+    /// The file was written. Whoever drops what comes back removes the file.
+    pub(super) fn written(&mut self, path: PathBuf) -> std::io::Result<()> {
+        let Upload::File { length, tell, .. } = self else {
+            return Ok(());
+        };
+        let stored = Stored::open(path, *length)?;
+        if let Some(tell) = tell.take() {
+            // A handler that has answered already does not want it any more, and drops it.
+            let _ = tell.send(stored);
+        }
+        Ok(())
+    }
+
+    /// Whether it is the upload into this file.
+    pub(super) fn is_file(&self, of: &str) -> bool {
+        matches!(self, Upload::File { name, .. } if name == of)
+    }
+}
+
+/// An upload that is forgotten has broken off, unless it was whole.
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let Upload::Parts(parts) = self {
+            let mut parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
+            if parts.end.is_none() {
+                parts.end = Some(Err(BodyError::Broken("the client went away".into())));
+                parts.wake();
+            }
+        }
+    }
+}
+
+/// What came of an upload and was not read yet.
+#[derive(Debug)]
+pub(super) struct Parts {
+    bytes: BytesMut,
+    /// How much is still to come; behind it stands the next request of the client.
+    left: Option<u64>,
+    end: Option<Result<(), BodyError>>,
+    waker: Option<Waker>,
+}
+
+impl Parts {
+    fn add(&mut self, bytes: &Bytes, last: bool) {
+        if self.end.is_some() {
+            return;
+        }
+        let many = match self.left {
+            Some(left) => usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len())),
+            None => bytes.len(),
+        };
+        self.bytes
+            .extend_from_slice(bytes.get(..many).unwrap_or_default());
+        self.left = self.left.map(|left| left.saturating_sub(many as u64));
+        if last || self.left == Some(0) {
+            self.end = Some(match self.left {
+                Some(left) if left > 0 => Err(BodyError::Broken("it ended early".into())),
+                _ => Ok(()),
+            });
+        }
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// The body of an upload that comes in parts. The client is asked for more only as it is read.
+struct PartsBody {
+    parts: Arc<Mutex<Parts>>,
+    ticket: Ticket,
+    link: Arc<Link>,
+    asked: bool,
+}
+
+impl PartsBody {
+    fn allow(&self, bytes: u32) {
+        self.link.tell(Event::Allow {
+            ticket: self.ticket.clone(),
+            bytes,
+        });
+    }
+}
+
+impl http_body::Body for PartsBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let (bytes, ended) = {
+            let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+            let bytes = parts.bytes.split().freeze();
+            if bytes.is_empty() {
+                match parts.end.take() {
+                    Some(end) => {
+                        parts.end = Some(Ok(()));
+                        return Poll::Ready(end.err().map(|error| Err(error.into())));
+                    }
+                    None => parts.waker = Some(cx.waker().clone()),
+                }
+            }
+            (bytes, parts.end.is_some())
+        };
+        if !self.asked {
+            self.asked = true;
+            self.allow(WINDOW);
+        } else if !bytes.is_empty() && !ended {
+            self.allow(u32::try_from(bytes.len()).unwrap_or(WINDOW));
+        }
+        match bytes.is_empty() {
+            true => Poll::Pending,
+            false => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+        }
+    }
+}
+
+/// A body whose length the client announced.
+struct Sized {
+    body: Body,
+    length: Option<u64>,
+}
+
+impl http_body::Body for Sized {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let (Poll::Ready(Some(Ok(frame))), Some(length)) = (&polled, self.length) {
+            let size = frame.data_ref().map_or(0, |data| data.len() as u64);
+            self.length = Some(length.saturating_sub(size));
+        }
+        polled
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_clipped_to_what_was_announced() {
+        let (tell, _told) = tokio::sync::mpsc::channel(8);
+        let ticket = Ticket {
+            connection: "7".into(),
+            serial: 1,
+            number: 0,
+        };
+        let (upload, body) = Upload::parts(ticket, Some(8), &"hello".into(), false, Arc::new(Link(tell)));
+        upload.part(&"abcGET /next".into(), false);
+        let all = futures_util::FutureExt::now_or_never(body.collect(100)).unwrap();
+        assert_eq!(all.unwrap(), "helloabc");
+    }
+}

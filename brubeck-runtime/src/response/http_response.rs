@@ -1,0 +1,213 @@
+//! From a response to what HTTP says: the same for every front end, so that answers are equal to the byte.
+
+use super::{Body, Payload, Response};
+use crate::websocket::Deflate;
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, TRANSFER_ENCODING, UPGRADE,
+};
+use http::response::Parts;
+use http_body::Body as _;
+
+/// The HTTP response of a handler's reply, complete but for what [`finish`] adds.
+#[inline]
+pub(crate) fn http_response(response: Response) -> http::Response<Body> {
+    let (said, mut headers, payload) = response.into_parts();
+    let mut status = said.http();
+    let body = match payload {
+        Payload::Json(body) | Payload::Bytes(body) => Body::from(body),
+        Payload::Stream(body) => body,
+        Payload::Message | Payload::Problem(_) => {
+            headers.insert(
+                CONTENT_TYPE,
+                HeaderValue::from_static("text/plain; charset=utf-8"),
+            );
+            Body::from(said.text().to_owned())
+        }
+        _ => {
+            if status == StatusCode::OK {
+                status = StatusCode::NO_CONTENT;
+            }
+            Body::empty()
+        }
+    };
+    let mut http = http::Response::new(body);
+    *http.status_mut() = status;
+    *http.headers_mut() = headers;
+    http
+}
+
+/// Who tells the length of a body that is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// The response.
+    Told,
+    /// The connection, unless the response does.
+    OfConnection,
+}
+
+static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// Makes a response, whoever built it, one that can stand on the wire: its length is that of its body, and only
+/// the connection decides how it is transferred. `head`: the request was a HEAD, so the body is left away and its
+/// length is told all the same.
+pub(crate) fn finish(response: &mut http::Response<Body>, head: bool, told: Length) {
+    let status = response.status();
+    // Most responses have few headers and none of these, which is faster seen than looked up.
+    let framed = response
+        .headers()
+        .keys()
+        .any(|name| *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING || *name == KEEP_ALIVE);
+    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if told == Length::OfConnection && !framed && !head && !bodiless && !status.is_informational() {
+        let whole = response.body().bytes();
+        if whole.is_some_and(|bytes| !bytes.is_empty()) {
+            return;
+        }
+    }
+    let length = response.body().size_hint().exact();
+    let headers = response.headers_mut();
+    headers.remove(TRANSFER_ENCODING);
+    headers.remove(&KEEP_ALIVE);
+    if bodiless {
+        headers.remove(CONTENT_TYPE);
+        headers.remove(CONTENT_LENGTH);
+    } else if let Some(length) = length
+        // A service that answers a HEAD itself tells the length of a body that is not there.
+        && !(head && length == 0 && headers.contains_key(CONTENT_LENGTH))
+    {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    } else {
+        keep_one_length(headers);
+    }
+    if head || bodiless {
+        *response.body_mut() = Body::empty();
+    }
+}
+
+/// Two lengths, or one that is no number, would let the client see another end of the response than we do.
+fn keep_one_length(headers: &mut HeaderMap) {
+    let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let text = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .filter(digits);
+    let length = text.and_then(|text| text.parse::<u64>().ok());
+    match length {
+        Some(length) => drop(headers.insert(CONTENT_LENGTH, HeaderValue::from(length))),
+        None => drop(headers.remove(CONTENT_LENGTH)),
+    }
+}
+
+/// The head of the response that opens a WebSocket.
+pub(crate) fn opening(
+    response: http::Response<Body>,
+    accept: HeaderValue,
+    protocol: Option<&str>,
+    deflate: Option<Deflate>,
+) -> Parts {
+    let (mut parts, _) = response.into_parts();
+    parts.status = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = &mut parts.headers;
+    headers.remove(CONTENT_LENGTH);
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(Ok(protocol)) = protocol.map(HeaderValue::from_str) {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    if let Some(deflate) = deflate {
+        headers.insert(SEC_WEBSOCKET_EXTENSIONS, deflate.header());
+    }
+    parts
+}
+
+/// What a front end answers by itself, where there is no request to hand on.
+pub(crate) fn refusal(code: StatusCode, reason: &'static str) -> http::Response<Body> {
+    let mut response = http::Response::new(Body::from(Bytes::from_static(reason.as_bytes())));
+    *response.status_mut() = code;
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    finish(&mut response, false, Length::Told);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::response::IntoReply;
+    use crate::status::Status;
+
+    fn sent(reply: impl IntoReply, head: bool) -> http::Response<Body> {
+        finished(reply.into_reply(), head, Length::Told)
+    }
+
+    fn finished(response: Response, head: bool, told: Length) -> http::Response<Body> {
+        let mut http = http_response(response);
+        finish(&mut http, head, told);
+        http
+    }
+
+    #[test]
+    fn a_connection_tells_the_length_of_what_is_whole_and_of_nothing_else() {
+        let finished = |response: Response, head| finished(response, head, Length::OfConnection);
+        let of = |response: http::Response<Body>| response.headers().get(CONTENT_LENGTH).cloned();
+        assert_eq!(of(finished("hello".into_reply(), false)), None);
+        assert_eq!(of(finished("hello".into_reply(), true)).unwrap(), "5");
+        assert_eq!(of(finished("".into_reply(), false)).unwrap(), "0");
+        let framed = ([("content-length", "7"), ("keep-alive", "timeout=5")], "hello").into_reply();
+        let framed = finished(framed, false);
+        assert_eq!(framed.headers().len(), 2, "{:?}", framed.headers());
+        assert_eq!(of(framed).unwrap(), "5");
+    }
+
+    #[test]
+    fn a_head_has_the_length_and_not_the_body() {
+        let http = sent("hello", true);
+        assert_eq!(http.headers()[CONTENT_LENGTH], "5");
+        assert!(http.body().bytes().unwrap().is_empty());
+    }
+
+    #[test]
+    fn nothing_is_204_without_a_length() {
+        for reply in [().into_reply(), Status::NO_CONTENT.into_reply()] {
+            let http = sent(reply, false);
+            assert_eq!(http.status(), 204);
+            assert!(http.headers().is_empty() && http.body().bytes().unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_status_tells_itself() {
+        let http = sent(Status::NOT_FOUND, false);
+        assert_eq!(
+            (http.status().as_u16(), &http.body().bytes().unwrap()[..]),
+            (404, &b"Not Found"[..])
+        );
+    }
+
+    #[test]
+    fn nobody_says_a_wrong_length_or_how_it_is_transferred() {
+        let framed = [
+            ("content-length", "7"),
+            ("transfer-encoding", "chunked"),
+            ("keep-alive", "timeout=5"),
+        ];
+        let http = sent((framed, "hello"), false);
+        assert_eq!(http.headers().len(), 2, "{:?}", http.headers());
+        assert_eq!(http.headers()[CONTENT_LENGTH], "5");
+
+        let stream = || Body::from_stream(futures_util::stream::empty::<Result<Bytes, std::io::Error>>());
+        let http = sent(
+            ([("content-length", "7"), ("content-length", "8")], stream()),
+            false,
+        );
+        assert_eq!(http.headers().get_all(CONTENT_LENGTH).iter().count(), 1);
+        let http = sent(([("content-length", "+7")], stream()), false);
+        assert!(!http.headers().contains_key(CONTENT_LENGTH));
+    }
+}

@@ -1,0 +1,190 @@
+//! The calling side of a contract: calls that know what is answered.
+
+use super::operation::{Handles, Operation, read_answer};
+use super::{Answer, Call, CallError, Client, Nowait, Placed, Request};
+use futures_util::future::BoxFuture;
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{self, Poll, ready};
+use std::time::Duration;
+
+/// One call of an operation, not sent yet: what a method of a contract's client returns.
+///
+/// ```
+/// use brubeck::prelude::*;
+/// use std::time::Duration;
+///
+/// #[service_client]
+/// pub trait SlowEcho {
+///     #[call("/service/slow", within = "5s")]
+///     async fn echo(&self, text: String) -> Result<String, Fault>;
+/// }
+///
+/// #[response_handler(slow_echo::echo)]
+/// async fn on_slow(reply: Answer<String>) -> usize {
+///     reply.body.len()
+/// }
+///
+/// # async fn example(slow: SlowEchoClient) -> Result<(), CallError> {
+/// // wait for the answer
+/// let reply: Answer<String> = slow.echo("hi".into()).deadline(Duration::from_secs(2)).await?;
+/// // also for what the response handler of this application makes of it
+/// let (reply, length) = slow.echo("hi".into()).handled_by::<on_slow>().await?;
+/// // or do not wait: the response handler runs when the answer comes
+/// slow.echo("hi".into()).nowait();
+/// # Ok(()) }
+/// # fn main() {}
+/// ```
+///
+/// It ends by its deadline (what the contract says, else 10 seconds) in the answer or a [`CallError`], whose
+/// `Fault` is what the contract names for a failure.
+#[must_use = "a call does nothing until it is awaited or sent with `nowait`"]
+pub struct TypedCall<O> {
+    call: Call,
+    operation: PhantomData<fn() -> O>,
+}
+
+impl<O: Operation> TypedCall<O> {
+    /// A call of this operation.
+    pub fn new(client: &Client, operation: O) -> TypedCall<O> {
+        let call = client.send(operation.into_request());
+        let call = match O::WITHIN {
+            Some(within) => call.deadline(within),
+            None => call,
+        };
+        TypedCall {
+            call,
+            operation: PhantomData,
+        }
+    }
+
+    /// Adds a header, or replaces it.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> TypedCall<O> {
+        self.call = self.call.header(name, value);
+        self
+    }
+
+    /// How long it may take in all, from now on.
+    pub fn deadline(mut self, deadline: Duration) -> TypedCall<O> {
+        self.call = self.call.deadline(deadline);
+        self
+    }
+
+    /// The request as it would go out.
+    pub fn into_request(self) -> Request {
+        self.call.into_request()
+    }
+
+    /// Sends the request and does not wait for its answer: see [`Call::nowait`].
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn nowait(self) -> Nowait {
+        self.call.nowait()
+    }
+
+    /// Waits for the answer and for what the response handler `H` of this application makes of it.
+    pub fn handled_by<H: Handles<O>>(self) -> HandledCall<O, H::Output> {
+        HandledCall {
+            call: self,
+            handler: H::SPEC.name,
+            output: PhantomData,
+        }
+    }
+}
+
+impl<O: Operation> fmt::Debug for TypedCall<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple(O::SPEC.name).field(&self.call).finish()
+    }
+}
+
+impl<O: Operation> IntoFuture for TypedCall<O> {
+    type Output = Result<Answer<O::Ok>, CallError<O::Fault>>;
+    type IntoFuture = TypedAnswer<O>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        TypedAnswer {
+            answer: self.call.carry(),
+            operation: PhantomData,
+        }
+    }
+}
+
+/// The answer of a [`TypedCall`] that is under way; dropping it gives the call up.
+#[must_use = "futures do nothing unless they are awaited"]
+pub struct TypedAnswer<O> {
+    answer: Placed,
+    operation: PhantomData<fn() -> O>,
+}
+
+impl<O: Operation> fmt::Debug for TypedAnswer<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TypedAnswer({})", O::SPEC.name)
+    }
+}
+
+impl<O: Operation> Future for TypedAnswer<O> {
+    type Output = Result<Answer<O::Ok>, CallError<O::Fault>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(self.answer.as_mut().poll(cx)).map_err(untyped)?;
+        Poll::Ready(read_answer::<O>(answer))
+    }
+}
+
+/// A call of an operation that is waited for together with a response handler, which returns a `T`.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct HandledCall<O, T> {
+    call: TypedCall<O>,
+    handler: &'static str,
+    output: PhantomData<fn() -> T>,
+}
+
+impl<O: Operation, T> fmt::Debug for HandledCall<O, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.call.fmt(f)
+    }
+}
+
+impl<O: Operation, T: Send + 'static> IntoFuture for HandledCall<O, T> {
+    type Output = Result<(Answer<O::Ok>, T), CallError<O::Fault>>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let handler = self.handler;
+        let answer = self.call.call.handled().carry();
+        Box::pin(async move {
+            let (answer, handled) = answer.await.map_err(untyped)?;
+            let answer = read_answer::<O>(answer)?;
+            match handled.and_then(|handled| handled.downcast::<T>()) {
+                Some(output) => Ok((answer, output)),
+                None => {
+                    let reason = format!(
+                        "the response handler `{handler}` did not take it: it is in no list of this application, another \
+                         one comes first, or it refused"
+                    );
+                    Err(CallError::BadReply(reason.into()))
+                }
+            }
+        })
+    }
+}
+
+/// The connection knows no contract; a fault of its own is a refusal.
+fn untyped<F>(error: CallError) -> CallError<F> {
+    match error {
+        CallError::NoWorkers => CallError::NoWorkers,
+        CallError::Busy { retry_after } => CallError::Busy { retry_after },
+        CallError::Deadline { phase } => CallError::Deadline { phase },
+        CallError::Lost { may_have_run } => CallError::Lost { may_have_run },
+        CallError::Refused(reason) => CallError::Refused(reason),
+        CallError::Fault { status, .. } => CallError::Refused(status.to_string().into()),
+        CallError::BadReply(reason) => CallError::BadReply(reason),
+        CallError::TooLarge => CallError::TooLarge,
+        CallError::Cancelled => CallError::Cancelled,
+        CallError::ShuttingDown => CallError::ShuttingDown,
+    }
+}

@@ -1,0 +1,139 @@
+//! Everything that can go wrong with a call, flat.
+
+use super::Fault;
+use crate::status::Status;
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+/// Why a call ended without the answer it asked for.
+///
+/// ```
+/// use brubeck::{CallError, Client};
+///
+/// async fn ask(client: Client) -> String {
+///     match client.request("/service/slow").await {
+///         Ok(answer) => answer.body.to_string(),
+///         Err(CallError::Deadline { .. }) => "too slow".into(),
+///         Err(error) => error.to_string(),
+///     }
+/// }
+/// ```
+///
+/// Returned from a web handler it becomes the status in the table, without any detail.
+///
+/// | variant | status | may the handler have run? |
+/// |---|---|---|
+/// | `NoWorkers`, `Busy`, `ShuttingDown` | 503 | no |
+/// | `Deadline` | 504 | by its phase |
+/// | `Lost` | 502 | as it says |
+/// | `Refused` | 502 | no |
+/// | `Fault` | as the service said | yes |
+/// | `BadReply` | 502 | yes |
+/// | `TooLarge` | 413 | no |
+/// | `Cancelled` | 499 | yes |
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum CallError<F = Fault> {
+    /// No process of the service is known to be alive.
+    NoWorkers,
+    /// Every process of the service is full.
+    Busy {
+        /// When it may be worth asking again.
+        retry_after: Duration,
+    },
+    /// The deadline passed.
+    Deadline {
+        /// How far the call had come.
+        phase: Phase,
+    },
+    /// The connection broke while the call was on its way.
+    Lost {
+        /// `false` only where it is proven that the handler did not run.
+        may_have_run: bool,
+    },
+    /// The call was refused, by the service or before it was sent; in words.
+    Refused(Cow<'static, str>),
+    /// The service answered with a failure.
+    Fault {
+        /// How it went.
+        status: Status,
+        /// What it said.
+        fault: F,
+    },
+    /// The service answered something that cannot be read; in words.
+    BadReply(Cow<'static, str>),
+    /// The request is larger than may be sent.
+    TooLarge,
+    /// Whoever wanted the answer has gone.
+    Cancelled,
+    /// This process is shutting down.
+    ShuttingDown,
+}
+
+/// How far a call had come when its deadline passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// It was not sent: there was no connection to the service.
+    Waiting,
+    /// It was sent, and the service had not begun with it.
+    Queued,
+    /// It was sent, and may have been running.
+    Running,
+}
+
+impl<F> CallError<F> {
+    /// The status that the error has for whoever asked this application.
+    pub fn status(&self) -> Status {
+        match self {
+            CallError::NoWorkers | CallError::Busy { .. } | CallError::ShuttingDown => {
+                Status::SERVICE_UNAVAILABLE
+            }
+            CallError::Deadline { .. } => Status::GATEWAY_TIMEOUT,
+            CallError::Lost { .. } | CallError::Refused(_) | CallError::BadReply(_) => Status::BAD_GATEWAY,
+            CallError::Fault { status, .. } => status.clone(),
+            CallError::TooLarge => Status::PAYLOAD_TOO_LARGE,
+            CallError::Cancelled => Status::new(499).message("Client Closed Request"),
+        }
+    }
+}
+
+impl<F> fmt::Display for CallError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CallError::NoWorkers => f.write_str("no process of the service is known to be alive"),
+            CallError::Busy { retry_after } => {
+                write!(
+                    f,
+                    "every process of the service is full; ask again in {retry_after:?}"
+                )
+            }
+            CallError::Deadline {
+                phase: Phase::Waiting,
+            } => f.write_str(
+                "the deadline passed before there was a connection to the service; the call was not sent",
+            ),
+            CallError::Deadline { phase: Phase::Queued } => {
+                f.write_str("the deadline passed before the service had begun with the call")
+            }
+            CallError::Deadline {
+                phase: Phase::Running,
+            } => f.write_str("the deadline passed without an answer; the call may have run"),
+            CallError::Lost { may_have_run: true } => {
+                f.write_str("the connection to the service broke; the call may have run")
+            }
+            CallError::Lost { may_have_run: false } => {
+                f.write_str("the connection to the service broke; the call did not run")
+            }
+            CallError::Refused(reason) => write!(f, "the call was refused: {reason}"),
+            CallError::Fault { status, .. } => write!(f, "the service answered {status}"),
+            CallError::BadReply(reason) => write!(f, "the answer of the service cannot be read: {reason}"),
+            CallError::TooLarge => f.write_str("the request is larger than may be sent"),
+            CallError::Cancelled => f.write_str("whoever wanted the answer has gone"),
+            CallError::ShuttingDown => f.write_str("this process is shutting down"),
+        }
+    }
+}
+
+impl<F: fmt::Debug> std::error::Error for CallError<F> {}

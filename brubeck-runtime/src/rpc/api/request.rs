@@ -1,0 +1,165 @@
+//! What a service is asked.
+
+use super::fields::Fields;
+use crate::method::Method;
+use crate::small_bytes;
+use crate::trace::Trace;
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::fmt;
+
+/// A request to a service, not sent yet.
+///
+/// ```
+/// use brubeck::{Method, Request};
+///
+/// let request = Request::new("/service/slow").argument("RETURN_DATA", "hello").header("x-trace", "7");
+/// assert_eq!(request.path(), "/service/slow");
+/// assert_eq!(request.method(), Method::Request);
+/// ```
+///
+/// An argument or body that cannot become JSON is kept as a mistake, and the call that sends the
+/// request ends in [`Refused`](crate::CallError::Refused).
+#[derive(Clone)]
+pub struct Request {
+    pub(crate) path: Cow<'static, str>,
+    pub(crate) method: Method,
+    pub(crate) arguments: Fields,
+    pub(crate) headers: Map<String, Value>,
+    pub(crate) body: Bytes,
+    pub(crate) idempotent: bool,
+    pub(crate) hops: u8,
+    pub(crate) trace: Option<Trace>,
+    mistake: Option<String>,
+}
+
+impl Request {
+    /// A request to this path, with the method `request`.
+    pub fn new(path: impl Into<String>) -> Request {
+        Request::to(path.into())
+    }
+
+    /// The same for a path that may be a constant, which is not copied then.
+    #[doc(hidden)]
+    pub fn to(path: impl Into<Cow<'static, str>>) -> Request {
+        Request {
+            path: path.into(),
+            method: Method::Request,
+            arguments: Fields::default(),
+            headers: Map::new(),
+            body: Bytes::new(),
+            idempotent: false,
+            hops: 0,
+            trace: None,
+            mistake: None,
+        }
+    }
+
+    /// Another method.
+    pub fn with_method(mut self, method: Method) -> Request {
+        self.method = method;
+        self
+    }
+
+    /// Adds a named argument, or replaces it.
+    pub fn argument(self, name: impl Into<String>, value: impl Serialize) -> Request {
+        self.named(Cow::Owned(name.into()), &value)
+    }
+
+    pub(crate) fn named(mut self, name: Cow<'static, str>, value: &impl Serialize) -> Request {
+        if let Err(error) = self.arguments.set(name.clone(), value) {
+            self.mistake = Some(format!("the argument `{name}` is not JSON: {error}"));
+        }
+        self
+    }
+
+    /// Adds a header, or replaces it.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Request {
+        self.headers.insert(name.into(), Value::String(value.into()));
+        self
+    }
+
+    /// Sets the body, which becomes JSON. Python services read it only in the dialects that carry it:
+    /// there use named arguments.
+    pub fn body(mut self, value: impl Serialize) -> Request {
+        match small_bytes::written(|text| serde_json::to_writer(text, &value)) {
+            Ok(body) => self.body = body,
+            Err(error) => self.mistake = Some(format!("the body is not JSON: {error}")),
+        }
+        self
+    }
+
+    /// Says that it does no harm to do it twice: a call that was lost with its connection may then be sent
+    /// to another process of the service.
+    pub fn idempotent(mut self) -> Request {
+        self.idempotent = true;
+        self
+    }
+
+    /// Whether it does no harm to do it twice.
+    pub fn is_idempotent(&self) -> bool {
+        self.idempotent
+    }
+
+    /// The path.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The method.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The named arguments.
+    pub fn arguments(&self) -> &Map<String, Value> {
+        self.arguments.read()
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &Map<String, Value> {
+        &self.headers
+    }
+
+    /// The text of the JSON body; empty where none was set.
+    pub fn body_text(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// So many calls led to it, and it is this span.
+    pub(crate) fn caused(self, hops: u8, trace: Trace) -> Request {
+        Request {
+            hops,
+            trace: Some(trace),
+            ..self
+        }
+    }
+
+    pub(crate) fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
+    }
+
+    /// What is wrong with it, in words; such a request is never sent.
+    pub(crate) fn mistake(&self) -> Option<&str> {
+        match (&self.mistake, self.path.starts_with('/')) {
+            (Some(mistake), _) => Some(mistake),
+            (None, false) => Some("the path of a request starts with `/`"),
+            (None, true) => None,
+        }
+    }
+}
+
+/// Names and sizes instead of contents, which may hold secrets.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("arguments", &self.arguments().keys().collect::<Vec<_>>())
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("body", &self.body.len())
+            .finish()
+    }
+}

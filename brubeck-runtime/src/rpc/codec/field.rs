@@ -1,0 +1,139 @@
+//! Fields: big-endian numbers, and texts behind their length.
+
+use bytes::{BufMut, BytesMut};
+
+use super::Text;
+use super::limits::{MAX_HEADER_BYTES, MAX_HEADERS};
+use crate::codec::{Cursor, EncodeError, Error};
+
+fn array<const N: usize>(cursor: &mut Cursor<'_>) -> Result<[u8; N], Error> {
+    let field = cursor.within(N)?;
+    field.rest().try_into().map_err(|_| Error::Truncated {
+        at: field.at(),
+        needed: N as u64,
+        left: field.left(),
+    })
+}
+
+pub(super) fn u8(cursor: &mut Cursor<'_>) -> Result<u8, Error> {
+    array::<1>(cursor).map(u8::from_be_bytes)
+}
+
+pub(super) fn u16(cursor: &mut Cursor<'_>) -> Result<u16, Error> {
+    array(cursor).map(u16::from_be_bytes)
+}
+
+pub(super) fn u32(cursor: &mut Cursor<'_>) -> Result<u32, Error> {
+    array(cursor).map(u32::from_be_bytes)
+}
+
+pub(super) fn i32(cursor: &mut Cursor<'_>) -> Result<i32, Error> {
+    array(cursor).map(i32::from_be_bytes)
+}
+
+pub(super) fn u64(cursor: &mut Cursor<'_>) -> Result<u64, Error> {
+    array(cursor).map(u64::from_be_bytes)
+}
+
+pub(super) fn bytes32(cursor: &mut Cursor<'_>) -> Result<[u8; 32], Error> {
+    array(cursor)
+}
+
+/// A text behind a length of one byte.
+pub(super) fn short_text(cursor: &mut Cursor<'_>, max: usize, what: &'static str) -> Result<Text, Error> {
+    let length = u8(cursor)?;
+    text_of(cursor, length.into(), max, what)
+}
+
+/// A text behind a length of two bytes.
+pub(super) fn text(cursor: &mut Cursor<'_>, max: usize, what: &'static str) -> Result<Text, Error> {
+    let length = u16(cursor)?;
+    text_of(cursor, length.into(), max, what)
+}
+
+fn text_of(cursor: &mut Cursor<'_>, length: usize, max: usize, what: &'static str) -> Result<Text, Error> {
+    let at = cursor.at();
+    if length > max {
+        return Err(Error::Expected { at, what });
+    }
+    Text::checked(cursor.take(length)?).ok_or(Error::Expected { at, what })
+}
+
+pub(super) fn headers(cursor: &mut Cursor<'_>) -> Result<Vec<(Text, Text)>, Error> {
+    const WHAT: &str = "at most 16 KiB of headers in UTF-8";
+    let at = cursor.at();
+    let count = usize::from(u8(cursor)?);
+    if count > MAX_HEADERS {
+        return Err(Error::TooMany {
+            at,
+            limit: MAX_HEADERS,
+        });
+    }
+    // Each takes four bytes or more, so a short frame cannot make this allocate for many.
+    let mut headers = Vec::with_capacity(count.min(cursor.left() / 4));
+    let mut room = MAX_HEADER_BYTES;
+    for _ in 0..count {
+        let name = text(cursor, room, WHAT)?;
+        room -= name.len();
+        let value = text(cursor, room, WHAT)?;
+        room -= value.len();
+        headers.push((name, value));
+    }
+    Ok(headers)
+}
+
+pub(super) fn put_short_text(out: &mut BytesMut, text: &Text) {
+    // Longer texts were refused by `fits`.
+    let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
+    out.put_u8(length);
+    out.put_slice(text.as_bytes().get(..length.into()).unwrap_or_default());
+}
+
+pub(super) fn put_text(out: &mut BytesMut, text: &Text) {
+    let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+    out.put_u16(length);
+    out.put_slice(text.as_bytes().get(..length.into()).unwrap_or_default());
+}
+
+/// How many bytes [`put_headers`] adds.
+pub(super) fn headers_room(headers: &[(Text, Text)]) -> usize {
+    let each = headers.iter().map(|(name, value)| 4 + name.len() + value.len());
+    1 + each.sum::<usize>()
+}
+
+pub(super) fn put_headers(out: &mut BytesMut, headers: &[(Text, Text)]) {
+    out.put_u8(u8::try_from(headers.len()).unwrap_or(u8::MAX));
+    for (name, value) in headers {
+        put_text(out, name);
+        put_text(out, value);
+    }
+}
+
+/// Refuses a text that the other side would not read.
+pub(super) fn fits(text: &Text, max: usize, field: &'static str) -> Result<(), EncodeError> {
+    if text.len() > max {
+        return Err(EncodeError::new(
+            field,
+            "it is longer than this wire allows; shorten it or move it into the body",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses headers that the other side would not read.
+pub(super) fn headers_fit(headers: &[(Text, Text)]) -> Result<(), EncodeError> {
+    if headers.len() > MAX_HEADERS {
+        return Err(EncodeError::new(
+            "headers",
+            "there are more than 100; move some into the body",
+        ));
+    }
+    let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > MAX_HEADER_BYTES {
+        return Err(EncodeError::new(
+            "headers",
+            "they have more than 16 KiB together; move some into the body",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! The fields of the four messages that open a session, and of the one that refuses it.
+
+use bytes::{BufMut, BytesMut};
+
+use super::limits::MAX_NAME;
+use super::{Text, field};
+use crate::codec::{Cursor, EncodeError, Error};
+
+/// What the caller says first, or the worker says back: who speaks which version, and a number never used before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// From the caller: the newest version it speaks. From the worker: the one to be spoken.
+    pub version: u8,
+    /// One bit for each feature that the sender has; none is defined yet.
+    pub features: u32,
+    /// 32 random bytes.
+    pub nonce: [u8; 32],
+}
+
+impl Hello {
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            version: field::u8(cursor)?,
+            features: field::u32(cursor)?,
+            nonce: field::bytes32(cursor)?,
+        })
+    }
+
+    pub(super) fn write(&self, out: &mut BytesMut) {
+        out.put_u8(self.version);
+        out.put_u32(self.features);
+        out.put_slice(&self.nonce);
+    }
+}
+
+/// The caller's first message with a code: it knows the passphrase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// How often it will ping, in milliseconds.
+    pub beat: u32,
+    /// The largest body it takes, in bytes.
+    pub max_body: u32,
+    /// Its name, for logs.
+    pub name: Text,
+}
+
+impl Proof {
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            beat: field::u32(cursor)?,
+            max_body: field::u32(cursor)?,
+            name: name(cursor)?,
+        })
+    }
+
+    pub(super) fn write(&self, out: &mut BytesMut) {
+        out.put_u32(self.beat);
+        out.put_u32(self.max_body);
+        field::put_short_text(out, &self.name);
+    }
+
+    pub(super) fn fits(&self) -> Result<(), EncodeError> {
+        field::fits(&self.name, MAX_NAME, "name")
+    }
+}
+
+/// The worker's first message with a code: it knows the passphrase too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Welcome {
+    /// The highest call id that may be sent.
+    pub limit: u64,
+    /// The largest body it takes, in bytes.
+    pub max_body: u32,
+    /// Its name, for logs.
+    pub name: Text,
+}
+
+impl Welcome {
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            limit: field::u64(cursor)?,
+            max_body: field::u32(cursor)?,
+            name: name(cursor)?,
+        })
+    }
+
+    pub(super) fn write(&self, out: &mut BytesMut) {
+        out.put_u64(self.limit);
+        out.put_u32(self.max_body);
+        field::put_short_text(out, &self.name);
+    }
+
+    pub(super) fn fits(&self) -> Result<(), EncodeError> {
+        field::fits(&self.name, MAX_NAME, "name")
+    }
+}
+
+/// Why a worker opens no session. It carries no code, so it is a hint that helps people, and nothing else.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Denial {
+    /// The passphrase is another one.
+    Passphrase = 1,
+    /// There is no version that both speak.
+    Version = 2,
+    /// There are as many sessions as may be.
+    Full = 3,
+}
+
+impl Denial {
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Error> {
+        let at = cursor.at();
+        match field::u8(cursor)? {
+            1 => Ok(Self::Passphrase),
+            2 => Ok(Self::Version),
+            3 => Ok(Self::Full),
+            _ => Err(Error::Expected {
+                at,
+                what: "a reason from 1 to 3",
+            }),
+        }
+    }
+}
+
+fn name(cursor: &mut Cursor<'_>) -> Result<Text, Error> {
+    field::short_text(cursor, MAX_NAME, "a name of at most 64 bytes in UTF-8")
+}

@@ -1,0 +1,169 @@
+//! Between messages and replies of handlers and those of the wire.
+
+use super::api::{Answer, Fields, Request};
+use super::codec::{Ask, Reply, Text};
+use crate::message::{CallMeta, Message};
+use crate::method::Method;
+use crate::response::{Payload, Response};
+use crate::small_bytes;
+use crate::status::Status;
+use crate::trace::Trace;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+/// What a request asks: its named arguments and its body become one JSON object.
+pub(super) fn ask(request: Request, nowait: bool) -> Ask {
+    let text = |(name, value): (String, Value)| (name.into(), plain(value).into());
+    let trace = request.trace.as_ref();
+    Ask {
+        traceparent: trace.map(Trace::traceparent).unwrap_or_default().into(),
+        tracestate: trace.map(Trace::tracestate).unwrap_or_default().to_owned().into(),
+        headers: request.headers.into_iter().map(text).collect(),
+        body: body(request.arguments, request.body),
+        hops: request.hops,
+        idempotent: request.idempotent,
+        nowait,
+        ..Ask::new(request.method.as_str(), request.path)
+    }
+}
+
+fn body(arguments: Fields, body: Bytes) -> Bytes {
+    if arguments.is_empty() {
+        return body;
+    }
+    if body.is_empty() {
+        return small_bytes::of(arguments.into_text());
+    }
+    let mut fields: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
+    fields.extend(arguments.read().clone());
+    // A map of JSON values is JSON.
+    serde_json::to_vec(&fields).unwrap_or_default().into()
+}
+
+/// The message of a handler; `Err` says what the caller got wrong.
+pub(super) fn message(ask: &Ask, until: Instant) -> Result<Message, Status> {
+    let method: Method = ask
+        .method
+        .parse()
+        .ok()
+        .filter(|method| *method != Method::Response)
+        .ok_or_else(|| {
+            Status::BAD_REQUEST.message(format!("`{}` is not a method of a service", ask.method))
+        })?;
+    Ok(Message::service(method, &ask.path)
+        .with_headers(headers(&ask.headers))
+        .with_body(ask.body.clone())
+        .with_until(until)
+        .with_call(CallMeta {
+            traceparent: ask.traceparent.clone(),
+            tracestate: ask.tracestate.clone(),
+            hops: ask.hops,
+        }))
+}
+
+/// What a handler's response says on the wire.
+pub(super) fn reply(response: Response) -> Reply {
+    let (status, headers, payload) = response.into_shared_parts();
+    let body = match payload {
+        Payload::Json(text) => text,
+        Payload::Bytes(bytes) => match std::str::from_utf8(&bytes) {
+            Ok(text) => serde_json::to_vec(text).unwrap_or_default().into(),
+            Err(_) => {
+                tracing::error!("a handler answered bytes, which no caller of a service can read");
+                return failure(Status::INTERNAL_SERVER_ERROR);
+            }
+        },
+        _ => Bytes::from_static(b"{}"),
+    };
+    let headers = headers
+        .iter()
+        .filter(|(name, _)| *name != CONTENT_TYPE)
+        .filter_map(|(name, value)| {
+            Some((
+                name.as_str().to_owned().into(),
+                value.to_str().ok()?.to_owned().into(),
+            ))
+        })
+        .collect();
+    Reply {
+        status: status.code(),
+        message: status.into_text().into(),
+        headers,
+        body,
+    }
+}
+
+/// A reply that says nothing but its status.
+pub(super) fn failure(status: Status) -> Reply {
+    Reply {
+        status: status.code(),
+        message: status.into_text().into(),
+        headers: Vec::new(),
+        body: Bytes::from_static(b"{}"),
+    }
+}
+
+/// The answer that a caller gets.
+pub(super) fn answer(reply: Reply) -> Answer<Bytes> {
+    let mut status = Status::new(reply.status);
+    if reply.message != status.text() {
+        status = status.message(reply.message.to_string());
+    }
+    Answer {
+        status,
+        headers: headers(&reply.headers),
+        body: reply.body,
+    }
+}
+
+fn headers(pairs: &[(Text, Text)]) -> HeaderMap {
+    let valid = |(name, value): &(Text, Text)| {
+        Some((
+            HeaderName::try_from(name.as_str()).ok()?,
+            HeaderValue::try_from(value.as_str()).ok()?,
+        ))
+    };
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs.iter().filter_map(valid) {
+        headers.append(name, value);
+    }
+    headers
+}
+
+fn plain(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_and_body_are_one_object() {
+        let text = |request: Request| String::from_utf8(ask(request, false).body.to_vec()).unwrap();
+        assert_eq!(text(Request::new("/a").argument("b", 1)), r#"{"b":1}"#);
+        assert_eq!(text(Request::new("/a").body([1])), "[1]");
+        assert_eq!(
+            text(
+                Request::new("/a")
+                    .body(serde_json::json!({"c": 2, "b": 0}))
+                    .argument("b", 1)
+            ),
+            r#"{"b":1,"c":2}"#
+        );
+        assert_eq!(text(Request::new("/a")), "");
+    }
+
+    #[test]
+    fn a_response_is_no_request() {
+        let method = |name| message(&Ask::new(name, "/a"), Instant::now()).map(|message| message.method());
+        assert!(method("response").is_err() && method("fetch").is_err());
+        assert_eq!(method("get"), Ok(Method::Get));
+    }
+}

@@ -1,0 +1,358 @@
+//! The calling side: a pool of workers, and the calls on their way to them.
+
+mod admission;
+mod config;
+mod counters;
+mod dispatch;
+mod ending;
+mod event;
+mod incoming;
+mod peer;
+mod pending;
+mod queue;
+mod retry;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub use config::CallerConfig;
+pub use counters::CallerCounters;
+pub use event::{CallId, CallerAction, CallerEvent, Options, PeerId};
+pub use peer::{PeerView, Standing};
+
+use super::Moment;
+use super::entropy::Entropy;
+use super::numbered::Numbered;
+use super::timers::Timers;
+use crate::rpc::api::CallError;
+use crate::rpc::codec::{Hello, Message, VERSION, limits, plain};
+use admission::Overload;
+use peer::{Peer, State};
+use pending::{Pending, Place};
+use queue::{Queue, ServiceTime};
+use retry::Budget;
+
+/// The shortest time between two pings.
+const SHORTEST_BEAT: Duration = Duration::from_millis(10);
+
+/// A timer that is late by this part of a beat says that this process stood still.
+const STOOD_STILL: u32 = 4;
+
+/// The shortest and the longest time after which a busy service is to be asked again.
+const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
+
+/// The calls of one client to one service, however many workers that has.
+///
+/// Every call ends exactly once, no later than its deadline, if [`next_wake`](Self::next_wake) is obeyed. Memory is
+/// bounded by the limits of its [`CallerConfig`]; nothing here waits, reads a clock or fails.
+#[derive(Debug)]
+pub struct Caller {
+    config: CallerConfig,
+    entropy: Entropy,
+    now: Moment,
+    peers: BTreeMap<PeerId, Peer>,
+    calls: Numbered<CallId, Pending>,
+    queue: Queue,
+    bytes: usize,
+    timers: Timers<Due>,
+    budget: Budget,
+    service_time: ServiceTime,
+    overload: Overload,
+    counters: CallerCounters,
+    closing: bool,
+    /// Something happened after which there may be no worker left to wait for.
+    worse: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Deadline(CallId),
+    Retry(CallId),
+    Peer(PeerId),
+}
+
+impl Caller {
+    /// A caller without workers. `seed` is 32 bytes that nobody can guess; two callers never have the same.
+    pub fn new(config: CallerConfig, seed: [u8; 32]) -> Self {
+        let config = CallerConfig {
+            beat: config.beat.max(SHORTEST_BEAT),
+            name: config.name.cut(limits::MAX_NAME),
+            ..config
+        };
+        Self {
+            config,
+            entropy: Entropy::new(&seed),
+            now: Moment::ZERO,
+            peers: BTreeMap::new(),
+            calls: Numbered::default(),
+            queue: Queue::default(),
+            bytes: 0,
+            timers: Timers::new(),
+            budget: Budget::new(),
+            service_time: ServiceTime::default(),
+            overload: Overload::default(),
+            counters: CallerCounters::default(),
+            closing: false,
+            worse: false,
+        }
+    }
+
+    /// Takes note of what happened at `now`, and adds what is to be done to `actions`.
+    ///
+    /// What is due by `now` is done first: an answer that comes at the deadline is too late.
+    pub fn on(&mut self, now: Moment, event: CallerEvent, actions: &mut Vec<CallerAction>) {
+        self.pass(now);
+        if let CallerEvent::GiveUp { call } = event {
+            // Before anything that is due, so that no outcome can follow.
+            self.give_up(call, actions);
+        }
+        self.fire(actions);
+        match event {
+            CallerEvent::Call {
+                call,
+                ask,
+                deadline,
+                options,
+            } => self.call(call, ask, deadline, options, actions),
+            CallerEvent::AddPeer { peer } => self.add_peer(peer),
+            CallerEvent::RemovePeer { peer } => self.remove_peer(peer, actions),
+            CallerEvent::LinkUp { peer, link } => self.link_up(peer, link, actions),
+            CallerEvent::LinkDown { peer, link } => self.link_down(peer, link, actions),
+            CallerEvent::Frames { peer, link, frames } => self.frames(peer, link, &frames, actions),
+            CallerEvent::Unsent { peer, link, call } => self.unsent(peer, link, call, actions),
+            CallerEvent::GiveUp { .. } | CallerEvent::Wake => {}
+            CallerEvent::Close => self.close(actions),
+        }
+        self.dispatch(actions);
+        if std::mem::take(&mut self.worse) {
+            self.end_the_hopeless(actions);
+        }
+    }
+
+    /// When [`on`](Self::on) is to be called again at the latest, if only with [`CallerEvent::Wake`].
+    pub fn next_wake(&self) -> Option<Moment> {
+        self.timers.next()
+    }
+
+    /// What was counted so far.
+    pub const fn counters(&self) -> &CallerCounters {
+        &self.counters
+    }
+
+    /// The workers.
+    pub fn peers(&self) -> impl Iterator<Item = PeerView> + '_ {
+        self.peers.iter().map(|(id, peer)| peer.view(*id, &self.config))
+    }
+
+    /// Calls that have not ended.
+    pub fn pending(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Calls that wait for a worker with room.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Bytes of all calls that have not ended.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Entries of the timer queue: bounded by calls and workers, whatever ends early.
+    pub fn timers(&self) -> usize {
+        self.timers.len()
+    }
+
+    /// Moves time on. That this process stood still says nothing about the workers, so they get a beat to show that they
+    /// live.
+    fn pass(&mut self, now: Moment) {
+        let now = now.max(self.now);
+        if self
+            .timers
+            .next()
+            .is_some_and(|due| now.saturating_sub(due) > self.config.beat / STOOD_STILL)
+        {
+            let since = now.saturating_sub(self.config.beat * 2);
+            for peer in self.peers.values_mut() {
+                if let Some(ready) = peer.ready_mut() {
+                    ready.heard = ready.heard.max(since);
+                }
+            }
+        }
+        self.now = now;
+    }
+
+    fn fire(&mut self, actions: &mut Vec<CallerAction>) {
+        while let Some((at, due)) = self.timers.due(self.now) {
+            match due {
+                Due::Deadline(call) => self.deadline(call, actions),
+                Due::Retry(call) => self.retry(call),
+                Due::Peer(id) => {
+                    if self.peers.get(&id).is_some_and(|peer| peer.wake == Some(at)) {
+                        self.peer_is_due(id, actions);
+                        self.arm(id);
+                    }
+                }
+            }
+        }
+    }
+
+    fn peer_is_due(&mut self, id: PeerId, actions: &mut Vec<CallerAction>) {
+        let (now, dead_after) = (self.now, self.config.beat * super::MISSED_BEATS);
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        peer.wake = None;
+        let reason = match &mut peer.state {
+            State::Ready(ready) if now >= ready.heard + dead_after => {
+                self.counters.dead += 1;
+                "it missed three beats"
+            }
+            State::Ready(ready) => {
+                if now >= ready.next_ping {
+                    ready.next_ping = now + self.config.beat;
+                    self.ping(id, actions);
+                }
+                return;
+            }
+            State::Greeting { since, .. } | State::Proving { since, .. }
+                if now >= *since + self.config.handshake =>
+            {
+                self.counters.unopened += 1;
+                "it opened no session in time"
+            }
+            State::Down | State::Greeting { .. } | State::Proving { .. } => {
+                self.worse = true;
+                return;
+            }
+        };
+        peer.doubtful = true;
+        self.drop_link(id, reason, None, actions);
+    }
+
+    /// Sets the timer of a worker if something is due before the one that is set.
+    fn arm(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        let Some(wake) = peer.next_wake(self.now, &self.config) else {
+            return;
+        };
+        if peer.wake.is_some_and(|set| set <= wake) {
+            return;
+        }
+        let replaced = peer.wake.replace(wake);
+        self.timers.set(wake, Due::Peer(id));
+        if replaced.is_some() {
+            self.forget_timer();
+        }
+    }
+
+    fn forget_timer(&mut self) {
+        let (calls, peers) = (&self.calls, &self.peers);
+        self.timers.forget(|at, due| match due {
+            Due::Deadline(call) => calls.contains_key(&call),
+            Due::Retry(call) => calls
+                .get(&call)
+                .is_some_and(|call| call.place == Place::Postponed(at)),
+            Due::Peer(id) => peers.get(&id).is_some_and(|peer| peer.wake == Some(at)),
+        });
+    }
+
+    fn give_up(&mut self, call: CallId, actions: &mut Vec<CallerAction>) {
+        if self.take(call, true, actions).is_some() {
+            self.counters.given_up += 1;
+        }
+    }
+
+    fn add_peer(&mut self, id: PeerId) {
+        if self.peers.contains_key(&id) || self.peers.len() >= self.config.max_peers {
+            self.counters.misused += 1;
+            return;
+        }
+        self.peers
+            .insert(id, Peer::new(self.now + self.config.connect_grace));
+        self.arm(id);
+    }
+
+    fn remove_peer(&mut self, id: PeerId, actions: &mut Vec<CallerAction>) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            self.counters.misused += 1;
+            return;
+        };
+        peer.leaving = true;
+        self.worse = true;
+        self.forget_if_done(id, actions);
+    }
+
+    /// Lets a worker go that was removed and has no more calls.
+    fn forget_if_done(&mut self, id: PeerId, actions: &mut Vec<CallerAction>) {
+        let Some(peer) = self.peers.get(&id) else { return };
+        if !peer.leaving || peer.ready().is_some_and(|ready| !ready.in_flight.is_empty()) {
+            return;
+        }
+        if peer.ready().is_some() {
+            self.counters.sessions_ended += 1;
+            self.send(id, &Message::Bye { last_call: 0 }, actions);
+        }
+        self.peers.remove(&id);
+        self.forget_timer();
+        actions.push(CallerAction::Forget { peer: id });
+    }
+
+    fn link_up(&mut self, id: PeerId, link: u64, actions: &mut Vec<CallerAction>) {
+        let Some(peer) = self.peers.get(&id).filter(|peer| link > peer.link) else {
+            self.counters.stale += 1;
+            return;
+        };
+        if !matches!(peer.state, State::Down) {
+            self.end_session(id, None, actions);
+        }
+        let hello = Message::Hello(Hello {
+            version: VERSION,
+            features: 0,
+            nonce: self.entropy.bytes(),
+        });
+        // A hello has no field that could be too long.
+        let Ok(frames) = plain(&hello, 0) else { return };
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        peer.link = link;
+        peer.state = State::Greeting {
+            since: self.now,
+            hello: frames.first().cloned().unwrap_or_default(),
+        };
+        actions.push(CallerAction::Send {
+            peer: id,
+            link,
+            frames,
+            call: None,
+        });
+        self.arm(id);
+    }
+
+    fn link_down(&mut self, id: PeerId, link: u64, actions: &mut Vec<CallerAction>) {
+        match self.peers.get_mut(&id) {
+            Some(peer) if peer.link == link => self.end_session(id, None, actions),
+            Some(peer) => {
+                // A link that came and went unseen.
+                peer.link = peer.link.max(link);
+                self.counters.stale += 1;
+            }
+            None => self.counters.stale += 1,
+        }
+    }
+
+    fn close(&mut self, actions: &mut Vec<CallerAction>) {
+        self.closing = true;
+        for call in self.queue.all() {
+            self.finish(call, Err(CallError::ShuttingDown), actions);
+        }
+        let peers: Vec<PeerId> = self.peers.keys().copied().collect();
+        for id in peers {
+            self.remove_peer(id, actions);
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The serving side: the sessions of the callers, and the handlers that run for them.
+
+mod introspection;
+mod outlet;
+mod serving;
+
+pub(crate) use introspection::Introspected;
+
+use super::codec::{Ask, Reply};
+use super::convert;
+use super::core::{JobId, Moment, Numbered, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
+use super::driver::{Clock, Wakes, keep_time, seed};
+use crate::connect::transport::{Peer, ServerOutbox};
+use crate::handler::blocking::{Slot, Slots};
+use bytes::Bytes;
+use outlet::Outlet;
+use serving::Serving;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+/// The sessions of one service.
+#[derive(Clone)]
+pub(crate) struct Sessions(Arc<Shared>);
+
+struct Shared {
+    application: Arc<Introspected>,
+    clock: Clock,
+    rearm: Arc<Notify>,
+    idle: Notify,
+    state: Mutex<State>,
+}
+
+struct State {
+    worker: Worker,
+    /// Kept from event to event, so that none allocates.
+    actions: Vec<WorkerAction>,
+    /// The handlers that have a task, which most do not need.
+    tasks: Numbered<JobId, AbortHandle>,
+    /// Whether every handler is to stop.
+    stopped: bool,
+    /// Handlers that are to begin. They do so when the lock is gone, because what they answer at once takes it again.
+    starting: VecDeque<Starting>,
+    outlet: Outlet,
+    armed: Option<Moment>,
+}
+
+impl Sessions {
+    /// No sessions yet.
+    pub(crate) fn new(
+        config: WorkerConfig,
+        application: Arc<Introspected>,
+        outbound: ServerOutbox,
+    ) -> crate::Result<Sessions> {
+        let shared = Arc::new(Shared {
+            application,
+            clock: Clock::start(),
+            rearm: Arc::default(),
+            idle: Notify::new(),
+            state: Mutex::new(State {
+                worker: Worker::new(config, seed()?),
+                actions: Vec::new(),
+                tasks: Numbered::default(),
+                stopped: false,
+                starting: VecDeque::new(),
+                outlet: Outlet::new(outbound),
+                armed: None,
+            }),
+        });
+        tokio::spawn(keep_time(Arc::downgrade(&shared), shared.rearm.clone()));
+        Ok(Sessions(shared))
+    }
+
+    /// A caller sent a message.
+    pub(crate) fn take(&self, peer: &Peer, frames: Vec<Bytes>) {
+        self.0.happened(WorkerEvent::Frames {
+            peer: peer.identity().clone(),
+            frames,
+        });
+    }
+
+    /// A caller's connection is gone: nobody wants its answers.
+    pub(crate) fn gone(&self, peer: &Peer) {
+        self.0.happened(WorkerEvent::PeerGone {
+            peer: peer.identity().clone(),
+        });
+    }
+
+    /// Takes no more calls.
+    pub(crate) fn drain(&self) {
+        self.0.happened(WorkerEvent::Drain);
+    }
+
+    /// Returns when everything that was taken is answered, after [`drain`](Sessions::drain).
+    pub(crate) async fn idle(&self) {
+        self.0.idle.notified().await;
+    }
+
+    /// Stops every handler.
+    pub(crate) fn stop(&self) {
+        let mut state = self.0.lock();
+        state.stopped = true;
+        let tasks = std::mem::take(&mut state.tasks);
+        drop(state);
+        tasks.into_values().for_each(|task| task.abort());
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the core, and carries out what it asks for.
+    fn happened(self: &Arc<Self>, event: WorkerEvent) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        if let WorkerEvent::Finished { job, .. } = &event {
+            state.tasks.remove(job);
+        }
+        let mut actions = std::mem::take(&mut state.actions);
+        state.worker.on(now, event, &mut actions);
+        for action in actions.drain(..) {
+            self.carry_out(&mut state, now, action);
+        }
+        state.actions = actions;
+        let next = state.worker.next_wake();
+        let sooner = match (next, state.armed) {
+            (Some(next), Some(armed)) => next < armed,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if sooner {
+            state.armed = next;
+            self.rearm.notify_one();
+        }
+        while let Some(starting) = state.starting.pop_front() {
+            let more = !state.starting.is_empty();
+            drop(state);
+            self.start(starting);
+            if !more {
+                return;
+            }
+            state = self.lock();
+        }
+    }
+
+    fn carry_out(self: &Arc<Self>, state: &mut State, now: Moment, action: WorkerAction) {
+        match action {
+            WorkerAction::Send { peer, frames } => {
+                if state.outlet.send(Peer::new(peer), frames) {
+                    tokio::spawn(flush(self.clone()));
+                }
+            }
+            WorkerAction::Start { job, ask, deadline } => {
+                state.starting.push_back(Starting {
+                    job,
+                    ask,
+                    now: self.clock.instant(now),
+                    until: self.clock.instant(deadline),
+                });
+            }
+            WorkerAction::Stop { job, reason } => {
+                let why = match reason {
+                    StopReason::Cancelled => "the caller cancelled the call",
+                    StopReason::Deadline => "its deadline passed",
+                    StopReason::Lost => "the caller is gone",
+                };
+                tracing::debug!(job = job.0, why, "a handler is stopped");
+                if let Some(task) = state.tasks.remove(&job) {
+                    task.abort();
+                }
+            }
+            WorkerAction::Cut { peer } => {
+                tracing::warn!(peer = %peer.escape_ascii(), "a caller that does not read its answers is cut off");
+                state.outlet.cut(Peer::new(peer));
+            }
+            WorkerAction::Idle => self.idle.notify_one(),
+        }
+    }
+}
+
+/// A handler that is to begin.
+struct Starting {
+    job: JobId,
+    ask: Arc<Ask>,
+    now: Instant,
+    until: Instant,
+}
+
+impl Shared {
+    /// Has a request answered: at once, where its handler has been quick of late, and by a task of its own otherwise.
+    fn start(self: &Arc<Self>, starting: Starting) {
+        let Starting { job, ask, now, until } = starting;
+        let slot = Slot::new(self.clone(), job);
+        let span = tracing::info_span!(
+            "handle",
+            method = %ask.method,
+            path = %ask.path,
+            traceparent = %ask.traceparent,
+        );
+        let called = match convert::message(&ask, until) {
+            Ok(message) => self.application.call(message),
+            Err(status) => return slot.answer(convert::failure(status)),
+        };
+        let Some(task) = Serving::new(slot, called, span).begin(now) else {
+            return;
+        };
+        let mut state = self.lock();
+        if !state.stopped && state.worker.is_running(job) {
+            state.tasks.insert(job, task);
+            return;
+        }
+        drop(state);
+        // It has ended already, or was stopped meanwhile.
+        task.abort();
+    }
+}
+
+impl Slots for Shared {
+    fn ended(self: Arc<Self>, job: JobId, reply: Option<Reply>) {
+        self.happened(WorkerEvent::Finished { job, reply });
+    }
+}
+
+/// Sends what waits, one after the other.
+async fn flush(shared: Arc<Shared>) {
+    loop {
+        // Taken out first: the lock is not held while there is no room.
+        let left = shared.lock().outlet.left();
+        let Some((outbound, peer, frames)) = left else {
+            return;
+        };
+        if outbound.send(peer, frames).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Wakes for Shared {
+    fn next_wake(&self) -> Option<Instant> {
+        let mut state = self.lock();
+        state.armed = state.worker.next_wake();
+        state.armed.map(|moment| self.clock.instant(moment))
+    }
+
+    fn wake(self: &Arc<Self>) {
+        self.happened(WorkerEvent::Wake);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.rearm.notify_one();
+    }
+}

@@ -1,0 +1,37 @@
+//! Tests of an application without a socket.
+//!
+//! ```
+//! use brubeck::prelude::*;
+//! use brubeck::testing::TestClient;
+//!
+//! #[get(r"^/user/(?<id>\d+)$")]
+//! async fn user(id: u64) -> Result<Json<String>, NotFound> {
+//!     if id == 7 { Ok(Json("Dave".into())) } else { Err(NotFound) }
+//! }
+//!
+//! const ROUTES: Routes<()> = routes![user];
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let client = TestClient::new(App::new(ROUTES, ()));
+//!
+//! client.get("/user/7").await.assert_status(200).assert_json("Dave");
+//! client.get("/user/8").await.assert_status(404);
+//! client.post("/user/7").await.assert_status(405).assert_header("allow", "GET, HEAD, OPTIONS");
+//! # }
+//! ```
+//!
+//! A request takes the way it takes behind a server, through layers, hooks and all; only the socket is left out. In a
+//! test with `#[tokio::test(start_paused = true)]` waiting takes no time.
+
+mod client;
+mod form;
+mod request;
+mod response;
+mod site;
+
+pub use client::TestClient;
+pub use form::TestForm;
+pub use request::TestRequest;
+pub use response::TestResponse;
+pub use site::{InsideMemory, Memory};

@@ -1,0 +1,159 @@
+//! What a test asks.
+
+use super::{TestClient, TestForm, TestResponse};
+use crate::message::RemoteAddr;
+use crate::response::Body;
+use futures_util::future::BoxFuture;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST};
+use http::{HeaderName, HeaderValue, Method, Request};
+use serde::Serialize;
+
+/// A request of a [`TestClient`], sent by `.await`.
+///
+/// ```
+/// # use brubeck::prelude::*;
+/// # use brubeck::testing::TestClient;
+/// # #[derive(serde::Deserialize)]
+/// # struct Order { dish: String }
+/// # #[post("^/order$")]
+/// # async fn order(order: Form<Order>) -> String { order.0.dish }
+/// # const ROUTES: Routes<()> = routes![order];
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let client = TestClient::new(App::new(ROUTES, ()));
+/// client.post("/order").form([("dish", "soup")]).await.assert_text("soup");
+/// client.post("/order").json(&["soup"]).await.assert_status(415);
+/// client.post("/order").form([("x", "soup")]).accept("application/json").await.assert_status(422);
+/// # }
+/// ```
+#[must_use = "a request is sent by `.await`"]
+#[derive(Debug)]
+pub struct TestRequest<'a> {
+    client: &'a TestClient,
+    request: Request<Body>,
+}
+
+impl<'a> TestRequest<'a> {
+    #[track_caller]
+    pub(super) fn new(client: &'a TestClient, method: Method, target: &str) -> TestRequest<'a> {
+        let Ok(request) = Request::builder()
+            .method(method)
+            .uri(target)
+            .header(HOST, "localhost")
+            .body(Body::empty())
+        else {
+            panic!("`{target}` is no path of a request: encode what a URI cannot hold");
+        };
+        TestRequest { client, request }
+    }
+
+    /// Adds a header; `host` and `content-type` are replaced.
+    ///
+    /// # Panics
+    ///
+    /// HTTP does not allow the name or the value.
+    #[track_caller]
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> TestRequest<'a> {
+        let (Ok(header), Ok(value)) = (
+            HeaderName::try_from(name),
+            HeaderValue::from_bytes(value.as_ref()),
+        ) else {
+            panic!("`{name}: {}` is no header", value.as_ref().escape_ascii());
+        };
+        match header == HOST || header == CONTENT_TYPE {
+            true => drop(self.request.headers_mut().insert(header, value)),
+            false => drop(self.request.headers_mut().append(header, value)),
+        }
+        self
+    }
+
+    /// Says which media types are wanted, with the header `accept`.
+    #[track_caller]
+    pub fn accept(self, media_types: &str) -> TestRequest<'a> {
+        self.header("accept", media_types)
+    }
+
+    /// Comes from this address.
+    pub fn from(mut self, address: std::net::IpAddr) -> TestRequest<'a> {
+        self.request.extensions_mut().insert(RemoteAddr(address));
+        self
+    }
+
+    /// Sends this body, and no word about what it is.
+    pub fn body(mut self, body: impl Into<Body>) -> TestRequest<'a> {
+        *self.request.body_mut() = body.into();
+        self
+    }
+
+    /// Sends JSON.
+    ///
+    /// # Panics
+    ///
+    /// The value cannot be serialised.
+    #[track_caller]
+    pub fn json(self, value: &(impl Serialize + ?Sized)) -> TestRequest<'a> {
+        match serde_json::to_vec(value) {
+            Ok(text) => self.header("content-type", "application/json").body(text),
+            Err(error) => panic!("this value is not JSON: {error}"),
+        }
+    }
+
+    /// Sends a form, as a browser does.
+    pub fn form<N: AsRef<str>, V: AsRef<str>>(
+        self,
+        fields: impl IntoIterator<Item = (N, V)>,
+    ) -> TestRequest<'a> {
+        let text = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        self.header("content-type", "application/x-www-form-urlencoded")
+            .body(text)
+    }
+
+    /// Sends a form with files.
+    pub fn multipart(self, form: TestForm) -> TestRequest<'a> {
+        let (media_type, body) = form.into_parts();
+        self.header("content-type", media_type).body(body)
+    }
+
+    /// Sends it, and gives a response whose body may still be coming: for streams without end.
+    pub async fn stream(self) -> http::Response<Body> {
+        let (client, request) = self.ready();
+        client.send(request).await
+    }
+
+    fn ready(mut self) -> (&'a TestClient, Request<Body>) {
+        let cookies = self.client.cookie_header();
+        let headers = self.request.headers_mut();
+        if !cookies.is_empty()
+            && !headers.contains_key(COOKIE)
+            && let Ok(value) = HeaderValue::try_from(cookies)
+        {
+            headers.insert(COOKIE, value);
+        }
+        if let Some(length) = self
+            .request
+            .body()
+            .bytes()
+            .map(|bytes| bytes.len())
+            .filter(|length| *length > 0)
+        {
+            self.request
+                .headers_mut()
+                .insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        (self.client, self.request)
+    }
+}
+
+impl<'a> IntoFuture for TestRequest<'a> {
+    type Output = TestResponse;
+    type IntoFuture = BoxFuture<'a, TestResponse>;
+
+    fn into_future(self) -> BoxFuture<'a, TestResponse> {
+        Box::pin(async move {
+            let (client, request) = self.ready();
+            client.whole(request).await
+        })
+    }
+}
