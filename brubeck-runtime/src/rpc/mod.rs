@@ -5,6 +5,7 @@ pub(crate) mod api;
 pub(crate) mod client;
 pub mod codec;
 pub(crate) mod convert;
+#[doc(hidden)]
 pub mod core;
 pub(crate) mod driver;
 pub(crate) mod server;
