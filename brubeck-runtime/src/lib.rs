@@ -61,7 +61,7 @@ pub use rpc::api::{
     TypedAnswer, TypedCall, Wire, WithHandler,
 };
 #[doc(hidden)]
-pub use rpc::core as protocol;
+pub use rpc::{core as protocol, driver};
 pub use session::{Cookie, CookieSecret, Cookies, SameSite, Session, SignedCookies};
 pub use spec::Spec;
 pub use status::Status;

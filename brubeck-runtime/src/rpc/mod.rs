@@ -7,5 +7,6 @@ pub mod codec;
 pub(crate) mod convert;
 #[doc(hidden)]
 pub mod core;
-pub(crate) mod driver;
+#[doc(hidden)]
+pub mod driver;
 pub(crate) mod server;

@@ -7,9 +7,6 @@ use super::world::World;
 
 impl World {
     pub(crate) fn check(&mut self) -> Result<(), String> {
-        if let Some(error) = self.broken.take() {
-            return Err(error);
-        }
         for (index, caller) in self.callers.iter().enumerate() {
             let now = caller.clock.at(self.now);
             if let Some((deadline, tag)) = caller.open.first()
@@ -20,7 +17,7 @@ impl World {
                     "P1: call {tag} of caller {index} is open at {now:?}, its deadline was {deadline:?}"
                 ));
             }
-            let core = &caller.core;
+            let core = &caller.driver.machine;
             let in_flight: usize = core.peers().map(|peer| peer.in_flight).sum();
             if core.pending() != caller.tags.len() {
                 return Err(format!(
@@ -48,7 +45,7 @@ impl World {
             }
         }
         for (index, worker) in self.workers.iter().enumerate() {
-            let view = worker.core.view();
+            let view = worker.driver.machine.view();
             let capacity = self.plan.slots + self.plan.queue;
             let (messages, bytes) = view.unacknowledged;
             // One more for each that has to be said once the window is full: it goes by size before it is sent.
@@ -81,7 +78,7 @@ impl World {
             }
         }
         for (index, caller) in self.callers.iter().enumerate() {
-            let core = &caller.core;
+            let core = &caller.driver.machine;
             if core.pending() + core.queued() + core.bytes() > 0 {
                 return Err(format!(
                     "caller {index} has {} calls, {} bytes left",
@@ -105,14 +102,14 @@ impl World {
             }
         }
         for (index, worker) in self.workers.iter().enumerate().filter(|(_, worker)| worker.alive) {
-            let view = worker.core.view();
+            let view = worker.driver.machine.view();
             if view.running + view.queued + view.stopping + view.held + view.unproven > 0 {
                 return Err(format!("worker {index}: left over {view:?}"));
             }
             let sessions: usize = self
                 .callers
                 .iter()
-                .map(|caller| caller.core.peers())
+                .map(|caller| caller.driver.machine.peers())
                 .map(|peers| {
                     peers
                         .filter(|peer| peer.peer.0 as usize == index && peer.standing == Standing::Ready)

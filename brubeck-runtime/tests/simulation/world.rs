@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use brubeck_runtime::driver::Driver;
 use brubeck_runtime::protocol::*;
 use brubeck_runtime::wire::service::Secret;
 use brubeck_runtime::wire::v2::{Ask, Reply, Text};
@@ -76,7 +77,7 @@ pub(crate) enum Event {
 }
 
 pub(crate) struct CallerNode {
-    pub(crate) core: Caller,
+    pub(crate) driver: Driver<Caller>,
     pub(crate) incarnation: u64,
     pub(crate) clock: Clock,
     pub(crate) open: BTreeSet<(Moment, Tag)>,
@@ -86,7 +87,7 @@ pub(crate) struct CallerNode {
 }
 
 pub(crate) struct WorkerNode {
-    pub(crate) core: Worker,
+    pub(crate) driver: Driver<Worker>,
     pub(crate) incarnation: u64,
     pub(crate) clock: Clock,
     pub(crate) alive: bool,
@@ -148,10 +149,6 @@ pub(crate) struct World {
     pub(crate) until: u64,
     pub(crate) last_tag: Tag,
     pub(crate) counts: Counts,
-    /// What went wrong where it could not be said at once.
-    pub(crate) broken: Option<String>,
-    caller_actions: Vec<CallerAction>,
-    worker_actions: Vec<WorkerAction>,
 }
 
 /// What was seen, for the report.
@@ -212,9 +209,6 @@ impl World {
             until,
             last_tag: 0,
             counts: Counts::default(),
-            broken: None,
-            caller_actions: Vec::new(),
-            worker_actions: Vec::new(),
         };
         for caller in 0..world.callers.len() {
             world.introduce(caller);
@@ -239,7 +233,7 @@ impl World {
             ..CallerConfig::default()
         };
         CallerNode {
-            core: Caller::new(config, rng.seed()),
+            driver: Driver::new(Caller::new(config, rng.seed())),
             incarnation,
             clock: Clock {
                 offset: offset + rng.range(0, 1_000_000),
@@ -266,7 +260,7 @@ impl World {
             ..WorkerConfig::default()
         };
         WorkerNode {
-            core: Worker::new(config, rng.seed()),
+            driver: Driver::new(Worker::new(config, rng.seed())),
             incarnation,
             clock: Clock {
                 offset: offset + rng.range(0, 1_000_000),
@@ -344,7 +338,7 @@ impl World {
         self.now = end;
         self.check_rest()?;
         for caller in &self.callers {
-            let counters = caller.core.counters();
+            let counters = caller.driver.machine.counters();
             self.counts.sessions += counters.sessions;
             self.counts.forged += counters.forged;
             self.counts.replayed += counters.replayed;
@@ -353,8 +347,8 @@ impl World {
             self.counts.retried += counters.retried;
         }
         for worker in &self.workers {
-            self.counts.forged += worker.core.counters().forged;
-            self.counts.replayed += worker.core.counters().replayed;
+            self.counts.forged += worker.driver.machine.counters().forged;
+            self.counts.replayed += worker.driver.machine.counters().replayed;
         }
         let trace = self.trace.finish();
         Ok(Run {
@@ -683,18 +677,19 @@ impl World {
         if self.log.is_some() {
             self.note(|| format!("caller {caller} << {}", brief(&event)));
         }
-        let node = &mut self.callers[caller];
-        let mut actions = std::mem::take(&mut self.caller_actions);
-        node.core.on(node.clock.at(self.now), event, &mut actions);
-        for action in actions.drain(..) {
+        self.callers[caller].driver.handle_event(event);
+        loop {
+            let node = &mut self.callers[caller];
+            let Some(action) = node.driver.poll_action(node.clock.at(self.now)) else {
+                break;
+            };
             if self.log.is_some() {
                 self.note(|| format!("caller {caller}    >> {}", brief(&action)));
             }
             self.carry_out_for_caller(caller, action)?;
         }
-        self.caller_actions = actions;
         let node = &mut self.callers[caller];
-        if let Some(wake) = node.core.next_wake().map(|wake| node.clock.world(wake))
+        if let Some(wake) = node.driver.machine.next_wake().map(|wake| node.clock.world(wake))
             && node.clock.wake.is_none_or(|set| wake < set)
         {
             node.clock.wake = Some(wake.max(self.now));
@@ -718,8 +713,8 @@ impl World {
                 let there = self.links[caller][worker].number == link;
                 if full || !there {
                     self.counts.unsent += 1;
-                    // The driver tells of it after it has carried out the other actions.
-                    self.unsent(caller, peer, link, call);
+                    let unsent = CallerEvent::Unsent { peer, link, call };
+                    self.callers[caller].driver.handle_event(unsent);
                 } else {
                     self.post(Side::Worker, caller, worker, link, frames);
                 }
@@ -780,47 +775,23 @@ impl World {
         Ok(())
     }
 
-    fn unsent(&mut self, caller: usize, peer: PeerId, link: u64, call: Option<CallId>) {
-        // Told at once, but not from within the event that led to it.
-        let node = &mut self.callers[caller];
-        let mut actions = Vec::new();
-        node.core.on(
-            node.clock.at(self.now),
-            CallerEvent::Unsent { peer, link, call },
-            &mut actions,
-        );
-        self.note(|| format!("caller {caller} << unsent {call:?} to {peer:?}"));
-        for action in actions {
-            if self.log.is_some() {
-                self.note(|| format!("caller {caller}    >> {}", brief(&action)));
-            }
-            if let Err(error) = self.carry_out_for_caller(caller, action) {
-                self.note(|| error.clone());
-                self.poison(error);
-            }
-        }
-    }
-
-    fn poison(&mut self, error: String) {
-        self.broken.get_or_insert(error);
-    }
-
     pub(crate) fn tell_worker(&mut self, worker: usize, event: WorkerEvent) -> Result<(), String> {
         if self.log.is_some() {
             self.note(|| format!("worker {worker} << {}", brief(&event)));
         }
-        let node = &mut self.workers[worker];
-        let mut actions = std::mem::take(&mut self.worker_actions);
-        node.core.on(node.clock.at(self.now), event, &mut actions);
-        for action in actions.drain(..) {
+        self.workers[worker].driver.handle_event(event);
+        loop {
+            let node = &mut self.workers[worker];
+            let Some(action) = node.driver.poll_action(node.clock.at(self.now)) else {
+                break;
+            };
             if self.log.is_some() {
                 self.note(|| format!("worker {worker}    >> {}", brief(&action)));
             }
             self.carry_out_for_worker(worker, action)?;
         }
-        self.worker_actions = actions;
         let node = &mut self.workers[worker];
-        if let Some(wake) = node.core.next_wake().map(|wake| node.clock.world(wake))
+        if let Some(wake) = node.driver.machine.next_wake().map(|wake| node.clock.world(wake))
             && node.clock.wake.is_none_or(|set| wake < set)
         {
             node.clock.wake = Some(wake.max(self.now));

@@ -8,14 +8,13 @@ use super::api::{Answer, CallError, Link, Origin, Placed, Request, ServiceAddres
 use super::codec::Reply;
 use super::convert;
 use super::core::{CallId, Caller, CallerAction, CallerConfig, CallerEvent, Numbered, Options, PeerId};
-use super::driver::{Clock, Wakes, keep_time, seed};
+use super::driver::{Clock, Driver, Wakes, keep_time, seed};
 use crate::connect::transport::{
     Client, ClientEvent, ClientOutbox, Closing, Endpoint, Inbox, LINGER, Timing, Transport, TransportError,
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use members::{Members, Resolve};
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -41,20 +40,16 @@ pub(super) struct Shared {
     resolve: Option<Resolve>,
     members: Mutex<Members>,
     clock: Clock,
-    rearm: Arc<Notify>,
+    timer_changed: Arc<Notify>,
     state: Mutex<State>,
 }
 
 struct State {
-    caller: Caller,
-    /// Kept from event to event, so that none allocates.
-    actions: Vec<CallerAction>,
-    events: VecDeque<CallerEvent>,
+    driver: Driver<Caller>,
     waiting: Numbered<CallId, Waiting>,
     workers: Numbered<PeerId, Worker>,
     next_call: u64,
     next_worker: u64,
-    armed: Option<Instant>,
 }
 
 struct Waiting {
@@ -92,16 +87,13 @@ impl Pool {
             resolve,
             members: Mutex::default(),
             clock: Clock::start(),
-            rearm: Arc::default(),
+            timer_changed: Arc::default(),
             state: Mutex::new(State {
-                caller: Caller::new(config, seed()?),
-                actions: Vec::new(),
-                events: VecDeque::new(),
+                driver: Driver::new(Caller::new(config, seed()?)),
                 waiting: Numbered::default(),
                 workers: Numbered::default(),
                 next_call: 0,
                 next_worker: 0,
-                armed: None,
             }),
         });
         let pool = Pool {
@@ -111,7 +103,10 @@ impl Pool {
         for address in service.addresses() {
             pool.shared.add(address)?;
         }
-        tokio::spawn(keep_time(Arc::downgrade(&pool.shared), pool.shared.rearm.clone()));
+        tokio::spawn(keep_time(
+            Arc::downgrade(&pool.shared),
+            pool.shared.timer_changed.clone(),
+        ));
         Ok(pool)
     }
 
@@ -320,25 +315,12 @@ impl Shared {
     /// Tells the core, and carries out what it asks for.
     fn tell(&self, state: &mut State, event: CallerEvent) {
         let now = self.clock.now();
-        let mut next = Some(event);
-        while let Some(event) = next {
-            let mut actions = std::mem::take(&mut state.actions);
-            state.caller.on(now, event, &mut actions);
-            for action in actions.drain(..) {
-                state.carry_out(action);
-            }
-            state.actions = actions;
-            next = state.events.pop_front();
+        state.driver.handle_event(event);
+        while let Some(action) = state.driver.poll_action(now) {
+            state.carry_out(action);
         }
-        let next = state.caller.next_wake().map(|moment| self.clock.instant(moment));
-        let sooner = match (next, state.armed) {
-            (Some(next), Some(armed)) => next < armed,
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        if sooner {
-            state.armed = next;
-            self.rearm.notify_one();
+        if state.driver.timeout_changed().is_some() {
+            self.timer_changed.notify_one();
         }
     }
 }
@@ -357,7 +339,7 @@ impl State {
                     .get(&peer)
                     .map(|worker| worker.outbound.try_send_on(link, frames));
                 if !matches!(sent, Some(Ok(()))) {
-                    self.events.push_back(CallerEvent::Unsent { peer, link, call });
+                    self.driver.handle_event(CallerEvent::Unsent { peer, link, call });
                 }
             }
             CallerAction::Accepted { call } => {
@@ -395,9 +377,8 @@ impl State {
 
 impl Wakes for Shared {
     fn next_wake(&self) -> Option<Instant> {
-        let mut state = self.lock();
-        state.armed = state.caller.next_wake().map(|moment| self.clock.instant(moment));
-        state.armed
+        let timeout = self.lock().driver.poll_timeout();
+        timeout.map(|moment| self.clock.instant(moment))
     }
 
     fn wake(self: &Arc<Self>) {
@@ -407,6 +388,6 @@ impl Wakes for Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.rearm.notify_one();
+        self.timer_changed.notify_one();
     }
 }

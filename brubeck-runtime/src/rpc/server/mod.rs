@@ -9,7 +9,7 @@ pub(crate) use introspection::Introspected;
 use super::codec::{Ask, Reply};
 use super::convert;
 use super::core::{JobId, Moment, Numbered, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
-use super::driver::{Clock, Wakes, keep_time, seed};
+use super::driver::{Clock, Driver, Wakes, keep_time, seed};
 use crate::connect::transport::{Peer, ServerOutbox};
 use crate::handler::blocking::{Slot, Slots};
 use bytes::Bytes;
@@ -28,15 +28,13 @@ pub(crate) struct Sessions(Arc<Shared>);
 struct Shared {
     application: Arc<Introspected>,
     clock: Clock,
-    rearm: Arc<Notify>,
+    timer_changed: Arc<Notify>,
     idle: Notify,
     state: Mutex<State>,
 }
 
 struct State {
-    worker: Worker,
-    /// Kept from event to event, so that none allocates.
-    actions: Vec<WorkerAction>,
+    driver: Driver<Worker>,
     /// The handlers that have a task, which most do not need.
     tasks: Numbered<JobId, AbortHandle>,
     /// Whether every handler is to stop.
@@ -44,7 +42,6 @@ struct State {
     /// Handlers that are to begin. They do so when the lock is gone, because what they answer at once takes it again.
     starting: VecDeque<Starting>,
     outlet: Outlet,
-    armed: Option<Moment>,
 }
 
 impl Sessions {
@@ -57,19 +54,17 @@ impl Sessions {
         let shared = Arc::new(Shared {
             application,
             clock: Clock::start(),
-            rearm: Arc::default(),
+            timer_changed: Arc::default(),
             idle: Notify::new(),
             state: Mutex::new(State {
-                worker: Worker::new(config, seed()?),
-                actions: Vec::new(),
+                driver: Driver::new(Worker::new(config, seed()?)),
                 tasks: Numbered::default(),
                 stopped: false,
                 starting: VecDeque::new(),
                 outlet: Outlet::new(outbound),
-                armed: None,
             }),
         });
-        tokio::spawn(keep_time(Arc::downgrade(&shared), shared.rearm.clone()));
+        tokio::spawn(keep_time(Arc::downgrade(&shared), shared.timer_changed.clone()));
         Ok(Sessions(shared))
     }
 
@@ -120,21 +115,12 @@ impl Shared {
         if let WorkerEvent::Finished { job, .. } = &event {
             state.tasks.remove(job);
         }
-        let mut actions = std::mem::take(&mut state.actions);
-        state.worker.on(now, event, &mut actions);
-        for action in actions.drain(..) {
+        state.driver.handle_event(event);
+        while let Some(action) = state.driver.poll_action(now) {
             self.carry_out(&mut state, now, action);
         }
-        state.actions = actions;
-        let next = state.worker.next_wake();
-        let sooner = match (next, state.armed) {
-            (Some(next), Some(armed)) => next < armed,
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        if sooner {
-            state.armed = next;
-            self.rearm.notify_one();
+        if state.driver.timeout_changed().is_some() {
+            self.timer_changed.notify_one();
         }
         while let Some(starting) = state.starting.pop_front() {
             let more = !state.starting.is_empty();
@@ -209,7 +195,7 @@ impl Shared {
             return;
         };
         let mut state = self.lock();
-        if !state.stopped && state.worker.is_running(job) {
+        if !state.stopped && state.driver.machine.is_running(job) {
             state.tasks.insert(job, task);
             return;
         }
@@ -241,9 +227,8 @@ async fn flush(shared: Arc<Shared>) {
 
 impl Wakes for Shared {
     fn next_wake(&self) -> Option<Instant> {
-        let mut state = self.lock();
-        state.armed = state.worker.next_wake();
-        state.armed.map(|moment| self.clock.instant(moment))
+        let timeout = self.lock().driver.poll_timeout();
+        timeout.map(|moment| self.clock.instant(moment))
     }
 
     fn wake(self: &Arc<Self>) {
@@ -253,6 +238,6 @@ impl Wakes for Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.rearm.notify_one();
+        self.timer_changed.notify_one();
     }
 }
