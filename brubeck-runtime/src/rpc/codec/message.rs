@@ -2,11 +2,11 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::call::Request;
+use super::call::{Failure, Reply};
+use super::envelope::{Head, Kind};
 use super::field;
 use super::handshake::{Denial, Hello, Proof, Welcome};
-use super::head::{Head, Kind};
-use super::reply::{Failure, Reply};
-use super::request::Request;
 use crate::codec::{Cursor, EncodeError, Error};
 
 /// One message. `limit` is always the highest call id that the caller may send from now on; the newest one counts, even

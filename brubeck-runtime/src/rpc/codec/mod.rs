@@ -18,24 +18,21 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod call;
 mod envelope;
 mod field;
 mod handshake;
-mod head;
-mod key;
 pub mod limits;
 mod message;
-mod reply;
-mod request;
 
 pub use crate::codec::Text;
+pub use call::{Ask, Request};
+pub use call::{Code, Failure, Reply};
 pub use envelope::{Envelope, Place, Unreadable, plain, seal};
+pub use envelope::{Head, Kind, MAGIC, VERSION};
 pub use handshake::{Denial, Hello, Proof, Welcome};
-pub use head::{Head, Kind, MAGIC, VERSION};
-pub use key::{Key, MAC, SessionKeys};
+pub use handshake::{Key, MAC, SessionKeys};
 pub use message::Message;
-pub use reply::{Code, Failure, Reply};
-pub use request::{Ask, Request};
 
 use bytes::Bytes;
 

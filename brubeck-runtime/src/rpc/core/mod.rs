@@ -5,9 +5,7 @@
 //! randomness comes from a seed, so the same events give the same actions, always.
 
 mod caller;
-mod entropy;
-mod growing;
-mod numbered;
+mod collections;
 mod session;
 mod timers;
 mod worker;
@@ -20,7 +18,7 @@ pub use worker::{
     JobId, StopReason, Worker, WorkerAction, WorkerConfig, WorkerCounters, WorkerEvent, WorkerView,
 };
 
-pub(crate) use numbered::Numbered;
+pub(crate) use collections::Numbered;
 
 /// A time, counted from an origin that the driver chose; it never runs backwards.
 pub type Moment = std::time::Duration;

@@ -1,9 +1,13 @@
-//! One end of an open session.
-
-use bytes::Bytes;
+//! One session between a caller and a worker, and the random numbers that begin it.
 
 use crate::codec::EncodeError;
-use crate::rpc::codec::{Envelope, Key, Message, Place, Unreadable, seal};
+use crate::rpc::codec::Envelope;
+use crate::rpc::codec::Key;
+use crate::rpc::codec::Message;
+use crate::rpc::codec::Place;
+use crate::rpc::codec::Unreadable;
+use crate::rpc::codec::seal;
+use bytes::Bytes;
 
 /// Seals what goes out and opens what comes in, each message once and in order.
 ///
@@ -71,5 +75,47 @@ impl Session {
         }
         self.received = head.counter;
         Ok((message.map_err(Dropped::Unreadable)?, head.ack.min(self.sent)))
+    }
+}
+
+/// Random bytes for nonces and session ids, and cheap numbers for choices between equals.
+#[derive(Debug)]
+pub(super) struct Entropy {
+    seed: Key,
+    drawn: u64,
+    cheap: u64,
+}
+
+impl Entropy {
+    pub(super) fn new(seed: &[u8; 32]) -> Self {
+        let mut entropy = Self {
+            seed: Key::new(seed),
+            drawn: 0,
+            cheap: 0,
+        };
+        entropy.cheap = entropy.number();
+        entropy
+    }
+
+    /// Bytes that nobody without the seed can foretell.
+    pub(super) fn bytes(&mut self) -> [u8; 32] {
+        self.drawn += 1;
+        self.seed.code(&[b"random", &self.drawn.to_be_bytes()])
+    }
+
+    /// A number that nobody without the seed can foretell.
+    pub(super) fn number(&mut self) -> u64 {
+        let bytes = self.bytes();
+        bytes.first_chunk().map_or(0, |chunk| u64::from_be_bytes(*chunk))
+    }
+
+    /// A number below `bound`, good for spreading load and nothing else; 0 if `bound` is 0.
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        // SplitMix64.
+        self.cheap = self.cheap.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.cheap;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)).checked_rem(bound).unwrap_or(0)
     }
 }

@@ -2,9 +2,9 @@
 
 use std::cmp::Reverse;
 
+use super::calls::{self, Pending, Place};
 use super::peer::State;
-use super::pending::{Pending, Place};
-use super::{CallId, Caller, CallerAction, PeerId, retry};
+use super::{CallId, Caller, CallerAction, PeerId};
 use crate::rpc::api::{CallError, Phase};
 use crate::rpc::codec::{Message, Reply};
 
@@ -161,7 +161,7 @@ impl Caller {
         let Some(pending) = self.calls.get_mut(&id) else {
             return;
         };
-        let until = self.now + retry::delay(self.config.retry_delay, pending.attempts, &mut self.entropy);
+        let until = self.now + calls::delay(self.config.retry_delay, pending.attempts, &mut self.entropy);
         pending.place = Place::Postponed(until);
         self.counters.retried += 1;
         self.queue.postpone(id);

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::calls::Place;
 use super::ending::Cost;
 use super::peer::{Ready, State};
-use super::pending::Place;
 use super::{Caller, CallerAction, PeerId, RETRY_AFTER};
 use crate::rpc::api::{CallError, Phase};
 use crate::rpc::codec::{Code, Envelope, Failure, Hello, Message, Proof, Reply, SessionKeys, VERSION};

@@ -1,36 +1,31 @@
 //! The calling side: a pool of workers, and the calls on their way to them.
 
-mod admission;
-mod config;
-mod counters;
-mod dispatch;
+mod calls;
 mod ending;
-mod event;
 mod incoming;
+mod interface;
+mod outgoing;
 mod peer;
-mod pending;
-mod queue;
-mod retry;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use config::CallerConfig;
-pub use counters::CallerCounters;
-pub use event::{CallId, CallerAction, CallerEvent, Options, PeerId};
+pub use interface::CallerConfig;
+pub use interface::CallerCounters;
+pub use interface::{CallId, CallerAction, CallerEvent, Options, PeerId};
 pub use peer::{PeerView, Standing};
 
 use super::Moment;
-use super::entropy::Entropy;
-use super::numbered::Numbered;
+use super::collections::Numbered;
+use super::session::Entropy;
 use super::timers::Timers;
 use crate::rpc::api::CallError;
 use crate::rpc::codec::{Hello, Message, VERSION, limits, plain};
-use admission::Overload;
+use calls::Budget;
+use calls::{Pending, Place};
+use calls::{Queue, ServiceTime};
+use outgoing::Overload;
 use peer::{Peer, State};
-use pending::{Pending, Place};
-use queue::{Queue, ServiceTime};
-use retry::Budget;
 
 /// The shortest time between two pings.
 const SHORTEST_BEAT: Duration = Duration::from_millis(10);

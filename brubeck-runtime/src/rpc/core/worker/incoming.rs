@@ -1,11 +1,25 @@
-//! What callers say.
+//! Messages of callers, and which of their requests are admitted.
 
-use bytes::Bytes;
-
-use super::guest::IDLE;
-use super::{Worker, WorkerAction};
-use crate::rpc::codec::{Code, Envelope, Failure, Kind, Message, limits};
+use super::Due;
+use super::Job;
+use super::JobId;
+use super::JobState;
+use super::Worker;
+use super::WorkerAction;
+use super::peer_session::IDLE;
+use crate::rpc::codec::Ask;
+use crate::rpc::codec::Code;
+use crate::rpc::codec::Envelope;
+use crate::rpc::codec::Failure;
+use crate::rpc::codec::Kind;
+use crate::rpc::codec::Message;
+use crate::rpc::codec::Request;
+use crate::rpc::codec::limits;
+use crate::rpc::core::Moment;
 use crate::rpc::core::session::Dropped;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
 
 impl Worker {
     pub(super) fn frames(&mut self, peer: &Bytes, frames: &[Bytes], actions: &mut Vec<WorkerAction>) {
@@ -80,5 +94,149 @@ impl Worker {
             Message::Bye { .. } => self.end_session(id, actions),
             _ => self.counters.unexpected += 1,
         }
+    }
+}
+
+/// The shortest and the longest time after which a caller is told to ask again.
+const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
+
+impl Worker {
+    pub(super) fn request(&mut self, id: u64, request: Request, actions: &mut Vec<WorkerAction>) {
+        let Some(guest) = self.guests.get_mut(&id) else {
+            return;
+        };
+        if request.call <= guest.last_call {
+            self.counters.repeated += 1;
+            return;
+        }
+        guest.last_call = request.call;
+        guest.last_request = self.now;
+        if !std::mem::replace(&mut guest.active, true) {
+            self.active += 1;
+        }
+        self.counters.requests += 1;
+        match self.refusal(id, &request) {
+            Some(failure) => self.fail(id, request.call, failure, actions),
+            None => self.take(id, request, actions),
+        }
+    }
+
+    /// Why a request is not taken.
+    fn refusal(&self, id: u64, request: &Request) -> Option<Failure> {
+        let waiting_for = self.guests.get(&id).map_or(0, |guest| guest.calls.len());
+        let full = self.running >= self.config.slots
+            && self.queue.len() >= self.config.capacity() - self.config.slots;
+        if self.draining {
+            Some(Failure::new(Code::Draining, "this process is stopping"))
+        } else if request.ask.body.len() > self.config.max_body {
+            Some(Failure::new(
+                Code::TooLarge,
+                "the body is larger than this service takes",
+            ))
+        } else if request.ask.hops > limits::MAX_HOPS {
+            Some(Failure::new(
+                Code::Refused,
+                "16 calls led to this one; look for services that call each other",
+            ))
+        } else if request.deadline == 0 {
+            Some(Failure::new(Code::Expired, "there is no time left"))
+        } else if full || waiting_for >= self.config.capacity() {
+            Some(Failure {
+                retry_after: self.retry_after(),
+                ..Failure::new(Code::Busy, "all slots are taken")
+            })
+        } else {
+            None
+        }
+    }
+
+    /// When a place should be free, in milliseconds.
+    fn retry_after(&self) -> u32 {
+        let ahead = u32::try_from(self.queue.len().saturating_add(1)).unwrap_or(u32::MAX);
+        let slots = u32::try_from(self.config.slots).unwrap_or(u32::MAX).max(1);
+        let wait = self.service_time.unwrap_or_default().saturating_mul(ahead) / slots;
+        let (shortest, longest) = RETRY_AFTER;
+        u32::try_from(wait.clamp(shortest, longest).as_millis()).unwrap_or(u32::MAX)
+    }
+
+    fn take(&mut self, id: u64, request: Request, actions: &mut Vec<WorkerAction>) {
+        self.last_job += 1;
+        let job = JobId(self.last_job);
+        let Request { call, more, ask, .. } = request;
+        let deadline = self.now + Duration::from_millis(request.deadline.into());
+        let nowait = ask.nowait;
+        // Most need not wait in the queue.
+        let (state, begins) = match self.running < self.config.slots && self.queue.is_empty() {
+            true => (JobState::Running(self.now), Some(ask)),
+            false => (JobState::Waiting(ask), None),
+        };
+        self.jobs.insert(
+            job,
+            Job {
+                session: id,
+                call,
+                deadline,
+                state,
+            },
+        );
+        self.timers.set(deadline, Due::Deadline(job));
+        if let Some(guest) = self.guests.get_mut(&id) {
+            guest.calls.insert(call, Some(job));
+        }
+        let limit = self.limit(id);
+        if nowait {
+            self.send_or_hold(id, Message::Started { call, limit }, actions);
+        } else if more && self.guests.get(&id).is_some_and(|guest| limit > guest.told) {
+            self.send_or_drop(id, &Message::Credit { limit }, actions);
+        }
+        match begins {
+            Some(ask) => self.begin(job, ask, deadline, actions),
+            None => self.queue.insert(job, ()),
+        }
+    }
+
+    /// Starts what waits, for as long as there are slots.
+    pub(super) fn fill(&mut self, actions: &mut Vec<WorkerAction>) {
+        while self.running < self.config.slots {
+            let Some((id, ())) = self.queue.pop_first() else {
+                return;
+            };
+            let Some(job) = self.jobs.get_mut(&id) else {
+                continue;
+            };
+            let deadline = job.deadline;
+            if let JobState::Waiting(ask) = std::mem::replace(&mut job.state, JobState::Running(self.now)) {
+                self.begin(id, ask, deadline, actions);
+            }
+        }
+    }
+
+    fn begin(&mut self, job: JobId, ask: Arc<Ask>, deadline: Moment, actions: &mut Vec<WorkerAction>) {
+        self.running += 1;
+        self.counters.started += 1;
+        actions.push(WorkerAction::Start { job, ask, deadline });
+    }
+
+    /// How many calls a caller may have here: an equal share of what there is, and at least one, so that none starves.
+    /// What is promised beyond the capacity that way is answered as busy.
+    pub(super) fn lease(&self, guest: &super::peer_session::Guest) -> usize {
+        if self.draining {
+            return 0;
+        }
+        if !guest.active {
+            return 1;
+        }
+        let places = self.config.capacity().saturating_sub(self.stopping);
+        (places / self.active.max(1)).max(1)
+    }
+
+    /// The highest call id that a caller may send.
+    pub(super) fn limit(&self, id: u64) -> u64 {
+        let Some(guest) = self.guests.get(&id) else {
+            return 0;
+        };
+        let free = self.lease(guest).saturating_sub(guest.calls.len());
+        // A caller chooses its ids, and may choose the last one there is.
+        guest.last_call.saturating_add(free as u64)
     }
 }

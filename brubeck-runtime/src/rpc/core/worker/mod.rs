@@ -1,14 +1,10 @@
 //! The serving side: sessions with callers, and the calls that were taken from them.
 
-mod admission;
-mod config;
-mod counters;
 mod ending;
-mod event;
-mod guest;
 mod incoming;
+mod interface;
+mod peer_session;
 mod unproven;
-mod window;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -16,16 +12,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use config::WorkerConfig;
-pub use counters::WorkerCounters;
-pub use event::{JobId, StopReason, WorkerAction, WorkerEvent};
+pub use interface::WorkerConfig;
+pub use interface::WorkerCounters;
+pub use interface::{JobId, StopReason, WorkerAction, WorkerEvent};
 
-use super::entropy::Entropy;
-use super::growing::Growing;
+use super::collections::Growing;
+use super::session::Entropy;
 use super::timers::Timers;
 use super::{Moment, Numbered};
 use crate::rpc::codec::{Ask, Message, limits};
-use guest::Guest;
+use peer_session::Guest;
 use unproven::Unproven;
 
 /// A timer that is this late says that this process stood still.

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::guest::Guest;
+use super::peer_session::Guest;
 use super::{Due, Worker, WorkerAction};
 use crate::rpc::codec::{Denial, Envelope, Hello, Message, Proof, SessionKeys, VERSION, Welcome, plain};
 use crate::rpc::core::Moment;
-use crate::rpc::core::growing::Growing;
+use crate::rpc::core::collections::Growing;
 use crate::rpc::core::session::Session;
 use std::time::Duration;
 

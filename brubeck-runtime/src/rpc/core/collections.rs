@@ -1,6 +1,9 @@
-//! Maps whose keys come in order.
+//! Collections for numbers that only grow.
 
+use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::hash::BuildHasherDefault;
+use std::hash::Hasher;
 
 /// A map of things that are numbered in the order in which they come, and mostly go in that order, too: it allocates
 /// nothing for each, and nobody can choose keys that make it slow.
@@ -54,6 +57,32 @@ impl<K: Ord + Copy, V> Growing<K, V> {
     /// The values, in the order of their keys.
     pub(super) fn into_values(self) -> impl Iterator<Item = V> {
         self.0.into_iter().map(|(_, value)| value)
+    }
+}
+
+/// A map of things that were numbered here, one after the other. Nobody outside can choose such keys, so they need no
+/// hashing that withstands an attack.
+pub(crate) type Numbered<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
+
+/// Spreads consecutive numbers over all bits.
+#[derive(Default)]
+pub(crate) struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64((*byte).into());
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // The golden ratio, as in Fibonacci hashing.
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        // A table takes the lowest bits for the place, and multiplying leaves the best ones at the top.
+        self.0.rotate_left(32)
     }
 }
 
