@@ -1,27 +1,22 @@
 //! What generated code uses, and nobody else: it may change with any version.
 
 pub use crate::__schema as schema;
-pub use crate::extract::Context;
-pub use crate::extract::Fill;
-pub use crate::extract::client_for;
 pub use crate::extract::fill::FillCapture;
 pub use crate::extract::operation::{
     Arguments, AskOf, InPath, Named, ReadOperation, Vacant, ask, in_path, named,
 };
-pub use crate::extract::{FromCapture, FromMessage, Json, Provides};
+pub use crate::extract::{Context, Fill, FromCapture, FromMessage, Json, Provides, client_for};
 pub use crate::handler::blocking::{Places, blocking};
 #[cfg(feature = "schema")]
 pub use crate::handler::schema::{Describe, Failure, Mention, Pass, Probe, Schemas, Success};
 pub use crate::method::{Kind, Method};
-pub use crate::response::Answers;
 pub use crate::response::operation::answer;
-pub use crate::response::{IntoReply, Rejection, Response};
+pub use crate::response::{Answers, IntoReply, Rejection, Response};
 pub use crate::routing::{
     BoxFuture, Checked, Entry, Handle, HandlerFn, Listed, Matching, Routes, Sends, check_answered,
     check_served, entry, join, join_specs, report, specs, table, verdicts,
 };
-pub use crate::rpc::api::{AnswerOf, Carried, Handles, Operation, carried};
-pub use crate::rpc::api::{Client, Request, TypedCall};
+pub use crate::rpc::api::{AnswerOf, Carried, Client, Handles, Operation, Request, TypedCall, carried};
 pub use crate::spec::{Routed, Spec};
 pub use crate::template::Template;
 use crate::websocket::SocketOutcome;

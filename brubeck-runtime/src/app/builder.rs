@@ -2,7 +2,7 @@
 
 use super::hook::{answer, guard};
 use super::origin::CrossSite;
-use super::tower::{Tower, wrap};
+use super::tower::{TowerAdapter, wrap};
 use super::{App, AppService, Hook, Limits, Proceed};
 use crate::message::Message;
 use crate::response::{Body, BoxError, IntoReply, Response};
@@ -99,7 +99,8 @@ impl<S: Send + Sync + 'static> App<S> {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        self.mounts.push((prefix.into(), AppService::new(Tower(service))));
+        self.mounts
+            .push((prefix.into(), AppService::new(TowerAdapter(service))));
         self
     }
 

@@ -1,7 +1,6 @@
 //! Functions that an application runs beside its handlers.
 
-use crate::extract::Context;
-use crate::extract::FromMessage;
+use crate::extract::{Context, FromMessage};
 use crate::response::{IntoReply, Response};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;

@@ -1,12 +1,14 @@
 //! What one route may take.
 
 use crate::extract::PartLimit;
+use crate::response::{IntoReply, Problem, Response};
 use crate::routing::Routes;
 use crate::spec::{Routed, Spec};
+use http::header::{HeaderValue, RETRY_AFTER};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// What the requests of one route may take, where that differs from the rest of the application.
 ///
@@ -110,4 +112,20 @@ impl RouteLimits {
 
 fn key(route: &'static Spec) -> usize {
     std::ptr::from_ref(route) as usize
+}
+
+/// A permit to run a handler of a route with a concurrency limit, if it has one.
+pub(super) type Permit<'a> = Option<SemaphorePermit<'a>>;
+
+/// Takes a permit of a route, or returns the 503 that refuses the request.
+pub(super) fn acquire(limits: Option<&Limits>) -> Result<Permit<'_>, Response> {
+    let Some(permits) = limits.and_then(|limits| limits.places.as_ref()) else {
+        return Ok(None);
+    };
+    permits.try_acquire().map(Some).map_err(|_| {
+        let mut busy = Problem::new(503, "too many requests at once").into_reply();
+        busy.headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        busy
+    })
 }

@@ -1,22 +1,21 @@
 //! The application: routes, state, templates and connections, put together and run.
 
-mod answer;
-mod assembled;
 mod builder;
-mod dress;
+mod call;
+mod error_pages;
 #[cfg(feature = "files")]
 mod file;
 mod hook;
+mod inner;
 mod limits;
 mod link;
 mod origin;
 mod proxies;
+mod request;
 mod run;
 mod service;
 mod time;
 mod tower;
-mod way;
-mod web;
 
 pub use hook::{Hook, Proceed};
 pub use limits::Limits;

@@ -1,15 +1,14 @@
 //! The serving side of a service: requests come in, each is answered in its own dialect.
 
-use crate::connect::transport::{Endpoint, Limits, Timing, Transport, TransportError, ZeroMq};
-use crate::connect::transport::{LINGER, Server, ServerEvent};
+use crate::connect::transport::{
+    Endpoint, LINGER, Limits, Server, ServerEvent, Timing, Transport, TransportError, ZeroMq,
+};
 use crate::error::Error;
-use crate::handler::Stop;
-use crate::handler::{Application, Connection, Opened};
+use crate::handler::{Application, Connection, Opened, Stop};
 use crate::legacy::server as legacy;
 use crate::rpc::codec::is_v2;
 use crate::rpc::core::WorkerConfig;
-use crate::rpc::server::Introspected;
-use crate::rpc::server::Sessions;
+use crate::rpc::server::{Introspected, Sessions};
 use crate::secret::Secret;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;

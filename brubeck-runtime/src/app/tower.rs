@@ -1,23 +1,20 @@
 //! The application as an HTTP service of the tower world, and such services around and within it.
 
-use super::answer::ACCESS;
-use super::assembled::Assembled;
-use super::proxies::Proxies;
-use crate::handler::{Answer, AtOnce};
+use super::inner::AppInner;
+use crate::error::{Error, Result};
 use crate::message::RemoteAddr;
-use crate::response::http_response::{Length, finish, refusal};
+use crate::response::http_response::refusal;
 use crate::response::{Body, BoxError};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Either};
-use http::uri::PathAndQuery;
-use http::{Method, Request, Response, StatusCode};
+use futures_util::future::BoxFuture;
+use http::uri::{PathAndQuery, Uri};
+use http::{Request, Response, StatusCode};
+use http_body_util::Limited;
 use std::convert::Infallible;
-use std::future::{poll_fn, ready};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -70,9 +67,9 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+    type Future = BoxFuture<'static, std::result::Result<Response<Body>, Infallible>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<std::result::Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
@@ -88,9 +85,9 @@ impl std::fmt::Debug for AppService {
 }
 
 /// A service of somebody else: a layer around the application, or what is mounted in it.
-pub(super) struct Tower<T>(pub(super) T);
+pub(super) struct TowerAdapter<T>(pub(super) T);
 
-impl<T, B> HttpService for Tower<T>
+impl<T, B> HttpService for TowerAdapter<T>
 where
     T: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
     T::Error: Into<BoxError>,
@@ -130,113 +127,73 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    Box::new(move |inner| AppService::new(Tower(layer.layer(inner))))
+    Box::new(move |inner| AppService::new(TowerAdapter(layer.layer(inner))))
 }
 
-/// The outermost: who asks, what was answered, and a panic of any layer.
-pub(super) struct Front<S: 'static> {
-    pub(super) site: Arc<Assembled<S>>,
-    /// The site within its layers, where it has some.
-    pub(super) layered: Option<AppService>,
-    pub(super) proxies: Proxies,
-}
+/// The services that are mounted below a prefix, the longest prefix first.
+pub(super) struct Mounts(Vec<(String, AppService)>);
 
-impl<S: Send + Sync + 'static> HttpService for Front<S> {
-    fn respond(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
-        match self.answer(request, None, Length::Told, AtOnce::No) {
-            Either::Left(answered) => Box::pin(answered),
-            Either::Right(answer) => answer,
+impl Mounts {
+    /// # Errors
+    ///
+    /// A prefix that does not start with `/`.
+    pub(super) fn new(mut mounts: Vec<(String, AppService)>) -> Result<Mounts> {
+        for (prefix, _) in &mut mounts {
+            if !prefix.starts_with('/') {
+                return Err(Error::new(format!(
+                    "the prefix `{prefix}` of a mounted service must start with `/`"
+                )));
+            }
+            prefix.truncate(prefix.trim_end_matches('/').len());
         }
+        mounts.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        Ok(Mounts(mounts))
+    }
+
+    /// The service below whose prefix this URI is, and what is left of the URI. Services at `/` are left out.
+    pub(super) fn find(&self, uri: &Uri) -> Option<(AppService, Uri)> {
+        self.first(uri, |prefix| !prefix.is_empty())
+    }
+
+    /// The service that is mounted at `/`, which gets what has no route.
+    pub(super) fn find_root(&self, uri: &Uri) -> Option<(AppService, Uri)> {
+        self.first(uri, str::is_empty)
+    }
+
+    fn first(&self, uri: &Uri, eligible: impl Fn(&str) -> bool) -> Option<(AppService, Uri)> {
+        let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        self.0
+            .iter()
+            .filter(|(prefix, _)| eligible(prefix))
+            .find_map(|(prefix, service)| {
+                let rest = target.strip_prefix(prefix.as_str())?;
+                let uri = match rest.chars().next() {
+                    Some('/') => rest.parse().ok()?,
+                    None | Some('?') => format!("/{rest}").parse().ok()?,
+                    Some(_) => return None,
+                };
+                Some((service.clone(), uri))
+            })
     }
 }
 
-impl<S: Send + Sync + 'static> Front<S> {
-    /// Answers a request; `remote` is its peer, where the request does not say so itself.
-    pub(super) fn answer(
+impl<S> AppInner<S> {
+    /// The request as a mounted service sees it: with a URI of its own, and a body within the limit of the application.
+    pub(super) fn mounted_request(
         &self,
-        mut request: Request<Body>,
-        mut remote: Option<RemoteAddr>,
-        length: Length,
-        at_once: AtOnce,
-    ) -> Answer {
-        if self.layered.is_some() || self.proxies.are_trusted() {
-            if let Some(remote) = remote.take() {
-                request.extensions_mut().insert(remote);
-            }
-            self.proxies.resolve(&mut request);
-        }
-        let asked = Asked {
-            // Timed only where somebody reads it.
-            began: tracing::enabled!(target: ACCESS, tracing::Level::INFO).then(Instant::now),
-            method: request.method().clone(),
-            target: request.uri().path_and_query().cloned(),
-            remote: remote.or_else(|| request.extensions().get().copied()),
-            length,
+        request: Request<Body>,
+        uri: Uri,
+        remote: Option<RemoteAddr>,
+    ) -> Box<Request<Body>> {
+        let limit = self.body_limit;
+        let mut request = match request.body().bytes() {
+            Some(body) if body.len() <= limit => request,
+            _ => request.map(|body| Body::new(Limited::new(body, limit))),
         };
-        if let Some(layered) = &self.layered {
-            return Either::Right(Box::pin(asked.answered(layered.respond(request))));
+        *request.uri_mut() = uri;
+        if let Some(remote) = remote {
+            request.extensions_mut().insert(remote);
         }
-        let site = &self.site;
-        let mut way = site.way(request, remote, at_once == AtOnce::IfQuick);
-        let here = match at_once {
-            AtOnce::No => false,
-            AtOnce::IfQuick => way.is_quick(),
-            AtOnce::Yes => true,
-        };
-        if here {
-            match catch_unwind(AssertUnwindSafe(|| site.at_once(&mut way))) {
-                Ok(None) => {}
-                Ok(Some(mut response)) => {
-                    asked.finish(&mut response);
-                    return Either::Left(ready(response));
-                }
-                Err(_) => return Either::Left(ready(asked.panicked())),
-            }
-        }
-        Either::Right(Box::pin(asked.answered(site.clone().go(way))))
-    }
-}
-
-/// What must be known of a request once it is handed on.
-struct Asked {
-    began: Option<Instant>,
-    method: Method,
-    target: Option<PathAndQuery>,
-    remote: Option<RemoteAddr>,
-    length: Length,
-}
-
-impl Asked {
-    async fn answered(self, answer: impl Future<Output = Response<Body>>) -> Response<Body> {
-        match AssertUnwindSafe(answer).catch_unwind().await {
-            Ok(mut response) => {
-                self.finish(&mut response);
-                response
-            }
-            Err(_) => self.panicked(),
-        }
-    }
-
-    fn panicked(&self) -> Response<Body> {
-        tracing::error!(method = %self.method, path = self.path(), "a layer or a mounted service panicked");
-        let mut refused = refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
-        self.finish(&mut refused);
-        refused
-    }
-
-    fn finish(&self, response: &mut Response<Body>) {
-        if let Some(began) = self.began {
-            let (method, path) = (&self.method, self.path());
-            tracing::info!(
-                target: ACCESS,
-                remote = self.remote.map(tracing::field::display),
-                "{} {method} {path} in {:?}", response.status().as_u16(), began.elapsed()
-            );
-        }
-        finish(response, self.method == Method::HEAD, self.length);
-    }
-
-    fn path(&self) -> &str {
-        self.target.as_ref().map_or("/", PathAndQuery::path)
+        Box::new(request)
     }
 }

@@ -1,7 +1,6 @@
 //! A named argument.
 
-use super::Context;
-use super::{FromMessage, form, media_type};
+use super::{Context, FromMessage, form, media_type};
 use crate::method::Kind;
 use crate::response::Rejection;
 use crate::status::Status;

@@ -1,7 +1,6 @@
 //! The extractors of axum.
 
-use super::Context;
-use super::FromMessage;
+use super::{Context, FromMessage};
 use crate::message::Message;
 use crate::response::{Body, IntoReply, Response};
 use axum_core::extract::{FromRequest, FromRequestParts};

@@ -1,7 +1,6 @@
 //! The body as it came.
 
-use super::Context;
-use super::FromMessage;
+use super::{Context, FromMessage};
 use crate::response::Rejection;
 use crate::status::Status;
 use bytes::Bytes;

@@ -1,7 +1,6 @@
 //! The form that a browser sends.
 
-use super::Context;
-use super::{FromMessage, media_type, query};
+use super::{Context, FromMessage, media_type, query};
 use crate::response::Rejection;
 use crate::status::Status;
 use serde::de::DeserializeOwned;

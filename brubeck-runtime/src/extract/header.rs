@@ -1,7 +1,6 @@
 //! One header, found by the name of the argument.
 
-use super::Context;
-use super::FromMessage;
+use super::{Context, FromMessage};
 use crate::response::Rejection;
 use crate::status::Status;
 use std::fmt;

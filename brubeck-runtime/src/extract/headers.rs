@@ -1,7 +1,6 @@
 //! The headers of a message.
 
-use super::Context;
-use super::FromMessage;
+use super::{Context, FromMessage};
 use http::HeaderMap;
 use std::convert::Infallible;
 use std::ops::Deref;

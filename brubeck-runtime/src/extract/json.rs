@@ -1,10 +1,8 @@
 //! JSON, as an argument and as a reply.
 
-use super::Context;
-use super::FromMessage;
+use super::{Context, FromMessage};
 use crate::method::Kind;
-use crate::response::Rejection;
-use crate::response::{IntoReply, Response};
+use crate::response::{IntoReply, Rejection, Response};
 use crate::status::Status;
 use http::header::CONTENT_TYPE;
 use serde::Serialize;

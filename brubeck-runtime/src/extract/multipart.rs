@@ -1,7 +1,6 @@
 //! Forms with files.
 
-use super::Context;
-use super::{FromMessage, PartLimit};
+use super::{Context, FromMessage, PartLimit};
 use crate::response::Rejection;
 use crate::status::Status;
 use bytes::Bytes;

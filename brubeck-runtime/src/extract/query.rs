@@ -1,7 +1,6 @@
 //! The query of a web request.
 
-use super::Context;
-use super::FromMessage;
+use super::{Context, FromMessage};
 use crate::response::Rejection;
 use crate::status::Status;
 use serde::de::DeserializeOwned;

@@ -1,7 +1,6 @@
 //! What is known of a request beside its body and headers.
 
-use super::Context;
-use super::FromMessage;
+use super::{Context, FromMessage};
 use crate::response::Rejection;
 use crate::status::Status;
 use http::Uri;

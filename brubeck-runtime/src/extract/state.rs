@@ -1,7 +1,6 @@
 //! A part of the application's state.
 
-use super::Context;
-use super::FromMessage;
+use super::{Context, FromMessage};
 use std::convert::Infallible;
 use std::ops::Deref;
 

@@ -1,10 +1,8 @@
 //! Who asks.
 
-use super::Context;
-use super::{FromMessage, Provides};
+use super::{Context, FromMessage, Provides};
 use crate::method::Method;
-use crate::response::Rejection;
-use crate::response::{Form, IntoReply, Redirect, Response};
+use crate::response::{Form, IntoReply, Redirect, Rejection, Response};
 use crate::session::Session;
 use crate::status::Status;
 use std::ops::Deref;

@@ -1,6 +1,6 @@
 //! What a connection sees of an application.
 
-use super::Caught;
+use super::CatchPanic;
 use crate::message::{Message, RemoteAddr};
 use crate::response::{Body, Response};
 use crate::spec::Spec;
@@ -20,8 +20,8 @@ pub trait Application: Send + Sync + 'static {
     fn answer(self: Arc<Self>, message: Message) -> BoxFuture<'static, Response>;
 
     /// Answers the call of another application: the same, and tells the route that it took.
-    fn call(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, Called) {
-        (None, Called(Either::Right(self.answer(message))))
+    fn call(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, CallFuture) {
+        (None, CallFuture(Either::Right(self.answer(message))))
     }
 
     /// Answers one HTTP request, through every layer of the application. Never fails and never panics. The
@@ -31,7 +31,12 @@ pub trait Application: Send + Sync + 'static {
 
     /// The same for a connection, which says itself how long a body is that is whole; `peer` is who asks, where the request
     /// does not say so itself.
-    fn serve_peer(&self, request: http::Request<Body>, peer: Option<RemoteAddr>, at_once: AtOnce) -> Answer;
+    fn serve_peer(
+        &self,
+        request: http::Request<Body>,
+        peer: Option<RemoteAddr>,
+        at_once: DispatchMode,
+    ) -> HttpAnswer;
 
     /// The largest body of a request, in bytes, for connections that must know it beforehand; a route may take more.
     fn body_limit(&self) -> usize;
@@ -44,21 +49,21 @@ pub trait Application: Send + Sync + 'static {
 
 /// Whether a handler begins where its request is handed over, so that an answer which waits for nothing comes back itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AtOnce {
+pub enum DispatchMode {
     /// It begins where its answer is waited for.
-    No,
+    Deferred,
     /// It begins here where it was quick of late: others wait meanwhile.
-    IfQuick,
+    InlineIfFast,
     /// It begins here.
-    Yes,
+    Inline,
 }
 
 /// A call that is being answered: the handler itself, or what is around it where something is.
-pub struct Called(pub(crate) Either<Handler, BoxFuture<'static, Response>>);
+pub struct CallFuture(pub(crate) Either<Handler, BoxFuture<'static, Response>>);
 
-type Handler = Caught<BoxFuture<'static, Response>, Arc<Templates>>;
+type Handler = CatchPanic<BoxFuture<'static, Response>, Arc<Templates>>;
 
-impl Future for Called {
+impl Future for CallFuture {
     type Output = Response;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
@@ -67,7 +72,7 @@ impl Future for Called {
 }
 
 /// The answer to an HTTP request, or the wait for it.
-pub type Answer = Either<Ready<http::Response<Body>>, BoxFuture<'static, http::Response<Body>>>;
+pub type HttpAnswer = Either<Ready<http::Response<Body>>, BoxFuture<'static, http::Response<Body>>>;
 
 /// Where messages come from: [`Http`](crate::Http), [`Mongrel2`](crate::Mongrel2),
 /// [`Service`](crate::Service).

@@ -1,8 +1,6 @@
 //! How a handler of a service runs: on a thread where it may block, and how many of it at once.
 
 use crate::response::{IntoReply, Response};
-use crate::rpc::codec::Reply;
-use crate::rpc::core::JobId;
 use crate::status::Status;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -13,17 +11,18 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// there is one, that there is none.
 pub(crate) struct Slot {
     service: Option<Arc<dyn Slots>>,
-    job: JobId,
+    /// The number that the service gave the job.
+    job: u64,
 }
 
 /// Who gives slots.
 pub(crate) trait Slots: Send + Sync {
-    /// A handler has ended, and its slot is free.
-    fn ended(self: Arc<Self>, job: JobId, reply: Option<Reply>);
+    /// A handler has ended, with this response if there is one, and its slot is free.
+    fn ended(self: Arc<Self>, job: u64, response: Option<Response>);
 }
 
 impl Slot {
-    pub(crate) fn new(service: Arc<dyn Slots>, job: JobId) -> Slot {
+    pub(crate) fn new(service: Arc<dyn Slots>, job: u64) -> Slot {
         Slot {
             service: Some(service),
             job,
@@ -31,13 +30,13 @@ impl Slot {
     }
 
     /// The handler has answered.
-    pub(crate) fn answer(mut self, reply: Reply) {
-        self.end(Some(reply));
+    pub(crate) fn answer(mut self, response: Response) {
+        self.end(Some(response));
     }
 
-    fn end(&mut self, reply: Option<Reply>) {
+    fn end(&mut self, response: Option<Response>) {
         if let Some(service) = self.service.take() {
-            service.ended(self.job, reply);
+            service.ended(self.job, response);
         }
     }
 }
@@ -136,20 +135,20 @@ mod tests {
     struct Ended(Mutex<Vec<(u64, bool)>>);
 
     impl Slots for Ended {
-        fn ended(self: Arc<Self>, job: JobId, reply: Option<Reply>) {
-            self.0.lock().unwrap().push((job.0, reply.is_some()));
+        fn ended(self: Arc<Self>, job: u64, response: Option<Response>) {
+            self.0.lock().unwrap().push((job, response.is_some()));
         }
     }
 
     #[test]
     fn the_service_hears_once_of_the_end_of_each_handler() {
         let service = Arc::<Ended>::default();
-        let slot = |job| Some(Slot::new(service.clone(), JobId(job)));
+        let slot = |job| Some(Slot::new(service.clone(), job));
         let (mut first, mut second) = (slot(1), slot(2));
         in_slot(&mut first, || {
             // One that begins while another is polled.
             in_slot(&mut second, || drop(SLOT.take()));
-            SLOT.take().unwrap().answer(Reply::default());
+            SLOT.take().unwrap().answer(Response::new(Status::OK));
         });
         assert!(first.is_none() && second.is_none());
         let mut third = slot(3);
@@ -162,7 +161,7 @@ mod tests {
     #[tokio::test]
     async fn a_thread_has_the_slot_of_its_handler_and_gives_it_back() {
         let service = Arc::<Ended>::default();
-        let mut slot = Some(Slot::new(service.clone(), JobId(1)));
+        let mut slot = Some(Slot::new(service.clone(), 1));
         let (go, told) = std::sync::mpsc::channel::<()>();
         let mut handler = Box::pin(blocking(move || {
             told.recv().unwrap();

@@ -10,15 +10,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// What a handler runs as: its page is rendered, and its panic is an answer too. It owns both, or borrows them.
-pub(crate) struct Caught<R, T> {
+pub(crate) struct CatchPanic<R, T> {
     handler: &'static str,
     run: R,
     templates: T,
 }
 
-impl<R, T> Caught<R, T> {
+impl<R, T> CatchPanic<R, T> {
     pub(crate) fn new(handler: &'static str, run: R, templates: T) -> Self {
-        Caught {
+        CatchPanic {
             handler,
             run,
             templates,
@@ -26,7 +26,7 @@ impl<R, T> Caught<R, T> {
     }
 }
 
-impl<R, T> Future for Caught<R, T>
+impl<R, T> Future for CatchPanic<R, T>
 where
     R: Future<Output = Response> + Unpin,
     T: Deref<Target = Templates> + Unpin,
@@ -34,7 +34,7 @@ where
     type Output = Response;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
-        let Caught {
+        let CatchPanic {
             handler,
             run,
             templates,

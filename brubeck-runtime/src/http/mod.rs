@@ -1,14 +1,12 @@
 //! The embedded HTTP server.
 
-mod client;
-mod drain;
 mod listen;
 mod request;
-mod socket;
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;
 mod upgrade;
+mod websocket;
 
 use crate::handler::{Application, Connection, Opened, Stop};
 use futures_util::future::BoxFuture;
@@ -19,9 +17,12 @@ use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
 use listen::{Listener, Peers};
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -283,7 +284,7 @@ impl Server {
                 .keep_alive_timeout(self.settings.header_timeout);
             http.serve_connection_with_upgrades(stream, service).into_owned()
         };
-        if let Err(error) = drain::drained(
+        if let Err(error) = drained(
             connection,
             |connection| connection.graceful_shutdown(),
             self.stop.clone(),
@@ -293,4 +294,26 @@ impl Server {
             tracing::debug!(?address, %error, "a connection ended early");
         }
     }
+}
+
+/// Runs a connection to its end. When the server is told to stop, `drain` has it end with what it is answering.
+async fn drained<C: Future>(connection: C, drain: fn(Pin<&mut C>), stop: Stop) -> C::Output {
+    let mut connection = pin!(connection);
+    let news = stop.clone();
+    let mut stop = stop;
+    let mut requested = pin!(stop.requested());
+    let (mut draining, mut told) = (false, None::<Waker>);
+    poll_fn(|cx| {
+        // Listened to once and not with each request, since whoever is told stays told.
+        let listens = told.as_ref().is_some_and(|told| told.will_wake(cx.waker()));
+        if !draining && (!listens || news.may_be_requested()) {
+            told = Some(cx.waker().clone());
+            draining = requested.as_mut().poll(cx).is_ready();
+            if draining {
+                drain(connection.as_mut());
+            }
+        }
+        connection.as_mut().poll(cx)
+    })
+    .await
 }

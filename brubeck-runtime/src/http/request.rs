@@ -2,19 +2,17 @@
 
 use super::Server;
 use super::stream::{Busy, Progress};
-use super::upgrade;
-use super::upgrade::Opening;
-use crate::handler::unhygienic;
-use crate::handler::{Answer, AtOnce};
+use super::upgrade::{self, Opening};
+use crate::handler::{DispatchMode, HttpAnswer, unhygienic};
 use crate::message::RemoteAddr;
 use crate::response::http_response::refusal;
-use crate::response::{Body, BodyError, BoxError};
+use crate::response::{Body, BodyError, BoxError, FrameTap, TappedBody};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::Either;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, Version};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::future::ready;
@@ -56,16 +54,22 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         let read = (!request.body().is_end_stream()).then(|| Arc::new(AtomicBool::new(false)));
         let request = request.map(|body| match &read {
             None => Body::empty(),
-            Some(read) => Body::new(Arriving {
+            Some(read) => Body::new(TappedBody {
                 body,
-                all: read.clone(),
-                timeout,
-                timer: None,
+                tap: BodyTimeout {
+                    all: read.clone(),
+                    timeout,
+                    timer: None,
+                },
             }),
         });
         let application = &self.server.application;
         // The requests of one HTTP/2 connection are many, and its task is one.
-        let at_once = if http1 { AtOnce::Yes } else { AtOnce::No };
+        let at_once = if http1 {
+            DispatchMode::Inline
+        } else {
+            DispatchMode::Deferred
+        };
         Answering {
             answer: application.serve_peer(request, self.address.map(RemoteAddr), at_once),
             busy: Some(busy),
@@ -77,7 +81,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
 
 /// The answer to one request, as it comes.
 pub(super) struct Answering {
-    answer: Answer,
+    answer: HttpAnswer,
     busy: Option<Busy>,
     /// Where the request asked for a WebSocket.
     opening: Option<Box<(Opening, Arc<Server>)>>,
@@ -86,7 +90,7 @@ pub(super) struct Answering {
 }
 
 impl Answering {
-    fn with(answer: Answer, busy: Busy) -> Answering {
+    fn with(answer: HttpAnswer, busy: Busy) -> Answering {
         Answering {
             answer,
             busy: Some(busy),
@@ -120,62 +124,54 @@ impl Future for Answering {
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Poll::Ready(Ok(response.map(|body| Sent {
-            busy: busy.filter(|_| !body.is_end_stream()),
+            tap: UntilSent {
+                busy: busy.filter(|_| !body.is_end_stream()),
+            },
             body,
         })))
     }
 }
 
 /// The body of a response; when it has been sent, its request is answered.
-pub(super) struct Sent {
-    body: Body,
+pub(super) type Sent = TappedBody<Body, UntilSent>;
+
+/// Holds a request busy until the last frame of its response is sent.
+pub(super) struct UntilSent {
     busy: Option<Busy>,
 }
 
-impl http_body::Body for Sent {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+impl FrameTap<BoxError> for UntilSent {
+    fn poll(
+        &mut self,
+        polled: Poll<Option<Result<Frame<Bytes>, BoxError>>>,
+        _: bool,
+        _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
         if let Poll::Ready(None) = polled {
             self.busy = None;
         }
         polled
     }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
-/// The body of a request, which may pause for so long and no longer.
-struct Arriving {
-    body: Incoming,
+/// Ends the body of a request that pauses for longer than the timeout, and notes when all of it was read.
+struct BodyTimeout {
     all: Arc<AtomicBool>,
     timeout: Duration,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl http_body::Body for Arriving {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
+impl FrameTap<hyper::Error> for BodyTimeout {
+    fn poll(
+        &mut self,
+        polled: Poll<Option<Result<Frame<Bytes>, hyper::Error>>>,
+        ended: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match Pin::new(&mut self.body).poll_frame(cx) {
+        match polled {
             Poll::Ready(frame) => {
                 self.timer = None;
-                if frame.is_none() || self.body.is_end_stream() {
+                if frame.is_none() || ended {
                     self.all.store(true, Ordering::Relaxed);
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(|error| BodyError::Broken(error.into()).into())))
@@ -191,13 +187,5 @@ impl http_body::Body for Arriving {
                     .map(|()| Some(Err(BodyError::TimedOut.into())))
             }
         }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -1,9 +1,8 @@
 //! WebSockets of the embedded server: from a request that asks for one to the connection that is one.
 
 use super::Server;
-use super::socket;
-use super::socket::Line;
 use super::stream::Busy;
+use super::websocket::{self, Line};
 use crate::response::Body;
 use crate::response::http_response::{opening, refusal};
 use crate::websocket::{Close, Deflate, Offer, SocketSender};
@@ -64,7 +63,7 @@ pub(super) fn asked(request: &mut Request<Incoming>, limit: usize) -> Result<Opt
         return Err((StatusCode::BAD_REQUEST, "the key of the WebSocket is none"));
     };
     let deflate = Deflate::agree(headers);
-    let (line, socket) = socket::line(limit, deflate);
+    let (line, socket) = websocket::line(limit, deflate);
     let sender = socket.sender();
     let offer = Offer::new(socket);
     request.extensions_mut().insert(offer.clone());

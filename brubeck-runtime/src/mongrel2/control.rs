@@ -1,7 +1,6 @@
 //! The control port of a Mongrel2, as a typed client.
 
-use crate::codec::tnetstring;
-use crate::codec::tnetstring::Value;
+use crate::codec::tnetstring::{self, Value};
 use crate::connect::transport::{Client, ClientEvent, Endpoint, Timing, Transport, ZeroMq};
 use crate::error::{Error, Result};
 use bytes::{Bytes, BytesMut};

@@ -27,8 +27,7 @@ mod words;
 pub use control::{Mongrel2Connection, Mongrel2Control, Mongrel2Sort};
 pub use counts::Mongrel2Counts;
 
-use crate::connect::transport;
-use crate::connect::transport::{Endpoint, LinkEvent, Timing, Transport, ZeroMq};
+use crate::connect::transport::{self, Endpoint, LinkEvent, Timing, Transport, ZeroMq};
 use crate::error::Error;
 use crate::handler::{Application, Connection, Opened};
 use announced::Store;

@@ -5,7 +5,7 @@ use super::http1::{Framing, Persistence, head};
 use super::pipeline::{End, Piece};
 use super::request::{Asked, Refusal};
 use super::words::Words;
-use crate::handler::{Application, AtOnce};
+use crate::handler::{Application, DispatchMode};
 use crate::message::{Message, RemoteAddr};
 use crate::response::Body;
 use crate::response::http_response::{opening, refusal};
@@ -75,7 +75,9 @@ impl Responding {
         asking: Asking,
     ) {
         request.extensions_mut().insert(asking.offer.clone());
-        let response = application.serve_peer(request, self.peer, AtOnce::Yes).await;
+        let response = application
+            .serve_peer(request, self.peer, DispatchMode::Inline)
+            .await;
         let Some(accepted) = asking.offer.accepted() else {
             // Mongrel2 reads frames from now on, whatever the client was told.
             self.persistence = Persistence::Close;

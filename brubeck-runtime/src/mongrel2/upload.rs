@@ -3,9 +3,10 @@
 use super::event::Event;
 use super::socket::Link;
 use crate::extract::{Stored, Waiting};
-use crate::response::{Body, BodyError, BoxError};
+use crate::response::{Body, BodyError, BoxError, FrameTap, TappedBody};
 use crate::websocket::Seat as Ticket;
 use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
 use http_body::{Frame, SizeHint};
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -38,9 +39,9 @@ impl Upload {
             length,
             tell: Some(tell),
         };
-        let body = Body::new(Sized {
+        let body = Body::new(TappedBody {
             body: waiting.clone().body(),
-            length,
+            tap: AnnouncedLength(length),
         });
         (upload, body, waiting)
     }
@@ -61,14 +62,14 @@ impl Upload {
         }));
         let upload = Upload::Parts(parts.clone());
         upload.part(first, last);
-        let body = Body::new(Sized {
-            body: Body::new(PartsBody {
+        let body = Body::new(TappedBody {
+            body: Body::from_stream(PartsStream {
                 parts,
                 ticket,
                 link,
                 asked: last,
             }),
-            length,
+            tap: AnnouncedLength(length),
         });
         (upload, body)
     }
@@ -153,15 +154,15 @@ impl Parts {
     }
 }
 
-/// The body of an upload that comes in parts. The client is asked for more only as it is read.
-struct PartsBody {
+/// An upload that comes in parts. The client is asked for more only as it is read.
+struct PartsStream {
     parts: Arc<Mutex<Parts>>,
     ticket: Ticket,
     link: Arc<Link>,
     asked: bool,
 }
 
-impl PartsBody {
+impl PartsStream {
     fn allow(&self, bytes: u32) {
         self.link.tell(Event::Allow {
             ticket: self.ticket.clone(),
@@ -170,14 +171,10 @@ impl PartsBody {
     }
 }
 
-impl http_body::Body for PartsBody {
-    type Data = Bytes;
-    type Error = BoxError;
+impl Stream for PartsStream {
+    type Item = Result<Bytes, BodyError>;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let (bytes, ended) = {
             let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
             let bytes = parts.bytes.split().freeze();
@@ -185,7 +182,7 @@ impl http_body::Body for PartsBody {
                 match parts.end.take() {
                     Some(end) => {
                         parts.end = Some(Ok(()));
-                        return Poll::Ready(end.err().map(|error| Err(error.into())));
+                        return Poll::Ready(end.err().map(Err));
                     }
                     None => parts.waker = Some(cx.waker().clone()),
                 }
@@ -200,35 +197,30 @@ impl http_body::Body for PartsBody {
         }
         match bytes.is_empty() {
             true => Poll::Pending,
-            false => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            false => Poll::Ready(Some(Ok(bytes))),
         }
     }
 }
 
-/// A body whose length the client announced.
-struct Sized {
-    body: Body,
-    length: Option<u64>,
-}
+/// Tells the length that the client announced, less what was read.
+struct AnnouncedLength(Option<u64>);
 
-impl http_body::Body for Sized {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+impl FrameTap<BoxError> for AnnouncedLength {
+    fn poll(
+        &mut self,
+        polled: Poll<Option<Result<Frame<Bytes>, BoxError>>>,
+        _: bool,
+        _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if let (Poll::Ready(Some(Ok(frame))), Some(length)) = (&polled, self.length) {
+        if let (Poll::Ready(Some(Ok(frame))), Some(length)) = (&polled, self.0) {
             let size = frame.data_ref().map_or(0, |data| data.len() as u64);
-            self.length = Some(length.saturating_sub(size));
+            self.0 = Some(length.saturating_sub(size));
         }
         polled
     }
 
-    fn size_hint(&self) -> SizeHint {
-        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+    fn size_hint(&self, _: SizeHint) -> SizeHint {
+        self.0.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

@@ -237,6 +237,54 @@ impl http_body::Body for Body {
     }
 }
 
+/// A function over the frames of a body: it sees each poll and decides what becomes of it.
+pub(crate) trait FrameTap<E>: Unpin {
+    /// Passes a poll on, changed or unchanged. `ended` tells that no frame follows.
+    fn poll(
+        &mut self,
+        polled: Poll<Option<Result<Frame<Bytes>, E>>>,
+        ended: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>>;
+
+    /// The size that the body is said to have.
+    fn size_hint(&self, hint: SizeHint) -> SizeHint {
+        hint
+    }
+}
+
+/// A body whose frames pass through a [`FrameTap`].
+pub(crate) struct TappedBody<B, T> {
+    pub(crate) body: B,
+    pub(crate) tap: T,
+}
+
+impl<B, T> http_body::Body for TappedBody<B, T>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+    T: FrameTap<B::Error>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let TappedBody { body, tap } = &mut *self;
+        let polled = Pin::new(&mut *body).poll_frame(cx);
+        tap.poll(polled, body.is_end_stream(), cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.tap.size_hint(self.body.size_hint())
+    }
+}
+
 macro_rules! from {
     ($($source:ty),*) => { $(
         impl From<$source> for Body {

@@ -15,6 +15,7 @@ mod rejection;
 mod response;
 
 pub use body::{Body, BodyError, BoxError};
+pub(crate) use body::{FrameTap, TappedBody};
 pub use events::{Event, Events};
 #[cfg(feature = "files")]
 pub use file::File;

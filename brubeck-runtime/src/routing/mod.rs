@@ -15,5 +15,6 @@ pub use matching::Matching;
 pub(crate) use proofs::lost_answer;
 pub use proofs::{Sends, Unreachable, check_answered, check_served, report, verdicts};
 pub(crate) use router::{Match, Router};
-pub use table::{BoxFuture, Checked, Entry, Handle, HandlerFn, Listed, Routes};
-pub use table::{entry, join, join_specs, specs, table};
+pub use table::{
+    BoxFuture, Checked, Entry, Handle, HandlerFn, Listed, Routes, entry, join, join_specs, specs, table,
+};

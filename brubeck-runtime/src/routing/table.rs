@@ -3,8 +3,7 @@
 use super::proofs::Sends;
 use crate::extract::Context;
 use crate::response::Response;
-use crate::spec::Routed;
-use crate::spec::Spec;
+use crate::spec::{Routed, Spec};
 use std::pin::Pin;
 
 /// What a handler runs as.

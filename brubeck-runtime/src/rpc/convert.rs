@@ -65,7 +65,7 @@ pub(super) fn message(ask: &Ask, until: Instant) -> Result<Message, Status> {
 }
 
 /// What a handler's response says on the wire.
-pub(super) fn reply(response: Response) -> Reply {
+fn reply(response: Response) -> Reply {
     let (status, headers, payload) = response.into_shared_parts();
     let body = match payload {
         Payload::Json(text) => text,
@@ -96,8 +96,20 @@ pub(super) fn reply(response: Response) -> Reply {
     }
 }
 
+/// The same, or a failure where that cannot be written.
+pub(super) fn checked_reply(response: Response) -> Reply {
+    let reply = reply(response);
+    match reply.check() {
+        Ok(()) => reply,
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written");
+            failure(Status::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
 /// A reply that says nothing but its status.
-pub(super) fn failure(status: Status) -> Reply {
+fn failure(status: Status) -> Reply {
     Reply {
         status: status.code(),
         message: status.into_text().into(),

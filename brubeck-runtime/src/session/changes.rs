@@ -1,8 +1,6 @@
 //! What the handler of one request wants the browser to keep.
 
-use super::Cookie;
-use super::Keys;
-use super::Session;
+use super::{Cookie, Keys, Session};
 use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,6 @@
 //! The cookies of a request as a handler argument.
 
-use super::Cookie;
-use super::CookieChanges;
+use super::{Cookie, CookieChanges};
 use http::HeaderMap;
 use http::header::COOKIE;
 

@@ -129,8 +129,7 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
-    use super::CookieSecret;
-    use super::*;
+    use super::{CookieSecret, *};
 
     #[test]
     fn only_a_change_sends_a_cookie() {

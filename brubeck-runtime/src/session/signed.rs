@@ -1,7 +1,6 @@
 //! Signed cookies as a handler argument.
 
-use super::Cookie;
-use super::{Cookies, Keys};
+use super::{Cookie, Cookies, Keys};
 use std::time::{Duration, SystemTime};
 
 /// How long a signed cookie is believed unless it is asked otherwise: 14 days.

@@ -1,8 +1,7 @@
 //! Applications and services without a socket, for tests.
 
 use super::TestClient;
-use crate::app::Service;
-use crate::app::{App, AppService};
+use crate::app::{App, AppService, Service};
 use crate::connect::transport::{InMemory, Transport};
 use crate::error::{Error, Result};
 use crate::handler::{Application, Stop};

@@ -4,21 +4,18 @@ mod stored;
 
 pub(crate) use stored::{Stored, Waiting};
 
-use super::Context;
-use super::FromMessage;
+use super::{Context, FromMessage};
 use crate::message::Message;
-use crate::response::Rejection;
-use crate::response::{Body, BodyError, BoxError, IntoReply, Problem, Response};
+use crate::response::{Body, BodyError, BoxError, IntoReply, Problem, Rejection, Response};
 use crate::status::Status;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use std::convert::Infallible;
-use std::fmt;
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::{fmt, io};
 use tokio::sync::oneshot;
 
 /// The body of a request while it comes, however large it is.

@@ -3,8 +3,7 @@
 mod reader;
 mod waiting;
 
-use super::codec;
-use super::codec::{Dialect, JsonText, Timestamp, encode_request};
+use super::codec::{self, Dialect, JsonText, Timestamp, encode_request};
 use crate::connect::transport::{
     ClientOutbox, Endpoint, HubOutbox, SendError, Timing, Transport, TransportError, ZeroMq,
 };

@@ -2,8 +2,7 @@
 
 use super::waiting::Waiting;
 use crate::connect::transport::{ClientEvent, HubEvent, Inbox};
-use crate::legacy::codec;
-use crate::legacy::codec::{Dialect, decode_response};
+use crate::legacy::codec::{self, Dialect, decode_response};
 use crate::legacy::server::headers;
 use crate::rpc::api::{Answer, CallError};
 use crate::secret::Secret;

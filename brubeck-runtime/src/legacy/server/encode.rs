@@ -1,8 +1,7 @@
 //! From the response of a handler to the frames that the caller's dialect wants.
 
 use crate::codec::EncodeError;
-use crate::legacy::codec;
-use crate::legacy::codec::{Envelope, JsonText, Timestamp, encode_response};
+use crate::legacy::codec::{self, Envelope, JsonText, Timestamp, encode_response};
 use crate::response::{Payload, Response};
 use crate::status::Status;
 use bytes::Bytes;

@@ -3,8 +3,7 @@
 mod encode;
 
 use super::codec::{DecodeError, Envelope, JsonText, Request, decode_pull_request, decode_request};
-use crate::connect::transport::{LINGER, Worker};
-use crate::connect::transport::{Peer, ServerOutbox};
+use crate::connect::transport::{LINGER, Peer, ServerOutbox, Worker};
 use crate::handler::Stop;
 use crate::message::Message;
 use crate::method::Method;
@@ -17,11 +16,9 @@ use encode::encode;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
 
 /// A request as it came in, read.

@@ -6,8 +6,7 @@ use bytes::BytesMut;
 
 use super::reply::{MAX_TARGETS, Replies, addressed};
 use crate::codec::EncodeError;
-use crate::codec::tnetstring;
-use crate::codec::tnetstring::Value;
+use crate::codec::tnetstring::{self, Value};
 
 /// What Mongrel2 shall do with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

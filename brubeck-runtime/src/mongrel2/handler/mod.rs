@@ -5,8 +5,6 @@ mod requests;
 mod sockets;
 mod ticking;
 
-use super::Settings;
-use super::codec as wire;
 use super::codec::{Incoming, Request};
 use super::conversation::Conversation;
 use super::conversations::Conversations;
@@ -16,6 +14,7 @@ use super::neighbours::Neighbour;
 use super::pace::Pace;
 use super::socket::Link;
 use super::watch::{Status, Watch};
+use super::{Settings, codec as wire};
 use crate::connect::transport::{Generation, LINGER, LinkEvent, Mongrel2Link, SendError};
 use crate::handler::{Application, Stop};
 use crate::websocket::{Close, Seat as Ticket};

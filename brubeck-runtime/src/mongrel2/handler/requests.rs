@@ -2,13 +2,11 @@
 
 use super::{Handler, IN_FLIGHT, PIPELINED};
 use crate::extract::Stored;
-use crate::handler::AtOnce;
-use crate::mongrel2::announced;
-use crate::mongrel2::announced::Announced;
+use crate::handler::DispatchMode;
+use crate::mongrel2::announced::{self, Announced};
 use crate::mongrel2::codec::{DecodeError, Request};
 use crate::mongrel2::http1::Persistence;
-use crate::mongrel2::request;
-use crate::mongrel2::request::Refusal;
+use crate::mongrel2::request::{self, Refusal};
 use crate::mongrel2::respond::{Responding, Whole, refusal_of};
 use crate::mongrel2::upload::Upload;
 use crate::response::Body;
@@ -81,7 +79,10 @@ impl Handler {
         }
         let responding = Responding::new(ticket, &asked, self.link.0.clone());
         let request = head_of.map(|()| body);
-        match self.application.serve_peer(request, asked.peer, AtOnce::IfQuick) {
+        match self
+            .application
+            .serve_peer(request, asked.peer, DispatchMode::InlineIfFast)
+        {
             Either::Left(answered) => match responding.whole(answered.into_inner()) {
                 Ok(Whole { piece, end }) => self.reply(&responding.ticket, [piece], Some(end)),
                 Err(response) => self.respond(responding, ready(response)),

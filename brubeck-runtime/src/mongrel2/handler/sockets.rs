@@ -1,16 +1,15 @@
 //! What comes over WebSockets and message sockets.
 
 use super::{Handler, SOCKETS, end};
-use crate::mongrel2::codec as wire;
 use crate::mongrel2::codec::Request;
 use crate::mongrel2::conversations::Cast;
 use crate::mongrel2::http1::Persistence;
 use crate::mongrel2::listener::Listener;
 use crate::mongrel2::pipeline::{End, Piece};
-use crate::mongrel2::request;
 use crate::mongrel2::respond::{Asking, Responding};
 use crate::mongrel2::socket::{Reaction, Socket};
 use crate::mongrel2::words::Words;
+use crate::mongrel2::{codec as wire, request};
 use crate::response::Body;
 use crate::websocket::{Close, Deflate, Offer, Seat as Ticket, SocketSender, close_frame};
 use bytes::Bytes;

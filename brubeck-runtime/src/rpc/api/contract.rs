@@ -1,15 +1,8 @@
 //! Contracts: their operations, and calls that know what is answered.
 
-use super::Answer;
-use super::Call;
-use super::CallError;
-use super::Client;
-use super::Nowait;
-use super::Placed;
-use super::Request;
+use super::{Answer, Call, CallError, Client, Nowait, Placed, Request};
 use crate::small_bytes;
-use crate::spec::Routed;
-use crate::spec::Spec;
+use crate::spec::{Routed, Spec};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
@@ -17,9 +10,7 @@ use serde::de::DeserializeOwned;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task;
-use std::task::Poll;
-use std::task::ready;
+use std::task::{self, Poll, ready};
 use std::time::Duration;
 
 /// One call of an operation, not sent yet: what a method of a contract's client returns.

@@ -1,8 +1,7 @@
 //! Everything that can go wrong with a call, flat; and a failure as one application tells it to another.
 
 use crate::status::Status;
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;

@@ -16,15 +16,13 @@ mod services;
 pub use address::ServiceAddress;
 pub use answer::{Answer, Handled};
 pub use client::{Call, Client, Nowait, WithHandler};
-pub use contract::{AnswerOf, Carried, Handles, Operation, Wire, carried};
-pub use contract::{HandledCall, TypedAnswer, TypedCall};
-pub use deadline::Cancellation;
-pub use deadline::Deadline;
-pub use error::Fault;
-pub use error::{CallError, Phase};
+pub use contract::{
+    AnswerOf, Carried, HandledCall, Handles, Operation, TypedAnswer, TypedCall, Wire, carried,
+};
+pub use deadline::{Cancellation, Deadline};
+pub use error::{CallError, Fault, Phase};
 pub use request::Request;
-pub use services::Services;
-pub use services::{Link, Origin, Placed, ResponseHandlers};
+pub use services::{Link, Origin, Placed, ResponseHandlers, Services};
 
 pub(crate) use client::Caller;
 pub(crate) use request::Fields;

@@ -1,20 +1,12 @@
 //! The services that an application calls, each connected once over a link.
 
-use super::Answer;
-use super::CallError;
-use super::Caller;
-use super::Client;
-use super::Handled;
-use super::Request;
-use super::ServiceAddress;
+use super::{Answer, CallError, Caller, Client, Handled, Request, ServiceAddress};
 use crate::message::Message;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
 /// Opens a link to a service.

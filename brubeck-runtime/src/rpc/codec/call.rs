@@ -1,18 +1,9 @@
 //! Requests and replies: what a call asks, and what it is answered.
 
-use super::Text;
-use super::field;
-use super::limits::MAX_MESSAGE;
-use super::limits::MAX_METHOD;
-use super::limits::MAX_PATH;
-use super::limits::MAX_TRACEPARENT;
-use super::limits::MAX_TRACESTATE;
-use crate::codec::Cursor;
-use crate::codec::EncodeError;
-use crate::codec::Error;
-use bytes::BufMut;
-use bytes::Bytes;
-use bytes::BytesMut;
+use super::limits::{MAX_MESSAGE, MAX_METHOD, MAX_PATH, MAX_TRACEPARENT, MAX_TRACESTATE};
+use super::{Text, field};
+use crate::codec::{Cursor, EncodeError, Error};
+use bytes::{BufMut, Bytes, BytesMut};
 use std::sync::Arc;
 
 const IDEMPOTENT: u16 = 1;

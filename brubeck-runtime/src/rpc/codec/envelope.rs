@@ -1,16 +1,11 @@
 //! The frame around a message: its head, and the seal of those that are authenticated.
 
 use super::field;
-use super::handshake::Key;
-use super::handshake::MAC;
+use super::handshake::{Key, MAC};
 use super::limits::MAX_HEAD;
 use super::message::Message;
-use crate::codec::Cursor;
-use crate::codec::EncodeError;
-use crate::codec::Error;
-use bytes::BufMut;
-use bytes::Bytes;
-use bytes::BytesMut;
+use crate::codec::{Cursor, EncodeError, Error};
+use bytes::{BufMut, Bytes, BytesMut};
 
 /// The first four bytes of every message. The messages of the original begin with a space, a digit or an empty frame.
 pub const MAGIC: [u8; 4] = *b"\xb2brb";
@@ -339,9 +334,7 @@ fn write(message: &Message, place: Place) -> Result<BytesMut, EncodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc::codec::Ask;
-    use crate::rpc::codec::Reply;
-    use crate::rpc::codec::Request;
+    use crate::rpc::codec::{Ask, Reply, Request};
 
     #[test]
     fn requests_and_replies_get_the_memory_they_need() {

@@ -1,18 +1,11 @@
 //! The messages that open a session, and the keys that they agree on.
 
-use super::Text;
-use super::field;
 use super::limits::MAX_NAME;
-use crate::codec::Cursor;
-use crate::codec::EncodeError;
-use crate::codec::Error;
+use super::{Text, field};
+use crate::codec::{Cursor, EncodeError, Error};
 use crate::secret::Secret;
-use bytes::BufMut;
-use bytes::Bytes;
-use bytes::BytesMut;
-use hmac::Hmac;
-use hmac::KeyInit;
-use hmac::Mac;
+use bytes::{BufMut, Bytes, BytesMut};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
 

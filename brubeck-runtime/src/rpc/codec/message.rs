@@ -2,8 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::call::Request;
-use super::call::{Failure, Reply};
+use super::call::{Failure, Reply, Request};
 use super::envelope::{Head, Kind};
 use super::field;
 use super::handshake::{Denial, Hello, Proof, Welcome};

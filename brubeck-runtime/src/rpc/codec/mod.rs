@@ -26,12 +26,9 @@ pub mod limits;
 mod message;
 
 pub use crate::codec::Text;
-pub use call::{Ask, Request};
-pub use call::{Code, Failure, Reply};
-pub use envelope::{Envelope, Place, Unreadable, plain, seal};
-pub use envelope::{Head, Kind, MAGIC, VERSION};
-pub use handshake::{Denial, Hello, Proof, Welcome};
-pub use handshake::{Key, MAC, SessionKeys};
+pub use call::{Ask, Code, Failure, Reply, Request};
+pub use envelope::{Envelope, Head, Kind, MAGIC, Place, Unreadable, VERSION, plain, seal};
+pub use handshake::{Denial, Hello, Key, MAC, Proof, SessionKeys, Welcome};
 pub use message::Message;
 
 use bytes::Bytes;

@@ -1,9 +1,7 @@
 //! Collections for numbers that only grow.
 
-use std::collections::HashMap;
-use std::collections::VecDeque;
-use std::hash::BuildHasherDefault;
-use std::hash::Hasher;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// A map of things that are numbered in the order in which they come, and mostly go in that order, too: it allocates
 /// nothing for each, and nobody can choose keys that make it slow.

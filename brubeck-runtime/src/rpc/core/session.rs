@@ -1,12 +1,7 @@
 //! One session between a caller and a worker, and the random numbers that begin it.
 
 use crate::codec::EncodeError;
-use crate::rpc::codec::Envelope;
-use crate::rpc::codec::Key;
-use crate::rpc::codec::Message;
-use crate::rpc::codec::Place;
-use crate::rpc::codec::Unreadable;
-use crate::rpc::codec::seal;
+use crate::rpc::codec::{Envelope, Key, Message, Place, Unreadable, seal};
 use bytes::Bytes;
 
 /// Seals what goes out and opens what comes in, each message once and in order.

@@ -2,7 +2,7 @@
 
 mod stats;
 
-use crate::handler::{Application, Called};
+use crate::handler::{Application, CallFuture};
 use crate::message::Message;
 use crate::method::{Kind, Method};
 use crate::response::{IntoReply, Response};
@@ -99,7 +99,7 @@ impl Introspected {
             return Counting {
                 counted: None,
                 began: None,
-                called: Called(Either::Right(said)),
+                called: CallFuture(Either::Right(said)),
             };
         }
         let (route, called) = self.application.clone().call(message);
@@ -115,13 +115,13 @@ impl Introspected {
 pub(crate) struct Counting {
     counted: Option<Counted>,
     began: Option<Instant>,
-    called: Called,
+    called: CallFuture,
 }
 
 impl Counting {
     /// Whether its handler has always been quick of late.
-    pub(super) fn is_quick(&self) -> bool {
-        self.counted.as_ref().is_none_or(Counted::is_quick)
+    pub(super) fn should_poll_inline(&self) -> bool {
+        self.counted.as_ref().is_none_or(Counted::should_poll_inline)
     }
 
     /// It begins now; whoever knows the time saves a look at the clock.

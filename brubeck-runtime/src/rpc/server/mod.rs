@@ -6,12 +6,13 @@ mod serving;
 
 pub(crate) use introspection::Introspected;
 
-use super::codec::{Ask, Reply};
+use super::codec::Ask;
 use super::convert;
 use super::core::{JobId, Moment, Numbered, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
 use super::driver::{Clock, Driver, Wakes, keep_time, seed};
 use crate::connect::transport::{Peer, ServerOutbox};
 use crate::handler::blocking::{Slot, Slots};
+use crate::response::{IntoReply, Response};
 use bytes::Bytes;
 use outlet::Outlet;
 use serving::Serving;
@@ -180,7 +181,7 @@ impl Shared {
     /// Has a request answered: at once, where its handler has been quick of late, and by a task of its own otherwise.
     fn start(self: &Arc<Self>, starting: Starting) {
         let Starting { job, ask, now, until } = starting;
-        let slot = Slot::new(self.clone(), job);
+        let slot = Slot::new(self.clone(), job.0);
         let span = tracing::info_span!(
             "handle",
             method = %ask.method,
@@ -189,7 +190,7 @@ impl Shared {
         );
         let called = match convert::message(&ask, until) {
             Ok(message) => self.application.call(message),
-            Err(status) => return slot.answer(convert::failure(status)),
+            Err(status) => return slot.answer(status.into_reply()),
         };
         let Some(task) = Serving::new(slot, called, span).begin(now) else {
             return;
@@ -206,8 +207,12 @@ impl Shared {
 }
 
 impl Slots for Shared {
-    fn ended(self: Arc<Self>, job: JobId, reply: Option<Reply>) {
-        self.happened(WorkerEvent::Finished { job, reply });
+    fn ended(self: Arc<Self>, job: u64, response: Option<Response>) {
+        let reply = response.map(convert::checked_reply);
+        self.happened(WorkerEvent::Finished {
+            job: JobId(job),
+            reply,
+        });
     }
 }
 

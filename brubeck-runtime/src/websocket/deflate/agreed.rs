@@ -1,8 +1,7 @@
 //! What was agreed to about deflated messages: `permessage-deflate`, RFC 7692.
 
 use crate::websocket::Close;
-use crate::websocket::codec::deflate;
-use crate::websocket::codec::deflate::{InflateError, WINDOW};
+use crate::websocket::codec::deflate::{self, InflateError, WINDOW};
 use http::HeaderMap;
 use http::header::{HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
 

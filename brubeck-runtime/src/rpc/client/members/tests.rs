@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::connect::transport::{Limits, ServerEvent, Transport, ZeroMq};
-use crate::handler::{Answer, Application, AtOnce};
+use crate::handler::{Application, DispatchMode, HttpAnswer};
 use crate::message::{Message, RemoteAddr};
 use crate::response::{Body, Response};
 use crate::rpc::api::{Client, Link, ServiceAddress};
@@ -26,7 +26,7 @@ impl Application for Here {
         Box::pin(std::future::ready(http::Response::default()))
     }
 
-    fn serve_peer(&self, _: http::Request<Body>, _: Option<RemoteAddr>, _: AtOnce) -> Answer {
+    fn serve_peer(&self, _: http::Request<Body>, _: Option<RemoteAddr>, _: DispatchMode) -> HttpAnswer {
         unreachable!("nobody is asked over HTTP")
     }
 

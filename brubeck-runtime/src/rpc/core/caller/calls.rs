@@ -1,15 +1,11 @@
 //! The calls that are under way, those that wait, and those that are tried again.
 
-use super::CallId;
-use super::Options;
-use super::PeerId;
-use crate::rpc::api::CallError;
-use crate::rpc::api::Phase;
+use super::{CallId, Options, PeerId};
+use crate::rpc::api::{CallError, Phase};
 use crate::rpc::codec::Ask;
 use crate::rpc::core::Moment;
 use crate::rpc::core::session::Entropy;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 

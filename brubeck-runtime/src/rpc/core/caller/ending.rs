@@ -1,5 +1,6 @@
 //! How calls and sessions end.
 
+use crate::rpc::core::RETRY_AFTER;
 use std::cmp::Reverse;
 
 use super::calls::{self, Pending, Place};
@@ -238,7 +239,7 @@ impl Caller {
             return;
         };
         // It is full or about to be lost: give it a moment before the next call.
-        peer.busy_until = self.now + super::RETRY_AFTER.0;
+        peer.busy_until = self.now + RETRY_AFTER.0;
         if peer
             .ready_mut()
             .is_some_and(|ready| ready.in_flight.remove(&call).is_some())

@@ -1,5 +1,6 @@
 //! What workers say.
 
+use crate::rpc::core::RETRY_AFTER;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use super::calls::Place;
 use super::ending::Cost;
 use super::peer::{Ready, State};
-use super::{Caller, CallerAction, PeerId, RETRY_AFTER};
+use super::{Caller, CallerAction, PeerId};
 use crate::rpc::api::{CallError, Phase};
 use crate::rpc::codec::{Code, Envelope, Failure, Hello, Message, Proof, Reply, SessionKeys, VERSION};
 use crate::rpc::core::session::{Dropped, Session};

@@ -1,10 +1,7 @@
 //! What a driver tells a caller and is asked by it, how a caller behaves, and what it counts.
 
 use crate::rpc::api::CallError;
-use crate::rpc::codec::Ask;
-use crate::rpc::codec::Reply;
-use crate::rpc::codec::Text;
-use crate::rpc::codec::limits;
+use crate::rpc::codec::{Ask, Reply, Text, limits};
 use crate::rpc::core::Moment;
 use crate::secret::Secret;
 use bytes::Bytes;

@@ -10,9 +10,7 @@ mod peer;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use interface::CallerConfig;
-pub use interface::CallerCounters;
-pub use interface::{CallId, CallerAction, CallerEvent, Options, PeerId};
+pub use interface::{CallId, CallerAction, CallerConfig, CallerCounters, CallerEvent, Options, PeerId};
 pub use peer::{PeerView, Standing};
 
 use super::Moment;
@@ -21,9 +19,7 @@ use super::session::Entropy;
 use super::timers::Timers;
 use crate::rpc::api::CallError;
 use crate::rpc::codec::{Hello, Message, VERSION, limits, plain};
-use calls::Budget;
-use calls::{Pending, Place};
-use calls::{Queue, ServiceTime};
+use calls::{Budget, Pending, Place, Queue, ServiceTime};
 use outgoing::Overload;
 use peer::{Peer, State};
 
@@ -34,7 +30,6 @@ const SHORTEST_BEAT: Duration = Duration::from_millis(10);
 const STOOD_STILL: u32 = 4;
 
 /// The shortest and the longest time after which a busy service is to be asked again.
-const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
 
 /// The calls of one client to one service, however many workers that has.
 ///

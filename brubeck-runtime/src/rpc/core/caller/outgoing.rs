@@ -1,23 +1,11 @@
 //! From a call that comes in to the request that is sent: admission, and the choice of a worker.
 
-use super::CallId;
-use super::Caller;
-use super::CallerAction;
-use super::Due;
-use super::Options;
-use super::PeerId;
-use super::RETRY_AFTER;
-use super::calls::Pending;
-use super::calls::Place;
+use super::calls::{Pending, Place};
 use super::peer::State;
-use crate::rpc::api::CallError;
-use crate::rpc::api::Phase;
-use crate::rpc::codec::Ask;
-use crate::rpc::codec::Denial;
-use crate::rpc::codec::Message;
-use crate::rpc::codec::Request;
-use crate::rpc::codec::limits;
-use crate::rpc::core::Moment;
+use super::{CallId, Caller, CallerAction, Due, Options, PeerId};
+use crate::rpc::api::{CallError, Phase};
+use crate::rpc::codec::{Ask, Denial, Message, Request, limits};
+use crate::rpc::core::{Moment, RETRY_AFTER, TOO_MANY_HOPS};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,9 +98,7 @@ impl Caller {
         ask.check()
             .map_err(|error| CallError::Refused(error.to_string().into()))?;
         if ask.hops > limits::MAX_HOPS {
-            return Err(CallError::Refused(
-                "16 calls led to this one; look for services that call each other".into(),
-            ));
+            return Err(CallError::Refused(TOO_MANY_HOPS.into()));
         }
         if ask.body.len() > self.config.max_body {
             return Err(CallError::TooLarge);

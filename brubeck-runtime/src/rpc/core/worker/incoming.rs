@@ -1,22 +1,10 @@
 //! Messages of callers, and which of their requests are admitted.
 
-use super::Due;
-use super::Job;
-use super::JobId;
-use super::JobState;
-use super::Worker;
-use super::WorkerAction;
 use super::peer_session::IDLE;
-use crate::rpc::codec::Ask;
-use crate::rpc::codec::Code;
-use crate::rpc::codec::Envelope;
-use crate::rpc::codec::Failure;
-use crate::rpc::codec::Kind;
-use crate::rpc::codec::Message;
-use crate::rpc::codec::Request;
-use crate::rpc::codec::limits;
-use crate::rpc::core::Moment;
+use super::{Due, Job, JobId, JobState, Worker, WorkerAction};
+use crate::rpc::codec::{Ask, Code, Envelope, Failure, Kind, Message, Request, limits};
 use crate::rpc::core::session::Dropped;
+use crate::rpc::core::{Moment, RETRY_AFTER, TOO_MANY_HOPS};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,9 +85,6 @@ impl Worker {
     }
 }
 
-/// The shortest and the longest time after which a caller is told to ask again.
-const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
-
 impl Worker {
     pub(super) fn request(&mut self, id: u64, request: Request, actions: &mut Vec<WorkerAction>) {
         let Some(guest) = self.guests.get_mut(&id) else {
@@ -134,10 +119,7 @@ impl Worker {
                 "the body is larger than this service takes",
             ))
         } else if request.ask.hops > limits::MAX_HOPS {
-            Some(Failure::new(
-                Code::Refused,
-                "16 calls led to this one; look for services that call each other",
-            ))
+            Some(Failure::new(Code::Refused, TOO_MANY_HOPS))
         } else if request.deadline == 0 {
             Some(Failure::new(Code::Expired, "there is no time left"))
         } else if full || waiting_for >= self.config.capacity() {

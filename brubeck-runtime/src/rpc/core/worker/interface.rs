@@ -1,9 +1,6 @@
 //! What a driver tells a worker and is asked by it, how a worker behaves, and what it counts.
 
-use crate::rpc::codec::Ask;
-use crate::rpc::codec::Reply;
-use crate::rpc::codec::Text;
-use crate::rpc::codec::limits;
+use crate::rpc::codec::{Ask, Reply, Text, limits};
 use crate::rpc::core::Moment;
 use crate::secret::Secret;
 use bytes::Bytes;

@@ -12,9 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use interface::WorkerConfig;
-pub use interface::WorkerCounters;
-pub use interface::{JobId, StopReason, WorkerAction, WorkerEvent};
+pub use interface::{JobId, StopReason, WorkerAction, WorkerConfig, WorkerCounters, WorkerEvent};
 
 use super::collections::Growing;
 use super::session::Entropy;

@@ -1,12 +1,10 @@
 //! One caller of a worker, and the responses that it has not acknowledged.
 
-use super::JobId;
-use super::WorkerConfig;
+use super::{JobId, WorkerConfig};
 use crate::rpc::codec::Message;
-use crate::rpc::core::MISSED_BEATS;
-use crate::rpc::core::Moment;
 use crate::rpc::core::collections::Growing;
 use crate::rpc::core::session::Session;
+use crate::rpc::core::{MISSED_BEATS, Moment};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::Duration;

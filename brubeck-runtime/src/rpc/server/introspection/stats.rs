@@ -1,6 +1,6 @@
 //! What a service counts of its requests.
 
-use crate::handler::Quickness;
+use crate::handler::LatencyTracker;
 use crate::spec::Spec;
 use serde_json::{Map, Value};
 use std::ptr;
@@ -88,7 +88,7 @@ struct Counts {
     answered: AtomicU64,
     errors: AtomicU64,
     cancelled: AtomicU64,
-    quickness: Quickness,
+    quickness: LatencyTracker,
     took: [AtomicU64; BUCKETS],
 }
 
@@ -99,7 +99,7 @@ impl Counts {
             answered: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
-            quickness: Quickness::new(),
+            quickness: LatencyTracker::new(),
             took: [const { AtomicU64::new(0) }; BUCKETS],
         }
     }
@@ -159,8 +159,10 @@ pub(super) struct Counted(Option<Arc<Counts>>);
 
 impl Counted {
     /// Whether it will be answered quickly, as far as can be told.
-    pub(super) fn is_quick(&self) -> bool {
-        self.0.as_ref().is_some_and(|counts| counts.quickness.is_quick())
+    pub(super) fn should_poll_inline(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|counts| counts.quickness.should_poll_inline())
     }
 
     pub(super) fn answered(mut self, success: bool, took: Duration) {

@@ -1,16 +1,22 @@
-//! Errors without a page of their own, and files, as this client wants them.
+//! What finishes a response: the fallback, the page of an error, and the part of a file that the client wants.
 
-use super::assembled::Assembled;
-use crate::extract::Captures;
+use super::hook::Erased;
+use super::inner::AppInner;
+use super::time::TimeLeft;
+use crate::extract::{Captures, Context};
 use crate::message::{Message, RemoteAddr};
 use crate::method::Method;
-use crate::response::{Form, Payload, Problem, Response};
+use crate::response::{Form, IntoReply, Payload, Problem, Response};
+use crate::scope::RequestScope;
+use crate::status::Status;
+use futures_util::FutureExt;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RANGE};
 use http::request::Parts;
+use std::sync::Arc;
 
-/// What must be known of a request once its handler has it.
+/// The part of a request that says in which form its client wants the response.
 #[derive(Default)]
-pub(super) struct Asked {
+pub(super) struct ResponsePreferences {
     /// The headers that say in which form it wants an error, which part of a file, and what it has of that.
     wants: Vec<(HeaderName, HeaderValue)>,
     /// The request without its body, where a function may want to see it.
@@ -19,13 +25,13 @@ pub(super) struct Asked {
     head: bool,
 }
 
-impl Asked {
+impl ResponsePreferences {
     pub(super) fn of(
         parts: &Parts,
         method: Option<Method>,
         remote: Option<RemoteAddr>,
         spare: bool,
-    ) -> Asked {
+    ) -> ResponsePreferences {
         let conditional = |name: &HeaderName| {
             cfg!(feature = "files") && (name.as_str().starts_with("if-") || *name == RANGE)
         };
@@ -33,7 +39,7 @@ impl Asked {
             .headers
             .iter()
             .filter(|(name, _)| **name == ACCEPT || **name == CONTENT_TYPE || conditional(name));
-        Asked {
+        ResponsePreferences {
             wants: wants.map(|(name, value)| (name.clone(), value.clone())).collect(),
             spare: spare.then(|| Message::of_request(method.unwrap_or(Method::Get), parts.clone(), remote)),
             head: parts.method == http::Method::HEAD,
@@ -41,8 +47,8 @@ impl Asked {
     }
 }
 
-/// Whether anything is done to this response before it is sent.
-pub(super) fn needs_dress(response: &Response) -> bool {
+/// Returns whether [`finalize`](AppInner::finalize) has anything to do.
+pub(super) fn needs_finalizing(response: &Response) -> bool {
     match response.payload() {
         Payload::Message => response.status().http().as_u16() >= 400,
         Payload::Problem(_) => true,
@@ -52,11 +58,11 @@ pub(super) fn needs_dress(response: &Response) -> bool {
     }
 }
 
-impl<S: Send + Sync + 'static> Assembled<S> {
-    pub(super) async fn dress(&self, response: Response, asked: Asked) -> Response {
-        let wants = HeaderMap::from_iter(asked.wants);
+impl<S: Send + Sync + 'static> AppInner<S> {
+    pub(super) async fn finalize(&self, response: Response, preferences: ResponsePreferences) -> Response {
+        let wants = HeaderMap::from_iter(preferences.wants);
         #[cfg(feature = "files")]
-        let response = super::file::resolve(response, &wants, asked.head).await;
+        let response = super::file::resolve(response, &wants, preferences.head).await;
         let problem = match response.payload() {
             Payload::Message if response.status().http().as_u16() >= 400 => {
                 Problem::of(response.status().clone())
@@ -65,13 +71,47 @@ impl<S: Send + Sync + 'static> Assembled<S> {
             _ => return response,
         };
         let code = response.status().http().as_u16();
-        let dressed = match self.caught(code, asked.spare).await {
+        let dressed = match self.caught(code, preferences.spare).await {
             Some(caught) => caught,
             None => self.shown(&problem, Form::preferred(&wants)),
         };
         let (_, mut headers, _) = response.into_parts();
         headers.remove(CONTENT_TYPE);
         dressed.with_headers(headers)
+    }
+
+    pub(super) async fn fallback(&self, parts: Parts) -> Response {
+        let Some(hook) = &self.hooks.fallback else {
+            return Status::NOT_FOUND.into_reply();
+        };
+        let method = Method::from_http(&parts.method).unwrap_or(Method::Get);
+        let scope = Arc::new(RequestScope::default());
+        let message = Message::of_request(method, parts, None);
+        let cx = self
+            .context(message, Captures::default())
+            .with_scope(scope.clone());
+        let mut response = self.answer_of(hook, &cx).await;
+        self.deliver_cookies(&scope, &mut response);
+        response
+    }
+
+    /// What a hook answers, or 500 where it panics.
+    pub(super) async fn answer_of(&self, hook: &Erased<S>, cx: &Context<S>) -> Response {
+        let answer = std::panic::AssertUnwindSafe(async {
+            match hook(cx).await {
+                Ok(()) => Status::NO_CONTENT.into_reply(),
+                Err(answer) => self.templates.render(answer),
+            }
+        });
+        let caught = answer.catch_unwind().map(|answer| {
+            answer.unwrap_or_else(|_| {
+                tracing::error!(path = cx.message().path(), "a fallback panicked");
+                Status::INTERNAL_SERVER_ERROR.into_reply()
+            })
+        });
+        TimeLeft::from_now(self.time_limit)
+            .wait_for("(a fallback)", std::pin::pin!(caught))
+            .await
     }
 
     async fn caught(&self, code: u16, spare: Option<Message>) -> Option<Response> {

@@ -3,43 +3,41 @@
 use super::limits::RouteLimits;
 use super::origin::CrossSite;
 use super::proxies::Proxies;
-use super::tower::{AppService, Front, Wrap};
-use super::web::Site;
+use super::request::{RootService, RouterService};
+use super::tower::{AppService, Mounts, Wrap};
 use super::{App, Hooks};
 use crate::error::{Error, Result};
 use crate::extract::AppContext;
-use crate::handler::{Answer, Application, AtOnce, Called, Quickness};
+use crate::handler::{Application, CallFuture, DispatchMode, HttpAnswer, LatencyTracker};
 use crate::message::{Message, RemoteAddr};
 use crate::method::Kind;
 use crate::response::http_response::Length;
 use crate::response::{Body, Response};
 use crate::routing::{Router, lost_answer};
 use crate::rpc::api::{Open, ResponseHandlers, Services};
-use crate::session::Keys;
 use crate::spec::Spec;
 use crate::template::Templates;
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Weak};
 
 /// What answers messages.
-pub(super) struct Assembled<S: 'static> {
+pub(super) struct AppInner<S: 'static> {
     pub(super) router: Router<S>,
-    pub(super) app: Arc<AppContext<S>>,
+    pub(super) context: Arc<AppContext<S>>,
     pub(super) templates: Arc<Templates>,
     pub(super) body_limit: usize,
     pub(super) time_limit: Option<std::time::Duration>,
     pub(super) limits: RouteLimits,
-    pub(super) mounts: Vec<(String, AppService)>,
-    pub(super) keys: Option<Keys>,
+    pub(super) mounts: Mounts,
     pub(super) cross_site: CrossSite,
     /// How long each handler takes, by its place in the router.
-    pub(super) latency: Box<[Arc<Quickness>]>,
+    pub(super) latency: Box<[Arc<LatencyTracker>]>,
     pub(super) hooks: Hooks<S>,
 }
 
 /// What connections see: messages of services, and web requests, which pass the layers.
 pub(crate) struct Served<S: 'static> {
-    front: Arc<Front<S>>,
+    root: Arc<RootService<S>>,
     pub(super) web: AppService,
 }
 
@@ -61,18 +59,22 @@ impl<S: Send + Sync + 'static> App<S> {
         let keys = self.cookie_secret.map(|secret| secret.keys()).transpose()?;
         let mut proxies = Proxies::default();
         self.proxies.iter().try_for_each(|proxy| proxies.add(proxy))?;
-        let mounts = longest_first(self.mounts)?;
+        let mounts = Mounts::new(self.mounts)?;
         let services = Services::new(open);
-        let latency = self.routes.specs().map(|_| Arc::new(Quickness::new())).collect();
-        let assembled = Arc::new_cyclic(|itself: &Weak<Assembled<S>>| {
+        let latency = self
+            .routes
+            .specs()
+            .map(|_| Arc::new(LatencyTracker::new()))
+            .collect();
+        let inner = Arc::new_cyclic(|itself: &Weak<AppInner<S>>| {
             let response_handlers: Weak<dyn ResponseHandlers> = itself.clone();
-            Assembled {
+            AppInner {
                 router,
-                app: Arc::new(AppContext {
+                context: Arc::new(AppContext {
                     state: self.state,
                     services,
                     response_handlers,
-                    cookie_keys: keys.clone(),
+                    cookie_keys: keys,
                     login_url: self.login_url,
                 }),
                 templates: Arc::new(templates),
@@ -80,41 +82,24 @@ impl<S: Send + Sync + 'static> App<S> {
                 time_limit: self.time_limit,
                 limits,
                 mounts,
-                keys,
                 latency,
                 cross_site: self.cross_site,
                 hooks: self.hooks,
             }
         });
-        let wrapped = |inner: Option<AppService>, wrap: Wrap| {
+        let wrapped = |layered: Option<AppService>, wrap: Wrap| {
             Some(wrap(
-                inner.unwrap_or_else(|| AppService::new(Site(assembled.clone()))),
+                layered.unwrap_or_else(|| AppService::new(RouterService(inner.clone()))),
             ))
         };
-        let front = Arc::new(Front {
+        let root = Arc::new(RootService {
             layered: self.layers.into_iter().fold(None, wrapped),
-            site: assembled,
+            app: inner,
             proxies,
         });
-        let web = AppService(front.clone());
-        Ok(Arc::new(Served { front, web }))
+        let web = AppService(root.clone());
+        Ok(Arc::new(Served { root, web }))
     }
-}
-
-/// # Errors
-///
-/// A prefix that does not start with `/`.
-fn longest_first(mut mounts: Vec<(String, AppService)>) -> Result<Vec<(String, AppService)>> {
-    for (prefix, _) in &mut mounts {
-        if !prefix.starts_with('/') {
-            return Err(Error::new(format!(
-                "the prefix `{prefix}` of a mounted service must start with `/`"
-            )));
-        }
-        prefix.truncate(prefix.trim_end_matches('/').len());
-    }
-    mounts.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
-    Ok(mounts)
 }
 
 impl<S: Send + Sync + 'static> Application for Served<S> {
@@ -125,24 +110,29 @@ impl<S: Send + Sync + 'static> Application for Served<S> {
         }
     }
 
-    fn call(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, Called) {
-        self.front.site.clone().answer_service(message)
+    fn call(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, CallFuture) {
+        self.root.app.clone().answer_service(message)
     }
 
     fn serve(self: Arc<Self>, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
         self.web.respond(request)
     }
 
-    fn serve_peer(&self, request: http::Request<Body>, peer: Option<RemoteAddr>, at_once: AtOnce) -> Answer {
-        self.front.answer(request, peer, Length::OfConnection, at_once)
+    fn serve_peer(
+        &self,
+        request: http::Request<Body>,
+        peer: Option<RemoteAddr>,
+        mode: DispatchMode,
+    ) -> HttpAnswer {
+        self.root.answer(request, peer, Length::OfConnection, mode)
     }
 
     fn body_limit(&self) -> usize {
-        self.front.site.body_limit
+        self.root.app.body_limit
     }
 
     fn specs(&self) -> Vec<&'static Spec> {
-        self.front.site.router.specs().collect()
+        self.root.app.router.specs().collect()
     }
 }
 

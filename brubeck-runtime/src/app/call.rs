@@ -1,14 +1,14 @@
 //! From a message to its response: route, run the handler, catch what goes wrong.
 
-use super::assembled::Assembled;
-use super::limits::Limits;
+use super::inner::AppInner;
+use super::limits::{Limits, acquire};
+use super::request::ACCESS;
 use super::time::TimeLeft;
-use crate::extract::Captures;
-use crate::extract::Context;
-use crate::handler::{Called, Caught};
+use crate::extract::{Captures, Context};
+use crate::handler::{CallFuture, CatchPanic};
 use crate::message::Message;
 use crate::method::{Kind, Method};
-use crate::response::{IntoReply, Payload, Problem, Response};
+use crate::response::{IntoReply, Payload, Response};
 use crate::routing::{Entry, Match};
 use crate::rpc::api::{Handled, ResponseHandlers};
 use crate::spec::Spec;
@@ -17,18 +17,13 @@ use crate::template::Templates;
 use crate::websocket::SocketSender;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either};
-use http::header::{HeaderValue, RETRY_AFTER};
 use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::SemaphorePermit;
 
-/// What was asked and how it was answered, in one line each.
-pub(super) const ACCESS: &str = "brubeck::access";
-
-impl<S: Send + Sync + 'static> Assembled<S> {
+impl<S: Send + Sync + 'static> AppInner<S> {
     /// Answers a message of another application, and says so in one line; the route that it took comes first.
-    pub(super) fn answer_service(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, Called) {
+    pub(super) fn answer_service(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, CallFuture) {
         let logged = tracing::enabled!(target: ACCESS, tracing::Level::INFO);
         let logged = logged.then(|| (Instant::now(), message.method(), message.path().to_owned()));
         let (kind, method) = (message.kind(), message.method());
@@ -41,11 +36,11 @@ impl<S: Send + Sync + 'static> Assembled<S> {
                     Some(_) => self.time(limits),
                 };
                 let run = (entry.handle)(self.context(message, captures));
-                let handler = Caught::new(entry.spec.name, run, self.templates.clone());
+                let handler = CatchPanic::new(entry.spec.name, run, self.templates.clone());
                 let called = match (limits, time, &logged) {
-                    (None, None, None) => Called(Either::Left(handler)),
+                    (None, None, None) => CallFuture(Either::Left(handler)),
                     // Boxed, so that the many handlers with nothing around them need no room for this.
-                    _ => Called(Either::Right(
+                    _ => CallFuture(Either::Right(
                         self.within_limits(entry, handler, time, logged).boxed(),
                     )),
                 };
@@ -64,21 +59,21 @@ impl<S: Send + Sync + 'static> Assembled<S> {
         time: Option<Duration>,
         logged: Logged,
     ) -> Response {
-        let response = match place(self.limits.of(entry.spec)) {
-            Ok(_place) => TimeLeft::from_now(time).wait_for(entry.spec.name, handler).await,
+        let response = match acquire(self.limits.of(entry.spec)) {
+            Ok(_permit) => TimeLeft::from_now(time).wait_for(entry.spec.name, handler).await,
             Err(busy) => busy,
         };
         log(logged, &response);
         response
     }
 
-    /// What a handler runs as.
-    pub(super) fn catching<'a, R>(&'a self, entry: &Entry<S>, run: R) -> Caught<R, &'a Templates> {
-        Caught::new(entry.spec.name, run, &self.templates)
+    /// Wraps the future of a handler: renders its template and turns a panic into a 500 response.
+    pub(super) fn catching<'a, R>(&'a self, entry: &Entry<S>, run: R) -> CatchPanic<R, &'a Templates> {
+        CatchPanic::new(entry.spec.name, run, &self.templates)
     }
 
     pub(super) fn context(&self, message: Message, captures: Captures) -> Context<S> {
-        Context::new(self.app.clone(), message, captures)
+        Context::new(self.context.clone(), message, captures)
     }
 
     /// How long a handler has until its answer.
@@ -87,7 +82,7 @@ impl<S: Send + Sync + 'static> Assembled<S> {
     }
 }
 
-impl<S: Send + Sync + 'static> ResponseHandlers for Assembled<S> {
+impl<S: Send + Sync + 'static> ResponseHandlers for AppInner<S> {
     fn handles(&self, path: &str) -> bool {
         matches!(
             self.router.find(Kind::Response, Method::Response, path),
@@ -116,19 +111,6 @@ impl<S: Send + Sync + 'static> ResponseHandlers for Assembled<S> {
     }
 }
 
-/// The place of a request among those that its route works on at once, or 503 where there is none.
-pub(super) fn place(limits: Option<&Limits>) -> Result<Option<SemaphorePermit<'_>>, Response> {
-    let Some(places) = limits.and_then(|limits| limits.places.as_ref()) else {
-        return Ok(None);
-    };
-    places.try_acquire().map(Some).map_err(|_| {
-        let mut busy = Problem::new(503, "too many requests at once").into_reply();
-        busy.headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        busy
-    })
-}
-
 /// When a message came, and what it asks for, where that is logged.
 type Logged = Option<(Instant, Method, String)>;
 
@@ -138,8 +120,8 @@ fn log(logged: Logged, response: &Response) {
     }
 }
 
-fn refused(logged: Logged, status: Status) -> (Option<&'static Spec>, Called) {
+fn refused(logged: Logged, status: Status) -> (Option<&'static Spec>, CallFuture) {
     let response = status.into_reply();
     log(logged, &response);
-    (None, Called(Either::Right(ready(response).boxed())))
+    (None, CallFuture(Either::Right(ready(response).boxed())))
 }
