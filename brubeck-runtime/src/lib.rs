@@ -42,7 +42,6 @@ pub use extract::{Axum, AxumBody};
 #[cfg(feature = "multipart")]
 pub use extract::{Multipart, Part};
 pub use handler::{Application, Connection, Opened, Stop};
-pub use legacy::codec::Dialect;
 pub use message::{Message, RemoteAddr};
 pub use method::{Kind, Method, UnknownMethod};
 #[cfg(unix)]
@@ -56,9 +55,9 @@ pub use response::{
 };
 pub use routing::{Routes, Unreachable};
 pub use rpc::api::{
-    Answer, Call, CallError, Cancellation, Carried, Client, Deadline, Fault, Handled, HandledCall, Handles,
-    Link, Nowait, Operation, Origin, Phase, Placed, Request, ResponseHandlers, ServiceAddress, Services,
-    TypedAnswer, TypedCall, Wire, WithHandler,
+    Answer, Call, CallError, Cancellation, Carried, Client, Deadline, Dialect, Fault, Handled, HandledCall,
+    Handles, Link, Nowait, Operation, Origin, Phase, Placed, Request, ResponseHandlers, ServiceAddress,
+    Services, TypedAnswer, TypedCall, Wire, WithHandler,
 };
 #[doc(hidden)]
 pub use rpc::{core as protocol, driver};

@@ -1,14 +1,9 @@
 //! From a response to what HTTP says: the same for every front end, so that answers are equal to the byte.
 
 use super::{Body, Payload, Response};
-use crate::websocket::Deflate;
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, TRANSFER_ENCODING, UPGRADE,
-};
-use http::response::Parts;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http_body::Body as _;
 
 /// The HTTP response of a handler's reply, complete but for what [`finish`] adds.
@@ -99,29 +94,6 @@ fn keep_one_length(headers: &mut HeaderMap) {
         Some(length) => drop(headers.insert(CONTENT_LENGTH, HeaderValue::from(length))),
         None => drop(headers.remove(CONTENT_LENGTH)),
     }
-}
-
-/// The head of the response that opens a WebSocket.
-pub(crate) fn opening(
-    response: http::Response<Body>,
-    accept: HeaderValue,
-    protocol: Option<&str>,
-    deflate: Option<Deflate>,
-) -> Parts {
-    let (mut parts, _) = response.into_parts();
-    parts.status = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = &mut parts.headers;
-    headers.remove(CONTENT_LENGTH);
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-    if let Some(Ok(protocol)) = protocol.map(HeaderValue::from_str) {
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
-    }
-    if let Some(deflate) = deflate {
-        headers.insert(SEC_WEBSOCKET_EXTENSIONS, deflate.header());
-    }
-    parts
 }
 
 /// What a front end answers by itself, where there is no request to hand on.

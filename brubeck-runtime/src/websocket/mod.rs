@@ -28,4 +28,4 @@ pub(crate) use offer::Offer;
 pub(crate) use peer::{Heard, Peer};
 pub(crate) use received::Received;
 pub(crate) use socket::Delivered;
-pub(crate) use upgrade::{offered, run};
+pub(crate) use upgrade::{offered, opening, run};

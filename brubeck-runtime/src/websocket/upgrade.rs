@@ -1,11 +1,15 @@
 //! From a request to a WebSocket.
 
-use super::{Close, Offer, WebSocket};
+use super::{Close, Deflate, Offer, WebSocket};
 use crate::message::Message;
-use crate::response::{IntoReply, Rejection, Response};
+use crate::response::{Body, IntoReply, Rejection, Response};
 use crate::status::Status;
-use http::HeaderMap;
-use http::header::{HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
+use http::response::Parts;
+use http::{HeaderMap, StatusCode};
 use std::fmt::Display;
 use std::pin::pin;
 
@@ -147,6 +151,29 @@ where
     Response::new(Status::new(101))
 }
 
+/// The head of the response that opens a WebSocket.
+pub(crate) fn opening(
+    response: http::Response<Body>,
+    accept: HeaderValue,
+    protocol: Option<&str>,
+    deflate: Option<Deflate>,
+) -> Parts {
+    let (mut parts, _) = response.into_parts();
+    parts.status = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = &mut parts.headers;
+    headers.remove(CONTENT_LENGTH);
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(Ok(protocol)) = protocol.map(HeaderValue::from_str) {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    if let Some(deflate) = deflate {
+        headers.insert(SEC_WEBSOCKET_EXTENSIONS, deflate.header());
+    }
+    parts
+}
+
 /// The first of the server's subprotocols that the client speaks.
 fn agreed(headers: &HeaderMap, protocols: &[&'static str]) -> Option<&'static str> {
     let spoken = |protocol: &&&'static str| {
@@ -186,7 +213,6 @@ fn check_origin(headers: &HeaderMap, allowed: &[&str]) -> Result<(), Rejection> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     #[test]
     fn pages_of_other_sites_are_refused() {

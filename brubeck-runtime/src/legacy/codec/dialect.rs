@@ -1,35 +1,9 @@
 //! Which fields an envelope has, in which order.
 
 use crate::codec::{Cursor, lenstr};
-
-/// A way of writing requests and responses that some release of the original speaks.
-///
-/// ```
-/// use brubeck_runtime::wire::service::Dialect;
-///
-/// assert_eq!(Dialect::Branch.to_string(), "branch");
-/// assert!(Dialect::Pypi.has_sender_in_request());
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Dialect {
-    /// The first publication: six envelope fields, the method in `headers["METHOD"]`, no arguments.
-    Seed,
-    /// The `brubeck-service` branch: nine envelope fields.
-    Branch,
-    /// `brubeck-service` 0.0.9: the sender and eight envelope fields, ten in a response.
-    Pypi,
-    /// `brubeck-service` 0.1.1 to 0.1.4: as [`Pypi`](Self::Pypi) with `handle_response` before the path.
-    Pypi01x,
-}
+use crate::rpc::api::Dialect;
 
 impl Dialect {
-    /// Whether the sender is written into the request, instead of being the ROUTER's identity frame.
-    #[must_use]
-    pub const fn has_sender_in_request(self) -> bool {
-        matches!(self, Self::Pypi | Self::Pypi01x)
-    }
-
     /// Whether a request begins with a space.
     pub(super) const fn has_leading_space(self) -> bool {
         !matches!(self, Self::Pypi01x)
@@ -117,17 +91,6 @@ impl Dialect {
                 Method,
             ],
         }
-    }
-}
-
-impl std::fmt::Display for Dialect {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Seed => "seed",
-            Self::Branch => "branch",
-            Self::Pypi => "pypi",
-            Self::Pypi01x => "pypi01x",
-        })
     }
 }
 

@@ -48,8 +48,8 @@ mod response;
 mod tail;
 mod timestamp;
 
+pub use crate::rpc::api::Dialect;
 pub use crate::secret::Secret;
-pub use dialect::Dialect;
 pub use envelope::{Envelope, Origin, Times};
 pub use error::DecodeError;
 pub use json::{JsonText, NotAnObject};

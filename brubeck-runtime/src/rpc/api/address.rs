@@ -1,6 +1,6 @@
 //! Where a service is, and how it is spoken to.
 
-use crate::legacy::codec::Dialect;
+use super::Dialect;
 use crate::secret::Secret;
 
 /// The address of a service, its passphrase, and the dialect it speaks.

@@ -7,6 +7,7 @@ mod answer;
 mod client;
 mod contract;
 mod deadline;
+mod dialect;
 mod error;
 #[cfg(feature = "metrics")]
 pub(crate) mod measured;
@@ -20,6 +21,7 @@ pub use contract::{
     AnswerOf, Carried, HandledCall, Handles, Operation, TypedAnswer, TypedCall, Wire, carried,
 };
 pub use deadline::{Cancellation, Deadline};
+pub use dialect::Dialect;
 pub use error::{CallError, Fault, Phase};
 pub use request::Request;
 pub use services::{Link, Origin, Placed, ResponseHandlers, Services};
