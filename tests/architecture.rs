@@ -1,0 +1,584 @@
+//! The rules of ARCHITECTURE.md, checked against the sources.
+//!
+//! The checks read the text of the sources, so they need no build of it: comments, strings and unit tests are blanked, and
+//! every path that begins with `crate` or `super` counts as an import, in `use` lines and elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The modules of the runtime, each with the modules that it may import. Lower lines may import only higher ones.
+const IMPORTS: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("method", &[]),
+    ("status", &[]),
+    ("secret", &[]),
+    ("small_bytes", &[]),
+    ("codec", &[]),
+    ("spec", &["method"]),
+    ("message", &["codec", "method", "status"]),
+    ("trace", &["message"]),
+    ("session", &["error"]),
+    ("scope", &["session"]),
+    (
+        "rpc/api",
+        &["error", "message", "method", "scope", "secret", "small_bytes", "spec", "status", "trace"],
+    ),
+    ("response", &["rpc/api", "session", "small_bytes", "status"]),
+    ("template", &["response", "status"]),
+    ("websocket", &["message", "response", "status"]),
+    (
+        "extract",
+        &[
+            "error", "message", "method", "response", "rpc/api", "scope", "session", "spec", "status", "trace", "websocket",
+        ],
+    ),
+    ("routing", &["error", "extract", "method", "response", "spec", "status"]),
+    (
+        "handler",
+        &["error", "extract", "message", "response", "rpc/api", "spec", "status", "template"],
+    ),
+    ("rpc/codec", &["codec", "secret"]),
+    ("rpc/core", &["rpc/api", "rpc/codec", "secret"]),
+    ("rpc/driver", &["error", "rpc/core"]),
+    (
+        "rpc/convert",
+        &["message", "method", "response", "rpc/api", "rpc/codec", "small_bytes", "status", "trace"],
+    ),
+    (
+        "rpc/client",
+        &["error", "rpc/api", "rpc/codec", "rpc/convert", "rpc/core", "rpc/driver"],
+    ),
+    (
+        "rpc/server",
+        &[
+            "error", "handler", "message", "method", "response", "rpc/api", "rpc/codec", "rpc/convert", "rpc/core",
+            "rpc/driver", "spec", "status",
+        ],
+    ),
+    ("http", &["error", "handler", "message", "response", "websocket"]),
+    (
+        "mongrel2",
+        &[
+            "codec", "error", "extract", "handler", "message", "method", "response", "routing", "rpc/api", "spec", "status",
+            "websocket",
+        ],
+    ),
+    (
+        "legacy",
+        &[
+            "codec", "error", "handler", "message", "method", "response", "rpc/api", "rpc/server", "secret", "status",
+        ],
+    ),
+    (
+        "app",
+        &[
+            "error", "extract", "handler", "legacy", "message", "method", "response", "routing", "rpc/api", "rpc/client",
+            "rpc/codec", "rpc/core", "rpc/server", "scope", "secret", "session", "spec", "status", "template", "websocket",
+        ],
+    ),
+    (
+        "testing",
+        &["app", "error", "handler", "message", "response", "routing", "rpc/api", "rpc/client"],
+    ),
+];
+
+/// The files that parse bytes from outside, each with the fuzz targets that reach it.
+const FUZZED: &[(&str, &[&str])] = &[
+    ("brubeck-runtime/src/codec/cursor.rs", &["lenstr", "netstring", "tnetstring"]),
+    ("brubeck-runtime/src/codec/error.rs", &["lenstr", "netstring", "tnetstring"]),
+    ("brubeck-runtime/src/codec/lenstr.rs", &["lenstr"]),
+    ("brubeck-runtime/src/codec/mod.rs", &["lenstr", "netstring", "tnetstring"]),
+    ("brubeck-runtime/src/codec/netstring.rs", &["netstring"]),
+    ("brubeck-runtime/src/codec/text.rs", &["v2_message"]),
+    ("brubeck-runtime/src/codec/tnetstring.rs", &["tnetstring"]),
+    ("brubeck-runtime/src/legacy/codec/dialect.rs", &["seed_request", "branch_request", "pypi_request", "pypi01x_request"]),
+    ("brubeck-runtime/src/legacy/codec/envelope.rs", &["seed_request", "branch_request", "pypi_request", "pypi01x_request"]),
+    ("brubeck-runtime/src/legacy/codec/error.rs", &["seed_request", "branch_request", "pypi_request", "pypi01x_request"]),
+    ("brubeck-runtime/src/legacy/codec/json.rs", &["branch_request", "branch_response"]),
+    ("brubeck-runtime/src/legacy/codec/mod.rs", &["seed_request", "seed_response"]),
+    ("brubeck-runtime/src/legacy/codec/request.rs", &["seed_request", "branch_request", "pypi_request", "pypi01x_request"]),
+    ("brubeck-runtime/src/legacy/codec/response.rs", &["seed_response", "branch_response", "pypi_response", "pypi01x_response"]),
+    ("brubeck-runtime/src/legacy/codec/tail.rs", &["seed_request", "branch_request", "pypi_request", "pypi01x_request"]),
+    ("brubeck-runtime/src/legacy/codec/timestamp.rs", &["branch_request", "pypi_request"]),
+    ("brubeck-runtime/src/mongrel2/codec/control.rs", &["mongrel2_reply"]),
+    ("brubeck-runtime/src/mongrel2/codec/headers.rs", &["mongrel2_request"]),
+    ("brubeck-runtime/src/mongrel2/codec/json.rs", &["mongrel2_request"]),
+    ("brubeck-runtime/src/mongrel2/codec/mod.rs", &["mongrel2_request"]),
+    ("brubeck-runtime/src/mongrel2/codec/reply.rs", &["mongrel2_reply"]),
+    ("brubeck-runtime/src/mongrel2/codec/request.rs", &["mongrel2_request"]),
+    ("brubeck-runtime/src/mongrel2/codec/tagged.rs", &["mongrel2_request"]),
+    ("brubeck-runtime/src/rpc/codec/call.rs", &["v2_message"]),
+    ("brubeck-runtime/src/rpc/codec/envelope.rs", &["v2_message", "v2_worker"]),
+    ("brubeck-runtime/src/rpc/codec/field.rs", &["v2_message"]),
+    ("brubeck-runtime/src/rpc/codec/handshake.rs", &["v2_message", "v2_worker"]),
+    ("brubeck-runtime/src/rpc/codec/limits.rs", &["v2_message"]),
+    ("brubeck-runtime/src/rpc/codec/message.rs", &["v2_message"]),
+    ("brubeck-runtime/src/rpc/codec/mod.rs", &["v2_message", "v2_worker"]),
+    ("brubeck-runtime/src/websocket/codec/deflate.rs", &["websocket_deflate"]),
+    ("brubeck-runtime/src/websocket/codec/mod.rs", &["websocket_frames"]),
+];
+
+/// Names that stand for more than one type. The list only shrinks.
+const HOMONYMS: &[&str] = &[
+    // HOMONYMS
+];
+
+/// A source file of one of our crates, without comments, strings and unit tests.
+struct Source {
+    /// From the root of the repository.
+    file: String,
+    /// The path of its module within the crate.
+    module: Vec<String>,
+    /// Blanked, with every line where it was.
+    code: String,
+}
+
+impl Source {
+    fn line(&self, at: usize) -> usize {
+        self.code[..at].matches('\n').count() + 1
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The sources of a crate; a module that is only compiled for tests is left out.
+fn sources(of: &str) -> Vec<Source> {
+    let src = root().join(of).join("src");
+    let mut files = Vec::new();
+    collect(&src, &mut files);
+    files.sort();
+    let sources: Vec<Source> = files
+        .iter()
+        .filter(|path| !path.ends_with("tests.rs"))
+        .map(|path| {
+            let relative = path.strip_prefix(&src).expect("a file of the crate").with_extension("");
+            let mut module: Vec<String> = relative
+                .components()
+                .map(|part| part.as_os_str().to_string_lossy().into_owned())
+                .collect();
+            if module.last().is_some_and(|last| last == "mod" || last == "lib") {
+                module.pop();
+            }
+            let text = fs::read_to_string(path).expect("a source file");
+            let relative = path.strip_prefix(root()).expect("a file of the repository");
+            Source {
+                file: relative.display().to_string(),
+                module,
+                code: without_tests(blank(&text)),
+            }
+        })
+        .collect();
+    assert!(!sources.is_empty(), "no sources in {}", src.display());
+    sources
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("a file").path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// Blanks comments and literals; every line keeps its number.
+fn blank(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = bytes.to_vec();
+    let mut at = 0;
+    let mut wipe = |from: usize, to: usize| {
+        for byte in &mut out[from..to] {
+            if *byte != b'\n' {
+                *byte = b' ';
+            }
+        }
+    };
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        let end = if rest.starts_with(b"//") {
+            at + rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len())
+        } else if rest.starts_with(b"/*") {
+            at + find(rest, b"*/").map_or(rest.len(), |end| end + 2)
+        } else if let Some(hashes) = raw_string(rest) {
+            let close = [b"\"".as_slice(), &b"#".repeat(hashes)].concat();
+            let open = find(rest, b"\"").expect("the quote of a raw string") + 1;
+            at + open + find(&rest[open..], &close).map_or(rest.len() - open, |end| end + close.len())
+        } else if rest[0] == b'"' {
+            at + 1 + string_end(&rest[1..], b'"')
+        } else if rest[0] == b'\'' && is_char(rest) {
+            at + 1 + string_end(&rest[1..], b'\'')
+        } else {
+            at += 1;
+            continue;
+        };
+        wipe(at, end);
+        at = end;
+    }
+    String::from_utf8(out).expect("blanked text is text")
+}
+
+/// The number of hashes, if a raw string begins here.
+fn raw_string(rest: &[u8]) -> Option<usize> {
+    let rest = rest.strip_prefix(b"b").unwrap_or(rest).strip_prefix(b"r")?;
+    let hashes = rest.iter().take_while(|byte| **byte == b'#').count();
+    (rest.get(hashes) == Some(&b'"')).then_some(hashes)
+}
+
+/// A quote begins a character unless it begins a lifetime.
+fn is_char(rest: &[u8]) -> bool {
+    match rest.get(1) {
+        Some(b'\\') => true,
+        Some(byte) if byte.is_ascii() => rest.get(2) == Some(&b'\''),
+        Some(_) => true,
+        None => false,
+    }
+}
+
+/// How far the closing quote reaches.
+fn string_end(rest: &[u8], quote: u8) -> usize {
+    let mut at = 0;
+    while at < rest.len() && rest[at] != quote {
+        at += if rest[at] == b'\\' { 2 } else { 1 };
+    }
+    (at + 1).min(rest.len())
+}
+
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|window| window == what)
+}
+
+/// Blanks the modules of unit tests.
+fn without_tests(mut code: String) -> String {
+    const MARK: &str = "#[cfg(test)]";
+    let mut from = 0;
+    while let Some(mark) = code[from..].find(MARK).map(|at| from + at) {
+        from = mark + MARK.len();
+        let item = code[from..].trim_start();
+        if !item.starts_with("mod ") || item.find(';') < item.find('{') {
+            continue;
+        }
+        let open = from + code[from..].find('{').expect("the body of a module");
+        let mut depth = 0_usize;
+        let end = code[open..]
+            .bytes()
+            .position(|byte| {
+                match byte {
+                    b'{' => depth += 1,
+                    b'}' => depth -= 1,
+                    _ => {}
+                }
+                depth == 0
+            })
+            .map_or(code.len(), |length| open + length + 1);
+        let blanked: String = code[mark..end]
+            .chars()
+            .map(|c| if c == '\n' { '\n' } else { ' ' })
+            .collect();
+        code.replace_range(mark..end, &blanked);
+        from = mark + blanked.len();
+    }
+    code
+}
+
+/// The paths that begin at `at`: one, or several where it ends in braces. Also tells where they end.
+fn paths(code: &str, mut at: usize) -> (Vec<Vec<String>>, usize) {
+    let mut segments: Vec<String> = Vec::new();
+    loop {
+        at += code[at..].len() - code[at..].trim_start().len();
+        let word = code[at..]
+            .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '*'))
+            .unwrap_or(code.len() - at);
+        segments.push(code[at..at + word].to_owned());
+        at += word;
+        let Some(rest) = code[at..].trim_start().strip_prefix("::") else {
+            return (vec![segments], at);
+        };
+        at = code.len() - rest.len();
+        if rest.trim_start().starts_with('<') {
+            return (vec![segments], at);
+        }
+        if !rest.trim_start().starts_with('{') {
+            continue;
+        }
+        at = code.len() - rest.trim_start().len() + 1;
+        let mut all = Vec::new();
+        loop {
+            at += code[at..].len() - code[at..].trim_start().len();
+            if code[at..].starts_with('}') {
+                return (all, at + 1);
+            }
+            let (inner, end) = paths(code, at);
+            all.extend(inner.into_iter().map(|path| [segments.clone(), path].concat()));
+            // Past an `as name` and the comma.
+            at = end + code[end..].find([',', '}']).expect("the end of a list");
+            at += usize::from(code[at..].starts_with(','));
+        }
+    }
+}
+
+/// Every path of a source that begins with `crate` or `super`, as it stands and from the root of the crate.
+fn imports(source: &Source) -> Vec<(usize, String, Vec<String>)> {
+    let mut found = Vec::new();
+    for start in ["crate", "super"] {
+        for (at, _) in source.code.match_indices(start) {
+            let before = source.code[..at].trim_end();
+            let is_word = source.code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$');
+            let is_path = source.code[at + start.len()..].trim_start().starts_with("::");
+            if is_word || !is_path || before.ends_with("::") {
+                continue;
+            }
+            for path in paths(&source.code, at).0 {
+                let supers = path.iter().take_while(|segment| *segment == "super").count();
+                let mut absolute = match supers {
+                    0 => Vec::new(),
+                    _ => source.module[..source.module.len().saturating_sub(supers)].to_vec(),
+                };
+                absolute.extend_from_slice(&path[supers.max(1)..]);
+                found.push((source.line(at), path.join("::"), absolute));
+            }
+        }
+    }
+    found
+}
+
+/// The module of the table above that a path leads to; `None` for the root of the crate.
+fn module_of(path: &[String]) -> Option<&'static str> {
+    let known = |wanted: &str| IMPORTS.iter().map(|(module, _)| *module).find(|module| *module == wanted);
+    let (first, second) = (path.first()?, path.get(1));
+    second
+        .and_then(|second| known(&format!("{first}/{second}")))
+        .or_else(|| known(first))
+}
+
+/// What the root of the crate exports of which module.
+fn root_exports(sources: &[Source]) -> BTreeMap<String, Vec<String>> {
+    let root = sources.iter().find(|source| source.module.is_empty()).expect("lib.rs");
+    let mut exports = BTreeMap::new();
+    for (at, _) in root.code.match_indices("\npub use ") {
+        for path in paths(&root.code, at + "\npub use ".len()).0 {
+            let path: Vec<String> = path.into_iter().filter(|segment| segment != "crate").collect();
+            if let Some(name) = path.last() {
+                exports.insert(name.clone(), path);
+            }
+        }
+    }
+    exports
+}
+
+fn assert_none(broken: &[String], rule: &str) {
+    let mut text = String::new();
+    for line in broken {
+        writeln!(text, "  {line}").expect("a string takes text");
+    }
+    assert!(broken.is_empty(), "{rule}\n{text}");
+}
+
+#[test]
+fn modules_import_only_what_the_table_allows() {
+    let sources = sources("brubeck-runtime");
+    let exports = root_exports(&sources);
+    let mut broken = Vec::new();
+    let mut used = BTreeSet::new();
+    for source in &sources {
+        let Some(own) = module_of(&source.module) else {
+            continue;
+        };
+        for (line, written, mut path) in imports(source) {
+            if let Some(export) = path.first().and_then(|first| exports.get(first)) {
+                path.clone_from(export);
+            }
+            let Some(module) = module_of(&path).filter(|module| *module != own) else {
+                continue;
+            };
+            used.insert((own, module));
+            let allowed = IMPORTS.iter().find(|(module, _)| *module == own);
+            if !allowed.is_some_and(|(_, allowed)| allowed.contains(&module)) {
+                broken.push(format!("{}:{line}: `{own}` imports `{module}`: {written}", source.file));
+            }
+        }
+    }
+    assert_none(
+        &broken,
+        "a module imports only what the table in tests/architecture.rs allows it:",
+    );
+    let unused: Vec<String> = IMPORTS
+        .iter()
+        .flat_map(|(module, allowed)| allowed.iter().map(move |import| (*module, *import)))
+        .filter(|pair| !used.contains(pair))
+        .map(|(module, import)| format!("`{module}` no longer imports `{import}`"))
+        .collect();
+    assert_none(&unused, "the table allows only what is used:");
+}
+
+#[test]
+fn the_table_of_imports_has_no_cycle() {
+    for (index, (module, allowed)) in IMPORTS.iter().enumerate() {
+        for import in *allowed {
+            let above = IMPORTS[..index].iter().any(|(earlier, _)| earlier == import);
+            assert!(above, "`{module}` may import `{import}` only if that stands above it");
+        }
+    }
+}
+
+#[test]
+fn every_module_is_in_the_table() {
+    let modules: BTreeSet<String> = sources("brubeck-runtime")
+        .iter()
+        .filter(|source| module_of(&source.module).is_none())
+        .map(|source| source.module.join("/"))
+        .collect();
+    // The root, the gateway of generated code, and the folder whose parts are in the table.
+    let expected = ["", "__private", "rpc"].map(str::to_owned);
+    assert_eq!(modules, BTreeSet::from(expected), "a module that the table does not name");
+}
+
+#[test]
+fn the_core_of_the_protocol_has_no_socket_and_no_clock() {
+    let mut broken = Vec::new();
+    for source in sources("brubeck-runtime") {
+        if !source.file.contains("/rpc/core/") {
+            continue;
+        }
+        for banned in [
+            "tokio", "std::net", "std::io", "std::thread", "std::fs", "Instant", "SystemTime", "brubeck_zmtp", "tracing",
+        ] {
+            for (at, _) in source.code.match_indices(banned) {
+                broken.push(format!("{}:{}: {banned}", source.file, source.line(at)));
+            }
+        }
+    }
+    assert_none(&broken, "`rpc/core` is simulated: no socket, no clock, no thread, no log:");
+}
+
+#[test]
+fn zmtp_knows_nothing_of_brubeck() {
+    let mut broken = Vec::new();
+    for source in sources("brubeck-zmtp") {
+        for banned in ["brubeck_runtime", "mongrel2", "Mongrel2", "dialect", "Dialect", "handler::"] {
+            for (at, _) in source.code.match_indices(banned) {
+                broken.push(format!("{}:{}: {banned}", source.file, source.line(at)));
+            }
+        }
+    }
+    assert_none(&broken, "`brubeck-zmtp` is about sockets, peers, messages and frames alone:");
+}
+
+#[test]
+fn every_codec_has_a_fuzz_target() {
+    let is_codec = |file: &str| file.contains("/codec/") || file.ends_with("/codec.rs");
+    let files: BTreeSet<String> = ["brubeck-runtime", "brubeck-zmtp"]
+        .iter()
+        .flat_map(|krate| sources(krate))
+        .map(|source| source.file)
+        .filter(|file| is_codec(file))
+        .collect();
+    let listed: BTreeSet<String> = FUZZED.iter().map(|(file, _)| (*file).to_owned()).collect();
+    let missing: Vec<String> = files.symmetric_difference(&listed).cloned().collect();
+    assert_none(
+        &missing,
+        "each file of a codec names its fuzz targets in tests/architecture.rs, and no other file does:",
+    );
+    let targets = root().join("fuzz/fuzz_targets");
+    let missing: Vec<String> = FUZZED
+        .iter()
+        .flat_map(|(_, targets)| *targets)
+        .filter(|target| !targets.join(format!("{target}.rs")).is_file())
+        .map(|target| format!("fuzz/fuzz_targets/{target}.rs"))
+        .collect();
+    assert_none(&missing, "a fuzz target that does not exist:");
+}
+
+#[test]
+fn a_type_has_a_name_of_its_own() {
+    let mut declared: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for source in ["brubeck-runtime", "brubeck-zmtp"].iter().flat_map(|krate| sources(krate)) {
+        for line in source.code.lines() {
+            let item = line.strip_prefix("pub ").unwrap_or(line);
+            let item = match item.strip_prefix("pub(") {
+                Some(rest) => rest.split_once(") ").map_or(item, |(_, rest)| rest),
+                None => item,
+            };
+            let name = ["struct ", "enum ", "trait ", "union ", "type "]
+                .iter()
+                .find_map(|keyword| item.strip_prefix(keyword));
+            if let Some(name) = name {
+                let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
+                declared
+                    .entry(name[..end].to_owned())
+                    .or_default()
+                    .insert(source.file.clone());
+            }
+        }
+    }
+    declared.retain(|_, files| files.len() > 1);
+    let new: Vec<String> = declared
+        .iter()
+        .filter(|(name, _)| !HOMONYMS.contains(&name.as_str()))
+        .map(|(name, files)| format!("`{name}` in {files:?}"))
+        .collect();
+    assert_none(&new, "two types have the same name only if they are the same thing:");
+    let gone: Vec<String> = HOMONYMS
+        .iter()
+        .filter(|name| !declared.contains_key(**name))
+        .map(|name| (*name).to_owned())
+        .collect();
+    assert_none(&gone, "names that stand for one type now; take them off the list:");
+}
+
+#[test]
+fn values_of_unknown_type_are_kept_in_one_place() {
+    let mut broken = Vec::new();
+    for source in ["brubeck-runtime", "brubeck-zmtp"].iter().flat_map(|krate| sources(krate)) {
+        // What a response handler returns is a value of the user's, which only the caller can name.
+        if source.file.ends_with("rpc/api/answer.rs") {
+            continue;
+        }
+        for what in ["Box<dyn Any", "Arc<dyn Any", "Rc<dyn Any"] {
+            for (at, _) in source.code.match_indices(what) {
+                broken.push(format!("{}:{}: {what}", source.file, source.line(at)));
+            }
+        }
+    }
+    assert_none(&broken, "a typed field stands where a value is kept:");
+}
+
+#[test]
+fn a_path_goes_up_one_level_or_begins_at_the_root() {
+    let mut broken = Vec::new();
+    for source in ["brubeck-runtime", "brubeck-zmtp", "brubeck-macros"].iter().flat_map(|krate| sources(krate)) {
+        for (at, _) in source.code.match_indices("super::super::") {
+            broken.push(format!("{}:{}", source.file, source.line(at)));
+        }
+    }
+    assert_none(&broken, "write `crate::..` instead of `super::super::..`:");
+}
+
+#[test]
+fn the_files_that_architecture_names_exist() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let mut named = 0;
+    let mut missing = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        for code in line.split('`').skip(1).step_by(2) {
+            let is_path = code.contains('/') && (code.ends_with(".rs") || code.ends_with('/'));
+            if !is_path || code.contains([' ', ':', '<', '*']) {
+                continue;
+            }
+            named += 1;
+            let there = ["", "brubeck-runtime/src", "brubeck-zmtp/src", "brubeck-macros/src"]
+                .iter()
+                .any(|base| root().join(base).join(code).exists());
+            if !there {
+                missing.push(format!("ARCHITECTURE.md:{}: {code}", number + 1));
+            }
+        }
+    }
+    assert_none(&missing, "a file that is not there:");
+    assert!(named > 40, "ARCHITECTURE.md names only {named} files");
+}
