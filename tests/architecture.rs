@@ -23,7 +23,17 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("scope", &["session"]),
     (
         "rpc/api",
-        &["error", "message", "method", "scope", "secret", "small_bytes", "spec", "status", "trace"],
+        &[
+            "error",
+            "message",
+            "method",
+            "scope",
+            "secret",
+            "small_bytes",
+            "spec",
+            "status",
+            "trace",
+        ],
     ),
     ("response", &["rpc/api", "session", "small_bytes", "status"]),
     ("template", &["response", "status"]),
@@ -31,93 +41,276 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "extract",
         &[
-            "error", "message", "method", "response", "rpc/api", "scope", "session", "spec", "status", "trace", "websocket",
+            "error",
+            "message",
+            "method",
+            "response",
+            "rpc/api",
+            "scope",
+            "session",
+            "spec",
+            "status",
+            "trace",
+            "websocket",
         ],
     ),
-    ("routing", &["error", "extract", "method", "response", "spec", "status"]),
+    (
+        "routing",
+        &["error", "extract", "method", "response", "spec", "status"],
+    ),
     (
         "handler",
-        &["error", "extract", "message", "response", "rpc/api", "spec", "status", "template"],
+        &[
+            "error", "extract", "message", "response", "rpc/api", "spec", "status", "template",
+        ],
     ),
     ("rpc/codec", &["codec", "secret"]),
     ("rpc/core", &["rpc/api", "rpc/codec", "secret"]),
     ("rpc/driver", &["error", "rpc/core"]),
     (
         "rpc/convert",
-        &["message", "method", "response", "rpc/api", "rpc/codec", "small_bytes", "status", "trace"],
+        &[
+            "message",
+            "method",
+            "response",
+            "rpc/api",
+            "rpc/codec",
+            "small_bytes",
+            "status",
+            "trace",
+        ],
     ),
     (
         "rpc/client",
-        &["error", "rpc/api", "rpc/codec", "rpc/convert", "rpc/core", "rpc/driver"],
+        &[
+            "error",
+            "rpc/api",
+            "rpc/codec",
+            "rpc/convert",
+            "rpc/core",
+            "rpc/driver",
+        ],
     ),
     (
         "rpc/server",
         &[
-            "error", "handler", "message", "method", "response", "rpc/api", "rpc/codec", "rpc/convert", "rpc/core",
-            "rpc/driver", "spec", "status",
+            "error",
+            "handler",
+            "message",
+            "method",
+            "response",
+            "rpc/api",
+            "rpc/codec",
+            "rpc/convert",
+            "rpc/core",
+            "rpc/driver",
+            "spec",
+            "status",
         ],
     ),
     ("http", &["error", "handler", "message", "response", "websocket"]),
     (
         "mongrel2",
         &[
-            "codec", "error", "extract", "handler", "message", "method", "response", "routing", "rpc/api", "spec", "status",
+            "codec",
+            "error",
+            "extract",
+            "handler",
+            "message",
+            "method",
+            "response",
+            "routing",
+            "rpc/api",
+            "spec",
+            "status",
             "websocket",
         ],
     ),
     (
         "legacy",
         &[
-            "codec", "error", "handler", "message", "method", "response", "rpc/api", "rpc/server", "secret", "status",
+            "codec",
+            "error",
+            "handler",
+            "message",
+            "method",
+            "response",
+            "rpc/api",
+            "rpc/server",
+            "secret",
+            "status",
         ],
     ),
     (
         "app",
         &[
-            "error", "extract", "handler", "legacy", "message", "method", "response", "routing", "rpc/api", "rpc/client",
-            "rpc/codec", "rpc/core", "rpc/server", "scope", "secret", "session", "spec", "status", "template", "websocket",
+            "error",
+            "extract",
+            "handler",
+            "legacy",
+            "message",
+            "method",
+            "response",
+            "routing",
+            "rpc/api",
+            "rpc/client",
+            "rpc/codec",
+            "rpc/core",
+            "rpc/server",
+            "scope",
+            "secret",
+            "session",
+            "spec",
+            "status",
+            "template",
+            "websocket",
         ],
     ),
     (
         "testing",
-        &["app", "error", "handler", "message", "response", "routing", "rpc/api", "rpc/client"],
+        &[
+            "app",
+            "error",
+            "handler",
+            "message",
+            "response",
+            "routing",
+            "rpc/api",
+            "rpc/client",
+        ],
     ),
 ];
 
 /// The files that parse bytes from outside, each with the fuzz targets that reach it.
 const FUZZED: &[(&str, &[&str])] = &[
-    ("brubeck-runtime/src/codec/cursor.rs", &["lenstr", "netstring", "tnetstring"]),
-    ("brubeck-runtime/src/codec/error.rs", &["lenstr", "netstring", "tnetstring"]),
+    (
+        "brubeck-runtime/src/codec/cursor.rs",
+        &["lenstr", "netstring", "tnetstring"],
+    ),
+    (
+        "brubeck-runtime/src/codec/error.rs",
+        &["lenstr", "netstring", "tnetstring"],
+    ),
     ("brubeck-runtime/src/codec/lenstr.rs", &["lenstr"]),
-    ("brubeck-runtime/src/codec/mod.rs", &["lenstr", "netstring", "tnetstring"]),
+    (
+        "brubeck-runtime/src/codec/mod.rs",
+        &["lenstr", "netstring", "tnetstring"],
+    ),
     ("brubeck-runtime/src/codec/netstring.rs", &["netstring"]),
     ("brubeck-runtime/src/codec/text.rs", &["v2_message"]),
     ("brubeck-runtime/src/codec/tnetstring.rs", &["tnetstring"]),
-    ("brubeck-runtime/src/legacy/codec/dialect.rs", &["seed_request", "branch_request", "pypi_request", "pypi01x_request"]),
-    ("brubeck-runtime/src/legacy/codec/envelope.rs", &["seed_request", "branch_request", "pypi_request", "pypi01x_request"]),
-    ("brubeck-runtime/src/legacy/codec/error.rs", &["seed_request", "branch_request", "pypi_request", "pypi01x_request"]),
-    ("brubeck-runtime/src/legacy/codec/json.rs", &["branch_request", "branch_response"]),
-    ("brubeck-runtime/src/legacy/codec/mod.rs", &["seed_request", "seed_response"]),
-    ("brubeck-runtime/src/legacy/codec/request.rs", &["seed_request", "branch_request", "pypi_request", "pypi01x_request"]),
-    ("brubeck-runtime/src/legacy/codec/response.rs", &["seed_response", "branch_response", "pypi_response", "pypi01x_response"]),
-    ("brubeck-runtime/src/legacy/codec/tail.rs", &["seed_request", "branch_request", "pypi_request", "pypi01x_request"]),
-    ("brubeck-runtime/src/legacy/codec/timestamp.rs", &["branch_request", "pypi_request"]),
-    ("brubeck-runtime/src/mongrel2/codec/control.rs", &["mongrel2_reply"]),
-    ("brubeck-runtime/src/mongrel2/codec/headers.rs", &["mongrel2_request"]),
-    ("brubeck-runtime/src/mongrel2/codec/json.rs", &["mongrel2_request"]),
+    (
+        "brubeck-runtime/src/legacy/codec/dialect.rs",
+        &[
+            "seed_request",
+            "branch_request",
+            "pypi_request",
+            "pypi01x_request",
+        ],
+    ),
+    (
+        "brubeck-runtime/src/legacy/codec/envelope.rs",
+        &[
+            "seed_request",
+            "branch_request",
+            "pypi_request",
+            "pypi01x_request",
+        ],
+    ),
+    (
+        "brubeck-runtime/src/legacy/codec/error.rs",
+        &[
+            "seed_request",
+            "branch_request",
+            "pypi_request",
+            "pypi01x_request",
+        ],
+    ),
+    (
+        "brubeck-runtime/src/legacy/codec/json.rs",
+        &["branch_request", "branch_response"],
+    ),
+    (
+        "brubeck-runtime/src/legacy/codec/mod.rs",
+        &["seed_request", "seed_response"],
+    ),
+    (
+        "brubeck-runtime/src/legacy/codec/request.rs",
+        &[
+            "seed_request",
+            "branch_request",
+            "pypi_request",
+            "pypi01x_request",
+        ],
+    ),
+    (
+        "brubeck-runtime/src/legacy/codec/response.rs",
+        &[
+            "seed_response",
+            "branch_response",
+            "pypi_response",
+            "pypi01x_response",
+        ],
+    ),
+    (
+        "brubeck-runtime/src/legacy/codec/tail.rs",
+        &[
+            "seed_request",
+            "branch_request",
+            "pypi_request",
+            "pypi01x_request",
+        ],
+    ),
+    (
+        "brubeck-runtime/src/legacy/codec/timestamp.rs",
+        &["branch_request", "pypi_request"],
+    ),
+    (
+        "brubeck-runtime/src/mongrel2/codec/control.rs",
+        &["mongrel2_reply"],
+    ),
+    (
+        "brubeck-runtime/src/mongrel2/codec/headers.rs",
+        &["mongrel2_request"],
+    ),
+    (
+        "brubeck-runtime/src/mongrel2/codec/json.rs",
+        &["mongrel2_request"],
+    ),
     ("brubeck-runtime/src/mongrel2/codec/mod.rs", &["mongrel2_request"]),
     ("brubeck-runtime/src/mongrel2/codec/reply.rs", &["mongrel2_reply"]),
-    ("brubeck-runtime/src/mongrel2/codec/request.rs", &["mongrel2_request"]),
-    ("brubeck-runtime/src/mongrel2/codec/tagged.rs", &["mongrel2_request"]),
+    (
+        "brubeck-runtime/src/mongrel2/codec/request.rs",
+        &["mongrel2_request"],
+    ),
+    (
+        "brubeck-runtime/src/mongrel2/codec/tagged.rs",
+        &["mongrel2_request"],
+    ),
     ("brubeck-runtime/src/rpc/codec/call.rs", &["v2_message"]),
-    ("brubeck-runtime/src/rpc/codec/envelope.rs", &["v2_message", "v2_worker"]),
+    (
+        "brubeck-runtime/src/rpc/codec/envelope.rs",
+        &["v2_message", "v2_worker"],
+    ),
     ("brubeck-runtime/src/rpc/codec/field.rs", &["v2_message"]),
-    ("brubeck-runtime/src/rpc/codec/handshake.rs", &["v2_message", "v2_worker"]),
+    (
+        "brubeck-runtime/src/rpc/codec/handshake.rs",
+        &["v2_message", "v2_worker"],
+    ),
     ("brubeck-runtime/src/rpc/codec/limits.rs", &["v2_message"]),
     ("brubeck-runtime/src/rpc/codec/message.rs", &["v2_message"]),
-    ("brubeck-runtime/src/rpc/codec/mod.rs", &["v2_message", "v2_worker"]),
-    ("brubeck-runtime/src/websocket/codec/deflate.rs", &["websocket_deflate"]),
-    ("brubeck-runtime/src/websocket/codec/mod.rs", &["websocket_frames"]),
+    (
+        "brubeck-runtime/src/rpc/codec/mod.rs",
+        &["v2_message", "v2_worker"],
+    ),
+    (
+        "brubeck-runtime/src/websocket/codec/deflate.rs",
+        &["websocket_deflate"],
+    ),
+    (
+        "brubeck-runtime/src/websocket/codec/mod.rs",
+        &["websocket_frames"],
+    ),
 ];
 
 /// Names that stand for more than one type. The list only shrinks.
@@ -155,7 +348,10 @@ fn sources(of: &str) -> Vec<Source> {
         .iter()
         .filter(|path| !path.ends_with("tests.rs"))
         .map(|path| {
-            let relative = path.strip_prefix(&src).expect("a file of the crate").with_extension("");
+            let relative = path
+                .strip_prefix(&src)
+                .expect("a file of the crate")
+                .with_extension("");
             let mut module: Vec<String> = relative
                 .components()
                 .map(|part| part.as_os_str().to_string_lossy().into_owned())
@@ -349,7 +545,12 @@ fn imports(source: &Source) -> Vec<(usize, String, Vec<String>)> {
 
 /// The module of the table above that a path leads to; `None` for the root of the crate.
 fn module_of(path: &[String]) -> Option<&'static str> {
-    let known = |wanted: &str| IMPORTS.iter().map(|(module, _)| *module).find(|module| *module == wanted);
+    let known = |wanted: &str| {
+        IMPORTS
+            .iter()
+            .map(|(module, _)| *module)
+            .find(|module| *module == wanted)
+    };
     let (first, second) = (path.first()?, path.get(1));
     second
         .and_then(|second| known(&format!("{first}/{second}")))
@@ -358,7 +559,10 @@ fn module_of(path: &[String]) -> Option<&'static str> {
 
 /// What the root of the crate exports of which module.
 fn root_exports(sources: &[Source]) -> BTreeMap<String, Vec<String>> {
-    let root = sources.iter().find(|source| source.module.is_empty()).expect("lib.rs");
+    let root = sources
+        .iter()
+        .find(|source| source.module.is_empty())
+        .expect("lib.rs");
     let mut exports = BTreeMap::new();
     for (at, _) in root.code.match_indices("\npub use ") {
         for path in paths(&root.code, at + "\npub use ".len()).0 {
@@ -399,7 +603,10 @@ fn modules_import_only_what_the_table_allows() {
             used.insert((own, module));
             let allowed = IMPORTS.iter().find(|(module, _)| *module == own);
             if !allowed.is_some_and(|(_, allowed)| allowed.contains(&module)) {
-                broken.push(format!("{}:{line}: `{own}` imports `{module}`: {written}", source.file));
+                broken.push(format!(
+                    "{}:{line}: `{own}` imports `{module}`: {written}",
+                    source.file
+                ));
             }
         }
     }
@@ -421,7 +628,10 @@ fn the_table_of_imports_has_no_cycle() {
     for (index, (module, allowed)) in IMPORTS.iter().enumerate() {
         for import in *allowed {
             let above = IMPORTS[..index].iter().any(|(earlier, _)| earlier == import);
-            assert!(above, "`{module}` may import `{import}` only if that stands above it");
+            assert!(
+                above,
+                "`{module}` may import `{import}` only if that stands above it"
+            );
         }
     }
 }
@@ -435,7 +645,11 @@ fn every_module_is_in_the_table() {
         .collect();
     // The root, the gateway of generated code, and the folder whose parts are in the table.
     let expected = ["", "__private", "rpc"].map(str::to_owned);
-    assert_eq!(modules, BTreeSet::from(expected), "a module that the table does not name");
+    assert_eq!(
+        modules,
+        BTreeSet::from(expected),
+        "a module that the table does not name"
+    );
 }
 
 #[test]
@@ -446,27 +660,48 @@ fn the_core_of_the_protocol_has_no_socket_and_no_clock() {
             continue;
         }
         for banned in [
-            "tokio", "std::net", "std::io", "std::thread", "std::fs", "Instant", "SystemTime", "brubeck_zmtp", "tracing",
+            "tokio",
+            "std::net",
+            "std::io",
+            "std::thread",
+            "std::fs",
+            "Instant",
+            "SystemTime",
+            "brubeck_zmtp",
+            "tracing",
         ] {
             for (at, _) in source.code.match_indices(banned) {
                 broken.push(format!("{}:{}: {banned}", source.file, source.line(at)));
             }
         }
     }
-    assert_none(&broken, "`rpc/core` is simulated: no socket, no clock, no thread, no log:");
+    assert_none(
+        &broken,
+        "`rpc/core` is simulated: no socket, no clock, no thread, no log:",
+    );
 }
 
 #[test]
 fn zmtp_knows_nothing_of_brubeck() {
     let mut broken = Vec::new();
     for source in sources("brubeck-zmtp") {
-        for banned in ["brubeck_runtime", "mongrel2", "Mongrel2", "dialect", "Dialect", "handler::"] {
+        for banned in [
+            "brubeck_runtime",
+            "mongrel2",
+            "Mongrel2",
+            "dialect",
+            "Dialect",
+            "handler::",
+        ] {
             for (at, _) in source.code.match_indices(banned) {
                 broken.push(format!("{}:{}: {banned}", source.file, source.line(at)));
             }
         }
     }
-    assert_none(&broken, "`brubeck-zmtp` is about sockets, peers, messages and frames alone:");
+    assert_none(
+        &broken,
+        "`brubeck-zmtp` is about sockets, peers, messages and frames alone:",
+    );
 }
 
 #[test]
@@ -497,7 +732,10 @@ fn every_codec_has_a_fuzz_target() {
 #[test]
 fn a_type_has_a_name_of_its_own() {
     let mut declared: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for source in ["brubeck-runtime", "brubeck-zmtp"].iter().flat_map(|krate| sources(krate)) {
+    for source in ["brubeck-runtime", "brubeck-zmtp"]
+        .iter()
+        .flat_map(|krate| sources(krate))
+    {
         for line in source.code.lines() {
             let item = line.strip_prefix("pub ").unwrap_or(line);
             let item = match item.strip_prefix("pub(") {
@@ -508,7 +746,9 @@ fn a_type_has_a_name_of_its_own() {
                 .iter()
                 .find_map(|keyword| item.strip_prefix(keyword));
             if let Some(name) = name {
-                let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
+                let end = name
+                    .find(|c: char| !c.is_alphanumeric() && c != '_')
+                    .unwrap_or(name.len());
                 declared
                     .entry(name[..end].to_owned())
                     .or_default()
@@ -522,19 +762,28 @@ fn a_type_has_a_name_of_its_own() {
         .filter(|(name, _)| !HOMONYMS.contains(&name.as_str()))
         .map(|(name, files)| format!("`{name}` in {files:?}"))
         .collect();
-    assert_none(&new, "two types have the same name only if they are the same thing:");
+    assert_none(
+        &new,
+        "two types have the same name only if they are the same thing:",
+    );
     let gone: Vec<String> = HOMONYMS
         .iter()
         .filter(|name| !declared.contains_key(**name))
         .map(|name| (*name).to_owned())
         .collect();
-    assert_none(&gone, "names that stand for one type now; take them off the list:");
+    assert_none(
+        &gone,
+        "names that stand for one type now; take them off the list:",
+    );
 }
 
 #[test]
 fn values_of_unknown_type_are_kept_in_one_place() {
     let mut broken = Vec::new();
-    for source in ["brubeck-runtime", "brubeck-zmtp"].iter().flat_map(|krate| sources(krate)) {
+    for source in ["brubeck-runtime", "brubeck-zmtp"]
+        .iter()
+        .flat_map(|krate| sources(krate))
+    {
         // What a response handler returns is a value of the user's, which only the caller can name.
         if source.file.ends_with("rpc/api/answer.rs") {
             continue;
@@ -551,7 +800,10 @@ fn values_of_unknown_type_are_kept_in_one_place() {
 #[test]
 fn a_path_goes_up_one_level_or_begins_at_the_root() {
     let mut broken = Vec::new();
-    for source in ["brubeck-runtime", "brubeck-zmtp", "brubeck-macros"].iter().flat_map(|krate| sources(krate)) {
+    for source in ["brubeck-runtime", "brubeck-zmtp", "brubeck-macros"]
+        .iter()
+        .flat_map(|krate| sources(krate))
+    {
         for (at, _) in source.code.match_indices("super::super::") {
             broken.push(format!("{}:{}", source.file, source.line(at)));
         }
@@ -571,9 +823,14 @@ fn the_files_that_architecture_names_exist() {
                 continue;
             }
             named += 1;
-            let there = ["", "brubeck-runtime/src", "brubeck-zmtp/src", "brubeck-macros/src"]
-                .iter()
-                .any(|base| root().join(base).join(code).exists());
+            let there = [
+                "",
+                "brubeck-runtime/src",
+                "brubeck-zmtp/src",
+                "brubeck-macros/src",
+            ]
+            .iter()
+            .any(|base| root().join(base).join(code).exists());
             if !there {
                 missing.push(format!("ARCHITECTURE.md:{}: {code}", number + 1));
             }

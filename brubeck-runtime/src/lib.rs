@@ -29,58 +29,58 @@ mod websocket;
 #[doc(hidden)]
 pub mod __private;
 
-pub use crate::http::Http;
-pub use app::{App, AppService, Handle, Hook, Limits, Proceed, Running, Service};
-pub use connect::transport;
-pub use error::{Error, Result};
-pub use extract::{
+pub use crate::app::{App, AppService, Handle, Hook, Limits, Proceed, Running, Service};
+pub use crate::connect::transport;
+pub use crate::error::{Error, Result};
+pub use crate::extract::{
     Arg, Arguments, Ask, Context, CurrentUser, Extension, Fill, Form, FromCapture, FromMessage, Header,
     Headers, Json, PathArgument, Provides, Query, ReadOperation, State, Text, Upload, UploadError, User,
 };
 #[cfg(feature = "axum")]
-pub use extract::{Axum, AxumBody};
+pub use crate::extract::{Axum, AxumBody};
 #[cfg(feature = "multipart")]
-pub use extract::{Multipart, Part};
-pub use handler::{Application, Connection, Opened, Stop};
-pub use message::{Message, RemoteAddr};
-pub use method::{Kind, Method, UnknownMethod};
+pub use crate::extract::{Multipart, Part};
+pub use crate::handler::{Application, Connection, Opened, Stop};
+pub use crate::http::Http;
+pub use crate::message::{Message, RemoteAddr};
+pub use crate::method::{Kind, Method, UnknownMethod};
 #[cfg(unix)]
-pub use mongrel2::process::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
-pub use mongrel2::{Mongrel2, Mongrel2Connection, Mongrel2Control, Mongrel2Counts, Mongrel2Sort};
+pub use crate::mongrel2::process::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
+pub use crate::mongrel2::{Mongrel2, Mongrel2Connection, Mongrel2Control, Mongrel2Counts, Mongrel2Sort};
 #[cfg(feature = "files")]
-pub use response::File;
-pub use response::{
+pub use crate::response::File;
+pub use crate::response::{
     Answers, Body, BodyError, BoxError, Event, Events, Fields, Html, IntoReply, NotFound, Payload, Problem,
     Redirect, Rejection, Reply, Response, View,
 };
-pub use routing::{Routes, Unreachable};
-pub use rpc::api::{
+pub use crate::routing::{Routes, Unreachable};
+pub use crate::rpc::api::{
     Answer, Call, CallError, Cancellation, Carried, Client, Deadline, Dialect, Fault, Handled, HandledCall,
     Handles, Link, Nowait, Operation, Origin, Phase, Placed, Request, ResponseHandlers, ServiceAddress,
     Services, TypedAnswer, TypedCall, Wire, WithHandler,
 };
 #[doc(hidden)]
-pub use rpc::{core as protocol, driver};
-pub use session::{Cookie, CookieSecret, Cookies, SameSite, Session, SignedCookies};
-pub use spec::Spec;
-pub use status::Status;
-pub use template::{Page, Template};
-pub use testing::{InsideMemory, Memory};
-pub use trace::Trace;
-pub use websocket::{
+pub use crate::rpc::{core as protocol, driver};
+pub use crate::session::{Cookie, CookieSecret, Cookies, SameSite, Session, SignedCookies};
+pub use crate::spec::Spec;
+pub use crate::status::Status;
+pub use crate::template::{Page, Template};
+pub use crate::testing::{InsideMemory, Memory};
+pub use crate::trace::Trace;
+pub use crate::websocket::{
     Broadcast, Close, Closed, Membership, SocketMessage, SocketOutcome, SocketSender, Upgrade, WebSocket,
 };
 
 /// The codecs of every wire, for tests and fuzz targets.
 #[doc(hidden)]
 pub mod wire {
-    pub use crate::codec::{Cursor, EncodeError, Error, lenstr, netstring, tnetstring};
-    pub use crate::legacy::codec as service;
-    pub use crate::mongrel2::codec as mongrel2;
-    pub use crate::rpc::codec as v2;
-    pub use crate::websocket::codec as websocket;
+    pub use super::codec::{Cursor, EncodeError, Error, lenstr, netstring, tnetstring};
+    pub use super::legacy::codec as service;
+    pub use super::mongrel2::codec as mongrel2;
+    pub use super::rpc::codec as v2;
+    pub use super::websocket::codec as websocket;
     #[cfg(feature = "deflate")]
-    pub use crate::websocket::codec::deflate;
+    pub use super::websocket::codec::deflate;
 }
 
 pub use minijinja;

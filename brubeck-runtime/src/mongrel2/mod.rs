@@ -1,28 +1,14 @@
 //! Behind a Mongrel2 web server: requests are pulled from it, replies published to it.
 
 pub mod codec;
+mod control;
+mod counts;
+mod front_end;
+mod instance_registry;
 #[cfg(unix)]
 pub(crate) mod process;
-
-mod announced;
-mod control;
-mod conversation;
-mod conversations;
-mod counts;
-mod event;
-mod handler;
-mod http1;
-mod listener;
-mod neighbours;
-mod pace;
-mod pipeline;
-mod request;
-mod respond;
-mod socket;
-mod turn;
-mod upload;
+mod uploads;
 mod watch;
-mod words;
 
 pub use control::{Mongrel2Connection, Mongrel2Control, Mongrel2Sort};
 pub use counts::Mongrel2Counts;
@@ -30,15 +16,15 @@ pub use counts::Mongrel2Counts;
 use crate::connect::transport::{self, Endpoint, LinkEvent, Timing, Transport, ZeroMq};
 use crate::error::Error;
 use crate::handler::{Application, Connection, Opened};
-use announced::Store;
+use front_end::FrontEnd;
+use front_end::scheduler::InOneTurn;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join};
-use handler::Handler;
-use neighbours::Neighbour;
+use instance_registry::Neighbour;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use turn::InOneTurn;
+use uploads::headers::Store;
 use watch::Watch;
 
 /// How long a start waits for a Mongrel2, to see what it subscribes to. One that is there answers within milliseconds.
@@ -182,11 +168,11 @@ impl Connection for Mongrel2 {
                 return Err(refused);
             }
             let address = format!("Mongrel2 {send_spec} {}", settings.recv_spec);
-            let handler = Handler::new(application, settings, neighbour, watch, counts);
+            let front_end = FrontEnd::new(application, settings, neighbour, watch, counts);
             Ok(Opened {
                 address,
                 serve: Box::new(|stop| {
-                    let serve = join(carry, handler.serve(link, first, stop));
+                    let serve = join(carry, front_end.serve(link, first, stop));
                     Box::pin(InOneTurn::new(serve.map(|_| ())))
                 }),
             })

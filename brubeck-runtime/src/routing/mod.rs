@@ -3,8 +3,9 @@
 //! The first pattern that matches the start of the path wins, before the method is looked at; handlers with
 //! the same pattern text form one resource.
 
+pub(crate) mod captures;
+
 mod automaton;
-mod course;
 mod dfa;
 mod matching;
 mod proofs;

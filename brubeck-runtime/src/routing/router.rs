@@ -1,7 +1,7 @@
 //! Matching at run time.
 
 use super::automaton::Automaton;
-use super::course::{Course, Sets};
+use super::captures::{Course, Sets};
 use super::dfa::Merged;
 use super::table::{Entry, Routes};
 use crate::extract::Captures;

@@ -29,5 +29,5 @@ pub const MISSED_BEATS: u32 = 3;
 /// The shortest and the longest time after which a caller is told to ask again.
 const RETRY_AFTER: (Moment, Moment) = (Moment::from_millis(10), Moment::from_secs(5));
 
-/// Why a call is refused that more than [`MAX_HOPS`](crate::rpc::codec::limits::MAX_HOPS) calls have led to.
+/// Why a call is refused that more than [`MAX_HOPS`](super::codec::limits::MAX_HOPS) calls have led to.
 const TOO_MANY_HOPS: &str = "16 calls led to this one; look for services that call each other";

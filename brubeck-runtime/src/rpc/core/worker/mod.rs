@@ -1,10 +1,11 @@
 //! The serving side: sessions with callers, and the calls that were taken from them.
 
+pub(crate) mod handshake;
+
 mod ending;
 mod incoming;
 mod interface;
 mod peer_session;
-mod unproven;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -19,8 +20,8 @@ use super::session::Entropy;
 use super::timers::Timers;
 use super::{Moment, Numbered};
 use crate::rpc::codec::{Ask, Message, limits};
+use handshake::Unproven;
 use peer_session::Guest;
-use unproven::Unproven;
 
 /// A timer that is this late says that this process stood still.
 const STOOD_STILL: Duration = Duration::from_millis(250);

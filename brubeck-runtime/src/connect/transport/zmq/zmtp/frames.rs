@@ -19,16 +19,16 @@ const AHEAD: usize = 256 << 10;
 
 /// What one message may be.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::connect::transport::zmq) struct FrameLimits {
+pub(crate) struct FrameLimits {
     /// Bytes of all its frames together.
-    pub(in crate::connect::transport::zmq) message_bytes: usize,
+    pub(crate) message_bytes: usize,
     /// Frames.
-    pub(in crate::connect::transport::zmq) frames: usize,
+    pub(crate) frames: usize,
 }
 
 /// What a peer sends.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::connect::transport::zmq) enum Said {
+pub(crate) enum Said {
     /// A message, whole.
     Message(Vec<Bytes>),
     /// A heartbeat; the frame that answers it.
@@ -37,7 +37,7 @@ pub(in crate::connect::transport::zmq) enum Said {
 
 /// Reads frames from what a peer sends, in whatever pieces it comes.
 #[derive(Debug)]
-pub(in crate::connect::transport::zmq) struct Decoder {
+pub(crate) struct Decoder {
     limits: FrameLimits,
     /// The frames that have come of the message under way.
     message: Vec<Bytes>,
@@ -45,7 +45,7 @@ pub(in crate::connect::transport::zmq) struct Decoder {
 }
 
 impl Decoder {
-    pub(in crate::connect::transport::zmq) fn new(limits: FrameLimits) -> Self {
+    pub(crate) fn new(limits: FrameLimits) -> Self {
         Self {
             limits,
             message: Vec::new(),
@@ -58,10 +58,7 @@ impl Decoder {
     ///
     /// # Errors
     /// The stream breaks a limit or the protocol, and is to be closed.
-    pub(in crate::connect::transport::zmq) fn next(
-        &mut self,
-        input: &mut BytesMut,
-    ) -> Result<Option<Said>, Violation> {
+    pub(crate) fn next(&mut self, input: &mut BytesMut) -> Result<Option<Said>, Violation> {
         loop {
             let Some(header) = Header::read(input)? else {
                 return Ok(None);
@@ -194,7 +191,7 @@ fn pong(command: &[u8]) -> Result<Option<Vec<u8>>, Violation> {
 
 /// How a stream broke the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::connect::transport::zmq) enum Violation {
+pub(crate) enum Violation {
     /// Flags ZMTP 3 does not know.
     Flags,
     /// A command that is too long, malformed, or marked as part of a message.

@@ -28,7 +28,7 @@ fn refused(why: impl Into<String>) -> io::Error {
 }
 
 /// Completes the handshake with a peer that is to be one of those that are wanted.
-pub(in crate::connect::transport::zmq) async fn introduce<S: AsyncRead + AsyncWrite + Unpin>(
+pub(crate) async fn introduce<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     socket_type: &str,
     identity: &[u8],
@@ -40,9 +40,7 @@ pub(in crate::connect::transport::zmq) async fn introduce<S: AsyncRead + AsyncWr
 }
 
 /// Exchanges greetings with a peer.
-pub(in crate::connect::transport::zmq) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut S,
-) -> io::Result<()> {
+pub(crate) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
     stream.write_all(&greeting()).await?;
     // The first bytes tell whether more is coming: older peers, and those that are no ZeroMQ, send fewer.
     let signature: [u8; 10] = read(stream).await?;
@@ -64,7 +62,7 @@ pub(in crate::connect::transport::zmq) async fn greet<S: AsyncRead + AsyncWrite 
 }
 
 /// Tells a peer that was greeted what this socket is.
-pub(in crate::connect::transport::zmq) async fn get_ready<S: AsyncWrite + Unpin>(
+pub(crate) async fn get_ready<S: AsyncWrite + Unpin>(
     stream: &mut S,
     socket_type: &str,
     identity: &[u8],
@@ -97,10 +95,7 @@ pub(in crate::connect::transport::zmq) async fn get_ready<S: AsyncWrite + Unpin>
 ///
 /// # Errors
 /// It is none of those that are wanted, or does not say so as it must.
-pub(in crate::connect::transport::zmq) async fn hear<S: AsyncRead + Unpin>(
-    stream: &mut S,
-    wanted: &[&str],
-) -> io::Result<Bytes> {
+pub(crate) async fn hear<S: AsyncRead + Unpin>(stream: &mut S, wanted: &[&str]) -> io::Result<Bytes> {
     read_ready(&command(stream).await?, wanted)
 }
 

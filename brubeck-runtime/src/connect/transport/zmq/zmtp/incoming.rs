@@ -7,16 +7,16 @@ use tokio::time::{Instant, timeout_at};
 use super::frames::{FrameLimits, Said};
 use super::input::Input;
 
-pub(in crate::connect::transport::zmq) const CLOSED: &str = "the peer closed the connection";
+pub(crate) const CLOSED: &str = "the peer closed the connection";
 
 /// What a peer says.
-pub(in crate::connect::transport::zmq) struct Incoming<R> {
+pub(crate) struct Incoming<R> {
     reader: R,
     input: Input,
 }
 
 impl<R: AsyncRead + Unpin> Incoming<R> {
-    pub(in crate::connect::transport::zmq) fn new(reader: R, limits: FrameLimits) -> Self {
+    pub(crate) fn new(reader: R, limits: FrameLimits) -> Self {
         Self {
             reader,
             input: Input::new(limits),
@@ -24,13 +24,13 @@ impl<R: AsyncRead + Unpin> Incoming<R> {
     }
 
     /// From now on as much is read at once as can be, though the peer may be idle for a while.
-    pub(in crate::connect::transport::zmq) fn expects_much(&mut self) {
+    pub(crate) fn expects_much(&mut self) {
         self.input.expects_much();
     }
 
     /// What the peer says next; fails, with the reason, where the connection has ended. Nothing is lost when the future is
     /// dropped.
-    pub(in crate::connect::transport::zmq) async fn next(&mut self) -> Result<Said, String> {
+    pub(crate) async fn next(&mut self) -> Result<Said, String> {
         loop {
             if let Some(said) = self.here()? {
                 return Ok(said);
@@ -44,22 +44,19 @@ impl<R: AsyncRead + Unpin> Incoming<R> {
     }
 
     /// The same if it is here already.
-    pub(in crate::connect::transport::zmq) fn here(&mut self) -> Result<Option<Said>, String> {
+    pub(crate) fn here(&mut self) -> Result<Option<Said>, String> {
         self.input.next().map_err(|violation| violation.to_string())
     }
 
     /// See [`discard`].
-    pub(in crate::connect::transport::zmq) async fn discard(&mut self, until: Instant) {
+    pub(crate) async fn discard(&mut self, until: Instant) {
         discard(&mut self.reader, until).await;
     }
 }
 
 /// Reads on until the peer has closed, too: closing while its bytes wait unread would reset the connection and destroy the
 /// last messages to it. A peer that goes on sending is closed on.
-pub(in crate::connect::transport::zmq) async fn discard(
-    reader: &mut (impl AsyncRead + Unpin),
-    until: Instant,
-) {
+pub(crate) async fn discard(reader: &mut (impl AsyncRead + Unpin), until: Instant) {
     let mut unread = BytesMut::with_capacity(4 << 10);
     let drained = async {
         while reader.read_buf(&mut unread).await.is_ok_and(|count| count > 0) {

@@ -10,7 +10,7 @@ const LARGEST_CHUNK: usize = 64 << 10;
 
 /// Bytes of a peer, and what they say.
 #[derive(Debug)]
-pub(in crate::connect::transport::zmq) struct Input {
+pub(crate) struct Input {
     bytes: BytesMut,
     decoder: Decoder,
     chunk: usize,
@@ -18,7 +18,7 @@ pub(in crate::connect::transport::zmq) struct Input {
 }
 
 impl Input {
-    pub(in crate::connect::transport::zmq) fn new(limits: FrameLimits) -> Self {
+    pub(crate) fn new(limits: FrameLimits) -> Self {
         Self {
             bytes: BytesMut::new(),
             decoder: Decoder::new(limits),
@@ -28,12 +28,12 @@ impl Input {
     }
 
     /// From now on as much is read at once as can be.
-    pub(in crate::connect::transport::zmq) fn expects_much(&mut self) {
+    pub(crate) fn expects_much(&mut self) {
         (self.chunk, self.least) = (LARGEST_CHUNK, LARGEST_CHUNK);
     }
 
     /// Where more bytes are to be read to.
-    pub(in crate::connect::transport::zmq) fn room(&mut self) -> &mut BytesMut {
+    pub(crate) fn room(&mut self) -> &mut BytesMut {
         if self.bytes.is_empty() && self.bytes.capacity() > LARGEST_CHUNK.min(2 * self.chunk) {
             // An idle peer keeps no large buffer.
             self.bytes = BytesMut::new();
@@ -43,7 +43,7 @@ impl Input {
     }
 
     /// So many bytes more have come.
-    pub(in crate::connect::transport::zmq) fn came(&mut self, count: usize) {
+    pub(crate) fn came(&mut self, count: usize) {
         self.chunk = match count >= self.chunk {
             true => (self.chunk * 2).min(LARGEST_CHUNK),
             false => count.next_power_of_two().clamp(self.least, self.chunk),
@@ -54,7 +54,7 @@ impl Input {
     ///
     /// # Errors
     /// The peer breaks a limit or the protocol, and the connection is to be closed.
-    pub(in crate::connect::transport::zmq) fn next(&mut self) -> Result<Option<Said>, Violation> {
+    pub(crate) fn next(&mut self) -> Result<Option<Said>, Violation> {
         self.decoder.next(&mut self.bytes)
     }
 }

@@ -16,18 +16,18 @@ const PIECES: usize = 16;
 
 /// Bytes on their way out, in order.
 #[derive(Debug, Default)]
-pub(in crate::connect::transport::zmq) struct Output {
+pub(crate) struct Output {
     pieces: VecDeque<Bytes>,
     tail: BytesMut,
 }
 
 impl Output {
-    pub(in crate::connect::transport::zmq) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.pieces.is_empty() && self.tail.is_empty()
     }
 
     /// Adds a message.
-    pub(in crate::connect::transport::zmq) fn push(&mut self, message: Vec<Bytes>) {
+    pub(crate) fn push(&mut self, message: Vec<Bytes>) {
         let mut left = message.len();
         for frame in message {
             left -= 1;
@@ -36,7 +36,7 @@ impl Output {
     }
 
     /// Adds a frame of a message, of which more may follow.
-    pub(in crate::connect::transport::zmq) fn push_frame(&mut self, frame: Bytes, more: bool) {
+    pub(crate) fn push_frame(&mut self, frame: Bytes, more: bool) {
         frames::put_header(&mut self.tail, frame.len(), more);
         if frame.len() < LARGE {
             self.tail.put_slice(&frame);
@@ -47,15 +47,12 @@ impl Output {
     }
 
     /// Adds bytes that are frames already.
-    pub(in crate::connect::transport::zmq) fn put(&mut self, frame: &[u8]) {
+    pub(crate) fn put(&mut self, frame: &[u8]) {
         self.tail.put_slice(frame);
     }
 
     /// Writes some of it; gives how many bytes the peer's connection took. Nothing is lost when the future is dropped.
-    pub(in crate::connect::transport::zmq) async fn write_to(
-        &mut self,
-        writer: &mut (impl AsyncWrite + Unpin),
-    ) -> io::Result<usize> {
+    pub(crate) async fn write_to(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> io::Result<usize> {
         let written = if self.pieces.is_empty() {
             writer.write(&self.tail).await?
         } else {

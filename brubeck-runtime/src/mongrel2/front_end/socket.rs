@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, mpsc};
 const MESSAGES: usize = 1024;
 const BYTES: usize = 4 << 20;
 /// How many bytes a handler may have waiting for its client before it has to wait itself.
-pub(super) const WINDOW: usize = 256 << 10;
+pub(in crate::mongrel2) const WINDOW: usize = 256 << 10;
 /// Frames that come before the handler took the WebSocket.
 const EARLY: usize = 64;
 /// How long a client may take to agree to a close.
@@ -26,8 +26,8 @@ const UNANSWERED: u8 = 2;
 
 /// One WebSocket, as the loop keeps it.
 #[derive(Debug)]
-pub(super) struct Socket {
-    pub(super) ticket: Ticket,
+pub(in crate::mongrel2) struct Socket {
+    pub(in crate::mongrel2) ticket: Ticket,
     peer: Peer,
     messages: Option<mpsc::Sender<Delivered>>,
     room: Arc<Semaphore>,
@@ -43,16 +43,16 @@ pub(super) struct Socket {
 
 /// What follows for the connection.
 #[derive(Debug, Default)]
-pub(super) struct Reaction {
+pub(in crate::mongrel2) struct Reaction {
     /// The client is sent these.
-    pub(super) answers: Vec<Bytes>,
+    pub(in crate::mongrel2) answers: Vec<Bytes>,
     /// The connection is closed.
-    pub(super) close: bool,
+    pub(in crate::mongrel2) close: bool,
 }
 
 /// What shall be done about a client that was quiet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pulse {
+pub(in crate::mongrel2) enum Pulse {
     /// Nothing: it is not open, or not for much longer.
     Rest,
     /// It is asked whether it is there.
@@ -63,7 +63,7 @@ pub(super) enum Pulse {
 
 impl Socket {
     /// A client asks for it. The other end is for the handler.
-    pub(super) fn new(
+    pub(in crate::mongrel2) fn new(
         ticket: Ticket,
         limit: usize,
         deflate: Option<Deflate>,
@@ -96,7 +96,7 @@ impl Socket {
     }
 
     /// The handler took it: what came already is heard now.
-    pub(super) fn open(&mut self) -> Reaction {
+    pub(in crate::mongrel2) fn open(&mut self) -> Reaction {
         let mut reaction = Reaction::default();
         for (first, payload) in self.early.take().unwrap_or_default() {
             self.react(first, payload, &mut reaction);
@@ -105,7 +105,7 @@ impl Socket {
     }
 
     /// A frame came.
-    pub(super) fn hear(&mut self, first: u8, payload: Bytes) -> Reaction {
+    pub(in crate::mongrel2) fn hear(&mut self, first: u8, payload: Bytes) -> Reaction {
         self.silent = 0;
         let mut reaction = Reaction::default();
         match &mut self.early {
@@ -154,7 +154,7 @@ impl Socket {
     }
 
     /// The handler, or the server that stops, closes it. The client is to agree.
-    pub(super) fn shut(&mut self, close: &Close, now: Instant) -> Option<Bytes> {
+    pub(in crate::mongrel2) fn shut(&mut self, close: &Close, now: Instant) -> Option<Bytes> {
         if self.closing.is_some() || self.messages.is_none() {
             return None;
         }
@@ -166,7 +166,7 @@ impl Socket {
     }
 
     /// The connection is gone; the handler sees its end.
-    pub(super) fn gone(&mut self, close: Close) {
+    pub(in crate::mongrel2) fn gone(&mut self, close: Close) {
         // The first reason is the true one.
         let _ = self.ended.set(close);
         // Before its messages end: a handler that hears of the end can send no more.
@@ -175,7 +175,7 @@ impl Socket {
     }
 
     /// Some time has passed.
-    pub(super) fn pulse(&mut self) -> Pulse {
+    pub(in crate::mongrel2) fn pulse(&mut self) -> Pulse {
         if self.early.is_some() || self.closing.is_some() {
             return Pulse::Rest;
         }
@@ -188,7 +188,7 @@ impl Socket {
     }
 
     /// Whether its client did not agree to a close in time.
-    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+    pub(in crate::mongrel2) fn is_overdue(&self, now: Instant) -> bool {
         self.closing
             .is_some_and(|since| now.saturating_duration_since(since) > AGREE)
     }
@@ -202,7 +202,7 @@ impl Drop for Socket {
 
 /// The way to one link: what all its WebSockets share.
 #[derive(Debug)]
-pub(super) struct Link(pub(super) mpsc::Sender<Event>);
+pub(in crate::mongrel2) struct Link(pub(in crate::mongrel2) mpsc::Sender<Event>);
 
 /// The way to one client.
 struct Way {
@@ -262,7 +262,7 @@ impl Carrier for Way {
 
 impl Link {
     /// Tells the loop without waiting; a link that has ended needs no telling.
-    pub(super) fn tell(&self, event: Event) {
+    pub(in crate::mongrel2) fn tell(&self, event: Event) {
         if let Err(mpsc::error::TrySendError::Full(event)) = self.0.try_send(event) {
             let link = self.0.clone();
             tokio::spawn(async move { link.send(event).await });

@@ -1,16 +1,16 @@
 //! What nobody tells: connections that wait, and those that are gone.
 
-use super::Handler;
+use super::FrontEnd;
+use super::pipeline::End;
+use super::socket::Pulse;
 use crate::mongrel2::codec::Control;
-use crate::mongrel2::pipeline::End;
-use crate::mongrel2::socket::Pulse;
 use crate::mongrel2::watch::Status;
 use crate::websocket::{Seat as Ticket, ping_frame};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::time::Instant;
 
-impl Handler {
+impl FrontEnd {
     pub(super) fn tick(&mut self) {
         let now = Instant::now();
         self.conversations.sweep(now);

@@ -1,10 +1,10 @@
 //! One connection of a browser: what it waits for and what waits for it.
 
+use super::flow_control::{Pace, Room};
 use super::listener::Listener;
-use super::pace::{Pace, Room};
 use super::pipeline::{Due, Piece, Pipeline};
 use super::socket::Socket;
-use super::upload::Upload;
+use crate::mongrel2::uploads::Upload;
 use crate::websocket::Seat as Ticket;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;

@@ -5,7 +5,7 @@ use crate::websocket::{Close, Seat as Ticket};
 use bytes::Bytes;
 
 #[derive(Debug)]
-pub(super) enum Event {
+pub(in crate::mongrel2) enum Event {
     /// Some of the reply to a request, or all of it with its end.
     Reply {
         ticket: Ticket,

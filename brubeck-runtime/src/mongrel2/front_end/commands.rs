@@ -7,14 +7,14 @@ use bytes::Bytes;
 
 /// The language of a message socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Words {
+pub(in crate::mongrel2) enum Words {
     Json,
     Xml,
 }
 
 impl Words {
     /// Of a path as Mongrel2 gives it: `@name` or `<name`.
-    pub(super) fn of(path: &[u8]) -> Words {
+    pub(in crate::mongrel2) fn of(path: &[u8]) -> Words {
         match path.first() {
             Some(b'<') => Words::Xml,
             _ => Words::Json,
@@ -22,7 +22,7 @@ impl Words {
     }
 
     /// What a response says; `None` where it says nothing, and all is well.
-    pub(super) async fn of_response(self, response: Response, limit: usize) -> Option<Bytes> {
+    pub(in crate::mongrel2) async fn of_response(self, response: Response, limit: usize) -> Option<Bytes> {
         let (status, _, payload) = response.into_parts();
         match payload {
             Payload::Json(text) | Payload::Bytes(text) => Some(ended(&text)),
@@ -39,7 +39,7 @@ impl Words {
     }
 
     /// A status, where there is nothing else to say.
-    pub(super) fn status(self, status: &Status) -> Bytes {
+    pub(in crate::mongrel2) fn status(self, status: &Status) -> Bytes {
         let code = status.code();
         ended(&match self {
             Words::Json => serde_json::json!({"status": code, "reason": status.text()})

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 /// What the client wants to happen to its connection after the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Persistence {
+pub(in crate::mongrel2) enum Persistence {
     /// HTTP/1.1: it stays open.
     Open,
     /// HTTP/1.0 that asked for it: it stays open, and the reply says so.
@@ -20,7 +20,7 @@ pub(super) enum Persistence {
 
 impl Persistence {
     /// Read from the version and the `connection` headers (RFC 9112, 9.3).
-    pub(super) fn of(version: Option<&[u8]>, headers: &HeaderMap) -> Persistence {
+    pub(in crate::mongrel2) fn of(version: Option<&[u8]>, headers: &HeaderMap) -> Persistence {
         let says = |word: &str| {
             let values = headers.get_all(CONNECTION).iter();
             values
@@ -37,7 +37,7 @@ impl Persistence {
 
 /// How the client finds the end of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(in crate::mongrel2) enum Framing {
     /// By its length, or there is none.
     Length,
     /// Every piece says how long it is.
@@ -48,7 +48,7 @@ pub(super) enum Framing {
 
 impl Framing {
     /// Of a body that comes in pieces.
-    pub(super) fn of(parts: &response::Parts, is_http_10: bool) -> Framing {
+    pub(in crate::mongrel2) fn of(parts: &response::Parts, is_http_10: bool) -> Framing {
         match (parts.headers.contains_key(CONTENT_LENGTH), is_http_10) {
             (true, _) => Framing::Length,
             (false, false) => Framing::Chunked,
@@ -57,7 +57,7 @@ impl Framing {
     }
 
     /// A piece of the body as it goes to the browser.
-    pub(super) fn piece(self, bytes: Bytes) -> Bytes {
+    pub(in crate::mongrel2) fn piece(self, bytes: Bytes) -> Bytes {
         if self != Framing::Chunked || bytes.is_empty() {
             return bytes;
         }
@@ -69,7 +69,7 @@ impl Framing {
     }
 
     /// What ends the body.
-    pub(super) fn last(self) -> Bytes {
+    pub(in crate::mongrel2) fn last(self) -> Bytes {
         match self {
             Framing::Chunked => Bytes::from_static(b"0\r\n\r\n"),
             Framing::Length | Framing::ToTheEnd => Bytes::new(),
@@ -78,7 +78,7 @@ impl Framing {
 }
 
 /// The head as it goes to the browser, with the length of the body where that is not told yet.
-pub(super) fn head(
+pub(in crate::mongrel2) fn head(
     mut parts: response::Parts,
     framing: Framing,
     untold: Option<usize>,

@@ -7,7 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 /// The requests of one connection that wait for their replies. `T` stands for what runs on behalf of one.
 #[derive(Debug)]
-pub(super) struct Pipeline<T> {
+pub(in crate::mongrel2) struct Pipeline<T> {
     /// The number of the next request.
     next: u64,
     /// The request whose reply is sent next.
@@ -28,7 +28,7 @@ struct Reply {
 
 /// A piece of what a client is sent.
 #[derive(Debug)]
-pub(super) struct Piece {
+pub(in crate::mongrel2) struct Piece {
     pub(super) bytes: Bytes,
     /// Its place among what whoever made it may have waiting; given back when it is handed over.
     _place: Option<OwnedSemaphorePermit>,
@@ -36,7 +36,7 @@ pub(super) struct Piece {
 
 /// What happens to a connection after a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(in crate::mongrel2) enum End {
     /// The next request is answered.
     Open,
     /// It is closed.
@@ -61,7 +61,7 @@ impl Piece {
 
 /// What can be sent now.
 #[derive(Debug, Default)]
-pub(super) struct Due {
+pub(in crate::mongrel2) struct Due {
     pub(super) pieces: Vec<Piece>,
     pub(super) close: bool,
 }

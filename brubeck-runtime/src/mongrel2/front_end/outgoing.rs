@@ -1,17 +1,17 @@
 //! What handlers say, and what of it goes to Mongrel2.
 
-use super::{Handler, MESSAGES};
+use super::event::Event;
+use super::pipeline::{End, Piece};
+use super::socket::Socket;
+use super::{FrontEnd, MESSAGES};
 use crate::connect::transport::{Mongrel2Link, SendError};
 use crate::mongrel2::codec as wire;
 use crate::mongrel2::codec::Control;
-use crate::mongrel2::event::Event;
-use crate::mongrel2::pipeline::{End, Piece};
-use crate::mongrel2::socket::Socket;
 use crate::websocket::{Close, Seat as Ticket};
 use bytes::Bytes;
 use std::time::Instant;
 
-impl Handler {
+impl FrontEnd {
     pub(super) fn hear(&mut self, event: Event) {
         match event {
             Event::Reply { ticket, pieces, end } => self.reply(&ticket, pieces, end),

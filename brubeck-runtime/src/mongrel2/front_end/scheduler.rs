@@ -22,7 +22,7 @@ const WOKEN: u8 = 2;
 /// One that is left to the scheduler then goes to the end of a queue, from which an idle thread is woken to take it away:
 /// two system calls and a cold processor for each message that one part of a task passes to another. The same happens
 /// when it has used up what the runtime grants a task; so its own loops must be bounded.
-pub(super) struct InOneTurn<F> {
+pub(in crate::mongrel2) struct InOneTurn<F> {
     future: Pin<Box<Unconstrained<F>>>,
     bell: Arc<Bell>,
     waker: Waker,
@@ -48,7 +48,7 @@ impl Wake for Bell {
 }
 
 impl<F: Future> InOneTurn<F> {
-    pub(super) fn new(future: F) -> InOneTurn<F> {
+    pub(in crate::mongrel2) fn new(future: F) -> InOneTurn<F> {
         let bell = Arc::<Bell>::default();
         InOneTurn {
             future: Box::pin(unconstrained(future)),

@@ -1,14 +1,14 @@
 //! What browsers ask, and what they upload.
 
-use super::{Handler, IN_FLIGHT, PIPELINED};
+use super::http1::Persistence;
+use super::request::{self, Refusal};
+use super::respond::{Responding, Whole, refusal_of};
+use super::{FrontEnd, IN_FLIGHT, PIPELINED};
 use crate::extract::Stored;
 use crate::handler::DispatchMode;
-use crate::mongrel2::announced::{self, Announced};
 use crate::mongrel2::codec::{DecodeError, Request};
-use crate::mongrel2::http1::Persistence;
-use crate::mongrel2::request::{self, Refusal};
-use crate::mongrel2::respond::{Responding, Whole, refusal_of};
-use crate::mongrel2::upload::Upload;
+use crate::mongrel2::uploads::Upload;
+use crate::mongrel2::uploads::headers::{self, Announced};
 use crate::response::Body;
 use crate::websocket::Seat as Ticket;
 use bytes::Bytes;
@@ -17,10 +17,10 @@ use http::StatusCode;
 use std::future::ready;
 use std::path::PathBuf;
 
-impl Handler {
+impl FrontEnd {
     pub(super) fn http(&mut self, request: &Request) {
         let store = self.settings.store.as_ref();
-        let announced = announced::announced(&request.headers, &request.body, store);
+        let announced = headers::announced(&request.headers, &request.body, store);
         if let Announced::File {
             name,
             path,
@@ -54,7 +54,7 @@ impl Handler {
         if let Some(refusal) = self.overload_beside(running) {
             return self.refuse(&ticket, refusal, head);
         }
-        let length = announced::length(&request.headers).unwrap_or_default();
+        let length = headers::length(&request.headers).unwrap_or_default();
         let (coming, body) = match announced {
             Announced::Whole => (None, Body::from(request.body.clone())),
             Announced::File { name, .. } => {
@@ -157,7 +157,7 @@ impl Handler {
     }
 
     pub(super) fn part(&mut self, request: &Request) {
-        let part = announced::announced(&request.headers, &request.body, None);
+        let part = headers::announced(&request.headers, &request.body, None);
         let upload = self
             .conversations
             .get(&request.conn_id)

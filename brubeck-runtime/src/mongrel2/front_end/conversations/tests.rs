@@ -1,7 +1,7 @@
 //! What is sent to whom, and when.
 
 use super::*;
-use crate::mongrel2::listener::Listener;
+use crate::mongrel2::front_end::listener::Listener;
 
 fn with(credit: Option<u64>) -> (Conversations<()>, Ticket, Instant) {
     let mut all = Conversations::new();
@@ -43,7 +43,7 @@ fn a_slow_client_is_never_sent_more_than_it_may_have_waiting() {
             sent += 1;
         }
     }
-    assert_eq!(sent, crate::mongrel2::pace::MOST);
+    assert_eq!(sent, crate::mongrel2::front_end::flow_control::MOST);
     let wake = all.wake().unwrap();
     all.awake(wake);
     let next = all.next(wake).unwrap();
@@ -101,7 +101,7 @@ fn who_is_kept_is_not_forgotten() {
     assert!(all.next(now).is_some());
     let later = now + FORGOTTEN * 2;
     let (events, _inbox) = tokio::sync::mpsc::channel(1);
-    let link = std::sync::Arc::new(crate::mongrel2::socket::Link(events));
+    let link = std::sync::Arc::new(crate::mongrel2::front_end::socket::Link(events));
     let listener = Listener::new(ticket.clone());
     let way = listener.way(&link);
     all.of(&ticket).unwrap().listener = Some(listener);

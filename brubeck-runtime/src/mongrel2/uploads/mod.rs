@@ -1,7 +1,9 @@
 //! Bodies that Mongrel2 writes to a file or sends in parts.
 
-use super::event::Event;
-use super::socket::Link;
+pub(super) mod headers;
+
+use super::front_end::event::Event;
+use super::front_end::socket::Link;
 use crate::extract::{Stored, Waiting};
 use crate::response::{Body, BodyError, BoxError, FrameTap, TappedBody};
 use crate::websocket::Seat as Ticket;
@@ -19,7 +21,7 @@ const WINDOW: u32 = 256 << 10;
 
 /// An upload that is coming, as the loop keeps it.
 #[derive(Debug)]
-pub(super) enum Upload {
+pub(in crate::mongrel2) enum Upload {
     /// Into this file.
     File {
         name: String,
@@ -32,7 +34,7 @@ pub(super) enum Upload {
 
 impl Upload {
     /// An upload that goes into a file, its body, and what moves the file.
-    pub(super) fn file(name: String, length: Option<u64>) -> (Upload, Body, Waiting) {
+    pub(in crate::mongrel2) fn file(name: String, length: Option<u64>) -> (Upload, Body, Waiting) {
         let (tell, waiting) = Waiting::new();
         let upload = Upload::File {
             name,
@@ -47,7 +49,7 @@ impl Upload {
     }
 
     /// An upload that comes in parts, of which this is the first.
-    pub(super) fn parts(
+    pub(in crate::mongrel2) fn parts(
         ticket: Ticket,
         length: Option<u64>,
         first: &Bytes,
@@ -75,7 +77,7 @@ impl Upload {
     }
 
     /// A part came.
-    pub(super) fn part(&self, bytes: &Bytes, last: bool) {
+    pub(in crate::mongrel2) fn part(&self, bytes: &Bytes, last: bool) {
         if let Upload::Parts(parts) = self {
             parts
                 .lock()
@@ -85,7 +87,7 @@ impl Upload {
     }
 
     /// The file was written. Whoever drops what comes back removes the file.
-    pub(super) fn written(&mut self, path: PathBuf) -> std::io::Result<()> {
+    pub(in crate::mongrel2) fn written(&mut self, path: PathBuf) -> std::io::Result<()> {
         let Upload::File { length, tell, .. } = self else {
             return Ok(());
         };
@@ -98,7 +100,7 @@ impl Upload {
     }
 
     /// Whether it is the upload into this file.
-    pub(super) fn is_file(&self, of: &str) -> bool {
+    pub(in crate::mongrel2) fn is_file(&self, of: &str) -> bool {
         matches!(self, Upload::File { name, .. } if name == of)
     }
 }
@@ -118,7 +120,7 @@ impl Drop for Upload {
 
 /// What came of an upload and was not read yet.
 #[derive(Debug)]
-pub(super) struct Parts {
+pub(in crate::mongrel2) struct Parts {
     bytes: BytesMut,
     /// How much is still to come; behind it stands the next request of the client.
     left: Option<u64>,

@@ -1,6 +1,6 @@
 //! What Mongrel2 says of the body of a request, and what a client only pretends that it says.
 
-use super::codec::Headers;
+use crate::mongrel2::codec::Headers;
 use std::path::{Path, PathBuf};
 
 /// The longest body that Mongrel2 can count.
@@ -10,7 +10,7 @@ const DONE: &str = "x-mongrel2-upload-done";
 
 /// Where Mongrel2 writes uploads: its setting `upload.temp_store`, and where that is for this process.
 #[derive(Clone, Debug)]
-pub(super) struct Store {
+pub(in crate::mongrel2) struct Store {
     /// What names begin with, as Mongrel2 writes them.
     prefix: String,
     /// The folder of the files, as this process sees it.
@@ -19,7 +19,7 @@ pub(super) struct Store {
 
 /// What the special headers of a request say of its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Announced {
+pub(in crate::mongrel2) enum Announced {
     /// It is within the message.
     Whole,
     /// Mongrel2 begins to write it to a file, or has done so.
@@ -32,7 +32,7 @@ pub(super) enum Announced {
 
 impl Store {
     /// `template` is the setting, which ends in `XXXXXX`; `folder` is where its folder is for this process.
-    pub(super) fn new(template: &str, folder: Option<PathBuf>) -> Option<Store> {
+    pub(in crate::mongrel2) fn new(template: &str, folder: Option<PathBuf>) -> Option<Store> {
         let prefix = template.strip_suffix("XXXXXX")?.to_owned();
         let folder = match folder {
             Some(folder) => folder,
@@ -51,7 +51,7 @@ impl Store {
 }
 
 /// The number of a content length that Mongrel2 takes for what it is; `Err` where it does not.
-pub(super) fn length(headers: &Headers) -> Result<Option<u64>, ()> {
+pub(in crate::mongrel2) fn length(headers: &Headers) -> Result<Option<u64>, ()> {
     let mut values = headers.get_all("content-length");
     let Some(value) = values.next() else {
         return Ok(None);
@@ -65,7 +65,7 @@ pub(super) fn length(headers: &Headers) -> Result<Option<u64>, ()> {
 
 /// Reads the special headers. Any client can send those of files, so they are believed only where Mongrel2 itself must
 /// have written them: with such a length it either puts the body into the message or replaces both headers.
-pub(super) fn announced(headers: &Headers, body: &[u8], store: Option<&Store>) -> Announced {
+pub(in crate::mongrel2) fn announced(headers: &Headers, body: &[u8], store: Option<&Store>) -> Announced {
     if let Some(offset) = headers.upload_stream() {
         return Announced::Parts {
             offset,
@@ -102,7 +102,7 @@ pub(super) fn announced(headers: &Headers, body: &[u8], store: Option<&Store>) -
 }
 
 /// Whether this header is one that Mongrel2 uses for uploads, so that applications must not see what a client says.
-pub(super) fn is_special(name: &[u8]) -> bool {
+pub(in crate::mongrel2) fn is_special(name: &[u8]) -> bool {
     name == START.as_bytes() || name == DONE.as_bytes()
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// How many messages may be on their way to one client. Less than 16, because a close is a message too.
-pub(super) const MOST: usize = 12;
+pub(in crate::mongrel2) const MOST: usize = 12;
 /// How many bytes may be on their way where Mongrel2 says how many it wrote; one message may go beyond.
 const BYTES: u64 = 4 << 20;
 /// Where nobody says what was written, a message counts as written after this, ..
@@ -19,7 +19,7 @@ const RATE: u64 = 1 << 20;
 /// A message counts as written when Mongrel2 says so (with `download.flow_control`, or over its control port), or else
 /// when a client with a slow line would have read it.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(in crate::mongrel2) struct Pace {
     /// Bytes that may be sent, with `download.flow_control`; that setting replaces the limit of messages.
     credit: Option<u64>,
     /// Whether the control port tells what was written.
@@ -40,7 +40,7 @@ struct OnTheWay {
 
 /// What may be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Room {
+pub(in crate::mongrel2) enum Room {
     /// One message with so many bytes at most.
     For(u64),
     /// Nothing before then; where no time is known, before Mongrel2 says that it wrote something.
@@ -50,7 +50,7 @@ pub(super) enum Room {
 impl Pace {
     /// Of a client to which nothing is on its way. `credit`: what `download.flow_control` allows; `written`: what the
     /// control port says was written already, where there is one.
-    pub(super) fn new(credit: Option<u64>, written: Option<u64>) -> Pace {
+    pub(in crate::mongrel2) fn new(credit: Option<u64>, written: Option<u64>) -> Pace {
         Pace {
             credit,
             watched: written.is_some(),
@@ -60,7 +60,7 @@ impl Pace {
         }
     }
 
-    pub(super) fn room(&mut self, now: Instant) -> Room {
+    pub(in crate::mongrel2) fn room(&mut self, now: Instant) -> Room {
         if let Some(credit) = self.credit {
             return if credit > 0 {
                 Room::For(credit)
@@ -79,7 +79,7 @@ impl Pace {
     }
 
     /// A message with so many bytes was handed over.
-    pub(super) fn sent(&mut self, bytes: u64, now: Instant) {
+    pub(in crate::mongrel2) fn sent(&mut self, bytes: u64, now: Instant) {
         if let Some(credit) = &mut self.credit {
             *credit = credit.saturating_sub(bytes);
             return;
@@ -101,14 +101,14 @@ impl Pace {
     }
 
     /// Mongrel2 wrote so many more bytes.
-    pub(super) fn credited(&mut self, bytes: u64) {
+    pub(in crate::mongrel2) fn credited(&mut self, bytes: u64) {
         if let Some(credit) = &mut self.credit {
             *credit = credit.saturating_add(bytes);
         }
     }
 
     /// The control port said how many bytes were written in all.
-    pub(super) fn written(&mut self, bytes: u64, now: Instant) {
+    pub(in crate::mongrel2) fn written(&mut self, bytes: u64, now: Instant) {
         if self.watched {
             self.written = self.written.max(bytes);
             self.forget_written(now);
@@ -116,7 +116,7 @@ impl Pace {
     }
 
     /// A client that waits for its answer before it asks again has read what it was sent before.
-    pub(super) fn asked_again(&mut self) {
+    pub(in crate::mongrel2) fn asked_again(&mut self) {
         for message in &mut self.on_the_way {
             let soon = message.sent + APART_ASKED;
             message.until = Some(message.until.map_or(soon, |until| until.min(soon)));
@@ -124,7 +124,7 @@ impl Pace {
     }
 
     /// The control port says nothing any more.
-    pub(super) fn unwatched(&mut self, now: Instant) {
+    pub(in crate::mongrel2) fn unwatched(&mut self, now: Instant) {
         self.watched = false;
         let mut until = now;
         for message in &mut self.on_the_way {
@@ -134,18 +134,18 @@ impl Pace {
     }
 
     /// Whether nothing is known to be on its way, so that nothing need be remembered.
-    pub(super) fn is_quiet(&mut self, now: Instant) -> bool {
+    pub(in crate::mongrel2) fn is_quiet(&mut self, now: Instant) -> bool {
         self.forget_written(now);
         self.credit.is_none() && !self.watched && self.on_the_way.is_empty()
     }
 
     /// Whether bytes are counted, and not messages.
-    pub(super) fn counts_bytes(&self) -> bool {
+    pub(in crate::mongrel2) fn counts_bytes(&self) -> bool {
         self.credit.is_some()
     }
 
     /// Whether only the control port can tell when more may be sent.
-    pub(super) fn waits_for_control(&self) -> bool {
+    pub(in crate::mongrel2) fn waits_for_control(&self) -> bool {
         self.watched && self.credit.is_none() && !self.on_the_way.is_empty()
     }
 

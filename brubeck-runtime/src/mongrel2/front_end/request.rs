@@ -1,31 +1,31 @@
 //! From a request of Mongrel2 to that of an application.
 
-use super::announced;
-use super::codec::Request;
 use super::http1::Persistence;
 use crate::handler::unhygienic;
 use crate::message::{Message, RemoteAddr};
 use crate::method::Method as Verb;
+use crate::mongrel2::codec::Request;
+use crate::mongrel2::uploads::headers;
 use crate::rpc::api::Origin;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 
 /// What is known of a request before it is answered.
-pub(super) struct Asked {
-    pub(super) persistence: Persistence,
-    pub(super) is_http_10: bool,
-    pub(super) peer: Option<RemoteAddr>,
+pub(in crate::mongrel2) struct Asked {
+    pub(in crate::mongrel2) persistence: Persistence,
+    pub(in crate::mongrel2) is_http_10: bool,
+    pub(in crate::mongrel2) peer: Option<RemoteAddr>,
     /// The request without its body, or why there is none.
-    pub(super) request: Result<http::Request<()>, Refusal>,
+    pub(in crate::mongrel2) request: Result<http::Request<()>, Refusal>,
 }
 
 /// A status and a reason.
-pub(super) type Refusal = (StatusCode, &'static str);
+pub(in crate::mongrel2) type Refusal = (StatusCode, &'static str);
 
 /// Reads a request; `replies_to` is where its reply goes, for the services that are called on its behalf.
 /// A WebSocket is asked for by a GET, whatever Mongrel2 calls it.
-pub(super) fn read(request: &Request, replies_to: &Bytes) -> Asked {
+pub(in crate::mongrel2) fn read(request: &Request, replies_to: &Bytes) -> Asked {
     let headers = client_headers(request);
     let version = request.headers.version().map(|version| &version[..]);
     let mut persistence = Persistence::of(version, &headers);
@@ -51,7 +51,7 @@ fn build(
     replies_to: &Bytes,
 ) -> Result<http::Request<()>, Refusal> {
     let bad = |reason| (StatusCode::BAD_REQUEST, reason);
-    if announced::length(&request.headers).is_err() {
+    if headers::length(&request.headers).is_err() {
         return Err(bad("the length of the body is none"));
     }
     // Mongrel2 reads no body then, and takes it for the next request.
@@ -89,7 +89,7 @@ fn build(
 }
 
 /// The message of a socket that speaks no HTTP, under the path `/@name` or `/<name`; `None` where the name is no text.
-pub(super) fn message(request: &Request, replies_to: &Bytes) -> Option<Message> {
+pub(in crate::mongrel2) fn message(request: &Request, replies_to: &Bytes) -> Option<Message> {
     let name = std::str::from_utf8(&request.path).ok()?;
     let message = Message::service(Verb::Request, &format!("/{name}"))
         .with_body(request.body.clone())
@@ -114,7 +114,7 @@ fn client_headers(request: &Request) -> HeaderMap {
     // Mongrel2's own headers, of which there are ten or so, leave some room.
     let mut headers = HeaderMap::with_capacity(request.headers.len() / 2);
     for (name, value) in request.headers.of_client() {
-        if announced::is_special(name) {
+        if headers::is_special(name) {
             continue;
         }
         if let (Ok(name), Ok(value)) = (

@@ -1,7 +1,7 @@
 //! All connections of browsers, and which of them can be sent something.
 
 use super::conversation::{Conversation, Take};
-use super::pace::{Pace, Room};
+use super::flow_control::{Pace, Room};
 use super::pipeline::{Due, End, Piece};
 use crate::websocket::Seat as Ticket;
 use bytes::Bytes;

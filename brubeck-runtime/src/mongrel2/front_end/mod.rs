@@ -1,24 +1,36 @@
 //! The loop that owns one link to a Mongrel2.
 
+mod commands;
+mod conversation;
+mod conversations;
+pub(super) mod event;
+mod flow_control;
+mod http1;
+mod listener;
 mod outgoing;
+mod pipeline;
+mod request;
 mod requests;
+mod respond;
+pub(super) mod scheduler;
+pub(super) mod socket;
 mod sockets;
-mod ticking;
+mod timers;
 
 use super::codec::{Incoming, Request};
-use super::conversation::Conversation;
-use super::conversations::Conversations;
 use super::counts::Mongrel2Counts;
-use super::event::Event;
-use super::neighbours::Neighbour;
-use super::pace::Pace;
-use super::socket::Link;
+use super::instance_registry::Neighbour;
 use super::watch::{Status, Watch};
 use super::{Settings, codec as wire};
 use crate::connect::transport::{Generation, LINGER, LinkEvent, Mongrel2Link, SendError};
 use crate::handler::{Application, Stop};
 use crate::websocket::{Close, Seat as Ticket};
 use bytes::Bytes;
+use conversation::Conversation;
+use conversations::Conversations;
+use event::Event;
+use flow_control::Pace;
+use socket::Link;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,7 +54,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// How much credit a connection has with `download.flow_control` when nothing is on its way to it.
 const CREDIT: u64 = 102_400;
 
-pub(super) struct Handler {
+pub(in crate::mongrel2) struct FrontEnd {
     application: Arc<dyn Application>,
     settings: Settings,
     /// The `recv_spec`, for the services that are called on behalf of a request.
@@ -73,17 +85,17 @@ pub(super) struct Handler {
     stopping: bool,
 }
 
-impl Handler {
-    pub(super) fn new(
+impl FrontEnd {
+    pub(in crate::mongrel2) fn new(
         application: Arc<dyn Application>,
         settings: Settings,
         neighbour: Neighbour,
         watch: Option<Watch>,
         counts: Mongrel2Counts,
-    ) -> Handler {
+    ) -> FrontEnd {
         let (events, inbox) = mpsc::channel(IN_FLIGHT);
         let now = Instant::now();
-        Handler {
+        FrontEnd {
             application,
             replies_to: Bytes::from(settings.recv_spec.clone()),
             settings,
@@ -110,7 +122,12 @@ impl Handler {
 
     /// Serves one link until told to stop, and then until what was accepted is answered. `first`: what the link said
     /// already.
-    pub(super) async fn serve(mut self, mut link: Mongrel2Link, first: Option<LinkEvent>, mut stop: Stop) {
+    pub(in crate::mongrel2) async fn serve(
+        mut self,
+        mut link: Mongrel2Link,
+        first: Option<LinkEvent>,
+        mut stop: Stop,
+    ) {
         if let Some(event) = first {
             self.take(event);
         }

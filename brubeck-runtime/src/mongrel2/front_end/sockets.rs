@@ -1,15 +1,15 @@
 //! What comes over WebSockets and message sockets.
 
-use super::{Handler, SOCKETS, end};
+use super::commands::Words;
+use super::conversations::Cast;
+use super::http1::Persistence;
+use super::listener::Listener;
+use super::pipeline::{End, Piece};
+use super::respond::{Asking, Responding};
+use super::socket::{Reaction, Socket};
+use super::{FrontEnd, SOCKETS, end, request};
+use crate::mongrel2::codec as wire;
 use crate::mongrel2::codec::Request;
-use crate::mongrel2::conversations::Cast;
-use crate::mongrel2::http1::Persistence;
-use crate::mongrel2::listener::Listener;
-use crate::mongrel2::pipeline::{End, Piece};
-use crate::mongrel2::respond::{Asking, Responding};
-use crate::mongrel2::socket::{Reaction, Socket};
-use crate::mongrel2::words::Words;
-use crate::mongrel2::{codec as wire, request};
 use crate::response::Body;
 use crate::websocket::{Close, Deflate, Offer, Seat as Ticket, SocketSender, close_frame};
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use http::{HeaderValue, StatusCode};
 use std::collections::HashMap;
 use std::time::Instant;
 
-impl Handler {
+impl FrontEnd {
     pub(super) fn handshake(&mut self, request: &Request) {
         let asked = request::read(request, &self.replies_to);
         let ticket = self.begin(
