@@ -10,7 +10,7 @@ pub use crate::handler::blocking::{Places, blocking};
 #[cfg(feature = "schema")]
 pub use crate::handler::schema::{Describe, Failure, Mention, Pass, Probe, Schemas, Success};
 pub use crate::method::{Kind, Method};
-pub use crate::response::operation::answer;
+pub use crate::response::call::answer;
 pub use crate::response::{Answers, IntoReply, Rejection, Response};
 pub use crate::routing::{
     BoxFuture, Checked, Entry, Handle, HandlerFn, Listed, Matching, Routes, Sends, check_answered,

@@ -2,13 +2,12 @@
 //! [`Response`] for what connections send.
 
 mod body;
+pub(crate) mod call;
 mod events;
-mod failure;
 #[cfg(feature = "files")]
 mod file;
 pub(crate) mod http_response;
 mod into_reply;
-pub(crate) mod operation;
 mod problem;
 mod redirect;
 mod rejection;
@@ -16,11 +15,11 @@ mod response;
 
 pub use body::{Body, BodyError, BoxError};
 pub(crate) use body::{FrameTap, TappedBody};
+pub use call::Answers;
 pub use events::{Event, Events};
 #[cfg(feature = "files")]
 pub use file::File;
 pub use into_reply::{Html, IntoReply, NotFound};
-pub use operation::Answers;
 pub(crate) use problem::Form;
 pub use problem::Problem;
 pub use redirect::Redirect;

@@ -1,11 +1,10 @@
-//! Who asks whom for what: the part requests and responses share.
-
-use bytes::{BufMut, Bytes, BytesMut};
+//! What stands around a request or response: its fields, what follows them, and its times.
 
 use super::dialect::Field;
-use super::{DecodeError, Dialect, Timestamp};
+use super::{DecodeError, Dialect, JsonText};
 use crate::codec::{Cursor, EncodeError, Error, lenstr};
 use crate::secret::Secret;
+use bytes::{BufMut, Bytes, BytesMut};
 
 /// The fields in front of the data of a request or response.
 ///
@@ -184,4 +183,99 @@ pub(super) fn breaks_field(value: &[u8]) -> bool {
     value
         .iter()
         .any(|byte| byte.is_ascii_whitespace() || *byte == 0x0b)
+}
+
+/// Reads the strings of a tail; an error carries the envelope, which was read before.
+#[derive(Debug)]
+pub(super) struct Tail<'a> {
+    pub(super) envelope: Envelope,
+    cursor: Cursor<'a>,
+    message: &'static str,
+}
+
+impl<'a> Tail<'a> {
+    pub(super) const fn new(envelope: Envelope, cursor: Cursor<'a>, message: &'static str) -> Self {
+        Self {
+            envelope,
+            cursor,
+            message,
+        }
+    }
+
+    /// The offset of the next string.
+    pub(super) const fn at(&self) -> usize {
+        self.cursor.at()
+    }
+
+    /// The next string.
+    pub(super) fn string(&mut self, field: &'static str) -> Result<Bytes, DecodeError> {
+        lenstr::decode(&mut self.cursor).map_err(|reason| self.error(field, reason))
+    }
+
+    /// The next string as JSON.
+    pub(super) fn json(&mut self, field: &'static str) -> Result<JsonText, DecodeError> {
+        self.string(field).map(JsonText::from)
+    }
+
+    /// Checks that only blanks follow.
+    pub(super) fn end(mut self) -> Result<Envelope, DecodeError> {
+        self.cursor.skip_whitespace();
+        match self.cursor.end() {
+            Ok(()) => Ok(self.envelope),
+            Err(reason) => Err(self.error("end", reason)),
+        }
+    }
+
+    /// An error about `field` that carries the envelope.
+    pub(super) fn error(&self, field: &'static str, reason: Error) -> DecodeError {
+        DecodeError::new(self.message, field, reason).with_envelope(self.envelope.clone())
+    }
+}
+
+/// Milliseconds since 1970 as text, kept as it came.
+///
+/// Peers write what they like here, some of them seconds; a text that is no number counts as absent.
+///
+/// ```
+/// use brubeck_runtime::wire::service::Timestamp;
+///
+/// assert_eq!(Timestamp::from_millis(1_795_470_575_047).millis(), Some(1_795_470_575_047));
+/// assert_eq!(Timestamp::from_text("None").millis(), None);
+/// assert_eq!(Timestamp::default().millis(), None);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Timestamp(Bytes);
+
+impl Timestamp {
+    /// A timestamp of so many milliseconds since 1970.
+    #[must_use]
+    pub fn from_millis(millis: u64) -> Self {
+        Self(millis.to_string().into())
+    }
+
+    /// A timestamp as a peer wrote it.
+    #[must_use]
+    pub fn from_text(text: impl Into<Bytes>) -> Self {
+        Self(text.into())
+    }
+
+    /// Milliseconds since 1970; `None` if the text is no number, or `0`, which stands for "absent" where a peer needs a
+    /// number.
+    #[must_use]
+    pub fn millis(&self) -> Option<u64> {
+        if !self.0.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        std::str::from_utf8(&self.0)
+            .ok()?
+            .parse()
+            .ok()
+            .filter(|&millis| millis != 0)
+    }
+
+    /// The text on the wire.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        &self.0
+    }
 }

@@ -45,14 +45,11 @@ mod error;
 mod json;
 mod request;
 mod response;
-mod tail;
-mod timestamp;
 
 pub use crate::rpc::api::Dialect;
 pub use crate::secret::Secret;
-pub use envelope::{Envelope, Origin, Times};
+pub use envelope::{Envelope, Origin, Times, Timestamp};
 pub use error::DecodeError;
 pub use json::{JsonText, NotAnObject};
 pub use request::{Request, decode_pull_request, decode_request, encode_request};
 pub use response::{Response, decode_response, encode_response};
-pub use timestamp::Timestamp;

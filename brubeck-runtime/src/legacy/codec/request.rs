@@ -3,8 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::dialect::detect;
-use super::envelope::{SPACES, breaks_field};
-use super::tail::Tail;
+use super::envelope::{SPACES, Tail, breaks_field};
 use super::{DecodeError, Dialect, Envelope, JsonText, json};
 use crate::codec::{Cursor, EncodeError, Error};
 

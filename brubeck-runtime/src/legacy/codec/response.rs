@@ -2,9 +2,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::envelope::breaks_field;
+use super::envelope::{Tail, breaks_field};
 use super::request::method_str;
-use super::tail::Tail;
 use super::{DecodeError, Dialect, Envelope, JsonText, Times, Timestamp, json};
 use crate::codec::{Cursor, EncodeError, Error, lenstr};
 

@@ -18,14 +18,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod control;
 mod headers;
 mod json;
 mod reply;
 mod request;
 mod tagged;
 
-pub use control::{Control, control};
 pub use headers::{Headers, MAX_VALUES};
-pub use reply::{MAX_TARGETS, Replies, Reply, close, decode_reply, reply};
+pub use reply::{Control, MAX_TARGETS, Replies, Reply, close, control, decode_reply, reply};
 pub use request::{DecodeError, Incoming, Protocol, Request, decode};

@@ -1,8 +1,7 @@
 //! The client of a message socket that is kept, to be sent messages that answer nothing.
 
-use super::event::Event;
 use super::pipeline::Piece;
-use super::socket::{Link, WINDOW};
+use super::socket::{Event, Link, WINDOW};
 use crate::websocket::{Carrier, Close, Closed, Form, Group, Seat as Ticket, SocketMessage};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;

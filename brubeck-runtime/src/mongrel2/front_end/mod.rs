@@ -3,7 +3,6 @@
 mod commands;
 mod conversation;
 mod conversations;
-pub(super) mod event;
 mod flow_control;
 mod http1;
 mod listener;
@@ -28,9 +27,8 @@ use crate::websocket::{Close, Seat as Ticket};
 use bytes::Bytes;
 use conversation::Conversation;
 use conversations::Conversations;
-use event::Event;
 use flow_control::Pace;
-use socket::Link;
+use socket::{Event, Link};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,8 +1,7 @@
 //! What handlers say, and what of it goes to Mongrel2.
 
-use super::event::Event;
 use super::pipeline::{End, Piece};
-use super::socket::Socket;
+use super::socket::{Event, Socket};
 use super::{FrontEnd, MESSAGES};
 use crate::connect::transport::{Mongrel2Link, SendError};
 use crate::mongrel2::codec as wire;

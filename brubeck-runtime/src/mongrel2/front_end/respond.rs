@@ -1,10 +1,10 @@
 //! What runs on behalf of one request: the application, and then the response on its way to the loop.
 
 use super::commands::Words;
-use super::event::Event;
 use super::http1::{Framing, Persistence, head};
 use super::pipeline::{End, Piece};
 use super::request::{Asked, Refusal};
+use super::socket::Event;
 use crate::handler::{Application, DispatchMode};
 use crate::message::{Message, RemoteAddr};
 use crate::response::Body;

@@ -1,7 +1,6 @@
-//! WebSockets through Mongrel2: it unmasks frames and puts them together, the rest is done here.
+//! WebSockets of Mongrel2, and the events that their handlers send to the loop.
 
-use super::event::Event;
-use super::pipeline::Piece;
+use super::pipeline::{End, Piece};
 use crate::websocket::{
     Carrier, Close, Closed, Deflate, Delivered, Form, Group, Heard, Peer, Received, Seat as Ticket,
     SocketMessage, WebSocket, message_frame,
@@ -281,4 +280,24 @@ impl Group for Link {
     fn key(&self) -> usize {
         std::ptr::from_ref(self) as usize
     }
+}
+
+#[derive(Debug)]
+pub(in crate::mongrel2) enum Event {
+    /// Some of the reply to a request, or all of it with its end.
+    Reply {
+        ticket: Ticket,
+        pieces: Vec<Piece>,
+        end: Option<End>,
+    },
+    /// A handler takes a WebSocket: the head of the response that opens it.
+    Open { ticket: Ticket, head: Bytes },
+    /// A handler closes its WebSocket, or a message socket.
+    Shut { ticket: Ticket, close: Close },
+    /// Something for the client of a message socket that answers nothing.
+    Push { ticket: Ticket, piece: Piece },
+    /// The same bytes for many.
+    Cast { to: Vec<Ticket>, bytes: Bytes },
+    /// A handler can take so many more bytes of an upload.
+    Allow { ticket: Ticket, bytes: u32 },
 }

@@ -1,7 +1,7 @@
-//! What a handler of an operation answers, as its contract says.
+//! What is answered for an operation of a contract, and for a call that failed.
 
-use super::Response;
-use crate::rpc::api::{Fault, Operation};
+use super::{IntoReply, Rejection, Response};
+use crate::rpc::api::{CallError, Fault, Operation};
 use crate::status::Status;
 use std::any::Any;
 
@@ -37,4 +37,27 @@ fn fault_status<F: 'static>(fault: &F) -> Status {
 #[doc(hidden)]
 pub fn answer<O: Operation>(result: Result<O::Ok, O::Fault>) -> Response {
     Answers::<O>::into_reply(result)
+}
+
+/// The status alone: what went wrong between two services is for the log, not for a browser.
+impl<F> IntoReply for CallError<F> {
+    fn into_reply(self) -> Response {
+        tracing::warn!(error = %self, "a call failed");
+        match self {
+            CallError::Fault { status, .. } => Status::new(status.code()).into_reply(),
+            error => error.status().into_reply(),
+        }
+    }
+}
+
+impl IntoReply for Fault {
+    fn into_reply(self) -> Response {
+        self.status().into_reply()
+    }
+}
+
+impl From<Rejection> for Fault {
+    fn from(rejection: Rejection) -> Fault {
+        rejection.status().clone().into()
+    }
 }
