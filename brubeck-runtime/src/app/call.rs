@@ -1,10 +1,8 @@
 //! From a message to its response: route, run the handler, catch what goes wrong.
 
-use super::inner::AppInner;
-use super::limits::{Limits, acquire};
-use super::request::ACCESS;
+use super::inner::{ACCESS, AppInner};
+use super::limits::acquire;
 use super::time::TimeLeft;
-use crate::extract::{Captures, Context};
 use crate::handler::{CallFuture, CatchPanic};
 use crate::message::Message;
 use crate::method::{Kind, Method};
@@ -13,7 +11,6 @@ use crate::routing::{Entry, Match};
 use crate::rpc::api::{Handled, ResponseHandlers};
 use crate::spec::Spec;
 use crate::status::Status;
-use crate::template::Templates;
 use crate::websocket::SocketSender;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either};
@@ -65,20 +62,6 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         };
         log(logged, &response);
         response
-    }
-
-    /// Wraps the future of a handler: renders its template and turns a panic into a 500 response.
-    pub(super) fn catching<'a, R>(&'a self, entry: &Entry<S>, run: R) -> CatchPanic<R, &'a Templates> {
-        CatchPanic::new(entry.spec.name, run, &self.templates)
-    }
-
-    pub(super) fn context(&self, message: Message, captures: Captures) -> Context<S> {
-        Context::new(self.context.clone(), message, captures)
-    }
-
-    /// How long a handler has until its answer.
-    pub(super) fn time(&self, limits: Option<&Limits>) -> Option<Duration> {
-        limits.and_then(|limits| limits.time).unwrap_or(self.time_limit)
     }
 }
 

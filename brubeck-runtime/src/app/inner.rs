@@ -1,24 +1,20 @@
-//! An application that is put together: what connections answer from.
+//! An application that is put together, as everything that answers sees it.
 
-use super::limits::RouteLimits;
+use super::hook::Erased;
+use super::limits::{Limits, RouteLimits};
 use super::origin::CrossSite;
-use super::proxies::Proxies;
-use super::request::{RootService, RouterService};
-use super::tower::{AppService, Mounts, Wrap};
-use super::{App, Hooks};
-use crate::error::{Error, Result};
-use crate::extract::AppContext;
-use crate::handler::{Application, CallFuture, DispatchMode, HttpAnswer, LatencyTracker};
-use crate::message::{Message, RemoteAddr};
-use crate::method::Kind;
-use crate::response::http_response::Length;
-use crate::response::{Body, Response};
-use crate::routing::{Router, lost_answer};
-use crate::rpc::api::{Open, ResponseHandlers, Services};
-use crate::spec::Spec;
+use super::tower::Mounts;
+use crate::extract::{AppContext, Captures, Context};
+use crate::handler::{CatchPanic, LatencyTracker};
+use crate::message::Message;
+use crate::response::Response;
+use crate::routing::{Entry, Router};
 use crate::template::Templates;
-use futures_util::future::BoxFuture;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The target of the access log: one line for each request.
+pub(super) const ACCESS: &str = "brubeck::access";
 
 /// What answers messages.
 pub(super) struct AppInner<S: 'static> {
@@ -35,122 +31,28 @@ pub(super) struct AppInner<S: 'static> {
     pub(super) hooks: Hooks<S>,
 }
 
-/// What connections see: messages of services, and web requests, which pass the layers.
-pub(crate) struct Served<S: 'static> {
-    root: Arc<RootService<S>>,
-    pub(super) web: AppService,
+/// The functions that run beside the handlers.
+pub(super) struct Hooks<S> {
+    pub(super) before: Vec<Erased<S>>,
+    pub(super) after: Vec<After>,
+    pub(super) fallback: Option<Erased<S>>,
+    pub(super) catchers: Vec<(u16, Erased<S>)>,
 }
 
-impl<S: Send + Sync + 'static> App<S> {
-    pub(crate) fn assemble(self, open: Open) -> Result<Arc<Served<S>>> {
-        let router = Router::new(self.routes)
-            .map_err(|error| Error::because("the routes cannot be matched", error))?;
-        if let Some(lost) = lost_answer(self.routes, &router) {
-            return Err(Error::new(lost));
-        }
-        let templates = Templates::new(self.templates.as_deref()).map_err(|error| {
-            let folder = self.templates.unwrap_or_default();
-            Error::because(
-                format!("the template folder `{}` cannot be read", folder.display()),
-                error,
-            )
-        })?;
-        let limits = self.limits.resolve(self.routes)?;
-        let keys = self.cookie_secret.map(|secret| secret.keys()).transpose()?;
-        let mut proxies = Proxies::default();
-        self.proxies.iter().try_for_each(|proxy| proxies.add(proxy))?;
-        let mounts = Mounts::new(self.mounts)?;
-        let services = Services::new(open);
-        let latency = self
-            .routes
-            .specs()
-            .map(|_| Arc::new(LatencyTracker::new()))
-            .collect();
-        let inner = Arc::new_cyclic(|itself: &Weak<AppInner<S>>| {
-            let response_handlers: Weak<dyn ResponseHandlers> = itself.clone();
-            AppInner {
-                router,
-                context: Arc::new(AppContext {
-                    state: self.state,
-                    services,
-                    response_handlers,
-                    cookie_keys: keys,
-                    login_url: self.login_url,
-                }),
-                templates: Arc::new(templates),
-                body_limit: self.body_limit,
-                time_limit: self.time_limit,
-                limits,
-                mounts,
-                latency,
-                cross_site: self.cross_site,
-                hooks: self.hooks,
-            }
-        });
-        let wrapped = |layered: Option<AppService>, wrap: Wrap| {
-            Some(wrap(
-                layered.unwrap_or_else(|| AppService::new(RouterService(inner.clone()))),
-            ))
-        };
-        let root = Arc::new(RootService {
-            layered: self.layers.into_iter().fold(None, wrapped),
-            app: inner,
-            proxies,
-        });
-        let web = AppService(root.clone());
-        Ok(Arc::new(Served { root, web }))
-    }
-}
+pub(super) type After = Box<dyn Fn(&Message, Response) -> Response + Send + Sync>;
 
-impl<S: Send + Sync + 'static> Application for Served<S> {
-    fn answer(self: Arc<Self>, message: Message) -> BoxFuture<'static, Response> {
-        match message.kind() {
-            Kind::Web => Box::pin(self.answer_web(message)),
-            Kind::Service | Kind::Response => Box::pin(self.call(message).1),
-        }
+impl<S: Send + Sync + 'static> AppInner<S> {
+    /// Wraps the future of a handler: renders its template and turns a panic into a 500 response.
+    pub(super) fn catching<'a, R>(&'a self, entry: &Entry<S>, run: R) -> CatchPanic<R, &'a Templates> {
+        CatchPanic::new(entry.spec.name, run, &self.templates)
     }
 
-    fn call(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, CallFuture) {
-        self.root.app.clone().answer_service(message)
+    pub(super) fn context(&self, message: Message, captures: Captures) -> Context<S> {
+        Context::new(self.context.clone(), message, captures)
     }
 
-    fn serve(self: Arc<Self>, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
-        self.web.respond(request)
-    }
-
-    fn serve_peer(
-        &self,
-        request: http::Request<Body>,
-        peer: Option<RemoteAddr>,
-        mode: DispatchMode,
-    ) -> HttpAnswer {
-        self.root.answer(request, peer, Length::OfConnection, mode)
-    }
-
-    fn body_limit(&self) -> usize {
-        self.root.app.body_limit
-    }
-
-    fn specs(&self) -> Vec<&'static Spec> {
-        self.root.app.router.specs().collect()
-    }
-}
-
-impl<S: Send + Sync + 'static> Served<S> {
-    async fn answer_web(self: Arc<Self>, mut message: Message) -> Response {
-        use crate::response::IntoReply;
-        let target = message.query().map_or_else(
-            || message.path().to_owned(),
-            |query| format!("{}?{query}", message.path()),
-        );
-        let request = http::Request::builder()
-            .method(message.method().as_http())
-            .uri(target);
-        let Ok(mut request) = request.body(Body::from(message.body().clone())) else {
-            return crate::status::Status::BAD_REQUEST.into_reply();
-        };
-        *request.headers_mut() = message.headers().clone();
-        *request.extensions_mut() = std::mem::take(message.extensions_mut());
-        self.web.respond(request).await.into_reply()
+    /// How long a handler has until its answer.
+    pub(super) fn time(&self, limits: Option<&Limits>) -> Option<Duration> {
+        limits.and_then(|limits| limits.time).unwrap_or(self.time_limit)
     }
 }

@@ -1,5 +1,6 @@
 //! The application: routes, state, templates and connections, put together and run.
 
+mod assemble;
 mod builder;
 mod call;
 mod error_pages;
@@ -25,12 +26,10 @@ pub use tower::AppService;
 
 use crate::error::Result;
 use crate::handler::{Application, Connection};
-use crate::message::Message;
-use crate::response::Response;
 use crate::routing::Routes;
 use crate::rpc::api::Open;
 use crate::session::CookieSecret;
-use hook::Erased;
+use inner::Hooks;
 use limits::RouteLimits;
 use origin::CrossSite;
 use std::path::PathBuf;
@@ -78,16 +77,6 @@ pub struct App<S: 'static> {
     cross_site: CrossSite,
     hooks: Hooks<S>,
 }
-
-/// The functions that run beside the handlers.
-struct Hooks<S> {
-    before: Vec<Erased<S>>,
-    after: Vec<After>,
-    fallback: Option<Erased<S>>,
-    catchers: Vec<(u16, Erased<S>)>,
-}
-
-type After = Box<dyn Fn(&Message, Response) -> Response + Send + Sync>;
 
 impl<S: Send + Sync + 'static> App<S> {
     /// An application with these routes, in this order, and this state.

@@ -1,7 +1,7 @@
 //! A web request from top to bottom: the layers, the route, the body, the handler, and what is done to its response.
 
 use super::error_pages::{ResponsePreferences, needs_finalizing};
-use super::inner::AppInner;
+use super::inner::{ACCESS, AppInner};
 use super::limits::{Permit, acquire};
 use super::proxies::Proxies;
 use super::time::TimeLeft;
@@ -21,14 +21,12 @@ use http::StatusCode;
 use http::header::{ALLOW, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
+use http_body_util::Limited;
 use std::future::{poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
-
-/// The target of the access log: one line for each request.
-pub(super) const ACCESS: &str = "brubeck::access";
 
 /// The longest path and query that is looked at, in bytes.
 const MAX_TARGET: usize = 8 * 1024;
@@ -271,6 +269,25 @@ impl<S: Send + Sync + 'static> AppInner<S> {
                 Dispatch::Fallback(Box::new(parts), preferences)
             }
         }
+    }
+
+    /// The request as a mounted service sees it: with a URI of its own, and a body within the limit of the application.
+    fn mounted_request(
+        &self,
+        request: http::Request<Body>,
+        uri: http::Uri,
+        remote: Option<RemoteAddr>,
+    ) -> Box<http::Request<Body>> {
+        let limit = self.body_limit;
+        let mut request = match request.body().bytes() {
+            Some(body) if body.len() <= limit => request,
+            _ => request.map(|body| Body::new(Limited::new(body, limit))),
+        };
+        *request.uri_mut() = uri;
+        if let Some(remote) = remote {
+            request.extensions_mut().insert(remote);
+        }
+        Box::new(request)
     }
 
     /// The refusal of a request that no handler may see: its target is too long, or another site forged it.

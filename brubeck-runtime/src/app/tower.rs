@@ -1,8 +1,6 @@
 //! The application as an HTTP service of the tower world, and such services around and within it.
 
-use super::inner::AppInner;
 use crate::error::{Error, Result};
-use crate::message::RemoteAddr;
 use crate::response::http_response::refusal;
 use crate::response::{Body, BoxError};
 use bytes::Bytes;
@@ -10,7 +8,6 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::uri::{PathAndQuery, Uri};
 use http::{Request, Response, StatusCode};
-use http_body_util::Limited;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -174,26 +171,5 @@ impl Mounts {
                 };
                 Some((service.clone(), uri))
             })
-    }
-}
-
-impl<S> AppInner<S> {
-    /// The request as a mounted service sees it: with a URI of its own, and a body within the limit of the application.
-    pub(super) fn mounted_request(
-        &self,
-        request: Request<Body>,
-        uri: Uri,
-        remote: Option<RemoteAddr>,
-    ) -> Box<Request<Body>> {
-        let limit = self.body_limit;
-        let mut request = match request.body().bytes() {
-            Some(body) if body.len() <= limit => request,
-            _ => request.map(|body| Body::new(Limited::new(body, limit))),
-        };
-        *request.uri_mut() = uri;
-        if let Some(remote) = remote {
-            request.extensions_mut().insert(remote);
-        }
-        Box::new(request)
     }
 }
