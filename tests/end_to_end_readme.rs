@@ -69,7 +69,12 @@ async fn the_demo_service_runs_in_an_empty_folder() {
     let mut service = start("demo_service", &["--delay", "10ms"], folder.path());
     let address = socket(&folder, "run/slow");
     let client = Client::connect(&address, "my_shared_secret").expect("an address");
-    let called = within(client.request("/service/slow").argument("RETURN_DATA", "hello").into_future());
+    let called = within(
+        client
+            .request("/service/slow")
+            .argument("RETURN_DATA", "hello")
+            .into_future(),
+    );
     let answer = tokio::select! {
         answer = called => answer.expect("an answer"),
         ended = service.wait() => panic!("the service ended early: {ended:?}"),

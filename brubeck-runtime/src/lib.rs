@@ -32,7 +32,7 @@ pub use app::{App, AppService, Handle, Hook, Limits, Proceed, Running};
 pub use call::*;
 pub use connect::{
     Application, Connection, Http, InsideMemory, Memory, Mongrel2, Mongrel2Connection, Mongrel2Control,
-    Mongrel2Counts, Mongrel2Sort, Opened, Service, Stop, transport,
+    Mongrel2Counts, Mongrel2Sort, Opened, Service, Stop,
 };
 #[cfg(unix)]
 pub use connect::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};

@@ -3,13 +3,12 @@
 mod reader;
 mod waiting;
 
-use super::transport::{
-    ClientOutbox, Endpoint, HubOutbox, SendError, Timing, Transport, TransportError, ZeroMq,
-};
+use super::transport::{self, HubOutbox};
 use super::v2::{Pool, system_resolver};
 use crate::call::{CallError, Client, Link, Origin, Phase, Placed, Request, ServiceAddress};
 use crate::error::Error;
 use crate::wire::service::{self, Dialect, JsonText, Secret, Timestamp, encode_request};
+use brubeck_zmtp::{ClientOutbox, Endpoint, SendError, Timing, TransportError, ZeroMq};
 use bytes::Bytes;
 use reader::Reader;
 use serde_json::{Map, Value};
@@ -124,14 +123,12 @@ fn open_in(dialect: Dialect, service: &ServiceAddress) -> crate::Result<Arc<dyn 
     };
     let (sender, outbound) = match (dialect.has_sender_in_request(), service.responses()) {
         (false, None) => {
-            let client = ZeroMq.client(requests, Timing::default()).map_err(cannot)?;
+            let client = transport::client(&ZeroMq, requests, Timing::default()).map_err(cannot)?;
             tokio::spawn(reader.read_client(client.inbound));
             (Bytes::new(), Outbound::Client(client.outbound))
         }
         (true, Some(responses)) => {
-            let hub = ZeroMq
-                .hub(requests, endpoint(responses)?, Timing::default())
-                .map_err(cannot)?;
+            let hub = transport::hub(requests, endpoint(responses)?, Timing::default()).map_err(cannot)?;
             tokio::spawn(reader.read_hub(hub.inbound));
             (hub.identity, Outbound::Hub(hub.outbound))
         }

@@ -1,7 +1,6 @@
 //! Applications and services without a socket, for tests.
 
 use super::service::Service;
-use super::transport::{InMemory, Transport};
 use super::v2::Pool;
 use super::{Application, Stop};
 use crate::app::{App, AppService};
@@ -11,6 +10,7 @@ use crate::message::Message;
 use crate::reply::Response;
 use crate::route::Routes;
 use crate::test::TestClient;
+use brubeck_zmtp::{InMemory, Transport};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;

@@ -11,7 +11,7 @@ mod mongrel2;
 #[cfg(unix)]
 mod mongrel2_server;
 mod service;
-pub mod transport;
+mod transport;
 mod v2;
 pub(crate) mod web;
 

@@ -6,7 +6,7 @@ mod connected;
 mod encode;
 
 use super::introspection::Introspected;
-use super::transport::{Endpoint, Limits, Timing, Transport, TransportError, ZeroMq};
+use super::transport;
 use super::v2::Sessions;
 use super::{Application, Connection, Opened};
 use crate::call::protocol::WorkerConfig;
@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::wire::service::Secret;
 use answering::Answering;
 use bound::Bound;
+use brubeck_zmtp::{Endpoint, Limits, Timing, Transport, TransportError, ZeroMq};
 use connected::Connected;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -160,7 +161,7 @@ impl Service {
         match self.place.clone() {
             Place::Bound(address) => self.open_bound(transport, &address, application).await,
             Place::Connected { requests, responses } => {
-                self.open_connected(transport, &requests, &responses, application)
+                self.open_connected(&requests, &responses, application)
             }
         }
     }
@@ -219,7 +220,6 @@ impl Service {
 
     fn open_connected(
         self,
-        transport: &dyn Transport,
         requests: &str,
         responses: &str,
         application: Arc<Introspected>,
@@ -234,9 +234,8 @@ impl Service {
             )));
         }
         let [from, to] = endpoints;
-        let worker = transport
-            .worker(from, to, Timing::default())
-            .map_err(|error| cannot(requests, error))?;
+        let worker =
+            transport::worker(from, to, Timing::default()).map_err(|error| cannot(requests, error))?;
         let connected = Connected::new(
             Answering::new(self.passphrase, true, application),
             self.slots,

@@ -1,11 +1,12 @@
 //! Answers, off the link and to the calls they belong to.
 
 use super::super::service::headers;
-use super::super::transport::{ClientEvent, HubEvent, Inbox};
+use super::super::transport::HubEvent;
 use super::waiting::Waiting;
 use crate::call::{Answer, CallError};
 use crate::status::Status;
 use crate::wire::service::{self, Dialect, Secret, decode_response};
+use brubeck_zmtp::{ClientEvent, Inbox};
 use bytes::Bytes;
 use std::sync::Arc;
 

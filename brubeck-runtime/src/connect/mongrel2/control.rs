@@ -1,8 +1,8 @@
 //! The control port of a Mongrel2, as a typed client.
 
-use crate::connect::transport::{Client, ClientEvent, Endpoint, Timing, Transport, ZeroMq};
 use crate::error::{Error, Result};
 use crate::wire::tnetstring::{self, Value};
+use brubeck_zmtp::{Client, ClientEvent, Endpoint, Timing, Transport, ZeroMq};
 use bytes::{Bytes, BytesMut};
 use std::time::Duration;
 use tokio::sync::Mutex;

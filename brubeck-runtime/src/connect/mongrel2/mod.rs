@@ -23,10 +23,11 @@ mod words;
 pub use control::{Mongrel2Connection, Mongrel2Control, Mongrel2Sort};
 pub use counts::Mongrel2Counts;
 
-use super::transport::{self, Endpoint, LinkEvent, Timing, Transport, ZeroMq};
+use super::transport::{self, LinkEvent};
 use super::{Application, Connection, Opened};
 use crate::error::Error;
 use announced::Store;
+use brubeck_zmtp::{Endpoint, Timing, TransportError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join};
 use handler::Handler;
@@ -144,7 +145,7 @@ impl Connection for Mongrel2 {
                 mut settings,
                 counts,
             } = *self;
-            let cannot = |spec: &str, error: transport::TransportError| {
+            let cannot = |spec: &str, error: TransportError| {
                 Error::because(format!("cannot connect to Mongrel2 at {spec}"), error)
             };
             let endpoint = |spec: &str| {
@@ -160,8 +161,7 @@ impl Connection for Mongrel2 {
             }
             let watch = control.map(Mongrel2Control::connect).transpose()?.map(Watch::new);
             let (requests, replies) = (endpoint(&send_spec)?, endpoint(&settings.recv_spec)?);
-            let (mut link, mut carry) = ZeroMq
-                .mongrel2(requests, replies, Timing::default())
+            let (mut link, mut carry) = transport::mongrel2(requests, replies, Timing::default())
                 .map_err(|error| cannot(&send_spec, error))?;
             let neighbour = Neighbour::new(&application, &settings.recv_spec);
             let first = tokio::select! {

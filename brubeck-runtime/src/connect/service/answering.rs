@@ -1,7 +1,6 @@
 //! From the frames of a request to those of its answer.
 
 use super::super::introspection::Introspected;
-use super::super::transport::{Peer, ServerOutbox};
 use super::encode::encode;
 use crate::message::Message;
 use crate::method::Method;
@@ -10,6 +9,7 @@ use crate::status::Status;
 use crate::wire::service::{
     DecodeError, Envelope, JsonText, Request, Secret, decode_pull_request, decode_request,
 };
+use brubeck_zmtp::{Peer, ServerOutbox};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;

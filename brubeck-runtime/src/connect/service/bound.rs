@@ -1,10 +1,10 @@
 //! A service that callers come to: brubeck's own protocol and the dialects of the original on one ROUTER.
 
 use super::super::Stop;
-use super::super::transport::{LINGER, Peer, Server, ServerEvent, ServerOutbox};
 use super::super::v2::Sessions;
 use super::answering::{Answering, Arrived};
 use crate::wire::v2::is_v2;
+use brubeck_zmtp::{LINGER, Peer, Server, ServerEvent, ServerOutbox};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,9 @@
 //! A service that goes to its caller: it takes requests off one address of the caller and answers to the other.
 
 use super::super::Stop;
-use super::super::transport::{LINGER, ServerOutbox, Worker};
+use super::super::transport::Worker;
 use super::answering::{Answering, Arrived};
+use brubeck_zmtp::{LINGER, ServerOutbox};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;

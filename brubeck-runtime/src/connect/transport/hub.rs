@@ -9,9 +9,9 @@ use futures_util::future::select_all;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::closing::{Closing, Stop, closing};
-use super::inbox::{Inbox, Inlet, inbox};
-use super::{Endpoint, Generation, SendError, Timing};
+use brubeck_zmtp::link::shutdown::{Closing, Stop, closing};
+use brubeck_zmtp::queue::events::{Inbox, Inlet, inbox};
+use brubeck_zmtp::{Endpoint, Generation, SendError, Timing};
 
 /// What happens at a [`Hub`]. A generation is one service process, for as long as it stays connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,3 +195,6 @@ pub(crate) fn hub(
         },
     )
 }
+
+#[cfg(test)]
+mod tests;

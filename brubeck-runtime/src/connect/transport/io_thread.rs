@@ -43,6 +43,16 @@ fn io_thread() -> io::Result<Handle> {
     Ok(handle)
 }
 
+/// Opens something whose tasks live on the current runtime, or on the I/O thread if this is called outside of one.
+pub(crate) fn with_runtime<T>(open: impl FnOnce() -> T) -> io::Result<T> {
+    if Handle::try_current().is_ok() {
+        return Ok(open());
+    }
+    let runtime = io_thread()?;
+    let _entered = runtime.enter();
+    Ok(open())
+}
+
 /// Runs a future that owns sockets.
 ///
 /// # Errors

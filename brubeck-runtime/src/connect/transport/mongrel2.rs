@@ -6,11 +6,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use super::closing::Closing;
-use super::counts::Counts;
-use super::inbox::Inbox;
-use super::link::{Ends, Line, WayOut, line};
-use super::{Generation, LinkState, SendError, Timing};
+use brubeck_zmtp::link::{Ends, Line, WayOut, line};
+use brubeck_zmtp::{Closing, Counts, Generation, Inbox, LinkState, SendError, Timing};
 
 /// What happens at a [`Mongrel2Link`], in order. The generations of one link only grow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,3 +141,6 @@ pub(crate) fn mongrel2(timing: &Timing) -> (Mongrel2Link, Line<LinkEvent, Bytes>
         line,
     )
 }
+
+#[cfg(test)]
+mod tests;

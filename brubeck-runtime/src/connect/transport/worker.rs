@@ -6,11 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
-use super::closing::{Closing, Stop, closing};
-use super::counts::Counters;
-use super::inbox::{Inbox, Inlet, inbox};
-use super::server::{Outgoing, ServerOutbox, outbox};
-use super::{LinkState, Timing};
+use brubeck_zmtp::link::shutdown::{Closing, Stop, closing};
+use brubeck_zmtp::queue::counts::Counters;
+use brubeck_zmtp::queue::events::{Inbox, Inlet, inbox};
+use brubeck_zmtp::server::{Outgoing, ServerOutbox, outbox};
+use brubeck_zmtp::{LinkState, Timing};
 
 /// A supervised connection to a client that binds (PULL for its requests, ROUTER for the answers).
 ///

@@ -2,8 +2,8 @@
 
 use super::pool::Shared;
 use crate::call::protocol::PeerId;
-use crate::connect::transport::{Endpoint, TransportError};
 use crate::error::Error;
+use brubeck_zmtp::{Endpoint, TransportError};
 use futures_util::future::BoxFuture;
 use std::collections::HashMap;
 use std::io;

@@ -1,6 +1,6 @@
 //! The way of a service to its callers.
 
-use crate::connect::transport::{Peer, ServerOutbox};
+use brubeck_zmtp::{Peer, ServerOutbox};
 use bytes::Bytes;
 use std::collections::VecDeque;
 

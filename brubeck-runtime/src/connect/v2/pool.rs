@@ -6,10 +6,11 @@ use crate::call::protocol::{
     CallId, Caller, CallerAction, CallerConfig, CallerEvent, Numbered, Options, PeerId,
 };
 use crate::call::{Answer, CallError, Link, Origin, Placed, Request};
-use crate::connect::transport::{
+use crate::connect::transport;
+use crate::wire::v2::Reply;
+use brubeck_zmtp::{
     Client, ClientEvent, ClientOutbox, Closing, Endpoint, Inbox, LINGER, Timing, Transport, TransportError,
 };
-use crate::wire::v2::Reply;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::collections::VecDeque;
@@ -256,7 +257,7 @@ impl Shared {
             outbound,
             closing,
             ..
-        } = self.transport.client(endpoint, self.timing.clone())?;
+        } = transport::client(&*self.transport, endpoint, self.timing.clone())?;
         let peer = {
             let mut state = self.lock();
             let peer = PeerId(state.next_worker);

@@ -8,8 +8,8 @@ use crate::call::protocol::{
 };
 use crate::call::{Slot, Slots};
 use crate::connect::introspection::Introspected;
-use crate::connect::transport::{Peer, ServerOutbox};
 use crate::wire::v2::{Ask, Reply};
+use brubeck_zmtp::{Peer, ServerOutbox};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -4,9 +4,10 @@ use super::super::event::Event;
 use super::super::pipeline::{End, Piece};
 use super::super::socket::Socket;
 use super::{Handler, MESSAGES};
-use crate::connect::transport::{Mongrel2Link, SendError};
+use crate::connect::transport::Mongrel2Link;
 use crate::websocket::{Close, Seat as Ticket};
 use crate::wire::mongrel2::{self as wire, Control};
+use brubeck_zmtp::SendError;
 use bytes::Bytes;
 use std::time::Instant;
 

@@ -5,12 +5,12 @@ use super::*;
 use crate::call::protocol::WorkerConfig;
 use crate::call::{Client, Link, ServiceAddress};
 use crate::connect::introspection::Introspected;
-use crate::connect::transport::{Limits, ServerEvent, Transport, ZeroMq};
 use crate::connect::{Answer, Application, AtOnce};
 use crate::message::{Message, RemoteAddr};
 use crate::reply::{Body, Response};
 use crate::status::Status;
 use crate::wire::service::Secret;
+use brubeck_zmtp::{Limits, ServerEvent, Transport, ZeroMq};
 use std::sync::Mutex;
 
 /// Answers everything with where it is.

@@ -1,0 +1,152 @@
+//! A Unix socket on which little comes, and much is sent.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+
+/// Bytes read at once.
+const CHUNK: usize = 2 << 10;
+
+/// A socket that tells of what comes, and of room to write only where somebody waits for it.
+///
+/// Each time that its peer takes something, a Unix socket says that there is room: half of the times that a thread is
+/// woken it would be for that. So room is asked for by another name of the same socket, for as long as there is none.
+pub struct Quiet {
+    socket: AsyncFd<UnixStream>,
+    room: Option<AsyncFd<UnixStream>>,
+}
+
+impl Quiet {
+    pub fn new(socket: tokio::net::UnixStream) -> io::Result<Quiet> {
+        Ok(Quiet {
+            socket: listen(socket.into_std()?, Interest::READABLE)?,
+            room: None,
+        })
+    }
+
+    fn send(
+        &mut self,
+        cx: &mut Context<'_>,
+        send: impl Fn(&UnixStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let Some(room) = &self.room else {
+                match send(self.socket.get_ref()) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        let same = self.socket.get_ref().try_clone()?;
+                        self.room = Some(listen(same, Interest::WRITABLE)?);
+                        continue;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    sent => return Poll::Ready(sent),
+                }
+            };
+            let mut ready = ready!(room.poll_write_ready(cx))?;
+            if let Ok(sent) = ready.try_io(|socket| send(socket.get_ref())) {
+                self.room = None;
+                return Poll::Ready(sent);
+            }
+        }
+    }
+}
+
+/// A socket of the standard library owns its descriptor, which is what the deprecation is about; what replaces it can only
+/// be called in unsafe code.
+#[allow(deprecated)]
+fn listen(socket: UnixStream, interest: Interest) -> io::Result<AsyncFd<UnixStream>> {
+    AsyncFd::with_interest(socket, interest)
+}
+
+impl AsyncRead for Quiet {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let mut ready = ready!(self.socket.poll_read_ready(cx))?;
+            let wanted = buffer.remaining().min(CHUNK);
+            let place = buffer.initialize_unfilled_to(wanted);
+            if let Ok(read) = ready.try_io(|socket| socket.get_ref().read(place)) {
+                buffer.advance(read?);
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Quiet {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.send(cx, |mut socket| socket.write(bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.send(cx, |mut socket| socket.write_vectored(bytes))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.socket.get_ref().shutdown(std::net::Shutdown::Write))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn what_is_written_comes_even_where_the_peer_reads_late() {
+        let (ours, mut theirs) = tokio::net::UnixStream::pair().unwrap();
+        let mut ours = Quiet::new(ours).unwrap();
+        let many = vec![7; 1 << 20];
+        let expected = many.clone();
+        let (began, begin) = tokio::sync::oneshot::channel();
+        let reading = tokio::spawn(async move {
+            begin.await.unwrap();
+            let mut read = Vec::new();
+            theirs.read_to_end(&mut read).await.unwrap();
+            theirs.write_all(b"thanks").await.unwrap();
+            read
+        });
+        let written = ours.write(&many).await.unwrap();
+        assert!(written < many.len(), "more than a socket holds");
+        assert!(
+            futures_util::poll!(std::pin::pin!(ours.write_all(b"x"))).is_pending(),
+            "it is full"
+        );
+        assert!(ours.room.is_some());
+        began.send(()).unwrap();
+        ours.write_all(&many[written..]).await.unwrap();
+        assert!(ours.room.is_none());
+        ours.shutdown().await.unwrap();
+        let mut answer = String::new();
+        ours.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer, "thanks");
+        assert!(reading.await.unwrap() == expected);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_gone_is_an_error() {
+        let (ours, theirs) = tokio::net::UnixStream::pair().unwrap();
+        let mut ours = Quiet::new(ours).unwrap();
+        drop(theirs);
+        assert_eq!(ours.read(&mut [0; 8]).await.unwrap(), 0);
+        assert!(ours.write(b"x").await.is_err());
+    }
+}

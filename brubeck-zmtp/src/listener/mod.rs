@@ -1,0 +1,4 @@
+//! Bound sockets.
+
+pub mod bind;
+pub mod limits;

@@ -1,0 +1,5 @@
+//! Queues.
+
+pub mod bounded;
+pub mod counts;
+pub mod events;
