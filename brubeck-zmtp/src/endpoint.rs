@@ -1,11 +1,11 @@
-//! Where a socket binds or connects.
+//! Addresses of sockets.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// The longest path of a Unix socket, in bytes (`sun_path` less its closing zero).
+/// Longest path of a Unix socket, in bytes (`sun_path` without its final zero).
 pub const MAX_IPC_PATH: usize = 107;
 
 /// An address of a ZeroMQ socket: `tcp://host:port` or `ipc://path`.
@@ -23,7 +23,7 @@ pub const MAX_IPC_PATH: usize = 107;
 /// ```
 ///
 /// `tcp://*:port` binds every address of the machine, IPv6 and IPv4. Port 0 lets the system choose when binding. IPv6
-/// addresses stand in brackets: `tcp://[::1]:9000`. An ipc path may be relative to the working directory and is at most
+/// addresses are written in brackets: `tcp://[::1]:9000`. An ipc path may be relative to the working directory and is at most
 /// [`MAX_IPC_PATH`] bytes long.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
@@ -39,7 +39,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// Whether only this machine can reach the endpoint: `127.0.0.0/8`, `::1`, `localhost`, and every `ipc` path.
+    /// Returns `true` if only this machine can reach the endpoint: `127.0.0.0/8`, `::1`, `localhost`, and every `ipc` path.
     pub fn is_loopback(&self) -> bool {
         match self {
             Self::Ipc(_) => true,
@@ -50,10 +50,10 @@ impl Endpoint {
         }
     }
 
-    /// Whether a socket can connect here.
+    /// Checks that a socket can connect to the endpoint.
     ///
     /// # Errors
-    /// `*` and port 0 mean something only to a socket that binds.
+    /// Returns an error for `*` and port 0, which only binding accepts, and the errors of [`check`](Self::check).
     pub fn check_connect(&self) -> Result<(), EndpointError> {
         match self {
             Self::Tcp { host, .. } if host == "*" => Err(EndpointError::new(
@@ -68,14 +68,14 @@ impl Endpoint {
         }
     }
 
-    /// Whether a socket can bind or connect here, for endpoints that were not parsed but built by hand.
+    /// Checks an endpoint that was built by hand instead of parsed.
     ///
     /// # Errors
-    /// The same as parsing what [`Display`](fmt::Display) shows.
+    /// Returns the errors of parsing it.
     pub fn check(&self) -> Result<(), EndpointError> {
         match self {
-            Self::Tcp { host, .. } => check_host(host).map_err(|what| EndpointError::new(self, what)),
-            Self::Ipc(path) => check_path(path).map_err(|what| EndpointError::new(self, what)),
+            Self::Tcp { host, .. } => check_host(host).map_err(|problem| EndpointError::new(self, problem)),
+            Self::Ipc(path) => check_path(path).map_err(|problem| EndpointError::new(self, problem)),
         }
     }
 }
@@ -84,7 +84,7 @@ impl FromStr for Endpoint {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
-        let fail = |what: &str| EndpointError::new(&text, what);
+        let fail = |problem: &str| EndpointError::new(&text, problem);
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(fail(
                 "it must begin with tcp:// or ipc://, as in tcp://127.0.0.1:9000",
@@ -114,7 +114,7 @@ impl FromStr for Endpoint {
                     Some(Some(address)) if address.parse::<Ipv6Addr>().is_ok() => address.to_owned(),
                     Some(_) => {
                         return Err(fail(
-                            "there is no IPv6 address between the brackets; write tcp://[::1]:9000",
+                            "there must be an IPv6 address between the brackets, as in tcp://[::1]:9000",
                         ));
                     }
                 };
@@ -169,18 +169,18 @@ fn check_path(path: &Path) -> Result<(), &'static str> {
     }
 }
 
-/// Why a text is no [`Endpoint`], and how to mend it.
+/// An endpoint that cannot be used. Its text names the reason and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointError {
     endpoint: String,
-    what: String,
+    problem: String,
 }
 
 impl EndpointError {
-    fn new(endpoint: &dyn fmt::Display, what: &str) -> Self {
+    fn new(endpoint: &dyn fmt::Display, problem: &str) -> Self {
         Self {
             endpoint: endpoint.to_string(),
-            what: what.to_owned(),
+            problem: problem.to_owned(),
         }
     }
 }
@@ -190,7 +190,7 @@ impl fmt::Display for EndpointError {
         write!(
             f,
             "the endpoint {:?} cannot be used: {}",
-            self.endpoint, self.what
+            self.endpoint, self.problem
         )
     }
 }
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_it_shows() {
+    fn parses_what_it_displays() {
         for (text, endpoint) in [
             ("tcp://127.0.0.1:9000", tcp("127.0.0.1", 9000)),
             ("tcp://*:9000", tcp("*", 9000)),
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_with_a_remedy() {
+    fn errors_name_the_remedy() {
         let long = format!("ipc:///{}", "x".repeat(MAX_IPC_PATH));
         for (text, remedy) in [
             ("127.0.0.1:9000", "begin with tcp:// or ipc://"),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_what_others_can_reach() {
+    fn only_loopback_and_ipc_are_local() {
         for (text, local) in [
             ("tcp://127.9.9.9:1", true),
             ("tcp://[::1]:1", true),
@@ -296,7 +296,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_refused_or_read_back(text in "(tcp|ipc|x)?(://)?[a-z0-9:.*@\\[\\]/ ]{0,30}") {
+        fn any_text_is_refused_or_round_trips(text in "(tcp|ipc|x)?(://)?[a-z0-9:.*@\\[\\]/ ]{0,30}") {
             if let Ok(endpoint) = text.parse::<Endpoint>() {
                 prop_assert_eq!(endpoint.to_string().parse(), Ok(endpoint));
             }

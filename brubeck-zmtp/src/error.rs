@@ -1,26 +1,26 @@
-//! What can go wrong when a link is opened, and when something is sent.
+//! Errors of opening a socket and of sending.
 
 use std::fmt;
 use std::io;
 
 use crate::{Endpoint, EndpointError};
 
-/// Why a link could not be opened.
+/// An error of opening a socket.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// The endpoint cannot be used for this.
+    /// The endpoint is malformed, or cannot be used for this.
     Endpoint(EndpointError),
-    /// Somebody else serves this endpoint.
+    /// Another socket is bound to the endpoint.
     InUse(Endpoint),
     /// The endpoint could not be bound.
     Bind {
-        /// Where.
+        /// The endpoint.
         endpoint: Endpoint,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The thread of sockets could not be started: the process is out of threads or file descriptors.
+    /// The system has too few resources, such as file descriptors or threads; or there is no tokio runtime.
     Io(io::Error),
 }
 
@@ -33,7 +33,7 @@ impl fmt::Display for TransportError {
                 "cannot bind {endpoint}: another process is already serving it; stop that one or choose another endpoint"
             ),
             Self::Bind { endpoint, source } => write!(f, "cannot bind {endpoint}: {source}"),
-            Self::Io(source) => write!(f, "cannot start the thread of sockets: {source}"),
+            Self::Io(source) => write!(f, "cannot open a socket: {source}"),
         }
     }
 }
@@ -59,19 +59,19 @@ impl From<io::Error> for TransportError {
     }
 }
 
-/// Why a message was not taken for sending.
+/// A reason for not sending a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
-    /// A message has at least one frame.
+    /// The message has no frames.
     Empty,
-    /// As many messages wait for the socket as may.
+    /// The queue to the socket is full.
     Full,
-    /// There is no connection now, or the one the message was meant for is gone.
+    /// There is no connection, or the one that the message was meant for is lost.
     LinkDown,
-    /// The deadline came before there was a connection with room for the message.
+    /// The deadline passed before there was a connection with space for the message.
     Deadline,
-    /// The link was shut down.
+    /// The socket was shut down.
     Closed,
 }
 
@@ -82,7 +82,7 @@ impl fmt::Display for SendError {
             Self::Full => "too many messages are waiting to be sent",
             Self::LinkDown => "the connection is down",
             Self::Deadline => "there was no connection before the deadline",
-            Self::Closed => "the link was shut down",
+            Self::Closed => "the socket was shut down",
         })
     }
 }

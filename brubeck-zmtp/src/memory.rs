@@ -1,6 +1,7 @@
-//! Links without sockets: endpoints are names in a network that is nothing but memory.
+//! Servers and clients without sockets.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,226 +10,250 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
 use crate::client::{ClientDriver, client};
-use crate::limits::OUTBOX;
-use crate::link::{End, Line};
-use crate::queue::events::Inlet;
-use crate::server::{Outgoing, ServerDriver, server};
+use crate::limits::OUTBOUND_MESSAGES;
+use crate::link::{ShutdownReason, ShutdownSignal, shutdown_channel};
+use crate::queue::{EventSender, event_queue, message_size};
+use crate::server::{Outgoing, OutgoingQueue};
 use crate::{
-    Client, ClientEvent, Endpoint, Generation, Limits, LinkState, Peer, Server, ServerEvent, Timing,
-    Transport, TransportError,
+    Client, ClientEvent, Endpoint, Generation, LinkConfig, LinkState, Peer, Server, ServerEvent,
+    ServerLimits, ServerSender, Transport, TransportError,
 };
 
-/// A network of its own: two of these never meet. Clones are one network.
+/// A network in memory, in which endpoints are only names.
 ///
-/// Nothing here waits for anything but its other end, so it works with a clock that stands still.
+/// Clones are the same network; two networks never meet. Nothing here waits for time to pass, so it works with tokio's
+/// paused clock.
+///
+/// ```
+/// use brubeck_zmtp::{InMemory, LinkConfig, ServerEvent, ServerLimits, Transport};
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let network = InMemory::default();
+/// let mut server = network.server("ipc://any/name".parse()?, ServerLimits::default()).await?;
+/// let client = network.client("ipc://any/name".parse()?, LinkConfig::default())?;
+///
+/// let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+/// client.outbound.send_by(vec!["hello".into()], deadline).await?;
+/// let Some(ServerEvent::Message { frames, .. }) = server.inbound.recv().await else { panic!() };
+/// assert_eq!(frames, ["hello"]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Default)]
-pub struct InMemory(Arc<Mutex<HashMap<Endpoint, Place>>>);
+pub struct InMemory(Arc<Mutex<HashMap<Endpoint, EndpointSlot>>>);
 
-impl std::fmt::Debug for InMemory {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("InMemory").finish_non_exhaustive()
-    }
-}
+/// The server that is bound to an endpoint now.
+type EndpointSlot = watch::Sender<Option<Arc<BoundServer>>>;
 
-/// Who serves an endpoint now.
-type Place = watch::Sender<Option<Arc<Bound>>>;
-
-struct Bound {
-    inlet: Inlet<ServerEvent>,
+struct BoundServer {
+    inbound: EventSender<ServerEvent>,
     peers: Mutex<HashMap<Peer, mpsc::Sender<Vec<Bytes>>>>,
-    next: AtomicU64,
+    next_peer: AtomicU64,
 }
 
-impl Bound {
+impl BoundServer {
     fn peers(&self) -> MutexGuard<'_, HashMap<Peer, mpsc::Sender<Vec<Bytes>>>> {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn connect(&self) -> (Peer, mpsc::Receiver<Vec<Bytes>>) {
-        let peer = Peer::new(self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes().to_vec());
-        let (sender, receiver) = mpsc::channel(OUTBOX);
+        let number = self.next_peer.fetch_add(1, Ordering::Relaxed);
+        let peer = Peer::new(number.to_be_bytes().to_vec());
+        let (sender, receiver) = mpsc::channel(OUTBOUND_MESSAGES);
         self.peers().insert(peer.clone(), sender);
         (peer, receiver)
     }
 
-    async fn tell(&self, event: ServerEvent, bytes: usize) {
-        if let Some(room) = self.inlet.room().await {
-            room.put(event, bytes);
+    async fn emit(&self, event: ServerEvent, bytes: usize) {
+        if let Some(permit) = self.inbound.reserve().await {
+            permit.send(event, bytes);
         }
+    }
+}
+
+impl fmt::Debug for InMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InMemory").finish_non_exhaustive()
     }
 }
 
 impl InMemory {
-    fn place(&self, endpoint: &Endpoint) -> Place {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = places
+    fn slot(&self, endpoint: &Endpoint) -> EndpointSlot {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slots
             .entry(endpoint.clone())
-            .or_insert_with(|| watch::Sender::new(None));
-        place.clone()
+            .or_insert_with(|| watch::Sender::new(None))
+            .clone()
     }
 }
 
 impl Transport for InMemory {
-    fn server(&self, endpoint: Endpoint, limits: Limits) -> BoxFuture<'_, Result<Server, TransportError>> {
-        let place = self.place(&endpoint);
+    fn server(
+        &self,
+        endpoint: Endpoint,
+        limits: ServerLimits,
+    ) -> BoxFuture<'_, Result<Server, TransportError>> {
+        let slot = self.slot(&endpoint);
         Box::pin(async move {
-            let (server, driver) = server(endpoint.clone(), &limits);
-            let bound = Arc::new(Bound {
-                inlet: driver.inlet.clone(),
+            let (sender, inbound) = event_queue(limits.inbound_messages, limits.inbound_bytes);
+            let bound = Arc::new(BoundServer {
+                inbound: sender,
                 peers: Mutex::default(),
-                next: AtomicU64::new(1),
+                next_peer: AtomicU64::new(1),
             });
-            let taken = !place.send_if_modified(|served| {
-                let free = served.is_none();
+            let bound_now = slot.send_if_modified(|current| {
+                let free = current.is_none();
                 if free {
-                    *served = Some(bound.clone());
+                    *current = Some(bound.clone());
                 }
                 free
             });
-            if taken {
+            if !bound_now {
                 return Err(TransportError::InUse(endpoint));
             }
-            tokio::spawn(serve(driver, bound, place));
-            Ok(server)
+            let (outbound, queue) = ServerSender::to_queue();
+            let (shutdown, signal) = shutdown_channel();
+            tokio::spawn(serve(bound, queue, signal, slot));
+            Ok(Server {
+                local: endpoint,
+                inbound,
+                outbound,
+                shutdown,
+            })
         })
     }
 
-    fn client(&self, endpoint: Endpoint, timing: Timing) -> Result<Client, TransportError> {
+    fn client(&self, endpoint: Endpoint, config: LinkConfig) -> Result<Client, TransportError> {
         endpoint.check_connect()?;
-        let (client, driver) = client(&timing);
-        tokio::spawn(keep_connected(driver, self.place(&endpoint).subscribe()));
+        let (client, driver) = client(&config);
+        tokio::spawn(keep_connected(driver, self.slot(&endpoint).subscribe()));
         Ok(client)
     }
 }
 
-/// Delivers what the handlers send, until the server is closed.
-async fn serve(mut driver: ServerDriver, bound: Arc<Bound>, place: Place) {
-    let asked = loop {
+/// Delivers the messages of a server until it is closed.
+async fn serve(
+    bound: Arc<BoundServer>,
+    mut queue: OutgoingQueue,
+    mut shutdown: ShutdownSignal,
+    slot: EndpointSlot,
+) {
+    let reason = loop {
         tokio::select! {
-            outgoing = driver.outbox.recv() => match outgoing {
-                Some(outgoing) => deliver(&driver, &bound, outgoing),
-                None => break None,
+            outgoing = queue.messages.recv() => match outgoing {
+                Some(outgoing) => deliver(&bound, &queue, outgoing),
+                None => break ShutdownReason::Unused,
             },
-            ask = driver.stop.asked() => break Some(ask),
-            () = driver.inlet.closed() => break None,
+            reason = shutdown.requested() => break reason,
+            () = bound.inbound.closed() => break ShutdownReason::Unused,
         }
     };
-    while let Ok(outgoing) = driver.outbox.try_recv() {
-        deliver(&driver, &bound, outgoing);
+    while let Ok(outgoing) = queue.messages.try_recv() {
+        deliver(&bound, &queue, outgoing);
     }
-    place.send_replace(None);
-    // What was delivered is read before the end of it.
+    slot.send_replace(None);
+    // Clients still receive what was delivered, then the end of the connection.
     bound.peers().clear();
-    if let Some(ask) = asked {
-        ask.done(true);
-    }
+    reason.complete(true);
 }
 
-fn deliver(driver: &ServerDriver, bound: &Bound, outgoing: Outgoing) {
+fn deliver(bound: &BoundServer, queue: &OutgoingQueue, outgoing: Outgoing) {
     let mut peers = bound.peers();
-    match outgoing {
-        Outgoing::Cut { peer } => {
+    let (peer, frames) = match outgoing {
+        Outgoing::Message { peer, frames } => (peer, frames),
+        Outgoing::Disconnect { peer } => return drop(peers.remove(&peer)),
+    };
+    match peers.get(&peer).map(|sender| sender.try_send(frames)) {
+        Some(Ok(())) => queue.counters.record_sent(1),
+        Some(Err(mpsc::error::TrySendError::Full(_))) => {
             peers.remove(&peer);
+            queue.counters.record_stalled();
         }
-        Outgoing::Message { peer, frames } => match peers.get(&peer).map(|way| way.try_send(frames)) {
-            Some(Ok(())) => driver.counters.sent(),
-            Some(Err(mpsc::error::TrySendError::Full(_))) => {
-                peers.remove(&peer);
-                driver.counters.stalled();
-            }
-            Some(Err(mpsc::error::TrySendError::Closed(_))) | None => driver.counters.gone(1),
-        },
+        Some(Err(mpsc::error::TrySendError::Closed(_))) | None => queue.counters.record_dropped(1),
     }
 }
 
-/// Connects whenever somebody serves, until the link is closed.
-async fn keep_connected(mut driver: ClientDriver, mut place: watch::Receiver<Option<Arc<Bound>>>) {
+/// Connects whenever the endpoint is bound, until the client is closed.
+async fn keep_connected(mut driver: ClientDriver, mut slot: watch::Receiver<Option<Arc<BoundServer>>>) {
     let mut generation: Generation = 0;
-    let end = loop {
+    let reason = loop {
         let bound = tokio::select! {
-            served = place.wait_for(Option::is_some) => match served.as_deref() {
+            current = slot.wait_for(Option::is_some) => match current.as_deref() {
                 Ok(Some(bound)) => bound.clone(),
-                _ => break None,
+                _ => break ShutdownReason::Unused,
             },
-            end = driver.line.interrupted() => break end,
+            reason = driver.link.wait_for_shutdown() => break reason,
         };
         generation += 1;
-        let (peer, answers) = bound.connect();
-        let ended = talk(&mut driver, generation, &bound, &peer, answers).await;
+        let (peer, messages) = bound.connect();
+        let ended = run_connection(&mut driver, generation, &bound, &peer, messages).await;
         bound.peers().remove(&peer);
-        bound.tell(ServerEvent::Gone { peer }, 0).await;
-        driver.line.lost();
-        if let Err(end) = ended {
-            break end;
+        bound.emit(ServerEvent::Disconnected { peer }, 0).await;
+        driver.state.send_replace(LinkState::Connecting);
+        driver.link.drop_outbound();
+        if let Err(reason) = ended {
+            break reason;
         }
         let down = ClientEvent::Down {
             generation,
-            reason: "the other end is gone".into(),
+            reason: "the other end closed the connection".to_owned(),
         };
-        if let Err(end) = driver.line.tell(down).await {
-            break end;
+        if let Err(reason) = driver.link.emit(down).await {
+            break reason;
         }
     };
-    driver.line.state.send_replace(LinkState::Closed);
-    if let Some(ask) = end {
-        ask.done(true);
-    }
+    driver.state.send_replace(LinkState::Closed);
+    reason.complete(true);
 }
 
-/// One connection: `Ok` when it is lost, `Err` when the link has ended.
-async fn talk(
+/// Runs one connection until it is lost. Returns an error if the client is closed first.
+async fn run_connection(
     driver: &mut ClientDriver,
     generation: Generation,
-    bound: &Bound,
+    bound: &BoundServer,
     peer: &Peer,
-    mut answers: mpsc::Receiver<Vec<Bytes>>,
-) -> Result<(), End> {
-    let ClientDriver { line, condemned } = driver;
-    line.state.send_replace(LinkState::Up(generation));
-    line.tell(ClientEvent::Up { generation }).await?;
+    mut messages: mpsc::Receiver<Vec<Bytes>>,
+) -> Result<(), ShutdownReason> {
+    let ClientDriver {
+        link,
+        disconnected,
+        state,
+    } = driver;
+    state.send_replace(LinkState::Up(generation));
+    link.emit(ClientEvent::Up { generation }).await?;
+    let send = async |(meant_for, frames): (Generation, Vec<Bytes>), counters: &crate::Counters| {
+        if meant_for != generation {
+            return counters.record_dropped(1);
+        }
+        let bytes = message_size(&frames);
+        let peer = peer.clone();
+        bound.emit(ServerEvent::Message { peer, frames }, bytes).await;
+        counters.record_sent(1);
+    };
     loop {
         tokio::select! {
-            outgoing = line.outbox.recv() => match outgoing {
-                Some(outgoing) => ask(line, generation, bound, peer, outgoing).await,
-                None => return Err(None),
+            outgoing = link.outbound.recv() => match outgoing {
+                Some(outgoing) => send(outgoing, &link.counters).await,
+                None => return Err(ShutdownReason::Unused),
             },
-            frames = answers.recv() => match frames {
-                Some(frames) => {
-                    let bytes = frames.iter().map(Bytes::len).sum();
-                    let room = line.inlet.room().await.ok_or(None)?;
-                    room.put(ClientEvent::Message { generation, frames }, bytes);
-                }
-                None => return Ok(()),
-            },
-            Ok(()) = condemned.changed() => if *condemned.borrow_and_update() >= generation {
+            frames = messages.recv() => {
+                let Some(frames) = frames else { return Ok(()) };
+                let bytes = message_size(&frames);
+                let permit = link.inbound.reserve().await.ok_or(ShutdownReason::Unused)?;
+                permit.send(ClientEvent::Message { generation, frames }, bytes);
+            }
+            Ok(()) = disconnected.changed() => if *disconnected.borrow_and_update() >= generation {
                 return Ok(());
             },
-            () = line.inlet.closed() => return Err(None),
-            asked = line.stop.asked() => {
-                while let Ok(outgoing) = line.outbox.try_recv() {
-                    ask(line, generation, bound, peer, outgoing).await;
+            () = link.inbound.closed() => return Err(ShutdownReason::Unused),
+            reason = link.shutdown.requested() => {
+                while let Ok(outgoing) = link.outbound.try_recv() {
+                    send(outgoing, &link.counters).await;
                 }
-                return Err(Some(asked));
+                return Err(reason);
             }
         }
     }
-}
-
-async fn ask(
-    line: &Line<ClientEvent, Vec<Bytes>>,
-    generation: Generation,
-    bound: &Bound,
-    peer: &Peer,
-    (meant_for, frames): (Generation, Vec<Bytes>),
-) {
-    if meant_for != generation {
-        return line.counters.gone(1);
-    }
-    let bytes = frames.iter().map(Bytes::len).sum();
-    let message = ServerEvent::Message {
-        peer: peer.clone(),
-        frames,
-    };
-    bound.tell(message, bytes).await;
-    line.counters.sent();
 }

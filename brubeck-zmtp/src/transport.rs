@@ -1,46 +1,54 @@
-//! Opens links.
+//! Opening servers and clients, over sockets or in memory.
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
 
-use crate::{Client, Endpoint, Limits, Server, Timing, TransportError, client};
+use crate::client::{client, run_client};
+use crate::server::bind_server;
+use crate::{Client, Endpoint, LinkConfig, Server, ServerLimits, TransportError};
 
-/// Opens links.
+/// Opens servers and clients.
 ///
-/// What works through this trait can be given a simulated network instead.
+/// [`Zmtp`] does it over sockets and [`InMemory`](crate::InMemory) in memory, so that tests can choose.
 pub trait Transport: Send + Sync + 'static {
-    /// Binds `endpoint` and serves whoever connects.
+    /// Binds a server at `endpoint`.
     ///
     /// # Errors
-    /// The endpoint cannot be bound: see [`TransportError`].
-    fn server(&self, endpoint: Endpoint, limits: Limits) -> BoxFuture<'_, Result<Server, TransportError>>;
+    /// Returns an error if the endpoint cannot be bound: see [`TransportError`].
+    fn server(
+        &self,
+        endpoint: Endpoint,
+        limits: ServerLimits,
+    ) -> BoxFuture<'_, Result<Server, TransportError>>;
 
-    /// Connects to the server at `endpoint`, whenever it is there. Returns at once; wait for [`crate::ClientEvent::Up`].
+    /// Creates a client that connects to the server at `endpoint`, now or as soon as there is one. Returns at once; wait
+    /// for [`ClientEvent::Up`](crate::ClientEvent::Up).
     ///
     /// # Errors
-    /// The endpoint cannot be connected to, by its form.
-    fn client(&self, endpoint: Endpoint, timing: Timing) -> Result<Client, TransportError>;
+    /// Returns an error if it is not possible to connect to such an endpoint. It is not an error if there is no server yet.
+    fn client(&self, endpoint: Endpoint, config: LinkConfig) -> Result<Client, TransportError>;
 }
 
-/// ZeroMQ over TCP and Unix sockets.
+/// ZMTP 3.1 over TCP and Unix sockets.
+///
+/// The tasks of a socket run on the tokio runtime on which it is opened.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ZeroMq;
+pub struct Zmtp;
 
-impl Transport for ZeroMq {
-    fn server(&self, endpoint: Endpoint, limits: Limits) -> BoxFuture<'_, Result<Server, TransportError>> {
-        async move {
-            endpoint.check()?;
-            crate::server::router::open(endpoint, limits).await
-        }
-        .boxed()
+impl Transport for Zmtp {
+    fn server(
+        &self,
+        endpoint: Endpoint,
+        limits: ServerLimits,
+    ) -> BoxFuture<'_, Result<Server, TransportError>> {
+        Box::pin(async move { bind_server(&endpoint, limits).await })
     }
 
-    fn client(&self, endpoint: Endpoint, timing: Timing) -> Result<Client, TransportError> {
+    fn client(&self, endpoint: Endpoint, config: LinkConfig) -> Result<Client, TransportError> {
         endpoint.check_connect()?;
-        let (client, driver) = client::client(&timing);
-        tokio::runtime::Handle::try_current()
-            .map_err(std::io::Error::other)?
-            .spawn(client::dealer::supervise(endpoint, timing, driver));
+        let runtime = Handle::try_current().map_err(std::io::Error::other)?;
+        let (client, driver) = client(&config);
+        runtime.spawn(run_client(endpoint, config, driver));
         Ok(client)
     }
 }

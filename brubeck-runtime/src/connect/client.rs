@@ -3,12 +3,12 @@
 mod reader;
 mod waiting;
 
-use super::transport::{self, HubOutbox};
+use super::transport::{self, HubSender};
 use super::v2::{Pool, system_resolver};
 use crate::call::{CallError, Client, Link, Origin, Phase, Placed, Request, ServiceAddress};
 use crate::error::Error;
 use crate::wire::service::{self, Dialect, JsonText, Secret, Timestamp, encode_request};
-use brubeck_zmtp::{ClientOutbox, Endpoint, SendError, Timing, TransportError, ZeroMq};
+use brubeck_zmtp::{ClientSender, Endpoint, LinkConfig, SendError, TransportError, Zmtp};
 use bytes::Bytes;
 use reader::Reader;
 use serde_json::{Map, Value};
@@ -82,7 +82,7 @@ pub(crate) fn open_client(service: &ServiceAddress) -> crate::Result<Arc<dyn Lin
     }
     let addresses: Vec<String> = service.addresses().map(str::to_owned).collect();
     Ok(Arc::new(Pool::open(
-        Arc::new(ZeroMq),
+        Arc::new(Zmtp),
         &addresses,
         service.caller(),
         Some(system_resolver()),
@@ -123,12 +123,13 @@ fn open_in(dialect: Dialect, service: &ServiceAddress) -> crate::Result<Arc<dyn 
     };
     let (sender, outbound) = match (dialect.has_sender_in_request(), service.responses()) {
         (false, None) => {
-            let client = transport::client(&ZeroMq, requests, Timing::default()).map_err(cannot)?;
+            let client = transport::connect_client(&Zmtp, requests, LinkConfig::default()).map_err(cannot)?;
             tokio::spawn(reader.read_client(client.inbound));
             (Bytes::new(), Outbound::Client(client.outbound))
         }
         (true, Some(responses)) => {
-            let hub = transport::hub(requests, endpoint(responses)?, Timing::default()).map_err(cannot)?;
+            let hub = transport::bind_hub(&requests, &endpoint(responses)?, &LinkConfig::default())
+                .map_err(cannot)?;
             tokio::spawn(reader.read_hub(hub.inbound));
             (hub.identity, Outbound::Hub(hub.outbound))
         }
@@ -171,9 +172,9 @@ struct ServiceLink {
 #[derive(Clone)]
 enum Outbound {
     /// To one that is connected to.
-    Client(ClientOutbox),
+    Client(ClientSender),
     /// To one of those that have connected.
-    Hub(HubOutbox),
+    Hub(HubSender),
 }
 
 impl Outbound {
@@ -185,7 +186,7 @@ impl Outbound {
                 Ok(())
             }
             Outbound::Hub(outbox) => loop {
-                let place = outbox.place_by(deadline).await?;
+                let place = outbox.reserve_by(deadline).await?;
                 call.sent_to(place.generation());
                 match place.send(frame.clone()) {
                     // That service went while this was being said; there may be others.

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::wire::service::Secret;
 use answering::Answering;
 use bound::Bound;
-use brubeck_zmtp::{Endpoint, Limits, Timing, Transport, TransportError, ZeroMq};
+use brubeck_zmtp::{Endpoint, LinkConfig, ServerLimits, Transport, TransportError, Zmtp};
 use connected::Connected;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -146,7 +146,7 @@ impl Service {
 
 impl Connection for Service {
     fn open(self: Box<Self>, application: Arc<dyn Application>) -> BoxFuture<'static, crate::Result<Opened>> {
-        Box::pin((*self).open_over(&ZeroMq, application))
+        Box::pin((*self).open_over(&Zmtp, application))
     }
 }
 
@@ -192,15 +192,15 @@ impl Service {
     }
 
     /// What its sockets grant.
-    fn limits(&self) -> Limits {
-        let mut limits = Limits {
-            message_bytes: self.worker().max_body.saturating_add(BESIDE_THE_BODY),
-            ..Limits::default()
+    fn limits(&self) -> ServerLimits {
+        let mut limits = ServerLimits {
+            max_message_bytes: self.worker().max_body.saturating_add(BESIDE_THE_BODY),
+            ..ServerLimits::default()
         };
         if let Some(callers) = self.callers {
-            (limits.connections, limits.connections_per_address) = (callers, callers);
+            (limits.max_connections, limits.max_connections_per_address) = (callers, callers);
         }
-        limits.queued_messages = limits.queued_messages.max(self.slots.saturating_mul(2));
+        limits.peer_queue_messages = limits.peer_queue_messages.max(self.slots.saturating_mul(2));
         limits
     }
 
@@ -234,8 +234,8 @@ impl Service {
             )));
         }
         let [from, to] = endpoints;
-        let worker =
-            transport::worker(from, to, Timing::default()).map_err(|error| cannot(requests, error))?;
+        let worker = transport::connect_worker(from, to, &LinkConfig::default())
+            .map_err(|error| cannot(requests, error))?;
         let connected = Connected::new(
             Answering::new(self.passphrase, true, application),
             self.slots,

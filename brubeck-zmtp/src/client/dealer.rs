@@ -1,267 +1,247 @@
-//! The DEALER behind a [`Client`](crate::Client), and who replaces it when it is lost.
+//! The `DEALER` of a [`Client`](crate::Client).
 
-use std::io::{self, ErrorKind};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::AsyncWriteExt;
+use tokio::sync::watch;
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
-use crate::client::ClientDriver;
-use crate::codec::PONGS;
-use crate::codec::frames::{FrameLimits, Said};
-use crate::connection::reader::CLOSED;
-use crate::connection::writer::Output;
-use crate::connection::{Role, Socket, Traffic};
-use crate::limits::{FRAMES, LINGER};
-use crate::link::reconnect::{Backoff, GOOD};
-use crate::link::{End, Line};
-use crate::queue::counts::Counters;
-use crate::queue::events::Room;
-use crate::server::peers::size;
-use crate::{ClientEvent, Endpoint, Generation, LinkState, Timing};
+use super::ClientDriver;
+use crate::codec::{Decoded, FrameLimits, SocketType};
+use crate::connection::{Connection, ConnectionError, Role, Traffic};
+use crate::limits::MAX_FRAMES;
+use crate::link::{BoxError, Connector, LinkDriver, LinkHandler, Outcome, RunLink, ShutdownReason, run_link};
+use crate::queue::{EventPermit, EventSender, message_size};
+use crate::{ClientEvent, Endpoint, Generation, LinkConfig};
 
-/// Messages taken from the queue before they are written, and handed on before others get their turn.
+/// Messages taken from the queue before they are written, and passed on before other tasks run.
 const BATCH: usize = 256;
 
-/// Keeps one connection to `endpoint` until the link is closed.
-pub async fn supervise(endpoint: Endpoint, timing: Timing, driver: ClientDriver) {
-    let mut dealer = Dealer {
-        endpoint,
-        timing,
-        driver,
-        generation: 0,
-        answered: false,
+/// Keeps a client connected to `endpoint` until it is shut down.
+pub(crate) async fn run_client(endpoint: Endpoint, config: LinkConfig, driver: ClientDriver) {
+    let settings = RunLink::new(endpoint.to_string(), &config, driver.state);
+    let role = Role {
+        socket_type: SocketType::Dealer,
+        accepted: &[SocketType::Router, SocketType::Rep, SocketType::Dealer],
+        limits: FrameLimits {
+            max_message_bytes: config.max_message_bytes,
+            max_frames: MAX_FRAMES,
+        },
+        traffic: Traffic::Both,
     };
-    let (end, all_left) = dealer.keep_connected().await;
-    dealer.driver.line.state.send_replace(LinkState::Closed);
-    if let Some(ask) = end {
-        ask.done(all_left);
-    }
+    let handler = DealerHandler {
+        link: driver.link,
+        disconnected: driver.disconnected,
+        write_stall_timeout: config.write_stall_timeout,
+    };
+    run_link(settings, DealerConnector { endpoint, role }, handler).await;
 }
 
-struct Dealer {
+struct DealerConnector {
     endpoint: Endpoint,
-    timing: Timing,
-    driver: ClientDriver,
-    generation: Generation,
-    /// Whether the server said anything on this connection.
-    answered: bool,
+    role: Role,
 }
 
-impl Dealer {
-    /// Works until the link ends. Tells also whether all that was accepted has left.
-    async fn keep_connected(&mut self) -> (End, bool) {
-        let mut backoff = Backoff::new(self.timing.backoff_min, self.timing.backoff_max);
-        let mut warned = false;
-        let role = Role {
-            ours: "DEALER",
-            theirs: &["ROUTER", "REP", "DEALER"],
-            limits: FrameLimits {
-                message_bytes: self.timing.message_bytes,
-                frames: FRAMES,
+impl Connector for DealerConnector {
+    type Connection = Connection;
+
+    async fn connect(&self) -> Result<Connection, BoxError> {
+        Ok(Connection::connect(&self.endpoint, &self.role).await?)
+    }
+}
+
+struct DealerHandler {
+    link: LinkDriver<ClientEvent, Vec<Bytes>>,
+    disconnected: watch::Receiver<Generation>,
+    write_stall_timeout: Duration,
+}
+
+impl LinkHandler<Connection> for DealerHandler {
+    async fn run_connection(&mut self, connection: Connection, generation: Generation) -> Outcome {
+        let mut dealer = Dealer::new(self, connection, generation);
+        let end = match dealer.link.emit(ClientEvent::Up { generation }).await {
+            Ok(()) => dealer.serve().await,
+            Err(reason) => Ok(reason),
+        };
+        match end {
+            Ok(reason) => dealer.finish(reason).await,
+            Err(error) => Outcome::Lost {
+                reason: error.to_string(),
+                responsive: dealer.server_responded,
             },
-            traffic: Traffic::Both,
-        };
-        loop {
-            let attempt = tokio::select! {
-                attempt = Socket::connect(&self.endpoint, role, self.timing.connect) => attempt,
-                end = self.driver.line.interrupted() => return (end, true),
-            };
-            match attempt {
-                Ok(socket) => {
-                    warned = false;
-                    let since = Instant::now();
-                    if let Some(end) = self.live(socket).await {
-                        return end;
-                    }
-                    if self.answered || since.elapsed() >= GOOD {
-                        backoff.reset();
-                    }
-                }
-                Err(error) if !warned => {
-                    warned = true;
-                    tracing::warn!(endpoint = %self.endpoint, %error, "cannot connect; trying on");
-                }
-                Err(error) => tracing::debug!(endpoint = %self.endpoint, %error, "still cannot connect"),
-            }
-            tokio::select! {
-                () = sleep(backoff.next()) => {}
-                end = self.driver.line.interrupted() => return (end, true),
-            }
         }
     }
 
-    /// Lives one connection; gives the end of the link if that came, `None` if only the connection was lost.
-    async fn live(&mut self, mut socket: Socket) -> Option<(End, bool)> {
-        self.generation += 1;
-        self.answered = false;
-        let generation = self.generation;
-        self.driver.line.state.send_replace(LinkState::Up(generation));
-        tracing::debug!(endpoint = %self.endpoint, generation, "connected");
-        let ended = match self.driver.line.tell(ClientEvent::Up { generation }).await {
-            Ok(()) => self.serve(&mut socket).await,
-            Err(end) => Ok(end),
-        };
-        match ended {
-            Err(reason) => {
-                self.driver.line.lost();
-                drop(socket);
-                tracing::warn!(endpoint = %self.endpoint, generation, reason, "the connection is lost; making a new one");
-                let down = ClientEvent::Down { generation, reason };
-                self.driver.line.tell(down).await.err().map(|end| (end, true))
-            }
-            Ok(end) => {
-                let limit = end.as_ref().map_or(LINGER, |ask| ask.linger);
-                let until = Instant::now() + limit;
-                let all_left = timeout_at(until, self.send_the_rest(&mut socket)).await;
-                let all_left = all_left.is_ok_and(|left| left.is_ok());
-                if all_left {
-                    socket.incoming.discard(until).await;
-                }
-                Some((end, all_left))
-            }
+    async fn connection_lost(
+        &mut self,
+        generation: Generation,
+        reason: String,
+    ) -> Result<(), ShutdownReason> {
+        self.link.drop_outbound();
+        self.link.emit(ClientEvent::Down { generation, reason }).await
+    }
+
+    async fn wait_for_shutdown(&mut self) -> (ShutdownReason, bool) {
+        (self.link.wait_for_shutdown().await, true)
+    }
+}
+
+/// One connection of a client.
+struct Dealer<'a> {
+    connection: Connection,
+    generation: Generation,
+    link: &'a mut LinkDriver<ClientEvent, Vec<Bytes>>,
+    disconnected: &'a mut watch::Receiver<Generation>,
+    write_stall_timeout: Duration,
+    /// Messages taken from the queue; kept from batch to batch, so that none allocates.
+    batch: Vec<(Generation, Vec<Bytes>)>,
+    /// Messages passed to the user since the queue was last emptied.
+    received_since_send: usize,
+    server_responded: bool,
+}
+
+impl<'a> Dealer<'a> {
+    fn new(handler: &'a mut DealerHandler, connection: Connection, generation: Generation) -> Self {
+        Self {
+            connection,
+            generation,
+            link: &mut handler.link,
+            disconnected: &mut handler.disconnected,
+            write_stall_timeout: handler.write_stall_timeout,
+            batch: Vec::new(),
+            received_since_send: 0,
+            server_responded: false,
         }
     }
 
-    /// Carries messages until the link ends; fails, with the reason, if the connection is lost first.
-    async fn serve(&mut self, socket: &mut Socket) -> Result<End, String> {
-        let generation = self.generation;
-        let Line {
-            inlet,
-            outbox,
-            counters,
-            stop,
-            ..
-        } = &mut self.driver.line;
-        let Socket {
-            incoming,
-            writer,
-            output,
-        } = socket;
-        let mut taken = Vec::new();
-        let mut pongs = 0;
-        // Messages handed on since the last ones were taken from the queue.
-        let mut answered = 0;
-        let mut stalled_at = None;
+    /// Carries messages until the link ends. Returns an error if the connection is lost first.
+    async fn serve(&mut self) -> Result<ShutdownReason, ConnectionError> {
+        let inbound = self.link.inbound.clone();
         loop {
+            let Connection { reader, writer } = &mut self.connection;
+            let writing = !writer.is_empty();
+            let reading = writer.accepts_pongs();
             let receive = async {
-                // Asked first, because what was read cannot be put back.
-                let room = inlet.room().await?;
-                Some((room, incoming.next().await))
-            };
-            let writes = !output.is_empty();
-            let stalls = match writes {
-                true => *stalled_at.get_or_insert_with(|| Instant::now() + self.timing.write_stall),
-                false => Instant::now(),
+                // Space first, because what was read cannot be put back.
+                let permit = inbound.reserve().await?;
+                Some((permit, reader.next().await))
             };
             tokio::select! {
-                received = receive, if pongs < PONGS => {
-                    let Some((room, said)) = received else {
-                        return Ok(None);
+                received = receive, if reading => {
+                    let Some((permit, decoded)) = received else {
+                        return Ok(ShutdownReason::Unused);
                     };
-                    self.answered = true;
-                    pongs += take(said?, room, generation, output);
-                    let mut came = 1;
-                    while came < BATCH
-                        && let Some(room) = inlet.room_now()
-                        && let Some(said) = incoming.here()?
-                    {
-                        pongs += take(said, room, generation, output);
-                        came += 1;
-                    }
-                    answered += came;
-                    if came == BATCH {
+                    if self.deliver(&inbound, permit, decoded?)? == BATCH {
                         yield_now().await;
                     }
                 }
-                written = timeout_at(stalls, output.write_to(writer)), if writes => {
-                    let Ok(written) = written else {
-                        counters.stalled();
-                        return Err("the server does not read its messages".to_owned());
-                    };
-                    if written.map_err(|error| error.to_string())? == 0 {
-                        return Err(CLOSED.to_owned());
+                written = writer.write(Some(self.write_stall_timeout)), if writing => {
+                    if let Err(ConnectionError::Stalled) = written {
+                        self.link.counters.record_stalled();
                     }
-                    stalled_at = None;
-                    if output.is_empty() {
-                        pongs = 0;
-                    }
+                    written?;
                 }
-                count = outbox.recv_many(&mut taken, BATCH), if !writes => {
+                count = self.link.outbound.recv_many(&mut self.batch, BATCH), if !writing => {
                     if count == 0 {
-                        return Ok(None);
+                        return Ok(ShutdownReason::Unused);
                     }
-                    if count < std::mem::take(&mut answered) {
-                        // Those who were just answered are about to call again: one write for all costs less.
-                        yield_now().await;
-                        while taken.len() < BATCH
-                            && let Ok(more) = outbox.try_recv()
-                        {
-                            taken.push(more);
-                        }
-                    }
-                    push(&mut taken, generation, output, counters);
+                    self.collect_follow_ups(count).await;
+                    self.push_batch();
                 }
-                Ok(()) = self.driver.condemned.changed() => {
-                    if *self.driver.condemned.borrow_and_update() == generation {
-                        return Err("the server shows no sign of life".to_owned());
+                Ok(()) = self.disconnected.changed() => {
+                    if *self.disconnected.borrow_and_update() == self.generation {
+                        return Err(ConnectionError::Abandoned);
                     }
                 }
                 // A receive that waits for the server does not notice this.
-                () = inlet.closed() => return Ok(None),
-                ask = stop.asked() => return Ok(Some(ask)),
+                () = inbound.closed() => return Ok(ShutdownReason::Unused),
+                reason = self.link.shutdown.requested() => return Ok(reason),
             }
         }
     }
 
-    /// Sends what was accepted, and says that nothing more comes.
-    async fn send_the_rest(&mut self, socket: &mut Socket) -> io::Result<()> {
-        let Line { outbox, counters, .. } = &mut self.driver.line;
-        outbox.close();
-        let mut taken = Vec::new();
+    /// Passes on `first` and what else was received already, up to a batch. Returns the number of messages.
+    fn deliver(
+        &mut self,
+        inbound: &EventSender<ClientEvent>,
+        permit: EventPermit<'_, ClientEvent>,
+        first: Decoded,
+    ) -> Result<usize, ConnectionError> {
+        self.server_responded = true;
+        self.handle(first, permit);
+        let mut delivered = 1;
+        while delivered < BATCH
+            && let Some(permit) = inbound.try_reserve()
+            && let Some(decoded) = self.connection.reader.next_buffered()?
+        {
+            self.handle(decoded, permit);
+            delivered += 1;
+        }
+        self.received_since_send += delivered;
+        Ok(delivered)
+    }
+
+    #[inline]
+    fn handle(&mut self, decoded: Decoded, permit: EventPermit<'_, ClientEvent>) {
+        match decoded {
+            Decoded::Message(frames) => {
+                let bytes = message_size(&frames);
+                let generation = self.generation;
+                permit.send(ClientEvent::Message { generation, frames }, bytes);
+            }
+            Decoded::Ping { pong } => self.connection.writer.push_pong(&pong),
+        }
+    }
+
+    /// Completes a batch of `count` messages.
+    ///
+    /// If more messages were received than sent, those who received them are about to send. Letting them run first puts
+    /// their messages into the same write, which costs less than one write each.
+    async fn collect_follow_ups(&mut self, count: usize) {
+        if count >= std::mem::take(&mut self.received_since_send) {
+            return;
+        }
+        yield_now().await;
+        while self.batch.len() < BATCH
+            && let Ok(more) = self.link.outbound.try_recv()
+        {
+            self.batch.push(more);
+        }
+    }
+
+    /// Moves the batch into the write buffer, except for messages to earlier connections.
+    fn push_batch(&mut self) {
+        for (generation, frames) in self.batch.drain(..) {
+            if generation == self.generation {
+                self.connection.writer.push_message(frames);
+                self.link.counters.record_sent(1);
+            } else {
+                self.link.counters.record_dropped(1);
+            }
+        }
+    }
+
+    /// Ends the link: sends what was accepted, within the linger time.
+    async fn finish(&mut self, reason: ShutdownReason) -> Outcome {
+        let deadline = Instant::now() + reason.linger();
+        let flushed = timeout_at(deadline, self.flush_queue()).await;
+        let flushed = flushed.is_ok_and(|flushed| flushed.is_ok());
+        if flushed {
+            self.connection.reader.discard_until(deadline).await;
+        }
+        Outcome::Shutdown { reason, flushed }
+    }
+
+    /// Writes everything that was accepted, then tells the server that nothing more will come.
+    async fn flush_queue(&mut self) -> Result<(), ConnectionError> {
+        self.link.outbound.close();
         loop {
-            while !socket.output.is_empty() {
-                if socket.output.write_to(&mut socket.writer).await? == 0 {
-                    return Err(ErrorKind::WriteZero.into());
-                }
+            self.connection.writer.flush().await?;
+            if self.link.outbound.recv_many(&mut self.batch, BATCH).await == 0 {
+                return self.connection.writer.shutdown().await;
             }
-            if outbox.recv_many(&mut taken, BATCH).await == 0 {
-                return socket.writer.shutdown().await;
-            }
-            push(&mut taken, self.generation, &mut socket.output, counters);
-        }
-    }
-}
-
-/// Takes what the server said; gives how many answers to heartbeats that adds to the output.
-fn take(said: Said, room: Room<'_, ClientEvent>, generation: Generation, output: &mut Output) -> usize {
-    match said {
-        Said::Message(frames) => {
-            let bytes = size(&frames);
-            room.put(ClientEvent::Message { generation, frames }, bytes);
-            0
-        }
-        Said::Ping(answer) => {
-            output.put(&answer);
-            1
-        }
-    }
-}
-
-/// Puts into the output what is meant for this connection.
-fn push(
-    taken: &mut Vec<(Generation, Vec<Bytes>)>,
-    generation: Generation,
-    output: &mut Output,
-    counters: &Counters,
-) {
-    for (meant_for, frames) in taken.drain(..) {
-        if meant_for == generation {
-            output.push(frames);
-            counters.sent();
-        } else {
-            counters.gone(1);
+            self.push_batch();
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The ends of a link to one server.
+//! A client: a supervised connection to one server.
 
-pub mod dealer;
+mod dealer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::link::shutdown::Closing;
-use crate::link::{Ends, Line, WayOut, line};
-use crate::queue::counts::Counts;
-use crate::queue::events::Inbox;
-use crate::{Generation, LinkState, SendError, Timing};
+pub(crate) use self::dealer::run_client;
 
-/// What happens at a [`Client`], in order. The generations of one link only grow.
+use crate::link::{LinkDriver, LinkSender, link};
+use crate::queue::Counts;
+use crate::{EventReceiver, Generation, LinkConfig, LinkState, SendError, ShutdownHandle};
+
+/// An event of a [`Client`], in order. The generations of a link only grow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientEvent {
-    /// A connection stands.
+    /// There is a connection.
     Up {
         /// Its number.
         generation: Generation,
@@ -30,74 +30,77 @@ pub enum ClientEvent {
         /// Its frames; at least one.
         frames: Vec<Bytes>,
     },
-    /// The connection is lost; whatever was sent on it may or may not have been read. A new one is being made.
+    /// The connection is lost. The server may or may not have read what was sent on it. The client connects again.
     Down {
         /// Its number.
         generation: Generation,
-        /// Why, for the log.
+        /// The reason, for the log.
         reason: String,
     },
 }
 
-/// A supervised connection to one server (DEALER): it connects whenever the server is there, and again after each loss.
+/// A supervised connection to one server (`DEALER`).
+///
+/// It connects once the server is there, and again after each loss. See the [crate](crate) for an example.
 #[derive(Debug)]
 pub struct Client {
-    /// What happens. Dropping it closes the link.
-    pub inbound: Inbox<ClientEvent>,
-    /// Messages to the server. Dropping all clones closes the link.
-    pub outbound: ClientOutbox,
-    /// Whether there is a connection now.
+    /// Events. Dropping it closes the client.
+    pub inbound: EventReceiver<ClientEvent>,
+    /// Messages to the server. Dropping all clones closes the client.
+    pub outbound: ClientSender,
+    /// The state of the connection.
     pub state: watch::Receiver<LinkState>,
-    /// Shuts the link down.
-    pub closing: Closing,
+    /// Shuts the client down.
+    pub shutdown: ShutdownHandle,
 }
 
 impl Client {
-    /// Sends what was accepted, for at most `linger`, then closes. Returns whether everything left in time.
+    /// Sends what was accepted, for at most `linger`, then closes. Returns `true` if everything left in time.
     pub async fn shutdown(self, linger: Duration) -> bool {
-        self.closing.shutdown(linger).await
+        self.shutdown.shutdown(linger).await
     }
 }
 
 /// The sending end of a [`Client`].
 #[derive(Clone, Debug)]
-pub struct ClientOutbox {
-    way_out: WayOut<Vec<Bytes>>,
-    condemned: Arc<watch::Sender<Generation>>,
+pub struct ClientSender {
+    link: LinkSender<Vec<Bytes>>,
+    disconnected: Arc<watch::Sender<Generation>>,
 }
 
-impl ClientOutbox {
-    /// Hands a message over if there is a connection and room, and tells which connection it goes on.
+impl ClientSender {
+    /// Queues a message if there is a connection with space. Returns the generation of the connection it goes to.
     ///
-    /// That it was taken proves nothing: the server has it only when it answers. A message goes on the connection named
-    /// or on none. If that generation is already known to be down (its [`ClientEvent::Down`] was seen), the message is lost.
+    /// Success does not mean that the server has the message; only its answer does. The message goes to that connection or
+    /// is lost with it: if you have seen [`ClientEvent::Down`] of that generation already, it is lost.
     ///
     /// # Errors
-    /// [`SendError::Empty`], [`SendError::LinkDown`], [`SendError::Full`] and [`SendError::Closed`].
+    /// Returns [`SendError::Empty`], [`SendError::LinkDown`], [`SendError::Full`] or [`SendError::Closed`].
     pub fn try_send(&self, frames: Vec<Bytes>) -> Result<Generation, SendError> {
         if frames.is_empty() {
             return Err(SendError::Empty);
         }
-        let generation = self.way_out.now()?;
-        self.way_out.try_send(generation, frames)?;
+        let generation = self.link.generation()?;
+        self.link.try_send(generation, frames)?;
         Ok(generation)
     }
 
-    /// Hands a message over if the connection named is the one there is now, and there is room.
+    /// Queues a message if `generation` is the current connection and there is space.
     ///
     /// # Errors
-    /// [`SendError::Empty`], [`SendError::LinkDown`], [`SendError::Full`] and [`SendError::Closed`].
+    /// Returns [`SendError::Empty`], [`SendError::LinkDown`], [`SendError::Full`] or [`SendError::Closed`].
+    #[inline]
     pub fn try_send_on(&self, generation: Generation, frames: Vec<Bytes>) -> Result<(), SendError> {
         if frames.is_empty() {
             return Err(SendError::Empty);
         }
-        self.way_out.try_send(generation, frames)
+        self.link.try_send(generation, frames)
     }
 
-    /// Hands a message over as soon as there is a connection with room for it, as [`try_send`](Self::try_send) does.
+    /// Waits for a connection with space and queues a message, as [`try_send`](Self::try_send) does.
     ///
     /// # Errors
-    /// [`SendError::Empty`], [`SendError::Deadline`] and [`SendError::Closed`]. The message was not sent.
+    /// Returns [`SendError::Empty`], [`SendError::Deadline`] or [`SendError::Closed`]. The message was not sent then.
     pub async fn send_by(&self, frames: Vec<Bytes>, deadline: Instant) -> Result<Generation, SendError> {
         if frames.is_empty() {
             return Err(SendError::Empty);
@@ -109,60 +112,57 @@ impl ClientOutbox {
 
     async fn send(&self, mut frames: Vec<Bytes>) -> Result<Generation, SendError> {
         loop {
-            let generation = self.way_out.up().await?;
-            match self.way_out.send(generation, frames).await {
+            let generation = self.link.connected().await?;
+            match self.link.send(generation, frames).await {
                 Ok(()) => return Ok(generation),
-                Err((SendError::LinkDown, given_back)) => frames = given_back,
+                Err((SendError::LinkDown, returned)) => frames = returned,
                 Err((error, _)) => return Err(error),
             }
         }
     }
 
-    /// Gives a connection up, for whoever knows better than the socket that the server is dead (missed heartbeats). The
-    /// link then makes a new one. Does nothing if that connection is gone already.
-    pub fn give_up(&self, generation: Generation) {
-        self.condemned.send_if_modified(|condemned| {
-            let newer = generation > *condemned;
-            *condemned = (*condemned).max(generation);
+    /// Closes a connection whose server is known to be dead, as by missed heartbeats. The client then connects again.
+    ///
+    /// Does nothing if that connection is lost already.
+    pub fn disconnect(&self, generation: Generation) {
+        self.disconnected.send_if_modified(|disconnected| {
+            let newer = generation > *disconnected;
+            *disconnected = (*disconnected).max(generation);
             newer
         });
     }
 
-    /// What became of the messages so far.
+    /// Returns the number of messages so far, by what happened to them.
     pub fn counts(&self) -> Counts {
-        self.way_out.counts()
+        self.link.counts()
     }
 }
 
-/// The supervisor's side of a [`Client`].
+/// The ends of a [`Client`] that its task holds.
 #[derive(Debug)]
-pub struct ClientDriver {
-    pub line: Line<ClientEvent, Vec<Bytes>>,
-    pub condemned: watch::Receiver<Generation>,
+pub(crate) struct ClientDriver {
+    pub(crate) link: LinkDriver<ClientEvent, Vec<Bytes>>,
+    /// The last generation that the user disconnected.
+    pub(crate) disconnected: watch::Receiver<Generation>,
+    pub(crate) state: watch::Sender<LinkState>,
 }
 
-pub fn client(timing: &Timing) -> (Client, ClientDriver) {
-    let (
-        Ends {
-            inbound,
-            way_out,
-            state,
-            closing,
+pub(crate) fn client(config: &LinkConfig) -> (Client, ClientDriver) {
+    let (handles, driver, state) = link(config);
+    let (disconnect, disconnected) = watch::channel(0);
+    let client = Client {
+        inbound: handles.inbound,
+        outbound: ClientSender {
+            link: handles.outbound,
+            disconnected: Arc::new(disconnect),
         },
-        line,
-    ) = line(timing);
-    let (condemn, condemned) = watch::channel(0);
-    let outbound = ClientOutbox {
-        way_out,
-        condemned: Arc::new(condemn),
+        state: handles.state,
+        shutdown: handles.shutdown,
     };
-    (
-        Client {
-            inbound,
-            outbound,
-            state,
-            closing,
-        },
-        ClientDriver { line, condemned },
-    )
+    let driver = ClientDriver {
+        link: driver,
+        disconnected,
+        state,
+    };
+    (client, driver)
 }

@@ -1,123 +1,210 @@
-//! Connections that we make.
+//! Connections to one peer, over TCP or a Unix socket.
 
-pub mod handshake;
-pub mod input;
-pub mod read_only_interest;
-pub mod reader;
-pub mod writer;
+mod handshake;
+mod read_only_interest;
+mod reader;
+mod writer;
 
-use std::io::{self, ErrorKind};
-use std::time::Duration;
+use std::fmt;
+use std::io;
 
 use bytes::Bytes;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::timeout;
 
-use self::handshake::introduce;
-use self::read_only_interest::Quiet;
-use self::reader::Incoming;
-use self::writer::Output;
+pub use self::reader::FrameReader;
+pub use self::writer::FrameWriter;
+
+pub(crate) use self::handshake::{exchange_greeting, read_ready, send_ready};
+
+use self::handshake::client_handshake;
+use self::read_only_interest::ReadOnlyInterestStream;
 use crate::Endpoint;
-use crate::codec::frames::{FrameLimits, Said};
-use crate::listener::bind::keep_alive;
+use crate::codec::{Decoded, FrameLimits, SocketType, Violation};
+use crate::listener::{Stream, set_keepalive};
 
-/// What a connection is to be.
+/// The two sides of a connection: our socket type, and what the peer may be and may send.
+///
+/// ```
+/// use brubeck_zmtp::codec::FrameLimits;
+/// use brubeck_zmtp::{Role, SocketType, Traffic};
+///
+/// const PULL: Role = Role {
+///     socket_type: SocketType::Pull,
+///     accepted: &[SocketType::Push],
+///     limits: FrameLimits { max_message_bytes: 1 << 20, max_frames: 16 },
+///     traffic: Traffic::Inbound,
+/// };
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Role {
-    /// What we are.
-    pub ours: &'static str,
-    /// What the peer may be.
-    pub theirs: &'static [&'static str],
-    /// What the peer may send.
+    /// Our socket type.
+    pub socket_type: SocketType,
+    /// Socket types that the peer may have.
+    pub accepted: &'static [SocketType],
+    /// Limits on what the peer sends.
     pub limits: FrameLimits,
+    /// The direction of most messages.
     pub traffic: Traffic,
 }
 
-/// What goes over a connection.
+/// The direction of most messages on a connection. It decides how the socket is read and watched, not what may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Traffic {
-    /// Messages both ways.
+    /// Messages in both directions.
     Both,
-    /// Almost nothing but what comes from the peer.
-    In,
-    /// Almost nothing but what is sent to the peer.
-    Out,
+    /// Almost only from the peer.
+    Inbound,
+    /// Almost only to the peer.
+    Outbound,
 }
 
-/// A socket with one peer.
-pub struct Socket {
-    pub incoming: Incoming<Box<dyn AsyncRead + Send + Unpin>>,
-    pub writer: Box<dyn AsyncWrite + Send + Unpin>,
-    pub output: Output,
+type BoxedRead = Box<dyn AsyncRead + Send + Unpin>;
+type BoxedWrite = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// A connection to one peer, with the handshake completed.
+///
+/// The halves are public so that one task can wait for both at once.
+pub struct Connection {
+    /// Reads from the peer.
+    pub reader: FrameReader<BoxedRead>,
+    /// Writes to the peer.
+    pub writer: FrameWriter<BoxedWrite>,
 }
 
-impl Socket {
-    /// Connects within so much time, handshake included.
-    pub async fn connect(endpoint: &Endpoint, role: Role, limit: Duration) -> io::Result<Socket> {
-        timeout(limit, Socket::introduced(endpoint, role))
-            .await
-            .unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+impl Connection {
+    /// Connects to `endpoint` and completes the handshake, under a new random identity.
+    ///
+    /// Each connection gets an identity of its own, so that a server never takes it for the one before.
+    ///
+    /// # Errors
+    /// Returns an error if `endpoint` does not accept the connection, or if the handshake fails. There is no timeout here:
+    /// [`run_link`](crate::run_link) has one.
+    pub async fn connect(endpoint: &Endpoint, role: &Role) -> io::Result<Self> {
+        let stream = match endpoint {
+            Endpoint::Tcp { host, port } => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                stream.set_nodelay(true)?;
+                set_keepalive(&SockRef::from(&stream))?;
+                Stream::Tcp(stream)
+            }
+            Endpoint::Ipc(path) => Stream::Ipc(UnixStream::connect(path).await?),
+        };
+        Self::handshake(stream, role, random_identity()?.as_bytes()).await
     }
 
-    async fn introduced(endpoint: &Endpoint, role: Role) -> io::Result<Socket> {
-        // A new socket gets a new name that nobody can guess, so that the server never mistakes it for the one before.
-        let identity = random_name()?;
-        let (reader, writer): (
-            Box<dyn AsyncRead + Send + Unpin>,
-            Box<dyn AsyncWrite + Send + Unpin>,
-        ) = match endpoint {
-            Endpoint::Tcp { host, port } => {
-                let mut stream = TcpStream::connect((host.as_str(), *port)).await?;
-                stream.set_nodelay(true)?;
-                keep_alive(&SockRef::from(&stream))?;
-                introduce(&mut stream, role.ours, identity.as_bytes(), role.theirs).await?;
+    /// Completes the handshake on `stream`, under the `identity`, which may be empty.
+    ///
+    /// # Errors
+    /// Returns an error if the connection is lost or the peer is refused.
+    pub async fn handshake(stream: Stream, role: &Role, identity: &[u8]) -> io::Result<Self> {
+        let (reader, writer): (BoxedRead, BoxedWrite) = match stream {
+            Stream::Tcp(mut stream) => {
+                client_handshake(&mut stream, role.socket_type, identity, role.accepted).await?;
                 let (reader, writer) = stream.into_split();
                 (Box::new(reader), Box::new(writer))
             }
-            Endpoint::Ipc(path) if role.traffic == Traffic::Out => {
-                let mut stream = Quiet::new(UnixStream::connect(path).await?)?;
-                introduce(&mut stream, role.ours, identity.as_bytes(), role.theirs).await?;
+            Stream::Ipc(stream) if role.traffic == Traffic::Outbound => {
+                let mut stream = ReadOnlyInterestStream::new(stream)?;
+                client_handshake(&mut stream, role.socket_type, identity, role.accepted).await?;
                 let (reader, writer) = tokio::io::split(stream);
                 (Box::new(reader), Box::new(writer))
             }
-            Endpoint::Ipc(path) => {
-                let mut stream = UnixStream::connect(path).await?;
-                introduce(&mut stream, role.ours, identity.as_bytes(), role.theirs).await?;
+            Stream::Ipc(mut stream) => {
+                client_handshake(&mut stream, role.socket_type, identity, role.accepted).await?;
                 let (reader, writer) = stream.into_split();
                 (Box::new(reader), Box::new(writer))
             }
         };
-        let mut incoming = Incoming::new(reader, role.limits);
-        if role.traffic == Traffic::In {
-            incoming.expects_much();
+        let mut reader = FrameReader::new(reader, role.limits);
+        if role.traffic == Traffic::Inbound {
+            reader.use_large_chunks();
         }
-        Ok(Socket {
-            incoming,
-            writer,
-            output: Output::default(),
+        Ok(Self {
+            reader,
+            writer: FrameWriter::new(writer),
         })
     }
 
-    /// The next message; heartbeats are answered. Not to be dropped half-way, unless the connection is given up.
-    pub async fn message(&mut self) -> Result<Vec<Bytes>, String> {
+    /// Waits for the next message, and answers heartbeats. Cancel safe.
+    ///
+    /// # Errors
+    /// Returns an error if the connection has ended or the peer broke a rule.
+    pub async fn recv(&mut self) -> Result<Vec<Bytes>, ConnectionError> {
         loop {
-            match self.incoming.next().await? {
-                Said::Message(frames) => return Ok(frames),
-                Said::Ping(answer) => self
-                    .writer
-                    .write_all(&answer)
-                    .await
-                    .map_err(|error| error.to_string())?,
+            // A `PONG` that a cancelled call left behind.
+            self.writer.flush().await?;
+            match self.reader.next().await? {
+                Decoded::Message(frames) => return Ok(frames),
+                Decoded::Ping { pong } => self.writer.push_pong(&pong),
             }
         }
     }
 }
 
-/// 16 random bytes as 32 hexadecimal digits.
-pub fn random_name() -> io::Result<String> {
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
+}
+
+/// Creates an identity that cannot be guessed: 16 random bytes as 32 hexadecimal digits.
+///
+/// # Errors
+/// Returns an error if the system provides no random bytes.
+pub fn random_identity() -> io::Result<String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
     Ok(format!("{:032x}", u128::from_be_bytes(random)))
+}
+
+/// A reason for the end of a connection.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectionError {
+    /// The peer closed the connection.
+    Closed,
+    /// The peer broke the protocol or a limit.
+    Violation(Violation),
+    /// The peer does not read what it is sent.
+    Stalled,
+    /// The user disconnected the peer.
+    Abandoned,
+    /// The connection failed.
+    Io(io::Error),
+}
+
+impl fmt::Display for ConnectionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the peer closed the connection"),
+            Self::Violation(violation) => violation.fmt(f),
+            Self::Stalled => f.write_str("the peer does not read its messages"),
+            Self::Abandoned => f.write_str("disconnected by this side"),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ConnectionError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Closed | Self::Stalled | Self::Abandoned => None,
+            Self::Violation(violation) => Some(violation),
+            Self::Io(error) => Some(error),
+        }
+    }
+}
+
+impl From<io::Error> for ConnectionError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Violation> for ConnectionError {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
 }

@@ -1,4 +1,4 @@
-//! A Unix socket on which little comes, and much is sent.
+//! A Unix socket that receives little and sends much.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -9,22 +9,24 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
 /// Bytes read at once.
-const CHUNK: usize = 2 << 10;
+const MAX_READ: usize = 2 << 10;
 
-/// A socket that tells of what comes, and of room to write only where somebody waits for it.
+/// A Unix stream that is registered for readability only.
 ///
-/// Each time that its peer takes something, a Unix socket says that there is room: half of the times that a thread is
-/// woken it would be for that. So room is asked for by another name of the same socket, for as long as there is none.
-pub struct Quiet {
+/// A Unix socket becomes writable each time its peer reads. Registered for both, it would wake its thread for each
+/// message that the peer reads, which was half of all wake-ups. So writability is watched only while a write has to
+/// wait, through a second file descriptor of the same socket.
+pub(super) struct ReadOnlyInterestStream {
     socket: AsyncFd<UnixStream>,
-    room: Option<AsyncFd<UnixStream>>,
+    /// Registered for writability; present while a write waits.
+    writable: Option<AsyncFd<UnixStream>>,
 }
 
-impl Quiet {
-    pub fn new(socket: tokio::net::UnixStream) -> io::Result<Quiet> {
-        Ok(Quiet {
-            socket: listen(socket.into_std()?, Interest::READABLE)?,
-            room: None,
+impl ReadOnlyInterestStream {
+    pub(super) fn new(socket: tokio::net::UnixStream) -> io::Result<Self> {
+        Ok(Self {
+            socket: register(socket.into_std()?, Interest::READABLE)?,
+            writable: None,
         })
     }
 
@@ -34,34 +36,34 @@ impl Quiet {
         send: impl Fn(&UnixStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
-            let Some(room) = &self.room else {
+            let Some(writable) = &self.writable else {
                 match send(self.socket.get_ref()) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        let same = self.socket.get_ref().try_clone()?;
-                        self.room = Some(listen(same, Interest::WRITABLE)?);
+                        let duplicate = self.socket.get_ref().try_clone()?;
+                        self.writable = Some(register(duplicate, Interest::WRITABLE)?);
                         continue;
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     sent => return Poll::Ready(sent),
                 }
             };
-            let mut ready = ready!(room.poll_write_ready(cx))?;
+            let mut ready = ready!(writable.poll_write_ready(cx))?;
             if let Ok(sent) = ready.try_io(|socket| send(socket.get_ref())) {
-                self.room = None;
+                self.writable = None;
                 return Poll::Ready(sent);
             }
         }
     }
 }
 
-/// A socket of the standard library owns its descriptor, which is what the deprecation is about; what replaces it can only
-/// be called in unsafe code.
+// The replacement of the deprecated function is unsafe. The deprecation is about types that do not own their file
+// descriptor; a `UnixStream` of the standard library does.
 #[allow(deprecated)]
-fn listen(socket: UnixStream, interest: Interest) -> io::Result<AsyncFd<UnixStream>> {
+fn register(socket: UnixStream, interest: Interest) -> io::Result<AsyncFd<UnixStream>> {
     AsyncFd::with_interest(socket, interest)
 }
 
-impl AsyncRead for Quiet {
+impl AsyncRead for ReadOnlyInterestStream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -69,9 +71,9 @@ impl AsyncRead for Quiet {
     ) -> Poll<io::Result<()>> {
         loop {
             let mut ready = ready!(self.socket.poll_read_ready(cx))?;
-            let wanted = buffer.remaining().min(CHUNK);
-            let place = buffer.initialize_unfilled_to(wanted);
-            if let Ok(read) = ready.try_io(|socket| socket.get_ref().read(place)) {
+            let wanted = buffer.remaining().min(MAX_READ);
+            let space = buffer.initialize_unfilled_to(wanted);
+            if let Ok(read) = ready.try_io(|socket| socket.get_ref().read(space)) {
                 buffer.advance(read?);
                 return Poll::Ready(Ok(()));
             }
@@ -79,7 +81,7 @@ impl AsyncRead for Quiet {
     }
 }
 
-impl AsyncWrite for Quiet {
+impl AsyncWrite for ReadOnlyInterestStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.send(cx, |mut socket| socket.write(bytes))
     }
@@ -111,9 +113,9 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
-    async fn what_is_written_comes_even_where_the_peer_reads_late() {
+    async fn writes_wait_for_a_peer_that_reads_late() {
         let (ours, mut theirs) = tokio::net::UnixStream::pair().unwrap();
-        let mut ours = Quiet::new(ours).unwrap();
+        let mut ours = ReadOnlyInterestStream::new(ours).unwrap();
         let many = vec![7; 1 << 20];
         let expected = many.clone();
         let (began, begin) = tokio::sync::oneshot::channel();
@@ -130,10 +132,10 @@ mod tests {
             futures_util::poll!(std::pin::pin!(ours.write_all(b"x"))).is_pending(),
             "it is full"
         );
-        assert!(ours.room.is_some());
+        assert!(ours.writable.is_some());
         began.send(()).unwrap();
         ours.write_all(&many[written..]).await.unwrap();
-        assert!(ours.room.is_none());
+        assert!(ours.writable.is_none());
         ours.shutdown().await.unwrap();
         let mut answer = String::new();
         ours.read_to_string(&mut answer).await.unwrap();
@@ -144,7 +146,7 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_is_gone_is_an_error() {
         let (ours, theirs) = tokio::net::UnixStream::pair().unwrap();
-        let mut ours = Quiet::new(ours).unwrap();
+        let mut ours = ReadOnlyInterestStream::new(ours).unwrap();
         drop(theirs);
         assert_eq!(ours.read(&mut [0; 8]).await.unwrap(), 0);
         assert!(ours.write(b"x").await.is_err());

@@ -1,67 +1,100 @@
 //! The reading half of a connection.
 
+use std::io;
+
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, timeout_at};
 
-use super::input::Input;
-use crate::codec::frames::{FrameLimits, Said};
+use super::ConnectionError;
+use crate::codec::{Decoded, FrameDecoder, FrameLimits, Violation};
 
-pub const CLOSED: &str = "the peer closed the connection";
+/// Bytes read at once: few while the peer is mostly idle, more while it fills them.
+const MIN_CHUNK: usize = 2 << 10;
+const MAX_CHUNK: usize = 64 << 10;
 
-/// What a peer says.
-pub struct Incoming<R> {
+/// Reads messages and heartbeats from a peer.
+#[derive(Debug)]
+pub struct FrameReader<R> {
     reader: R,
-    input: Input,
+    buffer: BytesMut,
+    decoder: FrameDecoder,
+    /// Bytes that the next read makes space for.
+    chunk: usize,
+    min_chunk: usize,
 }
 
-impl<R: AsyncRead + Unpin> Incoming<R> {
-    pub fn new(reader: R, limits: FrameLimits) -> Self {
+impl<R: AsyncRead + Unpin> FrameReader<R> {
+    pub(crate) fn new(reader: R, limits: FrameLimits) -> Self {
         Self {
             reader,
-            input: Input::new(limits),
+            buffer: BytesMut::new(),
+            decoder: FrameDecoder::new(limits),
+            chunk: MIN_CHUNK,
+            min_chunk: MIN_CHUNK,
         }
     }
 
-    /// From now on as much is read at once as can be, though the peer may be idle for a while.
-    pub fn expects_much(&mut self) {
-        self.input.expects_much();
+    /// Always reads as much at once as possible, for a peer that sends much after idle times.
+    pub(crate) fn use_large_chunks(&mut self) {
+        (self.chunk, self.min_chunk) = (MAX_CHUNK, MAX_CHUNK);
     }
 
-    /// What the peer says next; fails, with the reason, where the connection has ended. Nothing is lost when the future is
-    /// dropped.
-    pub async fn next(&mut self) -> Result<Said, String> {
+    /// Waits for the next message or heartbeat. Cancel safe.
+    ///
+    /// # Errors
+    /// Returns an error if the connection has ended or the peer broke a rule. It must not be used again.
+    pub async fn next(&mut self) -> Result<Decoded, ConnectionError> {
         loop {
-            if let Some(said) = self.here()? {
-                return Ok(said);
+            if let Some(decoded) = self.next_buffered()? {
+                return Ok(decoded);
             }
-            match self.reader.read_buf(self.input.room()).await {
-                Ok(0) => return Err(CLOSED.to_owned()),
-                Ok(count) => self.input.came(count),
-                Err(error) => return Err(error.to_string()),
+            if self.fill().await? == 0 {
+                return Err(ConnectionError::Closed);
             }
         }
     }
 
-    /// The same if it is here already.
-    pub fn here(&mut self) -> Result<Option<Said>, String> {
-        self.input.next().map_err(|violation| violation.to_string())
+    /// Returns the next message or heartbeat if it was received already.
+    ///
+    /// # Errors
+    /// Returns the rule that the peer broke. The connection must be closed.
+    #[inline]
+    pub fn next_buffered(&mut self) -> Result<Option<Decoded>, Violation> {
+        self.decoder.decode(&mut self.buffer)
     }
 
-    /// See [`discard`].
-    pub async fn discard(&mut self, until: Instant) {
-        discard(&mut self.reader, until).await;
-    }
-}
-
-/// Reads on until the peer has closed, too: closing while its bytes wait unread would reset the connection and destroy the
-/// last messages to it. A peer that goes on sending is closed on.
-pub async fn discard(reader: &mut (impl AsyncRead + Unpin), until: Instant) {
-    let mut unread = BytesMut::with_capacity(4 << 10);
-    let drained = async {
-        while reader.read_buf(&mut unread).await.is_ok_and(|count| count > 0) {
-            unread.clear();
+    /// Reads once from the peer. Returns 0 if it has closed the connection. Cancel safe.
+    pub(crate) async fn fill(&mut self) -> io::Result<usize> {
+        if self.buffer.is_empty() && self.buffer.capacity() > MAX_CHUNK.min(2 * self.chunk) {
+            // Connections of idle peers must not keep large buffers.
+            self.buffer = BytesMut::new();
         }
-    };
-    let _ = timeout_at(until, drained).await;
+        self.buffer.reserve(self.chunk);
+        let count = self.reader.read_buf(&mut self.buffer).await?;
+        self.chunk = if count >= self.chunk {
+            (self.chunk * 2).min(MAX_CHUNK)
+        } else {
+            count.next_power_of_two().clamp(self.min_chunk, self.chunk)
+        };
+        Ok(count)
+    }
+
+    /// Reads and drops what the peer sends, until it closes the connection or `deadline` has passed.
+    ///
+    /// Closing a connection with unread bytes resets it, and a reset destroys the last messages to the peer.
+    pub async fn discard_until(&mut self, deadline: Instant) {
+        let mut unread = BytesMut::with_capacity(4 << 10);
+        let drained = async {
+            while self
+                .reader
+                .read_buf(&mut unread)
+                .await
+                .is_ok_and(|count| count > 0)
+            {
+                unread.clear();
+            }
+        };
+        let _ = timeout_at(deadline, drained).await;
+    }
 }

@@ -1,70 +1,170 @@
-//! What is being written to a peer: small frames side by side in one buffer, large ones as they are.
+//! The writing half of a connection.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout_at};
 
-use crate::codec::frames;
+use super::ConnectionError;
+use crate::codec::encode_header;
 
-/// A frame from this size on is written from where it lies; copying a smaller one costs less than a piece of its own.
-const LARGE: usize = 4 << 10;
+/// A frame from this size on is written from its own memory. Copying a smaller one into the common buffer costs less than
+/// a slice of its own in the system call.
+const COPY_BELOW: usize = 4 << 10;
 
-/// Pieces written at once.
-const PIECES: usize = 16;
+/// Slices per system call.
+const MAX_SLICES: usize = 16;
 
-/// Bytes on their way out, in order.
-#[derive(Debug, Default)]
-pub struct Output {
-    pieces: VecDeque<Bytes>,
-    tail: BytesMut,
+/// `PONG`s that may wait to be written. Then the peer is not read until it has taken them: a peer that sends heartbeats
+/// and reads nothing would fill the memory otherwise.
+const MAX_PENDING_PONGS: usize = 4;
+
+/// Writes messages to a peer.
+///
+/// Messages are pushed into a buffer without waiting, then written by [`write`](Self::write) or
+/// [`flush`](Self::flush).
+#[derive(Debug)]
+pub struct FrameWriter<W> {
+    stream: W,
+    buffer: WriteBuffer,
+    pending_pongs: usize,
+    /// The time at which the peer will have taken nothing for too long.
+    stall_deadline: Option<Instant>,
 }
 
-impl Output {
+impl<W: AsyncWrite + Unpin> FrameWriter<W> {
+    pub(crate) fn new(stream: W) -> Self {
+        Self {
+            stream,
+            buffer: WriteBuffer::default(),
+            pending_pongs: 0,
+            stall_deadline: None,
+        }
+    }
+
+    /// Returns `true` if everything that was pushed has been written.
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.pieces.is_empty() && self.tail.is_empty()
+        self.buffer.is_empty()
     }
 
     /// Adds a message.
-    pub fn push(&mut self, message: Vec<Bytes>) {
-        let mut left = message.len();
+    #[inline]
+    pub fn push_message(&mut self, message: Vec<Bytes>) {
+        let mut remaining = message.len();
         for frame in message {
-            left -= 1;
-            self.push_frame(frame, left > 0);
+            remaining -= 1;
+            self.buffer.push_frame(frame, remaining > 0);
         }
     }
 
-    /// Adds a frame of a message, of which more may follow.
-    pub fn push_frame(&mut self, frame: Bytes, more: bool) {
-        frames::put_header(&mut self.tail, frame.len(), more);
-        if frame.len() < LARGE {
-            self.tail.put_slice(&frame);
+    /// Adds a message of one frame.
+    #[inline]
+    pub fn push_frame(&mut self, frame: Bytes) {
+        self.buffer.push_frame(frame, false);
+    }
+
+    /// Adds the answer to a heartbeat.
+    pub fn push_pong(&mut self, pong: &[u8]) {
+        self.pending_pongs += 1;
+        self.buffer.small.put_slice(pong);
+    }
+
+    /// Returns `false` while so many answers to heartbeats wait that the peer must not be read.
+    #[inline]
+    pub fn accepts_pongs(&self) -> bool {
+        self.pending_pongs < MAX_PENDING_PONGS
+    }
+
+    /// Writes some of the buffer. Cancel safe.
+    ///
+    /// # Errors
+    /// Returns [`ConnectionError::Stalled`] once the peer has taken nothing for `stall_timeout`, counted across calls;
+    /// never if that is `None`.
+    pub async fn write(&mut self, stall_timeout: Option<Duration>) -> Result<(), ConnectionError> {
+        let written = match stall_timeout {
+            None => self.buffer.write_to(&mut self.stream).await?,
+            Some(timeout) => {
+                let deadline = *self
+                    .stall_deadline
+                    .get_or_insert_with(|| Instant::now() + timeout);
+                timeout_at(deadline, self.buffer.write_to(&mut self.stream))
+                    .await
+                    .map_err(|_| ConnectionError::Stalled)??
+            }
+        };
+        if written == 0 {
+            return Err(io::Error::from(ErrorKind::WriteZero).into());
+        }
+        self.stall_deadline = None;
+        if self.buffer.is_empty() {
+            self.pending_pongs = 0;
+        }
+        Ok(())
+    }
+
+    /// Writes the whole buffer. Cancel safe.
+    ///
+    /// # Errors
+    /// Returns an error if the connection is lost.
+    pub async fn flush(&mut self) -> Result<(), ConnectionError> {
+        while !self.is_empty() {
+            self.write(None).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells the peer that nothing more will come.
+    ///
+    /// # Errors
+    /// Returns an error if the connection is lost.
+    pub async fn shutdown(&mut self) -> Result<(), ConnectionError> {
+        Ok(self.stream.shutdown().await?)
+    }
+}
+
+/// Encoded frames in order: small ones side by side in one buffer, large ones in their own memory.
+#[derive(Debug, Default)]
+struct WriteBuffer {
+    /// Written before `small`.
+    slices: VecDeque<Bytes>,
+    small: BytesMut,
+}
+
+impl WriteBuffer {
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.slices.is_empty() && self.small.is_empty()
+    }
+
+    #[inline]
+    fn push_frame(&mut self, frame: Bytes, more: bool) {
+        encode_header(&mut self.small, frame.len(), more);
+        if frame.len() < COPY_BELOW {
+            self.small.put_slice(&frame);
         } else {
-            self.pieces.push_back(self.tail.split().freeze());
-            self.pieces.push_back(frame);
+            self.slices.push_back(self.small.split().freeze());
+            self.slices.push_back(frame);
         }
     }
 
-    /// Adds bytes that are frames already.
-    pub fn put(&mut self, frame: &[u8]) {
-        self.tail.put_slice(frame);
-    }
-
-    /// Writes some of it; gives how many bytes the peer's connection took. Nothing is lost when the future is dropped.
-    pub async fn write_to(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> io::Result<usize> {
-        let written = if self.pieces.is_empty() {
-            writer.write(&self.tail).await?
+    /// Writes once. Returns the number of bytes taken.
+    async fn write_to(&mut self, stream: &mut (impl AsyncWrite + Unpin)) -> io::Result<usize> {
+        let written = if self.slices.is_empty() {
+            stream.write(&self.small).await?
         } else {
-            let mut slices = [IoSlice::new(&[]); PIECES];
-            let pieces = self.pieces.iter().map(|piece| &piece[..]);
+            let mut io_slices = [IoSlice::new(&[]); MAX_SLICES];
+            let slices = self.slices.iter().map(|slice| &slice[..]);
             let mut count = 0;
-            for (slice, piece) in slices.iter_mut().zip(pieces.chain([&self.tail[..]])) {
-                *slice = IoSlice::new(piece);
+            for (io_slice, slice) in io_slices.iter_mut().zip(slices.chain([&self.small[..]])) {
+                *io_slice = IoSlice::new(slice);
                 count += 1;
             }
-            writer
-                .write_vectored(slices.get(..count).unwrap_or_default())
+            stream
+                .write_vectored(io_slices.get(..count).unwrap_or_default())
                 .await?
         };
         self.advance(written);
@@ -73,13 +173,13 @@ impl Output {
 
     fn advance(&mut self, mut written: usize) {
         while written > 0 {
-            match self.pieces.front_mut() {
-                Some(piece) if piece.len() > written => return piece.advance(written),
-                Some(piece) => {
-                    written -= piece.len();
-                    self.pieces.pop_front();
+            match self.slices.front_mut() {
+                Some(slice) if slice.len() > written => return slice.advance(written),
+                Some(slice) => {
+                    written -= slice.len();
+                    self.slices.pop_front();
                 }
-                None => return self.tail.advance(written.min(self.tail.len())),
+                None => return self.small.advance(written.min(self.small.len())),
             }
         }
     }
@@ -121,27 +221,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_what_was_added(
+        fn writes_what_was_pushed(
             sizes in prop::collection::vec(prop::collection::vec(prop_oneof![0..300_usize, 4000..9000_usize], 1..4), 1..6),
             width in 1..3000_usize,
         ) {
-            let (mut output, mut expected) = (Output::default(), Vec::new());
+            let mut expected = Vec::new();
+            let mut writer = FrameWriter::new(Narrow(Vec::new(), width));
             for (number, sizes) in sizes.iter().enumerate() {
                 let frames: Vec<Bytes> = sizes.iter().map(|size| vec![number as u8; *size].into()).collect();
                 for (index, frame) in frames.iter().enumerate() {
-                    frames::put_header(&mut expected, frame.len(), index + 1 < frames.len());
+                    encode_header(&mut expected, frame.len(), index + 1 < frames.len());
                     expected.extend_from_slice(frame);
                 }
-                output.push(frames);
+                writer.push_message(frames);
             }
-            let mut narrow = Narrow(Vec::new(), width);
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             runtime.block_on(async {
-                while !output.is_empty() {
-                    output.write_to(&mut narrow).await.unwrap();
-                }
+                writer.flush().await.unwrap();
             });
-            prop_assert!(narrow.0 == expected);
+            prop_assert!(writer.stream.0 == expected);
         }
     }
 }

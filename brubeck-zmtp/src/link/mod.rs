@@ -1,40 +1,43 @@
-//! What every link that connects is made of: its state, its two queues, its end.
+//! Links: connections that are made again after each loss.
 
-pub mod reconnect;
-pub mod shutdown;
+mod reconnect;
+mod shutdown;
 
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use self::shutdown::{Ask, Closing, Stop, closing};
-use crate::queue::counts::{Counters, Counts};
-use crate::queue::events::{Inbox, Inlet, inbox};
-use crate::{SendError, Timing};
+pub use self::reconnect::{BoxError, Connector, LinkHandler, Outcome, RunLink, run_link};
+pub use self::shutdown::{ShutdownHandle, ShutdownReason, ShutdownRequest, ShutdownSignal, shutdown_channel};
+
+use crate::queue::{Counters, Counts, EventReceiver, EventSender, event_queue};
+use crate::{LinkConfig, SendError};
 
 /// The number of a connection within its link: 1 for the first one, larger for each that follows.
 pub type Generation = u64;
 
-/// Whether a link that connects has a connection now.
+/// The state of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkState {
-    /// There is none; the link is trying, for as long as it lives.
+    /// There is no connection; the link keeps trying.
     Connecting,
-    /// There is one.
+    /// There is a connection.
     Up(Generation),
     /// The link was shut down.
     Closed,
 }
 
-/// The way out of a link: what is sent is meant for one generation, and goes there or nowhere.
+/// The sending end of a link.
+///
+/// Each message is meant for one connection, by its [`Generation`]. It is sent there or not at all.
 #[derive(Debug)]
-pub struct WayOut<M> {
+pub struct LinkSender<M> {
     queue: mpsc::Sender<(Generation, M)>,
     state: watch::Receiver<LinkState>,
     counters: Arc<Counters>,
 }
 
-impl<M> Clone for WayOut<M> {
+impl<M> Clone for LinkSender<M> {
     fn clone(&self) -> Self {
         Self {
             queue: self.queue.clone(),
@@ -44,9 +47,13 @@ impl<M> Clone for WayOut<M> {
     }
 }
 
-impl<M> WayOut<M> {
-    /// The connection there is now.
-    pub fn now(&self) -> Result<Generation, SendError> {
+impl<M> LinkSender<M> {
+    /// Returns the generation of the current connection.
+    ///
+    /// # Errors
+    /// Returns [`SendError::LinkDown`] if there is none, or [`SendError::Closed`].
+    #[inline]
+    pub fn generation(&self) -> Result<Generation, SendError> {
         match *self.state.borrow() {
             LinkState::Up(generation) => Ok(generation),
             LinkState::Connecting => Err(SendError::LinkDown),
@@ -54,8 +61,11 @@ impl<M> WayOut<M> {
         }
     }
 
-    /// Waits until there is a connection.
-    pub async fn up(&self) -> Result<Generation, SendError> {
+    /// Waits for a connection. Returns its generation.
+    ///
+    /// # Errors
+    /// Returns [`SendError::Closed`].
+    pub async fn connected(&self) -> Result<Generation, SendError> {
         let mut state = self.state.clone();
         match state
             .wait_for(|state| *state != LinkState::Connecting)
@@ -67,131 +77,173 @@ impl<M> WayOut<M> {
         }
     }
 
+    /// Queues a message if this connection is the current one and there is space.
+    ///
+    /// # Errors
+    /// Returns [`SendError::LinkDown`], [`SendError::Full`] or [`SendError::Closed`].
+    #[inline]
     pub fn try_send(&self, generation: Generation, message: M) -> Result<(), SendError> {
-        self.room(generation).map(|room| room.send((generation, message)))
+        self.try_reserve(generation).map(|permit| permit.send(message))
     }
 
-    /// Room for a message to this connection, if there is some now.
-    pub fn room(&self, generation: Generation) -> Result<mpsc::Permit<'_, (Generation, M)>, SendError> {
+    /// Reserves space for a message if this connection is the current one.
+    ///
+    /// # Errors
+    /// Returns [`SendError::LinkDown`], [`SendError::Full`] or [`SendError::Closed`].
+    #[inline]
+    pub fn try_reserve(&self, generation: Generation) -> Result<LinkPermit<'_, M>, SendError> {
         self.check(generation)?;
-        self.queue.try_reserve().map_err(|error| match error {
-            mpsc::error::TrySendError::Full(()) => SendError::Full,
-            mpsc::error::TrySendError::Closed(()) => SendError::Closed,
-        })
+        match self.queue.try_reserve() {
+            Ok(permit) => Ok(LinkPermit { generation, permit }),
+            Err(mpsc::error::TrySendError::Full(())) => Err(SendError::Full),
+            Err(mpsc::error::TrySendError::Closed(())) => Err(SendError::Closed),
+        }
     }
 
-    /// Waits for room in the queue; the message is given back if its connection is lost meanwhile.
+    /// Waits for space, then queues the message.
+    ///
+    /// # Errors
+    /// Returns [`SendError::LinkDown`] if the connection is lost or was lost while waiting, or [`SendError::Closed`]; with
+    /// the message.
     pub async fn send(&self, generation: Generation, message: M) -> Result<(), (SendError, M)> {
         if let Err(error) = self.check(generation) {
             return Err((error, message));
         }
-        let Ok(room) = self.queue.reserve().await else {
+        let Ok(permit) = self.queue.reserve().await else {
             return Err((SendError::Closed, message));
         };
-        // The connection may have been lost while this waited for room.
+        // The connection may have been lost while this waited.
         if let Err(error) = self.check(generation) {
             return Err((error, message));
         }
-        room.send((generation, message));
+        permit.send((generation, message));
         Ok(())
     }
 
+    #[inline]
     fn check(&self, generation: Generation) -> Result<(), SendError> {
-        if self.now()? == generation {
+        if self.generation()? == generation {
             Ok(())
         } else {
             Err(SendError::LinkDown)
         }
     }
 
+    /// Returns the counters of the link, for counting messages that were refused.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
+    /// Returns the number of messages so far, by what happened to them.
     pub fn counts(&self) -> Counts {
         self.counters.read()
     }
 }
 
-/// The user's ends of a link.
-pub struct Ends<E, M> {
-    pub inbound: Inbox<E>,
-    pub way_out: WayOut<M>,
-    pub state: watch::Receiver<LinkState>,
-    pub closing: Closing,
-}
-
-/// The supervisor's ends of a link.
+/// Space for one message to one connection.
 #[derive(Debug)]
-pub struct Line<E, M> {
-    pub inlet: Inlet<E>,
-    pub outbox: mpsc::Receiver<(Generation, M)>,
-    pub state: watch::Sender<LinkState>,
+pub struct LinkPermit<'a, M> {
+    generation: Generation,
+    permit: mpsc::Permit<'a, (Generation, M)>,
+}
+
+impl<M> LinkPermit<'_, M> {
+    /// Queues the message.
+    #[inline]
+    pub fn send(self, message: M) {
+        self.permit.send((self.generation, message));
+    }
+}
+
+/// The user's ends of a link that receives events `E` and sends messages `M`.
+#[derive(Debug)]
+pub struct LinkHandles<E, M> {
+    /// Events of the link.
+    pub inbound: EventReceiver<E>,
+    /// Messages to the peer.
+    pub outbound: LinkSender<M>,
+    /// The state of the link.
+    pub state: watch::Receiver<LinkState>,
+    /// Shuts the link down.
+    pub shutdown: ShutdownHandle,
+}
+
+/// The ends of a link that its [`LinkHandler`] holds.
+#[derive(Debug)]
+pub struct LinkDriver<E, M> {
+    /// Events to the user.
+    pub inbound: EventSender<E>,
+    /// Messages from the user, each with the generation it is meant for.
+    pub outbound: mpsc::Receiver<(Generation, M)>,
+    /// Counts messages.
     pub counters: Arc<Counters>,
-    pub stop: Stop,
+    /// Requests to shut down.
+    pub shutdown: ShutdownSignal,
 }
 
-/// How a link ended: somebody asked for it, or nobody is left who could use it.
-pub type End = Option<Ask>;
-
-pub fn line<E, M>(timing: &Timing) -> (Ends<E, M>, Line<E, M>) {
-    let (inlet, inbound) = inbox(timing.inbound_messages, timing.inbound_bytes);
-    let (queue, outbox) = mpsc::channel(timing.outbound_messages.max(1));
+/// Creates both ends of a link. The state belongs to [`run_link`].
+pub fn link<E, M>(config: &LinkConfig) -> (LinkHandles<E, M>, LinkDriver<E, M>, watch::Sender<LinkState>) {
+    let (inbound, events) = event_queue(config.inbound_messages, config.inbound_bytes);
+    let (queue, outbound) = mpsc::channel(config.outbound_messages.max(1));
     let (set_state, state) = watch::channel(LinkState::Connecting);
-    let (closing, stop) = closing();
+    let (shutdown, signal) = shutdown_channel();
     let counters = Arc::new(Counters::default());
-    let way_out = WayOut {
-        queue,
-        state: state.clone(),
-        counters: counters.clone(),
-    };
-    let line = Line {
-        inlet,
-        outbox,
-        state: set_state,
-        counters,
-        stop,
-    };
-    (
-        Ends {
-            inbound,
-            way_out,
-            state,
-            closing,
+    let handles = LinkHandles {
+        inbound: events,
+        outbound: LinkSender {
+            queue,
+            state: state.clone(),
+            counters: counters.clone(),
         },
-        line,
-    )
+        state,
+        shutdown,
+    };
+    let driver = LinkDriver {
+        inbound,
+        outbound,
+        counters,
+        shutdown: signal,
+    };
+    (handles, driver, set_state)
 }
 
-impl<E, M> Line<E, M> {
-    /// Waits, without a connection, for the end of the link; meanwhile drops what was meant for lost connections.
-    pub async fn interrupted(&mut self) -> End {
+impl<E, M> LinkDriver<E, M> {
+    /// Waits for the end of a link that has no connection. Drops messages to lost connections in the meantime.
+    pub async fn wait_for_shutdown(&mut self) -> ShutdownReason {
         loop {
             tokio::select! {
-                stale = self.outbox.recv() => match stale {
-                    Some(_) => self.counters.gone(1),
-                    None => return None,
+                stale = self.outbound.recv() => match stale {
+                    Some(_) => self.counters.record_dropped(1),
+                    None => return ShutdownReason::Unused,
                 },
-                () = self.inlet.closed() => return None,
-                ask = self.stop.asked() => return Some(ask),
+                () = self.inbound.closed() => return ShutdownReason::Unused,
+                reason = self.shutdown.requested() => return reason,
             }
         }
     }
 
-    /// Notes that the connection is lost, and drops what waited for it.
-    pub fn lost(&mut self) {
-        self.state.send_replace(LinkState::Connecting);
-        // Ends, because nothing new is taken for a connection that is not up.
-        while self.outbox.try_recv().is_ok() {
-            self.counters.gone(1);
+    /// Drops the messages to a connection that was lost. Call it only when the state is not [`LinkState::Up`] any more.
+    pub fn drop_outbound(&mut self) {
+        // Ends, because nothing is queued for a connection that is not up.
+        while self.outbound.try_recv().is_ok() {
+            self.counters.record_dropped(1);
         }
     }
 
-    /// Puts an event into the inbox, unless the link ends first.
-    pub async fn tell(&mut self, event: E) -> Result<(), End> {
+    /// Waits for space and passes an event to the user.
+    ///
+    /// # Errors
+    /// Returns the reason if the link ends first.
+    pub async fn emit(&mut self, event: E) -> Result<(), ShutdownReason> {
         tokio::select! {
-            room = self.inlet.room() => room.ok_or(None).map(|room| room.put(event, 0)),
-            ask = self.stop.asked() => Err(Some(ask)),
+            permit = self.inbound.reserve() => match permit {
+                Some(permit) => {
+                    permit.send(event, 0);
+                    Ok(())
+                }
+                None => Err(ShutdownReason::Unused),
+            },
+            reason = self.shutdown.requested() => Err(reason),
         }
     }
 }

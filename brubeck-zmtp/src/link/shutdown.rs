@@ -1,59 +1,83 @@
-//! Shutting a link down so that what it accepted still leaves the process.
+//! Shutting a socket down without losing what it accepted.
 
 use std::future::pending;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-/// Shuts one link down.
-///
-/// Dropping it does nothing: a link lives until [`shutdown`](Self::shutdown), until its inbox is dropped, or until the
-/// last clone of its outbox is; in the latter two it lingers for [`LINGER`](crate::LINGER).
-#[derive(Debug)]
-pub struct Closing(mpsc::Sender<Ask>);
+use crate::LINGER;
 
-impl Closing {
-    /// Sends what was accepted, for at most `linger`, then closes all connections. Returns whether everything left the
-    /// process in time (`true` also when the link had ended before).
+/// Shuts one socket down.
+///
+/// Dropping the handle does nothing. A socket lives until [`shutdown`](Self::shutdown) is called, until its
+/// [`EventReceiver`](crate::EventReceiver) is dropped, or until the last clone of its sender is. In the latter two cases
+/// it lingers for [`LINGER`].
+#[derive(Debug)]
+pub struct ShutdownHandle(mpsc::Sender<ShutdownRequest>);
+
+impl ShutdownHandle {
+    /// Sends what was accepted, for at most `linger`, then closes all connections.
+    ///
+    /// Returns `true` if everything left the process in time, or if the socket had ended before.
     pub async fn shutdown(self, linger: Duration) -> bool {
-        let (done, answer) = oneshot::channel();
-        if self.0.send(Ask { linger, done }).await.is_err() {
+        let (done, flushed) = oneshot::channel();
+        if self.0.send(ShutdownRequest { linger, done }).await.is_err() {
             return true;
         }
-        answer.await.unwrap_or(true)
+        flushed.await.unwrap_or(true)
     }
 }
 
-/// A wish to shut down.
+/// A call of [`ShutdownHandle::shutdown`] that waits for its result.
 #[derive(Debug)]
-pub struct Ask {
-    pub linger: Duration,
+pub struct ShutdownRequest {
+    linger: Duration,
     done: oneshot::Sender<bool>,
 }
 
-impl Ask {
-    /// Tells whoever asked that it is over.
-    pub fn done(self, all_left: bool) {
-        // Whoever asked may have stopped waiting.
-        let _ = self.done.send(all_left);
+/// The socket's side of a [`ShutdownHandle`].
+#[derive(Debug)]
+pub struct ShutdownSignal(mpsc::Receiver<ShutdownRequest>);
+
+impl ShutdownSignal {
+    /// Waits until a shutdown is requested; forever if the handle is dropped.
+    pub async fn requested(&mut self) -> ShutdownReason {
+        match self.0.recv().await {
+            Some(request) => ShutdownReason::Requested(request),
+            None => pending().await,
+        }
     }
 }
 
-/// The link's side of [`Closing`].
-#[derive(Debug)]
-pub struct Stop(mpsc::Receiver<Ask>);
-
-pub fn closing() -> (Closing, Stop) {
+/// Creates both sides of a shutdown.
+pub fn shutdown_channel() -> (ShutdownHandle, ShutdownSignal) {
     let (sender, receiver) = mpsc::channel(1);
-    (Closing(sender), Stop(receiver))
+    (ShutdownHandle(sender), ShutdownSignal(receiver))
 }
 
-impl Stop {
-    /// Waits until somebody asks; for ever if nobody can any more.
-    pub async fn asked(&mut self) -> Ask {
-        match self.0.recv().await {
-            Some(ask) => ask,
-            None => pending().await,
+/// The reason for the end of a socket.
+#[derive(Debug)]
+pub enum ShutdownReason {
+    /// [`ShutdownHandle::shutdown`] was called.
+    Requested(ShutdownRequest),
+    /// The receiver or all senders were dropped, so the socket cannot be used any more.
+    Unused,
+}
+
+impl ShutdownReason {
+    /// Returns the time for sending what was accepted: the one requested, or [`LINGER`].
+    pub fn linger(&self) -> Duration {
+        match self {
+            Self::Requested(request) => request.linger,
+            Self::Unused => LINGER,
+        }
+    }
+
+    /// Completes the call of [`ShutdownHandle::shutdown`], if there is one; `flushed` if everything left in time.
+    pub fn complete(self, flushed: bool) {
+        if let Self::Requested(request) = self {
+            // The caller may have stopped waiting.
+            let _ = request.done.send(flushed);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Listeners that are bound here and handed to the socket, because the crate sets neither keepalive nor file modes.
+//! Binding endpoints.
 
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind};
@@ -12,66 +12,67 @@ use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::{Endpoint, TransportError};
 
+/// Connections that the system completes before they are accepted.
 const BACKLOG: i32 = 1024;
 
-/// A dead peer is given up about 60 s after its last sign of life.
+/// A peer that vanished is noticed about 60 s after it was last heard from.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// A peer that acknowledges nothing we send is given up after this.
+/// A connection is closed if the peer acknowledges nothing for this long.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A bound socket.
+/// A bound socket that does not block.
 #[derive(Debug)]
-pub enum Listener {
+pub(super) enum BoundSocket {
     Tcp(std::net::TcpListener),
     Ipc(std::os::unix::net::UnixListener),
 }
 
-/// Binds an endpoint without waiting, unless its host is a name that the system has to look up. Tells it with the real
-/// port.
-pub fn now(endpoint: &Endpoint) -> Result<(Listener, Endpoint), TransportError> {
+/// Binds `endpoint`. Returns it with the port that the system chose. Blocks only if the host is a name to look up.
+pub(super) fn bind_blocking(endpoint: &Endpoint) -> Result<(BoundSocket, Endpoint), TransportError> {
     match endpoint {
-        Endpoint::Ipc(path) => Ok((Listener::Ipc(ipc(path)?), endpoint.clone())),
+        Endpoint::Ipc(path) => Ok((BoundSocket::Ipc(bind_ipc(path)?), endpoint.clone())),
         Endpoint::Tcp { host, port } => {
-            let addresses = match every_address(host, *port) {
+            let addresses = match wildcard_addresses(host, *port) {
                 Some(addresses) => addresses,
                 None => (host.as_str(), *port)
                     .to_socket_addrs()
-                    .map_err(|source| TransportError::Bind {
-                        endpoint: endpoint.clone(),
-                        source,
-                    })?
+                    .map_err(|source| bind_error(endpoint, source))?
                     .collect(),
             };
-            let (listener, local) = first_of(endpoint, &addresses)?;
-            Ok((Listener::Tcp(listener), local))
+            bind_first(endpoint, &addresses)
         }
     }
 }
 
-/// Binds a TCP endpoint, and tells it with the real port.
-pub async fn tcp(host: &str, port: u16) -> Result<(std::net::TcpListener, Endpoint), TransportError> {
-    let asked = Endpoint::Tcp {
-        host: host.to_owned(),
-        port,
-    };
-    let addresses = match every_address(host, port) {
-        Some(addresses) => addresses,
-        None => tokio::net::lookup_host((host, port))
-            .await
-            .map_err(|source| TransportError::Bind {
-                endpoint: asked.clone(),
-                source,
-            })?
-            .collect(),
-    };
-    first_of(&asked, &addresses)
+/// Binds `endpoint` as [`bind_blocking`] does, and looks up the host without blocking.
+pub(super) async fn bind(endpoint: &Endpoint) -> Result<(BoundSocket, Endpoint), TransportError> {
+    match endpoint {
+        Endpoint::Tcp { host, port } if wildcard_addresses(host, *port).is_none() => {
+            let addresses: Vec<_> = tokio::net::lookup_host((host.as_str(), *port))
+                .await
+                .map_err(|source| bind_error(endpoint, source))?
+                .collect();
+            bind_first(endpoint, &addresses)
+        }
+        _ => bind_blocking(endpoint),
+    }
 }
 
-/// What `*` stands for.
-fn every_address(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
+fn bind_error(endpoint: &Endpoint, source: io::Error) -> TransportError {
+    match source.kind() {
+        ErrorKind::AddrInUse => TransportError::InUse(endpoint.clone()),
+        _ => TransportError::Bind {
+            endpoint: endpoint.clone(),
+            source,
+        },
+    }
+}
+
+/// Returns every address of the machine if `host` is `*`: IPv6 first, which includes IPv4 on most systems.
+fn wildcard_addresses(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
     let both = [
         IpAddr::from(Ipv6Addr::UNSPECIFIED),
         IpAddr::from(Ipv4Addr::UNSPECIFIED),
@@ -79,53 +80,48 @@ fn every_address(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
     (host == "*").then(|| both.map(|address| SocketAddr::new(address, port)).into())
 }
 
-/// Binds the first address that can be.
-fn first_of(
-    asked: &Endpoint,
+/// Binds the first of the addresses that can be bound.
+fn bind_first(
+    endpoint: &Endpoint,
     addresses: &[SocketAddr],
-) -> Result<(std::net::TcpListener, Endpoint), TransportError> {
-    let fail = |source: io::Error| match source.kind() {
-        ErrorKind::AddrInUse => TransportError::InUse(asked.clone()),
-        _ => TransportError::Bind {
-            endpoint: asked.clone(),
-            source,
-        },
-    };
-    let mut failed = io::Error::new(ErrorKind::NotFound, "the host has no address");
+) -> Result<(BoundSocket, Endpoint), TransportError> {
+    let mut last_error = io::Error::new(ErrorKind::NotFound, "the host has no address");
     for address in addresses {
         match bind_tcp(*address) {
             Ok(listener) => {
-                let bound = listener.local_addr().map_err(fail)?.port();
-                let mut local = asked.clone();
+                let address = listener
+                    .local_addr()
+                    .map_err(|source| bind_error(endpoint, source))?;
+                let mut local = endpoint.clone();
                 if let Endpoint::Tcp { port, .. } = &mut local {
-                    *port = bound;
+                    *port = address.port();
                 }
-                return Ok((listener, local));
+                return Ok((BoundSocket::Tcp(listener), local));
             }
             // Trying IPv4 next would hide that the port is taken.
-            Err(error) if error.kind() == ErrorKind::AddrInUse => return Err(fail(error)),
-            Err(error) => failed = error,
+            Err(error) if error.kind() == ErrorKind::AddrInUse => return Err(bind_error(endpoint, error)),
+            Err(error) => last_error = error,
         }
     }
-    Err(fail(failed))
+    Err(bind_error(endpoint, last_error))
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
-        // Decided here, because the system's default differs between machines.
+        // Set explicitly, because the system's default differs between machines.
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
     socket.set_reuse_address(true)?;
-    keep_alive(&SockRef::from(&socket))?;
+    set_keepalive(&SockRef::from(&socket))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
 }
 
-/// Lets the system notice dead peers. Accepted sockets inherit it from their listener.
-pub fn keep_alive(socket: &SockRef<'_>) -> io::Result<()> {
+/// Makes the system notice dead peers. Accepted sockets inherit it from their listener.
+pub(crate) fn set_keepalive(socket: &SockRef<'_>) -> io::Result<()> {
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_IDLE)
         .with_interval(KEEPALIVE_INTERVAL)
@@ -136,12 +132,13 @@ pub fn keep_alive(socket: &SockRef<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Binds an ipc endpoint: creates its folder if there is none, takes over the file a killed process left, refuses one that
-/// is served, and lets only the user of this process connect.
-pub fn ipc(path: &Path) -> Result<std::os::unix::net::UnixListener, TransportError> {
-    let endpoint = || Endpoint::Ipc(path.to_owned());
+/// Binds a Unix socket that only the user of this process can connect to.
+///
+/// Creates the folder if it is missing. Replaces the file of a killed process, and refuses to replace one that is in use.
+fn bind_ipc(path: &Path) -> Result<std::os::unix::net::UnixListener, TransportError> {
+    let endpoint = Endpoint::Ipc(path.to_owned());
     let fail = |source: io::Error| TransportError::Bind {
-        endpoint: endpoint(),
+        endpoint: endpoint.clone(),
         source,
     };
     create_folder(path).map_err(fail)?;
@@ -149,22 +146,22 @@ pub fn ipc(path: &Path) -> Result<std::os::unix::net::UnixListener, TransportErr
         Err(error) if error.kind() == ErrorKind::AddrInUse => {}
         bound => return bound.map_err(fail),
     }
-    let meta = std::fs::symlink_metadata(path).map_err(fail)?;
-    if !meta.file_type().is_socket() {
+    let metadata = std::fs::symlink_metadata(path).map_err(fail)?;
+    if !metadata.file_type().is_socket() {
         return Err(fail(io::Error::new(
             ErrorKind::AlreadyExists,
             "a file that is no socket has this name; remove it or choose another path",
         )));
     }
-    if is_served(path).map_err(fail)? {
-        return Err(TransportError::InUse(endpoint()));
+    if is_in_use(path).map_err(fail)? {
+        return Err(TransportError::InUse(endpoint));
     }
-    tracing::info!(path = %path.display(), "removing the socket file of a process that is gone");
+    tracing::info!(path = %path.display(), "removing the socket file of a process that has ended");
     std::fs::remove_file(path).map_err(fail)?;
     bind_unix(path).map_err(fail)
 }
 
-/// Creates the folder of a socket file, open to the user of this process only. A folder that exists keeps its mode.
+/// Creates the folder of a socket file, with mode 0700. A folder that exists keeps its mode.
 fn create_folder(path: &Path) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -175,13 +172,13 @@ fn create_folder(path: &Path) -> io::Result<()> {
     }
     let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     created.map_err(|error| {
-        let what = format!("its folder {} cannot be created: {error}", folder.display());
-        io::Error::new(error.kind(), what)
+        let text = format!("its folder {} cannot be created: {error}", folder.display());
+        io::Error::new(error.kind(), text)
     })
 }
 
-/// Whether somebody listens at this socket file. Never waits, not even for one whose backlog is full.
-pub fn is_served(path: &Path) -> io::Result<bool> {
+/// Returns `true` if a process listens at this socket file. Never blocks, not even if the backlog of that process is full.
+fn is_in_use(path: &Path) -> io::Result<bool> {
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     probe.set_nonblocking(true)?;
     match probe.connect(&SockAddr::unix(path)?) {
@@ -190,10 +187,10 @@ pub fn is_served(path: &Path) -> io::Result<bool> {
     }
 }
 
-pub fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     let owner_only = || Permissions::from_mode(0o600);
     let socket = File::from(OwnedFd::from(Socket::new(Domain::UNIX, Type::STREAM, None)?));
-    // On Linux the file takes its mode from the socket, so it is never open to others, not even for an instant.
+    // On Linux the file takes its mode from the socket, so there is no moment at which other users can connect.
     #[cfg(target_os = "linux")]
     socket.set_permissions(owner_only())?;
     let socket = Socket::from(OwnedFd::from(socket));
@@ -209,6 +206,14 @@ mod tests {
     use super::*;
     use std::os::unix::net::UnixListener;
 
+    async fn bind_tcp_at(host: &str, port: u16) -> Result<(std::net::TcpListener, Endpoint), TransportError> {
+        let host = host.to_owned();
+        match bind(&Endpoint::Tcp { host, port }).await? {
+            (BoundSocket::Tcp(listener), local) => Ok((listener, local)),
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn a_stale_file_is_taken_over_and_a_live_one_refused() {
         let folder = tempfile::tempdir().unwrap();
@@ -216,9 +221,9 @@ mod tests {
         drop(UnixListener::bind(&path).unwrap());
         assert!(path.exists(), "a listener leaves its file behind");
 
-        let ours = ipc(&path).unwrap();
+        let ours = bind_ipc(&path).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        let error = ipc(&path).unwrap_err();
+        let error = bind_ipc(&path).unwrap_err();
         assert!(matches!(error, TransportError::InUse(_)), "{error}");
         assert!(std::os::unix::net::UnixStream::connect(&path).is_ok());
         drop(ours);
@@ -228,7 +233,7 @@ mod tests {
     fn a_missing_folder_is_created_for_this_user_alone() {
         let folder = tempfile::tempdir().unwrap();
         let parent = folder.path().join("run/of/service");
-        let listener = ipc(&parent.join("s")).unwrap();
+        let listener = bind_ipc(&parent.join("s")).unwrap();
         for created in ["run", "run/of", "run/of/service"] {
             let mode = folder
                 .path()
@@ -242,7 +247,7 @@ mod tests {
         drop(listener);
 
         std::fs::set_permissions(&parent, Permissions::from_mode(0o755)).unwrap();
-        ipc(&parent.join("t")).unwrap();
+        bind_ipc(&parent.join("t")).unwrap();
         let mode = parent.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o755, "an existing folder keeps its mode");
     }
@@ -251,7 +256,7 @@ mod tests {
     fn a_folder_that_cannot_be_created_is_named() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("file"), "data").unwrap();
-        let error = ipc(&folder.path().join("file/run/s")).unwrap_err();
+        let error = bind_ipc(&folder.path().join("file/run/s")).unwrap_err();
         assert!(
             error.to_string().contains("file/run cannot be created"),
             "{error}"
@@ -263,13 +268,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("precious");
         std::fs::write(&path, "data").unwrap();
-        assert!(ipc(&path).unwrap_err().to_string().contains("no socket"));
+        assert!(bind_ipc(&path).unwrap_err().to_string().contains("no socket"));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "data");
     }
 
     #[tokio::test]
     async fn tcp_listeners_watch_over_their_peers() {
-        let (listener, local) = tcp("127.0.0.1", 0).await.unwrap();
+        let (listener, local) = bind_tcp_at("127.0.0.1", 0).await.unwrap();
         let Endpoint::Tcp { port, .. } = local else {
             panic!("{local}")
         };
@@ -282,14 +287,14 @@ mod tests {
         #[cfg(target_os = "linux")]
         assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
         assert!(matches!(
-            tcp("127.0.0.1", port).await,
+            bind_tcp_at("127.0.0.1", port).await,
             Err(TransportError::InUse(_))
         ));
     }
 
     #[tokio::test]
     async fn the_star_takes_every_address() {
-        let (listener, local) = tcp("*", 0).await.unwrap();
+        let (listener, local) = bind_tcp_at("*", 0).await.unwrap();
         let Endpoint::Tcp { port, .. } = local else {
             panic!("{local}")
         };

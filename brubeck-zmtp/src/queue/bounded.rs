@@ -1,4 +1,4 @@
-//! What waits for one peer, until the task of its connection takes it.
+//! The queue of messages to one peer.
 
 use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,107 +7,111 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::Limits;
-use crate::server::peers::size;
+use super::message_size;
+use crate::ServerLimits;
 
-/// A queue that one task takes from. `Limits` bound it: what was taken counts until it has [left](Self::left).
+/// A queue with one consumer, bounded in messages and in bytes.
+///
+/// Messages count until they are [released](Self::release), which is when the peer has taken them: what the consumer
+/// holds is bounded, too.
 #[derive(Debug, Default)]
-pub struct Backlog {
-    waiting: Mutex<Waiting>,
-    cut: Notify,
+pub(crate) struct BoundedQueue {
+    state: Mutex<QueueState>,
+    disconnect: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct QueueState {
     messages: Vec<Vec<Bytes>>,
-    /// With those that were taken and have not left.
-    count: usize,
-    bytes: usize,
-    /// Nothing more comes in.
+    /// Messages that are queued, or taken and not released.
+    message_count: usize,
+    byte_count: usize,
     closed: bool,
-    /// Who takes.
-    taker: Option<Waker>,
-    /// Whether the taker has to be woken. While it is awake it looks here before it sleeps again.
-    asleep: bool,
+    consumer: Option<Waker>,
+    /// `true` if the consumer must be woken. While it is awake, it looks here before it sleeps again.
+    consumer_asleep: bool,
 }
 
-impl Backlog {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+impl BoundedQueue {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a message; refuses if too much would wait. One message may be of any size.
-    pub fn add(&self, frames: Vec<Bytes>, limits: &Limits) -> bool {
-        let (mut waiting, size) = (self.lock(), size(&frames));
-        let (messages, bytes) = (limits.queued_messages, limits.queued_bytes);
-        if waiting.count > 0 && (waiting.count >= messages || waiting.bytes.saturating_add(size) > bytes) {
+    /// Adds a message. Returns `false` if that would exceed the limits; a single message may be of any size.
+    #[inline]
+    pub(crate) fn push(&self, frames: Vec<Bytes>, limits: &ServerLimits) -> bool {
+        let (mut state, size) = (self.lock(), message_size(&frames));
+        let (messages, bytes) = (limits.peer_queue_messages, limits.peer_queue_bytes);
+        if state.message_count > 0
+            && (state.message_count >= messages || state.byte_count.saturating_add(size) > bytes)
+        {
             return false;
         }
-        waiting.count += 1;
-        waiting.bytes += size;
-        waiting.messages.push(frames);
-        wake(waiting);
+        state.message_count += 1;
+        state.byte_count += size;
+        state.messages.push(frames);
+        wake_consumer(state);
         true
     }
 
-    /// Lets nothing more in.
-    pub fn close(&self) {
-        let mut waiting = self.lock();
-        waiting.closed = true;
-        wake(waiting);
+    /// Ends the queue: [`take`](Self::take) returns 0 once it is empty.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        wake_consumer(state);
     }
 
-    /// The taker is awake: what it sends to its own peer from now on wakes nobody.
-    pub fn awake(&self) {
-        self.lock().asleep = false;
+    /// Notes that the consumer is awake, so that what its own handlers send wakes nothing.
+    #[inline]
+    pub(crate) fn set_awake(&self) {
+        self.lock().consumer_asleep = false;
     }
 
-    /// Takes all that waits, into `taken`, which is empty. How many that are: 0 says that nothing more will come. Nothing is
-    /// lost when the future is dropped.
-    pub async fn take(&self, taken: &mut Vec<Vec<Bytes>>) -> usize {
+    /// Moves all messages into `taken`, which must be empty. Returns their number; 0 if the queue is closed. Cancel safe.
+    #[inline]
+    pub(crate) async fn take(&self, taken: &mut Vec<Vec<Bytes>>) -> usize {
         poll_fn(|cx| self.poll_take(cx, taken)).await
     }
 
     fn poll_take(&self, cx: &mut Context<'_>, taken: &mut Vec<Vec<Bytes>>) -> Poll<usize> {
-        let mut waiting = self.lock();
-        if waiting.messages.is_empty() && !waiting.closed {
-            match &mut waiting.taker {
-                Some(taker) => taker.clone_from(cx.waker()),
-                taker => *taker = Some(cx.waker().clone()),
+        let mut state = self.lock();
+        if state.messages.is_empty() && !state.closed {
+            match &mut state.consumer {
+                Some(consumer) => consumer.clone_from(cx.waker()),
+                consumer => *consumer = Some(cx.waker().clone()),
             }
-            waiting.asleep = true;
+            state.consumer_asleep = true;
             return Poll::Pending;
         }
-        std::mem::swap(&mut waiting.messages, taken);
+        std::mem::swap(&mut state.messages, taken);
         Poll::Ready(taken.len())
     }
 
-    /// Notes that the peer has taken so many messages with so many bytes.
-    pub fn left(&self, messages: usize, bytes: usize) {
-        let mut waiting = self.lock();
-        waiting.count = waiting.count.saturating_sub(messages);
-        waiting.bytes = waiting.bytes.saturating_sub(bytes);
+    /// Subtracts messages that the peer has taken.
+    #[inline]
+    pub(crate) fn release(&self, messages: usize, bytes: usize) {
+        let mut state = self.lock();
+        state.message_count = state.message_count.saturating_sub(messages);
+        state.byte_count = state.byte_count.saturating_sub(bytes);
     }
 
-    /// Has the peer cut off.
-    pub fn cut(&self) {
-        self.cut.notify_one();
+    /// Requests that the connection be closed at once.
+    pub(crate) fn disconnect(&self) {
+        self.disconnect.notify_one();
     }
 
-    /// Waits until the peer is to be cut off.
-    pub async fn until_cut(&self) {
-        self.cut.notified().await;
+    /// Waits for a call of [`disconnect`](Self::disconnect).
+    pub(crate) async fn disconnect_requested(&self) {
+        self.disconnect.notified().await;
     }
 }
 
-fn wake(mut waiting: MutexGuard<'_, Waiting>) {
-    let taker = match std::mem::take(&mut waiting.asleep) {
-        true => waiting.taker.clone(),
-        false => None,
-    };
-    drop(waiting);
-    if let Some(taker) = taker {
-        taker.wake();
+fn wake_consumer(mut state: MutexGuard<'_, QueueState>) {
+    let asleep = std::mem::take(&mut state.consumer_asleep);
+    let consumer = if asleep { state.consumer.clone() } else { None };
+    drop(state);
+    if let Some(consumer) = consumer {
+        consumer.wake();
     }
 }
 
@@ -120,11 +124,11 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     #[derive(Default)]
-    struct Woken(AtomicUsize);
+    struct WakeCount(AtomicUsize);
 
-    impl ArcWake for Woken {
-        fn wake_by_ref(woken: &Arc<Self>) {
-            woken.0.fetch_add(1, Relaxed);
+    impl ArcWake for WakeCount {
+        fn wake_by_ref(wakes: &Arc<Self>) {
+            wakes.0.fetch_add(1, Relaxed);
         }
     }
 
@@ -133,44 +137,44 @@ mod tests {
     }
 
     #[test]
-    fn who_sleeps_is_woken_once_and_who_is_awake_is_not() {
-        let (backlog, limits) = (Backlog::default(), Limits::default());
-        let woken = Arc::<Woken>::default();
-        let (this, times) = (waker(woken.clone()), || woken.0.load(Relaxed));
+    fn a_sleeping_consumer_is_woken_once_and_an_awake_one_is_not() {
+        let (queue, limits) = (BoundedQueue::default(), ServerLimits::default());
+        let wakes = Arc::<WakeCount>::default();
+        let (this, times) = (waker(wakes.clone()), || wakes.0.load(Relaxed));
         let mut taken = Vec::new();
-        let sleep = |taken: &mut Vec<_>| backlog.poll_take(&mut Context::from_waker(&this), taken);
-        backlog.add(message(1), &limits);
+        let sleep = |taken: &mut Vec<_>| queue.poll_take(&mut Context::from_waker(&this), taken);
+        queue.push(message(1), &limits);
         assert_eq!(sleep(&mut taken), Poll::Ready(1));
         taken.clear();
         assert!(sleep(&mut taken).is_pending());
-        backlog.add(message(1), &limits);
-        backlog.add(message(1), &limits);
+        queue.push(message(1), &limits);
+        queue.push(message(1), &limits);
         assert_eq!((times(), sleep(&mut taken)), (1, Poll::Ready(2)));
         taken.clear();
         assert!(sleep(&mut taken).is_pending());
-        backlog.awake();
-        backlog.add(message(1), &limits);
+        queue.set_awake();
+        queue.push(message(1), &limits);
         assert_eq!((times(), sleep(&mut taken)), (1, Poll::Ready(1)));
         taken.clear();
         assert!(sleep(&mut taken).is_pending());
-        backlog.close();
+        queue.close();
         assert_eq!((times(), sleep(&mut taken)), (2, Poll::Ready(0)));
     }
 
     #[test]
-    fn what_is_taken_counts_until_it_has_left() {
-        let (backlog, mut taken) = (Backlog::default(), Vec::new());
-        let limits = Limits {
-            queued_bytes: 100,
-            queued_messages: 2,
-            ..Limits::default()
+    fn taken_messages_count_until_they_are_released() {
+        let (queue, mut taken) = (BoundedQueue::default(), Vec::new());
+        let limits = ServerLimits {
+            peer_queue_bytes: 100,
+            peer_queue_messages: 2,
+            ..ServerLimits::default()
         };
-        assert!(backlog.add(message(1000), &limits), "one may be of any size");
-        assert!(!backlog.add(message(1), &limits), "too many bytes");
-        assert_eq!(backlog.take(&mut taken).now_or_never(), Some(1));
-        assert!(!backlog.add(message(1), &limits), "it has not left");
-        backlog.left(1, 1000);
-        assert!(backlog.add(message(1), &limits) && backlog.add(message(1), &limits));
-        assert!(!backlog.add(message(1), &limits), "too many messages");
+        assert!(queue.push(message(1000), &limits), "one may be of any size");
+        assert!(!queue.push(message(1), &limits), "too many bytes");
+        assert_eq!(queue.take(&mut taken).now_or_never(), Some(1));
+        assert!(!queue.push(message(1), &limits), "not released");
+        queue.release(1, 1000);
+        assert!(queue.push(message(1), &limits) && queue.push(message(1), &limits));
+        assert!(!queue.push(message(1), &limits), "too many messages");
     }
 }

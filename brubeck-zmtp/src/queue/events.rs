@@ -1,4 +1,4 @@
-//! The way in: a queue bounded in messages and in bytes, or straight to whoever takes what comes.
+//! The queue of received events, bounded in messages and in bytes.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -6,148 +6,154 @@ use std::task::{Context, Poll, ready};
 
 use tokio::sync::{Semaphore, mpsc};
 
-/// The receiving end of a link. Bounded in messages and in bytes: when it is full the socket is not read, so that the
-/// peer has to wait.
+/// The receiving end of a socket.
 ///
-/// Dropping it closes the link.
+/// It is bounded in messages and in bytes. While it is full, the socket is not read, which slows the peer down. Dropping
+/// it closes the socket.
 #[derive(Debug)]
-pub struct Inbox<T> {
+pub struct EventReceiver<T> {
     queue: mpsc::Receiver<(T, usize)>,
-    common: Arc<Common<T>>,
+    shared: Arc<Shared<T>>,
 }
 
-/// What both ends know.
-struct Common<T> {
-    /// Bytes that may still come.
-    budget: Semaphore,
-    taker: OnceLock<Taker<T>>,
-    /// Keeps the order of events while a taker begins.
+/// State of both ends.
+struct Shared<T> {
+    /// Bytes that may still be queued.
+    byte_budget: Semaphore,
+    handler: OnceLock<Handler<T>>,
+    /// Keeps the order of events while a handler is being set.
     order: Mutex<()>,
 }
 
-type Taker<T> = Box<dyn Fn(T) + Send + Sync>;
+type Handler<T> = Box<dyn Fn(T) + Send + Sync>;
 
-impl<T> fmt::Debug for Common<T> {
+impl<T> fmt::Debug for Shared<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut common = f.debug_struct("Common");
-        common.field("budget", &self.budget).finish_non_exhaustive()
+        let mut shared = f.debug_struct("Shared");
+        shared
+            .field("byte_budget", &self.byte_budget)
+            .finish_non_exhaustive()
     }
 }
 
-impl<T> Inbox<T> {
-    /// The next event, or `None` once the link is closed and everything was taken. Nothing is lost when the future is
-    /// dropped.
+impl<T> EventReceiver<T> {
+    /// Waits for the next event. Returns `None` once the socket is closed and every event was received. Cancel safe.
     pub async fn recv(&mut self) -> Option<T> {
-        let taken = self.queue.recv().await;
-        self.took(taken)
+        let received = self.queue.recv().await;
+        self.release(received)
     }
 
-    /// The next event if one is there.
+    /// Returns the next event if there is one now.
     pub fn try_recv(&mut self) -> Option<T> {
-        let taken = self.queue.try_recv().ok();
-        self.took(taken)
-    }
-
-    /// Has every event taken as it comes, in order and by the task that has the socket, for as long as the inbox is there.
-    /// No queue bounds what comes then: `take` must not wait, nor keep more than it may.
-    pub fn hand_to(&mut self, take: impl Fn(T) + Send + Sync + 'static) {
-        let common = self.common.clone();
-        let _order = common.order.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(event) = self.try_recv() {
-            take(event);
-        }
-        // There is one taker: the second one would have nothing to do.
-        let _ = common.taker.set(Box::new(take));
+        let received = self.queue.try_recv().ok();
+        self.release(received)
     }
 
     /// Polls for the next event; `None` as in [`recv`](Self::recv).
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let taken = ready!(self.queue.poll_recv(cx));
-        Poll::Ready(self.took(taken))
+        let received = ready!(self.queue.poll_recv(cx));
+        Poll::Ready(self.release(received))
     }
 
-    fn took(&self, taken: Option<(T, usize)>) -> Option<T> {
-        let (item, bytes) = taken?;
-        self.common.budget.add_permits(bytes);
-        Some(item)
+    /// Passes each event to `handler` from now on, in order, on the task that reads the socket.
+    ///
+    /// This saves a queue and a wake-up per event. The queue bounds nothing then: `handler` must not block, and must limit
+    /// what it keeps. Keep the receiver, because dropping it still closes the socket. There is one handler; a second one
+    /// is ignored.
+    pub fn set_handler(&mut self, handler: impl Fn(T) + Send + Sync + 'static) {
+        let shared = self.shared.clone();
+        let _order = shared.order.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(event) = self.try_recv() {
+            handler(event);
+        }
+        let _ = shared.handler.set(Box::new(handler));
+    }
+
+    #[inline]
+    fn release(&self, received: Option<(T, usize)>) -> Option<T> {
+        let (event, bytes) = received?;
+        self.shared.byte_budget.add_permits(bytes);
+        Some(event)
     }
 }
 
-impl<T> Drop for Inbox<T> {
+impl<T> Drop for EventReceiver<T> {
     fn drop(&mut self) {
-        self.common.budget.close();
+        self.shared.byte_budget.close();
     }
 }
 
-/// The filling end of an [`Inbox`], for whoever implements a transport.
+/// The sending end of an [`EventReceiver`], for the task that reads a socket.
 #[derive(Debug)]
-pub struct Inlet<T> {
+pub struct EventSender<T> {
     queue: mpsc::Sender<(T, usize)>,
-    common: Arc<Common<T>>,
+    shared: Arc<Shared<T>>,
 }
 
-impl<T> Clone for Inlet<T> {
+impl<T> Clone for EventSender<T> {
     fn clone(&self) -> Self {
         Self {
             queue: self.queue.clone(),
-            common: self.common.clone(),
+            shared: self.shared.clone(),
         }
     }
 }
 
-/// A queue of at most `messages` events, which takes another one only while less than `bytes` wait in it.
-pub fn inbox<T>(messages: usize, bytes: usize) -> (Inlet<T>, Inbox<T>) {
+/// Creates a queue of at most `messages` events, which accepts another one only while fewer than `bytes` are queued.
+pub fn event_queue<T>(messages: usize, bytes: usize) -> (EventSender<T>, EventReceiver<T>) {
     let (sender, receiver) = mpsc::channel(messages.max(1));
-    let common = Arc::new(Common {
-        budget: Semaphore::new(bytes.clamp(1, Semaphore::MAX_PERMITS / 2)),
-        taker: OnceLock::new(),
+    let shared = Arc::new(Shared {
+        byte_budget: Semaphore::new(bytes.clamp(1, Semaphore::MAX_PERMITS / 2)),
+        handler: OnceLock::new(),
         order: Mutex::new(()),
     });
     (
-        Inlet {
+        EventSender {
             queue: sender,
-            common: common.clone(),
+            shared: shared.clone(),
         },
-        Inbox {
+        EventReceiver {
             queue: receiver,
-            common,
+            shared,
         },
     )
 }
 
-impl<T> Inlet<T> {
-    /// Waits until one more event may come in; `None` when the inbox was dropped.
+impl<T> EventSender<T> {
+    /// Waits for space for one event. Returns `None` if the receiver was dropped. Cancel safe.
     ///
-    /// Asked *before* the socket is read, because what was read cannot be put back.
-    pub async fn room(&self) -> Option<Room<'_, T>> {
-        if self.common.taker.get().is_some() {
-            return self.room_now();
+    /// Reserve space *before* reading the socket: what was read cannot be put back.
+    #[inline]
+    pub async fn reserve(&self) -> Option<EventPermit<'_, T>> {
+        if self.shared.handler.get().is_some() {
+            return self.try_reserve();
         }
         let slot = self.queue.reserve().await.ok()?;
-        if self.common.budget.available_permits() == 0 {
-            self.common.budget.acquire().await.ok()?.forget();
-            self.common.budget.add_permits(1);
+        if self.shared.byte_budget.available_permits() == 0 {
+            self.shared.byte_budget.acquire().await.ok()?.forget();
+            self.shared.byte_budget.add_permits(1);
         }
-        Some(self.room_in(Some(slot)))
+        Some(self.permit(Some(slot)))
     }
 
-    /// The same if there is room now.
-    pub fn room_now(&self) -> Option<Room<'_, T>> {
-        if self.common.taker.get().is_some() {
-            return (!self.queue.is_closed()).then(|| self.room_in(None));
+    /// Reserves space for one event if there is some now.
+    #[inline]
+    pub fn try_reserve(&self) -> Option<EventPermit<'_, T>> {
+        if self.shared.handler.get().is_some() {
+            return (!self.queue.is_closed()).then(|| self.permit(None));
         }
         let slot = self.queue.try_reserve().ok()?;
-        (self.common.budget.available_permits() > 0).then(|| self.room_in(Some(slot)))
+        (self.shared.byte_budget.available_permits() > 0).then(|| self.permit(Some(slot)))
     }
 
-    fn room_in<'a>(&'a self, slot: Option<Slot<'a, T>>) -> Room<'a, T> {
-        Room {
+    fn permit<'a>(&'a self, slot: Option<Slot<'a, T>>) -> EventPermit<'a, T> {
+        EventPermit {
             slot,
-            common: &self.common,
+            shared: &self.shared,
         }
     }
 
-    /// Waits until the inbox is dropped.
+    /// Waits until the receiver is dropped.
     pub async fn closed(&self) {
         self.queue.closed().await;
     }
@@ -155,30 +161,34 @@ impl<T> Inlet<T> {
 
 type Slot<'a, T> = mpsc::Permit<'a, (T, usize)>;
 
-/// Room for one event.
-pub struct Room<'a, T> {
-    /// In the queue; `None` where there is a taker.
+/// Space for one event.
+#[derive(Debug)]
+pub struct EventPermit<'a, T> {
+    /// A place in the queue; `None` if there is a handler.
     slot: Option<Slot<'a, T>>,
-    common: &'a Common<T>,
+    shared: &'a Shared<T>,
 }
 
-impl<T> Room<'_, T> {
-    /// Puts the event in; one event may be larger than what is left of the budget.
-    pub fn put(self, item: T, bytes: usize) {
-        if let Some(take) = self.common.taker.get() {
-            return take(item);
+impl<T> EventPermit<'_, T> {
+    /// Sends the event, whose message has this many bytes. They may exceed the rest of the budget.
+    #[inline]
+    pub fn send(self, event: T, bytes: usize) {
+        if let Some(handler) = self.shared.handler.get() {
+            return handler(event);
         }
-        let order = self.common.order.lock().unwrap_or_else(PoisonError::into_inner);
-        match (self.common.taker.get(), self.slot) {
-            (Some(take), _) => {
+        // `set_handler` holds this lock while it empties the queue. An event that is queued after that would never be
+        // received, so the handler is looked up again under the lock.
+        let order = self.shared.order.lock().unwrap_or_else(PoisonError::into_inner);
+        match (self.shared.handler.get(), self.slot) {
+            (Some(handler), _) => {
                 drop(order);
-                take(item);
+                handler(event);
             }
             (None, Some(slot)) => {
-                let paid = self.common.budget.forget_permits(bytes);
-                slot.send((item, paid));
+                let paid = self.shared.byte_budget.forget_permits(bytes);
+                slot.send((event, paid));
             }
-            // Room without a slot is given only where there is a taker.
+            // A permit without a slot exists only if there is a handler, and handlers are never removed.
             (None, None) => {}
         }
     }
@@ -191,55 +201,55 @@ mod tests {
 
     #[test]
     fn bounded_in_messages_and_in_bytes() {
-        let (inlet, mut inbox) = inbox::<u8>(2, 100);
-        inlet.room().now_or_never().unwrap().unwrap().put(1, 300);
-        assert!(inlet.room().now_or_never().is_none(), "no bytes left");
-        assert_eq!(inbox.try_recv(), Some(1));
-        inlet.room().now_or_never().unwrap().unwrap().put(2, 10);
-        inlet.room().now_or_never().unwrap().unwrap().put(3, 10);
-        assert!(inlet.room().now_or_never().is_none(), "no slot left");
+        let (sender, mut receiver) = event_queue::<u8>(2, 100);
+        sender.reserve().now_or_never().unwrap().unwrap().send(1, 300);
+        assert!(sender.reserve().now_or_never().is_none(), "no bytes left");
+        assert_eq!(receiver.try_recv(), Some(1));
+        sender.reserve().now_or_never().unwrap().unwrap().send(2, 10);
+        sender.reserve().now_or_never().unwrap().unwrap().send(3, 10);
+        assert!(sender.reserve().now_or_never().is_none(), "no message left");
         assert_eq!(
-            (inbox.try_recv(), inbox.try_recv(), inbox.try_recv()),
+            (receiver.try_recv(), receiver.try_recv(), receiver.try_recv()),
             (Some(2), Some(3), None)
         );
-        assert_eq!(inbox.common.budget.available_permits(), 100);
+        assert_eq!(receiver.shared.byte_budget.available_permits(), 100);
     }
 
     #[test]
-    fn a_dropped_inbox_is_noticed_by_one_who_waits() {
-        let (inlet, inbox) = inbox::<u8>(1, 1);
-        inlet.room().now_or_never().unwrap().unwrap().put(1, 1);
-        drop(inbox);
-        assert!(inlet.room().now_or_never().unwrap().is_none());
+    fn a_waiting_sender_notices_that_the_receiver_is_dropped() {
+        let (sender, receiver) = event_queue::<u8>(1, 1);
+        sender.reserve().now_or_never().unwrap().unwrap().send(1, 1);
+        drop(receiver);
+        assert!(sender.reserve().now_or_never().unwrap().is_none());
     }
 
     #[test]
-    fn a_taker_gets_every_event_in_order_and_keeps_nobody_waiting() {
-        let (inlet, mut inbox) = inbox::<u32>(8, 100);
-        let put = |event| inlet.room().now_or_never().unwrap().unwrap().put(event, 60);
-        let before = inlet.room_now().unwrap();
-        put(1);
+    fn a_handler_gets_every_event_in_order_without_waiting() {
+        let (sender, mut receiver) = event_queue::<u32>(8, 100);
+        let send = |event| sender.reserve().now_or_never().unwrap().unwrap().send(event, 60);
+        let before = sender.try_reserve().unwrap();
+        send(1);
         let taken = Arc::<Mutex<Vec<u32>>>::default();
-        let takes = taken.clone();
-        inbox.hand_to(move |event| takes.lock().unwrap().push(event));
-        before.put(2, 60);
-        (3..100).for_each(put);
+        let handled = taken.clone();
+        receiver.set_handler(move |event| handled.lock().unwrap().push(event));
+        before.send(2, 60);
+        (3..100).for_each(send);
         assert_eq!(*taken.lock().unwrap(), Vec::from_iter(1..100));
-        assert_eq!(inbox.common.budget.available_permits(), 100);
-        drop(inbox);
-        assert!(inlet.room_now().is_none());
-        assert!(inlet.room().now_or_never().unwrap().is_none());
+        assert_eq!(receiver.shared.byte_budget.available_permits(), 100);
+        drop(receiver);
+        assert!(sender.try_reserve().is_none());
+        assert!(sender.reserve().now_or_never().unwrap().is_none());
     }
 
     #[test]
-    fn no_event_is_lost_or_overtaken_where_a_taker_begins() {
+    fn no_event_is_lost_or_reordered_when_a_handler_is_set() {
         for _ in 0..200 {
-            let (inlet, mut inbox) = inbox::<u32>(1000, 1000);
+            let (sender, mut receiver) = event_queue::<u32>(1000, 1000);
             let taken = Arc::<Mutex<Vec<u32>>>::default();
-            let takes = taken.clone();
+            let handled = taken.clone();
             std::thread::scope(|scope| {
-                scope.spawn(|| (0..50).for_each(|event| inlet.room_now().unwrap().put(event, 1)));
-                inbox.hand_to(move |event| takes.lock().unwrap().push(event));
+                scope.spawn(|| (0..50).for_each(|event| sender.try_reserve().unwrap().send(event, 1)));
+                receiver.set_handler(move |event| handled.lock().unwrap().push(event));
             });
             assert_eq!(*taken.lock().unwrap(), Vec::from_iter(0..50));
         }

@@ -1,240 +1,216 @@
-//! One peer that was let in: what it sends goes to the inbox, what is sent to it goes out.
-
-use std::io::{self, ErrorKind};
+//! The connection of one peer to a server.
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::yield_now;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use super::router::Refusal;
-use crate::codec::PONGS;
-use crate::codec::frames::{FrameLimits, Said};
-use crate::connection::input::Input;
-use crate::connection::reader::discard;
-use crate::connection::writer::Output;
-use crate::queue::events::{Inlet, Room};
-use crate::server::peers::{Connected, size};
-use crate::{LINGER, Limits, ServerEvent};
+use super::peers::RegisteredPeer;
+use crate::codec::{Decoded, FrameLimits, Violation};
+use crate::connection::{ConnectionError, FrameReader, FrameWriter};
+use crate::queue::{EventPermit, EventSender, message_size};
+use crate::{LINGER, ServerEvent, ServerLimits};
 
-/// Messages that there is room for from batch to batch.
-const KEPT: usize = 256;
+/// Capacity that the buffer of taken messages keeps from batch to batch.
+const BATCH_CAPACITY: usize = 256;
 
-/// Messages handed on before their answers are written, so that the peer has something to do meanwhile.
-const TURN: usize = 16;
+/// Messages passed on before their answers are written. Small, so that the peer has something to do in the meantime.
+const MESSAGES_PER_TURN: usize = 16;
 
-/// Turns before other tasks get theirs.
-const TURNS: usize = 4;
+/// Turns before other tasks run.
+const YIELD_BUDGET: usize = 4;
 
-/// Serves a peer until it goes, breaks a rule, or the socket closes. Its departure is the last that is told of it.
-pub async fn serve<R, W>(
+/// Serves a peer until it disconnects, breaks a rule, or the server closes. [`ServerEvent::Disconnected`] is its last
+/// event.
+pub(super) async fn run_connection<R, W>(
     reader: R,
     writer: W,
-    connected: Connected,
-    inlet: &Inlet<ServerEvent>,
-    limits: &Limits,
-) -> Result<(), Refusal>
+    peer: RegisteredPeer,
+    inbound: &EventSender<ServerEvent>,
+    limits: &ServerLimits,
+) -> Result<(), ConnectionError>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let mut connection = Connection {
-        reader,
-        writer,
-        input: Input::new(FrameLimits {
-            message_bytes: limits.message_bytes,
-            frames: limits.frames,
-        }),
-        came: None,
-        more: false,
-        turns: TURNS,
-        taken: Vec::new(),
-        output: Output::default(),
-        leaving: (0, 0),
-        stalled_at: None,
-        pongs: 0,
-        connected,
-        inlet,
-        limits,
+    let frame_limits = FrameLimits {
+        max_message_bytes: limits.max_message_bytes,
+        max_frames: limits.max_frames,
     };
-    let ended = connection.carry().await;
-    if let Ok(End::Closed) = ended {
-        discard(&mut connection.reader, Instant::now() + LINGER).await;
+    let mut connection = PeerConnection {
+        reader: FrameReader::new(reader, frame_limits),
+        writer: FrameWriter::new(writer),
+        peer,
+        inbound,
+        limits,
+        blocked: None,
+        undelivered: false,
+        yield_budget: YIELD_BUDGET,
+        batch: Vec::new(),
+        writing: BatchSize::default(),
+    };
+    let ended = connection.serve().await;
+    if let Ok(End::ServerClosed) = ended {
+        connection.reader.discard_until(Instant::now() + LINGER).await;
     }
-    connection.take_leave().await;
+    connection.deliver_rest().await;
     ended.map(drop)
 }
 
-/// How a connection ends well.
+/// The regular end of a connection.
 enum End {
-    /// The peer went.
-    Left,
-    /// The socket is closing, and all has been written.
-    Closed,
+    PeerClosed,
+    /// The server is closing, and everything has been written.
+    ServerClosed,
 }
 
-struct Connection<'a, R, W> {
-    reader: R,
-    writer: W,
-    input: Input,
-    /// A message that waits for room in the inbox. What came after it stays as it is until then: a peer that sends many
-    /// small ones gets no more memory than it has sent.
-    came: Option<Vec<Bytes>>,
-    /// There may be more in `input` than was handed on at once.
-    more: bool,
-    /// Turns that are left before other tasks get theirs.
-    turns: usize,
-    /// Kept from batch to batch, so that none allocates.
-    taken: Vec<Vec<Bytes>>,
-    output: Output,
-    /// Messages and bytes that leave the queue's account when the output is written.
-    leaving: (usize, usize),
-    /// When the peer will have taken nothing for too long.
-    stalled_at: Option<Instant>,
-    pongs: usize,
-    connected: Connected,
-    inlet: &'a Inlet<ServerEvent>,
-    limits: &'a Limits,
+struct PeerConnection<'a, R, W> {
+    reader: FrameReader<R>,
+    writer: FrameWriter<W>,
+    peer: RegisteredPeer,
+    inbound: &'a EventSender<ServerEvent>,
+    limits: &'a ServerLimits,
+    /// A message that waits for space in the event queue. What was received after it stays encoded until then: a peer that
+    /// sends many small messages gets no more memory than it has sent bytes.
+    blocked: Option<Vec<Bytes>>,
+    /// `true` if the reader may hold more messages than one turn delivered.
+    undelivered: bool,
+    /// Turns left before other tasks run.
+    yield_budget: usize,
+    /// Messages taken from the queue; kept from batch to batch, so that none allocates.
+    batch: Vec<Vec<Bytes>>,
+    /// Messages in the write buffer, which the queue still counts.
+    writing: BatchSize,
 }
 
-impl<R, W> Connection<'_, R, W>
+#[derive(Default)]
+struct BatchSize {
+    messages: usize,
+    bytes: usize,
+}
+
+impl<R, W> PeerConnection<'_, R, W>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    async fn carry(&mut self) -> Result<End, Refusal> {
+    async fn serve(&mut self) -> Result<End, ConnectionError> {
         loop {
-            let reads = self.came.is_none() && !self.more && self.pongs < PONGS;
-            let (reader, input, turns) = (&mut self.reader, &mut self.input, &mut self.turns);
-            let writes = !self.output.is_empty();
-            let stalled_at = match writes {
-                true => *self
-                    .stalled_at
-                    .get_or_insert_with(|| Instant::now() + self.limits.write_stall),
-                false => Instant::now(),
-            };
+            let writing = !self.writer.is_empty();
+            let reading = self.blocked.is_none() && !self.undelivered && self.writer.accepts_pongs();
             tokio::select! {
-                // Answers go out before more is asked of the handlers.
+                // In this order, because answers must go out before more requests are passed on.
                 biased;
-                () = self.connected.backlog.until_cut() => return Err(Refusal::Cut),
-                written = timeout_at(stalled_at, self.output.write_to(&mut self.writer)), if writes => {
-                    if written.map_err(|_| Refusal::Stalled)?? == 0 {
-                        return Err(io::Error::from(ErrorKind::WriteZero).into());
-                    }
-                    self.written();
+                () = self.peer.queue.disconnect_requested() => return Err(ConnectionError::Abandoned),
+                written = self.writer.write(Some(self.limits.write_stall_timeout)), if writing => {
+                    written?;
+                    self.release_written();
                 }
-                count = self.connected.backlog.take(&mut self.taken), if !writes => {
+                count = self.peer.queue.take(&mut self.batch), if !writing => {
                     if count == 0 {
                         self.writer.shutdown().await?;
-                        return Ok(End::Closed);
+                        return Ok(End::ServerClosed);
                     }
-                    self.queue();
+                    self.push_batch();
                 }
-                room = self.inlet.room(), if self.came.is_some() => match (room, self.came.take()) {
-                    (Some(room), Some(frames)) => {
-                        self.put(room, frames);
-                        self.deliver()?;
+                permit = self.inbound.reserve(), if self.blocked.is_some() => {
+                    let (Some(permit), Some(frames)) = (permit, self.blocked.take()) else {
+                        return Ok(End::PeerClosed);
+                    };
+                    self.emit(permit, frames);
+                    self.deliver()?;
+                }
+                () = next_turn(&mut self.yield_budget), if self.undelivered && !writing => self.deliver()?,
+                count = self.reader.fill(), if reading => {
+                    if count? == 0 {
+                        return Ok(End::PeerClosed);
                     }
-                    _ => return Ok(End::Left),
-                },
-                () = next_turn(turns), if self.more && !writes => self.deliver()?,
-                count = async { reader.read_buf(input.room()).await }, if reads => match count? {
-                    0 => return Ok(End::Left),
-                    count => self.read(count)?,
-                },
+                    self.deliver()?;
+                }
             }
         }
     }
 
-    /// So many bytes more have come.
-    fn read(&mut self, count: usize) -> Result<(), Refusal> {
-        self.input.came(count);
-        self.deliver()
-    }
-
-    /// Hands on what has come, as far as there is room and for one turn.
-    fn deliver(&mut self) -> Result<(), Refusal> {
-        let inlet = self.inlet;
-        // What is answered here is looked at before anything else is waited for.
-        self.connected.backlog.awake();
-        let mut turn = TURN;
-        self.more = false;
-        while let Some(said) = self.input.next()? {
-            match (said, inlet.room_now()) {
-                (Said::Message(frames), Some(room)) => {
-                    self.put(room, frames);
-                    turn -= 1;
-                    if turn == 0 {
-                        self.more = true;
+    /// Passes on what was received, for one turn and as far as there is space.
+    fn deliver(&mut self) -> Result<(), Violation> {
+        let inbound = self.inbound;
+        // Handlers run on this task and may answer at once. The queue is looked at before this task sleeps again.
+        self.peer.queue.set_awake();
+        let mut remaining = MESSAGES_PER_TURN;
+        self.undelivered = false;
+        while let Some(decoded) = self.reader.next_buffered()? {
+            match decoded {
+                Decoded::Message(frames) => {
+                    let Some(permit) = inbound.try_reserve() else {
+                        self.blocked = Some(frames);
+                        break;
+                    };
+                    self.emit(permit, frames);
+                    remaining -= 1;
+                    if remaining == 0 {
+                        self.undelivered = true;
                         break;
                     }
                 }
-                (Said::Message(frames), None) => {
-                    self.came = Some(frames);
-                    break;
-                }
-                (Said::Ping(answer), _) => {
-                    self.pongs += 1;
-                    self.output.put(&answer);
-                }
+                Decoded::Ping { pong } => self.writer.push_pong(&pong),
             }
         }
         Ok(())
     }
 
-    fn put(&self, room: Room<'_, ServerEvent>, frames: Vec<Bytes>) {
-        let (peer, bytes) = (self.connected.peer.clone(), size(&frames));
-        room.put(ServerEvent::Message { peer, frames }, bytes);
+    #[inline]
+    fn emit(&self, permit: EventPermit<'_, ServerEvent>, frames: Vec<Bytes>) {
+        let (peer, bytes) = (self.peer.peer.clone(), message_size(&frames));
+        permit.send(ServerEvent::Message { peer, frames }, bytes);
     }
 
-    /// Puts what was taken from the queue into the output.
-    fn queue(&mut self) {
-        for frames in self.taken.drain(..) {
-            self.leaving.0 += 1;
-            self.leaving.1 += size(&frames);
-            self.output.push(frames);
+    /// Moves what was taken from the queue into the write buffer.
+    fn push_batch(&mut self) {
+        for frames in self.batch.drain(..) {
+            self.writing.messages += 1;
+            self.writing.bytes += message_size(&frames);
+            self.writer.push_message(frames);
         }
-        // An idle peer keeps no large buffer.
-        self.taken.shrink_to(KEPT);
+        // Connections of idle peers must not keep large buffers.
+        self.batch.shrink_to(BATCH_CAPACITY);
     }
 
-    /// The peer took some of the output.
-    fn written(&mut self) {
-        self.stalled_at = None;
-        if self.output.is_empty() {
-            let (messages, bytes) = std::mem::take(&mut self.leaving);
-            self.connected.backlog.left(messages, bytes);
-            self.pongs = 0;
+    /// Frees the queue of what the peer has taken.
+    fn release_written(&mut self) {
+        if self.writer.is_empty() {
+            let BatchSize { messages, bytes } = std::mem::take(&mut self.writing);
+            self.peer.queue.release(messages, bytes);
         }
     }
 
-    /// Tells of what came before the end, and of the end.
-    async fn take_leave(&mut self) {
-        while self.came.is_some() || self.more {
-            if let Some(frames) = self.came.take() {
-                match self.inlet.room().await {
-                    Some(room) => self.put(room, frames),
+    /// Passes on what was received before the end, then the end.
+    async fn deliver_rest(&mut self) {
+        let inbound = self.inbound;
+        while self.blocked.is_some() || self.undelivered {
+            if let Some(frames) = self.blocked.take() {
+                match inbound.reserve().await {
+                    Some(permit) => self.emit(permit, frames),
                     None => return,
                 }
             }
-            // What breaks the rules is only told of when all before it was.
+            // A violation was preceded by valid messages, which are delivered by now.
             if self.deliver().is_err() {
                 break;
             }
             yield_now().await;
         }
-        if let Some(room) = self.inlet.room().await {
-            let peer = self.connected.peer.clone();
-            room.put(ServerEvent::Gone { peer }, 0);
+        if let Some(permit) = inbound.reserve().await {
+            let peer = self.peer.peer.clone();
+            permit.send(ServerEvent::Disconnected { peer }, 0);
         }
     }
 }
 
 /// Waits until the next turn may begin.
-async fn next_turn(left: &mut usize) {
-    if *left == 0 {
+async fn next_turn(yield_budget: &mut usize) {
+    if *yield_budget == 0 {
         yield_now().await;
-        *left = TURNS;
+        *yield_budget = YIELD_BUDGET;
     }
-    *left -= 1;
+    *yield_budget -= 1;
 }

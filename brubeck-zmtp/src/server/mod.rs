@@ -1,8 +1,8 @@
-//! The ends of a socket that many peers connect to.
+//! A server: a bound socket with many peers.
 
-pub mod connection;
-pub mod peers;
-pub mod router;
+mod connection;
+mod peers;
+mod router;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -12,26 +12,26 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use self::peers::Peers;
-use crate::limits::OUTBOX;
-use crate::link::shutdown::{Closing, Stop, closing};
-use crate::queue::counts::{Counters, Counts};
-use crate::queue::events::{Inbox, Inlet, inbox};
-use crate::{Endpoint, Limits, SendError};
+pub(crate) use self::router::bind_server;
 
-/// Who sent a message, and where its answer goes: the routing identity of one connected peer, at most 255 bytes.
+use self::peers::PeerTable;
+use crate::limits::OUTBOUND_MESSAGES;
+use crate::queue::{Counters, Counts};
+use crate::{Endpoint, EventReceiver, SendError, ShutdownHandle};
+
+/// The routing identity of one connected peer, at most 255 bytes.
 ///
-/// It routes; it is no proof of who the peer is. A peer that connects again may come with another one.
+/// It routes messages and proves nothing: a peer chooses its own, and may return with another one.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Peer(Bytes);
 
 impl Peer {
-    /// The peer with this routing identity.
+    /// Creates the name of a peer from its routing identity.
     pub fn new(identity: impl Into<Bytes>) -> Self {
         Self(identity.into())
     }
 
-    /// The routing identity.
+    /// Returns the routing identity.
     pub fn identity(&self) -> &Bytes {
         &self.0
     }
@@ -43,60 +43,63 @@ impl fmt::Debug for Peer {
     }
 }
 
-/// What happens at a [`Server`].
+/// An event of a [`Server`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerEvent {
     /// A peer sent a message.
     Message {
-        /// Who.
+        /// The sender.
         peer: Peer,
-        /// Its frames, without the identity; at least one.
+        /// The frames, without the identity; at least one.
         frames: Vec<Bytes>,
     },
-    /// A peer went away; it comes after the last message of that peer. A hint, for freeing what is kept for it: when
-    /// thousands leave at once some go without it.
-    Gone {
-        /// Who.
+    /// A peer disconnected. Its last message comes before this.
+    Disconnected {
+        /// The peer.
         peer: Peer,
     },
 }
 
-/// A bound socket: many peers ask, each is answered by name (ROUTER).
+/// A bound socket (`ROUTER`) that receives from many peers and answers each by its identity.
+///
+/// It checks the handshake and every frame header before it allocates what they announce, refuses a second peer with the
+/// same identity, answers heartbeats, and disconnects a peer that does not read. Each connection is one task. See the
+/// [crate](crate) for an example.
 #[derive(Debug)]
 pub struct Server {
-    /// The endpoint as it was asked for, with the real port.
+    /// The endpoint as it was given, with the port that the system chose.
     pub local: Endpoint,
-    /// Messages from the peers. Dropping it closes the server.
-    pub inbound: Inbox<ServerEvent>,
+    /// Events. Dropping it closes the server.
+    pub inbound: EventReceiver<ServerEvent>,
     /// Messages to the peers. Dropping all clones closes the server.
-    pub outbound: ServerOutbox,
+    pub outbound: ServerSender,
     /// Shuts the server down.
-    pub closing: Closing,
+    pub shutdown: ShutdownHandle,
 }
 
 impl Server {
-    /// Sends what was accepted, for at most `linger`, then closes. Returns whether everything left in time.
+    /// Sends what was accepted, for at most `linger`, then closes. Returns `true` if everything left in time.
     pub async fn shutdown(self, linger: Duration) -> bool {
-        self.closing.shutdown(linger).await
+        self.shutdown.shutdown(linger).await
     }
 }
 
 /// The sending end of a [`Server`].
 #[derive(Clone, Debug)]
-pub struct ServerOutbox(Way);
+pub struct ServerSender(Route);
 
 #[derive(Clone, Debug)]
-enum Way {
-    /// To one task that has all peers.
+enum Route {
+    /// To the queue of each peer.
+    Peers {
+        peers: Arc<PeerTable>,
+        /// Closed when the last sender is dropped, which closes the server.
+        _alive: mpsc::Sender<Infallible>,
+    },
+    /// To one task that serves all peers.
     Queue {
         queue: mpsc::Sender<Outgoing>,
         counters: Arc<Counters>,
-    },
-    /// To the task of each peer.
-    Peers {
-        peers: Arc<Peers>,
-        /// Tells the socket, when the last one is dropped, that nobody uses it any more.
-        _used: mpsc::Sender<Infallible>,
     },
 }
 
@@ -106,130 +109,131 @@ impl From<peers::Closed> for SendError {
     }
 }
 
-impl ServerOutbox {
-    /// The way to these peers, and what ends when it is not used any more.
-    pub fn to(peers: Arc<Peers>) -> (Self, mpsc::Receiver<Infallible>) {
-        let (used, unused) = mpsc::channel(1);
-        (Self(Way::Peers { peers, _used: used }), unused)
+impl ServerSender {
+    /// Creates a sender to `peers`, and the channel that closes when the last clone is dropped.
+    fn to_peers(peers: Arc<PeerTable>) -> (Self, mpsc::Receiver<Infallible>) {
+        let (alive, dropped) = mpsc::channel(1);
+        let sender = Self(Route::Peers { peers, _alive: alive });
+        (sender, dropped)
     }
 
-    /// Hands a message over; waits for room in the outbox, never for the peer.
+    /// Creates a sender to a queue of 1024 messages, for a socket that is implemented elsewhere.
+    pub fn to_queue() -> (Self, OutgoingQueue) {
+        let (queue, messages) = mpsc::channel(OUTBOUND_MESSAGES);
+        let counters = Arc::new(Counters::default());
+        let sender = Self(Route::Queue {
+            queue,
+            counters: counters.clone(),
+        });
+        (sender, OutgoingQueue { messages, counters })
+    }
+
+    /// Queues a message. Never waits for the peer.
     ///
-    /// The message is dropped, and counted, if the peer is gone. A peer that does not read what it is sent is cut off.
+    /// The message is dropped and counted if the peer has disconnected. A peer that does not read its messages is
+    /// disconnected.
     ///
     /// # Errors
-    /// [`SendError::Empty`] and [`SendError::Closed`].
+    /// Returns [`SendError::Empty`] or [`SendError::Closed`].
     pub async fn send(&self, peer: Peer, frames: Vec<Bytes>) -> Result<(), SendError> {
         if frames.is_empty() {
             return Err(SendError::Empty);
         }
         match &self.0 {
-            Way::Queue { queue, .. } => queue
+            Route::Queue { queue, .. } => queue
                 .send(Outgoing::Message { peer, frames })
                 .await
                 .map_err(|_| SendError::Closed),
-            Way::Peers { peers, .. } => {
-                // Never waiting, whoever sends without end would never let others run.
+            Route::Peers { peers, .. } => {
+                // This never waits, so an endless loop of sends would keep other tasks from running.
                 tokio::task::coop::consume_budget().await;
                 Ok(peers.send(&peer, frames)?)
             }
         }
     }
 
-    /// Hands a message over if there is room now.
+    /// Queues a message if there is space now.
     ///
     /// # Errors
-    /// [`SendError::Empty`], [`SendError::Full`] and [`SendError::Closed`].
+    /// Returns [`SendError::Empty`], [`SendError::Full`] or [`SendError::Closed`].
     pub fn try_send(&self, peer: Peer, frames: Vec<Bytes>) -> Result<(), SendError> {
         if frames.is_empty() {
             return Err(SendError::Empty);
         }
-        self.offer(peer, frames).map_err(|given_back| match given_back {
-            Some(_) => SendError::Full,
-            None => SendError::Closed,
-        })
+        self.try_send_or_return(peer, frames)
+            .map_err(|returned| match returned {
+                Some(_) => SendError::Full,
+                None => SendError::Closed,
+            })
     }
 
-    /// The same, and gives the message back where there is no room.
-    pub fn offer(&self, peer: Peer, frames: Vec<Bytes>) -> Result<(), Option<(Peer, Vec<Bytes>)>> {
+    /// Queues a message of at least one frame if there is space now.
+    ///
+    /// # Errors
+    /// Returns the message if the queue is full, or `None` if the server was shut down.
+    #[inline]
+    pub fn try_send_or_return(
+        &self,
+        peer: Peer,
+        frames: Vec<Bytes>,
+    ) -> Result<(), Option<(Peer, Vec<Bytes>)>> {
         match &self.0 {
-            Way::Queue { queue, .. } => match queue.try_send(Outgoing::Message { peer, frames }) {
+            Route::Queue { queue, .. } => match queue.try_send(Outgoing::Message { peer, frames }) {
                 Ok(()) => Ok(()),
                 Err(mpsc::error::TrySendError::Full(Outgoing::Message { peer, frames })) => {
                     Err(Some((peer, frames)))
                 }
                 Err(_) => Err(None),
             },
-            Way::Peers { peers, .. } => peers.send(&peer, frames).map_err(|peers::Closed| None),
+            Route::Peers { peers, .. } => peers.send(&peer, frames).map_err(|peers::Closed| None),
         }
     }
 
-    /// Cuts a peer off, after what was handed over before.
+    /// Disconnects a peer.
     ///
     /// # Errors
-    /// [`SendError::Closed`].
-    pub async fn cut(&self, peer: Peer) -> Result<(), SendError> {
+    /// Returns [`SendError::Closed`].
+    pub async fn disconnect(&self, peer: Peer) -> Result<(), SendError> {
         match &self.0 {
-            Way::Queue { queue, .. } => queue
-                .send(Outgoing::Cut { peer })
+            Route::Queue { queue, .. } => queue
+                .send(Outgoing::Disconnect { peer })
                 .await
                 .map_err(|_| SendError::Closed),
-            Way::Peers { peers, .. } => Ok(peers.cut(&peer)?),
+            Route::Peers { peers, .. } => Ok(peers.disconnect(&peer)?),
         }
     }
 
-    /// What became of the messages so far.
+    /// Returns the number of messages so far, by what happened to them.
     pub fn counts(&self) -> Counts {
         match &self.0 {
-            Way::Queue { counters, .. } => counters.read(),
-            Way::Peers { peers, .. } => peers.counters.read(),
+            Route::Queue { counters, .. } => counters.read(),
+            Route::Peers { peers, .. } => peers.counters.read(),
         }
     }
 }
 
-/// What the handlers want of the socket.
+/// The receiving end of [`ServerSender::to_queue`].
+#[derive(Debug)]
+pub struct OutgoingQueue {
+    /// Messages and commands, in order. It ends when the last sender is dropped.
+    pub messages: mpsc::Receiver<Outgoing>,
+    /// Counts messages for [`ServerSender::counts`].
+    pub counters: Arc<Counters>,
+}
+
+/// An order of a [`ServerSender`] to its socket.
 #[derive(Debug)]
 pub enum Outgoing {
-    Message { peer: Peer, frames: Vec<Bytes> },
-    Cut { peer: Peer },
-}
-
-/// The socket's side of a [`Server`].
-#[derive(Debug)]
-pub struct ServerDriver {
-    pub inlet: Inlet<ServerEvent>,
-    pub outbox: mpsc::Receiver<Outgoing>,
-    pub counters: Arc<Counters>,
-    pub stop: Stop,
-}
-
-/// Both ends of the way to peers that are named.
-pub fn outbox() -> (ServerOutbox, mpsc::Receiver<Outgoing>, Arc<Counters>) {
-    let (queue, outbox) = mpsc::channel(OUTBOX);
-    let counters = Arc::new(Counters::default());
-    let outbound = ServerOutbox(Way::Queue {
-        queue,
-        counters: counters.clone(),
-    });
-    (outbound, outbox, counters)
-}
-
-pub fn server(local: Endpoint, limits: &Limits) -> (Server, ServerDriver) {
-    let (inlet, inbound) = inbox(limits.inbound_messages, limits.inbound_bytes);
-    let (outbound, outbox, counters) = outbox();
-    let (closing, stop) = closing();
-    (
-        Server {
-            local,
-            inbound,
-            outbound,
-            closing,
-        },
-        ServerDriver {
-            inlet,
-            outbox,
-            counters,
-            stop,
-        },
-    )
+    /// Send a message.
+    Message {
+        /// The receiver.
+        peer: Peer,
+        /// The frames; at least one.
+        frames: Vec<Bytes>,
+    },
+    /// Disconnect a peer.
+    Disconnect {
+        /// The peer.
+        peer: Peer,
+    },
 }

@@ -1,29 +1,28 @@
-//! Who is connected to a bound socket, and what waits for each.
+//! The connected peers of a server.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::queue::bounded::Backlog;
-use crate::queue::counts::Counters;
-use crate::{Limits, Peer};
+use crate::queue::{BoundedQueue, Counters};
+use crate::{Peer, ServerLimits};
 
-/// Every peer of one socket. What is sent to one goes straight to the task of its connection.
+/// The connected peers of one server, each with the queue that its connection sends from.
 #[derive(Debug)]
-pub struct Peers {
-    /// `None` once the socket is closing.
-    connected: Mutex<Option<HashMap<Peer, Arc<Backlog>>>>,
-    limits: Limits,
-    pub counters: Counters,
+pub(crate) struct PeerTable {
+    /// `None` once the server is closing.
+    connected: Mutex<Option<HashMap<Peer, Arc<BoundedQueue>>>>,
+    limits: ServerLimits,
+    pub(crate) counters: Counters,
 }
 
-/// The socket takes nothing more.
+/// The server is closing.
 #[derive(Debug)]
-pub struct Closed;
+pub(crate) struct Closed;
 
-impl Peers {
-    pub fn new(limits: &Limits) -> Arc<Self> {
+impl PeerTable {
+    pub(crate) fn new(limits: &ServerLimits) -> Arc<Self> {
         Arc::new(Self {
             connected: Mutex::new(Some(HashMap::new())),
             limits: limits.clone(),
@@ -31,77 +30,76 @@ impl Peers {
         })
     }
 
-    /// Lets a peer in; `None` while another living one has this name, and once the socket is closing.
-    pub fn join(self: &Arc<Self>, peer: Peer) -> Option<Connected> {
+    /// Registers a peer. Returns `None` if the identity is already connected or the server is closing.
+    pub(crate) fn register(self: &Arc<Self>, peer: Peer) -> Option<RegisteredPeer> {
         let mut connected = self.lock();
         let connected = connected
             .as_mut()
             .filter(|connected| !connected.contains_key(&peer))?;
-        let backlog = Arc::<Backlog>::default();
-        connected.insert(peer.clone(), backlog.clone());
-        Some(Connected {
-            peers: self.clone(),
+        let queue = Arc::<BoundedQueue>::default();
+        connected.insert(peer.clone(), queue.clone());
+        Some(RegisteredPeer {
+            table: self.clone(),
             peer,
-            backlog,
+            queue,
         })
     }
 
-    /// Queues a message. A peer that does not take what waits for it is cut off.
-    pub fn send(&self, peer: &Peer, frames: Vec<Bytes>) -> Result<(), Closed> {
+    /// Queues a message for its peer. Disconnects the peer if its queue is full.
+    #[inline]
+    pub(crate) fn send(&self, peer: &Peer, frames: Vec<Bytes>) -> Result<(), Closed> {
         let connected = self.lock();
-        let Some(backlog) = connected.as_ref().ok_or(Closed)?.get(peer) else {
-            self.counters.gone(1);
+        let Some(queue) = connected.as_ref().ok_or(Closed)?.get(peer) else {
+            self.counters.record_dropped(1);
             return Ok(());
         };
-        if backlog.add(frames, &self.limits) {
-            self.counters.sent();
+        if queue.push(frames, &self.limits) {
+            self.counters.record_sent(1);
         } else {
-            self.counters.stalled();
-            backlog.cut();
-            tracing::warn!(?peer, "cutting off a peer that does not read its messages");
+            self.counters.record_stalled();
+            queue.disconnect();
+            tracing::warn!(
+                ?peer,
+                "disconnecting a peer that does not read its messages: its queue is full"
+            );
         }
         Ok(())
     }
 
-    /// Has the connection of a peer closed, whatever is under way.
-    pub fn cut(&self, peer: &Peer) -> Result<(), Closed> {
-        if let Some(backlog) = self.lock().as_ref().ok_or(Closed)?.get(peer) {
-            backlog.cut();
+    /// Closes the connection of a peer, without waiting for what is queued.
+    pub(crate) fn disconnect(&self, peer: &Peer) -> Result<(), Closed> {
+        if let Some(queue) = self.lock().as_ref().ok_or(Closed)?.get(peer) {
+            queue.disconnect();
         }
         Ok(())
     }
 
-    /// Takes nothing more; each connection ends when all that waits for its peer has left.
-    pub fn close(&self) {
+    /// Accepts nothing more. Each connection ends when its queue has been sent.
+    pub(crate) fn close(&self) {
         let closed = self.lock().take();
         closed
             .iter()
             .flat_map(HashMap::values)
-            .for_each(|backlog| backlog.close());
+            .for_each(|queue| queue.close());
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<HashMap<Peer, Arc<Backlog>>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<HashMap<Peer, Arc<BoundedQueue>>>> {
         self.connected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The bytes of a message.
-pub fn size(frames: &[Bytes]) -> usize {
-    frames.iter().map(Bytes::len).sum()
-}
-
-/// A peer that is connected, as its connection sees it. Dropped, its name is free again.
+/// A connected peer. Dropping it frees the identity.
 #[derive(Debug)]
-pub struct Connected {
-    peers: Arc<Peers>,
-    pub peer: Peer,
-    /// What waits for it; ends once the socket is closing.
-    pub backlog: Arc<Backlog>,
+pub(crate) struct RegisteredPeer {
+    table: Arc<PeerTable>,
+    pub(crate) peer: Peer,
+    /// Messages to the peer.
+    pub(crate) queue: Arc<BoundedQueue>,
 }
 
-impl Drop for Connected {
+impl Drop for RegisteredPeer {
     fn drop(&mut self) {
-        if let Some(connected) = self.peers.lock().as_mut() {
+        if let Some(connected) = self.table.lock().as_mut() {
             connected.remove(&self.peer);
         }
     }
@@ -111,52 +109,52 @@ impl Drop for Connected {
 mod tests {
     use super::*;
 
-    fn peers(queued_bytes: usize, queued_messages: usize) -> Arc<Peers> {
-        Peers::new(&Limits {
-            queued_bytes,
-            queued_messages,
-            ..Limits::default()
+    fn peers(peer_queue_bytes: usize, peer_queue_messages: usize) -> Arc<PeerTable> {
+        PeerTable::new(&ServerLimits {
+            peer_queue_bytes,
+            peer_queue_messages,
+            ..ServerLimits::default()
         })
     }
 
     #[test]
-    fn a_name_belongs_to_one_living_peer() {
+    fn an_identity_belongs_to_one_connected_peer() {
         let peers = peers(1, 1);
-        let first = peers.join(Peer::new("x")).unwrap();
-        assert!(peers.join(Peer::new("x")).is_none());
+        let first = peers.register(Peer::new("x")).unwrap();
+        assert!(peers.register(Peer::new("x")).is_none());
         drop(first);
-        let second = peers.join(Peer::new("x"));
+        let second = peers.register(Peer::new("x"));
         assert!(second.is_some());
         peers.close();
         drop(second);
-        assert!(peers.join(Peer::new("x")).is_none(), "nobody comes in any more");
+        assert!(peers.register(Peer::new("x")).is_none(), "closed");
     }
 
     #[tokio::test]
-    async fn who_does_not_take_what_waits_is_cut_off() {
+    async fn a_peer_that_does_not_read_is_disconnected() {
         let peers = peers(100, 2);
-        let connected = peers.join(Peer::new("x")).unwrap();
+        let connected = peers.register(Peer::new("x")).unwrap();
         let send = |size: usize| peers.send(&Peer::new("x"), vec![Bytes::from(vec![0; size])]);
         send(1000).unwrap();
         send(1).unwrap();
-        connected.backlog.until_cut().await;
+        connected.queue.disconnect_requested().await;
         drop(connected);
         send(1).unwrap();
         let counts = peers.counters.read();
-        assert_eq!((counts.sent, counts.stalled, counts.gone), (1, 1, 1));
+        assert_eq!((counts.sent, counts.stalled, counts.dropped), (1, 1, 1));
     }
 
     #[tokio::test]
-    async fn a_closed_socket_still_sends_what_it_had_taken() {
+    async fn a_closed_server_still_sends_what_it_had_accepted() {
         let peers = peers(100, 9);
-        let connected = peers.join(Peer::new("x")).unwrap();
+        let connected = peers.register(Peer::new("x")).unwrap();
         let frames = vec![Bytes::from("last")];
         peers.send(&Peer::new("x"), frames.clone()).unwrap();
         peers.close();
         assert!(peers.send(&Peer::new("x"), frames.clone()).is_err());
         let mut taken = Vec::new();
-        assert_eq!(connected.backlog.take(&mut taken).await, 1);
+        assert_eq!(connected.queue.take(&mut taken).await, 1);
         assert_eq!(std::mem::take(&mut taken), [frames]);
-        assert_eq!(connected.backlog.take(&mut taken).await, 0);
+        assert_eq!(connected.queue.take(&mut taken).await, 0);
     }
 }

@@ -1,254 +1,173 @@
-//! The ROUTER behind a [`Server`](crate::Server).
-//!
-//! A bound socket is what strangers reach, and the crate believes every byte it reads: nine of them make it allocate until
-//! the process is killed, a silent connection is kept for ever, a second peer with the same identity takes the first one's
-//! replies, a heartbeat is an error. So this socket is our own. It checks the handshake and every frame header before it
-//! makes room for what they announce, and knows what each peer has taken, which bounds what waits for one that does not
-//! read. Each connection is one task on the runtime of the handlers, so no message changes threads on its way to them.
+//! The `ROUTER` of a [`Server`]: accepts peers, and closes.
 
 use std::convert::Infallible;
 use std::fmt;
-use std::io;
-use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use crate::codec::frames::Violation;
-use crate::connection::handshake::{get_ready, greet, hear};
-use crate::connection::random_name;
-use crate::limits::LINGER;
-use crate::link::shutdown::{Ask, Stop, closing};
-use crate::listener::bind as listener;
-use crate::listener::limits::{Caps, HandshakePlace, Place};
-use crate::queue::events::{Inlet, inbox};
-use crate::server::peers::{Connected, Peers};
-use crate::{Endpoint, Limits, Peer, Server, ServerEvent, ServerOutbox, TransportError};
+use super::connection::run_connection;
+use super::peers::{PeerTable, RegisteredPeer};
+use crate::codec::SocketType;
+use crate::connection::{ConnectionError, exchange_greeting, random_identity, read_ready, send_ready};
+use crate::link::{ShutdownReason, ShutdownSignal, shutdown_channel};
+use crate::listener::{Accepted, ConnectionLimits, HandshakeSlot, Listener, Stream};
+use crate::queue::{EventSender, event_queue};
+use crate::{Endpoint, Peer, Server, ServerEvent, ServerLimits, ServerSender, TransportError};
 
-/// How long to wait when the system has no file descriptor for another connection.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// Binds and starts serving.
-pub async fn open(endpoint: Endpoint, limits: Limits) -> Result<Server, TransportError> {
-    let (door, local) = Door::open(&endpoint).await?;
-    let (inlet, inbound) = inbox(limits.inbound_messages, limits.inbound_bytes);
-    let (closing, stop) = closing();
-    let peers = Peers::new(&limits);
-    let (outbound, dropped) = ServerOutbox::to(peers.clone());
+/// Binds a server and starts its tasks on the current runtime.
+pub(crate) async fn bind_server(endpoint: &Endpoint, limits: ServerLimits) -> Result<Server, TransportError> {
+    let connection_limits = ConnectionLimits {
+        max_connections: limits.max_connections,
+        max_connections_per_address: limits.max_connections_per_address,
+        max_handshakes: limits.max_handshakes,
+    };
+    let listener = Listener::bind(endpoint, connection_limits).await?;
+    let local = listener.local_endpoint().clone();
+    let (sender, inbound) = event_queue(limits.inbound_messages, limits.inbound_bytes);
+    let (shutdown, signal) = shutdown_channel();
+    let peers = PeerTable::new(&limits);
+    let (outbound, dropped) = ServerSender::to_peers(peers.clone());
     let router = Arc::new(Router {
-        caps: Caps::new(&limits),
         limits,
         peers,
-        inlet,
+        inbound: sender,
     });
-    tokio::spawn(router.keep(door, stop, dropped));
+    tokio::spawn(router.run(listener, signal, dropped));
     Ok(Server {
         local,
         inbound,
         outbound,
-        closing,
+        shutdown,
     })
 }
 
-/// Where peers come in.
-enum Door {
-    Tcp(TcpListener),
-    Ipc(UnixListener, PathBuf),
-}
-
-/// Who came in.
-enum Arrival {
-    Tcp(TcpStream, IpAddr),
-    Ipc(UnixStream),
-}
-
-impl Door {
-    async fn open(endpoint: &Endpoint) -> Result<(Self, Endpoint), TransportError> {
-        let fail = |source| TransportError::Bind {
-            endpoint: endpoint.clone(),
-            source,
-        };
-        match endpoint {
-            Endpoint::Tcp { host, port } => {
-                let (listener, local) = listener::tcp(host, *port).await?;
-                Ok((Self::Tcp(TcpListener::from_std(listener).map_err(fail)?), local))
-            }
-            Endpoint::Ipc(path) => {
-                let listener = UnixListener::from_std(listener::ipc(path)?).map_err(fail)?;
-                Ok((Self::Ipc(listener, path.clone()), endpoint.clone()))
-            }
-        }
-    }
-
-    async fn accept(&self) -> io::Result<Arrival> {
-        match self {
-            Self::Tcp(listener) => {
-                let (peer, address) = listener.accept().await?;
-                // It fails only if the peer is gone already.
-                let _ = peer.set_nodelay(true);
-                Ok(Arrival::Tcp(peer, address.ip()))
-            }
-            Self::Ipc(listener, _) => Ok(Arrival::Ipc(listener.accept().await?.0)),
-        }
-    }
-}
-
-impl Drop for Door {
-    fn drop(&mut self) {
-        // Before the listener: whoever binds next must not find a file that nobody serves, nor lose its own.
-        if let Self::Ipc(_, file) = self
-            && let Err(error) = std::fs::remove_file(&file)
-        {
-            tracing::debug!(file = %file.display(), %error, "a socket file stays behind");
-        }
-    }
-}
-
-/// What the connections share.
+/// State that the connections share.
 struct Router {
-    caps: Arc<Caps>,
-    limits: Limits,
-    peers: Arc<Peers>,
-    inlet: Inlet<ServerEvent>,
+    limits: ServerLimits,
+    peers: Arc<PeerTable>,
+    inbound: EventSender<ServerEvent>,
 }
 
 impl Router {
-    /// Lets peers in until somebody asks for the end, or nobody is left who could use the socket; then lets what was
-    /// accepted leave.
-    async fn keep(self: Arc<Self>, door: Door, mut stop: Stop, mut dropped: mpsc::Receiver<Infallible>) {
-        let mut inside = JoinSet::new();
-        let ask = loop {
+    /// Accepts peers until the server is shut down or unused, then sends what was accepted.
+    async fn run(
+        self: Arc<Self>,
+        listener: Listener,
+        mut shutdown: ShutdownSignal,
+        mut senders_dropped: mpsc::Receiver<Infallible>,
+    ) {
+        let mut connections = JoinSet::new();
+        let reason = loop {
             tokio::select! {
-                came = door.accept() => match came {
-                    Ok(Arrival::Tcp(peer, address)) => self.let_in(peer, Some(address), &mut inside),
-                    Ok(Arrival::Ipc(peer)) => self.let_in(peer, None, &mut inside),
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot accept a connection; pausing");
-                        sleep(PAUSE).await;
-                    }
-                },
-                Some(_) = inside.join_next() => {}
-                _ = dropped.recv() => break None,
-                () = self.inlet.closed() => break None,
-                ask = stop.asked() => break Some(ask),
+                accepted = listener.accept() => self.spawn_connection(accepted, &mut connections),
+                Some(_) = connections.join_next() => {}
+                _ = senders_dropped.recv() => break ShutdownReason::Unused,
+                () = self.inbound.closed() => break ShutdownReason::Unused,
+                reason = shutdown.requested() => break reason,
             }
         };
-        drop(door);
+        drop(listener);
         self.peers.close();
-        let limit = ask.as_ref().map_or(LINGER, |ask: &Ask| ask.linger);
-        let all_left = timeout(limit, async { while inside.join_next().await.is_some() {} })
-            .await
-            .is_ok();
-        if let Some(ask) = ask {
-            ask.done(all_left);
-        }
+        let all_ended = async { while connections.join_next().await.is_some() {} };
+        let flushed = timeout(reason.linger(), all_ended).await.is_ok();
+        reason.complete(flushed);
     }
 
-    /// Lets a connection in, if there is a place.
-    fn let_in<S: Stream>(self: &Arc<Self>, peer: S, address: Option<IpAddr>, inside: &mut JoinSet<()>) {
-        let Some((place, handshaking)) = self.caps.admit(address) else {
-            tracing::debug!(
-                ?address,
-                "refused a connection: there are as many as the limits allow"
-            );
-            return;
-        };
+    fn spawn_connection(self: &Arc<Self>, accepted: Accepted, connections: &mut JoinSet<()>) {
         let router = self.clone();
-        inside.spawn(async move {
-            if let Err(refusal) = router.attend(peer, place, handshaking).await {
-                tracing::debug!(?address, %refusal, "closed a connection");
+        let Accepted {
+            stream,
+            address,
+            slot,
+            handshake_slot,
+        } = accepted;
+        connections.spawn(async move {
+            let ended = match stream {
+                Stream::Tcp(stream) => router.serve(stream, handshake_slot).await,
+                Stream::Ipc(stream) => router.serve(stream, handshake_slot).await,
+            };
+            if let Err(error) = ended {
+                tracing::debug!(?address, %error, "closed a connection");
             }
+            drop(slot);
         });
     }
 
-    async fn attend<S: Stream>(
+    async fn serve<S: SplitStream>(
         &self,
-        mut peer: S,
-        _place: Place,
-        handshaking: HandshakePlace,
-    ) -> Result<(), Refusal> {
-        let introduced = timeout(self.limits.handshake, self.introduce(&mut peer)).await;
-        let connected = introduced.map_err(|_| Refusal::Silent)??;
-        drop(handshaking);
-        let (reader, writer) = peer.halves();
-        super::connection::serve(reader, writer, connected, &self.inlet, &self.limits).await
+        mut stream: S,
+        handshake_slot: HandshakeSlot,
+    ) -> Result<(), PeerError> {
+        let peer = timeout(self.limits.handshake_timeout, self.handshake(&mut stream))
+            .await
+            .map_err(|_| PeerError::HandshakeTimeout)??;
+        drop(handshake_slot);
+        let (reader, writer) = stream.split_halves();
+        Ok(run_connection(reader, writer, peer, &self.inbound, &self.limits).await?)
     }
 
-    /// Completes the handshake with a peer.
-    async fn introduce<S: Stream>(&self, peer: &mut S) -> Result<Connected, Refusal> {
-        greet(peer).await?;
-        let mut identity = hear(peer, &["DEALER", "REQ", "ROUTER"]).await?;
+    /// Completes the handshake and registers the peer. It is told that we are ready only once it is registered.
+    async fn handshake<S: SplitStream>(&self, stream: &mut S) -> Result<RegisteredPeer, PeerError> {
+        const ACCEPTED: &[SocketType] = &[SocketType::Dealer, SocketType::Req, SocketType::Router];
+        exchange_greeting(stream).await?;
+        let mut identity = read_ready(stream, ACCEPTED).await?;
         if identity.is_empty() {
-            identity = Bytes::from(random_name()?);
+            identity = Bytes::from(random_identity()?);
         }
-        let connected = self.peers.join(Peer::new(identity)).ok_or(Refusal::Identity)?;
-        get_ready(peer, "ROUTER", b"").await?;
-        Ok(connected)
+        let peer = self
+            .peers
+            .register(Peer::new(identity))
+            .ok_or(PeerError::IdentityInUse)?;
+        send_ready(stream, SocketType::Router, b"").await?;
+        Ok(peer)
     }
 }
 
-/// A connection whose halves need no lock.
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    fn halves(&mut self) -> (impl AsyncRead + Unpin + Send, impl AsyncWrite + Unpin + Send);
+/// A stream whose halves need no lock.
+trait SplitStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    fn split_halves(&mut self) -> (impl AsyncRead + Unpin + Send, impl AsyncWrite + Unpin + Send);
 }
 
-impl Stream for TcpStream {
-    fn halves(&mut self) -> (impl AsyncRead + Unpin + Send, impl AsyncWrite + Unpin + Send) {
+impl SplitStream for TcpStream {
+    fn split_halves(&mut self) -> (impl AsyncRead + Unpin + Send, impl AsyncWrite + Unpin + Send) {
         self.split()
     }
 }
 
-impl Stream for UnixStream {
-    fn halves(&mut self) -> (impl AsyncRead + Unpin + Send, impl AsyncWrite + Unpin + Send) {
+impl SplitStream for UnixStream {
+    fn split_halves(&mut self) -> (impl AsyncRead + Unpin + Send, impl AsyncWrite + Unpin + Send) {
         self.split()
     }
 }
 
-/// Why a connection is closed.
+/// A reason for closing the connection of a peer.
 #[derive(Debug)]
-pub enum Refusal {
-    /// It did not finish its handshake in time.
-    Silent,
-    /// It broke a rule after the handshake.
-    Violation(Violation),
-    /// Another living peer has its identity.
-    Identity,
-    /// It does not read what it is sent.
-    Stalled,
-    /// The server wants it gone.
-    Cut,
-    /// The connection failed.
-    Io(io::Error),
+enum PeerError {
+    HandshakeTimeout,
+    IdentityInUse,
+    Connection(ConnectionError),
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for PeerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Silent => f.write_str("it did not finish its handshake within Limits::handshake"),
-            Self::Violation(violation) => violation.fmt(f),
-            Self::Identity => f.write_str("a connected peer has the same identity"),
-            Self::Stalled => f.write_str("it took no byte for as long as Limits::write_stall"),
-            Self::Cut => f.write_str("the server cut it off"),
-            Self::Io(error) => error.fmt(f),
+            Self::HandshakeTimeout => {
+                f.write_str("the peer did not complete its handshake within `handshake_timeout`")
+            }
+            Self::IdentityInUse => f.write_str("the identity of the peer is already connected"),
+            Self::Connection(error) => error.fmt(f),
         }
     }
 }
 
-impl From<io::Error> for Refusal {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl From<Violation> for Refusal {
-    fn from(violation: Violation) -> Self {
-        Self::Violation(violation)
+impl<E: Into<ConnectionError>> From<E> for PeerError {
+    fn from(error: E) -> Self {
+        Self::Connection(error.into())
     }
 }

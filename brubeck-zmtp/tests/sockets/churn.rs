@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use crate::common::*;
+use crate::common::{echo, frames, serve, soon};
 use zeromq::prelude::*;
 
 const VISITORS: usize = 6;
@@ -44,7 +44,7 @@ async fn churn(at: &str) {
     let server = serve(at).await;
     let address = server.local.to_string();
     let outbound = server.outbound.clone();
-    let (closing, served) = echo(server);
+    let (shutdown, served) = echo(server);
     let asked = Arc::new(AtomicU64::new(0));
     let until = Instant::now() + seconds();
     let visitors: Vec<_> = (0..VISITORS)
@@ -76,7 +76,7 @@ async fn churn(at: &str) {
     assert!(connections > 0);
     assert_eq!(unanswered, 0);
     drop(outbound);
-    closing.shutdown(Duration::from_secs(5)).await;
+    shutdown.shutdown(Duration::from_secs(5)).await;
     assert_eq!(soon("the end", served).await.unwrap(), asked);
 }
 

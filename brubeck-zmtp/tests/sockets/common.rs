@@ -5,7 +5,10 @@
 use std::future::Future;
 use std::time::Duration;
 
-use brubeck_zmtp::*;
+use brubeck_zmtp::{
+    Client, ClientEvent, Endpoint, Generation, LinkConfig, Peer, Server, ServerEvent, ServerLimits,
+    ShutdownHandle, Transport, Zmtp,
+};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -29,19 +32,19 @@ pub fn frames(parts: &[&str]) -> Vec<Bytes> {
 }
 
 pub async fn serve(at: &str) -> Server {
-    ZeroMq.server(endpoint(at), Limits::default()).await.unwrap()
+    Zmtp.server(endpoint(at), ServerLimits::default()).await.unwrap()
 }
 
 pub async fn connect(to: &Endpoint) -> Client {
-    ZeroMq.client(to.clone(), Timing::default()).unwrap()
+    Zmtp.client(to.clone(), LinkConfig::default()).unwrap()
 }
 
 /// Answers every message with itself, until the server ends.
-pub fn echo(server: Server) -> (Closing, tokio::task::JoinHandle<u64>) {
+pub fn echo(server: Server) -> (ShutdownHandle, tokio::task::JoinHandle<u64>) {
     let Server {
         mut inbound,
         outbound,
-        closing,
+        shutdown,
         ..
     } = server;
     let served = tokio::spawn(async move {
@@ -56,7 +59,7 @@ pub fn echo(server: Server) -> (Closing, tokio::task::JoinHandle<u64>) {
         }
         served
     });
-    (closing, served)
+    (shutdown, served)
 }
 
 pub async fn up(client: &mut Client) -> Generation {
@@ -70,7 +73,7 @@ pub async fn asked(server: &mut Server) -> (Peer, Vec<Bytes>) {
     loop {
         match soon("a message at the server", server.inbound.recv()).await {
             Some(ServerEvent::Message { peer, frames }) => return (peer, frames),
-            Some(ServerEvent::Gone { .. }) => {}
+            Some(ServerEvent::Disconnected { .. }) => {}
             None => panic!("the server ended"),
         }
     }

@@ -3,8 +3,11 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use crate::common::*;
-use brubeck_zmtp::*;
+use crate::common::{answered, asked, connect, echo, endpoint, frames, serve, soon, until, up};
+use brubeck_zmtp::{
+    Client, ClientEvent, Endpoint, LinkConfig, LinkState, Peer, SendError, Server, ServerEvent, ServerLimits,
+    Transport, TransportError, Zmtp,
+};
 use bytes::Bytes;
 use tokio::time::Instant;
 use zeromq::prelude::*;
@@ -51,14 +54,14 @@ async fn a_round_trip_over_ipv6() {
 
 #[tokio::test]
 async fn peers_of_the_crate_itself_are_served() {
-    let (closing, served) = echo(serve("tcp://127.0.0.1:0").await);
-    drop(closing);
-    assert!(!served.is_finished(), "a dropped `Closing` closes nothing");
+    let (shutdown, served) = echo(serve("tcp://127.0.0.1:0").await);
+    drop(shutdown);
+    assert!(!served.is_finished(), "a dropped `ShutdownHandle` closes nothing");
     served.abort();
 
     let server = serve("tcp://127.0.0.1:0").await;
     let address = server.local.to_string();
-    let (closing, served) = echo(server);
+    let (shutdown, served) = echo(server);
     let mut peer = zeromq::DealerSocket::new();
     peer.connect(&address).await.unwrap();
     peer.send(zeromq::ZmqMessage::from("x")).await.unwrap();
@@ -66,7 +69,7 @@ async fn peers_of_the_crate_itself_are_served() {
         soon("an echo", peer.recv()).await.unwrap().into_vec(),
         frames(&["x"])
     );
-    assert!(closing.shutdown(Duration::from_secs(5)).await);
+    assert!(shutdown.shutdown(Duration::from_secs(5)).await);
     assert_eq!(soon("the end", served).await.unwrap(), 1);
 }
 
@@ -178,7 +181,10 @@ async fn a_stale_file_is_taken_over_and_a_live_server_is_not() {
     let server = serve(&at).await;
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 
-    let refused = ZeroMq.server(endpoint(&at), Limits::default()).await.unwrap_err();
+    let refused = Zmtp
+        .server(endpoint(&at), ServerLimits::default())
+        .await
+        .unwrap_err();
     assert!(matches!(refused, TransportError::InUse(_)), "{refused}");
     assert!(
         refused
@@ -213,8 +219,8 @@ async fn a_server_that_closes_leaves_no_client_behind() {
 #[tokio::test]
 async fn a_taken_port_is_refused() {
     let server = serve("tcp://127.0.0.1:0").await;
-    let refused = ZeroMq
-        .server(server.local.clone(), Limits::default())
+    let refused = Zmtp
+        .server(server.local.clone(), ServerLimits::default())
         .await
         .unwrap_err();
     assert!(matches!(refused, TransportError::InUse(_)), "{refused}");
@@ -233,14 +239,14 @@ async fn departures_are_told_after_the_last_message() {
     let gone = loop {
         match soon("the departure", server.inbound.recv()).await.unwrap() {
             ServerEvent::Message { .. } => seen += 1,
-            ServerEvent::Gone { peer } => break peer,
+            ServerEvent::Disconnected { peer } => break peer,
         }
     };
     assert_eq!(seen, 100, "shutdown lets everything leave");
 
     server.outbound.send(gone, frames(&["late"])).await.unwrap();
     until("the late answer to be counted", || {
-        server.outbound.counts().gone == 1
+        server.outbound.counts().dropped == 1
     })
     .await;
 }
@@ -252,10 +258,10 @@ async fn the_server_can_cut_a_peer_and_the_client_a_connection() {
     up(&mut client).await;
     client.outbound.try_send(frames(&["x"])).unwrap();
     let (peer, _) = asked(&mut server).await;
-    server.outbound.cut(peer.clone()).await.unwrap();
+    server.outbound.disconnect(peer.clone()).await.unwrap();
     assert_eq!(
         soon("gone", server.inbound.recv()).await,
-        Some(ServerEvent::Gone { peer })
+        Some(ServerEvent::Disconnected { peer })
     );
     assert!(matches!(
         soon("down", client.inbound.recv()).await,
@@ -263,8 +269,8 @@ async fn the_server_can_cut_a_peer_and_the_client_a_connection() {
     ));
 
     assert_eq!(up(&mut client).await, 2);
-    client.outbound.give_up(1);
-    client.outbound.give_up(2);
+    client.outbound.disconnect(1);
+    client.outbound.disconnect(2);
     assert!(matches!(
         soon("down", client.inbound.recv()).await,
         Some(ClientEvent::Down { generation: 2, .. })
@@ -370,8 +376,8 @@ async fn what_cannot_be_connected_is_said_at_once() {
         ("tcp://*:1", "write one host"),
         ("tcp://127.0.0.1:0", "write the port"),
     ] {
-        let error = ZeroMq
-            .client(endpoint(to), Timing::default())
+        let error = Zmtp
+            .client(endpoint(to), LinkConfig::default())
             .unwrap_err()
             .to_string();
         assert!(error.contains(what), "{error}");

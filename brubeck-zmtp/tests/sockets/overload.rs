@@ -2,22 +2,19 @@
 
 use std::time::Duration;
 
-use crate::common::*;
-use brubeck_zmtp::*;
+use crate::common::{answered, asked, connect, endpoint, frames, handshake, serve, soon, up};
+use brubeck_zmtp::{Endpoint, Peer, ServerEvent, ServerLimits, Transport, Zmtp};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
 #[tokio::test]
 async fn a_full_inbox_holds_the_peer_back_and_loses_nothing() {
-    let limits = Limits {
+    let limits = ServerLimits {
         inbound_messages: 2,
-        ..Limits::default()
+        ..ServerLimits::default()
     };
-    let mut server = ZeroMq
-        .server(endpoint("tcp://127.0.0.1:0"), limits)
-        .await
-        .unwrap();
+    let mut server = Zmtp.server(endpoint("tcp://127.0.0.1:0"), limits).await.unwrap();
     let mut client = connect(&server.local).await;
     up(&mut client).await;
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -35,14 +32,11 @@ async fn a_full_inbox_holds_the_peer_back_and_loses_nothing() {
 
 #[tokio::test]
 async fn many_small_messages_at_once_wait_as_they_came() {
-    let limits = Limits {
+    let limits = ServerLimits {
         inbound_messages: 4,
-        ..Limits::default()
+        ..ServerLimits::default()
     };
-    let mut server = ZeroMq
-        .server(endpoint("tcp://127.0.0.1:0"), limits)
-        .await
-        .unwrap();
+    let mut server = Zmtp.server(endpoint("tcp://127.0.0.1:0"), limits).await.unwrap();
     let Endpoint::Tcp { port, .. } = server.local else {
         panic!()
     };
@@ -65,7 +59,7 @@ async fn many_small_messages_at_once_wait_as_they_came() {
     let gone = soon("its departure", server.inbound.recv()).await;
     assert_eq!(
         gone,
-        Some(ServerEvent::Gone {
+        Some(ServerEvent::Disconnected {
             peer: Peer::new("busy")
         })
     );
@@ -110,14 +104,11 @@ async fn a_deaf_peer_fills_its_queue_is_cut_and_dies_while_others_are_served() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_out_does_not_starve_the_thread() {
-    let limits = Limits {
-        queued_messages: usize::MAX,
-        ..Limits::default()
+    let limits = ServerLimits {
+        peer_queue_messages: usize::MAX,
+        ..ServerLimits::default()
     };
-    let mut server = ZeroMq
-        .server(endpoint("tcp://127.0.0.1:0"), limits)
-        .await
-        .unwrap();
+    let mut server = Zmtp.server(endpoint("tcp://127.0.0.1:0"), limits).await.unwrap();
     let mut client = connect(&server.local).await;
     up(&mut client).await;
     client.outbound.try_send(frames(&["x"])).unwrap();

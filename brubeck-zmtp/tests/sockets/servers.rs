@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::common::*;
-use brubeck_zmtp::*;
+use crate::common::{answered, endpoint, frames, handshake, soon, up};
+use brubeck_zmtp::{Client, ClientEvent, LinkConfig, Transport, Zmtp};
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,10 +15,10 @@ struct Scene {
 }
 
 impl Scene {
-    async fn set(timing: Timing) -> Self {
+    async fn set(timing: LinkConfig) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let client = ZeroMq
+        let client = Zmtp
             .client(endpoint(&format!("tcp://127.0.0.1:{port}")), timing)
             .unwrap();
         Self { listener, client }
@@ -46,7 +46,7 @@ impl Scene {
 
 #[tokio::test]
 async fn heartbeats_are_answered_also_within_a_message() {
-    let mut scene = Scene::set(Timing::default()).await;
+    let mut scene = Scene::set(LinkConfig::default()).await;
     let mut stream = scene.connected().await;
     for _ in 0..100 {
         stream.write_all(b"\x04\x0a\x04PING\0\x0aabc").await.unwrap();
@@ -61,7 +61,7 @@ async fn heartbeats_are_answered_also_within_a_message() {
 
 #[tokio::test]
 async fn many_messages_at_once_all_come_in_order() {
-    let mut scene = Scene::set(Timing::default()).await;
+    let mut scene = Scene::set(LinkConfig::default()).await;
     let mut stream = scene.connected().await;
     let mut bytes = Vec::new();
     for number in 0..1000_u16 {
@@ -77,9 +77,9 @@ async fn many_messages_at_once_all_come_in_order() {
 
 #[tokio::test]
 async fn a_server_that_breaks_the_protocol_or_a_limit_is_left_and_another_looked_for() {
-    let timing = Timing {
-        message_bytes: 1000,
-        ..Timing::default()
+    let timing = LinkConfig {
+        max_message_bytes: 1000,
+        ..LinkConfig::default()
     };
     let mut scene = Scene::set(timing).await;
     for (bytes, why) in [
@@ -103,7 +103,7 @@ async fn a_server_that_breaks_the_protocol_or_a_limit_is_left_and_another_looked
 
 #[tokio::test]
 async fn what_is_no_server_is_left_and_another_looked_for() {
-    let mut scene = Scene::set(Timing::default()).await;
+    let mut scene = Scene::set(LinkConfig::default()).await;
     let mut stream = scene.visitor().await;
     stream
         .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -119,9 +119,9 @@ async fn what_is_no_server_is_left_and_another_looked_for() {
 
 #[tokio::test]
 async fn a_server_that_takes_nothing_for_too_long_is_lost() {
-    let timing = Timing {
-        write_stall: Duration::from_millis(200),
-        ..Timing::default()
+    let timing = LinkConfig {
+        write_stall_timeout: Duration::from_millis(200),
+        ..LinkConfig::default()
     };
     let mut scene = Scene::set(timing).await;
     let stream = scene.connected().await;
@@ -139,9 +139,9 @@ async fn a_server_that_takes_nothing_for_too_long_is_lost() {
 
 #[tokio::test]
 async fn a_silent_server_is_left_at_the_timeout_of_the_handshake() {
-    let timing = Timing {
-        connect: Duration::from_millis(200),
-        ..Timing::default()
+    let timing = LinkConfig {
+        connect_timeout: Duration::from_millis(200),
+        ..LinkConfig::default()
     };
     let mut scene = Scene::set(timing).await;
     let mut silent = scene.visitor().await;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use crate::common::*;
-use brubeck_zmtp::*;
+use crate::common::{
+    answered, asked, connect, echo, endpoint, frames, greeting, handshake, ready, serve, soon, until, up,
+};
+use brubeck_zmtp::{Client, Endpoint, Peer, ServerLimits, ServerSender, ShutdownHandle, Transport, Zmtp};
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,26 +17,23 @@ const HUGE: [u8; 9] = [2, 0, 0, 0x40, 0, 0, 0, 0, 0];
 /// A server with a good client, which must be served whatever strangers do.
 struct Scene {
     server: Endpoint,
-    outbound: ServerOutbox,
+    outbound: ServerSender,
     good: Client,
-    _closing: Closing,
+    _closing: ShutdownHandle,
 }
 
 impl Scene {
-    async fn set(limits: Limits) -> Self {
-        let server = ZeroMq
-            .server(endpoint("tcp://127.0.0.1:0"), limits)
-            .await
-            .unwrap();
+    async fn set(limits: ServerLimits) -> Self {
+        let server = Zmtp.server(endpoint("tcp://127.0.0.1:0"), limits).await.unwrap();
         let (local, outbound) = (server.local.clone(), server.outbound.clone());
-        let (closing, _) = echo(server);
+        let (shutdown, _) = echo(server);
         let mut good = connect(&local).await;
         up(&mut good).await;
         let mut scene = Self {
             server: local,
             outbound,
             good,
-            _closing: closing,
+            _closing: shutdown,
         };
         scene.good_is_served().await;
         scene
@@ -49,7 +48,7 @@ impl Scene {
     /// Waits until the peer `deaf` has been cut off.
     async fn deaf_is_gone(&self) {
         soon("the end of its connection", async {
-            while self.outbound.counts().gone == 0 {
+            while self.outbound.counts().dropped == 0 {
                 let said = self.outbound.send(Peer::new("deaf"), frames(&["x"]));
                 said.await.unwrap();
                 tokio::task::yield_now().await;
@@ -91,7 +90,7 @@ async fn says(stream: &mut TcpStream, expected: &[u8]) {
 
 #[tokio::test]
 async fn a_raw_peer_is_served() {
-    let scene = Scene::set(Limits::default()).await;
+    let scene = Scene::set(ServerLimits::default()).await;
     let mut peer = scene.peer("me").await;
     peer.write_all(b"\x01\x00\x00\x01x").await.unwrap();
     says(&mut peer, b"\x01\x00\x00\x01x").await;
@@ -99,7 +98,7 @@ async fn a_raw_peer_is_served() {
 
 #[tokio::test]
 async fn a_huge_frame_before_ready_closes_the_connection() {
-    let mut scene = Scene::set(Limits::default()).await;
+    let mut scene = Scene::set(ServerLimits::default()).await;
     for flags in [0, 2, 4, 6] {
         let mut stranger = scene.stranger().await;
         let mut header = HUGE;
@@ -115,7 +114,7 @@ async fn a_huge_frame_before_ready_closes_the_connection() {
 
 #[tokio::test]
 async fn a_huge_frame_after_ready_closes_the_connection() {
-    let mut scene = Scene::set(Limits::default()).await;
+    let mut scene = Scene::set(ServerLimits::default()).await;
     for flags in [2, 3] {
         let mut peer = scene.peer("stranger").await;
         let mut header = HUGE;
@@ -128,9 +127,9 @@ async fn a_huge_frame_after_ready_closes_the_connection() {
 
 #[tokio::test]
 async fn garbage_closes_the_connection_at_once() {
-    let mut scene = Scene::set(Limits {
-        handshake: Duration::from_secs(3600),
-        ..Limits::default()
+    let mut scene = Scene::set(ServerLimits {
+        handshake_timeout: Duration::from_secs(3600),
+        ..ServerLimits::default()
     })
     .await;
     for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0; 64], &[0xff; 64]] {
@@ -143,9 +142,9 @@ async fn garbage_closes_the_connection_at_once() {
 
 #[tokio::test]
 async fn a_silent_peer_is_closed_at_the_handshake_timeout() {
-    let limits = Limits {
-        handshake: Duration::from_millis(200),
-        ..Limits::default()
+    let limits = ServerLimits {
+        handshake_timeout: Duration::from_millis(200),
+        ..ServerLimits::default()
     };
     let mut scene = Scene::set(limits).await;
     let before = Instant::now();
@@ -163,7 +162,7 @@ async fn a_silent_peer_is_closed_at_the_handshake_timeout() {
 
 #[tokio::test]
 async fn ping_gives_pong_and_the_link_lives() {
-    let mut scene = Scene::set(Limits::default()).await;
+    let mut scene = Scene::set(ServerLimits::default()).await;
     let mut peer = scene.peer("beating").await;
     for _ in 0..100 {
         peer.write_all(b"\x04\x0a\x04PING\0\x0aabc").await.unwrap();
@@ -184,7 +183,7 @@ async fn ping_gives_pong_and_the_link_lives() {
 
 #[tokio::test]
 async fn pongs_never_tear_a_message() {
-    let scene = Scene::set(Limits::default()).await;
+    let scene = Scene::set(ServerLimits::default()).await;
     let peer = scene.peer("both").await;
     let (mut read, mut write) = peer.into_split();
     const ROUNDS: usize = 300;
@@ -223,7 +222,7 @@ async fn pongs_never_tear_a_message() {
 
 #[tokio::test]
 async fn endless_multipart_closes_the_connection() {
-    let mut scene = Scene::set(Limits::default()).await;
+    let mut scene = Scene::set(ServerLimits::default()).await;
     let mut many = scene.peer("many").await;
     many.write_all(&b"\x01\x01x".repeat(17)).await.unwrap();
     closed(&mut many).await;
@@ -247,7 +246,7 @@ async fn endless_multipart_closes_the_connection() {
 
 #[tokio::test]
 async fn an_identity_in_use_is_refused() {
-    let mut scene = Scene::set(Limits::default()).await;
+    let mut scene = Scene::set(ServerLimits::default()).await;
     let mut first = scene.peer("same").await;
     for _ in 0..3 {
         let mut second = scene.stranger().await;
@@ -270,9 +269,9 @@ async fn an_identity_in_use_is_refused() {
 
 #[tokio::test]
 async fn connections_are_limited_by_number_and_address() {
-    let limits = Limits {
-        connections_per_address: 3,
-        ..Limits::default()
+    let limits = ServerLimits {
+        max_connections_per_address: 3,
+        ..ServerLimits::default()
     };
     let mut scene = Scene::set(limits).await;
     let first = scene.peer("1").await;
@@ -295,10 +294,10 @@ async fn connections_are_limited_by_number_and_address() {
 
 #[tokio::test]
 async fn handshakes_are_limited() {
-    let limits = Limits {
-        handshakes: 2,
-        handshake: Duration::from_secs(3600),
-        ..Limits::default()
+    let limits = ServerLimits {
+        max_handshakes: 2,
+        handshake_timeout: Duration::from_secs(3600),
+        ..ServerLimits::default()
     };
     let mut scene = Scene::set(limits).await;
     let mut silent = [scene.stranger().await, scene.stranger().await];
@@ -313,10 +312,10 @@ async fn handshakes_are_limited() {
 
 #[tokio::test]
 async fn a_peer_that_does_not_read_is_cut_by_what_waits_for_it() {
-    let limits = Limits {
-        queued_bytes: 4 << 20,
-        write_stall: Duration::from_secs(3600),
-        ..Limits::default()
+    let limits = ServerLimits {
+        peer_queue_bytes: 4 << 20,
+        write_stall_timeout: Duration::from_secs(3600),
+        ..ServerLimits::default()
     };
     let mut scene = Scene::set(limits).await;
     let _deaf = scene.peer("deaf").await;
@@ -345,10 +344,10 @@ async fn a_peer_that_does_not_read_is_cut_by_what_waits_for_it() {
 
 #[tokio::test]
 async fn a_peer_that_takes_nothing_for_too_long_is_cut() {
-    let limits = Limits {
-        write_stall: Duration::from_millis(200),
-        queued_bytes: usize::MAX >> 8,
-        ..Limits::default()
+    let limits = ServerLimits {
+        write_stall_timeout: Duration::from_millis(200),
+        peer_queue_bytes: usize::MAX >> 8,
+        ..ServerLimits::default()
     };
     let mut scene = Scene::set(limits).await;
     let _deaf = scene.peer("deaf").await;
@@ -374,21 +373,21 @@ async fn a_peer_without_identity_gets_one() {
 
 #[tokio::test]
 async fn closing_a_server_closes_its_peers() {
-    let scene = Scene::set(Limits::default()).await;
+    let scene = Scene::set(ServerLimits::default()).await;
     let mut peer = scene.peer("idle").await;
     let mut silent = scene.stranger().await;
     let Scene {
-        _closing: closing,
+        _closing: shutdown,
         good,
         ..
     } = scene;
     drop(good);
-    let closing = tokio::spawn(closing.shutdown(Duration::from_secs(10)));
+    let shutdown = tokio::spawn(shutdown.shutdown(Duration::from_secs(10)));
     closed(&mut peer).await;
     drop(peer);
     silent.shutdown().await.unwrap();
     closed(&mut silent).await;
-    assert!(soon("the end", closing).await.unwrap());
+    assert!(soon("the end", shutdown).await.unwrap());
 }
 
 #[tokio::test]

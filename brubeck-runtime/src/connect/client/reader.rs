@@ -6,7 +6,7 @@ use super::waiting::Waiting;
 use crate::call::{Answer, CallError};
 use crate::status::Status;
 use crate::wire::service::{self, Dialect, Secret, decode_response};
-use brubeck_zmtp::{ClientEvent, Inbox};
+use brubeck_zmtp::{ClientEvent, EventReceiver};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) async fn read_client(self, mut inbound: Inbox<ClientEvent>) {
+    pub(super) async fn read_client(self, mut inbound: EventReceiver<ClientEvent>) {
         while let Some(event) = inbound.recv().await {
             match event {
                 ClientEvent::Up { generation } => {
@@ -34,7 +34,7 @@ impl Reader {
         }
     }
 
-    pub(super) async fn read_hub(self, mut inbound: Inbox<HubEvent>) {
+    pub(super) async fn read_hub(self, mut inbound: EventReceiver<HubEvent>) {
         while let Some(event) = inbound.recv().await {
             match event {
                 HubEvent::Message { frames } => self.take(&frames),

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::wire::tnetstring::{self, Value};
-use brubeck_zmtp::{Client, ClientEvent, Endpoint, Timing, Transport, ZeroMq};
+use brubeck_zmtp::{Client, ClientEvent, Endpoint, LinkConfig, Transport, Zmtp};
 use bytes::{Bytes, BytesMut};
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -146,8 +146,8 @@ impl Mongrel2Control {
         let mut slot = self.client.lock().await;
         let mut client = match slot.take() {
             Some(client) => client,
-            None => ZeroMq
-                .client(self.endpoint.clone(), Timing::default())
+            None => Zmtp
+                .client(self.endpoint.clone(), LinkConfig::default())
                 .map_err(|error| Error::because(self.absent(), error))?,
         };
         // An answer that comes too late must not be taken for that of the next question, so a link on which one is

@@ -27,7 +27,7 @@ use super::transport::{self, LinkEvent};
 use super::{Application, Connection, Opened};
 use crate::error::Error;
 use announced::Store;
-use brubeck_zmtp::{Endpoint, Timing, TransportError};
+use brubeck_zmtp::{Endpoint, LinkConfig, TransportError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join};
 use handler::Handler;
@@ -161,7 +161,7 @@ impl Connection for Mongrel2 {
             }
             let watch = control.map(Mongrel2Control::connect).transpose()?.map(Watch::new);
             let (requests, replies) = (endpoint(&send_spec)?, endpoint(&settings.recv_spec)?);
-            let (mut link, mut carry) = transport::mongrel2(requests, replies, Timing::default())
+            let (mut link, mut carry) = transport::mongrel2_link(requests, replies, LinkConfig::default())
                 .map_err(|error| cannot(&send_spec, error))?;
             let neighbour = Neighbour::new(&application, &settings.recv_spec);
             let first = tokio::select! {

@@ -9,7 +9,7 @@ use crate::status::Status;
 use crate::wire::service::{
     DecodeError, Envelope, JsonText, Request, Secret, decode_pull_request, decode_request,
 };
-use brubeck_zmtp::{Peer, ServerOutbox};
+use brubeck_zmtp::{Peer, ServerSender};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
@@ -68,7 +68,7 @@ impl Answering {
     pub(super) async fn take(
         &self,
         arrived: Arrived,
-        outbound: ServerOutbox,
+        outbound: ServerSender,
         place: Option<OwnedSemaphorePermit>,
     ) {
         let (envelope, response) = match arrived.request {

@@ -4,7 +4,7 @@ use super::super::Stop;
 use super::super::v2::Sessions;
 use super::answering::{Answering, Arrived};
 use crate::wire::v2::is_v2;
-use brubeck_zmtp::{LINGER, Peer, Server, ServerEvent, ServerOutbox};
+use brubeck_zmtp::{LINGER, Peer, Server, ServerEvent, ServerSender};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,10 +32,10 @@ impl Bound {
         let (sessions, legacy) = (self.sessions.clone(), self.legacy.clone());
         let outbound = server.outbound.clone();
         // Each message is read, and often answered, by the task of its connection: none waits for another task.
-        server.inbound.hand_to(move |event| match event {
+        server.inbound.set_handler(move |event| match event {
             ServerEvent::Message { peer, frames } if is_v2(&frames) => sessions.take(&peer, frames),
             ServerEvent::Message { peer, frames } => legacy.take(peer, frames, &outbound),
-            ServerEvent::Gone { peer } => {
+            ServerEvent::Disconnected { peer } => {
                 sessions.gone(&peer);
                 legacy.gone(&peer);
             }
@@ -76,7 +76,7 @@ impl Legacy {
         self.handlers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, peer: Peer, frames: Vec<Bytes>, outbound: &ServerOutbox) {
+    fn take(&self, peer: Peer, frames: Vec<Bytes>, outbound: &ServerSender) {
         let place = self.places.clone().try_acquire_owned().ok();
         let (answering, outbound) = (self.answering.clone(), outbound.clone());
         let arrived = Arrived::from_router(&peer, frames);

@@ -3,20 +3,20 @@
 use super::super::Stop;
 use super::super::transport::Worker;
 use super::answering::{Answering, Arrived};
-use brubeck_zmtp::{LINGER, ServerOutbox};
+use brubeck_zmtp::{LINGER, ServerSender};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 pub(super) struct Connected {
     answering: Arc<Answering>,
-    outbound: ServerOutbox,
+    outbound: ServerSender,
     places: Arc<Semaphore>,
     handlers: JoinSet<()>,
 }
 
 impl Connected {
-    pub(super) fn new(answering: Arc<Answering>, slots: usize, outbound: ServerOutbox) -> Connected {
+    pub(super) fn new(answering: Arc<Answering>, slots: usize, outbound: ServerSender) -> Connected {
         Connected {
             answering,
             outbound,

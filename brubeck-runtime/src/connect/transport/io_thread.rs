@@ -1,4 +1,4 @@
-//! Where ZeroMQ sockets live: on one thread of their own, or on the one thread that a runtime has.
+//! The I/O thread: runs sockets that the application's runtime cannot run.
 
 use std::future::Future;
 use std::io;
@@ -8,24 +8,23 @@ use std::thread;
 use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 use tokio::task::JoinHandle;
 
-/// The thread's name, as debuggers show it.
-const NAME: &str = "brubeck-io";
+/// The name of the thread.
+const THREAD_NAME: &str = "brubeck-io";
 
 static RUNTIME: Mutex<Option<Handle>> = Mutex::new(None);
 
-/// The runtime that sockets opened here live on.
+/// Returns the runtime for sockets of the `zeromq` crate.
 ///
-/// Their crate blocks whole worker threads when tasks that share a socket run in parallel, so they need a `current_thread`
-/// runtime, on which nothing can. Where they are opened from one, that one does, and no message changes threads; elsewhere
-/// they get the I/O thread.
-fn home() -> io::Result<Handle> {
+/// They block whole worker threads if tasks that share a socket run in parallel, so they need a `current_thread` runtime.
+/// If the caller's runtime is one, it is used, and no message changes threads. Otherwise it is that of the I/O thread.
+fn single_threaded_runtime() -> io::Result<Handle> {
     match Handle::try_current() {
         Ok(here) if here.runtime_flavor() == RuntimeFlavor::CurrentThread => Ok(here),
         _ => io_thread(),
     }
 }
 
-/// Starts the I/O thread on first use.
+/// Returns the runtime of the I/O thread, which is started on first use.
 fn io_thread() -> io::Result<Handle> {
     let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(handle) = &*runtime {
@@ -33,17 +32,18 @@ fn io_thread() -> io::Result<Handle> {
     }
     let started = Builder::new_current_thread()
         .enable_all()
-        .thread_name(NAME)
+        .thread_name(THREAD_NAME)
         .build()?;
     let handle = started.handle().clone();
     thread::Builder::new()
-        .name(NAME.to_owned())
+        .name(THREAD_NAME.to_owned())
         .spawn(move || started.block_on(std::future::pending::<()>()))?;
     *runtime = Some(handle.clone());
     Ok(handle)
 }
 
-/// Opens something whose tasks live on the current runtime, or on the I/O thread if this is called outside of one.
+/// Runs `open` inside a runtime, for sockets that spawn their tasks: the current one, or that of the I/O thread if this is
+/// called outside of a runtime.
 pub(crate) fn with_runtime<T>(open: impl FnOnce() -> T) -> io::Result<T> {
     if Handle::try_current().is_ok() {
         return Ok(open());
@@ -53,23 +53,23 @@ pub(crate) fn with_runtime<T>(open: impl FnOnce() -> T) -> io::Result<T> {
     Ok(open())
 }
 
-/// Runs a future that owns sockets.
+/// Runs a future that owns sockets of the `zeromq` crate.
 ///
 /// # Errors
-/// The I/O thread or its runtime could not be started: the process is out of threads or file descriptors.
+/// Returns an error if the I/O thread cannot be started: the process is out of threads or file descriptors.
 pub(crate) fn spawn<F>(future: F) -> io::Result<JoinHandle<F::Output>>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    Ok(home()?.spawn(future))
+    Ok(single_threaded_runtime()?.spawn(future))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn home_thread() -> (thread::ThreadId, Option<String>) {
+    async fn socket_thread() -> (thread::ThreadId, Option<String>) {
         let here = async {
             (
                 thread::current().id(),
@@ -80,15 +80,15 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_runtime_of_many_threads_gets_one_for_its_sockets() {
-        let (thread, name) = home_thread().await;
-        assert_eq!(name.as_deref(), Some(NAME));
-        assert_eq!(home_thread().await.0, thread);
+    async fn sockets_of_a_multi_thread_runtime_run_on_the_io_thread() {
+        let (thread, name) = socket_thread().await;
+        assert_eq!(name.as_deref(), Some(THREAD_NAME));
+        assert_eq!(socket_thread().await.0, thread);
     }
 
     #[tokio::test]
-    async fn a_runtime_of_one_thread_keeps_its_sockets() {
-        assert_eq!(home_thread().await.0, thread::current().id());
+    async fn sockets_of_a_current_thread_runtime_run_there() {
+        assert_eq!(socket_thread().await.0, thread::current().id());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

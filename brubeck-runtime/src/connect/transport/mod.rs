@@ -1,70 +1,30 @@
-//! What connects to Mongrel2, and to services that connect.
+//! The links to Mongrel2, and both sides of services that connect, on the sockets of [`brubeck_zmtp`].
+//!
+//! Only [`worker`] uses the sockets of the `zeromq` crate. They block whole worker threads of a runtime if tasks that
+//! share a socket run in parallel, so they run where [`io_thread`] says.
 
-mod crate_sockets;
 mod hub;
-mod hub_sockets;
 mod io_thread;
 mod mongrel2;
-mod mongrel2_connect;
-mod mongrel2_sockets;
 #[cfg(test)]
 mod test_support;
 mod worker;
-mod worker_sockets;
+mod zeromq_sockets;
 
-pub use hub::{Hub, HubEvent, HubOutbox};
-use io_thread::with_runtime;
-pub use mongrel2::{Carried, LinkEvent, Mongrel2Link};
-pub use worker::Worker;
+pub(crate) use hub::{HubEvent, HubSender, bind_hub};
+pub(crate) use mongrel2::{LinkEvent, Mongrel2Link, mongrel2_link};
+pub(crate) use worker::{Worker, connect_worker};
 
-use brubeck_zmtp::{Client, Endpoint, Timing, Transport, TransportError};
-use futures_util::FutureExt;
+use brubeck_zmtp::{Client, Endpoint, LinkConfig, Transport, TransportError};
 
-/// Connects to the server at `endpoint`, from anywhere: outside of a runtime the connection lives on the I/O thread.
+/// Creates a client from any thread. Outside of a runtime it runs on the I/O thread.
 ///
 /// # Errors
-/// The endpoint cannot be connected to, by its form; or the I/O thread cannot be started.
-pub(crate) fn client(
+/// Returns an error if it is not possible to connect to such an endpoint, or if the I/O thread cannot be started.
+pub(crate) fn connect_client(
     transport: &dyn Transport,
     endpoint: Endpoint,
-    timing: Timing,
+    config: LinkConfig,
 ) -> Result<Client, TransportError> {
-    with_runtime(|| transport.client(endpoint, timing))?
-}
-
-/// Connects to a Mongrel2 server: to `send_spec` for the requests it sends, to `recv_spec` for the replies it
-/// receives, both as its configuration names them. Returns at once; wait for [`LinkEvent::Up`].
-///
-/// # Errors
-/// The endpoints cannot be connected to, by their form.
-pub fn mongrel2(send_spec: Endpoint, recv_spec: Endpoint, timing: Timing) -> Result<Carried, TransportError> {
-    send_spec.check_connect()?;
-    recv_spec.check_connect()?;
-    let (link, line) = mongrel2::mongrel2(&timing);
-    Ok((
-        link,
-        mongrel2_sockets::supervise(send_spec, recv_spec, timing, line).boxed(),
-    ))
-}
-
-/// Binds `requests` and `responses` for services that connect to both.
-///
-/// # Errors
-/// One of the endpoints cannot be bound: see [`TransportError`].
-pub fn hub(requests: Endpoint, responses: Endpoint, timing: Timing) -> Result<Hub, TransportError> {
-    requests.check()?;
-    responses.check()?;
-    hub_sockets::open(&requests, &responses, &timing)
-}
-
-/// Connects to a client that has bound `requests` and `responses`, whenever it is there. Returns at once.
-///
-/// # Errors
-/// The endpoints cannot be connected to, by their form.
-pub fn worker(requests: Endpoint, responses: Endpoint, timing: Timing) -> Result<Worker, TransportError> {
-    requests.check_connect()?;
-    responses.check_connect()?;
-    let (worker, driver) = worker::worker(&timing);
-    io_thread::spawn(worker_sockets::supervise(requests, responses, timing, driver))?;
-    Ok(worker)
+    io_thread::with_runtime(|| transport.client(endpoint, config))?
 }

@@ -9,7 +9,8 @@ use crate::call::{Answer, CallError, Link, Origin, Placed, Request};
 use crate::connect::transport;
 use crate::wire::v2::Reply;
 use brubeck_zmtp::{
-    Client, ClientEvent, ClientOutbox, Closing, Endpoint, Inbox, LINGER, Timing, Transport, TransportError,
+    Client, ClientEvent, ClientSender, Endpoint, EventReceiver, LINGER, LinkConfig, ShutdownHandle,
+    Transport, TransportError,
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -34,7 +35,7 @@ pub(in crate::connect) struct Pool {
 
 pub(super) struct Shared {
     transport: Arc<dyn Transport>,
-    timing: Timing,
+    timing: LinkConfig,
     /// `None`: names are no more than names.
     pub(super) resolve: Option<Resolve>,
     pub(super) members: Mutex<Members>,
@@ -61,10 +62,10 @@ struct Waiting {
 }
 
 struct Worker {
-    outbound: ClientOutbox,
-    closing: Closing,
+    outbound: ClientSender,
+    shutdown: ShutdownHandle,
     /// Held for as long as the link is to be there.
-    inbound: Option<Inbox<ClientEvent>>,
+    inbound: Option<EventReceiver<ClientEvent>>,
 }
 
 impl Pool {
@@ -75,14 +76,14 @@ impl Pool {
         config: CallerConfig,
         resolve: Option<Resolve>,
     ) -> crate::Result<Pool> {
-        let timing = Timing {
+        let timing = LinkConfig {
             // Beside a request for each call that may be on its way, what is said about it.
             outbound_messages: config.max_in_flight.saturating_mul(2).clamp(1, MESSAGES),
-            message_bytes: config
+            max_message_bytes: config
                 .max_body
                 .saturating_add(SPARE)
-                .max(Timing::default().message_bytes),
-            ..Timing::default()
+                .max(LinkConfig::default().max_message_bytes),
+            ..LinkConfig::default()
         };
         let shared = Arc::new(Shared {
             transport,
@@ -255,16 +256,16 @@ impl Shared {
         let Client {
             mut inbound,
             outbound,
-            closing,
+            shutdown,
             ..
-        } = transport::client(&*self.transport, endpoint, self.timing.clone())?;
+        } = transport::connect_client(&*self.transport, endpoint, self.timing.clone())?;
         let peer = {
             let mut state = self.lock();
             let peer = PeerId(state.next_worker);
             state.next_worker += 1;
             let worker = Worker {
                 outbound,
-                closing,
+                shutdown,
                 inbound: None,
             };
             state.workers.insert(peer, worker);
@@ -272,7 +273,7 @@ impl Shared {
         };
         self.happened(CallerEvent::AddPeer { peer });
         let shared = Arc::downgrade(self);
-        inbound.hand_to(move |event| {
+        inbound.set_handler(move |event| {
             if let Some(shared) = shared.upgrade() {
                 shared.happened(told(peer, &address, event));
             }
@@ -357,14 +358,14 @@ impl State {
             CallerAction::DropLink { peer, link, reason } => {
                 if let Some(worker) = self.workers.get(&peer) {
                     tracing::warn!(link, reason, "the connection to a service is given up");
-                    worker.outbound.give_up(link);
+                    worker.outbound.disconnect(link);
                 }
             }
             CallerAction::Forget { peer } => {
                 if let Some(worker) = self.workers.remove(&peer) {
                     tokio::spawn(async move {
                         let _inbound = worker.inbound;
-                        worker.closing.shutdown(LINGER).await
+                        worker.shutdown.shutdown(LINGER).await
                     });
                 }
             }

@@ -9,7 +9,7 @@ use crate::call::protocol::{
 use crate::call::{Slot, Slots};
 use crate::connect::introspection::Introspected;
 use crate::wire::v2::{Ask, Reply};
-use brubeck_zmtp::{Peer, ServerOutbox};
+use brubeck_zmtp::{Peer, ServerSender};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,7 +48,7 @@ impl Sessions {
     pub(in crate::connect) fn new(
         config: WorkerConfig,
         application: Arc<Introspected>,
-        outbound: ServerOutbox,
+        outbound: ServerSender,
     ) -> crate::Result<Sessions> {
         let shared = Arc::new(Shared {
             application,

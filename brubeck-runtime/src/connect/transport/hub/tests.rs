@@ -1,22 +1,65 @@
 //! Hub and worker: the client binds, services connect; nothing is lost at the start, and what is lost is told.
 
 use super::*;
-use crate::connect::transport::test_support::*;
-use crate::connect::transport::{Worker, hub as bind_hub, worker as connect_worker};
-use brubeck_zmtp::{LINGER, LinkState, Peer, TransportError};
+use crate::connect::transport::test_support::{endpoint, frames, soon};
+use crate::connect::transport::worker::{self, Worker, connect_worker};
+use brubeck_zmtp::{LINGER, LinkState, Peer};
 use std::io::Write;
-
+use std::ops::{Deref, DerefMut};
 use zeromq::prelude::*;
 use zeromq::{PullSocket, RouterSocket};
 
 const ANY: &str = "tcp://127.0.0.1:0";
 
-fn hub() -> Hub {
-    bind_hub(endpoint(ANY), endpoint(ANY), Timing::default()).unwrap()
+/// A hub with the handles that only tests use.
+struct TestHub {
+    hub: Hub,
+    requests: Endpoint,
+    responses: Endpoint,
+    shutdown: ShutdownHandle,
 }
 
-fn worker(hub: &Hub) -> Worker {
-    connect_worker(hub.requests.clone(), hub.responses.clone(), Timing::default()).unwrap()
+impl Deref for TestHub {
+    type Target = Hub;
+
+    fn deref(&self) -> &Hub {
+        &self.hub
+    }
+}
+
+impl DerefMut for TestHub {
+    fn deref_mut(&mut self) -> &mut Hub {
+        &mut self.hub
+    }
+}
+
+impl TestHub {
+    async fn shutdown(self, linger: Duration) -> bool {
+        self.shutdown.shutdown(linger).await
+    }
+}
+
+fn bind(requests: &Endpoint, responses: &Endpoint) -> TestHub {
+    let (hub, [requests, responses], shutdown) = open(requests, responses, &LinkConfig::default()).unwrap();
+    TestHub {
+        hub,
+        requests,
+        responses,
+        shutdown,
+    }
+}
+
+fn hub() -> TestHub {
+    bind(&endpoint(ANY), &endpoint(ANY))
+}
+
+fn worker(hub: &TestHub) -> Worker {
+    connect_worker(
+        hub.requests.clone(),
+        hub.responses.clone(),
+        &LinkConfig::default(),
+    )
+    .unwrap()
 }
 
 fn in_20_s() -> Instant {
@@ -24,8 +67,8 @@ fn in_20_s() -> Instant {
 }
 
 /// Hands a request over, and tells to which service.
-async fn ask(hub: &Hub, request: impl Into<Bytes>) -> Generation {
-    let place = hub.outbound.place_by(in_20_s()).await.unwrap();
+async fn ask(hub: &TestHub, request: impl Into<Bytes>) -> Generation {
+    let place = hub.outbound.reserve_by(in_20_s()).await.unwrap();
     let generation = place.generation();
     place.send(request.into()).unwrap();
     generation
@@ -37,19 +80,19 @@ async fn pulled(worker: &mut Worker) -> Vec<Bytes> {
         .expect("an open link")
 }
 
-async fn answer(hub: &Hub, worker: &Worker, text: &str) {
+async fn answer(hub: &TestHub, worker: &Worker, text: &str) {
     let to = Peer::new(hub.identity.clone());
     worker.outbound.send(to, frames(&["", text])).await.unwrap();
 }
 
-async fn answered(hub: &mut Hub) -> Vec<Bytes> {
+async fn answered(hub: &mut TestHub) -> Vec<Bytes> {
     match soon("an answer", hub.inbound.recv()).await {
         Some(HubEvent::Message { frames }) => frames,
         other => panic!("expected an answer, got {other:?}"),
     }
 }
 
-async fn lost(hub: &mut Hub) -> Generation {
+async fn lost(hub: &mut TestHub) -> Generation {
     match soon("a loss", hub.inbound.recv()).await {
         Some(HubEvent::Down { generation, .. }) => generation,
         other => panic!("expected a loss, got {other:?}"),
@@ -62,20 +105,20 @@ struct Foreign {
     router: Option<RouterSocket>,
 }
 
-async fn router(hub: &Hub) -> RouterSocket {
+async fn router(hub: &TestHub) -> RouterSocket {
     let mut router = RouterSocket::new();
     router.connect(&hub.responses.to_string()).await.unwrap();
     router
 }
 
 impl Foreign {
-    async fn pulling(hub: &Hub) -> Foreign {
+    async fn pulling(hub: &TestHub) -> Foreign {
         let mut pull = PullSocket::new();
         pull.connect(&hub.requests.to_string()).await.unwrap();
         Foreign { pull, router: None }
     }
 
-    async fn whole(hub: &Hub) -> Foreign {
+    async fn whole(hub: &TestHub) -> Foreign {
         let mut whole = Foreign::pulling(hub).await;
         whole.router = Some(router(hub).await);
         whole
@@ -93,7 +136,7 @@ impl Drop for Foreign {
 }
 
 async fn round_trip(requests: &str, responses: &str) {
-    let mut hub = bind_hub(endpoint(requests), endpoint(responses), Timing::default()).unwrap();
+    let mut hub = bind(&endpoint(requests), &endpoint(responses));
     let mut worker = worker(&hub);
     for text in [String::new(), "hello".into(), "x".repeat(1 << 20)] {
         ask(&hub, text.clone()).await;
@@ -126,7 +169,7 @@ async fn a_round_trip_over_ipc() {
 #[tokio::test]
 async fn an_address_that_is_taken_is_an_error() {
     let taken = hub();
-    let error = bind_hub(endpoint(ANY), taken.responses.clone(), Timing::default()).unwrap_err();
+    let error = bind_hub(&endpoint(ANY), &taken.responses, &LinkConfig::default()).unwrap_err();
     assert!(matches!(error, TransportError::InUse(_)), "{error}");
 }
 
@@ -135,8 +178,8 @@ async fn a_worker_may_start_before_its_hub() {
     let folder = tempfile::tempdir().unwrap();
     let [requests, responses] =
         ["requests", "responses"].map(|name| endpoint(&format!("ipc://{}/{name}", folder.path().display())));
-    let mut worker = connect_worker(requests.clone(), responses.clone(), Timing::default()).unwrap();
-    let mut hub = bind_hub(requests, responses, Timing::default()).unwrap();
+    let mut worker = connect_worker(requests.clone(), responses.clone(), &LinkConfig::default()).unwrap();
+    let mut hub = bind(&requests, &responses);
     ask(&hub, "early").await;
     assert_eq!(pulled(&mut worker).await, frames(&["early"]));
     answer(&hub, &worker, "back").await;
@@ -149,7 +192,7 @@ async fn requests_wait_for_a_service_that_can_answer() {
     let mut service = Foreign::pulling(&hub).await;
     let early = Instant::now() + Duration::from_millis(50);
     assert_eq!(
-        hub.outbound.place_by(early).await.unwrap_err(),
+        hub.outbound.reserve_by(early).await.unwrap_err(),
         SendError::Deadline
     );
 
@@ -208,7 +251,7 @@ async fn a_service_that_goes_is_told_and_gets_nothing_more() {
 async fn a_request_for_a_service_that_goes_meanwhile_is_not_sent() {
     let mut hub = hub();
     let service = Foreign::whole(&hub).await;
-    let place = hub.outbound.place_by(in_20_s()).await.unwrap();
+    let place = hub.outbound.reserve_by(in_20_s()).await.unwrap();
     drop(service);
     assert_eq!(lost(&mut hub).await, place.generation());
     assert_eq!(place.send(Bytes::from("late")), Err(SendError::LinkDown));
@@ -244,7 +287,7 @@ async fn many_who_wait_for_a_place_all_get_one() {
         .map(|n| {
             let outbound = hub.outbound.clone();
             tokio::spawn(async move {
-                let place = outbound.place_by(in_20_s()).await.unwrap();
+                let place = outbound.reserve_by(in_20_s()).await.unwrap();
                 place.send(Bytes::from(n.to_string())).unwrap();
             })
         })
@@ -267,15 +310,15 @@ async fn an_answer_waits_for_its_client_to_be_connected_again() {
     let folder = tempfile::tempdir().unwrap();
     let [requests, responses] =
         ["requests", "responses"].map(|name| endpoint(&format!("ipc://{}/{name}", folder.path().display())));
-    let mut hub = bind_hub(requests.clone(), responses.clone(), Timing::default()).unwrap();
-    let mut worker = worker(&hub);
+    let mut hub = bind(&requests, &responses);
+    let (mut worker, mut state) =
+        worker::open(requests.clone(), responses.clone(), &LinkConfig::default()).unwrap();
     ask(&hub, "before").await;
     pulled(&mut worker).await;
 
     // A client of another identity takes its place: what was for the first one must not reach it.
     let first = hub.identity.clone();
     assert!(hub.shutdown(LINGER).await);
-    let mut state = worker.state.clone();
     soon(
         "the loss",
         state.wait_for(|state| *state == LinkState::Connecting),
@@ -284,10 +327,10 @@ async fn an_answer_waits_for_its_client_to_be_connected_again() {
     .unwrap();
     let stale = Peer::new(first);
     worker.outbound.send(stale, frames(&["", "stale"])).await.unwrap();
-    hub = bind_hub(requests, responses, Timing::default()).unwrap();
+    hub = bind(&requests, &responses);
     answer(&hub, &worker, "for the second").await;
     assert_eq!(answered(&mut hub).await, frames(&["", "for the second"]));
-    assert_eq!(worker.outbound.counts().gone, 1);
+    assert_eq!(worker.outbound.counts().dropped, 1);
 }
 
 #[tokio::test]
@@ -356,7 +399,10 @@ async fn what_was_accepted_leaves_before_the_end() {
     let outbound = hub.outbound.clone();
     assert!(hub.shutdown(Duration::from_secs(20)).await);
     soon("all of them", reading).await.unwrap();
-    assert_eq!(outbound.place_by(in_20_s()).await.unwrap_err(), SendError::Closed);
+    assert_eq!(
+        outbound.reserve_by(in_20_s()).await.unwrap_err(),
+        SendError::Closed
+    );
 }
 
 const QUEUED: usize = 50;

@@ -1,9 +1,7 @@
 //! The link to Mongrel2, against sockets that play it: a bound PUSH for requests and a bound SUB for replies.
 
 use super::*;
-use crate::connect::transport::mongrel2 as connect_link;
-use crate::connect::transport::test_support::*;
-use brubeck_zmtp::Endpoint;
+use crate::connect::transport::test_support::{endpoint, handshake, soon, until};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
@@ -102,13 +100,14 @@ async fn run(
     }
 }
 
-async fn link(send_spec: &Endpoint, recv_spec: &Endpoint) -> Mongrel2Link {
-    carried(send_spec.clone(), recv_spec.clone(), Timing::default())
+async fn open_link(send_spec: &Endpoint, recv_spec: &Endpoint) -> Mongrel2Link {
+    driven(send_spec.clone(), recv_spec.clone(), SUBSCRIPTION_TIMEOUT)
 }
 
-fn carried(send_spec: Endpoint, recv_spec: Endpoint, timing: Timing) -> Mongrel2Link {
-    let (link, carry) = connect_link(send_spec, recv_spec, timing).unwrap();
-    tokio::spawn(carry);
+fn driven(send_spec: Endpoint, recv_spec: Endpoint, subscription_timeout: Duration) -> Mongrel2Link {
+    let config = LinkConfig::default();
+    let (link, driver) = mongrel2_link_with(send_spec, recv_spec, config, subscription_timeout).unwrap();
+    tokio::spawn(driver);
     link
 }
 
@@ -150,7 +149,7 @@ async fn first_replies(starts: usize, send_spec: &str, recv_spec: &str) {
     let mut mongrel2 = Mongrel2::start(send_spec, recv_spec).await;
     let (send_spec, recv_spec) = (mongrel2.send_spec.clone(), mongrel2.recv_spec.clone());
     for start in 0..starts {
-        let mut link = link(&send_spec, &recv_spec).await;
+        let mut link = open_link(&send_spec, &recv_spec).await;
         let generation = linked(&mut link).await;
         // Answered at once, as a fast handler does: the case in which a PUB loses the reply.
         let text = format!("request {start}");
@@ -182,7 +181,7 @@ async fn the_first_reply_of_200_starts_is_never_lost_over_ipc() {
 async fn a_restart_changes_the_generation_and_drops_the_old_reply() {
     let mut mongrel2 = Mongrel2::start_on_tcp().await;
     let (send_spec, recv_spec) = (mongrel2.send_spec.clone(), mongrel2.recv_spec.clone());
-    let mut link = link(&send_spec, &recv_spec).await;
+    let mut link = open_link(&send_spec, &recv_spec).await;
     assert_eq!(linked(&mut link).await, 1);
     for old in 1..=5 {
         mongrel2.request("slow");
@@ -191,7 +190,7 @@ async fn a_restart_changes_the_generation_and_drops_the_old_reply() {
 
         mongrel2.stop().await;
         assert_eq!(lost(&mut link).await, old);
-        assert_eq!(*link.state.borrow(), LinkState::Connecting);
+        assert_eq!(link.outbound.link.generation(), Err(SendError::LinkDown));
         let refused = link.outbound.send(old, reply_to(&slow)).await;
         assert_eq!(
             refused,
@@ -216,8 +215,8 @@ async fn a_restart_changes_the_generation_and_drops_the_old_reply() {
         );
     }
     until("every reply to be counted", || {
-        let counts = link.outbound.counts();
-        (counts.sent, counts.gone) == (5, 10)
+        let counts = link.outbound.link.counts();
+        (counts.sent, counts.dropped) == (5, 10)
     })
     .await;
 }
@@ -226,7 +225,7 @@ async fn a_restart_changes_the_generation_and_drops_the_old_reply() {
 async fn losing_the_reply_side_alone_is_noticed() {
     let (send, send_spec) = raw_listener().await;
     let (recv, recv_spec) = raw_listener().await;
-    let mut link = link(&send_spec, &recv_spec).await;
+    let mut link = open_link(&send_spec, &recv_spec).await;
     for generation in 1..=3 {
         let [mut push, sub] = raw(&send, &recv).await;
         assert!(matches!(
@@ -248,12 +247,12 @@ async fn losing_the_reply_side_alone_is_noticed() {
 async fn the_handler_may_start_first() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| format!("ipc://{}/{name}", folder.path().display());
-    let mut link = link(&endpoint(&at("send")), &endpoint(&at("recv"))).await;
+    let mut link = open_link(&endpoint(&at("send")), &endpoint(&at("recv"))).await;
     assert_eq!(
-        link.outbound.try_send(1, Bytes::from("x")),
+        link.outbound.try_send_noted(1, Bytes::from("x"), || {}),
         Err(SendError::LinkDown)
     );
-    assert_eq!(link.outbound.counts().gone, 1);
+    assert_eq!(link.outbound.link.counts().dropped, 1);
     let mongrel2 = Mongrel2::start(&at("send"), &at("recv")).await;
     assert_eq!(linked(&mut link).await, 1);
     mongrel2.request("x");
@@ -264,18 +263,15 @@ async fn the_handler_may_start_first() {
 async fn a_subscription_that_does_not_come_is_waited_for() {
     let (send, send_spec) = raw_listener().await;
     let (recv, recv_spec) = raw_listener().await;
-    let timing = Timing {
-        subscription: Duration::from_millis(50),
-        ..Timing::default()
-    };
-    let mut link = carried(send_spec, recv_spec, timing);
+    let subscription_timeout = Duration::from_millis(50);
+    let mut link = driven(send_spec, recv_spec, subscription_timeout);
     for attempt in 0..3 {
         let (mut sub, _) = soon("an attempt", recv.accept()).await.unwrap();
         handshake(&mut sub, "SUB", "").await;
         // A busy Mongrel2: connected, but its subscription does not come.
         let given_up = soon("the end of the attempt", sub.read_to_end(&mut Vec::new())).await;
         assert!(given_up.is_ok(), "attempt {attempt}");
-        assert_eq!(*link.state.borrow(), LinkState::Connecting);
+        assert_eq!(link.outbound.link.generation(), Err(SendError::LinkDown));
     }
     assert_eq!(link.inbound.try_recv(), None);
     let _sockets = raw(&send, &recv).await;
@@ -305,7 +301,7 @@ async fn raw_listener() -> (tokio::net::TcpListener, Endpoint) {
 async fn a_waiting_reply_never_keeps_requests_from_being_read() {
     let (send, send_spec) = raw_listener().await;
     let (recv, recv_spec) = raw_listener().await;
-    let mut link = link(&send_spec, &recv_spec).await;
+    let mut link = open_link(&send_spec, &recv_spec).await;
     let [mut push, mut sub] = raw(&send, &recv).await;
     match soon("the link", link.inbound.recv()).await {
         Some(LinkEvent::Up {
@@ -318,7 +314,7 @@ async fn a_waiting_reply_never_keeps_requests_from_being_read() {
     let page = Bytes::from(vec![b'x'; 16 << 20]);
     let mut accepted = 0;
     soon("the outbox to be full", async {
-        while link.outbound.try_send(1, page.clone()) != Err(SendError::Full) {
+        while link.outbound.try_send_noted(1, page.clone(), || {}) != Err(SendError::Full) {
             accepted += 1;
             tokio::task::yield_now().await;
         }
@@ -342,7 +338,7 @@ async fn a_waiting_reply_never_keeps_requests_from_being_read() {
     drop(push);
     assert_eq!(lost(&mut link).await, 1);
     assert!(
-        link.outbound.counts().gone > 0,
+        link.outbound.link.counts().dropped > 0,
         "what waited for the lost connection is dropped and counted"
     );
 }
@@ -351,7 +347,7 @@ async fn a_waiting_reply_never_keeps_requests_from_being_read() {
 async fn shutdown_closes_both_connections() {
     let (send, send_spec) = raw_listener().await;
     let (recv, recv_spec) = raw_listener().await;
-    let mut link = link(&send_spec, &recv_spec).await;
+    let mut link = open_link(&send_spec, &recv_spec).await;
     let [mut push, mut sub] = raw(&send, &recv).await;
     assert!(matches!(
         soon("the link", link.inbound.recv()).await,
@@ -375,7 +371,7 @@ async fn shutdown_closes_both_connections() {
 async fn heartbeats_of_a_peer_are_answered() {
     let (send, send_spec) = raw_listener().await;
     let (recv, recv_spec) = raw_listener().await;
-    let mut link = link(&send_spec, &recv_spec).await;
+    let mut link = open_link(&send_spec, &recv_spec).await;
     let mut both = raw(&send, &recv).await;
     assert!(matches!(
         soon("the link", link.inbound.recv()).await,

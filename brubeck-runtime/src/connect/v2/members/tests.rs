@@ -10,7 +10,7 @@ use crate::message::{Message, RemoteAddr};
 use crate::reply::{Body, Response};
 use crate::status::Status;
 use crate::wire::service::Secret;
-use brubeck_zmtp::{Limits, ServerEvent, Transport, ZeroMq};
+use brubeck_zmtp::{ServerEvent, ServerLimits, Transport, Zmtp};
 use std::sync::Mutex;
 
 /// Answers everything with where it is.
@@ -41,7 +41,7 @@ async fn serve(host: &'static str, port: u16) -> u16 {
         host: host.into(),
         port,
     };
-    let mut server = ZeroMq.server(endpoint, Limits::default()).await.unwrap();
+    let mut server = Zmtp.server(endpoint, ServerLimits::default()).await.unwrap();
     let Endpoint::Tcp { port, .. } = server.local else {
         unreachable!("it was bound to tcp")
     };
@@ -55,7 +55,7 @@ async fn serve(host: &'static str, port: u16) -> u16 {
         while let Some(event) = server.inbound.recv().await {
             match event {
                 ServerEvent::Message { peer, frames } => sessions.take(&peer, frames),
-                ServerEvent::Gone { peer } => sessions.gone(&peer),
+                ServerEvent::Disconnected { peer } => sessions.gone(&peer),
             }
         }
     });
@@ -95,7 +95,7 @@ async fn the_hosts_that_a_name_stands_for_are_followed() {
     };
     let address = format!("tcp://slow.example:{port}");
     let pool = Pool::open(
-        Arc::new(ZeroMq),
+        Arc::new(Zmtp),
         std::slice::from_ref(&address),
         ServiceAddress::new(&address, "s").caller(),
         Some(resolve),

@@ -2,8 +2,8 @@ use super::*;
 use proptest::prelude::*;
 
 const LIMITS: FrameLimits = FrameLimits {
-    message_bytes: 1000,
-    frames: 3,
+    max_message_bytes: 1000,
+    max_frames: 3,
 };
 
 fn frame(body: &[u8], flags: u8) -> Vec<u8> {
@@ -29,31 +29,35 @@ fn message(frames: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// Reads a stream that comes in pieces.
-fn read_all(limits: FrameLimits, pieces: &[&[u8]]) -> Result<Vec<Said>, Violation> {
-    let mut decoder = Decoder::new(limits);
+fn read_all(limits: FrameLimits, pieces: &[&[u8]]) -> Result<Vec<Decoded>, Violation> {
+    let mut decoder = FrameDecoder::new(limits);
     let (mut input, mut all) = (BytesMut::new(), Vec::new());
     for piece in pieces {
         input.extend_from_slice(piece);
-        while let Some(said) = decoder.next(&mut input)? {
-            all.push(said);
+        while let Some(decoded) = decoder.decode(&mut input)? {
+            all.push(decoded);
         }
     }
     Ok(all)
 }
 
-fn said(frames: &[Vec<u8>]) -> Said {
-    Said::Message(frames.iter().cloned().map(Bytes::from).collect())
+fn decoded(frames: &[Vec<u8>]) -> Decoded {
+    Decoded::Message(frames.iter().cloned().map(Bytes::from).collect())
+}
+
+fn ping(pong: &[u8]) -> Decoded {
+    Decoded::Ping { pong: pong.to_vec() }
 }
 
 #[test]
 fn messages_come_whole_and_commands_beside_them() {
     let (one, two) = ([vec![], vec![7; 300]], [b"x".to_vec()]);
-    let ping = frame(b"\x04PING\0\x0aabc", COMMAND);
-    let stream = [message(&one), ping, message(&two)].concat();
-    let pong = Said::Ping(b"\x04\x08\x04PONGabc".to_vec());
+    let heartbeat = frame(b"\x04PING\0\x0aabc", COMMAND);
+    let stream = [message(&one), heartbeat, message(&two)].concat();
+    let pong = ping(b"\x04\x08\x04PONGabc");
     assert_eq!(
         read_all(LIMITS, &[&stream]).unwrap(),
-        [said(&one), pong, said(&two)]
+        [decoded(&one), pong, decoded(&two)]
     );
 }
 
@@ -70,25 +74,25 @@ fn a_header_that_announces_too_much_is_a_violation_at_once() {
 #[test]
 fn memory_grows_with_what_comes_not_with_what_is_announced() {
     let limits = FrameLimits {
-        message_bytes: usize::MAX,
-        frames: 3,
+        max_message_bytes: usize::MAX,
+        max_frames: 3,
     };
     let header = [&[LONG][..], &u64::MAX.to_be_bytes()].concat();
     let mut input = BytesMut::from(&header[..]);
-    assert_eq!(Decoder::new(limits).next(&mut input), Ok(None));
-    assert!(input.capacity() <= 2 * AHEAD, "{}", input.capacity());
+    assert_eq!(FrameDecoder::new(limits).decode(&mut input), Ok(None));
+    assert!(input.capacity() <= 2 * MAX_RESERVE, "{}", input.capacity());
 }
 
 #[test]
 fn a_small_frame_keeps_no_large_buffer() {
     let mut input = BytesMut::with_capacity(64 << 10);
-    input.extend_from_slice(&message(&[vec![1; 100], vec![2; SMALL]]));
+    input.extend_from_slice(&message(&[vec![1; 100], vec![2; COPY_BELOW]]));
     let begin = input.as_ptr() as usize;
-    let Ok(Some(Said::Message(frames))) = Decoder::new(FrameLimits {
-        message_bytes: 2000,
-        frames: 3,
+    let Ok(Some(Decoded::Message(frames))) = FrameDecoder::new(FrameLimits {
+        max_message_bytes: 2000,
+        max_frames: 3,
     })
-    .next(&mut input) else {
+    .decode(&mut input) else {
         panic!("a message")
     };
     let lies_within = |frame: &Bytes| (begin..begin + (64 << 10)).contains(&(frame.as_ptr() as usize));
@@ -117,10 +121,7 @@ fn what_no_zmtp_peer_sends_is_a_violation() {
 #[test]
 fn a_ping_is_answered_with_its_context() {
     let answer = |body: &[u8]| read_all(LIMITS, &[&frame(body, COMMAND)]);
-    assert_eq!(
-        answer(b"\x04PING\0\x0a"),
-        Ok(vec![Said::Ping(b"\x04\x05\x04PONG".to_vec())])
-    );
+    assert_eq!(answer(b"\x04PING\0\x0a"), Ok(vec![ping(b"\x04\x05\x04PONG")]));
     assert_eq!(answer(b"\x04PONGabc"), Ok(vec![]));
     for bad in [
         &b""[..],
@@ -129,6 +130,34 @@ fn a_ping_is_answered_with_its_context() {
         b"\x04PING\0\x0a12345678901234567",
     ] {
         assert_eq!(answer(bad), Err(Violation::Command), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_subscription_command_is_the_message_of_zmtp_3_0() {
+    let command = |body: &[u8]| frame(body, COMMAND);
+    let stream = [
+        frame(b"a", MORE),
+        command(b"\x09SUBSCRIBEtopic"),
+        frame(b"b", 0),
+        command(b"\x06CANCELtopic"),
+        command(&[&b"\x09SUBSCRIBE"[..], &[b'x'; 300]].concat()),
+    ];
+    let long = [&b"\x01"[..], &[b'x'; 300]].concat();
+    let expected = [
+        decoded(&[b"\x01topic".to_vec()]),
+        decoded(&[b"a".to_vec(), b"b".to_vec()]),
+        decoded(&[b"\0topic".to_vec()]),
+        decoded(&[long]),
+    ];
+    assert_eq!(read_all(LIMITS, &[&stream.concat()]).unwrap(), expected);
+}
+
+#[test]
+fn a_command_is_bounded() {
+    for length in [MAX_COMMAND as u64 + 1, 1 << 46, u64::MAX] {
+        let header = [&[COMMAND | LONG][..], &length.to_be_bytes()].concat();
+        assert_eq!(read_all(LIMITS, &[&header]), Err(Violation::Command));
     }
 }
 
@@ -141,14 +170,14 @@ proptest! {
         ),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
     ) {
-        let limits = FrameLimits { message_bytes: 5000, frames: 4 };
+        let limits = FrameLimits { max_message_bytes: 5000, max_frames: 4 };
         let stream: Vec<u8> = messages.iter().flat_map(|frames| message(frames)).collect();
         let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
         at.sort_unstable();
         at.push(stream.len());
         let mut from = 0;
         let pieces: Vec<&[u8]> = at.into_iter().map(|to| &stream[std::mem::replace(&mut from, to)..to]).collect();
-        let expected: Vec<Said> = messages.iter().map(|frames| said(frames)).collect();
+        let expected: Vec<Decoded> = messages.iter().map(|frames| decoded(frames)).collect();
         prop_assert_eq!(read_all(limits, &pieces), Ok(expected));
     }
 
