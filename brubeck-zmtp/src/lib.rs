@@ -26,7 +26,7 @@
 //!
 //! The parts of servers and clients are public, for sockets that are built elsewhere:
 //!
-//! * A [`Connection`] speaks to one peer in a [`Role`], such as `PULL` or `XPUB`.
+//! * A [`Connection`] connects to one peer in a [`Role`], such as `PULL` or `XPUB`.
 //! * A [`Listener`] binds an endpoint and accepts connections within [`ConnectionLimits`].
 //! * [`run_link`] is the reconnect loop. A [`Connector`] makes the connections and a [`LinkHandler`] uses them;
 //!   [`link`](fn@link) creates the channels to its user.

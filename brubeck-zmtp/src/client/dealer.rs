@@ -233,7 +233,7 @@ impl<'a> Dealer<'a> {
         Outcome::Shutdown { reason, flushed }
     }
 
-    /// Writes everything that was accepted, then tells the server that nothing more will come.
+    /// Writes everything that was accepted, then closes the sending direction.
     async fn flush_queue(&mut self) -> Result<(), ConnectionError> {
         self.link.outbound.close();
         loop {

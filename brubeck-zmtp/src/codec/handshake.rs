@@ -180,8 +180,8 @@ pub fn split_command(received: &[u8]) -> Result<CommandProgress<'_>, HandshakeEr
 /// Properties other than `Socket-Type` and `Identity` are ignored.
 ///
 /// # Errors
-/// Returns an error if the command is malformed, if it is an `ERROR`, or if the peer is none of the `accepted` socket
-/// types.
+/// Returns an error if the command is malformed, if it is an `ERROR`, or if the socket type is not one of
+/// `accepted`.
 pub fn decode_ready(body: &[u8], accepted: &[SocketType]) -> Result<Bytes, HandshakeError> {
     let mut fields = Fields(body);
     let command = fields.sized(1).ok_or(HandshakeError::Malformed)?;
@@ -250,7 +250,7 @@ impl<'a> Fields<'a> {
 pub enum HandshakeError {
     /// The first bytes are not those of a ZMTP greeting.
     NotZmtp,
-    /// The peer speaks ZMTP 1 or 2.
+    /// The peer has ZMTP 1 or 2.
     OldVersion,
     /// The peer asks for a security mechanism.
     Mechanism,

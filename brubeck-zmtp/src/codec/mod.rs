@@ -6,7 +6,6 @@
 
 mod frame;
 mod handshake;
-mod small_bytes;
 
 pub use frame::{Decoded, FrameDecoder, FrameLimits, Violation, encode_header};
 pub use handshake::{

@@ -73,7 +73,7 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         self.buffer.small.put_slice(pong);
     }
 
-    /// Returns `false` while so many answers to heartbeats wait that the peer must not be read.
+    /// Returns `false` while the limit of unwritten `PONG`s is reached; then the peer must not be read.
     #[inline]
     pub fn accepts_pongs(&self) -> bool {
         self.pending_pongs < MAX_PENDING_PONGS
@@ -117,7 +117,7 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         Ok(())
     }
 
-    /// Tells the peer that nothing more will come.
+    /// Closes the sending direction, after everything was written.
     ///
     /// # Errors
     /// Returns an error if the connection is lost.

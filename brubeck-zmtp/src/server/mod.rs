@@ -32,6 +32,7 @@ impl Peer {
     }
 
     /// Returns the routing identity.
+    #[inline]
     pub fn identity(&self) -> &Bytes {
         &self.0
     }

@@ -112,7 +112,7 @@ impl Router {
         Ok(run_connection(reader, writer, peer, &self.inbound, &self.limits).await?)
     }
 
-    /// Completes the handshake and registers the peer. It is told that we are ready only once it is registered.
+    /// Completes the handshake. The peer is registered before our `READY` is sent, so that it can be answered from then on.
     async fn handshake<S: SplitStream>(&self, stream: &mut S) -> Result<RegisteredPeer, PeerError> {
         const ACCEPTED: &[SocketType] = &[SocketType::Dealer, SocketType::Req, SocketType::Router];
         exchange_greeting(stream).await?;

@@ -53,7 +53,7 @@ async fn a_round_trip_over_ipv6() {
 }
 
 #[tokio::test]
-async fn peers_of_the_crate_itself_are_served() {
+async fn serves_dealers_of_the_zeromq_crate() {
     let (shutdown, served) = echo(serve("tcp://127.0.0.1:0").await);
     drop(shutdown);
     assert!(!served.is_finished(), "a dropped `ShutdownHandle` closes nothing");
@@ -101,7 +101,7 @@ async fn a_client_may_start_before_its_server() {
 }
 
 #[tokio::test]
-async fn a_server_restarted_twenty_times_is_found_again() {
+async fn reconnects_after_each_restart_of_the_server() {
     let folder = tempfile::tempdir().unwrap();
     let at = format!("ipc://{}/s", folder.path().display());
     let mut client = connect(&endpoint(&at)).await;
@@ -130,7 +130,7 @@ async fn a_server_restarted_twenty_times_is_found_again() {
 }
 
 #[tokio::test]
-async fn a_client_that_keeps_asking_survives_restarts_over_tcp() {
+async fn a_client_that_keeps_sending_reconnects_over_tcp() {
     let first = serve("tcp://127.0.0.1:0").await;
     let local = first.local.clone();
     let client = connect(&local).await;
@@ -172,10 +172,10 @@ async fn a_client_that_keeps_asking_survives_restarts_over_tcp() {
 }
 
 #[tokio::test]
-async fn a_stale_file_is_taken_over_and_a_live_server_is_not() {
+async fn replaces_a_stale_socket_file_and_refuses_one_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s");
-    // What a killed process leaves behind: the file, and nobody listening.
+    // A killed process leaves such a file behind.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let at = format!("ipc://{}", path.display());
     let server = serve(&at).await;
@@ -200,7 +200,7 @@ async fn a_stale_file_is_taken_over_and_a_live_server_is_not() {
 }
 
 #[tokio::test]
-async fn a_server_that_closes_leaves_no_client_behind() {
+async fn shutdown_disconnects_a_client_that_just_connected() {
     let folder = tempfile::tempdir().unwrap();
     let ipc = format!("ipc://{}/s", folder.path().display());
     for round in 0..100 {
@@ -227,7 +227,7 @@ async fn a_taken_port_is_refused() {
 }
 
 #[tokio::test]
-async fn departures_are_told_after_the_last_message() {
+async fn a_disconnect_comes_after_the_last_message() {
     let mut server = serve("tcp://127.0.0.1:0").await;
     let mut client = connect(&server.local).await;
     up(&mut client).await;
@@ -252,7 +252,7 @@ async fn departures_are_told_after_the_last_message() {
 }
 
 #[tokio::test]
-async fn the_server_can_cut_a_peer_and_the_client_a_connection() {
+async fn both_sides_can_disconnect() {
     let mut server = serve("tcp://127.0.0.1:0").await;
     let mut client = connect(&server.local).await;
     up(&mut client).await;
@@ -300,7 +300,7 @@ async fn shutdown_lets_the_last_replies_leave() {
 }
 
 #[tokio::test]
-async fn a_link_ends_with_its_handles() {
+async fn sockets_close_with_their_handles() {
     let server = serve("tcp://127.0.0.1:0").await;
     let client = connect(&server.local).await;
     let Client {
@@ -356,7 +356,7 @@ async fn a_link_ends_with_its_handles() {
 }
 
 #[tokio::test]
-async fn a_message_without_frames_is_never_built() {
+async fn refuses_a_message_without_frames() {
     let server = serve("tcp://127.0.0.1:0").await;
     let client = connect(&server.local).await;
     assert_eq!(client.outbound.try_send(vec![]), Err(SendError::Empty));
@@ -371,7 +371,7 @@ async fn a_message_without_frames_is_never_built() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_connected_is_said_at_once() {
+async fn refuses_endpoints_that_only_bind() {
     for (to, what) in [
         ("tcp://*:1", "write one host"),
         ("tcp://127.0.0.1:0", "write the port"),
@@ -384,7 +384,7 @@ async fn what_cannot_be_connected_is_said_at_once() {
     }
 }
 
-/// What the child of the next test does: sends much, shuts down, and is gone.
+/// The child process of the next test: sends much, shuts down, and exits.
 #[tokio::test]
 async fn child_that_leaves() {
     let Ok(address) = std::env::var("BRUBECK_TEST_LEAVE") else {
@@ -405,7 +405,7 @@ async fn child_that_leaves() {
 }
 
 #[tokio::test]
-async fn what_was_accepted_outlives_the_process() {
+async fn messages_accepted_before_shutdown_outlive_the_process() {
     let mut server = serve("tcp://127.0.0.1:0").await;
     let mut child = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["links::child_that_leaves", "--exact"])

@@ -2,6 +2,7 @@
 
 mod churn;
 mod common;
+mod libzmq;
 mod links;
 mod overload;
 mod servers;

@@ -1,4 +1,4 @@
-//! Peers and handlers that are too slow, or too fast.
+//! Peers and users that are too slow or too fast.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
 #[tokio::test]
-async fn a_full_inbox_holds_the_peer_back_and_loses_nothing() {
+async fn a_full_event_queue_slows_the_peer_down_and_loses_nothing() {
     let limits = ServerLimits {
         inbound_messages: 2,
         ..ServerLimits::default()
@@ -31,7 +31,7 @@ async fn a_full_inbox_holds_the_peer_back_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn many_small_messages_at_once_wait_as_they_came() {
+async fn many_small_messages_at_once_arrive_in_order() {
     let limits = ServerLimits {
         inbound_messages: 4,
         ..ServerLimits::default()
@@ -66,7 +66,7 @@ async fn many_small_messages_at_once_wait_as_they_came() {
 }
 
 #[tokio::test]
-async fn a_deaf_peer_fills_its_queue_is_cut_and_dies_while_others_are_served() {
+async fn a_peer_that_does_not_read_is_disconnected_while_others_are_served() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s");
     let mut server = serve(&format!("ipc://{}", path.display())).await;
@@ -103,7 +103,7 @@ async fn a_deaf_peer_fills_its_queue_is_cut_and_dies_while_others_are_served() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_out_does_not_starve_the_thread() {
+async fn an_endless_loop_of_sends_does_not_starve_the_thread() {
     let limits = ServerLimits {
         peer_queue_messages: usize::MAX,
         ..ServerLimits::default()

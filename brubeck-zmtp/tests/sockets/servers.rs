@@ -1,4 +1,4 @@
-//! What servers may do to a client, and that it looks for a better one.
+//! Clients of servers that misbehave: each is left, and the client connects again.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A client of somebody who listens, and speaks ZeroMQ by hand.
+/// A client, and a listener that speaks ZMTP by hand.
 struct Scene {
     listener: TcpListener,
     client: Client,
@@ -45,7 +45,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn heartbeats_are_answered_also_within_a_message() {
+async fn heartbeats_are_answered_even_within_a_message() {
     let mut scene = Scene::set(LinkConfig::default()).await;
     let mut stream = scene.connected().await;
     for _ in 0..100 {
@@ -60,7 +60,7 @@ async fn heartbeats_are_answered_also_within_a_message() {
 }
 
 #[tokio::test]
-async fn many_messages_at_once_all_come_in_order() {
+async fn many_messages_at_once_arrive_in_order() {
     let mut scene = Scene::set(LinkConfig::default()).await;
     let mut stream = scene.connected().await;
     let mut bytes = Vec::new();
@@ -76,7 +76,7 @@ async fn many_messages_at_once_all_come_in_order() {
 }
 
 #[tokio::test]
-async fn a_server_that_breaks_the_protocol_or_a_limit_is_left_and_another_looked_for() {
+async fn reconnects_after_a_server_breaks_the_protocol_or_a_limit() {
     let timing = LinkConfig {
         max_message_bytes: 1000,
         ..LinkConfig::default()
@@ -102,7 +102,7 @@ async fn a_server_that_breaks_the_protocol_or_a_limit_is_left_and_another_looked
 }
 
 #[tokio::test]
-async fn what_is_no_server_is_left_and_another_looked_for() {
+async fn reconnects_after_a_failed_handshake() {
     let mut scene = Scene::set(LinkConfig::default()).await;
     let mut stream = scene.visitor().await;
     stream
@@ -118,7 +118,7 @@ async fn what_is_no_server_is_left_and_another_looked_for() {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_nothing_for_too_long_is_lost() {
+async fn reconnects_after_the_write_stall_timeout() {
     let timing = LinkConfig {
         write_stall_timeout: Duration::from_millis(200),
         ..LinkConfig::default()
@@ -138,7 +138,7 @@ async fn a_server_that_takes_nothing_for_too_long_is_lost() {
 }
 
 #[tokio::test]
-async fn a_silent_server_is_left_at_the_timeout_of_the_handshake() {
+async fn reconnects_after_the_connect_timeout() {
     let timing = LinkConfig {
         connect_timeout: Duration::from_millis(200),
         ..LinkConfig::default()

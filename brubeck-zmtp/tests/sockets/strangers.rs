@@ -1,4 +1,4 @@
-//! What strangers do to a TCP server, and that good clients are served meanwhile.
+//! Servers against strangers that misbehave, while a good client is served.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// A frame header that announces 2^46 bytes.
 const HUGE: [u8; 9] = [2, 0, 0, 0x40, 0, 0, 0, 0, 0];
 
-/// A server with a good client, which must be served whatever strangers do.
+/// A server with a good client, which must always be served.
 struct Scene {
     server: Endpoint,
     outbound: ServerSender,
@@ -64,7 +64,7 @@ impl Scene {
         TcpStream::connect((host.as_str(), *port)).await.unwrap()
     }
 
-    /// A stranger who has completed the handshake.
+    /// A stranger that has completed the handshake.
     async fn peer(&self, identity: &str) -> TcpStream {
         let mut peer = self.stranger().await;
         handshake(&mut peer, "DEALER", identity).await;
@@ -311,7 +311,7 @@ async fn handshakes_are_limited() {
 }
 
 #[tokio::test]
-async fn a_peer_that_does_not_read_is_cut_by_what_waits_for_it() {
+async fn a_peer_that_does_not_read_is_disconnected_at_the_queue_limit() {
     let limits = ServerLimits {
         peer_queue_bytes: 4 << 20,
         write_stall_timeout: Duration::from_secs(3600),
@@ -343,7 +343,7 @@ async fn a_peer_that_does_not_read_is_cut_by_what_waits_for_it() {
 }
 
 #[tokio::test]
-async fn a_peer_that_takes_nothing_for_too_long_is_cut() {
+async fn a_peer_that_does_not_read_is_disconnected_at_the_write_stall_timeout() {
     let limits = ServerLimits {
         write_stall_timeout: Duration::from_millis(200),
         peer_queue_bytes: usize::MAX >> 8,
@@ -372,7 +372,7 @@ async fn a_peer_without_identity_gets_one() {
 }
 
 #[tokio::test]
-async fn closing_a_server_closes_its_peers() {
+async fn shutdown_closes_the_peers() {
     let scene = Scene::set(ServerLimits::default()).await;
     let mut peer = scene.peer("idle").await;
     let mut silent = scene.stranger().await;
@@ -391,7 +391,7 @@ async fn closing_a_server_closes_its_peers() {
 }
 
 #[tokio::test]
-async fn an_ipc_server_believes_no_more() {
+async fn an_ipc_server_checks_headers_too() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s");
     let mut server = serve(&format!("ipc://{}", path.display())).await;

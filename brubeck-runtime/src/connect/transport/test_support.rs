@@ -46,7 +46,7 @@ pub(super) fn greeting() -> Vec<u8> {
     greeting
 }
 
-/// What a peer of this type says after its greeting; without an identity if that is empty.
+/// The `READY` of a peer of this type; without an identity if that is empty.
 pub(super) fn ready(socket_type: &str, identity: &str) -> Vec<u8> {
     let mut body = b"\x05READY".to_vec();
     for (name, value) in [("Socket-Type", socket_type), ("Identity", identity)] {

@@ -90,8 +90,8 @@ impl Drop for Pull {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_support::handshake;
     use super::*;
+    use crate::connect::transport::test_support::handshake;
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
     use zeromq::SocketRecv;

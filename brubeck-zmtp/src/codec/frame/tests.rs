@@ -161,6 +161,14 @@ fn a_command_is_bounded() {
     }
 }
 
+#[test]
+fn copies_every_length() {
+    for length in 0..600 {
+        let bytes: Vec<u8> = (0..length).map(|n| n as u8).collect();
+        assert_eq!(copy_small(&bytes), bytes, "{length}");
+    }
+}
+
 proptest! {
     #[test]
     fn pieces_make_no_difference(

@@ -1,4 +1,4 @@
-//! Hub and worker: the client binds, services connect; nothing is lost at the start, and what is lost is told.
+//! Hub and worker against each other, and against sockets of the `zeromq` crate.
 
 use super::*;
 use crate::connect::transport::test_support::{endpoint, frames, soon};
@@ -66,7 +66,7 @@ fn in_20_s() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
-/// Hands a request over, and tells to which service.
+/// Sends a request. Returns the service it goes to.
 async fn ask(hub: &TestHub, request: impl Into<Bytes>) -> Generation {
     let place = hub.outbound.reserve_by(in_20_s()).await.unwrap();
     let generation = place.generation();
@@ -99,7 +99,7 @@ async fn lost(hub: &mut TestHub) -> Generation {
     }
 }
 
-/// A service as others write it: two sockets, connected in either order.
+/// A service of another implementation: two sockets, connected in either order.
 struct Foreign {
     pull: PullSocket,
     router: Option<RouterSocket>,
@@ -237,7 +237,7 @@ async fn services_take_turns() {
 }
 
 #[tokio::test]
-async fn a_service_that_goes_is_told_and_gets_nothing_more() {
+async fn a_service_that_disconnects_is_reported_and_gets_nothing_more() {
     let mut hub = hub();
     let first = Foreign::whole(&hub).await;
     let gone = ask(&hub, "lost").await;
@@ -248,7 +248,7 @@ async fn a_service_that_goes_is_told_and_gets_nothing_more() {
 }
 
 #[tokio::test]
-async fn a_request_for_a_service_that_goes_meanwhile_is_not_sent() {
+async fn a_request_to_a_service_that_just_disconnected_is_not_sent() {
     let mut hub = hub();
     let service = Foreign::whole(&hub).await;
     let place = hub.outbound.reserve_by(in_20_s()).await.unwrap();
@@ -259,7 +259,7 @@ async fn a_request_for_a_service_that_goes_meanwhile_is_not_sent() {
 
 /// A service that does not read fills its own queue, and no other's.
 #[tokio::test]
-async fn a_service_that_stalls_holds_nobody_up() {
+async fn a_stalled_service_does_not_block_the_others() {
     let hub = hub();
     let stalled = Foreign::whole(&hub).await;
     let stalled_is = ask(&hub, "first").await;
@@ -279,9 +279,9 @@ async fn a_service_that_stalls_holds_nobody_up() {
     drop(stalled);
 }
 
-/// Far more requests at once than there are places, all of them waiting for one.
+/// Far more requests at once than there is space for, all of them waiting.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_who_wait_for_a_place_all_get_one() {
+async fn all_of_many_waiting_requests_are_sent() {
     let hub = hub();
     let asking: Vec<_> = (0..2000)
         .map(|n| {
@@ -306,7 +306,7 @@ async fn many_who_wait_for_a_place_all_get_one() {
 }
 
 #[tokio::test]
-async fn an_answer_waits_for_its_client_to_be_connected_again() {
+async fn a_response_waits_until_its_client_connects_again() {
     let folder = tempfile::tempdir().unwrap();
     let [requests, responses] =
         ["requests", "responses"].map(|name| endpoint(&format!("ipc://{}/{name}", folder.path().display())));
@@ -348,16 +348,16 @@ async fn strangers_are_refused() {
             stranger.write_all(bytes).unwrap();
         }
     }
-    // A socket of another kind is told apart, too.
+    // A socket of another type is refused, too.
     let mut dealer = zeromq::DealerSocket::new();
     let _ = dealer.connect(&hub.requests.to_string()).await;
     answer(&hub, &worker, "still there").await;
     assert_eq!(answered(&mut hub).await, frames(&["", "still there"]));
 }
 
-/// What is announced is not allocated.
+/// The announced size must not be allocated.
 #[tokio::test]
-async fn a_frame_without_bounds_ends_its_connection_alone() {
+async fn an_oversized_frame_closes_only_its_own_connection() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut hub = hub();
     let worker = worker(&hub);
@@ -385,7 +385,7 @@ async fn a_frame_without_bounds_ends_its_connection_alone() {
 }
 
 #[tokio::test]
-async fn what_was_accepted_leaves_before_the_end() {
+async fn shutdown_sends_what_was_accepted() {
     let hub = hub();
     let mut service = Foreign::whole(&hub).await;
     for n in 0..QUEUED {

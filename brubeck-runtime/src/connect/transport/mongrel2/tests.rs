@@ -222,7 +222,7 @@ async fn a_restart_changes_the_generation_and_drops_the_old_reply() {
 }
 
 #[tokio::test]
-async fn losing_the_reply_side_alone_is_noticed() {
+async fn reconnects_after_losing_only_the_response_side() {
     let (send, send_spec) = raw_listener().await;
     let (recv, recv_spec) = raw_listener().await;
     let mut link = open_link(&send_spec, &recv_spec).await;
@@ -260,7 +260,7 @@ async fn the_handler_may_start_first() {
 }
 
 #[tokio::test]
-async fn a_subscription_that_does_not_come_is_waited_for() {
+async fn retries_until_mongrel2_subscribes() {
     let (send, send_spec) = raw_listener().await;
     let (recv, recv_spec) = raw_listener().await;
     let subscription_timeout = Duration::from_millis(50);
@@ -298,7 +298,7 @@ async fn raw_listener() -> (tokio::net::TcpListener, Endpoint) {
 }
 
 #[tokio::test]
-async fn a_waiting_reply_never_keeps_requests_from_being_read() {
+async fn a_waiting_response_never_blocks_requests() {
     let (send, send_spec) = raw_listener().await;
     let (recv, recv_spec) = raw_listener().await;
     let mut link = open_link(&send_spec, &recv_spec).await;
