@@ -93,7 +93,7 @@ fn missing_pyzmq() {
     assert!(std::env::var_os("CI").is_none(), "{text}");
     // Not `eprintln!`, which is only shown for tests that fail.
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    writeln!(std::io::stderr(), "skipped {test}: {text}").unwrap();
+    writeln!(std::io::stderr(), "skipped {test}: {text}").expect("standard error");
 }
 
 fn hex(bytes: &[u8]) -> String {
