@@ -7,37 +7,32 @@ use std::time::Duration;
 #[service_handler(path = "^/service/slow", method = "request")]
 async fn slow(text: Arg<String>) -> Reply {
     tokio::time::sleep(Duration::from_secs(5)).await;
-    Reply::empty()
-        .field("text", text.0)
-        .status(200, "Took a while, but I am back.")
+    Reply::empty().field("text", text.0).status(200, "Took a while, but I am back.")
 }
 
 const SERVICE: Routes<()> = routes![slow];
 
 // ---- the application that calls it -----------------------------------------------------------
-#[get("^/sync")] // waits; other requests are served meanwhile
+#[get("^/sync")]                                        // waits; other requests are served meanwhile
 async fn sync(services: Services) -> Result<String, Fault> {
     let service = services.register("ipc://run/slow", "my_shared_secret")?;
     let reply = service.request("/service/slow").argument("text", "hello").await?;
     Ok(reply.body["text"].to_string())
 }
 
-#[get("^/async")] // does not wait
+#[get("^/async")]                                       // does not wait
 async fn nowait(services: Services) -> Result<&'static str, Fault> {
     let service = services.register("ipc://run/slow", "my_shared_secret")?;
-    service
-        .request("/service/slow")
-        .argument("text", "hello")
-        .nowait();
+    service.request("/service/slow").argument("text", "hello").nowait();
     Ok("on its way")
 }
 
-#[response_handler("^/service/slow")] // runs when the answer comes
+#[response_handler("^/service/slow")]                   // runs when the answer comes
 async fn on_slow(reply: Answer) {
     tracing::info!("the service is back: {}", reply.status);
 }
 
-#[get(r"^/user/(?<id>\d+)(?:/(?<tab>[a-z]+))?$")] // captures bind by name; an optional group is an `Option`
+#[get(r"^/user/(?<id>\d+)(?:/(?<tab>[a-z]+))?$")]       // captures bind by name; an optional group is an `Option`
 async fn user(id: u64, tab: Option<String>) -> Json<(u64, Option<String>)> {
     Json((id, tab))
 }
@@ -46,9 +41,7 @@ const WEB: Routes<()> = routes![on_slow, sync, nowait, user];
 
 #[tokio::main]
 async fn main() -> brubeck::Result {
-    let service = App::new(SERVICE, ())
-        .start(Service::bind("ipc://run/slow", "my_shared_secret"))
-        .await?;
+    let service = App::new(SERVICE, ()).start(Service::bind("ipc://run/slow", "my_shared_secret")).await?;
     // or behind Mongrel2: .serve(Mongrel2::new("tcp://127.0.0.1:9999", "tcp://127.0.0.1:9998"))
     App::new(WEB, ()).serve(Http::bind("127.0.0.1:6767")).await?;
     service.stop().await
