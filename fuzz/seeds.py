@@ -61,6 +61,18 @@ def v2():
     keep("v2_worker", b"".join(len(message).to_bytes(2, "big") + message for message in requests))
 
 
+def zmtp():
+    greeting = b"\xff" + bytes(8) + b"\x7f\x03\x01NULL" + bytes(48)
+    ready = b"\x05READY\x0bSocket-Type\0\0\0\x06DEALER\x08Identity\0\0\0\x02me"
+    ready = b"\x04" + bytes([len(ready)]) + ready
+    keep("zmtp_handshake", greeting + ready)
+    keep("zmtp_handshake", ready)
+    # The first byte is the size of the pieces.
+    for frames in [b"\x01\x01a\0\x01b", b"\x04\x0a\x04PING\0\x0aabc", b"\x04\x0f\x09SUBSCRIBEtopic",
+                   b"\x03" + (300).to_bytes(8, "big") + bytes(300) + b"\0\0"]:
+        keep("zmtp_frames", b"\x07" + frames)
+
+
 def strings():
     keep("netstring", b"5:hello,0:,")
     for text in [b"0:}", b"8:1:a,1:1#}", b"5:hello,", b"4:true!", b"0:~", b"0:]", b"4:1:1#]", b"3:1.5^"]:
@@ -70,6 +82,7 @@ def strings():
 service()
 mongrel2()
 v2()
+zmtp()
 strings()
 for folder in sorted((HERE / "corpus").iterdir()):
     print(f"{len(list(folder.iterdir())):5} {folder.name}")

@@ -53,12 +53,12 @@ async fn the_program_of_the_readme_runs_in_an_empty_folder() {
     let mut browser = within(connect(&mut program, SocketAddr::from(([127, 0, 0, 1], 6767)))).await;
 
     let nowait = browser.get("/async").await;
-    assert_eq!((nowait.status, nowait.text()), (200, "on its way".into()));
+    assert_eq!((nowait.status, nowait.text()), (200, "on its way"));
     let user = browser.get("/user/7/posts").await;
-    assert_eq!((user.status, user.text()), (200, r#"[7,"posts"]"#.into()));
+    assert_eq!((user.status, user.text()), (200, r#"[7,"posts"]"#));
     assert_eq!(browser.get("/user/me").await.status, 404);
     let sync = browser.get("/sync").await;
-    assert_eq!((sync.status, sync.text()), (200, r#""hello""#.into()));
+    assert_eq!((sync.status, sync.text()), (200, r#""hello""#));
 
     assert!(folder.path().join("run/slow").exists(), "the service's socket");
 }

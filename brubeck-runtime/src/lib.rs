@@ -3,7 +3,6 @@
 
 mod app;
 mod codec;
-mod connect;
 mod error;
 mod extract;
 mod handler;
@@ -23,6 +22,8 @@ mod spec;
 mod status;
 mod template;
 pub mod testing;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod websocket;
 
@@ -30,7 +31,6 @@ mod websocket;
 pub mod __private;
 
 pub use crate::app::{App, AppService, Handle, Hook, Limits, Proceed, Running, Service};
-pub use crate::connect::transport;
 pub use crate::error::{Error, Result};
 pub use crate::extract::{
     Arg, Arguments, Ask, Context, CurrentUser, Extension, Fill, Form, FromCapture, FromMessage, Header,

@@ -8,6 +8,11 @@ use brubeck_runtime::wire::service::{
 use brubeck_runtime::wire::v2::{self, Envelope};
 use brubeck_runtime::wire::websocket::Frames;
 use brubeck_runtime::wire::{self, Cursor, deflate};
+use brubeck_zmtp::SocketType;
+use brubeck_zmtp::codec::{
+    CommandProgress, Decoded, FrameDecoder, FrameLimits, GREETING_SIZE, MAX_IDENTITY, MAX_READY,
+    check_greeting, decode_ready, encode_header, encode_ready, split_command,
+};
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::Corpus;
 
@@ -85,6 +90,80 @@ pub fn websocket_frames(data: &[u8]) -> Corpus {
         seen
     };
     assert_eq!(read(sent.len()), read((*cut).into()));
+    Corpus::Keep
+}
+
+/// Frames of a ZMTP peer: the same in pieces of any size, within the limits, and messages read the same when encoded
+/// again.
+pub fn zmtp_frames(data: &[u8]) -> Corpus {
+    let Some((size, sent)) = data.split_first() else {
+        return Corpus::Reject;
+    };
+    let limits = FrameLimits {
+        max_message_bytes: 1000,
+        max_frames: 4,
+    };
+    let decode = |size: usize| {
+        let (mut decoder, mut input, mut decoded) = (FrameDecoder::new(limits), BytesMut::new(), Vec::new());
+        for piece in sent.chunks(size.max(1)) {
+            input.extend_from_slice(piece);
+            loop {
+                match decoder.decode(&mut input) {
+                    Ok(None) => break,
+                    Ok(Some(next)) => decoded.push(Ok(next)),
+                    Err(violation) => {
+                        decoded.push(Err(violation));
+                        return decoded;
+                    }
+                }
+            }
+        }
+        decoded
+    };
+    let decoded = decode(sent.len());
+    assert_eq!(decoded, decode((*size).into()));
+    for next in decoded.into_iter().flatten() {
+        let Decoded::Message(frames) = next else { continue };
+        let mut encoded = BytesMut::new();
+        for (number, frame) in frames.iter().enumerate() {
+            encode_header(&mut encoded, frame.len(), number + 1 < frames.len());
+            encoded.extend_from_slice(frame);
+        }
+        let limits = FrameLimits {
+            max_message_bytes: 5000,
+            max_frames: 4,
+        };
+        let again = FrameDecoder::new(limits).decode(&mut encoded);
+        assert_eq!(again, Ok(Some(Decoded::Message(frames))));
+    }
+    Corpus::Keep
+}
+
+/// The handshake of a ZMTP peer: a greeting, then a command.
+pub fn zmtp_handshake(data: &[u8]) -> Corpus {
+    const ACCEPTED: &[SocketType] = &[SocketType::Dealer, SocketType::Req, SocketType::Router];
+    let (greeting, command) = data.split_at(data.len().min(GREETING_SIZE));
+    if check_greeting(greeting) == Ok(0) {
+        assert!((0..GREETING_SIZE).all(|end| check_greeting(&greeting[..end]) == Ok(GREETING_SIZE - end)));
+    }
+    // The command is tried after any greeting, and without one.
+    for received in [data, command] {
+        match split_command(received) {
+            Ok(CommandProgress::Missing(missing)) => assert!((1..=MAX_READY).contains(&missing)),
+            Ok(CommandProgress::Complete(body)) => {
+                assert!(body.len() <= MAX_READY);
+                if let Ok(identity) = decode_ready(body, ACCEPTED) {
+                    assert!(identity.len() <= MAX_IDENTITY);
+                    let ready = encode_ready(SocketType::Dealer, &identity);
+                    let Ok(CommandProgress::Complete(body)) = split_command(&ready) else {
+                        panic!("an incomplete command");
+                    };
+                    assert_eq!(decode_ready(body, ACCEPTED), Ok(identity));
+                }
+            }
+            Err(error) => assert!(error.to_string().starts_with("the peer")),
+        }
+    }
     Corpus::Keep
 }
 

@@ -1,10 +1,10 @@
 //! How a service is connected to: in brubeck's own protocol, or in a dialect of the original.
 
-use crate::connect::transport::ZeroMq;
 use crate::error::Error;
 use crate::legacy;
 use crate::rpc::api::{Client, Link, ServiceAddress};
 use crate::rpc::client::{Pool, system_resolver};
+use brubeck_zmtp::Zmtp;
 use std::sync::Arc;
 
 impl Client {
@@ -70,7 +70,7 @@ pub(crate) fn open_client(service: &ServiceAddress) -> crate::Result<Arc<dyn Lin
         )));
     }
     Ok(Arc::new(Pool::open(
-        Arc::new(ZeroMq),
+        Arc::new(Zmtp),
         service,
         Some(system_resolver()),
     )?))

@@ -1,15 +1,16 @@
 //! The serving side of a service: requests come in, each is answered in its own dialect.
 
-use crate::connect::transport::{
-    Endpoint, LINGER, Limits, Server, ServerEvent, Timing, Transport, TransportError, ZeroMq,
-};
 use crate::error::Error;
 use crate::handler::{Application, Connection, Opened, Stop};
+use crate::legacy::connect_worker;
 use crate::legacy::server as legacy;
 use crate::rpc::codec::is_v2;
 use crate::rpc::core::WorkerConfig;
 use crate::rpc::server::{Introspected, Sessions};
 use crate::secret::Secret;
+use brubeck_zmtp::{
+    Endpoint, LINGER, LinkConfig, Server, ServerEvent, ServerLimits, Transport, TransportError, Zmtp,
+};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
@@ -138,7 +139,7 @@ impl Service {
 
 impl Connection for Service {
     fn open(self: Box<Self>, application: Arc<dyn Application>) -> BoxFuture<'static, crate::Result<Opened>> {
-        Box::pin((*self).open_over(&ZeroMq, application))
+        Box::pin((*self).open_over(&Zmtp, application))
     }
 }
 
@@ -153,7 +154,7 @@ impl Service {
         match self.place.clone() {
             Place::Bound(address) => self.open_bound(transport, &address, application).await,
             Place::Connected { requests, responses } => {
-                self.open_connected(transport, &requests, &responses, application)
+                self.open_connected(&requests, &responses, application)
             }
         }
     }
@@ -184,15 +185,15 @@ impl Service {
     }
 
     /// What its sockets grant.
-    fn limits(&self) -> Limits {
-        let mut limits = Limits {
-            message_bytes: self.worker().max_body.saturating_add(BESIDE_THE_BODY),
-            ..Limits::default()
+    fn limits(&self) -> ServerLimits {
+        let mut limits = ServerLimits {
+            max_message_bytes: self.worker().max_body.saturating_add(BESIDE_THE_BODY),
+            ..ServerLimits::default()
         };
         if let Some(callers) = self.callers {
-            (limits.connections, limits.connections_per_address) = (callers, callers);
+            (limits.max_connections, limits.max_connections_per_address) = (callers, callers);
         }
-        limits.queued_messages = limits.queued_messages.max(self.slots.saturating_mul(2));
+        limits.peer_queue_messages = limits.peer_queue_messages.max(self.slots.saturating_mul(2));
         limits
     }
 
@@ -212,7 +213,6 @@ impl Service {
 
     fn open_connected(
         self,
-        transport: &dyn Transport,
         requests: &str,
         responses: &str,
         application: Arc<Introspected>,
@@ -227,9 +227,8 @@ impl Service {
             )));
         }
         let [from, to] = endpoints;
-        let worker = transport
-            .worker(from, to, Timing::default())
-            .map_err(|error| cannot(requests, error))?;
+        let worker =
+            connect_worker(from, to, &LinkConfig::default()).map_err(|error| cannot(requests, error))?;
         let connected = legacy::Connected::new(
             legacy::Answering::new(self.passphrase, true, application),
             self.slots,
@@ -254,10 +253,10 @@ impl Bound {
         let (sessions, legacy) = (self.sessions.clone(), self.legacy.clone());
         let outbound = server.outbound.clone();
         // Each message is read, and often answered, by the task of its connection: none waits for another task.
-        server.inbound.hand_to(move |event| match event {
+        server.inbound.set_handler(move |event| match event {
             ServerEvent::Message { peer, frames } if is_v2(&frames) => sessions.take(&peer, frames),
             ServerEvent::Message { peer, frames } => legacy.take(peer, frames, &outbound),
-            ServerEvent::Gone { peer } => {
+            ServerEvent::Disconnected { peer } => {
                 sessions.gone(&peer);
                 legacy.gone(&peer);
             }

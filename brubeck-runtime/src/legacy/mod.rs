@@ -2,4 +2,10 @@
 
 pub(crate) mod client;
 pub mod codec;
+mod hub;
+mod io_thread;
 pub(crate) mod server;
+mod worker;
+mod zeromq_sockets;
+
+pub(crate) use worker::connect_worker;

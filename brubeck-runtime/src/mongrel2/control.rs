@@ -1,8 +1,8 @@
 //! The control port of a Mongrel2, as a typed client.
 
 use crate::codec::tnetstring::{self, Value};
-use crate::connect::transport::{Client, ClientEvent, Endpoint, Timing, Transport, ZeroMq};
 use crate::error::{Error, Result};
+use brubeck_zmtp::{Client, ClientEvent, Endpoint, LinkConfig, Transport, Zmtp};
 use bytes::{Bytes, BytesMut};
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -146,8 +146,8 @@ impl Mongrel2Control {
         let mut slot = self.client.lock().await;
         let mut client = match slot.take() {
             Some(client) => client,
-            None => ZeroMq
-                .client(self.endpoint.clone(), Timing::default())
+            None => Zmtp
+                .client(self.endpoint.clone(), LinkConfig::default())
                 .map_err(|error| Error::because(self.absent(), error))?,
         };
         // An answer that comes too late must not be taken for that of the next question, so a link on which one is

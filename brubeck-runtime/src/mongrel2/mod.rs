@@ -5,6 +5,7 @@ mod control;
 mod counts;
 mod front_end;
 mod instance_registry;
+mod link;
 #[cfg(unix)]
 pub(crate) mod process;
 mod uploads;
@@ -13,9 +14,10 @@ mod watch;
 pub use control::{Mongrel2Connection, Mongrel2Control, Mongrel2Sort};
 pub use counts::Mongrel2Counts;
 
-use crate::connect::transport::{self, Endpoint, LinkEvent, Timing, Transport, ZeroMq};
 use crate::error::Error;
 use crate::handler::{Application, Connection, Opened};
+use crate::mongrel2::link::LinkEvent;
+use brubeck_zmtp::{Endpoint, LinkConfig, TransportError};
 use front_end::FrontEnd;
 use front_end::scheduler::InOneTurn;
 use futures_util::FutureExt;
@@ -134,7 +136,7 @@ impl Connection for Mongrel2 {
                 mut settings,
                 counts,
             } = *self;
-            let cannot = |spec: &str, error: transport::TransportError| {
+            let cannot = |spec: &str, error: TransportError| {
                 Error::because(format!("cannot connect to Mongrel2 at {spec}"), error)
             };
             let endpoint = |spec: &str| {
@@ -150,8 +152,7 @@ impl Connection for Mongrel2 {
             }
             let watch = control.map(Mongrel2Control::connect).transpose()?.map(Watch::new);
             let (requests, replies) = (endpoint(&send_spec)?, endpoint(&settings.recv_spec)?);
-            let (mut link, mut carry) = ZeroMq
-                .mongrel2(requests, replies, Timing::default())
+            let (mut link, mut carry) = link::mongrel2_link(requests, replies, LinkConfig::default())
                 .map_err(|error| cannot(&send_spec, error))?;
             let neighbour = Neighbour::new(&application, &settings.recv_spec);
             let first = tokio::select! {

@@ -2,7 +2,6 @@
 
 use super::TestClient;
 use crate::app::{App, AppService, Service};
-use crate::connect::transport::{InMemory, Transport};
 use crate::error::{Error, Result};
 use crate::handler::{Application, Stop};
 use crate::message::Message;
@@ -10,6 +9,7 @@ use crate::response::Response;
 use crate::routing::Routes;
 use crate::rpc::api::{Client, Link, Open, ServiceAddress};
 use crate::rpc::client::Pool;
+use brubeck_zmtp::{InMemory, Transport};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;

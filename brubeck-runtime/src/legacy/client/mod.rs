@@ -4,12 +4,11 @@ mod reader;
 mod waiting;
 
 use super::codec::{self, Dialect, JsonText, Timestamp, encode_request};
-use crate::connect::transport::{
-    ClientOutbox, Endpoint, HubOutbox, SendError, Timing, Transport, TransportError, ZeroMq,
-};
 use crate::error::Error;
+use crate::legacy::hub::{HubSender, bind_hub};
 use crate::rpc::api::{CallError, Link, Origin, Phase, Placed, Request, ServiceAddress};
 use crate::secret::Secret;
+use brubeck_zmtp::{ClientSender, Endpoint, LinkConfig, SendError, Transport, TransportError, Zmtp};
 use bytes::Bytes;
 use reader::Reader;
 use serde_json::{Map, Value};
@@ -51,14 +50,12 @@ pub(crate) fn open(dialect: Dialect, service: &ServiceAddress) -> crate::Result<
     };
     let (sender, outbound) = match (dialect.has_sender_in_request(), service.responses()) {
         (false, None) => {
-            let client = ZeroMq.client(requests, Timing::default()).map_err(cannot)?;
+            let client = Zmtp.client(requests, LinkConfig::default()).map_err(cannot)?;
             tokio::spawn(reader.read_client(client.inbound));
             (Bytes::new(), Outbound::Client(client.outbound))
         }
         (true, Some(responses)) => {
-            let hub = ZeroMq
-                .hub(requests, endpoint(responses)?, Timing::default())
-                .map_err(cannot)?;
+            let hub = bind_hub(&requests, &endpoint(responses)?, &LinkConfig::default()).map_err(cannot)?;
             tokio::spawn(reader.read_hub(hub.inbound));
             (hub.identity, Outbound::Hub(hub.outbound))
         }
@@ -101,9 +98,9 @@ struct ServiceLink {
 #[derive(Clone)]
 enum Outbound {
     /// To one that is connected to.
-    Client(ClientOutbox),
+    Client(ClientSender),
     /// To one of those that have connected.
-    Hub(HubOutbox),
+    Hub(HubSender),
 }
 
 impl Outbound {
@@ -115,7 +112,7 @@ impl Outbound {
                 Ok(())
             }
             Outbound::Hub(outbox) => loop {
-                let place = outbox.place_by(deadline).await?;
+                let place = outbox.reserve_by(deadline).await?;
                 call.sent_to(place.generation());
                 match place.send(frame.clone()) {
                     // That service went while this was being said; there may be others.

@@ -1,12 +1,13 @@
 //! Answers, off the link and to the calls they belong to.
 
 use super::waiting::Waiting;
-use crate::connect::transport::{ClientEvent, HubEvent, Inbox};
 use crate::legacy::codec::{self, Dialect, decode_response};
+use crate::legacy::hub::HubEvent;
 use crate::legacy::server::headers;
 use crate::rpc::api::{Answer, CallError};
 use crate::secret::Secret;
 use crate::status::Status;
+use brubeck_zmtp::{ClientEvent, EventReceiver};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) async fn read_client(self, mut inbound: Inbox<ClientEvent>) {
+    pub(super) async fn read_client(self, mut inbound: EventReceiver<ClientEvent>) {
         while let Some(event) = inbound.recv().await {
             match event {
                 ClientEvent::Up { generation } => {
@@ -34,7 +35,7 @@ impl Reader {
         }
     }
 
-    pub(super) async fn read_hub(self, mut inbound: Inbox<HubEvent>) {
+    pub(super) async fn read_hub(self, mut inbound: EventReceiver<HubEvent>) {
         while let Some(event) = inbound.recv().await {
             match event {
                 HubEvent::Message { frames } => self.take(&frames),

@@ -1,7 +1,7 @@
 //! The calls that wait for an answer, each of which ends once.
 
-use crate::connect::transport::Generation;
 use crate::rpc::api::{Answer, CallError};
+use brubeck_zmtp::Generation;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -3,7 +3,7 @@
 mod encode;
 
 use super::codec::{DecodeError, Envelope, JsonText, Request, decode_pull_request, decode_request};
-use crate::connect::transport::{LINGER, Peer, ServerOutbox, Worker};
+use super::worker::Worker;
 use crate::handler::Stop;
 use crate::message::Message;
 use crate::method::Method;
@@ -11,6 +11,7 @@ use crate::response::{IntoReply, Response};
 use crate::rpc::server::Introspected;
 use crate::secret::Secret;
 use crate::status::Status;
+use brubeck_zmtp::{LINGER, Peer, ServerSender};
 use bytes::Bytes;
 use encode::encode;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -72,7 +73,7 @@ impl Answering {
     pub(super) async fn take(
         &self,
         arrived: Arrived,
-        outbound: ServerOutbox,
+        outbound: ServerSender,
         place: Option<OwnedSemaphorePermit>,
     ) {
         let (envelope, response) = match arrived.request {
@@ -168,7 +169,7 @@ impl Bound {
         self.handlers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn take(&self, peer: Peer, frames: Vec<Bytes>, outbound: &ServerOutbox) {
+    pub(crate) fn take(&self, peer: Peer, frames: Vec<Bytes>, outbound: &ServerSender) {
         let place = self.places.clone().try_acquire_owned().ok();
         let (answering, outbound) = (self.answering.clone(), outbound.clone());
         let arrived = Arrived::from_router(&peer, frames);
@@ -212,13 +213,13 @@ impl Bound {
 /// A service that goes to its caller: it takes requests off one address of the caller and answers to the other.
 pub(crate) struct Connected {
     answering: Arc<Answering>,
-    outbound: ServerOutbox,
+    outbound: ServerSender,
     places: Arc<Semaphore>,
     handlers: JoinSet<()>,
 }
 
 impl Connected {
-    pub(crate) fn new(answering: Arc<Answering>, slots: usize, outbound: ServerOutbox) -> Connected {
+    pub(crate) fn new(answering: Arc<Answering>, slots: usize, outbound: ServerSender) -> Connected {
         Connected {
             answering,
             outbound,

@@ -3,10 +3,11 @@
 use super::pipeline::{End, Piece};
 use super::socket::{Event, Socket};
 use super::{FrontEnd, MESSAGES};
-use crate::connect::transport::{Mongrel2Link, SendError};
 use crate::mongrel2::codec as wire;
 use crate::mongrel2::codec::Control;
+use crate::mongrel2::link::Mongrel2Link;
 use crate::websocket::{Close, Seat as Ticket};
+use brubeck_zmtp::SendError;
 use bytes::Bytes;
 use std::time::Instant;
 

@@ -1,9 +1,9 @@
 //! Which processes a pool has: the addresses that were asked for, and the hosts that names among them stand for.
 
 use super::Shared;
-use crate::connect::transport::{Endpoint, TransportError};
 use crate::error::Error;
 use crate::rpc::core::PeerId;
+use brubeck_zmtp::{Endpoint, TransportError};
 use futures_util::future::BoxFuture;
 use std::collections::HashMap;
 use std::io;

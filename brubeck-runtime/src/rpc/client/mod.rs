@@ -9,8 +9,9 @@ use super::codec::Reply;
 use super::convert;
 use super::core::{CallId, Caller, CallerAction, CallerConfig, CallerEvent, Numbered, Options, PeerId};
 use super::driver::{Clock, Driver, Wakes, keep_time, seed};
-use crate::connect::transport::{
-    Client, ClientEvent, ClientOutbox, Closing, Endpoint, Inbox, LINGER, Timing, Transport, TransportError,
+use brubeck_zmtp::{
+    Client, ClientEvent, ClientSender, Endpoint, EventReceiver, LINGER, LinkConfig, ShutdownHandle,
+    Transport, TransportError,
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -18,6 +19,7 @@ use members::{Members, Resolve};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -35,7 +37,8 @@ pub(crate) struct Pool {
 
 pub(super) struct Shared {
     transport: Arc<dyn Transport>,
-    timing: Timing,
+    runtime: Handle,
+    timing: LinkConfig,
     /// `None`: names are no more than names.
     resolve: Option<Resolve>,
     members: Mutex<Members>,
@@ -58,10 +61,10 @@ struct Waiting {
 }
 
 struct Worker {
-    outbound: ClientOutbox,
-    closing: Closing,
+    outbound: ClientSender,
+    shutdown: ShutdownHandle,
     /// Held for as long as the link is to be there.
-    inbound: Option<Inbox<ClientEvent>>,
+    inbound: Option<EventReceiver<ClientEvent>>,
 }
 
 impl Pool {
@@ -72,17 +75,18 @@ impl Pool {
         resolve: Option<Resolve>,
     ) -> crate::Result<Pool> {
         let config = CallerConfig::of(service);
-        let timing = Timing {
+        let timing = LinkConfig {
             // Beside a request for each call that may be on its way, what is said about it.
             outbound_messages: config.max_in_flight.saturating_mul(2).clamp(1, MESSAGES),
-            message_bytes: config
+            max_message_bytes: config
                 .max_body
                 .saturating_add(SPARE)
-                .max(Timing::default().message_bytes),
-            ..Timing::default()
+                .max(LinkConfig::default().max_message_bytes),
+            ..LinkConfig::default()
         };
         let shared = Arc::new(Shared {
             transport,
+            runtime: Handle::current(),
             timing,
             resolve,
             members: Mutex::default(),
@@ -268,10 +272,12 @@ impl Shared {
     /// Connects to one more process.
     pub(super) fn join(self: &Arc<Self>, endpoint: Endpoint) -> Result<PeerId, TransportError> {
         let address = endpoint.to_string();
+        // A process may be added by a thread of the user's, outside of the runtime.
+        let _entered = self.runtime.enter();
         let Client {
             mut inbound,
             outbound,
-            closing,
+            shutdown,
             ..
         } = self.transport.client(endpoint, self.timing.clone())?;
         let peer = {
@@ -280,7 +286,7 @@ impl Shared {
             state.next_worker += 1;
             let worker = Worker {
                 outbound,
-                closing,
+                shutdown,
                 inbound: None,
             };
             state.workers.insert(peer, worker);
@@ -288,7 +294,7 @@ impl Shared {
         };
         self.happened(CallerEvent::AddPeer { peer });
         let shared = Arc::downgrade(self);
-        inbound.hand_to(move |event| {
+        inbound.set_handler(move |event| {
             if let Some(shared) = shared.upgrade() {
                 shared.happened(told(peer, &address, event));
             }
@@ -360,14 +366,14 @@ impl State {
             CallerAction::DropLink { peer, link, reason } => {
                 if let Some(worker) = self.workers.get(&peer) {
                     tracing::warn!(link, reason, "the connection to a service is given up");
-                    worker.outbound.give_up(link);
+                    worker.outbound.disconnect(link);
                 }
             }
             CallerAction::Forget { peer } => {
                 if let Some(worker) = self.workers.remove(&peer) {
                     tokio::spawn(async move {
                         let _inbound = worker.inbound;
-                        worker.closing.shutdown(LINGER).await
+                        worker.shutdown.shutdown(LINGER).await
                     });
                 }
             }

@@ -10,9 +10,9 @@ use super::codec::Ask;
 use super::convert;
 use super::core::{JobId, Moment, Numbered, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
 use super::driver::{Clock, Driver, Wakes, keep_time, seed};
-use crate::connect::transport::{Peer, ServerOutbox};
 use crate::handler::blocking::{Slot, Slots};
 use crate::response::{IntoReply, Response};
+use brubeck_zmtp::{Peer, ServerSender};
 use bytes::Bytes;
 use outlet::Outlet;
 use serving::Serving;
@@ -50,7 +50,7 @@ impl Sessions {
     pub(crate) fn new(
         config: WorkerConfig,
         application: Arc<Introspected>,
-        outbound: ServerOutbox,
+        outbound: ServerSender,
     ) -> crate::Result<Sessions> {
         let shared = Arc::new(Shared {
             application,

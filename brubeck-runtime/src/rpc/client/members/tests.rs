@@ -1,7 +1,6 @@
 //! Pools whose names change, over real sockets.
 
 use super::*;
-use crate::connect::transport::{Limits, ServerEvent, Transport, ZeroMq};
 use crate::handler::{Application, DispatchMode, HttpAnswer};
 use crate::message::{Message, RemoteAddr};
 use crate::response::{Body, Response};
@@ -11,6 +10,7 @@ use crate::rpc::core::WorkerConfig;
 use crate::rpc::server::{Introspected, Sessions};
 use crate::secret::Secret;
 use crate::status::Status;
+use brubeck_zmtp::{ServerEvent, ServerLimits, Transport, Zmtp};
 use std::sync::Mutex;
 
 /// Answers everything with where it is.
@@ -41,7 +41,7 @@ async fn serve(host: &'static str, port: u16) -> u16 {
         host: host.into(),
         port,
     };
-    let mut server = ZeroMq.server(endpoint, Limits::default()).await.unwrap();
+    let mut server = Zmtp.server(endpoint, ServerLimits::default()).await.unwrap();
     let Endpoint::Tcp { port, .. } = server.local else {
         unreachable!("it was bound to tcp")
     };
@@ -55,7 +55,7 @@ async fn serve(host: &'static str, port: u16) -> u16 {
         while let Some(event) = server.inbound.recv().await {
             match event {
                 ServerEvent::Message { peer, frames } => sessions.take(&peer, frames),
-                ServerEvent::Gone { peer } => sessions.gone(&peer),
+                ServerEvent::Disconnected { peer } => sessions.gone(&peer),
             }
         }
     });
@@ -94,12 +94,7 @@ async fn the_hosts_that_a_name_stands_for_are_followed() {
         every: Duration::from_millis(5),
     };
     let address = format!("tcp://slow.example:{port}");
-    let pool = Pool::open(
-        Arc::new(ZeroMq),
-        &ServiceAddress::new(&address, "s"),
-        Some(resolve),
-    )
-    .unwrap();
+    let pool = Pool::open(Arc::new(Zmtp), &ServiceAddress::new(&address, "s"), Some(resolve)).unwrap();
     let pool: Arc<dyn Link> = Arc::new(pool);
     let client = Client::over(pool);
 

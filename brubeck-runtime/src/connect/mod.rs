@@ -1,3 +1,0 @@
-//! Frames over sockets.
-
-pub mod transport;

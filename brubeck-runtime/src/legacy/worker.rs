@@ -1,0 +1,357 @@
+//! The service side of services that connect: a `PULL` for requests and a `ROUTER` for responses, of the `zeromq` crate.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use brubeck_zmtp::{
+    BoxError, Connector, Endpoint, EventReceiver, EventSender, Generation, LinkConfig, LinkHandler,
+    LinkState, Outcome, Outgoing, OutgoingQueue, Peer, RunLink, ServerSender, ShutdownHandle, ShutdownReason,
+    ShutdownSignal, TransportError, event_queue, message_size, run_link, shutdown_channel,
+};
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+use zeromq::{PullSocket, RouterSocket, Socket, SocketRecv, ZmqMessage};
+
+use super::io_thread;
+use super::zeromq_sockets::{
+    Monitor, Pull, Sent, all_written, disconnected, error_text, monitor, options, send_now,
+};
+
+/// Messages taken from the queue before other tasks of the thread run.
+const BATCH: usize = 64;
+
+/// Time for which a response waits for its client to connect again.
+const HOLD_TIME: Duration = Duration::from_secs(5);
+
+/// Limits on the responses that wait. Beyond them the oldest are dropped.
+const MAX_HELD: usize = 1024;
+const MAX_HELD_BYTES: usize = 16 << 20;
+
+/// A supervised connection to a client that binds.
+///
+/// It is connected for the responses first, and pulls requests only then. A response whose client is not connected waits a
+/// few seconds for it.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    /// Requests, each with its frames. Dropping it closes the link.
+    pub(crate) inbound: EventReceiver<Vec<Bytes>>,
+    /// Responses, by the identity of the client. Dropping all clones closes the link.
+    pub(crate) outbound: ServerSender,
+    shutdown: ShutdownHandle,
+}
+
+impl Worker {
+    /// Sends what was accepted, for at most `linger`, then closes. Returns `true` if everything left in time.
+    pub(crate) async fn shutdown(self, linger: Duration) -> bool {
+        self.shutdown.shutdown(linger).await
+    }
+}
+
+/// Connects to a client that has bound `requests` and `responses`, now or as soon as it does. Returns at once.
+///
+/// # Errors
+/// Returns an error if it is not possible to connect to such endpoints, or if the I/O thread cannot be started.
+pub(crate) fn connect_worker(
+    requests: Endpoint,
+    responses: Endpoint,
+    config: &LinkConfig,
+) -> Result<Worker, TransportError> {
+    open(requests, responses, config).map(|(worker, _)| worker)
+}
+
+/// Connects a worker. Returns its state with it.
+pub(super) fn open(
+    requests: Endpoint,
+    responses: Endpoint,
+    config: &LinkConfig,
+) -> Result<(Worker, watch::Receiver<LinkState>), TransportError> {
+    requests.check_connect()?;
+    responses.check_connect()?;
+    let (sender, inbound) = event_queue(config.inbound_messages, config.inbound_bytes);
+    let (outbound, queue) = ServerSender::to_queue();
+    let (set_state, state) = watch::channel(LinkState::Connecting);
+    let (shutdown, signal) = shutdown_channel();
+    let mut settings = RunLink::new(format!("client {requests} {responses}"), config, set_state);
+    settings.connect_timeout = 2 * config.connect_timeout;
+    let connector = WorkerConnector {
+        requests: requests.to_string(),
+        responses: responses.to_string(),
+        connect_timeout: config.connect_timeout,
+    };
+    let handler = WorkerHandler {
+        inbound: sender,
+        queue,
+        shutdown: signal,
+        held: HeldResponses::default(),
+    };
+    io_thread::spawn(run_link(settings, connector, handler))?;
+    let worker = Worker {
+        inbound,
+        outbound,
+        shutdown,
+    };
+    Ok((worker, state))
+}
+
+struct WorkerConnector {
+    requests: String,
+    responses: String,
+    connect_timeout: Duration,
+}
+
+/// The two sockets of one connection.
+struct Sockets {
+    router: RouterSocket,
+    router_monitor: Monitor,
+    pull: Pull,
+    pull_monitor: Monitor,
+}
+
+impl Connector for WorkerConnector {
+    type Connection = Sockets;
+
+    /// Connects the responses first: the response to a request that came earlier could not be sent.
+    async fn connect(&self) -> Result<Sockets, BoxError> {
+        let Self {
+            requests, responses, ..
+        } = self;
+        let mut router = RouterSocket::with_options(options(self.connect_timeout)?);
+        let router_monitor = monitor(&mut router);
+        router
+            .connect(responses)
+            .await
+            .map_err(|error| format!("{responses}: {error}"))?;
+        let mut pull = Pull(PullSocket::with_options(options(self.connect_timeout)?));
+        let pull_monitor = monitor(&mut pull.0);
+        pull.0
+            .connect(requests)
+            .await
+            .map_err(|error| format!("{requests}: {error}"))?;
+        Ok(Sockets {
+            router,
+            router_monitor,
+            pull,
+            pull_monitor,
+        })
+    }
+}
+
+struct WorkerHandler {
+    inbound: EventSender<Vec<Bytes>>,
+    queue: OutgoingQueue,
+    shutdown: ShutdownSignal,
+    held: HeldResponses,
+}
+
+impl LinkHandler<Sockets> for WorkerHandler {
+    async fn run_connection(&mut self, mut sockets: Sockets, _: Generation) -> Outcome {
+        self.send_held(&mut sockets.router);
+        match self.serve(&mut sockets).await {
+            Ok(reason) => {
+                let flushed = self.close(sockets, reason.linger()).await;
+                Outcome::Shutdown { reason, flushed }
+            }
+            Err(reason) => Outcome::Lost {
+                reason,
+                responsive: false,
+            },
+        }
+    }
+
+    async fn connection_lost(&mut self, _: Generation, _: String) -> Result<(), ShutdownReason> {
+        Ok(())
+    }
+
+    /// Waits for the end of the link. Holds responses in the meantime.
+    async fn wait_for_shutdown(&mut self) -> (ShutdownReason, bool) {
+        let reason = loop {
+            tokio::select! {
+                outgoing = self.queue.messages.recv() => match outgoing {
+                    Some(Outgoing::Message { peer, frames }) => self.hold(peer, frames),
+                    Some(Outgoing::Disconnect { .. }) => {}
+                    None => break ShutdownReason::Unused,
+                },
+                () = self.inbound.closed() => break ShutdownReason::Unused,
+                reason = self.shutdown.requested() => break reason,
+            }
+        };
+        (reason, self.held.is_empty())
+    }
+}
+
+impl WorkerHandler {
+    fn hold(&mut self, peer: Peer, frames: Vec<Bytes>) {
+        let dropped = self.held.push(peer, frames);
+        self.queue.counters.record_dropped(dropped);
+    }
+
+    /// Sends what waited for a client. What is for another one than that of this connection is dropped: that client will
+    /// not return.
+    fn send_held(&mut self, router: &mut RouterSocket) {
+        for (peer, frames) in self.held.take() {
+            if self.try_send(router, &peer, frames).is_err() {
+                self.queue.counters.record_dropped(1);
+            }
+        }
+    }
+
+    /// Carries requests and responses until the link ends. Returns an error, as a text, if the connection is lost first.
+    async fn serve(&mut self, sockets: &mut Sockets) -> Result<ShutdownReason, String> {
+        let inbound = self.inbound.clone();
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let receive = async {
+                let permit = inbound.reserve().await?;
+                Some((permit, sockets.pull.0.recv().await))
+            };
+            tokio::select! {
+                received = receive => match received {
+                    Some((permit, Ok(message))) => {
+                        let frames = message.into_vec();
+                        let bytes = message_size(&frames);
+                        permit.send(frames, bytes);
+                    }
+                    Some((_, Err(error))) => return Err(error_text(&error)),
+                    None => return Ok(ShutdownReason::Unused),
+                },
+                count = self.queue.messages.recv_many(&mut batch, BATCH) => {
+                    if count == 0 {
+                        return Ok(ShutdownReason::Unused);
+                    }
+                    self.send_batch(&mut sockets.router, &mut batch).await;
+                }
+                // Clients send nothing here, but only receiving notices their end.
+                received = sockets.router.recv() => if let Err(error) = received {
+                    return Err(error_text(&error));
+                },
+                () = disconnected(&mut sockets.router_monitor) => {
+                    return Err("the client closed the connection for responses".to_owned());
+                }
+                () = disconnected(&mut sockets.pull_monitor) => {
+                    return Err("the client closed the connection for requests".to_owned());
+                }
+                // A receive that waits for the client does not notice this.
+                () = inbound.closed() => return Ok(ShutdownReason::Unused),
+                reason = self.shutdown.requested() => return Ok(reason),
+            }
+        }
+    }
+
+    async fn send_batch(&mut self, router: &mut RouterSocket, batch: &mut Vec<Outgoing>) {
+        for outgoing in batch.drain(..) {
+            // There is one client, and its connection ends with the socket, so a disconnect has nothing to do.
+            if let Outgoing::Message { peer, frames } = outgoing
+                && let Err(frames) = self.try_send(router, &peer, frames)
+            {
+                self.hold(peer, frames);
+            }
+        }
+        // The sends never wait, so a busy queue would keep every other task of the thread from running.
+        tokio::task::yield_now().await;
+    }
+
+    /// Sends one response. Returns it if its client is not connected.
+    fn try_send(&self, router: &mut RouterSocket, peer: &Peer, frames: Vec<Bytes>) -> Result<(), Vec<Bytes>> {
+        let Ok(mut message) = ZmqMessage::try_from(frames.clone()) else {
+            return Ok(());
+        };
+        message.push_front(peer.identity().clone());
+        match send_now(router, message) {
+            Sent::Yes => self.queue.counters.record_sent(1),
+            Sent::NoPeer => return Err(frames),
+            Sent::Stalled => {
+                self.queue.counters.record_stalled();
+                tracing::warn!(?peer, "disconnecting a client that does not read its responses");
+                if let Ok(identity) = peer.identity().clone().try_into() {
+                    router.backend().peer_disconnected(&identity);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what was accepted, then drops the sockets. Returns `true` if all of it left the process within `linger`.
+    async fn close(&mut self, mut sockets: Sockets, linger: Duration) -> bool {
+        self.queue.messages.close();
+        let mut batch = Vec::with_capacity(BATCH);
+        while self.queue.messages.recv_many(&mut batch, BATCH).await > 0 {
+            self.send_batch(&mut sockets.router, &mut batch).await;
+        }
+        let Sockets {
+            router,
+            mut router_monitor,
+            ..
+        } = sockets;
+        drop(router);
+        timeout(linger, all_written(&mut router_monitor)).await.is_ok() && self.held.is_empty()
+    }
+}
+
+/// Responses whose client is not connected.
+#[derive(Default)]
+struct HeldResponses {
+    responses: VecDeque<(Instant, Peer, Vec<Bytes>)>,
+    bytes: usize,
+}
+
+impl HeldResponses {
+    /// Adds a response. Returns the number of responses dropped because of their age or the limits.
+    fn push(&mut self, peer: Peer, frames: Vec<Bytes>) -> usize {
+        let now = Instant::now();
+        self.bytes += message_size(&frames);
+        self.responses.push_back((now, peer, frames));
+        let mut dropped = 0;
+        while let Some((since, ..)) = self.responses.front()
+            && (now.duration_since(*since) >= HOLD_TIME
+                || self.responses.len() > MAX_HELD
+                || self.bytes > MAX_HELD_BYTES)
+        {
+            if let Some((_, _, frames)) = self.responses.pop_front() {
+                self.bytes -= message_size(&frames);
+                dropped += 1;
+            }
+        }
+        dropped
+    }
+
+    /// Removes all responses. Returns those that are not too old.
+    fn take(&mut self) -> Vec<(Peer, Vec<Bytes>)> {
+        self.bytes = 0;
+        let fresh = |since: &Instant| since.elapsed() < HOLD_TIME;
+        self.responses
+            .drain(..)
+            .filter(|(since, ..)| fresh(since))
+            .map(|(_, peer, frames)| (peer, frames))
+            .collect()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.responses.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn responses_are_held_for_a_while_and_within_limits() {
+        let mut held = HeldResponses::default();
+        let peer = || Peer::new("client");
+        let large = Bytes::from(vec![0; MAX_HELD_BYTES / 2]);
+        assert_eq!(held.push(peer(), vec![large.clone()]), 0);
+        assert_eq!(held.push(peer(), vec![large.clone()]), 0);
+        assert_eq!(held.push(peer(), vec![large]), 1);
+        assert_eq!(held.take().len(), 2);
+        for _ in 0..MAX_HELD {
+            assert_eq!(held.push(peer(), vec![Bytes::new()]), 0);
+        }
+        assert_eq!(held.push(peer(), vec![Bytes::new()]), 1);
+        tokio::time::advance(HOLD_TIME).await;
+        assert_eq!(held.push(peer(), vec![Bytes::new()]), MAX_HELD);
+        tokio::time::advance(HOLD_TIME).await;
+        assert!(held.take().is_empty());
+        assert!(held.is_empty());
+    }
+}

@@ -1,0 +1,424 @@
+//! The link to one Mongrel2 server: a `PULL` for requests and an `XPUB` for responses.
+
+use std::future::pending;
+use std::pin::pin;
+use std::time::Duration;
+
+use brubeck_zmtp::codec::{Decoded, FrameLimits};
+use brubeck_zmtp::{
+    BoxError, Connection, ConnectionError, Connector, Counters, Endpoint, EventReceiver, EventSender,
+    Generation, LinkConfig, LinkDriver, LinkHandler, LinkSender, Outcome, Role, RunLink, SendError,
+    ShutdownHandle, ShutdownReason, SocketType, Traffic, TransportError, link, run_link,
+};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{sleep, timeout};
+
+/// Responses taken from the queue before they are written.
+const BATCH: usize = 256;
+
+/// Time for Mongrel2 to send its subscription.
+const SUBSCRIPTION_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Mongrel2 supports no larger bodies. Memory grows only with what arrives, not with what is announced.
+const LIMITS: FrameLimits = FrameLimits {
+    max_message_bytes: (1 << 31) + (1 << 20),
+    max_frames: 2,
+};
+
+const REQUESTS: Role = Role {
+    socket_type: SocketType::Pull,
+    accepted: &[SocketType::Push],
+    limits: LIMITS,
+    traffic: Traffic::Inbound,
+};
+
+const RESPONSES: Role = Role {
+    socket_type: SocketType::XPub,
+    accepted: &[SocketType::Sub],
+    limits: LIMITS,
+    traffic: Traffic::Outbound,
+};
+
+/// An event of a [`Mongrel2Link`], in order. The generations of a link only grow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LinkEvent {
+    /// Mongrel2 is connected and receives responses.
+    Up {
+        /// The number of this connection. Mongrel2 may have been restarted since the one before, so connection ids of
+        /// requests are valid only together with it.
+        generation: Generation,
+        /// The topic that Mongrel2 subscribed to: each response must begin with it. Empty if it receives every response.
+        recv_ident: Bytes,
+    },
+    /// Mongrel2 sent a request or a notice.
+    Message {
+        /// The connection it came on.
+        generation: Generation,
+        /// The message.
+        bytes: Bytes,
+    },
+    /// The connection is lost, and with it everything that belonged to it. The link connects again.
+    Down {
+        /// Its number.
+        generation: Generation,
+        /// The reason, for the log.
+        reason: String,
+    },
+}
+
+/// A supervised connection to one Mongrel2.
+///
+/// It comes up only once Mongrel2 has subscribed to the responses, so the first response is not lost. Requests are
+/// received while a response waits for Mongrel2 to read it.
+#[derive(Debug)]
+pub(crate) struct Mongrel2Link {
+    /// Events. Dropping it closes the link.
+    pub(crate) inbound: EventReceiver<LinkEvent>,
+    /// Responses. Dropping all clones closes the link.
+    pub(crate) outbound: Mongrel2Sender,
+    shutdown: ShutdownHandle,
+}
+
+impl Mongrel2Link {
+    /// Sends what was accepted, for at most `linger`, then closes. Returns `true` if everything left in time.
+    ///
+    /// Requests that arrive before the end are still received, as far as there is space.
+    pub(crate) async fn shutdown(self, linger: Duration) -> bool {
+        self.shutdown.shutdown(linger).await
+    }
+}
+
+/// The sending end of a [`Mongrel2Link`].
+#[derive(Clone, Debug)]
+pub(crate) struct Mongrel2Sender {
+    link: LinkSender<Bytes>,
+}
+
+impl Mongrel2Sender {
+    /// Queues a response to the connection its request came on. Waits for space while Mongrel2 is slow.
+    ///
+    /// After a restart of Mongrel2 the same connection id may belong to another browser. So a response is dropped and
+    /// counted unless its generation is the current one.
+    ///
+    /// # Errors
+    /// Returns [`SendError::LinkDown`] if that connection is lost, or [`SendError::Closed`].
+    pub(crate) async fn send(&self, generation: Generation, response: Bytes) -> Result<(), SendError> {
+        let sent = self.link.send(generation, response).await;
+        self.count_dropped(sent.map_err(|(error, _)| error))
+    }
+
+    /// Queues a response if there is space now. Calls `before_send` before anyone can see that it was sent.
+    ///
+    /// # Errors
+    /// Returns the errors of [`send`](Self::send), or [`SendError::Full`].
+    pub(crate) fn try_send_noted(
+        &self,
+        generation: Generation,
+        response: Bytes,
+        before_send: impl FnOnce(),
+    ) -> Result<(), SendError> {
+        let permit = self.count_dropped(self.link.try_reserve(generation))?;
+        before_send();
+        permit.send(response);
+        Ok(())
+    }
+
+    fn count_dropped<T>(&self, sent: Result<T, SendError>) -> Result<T, SendError> {
+        if let Err(SendError::LinkDown) = sent {
+            self.link.counters().record_dropped(1);
+        }
+        sent
+    }
+}
+
+/// Connects to a Mongrel2: to `send_spec` for the requests it sends, to `recv_spec` for the responses it receives, both as
+/// its configuration names them.
+///
+/// Returns the link and the future that drives it, which ends with it. Wait for [`LinkEvent::Up`].
+///
+/// # Errors
+/// Returns an error if it is not possible to connect to such endpoints. It is not an error if Mongrel2 is not running yet.
+pub(crate) fn mongrel2_link(
+    send_spec: Endpoint,
+    recv_spec: Endpoint,
+    config: LinkConfig,
+) -> Result<(Mongrel2Link, BoxFuture<'static, ()>), TransportError> {
+    mongrel2_link_with(send_spec, recv_spec, config, SUBSCRIPTION_TIMEOUT)
+}
+
+fn mongrel2_link_with(
+    send_spec: Endpoint,
+    recv_spec: Endpoint,
+    config: LinkConfig,
+    subscription_timeout: Duration,
+) -> Result<(Mongrel2Link, BoxFuture<'static, ()>), TransportError> {
+    send_spec.check_connect()?;
+    recv_spec.check_connect()?;
+    let (handles, driver, state) = link(&config);
+    let mut settings = RunLink::new(format!("Mongrel2 {send_spec} {recv_spec}"), &config, state);
+    settings.connect_timeout = 2 * config.connect_timeout + subscription_timeout;
+    let connector = Mongrel2Connector {
+        send_spec,
+        recv_spec,
+        connect_timeout: config.connect_timeout,
+        subscription_timeout,
+    };
+    let mongrel2 = Mongrel2Link {
+        inbound: handles.inbound,
+        outbound: Mongrel2Sender {
+            link: handles.outbound,
+        },
+        shutdown: handles.shutdown,
+    };
+    let driven = run_link(settings, connector, Mongrel2Handler { link: driver }).boxed();
+    Ok((mongrel2, driven))
+}
+
+struct Mongrel2Connector {
+    send_spec: Endpoint,
+    recv_spec: Endpoint,
+    connect_timeout: Duration,
+    subscription_timeout: Duration,
+}
+
+/// The two connections to a Mongrel2.
+struct Connections {
+    requests: Connection,
+    responses: Connection,
+    recv_ident: Bytes,
+}
+
+impl Connector for Mongrel2Connector {
+    type Connection = Connections;
+
+    /// Connects the responses first, and the requests only once Mongrel2 has subscribed: the response to a request that
+    /// came earlier would be lost.
+    async fn connect(&self) -> Result<Connections, BoxError> {
+        let Self {
+            send_spec, recv_spec, ..
+        } = self;
+        let mut responses = self
+            .connect_one(recv_spec, &RESPONSES)
+            .await
+            .map_err(|error| format!("recv_spec {recv_spec}: {error}"))?;
+        let recv_ident = self.subscription(&mut responses).await.map_err(|error| {
+            format!("recv_spec {recv_spec}: {error}; it must be the address Mongrel2 receives responses on")
+        })?;
+        let requests = self
+            .connect_one(send_spec, &REQUESTS)
+            .await
+            .map_err(|error| format!("send_spec {send_spec}: {error}"))?;
+        Ok(Connections {
+            requests,
+            responses,
+            recv_ident,
+        })
+    }
+}
+
+impl Mongrel2Connector {
+    async fn connect_one(&self, endpoint: &Endpoint, role: &Role) -> Result<Connection, BoxError> {
+        Ok(timeout(self.connect_timeout, Connection::connect(endpoint, role)).await??)
+    }
+
+    /// Waits for the subscription of Mongrel2. Returns its topic.
+    async fn subscription(&self, responses: &mut Connection) -> Result<Bytes, BoxError> {
+        let limit = self.subscription_timeout;
+        let subscribed = async {
+            loop {
+                let mut frame = responses.recv().await?.into_iter().next().unwrap_or_default();
+                if frame.first() == Some(&1) {
+                    return Ok(frame.split_off(1));
+                }
+            }
+        };
+        timeout(limit, subscribed)
+            .await
+            .unwrap_or_else(|_| Err(format!("Mongrel2 did not subscribe within {limit:?}").into()))
+    }
+}
+
+struct Mongrel2Handler {
+    link: LinkDriver<LinkEvent, Bytes>,
+}
+
+impl LinkHandler<Connections> for Mongrel2Handler {
+    async fn run_connection(&mut self, connections: Connections, generation: Generation) -> Outcome {
+        let up = LinkEvent::Up {
+            generation,
+            recv_ident: connections.recv_ident.clone(),
+        };
+        if let Err(reason) = self.link.emit(up).await {
+            return Outcome::Shutdown {
+                reason,
+                flushed: true,
+            };
+        }
+        match self.serve(connections, generation).await {
+            Ok((reason, flushed)) => Outcome::Shutdown { reason, flushed },
+            Err(error) => Outcome::Lost {
+                reason: error.to_string(),
+                responsive: false,
+            },
+        }
+    }
+
+    async fn connection_lost(
+        &mut self,
+        generation: Generation,
+        reason: String,
+    ) -> Result<(), ShutdownReason> {
+        self.link.drop_outbound();
+        self.link.emit(LinkEvent::Down { generation, reason }).await
+    }
+
+    async fn wait_for_shutdown(&mut self) -> (ShutdownReason, bool) {
+        (self.link.wait_for_shutdown().await, true)
+    }
+}
+
+impl Mongrel2Handler {
+    /// Carries requests and responses until the link ends. Returns the reason, with `true` if everything was sent.
+    async fn serve(
+        &mut self,
+        connections: Connections,
+        generation: Generation,
+    ) -> Result<(ShutdownReason, bool), ConnectionError> {
+        let Connections {
+            mut requests,
+            mut responses,
+            ..
+        } = connections;
+        let LinkDriver {
+            inbound,
+            outbound,
+            counters,
+            shutdown,
+        } = &mut self.link;
+        let stop_accepting = Notify::new();
+        // Two loops, not one: Mongrel2 stops reading responses while it waits for its notice about one to be read. So a
+        // response that waits must never keep a request from being read.
+        let mut receive = pin!(receive_requests(inbound, &mut requests, generation));
+        let mut send = pin!(send_responses(
+            outbound,
+            &mut responses,
+            generation,
+            counters,
+            &stop_accepting
+        ));
+        let reason = tokio::select! {
+            error = &mut receive => return Err(error),
+            sent = &mut send => return sent.map(|()| (ShutdownReason::Unused, true)),
+            () = inbound.closed() => ShutdownReason::Unused,
+            reason = shutdown.requested() => reason,
+        };
+        stop_accepting.notify_one();
+        let flushed = tokio::select! {
+            sent = &mut send => sent.is_ok(),
+            _ = &mut receive => false,
+            () = sleep(reason.linger()) => false,
+        };
+        Ok((reason, flushed))
+    }
+}
+
+/// Receives requests until the connection fails. Returns the error.
+async fn receive_requests(
+    inbound: &EventSender<LinkEvent>,
+    requests: &mut Connection,
+    generation: Generation,
+) -> ConnectionError {
+    loop {
+        let Some(permit) = inbound.reserve().await else {
+            // `Mongrel2Handler::serve` notices that the receiver was dropped.
+            return pending().await;
+        };
+        match requests.recv().await {
+            Ok(frames) => match <[Bytes; 1]>::try_from(frames) {
+                Ok([bytes]) => {
+                    let size = bytes.len();
+                    permit.send(LinkEvent::Message { generation, bytes }, size);
+                }
+                Err(frames) => tracing::warn!(
+                    frames = frames.len(),
+                    "dropped a message of several frames; Mongrel2 sends single frames"
+                ),
+            },
+            Err(error) => return error,
+        }
+    }
+}
+
+/// Sends responses until there are no senders, or until what was queued at `stop_accepting` has been sent.
+async fn send_responses(
+    outbound: &mut mpsc::Receiver<(Generation, Bytes)>,
+    responses: &mut Connection,
+    generation: Generation,
+    counters: &Counters,
+    stop_accepting: &Notify,
+) -> Result<(), ConnectionError> {
+    let Connection { reader, writer } = responses;
+    let mut batch = Vec::new();
+    let mut unwritten = Unwritten {
+        counters,
+        responses: 0,
+    };
+    loop {
+        let writing = !writer.is_empty();
+        tokio::select! {
+            // Without a time limit, because nothing but this Mongrel2 depends on it.
+            written = writer.write(None), if writing => {
+                written?;
+                if writer.is_empty() {
+                    unwritten.record_written();
+                }
+            }
+            count = outbound.recv_many(&mut batch, BATCH), if !writing => {
+                if count == 0 {
+                    return writer.shutdown().await;
+                }
+                for (meant_for, response) in batch.drain(..) {
+                    if meant_for == generation {
+                        writer.push_frame(response);
+                        unwritten.responses += 1;
+                    } else {
+                        counters.record_dropped(1);
+                    }
+                }
+            }
+            // Reading notices that Mongrel2 has ended.
+            decoded = reader.next(), if writer.accepts_pongs() => match decoded? {
+                Decoded::Message(frames) => {
+                    let subscription = frames.into_iter().next().unwrap_or_default();
+                    tracing::debug!(subscription = %subscription.escape_ascii(), "Mongrel2 changed its subscription");
+                }
+                Decoded::Ping { pong } => writer.push_pong(&pong),
+            },
+            () = stop_accepting.notified() => outbound.close(),
+        }
+    }
+}
+
+/// Responses in the write buffer. Counts them as dropped if the connection ends first.
+struct Unwritten<'a> {
+    counters: &'a Counters,
+    responses: usize,
+}
+
+impl Unwritten<'_> {
+    fn record_written(&mut self) {
+        self.counters.record_sent(std::mem::take(&mut self.responses));
+    }
+}
+
+impl Drop for Unwritten<'_> {
+    fn drop(&mut self) {
+        self.counters.record_dropped(self.responses);
+    }
+}
+
+#[cfg(test)]
+mod tests;

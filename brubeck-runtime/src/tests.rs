@@ -1,0 +1,79 @@
+//! Helpers of the unit tests that speak to sockets.
+
+use std::future::Future;
+use std::time::Duration;
+
+use brubeck_zmtp::Endpoint;
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// Waits for something that must happen; generous, because the machine may be busy.
+pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    match tokio::time::timeout(Duration::from_secs(20), future).await {
+        Ok(output) => output,
+        Err(_) => panic!("it did not happen in 20 s: {what}"),
+    }
+}
+
+pub(crate) fn endpoint(text: &str) -> Endpoint {
+    text.parse().unwrap()
+}
+
+pub(crate) fn frames(parts: &[&str]) -> Vec<Bytes> {
+    parts
+        .iter()
+        .map(|part| Bytes::copy_from_slice(part.as_bytes()))
+        .collect()
+}
+
+/// Waits for a condition that nothing announces.
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    soon(what, async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// The greeting of a ZMTP 3.0 peer.
+pub(crate) fn greeting() -> Vec<u8> {
+    let mut greeting = vec![0; 64];
+    greeting[0] = 0xff;
+    greeting[9] = 0x7f;
+    greeting[10] = 3;
+    greeting[12..16].copy_from_slice(b"NULL");
+    greeting
+}
+
+/// The `READY` of a peer of this type; without an identity if that is empty.
+pub(crate) fn ready(socket_type: &str, identity: &str) -> Vec<u8> {
+    let mut body = b"\x05READY".to_vec();
+    for (name, value) in [("Socket-Type", socket_type), ("Identity", identity)] {
+        if !value.is_empty() {
+            body.push(name.len() as u8);
+            body.extend_from_slice(name.as_bytes());
+            body.extend_from_slice(&(value.len() as u32).to_be_bytes());
+            body.extend_from_slice(value.as_bytes());
+        }
+    }
+    [&[4, body.len() as u8], &body[..]].concat()
+}
+
+/// Speaks ZMTP up to READY on a raw connection, as a socket of this type.
+pub(crate) async fn handshake<S>(stream: &mut S, socket_type: &str, identity: &str)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    stream
+        .write_all(&[greeting(), ready(socket_type, identity)].concat())
+        .await
+        .unwrap();
+    let mut theirs = [0; 66];
+    soon("the greeting", stream.read_exact(&mut theirs))
+        .await
+        .unwrap();
+    let mut body = vec![0; theirs[65].into()];
+    soon("READY", stream.read_exact(&mut body)).await.unwrap();
+    assert!(body.starts_with(b"\x05READY"));
+}

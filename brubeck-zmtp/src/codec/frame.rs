@@ -1,0 +1,304 @@
+//! Frames after the handshake: messages, commands, and the limits on both.
+
+use std::fmt;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+const MORE: u8 = 0b001;
+const LONG: u8 = 0b010;
+const COMMAND: u8 = 0b100;
+
+/// A frame below this size is copied out of the read buffer. A slice of the buffer would keep all of it alive, and the
+/// buffer could not be reused.
+const COPY_BELOW: usize = 1 << 10;
+
+/// Space reserved at once for a frame that has not arrived yet, so that memory grows with the bytes received and not with
+/// the length announced.
+const MAX_RESERVE: usize = 256 << 10;
+
+/// Size limit of one command. The longest one in use is a `SUBSCRIBE`, whose size is that of its topic.
+const MAX_COMMAND: usize = 4 << 10;
+
+/// Limits on what one peer may send.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameLimits {
+    /// Bytes of one message, all frames together.
+    pub max_message_bytes: usize,
+    /// Frames of one message.
+    pub max_frames: usize,
+}
+
+/// One complete unit that a peer sent.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// A message with all its frames; at least one.
+    ///
+    /// A `SUBSCRIBE` or `CANCEL` command of ZMTP 3.1 is returned as the message that ZMTP 3.0 sends for it: one frame, a
+    /// byte 1 or 0 and the topic.
+    Message(Vec<Bytes>),
+    /// A heartbeat.
+    Ping {
+        /// The encoded `PONG` frame to answer it with.
+        pong: Vec<u8>,
+    },
+}
+
+/// Decodes the byte stream of a peer, in pieces of any size.
+///
+/// ```
+/// use brubeck_zmtp::codec::{Decoded, FrameDecoder, FrameLimits};
+/// use bytes::BytesMut;
+///
+/// let mut decoder = FrameDecoder::new(FrameLimits { max_message_bytes: 1000, max_frames: 16 });
+/// let mut input = BytesMut::from(&b"\0\x05hello\0\x05wo"[..]);
+/// assert_eq!(decoder.decode(&mut input), Ok(Some(Decoded::Message(vec!["hello".into()]))));
+/// assert_eq!(decoder.decode(&mut input), Ok(None));
+/// ```
+#[derive(Debug)]
+pub struct FrameDecoder {
+    limits: FrameLimits,
+    /// The frames received so far of an incomplete message.
+    partial: Vec<Bytes>,
+    partial_bytes: usize,
+}
+
+impl FrameDecoder {
+    /// Creates a decoder for one connection.
+    pub fn new(limits: FrameLimits) -> Self {
+        Self {
+            limits,
+            partial: Vec::new(),
+            partial_bytes: 0,
+        }
+    }
+
+    /// Removes the next message or heartbeat from `input`.
+    ///
+    /// Returns `None` if it is incomplete; `input` then has space for a good part of what is missing. Commands that need
+    /// no answer are skipped.
+    ///
+    /// # Errors
+    /// Returns a [`Violation`] if the stream breaks the protocol or a limit. The connection must be closed.
+    #[inline]
+    pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Decoded>, Violation> {
+        loop {
+            let Some(header) = Header::decode(input)? else {
+                return Ok(None);
+            };
+            self.check_limits(&header)?;
+            let missing = header
+                .size
+                .saturating_add(header.body_length)
+                .saturating_sub(input.len());
+            if missing > 0 {
+                input.reserve(missing.min(MAX_RESERVE));
+                return Ok(None);
+            }
+            input.advance(header.size);
+            let body = take_body(input, header.body_length);
+            if header.command {
+                match decode_command(&body)? {
+                    Some(decoded) => return Ok(Some(decoded)),
+                    None => continue,
+                }
+            }
+            self.partial_bytes += body.len();
+            self.partial.push(body);
+            if !header.more {
+                self.partial_bytes = 0;
+                return Ok(Some(Decoded::Message(std::mem::take(&mut self.partial))));
+            }
+        }
+    }
+
+    /// Checks the announced length before space is reserved for it.
+    fn check_limits(&self, header: &Header) -> Result<(), Violation> {
+        if header.command {
+            return if header.body_length > MAX_COMMAND {
+                Err(Violation::Command)
+            } else {
+                Ok(())
+            };
+        }
+        if self.partial_bytes.saturating_add(header.body_length) > self.limits.max_message_bytes {
+            Err(Violation::MessageBytes)
+        } else if self.partial.len() >= self.limits.max_frames {
+            Err(Violation::Frames)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn take_body(input: &mut BytesMut, length: usize) -> Bytes {
+    if length >= COPY_BELOW {
+        return input.split_to(length).freeze();
+    }
+    let body = copy_small(input.get(..length).unwrap_or_default());
+    input.advance(length);
+    body
+}
+
+/// Copies `bytes`.
+///
+/// Up to 256 bytes, data and reference count share one allocation, and clones of the result allocate nothing.
+/// `Bytes::copy_from_slice` would allocate again at the first clone.
+fn copy_small(bytes: &[u8]) -> Bytes {
+    match bytes.len() {
+        0 => Bytes::new(),
+        1..=64 => Bytes::from_owner(InlineBytes::<64>::new(bytes)),
+        65..=96 => Bytes::from_owner(InlineBytes::<96>::new(bytes)),
+        97..=128 => Bytes::from_owner(InlineBytes::<128>::new(bytes)),
+        129..=192 => Bytes::from_owner(InlineBytes::<192>::new(bytes)),
+        193..=256 => Bytes::from_owner(InlineBytes::<256>::new(bytes)),
+        _ => Bytes::copy_from_slice(bytes),
+    }
+}
+
+struct InlineBytes<const N: usize> {
+    bytes: [u8; N],
+    length: usize,
+}
+
+impl<const N: usize> InlineBytes<N> {
+    fn new(source: &[u8]) -> Self {
+        let mut inline = Self {
+            bytes: [0; N],
+            length: 0,
+        };
+        if let Some(space) = inline.bytes.get_mut(..source.len()) {
+            space.copy_from_slice(source);
+            inline.length = source.len();
+        }
+        inline
+    }
+}
+
+impl<const N: usize> AsRef<[u8]> for InlineBytes<N> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+struct Header {
+    command: bool,
+    more: bool,
+    /// Bytes of the header itself: 2 or 9.
+    size: usize,
+    body_length: usize,
+}
+
+impl Header {
+    /// Decodes the header at the start of `input`. Returns `None` if it is incomplete.
+    fn decode(input: &[u8]) -> Result<Option<Self>, Violation> {
+        let Some(&flags) = input.first() else {
+            return Ok(None);
+        };
+        if flags & !(MORE | LONG | COMMAND) != 0 {
+            return Err(Violation::Flags);
+        }
+        let (command, more) = (flags & COMMAND != 0, flags & MORE != 0);
+        if command && more {
+            return Err(Violation::Command);
+        }
+        let (size, body_length) = if flags & LONG == 0 {
+            match input.get(1) {
+                Some(&length) => (2, length.into()),
+                None => return Ok(None),
+            }
+        } else {
+            match input.get(1..9).and_then(|bytes| bytes.try_into().ok()) {
+                // A length that does not fit is beyond every limit.
+                Some(length) => (
+                    9,
+                    usize::try_from(u64::from_be_bytes(length)).unwrap_or(usize::MAX),
+                ),
+                None => return Ok(None),
+            }
+        };
+        Ok(Some(Self {
+            command,
+            more,
+            size,
+            body_length,
+        }))
+    }
+}
+
+/// Appends the header of a message frame with a body of `length` bytes; `more` if another frame of the message follows.
+#[inline]
+pub fn encode_header(out: &mut impl BufMut, length: usize, more: bool) {
+    let more = if more { MORE } else { 0 };
+    match u8::try_from(length) {
+        Ok(length) => out.put_slice(&[more, length]),
+        Err(_) => {
+            out.put_u8(more | LONG);
+            out.put_u64(length as u64);
+        }
+    }
+}
+
+/// Decodes the body of a command. Returns `None` if it is one that needs no reaction.
+fn decode_command(body: &[u8]) -> Result<Option<Decoded>, Violation> {
+    let (&length, rest) = body.split_first().ok_or(Violation::Command)?;
+    let (name, data) = rest.split_at_checked(length.into()).ok_or(Violation::Command)?;
+    let subscription = |first: u8| {
+        let mut frame = Vec::with_capacity(1 + data.len());
+        frame.push(first);
+        frame.extend_from_slice(data);
+        Some(Decoded::Message(vec![frame.into()]))
+    };
+    match name {
+        b"" => Err(Violation::Command),
+        b"PING" => encode_pong(data).map(|pong| Some(Decoded::Ping { pong })),
+        b"SUBSCRIBE" => Ok(subscription(1)),
+        b"CANCEL" => Ok(subscription(0)),
+        _ => Ok(None),
+    }
+}
+
+/// Encodes the `PONG` frame for the data of a `PING`: two bytes time to live, then a context of up to 16 bytes, which the
+/// `PONG` repeats (RFC 37, section "Heartbeating").
+fn encode_pong(ping: &[u8]) -> Result<Vec<u8>, Violation> {
+    const TTL: usize = 2;
+    const MAX_CONTEXT: usize = 16;
+    const NAME: &[u8] = b"\x04PONG";
+    let context = ping
+        .get(TTL..)
+        .filter(|context| context.len() <= MAX_CONTEXT)
+        .ok_or(Violation::Command)?;
+    let mut pong = vec![COMMAND, (NAME.len() + context.len()) as u8];
+    pong.extend_from_slice(NAME);
+    pong.extend_from_slice(context);
+    Ok(pong)
+}
+
+/// A breach of the protocol or of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Violation {
+    /// A frame with flags that ZMTP 3 does not define.
+    Flags,
+    /// A command that is malformed, longer than 4 KiB, or marked as part of a message.
+    Command,
+    /// A message with more bytes than [`FrameLimits::max_message_bytes`].
+    MessageBytes,
+    /// A message with more frames than [`FrameLimits::max_frames`].
+    Frames,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flags => "the peer sent a frame with unknown flags",
+            Self::Command => "the peer sent a malformed command",
+            Self::MessageBytes => "the peer sent a message with more bytes than `max_message_bytes` allows",
+            Self::Frames => "the peer sent a message with more frames than `max_frames` allows",
+        })
+    }
+}
+
+impl std::error::Error for Violation {}
+
+#[cfg(test)]
+mod tests;

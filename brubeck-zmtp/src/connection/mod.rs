@@ -1,0 +1,210 @@
+//! Connections to one peer, over TCP or a Unix socket.
+
+mod handshake;
+mod read_only_interest;
+mod reader;
+mod writer;
+
+use std::fmt;
+use std::io;
+
+use bytes::Bytes;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+
+pub use self::reader::FrameReader;
+pub use self::writer::FrameWriter;
+
+pub(crate) use self::handshake::{exchange_greeting, read_ready, send_ready};
+
+use self::handshake::client_handshake;
+use self::read_only_interest::ReadOnlyInterestStream;
+use crate::Endpoint;
+use crate::codec::{Decoded, FrameLimits, SocketType, Violation};
+use crate::listener::{Stream, set_keepalive};
+
+/// The two sides of a connection: our socket type, and what the peer may be and may send.
+///
+/// ```
+/// use brubeck_zmtp::codec::FrameLimits;
+/// use brubeck_zmtp::{Role, SocketType, Traffic};
+///
+/// const PULL: Role = Role {
+///     socket_type: SocketType::Pull,
+///     accepted: &[SocketType::Push],
+///     limits: FrameLimits { max_message_bytes: 1 << 20, max_frames: 16 },
+///     traffic: Traffic::Inbound,
+/// };
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Role {
+    /// Our socket type.
+    pub socket_type: SocketType,
+    /// Socket types that the peer may have.
+    pub accepted: &'static [SocketType],
+    /// Limits on what the peer sends.
+    pub limits: FrameLimits,
+    /// The direction of most messages.
+    pub traffic: Traffic,
+}
+
+/// The direction of most messages on a connection. It decides how the socket is read and watched, not what may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// Messages in both directions.
+    Both,
+    /// Almost only from the peer.
+    Inbound,
+    /// Almost only to the peer.
+    Outbound,
+}
+
+type BoxedRead = Box<dyn AsyncRead + Send + Unpin>;
+type BoxedWrite = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// A connection to one peer, with the handshake completed.
+///
+/// The halves are public so that one task can wait for both at once.
+pub struct Connection {
+    /// Reads from the peer.
+    pub reader: FrameReader<BoxedRead>,
+    /// Writes to the peer.
+    pub writer: FrameWriter<BoxedWrite>,
+}
+
+impl Connection {
+    /// Connects to `endpoint` and completes the handshake, under a new random identity.
+    ///
+    /// Each connection gets an identity of its own, so that a server never takes it for the one before.
+    ///
+    /// # Errors
+    /// Returns an error if `endpoint` does not accept the connection, or if the handshake fails. There is no timeout here:
+    /// [`run_link`](crate::run_link) has one.
+    pub async fn connect(endpoint: &Endpoint, role: &Role) -> io::Result<Self> {
+        let stream = match endpoint {
+            Endpoint::Tcp { host, port } => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                stream.set_nodelay(true)?;
+                set_keepalive(&SockRef::from(&stream))?;
+                Stream::Tcp(stream)
+            }
+            Endpoint::Ipc(path) => Stream::Ipc(UnixStream::connect(path).await?),
+        };
+        Self::handshake(stream, role, random_identity()?.as_bytes()).await
+    }
+
+    /// Completes the handshake on `stream`, under the `identity`, which may be empty.
+    ///
+    /// # Errors
+    /// Returns an error if the connection is lost or the peer is refused.
+    pub async fn handshake(stream: Stream, role: &Role, identity: &[u8]) -> io::Result<Self> {
+        let (reader, writer): (BoxedRead, BoxedWrite) = match stream {
+            Stream::Tcp(mut stream) => {
+                client_handshake(&mut stream, role.socket_type, identity, role.accepted).await?;
+                let (reader, writer) = stream.into_split();
+                (Box::new(reader), Box::new(writer))
+            }
+            Stream::Ipc(stream) if role.traffic == Traffic::Outbound => {
+                let mut stream = ReadOnlyInterestStream::new(stream)?;
+                client_handshake(&mut stream, role.socket_type, identity, role.accepted).await?;
+                let (reader, writer) = tokio::io::split(stream);
+                (Box::new(reader), Box::new(writer))
+            }
+            Stream::Ipc(mut stream) => {
+                client_handshake(&mut stream, role.socket_type, identity, role.accepted).await?;
+                let (reader, writer) = stream.into_split();
+                (Box::new(reader), Box::new(writer))
+            }
+        };
+        let mut reader = FrameReader::new(reader, role.limits);
+        if role.traffic == Traffic::Inbound {
+            reader.use_large_chunks();
+        }
+        Ok(Self {
+            reader,
+            writer: FrameWriter::new(writer),
+        })
+    }
+
+    /// Waits for the next message, and answers heartbeats. Cancel safe.
+    ///
+    /// # Errors
+    /// Returns an error if the connection has ended or the peer broke a rule.
+    pub async fn recv(&mut self) -> Result<Vec<Bytes>, ConnectionError> {
+        loop {
+            // A `PONG` that a cancelled call left behind.
+            self.writer.flush().await?;
+            match self.reader.next().await? {
+                Decoded::Message(frames) => return Ok(frames),
+                Decoded::Ping { pong } => self.writer.push_pong(&pong),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
+}
+
+/// Creates an identity that cannot be guessed: 16 random bytes as 32 hexadecimal digits.
+///
+/// # Errors
+/// Returns an error if the system provides no random bytes.
+pub fn random_identity() -> io::Result<String> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    Ok(format!("{:032x}", u128::from_be_bytes(random)))
+}
+
+/// A reason for the end of a connection.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectionError {
+    /// The peer closed the connection.
+    Closed,
+    /// The peer broke the protocol or a limit.
+    Violation(Violation),
+    /// The peer does not read what it is sent.
+    Stalled,
+    /// The user disconnected the peer.
+    Abandoned,
+    /// The connection failed.
+    Io(io::Error),
+}
+
+impl fmt::Display for ConnectionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the peer closed the connection"),
+            Self::Violation(violation) => violation.fmt(f),
+            Self::Stalled => f.write_str("the peer does not read its messages"),
+            Self::Abandoned => f.write_str("disconnected by this side"),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ConnectionError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Closed | Self::Stalled | Self::Abandoned => None,
+            Self::Violation(violation) => Some(violation),
+            Self::Io(error) => Some(error),
+        }
+    }
+}
+
+impl From<io::Error> for ConnectionError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Violation> for ConnectionError {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
+}

@@ -1,0 +1,245 @@
+//! The writing half of a connection.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout_at};
+
+use super::ConnectionError;
+use crate::codec::encode_header;
+
+/// A frame from this size on is written from its own memory. Copying a smaller one into the common buffer costs less than
+/// a slice of its own in the system call.
+const COPY_BELOW: usize = 4 << 10;
+
+/// Slices per system call.
+const MAX_SLICES: usize = 16;
+
+/// `PONG`s that may wait to be written. Then the peer is not read until it has taken them: a peer that sends heartbeats
+/// and reads nothing would fill the memory otherwise.
+const MAX_PENDING_PONGS: usize = 4;
+
+/// Writes messages to a peer.
+///
+/// Messages are pushed into a buffer without waiting, then written by [`write`](Self::write) or
+/// [`flush`](Self::flush).
+#[derive(Debug)]
+pub struct FrameWriter<W> {
+    stream: W,
+    buffer: WriteBuffer,
+    pending_pongs: usize,
+    /// The time at which the peer will have taken nothing for too long.
+    stall_deadline: Option<Instant>,
+}
+
+impl<W: AsyncWrite + Unpin> FrameWriter<W> {
+    pub(crate) fn new(stream: W) -> Self {
+        Self {
+            stream,
+            buffer: WriteBuffer::default(),
+            pending_pongs: 0,
+            stall_deadline: None,
+        }
+    }
+
+    /// Returns `true` if everything that was pushed has been written.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// Adds a message.
+    #[inline]
+    pub fn push_message(&mut self, message: Vec<Bytes>) {
+        let mut remaining = message.len();
+        for frame in message {
+            remaining -= 1;
+            self.buffer.push_frame(frame, remaining > 0);
+        }
+    }
+
+    /// Adds a message of one frame.
+    #[inline]
+    pub fn push_frame(&mut self, frame: Bytes) {
+        self.buffer.push_frame(frame, false);
+    }
+
+    /// Adds the answer to a heartbeat.
+    pub fn push_pong(&mut self, pong: &[u8]) {
+        self.pending_pongs += 1;
+        self.buffer.small.put_slice(pong);
+    }
+
+    /// Returns `false` while the limit of unwritten `PONG`s is reached; then the peer must not be read.
+    #[inline]
+    pub fn accepts_pongs(&self) -> bool {
+        self.pending_pongs < MAX_PENDING_PONGS
+    }
+
+    /// Writes some of the buffer. Cancel safe.
+    ///
+    /// # Errors
+    /// Returns [`ConnectionError::Stalled`] once the peer has taken nothing for `stall_timeout`, counted across calls;
+    /// never if that is `None`.
+    pub async fn write(&mut self, stall_timeout: Option<Duration>) -> Result<(), ConnectionError> {
+        let written = match stall_timeout {
+            None => self.buffer.write_to(&mut self.stream).await?,
+            Some(timeout) => {
+                let deadline = *self
+                    .stall_deadline
+                    .get_or_insert_with(|| Instant::now() + timeout);
+                timeout_at(deadline, self.buffer.write_to(&mut self.stream))
+                    .await
+                    .map_err(|_| ConnectionError::Stalled)??
+            }
+        };
+        if written == 0 {
+            return Err(io::Error::from(ErrorKind::WriteZero).into());
+        }
+        self.stall_deadline = None;
+        if self.buffer.is_empty() {
+            self.pending_pongs = 0;
+        }
+        Ok(())
+    }
+
+    /// Writes the whole buffer. Cancel safe.
+    ///
+    /// # Errors
+    /// Returns an error if the connection is lost.
+    pub async fn flush(&mut self) -> Result<(), ConnectionError> {
+        while !self.is_empty() {
+            self.write(None).await?;
+        }
+        Ok(())
+    }
+
+    /// Closes the sending direction, after everything was written.
+    ///
+    /// # Errors
+    /// Returns an error if the connection is lost.
+    pub async fn shutdown(&mut self) -> Result<(), ConnectionError> {
+        Ok(self.stream.shutdown().await?)
+    }
+}
+
+/// Encoded frames in order: small ones side by side in one buffer, large ones in their own memory.
+#[derive(Debug, Default)]
+struct WriteBuffer {
+    /// Written before `small`.
+    slices: VecDeque<Bytes>,
+    small: BytesMut,
+}
+
+impl WriteBuffer {
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.slices.is_empty() && self.small.is_empty()
+    }
+
+    #[inline]
+    fn push_frame(&mut self, frame: Bytes, more: bool) {
+        encode_header(&mut self.small, frame.len(), more);
+        if frame.len() < COPY_BELOW {
+            self.small.put_slice(&frame);
+        } else {
+            self.slices.push_back(self.small.split().freeze());
+            self.slices.push_back(frame);
+        }
+    }
+
+    /// Writes once. Returns the number of bytes taken.
+    async fn write_to(&mut self, stream: &mut (impl AsyncWrite + Unpin)) -> io::Result<usize> {
+        let written = if self.slices.is_empty() {
+            stream.write(&self.small).await?
+        } else {
+            let mut io_slices = [IoSlice::new(&[]); MAX_SLICES];
+            let slices = self.slices.iter().map(|slice| &slice[..]);
+            let mut count = 0;
+            for (io_slice, slice) in io_slices.iter_mut().zip(slices.chain([&self.small[..]])) {
+                *io_slice = IoSlice::new(slice);
+                count += 1;
+            }
+            stream
+                .write_vectored(io_slices.get(..count).unwrap_or_default())
+                .await?
+        };
+        self.advance(written);
+        Ok(written)
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        while written > 0 {
+            match self.slices.front_mut() {
+                Some(slice) if slice.len() > written => return slice.advance(written),
+                Some(slice) => {
+                    written -= slice.len();
+                    self.slices.pop_front();
+                }
+                None => return self.small.advance(written.min(self.small.len())),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Takes a few bytes at a time.
+    struct Narrow(Vec<u8>, usize);
+
+    impl AsyncWrite for Narrow {
+        fn poll_write(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+            bytes: &[u8],
+        ) -> std::task::Poll<io::Result<usize>> {
+            let taken = bytes.len().min(self.1);
+            self.0.extend_from_slice(&bytes[..taken]);
+            std::task::Poll::Ready(Ok(taken))
+        }
+
+        fn poll_flush(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<io::Result<()>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<io::Result<()>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn writes_what_was_pushed(
+            sizes in prop::collection::vec(prop::collection::vec(prop_oneof![0..300_usize, 4000..9000_usize], 1..4), 1..6),
+            width in 1..3000_usize,
+        ) {
+            let mut expected = Vec::new();
+            let mut writer = FrameWriter::new(Narrow(Vec::new(), width));
+            for (number, sizes) in sizes.iter().enumerate() {
+                let frames: Vec<Bytes> = sizes.iter().map(|size| vec![number as u8; *size].into()).collect();
+                for (index, frame) in frames.iter().enumerate() {
+                    encode_header(&mut expected, frame.len(), index + 1 < frames.len());
+                    expected.extend_from_slice(frame);
+                }
+                writer.push_message(frames);
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            runtime.block_on(async {
+                writer.flush().await.unwrap();
+            });
+            prop_assert!(writer.stream.0 == expected);
+        }
+    }
+}

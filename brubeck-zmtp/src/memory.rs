@@ -1,0 +1,259 @@
+//! Servers and clients without sockets.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::sync::{mpsc, watch};
+
+use crate::client::{ClientDriver, client};
+use crate::limits::OUTBOUND_MESSAGES;
+use crate::link::{ShutdownReason, ShutdownSignal, shutdown_channel};
+use crate::queue::{EventSender, event_queue, message_size};
+use crate::server::{Outgoing, OutgoingQueue};
+use crate::{
+    Client, ClientEvent, Endpoint, Generation, LinkConfig, LinkState, Peer, Server, ServerEvent,
+    ServerLimits, ServerSender, Transport, TransportError,
+};
+
+/// A network in memory, in which endpoints are only names.
+///
+/// Clones are the same network; two networks never meet. Nothing here waits for time to pass, so it works with tokio's
+/// paused clock.
+///
+/// ```
+/// use brubeck_zmtp::{InMemory, LinkConfig, ServerEvent, ServerLimits, Transport};
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let network = InMemory::default();
+/// let mut server = network.server("ipc://any/name".parse()?, ServerLimits::default()).await?;
+/// let client = network.client("ipc://any/name".parse()?, LinkConfig::default())?;
+///
+/// let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+/// client.outbound.send_by(vec!["hello".into()], deadline).await?;
+/// let Some(ServerEvent::Message { frames, .. }) = server.inbound.recv().await else { panic!() };
+/// assert_eq!(frames, ["hello"]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Default)]
+pub struct InMemory(Arc<Mutex<HashMap<Endpoint, EndpointSlot>>>);
+
+/// The server that is bound to an endpoint now.
+type EndpointSlot = watch::Sender<Option<Arc<BoundServer>>>;
+
+struct BoundServer {
+    inbound: EventSender<ServerEvent>,
+    peers: Mutex<HashMap<Peer, mpsc::Sender<Vec<Bytes>>>>,
+    next_peer: AtomicU64,
+}
+
+impl BoundServer {
+    fn peers(&self) -> MutexGuard<'_, HashMap<Peer, mpsc::Sender<Vec<Bytes>>>> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn connect(&self) -> (Peer, mpsc::Receiver<Vec<Bytes>>) {
+        let number = self.next_peer.fetch_add(1, Ordering::Relaxed);
+        let peer = Peer::new(number.to_be_bytes().to_vec());
+        let (sender, receiver) = mpsc::channel(OUTBOUND_MESSAGES);
+        self.peers().insert(peer.clone(), sender);
+        (peer, receiver)
+    }
+
+    async fn emit(&self, event: ServerEvent, bytes: usize) {
+        if let Some(permit) = self.inbound.reserve().await {
+            permit.send(event, bytes);
+        }
+    }
+}
+
+impl fmt::Debug for InMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InMemory").finish_non_exhaustive()
+    }
+}
+
+impl InMemory {
+    fn slot(&self, endpoint: &Endpoint) -> EndpointSlot {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slots
+            .entry(endpoint.clone())
+            .or_insert_with(|| watch::Sender::new(None))
+            .clone()
+    }
+}
+
+impl Transport for InMemory {
+    fn server(
+        &self,
+        endpoint: Endpoint,
+        limits: ServerLimits,
+    ) -> BoxFuture<'_, Result<Server, TransportError>> {
+        let slot = self.slot(&endpoint);
+        Box::pin(async move {
+            let (sender, inbound) = event_queue(limits.inbound_messages, limits.inbound_bytes);
+            let bound = Arc::new(BoundServer {
+                inbound: sender,
+                peers: Mutex::default(),
+                next_peer: AtomicU64::new(1),
+            });
+            let bound_now = slot.send_if_modified(|current| {
+                let free = current.is_none();
+                if free {
+                    *current = Some(bound.clone());
+                }
+                free
+            });
+            if !bound_now {
+                return Err(TransportError::InUse(endpoint));
+            }
+            let (outbound, queue) = ServerSender::to_queue();
+            let (shutdown, signal) = shutdown_channel();
+            tokio::spawn(serve(bound, queue, signal, slot));
+            Ok(Server {
+                local: endpoint,
+                inbound,
+                outbound,
+                shutdown,
+            })
+        })
+    }
+
+    fn client(&self, endpoint: Endpoint, config: LinkConfig) -> Result<Client, TransportError> {
+        endpoint.check_connect()?;
+        let (client, driver) = client(&config);
+        tokio::spawn(keep_connected(driver, self.slot(&endpoint).subscribe()));
+        Ok(client)
+    }
+}
+
+/// Delivers the messages of a server until it is closed.
+async fn serve(
+    bound: Arc<BoundServer>,
+    mut queue: OutgoingQueue,
+    mut shutdown: ShutdownSignal,
+    slot: EndpointSlot,
+) {
+    let reason = loop {
+        tokio::select! {
+            outgoing = queue.messages.recv() => match outgoing {
+                Some(outgoing) => deliver(&bound, &queue, outgoing),
+                None => break ShutdownReason::Unused,
+            },
+            reason = shutdown.requested() => break reason,
+            () = bound.inbound.closed() => break ShutdownReason::Unused,
+        }
+    };
+    while let Ok(outgoing) = queue.messages.try_recv() {
+        deliver(&bound, &queue, outgoing);
+    }
+    slot.send_replace(None);
+    // Clients still receive what was delivered, then the end of the connection.
+    bound.peers().clear();
+    reason.complete(true);
+}
+
+fn deliver(bound: &BoundServer, queue: &OutgoingQueue, outgoing: Outgoing) {
+    let mut peers = bound.peers();
+    let (peer, frames) = match outgoing {
+        Outgoing::Message { peer, frames } => (peer, frames),
+        Outgoing::Disconnect { peer } => return drop(peers.remove(&peer)),
+    };
+    match peers.get(&peer).map(|sender| sender.try_send(frames)) {
+        Some(Ok(())) => queue.counters.record_sent(1),
+        Some(Err(mpsc::error::TrySendError::Full(_))) => {
+            peers.remove(&peer);
+            queue.counters.record_stalled();
+        }
+        Some(Err(mpsc::error::TrySendError::Closed(_))) | None => queue.counters.record_dropped(1),
+    }
+}
+
+/// Connects whenever the endpoint is bound, until the client is closed.
+async fn keep_connected(mut driver: ClientDriver, mut slot: watch::Receiver<Option<Arc<BoundServer>>>) {
+    let mut generation: Generation = 0;
+    let reason = loop {
+        let bound = tokio::select! {
+            current = slot.wait_for(Option::is_some) => match current.as_deref() {
+                Ok(Some(bound)) => bound.clone(),
+                _ => break ShutdownReason::Unused,
+            },
+            reason = driver.link.wait_for_shutdown() => break reason,
+        };
+        generation += 1;
+        let (peer, messages) = bound.connect();
+        let ended = run_connection(&mut driver, generation, &bound, &peer, messages).await;
+        bound.peers().remove(&peer);
+        bound.emit(ServerEvent::Disconnected { peer }, 0).await;
+        driver.state.send_replace(LinkState::Connecting);
+        driver.link.drop_outbound();
+        if let Err(reason) = ended {
+            break reason;
+        }
+        let down = ClientEvent::Down {
+            generation,
+            reason: "the other end closed the connection".to_owned(),
+        };
+        if let Err(reason) = driver.link.emit(down).await {
+            break reason;
+        }
+    };
+    driver.state.send_replace(LinkState::Closed);
+    reason.complete(true);
+}
+
+/// Runs one connection until it is lost. Returns an error if the client is closed first.
+async fn run_connection(
+    driver: &mut ClientDriver,
+    generation: Generation,
+    bound: &BoundServer,
+    peer: &Peer,
+    mut messages: mpsc::Receiver<Vec<Bytes>>,
+) -> Result<(), ShutdownReason> {
+    let ClientDriver {
+        link,
+        disconnected,
+        state,
+    } = driver;
+    state.send_replace(LinkState::Up(generation));
+    link.emit(ClientEvent::Up { generation }).await?;
+    let send = async |(meant_for, frames): (Generation, Vec<Bytes>), counters: &crate::Counters| {
+        if meant_for != generation {
+            return counters.record_dropped(1);
+        }
+        let bytes = message_size(&frames);
+        let peer = peer.clone();
+        bound.emit(ServerEvent::Message { peer, frames }, bytes).await;
+        counters.record_sent(1);
+    };
+    loop {
+        tokio::select! {
+            outgoing = link.outbound.recv() => match outgoing {
+                Some(outgoing) => send(outgoing, &link.counters).await,
+                None => return Err(ShutdownReason::Unused),
+            },
+            frames = messages.recv() => {
+                let Some(frames) = frames else { return Ok(()) };
+                let bytes = message_size(&frames);
+                let permit = link.inbound.reserve().await.ok_or(ShutdownReason::Unused)?;
+                permit.send(ClientEvent::Message { generation, frames }, bytes);
+            }
+            Ok(()) = disconnected.changed() => if *disconnected.borrow_and_update() >= generation {
+                return Ok(());
+            },
+            () = link.inbound.closed() => return Err(ShutdownReason::Unused),
+            reason = link.shutdown.requested() => {
+                while let Ok(outgoing) = link.outbound.try_recv() {
+                    send(outgoing, &link.counters).await;
+                }
+                return Err(reason);
+            }
+        }
+    }
+}

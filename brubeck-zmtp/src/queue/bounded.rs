@@ -1,0 +1,180 @@
+//! The queue of messages to one peer.
+
+use std::future::poll_fn;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::message_size;
+use crate::ServerLimits;
+
+/// A queue with one consumer, bounded in messages and in bytes.
+///
+/// Messages count until they are [released](Self::release), which is when the peer has taken them: what the consumer
+/// holds is bounded, too.
+#[derive(Debug, Default)]
+pub(crate) struct BoundedQueue {
+    state: Mutex<QueueState>,
+    disconnect: Notify,
+}
+
+#[derive(Debug, Default)]
+struct QueueState {
+    messages: Vec<Vec<Bytes>>,
+    /// Messages that are queued, or taken and not released.
+    message_count: usize,
+    byte_count: usize,
+    closed: bool,
+    consumer: Option<Waker>,
+    /// `true` if the consumer must be woken. While it is awake, it looks here before it sleeps again.
+    consumer_asleep: bool,
+}
+
+impl BoundedQueue {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a message. Returns `false` if that would exceed the limits; a single message may be of any size.
+    #[inline]
+    pub(crate) fn push(&self, frames: Vec<Bytes>, limits: &ServerLimits) -> bool {
+        let (mut state, size) = (self.lock(), message_size(&frames));
+        let (messages, bytes) = (limits.peer_queue_messages, limits.peer_queue_bytes);
+        if state.message_count > 0
+            && (state.message_count >= messages || state.byte_count.saturating_add(size) > bytes)
+        {
+            return false;
+        }
+        state.message_count += 1;
+        state.byte_count += size;
+        state.messages.push(frames);
+        wake_consumer(state);
+        true
+    }
+
+    /// Ends the queue: [`take`](Self::take) returns 0 once it is empty.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        wake_consumer(state);
+    }
+
+    /// Notes that the consumer is awake, so that what its own handlers send wakes nothing.
+    #[inline]
+    pub(crate) fn set_awake(&self) {
+        self.lock().consumer_asleep = false;
+    }
+
+    /// Moves all messages into `taken`, which must be empty. Returns their number; 0 if the queue is closed. Cancel safe.
+    #[inline]
+    pub(crate) async fn take(&self, taken: &mut Vec<Vec<Bytes>>) -> usize {
+        poll_fn(|cx| self.poll_take(cx, taken)).await
+    }
+
+    fn poll_take(&self, cx: &mut Context<'_>, taken: &mut Vec<Vec<Bytes>>) -> Poll<usize> {
+        let mut state = self.lock();
+        if state.messages.is_empty() && !state.closed {
+            match &mut state.consumer {
+                Some(consumer) => consumer.clone_from(cx.waker()),
+                consumer => *consumer = Some(cx.waker().clone()),
+            }
+            state.consumer_asleep = true;
+            return Poll::Pending;
+        }
+        std::mem::swap(&mut state.messages, taken);
+        Poll::Ready(taken.len())
+    }
+
+    /// Subtracts messages that the peer has taken.
+    #[inline]
+    pub(crate) fn release(&self, messages: usize, bytes: usize) {
+        let mut state = self.lock();
+        state.message_count = state.message_count.saturating_sub(messages);
+        state.byte_count = state.byte_count.saturating_sub(bytes);
+    }
+
+    /// Requests that the connection be closed at once.
+    pub(crate) fn disconnect(&self) {
+        self.disconnect.notify_one();
+    }
+
+    /// Waits for a call of [`disconnect`](Self::disconnect).
+    pub(crate) async fn disconnect_requested(&self) {
+        self.disconnect.notified().await;
+    }
+}
+
+fn wake_consumer(mut state: MutexGuard<'_, QueueState>) {
+    let asleep = std::mem::take(&mut state.consumer_asleep);
+    let consumer = if asleep { state.consumer.clone() } else { None };
+    drop(state);
+    if let Some(consumer) = consumer {
+        consumer.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use futures_util::task::{ArcWake, waker};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    #[derive(Default)]
+    struct WakeCount(AtomicUsize);
+
+    impl ArcWake for WakeCount {
+        fn wake_by_ref(wakes: &Arc<Self>) {
+            wakes.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn message(size: usize) -> Vec<Bytes> {
+        vec![Bytes::from(vec![0; size])]
+    }
+
+    #[test]
+    fn a_sleeping_consumer_is_woken_once_and_an_awake_one_is_not() {
+        let (queue, limits) = (BoundedQueue::default(), ServerLimits::default());
+        let wakes = Arc::<WakeCount>::default();
+        let (this, times) = (waker(wakes.clone()), || wakes.0.load(Relaxed));
+        let mut taken = Vec::new();
+        let sleep = |taken: &mut Vec<_>| queue.poll_take(&mut Context::from_waker(&this), taken);
+        queue.push(message(1), &limits);
+        assert_eq!(sleep(&mut taken), Poll::Ready(1));
+        taken.clear();
+        assert!(sleep(&mut taken).is_pending());
+        queue.push(message(1), &limits);
+        queue.push(message(1), &limits);
+        assert_eq!((times(), sleep(&mut taken)), (1, Poll::Ready(2)));
+        taken.clear();
+        assert!(sleep(&mut taken).is_pending());
+        queue.set_awake();
+        queue.push(message(1), &limits);
+        assert_eq!((times(), sleep(&mut taken)), (1, Poll::Ready(1)));
+        taken.clear();
+        assert!(sleep(&mut taken).is_pending());
+        queue.close();
+        assert_eq!((times(), sleep(&mut taken)), (2, Poll::Ready(0)));
+    }
+
+    #[test]
+    fn taken_messages_count_until_they_are_released() {
+        let (queue, mut taken) = (BoundedQueue::default(), Vec::new());
+        let limits = ServerLimits {
+            peer_queue_bytes: 100,
+            peer_queue_messages: 2,
+            ..ServerLimits::default()
+        };
+        assert!(queue.push(message(1000), &limits), "one may be of any size");
+        assert!(!queue.push(message(1), &limits), "too many bytes");
+        assert_eq!(queue.take(&mut taken).now_or_never(), Some(1));
+        assert!(!queue.push(message(1), &limits), "not released");
+        queue.release(1, 1000);
+        assert!(queue.push(message(1), &limits) && queue.push(message(1), &limits));
+        assert!(!queue.push(message(1), &limits), "too many messages");
+    }
+}

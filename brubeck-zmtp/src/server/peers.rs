@@ -1,0 +1,160 @@
+//! The connected peers of a server.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use crate::queue::{BoundedQueue, Counters};
+use crate::{Peer, ServerLimits};
+
+/// The connected peers of one server, each with the queue that its connection sends from.
+#[derive(Debug)]
+pub(crate) struct PeerTable {
+    /// `None` once the server is closing.
+    connected: Mutex<Option<HashMap<Peer, Arc<BoundedQueue>>>>,
+    limits: ServerLimits,
+    pub(crate) counters: Counters,
+}
+
+/// The server is closing.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
+impl PeerTable {
+    pub(crate) fn new(limits: &ServerLimits) -> Arc<Self> {
+        Arc::new(Self {
+            connected: Mutex::new(Some(HashMap::new())),
+            limits: limits.clone(),
+            counters: Counters::default(),
+        })
+    }
+
+    /// Registers a peer. Returns `None` if the identity is already connected or the server is closing.
+    pub(crate) fn register(self: &Arc<Self>, peer: Peer) -> Option<RegisteredPeer> {
+        let mut connected = self.lock();
+        let connected = connected
+            .as_mut()
+            .filter(|connected| !connected.contains_key(&peer))?;
+        let queue = Arc::<BoundedQueue>::default();
+        connected.insert(peer.clone(), queue.clone());
+        Some(RegisteredPeer {
+            table: self.clone(),
+            peer,
+            queue,
+        })
+    }
+
+    /// Queues a message for its peer. Disconnects the peer if its queue is full.
+    #[inline]
+    pub(crate) fn send(&self, peer: &Peer, frames: Vec<Bytes>) -> Result<(), Closed> {
+        let connected = self.lock();
+        let Some(queue) = connected.as_ref().ok_or(Closed)?.get(peer) else {
+            self.counters.record_dropped(1);
+            return Ok(());
+        };
+        if queue.push(frames, &self.limits) {
+            self.counters.record_sent(1);
+        } else {
+            self.counters.record_stalled();
+            queue.disconnect();
+            tracing::warn!(
+                ?peer,
+                "disconnecting a peer that does not read its messages: its queue is full"
+            );
+        }
+        Ok(())
+    }
+
+    /// Closes the connection of a peer, without waiting for what is queued.
+    pub(crate) fn disconnect(&self, peer: &Peer) -> Result<(), Closed> {
+        if let Some(queue) = self.lock().as_ref().ok_or(Closed)?.get(peer) {
+            queue.disconnect();
+        }
+        Ok(())
+    }
+
+    /// Accepts nothing more. Each connection ends when its queue has been sent.
+    pub(crate) fn close(&self) {
+        let closed = self.lock().take();
+        closed
+            .iter()
+            .flat_map(HashMap::values)
+            .for_each(|queue| queue.close());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<HashMap<Peer, Arc<BoundedQueue>>>> {
+        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connected peer. Dropping it frees the identity.
+#[derive(Debug)]
+pub(crate) struct RegisteredPeer {
+    table: Arc<PeerTable>,
+    pub(crate) peer: Peer,
+    /// Messages to the peer.
+    pub(crate) queue: Arc<BoundedQueue>,
+}
+
+impl Drop for RegisteredPeer {
+    fn drop(&mut self) {
+        if let Some(connected) = self.table.lock().as_mut() {
+            connected.remove(&self.peer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peers(peer_queue_bytes: usize, peer_queue_messages: usize) -> Arc<PeerTable> {
+        PeerTable::new(&ServerLimits {
+            peer_queue_bytes,
+            peer_queue_messages,
+            ..ServerLimits::default()
+        })
+    }
+
+    #[test]
+    fn an_identity_belongs_to_one_connected_peer() {
+        let peers = peers(1, 1);
+        let first = peers.register(Peer::new("x")).unwrap();
+        assert!(peers.register(Peer::new("x")).is_none());
+        drop(first);
+        let second = peers.register(Peer::new("x"));
+        assert!(second.is_some());
+        peers.close();
+        drop(second);
+        assert!(peers.register(Peer::new("x")).is_none(), "closed");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_read_is_disconnected() {
+        let peers = peers(100, 2);
+        let connected = peers.register(Peer::new("x")).unwrap();
+        let send = |size: usize| peers.send(&Peer::new("x"), vec![Bytes::from(vec![0; size])]);
+        send(1000).unwrap();
+        send(1).unwrap();
+        connected.queue.disconnect_requested().await;
+        drop(connected);
+        send(1).unwrap();
+        let counts = peers.counters.read();
+        assert_eq!((counts.sent, counts.stalled, counts.dropped), (1, 1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_closed_server_still_sends_what_it_had_accepted() {
+        let peers = peers(100, 9);
+        let connected = peers.register(Peer::new("x")).unwrap();
+        let frames = vec![Bytes::from("last")];
+        peers.send(&Peer::new("x"), frames.clone()).unwrap();
+        peers.close();
+        assert!(peers.send(&Peer::new("x"), frames.clone()).is_err());
+        let mut taken = Vec::new();
+        assert_eq!(connected.queue.take(&mut taken).await, 1);
+        assert_eq!(std::mem::take(&mut taken), [frames]);
+        assert_eq!(connected.queue.take(&mut taken).await, 0);
+    }
+}

@@ -1,0 +1,173 @@
+//! The `ROUTER` of a [`Server`]: accepts peers, and closes.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::connection::run_connection;
+use super::peers::{PeerTable, RegisteredPeer};
+use crate::codec::SocketType;
+use crate::connection::{ConnectionError, exchange_greeting, random_identity, read_ready, send_ready};
+use crate::link::{ShutdownReason, ShutdownSignal, shutdown_channel};
+use crate::listener::{Accepted, ConnectionLimits, HandshakeSlot, Listener, Stream};
+use crate::queue::{EventSender, event_queue};
+use crate::{Endpoint, Peer, Server, ServerEvent, ServerLimits, ServerSender, TransportError};
+
+/// Binds a server and starts its tasks on the current runtime.
+pub(crate) async fn bind_server(endpoint: &Endpoint, limits: ServerLimits) -> Result<Server, TransportError> {
+    let connection_limits = ConnectionLimits {
+        max_connections: limits.max_connections,
+        max_connections_per_address: limits.max_connections_per_address,
+        max_handshakes: limits.max_handshakes,
+    };
+    let listener = Listener::bind(endpoint, connection_limits).await?;
+    let local = listener.local_endpoint().clone();
+    let (sender, inbound) = event_queue(limits.inbound_messages, limits.inbound_bytes);
+    let (shutdown, signal) = shutdown_channel();
+    let peers = PeerTable::new(&limits);
+    let (outbound, dropped) = ServerSender::to_peers(peers.clone());
+    let router = Arc::new(Router {
+        limits,
+        peers,
+        inbound: sender,
+    });
+    tokio::spawn(router.run(listener, signal, dropped));
+    Ok(Server {
+        local,
+        inbound,
+        outbound,
+        shutdown,
+    })
+}
+
+/// State that the connections share.
+struct Router {
+    limits: ServerLimits,
+    peers: Arc<PeerTable>,
+    inbound: EventSender<ServerEvent>,
+}
+
+impl Router {
+    /// Accepts peers until the server is shut down or unused, then sends what was accepted.
+    async fn run(
+        self: Arc<Self>,
+        listener: Listener,
+        mut shutdown: ShutdownSignal,
+        mut senders_dropped: mpsc::Receiver<Infallible>,
+    ) {
+        let mut connections = JoinSet::new();
+        let reason = loop {
+            tokio::select! {
+                accepted = listener.accept() => self.spawn_connection(accepted, &mut connections),
+                Some(_) = connections.join_next() => {}
+                _ = senders_dropped.recv() => break ShutdownReason::Unused,
+                () = self.inbound.closed() => break ShutdownReason::Unused,
+                reason = shutdown.requested() => break reason,
+            }
+        };
+        drop(listener);
+        self.peers.close();
+        let all_ended = async { while connections.join_next().await.is_some() {} };
+        let flushed = timeout(reason.linger(), all_ended).await.is_ok();
+        reason.complete(flushed);
+    }
+
+    fn spawn_connection(self: &Arc<Self>, accepted: Accepted, connections: &mut JoinSet<()>) {
+        let router = self.clone();
+        let Accepted {
+            stream,
+            address,
+            slot,
+            handshake_slot,
+        } = accepted;
+        connections.spawn(async move {
+            let ended = match stream {
+                Stream::Tcp(stream) => router.serve(stream, handshake_slot).await,
+                Stream::Ipc(stream) => router.serve(stream, handshake_slot).await,
+            };
+            if let Err(error) = ended {
+                tracing::debug!(?address, %error, "closed a connection");
+            }
+            drop(slot);
+        });
+    }
+
+    async fn serve<S: SplitStream>(
+        &self,
+        mut stream: S,
+        handshake_slot: HandshakeSlot,
+    ) -> Result<(), PeerError> {
+        let peer = timeout(self.limits.handshake_timeout, self.handshake(&mut stream))
+            .await
+            .map_err(|_| PeerError::HandshakeTimeout)??;
+        drop(handshake_slot);
+        let (reader, writer) = stream.split_halves();
+        Ok(run_connection(reader, writer, peer, &self.inbound, &self.limits).await?)
+    }
+
+    /// Completes the handshake. The peer is registered before our `READY` is sent, so that it can be answered from then on.
+    async fn handshake<S: SplitStream>(&self, stream: &mut S) -> Result<RegisteredPeer, PeerError> {
+        const ACCEPTED: &[SocketType] = &[SocketType::Dealer, SocketType::Req, SocketType::Router];
+        exchange_greeting(stream).await?;
+        let mut identity = read_ready(stream, ACCEPTED).await?;
+        if identity.is_empty() {
+            identity = Bytes::from(random_identity()?);
+        }
+        let peer = self
+            .peers
+            .register(Peer::new(identity))
+            .ok_or(PeerError::IdentityInUse)?;
+        send_ready(stream, SocketType::Router, b"").await?;
+        Ok(peer)
+    }
+}
+
+/// A stream whose halves need no lock.
+trait SplitStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    fn split_halves(&mut self) -> (impl AsyncRead + Unpin + Send, impl AsyncWrite + Unpin + Send);
+}
+
+impl SplitStream for TcpStream {
+    fn split_halves(&mut self) -> (impl AsyncRead + Unpin + Send, impl AsyncWrite + Unpin + Send) {
+        self.split()
+    }
+}
+
+impl SplitStream for UnixStream {
+    fn split_halves(&mut self) -> (impl AsyncRead + Unpin + Send, impl AsyncWrite + Unpin + Send) {
+        self.split()
+    }
+}
+
+/// A reason for closing the connection of a peer.
+#[derive(Debug)]
+enum PeerError {
+    HandshakeTimeout,
+    IdentityInUse,
+    Connection(ConnectionError),
+}
+
+impl fmt::Display for PeerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HandshakeTimeout => {
+                f.write_str("the peer did not complete its handshake within `handshake_timeout`")
+            }
+            Self::IdentityInUse => f.write_str("the identity of the peer is already connected"),
+            Self::Connection(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: Into<ConnectionError>> From<E> for PeerError {
+    fn from(error: E) -> Self {
+        Self::Connection(error.into())
+    }
+}

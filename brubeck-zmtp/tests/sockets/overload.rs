@@ -1,0 +1,124 @@
+//! Peers and users that are too slow or too fast.
+
+use std::time::Duration;
+
+use crate::common::{answered, asked, connect, endpoint, frames, handshake, serve, soon, up};
+use brubeck_zmtp::{Endpoint, Peer, ServerEvent, ServerLimits, Transport, Zmtp};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Instant;
+
+#[tokio::test]
+async fn a_full_event_queue_slows_the_peer_down_and_loses_nothing() {
+    let limits = ServerLimits {
+        inbound_messages: 2,
+        ..ServerLimits::default()
+    };
+    let mut server = Zmtp.server(endpoint("tcp://127.0.0.1:0"), limits).await.unwrap();
+    let mut client = connect(&server.local).await;
+    up(&mut client).await;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    for n in 0..5000 {
+        client
+            .outbound
+            .send_by(frames(&[&n.to_string()]), deadline)
+            .await
+            .unwrap();
+    }
+    for n in 0..5000 {
+        assert_eq!(asked(&mut server).await.1, frames(&[&n.to_string()]));
+    }
+}
+
+#[tokio::test]
+async fn many_small_messages_at_once_arrive_in_order() {
+    let limits = ServerLimits {
+        inbound_messages: 4,
+        ..ServerLimits::default()
+    };
+    let mut server = Zmtp.server(endpoint("tcp://127.0.0.1:0"), limits).await.unwrap();
+    let Endpoint::Tcp { port, .. } = server.local else {
+        panic!()
+    };
+    let mut peer = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    handshake(&mut peer, "DEALER", "busy").await;
+    let numbers = 0..10_000_u16;
+    let all: Vec<u8> = numbers
+        .clone()
+        .flat_map(|n| [[0, 2], n.to_be_bytes()].concat())
+        .collect();
+    let sent = tokio::spawn(async move {
+        peer.write_all(&all).await.unwrap();
+        peer
+    });
+    for number in numbers {
+        let (_, frames) = asked(&mut server).await;
+        assert_eq!(frames[0][..], number.to_be_bytes());
+    }
+    drop(sent.await.unwrap());
+    let gone = soon("its departure", server.inbound.recv()).await;
+    assert_eq!(
+        gone,
+        Some(ServerEvent::Disconnected {
+            peer: Peer::new("busy")
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_is_disconnected_while_others_are_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let mut server = serve(&format!("ipc://{}", path.display())).await;
+    let mut good = connect(&server.local).await;
+    up(&mut good).await;
+    let mut deaf = UnixStream::connect(&path).await.unwrap();
+    handshake(&mut deaf, "DEALER", "deaf").await;
+    deaf.write_all(b"\0\x05hello").await.unwrap();
+    let mut deaf = Some(deaf);
+    assert_eq!(asked(&mut server).await, (Peer::new("deaf"), frames(&["hello"])));
+
+    while server.outbound.counts().stalled == 0 {
+        server
+            .outbound
+            .send(Peer::new("deaf"), frames(&["something it will not read"]))
+            .await
+            .unwrap();
+    }
+    for round in 0..20 {
+        if round == 10 {
+            // The moment at which a send that waits for it would stop everything.
+            deaf.take();
+        }
+        good.outbound.try_send(frames(&["?"])).unwrap();
+        let (peer, question) = asked(&mut server).await;
+        server.outbound.send(peer, question).await.unwrap();
+        assert_eq!(answered(&mut good).await, frames(&["?"]));
+    }
+    drop(deaf);
+    assert!(
+        server.shutdown(Duration::from_secs(10)).await,
+        "what waited for the deaf peer is given up with it"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endless_loop_of_sends_does_not_starve_the_thread() {
+    let limits = ServerLimits {
+        peer_queue_messages: usize::MAX,
+        ..ServerLimits::default()
+    };
+    let mut server = Zmtp.server(endpoint("tcp://127.0.0.1:0"), limits).await.unwrap();
+    let mut client = connect(&server.local).await;
+    up(&mut client).await;
+    client.outbound.try_send(frames(&["x"])).unwrap();
+    let (peer, _) = asked(&mut server).await;
+    let outbound = server.outbound.clone();
+    let flood =
+        tokio::spawn(async move { while outbound.send(peer.clone(), frames(&["drop"])).await.is_ok() {} });
+    for _ in 0..10_000 {
+        assert_eq!(answered(&mut client).await, frames(&["drop"]));
+    }
+    assert!(!flood.is_finished(), "it goes on all the time");
+    flood.abort();
+}
