@@ -7,11 +7,11 @@ use bytes::Bytes;
 
 use super::calls::Place;
 use super::ending::Cost;
-use super::peer::{Ready, State};
+use super::peer::State;
 use super::{Caller, CallerAction, PeerId};
 use crate::rpc::api::{CallError, Phase};
-use crate::rpc::codec::{Code, Envelope, Failure, Hello, Message, Proof, Reply, SessionKeys, VERSION};
-use crate::rpc::core::session::{Dropped, Session};
+use crate::rpc::codec::{Code, Envelope, Failure, Message, Reply};
+use crate::rpc::core::session::Dropped;
 
 /// Messages and bytes after which the worker is told at once that they came.
 const ACKNOWLEDGE: (usize, usize) = (256, 1 << 20);
@@ -46,77 +46,7 @@ impl Caller {
         }
     }
 
-    fn answer_to_hello(&mut self, id: PeerId, envelope: &Envelope, actions: &mut Vec<CallerAction>) {
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return;
-        };
-        match (envelope.plain(), &peer.state) {
-            (
-                Some(Ok(Message::Challenge(Hello { version: VERSION, .. }))),
-                State::Greeting { since, hello },
-            ) => {
-                let keys = SessionKeys::derive(&self.config.passphrase, hello, envelope.frame());
-                let mut session = Session::new(envelope.head().session, keys.to_worker, keys.to_caller);
-                let milliseconds = u32::try_from(self.config.beat.as_millis()).unwrap_or(u32::MAX);
-                let proof = Message::Proof(Proof {
-                    beat: milliseconds,
-                    max_body: u32::try_from(self.config.max_body).unwrap_or(u32::MAX),
-                    name: self.config.name.clone(),
-                });
-                let since = *since;
-                match session.seal(&proof) {
-                    Ok(frames) => {
-                        peer.state = State::Proving {
-                            since,
-                            session: Box::new(session),
-                        };
-                        actions.push(CallerAction::Send {
-                            peer: id,
-                            link: peer.link,
-                            frames,
-                            call: None,
-                        });
-                    }
-                    // Names are cut to length, and nothing else can be too long.
-                    Err(_) => self.counters.misused += 1,
-                }
-            }
-            (Some(Ok(Message::Denied(denial))), _) => {
-                peer.doubtful = true;
-                peer.denied = Some(denial);
-                self.counters.denied += 1;
-                self.drop_link(id, "it denied a session", None, actions);
-            }
-            (Some(Err(_)), _) => self.counters.unreadable += 1,
-            _ => self.counters.unexpected += 1,
-        }
-    }
-
-    fn answer_to_proof(&mut self, id: PeerId, envelope: &Envelope) {
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return;
-        };
-        let State::Proving { session, .. } = &mut peer.state else {
-            return;
-        };
-        match session.open(envelope) {
-            Ok((Message::Welcome(welcome), _)) => {
-                let State::Proving { session, .. } = std::mem::replace(&mut peer.state, State::Down) else {
-                    return;
-                };
-                let ready = Ready::new(*session, self.now, welcome.limit, &self.config);
-                peer.state = State::Ready(Box::new(ready));
-                (peer.grace, peer.doubtful, peer.denied) = (None, false, None);
-                peer.busy_until = self.now;
-                self.counters.sessions += 1;
-                self.arm(id);
-            }
-            Ok(_) => self.counters.unexpected += 1,
-            Err(dropped) => self.count_dropped(&dropped),
-        }
-    }
-
-    fn count_dropped(&mut self, dropped: &Dropped) {
+    pub(super) fn count_dropped(&mut self, dropped: &Dropped) {
         match dropped {
             Dropped::Forged => self.counters.forged += 1,
             Dropped::Replayed => self.counters.replayed += 1,

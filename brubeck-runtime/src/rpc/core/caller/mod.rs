@@ -2,8 +2,10 @@
 
 mod calls;
 mod ending;
+mod handshake;
 mod incoming;
 mod interface;
+mod liveness;
 mod outgoing;
 mod peer;
 
@@ -18,18 +20,13 @@ use super::collections::Numbered;
 use super::session::Entropy;
 use super::timers::Timers;
 use crate::rpc::api::CallError;
-use crate::rpc::codec::{Hello, Message, VERSION, limits, plain};
-use calls::{Budget, Pending, Place, Queue, ServiceTime};
+use crate::rpc::codec::{Message, limits};
+use calls::{Budget, Pending, Queue, ServiceTime};
 use outgoing::Overload;
-use peer::{Peer, State};
+use peer::Peer;
 
 /// The shortest time between two pings.
 const SHORTEST_BEAT: Duration = Duration::from_millis(10);
-
-/// A timer that is late by this part of a beat says that this process stood still.
-const STOOD_STILL: u32 = 4;
-
-/// The shortest and the longest time after which a busy service is to be asked again.
 
 /// The calls of one client to one service, however many workers that has.
 ///
@@ -154,25 +151,6 @@ impl Caller {
         self.timers.len()
     }
 
-    /// Moves time on. That this process stood still says nothing about the workers, so they get a beat to show that they
-    /// live.
-    fn pass(&mut self, now: Moment) {
-        let now = now.max(self.now);
-        if self
-            .timers
-            .next()
-            .is_some_and(|due| now.saturating_sub(due) > self.config.beat / STOOD_STILL)
-        {
-            let since = now.saturating_sub(self.config.beat * 2);
-            for peer in self.peers.values_mut() {
-                if let Some(ready) = peer.ready_mut() {
-                    ready.heard = ready.heard.max(since);
-                }
-            }
-        }
-        self.now = now;
-    }
-
     fn fire(&mut self, actions: &mut Vec<CallerAction>) {
         while let Some((at, due)) = self.timers.due(self.now) {
             match due {
@@ -186,68 +164,6 @@ impl Caller {
                 }
             }
         }
-    }
-
-    fn peer_is_due(&mut self, id: PeerId, actions: &mut Vec<CallerAction>) {
-        let (now, dead_after) = (self.now, self.config.beat * super::MISSED_BEATS);
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return;
-        };
-        peer.wake = None;
-        let reason = match &mut peer.state {
-            State::Ready(ready) if now >= ready.heard + dead_after => {
-                self.counters.dead += 1;
-                "it missed three beats"
-            }
-            State::Ready(ready) => {
-                if now >= ready.next_ping {
-                    ready.next_ping = now + self.config.beat;
-                    self.ping(id, actions);
-                }
-                return;
-            }
-            State::Greeting { since, .. } | State::Proving { since, .. }
-                if now >= *since + self.config.handshake =>
-            {
-                self.counters.unopened += 1;
-                "it opened no session in time"
-            }
-            State::Down | State::Greeting { .. } | State::Proving { .. } => {
-                self.worse = true;
-                return;
-            }
-        };
-        peer.doubtful = true;
-        self.drop_link(id, reason, None, actions);
-    }
-
-    /// Sets the timer of a worker if something is due before the one that is set.
-    fn arm(&mut self, id: PeerId) {
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return;
-        };
-        let Some(wake) = peer.next_wake(self.now, &self.config) else {
-            return;
-        };
-        if peer.wake.is_some_and(|set| set <= wake) {
-            return;
-        }
-        let replaced = peer.wake.replace(wake);
-        self.timers.set(wake, Due::Peer(id));
-        if replaced.is_some() {
-            self.forget_timer();
-        }
-    }
-
-    fn forget_timer(&mut self) {
-        let (calls, peers) = (&self.calls, &self.peers);
-        self.timers.forget(|at, due| match due {
-            Due::Deadline(call) => calls.contains_key(&call),
-            Due::Retry(call) => calls
-                .get(&call)
-                .is_some_and(|call| call.place == Place::Postponed(at)),
-            Due::Peer(id) => peers.get(&id).is_some_and(|peer| peer.wake == Some(at)),
-        });
     }
 
     fn give_up(&mut self, call: CallId, actions: &mut Vec<CallerAction>) {
@@ -289,38 +205,6 @@ impl Caller {
         self.peers.remove(&id);
         self.forget_timer();
         actions.push(CallerAction::Forget { peer: id });
-    }
-
-    fn link_up(&mut self, id: PeerId, link: u64, actions: &mut Vec<CallerAction>) {
-        let Some(peer) = self.peers.get(&id).filter(|peer| link > peer.link) else {
-            self.counters.stale += 1;
-            return;
-        };
-        if !matches!(peer.state, State::Down) {
-            self.end_session(id, None, actions);
-        }
-        let hello = Message::Hello(Hello {
-            version: VERSION,
-            features: 0,
-            nonce: self.entropy.bytes(),
-        });
-        // A hello has no field that could be too long.
-        let Ok(frames) = plain(&hello, 0) else { return };
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return;
-        };
-        peer.link = link;
-        peer.state = State::Greeting {
-            since: self.now,
-            hello: frames.first().cloned().unwrap_or_default(),
-        };
-        actions.push(CallerAction::Send {
-            peer: id,
-            link,
-            frames,
-            call: None,
-        });
-        self.arm(id);
     }
 
     fn link_down(&mut self, id: PeerId, link: u64, actions: &mut Vec<CallerAction>) {

@@ -1,0 +1,115 @@
+//! The handshake that opens a session with a worker: hello, challenge, proof, welcome.
+
+use super::peer::{Ready, State};
+use super::{Caller, CallerAction, PeerId};
+use crate::rpc::codec::{Envelope, Hello, Message, Proof, SessionKeys, VERSION, plain};
+use crate::rpc::core::session::Session;
+
+impl Caller {
+    pub(super) fn link_up(&mut self, id: PeerId, link: u64, actions: &mut Vec<CallerAction>) {
+        let Some(peer) = self.peers.get(&id).filter(|peer| link > peer.link) else {
+            self.counters.stale += 1;
+            return;
+        };
+        if !matches!(peer.state, State::Down) {
+            self.end_session(id, None, actions);
+        }
+        let hello = Message::Hello(Hello {
+            version: VERSION,
+            features: 0,
+            nonce: self.entropy.bytes(),
+        });
+        // A hello has no field that could be too long.
+        let Ok(frames) = plain(&hello, 0) else { return };
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        peer.link = link;
+        peer.state = State::Greeting {
+            since: self.now,
+            hello: frames.first().cloned().unwrap_or_default(),
+        };
+        actions.push(CallerAction::Send {
+            peer: id,
+            link,
+            frames,
+            call: None,
+        });
+        self.arm(id);
+    }
+
+    pub(super) fn answer_to_hello(
+        &mut self,
+        id: PeerId,
+        envelope: &Envelope,
+        actions: &mut Vec<CallerAction>,
+    ) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        match (envelope.plain(), &peer.state) {
+            (
+                Some(Ok(Message::Challenge(Hello { version: VERSION, .. }))),
+                State::Greeting { since, hello },
+            ) => {
+                let keys = SessionKeys::derive(&self.config.passphrase, hello, envelope.frame());
+                let mut session = Session::new(envelope.head().session, keys.to_worker, keys.to_caller);
+                let milliseconds = u32::try_from(self.config.beat.as_millis()).unwrap_or(u32::MAX);
+                let proof = Message::Proof(Proof {
+                    beat: milliseconds,
+                    max_body: u32::try_from(self.config.max_body).unwrap_or(u32::MAX),
+                    name: self.config.name.clone(),
+                });
+                let since = *since;
+                match session.seal(&proof) {
+                    Ok(frames) => {
+                        peer.state = State::Proving {
+                            since,
+                            session: Box::new(session),
+                        };
+                        actions.push(CallerAction::Send {
+                            peer: id,
+                            link: peer.link,
+                            frames,
+                            call: None,
+                        });
+                    }
+                    // Names are cut to length, and nothing else can be too long.
+                    Err(_) => self.counters.misused += 1,
+                }
+            }
+            (Some(Ok(Message::Denied(denial))), _) => {
+                peer.doubtful = true;
+                peer.denied = Some(denial);
+                self.counters.denied += 1;
+                self.drop_link(id, "it denied a session", None, actions);
+            }
+            (Some(Err(_)), _) => self.counters.unreadable += 1,
+            _ => self.counters.unexpected += 1,
+        }
+    }
+
+    pub(super) fn answer_to_proof(&mut self, id: PeerId, envelope: &Envelope) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        let State::Proving { session, .. } = &mut peer.state else {
+            return;
+        };
+        match session.open(envelope) {
+            Ok((Message::Welcome(welcome), _)) => {
+                let State::Proving { session, .. } = std::mem::replace(&mut peer.state, State::Down) else {
+                    return;
+                };
+                let ready = Ready::new(*session, self.now, welcome.limit, &self.config);
+                peer.state = State::Ready(Box::new(ready));
+                (peer.grace, peer.doubtful, peer.denied) = (None, false, None);
+                peer.busy_until = self.now;
+                self.counters.sessions += 1;
+                self.arm(id);
+            }
+            Ok(_) => self.counters.unexpected += 1,
+            Err(dropped) => self.count_dropped(&dropped),
+        }
+    }
+}
