@@ -25,7 +25,7 @@ mod handshake;
 pub mod limits;
 mod message;
 
-pub use crate::codec::Text;
+pub use crate::codec::{EncodeError, Text};
 pub use call::{Ask, Code, Failure, Reply, Request};
 pub use envelope::{Envelope, Head, Kind, MAGIC, Place, Unreadable, VERSION, plain, seal};
 pub use handshake::{Denial, Hello, Key, MAC, Proof, SessionKeys, Welcome};

@@ -1,7 +1,6 @@
 //! One session between a caller and a worker, and the random numbers that begin it.
 
-use crate::codec::EncodeError;
-use crate::rpc::codec::{Envelope, Key, Message, Place, Unreadable, seal};
+use crate::rpc::codec::{EncodeError, Envelope, Key, Message, Place, Unreadable, seal};
 use bytes::Bytes;
 
 /// Seals what goes out and opens what comes in, each message once and in order.
