@@ -187,17 +187,12 @@ const FUZZED: &[(&str, &[&str])] = &[
         "brubeck-runtime/src/codec/cursor.rs",
         &["lenstr", "netstring", "tnetstring"],
     ),
-    (
-        "brubeck-runtime/src/codec/error.rs",
-        &["lenstr", "netstring", "tnetstring"],
-    ),
     ("brubeck-runtime/src/codec/lenstr.rs", &["lenstr"]),
     (
         "brubeck-runtime/src/codec/mod.rs",
         &["lenstr", "netstring", "tnetstring"],
     ),
     ("brubeck-runtime/src/codec/netstring.rs", &["netstring"]),
-    ("brubeck-runtime/src/codec/text.rs", &["v2_message"]),
     ("brubeck-runtime/src/codec/tnetstring.rs", &["tnetstring"]),
     (
         "brubeck-runtime/src/legacy/codec/dialect.rs",
@@ -270,7 +265,6 @@ const FUZZED: &[(&str, &[&str])] = &[
         "brubeck-runtime/src/mongrel2/codec/tagged.rs",
         &["mongrel2_request"],
     ),
-    ("brubeck-runtime/src/rpc/codec/call.rs", &["v2_message"]),
     (
         "brubeck-runtime/src/rpc/codec/envelope.rs",
         &["v2_message", "v2_worker"],

@@ -2,9 +2,9 @@
 
 use super::App;
 use super::inner::AppInner;
-use super::proxies::Proxies;
 use super::request::{RootService, RouterService};
 use super::tower::{AppService, Mounts, Wrap};
+use super::trust::Proxies;
 use crate::error::{Error, Result};
 use crate::extract::AppContext;
 use crate::handler::{Application, CallFuture, DispatchMode, HttpAnswer, LatencyTracker};

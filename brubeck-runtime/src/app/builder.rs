@@ -1,8 +1,8 @@
 //! What an application is told about its web side.
 
 use super::hook::{answer, guard};
-use super::origin::CrossSite;
 use super::tower::{TowerAdapter, wrap};
+use super::trust::CrossSite;
 use super::{App, AppService, Hook, Limits, Proceed};
 use crate::message::Message;
 use crate::response::{Body, BoxError, IntoReply, Response};

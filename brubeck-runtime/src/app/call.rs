@@ -1,8 +1,7 @@
 //! From a message to its response: route, run the handler, catch what goes wrong.
 
 use super::inner::{ACCESS, AppInner};
-use super::limits::acquire;
-use super::time::TimeLeft;
+use super::limits::{TimeLeft, acquire};
 use crate::handler::{CallFuture, CatchPanic};
 use crate::message::Message;
 use crate::method::{Kind, Method};

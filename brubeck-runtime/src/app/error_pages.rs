@@ -2,7 +2,7 @@
 
 use super::hook::Erased;
 use super::inner::AppInner;
-use super::time::TimeLeft;
+use super::limits::TimeLeft;
 use crate::extract::{Captures, Context};
 use crate::message::{Message, RemoteAddr};
 use crate::method::Method;

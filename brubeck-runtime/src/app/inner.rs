@@ -2,8 +2,8 @@
 
 use super::hook::Erased;
 use super::limits::{Limits, RouteLimits};
-use super::origin::CrossSite;
 use super::tower::Mounts;
+use super::trust::CrossSite;
 use crate::extract::{AppContext, Captures, Context};
 use crate::handler::{CatchPanic, LatencyTracker};
 use crate::message::Message;

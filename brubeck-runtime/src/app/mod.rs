@@ -10,13 +10,11 @@ mod hook;
 mod inner;
 mod limits;
 mod link;
-mod origin;
-mod proxies;
 mod request;
 mod run;
 mod service;
-mod time;
 mod tower;
+mod trust;
 
 pub use hook::{Hook, Proceed};
 pub use limits::Limits;
@@ -31,11 +29,11 @@ use crate::rpc::api::Open;
 use crate::session::CookieSecret;
 use inner::Hooks;
 use limits::RouteLimits;
-use origin::CrossSite;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tower::{AppService as Inner, Wrap};
+use trust::CrossSite;
 
 /// An application: its routes and its state.
 ///
@@ -86,7 +84,7 @@ impl<S: Send + Sync + 'static> App<S> {
             state,
             templates: None,
             body_limit: 1 << 20,
-            time_limit: Some(time::TIME),
+            time_limit: Some(limits::TIME),
             limits: RouteLimits::default(),
             drain: Duration::from_secs(30),
             connections: Vec::new(),

@@ -2,10 +2,9 @@
 
 use super::error_pages::{ResponsePreferences, needs_finalizing};
 use super::inner::{ACCESS, AppInner};
-use super::limits::{Permit, acquire};
-use super::proxies::Proxies;
-use super::time::TimeLeft;
+use super::limits::{Permit, TimeLeft, acquire};
 use super::tower::{AppService, HttpService};
+use super::trust::Proxies;
 use crate::extract::{Arriving, Captures, Context};
 use crate::handler::{DispatchMode, HttpAnswer, PollTimer, poll_inline};
 use crate::message::{Message, RemoteAddr};

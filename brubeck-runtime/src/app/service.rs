@@ -2,8 +2,7 @@
 
 use crate::error::Error;
 use crate::handler::{Application, Connection, Opened, Stop};
-use crate::legacy::connect_worker;
-use crate::legacy::server as legacy;
+use crate::legacy::{connect_worker, server as legacy};
 use crate::rpc::codec::is_v2;
 use crate::rpc::core::WorkerConfig;
 use crate::rpc::server::{Introspected, Sessions};

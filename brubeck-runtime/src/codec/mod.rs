@@ -5,12 +5,8 @@
 //! with a panic. Encoders refuse, with an [`EncodeError`], what the other side could not read.
 
 mod cursor;
-mod error;
 pub mod lenstr;
 pub mod netstring;
-mod text;
 pub mod tnetstring;
 
-pub use cursor::Cursor;
-pub use error::{EncodeError, Error};
-pub use text::Text;
+pub use cursor::{Cursor, EncodeError, Error, Text};

@@ -11,7 +11,6 @@ pub(crate) mod fill;
 mod form;
 mod headers;
 mod json;
-pub(crate) mod members;
 #[cfg(feature = "multipart")]
 mod multipart;
 pub(crate) mod operation;

@@ -1,9 +1,8 @@
 //! The I/O thread: runs sockets that the application's runtime cannot run.
 
 use std::future::Future;
-use std::io;
 use std::sync::{Mutex, PoisonError};
-use std::thread;
+use std::{io, thread};
 
 use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 use tokio::task::JoinHandle;

@@ -2,8 +2,7 @@
 
 pub(super) mod headers;
 
-use super::front_end::socket::Event;
-use super::front_end::socket::Link;
+use super::front_end::socket::{Event, Link};
 use crate::extract::{Stored, Waiting};
 use crate::response::{Body, BodyError, BoxError, FrameTap, TappedBody};
 use crate::websocket::Seat as Ticket;

@@ -1,12 +1,12 @@
-//! The messages by kind.
+//! The messages of the wire, and what a call asks and is answered.
 
-use bytes::{BufMut, Bytes, BytesMut};
-
-use super::call::{Failure, Reply, Request};
 use super::envelope::{Head, Kind};
-use super::field;
 use super::handshake::{Denial, Hello, Proof, Welcome};
+use super::limits::{MAX_MESSAGE, MAX_METHOD, MAX_PATH, MAX_TRACEPARENT, MAX_TRACESTATE};
+use super::{Text, field};
 use crate::codec::{Cursor, EncodeError, Error};
+use bytes::{BufMut, Bytes, BytesMut};
+use std::sync::Arc;
 
 /// One message. `limit` is always the highest call id that the caller may send from now on; the newest one counts, even
 /// if it is lower than one before.
@@ -223,4 +223,271 @@ impl Message {
             _ => Ok(()),
         }
     }
+}
+
+const IDEMPOTENT: u16 = 1;
+const NOWAIT: u16 = 2;
+const MORE: u16 = 4;
+
+/// What is asked: the part of a call that stays the same wherever it is sent.
+///
+/// ```
+/// use brubeck_runtime::wire::v2::Ask;
+///
+/// let ask = Ask { idempotent: true, ..Ask::new("request", "/service/slow") };
+/// assert_eq!(ask.path, "/service/slow");
+/// assert!(ask.check().is_ok());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// The method, in lower case.
+    pub method: Text,
+    /// The path.
+    pub path: Text,
+    /// The W3C `traceparent` of the span that asks; may be empty.
+    pub traceparent: Text,
+    /// The W3C `tracestate`; may be empty.
+    pub tracestate: Text,
+    /// Names and values.
+    pub headers: Vec<(Text, Text)>,
+    /// The body.
+    pub body: Bytes,
+    /// How many calls led to this one.
+    pub hops: u8,
+    /// Whether it does no harm to do it twice.
+    pub idempotent: bool,
+    /// Whether the caller wants to hear when the worker has taken it.
+    pub nowait: bool,
+}
+
+impl Ask {
+    /// Asks for this path, with nothing else set.
+    pub fn new(method: impl Into<Text>, path: impl Into<Text>) -> Self {
+        Self {
+            method: method.into(),
+            path: path.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Refuses what a worker would not read.
+    ///
+    /// # Errors
+    /// The field that is too long, and what to do about it.
+    pub fn check(&self) -> Result<(), EncodeError> {
+        field::fits(&self.method, MAX_METHOD, "method")?;
+        field::fits(&self.path, MAX_PATH, "path")?;
+        field::fits(&self.traceparent, MAX_TRACEPARENT, "traceparent")?;
+        field::fits(&self.tracestate, MAX_TRACESTATE, "tracestate")?;
+        field::headers_fit(&self.headers)
+    }
+
+    /// How much memory it takes, roughly, in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let headers: usize = self
+            .headers
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        self.method.len() + self.path.len() + self.tracestate.len() + headers + self.body.len()
+    }
+}
+
+/// One call to one worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Which call of the session it is; every request has a higher one than the one before.
+    pub call: u64,
+    /// How long the answer is of use, in milliseconds from now.
+    pub deadline: u32,
+    /// Whether more calls wait for leave to be sent.
+    pub more: bool,
+    /// What is asked; shared, because whoever may have to send it again keeps it.
+    pub ask: Arc<Ask>,
+}
+
+impl Request {
+    pub(super) fn read(cursor: &mut Cursor<'_>, flags: u16, body: Bytes) -> Result<Self, Error> {
+        Ok(Self {
+            call: field::u64(cursor)?,
+            deadline: field::u32(cursor)?,
+            more: flags & MORE != 0,
+            ask: Arc::new(Ask {
+                hops: field::u8(cursor)?,
+                method: field::short_text(cursor, MAX_METHOD, "a method of at most 16 bytes in UTF-8")?,
+                path: field::text(cursor, MAX_PATH, "a path of at most 8 KiB in UTF-8")?,
+                traceparent: field::short_text(cursor, MAX_TRACEPARENT, "a traceparent of at most 64 bytes")?,
+                tracestate: field::text(cursor, MAX_TRACESTATE, "a tracestate of at most 512 bytes")?,
+                headers: field::headers(cursor)?,
+                body,
+                idempotent: flags & IDEMPOTENT != 0,
+                nowait: flags & NOWAIT != 0,
+            }),
+        })
+    }
+
+    pub(super) fn flags(&self) -> u16 {
+        let flag = |set, bit| if set { bit } else { 0 };
+        flag(self.ask.idempotent, IDEMPOTENT) | flag(self.ask.nowait, NOWAIT) | flag(self.more, MORE)
+    }
+
+    pub(super) fn room(&self) -> usize {
+        let texts = [
+            &self.ask.method,
+            &self.ask.path,
+            &self.ask.traceparent,
+            &self.ask.tracestate,
+        ];
+        let texts: usize = texts.iter().map(|text| text.len()).sum();
+        // The numbers, and the lengths of the texts.
+        19 + texts + field::headers_room(&self.ask.headers)
+    }
+
+    pub(super) fn write(&self, out: &mut BytesMut) {
+        out.put_u64(self.call);
+        out.put_u32(self.deadline);
+        out.put_u8(self.ask.hops);
+        field::put_short_text(out, &self.ask.method);
+        field::put_text(out, &self.ask.path);
+        field::put_short_text(out, &self.ask.traceparent);
+        field::put_text(out, &self.ask.tracestate);
+        field::put_headers(out, &self.ask.headers);
+    }
+}
+
+/// What a handler answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// The status code.
+    pub status: i32,
+    /// What goes with the status, for people.
+    pub message: Text,
+    /// Names and values.
+    pub headers: Vec<(Text, Text)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// Refuses what a caller would not read.
+    ///
+    /// # Errors
+    /// The field that is too long, and what to do about it.
+    pub fn check(&self) -> Result<(), EncodeError> {
+        field::fits(&self.message, MAX_MESSAGE, "message")?;
+        field::headers_fit(&self.headers)
+    }
+
+    pub(super) fn read(cursor: &mut Cursor<'_>, body: Bytes) -> Result<Self, Error> {
+        Ok(Self {
+            status: field::i32(cursor)?,
+            message: message(cursor)?,
+            headers: field::headers(cursor)?,
+            body,
+        })
+    }
+
+    pub(super) fn room(&self) -> usize {
+        6 + self.message.len() + field::headers_room(&self.headers)
+    }
+
+    pub(super) fn write(&self, out: &mut BytesMut) {
+        out.put_i32(self.status);
+        field::put_text(out, &self.message);
+        field::put_headers(out, &self.headers);
+    }
+}
+
+/// Why there is no reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What happened.
+    pub code: Code,
+    /// When it may be worth asking again, in milliseconds.
+    pub retry_after: u32,
+    /// More about it, for people.
+    pub message: Text,
+}
+
+impl Failure {
+    pub(crate) fn new(code: Code, message: impl Into<Text>) -> Self {
+        Self {
+            code,
+            retry_after: 0,
+            message: message.into().cut(MAX_MESSAGE),
+        }
+    }
+
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            code: Code::read(cursor)?,
+            retry_after: field::u32(cursor)?,
+            message: message(cursor)?,
+        })
+    }
+
+    pub(super) fn write(&self, out: &mut BytesMut) {
+        out.put_u8(self.code as u8);
+        out.put_u32(self.retry_after);
+        field::put_text(out, &self.message);
+    }
+
+    pub(super) fn fits(&self) -> Result<(), EncodeError> {
+        field::fits(&self.message, MAX_MESSAGE, "message")
+    }
+}
+
+/// What happened to a call that got no reply.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// Not begun: there is no room.
+    Busy = 1,
+    /// Not begun: the worker is stopping.
+    Draining = 2,
+    /// Not begun: the worker does not want it.
+    Refused = 3,
+    /// Not begun: the request is too large.
+    TooLarge = 4,
+    /// Not begun: the request cannot be read.
+    BadRequest = 5,
+    /// Not begun before its deadline.
+    Expired = 6,
+    /// Begun, and stopped at its deadline.
+    Stopped = 7,
+    /// Ended because it was cancelled; it may have begun.
+    Cancelled = 8,
+    /// Begun, and there is no answer that could be sent.
+    Failed = 9,
+}
+
+impl Code {
+    const ALL: [Self; 9] = [
+        Self::Busy,
+        Self::Draining,
+        Self::Refused,
+        Self::TooLarge,
+        Self::BadRequest,
+        Self::Expired,
+        Self::Stopped,
+        Self::Cancelled,
+        Self::Failed,
+    ];
+
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, Error> {
+        let at = cursor.at();
+        let byte = field::u8(cursor)?;
+        Self::ALL
+            .into_iter()
+            .find(|code| *code as u8 == byte)
+            .ok_or(Error::Expected {
+                at,
+                what: "an error code from 1 to 9",
+            })
+    }
+}
+
+fn message(cursor: &mut Cursor<'_>) -> Result<Text, Error> {
+    field::text(cursor, MAX_MESSAGE, "a message of at most 1 KiB in UTF-8")
 }

@@ -18,7 +18,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod call;
 mod envelope;
 mod field;
 mod handshake;
@@ -26,10 +25,9 @@ pub mod limits;
 mod message;
 
 pub use crate::codec::{EncodeError, Text};
-pub use call::{Ask, Code, Failure, Reply, Request};
 pub use envelope::{Envelope, Head, Kind, MAGIC, Place, Unreadable, VERSION, plain, seal};
 pub use handshake::{Denial, Hello, Key, MAC, Proof, SessionKeys, Welcome};
-pub use message::Message;
+pub use message::{Ask, Code, Failure, Message, Reply, Request};
 
 use bytes::Bytes;
 

@@ -7,7 +7,6 @@
 mod caller;
 mod collections;
 mod session;
-mod timers;
 mod worker;
 
 pub use caller::{

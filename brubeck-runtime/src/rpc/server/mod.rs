@@ -1,26 +1,29 @@
 //! The serving side: the sessions of the callers, and the handlers that run for them.
 
 mod introspection;
-mod outlet;
-mod serving;
-
-pub(crate) use introspection::Introspected;
 
 use super::codec::Ask;
 use super::convert;
 use super::core::{JobId, Moment, Numbered, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
 use super::driver::{Clock, Driver, Wakes, keep_time, seed};
-use crate::handler::blocking::{Slot, Slots};
+use crate::handler::blocking::{Slot, Slots, in_slot};
+use crate::handler::poll_inline;
 use crate::response::{IntoReply, Response};
 use brubeck_zmtp::{Peer, ServerSender};
 use bytes::Bytes;
-use outlet::Outlet;
-use serving::Serving;
+use futures_util::FutureExt;
+use introspection::Counting;
+pub(crate) use introspection::Introspected;
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
+use tracing::Span;
 
 /// The sessions of one service.
 #[derive(Clone)]
@@ -244,5 +247,114 @@ impl Wakes for Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.timer_changed.notify_one();
+    }
+}
+
+/// The way to the socket, in order: what does not fit into its queue waits here, and the core bounds how much
+/// that is for each caller.
+pub(super) struct Outlet {
+    outbound: ServerSender,
+    waiting: VecDeque<(Peer, Vec<Bytes>)>,
+    flushing: bool,
+}
+
+impl Outlet {
+    pub(super) fn new(outbound: ServerSender) -> Outlet {
+        Outlet {
+            outbound,
+            waiting: VecDeque::new(),
+            flushing: false,
+        }
+    }
+
+    /// Sends, or keeps it for later; `true` asks for somebody who sends [what is left](Outlet::left).
+    pub(super) fn send(&mut self, peer: Peer, frames: Vec<Bytes>) -> bool {
+        let waits = match self.flushing {
+            true => Some((peer, frames)),
+            false => match self.outbound.try_send_or_return(peer, frames) {
+                Err(given_back) => given_back,
+                Ok(()) => None,
+            },
+        };
+        let Some(waits) = waits else { return false };
+        self.waiting.push_back(waits);
+        !std::mem::replace(&mut self.flushing, true)
+    }
+
+    pub(super) fn cut(&mut self, peer: Peer) {
+        self.waiting.retain(|(waiting, _)| *waiting != peer);
+        let outbound = self.outbound.clone();
+        tokio::spawn(async move { outbound.disconnect(peer).await });
+    }
+
+    /// What has waited longest, and the way it is to go; `None` ends the sending.
+    pub(super) fn left(&mut self) -> Option<(ServerSender, Peer, Vec<Bytes>)> {
+        let left = self.waiting.pop_front();
+        self.flushing = left.is_some();
+        left.map(|(peer, frames)| (self.outbound.clone(), peer, frames))
+    }
+}
+
+thread_local! {
+    /// Whether a handler is being polled where its request was read.
+    static INLINE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A handler with its slot, which gets its answer.
+pub(super) struct Serving {
+    /// Not here while a thread has it, and after the end.
+    slot: Option<Slot>,
+    called: Counting,
+    /// Where somebody listens.
+    span: Option<Box<Span>>,
+}
+
+impl Serving {
+    pub(super) fn new(slot: Slot, called: Counting, span: Span) -> Serving {
+        Serving {
+            slot: Some(slot),
+            called,
+            span: (!span.is_disabled()).then(|| Box::new(span)),
+        }
+    }
+
+    /// Begins at once, at this time, where the handler has been quick of late; what does not end then, or was not, gets a
+    /// task.
+    pub(super) fn begin(mut self, now: Instant) -> Option<AbortHandle> {
+        if self.called.should_poll_inline() && !INLINE.get() {
+            self.called.begins(now);
+            if self.poll_once() {
+                return None;
+            }
+        }
+        Some(tokio::spawn(self).abort_handle())
+    }
+
+    /// Polls once. Whether that was the end.
+    fn poll_once(&mut self) -> bool {
+        INLINE.set(true);
+        let polled = catch_unwind(AssertUnwindSafe(|| poll_inline(self)));
+        INLINE.set(false);
+        match polled {
+            Ok(polled) => polled.is_ready(),
+            Err(_) => {
+                tracing::error!("what is around a handler panicked");
+                true
+            }
+        }
+    }
+}
+
+impl Future for Serving {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Serving { slot, called, span } = &mut *self;
+        let _within = span.as_ref().map(|span| span.enter());
+        let response = ready!(in_slot(slot, || called.poll_unpin(cx)));
+        if let Some(slot) = slot.take() {
+            slot.answer(response);
+        }
+        Poll::Ready(())
     }
 }

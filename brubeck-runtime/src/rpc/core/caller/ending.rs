@@ -3,7 +3,7 @@
 use crate::rpc::core::RETRY_AFTER;
 use std::cmp::Reverse;
 
-use super::calls::{self, Pending, Place};
+use super::outgoing::{Pending, Place, delay};
 use super::peer::State;
 use super::{CallId, Caller, CallerAction, PeerId};
 use crate::rpc::api::{CallError, Phase};
@@ -162,7 +162,7 @@ impl Caller {
         let Some(pending) = self.calls.get_mut(&id) else {
             return;
         };
-        let until = self.now + calls::delay(self.config.retry_delay, pending.attempts, &mut self.entropy);
+        let until = self.now + delay(self.config.retry_delay, pending.attempts, &mut self.entropy);
         pending.place = Place::Postponed(until);
         self.counters.retried += 1;
         self.queue.postpone(id);

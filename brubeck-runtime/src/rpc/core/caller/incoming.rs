@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::calls::Place;
 use super::ending::Cost;
+use super::outgoing::Place;
 use super::peer::State;
 use super::{Caller, CallerAction, PeerId};
 use crate::rpc::api::{CallError, Phase};

@@ -1,6 +1,6 @@
 //! Heartbeats: when a worker counts as dead, and what wakes a caller for it.
 
-use super::calls::Place;
+use super::outgoing::Place;
 use super::peer::State;
 use super::{Caller, CallerAction, Due, PeerId};
 use crate::rpc::core::{MISSED_BEATS, Moment};

@@ -1,6 +1,5 @@
 //! The calling side: a pool of workers, and the calls on their way to them.
 
-mod calls;
 mod ending;
 mod handshake;
 mod incoming;
@@ -16,13 +15,11 @@ pub use interface::{CallId, CallerAction, CallerConfig, CallerCounters, CallerEv
 pub use peer::{PeerView, Standing};
 
 use super::Moment;
-use super::collections::Numbered;
+use super::collections::{Numbered, Timers};
 use super::session::Entropy;
-use super::timers::Timers;
 use crate::rpc::api::CallError;
 use crate::rpc::codec::{Message, limits};
-use calls::{Budget, Pending, Queue, ServiceTime};
-use outgoing::Overload;
+use outgoing::{Budget, Overload, Pending, Queue, ServiceTime};
 use peer::Peer;
 
 /// The shortest time between two pings.

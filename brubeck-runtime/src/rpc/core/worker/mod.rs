@@ -15,9 +15,8 @@ use bytes::Bytes;
 
 pub use interface::{JobId, StopReason, WorkerAction, WorkerConfig, WorkerCounters, WorkerEvent};
 
-use super::collections::Growing;
+use super::collections::{Growing, Timers};
 use super::session::Entropy;
-use super::timers::Timers;
 use super::{Moment, Numbered};
 use crate::rpc::codec::{Ask, Message, limits};
 use handshake::Unproven;
