@@ -3,6 +3,7 @@
 
 pub mod behaviour;
 pub mod browser;
+pub mod child;
 pub mod gate;
 pub mod parts;
 pub mod site;

@@ -3,10 +3,11 @@
 mod cookies;
 mod errors;
 mod extractors;
+mod front_end;
 mod hooks;
 mod login;
 mod replies;
 mod security;
 mod server;
-mod time;
+mod timeouts;
 mod tower;

@@ -1,7 +1,7 @@
 //! The login example, as its members and their enemies use it.
 
 #[allow(dead_code, unreachable_pub)]
-#[path = "../../examples/login.rs"]
+#[path = "../../../examples/login.rs"]
 mod example;
 
 use brubeck::test::TestClient;

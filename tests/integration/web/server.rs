@@ -1,5 +1,6 @@
 //! The embedded server: what it refuses, how long it waits, and what it listens at.
 
+use crate::support::child;
 use brubeck::prelude::*;
 use brubeck::{Body, Running};
 use futures_util::stream;
@@ -382,10 +383,12 @@ async fn tls() {
     );
 }
 
-/// What [`a_socket_that_is_handed_over`] starts.
+/// The child process of [`a_socket_that_is_handed_over`].
 #[tokio::test]
-#[ignore = "the other end of a_socket_that_is_handed_over"]
 async fn takes_the_socket_over() {
+    if !child::is_child(takes_the_socket_over) {
+        return;
+    }
     #[get("^/$")]
     async fn process() -> String {
         std::process::id().to_string()
@@ -410,16 +413,10 @@ async fn a_socket_that_is_handed_over() {
         };
         let early = asked(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
         let started = async {
-            tokio::process::Command::new("sh")
-                .args([
-                    "-c",
-                    "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\" 3<&0 </dev/null",
-                ])
-                .arg(std::env::current_exe().expect("this program"))
-                .args(["--exact", "server::takes_the_socket_over", "--ignored"])
+            let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$@\" 3<&0 </dev/null";
+            child::command_after(script, takes_the_socket_over)
                 .stdin(socket)
                 .stdout(std::process::Stdio::null())
-                .kill_on_drop(true)
                 .spawn()
                 .expect("a shell")
         };

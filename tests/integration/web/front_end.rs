@@ -1,8 +1,6 @@
 //! An application behind the embedded HTTP server, as browsers see it.
 
-mod support;
-
-use support::{Gate, Site, behaviour};
+use crate::support::{Gate, Site, behaviour};
 
 async fn site() -> (Site, Gate) {
     let gate = Gate::new();

@@ -1,0 +1,9 @@
+//! Tests of brubeck as a whole, in one program: one folder for each subject, and `support` for what they share.
+//!
+//! All tests run in parallel in one process. A test that changes the process itself (signal handlers, limits, variables of
+//! the environment) runs in a process of its own: see `support::child`.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod web;
