@@ -6,4 +6,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod mongrel2;
 mod web;
+mod websocket;

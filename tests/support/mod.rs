@@ -5,8 +5,10 @@ pub mod behaviour;
 pub mod browser;
 pub mod child;
 pub mod gate;
+pub mod laboratory;
 pub mod parts;
 pub mod site;
+pub mod websocket;
 
 pub use browser::{Answer, Browser};
 pub use gate::Gate;

@@ -9,14 +9,23 @@ pub fn mongrel2() -> bool {
     brubeck::Mongrel2Server::is_installed() || missing("mongrel2", "apt-get install mongrel2-core")
 }
 
-/// The Python interpreter that has pyzmq.
+/// The Python interpreter, if it has pyzmq.
 pub fn pyzmq() -> Option<PathBuf> {
+    python_with("zmq", "pyzmq")
+}
+
+/// The Python interpreter, if it has the package `websockets`.
+pub fn websockets() -> Option<PathBuf> {
+    python_with("websockets.asyncio.client", "websockets")
+}
+
+fn python_with(module: &str, package: &str) -> Option<PathBuf> {
     let python = PathBuf::from(std::env::var_os("BRUBECK_PYTHON").unwrap_or("python3".into()));
-    let found = Command::new(&python)
-        .args(["-c", "import zmq"])
+    let is_there = Command::new(&python)
+        .args(["-c", &format!("import {module}")])
         .output()
         .is_ok_and(|output| output.status.success());
-    (found || missing("pyzmq", "python3 -m pip install pyzmq")).then_some(python)
+    (is_there || missing(package, &format!("python3 -m pip install {package}"))).then_some(python)
 }
 
 /// The program of an example, which `cargo test` builds beside the tests.

@@ -1,6 +1,6 @@
 //! Mongrel2 starts again and again while many ask, and nobody gets what another asked for.
 
-use crate::laboratory::{Laboratory, plain};
+use crate::support::laboratory::{Laboratory, plain, until};
 use crate::support::{Browser, within};
 use brubeck::prelude::*;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ async fn no_answer_reaches_a_stranger() {
     let server = laboratory.server.as_ref().expect("a Mongrel2");
     for _ in 0..restarts {
         let before = seen.right.load(SeqCst);
-        crate::laboratory::until(|| seen.right.load(SeqCst) > before + 24).await;
+        until(|| seen.right.load(SeqCst) > before + 24).await;
         within(server.restart()).await.expect("it starts again");
     }
     done.store(true, SeqCst);

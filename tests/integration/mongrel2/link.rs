@@ -1,6 +1,6 @@
 //! One application and its Mongrel2 servers.
 
-use crate::laboratory::{Laboratory, plain, until};
+use crate::support::laboratory::{Laboratory, Setting, plain, until};
 use crate::support::site::{socket, sockets};
 use crate::support::{Browser, Gate, behaviour, parts, within};
 use brubeck::{Mongrel2, Mongrel2Config, Mongrel2Handler, Mongrel2Server};
@@ -94,7 +94,7 @@ async fn nothing_is_kept_for_a_server_that_is_gone() {
 async fn too_much_at_once_is_503() {
     let gate = Gate::new();
     // Answers to one client that asks without waiting would otherwise be paced by a guess, which a busy machine proves wrong.
-    let told: crate::laboratory::Setting = |config, link, _| (config.flow_control(), link);
+    let told: Setting = |config, link, _| (config.flow_control(), link);
     let Some(laboratory) = Laboratory::new(behaviour::app(&gate), told).await else {
         return;
     };

@@ -1,6 +1,6 @@
 //! Requests that wait: long polls, and streams of events.
 
-use crate::laboratory::{Laboratory, plain};
+use crate::support::laboratory::{Laboratory, Setting, plain};
 use crate::support::{Gate, behaviour, within};
 use brubeck::prelude::*;
 use futures_util::stream;
@@ -60,7 +60,7 @@ async fn events_come_when_they_happen() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_poll_outlives_the_patience_of_mongrel2() {
     let gate = Gate::new();
-    let set: crate::laboratory::Setting = |config, link, _| {
+    let set: Setting = |config, link, _| {
         let config = config
             .idle_limit(Duration::from_secs(3))
             .setting("limits.tick_timer", "1")

@@ -1,8 +1,8 @@
 //! A chat of 500, and what it costs Mongrel2.
 
-use crate::laboratory::{Laboratory, plain};
-use crate::support::Gate;
-use crate::wire::Wire;
+use crate::support::laboratory::{Laboratory, plain, until};
+use crate::support::websocket::Wire;
+use crate::support::{Gate, within};
 use brubeck::prelude::*;
 
 const MEMBERS: usize = 500;
@@ -33,7 +33,7 @@ async fn chatters(laboratory: &Laboratory, gate: &Gate, most: Option<usize>) {
     gate.arrived(MEMBERS as u32).await;
     if most.is_some() {
         // The last handshake is counted just after it was sent.
-        crate::laboratory::until(|| laboratory.counts.messages() >= MEMBERS as u64).await;
+        until(|| laboratory.counts.messages() >= MEMBERS as u64).await;
     }
     let before = laboratory.counts.messages();
     for n in 0..MESSAGES {
@@ -77,7 +77,7 @@ async fn one_message_for_500_takes_four() {
         return;
     };
     chatters(&laboratory, &gate, Some(MEMBERS.div_ceil(128))).await;
-    crate::laboratory::until(|| all.is_empty()).await;
+    until(|| all.is_empty()).await;
     laboratory.stop().await;
 }
 
@@ -94,7 +94,7 @@ async fn the_same_chat_runs_on_the_embedded_server() {
         .parse()
         .expect("an address");
     chatters(&laboratory, &gate, None).await;
-    crate::laboratory::until(|| all.is_empty()).await;
-    crate::support::within(running.stop()).await.expect("an end");
+    until(|| all.is_empty()).await;
+    within(running.stop()).await.expect("an end");
     laboratory.stop().await;
 }

@@ -1,8 +1,8 @@
 //! RFC 6455, case by case as the Autobahn test suite has them, on both front ends.
 
-use crate::cases::{Case, Sees, cases};
-use crate::laboratory::{Laboratory, plain};
-use crate::wire::{Frame, Wire};
+use super::cases::{Case, Sees, cases};
+use crate::support::laboratory::{Laboratory, plain};
+use crate::support::websocket::{Frame, Wire};
 use brubeck::prelude::*;
 
 #[websocket("^/echo$")]

@@ -1,8 +1,8 @@
 //! Deflated messages (RFC 7692), on both front ends.
 
-use crate::laboratory::{Laboratory, plain, until};
 use crate::support::Gate;
-use crate::wire::{Frame, Wire};
+use crate::support::laboratory::{Laboratory, plain, until};
+use crate::support::websocket::{Frame, Wire};
 use brubeck::prelude::*;
 use brubeck::wire::deflate::{WINDOW, deflate, inflate};
 

@@ -1,6 +1,6 @@
 //! A client of WebSockets that sends what it is told to, right or wrong.
 
-use crate::support::within;
+use super::within;
 use std::net::SocketAddr;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;

@@ -1,6 +1,6 @@
 //! Pages that were quick of late run where their request is read.
 
-use crate::laboratory::{Laboratory, plain, until};
+use crate::support::laboratory::{Laboratory, plain, until};
 use crate::support::{Browser, within};
 use brubeck::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};

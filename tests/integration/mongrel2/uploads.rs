@@ -1,6 +1,7 @@
 //! Bodies too large for a message: in parts and in files, behind one type; and what clients forge.
 
-use crate::laboratory::{Laboratory, plain, until};
+use crate::support::laboratory::{Laboratory, plain, until};
+use crate::support::site::sockets;
 use crate::support::{Browser, Gate, Site, within};
 use brubeck::prelude::*;
 use brubeck::{Mongrel2, Mongrel2Config};
@@ -182,7 +183,7 @@ fn files(laboratory: &Laboratory) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn uploads_come_through_files_and_leave_none() {
-    let (gate, folder) = (Gate::new(), crate::support::site::sockets());
+    let (gate, folder) = (Gate::new(), sockets());
     let app = app(&gate, folder.path().to_owned());
     let Some(laboratory) = Laboratory::new(app, in_files).await else {
         return;
@@ -202,7 +203,7 @@ async fn uploads_come_through_files_and_leave_none() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn uploads_come_in_parts_as_fast_as_they_are_read() {
-    let (gate, folder) = (Gate::new(), crate::support::site::sockets());
+    let (gate, folder) = (Gate::new(), sockets());
     let app = app(&gate, folder.path().to_owned());
     let Some(laboratory) = Laboratory::new(app, in_parts).await else {
         return;
@@ -237,7 +238,7 @@ async fn uploads_come_within_messages() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn uploads_come_through_the_embedded_server() {
-    let (gate, folder) = (Gate::new(), crate::support::site::sockets());
+    let (gate, folder) = (Gate::new(), sockets());
     let site = Site::http(app(&gate, folder.path().to_owned())).await;
     let body = bytes(3_000_000);
     let answer = site.browser().await.post("/sum", &body).await;

@@ -1,8 +1,8 @@
 //! How a WebSocket opens, what its handler sees, and how it ends: on both front ends.
 
-use crate::laboratory::{Laboratory, plain};
+use crate::support::laboratory::{Laboratory, plain};
+use crate::support::websocket::{ACCEPT, Frame, Wire};
 use crate::support::{Gate, within};
-use crate::wire::{ACCEPT, Frame, Wire};
 use brubeck::prelude::*;
 
 #[websocket("^/echo$", protocols = ["chat.v2", "chat.v1"], origins = ["https://app.example"])]

@@ -1,7 +1,7 @@
 //! A real Mongrel2 with an application behind it, set up as a test needs it.
 
-use crate::support::site::{socket, sockets};
-use crate::support::{Browser, parts, within};
+use super::site::{socket, sockets};
+use super::{Browser, parts, within};
 use brubeck::{
     App, Http, Mongrel2, Mongrel2Config, Mongrel2Counts, Mongrel2Handler, Mongrel2Server, Running,
 };

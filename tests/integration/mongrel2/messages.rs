@@ -1,8 +1,8 @@
 //! Message sockets: JSON and XML with a NUL behind, on the port of HTTP.
 
-use crate::laboratory::{Laboratory, plain, until};
+use crate::support::laboratory::{Laboratory, plain, until};
+use crate::support::websocket::Wire;
 use crate::support::{Gate, behaviour, within};
-use crate::wire::Wire;
 use brubeck::prelude::*;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};

@@ -1,6 +1,6 @@
 //! What a client of WebSockets may do, right and wrong, after the sections of the Autobahn test suite.
 
-use crate::wire::{Frame, frame};
+use crate::support::websocket::{Frame, frame};
 
 /// The largest message.
 const LIMIT: usize = 1 << 20;

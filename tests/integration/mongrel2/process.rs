@@ -1,8 +1,9 @@
 //! A Mongrel2 that is told what the routes say.
 
+use crate::support::laboratory::{Laboratory, plain, until};
 use crate::support::site::{socket, sockets};
+use crate::support::websocket::Wire;
 use crate::support::{Browser, Gate, behaviour, parts, within};
-use crate::wire::Wire;
 use brubeck::prelude::*;
 use brubeck::{Mongrel2, Mongrel2Handler};
 
@@ -60,9 +61,7 @@ async fn the_routes_make_the_configuration() {
 /// One that is killed is started again, and the application finds it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_dies_comes_back() {
-    let Some(laboratory) =
-        crate::laboratory::Laboratory::new(behaviour::app(&Gate::new()), crate::laboratory::plain).await
-    else {
+    let Some(laboratory) = Laboratory::new(behaviour::app(&Gate::new()), plain).await else {
         return;
     };
     let server = laboratory.server.as_ref().expect("a Mongrel2");
@@ -71,7 +70,7 @@ async fn a_server_that_dies_comes_back() {
         .args(["-KILL", &pid.to_string()])
         .status();
     assert!(killed.is_ok_and(|status| status.success()));
-    crate::laboratory::until(|| server.pid().is_some_and(|now| now != pid)).await;
+    until(|| server.pid().is_some_and(|now| now != pid)).await;
     assert_eq!(laboratory.browser().await.get("/hello").await.text(), "hello");
     laboratory.stop().await;
 }

@@ -1,6 +1,6 @@
 //! What a client is sent, how fast, and in what order.
 
-use crate::laboratory::{Laboratory, Setting, plain, until};
+use crate::support::laboratory::{Laboratory, Setting, plain, until};
 use crate::support::{Browser, Gate, behaviour, within};
 use brubeck::prelude::*;
 use bytes::Bytes;

@@ -1,9 +1,7 @@
 //! An application behind a real Mongrel2, as browsers see it.
 
-mod support;
-
-use support::site::Protocol;
-use support::{Browser, Gate, Site, behaviour, parts, within};
+use crate::support::site::Protocol;
+use crate::support::{Browser, Gate, Site, behaviour, parts, within};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,10 +1,8 @@
 //! WebSockets as another implementation speaks them: the `websockets` client of Python.
 
-use crate::laboratory::{Laboratory, plain};
-use crate::support::within;
+use crate::support::laboratory::{Laboratory, plain};
+use crate::support::{parts, within};
 use brubeck::prelude::*;
-use std::io::Write;
-use std::path::PathBuf;
 
 #[websocket("^/echo$", protocols = ["chat.v1"])]
 async fn echo(mut socket: WebSocket) -> Result<(), Closed> {
@@ -16,26 +14,15 @@ async fn echo(mut socket: WebSocket) -> Result<(), Closed> {
 
 const ROUTES: Routes<()> = routes![echo];
 
-/// An interpreter that has it.
-fn python() -> Option<PathBuf> {
-    let python = PathBuf::from(std::env::var_os("BRUBECK_PYTHON").unwrap_or("python3".into()));
-    let tried = std::process::Command::new(&python)
-        .args(["-c", "import websockets.asyncio.client"])
-        .output();
-    if tried.is_ok_and(|output| output.status.success()) {
-        return Some(python);
-    }
-    let text = "websockets is missing; install it with: python3 -m pip install websockets";
-    assert!(std::env::var_os("CI").is_none(), "{text}");
-    // Not `eprintln!`, which is only shown for tests that fail.
-    writeln!(std::io::stderr(), "skipped a test: {text}").expect("standard error");
-    None
-}
-
 async fn speaks(laboratory: Laboratory) {
-    let Some(python) = python() else { return };
+    let Some(python) = parts::websockets() else {
+        return;
+    };
     let output = tokio::process::Command::new(python)
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mongrel2/client.py"))
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/peers/websocket_client.py"
+        ))
         .arg(format!("ws://{}/echo", laboratory.address))
         .kill_on_drop(true)
         .output();

@@ -1,8 +1,8 @@
 //! The control port, and what only it can tell.
 
-use crate::laboratory::{Laboratory, until};
+use crate::support::laboratory::{Laboratory, Setting, plain, until};
+use crate::support::websocket::Wire;
 use crate::support::{Gate, behaviour, within};
-use crate::wire::Wire;
 use brubeck::prelude::*;
 use brubeck::{Mongrel2Control, Mongrel2Sort};
 use std::time::Duration;
@@ -20,7 +20,7 @@ const ROUTES: Routes<Gate> = routes![watched];
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_control_port_tells_and_does() {
     let gate = Gate::new();
-    let Some(laboratory) = Laboratory::new(behaviour::app(&gate), crate::laboratory::plain).await else {
+    let Some(laboratory) = Laboratory::new(behaviour::app(&gate), plain).await else {
         return;
     };
     let control = Mongrel2Control::connect(laboratory.control()).expect("an endpoint");
@@ -50,7 +50,7 @@ async fn the_control_port_tells_and_does() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_go_without_notice_are_found() {
     let gate = Gate::new();
-    let set: crate::laboratory::Setting = |config, link, folder| {
+    let set: Setting = |config, link, folder| {
         (
             config,
             link.control(format!("ipc://{folder}/control"))
