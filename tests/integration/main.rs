@@ -6,6 +6,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod codec;
+mod legacy;
 mod mongrel2;
 mod web;
 mod websocket;

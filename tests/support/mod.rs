@@ -4,6 +4,7 @@
 pub mod behaviour;
 pub mod browser;
 pub mod child;
+pub mod fixtures;
 pub mod gate;
 pub mod laboratory;
 pub mod parts;

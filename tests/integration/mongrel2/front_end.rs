@@ -2,7 +2,6 @@
 
 use crate::support::site::Protocol;
 use crate::support::{Browser, Gate, Site, behaviour, parts, within};
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,5 +1,6 @@
 //! Mongrel2 point by point, against the real server.
 
+mod codec;
 mod control;
 mod front_end;
 mod inline_dispatch;

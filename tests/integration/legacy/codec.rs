@@ -1,16 +1,13 @@
 //! The service wire against what the originals really sent, and against what they should not have.
 
-mod fixtures;
-
-use std::collections::BTreeMap;
-
+use crate::support::fixtures::{self, ServiceCapture};
 use brubeck::wire::Error;
 use brubeck::wire::service::{
     DecodeError, Dialect, Envelope, JsonText, Request, Response, Secret, Timestamp, decode_pull_request,
     decode_request, decode_response, encode_request, encode_response,
 };
 use bytes::Bytes;
-use fixtures::ServiceCapture;
+use std::collections::BTreeMap;
 
 // ---------------------------------------------------------------------------------------------- captures
 

@@ -1,7 +1,6 @@
 //! What holds for any bytes and any message.
 
-mod fixtures;
-
+use crate::support::fixtures;
 use brubeck::wire::mongrel2::{self, Headers, Incoming, Protocol};
 use brubeck::wire::service::{
     Dialect, Request, Response, Secret, Timestamp, decode_pull_request, decode_request, decode_response,

@@ -1,16 +1,13 @@
 //! The Mongrel2 wire against what Mongrel2 1.12.2 really sent and accepted, and against what it never would.
 
-mod fixtures;
-
-use std::collections::BTreeMap;
-
+use crate::support::fixtures::{self, Mongrel2Capture};
 use brubeck::wire::Error;
 use brubeck::wire::mongrel2::{
     self, Control, DecodeError, Headers, Incoming, MAX_TARGETS, MAX_VALUES, Protocol, Reply, Request, decode,
     decode_reply,
 };
 use bytes::Bytes;
-use fixtures::Mongrel2Capture;
+use std::collections::BTreeMap;
 
 // ---------------------------------------------------------------------------------------------- captures
 

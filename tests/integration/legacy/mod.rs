@@ -1,0 +1,3 @@
+//! The dialects of the Python original.
+
+mod codec;
