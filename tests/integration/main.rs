@@ -3,11 +3,16 @@
 //! All tests run in parallel in one process. A test that changes the process itself (signal handlers, limits, variables of
 //! the environment) runs in a process of its own: see `support::child`.
 
-#[path = "../support/mod.rs"]
 mod support;
 
+mod calls;
+mod chaos;
 mod codec;
+mod contracts;
+mod equality;
+mod examples;
 mod legacy;
 mod mongrel2;
+mod rpc;
 mod web;
 mod websocket;

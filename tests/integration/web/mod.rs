@@ -5,7 +5,6 @@ mod errors;
 mod extractors;
 mod front_end;
 mod hooks;
-mod login;
 mod replies;
 mod security;
 mod server;

@@ -1,7 +1,8 @@
 //! Handlers that block a thread, and handlers of which only some run at once.
 
+use crate::support::application;
 use brubeck::prelude::*;
-use brubeck::{Application, Cancellation, Connection, Opened, Payload, Stop};
+use brubeck::{Application, Cancellation, Payload};
 use futures_util::future::{BoxFuture, join_all};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -93,33 +94,8 @@ fn a_route_knows_how_its_handler_runs() {
     assert_eq!(facts, expected);
 }
 
-/// A connection that hands its application to the test.
-struct Hand(Arc<Mutex<Option<Arc<dyn Application>>>>);
-
-impl Connection for Hand {
-    fn open(
-        self: Box<Self>,
-        application: Arc<dyn Application>,
-    ) -> BoxFuture<'static, brubeck::Result<Opened>> {
-        *self.0.lock().unwrap() = Some(application);
-        let serve =
-            |mut stop: Stop| -> BoxFuture<'static, ()> { Box::pin(async move { stop.requested().await }) };
-        Box::pin(async move {
-            Ok(Opened {
-                address: "memory".into(),
-                serve: Box::new(serve),
-            })
-        })
-    }
-}
-
 async fn start(signals: Arc<Signals>) -> Arc<dyn Application> {
-    let slot = Arc::new(Mutex::new(None));
-    let _running = App::new(ROUTES, Test { signals })
-        .start(Hand(slot.clone()))
-        .await
-        .unwrap();
-    slot.lock().unwrap().take().unwrap()
+    application::start(App::new(ROUTES, Test { signals })).await.1
 }
 
 fn ask(application: &Arc<dyn Application>, path: &str) -> BoxFuture<'static, Response> {

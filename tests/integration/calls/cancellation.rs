@@ -1,14 +1,12 @@
 //! Whoever stops waiting frees the worker: browsers that close, deadlines that pass, calls that are given up.
 
-mod support;
-
+use crate::support::site::{Protocol, socket, sockets};
+use crate::support::{Gate, Site, parts, within};
 use brubeck::prelude::*;
 use brubeck::{Cancellation, Deadline, Phase, Running};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use support::site::{Protocol, socket, sockets};
-use support::{Gate, Site, within};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
@@ -181,7 +179,7 @@ async fn a_browser_that_closes_frees_the_worker_behind_http() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_browser_that_closes_frees_the_worker_behind_mongrel2() {
-    if !support::parts::mongrel2() {
+    if !parts::mongrel2() {
         return;
     }
     let service = Service::start(1).await;

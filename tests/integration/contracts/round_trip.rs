@@ -1,12 +1,10 @@
 //! Contracts and request builders: what a client sends is what a service reads, in memory.
 
+use crate::support::application;
 use brubeck::prelude::*;
-use brubeck::{
-    Application, Ask, CallError, Connection, Link, Opened, Origin, Payload, Placed, Request, Running, Stop,
-};
+use brubeck::{Application, Ask, CallError, Link, Origin, Payload, Placed, Request, Running};
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -117,31 +115,8 @@ async fn call_ping(slow: SlowEchoClient) -> Result<String, Fault> {
 
 const CALLER: Routes<Caller> = routes![on_echo, call_echo, call_ping];
 
-/// A connection that hands its application to the test.
-struct Hand(Arc<Mutex<Option<Arc<dyn Application>>>>);
-
-impl Connection for Hand {
-    fn open(
-        self: Box<Self>,
-        application: Arc<dyn Application>,
-    ) -> BoxFuture<'static, brubeck::Result<Opened>> {
-        *self.0.lock().unwrap() = Some(application);
-        let serve =
-            |mut stop: Stop| -> BoxFuture<'static, ()> { Box::pin(async move { stop.requested().await }) };
-        Box::pin(async move {
-            Ok(Opened {
-                address: "memory".into(),
-                serve: Box::new(serve),
-            })
-        })
-    }
-}
-
 async fn start<S: Send + Sync + 'static>(routes: Routes<S>, state: S) -> (Running, Arc<dyn Application>) {
-    let slot = Arc::new(Mutex::new(None));
-    let running = App::new(routes, state).start(Hand(slot.clone())).await.unwrap();
-    let application = slot.lock().unwrap().take().unwrap();
-    (running, application)
+    application::start(App::new(routes, state)).await
 }
 
 /// What a browser would be shown.

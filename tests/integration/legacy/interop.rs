@@ -1,12 +1,11 @@
 //! The originals and us: an independent peer in Python on libzmq calls our services, and answers our calls, in every
 //! dialect. The matrix of what works is printed at the end.
 
-mod peers;
-mod support;
-
+use crate::support::peers::{self, Peer};
+use crate::support::site::{socket, sockets};
+use crate::support::{Gate, Site, parts, within};
 use brubeck::prelude::*;
 use brubeck::{Dialect, Phase, Running, ServiceAddress};
-use peers::Peer;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::future::IntoFuture;
@@ -14,8 +13,6 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use support::site::{socket, sockets};
-use support::{Gate, Site, within};
 use tempfile::TempDir;
 use tokio::sync::Barrier;
 
@@ -540,7 +537,7 @@ async fn python_answers(python: &Path, dialect: Dialect, matrix: &mut Matrix) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_dialect_both_ways() {
-    let Some(python) = support::parts::pyzmq() else {
+    let Some(python) = parts::pyzmq() else {
         return;
     };
     let mut matrix = Matrix::default();

@@ -6,12 +6,10 @@
 mod front;
 mod requests;
 mod site;
-#[path = "../support/mod.rs"]
-mod support;
 
+use crate::support::{parts, within};
 use front::{Embedded, Front, Seen, StandIn, Without};
 use requests::{Asked, Requests};
-use support::{parts, within};
 
 /// How many requests are on their way through one front end before their answers are compared.
 const AT_ONCE: usize = 200;

@@ -1,14 +1,12 @@
 //! What a service says of its types, over a real socket: it is what its calls carry.
 
-mod support;
-
+use crate::support::site::{socket, sockets};
+use crate::support::within;
 use brubeck::Running;
 use brubeck::prelude::*;
 use brubeck::schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use support::site::{socket, sockets};
-use support::within;
 use tempfile::TempDir;
 
 const SECRET: &str = "my_shared_secret";

@@ -1,14 +1,12 @@
 //! Services in several places: who gets which call, what is said when nobody has room, and what a service says of itself.
 
-mod support;
-
+use crate::support::site::{socket, sockets};
+use crate::support::{Gate, child, within};
 use brubeck::prelude::*;
 use brubeck::{Running, ServiceAddress};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use support::site::{socket, sockets};
-use support::{Gate, within};
 use tempfile::TempDir;
 
 const SECRET: &str = "my_shared_secret";
@@ -274,6 +272,10 @@ async fn a_service_says_what_it_is_and_how_it_does() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handle_drains() {
+    // `until_signal` takes SIGINT and SIGTERM from the whole process.
+    if !child::isolated(a_handle_drains).await {
+        return;
+    }
     let folder = sockets();
     let a = Process::start(&folder, "a", 4).await;
     let client = Client::connect(&a.address, SECRET).unwrap();

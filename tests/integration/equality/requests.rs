@@ -1,6 +1,6 @@
 //! Requests of every sort, the same ones for the same seed.
 
-use crate::site::BODY_LIMIT;
+use super::site::BODY_LIMIT;
 use std::fmt;
 
 /// One request, as a client means it.

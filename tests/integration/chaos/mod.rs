@@ -2,26 +2,19 @@
 //!
 //! `BRUBECK_CHAOS=60` is how many seconds processes are killed for, `BRUBECK_ROLLING=500` how many are restarted.
 
-#[path = "chaos/process.rs"]
-mod process;
-mod support;
+mod worker;
 
+use crate::support::site::sockets;
+use crate::support::{Site, within};
 use brubeck::ServiceAddress;
 use brubeck::prelude::*;
-use process::Worker;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use support::site::sockets;
-use support::{Site, within};
+use worker::Worker;
 
 const SECRET: &str = "my_shared_secret";
-
-#[test]
-fn worker_process() {
-    process::serve_if_asked();
-}
 
 fn setting(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))

@@ -1,12 +1,10 @@
 //! Limits that a service and its callers raise: what is refused as it comes goes through then.
 
-mod support;
-
+use crate::support::{Gate, within};
 use brubeck::prelude::*;
 use brubeck::{Running, ServiceAddress};
 use std::future::IntoFuture;
 use std::time::Duration;
-use support::{Gate, within};
 
 /// What the handlers share.
 #[derive(Clone, AppState)]

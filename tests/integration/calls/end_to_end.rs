@@ -1,15 +1,13 @@
 //! Applications that call services over ZeroMQ: every call ends once, in its own answer or a typed error.
 
-mod support;
-
+use crate::support::site::{socket, sockets};
+use crate::support::{Gate, Site, within};
 use brubeck::prelude::*;
 use brubeck::{Dialect, Phase, Running, ServiceAddress};
 use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use support::site::{socket, sockets};
-use support::{Gate, Site, within};
 use tempfile::TempDir;
 use tokio::sync::Barrier;
 

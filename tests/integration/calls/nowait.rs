@@ -107,7 +107,7 @@ async fn why_not(routes: Routes<Site>) -> String {
 async fn an_application_that_would_lose_an_answer_does_not_start() {
     let why = why_not(routes![call_async]).await;
     assert!(
-        why.starts_with("`call_async` at tests/services_nowait.rs:"),
+        why.starts_with("`call_async` at tests/integration/calls/nowait.rs:"),
         "{why}"
     );
     assert!(why.contains("calls `slow_echo::echo` with `nowait`"), "{why}");

@@ -1,6 +1,6 @@
 //! What the tests of the whole share: parts of the system, a browser, a site, and gates.
-#![allow(dead_code, unreachable_pub)]
 
+pub mod application;
 pub mod behaviour;
 pub mod browser;
 pub mod child;
@@ -8,6 +8,7 @@ pub mod fixtures;
 pub mod gate;
 pub mod laboratory;
 pub mod parts;
+pub mod peers;
 pub mod site;
 pub mod websocket;
 

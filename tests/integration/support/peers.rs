@@ -1,13 +1,12 @@
 //! Peers in Python: started, listened to line by line, stopped by their process id whatever happens.
-#![allow(unreachable_pub)]
 
-use crate::support::within;
+use super::within;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-/// A file beside this one.
+/// A file of `tests/peers`.
 pub fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/peers")
@@ -22,7 +21,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Starts one of the programs beside this file.
+    /// Starts one of the programs of `tests/peers`.
     pub fn start(python: &Path, program: &str, arguments: &[&str]) -> Peer {
         let mut process = Command::new(python)
             // No bytecode is left behind in the sources.

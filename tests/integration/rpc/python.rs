@@ -1,17 +1,14 @@
 //! A worker in Python, written from `docs/protocol.md` alone, serves the calls of our client.
 
-mod peers;
-mod support;
-
+use crate::support::peers::{self, Peer};
+use crate::support::{Gate, Site, parts, within};
 use brubeck::prelude::*;
 use brubeck::{Phase, ServiceAddress};
-use peers::Peer;
 use serde_json::{Value, json};
 use std::future::IntoFuture;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use support::{Gate, Site, within};
 
 const SECRET: &str = "my_shared_secret";
 
@@ -36,7 +33,7 @@ async fn echoes(client: &Client, value: Value) {
 
 #[test]
 fn the_example_of_the_page_is_right_by_another_hmac() {
-    let Some(python) = support::parts::pyzmq() else {
+    let Some(python) = parts::pyzmq() else {
         return;
     };
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/protocol.md");
@@ -52,7 +49,7 @@ fn the_example_of_the_page_is_right_by_another_hmac() {
 
 #[tokio::test]
 async fn a_worker_in_python_answers() {
-    let Some(python) = support::parts::pyzmq() else {
+    let Some(python) = parts::pyzmq() else {
         return;
     };
     let (worker, address) = worker(&python).await;
@@ -79,7 +76,7 @@ async fn a_worker_in_python_answers() {
 /// More than it takes at once: the rest waits for credit.
 #[tokio::test]
 async fn many_calls_are_sent_as_the_worker_allows() {
-    let Some(python) = support::parts::pyzmq() else {
+    let Some(python) = parts::pyzmq() else {
         return;
     };
     let (worker, address) = worker(&python).await;
@@ -98,7 +95,7 @@ async fn many_calls_are_sent_as_the_worker_allows() {
 
 #[tokio::test]
 async fn deadlines_and_cancellation_reach_the_worker() {
-    let Some(python) = support::parts::pyzmq() else {
+    let Some(python) = parts::pyzmq() else {
         return;
     };
     let (mut worker, address) = worker(&python).await;
@@ -124,7 +121,7 @@ async fn deadlines_and_cancellation_reach_the_worker() {
 
 #[tokio::test]
 async fn another_passphrase_is_denied_and_the_call_says_so() {
-    let Some(python) = support::parts::pyzmq() else {
+    let Some(python) = parts::pyzmq() else {
         return;
     };
     let (mut worker, address) = worker(&python).await;
@@ -143,7 +140,7 @@ async fn another_passphrase_is_denied_and_the_call_says_so() {
 
 #[tokio::test]
 async fn a_worker_that_drains_finishes_and_takes_no_more() {
-    let Some(python) = support::parts::pyzmq() else {
+    let Some(python) = parts::pyzmq() else {
         return;
     };
     let (mut worker, address) = worker(&python).await;
@@ -191,7 +188,7 @@ const PAGES: Routes<Pages> = routes![on_echo, ask];
 
 #[tokio::test]
 async fn it_says_what_it_has_taken() {
-    let Some(python) = support::parts::pyzmq() else {
+    let Some(python) = parts::pyzmq() else {
         return;
     };
     let (worker, address) = worker(&python).await;

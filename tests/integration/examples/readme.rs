@@ -1,15 +1,13 @@
 //! README's programs, as a newcomer runs them: in an empty folder.
 
-mod support;
-
+use crate::support::parts::example;
+use crate::support::site::{socket, sockets};
+use crate::support::{Browser, within};
 use brubeck::Client;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
-use support::parts::example;
-use support::site::{socket, sockets};
-use support::{Browser, within};
 use tokio::process::{Child, Command};
 
 fn start(name: &str, arguments: &[&str], folder: &Path) -> Child {
@@ -37,10 +35,10 @@ async fn connect(program: &mut Child, address: SocketAddr) -> Browser {
 
 #[test]
 fn the_example_is_the_program_of_the_readme() {
-    let readme = include_str!("../README.md");
+    let readme = include_str!("../../../README.md");
     let (_, rest) = readme.split_once("```rust,no_run\n").expect("a program");
     let (program, _) = rest.split_once("```").expect("its end");
-    let (_, example) = include_str!("../examples/readme.rs")
+    let (_, example) = include_str!("../../../examples/readme.rs")
         .split_once("\n\n")
         .expect("a comment, and then the program");
     assert_eq!(example, program);
@@ -53,12 +51,12 @@ async fn the_program_of_the_readme_runs_in_an_empty_folder() {
     let mut browser = within(connect(&mut program, SocketAddr::from(([127, 0, 0, 1], 6767)))).await;
 
     let nowait = browser.get("/async").await;
-    assert_eq!((nowait.status, nowait.text()), (200, "on its way".into()));
+    assert_eq!((nowait.status, nowait.text()), (200, "on its way"));
     let user = browser.get("/user/7/posts").await;
-    assert_eq!((user.status, user.text()), (200, r#"[7,"posts"]"#.into()));
+    assert_eq!((user.status, user.text()), (200, r#"[7,"posts"]"#));
     assert_eq!(browser.get("/user/me").await.status, 404);
     let sync = browser.get("/sync").await;
-    assert_eq!((sync.status, sync.text()), (200, r#""hello""#.into()));
+    assert_eq!((sync.status, sync.text()), (200, r#""hello""#));
 
     assert!(folder.path().join("run/slow").exists(), "the service's socket");
 }
@@ -69,7 +67,12 @@ async fn the_demo_service_runs_in_an_empty_folder() {
     let mut service = start("demo_service", &["--delay", "10ms"], folder.path());
     let address = socket(&folder, "run/slow");
     let client = Client::connect(&address, "my_shared_secret").expect("an address");
-    let called = within(client.request("/service/slow").argument("RETURN_DATA", "hello").into_future());
+    let called = within(
+        client
+            .request("/service/slow")
+            .argument("RETURN_DATA", "hello")
+            .into_future(),
+    );
     let answer = tokio::select! {
         answer = called => answer.expect("an answer"),
         ended = service.wait() => panic!("the service ended early: {ended:?}"),

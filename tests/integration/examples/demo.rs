@@ -1,20 +1,18 @@
 //! The demo, as its visitors see it.
 
-mod support;
-
 #[allow(dead_code)]
-#[path = "../examples/demo_service.rs"]
+#[path = "../../../examples/demo_service.rs"]
 mod demo_service;
 #[allow(dead_code)]
-#[path = "../examples/demo_service_client.rs"]
+#[path = "../../../examples/demo_service_client.rs"]
 mod demo_service_client;
 
+use crate::support::site::{Protocol, socket, sockets};
+use crate::support::{Browser, Site, parts, within};
 use brubeck::{Running, Service};
 use demo_service_client::Slow;
 use std::process::Stdio;
 use std::time::Duration;
-use support::site::{Protocol, socket, sockets};
-use support::{Browser, Site, parts, within};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 

@@ -1,6 +1,6 @@
 //! The front ends: each takes requests and gives what the client sees.
 
-use crate::requests::Asked;
+use super::requests::Asked;
 use crate::support::site::{Protocol, socket, sockets};
 use crate::support::{Browser, Site, within};
 use brubeck::test::TestClient;

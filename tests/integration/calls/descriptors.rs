@@ -1,20 +1,14 @@
 //! A process that has no file descriptors left goes on serving those it has, and everybody once there are some again.
 
-#![cfg(target_os = "linux")]
-
-mod support;
-
+use crate::support::{child, within};
 use brubeck::prelude::*;
 use std::fs::File;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use support::within;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
 
 const SECRET: &str = "my_shared_secret";
-const ROLE: &str = "BRUBECK_TEST_DESCRIPTORS";
 /// Enough for the reserve that connections leave to the rest of the process, which takes it here.
 const DESCRIPTORS: usize = 200;
 
@@ -48,10 +42,10 @@ async fn free(taken: State<Taken>) -> Json<usize> {
 
 const ROUTES: Routes<Child> = routes![echo, take, free];
 
-/// The child: does nothing where it runs as a test of its own.
+/// The child process of the test below.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_with_few_descriptors() {
-    if std::env::var_os(ROLE).is_none() {
+    if !child::is_child(child_with_few_descriptors) {
         return;
     }
     let running = App::new(
@@ -88,16 +82,10 @@ async fn answered(client: &Client) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_descriptors_those_that_are_connected_are_served_and_all_once_there_are_some_again() {
-    let mut child = Command::new("sh")
-        .arg("-c")
-        .arg(format!(
-            "ulimit -n {DESCRIPTORS}; exec \"$0\" --exact child_with_few_descriptors --nocapture --test-threads=1"
-        ))
-        .arg(std::env::current_exe().unwrap())
-        .env(ROLE, "1")
+    let script = format!("ulimit -n {DESCRIPTORS}; exec \"$@\"");
+    let mut child = child::command_after(&script, child_with_few_descriptors)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

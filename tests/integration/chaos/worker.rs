@@ -1,6 +1,7 @@
 //! Worker processes: this very test program, started again.
 
 use super::{SECRET, within};
+use crate::support::child;
 use brubeck::prelude::*;
 use brubeck::{Deadline, Service, Trace};
 use std::fs::File;
@@ -40,11 +41,13 @@ async fn trace(trace: Trace) -> Json<(String, u32)> {
 
 const WORKS: Routes<Works> = routes![work, trace];
 
-/// What a worker process runs; in any other it does nothing.
-pub fn serve_if_asked() {
-    let Ok(address) = std::env::var(ADDRESS) else {
+/// The child process of a [`Worker`].
+#[test]
+fn worker_process() {
+    if !child::is_child(worker_process) {
         return;
-    };
+    }
+    let address = std::env::var(ADDRESS).expect("an address");
     let log = std::env::var(LOG).expect("a file for the log");
     let log = File::options()
         .append(true)
@@ -120,13 +123,11 @@ impl Worker {
 }
 
 async fn start(address: &str, log: &Path) -> Child {
-    let mut child = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "worker_process", "--nocapture", "--test-threads=1"])
+    let mut child = child::command(worker_process)
         .env(ADDRESS, address)
         .env(LOG, log)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
         .expect("a process");
     let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
