@@ -192,10 +192,15 @@ async fn serve(place: &Place) -> Running {
         .expect("a free address")
 }
 
+async fn stop(service: Option<Running>) {
+    let service = service.expect("a service that runs");
+    within(service.stop()).await.expect("an end");
+}
+
 async fn python_calls(python: &Path, dialect: Dialect, matrix: &mut Matrix) {
     let place = Place::new(dialect);
     let mut note = |case: &str, outcome| matrix.note("python -> brubeck", case, dialect, outcome);
-    let mut service = serve(&place).await;
+    let mut service = Some(serve(&place).await);
     let mut client = place.peer(python, "client.py");
     while let Some(line) = client.line().await {
         match line.split_once(' ') {
@@ -204,17 +209,20 @@ async fn python_calls(python: &Path, dialect: Dialect, matrix: &mut Matrix) {
                 let (case, why) = rest.split_once(": ").unwrap_or((rest, ""));
                 note(case, Err(why.to_owned()));
             }
-            _ if line == "restart" => {
-                within(service.stop()).await.expect("an end");
-                service = serve(&place).await;
-                client.tell("restarted").await;
+            _ if line == "stop" => {
+                stop(service.take()).await;
+                client.tell("stopped").await;
+            }
+            _ if line == "start" => {
+                service = Some(serve(&place).await);
+                client.tell("started").await;
             }
             _ if line == "done" => break,
             _ => panic!("client.py said {line:?}"),
         }
     }
     client.ended().await;
-    within(service.stop()).await.expect("an end");
+    stop(service).await;
 }
 
 // ---- their service, our client -------------------------------------------------------------------
