@@ -24,7 +24,12 @@ pub fn is_child<T: Fn() + Copy>(test: T) -> bool {
     std::env::var(TEST).is_ok_and(|name| name == path(test))
 }
 
-/// Runs `test`, which calls this first, in a child process, and passes its failure on. Returns whether this is that child.
+/// Runs `test` in a child process, unless this process is that child. Returns whether it is.
+///
+/// A test that changes the process calls this first, and returns if the result is `false`: then the child has passed.
+///
+/// # Panics
+/// The child failed.
 pub async fn isolated<T: Fn() + Copy>(test: T) -> bool {
     if is_child(test) {
         return true;
@@ -32,9 +37,13 @@ pub async fn isolated<T: Fn() + Copy>(test: T) -> bool {
     let output = within(command(test).output()).await.expect("a child process");
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    // A child that finds no such test succeeds as well.
+    // Indented, so that the child's result is not taken for one of this process.
+    for line in text.lines().chain(errors.lines()) {
+        println!("    {line}");
+    }
+    // A child that does not find the test succeeds as well.
     let has_passed = output.status.success() && text.contains("test result: ok. 1 passed");
-    assert!(has_passed, "{}\n{text}\n{errors}", output.status);
+    assert!(has_passed, "the child process: {}", output.status);
     false
 }
 

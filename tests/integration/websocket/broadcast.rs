@@ -2,9 +2,10 @@
 
 use crate::support::laboratory::{Laboratory, plain, until};
 use crate::support::websocket::Wire;
-use crate::support::{Gate, within};
+use crate::support::{Gate, child, within};
 use brubeck::prelude::*;
 
+/// Their connections take most of the 1024 descriptors that a process usually may open: each test has a process of its own.
 const MEMBERS: usize = 500;
 const MESSAGES: usize = 10;
 
@@ -72,6 +73,9 @@ fn room() -> (App<Room>, Gate, Broadcast) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_message_for_500_takes_four() {
+    if !child::isolated(one_message_for_500_takes_four).await {
+        return;
+    }
     let (app, gate, all) = room();
     let Some(laboratory) = Laboratory::new(app, plain).await else {
         return;
@@ -83,6 +87,9 @@ async fn one_message_for_500_takes_four() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_chat_runs_on_the_embedded_server() {
+    if !child::isolated(the_same_chat_runs_on_the_embedded_server).await {
+        return;
+    }
     let (app, gate, all) = room();
     let running = App::start(app, Http::bind("127.0.0.1:0").max_connections_per_address(1000))
         .await
