@@ -168,7 +168,8 @@ async fn every_call_ends_once_and_in_time_whoever_is_killed_or_frozen() {
     }
     assert!(outcomes.of("answered") > 0 && killed > 0 && frozen > 0);
     assert_eq!((outcomes.of("hung"), double), (0, 0));
-    assert!(latest <= Duration::from_millis(50) + canary);
+    // The machine may be late when a call begins, and again when it ends.
+    assert!(latest <= Duration::from_millis(50) + 2 * canary);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
