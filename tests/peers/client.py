@@ -1,6 +1,6 @@
 """A client as the originals are. Runs its cases against a service and prints `ok NAME` or `failed NAME: why` for each.
 
-Where it wants the service to be started again it prints `restart`, and waits for a line on its standard input.
+To have the service stopped or started it prints `stop` or `start`, and waits for a line on its standard input.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import uuid
 
 import zmq
 import wire
+from zmq.utils.monitor import recv_monitor_message
 
 parser = argparse.ArgumentParser()
 parser.add_argument("dialect", choices=wire.REQUEST)
@@ -225,12 +226,15 @@ def envelope():
 
 def restart():
     echoed("before")
-    events = outgoing.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-    print("restart", flush=True)
-    sys.stdin.readline()
-    if wire.in_band(dialect):
-        # What a PUSH hands to a service that is gone, before it knows, is lost.
-        assert events.poll(20_000), "the old service is still connected"
+    events = outgoing.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
+    for command, event in [("stop", zmq.EVENT_DISCONNECTED), ("start", zmq.EVENT_HANDSHAKE_SUCCEEDED)]:
+        print(command, flush=True)
+        sys.stdin.readline()
+        # A PUSH loses what it sends to a service that is gone, and libzmq closes the pipe to it only after it has reported
+        # the disconnection. The handshake of a later connection proves that the pipe is closed.
+        if wire.in_band(dialect):
+            assert events.poll(20_000), f"no event after {command}"
+            equal(recv_monitor_message(events)["event"], event)
     outgoing.disable_monitor()
     for n in range(20):
         echoed(n)

@@ -1,0 +1,137 @@
+//! A process that has no file descriptors left goes on serving those it has, and everybody once there are some again.
+
+use crate::support::{child, within};
+use brubeck::prelude::*;
+use std::fs::File;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+const SECRET: &str = "my_shared_secret";
+/// Enough for the reserve that connections leave to the rest of the process, which takes it here.
+const DESCRIPTORS: usize = 200;
+
+#[service_handler(path = "^/echo", method = "request")]
+async fn echo(n: Arg<u64>) -> Json<u64> {
+    Json(n.0)
+}
+
+#[derive(Clone, AppState)]
+struct Child {
+    taken: Arc<Mutex<Vec<File>>>,
+}
+
+type Taken = Arc<Mutex<Vec<File>>>;
+
+/// Takes every descriptor that is left.
+#[service_handler(path = "^/take", method = "request")]
+async fn take(taken: State<Taken>) -> Json<usize> {
+    let files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok())
+        .take(DESCRIPTORS)
+        .collect();
+    let all = files.len();
+    taken.0.lock().unwrap().extend(files);
+    Json(all)
+}
+
+#[service_handler(path = "^/free", method = "request")]
+async fn free(taken: State<Taken>) -> Json<usize> {
+    Json(taken.0.lock().unwrap().drain(..).count())
+}
+
+const ROUTES: Routes<Child> = routes![echo, take, free];
+
+/// The child process of the test below.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn child_with_few_descriptors() {
+    if !child::is_child(child_with_few_descriptors) {
+        return;
+    }
+    let running = App::new(
+        ROUTES,
+        Child {
+            taken: Arc::default(),
+        },
+    )
+    .start(Service::bind("tcp://127.0.0.1:0", SECRET))
+    .await
+    .unwrap();
+    println!("\nserving {}", running.address());
+    running.until_signal().await.unwrap();
+}
+
+/// How long a process has used the processor so far, in ticks of 10 ms.
+fn used(process: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let after_name = stat.rsplit(')').next().unwrap();
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+fn open(process: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count()
+}
+
+async fn answered(client: &Client) {
+    let answer = within(client.request("/echo").argument("n", 7).into_future())
+        .await
+        .unwrap();
+    assert_eq!((answer.status.code(), answer.body), (200, 7.into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_descriptors_those_that_are_connected_are_served_and_all_once_there_are_some_again() {
+    let script = format!("ulimit -n {DESCRIPTORS}; exec \"$@\"");
+    let mut child = child::command_after(&script, child_with_few_descriptors)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let address = within(async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some(address) = line.strip_prefix("serving ") {
+                return address.to_owned();
+            }
+        }
+        panic!("the child ended before it served");
+    })
+    .await;
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    let process = child.id().unwrap();
+    let early = Client::connect(&address, SECRET).unwrap();
+    answered(&early).await;
+
+    let taken = within(early.request("/take").into_future()).await.unwrap();
+    assert!(taken.body.as_u64() > Some(0), "{taken:?}");
+    assert!(open(process) >= DESCRIPTORS, "{taken:?}");
+    let late = Client::connect(&address, SECRET).unwrap();
+    let refused = within(
+        late.request("/echo")
+            .argument("n", 7)
+            .deadline(Duration::from_millis(500))
+            .into_future(),
+    );
+    assert!(refused.await.is_err());
+    // Whoever is connected is served, and accepting what cannot be accepted costs next to nothing.
+    let before = used(process);
+    let mut idle = tokio::time::interval(Duration::from_millis(100));
+    for _ in 0..10 {
+        idle.tick().await;
+        answered(&early).await;
+    }
+    let ticks = used(process) - before;
+    println!(
+        "{} descriptors taken; {ticks} % of a processor used",
+        open(process)
+    );
+    assert!(ticks < 50, "{ticks} % of a processor");
+    // Descriptors are free again.
+    within(early.request("/free").into_future()).await.unwrap();
+    within(async { while late.request("/echo").argument("n", 7).await.is_err() {} }).await;
+    answered(&late).await;
+    answered(&early).await;
+    child.start_kill().unwrap();
+    within(child.wait()).await.unwrap();
+}

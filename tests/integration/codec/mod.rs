@@ -1,0 +1,3 @@
+//! Every codec at once: properties that hold for any bytes and any message.
+
+mod properties;

@@ -1,0 +1,318 @@
+//! Contracts and request builders: what a client sends is what a service reads, in memory.
+
+use crate::support::application;
+use brubeck::prelude::*;
+use brubeck::{Application, Ask, CallError, Link, Origin, Payload, Placed, Request, Running};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Echoed {
+    text: String,
+}
+
+/// Why it failed.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Broken {
+    why: String,
+}
+
+#[service_client]
+trait SlowEcho {
+    /// Says it back.
+    #[call("/service/slow")]
+    async fn echo(&self, text: String, times: Option<u32>) -> Result<Echoed, Fault>;
+
+    #[call("/service/user/{name}/{id}", method = "get", within = "5s")]
+    async fn user(&self, id: u64, name: String) -> Result<String, Broken>;
+
+    #[call("/service/ping")]
+    async fn ping(&self) -> Result<(), Fault>;
+}
+
+mod by_functions {
+    use super::*;
+
+    #[service_handler(slow_echo::echo)]
+    pub(crate) async fn echo(Ask(ask): Ask<slow_echo::echo>) -> Result<Echoed, Fault> {
+        match ask.times {
+            Some(0) => Err(Fault::new(422, "not even once")),
+            times => Ok(Echoed {
+                text: ask.text.repeat(times.unwrap_or(1) as usize),
+            }),
+        }
+    }
+
+    #[service_handler(slow_echo::user)]
+    pub(crate) async fn user(id: Arg<u64>, ask: Ask<slow_echo::user>) -> Result<String, Broken> {
+        let _ = id;
+        Ok(ask.0.name)
+    }
+
+    #[service_handler(path = r"^/service/(?<name>[^/]+)/(?<id>\d+)$", method = "post")]
+    pub(crate) async fn old(name: String, id: u64, text: Arg<String>, Json(body): Json<Vec<u8>>) -> Reply {
+        Reply::empty().field("told", format!("{name} {id} {} {body:?}", text.0))
+    }
+}
+
+/// The same contract, served by an implementation of the trait.
+struct Slow;
+
+impl SlowEcho for Slow {
+    async fn echo(&self, text: String, _times: Option<u32>) -> Result<Echoed, Fault> {
+        Ok(Echoed { text })
+    }
+
+    async fn user(&self, id: u64, name: String) -> Result<String, Broken> {
+        match id {
+            0 => Err(Broken {
+                why: format!("{name} is nobody"),
+            }),
+            id => Ok(format!("{name} is {id}")),
+        }
+    }
+
+    async fn ping(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+const SERVICE: Routes<Slow> = routes![..slow_echo::routes::<Slow>(), by_functions::old];
+serves!(SERVICE => slow_echo);
+
+const FUNCTIONS: Routes<()> = routes![by_functions::echo, by_functions::user];
+
+#[response_handler(slow_echo::echo)]
+async fn on_echo(reply: Answer<Echoed>) -> usize {
+    reply.body.text.len()
+}
+
+#[response_handler(slow_echo::ping)]
+async fn on_ping() -> &'static str {
+    "seen"
+}
+
+#[derive(Clone, AppState)]
+struct Caller {
+    slow: SlowEchoClient,
+}
+
+#[get("^/echo")]
+async fn call_echo(slow: SlowEchoClient) -> Result<String, Fault> {
+    let (reply, length) = slow.echo("hi".into(), Some(3)).handled_by::<on_echo>().await?;
+    Ok(format!("{} of {length}", reply.body.text))
+}
+
+#[get("^/ping")]
+async fn call_ping(slow: SlowEchoClient) -> Result<String, Fault> {
+    match slow.ping().handled_by::<on_ping>().await {
+        Err(CallError::BadReply(reason)) => Ok(reason.into()),
+        other => Ok(format!("{other:?}")),
+    }
+}
+
+const CALLER: Routes<Caller> = routes![on_echo, call_echo, call_ping];
+
+async fn start<S: Send + Sync + 'static>(routes: Routes<S>, state: S) -> (Running, Arc<dyn Application>) {
+    application::start(App::new(routes, state)).await
+}
+
+/// What a browser would be shown.
+async fn page(response: Response) -> String {
+    match response.into_parts().2 {
+        Payload::Stream(body) => {
+            let text = body.collect(4096).await.unwrap();
+            String::from_utf8(text.to_vec()).unwrap()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Asks an application in this process.
+struct Near(Arc<dyn Application>);
+
+impl Link for Near {
+    fn call(&self, request: Request, _: Option<Origin>, _: Instant) -> Placed {
+        let arguments = serde_json::to_vec(request.arguments()).unwrap();
+        let message = Message::service(request.method(), request.path())
+            .with_arguments(arguments)
+            .with_body(request.body_text().clone());
+        let answer = self.0.clone().answer(message);
+        Box::pin(async move {
+            let (status, _, payload) = answer.await.into_parts();
+            let text = match payload {
+                Payload::Json(text) => text,
+                _ => Bytes::new(),
+            };
+            Ok(Answer::new(status, text))
+        })
+    }
+
+    fn address(&self) -> &str {
+        "memory"
+    }
+}
+
+async fn service() -> (Running, Client) {
+    let (running, application) = start(SERVICE, Slow).await;
+    (running, Client::over(Arc::new(Near(application))))
+}
+
+#[tokio::test]
+async fn arguments_and_answers_cross() {
+    let (_running, client) = service().await;
+    let slow = SlowEchoClient::new(client);
+    assert_eq!(slow.echo("hi".into(), None).await.unwrap().body.text, "hi");
+    assert_eq!(slow.user(7, "a/b é".into()).await.unwrap().body, "a/b é is 7");
+    slow.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failure_is_what_the_contract_names() {
+    let (_running, client) = service().await;
+    match SlowEchoClient::new(client).user(0, "bob".into()).await {
+        Err(CallError::Fault { status, fault }) => {
+            assert_eq!((status.code(), fault.why.as_str()), (400, "bob is nobody"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_fault_says_its_own_status() {
+    let (_running, application) = start(FUNCTIONS, ()).await;
+    let slow = SlowEchoClient::new(Client::over(Arc::new(Near(application))));
+    match slow.echo("hi".into(), Some(0)).await {
+        Err(CallError::Fault { status, fault }) => {
+            assert_eq!((status.code(), fault), (422, Fault::new(422, "not even once")));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(
+        matches!(slow.ping().await, Err(CallError::BadReply(_))),
+        "nothing serves it"
+    );
+}
+
+#[tokio::test]
+async fn the_response_handler_gives_its_value_to_the_caller() {
+    let (_service, application) = start(FUNCTIONS, ()).await;
+    let slow = SlowEchoClient::new(Client::over(Arc::new(Near(application))));
+    let (_caller, application) = start(CALLER, Caller { slow }).await;
+    let text = |path| {
+        let answer = application.clone().answer(Message::web(Method::Get, path));
+        async move { page(answer.await).await }
+    };
+    assert_eq!(text("/echo").await, "hihihi of 6");
+}
+
+#[tokio::test]
+async fn a_response_handler_in_no_list_is_an_error_of_the_call() {
+    let (_service, client) = service().await;
+    let (_caller, application) = start(
+        CALLER,
+        Caller {
+            slow: SlowEchoClient::new(client),
+        },
+    )
+    .await;
+    let answer = application.answer(Message::web(Method::Get, "/ping")).await;
+    let text = page(answer).await;
+    assert!(
+        text.starts_with("the response handler `on_ping` did not take it"),
+        "{text:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_request_is_built_from_its_handler() {
+    let (_running, client) = service().await;
+    let request = by_functions::old::request("a b".to_owned(), 7u64)
+        .text("hello")
+        .body(vec![1u8, 2]);
+    let request: Request = request.into();
+    assert_eq!(
+        (request.path(), request.method()),
+        ("/service/a%20b/7", Method::Post)
+    );
+    let reply = client.send(request).await.unwrap();
+    assert_eq!(reply.body["told"], "a b 7 hello [1, 2]");
+}
+
+#[tokio::test]
+async fn arguments_of_another_shape_are_refused() {
+    let (_running, application) = start(SERVICE, Slow).await;
+    let status = |path: &str, arguments: &str| {
+        let message = Message::service(Method::Request, path).with_arguments(arguments.to_owned());
+        let answer = application.clone().answer(message);
+        async move { answer.await.status().to_string() }
+    };
+    assert_eq!(
+        status("/service/slow", "{}").await,
+        "400 the argument `text` is missing"
+    );
+    assert!(
+        status("/service/slow", r#"{"text":1}"#)
+            .await
+            .starts_with("400 the argument `text` is not valid")
+    );
+    assert_eq!(status("/service/slow", r#"{"te\u0078t":"hi"}"#).await, "200 OK");
+    assert_eq!(
+        status("/service/slow", "[1").await,
+        "400 the argument `text` is missing"
+    );
+    let message = Message::service(Method::Get, "/service/user/bob/x");
+    assert_eq!(application.clone().answer(message).await.status().code(), 404);
+}
+
+#[test]
+fn what_goes_out_is_known_before_it_is_sent() {
+    struct Nowhere;
+    impl Link for Nowhere {
+        fn call(&self, _: Request, _: Option<Origin>, _: Instant) -> Placed {
+            Box::pin(async { Err(CallError::NoWorkers) })
+        }
+        fn address(&self) -> &str {
+            "nowhere"
+        }
+    }
+    let slow = SlowEchoClient::new(Client::over(Arc::new(Nowhere)));
+    let request = slow.echo("hi".into(), None).header("x-trace", "7").into_request();
+    assert_eq!(
+        (request.path(), request.method()),
+        ("/service/slow", Method::Request)
+    );
+    assert_eq!(
+        serde_json::to_string(request.arguments()).unwrap(),
+        r#"{"text":"hi","times":null}"#
+    );
+    assert_eq!(request.headers()["x-trace"], "7");
+    let request = slow
+        .user(7, "bob".into())
+        .deadline(Duration::from_secs(1))
+        .into_request();
+    assert_eq!(
+        (request.path(), request.method()),
+        ("/service/user/bob/7", Method::Get)
+    );
+    assert!(request.arguments().is_empty());
+}
+
+#[test]
+fn the_tables_hold_what_they_promise() {
+    SERVICE.check().unwrap();
+    FUNCTIONS.check().unwrap();
+    CALLER.check().unwrap();
+    let names: Vec<_> = SERVICE.specs().map(|spec| (spec.name, spec.example)).collect();
+    assert_eq!(
+        names,
+        [
+            ("slow_echo::echo", "/service/slow"),
+            ("slow_echo::user", "/service/user/a/a"),
+            ("slow_echo::ping", "/service/ping"),
+            ("old", "/service/a/1")
+        ]
+    );
+}

@@ -1,0 +1,414 @@
+//! What a service says of its types, over a real socket: it is what its calls carry.
+
+use crate::support::site::{socket, sockets};
+use crate::support::within;
+use brubeck::Running;
+use brubeck::prelude::*;
+use brubeck::schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const SECRET: &str = "my_shared_secret";
+const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "brubeck::schemars")]
+struct Echo {
+    text: String,
+    #[serde(default)]
+    times: u32,
+}
+
+/// A part of a piece.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "brubeck::schemars")]
+struct Part {
+    name: String,
+    #[serde(default)]
+    parts: Vec<Part>,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "brubeck::schemars")]
+struct Broken {
+    why: String,
+}
+
+/// Says nothing of itself.
+#[derive(Serialize, Deserialize)]
+struct Plain(u8);
+
+#[service_client]
+trait Scores {
+    #[call("/scores/{id}", within = "5s")]
+    async fn add(&self, id: u64, part: Part, note: Option<String>) -> Result<Part, Broken>;
+
+    #[call("/scores")]
+    async fn clear(&self, plain: Plain) -> Result<(), Fault>;
+}
+
+#[derive(Clone, AppState)]
+struct Library {
+    shelf: String,
+}
+
+impl Scores for Library {
+    async fn add(&self, id: u64, part: Part, note: Option<String>) -> Result<Part, Broken> {
+        match id {
+            0 => Err(Broken {
+                why: format!("nothing is on {} for {note:?}", self.shelf),
+            }),
+            _ => Ok(part),
+        }
+    }
+
+    async fn clear(&self, _: Plain) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+#[service_handler(path = "^/echo$", method = "post")]
+async fn echo(
+    _shelf: State<String>,
+    Json(echo): Json<Echo>,
+    _headers: Headers,
+) -> Option<([(&'static str, &'static str); 1], String)> {
+    Some(([("x-echo", "1")], echo.text.repeat(echo.times as usize)))
+}
+
+#[service_handler(path = "^/mix/(?<room>[0-9]+)(?:/(?<seat>[a-z]))?$")]
+async fn mix(
+    room: u64,
+    seat: Option<char>,
+    text: Arg<String>,
+    times: Option<Arg<u32>>,
+    part: Result<Arg<Part>, Rejection>,
+    plain: Arg<Plain>,
+    limit: Arg<Option<u8>>,
+) -> Result<Reply<Vec<Part>>, Json<Broken>> {
+    let _ = (room, seat, text, times, plain, limit);
+    Ok(Reply::new(part.into_iter().map(|part| part.0).collect()).status(201, "Mixed"))
+}
+
+#[service_handler(path = "^/plain$")]
+async fn plain(Json(plain): Json<Plain>) -> Result<(Status, Json<Plain>), Fault> {
+    Ok((Status::OK, Json(plain)))
+}
+
+#[service_handler(path = "^/none$")]
+async fn none() {}
+
+const LIBRARY: Routes<Library> = routes![..scores::routes::<Library>(), echo, mix, plain, none];
+
+async fn start(folder: &TempDir, change: impl FnOnce(Service) -> Service) -> (Running, Client) {
+    serve(folder, LIBRARY, change).await
+}
+
+async fn serve(
+    folder: &TempDir,
+    routes: Routes<Library>,
+    change: impl FnOnce(Service) -> Service,
+) -> (Running, Client) {
+    let address = socket(folder, "library");
+    let library = Library {
+        shelf: "the shelf".to_owned(),
+    };
+    let service = change(Service::bind(&address, SECRET));
+    let running = within(App::new(routes, library).start(service)).await.unwrap();
+    (running, Client::connect(&address, SECRET).unwrap())
+}
+
+async fn operations(client: &Client) -> Vec<Value> {
+    let info = within(client.request("/.brubeck/info").into_future())
+        .await
+        .unwrap();
+    info.body["operations"].as_array().unwrap().clone()
+}
+
+/// The schemas of an operation, without what `info` says of every operation.
+fn schemas(operations: &[Value], name: &str) -> Value {
+    let named = operations
+        .iter()
+        .find(|operation| operation["name"] == name)
+        .unwrap();
+    let mut schemas = named.as_object().unwrap().clone();
+    schemas.retain(|key, _| ["arguments", "body", "answer", "error"].contains(&key.as_str()));
+    schemas.into()
+}
+
+fn part(definition: bool) -> Value {
+    let itself = if definition { "#/$defs/Part" } else { "#" };
+    json!({
+        "description": "A part of a piece.",
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "parts": {"type": "array", "items": {"$ref": itself}, "default": []},
+        },
+        "required": ["name"],
+    })
+}
+
+/// The same object with these members as well.
+fn with(mut object: Value, members: Value) -> Value {
+    let Value::Object(members) = members else {
+        unreachable!()
+    };
+    object.as_object_mut().unwrap().extend(members);
+    object
+}
+
+fn broken() -> Value {
+    json!({
+        "$schema": DRAFT, "title": "Broken", "type": "object",
+        "properties": {"why": {"type": "string"}}, "required": ["why"],
+    })
+}
+
+#[tokio::test]
+async fn a_contract_says_its_schemas() {
+    let folder = sockets();
+    let (running, client) = start(&folder, |service| service).await;
+    let operations = operations(&client).await;
+    // What may be null may be left out; an answer is described as it is written, with every field.
+    let answer = with(
+        part(false),
+        json!({"$schema": DRAFT, "title": "Part", "required": ["name", "parts"]}),
+    );
+    let unsigned = json!({"type": "integer", "format": "uint64", "minimum": 0});
+    assert_eq!(
+        schemas(&operations, "scores::add"),
+        json!({
+            "arguments": {
+                "$schema": DRAFT,
+                "type": "object",
+                "properties": {"id": unsigned, "part": {"$ref": "#/$defs/Part"}, "note": {"type": ["string", "null"]}},
+                "required": ["id", "part"],
+                "$defs": {"Part": part(true)},
+            },
+            "answer": answer,
+            "error": broken(),
+        })
+    );
+    assert_eq!(
+        schemas(&operations, "scores::clear"),
+        json!({
+            "arguments": {"$schema": DRAFT, "type": "object", "properties": {"plain": true}, "required": ["plain"]},
+            "answer": {"$schema": DRAFT, "title": "null", "type": "null"},
+            "error": {
+                "$schema": DRAFT,
+                "title": "Fault",
+                "description": "A failure: its status code and a message.",
+                "type": "object",
+                "properties": {
+                    "status_code": {"type": "integer", "format": "int32"},
+                    "status_msg": {"type": "string", "default": ""},
+                },
+                "required": ["status_code", "status_msg"],
+            },
+        })
+    );
+    within(running.stop()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_handler_says_what_comes_from_the_caller() {
+    let folder = sockets();
+    let (running, client) = start(&folder, |service| service).await;
+    let operations = operations(&client).await;
+    let nothing = json!({"$schema": DRAFT, "type": "object", "properties": {}});
+    let echo = json!({
+        "arguments": nothing,
+        "body": {
+            "$schema": DRAFT,
+            "title": "Echo",
+            "type": "object",
+            "properties": {
+                "text": {"type": "string"},
+                "times": {"type": "integer", "format": "uint32", "minimum": 0, "default": 0},
+            },
+            "required": ["text"],
+        },
+        "answer": {"$schema": DRAFT, "title": "string", "type": "string"},
+    });
+    assert_eq!(schemas(&operations, "echo"), echo);
+    let mix = json!({
+        "arguments": {
+            "$schema": DRAFT,
+            "type": "object",
+            "properties": {
+                "room": {"type": "integer", "format": "uint64", "minimum": 0},
+                "seat": {"type": "string", "minLength": 1, "maxLength": 1},
+                "text": {"type": "string"},
+                "times": {"type": "integer", "format": "uint32", "minimum": 0},
+                "part": {"$ref": "#/$defs/Part"},
+                "plain": true,
+                "limit": {"type": ["integer", "null"], "format": "uint8", "minimum": 0, "maximum": 255},
+            },
+            "required": ["room", "text", "plain", "limit"],
+            "$defs": {"Part": part(true)},
+        },
+        "answer": {
+            "$schema": DRAFT,
+            "title": "Array_of_Part",
+            "type": "array",
+            "items": {"$ref": "#/$defs/Part"},
+            "$defs": {"Part": with(part(true), json!({"required": ["name", "parts"]}))},
+        },
+        "error": broken(),
+    });
+    assert_eq!(schemas(&operations, "mix"), mix);
+    // Its fault is told by the status alone, its type by nothing.
+    assert_eq!(
+        schemas(&operations, "plain"),
+        json!({"arguments": nothing, "body": true})
+    );
+    assert_eq!(schemas(&operations, "none"), json!({"arguments": nothing}));
+    within(running.stop()).await.unwrap();
+}
+
+/// Whether the value fits the schema, by the words that this page uses of JSON Schema.
+fn fits(value: &Value, schema: &Value, root: &Value) -> bool {
+    let Value::Object(words) = schema else {
+        return schema.as_bool().unwrap();
+    };
+    words.iter().all(|(word, say)| match word.as_str() {
+        "$schema" | "$defs" | "title" | "description" | "default" | "format" => true,
+        "$ref" => fits(
+            value,
+            root.pointer(say.as_str().unwrap().trim_start_matches('#'))
+                .unwrap(),
+            root,
+        ),
+        "type" => {
+            say.as_array()
+                .unwrap_or(&vec![say.clone()])
+                .iter()
+                .any(|say| match say.as_str().unwrap() {
+                    "object" => value.is_object(),
+                    "array" => value.is_array(),
+                    "string" => value.is_string(),
+                    "integer" => value.is_i64() || value.is_u64(),
+                    "null" => value.is_null(),
+                    other => panic!("type {other}"),
+                })
+        }
+        "properties" => say
+            .as_object()
+            .unwrap()
+            .iter()
+            .all(|(name, schema)| value.get(name).is_none_or(|value| fits(value, schema, root))),
+        "required" => say
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|name| value.get(name.as_str().unwrap()).is_some()),
+        "items" => value
+            .as_array()
+            .is_none_or(|items| items.iter().all(|item| fits(item, say, root))),
+        "minimum" => value.as_f64().is_none_or(|value| value >= say.as_f64().unwrap()),
+        other => panic!("word {other}"),
+    })
+}
+
+#[tokio::test]
+async fn what_fits_its_schema_is_what_is_taken_and_answered() {
+    let folder = sockets();
+    let (running, client) = start(&folder, |service| service).await;
+    let operations = operations(&client).await;
+    let add = schemas(&operations, "scores::add");
+    let takes = |arguments: &Value| fits(arguments, &add["arguments"], &add["arguments"]);
+    let tree =
+        json!({"name": "a", "parts": [{"name": "b"}, {"name": "c", "parts": [{"name": "d", "parts": []}]}]});
+    let cases = [
+        json!({"part": tree, "note": "n"}),
+        json!({"part": {"name": "a"}, "note": null}),
+        json!({"part": {"name": "a"}, "more": 1}),
+        json!({"note": "n"}),
+        json!({"part": {"name": "a", "parts": [{"name": "b", "parts": [{}]}]}}),
+        json!({"part": {"name": 7}}),
+        json!({"part": {"name": "a"}, "note": 7}),
+    ];
+    for (i, case) in cases.iter().enumerate() {
+        let mut call = client.request("/scores/7");
+        for (name, value) in case.as_object().unwrap() {
+            call = call.argument(name, value);
+        }
+        let answer = within(call.into_future()).await.unwrap();
+        let (taken, fit) = (
+            answer.status.is_success(),
+            takes(&with(case.clone(), json!({"id": 7}))),
+        );
+        assert_eq!((taken, fit), (i < 3, i < 3), "{case} was answered {:?}", answer);
+        assert!(
+            !taken || fits(&answer.body, &add["answer"], &add["answer"]),
+            "{answer:?}"
+        );
+    }
+
+    let part: Part = serde_json::from_value(tree).unwrap();
+    let typed = ScoresClient::new(client.clone());
+    let arguments = typed
+        .add(7, part.clone(), None)
+        .into_request()
+        .arguments()
+        .clone();
+    assert!(takes(&with(arguments.into(), json!({"id": 7}))));
+    let failed = client.request("/scores/0").argument("part", &part);
+    let failed = within(failed.into_future()).await.unwrap();
+    assert_eq!(failed.status.code(), 400);
+    assert!(fits(&failed.body, &add["error"], &add["error"]), "{failed:?}");
+    assert!(!fits(&failed.body, &add["answer"], &add["answer"]), "{failed:?}");
+    within(running.stop()).await.unwrap();
+}
+
+#[tokio::test]
+async fn schemas_larger_than_any_answer_are_refused_alone() {
+    let folder = sockets();
+    let (running, client) = start(&folder, |service| service.largest_body(2_000)).await;
+    let refused = within(client.request("/.brubeck/info").into_future())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&refused, CallError::BadReply(reason) if reason.ends_with("which is more than may be sent")),
+        "{refused:?}"
+    );
+    let answer = within(client.request("/none").into_future()).await.unwrap();
+    assert_eq!(answer.status.code(), 200);
+    within(running.stop()).await.unwrap();
+}
+
+/// Cannot say what it is.
+#[derive(Serialize)]
+struct Mute;
+
+impl JsonSchema for Mute {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Mute".into()
+    }
+
+    fn json_schema(_: &mut brubeck::schemars::SchemaGenerator) -> brubeck::schemars::Schema {
+        panic!("no words")
+    }
+}
+
+#[service_handler(path = "^/mute$")]
+async fn mute() -> Json<Mute> {
+    Json(Mute)
+}
+
+#[tokio::test]
+async fn a_type_that_cannot_say_what_it_is_harms_nobody() {
+    let folder = sockets();
+    let (running, client) = serve(&folder, routes![mute], |service| service).await;
+    for _ in 0..2 {
+        let info = within(client.request("/.brubeck/info").into_future())
+            .await
+            .unwrap();
+        assert_eq!(info.status.code(), 500);
+        let answer = within(client.request("/mute").into_future()).await.unwrap();
+        assert_eq!(answer.status.code(), 200);
+    }
+    within(running.stop()).await.unwrap();
+}

@@ -1,0 +1,5 @@
+//! The programs of `examples/` and of README.
+
+mod demo;
+mod login;
+mod readme;

@@ -1,0 +1,81 @@
+//! README's programs, as a newcomer runs them: in an empty folder.
+
+use crate::support::parts::example;
+use crate::support::site::{socket, sockets};
+use crate::support::{Browser, within};
+use brubeck::Client;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::{Child, Command};
+
+fn start(name: &str, arguments: &[&str], folder: &Path) -> Child {
+    Command::new(example(name))
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("a program that starts")
+}
+
+/// Connects as soon as the program listens.
+async fn connect(program: &mut Child, address: SocketAddr) -> Browser {
+    loop {
+        if let Some(status) = program.try_wait().expect("a child") {
+            panic!("the program ended early: {status}; is {address} in use?");
+        }
+        if let Ok(browser) = Browser::try_connect(address).await {
+            return browser;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[test]
+fn the_example_is_the_program_of_the_readme() {
+    let readme = include_str!("../../../README.md");
+    let (_, rest) = readme.split_once("```rust,no_run\n").expect("a program");
+    let (program, _) = rest.split_once("```").expect("its end");
+    let (_, example) = include_str!("../../../examples/readme.rs")
+        .split_once("\n\n")
+        .expect("a comment, and then the program");
+    assert_eq!(example, program);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_program_of_the_readme_runs_in_an_empty_folder() {
+    let folder = sockets();
+    let mut program = start("readme", &[], folder.path());
+    let mut browser = within(connect(&mut program, SocketAddr::from(([127, 0, 0, 1], 6767)))).await;
+
+    let nowait = browser.get("/async").await;
+    assert_eq!((nowait.status, nowait.text()), (200, "on its way"));
+    let user = browser.get("/user/7/posts").await;
+    assert_eq!((user.status, user.text()), (200, r#"[7,"posts"]"#));
+    assert_eq!(browser.get("/user/me").await.status, 404);
+    let sync = browser.get("/sync").await;
+    assert_eq!((sync.status, sync.text()), (200, r#""hello""#));
+
+    assert!(folder.path().join("run/slow").exists(), "the service's socket");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demo_service_runs_in_an_empty_folder() {
+    let folder = sockets();
+    let mut service = start("demo_service", &["--delay", "10ms"], folder.path());
+    let address = socket(&folder, "run/slow");
+    let client = Client::connect(&address, "my_shared_secret").expect("an address");
+    let called = within(
+        client
+            .request("/service/slow")
+            .argument("RETURN_DATA", "hello")
+            .into_future(),
+    );
+    let answer = tokio::select! {
+        answer = called => answer.expect("an answer"),
+        ended = service.wait() => panic!("the service ended early: {ended:?}"),
+    };
+    assert_eq!(answer.body["RETURN_DATA"], "hello");
+}

@@ -1,0 +1,4 @@
+//! The dialects of the Python original.
+
+mod codec;
+mod interop;

@@ -1,0 +1,719 @@
+//! The Mongrel2 wire against what Mongrel2 1.12.2 really sent and accepted, and against what it never would.
+
+use crate::support::fixtures::{self, Mongrel2Capture};
+use brubeck::wire::Error;
+use brubeck::wire::mongrel2::{
+    self, Control, DecodeError, Headers, Incoming, MAX_TARGETS, MAX_VALUES, Protocol, Reply, Request, decode,
+    decode_reply,
+};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+
+// ---------------------------------------------------------------------------------------------- captures
+
+const IDENT: &str = "5f1c7a3e-1b2d-4c8f-9a60-8d2e4b7f0c11";
+
+fn captures(kind: &str) -> Vec<Mongrel2Capture> {
+    fixtures::mongrel2()
+        .into_iter()
+        .filter(|capture| capture.kind == kind)
+        .collect()
+}
+
+fn capture(file: &str) -> Bytes {
+    let found = fixtures::mongrel2()
+        .into_iter()
+        .find(|capture| capture.file == file);
+    found.unwrap_or_else(|| panic!("no capture {file}")).frame
+}
+
+fn request(frame: impl Into<Bytes>) -> Request {
+    match decode(&frame.into()) {
+        Ok(Incoming::Request(request)) => request,
+        other => panic!("no request: {other:?}"),
+    }
+}
+
+fn both(name: &str) -> [Request; 2] {
+    ["json", "tnetstring"].map(|folder| request(capture(&format!("{folder}/{name}.bin"))))
+}
+
+/// The notice as the request it is written like, which can be written again.
+fn as_request(incoming: Incoming) -> Request {
+    let notice = |ident, conn_id, headers: Headers, body: &'static str| {
+        Request::new(ident, conn_id, "@*", headers, body)
+    };
+    match incoming {
+        Incoming::Request(request) => request,
+        Incoming::Disconnect { ident, conn_id } => notice(
+            ident,
+            conn_id,
+            [("METHOD", "JSON")].into_iter().collect(),
+            r#"{"type":"disconnect"}"#,
+        ),
+        Incoming::Credits {
+            ident,
+            conn_id,
+            bytes,
+        } => {
+            let headers = [
+                ("METHOD", "JSON".to_owned()),
+                ("DOWNLOAD_CREDITS", bytes.to_string()),
+            ];
+            notice(
+                ident,
+                conn_id,
+                headers.into_iter().collect(),
+                r#"{"type":"credits"}"#,
+            )
+        }
+        other => panic!("not in the captures: {other:?}"),
+    }
+}
+
+#[test]
+fn every_captured_request_is_read_and_written_byte_for_byte() {
+    let mut counts = BTreeMap::new();
+    for capture in captures("request") {
+        let folder = capture.file.split('/').next().unwrap().to_owned();
+        let (read, same) = counts.entry(folder.clone()).or_insert((0, 0));
+        let incoming = decode(&capture.frame).unwrap_or_else(|error| panic!("{}: {error}", capture.file));
+        *read += 1;
+        let request = as_request(incoming);
+        let protocol = if capture.protocol == "json" {
+            Protocol::Json
+        } else {
+            Protocol::Tnetstring
+        };
+        let written = request.encode(protocol);
+        if written == capture.frame {
+            *same += 1;
+        } else {
+            // The keys of the tnetstring come in the reverse order, and a credits notice does not keep its order.
+            assert_eq!(capture.file, "tnetstring/flow_control_credits.bin");
+        }
+    }
+    for (folder, (read, same)) in &counts {
+        println!("{folder:10} {read:3} requests read, {same:3} the same when written");
+    }
+    let expected = [("demo", (9, 9)), ("json", (80, 80)), ("tnetstring", (79, 78))];
+    assert_eq!(
+        counts,
+        expected
+            .map(|(folder, counts)| (folder.to_owned(), counts))
+            .into()
+    );
+}
+
+#[test]
+fn both_protocols_tell_the_same() {
+    let mut pairs = 0;
+    let all = captures("request");
+    for json in all.iter().filter(|capture| capture.file.starts_with("json/")) {
+        let name = json.file.trim_start_matches("json/");
+        let Some(tagged) = all
+            .iter()
+            .find(|capture| capture.file == format!("tnetstring/{name}"))
+        else {
+            assert_eq!(name, "after_unknown_id.bin", "the only one captured once");
+            continue;
+        };
+        let [json, tagged] = [json, tagged].map(|capture| as_request(decode(&capture.frame).unwrap()));
+        assert_eq!(json.path, tagged.path);
+        assert_eq!(json.body, tagged.body, "{name}");
+        let [json, tagged] = [json, tagged].map(|request| {
+            let mut headers: Vec<_> = request
+                .headers
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect();
+            headers.sort_by(|one, other| one.0.cmp(&other.0));
+            // The name of an upload's file and the client's certificate are made anew each time.
+            for (name, value) in &mut headers {
+                let upload = name.starts_with(b"x-mongrel2-upload") && value.starts_with(b"tmp/up.");
+                if upload || name == "PEER_CERT_SHA1" {
+                    *value = Bytes::new();
+                }
+            }
+            headers
+        });
+        assert_eq!(json, tagged, "{name}");
+        pairs += 1;
+    }
+    assert_eq!(pairs, 79);
+}
+
+#[test]
+fn what_the_client_sent_arrives() {
+    let mut compared = 0;
+    for capture in captures("request") {
+        let Some(sent) = &capture.sent_http_latin1 else {
+            continue;
+        };
+        let Some((head, body)) = sent.split_once("\r\n\r\n") else {
+            continue;
+        };
+        // Several requests, and uploads, are not one to one.
+        if body.contains("HTTP/1.1") || head.contains("100-continue") || capture.file.contains("upload") {
+            continue;
+        }
+        let latin1 = |text: &str| -> Vec<u8> { text.chars().map(|character| character as u8).collect() };
+        let Ok(Incoming::Request(request)) = decode(&capture.frame) else {
+            continue;
+        };
+        if request
+            .headers
+            .method()
+            .is_some_and(|method| method.starts_with(b"WEBSOCKET"))
+        {
+            continue;
+        }
+        let mut lines = head.split("\r\n");
+        let words: Vec<_> = lines.next().unwrap().split(' ').collect();
+        assert_eq!(request.headers.method().unwrap(), words[0], "{}", capture.file);
+        assert_eq!(request.headers.version().unwrap(), words[2], "{}", capture.file);
+        assert_eq!(request.headers.path().unwrap(), &request.path, "{}", capture.file);
+        assert_eq!(request.body, latin1(body), "{}", capture.file);
+
+        let mut headers: Vec<(String, Vec<u8>)> = Vec::new();
+        for (name, value) in lines.map(|line| line.split_once(':').unwrap()) {
+            let name = name.to_ascii_lowercase();
+            // Mongrel2 keeps five values of a name and puts its own into this one.
+            let there = headers.iter().filter(|(other, _)| *other == name).count();
+            if there < 5 && name != "x-forwarded-for" {
+                headers.push((name, latin1(value.trim_start_matches([' ', '\t']))));
+            }
+        }
+        headers.sort_by(|one, other| one.0.cmp(&other.0));
+        let mut arrived: Vec<(String, Vec<u8>)> = request
+            .headers
+            .of_client()
+            .map(|(name, value)| (String::from_utf8(name.to_vec()).unwrap(), value.to_vec()))
+            .filter(|(name, _)| name != "x-forwarded-for")
+            .collect();
+        arrived.sort_by(|one, other| one.0.cmp(&other.0));
+        assert_eq!(arrived, headers, "{}", capture.file);
+        compared += 1;
+    }
+    println!("{compared} requests compared with what the client sent");
+    assert_eq!(compared, 72);
+}
+
+#[test]
+fn every_captured_reply_is_read_and_written_byte_for_byte() {
+    let mut same = 0;
+    for capture in captures("reply") {
+        let Reply {
+            ident,
+            extended,
+            ids,
+            payload,
+            ..
+        } = decode_reply(&capture.frame).unwrap_or_else(|error| panic!("{}: {error}", capture.file));
+        let command = capture.file.trim_start_matches("wire/reply_");
+        let mut written = match (extended, payload.as_ref()) {
+            (true, _) if command.starts_with("ctl_keep_alive") => {
+                mongrel2::control(&ident, &ids, Control::KeepAlive)
+            }
+            (true, _) => mongrel2::control(&ident, &ids, Control::Cancel),
+            (false, b"") => mongrel2::close(&ident, &ids),
+            (false, payload) => mongrel2::reply(&ident, &ids, payload),
+        }
+        .unwrap();
+        assert_eq!(written.next().as_ref(), Some(&capture.frame), "{}", capture.file);
+        assert_eq!(written.next(), None);
+        same += 1;
+    }
+    println!("{same} replies read, and the same when written");
+    assert_eq!(same, 33);
+}
+
+#[test]
+fn the_client_gets_the_payloads_one_after_another() {
+    let payload = |file: &str| decode_reply(&capture(file)).unwrap().payload;
+    for (name, parts) in [
+        ("normal", 0),
+        ("close_only", 0),
+        ("head_with_body", 0),
+        ("then_close", 2),
+        ("chunked", 4),
+        ("websocket", 6),
+    ] {
+        let joined: Vec<u8> = match parts {
+            0 => payload(&format!("wire/reply_{name}.bin")).to_vec(),
+            _ => (1..=parts)
+                .flat_map(|part| payload(&format!("wire/reply_{name}-{part}.bin")))
+                .collect(),
+        };
+        assert_eq!(capture(&format!("wire/client_{name}.bin")), joined, "{name}");
+    }
+}
+
+// ----------------------------------------------------------------------------------------------- what requests say
+
+#[test]
+fn an_ordinary_request() {
+    for request in both("get_query_cookies") {
+        assert_eq!(request.ident, IDENT);
+        assert_eq!(request.conn_id, "2");
+        assert_eq!(request.path, "/a/b.html");
+        let headers = &request.headers;
+        assert_eq!(headers.method().unwrap(), "GET");
+        assert_eq!(headers.uri().unwrap(), "/a/b.html?x=1&y=%20z&x=2&flag");
+        assert_eq!(headers.query().unwrap(), "x=1&y=%20z&x=2&flag");
+        assert_eq!(headers.version().unwrap(), "HTTP/1.1");
+        assert_eq!(headers.pattern().unwrap(), "/");
+        assert_eq!(headers.url_scheme().unwrap(), "http");
+        assert_eq!(headers.remote_addr(), Some([127, 0, 0, 1].into()));
+        assert_eq!(headers.get("cookie").unwrap(), r#"sid=abc123; theme="dark"; e="#);
+        assert_eq!(headers.get("Cookie"), None);
+        assert!(request.body.is_empty());
+    }
+}
+
+#[test]
+fn query_absent_is_not_query_empty() {
+    assert!(
+        both("get_minimal")
+            .iter()
+            .all(|request| request.headers.query().is_none())
+    );
+    assert!(
+        both("get_empty_query")
+            .iter()
+            .all(|request| request.headers.query().unwrap().is_empty())
+    );
+    assert!(
+        both("get_fragment")
+            .iter()
+            .all(|request| request.headers.fragment().unwrap() == "frag")
+    );
+}
+
+#[test]
+fn repeated_headers_keep_their_values_in_order() {
+    for request in both("dup_headers") {
+        let values: Vec<_> = request.headers.get_all("x-a").collect();
+        assert_eq!(values, ["one", "two", r#""th\ree""#]);
+        assert_eq!(request.headers.get("x-a").unwrap(), "one");
+        assert_eq!(request.headers.get_all("cookie").count(), 2);
+    }
+    for request in both("dup_headers_over_limit") {
+        assert_eq!(request.headers.get_all("x-a").count(), 5);
+    }
+}
+
+#[test]
+fn a_client_cannot_forge_the_keys_of_mongrel2() {
+    for request in both("forged_special_headers") {
+        assert_eq!(request.headers.method().unwrap(), "GET");
+        assert_eq!(request.headers.remote_addr(), Some([127, 0, 0, 1].into()));
+        let own: Vec<_> = request
+            .headers
+            .of_mongrel2()
+            .map(|(name, _)| name.clone())
+            .collect();
+        let mut sorted = own.clone();
+        sorted.sort();
+        assert_eq!(
+            sorted,
+            [
+                "METHOD",
+                "PATH",
+                "PATTERN",
+                "REMOTE_ADDR",
+                "URI",
+                "URL_SCHEME",
+                "VERSION"
+            ]
+        );
+    }
+}
+
+#[test]
+fn header_bytes_that_are_no_json_and_no_utf8_arrive_as_sent() {
+    for request in both("header_control_chars") {
+        assert_eq!(request.headers.get("x-c").unwrap(), &b"a\x01b\tc\x1b[0m\x08"[..]);
+    }
+    for request in both("header_latin1_not_utf8") {
+        assert_eq!(request.headers.get("x-b").unwrap(), &b"caf\xe9 \xff\x80"[..]);
+    }
+}
+
+#[test]
+fn a_backslash_of_the_client_stays_a_backslash() {
+    let headers = |block: &str| {
+        request(format!("m 1 / {}:{block},0:,", block.len()))
+            .headers
+            .get("a")
+            .unwrap()
+            .clone()
+    };
+    // Mongrel2 doubles what the client sent: `\n`, `\u0041` and `\\"` must not be taken for escapes.
+    assert_eq!(headers(r#"{"a":"\\n\\u0041"}"#), r"\n\u0041");
+    assert_eq!(headers(r#"{"a":"\\\\\""}"#), r#"\\""#);
+    // What only a JSON library writes.
+    assert_eq!(
+        headers(r#"{ "a" : "\/\n\u00e9\ud83d\ude00\b\f\r\t" }"#),
+        "/\n\u{e9}\u{1f600}\u{8}\u{c}\r\t"
+    );
+    for client in [r"\n", r#"\""#, r"\\", r"\u0041", "\\", "\"", "\"}\"", "\u{1}\\"] {
+        let sent: Headers = [("a", client.to_owned())].into_iter().collect();
+        for protocol in [Protocol::Json, Protocol::Tnetstring] {
+            let frame = Request::new("m", "1", "/", sent.clone(), "").encode(protocol);
+            assert_eq!(request(frame).headers, sent);
+        }
+    }
+}
+
+#[test]
+fn json_that_mongrel2_never_writes_is_refused() {
+    for block in [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}x",
+        "{,}",
+        r#"{"a"}"#,
+        r#"{"a":}"#,
+        r#"{"a":1}"#,
+        r#"{"a":null}"#,
+        r#"{"a":{}}"#,
+        r#"{"a":[1]}"#,
+        r#"{"a":["b",]}"#,
+        r#"{"a":["b""#,
+        r#"{"a":"b",}"#,
+        r#"{"a":"b""#,
+        r#"{"a":"b"#,
+        r#"{"a":"\x"}"#,
+        r#"{"a":"\u12"}"#,
+        r#"{"a":"\ud800"}"#,
+        r#"{"a":"\ud800\u0041"}"#,
+        r#"{"a":"\udc00"}"#,
+        r#"{"a":"\"}"#,
+        r#"{a:"b"}"#,
+        r#"{"a":[["b"]]}"#,
+    ] {
+        let error = decode(&format!("m 1 / {}:{block},0:,", block.len()).into()).unwrap_err();
+        assert_eq!(error.connection(), Some(("m".into(), "1".into())), "{block}");
+    }
+}
+
+#[test]
+fn tnetstrings_that_mongrel2_never_writes_are_refused() {
+    for block in [
+        "1:a",
+        "1:a,",
+        "1:a,1:1#",
+        "1:a,0:~",
+        "0:~0:,",
+        "1:a,3:1:b]",
+        "1:a,4:1:b#]",
+        "1:a,9:b,",
+        "x",
+    ] {
+        let error = decode(&format!("m 1 / {}:{block}}}0:,", block.len()).into()).unwrap_err();
+        assert_eq!(error.connection(), Some(("m".into(), "1".into())), "{block}");
+    }
+    assert!(request("m 1 / 7:1:a,0:]}0:,").headers.is_empty());
+}
+
+#[test]
+fn a_broken_frame_is_refused_and_names_the_connection_if_it_can() {
+    let error =
+        |frame: &'static str| -> DecodeError { decode(&Bytes::from_static(frame.as_bytes())).unwrap_err() };
+    for frame in ["", " ", "m", "m ", "m 1", "m  / 2:{},0:,", " 1 / 2:{},0:,"] {
+        assert_eq!(error(frame).connection(), None, "{frame}");
+    }
+    for frame in [
+        "m 1 ",
+        "m 1 /",
+        "m 1 / ",
+        "m 1  2:{},0:,",
+        "m 1 / 2:{}",
+        "m 1 / 2:{},",
+        "m 1 / 2:{};0:,",
+        "m 1 / 2:{},0:",
+        "m 1 / 2:{},0:}",
+        "m 1 / 2:{},1:,",
+        "m 1 / 2:{},0:,x",
+        "m 1 / 2:{},-1:,",
+        "m 1 / 9999999999:{},0:,",
+        "m 1 / 12345678901:{},0:,",
+        "m 1 / :{},0:,",
+    ] {
+        assert!(error(frame).connection().is_some(), "{frame}");
+    }
+    let surplus = error("m 1 / 2:{},0:,x");
+    assert_eq!(*surplus.reason(), Error::Trailing { at: 14, left: 1 });
+}
+
+#[test]
+fn more_values_than_mongrel2_ever_sends_are_refused() {
+    for protocol in [Protocol::Json, Protocol::Tnetstring] {
+        let block = |count: usize| {
+            let headers: Headers = (0..count).map(|_| ("a", "")).collect();
+            decode(&Request::new("m", "1", "/", headers, "").encode(protocol))
+        };
+        assert!(block(MAX_VALUES).is_ok());
+        let error = block(MAX_VALUES + 1).unwrap_err();
+        assert!(matches!(
+            error.reason(),
+            Error::TooMany {
+                limit: MAX_VALUES,
+                ..
+            }
+        ));
+    }
+}
+
+#[test]
+fn a_websocket_frame_shows_its_first_byte() {
+    for (name, flags) in [
+        ("ws_text", 0x81),
+        ("ws_pong", 0x8A),
+        ("ws_rsv1", 0xC1),
+        ("ws_close", 0x88),
+    ] {
+        for request in both(name) {
+            assert_eq!(request.headers.method().unwrap(), "WEBSOCKET");
+            assert_eq!(request.headers.flags(), Some(flags));
+        }
+    }
+    assert!(
+        both("ws_handshake")
+            .iter()
+            .all(|request| request.body == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+    );
+    for flags in ["81", "0x", "0x100", "0x+1", "0xG"] {
+        assert_eq!(
+            [("FLAGS", flags)].into_iter().collect::<Headers>().flags(),
+            None,
+            "{flags}"
+        );
+    }
+}
+
+#[test]
+fn a_streamed_upload_tells_offset_and_end() {
+    for request in both("upload_stream_first") {
+        assert_eq!(request.headers.upload_stream(), Some(0));
+        assert!(!request.headers.upload_stream_done());
+    }
+    for request in both("upload_stream_next-2") {
+        assert_eq!(request.headers.method(), None);
+        assert!(request.headers.upload_stream().unwrap() > 0);
+        assert!(request.headers.upload_stream_done());
+    }
+    assert!(
+        both("flow_control_request")
+            .iter()
+            .all(|r| r.headers.download_credits() == Some(102_400))
+    );
+    assert!(
+        both("https_client_cert")
+            .iter()
+            .all(|r| r.headers.peer_cert_sha1().unwrap().len() == 42)
+    );
+}
+
+#[test]
+fn a_large_body_is_sliced_not_copied() {
+    let headers: Headers = [("METHOD", "POST")].into_iter().collect();
+    for protocol in [Protocol::Json, Protocol::Tnetstring] {
+        let frame = Request::new("m", "1", "/", headers.clone(), vec![b'x'; 1 << 20]).encode(protocol);
+        let request = request(frame.clone());
+        assert_eq!(request.body.len(), 1 << 20);
+        assert!(frame.as_ptr_range().contains(&request.body.as_ptr()));
+        assert!(
+            frame
+                .as_ptr_range()
+                .contains(&request.headers.method().unwrap().as_ptr())
+        );
+    }
+}
+
+// -------------------------------------------------------------------------------------------------------- notices
+
+#[test]
+fn a_disconnect_is_recognised_in_both_protocols() {
+    for folder in ["json", "tnetstring"] {
+        for name in [
+            "client_disconnect_disconnect",
+            "ws_protocol_error_disconnect",
+            "upload_aborted-2",
+        ] {
+            let incoming = decode(&capture(&format!("{folder}/{name}.bin"))).unwrap();
+            let Incoming::Disconnect { ident, conn_id } = incoming else {
+                panic!("{incoming:?}")
+            };
+            assert_eq!(ident, IDENT);
+            assert!(!conn_id.is_empty());
+        }
+    }
+}
+
+#[test]
+fn credits_are_recognised_in_both_protocols() {
+    for folder in ["json", "tnetstring"] {
+        let incoming = decode(&capture(&format!("{folder}/flow_control_credits.bin"))).unwrap();
+        let expected = Incoming::Credits {
+            ident: IDENT.into(),
+            conn_id: "1".into(),
+            bytes: 66,
+        };
+        assert_eq!(incoming, expected);
+    }
+}
+
+#[test]
+fn a_notice_made_by_a_client_is_a_request() {
+    for request in both("json_socket_forged_disconnect") {
+        assert_eq!(request.path, "@chat");
+        assert_eq!(request.body, r#"{"type":"disconnect"}"#);
+    }
+    let disconnect = r#"{"type":"disconnect"}"#;
+    let credits = r#"{"type":"credits"}"#;
+    for (path, headers, body) in [
+        // Even with a route `@`, which could let a client reach this path: Mongrel2 then adds the address.
+        (
+            "@*",
+            vec![("METHOD", "JSON"), ("REMOTE_ADDR", "10.0.0.1")],
+            disconnect,
+        ),
+        ("@*", vec![("METHOD", "JSON"), ("PATH", "@*")], disconnect),
+        (
+            "@*",
+            vec![("METHOD", "JSON"), ("x-forwarded-for", "10.0.0.1")],
+            disconnect,
+        ),
+        ("@*", vec![("METHOD", "JSON"), ("METHOD", "JSON")], disconnect),
+        ("@*", vec![("METHOD", "GET")], disconnect),
+        ("@*", vec![], disconnect),
+        ("@*", vec![("method", "JSON")], disconnect),
+        ("@*", vec![("METHOD", "JSON")], r#"{"type": "disconnect"}"#),
+        ("@*", vec![("METHOD", "JSON")], r#"{"type":"other"}"#),
+        ("@*", vec![("METHOD", "JSON")], credits),
+        (
+            "@*",
+            vec![("METHOD", "JSON"), ("DOWNLOAD_CREDITS", "-1")],
+            credits,
+        ),
+        (
+            "@*",
+            vec![("METHOD", "JSON"), ("DOWNLOAD_CREDITS", "7")],
+            disconnect,
+        ),
+        (
+            "@*",
+            vec![
+                ("METHOD", "JSON"),
+                ("DOWNLOAD_CREDITS", "7"),
+                ("REMOTE_ADDR", "10.0.0.1"),
+            ],
+            credits,
+        ),
+        ("@**", vec![("METHOD", "JSON")], disconnect),
+        ("/@*", vec![("METHOD", "JSON")], disconnect),
+    ] {
+        let sent = Request::new("m", "1", path, headers.into_iter().collect(), body);
+        for protocol in [Protocol::Json, Protocol::Tnetstring] {
+            assert_eq!(request(sent.encode(protocol)), sent);
+        }
+    }
+}
+
+// -------------------------------------------------------------------------------------------------------- replies
+
+#[test]
+fn many_connections_are_reached_in_groups() {
+    let ids: Vec<String> = (0..300).map(|id: u32| id.to_string()).collect();
+    let replies = mongrel2::reply(b"m", &ids, b"hello").unwrap();
+    assert_eq!(replies.size_hint(), (3, Some(3)));
+    let replies: Vec<Reply> = replies.map(|frame| decode_reply(&frame).unwrap()).collect();
+    assert_eq!(
+        replies.iter().map(|reply| reply.ids.len()).collect::<Vec<_>>(),
+        [128, 128, 44]
+    );
+    let reached: Vec<_> = replies.iter().flat_map(|reply| &reply.ids).collect();
+    assert!(reached.into_iter().eq(ids.iter()));
+    assert!(
+        replies
+            .iter()
+            .all(|reply| reply.payload == "hello" && !reply.extended)
+    );
+
+    for frame in mongrel2::control(b"m", &ids, Control::KeepAlive).unwrap() {
+        let reply = decode_reply(&frame).unwrap();
+        assert!(reply.extended && reply.ids.len() < MAX_TARGETS);
+        assert_eq!(reply.payload, "28:3:ctl,18:10:keep-alive,1:1#}]");
+    }
+}
+
+#[test]
+fn credits_of_any_size_are_written() {
+    for bytes in [0, 1, u32::MAX] {
+        let frame = mongrel2::control(b"m", &["1"], Control::Credits(bytes))
+            .unwrap()
+            .next()
+            .unwrap();
+        assert!(frame.ends_with(format!("{bytes}#}}]").as_bytes()));
+        brubeck::wire::tnetstring::decode(&decode_reply(&frame).unwrap().payload).unwrap();
+    }
+}
+
+#[test]
+fn a_reply_mongrel2_would_refuse_is_not_written() {
+    for ident in ["", "a b", "a_b", "a.b", "\u{e9}"] {
+        assert_eq!(
+            mongrel2::reply(ident.as_bytes(), &["1"], b"x")
+                .unwrap_err()
+                .field(),
+            "ident",
+            "{ident}"
+        );
+    }
+    assert_eq!(mongrel2::close(b"m", &[] as &[&str]).unwrap_err().field(), "ids");
+    for id in ["", " ", "1 2", "-1", "+1", "1,", "X", "a", "12345678901"] {
+        assert_eq!(
+            mongrel2::reply(b"m", &["1", id], b"x").unwrap_err().field(),
+            "ids",
+            "{id}"
+        );
+    }
+    assert_eq!(mongrel2::reply(b"m", &["1"], b"").unwrap_err().field(), "payload");
+    assert!(mongrel2::reply(b"m", &["0000000001"], b"x").is_ok());
+}
+
+#[test]
+fn a_reply_is_read_as_strictly_as_mongrel2_does() {
+    let many = (0..=MAX_TARGETS).map(|_| "1").collect::<Vec<_>>().join(" ");
+    let many = format!("m {}:{many}, x", many.len());
+    for frame in [
+        "",
+        "m",
+        "m 1:1",
+        "m 1:1,",
+        "m 1:1,x",
+        "m 0:, x",
+        "m 2:1, x",
+        "m 1:1; x",
+        "a_b 1:1, x",
+        " 1:1, x",
+        "m 4:1  2, x",
+        "m 3:1,2, x",
+        "m 2:X , x",
+        "m 2:-1, x",
+        "m 3: 12, x",
+        "m 1: , x",
+        &many,
+    ] {
+        assert!(
+            decode_reply(&Bytes::copy_from_slice(frame.as_bytes())).is_err(),
+            "{frame}"
+        );
+    }
+    let spaced = decode_reply(&Bytes::from_static(b"m 4:1 2 ,  x")).unwrap();
+    assert_eq!((spaced.ids.len(), spaced.payload.as_ref()), (2, b" x".as_slice()));
+}

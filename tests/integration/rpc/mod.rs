@@ -1,0 +1,3 @@
+//! The wire between brubeck applications, as docs/protocol.md describes it.
+
+mod python;

@@ -1,0 +1,438 @@
+//! The embedded server: what it refuses, how long it waits, and what it listens at.
+
+use crate::support::child;
+use brubeck::prelude::*;
+use brubeck::{Body, Running};
+use futures_util::stream;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+#[get("^/$")]
+async fn index(from: Option<RemoteAddr>) -> String {
+    from.map_or("unix".into(), |from| from.to_string())
+}
+
+#[post("^/echo$")]
+async fn echo(body: bytes::Bytes) -> bytes::Bytes {
+    body
+}
+
+#[get("^/endless$")]
+async fn endless() -> Body {
+    Body::from_stream(stream::repeat_with(|| {
+        Ok::<_, std::io::Error>(vec![b'x'; 64 << 10])
+    }))
+}
+
+#[get("^/parts$")]
+async fn parts() -> Body {
+    Body::from_stream(stream::iter(["hel", "lo"].map(Ok::<_, std::io::Error>)))
+}
+
+const ROUTES: Routes<()> = routes![index, echo, endless, parts];
+
+async fn start(http: Http) -> Running {
+    App::new(ROUTES, ())
+        .body_limit(1000)
+        .start(http)
+        .await
+        .expect("a server that starts")
+}
+
+fn http() -> Http {
+    Http::bind("127.0.0.1:0")
+}
+
+async fn connect(running: &Running) -> TcpStream {
+    TcpStream::connect(running.address().trim_start_matches("http://"))
+        .await
+        .expect("a connection")
+}
+
+/// Everything that comes until the connection is closed.
+async fn ask<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, request: &[u8]) -> String {
+    stream.write_all(request).await.expect("a peer that reads");
+    let mut answer = Vec::new();
+    let read = timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
+    // A reset is a close as well: not everything that was sent has been read.
+    let closed = read.is_ok();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let request = String::from_utf8_lossy(request);
+    assert!(closed, "left open after {request:?} and {answer:?}");
+    answer
+}
+
+fn statuses(answer: &str) -> Vec<&str> {
+    answer
+        .split("HTTP/1.")
+        .skip(1)
+        .filter_map(|part| part.get(2..5).filter(|code| code.parse::<u16>().is_ok()))
+        .collect()
+}
+
+#[tokio::test]
+async fn requests_that_can_be_understood_in_two_ways_are_refused() {
+    // A second request hides in each body: it must never be answered.
+    let hidden = "GET /hidden HTTP/1.1\r\nhost: a\r\n\r\n";
+    let chunked = format!("{:x}\r\n{hidden}\r\n0\r\n\r\n", hidden.len());
+    let cases: &[(&str, String, &[&str])] = &[
+        ("no Host", "GET / HTTP/1.1\r\nconnection: close\r\n\r\n".into(), &["400"]),
+        ("two Hosts", "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n".into(), &["400"]),
+        ("two equal Hosts", "GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n".into(), &["400"]),
+        ("two Hosts in HTTP/1.0", "GET / HTTP/1.0\r\nhost: a\r\nhost: b\r\n\r\n".into(), &["400"]),
+        (
+            "chunked twice",
+            format!("POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n{chunked}"),
+            &["400"],
+        ),
+        ("chunked, chunked", format!("POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, chunked\r\n\r\n{chunked}"), &["400"]),
+        ("xchunked", format!("POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: xchunked\r\n\r\n{chunked}"), &["400"]),
+        ("chunked, identity", format!("POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, identity\r\n\r\n{chunked}"), &["400"]),
+        ("two lengths", format!("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ncontent-length: 0\r\n\r\n{hidden}"), &["400"]),
+        // The same length twice is that length, as RFC 9110 allows.
+        ("equal lengths", "POST /echo HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\nhello".into(), &["200"]),
+        ("a list of lengths", "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 5, 5\r\n\r\nhello".into(), &["400"]),
+        ("a length with a sign", "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: +5\r\n\r\nhello".into(), &["400"]),
+        ("a length in hexadecimal", "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 0x5\r\n\r\nhello".into(), &["400"]),
+        ("a negative length", "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n".into(), &["400"]),
+        ("a space before the colon", "GET / HTTP/1.1\r\nhost : a\r\n\r\n".into(), &["400"]),
+        ("a folded header", "GET / HTTP/1.1\r\nhost: a\r\nx-a: b\r\n c\r\n\r\n".into(), &["400"]),
+        ("a NUL in a value", "GET / HTTP/1.1\r\nhost: a\r\nx-a: b\0c\r\n\r\n".into(), &["400"]),
+        ("a bare CR in a value", "GET / HTTP/1.1\r\nhost: a\r\nx-a: b\rc\r\n\r\n".into(), &["400"]),
+        ("chunked in HTTP/1.0", format!("POST /echo HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{chunked}"), &["400"]),
+        ("no version", "GET /\r\n\r\n".into(), &["400"]),
+        ("a chunk size that overflows", "POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\nx\r\n0\r\n\r\n".into(), &["400"]),
+        ("a chunk size with a sign", "POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n".into(), &["400"]),
+        ("no end of a chunk", "POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhelloX0\r\n\r\n".into(), &["400"]),
+        ("101 headers", format!("GET / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(101)), &["431"]),
+        ("17 KiB of headers", format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(17_000)), &["431"]),
+        ("a long address", format!("GET /{} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", "y".repeat(8200)), &["414"]),
+        ("a body that is too large", format!("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 1001\r\n\r\n{}", "x".repeat(1001)), &["413"]),
+        ("chunks that are too large", format!("POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3e9\r\n{}\r\n0\r\n\r\n", "x".repeat(1001)), &["413"]),
+        // Both are there: hyper takes the coding and closes, as RFC 9112 allows.
+        ("a length and chunked", format!("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n{chunked}{hidden}"), &["200"]),
+        // What is unread of a refused request is not taken for the next one.
+        ("the body of a 404", format!("POST /none HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{hidden}", hidden.len()), &["404"]),
+    ];
+    let running = start(http()).await;
+    let mut wrong = Vec::new();
+    for (name, request, expected) in cases {
+        let answer = ask(connect(&running).await, request.as_bytes()).await;
+        if statuses(&answer) != *expected {
+            wrong.push(format!("{name}: {expected:?} expected, got {answer:?}"));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {} through:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
+    println!("smuggling table: {} cases, 0 through", cases.len());
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn streams_are_chunked() {
+    let running = start(http()).await;
+    let answer = ask(
+        connect(&running).await,
+        b"GET /parts HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+    )
+    .await;
+    assert!(
+        answer.contains("transfer-encoding: chunked") && answer.ends_with("3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"),
+        "{answer}"
+    );
+    let answer = ask(connect(&running).await, b"GET /parts HTTP/1.0\r\n\r\n").await;
+    assert!(answer.ends_with("\r\n\r\nhello"), "{answer}");
+}
+
+#[tokio::test]
+async fn connections_that_keep_it_waiting_are_closed() {
+    let short = Duration::from_millis(200);
+    let long = Duration::from_secs(60);
+    let cases = [
+        (
+            "no request",
+            http().idle_timeout(short).header_timeout(long),
+            &b""[..],
+            vec![],
+        ),
+        ("half a head", http().header_timeout(short), b"GET / HTT", vec![]),
+        (
+            "half a head after a request",
+            http().header_timeout(short).idle_timeout(short),
+            b"GET / HTTP/1.1\r\nhost: a\r\n\r\nGET /",
+            vec!["200"],
+        ),
+        (
+            "idle after a request",
+            http().idle_timeout(short).header_timeout(long),
+            b"GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+            vec!["200"],
+        ),
+        (
+            "half a body",
+            http().body_timeout(short),
+            b"POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf",
+            vec!["408"],
+        ),
+    ];
+    for (name, http, request, expected) in cases {
+        let running = start(http).await;
+        let answer = ask(connect(&running).await, request).await;
+        assert_eq!(statuses(&answer), expected, "{name}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_nothing_is_cut_off() {
+    let running = start(http().write_timeout(Duration::from_millis(200))).await;
+    let mut stream = connect(&running).await;
+    stream
+        .write_all(b"GET /endless HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+    // Nothing is read, so the buffers fill and the server gives up; then it has nothing more to finish.
+    timeout(Duration::from_secs(20), running.stop())
+        .await
+        .expect("an end")
+        .expect("nothing is given up");
+    drop(stream);
+}
+
+#[tokio::test]
+async fn one_address_has_so_many_connections() {
+    let running = start(http().max_connections_per_address(2)).await;
+    let (first, second) = (connect(&running).await, connect(&running).await);
+    let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let mut third = connect(&running).await;
+    let mut byte = [0];
+    let read = timeout(Duration::from_secs(20), third.read(&mut byte))
+        .await
+        .expect("a close");
+    assert!(matches!(read, Ok(0) | Err(_)));
+    assert_eq!(statuses(&ask(first, request).await), ["200"]);
+    drop(second);
+    let again = async {
+        loop {
+            let mut stream = connect(&running).await;
+            let mut answer = Vec::new();
+            let sent = stream.write_all(request).await;
+            if sent.is_ok() && stream.read_to_end(&mut answer).await.is_ok() && !answer.is_empty() {
+                return String::from_utf8(answer).unwrap();
+            }
+        }
+    };
+    assert_eq!(
+        statuses(
+            &timeout(Duration::from_secs(20), again)
+                .await
+                .expect("a free place")
+        ),
+        ["200"]
+    );
+}
+
+#[tokio::test]
+async fn a_unix_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("web.sock");
+    // What a dead process has left behind.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let running = App::new(ROUTES, ())
+        .trusted_proxies(["unix"])
+        .start(Http::unix(&path))
+        .await
+        .unwrap();
+    let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    assert!(
+        ask(UnixStream::connect(&path).await.unwrap(), request)
+            .await
+            .ends_with("unix")
+    );
+    let request = b"GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 203.0.113.9\r\nconnection: close\r\n\r\n";
+    assert!(
+        ask(UnixStream::connect(&path).await.unwrap(), request)
+            .await
+            .ends_with("203.0.113.9")
+    );
+    let error = App::new(ROUTES, ())
+        .start(Http::unix(&path))
+        .await
+        .err()
+        .expect("an error");
+    assert!(error.to_string().contains("listens at"), "{error}");
+    running.stop().await.unwrap();
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn http_2_without_tls() {
+    let running = start(http()).await;
+    let address = running.address().trim_start_matches("http://").to_owned();
+    let target = format!("http://{address}/echo");
+    let asked = [
+        "--silent",
+        "--http2-prior-knowledge",
+        "--max-time",
+        "10",
+        "--write-out",
+        " HTTP/%{http_version}",
+        "--data",
+        "hello",
+        &target,
+    ];
+    if let Some(answer) = run("curl", &asked).await {
+        assert_eq!(answer, "hello HTTP/2");
+    }
+}
+
+/// A program that a fresh machine may lack; where it must be there, its absence fails the test.
+async fn run(program: &str, arguments: &[&str]) -> Option<String> {
+    match tokio::process::Command::new(program)
+        .args(arguments)
+        .output()
+        .await
+    {
+        Ok(output) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Err(_) => {
+            assert!(std::env::var_os("CI").is_none(), "{program} is missing");
+            println!("{program} is missing: nothing was tested");
+            None
+        }
+    }
+}
+
+#[tokio::test]
+async fn tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (certificate, key) = (path("certificate.pem"), path("key.pem"));
+    let wanted = [
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=DNS:localhost",
+        "-addext",
+        "basicConstraints=critical,CA:FALSE",
+        "-keyout",
+        &key,
+        "-out",
+        &certificate,
+    ];
+    if run("openssl", &wanted).await.is_none() {
+        return;
+    }
+    let running = start(http().tls(&certificate, &key)).await;
+    let port = running.address().rsplit(':').next().unwrap().to_owned();
+    assert!(running.address().starts_with("https://"), "{}", running.address());
+    let target = format!("https://localhost:{port}/echo");
+    let resolve = format!("localhost:{port}:127.0.0.1");
+    for (version, expected) in [("--http1.1", "hello HTTP/1.1"), ("--http2", "hello HTTP/2")] {
+        let asked = [
+            "--silent",
+            "--show-error",
+            "--max-time",
+            "10",
+            "--cacert",
+            &certificate,
+            "--resolve",
+            &resolve,
+            version,
+            "--write-out",
+            " HTTP/%{http_version}",
+            "--data",
+            "hello",
+            &target,
+        ];
+        match run("curl", &asked).await {
+            Some(answer) => assert_eq!(answer, expected),
+            None => return,
+        }
+    }
+    // Who speaks no TLS is not answered, and nobody else is kept waiting by that.
+    let plain = TcpStream::connect(("127.0.0.1", port.parse::<u16>().unwrap()))
+        .await
+        .unwrap();
+    assert!(
+        !ask(plain, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .contains("HTTP/1.1")
+    );
+    running.stop().await.unwrap();
+
+    let error = App::new(ROUTES, ()).start(http().tls(&key, &certificate)).await;
+    let error = error.err().expect("files in the wrong order").to_string();
+    assert!(
+        error.contains("holds no certificate") || error.contains("key"),
+        "{error}"
+    );
+}
+
+/// The child process of [`a_socket_that_is_handed_over`].
+#[tokio::test]
+async fn takes_the_socket_over() {
+    if !child::is_child(takes_the_socket_over) {
+        return;
+    }
+    #[get("^/$")]
+    async fn process() -> String {
+        std::process::id().to_string()
+    }
+    let served = App::new(routes![process], ()).serve(Http::inherited());
+    served.await.expect("a socket that is handed over");
+}
+
+/// As systemd does it: the socket is the file 3, and two variables say for whom.
+#[tokio::test]
+async fn a_socket_that_is_handed_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("socket");
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = tcp.local_addr().expect("an address");
+    let unix = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+    for (is_tcp, socket) in [(true, std::os::fd::OwnedFd::from(tcp)), (false, unix.into())] {
+        // Connections wait at the socket until the program is there: none is lost.
+        let asked = async |request: &'static [u8]| match is_tcp {
+            true => ask(TcpStream::connect(address).await.expect("a socket"), request).await,
+            false => ask(UnixStream::connect(&path).await.expect("a socket"), request).await,
+        };
+        let early = asked(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let started = async {
+            let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$@\" 3<&0 </dev/null";
+            child::command_after(script, takes_the_socket_over)
+                .stdin(socket)
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .expect("a shell")
+        };
+        let (answer, mut child) = tokio::join!(early, started);
+        let id = child.id().expect("a program that runs").to_string();
+        assert!(
+            answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with(&id),
+            "{answer}"
+        );
+        child.kill().await.expect("a program that runs");
+    }
+}
+
+#[tokio::test]
+async fn where_no_socket_is_handed_over_that_is_said() {
+    let error = App::new(ROUTES, ()).start(Http::inherited()).await.err();
+    let text = format!("{:?}", error.expect("an error"));
+    assert!(text.contains("systemd"), "{text}");
+}
