@@ -5,7 +5,7 @@
 mod worker;
 
 use crate::support::site::sockets;
-use crate::support::{Site, within};
+use crate::support::{Site, setting, within};
 use brubeck::ServiceAddress;
 use brubeck::prelude::*;
 use std::collections::{BTreeMap, HashSet};
@@ -15,10 +15,6 @@ use std::time::{Duration, Instant};
 use worker::Worker;
 
 const SECRET: &str = "my_shared_secret";
-
-fn setting(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
-}
 
 /// How many calls ended in which way.
 #[derive(Default)]

@@ -7,21 +7,15 @@ mod front;
 mod requests;
 mod site;
 
-use crate::support::{parts, within};
+use crate::support::{parts, setting, within};
 use front::{Embedded, Front, Seen, StandIn, Without};
 use requests::{Asked, Requests};
 
 /// How many requests are on their way through one front end before their answers are compared.
 const AT_ONCE: usize = 200;
 
-fn number(name: &str, default: usize) -> usize {
-    std::env::var(name)
-        .ok()
-        .map_or(default, |text| text.parse().expect("a number"))
-}
-
 fn seed() -> usize {
-    number("BRUBECK_EQUALITY_SEED", 2026)
+    setting("BRUBECK_EQUALITY_SEED", 2026)
 }
 
 /// How many answers had each status code: that the requests reach every corner must be seen.
@@ -51,7 +45,7 @@ fn compare(front: &str, asked: &[Asked], expected: &[Seen], got: &[Seen]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_front_end_gives_the_same_answer() {
-    let (cases, seed) = (number("BRUBECK_EQUALITY_CASES", 20_000), seed());
+    let (cases, seed) = (setting("BRUBECK_EQUALITY_CASES", 20_000), seed());
     let mut requests = Requests::new(seed, true);
     let mut statuses = Statuses::default();
     let mut without = Without::new(site::app());
@@ -86,7 +80,7 @@ async fn a_real_mongrel2_gives_the_same_answer() {
     if !parts::mongrel2() {
         return;
     }
-    let (cases, seed) = (number("BRUBECK_EQUALITY_CASES", 20_000) / 10, seed());
+    let (cases, seed) = (setting("BRUBECK_EQUALITY_CASES", 20_000) / 10, seed());
     let mut requests = Requests::new(seed, false);
     let mut statuses = Statuses::default();
     let mut without = Without::new(site::app());

@@ -158,7 +158,14 @@ impl Requests {
                 "/status/{}",
                 self.pick(&[200, 201, 204, 205, 304, 400, 404, 418, 500, 599])
             ),
-            3 if self.chance(8) => format!("/{}", self.encoded()),
+            3 if self.chance(8) => {
+                let path = self.encoded();
+                // Mongrel2 reads an authority after `//`, and answers 400 by itself if it is not a valid one.
+                match self.bold {
+                    true => format!("/{path}"),
+                    false => format!("/{}", path.trim_start_matches('/')),
+                }
+            }
             _ => self.pick(PATHS).to_owned(),
         };
         match self.chance(2) {

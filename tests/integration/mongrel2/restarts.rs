@@ -1,7 +1,7 @@
 //! Mongrel2 starts again and again while many ask, and nobody gets what another asked for.
 
 use crate::support::laboratory::{Laboratory, plain, until};
-use crate::support::{Browser, within};
+use crate::support::{Browser, setting, within};
 use brubeck::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -30,10 +30,7 @@ async fn no_answer_reaches_a_stranger() {
     let Some(laboratory) = Laboratory::new(app, plain).await else {
         return;
     };
-    let restarts = std::env::var("BRUBECK_RESTARTS")
-        .ok()
-        .and_then(|many| many.parse().ok())
-        .unwrap_or(5);
+    let restarts = setting("BRUBECK_RESTARTS", 5);
     let (seen, done) = (Arc::new(Seen::default()), Arc::new(AtomicBool::new(false)));
     let browsers: Vec<_> = (0..24)
         .map(|browser| tokio::spawn(ask(laboratory.address, browser, seen.clone(), done.clone())))

@@ -1,4 +1,4 @@
-//! What the tests of the whole share: parts of the system, a browser, a site, and gates.
+//! What all tests share: browsers, sites, a real Mongrel2, peers in Python, captured messages, child processes, gates.
 
 pub mod application;
 pub mod behaviour;
@@ -16,7 +16,17 @@ pub use browser::{Answer, Browser};
 pub use gate::Gate;
 pub use site::Site;
 
+use std::fmt::Debug;
+use std::str::FromStr;
 use std::time::Duration;
+
+/// Returns the number in a variable of the environment, or `default` if the variable is not set.
+///
+/// # Panics
+/// The variable holds something else.
+pub fn setting<T: FromStr<Err: Debug>>(name: &str, default: T) -> T {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
 
 /// Waits for what must happen; nothing here takes as long unless it is stuck.
 #[track_caller]
