@@ -415,7 +415,7 @@ fn the_example_of_the_document() {
     )
     .unwrap();
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let document = include_str!("../../docs/protocol.md");
+    let document = include_str!("../../../docs/protocol.md");
     for (name, frame) in [
         ("hello", &hello[0]),
         ("challenge", &challenge[0]),

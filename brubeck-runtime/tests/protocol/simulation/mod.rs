@@ -3,15 +3,13 @@
 //! `BRUBECK_SIM_SEEDS` sets which seeds are run: how many, or `from..to` (default 2,000); `BRUBECK_SIM_SEED` picks a single
 //! one. A failure names its seed and prints what happened last.
 
-mod simulation {
-    pub(crate) mod check;
-    pub(crate) mod faults;
-    pub(crate) mod ledger;
-    pub(crate) mod network;
-    pub(crate) mod plan;
-    pub(crate) mod rng;
-    pub(crate) mod world;
-}
+mod check;
+mod faults;
+mod ledger;
+mod network;
+mod plan;
+mod rng;
+mod world;
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -20,9 +18,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use simulation::ledger::Outcomes;
-use simulation::plan::{Fault, Plan};
-use simulation::world::{Run, World};
+use ledger::Outcomes;
+use plan::{Fault, Plan};
+use world::{Run, World};
 
 /// The seeds to run.
 fn seeds() -> Range<u64> {
