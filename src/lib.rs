@@ -1,11 +1,42 @@
 #![doc = include_str!("../README.md")]
 
-pub use brubeck_macros::*;
-pub use brubeck_runtime::*;
+pub use brubeck_macros::{
+    AppState, Template, connect, delete, get, head, json_socket, options, patch, post, put, response_handler,
+    routes, serves, service_client, service_handler, trace, web_handler, websocket,
+};
+#[cfg(feature = "files")]
+pub use brubeck_runtime::File;
+#[cfg(feature = "schema")]
+pub use brubeck_runtime::schemars;
+#[doc(hidden)]
+pub use brubeck_runtime::{__private, driver, protocol, wire};
+pub use brubeck_runtime::{
+    Answer, Answers, App, AppService, Application, Arg, Arguments, Ask, Body, BodyError, BoxError, Broadcast,
+    Call, CallError, Cancellation, Carried, Client, Close, Closed, Connection, Context, Cookie, CookieSecret,
+    Cookies, CurrentUser, Deadline, Dialect, Error, Event, Events, Extension, Fault, Fields, Fill, Form,
+    FromCapture, FromMessage, Handle, Handled, HandledCall, Handles, Header, Headers, Hook, Html, Http,
+    InsideMemory, IntoReply, Json, Kind, Limits, Link, Membership, Memory, Message, Method, Mongrel2,
+    Mongrel2Connection, Mongrel2Control, Mongrel2Counts, Mongrel2Sort, NotFound, Nowait, Opened, Operation,
+    Origin, Page, PathArgument, Payload, Phase, Placed, Problem, Proceed, Provides, Query, ReadOperation,
+    Redirect, Rejection, RemoteAddr, Reply, Request, Response, ResponseHandlers, Result, Routes, Running,
+    SameSite, Service, ServiceAddress, Services, Session, SignedCookies, SocketMessage, SocketOutcome,
+    SocketSender, Spec, State, Status, Stop, Template, Text, Trace, TypedAnswer, TypedCall, UnknownMethod,
+    Unreachable, Upgrade, Upload, UploadError, User, View, WebSocket, Wire, WithHandler, answered, minijinja,
+    testing,
+};
+#[cfg(feature = "axum")]
+pub use brubeck_runtime::{Axum, AxumBody};
+#[cfg(unix)]
+pub use brubeck_runtime::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
+#[cfg(feature = "multipart")]
+pub use brubeck_runtime::{Multipart, Part};
 
 /// What an application needs: `use brubeck::prelude::*;`.
 pub mod prelude {
-    pub use brubeck_macros::*;
+    pub use brubeck_macros::{
+        AppState, Template, connect, delete, get, head, json_socket, options, patch, post, put,
+        response_handler, routes, serves, service_client, service_handler, trace, web_handler, websocket,
+    };
     #[cfg(feature = "files")]
     #[doc(no_inline)]
     pub use brubeck_runtime::File;

@@ -271,6 +271,10 @@ const FUZZED: &[(&str, &[&str])] = &[
     ),
     ("brubeck-runtime/src/rpc/codec/field.rs", &["v2_message"]),
     (
+        "brubeck-runtime/src/rpc/codec/head.rs",
+        &["v2_message", "v2_worker"],
+    ),
+    (
         "brubeck-runtime/src/rpc/codec/handshake.rs",
         &["v2_message", "v2_worker"],
     ),
@@ -684,6 +688,46 @@ fn the_table_of_imports_has_no_cycle() {
                 "`{module}` may import `{import}` only if that stands above it"
             );
         }
+    }
+}
+
+#[test]
+fn files_do_not_import_each_other_in_a_circle() {
+    for krate in ["brubeck-runtime", "brubeck-zmtp"] {
+        let sources = sources(krate);
+        let file_of = |path: &[String]| {
+            (1..=path.len()).rev().find_map(|length| {
+                let module = &path[..length];
+                sources.iter().position(|source| source.module == module)
+            })
+        };
+        let mut edges: Vec<BTreeSet<usize>> = Vec::new();
+        for source in &sources {
+            let imported = imports(source)
+                .into_iter()
+                .filter_map(|(_, _, path)| file_of(&path));
+            // A module and the modules in it are one thing.
+            let is_apart = |other: &usize| {
+                let other = &sources[*other].module;
+                !other.starts_with(&source.module) && !source.module.starts_with(other)
+            };
+            edges.push(imported.filter(is_apart).collect());
+        }
+        let mut circles = Vec::new();
+        for start in 0..sources.len() {
+            let (mut seen, mut open) = (BTreeSet::new(), vec![start]);
+            while let Some(at) = open.pop() {
+                for next in &edges[at] {
+                    if *next == start {
+                        circles.push(format!("{} and {}", sources[start].file, sources[at].file));
+                    }
+                    if seen.insert(*next) {
+                        open.push(*next);
+                    }
+                }
+            }
+        }
+        assert_none(&circles, "files import each other in a circle:");
     }
 }
 

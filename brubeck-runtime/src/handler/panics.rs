@@ -1,4 +1,4 @@
-//! A handler that runs.
+//! Catches the panic of a handler, and renders its template.
 
 use crate::response::{IntoReply, Response};
 use crate::status::Status;
@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// What a handler runs as: its page is rendered, and its panic is an answer too. It owns both, or borrows them.
+/// Wraps the future of a handler: renders its template and turns a panic into a 500 response.
 pub(crate) struct CatchPanic<R, T> {
     handler: &'static str,
     run: R,

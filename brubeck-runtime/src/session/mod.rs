@@ -3,16 +3,16 @@
 mod changes;
 mod cookie;
 mod cookies;
-mod secret;
 mod signed;
+mod signing;
 
 pub(crate) use changes::CookieChanges;
 pub use cookie::{Cookie, SameSite};
 pub use cookies::Cookies;
-pub use secret::CookieSecret;
-pub(crate) use secret::Keys;
 pub use signed::SignedCookies;
 pub(crate) use signed::{MAX_AGE, signed};
+pub use signing::CookieSecret;
+pub(crate) use signing::Keys;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

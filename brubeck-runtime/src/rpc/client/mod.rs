@@ -1,8 +1,8 @@
 //! The calling side: the processes of one service, and the calls on their way to them.
 
-mod members;
+mod resolve;
 
-pub(crate) use members::system_resolver;
+pub(crate) use resolve::system_resolver;
 
 use super::api::{Answer, CallError, Link, Origin, Placed, Request, ServiceAddress};
 use super::codec::Reply;
@@ -15,7 +15,7 @@ use brubeck_zmtp::{
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use members::{Members, Resolve};
+use resolve::{Members, Resolve};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};

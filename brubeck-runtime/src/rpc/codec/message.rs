@@ -1,7 +1,7 @@
 //! The messages of the wire, and what a call asks and is answered.
 
-use super::envelope::{Head, Kind};
 use super::handshake::{Denial, Hello, Proof, Welcome};
+use super::head::{Head, Kind};
 use super::limits::{MAX_MESSAGE, MAX_METHOD, MAX_PATH, MAX_TRACEPARENT, MAX_TRACESTATE};
 use super::{Text, field};
 use crate::codec::{Cursor, EncodeError, Error};

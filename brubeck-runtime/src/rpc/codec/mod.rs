@@ -21,12 +21,14 @@
 mod envelope;
 mod field;
 mod handshake;
+mod head;
 pub mod limits;
 mod message;
 
 pub use crate::codec::{EncodeError, Text};
-pub use envelope::{Envelope, Head, Kind, MAGIC, Place, Unreadable, VERSION, plain, seal};
+pub use envelope::{Envelope, Place, Unreadable, plain, seal};
 pub use handshake::{Denial, Hello, Key, MAC, Proof, SessionKeys, Welcome};
+pub use head::{Head, Kind, MAGIC, VERSION};
 pub use message::{Ask, Code, Failure, Message, Reply, Request};
 
 use bytes::Bytes;

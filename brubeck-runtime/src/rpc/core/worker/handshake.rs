@@ -1,4 +1,4 @@
-//! Peers that have not proved anything yet.
+//! The handshake that opens a session with a caller. Peers that have not proved anything yet hold little and not for long.
 
 use bytes::Bytes;
 
