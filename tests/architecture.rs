@@ -136,6 +136,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "method",
             "response",
             "rpc/api",
+            "rpc/convert",
             "rpc/server",
             "secret",
             "status",

@@ -54,7 +54,7 @@ pub(super) fn message(ask: &Ask, until: Instant) -> Result<Message, Status> {
             Status::BAD_REQUEST.message(format!("`{}` is not a method of a service", ask.method))
         })?;
     Ok(Message::service(method, &ask.path)
-        .with_headers(headers(&ask.headers))
+        .with_headers(http_headers(texts(&ask.headers)))
         .with_body(ask.body.clone())
         .with_until(until)
         .with_call(CallMeta {
@@ -78,15 +78,8 @@ fn reply(response: Response) -> Reply {
         },
         _ => Bytes::from_static(b"{}"),
     };
-    let headers = headers
-        .iter()
-        .filter(|(name, _)| *name != CONTENT_TYPE)
-        .filter_map(|(name, value)| {
-            Some((
-                name.as_str().to_owned().into(),
-                value.to_str().ok()?.to_owned().into(),
-            ))
-        })
+    let headers = wire_headers(&headers)
+        .map(|(name, value)| (name.to_owned().into(), value.to_owned().into()))
         .collect();
     Reply {
         status: status.code(),
@@ -126,26 +119,40 @@ pub(super) fn answer(reply: Reply) -> Answer<Bytes> {
     }
     Answer {
         status,
-        headers: headers(&reply.headers),
+        headers: http_headers(texts(&reply.headers)),
         body: reply.body,
     }
 }
 
-fn headers(pairs: &[(Text, Text)]) -> HeaderMap {
-    let valid = |(name, value): &(Text, Text)| {
-        Some((
-            HeaderName::try_from(name.as_str()).ok()?,
-            HeaderValue::try_from(value.as_str()).ok()?,
-        ))
-    };
+fn texts(pairs: &[(Text, Text)]) -> impl Iterator<Item = (&str, &str)> {
+    pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+}
+
+/// The headers as HTTP knows them. Peers of a service may use other names; those are left out.
+pub(crate) fn http_headers(pairs: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<str>)>) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for (name, value) in pairs.iter().filter_map(valid) {
-        headers.append(name, value);
+    for (name, value) in pairs {
+        let header = (
+            HeaderName::try_from(name.as_ref()),
+            HeaderValue::try_from(value.as_ref()),
+        );
+        if let (Ok(name), Ok(value)) = header {
+            headers.append(name, value);
+        }
     }
     headers
 }
 
-fn plain(value: Value) -> String {
+/// The headers that go over the wire of a service: those that are text, but for the media type, which the wire tells.
+pub(crate) fn wire_headers(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    headers
+        .iter()
+        .filter(|(name, _)| *name != CONTENT_TYPE)
+        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+}
+
+/// The text of a header value that was written as JSON.
+pub(crate) fn plain(value: Value) -> String {
     match value {
         Value::String(text) => text,
         other => other.to_string(),

@@ -3,10 +3,10 @@
 use crate::codec::EncodeError;
 use crate::legacy::codec::{self, Envelope, JsonText, Timestamp, encode_response};
 use crate::response::{Payload, Response};
+use crate::rpc::convert::wire_headers;
 use crate::status::Status;
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -85,10 +85,8 @@ fn holds(text: &[u8], name: &str) -> bool {
 
 /// Everything but the media type, which the dialect already says.
 fn header_text(headers: &HeaderMap) -> JsonText {
-    let fields: Map<String, Value> = headers
-        .iter()
-        .filter(|(name, _)| *name != CONTENT_TYPE)
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.into())))
+    let fields: Map<String, Value> = wire_headers(headers)
+        .map(|(name, value)| (name.to_owned(), value.into()))
         .collect();
     match fields.is_empty() {
         true => JsonText::default(),

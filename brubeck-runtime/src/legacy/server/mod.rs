@@ -8,14 +8,14 @@ use crate::handler::Stop;
 use crate::message::Message;
 use crate::method::Method;
 use crate::response::{IntoReply, Response};
+use crate::rpc::convert::{http_headers, plain};
 use crate::rpc::server::Introspected;
 use crate::secret::Secret;
 use crate::status::Status;
 use brubeck_zmtp::{LINGER, Peer, ServerSender};
 use bytes::Bytes;
 use encode::encode;
-use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::Value;
+use http::HeaderMap;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -288,17 +288,10 @@ fn message(request: &Request) -> Result<Message, Status> {
 
 /// Headers as HTTP knows them; other names are left out.
 pub(crate) fn headers(text: &JsonText) -> Result<HeaderMap, super::codec::NotAnObject> {
-    let named = |(name, value): (String, Value)| {
-        let value = match value {
-            Value::String(text) => text,
-            other => other.to_string(),
-        };
-        Some((
-            HeaderName::try_from(name).ok()?,
-            HeaderValue::try_from(value).ok()?,
-        ))
-    };
-    Ok(text.object()?.into_iter().filter_map(named).collect())
+    let object = text.object()?;
+    Ok(http_headers(
+        object.into_iter().map(|(name, value)| (name, plain(value))),
+    ))
 }
 
 fn origin(envelope: &Envelope) -> crate::rpc::api::Origin {
