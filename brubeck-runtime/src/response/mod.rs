@@ -11,7 +11,7 @@ mod into_reply;
 mod problem;
 mod redirect;
 mod rejection;
-mod response;
+mod reply;
 
 pub use body::{Body, BodyError, BoxError};
 pub(crate) use body::{FrameTap, TappedBody};
@@ -24,150 +24,281 @@ pub(crate) use problem::Form;
 pub use problem::Problem;
 pub use redirect::Redirect;
 pub use rejection::Rejection;
-pub use response::{Payload, Response, View};
+pub use reply::{Fields, Reply};
 
+use crate::rpc::api::Handled;
+use crate::session::Cookie;
+use crate::small_bytes;
 use crate::status::Status;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use std::any::Any;
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::LazyLock;
 
-/// A reply with a payload, a status code and message, and headers.
+/// A reply with its type erased: what connections send.
 ///
 /// ```
-/// use brubeck::{IntoReply, Reply};
+/// use brubeck::{Response, Status};
 ///
-/// // a typed payload
-/// let reply = Reply::new(vec![1, 2, 3]).status(200, "Took a while, but I am back.");
-/// // or one built field by field
-/// let built = Reply::empty().field("RETURN_DATA", "hello").header("x-worker", "7");
-///
-/// assert_eq!(reply.into_reply().status().text(), "Took a while, but I am back.");
-/// assert_eq!(built.into_reply().json_text(), Some(r#"{"RETURN_DATA":"hello"}"#));
+/// let response = Response::text(Status::OK, "hello");
+/// assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
 /// ```
-///
-/// The payload becomes JSON when the handler has returned. A payload that cannot be serialised, and
-/// a header that HTTP does not allow, are logged and answered with 500.
 #[derive(Debug)]
-#[must_use = "a reply is sent when the handler returns it"]
-pub struct Reply<T = Fields> {
-    payload: T,
+pub struct Response {
     status: Status,
-    headers: HeaderMap,
-    mistake: Option<String>,
+    headers: Cow<'static, HeaderMap>,
+    payload: Payload,
 }
 
-/// The payload that [`Reply::field`] builds: an ordered JSON object.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct Fields(Map<String, Value>);
+/// The headers of most responses, until one is added: services have no use for them, and do not pay for them.
+static JSON: LazyLock<HeaderMap> = LazyLock::new(|| of_type("application/json"));
+static TEXT: LazyLock<HeaderMap> = LazyLock::new(|| of_type("text/plain; charset=utf-8"));
+static HTML: LazyLock<HeaderMap> = LazyLock::new(|| of_type("text/html; charset=utf-8"));
 
-impl<T: Serialize> Reply<T> {
-    /// 200 with this payload.
-    pub fn new(payload: T) -> Reply<T> {
-        Reply {
+fn of_type(media_type: &'static str) -> HeaderMap {
+    // With room for its length, and for something of the handler.
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers
+}
+
+/// The content of a [`Response`].
+#[non_exhaustive]
+pub enum Payload {
+    /// Nothing.
+    Empty,
+    /// The message of the status: text for browsers, nothing more for services.
+    Message,
+    /// The text of a JSON value.
+    Json(Bytes),
+    /// Bytes, whose media type is in the headers.
+    Bytes(Bytes),
+    /// A body that may still be coming, whose media type is in the headers.
+    Stream(Body),
+    /// What went wrong, to be told as the client prefers to hear it.
+    Problem(Box<Problem>),
+    /// A file, of which the client may want a part or nothing new.
+    #[cfg(feature = "files")]
+    File(super::File),
+    /// A template still to be rendered.
+    View(View),
+    /// The value that a response handler made for the caller that waits.
+    Handed(Handled),
+}
+
+/// A template and what it shows; the application renders it once the handler has returned.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The name of the template: its path below the template folder.
+    pub name: &'static str,
+    /// Templates that were built in: name and text. A template folder is preferred to them.
+    pub sources: &'static [(&'static str, &'static str)],
+    /// The variables.
+    pub context: minijinja::Value,
+}
+
+impl Response {
+    /// A response that says its status and nothing else.
+    pub fn new(status: Status) -> Response {
+        Response {
+            status,
+            headers: Cow::Owned(HeaderMap::new()),
+            payload: Payload::Message,
+        }
+    }
+
+    /// A JSON response; a value that cannot be serialised is logged and becomes 500.
+    pub fn json(status: Status, value: &impl Serialize) -> Response {
+        Response::written(
+            status,
+            small_bytes::written(|text| serde_json::to_writer(text, value)),
+        )
+    }
+
+    /// A JSON response of this text, or 500 where it could not be written.
+    pub(crate) fn written(status: Status, text: serde_json::Result<Bytes>) -> Response {
+        match text {
+            Ok(text) => Response {
+                status,
+                headers: Cow::Borrowed(&JSON),
+                payload: Payload::Json(text),
+            },
+            Err(error) => {
+                tracing::error!(%error, "a payload could not be serialised as JSON");
+                Response::new(Status::INTERNAL_SERVER_ERROR)
+            }
+        }
+    }
+
+    /// A plain text response in UTF-8.
+    pub fn text(status: Status, text: impl Into<Bytes>) -> Response {
+        Response {
+            status,
+            headers: Cow::Borrowed(&TEXT),
+            payload: Payload::Bytes(text.into()),
+        }
+    }
+
+    /// An HTML response in UTF-8.
+    pub fn html(status: Status, text: impl Into<Bytes>) -> Response {
+        Response {
+            status,
+            headers: Cow::Borrowed(&HTML),
+            payload: Payload::Bytes(text.into()),
+        }
+    }
+
+    /// A response of any media type, such as `image/png`.
+    pub fn bytes(status: Status, media_type: &'static str, bytes: impl Into<Bytes>) -> Response {
+        Response::typed(status, media_type, Payload::Bytes(bytes.into()))
+    }
+
+    /// A response whose content comes piece by piece; callers of services cannot read one.
+    pub fn stream(status: Status, media_type: &'static str, body: Body) -> Response {
+        Response::typed(status, media_type, Payload::Stream(body))
+    }
+
+    /// A page that the application renders.
+    pub fn view(status: Status, view: View) -> Response {
+        Response {
+            status,
+            headers: Cow::Borrowed(&HTML),
+            payload: Payload::View(view),
+        }
+    }
+
+    /// The value of a response handler, on its way to the caller that waits for it.
+    #[doc(hidden)]
+    pub fn handed_over(value: impl Any + Send) -> Response {
+        Response {
+            payload: Payload::Handed(Handled::new(value)),
+            ..Response::new(Status::OK)
+        }
+    }
+
+    fn typed(status: Status, media_type: &'static str, payload: Payload) -> Response {
+        Response {
+            status,
+            headers: Cow::Owned(of_type(media_type)),
             payload,
-            status: Status::OK,
-            headers: HeaderMap::new(),
-            mistake: None,
         }
     }
-}
 
-impl Reply {
-    /// 200 with an empty object as payload, to which [`field`](Reply::field)s are added.
-    pub fn empty() -> Reply {
-        Reply::new(Fields::default())
+    /// The status.
+    pub fn status(&self) -> &Status {
+        &self.status
     }
 
-    /// Adds a field to the payload, or replaces it.
-    pub fn field(mut self, name: impl Into<String>, value: impl Serialize) -> Reply {
-        let name = name.into();
-        match serde_json::to_value(value) {
-            Ok(value) => {
-                self.payload.0.insert(name, value);
-            }
-            Err(error) => self.mistake = Some(format!("the field `{name}` is not JSON: {error}")),
-        }
-        self
-    }
-}
-
-impl<T> Reply<T> {
-    /// Sets the status code and its message.
-    pub fn status(mut self, code: i32, message: impl Into<Cow<'static, str>>) -> Reply<T> {
-        self.status = Status::new(code).message(message);
-        self
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 
-    /// Sets the status code; its message is the registered one.
-    pub fn code(mut self, code: i32) -> Reply<T> {
-        self.status = Status::new(code);
-        self
+    /// The headers, to change them.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers.to_mut()
     }
 
-    /// Adds a header; several of one name are all sent.
-    pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Reply<T> {
-        let (name, value) = (name.as_ref(), value.as_ref());
-        match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            (Ok(name), Ok(value)) => {
-                self.headers.append(name, value);
-            }
-            _ => self.mistake = Some(format!("`{}: ..` is not a header", name.escape_debug())),
-        }
-        self
-    }
-
-    /// The payload, as a test of a handler wants to see it.
-    pub fn payload(&self) -> &T {
+    /// The content.
+    pub fn payload(&self) -> &Payload {
         &self.payload
     }
-}
 
-impl<T: Serialize> IntoReply for Reply<T> {
-    fn into_reply(self) -> Response {
-        if let Some(mistake) = self.mistake {
-            tracing::error!(%mistake, "a reply could not be built");
-            return Response::new(Status::INTERNAL_SERVER_ERROR);
+    /// The text of a JSON content; `None` for any other.
+    pub fn json_text(&self) -> Option<&str> {
+        match &self.payload {
+            Payload::Json(text) => std::str::from_utf8(text).ok(),
+            _ => None,
         }
-        Response::json(self.status, &self.payload).with_headers(self.headers)
+    }
+
+    /// Status, headers and content.
+    pub fn into_parts(self) -> (Status, HeaderMap, Payload) {
+        (self.status, self.headers.into_owned(), self.payload)
+    }
+
+    /// The same, with headers that may be shared.
+    pub(crate) fn into_shared_parts(self) -> (Status, Cow<'static, HeaderMap>, Payload) {
+        (self.status, self.headers, self.payload)
+    }
+
+    /// The same response with another status.
+    pub fn with_status(mut self, status: impl Into<Status>) -> Response {
+        self.status = status.into();
+        self
+    }
+
+    /// The same response with one more header; several of one name are all sent. A name or value that HTTP does
+    /// not allow is logged, and the response becomes 500: nothing of it can reach the client.
+    ///
+    /// ```
+    /// use brubeck::{Html, IntoReply};
+    ///
+    /// let response = Html("<p>fresh</p>").into_reply().with_header("cache-control", "no-store");
+    /// assert_eq!(response.headers()["cache-control"], "no-store");
+    /// ```
+    pub fn with_header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Response {
+        match (
+            HeaderName::try_from(name.as_ref()),
+            HeaderValue::try_from(value.as_ref()),
+        ) {
+            (Ok(name), Ok(value)) => self.with_headers(HeaderMap::from_iter([(name, value)])),
+            _ => {
+                tracing::error!("`{}: ..` is not a header", name.as_ref().escape_debug());
+                Response::new(Status::INTERNAL_SERVER_ERROR)
+            }
+        }
+    }
+
+    /// The same response with these headers too.
+    pub(crate) fn with_headers(mut self, headers: HeaderMap) -> Response {
+        let own = self.headers.to_mut();
+        for (name, value) in &headers {
+            // A response has one media type, so this one replaces that of its content.
+            match *name == CONTENT_TYPE {
+                true => own.insert(name, value.clone()).is_some(),
+                false => own.append(name, value.clone()),
+            };
+        }
+        self
+    }
+
+    /// The same response with one more cookie.
+    pub fn with_cookie(mut self, cookie: Cookie) -> Response {
+        self.headers_mut().append(SET_COOKIE, cookie.header());
+        self
+    }
+
+    pub(crate) fn with_media_type(mut self, media_type: &'static str) -> Response {
+        self.headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        self
+    }
+
+    /// The same status and headers with another content.
+    pub fn with_payload(mut self, payload: Payload) -> Response {
+        self.payload = payload;
+        self
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_header_cannot_split_the_response() {
-        let reply = Reply::empty()
-            .header("location", "/\r\nset-cookie: a=b")
-            .into_reply();
-        assert_eq!(reply.status().code(), 500);
-        assert!(reply.headers().is_empty());
-    }
-
-    #[test]
-    fn a_payload_that_is_not_json_is_500() {
-        let map = std::collections::HashMap::from([((1, 2), 3)]);
-        assert_eq!(Reply::new(map).into_reply().status().code(), 500);
-        assert_eq!(
-            Reply::empty()
-                .field("a", std::collections::HashMap::from([((1, 2), 3)]))
-                .into_reply()
-                .status()
-                .code(),
-            500
-        );
-    }
-
-    #[test]
-    fn fields_keep_their_last_value() {
-        let reply = Reply::empty()
-            .field("a", 1)
-            .field("b", "x")
-            .field("a", 2)
-            .into_reply();
-        assert_eq!(reply.json_text(), Some(r#"{"a":2,"b":"x"}"#));
+/// Sizes instead of contents: a payload may hold a secret.
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Payload::Empty => f.write_str("Empty"),
+            Payload::Message => f.write_str("Message"),
+            Payload::Json(text) => write!(f, "Json({} bytes)", text.len()),
+            Payload::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+            Payload::Stream(body) => write!(f, "Stream({body:?})"),
+            Payload::Problem(problem) => write!(f, "Problem({})", problem.status()),
+            #[cfg(feature = "files")]
+            Payload::File(file) => write!(f, "File({})", file.path().display()),
+            Payload::View(view) => write!(f, "View({})", view.name),
+            Payload::Handed(_) => f.write_str("Handed(..)"),
+        }
     }
 }
