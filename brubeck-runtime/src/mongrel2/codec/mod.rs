@@ -1,7 +1,7 @@
 //! What crosses the sockets between Mongrel2 and a handler.
 //!
 //! Mongrel2 pushes requests and notices, one frame each, which [`decode`] reads; it takes replies, one frame each, which
-//! [`reply`], [`close`] and [`control`] write.
+//! [`reply()`], [`close`] and [`control`] write.
 //!
 //! ```
 //! use brubeck_runtime::wire::mongrel2::{self, Incoming};

@@ -243,7 +243,7 @@ pub enum Control {
 /// ```
 ///
 /// # Errors
-/// As [`reply`](super::reply).
+/// As [`reply()`].
 pub fn control<'a, I: AsRef<[u8]>>(
     ident: &'a [u8],
     ids: &'a [I],

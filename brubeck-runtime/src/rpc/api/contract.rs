@@ -207,7 +207,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
 /// One operation of a contract: its arguments, where it is sent, and what is answered.
 ///
 /// `#[service_client]` implements it for the types in the module of the contract. See
-/// [`Ask`] for the serving side and [`TypedCall`](super::TypedCall) for the calling one.
+/// [`Ask`](crate::Ask) for the serving side and [`TypedCall`](super::TypedCall) for the calling one.
 pub trait Operation: Sized + Send + 'static {
     /// The answer.
     type Ok: Send + 'static;
