@@ -104,7 +104,7 @@ pub fn zmtp_frames(data: &[u8]) -> Corpus {
         max_frames: 4,
     };
     let decode = |size: usize| {
-        let (mut decoder, mut input, mut decoded) = (FrameDecoder::new(limits), BytesMut::new(), Vec::new());
+        let (mut decoder, mut input, mut decoded) = (FrameDecoder::with_subscriptions(limits), BytesMut::new(), Vec::new());
         for piece in sent.chunks(size.max(1)) {
             input.extend_from_slice(piece);
             loop {

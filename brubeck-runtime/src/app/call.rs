@@ -1,4 +1,4 @@
-//! From a message to its response: route, run the handler, catch what goes wrong.
+//! A call of another application, from its message to its response: route, run the handler, catch its panic.
 
 use super::inner::{ACCESS, AppInner};
 use super::limits::{TimeLeft, acquire};

@@ -158,6 +158,11 @@ impl Service {
         }
     }
 
+    /// Whether it can be opened in memory: a service that connects needs a socket.
+    pub(crate) fn is_bound(&self) -> bool {
+        matches!(self.place, Place::Bound(_))
+    }
+
     async fn open_bound(
         self,
         transport: &dyn Transport,

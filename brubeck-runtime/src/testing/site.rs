@@ -93,6 +93,11 @@ impl Memory {
         let (stop, told) = Stop::new();
         let mut serving = JoinSet::new();
         for (service, assemble) in self.services {
+            if !service.is_bound() {
+                return Err(Error::new(
+                    "in memory there are services that are bound, and their clients; a service that connects needs a socket",
+                ));
+            }
             let (application, _) = assemble(open.clone())?;
             let opened = service.open_over(&network, application).await?;
             serving.spawn((opened.serve)(told.clone()));

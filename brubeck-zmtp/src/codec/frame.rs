@@ -60,6 +60,8 @@ pub struct FrameDecoder {
     /// The frames received so far of an incomplete message.
     partial: Vec<Bytes>,
     partial_bytes: usize,
+    /// Whether the peer may subscribe.
+    subscriptions: bool,
 }
 
 impl FrameDecoder {
@@ -69,6 +71,17 @@ impl FrameDecoder {
             limits,
             partial: Vec::new(),
             partial_bytes: 0,
+            subscriptions: false,
+        }
+    }
+
+    /// Creates a decoder for a connection on which the peer may subscribe: that of a `PUB` or an `XPUB`.
+    ///
+    /// The commands `SUBSCRIBE` and `CANCEL` of ZMTP 3.1 are decoded as the messages that ZMTP 3.0 sends instead.
+    pub fn with_subscriptions(limits: FrameLimits) -> Self {
+        Self {
+            subscriptions: true,
+            ..Self::new(limits)
         }
     }
 
@@ -97,7 +110,7 @@ impl FrameDecoder {
             input.advance(header.size);
             let body = take_body(input, header.body_length);
             if header.command {
-                match decode_command(&body)? {
+                match decode_command(&body, self.subscriptions)? {
                     Some(decoded) => return Ok(Some(decoded)),
                     None => continue,
                 }
@@ -239,7 +252,7 @@ pub fn encode_header(out: &mut impl BufMut, length: usize, more: bool) {
 }
 
 /// Decodes the body of a command. Returns `None` if it is one that needs no reaction.
-fn decode_command(body: &[u8]) -> Result<Option<Decoded>, Violation> {
+fn decode_command(body: &[u8], subscriptions: bool) -> Result<Option<Decoded>, Violation> {
     let (&length, rest) = body.split_first().ok_or(Violation::Command)?;
     let (name, data) = rest.split_at_checked(length.into()).ok_or(Violation::Command)?;
     let subscription = |first: u8| {
@@ -249,10 +262,11 @@ fn decode_command(body: &[u8]) -> Result<Option<Decoded>, Violation> {
         Some(Decoded::Message(vec![frame.into()]))
     };
     match name {
+        // A name has at least one byte (RFC 37, section "Formal Grammar").
         b"" => Err(Violation::Command),
         b"PING" => encode_pong(data).map(|pong| Some(Decoded::Ping { pong })),
-        b"SUBSCRIBE" => Ok(subscription(1)),
-        b"CANCEL" => Ok(subscription(0)),
+        b"SUBSCRIBE" if subscriptions => Ok(subscription(1)),
+        b"CANCEL" if subscriptions => Ok(subscription(0)),
         _ => Ok(None),
     }
 }

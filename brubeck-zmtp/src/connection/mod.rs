@@ -21,7 +21,7 @@ pub(crate) use self::handshake::{exchange_greeting, read_ready, send_ready};
 use self::handshake::client_handshake;
 use self::read_only_interest::ReadOnlyInterestStream;
 use crate::Endpoint;
-use crate::codec::{Decoded, FrameLimits, SocketType, Violation};
+use crate::codec::{Decoded, FrameDecoder, FrameLimits, SocketType, Violation};
 use crate::listener::{Stream, set_keepalive};
 
 /// The two sides of a connection: our socket type, and what the peer may be and may send.
@@ -117,7 +117,11 @@ impl Connection {
                 (Box::new(reader), Box::new(writer))
             }
         };
-        let mut reader = FrameReader::new(reader, role.limits);
+        let decoder = match role.socket_type {
+            SocketType::Pub | SocketType::XPub => FrameDecoder::with_subscriptions(role.limits),
+            _ => FrameDecoder::new(role.limits),
+        };
+        let mut reader = FrameReader::new(reader, decoder);
         if role.traffic == Traffic::Inbound {
             reader.use_large_chunks();
         }

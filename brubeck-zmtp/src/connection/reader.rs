@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::ConnectionError;
-use crate::codec::{Decoded, FrameDecoder, FrameLimits, Violation};
+use crate::codec::{Decoded, FrameDecoder, Violation};
 
 /// Bytes read at once: few while the peer is mostly idle, more while it fills them.
 const MIN_CHUNK: usize = 2 << 10;
@@ -25,11 +25,11 @@ pub struct FrameReader<R> {
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
-    pub(crate) fn new(reader: R, limits: FrameLimits) -> Self {
+    pub(crate) fn new(reader: R, decoder: FrameDecoder) -> Self {
         Self {
             reader,
             buffer: BytesMut::new(),
-            decoder: FrameDecoder::new(limits),
+            decoder,
             chunk: MIN_CHUNK,
             min_chunk: MIN_CHUNK,
         }

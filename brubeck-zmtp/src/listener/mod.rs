@@ -107,9 +107,13 @@ impl Listener {
             BoundSocket::Tcp(listener) => TcpListener::from_std(listener).map(Socket::Tcp),
             BoundSocket::Ipc(listener) => UnixListener::from_std(listener).map(Socket::Ipc),
         };
+        let socket = socket.map_err(|source| TransportError::Bind {
+            endpoint: endpoint.clone(),
+            source,
+        })?;
         Ok(Self {
             _file: file,
-            socket: socket?,
+            socket,
             endpoint,
             slots: SlotTable::new(limits),
         })

@@ -6,7 +6,7 @@ use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use super::peers::RegisteredPeer;
-use crate::codec::{Decoded, FrameLimits, Violation};
+use crate::codec::{Decoded, FrameDecoder, FrameLimits, Violation};
 use crate::connection::{ConnectionError, FrameReader, FrameWriter};
 use crate::queue::{EventPermit, EventSender, message_size};
 use crate::{LINGER, ServerEvent, ServerLimits};
@@ -38,7 +38,7 @@ where
         max_frames: limits.max_frames,
     };
     let mut connection = PeerConnection {
-        reader: FrameReader::new(reader, frame_limits),
+        reader: FrameReader::new(reader, FrameDecoder::new(frame_limits)),
         writer: FrameWriter::new(writer),
         peer,
         inbound,

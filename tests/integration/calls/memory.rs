@@ -105,6 +105,20 @@ async fn a_web_handler_its_service_and_its_response_handler() {
     site.stop().await;
 }
 
+#[tokio::test]
+async fn a_service_that_connects_is_refused_in_memory() {
+    let service = Service::connect("ipc://run/requests", "ipc://run/responses", SECRET);
+    let started = Memory::new(PAGES, ())
+        .service(service, App::new(WORKS, ()))
+        .start()
+        .await;
+    let error = started.err().expect("no socket in memory").to_string();
+    assert!(
+        error.contains("a service that connects needs a socket"),
+        "{error}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn services_in_memory_call_each_other() {
     let site = Memory::new(PAGES, ())

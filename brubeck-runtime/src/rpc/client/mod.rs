@@ -48,6 +48,8 @@ pub(super) struct Shared {
 }
 
 struct State {
+    /// A process may be added or removed by a thread of the user's, outside of the runtime.
+    runtime: Handle,
     driver: Driver<Caller>,
     waiting: Numbered<CallId, Waiting>,
     workers: Numbered<PeerId, Worker>,
@@ -93,6 +95,7 @@ impl Pool {
             clock: Clock::start(),
             timer_changed: Arc::default(),
             state: Mutex::new(State {
+                runtime: Handle::current(),
                 driver: Driver::new(Caller::new(config, seed()?)),
                 waiting: Numbered::default(),
                 workers: Numbered::default(),
@@ -272,7 +275,6 @@ impl Shared {
     /// Connects to one more process.
     pub(super) fn join(self: &Arc<Self>, endpoint: Endpoint) -> Result<PeerId, TransportError> {
         let address = endpoint.to_string();
-        // A process may be added by a thread of the user's, outside of the runtime.
         let _entered = self.runtime.enter();
         let Client {
             mut inbound,
@@ -371,7 +373,7 @@ impl State {
             }
             CallerAction::Forget { peer } => {
                 if let Some(worker) = self.workers.remove(&peer) {
-                    tokio::spawn(async move {
+                    self.runtime.spawn(async move {
                         let _inbound = worker.inbound;
                         worker.shutdown.shutdown(LINGER).await
                     });

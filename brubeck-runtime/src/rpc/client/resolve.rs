@@ -140,7 +140,9 @@ impl Shared {
                 member.peers.insert(endpoint, peer);
             }
             Some((host, port)) => {
-                let task = tokio::spawn(follow(Arc::downgrade(self), address.to_owned(), host, port));
+                let task = self
+                    .runtime
+                    .spawn(follow(Arc::downgrade(self), address.to_owned(), host, port));
                 member.follower = Some(Follower {
                     task: task.abort_handle(),
                     resolved: false,

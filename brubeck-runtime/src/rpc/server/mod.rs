@@ -211,7 +211,9 @@ impl Shared {
 
 impl Slots for Shared {
     fn ended(self: Arc<Self>, job: u64, response: Option<Response>) {
-        let reply = response.map(convert::checked_reply);
+        // The job is free whatever happens, so a response that cannot be converted is none.
+        let convert = |response| catch_unwind(AssertUnwindSafe(|| convert::checked_reply(response))).ok();
+        let reply = response.and_then(convert);
         self.happened(WorkerEvent::Finished {
             job: JobId(job),
             reply,

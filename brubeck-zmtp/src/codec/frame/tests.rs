@@ -30,7 +30,10 @@ fn message(frames: &[Vec<u8>]) -> Vec<u8> {
 
 /// Reads a stream that comes in pieces.
 fn read_all(limits: FrameLimits, pieces: &[&[u8]]) -> Result<Vec<Decoded>, Violation> {
-    let mut decoder = FrameDecoder::new(limits);
+    read_with(FrameDecoder::new(limits), pieces)
+}
+
+fn read_with(mut decoder: FrameDecoder, pieces: &[&[u8]]) -> Result<Vec<Decoded>, Violation> {
     let (mut input, mut all) = (BytesMut::new(), Vec::new());
     for piece in pieces {
         input.extend_from_slice(piece);
@@ -150,7 +153,11 @@ fn a_subscription_command_is_the_message_of_zmtp_3_0() {
         decoded(&[b"\0topic".to_vec()]),
         decoded(&[long]),
     ];
-    assert_eq!(read_all(LIMITS, &[&stream.concat()]).unwrap(), expected);
+    let decoder = FrameDecoder::with_subscriptions(LIMITS);
+    assert_eq!(read_with(decoder, &[&stream.concat()]).unwrap(), expected);
+    // A peer of any other socket cannot slip a message past the limits in this way.
+    let only_message = [decoded(&[b"a".to_vec(), b"b".to_vec()])];
+    assert_eq!(read_all(LIMITS, &[&stream.concat()]).unwrap(), only_message);
 }
 
 #[test]
