@@ -159,6 +159,10 @@ impl Drawn<'_> {
         if (repetition.min, repetition.max) != (0, Some(1)) || rest.open {
             return None;
         }
+        // At the end of the path a part such as `(?<a>/|$)` takes part with an empty capture, and no byte says so.
+        if properties.minimum_len() == Some(0) && properties.explicit_captures_len() > 0 {
+            return None;
+        }
         self.unless(inner.first, part, rest)?;
         Some(())
     }

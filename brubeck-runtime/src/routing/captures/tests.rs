@@ -78,6 +78,8 @@ fn patterns_in_which_the_next_byte_does_not_tell_have_none() {
         r"^/(?:(?<a>ab)|(?<b>ac))$",
         r"^/(?:$|(?<a>x*))",
         r"^/(?:(?<a>x*)|y)$",
+        r"^/(?<a>/|$)?$",
+        r"^/(?:x(?<a>/|$)|y(?<b>(?:/|$))?)$",
         r"^/(?<other>x+)$",
         r"^/(",
     ] {
