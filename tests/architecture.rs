@@ -384,6 +384,13 @@ struct Source {
 }
 
 impl Source {
+    /// Every place where this text stands.
+    fn mentions(&self, text: &str) -> impl Iterator<Item = String> {
+        self.code
+            .match_indices(text)
+            .map(move |(at, _)| format!("{}:{}: {text}", self.file, self.line(at)))
+    }
+
     fn line(&self, at: usize) -> usize {
         self.code[..at].matches('\n').count() + 1
     }
@@ -766,9 +773,7 @@ fn the_core_of_the_protocol_has_no_socket_and_no_clock() {
             "brubeck_zmtp",
             "tracing",
         ] {
-            for (at, _) in source.code.match_indices(banned) {
-                broken.push(format!("{}:{}: {banned}", source.file, source.line(at)));
-            }
+            broken.extend(source.mentions(banned));
         }
     }
     assert_none(
@@ -789,9 +794,7 @@ fn zmtp_knows_nothing_of_brubeck() {
             "Dialect",
             "handler::",
         ] {
-            for (at, _) in source.code.match_indices(banned) {
-                broken.push(format!("{}:{}: {banned}", source.file, source.line(at)));
-            }
+            broken.extend(source.mentions(banned));
         }
     }
     assert_none(
@@ -885,9 +888,7 @@ fn values_of_unknown_type_are_kept_in_one_place() {
             continue;
         }
         for what in ["Box<dyn Any", "Arc<dyn Any", "Rc<dyn Any"] {
-            for (at, _) in source.code.match_indices(what) {
-                broken.push(format!("{}:{}: {what}", source.file, source.line(at)));
-            }
+            broken.extend(source.mentions(what));
         }
     }
     assert_none(&broken, "a typed field stands where a value is kept:");

@@ -508,3 +508,21 @@ async fn ten_times_too_much_is_refused_early_and_the_rest_is_answered() {
     answered(client.request("/where")).await;
     a.stop().await;
 }
+
+#[tokio::test]
+async fn addresses_are_added_and_removed_by_a_thread_outside_of_the_runtime() {
+    let client = Client::connect("tcp://127.0.0.1:9", SECRET).unwrap();
+    let thread = std::thread::spawn(move || {
+        let added = ["tcp://127.0.0.1:10", "tcp://name.invalid:10"];
+        for address in added {
+            client.add_worker(address).unwrap();
+        }
+        assert_eq!(client.workers().len(), 3);
+        for address in added {
+            assert!(client.remove_worker(address).unwrap(), "{address}");
+        }
+        client.workers()
+    });
+    let left = tokio::task::spawn_blocking(|| thread.join()).await.unwrap();
+    assert_eq!(left.expect("no panic"), ["tcp://127.0.0.1:9"]);
+}
