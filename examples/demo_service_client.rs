@@ -48,7 +48,7 @@ async fn call_service_sync(services: Services, slow: State<Slow>) -> Result<Page
 
 /// Handles the response from our service.
 #[response_handler("^/service/slow")]
-async fn service_response(reply: Answer) -> Status {
+async fn service_response(reply: ServiceResponse) -> Status {
     let success = reply.status.is_success();
     tracing::debug!(success, "The slow service is back: {}", reply.status);
     reply.status

@@ -159,7 +159,7 @@ pub fn app(members: Members, secret: impl Into<CookieSecret>) -> App<Members> {
     App::new(ROUTES, members)
         .cookie_secret(secret)
         .login_url("/login")
-        .limit::<log_in>(Limits::new().body(4096).at_once(8))
+        .limit::<log_in>(Limits::new().body_limit(4096).concurrency(8))
 }
 
 #[tokio::main]

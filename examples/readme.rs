@@ -33,7 +33,7 @@ async fn nowait(services: Services) -> Result<&'static str, Fault> {
 }
 
 #[response_handler("^/service/slow")] // runs when the answer comes
-async fn on_slow(reply: Answer) {
+async fn on_slow(reply: ServiceResponse) {
     tracing::info!("the service is back: {}", reply.status);
 }
 

@@ -2,7 +2,7 @@
 //! `cargo test --example testing`. Run as a program it shows the same once, in real time.
 
 use brubeck::prelude::*;
-use brubeck::{InsideMemory, Memory};
+use brubeck::{TestSite, TestSiteHandle};
 use std::time::Duration;
 
 const SLOW: &str = "ipc://run/slow";
@@ -17,7 +17,7 @@ async fn slow(text: Arg<String>) -> Json<String> {
 }
 
 #[response_handler("^/service/slow")]
-async fn on_slow(reply: Answer<String>) -> usize {
+async fn on_slow(reply: ServiceResponse<String>) -> usize {
     reply.body.len()
 }
 
@@ -39,8 +39,8 @@ const PAGES: Routes<()> = routes![on_slow, call_sync];
 // ---- the test -----------------------------------------------------------------------------------
 
 /// Both of them in memory; the service has its address and passphrase all the same.
-async fn both() -> brubeck::Result<InsideMemory> {
-    Memory::new(PAGES, ())
+async fn both() -> brubeck::Result<TestSiteHandle> {
+    TestSite::new(PAGES, ())
         .service(Service::bind(SLOW, SECRET), App::new(SERVICE, ()))
         .start()
         .await

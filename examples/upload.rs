@@ -69,6 +69,6 @@ async fn main() -> brubeck::Result {
         folder: folder.path().to_owned(),
         count: Arc::default(),
     };
-    let app = App::new(ROUTES, state).limit::<store>(Limits::new().body(LARGEST));
+    let app = App::new(ROUTES, state).limit::<store>(Limits::new().body_limit(LARGEST));
     front::serve(app, ROUTES, |config| config.stream_uploads()).await
 }

@@ -11,18 +11,18 @@ pub use brubeck_runtime::schemars;
 #[doc(hidden)]
 pub use brubeck_runtime::{__private, driver, protocol, wire};
 pub use brubeck_runtime::{
-    Answer, Answers, App, AppService, Application, Arg, Arguments, Ask, Body, BodyError, BoxError, Broadcast,
-    Call, CallError, Cancellation, Carried, Client, Close, Closed, Connection, Context, Cookie, CookieSecret,
-    Cookies, CurrentUser, Deadline, Dialect, Error, Event, Events, Extension, Fault, Fields, Fill, Form,
-    FromCapture, FromMessage, Handle, Handled, HandledCall, Handles, Header, Headers, Hook, Html, Http,
-    InsideMemory, IntoReply, Json, Kind, Limits, Link, Membership, Memory, Message, Method, Mongrel2,
-    Mongrel2Connection, Mongrel2Control, Mongrel2Counts, Mongrel2Sort, NotFound, Nowait, Opened, Operation,
-    Origin, Page, PathArgument, Payload, Phase, Placed, Problem, Proceed, Provides, Query, ReadOperation,
-    Redirect, Rejection, RemoteAddr, Reply, Request, Response, ResponseHandlers, Result, Routes, Running,
-    SameSite, Service, ServiceAddress, Services, Session, SignedCookies, SocketMessage, SocketOutcome,
-    SocketSender, Spec, State, Status, Stop, Template, Text, Trace, TypedAnswer, TypedCall, UnknownMethod,
-    Unreachable, Upgrade, Upload, UploadError, User, View, WebSocket, Wire, WithHandler, answered, minijinja,
-    testing,
+    Answers, App, AppService, Application, Arg, Args, Arguments, Body, BodyError, BoxError, Broadcast, Call,
+    CallError, Cancellation, Client, Close, Closed, Connection, Context, Cookie, CookieSecret, Cookies,
+    CurrentUser, Deadline, Dialect, Error, Event, Events, Extension, Fault, Fields, Fill, Form, FromCapture,
+    FromMessage, Handle, Handled, HandledCall, Handles, Header, Headers, Hook, Html, Http, IntoReply, Json,
+    Kind, Limits, Link, Message, Method, Mongrel2, Mongrel2Connection, Mongrel2ConnectionKind,
+    Mongrel2Control, Mongrel2Counts, NotFound, Nowait, Operation, Origin, Page, PathArgument, Payload, Phase,
+    Problem, Proceed, Provides, Query, ReadOperation, Redirect, Rejection, RemoteAddr, Reply, Response,
+    ResponseHandlers, Result, Routes, Running, SameSite, Service, ServiceAddress, ServiceRequest,
+    ServiceResponse, Services, Session, SignedCookies, SocketMessage, SocketOutcome, SocketSender, Spec,
+    State, Status, Stop, Subscription, Template, TestSite, TestSiteHandle, Text, Trace, TypedCall,
+    TypedHandledCall, TypedResponse, UnknownMethod, Unreachable, Upgrade, Upload, UploadError, User, View,
+    WebSocket, Wire, answered, minijinja, testing,
 };
 #[cfg(feature = "axum")]
 pub use brubeck_runtime::{Axum, AxumBody};
@@ -30,6 +30,11 @@ pub use brubeck_runtime::{Axum, AxumBody};
 pub use brubeck_runtime::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
 #[cfg(feature = "multipart")]
 pub use brubeck_runtime::{Multipart, Part};
+
+/// Services in the dialects of Brubeck Services, the Python original.
+pub mod legacy {
+    pub use brubeck_runtime::LegacyService as Service;
+}
 
 /// What an application needs: `use brubeck::prelude::*;`.
 pub mod prelude {
@@ -45,12 +50,12 @@ pub mod prelude {
     pub use brubeck_runtime::Multipart;
     #[doc(no_inline)]
     pub use brubeck_runtime::{
-        Answer, App, Arg, Ask, Body, Broadcast, Call, CallError, Client, Close, Closed, Context, Cookie,
-        Cookies, CurrentUser, Event, Events, Extension, Fault, Form, FromMessage, Handled, Header, Headers,
-        Html, Http, IntoReply, Json, Limits, Membership, Message, Method, Mongrel2, NotFound, Page, Problem,
-        Query, Redirect, Rejection, RemoteAddr, Reply, Response, Routes, Service, Services, Session,
-        SignedCookies, SocketMessage, SocketSender, State, Status, Template, Text, Upgrade, Upload,
-        UploadError, User, WebSocket,
+        App, Arg, Args, Body, Broadcast, Call, CallError, Client, Close, Closed, Context, Cookie, Cookies,
+        CurrentUser, Event, Events, Extension, Fault, Form, FromMessage, Handled, Header, Headers, Html,
+        Http, IntoReply, Json, Limits, Message, Method, Mongrel2, NotFound, Page, Problem, Query, Redirect,
+        Rejection, RemoteAddr, Reply, Response, Routes, Service, ServiceResponse, Services, Session,
+        SignedCookies, SocketMessage, SocketSender, State, Status, Subscription, Template, Text, Upgrade,
+        Upload, UploadError, User, WebSocket,
     };
     #[cfg(feature = "axum")]
     #[doc(no_inline)]

@@ -7,12 +7,12 @@ use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Expr, Ident, Lit, LitInt, LitStr, Path, Token};
 
-const KEYS: [&str; 4] = ["path", "method", "blocking", "slots"];
+const KEYS: [&str; 4] = ["path", "method", "blocking", "concurrency"];
 
 /// The attribute that has all of the keys; the others have the first two.
 const SERVICE: &str = "service_handler";
 
-/// `("^/")`, `(path = "^/", method = "get")`, `(slow_echo::echo)` or `(.., blocking, slots = 2)`.
+/// `("^/")`, `(path = "^/", method = "get")`, `(slow_echo::echo)` or `(.., blocking, concurrency = 2)`.
 #[derive(Default)]
 pub(crate) struct Attribute {
     pub(crate) path: Option<LitStr>,
@@ -24,7 +24,7 @@ pub(crate) struct Attribute {
     /// The handler is no `async fn`: it runs where it may block.
     pub(crate) blocking: bool,
     /// How many of the handler run at once.
-    pub(crate) slots: Option<LitInt>,
+    pub(crate) concurrency: Option<LitInt>,
     /// Every key, known or half-typed, for completion in an editor.
     pub(crate) keys: Vec<Ident>,
 }
@@ -75,7 +75,7 @@ impl Attribute {
         let slot = match word.as_str() {
             "path" => &mut self.path,
             "method" => &mut self.method,
-            "slots" => return self.read_slots(name, &key, input, errors),
+            "concurrency" => return self.read_slots(name, &key, input, errors),
             "blocking" => {
                 let value: Expr = input.parse()?;
                 errors.on(
@@ -120,15 +120,15 @@ impl Attribute {
         let number = syn::parse2::<LitInt>(value.to_token_stream()).ok();
         let positive = |lit: &LitInt| lit.base10_parse::<u32>().is_ok_and(|number| number > 0);
         if name != SERVICE {
-            errors.on(key, service_alone("slots"));
-        } else if self.slots.is_some() {
-            errors.on(key, twice("slots"));
+            errors.on(key, service_alone("concurrency"));
+        } else if self.concurrency.is_some() {
+            errors.on(key, twice("concurrency"));
         } else {
-            self.slots = number.filter(positive);
-            if self.slots.is_none() {
+            self.concurrency = number.filter(positive);
+            if self.concurrency.is_none() {
                 errors.on(
                     value,
-                    "`slots` is how many run at once, at least 1\nhelp: `slots = 4`",
+                    "`concurrency` is how many run at once, at least 1\nhelp: `concurrency = 4`",
                 );
             }
         }
@@ -147,7 +147,7 @@ impl Attribute {
             "blocking" if name != SERVICE => errors.on(&word, service_alone("blocking")),
             "blocking" if self.blocking => errors.on(&word, twice("blocking")),
             "blocking" => self.blocking = true,
-            "path" | "method" | "slots" => {
+            "path" | "method" | "concurrency" => {
                 self.path_is_broken |= text == "path";
                 errors.on(
                     &word,
@@ -180,7 +180,7 @@ fn example(key: &str) -> &'static str {
     match key {
         "path" => "path = \"^/...\"",
         "method" => "method = \"get\"",
-        _ => "slots = 4",
+        _ => "concurrency = 4",
     }
 }
 
@@ -191,13 +191,13 @@ fn twice(word: &str) -> String {
 fn service_alone(word: &str) -> String {
     format!(
         "`{word}` is for services\nhelp: have a `#[{SERVICE}(.., {word}{})]` do the work, and call it",
-        if word == "slots" { " = .." } else { "" }
+        if word == "concurrency" { " = .." } else { "" }
     )
 }
 
 fn unknown(name: &str, word: &str) -> String {
     let (known, expected) = if name == SERVICE {
-        (&KEYS[..], "`path`, `method`, `blocking` or `slots`")
+        (&KEYS[..], "`path`, `method`, `blocking` or `concurrency`")
     } else {
         (&KEYS[..2], "`path` or `method`")
     };

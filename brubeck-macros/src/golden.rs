@@ -61,7 +61,7 @@ async fn slow(body: Json<Echo>) -> Reply<Echoed> {
 #[test]
 fn golden_blocking() {
     let input = r#"
-#[service_handler(path = "^/primes$", blocking, slots = 2)]
+#[service_handler(path = "^/primes$", blocking, concurrency = 2)]
 fn primes(below: Arg<u64>) -> Json<Vec<u64>> {
     sieve(below.0)
 }"#;
@@ -82,7 +82,7 @@ pub async fn user(id: u64, tab: Option<char>, db: State<Db>) -> Json<User> {
 fn golden_response_handler() {
     let input = r#"
 #[response_handler(slow_echo::echo)]
-async fn on_slow(reply: Answer<Echoed>) -> Seen {
+async fn on_slow(reply: ServiceResponse<Echoed>) -> Seen {
     Seen(reply.body.text)
 }"#;
     handler("response_handler", Marker::RESPONSE, input);
@@ -104,7 +104,7 @@ fn golden_contract() {
 #[service_client]
 pub trait SlowEcho {
     /// Says it back, late.
-    #[call("/service/slow/{room}", within = "5s", idempotent)]
+    #[call("/service/slow/{room}", timeout = "5s", idempotent)]
     async fn echo(&self, room: u64, text: String) -> Result<Echoed, Fault>;
 }"#;
     let (attribute, item) = parts(input);

@@ -3,9 +3,10 @@
 pub use crate::__schema as schema;
 pub use crate::extract::fill::FillCapture;
 pub use crate::extract::operation::{
-    Arguments, AskOf, InPath, Named, ReadOperation, Vacant, ask, in_path, named,
+    ArgsOf, Arguments, InPath, Named, ReadOperation, Vacant, ask, in_path, named,
 };
 pub use crate::extract::{Context, Fill, FromCapture, FromMessage, Json, Provides, client_for};
+pub use crate::handler::Opened;
 pub use crate::handler::blocking::{Places, blocking};
 #[cfg(feature = "schema")]
 pub use crate::handler::schema::{Describe, Failure, Mention, Pass, Probe, Schemas, Success};
@@ -16,7 +17,9 @@ pub use crate::routing::{
     BoxFuture, Checked, Entry, Handle, HandlerFn, Listed, Matching, Routes, Sends, check_answered,
     check_served, entry, join, join_specs, report, specs, table, verdicts,
 };
-pub use crate::rpc::api::{AnswerOf, Carried, Client, Handles, Operation, Request, TypedCall, carried};
+pub use crate::rpc::api::{
+    Carried, Client, Handles, Operation, Placed, ResponseOf, ServiceRequest, TypedCall, carried,
+};
 pub use crate::spec::{Routed, Spec};
 pub use crate::template::Template;
 use crate::websocket::SocketOutcome;
@@ -46,7 +49,12 @@ pub mod keys {
     /// Service handlers: a plain `fn` that runs on a thread where it may block.
     pub mod blocking {}
     /// Service handlers: how many of this handler run at once.
-    pub mod slots {}
+    pub mod concurrency {}
+}
+
+/// Returns the client of a contract for `XClient::at`.
+pub fn lazy_client(address: impl Into<String>, secret: impl Into<String>) -> Client {
+    Client::lazy(crate::ServiceAddress::new(address, secret))
 }
 
 /// What every state of an application is.

@@ -33,20 +33,23 @@ pub mod __private;
 pub use crate::app::{App, AppService, Handle, Hook, Limits, Proceed, Running, Service};
 pub use crate::error::{Error, Result};
 pub use crate::extract::{
-    Arg, Arguments, Ask, Context, CurrentUser, Extension, Fill, Form, FromCapture, FromMessage, Header,
+    Arg, Args, Arguments, Context, CurrentUser, Extension, Fill, Form, FromCapture, FromMessage, Header,
     Headers, Json, PathArgument, Provides, Query, ReadOperation, State, Text, Upload, UploadError, User,
 };
 #[cfg(feature = "axum")]
 pub use crate::extract::{Axum, AxumBody};
 #[cfg(feature = "multipart")]
 pub use crate::extract::{Multipart, Part};
-pub use crate::handler::{Application, Connection, Opened, Stop};
+pub use crate::handler::{Application, Connection, Stop};
 pub use crate::http::Http;
+pub use crate::legacy::LegacyService;
 pub use crate::message::{Message, RemoteAddr};
 pub use crate::method::{Kind, Method, UnknownMethod};
 #[cfg(unix)]
 pub use crate::mongrel2::process::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
-pub use crate::mongrel2::{Mongrel2, Mongrel2Connection, Mongrel2Control, Mongrel2Counts, Mongrel2Sort};
+pub use crate::mongrel2::{
+    Mongrel2, Mongrel2Connection, Mongrel2ConnectionKind, Mongrel2Control, Mongrel2Counts,
+};
 #[cfg(feature = "files")]
 pub use crate::response::File;
 pub use crate::response::{
@@ -55,9 +58,9 @@ pub use crate::response::{
 };
 pub use crate::routing::{Routes, Unreachable};
 pub use crate::rpc::api::{
-    Answer, Call, CallError, Cancellation, Carried, Client, Deadline, Dialect, Fault, Handled, HandledCall,
-    Handles, Link, Nowait, Operation, Origin, Phase, Placed, Request, ResponseHandlers, ServiceAddress,
-    Services, TypedAnswer, TypedCall, Wire, WithHandler,
+    Call, CallError, Cancellation, Client, Deadline, Dialect, Fault, Handled, HandledCall, Handles, Link,
+    Nowait, Operation, Origin, Phase, ResponseHandlers, ServiceAddress, ServiceRequest, ServiceResponse,
+    Services, TypedCall, TypedHandledCall, TypedResponse, Wire,
 };
 #[doc(hidden)]
 pub use crate::rpc::{core as protocol, driver};
@@ -65,10 +68,10 @@ pub use crate::session::{Cookie, CookieSecret, Cookies, SameSite, Session, Signe
 pub use crate::spec::Spec;
 pub use crate::status::Status;
 pub use crate::template::{Page, Template};
-pub use crate::testing::{InsideMemory, Memory};
+pub use crate::testing::{TestSite, TestSiteHandle};
 pub use crate::trace::Trace;
 pub use crate::websocket::{
-    Broadcast, Close, Closed, Membership, SocketMessage, SocketOutcome, SocketSender, Upgrade, WebSocket,
+    Broadcast, Close, Closed, SocketMessage, SocketOutcome, SocketSender, Subscription, Upgrade, WebSocket,
 };
 
 /// The codecs of every wire, for tests and fuzz targets.

@@ -37,9 +37,9 @@ pub struct Spec {
     /// Whether the handler is a plain `fn` that runs on a thread of its own, where it may block or compute for
     /// long: `#[service_handler(.., blocking)]`.
     pub blocking: bool,
-    /// How many of this handler may run at once in this process: `#[service_handler(.., slots = 4)]`. `None`: as
+    /// How many of this handler may run at once in this process: `#[service_handler(.., concurrency = 4)]`. `None`: as
     /// many as the connection takes.
-    pub slots: Option<u32>,
+    pub concurrency: Option<u32>,
     /// The file of the handler.
     pub file: &'static str,
     /// The line of the handler.
@@ -68,7 +68,7 @@ impl Spec {
             captures: &[],
             example: "",
             blocking: false,
-            slots: None,
+            concurrency: None,
             file: "",
             line: 0,
             automaton: &[],
@@ -101,9 +101,9 @@ impl Spec {
     }
 
     #[doc(hidden)]
-    pub const fn slots(self, slots: u32) -> Spec {
+    pub const fn concurrency(self, concurrency: u32) -> Spec {
         Spec {
-            slots: Some(slots),
+            concurrency: Some(concurrency),
             ..self
         }
     }

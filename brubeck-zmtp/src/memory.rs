@@ -81,8 +81,8 @@ impl fmt::Debug for InMemory {
 
 impl InMemory {
     fn slot(&self, endpoint: &Endpoint) -> EndpointSlot {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        slots
+        let mut concurrency = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        concurrency
             .entry(endpoint.clone())
             .or_insert_with(|| watch::Sender::new(None))
             .clone()

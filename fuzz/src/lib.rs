@@ -298,7 +298,7 @@ pub fn v2_worker(data: &[u8]) -> Corpus {
     let passphrase = Secret::new(b"secret".as_slice());
     let config = WorkerConfig {
         passphrase: passphrase.clone(),
-        slots: SLOTS,
+        concurrency: SLOTS,
         ..WorkerConfig::default()
     };
     let mut worker = Worker::new(config, [1; 32]);

@@ -19,7 +19,7 @@ pub trait Echo {
 }
 
 #[service_handler(echo::echo)]
-async fn answer(Ask(ask): Ask<echo::echo>) -> Result<Note, Fault> {
+async fn answer(Args(ask): Args<echo::echo>) -> Result<Note, Fault> {
     Ok(ask.note)
 }
 
@@ -102,6 +102,6 @@ impl Side for Brubeck {
             Some(dialect) => service.dialect(dialect),
             None => service,
         };
-        Box::pin(async move { load.drive(EchoClient::new(Client::at(&service)?)).await })
+        Box::pin(async move { load.drive(EchoClient::new(Client::connect(&service)?)).await })
     }
 }

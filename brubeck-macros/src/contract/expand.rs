@@ -146,9 +146,9 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
         signature,
         &quote!(::core::result::Result<::brubeck::__private::Json<#ok>, ::brubeck::__private::Json<#fault>>),
     );
-    let within = match operation.within {
-        Some(within) => {
-            let millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+    let timeout = match operation.timeout {
+        Some(timeout) => {
+            let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
             quote!(::core::option::Option::Some(::core::time::Duration::from_millis(#millis)))
         }
         None => quote!(::core::option::Option::None),
@@ -195,10 +195,10 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
                 const OK: ::brubeck::__private::Carried<#ok> = #ok_result();
                 const FAULT: ::brubeck::__private::Carried<#fault> = #fault_result();
                 const SPEC: ::brubeck::__private::Spec = #spec #schema.at(::core::file!(), ::core::line!());
-                const WITHIN: ::core::option::Option<::core::time::Duration> = #within;
-                fn into_request(self) -> ::brubeck::__private::Request {
+                const TIMEOUT: ::core::option::Option<::core::time::Duration> = #timeout;
+                fn into_request(self) -> ::brubeck::__private::ServiceRequest {
                     #path
-                    let __request = ::brubeck::__private::Request::to(__path)
+                    let __request = ::brubeck::__private::ServiceRequest::to(__path)
                         .with_method(::brubeck::__private::Method::#method)
                         #idempotent;
                     #(#writes)*
@@ -323,6 +323,13 @@ fn client(contract: &ItemTrait, module: &Ident, client: &Ident, operations: &[Op
             /// Calls over this client.
             #vis const fn new(client: ::brubeck::__private::Client) -> Self {
                 Self { client }
+            }
+            /// Returns a client of the service at this address; it connects at its first call.
+            #vis fn at(
+                address: impl ::core::convert::Into<::std::string::String>,
+                secret: impl ::core::convert::Into<::std::string::String>,
+            ) -> Self {
+                Self::new(::brubeck::__private::lazy_client(address, secret))
             }
             #(#calls)*
         }

@@ -21,7 +21,7 @@ pub(super) struct Operation<'a> {
     pub(super) path: CallPath,
     pub(super) pattern: Pattern,
     pub(super) method: String,
-    pub(super) within: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
     pub(super) idempotent: bool,
     pub(super) arguments: Vec<Argument<'a>>,
     pub(super) ok: &'a Type,
@@ -35,11 +35,11 @@ pub(super) struct Argument<'a> {
     pub(super) place: Option<usize>,
 }
 
-/// `#[call("/service/slow", method = "get", within = "5s", idempotent)]`.
+/// `#[call("/service/slow", method = "get", timeout = "5s", idempotent)]`.
 struct Call {
     path: Option<LitStr>,
     method: String,
-    within: Option<Duration>,
+    timeout: Option<Duration>,
     idempotent: bool,
 }
 
@@ -103,7 +103,7 @@ fn operation<'a>(function: &'a TraitItemFn, errors: &Errors) -> Option<Operation
         path,
         pattern,
         method: call.method,
-        within: call.within,
+        timeout: call.timeout,
         idempotent: call.idempotent,
         arguments,
         ok,
@@ -217,7 +217,7 @@ fn call(function: &TraitItemFn, errors: &Errors) -> Call {
     let mut call = Call {
         path: None,
         method: "request".to_owned(),
-        within: None,
+        timeout: None,
         idempotent: false,
     };
     let mut attributes = function.attrs.iter().filter(|attr| is_call(attr));
@@ -267,7 +267,7 @@ fn read_call(
     input: ParseStream<'_>,
     errors: &Errors,
 ) -> syn::Result<()> {
-    const KEYS: [&str; 4] = ["path", "method", "within", "idempotent"];
+    const KEYS: [&str; 4] = ["path", "method", "timeout", "idempotent"];
     let (key, span) = if input.peek(LitStr) {
         ("path".to_owned(), input.span())
     } else {
@@ -293,7 +293,7 @@ fn read_call(
             .unwrap_or_default();
         errors.at(
             span,
-            format!("unknown argument `{key}`; expected `path`, `method`, `within` or `idempotent`{help}"),
+            format!("unknown argument `{key}`; expected `path`, `method`, `timeout` or `idempotent`{help}"),
         );
         return Ok(());
     }
@@ -329,11 +329,11 @@ fn read_call(
             }
         }
         _ => {
-            call.within = duration(&value.value());
-            if call.within.is_none() {
+            call.timeout = duration(&value.value());
+            if call.timeout.is_none() {
                 errors.on(
                     &value,
-                    "`within` is a duration such as \"5s\", \"500ms\" or \"2m\"",
+                    "`timeout` is a duration such as \"5s\", \"500ms\" or \"2m\"",
                 );
             }
         }
@@ -383,7 +383,7 @@ mod tests {
     fn an_operation_with_a_mistake_leaves_nothing() {
         let contract: ItemTrait = parse_quote! {
             trait Contract {
-                #[call("/a/{id}", method = "get", within = "1s")]
+                #[call("/a/{id}", method = "get", timeout = "1s")]
                 async fn good(&self, id: u64, text: String) -> Result<(), Fault>;
                 #[call("/b/{id}")]
                 async fn bad(&self) -> Result<(), Fault>;
@@ -399,7 +399,7 @@ mod tests {
             .collect();
         assert_eq!(places, [Some(0), None]);
         assert_eq!(
-            (operations[0].method.as_str(), operations[0].within),
+            (operations[0].method.as_str(), operations[0].timeout),
             ("get", Some(Duration::from_secs(1)))
         );
         assert!(

@@ -31,12 +31,12 @@ pub(super) fn builder(route: &Route, function: &ItemFn) -> TokenStream {
             #[doc = #doc]
             #[must_use = "a request does nothing until a client sends it"]
             #[allow(non_camel_case_types)]
-            #vis struct #request(::brubeck::__private::Request);
+            #vis struct #request(::brubeck::__private::ServiceRequest);
             #[allow(clippy::should_implement_trait)]
             impl #request {
                 #(#setters)*
             }
-            impl ::core::convert::From<#request> for ::brubeck::__private::Request {
+            impl ::core::convert::From<#request> for ::brubeck::__private::ServiceRequest {
                 fn from(__request: #request) -> Self {
                     __request.0
                 }
@@ -45,7 +45,7 @@ pub(super) fn builder(route: &Route, function: &ItemFn) -> TokenStream {
             impl #twin {
                 fn __started(__path: ::std::string::String) -> #request {
                     #request(
-                        ::brubeck::__private::Request::to(__path)
+                        ::brubeck::__private::ServiceRequest::to(__path)
                             .with_method(::brubeck::__private::Method::#method),
                     )
                 }

@@ -75,12 +75,15 @@ fn spec(route: &Route, function: &ItemFn) -> TokenStream {
     let name = function.name().unraw().to_string();
     let kind = kind(route.kind);
     let blocking = route.blocking.then(|| quote!(.blocking()));
-    let slots = route.slots.as_ref().map(|slots| quote!(.slots(#slots)));
+    let concurrency = route
+        .concurrency
+        .as_ref()
+        .map(|concurrency| quote!(.concurrency(#concurrency)));
     match &route.target {
         Target::Pattern { pattern, method } => {
             let spec = pattern_spec(&name, pattern, method, route.kind);
             let schema = (route.kind == Kind::Service).then(|| signature(route, function));
-            quote!(#spec #blocking #slots #schema.at(::core::file!(), ::core::line!()))
+            quote!(#spec #blocking #concurrency #schema.at(::core::file!(), ::core::line!()))
         }
         Target::Operation(operation) => {
             let method = match route.kind {
@@ -91,7 +94,7 @@ fn spec(route: &Route, function: &ItemFn) -> TokenStream {
                 <#operation as ::brubeck::__private::Operation>::SPEC
                     .handled_by(#name, #method, #kind)
                     #blocking
-                    #slots
+                    #concurrency
                     .at(::core::file!(), ::core::line!())
             }
         }
@@ -163,7 +166,7 @@ fn checks(route: &Route) -> TokenStream {
             #[cfg(not(rust_analyzer))]
             {
                 #[allow(unused_imports)]
-                use ::brubeck::__private::{AnswerOf, AnyApp, AskOf, FromMessage};
+                use ::brubeck::__private::{ResponseOf, AnyApp, ArgsOf, FromMessage};
                 use ::core::marker::PhantomData;
                 #(#checks)*
             }
@@ -176,13 +179,13 @@ fn check(route: &Route, argument: &Argument) -> TokenStream {
     let ty = &argument.ty;
     let span = argument.span();
     if let Target::Operation(operation) = &route.target {
-        // An `Ask` or `Answer` of another operation would read what is not there.
+        // An `Args` or `ServiceResponse` of another operation would read what is not there.
         let named = |name| types::arguments(ty, name).is_some();
-        if route.kind == Kind::Service && named("Ask") {
-            return quote_spanned!(span=> let _: PhantomData<<#ty as AskOf<#operation>>::It>;);
+        if route.kind == Kind::Service && named("Args") {
+            return quote_spanned!(span=> let _: PhantomData<<#ty as ArgsOf<#operation>>::It>;);
         }
-        if route.kind == Kind::Response && named("Answer") {
-            return quote_spanned!(span=> let _: PhantomData<<#ty as AnswerOf<#operation>>::It>;);
+        if route.kind == Kind::Response && named("ServiceResponse") {
+            return quote_spanned!(span=> let _: PhantomData<<#ty as ResponseOf<#operation>>::It>;);
         }
     }
     quote_spanned!(span=> let _: PhantomData<<#ty as FromMessage<AnyApp>>::Rejection>;)
@@ -326,9 +329,9 @@ fn extraction(argument: &Argument, local: &Ident) -> TokenStream {
 /// Calls the handler and makes a response of what it returns.
 fn run(route: &Route, function: &ItemFn, locals: &[Ident]) -> TokenStream {
     let (name, reply) = (function.name(), reply(route, function));
-    let place = route.slots.as_ref().map(|slots| {
+    let place = route.concurrency.as_ref().map(|concurrency| {
         quote! {
-            static __PLACES: ::brubeck::__private::Places = ::brubeck::__private::Places::new(#slots);
+            static __PLACES: ::brubeck::__private::Places = ::brubeck::__private::Places::new(#concurrency);
             let __place = __PLACES.take().await;
         }
     });

@@ -17,7 +17,7 @@ pub(crate) struct Route {
     pub(crate) kind: Kind,
     pub(crate) arguments: Vec<Argument>,
     pub(crate) blocking: bool,
-    pub(crate) slots: Option<LitInt>,
+    pub(crate) concurrency: Option<LitInt>,
 }
 
 pub(crate) enum Target {
@@ -65,7 +65,7 @@ pub(super) fn lower(
             kind: marker.kind,
             arguments,
             blocking: attribute.blocking,
-            slots: attribute.slots.clone(),
+            concurrency: attribute.concurrency.clone(),
         });
     }
     let method = method(marker, attribute, errors);
@@ -82,7 +82,7 @@ pub(super) fn lower(
         kind,
         arguments,
         blocking: attribute.blocking,
-        slots: attribute.slots.clone(),
+        concurrency: attribute.concurrency.clone(),
     })
 }
 

@@ -34,7 +34,7 @@ impl Sends {
         }
     }
 
-    /// Goes back over `.echo(..)?.deadline(..)` for as long as it is one chain of calls.
+    /// Goes back over `.echo(..)?.timeout(..)` for as long as it is one chain of calls.
     fn read_chain(&mut self, mut before: &[TokenTree]) {
         loop {
             before = match before {
@@ -103,7 +103,7 @@ mod tests {
         let (methods, paths) = sends(quote!({
             other.user(1).await?;
             if late {
-                slow.echo(TEXT.into()).deadline(secs(1)).nowait();
+                slow.echo(TEXT.into()).timeout(secs(1)).nowait();
             }
         }));
         assert_eq!(

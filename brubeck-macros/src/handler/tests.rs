@@ -110,7 +110,7 @@ fn operations_stand_for_path_and_method() {
         Marker::SERVICE,
         quote!(echo::say),
         quote!(
-            async fn say(ask: Ask<echo::say>) {}
+            async fn say(ask: Args<echo::say>) {}
         ),
     );
     assert!(matches!(served.target, Target::Operation(_)));
@@ -139,12 +139,12 @@ fn operations_stand_for_path_and_method() {
 fn handlers_that_block_are_plain_functions() {
     let blocking = route(
         Marker::SERVICE,
-        quote!("^/", blocking, slots = 2),
+        quote!("^/", blocking, concurrency = 2),
         quote!(
             fn a() {}
         ),
     );
-    assert!(blocking.blocking && blocking.slots.is_some());
+    assert!(blocking.blocking && blocking.concurrency.is_some());
     let is_async = mistakes(
         Marker::SERVICE,
         quote!("^/", blocking),

@@ -1,4 +1,4 @@
-// #[service_handler(path = "^/primes$", blocking, slots = 2)]
+// #[service_handler(path = "^/primes$", blocking, concurrency = 2)]
 // fn primes(below: Arg<u64>) -> Json<Vec<u64>> {
 //     sieve(below.0)
 // }
@@ -24,7 +24,7 @@ impl ::brubeck::__private::Routed for primes {
             "/primes",
         )
         .blocking()
-        .slots(2)
+        .concurrency(2)
         .schema(
             ::brubeck::__private::schema!(
                 ("below" : Arg < u64 >) -> Json < Vec < u64 > >
@@ -36,7 +36,7 @@ impl ::brubeck::__private::Routed for primes {
         #[cfg(not(rust_analyzer))]
         {
             #[allow(unused_imports)]
-            use ::brubeck::__private::{AnswerOf, AnyApp, AskOf, FromMessage};
+            use ::brubeck::__private::{ResponseOf, AnyApp, ArgsOf, FromMessage};
             use ::core::marker::PhantomData;
             let _: PhantomData<<Arg<u64> as FromMessage<AnyApp>>::Rejection>;
         }
@@ -82,7 +82,7 @@ const _: () = {
     ///Builds a request to [`primes`](primes()).
     #[must_use = "a request does nothing until a client sends it"]
     #[allow(non_camel_case_types)]
-    struct primes_request(::brubeck::__private::Request);
+    struct primes_request(::brubeck::__private::ServiceRequest);
     #[allow(clippy::should_implement_trait)]
     impl primes_request {
         ///Fills the argument `below`.
@@ -97,7 +97,7 @@ const _: () = {
             )
         }
     }
-    impl ::core::convert::From<primes_request> for ::brubeck::__private::Request {
+    impl ::core::convert::From<primes_request> for ::brubeck::__private::ServiceRequest {
         fn from(__request: primes_request) -> Self {
             __request.0
         }
@@ -106,7 +106,7 @@ const _: () = {
     impl primes {
         fn __started(__path: ::std::string::String) -> primes_request {
             primes_request(
-                ::brubeck::__private::Request::to(__path)
+                ::brubeck::__private::ServiceRequest::to(__path)
                     .with_method(::brubeck::__private::Method::Request),
             )
         }
@@ -123,6 +123,6 @@ const _: () = {
     #[cfg(rust_analyzer)]
     mod handler_keys {
         use ::brubeck::__private::keys::*;
-        use self::{path as _, blocking as _, slots as _};
+        use self::{path as _, blocking as _, concurrency as _};
     }
 };

@@ -1,7 +1,7 @@
 // #[service_client]
 // pub trait SlowEcho {
 //     /// Says it back, late.
-//     #[call("/service/slow/{room}", within = "5s", idempotent)]
+//     #[call("/service/slow/{room}", timeout = "5s", idempotent)]
 //     async fn echo(&self, room: u64, text: String) -> Result<Echoed, Fault>;
 // }
 
@@ -63,14 +63,14 @@ pub mod slow_echo {
                     ),
                 )
                 .at(::core::file!(), ::core::line!());
-            const WITHIN: ::core::option::Option<::core::time::Duration> = ::core::option::Option::Some(
+            const TIMEOUT: ::core::option::Option<::core::time::Duration> = ::core::option::Option::Some(
                 ::core::time::Duration::from_millis(5000u64),
             );
-            fn into_request(self) -> ::brubeck::__private::Request {
+            fn into_request(self) -> ::brubeck::__private::ServiceRequest {
                 let mut __path = ::std::string::String::new();
                 __path.push_str("/service/slow/");
                 __ARGUMENT0.write(&mut __path, self.room);
-                let __request = ::brubeck::__private::Request::to(__path)
+                let __request = ::brubeck::__private::ServiceRequest::to(__path)
                     .with_method(::brubeck::__private::Method::Request)
                     .idempotent();
                 let __request = __ARGUMENT1.write(__request, self.text);
@@ -139,6 +139,13 @@ impl SlowEchoClient {
     /// Calls over this client.
     pub const fn new(client: ::brubeck::__private::Client) -> Self {
         Self { client }
+    }
+    /// Returns a client of the service at this address; it connects at its first call.
+    pub fn at(
+        address: impl ::core::convert::Into<::std::string::String>,
+        secret: impl ::core::convert::Into<::std::string::String>,
+    ) -> Self {
+        Self::new(::brubeck::__private::lazy_client(address, secret))
     }
     /// Says it back, late.
     pub fn echo(

@@ -30,7 +30,7 @@ impl ::brubeck::__private::Routed for user {
         #[cfg(not(rust_analyzer))]
         {
             #[allow(unused_imports)]
-            use ::brubeck::__private::{AnswerOf, AnyApp, AskOf, FromMessage};
+            use ::brubeck::__private::{ResponseOf, AnyApp, ArgsOf, FromMessage};
             use ::core::marker::PhantomData;
             let _: PhantomData<<State<Db> as FromMessage<AnyApp>>::Rejection>;
         }

@@ -1,9 +1,9 @@
 // #[response_handler(slow_echo::echo)]
-// async fn on_slow(reply: Answer<Echoed>) -> Seen {
+// async fn on_slow(reply: ServiceResponse<Echoed>) -> Seen {
 //     Seen(reply.body.text)
 // }
 
-async fn on_slow(reply: Answer<Echoed>) -> Seen {
+async fn on_slow(reply: ServiceResponse<Echoed>) -> Seen {
     Seen(reply.body.text)
 }
 ///
@@ -24,16 +24,18 @@ impl ::brubeck::__private::Routed for on_slow {
         #[cfg(not(rust_analyzer))]
         {
             #[allow(unused_imports)]
-            use ::brubeck::__private::{AnswerOf, AnyApp, AskOf, FromMessage};
+            use ::brubeck::__private::{ResponseOf, AnyApp, ArgsOf, FromMessage};
             use ::core::marker::PhantomData;
-            let _: PhantomData<<Answer<Echoed> as AnswerOf<slow_echo::echo>>::It>;
+            let _: PhantomData<
+                <ServiceResponse<Echoed> as ResponseOf<slow_echo::echo>>::It,
+            >;
         }
         true
     };
 }
 impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::Handle<__S> for on_slow
 where
-    Answer<Echoed>: ::brubeck::__private::FromMessage<__S>,
+    ServiceResponse<Echoed>: ::brubeck::__private::FromMessage<__S>,
 {
     #[allow(unused_mut)]
     fn handle(
@@ -41,7 +43,7 @@ where
     ) -> ::brubeck::__private::BoxFuture {
         ::std::boxed::Box::pin(async move {
             __cx.bind("reply");
-            let __argument0 = match <Answer<
+            let __argument0 = match <ServiceResponse<
                 Echoed,
             > as ::brubeck::__private::FromMessage<__S>>::from_message(&__cx)
                 .await

@@ -32,7 +32,7 @@ impl ::brubeck::__private::Routed for slow {
         #[cfg(not(rust_analyzer))]
         {
             #[allow(unused_imports)]
-            use ::brubeck::__private::{AnswerOf, AnyApp, AskOf, FromMessage};
+            use ::brubeck::__private::{ResponseOf, AnyApp, ArgsOf, FromMessage};
             use ::core::marker::PhantomData;
             let _: PhantomData<<Json<Echo> as FromMessage<AnyApp>>::Rejection>;
         }
@@ -70,7 +70,7 @@ const _: () = {
     ///Builds a request to [`slow`](slow()).
     #[must_use = "a request does nothing until a client sends it"]
     #[allow(non_camel_case_types)]
-    struct slow_request(::brubeck::__private::Request);
+    struct slow_request(::brubeck::__private::ServiceRequest);
     #[allow(clippy::should_implement_trait)]
     impl slow_request {
         ///Fills the argument `body`.
@@ -85,7 +85,7 @@ const _: () = {
             )
         }
     }
-    impl ::core::convert::From<slow_request> for ::brubeck::__private::Request {
+    impl ::core::convert::From<slow_request> for ::brubeck::__private::ServiceRequest {
         fn from(__request: slow_request) -> Self {
             __request.0
         }
@@ -94,7 +94,7 @@ const _: () = {
     impl slow {
         fn __started(__path: ::std::string::String) -> slow_request {
             slow_request(
-                ::brubeck::__private::Request::to(__path)
+                ::brubeck::__private::ServiceRequest::to(__path)
                     .with_method(::brubeck::__private::Method::Request),
             )
         }

@@ -63,7 +63,7 @@ impl<S: Send + Sync + 'static> App<S> {
                 }),
                 templates: Arc::new(templates),
                 body_limit: self.body_limit,
-                time_limit: self.time_limit,
+                timeout: self.timeout,
                 limits,
                 mounts,
                 latency,

@@ -35,19 +35,19 @@ impl<S: Send + Sync + 'static> App<S> {
     /// const ROUTES: Routes<()> = routes![news];
     ///
     /// # fn example() -> App<()> {
-    /// App::new(ROUTES, ()).time_limit(Duration::from_secs(5)).limit::<news>(Limits::new().time(None))
+    /// App::new(ROUTES, ()).timeout(Duration::from_secs(5)).limit::<news>(Limits::new().timeout(None))
     /// # }
     /// ```
     ///
     /// The time runs from when the request is whole; for an [`Upload`](crate::Upload), from when the handler has read it.
     /// It ends with the head of the answer: streams, events and WebSockets last as long as they like. What is
     /// [mounted](App::mount) keeps its own time.
-    pub fn time_limit(mut self, limit: impl Into<Option<Duration>>) -> App<S> {
-        self.time_limit = limit.into();
+    pub fn timeout(mut self, limit: impl Into<Option<Duration>>) -> App<S> {
+        self.timeout = limit.into();
         self
     }
 
-    /// Gives one route limits of its own: `app.limit::<upload>(Limits::new().body(50 << 20))`.
+    /// Gives one route limits of its own: `app.limit::<upload>(Limits::new().body_limit(50 << 20))`.
     pub fn limit<H: Routed>(mut self, limits: Limits) -> App<S> {
         self.limits.add::<H>(limits);
         self

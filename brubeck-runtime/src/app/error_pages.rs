@@ -109,7 +109,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
                 Status::INTERNAL_SERVER_ERROR.into_reply()
             })
         });
-        TimeLeft::from_now(self.time_limit)
+        TimeLeft::from_now(self.timeout)
             .wait_for("(a fallback)", std::pin::pin!(caught))
             .await
     }

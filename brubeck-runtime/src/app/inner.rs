@@ -22,7 +22,7 @@ pub(super) struct AppInner<S: 'static> {
     pub(super) context: Arc<AppContext<S>>,
     pub(super) templates: Arc<Templates>,
     pub(super) body_limit: usize,
-    pub(super) time_limit: Option<std::time::Duration>,
+    pub(super) timeout: Option<std::time::Duration>,
     pub(super) limits: RouteLimits,
     pub(super) mounts: Mounts,
     pub(super) cross_site: CrossSite,
@@ -53,6 +53,6 @@ impl<S: Send + Sync + 'static> AppInner<S> {
 
     /// How long a handler has until its answer.
     pub(super) fn time(&self, limits: Option<&Limits>) -> Option<Duration> {
-        limits.and_then(|limits| limits.time).unwrap_or(self.time_limit)
+        limits.and_then(|limits| limits.time).unwrap_or(self.timeout)
     }
 }

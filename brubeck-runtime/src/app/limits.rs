@@ -28,7 +28,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 /// const ROUTES: Routes<()> = routes![upload];
 ///
 /// fn app() -> App<()> {
-///     let large = Limits::new().body(50 << 20).time(Duration::from_secs(60)).at_once(4);
+///     let large = Limits::new().body_limit(50 << 20).timeout(Duration::from_secs(60)).concurrency(4);
 ///     App::new(ROUTES, ()).limit::<upload>(large)
 /// }
 /// ```
@@ -48,26 +48,26 @@ impl Limits {
     }
 
     /// The largest body, in bytes; a larger one is answered with 413.
-    pub fn body(mut self, bytes: usize) -> Limits {
+    pub fn body_limit(mut self, bytes: usize) -> Limits {
         self.body = Some(bytes);
         self
     }
 
     /// The largest part of a form with files, in bytes; a larger one is answered with 413.
-    pub fn part(mut self, bytes: usize) -> Limits {
+    pub fn part_limit(mut self, bytes: usize) -> Limits {
         self.part = Some(PartLimit(bytes));
         self
     }
 
     /// How long the handler may take to its answer, `None` for ever, as the handler of a long poll may; then it is
-    /// dropped, and 504 is answered. See [`App::time_limit`](crate::App::time_limit).
-    pub fn time(mut self, limit: impl Into<Option<Duration>>) -> Limits {
-        self.time = Some(limit.into());
+    /// dropped, and 504 is answered. See [`App::timeout`](crate::App::timeout).
+    pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Limits {
+        self.time = Some(timeout.into());
         self
     }
 
     /// How many requests are worked on at once; more are answered with 503.
-    pub fn at_once(mut self, requests: usize) -> Limits {
+    pub fn concurrency(mut self, requests: usize) -> Limits {
         self.places = Some(Arc::new(Semaphore::new(requests.min(Semaphore::MAX_PERMITS))));
         self
     }

@@ -3,13 +3,13 @@
 mod assemble;
 mod builder;
 mod call;
+mod client;
 mod error_pages;
 #[cfg(feature = "files")]
 mod file;
 mod hook;
 mod inner;
 mod limits;
-mod link;
 mod request;
 mod run;
 mod service;
@@ -63,7 +63,7 @@ pub struct App<S: 'static> {
     state: S,
     templates: Option<PathBuf>,
     body_limit: usize,
-    time_limit: Option<Duration>,
+    timeout: Option<Duration>,
     limits: RouteLimits,
     drain: Duration,
     connections: Vec<Box<dyn Connection>>,
@@ -84,7 +84,7 @@ impl<S: Send + Sync + 'static> App<S> {
             state,
             templates: None,
             body_limit: 1 << 20,
-            time_limit: Some(limits::TIME),
+            timeout: Some(limits::TIME),
             limits: RouteLimits::default(),
             drain: Duration::from_secs(30),
             connections: Vec::new(),
@@ -147,7 +147,7 @@ impl<S: Send + Sync + 'static> App<S> {
         self.connections.insert(0, Box::new(connection));
         let connections = std::mem::take(&mut self.connections);
         let drain = self.drain;
-        let application = self.assemble(Arc::new(link::open_client))?;
+        let application = self.assemble(Arc::new(client::open_client))?;
         Running::open(application, connections, drain).await
     }
 
@@ -165,6 +165,6 @@ impl<S: Send + Sync + 'static> App<S> {
     ///
     /// As [`serve`](App::serve), but for addresses and endpoints.
     pub fn into_service(self) -> Result<AppService> {
-        Ok(self.assemble(Arc::new(link::open_client))?.web.clone())
+        Ok(self.assemble(Arc::new(client::open_client))?.web.clone())
     }
 }

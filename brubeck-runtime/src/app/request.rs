@@ -241,7 +241,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
                             true => message,
                             false => message.with_body(whole.clone()),
                         };
-                        let time_left = TimeLeft::from_now(self.time_limit);
+                        let time_left = TimeLeft::from_now(self.timeout);
                         let mut running = self.start(entry, captures, message, time_left);
                         running.timer = self.latency.get(index).filter(|_| timed).map(PollTimer::new);
                         Dispatch::Handler(running, preferences)

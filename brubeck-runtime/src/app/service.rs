@@ -2,19 +2,17 @@
 
 use crate::error::Error;
 use crate::handler::{Application, Connection, Opened, Stop};
-use crate::legacy::{connect_worker, server as legacy};
+use crate::legacy::server as legacy;
 use crate::rpc::codec::is_v2;
 use crate::rpc::core::WorkerConfig;
 use crate::rpc::server::{Introspected, Sessions};
 use crate::secret::Secret;
-use brubeck_zmtp::{
-    Endpoint, LINGER, LinkConfig, Server, ServerEvent, ServerLimits, Transport, TransportError, Zmtp,
-};
+use brubeck_zmtp::{Endpoint, LINGER, Server, ServerEvent, ServerLimits, Transport, TransportError, Zmtp};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
 /// How many handlers of one service run at once, unless it says otherwise.
-const SLOTS: usize = 1024;
+const CONCURRENCY: usize = 1024;
 
 /// What a message may hold beside its body, in bytes.
 const BESIDE_THE_BODY: usize = 64 << 10;
@@ -30,7 +28,7 @@ const BESIDE_THE_BODY: usize = 64 << 10;
 ///
 /// It speaks brubeck's own protocol and the dialects of Brubeck Services side by side, and answers each
 /// caller in its own. Requests run side by side, at most 1,024 at once unless
-/// [`slots`](Service::slots) says otherwise; what comes beyond is refused at once as busy. A caller that goes
+/// [`concurrency`](Service::concurrency) says otherwise; what comes beyond is refused at once as busy. A caller that goes
 /// away, cancels or sees its deadline pass stops its handlers.
 ///
 /// In brubeck's own protocol the passphrase never crosses the wire. Callers in a dialect of the original send it
@@ -43,25 +41,17 @@ const BESIDE_THE_BODY: usize = 64 << 10;
 /// | path | answer |
 /// |---|---|
 /// | `/.brubeck/ping` | `{"pong": true}` |
-/// | `/.brubeck/info` | the release, and the operations: name, method, path, captures, an example, `blocking`, `slots`, and with the feature `schema` the JSON Schemas of their types |
+/// | `/.brubeck/info` | the release, and the operations: name, method, path, captures, an example, `blocking`, `concurrency`, and with the feature `schema` the JSON Schemas of their types |
 /// | `/.brubeck/stats` | since the start: requests, errors, cancelled, in flight, p50 and p99 in microseconds; in all, and of each operation |
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Service {
-    place: Place,
+    address: String,
     passphrase: Secret,
     clear_text: bool,
-    slots: usize,
-    largest_body: Option<usize>,
-    callers: Option<usize>,
-}
-
-#[derive(Clone, Debug)]
-enum Place {
-    /// Callers come here.
-    Bound(String),
-    /// The two addresses of one caller.
-    Connected { requests: String, responses: String },
+    concurrency: usize,
+    body_limit: Option<usize>,
+    max_connections: Option<usize>,
 }
 
 impl Service {
@@ -70,61 +60,33 @@ impl Service {
     /// They may speak brubeck's own protocol, [`Dialect::Seed`](crate::Dialect::Seed) and
     /// [`Dialect::Branch`](crate::Dialect::Branch).
     pub fn bind(address: impl Into<String>, passphrase: impl Into<String>) -> Service {
-        Service::new(Place::Bound(address.into()), passphrase)
-    }
-
-    /// Connects to the two addresses that a caller has bound: it puts requests into the first and takes answers from
-    /// the second, and shares its requests among all services that connect.
-    ///
-    /// ```no_run
-    /// # use brubeck::prelude::*;
-    /// # async fn example(routes: Routes<()>) -> brubeck::Result {
-    /// let service = Service::connect("ipc://run/slow", "ipc://run/slow_response", "my_shared_secret");
-    /// App::new(routes, ()).serve(service).await
-    /// # }
-    /// ```
-    ///
-    /// So do the services of the released package `brubeck-service`, in [`Dialect::Pypi`](crate::Dialect::Pypi) and
-    /// [`Dialect::Pypi01x`](crate::Dialect::Pypi01x); of the latter neither registration nor heartbeats. The caller may
-    /// start later, and start again; requests beyond the [`slots`](Service::slots) wait in its socket. For a second
-    /// caller add a second connection with [`App::also`](crate::App::also).
-    pub fn connect(
-        requests: impl Into<String>,
-        responses: impl Into<String>,
-        passphrase: impl Into<String>,
-    ) -> Service {
-        let (requests, responses) = (requests.into(), responses.into());
-        Service::new(Place::Connected { requests, responses }, passphrase)
-    }
-
-    fn new(place: Place, passphrase: impl Into<String>) -> Service {
         Service {
-            place,
+            address: address.into(),
             passphrase: Secret::new(passphrase.into()),
             clear_text: false,
-            slots: SLOTS,
-            largest_body: None,
-            callers: None,
+            concurrency: CONCURRENCY,
+            body_limit: None,
+            max_connections: None,
         }
     }
 
     /// How many handlers may run at once; in brubeck's own protocol, as many calls again may wait for one of them.
-    pub fn slots(mut self, slots: usize) -> Service {
-        self.slots = slots.max(1);
+    pub fn concurrency(mut self, concurrency: usize) -> Service {
+        self.concurrency = concurrency.max(1);
         self
     }
 
     /// The largest body that is taken and sent, in bytes, instead of 8 MiB. Callers say theirs with
-    /// [`ServiceAddress::largest_body`](crate::ServiceAddress::largest_body).
-    pub fn largest_body(mut self, bytes: usize) -> Service {
-        self.largest_body = Some(bytes);
+    /// [`ServiceAddress::body_limit`](crate::ServiceAddress::body_limit).
+    pub fn body_limit(mut self, bytes: usize) -> Service {
+        self.body_limit = Some(bytes);
         self
     }
 
     /// How many callers may be connected at once, instead of 4,096 in all and 1,024 from one IP address. Each takes an
     /// open file: see that the system grants them.
-    pub fn callers(mut self, callers: usize) -> Service {
-        self.callers = Some(callers);
+    pub fn max_connections(mut self, connections: usize) -> Service {
+        self.max_connections = Some(connections);
         self
     }
 
@@ -150,37 +112,18 @@ impl Service {
         application: Arc<dyn Application>,
     ) -> crate::Result<Opened> {
         let application = Arc::new(Introspected::new(application));
-        match self.place.clone() {
-            Place::Bound(address) => self.open_bound(transport, &address, application).await,
-            Place::Connected { requests, responses } => {
-                self.open_connected(&requests, &responses, application)
-            }
-        }
-    }
-
-    /// Whether it can be opened in memory: a service that connects needs a socket.
-    pub(crate) fn is_bound(&self) -> bool {
-        matches!(self.place, Place::Bound(_))
-    }
-
-    async fn open_bound(
-        self,
-        transport: &dyn Transport,
-        address: &str,
-        application: Arc<Introspected>,
-    ) -> crate::Result<Opened> {
-        let endpoint = endpoint(address)?;
+        let endpoint = endpoint(&self.address)?;
         let clear_text = self.clear_text || endpoint.is_loopback();
         let server = transport
             .server(endpoint, self.limits())
             .await
-            .map_err(|error| cannot(address, error))?;
+            .map_err(|error| cannot(&self.address, error))?;
         let sessions = Sessions::new(self.worker(), application.clone(), server.outbound.clone())?;
         let address = server.local.to_string();
         let answering = legacy::Answering::new(self.passphrase, clear_text, application);
         let bound = Bound {
             sessions,
-            legacy: Arc::new(legacy::Bound::new(answering, self.slots)),
+            legacy: Arc::new(legacy::Bound::new(answering, self.concurrency)),
         };
         Ok(Opened {
             address,
@@ -194,10 +137,10 @@ impl Service {
             max_message_bytes: self.worker().max_body.saturating_add(BESIDE_THE_BODY),
             ..ServerLimits::default()
         };
-        if let Some(callers) = self.callers {
-            (limits.max_connections, limits.max_connections_per_address) = (callers, callers);
+        if let Some(connections) = self.max_connections {
+            (limits.max_connections, limits.max_connections_per_address) = (connections, connections);
         }
-        limits.peer_queue_messages = limits.peer_queue_messages.max(self.slots.saturating_mul(2));
+        limits.peer_queue_messages = limits.peer_queue_messages.max(self.concurrency.saturating_mul(2));
         limits
     }
 
@@ -206,42 +149,13 @@ impl Service {
         let default = WorkerConfig::default();
         WorkerConfig {
             passphrase: self.passphrase.clone(),
-            slots: self.slots,
-            max_body: self.largest_body.unwrap_or(default.max_body),
-            max_sessions: self.callers.unwrap_or(default.max_sessions),
+            concurrency: self.concurrency,
+            max_body: self.body_limit.unwrap_or(default.max_body),
+            max_sessions: self.max_connections.unwrap_or(default.max_sessions),
             // As many handlers as there are may end at once and answer one caller.
-            max_unacknowledged: default.max_unacknowledged.max(self.slots),
+            max_unacknowledged: default.max_unacknowledged.max(self.concurrency),
             ..default
         }
-    }
-
-    fn open_connected(
-        self,
-        requests: &str,
-        responses: &str,
-        application: Arc<Introspected>,
-    ) -> crate::Result<Opened> {
-        let endpoints = [endpoint(requests)?, endpoint(responses)?];
-        if let Some(open) = endpoints.iter().find(|endpoint| !endpoint.is_loopback())
-            && !self.clear_text
-        {
-            return Err(Error::new(format!(
-                "cannot serve at {open}: the passphrase would cross the network in clear; \
-                 take an ipc or loopback address, or say `.allow_clear_text()`"
-            )));
-        }
-        let [from, to] = endpoints;
-        let worker =
-            connect_worker(from, to, &LinkConfig::default()).map_err(|error| cannot(requests, error))?;
-        let connected = legacy::Connected::new(
-            legacy::Answering::new(self.passphrase, true, application),
-            self.slots,
-            worker.outbound.clone(),
-        );
-        Ok(Opened {
-            address: format!("{requests} and {responses}"),
-            serve: Box::new(|stop| Box::pin(connected.serve(worker, stop))),
-        })
     }
 }
 

@@ -7,6 +7,7 @@ use crate::status::Status;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
+use std::ops::Deref;
 
 /// One named argument of a call, found by the name of the handler argument:
 /// `async fn slow(text: Arg<String>)` reads `text`.
@@ -25,6 +26,14 @@ use std::collections::HashMap;
 /// A missing or wrong argument is answered with 400; `Option<Arg<T>>` is `None` instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arg<T>(pub T);
+
+impl<T> Deref for Arg<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
 
 impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Arg<T> {
     type Rejection = Rejection;

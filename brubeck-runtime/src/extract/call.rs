@@ -3,7 +3,7 @@
 
 use super::{Context, FromMessage};
 use crate::response::Rejection;
-use crate::rpc::api::{Answer, Caller, Cancellation, Client, Deadline, Origin, Services};
+use crate::rpc::api::{Caller, Cancellation, Client, Deadline, Origin, ServiceResponse, Services};
 use crate::status::Status;
 use serde::de::DeserializeOwned;
 use std::convert::Infallible;
@@ -37,11 +37,11 @@ pub fn client_for<S>(cx: &Context<S>, client: Client) -> Client {
     }
 }
 
-impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Answer<T> {
+impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for ServiceResponse<T> {
     type Rejection = Rejection;
 
-    async fn from_message(cx: &Context<S>) -> Result<Answer<T>, Rejection> {
-        Answer::of(cx.message()).read().map_err(|error| {
+    async fn from_message(cx: &Context<S>) -> Result<ServiceResponse<T>, Rejection> {
+        ServiceResponse::of(cx.message()).read().map_err(|error| {
             Rejection::new(
                 Status::BAD_GATEWAY,
                 format!("the service answered something else than expected: {error}"),

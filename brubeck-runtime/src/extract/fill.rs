@@ -2,7 +2,7 @@
 
 use super::operation::push_segment;
 use super::{Arg, Json};
-use crate::rpc::api::Request;
+use crate::rpc::api::ServiceRequest;
 use serde::Serialize;
 
 /// A caller fills the handler argument `Self` with a `V`.
@@ -15,7 +15,7 @@ use serde::Serialize;
 ///     Reply::empty().field("text", format!("{id} {}", text.0))
 /// }
 ///
-/// let request: brubeck::Request = slow::request(7).text("hello").into();
+/// let request: brubeck::ServiceRequest = slow::request(7).text("hello").into();
 /// assert_eq!(request.path(), "/service/slow/7");
 /// assert_eq!(request.arguments()["text"], "hello");
 /// ```
@@ -26,19 +26,19 @@ use serde::Serialize;
 )]
 pub trait Fill<V> {
     /// Adds the value to a request.
-    fn fill(request: Request, name: &'static str, value: V) -> Request;
+    fn fill(request: ServiceRequest, name: &'static str, value: V) -> ServiceRequest;
 }
 
 #[diagnostic::do_not_recommend]
 impl<T: Serialize> Fill<T> for Json<T> {
-    fn fill(request: Request, _: &'static str, value: T) -> Request {
+    fn fill(request: ServiceRequest, _: &'static str, value: T) -> ServiceRequest {
         request.body(value)
     }
 }
 
 #[diagnostic::do_not_recommend]
 impl<T: Serialize, V: Into<T>> Fill<V> for Arg<T> {
-    fn fill(request: Request, name: &'static str, value: V) -> Request {
+    fn fill(request: ServiceRequest, name: &'static str, value: V) -> ServiceRequest {
         request.argument(name, value.into())
     }
 }
@@ -46,7 +46,7 @@ impl<T: Serialize, V: Into<T>> Fill<V> for Arg<T> {
 /// An argument that may be absent is filled with what it holds.
 #[diagnostic::do_not_recommend]
 impl<V, T: Fill<V>> Fill<V> for Option<T> {
-    fn fill(request: Request, name: &'static str, value: V) -> Request {
+    fn fill(request: ServiceRequest, name: &'static str, value: V) -> ServiceRequest {
         T::fill(request, name, value)
     }
 }

@@ -37,7 +37,7 @@ pub use headers::{Header, Headers};
 pub use json::Json;
 #[cfg(feature = "multipart")]
 pub use multipart::{Multipart, Part};
-pub use operation::{Arguments, Ask, PathArgument, ReadOperation};
+pub use operation::{Args, Arguments, PathArgument, ReadOperation};
 pub use query::Query;
 pub use request::Extension;
 pub use state::{Provides, State};

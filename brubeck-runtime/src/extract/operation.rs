@@ -2,12 +2,13 @@
 
 use super::{Context, FromCapture, FromMessage};
 use crate::response::{IntoReply, Rejection, Response};
-use crate::rpc::api::{Operation, Request, Wire};
+use crate::rpc::api::{Operation, ServiceRequest, Wire};
 use crate::status::Status;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
 
 /// A value that fills a place in the path of a call, `{id}`: it is written as text and read back.
 #[diagnostic::on_unimplemented(
@@ -60,7 +61,7 @@ impl<S> Arguments<'_, S> {
 #[doc(hidden)]
 pub struct Named<T> {
     name: &'static str,
-    write: fn(Request, &'static str, T) -> Request,
+    write: fn(ServiceRequest, &'static str, T) -> ServiceRequest,
     begin: Begin<T>,
     read: fn(Option<&RawValue>) -> serde_json::Result<Option<T>>,
 }
@@ -80,7 +81,7 @@ pub const fn named<T: Wire>(name: &'static str) -> Named<T> {
 
 impl<T> Named<T> {
     /// Adds the argument to a request.
-    pub fn write(&self, request: Request, value: T) -> Request {
+    pub fn write(&self, request: ServiceRequest, value: T) -> ServiceRequest {
         (self.write)(request, self.name, value)
     }
 
@@ -195,8 +196,8 @@ pub(crate) fn push_segment(path: &mut String, value: &str) {
 /// }
 ///
 /// #[service_handler(slow_echo::echo)]
-/// async fn echo(Ask(ask): Ask<slow_echo::echo>) -> Result<String, Fault> {
-///     Ok(ask.text)
+/// async fn echo(args: Args<slow_echo::echo>) -> Result<String, Fault> {
+///     Ok(args.text.clone())
 /// }
 ///
 /// const ROUTES: Routes<()> = routes![echo];
@@ -207,13 +208,21 @@ pub(crate) fn push_segment(path: &mut String, value: &str) {
 /// A call whose arguments are not those of the contract is answered with 400, one whose path does not hold them
 /// with 404.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ask<O>(pub O);
+pub struct Args<O>(pub O);
 
-impl<S: Send + Sync + 'static, O: ReadOperation> FromMessage<S> for Ask<O> {
+impl<O> Deref for Args<O> {
+    type Target = O;
+
+    fn deref(&self) -> &O {
+        &self.0
+    }
+}
+
+impl<S: Send + Sync + 'static, O: ReadOperation> FromMessage<S> for Args<O> {
     type Rejection = Rejection;
 
-    async fn from_message(cx: &Context<S>) -> Result<Ask<O>, Rejection> {
-        O::read(&Arguments(cx)).map(Ask)
+    async fn from_message(cx: &Context<S>) -> Result<Args<O>, Rejection> {
+        O::read(&Arguments(cx)).map(Args)
     }
 }
 
@@ -222,14 +231,14 @@ impl<S: Send + Sync + 'static, O: ReadOperation> FromMessage<S> for Ask<O> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not what calls of `{O}` ask",
     label = "this handler serves `{O}`",
-    note = "take `Ask<{O}>`"
+    note = "take `Args<{O}>`"
 )]
-pub trait AskOf<O> {
+pub trait ArgsOf<O> {
     /// Named by the check.
     type It;
 }
 
-impl<O: Operation> AskOf<O> for Ask<O> {
+impl<O: Operation> ArgsOf<O> for Args<O> {
     type It = ();
 }
 

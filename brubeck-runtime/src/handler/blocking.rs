@@ -15,7 +15,7 @@ pub(crate) struct Slot {
     job: u64,
 }
 
-/// Who gives slots.
+/// Who gives concurrency.
 pub(crate) trait Slots: Send + Sync {
     /// A handler has ended, with this response if there is one, and its slot is free.
     fn ended(self: Arc<Self>, job: u64, response: Option<Response>);

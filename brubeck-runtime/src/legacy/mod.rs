@@ -5,7 +5,10 @@ pub mod codec;
 mod hub;
 mod io_thread;
 pub(crate) mod server;
+mod service;
 mod worker;
 mod zeromq_sockets;
 
-pub(crate) use worker::connect_worker;
+pub use service::LegacyService;
+
+use worker::connect_worker;

@@ -40,7 +40,7 @@ pub struct Mongrel2Connection {
     /// The number that requests carry; -1 until a handler was asked.
     pub id: i64,
     /// What is spoken on it.
-    pub sort: Mongrel2Sort,
+    pub sort: Mongrel2ConnectionKind,
     /// How long ago a request or a frame came.
     pub last_ping: Duration,
     /// How long ago anything was read.
@@ -56,7 +56,7 @@ pub struct Mongrel2Connection {
 /// What is spoken on a connection to Mongrel2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Mongrel2Sort {
+pub enum Mongrel2ConnectionKind {
     /// HTTP.
     Http,
     /// JSON or XML messages.
@@ -245,10 +245,10 @@ fn connection(table: &Table, row: &[Value]) -> Result<Mongrel2Connection> {
         Some(Mongrel2Connection {
             id: table.number(row, "id")?,
             sort: match table.number(row, "type")? {
-                1 => Mongrel2Sort::Http,
-                2 => Mongrel2Sort::Message,
-                3 => Mongrel2Sort::WebSocket,
-                _ => Mongrel2Sort::Other,
+                1 => Mongrel2ConnectionKind::Http,
+                2 => Mongrel2ConnectionKind::Message,
+                3 => Mongrel2ConnectionKind::WebSocket,
+                _ => Mongrel2ConnectionKind::Other,
             },
             last_ping: ago("last_ping")?,
             last_read: ago("last_read")?,

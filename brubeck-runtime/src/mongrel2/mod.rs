@@ -11,7 +11,7 @@ pub(crate) mod process;
 mod uploads;
 mod watch;
 
-pub use control::{Mongrel2Connection, Mongrel2Control, Mongrel2Sort};
+pub use control::{Mongrel2Connection, Mongrel2ConnectionKind, Mongrel2Control};
 pub use counts::Mongrel2Counts;
 
 use crate::error::Error;

@@ -56,7 +56,7 @@ impl Problem {
     }
 
     /// Blames a field: its path, such as `user.age`, and what is wrong with it.
-    pub fn field(mut self, path: impl Into<String>, reason: impl Into<String>) -> Problem {
+    pub fn invalid(mut self, path: impl Into<String>, reason: impl Into<String>) -> Problem {
         self.fields.push(Field {
             field: path.into(),
             reason: reason.into(),
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn the_json_form_is_a_problem_document() {
         let problem = Problem::new(422, "no")
-            .field("user.age", "too young")
+            .invalid("user.age", "too young")
             .with("status", 1)
             .with("hint", [1]);
         assert_eq!(
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_reason_cannot_smuggle_markup() {
-        let html = Problem::new(400, "<script>").field("\"'", "&").html();
+        let html = Problem::new(400, "<script>").invalid("\"'", "&").html();
         assert!(html.contains("<p>&lt;script&gt;</p>"), "{html}");
         assert!(html.contains("<code>&quot;&#x27;</code>: &amp;"), "{html}");
     }

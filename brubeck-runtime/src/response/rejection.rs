@@ -68,7 +68,7 @@ impl IntoReply for Rejection {
     fn into_reply(self) -> Response {
         let problem = Problem::of(self.status.clone());
         match self.field {
-            Some(field) => problem.field(field, self.status.text().to_owned()).into_reply(),
+            Some(field) => problem.invalid(field, self.status.text().to_owned()).into_reply(),
             None => problem.into_reply(),
         }
     }

@@ -1,6 +1,6 @@
 //! Between messages and replies of handlers and those of the wire.
 
-use super::api::{Answer, Fields, Request};
+use super::api::{Fields, ServiceRequest, ServiceResponse};
 use super::codec::{Ask, Reply, Text};
 use crate::message::{CallMeta, Message};
 use crate::method::Method;
@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 /// What a request asks: its named arguments and its body become one JSON object.
-pub(super) fn ask(request: Request, nowait: bool) -> Ask {
+pub(super) fn ask(request: ServiceRequest, nowait: bool) -> Ask {
     let text = |(name, value): (String, Value)| (name.into(), plain(value).into());
     let trace = request.trace.as_ref();
     Ask {
@@ -112,12 +112,12 @@ fn failure(status: Status) -> Reply {
 }
 
 /// The answer that a caller gets.
-pub(super) fn answer(reply: Reply) -> Answer<Bytes> {
+pub(super) fn answer(reply: Reply) -> ServiceResponse<Bytes> {
     let mut status = Status::new(reply.status);
     if reply.message != status.text() {
         status = status.message(reply.message.to_string());
     }
-    Answer {
+    ServiceResponse {
         status,
         headers: http_headers(texts(&reply.headers)),
         body: reply.body,
@@ -165,18 +165,18 @@ mod tests {
 
     #[test]
     fn arguments_and_body_are_one_object() {
-        let text = |request: Request| String::from_utf8(ask(request, false).body.to_vec()).unwrap();
-        assert_eq!(text(Request::new("/a").argument("b", 1)), r#"{"b":1}"#);
-        assert_eq!(text(Request::new("/a").body([1])), "[1]");
+        let text = |request: ServiceRequest| String::from_utf8(ask(request, false).body.to_vec()).unwrap();
+        assert_eq!(text(ServiceRequest::new("/a").argument("b", 1)), r#"{"b":1}"#);
+        assert_eq!(text(ServiceRequest::new("/a").body([1])), "[1]");
         assert_eq!(
             text(
-                Request::new("/a")
+                ServiceRequest::new("/a")
                     .body(serde_json::json!({"c": 2, "b": 0}))
                     .argument("b", 1)
             ),
             r#"{"b":1,"c":2}"#
         );
-        assert_eq!(text(Request::new("/a")), "");
+        assert_eq!(text(ServiceRequest::new("/a")), "");
     }
 
     #[test]

@@ -34,4 +34,4 @@ pub use client::TestClient;
 pub use form::TestForm;
 pub use request::TestRequest;
 pub use response::TestResponse;
-pub use site::{InsideMemory, Memory};
+pub use site::{TestSite, TestSiteHandle};

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 ///
 /// ```
 /// use brubeck::prelude::*;
-/// use brubeck::Memory;
+/// use brubeck::TestSite;
 /// use std::time::Duration;
 ///
 /// #[service_handler(path = "^/service/slow", method = "request")]
@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 /// }
 ///
 /// #[response_handler("^/service/slow")]
-/// async fn on_slow(reply: Answer<String>) -> usize {
+/// async fn on_slow(reply: ServiceResponse<String>) -> usize {
 ///     reply.body.len()
 /// }
 ///
@@ -42,7 +42,7 @@ use tokio::task::JoinSet;
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] // in a test: #[tokio::test(start_paused = true)]
 /// # async fn main() -> brubeck::Result {
-/// let site = Memory::new(routes![on_slow, call_sync], ())
+/// let site = TestSite::new(routes![on_slow, call_sync], ())
 ///     .service(Service::bind("ipc://run/slow", "my_shared_secret"), App::new(routes![slow], ()))
 ///     .start()
 ///     .await?;
@@ -53,57 +53,52 @@ use tokio::task::JoinSet;
 ///
 /// With tokio's paused time the five seconds of this example take none.
 #[must_use = "nothing runs before `start`"]
-pub struct Memory {
+pub struct TestSite {
     application: Assemble,
     services: Vec<(Service, Assemble)>,
 }
 
 type Assemble = Box<dyn FnOnce(Open) -> Result<(Arc<dyn Application>, AppService)> + Send>;
 
-impl Memory {
+impl TestSite {
     /// An application with these routes and this state.
-    pub fn new<S: Send + Sync + 'static>(routes: Routes<S>, state: S) -> Memory {
-        Memory::of(App::new(routes, state))
+    pub fn new<S: Send + Sync + 'static>(routes: Routes<S>, state: S) -> TestSite {
+        TestSite::of(App::new(routes, state))
     }
 
     /// This application. What it serves over its connections it does not serve here.
-    pub fn of<S: Send + Sync + 'static>(app: App<S>) -> Memory {
-        Memory {
+    pub fn of<S: Send + Sync + 'static>(app: App<S>) -> TestSite {
+        TestSite {
             application: Box::new(|open| app.application(open)),
             services: Vec::new(),
         }
     }
 
     /// A service that is there for whoever calls its address: this application, and the other services.
-    pub fn service<S: Send + Sync + 'static>(mut self, service: Service, app: App<S>) -> Memory {
+    pub fn service<S: Send + Sync + 'static>(mut self, service: Service, app: App<S>) -> TestSite {
         self.services
             .push((service, Box::new(|open| app.application(open))));
         self
     }
 
-    /// Starts all of it. Every `Memory` is a world of its own: the same addresses in two tests do not meet.
+    /// Starts all of it. Every `TestSite` is a world of its own: the same addresses in two tests do not meet.
     ///
     /// # Errors
     ///
     /// As [`App::start`]; two services at one address.
-    pub async fn start(self) -> Result<InsideMemory> {
+    pub async fn start(self) -> Result<TestSiteHandle> {
         let network = InMemory::default();
         let inside = network.clone();
         let open: Open = Arc::new(move |service| open_link(&inside, service));
         let (stop, told) = Stop::new();
         let mut serving = JoinSet::new();
         for (service, assemble) in self.services {
-            if !service.is_bound() {
-                return Err(Error::new(
-                    "in memory there are services that are bound, and their clients; a service that connects needs a socket",
-                ));
-            }
             let (application, _) = assemble(open.clone())?;
             let opened = service.open_over(&network, application).await?;
             serving.spawn((opened.serve)(told.clone()));
         }
         let (application, web) = (self.application)(open.clone())?;
-        Ok(InsideMemory {
+        Ok(TestSiteHandle {
             application,
             web,
             open,
@@ -125,9 +120,9 @@ fn open_link(network: &InMemory, service: &ServiceAddress) -> Result<Arc<dyn Lin
     Ok(Arc::new(pool))
 }
 
-/// What a [`Memory`] has started. Dropping it stops it at once.
+/// What a [`TestSite`] has started. Dropping it stops it at once.
 #[must_use = "dropping it stops everything"]
-pub struct InsideMemory {
+pub struct TestSiteHandle {
     application: Arc<dyn Application>,
     web: AppService,
     open: Open,
@@ -135,7 +130,7 @@ pub struct InsideMemory {
     serving: JoinSet<()>,
 }
 
-impl InsideMemory {
+impl TestSiteHandle {
     /// A browser of the application, with cookies of its own.
     pub fn browser(&self) -> TestClient {
         TestClient::over(self.web.clone())

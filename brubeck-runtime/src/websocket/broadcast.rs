@@ -48,7 +48,7 @@ type Seated = (Arc<dyn Group>, HashMap<u64, (Seat, Form)>);
 
 /// A WebSocket is a member of a [`Broadcast`] until this is dropped.
 #[must_use = "dropping it leaves the broadcast"]
-pub struct Membership {
+pub struct Subscription {
     members: Arc<Mutex<Members>>,
     number: u64,
     group: Option<usize>,
@@ -61,12 +61,12 @@ impl Broadcast {
     }
 
     /// Sends this WebSocket what is broadcast from now on.
-    pub fn join(&self, socket: &WebSocket) -> Membership {
+    pub fn join(&self, socket: &WebSocket) -> Subscription {
         self.join_sender(&socket.sender())
     }
 
     /// As [`join`](Broadcast::join), for the sending end alone.
-    pub fn join_sender(&self, sender: &SocketSender) -> Membership {
+    pub fn join_sender(&self, sender: &SocketSender) -> Subscription {
         let mut members = lock(&self.0);
         members.next += 1;
         let number = members.next;
@@ -85,7 +85,7 @@ impl Broadcast {
                 None
             }
         };
-        Membership {
+        Subscription {
             members: self.0.clone(),
             number,
             group,
@@ -94,7 +94,7 @@ impl Broadcast {
 
     /// Sends a client what is broadcast from now on, until its connection is gone. For handlers of
     /// [message sockets](SocketSender), which run once for each message: one that stays already is not joined again.
-    pub fn stay(&self, sender: &SocketSender) {
+    pub fn until_closed(&self, sender: &SocketSender) {
         let seat = sender.0.group().map(|(group, seat)| (group.key(), seat));
         if let Some(seat) = &seat
             && !lock(&self.0).staying.insert(seat.clone())
@@ -162,7 +162,7 @@ impl Broadcast {
     }
 }
 
-impl Drop for Membership {
+impl Drop for Subscription {
     fn drop(&mut self) {
         let mut members = lock(&self.members);
         match self.group {
@@ -189,8 +189,8 @@ impl std::fmt::Debug for Broadcast {
     }
 }
 
-impl std::fmt::Debug for Membership {
+impl std::fmt::Debug for Subscription {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Membership({})", self.number)
+        write!(f, "Subscription({})", self.number)
     }
 }

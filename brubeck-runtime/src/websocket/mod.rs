@@ -14,7 +14,7 @@ mod received;
 mod socket;
 mod upgrade;
 
-pub use broadcast::{Broadcast, Membership};
+pub use broadcast::{Broadcast, Subscription};
 pub use close::{Close, Closed};
 pub use message::SocketMessage;
 pub use socket::{SocketSender, WebSocket};

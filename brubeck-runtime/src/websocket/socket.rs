@@ -62,7 +62,7 @@ pub struct WebSocket {
 ///
 /// #[json_socket("@news")]
 /// async fn subscribe(client: SocketSender, news: State<Broadcast>) {
-///     news.stay(&client);
+///     news.until_closed(&client);
 /// }
 ///
 /// #[post("^/news$")]

@@ -466,7 +466,7 @@ proptest! {
 fn a_burst_waits_and_what_comes_while_calls_must_be_refused_does_not() {
     let worker = WorkerConfig {
         passphrase: secret("secret"),
-        slots: 4,
+        concurrency: 4,
         ..WorkerConfig::default()
     };
     let caller = CallerConfig {

@@ -50,7 +50,7 @@ impl SlotTable {
         })
     }
 
-    /// Takes the slots of a new connection. Returns `None` if a limit is reached.
+    /// Takes the concurrency of a new connection. Returns `None` if a limit is reached.
     pub(super) fn acquire(
         self: &Arc<Self>,
         address: Option<IpAddr>,

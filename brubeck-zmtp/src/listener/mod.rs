@@ -64,7 +64,7 @@ pub struct Listener {
     _file: Option<SocketFile>,
     socket: Socket,
     endpoint: Endpoint,
-    slots: std::sync::Arc<SlotTable>,
+    concurrency: std::sync::Arc<SlotTable>,
 }
 
 #[derive(Debug)]
@@ -115,7 +115,7 @@ impl Listener {
             _file: file,
             socket,
             endpoint,
-            slots: SlotTable::new(limits),
+            concurrency: SlotTable::new(limits),
         })
     }
 
@@ -141,7 +141,7 @@ impl Listener {
                     continue;
                 }
             };
-            if let Some((slot, handshake_slot)) = self.slots.acquire(address) {
+            if let Some((slot, handshake_slot)) = self.concurrency.acquire(address) {
                 return Accepted {
                     stream,
                     address,

@@ -62,7 +62,7 @@ fn panics() {
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
 
-#[service_handler(path = "^/narrow$", slots = 2)]
+#[service_handler(path = "^/narrow$", concurrency = 2)]
 async fn narrow() {
     let running = RUNNING.fetch_add(1, Ordering::SeqCst) + 1;
     MOST.fetch_max(running, Ordering::SeqCst);
@@ -70,7 +70,7 @@ async fn narrow() {
     RUNNING.fetch_sub(1, Ordering::SeqCst);
 }
 
-#[service_handler(path = "^/held$", blocking, slots = 1)]
+#[service_handler(path = "^/held$", blocking, concurrency = 1)]
 fn held(signals: State<Arc<Signals>>) {
     signals.began.0.send(()).unwrap();
     wait(&signals.go_on);
@@ -82,7 +82,7 @@ const ROUTES: Routes<Test> = routes![double, stopped, panics, narrow, held];
 fn a_route_knows_how_its_handler_runs() {
     let facts: Vec<_> = ROUTES
         .specs()
-        .map(|spec| (spec.name, spec.blocking, spec.slots))
+        .map(|spec| (spec.name, spec.blocking, spec.concurrency))
         .collect();
     let expected = [
         ("double", true, None),

@@ -82,7 +82,7 @@ struct Service {
 }
 
 impl Service {
-    async fn start(slots: usize) -> Service {
+    async fn start(concurrency: usize) -> Service {
         let sockets = sockets();
         let address = socket(&sockets, "service");
         let works = Works {
@@ -95,7 +95,7 @@ impl Service {
                 freed: AtomicBool::new(false),
             }),
         };
-        let bound = brubeck::Service::bind(&address, SECRET).slots(slots);
+        let bound = brubeck::Service::bind(&address, SECRET).concurrency(concurrency);
         let running = within(App::new(WORKS, works.clone()).start(bound)).await.unwrap();
         Service {
             running,
@@ -106,7 +106,7 @@ impl Service {
     }
 
     fn client(&self) -> Client {
-        Client::connect(&self.address, SECRET).unwrap()
+        Client::connect(&brubeck::ServiceAddress::new(&self.address, SECRET)).unwrap()
     }
 
     async fn stop(self) {
@@ -194,11 +194,11 @@ async fn a_browser_that_closes_frees_the_worker_behind_mongrel2() {
 async fn a_handler_sees_the_deadline_and_is_stopped_at_it() {
     let service = Service::start(1).await;
     let client = service.client();
-    let call = client.request("/time").deadline(Duration::from_secs(5));
+    let call = client.request("/time").timeout(Duration::from_secs(5));
     let left = within(call.into_future()).await.unwrap().body.as_u64().unwrap();
     assert!((1..=5000).contains(&left), "{left} ms of 5 s");
 
-    let call = client.request("/slow").deadline(Duration::from_millis(50));
+    let call = client.request("/slow").timeout(Duration::from_millis(50));
     let error = within(call.into_future()).await.unwrap_err();
     assert_eq!(
         error,

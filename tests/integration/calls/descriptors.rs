@@ -100,17 +100,17 @@ async fn without_descriptors_those_that_are_connected_are_served_and_all_once_th
     .await;
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     let process = child.id().unwrap();
-    let early = Client::connect(&address, SECRET).unwrap();
+    let early = Client::connect(&brubeck::ServiceAddress::new(&address, SECRET)).unwrap();
     answered(&early).await;
 
     let taken = within(early.request("/take").into_future()).await.unwrap();
     assert!(taken.body.as_u64() > Some(0), "{taken:?}");
     assert!(open(process) >= DESCRIPTORS, "{taken:?}");
-    let late = Client::connect(&address, SECRET).unwrap();
+    let late = Client::connect(&brubeck::ServiceAddress::new(&address, SECRET)).unwrap();
     let refused = within(
         late.request("/echo")
             .argument("n", 7)
-            .deadline(Duration::from_millis(500))
+            .timeout(Duration::from_millis(500))
             .into_future(),
     );
     assert!(refused.await.is_err());

@@ -77,7 +77,7 @@ async fn service() -> Worker {
 }
 
 fn client(address: &str) -> Client {
-    Client::at(&ServiceAddress::new(address, SECRET).dialect(Dialect::Branch)).expect("an address")
+    Client::connect(&ServiceAddress::new(address, SECRET).dialect(Dialect::Branch)).expect("an address")
 }
 
 // ---- calls without an application ---------------------------------------------------------------
@@ -117,7 +117,7 @@ async fn a_service_may_come_after_its_callers() {
 async fn another_passphrase_is_401() {
     let service = service().await;
     let stranger =
-        Client::at(&ServiceAddress::new(&service.address, "guessed").dialect(Dialect::Branch)).unwrap();
+        Client::connect(&ServiceAddress::new(&service.address, "guessed").dialect(Dialect::Branch)).unwrap();
     let answer = within(
         stranger
             .request("/echo")
@@ -160,7 +160,7 @@ async fn a_call_ends_by_its_deadline() {
     let late = client(&service.address)
         .request("/slow")
         .argument("text", "late")
-        .deadline(deadline);
+        .timeout(deadline);
     let error = within(late.into_future()).await.unwrap_err();
     assert_eq!(
         error,
@@ -170,7 +170,7 @@ async fn a_call_ends_by_its_deadline() {
     );
 
     let nobody = client(&socket(&service.sockets, "nobody"));
-    let error = within(nobody.request("/echo").deadline(deadline).into_future())
+    let error = within(nobody.request("/echo").timeout(deadline).into_future())
         .await
         .unwrap_err();
     assert_eq!(
@@ -347,7 +347,7 @@ async fn stranger(services: Services, address: State<Address>) -> Result<&'stati
 }
 
 #[response_handler("^/slow")]
-async fn on_slow(reply: Answer, answers: State<Gate>) -> usize {
+async fn on_slow(reply: ServiceResponse, answers: State<Gate>) -> usize {
     answers.knock();
     reply.body["text"].as_str().unwrap_or_default().len()
 }

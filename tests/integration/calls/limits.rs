@@ -32,7 +32,7 @@ async fn held(gate: State<Gate>) -> Json<bool> {
 }
 
 /// A call is not a future, but becomes one.
-async fn asked(call: Call) -> Result<Answer<serde_json::Value>, CallError> {
+async fn asked(call: Call) -> Result<ServiceResponse<serde_json::Value>, CallError> {
     within(call.into_future()).await
 }
 
@@ -51,7 +51,7 @@ fn text(bytes: usize) -> String {
 async fn a_body_is_as_large_as_both_sides_allow() {
     let gate = Gate::new();
     let usual = serve(Service::bind("tcp://127.0.0.1:0", SECRET), &gate).await;
-    let client = Client::connect(usual.address(), SECRET).unwrap();
+    let client = Client::connect(&ServiceAddress::new(usual.address(), SECRET)).unwrap();
     let answer = asked(client.request("/length").body(text(8 * MEBIBYTE)))
         .await
         .unwrap();
@@ -60,19 +60,19 @@ async fn a_body_is_as_large_as_both_sides_allow() {
     assert!(matches!(refused, Err(CallError::TooLarge)), "{refused:?}");
 
     let large = serve(
-        Service::bind("tcp://127.0.0.1:0", SECRET).largest_body(16 * MEBIBYTE),
+        Service::bind("tcp://127.0.0.1:0", SECRET).body_limit(16 * MEBIBYTE),
         &gate,
     )
     .await;
-    let address = ServiceAddress::new(large.address(), SECRET).largest_body(16 * MEBIBYTE);
-    let client = Client::at(&address).unwrap();
+    let address = ServiceAddress::new(large.address(), SECRET).body_limit(16 * MEBIBYTE);
+    let client = Client::connect(&address).unwrap();
     asked(client.request("/length").body("")).await.unwrap();
     let sent = text(16 * MEBIBYTE);
     let answer = asked(
         client
             .request("/again")
             .body(&sent)
-            .deadline(Duration::from_secs(60)),
+            .timeout(Duration::from_secs(60)),
     )
     .await
     .unwrap();
@@ -86,9 +86,13 @@ async fn a_body_is_as_large_as_both_sides_allow() {
 async fn as_many_calls_are_under_way_as_both_sides_allow() {
     const MANY: usize = 3000;
     let gate = Gate::new();
-    let running = serve(Service::bind("tcp://127.0.0.1:0", SECRET).slots(MANY), &gate).await;
-    let address = ServiceAddress::new(running.address(), SECRET).calls_at_once(MANY);
-    let client = Client::at(&address).unwrap();
+    let running = serve(
+        Service::bind("tcp://127.0.0.1:0", SECRET).concurrency(MANY),
+        &gate,
+    )
+    .await;
+    let address = ServiceAddress::new(running.address(), SECRET).concurrency(MANY);
+    let client = Client::connect(&address).unwrap();
     asked(client.request("/length").body("")).await.unwrap();
     let calls: Vec<_> = (0..MANY)
         .map(|_| tokio::spawn(client.request("/held").into_future()))

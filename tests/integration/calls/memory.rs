@@ -1,7 +1,7 @@
 //! Applications and services in memory, while the clock stands still.
 
 use brubeck::prelude::*;
-use brubeck::{Memory, Phase, ServiceAddress};
+use brubeck::{Phase, ServiceAddress, TestSite};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -43,7 +43,7 @@ async fn ask_never(services: Services) -> Result<(), CallError> {
     // More time than the caller has left, which does not help.
     other
         .request("/service/never")
-        .deadline(Duration::from_secs(3600))
+        .timeout(Duration::from_secs(3600))
         .await
         .map(drop)
 }
@@ -57,7 +57,7 @@ async fn ask(services: Services) -> Result<Json<String>, CallError> {
 }
 
 #[response_handler("^/service/slow")]
-async fn on_slow(reply: Answer<String>) -> usize {
+async fn on_slow(reply: ServiceResponse<String>) -> usize {
     reply.body.len()
 }
 
@@ -87,7 +87,7 @@ const PAGES: Routes<()> = routes![on_slow, call_sync, call_far];
 
 #[tokio::test(start_paused = true)]
 async fn a_web_handler_its_service_and_its_response_handler() {
-    let site = Memory::new(PAGES, ())
+    let site = TestSite::new(PAGES, ())
         .service(Service::bind(SLOW, SECRET), App::new(WORKS, ()))
         .start()
         .await
@@ -105,23 +105,9 @@ async fn a_web_handler_its_service_and_its_response_handler() {
     site.stop().await;
 }
 
-#[tokio::test]
-async fn a_service_that_connects_is_refused_in_memory() {
-    let service = Service::connect("ipc://run/requests", "ipc://run/responses", SECRET);
-    let started = Memory::new(PAGES, ())
-        .service(service, App::new(WORKS, ()))
-        .start()
-        .await;
-    let error = started.err().expect("no socket in memory").to_string();
-    assert!(
-        error.contains("a service that connects needs a socket"),
-        "{error}"
-    );
-}
-
 #[tokio::test(start_paused = true)]
 async fn services_in_memory_call_each_other() {
-    let site = Memory::new(PAGES, ())
+    let site = TestSite::new(PAGES, ())
         .service(Service::bind(SLOW, SECRET), App::new(WORKS, ()))
         .service(Service::bind(OTHER, SECRET), App::new(WORKS, ()))
         .start()
@@ -136,9 +122,9 @@ async fn what_goes_wrong_in_the_field_goes_wrong_in_memory() {
     let stopped = Stopped::default();
     let count = stopped.0.clone();
     let works = Works { stopped };
-    let site = Memory::new(PAGES, ())
+    let site = TestSite::new(PAGES, ())
         .service(
-            Service::bind(SLOW, SECRET).slots(1),
+            Service::bind(SLOW, SECRET).concurrency(1),
             App::new(routes![never], works),
         )
         .start()
@@ -181,7 +167,7 @@ async fn what_a_handler_calls_ends_with_it() {
     let stopped = Stopped::default();
     let count = stopped.0.clone();
     let works = Works { stopped };
-    let site = Memory::new(PAGES, ())
+    let site = TestSite::new(PAGES, ())
         .service(Service::bind(SLOW, SECRET), App::new(routes![ask_never], ()))
         .service(Service::bind(OTHER, SECRET), App::new(routes![never], works))
         .start()
@@ -190,7 +176,7 @@ async fn what_a_handler_calls_ends_with_it() {
     let client = site.client(&ServiceAddress::new(SLOW, SECRET)).unwrap();
     let call = client
         .request("/service/ask-never")
-        .deadline(Duration::from_secs(2));
+        .timeout(Duration::from_secs(2));
     let began = Instant::now();
     call.clone().await.unwrap_err();
     assert_eq!(began.elapsed(), Duration::from_secs(2));
@@ -214,21 +200,21 @@ async fn what_a_handler_calls_ends_with_it() {
 #[tokio::test(start_paused = true)]
 async fn two_services_at_one_address_are_an_error() {
     let service = || Service::bind(SLOW, SECRET);
-    let both = Memory::new(PAGES, ())
+    let both = TestSite::new(PAGES, ())
         .service(service(), App::new(WORKS, ()))
         .service(service(), App::new(WORKS, ()));
     let error = both.start().await.err().expect("an error");
     assert!(format!("{error:?}").contains(SLOW), "{error:?}");
     // In two worlds they are no neighbours.
     for _ in 0..2 {
-        let site = Memory::new(PAGES, ()).service(service(), App::new(WORKS, ()));
+        let site = TestSite::new(PAGES, ()).service(service(), App::new(WORKS, ()));
         site.start().await.unwrap().stop().await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn dialects_are_for_sockets() {
-    let site = Memory::new(PAGES, ()).start().await.unwrap();
+    let site = TestSite::new(PAGES, ()).start().await.unwrap();
     let seed = ServiceAddress::new(SLOW, SECRET).dialect(brubeck::Dialect::Seed);
     let error = site.client(&seed).unwrap_err().to_string();
     assert!(error.contains("leave `.dialect(..)` out"), "{error}");
@@ -252,7 +238,7 @@ async fn a_handler_that_was_quick_runs_where_its_request_is_read_and_is_none_the
     let stopped = Stopped::default();
     let count = stopped.0.clone();
     let works = App::new(routes![moody], Works { stopped });
-    let site = Memory::new(routes![], ())
+    let site = TestSite::new(routes![], ())
         .service(Service::bind(SLOW, SECRET), works)
         .start()
         .await
@@ -282,7 +268,7 @@ async fn a_handler_that_was_quick_runs_where_its_request_is_read_and_is_none_the
 
     quick().await;
     let before = count.load(Ordering::SeqCst);
-    let error = call("never").deadline(Duration::from_secs(1)).await.unwrap_err();
+    let error = call("never").timeout(Duration::from_secs(1)).await.unwrap_err();
     let running = Phase::Running;
     assert_eq!(error, CallError::Deadline { phase: running });
     // The next one is answered behind the news that nobody waits.

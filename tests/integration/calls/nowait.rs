@@ -1,7 +1,7 @@
 //! A call that nobody waits for has somebody who takes its answer, or is not sent.
 
 use brubeck::prelude::*;
-use brubeck::{InsideMemory, Memory};
+use brubeck::{TestSite, TestSiteHandle};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -23,7 +23,7 @@ trait SlowEcho {
 struct Counted(Arc<AtomicUsize>);
 
 #[service_handler(slow_echo::echo)]
-async fn echo(Ask(ask): Ask<slow_echo::echo>, counted: State<Counted>) -> Result<String, Fault> {
+async fn echo(Args(ask): Args<slow_echo::echo>, counted: State<Counted>) -> Result<String, Fault> {
     counted.0.0.fetch_add(1, Ordering::Relaxed);
     Ok(ask.text)
 }
@@ -32,7 +32,7 @@ async fn echo(Ask(ask): Ask<slow_echo::echo>, counted: State<Counted>) -> Result
 struct Answered(Arc<Notify>);
 
 #[response_handler(slow_echo::echo)]
-async fn on_slow(reply: Answer<String>, answered: State<Answered>) -> usize {
+async fn on_slow(reply: ServiceResponse<String>, answered: State<Answered>) -> usize {
     answered.0.0.notify_one();
     reply.body.len()
 }
@@ -42,7 +42,7 @@ async fn on_slow(reply: Answer<String>, answered: State<Answered>) -> usize {
 async fn call_async(services: Services, _slow: SlowEchoClient) -> Result<&'static str, CallError> {
     let slow = SlowEchoClient::new(services.register(PLACE, SECRET)?);
     slow.echo("hello".into())
-        .deadline(Duration::from_secs(1))
+        .timeout(Duration::from_secs(1))
         .nowait()
         .await?;
     Ok("sent")
@@ -79,17 +79,19 @@ impl Site {
     fn new() -> Site {
         Site {
             // Not called: handlers call on behalf of their application.
-            slow: SlowEchoClient::new(brubeck::Client::connect("tcp://127.0.0.1:9", SECRET).unwrap()),
+            slow: SlowEchoClient::new(
+                brubeck::Client::connect(&brubeck::ServiceAddress::new("tcp://127.0.0.1:9", SECRET)).unwrap(),
+            ),
             answered: Answered::default(),
         }
     }
 }
 
-async fn start(routes: Routes<Site>) -> (brubeck::Result<InsideMemory>, Counted, Answered) {
+async fn start(routes: Routes<Site>) -> (brubeck::Result<TestSiteHandle>, Counted, Answered) {
     let (counted, site) = (Counted::default(), Site::new());
     let answered = site.answered.clone();
     let service = App::new(routes![echo], counted.clone());
-    let started = Memory::new(routes, site)
+    let started = TestSite::new(routes, site)
         .service(Service::bind(PLACE, SECRET), service)
         .start()
         .await;

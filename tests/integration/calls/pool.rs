@@ -26,7 +26,7 @@ async fn whereabouts(place: State<Place>) -> Json<String> {
     Json(place.0.0)
 }
 
-#[service_handler(path = "^/slow", method = "request", slots = 8)]
+#[service_handler(path = "^/slow", method = "request", concurrency = 8)]
 async fn slow(gate: State<Gate>, place: State<Place>) -> Json<String> {
     gate.pass().await;
     Json(place.0.0)
@@ -59,7 +59,7 @@ async fn again(
     Err(CallError::Refused(status.to_string().into()))
 }
 
-#[service_handler(path = "^/user/(?<id>[0-9]+)$", method = "get", blocking, slots = 2)]
+#[service_handler(path = "^/user/(?<id>[0-9]+)$", method = "get", blocking, concurrency = 2)]
 fn user(id: u64) -> Json<u64> {
     Json(id)
 }
@@ -74,7 +74,7 @@ struct Process {
 }
 
 impl Process {
-    async fn start(folder: &TempDir, name: &str, slots: usize) -> Process {
+    async fn start(folder: &TempDir, name: &str, concurrency: usize) -> Process {
         let address = socket(folder, name);
         let works = Works {
             place: Place(address.clone()),
@@ -82,7 +82,7 @@ impl Process {
             runs: Arc::default(),
         };
         let (gate, runs) = (works.gate.clone(), works.runs.clone());
-        let bound = Service::bind(&address, SECRET).slots(slots);
+        let bound = Service::bind(&address, SECRET).concurrency(concurrency);
         Process {
             running: within(App::new(WORKS, works).start(bound)).await.unwrap(),
             address,
@@ -123,7 +123,7 @@ async fn calls_go_to_the_least_loaded_process_and_processes_come_and_go() {
         Process::start(&folder, "b", 4).await,
         Process::start(&folder, "c", 4).await,
     );
-    let client = Client::at(&ServiceAddress::new(&a.address, SECRET).and(&b.address)).unwrap();
+    let client = Client::connect(&ServiceAddress::new(&a.address, SECRET).and(&b.address)).unwrap();
     until(&client, &a).await;
     until(&client, &b).await;
     let slow = |_| tokio::spawn(client.request("/slow").into_future());
@@ -160,7 +160,7 @@ async fn calls_go_to_the_least_loaded_process_and_processes_come_and_go() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_is_none_and_one_too_many_are_errors() {
     let folder = sockets();
-    let client = Client::connect(&socket(&folder, "none"), SECRET).unwrap();
+    let client = Client::connect(&ServiceAddress::new(socket(&folder, "none"), SECRET)).unwrap();
     for (address, remedy) in [("slow", "tcp:// or ipc://"), ("tcp://*:1", "write one host")] {
         let error = format!("{:?}", client.add_worker(address).unwrap_err());
         assert!(error.contains(address) && error.contains(remedy), "{error}");
@@ -175,7 +175,7 @@ async fn an_address_that_is_none_and_one_too_many_are_errors() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn that_nobody_is_there_is_said_at_once() {
     let folder = sockets();
-    let client = Client::connect(&socket(&folder, "none"), SECRET).unwrap();
+    let client = Client::connect(&ServiceAddress::new(socket(&folder, "none"), SECRET)).unwrap();
     // The first call gives the service a second to be there.
     let error = within(client.request("/where").into_future()).await.unwrap_err();
     assert_eq!(error, CallError::NoWorkers);
@@ -191,7 +191,7 @@ async fn that_nobody_is_there_is_said_at_once() {
 async fn services_that_call_each_other_in_a_ring_are_stopped() {
     let folder = sockets();
     let a = Process::start(&folder, "a", 64).await;
-    let client = Client::connect(&a.address, SECRET).unwrap();
+    let client = Client::connect(&ServiceAddress::new(&a.address, SECRET)).unwrap();
     let answer = within(client.request("/again").into_future()).await.unwrap();
     assert_eq!(answer.status.code(), 502);
     // The call of the test and 16 that follow from it.
@@ -203,7 +203,7 @@ async fn services_that_call_each_other_in_a_ring_are_stopped() {
 async fn a_service_says_what_it_is_and_how_it_does() {
     let folder = sockets();
     let a = Process::start(&folder, "a", 4).await;
-    let client = Client::connect(&a.address, SECRET).unwrap();
+    let client = Client::connect(&ServiceAddress::new(&a.address, SECRET)).unwrap();
     assert_eq!(answered(client.request("/.brubeck/ping")).await["pong"], true);
 
     let info = answered(client.request("/.brubeck/info")).await;
@@ -217,7 +217,7 @@ async fn a_service_says_what_it_is_and_how_it_does() {
         *user,
         serde_json::json!({
             "name": "user", "method": "get", "path": "^/user/(?<id>[0-9]+)$", "captures": ["id"],
-            "example": "/user/1", "blocking": true, "slots": 2,
+            "example": "/user/1", "blocking": true, "concurrency": 2,
             "arguments": {
                 "$schema": "https://json-schema.org/draft/2020-12/schema",
                 "type": "object",
@@ -278,7 +278,7 @@ async fn a_handle_drains() {
     }
     let folder = sockets();
     let a = Process::start(&folder, "a", 4).await;
-    let client = Client::connect(&a.address, SECRET).unwrap();
+    let client = Client::connect(&ServiceAddress::new(&a.address, SECRET)).unwrap();
     let call = tokio::spawn(client.request("/slow").into_future());
     a.gate.arrived(1).await;
     let handle = a.running.handle();
@@ -303,7 +303,8 @@ async fn what_is_lost_again_and_again_is_retried_within_a_budget() {
         Process::start(&folder, "b", CALLS).await,
     ];
     let client =
-        Client::at(&ServiceAddress::new(&processes[0].address, SECRET).and(&processes[1].address)).unwrap();
+        Client::connect(&ServiceAddress::new(&processes[0].address, SECRET).and(&processes[1].address))
+            .unwrap();
     let mut before = until(&client, &processes[0]).await;
     before += until(&client, &processes[1]).await;
     let began = Instant::now();
@@ -313,7 +314,7 @@ async fn what_is_lost_again_and_again_is_retried_within_a_budget() {
             let call = client
                 .request("/dies")
                 .idempotent()
-                .deadline(Duration::from_secs(60));
+                .timeout(Duration::from_secs(60));
             let ended = ended.clone();
             tokio::spawn(async move {
                 let outcome = call.await;
@@ -386,7 +387,7 @@ struct Load {
 }
 
 impl Load {
-    fn add(&mut self, took: Duration, outcome: Result<Answer, CallError>) {
+    fn add(&mut self, took: Duration, outcome: Result<ServiceResponse, CallError>) {
         match outcome {
             Ok(answer) => {
                 assert_eq!(answer.status.code(), 200);
@@ -409,10 +410,10 @@ const SLOTS: usize = 4;
 const WITHIN: Duration = Duration::from_millis(250);
 
 fn nap_call(client: &Client) -> Call {
-    client.request("/nap").argument("millis", NAP).deadline(WITHIN)
+    client.request("/nap").argument("millis", NAP).timeout(WITHIN)
 }
 
-/// As many calls at a time as there are slots: all that the service can do.
+/// As many calls at a time as there are concurrency: all that the service can do.
 async fn peak(client: &Client, seconds: u64) -> Load {
     let end = Instant::now() + Duration::from_secs(seconds);
     let callers: Vec<_> = (0..SLOTS)
@@ -443,7 +444,7 @@ async fn peak(client: &Client, seconds: u64) -> Load {
 async fn ten_times_too_much_is_refused_early_and_the_rest_is_answered() {
     let folder = sockets();
     let a = Process::start(&folder, "a", SLOTS).await;
-    let client = Client::connect(&a.address, SECRET).unwrap();
+    let client = Client::connect(&ServiceAddress::new(&a.address, SECRET)).unwrap();
     answered(client.request("/where")).await;
     let seconds = 2;
     let mut peak = peak(&client, seconds).await;
@@ -498,7 +499,7 @@ async fn ten_times_too_much_is_refused_early_and_the_rest_is_answered() {
     );
     assert!(!load.answered.is_empty());
     assert!(load.refused.len() > load.late);
-    // What is taken finds at most as many calls before it as the service has slots; a busy machine may add to that.
+    // What is taken finds at most as many calls before it as the service has concurrency; a busy machine may add to that.
     assert!(!steady.answered.is_empty());
     assert!(
         overloaded < 3 * unloaded.max(Duration::from_millis(NAP)),
@@ -511,7 +512,7 @@ async fn ten_times_too_much_is_refused_early_and_the_rest_is_answered() {
 
 #[tokio::test]
 async fn addresses_are_added_and_removed_by_a_thread_outside_of_the_runtime() {
-    let client = Client::connect("tcp://127.0.0.1:9", SECRET).unwrap();
+    let client = Client::connect(&ServiceAddress::new("tcp://127.0.0.1:9", SECRET)).unwrap();
     let thread = std::thread::spawn(move || {
         let added = ["tcp://127.0.0.1:10", "tcp://name.invalid:10"];
         for address in added {

@@ -33,7 +33,7 @@ impl Outcomes {
             .request("/work")
             .argument("id", id)
             .argument("millis", millis)
-            .deadline(deadline);
+            .timeout(deadline);
         let began = Instant::now();
         let outcome = tokio::time::timeout(deadline + Duration::from_secs(10), call.into_future()).await;
         let late = began.elapsed().saturating_sub(deadline);
@@ -94,7 +94,7 @@ async fn every_call_ends_once_and_in_time_whoever_is_killed_or_frozen() {
     let all = workers[1..]
         .iter()
         .fold(first, |all, worker| all.and(&worker.address));
-    let client = Client::at(&all).unwrap();
+    let client = Client::connect(&all).unwrap();
 
     let (outcomes, stop) = (Arc::new(Outcomes::default()), Arc::new(AtomicBool::new(false)));
     let canary = tokio::spawn(canary(stop.clone()));
@@ -180,7 +180,7 @@ async fn rolling_restarts_fail_no_call() {
     let all = workers[1..]
         .iter()
         .fold(first, |all, worker| all.and(&worker.address));
-    let client = Client::at(&all).unwrap();
+    let client = Client::connect(&all).unwrap();
     let (outcomes, stop) = (Arc::new(Outcomes::default()), Arc::new(AtomicBool::new(false)));
     let callers: Vec<_> = (0..16)
         .map(|_| {
@@ -225,7 +225,7 @@ async fn rolling_restarts_fail_no_call() {
 async fn a_lost_call_is_made_again_only_if_that_does_no_harm() {
     let folder = sockets();
     let mut first = Worker::start(folder.path(), "a").await;
-    let client = Client::connect(&first.address, SECRET).unwrap();
+    let client = Client::connect(&ServiceAddress::new(&first.address, SECRET)).unwrap();
     let work = |id: u64| client.request("/work").argument("id", id).argument("millis", 500);
     let harmless = tokio::spawn(work(1).idempotent().into_future());
     let other = tokio::spawn(work(2).into_future());

@@ -1,8 +1,9 @@
 //! Contracts and request builders: what a client sends is what a service reads, in memory.
 
 use crate::support::application;
+use brubeck::__private::Placed;
 use brubeck::prelude::*;
-use brubeck::{Application, Ask, CallError, Link, Origin, Payload, Placed, Request, Running};
+use brubeck::{Application, Args, CallError, Link, Origin, Payload, Running, ServiceRequest};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ trait SlowEcho {
     #[call("/service/slow")]
     async fn echo(&self, text: String, times: Option<u32>) -> Result<Echoed, Fault>;
 
-    #[call("/service/user/{name}/{id}", method = "get", within = "5s")]
+    #[call("/service/user/{name}/{id}", method = "get", timeout = "5s")]
     async fn user(&self, id: u64, name: String) -> Result<String, Broken>;
 
     #[call("/service/ping")]
@@ -36,7 +37,7 @@ mod by_functions {
     use super::*;
 
     #[service_handler(slow_echo::echo)]
-    pub(crate) async fn echo(Ask(ask): Ask<slow_echo::echo>) -> Result<Echoed, Fault> {
+    pub(crate) async fn echo(Args(ask): Args<slow_echo::echo>) -> Result<Echoed, Fault> {
         match ask.times {
             Some(0) => Err(Fault::new(422, "not even once")),
             times => Ok(Echoed {
@@ -46,7 +47,7 @@ mod by_functions {
     }
 
     #[service_handler(slow_echo::user)]
-    pub(crate) async fn user(id: Arg<u64>, ask: Ask<slow_echo::user>) -> Result<String, Broken> {
+    pub(crate) async fn user(id: Arg<u64>, ask: Args<slow_echo::user>) -> Result<String, Broken> {
         let _ = id;
         Ok(ask.0.name)
     }
@@ -85,7 +86,7 @@ serves!(SERVICE => slow_echo);
 const FUNCTIONS: Routes<()> = routes![by_functions::echo, by_functions::user];
 
 #[response_handler(slow_echo::echo)]
-async fn on_echo(reply: Answer<Echoed>) -> usize {
+async fn on_echo(reply: ServiceResponse<Echoed>) -> usize {
     reply.body.text.len()
 }
 
@@ -134,7 +135,7 @@ async fn page(response: Response) -> String {
 struct Near(Arc<dyn Application>);
 
 impl Link for Near {
-    fn call(&self, request: Request, _: Option<Origin>, _: Instant) -> Placed {
+    fn call(&self, request: ServiceRequest, _: Option<Origin>, _: Instant) -> Placed {
         let arguments = serde_json::to_vec(request.arguments()).unwrap();
         let message = Message::service(request.method(), request.path())
             .with_arguments(arguments)
@@ -146,7 +147,7 @@ impl Link for Near {
                 Payload::Json(text) => text,
                 _ => Bytes::new(),
             };
-            Ok(Answer::new(status, text))
+            Ok(ServiceResponse::new(status, text))
         })
     }
 
@@ -232,7 +233,7 @@ async fn a_request_is_built_from_its_handler() {
     let request = by_functions::old::request("a b".to_owned(), 7u64)
         .text("hello")
         .body(vec![1u8, 2]);
-    let request: Request = request.into();
+    let request: ServiceRequest = request.into();
     assert_eq!(
         (request.path(), request.method()),
         ("/service/a%20b/7", Method::Post)
@@ -271,7 +272,7 @@ async fn arguments_of_another_shape_are_refused() {
 fn what_goes_out_is_known_before_it_is_sent() {
     struct Nowhere;
     impl Link for Nowhere {
-        fn call(&self, _: Request, _: Option<Origin>, _: Instant) -> Placed {
+        fn call(&self, _: ServiceRequest, _: Option<Origin>, _: Instant) -> Placed {
             Box::pin(async { Err(CallError::NoWorkers) })
         }
         fn address(&self) -> &str {
@@ -291,7 +292,7 @@ fn what_goes_out_is_known_before_it_is_sent() {
     assert_eq!(request.headers()["x-trace"], "7");
     let request = slow
         .user(7, "bob".into())
-        .deadline(Duration::from_secs(1))
+        .timeout(Duration::from_secs(1))
         .into_request();
     assert_eq!(
         (request.path(), request.method()),

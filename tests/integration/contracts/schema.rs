@@ -41,7 +41,7 @@ struct Plain(u8);
 
 #[service_client]
 trait Scores {
-    #[call("/scores/{id}", within = "5s")]
+    #[call("/scores/{id}", timeout = "5s")]
     async fn add(&self, id: u64, part: Part, note: Option<String>) -> Result<Part, Broken>;
 
     #[call("/scores")]
@@ -116,7 +116,10 @@ async fn serve(
     };
     let service = change(Service::bind(&address, SECRET));
     let running = within(App::new(routes, library).start(service)).await.unwrap();
-    (running, Client::connect(&address, SECRET).unwrap())
+    (
+        running,
+        Client::connect(&brubeck::ServiceAddress::new(&address, SECRET)).unwrap(),
+    )
 }
 
 async fn operations(client: &Client) -> Vec<Value> {
@@ -366,7 +369,7 @@ async fn what_fits_its_schema_is_what_is_taken_and_answered() {
 #[tokio::test]
 async fn schemas_larger_than_any_answer_are_refused_alone() {
     let folder = sockets();
-    let (running, client) = start(&folder, |service| service.largest_body(2_000)).await;
+    let (running, client) = start(&folder, |service| service.body_limit(2_000)).await;
     let refused = within(client.request("/.brubeck/info").into_future())
         .await
         .unwrap_err();

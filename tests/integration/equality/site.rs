@@ -144,7 +144,7 @@ async fn page(name: Arg<String>) -> Page<Shown> {
 #[get("^/problem$")]
 async fn problem() -> Problem {
     Problem::new(409, "there is not enough")
-        .field("amount", "too much <b>")
+        .invalid("amount", "too much <b>")
         .with("balance", 50)
 }
 

@@ -66,7 +66,8 @@ async fn the_demo_service_runs_in_an_empty_folder() {
     let folder = sockets();
     let mut service = start("demo_service", &["--delay", "10ms"], folder.path());
     let address = socket(&folder, "run/slow");
-    let client = Client::connect(&address, "my_shared_secret").expect("an address");
+    let client =
+        Client::connect(&brubeck::ServiceAddress::new(&address, "my_shared_secret")).expect("an address");
     let called = within(
         client
             .request("/service/slow")

@@ -5,7 +5,7 @@ use crate::support::peers::{self, Peer};
 use crate::support::site::{socket, sockets};
 use crate::support::{Gate, Site, parts, within};
 use brubeck::prelude::*;
-use brubeck::{Dialect, Phase, Running, ServiceAddress};
+use brubeck::{Dialect, Phase, Running, ServiceAddress, legacy};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::future::IntoFuture;
@@ -105,10 +105,13 @@ impl Place {
         }
     }
 
-    fn service(&self) -> Service {
+    async fn start<S: Send + Sync + 'static>(&self, app: App<S>) -> brubeck::Result<Running> {
         match &self.responses {
-            None => Service::bind(&self.address, SECRET),
-            Some(responses) => Service::connect(&self.address, responses, SECRET),
+            None => app.start(Service::bind(&self.address, SECRET)).await,
+            Some(responses) => {
+                app.start(legacy::Service::connect(&self.address, responses, SECRET))
+                    .await
+            }
         }
     }
 
@@ -186,7 +189,7 @@ async fn fault() -> Reply {
 const SERVICE: Routes<Arc<Barrier>> = routes![echo, gather, status, envelope, fault];
 
 async fn serve(place: &Place) -> Running {
-    within(App::new(SERVICE, Arc::new(Barrier::new(MANY))).start(place.service()))
+    within(place.start(App::new(SERVICE, Arc::new(Barrier::new(MANY)))))
         .await
         .expect("a free address")
 }
@@ -242,7 +245,7 @@ impl Calls {
         self.client
             .request("/service/echo")
             .argument("RETURN_DATA", value)
-            .deadline(Duration::from_secs(20))
+            .timeout(Duration::from_secs(20))
     }
 
     async fn echoes(&self, value: impl Into<Value>) {
@@ -252,13 +255,13 @@ impl Calls {
         assert_eq!(answer.body["RETURN_DATA"], value);
     }
 
-    async fn call(&self, path: &str) -> Result<Answer, CallError> {
+    async fn call(&self, path: &str) -> Result<ServiceResponse, CallError> {
         within(self.client.request(path).into_future()).await
     }
 
     /// Makes a call that the service does not answer, and waits until it says why.
     async fn unanswered(&self, client: &Client, path: &str, why: &str) {
-        let error = within(client.request(path).deadline(NEVER).into_future())
+        let error = within(client.request(path).timeout(NEVER).into_future())
             .await
             .unwrap_err();
         assert_eq!(
@@ -321,7 +324,7 @@ struct Pages {
 async fn ask(services: Services, service: State<ServiceAddress>) -> Result<&'static str, CallError> {
     for n in 0..10 {
         services
-            .at(&service)?
+            .connect(&service)?
             .request("/service/echo")
             .argument("RETURN_DATA", n)
             .nowait();
@@ -330,7 +333,7 @@ async fn ask(services: Services, service: State<ServiceAddress>) -> Result<&'sta
 }
 
 #[response_handler("^/service/echo")]
-async fn on_echo(reply: Answer, answers: State<Gate>) {
+async fn on_echo(reply: ServiceResponse, answers: State<Gate>) {
     assert_eq!(reply.status.code(), 200);
     answers.knock();
 }
@@ -361,7 +364,7 @@ async fn many(calls: &Calls) {
             .request("/service/gather")
             .argument("RETURN_DATA", n)
             .argument("ALL", MANY)
-            .deadline(Duration::from_secs(20))
+            .timeout(Duration::from_secs(20))
     };
     let waiting: Vec<_> = (0..MANY).map(|n| tokio::spawn(call(n).into_future())).collect();
     for (n, answer) in waiting.into_iter().enumerate() {
@@ -448,7 +451,7 @@ async fn errors(calls: &Calls) {
 }
 
 async fn passphrase(calls: &Calls) {
-    let forged = calls.client.request("/service/forge").deadline(NEVER);
+    let forged = calls.client.request("/service/forge").timeout(NEVER);
     assert!(matches!(
         within(forged.into_future()).await,
         Err(CallError::Deadline { .. })
@@ -464,14 +467,14 @@ async fn passphrase(calls: &Calls) {
             &place
         }
     };
-    let stranger = Client::at(&place.address("guessed")).unwrap();
+    let stranger = Client::connect(&place.address("guessed")).unwrap();
     if calls.place.responses.is_some() {
         service = place.peer(&calls.python, "service.py");
         service.says("ready").await;
         let error = within(
             stranger
                 .request("/service/echo")
-                .deadline(Duration::from_secs(2))
+                .timeout(Duration::from_secs(2))
                 .into_future(),
         );
         assert!(matches!(error.await, Err(CallError::Deadline { .. })));
@@ -513,7 +516,7 @@ async fn python_answers(python: &Path, dialect: Dialect, matrix: &mut Matrix) {
     let place = Place::new(dialect);
     let calls = Arc::new(Calls {
         python: python.to_owned(),
-        client: Client::at(&place.address(SECRET)).expect("free addresses"),
+        client: Client::connect(&place.address(SECRET)).expect("free addresses"),
         service: tokio::sync::Mutex::new(place.peer(python, "service.py")),
         place,
     });

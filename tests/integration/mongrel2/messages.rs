@@ -98,7 +98,7 @@ struct Wish {
 /// Stays for the news, and is told how many do.
 #[json_socket("@news")]
 async fn subscribe(wish: Json<Wish>, client: SocketSender, news: State<Broadcast>) -> String {
-    news.stay(&client);
+    news.until_closed(&client);
     format!("{} is one of {}", wish.0.name, news.len())
 }
 
@@ -161,7 +161,7 @@ async fn desk(
         news: news.clone(),
         gate: gate.clone(),
     };
-    let app = App::new(PUSHED, desk).time_limit(Duration::from_millis(200));
+    let app = App::new(PUSHED, desk).timeout(Duration::from_millis(200));
     Some((laboratory(app).await?, news, gate))
 }
 

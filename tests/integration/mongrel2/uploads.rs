@@ -71,8 +71,8 @@ fn app(gate: &Gate, folder: PathBuf) -> App<Desk> {
         },
     )
     .body_limit(2 << 20)
-    .limit::<sum>(Limits::new().body(8 << 20))
-    .limit::<save>(Limits::new().body(8 << 20))
+    .limit::<sum>(Limits::new().body_limit(8 << 20))
+    .limit::<save>(Limits::new().body_limit(8 << 20))
 }
 
 fn in_files(config: Mongrel2Config, link: Mongrel2, folder: &str) -> (Mongrel2Config, Mongrel2) {

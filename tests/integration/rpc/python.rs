@@ -25,7 +25,7 @@ async fn echoes(client: &Client, value: Value) {
         .request("/service/echo")
         .header("x-trace", "7")
         .argument("text", &value)
-        .deadline(Duration::from_secs(20));
+        .timeout(Duration::from_secs(20));
     let answer = within(call.into_future()).await.expect("an answer");
     assert_eq!((answer.status.code(), answer.status.text()), (200, "as you said"));
     assert_eq!(answer.body["text"], value);
@@ -53,7 +53,7 @@ async fn a_worker_in_python_answers() {
         return;
     };
     let (worker, address) = worker(&python).await;
-    let client = Client::connect(&address, SECRET).unwrap();
+    let client = Client::connect(&ServiceAddress::new(&address, SECRET)).unwrap();
     for value in [
         json!("hello"),
         json!(null),
@@ -80,11 +80,11 @@ async fn many_calls_are_sent_as_the_worker_allows() {
         return;
     };
     let (worker, address) = worker(&python).await;
-    let client = Client::connect(&address, SECRET).unwrap();
+    let client = Client::connect(&ServiceAddress::new(&address, SECRET)).unwrap();
     let calls: Vec<_> = (0..256)
         .map(|n| {
             let call = client.request("/service/echo").argument("n", n);
-            tokio::spawn(call.deadline(Duration::from_secs(20)).into_future())
+            tokio::spawn(call.timeout(Duration::from_secs(20)).into_future())
         })
         .collect();
     for (n, call) in calls.into_iter().enumerate() {
@@ -99,10 +99,10 @@ async fn deadlines_and_cancellation_reach_the_worker() {
         return;
     };
     let (mut worker, address) = worker(&python).await;
-    let client = Client::connect(&address, SECRET).unwrap();
+    let client = Client::connect(&ServiceAddress::new(&address, SECRET)).unwrap();
     let sleep = || client.request("/service/sleep");
 
-    let call = sleep().deadline(Duration::from_millis(300));
+    let call = sleep().timeout(Duration::from_millis(300));
     let error = within(call.into_future()).await.unwrap_err();
     let running = Phase::Running;
     assert_eq!(error, CallError::Deadline { phase: running });
@@ -125,7 +125,7 @@ async fn another_passphrase_is_denied_and_the_call_says_so() {
         return;
     };
     let (mut worker, address) = worker(&python).await;
-    let client = Client::connect(&address, "another").unwrap();
+    let client = Client::connect(&ServiceAddress::new(&address, "another")).unwrap();
     let error = within(client.request("/service/echo").into_future())
         .await
         .unwrap_err();
@@ -134,7 +134,11 @@ async fn another_passphrase_is_denied_and_the_call_says_so() {
         "{error:?}"
     );
     worker.says("denied").await;
-    echoes(&Client::connect(&address, SECRET).unwrap(), json!("hello")).await;
+    echoes(
+        &Client::connect(&ServiceAddress::new(&address, SECRET)).unwrap(),
+        json!("hello"),
+    )
+    .await;
     worker.stop().await;
 }
 
@@ -144,10 +148,10 @@ async fn a_worker_that_drains_finishes_and_takes_no_more() {
         return;
     };
     let (mut worker, address) = worker(&python).await;
-    let client = Client::connect(&address, SECRET).unwrap();
+    let client = Client::connect(&ServiceAddress::new(&address, SECRET)).unwrap();
     let last = client
         .request("/service/sleep")
-        .deadline(Duration::from_millis(1500));
+        .timeout(Duration::from_millis(1500));
     let last = tokio::spawn(last.into_future());
     worker.says("request /service/sleep").await;
     worker.tell("drain").await;
@@ -172,14 +176,17 @@ struct Pages {
 #[get("^/nowait$")]
 async fn ask(services: Services, service: State<ServiceAddress>) -> Result<&'static str, CallError> {
     for n in 0..10 {
-        let call = services.at(&service)?.request("/service/echo").argument("n", n);
+        let call = services
+            .connect(&service)?
+            .request("/service/echo")
+            .argument("n", n);
         call.nowait().await?;
     }
     Ok("all are taken")
 }
 
 #[response_handler("^/service/echo")]
-async fn on_echo(reply: Answer, answers: State<Gate>) {
+async fn on_echo(reply: ServiceResponse, answers: State<Gate>) {
     assert_eq!(reply.status.code(), 200);
     answers.knock();
 }

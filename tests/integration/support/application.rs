@@ -1,6 +1,7 @@
 //! An application without a connection: the test gives it messages itself.
 
-use brubeck::{App, Application, Connection, Opened, Running, Stop};
+use brubeck::__private::Opened;
+use brubeck::{App, Application, Connection, Running, Stop};
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex};
 

@@ -260,7 +260,7 @@ pub async fn slow_requests_run_side_by_side(site: &Site, gate: &Gate) {
 
 /// As [`app`], whose handlers have little time.
 pub fn hasty(gate: &Gate) -> App<Gate> {
-    app(gate).time_limit(std::time::Duration::from_millis(100))
+    app(gate).timeout(std::time::Duration::from_millis(100))
 }
 
 pub async fn a_handler_that_takes_too_long_is_504(site: &Site, gate: &Gate) {

@@ -338,7 +338,7 @@ async fn only_trusted_proxies_speak_for_others() {
 
 #[tokio::test]
 async fn each_part_of_a_form_has_a_limit() {
-    let client = TestClient::new(App::new(ROUTES, ()).limit::<upload>(Limits::new().part(100)));
+    let client = TestClient::new(App::new(ROUTES, ()).limit::<upload>(Limits::new().part_limit(100)));
     let form = |size: usize| {
         let small = TestForm::new().text("title", "x");
         small.file("file", "a.txt", "text/plain", "y".repeat(100)).file(

@@ -108,8 +108,8 @@ async fn a_route_has_limits_of_its_own() {
     let limits = Limits::new();
     let app = app()
         .body_limit(10)
-        .limit::<upload>(limits.clone().body(20))
-        .limit::<slow>(limits.time(Duration::from_secs(5)));
+        .limit::<upload>(limits.clone().body_limit(20))
+        .limit::<slow>(limits.timeout(Duration::from_secs(5)));
     let client = TestClient::new(app);
     client
         .post("/upload")
@@ -137,7 +137,7 @@ async fn a_route_has_limits_of_its_own() {
 #[tokio::test]
 async fn a_route_that_is_full_says_so() {
     let state = Gate::default();
-    let app = App::new(ROUTES, state.clone()).limit::<gate>(Limits::new().at_once(1));
+    let app = App::new(ROUTES, state.clone()).limit::<gate>(Limits::new().concurrency(1));
     let client = Arc::new(TestClient::new(app));
     let first = tokio::spawn({
         let client = client.clone();

@@ -71,7 +71,7 @@ async fn cookie() -> Response {
 #[get("^/problem$")]
 async fn problem() -> Problem {
     Problem::new(409, "there is not enough")
-        .field("amount", "too much")
+        .invalid("amount", "too much")
         .with("balance", 50)
 }
 

@@ -2,7 +2,7 @@
 
 use brubeck::prelude::*;
 use brubeck::testing::TestClient;
-use brubeck::{Deadline, Memory, ServiceAddress};
+use brubeck::{Deadline, ServiceAddress, TestSite};
 use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ fn client(app: impl FnOnce(App<Dropped>) -> App<Dropped>) -> (TestClient, Droppe
 async fn what_takes_too_long_is_504() {
     for (limit, seconds) in [(None, 60), (Some(5), 5)] {
         let (client, dropped) = client(|app| match limit {
-            Some(limit) => app.time_limit(Duration::from_secs(limit)),
+            Some(limit) => app.timeout(Duration::from_secs(limit)),
             None => app,
         });
         let began = Instant::now();
@@ -104,9 +104,9 @@ async fn what_takes_too_long_is_504() {
 
 #[tokio::test(start_paused = true)]
 async fn those_that_may_wait_do() {
-    let (client, _) = client(|app| app.limit::<poll>(Limits::new().time(None)));
+    let (client, _) = client(|app| app.limit::<poll>(Limits::new().timeout(None)));
     client.get("/poll").await.assert_text("news");
-    let (client, _) = self::client(|app| app.time_limit(None));
+    let (client, _) = self::client(|app| app.timeout(None));
     client.get("/poll").await.assert_text("news");
     client.get("/left").await.assert_text("None");
     let (client, _) = self::client(|app| app);
@@ -125,7 +125,7 @@ async fn functions_beside_it_have_no_more_time() {
     let (client, _) = client(|app| {
         app.before(hesitate)
             .fallback(nowhere)
-            .time_limit(Duration::from_secs(5))
+            .timeout(Duration::from_secs(5))
             .after(|_, response| response.with_header("x-seen", "yes"))
     });
     client.get("/left").await.assert_text("Some(2s)");
@@ -141,7 +141,7 @@ async fn functions_beside_it_have_no_more_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_lasts_as_long_as_it_likes() {
-    let (client, _) = client(|app| app.time_limit(Duration::from_secs(1)));
+    let (client, _) = client(|app| app.timeout(Duration::from_secs(1)));
     let body = client.get("/words").stream().await.into_body();
     let text = BodyExt::collect(body).await.unwrap().to_bytes();
     assert_eq!(text, "0 None\n1 None\n2 None\n");
@@ -150,7 +150,7 @@ async fn a_stream_lasts_as_long_as_it_likes() {
 /// The time of a client that is slow is not that of the handler.
 #[tokio::test(start_paused = true)]
 async fn the_time_runs_once_an_upload_is_read() {
-    let (client, _) = client(|app| app.time_limit(Duration::from_secs(5)));
+    let (client, _) = client(|app| app.timeout(Duration::from_secs(5)));
     let slow = || {
         Body::from_stream(stream::iter(0..10).then(|_| async {
             sleep(Duration::from_secs(3)).await;
@@ -175,7 +175,7 @@ async fn given(deadline: Deadline) -> Json<Option<u64>> {
 async fn asks(services: Services) -> Result<String, CallError> {
     sleep(Duration::from_secs(2)).await;
     let far = services.register(FAR, SECRET)?;
-    let call = far.request("/given").deadline(Duration::from_secs(3600));
+    let call = far.request("/given").timeout(Duration::from_secs(3600));
     Ok(call.await?.body.to_string())
 }
 
@@ -185,7 +185,7 @@ async fn asks_later(services: Services) -> Response {
     let answer = stream::once(async move {
         sleep(Duration::from_secs(10)).await;
         let far = services.register(FAR, SECRET).map_err(std::io::Error::other)?;
-        let call = far.request("/given").deadline(Duration::from_secs(30));
+        let call = far.request("/given").timeout(Duration::from_secs(30));
         call.await
             .map(|answer| answer.body.to_string())
             .map_err(std::io::Error::other)
@@ -195,15 +195,15 @@ async fn asks_later(services: Services) -> Response {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_has_no_more_time_than_its_handler() {
-    let app = App::new(routes![asks, asks_later], ()).time_limit(Duration::from_secs(5));
-    let site = Memory::of(app)
+    let app = App::new(routes![asks, asks_later], ()).timeout(Duration::from_secs(5));
+    let site = TestSite::of(app)
         .service(Service::bind(FAR, SECRET), App::new(routes![given], ()))
         .start()
         .await
         .unwrap();
     // A client that is not of a handler is bound by nothing.
     let free = site.client(&ServiceAddress::new(FAR, SECRET)).unwrap();
-    let answer = free.request("/given").deadline(Duration::from_secs(3600)).await;
+    let answer = free.request("/given").timeout(Duration::from_secs(3600)).await;
     assert_eq!(answer.unwrap().body, 3600);
     site.browser().get("/asks").await.assert_text("3");
     let body = site.browser().get("/asks-later").stream().await.into_body();

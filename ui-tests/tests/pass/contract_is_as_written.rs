@@ -21,7 +21,7 @@ pub trait Everything: Send + Sync {
     #[call("/nothing")]
     async fn nothing(&self) -> Result<(), Failure>;
     /// Much to say.
-    #[call(path = "/{a}/much.{b}", method = "post", within = "250ms")]
+    #[call(path = "/{a}/much.{b}", method = "post", timeout = "250ms")]
     async fn much(&self, list: Vec<HashMap<String, (u8, Option<f64>)>>, b: String, a: i64) -> std::result::Result<Vec<u8>, Failure>;
     /// Only by the way.
     #[call("/option")]

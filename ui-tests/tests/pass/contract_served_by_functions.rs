@@ -3,24 +3,24 @@ use brubeck::prelude::*;
 use ui_tests::contract::*;
 
 #[service_handler(slow_echo::echo)]
-async fn echo(Ask(ask): Ask<slow_echo::echo>) -> Result<Echoed, Fault> {
+async fn echo(Args(ask): Args<slow_echo::echo>) -> Result<Echoed, Fault> {
     Ok(Echoed { text: ask.text })
 }
 
 #[service_handler(slow_echo::user)]
-async fn user(headers: Headers, ask: Ask<slow_echo::user>) -> Result<Echoed, Fault> {
+async fn user(headers: Headers, ask: Args<slow_echo::user>) -> Result<Echoed, Fault> {
     drop(headers);
     Ok(Echoed { text: ask.0.id.to_string() })
 }
 
 #[response_handler(slow_echo::echo)]
-async fn on_echo(reply: Answer<Echoed>, status: brubeck::Status) -> (usize, i32) {
+async fn on_echo(reply: ServiceResponse<Echoed>, status: brubeck::Status) -> (usize, i32) {
     (reply.body.text.len(), status.code())
 }
 
 #[get("^/")]
 async fn call(slow: SlowEchoClient) -> Result<String, Fault> {
-    let (reply, (length, code)): (Answer<Echoed>, (usize, i32)) = slow.echo("hi".into()).handled_by::<on_echo>().await?;
+    let (reply, (length, code)): (ServiceResponse<Echoed>, (usize, i32)) = slow.echo("hi".into()).handled_by::<on_echo>().await?;
     slow.user(1).header("a", "b").nowait();
     Ok(format!("{} {length} {code}", reply.body.text))
 }

@@ -28,7 +28,7 @@ const ROUTES: Routes<()> = routes![r#match, r#loop];
 fn main() {
     let specs: Vec<_> = ROUTES.specs().map(|spec| (spec.name, spec.captures)).collect();
     assert_eq!(specs, [("match", &["type"][..]), ("loop", &["type"][..])]);
-    let request: brubeck::Request = r#loop::request("a".to_owned()).r#fn(1u8).into();
+    let request: brubeck::ServiceRequest = r#loop::request("a".to_owned()).r#fn(1u8).into();
     assert_eq!(request.path(), "/s/a");
     assert_eq!(contract::OPERATIONS[0].name, "contract::move");
     let _ = (Page(Keyword { r#type: String::new() }), |client: ContractClient| client.r#move(String::new(), 1).into_request());

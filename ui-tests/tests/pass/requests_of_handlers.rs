@@ -1,5 +1,5 @@
 #![deny(warnings)]
-use brubeck::Request;
+use brubeck::ServiceRequest;
 use brubeck::prelude::*;
 
 #[service_handler(path = r"^/service/(?<name>[^/]+)/(?<id>\d+)$", method = "get")]
@@ -16,12 +16,12 @@ async fn not_written(text: Arg<String>) {
 async fn plain() {}
 
 fn main() {
-    let request: Request = written::request("a/b".to_owned(), 7u64).text("hi").list(vec![1, 2]).maybe(3u8).into();
+    let request: ServiceRequest = written::request("a/b".to_owned(), 7u64).text("hi").list(vec![1, 2]).maybe(3u8).into();
     assert_eq!((request.path(), request.method()), ("/service/a%2Fb/7", Method::Get));
     assert_eq!(request.arguments().len(), 2);
     assert_eq!(&request.body_text()[..], b"[1,2]");
-    let request: Request = not_written::request("/service/a").text(String::new()).into();
+    let request: ServiceRequest = not_written::request("/service/a").text(String::new()).into();
     assert_eq!(request.path(), "/service/a");
-    let request: Request = plain::request().into();
+    let request: ServiceRequest = plain::request().into();
     assert_eq!(request.path(), "/service/plain");
 }

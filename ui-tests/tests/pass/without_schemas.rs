@@ -1,7 +1,7 @@
 //! Without the feature `schema` a service says nothing of its types.
 
 use brubeck::prelude::*;
-use brubeck::{Memory, ServiceAddress};
+use brubeck::{TestSite, ServiceAddress};
 
 mod text {
     pub type Text = brubeck::Arg<String>;
@@ -26,12 +26,12 @@ const ROUTES: Routes<()> = routes![shout, unnamed];
 async fn main() {
     let address = ServiceAddress::new("ipc://shout", "secret");
     let service = Service::bind("ipc://shout", "secret");
-    let memory = Memory::new(routes![], ()).service(service, App::new(ROUTES, ())).start().await.unwrap();
+    let memory = TestSite::new(routes![], ()).service(service, App::new(ROUTES, ())).start().await.unwrap();
     let info = memory.client(&address).unwrap().request("/.brubeck/info").await.unwrap();
     for operation in info.body["operations"].as_array().unwrap() {
         let mut keys: Vec<_> = operation.as_object().unwrap().keys().map(String::as_str).collect();
         keys.sort_unstable();
-        assert_eq!(keys, ["blocking", "captures", "example", "method", "name", "path", "slots"]);
+        assert_eq!(keys, ["blocking", "captures", "example", "method", "name", "path", "concurrency"]);
     }
     memory.stop().await;
 }

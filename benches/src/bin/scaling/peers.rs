@@ -55,7 +55,7 @@ async fn once(transport: Transport, peers: usize) -> Result<Vec<String>> {
         Transport::Tcp => "tcp://127.0.0.1:0".to_owned(),
         Transport::Ipc => format!("ipc://{}", folder.path().join("service").display()),
     };
-    let (server, address) = served(&address, &["--callers", &(peers + 100).to_string()]).await?;
+    let (server, address) = served(&address, &["--max-connections", &(peers + 100).to_string()]).await?;
     // One that comes first, so that what the first costs is not taken for the cost of each.
     let mut first = Child::start(["hold", &address, "1"])?;
     first.hear::<usize>().await?;

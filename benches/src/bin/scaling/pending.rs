@@ -12,7 +12,8 @@ pub(crate) async fn measure() -> Result<String> {
     let mut table = Table::new(["calls under way", "client, each", "server, each"]);
     for calls in CALLS {
         progress(&format!("pending: {calls}"));
-        let (server, address) = served("tcp://127.0.0.1:0", &["--slots", &(calls + 1).to_string()]).await?;
+        let (server, address) =
+            served("tcp://127.0.0.1:0", &["--concurrency", &(calls + 1).to_string()]).await?;
         let mut client = Child::start(["pend", &address, &calls.to_string()])?;
         client.hear::<String>().await?;
         let before = (client.usage()?, server.usage()?);

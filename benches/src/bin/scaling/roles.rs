@@ -28,11 +28,11 @@ pub(crate) enum Role {
     Serve {
         address: String,
         #[arg(long, default_value_t = 1024)]
-        slots: usize,
+        concurrency: usize,
         #[arg(long, default_value_t = 4096)]
-        callers: usize,
+        max_connections: usize,
         #[arg(long, default_value_t = 8 << 20)]
-        largest_body: usize,
+        body_limit: usize,
     },
     /// Calls all of these addresses
     #[command(hide = true)]
@@ -100,14 +100,14 @@ impl Role {
         match self {
             Role::Serve {
                 address,
-                slots,
-                callers,
-                largest_body,
+                concurrency,
+                max_connections,
+                body_limit,
             } => {
                 let service = Service::bind(address, PASSPHRASE)
-                    .slots(slots)
-                    .callers(callers)
-                    .largest_body(largest_body);
+                    .concurrency(concurrency)
+                    .max_connections(max_connections)
+                    .body_limit(body_limit);
                 let running: Running = App::new(SERVICE, ()).start(service).await?;
                 child::say(&Ready {
                     address: running.address().to_owned(),
@@ -149,7 +149,7 @@ async fn drive(what: What, in_flight: usize, seconds: f64, addresses: &[String])
     let service = more
         .iter()
         .fold(ServiceAddress::new(first, PASSPHRASE), ServiceAddress::and);
-    let client = Client::at(&service)?;
+    let client = Client::connect(&service)?;
     let load = Load {
         note: Note::of_size(100),
         in_flight,
@@ -174,11 +174,11 @@ fn body(size: usize) -> Value {
 
 async fn send(address: &str, size: usize, seconds: f64) -> Result {
     let window = Duration::from_secs_f64(seconds);
-    let service = ServiceAddress::new(address, PASSPHRASE).largest_body(size.max(8 << 20));
-    let client = Client::at(&service)?;
+    let service = ServiceAddress::new(address, PASSPHRASE).body_limit(size.max(8 << 20));
+    let client = Client::connect(&service)?;
     let body = body(size);
     let once = async || {
-        let answer = client.request("/back").body(&body).deadline(LONG).await?;
+        let answer = client.request("/back").body(&body).timeout(LONG).await?;
         match answer.body == body {
             true => Result::<(), Error>::Ok(()),
             false => Err("the answer is not what was asked".into()),
@@ -202,8 +202,8 @@ async fn send(address: &str, size: usize, seconds: f64) -> Result {
 async fn keep(address: &str, clients: usize) -> Result {
     let connected = stream::iter(0..clients)
         .map(async |_| {
-            let client = Client::connect(address, PASSPHRASE)?;
-            client.request("/held").deadline(LONG).await?;
+            let client = Client::connect(&ServiceAddress::new(address, PASSPHRASE))?;
+            client.request("/held").timeout(LONG).await?;
             Ok::<_, Error>(client)
         })
         .buffer_unordered(AT_A_TIME);
@@ -214,17 +214,17 @@ async fn keep(address: &str, clients: usize) -> Result {
 }
 
 async fn pend(address: &str, calls: usize) -> Result {
-    let service = ServiceAddress::new(address, PASSPHRASE).calls_at_once(calls + 1);
-    let client = Client::at(&service)?;
+    let service = ServiceAddress::new(address, PASSPHRASE).concurrency(calls + 1);
+    let client = Client::connect(&service)?;
     let note = Note::of_size(100);
     client.request("/back").body(&note).await?;
     ready().await?;
     let mut waiting = JoinSet::new();
     for _ in 0..calls {
-        let call = client.request("/hold").body(&note).deadline(LONG);
+        let call = client.request("/hold").body(&note).timeout(LONG);
         waiting.spawn(async move { call.await.map(drop) });
     }
-    while client.request("/held").deadline(LONG).await?.body != calls {
+    while client.request("/held").timeout(LONG).await?.body != calls {
         if let Some(ended) = waiting.try_join_next() {
             return Err(format!("a call ended early: {ended:?}").into());
         }

@@ -46,7 +46,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<String> {
     progress("");
     Ok(format!(
         "### Sizes\n\nA JSON string of that size over tcp, read and written by both sides, one call at a time. Beyond \
-         8 MiB both sides have said `largest_body`.\n\n{table}\n"
+         8 MiB both sides have said `body_limit`.\n\n{table}\n"
     ))
 }
 

@@ -36,7 +36,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<String> {
         for round in 0..plan.rounds {
             progress(&format!("workers: {workers}, round {}", round + 1));
             echo.push(once(plan, workers, "echo", &[]).await?);
-            nap.push(once(plan, workers, "nap", &["--slots", &SLOTS.to_string()]).await?);
+            nap.push(once(plan, workers, "nap", &["--concurrency", &SLOTS.to_string()]).await?);
         }
         let spread = |of: &[Measured], value: fn(&Measured) -> f64| Spread::of(of.iter().map(value));
         let rate = spread(&echo, |one| one.rate);
@@ -60,7 +60,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<String> {
     progress("");
     Ok(format!(
         "### Workers\n\nOne client with {IN_FLIGHT} calls of 100 B in flight over tcp. The echo is all work, so the cores \
-         are its limit; the handler that waits for 10 ms has {SLOTS} slots in each process.\n\n{table}\n"
+         are its limit; the handler that waits for 10 ms has a concurrency of {SLOTS} in each process.\n\n{table}\n"
     ))
 }
 

@@ -34,7 +34,7 @@ use tokio::sync::oneshot;
 ///
 /// const ROUTES: Routes<()> = routes![photo];
 /// # fn app() -> App<()> {
-/// App::new(ROUTES, ()).limit::<photo>(Limits::new().body(2 << 30))
+/// App::new(ROUTES, ()).limit::<photo>(Limits::new().body_limit(2 << 30))
 /// # }
 /// ```
 ///

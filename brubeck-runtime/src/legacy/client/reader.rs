@@ -4,7 +4,7 @@ use super::waiting::Waiting;
 use crate::legacy::codec::{self, Dialect, decode_response};
 use crate::legacy::hub::HubEvent;
 use crate::legacy::server::headers;
-use crate::rpc::api::{Answer, CallError};
+use crate::rpc::api::{CallError, ServiceResponse};
 use crate::secret::Secret;
 use crate::status::Status;
 use brubeck_zmtp::{ClientEvent, EventReceiver};
@@ -76,7 +76,7 @@ impl Reader {
     }
 }
 
-fn answer(response: codec::Response) -> Result<Answer<Bytes>, CallError> {
+fn answer(response: codec::Response) -> Result<ServiceResponse<Bytes>, CallError> {
     let headers = headers(&response.headers)
         .map_err(|error| CallError::BadReply(format!("the headers of the answer: {error}").into()))?;
     let status = Status::new(response.status_code).message(response.status_msg);
@@ -87,7 +87,7 @@ fn answer(response: codec::Response) -> Result<Answer<Bytes>, CallError> {
             .unwrap_or_default()
             .into(),
     };
-    Ok(Answer {
+    Ok(ServiceResponse {
         status,
         headers,
         body,

@@ -1,6 +1,6 @@
 //! The calls that wait for an answer, each of which ends once.
 
-use crate::rpc::api::{Answer, CallError};
+use crate::rpc::api::{CallError, ServiceResponse};
 use brubeck_zmtp::Generation;
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -33,7 +33,7 @@ struct Expected {
     path: Bytes,
     /// The connection on which the request was sent; `None` until it was.
     generation: Option<Generation>,
-    answer: oneshot::Sender<Result<Answer<Bytes>, CallError>>,
+    answer: oneshot::Sender<Result<ServiceResponse<Bytes>, CallError>>,
 }
 
 impl Waiting {
@@ -47,7 +47,7 @@ impl Waiting {
     }
 
     /// Ends a call, if it still waits.
-    pub(super) fn end(&self, id: &Bytes, outcome: Result<Answer<Bytes>, CallError>) {
+    pub(super) fn end(&self, id: &Bytes, outcome: Result<ServiceResponse<Bytes>, CallError>) {
         if let Some(expected) = self.lock().by_id.remove(id) {
             // Whoever waited may have gone this very moment.
             let _ = expected.answer.send(outcome);
@@ -78,7 +78,10 @@ impl WaitingCall {
         waiting: Arc<Waiting>,
         id: Bytes,
         path: Bytes,
-    ) -> (WaitingCall, oneshot::Receiver<Result<Answer<Bytes>, CallError>>) {
+    ) -> (
+        WaitingCall,
+        oneshot::Receiver<Result<ServiceResponse<Bytes>, CallError>>,
+    ) {
         let (answer, answered) = oneshot::channel();
         waiting.lock().by_id.insert(
             id.clone(),

@@ -140,7 +140,7 @@ pub(crate) struct Bound {
     answering: Arc<Answering>,
     /// Handlers that may run; closed when it is time to stop.
     places: Arc<Semaphore>,
-    slots: usize,
+    concurrency: usize,
     handlers: Mutex<Handlers>,
 }
 
@@ -151,11 +151,11 @@ struct Handlers {
 }
 
 impl Bound {
-    pub(crate) fn new(answering: Arc<Answering>, slots: usize) -> Bound {
+    pub(crate) fn new(answering: Arc<Answering>, concurrency: usize) -> Bound {
         Bound {
             answering,
-            places: Arc::new(Semaphore::new(slots)),
-            slots,
+            places: Arc::new(Semaphore::new(concurrency)),
+            concurrency,
             handlers: Mutex::default(),
         }
     }
@@ -178,7 +178,7 @@ impl Bound {
         let handler = handlers
             .running
             .spawn(async move { answering.take(arrived, outbound, place).await });
-        if handlers.by_peer.len() > self.slots {
+        if handlers.by_peer.len() > self.concurrency {
             // Not every peer that leaves is told of.
             handlers
                 .by_peer
@@ -219,11 +219,11 @@ pub(crate) struct Connected {
 }
 
 impl Connected {
-    pub(crate) fn new(answering: Arc<Answering>, slots: usize, outbound: ServerSender) -> Connected {
+    pub(crate) fn new(answering: Arc<Answering>, concurrency: usize, outbound: ServerSender) -> Connected {
         Connected {
             answering,
             outbound,
-            places: Arc::new(Semaphore::new(slots)),
+            places: Arc::new(Semaphore::new(concurrency)),
             handlers: JoinSet::new(),
         }
     }

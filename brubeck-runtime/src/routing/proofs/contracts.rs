@@ -128,7 +128,7 @@ const fn covers(route: &Spec, operation: &Spec) -> bool {
 /// }
 ///
 /// #[response_handler(slow_echo::echo)]
-/// async fn on_slow(reply: Answer<String>) -> usize {
+/// async fn on_slow(reply: ServiceResponse<String>) -> usize {
 ///     reply.body.len()
 /// }
 ///

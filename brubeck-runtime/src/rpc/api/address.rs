@@ -28,8 +28,8 @@ pub struct ServiceAddress {
     passphrase: Secret,
     dialect: Option<Dialect>,
     clear_text: bool,
-    pub(crate) largest_body: Option<usize>,
-    pub(crate) calls_at_once: Option<usize>,
+    pub(crate) body_limit: Option<usize>,
+    pub(crate) concurrency: Option<usize>,
 }
 
 impl ServiceAddress {
@@ -42,8 +42,8 @@ impl ServiceAddress {
             passphrase: Secret::new(passphrase.into()),
             dialect: None,
             clear_text: false,
-            largest_body: None,
-            calls_at_once: None,
+            body_limit: None,
+            concurrency: None,
         }
     }
 
@@ -89,25 +89,25 @@ impl ServiceAddress {
     }
 
     /// The largest body that is sent and taken, in bytes, instead of 8 MiB. The service says its own limit with
-    /// [`Service::largest_body`](crate::Service::largest_body). In brubeck's own protocol only.
+    /// [`Service::body_limit`](crate::Service::body_limit). In brubeck's own protocol only.
     ///
     /// ```
     /// use brubeck::ServiceAddress;
     ///
-    /// let films = ServiceAddress::new("tcp://10.0.0.6:9000", "my_shared_secret").largest_body(64 << 20);
+    /// let films = ServiceAddress::new("tcp://10.0.0.6:9000", "my_shared_secret").body_limit(64 << 20);
     /// ```
-    pub fn largest_body(self, bytes: usize) -> ServiceAddress {
+    pub fn body_limit(self, bytes: usize) -> ServiceAddress {
         ServiceAddress {
-            largest_body: Some(bytes),
+            body_limit: Some(bytes),
             ..self
         }
     }
 
     /// How many calls may be on their way to one process, and as many again wait for one with room, instead of 1,024;
     /// more are refused as [`Busy`](crate::CallError::Busy). In brubeck's own protocol only.
-    pub fn calls_at_once(self, calls: usize) -> ServiceAddress {
+    pub fn concurrency(self, calls: usize) -> ServiceAddress {
         ServiceAddress {
-            calls_at_once: Some(calls),
+            concurrency: Some(calls),
             ..self
         }
     }
@@ -151,7 +151,7 @@ impl ServiceAddress {
             Some("other addresses beside it".into())
         } else if self.responses != other.responses {
             Some("another address for its answers".into())
-        } else if (self.largest_body, self.calls_at_once) != (other.largest_body, other.calls_at_once) {
+        } else if (self.body_limit, self.concurrency) != (other.body_limit, other.concurrency) {
             Some("other limits".into())
         } else {
             None

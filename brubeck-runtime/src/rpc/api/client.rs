@@ -1,6 +1,8 @@
 //! The calling side: a client of one service, and its calls.
 
-use super::{Answer, CallError, Deadline, Handled, Link, Origin, Placed, Request, ResponseHandlers};
+use super::{
+    CallError, Deadline, Handled, Link, Origin, Placed, ResponseHandlers, ServiceRequest, ServiceResponse,
+};
 use crate::method::Method;
 use crate::trace::Trace;
 use bytes::Bytes;
@@ -14,7 +16,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 /// How long a call may take where nothing else is said.
-const DEADLINE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client of one service; cloning is cheap.
 ///
@@ -103,15 +105,15 @@ impl Client {
 
     /// A call of this path, to be awaited or sent with [`nowait`](Call::nowait).
     pub fn request(&self, path: impl Into<String>) -> Call {
-        self.send(Request::new(path))
+        self.send(ServiceRequest::new(path))
     }
 
     /// A call that sends this request.
-    pub fn send(&self, request: impl Into<Request>) -> Call {
+    pub fn send(&self, request: impl Into<ServiceRequest>) -> Call {
         Call {
             client: self.clone(),
             request: request.into(),
-            deadline: DEADLINE,
+            timeout: TIMEOUT,
         }
     }
 }
@@ -129,7 +131,7 @@ impl fmt::Debug for Client {
 /// # use std::time::Duration;
 /// # async fn example(slow: Client) -> Result<(), CallError> {
 /// // wait for the answer
-/// let reply = slow.request("/service/slow").argument("text", "hi").deadline(Duration::from_secs(2)).await?;
+/// let reply = slow.request("/service/slow").argument("text", "hi").timeout(Duration::from_secs(2)).await?;
 /// // also for what the response handler of this application makes of it
 /// let (reply, handled) = slow.request("/service/slow").argument("text", "hi").handled().await?;
 /// // or do not wait: the response handler runs when the answer comes
@@ -144,8 +146,8 @@ impl fmt::Debug for Client {
 #[derive(Clone, Debug)]
 pub struct Call {
     client: Client,
-    request: Request,
-    deadline: Duration,
+    request: ServiceRequest,
+    timeout: Duration,
 }
 
 impl Call {
@@ -167,29 +169,29 @@ impl Call {
         self
     }
 
-    /// Sets the body, which becomes JSON; see [`Request::body`].
+    /// Sets the body, which becomes JSON; see [`ServiceRequest::body`].
     pub fn body(mut self, value: impl Serialize) -> Call {
         self.request = self.request.body(value);
         self
     }
 
     /// How long it may take in all, from now on.
-    pub fn deadline(mut self, deadline: Duration) -> Call {
-        self.deadline = deadline;
+    pub fn timeout(mut self, timeout: Duration) -> Call {
+        self.timeout = timeout;
         self
     }
 
     /// The request as it would go out.
-    pub fn into_request(self) -> Request {
+    pub fn into_request(self) -> ServiceRequest {
         self.request
     }
 
     /// Waits for the answer and for what the response handler of this application makes of it.
-    pub fn handled(self) -> WithHandler {
-        WithHandler { call: self }
+    pub fn handled(self) -> HandledCall {
+        HandledCall { call: self }
     }
 
-    /// Says that it does no harm to do it twice; see [`Request::idempotent`].
+    /// Says that it does no harm to do it twice; see [`ServiceRequest::idempotent`].
     pub fn idempotent(mut self) -> Call {
         self.request = self.request.idempotent();
         self
@@ -314,7 +316,7 @@ impl Call {
         let now = Instant::now();
         // A deadline beyond what the clock can tell is no deadline that anybody will see.
         let own = now
-            .checked_add(self.deadline)
+            .checked_add(self.timeout)
             .unwrap_or(now + Duration::from_secs(3600));
         let (origin, deadline, request) = match self.client.caller.as_deref() {
             Some(caller) => (
@@ -329,7 +331,7 @@ impl Call {
 }
 
 /// What happens on behalf of a call, for whoever collects traces.
-fn span(link: &dyn Link, request: &Request) -> tracing::Span {
+fn span(link: &dyn Link, request: &ServiceRequest) -> tracing::Span {
     tracing::info_span!(
         "call",
         service = link.address(),
@@ -339,7 +341,7 @@ fn span(link: &dyn Link, request: &Request) -> tracing::Span {
 }
 
 /// A request with the link it takes, the message on whose behalf it is made, and its deadline.
-type Departure = (Arc<dyn Link>, Request, Option<Origin>, Instant);
+type Departure = (Arc<dyn Link>, ServiceRequest, Option<Origin>, Instant);
 
 /// A call that was sent without waiting for its answer; awaited, it says whether a process has taken it.
 ///
@@ -364,7 +366,7 @@ impl IntoFuture for Nowait {
 }
 
 impl IntoFuture for Call {
-    type Output = Result<Answer, CallError>;
+    type Output = Result<ServiceResponse, CallError>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
@@ -376,13 +378,13 @@ impl IntoFuture for Call {
 /// A call that is waited for together with its response handler.
 #[must_use = "a call does nothing until it is awaited"]
 #[derive(Debug)]
-pub struct WithHandler {
+pub struct HandledCall {
     call: Call,
 }
 
-impl WithHandler {
+impl HandledCall {
     /// The answer, and what the response handler returned (`None`: the client belongs to no application).
-    pub(crate) async fn carry(self) -> Result<(Answer<Bytes>, Option<Handled>), CallError> {
+    pub(crate) async fn carry(self) -> Result<(ServiceResponse<Bytes>, Option<Handled>), CallError> {
         let handlers = self
             .call
             .client
@@ -399,8 +401,8 @@ impl WithHandler {
     }
 }
 
-impl IntoFuture for WithHandler {
-    type Output = Result<(Answer, Handled), CallError>;
+impl IntoFuture for HandledCall {
+    type Output = Result<(ServiceResponse, Handled), CallError>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {

@@ -1,6 +1,6 @@
 //! Contracts: their operations, and calls that know what is answered.
 
-use super::{Answer, Call, CallError, Client, Nowait, Placed, Request};
+use super::{Call, CallError, Client, Nowait, Placed, ServiceRequest, ServiceResponse};
 use crate::small_bytes;
 use crate::spec::{Routed, Spec};
 use bytes::Bytes;
@@ -21,18 +21,18 @@ use std::time::Duration;
 ///
 /// #[service_client]
 /// pub trait SlowEcho {
-///     #[call("/service/slow", within = "5s")]
+///     #[call("/service/slow", timeout = "5s")]
 ///     async fn echo(&self, text: String) -> Result<String, Fault>;
 /// }
 ///
 /// #[response_handler(slow_echo::echo)]
-/// async fn on_slow(reply: Answer<String>) -> usize {
+/// async fn on_slow(reply: ServiceResponse<String>) -> usize {
 ///     reply.body.len()
 /// }
 ///
 /// # async fn example(slow: SlowEchoClient) -> Result<(), CallError> {
 /// // wait for the answer
-/// let reply: Answer<String> = slow.echo("hi".into()).deadline(Duration::from_secs(2)).await?;
+/// let reply: ServiceResponse<String> = slow.echo("hi".into()).timeout(Duration::from_secs(2)).await?;
 /// // also for what the response handler of this application makes of it
 /// let (reply, length) = slow.echo("hi".into()).handled_by::<on_slow>().await?;
 /// // or do not wait: the response handler runs when the answer comes
@@ -53,8 +53,8 @@ impl<O: Operation> TypedCall<O> {
     /// A call of this operation.
     pub fn new(client: &Client, operation: O) -> TypedCall<O> {
         let call = client.send(operation.into_request());
-        let call = match O::WITHIN {
-            Some(within) => call.deadline(within),
+        let call = match O::TIMEOUT {
+            Some(timeout) => call.timeout(timeout),
             None => call,
         };
         TypedCall {
@@ -70,13 +70,13 @@ impl<O: Operation> TypedCall<O> {
     }
 
     /// How long it may take in all, from now on.
-    pub fn deadline(mut self, deadline: Duration) -> TypedCall<O> {
-        self.call = self.call.deadline(deadline);
+    pub fn timeout(mut self, timeout: Duration) -> TypedCall<O> {
+        self.call = self.call.timeout(timeout);
         self
     }
 
     /// The request as it would go out.
-    pub fn into_request(self) -> Request {
+    pub fn into_request(self) -> ServiceRequest {
         self.call.into_request()
     }
 
@@ -90,8 +90,8 @@ impl<O: Operation> TypedCall<O> {
     }
 
     /// Waits for the answer and for what the response handler `H` of this application makes of it.
-    pub fn handled_by<H: Handles<O>>(self) -> HandledCall<O, H::Output> {
-        HandledCall {
+    pub fn handled_by<H: Handles<O>>(self) -> TypedHandledCall<O, H::Output> {
+        TypedHandledCall {
             call: self,
             handler: H::SPEC.name,
             output: PhantomData,
@@ -106,11 +106,11 @@ impl<O: Operation> fmt::Debug for TypedCall<O> {
 }
 
 impl<O: Operation> IntoFuture for TypedCall<O> {
-    type Output = Result<Answer<O::Ok>, CallError<O::Fault>>;
-    type IntoFuture = TypedAnswer<O>;
+    type Output = Result<ServiceResponse<O::Ok>, CallError<O::Fault>>;
+    type IntoFuture = TypedResponse<O>;
 
     fn into_future(self) -> Self::IntoFuture {
-        TypedAnswer {
+        TypedResponse {
             answer: self.call.carry(),
             operation: PhantomData,
         }
@@ -119,19 +119,19 @@ impl<O: Operation> IntoFuture for TypedCall<O> {
 
 /// The answer of a [`TypedCall`] that is under way; dropping it gives the call up.
 #[must_use = "futures do nothing unless they are awaited"]
-pub struct TypedAnswer<O> {
+pub struct TypedResponse<O> {
     answer: Placed,
     operation: PhantomData<fn() -> O>,
 }
 
-impl<O: Operation> fmt::Debug for TypedAnswer<O> {
+impl<O: Operation> fmt::Debug for TypedResponse<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TypedAnswer({})", O::SPEC.name)
+        write!(f, "TypedResponse({})", O::SPEC.name)
     }
 }
 
-impl<O: Operation> Future for TypedAnswer<O> {
-    type Output = Result<Answer<O::Ok>, CallError<O::Fault>>;
+impl<O: Operation> Future for TypedResponse<O> {
+    type Output = Result<ServiceResponse<O::Ok>, CallError<O::Fault>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let answer = ready!(self.answer.as_mut().poll(cx)).map_err(untyped)?;
@@ -141,20 +141,20 @@ impl<O: Operation> Future for TypedAnswer<O> {
 
 /// A call of an operation that is waited for together with a response handler, which returns a `T`.
 #[must_use = "a call does nothing until it is awaited"]
-pub struct HandledCall<O, T> {
+pub struct TypedHandledCall<O, T> {
     call: TypedCall<O>,
     handler: &'static str,
     output: PhantomData<fn() -> T>,
 }
 
-impl<O: Operation, T> fmt::Debug for HandledCall<O, T> {
+impl<O: Operation, T> fmt::Debug for TypedHandledCall<O, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.call.fmt(f)
     }
 }
 
-impl<O: Operation, T: Send + 'static> IntoFuture for HandledCall<O, T> {
-    type Output = Result<(Answer<O::Ok>, T), CallError<O::Fault>>;
+impl<O: Operation, T: Send + 'static> IntoFuture for TypedHandledCall<O, T> {
+    type Output = Result<(ServiceResponse<O::Ok>, T), CallError<O::Fault>>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
@@ -207,7 +207,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
 /// One operation of a contract: its arguments, where it is sent, and what is answered.
 ///
 /// `#[service_client]` implements it for the types in the module of the contract. See
-/// [`Ask`](crate::Ask) for the serving side and [`TypedCall`](super::TypedCall) for the calling one.
+/// [`Args`](crate::Args) for the serving side and [`TypedCall`](super::TypedCall) for the calling one.
 pub trait Operation: Sized + Send + 'static {
     /// The answer.
     type Ok: Send + 'static;
@@ -220,9 +220,9 @@ pub trait Operation: Sized + Send + 'static {
     /// Its route.
     const SPEC: Spec;
     /// How long a call may take, where the contract says so.
-    const WITHIN: Option<Duration>;
+    const TIMEOUT: Option<Duration>;
     /// The request that asks for it.
-    fn into_request(self) -> Request;
+    fn into_request(self) -> ServiceRequest;
 }
 
 /// How an answer is written and read.
@@ -259,25 +259,27 @@ pub trait Handles<O: Operation>: Routed {
     message = "`{Self}` is not the answer of `{O}`",
     label = "the contract answers something else"
 )]
-pub trait AnswerOf<O> {
+pub trait ResponseOf<O> {
     /// Named by the check.
     type It;
 }
 
-impl<O: Operation> AnswerOf<O> for Answer<O::Ok> {
+impl<O: Operation> ResponseOf<O> for ServiceResponse<O::Ok> {
     type It = ();
 }
 
 /// What a call ends in, by what its service answered.
-pub(super) fn read_answer<O: Operation>(answer: Answer<Bytes>) -> Result<Answer<O::Ok>, CallError<O::Fault>> {
-    let Answer {
+pub(super) fn read_answer<O: Operation>(
+    answer: ServiceResponse<Bytes>,
+) -> Result<ServiceResponse<O::Ok>, CallError<O::Fault>> {
+    let ServiceResponse {
         status,
         headers,
         body: text,
     } = answer;
     if status.is_success() {
         if let Ok(body) = (O::OK.read)(&text) {
-            return Ok(Answer {
+            return Ok(ServiceResponse {
                 status,
                 headers,
                 body,

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 /// ```
 ///
 /// Callers send what is left of their own deadline, as a duration, so no two clocks have to agree. Browsers say nothing:
-/// their handlers have the time that the [application](crate::App::time_limit) gives them. At the deadline the handler is
+/// their handlers have the time that the [application](crate::App::timeout) gives them. At the deadline the handler is
 /// stopped. Calls that the handler makes inherit it. What a web handler leaves behind, a stream or a WebSocket, has none.
 #[derive(Clone, Debug)]
 pub struct Deadline(Option<Until>);
@@ -82,7 +82,7 @@ impl Deadline {
 /// use brubeck::Cancellation;
 /// use brubeck::prelude::*;
 ///
-/// #[service_handler(path = "^/primes", blocking, slots = 2)]
+/// #[service_handler(path = "^/primes", blocking, concurrency = 2)]
 /// fn primes(below: Arg<u64>, cancellation: Cancellation) -> Json<Vec<u64>> {
 ///     let is_prime = |n: &u64| (2..*n).take_while(|d| d * d <= *n).all(|d| n % d != 0);
 ///     let asked = (2..below.0).take_while(|_| !cancellation.is_cancelled());

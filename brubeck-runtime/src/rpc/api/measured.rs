@@ -9,15 +9,15 @@
 //!
 //! No label has a value that a stranger can choose, so their number is bounded.
 
-use super::{Answer, CallError};
+use super::{CallError, ServiceResponse};
 use bytes::Bytes;
 use std::time::Instant;
 
 /// Counts and times one call of this service.
 pub(crate) async fn call(
     service: String,
-    call: impl Future<Output = Result<Answer<Bytes>, CallError>>,
-) -> Result<Answer<Bytes>, CallError> {
+    call: impl Future<Output = Result<ServiceResponse<Bytes>, CallError>>,
+) -> Result<ServiceResponse<Bytes>, CallError> {
     let mut ending = Ending {
         service,
         began: Instant::now(),
@@ -58,7 +58,7 @@ pub(crate) fn request(code: i32, began: Instant) {
     metrics::counter!("brubeck_requests_total", "status" => status).increment(1);
 }
 
-fn name(outcome: &Result<Answer<Bytes>, CallError>) -> &'static str {
+fn name(outcome: &Result<ServiceResponse<Bytes>, CallError>) -> &'static str {
     match outcome {
         Ok(answer) if answer.status.is_success() => "answered",
         Ok(_) | Err(CallError::Fault { .. }) => "failed",
@@ -127,7 +127,7 @@ mod tests {
         let counts = Counts::default();
         with_local_recorder(&Counting(counts.clone()), || {
             let measured = |outcome| call("s".into(), std::future::ready(outcome)).now_or_never();
-            let answer = |code: i32| Ok(Answer::new(Status::new(code), Bytes::new()));
+            let answer = |code: i32| Ok(ServiceResponse::new(Status::new(code), Bytes::new()));
             for outcome in [
                 answer(200),
                 answer(404),

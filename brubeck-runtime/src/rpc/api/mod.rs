@@ -1,9 +1,8 @@
 //! Calls to services: what is asked, what comes back, and everything that can go wrong between.
 //!
-//! Nothing here knows a socket: a [`Link`] carries a [`Request`] and brings the answer.
+//! Nothing here knows a socket: a [`Link`] carries a [`ServiceRequest`] and brings the answer.
 
 mod address;
-mod answer;
 mod client;
 mod contract;
 mod deadline;
@@ -12,18 +11,19 @@ mod error;
 #[cfg(feature = "metrics")]
 pub(crate) mod measured;
 mod request;
+mod response;
 mod services;
 
 pub use address::ServiceAddress;
-pub use answer::{Answer, Handled};
-pub use client::{Call, Client, Nowait, WithHandler};
+pub use client::{Call, Client, HandledCall, Nowait};
 pub use contract::{
-    AnswerOf, Carried, HandledCall, Handles, Operation, TypedAnswer, TypedCall, Wire, carried,
+    Carried, Handles, Operation, ResponseOf, TypedCall, TypedHandledCall, TypedResponse, Wire, carried,
 };
 pub use deadline::{Cancellation, Deadline};
 pub use dialect::Dialect;
 pub use error::{CallError, Fault, Phase};
-pub use request::Request;
+pub use request::ServiceRequest;
+pub use response::{Handled, ServiceResponse};
 pub use services::{Link, Origin, Placed, ResponseHandlers, Services};
 
 pub(crate) use client::Caller;

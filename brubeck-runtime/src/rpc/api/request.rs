@@ -14,9 +14,9 @@ use std::sync::OnceLock;
 /// A request to a service, not sent yet.
 ///
 /// ```
-/// use brubeck::{Method, Request};
+/// use brubeck::{Method, ServiceRequest};
 ///
-/// let request = Request::new("/service/slow").argument("RETURN_DATA", "hello").header("x-trace", "7");
+/// let request = ServiceRequest::new("/service/slow").argument("RETURN_DATA", "hello").header("x-trace", "7");
 /// assert_eq!(request.path(), "/service/slow");
 /// assert_eq!(request.method(), Method::Request);
 /// ```
@@ -24,7 +24,7 @@ use std::sync::OnceLock;
 /// An argument or body that cannot become JSON is kept as a mistake, and the call that sends the
 /// request ends in [`Refused`](crate::CallError::Refused).
 #[derive(Clone)]
-pub struct Request {
+pub struct ServiceRequest {
     pub(crate) path: Cow<'static, str>,
     pub(crate) method: Method,
     pub(crate) arguments: Fields,
@@ -36,16 +36,16 @@ pub struct Request {
     mistake: Option<String>,
 }
 
-impl Request {
+impl ServiceRequest {
     /// A request to this path, with the method `request`.
-    pub fn new(path: impl Into<String>) -> Request {
-        Request::to(path.into())
+    pub fn new(path: impl Into<String>) -> ServiceRequest {
+        ServiceRequest::to(path.into())
     }
 
     /// The same for a path that may be a constant, which is not copied then.
     #[doc(hidden)]
-    pub fn to(path: impl Into<Cow<'static, str>>) -> Request {
-        Request {
+    pub fn to(path: impl Into<Cow<'static, str>>) -> ServiceRequest {
+        ServiceRequest {
             path: path.into(),
             method: Method::Request,
             arguments: Fields::default(),
@@ -59,17 +59,17 @@ impl Request {
     }
 
     /// Another method.
-    pub fn with_method(mut self, method: Method) -> Request {
+    pub fn with_method(mut self, method: Method) -> ServiceRequest {
         self.method = method;
         self
     }
 
     /// Adds a named argument, or replaces it.
-    pub fn argument(self, name: impl Into<String>, value: impl Serialize) -> Request {
+    pub fn argument(self, name: impl Into<String>, value: impl Serialize) -> ServiceRequest {
         self.named(Cow::Owned(name.into()), &value)
     }
 
-    pub(crate) fn named(mut self, name: Cow<'static, str>, value: &impl Serialize) -> Request {
+    pub(crate) fn named(mut self, name: Cow<'static, str>, value: &impl Serialize) -> ServiceRequest {
         if let Err(error) = self.arguments.set(name.clone(), value) {
             self.mistake = Some(format!("the argument `{name}` is not JSON: {error}"));
         }
@@ -77,14 +77,14 @@ impl Request {
     }
 
     /// Adds a header, or replaces it.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Request {
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> ServiceRequest {
         self.headers.insert(name.into(), Value::String(value.into()));
         self
     }
 
     /// Sets the body, which becomes JSON. Python services read it only in the dialects that carry it:
     /// there use named arguments.
-    pub fn body(mut self, value: impl Serialize) -> Request {
+    pub fn body(mut self, value: impl Serialize) -> ServiceRequest {
         match small_bytes::written(|text| serde_json::to_writer(text, &value)) {
             Ok(body) => self.body = body,
             Err(error) => self.mistake = Some(format!("the body is not JSON: {error}")),
@@ -94,7 +94,7 @@ impl Request {
 
     /// Says that it does no harm to do it twice: a call that was lost with its connection may then be sent
     /// to another process of the service.
-    pub fn idempotent(mut self) -> Request {
+    pub fn idempotent(mut self) -> ServiceRequest {
         self.idempotent = true;
         self
     }
@@ -130,8 +130,8 @@ impl Request {
     }
 
     /// So many calls led to it, and it is this span.
-    pub(crate) fn caused(self, hops: u8, trace: Trace) -> Request {
-        Request {
+    pub(crate) fn caused(self, hops: u8, trace: Trace) -> ServiceRequest {
+        ServiceRequest {
             hops,
             trace: Some(trace),
             ..self
@@ -153,9 +153,9 @@ impl Request {
 }
 
 /// Names and sizes instead of contents, which may hold secrets.
-impl fmt::Debug for Request {
+impl fmt::Debug for ServiceRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request")
+        f.debug_struct("ServiceRequest")
             .field("method", &self.method)
             .field("path", &self.path)
             .field("arguments", &self.arguments().keys().collect::<Vec<_>>())

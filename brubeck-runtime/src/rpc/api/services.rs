@@ -1,6 +1,6 @@
 //! The services that an application calls, each connected once over a link.
 
-use super::{Answer, CallError, Caller, Client, Handled, Request, ServiceAddress};
+use super::{CallError, Caller, Client, Handled, ServiceAddress, ServiceRequest, ServiceResponse};
 use crate::message::Message;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -61,7 +61,7 @@ impl Services {
     /// [`Refused`](CallError::Refused): the address is none, or was registered with another passphrase.
     /// A service that does not run yet is no error: calls wait for it until their deadline.
     pub fn register(&self, address: &str, passphrase: &str) -> Result<Client, CallError> {
-        self.at(&ServiceAddress::new(address, passphrase))
+        self.connect(&ServiceAddress::new(address, passphrase))
     }
 
     /// The same for a service that is spoken to in another way.
@@ -72,7 +72,7 @@ impl Services {
     ///
     /// #[get("^/service/async")]
     /// async fn call_async(services: Services, slow: State<ServiceAddress>) -> Result<&'static str, CallError> {
-    ///     services.at(&slow)?.request("/service/slow").argument("RETURN_DATA", "hello").nowait();
+    ///     services.connect(&slow)?.request("/service/slow").argument("RETURN_DATA", "hello").nowait();
     ///     Ok("on its way")
     /// }
     ///
@@ -88,7 +88,7 @@ impl Services {
     ///
     /// As [`register`](Services::register), also where the address was registered with another dialect or
     /// another address for the answers, and where one of two addresses that are bound cannot be.
-    pub fn at(&self, service: &ServiceAddress) -> Result<Client, CallError> {
+    pub fn connect(&self, service: &ServiceAddress) -> Result<Client, CallError> {
         let refused = |reason: String| CallError::Refused(reason.into());
         let address = service.address();
         let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,7 +120,7 @@ impl Services {
 }
 
 /// The answer of a call that a service has taken: its body is the text of a JSON value.
-pub type Placed = BoxFuture<'static, Result<Answer<Bytes>, CallError>>;
+pub type Placed = BoxFuture<'static, Result<ServiceResponse<Bytes>, CallError>>;
 
 /// Carries requests to one service and brings the answers.
 ///
@@ -128,13 +128,13 @@ pub type Placed = BoxFuture<'static, Result<Answer<Bytes>, CallError>>;
 pub trait Link: Send + Sync + 'static {
     /// Sends the request; the future ends with the service's answer, or with a typed error no later than the deadline.
     /// Dropping the future gives the call up and frees all that was kept for it.
-    fn call(&self, request: Request, origin: Option<Origin>, deadline: Instant) -> Placed;
+    fn call(&self, request: ServiceRequest, origin: Option<Origin>, deadline: Instant) -> Placed;
 
     /// Sends the request; the future ends when a process of the service has taken it, with a future of the
     /// answer. A wire that does not tell when a request is taken counts it as taken at once.
     fn post(
         &self,
-        request: Request,
+        request: ServiceRequest,
         origin: Option<Origin>,
         deadline: Instant,
     ) -> BoxFuture<'static, Result<Placed, CallError>> {

@@ -4,7 +4,7 @@ mod resolve;
 
 pub(crate) use resolve::system_resolver;
 
-use super::api::{Answer, CallError, Link, Origin, Placed, Request, ServiceAddress};
+use super::api::{CallError, Link, Origin, Placed, ServiceAddress, ServiceRequest, ServiceResponse};
 use super::codec::Reply;
 use super::convert;
 use super::core::{CallId, Caller, CallerAction, CallerConfig, CallerEvent, Numbered, Options, PeerId};
@@ -118,7 +118,12 @@ impl Pool {
     }
 
     /// Hands a call to the core; `accepted` is told when a process has taken it.
-    fn begin(&self, request: Request, deadline: Instant, accepted: Option<oneshot::Sender<()>>) -> Begun {
+    fn begin(
+        &self,
+        request: ServiceRequest,
+        deadline: Instant,
+        accepted: Option<oneshot::Sender<()>>,
+    ) -> Begun {
         let (end, ended) = oneshot::channel();
         let ask = convert::ask(request, accepted.is_some());
         let deadline = self.shared.clock.moment(deadline);
@@ -156,12 +161,12 @@ impl CallerConfig {
             passphrase: service.passphrase().clone(),
             ..CallerConfig::default()
         };
-        if let Some(bytes) = service.largest_body {
+        if let Some(bytes) = service.body_limit {
             config.max_body = bytes;
             // One that is sent, and one that is answered.
             config.max_bytes = config.max_bytes.max(bytes.saturating_mul(2));
         }
-        if let Some(calls) = service.calls_at_once {
+        if let Some(calls) = service.concurrency {
             (config.max_in_flight, config.max_queue) = (calls, calls);
         }
         config
@@ -175,7 +180,7 @@ struct Begun {
 }
 
 impl Future for Begun {
-    type Output = Result<Answer<Bytes>, CallError>;
+    type Output = Result<ServiceResponse<Bytes>, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = ready!(Pin::new(&mut self.ended).poll(cx));
@@ -189,13 +194,13 @@ impl Future for Begun {
 }
 
 impl Link for Pool {
-    fn call(&self, request: Request, _origin: Option<Origin>, deadline: Instant) -> Placed {
+    fn call(&self, request: ServiceRequest, _origin: Option<Origin>, deadline: Instant) -> Placed {
         Box::pin(self.begin(request, deadline, None))
     }
 
     fn post(
         &self,
-        request: Request,
+        request: ServiceRequest,
         _origin: Option<Origin>,
         deadline: Instant,
     ) -> BoxFuture<'static, Result<Placed, CallError>> {

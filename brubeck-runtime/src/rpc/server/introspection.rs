@@ -80,7 +80,7 @@ fn operation(spec: &Spec) -> Value {
         "captures": spec.captures,
         "example": spec.example,
         "blocking": spec.blocking,
-        "slots": spec.slots,
+        "concurrency": spec.concurrency,
     });
     if let (Some(schemas), Value::Object(operation)) = (spec.schema, &mut operation) {
         operation.extend(schemas());

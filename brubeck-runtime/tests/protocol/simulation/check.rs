@@ -46,10 +46,10 @@ impl World {
         }
         for (index, worker) in self.workers.iter().enumerate() {
             let view = worker.driver.machine.view();
-            let capacity = self.plan.slots + self.plan.queue;
+            let capacity = self.plan.concurrency + self.plan.queue;
             let (messages, bytes) = view.unacknowledged;
             // One more for each that has to be said once the window is full: it goes by size before it is sent.
-            let broken = view.running > self.plan.slots
+            let broken = view.running > self.plan.concurrency
                 || view.queued > self.plan.queue
                 || view.unproven > 16
                 || view.leased > capacity + view.sessions

@@ -174,7 +174,7 @@ fn restarting_workers_in_turn_fails_no_call() {
         trouble: 400_000,
         pace: 8_000,
         work: 2_000,
-        slots: 4,
+        concurrency: 4,
         queue: 4,
         ..Plan::calm(seed)
     };

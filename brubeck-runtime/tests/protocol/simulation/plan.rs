@@ -9,7 +9,7 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) callers: usize,
     pub(crate) workers: usize,
-    pub(crate) slots: usize,
+    pub(crate) concurrency: usize,
     pub(crate) queue: usize,
     /// How long calls are made, in microseconds.
     pub(crate) load: u64,
@@ -75,7 +75,7 @@ impl Plan {
     /// A world in which anything may happen; which of it, and how often, depends on the seed.
     pub(crate) fn chaos(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let slots = rng.range(1, 5) as usize;
+        let concurrency = rng.range(1, 5) as usize;
         let some = |rng: &mut Rng, once_in: u64, most: u64| {
             if rng.next().is_multiple_of(once_in) {
                 rng.range(1, most)
@@ -92,8 +92,8 @@ impl Plan {
             seed,
             callers: rng.range(1, 4) as usize,
             workers: rng.range(1, 5) as usize,
-            slots,
-            queue: rng.range(0, 1 + 2 * slots as u64) as usize,
+            concurrency,
+            queue: rng.range(0, 1 + 2 * concurrency as u64) as usize,
             load: rng.range(300_000, 1_000_000),
             pace: rng.range(3_000, 30_000),
             work: rng.range(500, 20_000),

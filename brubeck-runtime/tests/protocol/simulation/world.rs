@@ -250,7 +250,7 @@ impl World {
         let config = WorkerConfig {
             passphrase: Secret::new(SECRET),
             name: Text::from("worker"),
-            slots: plan.slots,
+            concurrency: plan.concurrency,
             queue: Some(plan.queue),
             max_unproven: 16,
             max_unacknowledged: 32,
@@ -846,11 +846,11 @@ impl World {
                 {
                     return Err(format!("{job:?} started twice"));
                 }
-                if node.jobs.len() > self.plan.slots {
+                if node.jobs.len() > self.plan.concurrency {
                     return Err(format!(
-                        "{} handlers run in {} slots",
+                        "{} handlers run in {} concurrency",
                         node.jobs.len(),
-                        self.plan.slots
+                        self.plan.concurrency
                     ));
                 }
                 self.ledger.start(tag)?;

@@ -4,7 +4,7 @@ use brubeck::prelude::*;
 use ui_tests::contract::*;
 
 #[service_handler(slow_echo::echo)]
-async fn echo(Ask(ask): Ask<slow_echo::echo>) -> Result<Echoed, Fault> {
+async fn echo(Args(ask): Args<slow_echo::echo>) -> Result<Echoed, Fault> {
     Ok(Echoed { text: ask.text })
 }
 

@@ -3,7 +3,7 @@ use brubeck::prelude::*;
 
 #[service_client]
 trait Contract {
-    #[call("/service/slow", within = "soon")]
+    #[call("/service/slow", timeout = "soon")]
     async fn slow(&self) -> Result<(), Fault>;
 }
 

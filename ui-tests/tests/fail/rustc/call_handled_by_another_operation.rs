@@ -4,7 +4,7 @@ use brubeck::prelude::*;
 use ui_tests::contract::*;
 
 #[response_handler(slow_echo::echo)]
-async fn on_echo(reply: Answer<Echoed>) -> usize {
+async fn on_echo(reply: ServiceResponse<Echoed>) -> usize {
     reply.body.text.len()
 }
 

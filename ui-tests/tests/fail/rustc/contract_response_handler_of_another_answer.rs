@@ -4,6 +4,6 @@ use brubeck::prelude::*;
 use ui_tests::contract::*;
 
 #[response_handler(slow_echo::echo)]
-async fn on_echo(reply: Answer<String>) {}
+async fn on_echo(reply: ServiceResponse<String>) {}
 
 fn main() {}

@@ -109,8 +109,8 @@ impl Worker {
     /// Why a request is not taken.
     fn refusal(&self, id: u64, request: &Request) -> Option<Failure> {
         let waiting_for = self.guests.get(&id).map_or(0, |guest| guest.calls.len());
-        let full = self.running >= self.config.slots
-            && self.queue.len() >= self.config.capacity() - self.config.slots;
+        let full = self.running >= self.config.concurrency
+            && self.queue.len() >= self.config.capacity() - self.config.concurrency;
         if self.draining {
             Some(Failure::new(Code::Draining, "this process is stopping"))
         } else if request.ask.body.len() > self.config.max_body {
@@ -125,7 +125,7 @@ impl Worker {
         } else if full || waiting_for >= self.config.capacity() {
             Some(Failure {
                 retry_after: self.retry_after(),
-                ..Failure::new(Code::Busy, "all slots are taken")
+                ..Failure::new(Code::Busy, "all concurrency are taken")
             })
         } else {
             None
@@ -135,8 +135,8 @@ impl Worker {
     /// When a place should be free, in milliseconds.
     fn retry_after(&self) -> u32 {
         let ahead = u32::try_from(self.queue.len().saturating_add(1)).unwrap_or(u32::MAX);
-        let slots = u32::try_from(self.config.slots).unwrap_or(u32::MAX).max(1);
-        let wait = self.service_time.unwrap_or_default().saturating_mul(ahead) / slots;
+        let concurrency = u32::try_from(self.config.concurrency).unwrap_or(u32::MAX).max(1);
+        let wait = self.service_time.unwrap_or_default().saturating_mul(ahead) / concurrency;
         let (shortest, longest) = RETRY_AFTER;
         u32::try_from(wait.clamp(shortest, longest).as_millis()).unwrap_or(u32::MAX)
     }
@@ -148,7 +148,7 @@ impl Worker {
         let deadline = self.now + Duration::from_millis(request.deadline.into());
         let nowait = ask.nowait;
         // Most need not wait in the queue.
-        let (state, begins) = match self.running < self.config.slots && self.queue.is_empty() {
+        let (state, begins) = match self.running < self.config.concurrency && self.queue.is_empty() {
             true => (JobState::Running(self.now), Some(ask)),
             false => (JobState::Waiting(ask), None),
         };
@@ -177,9 +177,9 @@ impl Worker {
         }
     }
 
-    /// Starts what waits, for as long as there are slots.
+    /// Starts what waits, for as long as there are concurrency.
     pub(super) fn fill(&mut self, actions: &mut Vec<WorkerAction>) {
-        while self.running < self.config.slots {
+        while self.running < self.config.concurrency {
             let Some((id, ())) = self.queue.pop_first() else {
                 return;
             };

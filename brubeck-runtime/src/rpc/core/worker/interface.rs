@@ -101,8 +101,8 @@ pub struct WorkerConfig {
     /// The name of this process for the logs of callers, at most 64 bytes. Default: none.
     pub name: Text,
     /// How many handlers may run at once. Default 64.
-    pub slots: usize,
-    /// How many calls may wait for a slot. Default: as many as there are slots.
+    pub concurrency: usize,
+    /// How many calls may wait for a slot. Default: as many as there are concurrency.
     pub queue: Option<usize>,
     /// The largest body, in bytes, there and back. Default 8 MiB.
     pub max_body: usize,
@@ -121,9 +121,10 @@ pub struct WorkerConfig {
 }
 
 impl WorkerConfig {
-    /// How many calls can be taken at once: slots and queue.
+    /// How many calls can be taken at once: concurrency and queue.
     pub fn capacity(&self) -> usize {
-        self.slots.saturating_add(self.queue.unwrap_or(self.slots))
+        self.concurrency
+            .saturating_add(self.queue.unwrap_or(self.concurrency))
     }
 }
 
@@ -133,7 +134,7 @@ impl Default for WorkerConfig {
             passphrase: Secret::default(),
             previous_passphrase: None,
             name: Text::default(),
-            slots: 64,
+            concurrency: 64,
             queue: None,
             max_body: limits::MAX_BODY,
             max_sessions: 4096,
@@ -151,7 +152,7 @@ impl fmt::Debug for WorkerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WorkerConfig")
             .field("name", &self.name)
-            .field("slots", &self.slots)
+            .field("concurrency", &self.concurrency)
             .field("queue", &self.queue)
             .finish_non_exhaustive()
     }

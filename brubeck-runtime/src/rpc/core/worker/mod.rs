@@ -28,7 +28,7 @@ const STOOD_STILL: Duration = Duration::from_millis(250);
 /// The calls of one service, for any number of callers.
 ///
 /// A handler starts at most once for a request, never after its deadline, and never more of them at once than there are
-/// slots. Memory is bounded by the limits of its [`WorkerConfig`]; nothing here waits, reads a clock or fails.
+/// concurrency. Memory is bounded by the limits of its [`WorkerConfig`]; nothing here waits, reads a clock or fails.
 #[derive(Debug)]
 pub struct Worker {
     config: WorkerConfig,

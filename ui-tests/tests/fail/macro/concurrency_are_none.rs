@@ -1,7 +1,7 @@
 #![allow(unused)]
 use brubeck::prelude::*;
 
-#[service_handler(path = "^/slow", slots)]
+#[service_handler(path = "^/slow", concurrency = 0)]
 async fn slow() {}
 
 fn main() {}

@@ -1,7 +1,7 @@
 #![allow(unused)]
 use brubeck::prelude::*;
 
-#[service_handler(path = "^/slow", slots = 0)]
+#[service_handler(path = "^/slow", concurrency)]
 async fn slow() {}
 
 fn main() {}

@@ -1,7 +1,7 @@
 #![allow(unused)]
 use brubeck::prelude::*;
 
-#[response_handler(path = "^/slow", slots = 2)]
+#[response_handler(path = "^/slow", concurrency = 2)]
 async fn slow() {}
 
 fn main() {}

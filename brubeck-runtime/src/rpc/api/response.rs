@@ -16,17 +16,17 @@ use std::fmt;
 /// use brubeck::prelude::*;
 ///
 /// #[response_handler("^/service/slow")]
-/// async fn on_slow(reply: Answer) -> usize {
+/// async fn on_slow(reply: ServiceResponse) -> usize {
 ///     tracing::debug!(status = %reply.status, "the slow service is back");
 ///     reply.body["RETURN_DATA"].as_str().unwrap_or_default().len()
 /// }
 /// ```
 ///
 /// Without a type the body is a [`serde_json::Value`]. As an argument of a response handler, an answer
-/// whose body is not a `T` is refused; `Result<Answer<T>, Rejection>` takes both.
+/// whose body is not a `T` is refused; `Result<ServiceResponse<T>, Rejection>` takes both.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Answer<T = Value> {
+pub struct ServiceResponse<T = Value> {
     /// How it went, in the words of the service.
     pub status: Status,
     /// The headers of the answer.
@@ -35,10 +35,10 @@ pub struct Answer<T = Value> {
     pub body: T,
 }
 
-impl<T> Answer<T> {
+impl<T> ServiceResponse<T> {
     /// An answer without headers.
-    pub fn new(status: Status, body: T) -> Answer<T> {
-        Answer {
+    pub fn new(status: Status, body: T) -> ServiceResponse<T> {
+        ServiceResponse {
             status,
             headers: HeaderMap::new(),
             body,
@@ -47,10 +47,10 @@ impl<T> Answer<T> {
 }
 
 /// An answer as it came: its body is the text of a JSON value.
-impl Answer<Bytes> {
+impl ServiceResponse<Bytes> {
     /// What its text stands for.
-    pub(crate) fn read<T: DeserializeOwned>(self) -> serde_json::Result<Answer<T>> {
-        Ok(Answer {
+    pub(crate) fn read<T: DeserializeOwned>(self) -> serde_json::Result<ServiceResponse<T>> {
+        Ok(ServiceResponse {
             body: serde_json::from_slice(&self.body)?,
             status: self.status,
             headers: self.headers,
@@ -64,8 +64,8 @@ impl Answer<Bytes> {
             .with_body(self.body)
     }
 
-    pub(crate) fn of(message: &Message) -> Answer<Bytes> {
-        Answer {
+    pub(crate) fn of(message: &Message) -> ServiceResponse<Bytes> {
+        ServiceResponse {
             status: message.status().cloned().unwrap_or(Status::OK),
             headers: message.headers().clone(),
             body: message.payload().clone(),

@@ -1,0 +1,142 @@
+//! Connects clients to services, in brubeck's own protocol or in a dialect of the original.
+
+use crate::error::Error;
+use crate::legacy;
+use crate::rpc::api::{CallError, Client, Link, Origin, Placed, ServiceAddress, ServiceRequest};
+use crate::rpc::client::{Pool, system_resolver};
+use brubeck_zmtp::Zmtp;
+use futures_util::future::BoxFuture;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::time::Instant;
+
+impl Client {
+    /// Connects to a service, in the background.
+    ///
+    /// ```no_run
+    /// use brubeck::{Client, ServiceAddress};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let slow = Client::connect(&ServiceAddress::new("ipc://run/slow", "my_shared_secret"))?;
+    /// let response = slow.request("/service/slow").argument("RETURN_DATA", "hello").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// The client belongs to no application, so no response handler runs for its calls; handlers get one that does from
+    /// [`Services`](crate::Services). A service of the Python original is called in its dialect:
+    ///
+    /// ```no_run
+    /// use brubeck::{Client, Dialect, ServiceAddress};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let slow = ServiceAddress::new("ipc://run/slow", "my_shared_secret")
+    ///     .dialect(Dialect::Pypi)
+    ///     .responses_at("ipc://run/slow_response");
+    /// let response = Client::connect(&slow)?.request("/service/slow").argument("RETURN_DATA", "hello").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if an address is not a valid endpoint. In a dialect, also if other machines can reach the
+    /// address and [`allow_clear_text`](ServiceAddress::allow_clear_text) was not called, or if an address that the
+    /// client binds cannot be bound. It is not an error if the service is not running yet; calls wait for it.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of a tokio runtime.
+    pub fn connect(service: &ServiceAddress) -> crate::Result<Client> {
+        Ok(Client::over(open_client(service)?))
+    }
+
+    /// Returns a client that connects at its first call.
+    #[doc(hidden)]
+    pub fn lazy(service: ServiceAddress) -> Client {
+        Client::over(Arc::new(LazyLink {
+            service,
+            opened: Mutex::new(None),
+        }))
+    }
+}
+
+/// A link that is opened when it is first needed.
+struct LazyLink {
+    service: ServiceAddress,
+    opened: Mutex<Option<Arc<dyn Link>>>,
+}
+
+impl LazyLink {
+    /// Opens the link unless it is open. A link that could not be opened is tried again by the next call.
+    fn open(&self) -> crate::Result<Arc<dyn Link>> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(link) = &*opened {
+            return Ok(link.clone());
+        }
+        let link = open_client(&self.service)?;
+        *opened = Some(link.clone());
+        Ok(link)
+    }
+
+    fn open_for_call(&self) -> Result<Arc<dyn Link>, CallError> {
+        self.open()
+            .map_err(|error| CallError::Refused(format!("{error:?}").into()))
+    }
+}
+
+impl Link for LazyLink {
+    fn call(&self, request: ServiceRequest, origin: Option<Origin>, deadline: Instant) -> Placed {
+        match self.open_for_call() {
+            Ok(link) => link.call(request, origin, deadline),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn post(
+        &self,
+        request: ServiceRequest,
+        origin: Option<Origin>,
+        deadline: Instant,
+    ) -> BoxFuture<'static, Result<Placed, CallError>> {
+        match self.open_for_call() {
+            Ok(link) => link.post(request, origin, deadline),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn address(&self) -> &str {
+        self.service.address()
+    }
+
+    fn add_worker(&self, address: &str) -> crate::Result<()> {
+        self.open()?.add_worker(address)
+    }
+
+    fn remove_worker(&self, address: &str) -> crate::Result<bool> {
+        self.open()?.remove_worker(address)
+    }
+
+    fn workers(&self) -> Vec<String> {
+        match self.open() {
+            Ok(link) => link.workers(),
+            Err(_) => self.service.addresses().map(str::to_owned).collect(),
+        }
+    }
+}
+
+/// Opens the link to a service. The connection itself is made in the background.
+pub(crate) fn open_client(service: &ServiceAddress) -> crate::Result<Arc<dyn Link>> {
+    if let Some(dialect) = service.spoken() {
+        return legacy::client::open(dialect, service);
+    }
+    let address = service.address();
+    if service.responses().is_some() {
+        return Err(Error::new(format!(
+            "cannot call the service at {address}: in brubeck's own protocol responses come back over the same \
+             connection; remove `.responses_at(..)`, or add `.dialect(Dialect::Pypi)`"
+        )));
+    }
+    Ok(Arc::new(Pool::open(
+        Arc::new(Zmtp),
+        service,
+        Some(system_resolver()),
+    )?))
+}

@@ -1,0 +1,45 @@
+//! Clients of contracts that connect at their first call.
+
+use crate::support::site::{socket, sockets};
+use brubeck::prelude::*;
+
+#[service_client]
+trait Doubler {
+    #[call("/double")]
+    async fn double(&self, number: u32) -> Result<u32, Fault>;
+}
+
+#[service_handler(doubler::double)]
+async fn double(args: Args<doubler::double>) -> Result<u32, Fault> {
+    Ok(args.number * 2)
+}
+
+const ROUTES: Routes<()> = routes![double];
+
+#[test]
+fn client_at_an_address_needs_no_runtime_until_its_first_call() {
+    let folder = sockets();
+    let address = socket(&folder, "double");
+    let client = DoublerClient::at(&address, "my_shared_secret");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let running = App::new(ROUTES, ())
+            .start(Service::bind(&address, "my_shared_secret"))
+            .await
+            .unwrap();
+        assert_eq!(client.double(21).await.unwrap().body, 42);
+        assert_eq!(client.double(4).await.unwrap().body, 8);
+        running.stop().await.unwrap();
+    });
+}
+
+#[tokio::test]
+async fn client_at_an_invalid_address_is_refused_at_its_first_call() {
+    let client = DoublerClient::at("nowhere", "my_shared_secret");
+    let error = client.double(21).await.unwrap_err();
+    assert!(matches!(error, CallError::Refused(_)), "{error:?}");
+    assert!(error.to_string().contains("nowhere"), "{error}");
+}
