@@ -26,12 +26,12 @@ const ROUTES: Routes<()> = routes![shout, unnamed];
 async fn main() {
     let address = ServiceAddress::new("ipc://shout", "secret");
     let service = Service::bind("ipc://shout", "secret");
-    let memory = TestSite::new(routes![], ()).service(service, App::new(ROUTES, ())).start().await.unwrap();
-    let info = memory.client(&address).unwrap().request("/.brubeck/info").await.unwrap();
+    let site = TestSite::new(routes![], ()).service(service, App::new(ROUTES, ())).start().await.unwrap();
+    let info = site.client(&address).unwrap().request("/.brubeck/info").await.unwrap();
     for operation in info.body["operations"].as_array().unwrap() {
         let mut keys: Vec<_> = operation.as_object().unwrap().keys().map(String::as_str).collect();
         keys.sort_unstable();
-        assert_eq!(keys, ["blocking", "captures", "example", "method", "name", "path", "concurrency"]);
+        assert_eq!(keys, ["blocking", "captures", "concurrency", "example", "method", "name", "path"]);
     }
-    memory.stop().await;
+    site.stop().await;
 }

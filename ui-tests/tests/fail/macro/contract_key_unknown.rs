@@ -3,7 +3,7 @@ use brubeck::prelude::*;
 
 #[service_client]
 trait Contract {
-    #[call("/service/slow", witin = "5s")]
+    #[call("/service/slow", timout = "5s")]
     async fn slow(&self) -> Result<(), Fault>;
 }
 

@@ -3,7 +3,7 @@ use brubeck::prelude::*;
 
 #[service_client]
 trait Contract {
-    #[call("/service/slow", within)]
+    #[call("/service/slow", timeout)]
     async fn slow(&self) -> Result<(), Fault>;
 }
 
