@@ -327,7 +327,6 @@ const HOMONYMS: &[&str] = &[
     "Field",
     "Fields",
     "Form",
-    "Handle",
     "Handler",
     "Head",
     "Header",

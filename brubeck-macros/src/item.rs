@@ -83,7 +83,7 @@ impl ItemFn {
                 const SPEC: ::brubeck::__private::Spec = ::brubeck::__private::Spec::BROKEN;
             }
             #(#conditions)*
-            impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::Handle<__S> for #name {
+            impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::RouteHandler<__S> for #name {
                 fn handle(_: ::brubeck::__private::Context<__S>) -> ::brubeck::__private::BoxFuture {
                     ::brubeck::__private::broken()
                 }

@@ -141,7 +141,7 @@ fn checks(items: &[Item], names: &[Ident]) -> TokenStream {
     });
     let counts = items.iter().map(count);
     let reports = items.iter().enumerate().map(|(i, item)| {
-        let report = quote_spanned!(item.span()=> report(&SPECS, &VERDICTS, &COUNTS, #i));
+        let report = quote_spanned!(item.span()=> emit_error(&SPECS, &SHADOW_CHECKS, &COUNTS, #i));
         quote!(const _: () = #report;)
     });
     let len = items.len();
@@ -151,11 +151,11 @@ fn checks(items: &[Item], names: &[Ident]) -> TokenStream {
             #[cfg(not(rust_analyzer))]
             const _: () = {
                 #[allow(unused_imports)]
-                use ::brubeck::__private::{Routed, Spec, join_specs, report, specs, verdicts};
+                use ::brubeck::__private::{Routed, Spec, emit_error, join_specs, specs, shadow_checks};
                 static COUNTS: [usize; #len] = [#(#counts),*];
                 static SPECS: [&Spec; __LEN] = join_specs(&[#(#specs),*]);
                 #[allow(long_running_const_eval)]
-                static VERDICTS: [u32; __LEN] = verdicts(&SPECS, &COUNTS);
+                static SHADOW_CHECKS: [u32; __LEN] = shadow_checks(&SPECS, &COUNTS);
                 #(#reports)*
             };
         };

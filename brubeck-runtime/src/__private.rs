@@ -14,8 +14,8 @@ pub use crate::method::{Kind, Method};
 pub use crate::response::call::answer;
 pub use crate::response::{Answers, IntoReply, Rejection, Response};
 pub use crate::routing::{
-    BoxFuture, Checked, Entry, Handle, HandlerFn, Listed, Matching, Routes, Sends, check_answered,
-    check_served, entry, join, join_specs, report, specs, table, verdicts,
+    BoxFuture, Checked, Entry, HandlerFn, Listed, NowaitCalls, RouteHandler, RouteMatcher, Routes,
+    check_answered, check_served, emit_error, entry, join, join_specs, shadow_checks, specs, table,
 };
 pub use crate::rpc::api::{
     Carried, Client, Handles, Operation, Placed, ResponseOf, ServiceRequest, TypedCall, carried,

@@ -1,7 +1,7 @@
 //! Route tables of any size. One of ten thousand handlers would take minutes to compile, so entries and their automata
 //! are made here, packed as the attribute macros pack them.
 
-use brubeck::__private::{BoxFuture, Context, Entry, Sends, Spec, table};
+use brubeck::__private::{BoxFuture, Context, Entry, NowaitCalls, Spec, table};
 use brubeck::{Kind, Method, Routes, Status};
 
 fn nothing(_: Context<()>) -> BoxFuture {
@@ -17,7 +17,7 @@ pub fn routes(count: usize, shared: bool) -> Routes<()> {
             spec: Box::leak(Box::new(spec(number, shared))),
             handle: nothing,
             streams: false,
-            sends: Sends::NONE,
+            nowait_calls: NowaitCalls::NONE,
         })
         .collect();
     table(entries.leak())
@@ -83,12 +83,12 @@ fn state(packed: &mut Vec<u8>, edges: &[(u8, u8, usize)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use brubeck::__private::Matching;
+    use brubeck::__private::RouteMatcher;
 
     #[test]
     fn every_path_leads_to_its_resource_and_nowhere_else() {
         for shared in [false, true] {
-            let matching = Matching::new(routes(30, shared)).unwrap();
+            let matching = RouteMatcher::new(routes(30, shared)).unwrap();
             let found = |path: &str| matching.find(path).map(|spec| spec.line);
             for number in 0..30 {
                 assert_eq!(

@@ -1,6 +1,6 @@
 //! What finding the first match costs, from ten routes to ten thousand.
 
-use brubeck::__private::Matching;
+use brubeck::__private::RouteMatcher;
 use brubeck_benches::figures::{Spread, thousands};
 use brubeck_benches::table::Table;
 use brubeck_benches::{Result, document};
@@ -30,7 +30,7 @@ struct Plan {
 struct Row {
     size: usize,
     shared: bool,
-    matching: Matching<()>,
+    matching: RouteMatcher<()>,
     paths: Vec<String>,
     nanoseconds: Vec<f64>,
 }
@@ -40,7 +40,7 @@ impl Row {
         Ok(Row {
             size,
             shared,
-            matching: Matching::new(routes(size, shared))?,
+            matching: RouteMatcher::new(routes(size, shared))?,
             // All over the table, in no order that a processor could learn.
             paths: (0..64).map(|step| path(step * 7_919 % size, shared)).collect(),
             nanoseconds: Vec::new(),

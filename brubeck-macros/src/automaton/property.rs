@@ -1,7 +1,7 @@
 //! The automata against the `regex` crate, and the proof of `routes!` against both, on patterns nobody thought of.
 
 use crate::pattern::Pattern;
-use brubeck_runtime::__private::{Kind, Method, Spec, verdicts};
+use brubeck_runtime::__private::{Kind, Method, Spec, shadow_checks};
 use proc_macro2::Span;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -118,7 +118,7 @@ fn automata_agree_with_regexes_and_proofs_are_never_contradicted() {
         let (Some(early), Some(late)) = (Tried::new(&first), Tried::new(&second)) else {
             return Ok(());
         };
-        let shadowed = verdicts(&[early.spec(), late.spec()], &[1, 1]) != [0, 0];
+        let shadowed = shadow_checks(&[early.spec(), late.spec()], &[1, 1]) != [0, 0];
         included.set(included.get() + u32::from(shadowed));
         // Random paths seldom match a long pattern; what extends an example often does.
         let examples = [early.pattern.example(), late.pattern.example(), "/"];

@@ -286,7 +286,7 @@ fn entry(contract: &Ident, operation: &Operation<'_>) -> TokenStream {
                 ::brubeck::__private::answer::<#name>(#call(__settled.state(), #(__ask.#fields),*).await)
             }),
             streams: false,
-            sends: ::brubeck::__private::Sends::NONE,
+            nowait_calls: ::brubeck::__private::NowaitCalls::NONE,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::builder::builder;
 use super::lower::{Argument, Route, Source, Target};
-use super::sends::Sends;
+use super::nowait::NowaitCalls;
 use super::socket::Terms;
 use crate::attribute::Attribute;
 use crate::item::ItemFn;
@@ -244,7 +244,7 @@ fn handle(route: &Route, function: &ItemFn, terms: Option<&Terms>) -> TokenStrea
     // A future that is not `Send` is an error at the name of the handler.
     let boxed = quote_spanned!(name.span()=> ::std::boxed::Box::pin(async move { #body }));
     quote! {
-        impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::Handle<__S> for #name
+        impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::RouteHandler<__S> for #name
         where
             #(#bounds)*
         {
@@ -285,7 +285,7 @@ fn sends(route: &Route, function: &ItemFn) -> TokenStream {
             quote_spanned!(types::span(ty)=> <#ty as ::brubeck::__private::FromMessage<__S>>::OPERATIONS)
         });
     let operations: Vec<TokenStream> = operations.collect();
-    Sends::of(function.body().clone()).constant(&operations)
+    NowaitCalls::of(function.body().clone()).constant(&operations)
 }
 
 fn extraction(argument: &Argument, local: &Ident) -> TokenStream {

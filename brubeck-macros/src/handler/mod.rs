@@ -3,7 +3,7 @@
 mod builder;
 mod expand;
 mod lower;
-mod sends;
+mod nowait;
 mod socket;
 #[cfg(test)]
 mod tests;

@@ -43,7 +43,7 @@ impl ::brubeck::__private::Routed for primes {
         true
     };
 }
-impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::Handle<__S> for primes
+impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::RouteHandler<__S> for primes
 where
     Arg<u64>: ::brubeck::__private::FromMessage<__S>,
 {

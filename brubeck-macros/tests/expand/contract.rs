@@ -117,7 +117,7 @@ pub mod slow_echo {
                         )
                     }),
                     streams: false,
-                    sends: ::brubeck::__private::Sends::NONE,
+                    sends: ::brubeck::__private::NowaitCalls::NONE,
                 },
             ]
         })

@@ -39,7 +39,7 @@ impl ::brubeck::__private::Routed for slow {
         true
     };
 }
-impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::Handle<__S> for slow
+impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::RouteHandler<__S> for slow
 where
     Json<Echo>: ::brubeck::__private::FromMessage<__S>,
 {

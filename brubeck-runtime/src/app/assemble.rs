@@ -12,7 +12,7 @@ use crate::message::{Message, RemoteAddr};
 use crate::method::Kind;
 use crate::response::http_response::Length;
 use crate::response::{Body, Response};
-use crate::routing::{Router, lost_answer};
+use crate::routing::{Router, find_unhandled_response};
 use crate::rpc::api::{Open, ResponseHandlers, Services};
 use crate::spec::Spec;
 use crate::template::Templates;
@@ -29,7 +29,7 @@ impl<S: Send + Sync + 'static> App<S> {
     pub(crate) fn assemble(self, open: Open) -> Result<Arc<Served<S>>> {
         let router = Router::new(self.routes)
             .map_err(|error| Error::because("the routes cannot be matched", error))?;
-        if let Some(lost) = lost_answer(self.routes, &router) {
+        if let Some(lost) = find_unhandled_response(self.routes, &router) {
             return Err(Error::new(lost));
         }
         let templates = Templates::new(self.templates.as_deref()).map_err(|error| {

@@ -7,15 +7,15 @@ pub(crate) mod captures;
 
 mod automaton;
 mod dfa;
-mod matching;
+mod matcher;
 mod proofs;
 mod router;
 mod table;
 
-pub use matching::Matching;
-pub(crate) use proofs::lost_answer;
-pub use proofs::{Sends, Unreachable, check_answered, check_served, report, verdicts};
+pub use matcher::RouteMatcher;
+pub(crate) use proofs::find_unhandled_response;
+pub use proofs::{NowaitCalls, Unreachable, check_answered, check_served, emit_error, shadow_checks};
 pub(crate) use router::{Match, Router};
 pub use table::{
-    BoxFuture, Checked, Entry, Handle, HandlerFn, Listed, Routes, entry, join, join_specs, specs, table,
+    BoxFuture, Checked, Entry, HandlerFn, Listed, RouteHandler, Routes, entry, join, join_specs, specs, table,
 };

@@ -1,6 +1,6 @@
 //! The route table: a constant that `routes!` makes.
 
-use super::proofs::Sends;
+use super::proofs::NowaitCalls;
 use crate::extract::Context;
 use crate::response::Response;
 use crate::spec::{Routed, Spec};
@@ -85,7 +85,7 @@ pub struct Entry<S: 'static> {
     /// Whether it takes the body while that comes.
     pub streams: bool,
     /// What it sends without waiting.
-    pub sends: Sends,
+    pub nowait_calls: NowaitCalls,
 }
 
 impl<S> Clone for Entry<S> {
@@ -102,7 +102,7 @@ impl<S> Entry<S> {
         spec: &Spec::BROKEN,
         handle: vacant::<S>,
         streams: false,
-        sends: Sends::NONE,
+        nowait_calls: NowaitCalls::NONE,
     };
 }
 
@@ -124,24 +124,24 @@ impl<H> Listed for Checked<H, true> {
 }
 
 /// A handler that can run in an application whose state is `S`.
-pub trait Handle<S>: Routed {
+pub trait RouteHandler<S>: Routed {
     /// Whether an argument takes the body while that comes.
     const STREAMS: bool = false;
 
     /// What its body sends without waiting, as far as its text says.
-    const SENDS: Sends = Sends::NONE;
+    const NOWAIT_CALLS: NowaitCalls = NowaitCalls::NONE;
 
     /// Reads the arguments, runs the handler, makes its reply.
     fn handle(cx: Context<S>) -> BoxFuture;
 }
 
 /// The entry of a handler.
-pub const fn entry<H: Handle<S>, S>() -> Entry<S> {
+pub const fn entry<H: RouteHandler<S>, S>() -> Entry<S> {
     Entry {
         spec: const { &H::SPEC },
         handle: H::handle,
         streams: H::STREAMS,
-        sends: H::SENDS,
+        nowait_calls: H::NOWAIT_CALLS,
     }
 }
 

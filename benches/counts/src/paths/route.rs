@@ -2,7 +2,7 @@
 
 use super::walk;
 use crate::{Result, table};
-use brubeck::__private::Matching;
+use brubeck::__private::RouteMatcher;
 use brubeck::prelude::*;
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tower_service::Service as _;
 
 pub(super) fn literal(count: usize) -> Result {
-    let matching = Matching::new(table::routes(count, false))?;
+    let matching = RouteMatcher::new(table::routes(count, false))?;
     let path = table::path(count / 2, false);
     walk(|| path.clone(), |path| matching.find(&path));
     Ok(())

@@ -8,7 +8,7 @@ use crate::spec::Spec;
 
 /// The calls of a handler that end in `.nowait()`, as its attribute reads them.
 #[derive(Clone, Copy, Debug)]
-pub struct Sends {
+pub struct NowaitCalls {
     /// The methods of those calls.
     pub methods: &'static [&'static str],
     /// The operations of the contracts whose clients the handler takes.
@@ -17,9 +17,9 @@ pub struct Sends {
     pub paths: &'static [&'static str],
 }
 
-impl Sends {
+impl NowaitCalls {
     /// Nothing.
-    pub const NONE: Sends = Sends {
+    pub const NONE: NowaitCalls = NowaitCalls {
         methods: &[],
         operations: &[],
         paths: &[],
@@ -39,7 +39,7 @@ impl Sends {
 }
 
 /// The first call whose answer would be lost, in words.
-pub(crate) fn lost_answer<S>(routes: Routes<S>, router: &Router<S>) -> Option<String> {
+pub(crate) fn find_unhandled_response<S>(routes: Routes<S>, router: &Router<S>) -> Option<String> {
     let taken = |path: &str| {
         matches!(
             router.find(Kind::Response, Method::Response, path),
@@ -48,14 +48,14 @@ pub(crate) fn lost_answer<S>(routes: Routes<S>, router: &Router<S>) -> Option<St
     };
     routes.entries().iter().find_map(|entry| {
         let operation = entry
-            .sends
+            .nowait_calls
             .operations()
             .find(|operation| !is_answered(routes, operation) && !taken(operation.example));
         if let Some(operation) = operation {
             let attribute = format!("#[response_handler({})]", operation.name);
             return Some(lost(entry, operation.name, &attribute));
         }
-        let path = entry.sends.paths.iter().find(|path| !taken(path))?;
+        let path = entry.nowait_calls.paths.iter().find(|path| !taken(path))?;
         Some(lost(entry, path, &format!("#[response_handler(\"^{path}\")]")))
     })
 }

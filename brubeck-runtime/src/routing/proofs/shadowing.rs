@@ -9,7 +9,7 @@ use crate::spec::Spec;
 ///
 /// `counts` says how many routes each item of the list stands for: pairs within one item, a nested table, were
 /// looked at where that table was made.
-pub const fn verdicts<const N: usize>(specs: &[&Spec; N], counts: &[usize]) -> [u32; N] {
+pub const fn shadow_checks<const N: usize>(specs: &[&Spec; N], counts: &[usize]) -> [u32; N] {
     // Constant evaluation reads local memory much faster than statics.
     let mut heads = [[0u128; 2]; N];
     let mut i = 0;
@@ -17,23 +17,28 @@ pub const fn verdicts<const N: usize>(specs: &[&Spec; N], counts: &[usize]) -> [
         heads[i] = specs[i].prefix.head();
         i += 1;
     }
-    let mut verdicts = [0; N];
+    let mut shadow_checks = [0; N];
     let (mut start, mut item) = (0, 0);
     while item < counts.len() {
         let end = start + counts[item];
         let mut i = start;
         while i < end {
-            verdicts[i] = verdict(specs, &heads, start, i);
+            shadow_checks[i] = shadow_check(specs, &heads, start, i);
             i += 1;
         }
         start = end;
         item += 1;
     }
-    verdicts
+    shadow_checks
 }
 
-/// The verdict on route `i` against all those before `start`.
-const fn verdict<const N: usize>(specs: &[&Spec; N], heads: &[[u128; 2]; N], start: usize, i: usize) -> u32 {
+/// The shadow_check on route `i` against all those before `start`.
+const fn shadow_check<const N: usize>(
+    specs: &[&Spec; N],
+    heads: &[[u128; 2]; N],
+    start: usize,
+    i: usize,
+) -> u32 {
     let late = specs[i];
     let head = heads[i][0];
     let (mut shadow, mut settled) = (0, late.is_broken());
@@ -62,22 +67,22 @@ const fn shadows(early: &Spec, late: &Spec) -> bool {
     !early.is_absent() && !late.is_absent() && included(late, early)
 }
 
-/// Panics, which is a compile error, if the verdict on a route of item `item` is bad.
+/// Panics, which is a compile error, if the shadow_check on a route of item `item` is bad.
 #[track_caller]
-pub const fn report(specs: &[&Spec], verdicts: &[u32], counts: &[usize], item: usize) {
+pub const fn emit_error(specs: &[&Spec], shadow_checks: &[u32], counts: &[usize], item: usize) {
     let (mut i, mut before) = (0, 0);
     while before < item {
         i += counts[before];
         before += 1;
     }
     let end = i + counts[item];
-    while i < end && verdicts[i] == 0 {
+    while i < end && shadow_checks[i] == 0 {
         i += 1;
     }
     if i == end {
         return;
     }
-    let text = conflict(specs[verdicts[i] as usize - 1], specs[i]);
+    let text = conflict(specs[shadow_checks[i] as usize - 1], specs[i]);
     panic!("{}", text.as_str());
 }
 
@@ -132,31 +137,31 @@ mod tests {
     #[test]
     fn a_route_behind_one_that_takes_all_its_paths_is_found() {
         let (a, root) = (spec("^/a", Method::Get, A), spec("^/", Method::Get, ROOT));
-        assert_eq!(verdicts(&[&root, &a], &[1, 1]), [0, 1]);
-        assert_eq!(verdicts(&[&a, &root], &[1, 1]), [0, 0]);
+        assert_eq!(shadow_checks(&[&root, &a], &[1, 1]), [0, 1]);
+        assert_eq!(shadow_checks(&[&a, &root], &[1, 1]), [0, 0]);
     }
 
     #[test]
     fn a_resource_stands_where_its_first_handler_is() {
         let (a, post) = (spec("^/a", Method::Get, A), spec("^/a", Method::Post, A));
         let root = spec("^/", Method::Get, ROOT);
-        assert_eq!(verdicts(&[&a, &root, &post], &[1, 1, 1]), [0, 0, 0]);
-        assert_eq!(verdicts(&[&a, &root, &a], &[1, 1, 1]), [0, 0, 1]);
+        assert_eq!(shadow_checks(&[&a, &root, &post], &[1, 1, 1]), [0, 0, 0]);
+        assert_eq!(shadow_checks(&[&a, &root, &a], &[1, 1, 1]), [0, 0, 1]);
         let service = Spec::new("service", "^/a", Method::Get, Kind::Service).proven(A, b"/a", "");
-        assert_eq!(verdicts(&[&a, &service], &[1, 1]), [0, 0]);
+        assert_eq!(shadow_checks(&[&a, &service], &[1, 1]), [0, 0]);
     }
 
     #[test]
     fn a_nested_table_was_looked_at_where_it_was_made() {
         let (a, root) = (spec("^/a", Method::Get, A), spec("^/", Method::Get, ROOT));
-        assert_eq!(verdicts(&[&root, &a], &[2]), [0, 0]);
-        assert_eq!(verdicts(&[&root, &root, &a], &[1, 2]), [0, 1, 1]);
+        assert_eq!(shadow_checks(&[&root, &a], &[2]), [0, 0]);
+        assert_eq!(shadow_checks(&[&root, &root, &a], &[1, 2]), [0, 1, 1]);
     }
 
     #[test]
     fn what_is_too_large_is_compared_by_its_text_only() {
         let large = spec("^/[a-z]{1,9999}", Method::Get, &[]);
         let root = spec("^/", Method::Get, ROOT);
-        assert_eq!(verdicts(&[&root, &large, &large], &[1, 1, 1]), [0, 0, 2]);
+        assert_eq!(shadow_checks(&[&root, &large, &large], &[1, 1, 1]), [0, 0, 2]);
     }
 }

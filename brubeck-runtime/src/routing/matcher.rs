@@ -8,18 +8,18 @@ use crate::spec::Spec;
 
 /// A table made ready for matching, without an application around it.
 #[derive(Debug)]
-pub struct Matching<S: 'static>(Router<S>);
+pub struct RouteMatcher<S: 'static>(Router<S>);
 
-impl<S> Matching<S> {
+impl<S> RouteMatcher<S> {
     /// Makes it ready.
     ///
     /// # Errors
     ///
     /// A pattern is too large for the matcher.
-    pub fn new(routes: Routes<S>) -> Result<Matching<S>> {
+    pub fn new(routes: Routes<S>) -> Result<RouteMatcher<S>> {
         let router = Router::new(routes);
         router
-            .map(Matching)
+            .map(RouteMatcher)
             .map_err(|error| Error::because("the routes cannot be matched", error))
     }
 

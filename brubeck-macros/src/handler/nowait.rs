@@ -8,16 +8,16 @@ use syn::LitStr;
 
 /// The calls of a body that end in `.nowait()`.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Sends {
+pub(super) struct NowaitCalls {
     /// The methods they are made of: one of them may be an operation of a contract.
     pub(super) methods: BTreeSet<String>,
     /// The paths that are written in `.request("..")`.
     pub(super) paths: BTreeSet<String>,
 }
 
-impl Sends {
-    pub(super) fn of(body: TokenStream) -> Sends {
-        let mut sends = Sends::default();
+impl NowaitCalls {
+    pub(super) fn of(body: TokenStream) -> NowaitCalls {
+        let mut sends = NowaitCalls::default();
         sends.read(body);
         sends
     }
@@ -72,7 +72,7 @@ impl Sends {
         let methods = self.methods.iter().map(|method| Literal::string(method));
         let paths = self.paths.iter().map(|path| Literal::string(path));
         quote! {
-            const SENDS: ::brubeck::__private::Sends = ::brubeck::__private::Sends {
+            const NOWAIT_CALLS: ::brubeck::__private::NowaitCalls = ::brubeck::__private::NowaitCalls {
                 methods: &[#(#methods),*],
                 operations: &[#(#operations),*],
                 paths: &[#(#paths),*],
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     fn sends(body: TokenStream) -> (Vec<String>, Vec<String>) {
-        let Sends { methods, paths } = Sends::of(body);
+        let NowaitCalls { methods, paths } = NowaitCalls::of(body);
         (methods.into_iter().collect(), paths.into_iter().collect())
     }
 
