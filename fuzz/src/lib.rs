@@ -5,7 +5,7 @@ use brubeck_runtime::wire::mongrel2::{self, Incoming, Protocol};
 use brubeck_runtime::wire::service::{
     self, DecodeError, Dialect, Request, Secret, decode_pull_request, decode_request, decode_response,
 };
-use brubeck_runtime::wire::v2::{self, Envelope};
+use brubeck_runtime::wire::v2::{self, RawMessage};
 use brubeck_runtime::wire::websocket::Frames;
 use brubeck_runtime::wire::{self, Cursor, deflate};
 use brubeck_zmtp::SocketType;
@@ -248,42 +248,42 @@ pub fn service_response(dialect: Dialect, data: &[u8]) -> Corpus {
 /// A message of brubeck's own wire: the input is the head without its code, and then the body. The right code is put
 /// behind the head, so that what lies behind it is reached.
 pub fn v2_message(data: &[u8]) -> Corpus {
-    let key = v2::Key::new(b"of the session");
-    let raw = Envelope::read(&[Bytes::copy_from_slice(data)]);
-    if let Ok(envelope) = &raw {
-        assert!(envelope.open(&key).is_none(), "a code was guessed");
+    let key = v2::MacKey::new(b"of the session");
+    let raw = RawMessage::read(&[Bytes::copy_from_slice(data)]);
+    if let Ok(raw) = &raw {
+        assert!(raw.open(&key).is_none(), "a code was guessed");
     }
     let Some(frames) = sealed(data, &key) else {
         return Corpus::Reject;
     };
-    let Ok(envelope) = Envelope::read(&frames) else {
+    let Ok(raw) = RawMessage::read(&frames) else {
         return Corpus::Keep;
     };
-    assert!(envelope.open(&v2::Key::new(b"another")).is_none());
-    if let Some(Ok(message)) = envelope.open(&key) {
-        let place = v2::Place {
-            session: envelope.head().session,
-            counter: envelope.head().counter,
-            ack: envelope.head().ack,
+    assert!(raw.open(&v2::MacKey::new(b"another")).is_none());
+    if let Some(Ok(message)) = raw.open(&key) {
+        let position = v2::Position {
+            session: raw.head().session,
+            counter: raw.head().counter,
+            ack: raw.head().ack,
         };
-        let again = v2::seal(&message, place, &key).expect("what was read can be written");
-        let again = Envelope::read(&again).expect("and read again");
+        let again = v2::seal(&message, position, &key).expect("what was read can be written");
+        let again = RawMessage::read(&again).expect("and read again");
         assert_eq!(again.open(&key).map(Result::ok), Some(Some(message)));
     }
     // Without a code, as the messages that open a session are.
-    if let Some(Ok(message)) = raw.ok().and_then(|envelope| envelope.plain()) {
-        let frames = v2::plain(&message, 0).expect("what was read can be written");
-        let again = Envelope::read(&frames).expect("and read again");
-        assert_eq!(again.plain().map(Result::ok), Some(Some(message)));
+    if let Some(Ok(message)) = raw.ok().and_then(|raw| raw.decode_unsealed()) {
+        let frames = v2::encode_unsealed(&message, 0).expect("what was read can be written");
+        let again = RawMessage::read(&frames).expect("and read again");
+        assert_eq!(again.decode_unsealed().map(Result::ok), Some(Some(message)));
     }
     Corpus::Keep
 }
 
 /// Head and body, as the length in the head divides the input, and the right code.
-fn sealed(data: &[u8], key: &v2::Key) -> Option<Vec<Bytes>> {
+fn sealed(data: &[u8], key: &v2::MacKey) -> Option<Vec<Bytes>> {
     let length = u32::from_be_bytes(data.get(32..36)?.try_into().ok()?) as usize;
     let (head, body) = data.split_at_checked(data.len().checked_sub(length)?)?;
-    let head = [head, &key.code(&[head, body])].concat();
+    let head = [head, &key.mac(&[head, body])].concat();
     let mut frames = vec![Bytes::from(head)];
     if !body.is_empty() {
         frames.push(Bytes::copy_from_slice(body));
@@ -313,25 +313,25 @@ pub fn v2_worker(data: &[u8]) -> Corpus {
         features: 0,
         nonce: [2; 32],
     };
-    let hello = v2::plain(&v2::Message::Hello(hello), 0).expect("a hello");
-    worker.on(now, tell(hello.clone()), &mut actions);
+    let hello = v2::encode_unsealed(&v2::WireMessage::Hello(hello), 0).expect("a hello");
+    worker.handle_event(now, tell(hello.clone()), &mut actions);
     let Some(WorkerAction::Send { frames, .. }) = actions.pop() else {
         panic!("no challenge");
     };
-    let session = Envelope::read(&frames).expect("a challenge").head().session;
+    let session = RawMessage::read(&frames).expect("a challenge").head().session;
     let key = v2::SessionKeys::derive(&passphrase, &hello[0], &frames[0]).to_worker;
-    let proof = v2::Message::Proof(v2::Proof {
-        beat: 1000,
+    let proof = v2::WireMessage::Proof(v2::Proof {
+        heartbeat_ms: 1000,
         max_body: 1 << 20,
         name: v2::Text::default(),
     });
-    let place = v2::Place {
+    let position = v2::Position {
         session,
         counter: 1,
         ack: 0,
     };
-    let proof = v2::seal(&proof, place, &key).expect("a proof");
-    worker.on(now, tell(proof), &mut actions);
+    let proof = v2::seal(&proof, position, &key).expect("a proof");
+    worker.handle_event(now, tell(proof), &mut actions);
     assert_eq!(worker.view().sessions, 1);
 
     let (mut rest, mut counter) = (data, 1_u64);
@@ -343,7 +343,7 @@ pub fn v2_worker(data: &[u8]) -> Corpus {
             // A handler ends, and time passes.
             let job = JobId(message.first().copied().unwrap_or(0).into());
             now += Moment::from_millis(message.len() as u64 * 50);
-            worker.on(now, WorkerEvent::Finished { job, reply: None }, &mut actions);
+            worker.handle_event(now, WorkerEvent::Finished { job, reply: None }, &mut actions);
             continue;
         };
         let mut message = head.to_vec();
@@ -354,7 +354,7 @@ pub fn v2_worker(data: &[u8]) -> Corpus {
         let Some(frames) = sealed(&message, &key) else {
             continue;
         };
-        worker.on(now, tell(frames), &mut actions);
+        worker.handle_event(now, tell(frames), &mut actions);
         let view = worker.view();
         assert!(
             view.running <= SLOTS && view.queued <= SLOTS && view.sessions <= 1,
@@ -363,7 +363,7 @@ pub fn v2_worker(data: &[u8]) -> Corpus {
         assert!(actions.len() < 64, "a message led to {} actions", actions.len());
         for action in actions.drain(..) {
             if let WorkerAction::Send { frames, .. } = action {
-                Envelope::read(&frames).expect("what is sent can be read");
+                RawMessage::read(&frames).expect("what is sent can be read");
             }
         }
     }

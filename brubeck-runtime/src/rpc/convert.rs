@@ -1,7 +1,7 @@
 //! Between messages and replies of handlers and those of the wire.
 
 use super::api::{Fields, ServiceRequest, ServiceResponse};
-use super::codec::{Ask, Reply, Text};
+use super::codec::{CallRequest, Text, WireReply};
 use crate::message::{CallMeta, Message};
 use crate::method::Method;
 use crate::response::{Payload, Response};
@@ -15,10 +15,10 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 /// What a request asks: its named arguments and its body become one JSON object.
-pub(super) fn ask(request: ServiceRequest, nowait: bool) -> Ask {
+pub(super) fn to_call_request(request: ServiceRequest, nowait: bool) -> CallRequest {
     let text = |(name, value): (String, Value)| (name.into(), plain(value).into());
     let trace = request.trace.as_ref();
-    Ask {
+    CallRequest {
         traceparent: trace.map(Trace::traceparent).unwrap_or_default().into(),
         tracestate: trace.map(Trace::tracestate).unwrap_or_default().to_owned().into(),
         headers: request.headers.into_iter().map(text).collect(),
@@ -26,7 +26,7 @@ pub(super) fn ask(request: ServiceRequest, nowait: bool) -> Ask {
         hops: request.hops,
         idempotent: request.idempotent,
         nowait,
-        ..Ask::new(request.method.as_str(), request.path)
+        ..CallRequest::new(request.method.as_str(), request.path)
     }
 }
 
@@ -44,7 +44,7 @@ fn body(arguments: Fields, body: Bytes) -> Bytes {
 }
 
 /// The message of a handler; `Err` says what the caller got wrong.
-pub(super) fn message(ask: &Ask, until: Instant) -> Result<Message, Status> {
+pub(super) fn to_message(ask: &CallRequest, until: Instant) -> Result<Message, Status> {
     let method: Method = ask
         .method
         .parse()
@@ -65,7 +65,7 @@ pub(super) fn message(ask: &Ask, until: Instant) -> Result<Message, Status> {
 }
 
 /// What a handler's response says on the wire.
-fn reply(response: Response) -> Reply {
+fn reply(response: Response) -> WireReply {
     let (status, headers, payload) = response.into_shared_parts();
     let body = match payload {
         Payload::Json(text) => text,
@@ -81,7 +81,7 @@ fn reply(response: Response) -> Reply {
     let headers = wire_headers(&headers)
         .map(|(name, value)| (name.to_owned().into(), value.to_owned().into()))
         .collect();
-    Reply {
+    WireReply {
         status: status.code(),
         message: status.into_text().into(),
         headers,
@@ -90,9 +90,9 @@ fn reply(response: Response) -> Reply {
 }
 
 /// The same, or a failure where that cannot be written.
-pub(super) fn checked_reply(response: Response) -> Reply {
+pub(super) fn to_wire_reply(response: Response) -> WireReply {
     let reply = reply(response);
-    match reply.check() {
+    match reply.validate() {
         Ok(()) => reply,
         Err(error) => {
             tracing::error!(%error, "an answer could not be written");
@@ -102,8 +102,8 @@ pub(super) fn checked_reply(response: Response) -> Reply {
 }
 
 /// A reply that says nothing but its status.
-fn failure(status: Status) -> Reply {
-    Reply {
+fn failure(status: Status) -> WireReply {
+    WireReply {
         status: status.code(),
         message: status.into_text().into(),
         headers: Vec::new(),
@@ -112,7 +112,7 @@ fn failure(status: Status) -> Reply {
 }
 
 /// The answer that a caller gets.
-pub(super) fn answer(reply: Reply) -> ServiceResponse<Bytes> {
+pub(super) fn to_service_response(reply: WireReply) -> ServiceResponse<Bytes> {
     let mut status = Status::new(reply.status);
     if reply.message != status.text() {
         status = status.message(reply.message.to_string());
@@ -165,7 +165,9 @@ mod tests {
 
     #[test]
     fn arguments_and_body_are_one_object() {
-        let text = |request: ServiceRequest| String::from_utf8(ask(request, false).body.to_vec()).unwrap();
+        let text = |request: ServiceRequest| {
+            String::from_utf8(to_call_request(request, false).body.to_vec()).unwrap()
+        };
         assert_eq!(text(ServiceRequest::new("/a").argument("b", 1)), r#"{"b":1}"#);
         assert_eq!(text(ServiceRequest::new("/a").body([1])), "[1]");
         assert_eq!(
@@ -181,7 +183,8 @@ mod tests {
 
     #[test]
     fn a_response_is_no_request() {
-        let method = |name| message(&Ask::new(name, "/a"), Instant::now()).map(|message| message.method());
+        let method =
+            |name| to_message(&CallRequest::new(name, "/a"), Instant::now()).map(|message| message.method());
         assert!(method("response").is_err() && method("fetch").is_err());
         assert_eq!(method("get"), Ok(Method::Get));
     }

@@ -12,25 +12,25 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// A state machine of the protocol.
-pub trait Machine {
+pub trait StateMachine {
     /// What happens to it.
     type Event;
     /// What it asks for.
     type Action;
 
     /// Takes an event, and adds the actions that it asks for.
-    fn on(&mut self, now: Moment, event: Self::Event, actions: &mut Vec<Self::Action>);
+    fn handle_event(&mut self, now: Moment, event: Self::Event, actions: &mut Vec<Self::Action>);
 
     /// When it wants to be told that time has passed.
     fn next_wake(&self) -> Option<Moment>;
 }
 
-impl Machine for Caller {
+impl StateMachine for Caller {
     type Event = CallerEvent;
     type Action = CallerAction;
 
-    fn on(&mut self, now: Moment, event: CallerEvent, actions: &mut Vec<CallerAction>) {
-        Caller::on(self, now, event, actions);
+    fn handle_event(&mut self, now: Moment, event: CallerEvent, actions: &mut Vec<CallerAction>) {
+        Caller::handle_event(self, now, event, actions);
     }
 
     fn next_wake(&self) -> Option<Moment> {
@@ -38,12 +38,12 @@ impl Machine for Caller {
     }
 }
 
-impl Machine for Worker {
+impl StateMachine for Worker {
     type Event = WorkerEvent;
     type Action = WorkerAction;
 
-    fn on(&mut self, now: Moment, event: WorkerEvent, actions: &mut Vec<WorkerAction>) {
-        Worker::on(self, now, event, actions);
+    fn handle_event(&mut self, now: Moment, event: WorkerEvent, actions: &mut Vec<WorkerAction>) {
+        Worker::handle_event(self, now, event, actions);
     }
 
     fn next_wake(&self) -> Option<Moment> {
@@ -52,7 +52,7 @@ impl Machine for Worker {
 }
 
 /// A machine with the actions that it asked for, and the events that wait until those are carried out.
-pub struct Driver<M: Machine> {
+pub struct Driver<M: StateMachine> {
     /// The machine.
     pub machine: M,
     /// In reverse, and kept from event to event, so that none allocates.
@@ -62,7 +62,7 @@ pub struct Driver<M: Machine> {
     armed: Option<Moment>,
 }
 
-impl<M: Machine> Driver<M> {
+impl<M: StateMachine> Driver<M> {
     /// Drives this machine.
     pub fn new(machine: M) -> Driver<M> {
         Driver {
@@ -85,7 +85,7 @@ impl<M: Machine> Driver<M> {
                 return Some(action);
             }
             let event = self.events.pop_front()?;
-            self.machine.on(now, event, &mut self.actions);
+            self.machine.handle_event(now, event, &mut self.actions);
             self.actions.reverse();
         }
     }
@@ -134,15 +134,15 @@ impl Clock {
 }
 
 /// What a timer wakes.
-pub(crate) trait Wakes: Send + Sync + 'static {
+pub(crate) trait TimerTarget: Send + Sync + 'static {
     /// When it wants to be woken next.
     fn next_wake(&self) -> Option<Instant>;
     /// It is time.
     fn wake(self: &Arc<Self>);
 }
 
-/// Wakes a machine at the time it wants, until it is gone; `timer_changed` says that the time has changed.
-pub(crate) async fn keep_time(machine: Weak<impl Wakes>, timer_changed: Arc<Notify>) {
+/// TimerTarget a machine at the time it wants, until it is gone; `timer_changed` says that the time has changed.
+pub(crate) async fn run_timer(machine: Weak<impl TimerTarget>, timer_changed: Arc<Notify>) {
     loop {
         let Some(next) = machine.upgrade().map(|machine| machine.next_wake()) else {
             return;
@@ -164,7 +164,7 @@ pub(crate) async fn keep_time(machine: Weak<impl Wakes>, timer_changed: Arc<Noti
 }
 
 /// What makes the sessions of a process unlike those of any other.
-pub(crate) fn seed() -> crate::Result<[u8; 32]> {
+pub(crate) fn random_seed() -> crate::Result<[u8; 32]> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)
         .map_err(|error| crate::Error::because("the system gives no random numbers", error))?;
@@ -179,11 +179,11 @@ mod tests {
     #[derive(Default)]
     struct Echo(Option<u64>);
 
-    impl Machine for Echo {
+    impl StateMachine for Echo {
         type Event = u64;
         type Action = u64;
 
-        fn on(&mut self, _: Moment, event: u64, actions: &mut Vec<u64>) {
+        fn handle_event(&mut self, _: Moment, event: u64, actions: &mut Vec<u64>) {
             self.0 = Some(event);
             actions.extend([event * 10, event * 10 + 1]);
         }

@@ -7,7 +7,8 @@ use brubeck_runtime::CallError;
 use brubeck_runtime::protocol::*;
 use brubeck_runtime::wire::service::Secret;
 use brubeck_runtime::wire::v2::{
-    Ask, Denial, Envelope, Hello, Kind, Message, Place, Reply, Request, SessionKeys, VERSION, plain, seal,
+    CallRequest, Denial, Hello, MessageKind, Position, RawMessage, SessionKeys, VERSION, WireMessage,
+    WireReply, WireRequest, encode_unsealed, seal,
 };
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -24,8 +25,8 @@ struct Pair {
     caller: Caller,
     worker: Worker,
     now: Moment,
-    outcomes: Vec<(CallId, Result<Reply, CallError>)>,
-    started: Vec<(JobId, Arc<Ask>, Moment)>,
+    outcomes: Vec<(CallId, Result<WireReply, CallError>)>,
+    started: Vec<(JobId, Arc<CallRequest>, Moment)>,
     dropped: Vec<&'static str>,
 }
 
@@ -33,8 +34,8 @@ fn secret(text: &str) -> Secret {
     Secret::new(text.as_bytes().to_vec())
 }
 
-fn kind(frames: &Frames) -> Kind {
-    Envelope::read(frames).expect("a message of ours").head().kind
+fn kind(frames: &Frames) -> MessageKind {
+    RawMessage::read(frames).expect("a message of ours").head().kind
 }
 
 impl Pair {
@@ -67,7 +68,7 @@ impl Pair {
     /// What the caller sends because of this.
     fn caller(&mut self, event: CallerEvent) -> Vec<Frames> {
         let (mut actions, mut sent) = (Vec::new(), Vec::new());
-        self.caller.on(self.now, event, &mut actions);
+        self.caller.handle_event(self.now, event, &mut actions);
         for action in actions {
             match action {
                 CallerAction::Send { frames, .. } => sent.push(frames),
@@ -82,14 +83,18 @@ impl Pair {
     /// What the worker sends because of this.
     fn worker(&mut self, event: WorkerEvent) -> Vec<Frames> {
         let (mut actions, mut sent) = (Vec::new(), Vec::new());
-        self.worker.on(self.now, event, &mut actions);
+        self.worker.handle_event(self.now, event, &mut actions);
         for action in actions {
             match action {
                 WorkerAction::Send { frames, peer } => {
                     assert_eq!(peer, NAME);
                     sent.push(frames);
                 }
-                WorkerAction::Start { job, ask, deadline } => self.started.push((job, ask, deadline)),
+                WorkerAction::Start {
+                    job,
+                    request,
+                    deadline,
+                } => self.started.push((job, request, deadline)),
                 _ => {}
             }
         }
@@ -129,7 +134,9 @@ impl Pair {
     }
 
     fn is_ready(&self) -> bool {
-        self.caller.peers().all(|peer| peer.standing == Standing::Ready)
+        self.caller
+            .peers()
+            .all(|peer| peer.state == ConnectivityState::Ready)
     }
 
     fn call(&mut self, number: u64) -> Vec<Frames> {
@@ -139,22 +146,22 @@ impl Pair {
     fn call_within(&mut self, number: u64, time: Duration) -> Vec<Frames> {
         self.caller(CallerEvent::Call {
             call: CallId(number),
-            ask: Ask {
+            request: CallRequest {
                 body: Bytes::from(number.to_string()),
-                ..Ask::new("request", "/work")
+                ..CallRequest::new("request", "/work")
             }
             .into(),
             deadline: self.now + time,
-            options: Options::default(),
+            options: CallOptions::default(),
         })
     }
 
     fn reply(&mut self, job: JobId) -> Vec<Frames> {
         let body = Bytes::from_static(b"\"done\"");
-        let reply = Reply {
+        let reply = WireReply {
             status: 200,
             body,
-            ..Reply::default()
+            ..WireReply::default()
         };
         self.worker(WorkerEvent::Finished {
             job,
@@ -176,11 +183,19 @@ fn changed(frames: &Frames, at: usize) -> Frames {
 fn four_messages_open_a_session() {
     let mut pair = Pair::with("secret", "secret");
     let kinds = pair.open().map(|frames| kind(&frames));
-    assert_eq!(kinds, [Kind::Hello, Kind::Challenge, Kind::Proof, Kind::Welcome]);
+    assert_eq!(
+        kinds,
+        [
+            MessageKind::Hello,
+            MessageKind::Challenge,
+            MessageKind::Proof,
+            MessageKind::Welcome
+        ]
+    );
     assert!(pair.is_ready());
 
     let request = pair.call(1);
-    assert_eq!(kind(&request[0]), Kind::Request);
+    assert_eq!(kind(&request[0]), MessageKind::Request);
     assert!(pair.worker_hears(&request[0]).is_empty());
     let (job, asked, deadline) = pair.started[0].clone();
     assert_eq!(
@@ -196,7 +211,7 @@ fn four_messages_open_a_session() {
 fn another_passphrase_opens_nothing_and_the_call_says_so() {
     let mut pair = Pair::with("secret", "Secret");
     let [.., answer] = pair.open();
-    assert_eq!(kind(&answer), Kind::Denied);
+    assert_eq!(kind(&answer), MessageKind::Denied);
     assert_eq!(
         (pair.worker.counters().denied, pair.worker.view().sessions),
         (1, 0)
@@ -223,7 +238,7 @@ fn a_worker_that_does_not_know_the_passphrase_gets_no_call() {
         peer: NAME,
         frames: hello[0].clone(),
     });
-    assert_eq!(kind(&pair.caller_hears(&challenge[0])[0]), Kind::Proof);
+    assert_eq!(kind(&pair.caller_hears(&challenge[0])[0]), MessageKind::Proof);
     // It cannot write a welcome with the right code, so it tries with one of another session.
     let mut other = Pair::with("guess", "guess");
     let [_, _, _, welcome] = other.open();
@@ -272,20 +287,26 @@ fn the_lower_version_of_the_two_is_spoken() {
             features: 0,
             nonce: [7; 32],
         };
-        plain(&Message::Hello(hello), 0).unwrap()
+        encode_unsealed(&WireMessage::Hello(hello), 0).unwrap()
     };
-    let open = |frames: &Frames| Envelope::read(frames).unwrap().plain().unwrap().unwrap();
+    let open = |frames: &Frames| {
+        RawMessage::read(frames)
+            .unwrap()
+            .decode_unsealed()
+            .unwrap()
+            .unwrap()
+    };
 
     let mut pair = Pair::with("secret", "secret");
     let answer = pair.worker_hears(&hello(VERSION + 1));
     assert!(matches!(
         open(&answer[0]),
-        Message::Challenge(Hello { version: VERSION, .. })
+        WireMessage::Challenge(Hello { version: VERSION, .. })
     ));
 
     let mut pair = Pair::with("secret", "secret");
     let answer = pair.worker_hears(&hello(VERSION - 1));
-    assert_eq!(open(&answer[0]), Message::Denied(Denial::Version));
+    assert_eq!(open(&answer[0]), WireMessage::Denied(Denial::Version));
 }
 
 #[test]
@@ -356,7 +377,7 @@ fn a_message_is_good_only_where_it_was_sent_to() {
     other.open();
     other
         .worker
-        .on(other.now, WorkerEvent::PeerGone { peer: NAME }, &mut Vec::new());
+        .handle_event(other.now, WorkerEvent::PeerGone { peer: NAME }, &mut Vec::new());
     assert!(other.worker_hears(&request).is_empty());
     pair.caller_hears(&request);
     assert_eq!(
@@ -374,8 +395,8 @@ fn nothing_follows_a_call_that_was_given_up_however_late() {
         let request = pair.call(1).remove(0);
         pair.worker_hears(&request);
         pair.now += Duration::from_secs(10) + late;
-        let sent = pair.caller(CallerEvent::GiveUp { call: CallId(1) });
-        assert_eq!(kind(&sent[0]), Kind::Cancel);
+        let sent = pair.caller(CallerEvent::Cancel { call: CallId(1) });
+        assert_eq!(kind(&sent[0]), MessageKind::Cancel);
         assert!(pair.outcomes.is_empty(), "{:?}", pair.outcomes);
         pair.caller(CallerEvent::Wake);
         assert!(pair.outcomes.is_empty(), "{:?}", pair.outcomes);
@@ -390,36 +411,36 @@ fn the_last_id_there_is_breaks_nothing() {
         let mut pair = Pair::with("secret", "secret");
         let [hello, challenge, ..] = pair.open();
         let keys = SessionKeys::derive(&secret("secret"), &hello[0], &challenge[0]);
-        let session = Envelope::read(&challenge).unwrap().head().session;
-        let say = |pair: &mut Pair, counter, message: &Message| {
-            let place = Place {
+        let session = RawMessage::read(&challenge).unwrap().head().session;
+        let say = |pair: &mut Pair, counter, message: &WireMessage| {
+            let position = Position {
                 session,
                 counter,
                 ack: 1,
             };
-            let frames = seal(message, place, &keys.to_worker).unwrap();
+            let frames = seal(message, position, &keys.to_worker).unwrap();
             pair.worker_hears(&frames)
         };
-        let request = Message::Request(Request {
-            call: last,
-            deadline: 1000,
-            more: true,
-            ask: Ask::new("request", "/work").into(),
+        let request = WireMessage::Request(WireRequest {
+            id: last,
+            timeout_ms: 1000,
+            more_waiting: true,
+            call: CallRequest::new("request", "/work").into(),
         });
         say(&mut pair, 2, &request);
         assert_eq!(pair.started.len(), 1);
-        let ping = Message::Ping {
+        let ping = WireMessage::Ping {
             stamp: u64::MAX,
-            last_call: u64::MAX,
+            last_request_id: u64::MAX,
         };
-        assert_eq!(kind(&say(&mut pair, u64::MAX, &ping)[0]), Kind::Pong);
+        assert_eq!(kind(&say(&mut pair, u64::MAX, &ping)[0]), MessageKind::Pong);
         let (job, ..) = pair.started[0].clone();
-        assert_eq!(kind(&pair.reply(job)[0]), Kind::Reply);
+        assert_eq!(kind(&pair.reply(job)[0]), MessageKind::Reply);
         // No counter is higher, so this session hears nothing more, and ends by itself.
         assert!(say(&mut pair, u64::MAX, &ping).is_empty());
         assert_eq!(pair.worker.counters().replayed, 1);
         pair.now += Duration::from_secs(3);
-        assert_eq!(kind(&pair.worker(WorkerEvent::Wake)[0]), Kind::Bye);
+        assert_eq!(kind(&pair.worker(WorkerEvent::Wake)[0]), MessageKind::Bye);
     }
 }
 
@@ -448,7 +469,7 @@ proptest! {
             pair.caller_hears(&frames);
             let mut actions = Vec::new();
             let peer = Bytes::from_static(b"somebody else");
-            pair.worker.on(pair.now, WorkerEvent::Frames { peer, frames }, &mut actions);
+            pair.worker.handle_event(pair.now, WorkerEvent::Frames { peer, frames }, &mut actions);
             let only_says = actions.iter().all(|action| matches!(action, WorkerAction::Send { .. }));
             prop_assert!(only_says, "{:?}", actions);
         }
@@ -509,7 +530,7 @@ fn a_burst_waits_and_what_comes_while_calls_must_be_refused_does_not() {
     exchange(&mut pair, requests);
     assert_eq!((pair.outcomes.len(), pair.caller.pending()), (259, 0));
 
-    // What finds a place is taken, and what would have to wait for one is not.
+    // What finds a position is taken, and what would have to wait for one is not.
     let places = pair.caller.peers().map(|peer| peer.free).sum::<usize>() as u64;
     let mut requests: Vec<Frames> = (400..400 + places)
         .flat_map(|number| pair.call_within(number, hurried))

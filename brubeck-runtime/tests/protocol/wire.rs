@@ -36,47 +36,55 @@ prop_compose! {
         tracestate in text(limits::MAX_TRACESTATE),
         headers in headers(),
         body in body(),
-    ) -> Request {
-        let ((call, deadline, hops), [more, idempotent, nowait]) = (numbers, flags);
-        let ask = Ask { method, path, traceparent, tracestate, headers, body, hops, idempotent, nowait };
-        Request { call, deadline, more, ask: ask.into() }
+    ) -> WireRequest {
+        let ((id, timeout_ms, hops), [more_waiting, idempotent, nowait]) = (numbers, flags);
+        let call = CallRequest { method, path, traceparent, tracestate, headers, body, hops, idempotent, nowait };
+        WireRequest { id, timeout_ms, more_waiting, call: call.into() }
     }
 }
 
-fn code() -> impl Strategy<Value = Code> {
+fn code() -> impl Strategy<Value = ErrorCode> {
     prop::sample::select(vec![
-        Code::Busy,
-        Code::Draining,
-        Code::Refused,
-        Code::TooLarge,
-        Code::BadRequest,
-        Code::Expired,
-        Code::Stopped,
-        Code::Cancelled,
-        Code::Failed,
+        ErrorCode::Busy,
+        ErrorCode::Draining,
+        ErrorCode::Refused,
+        ErrorCode::TooLarge,
+        ErrorCode::BadRequest,
+        ErrorCode::Expired,
+        ErrorCode::Stopped,
+        ErrorCode::Cancelled,
+        ErrorCode::Failed,
     ])
 }
 
 /// Every kind that ends with a code.
-fn sealed() -> impl Strategy<Value = Message> {
+fn sealed() -> impl Strategy<Value = WireMessage> {
     let number = any::<u64>;
     prop_oneof![
-        (any::<u32>(), any::<u32>(), text(limits::MAX_NAME))
-            .prop_map(|(beat, max_body, name)| Message::Proof(Proof { beat, max_body, name })),
-        (number(), any::<u32>(), text(limits::MAX_NAME)).prop_map(
-            |(limit, max_body, name)| Message::Welcome(Welcome {
+        (any::<u32>(), any::<u32>(), text(limits::MAX_NAME)).prop_map(|(heartbeat_ms, max_body, name)| {
+            WireMessage::Proof(Proof {
+                heartbeat_ms,
+                max_body,
+                name,
+            })
+        }),
+        (number(), any::<u32>(), text(limits::MAX_NAME)).prop_map(|(limit, max_body, name)| {
+            WireMessage::Welcome(Welcome {
                 limit,
                 max_body,
-                name
+                name,
             })
-        ),
-        request().prop_map(Message::Request),
-        (number(), number()).prop_map(|(call, limit)| Message::Started { call, limit }),
+        }),
+        request().prop_map(WireMessage::Request),
+        (number(), number()).prop_map(|(call, limit)| WireMessage::Started {
+            request_id: call,
+            limit
+        }),
         (number(), number(), any::<i32>(), text(100), headers(), body()).prop_map(
-            |(call, limit, status, message, headers, body)| Message::Reply {
-                call,
+            |(call, limit, status, message, headers, body)| WireMessage::Reply {
+                request_id: call,
                 limit,
-                reply: Reply {
+                reply: WireReply {
                     status,
                     message,
                     headers,
@@ -85,38 +93,43 @@ fn sealed() -> impl Strategy<Value = Message> {
             }
         ),
         (number(), number(), code(), any::<u32>(), text(100)).prop_map(
-            |(call, limit, code, retry_after, message)| {
-                Message::Error {
-                    call,
+            |(call, limit, code, retry_after_ms, message)| {
+                WireMessage::Error {
+                    request_id: call,
                     limit,
-                    failure: Failure {
+                    error: ErrorReply {
                         code,
-                        retry_after,
+                        retry_after_ms,
                         message,
                     },
                 }
             }
         ),
-        number().prop_map(|call| Message::Cancel { call }),
-        number().prop_map(|limit| Message::Credit { limit }),
-        (number(), number()).prop_map(|(stamp, last_call)| Message::Ping { stamp, last_call }),
-        (number(), number()).prop_map(|(stamp, limit)| Message::Pong { stamp, limit }),
-        Just(Message::Draining),
-        number().prop_map(|last_call| Message::Bye { last_call }),
+        number().prop_map(|call| WireMessage::Cancel { request_id: call }),
+        number().prop_map(|limit| WireMessage::Credit { limit }),
+        (number(), number()).prop_map(|(stamp, last_call)| WireMessage::Ping {
+            stamp,
+            last_request_id: last_call
+        }),
+        (number(), number()).prop_map(|(stamp, limit)| WireMessage::Pong { stamp, limit }),
+        Just(WireMessage::Draining),
+        number().prop_map(|last_call| WireMessage::Bye {
+            last_request_id: last_call
+        }),
     ]
 }
 
-fn open_kinds() -> impl Strategy<Value = Message> {
+fn open_kinds() -> impl Strategy<Value = WireMessage> {
     prop_oneof![
-        hello().prop_map(Message::Hello),
-        hello().prop_map(Message::Challenge),
+        hello().prop_map(WireMessage::Hello),
+        hello().prop_map(WireMessage::Challenge),
         prop::sample::select(vec![Denial::Passphrase, Denial::Version, Denial::Full])
-            .prop_map(Message::Denied),
+            .prop_map(WireMessage::Denied),
     ]
 }
 
-fn place() -> impl Strategy<Value = Place> {
-    any::<[u64; 3]>().prop_map(|[session, counter, ack]| Place {
+fn position() -> impl Strategy<Value = Position> {
+    any::<[u64; 3]>().prop_map(|[session, counter, ack]| Position {
         session,
         counter,
         ack,
@@ -127,43 +140,43 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn a_sealed_message_comes_out_as_it_went_in(message in sealed(), place in place(), key in any::<[u8; 32]>()) {
-        let key = Key::new(&key);
-        let frames = seal(&message, place, &key).unwrap();
+    fn a_sealed_message_comes_out_as_it_went_in(message in sealed(), position in position(), key in any::<[u8; 32]>()) {
+        let key = MacKey::new(&key);
+        let frames = seal(&message, position, &key).unwrap();
         prop_assert!(is_v2(&frames));
-        let envelope = Envelope::read(&frames).unwrap();
-        let head = envelope.head();
-        prop_assert_eq!((head.session, head.counter, head.ack), (place.session, place.counter, place.ack));
+        let raw = RawMessage::read(&frames).unwrap();
+        let head = raw.head();
+        prop_assert_eq!((head.session, head.counter, head.ack), (position.session, position.counter, position.ack));
         prop_assert_eq!(head.kind, message.kind());
-        prop_assert!(envelope.plain().is_none());
-        prop_assert_eq!(envelope.open(&key).unwrap().unwrap(), message);
+        prop_assert!(raw.decode_unsealed().is_none());
+        prop_assert_eq!(raw.open(&key).unwrap().unwrap(), message);
     }
 
     #[test]
     fn a_body_is_shared_and_not_copied(request in request()) {
-        let frames = seal(&Message::Request(request.clone()), Place { session: 1, counter: 1, ack: 0 }, &Key::new(b"k")).unwrap();
-        prop_assert_eq!(frames.len(), 1 + usize::from(!request.ask.body.is_empty()));
+        let frames = seal(&WireMessage::Request(request.clone()), Position { session: 1, counter: 1, ack: 0 }, &MacKey::new(b"k")).unwrap();
+        prop_assert_eq!(frames.len(), 1 + usize::from(!request.call.body.is_empty()));
         if let Some(body) = frames.get(1) {
-            prop_assert_eq!(body.as_ptr(), request.ask.body.as_ptr());
-            let opened = Envelope::read(&frames).unwrap().open(&Key::new(b"k")).unwrap().unwrap();
+            prop_assert_eq!(body.as_ptr(), request.call.body.as_ptr());
+            let opened = RawMessage::read(&frames).unwrap().open(&MacKey::new(b"k")).unwrap().unwrap();
             prop_assert_eq!(opened.body().as_ptr(), body.as_ptr());
         }
     }
 
     #[test]
     fn a_message_without_a_code_comes_out_as_it_went_in(message in open_kinds(), session in any::<u64>()) {
-        let frames = plain(&message, session).unwrap();
-        let envelope = Envelope::read(&frames).unwrap();
-        prop_assert!(envelope.size() <= limits::MAX_UNPROVEN);
-        prop_assert_eq!(envelope.head().session, session);
-        prop_assert!(envelope.open(&Key::new(b"any")).is_none());
-        prop_assert_eq!(envelope.plain().unwrap().unwrap(), message);
+        let frames = encode_unsealed(&message, session).unwrap();
+        let raw = RawMessage::read(&frames).unwrap();
+        prop_assert!(raw.size() <= limits::MAX_HANDSHAKE_MESSAGE);
+        prop_assert_eq!(raw.head().session, session);
+        prop_assert!(raw.open(&MacKey::new(b"any")).is_none());
+        prop_assert_eq!(raw.decode_unsealed().unwrap().unwrap(), message);
     }
 
     #[test]
-    fn a_flipped_bit_is_never_accepted(message in sealed(), place in place(), at in any::<prop::sample::Index>(), bit in 0..8) {
-        let key = Key::new(b"of the session");
-        let mut frames = seal(&message, place, &key).unwrap();
+    fn a_flipped_bit_is_never_accepted(message in sealed(), position in position(), at in any::<prop::sample::Index>(), bit in 0..8) {
+        let key = MacKey::new(b"of the session");
+        let mut frames = seal(&message, position, &key).unwrap();
         let total: usize = frames.iter().map(|frame| frame.len()).sum();
         let mut at = at.index(total);
         for frame in &mut frames {
@@ -175,21 +188,21 @@ proptest! {
             }
             at -= frame.len();
         }
-        let accepted = Envelope::read(&frames).ok().and_then(|envelope| envelope.open(&key));
+        let accepted = RawMessage::read(&frames).ok().and_then(|raw| raw.open(&key));
         prop_assert!(accepted.is_none());
     }
 
     #[test]
     fn a_frame_cut_short_or_made_longer_is_never_accepted(message in sealed(), by in 1_usize..64, longer in any::<bool>()) {
-        let key = Key::new(b"of the session");
-        let mut frames = seal(&message, Place { session: 1, counter: 1, ack: 0 }, &key).unwrap();
+        let key = MacKey::new(b"of the session");
+        let mut frames = seal(&message, Position { session: 1, counter: 1, ack: 0 }, &key).unwrap();
         for which in 0..frames.len() {
             let whole = frames[which].clone();
             frames[which] = match longer {
                 true => [whole.to_vec(), vec![0; by]].concat().into(),
                 false => whole.slice(..whole.len().saturating_sub(by)),
             };
-            prop_assert!(Envelope::read(&frames).ok().and_then(|envelope| envelope.open(&key)).is_none());
+            prop_assert!(RawMessage::read(&frames).ok().and_then(|raw| raw.open(&key)).is_none());
             frames[which] = whole;
         }
     }
@@ -197,43 +210,43 @@ proptest! {
     #[test]
     fn the_keys_of_one_direction_do_not_open_the_other(message in sealed(), hello in body(), challenge in body()) {
         let keys = SessionKeys::derive(&Secret::new(b"secret".as_slice()), &hello, &challenge);
-        let frames = seal(&message, Place { session: 1, counter: 1, ack: 0 }, &keys.to_worker).unwrap();
-        let envelope = Envelope::read(&frames).unwrap();
-        prop_assert!(envelope.open(&keys.to_worker).is_some());
-        prop_assert!(envelope.open(&keys.to_caller).is_none());
+        let frames = seal(&message, Position { session: 1, counter: 1, ack: 0 }, &keys.to_worker).unwrap();
+        let raw = RawMessage::read(&frames).unwrap();
+        prop_assert!(raw.open(&keys.to_worker).is_some());
+        prop_assert!(raw.open(&keys.to_caller).is_none());
         let other = SessionKeys::derive(&Secret::new(b"Secret".as_slice()), &hello, &challenge);
-        prop_assert!(envelope.open(&other.to_worker).is_none());
+        prop_assert!(raw.open(&other.to_worker).is_none());
     }
 
     /// With the right code even: what is behind it is read with the same care.
     #[test]
     fn any_fields_are_a_message_or_an_error(fields in vec(any::<u8>(), 0..400), kind in 1_u8..=15, flags in any::<u16>(), body in body()) {
-        let key = Key::new(b"of the session");
+        let key = MacKey::new(b"of the session");
         let mut head = MAGIC.to_vec();
         head.extend([VERSION, kind]);
         head.extend(flags.to_be_bytes());
         head.extend([0; 24]);
         head.extend(u32::try_from(body.len()).unwrap().to_be_bytes());
         head.extend(fields);
-        let code = key.code(&[&head, &body]);
+        let code = key.mac(&[&head, &body]);
         head.extend(code);
         let mut frames = vec![Bytes::from(head)];
         if !body.is_empty() {
             frames.push(body);
         }
-        let Ok(envelope) = Envelope::read(&frames) else { return Ok(()) };
-        let Some(opened) = envelope.open(&key).or_else(|| envelope.plain()) else { return Ok(()) };
-        if let Ok(message) = opened && envelope.head().kind.is_sealed() {
+        let Ok(raw) = RawMessage::read(&frames) else { return Ok(()) };
+        let Some(opened) = raw.open(&key).or_else(|| raw.decode_unsealed()) else { return Ok(()) };
+        if let Ok(message) = opened && raw.head().kind.is_sealed() {
             // What was read can be written, and is read again as the same.
-            let again = seal(&message, Place { session: 0, counter: 0, ack: 0 }, &key).unwrap();
-            prop_assert_eq!(Envelope::read(&again).unwrap().open(&key).unwrap().unwrap(), message);
+            let again = seal(&message, Position { session: 0, counter: 0, ack: 0 }, &key).unwrap();
+            prop_assert_eq!(RawMessage::read(&again).unwrap().open(&key).unwrap().unwrap(), message);
         }
     }
 
     #[test]
     fn any_bytes_are_a_message_or_an_error(frames in vec(vec(any::<u8>(), 0..200).prop_map(Bytes::from), 0..4)) {
-        if let Ok(envelope) = Envelope::read(&frames) {
-            prop_assert!(envelope.open(&Key::new(b"any")).is_none());
+        if let Ok(raw) = RawMessage::read(&frames) {
+            prop_assert!(raw.open(&MacKey::new(b"any")).is_none());
         }
     }
 }
@@ -244,87 +257,95 @@ fn the_legacy_dialects_are_told_apart() {
         assert!(!is_v2(&[Bytes::copy_from_slice(first)]));
     }
     assert!(!is_v2(&[]));
-    assert!(is_v2(&plain(&Message::Denied(Denial::Full), 0).unwrap()));
+    assert!(is_v2(
+        &encode_unsealed(&WireMessage::Denied(Denial::Full), 0).unwrap()
+    ));
 }
 
 #[test]
 fn what_the_other_side_would_not_read_is_not_written() {
     let long = |length: usize| Text::from("x".repeat(length));
-    let refused = |ask: Ask| ask.check().unwrap_err().field();
-    assert_eq!(refused(Ask::new("request", long(limits::MAX_PATH + 1))), "path");
-    assert_eq!(refused(Ask::new(long(limits::MAX_METHOD + 1), "/")), "method");
+    let refused = |ask: CallRequest| ask.validate().unwrap_err().field();
     assert_eq!(
-        refused(Ask {
+        refused(CallRequest::new("request", long(limits::MAX_PATH + 1))),
+        "path"
+    );
+    assert_eq!(
+        refused(CallRequest::new(long(limits::MAX_METHOD + 1), "/")),
+        "method"
+    );
+    assert_eq!(
+        refused(CallRequest {
             traceparent: long(65),
-            ..Ask::new("request", "/")
+            ..CallRequest::new("request", "/")
         }),
         "traceparent"
     );
     assert_eq!(
-        refused(Ask {
+        refused(CallRequest {
             tracestate: long(513),
-            ..Ask::new("request", "/")
+            ..CallRequest::new("request", "/")
         }),
         "tracestate"
     );
     let many = vec![(Text::from("a"), Text::from("b")); limits::MAX_HEADERS + 1];
     assert_eq!(
-        refused(Ask {
+        refused(CallRequest {
             headers: many,
-            ..Ask::new("request", "/")
+            ..CallRequest::new("request", "/")
         }),
         "headers"
     );
     let wide = vec![(Text::from("a"), long(limits::MAX_HEADER_BYTES))];
     assert_eq!(
-        refused(Ask {
+        refused(CallRequest {
             headers: wide.clone(),
-            ..Ask::new("request", "/")
+            ..CallRequest::new("request", "/")
         }),
         "headers"
     );
     assert!(
-        Reply {
+        WireReply {
             headers: wide,
-            ..Reply::default()
+            ..WireReply::default()
         }
-        .check()
+        .validate()
         .is_err()
     );
     assert!(
-        Reply {
+        WireReply {
             message: long(limits::MAX_MESSAGE + 1),
-            ..Reply::default()
+            ..WireReply::default()
         }
-        .check()
+        .validate()
         .is_err()
     );
 
     let most = vec![(long(100), long(60)); limits::MAX_HEADERS];
-    let ask = Ask {
+    let ask = CallRequest {
         headers: most,
-        ..Ask::new("request", long(limits::MAX_PATH))
+        ..CallRequest::new("request", long(limits::MAX_PATH))
     };
-    let request = Message::Request(Request {
-        call: 1,
-        deadline: 1,
-        more: false,
-        ask: ask.into(),
+    let request = WireMessage::Request(WireRequest {
+        id: 1,
+        timeout_ms: 1,
+        more_waiting: false,
+        call: ask.into(),
     });
     let frames = seal(
         &request,
-        Place {
+        Position {
             session: 1,
             counter: 1,
             ack: 0,
         },
-        &Key::new(b"k"),
+        &MacKey::new(b"k"),
     )
     .unwrap();
     assert_eq!(
-        Envelope::read(&frames)
+        RawMessage::read(&frames)
             .unwrap()
-            .open(&Key::new(b"k"))
+            .open(&MacKey::new(b"k"))
             .unwrap()
             .unwrap(),
         request
@@ -334,8 +355,8 @@ fn what_the_other_side_would_not_read_is_not_written() {
 /// The example of `docs/protocol.md`, byte for byte: whoever writes the protocol in another language starts from it.
 #[test]
 fn the_example_of_the_document() {
-    let hello = plain(
-        &Message::Hello(Hello {
+    let hello = encode_unsealed(
+        &WireMessage::Hello(Hello {
             version: 2,
             features: 0,
             nonce: [0x11; 32],
@@ -343,8 +364,8 @@ fn the_example_of_the_document() {
         0,
     )
     .unwrap();
-    let challenge = plain(
-        &Message::Challenge(Hello {
+    let challenge = encode_unsealed(
+        &WireMessage::Challenge(Hello {
             version: 2,
             features: 0,
             nonce: [0x22; 32],
@@ -357,59 +378,59 @@ fn the_example_of_the_document() {
         &hello[0],
         &challenge[0],
     );
-    let place = Place {
+    let position = Position {
         session: 0x0102_0304_0506_0708,
         counter: 1,
         ack: 0,
     };
-    let proof = Message::Proof(Proof {
-        beat: 1000,
+    let proof = WireMessage::Proof(Proof {
+        heartbeat_ms: 1000,
         max_body: 8 << 20,
         name: Text::from("demo"),
     });
-    let proof = seal(&proof, place, &keys.to_worker).unwrap();
-    let welcome = Message::Welcome(Welcome {
+    let proof = seal(&proof, position, &keys.to_worker).unwrap();
+    let welcome = WireMessage::Welcome(Welcome {
         limit: 128,
         max_body: 8 << 20,
         name: Text::from("slow"),
     });
-    let welcome = seal(&welcome, Place { ack: 1, ..place }, &keys.to_caller).unwrap();
-    let ask = Ask {
+    let welcome = seal(&welcome, Position { ack: 1, ..position }, &keys.to_caller).unwrap();
+    let ask = CallRequest {
         body: Bytes::from_static(b"{}"),
-        ..Ask::new("request", "/service/slow")
+        ..CallRequest::new("request", "/service/slow")
     };
-    let request = Message::Request(Request {
-        call: 1,
-        deadline: 10_000,
-        more: false,
-        ask: ask.into(),
+    let request = WireMessage::Request(WireRequest {
+        id: 1,
+        timeout_ms: 10_000,
+        more_waiting: false,
+        call: ask.into(),
     });
     let request = seal(
         &request,
-        Place {
+        Position {
             counter: 2,
             ack: 1,
-            ..place
+            ..position
         },
         &keys.to_worker,
     )
     .unwrap();
-    let reply = Message::Reply {
-        call: 1,
+    let reply = WireMessage::Reply {
+        request_id: 1,
         limit: 129,
-        reply: Reply {
+        reply: WireReply {
             status: 200,
             message: Text::from("OK"),
             body: Bytes::from_static(b"{}"),
-            ..Reply::default()
+            ..WireReply::default()
         },
     };
     let reply = seal(
         &reply,
-        Place {
+        Position {
             counter: 2,
             ack: 2,
-            ..place
+            ..position
         },
         &keys.to_caller,
     )

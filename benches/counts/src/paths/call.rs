@@ -3,11 +3,11 @@
 use super::{TIMES, walk};
 use crate::Result;
 use brubeck::protocol::{
-    CallId, Caller, CallerAction, CallerConfig, CallerEvent, Moment, Options, PeerId, Worker, WorkerAction,
-    WorkerConfig, WorkerEvent,
+    CallId, CallOptions, Caller, CallerAction, CallerConfig, CallerEvent, Moment, PeerId, Worker,
+    WorkerAction, WorkerConfig, WorkerEvent,
 };
 use brubeck::wire::service::Secret;
-use brubeck::wire::v2::{Ask, Reply};
+use brubeck::wire::v2::{CallRequest, WireReply};
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -61,16 +61,16 @@ impl Pair {
         let mut answers = Vec::new();
         while let Some(event) = events.pop() {
             let mut actions = Vec::new();
-            self.worker.on(NOW, event, &mut actions);
+            self.worker.handle_event(NOW, event, &mut actions);
             for action in actions {
                 match action {
                     WorkerAction::Send { frames, .. } => answers.push(frames),
                     WorkerAction::Start { job, .. } => events.push(WorkerEvent::Finished {
                         job,
-                        reply: Some(Reply {
+                        reply: Some(WireReply {
                             status: 200,
                             body: Bytes::from_static(b"\"done\""),
-                            ..Reply::default()
+                            ..WireReply::default()
                         }),
                     }),
                     _ => {}
@@ -84,9 +84,9 @@ impl Pair {
 fn call(number: u64) -> CallerEvent {
     CallerEvent::Call {
         call: CallId(number),
-        ask: Ask::new("request", "/service/slow").into(),
+        request: CallRequest::new("request", "/service/slow").into(),
         deadline: NOW + Duration::from_secs(10),
-        options: Options::default(),
+        options: CallOptions::default(),
     }
 }
 
@@ -100,7 +100,7 @@ fn heard(frames: Vec<Bytes>) -> CallerEvent {
 
 fn sent(caller: &mut Caller, event: CallerEvent) -> Vec<Vec<Bytes>> {
     let mut actions = Vec::new();
-    caller.on(NOW, event, &mut actions);
+    caller.handle_event(NOW, event, &mut actions);
     let sends = actions.into_iter().filter_map(|action| match action {
         CallerAction::Send { frames, .. } => Some(frames),
         _ => None,

@@ -5,56 +5,56 @@ use crate::Result;
 use brubeck::Dialect;
 use brubeck::wire::mongrel2::{self, Headers, Protocol};
 use brubeck::wire::service::{self, Secret};
-use brubeck::wire::v2::{self, Ask, Envelope, Key, Message, Place, Reply};
+use brubeck::wire::v2::{self, CallRequest, MacKey, Position, RawMessage, WireMessage, WireReply};
 use bytes::Bytes;
 
 const BODY: &[u8] = br#"{"id":7,"name":"a name of some length","text":"some text, of a length that is not rare","last":true}"#;
-const PLACE: Place = Place {
+const POSITION: Position = Position {
     session: 7,
     counter: 2,
     ack: 1,
 };
 
-fn key() -> Key {
-    Key::new(b"of this session, in this direction")
+fn key() -> MacKey {
+    MacKey::new(b"of this session, in this direction")
 }
 
 pub(super) fn v2_decode() -> Result {
-    let ask = Ask {
+    let request = CallRequest {
         body: Bytes::from_static(BODY),
         traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into(),
         headers: vec![("content-type".into(), "application/json".into())],
-        ..Ask::new("request", "/service/slow")
+        ..CallRequest::new("request", "/service/slow")
     };
-    let request = Message::Request(v2::Request {
-        call: 1,
-        deadline: 10_000,
-        more: false,
-        ask: ask.into(),
+    let request = WireMessage::Request(v2::WireRequest {
+        id: 1,
+        timeout_ms: 10_000,
+        more_waiting: false,
+        call: request.into(),
     });
-    let (frames, key) = (v2::seal(&request, PLACE, &key())?, key());
+    let (frames, key) = (v2::seal(&request, POSITION, &key())?, key());
     walk(
         || frames.clone(),
-        |frames| Envelope::read(&frames).map(|envelope| envelope.open(&key)),
+        |frames| RawMessage::read(&frames).map(|raw| raw.open(&key)),
     );
     Ok(())
 }
 
 pub(super) fn v2_encode() -> Result {
     let (reply, key) = (answer(), key());
-    walk(|| reply.clone(), |reply| v2::seal(&reply, PLACE, &key));
+    walk(|| reply.clone(), |reply| v2::seal(&reply, POSITION, &key));
     Ok(())
 }
 
-fn answer() -> Message {
-    let reply = Reply {
+fn answer() -> WireMessage {
+    let reply = WireReply {
         status: 200,
         message: "OK".into(),
         headers: vec![("content-type".into(), "application/json".into())],
         body: Bytes::from_static(BODY),
     };
-    Message::Reply {
-        call: 1,
+    WireMessage::Reply {
+        request_id: 1,
         limit: 9,
         reply,
     }

@@ -5,10 +5,10 @@ mod resolve;
 pub(crate) use resolve::system_resolver;
 
 use super::api::{CallError, Link, Origin, Placed, ServiceAddress, ServiceRequest, ServiceResponse};
-use super::codec::Reply;
+use super::codec::WireReply;
 use super::convert;
-use super::core::{CallId, Caller, CallerAction, CallerConfig, CallerEvent, Numbered, Options, PeerId};
-use super::driver::{Clock, Driver, Wakes, keep_time, seed};
+use super::core::{CallId, CallOptions, Caller, CallerAction, CallerConfig, CallerEvent, IdMap, PeerId};
+use super::driver::{Clock, Driver, TimerTarget, random_seed, run_timer};
 use brubeck_zmtp::{
     Client, ClientEvent, ClientSender, Endpoint, EventReceiver, LINGER, LinkConfig, ShutdownHandle,
     Transport, TransportError,
@@ -51,15 +51,15 @@ struct State {
     /// A process may be added or removed by a thread of the user's, outside of the runtime.
     runtime: Handle,
     driver: Driver<Caller>,
-    waiting: Numbered<CallId, Waiting>,
-    workers: Numbered<PeerId, Worker>,
+    waiting: IdMap<CallId, Waiting>,
+    workers: IdMap<PeerId, Worker>,
     next_call: u64,
     next_worker: u64,
 }
 
 struct Waiting {
     accepted: Option<oneshot::Sender<()>>,
-    ended: oneshot::Sender<Result<Reply, CallError>>,
+    ended: oneshot::Sender<Result<WireReply, CallError>>,
 }
 
 struct Worker {
@@ -96,9 +96,9 @@ impl Pool {
             timer_changed: Arc::default(),
             state: Mutex::new(State {
                 runtime: Handle::current(),
-                driver: Driver::new(Caller::new(config, seed()?)),
-                waiting: Numbered::default(),
-                workers: Numbered::default(),
+                driver: Driver::new(Caller::new(config, random_seed()?)),
+                waiting: IdMap::default(),
+                workers: IdMap::default(),
                 next_call: 0,
                 next_worker: 0,
             }),
@@ -110,7 +110,7 @@ impl Pool {
         for address in service.addresses() {
             pool.shared.add(address)?;
         }
-        tokio::spawn(keep_time(
+        tokio::spawn(run_timer(
             Arc::downgrade(&pool.shared),
             pool.shared.timer_changed.clone(),
         ));
@@ -125,10 +125,10 @@ impl Pool {
         accepted: Option<oneshot::Sender<()>>,
     ) -> Begun {
         let (end, ended) = oneshot::channel();
-        let ask = convert::ask(request, accepted.is_some());
+        let request = convert::to_call_request(request, accepted.is_some());
         let deadline = self.shared.clock.moment(deadline);
-        let options = Options {
-            patient: self.shared.members().are_unresolved(),
+        let options = CallOptions {
+            wait_for_ready: self.shared.members().are_unresolved(),
         };
         let mut state = self.shared.lock();
         let call = CallId(state.next_call);
@@ -137,7 +137,7 @@ impl Pool {
         state.waiting.insert(call, waiting);
         let event = CallerEvent::Call {
             call,
-            ask: ask.into(),
+            request: request.into(),
             deadline,
             options,
         };
@@ -164,7 +164,7 @@ impl CallerConfig {
         if let Some(bytes) = service.body_limit {
             config.max_body = bytes;
             // One that is sent, and one that is answered.
-            config.max_bytes = config.max_bytes.max(bytes.saturating_mul(2));
+            config.max_pending_bytes = config.max_pending_bytes.max(bytes.saturating_mul(2));
         }
         if let Some(calls) = service.concurrency {
             (config.max_in_flight, config.max_queue) = (calls, calls);
@@ -175,7 +175,7 @@ impl CallerConfig {
 
 /// A call that was handed to the core, and ends in its answer.
 struct Begun {
-    ended: oneshot::Receiver<Result<Reply, CallError>>,
+    ended: oneshot::Receiver<Result<WireReply, CallError>>,
     waiting: WaitingCall,
 }
 
@@ -188,7 +188,7 @@ impl Future for Begun {
         Poll::Ready(
             outcome
                 .unwrap_or(Err(CallError::ShuttingDown))
-                .map(convert::answer),
+                .map(convert::to_service_response),
         )
     }
 }
@@ -249,7 +249,7 @@ impl Drop for WaitingCall {
         }
         let mut state = self.shared.lock();
         if state.waiting.remove(&self.call).is_some() {
-            let event = CallerEvent::GiveUp { call: self.call };
+            let event = CallerEvent::Cancel { call: self.call };
             self.shared.tell(&mut state, event);
         }
     }
@@ -352,7 +352,8 @@ impl State {
                     .get(&peer)
                     .map(|worker| worker.outbound.try_send_on(link, frames));
                 if !matches!(sent, Some(Ok(()))) {
-                    self.driver.handle_event(CallerEvent::Unsent { peer, link, call });
+                    self.driver
+                        .handle_event(CallerEvent::SendFailed { peer, link, call });
                 }
             }
             CallerAction::Accepted { call } => {
@@ -376,7 +377,7 @@ impl State {
                     worker.outbound.disconnect(link);
                 }
             }
-            CallerAction::Forget { peer } => {
+            CallerAction::PeerRemoved { peer } => {
                 if let Some(worker) = self.workers.remove(&peer) {
                     self.runtime.spawn(async move {
                         let _inbound = worker.inbound;
@@ -388,7 +389,7 @@ impl State {
     }
 }
 
-impl Wakes for Shared {
+impl TimerTarget for Shared {
     fn next_wake(&self) -> Option<Instant> {
         let timeout = self.lock().driver.poll_timeout();
         timeout.map(|moment| self.clock.instant(moment))

@@ -71,12 +71,12 @@ pub(super) fn headers(cursor: &mut Cursor<'_>) -> Result<Vec<(Text, Text)>, Erro
     }
     // Each takes four bytes or more, so a short frame cannot make this allocate for many.
     let mut headers = Vec::with_capacity(count.min(cursor.left() / 4));
-    let mut room = MAX_HEADER_BYTES;
+    let mut remaining = MAX_HEADER_BYTES;
     for _ in 0..count {
-        let name = text(cursor, room, WHAT)?;
-        room -= name.len();
-        let value = text(cursor, room, WHAT)?;
-        room -= value.len();
+        let name = text(cursor, remaining, WHAT)?;
+        remaining -= name.len();
+        let value = text(cursor, remaining, WHAT)?;
+        remaining -= value.len();
         headers.push((name, value));
     }
     Ok(headers)
@@ -96,7 +96,7 @@ pub(super) fn put_text(out: &mut BytesMut, text: &Text) {
 }
 
 /// How many bytes [`put_headers`] adds.
-pub(super) fn headers_room(headers: &[(Text, Text)]) -> usize {
+pub(super) fn headers_encoded_len(headers: &[(Text, Text)]) -> usize {
     let each = headers.iter().map(|(name, value)| 4 + name.len() + value.len());
     1 + each.sum::<usize>()
 }
@@ -110,7 +110,7 @@ pub(super) fn put_headers(out: &mut BytesMut, headers: &[(Text, Text)]) {
 }
 
 /// Refuses a text that the other side would not read.
-pub(super) fn fits(text: &Text, max: usize, field: &'static str) -> Result<(), EncodeError> {
+pub(super) fn check_length(text: &Text, max: usize, field: &'static str) -> Result<(), EncodeError> {
     if text.len() > max {
         return Err(EncodeError::new(
             field,
@@ -121,7 +121,7 @@ pub(super) fn fits(text: &Text, max: usize, field: &'static str) -> Result<(), E
 }
 
 /// Refuses headers that the other side would not read.
-pub(super) fn headers_fit(headers: &[(Text, Text)]) -> Result<(), EncodeError> {
+pub(super) fn check_headers(headers: &[(Text, Text)]) -> Result<(), EncodeError> {
     if headers.len() > MAX_HEADERS {
         return Err(EncodeError::new(
             "headers",

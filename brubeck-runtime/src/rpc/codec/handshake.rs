@@ -40,7 +40,7 @@ impl Hello {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
     /// How often it will ping, in milliseconds.
-    pub beat: u32,
+    pub heartbeat_ms: u32,
     /// The largest body it takes, in bytes.
     pub max_body: u32,
     /// Its name, for logs.
@@ -50,20 +50,20 @@ pub struct Proof {
 impl Proof {
     pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Error> {
         Ok(Self {
-            beat: field::u32(cursor)?,
+            heartbeat_ms: field::u32(cursor)?,
             max_body: field::u32(cursor)?,
             name: name(cursor)?,
         })
     }
 
     pub(super) fn write(&self, out: &mut BytesMut) {
-        out.put_u32(self.beat);
+        out.put_u32(self.heartbeat_ms);
         out.put_u32(self.max_body);
         field::put_short_text(out, &self.name);
     }
 
-    pub(super) fn fits(&self) -> Result<(), EncodeError> {
-        field::fits(&self.name, MAX_NAME, "name")
+    pub(super) fn validate(&self) -> Result<(), EncodeError> {
+        field::check_length(&self.name, MAX_NAME, "name")
     }
 }
 
@@ -93,8 +93,8 @@ impl Welcome {
         field::put_short_text(out, &self.name);
     }
 
-    pub(super) fn fits(&self) -> Result<(), EncodeError> {
-        field::fits(&self.name, MAX_NAME, "name")
+    pub(super) fn validate(&self) -> Result<(), EncodeError> {
+        field::check_length(&self.name, MAX_NAME, "name")
     }
 }
 
@@ -130,16 +130,16 @@ fn name(cursor: &mut Cursor<'_>) -> Result<Text, Error> {
 }
 
 /// The length of a message authentication code, in bytes.
-pub const MAC: usize = 32;
+pub const MAC_LENGTH: usize = 32;
 
 /// What goes before the two frames that make the keys of a session.
 const LABEL: &[u8] = b"brubeck v2";
 
 /// One key of HMAC-SHA256; not shown by `Debug`.
 #[derive(Clone)]
-pub struct Key(Hmac<Sha256>);
+pub struct MacKey(Hmac<Sha256>);
 
-impl Key {
+impl MacKey {
     /// A key of these bytes, as many as there are.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Self {
@@ -152,13 +152,13 @@ impl Key {
 
     /// The code of these parts, one behind the other.
     #[must_use]
-    pub fn code(&self, parts: &[&[u8]]) -> [u8; MAC] {
+    pub fn mac(&self, parts: &[&[u8]]) -> [u8; MAC_LENGTH] {
         self.over(parts).finalize().into_bytes().into()
     }
 
     /// Whether `code` is the code of these parts; takes the same time wherever it differs.
     #[must_use]
-    pub fn verifies(&self, parts: &[&[u8]], code: &[u8]) -> bool {
+    pub fn verify(&self, parts: &[&[u8]], code: &[u8]) -> bool {
         self.over(parts).verify_slice(code).is_ok()
     }
 
@@ -171,9 +171,9 @@ impl Key {
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for MacKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(..)")
+        f.write_str("MacKey(..)")
     }
 }
 
@@ -181,20 +181,20 @@ impl fmt::Debug for Key {
 #[derive(Clone, Debug)]
 pub struct SessionKeys {
     /// Authenticates what the caller sends.
-    pub to_worker: Key,
+    pub to_worker: MacKey,
     /// Authenticates what the worker sends.
-    pub to_caller: Key,
+    pub to_caller: MacKey,
 }
 
 impl SessionKeys {
     /// The keys of the session that these two frames opened, for those who know the passphrase.
     #[must_use]
     pub fn derive(passphrase: &Secret, hello: &Bytes, challenge: &Bytes) -> Self {
-        let root = Key::new(passphrase.expose()).code(&[LABEL, hello, challenge]);
-        let root = Key::new(&root);
+        let root = MacKey::new(passphrase.expose()).mac(&[LABEL, hello, challenge]);
+        let root = MacKey::new(&root);
         Self {
-            to_worker: Key::new(&root.code(&[b"to worker"])),
-            to_caller: Key::new(&root.code(&[b"to caller"])),
+            to_worker: MacKey::new(&root.mac(&[b"to worker"])),
+            to_caller: MacKey::new(&root.mac(&[b"to caller"])),
         }
     }
 }

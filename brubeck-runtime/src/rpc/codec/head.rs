@@ -16,9 +16,9 @@ pub const VERSION: u8 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(
     missing_docs,
-    reason = "each is the name of a variant of `Message`, which says what it is"
+    reason = "each is the name of a variant of `WireMessage`, which says what it is"
 )]
-pub enum Kind {
+pub enum MessageKind {
     Hello = 1,
     Challenge = 2,
     Proof = 3,
@@ -36,7 +36,7 @@ pub enum Kind {
     Denied = 15,
 }
 
-impl Kind {
+impl MessageKind {
     const ALL: [Self; 15] = [
         Self::Hello,
         Self::Challenge,
@@ -74,11 +74,11 @@ impl Kind {
 
 /// The fields that every message has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct MessageHead {
     /// The version it is written in.
     pub version: u8,
     /// What it is for.
-    pub kind: Kind,
+    pub kind: MessageKind,
     /// What its kind makes of it; 0 otherwise.
     pub flags: u16,
     /// The session it belongs to; the worker chooses it.
@@ -91,7 +91,7 @@ pub struct Head {
     pub body: u32,
 }
 
-impl Head {
+impl MessageHead {
     /// The length of these fields, in bytes.
     pub(super) const LENGTH: usize = 36;
 
@@ -112,7 +112,7 @@ impl Head {
                 what: "version 2",
             });
         }
-        let kind = Kind::from_byte(field::u8(cursor)?).ok_or(Error::Expected {
+        let kind = MessageKind::from_byte(field::u8(cursor)?).ok_or(Error::Expected {
             at: 5,
             what: "a kind of message",
         })?;

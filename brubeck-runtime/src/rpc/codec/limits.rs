@@ -19,7 +19,7 @@ pub const MAX_NAME: usize = 64;
 /// The longest head frame, in bytes.
 pub const MAX_HEAD: usize = 32 << 10;
 /// The longest message of a peer that has not proved anything yet, in bytes, all frames together.
-pub const MAX_UNPROVEN: usize = 512;
+pub const MAX_HANDSHAKE_MESSAGE: usize = 512;
 /// How many calls may have led to one another.
 pub const MAX_HOPS: u8 = 16;
 /// The largest body where nothing else is said, in bytes: 8 MiB.

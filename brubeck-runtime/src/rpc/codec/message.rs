@@ -1,7 +1,7 @@
 //! The messages of the wire, and what a call asks and is answered.
 
 use super::handshake::{Denial, Hello, Proof, Welcome};
-use super::head::{Head, Kind};
+use super::head::{MessageHead, MessageKind};
 use super::limits::{MAX_MESSAGE, MAX_METHOD, MAX_PATH, MAX_TRACEPARENT, MAX_TRACESTATE};
 use super::{Text, field};
 use crate::codec::{Cursor, EncodeError, Error};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// One message. `limit` is always the highest call id that the caller may send from now on; the newest one counts, even
 /// if it is lower than one before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Message {
+pub enum WireMessage {
     /// Caller: I would like to open a session.
     Hello(Hello),
     /// Worker: prove that you know the passphrase.
@@ -21,36 +21,36 @@ pub enum Message {
     /// Worker: the session is open, and this proves that I know the passphrase too.
     Welcome(Welcome),
     /// Caller: do this.
-    Request(Request),
+    Request(WireRequest),
     /// Worker: I have taken the call. Sent for requests that ask for it.
     Started {
         /// Which call.
-        call: u64,
+        request_id: u64,
         /// See above.
         limit: u64,
     },
     /// Worker: the answer. A call ends in one of these or in one [`Error`](Self::Error).
     Reply {
         /// Which call.
-        call: u64,
+        request_id: u64,
         /// See above.
         limit: u64,
         /// What the handler answered.
-        reply: Reply,
+        reply: WireReply,
     },
     /// Worker: there will be no answer.
     Error {
         /// Which call.
-        call: u64,
+        request_id: u64,
         /// See above.
         limit: u64,
         /// Why.
-        failure: Failure,
+        error: ErrorReply,
     },
     /// Caller: nobody waits for this call any more.
     Cancel {
         /// Which call.
-        call: u64,
+        request_id: u64,
     },
     /// Worker: how much may be sent.
     Credit {
@@ -62,7 +62,7 @@ pub enum Message {
         /// Anything; comes back.
         stamp: u64,
         /// The last call id that was sent. Requests up to it that did not arrive are lost, and never begun.
-        last_call: u64,
+        last_request_id: u64,
     },
     /// Worker: I am here.
     Pong {
@@ -76,32 +76,32 @@ pub enum Message {
     /// Either: this session is over.
     Bye {
         /// From the worker: the last call id that arrived. Calls with a higher one were never begun, and never will be.
-        last_call: u64,
+        last_request_id: u64,
     },
     /// Worker: there will be no session.
     Denied(Denial),
 }
 
-impl Message {
+impl WireMessage {
     /// What it is for.
     #[must_use]
-    pub const fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> MessageKind {
         match self {
-            Self::Hello(_) => Kind::Hello,
-            Self::Challenge(_) => Kind::Challenge,
-            Self::Proof(_) => Kind::Proof,
-            Self::Welcome(_) => Kind::Welcome,
-            Self::Request(_) => Kind::Request,
-            Self::Started { .. } => Kind::Started,
-            Self::Reply { .. } => Kind::Reply,
-            Self::Error { .. } => Kind::Error,
-            Self::Cancel { .. } => Kind::Cancel,
-            Self::Credit { .. } => Kind::Credit,
-            Self::Ping { .. } => Kind::Ping,
-            Self::Pong { .. } => Kind::Pong,
-            Self::Draining => Kind::Draining,
-            Self::Bye { .. } => Kind::Bye,
-            Self::Denied(_) => Kind::Denied,
+            Self::Hello(_) => MessageKind::Hello,
+            Self::Challenge(_) => MessageKind::Challenge,
+            Self::Proof(_) => MessageKind::Proof,
+            Self::Welcome(_) => MessageKind::Welcome,
+            Self::Request(_) => MessageKind::Request,
+            Self::Started { .. } => MessageKind::Started,
+            Self::Reply { .. } => MessageKind::Reply,
+            Self::Error { .. } => MessageKind::Error,
+            Self::Cancel { .. } => MessageKind::Cancel,
+            Self::Credit { .. } => MessageKind::Credit,
+            Self::Ping { .. } => MessageKind::Ping,
+            Self::Pong { .. } => MessageKind::Pong,
+            Self::Draining => MessageKind::Draining,
+            Self::Bye { .. } => MessageKind::Bye,
+            Self::Denied(_) => MessageKind::Denied,
         }
     }
 
@@ -109,7 +109,7 @@ impl Message {
     #[must_use]
     pub fn body(&self) -> Bytes {
         match self {
-            Self::Request(request) => request.ask.body.clone(),
+            Self::Request(request) => request.call.body.clone(),
             Self::Reply { reply, .. } => reply.body.clone(),
             _ => Bytes::new(),
         }
@@ -122,46 +122,46 @@ impl Message {
         }
     }
 
-    pub(super) fn read(head: &Head, cursor: &mut Cursor<'_>, body: Bytes) -> Result<Self, Error> {
+    pub(super) fn read(head: &MessageHead, cursor: &mut Cursor<'_>, body: Bytes) -> Result<Self, Error> {
         Ok(match head.kind {
-            Kind::Hello => Self::Hello(Hello::read(cursor)?),
-            Kind::Challenge => Self::Challenge(Hello::read(cursor)?),
-            Kind::Proof => Self::Proof(Proof::read(cursor)?),
-            Kind::Welcome => Self::Welcome(Welcome::read(cursor)?),
-            Kind::Request => Self::Request(Request::read(cursor, head.flags, body)?),
-            Kind::Started => Self::Started {
-                call: field::u64(cursor)?,
+            MessageKind::Hello => Self::Hello(Hello::read(cursor)?),
+            MessageKind::Challenge => Self::Challenge(Hello::read(cursor)?),
+            MessageKind::Proof => Self::Proof(Proof::read(cursor)?),
+            MessageKind::Welcome => Self::Welcome(Welcome::read(cursor)?),
+            MessageKind::Request => Self::Request(WireRequest::read(cursor, head.flags, body)?),
+            MessageKind::Started => Self::Started {
+                request_id: field::u64(cursor)?,
                 limit: field::u64(cursor)?,
             },
-            Kind::Reply => Self::Reply {
-                call: field::u64(cursor)?,
+            MessageKind::Reply => Self::Reply {
+                request_id: field::u64(cursor)?,
                 limit: field::u64(cursor)?,
-                reply: Reply::read(cursor, body)?,
+                reply: WireReply::read(cursor, body)?,
             },
-            Kind::Error => Self::Error {
-                call: field::u64(cursor)?,
+            MessageKind::Error => Self::Error {
+                request_id: field::u64(cursor)?,
                 limit: field::u64(cursor)?,
-                failure: Failure::read(cursor)?,
+                error: ErrorReply::read(cursor)?,
             },
-            Kind::Cancel => Self::Cancel {
-                call: field::u64(cursor)?,
+            MessageKind::Cancel => Self::Cancel {
+                request_id: field::u64(cursor)?,
             },
-            Kind::Credit => Self::Credit {
+            MessageKind::Credit => Self::Credit {
                 limit: field::u64(cursor)?,
             },
-            Kind::Ping => Self::Ping {
+            MessageKind::Ping => Self::Ping {
                 stamp: field::u64(cursor)?,
-                last_call: field::u64(cursor)?,
+                last_request_id: field::u64(cursor)?,
             },
-            Kind::Pong => Self::Pong {
+            MessageKind::Pong => Self::Pong {
                 stamp: field::u64(cursor)?,
                 limit: field::u64(cursor)?,
             },
-            Kind::Draining => Self::Draining,
-            Kind::Bye => Self::Bye {
-                last_call: field::u64(cursor)?,
+            MessageKind::Draining => Self::Draining,
+            MessageKind::Bye => Self::Bye {
+                last_request_id: field::u64(cursor)?,
             },
-            Kind::Denied => Self::Denied(Denial::read(cursor)?),
+            MessageKind::Denied => Self::Denied(Denial::read(cursor)?),
         })
     }
 
@@ -171,55 +171,66 @@ impl Message {
             Self::Proof(proof) => proof.write(out),
             Self::Welcome(welcome) => welcome.write(out),
             Self::Request(request) => request.write(out),
-            Self::Started { call, limit } => {
-                out.put_u64(*call);
+            Self::Started { request_id, limit } => {
+                out.put_u64(*request_id);
                 out.put_u64(*limit);
             }
-            Self::Reply { call, limit, reply } => {
-                out.put_u64(*call);
+            Self::Reply {
+                request_id,
+                limit,
+                reply,
+            } => {
+                out.put_u64(*request_id);
                 out.put_u64(*limit);
                 reply.write(out);
             }
-            Self::Error { call, limit, failure } => {
-                out.put_u64(*call);
+            Self::Error {
+                request_id,
+                limit,
+                error,
+            } => {
+                out.put_u64(*request_id);
                 out.put_u64(*limit);
-                failure.write(out);
+                error.write(out);
             }
-            Self::Cancel { call } => out.put_u64(*call),
+            Self::Cancel { request_id } => out.put_u64(*request_id),
             Self::Credit { limit } => out.put_u64(*limit),
-            Self::Ping { stamp, last_call } => {
+            Self::Ping {
+                stamp,
+                last_request_id,
+            } => {
                 out.put_u64(*stamp);
-                out.put_u64(*last_call);
+                out.put_u64(*last_request_id);
             }
             Self::Pong { stamp, limit } => {
                 out.put_u64(*stamp);
                 out.put_u64(*limit);
             }
             Self::Draining => {}
-            Self::Bye { last_call } => out.put_u64(*last_call),
+            Self::Bye { last_request_id } => out.put_u64(*last_request_id),
             Self::Denied(denial) => out.put_u8(*denial as u8),
         }
     }
 
     /// How many bytes its fields take. It is exact for those that are sent the most, so that their memory can be handed on
     /// as it is; for others it is enough.
-    pub(super) fn room(&self) -> usize {
+    pub(super) fn encoded_len(&self) -> usize {
         match self {
-            Self::Request(request) => request.room(),
-            Self::Reply { reply, .. } => 16 + reply.room(),
-            Self::Error { failure, .. } => 23 + failure.message.len(),
+            Self::Request(request) => request.encoded_len(),
+            Self::Reply { reply, .. } => 16 + reply.encoded_len(),
+            Self::Error { error, .. } => 23 + error.message.len(),
             _ => 128,
         }
     }
 
     /// Refuses what the other side would not read.
-    pub(super) fn check(&self) -> Result<(), EncodeError> {
+    pub(super) fn validate(&self) -> Result<(), EncodeError> {
         match self {
-            Self::Proof(proof) => proof.fits(),
-            Self::Welcome(welcome) => welcome.fits(),
-            Self::Request(request) => request.ask.check(),
-            Self::Reply { reply, .. } => reply.check(),
-            Self::Error { failure, .. } => failure.fits(),
+            Self::Proof(proof) => proof.validate(),
+            Self::Welcome(welcome) => welcome.validate(),
+            Self::Request(request) => request.call.validate(),
+            Self::Reply { reply, .. } => reply.validate(),
+            Self::Error { error, .. } => error.validate(),
             _ => Ok(()),
         }
     }
@@ -227,19 +238,19 @@ impl Message {
 
 const IDEMPOTENT: u16 = 1;
 const NOWAIT: u16 = 2;
-const MORE: u16 = 4;
+const MORE_WAITING: u16 = 4;
 
 /// What is asked: the part of a call that stays the same wherever it is sent.
 ///
 /// ```
-/// use brubeck_runtime::wire::v2::Ask;
+/// use brubeck_runtime::wire::v2::CallRequest;
 ///
-/// let ask = Ask { idempotent: true, ..Ask::new("request", "/service/slow") };
-/// assert_eq!(ask.path, "/service/slow");
-/// assert!(ask.check().is_ok());
+/// let call = CallRequest { idempotent: true, ..CallRequest::new("request", "/service/slow") };
+/// assert_eq!(call.path, "/service/slow");
+/// assert!(call.validate().is_ok());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ask {
+pub struct CallRequest {
     /// The method, in lower case.
     pub method: Text,
     /// The path.
@@ -260,7 +271,7 @@ pub struct Ask {
     pub nowait: bool,
 }
 
-impl Ask {
+impl CallRequest {
     /// Asks for this path, with nothing else set.
     pub fn new(method: impl Into<Text>, path: impl Into<Text>) -> Self {
         Self {
@@ -274,12 +285,12 @@ impl Ask {
     ///
     /// # Errors
     /// The field that is too long, and what to do about it.
-    pub fn check(&self) -> Result<(), EncodeError> {
-        field::fits(&self.method, MAX_METHOD, "method")?;
-        field::fits(&self.path, MAX_PATH, "path")?;
-        field::fits(&self.traceparent, MAX_TRACEPARENT, "traceparent")?;
-        field::fits(&self.tracestate, MAX_TRACESTATE, "tracestate")?;
-        field::headers_fit(&self.headers)
+    pub fn validate(&self) -> Result<(), EncodeError> {
+        field::check_length(&self.method, MAX_METHOD, "method")?;
+        field::check_length(&self.path, MAX_PATH, "path")?;
+        field::check_length(&self.traceparent, MAX_TRACEPARENT, "traceparent")?;
+        field::check_length(&self.tracestate, MAX_TRACESTATE, "tracestate")?;
+        field::check_headers(&self.headers)
     }
 
     /// How much memory it takes, roughly, in bytes.
@@ -296,24 +307,24 @@ impl Ask {
 
 /// One call to one worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct WireRequest {
     /// Which call of the session it is; every request has a higher one than the one before.
-    pub call: u64,
+    pub id: u64,
     /// How long the answer is of use, in milliseconds from now.
-    pub deadline: u32,
+    pub timeout_ms: u32,
     /// Whether more calls wait for leave to be sent.
-    pub more: bool,
+    pub more_waiting: bool,
     /// What is asked; shared, because whoever may have to send it again keeps it.
-    pub ask: Arc<Ask>,
+    pub call: Arc<CallRequest>,
 }
 
-impl Request {
+impl WireRequest {
     pub(super) fn read(cursor: &mut Cursor<'_>, flags: u16, body: Bytes) -> Result<Self, Error> {
         Ok(Self {
-            call: field::u64(cursor)?,
-            deadline: field::u32(cursor)?,
-            more: flags & MORE != 0,
-            ask: Arc::new(Ask {
+            id: field::u64(cursor)?,
+            timeout_ms: field::u32(cursor)?,
+            more_waiting: flags & MORE_WAITING != 0,
+            call: Arc::new(CallRequest {
                 hops: field::u8(cursor)?,
                 method: field::short_text(cursor, MAX_METHOD, "a method of at most 16 bytes in UTF-8")?,
                 path: field::text(cursor, MAX_PATH, "a path of at most 8 KiB in UTF-8")?,
@@ -329,36 +340,38 @@ impl Request {
 
     pub(super) fn flags(&self) -> u16 {
         let flag = |set, bit| if set { bit } else { 0 };
-        flag(self.ask.idempotent, IDEMPOTENT) | flag(self.ask.nowait, NOWAIT) | flag(self.more, MORE)
+        flag(self.call.idempotent, IDEMPOTENT)
+            | flag(self.call.nowait, NOWAIT)
+            | flag(self.more_waiting, MORE_WAITING)
     }
 
-    pub(super) fn room(&self) -> usize {
+    pub(super) fn encoded_len(&self) -> usize {
         let texts = [
-            &self.ask.method,
-            &self.ask.path,
-            &self.ask.traceparent,
-            &self.ask.tracestate,
+            &self.call.method,
+            &self.call.path,
+            &self.call.traceparent,
+            &self.call.tracestate,
         ];
         let texts: usize = texts.iter().map(|text| text.len()).sum();
         // The numbers, and the lengths of the texts.
-        19 + texts + field::headers_room(&self.ask.headers)
+        19 + texts + field::headers_encoded_len(&self.call.headers)
     }
 
     pub(super) fn write(&self, out: &mut BytesMut) {
-        out.put_u64(self.call);
-        out.put_u32(self.deadline);
-        out.put_u8(self.ask.hops);
-        field::put_short_text(out, &self.ask.method);
-        field::put_text(out, &self.ask.path);
-        field::put_short_text(out, &self.ask.traceparent);
-        field::put_text(out, &self.ask.tracestate);
-        field::put_headers(out, &self.ask.headers);
+        out.put_u64(self.id);
+        out.put_u32(self.timeout_ms);
+        out.put_u8(self.call.hops);
+        field::put_short_text(out, &self.call.method);
+        field::put_text(out, &self.call.path);
+        field::put_short_text(out, &self.call.traceparent);
+        field::put_text(out, &self.call.tracestate);
+        field::put_headers(out, &self.call.headers);
     }
 }
 
 /// What a handler answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reply {
+pub struct WireReply {
     /// The status code.
     pub status: i32,
     /// What goes with the status, for people.
@@ -369,14 +382,14 @@ pub struct Reply {
     pub body: Bytes,
 }
 
-impl Reply {
+impl WireReply {
     /// Refuses what a caller would not read.
     ///
     /// # Errors
     /// The field that is too long, and what to do about it.
-    pub fn check(&self) -> Result<(), EncodeError> {
-        field::fits(&self.message, MAX_MESSAGE, "message")?;
-        field::headers_fit(&self.headers)
+    pub fn validate(&self) -> Result<(), EncodeError> {
+        field::check_length(&self.message, MAX_MESSAGE, "message")?;
+        field::check_headers(&self.headers)
     }
 
     pub(super) fn read(cursor: &mut Cursor<'_>, body: Bytes) -> Result<Self, Error> {
@@ -388,8 +401,8 @@ impl Reply {
         })
     }
 
-    pub(super) fn room(&self) -> usize {
-        6 + self.message.len() + field::headers_room(&self.headers)
+    pub(super) fn encoded_len(&self) -> usize {
+        6 + self.message.len() + field::headers_encoded_len(&self.headers)
     }
 
     pub(super) fn write(&self, out: &mut BytesMut) {
@@ -401,47 +414,47 @@ impl Reply {
 
 /// Why there is no reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct ErrorReply {
     /// What happened.
-    pub code: Code,
+    pub code: ErrorCode,
     /// When it may be worth asking again, in milliseconds.
-    pub retry_after: u32,
+    pub retry_after_ms: u32,
     /// More about it, for people.
     pub message: Text,
 }
 
-impl Failure {
-    pub(crate) fn new(code: Code, message: impl Into<Text>) -> Self {
+impl ErrorReply {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<Text>) -> Self {
         Self {
             code,
-            retry_after: 0,
+            retry_after_ms: 0,
             message: message.into().cut(MAX_MESSAGE),
         }
     }
 
     pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Error> {
         Ok(Self {
-            code: Code::read(cursor)?,
-            retry_after: field::u32(cursor)?,
+            code: ErrorCode::read(cursor)?,
+            retry_after_ms: field::u32(cursor)?,
             message: message(cursor)?,
         })
     }
 
     pub(super) fn write(&self, out: &mut BytesMut) {
         out.put_u8(self.code as u8);
-        out.put_u32(self.retry_after);
+        out.put_u32(self.retry_after_ms);
         field::put_text(out, &self.message);
     }
 
-    pub(super) fn fits(&self) -> Result<(), EncodeError> {
-        field::fits(&self.message, MAX_MESSAGE, "message")
+    pub(super) fn validate(&self) -> Result<(), EncodeError> {
+        field::check_length(&self.message, MAX_MESSAGE, "message")
     }
 }
 
 /// What happened to a call that got no reply.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Code {
+pub enum ErrorCode {
     /// Not begun: there is no room.
     Busy = 1,
     /// Not begun: the worker is stopping.
@@ -462,7 +475,7 @@ pub enum Code {
     Failed = 9,
 }
 
-impl Code {
+impl ErrorCode {
     const ALL: [Self; 9] = [
         Self::Busy,
         Self::Draining,

@@ -4,32 +4,32 @@
 //! lead to is decided elsewhere.
 //!
 //! ```
-//! use brubeck_runtime::wire::v2::{Ask, Envelope, Key, Message, Place, Request, seal};
+//! use brubeck_runtime::wire::v2::{CallRequest, RawMessage, MacKey, WireMessage, Position, WireRequest, seal};
 //!
-//! let key = Key::new(b"of this session, in this direction");
-//! let ask = Ask::new("request", "/service/slow");
-//! let request = Message::Request(Request { call: 1, deadline: 10_000, more: false, ask: ask.into() });
-//! let frames = seal(&request, Place { session: 7, counter: 2, ack: 1 }, &key)?;
+//! let key = MacKey::new(b"of this session, in this direction");
+//! let call = CallRequest::new("request", "/service/slow");
+//! let request = WireMessage::Request(WireRequest { id: 1, timeout_ms: 10_000, more_waiting: false, call: call.into() });
+//! let frames = seal(&request, Position { session: 7, counter: 2, ack: 1 }, &key)?;
 //!
-//! let envelope = Envelope::read(&frames)?;
-//! assert_eq!(envelope.head().session, 7);
-//! assert_eq!(envelope.open(&key).unwrap().unwrap(), request);
-//! assert!(envelope.open(&Key::new(b"another")).is_none());
+//! let raw = RawMessage::read(&frames)?;
+//! assert_eq!(raw.head().session, 7);
+//! assert_eq!(raw.open(&key).unwrap().unwrap(), request);
+//! assert!(raw.open(&MacKey::new(b"another")).is_none());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod envelope;
 mod field;
 mod handshake;
 mod head;
 pub mod limits;
 mod message;
+mod raw_message;
 
 pub use crate::codec::{EncodeError, Text};
-pub use envelope::{Envelope, Place, Unreadable, plain, seal};
-pub use handshake::{Denial, Hello, Key, MAC, Proof, SessionKeys, Welcome};
-pub use head::{Head, Kind, MAGIC, VERSION};
-pub use message::{Ask, Code, Failure, Message, Reply, Request};
+pub use handshake::{Denial, Hello, MAC_LENGTH, MacKey, Proof, SessionKeys, Welcome};
+pub use head::{MAGIC, MessageHead, MessageKind, VERSION};
+pub use message::{CallRequest, ErrorCode, ErrorReply, WireMessage, WireReply, WireRequest};
+pub use raw_message::{InvalidMessage, Position, RawMessage, encode_unsealed, seal};
 
 use bytes::Bytes;
 

@@ -8,9 +8,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 /// A map of things that are numbered in the order in which they come, and mostly go in that order, too: it allocates
 /// nothing for each, and nobody can choose keys that make it slow.
 #[derive(Debug)]
-pub(super) struct Growing<K, V>(VecDeque<(K, V)>);
+pub(super) struct DequeMap<K, V>(VecDeque<(K, V)>);
 
-impl<K: Ord + Copy, V> Growing<K, V> {
+impl<K: Ord + Copy, V> DequeMap<K, V> {
     pub(super) const fn new() -> Self {
         Self(VecDeque::new())
     }
@@ -62,7 +62,7 @@ impl<K: Ord + Copy, V> Growing<K, V> {
 
 /// A map of things that were numbered here, one after the other. Nobody outside can choose such keys, so they need no
 /// hashing that withstands an attack.
-pub(crate) type Numbered<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
+pub(crate) type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
 
 /// Spreads consecutive numbers over all bits.
 #[derive(Default)]
@@ -152,7 +152,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_map(steps in prop::collection::vec((0..4_u8, 0..30_u32), 0..200)) {
-            let (mut growing, mut map) = (Growing::new(), BTreeMap::new());
+            let (mut growing, mut map) = (DequeMap::new(), BTreeMap::new());
             for (step, (what, key)) in steps.into_iter().enumerate() {
                 match what {
                     0 | 1 => {

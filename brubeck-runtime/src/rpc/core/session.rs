@@ -1,6 +1,6 @@
 //! One session between a caller and a worker, and the random numbers that begin it.
 
-use crate::rpc::codec::{EncodeError, Envelope, Key, Message, Place, Unreadable, seal};
+use crate::rpc::codec::{EncodeError, InvalidMessage, MacKey, Position, RawMessage, WireMessage, seal};
 use bytes::Bytes;
 
 /// Seals what goes out and opens what comes in, each message once and in order.
@@ -9,8 +9,8 @@ use bytes::Bytes;
 #[derive(Debug)]
 pub(super) struct Session {
     id: u64,
-    sends: Key,
-    receives: Key,
+    sends: MacKey,
+    receives: MacKey,
     sent: u64,
     received: u64,
 }
@@ -23,11 +23,11 @@ pub(super) enum Dropped {
     /// It came before.
     Replayed,
     /// It is from the peer, and cannot be read.
-    Unreadable(Unreadable),
+    Unreadable(InvalidMessage),
 }
 
 impl Session {
-    pub(super) fn new(id: u64, sends: Key, receives: Key) -> Self {
+    pub(super) fn new(id: u64, sends: MacKey, receives: MacKey) -> Self {
         Self {
             id,
             sends,
@@ -46,24 +46,24 @@ impl Session {
         self.sent
     }
 
-    pub(super) fn seal(&mut self, message: &Message) -> Result<Vec<Bytes>, EncodeError> {
-        let place = Place {
+    pub(super) fn seal(&mut self, message: &WireMessage) -> Result<Vec<Bytes>, EncodeError> {
+        let position = Position {
             session: self.id,
             counter: self.sent + 1,
             ack: self.received,
         };
-        let frames = seal(message, place, &self.sends)?;
+        let frames = seal(message, position, &self.sends)?;
         self.sent += 1;
         Ok(frames)
     }
 
     /// The message, and the highest counter that the other side says it has.
-    pub(super) fn open(&mut self, envelope: &Envelope) -> Result<(Message, u64), Dropped> {
-        let head = envelope.head();
+    pub(super) fn open(&mut self, raw: &RawMessage) -> Result<(WireMessage, u64), Dropped> {
+        let head = raw.head();
         if head.session != self.id {
             return Err(Dropped::Forged);
         }
-        let message = envelope.open(&self.receives).ok_or(Dropped::Forged)?;
+        let message = raw.open(&self.receives).ok_or(Dropped::Forged)?;
         if head.counter <= self.received {
             return Err(Dropped::Replayed);
         }
@@ -75,7 +75,7 @@ impl Session {
 /// Random bytes for nonces and session ids, and cheap numbers for choices between equals.
 #[derive(Debug)]
 pub(super) struct Entropy {
-    seed: Key,
+    seed: MacKey,
     drawn: u64,
     cheap: u64,
 }
@@ -83,7 +83,7 @@ pub(super) struct Entropy {
 impl Entropy {
     pub(super) fn new(seed: &[u8; 32]) -> Self {
         let mut entropy = Self {
-            seed: Key::new(seed),
+            seed: MacKey::new(seed),
             drawn: 0,
             cheap: 0,
         };
@@ -94,7 +94,7 @@ impl Entropy {
     /// Bytes that nobody without the seed can foretell.
     pub(super) fn bytes(&mut self) -> [u8; 32] {
         self.drawn += 1;
-        self.seed.code(&[b"random", &self.drawn.to_be_bytes()])
+        self.seed.mac(&[b"random", &self.drawn.to_be_bytes()])
     }
 
     /// A number that nobody without the seed can foretell.

@@ -2,10 +2,10 @@
 
 mod introspection;
 
-use super::codec::Ask;
+use super::codec::CallRequest;
 use super::convert;
-use super::core::{JobId, Moment, Numbered, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
-use super::driver::{Clock, Driver, Wakes, keep_time, seed};
+use super::core::{IdMap, JobId, Moment, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
+use super::driver::{Clock, Driver, TimerTarget, random_seed, run_timer};
 use crate::handler::blocking::{Slot, Slots, in_slot};
 use crate::handler::poll_inline;
 use crate::response::{IntoReply, Response};
@@ -40,7 +40,7 @@ struct Shared {
 struct State {
     driver: Driver<Worker>,
     /// The handlers that have a task, which most do not need.
-    tasks: Numbered<JobId, AbortHandle>,
+    tasks: IdMap<JobId, AbortHandle>,
     /// Whether every handler is to stop.
     stopped: bool,
     /// Handlers that are to begin. They do so when the lock is gone, because what they answer at once takes it again.
@@ -61,14 +61,14 @@ impl Sessions {
             timer_changed: Arc::default(),
             idle: Notify::new(),
             state: Mutex::new(State {
-                driver: Driver::new(Worker::new(config, seed()?)),
-                tasks: Numbered::default(),
+                driver: Driver::new(Worker::new(config, random_seed()?)),
+                tasks: IdMap::default(),
                 stopped: false,
                 starting: VecDeque::new(),
                 outlet: Outlet::new(outbound),
             }),
         });
-        tokio::spawn(keep_time(Arc::downgrade(&shared), shared.timer_changed.clone()));
+        tokio::spawn(run_timer(Arc::downgrade(&shared), shared.timer_changed.clone()));
         Ok(Sessions(shared))
     }
 
@@ -144,10 +144,14 @@ impl Shared {
                     tokio::spawn(flush(self.clone()));
                 }
             }
-            WorkerAction::Start { job, ask, deadline } => {
+            WorkerAction::Start {
+                job,
+                request,
+                deadline,
+            } => {
                 state.starting.push_back(Starting {
                     job,
-                    ask,
+                    request,
                     now: self.clock.instant(now),
                     until: self.clock.instant(deadline),
                 });
@@ -163,11 +167,11 @@ impl Shared {
                     task.abort();
                 }
             }
-            WorkerAction::Cut { peer } => {
+            WorkerAction::Disconnect { peer } => {
                 tracing::warn!(peer = %peer.escape_ascii(), "a caller that does not read its answers is cut off");
                 state.outlet.cut(Peer::new(peer));
             }
-            WorkerAction::Idle => self.idle.notify_one(),
+            WorkerAction::Drained => self.idle.notify_one(),
         }
     }
 }
@@ -175,7 +179,7 @@ impl Shared {
 /// A handler that is to begin.
 struct Starting {
     job: JobId,
-    ask: Arc<Ask>,
+    request: Arc<CallRequest>,
     now: Instant,
     until: Instant,
 }
@@ -183,15 +187,20 @@ struct Starting {
 impl Shared {
     /// Has a request answered: at once, where its handler has been quick of late, and by a task of its own otherwise.
     fn start(self: &Arc<Self>, starting: Starting) {
-        let Starting { job, ask, now, until } = starting;
+        let Starting {
+            job,
+            request,
+            now,
+            until,
+        } = starting;
         let slot = Slot::new(self.clone(), job.0);
         let span = tracing::info_span!(
             "handle",
-            method = %ask.method,
-            path = %ask.path,
-            traceparent = %ask.traceparent,
+            method = %request.method,
+            path = %request.path,
+            traceparent = %request.traceparent,
         );
-        let called = match convert::message(&ask, until) {
+        let called = match convert::to_message(&request, until) {
             Ok(message) => self.application.call(message),
             Err(status) => return slot.answer(status.into_reply()),
         };
@@ -212,7 +221,7 @@ impl Shared {
 impl Slots for Shared {
     fn ended(self: Arc<Self>, job: u64, response: Option<Response>) {
         // The job is free whatever happens, so a response that cannot be converted is none.
-        let convert = |response| catch_unwind(AssertUnwindSafe(|| convert::checked_reply(response))).ok();
+        let convert = |response| catch_unwind(AssertUnwindSafe(|| convert::to_wire_reply(response))).ok();
         let reply = response.and_then(convert);
         self.happened(WorkerEvent::Finished {
             job: JobId(job),
@@ -235,7 +244,7 @@ async fn flush(shared: Arc<Shared>) {
     }
 }
 
-impl Wakes for Shared {
+impl TimerTarget for Shared {
     fn next_wake(&self) -> Option<Instant> {
         let timeout = self.lock().driver.poll_timeout();
         timeout.map(|moment| self.clock.instant(moment))

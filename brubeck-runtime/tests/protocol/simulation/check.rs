@@ -1,6 +1,6 @@
 //! What holds after every event, and when everything has come to rest.
 
-use brubeck_runtime::protocol::Standing;
+use brubeck_runtime::protocol::ConnectivityState;
 
 use super::ledger::State;
 use super::world::World;
@@ -91,7 +91,7 @@ impl World {
                 if peer.in_flight > 0 {
                     return Err(format!("caller {index}: left over {peer:?}"));
                 }
-                if worker.alive && !worker.draining && peer.standing != Standing::Ready {
+                if worker.alive && !worker.draining && peer.state != ConnectivityState::Ready {
                     return Err(format!(
                         "caller {index} has no session with a worker that lives: {peer:?}"
                     ));
@@ -112,7 +112,9 @@ impl World {
                 .map(|caller| caller.driver.machine.peers())
                 .map(|peers| {
                     peers
-                        .filter(|peer| peer.peer.0 as usize == index && peer.standing == Standing::Ready)
+                        .filter(|peer| {
+                            peer.peer.0 as usize == index && peer.state == ConnectivityState::Ready
+                        })
                         .count()
                 })
                 .sum();

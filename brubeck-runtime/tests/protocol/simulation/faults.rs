@@ -126,17 +126,17 @@ impl World {
 
     /// More strangers than may be about to open a session.
     fn flood(&mut self, worker: usize) -> Result<(), String> {
-        use brubeck_runtime::wire::v2::{Hello, Message, VERSION, plain};
+        use brubeck_runtime::wire::v2::{Hello, VERSION, WireMessage, encode_unsealed};
         if !self.workers[worker].alive || self.workers[worker].clock.frozen {
             return Ok(());
         }
         for stranger in 0..self.rng.range(1, 60) {
-            let hello = Message::Hello(Hello {
+            let hello = WireMessage::Hello(Hello {
                 version: VERSION,
                 features: 0,
                 nonce: self.rng.seed(),
             });
-            let frames = plain(&hello, 0).map_err(|error| error.to_string())?;
+            let frames = encode_unsealed(&hello, 0).map_err(|error| error.to_string())?;
             let peer = Bytes::from(format!("stranger {stranger}"));
             self.tell_worker(worker, WorkerEvent::Frames { peer, frames })?;
         }

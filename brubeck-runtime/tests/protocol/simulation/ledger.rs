@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use brubeck_runtime::protocol::Moment;
-use brubeck_runtime::wire::v2::Reply;
+use brubeck_runtime::wire::v2::WireReply;
 use brubeck_runtime::{CallError, Phase};
 use bytes::Bytes;
 
@@ -126,7 +126,7 @@ impl Ledger {
     pub(crate) fn finish(
         &mut self,
         tag: Tag,
-        outcome: &Result<Reply, CallError>,
+        outcome: &Result<WireReply, CallError>,
         now: Moment,
         stood_still: bool,
     ) -> Result<(), String> {

@@ -29,7 +29,7 @@ pub(crate) struct Plan {
     pub(crate) idempotent: u64,
     pub(crate) nowait: u64,
     pub(crate) give_up: u64,
-    pub(crate) patient: u64,
+    pub(crate) wait_for_ready: u64,
     /// The shortest and the longest deadline, in microseconds.
     pub(crate) soonest: u64,
     pub(crate) deadline: u64,
@@ -69,7 +69,7 @@ impl Fault {
     ];
 }
 
-pub(crate) const BEAT: Duration = Duration::from_millis(100);
+pub(crate) const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Plan {
     /// A world in which anything may happen; which of it, and how often, depends on the seed.
@@ -105,7 +105,7 @@ impl Plan {
             idempotent: rng.range(0, 600),
             nowait: rng.range(0, 400),
             give_up: rng.range(0, 100),
-            patient: rng.range(0, 200),
+            wait_for_ready: rng.range(0, 200),
             soonest: 500,
             deadline: rng.range(20_000, 800_000),
             faults,

@@ -7,12 +7,12 @@ use std::time::Duration;
 use brubeck_runtime::driver::Driver;
 use brubeck_runtime::protocol::*;
 use brubeck_runtime::wire::service::Secret;
-use brubeck_runtime::wire::v2::{Ask, Reply, Text};
+use brubeck_runtime::wire::v2::{CallRequest, Text, WireReply};
 use bytes::Bytes;
 
 use super::ledger::{self, Entry, Ledger, Outcomes, State, Tag};
 use super::network::{Link, Side, identity};
-use super::plan::{BEAT, Plan};
+use super::plan::{HEARTBEAT_INTERVAL, Plan};
 use super::rng::Rng;
 
 /// What happens next.
@@ -225,11 +225,11 @@ impl World {
     pub(crate) fn caller(plan: &Plan, incarnation: u64, offset: u64, rng: &mut Rng) -> CallerNode {
         let config = CallerConfig {
             passphrase: Secret::new(SECRET),
-            beat: BEAT,
-            connect_grace: BEAT,
-            handshake: BEAT * 3,
+            heartbeat_interval: HEARTBEAT_INTERVAL,
+            connect_grace: HEARTBEAT_INTERVAL,
+            handshake: HEARTBEAT_INTERVAL * 3,
             max_queue: 16,
-            max_bytes: 64 << 10,
+            max_pending_bytes: 64 << 10,
             ..CallerConfig::default()
         };
         CallerNode {
@@ -255,8 +255,8 @@ impl World {
             max_unproven: 16,
             max_unacknowledged: 32,
             max_unacknowledged_bytes: 8 << 10,
-            handshake: BEAT * 5,
-            stall: BEAT * 10,
+            handshake: HEARTBEAT_INTERVAL * 5,
+            stall: HEARTBEAT_INTERVAL * 10,
             ..WorkerConfig::default()
         };
         WorkerNode {
@@ -713,7 +713,7 @@ impl World {
                 let there = self.links[caller][worker].number == link;
                 if full || !there {
                     self.counts.unsent += 1;
-                    let unsent = CallerEvent::Unsent { peer, link, call };
+                    let unsent = CallerEvent::SendFailed { peer, link, call };
                     self.callers[caller].driver.handle_event(unsent);
                 } else {
                     self.post(Side::Worker, caller, worker, link, frames);
@@ -762,7 +762,7 @@ impl World {
                     }
                 }
             }
-            CallerAction::Forget { peer } => {
+            CallerAction::PeerRemoved { peer } => {
                 let worker = peer.0 as usize;
                 let number = self.links[caller][worker].number;
                 self.links[caller][worker].known = false;
@@ -822,13 +822,16 @@ impl World {
                 }
             }
             WorkerAction::Start {
-                job, ask, deadline, ..
+                job,
+                request,
+                deadline,
+                ..
             } => {
                 let node = &mut self.workers[worker];
                 if node.clock.at(self.now) >= deadline {
                     return Err(format!("{job:?} started at its deadline or later"));
                 }
-                let tag = ledger::tag(&ask.body).ok_or("a request without its tag")?;
+                let tag = ledger::tag(&request.body).ok_or("a request without its tag")?;
                 tag.hash(&mut self.trace);
                 self.counts.starts += 1;
                 let stubborn = self.rng.chance(100);
@@ -891,14 +894,14 @@ impl World {
                     );
                 }
             }
-            WorkerAction::Cut { peer } => {
+            WorkerAction::Disconnect { peer } => {
                 if let Some((caller, number)) = self.whose(&peer)
                     && self.links[caller][worker].number == number
                 {
                     self.cut(caller, worker, false);
                 }
             }
-            WorkerAction::Idle => {
+            WorkerAction::Drained => {
                 if !self.workers[worker].draining || !self.workers[worker].jobs.is_empty() {
                     return Err(format!("worker {worker} says that it is idle, and it is not"));
                 }
@@ -952,10 +955,10 @@ impl World {
         let Some(running) = node.jobs.remove(&job) else {
             return Ok(());
         };
-        let reply = (!running.stopped || running.stubborn).then(|| Reply {
+        let reply = (!running.stopped || running.stubborn).then(|| WireReply {
             status: 200,
             body: ledger::body(tag, self.rng.range(8, 2_000) as usize),
-            ..Reply::default()
+            ..WireReply::default()
         });
         self.tell_worker(worker, WorkerEvent::Finished { job, reply })
     }
@@ -976,17 +979,17 @@ impl World {
         let tag = self.last_tag;
         let deadline = node.clock.at(self.now)
             + Duration::from_micros(self.rng.range(self.plan.soonest, self.plan.deadline));
-        let ask = Ask {
+        let request = CallRequest {
             body: ledger::body(tag, self.rng.range(8, 1_000) as usize),
             idempotent: self.rng.chance(self.plan.idempotent),
             nowait: self.rng.chance(self.plan.nowait),
-            ..Ask::new("request", "/work")
+            ..CallRequest::new("request", "/work")
         };
         self.counts.calls += 1;
         let entry = Entry {
             deadline,
-            idempotent: ask.idempotent,
-            nowait: ask.nowait,
+            idempotent: request.idempotent,
+            nowait: request.nowait,
             accepted: false,
             starts: 0,
             state: State::Open,
@@ -1007,15 +1010,15 @@ impl World {
                 },
             );
         }
-        let options = Options {
-            patient: self.rng.chance(self.plan.patient),
+        let options = CallOptions {
+            wait_for_ready: self.rng.chance(self.plan.wait_for_ready),
         };
         self.note(|| format!("caller {caller} calls {tag}, until {deadline:?}"));
         self.tell_caller(
             caller,
             CallerEvent::Call {
                 call,
-                ask: ask.into(),
+                request: request.into(),
                 deadline,
                 options,
             },
@@ -1039,7 +1042,7 @@ impl World {
         entry.state = State::GivenUp;
         node.open.remove(&(entry.deadline, tag));
         self.ledger.outcomes.given_up += 1;
-        self.tell_caller(caller, CallerEvent::GiveUp { call })
+        self.tell_caller(caller, CallerEvent::Cancel { call })
     }
 }
 

@@ -3,11 +3,11 @@
 use crate::rpc::core::RETRY_AFTER;
 use std::cmp::Reverse;
 
-use super::outgoing::{Pending, Place, delay};
+use super::outgoing::{CallState, Pending, delay};
 use super::peer::State;
 use super::{CallId, Caller, CallerAction, PeerId};
 use crate::rpc::api::{CallError, Phase};
-use crate::rpc::codec::{Message, Reply};
+use crate::rpc::codec::{WireMessage, WireReply};
 
 /// Whether a move to another worker counts against the budget.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,19 +27,19 @@ impl Caller {
         actions: &mut Vec<CallerAction>,
     ) -> Option<Pending> {
         let pending = self.calls.remove(&id)?;
-        self.bytes = self.bytes.saturating_sub(pending.ask.size());
+        self.bytes = self.bytes.saturating_sub(pending.request.size());
         match pending.place {
-            Place::Queued(place) => self.queue.remove(place),
-            Place::Postponed(_) => {
+            CallState::Queued(place) => self.queue.remove(place),
+            CallState::Postponed(_) => {
                 self.queue.take_postponed(id);
                 self.forget_timer();
             }
-            Place::Sent { peer, id: call, .. } => {
+            CallState::Sent { peer, id: call, .. } => {
                 let ready = self.peers.get_mut(&peer).and_then(|peer| peer.ready_mut());
                 let was_there = ready.is_some_and(|ready| ready.in_flight.remove(&call).is_some());
                 if was_there && cancel {
                     self.counters.cancels += 1;
-                    self.send(peer, &Message::Cancel { call }, actions);
+                    self.send(peer, &WireMessage::Cancel { request_id: call }, actions);
                 }
                 self.forget_if_done(peer, actions);
             }
@@ -52,7 +52,7 @@ impl Caller {
     pub(super) fn finish(
         &mut self,
         id: CallId,
-        outcome: Result<Reply, CallError>,
+        outcome: Result<WireReply, CallError>,
         actions: &mut Vec<CallerAction>,
     ) {
         let Some(pending) = self.take(id, false, actions) else {
@@ -65,7 +65,7 @@ impl Caller {
         &mut self,
         id: CallId,
         pending: &Pending,
-        outcome: Result<Reply, CallError>,
+        outcome: Result<WireReply, CallError>,
         actions: &mut Vec<CallerAction>,
     ) {
         let outcome = outcome.map_err(|error| pending.honest(error));
@@ -91,8 +91,8 @@ impl Caller {
             return;
         };
         let phase = match pending.place {
-            Place::Sent { .. } => Phase::Running,
-            Place::Queued(_) | Place::Postponed(_) => Phase::Waiting,
+            CallState::Sent { .. } => Phase::Running,
+            CallState::Queued(_) | CallState::Postponed(_) => Phase::Waiting,
         };
         self.conclude(id, &pending, Err(CallError::Deadline { phase }), actions);
     }
@@ -101,7 +101,11 @@ impl Caller {
     pub(super) fn end_the_hopeless(&mut self, actions: &mut Vec<CallerAction>) {
         let Err(error) = self.hope() else { return };
         for id in self.queue.all() {
-            if self.calls.get(&id).is_some_and(|call| !call.options.patient) {
+            if self
+                .calls
+                .get(&id)
+                .is_some_and(|call| !call.options.wait_for_ready)
+            {
                 self.finish(id, Err(error.clone()), actions);
             }
         }
@@ -155,7 +159,7 @@ impl Caller {
             return;
         };
         pending.may_have_run = true;
-        let again = pending.ask.idempotent && pending.attempts < max_attempts && !self.closing;
+        let again = pending.request.idempotent && pending.attempts < max_attempts && !self.closing;
         if !again || !self.within_budget(Cost::One) {
             return self.finish(id, Err(CallError::Lost { may_have_run }), actions);
         }
@@ -163,7 +167,7 @@ impl Caller {
             return;
         };
         let until = self.now + delay(self.config.retry_delay, pending.attempts, &mut self.entropy);
-        pending.place = Place::Postponed(until);
+        pending.place = CallState::Postponed(until);
         self.counters.retried += 1;
         self.queue.postpone(id);
         self.timers.set(until, super::Due::Retry(id));
@@ -189,7 +193,7 @@ impl Caller {
             return self.finish(id, Err(otherwise), actions);
         }
         self.counters.moved += 1;
-        let place = Place::Queued(self.queue.push_front(id));
+        let place = CallState::Queued(self.queue.push_front(id));
         if let Some(pending) = self.calls.get_mut(&id) {
             pending.place = place;
         }
@@ -209,7 +213,7 @@ impl Caller {
         if self.queue.take_postponed(id)
             && let Some(pending) = self.calls.get_mut(&id)
         {
-            pending.place = Place::Queued(self.queue.push_back(id));
+            pending.place = CallState::Queued(self.queue.push_back(id));
         }
     }
 
@@ -225,7 +229,7 @@ impl Caller {
         let Some(pending) = self.calls.get(&id) else {
             return;
         };
-        let Place::Sent {
+        let CallState::Sent {
             peer: to, id: call, ..
         } = pending.place
         else {

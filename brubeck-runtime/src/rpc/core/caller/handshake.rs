@@ -2,7 +2,7 @@
 
 use super::peer::{Ready, State};
 use super::{Caller, CallerAction, PeerId};
-use crate::rpc::codec::{Envelope, Hello, Message, Proof, SessionKeys, VERSION, plain};
+use crate::rpc::codec::{Hello, Proof, RawMessage, SessionKeys, VERSION, WireMessage, encode_unsealed};
 use crate::rpc::core::session::Session;
 
 impl Caller {
@@ -14,13 +14,15 @@ impl Caller {
         if !matches!(peer.state, State::Down) {
             self.end_session(id, None, actions);
         }
-        let hello = Message::Hello(Hello {
+        let hello = WireMessage::Hello(Hello {
             version: VERSION,
             features: 0,
             nonce: self.entropy.bytes(),
         });
         // A hello has no field that could be too long.
-        let Ok(frames) = plain(&hello, 0) else { return };
+        let Ok(frames) = encode_unsealed(&hello, 0) else {
+            return;
+        };
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
@@ -38,25 +40,21 @@ impl Caller {
         self.arm(id);
     }
 
-    pub(super) fn answer_to_hello(
-        &mut self,
-        id: PeerId,
-        envelope: &Envelope,
-        actions: &mut Vec<CallerAction>,
-    ) {
+    pub(super) fn answer_to_hello(&mut self, id: PeerId, raw: &RawMessage, actions: &mut Vec<CallerAction>) {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
-        match (envelope.plain(), &peer.state) {
+        match (raw.decode_unsealed(), &peer.state) {
             (
-                Some(Ok(Message::Challenge(Hello { version: VERSION, .. }))),
+                Some(Ok(WireMessage::Challenge(Hello { version: VERSION, .. }))),
                 State::Greeting { since, hello },
             ) => {
-                let keys = SessionKeys::derive(&self.config.passphrase, hello, envelope.frame());
-                let mut session = Session::new(envelope.head().session, keys.to_worker, keys.to_caller);
-                let milliseconds = u32::try_from(self.config.beat.as_millis()).unwrap_or(u32::MAX);
-                let proof = Message::Proof(Proof {
-                    beat: milliseconds,
+                let keys = SessionKeys::derive(&self.config.passphrase, hello, raw.frame());
+                let mut session = Session::new(raw.head().session, keys.to_worker, keys.to_caller);
+                let milliseconds =
+                    u32::try_from(self.config.heartbeat_interval.as_millis()).unwrap_or(u32::MAX);
+                let proof = WireMessage::Proof(Proof {
+                    heartbeat_ms: milliseconds,
                     max_body: u32::try_from(self.config.max_body).unwrap_or(u32::MAX),
                     name: self.config.name.clone(),
                 });
@@ -78,7 +76,7 @@ impl Caller {
                     Err(_) => self.counters.misused += 1,
                 }
             }
-            (Some(Ok(Message::Denied(denial))), _) => {
+            (Some(Ok(WireMessage::Denied(denial))), _) => {
                 peer.doubtful = true;
                 peer.denied = Some(denial);
                 self.counters.denied += 1;
@@ -89,15 +87,15 @@ impl Caller {
         }
     }
 
-    pub(super) fn answer_to_proof(&mut self, id: PeerId, envelope: &Envelope) {
+    pub(super) fn answer_to_proof(&mut self, id: PeerId, raw: &RawMessage) {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
         let State::Proving { session, .. } = &mut peer.state else {
             return;
         };
-        match session.open(envelope) {
-            Ok((Message::Welcome(welcome), _)) => {
+        match session.open(raw) {
+            Ok((WireMessage::Welcome(welcome), _)) => {
                 let State::Proving { session, .. } = std::mem::replace(&mut peer.state, State::Down) else {
                     return;
                 };

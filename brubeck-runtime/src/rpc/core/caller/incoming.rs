@@ -6,11 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::ending::Cost;
-use super::outgoing::Place;
+use super::outgoing::CallState;
 use super::peer::State;
 use super::{Caller, CallerAction, PeerId};
 use crate::rpc::api::{CallError, Phase};
-use crate::rpc::codec::{Code, Envelope, Failure, Message, Reply};
+use crate::rpc::codec::{ErrorCode, ErrorReply, RawMessage, WireMessage, WireReply};
 use crate::rpc::core::session::Dropped;
 
 /// Messages and bytes after which the worker is told at once that they came.
@@ -31,17 +31,17 @@ impl Caller {
             self.counters.stale += 1;
             return;
         };
-        let Ok(envelope) = Envelope::read(frames) else {
+        let Ok(raw) = RawMessage::read(frames) else {
             self.counters.unreadable += 1;
             return;
         };
         match peer.state {
             State::Down => self.counters.stale += 1,
-            State::Greeting { .. } | State::Proving { .. } if !envelope.head().kind.is_sealed() => {
-                self.answer_to_hello(id, &envelope, actions);
+            State::Greeting { .. } | State::Proving { .. } if !raw.head().kind.is_sealed() => {
+                self.answer_to_hello(id, &raw, actions);
             }
-            State::Proving { .. } => self.answer_to_proof(id, &envelope),
-            State::Ready(_) => self.in_session(id, &envelope, actions),
+            State::Proving { .. } => self.answer_to_proof(id, &raw),
+            State::Ready(_) => self.in_session(id, &raw, actions),
             State::Greeting { .. } => self.counters.unexpected += 1,
         }
     }
@@ -54,23 +54,23 @@ impl Caller {
         }
     }
 
-    fn in_session(&mut self, id: PeerId, envelope: &Envelope, actions: &mut Vec<CallerAction>) {
+    fn in_session(&mut self, id: PeerId, raw: &RawMessage, actions: &mut Vec<CallerAction>) {
         let now = self.now;
         let Some(ready) = self.peers.get_mut(&id).and_then(|peer| peer.ready_mut()) else {
             return;
         };
-        let opened = ready.session.open(envelope);
+        let opened = ready.session.open(raw);
         if let Ok(_) | Err(Dropped::Unreadable(_)) = &opened {
             ready.heard = now;
             ready.unacknowledged.0 += 1;
-            ready.unacknowledged.1 += envelope.size();
+            ready.unacknowledged.1 += raw.size();
         }
         match opened {
             Ok((message, _)) => self.take_in(id, message, actions),
             Err(dropped) => {
                 self.count_dropped(&dropped);
                 if let Dropped::Unreadable(unreadable) = dropped
-                    && let Some(call) = unreadable.call
+                    && let Some(call) = unreadable.request_id
                 {
                     let error = CallError::BadReply(unreadable.error.to_string().into());
                     self.answered(id, call, None, Err(error), actions);
@@ -86,19 +86,30 @@ impl Caller {
         }
     }
 
-    fn take_in(&mut self, id: PeerId, message: Message, actions: &mut Vec<CallerAction>) {
+    fn take_in(&mut self, id: PeerId, message: WireMessage, actions: &mut Vec<CallerAction>) {
         match message {
-            Message::Reply { call, limit, reply } => {
+            WireMessage::Reply {
+                request_id: call,
+                limit,
+                reply,
+            } => {
                 let outcome = match reply.body.len() > self.config.max_body {
                     true => Err(CallError::BadReply("it is larger than this client takes".into())),
                     false => Ok(reply),
                 };
                 self.answered(id, call, Some(limit), outcome, actions);
             }
-            Message::Error { call, limit, failure } => self.failed(id, call, limit, failure, actions),
-            Message::Started { call, limit } => self.started(id, call, limit, actions),
-            Message::Credit { limit } | Message::Pong { limit, .. } => self.set_limit(id, limit),
-            Message::Draining => {
+            WireMessage::Error {
+                request_id: call,
+                limit,
+                error: failure,
+            } => self.failed(id, call, limit, failure, actions),
+            WireMessage::Started {
+                request_id: call,
+                limit,
+            } => self.started(id, call, limit, actions),
+            WireMessage::Credit { limit } | WireMessage::Pong { limit, .. } => self.set_limit(id, limit),
+            WireMessage::Draining => {
                 if let Some(ready) = self.peers.get_mut(&id).and_then(|peer| peer.ready_mut()) {
                     ready.draining = true;
                     self.worse = true;
@@ -106,7 +117,9 @@ impl Caller {
                     self.ping(id, actions);
                 }
             }
-            Message::Bye { last_call } => {
+            WireMessage::Bye {
+                last_request_id: last_call,
+            } => {
                 self.drop_link(id, "it ended the session", Some(last_call), actions);
             }
             _ => self.counters.unexpected += 1,
@@ -124,7 +137,7 @@ impl Caller {
         id: PeerId,
         call: u64,
         limit: Option<u64>,
-        outcome: Result<Reply, CallError>,
+        outcome: Result<WireReply, CallError>,
         actions: &mut Vec<CallerAction>,
     ) {
         let Some(ready) = self.peers.get_mut(&id).and_then(|peer| peer.ready_mut()) else {
@@ -135,7 +148,7 @@ impl Caller {
             self.counters.late += 1;
             return;
         };
-        if let Some(Place::Sent { at, .. }) = self.calls.get(&pending).map(|call| call.place)
+        if let Some(CallState::Sent { at, .. }) = self.calls.get(&pending).map(|call| call.place)
             && outcome.is_ok()
         {
             self.service_time.learn(self.now.saturating_sub(at));
@@ -148,16 +161,16 @@ impl Caller {
         id: PeerId,
         call: u64,
         limit: u64,
-        failure: Failure,
+        failure: ErrorReply,
         actions: &mut Vec<CallerAction>,
     ) {
-        let Failure {
+        let ErrorReply {
             code,
-            retry_after,
+            retry_after_ms: retry_after,
             message,
         } = failure;
         let error = match code {
-            Code::Busy => {
+            ErrorCode::Busy => {
                 let (shortest, longest) = RETRY_AFTER;
                 let retry_after = Duration::from_millis(retry_after.into()).clamp(shortest, longest);
                 if let Some(peer) = self.peers.get_mut(&id) {
@@ -173,18 +186,18 @@ impl Caller {
                     actions,
                 );
             }
-            Code::Draining => {
+            ErrorCode::Draining => {
                 if let Some(ready) = self.peers.get_mut(&id).and_then(|peer| peer.ready_mut()) {
                     ready.draining = true;
                 }
                 let otherwise = CallError::Lost { may_have_run: false };
                 return self.not_begun(id, call, limit, Cost::Free, otherwise, actions);
             }
-            Code::Expired => {
+            ErrorCode::Expired => {
                 let otherwise = CallError::Deadline { phase: Phase::Queued };
                 return self.not_begun(id, call, limit, Cost::One, otherwise, actions);
             }
-            Code::Cancelled => {
+            ErrorCode::Cancelled => {
                 let Some(ready) = self.peers.get_mut(&id).and_then(|peer| peer.ready_mut()) else {
                     return;
                 };
@@ -197,12 +210,12 @@ impl Caller {
                     None => self.counters.late += 1,
                 };
             }
-            Code::Stopped => CallError::Deadline {
+            ErrorCode::Stopped => CallError::Deadline {
                 phase: Phase::Running,
             },
-            Code::Refused | Code::BadRequest => CallError::Refused(message.to_string().into()),
-            Code::TooLarge => CallError::TooLarge,
-            Code::Failed => CallError::BadReply(message.to_string().into()),
+            ErrorCode::Refused | ErrorCode::BadRequest => CallError::Refused(message.to_string().into()),
+            ErrorCode::TooLarge => CallError::TooLarge,
+            ErrorCode::Failed => CallError::BadReply(message.to_string().into()),
         };
         self.answered(id, call, Some(limit), Err(error), actions);
     }
@@ -250,7 +263,7 @@ impl Caller {
             return;
         };
         match self.calls.get_mut(&pending) {
-            Some(call) if call.ask.nowait => {
+            Some(call) if call.request.nowait => {
                 if !std::mem::replace(&mut call.accepted, true) {
                     actions.push(CallerAction::Accepted { call: pending });
                 }

@@ -1,7 +1,7 @@
 //! What a driver tells a caller and is asked by it, how a caller behaves, and what it counts.
 
 use crate::rpc::api::CallError;
-use crate::rpc::codec::{Ask, Reply, Text, limits};
+use crate::rpc::codec::{CallRequest, Text, WireReply, limits};
 use crate::rpc::core::Moment;
 use crate::secret::Secret;
 use bytes::Bytes;
@@ -19,28 +19,28 @@ pub struct PeerId(pub u64);
 
 /// How a call is to be treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
+pub struct CallOptions {
     /// Whether it waits for a worker until its deadline, even if none is known to be alive.
-    pub patient: bool,
+    pub wait_for_ready: bool,
 }
 
 /// What happened.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CallerEvent {
-    /// Somebody calls. `ask.idempotent` and `ask.nowait` say what may be done with the call.
+    /// Somebody calls. `request.idempotent` and `request.nowait` say what may be done with the call.
     Call {
         /// Its number.
         call: CallId,
         /// What is asked.
-        ask: Arc<Ask>,
+        request: Arc<CallRequest>,
         /// When its outcome is due.
         deadline: Moment,
         /// How it is to be treated.
-        options: Options,
+        options: CallOptions,
     },
     /// Whoever called has gone; there will be no outcome.
-    GiveUp {
+    Cancel {
         /// Which call.
         call: CallId,
     },
@@ -49,7 +49,7 @@ pub enum CallerEvent {
         /// Which.
         peer: PeerId,
     },
-    /// A worker is to get no more calls; its running ones finish, then comes [`CallerAction::Forget`].
+    /// A worker is to get no more calls; its running ones finish, then comes [`CallerAction::PeerRemoved`].
     RemovePeer {
         /// Which.
         peer: PeerId,
@@ -78,7 +78,7 @@ pub enum CallerEvent {
         frames: Vec<Bytes>,
     },
     /// A [`CallerAction::Send`] was not carried out: the link did not take it, and it is certain that it never will.
-    Unsent {
+    SendFailed {
         /// Which worker.
         peer: PeerId,
         /// Which link.
@@ -104,7 +104,7 @@ pub enum CallerAction {
         link: u64,
         /// The frames.
         frames: Vec<Bytes>,
-        /// The call that they carry; to be named in [`CallerEvent::Unsent`].
+        /// The call that they carry; to be named in [`CallerEvent::SendFailed`].
         call: Option<CallId>,
     },
     /// A worker has taken a `nowait` call. Comes at most once for a call, before its outcome.
@@ -116,8 +116,8 @@ pub enum CallerAction {
     Finish {
         /// Which call.
         call: CallId,
-        /// How it ended. A [`Reply`] may have any status.
-        outcome: Result<Reply, CallError>,
+        /// How it ended. A [`WireReply`] may have any status.
+        outcome: Result<WireReply, CallError>,
     },
     /// Drop this link and make a new one: the worker is dead, frozen, or speaks nonsense.
     DropLink {
@@ -129,7 +129,7 @@ pub enum CallerAction {
         reason: &'static str,
     },
     /// A removed worker has no more calls: send what was asked for, then close its link.
-    Forget {
+    PeerRemoved {
         /// Which worker.
         peer: PeerId,
     },
@@ -143,7 +143,7 @@ pub struct CallerConfig {
     /// The name of this process for the logs of workers, at most 64 bytes. Default: none.
     pub name: Text,
     /// How often workers are pinged; one that misses three beats is dead. Default 1 s.
-    pub beat: Duration,
+    pub heartbeat_interval: Duration,
     /// How long calls wait for the first connection to a new worker. Default 1 s.
     pub connect_grace: Duration,
     /// How long a worker may take to open a session. Default 3 s.
@@ -155,9 +155,9 @@ pub struct CallerConfig {
     /// How long no call may have been refused before calls wait in the queue again: one that could not be in time shows
     /// that more comes than the workers can do, and then waiting would only make every answer late. Zero: calls always
     /// wait. Default 1 s.
-    pub calm: Duration,
+    pub overload_cooldown: Duration,
     /// Bytes of all calls that have not ended; beyond, calls are refused as busy. Default 64 MiB.
-    pub max_bytes: usize,
+    pub max_pending_bytes: usize,
     /// Calls that may be on their way to one worker, whatever it allows. Default 1,024.
     pub max_in_flight: usize,
     /// Workers that may be known at a time. Default 256.
@@ -173,13 +173,13 @@ impl Default for CallerConfig {
         Self {
             passphrase: Secret::default(),
             name: Text::default(),
-            beat: Duration::from_secs(1),
+            heartbeat_interval: Duration::from_secs(1),
             connect_grace: Duration::from_secs(1),
             handshake: Duration::from_secs(3),
             max_body: limits::MAX_BODY,
             max_queue: 1024,
-            calm: Duration::from_secs(1),
-            max_bytes: 64 << 20,
+            overload_cooldown: Duration::from_secs(1),
+            max_pending_bytes: 64 << 20,
             max_in_flight: 1024,
             max_peers: 256,
             max_attempts: 4,
@@ -193,7 +193,7 @@ impl fmt::Debug for CallerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CallerConfig")
             .field("name", &self.name)
-            .field("beat", &self.beat)
+            .field("heartbeat_interval", &self.heartbeat_interval)
             .field("max_queue", &self.max_queue)
             .finish_non_exhaustive()
     }

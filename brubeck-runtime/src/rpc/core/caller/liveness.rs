@@ -1,24 +1,24 @@
 //! Heartbeats: when a worker counts as dead, and what wakes a caller for it.
 
-use super::outgoing::Place;
+use super::outgoing::CallState;
 use super::peer::State;
 use super::{Caller, CallerAction, Due, PeerId};
-use crate::rpc::core::{MISSED_BEATS, Moment};
+use crate::rpc::core::{MAX_MISSED_HEARTBEATS, Moment};
 
-/// A timer that is late by this part of a beat says that this process stood still.
+/// A timer that is late by this part of a heartbeat_interval says that this process stood still.
 const STOOD_STILL: u32 = 4;
 
 impl Caller {
-    /// Moves time on. That this process stood still says nothing about the workers, so they get a beat to show that they
+    /// Moves time on. That this process stood still says nothing about the workers, so they get a heartbeat_interval to show that they
     /// live.
     pub(super) fn pass(&mut self, now: Moment) {
         let now = now.max(self.now);
         if self
             .timers
             .next()
-            .is_some_and(|due| now.saturating_sub(due) > self.config.beat / STOOD_STILL)
+            .is_some_and(|due| now.saturating_sub(due) > self.config.heartbeat_interval / STOOD_STILL)
         {
-            let since = now.saturating_sub(self.config.beat * 2);
+            let since = now.saturating_sub(self.config.heartbeat_interval * 2);
             for peer in self.peers.values_mut() {
                 if let Some(ready) = peer.ready_mut() {
                     ready.heard = ready.heard.max(since);
@@ -29,7 +29,7 @@ impl Caller {
     }
 
     pub(super) fn peer_is_due(&mut self, id: PeerId, actions: &mut Vec<CallerAction>) {
-        let (now, dead_after) = (self.now, self.config.beat * MISSED_BEATS);
+        let (now, dead_after) = (self.now, self.config.heartbeat_interval * MAX_MISSED_HEARTBEATS);
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
@@ -41,7 +41,7 @@ impl Caller {
             }
             State::Ready(ready) => {
                 if now >= ready.next_ping {
-                    ready.next_ping = now + self.config.beat;
+                    ready.next_ping = now + self.config.heartbeat_interval;
                     self.ping(id, actions);
                 }
                 return;
@@ -85,7 +85,7 @@ impl Caller {
             Due::Deadline(call) => calls.contains_key(&call),
             Due::Retry(call) => calls
                 .get(&call)
-                .is_some_and(|call| call.place == Place::Postponed(at)),
+                .is_some_and(|call| call.place == CallState::Postponed(at)),
             Due::Peer(id) => peers.get(&id).is_some_and(|peer| peer.wake == Some(at)),
         });
     }

@@ -11,14 +11,14 @@ mod peer;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use interface::{CallId, CallerAction, CallerConfig, CallerCounters, CallerEvent, Options, PeerId};
-pub use peer::{PeerView, Standing};
+pub use interface::{CallId, CallOptions, CallerAction, CallerConfig, CallerCounters, CallerEvent, PeerId};
+pub use peer::{ConnectivityState, PeerView};
 
 use super::Moment;
-use super::collections::{Numbered, Timers};
+use super::collections::{IdMap, Timers};
 use super::session::Entropy;
 use crate::rpc::api::CallError;
-use crate::rpc::codec::{Message, limits};
+use crate::rpc::codec::{WireMessage, limits};
 use outgoing::{Budget, Overload, Pending, Queue, ServiceTime};
 use peer::Peer;
 
@@ -35,7 +35,7 @@ pub struct Caller {
     entropy: Entropy,
     now: Moment,
     peers: BTreeMap<PeerId, Peer>,
-    calls: Numbered<CallId, Pending>,
+    calls: IdMap<CallId, Pending>,
     queue: Queue,
     bytes: usize,
     timers: Timers<Due>,
@@ -59,7 +59,7 @@ impl Caller {
     /// A caller without workers. `seed` is 32 bytes that nobody can guess; two callers never have the same.
     pub fn new(config: CallerConfig, seed: [u8; 32]) -> Self {
         let config = CallerConfig {
-            beat: config.beat.max(SHORTEST_BEAT),
+            heartbeat_interval: config.heartbeat_interval.max(SHORTEST_BEAT),
             name: config.name.cut(limits::MAX_NAME),
             ..config
         };
@@ -68,7 +68,7 @@ impl Caller {
             entropy: Entropy::new(&seed),
             now: Moment::ZERO,
             peers: BTreeMap::new(),
-            calls: Numbered::default(),
+            calls: IdMap::default(),
             queue: Queue::default(),
             bytes: 0,
             timers: Timers::new(),
@@ -84,9 +84,9 @@ impl Caller {
     /// Takes note of what happened at `now`, and adds what is to be done to `actions`.
     ///
     /// What is due by `now` is done first: an answer that comes at the deadline is too late.
-    pub fn on(&mut self, now: Moment, event: CallerEvent, actions: &mut Vec<CallerAction>) {
+    pub fn handle_event(&mut self, now: Moment, event: CallerEvent, actions: &mut Vec<CallerAction>) {
         self.pass(now);
-        if let CallerEvent::GiveUp { call } = event {
+        if let CallerEvent::Cancel { call } = event {
             // Before anything that is due, so that no outcome can follow.
             self.give_up(call, actions);
         }
@@ -94,17 +94,17 @@ impl Caller {
         match event {
             CallerEvent::Call {
                 call,
-                ask,
+                request,
                 deadline,
                 options,
-            } => self.call(call, ask, deadline, options, actions),
+            } => self.call(call, request, deadline, options, actions),
             CallerEvent::AddPeer { peer } => self.add_peer(peer),
             CallerEvent::RemovePeer { peer } => self.remove_peer(peer, actions),
             CallerEvent::LinkUp { peer, link } => self.link_up(peer, link, actions),
             CallerEvent::LinkDown { peer, link } => self.link_down(peer, link, actions),
             CallerEvent::Frames { peer, link, frames } => self.frames(peer, link, &frames, actions),
-            CallerEvent::Unsent { peer, link, call } => self.unsent(peer, link, call, actions),
-            CallerEvent::GiveUp { .. } | CallerEvent::Wake => {}
+            CallerEvent::SendFailed { peer, link, call } => self.unsent(peer, link, call, actions),
+            CallerEvent::Cancel { .. } | CallerEvent::Wake => {}
             CallerEvent::Close => self.close(actions),
         }
         self.dispatch(actions);
@@ -113,7 +113,7 @@ impl Caller {
         }
     }
 
-    /// When [`on`](Self::on) is to be called again at the latest, if only with [`CallerEvent::Wake`].
+    /// When [`handle_event`](Self::handle_event) is to be called again at the latest, if only with [`CallerEvent::Wake`].
     pub fn next_wake(&self) -> Option<Moment> {
         self.timers.next()
     }
@@ -197,11 +197,11 @@ impl Caller {
         }
         if peer.ready().is_some() {
             self.counters.sessions_ended += 1;
-            self.send(id, &Message::Bye { last_call: 0 }, actions);
+            self.send(id, &WireMessage::Bye { last_request_id: 0 }, actions);
         }
         self.peers.remove(&id);
         self.forget_timer();
-        actions.push(CallerAction::Forget { peer: id });
+        actions.push(CallerAction::PeerRemoved { peer: id });
     }
 
     fn link_down(&mut self, id: PeerId, link: u64, actions: &mut Vec<CallerAction>) {

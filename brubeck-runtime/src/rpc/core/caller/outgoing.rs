@@ -1,9 +1,9 @@
 //! From a call that comes in to the request that is sent: admission, the queue, retries, and the choice of a worker.
 
 use super::peer::State;
-use super::{CallId, Caller, CallerAction, Due, Options, PeerId};
+use super::{CallId, CallOptions, Caller, CallerAction, Due, PeerId};
 use crate::rpc::api::{CallError, Phase};
-use crate::rpc::codec::{Ask, Denial, Message, Request, limits};
+use crate::rpc::codec::{CallRequest, Denial, WireMessage, WireRequest, limits};
 use crate::rpc::core::session::Entropy;
 use crate::rpc::core::{Moment, RETRY_AFTER, TOO_MANY_HOPS};
 use std::borrow::Cow;
@@ -13,10 +13,10 @@ use std::time::Duration;
 
 #[derive(Debug)]
 pub(super) struct Pending {
-    pub(super) ask: Arc<Ask>,
+    pub(super) request: Arc<CallRequest>,
     pub(super) deadline: Moment,
-    pub(super) options: Options,
-    pub(super) place: Place,
+    pub(super) options: CallOptions,
+    pub(super) place: CallState,
     /// How often it was sent.
     pub(super) attempts: u8,
     /// A worker said that it has taken it.
@@ -27,7 +27,7 @@ pub(super) struct Pending {
 
 /// Where a call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum CallState {
     /// In the queue.
     Queued(i64),
     /// Waiting to be queued again.
@@ -208,19 +208,19 @@ impl Overload {
     }
 
     /// A call with this much time could not be in time.
-    fn hopeless(&mut self, now: Moment, calm: Duration, left: Duration) {
+    fn hopeless(&mut self, now: Moment, overload_cooldown: Duration, left: Duration) {
         if now >= self.until {
             self.left = Duration::ZERO;
         }
         // What has much less time says nothing about those that are concerned.
         if left.saturating_mul(2) >= self.left {
             self.left = self.left.max(left);
-            self.until = now + calm;
+            self.until = now + overload_cooldown;
         }
     }
 
-    fn refused(&mut self, now: Moment, calm: Duration) {
-        self.until = now + calm;
+    fn refused(&mut self, now: Moment, overload_cooldown: Duration) {
+        self.until = now + overload_cooldown;
     }
 }
 
@@ -228,9 +228,9 @@ impl Caller {
     pub(super) fn call(
         &mut self,
         id: CallId,
-        ask: Arc<Ask>,
+        request: Arc<CallRequest>,
         deadline: Moment,
-        options: Options,
+        options: CallOptions,
         actions: &mut Vec<CallerAction>,
     ) {
         if self.calls.contains_key(&id) {
@@ -239,8 +239,8 @@ impl Caller {
         }
         self.counters.calls += 1;
         self.budget.deposit();
-        let size = ask.size();
-        if let Err(error) = self.admit(&ask, size, deadline, options) {
+        let size = request.size();
+        if let Err(error) = self.admit(&request, size, deadline, options) {
             self.count(&error);
             return actions.push(CallerAction::Finish {
                 call: id,
@@ -249,11 +249,11 @@ impl Caller {
         }
         // Most calls wait for nobody, and go out without a place in the queue.
         let (peer, place) = match self.queue.is_empty().then(|| self.least_loaded()).flatten() {
-            Some(peer) => (Some(peer), Place::Postponed(self.now)),
-            None => (None, Place::Queued(self.queue.push_back(id))),
+            Some(peer) => (Some(peer), CallState::Postponed(self.now)),
+            None => (None, CallState::Queued(self.queue.push_back(id))),
         };
         let pending = Pending {
-            ask,
+            request,
             deadline,
             options,
             place,
@@ -270,16 +270,23 @@ impl Caller {
     }
 
     /// Refuses at once what could not end well.
-    fn admit(&mut self, ask: &Ask, size: usize, deadline: Moment, options: Options) -> Result<(), CallError> {
+    fn admit(
+        &mut self,
+        request: &CallRequest,
+        size: usize,
+        deadline: Moment,
+        options: CallOptions,
+    ) -> Result<(), CallError> {
         if self.closing {
             return Err(CallError::ShuttingDown);
         }
-        ask.check()
+        request
+            .validate()
             .map_err(|error| CallError::Refused(error.to_string().into()))?;
-        if ask.hops > limits::MAX_HOPS {
+        if request.hops > limits::MAX_HOPS {
             return Err(CallError::Refused(TOO_MANY_HOPS.into()));
         }
-        if ask.body.len() > self.config.max_body {
+        if request.body.len() > self.config.max_body {
             return Err(CallError::TooLarge);
         }
         if deadline <= self.now {
@@ -287,24 +294,26 @@ impl Caller {
                 phase: Phase::Waiting,
             });
         }
-        if !options.patient {
+        if !options.wait_for_ready {
             self.hope()?;
         }
         if self.has_room()
             && self.queue.is_empty()
-            && self.bytes.saturating_add(size) <= self.config.max_bytes
+            && self.bytes.saturating_add(size) <= self.config.max_pending_bytes
         {
             return Ok(());
         }
         let wait = self.service_time.wait(self.queue.len(), self.places());
         let left = deadline.saturating_sub(self.now);
         if self.queue.len() >= self.config.max_queue {
-            self.overload.hopeless(self.now, self.config.calm, Duration::MAX);
+            self.overload
+                .hopeless(self.now, self.config.overload_cooldown, Duration::MAX);
         } else if wait.is_some_and(|wait| wait > left) {
-            self.overload.hopeless(self.now, self.config.calm, left);
+            self.overload
+                .hopeless(self.now, self.config.overload_cooldown, left);
         } else if self.overload.lasts(self.now, left) {
-            self.overload.refused(self.now, self.config.calm);
-        } else if self.bytes.saturating_add(size) <= self.config.max_bytes {
+            self.overload.refused(self.now, self.config.overload_cooldown);
+        } else if self.bytes.saturating_add(size) <= self.config.max_pending_bytes {
             return Ok(());
         }
         let (shortest, longest) = RETRY_AFTER;
@@ -415,20 +424,20 @@ impl Caller {
         // At least one, because a worker begins nothing whose deadline is over.
         let left = pending.left(now).as_millis().max(1);
         let deadline = u32::try_from(left).unwrap_or(u32::MAX);
-        let request = Request {
-            call,
-            deadline,
-            more,
-            ask: pending.ask.clone(),
+        let request = WireRequest {
+            id: call,
+            timeout_ms: deadline,
+            more_waiting: more,
+            call: pending.request.clone(),
         };
-        let frames = match ready.session.seal(&Message::Request(request)) {
+        let frames = match ready.session.seal(&WireMessage::Request(request)) {
             Ok(frames) => frames,
             Err(error) => {
-                pending.place = Place::Postponed(now);
+                pending.place = CallState::Postponed(now);
                 return self.finish(id, Err(CallError::Refused(error.to_string().into())), actions);
             }
         };
-        pending.place = Place::Sent {
+        pending.place = CallState::Sent {
             peer: to,
             id: call,
             at: now,
@@ -447,7 +456,7 @@ impl Caller {
     }
 
     /// Sends anything but a call to a worker whose session is open.
-    pub(super) fn send(&mut self, to: PeerId, message: &Message, actions: &mut Vec<CallerAction>) {
+    pub(super) fn send(&mut self, to: PeerId, message: &WireMessage, actions: &mut Vec<CallerAction>) {
         let Some(peer) = self.peers.get_mut(&to) else {
             return;
         };
@@ -472,9 +481,9 @@ impl Caller {
             return;
         };
         let stamp = u64::try_from(self.now.as_micros()).unwrap_or(u64::MAX);
-        let ping = Message::Ping {
+        let ping = WireMessage::Ping {
             stamp,
-            last_call: ready.last_call,
+            last_request_id: ready.last_call,
         };
         self.send(to, &ping, actions);
     }

@@ -5,12 +5,12 @@ use bytes::Bytes;
 use super::{CallId, CallerConfig, PeerId};
 use crate::rpc::codec::Denial;
 use crate::rpc::core::session::Session;
-use crate::rpc::core::{MISSED_BEATS, Moment, Numbered};
+use crate::rpc::core::{IdMap, MAX_MISSED_HEARTBEATS, Moment};
 
 /// How things stand with a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Standing {
+pub enum ConnectivityState {
     /// There is no link.
     Connecting,
     /// The link is up, the session is being opened.
@@ -28,7 +28,7 @@ pub struct PeerView {
     /// Which.
     pub peer: PeerId,
     /// How things stand with it.
-    pub standing: Standing,
+    pub state: ConnectivityState,
     /// Calls on their way to it or running there.
     pub in_flight: usize,
     /// How many more it may be sent.
@@ -80,7 +80,7 @@ pub(super) struct Ready {
     /// The highest call id that may be sent.
     pub(super) limit: u64,
     pub(super) last_call: u64,
-    pub(super) in_flight: Numbered<u64, CallId>,
+    pub(super) in_flight: IdMap<u64, CallId>,
     pub(super) draining: bool,
     /// Messages and bytes that came since anything was sent.
     pub(super) unacknowledged: (usize, usize),
@@ -91,10 +91,10 @@ impl Ready {
         Self {
             session,
             heard: now,
-            next_ping: now + config.beat,
+            next_ping: now + config.heartbeat_interval,
             limit,
             last_call: 0,
-            in_flight: Numbered::default(),
+            in_flight: IdMap::default(),
             draining: false,
             unacknowledged: (0, 0),
         }
@@ -166,7 +166,11 @@ impl Peer {
                     grace.min(*since + config.handshake)
                 }))
             }
-            State::Ready(ready) => Some(ready.next_ping.min(ready.heard + config.beat * MISSED_BEATS)),
+            State::Ready(ready) => Some(
+                ready
+                    .next_ping
+                    .min(ready.heard + config.heartbeat_interval * MAX_MISSED_HEARTBEATS),
+            ),
         };
         let busy = Some(self.busy_until).filter(|until| *until > now);
         own.into_iter().chain(busy).min()
@@ -176,11 +180,11 @@ impl Peer {
         let ready = self.ready();
         PeerView {
             peer,
-            standing: match &self.state {
-                State::Down => Standing::Connecting,
-                State::Greeting { .. } | State::Proving { .. } => Standing::Opening,
-                State::Ready(ready) if ready.draining => Standing::Draining,
-                State::Ready(_) => Standing::Ready,
+            state: match &self.state {
+                State::Down => ConnectivityState::Connecting,
+                State::Greeting { .. } | State::Proving { .. } => ConnectivityState::Opening,
+                State::Ready(ready) if ready.draining => ConnectivityState::Draining,
+                State::Ready(_) => ConnectivityState::Ready,
             },
             in_flight: ready.map_or(0, |ready| ready.in_flight.len()),
             free: ready.map_or(0, |ready| ready.free(config)),

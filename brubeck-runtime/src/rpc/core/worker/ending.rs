@@ -1,11 +1,11 @@
 //! How calls and sessions end, and how callers hear of it.
 
 use super::{Due, JobId, JobState, StopReason, Worker, WorkerAction};
-use crate::rpc::codec::{Code, Failure, Message, Reply};
+use crate::rpc::codec::{ErrorCode, ErrorReply, WireMessage, WireReply};
 use crate::rpc::core::Moment;
 
 impl Worker {
-    pub(super) fn finished(&mut self, id: JobId, reply: Option<Reply>, actions: &mut Vec<WorkerAction>) {
+    pub(super) fn finished(&mut self, id: JobId, reply: Option<WireReply>, actions: &mut Vec<WorkerAction>) {
         let Some(job) = self.jobs.remove(&id) else {
             self.counters.late += 1;
             return;
@@ -18,7 +18,7 @@ impl Worker {
                 self.fail(
                     job.session,
                     job.call,
-                    Failure::new(Code::Refused, "it was not begun"),
+                    ErrorReply::new(ErrorCode::Refused, "it was not begun"),
                     actions,
                 );
             }
@@ -44,7 +44,7 @@ impl Worker {
         });
     }
 
-    fn answer(&mut self, session: u64, call: u64, reply: Option<Reply>, actions: &mut Vec<WorkerAction>) {
+    fn answer(&mut self, session: u64, call: u64, reply: Option<WireReply>, actions: &mut Vec<WorkerAction>) {
         let Some(guest) = self.guests.get(&session) else {
             return;
         };
@@ -54,15 +54,15 @@ impl Worker {
                 "the answer has {} bytes, which is more than may be sent",
                 reply.body.len()
             )),
-            Some(reply) => reply.check().err().map(|error| error.to_string()),
+            Some(reply) => reply.validate().err().map(|error| error.to_string()),
         };
         match (reply, problem) {
             (Some(reply), None) => {
                 self.counters.replies += 1;
                 self.send_or_hold(
                     session,
-                    Message::Reply {
-                        call,
+                    WireMessage::Reply {
+                        request_id: call,
                         limit: 0,
                         reply,
                     },
@@ -73,7 +73,7 @@ impl Worker {
                 self.fail(
                     session,
                     call,
-                    Failure::new(Code::Failed, problem.unwrap_or_default()),
+                    ErrorReply::new(ErrorCode::Failed, problem.unwrap_or_default()),
                     actions,
                 );
             }
@@ -85,7 +85,7 @@ impl Worker {
         &mut self,
         session: u64,
         call: u64,
-        failure: Failure,
+        failure: ErrorReply,
         actions: &mut Vec<WorkerAction>,
     ) {
         if !self.guests.contains_key(&session) {
@@ -93,19 +93,19 @@ impl Worker {
         }
         self.counters.errors += 1;
         match failure.code {
-            Code::Busy => self.counters.busy += 1,
-            Code::Draining => self.counters.draining += 1,
-            Code::Expired => self.counters.expired += 1,
-            Code::Stopped => self.counters.stopped += 1,
-            Code::Cancelled => self.counters.cancelled += 1,
+            ErrorCode::Busy => self.counters.busy += 1,
+            ErrorCode::Draining => self.counters.draining += 1,
+            ErrorCode::Expired => self.counters.expired += 1,
+            ErrorCode::Stopped => self.counters.stopped += 1,
+            ErrorCode::Cancelled => self.counters.cancelled += 1,
             _ => {}
         }
         self.send_or_hold(
             session,
-            Message::Error {
-                call,
+            WireMessage::Error {
+                request_id: call,
                 limit: 0,
-                failure,
+                error: failure,
             },
             actions,
         );
@@ -147,11 +147,11 @@ impl Worker {
                 self.counters.abandoned += 1;
                 return;
             }
-            (StopReason::Cancelled, _) => Failure::new(Code::Cancelled, "the caller cancelled it"),
+            (StopReason::Cancelled, _) => ErrorReply::new(ErrorCode::Cancelled, "the caller cancelled it"),
             (StopReason::Deadline, false) => {
-                Failure::new(Code::Expired, "it waited for a slot until its deadline")
+                ErrorReply::new(ErrorCode::Expired, "it waited for a slot until its deadline")
             }
-            (StopReason::Deadline, true) => Failure::new(Code::Stopped, "it ran until its deadline"),
+            (StopReason::Deadline, true) => ErrorReply::new(ErrorCode::Stopped, "it ran until its deadline"),
         };
         self.fail(session, call, failure, actions);
     }
@@ -183,7 +183,7 @@ impl Worker {
     }
 
     /// Sends something that may as well be lost: not at all, if the caller does not read what it was sent.
-    pub(super) fn send_or_drop(&mut self, id: u64, message: &Message, actions: &mut Vec<WorkerAction>) {
+    pub(super) fn send_or_drop(&mut self, id: u64, message: &WireMessage, actions: &mut Vec<WorkerAction>) {
         if self
             .guests
             .get(&id)
@@ -194,14 +194,16 @@ impl Worker {
     }
 
     /// Sends something that has to arrive: as soon as the caller has read enough of what it was sent.
-    pub(super) fn send_or_hold(&mut self, id: u64, message: Message, actions: &mut Vec<WorkerAction>) {
+    pub(super) fn send_or_hold(&mut self, id: u64, message: WireMessage, actions: &mut Vec<WorkerAction>) {
         let Some(guest) = self.guests.get_mut(&id) else {
             return;
         };
         if guest.window.held() == 0 && !guest.window.is_full(&self.config) {
             return self.send_in_turn(id, message, actions);
         }
-        if let Message::Reply { call, .. } | Message::Error { call, .. } = &message {
+        if let WireMessage::Reply { request_id: call, .. } | WireMessage::Error { request_id: call, .. } =
+            &message
+        {
             guest.calls.insert(*call, None);
         }
         if guest.window.hold(message, self.now) {
@@ -223,25 +225,28 @@ impl Worker {
     }
 
     /// Sends a message that may have been held back; what it says about credit is of now.
-    fn send_in_turn(&mut self, id: u64, mut message: Message, actions: &mut Vec<WorkerAction>) {
-        if let (Message::Reply { call, .. } | Message::Error { call, .. }, Some(guest)) =
-            (&message, self.guests.get_mut(&id))
+    fn send_in_turn(&mut self, id: u64, mut message: WireMessage, actions: &mut Vec<WorkerAction>) {
+        if let (
+            WireMessage::Reply { request_id: call, .. } | WireMessage::Error { request_id: call, .. },
+            Some(guest),
+        ) = (&message, self.guests.get_mut(&id))
         {
             guest.calls.remove(*call);
         }
         let now = self.limit(id);
-        if let Message::Reply { limit, .. } | Message::Error { limit, .. } | Message::Started { limit, .. } =
-            &mut message
+        if let WireMessage::Reply { limit, .. }
+        | WireMessage::Error { limit, .. }
+        | WireMessage::Started { limit, .. } = &mut message
         {
             *limit = now;
         }
         self.send(id, &message, actions);
-        if let (Message::Draining, Some(guest)) = (&message, self.guests.get_mut(&id)) {
+        if let (WireMessage::Draining, Some(guest)) = (&message, self.guests.get_mut(&id)) {
             guest.farewell = Some(guest.session.sent());
         }
     }
 
-    fn send(&mut self, id: u64, message: &Message, actions: &mut Vec<WorkerAction>) {
+    fn send(&mut self, id: u64, message: &WireMessage, actions: &mut Vec<WorkerAction>) {
         let Some(guest) = self.guests.get_mut(&id) else {
             return;
         };
@@ -276,21 +281,21 @@ impl Worker {
     fn cut(&mut self, id: u64, actions: &mut Vec<WorkerAction>) {
         let Some(guest) = self.guests.get(&id) else { return };
         self.counters.cut += 1;
-        actions.push(WorkerAction::Cut {
+        actions.push(WorkerAction::Disconnect {
             peer: guest.peer.clone(),
         });
         self.end_session(id, actions);
     }
 }
 
-fn limit_of(message: &Message) -> Option<u64> {
+fn limit_of(message: &WireMessage) -> Option<u64> {
     match message {
-        Message::Welcome(welcome) => Some(welcome.limit),
-        Message::Started { limit, .. }
-        | Message::Reply { limit, .. }
-        | Message::Error { limit, .. }
-        | Message::Credit { limit }
-        | Message::Pong { limit, .. } => Some(*limit),
+        WireMessage::Welcome(welcome) => Some(welcome.limit),
+        WireMessage::Started { limit, .. }
+        | WireMessage::Reply { limit, .. }
+        | WireMessage::Error { limit, .. }
+        | WireMessage::Credit { limit }
+        | WireMessage::Pong { limit, .. } => Some(*limit),
         _ => None,
     }
 }

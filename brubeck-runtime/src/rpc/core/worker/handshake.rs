@@ -4,17 +4,19 @@ use bytes::Bytes;
 
 use super::peer_session::Guest;
 use super::{Due, Worker, WorkerAction};
-use crate::rpc::codec::{Denial, Envelope, Hello, Message, Proof, SessionKeys, VERSION, Welcome, plain};
+use crate::rpc::codec::{
+    Denial, Hello, Proof, RawMessage, SessionKeys, VERSION, Welcome, WireMessage, encode_unsealed,
+};
 use crate::rpc::core::Moment;
-use crate::rpc::core::collections::Growing;
+use crate::rpc::core::collections::DequeMap;
 use crate::rpc::core::session::Session;
 use std::time::Duration;
 
 /// How often one peer is challenged within the time that it has.
 const MAX_CHALLENGES: u8 = 8;
 
-/// The shortest and the longest beat of a caller.
-const BEAT: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(60));
+/// The shortest and the longest heartbeat_interval of a caller.
+const HEARTBEAT_INTERVAL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(60));
 
 /// A peer that was challenged.
 #[derive(Debug)]
@@ -30,8 +32,8 @@ pub(super) struct Unproven {
 }
 
 impl Worker {
-    pub(super) fn hello(&mut self, peer: &Bytes, envelope: &Envelope, actions: &mut Vec<WorkerAction>) {
-        let Some(Ok(Message::Hello(hello))) = envelope.plain() else {
+    pub(super) fn hello(&mut self, peer: &Bytes, raw: &RawMessage, actions: &mut Vec<WorkerAction>) {
+        let Some(Ok(WireMessage::Hello(hello))) = raw.decode_unsealed() else {
             self.counters.unreadable += 1;
             return;
         };
@@ -45,7 +47,7 @@ impl Worker {
                 return;
             }
             unproven.challenges += 1;
-            if unproven.hello == envelope.frame() && !unproven.failed {
+            if unproven.hello == raw.frame() && !unproven.failed {
                 // The same message once more: the same answer, so that either of them opens the session.
                 let frames = unproven.challenge.clone();
                 return actions.push(WorkerAction::Send {
@@ -55,7 +57,7 @@ impl Worker {
             }
         }
         let (session, frames) = self.challenge();
-        let hello = envelope.frame().clone();
+        let hello = raw.frame().clone();
         match known.and_then(|known| self.unproven.get_mut(known)) {
             Some(unproven) => {
                 (unproven.session, unproven.hello, unproven.failed) = (session, hello, false);
@@ -100,7 +102,7 @@ impl Worker {
         // A challenge has no field that could be too long.
         (
             session,
-            plain(&Message::Challenge(hello), session).unwrap_or_default(),
+            encode_unsealed(&WireMessage::Challenge(hello), session).unwrap_or_default(),
         )
     }
 
@@ -119,8 +121,8 @@ impl Worker {
         }
     }
 
-    pub(super) fn proof(&mut self, peer: &Bytes, envelope: &Envelope, actions: &mut Vec<WorkerAction>) {
-        let session = envelope.head().session;
+    pub(super) fn proof(&mut self, peer: &Bytes, raw: &RawMessage, actions: &mut Vec<WorkerAction>) {
+        let session = raw.head().session;
         let known = self
             .unproven
             .iter()
@@ -132,7 +134,7 @@ impl Worker {
             self.counters.unknown += 1;
             return;
         };
-        let Some((session, proof)) = self.proven(unproven, envelope) else {
+        let Some((session, proof)) = self.proven(unproven, raw) else {
             if let Some(unproven) = known.and_then(|known| self.unproven.get_mut(known)) {
                 unproven.failed = true;
             }
@@ -149,14 +151,14 @@ impl Worker {
     }
 
     /// The session that this proof opens, with whichever passphrase.
-    fn proven(&self, unproven: &Unproven, envelope: &Envelope) -> Option<(Session, Proof)> {
+    fn proven(&self, unproven: &Unproven, raw: &RawMessage) -> Option<(Session, Proof)> {
         let challenge = unproven.challenge.first()?;
         let passphrases = std::iter::once(&self.config.passphrase).chain(&self.config.previous_passphrase);
         passphrases.into_iter().find_map(|passphrase| {
             let keys = SessionKeys::derive(passphrase, &unproven.hello, challenge);
             let mut session = Session::new(unproven.session, keys.to_caller, keys.to_worker);
-            match session.open(envelope) {
-                Ok((Message::Proof(proof), _)) => Some((session, proof)),
+            match session.open(raw) {
+                Ok((WireMessage::Proof(proof), _)) => Some((session, proof)),
                 _ => None,
             }
         })
@@ -175,15 +177,15 @@ impl Worker {
             self.end_session(before, actions);
             self.by_peer.insert(peer.clone(), id);
         }
-        let (shortest, longest) = BEAT;
+        let (shortest, longest) = HEARTBEAT_INTERVAL;
         let guest = Guest {
             peer: peer.clone(),
             session,
             heard: self.now,
-            beat: Duration::from_millis(proof.beat.into()).clamp(shortest, longest),
+            heartbeat_interval: Duration::from_millis(proof.heartbeat_ms.into()).clamp(shortest, longest),
             max_body: usize::try_from(proof.max_body).unwrap_or(usize::MAX),
             last_call: 0,
-            calls: Growing::new(),
+            calls: DequeMap::new(),
             window: Default::default(),
             active: true,
             last_request: self.now,
@@ -195,21 +197,21 @@ impl Worker {
         self.guests.insert(id, guest);
         self.active += 1;
         self.counters.sessions += 1;
-        let welcome = Message::Welcome(Welcome {
+        let welcome = WireMessage::Welcome(Welcome {
             limit: self.limit(id),
             max_body: u32::try_from(self.config.max_body).unwrap_or(u32::MAX),
             name: self.config.name.clone(),
         });
         self.send_or_drop(id, &welcome, actions);
         if self.draining {
-            self.send_or_hold(id, Message::Draining, actions);
+            self.send_or_hold(id, WireMessage::Draining, actions);
         }
     }
 
     fn deny(&mut self, peer: &Bytes, denial: Denial, actions: &mut Vec<WorkerAction>) {
         self.counters.denied += 1;
         // A denial has no field that could be too long.
-        if let Ok(frames) = plain(&Message::Denied(denial), 0) {
+        if let Ok(frames) = encode_unsealed(&WireMessage::Denied(denial), 0) {
             actions.push(WorkerAction::Send {
                 peer: peer.clone(),
                 frames,

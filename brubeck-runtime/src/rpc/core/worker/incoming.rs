@@ -2,7 +2,9 @@
 
 use super::peer_session::IDLE;
 use super::{Due, Job, JobId, JobState, Worker, WorkerAction};
-use crate::rpc::codec::{Ask, Code, Envelope, Failure, Kind, Message, Request, limits};
+use crate::rpc::codec::{
+    CallRequest, ErrorCode, ErrorReply, MessageKind, RawMessage, WireMessage, WireRequest, limits,
+};
 use crate::rpc::core::session::Dropped;
 use crate::rpc::core::{Moment, RETRY_AFTER, TOO_MANY_HOPS};
 use bytes::Bytes;
@@ -11,24 +13,24 @@ use std::time::Duration;
 
 impl Worker {
     pub(super) fn frames(&mut self, peer: &Bytes, frames: &[Bytes], actions: &mut Vec<WorkerAction>) {
-        let Ok(envelope) = Envelope::read(frames) else {
+        let Ok(raw) = RawMessage::read(frames) else {
             self.counters.unreadable += 1;
             return;
         };
-        match envelope.head().kind {
-            Kind::Hello | Kind::Proof if envelope.size() > limits::MAX_UNPROVEN => {
+        match raw.head().kind {
+            MessageKind::Hello | MessageKind::Proof if raw.size() > limits::MAX_HANDSHAKE_MESSAGE => {
                 self.counters.oversized += 1
             }
-            Kind::Hello => self.hello(peer, &envelope, actions),
-            Kind::Proof if !self.guests.contains_key(&envelope.head().session) => {
-                self.proof(peer, &envelope, actions)
+            MessageKind::Hello => self.hello(peer, &raw, actions),
+            MessageKind::Proof if !self.guests.contains_key(&raw.head().session) => {
+                self.proof(peer, &raw, actions)
             }
-            _ => self.in_session(peer, &envelope, actions),
+            _ => self.in_session(peer, &raw, actions),
         }
     }
 
-    fn in_session(&mut self, peer: &Bytes, envelope: &Envelope, actions: &mut Vec<WorkerAction>) {
-        let id = envelope.head().session;
+    fn in_session(&mut self, peer: &Bytes, raw: &RawMessage, actions: &mut Vec<WorkerAction>) {
+        let id = raw.head().session;
         let Some(guest) = self.guests.get_mut(&id) else {
             self.counters.unknown += 1;
             return;
@@ -37,7 +39,7 @@ impl Worker {
             self.counters.forged += 1;
             return;
         }
-        let opened = guest.session.open(envelope);
+        let opened = guest.session.open(raw);
         match opened {
             Ok((message, acknowledged)) => {
                 guest.heard = self.now;
@@ -49,9 +51,9 @@ impl Worker {
             Err(Dropped::Unreadable(unreadable)) => {
                 guest.heard = self.now;
                 self.counters.unreadable += 1;
-                if let Some(call) = unreadable.call.filter(|call| *call > guest.last_call) {
+                if let Some(call) = unreadable.request_id.filter(|call| *call > guest.last_call) {
                     guest.last_call = call;
-                    let error = Failure::new(Code::BadRequest, unreadable.error.to_string());
+                    let error = ErrorReply::new(ErrorCode::BadRequest, unreadable.error.to_string());
                     self.fail(id, call, error, actions);
                 }
             }
@@ -60,11 +62,14 @@ impl Worker {
         }
     }
 
-    fn take_in(&mut self, id: u64, message: Message, actions: &mut Vec<WorkerAction>) {
+    fn take_in(&mut self, id: u64, message: WireMessage, actions: &mut Vec<WorkerAction>) {
         match message {
-            Message::Request(request) => self.request(id, request, actions),
-            Message::Cancel { call } => self.cancel(id, call, actions),
-            Message::Ping { stamp, last_call } => {
+            WireMessage::Request(request) => self.request(id, request, actions),
+            WireMessage::Cancel { request_id: call } => self.cancel(id, call, actions),
+            WireMessage::Ping {
+                stamp,
+                last_request_id: last_call,
+            } => {
                 let Some(guest) = self.guests.get_mut(&id) else {
                     return;
                 };
@@ -73,59 +78,59 @@ impl Worker {
                     guest.active = false;
                     self.active -= 1;
                 }
-                let pong = Message::Pong {
+                let pong = WireMessage::Pong {
                     stamp,
                     limit: self.limit(id),
                 };
                 self.send_or_drop(id, &pong, actions);
             }
-            Message::Bye { .. } => self.end_session(id, actions),
+            WireMessage::Bye { .. } => self.end_session(id, actions),
             _ => self.counters.unexpected += 1,
         }
     }
 }
 
 impl Worker {
-    pub(super) fn request(&mut self, id: u64, request: Request, actions: &mut Vec<WorkerAction>) {
+    pub(super) fn request(&mut self, id: u64, request: WireRequest, actions: &mut Vec<WorkerAction>) {
         let Some(guest) = self.guests.get_mut(&id) else {
             return;
         };
-        if request.call <= guest.last_call {
+        if request.id <= guest.last_call {
             self.counters.repeated += 1;
             return;
         }
-        guest.last_call = request.call;
+        guest.last_call = request.id;
         guest.last_request = self.now;
         if !std::mem::replace(&mut guest.active, true) {
             self.active += 1;
         }
         self.counters.requests += 1;
         match self.refusal(id, &request) {
-            Some(failure) => self.fail(id, request.call, failure, actions),
+            Some(failure) => self.fail(id, request.id, failure, actions),
             None => self.take(id, request, actions),
         }
     }
 
     /// Why a request is not taken.
-    fn refusal(&self, id: u64, request: &Request) -> Option<Failure> {
+    fn refusal(&self, id: u64, request: &WireRequest) -> Option<ErrorReply> {
         let waiting_for = self.guests.get(&id).map_or(0, |guest| guest.calls.len());
         let full = self.running >= self.config.concurrency
             && self.queue.len() >= self.config.capacity() - self.config.concurrency;
         if self.draining {
-            Some(Failure::new(Code::Draining, "this process is stopping"))
-        } else if request.ask.body.len() > self.config.max_body {
-            Some(Failure::new(
-                Code::TooLarge,
+            Some(ErrorReply::new(ErrorCode::Draining, "this process is stopping"))
+        } else if request.call.body.len() > self.config.max_body {
+            Some(ErrorReply::new(
+                ErrorCode::TooLarge,
                 "the body is larger than this service takes",
             ))
-        } else if request.ask.hops > limits::MAX_HOPS {
-            Some(Failure::new(Code::Refused, TOO_MANY_HOPS))
-        } else if request.deadline == 0 {
-            Some(Failure::new(Code::Expired, "there is no time left"))
+        } else if request.call.hops > limits::MAX_HOPS {
+            Some(ErrorReply::new(ErrorCode::Refused, TOO_MANY_HOPS))
+        } else if request.timeout_ms == 0 {
+            Some(ErrorReply::new(ErrorCode::Expired, "there is no time left"))
         } else if full || waiting_for >= self.config.capacity() {
-            Some(Failure {
-                retry_after: self.retry_after(),
-                ..Failure::new(Code::Busy, "all concurrency are taken")
+            Some(ErrorReply {
+                retry_after_ms: self.retry_after(),
+                ..ErrorReply::new(ErrorCode::Busy, "all concurrency are taken")
             })
         } else {
             None
@@ -141,16 +146,21 @@ impl Worker {
         u32::try_from(wait.clamp(shortest, longest).as_millis()).unwrap_or(u32::MAX)
     }
 
-    fn take(&mut self, id: u64, request: Request, actions: &mut Vec<WorkerAction>) {
+    fn take(&mut self, id: u64, request: WireRequest, actions: &mut Vec<WorkerAction>) {
         self.last_job += 1;
         let job = JobId(self.last_job);
-        let Request { call, more, ask, .. } = request;
-        let deadline = self.now + Duration::from_millis(request.deadline.into());
-        let nowait = ask.nowait;
+        let WireRequest {
+            id: call,
+            timeout_ms,
+            more_waiting: more,
+            call: request,
+        } = request;
+        let deadline = self.now + Duration::from_millis(timeout_ms.into());
+        let nowait = request.nowait;
         // Most need not wait in the queue.
         let (state, begins) = match self.running < self.config.concurrency && self.queue.is_empty() {
-            true => (JobState::Running(self.now), Some(ask)),
-            false => (JobState::Waiting(ask), None),
+            true => (JobState::Running(self.now), Some(request)),
+            false => (JobState::Waiting(request), None),
         };
         self.jobs.insert(
             job,
@@ -167,12 +177,19 @@ impl Worker {
         }
         let limit = self.limit(id);
         if nowait {
-            self.send_or_hold(id, Message::Started { call, limit }, actions);
+            self.send_or_hold(
+                id,
+                WireMessage::Started {
+                    request_id: call,
+                    limit,
+                },
+                actions,
+            );
         } else if more && self.guests.get(&id).is_some_and(|guest| limit > guest.told) {
-            self.send_or_drop(id, &Message::Credit { limit }, actions);
+            self.send_or_drop(id, &WireMessage::Credit { limit }, actions);
         }
         match begins {
-            Some(ask) => self.begin(job, ask, deadline, actions),
+            Some(request) => self.begin(job, request, deadline, actions),
             None => self.queue.insert(job, ()),
         }
     }
@@ -187,16 +204,27 @@ impl Worker {
                 continue;
             };
             let deadline = job.deadline;
-            if let JobState::Waiting(ask) = std::mem::replace(&mut job.state, JobState::Running(self.now)) {
-                self.begin(id, ask, deadline, actions);
+            if let JobState::Waiting(request) = std::mem::replace(&mut job.state, JobState::Running(self.now))
+            {
+                self.begin(id, request, deadline, actions);
             }
         }
     }
 
-    fn begin(&mut self, job: JobId, ask: Arc<Ask>, deadline: Moment, actions: &mut Vec<WorkerAction>) {
+    fn begin(
+        &mut self,
+        job: JobId,
+        request: Arc<CallRequest>,
+        deadline: Moment,
+        actions: &mut Vec<WorkerAction>,
+    ) {
         self.running += 1;
         self.counters.started += 1;
-        actions.push(WorkerAction::Start { job, ask, deadline });
+        actions.push(WorkerAction::Start {
+            job,
+            request,
+            deadline,
+        });
     }
 
     /// How many calls a caller may have here: an equal share of what there is, and at least one, so that none starves.

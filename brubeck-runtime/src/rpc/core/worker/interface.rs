@@ -1,6 +1,6 @@
 //! What a driver tells a worker and is asked by it, how a worker behaves, and what it counts.
 
-use crate::rpc::codec::{Ask, Reply, Text, limits};
+use crate::rpc::codec::{CallRequest, Text, WireReply, limits};
 use crate::rpc::core::Moment;
 use crate::secret::Secret;
 use bytes::Bytes;
@@ -34,7 +34,7 @@ pub enum WorkerEvent {
         /// Which job.
         job: JobId,
         /// What it answered; `None` if it was stopped, or has no answer.
-        reply: Option<Reply>,
+        reply: Option<WireReply>,
     },
     /// Take no more calls, finish those that were taken.
     Drain,
@@ -58,7 +58,7 @@ pub enum WorkerAction {
         /// Which job.
         job: JobId,
         /// What is asked.
-        ask: Arc<Ask>,
+        request: Arc<CallRequest>,
         /// When its answer is of no more use.
         deadline: Moment,
     },
@@ -71,12 +71,12 @@ pub enum WorkerAction {
         reason: StopReason,
     },
     /// Cut this peer off: it does not read what it is sent.
-    Cut {
+    Disconnect {
         /// Its routing identity.
         peer: Bytes,
     },
     /// Everything that was taken has ended, and nothing more will be taken. Comes once, after [`WorkerEvent::Drain`].
-    Idle,
+    Drained,
 }
 
 /// Why a job is stopped.

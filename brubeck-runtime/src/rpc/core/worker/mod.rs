@@ -15,10 +15,10 @@ use bytes::Bytes;
 
 pub use interface::{JobId, StopReason, WorkerAction, WorkerConfig, WorkerCounters, WorkerEvent};
 
-use super::collections::{Growing, Timers};
+use super::collections::{DequeMap, Timers};
 use super::session::Entropy;
-use super::{Moment, Numbered};
-use crate::rpc::codec::{Ask, Message, limits};
+use super::{IdMap, Moment};
+use crate::rpc::codec::{CallRequest, WireMessage, limits};
 use handshake::Unproven;
 use peer_session::Guest;
 
@@ -37,9 +37,9 @@ pub struct Worker {
     unproven: VecDeque<Unproven>,
     guests: BTreeMap<u64, Guest>,
     by_peer: HashMap<Bytes, u64>,
-    jobs: Numbered<JobId, Job>,
+    jobs: IdMap<JobId, Job>,
     /// Jobs that wait for a slot, the oldest first.
-    queue: Growing<JobId, ()>,
+    queue: DequeMap<JobId, ()>,
     /// Handlers that have not ended, stopped ones included.
     running: usize,
     /// Handlers that were stopped and have not ended.
@@ -67,7 +67,7 @@ struct Job {
 #[derive(Debug)]
 enum JobState {
     /// It waits for a slot.
-    Waiting(Arc<Ask>),
+    Waiting(Arc<CallRequest>),
     /// Its handler runs, since then.
     Running(Moment),
     /// Its handler was stopped, and nobody waits for an answer.
@@ -122,8 +122,8 @@ impl Worker {
             unproven: VecDeque::new(),
             guests: BTreeMap::new(),
             by_peer: HashMap::new(),
-            jobs: Numbered::default(),
-            queue: Growing::new(),
+            jobs: IdMap::default(),
+            queue: DequeMap::new(),
             running: 0,
             stopping: 0,
             active: 0,
@@ -137,7 +137,7 @@ impl Worker {
     }
 
     /// Takes note of what happened at `now`, and adds what is to be done to `actions`. What is due by `now` is done first.
-    pub fn on(&mut self, now: Moment, event: WorkerEvent, actions: &mut Vec<WorkerAction>) {
+    pub fn handle_event(&mut self, now: Moment, event: WorkerEvent, actions: &mut Vec<WorkerAction>) {
         self.pass(now);
         self.fire(actions);
         match event {
@@ -155,11 +155,11 @@ impl Worker {
         self.fill(actions);
         if self.draining && !self.idle && self.is_done() {
             self.idle = true;
-            actions.push(WorkerAction::Idle);
+            actions.push(WorkerAction::Drained);
         }
     }
 
-    /// When [`on`](Self::on) is to be called again at the latest, if only with [`WorkerEvent::Wake`].
+    /// When [`handle_event`](Self::handle_event) is to be called again at the latest, if only with [`WorkerEvent::Wake`].
     pub fn next_wake(&self) -> Option<Moment> {
         self.timers.next()
     }
@@ -195,7 +195,7 @@ impl Worker {
         }
     }
 
-    /// Moves time on. If this process stood still, the callers get a beat to show that they live.
+    /// Moves time on. If this process stood still, the callers get a heartbeat_interval to show that they live.
     fn pass(&mut self, now: Moment) {
         let now = now.max(self.now);
         if self
@@ -204,7 +204,7 @@ impl Worker {
             .is_some_and(|due| now.saturating_sub(due) > STOOD_STILL)
         {
             for guest in self.guests.values_mut() {
-                guest.heard = guest.heard.max(now.saturating_sub(guest.beat * 2));
+                guest.heard = guest.heard.max(now.saturating_sub(guest.heartbeat_interval * 2));
             }
         }
         self.now = now;
@@ -230,8 +230,8 @@ impl Worker {
             return self.timers.set(guest.silent_at(), Due::Silence(session));
         }
         self.counters.dead += 1;
-        let bye = Message::Bye {
-            last_call: guest.last_call,
+        let bye = WireMessage::Bye {
+            last_request_id: guest.last_call,
         };
         self.send_or_drop(session, &bye, actions);
         self.end_session(session, actions);
@@ -243,7 +243,7 @@ impl Worker {
         }
         let sessions: Vec<u64> = self.guests.keys().copied().collect();
         for session in sessions {
-            self.send_or_hold(session, Message::Draining, actions);
+            self.send_or_hold(session, WireMessage::Draining, actions);
         }
     }
 

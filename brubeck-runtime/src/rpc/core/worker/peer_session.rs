@@ -1,10 +1,10 @@
 //! One caller of a worker, and the responses that it has not acknowledged.
 
 use super::{JobId, WorkerConfig};
-use crate::rpc::codec::Message;
-use crate::rpc::core::collections::Growing;
+use crate::rpc::codec::WireMessage;
+use crate::rpc::core::collections::DequeMap;
 use crate::rpc::core::session::Session;
-use crate::rpc::core::{MISSED_BEATS, Moment};
+use crate::rpc::core::{MAX_MISSED_HEARTBEATS, Moment};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,12 +19,12 @@ pub(super) struct Guest {
     pub(super) peer: Bytes,
     pub(super) session: Session,
     pub(super) heard: Moment,
-    pub(super) beat: Duration,
+    pub(super) heartbeat_interval: Duration,
     pub(super) max_body: usize,
     /// The last call id that came. No id up to it is begun any more.
     pub(super) last_call: u64,
     /// Calls that were taken and not answered; `None` where the answer is held back.
-    pub(super) calls: Growing<u64, Option<JobId>>,
+    pub(super) calls: DequeMap<u64, Option<JobId>>,
     pub(super) window: Window,
     /// Whether it counts where credit is shared out.
     pub(super) active: bool,
@@ -39,7 +39,7 @@ pub(super) struct Guest {
 
 impl Guest {
     pub(super) fn silent_at(&self) -> Moment {
-        self.heard + self.beat * MISSED_BEATS
+        self.heard + self.heartbeat_interval * MAX_MISSED_HEARTBEATS
     }
 
     /// Whether it knows about the drain, so that no request of it can still be on its way.
@@ -54,7 +54,7 @@ pub(super) struct Window {
     /// Counter and size.
     sent: VecDeque<(u64, usize)>,
     bytes: usize,
-    held: VecDeque<Message>,
+    held: VecDeque<WireMessage>,
     /// Since when something is held and nothing was acknowledged.
     stalled: Option<Moment>,
 }
@@ -70,7 +70,7 @@ impl Window {
     }
 
     /// Holds a message back. Returns whether that begins a stall.
-    pub(super) fn hold(&mut self, message: Message, now: Moment) -> bool {
+    pub(super) fn hold(&mut self, message: WireMessage, now: Moment) -> bool {
         self.held.push_back(message);
         let begins = self.stalled.is_none();
         self.stalled.get_or_insert(now);
@@ -91,7 +91,7 @@ impl Window {
     }
 
     /// A message that was held back and may be sent now.
-    pub(super) fn release(&mut self, config: &WorkerConfig) -> Option<Message> {
+    pub(super) fn release(&mut self, config: &WorkerConfig) -> Option<WireMessage> {
         if self.is_full(config) {
             return None;
         }

@@ -1,30 +1,30 @@
 //! The frame around a message, and the seal of those that are authenticated.
 
 use super::field;
-use super::handshake::{Key, MAC};
-use super::head::{Head, Kind, VERSION};
-use super::message::Message;
+use super::handshake::{MAC_LENGTH, MacKey};
+use super::head::{MessageHead, MessageKind, VERSION};
+use super::message::WireMessage;
 use crate::codec::{Cursor, EncodeError, Error};
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// A message whose head was read, and nothing else.
 #[derive(Clone, Debug)]
-pub struct Envelope {
-    head: Head,
+pub struct RawMessage {
+    head: MessageHead,
     frame: Bytes,
     body: Bytes,
 }
 
 /// A message as it was found behind its code.
 #[derive(Clone, Debug)]
-pub struct Unreadable {
+pub struct InvalidMessage {
     /// The call that a request, reply or error is about.
-    pub call: Option<u64>,
+    pub request_id: Option<u64>,
     /// What is wrong with it.
     pub error: Error,
 }
 
-impl Envelope {
+impl RawMessage {
     /// Reads the head of a message: one frame, and the body as a second one if there is any.
     ///
     /// # Errors
@@ -40,7 +40,7 @@ impl Envelope {
                 });
             }
         };
-        let head = Head::read(&mut Cursor::new(frame))?;
+        let head = MessageHead::read(&mut Cursor::new(frame))?;
         if head.body as usize != body.len() || (head.body > 0 && !head.kind.has_body()) {
             return Err(Error::Expected {
                 at: 32,
@@ -48,15 +48,15 @@ impl Envelope {
             });
         }
         let needed = if head.kind.is_sealed() {
-            Head::LENGTH + MAC
+            MessageHead::LENGTH + MAC_LENGTH
         } else {
-            Head::LENGTH
+            MessageHead::LENGTH
         };
         if frame.len() < needed {
-            let left = frame.len().saturating_sub(Head::LENGTH);
+            let left = frame.len().saturating_sub(MessageHead::LENGTH);
             return Err(Error::Truncated {
-                at: Head::LENGTH,
-                needed: MAC as u64,
+                at: MessageHead::LENGTH,
+                needed: MAC_LENGTH as u64,
                 left,
             });
         }
@@ -69,7 +69,7 @@ impl Envelope {
 
     /// The head. Until the message is opened, anybody can have written it.
     #[must_use]
-    pub const fn head(&self) -> &Head {
+    pub const fn head(&self) -> &MessageHead {
         &self.head
     }
 
@@ -87,54 +87,57 @@ impl Envelope {
 
     /// Whether it was sealed with this key.
     #[must_use]
-    pub fn is_from(&self, key: &Key) -> bool {
+    pub fn is_sealed_with(&self, key: &MacKey) -> bool {
         let Some(signed) = self
             .frame
             .len()
-            .checked_sub(MAC)
+            .checked_sub(MAC_LENGTH)
             .filter(|_| self.head.kind.is_sealed())
         else {
             return false;
         };
         match self.frame.split_at_checked(signed) {
-            Some((signed, code)) => key.verifies(&[signed, &self.body], code),
+            Some((signed, code)) => key.verify(&[signed, &self.body], code),
             None => false,
         }
     }
 
     /// The message, if it was sealed with this key; `None` if not.
     #[must_use]
-    pub fn open(&self, key: &Key) -> Option<Result<Message, Unreadable>> {
-        self.is_from(key).then(|| self.message(MAC))
+    pub fn open(&self, key: &MacKey) -> Option<Result<WireMessage, InvalidMessage>> {
+        self.is_sealed_with(key).then(|| self.message(MAC_LENGTH))
     }
 
     /// The message, if it is one of those that carry no code; `None` for all others.
     #[must_use]
-    pub fn plain(&self) -> Option<Result<Message, Unreadable>> {
+    pub fn decode_unsealed(&self) -> Option<Result<WireMessage, InvalidMessage>> {
         (!self.head.kind.is_sealed()).then(|| self.message(0))
     }
 
-    fn message(&self, code: usize) -> Result<Message, Unreadable> {
-        let mut call = None;
+    fn message(&self, code: usize) -> Result<WireMessage, InvalidMessage> {
+        let mut request_id = None;
         let mut read = || {
             let mut cursor = Cursor::new(&self.frame);
-            cursor.within(Head::LENGTH)?;
+            cursor.within(MessageHead::LENGTH)?;
             let mut fields = cursor.within(cursor.left().saturating_sub(code))?;
-            if matches!(self.head.kind, Kind::Request | Kind::Reply | Kind::Error) {
-                call = field::u64(&mut fields.clone()).ok();
+            if matches!(
+                self.head.kind,
+                MessageKind::Request | MessageKind::Reply | MessageKind::Error
+            ) {
+                request_id = field::u64(&mut fields.clone()).ok();
             }
-            let message = Message::read(&self.head, &mut fields, self.body.clone())?;
+            let message = WireMessage::read(&self.head, &mut fields, self.body.clone())?;
             fields.end()?;
             Ok(message)
         };
         let message = read();
-        message.map_err(|error| Unreadable { call, error })
+        message.map_err(|error| InvalidMessage { request_id, error })
     }
 }
 
 /// Where a message stands in its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Position {
     /// The session.
     pub session: u64,
     /// The counter of this message.
@@ -147,10 +150,10 @@ pub struct Place {
 ///
 /// # Errors
 /// A field is longer than the other side would read.
-pub fn seal(message: &Message, place: Place, key: &Key) -> Result<Vec<Bytes>, EncodeError> {
-    let mut out = write(message, place)?;
+pub fn seal(message: &WireMessage, position: Position, key: &MacKey) -> Result<Vec<Bytes>, EncodeError> {
+    let mut out = write(message, position)?;
     let body = message.body();
-    let code = key.code(&[&out, &body]);
+    let code = key.mac(&[&out, &body]);
     out.put_slice(&code);
     let mut frames = Vec::with_capacity(2);
     frames.push(out.freeze());
@@ -164,11 +167,11 @@ pub fn seal(message: &Message, place: Place, key: &Key) -> Result<Vec<Bytes>, En
 ///
 /// # Errors
 /// A field is longer than the other side would read.
-pub fn plain(message: &Message, session: u64) -> Result<Vec<Bytes>, EncodeError> {
+pub fn encode_unsealed(message: &WireMessage, session: u64) -> Result<Vec<Bytes>, EncodeError> {
     Ok(vec![
         write(
             message,
-            Place {
+            Position {
                 session,
                 counter: 0,
                 ack: 0,
@@ -178,18 +181,18 @@ pub fn plain(message: &Message, session: u64) -> Result<Vec<Bytes>, EncodeError>
     ])
 }
 
-fn write(message: &Message, place: Place) -> Result<BytesMut, EncodeError> {
-    message.check()?;
+fn write(message: &WireMessage, position: Position) -> Result<BytesMut, EncodeError> {
+    message.validate()?;
     let body = u32::try_from(message.body().len())
         .map_err(|_| EncodeError::new("body", "it has 4 GiB or more; send less at once"))?;
-    let mut out = BytesMut::with_capacity(Head::LENGTH + message.room() + MAC);
-    let head = Head {
+    let mut out = BytesMut::with_capacity(MessageHead::LENGTH + message.encoded_len() + MAC_LENGTH);
+    let head = MessageHead {
         version: VERSION,
         kind: message.kind(),
         flags: message.flags(),
-        session: place.session,
-        counter: place.counter,
-        ack: place.ack,
+        session: position.session,
+        counter: position.counter,
+        ack: position.ack,
         body,
     };
     head.write(&mut out);
@@ -200,42 +203,42 @@ fn write(message: &Message, place: Place) -> Result<BytesMut, EncodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc::codec::{Ask, Reply, Request};
+    use crate::rpc::codec::{CallRequest, WireReply, WireRequest};
 
     #[test]
     fn requests_and_replies_get_the_memory_they_need() {
         let headers = vec![("a".into(), "bc".into()), ("".into(), "d".into())];
-        let ask = Ask {
+        let call = CallRequest {
             traceparent: "00-1-2-03".into(),
             tracestate: "a=b".into(),
             headers: headers.clone(),
-            ..Ask::new("request", "/service/slow")
+            ..CallRequest::new("request", "/service/slow")
         };
-        let request = Request {
-            call: 1,
-            deadline: 2,
-            more: false,
-            ask: ask.into(),
+        let request = WireRequest {
+            id: 1,
+            timeout_ms: 2,
+            more_waiting: false,
+            call: call.into(),
         };
-        let reply = Reply {
+        let reply = WireReply {
             status: 200,
             message: "OK".into(),
             headers,
             body: Bytes::from_static(b"{}"),
         };
-        let reply = Message::Reply {
-            call: 1,
+        let reply = WireMessage::Reply {
+            request_id: 1,
             limit: 2,
             reply,
         };
-        let place = Place {
+        let position = Position {
             session: 1,
             counter: 2,
             ack: 3,
         };
-        for message in [Message::Request(request), reply] {
-            let written = write(&message, place).unwrap();
-            assert_eq!(written.capacity(), written.len() + MAC, "{message:?}");
+        for message in [WireMessage::Request(request), reply] {
+            let written = write(&message, position).unwrap();
+            assert_eq!(written.capacity(), written.len() + MAC_LENGTH, "{message:?}");
         }
     }
 }
