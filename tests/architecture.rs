@@ -253,7 +253,7 @@ const FUZZED: &[(&str, &[&str])] = &[
         &["mongrel2_request"],
     ),
     (
-        "brubeck-runtime/src/mongrel2/codec/json.rs",
+        "brubeck-runtime/src/mongrel2/codec/json_headers.rs",
         &["mongrel2_request"],
     ),
     ("brubeck-runtime/src/mongrel2/codec/mod.rs", &["mongrel2_request"]),
@@ -263,7 +263,7 @@ const FUZZED: &[(&str, &[&str])] = &[
         &["mongrel2_request"],
     ),
     (
-        "brubeck-runtime/src/mongrel2/codec/tagged.rs",
+        "brubeck-runtime/src/mongrel2/codec/tnetstring_headers.rs",
         &["mongrel2_request"],
     ),
     (

@@ -40,7 +40,7 @@ pub struct Mongrel2Connection {
     /// The number that requests carry; -1 until a handler was asked.
     pub id: i64,
     /// What is spoken on it.
-    pub sort: Mongrel2ConnectionKind,
+    pub kind: Mongrel2ConnectionKind,
     /// How long ago a request or a frame came.
     pub last_ping: Duration,
     /// How long ago anything was read.
@@ -244,7 +244,7 @@ fn connection(table: &Table, row: &[Value]) -> Result<Mongrel2Connection> {
         };
         Some(Mongrel2Connection {
             id: table.number(row, "id")?,
-            sort: match table.number(row, "type")? {
+            kind: match table.number(row, "type")? {
                 1 => Mongrel2ConnectionKind::Http,
                 2 => Mongrel2ConnectionKind::Message,
                 3 => Mongrel2ConnectionKind::WebSocket,

@@ -14,10 +14,10 @@ use std::sync::atomic::Ordering::Relaxed;
 /// assert_eq!((counts.requests(), counts.stale()), (0, 0));
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Mongrel2Counts(Arc<Counters>);
+pub struct Mongrel2Counts(Arc<CounterCells>);
 
 #[derive(Debug, Default)]
-struct Counters {
+struct CounterCells {
     requests: AtomicU64,
     messages: AtomicU64,
     stale: AtomicU64,

@@ -6,33 +6,33 @@ use bytes::Bytes;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// The links of every application in this process, so that those of one find each other.
-static ALL: Mutex<Vec<Known>> = Mutex::new(Vec::new());
+static REGISTRY: Mutex<Vec<RegistryEntry>> = Mutex::new(Vec::new());
 
 /// An application and its links, for as long as both live.
-type Known = (Weak<dyn Application>, Weak<Links>);
+type RegistryEntry = (Weak<dyn Application>, Weak<ApplicationLinks>);
 
 /// The links of one application: where each receives replies, and what its Mongrel2 subscribed to.
 #[derive(Debug, Default)]
-struct Links(Mutex<Vec<(String, Option<Bytes>)>>);
+struct ApplicationLinks(Mutex<Vec<(String, Option<Bytes>)>>);
 
 /// One link among those of its application.
 #[derive(Clone, Debug)]
-pub(super) struct Neighbour {
-    links: Arc<Links>,
+pub(super) struct RegisteredLink {
+    links: Arc<ApplicationLinks>,
     index: usize,
 }
 
-impl Neighbour {
+impl RegisteredLink {
     /// One more link of this application.
-    pub(super) fn new(application: &Arc<dyn Application>, recv_spec: &str) -> Neighbour {
-        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn new(application: &Arc<dyn Application>, recv_spec: &str) -> RegisteredLink {
+        let mut all = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|(application, links)| application.strong_count() > 0 && links.strong_count() > 0);
         let known = all
             .iter()
             .find(|(known, _)| known.ptr_eq(&Arc::downgrade(application)))
             .and_then(|(_, links)| links.upgrade());
         let links = known.unwrap_or_else(|| {
-            let links = Arc::new(Links::default());
+            let links = Arc::new(ApplicationLinks::default());
             all.push((Arc::downgrade(application), Arc::downgrade(&links)));
             links
         });
@@ -41,7 +41,7 @@ impl Neighbour {
             links.push((recv_spec.to_owned(), None));
             links.len() - 1
         };
-        Neighbour { links, index }
+        RegisteredLink { links, index }
     }
 
     /// What the Mongrel2 of this link subscribed to.

@@ -2,32 +2,32 @@
 
 pub mod codec;
 mod control;
+mod control_port_monitor;
 mod counts;
 mod front_end;
 mod instance_registry;
-mod link;
 #[cfg(unix)]
 pub(crate) mod process;
+mod server_link;
 mod uploads;
-mod watch;
 
 pub use control::{Mongrel2Connection, Mongrel2ConnectionKind, Mongrel2Control};
 pub use counts::Mongrel2Counts;
 
 use crate::error::Error;
 use crate::handler::{Application, Connection, Opened};
-use crate::mongrel2::link::LinkEvent;
+use crate::mongrel2::server_link::LinkEvent;
 use brubeck_zmtp::{Endpoint, LinkConfig, TransportError};
+use control_port_monitor::ControlPortMonitor;
 use front_end::FrontEnd;
-use front_end::scheduler::InOneTurn;
+use front_end::self_waking_task::SelfWakingTask;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join};
-use instance_registry::Neighbour;
+use instance_registry::RegisteredLink;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use uploads::headers::Store;
-use watch::Watch;
+use uploads::body_location::UploadStore;
 
 /// How long a start waits for a Mongrel2, to see what it subscribes to. One that is there answers within milliseconds.
 const SEEN: Duration = Duration::from_millis(500);
@@ -72,7 +72,7 @@ pub struct Mongrel2 {
 struct Settings {
     recv_spec: String,
     keep_alive: Duration,
-    store: Option<Store>,
+    store: Option<UploadStore>,
 }
 
 impl Mongrel2 {
@@ -144,37 +144,40 @@ impl Connection for Mongrel2 {
                     .map_err(|error| cannot(spec, error.into()))
             };
             if let Some((template, folder)) = uploads {
-                settings.store = Some(Store::new(&template, folder).ok_or_else(|| {
+                settings.store = Some(UploadStore::new(&template, folder).ok_or_else(|| {
                     Error::new(format!(
                         "`{template}` is no template for uploads: write it as Mongrel2's upload.temp_store, `/folder/name.XXXXXX`"
                     ))
                 })?);
             }
-            let watch = control.map(Mongrel2Control::connect).transpose()?.map(Watch::new);
+            let watch = control
+                .map(Mongrel2Control::connect)
+                .transpose()?
+                .map(ControlPortMonitor::new);
             let (requests, replies) = (endpoint(&send_spec)?, endpoint(&settings.recv_spec)?);
-            let (mut link, mut carry) = link::mongrel2_link(requests, replies, LinkConfig::default())
+            let (mut link, mut carry) = server_link::open(requests, replies, LinkConfig::default())
                 .map_err(|error| cannot(&send_spec, error))?;
-            let neighbour = Neighbour::new(&application, &settings.recv_spec);
+            let registration = RegisteredLink::new(&application, &settings.recv_spec);
             let first = tokio::select! {
                 first = link.inbound.recv() => first,
                 () = &mut carry => None,
                 () = tokio::time::sleep(SEEN) => None,
             };
             if let Some(LinkEvent::Up { recv_ident, .. }) = &first {
-                neighbour.subscribed(recv_ident);
+                registration.subscribed(recv_ident);
             }
-            if let Err(refused) = neighbour.check() {
+            if let Err(refused) = registration.check() {
                 // Whoever tries again must not lose requests to this one.
                 join(link.shutdown(Duration::ZERO), carry).await;
                 return Err(refused);
             }
             let address = format!("Mongrel2 {send_spec} {}", settings.recv_spec);
-            let front_end = FrontEnd::new(application, settings, neighbour, watch, counts);
+            let front_end = FrontEnd::new(application, settings, registration, watch, counts);
             Ok(Opened {
                 address,
                 serve: Box::new(|stop| {
                     let serve = join(carry, front_end.serve(link, first, stop));
-                    Box::pin(InOneTurn::new(serve.map(|_| ())))
+                    Box::pin(SelfWakingTask::new(serve.map(|_| ())))
                 }),
             })
         })

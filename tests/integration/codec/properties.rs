@@ -1,7 +1,7 @@
 //! What holds for any bytes and any message.
 
 use crate::support::fixtures;
-use brubeck::wire::mongrel2::{self, Headers, Incoming, Protocol};
+use brubeck::wire::mongrel2::{self, Incoming, Mongrel2Headers, Protocol};
 use brubeck::wire::service::{
     Dialect, Request, Response, Secret, Timestamp, decode_pull_request, decode_request, decode_response,
     encode_request, encode_response,
@@ -210,7 +210,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-fn headers() -> impl Strategy<Value = Headers> {
+fn headers() -> impl Strategy<Value = Mongrel2Headers> {
     let names = prop_oneof![
         Just(Bytes::from_static(b"METHOD")),
         Just(Bytes::from_static(b"cookie")),
@@ -312,7 +312,7 @@ proptest! {
         headers in headers(),
         body in bytes(),
     ) {
-        let request = mongrel2::Request::new(ident, conn_id, path, headers, body);
+        let request = mongrel2::Mongrel2Request::new(ident, conn_id, path, headers, body);
         for protocol in [Protocol::Json, Protocol::Tnetstring] {
             let read = mongrel2::decode(&request.encode(protocol));
             prop_assert_eq!(read, Ok(Incoming::Request(request.clone())));

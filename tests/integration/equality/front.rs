@@ -4,7 +4,7 @@ use super::requests::Asked;
 use crate::support::site::{Protocol, socket, sockets};
 use crate::support::{Browser, Site, within};
 use brubeck::testing::TestClient;
-use brubeck::wire::mongrel2::{self as wire, Request};
+use brubeck::wire::mongrel2::{self as wire, Mongrel2Request};
 use brubeck::{App, Mongrel2, Running};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -285,7 +285,7 @@ fn message(asked: &Asked, conn_id: u32) -> Bytes {
         _ => wire::Protocol::Tnetstring,
     };
     let headers = headers.into_iter().collect();
-    Request::new(IDENT, conn_id.to_string(), path.to_owned(), headers, body).encode(protocol)
+    Mongrel2Request::new(IDENT, conn_id.to_string(), path.to_owned(), headers, body).encode(protocol)
 }
 
 impl Front for StandIn {

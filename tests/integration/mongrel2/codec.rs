@@ -3,8 +3,8 @@
 use crate::support::fixtures::{self, Mongrel2Capture};
 use brubeck::wire::Error;
 use brubeck::wire::mongrel2::{
-    self, Control, DecodeError, Headers, Incoming, MAX_TARGETS, MAX_VALUES, Protocol, Reply, Request, decode,
-    decode_reply,
+    self, ControlCommand, Incoming, MAX_HEADER_VALUES, MAX_TARGETS, Mongrel2DecodeError, Mongrel2Headers,
+    Mongrel2Reply, Mongrel2Request, Protocol, decode, decode_reply,
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -27,21 +27,21 @@ fn capture(file: &str) -> Bytes {
     found.unwrap_or_else(|| panic!("no capture {file}")).frame
 }
 
-fn request(frame: impl Into<Bytes>) -> Request {
+fn request(frame: impl Into<Bytes>) -> Mongrel2Request {
     match decode(&frame.into()) {
         Ok(Incoming::Request(request)) => request,
         other => panic!("no request: {other:?}"),
     }
 }
 
-fn both(name: &str) -> [Request; 2] {
+fn both(name: &str) -> [Mongrel2Request; 2] {
     ["json", "tnetstring"].map(|folder| request(capture(&format!("{folder}/{name}.bin"))))
 }
 
 /// The notice as the request it is written like, which can be written again.
-fn as_request(incoming: Incoming) -> Request {
-    let notice = |ident, conn_id, headers: Headers, body: &'static str| {
-        Request::new(ident, conn_id, "@*", headers, body)
+fn as_request(incoming: Incoming) -> Mongrel2Request {
+    let notice = |ident, conn_id, headers: Mongrel2Headers, body: &'static str| {
+        Mongrel2Request::new(ident, conn_id, "@*", headers, body)
     };
     match incoming {
         Incoming::Request(request) => request,
@@ -187,7 +187,7 @@ fn what_the_client_sent_arrives() {
         headers.sort_by(|one, other| one.0.cmp(&other.0));
         let mut arrived: Vec<(String, Vec<u8>)> = request
             .headers
-            .of_client()
+            .client_headers()
             .map(|(name, value)| (String::from_utf8(name.to_vec()).unwrap(), value.to_vec()))
             .filter(|(name, _)| name != "x-forwarded-for")
             .collect();
@@ -203,7 +203,7 @@ fn what_the_client_sent_arrives() {
 fn every_captured_reply_is_read_and_written_byte_for_byte() {
     let mut same = 0;
     for capture in captures("reply") {
-        let Reply {
+        let Mongrel2Reply {
             ident,
             extended,
             ids,
@@ -213,9 +213,9 @@ fn every_captured_reply_is_read_and_written_byte_for_byte() {
         let command = capture.file.trim_start_matches("wire/reply_");
         let mut written = match (extended, payload.as_ref()) {
             (true, _) if command.starts_with("ctl_keep_alive") => {
-                mongrel2::control(&ident, &ids, Control::KeepAlive)
+                mongrel2::control(&ident, &ids, ControlCommand::KeepAlive)
             }
-            (true, _) => mongrel2::control(&ident, &ids, Control::Cancel),
+            (true, _) => mongrel2::control(&ident, &ids, ControlCommand::Cancel),
             (false, b"") => mongrel2::close(&ident, &ids),
             (false, payload) => mongrel2::reply(&ident, &ids, payload),
         }
@@ -310,7 +310,7 @@ fn a_client_cannot_forge_the_keys_of_mongrel2() {
         assert_eq!(request.headers.remote_addr(), Some([127, 0, 0, 1].into()));
         let own: Vec<_> = request
             .headers
-            .of_mongrel2()
+            .mongrel2_headers()
             .map(|(name, _)| name.clone())
             .collect();
         let mut sorted = own.clone();
@@ -358,9 +358,9 @@ fn a_backslash_of_the_client_stays_a_backslash() {
         "/\n\u{e9}\u{1f600}\u{8}\u{c}\r\t"
     );
     for client in [r"\n", r#"\""#, r"\\", r"\u0041", "\\", "\"", "\"}\"", "\u{1}\\"] {
-        let sent: Headers = [("a", client.to_owned())].into_iter().collect();
+        let sent: Mongrel2Headers = [("a", client.to_owned())].into_iter().collect();
         for protocol in [Protocol::Json, Protocol::Tnetstring] {
-            let frame = Request::new("m", "1", "/", sent.clone(), "").encode(protocol);
+            let frame = Mongrel2Request::new("m", "1", "/", sent.clone(), "").encode(protocol);
             assert_eq!(request(frame).headers, sent);
         }
     }
@@ -421,8 +421,9 @@ fn tnetstrings_that_mongrel2_never_writes_are_refused() {
 
 #[test]
 fn a_broken_frame_is_refused_and_names_the_connection_if_it_can() {
-    let error =
-        |frame: &'static str| -> DecodeError { decode(&Bytes::from_static(frame.as_bytes())).unwrap_err() };
+    let error = |frame: &'static str| -> Mongrel2DecodeError {
+        decode(&Bytes::from_static(frame.as_bytes())).unwrap_err()
+    };
     for frame in ["", " ", "m", "m ", "m 1", "m  / 2:{},0:,", " 1 / 2:{},0:,"] {
         assert_eq!(error(frame).connection(), None, "{frame}");
     }
@@ -453,15 +454,15 @@ fn a_broken_frame_is_refused_and_names_the_connection_if_it_can() {
 fn more_values_than_mongrel2_ever_sends_are_refused() {
     for protocol in [Protocol::Json, Protocol::Tnetstring] {
         let block = |count: usize| {
-            let headers: Headers = (0..count).map(|_| ("a", "")).collect();
-            decode(&Request::new("m", "1", "/", headers, "").encode(protocol))
+            let headers: Mongrel2Headers = (0..count).map(|_| ("a", "")).collect();
+            decode(&Mongrel2Request::new("m", "1", "/", headers, "").encode(protocol))
         };
-        assert!(block(MAX_VALUES).is_ok());
-        let error = block(MAX_VALUES + 1).unwrap_err();
+        assert!(block(MAX_HEADER_VALUES).is_ok());
+        let error = block(MAX_HEADER_VALUES + 1).unwrap_err();
         assert!(matches!(
             error.reason(),
             Error::TooMany {
-                limit: MAX_VALUES,
+                limit: MAX_HEADER_VALUES,
                 ..
             }
         ));
@@ -488,7 +489,10 @@ fn a_websocket_frame_shows_its_first_byte() {
     );
     for flags in ["81", "0x", "0x100", "0x+1", "0xG"] {
         assert_eq!(
-            [("FLAGS", flags)].into_iter().collect::<Headers>().flags(),
+            [("FLAGS", flags)]
+                .into_iter()
+                .collect::<Mongrel2Headers>()
+                .flags(),
             None,
             "{flags}"
         );
@@ -520,9 +524,10 @@ fn a_streamed_upload_tells_offset_and_end() {
 
 #[test]
 fn a_large_body_is_sliced_not_copied() {
-    let headers: Headers = [("METHOD", "POST")].into_iter().collect();
+    let headers: Mongrel2Headers = [("METHOD", "POST")].into_iter().collect();
     for protocol in [Protocol::Json, Protocol::Tnetstring] {
-        let frame = Request::new("m", "1", "/", headers.clone(), vec![b'x'; 1 << 20]).encode(protocol);
+        let frame =
+            Mongrel2Request::new("m", "1", "/", headers.clone(), vec![b'x'; 1 << 20]).encode(protocol);
         let request = request(frame.clone());
         assert_eq!(request.body.len(), 1 << 20);
         assert!(frame.as_ptr_range().contains(&request.body.as_ptr()));
@@ -617,7 +622,7 @@ fn a_notice_made_by_a_client_is_a_request() {
         ("@**", vec![("METHOD", "JSON")], disconnect),
         ("/@*", vec![("METHOD", "JSON")], disconnect),
     ] {
-        let sent = Request::new("m", "1", path, headers.into_iter().collect(), body);
+        let sent = Mongrel2Request::new("m", "1", path, headers.into_iter().collect(), body);
         for protocol in [Protocol::Json, Protocol::Tnetstring] {
             assert_eq!(request(sent.encode(protocol)), sent);
         }
@@ -631,7 +636,7 @@ fn many_connections_are_reached_in_groups() {
     let ids: Vec<String> = (0..300).map(|id: u32| id.to_string()).collect();
     let replies = mongrel2::reply(b"m", &ids, b"hello").unwrap();
     assert_eq!(replies.size_hint(), (3, Some(3)));
-    let replies: Vec<Reply> = replies.map(|frame| decode_reply(&frame).unwrap()).collect();
+    let replies: Vec<Mongrel2Reply> = replies.map(|frame| decode_reply(&frame).unwrap()).collect();
     assert_eq!(
         replies.iter().map(|reply| reply.ids.len()).collect::<Vec<_>>(),
         [128, 128, 44]
@@ -644,7 +649,7 @@ fn many_connections_are_reached_in_groups() {
             .all(|reply| reply.payload == "hello" && !reply.extended)
     );
 
-    for frame in mongrel2::control(b"m", &ids, Control::KeepAlive).unwrap() {
+    for frame in mongrel2::control(b"m", &ids, ControlCommand::KeepAlive).unwrap() {
         let reply = decode_reply(&frame).unwrap();
         assert!(reply.extended && reply.ids.len() < MAX_TARGETS);
         assert_eq!(reply.payload, "28:3:ctl,18:10:keep-alive,1:1#}]");
@@ -654,7 +659,7 @@ fn many_connections_are_reached_in_groups() {
 #[test]
 fn credits_of_any_size_are_written() {
     for bytes in [0, 1, u32::MAX] {
-        let frame = mongrel2::control(b"m", &["1"], Control::Credits(bytes))
+        let frame = mongrel2::control(b"m", &["1"], ControlCommand::Credits(bytes))
             .unwrap()
             .next()
             .unwrap();

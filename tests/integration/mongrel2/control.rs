@@ -29,7 +29,7 @@ async fn the_control_port_tells_and_does() {
     assert_eq!(browser.get("/hello").await.text(), "hello");
     let all = within(control.connections()).await.expect("connections");
     let one = all.iter().find(|known| known.id >= 0).expect("a connection");
-    assert_eq!(one.sort, Mongrel2ConnectionKind::Http);
+    assert_eq!(one.kind, Mongrel2ConnectionKind::Http);
     assert!(one.bytes_read > 30 && one.bytes_written > 100, "{one:?}");
     within(control.kill(one.id)).await.expect("it is there");
     assert_eq!(browser.rest().await, b"");
@@ -66,7 +66,7 @@ async fn connections_that_go_without_notice_are_found() {
     let all = within(control.connections()).await.expect("connections");
     let one = all
         .iter()
-        .find(|known| known.sort == Mongrel2ConnectionKind::WebSocket)
+        .find(|known| known.kind == Mongrel2ConnectionKind::WebSocket)
         .expect("a WebSocket");
     within(control.kill(one.id)).await.expect("it is there");
     assert_eq!(wire.next().await, None);

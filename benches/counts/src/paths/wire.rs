@@ -3,7 +3,7 @@
 use super::walk;
 use crate::Result;
 use brubeck::Dialect;
-use brubeck::wire::mongrel2::{self, Headers, Protocol};
+use brubeck::wire::mongrel2::{self, Mongrel2Headers, Protocol};
 use brubeck::wire::service::{self, Secret};
 use brubeck::wire::v2::{self, CallRequest, MacKey, Position, RawMessage, WireMessage, WireReply};
 use bytes::Bytes;
@@ -90,7 +90,7 @@ pub(super) fn branch_encode() -> Result {
 }
 
 pub(super) fn mongrel2_decode() -> Result {
-    let headers = Headers::from_iter([
+    let headers = Mongrel2Headers::from_iter([
         ("PATH", "/user/7"),
         ("x-forwarded-for", "127.0.0.1"),
         ("accept-language", "en-GB,en;q=0.5"),
@@ -113,7 +113,7 @@ pub(super) fn mongrel2_decode() -> Result {
         ("URL_SCHEME", "http"),
         ("REMOTE_ADDR", "127.0.0.1"),
     ]);
-    let frame = mongrel2::Request::new("web-1", "42", "/user/7", headers, "").encode(Protocol::Json);
+    let frame = mongrel2::Mongrel2Request::new("web-1", "42", "/user/7", headers, "").encode(Protocol::Json);
     walk(|| frame.clone(), |frame| mongrel2::decode(&frame));
     Ok(())
 }

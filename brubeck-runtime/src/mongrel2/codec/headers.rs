@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::codec::Error;
 
 /// The most header values read from one request: beyond what any browser sends, and little memory for a client to take.
-pub const MAX_VALUES: usize = 2048;
+pub const MAX_HEADER_VALUES: usize = 2048;
 
 /// So many values, a few more than most browsers send, take one piece of memory.
 const ROOM: usize = 32;
@@ -19,34 +19,34 @@ const ROOM: usize = 32;
 /// `x-forwarded-for`, `x-mongrel2-upload-start`, `x-mongrel2-upload-done`.
 ///
 /// ```
-/// use brubeck_runtime::wire::mongrel2::Headers;
+/// use brubeck_runtime::wire::mongrel2::Mongrel2Headers;
 ///
-/// let headers: Headers =
+/// let headers: Mongrel2Headers =
 ///     [("METHOD", "GET"), ("cookie", "a=1"), ("cookie", "b=2"), ("remote_addr", "6.6.6.6")].into_iter().collect();
 /// assert_eq!(headers.get("cookie").unwrap(), "a=1");
 /// assert_eq!(headers.get_all("cookie").count(), 2);
 /// assert_eq!(headers.remote_addr(), None);
-/// assert_eq!(headers.of_client().count(), 3);
+/// assert_eq!(headers.client_headers().count(), 3);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Headers {
+pub struct Mongrel2Headers {
     entries: Vec<(Bytes, Bytes)>,
 }
 
-impl Headers {
+impl Mongrel2Headers {
     /// None yet, with room for as many as a block of so many bytes has, mostly.
-    pub(super) fn with_room(bytes: usize) -> Headers {
-        Headers {
+    pub(super) fn with_room(bytes: usize) -> Mongrel2Headers {
+        Mongrel2Headers {
             entries: Vec::with_capacity((bytes / 16).min(ROOM)),
         }
     }
 
     /// Adds a value; `at` is where it stands in the frame.
     pub(super) fn push(&mut self, at: usize, name: Bytes, value: Bytes) -> Result<(), Error> {
-        if self.entries.len() == MAX_VALUES {
+        if self.entries.len() == MAX_HEADER_VALUES {
             return Err(Error::TooMany {
                 at,
-                limit: MAX_VALUES,
+                limit: MAX_HEADER_VALUES,
             });
         }
         self.entries.push((name, value));
@@ -84,12 +84,12 @@ impl Headers {
     }
 
     /// What the client sent: names with no upper-case letter.
-    pub fn of_client(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+    pub fn client_headers(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
         self.iter().filter(|(name, _)| !is_of_mongrel2(name))
     }
 
     /// What Mongrel2 says about the request: names in UPPER CASE.
-    pub fn of_mongrel2(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+    pub fn mongrel2_headers(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
         self.iter().filter(|(name, _)| is_of_mongrel2(name))
     }
 
@@ -188,7 +188,7 @@ impl Headers {
     }
 }
 
-impl<N: Into<Bytes>, V: Into<Bytes>> FromIterator<(N, V)> for Headers {
+impl<N: Into<Bytes>, V: Into<Bytes>> FromIterator<(N, V)> for Mongrel2Headers {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(entries: I) -> Self {
         Self {
             entries: entries

@@ -19,11 +19,13 @@
 //! ```
 
 mod headers;
-mod json;
+mod json_headers;
 mod reply;
 mod request;
-mod tagged;
+mod tnetstring_headers;
 
-pub use headers::{Headers, MAX_VALUES};
-pub use reply::{Control, MAX_TARGETS, Replies, Reply, close, control, decode_reply, reply};
-pub use request::{DecodeError, Incoming, Protocol, Request, decode};
+pub use headers::{MAX_HEADER_VALUES, Mongrel2Headers};
+pub use reply::{
+    ControlCommand, MAX_TARGETS, Mongrel2Reply, ReplyFrames, close, control, decode_reply, reply,
+};
+pub use request::{Incoming, Mongrel2DecodeError, Mongrel2Request, Protocol, decode};

@@ -16,14 +16,14 @@ const MAX_ID_DIGITS: usize = 10;
 ///
 /// They are made one by one, so the payload is in memory once for each frame that is still held.
 #[derive(Debug, Clone)]
-pub struct Replies<'a, I> {
+pub struct ReplyFrames<'a, I> {
     ident: &'a [u8],
     extended: bool,
     groups: Chunks<'a, I>,
     payload: Cow<'a, [u8]>,
 }
 
-impl<I: AsRef<[u8]>> Iterator for Replies<'_, I> {
+impl<I: AsRef<[u8]>> Iterator for ReplyFrames<'_, I> {
     type Item = Bytes;
 
     fn next(&mut self) -> Option<Bytes> {
@@ -70,7 +70,7 @@ pub fn reply<'a, I: AsRef<[u8]>>(
     ident: &'a [u8],
     ids: &'a [I],
     payload: &'a [u8],
-) -> Result<Replies<'a, I>, EncodeError> {
+) -> Result<ReplyFrames<'a, I>, EncodeError> {
     if payload.is_empty() {
         return Err(EncodeError::new(
             "payload",
@@ -91,7 +91,7 @@ pub fn reply<'a, I: AsRef<[u8]>>(
 ///
 /// # Errors
 /// As [`reply`].
-pub fn close<'a, I: AsRef<[u8]>>(ident: &'a [u8], ids: &'a [I]) -> Result<Replies<'a, I>, EncodeError> {
+pub fn close<'a, I: AsRef<[u8]>>(ident: &'a [u8], ids: &'a [I]) -> Result<ReplyFrames<'a, I>, EncodeError> {
     addressed(ident, ids, false, MAX_TARGETS, Cow::Borrowed(b""))
 }
 
@@ -101,7 +101,7 @@ pub(super) fn addressed<'a, I: AsRef<[u8]>>(
     extended: bool,
     group: usize,
     payload: Cow<'a, [u8]>,
-) -> Result<Replies<'a, I>, EncodeError> {
+) -> Result<ReplyFrames<'a, I>, EncodeError> {
     if ident.is_empty() || !ident.iter().all(|byte| is_ident(*byte)) {
         return Err(EncodeError::new(
             "ident",
@@ -120,7 +120,7 @@ pub(super) fn addressed<'a, I: AsRef<[u8]>>(
             "a connection id Mongrel2 can find has 1 to 10 digits and nothing else",
         ));
     }
-    Ok(Replies {
+    Ok(ReplyFrames {
         ident,
         extended,
         groups: ids.chunks(group),
@@ -139,7 +139,7 @@ fn is_id(id: &[u8]) -> bool {
 /// A reply as Mongrel2 reads it, for a stand-in of Mongrel2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Reply {
+pub struct Mongrel2Reply {
     /// The first word, by which the servers that want the reply are found.
     pub ident: Bytes,
     /// Whether the payload is a command to Mongrel2 and not for the clients.
@@ -163,7 +163,7 @@ pub struct Reply {
 ///
 /// # Errors
 /// Any [`Error`].
-pub fn decode_reply(frame: &Bytes) -> Result<Reply, Error> {
+pub fn decode_reply(frame: &Bytes) -> Result<Mongrel2Reply, Error> {
     const ID: &str = "a connection id of 1 to 10 digits";
     let mut cursor = Cursor::new(frame);
     let ident = cursor.until(b' ', "an ident and a space")?;
@@ -212,7 +212,7 @@ pub fn decode_reply(frame: &Bytes) -> Result<Reply, Error> {
             what: ID,
         });
     }
-    Ok(Reply {
+    Ok(Mongrel2Reply {
         ident,
         extended,
         ids,
@@ -223,7 +223,7 @@ pub fn decode_reply(frame: &Bytes) -> Result<Reply, Error> {
 /// What Mongrel2 shall do with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Control {
+pub enum ControlCommand {
     /// Reset the idle timer; without it a quiet connection is dropped after about two minutes.
     KeepAlive,
     /// Allow so many more bytes of a streamed upload.
@@ -235,9 +235,9 @@ pub enum Control {
 /// Tells Mongrel2 what to do with the connections `ids` of the server `ident`.
 ///
 /// ```
-/// use brubeck_runtime::wire::mongrel2::{Control, control};
+/// use brubeck_runtime::wire::mongrel2::{ControlCommand, control};
 ///
-/// let mut frames = control(b"m2-1", &["5"], Control::Credits(10_000))?;
+/// let mut frames = control(b"m2-1", &["5"], ControlCommand::Credits(10_000))?;
 /// assert_eq!(frames.next().unwrap(), "m2-1 3:X 5, 28:3:ctl,18:7:credits,5:10000#}]");
 /// # Ok::<(), brubeck_runtime::wire::EncodeError>(())
 /// ```
@@ -247,12 +247,12 @@ pub enum Control {
 pub fn control<'a, I: AsRef<[u8]>>(
     ident: &'a [u8],
     ids: &'a [I],
-    command: Control,
-) -> Result<Replies<'a, I>, EncodeError> {
+    command: ControlCommand,
+) -> Result<ReplyFrames<'a, I>, EncodeError> {
     let (key, value) = match command {
-        Control::KeepAlive => ("keep-alive", 1),
-        Control::Credits(bytes) => ("credits", i64::from(bytes)),
-        Control::Cancel => ("cancel", 1),
+        ControlCommand::KeepAlive => ("keep-alive", 1),
+        ControlCommand::Credits(bytes) => ("credits", i64::from(bytes)),
+        ControlCommand::Cancel => ("cancel", 1),
     };
     let argument = Value::Dictionary(vec![(key.into(), Value::Integer(value))]);
     let mut payload = BytesMut::new();

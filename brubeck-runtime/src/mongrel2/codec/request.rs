@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Headers, json, tagged};
+use super::{Mongrel2Headers, json_headers, tnetstring_headers};
 use crate::codec::{Cursor, Error, lenstr, netstring};
 
 /// One frame from Mongrel2.
@@ -12,7 +12,7 @@ use crate::codec::{Cursor, Error, lenstr, netstring};
 #[non_exhaustive]
 pub enum Incoming {
     /// A client asks for something.
-    Request(Request),
+    Request(Mongrel2Request),
     /// A client is gone, or a reply named a connection that is. May come twice, or never.
     Disconnect {
         /// The `send_ident` of the server.
@@ -34,7 +34,7 @@ pub enum Incoming {
 /// A request, as it is on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Request {
+pub struct Mongrel2Request {
     /// The `send_ident` of the server; replies begin with it.
     pub ident: Bytes,
     /// The connection, an opaque text; replies name it.
@@ -42,7 +42,7 @@ pub struct Request {
     /// The path, percent-encoded, never normalised; `@name` or `<name` from a message socket.
     pub path: Bytes,
     /// The headers.
-    pub headers: Headers,
+    pub headers: Mongrel2Headers,
     /// The body. Of a WebSocket handshake: the value for `Sec-WebSocket-Accept`.
     pub body: Bytes,
 }
@@ -57,14 +57,14 @@ pub enum Protocol {
     Tnetstring,
 }
 
-impl Request {
+impl Mongrel2Request {
     /// A request, for a stand-in of Mongrel2.
     #[must_use]
     pub fn new(
         ident: impl Into<Bytes>,
         conn_id: impl Into<Bytes>,
         path: impl Into<Bytes>,
-        headers: Headers,
+        headers: Mongrel2Headers,
         body: impl Into<Bytes>,
     ) -> Self {
         Self {
@@ -79,18 +79,18 @@ impl Request {
     /// The frame as Mongrel2 would write it.
     ///
     /// ```
-    /// use brubeck_runtime::wire::mongrel2::{Protocol, Request};
+    /// use brubeck_runtime::wire::mongrel2::{Protocol, Mongrel2Request};
     ///
     /// let headers = [("METHOD", "GET")].into_iter().collect();
-    /// let request = Request::new("m2-1", "7", "/hi", headers, "");
+    /// let request = Mongrel2Request::new("m2-1", "7", "/hi", headers, "");
     /// assert_eq!(request.encode(Protocol::Json), r#"m2-1 7 /hi 16:{"METHOD":"GET"},0:,"#);
     /// assert_eq!(request.encode(Protocol::Tnetstring), "m2-1 7 /hi 15:6:METHOD,3:GET,}0:,");
     /// ```
     #[must_use]
     pub fn encode(&self, protocol: Protocol) -> Bytes {
         let (headers, tag) = match protocol {
-            Protocol::Json => (json::encode(&self.headers), b','),
-            Protocol::Tnetstring => (tagged::encode(&self.headers), b'}'),
+            Protocol::Json => (json_headers::encode(&self.headers), b','),
+            Protocol::Tnetstring => (tnetstring_headers::encode(&self.headers), b'}'),
         };
         let mut output = BytesMut::new();
         for word in [&self.ident, &self.conn_id, &self.path] {
@@ -117,12 +117,12 @@ impl Request {
 /// assert_eq!(error.to_string(), "unreadable message from Mongrel2: expected a header name in quotes at byte 14");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DecodeError {
+pub struct Mongrel2DecodeError {
     reason: Error,
     connection: Option<(Bytes, Bytes)>,
 }
 
-impl DecodeError {
+impl Mongrel2DecodeError {
     /// What is wrong, and where.
     #[must_use]
     pub const fn reason(&self) -> &Error {
@@ -136,13 +136,13 @@ impl DecodeError {
     }
 }
 
-impl fmt::Display for DecodeError {
+impl fmt::Display for Mongrel2DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "unreadable message from Mongrel2: {}", self.reason)
     }
 }
 
-impl std::error::Error for DecodeError {
+impl std::error::Error for Mongrel2DecodeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.reason)
     }
@@ -154,24 +154,24 @@ impl std::error::Error for DecodeError {
 /// with no headers but Mongrel2's own, is taken for a notice.
 ///
 /// # Errors
-/// [`DecodeError`], with the connection if it was legible.
-pub fn decode(frame: &Bytes) -> Result<Incoming, DecodeError> {
+/// [`Mongrel2DecodeError`], with the connection if it was legible.
+pub fn decode(frame: &Bytes) -> Result<Incoming, Mongrel2DecodeError> {
     let mut cursor = Cursor::new(frame);
-    let no_connection = |reason| DecodeError {
+    let no_connection = |reason| Mongrel2DecodeError {
         reason,
         connection: None,
     };
     let ident = word(&mut cursor, "the ident of the server and a space").map_err(no_connection)?;
     let conn_id = word(&mut cursor, "a connection id and a space").map_err(no_connection)?;
     match rest(cursor) {
-        Ok((path, headers, body)) => Ok(sort(Request {
+        Ok((path, headers, body)) => Ok(sort(Mongrel2Request {
             ident,
             conn_id,
             path,
             headers,
             body,
         })),
-        Err(reason) => Err(DecodeError {
+        Err(reason) => Err(Mongrel2DecodeError {
             reason,
             connection: Some((ident, conn_id)),
         }),
@@ -188,14 +188,14 @@ fn word(cursor: &mut Cursor<'_>, what: &'static str) -> Result<Bytes, Error> {
     }
 }
 
-fn rest(mut cursor: Cursor<'_>) -> Result<(Bytes, Headers, Bytes), Error> {
+fn rest(mut cursor: Cursor<'_>) -> Result<(Bytes, Mongrel2Headers, Bytes), Error> {
     let path = word(&mut cursor, "a path and a space")?;
     let length = cursor.length()?;
     let block = cursor.within(length)?;
     let at = cursor.at();
     let headers = match cursor.byte() {
-        Some(b',') => json::decode(block)?,
-        Some(b'}') => tagged::decode(block)?,
+        Some(b',') => json_headers::decode(block)?,
+        Some(b'}') => tnetstring_headers::decode(block)?,
         _ => {
             return Err(Error::Expected {
                 at,
@@ -209,8 +209,8 @@ fn rest(mut cursor: Cursor<'_>) -> Result<(Bytes, Headers, Bytes), Error> {
 }
 
 /// Tells notices from requests.
-fn sort(request: Request) -> Incoming {
-    let Request {
+fn sort(request: Mongrel2Request) -> Incoming {
+    let Mongrel2Request {
         path, headers, body, ..
     } = &request;
     let is_method_json = headers.method().is_some_and(|method| method == "JSON");

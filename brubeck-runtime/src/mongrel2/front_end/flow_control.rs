@@ -19,18 +19,18 @@ const RATE: u64 = 1 << 20;
 /// A message counts as written when Mongrel2 says so (with `download.flow_control`, or over its control port), or else
 /// when a client with a slow line would have read it.
 #[derive(Debug)]
-pub(in crate::mongrel2) struct Pace {
+pub(in crate::mongrel2) struct FlowControl {
     /// Bytes that may be sent, with `download.flow_control`; that setting replaces the limit of messages.
     credit: Option<u64>,
     /// Whether the control port tells what was written.
     watched: bool,
     sent: u64,
     written: u64,
-    on_the_way: VecDeque<OnTheWay>,
+    in_flight: VecDeque<InFlightMessage>,
 }
 
 #[derive(Debug)]
-struct OnTheWay {
+struct InFlightMessage {
     /// The bytes sent up to its end.
     end: u64,
     sent: Instant,
@@ -40,41 +40,41 @@ struct OnTheWay {
 
 /// What may be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::mongrel2) enum Room {
+pub(in crate::mongrel2) enum SendWindow {
     /// One message with so many bytes at most.
     For(u64),
     /// Nothing before then; where no time is known, before Mongrel2 says that it wrote something.
     After(Option<Instant>),
 }
 
-impl Pace {
+impl FlowControl {
     /// Of a client to which nothing is on its way. `credit`: what `download.flow_control` allows; `written`: what the
     /// control port says was written already, where there is one.
-    pub(in crate::mongrel2) fn new(credit: Option<u64>, written: Option<u64>) -> Pace {
-        Pace {
+    pub(in crate::mongrel2) fn new(credit: Option<u64>, written: Option<u64>) -> FlowControl {
+        FlowControl {
             credit,
             watched: written.is_some(),
             sent: written.unwrap_or(0),
             written: written.unwrap_or(0),
-            on_the_way: VecDeque::new(),
+            in_flight: VecDeque::new(),
         }
     }
 
-    pub(in crate::mongrel2) fn room(&mut self, now: Instant) -> Room {
+    pub(in crate::mongrel2) fn room(&mut self, now: Instant) -> SendWindow {
         if let Some(credit) = self.credit {
             return if credit > 0 {
-                Room::For(credit)
+                SendWindow::For(credit)
             } else {
-                Room::After(None)
+                SendWindow::After(None)
             };
         }
         self.forget_written(now);
-        let until = self.on_the_way.front().and_then(|first| first.until);
+        let until = self.in_flight.front().and_then(|first| first.until);
         let waiting = self.sent.saturating_sub(self.written);
-        if self.on_the_way.len() < MOST && (waiting < BYTES || self.on_the_way.is_empty() || !self.watched) {
-            Room::For(u64::MAX)
+        if self.in_flight.len() < MOST && (waiting < BYTES || self.in_flight.is_empty() || !self.watched) {
+            SendWindow::For(u64::MAX)
         } else {
-            Room::After(until)
+            SendWindow::After(until)
         }
     }
 
@@ -87,13 +87,13 @@ impl Pace {
         self.sent += bytes;
         let until = (!self.watched).then(|| {
             let before = self
-                .on_the_way
+                .in_flight
                 .back()
                 .and_then(|last| last.until)
                 .map_or(now, |last| last.max(now));
             before + APART + Duration::from_micros(bytes.saturating_mul(1_000_000) / RATE)
         });
-        self.on_the_way.push_back(OnTheWay {
+        self.in_flight.push_back(InFlightMessage {
             end: self.sent,
             sent: now,
             until,
@@ -117,7 +117,7 @@ impl Pace {
 
     /// A client that waits for its answer before it asks again has read what it was sent before.
     pub(in crate::mongrel2) fn asked_again(&mut self) {
-        for message in &mut self.on_the_way {
+        for message in &mut self.in_flight {
             let soon = message.sent + APART_ASKED;
             message.until = Some(message.until.map_or(soon, |until| until.min(soon)));
         }
@@ -127,7 +127,7 @@ impl Pace {
     pub(in crate::mongrel2) fn unwatched(&mut self, now: Instant) {
         self.watched = false;
         let mut until = now;
-        for message in &mut self.on_the_way {
+        for message in &mut self.in_flight {
             until += APART;
             message.until.get_or_insert(until);
         }
@@ -136,7 +136,7 @@ impl Pace {
     /// Whether nothing is known to be on its way, so that nothing need be remembered.
     pub(in crate::mongrel2) fn is_quiet(&mut self, now: Instant) -> bool {
         self.forget_written(now);
-        self.credit.is_none() && !self.watched && self.on_the_way.is_empty()
+        self.credit.is_none() && !self.watched && self.in_flight.is_empty()
     }
 
     /// Whether bytes are counted, and not messages.
@@ -146,14 +146,14 @@ impl Pace {
 
     /// Whether only the control port can tell when more may be sent.
     pub(in crate::mongrel2) fn waits_for_control(&self) -> bool {
-        self.watched && self.credit.is_none() && !self.on_the_way.is_empty()
+        self.watched && self.credit.is_none() && !self.in_flight.is_empty()
     }
 
     fn forget_written(&mut self, now: Instant) {
-        while let Some(first) = self.on_the_way.front()
+        while let Some(first) = self.in_flight.front()
             && (first.end <= self.written || first.until.is_some_and(|until| until <= now))
         {
-            self.on_the_way.pop_front();
+            self.in_flight.pop_front();
         }
     }
 }
@@ -166,10 +166,10 @@ mod tests {
     fn never_more_than_the_most_are_on_their_way() {
         let now = Instant::now();
         for watched in [None, Some(0)] {
-            let mut pace = Pace::new(None, watched);
+            let mut flow_control = FlowControl::new(None, watched);
             let mut sent = 0;
-            while pace.room(now) == Room::For(u64::MAX) {
-                pace.sent(100, now);
+            while flow_control.room(now) == SendWindow::For(u64::MAX) {
+                flow_control.sent(100, now);
                 sent += 1;
             }
             assert_eq!(sent, MOST);
@@ -179,61 +179,64 @@ mod tests {
     #[test]
     fn what_was_written_makes_room() {
         let now = Instant::now();
-        let mut pace = Pace::new(None, Some(0));
+        let mut flow_control = FlowControl::new(None, Some(0));
         for _ in 0..MOST {
-            pace.sent(100, now);
+            flow_control.sent(100, now);
         }
-        assert_eq!(pace.room(now + Duration::from_secs(60)), Room::After(None));
-        assert!(pace.waits_for_control());
-        pace.written(199, now);
-        assert_eq!(pace.room(now), Room::For(u64::MAX));
-        pace.sent(1, now);
-        assert_eq!(pace.room(now), Room::After(None));
-        pace.unwatched(now);
-        assert!(matches!(pace.room(now), Room::After(Some(_))));
+        assert_eq!(
+            flow_control.room(now + Duration::from_secs(60)),
+            SendWindow::After(None)
+        );
+        assert!(flow_control.waits_for_control());
+        flow_control.written(199, now);
+        assert_eq!(flow_control.room(now), SendWindow::For(u64::MAX));
+        flow_control.sent(1, now);
+        assert_eq!(flow_control.room(now), SendWindow::After(None));
+        flow_control.unwatched(now);
+        assert!(matches!(flow_control.room(now), SendWindow::After(Some(_))));
     }
 
     #[test]
     fn where_nobody_says_what_was_written_time_does() {
         let now = Instant::now();
-        let mut pace = Pace::new(None, None);
-        pace.sent(RATE, now);
+        let mut flow_control = FlowControl::new(None, None);
+        flow_control.sent(RATE, now);
         for _ in 1..MOST {
-            pace.sent(1, now);
+            flow_control.sent(1, now);
         }
-        let Room::After(Some(then)) = pace.room(now) else {
+        let SendWindow::After(Some(then)) = flow_control.room(now) else {
             panic!("no room");
         };
         assert!(then >= now + Duration::from_secs(1) && then < now + Duration::from_secs(2));
-        assert_eq!(pace.room(then), Room::For(u64::MAX));
-        assert!(!pace.is_quiet(then));
-        assert!(pace.is_quiet(then + Duration::from_secs(1)));
+        assert_eq!(flow_control.room(then), SendWindow::For(u64::MAX));
+        assert!(!flow_control.is_quiet(then));
+        assert!(flow_control.is_quiet(then + Duration::from_secs(1)));
     }
 
     #[test]
     fn a_client_that_asks_again_has_read() {
         let now = Instant::now();
         for watched in [None, Some(0)] {
-            let mut pace = Pace::new(None, watched);
+            let mut flow_control = FlowControl::new(None, watched);
             for _ in 0..MOST {
-                pace.sent(10_000_000, now);
+                flow_control.sent(10_000_000, now);
             }
-            pace.asked_again();
-            assert_eq!(pace.room(now + APART_ASKED), Room::For(u64::MAX));
+            flow_control.asked_again();
+            assert_eq!(flow_control.room(now + APART_ASKED), SendWindow::For(u64::MAX));
         }
     }
 
     #[test]
     fn credit_counts_bytes_and_not_messages() {
         let now = Instant::now();
-        let mut pace = Pace::new(Some(1000), None);
+        let mut flow_control = FlowControl::new(Some(1000), None);
         for _ in 0..99 {
-            pace.sent(10, now);
+            flow_control.sent(10, now);
         }
-        assert_eq!(pace.room(now), Room::For(10));
-        pace.sent(10, now);
-        assert_eq!(pace.room(now), Room::After(None));
-        pace.credited(500);
-        assert_eq!(pace.room(now), Room::For(500));
+        assert_eq!(flow_control.room(now), SendWindow::For(10));
+        flow_control.sent(10, now);
+        assert_eq!(flow_control.room(now), SendWindow::After(None));
+        flow_control.credited(500);
+        assert_eq!(flow_control.room(now), SendWindow::For(500));
     }
 }

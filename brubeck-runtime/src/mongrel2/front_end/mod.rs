@@ -1,40 +1,40 @@
 //! The loop that owns one link to a Mongrel2.
 
-mod commands;
-mod conversation;
-mod conversations;
+mod client_connection;
+mod connection_table;
+mod convert_request;
 mod flow_control;
 mod http1;
-mod listener;
+mod http_requests;
+mod message_format;
+mod message_socket;
 mod outgoing;
 mod pipeline;
-mod request;
-mod requests;
 mod respond;
-pub(super) mod scheduler;
-pub(super) mod socket;
-mod sockets;
+pub(super) mod self_waking_task;
 mod timers;
+pub(super) mod websocket;
+mod websocket_requests;
 
-use super::codec::{Incoming, Request};
+use super::codec::{Incoming, Mongrel2Request};
+use super::control_port_monitor::{ConnectionsSnapshot, ControlPortMonitor};
 use super::counts::Mongrel2Counts;
-use super::instance_registry::Neighbour;
-use super::watch::{Status, Watch};
+use super::instance_registry::RegisteredLink;
 use super::{Settings, codec as wire};
 use crate::handler::{Application, Stop};
-use crate::mongrel2::link::{LinkEvent, Mongrel2Link};
+use crate::mongrel2::server_link::{LinkEvent, ServerLink};
 use crate::websocket::{Close, Seat as Ticket};
 use brubeck_zmtp::{Generation, LINGER, SendError};
 use bytes::Bytes;
-use conversation::Conversation;
-use conversations::Conversations;
-use flow_control::Pace;
-use socket::{Event, Link};
+use client_connection::ClientConnection;
+use connection_table::ConnectionTable;
+use flow_control::FlowControl;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
+use websocket::{FrontEndEvent, FrontEndHandle};
 
 /// How many requests of one Mongrel2 are worked on at once; more are answered with 503.
 const IN_FLIGHT: usize = 1024;
@@ -58,21 +58,21 @@ pub(in crate::mongrel2) struct FrontEnd {
     settings: Settings,
     /// The `recv_spec`, for the services that are called on behalf of a request.
     replies_to: Bytes,
-    neighbour: Neighbour,
+    registration: RegisteredLink,
     counts: Mongrel2Counts,
     /// The run of Mongrel2 whose requests are answered now.
     generation: Generation,
     /// Whether this Mongrel2 must not be answered.
     refused: bool,
-    conversations: Conversations<AbortHandle>,
+    conversations: ConnectionTable<AbortHandle>,
     handlers: JoinSet<()>,
     sockets: usize,
-    link: Arc<Link>,
-    inbox: mpsc::Receiver<Event>,
+    link: Arc<FrontEndHandle>,
+    inbox: mpsc::Receiver<FrontEndEvent>,
     messages: VecDeque<Bytes>,
     /// Whether `download.flow_control` is on.
     credits: bool,
-    watch: Option<Watch>,
+    watch: Option<ControlPortMonitor>,
     /// What was written to connections that were there before the first request of this run was seen.
     before: Option<HashMap<i64, u64>>,
     /// Since when this run is there; what the control port said before is about another one.
@@ -88,8 +88,8 @@ impl FrontEnd {
     pub(in crate::mongrel2) fn new(
         application: Arc<dyn Application>,
         settings: Settings,
-        neighbour: Neighbour,
-        watch: Option<Watch>,
+        registration: RegisteredLink,
+        watch: Option<ControlPortMonitor>,
         counts: Mongrel2Counts,
     ) -> FrontEnd {
         let (events, inbox) = mpsc::channel(IN_FLIGHT);
@@ -98,14 +98,14 @@ impl FrontEnd {
             application,
             replies_to: Bytes::from(settings.recv_spec.clone()),
             settings,
-            neighbour,
+            registration,
             counts,
             generation: 0,
             refused: false,
-            conversations: Conversations::new(),
+            conversations: ConnectionTable::new(),
             handlers: JoinSet::new(),
             sockets: 0,
-            link: Arc::new(Link(events)),
+            link: Arc::new(FrontEndHandle(events)),
             inbox,
             messages: VecDeque::new(),
             credits: false,
@@ -123,7 +123,7 @@ impl FrontEnd {
     /// already.
     pub(in crate::mongrel2) async fn serve(
         mut self,
-        mut link: Mongrel2Link,
+        mut link: ServerLink,
         first: Option<LinkEvent>,
         mut stop: Stop,
     ) {
@@ -162,7 +162,7 @@ impl FrontEnd {
     }
 
     /// Takes what else is there already, which leaves together with what was taken before.
-    fn catch_up(&mut self, link: &mut Mongrel2Link) {
+    fn catch_up(&mut self, link: &mut ServerLink) {
         for _ in 0..BATCH {
             if self.settling.is_some() {
                 break;
@@ -225,8 +225,8 @@ impl FrontEnd {
                 tracing::debug!(generation, recv_ident = %recv_ident.escape_ascii(), "Mongrel2 takes replies");
                 self.start_over(generation);
                 self.settling = self.watch.as_ref().map(|_| Instant::now() + SETTLE);
-                self.neighbour.subscribed(&recv_ident);
-                let refused = self.neighbour.check().err();
+                self.registration.subscribed(&recv_ident);
+                let refused = self.registration.check().err();
                 if let Some(error) = &refused {
                     tracing::error!(%error, "requests of this Mongrel2 are not answered");
                 }
@@ -270,7 +270,7 @@ impl FrontEnd {
         }
     }
 
-    fn ask(&mut self, request: Request) {
+    fn ask(&mut self, request: Mongrel2Request) {
         self.counts.add_requests(1);
         match request.headers.method().map(|method| &method[..]) {
             Some(b"WEBSOCKET") => self.frame(&request),
@@ -289,14 +289,16 @@ impl FrontEnd {
             (Some(before), Some(number)) => Some(before.get(&number).copied().unwrap_or(0)),
             _ => None,
         };
-        let pace = || Pace::new(credit, watched);
-        let conversation = self.conversations.hear(connection, ident, pace, Instant::now());
+        let flow_control = || FlowControl::new(credit, watched);
+        let conversation = self
+            .conversations
+            .hear(connection, ident, flow_control, Instant::now());
         conversation.begin(connection)
     }
 }
 
 /// Everything that ran for a connection sees that it is gone.
-fn end(mut conversation: Conversation<AbortHandle>) {
+fn end(mut conversation: ClientConnection<AbortHandle>) {
     if let Some(socket) = &mut conversation.socket {
         socket.gone(Close::BROKEN);
     }
@@ -313,7 +315,7 @@ async fn at(wake: Option<Instant>) {
     }
 }
 
-async fn told(watch: &mut Option<Watch>) -> Status {
+async fn told(watch: &mut Option<ControlPortMonitor>) -> ConnectionsSnapshot {
     match watch {
         Some(watch) => watch.told().await,
         None => std::future::pending().await,

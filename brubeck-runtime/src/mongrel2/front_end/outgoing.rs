@@ -1,43 +1,43 @@
 //! What handlers say, and what of it goes to Mongrel2.
 
-use super::pipeline::{End, Piece};
-use super::socket::{Event, Socket};
+use super::pipeline::{OutboundChunk, ResponseEnd};
+use super::websocket::{FrontEndEvent, WebSocketState};
 use super::{FrontEnd, MESSAGES};
 use crate::mongrel2::codec as wire;
-use crate::mongrel2::codec::Control;
-use crate::mongrel2::link::Mongrel2Link;
+use crate::mongrel2::codec::ControlCommand;
+use crate::mongrel2::server_link::ServerLink;
 use crate::websocket::{Close, Seat as Ticket};
 use brubeck_zmtp::SendError;
 use bytes::Bytes;
 use std::time::Instant;
 
 impl FrontEnd {
-    pub(super) fn hear(&mut self, event: Event) {
+    pub(super) fn hear(&mut self, event: FrontEndEvent) {
         match event {
-            Event::Reply { ticket, pieces, end } => self.reply(&ticket, pieces, end),
-            Event::Open { ticket, head } => {
+            FrontEndEvent::Reply { ticket, pieces, end } => self.reply(&ticket, pieces, end),
+            FrontEndEvent::Open { ticket, head } => {
                 let Some(conversation) = self.conversations.of(&ticket) else {
                     return self.counts.add_stale(1);
                 };
                 conversation.outlives(&ticket);
-                let reaction = conversation.socket.as_mut().map(Socket::open);
+                let reaction = conversation.socket.as_mut().map(WebSocketState::open);
                 self.reply(&ticket, [head.into()], None);
                 self.react(&ticket, reaction.unwrap_or_default());
                 if self.stopping {
                     self.shut(&ticket, &Close::AWAY);
                 }
             }
-            Event::Push { ticket, piece } => {
+            FrontEndEvent::Push { ticket, piece } => {
                 if !self.conversations.push(&ticket, piece) {
                     self.counts.add_stale(1);
                 }
             }
-            Event::Shut { ticket, close } => self.shut(&ticket, &close),
-            Event::Cast { to, bytes } => self.cast(&to, &bytes),
-            Event::Allow { ticket, bytes } => {
+            FrontEndEvent::Shut { ticket, close } => self.shut(&ticket, &close),
+            FrontEndEvent::BroadcastOutcome { to, bytes } => self.cast(&to, &bytes),
+            FrontEndEvent::Allow { ticket, bytes } => {
                 if let Some(conversation) = self.conversations.of(&ticket) {
                     let ident = conversation.ident.clone();
-                    self.control(&ident, &[ticket.connection], Control::Credits(bytes));
+                    self.control(&ident, &[ticket.connection], ControlCommand::Credits(bytes));
                 }
             }
         }
@@ -46,8 +46,8 @@ impl FrontEnd {
     pub(super) fn reply(
         &mut self,
         ticket: &Ticket,
-        pieces: impl IntoIterator<Item = Piece>,
-        end: Option<End>,
+        pieces: impl IntoIterator<Item = OutboundChunk>,
+        end: Option<ResponseEnd>,
     ) {
         let Some((conversation, stopped)) = self.conversations.reply(ticket, pieces, end) else {
             return self.counts.add_stale(1);
@@ -60,7 +60,7 @@ impl FrontEnd {
     }
 
     /// Hands over what may go now: one message for each client that is due.
-    pub(super) fn flush(&mut self, link: &Mongrel2Link) {
+    pub(super) fn flush(&mut self, link: &ServerLink) {
         let now = Instant::now();
         while self.messages.len() < MESSAGES {
             let Some(outgoing) = self.conversations.next(now) else {
@@ -114,10 +114,10 @@ impl FrontEnd {
     }
 
     pub(super) fn cancel(&mut self, ident: &Bytes, connection: &Bytes) {
-        self.control(ident, std::slice::from_ref(connection), Control::Cancel);
+        self.control(ident, std::slice::from_ref(connection), ControlCommand::Cancel);
     }
 
-    pub(super) fn control(&mut self, ident: &Bytes, connections: &[Bytes], command: Control) {
+    pub(super) fn control(&mut self, ident: &Bytes, connections: &[Bytes], command: ControlCommand) {
         match wire::control(ident, connections, command) {
             Ok(messages) => self.messages.extend(messages),
             Err(error) => tracing::error!(%error, "a command for Mongrel2 could not be written"),

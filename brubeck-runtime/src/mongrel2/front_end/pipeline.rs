@@ -13,7 +13,7 @@ pub(in crate::mongrel2) struct Pipeline<T> {
     /// The request whose reply is sent next.
     due: u64,
     running: BTreeMap<u64, T>,
-    waiting: BTreeMap<u64, Reply>,
+    waiting: BTreeMap<u64, BufferedResponse>,
     /// The request after whose reply the connection is closed, where that is known.
     last: Option<u64>,
     closed: bool,
@@ -21,14 +21,14 @@ pub(in crate::mongrel2) struct Pipeline<T> {
 
 /// What there is of a reply that is not due yet.
 #[derive(Debug, Default)]
-struct Reply {
-    pieces: Vec<Piece>,
-    end: Option<End>,
+struct BufferedResponse {
+    pieces: Vec<OutboundChunk>,
+    end: Option<ResponseEnd>,
 }
 
 /// A piece of what a client is sent.
 #[derive(Debug)]
-pub(in crate::mongrel2) struct Piece {
+pub(in crate::mongrel2) struct OutboundChunk {
     pub(super) bytes: Bytes,
     /// Its place among what whoever made it may have waiting; given back when it is handed over.
     _place: Option<OwnedSemaphorePermit>,
@@ -36,23 +36,23 @@ pub(in crate::mongrel2) struct Piece {
 
 /// What happens to a connection after a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::mongrel2) enum End {
+pub(in crate::mongrel2) enum ResponseEnd {
     /// The next request is answered.
     Open,
     /// It is closed.
     Close,
 }
 
-impl From<Bytes> for Piece {
-    fn from(bytes: Bytes) -> Piece {
-        Piece { bytes, _place: None }
+impl From<Bytes> for OutboundChunk {
+    fn from(bytes: Bytes) -> OutboundChunk {
+        OutboundChunk { bytes, _place: None }
     }
 }
 
-impl Piece {
+impl OutboundChunk {
     /// A piece that takes up room until it is handed over.
-    pub(super) fn placed(bytes: Bytes, place: OwnedSemaphorePermit) -> Piece {
-        Piece {
+    pub(super) fn placed(bytes: Bytes, place: OwnedSemaphorePermit) -> OutboundChunk {
+        OutboundChunk {
             bytes,
             _place: Some(place),
         }
@@ -61,8 +61,8 @@ impl Piece {
 
 /// What can be sent now.
 #[derive(Debug, Default)]
-pub(in crate::mongrel2) struct Due {
-    pub(super) pieces: Vec<Piece>,
+pub(in crate::mongrel2) struct ReadyChunks {
+    pub(super) pieces: Vec<OutboundChunk>,
     pub(super) close: bool,
 }
 
@@ -100,10 +100,10 @@ impl<T> Pipeline<T> {
     pub(super) fn reply(
         &mut self,
         number: u64,
-        pieces: impl IntoIterator<Item = Piece>,
-        end: Option<End>,
-    ) -> Due {
-        let mut due = Due::default();
+        pieces: impl IntoIterator<Item = OutboundChunk>,
+        end: Option<ResponseEnd>,
+    ) -> ReadyChunks {
+        let mut due = ReadyChunks::default();
         if self.closed || number < self.due {
             return due;
         }
@@ -115,7 +115,7 @@ impl<T> Pipeline<T> {
             self.running.remove(&number);
             self.due += 1;
             due.pieces.extend(pieces);
-            if end == End::Close {
+            if end == ResponseEnd::Close {
                 self.last = Some(number);
                 due.close = true;
                 self.closed = true;
@@ -128,7 +128,7 @@ impl<T> Pipeline<T> {
         if end.is_some() {
             self.running.remove(&number);
         }
-        if end == Some(End::Close) {
+        if end == Some(ResponseEnd::Close) {
             self.last = Some(self.last.map_or(number, |last| last.min(number)));
         }
         while let Some(reply) = self.waiting.get_mut(&self.due) {
@@ -136,7 +136,7 @@ impl<T> Pipeline<T> {
             let Some(end) = reply.end else { break };
             self.waiting.remove(&self.due);
             self.due += 1;
-            if end == End::Close {
+            if end == ResponseEnd::Close {
                 due.close = true;
                 self.closed = true;
                 self.waiting.clear();
@@ -175,11 +175,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn piece(text: &str) -> [Piece; 1] {
+    fn piece(text: &str) -> [OutboundChunk; 1] {
         [Bytes::copy_from_slice(text.as_bytes()).into()]
     }
 
-    fn text(due: Due) -> String {
+    fn text(due: ReadyChunks) -> String {
         let bytes = due
             .pieces
             .iter()
@@ -192,8 +192,14 @@ mod tests {
     fn a_later_reply_waits_for_an_earlier_one() {
         let mut pipeline = Pipeline::<()>::new();
         let (first, second) = (pipeline.begin(), pipeline.begin());
-        assert_eq!(text(pipeline.reply(second, piece("b"), Some(End::Open))), "");
-        assert_eq!(text(pipeline.reply(first, piece("a"), Some(End::Open))), "ab");
+        assert_eq!(
+            text(pipeline.reply(second, piece("b"), Some(ResponseEnd::Open))),
+            ""
+        );
+        assert_eq!(
+            text(pipeline.reply(first, piece("a"), Some(ResponseEnd::Open))),
+            "ab"
+        );
         assert!(pipeline.is_idle());
     }
 
@@ -203,8 +209,14 @@ mod tests {
         let (first, second) = (pipeline.begin(), pipeline.begin());
         assert_eq!(text(pipeline.reply(first, piece("a"), None)), "a");
         assert_eq!(text(pipeline.reply(second, piece("x"), None)), "");
-        assert_eq!(text(pipeline.reply(first, piece("b"), Some(End::Open))), "bx");
-        assert_eq!(text(pipeline.reply(second, piece("y"), Some(End::Open))), "y");
+        assert_eq!(
+            text(pipeline.reply(first, piece("b"), Some(ResponseEnd::Open))),
+            "bx"
+        );
+        assert_eq!(
+            text(pipeline.reply(second, piece("y"), Some(ResponseEnd::Open))),
+            "y"
+        );
     }
 
     #[test]
@@ -212,10 +224,13 @@ mod tests {
         let mut pipeline = Pipeline::new();
         let (first, second) = (pipeline.begin(), pipeline.begin());
         pipeline.runs(second, "handler");
-        let due = pipeline.reply(first, piece("a"), Some(End::Close));
+        let due = pipeline.reply(first, piece("a"), Some(ResponseEnd::Close));
         assert!(due.close);
         assert_eq!(text(due), "a");
-        assert_eq!(text(pipeline.reply(second, piece("b"), Some(End::Open))), "");
+        assert_eq!(
+            text(pipeline.reply(second, piece("b"), Some(ResponseEnd::Open))),
+            ""
+        );
         assert!(pipeline.is_idle());
     }
 
@@ -223,10 +238,13 @@ mod tests {
     fn what_follows_a_reply_that_closes_is_not_looked_at_even_while_that_reply_waits() {
         let mut pipeline = Pipeline::<()>::new();
         let [first, second, third] = std::array::from_fn(|_| pipeline.begin());
-        assert_eq!(text(pipeline.reply(second, piece("b"), Some(End::Close))), "");
+        assert_eq!(
+            text(pipeline.reply(second, piece("b"), Some(ResponseEnd::Close))),
+            ""
+        );
         let ends = [first, second, third].map(|number| pipeline.ends_before(number));
         assert_eq!(ends, [false, false, true]);
-        let due = pipeline.reply(first, piece("a"), Some(End::Open));
+        let due = pipeline.reply(first, piece("a"), Some(ResponseEnd::Open));
         assert!(due.close);
         assert_eq!(text(due), "ab");
         assert!(pipeline.is_idle());
@@ -238,7 +256,10 @@ mod tests {
         let first = pipeline.begin();
         pipeline.runs(first, "handler");
         assert_eq!(pipeline.stop().collect::<Vec<_>>(), ["handler"]);
-        assert_eq!(text(pipeline.reply(first, piece("stale"), Some(End::Open))), "");
+        assert_eq!(
+            text(pipeline.reply(first, piece("stale"), Some(ResponseEnd::Open))),
+            ""
+        );
     }
 
     proptest! {
@@ -254,7 +275,7 @@ mod tests {
             let mut sent = String::new();
             for number in order {
                 let letter = char::from(b'a' + number as u8).to_string();
-                let end = (!begun.insert(number)).then_some(End::Open);
+                let end = (!begun.insert(number)).then_some(ResponseEnd::Open);
                 sent += &text(pipeline.reply(number, piece(&letter), end));
             }
             prop_assert_eq!(sent, "aabbccddeeffgghhiijjkkll");

@@ -1,10 +1,10 @@
 //! What runs on behalf of one request: the application, and then the response on its way to the loop.
 
-use super::commands::Words;
+use super::convert_request::{ConvertedRequest, RequestRejection};
 use super::http1::{Framing, Persistence, head};
-use super::pipeline::{End, Piece};
-use super::request::{Asked, Refusal};
-use super::socket::Event;
+use super::message_format::MessageFormat;
+use super::pipeline::{OutboundChunk, ResponseEnd};
+use super::websocket::FrontEndEvent;
 use crate::handler::{Application, DispatchMode};
 use crate::message::{Message, RemoteAddr};
 use crate::response::Body;
@@ -24,17 +24,17 @@ use tokio::sync::{Semaphore, mpsc};
 const WINDOW: usize = 256 << 10;
 
 /// One request that is being answered.
-pub(super) struct Responding {
+pub(super) struct ResponseWriter {
     pub(super) ticket: Ticket,
     pub(super) persistence: Persistence,
     pub(super) is_http_10: bool,
     /// Who asks.
     pub(super) peer: Option<RemoteAddr>,
-    pub(super) events: mpsc::Sender<Event>,
+    pub(super) events: mpsc::Sender<FrontEndEvent>,
 }
 
 /// A WebSocket that the client asks for.
-pub(super) struct Asking {
+pub(super) struct WebSocketUpgrade {
     pub(super) offer: Offer,
     pub(super) sender: SocketSender,
     /// What was agreed to about deflated messages.
@@ -43,9 +43,13 @@ pub(super) struct Asking {
     pub(super) accept: HeaderValue,
 }
 
-impl Responding {
-    pub(super) fn new(ticket: Ticket, asked: &Asked, events: mpsc::Sender<Event>) -> Responding {
-        Responding {
+impl ResponseWriter {
+    pub(super) fn new(
+        ticket: Ticket,
+        asked: &ConvertedRequest,
+        events: mpsc::Sender<FrontEndEvent>,
+    ) -> ResponseWriter {
+        ResponseWriter {
             ticket,
             persistence: asked.persistence,
             is_http_10: asked.is_http_10,
@@ -60,7 +64,10 @@ impl Responding {
     }
 
     /// The answer, where it is whole; otherwise it comes back.
-    pub(super) fn whole(&self, response: http::Response<Body>) -> Result<Whole, http::Response<Body>> {
+    pub(super) fn whole(
+        &self,
+        response: http::Response<Body>,
+    ) -> Result<CompleteResponse, http::Response<Body>> {
         match response.body().bytes().cloned() {
             Some(bytes) => Ok(whole(response.into_parts().0, &bytes, self.persistence)),
             None => Err(response),
@@ -72,7 +79,7 @@ impl Responding {
         mut self,
         application: Arc<dyn Application>,
         mut request: http::Request<Body>,
-        asking: Asking,
+        asking: WebSocketUpgrade,
     ) {
         request.extensions_mut().insert(asking.offer.clone());
         let response = application
@@ -86,7 +93,12 @@ impl Responding {
         let parts = opening(response, asking.accept, accepted.protocol, asking.deflate);
         let head = head(parts, Framing::Length, None, Persistence::Open, SystemTime::now()).freeze();
         let ticket = self.ticket.clone();
-        if self.events.send(Event::Open { ticket, head }).await.is_err() {
+        if self
+            .events
+            .send(FrontEndEvent::Open { ticket, head })
+            .await
+            .is_err()
+        {
             return;
         }
         if AssertUnwindSafe(accepted.run).catch_unwind().await.is_err() {
@@ -96,17 +108,19 @@ impl Responding {
     }
 
     /// Answers a message of a socket that speaks no HTTP.
-    pub(super) async fn say(self, application: Arc<dyn Application>, message: Message, words: Words) {
+    pub(super) async fn say(self, application: Arc<dyn Application>, message: Message, words: MessageFormat) {
         let limit = application.body_limit();
         let said = words.of_response(application.answer(message).await, limit).await;
         // Nobody takes it when the server has ended meanwhile.
-        let _ = self.tell(said.map(Piece::from), Some(End::Open)).await;
+        let _ = self
+            .tell(said.map(OutboundChunk::from), Some(ResponseEnd::Open))
+            .await;
     }
 
     async fn send(&self, response: http::Response<Body>) {
         match self.whole(response) {
             // Nobody takes it when the server has ended meanwhile.
-            Ok(Whole { piece, end }) => drop(self.tell([piece], Some(end)).await),
+            Ok(CompleteResponse { piece, end }) => drop(self.tell([piece], Some(end)).await),
             Err(response) => {
                 let (parts, body) = response.into_parts();
                 self.stream(parts, body).await;
@@ -137,14 +151,14 @@ impl Responding {
                 Err(error) => {
                     tracing::warn!(error, "the body of a response broke off");
                     // The client sees by the close that something is missing.
-                    let _ = self.tell([], Some(End::Close)).await;
+                    let _ = self.tell([], Some(ResponseEnd::Close)).await;
                     return;
                 }
             };
             if let Some(promised) = &mut promised {
                 let Some(left) = promised.checked_sub(bytes.len() as u64) else {
                     tracing::error!("the body of a response is longer than its content-length");
-                    let _ = self.tell([], Some(End::Close)).await;
+                    let _ = self.tell([], Some(ResponseEnd::Close)).await;
                     return;
                 };
                 *promised = left;
@@ -155,16 +169,16 @@ impl Responding {
                 let Ok(place) = window.clone().acquire_many_owned(room).await else {
                     return;
                 };
-                let piece = Piece::placed(framing.piece(bytes), place);
+                let piece = OutboundChunk::placed(framing.piece(bytes), place);
                 if self.tell([piece], None).await.is_err() {
                     return;
                 }
             }
         }
         let end = match promised {
-            Some(missing) if missing > 0 => End::Close,
-            _ if persistence == Persistence::Close => End::Close,
-            _ => End::Open,
+            Some(missing) if missing > 0 => ResponseEnd::Close,
+            _ if persistence == Persistence::Close => ResponseEnd::Close,
+            _ => ResponseEnd::Open,
         };
         let last = framing.last();
         let _ = self
@@ -172,8 +186,12 @@ impl Responding {
             .await;
     }
 
-    async fn tell(&self, pieces: impl IntoIterator<Item = Piece>, end: Option<End>) -> Result<(), ()> {
-        let event = Event::Reply {
+    async fn tell(
+        &self,
+        pieces: impl IntoIterator<Item = OutboundChunk>,
+        end: Option<ResponseEnd>,
+    ) -> Result<(), ()> {
+        let event = FrontEndEvent::Reply {
             ticket: self.ticket.clone(),
             pieces: pieces.into_iter().collect(),
             end,
@@ -183,13 +201,13 @@ impl Responding {
 }
 
 /// A response in one piece.
-pub(super) struct Whole {
-    pub(super) piece: Piece,
-    pub(super) end: End,
+pub(super) struct CompleteResponse {
+    pub(super) piece: OutboundChunk,
+    pub(super) end: ResponseEnd,
 }
 
 /// What a front end answers by itself.
-pub(super) fn refusal_of((code, reason): Refusal, head_only: bool) -> Whole {
+pub(super) fn refusal_of((code, reason): RequestRejection, head_only: bool) -> CompleteResponse {
     let (mut parts, body) = refusal(code, reason).into_parts();
     if code == StatusCode::SERVICE_UNAVAILABLE {
         parts.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -203,15 +221,15 @@ pub(super) fn refusal_of((code, reason): Refusal, head_only: bool) -> Whole {
     whole(parts, &body, Persistence::Close)
 }
 
-fn whole(parts: http::response::Parts, body: &[u8], persistence: Persistence) -> Whole {
+fn whole(parts: http::response::Parts, body: &[u8], persistence: Persistence) -> CompleteResponse {
     let untold = (!body.is_empty() && !parts.headers.contains_key(CONTENT_LENGTH)).then_some(body.len());
     let mut text = head(parts, Framing::Length, untold, persistence, SystemTime::now());
     text.extend_from_slice(body);
-    Whole {
+    CompleteResponse {
         piece: text.freeze().into(),
         end: match persistence {
-            Persistence::Close => End::Close,
-            Persistence::Open | Persistence::KeepAlive => End::Open,
+            Persistence::Close => ResponseEnd::Close,
+            Persistence::Open | Persistence::KeepAlive => ResponseEnd::Open,
         },
     }
 }

@@ -1,10 +1,10 @@
 //! What nobody tells: connections that wait, and those that are gone.
 
 use super::FrontEnd;
-use super::pipeline::End;
-use super::socket::Pulse;
-use crate::mongrel2::codec::Control;
-use crate::mongrel2::watch::Status;
+use super::pipeline::ResponseEnd;
+use super::websocket::PingAction;
+use crate::mongrel2::codec::ControlCommand;
+use crate::mongrel2::control_port_monitor::ConnectionsSnapshot;
 use crate::websocket::{Seat as Ticket, ping_frame};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ impl FrontEnd {
             .collect();
         for ticket in overdue {
             self.drop_socket(&ticket);
-            self.reply(&ticket, [], Some(End::Close));
+            self.reply(&ticket, [], Some(ResponseEnd::Close));
         }
         if now.saturating_duration_since(self.kept_alive) >= self.settings.keep_alive {
             self.kept_alive = now;
@@ -51,24 +51,24 @@ impl FrontEnd {
             ids.push(connection.clone());
             if let Some(socket) = &mut conversation.socket {
                 match socket.pulse() {
-                    Pulse::Rest => {}
-                    Pulse::Ping => pinged.push(socket.ticket.clone()),
-                    Pulse::Dead => dead.push(socket.ticket.clone()),
+                    PingAction::Rest => {}
+                    PingAction::Ping => pinged.push(socket.ticket.clone()),
+                    PingAction::Dead => dead.push(socket.ticket.clone()),
                 }
             }
         }
         for (ident, ids) in waiting {
-            self.control(&ident, &ids, Control::KeepAlive);
+            self.control(&ident, &ids, ControlCommand::KeepAlive);
         }
         self.cast(&pinged, &ping_frame());
         for ticket in dead {
             self.drop_socket(&ticket);
-            self.reply(&ticket, [], Some(End::Close));
+            self.reply(&ticket, [], Some(ResponseEnd::Close));
         }
     }
 
     /// The control port answered.
-    pub(super) fn watched(&mut self, status: Status) {
+    pub(super) fn watched(&mut self, status: ConnectionsSnapshot) {
         let now = Instant::now();
         if status.asked < self.since {
             if let Some(watch) = &mut self.watch {

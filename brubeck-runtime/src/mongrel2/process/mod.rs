@@ -1,18 +1,18 @@
 //! A Mongrel2 that this process configures, starts, watches and stops.
 
 mod config;
-mod folder;
-mod program;
 mod routes;
+mod server_directory;
+mod server_process;
 mod supervisor;
 
 pub use config::{Mongrel2Config, Mongrel2Handler};
 
 use crate::error::{Error, Result};
-use folder::Folder;
-use program::{Program, StartError};
+use server_directory::ServerDirectory;
+use server_process::{ServerProcess, StartError};
 use std::net::SocketAddr;
-use supervisor::{Order, Supervisor};
+use supervisor::{Supervisor, SupervisorCommand};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// How many free ports are tried where any port will do.
@@ -41,7 +41,7 @@ pub struct Mongrel2Server {
     address: SocketAddr,
     control: String,
     pid: watch::Receiver<Option<u32>>,
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<SupervisorCommand>,
 }
 
 impl Mongrel2Server {
@@ -54,7 +54,7 @@ impl Mongrel2Server {
     }
 
     async fn start(config: Mongrel2Config) -> Result<Mongrel2Server> {
-        let folder = Folder::create()?;
+        let folder = ServerDirectory::create()?;
         let (address, program) = Mongrel2Server::first_start(&config, &folder).await?;
         let control = config.control(folder.path());
         let (pid, seen) = watch::channel(program.pid());
@@ -76,11 +76,14 @@ impl Mongrel2Server {
         })
     }
 
-    async fn first_start(config: &Mongrel2Config, folder: &Folder) -> Result<(SocketAddr, Program)> {
+    async fn first_start(
+        config: &Mongrel2Config,
+        folder: &ServerDirectory,
+    ) -> Result<(SocketAddr, ServerProcess)> {
         for attempt in 1..=PORTS {
             let address = config.address()?;
-            program::load(folder, &config.text(folder.name(), address, folder.path())?).await?;
-            match Program::start(folder).await {
+            server_process::load(folder, &config.text(folder.name(), address, folder.path())?).await?;
+            match ServerProcess::start(folder).await {
                 Ok(program) => return Ok((address, program)),
                 Err(StartError::Other(error)) => return Err(error),
                 // Somebody took the free port between finding it and binding it.
@@ -118,7 +121,7 @@ impl Mongrel2Server {
     ///
     /// It did not start again; it keeps being tried.
     pub async fn restart(&self) -> Result {
-        self.order(Order::Restart).await
+        self.order(SupervisorCommand::Restart).await
     }
 
     /// Stops it, and removes its folder.
@@ -127,10 +130,10 @@ impl Mongrel2Server {
     ///
     /// None at present.
     pub async fn stop(self) -> Result {
-        self.order(Order::Stop).await
+        self.order(SupervisorCommand::Stop).await
     }
 
-    async fn order(&self, order: impl FnOnce(oneshot::Sender<Result>) -> Order) -> Result {
+    async fn order(&self, order: impl FnOnce(oneshot::Sender<Result>) -> SupervisorCommand) -> Result {
         let gone = |()| Error::new("Mongrel2 is no longer watched: the runtime that started it has ended");
         let (tell, told) = oneshot::channel();
         self.orders.send(order(tell)).await.map_err(|_| gone(()))?;

@@ -1,7 +1,7 @@
 //! Keeps a Mongrel2 running until it is told to stop.
 
-use super::folder::Folder;
-use super::program::{Program, StartError};
+use super::server_directory::ServerDirectory;
+use super::server_process::{ServerProcess, StartError};
 use crate::error::{Error, Result};
 use std::future::pending;
 use std::time::Duration;
@@ -15,21 +15,21 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const HEALTHY: Duration = Duration::from_secs(30);
 
 /// What can be asked of it; the answer comes when it is done.
-pub(super) enum Order {
+pub(super) enum SupervisorCommand {
     Restart(oneshot::Sender<Result>),
     Stop(oneshot::Sender<Result>),
 }
 
 pub(super) struct Supervisor {
-    pub(super) program: Option<Program>,
+    pub(super) program: Option<ServerProcess>,
     pub(super) pid: watch::Sender<Option<u32>>,
     /// Last, because it may only go when nothing uses it any more.
-    pub(super) folder: Folder,
+    pub(super) folder: ServerDirectory,
 }
 
 impl Supervisor {
     /// Ends when told to, or when nobody is left to tell.
-    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<SupervisorCommand>) {
         let mut pause = PAUSE;
         let mut started = Instant::now();
         loop {
@@ -52,13 +52,13 @@ impl Supervisor {
                 }
             };
             match order {
-                Some(Order::Restart(done)) => {
+                Some(SupervisorCommand::Restart(done)) => {
                     self.set(None).await;
                     started = Instant::now();
                     // Whoever asked may have stopped waiting.
                     let _ = done.send(self.start().await);
                 }
-                Some(Order::Stop(done)) => {
+                Some(SupervisorCommand::Stop(done)) => {
                     self.set(None).await;
                     drop(self);
                     let _ = done.send(Ok(()));
@@ -80,7 +80,7 @@ impl Supervisor {
     }
 
     async fn start(&mut self) -> Result {
-        match Program::start(&self.folder).await {
+        match ServerProcess::start(&self.folder).await {
             Ok(program) => {
                 self.set(Some(program)).await;
                 Ok(())
@@ -92,8 +92,9 @@ impl Supervisor {
         }
     }
 
-    async fn set(&mut self, program: Option<Program>) {
-        self.pid.send_replace(program.as_ref().and_then(Program::pid));
+    async fn set(&mut self, program: Option<ServerProcess>) {
+        self.pid
+            .send_replace(program.as_ref().and_then(ServerProcess::pid));
         if let Some(old) = std::mem::replace(&mut self.program, program) {
             old.stop().await;
         }

@@ -101,7 +101,9 @@ async fn what_m2sh_refuses_is_shown() {
         return;
     };
     server.stop().await.unwrap();
-    let folder = Folder::create().unwrap();
-    let error = program::load(&folder, "servers = [nobody]\n").await.unwrap_err();
+    let folder = ServerDirectory::create().unwrap();
+    let error = server_process::load(&folder, "servers = [nobody]\n")
+        .await
+        .unwrap_err();
     assert!(format!("{error:?}").contains("nobody"), "{error:?}");
 }

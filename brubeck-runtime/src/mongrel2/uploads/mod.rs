@@ -1,8 +1,8 @@
 //! Bodies that Mongrel2 writes to a file or sends in parts.
 
-pub(super) mod headers;
+pub(super) mod body_location;
 
-use super::front_end::socket::{Event, Link};
+use super::front_end::websocket::{FrontEndEvent, FrontEndHandle};
 use crate::extract::{Stored, Waiting};
 use crate::response::{Body, BodyError, BoxError, FrameTap, TappedBody};
 use crate::websocket::Seat as Ticket;
@@ -20,7 +20,7 @@ const WINDOW: u32 = 256 << 10;
 
 /// An upload that is coming, as the loop keeps it.
 #[derive(Debug)]
-pub(in crate::mongrel2) enum Upload {
+pub(in crate::mongrel2) enum IncomingUpload {
     /// Into this file.
     File {
         name: String,
@@ -28,21 +28,21 @@ pub(in crate::mongrel2) enum Upload {
         tell: Option<oneshot::Sender<Stored>>,
     },
     /// In parts.
-    Parts(Arc<Mutex<Parts>>),
+    Streamed(Arc<Mutex<StreamedUpload>>),
 }
 
-impl Upload {
+impl IncomingUpload {
     /// An upload that goes into a file, its body, and what moves the file.
-    pub(in crate::mongrel2) fn file(name: String, length: Option<u64>) -> (Upload, Body, Waiting) {
+    pub(in crate::mongrel2) fn file(name: String, length: Option<u64>) -> (IncomingUpload, Body, Waiting) {
         let (tell, waiting) = Waiting::new();
-        let upload = Upload::File {
+        let upload = IncomingUpload::File {
             name,
             length,
             tell: Some(tell),
         };
         let body = Body::new(TappedBody {
             body: waiting.clone().body(),
-            tap: AnnouncedLength(length),
+            tap: ContentLengthTap(length),
         });
         (upload, body, waiting)
     }
@@ -53,31 +53,31 @@ impl Upload {
         length: Option<u64>,
         first: &Bytes,
         last: bool,
-        link: Arc<Link>,
-    ) -> (Upload, Body) {
-        let parts = Arc::new(Mutex::new(Parts {
+        link: Arc<FrontEndHandle>,
+    ) -> (IncomingUpload, Body) {
+        let parts = Arc::new(Mutex::new(StreamedUpload {
             bytes: BytesMut::new(),
             left: length,
             end: None,
             waker: None,
         }));
-        let upload = Upload::Parts(parts.clone());
+        let upload = IncomingUpload::Streamed(parts.clone());
         upload.part(first, last);
         let body = Body::new(TappedBody {
-            body: Body::from_stream(PartsStream {
+            body: Body::from_stream(UploadStream {
                 parts,
                 ticket,
                 link,
                 asked: last,
             }),
-            tap: AnnouncedLength(length),
+            tap: ContentLengthTap(length),
         });
         (upload, body)
     }
 
     /// A part came.
     pub(in crate::mongrel2) fn part(&self, bytes: &Bytes, last: bool) {
-        if let Upload::Parts(parts) = self {
+        if let IncomingUpload::Streamed(parts) = self {
             parts
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -87,7 +87,7 @@ impl Upload {
 
     /// The file was written. Whoever drops what comes back removes the file.
     pub(in crate::mongrel2) fn written(&mut self, path: PathBuf) -> std::io::Result<()> {
-        let Upload::File { length, tell, .. } = self else {
+        let IncomingUpload::File { length, tell, .. } = self else {
             return Ok(());
         };
         let stored = Stored::open(path, *length)?;
@@ -100,14 +100,14 @@ impl Upload {
 
     /// Whether it is the upload into this file.
     pub(in crate::mongrel2) fn is_file(&self, of: &str) -> bool {
-        matches!(self, Upload::File { name, .. } if name == of)
+        matches!(self, IncomingUpload::File { name, .. } if name == of)
     }
 }
 
 /// An upload that is forgotten has broken off, unless it was whole.
-impl Drop for Upload {
+impl Drop for IncomingUpload {
     fn drop(&mut self) {
-        if let Upload::Parts(parts) = self {
+        if let IncomingUpload::Streamed(parts) = self {
             let mut parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
             if parts.end.is_none() {
                 parts.end = Some(Err(BodyError::Broken("the client went away".into())));
@@ -119,7 +119,7 @@ impl Drop for Upload {
 
 /// What came of an upload and was not read yet.
 #[derive(Debug)]
-pub(in crate::mongrel2) struct Parts {
+pub(in crate::mongrel2) struct StreamedUpload {
     bytes: BytesMut,
     /// How much is still to come; behind it stands the next request of the client.
     left: Option<u64>,
@@ -127,7 +127,7 @@ pub(in crate::mongrel2) struct Parts {
     waker: Option<Waker>,
 }
 
-impl Parts {
+impl StreamedUpload {
     fn add(&mut self, bytes: &Bytes, last: bool) {
         if self.end.is_some() {
             return;
@@ -156,23 +156,23 @@ impl Parts {
 }
 
 /// An upload that comes in parts. The client is asked for more only as it is read.
-struct PartsStream {
-    parts: Arc<Mutex<Parts>>,
+struct UploadStream {
+    parts: Arc<Mutex<StreamedUpload>>,
     ticket: Ticket,
-    link: Arc<Link>,
+    link: Arc<FrontEndHandle>,
     asked: bool,
 }
 
-impl PartsStream {
+impl UploadStream {
     fn allow(&self, bytes: u32) {
-        self.link.tell(Event::Allow {
+        self.link.tell(FrontEndEvent::Allow {
             ticket: self.ticket.clone(),
             bytes,
         });
     }
 }
 
-impl Stream for PartsStream {
+impl Stream for UploadStream {
     type Item = Result<Bytes, BodyError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -204,9 +204,9 @@ impl Stream for PartsStream {
 }
 
 /// Tells the length that the client announced, less what was read.
-struct AnnouncedLength(Option<u64>);
+struct ContentLengthTap(Option<u64>);
 
-impl FrameTap<BoxError> for AnnouncedLength {
+impl FrameTap<BoxError> for ContentLengthTap {
     fn poll(
         &mut self,
         polled: Poll<Option<Result<Frame<Bytes>, BoxError>>>,
@@ -237,7 +237,13 @@ mod tests {
             serial: 1,
             number: 0,
         };
-        let (upload, body) = Upload::parts(ticket, Some(8), &"hello".into(), false, Arc::new(Link(tell)));
+        let (upload, body) = IncomingUpload::parts(
+            ticket,
+            Some(8),
+            &"hello".into(),
+            false,
+            Arc::new(FrontEndHandle(tell)),
+        );
         upload.part(&"abcGET /next".into(), false);
         let all = futures_util::FutureExt::now_or_never(body.collect(100)).unwrap();
         assert_eq!(all.unwrap(), "helloabc");

@@ -42,7 +42,7 @@ const RESPONSES: Role = Role {
     traffic: Traffic::Outbound,
 };
 
-/// An event of a [`Mongrel2Link`], in order. The generations of a link only grow.
+/// An event of a [`ServerLink`], in order. The generations of a link only grow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LinkEvent {
     /// Mongrel2 is connected and receives responses.
@@ -74,15 +74,15 @@ pub(crate) enum LinkEvent {
 /// It comes up only once Mongrel2 has subscribed to the responses, so the first response is not lost. Requests are
 /// received while a response waits for Mongrel2 to read it.
 #[derive(Debug)]
-pub(crate) struct Mongrel2Link {
+pub(crate) struct ServerLink {
     /// Events. Dropping it closes the link.
     pub(crate) inbound: EventReceiver<LinkEvent>,
     /// Responses. Dropping all clones closes the link.
-    pub(crate) outbound: Mongrel2Sender,
+    pub(crate) outbound: ServerLinkSender,
     shutdown: ShutdownHandle,
 }
 
-impl Mongrel2Link {
+impl ServerLink {
     /// Sends what was accepted, for at most `linger`, then closes. Returns `true` if everything left in time.
     ///
     /// Requests that arrive before the end are still received, as far as there is space.
@@ -91,13 +91,13 @@ impl Mongrel2Link {
     }
 }
 
-/// The sending end of a [`Mongrel2Link`].
+/// The sending end of a [`ServerLink`].
 #[derive(Clone, Debug)]
-pub(crate) struct Mongrel2Sender {
+pub(crate) struct ServerLinkSender {
     link: LinkSender<Bytes>,
 }
 
-impl Mongrel2Sender {
+impl ServerLinkSender {
     /// Queues a response to the connection its request came on. Waits for space while Mongrel2 is slow.
     ///
     /// After a restart of Mongrel2 the same connection id may belong to another browser. So a response is dropped and
@@ -141,43 +141,43 @@ impl Mongrel2Sender {
 ///
 /// # Errors
 /// Returns an error if it is not possible to connect to such endpoints. It is not an error if Mongrel2 is not running yet.
-pub(crate) fn mongrel2_link(
+pub(crate) fn open(
     send_spec: Endpoint,
     recv_spec: Endpoint,
     config: LinkConfig,
-) -> Result<(Mongrel2Link, BoxFuture<'static, ()>), TransportError> {
-    mongrel2_link_with(send_spec, recv_spec, config, SUBSCRIPTION_TIMEOUT)
+) -> Result<(ServerLink, BoxFuture<'static, ()>), TransportError> {
+    open_with(send_spec, recv_spec, config, SUBSCRIPTION_TIMEOUT)
 }
 
-fn mongrel2_link_with(
+fn open_with(
     send_spec: Endpoint,
     recv_spec: Endpoint,
     config: LinkConfig,
     subscription_timeout: Duration,
-) -> Result<(Mongrel2Link, BoxFuture<'static, ()>), TransportError> {
+) -> Result<(ServerLink, BoxFuture<'static, ()>), TransportError> {
     send_spec.check_connect()?;
     recv_spec.check_connect()?;
     let (handles, driver, state) = link(&config);
     let mut settings = RunLink::new(format!("Mongrel2 {send_spec} {recv_spec}"), &config, state);
     settings.connect_timeout = 2 * config.connect_timeout + subscription_timeout;
-    let connector = Mongrel2Connector {
+    let connector = ServerConnector {
         send_spec,
         recv_spec,
         connect_timeout: config.connect_timeout,
         subscription_timeout,
     };
-    let mongrel2 = Mongrel2Link {
+    let mongrel2 = ServerLink {
         inbound: handles.inbound,
-        outbound: Mongrel2Sender {
+        outbound: ServerLinkSender {
             link: handles.outbound,
         },
         shutdown: handles.shutdown,
     };
-    let driven = run_link(settings, connector, Mongrel2Handler { link: driver }).boxed();
+    let driven = run_link(settings, connector, ServerLinkHandler { link: driver }).boxed();
     Ok((mongrel2, driven))
 }
 
-struct Mongrel2Connector {
+struct ServerConnector {
     send_spec: Endpoint,
     recv_spec: Endpoint,
     connect_timeout: Duration,
@@ -185,18 +185,18 @@ struct Mongrel2Connector {
 }
 
 /// The two connections to a Mongrel2.
-struct Connections {
+struct ServerConnections {
     requests: Connection,
     responses: Connection,
     recv_ident: Bytes,
 }
 
-impl Connector for Mongrel2Connector {
-    type Connection = Connections;
+impl Connector for ServerConnector {
+    type Connection = ServerConnections;
 
     /// Connects the responses first, and the requests only once Mongrel2 has subscribed: the response to a request that
     /// came earlier would be lost.
-    async fn connect(&self) -> Result<Connections, BoxError> {
+    async fn connect(&self) -> Result<ServerConnections, BoxError> {
         let Self {
             send_spec, recv_spec, ..
         } = self;
@@ -211,7 +211,7 @@ impl Connector for Mongrel2Connector {
             .connect_one(send_spec, &REQUESTS)
             .await
             .map_err(|error| format!("send_spec {send_spec}: {error}"))?;
-        Ok(Connections {
+        Ok(ServerConnections {
             requests,
             responses,
             recv_ident,
@@ -219,7 +219,7 @@ impl Connector for Mongrel2Connector {
     }
 }
 
-impl Mongrel2Connector {
+impl ServerConnector {
     async fn connect_one(&self, endpoint: &Endpoint, role: &Role) -> Result<Connection, BoxError> {
         Ok(timeout(self.connect_timeout, Connection::connect(endpoint, role)).await??)
     }
@@ -241,12 +241,12 @@ impl Mongrel2Connector {
     }
 }
 
-struct Mongrel2Handler {
+struct ServerLinkHandler {
     link: LinkDriver<LinkEvent, Bytes>,
 }
 
-impl LinkHandler<Connections> for Mongrel2Handler {
-    async fn run_connection(&mut self, connections: Connections, generation: Generation) -> Outcome {
+impl LinkHandler<ServerConnections> for ServerLinkHandler {
+    async fn run_connection(&mut self, connections: ServerConnections, generation: Generation) -> Outcome {
         let up = LinkEvent::Up {
             generation,
             recv_ident: connections.recv_ident.clone(),
@@ -280,14 +280,14 @@ impl LinkHandler<Connections> for Mongrel2Handler {
     }
 }
 
-impl Mongrel2Handler {
+impl ServerLinkHandler {
     /// Carries requests and responses until the link ends. Returns the reason, with `true` if everything was sent.
     async fn serve(
         &mut self,
-        connections: Connections,
+        connections: ServerConnections,
         generation: Generation,
     ) -> Result<(ShutdownReason, bool), ConnectionError> {
-        let Connections {
+        let ServerConnections {
             mut requests,
             mut responses,
             ..
@@ -333,7 +333,7 @@ async fn receive_requests(
 ) -> ConnectionError {
     loop {
         let Some(permit) = inbound.reserve().await else {
-            // `Mongrel2Handler::serve` notices that the receiver was dropped.
+            // `ServerLinkHandler::serve` notices that the receiver was dropped.
             return pending().await;
         };
         match requests.recv().await {

@@ -100,18 +100,18 @@ async fn run(
     }
 }
 
-async fn open_link(send_spec: &Endpoint, recv_spec: &Endpoint) -> Mongrel2Link {
+async fn open_link(send_spec: &Endpoint, recv_spec: &Endpoint) -> ServerLink {
     driven(send_spec.clone(), recv_spec.clone(), SUBSCRIPTION_TIMEOUT)
 }
 
-fn driven(send_spec: Endpoint, recv_spec: Endpoint, subscription_timeout: Duration) -> Mongrel2Link {
+fn driven(send_spec: Endpoint, recv_spec: Endpoint, subscription_timeout: Duration) -> ServerLink {
     let config = LinkConfig::default();
-    let (link, driver) = mongrel2_link_with(send_spec, recv_spec, config, subscription_timeout).unwrap();
+    let (link, driver) = open_with(send_spec, recv_spec, config, subscription_timeout).unwrap();
     tokio::spawn(driver);
     link
 }
 
-async fn linked(link: &mut Mongrel2Link) -> Generation {
+async fn linked(link: &mut ServerLink) -> Generation {
     match soon("the link", link.inbound.recv()).await {
         Some(LinkEvent::Up {
             generation,
@@ -124,14 +124,14 @@ async fn linked(link: &mut Mongrel2Link) -> Generation {
     }
 }
 
-async fn requested(link: &mut Mongrel2Link) -> (Generation, Bytes) {
+async fn requested(link: &mut ServerLink) -> (Generation, Bytes) {
     match soon("a request", link.inbound.recv()).await {
         Some(LinkEvent::Message { generation, bytes }) => (generation, bytes),
         other => panic!("expected a request, got {other:?}"),
     }
 }
 
-async fn lost(link: &mut Mongrel2Link) -> Generation {
+async fn lost(link: &mut ServerLink) -> Generation {
     loop {
         match soon("the loss", link.inbound.recv()).await {
             Some(LinkEvent::Down { generation, .. }) => return generation,

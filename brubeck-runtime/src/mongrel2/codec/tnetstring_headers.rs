@@ -2,12 +2,12 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::Headers;
+use super::Mongrel2Headers;
 use crate::codec::{Cursor, Error, lenstr, netstring};
 
 /// Reads the pairs that are all of `cursor`.
-pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Headers, Error> {
-    let mut headers = Headers::with_room(cursor.left());
+pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Mongrel2Headers, Error> {
+    let mut headers = Mongrel2Headers::with_room(cursor.left());
     while cursor.left() > 0 {
         let name = netstring::decode(&mut cursor)?;
         let at = cursor.at();
@@ -33,7 +33,7 @@ pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Headers, Error> {
 }
 
 /// Writes the pairs as Mongrel2 does.
-pub(super) fn encode(headers: &Headers) -> BytesMut {
+pub(super) fn encode(headers: &Mongrel2Headers) -> BytesMut {
     let mut output = BytesMut::new();
     for group in headers.groups() {
         match group {

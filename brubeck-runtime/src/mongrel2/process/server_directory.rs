@@ -12,14 +12,14 @@ const LONGEST: usize = 107 - "/run/control".len();
 
 /// A temporary folder that only its owner may enter; dropping it removes it.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(super) struct ServerDirectory {
     path: PathBuf,
     name: String,
 }
 
-impl Folder {
+impl ServerDirectory {
     /// Creates the folder, and in it what Mongrel2 needs and does not create itself.
-    pub(super) fn create() -> Result<Folder> {
+    pub(super) fn create() -> Result<ServerDirectory> {
         let parent = std::env::temp_dir();
         let mut last = None;
         for _ in 0..16 {
@@ -33,20 +33,21 @@ impl Folder {
                 )));
             }
             match std::fs::DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Folder { path, name }.furnish(),
+                Ok(()) => return ServerDirectory { path, name }.furnish(),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => last = Some(error),
-                Err(error) => return Err(Folder::refused(&parent, error)),
+                Err(error) => return Err(ServerDirectory::refused(&parent, error)),
             }
         }
-        Err(Folder::refused(
+        Err(ServerDirectory::refused(
             &parent,
             last.unwrap_or_else(|| ErrorKind::AlreadyExists.into()),
         ))
     }
 
-    fn furnish(self) -> Result<Folder> {
+    fn furnish(self) -> Result<ServerDirectory> {
         for room in ["run", "logs", "tmp"] {
-            std::fs::create_dir(self.path.join(room)).map_err(|error| Folder::refused(&self.path, error))?;
+            std::fs::create_dir(self.path.join(room))
+                .map_err(|error| ServerDirectory::refused(&self.path, error))?;
         }
         Ok(self)
     }
@@ -68,7 +69,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for ServerDirectory {
     fn drop(&mut self) {
         // What cannot be removed is left to whoever cleans the temporary files of the machine.
         let _ = std::fs::remove_dir_all(&self.path);

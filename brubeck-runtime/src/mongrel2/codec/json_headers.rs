@@ -8,12 +8,12 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::Headers;
+use super::Mongrel2Headers;
 use crate::codec::{Cursor, Error};
 
 /// Reads the header block that is all of `cursor`.
-pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Headers, Error> {
-    let mut headers = Headers::with_room(cursor.left());
+pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Mongrel2Headers, Error> {
+    let mut headers = Mongrel2Headers::with_room(cursor.left());
     cursor.skip_whitespace();
     cursor.expect(b'{', "the `{` of the headers")?;
     cursor.skip_whitespace();
@@ -32,7 +32,7 @@ pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Headers, Error> {
     Ok(headers)
 }
 
-fn member(cursor: &mut Cursor<'_>, headers: &mut Headers) -> Result<(), Error> {
+fn member(cursor: &mut Cursor<'_>, headers: &mut Mongrel2Headers) -> Result<(), Error> {
     let name = string(cursor, "a header name in quotes")?;
     cursor.skip_whitespace();
     cursor.expect(b':', "the `:` after a header name")?;
@@ -141,7 +141,7 @@ fn unit(cursor: &mut Cursor<'_>) -> Option<u32> {
 }
 
 /// Writes a header block as Mongrel2 does.
-pub(super) fn encode(headers: &Headers) -> BytesMut {
+pub(super) fn encode(headers: &Mongrel2Headers) -> BytesMut {
     let mut output = BytesMut::new();
     output.put_u8(b'{');
     for (index, group) in headers.groups().enumerate() {

@@ -1,6 +1,6 @@
 //! WebSockets of Mongrel2, and the events that their handlers send to the loop.
 
-use super::pipeline::{End, Piece};
+use super::pipeline::{OutboundChunk, ResponseEnd};
 use crate::websocket::{
     Carrier, Close, Closed, Deflate, Delivered, Form, Group, Heard, Peer, Received, Seat as Ticket,
     SocketMessage, WebSocket, message_frame,
@@ -25,7 +25,7 @@ const UNANSWERED: u8 = 2;
 
 /// One WebSocket, as the loop keeps it.
 #[derive(Debug)]
-pub(in crate::mongrel2) struct Socket {
+pub(in crate::mongrel2) struct WebSocketState {
     pub(in crate::mongrel2) ticket: Ticket,
     peer: Peer,
     messages: Option<mpsc::Sender<Delivered>>,
@@ -42,7 +42,7 @@ pub(in crate::mongrel2) struct Socket {
 
 /// What follows for the connection.
 #[derive(Debug, Default)]
-pub(in crate::mongrel2) struct Reaction {
+pub(in crate::mongrel2) struct FrameOutcome {
     /// The client is sent these.
     pub(in crate::mongrel2) answers: Vec<Bytes>,
     /// The connection is closed.
@@ -51,7 +51,7 @@ pub(in crate::mongrel2) struct Reaction {
 
 /// What shall be done about a client that was quiet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::mongrel2) enum Pulse {
+pub(in crate::mongrel2) enum PingAction {
     /// Nothing: it is not open, or not for much longer.
     Rest,
     /// It is asked whether it is there.
@@ -60,26 +60,26 @@ pub(in crate::mongrel2) enum Pulse {
     Dead,
 }
 
-impl Socket {
+impl WebSocketState {
     /// A client asks for it. The other end is for the handler.
     pub(in crate::mongrel2) fn new(
         ticket: Ticket,
         limit: usize,
         deflate: Option<Deflate>,
-        link: &Arc<Link>,
-    ) -> (Socket, WebSocket) {
+        link: &Arc<FrontEndHandle>,
+    ) -> (WebSocketState, WebSocket) {
         let (messages, inbound) = mpsc::channel(MESSAGES);
         let ended = Arc::new(OnceLock::new());
         let window = Arc::new(Semaphore::new(WINDOW));
         let gone = Arc::new(Semaphore::new(0));
-        let way = Way {
+        let way = WebSocketCarrier {
             ticket: ticket.clone(),
             window: window.clone(),
             deflate,
             gone: gone.clone(),
             link: link.clone(),
         };
-        let socket = Socket {
+        let socket = WebSocketState {
             ticket,
             peer: Peer::new(limit, deflate),
             messages: Some(messages),
@@ -95,8 +95,8 @@ impl Socket {
     }
 
     /// The handler took it: what came already is heard now.
-    pub(in crate::mongrel2) fn open(&mut self) -> Reaction {
-        let mut reaction = Reaction::default();
+    pub(in crate::mongrel2) fn open(&mut self) -> FrameOutcome {
+        let mut reaction = FrameOutcome::default();
         for (first, payload) in self.early.take().unwrap_or_default() {
             self.react(first, payload, &mut reaction);
         }
@@ -104,9 +104,9 @@ impl Socket {
     }
 
     /// A frame came.
-    pub(in crate::mongrel2) fn hear(&mut self, first: u8, payload: Bytes) -> Reaction {
+    pub(in crate::mongrel2) fn hear(&mut self, first: u8, payload: Bytes) -> FrameOutcome {
         self.silent = 0;
-        let mut reaction = Reaction::default();
+        let mut reaction = FrameOutcome::default();
         match &mut self.early {
             Some(early) if early.len() < EARLY => early.push((first, payload)),
             Some(_) => self.end(Close::POLICY, None, &mut reaction),
@@ -115,7 +115,7 @@ impl Socket {
         reaction
     }
 
-    fn react(&mut self, first: u8, payload: Bytes, reaction: &mut Reaction) {
+    fn react(&mut self, first: u8, payload: Bytes, reaction: &mut FrameOutcome) {
         match self.peer.hear(first, payload) {
             Heard::Nothing => {}
             Heard::Answer(answer) => reaction.answers.push(answer),
@@ -145,7 +145,7 @@ impl Socket {
         }
     }
 
-    fn end(&mut self, close: Close, last: Option<Bytes>, reaction: &mut Reaction) {
+    fn end(&mut self, close: Close, last: Option<Bytes>, reaction: &mut FrameOutcome) {
         let last = last.unwrap_or_else(|| crate::websocket::close_frame(&close));
         self.gone(close);
         reaction.answers.push(last);
@@ -174,15 +174,15 @@ impl Socket {
     }
 
     /// Some time has passed.
-    pub(in crate::mongrel2) fn pulse(&mut self) -> Pulse {
+    pub(in crate::mongrel2) fn pulse(&mut self) -> PingAction {
         if self.early.is_some() || self.closing.is_some() {
-            return Pulse::Rest;
+            return PingAction::Rest;
         }
         self.silent = self.silent.saturating_add(1);
         if self.silent > UNANSWERED + 1 {
-            Pulse::Dead
+            PingAction::Dead
         } else {
-            Pulse::Ping
+            PingAction::Ping
         }
     }
 
@@ -193,7 +193,7 @@ impl Socket {
     }
 }
 
-impl Drop for Socket {
+impl Drop for WebSocketState {
     fn drop(&mut self) {
         self.gone.close();
     }
@@ -201,18 +201,18 @@ impl Drop for Socket {
 
 /// The way to one link: what all its WebSockets share.
 #[derive(Debug)]
-pub(in crate::mongrel2) struct Link(pub(in crate::mongrel2) mpsc::Sender<Event>);
+pub(in crate::mongrel2) struct FrontEndHandle(pub(in crate::mongrel2) mpsc::Sender<FrontEndEvent>);
 
 /// The way to one client.
-struct Way {
+struct WebSocketCarrier {
     ticket: Ticket,
     window: Arc<Semaphore>,
     deflate: Option<Deflate>,
     gone: Arc<Semaphore>,
-    link: Arc<Link>,
+    link: Arc<FrontEndHandle>,
 }
 
-impl Carrier for Way {
+impl Carrier for WebSocketCarrier {
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>> {
         Box::pin(async move {
             let bytes = message_frame(&message, self.deflate);
@@ -223,9 +223,9 @@ impl Carrier for Way {
                 .acquire_many_owned(room)
                 .await
                 .map_err(|_| Closed)?;
-            let event = Event::Reply {
+            let event = FrontEndEvent::Reply {
                 ticket: self.ticket.clone(),
-                pieces: vec![Piece::placed(bytes, place)],
+                pieces: vec![OutboundChunk::placed(bytes, place)],
                 end: None,
             };
             self.link.0.send(event).await.map_err(|_| Closed)
@@ -233,7 +233,7 @@ impl Carrier for Way {
     }
 
     fn offer(&self, frame: Bytes) {
-        self.link.tell(Event::Cast {
+        self.link.tell(FrontEndEvent::BroadcastOutcome {
             to: vec![self.ticket.clone()],
             bytes: frame,
         });
@@ -244,7 +244,7 @@ impl Carrier for Way {
     }
 
     fn close(&self, close: Close) {
-        self.link.tell(Event::Shut {
+        self.link.tell(FrontEndEvent::Shut {
             ticket: self.ticket.clone(),
             close,
         });
@@ -259,9 +259,9 @@ impl Carrier for Way {
     }
 }
 
-impl Link {
+impl FrontEndHandle {
     /// Tells the loop without waiting; a link that has ended needs no telling.
-    pub(in crate::mongrel2) fn tell(&self, event: Event) {
+    pub(in crate::mongrel2) fn tell(&self, event: FrontEndEvent) {
         if let Err(mpsc::error::TrySendError::Full(event)) = self.0.try_send(event) {
             let link = self.0.clone();
             tokio::spawn(async move { link.send(event).await });
@@ -269,11 +269,11 @@ impl Link {
     }
 }
 
-impl Group for Link {
+impl Group for FrontEndHandle {
     fn cast(&self, to: Vec<Ticket>, bytes: Bytes) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             // Nobody is left to be told when the link has ended.
-            let _ = self.0.send(Event::Cast { to, bytes }).await;
+            let _ = self.0.send(FrontEndEvent::BroadcastOutcome { to, bytes }).await;
         })
     }
 
@@ -283,21 +283,21 @@ impl Group for Link {
 }
 
 #[derive(Debug)]
-pub(in crate::mongrel2) enum Event {
+pub(in crate::mongrel2) enum FrontEndEvent {
     /// Some of the reply to a request, or all of it with its end.
     Reply {
         ticket: Ticket,
-        pieces: Vec<Piece>,
-        end: Option<End>,
+        pieces: Vec<OutboundChunk>,
+        end: Option<ResponseEnd>,
     },
     /// A handler takes a WebSocket: the head of the response that opens it.
     Open { ticket: Ticket, head: Bytes },
     /// A handler closes its WebSocket, or a message socket.
     Shut { ticket: Ticket, close: Close },
     /// Something for the client of a message socket that answers nothing.
-    Push { ticket: Ticket, piece: Piece },
+    Push { ticket: Ticket, piece: OutboundChunk },
     /// The same bytes for many.
-    Cast { to: Vec<Ticket>, bytes: Bytes },
+    BroadcastOutcome { to: Vec<Ticket>, bytes: Bytes },
     /// A handler can take so many more bytes of an upload.
     Allow { ticket: Ticket, bytes: u32 },
 }

@@ -1,14 +1,14 @@
 //! What browsers ask, and what they upload.
 
+use super::convert_request::{self, RequestRejection};
 use super::http1::Persistence;
-use super::request::{self, Refusal};
-use super::respond::{Responding, Whole, refusal_of};
+use super::respond::{CompleteResponse, ResponseWriter, refusal_of};
 use super::{FrontEnd, IN_FLIGHT, PIPELINED};
 use crate::extract::Stored;
 use crate::handler::DispatchMode;
-use crate::mongrel2::codec::{DecodeError, Request};
-use crate::mongrel2::uploads::Upload;
-use crate::mongrel2::uploads::headers::{self, Announced};
+use crate::mongrel2::codec::{Mongrel2DecodeError, Mongrel2Request};
+use crate::mongrel2::uploads::IncomingUpload;
+use crate::mongrel2::uploads::body_location::{self, BodyLocation};
 use crate::response::Body;
 use crate::websocket::Seat as Ticket;
 use bytes::Bytes;
@@ -18,10 +18,10 @@ use std::future::ready;
 use std::path::PathBuf;
 
 impl FrontEnd {
-    pub(super) fn http(&mut self, request: &Request) {
+    pub(super) fn http(&mut self, request: &Mongrel2Request) {
         let store = self.settings.store.as_ref();
-        let announced = headers::announced(&request.headers, &request.body, store);
-        if let Announced::File {
+        let announced = body_location::announced(&request.headers, &request.body, store);
+        if let BodyLocation::File {
             name,
             path,
             done: true,
@@ -29,7 +29,7 @@ impl FrontEnd {
         {
             return self.stored(&request.conn_id, name, path.clone());
         }
-        let mut asked = request::read(request, &self.replies_to);
+        let mut asked = convert_request::read(request, &self.replies_to);
         let ticket = self.begin(
             &request.ident,
             &request.conn_id,
@@ -42,7 +42,7 @@ impl FrontEnd {
         if ends {
             return;
         }
-        if announced != Announced::Whole {
+        if announced != BodyLocation::Inline {
             // Mongrel2 may have taken the beginning of the next request for the end of this body.
             asked.persistence = Persistence::Close;
         }
@@ -54,20 +54,20 @@ impl FrontEnd {
         if let Some(refusal) = self.overload_beside(running) {
             return self.refuse(&ticket, refusal, head);
         }
-        let length = headers::length(&request.headers).unwrap_or_default();
+        let length = body_location::length(&request.headers).unwrap_or_default();
         let (coming, body) = match announced {
-            Announced::Whole => (None, Body::from(request.body.clone())),
-            Announced::File { name, .. } => {
-                let (upload, body, waiting) = Upload::file(name, length);
+            BodyLocation::Inline => (None, Body::from(request.body.clone())),
+            BodyLocation::File { name, .. } => {
+                let (upload, body, waiting) = IncomingUpload::file(name, length);
                 head_of.extensions_mut().insert(waiting);
                 (Some(upload), body)
             }
-            Announced::Parts { last, .. } => {
+            BodyLocation::Streamed { last, .. } => {
                 let (upload, body) =
-                    Upload::parts(ticket.clone(), length, &request.body, last, self.link.clone());
+                    IncomingUpload::parts(ticket.clone(), length, &request.body, last, self.link.clone());
                 (Some(upload), body)
             }
-            Announced::Nowhere => {
+            BodyLocation::TooLarge => {
                 let refusal = (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
                 return self.refuse(&ticket, refusal, head);
             }
@@ -77,14 +77,14 @@ impl FrontEnd {
         {
             conversation.upload = coming;
         }
-        let responding = Responding::new(ticket, &asked, self.link.0.clone());
+        let responding = ResponseWriter::new(ticket, &asked, self.link.0.clone());
         let request = head_of.map(|()| body);
         match self
             .application
             .serve_peer(request, asked.peer, DispatchMode::InlineIfFast)
         {
             Either::Left(answered) => match responding.whole(answered.into_inner()) {
-                Ok(Whole { piece, end }) => self.reply(&responding.ticket, [piece], Some(end)),
+                Ok(CompleteResponse { piece, end }) => self.reply(&responding.ticket, [piece], Some(end)),
                 Err(response) => self.respond(responding, ready(response)),
             },
             Either::Right(answer) => self.respond(responding, answer),
@@ -94,7 +94,7 @@ impl FrontEnd {
     /// Has an answer sent by a task, once it is there.
     fn respond(
         &mut self,
-        responding: Responding,
+        responding: ResponseWriter,
         answer: impl Future<Output = http::Response<Body>> + Send + 'static,
     ) {
         let ticket = responding.ticket.clone();
@@ -105,20 +105,20 @@ impl FrontEnd {
     }
 
     /// Answers what no handler is to see. The connection is closed then: what else comes on it is not worth reading.
-    pub(super) fn refuse(&mut self, ticket: &Ticket, refusal: Refusal, head_only: bool) {
-        let Whole { piece, end } = refusal_of(refusal, head_only);
+    pub(super) fn refuse(&mut self, ticket: &Ticket, refusal: RequestRejection, head_only: bool) {
+        let CompleteResponse { piece, end } = refusal_of(refusal, head_only);
         self.reply(ticket, [piece], Some(end));
     }
 
     /// Why no more can be done now for the connection of this request.
-    pub(super) fn overload(&mut self, ticket: &Ticket) -> Option<Refusal> {
+    pub(super) fn overload(&mut self, ticket: &Ticket) -> Option<RequestRejection> {
         let conversation = self.conversations.of(ticket);
         let running = conversation.map_or(0, |conversation| conversation.running());
         self.overload_beside(running)
     }
 
     /// The same where so many handlers run on behalf of the connection.
-    fn overload_beside(&mut self, running: usize) -> Option<Refusal> {
+    fn overload_beside(&mut self, running: usize) -> Option<RequestRejection> {
         let busy = self.handlers.len().saturating_sub(self.sockets) >= IN_FLIGHT || running >= PIPELINED;
         if busy && !self.stopping {
             self.counts.add_shed(1);
@@ -128,7 +128,7 @@ impl FrontEnd {
     }
 
     /// What cannot be read is answered where it still says who asked.
-    pub(super) fn unreadable(&mut self, error: &DecodeError) {
+    pub(super) fn unreadable(&mut self, error: &Mongrel2DecodeError) {
         tracing::warn!(%error, "a message of Mongrel2 was refused");
         self.counts.add_refused(1);
         if let Some((ident, connection)) = error.connection() {
@@ -156,14 +156,14 @@ impl FrontEnd {
         }
     }
 
-    pub(super) fn part(&mut self, request: &Request) {
-        let part = headers::announced(&request.headers, &request.body, None);
+    pub(super) fn part(&mut self, request: &Mongrel2Request) {
+        let part = body_location::announced(&request.headers, &request.body, None);
         let upload = self
             .conversations
             .get(&request.conn_id)
             .and_then(|conversation| conversation.upload.as_ref());
         match (upload, part) {
-            (Some(upload), Announced::Parts { last, .. }) => upload.part(&request.body, last),
+            (Some(upload), BodyLocation::Streamed { last, .. }) => upload.part(&request.body, last),
             _ => self.cancel(&request.ident, &request.conn_id),
         }
     }

@@ -1,8 +1,8 @@
 //! All connections of browsers, and which of them can be sent something.
 
-use super::conversation::{Conversation, Take};
-use super::flow_control::{Pace, Room};
-use super::pipeline::{Due, End, Piece};
+use super::client_connection::{ClientConnection, NextMessage};
+use super::flow_control::{FlowControl, SendWindow};
+use super::pipeline::{OutboundChunk, ReadyChunks, ResponseEnd};
 use crate::websocket::Seat as Ticket;
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -16,8 +16,8 @@ const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
 
 /// All connections that are known.
 #[derive(Debug)]
-pub(super) struct Conversations<T> {
-    by_connection: HashMap<Bytes, Conversation<T>>,
+pub(super) struct ConnectionTable<T> {
+    by_connection: HashMap<Bytes, ClientConnection<T>>,
     serial: u64,
     ready: VecDeque<Bytes>,
     /// Those that wait for their clients to read, and until when at most.
@@ -26,7 +26,7 @@ pub(super) struct Conversations<T> {
 
 /// One message for one client.
 #[derive(Debug)]
-pub(super) struct Outgoing {
+pub(super) struct ClientMessage {
     pub(super) ident: Bytes,
     pub(super) connection: Bytes,
     /// Empty where nothing but the close is left.
@@ -36,7 +36,7 @@ pub(super) struct Outgoing {
 
 /// Whether a client could be sent something, or waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cast {
+pub(super) enum BroadcastOutcome {
     /// It is to be sent it now, together with others.
     Now,
     /// It gets it after what waits for it already.
@@ -47,9 +47,9 @@ pub(super) enum Cast {
     TooSlow,
 }
 
-impl<T> Conversations<T> {
-    pub(super) fn new() -> Conversations<T> {
-        Conversations {
+impl<T> ConnectionTable<T> {
+    pub(super) fn new() -> ConnectionTable<T> {
+        ConnectionTable {
             by_connection: HashMap::new(),
             serial: 0,
             ready: VecDeque::new(),
@@ -62,24 +62,24 @@ impl<T> Conversations<T> {
         &mut self,
         connection: &Bytes,
         ident: &Bytes,
-        pace: impl FnOnce() -> Pace,
+        flow_control: impl FnOnce() -> FlowControl,
         now: Instant,
-    ) -> &mut Conversation<T> {
+    ) -> &mut ClientConnection<T> {
         let serial = &mut self.serial;
         let conversation = self.by_connection.entry(connection.clone()).or_insert_with(|| {
             *serial += 1;
-            Conversation::new(ident.clone(), *serial, pace(), now)
+            ClientConnection::new(ident.clone(), *serial, flow_control(), now)
         });
         conversation.heard = now;
         conversation
     }
 
-    pub(super) fn get(&mut self, connection: &Bytes) -> Option<&mut Conversation<T>> {
+    pub(super) fn get(&mut self, connection: &Bytes) -> Option<&mut ClientConnection<T>> {
         self.by_connection.get_mut(connection)
     }
 
     /// The connection of a ticket; one that was forgotten and came again is another one, though its name is the same.
-    pub(super) fn of(&mut self, ticket: &Ticket) -> Option<&mut Conversation<T>> {
+    pub(super) fn of(&mut self, ticket: &Ticket) -> Option<&mut ClientConnection<T>> {
         self.by_connection
             .get_mut(&ticket.connection)
             .filter(|conversation| conversation.serial == ticket.serial)
@@ -90,9 +90,9 @@ impl<T> Conversations<T> {
     pub(super) fn reply(
         &mut self,
         ticket: &Ticket,
-        pieces: impl IntoIterator<Item = Piece>,
-        end: Option<End>,
-    ) -> Option<(&mut Conversation<T>, Vec<T>)> {
+        pieces: impl IntoIterator<Item = OutboundChunk>,
+        end: Option<ResponseEnd>,
+    ) -> Option<(&mut ClientConnection<T>, Vec<T>)> {
         let conversation = self
             .by_connection
             .get_mut(&ticket.connection)
@@ -109,23 +109,23 @@ impl<T> Conversations<T> {
         &mut self,
         ticket: &Ticket,
         bytes: usize,
-        piece: impl FnOnce() -> Piece,
+        piece: impl FnOnce() -> OutboundChunk,
         now: Instant,
-    ) -> Cast {
+    ) -> BroadcastOutcome {
         let Some(conversation) = self.of(ticket) else {
-            return Cast::Gone;
+            return BroadcastOutcome::Gone;
         };
         if conversation.closing {
-            return Cast::Gone;
+            return BroadcastOutcome::Gone;
         }
         if conversation.waiting.is_empty()
-            && matches!(conversation.pace.room(now), Room::For(room) if room >= bytes as u64)
+            && matches!(conversation.flow_control.room(now), SendWindow::For(room) if room >= bytes as u64)
         {
-            conversation.pace.sent(bytes as u64, now);
-            return Cast::Now;
+            conversation.flow_control.sent(bytes as u64, now);
+            return BroadcastOutcome::Now;
         }
         if conversation.waiting_bytes + bytes > WAITING || conversation.waiting.len() >= WAITING_PIECES {
-            return Cast::TooSlow;
+            return BroadcastOutcome::TooSlow;
         }
         conversation.waiting_bytes += bytes;
         conversation.waiting.push_back(piece());
@@ -133,11 +133,11 @@ impl<T> Conversations<T> {
         if let Some(conversation) = self.by_connection.get_mut(&ticket.connection) {
             list(&mut self.ready, conversation, &ticket.connection);
         }
-        Cast::Later
+        BroadcastOutcome::Later
     }
 
     /// A piece for a client that answers nothing. `false` where it is not there any more.
-    pub(super) fn push(&mut self, ticket: &Ticket, piece: Piece) -> bool {
+    pub(super) fn push(&mut self, ticket: &Ticket, piece: OutboundChunk) -> bool {
         let Some(conversation) = self.of(ticket).filter(|conversation| !conversation.closing) else {
             return false;
         };
@@ -152,7 +152,7 @@ impl<T> Conversations<T> {
         let Some(conversation) = self.of(ticket) else {
             return Vec::new();
         };
-        let stopped = conversation.put(Due {
+        let stopped = conversation.put(ReadyChunks {
             pieces: Vec::new(),
             close: true,
         });
@@ -161,18 +161,18 @@ impl<T> Conversations<T> {
     }
 
     /// The next message for any client, if there is one that may be sent now.
-    pub(super) fn next(&mut self, now: Instant) -> Option<Outgoing> {
+    pub(super) fn next(&mut self, now: Instant) -> Option<ClientMessage> {
         while let Some(connection) = self.ready.pop_front() {
             let Some(conversation) = self.by_connection.get_mut(&connection) else {
                 continue;
             };
             conversation.listed = false;
             match conversation.take(now) {
-                Take::Nothing => {}
-                Take::Blocked(until) => {
+                NextMessage::None => {}
+                NextMessage::Blocked(until) => {
                     self.blocked.insert(connection, until);
                 }
-                Take::Message(bytes) => {
+                NextMessage::Ready(bytes) => {
                     let close = conversation.closing && conversation.waiting.is_empty();
                     let ident = conversation.ident.clone();
                     if close {
@@ -180,7 +180,7 @@ impl<T> Conversations<T> {
                     } else {
                         list(&mut self.ready, conversation, &connection);
                     }
-                    return Some(Outgoing {
+                    return Some(ClientMessage {
                         ident,
                         connection,
                         bytes,
@@ -215,7 +215,7 @@ impl<T> Conversations<T> {
     /// Mongrel2 wrote so many bytes to a client.
     pub(super) fn credited(&mut self, connection: &Bytes, bytes: u64) {
         if let Some(conversation) = self.by_connection.get_mut(connection) {
-            conversation.pace.credited(bytes);
+            conversation.flow_control.credited(bytes);
             self.blocked.remove(connection);
             self.look_at(connection);
         }
@@ -224,7 +224,7 @@ impl<T> Conversations<T> {
     /// Mongrel2 wrote so many bytes in all to a client.
     pub(super) fn written(&mut self, connection: &Bytes, bytes: u64, now: Instant) {
         if let Some(conversation) = self.by_connection.get_mut(connection) {
-            conversation.pace.written(bytes, now);
+            conversation.flow_control.written(bytes, now);
             if self.blocked.remove(connection).is_some() {
                 self.look_at(connection);
             }
@@ -234,7 +234,7 @@ impl<T> Conversations<T> {
     /// The control port says nothing any more.
     pub(super) fn unwatched(&mut self, now: Instant) {
         for conversation in self.by_connection.values_mut() {
-            conversation.pace.unwatched(now);
+            conversation.flow_control.unwatched(now);
         }
         for (connection, _) in std::mem::take(&mut self.blocked) {
             self.look_at(&connection);
@@ -246,7 +246,7 @@ impl<T> Conversations<T> {
         self.blocked.keys().any(|connection| {
             self.by_connection
                 .get(connection)
-                .is_some_and(|conversation| conversation.pace.waits_for_control())
+                .is_some_and(|conversation| conversation.flow_control.waits_for_control())
         })
     }
 
@@ -257,13 +257,13 @@ impl<T> Conversations<T> {
     }
 
     /// The connection is gone: what ran on its behalf comes back, replies still to come are dropped.
-    pub(super) fn forget(&mut self, connection: &Bytes) -> Option<Conversation<T>> {
+    pub(super) fn forget(&mut self, connection: &Bytes) -> Option<ClientConnection<T>> {
         self.blocked.remove(connection);
         self.by_connection.remove(connection)
     }
 
     /// All connections are gone.
-    pub(super) fn forget_all(&mut self) -> impl Iterator<Item = Conversation<T>> + use<T> {
+    pub(super) fn forget_all(&mut self) -> impl Iterator<Item = ClientConnection<T>> + use<T> {
         self.ready.clear();
         self.blocked.clear();
         std::mem::take(&mut self.by_connection).into_values()
@@ -273,22 +273,24 @@ impl<T> Conversations<T> {
     pub(super) fn sweep(&mut self, now: Instant) {
         self.by_connection.retain(|_, conversation| {
             let old = now.saturating_duration_since(conversation.heard) > FORGOTTEN;
-            !conversation.is_idle() || conversation.is_kept() || !(conversation.pace.is_quiet(now) || old)
+            !conversation.is_idle()
+                || conversation.is_kept()
+                || !(conversation.flow_control.is_quiet(now) || old)
         });
     }
 
     /// The names of connections, with the time each was heard of last.
-    pub(super) fn iter(&mut self) -> impl Iterator<Item = (&Bytes, &mut Conversation<T>)> {
+    pub(super) fn iter(&mut self) -> impl Iterator<Item = (&Bytes, &mut ClientConnection<T>)> {
         self.by_connection.iter_mut()
     }
 
     /// Whether no reply is waited for and nothing is to be sent.
     pub(super) fn is_idle(&self) -> bool {
-        self.by_connection.values().all(Conversation::is_idle)
+        self.by_connection.values().all(ClientConnection::is_idle)
     }
 }
 
-fn list<T>(ready: &mut VecDeque<Bytes>, conversation: &mut Conversation<T>, connection: &Bytes) {
+fn list<T>(ready: &mut VecDeque<Bytes>, conversation: &mut ClientConnection<T>, connection: &Bytes) {
     let something = !conversation.waiting.is_empty() || conversation.closing;
     if something && !conversation.listed {
         conversation.listed = true;

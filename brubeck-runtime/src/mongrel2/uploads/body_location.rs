@@ -1,6 +1,6 @@
 //! What Mongrel2 says of the body of a request, and what a client only pretends that it says.
 
-use crate::mongrel2::codec::Headers;
+use crate::mongrel2::codec::Mongrel2Headers;
 use std::path::{Path, PathBuf};
 
 /// The longest body that Mongrel2 can count.
@@ -10,7 +10,7 @@ const DONE: &str = "x-mongrel2-upload-done";
 
 /// Where Mongrel2 writes uploads: its setting `upload.temp_store`, and where that is for this process.
 #[derive(Clone, Debug)]
-pub(in crate::mongrel2) struct Store {
+pub(in crate::mongrel2) struct UploadStore {
     /// What names begin with, as Mongrel2 writes them.
     prefix: String,
     /// The folder of the files, as this process sees it.
@@ -19,26 +19,26 @@ pub(in crate::mongrel2) struct Store {
 
 /// What the special headers of a request say of its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::mongrel2) enum Announced {
+pub(in crate::mongrel2) enum BodyLocation {
     /// It is within the message.
-    Whole,
+    Inline,
     /// Mongrel2 begins to write it to a file, or has done so.
     File { name: String, path: PathBuf, done: bool },
     /// It comes in parts.
-    Parts { offset: u64, last: bool },
+    Streamed { offset: u64, last: bool },
     /// It is too large, and there is nowhere to put it.
-    Nowhere,
+    TooLarge,
 }
 
-impl Store {
+impl UploadStore {
     /// `template` is the setting, which ends in `XXXXXX`; `folder` is where its folder is for this process.
-    pub(in crate::mongrel2) fn new(template: &str, folder: Option<PathBuf>) -> Option<Store> {
+    pub(in crate::mongrel2) fn new(template: &str, folder: Option<PathBuf>) -> Option<UploadStore> {
         let prefix = template.strip_suffix("XXXXXX")?.to_owned();
         let folder = match folder {
             Some(folder) => folder,
             None => Path::new(template).parent()?.to_owned(),
         };
-        Some(Store { prefix, folder })
+        Some(UploadStore { prefix, folder })
     }
 
     /// Where the file of this name is, if Mongrel2 can have made it.
@@ -51,7 +51,7 @@ impl Store {
 }
 
 /// The number of a content length that Mongrel2 takes for what it is; `Err` where it does not.
-pub(in crate::mongrel2) fn length(headers: &Headers) -> Result<Option<u64>, ()> {
+pub(in crate::mongrel2) fn length(headers: &Mongrel2Headers) -> Result<Option<u64>, ()> {
     let mut values = headers.get_all("content-length");
     let Some(value) = values.next() else {
         return Ok(None);
@@ -65,9 +65,13 @@ pub(in crate::mongrel2) fn length(headers: &Headers) -> Result<Option<u64>, ()> 
 
 /// Reads the special headers. Any client can send those of files, so they are believed only where Mongrel2 itself must
 /// have written them: with such a length it either puts the body into the message or replaces both headers.
-pub(in crate::mongrel2) fn announced(headers: &Headers, body: &[u8], store: Option<&Store>) -> Announced {
+pub(in crate::mongrel2) fn announced(
+    headers: &Mongrel2Headers,
+    body: &[u8],
+    store: Option<&UploadStore>,
+) -> BodyLocation {
     if let Some(offset) = headers.upload_stream() {
-        return Announced::Parts {
+        return BodyLocation::Streamed {
             offset,
             last: headers.upload_stream_done(),
         };
@@ -78,7 +82,7 @@ pub(in crate::mongrel2) fn announced(headers: &Headers, body: &[u8], store: Opti
         values.next().is_none().then_some(value)
     };
     let Some(name) = single(START).filter(|_| body.is_empty()) else {
-        return Announced::Whole;
+        return BodyLocation::Inline;
     };
     let counted = match length(headers) {
         Ok(Some(length)) => length > 0,
@@ -86,18 +90,18 @@ pub(in crate::mongrel2) fn announced(headers: &Headers, body: &[u8], store: Opti
         Err(()) => false,
     };
     if !counted {
-        return Announced::Whole;
+        return BodyLocation::Inline;
     }
     let Some(store) = store else {
-        return Announced::Nowhere;
+        return BodyLocation::TooLarge;
     };
     match store.path(name) {
-        Some(path) => Announced::File {
+        Some(path) => BodyLocation::File {
             name: name.to_owned(),
             path,
             done: single(DONE) == Some(name),
         },
-        None => Announced::Nowhere,
+        None => BodyLocation::TooLarge,
     }
 }
 
@@ -110,16 +114,16 @@ pub(in crate::mongrel2) fn is_special(name: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn store() -> Store {
-        Store::new("/uploads/u.XXXXXX", None).unwrap()
+    fn store() -> UploadStore {
+        UploadStore::new("/uploads/u.XXXXXX", None).unwrap()
     }
 
     #[track_caller]
     fn forged(headers: &[(&'static str, &'static str)], body: &[u8]) {
-        let headers: Headers = headers.iter().copied().collect();
+        let headers: Mongrel2Headers = headers.iter().copied().collect();
         let announced = announced(&headers, body, Some(&store()));
         assert!(
-            matches!(announced, Announced::Whole | Announced::Nowhere),
+            matches!(announced, BodyLocation::Inline | BodyLocation::TooLarge),
             "{announced:?}"
         );
     }
@@ -131,7 +135,7 @@ mod tests {
         let read = |headers: &[(&'static str, &'static str)]| {
             announced(&headers.iter().copied().collect(), b"", Some(&store()))
         };
-        let file = |done| Announced::File {
+        let file = |done| BodyLocation::File {
             name: NAME.into(),
             path: NAME.into(),
             done,
@@ -152,7 +156,7 @@ mod tests {
         );
         assert_eq!(
             read(&[("UPLOAD_STREAM", "100"), ("UPLOAD_STREAM_DONE", "1")]),
-            Announced::Parts {
+            BodyLocation::Streamed {
                 offset: 100,
                 last: true
             }
@@ -201,12 +205,12 @@ mod tests {
             "/uploads/../u.aB3xYz",
             "u.aB3xYz",
         ] {
-            let headers: Headers = [(START, name), (DONE, name), ("content-length", "5")]
+            let headers: Mongrel2Headers = [(START, name), (DONE, name), ("content-length", "5")]
                 .into_iter()
                 .collect();
             assert_eq!(
                 announced(&headers, b"", Some(&store())),
-                Announced::Nowhere,
+                BodyLocation::TooLarge,
                 "{name}"
             );
         }
@@ -214,8 +218,8 @@ mod tests {
 
     #[test]
     fn the_folder_may_lie_elsewhere_for_us() {
-        let store = Store::new("tmp/u.XXXXXX", Some("/srv/m2/tmp".into())).unwrap();
+        let store = UploadStore::new("tmp/u.XXXXXX", Some("/srv/m2/tmp".into())).unwrap();
         assert_eq!(store.path("tmp/u.abcdef"), Some("/srv/m2/tmp/u.abcdef".into()));
-        assert!(Store::new("/uploads/u", None).is_none());
+        assert!(UploadStore::new("/uploads/u", None).is_none());
     }
 }

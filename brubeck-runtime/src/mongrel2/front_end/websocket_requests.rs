@@ -1,15 +1,15 @@
 //! What comes over WebSockets and message sockets.
 
-use super::commands::Words;
-use super::conversations::Cast;
+use super::connection_table::BroadcastOutcome;
 use super::http1::Persistence;
-use super::listener::Listener;
-use super::pipeline::{End, Piece};
-use super::respond::{Asking, Responding};
-use super::socket::{Reaction, Socket};
-use super::{FrontEnd, SOCKETS, end, request};
+use super::message_format::MessageFormat;
+use super::message_socket::MessageSocketClient;
+use super::pipeline::{OutboundChunk, ResponseEnd};
+use super::respond::{ResponseWriter, WebSocketUpgrade};
+use super::websocket::{FrameOutcome, WebSocketState};
+use super::{FrontEnd, SOCKETS, convert_request, end};
 use crate::mongrel2::codec as wire;
-use crate::mongrel2::codec::Request;
+use crate::mongrel2::codec::Mongrel2Request;
 use crate::response::Body;
 use crate::websocket::{Close, Deflate, Offer, Seat as Ticket, SocketSender, close_frame};
 use bytes::Bytes;
@@ -18,8 +18,8 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 impl FrontEnd {
-    pub(super) fn handshake(&mut self, request: &Request) {
-        let asked = request::read(request, &self.replies_to);
+    pub(super) fn handshake(&mut self, request: &Mongrel2Request) {
+        let asked = convert_request::read(request, &self.replies_to);
         let ticket = self.begin(
             &request.ident,
             &request.conn_id,
@@ -38,14 +38,14 @@ impl FrontEnd {
         if let Some(refusal) = refusal {
             return self.refuse(&ticket, refusal, false);
         }
-        let responding = Responding::new(ticket.clone(), &asked, self.link.0.clone());
+        let responding = ResponseWriter::new(ticket.clone(), &asked, self.link.0.clone());
         let (Ok(head), Ok(accept)) = (asked.request, accept) else {
             return;
         };
         let limit = self.application.body_limit();
         let deflate = Deflate::agree(head.headers());
-        let (socket, ours) = Socket::new(ticket.clone(), limit, deflate, &self.link);
-        let asking = Asking {
+        let (socket, ours) = WebSocketState::new(ticket.clone(), limit, deflate, &self.link);
+        let asking = WebSocketUpgrade {
             sender: ours.sender(),
             deflate,
             offer: Offer::new(ours),
@@ -62,14 +62,14 @@ impl FrontEnd {
         }
     }
 
-    pub(super) fn frame(&mut self, request: &Request) {
+    pub(super) fn frame(&mut self, request: &Mongrel2Request) {
         let now = Instant::now();
         let known = self.conversations.get(&request.conn_id);
         let Some(conversation) = known.filter(|conversation| conversation.socket.is_some()) else {
             // It was opened by a process that is no more; a page that is told so connects again.
             let restart = close_frame(&Close::new(1012, ""));
             let ticket = self.begin(&request.ident, &request.conn_id, None);
-            self.reply(&ticket, [restart.into()], Some(End::Close));
+            self.reply(&ticket, [restart.into()], Some(ResponseEnd::Close));
             return;
         };
         conversation.touch(now);
@@ -79,18 +79,18 @@ impl FrontEnd {
         let ticket = socket.ticket.clone();
         let reaction = match request.headers.flags() {
             Some(first) => socket.hear(first, request.body.clone()),
-            None => Reaction::default(),
+            None => FrameOutcome::default(),
         };
         self.react(&ticket, reaction);
     }
 
-    pub(super) fn react(&mut self, ticket: &Ticket, Reaction { answers, close }: Reaction) {
+    pub(super) fn react(&mut self, ticket: &Ticket, FrameOutcome { answers, close }: FrameOutcome) {
         if close {
             self.drop_socket(ticket);
         }
         if !answers.is_empty() || close {
-            let pieces = answers.into_iter().map(Piece::from);
-            self.reply(ticket, pieces, close.then_some(End::Close));
+            let pieces = answers.into_iter().map(OutboundChunk::from);
+            self.reply(ticket, pieces, close.then_some(ResponseEnd::Close));
         }
     }
 
@@ -126,14 +126,14 @@ impl FrontEnd {
                 .conversations
                 .cast(ticket, bytes.len(), || bytes.clone().into(), now)
             {
-                Cast::Now => {
+                BroadcastOutcome::Now => {
                     if let Some(conversation) = self.conversations.of(ticket) {
                         let ident = conversation.ident.clone();
                         together.entry(ident).or_default().push(ticket.connection.clone());
                     }
                 }
-                Cast::Later | Cast::Gone => {}
-                Cast::TooSlow => self.cut(ticket),
+                BroadcastOutcome::Later | BroadcastOutcome::Gone => {}
+                BroadcastOutcome::TooSlow => self.cut(ticket),
             }
         }
         for (ident, ids) in together {
@@ -158,13 +158,13 @@ impl FrontEnd {
     }
 
     /// A message of a socket that speaks no HTTP: it is answered like that of another application.
-    pub(super) fn message(&mut self, request: &Request) {
+    pub(super) fn message(&mut self, request: &Mongrel2Request) {
         let ticket = self.begin(
             &request.ident,
             &request.conn_id,
             request.headers.download_credits(),
         );
-        let Some(message) = request::message(request, &self.replies_to) else {
+        let Some(message) = convert_request::message(request, &self.replies_to) else {
             return self.cancel(&request.ident, &request.conn_id);
         };
         let Some(conversation) = self.conversations.of(&ticket) else {
@@ -172,14 +172,14 @@ impl FrontEnd {
         };
         let listener = conversation
             .listener
-            .get_or_insert_with(|| Listener::new(ticket.clone()));
+            .get_or_insert_with(|| MessageSocketClient::new(ticket.clone()));
         let message = message.with_extension(SocketSender(listener.way(&self.link)));
-        let words = Words::of(&request.path);
+        let words = MessageFormat::of(&request.path);
         if let Some((code, _)) = self.overload(&ticket) {
-            let piece = Piece::from(words.status(&code.into()));
-            return self.reply(&ticket, [piece], Some(End::Open));
+            let piece = OutboundChunk::from(words.status(&code.into()));
+            return self.reply(&ticket, [piece], Some(ResponseEnd::Open));
         }
-        let responding = Responding {
+        let responding = ResponseWriter {
             ticket: ticket.clone(),
             persistence: Persistence::Open,
             is_http_10: false,

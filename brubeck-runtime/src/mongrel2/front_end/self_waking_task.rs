@@ -1,4 +1,4 @@
-//! Futures that wake each other, as one task of which the scheduler does not hear.
+//! Futures that wake each other, as one task of which the self_waking_task does not hear.
 
 use futures_util::task::AtomicWaker;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use tokio::task::coop::{Unconstrained, unconstrained};
 
 /// So often is it polled before others have their turn.
-const TURNS: usize = 8;
+const MAX_CONSECUTIVE_POLLS: usize = 8;
 
 /// Nobody works on it.
 const AT_REST: u8 = 0;
@@ -19,23 +19,23 @@ const WOKEN: u8 = 2;
 
 /// A future that is polled again at once when it wakes itself.
 ///
-/// One that is left to the scheduler then goes to the end of a queue, from which an idle thread is woken to take it away:
+/// One that is left to the self_waking_task then goes to the end of a queue, from which an idle thread is woken to take it away:
 /// two system calls and a cold processor for each message that one part of a task passes to another. The same happens
 /// when it has used up what the runtime grants a task; so its own loops must be bounded.
-pub(in crate::mongrel2) struct InOneTurn<F> {
+pub(in crate::mongrel2) struct SelfWakingTask<F> {
     future: Pin<Box<Unconstrained<F>>>,
-    bell: Arc<Bell>,
+    bell: Arc<WakeState>,
     waker: Waker,
 }
 
 /// What the future is woken by.
 #[derive(Default)]
-struct Bell {
+struct WakeState {
     state: AtomicU8,
     outside: AtomicWaker,
 }
 
-impl Wake for Bell {
+impl Wake for WakeState {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -47,10 +47,10 @@ impl Wake for Bell {
     }
 }
 
-impl<F: Future> InOneTurn<F> {
-    pub(in crate::mongrel2) fn new(future: F) -> InOneTurn<F> {
-        let bell = Arc::<Bell>::default();
-        InOneTurn {
+impl<F: Future> SelfWakingTask<F> {
+    pub(in crate::mongrel2) fn new(future: F) -> SelfWakingTask<F> {
+        let bell = Arc::<WakeState>::default();
+        SelfWakingTask {
             future: Box::pin(unconstrained(future)),
             waker: bell.clone().into(),
             bell,
@@ -58,13 +58,13 @@ impl<F: Future> InOneTurn<F> {
     }
 }
 
-impl<F: Future> Future for InOneTurn<F> {
+impl<F: Future> Future for SelfWakingTask<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let InOneTurn { future, bell, waker } = &mut *self;
+        let SelfWakingTask { future, bell, waker } = &mut *self;
         bell.outside.register(cx.waker());
-        for _ in 0..TURNS {
+        for _ in 0..MAX_CONSECUTIVE_POLLS {
             // Whoever woke it wrote before what it is to see now.
             bell.state.swap(IN_TURN, Ordering::AcqRel);
             if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(waker)) {
@@ -115,7 +115,7 @@ mod tests {
             drop(there);
             answer
         };
-        let mut both = InOneTurn::new(futures_util::future::join(answering, asking));
+        let mut both = SelfWakingTask::new(futures_util::future::join(answering, asking));
         let woken = Arc::<Woken>::default();
         let waker = woken.clone().into();
         let polled = both.poll_unpin(&mut Context::from_waker(&waker));
@@ -127,7 +127,7 @@ mod tests {
     fn what_wakes_itself_for_ever_gives_others_their_turn() {
         let polls = Arc::new(AtomicUsize::new(0));
         let counted = polls.clone();
-        let mut busy = InOneTurn::new(poll_fn(move |cx| {
+        let mut busy = SelfWakingTask::new(poll_fn(move |cx| {
             counted.fetch_add(1, Ordering::Relaxed);
             cx.waker().wake_by_ref();
             Poll::<()>::Pending
@@ -136,7 +136,7 @@ mod tests {
         let waker = woken.clone().into();
         for round in 1..4 {
             assert!(busy.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
-            assert_eq!(polls.load(Ordering::Relaxed), round * TURNS);
+            assert_eq!(polls.load(Ordering::Relaxed), round * MAX_CONSECUTIVE_POLLS);
             assert_eq!(woken.0.load(Ordering::Relaxed), round);
         }
     }
@@ -151,7 +151,7 @@ mod tests {
                 pong.notify_one();
             }
         });
-        let ours = tokio::spawn(InOneTurn::new(async move {
+        let ours = tokio::spawn(SelfWakingTask::new(async move {
             for _ in 0..10_000 {
                 here.notify_one();
                 there.notified().await;

@@ -7,17 +7,17 @@ use bytes::Bytes;
 
 /// The language of a message socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::mongrel2) enum Words {
+pub(in crate::mongrel2) enum MessageFormat {
     Json,
     Xml,
 }
 
-impl Words {
+impl MessageFormat {
     /// Of a path as Mongrel2 gives it: `@name` or `<name`.
-    pub(in crate::mongrel2) fn of(path: &[u8]) -> Words {
+    pub(in crate::mongrel2) fn of(path: &[u8]) -> MessageFormat {
         match path.first() {
-            Some(b'<') => Words::Xml,
-            _ => Words::Json,
+            Some(b'<') => MessageFormat::Xml,
+            _ => MessageFormat::Json,
         }
     }
 
@@ -42,10 +42,10 @@ impl Words {
     pub(in crate::mongrel2) fn status(self, status: &Status) -> Bytes {
         let code = status.code();
         ended(&match self {
-            Words::Json => serde_json::json!({"status": code, "reason": status.text()})
+            MessageFormat::Json => serde_json::json!({"status": code, "reason": status.text()})
                 .to_string()
                 .into_bytes(),
-            Words::Xml => format!("<error status=\"{code}\"/>").into_bytes(),
+            MessageFormat::Xml => format!("<error status=\"{code}\"/>").into_bytes(),
         })
     }
 }
@@ -57,18 +57,18 @@ mod tests {
 
     #[tokio::test]
     async fn every_answer_is_one_message() {
-        let say = |words: Words, response: Response| words.of_response(response, 100);
+        let say = |words: MessageFormat, response: Response| words.of_response(response, 100);
         let text = Response::text(Status::OK, "a\0b");
-        assert_eq!(say(Words::Json, text).await.unwrap(), "ab\0");
-        assert_eq!(say(Words::Json, ().into_reply()).await, None);
+        assert_eq!(say(MessageFormat::Json, text).await.unwrap(), "ab\0");
+        assert_eq!(say(MessageFormat::Json, ().into_reply()).await, None);
         assert_eq!(
-            say(Words::of(b"@chat"), Status::NOT_FOUND.into_reply())
+            say(MessageFormat::of(b"@chat"), Status::NOT_FOUND.into_reply())
                 .await
                 .unwrap(),
             "{\"reason\":\"Not Found\",\"status\":404}\0"
         );
         assert_eq!(
-            say(Words::of(b"<chat"), Status::NOT_FOUND.into_reply())
+            say(MessageFormat::of(b"<chat"), Status::NOT_FOUND.into_reply())
                 .await
                 .unwrap(),
             "<error status=\"404\"/>\0"

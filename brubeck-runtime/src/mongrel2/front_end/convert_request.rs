@@ -4,28 +4,28 @@ use super::http1::Persistence;
 use crate::handler::unhygienic;
 use crate::message::{Message, RemoteAddr};
 use crate::method::Method as Verb;
-use crate::mongrel2::codec::Request;
-use crate::mongrel2::uploads::headers;
+use crate::mongrel2::codec::Mongrel2Request;
+use crate::mongrel2::uploads::body_location;
 use crate::rpc::api::Origin;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 
 /// What is known of a request before it is answered.
-pub(in crate::mongrel2) struct Asked {
+pub(in crate::mongrel2) struct ConvertedRequest {
     pub(in crate::mongrel2) persistence: Persistence,
     pub(in crate::mongrel2) is_http_10: bool,
     pub(in crate::mongrel2) peer: Option<RemoteAddr>,
     /// The request without its body, or why there is none.
-    pub(in crate::mongrel2) request: Result<http::Request<()>, Refusal>,
+    pub(in crate::mongrel2) request: Result<http::Request<()>, RequestRejection>,
 }
 
 /// A status and a reason.
-pub(in crate::mongrel2) type Refusal = (StatusCode, &'static str);
+pub(in crate::mongrel2) type RequestRejection = (StatusCode, &'static str);
 
 /// Reads a request; `replies_to` is where its reply goes, for the services that are called on its behalf.
 /// A WebSocket is asked for by a GET, whatever Mongrel2 calls it.
-pub(in crate::mongrel2) fn read(request: &Request, replies_to: &Bytes) -> Asked {
+pub(in crate::mongrel2) fn read(request: &Mongrel2Request, replies_to: &Bytes) -> ConvertedRequest {
     let headers = client_headers(request);
     let version = request.headers.version().map(|version| &version[..]);
     let mut persistence = Persistence::of(version, &headers);
@@ -36,7 +36,7 @@ pub(in crate::mongrel2) fn read(request: &Request, replies_to: &Bytes) -> Asked 
         // What a refused client sends next is not worth reading, and may be the body that was refused.
         persistence = Persistence::Close;
     }
-    Asked {
+    ConvertedRequest {
         persistence,
         is_http_10,
         peer,
@@ -45,13 +45,13 @@ pub(in crate::mongrel2) fn read(request: &Request, replies_to: &Bytes) -> Asked 
 }
 
 fn build(
-    request: &Request,
+    request: &Mongrel2Request,
     headers: HeaderMap,
     is_http_10: bool,
     replies_to: &Bytes,
-) -> Result<http::Request<()>, Refusal> {
+) -> Result<http::Request<()>, RequestRejection> {
     let bad = |reason| (StatusCode::BAD_REQUEST, reason);
-    if headers::length(&request.headers).is_err() {
+    if body_location::length(&request.headers).is_err() {
         return Err(bad("the length of the body is none"));
     }
     // Mongrel2 reads no body then, and takes it for the next request.
@@ -89,7 +89,7 @@ fn build(
 }
 
 /// The message of a socket that speaks no HTTP, under the path `/@name` or `/<name`; `None` where the name is no text.
-pub(in crate::mongrel2) fn message(request: &Request, replies_to: &Bytes) -> Option<Message> {
+pub(in crate::mongrel2) fn message(request: &Mongrel2Request, replies_to: &Bytes) -> Option<Message> {
     let name = std::str::from_utf8(&request.path).ok()?;
     let message = Message::service(Verb::Request, &format!("/{name}"))
         .with_body(request.body.clone())
@@ -100,7 +100,7 @@ pub(in crate::mongrel2) fn message(request: &Request, replies_to: &Bytes) -> Opt
     })
 }
 
-fn origin(request: &Request, replies_to: &Bytes) -> Origin {
+fn origin(request: &Mongrel2Request, replies_to: &Bytes) -> Origin {
     Origin {
         sender_id: request.ident.clone(),
         conn_id: request.conn_id.clone(),
@@ -110,11 +110,11 @@ fn origin(request: &Request, replies_to: &Bytes) -> Origin {
 
 /// The headers that the client sent; values that HTTP does not allow, and that Mongrel2 lets through, are left out, and so
 /// are those by which Mongrel2 announces uploads, which any client can send.
-fn client_headers(request: &Request) -> HeaderMap {
+fn client_headers(request: &Mongrel2Request) -> HeaderMap {
     // Mongrel2's own headers, of which there are ten or so, leave some room.
     let mut headers = HeaderMap::with_capacity(request.headers.len() / 2);
-    for (name, value) in request.headers.of_client() {
-        if headers::is_special(name) {
+    for (name, value) in request.headers.client_headers() {
+        if body_location::is_special(name) {
             continue;
         }
         if let (Ok(name), Ok(value)) = (

@@ -1,7 +1,7 @@
 //! The client of a message socket that is kept, to be sent messages that answer nothing.
 
-use super::pipeline::Piece;
-use super::socket::{Event, Link, WINDOW};
+use super::pipeline::OutboundChunk;
+use super::websocket::{FrontEndEvent, FrontEndHandle, WINDOW};
 use crate::websocket::{Carrier, Close, Closed, Form, Group, Seat as Ticket, SocketMessage};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -9,15 +9,15 @@ use tokio::sync::Semaphore;
 
 /// One client, as the loop keeps it. Dropped with its connection, which whoever sends to it sees.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub(super) struct MessageSocketClient {
     ticket: Ticket,
     window: Arc<Semaphore>,
     gone: Arc<Semaphore>,
 }
 
-impl Listener {
-    pub(super) fn new(ticket: Ticket) -> Listener {
-        Listener {
+impl MessageSocketClient {
+    pub(super) fn new(ticket: Ticket) -> MessageSocketClient {
+        MessageSocketClient {
             // All messages of a connection are of the same client.
             ticket: Ticket { number: 0, ..ticket },
             window: Arc::new(Semaphore::new(WINDOW)),
@@ -26,8 +26,8 @@ impl Listener {
     }
 
     /// A way to it.
-    pub(super) fn way(&self, link: &Arc<Link>) -> Arc<dyn Carrier> {
-        Arc::new(Way {
+    pub(super) fn way(&self, link: &Arc<FrontEndHandle>) -> Arc<dyn Carrier> {
+        Arc::new(MessageSocketCarrier {
             ticket: self.ticket.clone(),
             window: self.window.clone(),
             gone: self.gone.clone(),
@@ -45,7 +45,7 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
+impl Drop for MessageSocketClient {
     fn drop(&mut self) {
         self.window.close();
         self.gone.close();
@@ -53,24 +53,24 @@ impl Drop for Listener {
 }
 
 /// The way to one client.
-struct Way {
+struct MessageSocketCarrier {
     ticket: Ticket,
     window: Arc<Semaphore>,
     /// Never has a place, and is closed with the connection.
     gone: Arc<Semaphore>,
-    link: Arc<Link>,
+    link: Arc<FrontEndHandle>,
 }
 
-impl Carrier for Way {
+impl Carrier for MessageSocketCarrier {
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>> {
         Box::pin(async move {
             let bytes = Form::Text.of(&message);
             let room = bytes.len().min(WINDOW) as u32;
             let window = self.window.clone();
             let place = window.acquire_many_owned(room).await.map_err(|_| Closed)?;
-            let event = Event::Push {
+            let event = FrontEndEvent::Push {
                 ticket: self.ticket.clone(),
-                piece: Piece::placed(bytes, place),
+                piece: OutboundChunk::placed(bytes, place),
             };
             self.link.0.send(event).await.map_err(|_| Closed)
         })
@@ -78,7 +78,7 @@ impl Carrier for Way {
 
     fn offer(&self, bytes: bytes::Bytes) {
         let to = vec![self.ticket.clone()];
-        self.link.tell(Event::Cast { to, bytes });
+        self.link.tell(FrontEndEvent::BroadcastOutcome { to, bytes });
     }
 
     fn form(&self) -> Form {
@@ -86,7 +86,7 @@ impl Carrier for Way {
     }
 
     fn close(&self, close: Close) {
-        self.link.tell(Event::Shut {
+        self.link.tell(FrontEndEvent::Shut {
             ticket: self.ticket.clone(),
             close,
         });

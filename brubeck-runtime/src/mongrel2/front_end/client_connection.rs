@@ -1,10 +1,10 @@
 //! One connection of a browser: what it waits for and what waits for it.
 
-use super::flow_control::{Pace, Room};
-use super::listener::Listener;
-use super::pipeline::{Due, Piece, Pipeline};
-use super::socket::Socket;
-use crate::mongrel2::uploads::Upload;
+use super::flow_control::{FlowControl, SendWindow};
+use super::message_socket::MessageSocketClient;
+use super::pipeline::{OutboundChunk, Pipeline, ReadyChunks};
+use super::websocket::WebSocketState;
+use crate::mongrel2::uploads::IncomingUpload;
 use crate::websocket::Seat as Ticket;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -15,35 +15,40 @@ const JOINED: usize = 256 << 10;
 
 /// One connection of a browser to Mongrel2.
 #[derive(Debug)]
-pub(super) struct Conversation<T> {
+pub(super) struct ClientConnection<T> {
     /// The Mongrel2 it is a connection to.
     pub(super) ident: Bytes,
     pub(super) serial: u64,
     pub(super) pipeline: Pipeline<T>,
-    pub(super) socket: Option<Socket>,
-    pub(super) upload: Option<Upload>,
+    pub(super) socket: Option<WebSocketState>,
+    pub(super) upload: Option<IncomingUpload>,
     /// The client of a message socket.
-    pub(super) listener: Option<Listener>,
-    pub(super) waiting: VecDeque<Piece>,
+    pub(super) listener: Option<MessageSocketClient>,
+    pub(super) waiting: VecDeque<OutboundChunk>,
     pub(super) waiting_bytes: usize,
     /// Whether it is closed after what is waiting.
     pub(super) closing: bool,
-    pub(super) pace: Pace,
+    pub(super) flow_control: FlowControl,
     pub(super) heard: Instant,
     /// Whether it stands in the list of those that can be sent something.
     pub(super) listed: bool,
 }
 
 /// What can be sent to a client now.
-pub(super) enum Take {
-    Nothing,
+pub(super) enum NextMessage {
+    None,
     Blocked(Option<Instant>),
-    Message(Bytes),
+    Ready(Bytes),
 }
 
-impl<T> Conversation<T> {
-    pub(super) fn new(ident: Bytes, serial: u64, pace: Pace, now: Instant) -> Conversation<T> {
-        Conversation {
+impl<T> ClientConnection<T> {
+    pub(super) fn new(
+        ident: Bytes,
+        serial: u64,
+        flow_control: FlowControl,
+        now: Instant,
+    ) -> ClientConnection<T> {
+        ClientConnection {
             ident,
             serial,
             pipeline: Pipeline::new(),
@@ -53,7 +58,7 @@ impl<T> Conversation<T> {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             closing: false,
-            pace,
+            flow_control,
             heard: now,
             listed: false,
         }
@@ -62,7 +67,7 @@ impl<T> Conversation<T> {
     /// A request came.
     pub(super) fn begin(&mut self, connection: &Bytes) -> Ticket {
         if self.pipeline.is_idle() && self.waiting.is_empty() {
-            self.pace.asked_again();
+            self.flow_control.asked_again();
         }
         Ticket {
             connection: connection.clone(),
@@ -105,7 +110,7 @@ impl<T> Conversation<T> {
 
     /// Whether somebody may send it something of his own accord.
     pub(super) fn is_kept(&self) -> bool {
-        self.listener.as_ref().is_some_and(Listener::is_kept)
+        self.listener.as_ref().is_some_and(MessageSocketClient::is_kept)
     }
 
     /// Ends it: what ran on its behalf comes back.
@@ -113,7 +118,7 @@ impl<T> Conversation<T> {
         self.pipeline.stop()
     }
 
-    pub(super) fn put(&mut self, due: Due) -> Vec<T> {
+    pub(super) fn put(&mut self, due: ReadyChunks) -> Vec<T> {
         if self.closing {
             return Vec::new();
         }
@@ -132,15 +137,15 @@ impl<T> Conversation<T> {
     }
 
     /// Joins what may go now into one message.
-    pub(super) fn take(&mut self, now: Instant) -> Take {
+    pub(super) fn take(&mut self, now: Instant) -> NextMessage {
         if self.waiting.is_empty() && !self.closing {
-            return Take::Nothing;
+            return NextMessage::None;
         }
-        let room = match self.pace.room(now) {
-            Room::For(room) => usize::try_from(room).unwrap_or(usize::MAX),
+        let room = match self.flow_control.room(now) {
+            SendWindow::For(room) => usize::try_from(room).unwrap_or(usize::MAX),
             // A close has no bytes, and with credit only bytes count.
-            Room::After(_) if self.waiting.is_empty() && self.pace.counts_bytes() => 0,
-            Room::After(until) => return Take::Blocked(until),
+            SendWindow::After(_) if self.waiting.is_empty() && self.flow_control.counts_bytes() => 0,
+            SendWindow::After(until) => return NextMessage::Blocked(until),
         };
         let mut joined = BytesMut::new();
         let mut first = Bytes::new();
@@ -168,7 +173,7 @@ impl<T> Conversation<T> {
             }
         }
         let message = if joined.is_empty() { first } else { joined.freeze() };
-        self.pace.sent(message.len() as u64, now);
-        Take::Message(message)
+        self.flow_control.sent(message.len() as u64, now);
+        NextMessage::Ready(message)
     }
 }

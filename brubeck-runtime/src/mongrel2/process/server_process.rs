@@ -1,6 +1,6 @@
 //! The programs `mongrel2` and `m2sh`, run as children of this process.
 
-use super::folder::Folder;
+use super::server_directory::ServerDirectory;
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::ErrorKind;
@@ -25,7 +25,7 @@ pub(super) enum StartError {
 }
 
 /// Reads the configuration into the database that `mongrel2` is started with.
-pub(super) async fn load(folder: &Folder, text: &str) -> Result {
+pub(super) async fn load(folder: &ServerDirectory, text: &str) -> Result {
     let path = folder.path();
     let wrong = |error| Error::because("the configuration of Mongrel2 cannot be written", error);
     std::fs::write(path.join("mongrel2.conf"), text).map_err(wrong)?;
@@ -66,15 +66,15 @@ pub(super) async fn load(folder: &Folder, text: &str) -> Result {
 }
 
 /// A `mongrel2` that runs, and what ends it with this process.
-pub(super) struct Program {
+pub(super) struct ServerProcess {
     child: Child,
     watchdog: Child,
 }
 
-impl Program {
+impl ServerProcess {
     /// Starts it and waits until it takes requests.
-    pub(super) async fn start(folder: &Folder) -> Result<Program, StartError> {
-        let mut program = Program::spawn(folder).await.map_err(StartError::Other)?;
+    pub(super) async fn start(folder: &ServerDirectory) -> Result<ServerProcess, StartError> {
+        let mut program = ServerProcess::spawn(folder).await.map_err(StartError::Other)?;
         let log = folder.path().join("logs/error.log");
         let deadline = Instant::now() + START;
         loop {
@@ -99,7 +99,7 @@ impl Program {
         }
     }
 
-    async fn spawn(folder: &Folder) -> Result<Program> {
+    async fn spawn(folder: &ServerDirectory) -> Result<ServerProcess> {
         let path = folder.path();
         let wrong = |error| Error::because("Mongrel2 cannot be started in its folder", error);
         for old in ["logs/error.log", "run/mongrel2.pid"] {
@@ -121,7 +121,7 @@ impl Program {
             .spawn()
             .map_err(|error| cannot_run("mongrel2", error))?;
         let watchdog = watch_over(&child, path)?;
-        Ok(Program { child, watchdog })
+        Ok(ServerProcess { child, watchdog })
     }
 
     /// Its process id, until its end was noticed.

@@ -10,24 +10,24 @@ const APART: Duration = Duration::from_millis(10);
 
 /// The control port of one link.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct ControlPortMonitor {
     ask: mpsc::Sender<()>,
-    told: mpsc::Receiver<Status>,
+    told: mpsc::Receiver<ConnectionsSnapshot>,
     waiting: bool,
     _task: JoinSet<()>,
 }
 
 /// What the control port said.
 #[derive(Debug)]
-pub(super) struct Status {
+pub(super) struct ConnectionsSnapshot {
     /// When it was asked.
     pub(super) asked: Instant,
     /// Every connection; `None` where it did not answer.
     pub(super) connections: Option<Vec<Mongrel2Connection>>,
 }
 
-impl Watch {
-    pub(super) fn new(control: Mongrel2Control) -> Watch {
+impl ControlPortMonitor {
+    pub(super) fn new(control: Mongrel2Control) -> ControlPortMonitor {
         let (ask, mut asked) = mpsc::channel::<()>(1);
         let (tell, told) = mpsc::channel(1);
         let mut task = JoinSet::new();
@@ -40,7 +40,7 @@ impl Watch {
                 }
                 let connections = connections.ok();
                 if tell
-                    .send(Status {
+                    .send(ConnectionsSnapshot {
                         asked: began,
                         connections,
                     })
@@ -53,7 +53,7 @@ impl Watch {
                 tokio::time::sleep(APART.max(began.elapsed() * 10)).await;
             }
         });
-        Watch {
+        ControlPortMonitor {
             ask,
             told,
             waiting: false,
@@ -69,7 +69,7 @@ impl Watch {
     }
 
     /// The answer; for ever without a question.
-    pub(super) async fn told(&mut self) -> Status {
+    pub(super) async fn told(&mut self) -> ConnectionsSnapshot {
         match self.told.recv().await {
             Some(status) => {
                 self.waiting = false;
