@@ -1,9 +1,9 @@
-//! The program of README, word for word: a service, and the application that calls it.
+//! The program of README.md, word for word: a service, and the application that calls it.
 
 use brubeck::prelude::*;
 use std::time::Duration;
 
-// ---- a service: slow work, here or in a process of its own ---------------------------------------
+// ---- a service: slow work, in this process or in another one --------------------------------------
 #[service_handler(path = "^/service/slow", method = "request")]
 async fn slow(text: Arg<String>) -> Reply {
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -15,14 +15,14 @@ async fn slow(text: Arg<String>) -> Reply {
 const SERVICE: Routes<()> = routes![slow];
 
 // ---- the application that calls it -----------------------------------------------------------
-#[get("^/sync")] // waits; other requests are served meanwhile
+#[get("^/sync")] // waits for the response; the runtime serves other requests in the meantime
 async fn sync(services: Services) -> Result<String, Fault> {
     let service = services.register("ipc://run/slow", "my_shared_secret")?;
-    let reply = service.request("/service/slow").argument("text", "hello").await?;
-    Ok(reply.body["text"].to_string())
+    let response = service.request("/service/slow").argument("text", "hello").await?;
+    Ok(response.body["text"].to_string())
 }
 
-#[get("^/async")] // does not wait
+#[get("^/async")] // returns at once
 async fn nowait(services: Services) -> Result<&'static str, Fault> {
     let service = services.register("ipc://run/slow", "my_shared_secret")?;
     service
@@ -32,9 +32,9 @@ async fn nowait(services: Services) -> Result<&'static str, Fault> {
     Ok("on its way")
 }
 
-#[response_handler("^/service/slow")] // runs when the answer comes
-async fn on_slow(reply: ServiceResponse) {
-    tracing::info!("the service is back: {}", reply.status);
+#[response_handler("^/service/slow")] // runs when the response of a `nowait` call arrives
+async fn on_slow(response: ServiceResponse) {
+    tracing::info!("the service is back: {}", response.status);
 }
 
 #[get(r"^/user/(?<id>\d+)(?:/(?<tab>[a-z]+))?$")] // captures bind by name; an optional group is an `Option`
