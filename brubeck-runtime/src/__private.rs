@@ -6,10 +6,12 @@ pub use crate::extract::operation::{
     ArgsOf, Arguments, InPath, Named, ReadOperation, Vacant, ask, in_path, named,
 };
 pub use crate::extract::{Context, Fill, FromCapture, FromMessage, Json, Provides, client_for};
-pub use crate::handler::Opened;
-pub use crate::handler::blocking::{Places, blocking};
+pub use crate::handler::OpenConnection;
+pub use crate::handler::blocking::{ConcurrencyLimit, blocking};
 #[cfg(feature = "schema")]
-pub use crate::handler::schema::{Describe, Failure, Mention, Pass, Probe, Schemas, Success};
+pub use crate::handler::schema::{
+    DescribeFully, DescribeLocation, DescribeNothing, FailureOf, Schemas, SuccessOf, TypeProbe,
+};
 pub use crate::method::{Kind, Method};
 pub use crate::response::call::answer;
 pub use crate::response::{Answers, IntoReply, Rejection, Response};

@@ -331,15 +331,15 @@ fn run(route: &Route, function: &ItemFn, locals: &[Ident]) -> TokenStream {
     let (name, reply) = (function.name(), reply(route, function));
     let place = route.concurrency.as_ref().map(|concurrency| {
         quote! {
-            static __PLACES: ::brubeck::__private::Places = ::brubeck::__private::Places::new(#concurrency);
-            let __place = __PLACES.take().await;
+            static __LIMIT: ::brubeck::__private::ConcurrencyLimit = ::brubeck::__private::ConcurrencyLimit::new(#concurrency);
+            let __permit = __LIMIT.acquire().await;
         }
     });
     if !route.blocking {
         return quote!(#place #reply(#name(#(#locals),*).await));
     }
     // The thread holds its place, whether or not somebody still waits.
-    let held = place.as_ref().map(|_| quote!(let __place = __place;));
+    let held = place.as_ref().map(|_| quote!(let __permit = __permit;));
     quote! {
         #place
         let __run = move || {

@@ -64,12 +64,12 @@ where
                 }
             };
             let __settled = __cx.settle();
-            static __PLACES: ::brubeck::__private::Places = ::brubeck::__private::Places::new(
+            static __LIMIT: ::brubeck::__private::ConcurrencyLimit = ::brubeck::__private::ConcurrencyLimit::new(
                 2,
             );
-            let __place = __PLACES.take().await;
+            let __permit = __LIMIT.acquire().await;
             let __run = move || {
-                let __place = __place;
+                let __permit = __permit;
                 <Json<
                     Vec<u64>,
                 > as ::brubeck::__private::IntoReply>::into_reply(primes(__argument0))

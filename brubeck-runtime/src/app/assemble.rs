@@ -7,7 +7,7 @@ use super::tower::{AppService, Mounts, Wrap};
 use super::trust::Proxies;
 use crate::error::{Error, Result};
 use crate::extract::AppContext;
-use crate::handler::{Application, CallFuture, DispatchMode, HttpAnswer, LatencyTracker};
+use crate::handler::{Application, CallFuture, DispatchMode, HttpResponseFuture, LatencyTracker};
 use crate::message::{Message, RemoteAddr};
 use crate::method::Kind;
 use crate::response::http_response::Length;
@@ -107,7 +107,7 @@ impl<S: Send + Sync + 'static> Application for Served<S> {
         request: http::Request<Body>,
         peer: Option<RemoteAddr>,
         mode: DispatchMode,
-    ) -> HttpAnswer {
+    ) -> HttpResponseFuture {
         self.root.answer(request, peer, Length::OfConnection, mode)
     }
 

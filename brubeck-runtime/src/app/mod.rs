@@ -2,17 +2,17 @@
 
 mod assemble;
 mod builder;
-mod call;
 mod client;
-mod error_pages;
 #[cfg(feature = "files")]
-mod file;
+mod file_response;
+mod finalize;
 mod hook;
 mod inner;
 mod limits;
 mod request;
 mod run;
 mod service;
+mod service_call;
 mod tower;
 mod trust;
 

@@ -1,12 +1,12 @@
 //! A web request from top to bottom: the layers, the route, the body, the handler, and what is done to its response.
 
-use super::error_pages::{ResponsePreferences, needs_finalizing};
+use super::finalize::{ResponsePreferences, needs_finalizing};
 use super::inner::{ACCESS, AppInner};
 use super::limits::{Permit, TimeLeft, acquire};
 use super::tower::{AppService, HttpService};
 use super::trust::Proxies;
 use crate::extract::{Arriving, Captures, Context};
-use crate::handler::{DispatchMode, HttpAnswer, PollTimer, poll_inline};
+use crate::handler::{DispatchMode, HttpResponseFuture, PollTimer, poll_inline};
 use crate::message::{Message, RemoteAddr};
 use crate::method::{Kind, Method};
 use crate::response::http_response::{Length, finish, http_response, refusal};
@@ -55,7 +55,7 @@ impl<S: Send + Sync + 'static> RootService<S> {
         mut remote: Option<RemoteAddr>,
         length: Length,
         mode: DispatchMode,
-    ) -> HttpAnswer {
+    ) -> HttpResponseFuture {
         if self.layered.is_some() || self.proxies.are_trusted() {
             if let Some(remote) = remote.take() {
                 request.extensions_mut().insert(remote);

@@ -1,7 +1,7 @@
 //! The serving side of a service: requests come in, each is answered in its own dialect.
 
 use crate::error::Error;
-use crate::handler::{Application, Connection, Opened, Stop};
+use crate::handler::{Application, Connection, OpenConnection, Stop};
 use crate::legacy::server as legacy;
 use crate::rpc::codec::is_v2;
 use crate::rpc::core::WorkerConfig;
@@ -99,7 +99,10 @@ impl Service {
 }
 
 impl Connection for Service {
-    fn open(self: Box<Self>, application: Arc<dyn Application>) -> BoxFuture<'static, crate::Result<Opened>> {
+    fn open(
+        self: Box<Self>,
+        application: Arc<dyn Application>,
+    ) -> BoxFuture<'static, crate::Result<OpenConnection>> {
         Box::pin((*self).open_over(&Zmtp, application))
     }
 }
@@ -110,7 +113,7 @@ impl Service {
         self,
         transport: &dyn Transport,
         application: Arc<dyn Application>,
-    ) -> crate::Result<Opened> {
+    ) -> crate::Result<OpenConnection> {
         let application = Arc::new(Introspected::new(application));
         let endpoint = endpoint(&self.address)?;
         let clear_text = self.clear_text || endpoint.is_loopback();
@@ -121,11 +124,11 @@ impl Service {
         let sessions = Sessions::new(self.worker(), application.clone(), server.outbound.clone())?;
         let address = server.local.to_string();
         let answering = legacy::Answering::new(self.passphrase, clear_text, application);
-        let bound = Bound {
+        let bound = ServiceServer {
             sessions,
             legacy: Arc::new(legacy::Bound::new(answering, self.concurrency)),
         };
-        Ok(Opened {
+        Ok(OpenConnection {
             address,
             serve: Box::new(|stop| Box::pin(bound.serve(server, stop))),
         })
@@ -160,12 +163,12 @@ impl Service {
 }
 
 /// A service that callers come to: brubeck's own protocol and the dialects of the original on one ROUTER.
-struct Bound {
+struct ServiceServer {
     sessions: Sessions,
     legacy: Arc<legacy::Bound>,
 }
 
-impl Bound {
+impl ServiceServer {
     /// Serves until it is time to stop, and then until what was taken is answered.
     async fn serve(self, mut server: Server, mut stop: Stop) {
         let (sessions, legacy) = (self.sessions.clone(), self.legacy.clone());
@@ -188,7 +191,7 @@ impl Bound {
     }
 }
 
-impl Drop for Bound {
+impl Drop for ServiceServer {
     fn drop(&mut self) {
         self.sessions.stop();
         self.legacy.stop();

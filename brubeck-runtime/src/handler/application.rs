@@ -36,7 +36,7 @@ pub trait Application: Send + Sync + 'static {
         request: http::Request<Body>,
         peer: Option<RemoteAddr>,
         at_once: DispatchMode,
-    ) -> HttpAnswer;
+    ) -> HttpResponseFuture;
 
     /// The largest body of a request, in bytes, for connections that must know it beforehand; a route may take more.
     fn body_limit(&self) -> usize;
@@ -59,9 +59,9 @@ pub enum DispatchMode {
 }
 
 /// A call that is being answered: the handler itself, or what is around it where something is.
-pub struct CallFuture(pub(crate) Either<Handler, BoxFuture<'static, Response>>);
+pub struct CallFuture(pub(crate) Either<CaughtHandler, BoxFuture<'static, Response>>);
 
-type Handler = CatchPanic<BoxFuture<'static, Response>, Arc<Templates>>;
+type CaughtHandler = CatchPanic<BoxFuture<'static, Response>, Arc<Templates>>;
 
 impl Future for CallFuture {
     type Output = Response;
@@ -72,17 +72,20 @@ impl Future for CallFuture {
 }
 
 /// The answer to an HTTP request, or the wait for it.
-pub type HttpAnswer = Either<Ready<http::Response<Body>>, BoxFuture<'static, http::Response<Body>>>;
+pub type HttpResponseFuture = Either<Ready<http::Response<Body>>, BoxFuture<'static, http::Response<Body>>>;
 
 /// Where messages come from: [`Http`](crate::Http), [`Mongrel2`](crate::Mongrel2),
 /// [`Service`](crate::Service).
 pub trait Connection: Send + 'static {
     /// Binds or connects; what cannot work is an error here, before anything is served.
-    fn open(self: Box<Self>, application: Arc<dyn Application>) -> BoxFuture<'static, crate::Result<Opened>>;
+    fn open(
+        self: Box<Self>,
+        application: Arc<dyn Application>,
+    ) -> BoxFuture<'static, crate::Result<OpenConnection>>;
 }
 
 /// A connection that is open.
-pub struct Opened {
+pub struct OpenConnection {
     /// Where it listens or what it is connected to, for people: `http://127.0.0.1:6767`.
     pub address: String,
     /// Serves until told to stop, and then until what was accepted is answered.

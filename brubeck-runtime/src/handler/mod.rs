@@ -31,7 +31,9 @@ mod request_validation;
 #[cfg(feature = "schema")]
 pub(crate) mod schema;
 
-pub use application::{Application, CallFuture, Connection, DispatchMode, HttpAnswer, Opened, Stop};
+pub use application::{
+    Application, CallFuture, Connection, DispatchMode, HttpResponseFuture, OpenConnection, Stop,
+};
 pub(crate) use latency::{LatencyTracker, PollTimer, poll_inline};
 pub(crate) use panics::CatchPanic;
-pub(crate) use request_validation::unhygienic;
+pub(crate) use request_validation::validate_request;

@@ -1,41 +1,59 @@
-//! Requests that servers and proxies could understand in different ways.
+//! Rejects requests that two HTTP implementations could interpret differently.
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{Request, StatusCode, Version};
 
-/// How many bytes the headers may have in total.
-const HEADERS: usize = 16 * 1024;
+/// Limit for the names and values of all headers, in bytes.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
 
-/// What RFC 9112 (3.2 and 6) tells a server to refuse and hyper lets through.
-pub(crate) fn unhygienic<B>(request: &Request<B>) -> Option<(StatusCode, &'static str)> {
+/// Checks a request for what RFC 9112 (sections 3.2 and 6) tells servers to reject and hyper accepts: a missing or
+/// repeated `Host`, and ambiguous body framing, which enables request smuggling.
+///
+/// # Errors
+///
+/// Returns the status and the reason to respond with.
+pub(crate) fn validate_request<B>(request: &Request<B>) -> Result<(), (StatusCode, &'static str)> {
     let headers = request.headers();
-    let bad = |reason| Some((StatusCode::BAD_REQUEST, reason));
-    // In HTTP/2 it is `:authority` that counts.
-    let needs_host = request.version() == Version::HTTP_11 || request.version() == Version::HTTP_10;
-    let (mut size, mut hosts, mut codings, mut lengths) = (0, 0, 0, 0);
+    let (mut bytes, mut hosts, mut codings, mut lengths) = (0, 0, 0, 0);
+    let mut is_chunked = true;
+    // A single pass: most requests have few headers, so comparing names is cheaper than a lookup for each.
     for (name, value) in headers {
-        size += name.as_str().len() + value.len();
-        hosts += usize::from(*name == HOST);
-        codings += usize::from(*name == TRANSFER_ENCODING);
-        lengths += usize::from(*name == CONTENT_LENGTH);
-    }
-    match hosts {
-        0 if request.version() == Version::HTTP_11 => bad("the request has no Host"),
-        2.. if needs_host => bad("the request has several Hosts"),
-        _ if codings > 1 => bad("the request has several transfer codings"),
-        _ if codings > 0
-            && headers
-                .get(TRANSFER_ENCODING)
-                .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) =>
-        {
-            bad("the transfer coding is not `chunked` and nothing else")
+        bytes += name.as_str().len() + value.len();
+        if *name == HOST {
+            hosts += 1;
+        } else if *name == CONTENT_LENGTH {
+            lengths += 1;
+        } else if *name == TRANSFER_ENCODING {
+            codings += 1;
+            is_chunked &= value.as_bytes().eq_ignore_ascii_case(b"chunked");
         }
-        _ if lengths > 1 => bad("the request has several lengths"),
-        _ if codings > 0 && lengths > 0 => bad("the request has a length and a transfer coding"),
-        _ if size > HEADERS => Some((
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "the headers are too large",
-        )),
-        _ => None,
     }
+    let bad_request = |reason| Err((StatusCode::BAD_REQUEST, reason));
+    let version = request.version();
+    if version == Version::HTTP_11 && hosts == 0 {
+        return bad_request("the request has no Host header");
+    }
+    // HTTP/2 names the host in `:authority`.
+    if (version == Version::HTTP_11 || version == Version::HTTP_10) && hosts > 1 {
+        return bad_request("the request has more than one Host header");
+    }
+    if codings > 1 {
+        return bad_request("the request has more than one Transfer-Encoding header");
+    }
+    if !is_chunked {
+        return bad_request("the only supported transfer coding is `chunked`");
+    }
+    if lengths > 1 {
+        return bad_request("the request has more than one Content-Length header");
+    }
+    if codings > 0 && lengths > 0 {
+        return bad_request("the request has both a Content-Length and a Transfer-Encoding header");
+    }
+    if bytes > MAX_HEADER_BYTES {
+        return Err((
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "the request headers are too large",
+        ));
+    }
+    Ok(())
 }

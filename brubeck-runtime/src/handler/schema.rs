@@ -1,7 +1,7 @@
 //! What calls carry, as JSON Schema: the feature `schema`.
 //!
 //! Generated code writes down the signature of a handler; what each of its types says of itself is found by which
-//! traits it implements. Method lookup takes [`Describe`] before [`Mention`] before [`Pass`], so that a type without a
+//! traits it implements. Method lookup takes [`DescribeFully`] before [`DescribeLocation`] before [`DescribeNothing`], so that a type without a
 //! schema is no error.
 
 use crate::extract::operation::{InPath, Named, read_named};
@@ -20,11 +20,11 @@ use std::marker::PhantomData;
 macro_rules! __schema {
     (($($name:literal: $argument:ty),*) -> $reply:ty) => {
         ::core::option::Option::Some(|| {
-            use $crate::__private::{Describe as _, Mention as _, Pass as _};
+            use $crate::__private::{DescribeFully as _, DescribeLocation as _, DescribeNothing as _};
             let mut schemas = $crate::__private::Schemas::new();
-            $((&&$crate::__private::Probe::<$argument>::NEW).tell(&mut schemas, $name);)*
-            (&&$crate::__private::Probe::<$crate::__private::Success<$reply>>::NEW).tell(&mut schemas, "");
-            (&&$crate::__private::Probe::<$crate::__private::Failure<$reply>>::NEW).tell(&mut schemas, "");
+            $((&&$crate::__private::TypeProbe::<$argument>::NEW).describe(&mut schemas, $name);)*
+            (&&$crate::__private::TypeProbe::<$crate::__private::SuccessOf<$reply>>::NEW).describe(&mut schemas, "");
+            (&&$crate::__private::TypeProbe::<$crate::__private::FailureOf<$reply>>::NEW).describe(&mut schemas, "");
             schemas.into_map()
         })
     };
@@ -79,7 +79,7 @@ impl Schemas {
 }
 
 /// Where a part of a signature is in a call.
-pub enum Place {
+pub enum SchemaLocation {
     /// Among the arguments: in the path, or in the object of the named ones.
     Argument,
     /// All of the body.
@@ -91,11 +91,11 @@ pub enum Place {
 }
 
 /// A part of a signature that goes over the wire.
-pub trait Part {
+pub trait SignaturePart {
     /// What goes over the wire.
     type Value;
     /// Where it goes.
-    const PLACE: Place;
+    const LOCATION: SchemaLocation;
 
     /// Whether a call without it is refused.
     fn is_required() -> bool {
@@ -103,42 +103,42 @@ pub trait Part {
     }
 }
 
-impl<T> Part for InPath<T> {
+impl<T> SignaturePart for InPath<T> {
     type Value = T;
-    const PLACE: Place = Place::Argument;
+    const LOCATION: SchemaLocation = SchemaLocation::Argument;
 }
 
-impl<T: Wire> Part for Named<T> {
+impl<T: Wire> SignaturePart for Named<T> {
     type Value = T;
-    const PLACE: Place = Place::Argument;
+    const LOCATION: SchemaLocation = SchemaLocation::Argument;
 
     fn is_required() -> bool {
         matches!(read_named::<T>(None), Ok(None))
     }
 }
 
-impl<T> Part for Arg<T> {
+impl<T> SignaturePart for Arg<T> {
     type Value = T;
-    const PLACE: Place = Place::Argument;
+    const LOCATION: SchemaLocation = SchemaLocation::Argument;
 }
 
-impl<T> Part for Json<T> {
+impl<T> SignaturePart for Json<T> {
     type Value = T;
-    const PLACE: Place = Place::Body;
+    const LOCATION: SchemaLocation = SchemaLocation::Body;
 }
 
-impl<P: Part> Part for Option<P> {
+impl<P: SignaturePart> SignaturePart for Option<P> {
     type Value = P::Value;
-    const PLACE: Place = P::PLACE;
+    const LOCATION: SchemaLocation = P::LOCATION;
 
     fn is_required() -> bool {
         false
     }
 }
 
-impl<P: Part, E> Part for Result<P, E> {
+impl<P: SignaturePart, E> SignaturePart for Result<P, E> {
     type Value = P::Value;
-    const PLACE: Place = P::PLACE;
+    const LOCATION: SchemaLocation = P::LOCATION;
 
     fn is_required() -> bool {
         false
@@ -146,19 +146,19 @@ impl<P: Part, E> Part for Result<P, E> {
 }
 
 /// What the reply `R` says on success.
-pub struct Success<R>(PhantomData<R>);
+pub struct SuccessOf<R>(PhantomData<R>);
 
 /// What the reply `R` says of a failure.
-pub struct Failure<R>(PhantomData<R>);
+pub struct FailureOf<R>(PhantomData<R>);
 
-impl<R: JsonReply> Part for Success<R> {
+impl<R: JsonReply> SignaturePart for SuccessOf<R> {
     type Value = R::Value;
-    const PLACE: Place = Place::Answer;
+    const LOCATION: SchemaLocation = SchemaLocation::Answer;
 }
 
-impl<R, E: JsonReply> Part for Failure<Result<R, E>> {
+impl<R, E: JsonReply> SignaturePart for FailureOf<Result<R, E>> {
     type Value = E::Value;
-    const PLACE: Place = Place::Error;
+    const LOCATION: SchemaLocation = SchemaLocation::Error;
 }
 
 /// A reply that callers of services read as JSON.
@@ -201,38 +201,38 @@ impl<A, R: JsonReply> JsonReply for (A, R) {
 }
 
 /// Asks a type of a signature what it is.
-pub struct Probe<T>(PhantomData<T>);
+pub struct TypeProbe<T>(PhantomData<T>);
 
-impl<T> Clone for Probe<T> {
+impl<T> Clone for TypeProbe<T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T> Copy for Probe<T> {}
+impl<T> Copy for TypeProbe<T> {}
 
-impl<T> Probe<T> {
+impl<T> TypeProbe<T> {
     /// The one there is.
-    pub const NEW: Probe<T> = Probe(PhantomData);
+    pub const NEW: TypeProbe<T> = TypeProbe(PhantomData);
 }
 
 /// A part whose schema is known.
-pub trait Describe {
+pub trait DescribeFully {
     /// Adds what is known.
-    fn tell(self, schemas: &mut Schemas, name: &'static str);
+    fn describe(self, schemas: &mut Schemas, name: &'static str);
 }
 
-impl<P: Part<Value: JsonSchema>> Describe for &&Probe<P> {
-    fn tell(self, schemas: &mut Schemas, name: &'static str) {
+impl<P: SignaturePart<Value: JsonSchema>> DescribeFully for &&TypeProbe<P> {
+    fn describe(self, schemas: &mut Schemas, name: &'static str) {
         let settings = SchemaSettings::draft2020_12();
-        let (key, settings) = match P::PLACE {
-            Place::Argument => {
+        let (key, settings) = match P::LOCATION {
+            SchemaLocation::Argument => {
                 let schema = schemas.generator.subschema_for::<P::Value>();
                 return schemas.argument(name, P::is_required(), schema);
             }
-            Place::Body => ("body", settings.for_deserialize()),
-            Place::Answer => ("answer", settings.for_serialize()),
-            Place::Error => ("error", settings.for_serialize()),
+            SchemaLocation::Body => ("body", settings.for_deserialize()),
+            SchemaLocation::Answer => ("answer", settings.for_serialize()),
+            SchemaLocation::Error => ("error", settings.for_serialize()),
         };
         let schema = settings.into_generator().into_root_schema_for::<P::Value>();
         schemas.others.insert(key.to_owned(), schema.into());
@@ -240,27 +240,27 @@ impl<P: Part<Value: JsonSchema>> Describe for &&Probe<P> {
 }
 
 /// A part of which only the place is known.
-pub trait Mention {
+pub trait DescribeLocation {
     /// Adds what is known.
-    fn tell(self, schemas: &mut Schemas, name: &'static str);
+    fn describe(self, schemas: &mut Schemas, name: &'static str);
 }
 
-impl<P: Part> Mention for &Probe<P> {
-    fn tell(self, schemas: &mut Schemas, name: &'static str) {
-        match P::PLACE {
-            Place::Argument => schemas.argument(name, P::is_required(), true.into()),
-            Place::Body => drop(schemas.others.insert("body".to_owned(), true.into())),
-            Place::Answer | Place::Error => {}
+impl<P: SignaturePart> DescribeLocation for &TypeProbe<P> {
+    fn describe(self, schemas: &mut Schemas, name: &'static str) {
+        match P::LOCATION {
+            SchemaLocation::Argument => schemas.argument(name, P::is_required(), true.into()),
+            SchemaLocation::Body => drop(schemas.others.insert("body".to_owned(), true.into())),
+            SchemaLocation::Answer | SchemaLocation::Error => {}
         }
     }
 }
 
 /// A type that does not go over the wire, or says nothing of itself.
-pub trait Pass {
+pub trait DescribeNothing {
     /// Adds what is known.
-    fn tell(self, schemas: &mut Schemas, name: &'static str);
+    fn describe(self, schemas: &mut Schemas, name: &'static str);
 }
 
-impl<T> Pass for Probe<T> {
-    fn tell(self, _: &mut Schemas, _: &'static str) {}
+impl<T> DescribeNothing for TypeProbe<T> {
+    fn describe(self, _: &mut Schemas, _: &'static str) {}
 }

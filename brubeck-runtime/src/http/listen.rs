@@ -15,19 +15,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::net::{UnixListener, UnixStream};
 
 /// A socket that takes connections.
-pub(super) enum Listener {
+pub(super) enum HttpListener {
     Tcp(TcpListener),
     #[cfg(unix)]
     Unix {
         listener: UnixListener,
-        _file: SocketFile,
+        _file: UnixSocketFile,
     },
 }
 
 /// The name of a Unix socket, removed with it.
-pub(super) struct SocketFile(Option<PathBuf>);
+pub(super) struct UnixSocketFile(Option<PathBuf>);
 
-impl Drop for SocketFile {
+impl Drop for UnixSocketFile {
     fn drop(&mut self) {
         if let Some(path) = &self.0 {
             // Whoever took the name over meanwhile has removed it before.
@@ -36,15 +36,15 @@ impl Drop for SocketFile {
     }
 }
 
-impl Listener {
+impl HttpListener {
     /// The listener and what to write after the scheme.
-    pub(super) async fn open(at: &At) -> crate::Result<(Listener, String)> {
+    pub(super) async fn open(at: &At) -> crate::Result<(HttpListener, String)> {
         match at {
             At::Address(address) => {
                 let cannot = |error| Error::because(format!("cannot listen at {address}"), error);
                 let listener = TcpListener::bind(address).await.map_err(cannot)?;
                 let at = format!("://{}", listener.local_addr().map_err(cannot)?);
-                Ok((Listener::Tcp(listener), at))
+                Ok((HttpListener::Tcp(listener), at))
             }
             #[cfg(unix)]
             At::Unix(path) => {
@@ -61,9 +61,9 @@ impl Listener {
                 }
                 let listener = UnixListener::bind(path).map_err(cannot)?;
                 Ok((
-                    Listener::Unix {
+                    HttpListener::Unix {
                         listener,
-                        _file: SocketFile(Some(path.clone())),
+                        _file: UnixSocketFile(Some(path.clone())),
                     },
                     format!("+unix://{}", path.display()),
                 ))
@@ -78,16 +78,18 @@ impl Listener {
         }
     }
 
-    pub(super) async fn accept(&self) -> io::Result<(Stream, Option<IpAddr>)> {
+    pub(super) async fn accept(&self) -> io::Result<(AcceptedStream, Option<IpAddr>)> {
         match self {
-            Listener::Tcp(listener) => {
+            HttpListener::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 // Without it small answers wait for an acknowledgement; a socket that refuses works all the same.
                 let _ = stream.set_nodelay(true);
-                Ok((Stream::Tcp(stream), Some(peer.ip().to_canonical())))
+                Ok((AcceptedStream::Tcp(stream), Some(peer.ip().to_canonical())))
             }
             #[cfg(unix)]
-            Listener::Unix { listener, .. } => Ok((Stream::Unix(listener.accept().await?.0), None)),
+            HttpListener::Unix { listener, .. } => {
+                Ok((AcceptedStream::Unix(listener.accept().await?.0), None))
+            }
         }
     }
 }
@@ -98,14 +100,14 @@ fn is_socket(file: &std::fs::Metadata) -> bool {
 }
 
 #[cfg(feature = "systemd")]
-fn inherited() -> crate::Result<(Listener, String)> {
+fn inherited() -> crate::Result<(HttpListener, String)> {
     let cannot = |error| Error::because("the socket that was handed over cannot be used", error);
     let mut handed = listenfd::ListenFd::from_env();
     if let Ok(Some(listener)) = handed.take_tcp_listener(0) {
         listener.set_nonblocking(true).map_err(cannot)?;
         let at = format!("://{}", listener.local_addr().map_err(cannot)?);
         return Ok((
-            Listener::Tcp(TcpListener::from_std(listener).map_err(cannot)?),
+            HttpListener::Tcp(TcpListener::from_std(listener).map_err(cannot)?),
             at,
         ));
     }
@@ -114,9 +116,9 @@ fn inherited() -> crate::Result<(Listener, String)> {
         listener.set_nonblocking(true).map_err(cannot)?;
         let listener = UnixListener::from_std(listener).map_err(cannot)?;
         return Ok((
-            Listener::Unix {
+            HttpListener::Unix {
                 listener,
-                _file: SocketFile(None),
+                _file: UnixSocketFile(None),
             },
             "+unix://inherited".to_owned(),
         ));
@@ -128,27 +130,27 @@ fn inherited() -> crate::Result<(Listener, String)> {
 
 /// How many connections each address has open.
 #[derive(Clone, Debug)]
-pub(super) struct Peers {
+pub(super) struct PerAddressLimit {
     open: Arc<Mutex<HashMap<IpAddr, usize>>>,
     limit: usize,
 }
 
 /// A place among the connections of an address, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Admitted(Option<(Peers, IpAddr)>);
+pub(super) struct AddressPermit(Option<(PerAddressLimit, IpAddr)>);
 
-impl Peers {
-    pub(super) fn new(limit: usize) -> Peers {
-        Peers {
+impl PerAddressLimit {
+    pub(super) fn new(limit: usize) -> PerAddressLimit {
+        PerAddressLimit {
             open: Arc::default(),
             limit,
         }
     }
 
     /// `None` where the address has enough of them. Those of Unix sockets have no address and are not counted.
-    pub(super) fn admit(&self, address: Option<IpAddr>) -> Option<Admitted> {
+    pub(super) fn admit(&self, address: Option<IpAddr>) -> Option<AddressPermit> {
         let Some(address) = address else {
-            return Some(Admitted(None));
+            return Some(AddressPermit(None));
         };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(address).or_default();
@@ -156,11 +158,11 @@ impl Peers {
             return None;
         }
         *count += 1;
-        Some(Admitted(Some((self.clone(), address))))
+        Some(AddressPermit(Some((self.clone(), address))))
     }
 }
 
-impl Drop for Admitted {
+impl Drop for AddressPermit {
     fn drop(&mut self) {
         let Some((peers, address)) = &self.0 else { return };
         let mut open = peers.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -174,7 +176,7 @@ impl Drop for Admitted {
 }
 
 /// A connection of either sort.
-pub(super) enum Stream {
+pub(super) enum AcceptedStream {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
@@ -183,14 +185,14 @@ pub(super) enum Stream {
 macro_rules! either {
     ($self:ident, $method:ident($($argument:expr),*)) => {
         match $self.get_mut() {
-            Stream::Tcp(stream) => Pin::new(stream).$method($($argument),*),
+            AcceptedStream::Tcp(stream) => Pin::new(stream).$method($($argument),*),
             #[cfg(unix)]
-            Stream::Unix(stream) => Pin::new(stream).$method($($argument),*),
+            AcceptedStream::Unix(stream) => Pin::new(stream).$method($($argument),*),
         }
     };
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for AcceptedStream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -200,7 +202,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for AcceptedStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         either!(self, poll_write(cx, bytes))
     }
@@ -223,9 +225,9 @@ impl AsyncWrite for Stream {
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Stream::Tcp(stream) => stream.is_write_vectored(),
+            AcceptedStream::Tcp(stream) => stream.is_write_vectored(),
             #[cfg(unix)]
-            Stream::Unix(stream) => stream.is_write_vectored(),
+            AcceptedStream::Unix(stream) => stream.is_write_vectored(),
         }
     }
 }

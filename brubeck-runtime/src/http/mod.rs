@@ -1,21 +1,21 @@
 //! The embedded HTTP server.
 
 mod listen;
-mod request;
-mod stream;
+mod service;
+mod timeout_stream;
 #[cfg(feature = "tls")]
 mod tls;
 mod upgrade;
 mod websocket;
 
-use crate::handler::{Application, Connection, Opened, Stop};
+use crate::handler::{Application, Connection, OpenConnection, Stop};
 use futures_util::future::BoxFuture;
 #[cfg(feature = "http2")]
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioTimer;
 #[cfg(feature = "http2")]
 use hyper_util::server::conn::auto;
-use listen::{Listener, Peers};
+use listen::{HttpListener, PerAddressLimit};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -160,9 +160,12 @@ impl Http {
 }
 
 impl Connection for Http {
-    fn open(self: Box<Self>, application: Arc<dyn Application>) -> BoxFuture<'static, crate::Result<Opened>> {
+    fn open(
+        self: Box<Self>,
+        application: Arc<dyn Application>,
+    ) -> BoxFuture<'static, crate::Result<OpenConnection>> {
         Box::pin(async move {
-            let (listener, address) = Listener::open(&self.at).await?;
+            let (listener, address) = HttpListener::open(&self.at).await?;
             #[cfg(feature = "tls")]
             let tls = self.tls.as_ref().map(tls::acceptor).transpose()?;
             #[cfg(feature = "tls")]
@@ -171,7 +174,7 @@ impl Connection for Http {
             let scheme = "http";
             let serve = Box::new(|stop: Stop| {
                 let (alive, ended) = mpsc::channel(1);
-                let server = Server {
+                let server = HttpServer {
                     settings: *self,
                     application,
                     stop: stop.clone(),
@@ -181,7 +184,7 @@ impl Connection for Http {
                 };
                 Box::pin(server.serve(listener, stop, ended)) as BoxFuture<'static, ()>
             });
-            Ok(Opened {
+            Ok(OpenConnection {
                 address: format!("{scheme}{address}"),
                 serve,
             })
@@ -189,7 +192,7 @@ impl Connection for Http {
     }
 }
 
-struct Server {
+struct HttpServer {
     settings: Http,
     application: Arc<dyn Application>,
     /// Ends WebSockets, which do not end by themselves.
@@ -200,12 +203,12 @@ struct Server {
     tls: Option<tokio_rustls::TlsAcceptor>,
 }
 
-impl Server {
-    async fn serve(self, listener: Listener, mut stop: Stop, mut ended: mpsc::Receiver<Infallible>) {
+impl HttpServer {
+    async fn serve(self, listener: HttpListener, mut stop: Stop, mut ended: mpsc::Receiver<Infallible>) {
         let places = Arc::new(Semaphore::new(
             self.settings.connections.min(Semaphore::MAX_PERMITS),
         ));
-        let peers = Peers::new(self.settings.per_address);
+        let peers = PerAddressLimit::new(self.settings.per_address);
         let server = Arc::new(self);
         loop {
             let accepted = async {
@@ -242,7 +245,7 @@ impl Server {
         ended.recv().await;
     }
 
-    async fn connection(self: Arc<Self>, stream: listen::Stream, address: Option<IpAddr>) {
+    async fn connection(self: Arc<Self>, stream: listen::AcceptedStream, address: Option<IpAddr>) {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             match tokio::time::timeout(self.settings.header_timeout, tls.accept(stream)).await {
@@ -258,8 +261,8 @@ impl Server {
     where
         I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
-        let (stream, progress) = stream::watch(stream, &self.settings);
-        let service = request::Requests {
+        let (stream, progress) = timeout_stream::wrap(stream, &self.settings);
+        let service = service::ConnectionService {
             server: self.clone(),
             address,
             progress,

@@ -1,8 +1,8 @@
 //! WebSockets of the embedded server: from a request that asks for one to the connection that is one.
 
-use super::Server;
-use super::stream::Busy;
-use super::websocket::{self, Line};
+use super::HttpServer;
+use super::timeout_stream::InFlightGuard;
+use super::websocket::{self, WebSocketDriver};
 use crate::response::Body;
 use crate::response::http_response::refusal;
 use crate::websocket::{Close, Deflate, Offer, SocketSender, opening};
@@ -21,15 +21,15 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 /// A status and a reason.
-type Refusal = (StatusCode, &'static str);
+type UpgradeError = (StatusCode, &'static str);
 
 /// A WebSocket that a client asks for.
-pub(super) struct Opening {
+pub(super) struct PendingUpgrade {
     upgrade: OnUpgrade,
     accept: HeaderValue,
     offer: Offer,
     sender: SocketSender,
-    line: Line,
+    line: WebSocketDriver,
     deflate: Option<Deflate>,
 }
 
@@ -38,7 +38,10 @@ pub(super) struct Opening {
 /// # Errors
 ///
 /// The refusal of a request that asks for one in a way that RFC 6455 (4.2.1) does not know.
-pub(super) fn asked(request: &mut Request<Incoming>, limit: usize) -> Result<Option<Opening>, Refusal> {
+pub(super) fn asked(
+    request: &mut Request<Incoming>,
+    limit: usize,
+) -> Result<Option<PendingUpgrade>, UpgradeError> {
     let headers = request.headers();
     let is_get = request.method() == Method::GET && request.version() == Version::HTTP_11;
     // Most requests have few headers, and this is faster seen than looked up.
@@ -67,7 +70,7 @@ pub(super) fn asked(request: &mut Request<Incoming>, limit: usize) -> Result<Opt
     let sender = socket.sender();
     let offer = Offer::new(socket);
     request.extensions_mut().insert(offer.clone());
-    Ok(Some(Opening {
+    Ok(Some(PendingUpgrade {
         upgrade: hyper::upgrade::on(request),
         accept,
         offer,
@@ -78,7 +81,7 @@ pub(super) fn asked(request: &mut Request<Incoming>, limit: usize) -> Result<Opt
 }
 
 /// What a request is answered that asks for a WebSocket wrongly.
-pub(super) fn refused((code, reason): Refusal) -> Response<Body> {
+pub(super) fn refused((code, reason): UpgradeError) -> Response<Body> {
     let mut refused = refusal(code, reason);
     if code == StatusCode::UPGRADE_REQUIRED {
         let version = HeaderValue::from_static("13");
@@ -87,19 +90,19 @@ pub(super) fn refused((code, reason): Refusal) -> Response<Body> {
     refused
 }
 
-impl Opening {
+impl PendingUpgrade {
     /// The response that opens it, where a handler took it, and then holds on to `busy`; what was answered instead, where
     /// none did.
     pub(super) fn open(
         self,
         response: Response<Body>,
-        busy: Busy,
-        server: Arc<Server>,
-    ) -> (Response<Body>, Option<Busy>) {
+        busy: InFlightGuard,
+        server: Arc<HttpServer>,
+    ) -> (Response<Body>, Option<InFlightGuard>) {
         let Some(accepted) = self.offer.accepted() else {
             return (response, Some(busy));
         };
-        let Opening {
+        let PendingUpgrade {
             upgrade,
             accept,
             sender,

@@ -31,11 +31,11 @@ const UNANSWERED: u8 = 2;
 const AGREE: Duration = Duration::from_secs(5);
 
 /// The server's end of a WebSocket.
-pub(super) struct Line {
+pub(super) struct WebSocketDriver {
     messages: Option<mpsc::Sender<Delivered>>,
     room: Arc<Semaphore>,
-    outgoing: mpsc::Receiver<Outgoing>,
-    way: Way,
+    outgoing: mpsc::Receiver<OutboundFrame>,
+    way: SocketWriter,
     ended: Arc<OnceLock<Close>>,
     limit: usize,
     deflate: Option<Deflate>,
@@ -43,15 +43,15 @@ pub(super) struct Line {
 
 /// The way to the client.
 #[derive(Clone)]
-struct Way {
-    outgoing: mpsc::Sender<Outgoing>,
+struct SocketWriter {
+    outgoing: mpsc::Sender<OutboundFrame>,
     window: Arc<Semaphore>,
     spare: Arc<Semaphore>,
     cut: Arc<Notify>,
     deflate: Option<Deflate>,
 }
 
-enum Outgoing {
+enum OutboundFrame {
     Frame(
         Bytes,
         #[allow(dead_code, reason = "holds its place until it is sent")] OwnedSemaphorePermit,
@@ -60,19 +60,19 @@ enum Outgoing {
 }
 
 /// A WebSocket whose messages have up to `limit` bytes: the ends of the server and of the handler.
-pub(super) fn line(limit: usize, deflate: Option<Deflate>) -> (Line, WebSocket) {
+pub(super) fn line(limit: usize, deflate: Option<Deflate>) -> (WebSocketDriver, WebSocket) {
     let room = UNREAD.max(limit).min(Semaphore::MAX_PERMITS);
     let (messages, inbound) = mpsc::channel(room / SMALLEST + 1);
     let (tell, outgoing) = mpsc::channel(WAITING_MESSAGES);
     let ended = Arc::new(OnceLock::new());
-    let way = Way {
+    let way = SocketWriter {
         outgoing: tell,
         window: Arc::new(Semaphore::new(WINDOW)),
         spare: Arc::new(Semaphore::new(WAITING)),
         cut: Arc::new(Notify::new()),
         deflate,
     };
-    let line = Line {
+    let line = WebSocketDriver {
         messages: Some(messages),
         room: Arc::new(Semaphore::new(room)),
         outgoing,
@@ -84,10 +84,10 @@ pub(super) fn line(limit: usize, deflate: Option<Deflate>) -> (Line, WebSocket) 
     (line, WebSocket::new(inbound, ended, Arc::new(way)))
 }
 
-impl Line {
+impl WebSocketDriver {
     /// Speaks until one end closes it, or the server stops.
     pub(super) async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin, stop: Stop) {
-        let mut client = Client::new(stream, self.limit, self.deflate);
+        let mut client = FramedStream::new(stream, self.limit, self.deflate);
         let close = self.speak(&mut client, stop).await;
         self.end(close);
         // What the client has not read would be lost if it still sends when the connection is closed.
@@ -113,7 +113,7 @@ impl Line {
 
     async fn speak<I: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
-        client: &mut Client<I>,
+        client: &mut FramedStream<I>,
         mut stop: Stop,
     ) -> Close {
         let mut waiting: Option<Received> = None;
@@ -181,20 +181,20 @@ impl Line {
     /// Sends what is there to be sent, up to a close.
     async fn say<I: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
-        client: &mut Client<I>,
-        first: Outgoing,
+        client: &mut FramedStream<I>,
+        first: OutboundFrame,
         closing: bool,
     ) -> Result<Option<Close>, Close> {
         let mut next = Some(first);
         let mut close = None;
         while let Some(said) = next {
             match said {
-                Outgoing::Close(why) => {
+                OutboundFrame::Close(why) => {
                     close = Some(why);
                     break;
                 }
-                Outgoing::Frame(..) if closing => {}
-                Outgoing::Frame(frame, _place) => {
+                OutboundFrame::Frame(..) if closing => {}
+                OutboundFrame::Frame(frame, _place) => {
                     tokio::select! {
                         fed = client.feed(&frame) => fed.map_err(|_| Close::BROKEN)?,
                         () = self.way.cut.notified() => return Err(Close::POLICY),
@@ -213,7 +213,7 @@ impl Line {
     }
 }
 
-impl Carrier for Way {
+impl Carrier for SocketWriter {
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>> {
         Box::pin(async move {
             let frame = message_frame(&message, self.deflate);
@@ -224,7 +224,7 @@ impl Carrier for Way {
                 .acquire_many_owned(size)
                 .await
                 .map_err(|_| Closed)?;
-            let said = Outgoing::Frame(frame, place);
+            let said = OutboundFrame::Frame(frame, place);
             self.outgoing.send(said).await.map_err(|_| Closed)
         })
     }
@@ -232,7 +232,7 @@ impl Carrier for Way {
     fn offer(&self, frame: Bytes) {
         let size = frame.len().min(WAITING) as u32;
         let sent = match self.spare.clone().try_acquire_many_owned(size) {
-            Ok(place) => self.outgoing.try_send(Outgoing::Frame(frame, place)).is_ok(),
+            Ok(place) => self.outgoing.try_send(OutboundFrame::Frame(frame, place)).is_ok(),
             Err(_) => false,
         };
         if !sent {
@@ -245,7 +245,9 @@ impl Carrier for Way {
     }
 
     fn close(&self, close: Close) {
-        if let Err(mpsc::error::TrySendError::Full(said)) = self.outgoing.try_send(Outgoing::Close(close)) {
+        if let Err(mpsc::error::TrySendError::Full(said)) =
+            self.outgoing.try_send(OutboundFrame::Close(close))
+        {
             let outgoing = self.outgoing.clone();
             tokio::spawn(async move { outgoing.send(said).await });
         }
@@ -263,16 +265,16 @@ impl Carrier for Way {
 /// How much is read, and how much of small frames is written, at once.
 const BUFFER: usize = 16 << 10;
 
-struct Client<I> {
+struct FramedStream<I> {
     stream: BufWriter<I>,
     unread: BytesMut,
     frames: Frames,
     peer: Peer,
 }
 
-impl<I: AsyncRead + AsyncWrite + Unpin> Client<I> {
-    pub(super) fn new(stream: I, limit: usize, deflate: Option<Deflate>) -> Client<I> {
-        Client {
+impl<I: AsyncRead + AsyncWrite + Unpin> FramedStream<I> {
+    pub(super) fn new(stream: I, limit: usize, deflate: Option<Deflate>) -> FramedStream<I> {
+        FramedStream {
             stream: BufWriter::with_capacity(BUFFER, stream),
             unread: BytesMut::new(),
             frames: Frames::new(limit),

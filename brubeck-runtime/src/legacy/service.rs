@@ -2,7 +2,7 @@
 
 use super::{connect_worker, server};
 use crate::error::Error;
-use crate::handler::{Application, Connection, Opened};
+use crate::handler::{Application, Connection, OpenConnection};
 use crate::rpc::server::Introspected;
 use crate::secret::Secret;
 use brubeck_zmtp::{Endpoint, LinkConfig, TransportError};
@@ -68,7 +68,7 @@ impl LegacyService {
         self
     }
 
-    fn open_now(self, application: Arc<dyn Application>) -> crate::Result<Opened> {
+    fn open_now(self, application: Arc<dyn Application>) -> crate::Result<OpenConnection> {
         let application = Arc::new(Introspected::new(application));
         let [from, to] = [endpoint(&self.requests)?, endpoint(&self.responses)?];
         if let Some(open) = [&from, &to].into_iter().find(|endpoint| !endpoint.is_loopback())
@@ -86,7 +86,7 @@ impl LegacyService {
             self.concurrency,
             worker.outbound.clone(),
         );
-        Ok(Opened {
+        Ok(OpenConnection {
             address: format!("{} and {}", self.requests, self.responses),
             serve: Box::new(|stop| Box::pin(connected.serve(worker, stop))),
         })
@@ -94,7 +94,10 @@ impl LegacyService {
 }
 
 impl Connection for LegacyService {
-    fn open(self: Box<Self>, application: Arc<dyn Application>) -> BoxFuture<'static, crate::Result<Opened>> {
+    fn open(
+        self: Box<Self>,
+        application: Arc<dyn Application>,
+    ) -> BoxFuture<'static, crate::Result<OpenConnection>> {
         Box::pin(std::future::ready((*self).open_now(application)))
     }
 }

@@ -15,7 +15,7 @@ pub use control::{Mongrel2Connection, Mongrel2ConnectionKind, Mongrel2Control};
 pub use counts::Mongrel2Counts;
 
 use crate::error::Error;
-use crate::handler::{Application, Connection, Opened};
+use crate::handler::{Application, Connection, OpenConnection};
 use crate::mongrel2::server_link::LinkEvent;
 use brubeck_zmtp::{Endpoint, LinkConfig, TransportError};
 use control_port_monitor::ControlPortMonitor;
@@ -127,7 +127,10 @@ impl Mongrel2 {
 }
 
 impl Connection for Mongrel2 {
-    fn open(self: Box<Self>, application: Arc<dyn Application>) -> BoxFuture<'static, crate::Result<Opened>> {
+    fn open(
+        self: Box<Self>,
+        application: Arc<dyn Application>,
+    ) -> BoxFuture<'static, crate::Result<OpenConnection>> {
         Box::pin(async move {
             let Mongrel2 {
                 send_spec,
@@ -173,7 +176,7 @@ impl Connection for Mongrel2 {
             }
             let address = format!("Mongrel2 {send_spec} {}", settings.recv_spec);
             let front_end = FrontEnd::new(application, settings, registration, watch, counts);
-            Ok(Opened {
+            Ok(OpenConnection {
                 address,
                 serve: Box::new(|stop| {
                     let serve = join(carry, front_end.serve(link, first, stop));

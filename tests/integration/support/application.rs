@@ -1,6 +1,6 @@
 //! An application without a connection: the test gives it messages itself.
 
-use brubeck::__private::Opened;
+use brubeck::__private::OpenConnection;
 use brubeck::{App, Application, Connection, Running, Stop};
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex};
@@ -20,12 +20,12 @@ impl Connection for Hand {
     fn open(
         self: Box<Self>,
         application: Arc<dyn Application>,
-    ) -> BoxFuture<'static, brubeck::Result<Opened>> {
+    ) -> BoxFuture<'static, brubeck::Result<OpenConnection>> {
         *self.0.lock().unwrap() = Some(application);
         let serve =
             |mut stop: Stop| -> BoxFuture<'static, ()> { Box::pin(async move { stop.requested().await }) };
         Box::pin(async move {
-            Ok(Opened {
+            Ok(OpenConnection {
                 address: "memory".into(),
                 serve: Box::new(serve),
             })

@@ -1,7 +1,7 @@
 //! From a request of Mongrel2 to that of an application.
 
 use super::http1::Persistence;
-use crate::handler::unhygienic;
+use crate::handler::validate_request;
 use crate::message::{Message, RemoteAddr};
 use crate::method::Method as Verb;
 use crate::mongrel2::codec::Mongrel2Request;
@@ -81,9 +81,7 @@ fn build(
         Version::HTTP_11
     };
     *read.headers_mut() = headers;
-    if let Some(refusal) = unhygienic(&read) {
-        return Err(refusal);
-    }
+    validate_request(&read)?;
     read.extensions_mut().insert(origin(request, replies_to));
     Ok(read)
 }

@@ -6,7 +6,7 @@ use super::codec::CallRequest;
 use super::convert;
 use super::core::{IdMap, JobId, Moment, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
 use super::driver::{Clock, Driver, TimerTarget, random_seed, run_timer};
-use crate::handler::blocking::{Slot, Slots, in_slot};
+use crate::handler::blocking::{JobGuard, JobTracker, with_job_guard};
 use crate::handler::poll_inline;
 use crate::response::{IntoReply, Response};
 use brubeck_zmtp::{Peer, ServerSender};
@@ -193,7 +193,7 @@ impl Shared {
             now,
             until,
         } = starting;
-        let slot = Slot::new(self.clone(), job.0);
+        let slot = JobGuard::new(self.clone(), job.0);
         let span = tracing::info_span!(
             "handle",
             method = %request.method,
@@ -202,7 +202,7 @@ impl Shared {
         );
         let called = match convert::to_message(&request, until) {
             Ok(message) => self.application.call(message),
-            Err(status) => return slot.answer(status.into_reply()),
+            Err(status) => return slot.complete(status.into_reply()),
         };
         let Some(task) = Serving::new(slot, called, span).begin(now) else {
             return;
@@ -218,8 +218,8 @@ impl Shared {
     }
 }
 
-impl Slots for Shared {
-    fn ended(self: Arc<Self>, job: u64, response: Option<Response>) {
+impl JobTracker for Shared {
+    fn job_ended(self: Arc<Self>, job: u64, response: Option<Response>) {
         // The job is free whatever happens, so a response that cannot be converted is none.
         let convert = |response| catch_unwind(AssertUnwindSafe(|| convert::to_wire_reply(response))).ok();
         let reply = response.and_then(convert);
@@ -314,14 +314,14 @@ thread_local! {
 /// A handler with its slot, which gets its answer.
 pub(super) struct Serving {
     /// Not here while a thread has it, and after the end.
-    slot: Option<Slot>,
+    slot: Option<JobGuard>,
     called: Counting,
     /// Where somebody listens.
     span: Option<Box<Span>>,
 }
 
 impl Serving {
-    pub(super) fn new(slot: Slot, called: Counting, span: Span) -> Serving {
+    pub(super) fn new(slot: JobGuard, called: Counting, span: Span) -> Serving {
         Serving {
             slot: Some(slot),
             called,
@@ -362,9 +362,9 @@ impl Future for Serving {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Serving { slot, called, span } = &mut *self;
         let _within = span.as_ref().map(|span| span.enter());
-        let response = ready!(in_slot(slot, || called.poll_unpin(cx)));
+        let response = ready!(with_job_guard(slot, || called.poll_unpin(cx)));
         if let Some(slot) = slot.take() {
-            slot.answer(response);
+            slot.complete(response);
         }
         Poll::Ready(())
     }

@@ -1,7 +1,7 @@
 //! Pools whose names change, over real sockets.
 
 use super::*;
-use crate::handler::{Application, DispatchMode, HttpAnswer};
+use crate::handler::{Application, DispatchMode, HttpResponseFuture};
 use crate::message::{Message, RemoteAddr};
 use crate::response::{Body, Response};
 use crate::rpc::api::{Client, Link, ServiceAddress};
@@ -26,7 +26,12 @@ impl Application for Here {
         Box::pin(std::future::ready(http::Response::default()))
     }
 
-    fn serve_peer(&self, _: http::Request<Body>, _: Option<RemoteAddr>, _: DispatchMode) -> HttpAnswer {
+    fn serve_peer(
+        &self,
+        _: http::Request<Body>,
+        _: Option<RemoteAddr>,
+        _: DispatchMode,
+    ) -> HttpResponseFuture {
         unreachable!("nobody is asked over HTTP")
     }
 

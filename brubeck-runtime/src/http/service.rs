@@ -1,9 +1,9 @@
 //! One request of a connection, and its response.
 
-use super::Server;
-use super::stream::{Busy, Progress};
-use super::upgrade::{self, Opening};
-use crate::handler::{DispatchMode, HttpAnswer, unhygienic};
+use super::HttpServer;
+use super::timeout_stream::{InFlight, InFlightGuard};
+use super::upgrade::{self, PendingUpgrade};
+use crate::handler::{DispatchMode, HttpResponseFuture, validate_request};
 use crate::message::RemoteAddr;
 use crate::response::http_response::refusal;
 use crate::response::{Body, BodyError, BoxError, FrameTap, TappedBody};
@@ -25,30 +25,32 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 /// The requests of one connection.
-pub(super) struct Requests {
-    pub(super) server: Arc<Server>,
+pub(super) struct ConnectionService {
+    pub(super) server: Arc<HttpServer>,
     pub(super) address: Option<IpAddr>,
-    pub(super) progress: Progress,
+    pub(super) progress: InFlight,
 }
 
-impl hyper::service::Service<Request<Incoming>> for Requests {
-    type Response = Response<Sent>;
+impl hyper::service::Service<Request<Incoming>> for ConnectionService {
+    type Response = Response<TrackedBody>;
     type Error = Infallible;
-    type Future = Answering;
+    type Future = ResponseFuture;
 
-    fn call(&self, mut request: Request<Incoming>) -> Answering {
+    fn call(&self, mut request: Request<Incoming>) -> ResponseFuture {
         let http1 = request.version() < Version::HTTP_2;
         let busy = self.progress.begin(!http1);
-        if let Some((code, reason)) = unhygienic(&request) {
+        if let Err((code, reason)) = validate_request(&request) {
             let mut refused = refusal(code, reason);
             refused
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
-            return Answering::with(Either::Left(ready(refused)), busy);
+            return ResponseFuture::with(Either::Left(ready(refused)), busy);
         }
         let opening = match upgrade::asked(&mut request, self.server.application.body_limit()) {
             Ok(opening) => opening.map(|opening| Box::new((opening, self.server.clone()))),
-            Err(refusal) => return Answering::with(Either::Left(ready(upgrade::refused(refusal))), busy),
+            Err(refusal) => {
+                return ResponseFuture::with(Either::Left(ready(upgrade::refused(refusal))), busy);
+            }
         };
         let timeout = self.server.settings.body_timeout;
         let read = (!request.body().is_end_stream()).then(|| Arc::new(AtomicBool::new(false)));
@@ -70,7 +72,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         } else {
             DispatchMode::Deferred
         };
-        Answering {
+        ResponseFuture {
             answer: application.serve_peer(request, self.address.map(RemoteAddr), at_once),
             busy: Some(busy),
             opening,
@@ -80,18 +82,18 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
 }
 
 /// The answer to one request, as it comes.
-pub(super) struct Answering {
-    answer: HttpAnswer,
-    busy: Option<Busy>,
+pub(super) struct ResponseFuture {
+    answer: HttpResponseFuture,
+    busy: Option<InFlightGuard>,
     /// Where the request asked for a WebSocket.
-    opening: Option<Box<(Opening, Arc<Server>)>>,
+    opening: Option<Box<(PendingUpgrade, Arc<HttpServer>)>>,
     /// Whether the body of the request was read, where there is one and the next request comes behind it.
     read: Option<Arc<AtomicBool>>,
 }
 
-impl Answering {
-    fn with(answer: HttpAnswer, busy: Busy) -> Answering {
-        Answering {
+impl ResponseFuture {
+    fn with(answer: HttpResponseFuture, busy: InFlightGuard) -> ResponseFuture {
+        ResponseFuture {
             answer,
             busy: Some(busy),
             opening: None,
@@ -100,8 +102,8 @@ impl Answering {
     }
 }
 
-impl Future for Answering {
-    type Output = Result<Response<Sent>, Infallible>;
+impl Future for ResponseFuture {
+    type Output = Result<Response<TrackedBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let response = ready!(self.answer.poll_unpin(cx));
@@ -123,8 +125,8 @@ impl Future for Answering {
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Poll::Ready(Ok(response.map(|body| Sent {
-            tap: UntilSent {
+        Poll::Ready(Ok(response.map(|body| TrackedBody {
+            tap: InFlightTap {
                 busy: busy.filter(|_| !body.is_end_stream()),
             },
             body,
@@ -133,14 +135,14 @@ impl Future for Answering {
 }
 
 /// The body of a response; when it has been sent, its request is answered.
-pub(super) type Sent = TappedBody<Body, UntilSent>;
+pub(super) type TrackedBody = TappedBody<Body, InFlightTap>;
 
 /// Holds a request busy until the last frame of its response is sent.
-pub(super) struct UntilSent {
-    busy: Option<Busy>,
+pub(super) struct InFlightTap {
+    busy: Option<InFlightGuard>,
 }
 
-impl FrameTap<BoxError> for UntilSent {
+impl FrameTap<BoxError> for InFlightTap {
     fn poll(
         &mut self,
         polled: Poll<Option<Result<Frame<Bytes>, BoxError>>>,

@@ -62,7 +62,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
     pub(super) async fn finalize(&self, response: Response, preferences: ResponsePreferences) -> Response {
         let wants = HeaderMap::from_iter(preferences.wants);
         #[cfg(feature = "files")]
-        let response = super::file::resolve(response, &wants, preferences.head).await;
+        let response = super::file_response::resolve(response, &wants, preferences.head).await;
         let problem = match response.payload() {
             Payload::Message if response.status().http().as_u16() >= 400 => {
                 Problem::of(response.status().clone())

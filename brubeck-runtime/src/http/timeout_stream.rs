@@ -20,10 +20,10 @@ const BEGUN: u64 = 1 << 32;
 
 /// What of a connection is being answered.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Progress(Arc<Requests>);
+pub(super) struct InFlight(Arc<InFlightCount>);
 
 #[derive(Debug, Default)]
-struct Requests {
+struct InFlightCount {
     /// How many are open, and in units of [`BEGUN`] how many have begun.
     count: AtomicU64,
     multiplexed: AtomicBool,
@@ -33,14 +33,14 @@ struct Requests {
 
 /// A request that is being answered, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Busy(Progress);
+pub(super) struct InFlightGuard(InFlight);
 
-impl Progress {
+impl InFlight {
     /// `multiplexed`: the connection speaks HTTP/2, where what comes need not be a request.
-    pub(super) fn begin(&self, multiplexed: bool) -> Busy {
+    pub(super) fn begin(&self, multiplexed: bool) -> InFlightGuard {
         self.0.count.fetch_add(BEGUN + 1, Ordering::Relaxed);
         self.0.multiplexed.store(multiplexed, Ordering::Relaxed);
-        Busy(self.clone())
+        InFlightGuard(self.clone())
     }
 
     fn is_busy(&self) -> bool {
@@ -53,16 +53,16 @@ impl Progress {
     }
 
     /// What is waited for once something came.
-    fn next(&self) -> Phase {
+    fn next(&self) -> ReadPhase {
         match (self.is_busy(), self.0.multiplexed.load(Ordering::Relaxed)) {
-            (true, _) => Phase::Busy,
-            (false, true) => Phase::Idle,
-            (false, false) => Phase::Head,
+            (true, _) => ReadPhase::InFlightGuard,
+            (false, true) => ReadPhase::Idle,
+            (false, false) => ReadPhase::Head,
         }
     }
 }
 
-impl Drop for Busy {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.0.count.fetch_sub(1, Ordering::Relaxed);
         if self.0.0.multiplexed.load(Ordering::Relaxed) {
@@ -72,15 +72,15 @@ impl Drop for Busy {
 }
 
 /// Watches a stream with these limits.
-pub(super) fn watch<I>(stream: I, settings: &Http) -> (Watched<TokioIo<I>>, Progress) {
-    let progress = Progress::default();
-    let watched = Watched {
+pub(super) fn wrap<I>(stream: I, settings: &Http) -> (TimeoutStream<TokioIo<I>>, InFlight) {
+    let progress = InFlight::default();
+    let watched = TimeoutStream {
         stream: TokioIo::new(stream),
         progress: progress.clone(),
         head: settings.header_timeout,
         idle: settings.idle_timeout,
         write: settings.write_timeout,
-        reading: Phase::Idle,
+        reading: ReadPhase::Idle,
         begun: 0,
         read_timer: Timer::default(),
         write_timer: Timer::default(),
@@ -89,13 +89,13 @@ pub(super) fn watch<I>(stream: I, settings: &Http) -> (Watched<TokioIo<I>>, Prog
     (watched, progress)
 }
 
-pub(super) struct Watched<I> {
+pub(super) struct TimeoutStream<I> {
     stream: I,
-    progress: Progress,
+    progress: InFlight,
     head: Duration,
     idle: Duration,
     write: Duration,
-    reading: Phase,
+    reading: ReadPhase,
     /// How many requests had begun when it last waited.
     begun: u64,
     read_timer: Timer,
@@ -106,13 +106,13 @@ pub(super) struct Watched<I> {
 
 /// What the server waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum ReadPhase {
     /// The next request.
     Idle,
     /// The rest of its head.
     Head,
     /// Its own answer; the body of the request has a limit of its own.
-    Busy,
+    InFlightGuard,
 }
 
 /// One clock for all waits of a connection: stopped and started with every request, it is set anew only when it rings
@@ -154,8 +154,8 @@ impl Timer {
     }
 }
 
-impl<I> Watched<I> {
-    fn enter(&mut self, phase: Phase) {
+impl<I> TimeoutStream<I> {
+    fn enter(&mut self, phase: ReadPhase) {
         if self.reading != phase {
             self.reading = phase;
             self.read_timer.stop();
@@ -171,15 +171,15 @@ impl<I> Watched<I> {
         let begun = self.progress.begun();
         let answered = std::mem::replace(&mut self.begun, begun) != begun;
         match (self.progress.is_busy(), self.reading) {
-            (true, _) => self.enter(Phase::Busy),
-            (false, Phase::Busy) => self.enter(Phase::Idle),
-            (false, Phase::Head) if answered => self.enter(Phase::Idle),
+            (true, _) => self.enter(ReadPhase::InFlightGuard),
+            (false, ReadPhase::InFlightGuard) => self.enter(ReadPhase::Idle),
+            (false, ReadPhase::Head) if answered => self.enter(ReadPhase::Idle),
             (false, _) => {}
         }
         let limit = match self.reading {
-            Phase::Busy => return Poll::Pending,
-            Phase::Idle => self.idle,
-            Phase::Head => self.head,
+            ReadPhase::InFlightGuard => return Poll::Pending,
+            ReadPhase::Idle => self.idle,
+            ReadPhase::Head => self.head,
         };
         ready!(self.read_timer.poll(limit, cx));
         Poll::Ready(Err(io::Error::new(
@@ -194,7 +194,7 @@ impl<I> Watched<I> {
     }
 }
 
-impl<I: Read + Unpin> Read for Watched<I> {
+impl<I: Read + Unpin> Read for TimeoutStream<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -212,7 +212,7 @@ impl<I: Read + Unpin> Read for Watched<I> {
     }
 }
 
-impl<I: Write + Unpin> Write for Watched<I> {
+impl<I: Write + Unpin> Write for TimeoutStream<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.stream).poll_write(cx, bytes) {
             Poll::Pending => self.poll_taken(cx).map(Err),
@@ -254,7 +254,7 @@ impl<I: Write + Unpin> Write for Watched<I> {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Watched { stream, joined, .. } = &mut *self;
+        let TimeoutStream { stream, joined, .. } = &mut *self;
         let written = match buffers.iter().map(|buffer| buffer.len()).sum::<usize>() {
             ..=SMALL => {
                 joined.clear();
