@@ -20,7 +20,7 @@ pub use crate::routing::{
     check_answered, check_served, emit_error, entry, join, join_specs, shadow_checks, specs, table,
 };
 pub use crate::rpc::api::{
-    Carried, Client, Handles, Operation, Placed, ResponseOf, ServiceRequest, TypedCall, carried,
+    BodyCodec, Client, Handles, Operation, PendingResponse, ResponseOf, ServiceRequest, TypedCall, body_codec,
 };
 pub use crate::spec::{Routed, Spec};
 pub use crate::template::Template;

@@ -77,7 +77,7 @@ pub use crate::websocket::{
 /// The codecs of every wire, for tests and fuzz targets.
 #[doc(hidden)]
 pub mod wire {
-    pub use super::codec::{Cursor, EncodeError, Error, lenstr, netstring, tnetstring};
+    pub use super::codec::{Cursor, EncodeError, ParseError, lenstr, netstring, tnetstring};
     pub use super::legacy::codec as service;
     pub use super::mongrel2::codec as mongrel2;
     pub use super::rpc::codec as v2;

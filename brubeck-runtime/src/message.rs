@@ -1,6 +1,6 @@
 //! What a handler is asked: one message, whole in memory.
 
-use crate::codec::Text;
+use crate::codec::ByteStr;
 use crate::method::{Kind, Method};
 use crate::status::Status;
 use bytes::Bytes;
@@ -36,7 +36,7 @@ struct Parts {
     status: Option<Status>,
     remote: Option<RemoteAddr>,
     /// Until when its answer is of use, where whoever sent it says so.
-    until: Option<Instant>,
+    deadline: Option<Instant>,
     call: Option<CallMeta>,
     extensions: Extensions,
     /// The extensions, with the address of the peer, for those who ask for all of them.
@@ -47,8 +47,8 @@ struct Parts {
 #[derive(Clone)]
 pub(crate) struct CallMeta {
     /// Its trace, as W3C Trace Context writes it; may be empty.
-    pub(crate) traceparent: Text,
-    pub(crate) tracestate: Text,
+    pub(crate) traceparent: ByteStr,
+    pub(crate) tracestate: ByteStr,
     /// How many applications it has passed before this one.
     pub(crate) hops: u8,
 }
@@ -75,7 +75,11 @@ impl Message {
 
     /// The message of an HTTP request without its body; `remote` is its peer, where the extensions do not say so.
     #[inline]
-    pub(crate) fn of_request(method: Method, parts: request::Parts, remote: Option<RemoteAddr>) -> Message {
+    pub(crate) fn from_request_parts(
+        method: Method,
+        parts: request::Parts,
+        remote: Option<RemoteAddr>,
+    ) -> Message {
         let target = parts.uri.into_parts().path_and_query;
         let target = Target::Uri(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
         Message(Box::new(Parts {
@@ -157,14 +161,14 @@ impl Message {
     }
 
     /// The same, whose answer is of use until then.
-    pub(crate) fn with_until(mut self, until: Instant) -> Message {
-        self.0.until = Some(until);
+    pub(crate) fn with_deadline(mut self, deadline: Instant) -> Message {
+        self.0.deadline = Some(deadline);
         self
     }
 
     /// Until when the answer is of use, where whoever sent it says so.
-    pub(crate) fn until(&self) -> Option<Instant> {
-        self.0.until
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.0.deadline
     }
 
     /// What sort of handler it is for.
@@ -248,13 +252,13 @@ impl Message {
     }
 
     /// What is known of this type; see [`remote_addr`](Self::remote_addr) for the peer.
-    pub(crate) fn known<T: Send + Sync + 'static>(&self) -> Option<&T> {
+    pub(crate) fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
         self.0.extensions.get()
     }
 
     /// The address of the peer.
     pub(crate) fn remote_addr(&self) -> Option<RemoteAddr> {
-        self.0.remote.or_else(|| self.known().copied())
+        self.0.remote.or_else(|| self.extension().copied())
     }
 
     /// What is known, to be taken or added to.
@@ -278,7 +282,7 @@ impl Parts {
             body: Bytes::new(),
             status: None,
             remote: None,
-            until: None,
+            deadline: None,
             call: None,
             extensions: Extensions::new(),
             all: OnceLock::new(),

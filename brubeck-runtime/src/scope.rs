@@ -18,7 +18,7 @@ pub(crate) struct RequestScope {
 
 impl RequestScope {
     /// A response that may take so long.
-    pub(crate) fn within(limit: Option<Duration>) -> RequestScope {
+    pub(crate) fn with_timeout(limit: Option<Duration>) -> RequestScope {
         RequestScope {
             limit,
             ..RequestScope::default()
@@ -26,17 +26,17 @@ impl RequestScope {
     }
 
     /// Until when it is waited for. The clock starts at the first look, which is when a handler first waits, or asks.
-    pub(crate) fn until(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         let from_now = |limit| Instant::now().checked_add(limit);
         *self.until.get_or_init(|| self.limit.and_then(from_now))
     }
 
     /// Nobody waits for the response any more; what the handler left behind, a stream or a WebSocket, has no deadline.
-    pub(crate) fn end(&self) {
+    pub(crate) fn finish(&self) {
         self.over.store(true, Ordering::Release);
     }
 
-    pub(crate) fn is_over(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.over.load(Ordering::Acquire)
     }
 

@@ -78,7 +78,12 @@ impl Spec {
     }
 
     #[doc(hidden)]
-    pub const fn proven(self, automaton: &'static [u8], prefix: &[u8], example: &'static str) -> Spec {
+    pub const fn with_automaton(
+        self,
+        automaton: &'static [u8],
+        prefix: &[u8],
+        example: &'static str,
+    ) -> Spec {
         Spec {
             automaton,
             prefix: Prefix::new(prefix),
@@ -88,7 +93,7 @@ impl Spec {
     }
 
     #[doc(hidden)]
-    pub const fn capturing(self, captures: &'static [&'static str]) -> Spec {
+    pub const fn with_captures(self, captures: &'static [&'static str]) -> Spec {
         Spec { captures, ..self }
     }
 

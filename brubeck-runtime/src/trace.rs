@@ -67,7 +67,7 @@ impl Trace {
     }
 
     /// Begins a trace.
-    pub(crate) fn begin() -> Trace {
+    pub(crate) fn new_root() -> Trace {
         let high = u128::from(number().get()) << 64;
         Trace {
             id: NonZeroU128::from(number()) | high,
@@ -86,11 +86,11 @@ impl Trace {
     }
 
     /// The one a message says it belongs to, or else a new one.
-    pub(crate) fn of(message: &Message) -> Trace {
+    pub(crate) fn from_message(message: &Message) -> Trace {
         let call = message.call();
         call.and_then(|call| Trace::parse(&call.traceparent, &call.tracestate))
             .or_else(|| Trace::said(message.headers()))
-            .unwrap_or_else(Trace::begin)
+            .unwrap_or_else(Trace::new_root)
     }
 
     fn said(headers: &HeaderMap) -> Option<Trace> {
@@ -192,7 +192,7 @@ mod tests {
             (trace.traceparent().as_str(), trace.tracestate()),
             (PARENT, "a=b")
         );
-        let begun = Trace::begin();
+        let begun = Trace::new_root();
         assert_eq!(Trace::parse(&begun.traceparent(), ""), Some(begun));
     }
 
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_child_is_another_span_of_the_same_trace() {
-        let (parent, child) = (Trace::begin(), Trace::begin().child());
+        let (parent, child) = (Trace::new_root(), Trace::new_root().child());
         assert_ne!(parent.id(), child.id());
         let child = parent.child();
         assert_eq!(parent.id(), child.id());

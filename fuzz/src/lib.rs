@@ -19,7 +19,7 @@ use libfuzzer_sys::Corpus;
 /// Reads strings one after another until the first that is none.
 fn strings(
     data: &[u8],
-    decode: fn(&mut Cursor<'_>) -> Result<Bytes, wire::Error>,
+    decode: fn(&mut Cursor<'_>) -> Result<Bytes, wire::ParseError>,
     encode: fn(&mut BytesMut, &[u8]),
 ) -> Corpus {
     let frame = Bytes::copy_from_slice(data);
@@ -323,7 +323,7 @@ pub fn v2_worker(data: &[u8]) -> Corpus {
     let proof = v2::WireMessage::Proof(v2::Proof {
         heartbeat_ms: 1000,
         max_body: 1 << 20,
-        name: v2::Text::default(),
+        name: v2::ByteStr::default(),
     });
     let position = v2::Position {
         session,

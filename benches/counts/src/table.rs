@@ -44,8 +44,8 @@ fn spec(number: usize, shared: bool) -> Spec {
     let pattern = format!("^{head}{letters}{tail}$").leak();
     let automaton = automaton(head.as_bytes(), shared, tail.as_bytes());
     Spec::new("nothing", pattern, Method::Get, Kind::Web)
-        .capturing(captures)
-        .proven(automaton.leak(), head.as_bytes(), "")
+        .with_captures(captures)
+        .with_automaton(automaton.leak(), head.as_bytes(), "")
         .at("", number as u32)
 }
 

@@ -101,7 +101,7 @@ impl Tried {
         let (automaton, prefix) = self.pattern.proof_bytes();
         let text: &'static str = String::leak(self.pattern.text());
         let spec = Spec::new("route", text, Method::Get, Kind::Web);
-        Box::leak(Box::new(spec.proven(leak(automaton), prefix, "")))
+        Box::leak(Box::new(spec.with_automaton(leak(automaton), prefix, "")))
     }
 }
 

@@ -179,8 +179,9 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
         }
     }
     // The types carry the spans of the user, the locals do not: see `handler::expand`.
-    let ok_result = quote_spanned!(types::span(operation.ok)=> ::brubeck::__private::carried::<#ok>);
-    let fault_result = quote_spanned!(types::span(operation.fault)=> ::brubeck::__private::carried::<#fault>);
+    let ok_result = quote_spanned!(types::span(operation.ok)=> ::brubeck::__private::body_codec::<#ok>);
+    let fault_result =
+        quote_spanned!(types::span(operation.fault)=> ::brubeck::__private::body_codec::<#fault>);
     quote! {
         #(#docs)*
         #[allow(non_camel_case_types, missing_docs)]
@@ -192,8 +193,8 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
             impl ::brubeck::__private::Operation for #name {
                 type Ok = #ok;
                 type Fault = #fault;
-                const OK: ::brubeck::__private::Carried<#ok> = #ok_result();
-                const FAULT: ::brubeck::__private::Carried<#fault> = #fault_result();
+                const OK: ::brubeck::__private::BodyCodec<#ok> = #ok_result();
+                const FAULT: ::brubeck::__private::BodyCodec<#fault> = #fault_result();
                 const SPEC: ::brubeck::__private::Spec = #spec #schema.at(::core::file!(), ::core::line!());
                 const TIMEOUT: ::core::option::Option<::core::time::Duration> = #timeout;
                 fn into_request(self) -> ::brubeck::__private::ServiceRequest {

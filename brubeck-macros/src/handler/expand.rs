@@ -128,14 +128,14 @@ pub(crate) fn pattern_spec(name: &str, pattern: &Pattern, method: &str, of: Kind
     let capturing = if pattern.captures.is_empty() {
         TokenStream::new()
     } else {
-        quote!(.capturing(&[#(#captures),*]))
+        quote!(.with_captures(&[#(#captures),*]))
     };
     let (automaton, prefix, example) = (pattern.automaton(), pattern.prefix(), pattern.example());
     let lit = &pattern.lit;
     quote! {
         ::brubeck::__private::Spec::new(#name, #lit, ::brubeck::__private::Method::#method, #kind)
             #capturing
-            .proven(#automaton, #prefix, #example)
+            .with_automaton(#automaton, #prefix, #example)
     }
 }
 
@@ -182,10 +182,10 @@ fn check(route: &Route, argument: &Argument) -> TokenStream {
         // An `Args` or `ServiceResponse` of another operation would read what is not there.
         let named = |name| types::arguments(ty, name).is_some();
         if route.kind == Kind::Service && named("Args") {
-            return quote_spanned!(span=> let _: PhantomData<<#ty as ArgsOf<#operation>>::It>;);
+            return quote_spanned!(span=> let _: PhantomData<<#ty as ArgsOf<#operation>>::Proof>;);
         }
         if route.kind == Kind::Response && named("ServiceResponse") {
-            return quote_spanned!(span=> let _: PhantomData<<#ty as ResponseOf<#operation>>::It>;);
+            return quote_spanned!(span=> let _: PhantomData<<#ty as ResponseOf<#operation>>::Proof>;);
         }
     }
     quote_spanned!(span=> let _: PhantomData<<#ty as FromMessage<AnyApp>>::Rejection>;)

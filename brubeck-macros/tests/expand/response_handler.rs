@@ -27,7 +27,7 @@ impl ::brubeck::__private::Routed for on_slow {
             use ::brubeck::__private::{ResponseOf, AnyApp, ArgsOf, FromMessage};
             use ::core::marker::PhantomData;
             let _: PhantomData<
-                <ServiceResponse<Echoed> as ResponseOf<slow_echo::echo>>::It,
+                <ServiceResponse<Echoed> as ResponseOf<slow_echo::echo>>::Proof,
             >;
         }
         true

@@ -13,7 +13,7 @@ use crate::method::Kind;
 use crate::response::http_response::Length;
 use crate::response::{Body, Response};
 use crate::routing::{Router, find_unhandled_response};
-use crate::rpc::api::{Open, ResponseHandlers, Services};
+use crate::rpc::api::{OpenLink, ResponseHandlers, Services};
 use crate::spec::Spec;
 use crate::template::Templates;
 use futures_util::future::BoxFuture;
@@ -26,7 +26,7 @@ pub(crate) struct Served<S: 'static> {
 }
 
 impl<S: Send + Sync + 'static> App<S> {
-    pub(crate) fn assemble(self, open: Open) -> Result<Arc<Served<S>>> {
+    pub(crate) fn assemble(self, open: OpenLink) -> Result<Arc<Served<S>>> {
         let router = Router::new(self.routes)
             .map_err(|error| Error::because("the routes cannot be matched", error))?;
         if let Some(lost) = find_unhandled_response(self.routes, &router) {

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::legacy;
-use crate::rpc::api::{CallError, Client, Link, Origin, Placed, ServiceAddress, ServiceRequest};
+use crate::rpc::api::{CallError, Client, Link, Origin, PendingResponse, ServiceAddress, ServiceRequest};
 use crate::rpc::client::{Pool, system_resolver};
 use brubeck_zmtp::Zmtp;
 use futures_util::future::BoxFuture;
@@ -83,7 +83,7 @@ impl LazyLink {
 }
 
 impl Link for LazyLink {
-    fn call(&self, request: ServiceRequest, origin: Option<Origin>, deadline: Instant) -> Placed {
+    fn call(&self, request: ServiceRequest, origin: Option<Origin>, deadline: Instant) -> PendingResponse {
         match self.open_for_call() {
             Ok(link) => link.call(request, origin, deadline),
             Err(error) => Box::pin(std::future::ready(Err(error))),
@@ -95,7 +95,7 @@ impl Link for LazyLink {
         request: ServiceRequest,
         origin: Option<Origin>,
         deadline: Instant,
-    ) -> BoxFuture<'static, Result<Placed, CallError>> {
+    ) -> BoxFuture<'static, Result<PendingResponse, CallError>> {
         match self.open_for_call() {
             Ok(link) => link.post(request, origin, deadline),
             Err(error) => Box::pin(std::future::ready(Err(error))),
@@ -124,7 +124,7 @@ impl Link for LazyLink {
 
 /// Opens the link to a service. The connection itself is made in the background.
 pub(crate) fn open_client(service: &ServiceAddress) -> crate::Result<Arc<dyn Link>> {
-    if let Some(dialect) = service.spoken() {
+    if let Some(dialect) = service.selected_dialect() {
         return legacy::client::open(dialect, service);
     }
     let address = service.address();

@@ -41,7 +41,8 @@ impl ResponsePreferences {
             .filter(|(name, _)| **name == ACCEPT || **name == CONTENT_TYPE || conditional(name));
         ResponsePreferences {
             wants: wants.map(|(name, value)| (name.clone(), value.clone())).collect(),
-            spare: spare.then(|| Message::of_request(method.unwrap_or(Method::Get), parts.clone(), remote)),
+            spare: spare
+                .then(|| Message::from_request_parts(method.unwrap_or(Method::Get), parts.clone(), remote)),
             head: parts.method == http::Method::HEAD,
         }
     }
@@ -86,7 +87,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         };
         let method = Method::from_http(&parts.method).unwrap_or(Method::Get);
         let scope = Arc::new(RequestScope::default());
-        let message = Message::of_request(method, parts, None);
+        let message = Message::from_request_parts(method, parts, None);
         let cx = self
             .context(message, Captures::default())
             .with_scope(scope.clone());

@@ -148,7 +148,7 @@ pub(super) struct TimeLeft {
 
 impl Drop for TimeLeft {
     fn drop(&mut self) {
-        self.scope.end();
+        self.scope.finish();
     }
 }
 
@@ -158,7 +158,7 @@ impl TimeLeft {
         TimeLeft {
             limit,
             reading: None,
-            scope: Arc::new(RequestScope::within(limit)),
+            scope: Arc::new(RequestScope::with_timeout(limit)),
         }
     }
 
@@ -192,7 +192,7 @@ impl TimeLeft {
             return answer.await;
         };
         let late = Box::pin(async {
-            match (self.reading.take(), self.scope.until()) {
+            match (self.reading.take(), self.scope.deadline()) {
                 (Some(reading), _) => {
                     // Nothing is ever sent: the end of the sender is the end of the body.
                     let _ = reading.await;

@@ -25,7 +25,7 @@ pub use tower::AppService;
 use crate::error::Result;
 use crate::handler::{Application, Connection};
 use crate::routing::Routes;
-use crate::rpc::api::Open;
+use crate::rpc::api::OpenLink;
 use crate::session::CookieSecret;
 use inner::Hooks;
 use limits::RouteLimits;
@@ -152,7 +152,7 @@ impl<S: Send + Sync + 'static> App<S> {
     }
 
     /// The application without its connections, and what answers its web requests; services are opened in this way.
-    pub(crate) fn application(self, open: Open) -> Result<(Arc<dyn Application>, AppService)> {
+    pub(crate) fn application(self, open: OpenLink) -> Result<(Arc<dyn Application>, AppService)> {
         let served = self.assemble(open)?;
         let web = served.web.clone();
         Ok((served, web))

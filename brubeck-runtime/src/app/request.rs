@@ -232,7 +232,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         let preferences = ResponsePreferences::of(&parts, method, remote, !self.hooks.catchers.is_empty());
         match found {
             Found::Handler(entry, captures, index) => {
-                let message = Message::of_request(entry.spec.method, parts, remote);
+                let message = Message::from_request_parts(entry.spec.method, parts, remote);
                 let whole = body.bytes().filter(|whole| whole.len() <= self.body_limit);
                 match whole {
                     // Most requests wait for nothing, so they are not boxed.
@@ -458,7 +458,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
 
     /// Ends the scope of a handler: delivers its cookies, and runs the functions after it.
     fn conclude(&self, running: &RunningHandler<S>, response: &mut Response) {
-        running.time_left.scope().end();
+        running.time_left.scope().finish();
         self.deliver_cookies(running.time_left.scope(), response);
         if let Some(message) = &running.seen {
             let said = std::mem::replace(response, Response::new(Status::OK));

@@ -5,7 +5,7 @@ use crate::handler::{Application, Connection, OpenConnection, Stop};
 use crate::legacy::server as legacy;
 use crate::rpc::codec::is_v2;
 use crate::rpc::core::WorkerConfig;
-use crate::rpc::server::{Introspected, Sessions};
+use crate::rpc::server::{CallerSessions, InstrumentedApplication};
 use crate::secret::Secret;
 use brubeck_zmtp::{Endpoint, LINGER, Server, ServerEvent, ServerLimits, Transport, TransportError, Zmtp};
 use futures_util::future::BoxFuture;
@@ -114,14 +114,14 @@ impl Service {
         transport: &dyn Transport,
         application: Arc<dyn Application>,
     ) -> crate::Result<OpenConnection> {
-        let application = Arc::new(Introspected::new(application));
+        let application = Arc::new(InstrumentedApplication::new(application));
         let endpoint = endpoint(&self.address)?;
         let clear_text = self.clear_text || endpoint.is_loopback();
         let server = transport
             .server(endpoint, self.limits())
             .await
             .map_err(|error| cannot(&self.address, error))?;
-        let sessions = Sessions::new(self.worker(), application.clone(), server.outbound.clone())?;
+        let sessions = CallerSessions::new(self.worker(), application.clone(), server.outbound.clone())?;
         let address = server.local.to_string();
         let answering = legacy::Answering::new(self.passphrase, clear_text, application);
         let bound = ServiceServer {
@@ -164,7 +164,7 @@ impl Service {
 
 /// A service that callers come to: brubeck's own protocol and the dialects of the original on one ROUTER.
 struct ServiceServer {
-    sessions: Sessions,
+    sessions: CallerSessions,
     legacy: Arc<legacy::Bound>,
 }
 
@@ -175,17 +175,17 @@ impl ServiceServer {
         let outbound = server.outbound.clone();
         // Each message is read, and often answered, by the task of its connection: none waits for another task.
         server.inbound.set_handler(move |event| match event {
-            ServerEvent::Message { peer, frames } if is_v2(&frames) => sessions.take(&peer, frames),
+            ServerEvent::Message { peer, frames } if is_v2(&frames) => sessions.handle_message(&peer, frames),
             ServerEvent::Message { peer, frames } => legacy.take(peer, frames, &outbound),
             ServerEvent::Disconnected { peer } => {
-                sessions.gone(&peer);
+                sessions.handle_disconnect(&peer);
                 legacy.gone(&peer);
             }
         });
         stop.requested().await;
         self.sessions.drain();
         self.legacy.drain();
-        self.sessions.idle().await;
+        self.sessions.wait_until_idle().await;
         self.legacy.idle().await;
         server.shutdown(LINGER).await;
     }
@@ -193,7 +193,7 @@ impl ServiceServer {
 
 impl Drop for ServiceServer {
     fn drop(&mut self) {
-        self.sessions.stop();
+        self.sessions.abort_handlers();
         self.legacy.stop();
     }
 }

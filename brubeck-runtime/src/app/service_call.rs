@@ -27,7 +27,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
             Match::Found { entry, captures, .. } => {
                 let limits = self.limits.of(entry.spec);
                 // Other applications say themselves how long they wait; clients of message sockets do not.
-                let time = match message.known::<SocketSender>() {
+                let time = match message.extension::<SocketSender>() {
                     None => limits.and_then(|limits| limits.time).flatten(),
                     Some(_) => self.time(limits),
                 };

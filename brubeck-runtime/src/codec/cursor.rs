@@ -16,10 +16,10 @@ const MAX_DIGITS: usize = 10;
 ///
 /// let frame = Bytes::from_static(b"ident 42 rest");
 /// let mut cursor = Cursor::new(&frame);
-/// assert_eq!(cursor.until(b' ', "a space after the ident")?, "ident");
+/// assert_eq!(cursor.take_until(b' ', "a space after the ident")?, "ident");
 /// assert_eq!(cursor.take(2)?, "42");
-/// assert_eq!((cursor.at(), cursor.left()), (8, 5));
-/// # Ok::<(), brubeck_runtime::wire::Error>(())
+/// assert_eq!((cursor.position(), cursor.remaining()), (8, 5));
+/// # Ok::<(), brubeck_runtime::wire::ParseError>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
@@ -41,13 +41,13 @@ impl<'a> Cursor<'a> {
 
     /// The offset of the next byte, counted from the start of the frame.
     #[must_use]
-    pub const fn at(&self) -> usize {
+    pub const fn position(&self) -> usize {
         self.at
     }
 
     /// How many bytes are left.
     #[must_use]
-    pub const fn left(&self) -> usize {
+    pub const fn remaining(&self) -> usize {
         self.end.saturating_sub(self.at)
     }
 
@@ -74,33 +74,33 @@ impl<'a> Cursor<'a> {
     /// Moves on past the byte `wanted`.
     ///
     /// # Errors
-    /// [`Error::Expected`] with `what` if another byte, or none, stands there.
-    pub fn expect(&mut self, wanted: u8, what: &'static str) -> Result<(), Error> {
+    /// [`ParseError::Expected`] with `what` if another byte, or none, stands there.
+    pub fn expect(&mut self, wanted: u8, what: &'static str) -> Result<(), ParseError> {
         if self.peek() == Some(wanted) {
             self.at += 1;
             Ok(())
         } else {
-            Err(Error::Expected { at: self.at, what })
+            Err(ParseError::Expected { at: self.at, what })
         }
     }
 
     /// The next `count` bytes.
     ///
     /// # Errors
-    /// [`Error::Truncated`] if fewer are left.
-    pub fn take(&mut self, count: usize) -> Result<Bytes, Error> {
-        let taken = self.within(count)?;
+    /// [`ParseError::Truncated`] if fewer are left.
+    pub fn take(&mut self, count: usize) -> Result<Bytes, ParseError> {
+        let taken = self.split_to(count)?;
         Ok(self.frame.slice(taken.at..taken.end))
     }
 
     /// A cursor over the next `count` bytes, which this one skips; offsets stay those of the frame.
     ///
     /// # Errors
-    /// [`Error::Truncated`] if fewer are left.
-    pub fn within(&mut self, count: usize) -> Result<Self, Error> {
-        let left = self.left();
+    /// [`ParseError::Truncated`] if fewer are left.
+    pub fn split_to(&mut self, count: usize) -> Result<Self, ParseError> {
+        let left = self.remaining();
         if count > left {
-            return Err(Error::Truncated {
+            return Err(ParseError::Truncated {
                 at: self.at,
                 needed: count as u64,
                 left,
@@ -118,10 +118,10 @@ impl<'a> Cursor<'a> {
     /// The bytes before the next `stop`; moves on past it.
     ///
     /// # Errors
-    /// [`Error::Expected`] with `what` if no `stop` follows.
-    pub fn until(&mut self, stop: u8, what: &'static str) -> Result<Bytes, Error> {
+    /// [`ParseError::Expected`] with `what` if no `stop` follows.
+    pub fn take_until(&mut self, stop: u8, what: &'static str) -> Result<Bytes, ParseError> {
         let Some(count) = self.rest().iter().position(|&byte| byte == stop) else {
-            return Err(Error::Expected { at: self.end, what });
+            return Err(ParseError::Expected { at: self.end, what });
         };
         let before = self.take(count)?;
         self.expect(stop, what)?;
@@ -133,8 +133,8 @@ impl<'a> Cursor<'a> {
     /// One to ten digits, leading zeros allowed, no sign.
     ///
     /// # Errors
-    /// [`Error::Expected`] if there is no such number, [`Error::Truncated`] if fewer bytes follow.
-    pub fn length(&mut self) -> Result<usize, Error> {
+    /// [`ParseError::Expected`] if there is no such number, [`ParseError::Truncated`] if fewer bytes follow.
+    pub fn read_length(&mut self) -> Result<usize, ParseError> {
         const WHAT: &str = "a length of 1 to 10 decimal digits followed by `:`";
         let start = self.at;
         let mut length = 0_u64;
@@ -142,7 +142,7 @@ impl<'a> Cursor<'a> {
         while let Some(byte @ b'0'..=b'9') = self.peek() {
             digits += 1;
             if digits > MAX_DIGITS {
-                return Err(Error::Expected {
+                return Err(ParseError::Expected {
                     at: start,
                     what: WHAT,
                 });
@@ -151,16 +151,16 @@ impl<'a> Cursor<'a> {
             self.at += 1;
         }
         if digits == 0 || self.peek() != Some(b':') {
-            return Err(Error::Expected {
+            return Err(ParseError::Expected {
                 at: start,
                 what: WHAT,
             });
         }
         self.at += 1;
-        let left = self.left();
+        let left = self.remaining();
         match usize::try_from(length) {
             Ok(length) if length <= left => Ok(length),
-            _ => Err(Error::Truncated {
+            _ => Err(ParseError::Truncated {
                 at: self.at,
                 needed: length,
                 left,
@@ -181,11 +181,11 @@ impl<'a> Cursor<'a> {
     /// Checks that nothing is left.
     ///
     /// # Errors
-    /// [`Error::Trailing`] if something is.
-    pub const fn end(&self) -> Result<(), Error> {
-        match self.left() {
+    /// [`ParseError::Trailing`] if something is.
+    pub const fn expect_end(&self) -> Result<(), ParseError> {
+        match self.remaining() {
             0 => Ok(()),
-            left => Err(Error::Trailing { at: self.at, left }),
+            left => Err(ParseError::Trailing { at: self.at, left }),
         }
     }
 }
@@ -196,17 +196,17 @@ impl<'a> Cursor<'a> {
 /// logged even when the message held a passphrase.
 ///
 /// ```
-/// use brubeck_runtime::wire::{Cursor, Error, lenstr};
+/// use brubeck_runtime::wire::{Cursor, ParseError, lenstr};
 /// use bytes::Bytes;
 ///
 /// let input = Bytes::from_static(b"9:short");
 /// let error = lenstr::decode(&mut Cursor::new(&input)).unwrap_err();
-/// assert_eq!(error, Error::Truncated { at: 2, needed: 9, left: 5 });
+/// assert_eq!(error, ParseError::Truncated { at: 2, needed: 9, left: 5 });
 /// assert_eq!(error.to_string(), "9 bytes announced at byte 2, but only 5 are left");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Error {
+pub enum ParseError {
     /// Fewer bytes are there than a length announced.
     Truncated {
         /// Where the announced bytes should begin.
@@ -253,7 +253,7 @@ pub enum Error {
     },
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Truncated { at, needed, left } => {
@@ -273,7 +273,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for ParseError {}
 
 /// Why a message was not written: the other side could not read it, or would read something else.
 ///
@@ -317,15 +317,15 @@ impl std::error::Error for EncodeError {}
 /// UTF-8 text; what was read from a frame shares the frame's memory.
 ///
 /// ```
-/// use brubeck_runtime::wire::v2::Text;
+/// use brubeck_runtime::wire::v2::ByteStr;
 ///
-/// let path = Text::from("/service/slow");
+/// let path = ByteStr::from("/service/slow");
 /// assert!(path.starts_with("/service"));
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Text(Bytes);
+pub struct ByteStr(Bytes);
 
-impl Text {
+impl ByteStr {
     /// The text in these bytes; `None` if they are not UTF-8.
     #[must_use]
     pub fn checked(bytes: Bytes) -> Option<Self> {
@@ -364,12 +364,12 @@ impl Text {
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Always valid: there is no way to make a `Text` of anything else.
+        // Always valid: there is no way to make a `ByteStr` of anything else.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
-impl Deref for Text {
+impl Deref for ByteStr {
     type Target = str;
 
     fn deref(&self) -> &str {
@@ -377,19 +377,19 @@ impl Deref for Text {
     }
 }
 
-impl From<&'static str> for Text {
+impl From<&'static str> for ByteStr {
     fn from(text: &'static str) -> Self {
         Self(Bytes::from_static(text.as_bytes()))
     }
 }
 
-impl From<String> for Text {
+impl From<String> for ByteStr {
     fn from(text: String) -> Self {
         Self(text.into())
     }
 }
 
-impl From<Cow<'static, str>> for Text {
+impl From<Cow<'static, str>> for ByteStr {
     fn from(text: Cow<'static, str>) -> Self {
         match text {
             Cow::Borrowed(text) => text.into(),
@@ -398,25 +398,25 @@ impl From<Cow<'static, str>> for Text {
     }
 }
 
-impl PartialEq<str> for Text {
+impl PartialEq<str> for ByteStr {
     fn eq(&self, other: &str) -> bool {
         self.0 == other.as_bytes()
     }
 }
 
-impl PartialEq<&str> for Text {
+impl PartialEq<&str> for ByteStr {
     fn eq(&self, other: &&str) -> bool {
         self.0 == other.as_bytes()
     }
 }
 
-impl fmt::Debug for Text {
+impl fmt::Debug for ByteStr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.as_str().fmt(f)
     }
 }
 
-impl fmt::Display for Text {
+impl fmt::Display for ByteStr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self)
     }

@@ -4,7 +4,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Cursor, Error};
+use super::{Cursor, ParseError};
 
 /// Reads one string.
 ///
@@ -14,13 +14,13 @@ use super::{Cursor, Error};
 ///
 /// let input = Bytes::from_static(b"007:caf\xc3\xa9 \xff");
 /// assert_eq!(lenstr::decode(&mut Cursor::new(&input))?, &b"caf\xc3\xa9 \xff"[..]);
-/// # Ok::<(), brubeck_runtime::wire::Error>(())
+/// # Ok::<(), brubeck_runtime::wire::ParseError>(())
 /// ```
 ///
 /// # Errors
-/// Those of [`Cursor::length`].
-pub fn decode(cursor: &mut Cursor<'_>) -> Result<Bytes, Error> {
-    let length = cursor.length()?;
+/// Those of [`Cursor::read_length`].
+pub fn decode(cursor: &mut Cursor<'_>) -> Result<Bytes, ParseError> {
+    let length = cursor.read_length()?;
     cursor.take(length)
 }
 
@@ -32,12 +32,12 @@ pub fn decode(cursor: &mut Cursor<'_>) -> Result<Bytes, Error> {
 /// assert_eq!(output, "5:hello");
 /// ```
 pub fn encode(output: &mut BytesMut, value: &[u8]) {
-    announce(output, value.len());
+    encode_length(output, value.len());
     output.put_slice(value);
 }
 
 /// Writes the length of a string that follows. Formatting would take several times as long.
-pub(crate) fn announce(output: &mut BytesMut, length: usize) {
+pub(crate) fn encode_length(output: &mut BytesMut, length: usize) {
     let mut digits = [0; 20];
     let (mut left, mut count) = (length, 0);
     for digit in digits.iter_mut().rev() {

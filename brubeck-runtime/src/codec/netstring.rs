@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Cursor, Error, lenstr};
+use super::{Cursor, ParseError, lenstr};
 
 /// Reads one netstring.
 ///
@@ -14,12 +14,12 @@ use super::{Cursor, Error, lenstr};
 /// let mut cursor = Cursor::new(&input);
 /// assert_eq!(netstring::decode(&mut cursor)?, "hello");
 /// assert_eq!(netstring::decode(&mut cursor)?, "");
-/// # Ok::<(), brubeck_runtime::wire::Error>(())
+/// # Ok::<(), brubeck_runtime::wire::ParseError>(())
 /// ```
 ///
 /// # Errors
-/// Those of [`Cursor::length`], and [`Error::Expected`] if the comma is missing.
-pub fn decode(cursor: &mut Cursor<'_>) -> Result<Bytes, Error> {
+/// Those of [`Cursor::read_length`], and [`ParseError::Expected`] if the comma is missing.
+pub fn decode(cursor: &mut Cursor<'_>) -> Result<Bytes, ParseError> {
     let value = lenstr::decode(cursor)?;
     cursor.expect(b',', "the `,` that ends a netstring")?;
     Ok(value)

@@ -6,7 +6,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Cursor, Error, lenstr};
+use super::{Cursor, ParseError, lenstr};
 
 /// Containers may nest this deep.
 pub const MAX_DEPTH: usize = 8;
@@ -42,7 +42,7 @@ impl Value {
     ///
     /// let value = decode(&Bytes::from_static(b"15:4:code,5:MISSI,}"))?;
     /// assert_eq!(value.get(b"code"), Some(&Value::String("MISSI".into())));
-    /// # Ok::<(), brubeck_runtime::wire::Error>(())
+    /// # Ok::<(), brubeck_runtime::wire::ParseError>(())
     /// ```
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<&Self> {
@@ -63,15 +63,15 @@ impl Value {
 /// assert!(value.is_err(), "the length is wrong");
 /// let value = decode(&Bytes::from_static(b"10:3:ctl,1:7#]"))?;
 /// assert_eq!(value, Value::List(vec![Value::String("ctl".into()), Value::Integer(7)]));
-/// # Ok::<(), brubeck_runtime::wire::Error>(())
+/// # Ok::<(), brubeck_runtime::wire::ParseError>(())
 /// ```
 ///
 /// # Errors
-/// Any [`Error`]; nesting is read up to [`MAX_DEPTH`], values up to [`MAX_VALUES`].
-pub fn decode(input: &Bytes) -> Result<Value, Error> {
+/// Any [`ParseError`]; nesting is read up to [`MAX_DEPTH`], values up to [`MAX_VALUES`].
+pub fn decode(input: &Bytes) -> Result<Value, ParseError> {
     let mut cursor = Cursor::new(input);
     let value = decode_next(&mut cursor)?;
-    cursor.end()?;
+    cursor.expect_end()?;
     Ok(value)
 }
 
@@ -79,72 +79,74 @@ pub fn decode(input: &Bytes) -> Result<Value, Error> {
 ///
 /// # Errors
 /// As [`decode`].
-pub fn decode_next(cursor: &mut Cursor<'_>) -> Result<Value, Error> {
+pub fn decode_next(cursor: &mut Cursor<'_>) -> Result<Value, ParseError> {
     let mut left = MAX_VALUES;
     value(cursor, 0, &mut left)
 }
 
-fn value(cursor: &mut Cursor<'_>, depth: usize, values_left: &mut usize) -> Result<Value, Error> {
-    let start = cursor.at();
-    *values_left = values_left.checked_sub(1).ok_or(Error::TooMany {
+fn value(cursor: &mut Cursor<'_>, depth: usize, values_left: &mut usize) -> Result<Value, ParseError> {
+    let start = cursor.position();
+    *values_left = values_left.checked_sub(1).ok_or(ParseError::TooMany {
         at: start,
         limit: MAX_VALUES,
     })?;
-    let length = cursor.length()?;
-    let mut inside = cursor.within(length)?;
-    let at = inside.at();
+    let length = cursor.read_length()?;
+    let mut inside = cursor.split_to(length)?;
+    let at = inside.position();
     let Some(tag) = cursor.byte() else {
-        return Err(Error::Expected {
-            at: cursor.at(),
+        return Err(ParseError::Expected {
+            at: cursor.position(),
             what: TAG,
         });
     };
     if matches!(tag, b']' | b'}') && depth == MAX_DEPTH {
-        return Err(Error::TooDeep {
+        return Err(ParseError::TooDeep {
             at: start,
             limit: MAX_DEPTH,
         });
     }
     match tag {
         b',' => inside.take(length).map(Value::String),
-        b'#' => integer(inside.rest()).map(Value::Integer).ok_or(Error::Expected {
-            at,
-            what: "a decimal integer that fits 64 bits",
-        }),
+        b'#' => integer(inside.rest())
+            .map(Value::Integer)
+            .ok_or(ParseError::Expected {
+                at,
+                what: "a decimal integer that fits 64 bits",
+            }),
         b'^' => text(inside.rest())
             .and_then(|text| text.parse().ok())
             .filter(|number: &f64| number.is_finite())
             .map(Value::Float)
-            .ok_or(Error::Expected {
+            .ok_or(ParseError::Expected {
                 at,
                 what: "a finite decimal number",
             }),
         b'!' => match inside.rest() {
             b"true" => Ok(Value::Boolean(true)),
             b"false" => Ok(Value::Boolean(false)),
-            _ => Err(Error::Expected {
+            _ => Err(ParseError::Expected {
                 at,
                 what: "`true` or `false`",
             }),
         },
         b'~' if length == 0 => Ok(Value::Null),
-        b'~' => Err(Error::Expected {
+        b'~' => Err(ParseError::Expected {
             at,
             what: "nothing inside a null",
         }),
         b']' => {
             let mut items = Vec::new();
-            while inside.left() > 0 {
+            while inside.remaining() > 0 {
                 items.push(value(&mut inside, depth + 1, values_left)?);
             }
             Ok(Value::List(items))
         }
         b'}' => {
             let mut pairs = Vec::new();
-            while inside.left() > 0 {
-                let key_at = inside.at();
+            while inside.remaining() > 0 {
+                let key_at = inside.position();
                 let Value::String(key) = value(&mut inside, depth + 1, values_left)? else {
-                    return Err(Error::Expected {
+                    return Err(ParseError::Expected {
                         at: key_at,
                         what: "a string as key",
                     });
@@ -153,7 +155,7 @@ fn value(cursor: &mut Cursor<'_>, depth: usize, values_left: &mut usize) -> Resu
             }
             Ok(Value::Dictionary(pairs))
         }
-        _ => Err(Error::Expected {
+        _ => Err(ParseError::Expected {
             at: at + length,
             what: TAG,
         }),

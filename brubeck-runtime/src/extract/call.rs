@@ -3,7 +3,7 @@
 
 use super::{Context, FromMessage};
 use crate::response::Rejection;
-use crate::rpc::api::{Caller, Cancellation, Client, Deadline, Origin, ServiceResponse, Services};
+use crate::rpc::api::{CallerContext, Cancellation, Client, Deadline, Origin, ServiceResponse, Services};
 use crate::status::Status;
 use serde::de::DeserializeOwned;
 use std::convert::Infallible;
@@ -13,16 +13,16 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Services {
     type Rejection = Infallible;
 
     async fn from_message(cx: &Context<S>) -> Result<Services, Infallible> {
-        Ok(cx.app().services.on_behalf_of(caller(cx)))
+        Ok(cx.app().services.with_caller(caller(cx)))
     }
 }
 
 /// On whose behalf the handler of this message calls services.
-fn caller<S>(cx: &Context<S>) -> Option<Arc<Caller>> {
+fn caller<S>(cx: &Context<S>) -> Option<Arc<CallerContext>> {
     let message = cx.message();
-    Some(Arc::new(Caller {
+    Some(Arc::new(CallerContext {
         handlers: cx.app().response_handlers.upgrade()?,
-        origin: message.known::<Origin>().cloned(),
+        origin: message.extension::<Origin>().cloned(),
         deadline: Deadline::of(cx.scope(), message),
         hops: message.call().map_or(0, |call| call.hops.saturating_add(1)),
         trace: cx.trace().clone(),
@@ -32,7 +32,7 @@ fn caller<S>(cx: &Context<S>) -> Option<Arc<Caller>> {
 /// The client of a contract as a handler uses it: on behalf of the application it runs in.
 pub fn client_for<S>(cx: &Context<S>, client: Client) -> Client {
     match caller(cx) {
-        Some(caller) => client.on_behalf_of(caller),
+        Some(caller) => client.with_caller(caller),
         None => client,
     }
 }
@@ -41,12 +41,14 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Se
     type Rejection = Rejection;
 
     async fn from_message(cx: &Context<S>) -> Result<ServiceResponse<T>, Rejection> {
-        ServiceResponse::of(cx.message()).read().map_err(|error| {
-            Rejection::new(
-                Status::BAD_GATEWAY,
-                format!("the service answered something else than expected: {error}"),
-            )
-        })
+        ServiceResponse::from_response_message(cx.message())
+            .read()
+            .map_err(|error| {
+                Rejection::new(
+                    Status::BAD_GATEWAY,
+                    format!("the service answered something else than expected: {error}"),
+                )
+            })
     }
 }
 

@@ -162,7 +162,8 @@ impl<S> Context<S> {
 
     /// The trace that all of what the handler does belongs to, whoever began it.
     pub(crate) fn trace(&self) -> &Trace {
-        self.trace.get_or_init(|| Box::new(Trace::of(&self.message)))
+        self.trace
+            .get_or_init(|| Box::new(Trace::from_message(&self.message)))
     }
 
     /// The application.

@@ -128,7 +128,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Multipart {
         let body = message.body().clone();
         let pieces = stream::once(async { Ok::<_, Infallible>(body) });
         let mut sizes = SizeLimit::new();
-        if let Some(PartLimit(bytes)) = message.known() {
+        if let Some(PartLimit(bytes)) = message.extension() {
             sizes = sizes.per_field(u64::try_from(*bytes).unwrap_or(u64::MAX));
         }
         let bounds = Constraints::new().size_limit(sizes);

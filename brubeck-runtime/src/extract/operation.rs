@@ -235,11 +235,11 @@ impl<S: Send + Sync + 'static, O: ReadOperation> FromMessage<S> for Args<O> {
 )]
 pub trait ArgsOf<O> {
     /// Named by the check.
-    type It;
+    type Proof;
 }
 
 impl<O: Operation> ArgsOf<O> for Args<O> {
-    type It = ();
+    type Proof = ();
 }
 
 /// Reads the arguments of an operation, or makes the response that refuses them.

@@ -25,7 +25,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for SocketSender {
     type Rejection = Rejection;
 
     async fn from_message(cx: &Context<S>) -> Result<SocketSender, Rejection> {
-        cx.message().known().cloned().ok_or_else(|| {
+        cx.message().extension().cloned().ok_or_else(|| {
             let reason = "only messages of message sockets have a client to keep; for a WebSocket take a `WebSocket`, and its `sender()`";
             Rejection::new(Status::INTERNAL_SERVER_ERROR, reason)
         })

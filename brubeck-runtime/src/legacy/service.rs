@@ -3,7 +3,7 @@
 use super::{connect_worker, server};
 use crate::error::Error;
 use crate::handler::{Application, Connection, OpenConnection};
-use crate::rpc::server::Introspected;
+use crate::rpc::server::InstrumentedApplication;
 use crate::secret::Secret;
 use brubeck_zmtp::{Endpoint, LinkConfig, TransportError};
 use futures_util::future::BoxFuture;
@@ -69,7 +69,7 @@ impl LegacyService {
     }
 
     fn open_now(self, application: Arc<dyn Application>) -> crate::Result<OpenConnection> {
-        let application = Arc::new(Introspected::new(application));
+        let application = Arc::new(InstrumentedApplication::new(application));
         let [from, to] = [endpoint(&self.requests)?, endpoint(&self.responses)?];
         if let Some(open) = [&from, &to].into_iter().find(|endpoint| !endpoint.is_loopback())
             && !self.clear_text

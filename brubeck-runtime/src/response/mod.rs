@@ -114,7 +114,7 @@ impl Response {
     pub fn json(status: Status, value: &impl Serialize) -> Response {
         Response::written(
             status,
-            small_bytes::written(|text| serde_json::to_writer(text, value)),
+            small_bytes::write_with(|text| serde_json::to_writer(text, value)),
         )
     }
 

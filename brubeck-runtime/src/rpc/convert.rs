@@ -1,7 +1,7 @@
 //! Between messages and replies of handlers and those of the wire.
 
-use super::api::{Fields, ServiceRequest, ServiceResponse};
-use super::codec::{CallRequest, Text, WireReply};
+use super::api::{JsonObject, ServiceRequest, ServiceResponse};
+use super::codec::{ByteStr, CallRequest, WireReply};
 use crate::message::{CallMeta, Message};
 use crate::method::Method;
 use crate::response::{Payload, Response};
@@ -30,12 +30,12 @@ pub(super) fn to_call_request(request: ServiceRequest, nowait: bool) -> CallRequ
     }
 }
 
-fn body(arguments: Fields, body: Bytes) -> Bytes {
+fn body(arguments: JsonObject, body: Bytes) -> Bytes {
     if arguments.is_empty() {
         return body;
     }
     if body.is_empty() {
-        return small_bytes::of(arguments.into_text());
+        return small_bytes::freeze(arguments.into_text());
     }
     let mut fields: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
     fields.extend(arguments.read().clone());
@@ -56,7 +56,7 @@ pub(super) fn to_message(ask: &CallRequest, until: Instant) -> Result<Message, S
     Ok(Message::service(method, &ask.path)
         .with_headers(http_headers(texts(&ask.headers)))
         .with_body(ask.body.clone())
-        .with_until(until)
+        .with_deadline(until)
         .with_call(CallMeta {
             traceparent: ask.traceparent.clone(),
             tracestate: ask.tracestate.clone(),
@@ -124,7 +124,7 @@ pub(super) fn to_service_response(reply: WireReply) -> ServiceResponse<Bytes> {
     }
 }
 
-fn texts(pairs: &[(Text, Text)]) -> impl Iterator<Item = (&str, &str)> {
+fn texts(pairs: &[(ByteStr, ByteStr)]) -> impl Iterator<Item = (&str, &str)> {
     pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
 }
 

@@ -7,7 +7,7 @@ use crate::handler::{Application, Stop};
 use crate::message::Message;
 use crate::response::Response;
 use crate::routing::Routes;
-use crate::rpc::api::{Client, Link, Open, ServiceAddress};
+use crate::rpc::api::{Client, Link, OpenLink, ServiceAddress};
 use crate::rpc::client::Pool;
 use brubeck_zmtp::{InMemory, Transport};
 use std::sync::Arc;
@@ -58,7 +58,7 @@ pub struct TestSite {
     services: Vec<(Service, Assemble)>,
 }
 
-type Assemble = Box<dyn FnOnce(Open) -> Result<(Arc<dyn Application>, AppService)> + Send>;
+type Assemble = Box<dyn FnOnce(OpenLink) -> Result<(Arc<dyn Application>, AppService)> + Send>;
 
 impl TestSite {
     /// An application with these routes and this state.
@@ -89,7 +89,7 @@ impl TestSite {
     pub async fn start(self) -> Result<TestSiteHandle> {
         let network = InMemory::default();
         let inside = network.clone();
-        let open: Open = Arc::new(move |service| open_link(&inside, service));
+        let open: OpenLink = Arc::new(move |service| open_link(&inside, service));
         let (stop, told) = Stop::new();
         let mut serving = JoinSet::new();
         for (service, assemble) in self.services {
@@ -109,7 +109,7 @@ impl TestSite {
 }
 
 fn open_link(network: &InMemory, service: &ServiceAddress) -> Result<Arc<dyn Link>> {
-    if let Some(dialect) = service.spoken() {
+    if let Some(dialect) = service.selected_dialect() {
         return Err(Error::new(format!(
             "the service at {} cannot be called in memory in the dialect {dialect}: leave `.dialect(..)` out in tests",
             service.address()
@@ -125,7 +125,7 @@ fn open_link(network: &InMemory, service: &ServiceAddress) -> Result<Arc<dyn Lin
 pub struct TestSiteHandle {
     application: Arc<dyn Application>,
     web: AppService,
-    open: Open,
+    open: OpenLink,
     stop: watch::Sender<bool>,
     serving: JoinSet<()>,
 }

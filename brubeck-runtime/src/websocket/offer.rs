@@ -38,7 +38,7 @@ impl Offer {
     }
 
     pub(crate) fn of(message: &Message) -> Result<Offer, Rejection> {
-        let offer = message.known::<Offer>().cloned();
+        let offer = message.extension::<Offer>().cloned();
         offer.ok_or_else(|| {
             let reason =
                 "this is a WebSocket: ask for it with `connection: upgrade` and `upgrade: websocket`";

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-fn text(max: usize) -> impl Strategy<Value = Text> {
-    vec(any::<char>(), 0..max / 4).prop_map(|chars| Text::from(chars.into_iter().collect::<String>()))
+fn text(max: usize) -> impl Strategy<Value = ByteStr> {
+    vec(any::<char>(), 0..max / 4).prop_map(|chars| ByteStr::from(chars.into_iter().collect::<String>()))
 }
 
-fn headers() -> impl Strategy<Value = Vec<(Text, Text)>> {
+fn headers() -> impl Strategy<Value = Vec<(ByteStr, ByteStr)>> {
     vec((text(40), text(80)), 0..5)
 }
 
@@ -264,7 +264,7 @@ fn the_legacy_dialects_are_told_apart() {
 
 #[test]
 fn what_the_other_side_would_not_read_is_not_written() {
-    let long = |length: usize| Text::from("x".repeat(length));
+    let long = |length: usize| ByteStr::from("x".repeat(length));
     let refused = |ask: CallRequest| ask.validate().unwrap_err().field();
     assert_eq!(
         refused(CallRequest::new("request", long(limits::MAX_PATH + 1))),
@@ -288,7 +288,7 @@ fn what_the_other_side_would_not_read_is_not_written() {
         }),
         "tracestate"
     );
-    let many = vec![(Text::from("a"), Text::from("b")); limits::MAX_HEADERS + 1];
+    let many = vec![(ByteStr::from("a"), ByteStr::from("b")); limits::MAX_HEADERS + 1];
     assert_eq!(
         refused(CallRequest {
             headers: many,
@@ -296,7 +296,7 @@ fn what_the_other_side_would_not_read_is_not_written() {
         }),
         "headers"
     );
-    let wide = vec![(Text::from("a"), long(limits::MAX_HEADER_BYTES))];
+    let wide = vec![(ByteStr::from("a"), long(limits::MAX_HEADER_BYTES))];
     assert_eq!(
         refused(CallRequest {
             headers: wide.clone(),
@@ -386,13 +386,13 @@ fn the_example_of_the_document() {
     let proof = WireMessage::Proof(Proof {
         heartbeat_ms: 1000,
         max_body: 8 << 20,
-        name: Text::from("demo"),
+        name: ByteStr::from("demo"),
     });
     let proof = seal(&proof, position, &keys.to_worker).unwrap();
     let welcome = WireMessage::Welcome(Welcome {
         limit: 128,
         max_body: 8 << 20,
-        name: Text::from("slow"),
+        name: ByteStr::from("slow"),
     });
     let welcome = seal(&welcome, Position { ack: 1, ..position }, &keys.to_caller).unwrap();
     let ask = CallRequest {
@@ -420,7 +420,7 @@ fn the_example_of_the_document() {
         limit: 129,
         reply: WireReply {
             status: 200,
-            message: Text::from("OK"),
+            message: ByteStr::from("OK"),
             body: Bytes::from_static(b"{}"),
             ..WireReply::default()
         },

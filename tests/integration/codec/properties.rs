@@ -288,7 +288,7 @@ proptest! {
             prop_assert_eq!(&lenstr::decode(&mut one).unwrap(), value);
             prop_assert_eq!(&netstring::decode(&mut other).unwrap(), value);
         }
-        prop_assert!(one.end().is_ok() && other.end().is_ok());
+        prop_assert!(one.expect_end().is_ok() && other.expect_end().is_ok());
     }
 
     #[test]

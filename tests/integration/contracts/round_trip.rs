@@ -1,7 +1,7 @@
 //! Contracts and request builders: what a client sends is what a service reads, in memory.
 
 use crate::support::application;
-use brubeck::__private::Placed;
+use brubeck::__private::PendingResponse;
 use brubeck::prelude::*;
 use brubeck::{Application, Args, CallError, Link, Origin, Payload, Running, ServiceRequest};
 use bytes::Bytes;
@@ -135,7 +135,7 @@ async fn page(response: Response) -> String {
 struct Near(Arc<dyn Application>);
 
 impl Link for Near {
-    fn call(&self, request: ServiceRequest, _: Option<Origin>, _: Instant) -> Placed {
+    fn call(&self, request: ServiceRequest, _: Option<Origin>, _: Instant) -> PendingResponse {
         let arguments = serde_json::to_vec(request.arguments()).unwrap();
         let message = Message::service(request.method(), request.path())
             .with_arguments(arguments)
@@ -272,7 +272,7 @@ async fn arguments_of_another_shape_are_refused() {
 fn what_goes_out_is_known_before_it_is_sent() {
     struct Nowhere;
     impl Link for Nowhere {
-        fn call(&self, _: ServiceRequest, _: Option<Origin>, _: Instant) -> Placed {
+        fn call(&self, _: ServiceRequest, _: Option<Origin>, _: Instant) -> PendingResponse {
             Box::pin(async { Err(CallError::NoWorkers) })
         }
         fn address(&self) -> &str {

@@ -1,7 +1,7 @@
 //! The service wire against what the originals really sent, and against what they should not have.
 
 use crate::support::fixtures::{self, ServiceCapture};
-use brubeck::wire::Error;
+use brubeck::wire::ParseError;
 use brubeck::wire::service::{
     DecodeError, Dialect, Envelope, JsonText, Request, Response, Secret, Timestamp, decode_pull_request,
     decode_request, decode_response, encode_request, encode_response,
@@ -369,7 +369,7 @@ fn declared_length_above_the_bytes_available_is_rejected() {
     assert_eq!(error.field(), "body");
     assert!(matches!(
         error.reason(),
-        Error::Truncated {
+        ParseError::Truncated {
             needed: 9,
             left: 2,
             ..
@@ -396,7 +396,7 @@ fn trailing_bytes_are_rejected_and_trailing_blanks_accepted() {
     let one_short = replaced(&branch_payload(), "2:{}2:{}2:{}", "2:{}2:{}1:{}");
     assert!(matches!(
         router(one_short).unwrap_err().reason(),
-        Error::Trailing { left: 1, .. }
+        ParseError::Trailing { left: 1, .. }
     ));
     for blanks in [" ", "\n", " \t\r\n"] {
         router([branch_payload(), blanks.into()].concat()).unwrap();
@@ -561,15 +561,15 @@ fn empty_frame_before_the_payload_is_accepted_and_other_splits_rejected() {
     for frames in [&halves[..], &two_empty, &[identity], &[]] {
         assert!(matches!(
             decode_request(frames).unwrap_err().reason(),
-            Error::Frames { .. }
+            ParseError::Frames { .. }
         ));
     }
     assert!(matches!(
         decode_pull_request(&halves).unwrap_err().reason(),
-        Error::Frames { found: 3, .. }
+        ParseError::Frames { found: 3, .. }
     ));
     let response = decode_response(Dialect::Branch, &halves).unwrap_err();
-    assert!(matches!(response.reason(), Error::Frames { found: 3, .. }));
+    assert!(matches!(response.reason(), ParseError::Frames { found: 3, .. }));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The Mongrel2 wire against what Mongrel2 1.12.2 really sent and accepted, and against what it never would.
 
 use crate::support::fixtures::{self, Mongrel2Capture};
-use brubeck::wire::Error;
+use brubeck::wire::ParseError;
 use brubeck::wire::mongrel2::{
     self, ControlCommand, Incoming, MAX_HEADER_VALUES, MAX_TARGETS, Mongrel2DecodeError, Mongrel2Headers,
     Mongrel2Reply, Mongrel2Request, Protocol, decode, decode_reply,
@@ -447,7 +447,7 @@ fn a_broken_frame_is_refused_and_names_the_connection_if_it_can() {
         assert!(error(frame).connection().is_some(), "{frame}");
     }
     let surplus = error("m 1 / 2:{},0:,x");
-    assert_eq!(*surplus.reason(), Error::Trailing { at: 14, left: 1 });
+    assert_eq!(*surplus.reason(), ParseError::Trailing { at: 14, left: 1 });
 }
 
 #[test]
@@ -461,7 +461,7 @@ fn more_values_than_mongrel2_ever_sends_are_refused() {
         let error = block(MAX_HEADER_VALUES + 1).unwrap_err();
         assert!(matches!(
             error.reason(),
-            Error::TooMany {
+            ParseError::TooMany {
                 limit: MAX_HEADER_VALUES,
                 ..
             }

@@ -199,7 +199,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Upload {
 
     async fn from_message(cx: &Context<S>) -> Result<Upload, Rejection> {
         let message = cx.message();
-        let arriving = message.known::<Arriving>().map(Arriving::take);
+        let arriving = message.extension::<Arriving>().map(Arriving::take);
         let Taken { body, limit, reading } = match arriving {
             Some(Some(taken)) => taken,
             Some(None) => {
@@ -218,7 +218,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Upload {
             .and_then(|value| value.to_str().ok());
         Ok(Upload {
             body,
-            stored: message.known::<Waiting>().cloned(),
+            stored: message.extension::<Waiting>().cloned(),
             limit,
             length,
             received: 0,

@@ -6,7 +6,7 @@ mod waiting;
 use super::codec::{self, Dialect, JsonText, Timestamp, encode_request};
 use crate::error::Error;
 use crate::legacy::hub::{HubSender, bind_hub};
-use crate::rpc::api::{CallError, Link, Origin, Phase, Placed, ServiceAddress, ServiceRequest};
+use crate::rpc::api::{CallError, Link, Origin, PendingResponse, Phase, ServiceAddress, ServiceRequest};
 use crate::secret::Secret;
 use brubeck_zmtp::{ClientSender, Endpoint, LinkConfig, SendError, Transport, TransportError, Zmtp};
 use bytes::Bytes;
@@ -125,7 +125,7 @@ impl Outbound {
 }
 
 impl Link for ServiceLink {
-    fn call(&self, request: ServiceRequest, origin: Option<Origin>, deadline: Instant) -> Placed {
+    fn call(&self, request: ServiceRequest, origin: Option<Origin>, deadline: Instant) -> PendingResponse {
         let id = self.ids.next();
         let request = self.wire(id.clone(), &request, origin);
         let sent = encode_request(&request).map_err(|error| CallError::Refused(error.to_string().into()));

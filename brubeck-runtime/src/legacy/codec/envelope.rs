@@ -2,7 +2,7 @@
 
 use super::dialect::Field;
 use super::{DecodeError, Dialect, JsonText};
-use crate::codec::{Cursor, EncodeError, Error, lenstr};
+use crate::codec::{Cursor, EncodeError, ParseError, lenstr};
 use crate::secret::Secret;
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -97,13 +97,13 @@ impl Envelope {
         Ok(self)
     }
 
-    fn read_field(&mut self, cursor: &mut Cursor<'_>, field: Field) -> Result<(), Error> {
-        let at = cursor.at();
+    fn read_field(&mut self, cursor: &mut Cursor<'_>, field: Field) -> Result<(), ParseError> {
+        let at = cursor.position();
         let value = lenstr::decode(cursor)?;
         cursor.expect(b' ', "the space that ends an envelope field")?;
         match field {
             Field::ConnId if value.is_empty() => {
-                return Err(Error::Expected {
+                return Err(ParseError::Expected {
                     at,
                     what: "a `conn_id` of one byte or more",
                 });
@@ -121,7 +121,7 @@ impl Envelope {
                     b"1" => true,
                     b"0" => false,
                     _ => {
-                        return Err(Error::Expected {
+                        return Err(ParseError::Expected {
                             at,
                             what: "`1` or `0`",
                         });
@@ -203,8 +203,8 @@ impl<'a> Tail<'a> {
     }
 
     /// The offset of the next string.
-    pub(super) const fn at(&self) -> usize {
-        self.cursor.at()
+    pub(super) const fn position(&self) -> usize {
+        self.cursor.position()
     }
 
     /// The next string.
@@ -220,14 +220,14 @@ impl<'a> Tail<'a> {
     /// Checks that only blanks follow.
     pub(super) fn end(mut self) -> Result<Envelope, DecodeError> {
         self.cursor.skip_whitespace();
-        match self.cursor.end() {
+        match self.cursor.expect_end() {
             Ok(()) => Ok(self.envelope),
             Err(reason) => Err(self.error("end", reason)),
         }
     }
 
     /// An error about `field` that carries the envelope.
-    pub(super) fn error(&self, field: &'static str, reason: Error) -> DecodeError {
+    pub(super) fn error(&self, field: &'static str, reason: ParseError) -> DecodeError {
         DecodeError::new(self.message, field, reason).with_envelope(self.envelope.clone())
     }
 }

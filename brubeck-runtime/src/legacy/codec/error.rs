@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::Envelope;
-use crate::codec::Error;
+use crate::codec::ParseError;
 
 /// A request or response that could not be read.
 ///
@@ -29,7 +29,7 @@ use crate::codec::Error;
 pub struct DecodeError {
     message: &'static str,
     field: &'static str,
-    reason: Error,
+    reason: ParseError,
     saved: Saved,
 }
 
@@ -41,7 +41,7 @@ enum Saved {
 }
 
 impl DecodeError {
-    pub(super) const fn new(message: &'static str, field: &'static str, reason: Error) -> Self {
+    pub(super) const fn new(message: &'static str, field: &'static str, reason: ParseError) -> Self {
         Self {
             message,
             field,
@@ -70,7 +70,7 @@ impl DecodeError {
 
     /// What is wrong, and where.
     #[must_use]
-    pub const fn reason(&self) -> &Error {
+    pub const fn reason(&self) -> &ParseError {
         &self.reason
     }
 

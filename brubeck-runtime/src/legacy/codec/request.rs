@@ -5,7 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::dialect::detect;
 use super::envelope::{SPACES, Tail, breaks_field};
 use super::{DecodeError, Dialect, Envelope, JsonText, json};
-use crate::codec::{Cursor, EncodeError, Error};
+use crate::codec::{Cursor, EncodeError, ParseError};
 
 const MESSAGE: &str = "request";
 
@@ -76,7 +76,7 @@ pub fn decode_request(frames: &[Bytes]) -> Result<Request, DecodeError> {
             return Err(DecodeError::new(
                 MESSAGE,
                 "frames",
-                Error::Frames {
+                ParseError::Frames {
                     found: frames.len(),
                     what,
                 },
@@ -102,7 +102,7 @@ pub fn decode_pull_request(frames: &[Bytes]) -> Result<Request, DecodeError> {
         return Err(DecodeError::new(
             MESSAGE,
             "frames",
-            Error::Frames {
+            ParseError::Frames {
                 found: frames.len(),
                 what,
             },
@@ -111,7 +111,7 @@ pub fn decode_pull_request(frames: &[Bytes]) -> Result<Request, DecodeError> {
     let mut cursor = Cursor::new(payload);
     cursor.skip_whitespace();
     let sender = cursor
-        .until(b' ', "the space that ends the sender")
+        .take_until(b' ', "the space that ends the sender")
         .map_err(|reason| DecodeError::new(MESSAGE, "sender", reason))?;
     read(cursor, sender, [Dialect::Pypi, Dialect::Pypi01x])
 }
@@ -141,11 +141,11 @@ fn read(mut cursor: Cursor<'_>, sender: Bytes, choices: [Dialect; 2]) -> Result<
 }
 
 fn read_seed(mut tail: Tail<'_>) -> Result<Request, DecodeError> {
-    let at = tail.at();
+    let at = tail.position();
     let headers = tail.json("headers")?;
     let Some(method) = json::method_in(&headers) else {
         let what = "a JSON object with the member `METHOD`, a string";
-        return Err(tail.error("headers", Error::Expected { at, what }));
+        return Err(tail.error("headers", ParseError::Expected { at, what }));
     };
     tail.envelope.method = method;
     let body = tail.json("body")?;

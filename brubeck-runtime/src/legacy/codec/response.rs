@@ -5,7 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::envelope::{Tail, breaks_field};
 use super::request::method_str;
 use super::{DecodeError, Dialect, Envelope, JsonText, Times, Timestamp, json};
-use crate::codec::{Cursor, EncodeError, Error, lenstr};
+use crate::codec::{Cursor, EncodeError, ParseError, lenstr};
 
 const MESSAGE: &str = "response";
 const METHOD: &[u8] = b"response";
@@ -92,7 +92,7 @@ pub fn decode_response(dialect: Dialect, frames: &[Bytes]) -> Result<Response, D
             return Err(DecodeError::new(
                 MESSAGE,
                 "frames",
-                Error::Frames {
+                ParseError::Frames {
                     found: frames.len(),
                     what,
                 },
@@ -100,8 +100,8 @@ pub fn decode_response(dialect: Dialect, frames: &[Bytes]) -> Result<Response, D
         }
     };
     let mut cursor = Cursor::new(payload);
-    let sender = match cursor.until(b' ', "the space that ends the sender") {
-        Ok(sender) if sender.is_empty() => Err(Error::Expected {
+    let sender = match cursor.take_until(b' ', "the space that ends the sender") {
+        Ok(sender) if sender.is_empty() => Err(ParseError::Expected {
             at: 0,
             what: "a sender",
         }),
@@ -115,11 +115,11 @@ pub fn decode_response(dialect: Dialect, frames: &[Bytes]) -> Result<Response, D
     let envelope = envelope.read(&mut cursor, MESSAGE, dialect.response_fields())?;
 
     let mut tail = Tail::new(envelope, cursor, MESSAGE);
-    let at = tail.at();
+    let at = tail.position();
     let status_code = status(&tail.string("status_code")?).ok_or_else(|| {
         tail.error(
             "status_code",
-            Error::Expected {
+            ParseError::Expected {
                 at,
                 what: "a decimal integer that fits 32 bits",
             },

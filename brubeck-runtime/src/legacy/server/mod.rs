@@ -9,7 +9,7 @@ use crate::message::Message;
 use crate::method::Method;
 use crate::response::{IntoReply, Response};
 use crate::rpc::convert::{http_headers, plain};
-use crate::rpc::server::Introspected;
+use crate::rpc::server::InstrumentedApplication;
 use crate::secret::Secret;
 use crate::status::Status;
 use brubeck_zmtp::{LINGER, Peer, ServerSender};
@@ -53,14 +53,14 @@ pub(crate) struct Answering {
     passphrase: Secret,
     /// Whether callers may send the passphrase in clear.
     clear_text: bool,
-    application: Arc<Introspected>,
+    application: Arc<InstrumentedApplication>,
 }
 
 impl Answering {
     pub(crate) fn new(
         passphrase: Secret,
         clear_text: bool,
-        application: Arc<Introspected>,
+        application: Arc<InstrumentedApplication>,
     ) -> Arc<Answering> {
         Arc::new(Answering {
             passphrase,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use crate::codec::Error;
+use crate::codec::ParseError;
 
 /// The most header values read from one request: beyond what any browser sends, and little memory for a client to take.
 pub const MAX_HEADER_VALUES: usize = 2048;
@@ -42,9 +42,9 @@ impl Mongrel2Headers {
     }
 
     /// Adds a value; `at` is where it stands in the frame.
-    pub(super) fn push(&mut self, at: usize, name: Bytes, value: Bytes) -> Result<(), Error> {
+    pub(super) fn push(&mut self, at: usize, name: Bytes, value: Bytes) -> Result<(), ParseError> {
         if self.entries.len() == MAX_HEADER_VALUES {
-            return Err(Error::TooMany {
+            return Err(ParseError::TooMany {
                 at,
                 limit: MAX_HEADER_VALUES,
             });

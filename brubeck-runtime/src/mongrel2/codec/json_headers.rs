@@ -9,11 +9,11 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::Mongrel2Headers;
-use crate::codec::{Cursor, Error};
+use crate::codec::{Cursor, ParseError};
 
 /// Reads the header block that is all of `cursor`.
-pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Mongrel2Headers, Error> {
-    let mut headers = Mongrel2Headers::with_room(cursor.left());
+pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Mongrel2Headers, ParseError> {
+    let mut headers = Mongrel2Headers::with_room(cursor.remaining());
     cursor.skip_whitespace();
     cursor.expect(b'{', "the `{` of the headers")?;
     cursor.skip_whitespace();
@@ -28,16 +28,16 @@ pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Mongrel2Headers, Error> {
         }
     }
     cursor.skip_whitespace();
-    cursor.end()?;
+    cursor.expect_end()?;
     Ok(headers)
 }
 
-fn member(cursor: &mut Cursor<'_>, headers: &mut Mongrel2Headers) -> Result<(), Error> {
+fn member(cursor: &mut Cursor<'_>, headers: &mut Mongrel2Headers) -> Result<(), ParseError> {
     let name = string(cursor, "a header name in quotes")?;
     cursor.skip_whitespace();
     cursor.expect(b':', "the `:` after a header name")?;
     cursor.skip_whitespace();
-    let at = cursor.at();
+    let at = cursor.position();
     if cursor.peek() != Some(b'[') {
         let value = string(cursor, "a header value: a string or an array of strings")?;
         return headers.push(at, name, value);
@@ -48,7 +48,7 @@ fn member(cursor: &mut Cursor<'_>, headers: &mut Mongrel2Headers) -> Result<(), 
         return cursor.expect(b']', "`]`");
     }
     loop {
-        let at = cursor.at();
+        let at = cursor.position();
         let value = string(cursor, "a header value in quotes")?;
         headers.push(at, name.clone(), value)?;
         if !more(cursor, b']', "`,` or `]` after a header value")? {
@@ -58,7 +58,7 @@ fn member(cursor: &mut Cursor<'_>, headers: &mut Mongrel2Headers) -> Result<(), 
 }
 
 /// Moves past a `,` and says that more follows, or past `close` and says that nothing does.
-fn more(cursor: &mut Cursor<'_>, close: u8, what: &'static str) -> Result<bool, Error> {
+fn more(cursor: &mut Cursor<'_>, close: u8, what: &'static str) -> Result<bool, ParseError> {
     cursor.skip_whitespace();
     let more = cursor.peek() == Some(b',');
     cursor.expect(if more { b',' } else { close }, what)?;
@@ -66,7 +66,7 @@ fn more(cursor: &mut Cursor<'_>, close: u8, what: &'static str) -> Result<bool, 
     Ok(more)
 }
 
-fn string(cursor: &mut Cursor<'_>, what: &'static str) -> Result<Bytes, Error> {
+fn string(cursor: &mut Cursor<'_>, what: &'static str) -> Result<Bytes, ParseError> {
     cursor.expect(b'"', what)?;
     let mut unescaped = BytesMut::new();
     loop {
@@ -86,18 +86,18 @@ fn string(cursor: &mut Cursor<'_>, what: &'static str) -> Result<Bytes, Error> {
 }
 
 /// The bytes up to the next quote or backslash, which are left standing.
-fn plain_run(cursor: &mut Cursor<'_>) -> Result<Bytes, Error> {
+fn plain_run(cursor: &mut Cursor<'_>) -> Result<Bytes, ParseError> {
     let end = cursor.rest().iter().position(|byte| matches!(byte, b'"' | b'\\'));
-    let count = end.ok_or(Error::Expected {
-        at: cursor.at() + cursor.left(),
+    let count = end.ok_or(ParseError::Expected {
+        at: cursor.position() + cursor.remaining(),
         what: "the `\"` that ends a string",
     })?;
     cursor.take(count)
 }
 
-fn escape(cursor: &mut Cursor<'_>, output: &mut BytesMut) -> Result<(), Error> {
-    let error = Error::Expected {
-        at: cursor.at(),
+fn escape(cursor: &mut Cursor<'_>, output: &mut BytesMut) -> Result<(), ParseError> {
+    let error = ParseError::Expected {
+        at: cursor.position(),
         what: "an escape of JSON",
     };
     cursor.expect(b'\\', "`\\`")?;

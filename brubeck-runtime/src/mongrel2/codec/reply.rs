@@ -1,7 +1,7 @@
 //! Replies to browsers, and messages to the control port.
 
 use crate::codec::tnetstring::{self, Value};
-use crate::codec::{Cursor, EncodeError, Error, lenstr};
+use crate::codec::{Cursor, EncodeError, ParseError, lenstr};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::borrow::Cow;
 use std::slice::Chunks;
@@ -36,7 +36,7 @@ impl<I: AsRef<[u8]>> Iterator for ReplyFrames<'_, I> {
             BytesMut::with_capacity(self.ident.len() + list + self.payload.len() + 2 * MAX_ID_DIGITS);
         output.put_slice(self.ident);
         output.put_u8(b' ');
-        lenstr::announce(&mut output, list);
+        lenstr::encode_length(&mut output, list);
         for (index, word) in words.enumerate() {
             if index > 0 {
                 output.put_u8(b' ');
@@ -158,36 +158,36 @@ pub struct Mongrel2Reply {
 ///
 /// let reply = decode_reply(&Bytes::from_static(b"m2-1 3:7 8, hello"))?;
 /// assert_eq!((reply.ids.len(), reply.payload.as_ref()), (2, b"hello".as_slice()));
-/// # Ok::<(), brubeck_runtime::wire::Error>(())
+/// # Ok::<(), brubeck_runtime::wire::ParseError>(())
 /// ```
 ///
 /// # Errors
-/// Any [`Error`].
-pub fn decode_reply(frame: &Bytes) -> Result<Mongrel2Reply, Error> {
+/// Any [`ParseError`].
+pub fn decode_reply(frame: &Bytes) -> Result<Mongrel2Reply, ParseError> {
     const ID: &str = "a connection id of 1 to 10 digits";
     let mut cursor = Cursor::new(frame);
-    let ident = cursor.until(b' ', "an ident and a space")?;
+    let ident = cursor.take_until(b' ', "an ident and a space")?;
     if ident.is_empty() || !ident.iter().all(|byte| is_ident(*byte)) {
-        return Err(Error::Expected {
+        return Err(ParseError::Expected {
             at: 0,
             what: "an ident of ASCII letters, digits and `-`",
         });
     }
-    let length = cursor.length()?;
-    let mut list = cursor.within(length)?;
+    let length = cursor.read_length()?;
+    let mut list = cursor.split_to(length)?;
     cursor.expect(b',', "the `,` that ends the connection ids")?;
     cursor.expect(b' ', "the space before the payload")?;
-    let payload = cursor.take(cursor.left())?;
+    let payload = cursor.take(cursor.remaining())?;
 
     let extended = list.rest().starts_with(b"X ");
     if extended {
         list.take(2)?;
     }
     let mut ids = Vec::new();
-    while list.left() > 0 {
-        let at = list.at();
+    while list.remaining() > 0 {
+        let at = list.position();
         if ids.len() == MAX_TARGETS {
-            return Err(Error::TooMany {
+            return Err(ParseError::TooMany {
                 at,
                 limit: MAX_TARGETS,
             });
@@ -196,19 +196,19 @@ pub fn decode_reply(frame: &Bytes) -> Result<Mongrel2Reply, Error> {
             .rest()
             .iter()
             .position(|&byte| byte == b' ')
-            .unwrap_or(list.left());
+            .unwrap_or(list.remaining());
         let id = list.take(length)?;
         if !is_id(&id) {
-            return Err(Error::Expected { at, what: ID });
+            return Err(ParseError::Expected { at, what: ID });
         }
         ids.push(id);
-        if list.left() > 0 {
+        if list.remaining() > 0 {
             list.expect(b' ', ID)?;
         }
     }
     if ids.is_empty() {
-        return Err(Error::Expected {
-            at: list.at(),
+        return Err(ParseError::Expected {
+            at: list.position(),
             what: ID,
         });
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Mongrel2Headers, json_headers, tnetstring_headers};
-use crate::codec::{Cursor, Error, lenstr, netstring};
+use crate::codec::{Cursor, ParseError, lenstr, netstring};
 
 /// One frame from Mongrel2.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,14 +118,14 @@ impl Mongrel2Request {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mongrel2DecodeError {
-    reason: Error,
+    reason: ParseError,
     connection: Option<(Bytes, Bytes)>,
 }
 
 impl Mongrel2DecodeError {
     /// What is wrong, and where.
     #[must_use]
-    pub const fn reason(&self) -> &Error {
+    pub const fn reason(&self) -> &ParseError {
         &self.reason
     }
 
@@ -178,33 +178,33 @@ pub fn decode(frame: &Bytes) -> Result<Incoming, Mongrel2DecodeError> {
     }
 }
 
-fn word(cursor: &mut Cursor<'_>, what: &'static str) -> Result<Bytes, Error> {
-    let at = cursor.at();
-    let word = cursor.until(b' ', what)?;
+fn word(cursor: &mut Cursor<'_>, what: &'static str) -> Result<Bytes, ParseError> {
+    let at = cursor.position();
+    let word = cursor.take_until(b' ', what)?;
     if word.is_empty() {
-        Err(Error::Expected { at, what })
+        Err(ParseError::Expected { at, what })
     } else {
         Ok(word)
     }
 }
 
-fn rest(mut cursor: Cursor<'_>) -> Result<(Bytes, Mongrel2Headers, Bytes), Error> {
+fn rest(mut cursor: Cursor<'_>) -> Result<(Bytes, Mongrel2Headers, Bytes), ParseError> {
     let path = word(&mut cursor, "a path and a space")?;
-    let length = cursor.length()?;
-    let block = cursor.within(length)?;
-    let at = cursor.at();
+    let length = cursor.read_length()?;
+    let block = cursor.split_to(length)?;
+    let at = cursor.position();
     let headers = match cursor.byte() {
         Some(b',') => json_headers::decode(block)?,
         Some(b'}') => tnetstring_headers::decode(block)?,
         _ => {
-            return Err(Error::Expected {
+            return Err(ParseError::Expected {
                 at,
                 what: "the `,` or `}` that ends the headers",
             });
         }
     };
     let body = netstring::decode(&mut cursor)?;
-    cursor.end()?;
+    cursor.expect_end()?;
     Ok((path, headers, body))
 }
 

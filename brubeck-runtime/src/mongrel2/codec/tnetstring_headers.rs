@@ -3,26 +3,26 @@
 use bytes::{BufMut, BytesMut};
 
 use super::Mongrel2Headers;
-use crate::codec::{Cursor, Error, lenstr, netstring};
+use crate::codec::{Cursor, ParseError, lenstr, netstring};
 
 /// Reads the pairs that are all of `cursor`.
-pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Mongrel2Headers, Error> {
-    let mut headers = Mongrel2Headers::with_room(cursor.left());
-    while cursor.left() > 0 {
+pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Mongrel2Headers, ParseError> {
+    let mut headers = Mongrel2Headers::with_room(cursor.remaining());
+    while cursor.remaining() > 0 {
         let name = netstring::decode(&mut cursor)?;
-        let at = cursor.at();
-        let length = cursor.length()?;
-        let mut inside = cursor.within(length)?;
+        let at = cursor.position();
+        let length = cursor.read_length()?;
+        let mut inside = cursor.split_to(length)?;
         match cursor.byte() {
             Some(b',') => headers.push(at, name, inside.take(length)?)?,
             Some(b']') => {
-                while inside.left() > 0 {
-                    let at = inside.at();
+                while inside.remaining() > 0 {
+                    let at = inside.position();
                     headers.push(at, name.clone(), netstring::decode(&mut inside)?)?;
                 }
             }
             _ => {
-                return Err(Error::Expected {
+                return Err(ParseError::Expected {
                     at,
                     what: "a header value: a string or a list of strings",
                 });

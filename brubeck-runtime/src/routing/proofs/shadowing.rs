@@ -131,7 +131,7 @@ mod tests {
 
     fn spec(pattern: &'static str, method: Method, automaton: &'static [u8]) -> Spec {
         let prefix: &[u8] = if automaton == A { b"/a" } else { b"/" };
-        Spec::new("route", pattern, method, Kind::Web).proven(automaton, prefix, "")
+        Spec::new("route", pattern, method, Kind::Web).with_automaton(automaton, prefix, "")
     }
 
     #[test]
@@ -147,7 +147,7 @@ mod tests {
         let root = spec("^/", Method::Get, ROOT);
         assert_eq!(shadow_checks(&[&a, &root, &post], &[1, 1, 1]), [0, 0, 0]);
         assert_eq!(shadow_checks(&[&a, &root, &a], &[1, 1, 1]), [0, 0, 1]);
-        let service = Spec::new("service", "^/a", Method::Get, Kind::Service).proven(A, b"/a", "");
+        let service = Spec::new("service", "^/a", Method::Get, Kind::Service).with_automaton(A, b"/a", "");
         assert_eq!(shadow_checks(&[&a, &service], &[1, 1]), [0, 0]);
     }
 

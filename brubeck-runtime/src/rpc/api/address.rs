@@ -133,7 +133,7 @@ impl ServiceAddress {
     }
 
     /// `None`: brubeck's own protocol.
-    pub(crate) fn spoken(&self) -> Option<Dialect> {
+    pub(crate) fn selected_dialect(&self) -> Option<Dialect> {
         self.dialect
     }
 

@@ -1,7 +1,8 @@
 //! The calling side: a client of one service, and its calls.
 
 use super::{
-    CallError, Deadline, Handled, Link, Origin, Placed, ResponseHandlers, ServiceRequest, ServiceResponse,
+    CallError, Deadline, Handled, Link, Origin, PendingResponse, ResponseHandlers, ServiceRequest,
+    ServiceResponse,
 };
 use crate::method::Method;
 use crate::trace::Trace;
@@ -36,11 +37,11 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Client {
     link: Arc<dyn Link>,
-    caller: Option<Arc<Caller>>,
+    caller: Option<Arc<CallerContext>>,
 }
 
 /// On whose behalf calls are made.
-pub(crate) struct Caller {
+pub(crate) struct CallerContext {
     pub(crate) handlers: Arc<dyn ResponseHandlers>,
     pub(crate) origin: Option<Origin>,
     pub(crate) deadline: Deadline,
@@ -54,7 +55,7 @@ impl Client {
         Client { link, caller: None }
     }
 
-    pub(crate) fn on_behalf_of(self, caller: Arc<Caller>) -> Client {
+    pub(crate) fn with_caller(self, caller: Arc<CallerContext>) -> Client {
         Client {
             caller: Some(caller),
             ..self
@@ -254,7 +255,7 @@ impl Call {
     fn response_handlers(&self) -> Result<Arc<dyn ResponseHandlers>, CallError> {
         let refused = |reason: String| Err(CallError::Refused(reason.into()));
         let path = self.request.path();
-        let Some(Caller { handlers, .. }) = self.client.caller.as_deref() else {
+        let Some(CallerContext { handlers, .. }) = self.client.caller.as_deref() else {
             return refused(format!(
                 "this client belongs to no application, so nobody would take the answer of {path}; take the client as a \
                  handler argument, or await the call"
@@ -269,7 +270,7 @@ impl Call {
         Ok(handlers.clone())
     }
 
-    async fn post(self) -> Result<Placed, CallError> {
+    async fn post(self) -> Result<PendingResponse, CallError> {
         let (link, request, origin, deadline) = self.ready()?;
         let span = span(&*link, &request);
         let placed = link
@@ -279,12 +280,12 @@ impl Call {
         #[cfg(feature = "metrics")]
         let placed = match placed {
             Ok(placed) => {
-                let answer = super::measured::call(link.address().to_owned(), placed);
-                Ok(Box::pin(answer) as Placed)
+                let answer = super::metrics::call(link.address().to_owned(), placed);
+                Ok(Box::pin(answer) as PendingResponse)
             }
             Err(error) => {
                 let failed = std::future::ready(Err(error.clone()));
-                let _ = super::measured::call(link.address().to_owned(), failed).await;
+                let _ = super::metrics::call(link.address().to_owned(), failed).await;
                 Err(error)
             }
         };
@@ -292,13 +293,13 @@ impl Call {
     }
 
     /// Sends the request and brings what answers it.
-    pub(crate) fn carry(self) -> Placed {
+    pub(crate) fn carry(self) -> PendingResponse {
         match self.ready() {
             Ok((link, request, origin, deadline)) => {
                 let span = span(&*link, &request);
                 let answer = link.call(request, origin, deadline);
                 #[cfg(feature = "metrics")]
-                let answer = Box::pin(super::measured::call(link.address().to_owned(), answer));
+                let answer = Box::pin(super::metrics::call(link.address().to_owned(), answer));
                 match span.is_disabled() {
                     true => answer,
                     false => Box::pin(answer.instrument(span)),
@@ -322,9 +323,9 @@ impl Call {
             Some(caller) => (
                 caller.origin.clone(),
                 caller.deadline.or_sooner(own),
-                self.request.caused(caller.hops, caller.trace.child()),
+                self.request.with_trace(caller.hops, caller.trace.child()),
             ),
-            None => (None, own, self.request.caused(0, Trace::begin())),
+            None => (None, own, self.request.with_trace(0, Trace::new_root())),
         };
         Ok((self.client.link, request, origin, deadline))
     }

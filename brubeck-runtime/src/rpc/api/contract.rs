@@ -1,6 +1,6 @@
 //! Contracts: their operations, and calls that know what is answered.
 
-use super::{Call, CallError, Client, Nowait, Placed, ServiceRequest, ServiceResponse};
+use super::{Call, CallError, Client, Nowait, PendingResponse, ServiceRequest, ServiceResponse};
 use crate::small_bytes;
 use crate::spec::{Routed, Spec};
 use bytes::Bytes;
@@ -120,7 +120,7 @@ impl<O: Operation> IntoFuture for TypedCall<O> {
 /// The answer of a [`TypedCall`] that is under way; dropping it gives the call up.
 #[must_use = "futures do nothing unless they are awaited"]
 pub struct TypedResponse<O> {
-    answer: Placed,
+    answer: PendingResponse,
     operation: PhantomData<fn() -> O>,
 }
 
@@ -213,10 +213,10 @@ pub trait Operation: Sized + Send + 'static {
     type Ok: Send + 'static;
     /// What is answered when it fails.
     type Fault: Send + 'static;
-    /// How the answer is carried.
-    const OK: Carried<Self::Ok>;
-    /// How the failure is carried.
-    const FAULT: Carried<Self::Fault>;
+    /// How the answer is body_codec.
+    const OK: BodyCodec<Self::Ok>;
+    /// How the failure is body_codec.
+    const FAULT: BodyCodec<Self::Fault>;
     /// Its route.
     const SPEC: Spec;
     /// How long a call may take, where the contract says so.
@@ -229,15 +229,15 @@ pub trait Operation: Sized + Send + 'static {
 ///
 /// The functions that make one of these are the only places where a type has to be able to go over the wire: one
 /// that cannot is one error.
-pub struct Carried<T> {
+pub struct BodyCodec<T> {
     pub(crate) write: fn(&T) -> serde_json::Result<Bytes>,
     read: fn(&[u8]) -> serde_json::Result<T>,
 }
 
 #[doc(hidden)]
-pub const fn carried<T: Wire>() -> Carried<T> {
-    Carried {
-        write: |value| small_bytes::written(|text| serde_json::to_writer(text, value)),
+pub const fn body_codec<T: Wire>() -> BodyCodec<T> {
+    BodyCodec {
+        write: |value| small_bytes::write_with(|text| serde_json::to_writer(text, value)),
         read: |text| serde_json::from_slice(text),
     }
 }
@@ -261,11 +261,11 @@ pub trait Handles<O: Operation>: Routed {
 )]
 pub trait ResponseOf<O> {
     /// Named by the check.
-    type It;
+    type Proof;
 }
 
 impl<O: Operation> ResponseOf<O> for ServiceResponse<O::Ok> {
-    type It = ();
+    type Proof = ();
 }
 
 /// What a call ends in, by what its service answered.

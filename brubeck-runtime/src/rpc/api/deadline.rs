@@ -47,13 +47,13 @@ impl Deadline {
     pub(crate) fn of(scope: Option<&Arc<RequestScope>>, message: &Message) -> Deadline {
         let until = scope.and_then(|scope| {
             Some(Until {
-                at: scope.until()?,
+                at: scope.deadline()?,
                 scope: Some(scope.clone()),
             })
         });
         match until {
             Some(until) => Deadline(Some(until)),
-            None => message.until().map_or(Deadline::NONE, Deadline::at),
+            None => message.deadline().map_or(Deadline::NONE, Deadline::at),
         }
     }
 
@@ -65,7 +65,7 @@ impl Deadline {
 
     fn instant(&self) -> Option<Instant> {
         let until = self.0.as_ref()?;
-        let is_over = until.scope.as_ref().is_some_and(|scope| scope.is_over());
+        let is_over = until.scope.as_ref().is_some_and(|scope| scope.is_finished());
         (!is_over).then_some(until.at)
     }
 

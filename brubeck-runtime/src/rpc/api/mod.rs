@@ -9,7 +9,7 @@ mod deadline;
 mod dialect;
 mod error;
 #[cfg(feature = "metrics")]
-pub(crate) mod measured;
+pub(crate) mod metrics;
 mod request;
 mod response;
 mod services;
@@ -17,15 +17,15 @@ mod services;
 pub use address::ServiceAddress;
 pub use client::{Call, Client, HandledCall, Nowait};
 pub use contract::{
-    Carried, Handles, Operation, ResponseOf, TypedCall, TypedHandledCall, TypedResponse, Wire, carried,
+    BodyCodec, Handles, Operation, ResponseOf, TypedCall, TypedHandledCall, TypedResponse, Wire, body_codec,
 };
 pub use deadline::{Cancellation, Deadline};
 pub use dialect::Dialect;
 pub use error::{CallError, Fault, Phase};
 pub use request::ServiceRequest;
 pub use response::{Handled, ServiceResponse};
-pub use services::{Link, Origin, Placed, ResponseHandlers, Services};
+pub use services::{Link, Origin, PendingResponse, ResponseHandlers, Services};
 
-pub(crate) use client::Caller;
-pub(crate) use request::Fields;
-pub(crate) use services::Open;
+pub(crate) use client::CallerContext;
+pub(crate) use request::JsonObject;
+pub(crate) use services::OpenLink;

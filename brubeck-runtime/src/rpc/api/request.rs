@@ -27,7 +27,7 @@ use std::sync::OnceLock;
 pub struct ServiceRequest {
     pub(crate) path: Cow<'static, str>,
     pub(crate) method: Method,
-    pub(crate) arguments: Fields,
+    pub(crate) arguments: JsonObject,
     pub(crate) headers: Map<String, Value>,
     pub(crate) body: Bytes,
     pub(crate) idempotent: bool,
@@ -48,7 +48,7 @@ impl ServiceRequest {
         ServiceRequest {
             path: path.into(),
             method: Method::Request,
-            arguments: Fields::default(),
+            arguments: JsonObject::default(),
             headers: Map::new(),
             body: Bytes::new(),
             idempotent: false,
@@ -85,7 +85,7 @@ impl ServiceRequest {
     /// Sets the body, which becomes JSON. Python services read it only in the dialects that carry it:
     /// there use named arguments.
     pub fn body(mut self, value: impl Serialize) -> ServiceRequest {
-        match small_bytes::written(|text| serde_json::to_writer(text, &value)) {
+        match small_bytes::write_with(|text| serde_json::to_writer(text, &value)) {
             Ok(body) => self.body = body,
             Err(error) => self.mistake = Some(format!("the body is not JSON: {error}")),
         }
@@ -130,7 +130,7 @@ impl ServiceRequest {
     }
 
     /// So many calls led to it, and it is this span.
-    pub(crate) fn caused(self, hops: u8, trace: Trace) -> ServiceRequest {
+    pub(crate) fn with_trace(self, hops: u8, trace: Trace) -> ServiceRequest {
         ServiceRequest {
             hops,
             trace: Some(trace),
@@ -167,7 +167,7 @@ impl fmt::Debug for ServiceRequest {
 
 /// A JSON object that is written as its fields come, because what goes over the wire is its text.
 #[derive(Clone, Default)]
-pub(crate) struct Fields {
+pub(crate) struct JsonObject {
     /// The object without its last brace; empty without fields.
     text: Vec<u8>,
     names: SmallVec<[Cow<'static, str>; 1]>,
@@ -175,7 +175,7 @@ pub(crate) struct Fields {
     read: OnceLock<Map<String, Value>>,
 }
 
-impl Fields {
+impl JsonObject {
     pub(crate) fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
@@ -201,7 +201,7 @@ impl Fields {
 
     fn append(&mut self, name: &str, value: &impl Serialize) -> serde_json::Result<()> {
         if self.is_empty() {
-            self.text = small_bytes::room();
+            self.text = small_bytes::take_buffer();
         }
         self.text.push(if self.is_empty() { b'{' } else { b',' });
         serde_json::to_writer(&mut self.text, name)?;
@@ -226,9 +226,9 @@ impl Fields {
     }
 }
 
-impl FromIterator<(String, Value)> for Fields {
-    fn from_iter<I: IntoIterator<Item = (String, Value)>>(fields: I) -> Fields {
-        let mut written = Fields::default();
+impl FromIterator<(String, Value)> for JsonObject {
+    fn from_iter<I: IntoIterator<Item = (String, Value)>>(fields: I) -> JsonObject {
+        let mut written = JsonObject::default();
         for (name, value) in fields {
             // A JSON value is JSON.
             let _ = written.set(name.into(), &value);
@@ -242,13 +242,13 @@ mod tests {
     use super::*;
     use std::collections::HashMap;
 
-    fn text(fields: &Fields) -> String {
+    fn text(fields: &JsonObject) -> String {
         String::from_utf8(fields.clone().into_text()).unwrap()
     }
 
     #[test]
     fn an_object_is_written_field_by_field() {
-        let mut fields = Fields::default();
+        let mut fields = JsonObject::default();
         assert_eq!((fields.is_empty(), text(&fields).as_str()), (true, "{}"));
         fields.set("b".into(), &1).unwrap();
         assert_eq!(fields.read()["b"], 1);
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_field_is_replaced() {
-        let mut fields = Fields::default();
+        let mut fields = JsonObject::default();
         for (name, value) in [("b", 1), ("a", 2), ("b", 3)] {
             fields.set(name.into(), &value).unwrap();
         }
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn what_is_not_json_changes_nothing() {
-        let mut fields = Fields::default();
+        let mut fields = JsonObject::default();
         let no_object = HashMap::from([(vec![1], 1)]);
         assert!(fields.set("a".into(), &no_object).is_err());
         assert!(fields.is_empty());

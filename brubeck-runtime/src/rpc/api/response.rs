@@ -64,7 +64,7 @@ impl ServiceResponse<Bytes> {
             .with_body(self.body)
     }
 
-    pub(crate) fn of(message: &Message) -> ServiceResponse<Bytes> {
+    pub(crate) fn from_response_message(message: &Message) -> ServiceResponse<Bytes> {
         ServiceResponse {
             status: message.status().cloned().unwrap_or(Status::OK),
             headers: message.headers().clone(),

@@ -1,6 +1,6 @@
 //! The services that an application calls, each connected once over a link.
 
-use super::{CallError, Caller, Client, Handled, ServiceAddress, ServiceRequest, ServiceResponse};
+use super::{CallError, CallerContext, Client, Handled, ServiceAddress, ServiceRequest, ServiceResponse};
 use crate::message::Message;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
 /// Opens a link to a service.
-pub(crate) type Open = Arc<dyn Fn(&ServiceAddress) -> crate::Result<Arc<dyn Link>> + Send + Sync>;
+pub(crate) type OpenLink = Arc<dyn Fn(&ServiceAddress) -> crate::Result<Arc<dyn Link>> + Send + Sync>;
 
 /// The services of this application; as a handler argument it connects to them.
 ///
@@ -26,9 +26,9 @@ pub(crate) type Open = Arc<dyn Fn(&ServiceAddress) -> crate::Result<Arc<dyn Link
 /// ```
 #[derive(Clone)]
 pub struct Services {
-    open: Open,
+    open: OpenLink,
     registered: Arc<Mutex<HashMap<String, Registered>>>,
-    caller: Option<Arc<Caller>>,
+    caller: Option<Arc<CallerContext>>,
 }
 
 struct Registered {
@@ -38,14 +38,14 @@ struct Registered {
 
 impl Services {
     /// The same services, called on behalf of this caller.
-    pub(crate) fn on_behalf_of(&self, caller: Option<Arc<Caller>>) -> Services {
+    pub(crate) fn with_caller(&self, caller: Option<Arc<CallerContext>>) -> Services {
         Services {
             caller,
             ..self.clone()
         }
     }
 
-    pub(crate) fn new(open: Open) -> Services {
+    pub(crate) fn new(open: OpenLink) -> Services {
         Services {
             open,
             registered: Arc::default(),
@@ -113,14 +113,14 @@ impl Services {
         };
         let client = Client::over(link);
         Ok(match &self.caller {
-            Some(caller) => client.on_behalf_of(caller.clone()),
+            Some(caller) => client.with_caller(caller.clone()),
             None => client,
         })
     }
 }
 
 /// The answer of a call that a service has taken: its body is the text of a JSON value.
-pub type Placed = BoxFuture<'static, Result<ServiceResponse<Bytes>, CallError>>;
+pub type PendingResponse = BoxFuture<'static, Result<ServiceResponse<Bytes>, CallError>>;
 
 /// Carries requests to one service and brings the answers.
 ///
@@ -128,7 +128,7 @@ pub type Placed = BoxFuture<'static, Result<ServiceResponse<Bytes>, CallError>>;
 pub trait Link: Send + Sync + 'static {
     /// Sends the request; the future ends with the service's answer, or with a typed error no later than the deadline.
     /// Dropping the future gives the call up and frees all that was kept for it.
-    fn call(&self, request: ServiceRequest, origin: Option<Origin>, deadline: Instant) -> Placed;
+    fn call(&self, request: ServiceRequest, origin: Option<Origin>, deadline: Instant) -> PendingResponse;
 
     /// Sends the request; the future ends when a process of the service has taken it, with a future of the
     /// answer. A wire that does not tell when a request is taken counts it as taken at once.
@@ -137,7 +137,7 @@ pub trait Link: Send + Sync + 'static {
         request: ServiceRequest,
         origin: Option<Origin>,
         deadline: Instant,
-    ) -> BoxFuture<'static, Result<Placed, CallError>> {
+    ) -> BoxFuture<'static, Result<PendingResponse, CallError>> {
         let answer = self.call(request, origin, deadline);
         Box::pin(std::future::ready(Ok(answer)))
     }

@@ -4,7 +4,7 @@ mod resolve;
 
 pub(crate) use resolve::system_resolver;
 
-use super::api::{CallError, Link, Origin, Placed, ServiceAddress, ServiceRequest, ServiceResponse};
+use super::api::{CallError, Link, Origin, PendingResponse, ServiceAddress, ServiceRequest, ServiceResponse};
 use super::codec::WireReply;
 use super::convert;
 use super::core::{CallId, CallOptions, Caller, CallerAction, CallerConfig, CallerEvent, IdMap, PeerId};
@@ -15,7 +15,7 @@ use brubeck_zmtp::{
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use resolve::{Members, Resolve};
+use resolve::{PoolMembers, Resolver};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -32,37 +32,37 @@ const SPARE: usize = 64 << 20;
 /// A link to a service that runs in one process or in many; each call goes to one that has room.
 pub(crate) struct Pool {
     address: String,
-    shared: Arc<Shared>,
+    shared: Arc<PoolInner>,
 }
 
-pub(super) struct Shared {
+pub(super) struct PoolInner {
     transport: Arc<dyn Transport>,
     runtime: Handle,
     timing: LinkConfig,
     /// `None`: names are no more than names.
-    resolve: Option<Resolve>,
-    members: Mutex<Members>,
+    resolve: Option<Resolver>,
+    members: Mutex<PoolMembers>,
     clock: Clock,
     timer_changed: Arc<Notify>,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
 }
 
-struct State {
+struct PoolState {
     /// A process may be added or removed by a thread of the user's, outside of the runtime.
     runtime: Handle,
     driver: Driver<Caller>,
-    waiting: IdMap<CallId, Waiting>,
-    workers: IdMap<PeerId, Worker>,
+    waiting: IdMap<CallId, PendingCall>,
+    workers: IdMap<PeerId, WorkerConnection>,
     next_call: u64,
     next_worker: u64,
 }
 
-struct Waiting {
+struct PendingCall {
     accepted: Option<oneshot::Sender<()>>,
     ended: oneshot::Sender<Result<WireReply, CallError>>,
 }
 
-struct Worker {
+struct WorkerConnection {
     outbound: ClientSender,
     shutdown: ShutdownHandle,
     /// Held for as long as the link is to be there.
@@ -74,7 +74,7 @@ impl Pool {
     pub(crate) fn open(
         transport: Arc<dyn Transport>,
         service: &ServiceAddress,
-        resolve: Option<Resolve>,
+        resolve: Option<Resolver>,
     ) -> crate::Result<Pool> {
         let config = CallerConfig::of(service);
         let timing = LinkConfig {
@@ -86,7 +86,7 @@ impl Pool {
                 .max(LinkConfig::default().max_message_bytes),
             ..LinkConfig::default()
         };
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(PoolInner {
             transport,
             runtime: Handle::current(),
             timing,
@@ -94,7 +94,7 @@ impl Pool {
             members: Mutex::default(),
             clock: Clock::start(),
             timer_changed: Arc::default(),
-            state: Mutex::new(State {
+            state: Mutex::new(PoolState {
                 runtime: Handle::current(),
                 driver: Driver::new(Caller::new(config, random_seed()?)),
                 waiting: IdMap::default(),
@@ -123,7 +123,7 @@ impl Pool {
         request: ServiceRequest,
         deadline: Instant,
         accepted: Option<oneshot::Sender<()>>,
-    ) -> Begun {
+    ) -> PoolCall {
         let (end, ended) = oneshot::channel();
         let request = convert::to_call_request(request, accepted.is_some());
         let deadline = self.shared.clock.moment(deadline);
@@ -133,7 +133,7 @@ impl Pool {
         let mut state = self.shared.lock();
         let call = CallId(state.next_call);
         state.next_call += 1;
-        let waiting = Waiting { accepted, ended: end };
+        let waiting = PendingCall { accepted, ended: end };
         state.waiting.insert(call, waiting);
         let event = CallerEvent::Call {
             call,
@@ -143,9 +143,9 @@ impl Pool {
         };
         self.shared.tell(&mut state, event);
         drop(state);
-        Begun {
+        PoolCall {
             ended,
-            waiting: WaitingCall {
+            waiting: CancelOnDrop {
                 call,
                 shared: self.shared.clone(),
                 ended: false,
@@ -174,12 +174,12 @@ impl CallerConfig {
 }
 
 /// A call that was handed to the core, and ends in its answer.
-struct Begun {
+struct PoolCall {
     ended: oneshot::Receiver<Result<WireReply, CallError>>,
-    waiting: WaitingCall,
+    waiting: CancelOnDrop,
 }
 
-impl Future for Begun {
+impl Future for PoolCall {
     type Output = Result<ServiceResponse<Bytes>, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -194,7 +194,7 @@ impl Future for Begun {
 }
 
 impl Link for Pool {
-    fn call(&self, request: ServiceRequest, _origin: Option<Origin>, deadline: Instant) -> Placed {
+    fn call(&self, request: ServiceRequest, _origin: Option<Origin>, deadline: Instant) -> PendingResponse {
         Box::pin(self.begin(request, deadline, None))
     }
 
@@ -203,16 +203,16 @@ impl Link for Pool {
         request: ServiceRequest,
         _origin: Option<Origin>,
         deadline: Instant,
-    ) -> BoxFuture<'static, Result<Placed, CallError>> {
+    ) -> BoxFuture<'static, Result<PendingResponse, CallError>> {
         let (accept, accepted) = oneshot::channel();
         let begun = self.begin(request, deadline, Some(accept));
         Box::pin(async move {
             let mut end = Box::pin(begun);
             tokio::select! {
                 biased;
-                Ok(()) = accepted => Ok(end as Placed),
+                Ok(()) = accepted => Ok(end as PendingResponse),
                 answer = &mut end => {
-                    answer.map(|answer| Box::pin(std::future::ready(Ok(answer))) as Placed)
+                    answer.map(|answer| Box::pin(std::future::ready(Ok(answer))) as PendingResponse)
                 }
             }
         })
@@ -236,13 +236,13 @@ impl Link for Pool {
 }
 
 /// Gives the call up when whoever waits has gone.
-struct WaitingCall {
+struct CancelOnDrop {
     call: CallId,
-    shared: Arc<Shared>,
+    shared: Arc<PoolInner>,
     ended: bool,
 }
 
-impl Drop for WaitingCall {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         if self.ended {
             return;
@@ -276,7 +276,7 @@ fn told(peer: PeerId, address: &str, event: ClientEvent) -> CallerEvent {
     }
 }
 
-impl Shared {
+impl PoolInner {
     /// Connects to one more process.
     pub(super) fn join(self: &Arc<Self>, endpoint: Endpoint) -> Result<PeerId, TransportError> {
         let address = endpoint.to_string();
@@ -291,7 +291,7 @@ impl Shared {
             let mut state = self.lock();
             let peer = PeerId(state.next_worker);
             state.next_worker += 1;
-            let worker = Worker {
+            let worker = WorkerConnection {
                 outbound,
                 shutdown,
                 inbound: None,
@@ -317,7 +317,7 @@ impl Shared {
         self.happened(CallerEvent::RemovePeer { peer });
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -326,7 +326,7 @@ impl Shared {
     }
 
     /// Tells the core, and carries out what it asks for.
-    fn tell(&self, state: &mut State, event: CallerEvent) {
+    fn tell(&self, state: &mut PoolState, event: CallerEvent) {
         let now = self.clock.now();
         state.driver.handle_event(event);
         while let Some(action) = state.driver.poll_action(now) {
@@ -338,7 +338,7 @@ impl Shared {
     }
 }
 
-impl State {
+impl PoolState {
     fn carry_out(&mut self, action: CallerAction) {
         match action {
             CallerAction::Send {
@@ -389,7 +389,7 @@ impl State {
     }
 }
 
-impl TimerTarget for Shared {
+impl TimerTarget for PoolInner {
     fn next_wake(&self) -> Option<Instant> {
         let timeout = self.lock().driver.poll_timeout();
         timeout.map(|moment| self.clock.instant(moment))
@@ -400,7 +400,7 @@ impl TimerTarget for Shared {
     }
 }
 
-impl Drop for Shared {
+impl Drop for PoolInner {
     fn drop(&mut self) {
         self.timer_changed.notify_one();
     }

@@ -1,6 +1,6 @@
 //! Which processes a pool has: the addresses that were asked for, and the hosts that names among them stand for.
 
-use super::Shared;
+use super::PoolInner;
 use crate::error::Error;
 use crate::rpc::core::PeerId;
 use brubeck_zmtp::{Endpoint, TransportError};
@@ -20,16 +20,16 @@ const MOST: usize = 256;
 
 /// Finds the addresses of a host, and says how often that is worth doing.
 #[derive(Clone)]
-pub(crate) struct Resolve {
-    find: Arc<Find>,
+pub(crate) struct Resolver {
+    find: Arc<LookupFn>,
     every: Duration,
 }
 
-type Find = dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync;
+type LookupFn = dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync;
 
 /// Asks the system.
-pub(crate) fn system_resolver() -> Resolve {
-    Resolve {
+pub(crate) fn system_resolver() -> Resolver {
+    Resolver {
         find: Arc::new(|host| {
             Box::pin(async move {
                 let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
@@ -42,7 +42,7 @@ pub(crate) fn system_resolver() -> Resolve {
 
 /// The addresses of a pool.
 #[derive(Default)]
-pub(super) struct Members {
+pub(super) struct PoolMembers {
     by_address: HashMap<String, Member>,
     /// Names that have not been looked up yet.
     unresolved: usize,
@@ -51,22 +51,22 @@ pub(super) struct Members {
 struct Member {
     /// One process for an address, one for each host of a name.
     peers: HashMap<Endpoint, PeerId>,
-    follower: Option<Follower>,
+    follower: Option<ResolveTask>,
 }
 
 /// What looks a name up, for as long as it is a member.
-struct Follower {
+struct ResolveTask {
     task: AbortHandle,
     resolved: bool,
 }
 
-impl Drop for Follower {
+impl Drop for ResolveTask {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Members {
+impl PoolMembers {
     pub(super) fn addresses(&self) -> Vec<String> {
         let mut addresses: Vec<String> = self.by_address.keys().cloned().collect();
         addresses.sort();
@@ -106,8 +106,8 @@ impl Members {
     }
 }
 
-impl Shared {
-    pub(super) fn members(&self) -> MutexGuard<'_, Members> {
+impl PoolInner {
+    pub(super) fn members(&self) -> MutexGuard<'_, PoolMembers> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -143,7 +143,7 @@ impl Shared {
                 let task = self
                     .runtime
                     .spawn(follow(Arc::downgrade(self), address.to_owned(), host, port));
-                member.follower = Some(Follower {
+                member.follower = Some(ResolveTask {
                     task: task.abort_handle(),
                     resolved: false,
                 });
@@ -207,7 +207,7 @@ fn name(endpoint: &Endpoint) -> Option<(String, u16)> {
 
 /// Looks a name up again and again, for as long as the pool lives. A failure changes nothing: what was found
 /// before is better than nothing.
-async fn follow(shared: Weak<Shared>, address: String, host: String, port: u16) {
+async fn follow(shared: Weak<PoolInner>, address: String, host: String, port: u16) {
     let Some(resolve) = shared.upgrade().and_then(|shared| shared.resolve.clone()) else {
         return;
     };

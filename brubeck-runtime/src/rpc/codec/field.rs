@@ -2,75 +2,84 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::Text;
+use super::ByteStr;
 use super::limits::{MAX_HEADER_BYTES, MAX_HEADERS};
-use crate::codec::{Cursor, EncodeError, Error};
+use crate::codec::{Cursor, EncodeError, ParseError};
 
-fn array<const N: usize>(cursor: &mut Cursor<'_>) -> Result<[u8; N], Error> {
-    let field = cursor.within(N)?;
-    field.rest().try_into().map_err(|_| Error::Truncated {
-        at: field.at(),
+fn array<const N: usize>(cursor: &mut Cursor<'_>) -> Result<[u8; N], ParseError> {
+    let field = cursor.split_to(N)?;
+    field.rest().try_into().map_err(|_| ParseError::Truncated {
+        at: field.position(),
         needed: N as u64,
-        left: field.left(),
+        left: field.remaining(),
     })
 }
 
-pub(super) fn u8(cursor: &mut Cursor<'_>) -> Result<u8, Error> {
+pub(super) fn u8(cursor: &mut Cursor<'_>) -> Result<u8, ParseError> {
     array::<1>(cursor).map(u8::from_be_bytes)
 }
 
-pub(super) fn u16(cursor: &mut Cursor<'_>) -> Result<u16, Error> {
+pub(super) fn u16(cursor: &mut Cursor<'_>) -> Result<u16, ParseError> {
     array(cursor).map(u16::from_be_bytes)
 }
 
-pub(super) fn u32(cursor: &mut Cursor<'_>) -> Result<u32, Error> {
+pub(super) fn u32(cursor: &mut Cursor<'_>) -> Result<u32, ParseError> {
     array(cursor).map(u32::from_be_bytes)
 }
 
-pub(super) fn i32(cursor: &mut Cursor<'_>) -> Result<i32, Error> {
+pub(super) fn i32(cursor: &mut Cursor<'_>) -> Result<i32, ParseError> {
     array(cursor).map(i32::from_be_bytes)
 }
 
-pub(super) fn u64(cursor: &mut Cursor<'_>) -> Result<u64, Error> {
+pub(super) fn u64(cursor: &mut Cursor<'_>) -> Result<u64, ParseError> {
     array(cursor).map(u64::from_be_bytes)
 }
 
-pub(super) fn bytes32(cursor: &mut Cursor<'_>) -> Result<[u8; 32], Error> {
+pub(super) fn bytes32(cursor: &mut Cursor<'_>) -> Result<[u8; 32], ParseError> {
     array(cursor)
 }
 
 /// A text behind a length of one byte.
-pub(super) fn short_text(cursor: &mut Cursor<'_>, max: usize, what: &'static str) -> Result<Text, Error> {
+pub(super) fn short_text(
+    cursor: &mut Cursor<'_>,
+    max: usize,
+    what: &'static str,
+) -> Result<ByteStr, ParseError> {
     let length = u8(cursor)?;
     text_of(cursor, length.into(), max, what)
 }
 
 /// A text behind a length of two bytes.
-pub(super) fn text(cursor: &mut Cursor<'_>, max: usize, what: &'static str) -> Result<Text, Error> {
+pub(super) fn text(cursor: &mut Cursor<'_>, max: usize, what: &'static str) -> Result<ByteStr, ParseError> {
     let length = u16(cursor)?;
     text_of(cursor, length.into(), max, what)
 }
 
-fn text_of(cursor: &mut Cursor<'_>, length: usize, max: usize, what: &'static str) -> Result<Text, Error> {
-    let at = cursor.at();
+fn text_of(
+    cursor: &mut Cursor<'_>,
+    length: usize,
+    max: usize,
+    what: &'static str,
+) -> Result<ByteStr, ParseError> {
+    let at = cursor.position();
     if length > max {
-        return Err(Error::Expected { at, what });
+        return Err(ParseError::Expected { at, what });
     }
-    Text::checked(cursor.take(length)?).ok_or(Error::Expected { at, what })
+    ByteStr::checked(cursor.take(length)?).ok_or(ParseError::Expected { at, what })
 }
 
-pub(super) fn headers(cursor: &mut Cursor<'_>) -> Result<Vec<(Text, Text)>, Error> {
+pub(super) fn headers(cursor: &mut Cursor<'_>) -> Result<Vec<(ByteStr, ByteStr)>, ParseError> {
     const WHAT: &str = "at most 16 KiB of headers in UTF-8";
-    let at = cursor.at();
+    let at = cursor.position();
     let count = usize::from(u8(cursor)?);
     if count > MAX_HEADERS {
-        return Err(Error::TooMany {
+        return Err(ParseError::TooMany {
             at,
             limit: MAX_HEADERS,
         });
     }
     // Each takes four bytes or more, so a short frame cannot make this allocate for many.
-    let mut headers = Vec::with_capacity(count.min(cursor.left() / 4));
+    let mut headers = Vec::with_capacity(count.min(cursor.remaining() / 4));
     let mut remaining = MAX_HEADER_BYTES;
     for _ in 0..count {
         let name = text(cursor, remaining, WHAT)?;
@@ -82,26 +91,26 @@ pub(super) fn headers(cursor: &mut Cursor<'_>) -> Result<Vec<(Text, Text)>, Erro
     Ok(headers)
 }
 
-pub(super) fn put_short_text(out: &mut BytesMut, text: &Text) {
+pub(super) fn put_short_text(out: &mut BytesMut, text: &ByteStr) {
     // Longer texts were refused by `fits`.
     let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
     out.put_u8(length);
     out.put_slice(text.as_bytes().get(..length.into()).unwrap_or_default());
 }
 
-pub(super) fn put_text(out: &mut BytesMut, text: &Text) {
+pub(super) fn put_text(out: &mut BytesMut, text: &ByteStr) {
     let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
     out.put_u16(length);
     out.put_slice(text.as_bytes().get(..length.into()).unwrap_or_default());
 }
 
 /// How many bytes [`put_headers`] adds.
-pub(super) fn headers_encoded_len(headers: &[(Text, Text)]) -> usize {
+pub(super) fn headers_encoded_len(headers: &[(ByteStr, ByteStr)]) -> usize {
     let each = headers.iter().map(|(name, value)| 4 + name.len() + value.len());
     1 + each.sum::<usize>()
 }
 
-pub(super) fn put_headers(out: &mut BytesMut, headers: &[(Text, Text)]) {
+pub(super) fn put_headers(out: &mut BytesMut, headers: &[(ByteStr, ByteStr)]) {
     out.put_u8(u8::try_from(headers.len()).unwrap_or(u8::MAX));
     for (name, value) in headers {
         put_text(out, name);
@@ -110,7 +119,7 @@ pub(super) fn put_headers(out: &mut BytesMut, headers: &[(Text, Text)]) {
 }
 
 /// Refuses a text that the other side would not read.
-pub(super) fn check_length(text: &Text, max: usize, field: &'static str) -> Result<(), EncodeError> {
+pub(super) fn check_length(text: &ByteStr, max: usize, field: &'static str) -> Result<(), EncodeError> {
     if text.len() > max {
         return Err(EncodeError::new(
             field,
@@ -121,7 +130,7 @@ pub(super) fn check_length(text: &Text, max: usize, field: &'static str) -> Resu
 }
 
 /// Refuses headers that the other side would not read.
-pub(super) fn check_headers(headers: &[(Text, Text)]) -> Result<(), EncodeError> {
+pub(super) fn check_headers(headers: &[(ByteStr, ByteStr)]) -> Result<(), EncodeError> {
     if headers.len() > MAX_HEADERS {
         return Err(EncodeError::new(
             "headers",

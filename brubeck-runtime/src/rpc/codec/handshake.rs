@@ -1,8 +1,8 @@
 //! The messages that open a session, and the keys that they agree on.
 
 use super::limits::MAX_NAME;
-use super::{Text, field};
-use crate::codec::{Cursor, EncodeError, Error};
+use super::{ByteStr, field};
+use crate::codec::{Cursor, EncodeError, ParseError};
 use crate::secret::Secret;
 use bytes::{BufMut, Bytes, BytesMut};
 use hmac::{Hmac, KeyInit, Mac};
@@ -21,7 +21,7 @@ pub struct Hello {
 }
 
 impl Hello {
-    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Error> {
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, ParseError> {
         Ok(Self {
             version: field::u8(cursor)?,
             features: field::u32(cursor)?,
@@ -44,11 +44,11 @@ pub struct Proof {
     /// The largest body it takes, in bytes.
     pub max_body: u32,
     /// Its name, for logs.
-    pub name: Text,
+    pub name: ByteStr,
 }
 
 impl Proof {
-    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Error> {
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, ParseError> {
         Ok(Self {
             heartbeat_ms: field::u32(cursor)?,
             max_body: field::u32(cursor)?,
@@ -75,11 +75,11 @@ pub struct Welcome {
     /// The largest body it takes, in bytes.
     pub max_body: u32,
     /// Its name, for logs.
-    pub name: Text,
+    pub name: ByteStr,
 }
 
 impl Welcome {
-    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Error> {
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, ParseError> {
         Ok(Self {
             limit: field::u64(cursor)?,
             max_body: field::u32(cursor)?,
@@ -111,13 +111,13 @@ pub enum Denial {
 }
 
 impl Denial {
-    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Error> {
-        let at = cursor.at();
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, ParseError> {
+        let at = cursor.position();
         match field::u8(cursor)? {
             1 => Ok(Self::Passphrase),
             2 => Ok(Self::Version),
             3 => Ok(Self::Full),
-            _ => Err(Error::Expected {
+            _ => Err(ParseError::Expected {
                 at,
                 what: "a reason from 1 to 3",
             }),
@@ -125,7 +125,7 @@ impl Denial {
     }
 }
 
-fn name(cursor: &mut Cursor<'_>) -> Result<Text, Error> {
+fn name(cursor: &mut Cursor<'_>) -> Result<ByteStr, ParseError> {
     field::short_text(cursor, MAX_NAME, "a name of at most 64 bytes in UTF-8")
 }
 

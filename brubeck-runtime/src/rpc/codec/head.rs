@@ -2,7 +2,7 @@
 
 use super::field;
 use super::limits::MAX_HEAD;
-use crate::codec::{Cursor, Error};
+use crate::codec::{Cursor, ParseError};
 use bytes::{BufMut, BytesMut};
 
 /// The first four bytes of every message. The messages of the original begin with a space, a digit or an empty frame.
@@ -95,9 +95,9 @@ impl MessageHead {
     /// The length of these fields, in bytes.
     pub(super) const LENGTH: usize = 36;
 
-    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Error> {
-        if cursor.left() > MAX_HEAD {
-            return Err(Error::Expected {
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, ParseError> {
+        if cursor.remaining() > MAX_HEAD {
+            return Err(ParseError::Expected {
                 at: MAX_HEAD,
                 what: "the end of a head of at most 32 KiB",
             });
@@ -107,12 +107,12 @@ impl MessageHead {
         }
         let version = field::u8(cursor)?;
         if version != VERSION {
-            return Err(Error::Expected {
+            return Err(ParseError::Expected {
                 at: 4,
                 what: "version 2",
             });
         }
-        let kind = MessageKind::from_byte(field::u8(cursor)?).ok_or(Error::Expected {
+        let kind = MessageKind::from_byte(field::u8(cursor)?).ok_or(ParseError::Expected {
             at: 5,
             what: "a kind of message",
         })?;

@@ -3,8 +3,8 @@
 use super::handshake::{Denial, Hello, Proof, Welcome};
 use super::head::{MessageHead, MessageKind};
 use super::limits::{MAX_MESSAGE, MAX_METHOD, MAX_PATH, MAX_TRACEPARENT, MAX_TRACESTATE};
-use super::{Text, field};
-use crate::codec::{Cursor, EncodeError, Error};
+use super::{ByteStr, field};
+use crate::codec::{Cursor, EncodeError, ParseError};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub enum WireMessage {
         /// See above.
         limit: u64,
     },
-    /// Worker: the answer. A call ends in one of these or in one [`Error`](Self::Error).
+    /// Worker: the answer. A call ends in one of these or in one [`ParseError`](Self::Error).
     Reply {
         /// Which call.
         request_id: u64,
@@ -122,7 +122,7 @@ impl WireMessage {
         }
     }
 
-    pub(super) fn read(head: &MessageHead, cursor: &mut Cursor<'_>, body: Bytes) -> Result<Self, Error> {
+    pub(super) fn read(head: &MessageHead, cursor: &mut Cursor<'_>, body: Bytes) -> Result<Self, ParseError> {
         Ok(match head.kind {
             MessageKind::Hello => Self::Hello(Hello::read(cursor)?),
             MessageKind::Challenge => Self::Challenge(Hello::read(cursor)?),
@@ -252,15 +252,15 @@ const MORE_WAITING: u16 = 4;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallRequest {
     /// The method, in lower case.
-    pub method: Text,
+    pub method: ByteStr,
     /// The path.
-    pub path: Text,
+    pub path: ByteStr,
     /// The W3C `traceparent` of the span that asks; may be empty.
-    pub traceparent: Text,
+    pub traceparent: ByteStr,
     /// The W3C `tracestate`; may be empty.
-    pub tracestate: Text,
+    pub tracestate: ByteStr,
     /// Names and values.
-    pub headers: Vec<(Text, Text)>,
+    pub headers: Vec<(ByteStr, ByteStr)>,
     /// The body.
     pub body: Bytes,
     /// How many calls led to this one.
@@ -273,7 +273,7 @@ pub struct CallRequest {
 
 impl CallRequest {
     /// Asks for this path, with nothing else set.
-    pub fn new(method: impl Into<Text>, path: impl Into<Text>) -> Self {
+    pub fn new(method: impl Into<ByteStr>, path: impl Into<ByteStr>) -> Self {
         Self {
             method: method.into(),
             path: path.into(),
@@ -319,7 +319,7 @@ pub struct WireRequest {
 }
 
 impl WireRequest {
-    pub(super) fn read(cursor: &mut Cursor<'_>, flags: u16, body: Bytes) -> Result<Self, Error> {
+    pub(super) fn read(cursor: &mut Cursor<'_>, flags: u16, body: Bytes) -> Result<Self, ParseError> {
         Ok(Self {
             id: field::u64(cursor)?,
             timeout_ms: field::u32(cursor)?,
@@ -375,9 +375,9 @@ pub struct WireReply {
     /// The status code.
     pub status: i32,
     /// What goes with the status, for people.
-    pub message: Text,
+    pub message: ByteStr,
     /// Names and values.
-    pub headers: Vec<(Text, Text)>,
+    pub headers: Vec<(ByteStr, ByteStr)>,
     /// The body.
     pub body: Bytes,
 }
@@ -392,7 +392,7 @@ impl WireReply {
         field::check_headers(&self.headers)
     }
 
-    pub(super) fn read(cursor: &mut Cursor<'_>, body: Bytes) -> Result<Self, Error> {
+    pub(super) fn read(cursor: &mut Cursor<'_>, body: Bytes) -> Result<Self, ParseError> {
         Ok(Self {
             status: field::i32(cursor)?,
             message: message(cursor)?,
@@ -420,11 +420,11 @@ pub struct ErrorReply {
     /// When it may be worth asking again, in milliseconds.
     pub retry_after_ms: u32,
     /// More about it, for people.
-    pub message: Text,
+    pub message: ByteStr,
 }
 
 impl ErrorReply {
-    pub(crate) fn new(code: ErrorCode, message: impl Into<Text>) -> Self {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<ByteStr>) -> Self {
         Self {
             code,
             retry_after_ms: 0,
@@ -432,7 +432,7 @@ impl ErrorReply {
         }
     }
 
-    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Error> {
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, ParseError> {
         Ok(Self {
             code: ErrorCode::read(cursor)?,
             retry_after_ms: field::u32(cursor)?,
@@ -488,19 +488,19 @@ impl ErrorCode {
         Self::Failed,
     ];
 
-    fn read(cursor: &mut Cursor<'_>) -> Result<Self, Error> {
-        let at = cursor.at();
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, ParseError> {
+        let at = cursor.position();
         let byte = field::u8(cursor)?;
         Self::ALL
             .into_iter()
             .find(|code| *code as u8 == byte)
-            .ok_or(Error::Expected {
+            .ok_or(ParseError::Expected {
                 at,
                 what: "an error code from 1 to 9",
             })
     }
 }
 
-fn message(cursor: &mut Cursor<'_>) -> Result<Text, Error> {
+fn message(cursor: &mut Cursor<'_>) -> Result<ByteStr, ParseError> {
     field::text(cursor, MAX_MESSAGE, "a message of at most 1 KiB in UTF-8")
 }

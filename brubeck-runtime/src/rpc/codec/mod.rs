@@ -25,7 +25,7 @@ pub mod limits;
 mod message;
 mod raw_message;
 
-pub use crate::codec::{EncodeError, Text};
+pub use crate::codec::{ByteStr, EncodeError};
 pub use handshake::{Denial, Hello, MAC_LENGTH, MacKey, Proof, SessionKeys, Welcome};
 pub use head::{MAGIC, MessageHead, MessageKind, VERSION};
 pub use message::{CallRequest, ErrorCode, ErrorReply, WireMessage, WireReply, WireRequest};

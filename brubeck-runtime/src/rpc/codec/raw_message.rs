@@ -4,7 +4,7 @@ use super::field;
 use super::handshake::{MAC_LENGTH, MacKey};
 use super::head::{MessageHead, MessageKind, VERSION};
 use super::message::WireMessage;
-use crate::codec::{Cursor, EncodeError, Error};
+use crate::codec::{Cursor, EncodeError, ParseError};
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// A message whose head was read, and nothing else.
@@ -21,7 +21,7 @@ pub struct InvalidMessage {
     /// The call that a request, reply or error is about.
     pub request_id: Option<u64>,
     /// What is wrong with it.
-    pub error: Error,
+    pub error: ParseError,
 }
 
 impl RawMessage {
@@ -29,12 +29,12 @@ impl RawMessage {
     ///
     /// # Errors
     /// The frames are no message of this wire.
-    pub fn read(frames: &[Bytes]) -> Result<Self, Error> {
+    pub fn read(frames: &[Bytes]) -> Result<Self, ParseError> {
         let (frame, body) = match frames {
             [frame] => (frame, Bytes::new()),
             [frame, body] if !body.is_empty() => (frame, body.clone()),
             _ => {
-                return Err(Error::Frames {
+                return Err(ParseError::Frames {
                     found: frames.len(),
                     what: "a head, and a body unless it is empty",
                 });
@@ -42,7 +42,7 @@ impl RawMessage {
         };
         let head = MessageHead::read(&mut Cursor::new(frame))?;
         if head.body as usize != body.len() || (head.body > 0 && !head.kind.has_body()) {
-            return Err(Error::Expected {
+            return Err(ParseError::Expected {
                 at: 32,
                 what: "the length of the body that came",
             });
@@ -54,7 +54,7 @@ impl RawMessage {
         };
         if frame.len() < needed {
             let left = frame.len().saturating_sub(MessageHead::LENGTH);
-            return Err(Error::Truncated {
+            return Err(ParseError::Truncated {
                 at: MessageHead::LENGTH,
                 needed: MAC_LENGTH as u64,
                 left,
@@ -118,8 +118,8 @@ impl RawMessage {
         let mut request_id = None;
         let mut read = || {
             let mut cursor = Cursor::new(&self.frame);
-            cursor.within(MessageHead::LENGTH)?;
-            let mut fields = cursor.within(cursor.left().saturating_sub(code))?;
+            cursor.split_to(MessageHead::LENGTH)?;
+            let mut fields = cursor.split_to(cursor.remaining().saturating_sub(code))?;
             if matches!(
                 self.head.kind,
                 MessageKind::Request | MessageKind::Reply | MessageKind::Error
@@ -127,7 +127,7 @@ impl RawMessage {
                 request_id = field::u64(&mut fields.clone()).ok();
             }
             let message = WireMessage::read(&self.head, &mut fields, self.body.clone())?;
-            fields.end()?;
+            fields.expect_end()?;
             Ok(message)
         };
         let message = read();

@@ -25,15 +25,15 @@ const RESERVED: &str = "/.brubeck/";
 const INFO: &str = "info";
 
 /// An application that is asked how it does, and counts what it does.
-pub(crate) struct Introspected {
+pub(crate) struct InstrumentedApplication {
     application: Arc<dyn Application>,
-    stats: Stats,
+    stats: ServiceStats,
 }
 
-impl Introspected {
-    pub(crate) fn new(application: Arc<dyn Application>) -> Introspected {
-        let stats = Stats::new(served(&*application));
-        Introspected { application, stats }
+impl InstrumentedApplication {
+    pub(crate) fn new(application: Arc<dyn Application>) -> InstrumentedApplication {
+        let stats = ServiceStats::new(served(&*application));
+        InstrumentedApplication { application, stats }
     }
 
     fn says(&self, method: Method, what: &str) -> Response {
@@ -58,7 +58,7 @@ impl Introspected {
 }
 
 /// Types say themselves what they are: that takes its time, and may panic.
-async fn info(service: Arc<Introspected>, method: Method) -> Response {
+async fn info(service: Arc<InstrumentedApplication>, method: Method) -> Response {
     let said = tokio::task::spawn_blocking(move || service.says(method, INFO)).await;
     said.unwrap_or_else(|error| {
         tracing::error!(%error, "the types of the operations could not be described");
@@ -88,23 +88,23 @@ fn operation(spec: &Spec) -> Value {
     operation
 }
 
-impl Introspected {
+impl InstrumentedApplication {
     /// Has a call answered.
-    pub(crate) fn call(self: &Arc<Self>, message: Message) -> Counting {
+    pub(crate) fn call(self: &Arc<Self>, message: Message) -> InstrumentedCall {
         if let Some(what) = message.path().strip_prefix(RESERVED) {
             let method = message.method();
             let said = match what {
                 INFO => info(self.clone(), method).boxed(),
                 _ => ready(self.says(method, what)).boxed(),
             };
-            return Counting {
+            return InstrumentedCall {
                 counted: None,
                 began: None,
                 called: CallFuture(Either::Right(said)),
             };
         }
         let (route, called) = self.application.clone().call(message);
-        Counting {
+        InstrumentedCall {
             counted: Some(self.stats.begin(route)),
             began: None,
             called,
@@ -113,16 +113,16 @@ impl Introspected {
 }
 
 /// A call that is being answered, and counted. Its time runs from the first poll, or from when it is said to begin.
-pub(crate) struct Counting {
-    counted: Option<Counted>,
+pub(crate) struct InstrumentedCall {
+    counted: Option<RequestStats>,
     began: Option<Instant>,
     called: CallFuture,
 }
 
-impl Counting {
+impl InstrumentedCall {
     /// Whether its handler has always been quick of late.
     pub(super) fn should_poll_inline(&self) -> bool {
-        self.counted.as_ref().is_none_or(Counted::should_poll_inline)
+        self.counted.as_ref().is_none_or(RequestStats::should_poll_inline)
     }
 
     /// It begins now; whoever knows the time saves a look at the clock.
@@ -131,7 +131,7 @@ impl Counting {
     }
 }
 
-impl Future for Counting {
+impl Future for InstrumentedCall {
     type Output = Response;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
@@ -140,7 +140,7 @@ impl Future for Counting {
         if let Some(counted) = self.counted.take() {
             counted.answered(response.status().is_success(), began.elapsed());
             #[cfg(feature = "metrics")]
-            crate::rpc::api::measured::request(response.status().code(), began.into_std());
+            crate::rpc::api::metrics::request(response.status().code(), began.into_std());
         }
         Poll::Ready(response)
     }
@@ -149,32 +149,32 @@ impl Future for Counting {
 /// Buckets of an eighth of a power of two: 312 of them reach 12 days in microseconds.
 const BUCKETS: usize = 312;
 
-/// Counts the requests of each operation, and how long they take.
-struct Stats {
+/// OperationStats the requests of each operation, and how long they take.
+struct ServiceStats {
     since: Instant,
     /// By the address of the route, so that one is found without comparing paths.
-    operations: Box<[(&'static Spec, Arc<Counts>)]>,
+    operations: Box<[(&'static Spec, Arc<OperationStats>)]>,
     /// What reached no handler.
-    others: Arc<Counts>,
+    others: Arc<OperationStats>,
 }
 
-impl Stats {
-    pub(super) fn new(operations: impl IntoIterator<Item = &'static Spec>) -> Stats {
+impl ServiceStats {
+    pub(super) fn new(operations: impl IntoIterator<Item = &'static Spec>) -> ServiceStats {
         let mut operations: Vec<_> = operations
             .into_iter()
-            .map(|spec| (spec, Arc::new(Counts::new())))
+            .map(|spec| (spec, Arc::new(OperationStats::new())))
             .collect();
         operations.sort_by_key(|(spec, _)| ptr::from_ref(*spec));
-        Stats {
+        ServiceStats {
             since: Instant::now(),
             operations: operations.into(),
-            others: Arc::new(Counts::new()),
+            others: Arc::new(OperationStats::new()),
         }
     }
 
     /// A request came for this route; what is returned is to be told of its answer, and takes it for cancelled when
     /// dropped before.
-    pub(super) fn begin(&self, route: Option<&'static Spec>) -> Counted {
+    pub(super) fn begin(&self, route: Option<&'static Spec>) -> RequestStats {
         let counts = route
             .and_then(|route| {
                 let wanted = ptr::from_ref(route);
@@ -185,13 +185,13 @@ impl Stats {
             })
             .map_or(&self.others, |(_, counts)| counts);
         counts.requests.fetch_add(1, Relaxed);
-        Counted(Some(counts.clone()))
+        RequestStats(Some(counts.clone()))
     }
 
     /// How things stand, as JSON: all requests, and those of each operation in the order of the list.
     pub(super) fn json(&self, order: impl IntoIterator<Item = &'static Spec>) -> Value {
         let mut sum = self.others.read();
-        let read: Vec<(&Spec, Tally)> = self
+        let read: Vec<(&Spec, StatsSnapshot)> = self
             .operations
             .iter()
             .map(|(spec, counts)| (*spec, counts.read()))
@@ -219,7 +219,7 @@ impl Stats {
 }
 
 /// What is counted of one operation.
-struct Counts {
+struct OperationStats {
     requests: AtomicU64,
     answered: AtomicU64,
     errors: AtomicU64,
@@ -228,9 +228,9 @@ struct Counts {
     took: [AtomicU64; BUCKETS],
 }
 
-impl Counts {
-    fn new() -> Counts {
-        Counts {
+impl OperationStats {
+    fn new() -> OperationStats {
+        OperationStats {
             requests: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             errors: AtomicU64::new(0),
@@ -240,11 +240,11 @@ impl Counts {
         }
     }
 
-    fn read(&self) -> Tally {
+    fn read(&self) -> StatsSnapshot {
         // Those that ended before those that came, so that none seems to have ended before it came.
         let ended = self.answered.load(Relaxed) + self.cancelled.load(Relaxed);
         let requests = self.requests.load(Relaxed);
-        Tally {
+        StatsSnapshot {
             requests,
             errors: self.errors.load(Relaxed),
             cancelled: self.cancelled.load(Relaxed),
@@ -255,7 +255,7 @@ impl Counts {
 }
 
 /// What was counted until now.
-struct Tally {
+struct StatsSnapshot {
     requests: u64,
     errors: u64,
     cancelled: u64,
@@ -263,8 +263,8 @@ struct Tally {
     took: Vec<u64>,
 }
 
-impl Tally {
-    fn add(&mut self, other: &Tally) {
+impl StatsSnapshot {
+    fn add(&mut self, other: &StatsSnapshot) {
         self.requests += other.requests;
         self.errors += other.errors;
         self.cancelled += other.cancelled;
@@ -291,9 +291,9 @@ impl Tally {
 }
 
 /// A request that is being answered; empty once it is.
-struct Counted(Option<Arc<Counts>>);
+struct RequestStats(Option<Arc<OperationStats>>);
 
-impl Counted {
+impl RequestStats {
     /// Whether it will be answered quickly, as far as can be told.
     pub(super) fn should_poll_inline(&self) -> bool {
         self.0
@@ -312,7 +312,7 @@ impl Counted {
     }
 }
 
-impl Drop for Counted {
+impl Drop for RequestStats {
     fn drop(&mut self) {
         if let Some(counts) = &self.0 {
             counts.cancelled.fetch_add(1, Relaxed);
@@ -389,7 +389,7 @@ mod tests {
         static ECHO: Spec = Spec::new("echo", "^/echo", Method::Request, Kind::Service);
         static USER: Spec = Spec::new("user", "^/user", Method::Get, Kind::Service);
         static ANOTHER: Spec = Spec::new("another", "^/another", Method::Get, Kind::Service);
-        let stats = Stats::new([&ECHO, &USER]);
+        let stats = ServiceStats::new([&ECHO, &USER]);
         stats.begin(Some(&ECHO)).answered(true, Duration::ZERO);
         stats.begin(Some(&ECHO)).answered(false, Duration::ZERO);
         drop(stats.begin(Some(&USER)));

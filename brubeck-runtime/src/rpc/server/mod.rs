@@ -12,8 +12,8 @@ use crate::response::{IntoReply, Response};
 use brubeck_zmtp::{Peer, ServerSender};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use introspection::Counting;
-pub(crate) use introspection::Introspected;
+pub(crate) use introspection::InstrumentedApplication;
+use introspection::InstrumentedCall;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,53 +27,53 @@ use tracing::Span;
 
 /// The sessions of one service.
 #[derive(Clone)]
-pub(crate) struct Sessions(Arc<Shared>);
+pub(crate) struct CallerSessions(Arc<SessionsInner>);
 
-struct Shared {
-    application: Arc<Introspected>,
+struct SessionsInner {
+    application: Arc<InstrumentedApplication>,
     clock: Clock,
     timer_changed: Arc<Notify>,
     idle: Notify,
-    state: Mutex<State>,
+    state: Mutex<SessionsState>,
 }
 
-struct State {
+struct SessionsState {
     driver: Driver<Worker>,
     /// The handlers that have a task, which most do not need.
     tasks: IdMap<JobId, AbortHandle>,
     /// Whether every handler is to stop.
     stopped: bool,
     /// Handlers that are to begin. They do so when the lock is gone, because what they answer at once takes it again.
-    starting: VecDeque<Starting>,
-    outlet: Outlet,
+    starting: VecDeque<PendingJob>,
+    outlet: SendBuffer,
 }
 
-impl Sessions {
+impl CallerSessions {
     /// No sessions yet.
     pub(crate) fn new(
         config: WorkerConfig,
-        application: Arc<Introspected>,
+        application: Arc<InstrumentedApplication>,
         outbound: ServerSender,
-    ) -> crate::Result<Sessions> {
-        let shared = Arc::new(Shared {
+    ) -> crate::Result<CallerSessions> {
+        let shared = Arc::new(SessionsInner {
             application,
             clock: Clock::start(),
             timer_changed: Arc::default(),
             idle: Notify::new(),
-            state: Mutex::new(State {
+            state: Mutex::new(SessionsState {
                 driver: Driver::new(Worker::new(config, random_seed()?)),
                 tasks: IdMap::default(),
                 stopped: false,
                 starting: VecDeque::new(),
-                outlet: Outlet::new(outbound),
+                outlet: SendBuffer::new(outbound),
             }),
         });
         tokio::spawn(run_timer(Arc::downgrade(&shared), shared.timer_changed.clone()));
-        Ok(Sessions(shared))
+        Ok(CallerSessions(shared))
     }
 
     /// A caller sent a message.
-    pub(crate) fn take(&self, peer: &Peer, frames: Vec<Bytes>) {
+    pub(crate) fn handle_message(&self, peer: &Peer, frames: Vec<Bytes>) {
         self.0.happened(WorkerEvent::Frames {
             peer: peer.identity().clone(),
             frames,
@@ -81,7 +81,7 @@ impl Sessions {
     }
 
     /// A caller's connection is gone: nobody wants its answers.
-    pub(crate) fn gone(&self, peer: &Peer) {
+    pub(crate) fn handle_disconnect(&self, peer: &Peer) {
         self.0.happened(WorkerEvent::PeerGone {
             peer: peer.identity().clone(),
         });
@@ -93,12 +93,12 @@ impl Sessions {
     }
 
     /// Returns when everything that was taken is answered, after [`drain`](Sessions::drain).
-    pub(crate) async fn idle(&self) {
+    pub(crate) async fn wait_until_idle(&self) {
         self.0.idle.notified().await;
     }
 
     /// Stops every handler.
-    pub(crate) fn stop(&self) {
+    pub(crate) fn abort_handlers(&self) {
         let mut state = self.0.lock();
         state.stopped = true;
         let tasks = std::mem::take(&mut state.tasks);
@@ -107,8 +107,8 @@ impl Sessions {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SessionsInner {
+    fn lock(&self) -> MutexGuard<'_, SessionsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -137,7 +137,7 @@ impl Shared {
         }
     }
 
-    fn carry_out(self: &Arc<Self>, state: &mut State, now: Moment, action: WorkerAction) {
+    fn carry_out(self: &Arc<Self>, state: &mut SessionsState, now: Moment, action: WorkerAction) {
         match action {
             WorkerAction::Send { peer, frames } => {
                 if state.outlet.send(Peer::new(peer), frames) {
@@ -149,7 +149,7 @@ impl Shared {
                 request,
                 deadline,
             } => {
-                state.starting.push_back(Starting {
+                state.starting.push_back(PendingJob {
                     job,
                     request,
                     now: self.clock.instant(now),
@@ -177,17 +177,17 @@ impl Shared {
 }
 
 /// A handler that is to begin.
-struct Starting {
+struct PendingJob {
     job: JobId,
     request: Arc<CallRequest>,
     now: Instant,
     until: Instant,
 }
 
-impl Shared {
+impl SessionsInner {
     /// Has a request answered: at once, where its handler has been quick of late, and by a task of its own otherwise.
-    fn start(self: &Arc<Self>, starting: Starting) {
-        let Starting {
+    fn start(self: &Arc<Self>, starting: PendingJob) {
+        let PendingJob {
             job,
             request,
             now,
@@ -204,7 +204,7 @@ impl Shared {
             Ok(message) => self.application.call(message),
             Err(status) => return slot.complete(status.into_reply()),
         };
-        let Some(task) = Serving::new(slot, called, span).begin(now) else {
+        let Some(task) = JobTask::new(slot, called, span).begin(now) else {
             return;
         };
         let mut state = self.lock();
@@ -218,7 +218,7 @@ impl Shared {
     }
 }
 
-impl JobTracker for Shared {
+impl JobTracker for SessionsInner {
     fn job_ended(self: Arc<Self>, job: u64, response: Option<Response>) {
         // The job is free whatever happens, so a response that cannot be converted is none.
         let convert = |response| catch_unwind(AssertUnwindSafe(|| convert::to_wire_reply(response))).ok();
@@ -231,7 +231,7 @@ impl JobTracker for Shared {
 }
 
 /// Sends what waits, one after the other.
-async fn flush(shared: Arc<Shared>) {
+async fn flush(shared: Arc<SessionsInner>) {
     loop {
         // Taken out first: the lock is not held while there is no room.
         let left = shared.lock().outlet.left();
@@ -244,7 +244,7 @@ async fn flush(shared: Arc<Shared>) {
     }
 }
 
-impl TimerTarget for Shared {
+impl TimerTarget for SessionsInner {
     fn next_wake(&self) -> Option<Instant> {
         let timeout = self.lock().driver.poll_timeout();
         timeout.map(|moment| self.clock.instant(moment))
@@ -255,7 +255,7 @@ impl TimerTarget for Shared {
     }
 }
 
-impl Drop for Shared {
+impl Drop for SessionsInner {
     fn drop(&mut self) {
         self.timer_changed.notify_one();
     }
@@ -263,22 +263,22 @@ impl Drop for Shared {
 
 /// The way to the socket, in order: what does not fit into its queue waits here, and the core bounds how much
 /// that is for each caller.
-pub(super) struct Outlet {
+pub(super) struct SendBuffer {
     outbound: ServerSender,
     waiting: VecDeque<(Peer, Vec<Bytes>)>,
     flushing: bool,
 }
 
-impl Outlet {
-    pub(super) fn new(outbound: ServerSender) -> Outlet {
-        Outlet {
+impl SendBuffer {
+    pub(super) fn new(outbound: ServerSender) -> SendBuffer {
+        SendBuffer {
             outbound,
             waiting: VecDeque::new(),
             flushing: false,
         }
     }
 
-    /// Sends, or keeps it for later; `true` asks for somebody who sends [what is left](Outlet::left).
+    /// Sends, or keeps it for later; `true` asks for somebody who sends [what is left](SendBuffer::left).
     pub(super) fn send(&mut self, peer: Peer, frames: Vec<Bytes>) -> bool {
         let waits = match self.flushing {
             true => Some((peer, frames)),
@@ -312,17 +312,17 @@ thread_local! {
 }
 
 /// A handler with its slot, which gets its answer.
-pub(super) struct Serving {
+pub(super) struct JobTask {
     /// Not here while a thread has it, and after the end.
     slot: Option<JobGuard>,
-    called: Counting,
+    called: InstrumentedCall,
     /// Where somebody listens.
     span: Option<Box<Span>>,
 }
 
-impl Serving {
-    pub(super) fn new(slot: JobGuard, called: Counting, span: Span) -> Serving {
-        Serving {
+impl JobTask {
+    pub(super) fn new(slot: JobGuard, called: InstrumentedCall, span: Span) -> JobTask {
+        JobTask {
             slot: Some(slot),
             called,
             span: (!span.is_disabled()).then(|| Box::new(span)),
@@ -356,11 +356,11 @@ impl Serving {
     }
 }
 
-impl Future for Serving {
+impl Future for JobTask {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Serving { slot, called, span } = &mut *self;
+        let JobTask { slot, called, span } = &mut *self;
         let _within = span.as_ref().map(|span| span.enter());
         let response = ready!(with_job_guard(slot, || called.poll_unpin(cx)));
         if let Some(slot) = slot.take() {

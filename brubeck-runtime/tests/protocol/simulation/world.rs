@@ -7,7 +7,7 @@ use std::time::Duration;
 use brubeck_runtime::driver::Driver;
 use brubeck_runtime::protocol::*;
 use brubeck_runtime::wire::service::Secret;
-use brubeck_runtime::wire::v2::{CallRequest, Text, WireReply};
+use brubeck_runtime::wire::v2::{ByteStr, CallRequest, WireReply};
 use bytes::Bytes;
 
 use super::ledger::{self, Entry, Ledger, Outcomes, State, Tag};
@@ -249,7 +249,7 @@ impl World {
     pub(crate) fn worker(plan: &Plan, incarnation: u64, offset: u64, rng: &mut Rng) -> WorkerNode {
         let config = WorkerConfig {
             passphrase: Secret::new(SECRET),
-            name: Text::from("worker"),
+            name: ByteStr::from("worker"),
             concurrency: plan.concurrency,
             queue: Some(plan.queue),
             max_unproven: 16,

@@ -7,7 +7,7 @@ use crate::response::{Body, Response};
 use crate::rpc::api::{Client, Link, ServiceAddress};
 use crate::rpc::client::Pool;
 use crate::rpc::core::WorkerConfig;
-use crate::rpc::server::{Introspected, Sessions};
+use crate::rpc::server::{CallerSessions, InstrumentedApplication};
 use crate::secret::Secret;
 use crate::status::Status;
 use brubeck_zmtp::{ServerEvent, ServerLimits, Transport, Zmtp};
@@ -54,13 +54,13 @@ async fn serve(host: &'static str, port: u16) -> u16 {
         passphrase: Secret::new("s"),
         ..WorkerConfig::default()
     };
-    let application = Arc::new(Introspected::new(Arc::new(Here(host))));
-    let sessions = Sessions::new(config, application, server.outbound.clone()).unwrap();
+    let application = Arc::new(InstrumentedApplication::new(Arc::new(Here(host))));
+    let sessions = CallerSessions::new(config, application, server.outbound.clone()).unwrap();
     tokio::spawn(async move {
         while let Some(event) = server.inbound.recv().await {
             match event {
-                ServerEvent::Message { peer, frames } => sessions.take(&peer, frames),
-                ServerEvent::Disconnected { peer } => sessions.gone(&peer),
+                ServerEvent::Message { peer, frames } => sessions.handle_message(&peer, frames),
+                ServerEvent::Disconnected { peer } => sessions.handle_disconnect(&peer),
             }
         }
     });
@@ -87,7 +87,7 @@ async fn the_hosts_that_a_name_stands_for_are_followed() {
     serve("127.0.0.2", port).await;
     let hosts: Arc<Mutex<io::Result<Vec<IpAddr>>>> = Arc::new(Mutex::new(Ok(vec![[127, 0, 0, 1].into()])));
     let known = hosts.clone();
-    let resolve = Resolve {
+    let resolve = Resolver {
         find: Arc::new(move |host| {
             assert_eq!(host, "slow.example");
             let found = match &*known.lock().unwrap() {

@@ -1,7 +1,7 @@
 //! What a driver tells a caller and is asked by it, how a caller behaves, and what it counts.
 
 use crate::rpc::api::CallError;
-use crate::rpc::codec::{CallRequest, Text, WireReply, limits};
+use crate::rpc::codec::{ByteStr, CallRequest, WireReply, limits};
 use crate::rpc::core::Moment;
 use crate::secret::Secret;
 use bytes::Bytes;
@@ -141,7 +141,7 @@ pub struct CallerConfig {
     /// The passphrase that caller and worker share.
     pub passphrase: Secret,
     /// The name of this process for the logs of workers, at most 64 bytes. Default: none.
-    pub name: Text,
+    pub name: ByteStr,
     /// How often workers are pinged; one that misses three beats is dead. Default 1 s.
     pub heartbeat_interval: Duration,
     /// How long calls wait for the first connection to a new worker. Default 1 s.
@@ -172,7 +172,7 @@ impl Default for CallerConfig {
     fn default() -> Self {
         Self {
             passphrase: Secret::default(),
-            name: Text::default(),
+            name: ByteStr::default(),
             heartbeat_interval: Duration::from_secs(1),
             connect_grace: Duration::from_secs(1),
             handshake: Duration::from_secs(3),

@@ -1,6 +1,6 @@
 //! What a driver tells a worker and is asked by it, how a worker behaves, and what it counts.
 
-use crate::rpc::codec::{CallRequest, Text, WireReply, limits};
+use crate::rpc::codec::{ByteStr, CallRequest, WireReply, limits};
 use crate::rpc::core::Moment;
 use crate::secret::Secret;
 use bytes::Bytes;
@@ -99,7 +99,7 @@ pub struct WorkerConfig {
     /// One more that is accepted, while passphrases are being changed. Default: none.
     pub previous_passphrase: Option<Secret>,
     /// The name of this process for the logs of callers, at most 64 bytes. Default: none.
-    pub name: Text,
+    pub name: ByteStr,
     /// How many handlers may run at once. Default 64.
     pub concurrency: usize,
     /// How many calls may wait for a slot. Default: as many as there are concurrency.
@@ -133,7 +133,7 @@ impl Default for WorkerConfig {
         Self {
             passphrase: Secret::default(),
             previous_passphrase: None,
-            name: Text::default(),
+            name: ByteStr::default(),
             concurrency: 64,
             queue: None,
             max_body: limits::MAX_BODY,
