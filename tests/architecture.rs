@@ -303,22 +303,17 @@ const FUZZED: &[(&str, &[&str])] = &[
 
 /// Names that stand for more than one type. The list only shrinks.
 const HOMONYMS: &[&str] = &[
-    "Accepted",
     "Alive",
     "BoxError",
     "Client",
     "Closed",
     "Connection",
-    "Content",
-    "Deflate",
     "Due",
     "Edge",
     "Field",
     "Fields",
-    "Form",
     "Handler",
     "Header",
-    "Members",
     "Origin",
     "Part",
     "Peer",

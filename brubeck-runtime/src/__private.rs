@@ -3,7 +3,7 @@
 pub use crate::__schema as schema;
 pub use crate::extract::fill::FillCapture;
 pub use crate::extract::operation::{
-    ArgsOf, Arguments, InPath, Named, ReadOperation, Vacant, ask, in_path, named,
+    ArgsOf, Arguments, InPath, Named, NamedSlot, ReadOperation, in_path, named, read_operation,
 };
 pub use crate::extract::{Context, Fill, FromCapture, FromMessage, Json, Provides, client_for};
 pub use crate::handler::OpenConnection;
@@ -13,7 +13,7 @@ pub use crate::handler::schema::{
     DescribeFully, DescribeLocation, DescribeNothing, FailureOf, Schemas, SuccessOf, TypeProbe,
 };
 pub use crate::method::{Kind, Method};
-pub use crate::response::call::answer;
+pub use crate::response::call::operation_response;
 pub use crate::response::{Answers, IntoReply, Rejection, Response};
 pub use crate::routing::{
     BoxFuture, Checked, Entry, HandlerFn, Listed, NowaitCalls, RouteHandler, RouteMatcher, Routes,
@@ -100,8 +100,8 @@ pub fn reply(value: impl IntoReply) -> Response {
 }
 
 /// The value of a response handler, for the caller that waits.
-pub fn handed_over<T: Send + 'static>(value: T) -> Response {
-    Response::handed_over(value)
+pub fn handler_value<T: Send + 'static>(value: T) -> Response {
+    Response::handler_value(value)
 }
 
 /// Never runs: the program that calls it does not compile.
@@ -125,7 +125,7 @@ pub fn socket_offered<S>(
     protocols: &[&'static str],
     origins: &[&str],
 ) -> Result<(), Rejection> {
-    crate::websocket::offered(cx.message(), protocols, origins)
+    crate::websocket::negotiate(cx.message(), protocols, origins)
 }
 
 /// Opens the WebSocket that a handler took, and runs the handler.
@@ -134,5 +134,5 @@ where
     R: SocketOutcome,
     F: Future<Output = R> + Send + 'static,
 {
-    crate::websocket::run(cx.message(), handler)
+    crate::websocket::accept_upgrade(cx.message(), handler)
 }

@@ -6,7 +6,7 @@ use brubeck_runtime::wire::service::{
     self, DecodeError, Dialect, Request, Secret, decode_pull_request, decode_request, decode_response,
 };
 use brubeck_runtime::wire::v2::{self, RawMessage};
-use brubeck_runtime::wire::websocket::Frames;
+use brubeck_runtime::wire::websocket::MessageDecoder;
 use brubeck_runtime::wire::{self, Cursor, deflate};
 use brubeck_zmtp::SocketType;
 use brubeck_zmtp::codec::{
@@ -70,11 +70,11 @@ pub fn websocket_frames(data: &[u8]) -> Corpus {
         return Corpus::Reject;
     };
     let read = |size: usize| {
-        let (mut frames, mut bytes, mut seen) = (Frames::new(1000), BytesMut::new(), Vec::new());
+        let (mut frames, mut bytes, mut seen) = (MessageDecoder::new(1000), BytesMut::new(), Vec::new());
         for piece in sent.chunks(size.max(1)) {
             bytes.extend_from_slice(piece);
             loop {
-                match frames.next(&mut bytes) {
+                match frames.decode(&mut bytes) {
                     Ok(None) => break,
                     Ok(Some((first, payload))) => {
                         assert!(payload.len() <= 1064);

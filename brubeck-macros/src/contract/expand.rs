@@ -210,7 +210,7 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
                 fn read<__S>(
                     __arguments: &::brubeck::__private::Arguments<'_, __S>,
                 ) -> ::core::result::Result<Self, ::brubeck::__private::Rejection> {
-                    #(let mut #vacant = #named.place();)*
+                    #(let mut #vacant = #named.slot();)*
                     __arguments.fill(&mut [#(&mut #vacant),*]);
                     ::core::result::Result::Ok(#name { #(#reads),* })
                 }
@@ -278,13 +278,13 @@ fn entry(contract: &Ident, operation: &Operation<'_>) -> TokenStream {
         ::brubeck::__private::Entry {
             spec: const { &<#name as ::brubeck::__private::Operation>::SPEC },
             handle: |__cx| ::std::boxed::Box::pin(async move {
-                let __ask: #name = match ::brubeck::__private::ask(&__cx) {
+                let __ask: #name = match ::brubeck::__private::read_operation(&__cx) {
                     ::core::result::Result::Ok(__ask) => __ask,
                     ::core::result::Result::Err(__response) => return __response,
                 };
                 let _ = &__ask;
-                let __settled = __cx.settle();
-                ::brubeck::__private::answer::<#name>(#call(__settled.state(), #(__ask.#fields),*).await)
+                let __settled = __cx.release_message();
+                ::brubeck::__private::operation_response::<#name>(#call(__settled.state(), #(__ask.#fields),*).await)
             }),
             streams: false,
             nowait_calls: ::brubeck::__private::NowaitCalls::NONE,

@@ -225,7 +225,7 @@ fn handle(route: &Route, function: &ItemFn, terms: Option<&Terms>) -> TokenStrea
             // The message is gone while the handler runs.
             quote! {
                 #(#extractions)*
-                let __settled = __cx.settle();
+                let __settled = __cx.release_message();
                 #run
             }
         }
@@ -358,7 +358,7 @@ fn reply(route: &Route, function: &ItemFn) -> TokenStream {
     };
     let unnamed = function.returned().is_some_and(types::mentions_impl);
     match (&route.target, route.kind) {
-        (_, Kind::Response) => quote_spanned!(span=> ::brubeck::__private::handed_over),
+        (_, Kind::Response) => quote_spanned!(span=> ::brubeck::__private::handler_value),
         (Target::Operation(operation), _) if !unnamed => {
             quote_spanned!(span=> <#ty as ::brubeck::__private::Answers<#operation>>::into_reply)
         }

@@ -81,7 +81,7 @@ pub mod slow_echo {
             fn read<__S>(
                 __arguments: &::brubeck::__private::Arguments<'_, __S>,
             ) -> ::core::result::Result<Self, ::brubeck::__private::Rejection> {
-                let mut __place0 = __ARGUMENT1.place();
+                let mut __place0 = __ARGUMENT1.slot();
                 __arguments.fill(&mut [&mut __place0]);
                 ::core::result::Result::Ok(echo {
                     room: __ARGUMENT0.read(__arguments)?,
@@ -99,13 +99,13 @@ pub mod slow_echo {
                 ::brubeck::__private::Entry {
                     spec: const { &<echo as ::brubeck::__private::Operation>::SPEC },
                     handle: |__cx| ::std::boxed::Box::pin(async move {
-                        let __ask: echo = match ::brubeck::__private::ask(&__cx) {
+                        let __ask: echo = match ::brubeck::__private::read_operation(&__cx) {
                             ::core::result::Result::Ok(__ask) => __ask,
                             ::core::result::Result::Err(__response) => return __response,
                         };
                         let _ = &__ask;
-                        let __settled = __cx.settle();
-                        ::brubeck::__private::answer::<
+                        let __settled = __cx.release_message();
+                        ::brubeck::__private::operation_response::<
                             echo,
                         >(
                             <__S as SlowEcho>::echo(

@@ -53,8 +53,8 @@ where
                     return ::brubeck::__private::IntoReply::into_reply(rejection);
                 }
             };
-            let __settled = __cx.settle();
-            ::brubeck::__private::handed_over(on_slow(__argument0).await)
+            let __settled = __cx.release_message();
+            ::brubeck::__private::handler_value(on_slow(__argument0).await)
         })
     }
 }

@@ -10,7 +10,7 @@ use crate::extract::AppContext;
 use crate::handler::{Application, CallFuture, DispatchMode, HttpResponseFuture, LatencyTracker};
 use crate::message::{Message, RemoteAddr};
 use crate::method::Kind;
-use crate::response::http_response::Length;
+use crate::response::http_response::LengthSource;
 use crate::response::{Body, Response};
 use crate::routing::{Router, find_unhandled_response};
 use crate::rpc::api::{OpenLink, ResponseHandlers, Services};
@@ -108,7 +108,7 @@ impl<S: Send + Sync + 'static> Application for Served<S> {
         peer: Option<RemoteAddr>,
         mode: DispatchMode,
     ) -> HttpResponseFuture {
-        self.root.answer(request, peer, Length::OfConnection, mode)
+        self.root.answer(request, peer, LengthSource::Connection, mode)
     }
 
     fn body_limit(&self) -> usize {

@@ -6,7 +6,7 @@ use super::limits::TimeLeft;
 use crate::extract::{Captures, Context};
 use crate::message::{Message, RemoteAddr};
 use crate::method::Method;
-use crate::response::{Form, IntoReply, Payload, Problem, Response};
+use crate::response::{IntoReply, Payload, Problem, ProblemFormat, Response};
 use crate::scope::RequestScope;
 use crate::status::Status;
 use futures_util::FutureExt;
@@ -74,7 +74,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         let code = response.status().http().as_u16();
         let dressed = match self.caught(code, preferences.spare).await {
             Some(caught) => caught,
-            None => self.shown(&problem, Form::preferred(&wants)),
+            None => self.shown(&problem, ProblemFormat::negotiate(&wants)),
         };
         let (_, mut headers, _) = response.into_parts();
         headers.remove(CONTENT_TYPE);
@@ -129,16 +129,16 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         }
     }
 
-    fn shown(&self, problem: &Problem, form: Form) -> Response {
+    fn shown(&self, problem: &Problem, form: ProblemFormat) -> Response {
         let page = match form {
-            Form::Html => self
+            ProblemFormat::Html => self
                 .templates
-                .error(problem.status().http().as_u16(), problem.context()),
-            Form::Json | Form::Text => None,
+                .error(problem.status().http().as_u16(), problem.template_context()),
+            ProblemFormat::Json | ProblemFormat::Text => None,
         };
         match page {
             Some(page) => Response::html(problem.status().clone(), page),
-            None => problem.shown(form),
+            None => problem.render(form),
         }
     }
 }

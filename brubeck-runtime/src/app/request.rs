@@ -5,11 +5,11 @@ use super::inner::{ACCESS, AppInner};
 use super::limits::{Permit, TimeLeft, acquire};
 use super::tower::{AppService, HttpService};
 use super::trust::Proxies;
-use crate::extract::{Arriving, Captures, Context};
+use crate::extract::{Captures, Context, PendingBody};
 use crate::handler::{DispatchMode, HttpResponseFuture, PollTimer, poll_inline};
 use crate::message::{Message, RemoteAddr};
 use crate::method::{Kind, Method};
-use crate::response::http_response::{Length, finish, http_response, refusal};
+use crate::response::http_response::{LengthSource, apply_framing, error_response, http_response};
 use crate::response::{Body, BodyError, IntoReply, Problem, Response};
 use crate::routing::{BoxFuture as HandlerFuture, Entry, Match};
 use crate::scope::RequestScope;
@@ -40,7 +40,7 @@ pub(super) struct RootService<S: 'static> {
 
 impl<S: Send + Sync + 'static> HttpService for RootService<S> {
     fn respond(&self, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
-        match self.answer(request, None, Length::Told, DispatchMode::Deferred) {
+        match self.answer(request, None, LengthSource::Response, DispatchMode::Deferred) {
             Either::Left(answered) => Box::pin(answered),
             Either::Right(answer) => answer,
         }
@@ -53,7 +53,7 @@ impl<S: Send + Sync + 'static> RootService<S> {
         &self,
         mut request: http::Request<Body>,
         mut remote: Option<RemoteAddr>,
-        length: Length,
+        length: LengthSource,
         mode: DispatchMode,
     ) -> HttpResponseFuture {
         if self.layered.is_some() || self.proxies.are_trusted() {
@@ -100,7 +100,7 @@ struct RequestMeta {
     method: http::Method,
     target: Option<PathAndQuery>,
     remote: Option<RemoteAddr>,
-    length: Length,
+    length: LengthSource,
 }
 
 impl RequestMeta {
@@ -116,7 +116,7 @@ impl RequestMeta {
 
     fn panicked(&self) -> http::Response<Body> {
         tracing::error!(method = %self.method, path = self.path(), "a layer or a mounted service panicked");
-        let mut refused = refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
+        let mut refused = error_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
         self.finish(&mut refused);
         refused
     }
@@ -130,7 +130,7 @@ impl RequestMeta {
                 "{} {method} {path} in {:?}", response.status().as_u16(), began.elapsed()
             );
         }
-        finish(response, self.method == http::Method::HEAD, self.length);
+        apply_framing(response, self.method == http::Method::HEAD, self.length);
     }
 
     fn path(&self) -> &str {
@@ -421,7 +421,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         let time_left = match entry.streams {
             true => {
                 let (time_left, reading) = TimeLeft::once_read(self.time(limits));
-                message = message.with_extension(Arriving::new(body, limit, reading));
+                message = message.with_extension(PendingBody::new(body, limit, reading));
                 time_left
             }
             false => match body.collect(limit).await {
@@ -469,7 +469,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
 
     pub(super) fn deliver_cookies(&self, scope: &RequestScope, response: &mut Response) {
         if let Some(cookies) = scope.cookies() {
-            cookies.deliver(self.context.cookie_keys.as_ref(), response.headers_mut());
+            cookies.apply_to(self.context.cookie_keys.as_ref(), response.headers_mut());
         }
     }
 }

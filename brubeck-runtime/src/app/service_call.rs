@@ -83,7 +83,7 @@ impl<S: Send + Sync + 'static> ResponseHandlers for AppInner<S> {
             let mut run = (entry.handle)(self.context(answer, captures));
             let (status, _, payload) = self.catching(entry, &mut run).await.into_parts();
             match payload {
-                Payload::Handed(value) => Some(value),
+                Payload::HandlerValue(value) => Some(value),
                 _ => {
                     tracing::warn!(path, %status, handler = entry.spec.name, "a response handler refused an answer");
                     None

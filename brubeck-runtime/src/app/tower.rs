@@ -1,7 +1,7 @@
 //! The application as an HTTP service of the tower world, and such services around and within it.
 
 use crate::error::{Error, Result};
-use crate::response::http_response::refusal;
+use crate::response::http_response::error_response;
 use crate::response::{Body, BoxError};
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -105,7 +105,7 @@ where
                     // The errors of layers say that they gave up: too late, too much at once.
                     let error: BoxError = error.into();
                     tracing::warn!(error, "a layer or a mounted service failed");
-                    refusal(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+                    error_response(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
                 }
             }
         })

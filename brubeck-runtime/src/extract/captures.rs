@@ -54,13 +54,13 @@ impl Captures {
         (span.end != ABSENT).then_some(span.start as usize..span.end as usize)
     }
 
-    pub(crate) fn begin(&mut self, index: usize, at: usize) {
+    pub(crate) fn set_start(&mut self, index: usize, at: usize) {
         if let Some(span) = self.span(index) {
             span.start = place(at);
         }
     }
 
-    pub(crate) fn end(&mut self, index: usize, at: usize) {
+    pub(crate) fn set_end(&mut self, index: usize, at: usize) {
         if let Some(span) = self.span(index) {
             span.end = place(at);
         }
@@ -126,9 +126,9 @@ mod tests {
         for count in 1..5 {
             let mut captures = Captures::absent(count);
             assert_eq!(captures.get(count - 1), None);
-            captures.begin(count - 1, 3);
+            captures.set_start(count - 1, 3);
             assert_eq!(captures.get(count - 1), None);
-            captures.end(count - 1, 3);
+            captures.set_end(count - 1, 3);
             assert_eq!(captures.get(count - 1), Some(3..3));
             assert_eq!(captures.get(count), None);
         }

@@ -4,7 +4,7 @@ use super::Captures;
 use crate::message::Message;
 use crate::rpc::api::{ResponseHandlers, Services};
 use crate::scope::RequestScope;
-use crate::session::Keys;
+use crate::session::SigningKeys;
 use crate::trace::Trace;
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock, Weak};
@@ -32,24 +32,24 @@ pub struct Context<S> {
     captures: Captures,
     argument: &'static str,
     scope: Option<Arc<RequestScope>>,
-    alive: Alive,
+    alive: CancelSignal,
     /// Boxed, because most handlers never ask.
     trace: OnceLock<Box<Trace>>,
 }
 
 /// Goes when the handler ends or is stopped; made for whoever asks.
-type Alive = OnceLock<watch::Sender<()>>;
+type CancelSignal = OnceLock<watch::Sender<()>>;
 
 /// What is left of a context once its arguments are read. It lives as long as the handler runs; the message, which may be
 /// large, does not.
 #[doc(hidden)]
 #[must_use = "it lives as long as the handler runs"]
-pub struct Settled<S> {
+pub struct HandlerGuard<S> {
     app: Arc<AppContext<S>>,
-    _alive: Alive,
+    _alive: CancelSignal,
 }
 
-impl<S> Settled<S> {
+impl<S> HandlerGuard<S> {
     /// The state of the application.
     pub fn state(&self) -> &S {
         &self.app.state
@@ -63,7 +63,7 @@ pub(crate) struct AppContext<S> {
     /// The response handlers of the application.
     pub(crate) response_handlers: Weak<dyn ResponseHandlers>,
     /// The keys that sign cookies, if there is a secret.
-    pub(crate) cookie_keys: Option<Keys>,
+    pub(crate) cookie_keys: Option<SigningKeys>,
     /// The page on which browsers log in.
     pub(crate) login_url: Option<String>,
 }
@@ -71,7 +71,7 @@ pub(crate) struct AppContext<S> {
 #[cfg(test)]
 impl<S> AppContext<S> {
     /// An application that calls no services and signs no cookies.
-    pub(crate) fn alone(state: S) -> AppContext<S> {
+    pub(crate) fn for_tests(state: S) -> AppContext<S> {
         struct None;
         impl ResponseHandlers for None {
             fn handles(&self, _: &str) -> bool {
@@ -148,8 +148,8 @@ impl<S> Context<S> {
 
     /// Lets the message go.
     #[doc(hidden)]
-    pub fn settle(self) -> Settled<S> {
-        Settled {
+    pub fn release_message(self) -> HandlerGuard<S> {
+        HandlerGuard {
             app: self.app,
             _alive: self.alive,
         }
@@ -193,10 +193,10 @@ mod tests {
         let held: Arc<[u8]> = Arc::new(*b"{}");
         let body = Bytes::from_owner(Body(held.clone()));
         let message = Message::service(Method::Request, "/a").with_body(body);
-        let app = Arc::new(AppContext::alone(7));
+        let app = Arc::new(AppContext::for_tests(7));
         let cx = Context::new(app, message, Captures::default());
         let alive = cx.alive();
-        let settled = cx.settle();
+        let settled = cx.release_message();
         assert_eq!((Arc::strong_count(&held), *settled.state()), (1, 7));
         assert!(alive.has_changed().is_ok());
         drop(settled);

@@ -37,7 +37,7 @@ pub struct Arguments<'m, S>(&'m Context<S>);
 impl<S> Arguments<'_, S> {
     /// Fills the places of the named arguments.
     #[doc(hidden)]
-    pub fn fill(&self, places: &mut [&mut dyn Place]) {
+    pub fn fill(&self, places: &mut [&mut dyn ArgumentSlot]) {
         if places.is_empty() {
             return;
         }
@@ -48,7 +48,8 @@ impl<S> Arguments<'_, S> {
         };
         // What is not as it should be is read once more, member by member: that says what is wrong, and where.
         if fill(first, places).is_none() {
-            let members = Members::of(message.arguments()).or_else(|| Members::of(message.body()));
+            let members =
+                ObjectMembers::of(message.arguments()).or_else(|| ObjectMembers::of(message.body()));
             let members = members.unwrap_or_default();
             for place in places {
                 place.refill(members.get(place.name()));
@@ -86,8 +87,8 @@ impl<T> Named<T> {
     }
 
     /// Where the argument of a call goes.
-    pub const fn place(&self) -> Vacant<'_, T> {
-        Vacant {
+    pub const fn slot(&self) -> NamedSlot<'_, T> {
+        NamedSlot {
             codec: self,
             read: Ok(None),
         }
@@ -96,12 +97,12 @@ impl<T> Named<T> {
 
 /// The place of a named argument.
 #[doc(hidden)]
-pub struct Vacant<'c, T> {
+pub struct NamedSlot<'c, T> {
     codec: &'c Named<T>,
     read: serde_json::Result<Option<T>>,
 }
 
-impl<T> Vacant<'_, T> {
+impl<T> NamedSlot<'_, T> {
     /// The argument.
     pub fn take(self) -> Result<T, Rejection> {
         let Named { name, read, .. } = self.codec;
@@ -118,7 +119,7 @@ impl<T> Vacant<'_, T> {
     }
 }
 
-impl<T> Place for Vacant<'_, T> {
+impl<T> ArgumentSlot for NamedSlot<'_, T> {
     fn name(&self) -> &str {
         self.codec.name
     }
@@ -244,17 +245,17 @@ impl<O: Operation> ArgsOf<O> for Args<O> {
 
 /// Reads the arguments of an operation, or makes the response that refuses them.
 #[doc(hidden)]
-pub fn ask<O: ReadOperation, S>(cx: &Context<S>) -> Result<O, Response> {
+pub fn read_operation<O: ReadOperation, S>(cx: &Context<S>) -> Result<O, Response> {
     O::read(&Arguments(cx)).map_err(IntoReply::into_reply)
 }
 
 /// The members of a JSON object, as they stand in its text.
 #[derive(Default)]
-pub(super) struct Members<'t>(Vec<(Name<'t>, &'t RawValue)>);
+pub(super) struct ObjectMembers<'t>(Vec<(Name<'t>, &'t RawValue)>);
 
-impl<'t> Members<'t> {
+impl<'t> ObjectMembers<'t> {
     /// Those of this text; `None` where it is no object.
-    pub(super) fn of(text: &'t [u8]) -> Option<Members<'t>> {
+    pub(super) fn of(text: &'t [u8]) -> Option<ObjectMembers<'t>> {
         match text {
             // Nothing is no object; what serde would say about it is not made.
             [] => None,
@@ -269,12 +270,12 @@ impl<'t> Members<'t> {
     }
 }
 
-impl<'de> Deserialize<'de> for Members<'de> {
+impl<'de> Deserialize<'de> for ObjectMembers<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
 
         impl<'de> Visitor<'de> for Object {
-            type Value = Members<'de>;
+            type Value = ObjectMembers<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
@@ -285,7 +286,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
                 while let Some(member) = map.next_entry()? {
                     members.push(member);
                 }
-                Ok(Members(members))
+                Ok(ObjectMembers(members))
             }
         }
 
@@ -298,7 +299,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
 struct Name<'t>(#[serde(borrow)] Cow<'t, str>);
 
 /// Where the value of a member goes.
-pub trait Place {
+pub trait ArgumentSlot {
     /// The name of the member.
     fn name(&self) -> &str;
     /// Reads the value that the text begins with, and gives what comes behind it; `None` where it is another one.
@@ -309,7 +310,7 @@ pub trait Place {
 
 /// Reads the object, and the last member of each name into its place; `None` where it is no object, or a value is
 /// another one than its place wants. Some places may be filled then.
-pub(super) fn fill(text: &[u8], places: &mut [&mut dyn Place]) -> Option<()> {
+pub(super) fn fill(text: &[u8], places: &mut [&mut dyn ArgumentSlot]) -> Option<()> {
     // Once for all: its strings are known to be text then.
     let mut rest = after(str::from_utf8(text).ok()?, '{')?;
     if let Some(end) = after(rest, '}') {
@@ -356,7 +357,7 @@ mod tests {
     #[test]
     fn members_are_found_by_name() {
         let text = br#"{"a": 1, "\u0062": {"a": [2]}, "a": "3"}"#;
-        let members = Members::of(text).unwrap();
+        let members = ObjectMembers::of(text).unwrap();
         assert_eq!(members.get("a").unwrap().get(), r#""3""#);
         assert_eq!(members.get("b").unwrap().get(), r#"{"a": [2]}"#);
         assert!(members.get("c").is_none());
@@ -367,7 +368,7 @@ mod tests {
     #[derive(Debug, Default, PartialEq)]
     struct Number(Option<i64>);
 
-    impl Place for Number {
+    impl ArgumentSlot for Number {
         fn name(&self) -> &str {
             "n"
         }
@@ -428,7 +429,7 @@ mod tests {
         ) {
             let text = parts.concat();
             if let Some(walked) = walked(text.as_bytes()) {
-                let members = Members::of(text.as_bytes());
+                let members = ObjectMembers::of(text.as_bytes());
                 prop_assert!(members.is_some(), "{} is no object", text);
                 let mut read = Number::default();
                 read.refill(members.and_then(|members| members.get("n")));
@@ -440,8 +441,8 @@ mod tests {
     #[test]
     fn what_is_no_object_has_no_members() {
         for text in ["", "[1]", "{", "{} x", "null"] {
-            assert!(Members::of(text.as_bytes()).is_none(), "{text}");
+            assert!(ObjectMembers::of(text.as_bytes()).is_none(), "{text}");
         }
-        assert!(Members::of(b"{}").unwrap().get("a").is_none());
+        assert!(ObjectMembers::of(b"{}").unwrap().get("a").is_none());
     }
 }

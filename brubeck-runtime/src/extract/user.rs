@@ -2,7 +2,7 @@
 
 use super::{Context, FromMessage, Provides};
 use crate::method::Method;
-use crate::response::{Form, IntoReply, Redirect, Rejection, Response};
+use crate::response::{IntoReply, ProblemFormat, Redirect, Rejection, Response};
 use crate::session::Session;
 use crate::status::Status;
 use std::ops::Deref;
@@ -89,7 +89,7 @@ impl<S: Provides<U::State> + Send + Sync + 'static, U: User> FromMessage<S> for 
 fn log_in_first<S>(cx: &Context<S>) -> Response {
     let message = cx.message();
     match &cx.app().login_url {
-        Some(url) if Form::preferred(message.headers()) == Form::Html => {
+        Some(url) if ProblemFormat::negotiate(message.headers()) == ProblemFormat::Html => {
             let separator = if url.contains('?') { '&' } else { '?' };
             // What was posted is lost on the way, so only a page is come back to.
             let next = match message.method() {

@@ -3,13 +3,15 @@
 use super::{Context, FromMessage};
 use crate::response::Rejection;
 use crate::status::Status;
-use crate::websocket::{Offer, SocketSender, Upgrade, WebSocket};
+use crate::websocket::{SocketSender, Upgrade, UpgradeHandle, WebSocket};
 
 impl<S: Send + Sync + 'static> FromMessage<S> for WebSocket {
     type Rejection = Rejection;
 
     async fn from_message(cx: &Context<S>) -> Result<WebSocket, Rejection> {
-        Offer::of(cx.message())?.take().ok_or_else(Offer::taken)
+        UpgradeHandle::of(cx.message())?
+            .take_socket()
+            .ok_or_else(UpgradeHandle::already_taken)
     }
 }
 

@@ -5,7 +5,7 @@ use super::timeout_stream::{InFlight, InFlightGuard};
 use super::upgrade::{self, PendingUpgrade};
 use crate::handler::{DispatchMode, HttpResponseFuture, validate_request};
 use crate::message::RemoteAddr;
-use crate::response::http_response::refusal;
+use crate::response::http_response::error_response;
 use crate::response::{Body, BodyError, BoxError, FrameTap, TappedBody};
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -40,7 +40,7 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
         let http1 = request.version() < Version::HTTP_2;
         let busy = self.progress.begin(!http1);
         if let Err((code, reason)) = validate_request(&request) {
-            let mut refused = refusal(code, reason);
+            let mut refused = error_response(code, reason);
             refused
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));

@@ -4,8 +4,8 @@ use super::HttpServer;
 use super::timeout_stream::InFlightGuard;
 use super::websocket::{self, WebSocketDriver};
 use crate::response::Body;
-use crate::response::http_response::refusal;
-use crate::websocket::{Close, Deflate, Offer, SocketSender, opening};
+use crate::response::http_response::error_response;
+use crate::websocket::{Close, Deflate, SocketSender, UpgradeHandle, switching_protocols};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::FutureExt;
@@ -27,7 +27,7 @@ type UpgradeError = (StatusCode, &'static str);
 pub(super) struct PendingUpgrade {
     upgrade: OnUpgrade,
     accept: HeaderValue,
-    offer: Offer,
+    offer: UpgradeHandle,
     sender: SocketSender,
     line: WebSocketDriver,
     deflate: Option<Deflate>,
@@ -68,7 +68,7 @@ pub(super) fn asked(
     let deflate = Deflate::agree(headers);
     let (line, socket) = websocket::line(limit, deflate);
     let sender = socket.sender();
-    let offer = Offer::new(socket);
+    let offer = UpgradeHandle::new(socket);
     request.extensions_mut().insert(offer.clone());
     Ok(Some(PendingUpgrade {
         upgrade: hyper::upgrade::on(request),
@@ -82,7 +82,7 @@ pub(super) fn asked(
 
 /// What a request is answered that asks for a WebSocket wrongly.
 pub(super) fn refused((code, reason): UpgradeError) -> Response<Body> {
-    let mut refused = refusal(code, reason);
+    let mut refused = error_response(code, reason);
     if code == StatusCode::UPGRADE_REQUIRED {
         let version = HeaderValue::from_static("13");
         refused.headers_mut().insert(SEC_WEBSOCKET_VERSION, version);
@@ -99,7 +99,7 @@ impl PendingUpgrade {
         busy: InFlightGuard,
         server: Arc<HttpServer>,
     ) -> (Response<Body>, Option<InFlightGuard>) {
-        let Some(accepted) = self.offer.accepted() else {
+        let Some(accepted) = self.offer.take_accepted() else {
             return (response, Some(busy));
         };
         let PendingUpgrade {
@@ -110,7 +110,7 @@ impl PendingUpgrade {
             deflate,
             ..
         } = self;
-        let parts = opening(response, accept, accepted.protocol, deflate);
+        let parts = switching_protocols(response, accept, accepted.protocol, deflate);
         tokio::spawn(async move {
             let stream = match upgrade.await {
                 Ok(upgraded) => TokioIo::new(upgraded),

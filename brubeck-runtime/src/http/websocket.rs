@@ -1,10 +1,11 @@
 //! One WebSocket of the embedded server, from its opening to its end, frame by frame.
 
 use crate::handler::Stop;
-use crate::websocket::codec::{FrameError, Frames};
+use crate::websocket::codec::{FrameError, MessageDecoder};
 use crate::websocket::{
-    Carrier, Close, Closed, Deflate, Delivered, Form, Group, Heard, Peer, Received, Seat, SocketMessage,
-    WebSocket, close_frame, message_frame, ping_frame,
+    BroadcastEncoding, BroadcastGroup, ClientId, Close, Closed, Deflate, FrameAction, InboundMessage,
+    QueuedMessage, SocketMessage, SocketPeer, SocketTransport, WebSocket, close_frame, message_frame,
+    ping_frame,
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
@@ -32,7 +33,7 @@ const AGREE: Duration = Duration::from_secs(5);
 
 /// The server's end of a WebSocket.
 pub(super) struct WebSocketDriver {
-    messages: Option<mpsc::Sender<Delivered>>,
+    messages: Option<mpsc::Sender<QueuedMessage>>,
     room: Arc<Semaphore>,
     outgoing: mpsc::Receiver<OutboundFrame>,
     way: SocketWriter,
@@ -116,7 +117,7 @@ impl WebSocketDriver {
         client: &mut FramedStream<I>,
         mut stop: Stop,
     ) -> Close {
-        let mut waiting: Option<Received> = None;
+        let mut waiting: Option<InboundMessage> = None;
         let mut closing: Option<Instant> = None;
         let mut silent = 0;
         let mut pulse = interval_at(Instant::now() + PULSE, PULSE);
@@ -129,24 +130,24 @@ impl WebSocketDriver {
                 heard = client.hear(), if waiting.is_none() => {
                     silent = 0;
                     match heard {
-                        Some(Heard::Nothing) => {}
-                        Some(Heard::Message(message)) => waiting = Some(message),
-                        Some(Heard::Answer(pong)) if client.send(&pong).await.is_ok() => {}
-                        Some(Heard::End { last, close }) => {
+                        Some(FrameAction::Ignore) => {}
+                        Some(FrameAction::Deliver(message)) => waiting = Some(message),
+                        Some(FrameAction::Reply(pong)) if client.send(&pong).await.is_ok() => {}
+                        Some(FrameAction::Close { last, close }) => {
                             if closing.is_none() {
                                 // A client that does not take it is gone as well.
                                 let _ = client.send(&last).await;
                             }
                             return close;
                         }
-                        Some(Heard::Answer(_)) | None => return Close::BROKEN,
+                        Some(FrameAction::Reply(_)) | None => return Close::BROKEN,
                     }
                     None
                 }
                 place = self.room.clone().acquire_many_owned(size), if waiting.is_some() => {
                     if let (Some(message), Some(messages)) = (waiting.take(), &self.messages) {
                         // A handler that listens no more may still be talking.
-                        let _ = messages.try_send(Delivered::new(message, place.ok()));
+                        let _ = messages.try_send(QueuedMessage::new(message, place.ok()));
                     }
                     None
                 }
@@ -213,7 +214,7 @@ impl WebSocketDriver {
     }
 }
 
-impl Carrier for SocketWriter {
+impl SocketTransport for SocketWriter {
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>> {
         Box::pin(async move {
             let frame = message_frame(&message, self.deflate);
@@ -229,7 +230,7 @@ impl Carrier for SocketWriter {
         })
     }
 
-    fn offer(&self, frame: Bytes) {
+    fn send_or_disconnect(&self, frame: Bytes) {
         let size = frame.len().min(WAITING) as u32;
         let sent = match self.spare.clone().try_acquire_many_owned(size) {
             Ok(place) => self.outgoing.try_send(OutboundFrame::Frame(frame, place)).is_ok(),
@@ -240,8 +241,8 @@ impl Carrier for SocketWriter {
         }
     }
 
-    fn form(&self) -> Form {
-        Form::agreed(self.deflate)
+    fn encoding(&self) -> BroadcastEncoding {
+        BroadcastEncoding::negotiated(self.deflate)
     }
 
     fn close(&self, close: Close) {
@@ -257,7 +258,7 @@ impl Carrier for SocketWriter {
         Box::pin(self.outgoing.closed())
     }
 
-    fn group(&self) -> Option<(Arc<dyn Group>, Seat)> {
+    fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, ClientId)> {
         None
     }
 }
@@ -268,8 +269,8 @@ const BUFFER: usize = 16 << 10;
 struct FramedStream<I> {
     stream: BufWriter<I>,
     unread: BytesMut,
-    frames: Frames,
-    peer: Peer,
+    frames: MessageDecoder,
+    peer: SocketPeer,
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> FramedStream<I> {
@@ -277,16 +278,16 @@ impl<I: AsyncRead + AsyncWrite + Unpin> FramedStream<I> {
         FramedStream {
             stream: BufWriter::with_capacity(BUFFER, stream),
             unread: BytesMut::new(),
-            frames: Frames::new(limit),
-            peer: Peer::new(limit, deflate),
+            frames: MessageDecoder::new(limit),
+            peer: SocketPeer::new(limit, deflate),
         }
     }
 
     /// What the client says next; `None` where it is gone. Nothing is lost when the future is dropped.
-    pub(super) async fn hear(&mut self) -> Option<Heard> {
+    pub(super) async fn hear(&mut self) -> Option<FrameAction> {
         loop {
-            match self.frames.next(&mut self.unread) {
-                Ok(Some((first, payload))) => return Some(self.peer.hear(first, payload)),
+            match self.frames.decode(&mut self.unread) {
+                Ok(Some((first, payload))) => return Some(self.peer.receive(first, payload)),
                 Ok(None) => {}
                 Err(FrameError::TooLarge) => return Some(self.peer.end(Close::TOO_LARGE)),
                 Err(FrameError::Protocol(what)) => {

@@ -35,7 +35,7 @@ fn fault_status<F: 'static>(fault: &F) -> Status {
 
 /// Runs an operation for the routes of a contract.
 #[doc(hidden)]
-pub fn answer<O: Operation>(result: Result<O::Ok, O::Fault>) -> Response {
+pub fn operation_response<O: Operation>(result: Result<O::Ok, O::Fault>) -> Response {
     Answers::<O>::into_reply(result)
 }
 

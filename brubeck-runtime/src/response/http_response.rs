@@ -6,7 +6,7 @@ use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http_body::Body as _;
 
-/// The HTTP response of a handler's reply, complete but for what [`finish`] adds.
+/// The HTTP response of a handler's reply, complete but for what [`apply_framing`] adds.
 #[inline]
 pub(crate) fn http_response(response: Response) -> http::Response<Body> {
     let (said, mut headers, payload) = response.into_parts();
@@ -36,11 +36,11 @@ pub(crate) fn http_response(response: Response) -> http::Response<Body> {
 
 /// Who tells the length of a body that is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Length {
+pub(crate) enum LengthSource {
     /// The response.
-    Told,
+    Response,
     /// The connection, unless the response does.
-    OfConnection,
+    Connection,
 }
 
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -48,7 +48,7 @@ static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 /// Makes a response, whoever built it, one that can stand on the wire: its length is that of its body, and only
 /// the connection decides how it is transferred. `head`: the request was a HEAD, so the body is left away and its
 /// length is told all the same.
-pub(crate) fn finish(response: &mut http::Response<Body>, head: bool, told: Length) {
+pub(crate) fn apply_framing(response: &mut http::Response<Body>, head: bool, told: LengthSource) {
     let status = response.status();
     // Most responses have few headers and none of these, which is faster seen than looked up.
     let framed = response
@@ -56,7 +56,7 @@ pub(crate) fn finish(response: &mut http::Response<Body>, head: bool, told: Leng
         .keys()
         .any(|name| *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING || *name == KEEP_ALIVE);
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if told == Length::OfConnection && !framed && !head && !bodiless && !status.is_informational() {
+    if told == LengthSource::Connection && !framed && !head && !bodiless && !status.is_informational() {
         let whole = response.body().bytes();
         if whole.is_some_and(|bytes| !bytes.is_empty()) {
             return;
@@ -97,14 +97,14 @@ fn keep_one_length(headers: &mut HeaderMap) {
 }
 
 /// What a front end answers by itself, where there is no request to hand on.
-pub(crate) fn refusal(code: StatusCode, reason: &'static str) -> http::Response<Body> {
+pub(crate) fn error_response(code: StatusCode, reason: &'static str) -> http::Response<Body> {
     let mut response = http::Response::new(Body::from(Bytes::from_static(reason.as_bytes())));
     *response.status_mut() = code;
     response.headers_mut().insert(
         CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
-    finish(&mut response, false, Length::Told);
+    apply_framing(&mut response, false, LengthSource::Response);
     response
 }
 
@@ -115,18 +115,18 @@ mod tests {
     use crate::status::Status;
 
     fn sent(reply: impl IntoReply, head: bool) -> http::Response<Body> {
-        finished(reply.into_reply(), head, Length::Told)
+        finished(reply.into_reply(), head, LengthSource::Response)
     }
 
-    fn finished(response: Response, head: bool, told: Length) -> http::Response<Body> {
+    fn finished(response: Response, head: bool, told: LengthSource) -> http::Response<Body> {
         let mut http = http_response(response);
-        finish(&mut http, head, told);
+        apply_framing(&mut http, head, told);
         http
     }
 
     #[test]
     fn a_connection_tells_the_length_of_what_is_whole_and_of_nothing_else() {
-        let finished = |response: Response, head| finished(response, head, Length::OfConnection);
+        let finished = |response: Response, head| finished(response, head, LengthSource::Connection);
         let of = |response: http::Response<Body>| response.headers().get(CONTENT_LENGTH).cloned();
         assert_eq!(of(finished("hello".into_reply(), false)), None);
         assert_eq!(of(finished("hello".into_reply(), true)).unwrap(), "5");

@@ -20,8 +20,8 @@ pub use events::{Event, Events};
 #[cfg(feature = "files")]
 pub use file::File;
 pub use into_reply::{Html, IntoReply, NotFound};
-pub(crate) use problem::Form;
 pub use problem::Problem;
+pub(crate) use problem::ProblemFormat;
 pub use redirect::Redirect;
 pub use rejection::Rejection;
 pub use reply::{Fields, Reply};
@@ -86,7 +86,7 @@ pub enum Payload {
     /// A template still to be rendered.
     View(View),
     /// The value that a response handler made for the caller that waits.
-    Handed(Handled),
+    HandlerValue(Handled),
 }
 
 /// A template and what it shows; the application renders it once the handler has returned.
@@ -172,9 +172,9 @@ impl Response {
 
     /// The value of a response handler, on its way to the caller that waits for it.
     #[doc(hidden)]
-    pub fn handed_over(value: impl Any + Send) -> Response {
+    pub fn handler_value(value: impl Any + Send) -> Response {
         Response {
-            payload: Payload::Handed(Handled::new(value)),
+            payload: Payload::HandlerValue(Handled::new(value)),
             ..Response::new(Status::OK)
         }
     }
@@ -298,7 +298,7 @@ impl fmt::Debug for Payload {
             #[cfg(feature = "files")]
             Payload::File(file) => write!(f, "File({})", file.path().display()),
             Payload::View(view) => write!(f, "View({})", view.name),
-            Payload::Handed(_) => f.write_str("Handed(..)"),
+            Payload::HandlerValue(_) => f.write_str("HandlerValue(..)"),
         }
     }
 }

@@ -29,13 +29,13 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
     status: Status,
-    fields: Vec<Field>,
+    fields: Vec<InvalidField>,
     members: Map<String, Value>,
 }
 
 /// A field that is to blame for a problem.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Field {
+struct InvalidField {
     field: String,
     reason: String,
 }
@@ -57,7 +57,7 @@ impl Problem {
 
     /// Blames a field: its path, such as `user.age`, and what is wrong with it.
     pub fn invalid(mut self, path: impl Into<String>, reason: impl Into<String>) -> Problem {
-        self.fields.push(Field {
+        self.fields.push(InvalidField {
             field: path.into(),
             reason: reason.into(),
         });
@@ -103,7 +103,7 @@ impl Problem {
     }
 
     /// The fields of which there is more to tell than the reason already does.
-    fn told_apart(&self) -> impl Iterator<Item = &Field> {
+    fn distinct_fields(&self) -> impl Iterator<Item = &InvalidField> {
         self.fields
             .iter()
             .filter(|field| field.reason != self.status.text())
@@ -111,8 +111,8 @@ impl Problem {
 
     fn text(&self) -> String {
         let fields = self
-            .told_apart()
-            .map(|Field { field, reason }| format!("\n{field}: {reason}"));
+            .distinct_fields()
+            .map(|InvalidField { field, reason }| format!("\n{field}: {reason}"));
         self.status.text().to_owned() + &fields.collect::<String>()
     }
 
@@ -122,10 +122,10 @@ impl Problem {
             text if text == self.title() => String::new(),
             text => format!("<p>{}</p>", escape(text)),
         };
-        let field = |Field { field, reason }: &Field| {
+        let field = |InvalidField { field, reason }: &InvalidField| {
             format!("<li><code>{}</code>: {}</li>", escape(field), escape(reason))
         };
-        let fields = match self.told_apart().map(field).collect::<String>() {
+        let fields = match self.distinct_fields().map(field).collect::<String>() {
             none if none.is_empty() => none,
             fields => format!("<ul>{fields}</ul>"),
         };
@@ -136,7 +136,7 @@ impl Problem {
     }
 
     /// What a template for errors shows.
-    pub(crate) fn context(&self) -> minijinja::Value {
+    pub(crate) fn template_context(&self) -> minijinja::Value {
         minijinja::context! {
             error_code => self.status.http().as_u16(),
             title => self.title(),
@@ -146,13 +146,13 @@ impl Problem {
     }
 
     /// The response in this form, for clients that HTTP connects.
-    pub(crate) fn shown(&self, form: Form) -> Response {
+    pub(crate) fn render(&self, form: ProblemFormat) -> Response {
         match form {
-            Form::Html => Response::html(self.status.clone(), self.html()),
-            Form::Json => {
+            ProblemFormat::Html => Response::html(self.status.clone(), self.html()),
+            ProblemFormat::Json => {
                 Response::json(self.status.clone(), &self.json()).with_media_type("application/problem+json")
             }
-            Form::Text => Response::text(self.status.clone(), self.text()),
+            ProblemFormat::Text => Response::text(self.status.clone(), self.text()),
         }
     }
 }
@@ -180,25 +180,25 @@ fn escape(text: &str) -> String {
 
 /// The forms in which a problem can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum ProblemFormat {
     Html,
     Json,
     Text,
 }
 
-impl Form {
+impl ProblemFormat {
     /// The form that the client prefers. One that does not say is told in the language it speaks itself: JSON
     /// where it sent JSON, else text.
-    pub(crate) fn preferred(headers: &HeaderMap) -> Form {
+    pub(crate) fn negotiate(headers: &HeaderMap) -> ProblemFormat {
         let ranges = headers
             .get_all(ACCEPT)
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|v| v.split(','));
-        let mut best: Option<(Form, f32)> = None;
+        let mut best: Option<(ProblemFormat, f32)> = None;
         for range in ranges {
             let mut parts = range.split(';').map(str::trim);
-            let form = parts.next().and_then(Form::of_media_type);
+            let form = parts.next().and_then(ProblemFormat::of_media_type);
             let quality = parts
                 .find_map(|part| part.strip_prefix("q="))
                 .map_or(Some(1.0), |q| q.parse().ok());
@@ -215,20 +215,20 @@ impl Form {
                 .ok()?
                 .split(';')
                 .next()
-                .and_then(Form::of_media_type)
+                .and_then(ProblemFormat::of_media_type)
         };
         match best {
             Some((form, _)) => form,
-            None if spoken() == Some(Form::Json) => Form::Json,
-            None => Form::Text,
+            None if spoken() == Some(ProblemFormat::Json) => ProblemFormat::Json,
+            None => ProblemFormat::Text,
         }
     }
 
-    fn of_media_type(name: &str) -> Option<Form> {
+    fn of_media_type(name: &str) -> Option<ProblemFormat> {
         match name.trim().to_ascii_lowercase().as_str() {
-            "text/html" | "application/xhtml+xml" => Some(Form::Html),
-            "text/plain" | "text/*" => Some(Form::Text),
-            json if json == "application/json" || json.ends_with("+json") => Some(Form::Json),
+            "text/html" | "application/xhtml+xml" => Some(ProblemFormat::Html),
+            "text/plain" | "text/*" => Some(ProblemFormat::Text),
+            json if json == "application/json" || json.ends_with("+json") => Some(ProblemFormat::Json),
             _ => None,
         }
     }
@@ -242,27 +242,33 @@ mod tests {
     #[test]
     fn clients_say_how_they_want_it() {
         let accept = |accept: &'static str| {
-            Form::preferred(&HeaderMap::from_iter([(
+            ProblemFormat::negotiate(&HeaderMap::from_iter([(
                 ACCEPT,
                 HeaderValue::from_static(accept),
             )]))
         };
         assert_eq!(
             accept("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
-            Form::Html
+            ProblemFormat::Html
         );
-        assert_eq!(accept("application/json"), Form::Json);
-        assert_eq!(accept("application/problem+json, text/html;q=0.5"), Form::Json);
-        assert_eq!(accept("text/html;q=0.1, application/json;q=0.2"), Form::Json);
-        assert_eq!(accept("text/html;q=0, */*"), Form::Text);
-        assert_eq!(accept("*/*"), Form::Text);
-        assert_eq!(accept("text/html;q=nonsense"), Form::Text);
-        assert_eq!(Form::preferred(&HeaderMap::new()), Form::Text);
+        assert_eq!(accept("application/json"), ProblemFormat::Json);
+        assert_eq!(
+            accept("application/problem+json, text/html;q=0.5"),
+            ProblemFormat::Json
+        );
+        assert_eq!(
+            accept("text/html;q=0.1, application/json;q=0.2"),
+            ProblemFormat::Json
+        );
+        assert_eq!(accept("text/html;q=0, */*"), ProblemFormat::Text);
+        assert_eq!(accept("*/*"), ProblemFormat::Text);
+        assert_eq!(accept("text/html;q=nonsense"), ProblemFormat::Text);
+        assert_eq!(ProblemFormat::negotiate(&HeaderMap::new()), ProblemFormat::Text);
         let json = HeaderMap::from_iter([(
             CONTENT_TYPE,
             HeaderValue::from_static("application/json; charset=utf-8"),
         )]);
-        assert_eq!(Form::preferred(&json), Form::Json);
+        assert_eq!(ProblemFormat::negotiate(&json), ProblemFormat::Json);
     }
 
     #[test]

@@ -81,8 +81,8 @@ impl Course {
                     let rest = path.get(at..).unwrap_or_default().iter().take(*most as usize);
                     at += rest.take_while(|byte| set.has(**byte)).count();
                 }
-                Step::Begin(capture) => captures.begin(*capture as usize, at),
-                Step::End(capture) => captures.end(*capture as usize, at),
+                Step::Begin(capture) => captures.set_start(*capture as usize, at),
+                Step::End(capture) => captures.set_end(*capture as usize, at),
                 Step::Unless { set, left_out } => {
                     if !path.get(at).is_some_and(|byte| set.has(*byte)) {
                         next += *left_out as usize;

@@ -277,8 +277,8 @@ impl CapturingRegex {
         let mut captures = Captures::absent(self.groups.len());
         for (index, group) in self.groups.iter().enumerate() {
             if let Some((start, end)) = locations.get(*group) {
-                captures.begin(index, start);
-                captures.end(index, end);
+                captures.set_start(index, start);
+                captures.set_end(index, end);
             }
         }
         captures

@@ -1,16 +1,16 @@
 //! What the handler of one request wants the browser to keep.
 
-use super::{Cookie, Keys, Session};
+use super::{Cookie, Session, SigningKeys};
 use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Cookies on their way to the browser; every extractor of one request shares it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct CookieChanges(Arc<Mutex<Content>>);
+pub(crate) struct CookieChanges(Arc<Mutex<PendingChanges>>);
 
 #[derive(Debug, Default)]
-struct Content {
+struct PendingChanges {
     cookies: Vec<Cookie>,
     session: Option<Session>,
     /// Whether the browser asked for a loopback address.
@@ -19,10 +19,10 @@ struct Content {
 
 impl CookieChanges {
     /// For a browser that asked this host.
-    pub(crate) fn to(host: Option<&HeaderValue>) -> CookieChanges {
-        CookieChanges(Arc::new(Mutex::new(Content {
+    pub(crate) fn for_host(host: Option<&HeaderValue>) -> CookieChanges {
+        CookieChanges(Arc::new(Mutex::new(PendingChanges {
             loopback: host.is_some_and(is_loopback),
-            ..Content::default()
+            ..PendingChanges::default()
         })))
     }
 
@@ -51,7 +51,7 @@ impl CookieChanges {
     }
 
     /// Tells the browser what the handler wants it to keep.
-    pub(crate) fn deliver(&self, keys: Option<&Keys>, response: &mut HeaderMap) {
+    pub(crate) fn apply_to(&self, keys: Option<&SigningKeys>, response: &mut HeaderMap) {
         let content = std::mem::take(&mut *self.lock());
         let session = content.session.and_then(|session| session.cookie(keys?));
         if content.cookies.is_empty() && session.is_none() {
@@ -69,7 +69,7 @@ impl CookieChanges {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Content> {
+    fn lock(&self) -> MutexGuard<'_, PendingChanges> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn one_header_a_cookie_and_the_last_value_wins() {
-        let changes = CookieChanges::to(Some(&HeaderValue::from_static("localhost")));
+        let changes = CookieChanges::for_host(Some(&HeaderValue::from_static("localhost")));
         let mut response = HeaderMap::new();
         changes.put(Cookie::new("a", "1"));
         changes.put(Cookie::new("b", "2"));
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(changes.value("a"), Some(Some("3".into())));
         changes.put(Cookie::new("b", "2").expired());
         assert_eq!(changes.value("b"), Some(None));
-        changes.deliver(None, &mut response);
+        changes.apply_to(None, &mut response);
         let sent: Vec<_> = response
             .get_all(SET_COOKIE)
             .iter()

@@ -12,7 +12,7 @@ pub use cookies::Cookies;
 pub use signed::SignedCookies;
 pub(crate) use signed::{MAX_AGE, signed};
 pub use signing::CookieSecret;
-pub(crate) use signing::Keys;
+pub(crate) use signing::SigningKeys;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -43,10 +43,10 @@ const USER: &str = "user";
 /// so a copy of it stays valid after [`log_out`](Session::log_out); where that matters, use a session layer with
 /// a store. Needs [`App::cookie_secret`](crate::App::cookie_secret).
 #[derive(Clone, Debug, Default)]
-pub struct Session(Arc<Mutex<Content>>);
+pub struct Session(Arc<Mutex<SessionData>>);
 
 #[derive(Debug, Default)]
-struct Content {
+struct SessionData {
     values: Map<String, Value>,
     changed: bool,
 }
@@ -57,7 +57,7 @@ impl Session {
             return Session::default();
         };
         let values = serde_json::from_slice(&text).unwrap_or_default();
-        Session(Arc::new(Mutex::new(Content {
+        Session(Arc::new(Mutex::new(SessionData {
             values,
             changed: age > MAX_AGE / 2,
         })))
@@ -110,7 +110,7 @@ impl Session {
     }
 
     /// The cookie that carries it, if it has changed.
-    pub(crate) fn cookie(&self, keys: &Keys) -> Option<Cookie> {
+    pub(crate) fn cookie(&self, keys: &SigningKeys) -> Option<Cookie> {
         let content = self.lock();
         if !content.changed {
             return None;
@@ -122,7 +122,7 @@ impl Session {
         Some(signed(Cookie::new(COOKIE, text), keys))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Content> {
+    fn lock(&self) -> MutexGuard<'_, SessionData> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! Signed cookies as a handler argument.
 
-use super::{Cookie, Cookies, Keys};
+use super::{Cookie, Cookies, SigningKeys};
 use std::time::{Duration, SystemTime};
 
 /// How long a signed cookie is believed unless it is asked otherwise: 14 days.
@@ -26,11 +26,11 @@ pub(crate) const MAX_AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 #[derive(Clone, Debug)]
 pub struct SignedCookies {
     cookies: Cookies,
-    keys: Keys,
+    keys: SigningKeys,
 }
 
 impl SignedCookies {
-    pub(crate) fn new(cookies: Cookies, keys: Keys) -> SignedCookies {
+    pub(crate) fn new(cookies: Cookies, keys: SigningKeys) -> SignedCookies {
         SignedCookies { cookies, keys }
     }
 
@@ -62,7 +62,7 @@ impl SignedCookies {
 }
 
 /// The cookie with its value signed.
-pub(crate) fn signed(cookie: Cookie, keys: &Keys) -> Cookie {
+pub(crate) fn signed(cookie: Cookie, keys: &SigningKeys) -> Cookie {
     let value = keys.sign(cookie.name(), cookie.value().as_bytes(), SystemTime::now());
     cookie.revalued(value, MAX_AGE)
 }

@@ -39,7 +39,7 @@ impl CookieSecret {
     /// # Errors
     ///
     /// A secret of less than 32 bytes, more than four of them.
-    pub(crate) fn keys(&self) -> Result<Keys> {
+    pub(crate) fn keys(&self) -> Result<SigningKeys> {
         if self.0.len() > 4 {
             return Err(Error::new("more than four cookie secrets: drop the oldest"));
         }
@@ -49,8 +49,8 @@ impl CookieSecret {
                 "a cookie secret of {length} bytes can be guessed: make one of 32 with `openssl rand -base64 32`"
             )));
         }
-        let keys: Option<Arc<[Key]>> = self.0.iter().map(|secret| Key::new(secret)).collect();
-        keys.map(Keys)
+        let keys: Option<Arc<[SigningKey]>> = self.0.iter().map(|secret| SigningKey::new(secret)).collect();
+        keys.map(SigningKeys)
             .ok_or_else(|| Error::new("a cookie secret cannot be used as a key"))
     }
 }
@@ -69,22 +69,22 @@ impl fmt::Debug for CookieSecret {
 
 /// The keys of an application; the first one signs.
 #[derive(Clone)]
-pub(crate) struct Keys(Arc<[Key]>);
+pub(crate) struct SigningKeys(Arc<[SigningKey]>);
 
-struct Key {
+struct SigningKey {
     id: String,
     mac: Hmac<Sha256>,
 }
 
-impl Key {
-    fn new(secret: &[u8]) -> Option<Key> {
+impl SigningKey {
+    fn new(secret: &[u8]) -> Option<SigningKey> {
         let mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
         let id = mac
             .clone()
             .chain_update(b"brubeck cookie key")
             .finalize()
             .into_bytes();
-        Some(Key {
+        Some(SigningKey {
             id: BASE64.encode(id.get(..6)?),
             mac,
         })
@@ -102,7 +102,7 @@ impl Key {
     }
 }
 
-impl Keys {
+impl SigningKeys {
     /// `v1.<key>.<issued>.<value>.<mac>`: safe in a cookie, readable by anybody, changed by nobody.
     pub(crate) fn sign(&self, name: &str, value: &[u8], now: SystemTime) -> String {
         let Some(key) = self.0.first() else {
@@ -136,9 +136,9 @@ impl Keys {
     }
 }
 
-impl fmt::Debug for Keys {
+impl fmt::Debug for SigningKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Keys(..)")
+        f.write_str("SigningKeys(..)")
     }
 }
 
@@ -153,7 +153,7 @@ mod tests {
 
     const DAY: Duration = Duration::from_secs(86_400);
 
-    fn keys(secrets: &[&str]) -> Keys {
+    fn keys(secrets: &[&str]) -> SigningKeys {
         CookieSecret(
             secrets
                 .iter()

@@ -1,6 +1,8 @@
 //! One message to many.
 
-use super::{Carrier, Form, Group, Seat, SocketMessage, SocketSender, WebSocket};
+use super::{
+    BroadcastEncoding, BroadcastGroup, ClientId, SocketMessage, SocketSender, SocketTransport, WebSocket,
+};
 use bytes::Bytes;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,25 +33,28 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// deflated once for all of them. Sending waits for the front end
 /// and never for a member: one that reads so slowly that 1,024 messages or 4 MiB wait for it is cut off.
 #[derive(Clone, Default)]
-pub struct Broadcast(Arc<Mutex<Members>>);
+pub struct Broadcast(Arc<Mutex<Subscribers>>);
 
 #[derive(Default)]
-struct Members {
+struct Subscribers {
     next: u64,
-    /// Members that can be reached together with others.
+    /// Subscribers that can be reached together with others.
     seated: HashMap<usize, Seated>,
-    others: HashMap<u64, Arc<dyn Carrier>>,
+    others: HashMap<u64, Arc<dyn SocketTransport>>,
     /// Those that stay until they are gone, each once.
-    staying: HashSet<(usize, Seat)>,
+    staying: HashSet<(usize, ClientId)>,
 }
 
 /// The members of one group, and the form in which each takes messages.
-type Seated = (Arc<dyn Group>, HashMap<u64, (Seat, Form)>);
+type Seated = (
+    Arc<dyn BroadcastGroup>,
+    HashMap<u64, (ClientId, BroadcastEncoding)>,
+);
 
 /// A WebSocket is a member of a [`Broadcast`] until this is dropped.
 #[must_use = "dropping it leaves the broadcast"]
 pub struct Subscription {
-    members: Arc<Mutex<Members>>,
+    members: Arc<Mutex<Subscribers>>,
     number: u64,
     group: Option<usize>,
 }
@@ -72,12 +77,12 @@ impl Broadcast {
         let number = members.next;
         let group = match sender.0.group() {
             Some((group, seat)) => {
-                let key = group.key();
+                let key = group.id();
                 let (_, seats) = members
                     .seated
                     .entry(key)
                     .or_insert_with(|| (group, HashMap::new()));
-                seats.insert(number, (seat, sender.0.form()));
+                seats.insert(number, (seat, sender.0.encoding()));
                 Some(key)
             }
             None => {
@@ -95,7 +100,7 @@ impl Broadcast {
     /// Sends a client what is broadcast from now on, until its connection is gone. For handlers of
     /// [message sockets](SocketSender), which run once for each message: one that stays already is not joined again.
     pub fn until_closed(&self, sender: &SocketSender) {
-        let seat = sender.0.group().map(|(group, seat)| (group.key(), seat));
+        let seat = sender.0.group().map(|(group, seat)| (group.id(), seat));
         if let Some(seat) = &seat
             && !lock(&self.0).staying.insert(seat.clone())
         {
@@ -118,7 +123,7 @@ impl Broadcast {
         let message = message.into();
         let (casts, others) = {
             let members = lock(&self.0);
-            let casts: Vec<(Arc<dyn Group>, Vec<_>)> = members
+            let casts: Vec<(Arc<dyn BroadcastGroup>, Vec<_>)> = members
                 .seated
                 .values()
                 .map(|(group, seats)| (group.clone(), seats.values().cloned().collect()))
@@ -127,20 +132,21 @@ impl Broadcast {
         };
         let mut count = others.len();
         // Each form is made once, and only where somebody wants it.
-        let mut made: HashMap<Form, Bytes> = HashMap::new();
-        let mut bytes = |form: Form| made.entry(form).or_insert_with(|| form.of(&message)).clone();
+        let mut made: HashMap<BroadcastEncoding, Bytes> = HashMap::new();
+        let mut bytes =
+            |form: BroadcastEncoding| made.entry(form).or_insert_with(|| form.of(&message)).clone();
         for (group, members) in casts {
             count += members.len();
-            for form in Form::ALL {
+            for form in BroadcastEncoding::ALL {
                 let alike = members.iter().filter(|(_, wanted)| *wanted == form);
-                let seats: Vec<Seat> = alike.map(|(seat, _)| seat.clone()).collect();
+                let seats: Vec<ClientId> = alike.map(|(seat, _)| seat.clone()).collect();
                 if !seats.is_empty() {
-                    group.cast(seats, bytes(form)).await;
+                    group.send_to(seats, bytes(form)).await;
                 }
             }
         }
         for carrier in others {
-            carrier.offer(bytes(carrier.form()));
+            carrier.send_or_disconnect(bytes(carrier.encoding()));
         }
         count
     }
@@ -179,7 +185,7 @@ impl Drop for Subscription {
     }
 }
 
-fn lock(members: &Mutex<Members>) -> std::sync::MutexGuard<'_, Members> {
+fn lock(members: &Mutex<Subscribers>) -> std::sync::MutexGuard<'_, Subscribers> {
     members.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,18 +1,18 @@
 //! WebSockets, as handlers see them; whatever front end they come through.
 
 mod broadcast;
-mod carrier;
 mod close;
 pub mod codec;
 mod deflate;
-mod form;
+mod encoding;
 mod frame;
+mod inbound;
 mod message;
-mod offer;
 mod peer;
-mod received;
 mod socket;
+mod transport;
 mod upgrade;
+mod upgrade_handle;
 
 pub use broadcast::{Broadcast, Subscription};
 pub use close::{Close, Closed};
@@ -20,12 +20,12 @@ pub use message::SocketMessage;
 pub use socket::{SocketSender, WebSocket};
 pub use upgrade::{SocketOutcome, Upgrade};
 
-pub(crate) use carrier::{Carrier, Group, Seat};
 pub(crate) use deflate::Deflate;
-pub(crate) use form::{Form, message_frame, text};
+pub(crate) use encoding::{BroadcastEncoding, message_frame, nul_terminated};
 pub(crate) use frame::{close_frame, ping_frame};
-pub(crate) use offer::Offer;
-pub(crate) use peer::{Heard, Peer};
-pub(crate) use received::Received;
-pub(crate) use socket::Delivered;
-pub(crate) use upgrade::{offered, opening, run};
+pub(crate) use inbound::InboundMessage;
+pub(crate) use peer::{FrameAction, SocketPeer};
+pub(crate) use socket::QueuedMessage;
+pub(crate) use transport::{BroadcastGroup, ClientId, SocketTransport};
+pub(crate) use upgrade::{accept_upgrade, negotiate, switching_protocols};
+pub(crate) use upgrade_handle::UpgradeHandle;

@@ -1,12 +1,12 @@
 //! What a client may send over a WebSocket, where the front end hands over its frames: unmasked and put together.
 
 use super::frame::{BINARY, CLOSE, DEFLATED, PING, PONG, TEXT, close_frame, frame};
-use super::{Close, Deflate, Received};
+use super::{Close, Deflate, InboundMessage};
 use bytes::Bytes;
 
 /// The client of one WebSocket.
 #[derive(Debug)]
-pub(crate) struct Peer {
+pub(crate) struct SocketPeer {
     limit: usize,
     deflate: Option<Deflate>,
     /// Whether nothing it sends is of interest any more.
@@ -15,21 +15,21 @@ pub(crate) struct Peer {
 
 /// What follows from a frame.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Heard {
+pub(crate) enum FrameAction {
     /// The handler gets a message.
-    Message(Received),
+    Deliver(InboundMessage),
     /// The client gets an answer.
-    Answer(Bytes),
+    Reply(Bytes),
     /// The connection ends: with this last frame to the client, and for this reason.
-    End { last: Bytes, close: Close },
+    Close { last: Bytes, close: Close },
     /// Nothing.
-    Nothing,
+    Ignore,
 }
 
-impl Peer {
+impl SocketPeer {
     /// Messages may have up to `limit` bytes, and be deflated where that was agreed to.
-    pub(crate) fn new(limit: usize, deflate: Option<Deflate>) -> Peer {
-        Peer {
+    pub(crate) fn new(limit: usize, deflate: Option<Deflate>) -> SocketPeer {
+        SocketPeer {
             limit,
             deflate,
             over: false,
@@ -37,15 +37,15 @@ impl Peer {
     }
 
     /// `first` is the first byte of the frame: its opcode, and bits of extensions.
-    pub(crate) fn hear(&mut self, first: u8, payload: Bytes) -> Heard {
+    pub(crate) fn receive(&mut self, first: u8, payload: Bytes) -> FrameAction {
         if self.over {
-            return Heard::Nothing;
+            return FrameAction::Ignore;
         }
         let (bits, opcode) = (first & 0x70, first & 0x0f);
         match (bits, opcode) {
             (0, TEXT | BINARY) if payload.len() > self.limit => self.end(Close::TOO_LARGE),
-            (0, TEXT | BINARY) => match Received::whole(opcode, payload) {
-                Ok(message) => Heard::Message(message),
+            (0, TEXT | BINARY) => match InboundMessage::plain(opcode, payload) {
+                Ok(message) => FrameAction::Deliver(message),
                 Err(close) => self.end(close),
             },
             (DEFLATED, TEXT | BINARY) => match self.deflate {
@@ -53,7 +53,7 @@ impl Peer {
                 Some(_) if payload.len() > self.limit.saturating_add(self.limit / 1024 + 64) => {
                     self.end(Close::TOO_LARGE)
                 }
-                Some(deflate) => Heard::Message(Received::Deflated {
+                Some(deflate) => FrameAction::Deliver(InboundMessage::Deflated {
                     opcode,
                     bytes: payload,
                     deflate,
@@ -64,21 +64,21 @@ impl Peer {
             (0, CLOSE) => {
                 let (answer, close) = read_close(&payload);
                 self.over = true;
-                Heard::End {
+                FrameAction::Close {
                     last: close_frame(&answer),
                     close,
                 }
             }
-            (0, PING) => Heard::Answer(frame(PONG, &payload)),
-            (0, PONG) => Heard::Nothing,
+            (0, PING) => FrameAction::Reply(frame(PONG, &payload)),
+            (0, PONG) => FrameAction::Ignore,
             _ => self.end(Close::PROTOCOL),
         }
     }
 
     /// Ends the connection, because of what the client did.
-    pub(crate) fn end(&mut self, close: Close) -> Heard {
+    pub(crate) fn end(&mut self, close: Close) -> FrameAction {
         self.over = true;
-        Heard::End {
+        FrameAction::Close {
             last: close_frame(&close),
             close,
         }
@@ -108,21 +108,21 @@ fn read_close(payload: &[u8]) -> (Close, Close) {
 mod tests {
     use super::*;
 
-    fn hear(first: u8, payload: &[u8]) -> Heard {
-        Peer::new(10, None).hear(first, Bytes::copy_from_slice(payload))
+    fn hear(first: u8, payload: &[u8]) -> FrameAction {
+        SocketPeer::new(10, None).receive(first, Bytes::copy_from_slice(payload))
     }
 
     #[track_caller]
-    fn ends(heard: Heard, code: u16) {
+    fn ends(heard: FrameAction, code: u16) {
         match heard {
-            Heard::End { close, .. } => assert_eq!(close.code(), code),
+            FrameAction::Close { close, .. } => assert_eq!(close.code(), code),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn messages_come_through() {
-        let whole = |message| Heard::Message(Received::Whole(message));
+        let whole = |message| FrameAction::Deliver(InboundMessage::Plain(message));
         assert_eq!(hear(0x81, "hé".as_bytes()), whole("hé".into()));
         assert_eq!(hear(0x82, &[0, 255]), whole(vec![0, 255].into()));
     }
@@ -131,9 +131,9 @@ mod tests {
     fn a_ping_is_answered_with_its_own_bytes() {
         assert_eq!(
             hear(0x89, b"abc"),
-            Heard::Answer(Bytes::from_static(b"\x8a\x03abc"))
+            FrameAction::Reply(Bytes::from_static(b"\x8a\x03abc"))
         );
-        assert_eq!(hear(0x8a, b"abc"), Heard::Nothing);
+        assert_eq!(hear(0x8a, b"abc"), FrameAction::Ignore);
     }
 
     #[test]
@@ -151,7 +151,7 @@ mod tests {
         let heard = hear(0x88, b"\x03\xe8bye");
         assert_eq!(
             heard,
-            Heard::End {
+            FrameAction::Close {
                 last: Bytes::from_static(b"\x88\x02\x03\xe8"),
                 close: Close::new(1000, "bye")
             }
@@ -160,8 +160,11 @@ mod tests {
         ends(hear(0x88, b"\x03"), 1002);
         ends(hear(0x88, b"\x03\xed"), 1002);
         ends(hear(0x88, b"\x03\xe8\xff"), 1007);
-        let mut peer = Peer::new(10, None);
-        ends(peer.hear(0x88, Bytes::new()), 1005);
-        assert_eq!(peer.hear(0x81, Bytes::from_static(b"late")), Heard::Nothing);
+        let mut peer = SocketPeer::new(10, None);
+        ends(peer.receive(0x88, Bytes::new()), 1005);
+        assert_eq!(
+            peer.receive(0x81, Bytes::from_static(b"late")),
+            FrameAction::Ignore
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! The handler's end of a WebSocket.
 
-use super::{Carrier, Close, Closed, Received, SocketMessage};
+use super::{Close, Closed, InboundMessage, SocketMessage, SocketTransport};
 use futures_util::Stream;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -29,7 +29,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 /// deflated where the client can inflate them (RFC 7692), and its own may be.
 #[derive(Debug)]
 pub struct WebSocket {
-    inbound: mpsc::Receiver<Delivered>,
+    inbound: mpsc::Receiver<QueuedMessage>,
     ended: Arc<OnceLock<Close>>,
     sender: SocketSender,
     protocol: Option<&'static str>,
@@ -75,26 +75,26 @@ pub struct WebSocket {
 /// A connection whose sender nobody keeps is only answered. Nothing may be sent to a client that asks for pages on the
 /// same connection while one is on its way.
 #[derive(Clone)]
-pub struct SocketSender(pub(crate) Arc<dyn Carrier>);
+pub struct SocketSender(pub(crate) Arc<dyn SocketTransport>);
 
 /// A message on its way to a handler, which holds its place among those that may wait.
 #[derive(Debug)]
-pub(crate) struct Delivered {
-    message: Received,
+pub(crate) struct QueuedMessage {
+    message: InboundMessage,
     _room: Option<OwnedSemaphorePermit>,
 }
 
-impl Delivered {
-    pub(crate) fn new(message: Received, room: Option<OwnedSemaphorePermit>) -> Delivered {
-        Delivered { message, _room: room }
+impl QueuedMessage {
+    pub(crate) fn new(message: InboundMessage, room: Option<OwnedSemaphorePermit>) -> QueuedMessage {
+        QueuedMessage { message, _room: room }
     }
 }
 
 impl WebSocket {
     pub(crate) fn new(
-        inbound: mpsc::Receiver<Delivered>,
+        inbound: mpsc::Receiver<QueuedMessage>,
         ended: Arc<OnceLock<Close>>,
-        carrier: Arc<dyn Carrier>,
+        carrier: Arc<dyn SocketTransport>,
     ) -> WebSocket {
         WebSocket {
             inbound,
@@ -104,7 +104,7 @@ impl WebSocket {
         }
     }
 
-    pub(super) fn speaking(self, protocol: Option<&'static str>) -> WebSocket {
+    pub(super) fn with_protocol(self, protocol: Option<&'static str>) -> WebSocket {
         WebSocket { protocol, ..self }
     }
 
@@ -115,7 +115,7 @@ impl WebSocket {
     }
 
     /// What came deflated shows only now whether it is as it should be.
-    fn read(&mut self, delivered: Delivered) -> Option<SocketMessage> {
+    fn read(&mut self, delivered: QueuedMessage) -> Option<SocketMessage> {
         match delivered.message.read() {
             Ok(message) => Some(message),
             Err(close) => {

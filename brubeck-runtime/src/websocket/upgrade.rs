@@ -1,6 +1,6 @@
 //! From a request to a WebSocket.
 
-use super::{Close, Deflate, Offer, WebSocket};
+use super::{Close, Deflate, UpgradeHandle, WebSocket};
 use crate::message::Message;
 use crate::response::{Body, IntoReply, Rejection, Response};
 use crate::status::Status;
@@ -34,7 +34,7 @@ use std::pin::pin;
 /// A request that asks for none is answered with 426. One that a page of another site makes is answered with 403: the
 /// browser would send the user's cookies along. [`Upgrade::from_anywhere`] is for those.
 pub struct Upgrade {
-    offer: Offer,
+    offer: UpgradeHandle,
     headers: HeaderMap,
 }
 
@@ -46,7 +46,7 @@ impl Upgrade {
     /// It asks for no WebSocket.
     pub fn from_anywhere(message: &Message) -> Result<Upgrade, Rejection> {
         Ok(Upgrade {
-            offer: Offer::of(message)?,
+            offer: UpgradeHandle::of(message)?,
             headers: message.headers().clone(),
         })
     }
@@ -61,7 +61,7 @@ impl Upgrade {
     /// Agrees to the first of these subprotocols that the client speaks; to none if it speaks none of them.
     #[must_use]
     pub fn protocols(self, protocols: &[&'static str]) -> Upgrade {
-        self.offer.agree(agreed(&self.headers, protocols));
+        self.offer.set_protocol(choose_protocol(&self.headers, protocols));
         self
     }
 
@@ -71,9 +71,9 @@ impl Upgrade {
         F: Future<Output = R> + Send + 'static,
         R: SocketOutcome,
     {
-        match self.offer.take() {
+        match self.offer.take_socket() {
             Some(socket) => accept(&self.offer, handler(socket)),
-            None => Offer::taken().into_reply(),
+            None => UpgradeHandle::already_taken().into_reply(),
         }
     }
 }
@@ -117,29 +117,29 @@ impl<T: SocketOutcome, E: Display> SocketOutcome for Result<T, E> {
 /// For `#[websocket]`: whether the client may have a WebSocket here.
 ///
 /// `origins` are those of other sites; `["*"]` stands for all.
-pub(crate) fn offered(
+pub(crate) fn negotiate(
     message: &Message,
     protocols: &[&'static str],
     origins: &[&str],
 ) -> Result<(), Rejection> {
-    let offer = Offer::of(message)?;
+    let offer = UpgradeHandle::of(message)?;
     check_origin(message.headers(), origins)?;
-    offer.agree(agreed(message.headers(), protocols));
+    offer.set_protocol(choose_protocol(message.headers(), protocols));
     Ok(())
 }
 
 /// For `#[websocket]`: the response that opens it, and what runs then.
-pub(crate) fn run<F>(message: &Message, handler: F) -> Response
+pub(crate) fn accept_upgrade<F>(message: &Message, handler: F) -> Response
 where
     F: Future<Output: SocketOutcome> + Send + 'static,
 {
-    match Offer::of(message) {
+    match UpgradeHandle::of(message) {
         Ok(offer) => accept(&offer, handler),
         Err(rejection) => rejection.into_reply(),
     }
 }
 
-fn accept<F>(offer: &Offer, handler: F) -> Response
+fn accept<F>(offer: &UpgradeHandle, handler: F) -> Response
 where
     F: Future<Output: SocketOutcome> + Send + 'static,
 {
@@ -152,7 +152,7 @@ where
 }
 
 /// The head of the response that opens a WebSocket.
-pub(crate) fn opening(
+pub(crate) fn switching_protocols(
     response: http::Response<Body>,
     accept: HeaderValue,
     protocol: Option<&str>,
@@ -175,7 +175,7 @@ pub(crate) fn opening(
 }
 
 /// The first of the server's subprotocols that the client speaks.
-fn agreed(headers: &HeaderMap, protocols: &[&'static str]) -> Option<&'static str> {
+fn choose_protocol(headers: &HeaderMap, protocols: &[&'static str]) -> Option<&'static str> {
     let spoken = |protocol: &&&'static str| {
         headers
             .get_all(SEC_WEBSOCKET_PROTOCOL)
@@ -251,11 +251,11 @@ mod tests {
         );
         headers.append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("other"));
         assert_eq!(
-            agreed(&headers, &["chat.v3", "chat.v2", "chat.v1"]),
+            choose_protocol(&headers, &["chat.v3", "chat.v2", "chat.v1"]),
             Some("chat.v2")
         );
-        assert_eq!(agreed(&headers, &["other"]), Some("other"));
-        assert_eq!(agreed(&headers, &["chat"]), None);
-        assert_eq!(agreed(&headers, &[]), None);
+        assert_eq!(choose_protocol(&headers, &["other"]), Some("other"));
+        assert_eq!(choose_protocol(&headers, &["chat"]), None);
+        assert_eq!(choose_protocol(&headers, &[]), None);
     }
 }

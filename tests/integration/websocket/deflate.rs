@@ -4,7 +4,7 @@ use crate::support::Gate;
 use crate::support::laboratory::{Laboratory, plain, until};
 use crate::support::websocket::{Frame, Wire};
 use brubeck::prelude::*;
-use brubeck::wire::deflate::{WINDOW, deflate, inflate};
+use brubeck::wire::deflate::{MAX_WINDOW_BITS, deflate, inflate};
 
 #[derive(AppState)]
 struct Rooms {
@@ -139,7 +139,7 @@ async fn what_was_not_agreed_or_is_no_message_is_an_error() {
             wire.say(&text).await;
             assert_eq!(wire.heard().await, text);
         }
-        let inflated = |bytes: &[u8]| deflate(bytes, WINDOW).expect("a smaller one");
+        let inflated = |bytes: &[u8]| deflate(bytes, MAX_WINDOW_BITS).expect("a smaller one");
         let bad: [(&str, u8, Vec<u8>, u16); 8] = [
             ("a ping", 0xc9, b"".to_vec(), 1002),
             ("a close", 0xc8, b"\x03\xe8".to_vec(), 1002),
@@ -183,7 +183,8 @@ async fn the_limit_is_that_of_the_message() {
     both(async |laboratory, _| {
         for (size, fits) in [(100_000, true), (100_001, false)] {
             let mut wire = open(laboratory, "/echo").await;
-            wire.send(0xc2, &deflate(&vec![7; size], WINDOW).unwrap()).await;
+            wire.send(0xc2, &deflate(&vec![7; size], MAX_WINDOW_BITS).unwrap())
+                .await;
             match fits {
                 true => {
                     let frame = wire.next().await.expect("an echo");

@@ -1,8 +1,8 @@
 //! Bodies too large for memory: they are handed to the handler while they come.
 
-mod stored;
+mod spooled;
 
-pub(crate) use stored::{Stored, Waiting};
+pub(crate) use spooled::{PendingFile, SpooledFile};
 
 use super::{Context, FromMessage};
 use crate::message::Message;
@@ -45,7 +45,7 @@ use tokio::sync::oneshot;
 /// connection is closed behind its answer.
 pub struct Upload {
     body: Body,
-    stored: Option<Waiting>,
+    stored: Option<PendingFile>,
     limit: u64,
     length: Option<u64>,
     received: u64,
@@ -56,25 +56,25 @@ pub struct Upload {
 
 /// A body that is still to come, until a handler takes it.
 #[derive(Clone)]
-pub(crate) struct Arriving(Arc<Mutex<Option<Taken>>>);
+pub(crate) struct PendingBody(Arc<Mutex<Option<StreamingBody>>>);
 
-struct Taken {
+struct StreamingBody {
     body: Body,
     limit: u64,
     reading: Option<oneshot::Sender<Infallible>>,
 }
 
-impl Arriving {
+impl PendingBody {
     /// `reading` is dropped once the handler has read the body, or has left it.
-    pub(crate) fn new(body: Body, limit: usize, reading: oneshot::Sender<Infallible>) -> Arriving {
-        Arriving(Arc::new(Mutex::new(Some(Taken {
+    pub(crate) fn new(body: Body, limit: usize, reading: oneshot::Sender<Infallible>) -> PendingBody {
+        PendingBody(Arc::new(Mutex::new(Some(StreamingBody {
             body,
             limit: u64::try_from(limit).unwrap_or(u64::MAX),
             reading: Some(reading),
         }))))
     }
 
-    fn take(&self) -> Option<Taken> {
+    fn take(&self) -> Option<StreamingBody> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -199,8 +199,8 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Upload {
 
     async fn from_message(cx: &Context<S>) -> Result<Upload, Rejection> {
         let message = cx.message();
-        let arriving = message.extension::<Arriving>().map(Arriving::take);
-        let Taken { body, limit, reading } = match arriving {
+        let arriving = message.extension::<PendingBody>().map(PendingBody::take);
+        let StreamingBody { body, limit, reading } = match arriving {
             Some(Some(taken)) => taken,
             Some(None) => {
                 let reason = "the body is taken by another argument already";
@@ -218,7 +218,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Upload {
             .and_then(|value| value.to_str().ok());
         Ok(Upload {
             body,
-            stored: message.extension::<Waiting>().cloned(),
+            stored: message.extension::<PendingFile>().cloned(),
             limit,
             length,
             received: 0,
@@ -229,8 +229,8 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Upload {
 }
 
 /// Messages of other applications are whole.
-fn whole(message: &Message) -> Taken {
-    Taken {
+fn whole(message: &Message) -> StreamingBody {
+    StreamingBody {
         body: Body::from(message.body().clone()),
         limit: u64::MAX,
         reading: None,

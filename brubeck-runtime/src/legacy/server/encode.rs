@@ -45,9 +45,11 @@ fn body(status: &Status, payload: Payload, now: u64) -> Option<Vec<u8>> {
         Payload::Stream(body) => serde_json::to_vec(std::str::from_utf8(body.bytes()?).ok()?).ok(),
         #[cfg(feature = "files")]
         Payload::File(_) => None,
-        Payload::Empty | Payload::Message | Payload::Problem(_) | Payload::View(_) | Payload::Handed(_) => {
-            Some(envelope_of(status, now, b"{}"))
-        }
+        Payload::Empty
+        | Payload::Message
+        | Payload::Problem(_)
+        | Payload::View(_)
+        | Payload::HandlerValue(_) => Some(envelope_of(status, now, b"{}")),
     }
 }
 

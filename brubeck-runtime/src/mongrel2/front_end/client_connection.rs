@@ -5,7 +5,7 @@ use super::message_socket::MessageSocketClient;
 use super::pipeline::{OutboundChunk, Pipeline, ReadyChunks};
 use super::websocket::WebSocketState;
 use crate::mongrel2::uploads::IncomingUpload;
-use crate::websocket::Seat as Ticket;
+use crate::websocket::ClientId as Ticket;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::time::Instant;

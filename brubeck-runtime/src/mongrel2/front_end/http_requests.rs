@@ -4,13 +4,13 @@ use super::convert_request::{self, RequestRejection};
 use super::http1::Persistence;
 use super::respond::{CompleteResponse, ResponseWriter, refusal_of};
 use super::{FrontEnd, IN_FLIGHT, PIPELINED};
-use crate::extract::Stored;
+use crate::extract::SpooledFile;
 use crate::handler::DispatchMode;
 use crate::mongrel2::codec::{Mongrel2DecodeError, Mongrel2Request};
 use crate::mongrel2::uploads::IncomingUpload;
 use crate::mongrel2::uploads::body_location::{self, BodyLocation};
 use crate::response::Body;
-use crate::websocket::Seat as Ticket;
+use crate::websocket::ClientId as Ticket;
 use bytes::Bytes;
 use futures_util::future::Either;
 use http::StatusCode;
@@ -148,7 +148,7 @@ impl FrontEnd {
         let written = match upload {
             Some(upload) => upload.written(path),
             // Its handler has answered, or it began before this process did.
-            None => Stored::open(path, None).map(drop),
+            None => SpooledFile::open(path, None).map(drop),
         };
         if let Err(error) = written {
             tracing::warn!(%error, "an upload that Mongrel2 wrote cannot be read");

@@ -2,7 +2,7 @@
 
 use crate::response::{Payload, Response};
 use crate::status::Status;
-use crate::websocket::text as ended;
+use crate::websocket::nul_terminated as ended;
 use bytes::Bytes;
 
 /// The language of a message socket.

@@ -2,7 +2,9 @@
 
 use super::pipeline::OutboundChunk;
 use super::websocket::{FrontEndEvent, FrontEndHandle, WINDOW};
-use crate::websocket::{Carrier, Close, Closed, Form, Group, Seat as Ticket, SocketMessage};
+use crate::websocket::{
+    BroadcastEncoding, BroadcastGroup, ClientId as Ticket, Close, Closed, SocketMessage, SocketTransport,
+};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -26,7 +28,7 @@ impl MessageSocketClient {
     }
 
     /// A way to it.
-    pub(super) fn way(&self, link: &Arc<FrontEndHandle>) -> Arc<dyn Carrier> {
+    pub(super) fn way(&self, link: &Arc<FrontEndHandle>) -> Arc<dyn SocketTransport> {
         Arc::new(MessageSocketCarrier {
             ticket: self.ticket.clone(),
             window: self.window.clone(),
@@ -61,10 +63,10 @@ struct MessageSocketCarrier {
     link: Arc<FrontEndHandle>,
 }
 
-impl Carrier for MessageSocketCarrier {
+impl SocketTransport for MessageSocketCarrier {
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>> {
         Box::pin(async move {
-            let bytes = Form::Text.of(&message);
+            let bytes = BroadcastEncoding::NulTerminated.of(&message);
             let room = bytes.len().min(WINDOW) as u32;
             let window = self.window.clone();
             let place = window.acquire_many_owned(room).await.map_err(|_| Closed)?;
@@ -76,13 +78,13 @@ impl Carrier for MessageSocketCarrier {
         })
     }
 
-    fn offer(&self, bytes: bytes::Bytes) {
+    fn send_or_disconnect(&self, bytes: bytes::Bytes) {
         let to = vec![self.ticket.clone()];
         self.link.tell(FrontEndEvent::BroadcastOutcome { to, bytes });
     }
 
-    fn form(&self) -> Form {
-        Form::Text
+    fn encoding(&self) -> BroadcastEncoding {
+        BroadcastEncoding::NulTerminated
     }
 
     fn close(&self, close: Close) {
@@ -96,7 +98,7 @@ impl Carrier for MessageSocketCarrier {
         Box::pin(async move { drop(self.gone.acquire().await) })
     }
 
-    fn group(&self) -> Option<(Arc<dyn Group>, Ticket)> {
+    fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, Ticket)> {
         Some((self.link.clone(), self.ticket.clone()))
     }
 }

@@ -23,7 +23,7 @@ use super::instance_registry::RegisteredLink;
 use super::{Settings, codec as wire};
 use crate::handler::{Application, Stop};
 use crate::mongrel2::server_link::{LinkEvent, ServerLink};
-use crate::websocket::{Close, Seat as Ticket};
+use crate::websocket::{ClientId as Ticket, Close};
 use brubeck_zmtp::{Generation, LINGER, SendError};
 use bytes::Bytes;
 use client_connection::ClientConnection;

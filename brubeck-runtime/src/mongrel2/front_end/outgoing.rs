@@ -6,7 +6,7 @@ use super::{FrontEnd, MESSAGES};
 use crate::mongrel2::codec as wire;
 use crate::mongrel2::codec::ControlCommand;
 use crate::mongrel2::server_link::ServerLink;
-use crate::websocket::{Close, Seat as Ticket};
+use crate::websocket::{ClientId as Ticket, Close};
 use brubeck_zmtp::SendError;
 use bytes::Bytes;
 use std::time::Instant;

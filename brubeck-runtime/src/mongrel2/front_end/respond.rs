@@ -8,8 +8,10 @@ use super::websocket::FrontEndEvent;
 use crate::handler::{Application, DispatchMode};
 use crate::message::{Message, RemoteAddr};
 use crate::response::Body;
-use crate::response::http_response::refusal;
-use crate::websocket::{Close, Deflate, Offer, Seat as Ticket, SocketSender, opening};
+use crate::response::http_response::error_response;
+use crate::websocket::{
+    ClientId as Ticket, Close, Deflate, SocketSender, UpgradeHandle, switching_protocols,
+};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::StatusCode;
@@ -35,7 +37,7 @@ pub(super) struct ResponseWriter {
 
 /// A WebSocket that the client asks for.
 pub(super) struct WebSocketUpgrade {
-    pub(super) offer: Offer,
+    pub(super) offer: UpgradeHandle,
     pub(super) sender: SocketSender,
     /// What was agreed to about deflated messages.
     pub(super) deflate: Option<Deflate>,
@@ -85,12 +87,12 @@ impl ResponseWriter {
         let response = application
             .serve_peer(request, self.peer, DispatchMode::Inline)
             .await;
-        let Some(accepted) = asking.offer.accepted() else {
+        let Some(accepted) = asking.offer.take_accepted() else {
             // Mongrel2 reads frames from now on, whatever the client was told.
             self.persistence = Persistence::Close;
             return self.send(response).await;
         };
-        let parts = opening(response, asking.accept, accepted.protocol, asking.deflate);
+        let parts = switching_protocols(response, asking.accept, accepted.protocol, asking.deflate);
         let head = head(parts, Framing::Length, None, Persistence::Open, SystemTime::now()).freeze();
         let ticket = self.ticket.clone();
         if self
@@ -208,7 +210,7 @@ pub(super) struct CompleteResponse {
 
 /// What a front end answers by itself.
 pub(super) fn refusal_of((code, reason): RequestRejection, head_only: bool) -> CompleteResponse {
-    let (mut parts, body) = refusal(code, reason).into_parts();
+    let (mut parts, body) = error_response(code, reason).into_parts();
     if code == StatusCode::SERVICE_UNAVAILABLE {
         parts.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }

@@ -5,7 +5,7 @@ use super::pipeline::ResponseEnd;
 use super::websocket::PingAction;
 use crate::mongrel2::codec::ControlCommand;
 use crate::mongrel2::control_port_monitor::ConnectionsSnapshot;
-use crate::websocket::{Seat as Ticket, ping_frame};
+use crate::websocket::{ClientId as Ticket, ping_frame};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::time::Instant;

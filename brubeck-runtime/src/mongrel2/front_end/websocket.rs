@@ -2,8 +2,8 @@
 
 use super::pipeline::{OutboundChunk, ResponseEnd};
 use crate::websocket::{
-    Carrier, Close, Closed, Deflate, Delivered, Form, Group, Heard, Peer, Received, Seat as Ticket,
-    SocketMessage, WebSocket, message_frame,
+    BroadcastEncoding, BroadcastGroup, ClientId as Ticket, Close, Closed, Deflate, FrameAction,
+    InboundMessage, QueuedMessage, SocketMessage, SocketPeer, SocketTransport, WebSocket, message_frame,
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -27,8 +27,8 @@ const UNANSWERED: u8 = 2;
 #[derive(Debug)]
 pub(in crate::mongrel2) struct WebSocketState {
     pub(in crate::mongrel2) ticket: Ticket,
-    peer: Peer,
-    messages: Option<mpsc::Sender<Delivered>>,
+    peer: SocketPeer,
+    messages: Option<mpsc::Sender<QueuedMessage>>,
     room: Arc<Semaphore>,
     window: Arc<Semaphore>,
     ended: Arc<OnceLock<Close>>,
@@ -81,7 +81,7 @@ impl WebSocketState {
         };
         let socket = WebSocketState {
             ticket,
-            peer: Peer::new(limit, deflate),
+            peer: SocketPeer::new(limit, deflate),
             messages: Some(messages),
             room: Arc::new(Semaphore::new(BYTES.max(limit).min(Semaphore::MAX_PERMITS))),
             window,
@@ -116,15 +116,15 @@ impl WebSocketState {
     }
 
     fn react(&mut self, first: u8, payload: Bytes, reaction: &mut FrameOutcome) {
-        match self.peer.hear(first, payload) {
-            Heard::Nothing => {}
-            Heard::Answer(answer) => reaction.answers.push(answer),
-            Heard::End { close, .. } if self.closing.is_some() => {
+        match self.peer.receive(first, payload) {
+            FrameAction::Ignore => {}
+            FrameAction::Reply(answer) => reaction.answers.push(answer),
+            FrameAction::Close { close, .. } if self.closing.is_some() => {
                 self.gone(close);
                 reaction.close = true;
             }
-            Heard::End { last, close } => self.end(close, Some(last), reaction),
-            Heard::Message(message) => {
+            FrameAction::Close { last, close } => self.end(close, Some(last), reaction),
+            FrameAction::Deliver(message) => {
                 if self.deliver(message).is_err() {
                     self.end(Close::POLICY, None, reaction);
                 }
@@ -132,13 +132,13 @@ impl WebSocketState {
         }
     }
 
-    fn deliver(&mut self, message: Received) -> Result<(), ()> {
+    fn deliver(&mut self, message: InboundMessage) -> Result<(), ()> {
         let Some(messages) = self.messages.as_ref().filter(|_| self.closing.is_none()) else {
             return Ok(());
         };
         let size = u32::try_from(message.size()).map_err(drop)?;
         let room = self.room.clone().try_acquire_many_owned(size).map_err(drop)?;
-        match messages.try_send(Delivered::new(message, Some(room))) {
+        match messages.try_send(QueuedMessage::new(message, Some(room))) {
             Err(mpsc::error::TrySendError::Full(_)) => Err(()),
             // A handler that listens no more may still be talking.
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
@@ -212,7 +212,7 @@ struct WebSocketCarrier {
     link: Arc<FrontEndHandle>,
 }
 
-impl Carrier for WebSocketCarrier {
+impl SocketTransport for WebSocketCarrier {
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>> {
         Box::pin(async move {
             let bytes = message_frame(&message, self.deflate);
@@ -232,15 +232,15 @@ impl Carrier for WebSocketCarrier {
         })
     }
 
-    fn offer(&self, frame: Bytes) {
+    fn send_or_disconnect(&self, frame: Bytes) {
         self.link.tell(FrontEndEvent::BroadcastOutcome {
             to: vec![self.ticket.clone()],
             bytes: frame,
         });
     }
 
-    fn form(&self) -> Form {
-        Form::agreed(self.deflate)
+    fn encoding(&self) -> BroadcastEncoding {
+        BroadcastEncoding::negotiated(self.deflate)
     }
 
     fn close(&self, close: Close) {
@@ -254,7 +254,7 @@ impl Carrier for WebSocketCarrier {
         Box::pin(async move { drop(self.gone.acquire().await) })
     }
 
-    fn group(&self) -> Option<(Arc<dyn Group>, Ticket)> {
+    fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, Ticket)> {
         Some((self.link.clone(), self.ticket.clone()))
     }
 }
@@ -269,15 +269,15 @@ impl FrontEndHandle {
     }
 }
 
-impl Group for FrontEndHandle {
-    fn cast(&self, to: Vec<Ticket>, bytes: Bytes) -> BoxFuture<'_, ()> {
+impl BroadcastGroup for FrontEndHandle {
+    fn send_to(&self, to: Vec<Ticket>, bytes: Bytes) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             // Nobody is left to be told when the link has ended.
             let _ = self.0.send(FrontEndEvent::BroadcastOutcome { to, bytes }).await;
         })
     }
 
-    fn key(&self) -> usize {
+    fn id(&self) -> usize {
         std::ptr::from_ref(self) as usize
     }
 }

@@ -11,7 +11,7 @@ use super::{FrontEnd, SOCKETS, convert_request, end};
 use crate::mongrel2::codec as wire;
 use crate::mongrel2::codec::Mongrel2Request;
 use crate::response::Body;
-use crate::websocket::{Close, Deflate, Offer, Seat as Ticket, SocketSender, close_frame};
+use crate::websocket::{ClientId as Ticket, Close, Deflate, SocketSender, UpgradeHandle, close_frame};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use std::collections::HashMap;
@@ -48,7 +48,7 @@ impl FrontEnd {
         let asking = WebSocketUpgrade {
             sender: ours.sender(),
             deflate,
-            offer: Offer::new(ours),
+            offer: UpgradeHandle::new(ours),
             accept,
         };
         let application = self.application.clone();

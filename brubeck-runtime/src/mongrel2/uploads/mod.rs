@@ -3,9 +3,9 @@
 pub(super) mod body_location;
 
 use super::front_end::websocket::{FrontEndEvent, FrontEndHandle};
-use crate::extract::{Stored, Waiting};
+use crate::extract::{PendingFile, SpooledFile};
 use crate::response::{Body, BodyError, BoxError, FrameTap, TappedBody};
-use crate::websocket::Seat as Ticket;
+use crate::websocket::ClientId as Ticket;
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use http_body::{Frame, SizeHint};
@@ -25,7 +25,7 @@ pub(in crate::mongrel2) enum IncomingUpload {
     File {
         name: String,
         length: Option<u64>,
-        tell: Option<oneshot::Sender<Stored>>,
+        tell: Option<oneshot::Sender<SpooledFile>>,
     },
     /// In parts.
     Streamed(Arc<Mutex<StreamedUpload>>),
@@ -33,8 +33,11 @@ pub(in crate::mongrel2) enum IncomingUpload {
 
 impl IncomingUpload {
     /// An upload that goes into a file, its body, and what moves the file.
-    pub(in crate::mongrel2) fn file(name: String, length: Option<u64>) -> (IncomingUpload, Body, Waiting) {
-        let (tell, waiting) = Waiting::new();
+    pub(in crate::mongrel2) fn file(
+        name: String,
+        length: Option<u64>,
+    ) -> (IncomingUpload, Body, PendingFile) {
+        let (tell, waiting) = PendingFile::new();
         let upload = IncomingUpload::File {
             name,
             length,
@@ -90,7 +93,7 @@ impl IncomingUpload {
         let IncomingUpload::File { length, tell, .. } = self else {
             return Ok(());
         };
-        let stored = Stored::open(path, *length)?;
+        let stored = SpooledFile::open(path, *length)?;
         if let Some(tell) = tell.take() {
             // A handler that has answered already does not want it any more, and drops it.
             let _ = tell.send(stored);

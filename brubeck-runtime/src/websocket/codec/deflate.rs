@@ -16,7 +16,7 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// The same, and a block that ends the stream: one that was cut does not end with it.
 const END: [u8; 9] = [0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
 /// The largest window, in bits: 32 KiB.
-pub const WINDOW: u8 = 15;
+pub const MAX_WINDOW_BITS: u8 = 15;
 
 thread_local! {
     // The first is large, so there is one for a thread and not for a connection.
@@ -50,12 +50,12 @@ impl std::error::Error for InflateError {}
 /// Deflates a message for a receiver that looks back `window` bits; `None` where it would not become smaller.
 ///
 /// ```
-/// use brubeck_runtime::wire::deflate::{WINDOW, deflate, inflate};
+/// use brubeck_runtime::wire::deflate::{MAX_WINDOW_BITS, deflate, inflate};
 ///
 /// let text = b"well, well, well, well, well, well, well";
-/// let small = deflate(text, WINDOW).expect("a smaller one");
+/// let small = deflate(text, MAX_WINDOW_BITS).expect("a smaller one");
 /// assert_eq!(inflate(&small, 100).unwrap(), text);
-/// assert_eq!(deflate(b"no", WINDOW), None);
+/// assert_eq!(deflate(b"no", MAX_WINDOW_BITS), None);
 /// ```
 pub fn deflate(bytes: &[u8], window: u8) -> Option<Vec<u8>> {
     DEFLATER.with_borrow_mut(|deflater| {
@@ -64,7 +64,7 @@ pub fn deflate(bytes: &[u8], window: u8) -> Option<Vec<u8>> {
         let mut written = 0;
         // What is deflated by itself never looks back further than it is long.
         let most = match window {
-            WINDOW.. => bytes.len().max(1),
+            MAX_WINDOW_BITS.. => bytes.len().max(1),
             window => 1_usize << window.max(8),
         };
         let mut pieces = bytes.chunks(most).peekable();
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_bomb_is_stopped_at_the_limit() {
-        let bomb = deflate(&vec![0; 64 << 20], WINDOW).unwrap();
+        let bomb = deflate(&vec![0; 64 << 20], MAX_WINDOW_BITS).unwrap();
         assert!(bomb.len() < 400 << 10, "{}", bomb.len());
         assert_eq!(inflate(&bomb, 1 << 20), Err(InflateError::TooLarge));
         assert_eq!(inflate(&bomb, (64 << 20) - 1), Err(InflateError::TooLarge));
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn what_was_cut_is_refused() {
-        let small = deflate(&b"one two three four ".repeat(20), WINDOW).unwrap();
+        let small = deflate(&b"one two three four ".repeat(20), MAX_WINDOW_BITS).unwrap();
         for end in 0..small.len() {
             assert!(inflate(&small[..end], 1000).is_err(), "{end}");
         }

@@ -17,21 +17,21 @@ const MASKED: u8 = 0x80;
 /// Reads the frames of one client.
 ///
 /// ```
-/// use brubeck_runtime::wire::websocket::Frames;
+/// use brubeck_runtime::wire::websocket::MessageDecoder;
 /// use bytes::BytesMut;
 ///
-/// let mut frames = Frames::new(100);
+/// let mut frames = MessageDecoder::new(100);
 /// let mut bytes = BytesMut::from(&b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"[..]);
-/// let (first, payload) = frames.next(&mut bytes)?.expect("a whole frame");
+/// let (first, payload) = frames.decode(&mut bytes)?.expect("a whole frame");
 /// assert_eq!((first, &payload[..]), (0x81, &b"Hello"[..]));
-/// assert_eq!(frames.next(&mut bytes)?, None);
+/// assert_eq!(frames.decode(&mut bytes)?, None);
 /// # Ok::<(), brubeck_runtime::wire::websocket::FrameError>(())
 /// ```
 ///
 /// A message that came in fragments has the first byte of its first one, with FIN set. Control frames come out at once,
 /// also between the fragments of a message. What the bits of extensions and the opcode mean is left to whoever reads on.
 #[derive(Debug)]
-pub struct Frames {
+pub struct MessageDecoder {
     limit: usize,
     begun: Option<(u8, BytesMut)>,
 }
@@ -56,10 +56,10 @@ impl fmt::Display for FrameError {
 
 impl std::error::Error for FrameError {}
 
-impl Frames {
+impl MessageDecoder {
     /// Messages may have so many bytes; deflated ones a little more, because what cannot be deflated grows by it.
-    pub fn new(limit: usize) -> Frames {
-        Frames { limit, begun: None }
+    pub fn new(limit: usize) -> MessageDecoder {
+        MessageDecoder { limit, begun: None }
     }
 
     /// Takes the next message or control frame from the front of `bytes`: its first byte, and what it carries. `None`
@@ -68,8 +68,8 @@ impl Frames {
     /// # Errors
     ///
     /// What no client may send. A frame is judged by its head, before what it carries has come.
-    pub fn next(&mut self, bytes: &mut BytesMut) -> Result<Option<(u8, Bytes)>, FrameError> {
-        while let Some(head) = Head::read(bytes)? {
+    pub fn decode(&mut self, bytes: &mut BytesMut) -> Result<Option<(u8, Bytes)>, FrameError> {
+        while let Some(head) = FrameHeader::read(bytes)? {
             self.check(&head)?;
             if bytes.len() - head.size < head.length {
                 return Ok(None);
@@ -96,7 +96,7 @@ impl Frames {
     }
 
     /// Whether this frame may come now, as large as it is.
-    fn check(&self, head: &Head) -> Result<(), FrameError> {
+    fn check(&self, head: &FrameHeader) -> Result<(), FrameError> {
         if head.is_control() {
             return match head.first & FINAL == 0 || head.length > 125 {
                 true => Err(FrameError::Protocol(
@@ -130,15 +130,15 @@ impl Frames {
 }
 
 /// What stands before the payload of a frame.
-struct Head {
+struct FrameHeader {
     first: u8,
     size: usize,
     length: usize,
     mask: [u8; 4],
 }
 
-impl Head {
-    fn read(bytes: &[u8]) -> Result<Option<Head>, FrameError> {
+impl FrameHeader {
+    fn read(bytes: &[u8]) -> Result<Option<FrameHeader>, FrameError> {
         let Some((&[first, second], rest)) = bytes.split_first_chunk() else {
             return Ok(None);
         };
@@ -159,7 +159,7 @@ impl Head {
         let Some((mask, payload)) = rest.split_first_chunk() else {
             return Ok(None);
         };
-        Ok(Some(Head {
+        Ok(Some(FrameHeader {
             first,
             size: bytes.len() - payload.len(),
             length: usize::try_from(length).map_err(|_| FrameError::TooLarge)?,
@@ -213,8 +213,8 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Result<Vec<(u8, Bytes)>, FrameError> {
-        let (mut frames, mut bytes) = (Frames::new(1000), BytesMut::from(bytes));
-        std::iter::from_fn(|| frames.next(&mut bytes).transpose()).collect()
+        let (mut frames, mut bytes) = (MessageDecoder::new(1000), BytesMut::from(bytes));
+        std::iter::from_fn(|| frames.decode(&mut bytes).transpose()).collect()
     }
 
     #[test]
@@ -264,7 +264,7 @@ mod tests {
             cuts in prop::collection::vec(1usize..40, 1..60),
         ) {
             let sent: Vec<u8> = messages.iter().flat_map(|(payload, mask)| frame(0x82, payload, *mask)).collect();
-            let (mut frames, mut bytes) = (Frames::new(1000), BytesMut::new());
+            let (mut frames, mut bytes) = (MessageDecoder::new(1000), BytesMut::new());
             let (mut seen, mut rest) = (Vec::new(), &sent[..]);
             for cut in cuts.iter().cycle() {
                 if rest.is_empty() {
@@ -273,7 +273,7 @@ mod tests {
                 let (now, later) = rest.split_at(rest.len().min(*cut));
                 bytes.extend_from_slice(now);
                 rest = later;
-                while let Some((first, payload)) = frames.next(&mut bytes).unwrap() {
+                while let Some((first, payload)) = frames.decode(&mut bytes).unwrap() {
                     prop_assert_eq!(first, 0x82);
                     seen.push(payload);
                 }

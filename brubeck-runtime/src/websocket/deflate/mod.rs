@@ -1,11 +1,11 @@
 //! Deflated messages, where client and server agree to them and the feature `deflate` is there.
 
 #[cfg(not(feature = "deflate"))]
-mod absent;
+mod disabled;
 #[cfg(feature = "deflate")]
-mod agreed;
+mod permessage;
 
 #[cfg(not(feature = "deflate"))]
-pub(crate) use absent::Deflate;
+pub(crate) use disabled::NoDeflate as Deflate;
 #[cfg(feature = "deflate")]
-pub(crate) use agreed::Deflate;
+pub(crate) use permessage::PermessageDeflate as Deflate;

@@ -3,7 +3,7 @@
 use super::client_connection::{ClientConnection, NextMessage};
 use super::flow_control::{FlowControl, SendWindow};
 use super::pipeline::{OutboundChunk, ReadyChunks, ResponseEnd};
-use crate::websocket::Seat as Ticket;
+use crate::websocket::ClientId as Ticket;
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! What was agreed to about deflated messages: `permessage-deflate`, RFC 7692.
 
 use crate::websocket::Close;
-use crate::websocket::codec::deflate::{self, InflateError, WINDOW};
+use crate::websocket::codec::deflate::{self, InflateError, MAX_WINDOW_BITS};
 use http::HeaderMap;
 use http::header::{HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
 
@@ -11,28 +11,28 @@ const WORTH: usize = 128;
 /// Both sides deflate messages where that is worth it, each by itself, so that no memory is kept for a quiet connection
 /// and one deflated message does for many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Deflate {
+pub(crate) struct PermessageDeflate {
     /// How far the client looks back, in bits.
     window: u8,
 }
 
-impl Deflate {
+impl PermessageDeflate {
     /// Agrees to the first offer of the client that can be kept.
-    pub(crate) fn agree(headers: &HeaderMap) -> Option<Deflate> {
+    pub(crate) fn agree(headers: &HeaderMap) -> Option<PermessageDeflate> {
         headers
             .get_all(SEC_WEBSOCKET_EXTENSIONS)
             .iter()
             .flat_map(|value| split(value.as_bytes(), b','))
-            .find_map(Deflate::offered)
+            .find_map(PermessageDeflate::offered)
     }
 
     /// One offer (7.1): one that names what is not known, or twice, is declined.
-    fn offered(offer: &[u8]) -> Option<Deflate> {
+    fn offered(offer: &[u8]) -> Option<PermessageDeflate> {
         let mut words = split(offer, b';');
         if words.next() != Some(b"permessage-deflate") {
             return None;
         }
-        let mut window = WINDOW;
+        let mut window = MAX_WINDOW_BITS;
         let mut seen: Vec<&[u8]> = Vec::new();
         for word in words {
             let mut sides = word.splitn(2, |byte| *byte == b'=').map(<[u8]>::trim_ascii);
@@ -49,14 +49,14 @@ impl Deflate {
             }
             seen.push(name);
         }
-        Some(Deflate { window })
+        Some(PermessageDeflate { window })
     }
 
     /// What the client is told.
     pub(crate) fn header(self) -> HeaderValue {
         let agreed = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
         let text = match self.window {
-            WINDOW => return HeaderValue::from_static(agreed),
+            MAX_WINDOW_BITS => return HeaderValue::from_static(agreed),
             window => format!("{agreed}; server_max_window_bits={window}"),
         };
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(agreed))
@@ -64,7 +64,7 @@ impl Deflate {
 
     /// Whether its client understands what is deflated for all.
     pub(crate) fn is_common(self) -> bool {
-        self.window == WINDOW
+        self.window == MAX_WINDOW_BITS
     }
 
     /// A message for this client; `None` where it is sent as it is.
@@ -77,7 +77,10 @@ impl Deflate {
 
     /// A message of many clients.
     pub(crate) fn for_all(bytes: &[u8]) -> Option<Vec<u8>> {
-        Deflate { window: WINDOW }.deflate(bytes)
+        PermessageDeflate {
+            window: MAX_WINDOW_BITS,
+        }
+        .deflate(bytes)
     }
 
     /// A message of this client.
@@ -120,7 +123,7 @@ mod tests {
         for offer in offers {
             headers.append(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(offer));
         }
-        let header = Deflate::agree(&headers)?.header();
+        let header = PermessageDeflate::agree(&headers)?.header();
         let text = header.to_str().unwrap();
         let rest = text
             .strip_prefix("permessage-deflate; server_no_context_takeover; client_no_context_takeover")
@@ -174,10 +177,10 @@ mod tests {
 
     #[test]
     fn small_messages_are_sent_as_they_are() {
-        let deflate = Deflate { window: 15 };
+        let deflate = PermessageDeflate { window: 15 };
         assert_eq!(deflate.deflate(&[b'a'; WORTH - 1]), None);
         assert!(deflate.deflate(&[b'a'; WORTH]).is_some());
-        assert!(Deflate { window: 9 }.deflate(&[b'a'; 10_000]).is_some());
-        assert!(!Deflate { window: 9 }.is_common());
+        assert!(PermessageDeflate { window: 9 }.deflate(&[b'a'; 10_000]).is_some());
+        assert!(!PermessageDeflate { window: 9 }.is_common());
     }
 }

@@ -1,20 +1,20 @@
 //! What a front end does for a WebSocket.
 
-use super::{Close, Closed, Form, SocketMessage};
+use super::{BroadcastEncoding, Close, Closed, SocketMessage};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
 /// The way to the client of one WebSocket, or of one message socket.
-pub(crate) trait Carrier: Send + Sync + 'static {
+pub(crate) trait SocketTransport: Send + Sync + 'static {
     /// Sends a message; waits while the client is slow.
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>>;
 
     /// Sends what is in its form if there is room, and else cuts the client off: it has not read for a long while.
-    fn offer(&self, bytes: Bytes);
+    fn send_or_disconnect(&self, bytes: Bytes);
 
     /// How the client wants what is sent to many.
-    fn form(&self) -> Form;
+    fn encoding(&self) -> BroadcastEncoding;
 
     /// Closes the connection, after what was sent before.
     fn close(&self, close: Close);
@@ -23,21 +23,21 @@ pub(crate) trait Carrier: Send + Sync + 'static {
     fn closed(&self) -> BoxFuture<'_, ()>;
 
     /// The group it belongs to, and its seat there, if many clients can be reached at once.
-    fn group(&self) -> Option<(Arc<dyn Group>, Seat)>;
+    fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, ClientId)>;
 }
 
 /// Clients that can be sent something at once.
-pub(crate) trait Group: Send + Sync + 'static {
+pub(crate) trait BroadcastGroup: Send + Sync + 'static {
     /// Sends the same bytes to many.
-    fn cast(&self, to: Vec<Seat>, bytes: Bytes) -> BoxFuture<'_, ()>;
+    fn send_to(&self, to: Vec<ClientId>, bytes: Bytes) -> BoxFuture<'_, ()>;
 
     /// The same for two that are one group.
-    fn key(&self) -> usize;
+    fn id(&self) -> usize;
 }
 
 /// One request of one connection of a front end that has many.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Seat {
+pub(crate) struct ClientId {
     /// The connection, as the front end calls it.
     pub(crate) connection: Bytes,
     /// Which connection of this name, since names are given again.

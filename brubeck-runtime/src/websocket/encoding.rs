@@ -6,33 +6,37 @@ use bytes::{Bytes, BytesMut};
 
 /// How a client wants what is sent to many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Form {
+pub(crate) enum BroadcastEncoding {
     /// As a frame.
     Frame,
     /// As a frame, deflated where that is worth it.
-    Deflated,
+    DeflatedFrame,
     /// As the text alone, with a NUL behind: the client of a message socket.
-    Text,
+    NulTerminated,
 }
 
-impl Form {
-    pub(super) const ALL: [Form; 3] = [Form::Frame, Form::Deflated, Form::Text];
+impl BroadcastEncoding {
+    pub(super) const ALL: [BroadcastEncoding; 3] = [
+        BroadcastEncoding::Frame,
+        BroadcastEncoding::DeflatedFrame,
+        BroadcastEncoding::NulTerminated,
+    ];
 
     /// Of the client of a WebSocket that agreed to this. One that looks back less far than the others is sent what is
     /// not deflated.
-    pub(crate) fn agreed(deflate: Option<Deflate>) -> Form {
+    pub(crate) fn negotiated(deflate: Option<Deflate>) -> BroadcastEncoding {
         match deflate.is_some_and(Deflate::is_common) {
-            true => Form::Deflated,
-            false => Form::Frame,
+            true => BroadcastEncoding::DeflatedFrame,
+            false => BroadcastEncoding::Frame,
         }
     }
 
     /// A message in this form.
     pub(crate) fn of(self, message: &SocketMessage) -> Bytes {
         let small = match self {
-            Form::Text => return text(message.as_bytes()),
-            Form::Frame => None,
-            Form::Deflated => Deflate::for_all(message.as_bytes()),
+            BroadcastEncoding::NulTerminated => return nul_terminated(message.as_bytes()),
+            BroadcastEncoding::Frame => None,
+            BroadcastEncoding::DeflatedFrame => Deflate::for_all(message.as_bytes()),
         };
         whole(message, small)
     }
@@ -58,7 +62,7 @@ fn whole(message: &SocketMessage, small: Option<Vec<u8>>) -> Bytes {
 }
 
 /// What the client of a message socket is sent. It finds the end by the NUL, so there is none within.
-pub(crate) fn text(bytes: &[u8]) -> Bytes {
+pub(crate) fn nul_terminated(bytes: &[u8]) -> Bytes {
     let mut ended = BytesMut::with_capacity(bytes.len() + 1);
     ended.extend(bytes.iter().filter(|byte| **byte != 0));
     ended.extend_from_slice(b"\0");

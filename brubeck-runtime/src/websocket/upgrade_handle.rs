@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A WebSocket that a client asks for. The front end lays it beside the message, and looks afterwards whether the
 /// handler took it.
 #[derive(Clone)]
-pub(crate) struct Offer(Arc<Mutex<State>>);
+pub(crate) struct UpgradeHandle(Arc<Mutex<UpgradeState>>);
 
-struct State {
+struct UpgradeState {
     socket: Option<WebSocket>,
     sender: SocketSender,
     protocol: Option<&'static str>,
@@ -20,16 +20,16 @@ struct State {
 }
 
 /// A WebSocket that a handler took.
-pub(crate) struct Accepted {
+pub(crate) struct AcceptedUpgrade {
     /// Runs the handler, to the end of the connection.
     pub(crate) run: BoxFuture<'static, ()>,
     /// The subprotocol that was agreed to.
     pub(crate) protocol: Option<&'static str>,
 }
 
-impl Offer {
-    pub(crate) fn new(socket: WebSocket) -> Offer {
-        Offer(Arc::new(Mutex::new(State {
+impl UpgradeHandle {
+    pub(crate) fn new(socket: WebSocket) -> UpgradeHandle {
+        UpgradeHandle(Arc::new(Mutex::new(UpgradeState {
             sender: socket.sender(),
             socket: Some(socket),
             protocol: None,
@@ -37,8 +37,8 @@ impl Offer {
         })))
     }
 
-    pub(crate) fn of(message: &Message) -> Result<Offer, Rejection> {
-        let offer = message.extension::<Offer>().cloned();
+    pub(crate) fn of(message: &Message) -> Result<UpgradeHandle, Rejection> {
+        let offer = message.extension::<UpgradeHandle>().cloned();
         offer.ok_or_else(|| {
             let reason =
                 "this is a WebSocket: ask for it with `connection: upgrade` and `upgrade: websocket`";
@@ -46,16 +46,21 @@ impl Offer {
         })
     }
 
-    pub(crate) fn taken() -> Rejection {
+    pub(crate) fn already_taken() -> Rejection {
         Rejection::new(Status::INTERNAL_SERVER_ERROR, "the WebSocket is taken already")
     }
 
-    pub(super) fn agree(&self, protocol: Option<&'static str>) {
+    pub(super) fn set_protocol(&self, protocol: Option<&'static str>) {
         self.state(|state| state.protocol = protocol);
     }
 
-    pub(crate) fn take(&self) -> Option<WebSocket> {
-        self.state(|state| state.socket.take().map(|socket| socket.speaking(state.protocol)))
+    pub(crate) fn take_socket(&self) -> Option<WebSocket> {
+        self.state(|state| {
+            state
+                .socket
+                .take()
+                .map(|socket| socket.with_protocol(state.protocol))
+        })
     }
 
     pub(super) fn sender(&self) -> SocketSender {
@@ -67,15 +72,15 @@ impl Offer {
     }
 
     /// What the handler made of it, if it took it.
-    pub(crate) fn accepted(&self) -> Option<Accepted> {
+    pub(crate) fn take_accepted(&self) -> Option<AcceptedUpgrade> {
         self.state(|state| {
             let run = state.accepted.take()?;
             let protocol = state.protocol;
-            Some(Accepted { run, protocol })
+            Some(AcceptedUpgrade { run, protocol })
         })
     }
 
-    fn state<T>(&self, with: impl FnOnce(&mut State) -> T) -> T {
+    fn state<T>(&self, with: impl FnOnce(&mut UpgradeState) -> T) -> T {
         with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

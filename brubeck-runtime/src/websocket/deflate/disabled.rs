@@ -6,10 +6,10 @@ use http::header::HeaderValue;
 
 /// There is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Deflate {}
+pub(crate) enum NoDeflate {}
 
-impl Deflate {
-    pub(crate) fn agree(_: &HeaderMap) -> Option<Deflate> {
+impl NoDeflate {
+    pub(crate) fn agree(_: &HeaderMap) -> Option<NoDeflate> {
         None
     }
 

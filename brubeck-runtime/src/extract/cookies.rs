@@ -9,7 +9,7 @@ use std::convert::Infallible;
 
 /// The changes of a request, shared by all of its extractors; they are never delivered where nobody waits for the response.
 fn changes<S>(cx: &Context<S>) -> CookieChanges {
-    let new = || CookieChanges::to(cx.message().headers().get(HOST));
+    let new = || CookieChanges::for_host(cx.message().headers().get(HOST));
     match cx.scope() {
         Some(scope) => scope.cookies_or_init(new).clone(),
         None => new(),

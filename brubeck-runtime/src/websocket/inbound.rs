@@ -7,8 +7,8 @@ use bytes::Bytes;
 /// A message as it came. What is deflated stays so until the handler takes it: then it is the handler that works for it,
 /// and waits take no more memory than what was sent.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Received {
-    Whole(SocketMessage),
+pub(crate) enum InboundMessage {
+    Plain(SocketMessage),
     Deflated {
         opcode: u8,
         bytes: Bytes,
@@ -17,21 +17,24 @@ pub(crate) enum Received {
     },
 }
 
-impl Received {
+impl InboundMessage {
     /// A message that is not deflated.
     ///
     /// # Errors
     ///
     /// A text that is not UTF-8.
-    pub(super) fn whole(opcode: u8, bytes: impl Into<Bytes> + Into<Vec<u8>>) -> Result<Received, Close> {
-        message(opcode, bytes).map(Received::Whole)
+    pub(super) fn plain(
+        opcode: u8,
+        bytes: impl Into<Bytes> + Into<Vec<u8>>,
+    ) -> Result<InboundMessage, Close> {
+        message(opcode, bytes).map(InboundMessage::Plain)
     }
 
     /// How many bytes wait.
     pub(crate) fn size(&self) -> usize {
         match self {
-            Received::Whole(message) => message.as_bytes().len(),
-            Received::Deflated { bytes, .. } => bytes.len(),
+            InboundMessage::Plain(message) => message.as_bytes().len(),
+            InboundMessage::Deflated { bytes, .. } => bytes.len(),
         }
     }
 
@@ -42,8 +45,8 @@ impl Received {
     /// It cannot be inflated, becomes too large, or is a text that is not UTF-8.
     pub(super) fn read(self) -> Result<SocketMessage, Close> {
         match self {
-            Received::Whole(message) => Ok(message),
-            Received::Deflated {
+            InboundMessage::Plain(message) => Ok(message),
+            InboundMessage::Deflated {
                 opcode,
                 bytes,
                 deflate,

@@ -15,13 +15,13 @@ const PIECE: usize = 256 << 10;
 
 /// A file that holds an upload. Dropping it removes the file.
 #[derive(Debug)]
-pub(crate) struct Stored {
+pub(crate) struct SpooledFile {
     path: PathBuf,
     file: File,
     size: u64,
 }
 
-impl Stored {
+impl SpooledFile {
     /// Opens what a web server says it wrote. `length`: what the client announced; bytes behind it belong to its next
     /// request.
     ///
@@ -29,7 +29,7 @@ impl Stored {
     ///
     /// There is no such file, or it is none: a link, a folder, a device.
     #[cfg(unix)]
-    pub(crate) fn open(path: PathBuf, length: Option<u64>) -> io::Result<Stored> {
+    pub(crate) fn open(path: PathBuf, length: Option<u64>) -> io::Result<SpooledFile> {
         use std::os::unix::fs::OpenOptionsExt;
         // Opening a pipe would wait for somebody to write to it.
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
@@ -48,16 +48,16 @@ impl Stored {
                 "it is shorter than was announced",
             ));
         }
-        Ok(Stored { path, file, size })
+        Ok(SpooledFile { path, file, size })
     }
 
     #[cfg(not(unix))]
-    pub(crate) fn open(_: PathBuf, _: Option<u64>) -> io::Result<Stored> {
+    pub(crate) fn open(_: PathBuf, _: Option<u64>) -> io::Result<SpooledFile> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Moves the file, if it can be moved; gives it back if not.
-    fn move_to(self, to: &Path) -> Result<u64, Stored> {
+    fn move_to(self, to: &Path) -> Result<u64, SpooledFile> {
         // A link fails where something is already, which a rename would replace.
         let moved = || {
             if self.file.metadata()?.len() != self.size {
@@ -72,7 +72,7 @@ impl Stored {
     }
 }
 
-impl Drop for Stored {
+impl Drop for SpooledFile {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_file(&self.path)
             && error.kind() != io::ErrorKind::NotFound
@@ -84,17 +84,17 @@ impl Drop for Stored {
 
 /// An upload that a web server is still writing to a file.
 #[derive(Clone, Debug)]
-pub(crate) struct Waiting(Arc<Mutex<Option<oneshot::Receiver<Stored>>>>);
+pub(crate) struct PendingFile(Arc<Mutex<Option<oneshot::Receiver<SpooledFile>>>>);
 
-impl Waiting {
+impl PendingFile {
     /// And the end by which it is told.
-    pub(crate) fn new() -> (oneshot::Sender<Stored>, Waiting) {
+    pub(crate) fn new() -> (oneshot::Sender<SpooledFile>, PendingFile) {
         let (tell, told) = oneshot::channel();
-        (tell, Waiting(Arc::new(Mutex::new(Some(told)))))
+        (tell, PendingFile(Arc::new(Mutex::new(Some(told)))))
     }
 
     /// The file, once it is there.
-    async fn stored(&self) -> Result<Option<Stored>, BodyError> {
+    async fn stored(&self) -> Result<Option<SpooledFile>, BodyError> {
         let told = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         match told {
             None => Ok(None),
@@ -131,33 +131,36 @@ impl Waiting {
 
     /// Its content.
     pub(crate) fn body(self) -> Body {
-        Body::from_stream(stream::try_unfold(Reading::Waiting(self), |reading| async move {
-            let (stored, left) = match reading {
-                Reading::Waiting(waiting) => match waiting.stored().await? {
-                    Some(stored) => {
-                        let size = stored.size;
-                        (stored, size)
-                    }
-                    None => return Ok(None),
-                },
-                Reading::Open(stored, left) => (stored, left),
-            };
-            if left == 0 {
-                return Ok::<_, BoxError>(None);
-            }
-            let (stored, bytes) = spawn_blocking(move || read(stored, left)).await??;
-            let left = left.saturating_sub(bytes.len() as u64);
-            Ok(Some((bytes, Reading::Open(stored, left))))
-        }))
+        Body::from_stream(stream::try_unfold(
+            Reading::PendingFile(self),
+            |reading| async move {
+                let (stored, left) = match reading {
+                    Reading::PendingFile(waiting) => match waiting.stored().await? {
+                        Some(stored) => {
+                            let size = stored.size;
+                            (stored, size)
+                        }
+                        None => return Ok(None),
+                    },
+                    Reading::Open(stored, left) => (stored, left),
+                };
+                if left == 0 {
+                    return Ok::<_, BoxError>(None);
+                }
+                let (stored, bytes) = spawn_blocking(move || read(stored, left)).await??;
+                let left = left.saturating_sub(bytes.len() as u64);
+                Ok(Some((bytes, Reading::Open(stored, left))))
+            },
+        ))
     }
 }
 
 enum Reading {
-    Waiting(Waiting),
-    Open(Stored, u64),
+    PendingFile(PendingFile),
+    Open(SpooledFile, u64),
 }
 
-fn read(stored: Stored, left: u64) -> io::Result<(Stored, Bytes)> {
+fn read(stored: SpooledFile, left: u64) -> io::Result<(SpooledFile, Bytes)> {
     let many = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
     let mut bytes = Vec::with_capacity(many);
     (&stored.file).take(many as u64).read_to_end(&mut bytes)?;
@@ -183,9 +186,9 @@ mod tests {
         std::fs::write(&file, "secret").unwrap();
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&file, &link).unwrap();
-        assert!(Stored::open(link, None).is_err());
-        assert!(Stored::open(folder.path().to_owned(), None).is_err());
-        assert!(Stored::open(folder.path().join("none"), None).is_err());
+        assert!(SpooledFile::open(link, None).is_err());
+        assert!(SpooledFile::open(folder.path().to_owned(), None).is_err());
+        assert!(SpooledFile::open(folder.path().join("none"), None).is_err());
         assert!(file.exists());
     }
 
@@ -194,12 +197,13 @@ mod tests {
         let folder = folder();
         let file = folder.path().join("file");
         std::fs::write(&file, "hello and more").unwrap();
-        let (tell, waiting) = Waiting::new();
-        tell.send(Stored::open(file.clone(), Some(5)).unwrap()).unwrap();
+        let (tell, waiting) = PendingFile::new();
+        tell.send(SpooledFile::open(file.clone(), Some(5)).unwrap())
+            .unwrap();
         assert_eq!(waiting.body().collect(100).await.unwrap(), "hello");
         assert!(!file.exists(), "it is removed when it was read");
         std::fs::write(&file, "short").unwrap();
-        assert!(Stored::open(file, Some(6)).is_err());
+        assert!(SpooledFile::open(file, Some(6)).is_err());
     }
 
     #[tokio::test]
@@ -207,15 +211,16 @@ mod tests {
         let folder = folder();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         std::fs::write(&from, "hello and more").unwrap();
-        let (tell, waiting) = Waiting::new();
-        tell.send(Stored::open(from.clone(), Some(5)).unwrap()).unwrap();
+        let (tell, waiting) = PendingFile::new();
+        tell.send(SpooledFile::open(from.clone(), Some(5)).unwrap())
+            .unwrap();
         assert_eq!(waiting.save(&to, 10).await.unwrap(), Some(5));
         assert_eq!(std::fs::read(&to).unwrap(), b"hello");
         assert!(!from.exists());
         // Nothing that is there already is replaced.
         std::fs::write(&from, "again").unwrap();
-        let (tell, waiting) = Waiting::new();
-        tell.send(Stored::open(from.clone(), None).unwrap()).unwrap();
+        let (tell, waiting) = PendingFile::new();
+        tell.send(SpooledFile::open(from.clone(), None).unwrap()).unwrap();
         assert_eq!(waiting.save(&to, 10).await.unwrap(), None);
         assert_eq!(std::fs::read(&to).unwrap(), b"hello");
         assert_eq!(waiting.body().collect(10).await.unwrap(), "again");
@@ -223,7 +228,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_goes_away_is_an_error() {
-        let (tell, waiting) = Waiting::new();
+        let (tell, waiting) = PendingFile::new();
         drop(tell);
         assert!(matches!(
             waiting.body().collect(10).await,
