@@ -10,7 +10,7 @@ pub use crate::handler::OpenConnection;
 pub use crate::handler::blocking::{ConcurrencyLimit, blocking};
 #[cfg(feature = "schema")]
 pub use crate::handler::schema::{
-    DescribeFully, DescribeLocation, DescribeNothing, FailureOf, Schemas, SuccessOf, TypeProbe,
+    DescribeNothing, DescribeSchema, DescribeWithoutSchema, FailureOf, Schemas, SuccessOf, TypeProbe,
 };
 pub use crate::method::{Kind, Method};
 pub use crate::response::call::operation_response;

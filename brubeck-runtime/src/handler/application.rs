@@ -1,4 +1,4 @@
-//! What a connection sees of an application.
+//! The interface between front ends and applications.
 
 use super::CatchPanic;
 use crate::message::{Message, RemoteAddr};
@@ -13,52 +13,60 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::watch;
 
-/// An application, as connections see it: messages go in, responses come out.
+/// An application as its connections use it: messages in, responses out.
+///
+/// [`App`](crate::App) is the only implementation. A [`Connection`] gets it when it is opened.
+///
+/// No method fails or panics: an error or a panic of a handler becomes a response, such as 500. Dropping a returned future
+/// drops the handler.
 pub trait Application: Send + Sync + 'static {
-    /// Answers one message. Never fails and never panics: what goes wrong is a response too.
-    /// Dropping the future stops the handler.
+    /// Runs the handler for a message and returns its response.
     fn answer(self: Arc<Self>, message: Message) -> BoxFuture<'static, Response>;
 
-    /// Answers the call of another application: the same, and tells the route that it took.
+    /// Runs the handler for a call of another application. Also returns the route, if one matches.
     fn call(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, CallFuture) {
         (None, CallFuture(Either::Right(self.answer(message))))
     }
 
-    /// Answers one HTTP request, through every layer of the application. Never fails and never panics. The
-    /// response can stand on the wire: a body that is whole has its length, the body of a HEAD is left away.
-    /// Dropping the future stops the handler.
+    /// Runs the handler for an HTTP request, within the layers of the application.
+    ///
+    /// The response is ready to be sent: it has a `content-length` if its length is known, and the response to a HEAD
+    /// request has no body.
     fn serve(self: Arc<Self>, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>>;
 
-    /// The same for a connection, which says itself how long a body is that is whole; `peer` is who asks, where the request
-    /// does not say so itself.
+    /// Like [`serve`](Self::serve), for a front end that writes the `content-length` of complete bodies itself.
+    ///
+    /// `peer` is the address of the client, unless the extensions of the request contain a [`RemoteAddr`].
     fn serve_peer(
         &self,
         request: http::Request<Body>,
         peer: Option<RemoteAddr>,
-        at_once: DispatchMode,
+        mode: DispatchMode,
     ) -> HttpResponseFuture;
 
-    /// The largest body of a request, in bytes, for connections that must know it beforehand; a route may take more.
+    /// Returns the default limit for request bodies, in bytes. A route can have a higher one.
     fn body_limit(&self) -> usize;
 
-    /// What is known of its routes.
+    /// Returns the routes.
     fn specs(&self) -> Vec<&'static Spec> {
         Vec::new()
     }
 }
 
-/// Whether a handler begins where its request is handed over, so that an answer which waits for nothing comes back itself.
+/// Decides whether [`Application::serve_peer`] polls the handler before it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DispatchMode {
-    /// It begins where its answer is waited for.
+    /// Never: the handler runs when the returned future is polled.
     Deferred,
-    /// It begins here where it was quick of late: others wait meanwhile.
+    /// Once, if recent responses of the handler were fast. For tasks that serve many requests.
     InlineIfFast,
-    /// It begins here.
+    /// Once. For tasks that have nothing else to do until the response is ready.
     Inline,
 }
 
-/// A call that is being answered: the handler itself, or what is around it where something is.
+/// The future of a call's response.
+///
+/// Most handlers have neither limits nor an access log around them; these are not boxed again.
 pub struct CallFuture(pub(crate) Either<CaughtHandler, BoxFuture<'static, Response>>);
 
 type CaughtHandler = CatchPanic<BoxFuture<'static, Response>, Arc<Templates>>;
@@ -71,45 +79,51 @@ impl Future for CallFuture {
     }
 }
 
-/// The answer to an HTTP request, or the wait for it.
+/// The response to an HTTP request: `Left` if the handler was polled inline and is done.
 pub type HttpResponseFuture = Either<Ready<http::Response<Body>>, BoxFuture<'static, http::Response<Body>>>;
 
-/// Where messages come from: [`Http`](crate::Http), [`Mongrel2`](crate::Mongrel2),
+/// A source of messages for an application: [`Http`](crate::Http), [`Mongrel2`](crate::Mongrel2) or
 /// [`Service`](crate::Service).
+///
+/// Pass one to [`App::serve`](crate::App::serve), and any further ones to [`App::also`](crate::App::also).
 pub trait Connection: Send + 'static {
-    /// Binds or connects; what cannot work is an error here, before anything is served.
+    /// Binds or connects, and validates the settings. No message is taken yet.
+    ///
+    /// # Errors
+    ///
+    /// The returned future fails if an address cannot be bound or is not valid.
     fn open(
         self: Box<Self>,
         application: Arc<dyn Application>,
     ) -> BoxFuture<'static, crate::Result<OpenConnection>>;
 }
 
-/// A connection that is open.
+/// A connection that is bound or connected, and ready to serve.
 pub struct OpenConnection {
-    /// Where it listens or what it is connected to, for people: `http://127.0.0.1:6767`.
+    /// The address for logs and for [`Running::address`](crate::Running::address): `http://127.0.0.1:6767`.
     pub address: String,
-    /// Serves until told to stop, and then until what was accepted is answered.
+    /// Serves until the stop is requested, and then until all accepted messages are answered.
     pub serve: Box<dyn FnOnce(Stop) -> BoxFuture<'static, ()> + Send>,
 }
 
-/// Tells a connection when to stop taking messages.
+/// Signals a [`Connection`] to stop accepting messages.
 #[derive(Clone)]
 pub struct Stop(watch::Receiver<bool>);
 
 impl Stop {
-    /// The two ends: send `true` to stop.
+    /// Creates a signal. Sending `true`, or dropping the sender, requests the stop.
     pub(crate) fn new() -> (watch::Sender<bool>, Stop) {
-        let (tell, told) = watch::channel(false);
-        (tell, Stop(told))
+        let (sender, receiver) = watch::channel(false);
+        (sender, Stop(receiver))
     }
 
-    /// Returns when it is time to stop taking messages.
+    /// Waits until the stop is requested.
     pub async fn requested(&mut self) {
-        // A sender that is gone means that nobody is left to serve for.
+        // An error means that the sender was dropped, and the application with it.
         let _ = self.0.wait_for(|stop| *stop).await;
     }
 
-    /// Whether [`requested`](Self::requested) of a clone may be ready. Takes no lock, so it can be asked often.
+    /// Returns `false` only if [`requested`](Self::requested) would not complete yet. Takes no lock.
     pub(crate) fn may_be_requested(&self) -> bool {
         self.0.has_changed().unwrap_or(true)
     }

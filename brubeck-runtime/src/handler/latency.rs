@@ -1,4 +1,4 @@
-//! Whether a handler is quick: then it runs where its request was read, and is not handed to a task of its own.
+//! Predicts from past latencies whether a handler should be polled inline or in a task of its own.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -9,131 +9,171 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// An answer that took no longer than this costs less than to hand it to another task.
+/// A response within this time costs less than moving its request to another task.
 const FAST_THRESHOLD: Duration = Duration::from_micros(20);
 
-/// An answer that took longer than this has kept others waiting, where it was not handed to another task.
+/// A handler that takes longer than this delays everything else on its thread.
 const BLOCKING_THRESHOLD: Duration = Duration::from_millis(1);
 
-/// So many quick answers, one after the other, say that the next one will be quick as well ...
+/// Consecutive fast responses after which a handler is polled inline for the first time.
 const MIN_FAST_STREAK: u64 = 64;
 
-/// ... and at most so many, where that was wrong too often.
+/// Upper bound for the streak that is required after wrong predictions.
 const MAX_REQUIRED_STREAK: u64 = 1 << 20;
 
-/// An answer between the two takes away what so many quick ones earned: it may have been the turn of another thread.
+/// Reduction of the streak for a response between the two thresholds.
 const MEDIUM_PENALTY: u64 = MIN_FAST_STREAK / 2;
 
-/// After one that blocked its thread, so many may do the same.
+/// Number of responses for which a handler counts as blocking after it has blocked its thread once.
 const POST_BLOCK_WATCH: u64 = 1 << 10;
 
-/// So many times as many as were needed, without a slow one, earn trust back.
+/// Halves the required streak once a streak is this many times as long.
 const RECOVERY_FACTOR: u64 = 64;
 
-/// How quickly one handler has answered of late.
+/// The latency history of one handler.
 ///
-/// Each time that a quick one turns out slow, twice as many have to be quick before one is counted on again: a handler
-/// that is slow now and then is soon taken for a slow one. Threads that count at once may lose a count, which harms nothing.
+/// A handler is polled inline once it has a streak of fast responses. Each wrong prediction, that is a slow response of a
+/// handler that was polled inline, doubles the streak that is required from then on. A handler that is slow once in a
+/// thousand calls is therefore soon never polled inline.
+///
+/// The counters are separate relaxed atomics. Concurrent updates may lose a count, which only delays a decision.
 #[derive(Debug)]
 pub(crate) struct LatencyTracker {
-    /// Quick answers, one after the other.
+    /// Consecutive fast responses.
     streak: AtomicU64,
-    needed: AtomicU64,
-    /// So many answers more may block their thread.
-    careful: AtomicU64,
+    /// The streak from which on the handler is polled inline.
+    required_streak: AtomicU64,
+    /// The remaining responses for which the handler counts as blocking.
+    blocking_watch: AtomicU64,
+}
+
+/// The classes of latency that [`LatencyTracker::record`] tells apart.
+enum Latency {
+    Fast,
+    Medium,
+    Slow,
+    /// The handler was dropped before it responded.
+    Unfinished,
+}
+
+impl Latency {
+    fn classify(took: Option<Duration>) -> Latency {
+        match took {
+            None => Latency::Unfinished,
+            Some(took) if took <= FAST_THRESHOLD => Latency::Fast,
+            Some(took) if took <= BLOCKING_THRESHOLD => Latency::Medium,
+            Some(_) => Latency::Slow,
+        }
+    }
 }
 
 impl LatencyTracker {
     pub(crate) const fn new() -> LatencyTracker {
         LatencyTracker {
             streak: AtomicU64::new(0),
-            needed: AtomicU64::new(MIN_FAST_STREAK),
-            careful: AtomicU64::new(0),
+            required_streak: AtomicU64::new(MIN_FAST_STREAK),
+            blocking_watch: AtomicU64::new(0),
         }
     }
 
-    /// Whether the next answer will be quick, as far as can be told.
+    /// Predicts whether the next response will be fast.
     pub(crate) fn should_poll_inline(&self) -> bool {
-        self.streak.load(Relaxed) >= self.needed.load(Relaxed)
+        self.streak.load(Relaxed) >= self.required_streak.load(Relaxed)
     }
 
-    /// An answer took so long; `None` where it was never finished.
-    pub(crate) fn learn(&self, took: Option<Duration>) {
-        let (streak, needed) = (self.streak.load(Relaxed), self.needed.load(Relaxed));
-        let careful = self.careful.load(Relaxed);
-        if careful > 0 {
-            self.careful.store(careful - 1, Relaxed);
+    /// Records the time until a response, or `None` if the handler was dropped before it responded.
+    pub(crate) fn record(&self, took: Option<Duration>) {
+        let blocking_watch = self.blocking_watch.load(Relaxed);
+        if blocking_watch > 0 {
+            self.blocking_watch.store(blocking_watch - 1, Relaxed);
         }
-        if took.is_some_and(|took| took <= FAST_THRESHOLD) {
-            self.streak.store(streak.saturating_add(1), Relaxed);
-            if needed > MIN_FAST_STREAK && streak >= needed.saturating_mul(RECOVERY_FACTOR) {
-                self.needed.store(needed / 2, Relaxed);
-                self.streak.store(needed, Relaxed);
+        let streak = self.streak.load(Relaxed);
+        let required = self.required_streak.load(Relaxed);
+        let was_inline = streak >= required;
+        let new_streak = match Latency::classify(took) {
+            Latency::Fast => {
+                let has_recovered = streak >= required.saturating_mul(RECOVERY_FACTOR);
+                if has_recovered && required > MIN_FAST_STREAK {
+                    // The streak starts over at the old requirement, so the next halving takes as long again.
+                    self.required_streak.store(required / 2, Relaxed);
+                    required
+                } else {
+                    streak.saturating_add(1)
+                }
             }
-            return;
-        }
-        let is_slow = took.is_none_or(|took| took > BLOCKING_THRESHOLD);
-        if streak >= needed && took.is_some() && is_slow {
-            self.needed.store((needed * 2).min(MAX_REQUIRED_STREAK), Relaxed);
-        }
-        let left = match is_slow || streak < needed {
-            true => 0,
-            false => streak.min(needed + MIN_FAST_STREAK) - MEDIUM_PENALTY,
+            // Preemption may explain one such response. Two of them within a short time end inline polling, however long
+            // the streak was: the cap leaves room for one penalty only.
+            Latency::Medium if was_inline => streak.min(required + MIN_FAST_STREAK) - MEDIUM_PENALTY,
+            Latency::Slow if was_inline => {
+                let doubled = (required * 2).min(MAX_REQUIRED_STREAK);
+                self.required_streak.store(doubled, Relaxed);
+                0
+            }
+            // The prediction was not wrong: the handler was not polled inline, or its latency is unknown.
+            Latency::Medium | Latency::Slow | Latency::Unfinished => 0,
         };
-        self.streak.store(left, Relaxed);
+        self.streak.store(new_streak, Relaxed);
+    }
+
+    /// Returns `true` if the handler has blocked its thread recently.
+    fn is_blocking(&self) -> bool {
+        self.blocking_watch.load(Relaxed) > 0
     }
 }
 
-/// One answer that is timed, from the first moment at which somebody works on it.
+/// Measures one run of a handler, from its first poll to its response.
 #[derive(Debug)]
 pub(crate) struct PollTimer {
     tracker: Arc<LatencyTracker>,
-    began: Option<Instant>,
-    ended: bool,
+    first_poll: Option<Instant>,
+    finished: bool,
 }
 
 impl PollTimer {
     pub(crate) fn new(tracker: &Arc<LatencyTracker>) -> PollTimer {
         PollTimer {
             tracker: tracker.clone(),
-            began: None,
-            ended: false,
+            first_poll: None,
+            finished: false,
         }
     }
 
-    /// Whether it will be there quickly, as far as can be told.
+    /// Predicts whether the response will be fast.
     pub(crate) fn should_poll_inline(&self) -> bool {
         self.tracker.should_poll_inline()
     }
 
-    /// Polls for it. A handler that keeps its thread is remembered.
+    /// Polls the handler, and records its latency once it is ready.
     pub(crate) fn poll<T>(&mut self, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
-        let now = Instant::now();
-        let began = *self.began.get_or_insert(now);
+        let start = Instant::now();
+        let first_poll = *self.first_poll.get_or_insert(start);
         let polled = poll();
         let end = Instant::now();
-        if end - now > BLOCKING_THRESHOLD {
-            self.tracker.careful.store(POST_BLOCK_WATCH, Relaxed);
+        // Only the time of a single poll shows that the thread was blocked. While a handler is pending, others run.
+        if end - start > BLOCKING_THRESHOLD {
+            self.tracker.blocking_watch.store(POST_BLOCK_WATCH, Relaxed);
         }
         if polled.is_ready() {
-            self.ended = true;
-            self.tracker.learn(Some(end - began));
+            self.finished = true;
+            self.tracker.record(Some(end - first_poll));
         }
         polled
     }
 
-    /// Where its handler blocked its thread of late: has another thread woken, that looks after everything else meanwhile.
+    /// Wakes a second worker thread if the handler has blocked its thread recently. Call this before polling the handler.
     ///
-    /// While it works, a thread of the runtime watches no sockets, and one that is asleep does not know that it should.
+    /// A worker thread of tokio that is busy does not poll the I/O driver, and idle threads stay parked if no task is
+    /// queued. A blocking handler could then delay every socket of the runtime.
     pub(crate) async fn wake_others(&self) {
-        let mut first = self.tracker.careful.load(Relaxed) > 0;
-        poll_fn(|cx| match std::mem::take(&mut first) {
-            true => {
-                // What wakes itself goes to the end of the queue, and an idle thread is called to help.
+        let mut must_yield = self.tracker.is_blocking();
+        poll_fn(|cx| {
+            if std::mem::take(&mut must_yield) {
+                // Tokio queues a task that wakes itself, and unparks an idle thread to help with the queue.
                 cx.waker().wake_by_ref();
                 Poll::Pending
+            } else {
+                Poll::Ready(())
             }
-            false => Poll::Ready(()),
         })
         .await;
     }
@@ -141,15 +181,15 @@ impl PollTimer {
 
 impl Drop for PollTimer {
     fn drop(&mut self) {
-        if !self.ended {
-            self.tracker.learn(None);
+        if !self.finished {
+            self.tracker.record(None);
         }
     }
 }
 
-/// Polls a handler once, where its request was read.
+/// Polls a handler once, with a waker that does nothing.
 ///
-/// The waker does nothing: a handler that is not ready is polled again where it is waited for, before anything can wake it.
+/// If the handler is pending, the caller must poll it again with a waker of its own; until then it cannot be woken.
 pub(crate) fn poll_inline<F: Future + Unpin>(handler: &mut F) -> Poll<F::Output> {
     Pin::new(handler).poll(&mut Context::from_waker(Waker::noop()))
 }
@@ -158,99 +198,102 @@ pub(crate) fn poll_inline<F: Future + Unpin>(handler: &mut F) -> Poll<F::Output>
 mod tests {
     use super::*;
 
-    fn learn(tracker: &LatencyTracker, times: u64, took: Duration) {
-        (0..times).for_each(|_| tracker.learn(Some(took)));
+    const SLOW: Duration = Duration::from_millis(2);
+    const MEDIUM: Duration = Duration::from_micros(40);
+
+    fn record_fast(tracker: &LatencyTracker, times: u64) {
+        (0..times).for_each(|_| tracker.record(Some(FAST_THRESHOLD)));
     }
 
     #[test]
-    fn a_handler_is_quick_once_it_was_often_enough_and_not_after_it_was_not() {
+    fn polls_inline_after_a_fast_streak_until_a_slow_response() {
         let tracker = LatencyTracker::new();
-        learn(&tracker, MIN_FAST_STREAK - 1, FAST_THRESHOLD);
+        record_fast(&tracker, MIN_FAST_STREAK - 1);
         assert!(!tracker.should_poll_inline());
-        learn(&tracker, 1, FAST_THRESHOLD);
+        record_fast(&tracker, 1);
         assert!(tracker.should_poll_inline());
-        tracker.learn(Some(BLOCKING_THRESHOLD * 2));
+        tracker.record(Some(SLOW));
         assert!(!tracker.should_poll_inline());
-        learn(&tracker, MIN_FAST_STREAK * 2, FAST_THRESHOLD);
+        record_fast(&tracker, MIN_FAST_STREAK * 2);
         assert!(tracker.should_poll_inline());
-        tracker.learn(None);
+        tracker.record(None);
         assert!(
             !tracker.should_poll_inline(),
-            "who knows how long it would have taken"
+            "an unknown latency must end the streak"
         );
     }
 
     #[test]
-    fn an_answer_that_never_comes_is_not_quick() {
+    fn dropping_an_unfinished_handler_ends_the_streak() {
         let tracker = Arc::new(LatencyTracker::new());
-        learn(&tracker, MIN_FAST_STREAK, FAST_THRESHOLD);
-        let mut timed = PollTimer::new(&tracker);
-        assert!(timed.should_poll_inline());
-        assert!(timed.poll(|| Poll::<()>::Pending).is_pending());
+        record_fast(&tracker, MIN_FAST_STREAK);
+        let mut timer = PollTimer::new(&tracker);
+        assert!(timer.should_poll_inline());
+        assert!(timer.poll(|| Poll::<()>::Pending).is_pending());
         assert!(tracker.should_poll_inline());
-        drop(timed);
+        drop(timer);
         assert!(!tracker.should_poll_inline());
     }
 
     #[tokio::test]
-    async fn others_are_woken_for_a_handler_that_blocked_its_thread() {
+    async fn wakes_another_thread_after_a_handler_blocked_its_thread() {
         let tracker = Arc::new(LatencyTracker::new());
-        let wakes = || {
-            let timed = PollTimer::new(&tracker);
-            async move { futures_util::poll!(std::pin::pin!(timed.wake_others())).is_pending() }
+        let wakes_others = || {
+            let timer = PollTimer::new(&tracker);
+            async move { futures_util::poll!(std::pin::pin!(timer.wake_others())).is_pending() }
         };
-        assert!(!wakes().await);
-        let mut timed = PollTimer::new(&tracker);
-        let blocks = || {
-            std::thread::sleep(BLOCKING_THRESHOLD * 2);
+        assert!(!wakes_others().await);
+        let mut timer = PollTimer::new(&tracker);
+        let block_thread = || {
+            std::thread::sleep(SLOW);
             Poll::Ready("slow")
         };
-        assert!(timed.poll(blocks).is_ready());
-        assert!(wakes().await);
-        learn(&tracker, POST_BLOCK_WATCH, FAST_THRESHOLD);
-        assert!(!wakes().await);
+        assert!(timer.poll(block_thread).is_ready());
+        assert!(wakes_others().await);
+        record_fast(&tracker, POST_BLOCK_WATCH);
+        assert!(!wakes_others().await);
     }
 
     #[test]
-    fn one_that_is_slow_now_and_then_is_soon_not_counted_on() {
+    fn occasionally_slow_handler_is_soon_not_polled_inline() {
         let tracker = LatencyTracker::new();
-        let mut held_up = 0;
+        let mut slow_inline_polls = 0;
         for _ in 0..10_000 {
-            learn(&tracker, 999, FAST_THRESHOLD);
-            held_up += u64::from(tracker.should_poll_inline());
-            tracker.learn(Some(BLOCKING_THRESHOLD * 2));
+            record_fast(&tracker, 999);
+            slow_inline_polls += u64::from(tracker.should_poll_inline());
+            tracker.record(Some(SLOW));
         }
-        assert_eq!(held_up, 4, "of 10,000 slow ones");
+        assert_eq!(slow_inline_polls, 4, "of 10,000 slow responses");
     }
 
     #[test]
-    fn one_that_takes_longer_now_and_then_is_counted_on_and_one_that_often_does_is_not() {
-        let trusted = |apart: u64| {
+    fn rare_medium_responses_keep_inline_polling_and_frequent_ones_end_it() {
+        let inline_polls = |fast_between: u64| {
             let tracker = LatencyTracker::new();
-            let mut trusted = 0;
+            let mut inline_polls = 0;
             for _ in 0..1_000 {
-                learn(&tracker, apart, FAST_THRESHOLD);
-                trusted += u64::from(tracker.should_poll_inline());
-                tracker.learn(Some(FAST_THRESHOLD * 2));
+                record_fast(&tracker, fast_between);
+                inline_polls += u64::from(tracker.should_poll_inline());
+                tracker.record(Some(MEDIUM));
             }
-            trusted
+            inline_polls
         };
-        assert_eq!(trusted(100), 1_000);
-        assert_eq!(trusted(20), 0);
+        assert_eq!(inline_polls(100), 1_000);
+        assert_eq!(inline_polls(20), 0);
     }
 
     #[test]
-    fn trust_comes_back() {
+    fn required_streak_recovers_after_a_long_fast_streak() {
         let tracker = LatencyTracker::new();
-        for times in 0..6 {
-            learn(&tracker, MIN_FAST_STREAK << times, FAST_THRESHOLD);
-            tracker.learn(Some(BLOCKING_THRESHOLD * 2));
+        for doublings in 0..6 {
+            record_fast(&tracker, MIN_FAST_STREAK << doublings);
+            tracker.record(Some(SLOW));
         }
-        learn(&tracker, MIN_FAST_STREAK, FAST_THRESHOLD);
+        record_fast(&tracker, MIN_FAST_STREAK);
         assert!(!tracker.should_poll_inline());
-        learn(&tracker, (MIN_FAST_STREAK << 7) * RECOVERY_FACTOR, FAST_THRESHOLD);
-        tracker.learn(None);
-        learn(&tracker, MIN_FAST_STREAK, FAST_THRESHOLD);
+        record_fast(&tracker, (MIN_FAST_STREAK << 7) * RECOVERY_FACTOR);
+        tracker.record(None);
+        record_fast(&tracker, MIN_FAST_STREAK);
         assert!(tracker.should_poll_inline());
     }
 }

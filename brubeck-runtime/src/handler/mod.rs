@@ -1,27 +1,29 @@
-//! How a handler runs: what front ends see of an application, and everything clever about where a handler runs.
+//! Runs handlers: the interface between front ends and applications, and all decisions about scheduling.
 //!
 //! # Where a handler runs
 //!
-//! A request is read by the task of its connection. Handing it to another task costs a few microseconds, which is more than
-//! most handlers take, so a handler is first polled where its request was read ([`poll_inline`]), with a waker that does
-//! nothing: if the response is there, no task was needed; if it is not, the future goes on where it is waited for, and is
-//! polled again before anything can have woken it.
+//! The task of a connection reads a request. Moving the request to another task costs a few microseconds, which is more
+//! than most handlers take. A front end may therefore poll a handler *inline*: once, in the task that read the request, with
+//! a waker that does nothing ([`poll_inline`]). If the response is ready, no task was needed. Otherwise the future moves to
+//! the place that awaits the response, and is polled again there before anything could have woken it.
 //!
-//! Polling inline is right only for handlers that do not block: others wait meanwhile. So three questions are answered apart.
+//! Inline polls are right only for handlers that do not block, because other requests of the task have to wait. Three
+//! decisions are kept apart:
 //!
-//! * **Who waits?** [`DispatchMode`] is the front end's answer. On an HTTP/1 connection nothing else can go on until the
-//!   response is there, so its handler is always polled inline. On HTTP/2 and behind Mongrel2 one task has many requests: there
-//!   a handler is polled inline only if it has been fast, or not at all.
-//! * **Has this handler been fast?** [`LatencyTracker`] counts responses that took no longer than it costs to hand a request
-//!   on. A streak of them earns inline polls. A slow one inline doubles the streak that is asked for next time, up to a bound,
-//!   so a handler that is slow now and then soon gets tasks of its own; a long time without a slow one earns trust back.
-//! * **Did it block its thread?** A handler that kept a worker thread for more than a millisecond has kept everything on that
-//!   thread waiting: tokio lets idle threads sleep while one is busy, and a sleeping thread does not know that sockets are
-//!   ready. For the next thousand requests of such a handler [`PollTimer::wake_others`] wakes a second thread before it runs.
+//! * **Does another request wait?** The front end decides ([`DispatchMode`]). An HTTP/1 connection can do nothing else until
+//!   it has the response, so its handlers are always polled inline. With HTTP/2 and Mongrel2 one task serves many requests, so
+//!   a handler is polled inline only if it has been fast, or never.
+//! * **Has this handler been fast?** [`LatencyTracker`] counts consecutive responses that were faster than moving a request
+//!   to another task. A long enough streak enables inline polls. A slow inline poll ends the streak and doubles the length
+//!   that is required the next time, so a handler that is slow now and then soon gets its own tasks. A much longer streak
+//!   lowers the requirement again.
+//! * **Did the handler block its thread?** A poll of more than a millisecond blocks a worker thread of tokio, and with it the
+//!   tasks in its queue. If all other worker threads are parked, no thread polls the I/O driver either. For the next thousand
+//!   requests of such a handler, [`PollTimer::wake_others`] wakes a second thread before the handler runs.
 //!
-//! A handler that says that it blocks (`#[service_handler(.., blocking)]`) runs on a thread where it may ([`blocking`]), and
-//! takes its slot of the service there. A panic is caught where the handler is polled ([`CatchPanic`]) and becomes a response.
-//! A timeout, a caller that has gone and a cancellation drop the future; nothing else stops a handler.
+//! A handler that is declared as blocking (`#[service_handler(.., blocking)]`) runs on a thread of tokio's blocking pool
+//! (see [`blocking`]). [`CatchPanic`] turns a panic into a response. A timeout, a disconnected caller and a cancellation drop
+//! the future of the handler; nothing else stops it.
 
 mod application;
 pub(crate) mod blocking;

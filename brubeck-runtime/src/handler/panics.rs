@@ -1,4 +1,4 @@
-//! Catches the panic of a handler, and renders its template.
+//! Catches panics of handlers.
 
 use crate::response::{IntoReply, Response};
 use crate::status::Status;
@@ -10,48 +10,53 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// Wraps the future of a handler: renders its template and turns a panic into a 500 response.
-pub(crate) struct CatchPanic<R, T> {
-    handler: &'static str,
-    run: R,
+pub(crate) struct CatchPanic<F, T> {
+    handler_name: &'static str,
+    future: F,
     templates: T,
 }
 
-impl<R, T> CatchPanic<R, T> {
-    pub(crate) fn new(handler: &'static str, run: R, templates: T) -> Self {
+impl<F, T> CatchPanic<F, T> {
+    pub(crate) fn new(handler_name: &'static str, future: F, templates: T) -> Self {
         CatchPanic {
-            handler,
-            run,
+            handler_name,
+            future,
             templates,
         }
     }
 }
 
-impl<R, T> Future for CatchPanic<R, T>
+impl<F, T> Future for CatchPanic<F, T>
 where
-    R: Future<Output = Response> + Unpin,
+    F: Future<Output = Response> + Unpin,
     T: Deref<Target = Templates> + Unpin,
 {
     type Output = Response;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
         let CatchPanic {
-            handler,
-            run,
+            handler_name,
+            future,
             templates,
         } = &mut *self;
-        // What a handler leaves behind when it panics is only seen by itself: its state is behind the locks of others,
-        // which know poisoning.
-        let poll = AssertUnwindSafe(|| Pin::new(run).poll(cx).map(|response| templates.render(response)));
-        catch_unwind(poll).unwrap_or_else(|panic| {
-            let panic = panic_text(&*panic);
-            tracing::error!(handler, panic, "a handler panicked");
+        // Unwind safety: a panicked future is never polled again, and the state that it shares with other handlers is
+        // behind locks, which are poisoned by the panic.
+        let poll = AssertUnwindSafe(|| {
+            Pin::new(future)
+                .poll(cx)
+                .map(|response| templates.render(response))
+        });
+        catch_unwind(poll).unwrap_or_else(|payload| {
+            let panic = panic_message(&*payload);
+            tracing::error!(handler = handler_name, panic, "handler panicked");
             Poll::Ready(Status::INTERNAL_SERVER_ERROR.into_reply())
         })
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(no text)")
+fn panic_message(payload: &(dyn Any + Send)) -> &str {
+    let message = payload.downcast_ref::<&str>().copied();
+    message
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no message)")
 }

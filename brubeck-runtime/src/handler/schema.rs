@@ -1,8 +1,12 @@
-//! What calls carry, as JSON Schema: the feature `schema`.
+//! JSON Schemas of the arguments and responses of service handlers (feature `schema`).
 //!
-//! Generated code writes down the signature of a handler; what each of its types says of itself is found by which
-//! traits it implements. Method lookup takes [`DescribeFully`] before [`DescribeLocation`] before [`DescribeNothing`], so that a type without a
-//! schema is no error.
+//! Generated code calls [`__schema!`](crate::__schema) with the signature of each handler. Not every type has a schema, and a
+//! macro cannot ask whether a type implements a trait. So the macro calls `describe` on a `&&TypeProbe<T>`, and the number
+//! of references that method lookup has to remove picks the implementation (autoref specialization):
+//!
+//! 1. [`DescribeSchema`], for `&&TypeProbe<T>` if `T` is part of a call and its value implements [`JsonSchema`];
+//! 2. [`DescribeWithoutSchema`], for `&TypeProbe<T>` if `T` is part of a call;
+//! 3. [`DescribeNothing`], for `TypeProbe<T>` of any other `T`, such as an extractor that reads nothing from the call.
 
 use crate::extract::operation::{InPath, Named, read_named};
 use crate::extract::{Arg, Json};
@@ -14,13 +18,13 @@ use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-/// Makes the schemas of a signature when they are asked for.
+/// Expands to a function that builds the schemas of a signature; it runs when `/.brubeck/info` is called.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __schema {
     (($($name:literal: $argument:ty),*) -> $reply:ty) => {
         ::core::option::Option::Some(|| {
-            use $crate::__private::{DescribeFully as _, DescribeLocation as _, DescribeNothing as _};
+            use $crate::__private::{DescribeSchema as _, DescribeWithoutSchema as _, DescribeNothing as _};
             let mut schemas = $crate::__private::Schemas::new();
             $((&&$crate::__private::TypeProbe::<$argument>::NEW).describe(&mut schemas, $name);)*
             (&&$crate::__private::TypeProbe::<$crate::__private::SuccessOf<$reply>>::NEW).describe(&mut schemas, "");
@@ -30,19 +34,19 @@ macro_rules! __schema {
     };
 }
 
-/// The schemas of one operation, each of which stands for itself.
+/// Builder for the schemas of one operation.
 pub struct Schemas {
-    /// Of the arguments, which are one schema.
+    /// Generates one schema for all arguments, with shared definitions.
     generator: SchemaGenerator,
     properties: Map<String, Value>,
     required: Vec<&'static str>,
-    /// Of everything else, by where it goes.
+    /// Self-contained schemas of everything but arguments, by their key in `/.brubeck/info`.
     others: Map<String, Value>,
 }
 
 impl Schemas {
-    /// Those of an operation that takes nothing and says nothing.
-    #[expect(clippy::new_without_default, reason = "only generated code makes one")]
+    /// Creates the schemas of an operation without arguments and without a response body.
+    #[expect(clippy::new_without_default, reason = "only generated code calls this")]
     pub fn new() -> Schemas {
         Schemas {
             generator: SchemaSettings::draft2020_12().for_deserialize().into_generator(),
@@ -59,7 +63,7 @@ impl Schemas {
         }
     }
 
-    /// Each schema under the name that `/.brubeck/info` gives it.
+    /// Returns the schemas by their key in `/.brubeck/info`.
     pub fn into_map(mut self) -> Map<String, Value> {
         let mut arguments = json!({
             "$schema": self.generator.settings().meta_schema,
@@ -78,26 +82,26 @@ impl Schemas {
     }
 }
 
-/// Where a part of a signature is in a call.
+/// The part of a call that carries a value of the signature.
 pub enum SchemaLocation {
-    /// Among the arguments: in the path, or in the object of the named ones.
+    /// An argument: a capture of the path or a named argument.
     Argument,
-    /// All of the body.
+    /// The whole request body.
     Body,
-    /// The answer of a success.
+    /// The body of a successful response.
     Answer,
-    /// The answer of a failure.
+    /// The body of an error response.
     Error,
 }
 
-/// A part of a signature that goes over the wire.
+/// A type of a signature whose value is sent with the call or its response.
 pub trait SignaturePart {
-    /// What goes over the wire.
+    /// The type of the sent value.
     type Value;
-    /// Where it goes.
+    /// The part of the call that carries the value.
     const LOCATION: SchemaLocation;
 
-    /// Whether a call without it is refused.
+    /// Returns `true` if calls without this value are rejected.
     fn is_required() -> bool {
         true
     }
@@ -145,10 +149,10 @@ impl<P: SignaturePart, E> SignaturePart for Result<P, E> {
     }
 }
 
-/// What the reply `R` says on success.
+/// Stands for the success value of the return type `R`.
 pub struct SuccessOf<R>(PhantomData<R>);
 
-/// What the reply `R` says of a failure.
+/// Stands for the error value of the return type `R`.
 pub struct FailureOf<R>(PhantomData<R>);
 
 impl<R: JsonReply> SignaturePart for SuccessOf<R> {
@@ -161,9 +165,9 @@ impl<R, E: JsonReply> SignaturePart for FailureOf<Result<R, E>> {
     const LOCATION: SchemaLocation = SchemaLocation::Error;
 }
 
-/// A reply that callers of services read as JSON.
+/// A return type whose value callers receive as JSON.
 pub trait JsonReply {
-    /// What they read.
+    /// The type of the JSON value.
     type Value;
 }
 
@@ -195,12 +199,12 @@ impl<R: JsonReply, E> JsonReply for Result<R, E> {
     type Value = R::Value;
 }
 
-/// With a status or headers before it.
+/// A value with a status or headers in front, as in `(Status, Json<T>)`.
 impl<A, R: JsonReply> JsonReply for (A, R) {
     type Value = R::Value;
 }
 
-/// Asks a type of a signature what it is.
+/// Selects the implementation of `describe` for the type `T`.
 pub struct TypeProbe<T>(PhantomData<T>);
 
 impl<T> Clone for TypeProbe<T> {
@@ -212,17 +216,17 @@ impl<T> Clone for TypeProbe<T> {
 impl<T> Copy for TypeProbe<T> {}
 
 impl<T> TypeProbe<T> {
-    /// The one there is.
+    /// The only value.
     pub const NEW: TypeProbe<T> = TypeProbe(PhantomData);
 }
 
-/// A part whose schema is known.
-pub trait DescribeFully {
-    /// Adds what is known.
+/// Describes a part of a call whose schema is known.
+pub trait DescribeSchema {
+    /// Adds the schema.
     fn describe(self, schemas: &mut Schemas, name: &'static str);
 }
 
-impl<P: SignaturePart<Value: JsonSchema>> DescribeFully for &&TypeProbe<P> {
+impl<P: SignaturePart<Value: JsonSchema>> DescribeSchema for &&TypeProbe<P> {
     fn describe(self, schemas: &mut Schemas, name: &'static str) {
         let settings = SchemaSettings::draft2020_12();
         let (key, settings) = match P::LOCATION {
@@ -239,13 +243,13 @@ impl<P: SignaturePart<Value: JsonSchema>> DescribeFully for &&TypeProbe<P> {
     }
 }
 
-/// A part of which only the place is known.
-pub trait DescribeLocation {
-    /// Adds what is known.
+/// Describes a part of a call whose schema is unknown.
+pub trait DescribeWithoutSchema {
+    /// Adds the schema `true`, which any value matches.
     fn describe(self, schemas: &mut Schemas, name: &'static str);
 }
 
-impl<P: SignaturePart> DescribeLocation for &TypeProbe<P> {
+impl<P: SignaturePart> DescribeWithoutSchema for &TypeProbe<P> {
     fn describe(self, schemas: &mut Schemas, name: &'static str) {
         match P::LOCATION {
             SchemaLocation::Argument => schemas.argument(name, P::is_required(), true.into()),
@@ -255,9 +259,9 @@ impl<P: SignaturePart> DescribeLocation for &TypeProbe<P> {
     }
 }
 
-/// A type that does not go over the wire, or says nothing of itself.
+/// Describes a type that is not part of a call.
 pub trait DescribeNothing {
-    /// Adds what is known.
+    /// Adds nothing.
     fn describe(self, schemas: &mut Schemas, name: &'static str);
 }
 

@@ -305,7 +305,7 @@ impl RequestStats {
         let Some(counts) = self.0.take() else { return };
         counts.answered.fetch_add(1, Relaxed);
         counts.errors.fetch_add(u64::from(!success), Relaxed);
-        counts.quickness.learn(Some(took));
+        counts.quickness.record(Some(took));
         if let Some(bucket) = counts.took.get(bucket(took)) {
             bucket.fetch_add(1, Relaxed);
         }
@@ -316,7 +316,7 @@ impl Drop for RequestStats {
     fn drop(&mut self) {
         if let Some(counts) = &self.0 {
             counts.cancelled.fetch_add(1, Relaxed);
-            counts.quickness.learn(None);
+            counts.quickness.record(None);
         }
     }
 }
