@@ -79,7 +79,7 @@ fn held(signals: State<Arc<Signals>>) {
 const ROUTES: Routes<Test> = routes![double, stopped, panics, narrow, held];
 
 #[test]
-fn a_route_knows_how_its_handler_runs() {
+fn route_spec_records_blocking_and_concurrency() {
     let facts: Vec<_> = ROUTES
         .specs()
         .map(|spec| (spec.name, spec.blocking, spec.concurrency))
@@ -108,7 +108,7 @@ async fn on_thread<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) 
 }
 
 #[tokio::test]
-async fn a_blocking_handler_answers() {
+async fn blocking_handler_returns_its_response() {
     let application = start(signals()).await;
     let (status, _, payload) = ask(&application, "/double").await.into_parts();
     assert_eq!(status.code(), 200);
@@ -116,13 +116,13 @@ async fn a_blocking_handler_answers() {
 }
 
 #[tokio::test]
-async fn a_panic_of_a_blocking_handler_is_a_500() {
+async fn blocking_handler_panic_is_500() {
     let application = start(signals()).await;
     assert_eq!(ask(&application, "/panics").await.status().code(), 500);
 }
 
 #[tokio::test]
-async fn a_blocking_handler_sees_that_nobody_waits_any_more() {
+async fn blocking_handler_observes_cancellation() {
     let signals = signals();
     let application = start(signals.clone()).await;
     let answer = tokio::spawn(ask(&application, "/stopped"));
@@ -135,7 +135,7 @@ async fn a_blocking_handler_sees_that_nobody_waits_any_more() {
 }
 
 #[tokio::test]
-async fn no_more_run_at_once_than_there_are_slots() {
+async fn concurrency_limit_bounds_running_handlers() {
     let application = start(signals()).await;
     let answers = join_all((0..20).map(|_| ask(&application, "/narrow"))).await;
     assert!(answers.iter().all(|answer| answer.status().code() == 200));
@@ -146,7 +146,7 @@ async fn no_more_run_at_once_than_there_are_slots() {
 }
 
 #[tokio::test]
-async fn a_thread_that_runs_on_keeps_its_slot() {
+async fn cancelled_blocking_handler_holds_its_slot_until_the_thread_ends() {
     let signals = signals();
     let application = start(signals.clone()).await;
     let first = tokio::spawn(ask(&application, "/held"));

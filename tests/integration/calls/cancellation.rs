@@ -170,7 +170,7 @@ fn pages(service: &Service) -> App<Pages> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_browser_that_closes_frees_the_worker_behind_http() {
+async fn client_disconnect_cancels_the_service_handler_behind_http() {
     let service = Service::start(1).await;
     let site = Site::http(pages(&service)).await;
     closing_frees_the_worker("http", site, &service).await;
@@ -178,7 +178,7 @@ async fn a_browser_that_closes_frees_the_worker_behind_http() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_browser_that_closes_frees_the_worker_behind_mongrel2() {
+async fn client_disconnect_cancels_the_service_handler_behind_mongrel2() {
     if !parts::mongrel2() {
         return;
     }
@@ -191,7 +191,7 @@ async fn a_browser_that_closes_frees_the_worker_behind_mongrel2() {
 // ---- calls --------------------------------------------------------------------------------------
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_handler_sees_the_deadline_and_is_stopped_at_it() {
+async fn handler_receives_the_deadline_and_is_cancelled_at_it() {
     let service = Service::start(1).await;
     let client = service.client();
     let call = client.request("/time").timeout(Duration::from_secs(5));
@@ -211,7 +211,7 @@ async fn a_handler_sees_the_deadline_and_is_stopped_at_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn work_that_was_handed_on_hears_that_nobody_waits() {
+async fn cancellation_token_reaches_a_spawned_task() {
     let service = Service::start(1).await;
     let call = tokio::spawn(service.client().request("/hands-on").into_future());
     let gate = &service.works.gate;
@@ -227,7 +227,7 @@ async fn work_that_was_handed_on_hears_that_nobody_waits() {
 
 /// A thread cannot be dropped: until it has seen that nobody waits, its slot is not given to another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thread_that_runs_on_keeps_its_slot_in_the_service() {
+async fn cancelled_blocking_handler_holds_its_concurrency_slot_in_the_service() {
     let service = Service::start(1).await;
     let (client, threads) = (service.client(), service.works.threads.clone());
     for _ in 0..2 {

@@ -81,7 +81,7 @@ async fn answered(client: &Client) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_descriptors_those_that_are_connected_are_served_and_all_once_there_are_some_again() {
+async fn descriptor_exhaustion_spares_open_connections_and_recovers() {
     let script = format!("ulimit -n {DESCRIPTORS}; exec \"$@\"");
     let mut child = child::command_after(&script, child_with_few_descriptors)
         .stdin(Stdio::null())

@@ -83,7 +83,7 @@ fn client(address: &str) -> Client {
 // ---- calls without an application ---------------------------------------------------------------
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_brings_status_message_and_payload() {
+async fn call_returns_status_message_and_body() {
     let service = service().await;
     let answer = within(
         client(&service.address)
@@ -99,7 +99,7 @@ async fn a_call_brings_status_message_and_payload() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_may_come_after_its_callers() {
+async fn call_waits_for_a_service_that_starts_later() {
     let (sockets, gate) = (sockets(), Gate::new());
     let address = socket(&sockets, "service");
     let call = tokio::spawn(
@@ -114,7 +114,7 @@ async fn a_service_may_come_after_its_callers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_passphrase_is_401() {
+async fn wrong_passphrase_is_401() {
     let service = service().await;
     let stranger =
         Client::connect(&ServiceAddress::new(&service.address, "guessed").dialect(Dialect::Branch)).unwrap();
@@ -132,7 +132,7 @@ async fn another_passphrase_is_401() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_service_does_not_have_is_404_405_400_or_500() {
+async fn service_errors_are_404_405_400_and_500() {
     let service = service().await;
     let client = client(&service.address);
     let cases = [
@@ -154,7 +154,7 @@ async fn what_a_service_does_not_have_is_404_405_400_or_500() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_ends_by_its_deadline() {
+async fn call_timeout_returns_deadline_error_with_phase() {
     let service = service().await;
     let deadline = Duration::from_millis(50);
     let late = client(&service.address)
@@ -186,7 +186,7 @@ async fn a_call_ends_by_its_deadline() {
 
 /// The answers to calls that were given up come all the same, and no later call may get one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_to_a_call_that_was_given_up_reaches_nobody() {
+async fn response_to_a_cancelled_call_is_discarded() {
     let service = service().await;
     let client = client(&service.address);
     let given_up: Vec<_> = (0..100)
@@ -213,7 +213,7 @@ async fn an_answer_to_a_call_that_was_given_up_reaches_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_calls_run_side_by_side() {
+async fn slow_calls_run_concurrently() {
     let service = service().await;
     let client = client(&service.address);
     let calls: Vec<_> = (0..200)
@@ -226,7 +226,7 @@ async fn slow_calls_run_side_by_side() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stopping_answers_what_was_accepted() {
+async fn graceful_shutdown_drains_accepted_calls() {
     let service = service().await;
     let call = tokio::spawn(
         client(&service.address)
@@ -243,7 +243,7 @@ async fn stopping_answers_what_was_accepted() {
 
 /// Whatever happens to the service, each call ends; what is sent once it is back is answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_service_may_start_again_under_load() {
+async fn client_reconnects_after_service_restarts_under_load() {
     let mut service = service().await;
     let client = client(&service.address);
     let (back, lost) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -364,7 +364,7 @@ async fn pages(service: &Worker) -> (Site, Gate) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_caller_that_waits_gets_what_the_response_handler_made() {
+async fn handled_call_returns_the_value_of_the_response_handler() {
     let service = service().await;
     let (site, _) = pages(&service).await;
     service.gate.open(1);
@@ -381,7 +381,7 @@ async fn a_caller_that_waits_gets_what_the_response_handler_made() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_caller_that_does_not_wait_is_answered_first() {
+async fn nowait_call_returns_before_the_service_responds() {
     let service = service().await;
     let (site, answers) = pages(&service).await;
     assert_eq!(site.browser().await.get("/async").await.text(), "gone on");
@@ -394,7 +394,7 @@ async fn a_caller_that_does_not_wait_is_answered_first() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failed_call_says_nothing_but_its_status() {
+async fn call_error_is_a_bare_502_for_browsers() {
     let service = service().await;
     let (site, _) = pages(&service).await;
     let answer = site.browser().await.get("/stranger").await;

@@ -17,7 +17,7 @@ async fn double(args: Args<doubler::double>) -> Result<u32, Fault> {
 const ROUTES: Routes<()> = routes![double];
 
 #[test]
-fn client_at_an_address_needs_no_runtime_until_its_first_call() {
+fn lazy_client_needs_no_runtime_before_its_first_call() {
     let folder = sockets();
     let address = socket(&folder, "double");
     let client = DoublerClient::at(&address, "my_shared_secret");
@@ -37,7 +37,7 @@ fn client_at_an_address_needs_no_runtime_until_its_first_call() {
 }
 
 #[tokio::test]
-async fn client_at_an_invalid_address_is_refused_at_its_first_call() {
+async fn lazy_client_with_invalid_address_fails_at_its_first_call() {
     let client = DoublerClient::at("nowhere", "my_shared_secret");
     let error = client.double(21).await.unwrap_err();
     assert!(matches!(error, CallError::Refused(_)), "{error:?}");

@@ -48,7 +48,7 @@ fn text(bytes: usize) -> String {
 
 // Heartbeats need a thread while another one is busy with the JSON of a large body.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_is_as_large_as_both_sides_allow() {
+async fn body_limit_is_the_smaller_limit_of_client_and_service() {
     let gate = Gate::new();
     let usual = serve(Service::bind("tcp://127.0.0.1:0", SECRET), &gate).await;
     let client = Client::connect(&ServiceAddress::new(usual.address(), SECRET)).unwrap();
@@ -83,7 +83,7 @@ async fn a_body_is_as_large_as_both_sides_allow() {
 }
 
 #[tokio::test]
-async fn as_many_calls_are_under_way_as_both_sides_allow() {
+async fn concurrency_limit_can_be_raised_on_both_sides() {
     const MANY: usize = 3000;
     let gate = Gate::new();
     let running = serve(

@@ -86,7 +86,7 @@ const WORKS: Routes<()> = routes![slow, ask];
 const PAGES: Routes<()> = routes![on_slow, call_sync, call_far];
 
 #[tokio::test(start_paused = true)]
-async fn a_web_handler_its_service_and_its_response_handler() {
+async fn web_handler_calls_service_and_response_handler_in_memory() {
     let site = TestSite::new(PAGES, ())
         .service(Service::bind(SLOW, SECRET), App::new(WORKS, ()))
         .start()
@@ -106,7 +106,7 @@ async fn a_web_handler_its_service_and_its_response_handler() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn services_in_memory_call_each_other() {
+async fn services_call_each_other_in_memory() {
     let site = TestSite::new(PAGES, ())
         .service(Service::bind(SLOW, SECRET), App::new(WORKS, ()))
         .service(Service::bind(OTHER, SECRET), App::new(WORKS, ()))
@@ -118,7 +118,7 @@ async fn services_in_memory_call_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_goes_wrong_in_the_field_goes_wrong_in_memory() {
+async fn unavailable_refused_timed_out_and_cancelled_calls_fail_in_memory() {
     let stopped = Stopped::default();
     let count = stopped.0.clone();
     let works = Works { stopped };
@@ -163,7 +163,7 @@ async fn what_goes_wrong_in_the_field_goes_wrong_in_memory() {
 
 /// What a handler calls ends with it, by the deadline that it has itself, or when it is given up.
 #[tokio::test(start_paused = true)]
-async fn what_a_handler_calls_ends_with_it() {
+async fn nested_call_inherits_deadline_and_cancellation() {
     let stopped = Stopped::default();
     let count = stopped.0.clone();
     let works = Works { stopped };
@@ -198,7 +198,7 @@ async fn what_a_handler_calls_ends_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_services_at_one_address_are_an_error() {
+async fn duplicate_service_address_is_an_error() {
     let service = || Service::bind(SLOW, SECRET);
     let both = TestSite::new(PAGES, ())
         .service(service(), App::new(WORKS, ()))
@@ -213,7 +213,7 @@ async fn two_services_at_one_address_are_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dialects_are_for_sockets() {
+async fn legacy_dialect_is_rejected_in_memory() {
     let site = TestSite::new(PAGES, ()).start().await.unwrap();
     let seed = ServiceAddress::new(SLOW, SECRET).dialect(brubeck::Dialect::Seed);
     let error = site.client(&seed).unwrap_err().to_string();
@@ -234,7 +234,7 @@ async fn moody(text: Arg<String>, stopped: State<Stopped>) -> Json<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_was_quick_runs_where_its_request_is_read_and_is_none_the_worse_for_it() {
+async fn fast_handler_is_polled_inline_and_still_waits_times_out_and_panics() {
     let stopped = Stopped::default();
     let count = stopped.0.clone();
     let works = App::new(routes![moody], Works { stopped });

@@ -106,7 +106,7 @@ async fn why_not(routes: Routes<Site>) -> String {
 }
 
 #[tokio::test]
-async fn an_application_that_would_lose_an_answer_does_not_start() {
+async fn nowait_call_without_response_handler_fails_at_startup() {
     let why = why_not(routes![call_async]).await;
     assert!(
         why.starts_with("`call_async` at tests/integration/calls/nowait.rs:"),
@@ -121,7 +121,7 @@ async fn an_application_that_would_lose_an_answer_does_not_start() {
 }
 
 #[tokio::test]
-async fn a_call_whose_answer_nobody_takes_is_refused_before_it_is_sent() {
+async fn nowait_call_without_response_handler_is_not_sent() {
     let (site, counted, _) = start(routes![hidden]).await;
     let site = site.unwrap();
     let page = site.browser().get("/hidden").await;
@@ -131,7 +131,7 @@ async fn a_call_whose_answer_nobody_takes_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test]
-async fn with_its_response_handler_it_is_sent_and_the_answer_taken() {
+async fn nowait_call_runs_its_response_handler() {
     let (site, counted, answered) = start(routes![on_slow, call_async, hidden, by_path]).await;
     let site = site.unwrap();
     for path in ["/async", "/hidden", "/path"] {

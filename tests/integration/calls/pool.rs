@@ -116,7 +116,7 @@ async fn until(client: &Client, process: &Process) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_go_to_the_least_loaded_process_and_processes_come_and_go() {
+async fn calls_are_balanced_and_workers_are_added_and_removed() {
     let folder = sockets();
     let (a, b, c) = (
         Process::start(&folder, "a", 4).await,
@@ -158,7 +158,7 @@ async fn calls_go_to_the_least_loaded_process_and_processes_come_and_go() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_address_that_is_none_and_one_too_many_are_errors() {
+async fn invalid_address_and_too_many_workers_are_errors() {
     let folder = sockets();
     let client = Client::connect(&ServiceAddress::new(socket(&folder, "none"), SECRET)).unwrap();
     for (address, remedy) in [("slow", "tcp:// or ipc://"), ("tcp://*:1", "write one host")] {
@@ -173,7 +173,7 @@ async fn an_address_that_is_none_and_one_too_many_are_errors() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn that_nobody_is_there_is_said_at_once() {
+async fn unavailable_service_fails_calls_immediately() {
     let folder = sockets();
     let client = Client::connect(&ServiceAddress::new(socket(&folder, "none"), SECRET)).unwrap();
     // The first call gives the service a second to be there.
@@ -188,7 +188,7 @@ async fn that_nobody_is_there_is_said_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn services_that_call_each_other_in_a_ring_are_stopped() {
+async fn hop_limit_stops_a_call_loop() {
     let folder = sockets();
     let a = Process::start(&folder, "a", 64).await;
     let client = Client::connect(&ServiceAddress::new(&a.address, SECRET)).unwrap();
@@ -200,7 +200,7 @@ async fn services_that_call_each_other_in_a_ring_are_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_says_what_it_is_and_how_it_does() {
+async fn ping_info_and_stats_describe_the_service() {
     let folder = sockets();
     let a = Process::start(&folder, "a", 4).await;
     let client = Client::connect(&ServiceAddress::new(&a.address, SECRET)).unwrap();
@@ -271,9 +271,9 @@ async fn a_service_says_what_it_is_and_how_it_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_handle_drains() {
+async fn handle_drain_refuses_new_calls_and_finishes_running_ones() {
     // `until_signal` takes SIGINT and SIGTERM from the whole process.
-    if !child::isolated(a_handle_drains).await {
+    if !child::isolated(handle_drain_refuses_new_calls_and_finishes_running_ones).await {
         return;
     }
     let folder = sockets();
@@ -295,7 +295,7 @@ async fn a_handle_drains() {
 // ---- retries ------------------------------------------------------------------------------------
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_lost_again_and_again_is_retried_within_a_budget() {
+async fn lost_calls_are_retried_within_the_retry_budget() {
     const CALLS: usize = 500;
     let folder = sockets();
     let mut processes = vec![
@@ -441,7 +441,7 @@ async fn peak(client: &Client, seconds: u64) -> Load {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_times_too_much_is_refused_early_and_the_rest_is_answered() {
+async fn overload_is_shed_early_with_stable_latency() {
     let folder = sockets();
     let a = Process::start(&folder, "a", SLOTS).await;
     let client = Client::connect(&ServiceAddress::new(&a.address, SECRET)).unwrap();
@@ -511,7 +511,7 @@ async fn ten_times_too_much_is_refused_early_and_the_rest_is_answered() {
 }
 
 #[tokio::test]
-async fn addresses_are_added_and_removed_by_a_thread_outside_of_the_runtime() {
+async fn workers_are_added_and_removed_outside_the_runtime() {
     let client = Client::connect(&ServiceAddress::new("tcp://127.0.0.1:9", SECRET)).unwrap();
     let thread = std::thread::spawn(move || {
         let added = ["tcp://127.0.0.1:10", "tcp://name.invalid:10"];

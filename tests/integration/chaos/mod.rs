@@ -83,7 +83,7 @@ impl Dice {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_call_ends_once_and_in_time_whoever_is_killed_or_frozen() {
+async fn every_call_ends_once_and_by_its_deadline_if_workers_are_killed_or_frozen() {
     let seconds = setting("BRUBECK_CHAOS", 5);
     let folder = sockets();
     let mut workers = Vec::new();
@@ -222,7 +222,7 @@ async fn rolling_restarts_fail_no_call() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_call_is_made_again_only_if_that_does_no_harm() {
+async fn only_idempotent_calls_are_retried_after_connection_loss() {
     let folder = sockets();
     let mut first = Worker::start(folder.path(), "a").await;
     let client = Client::connect(&ServiceAddress::new(&first.address, SECRET)).unwrap();
@@ -264,7 +264,7 @@ async fn index(services: Services, address: State<Address>) -> Result<String, Ca
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trace_goes_on_in_other_processes() {
+async fn trace_context_propagates_to_other_processes() {
     let folder = sockets();
     let worker = Worker::start(folder.path(), "a").await;
     let address = Address(worker.address.clone());

@@ -124,17 +124,17 @@ fn structure() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn any_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..400)) {
+    fn random_bytes_are_decoded_or_rejected(bytes in vec(any::<u8>(), 0..400)) {
         read_as_everything(&bytes.into());
     }
 
     #[test]
-    fn any_structure_is_read_or_refused(bytes in structure()) {
+    fn random_tokens_are_decoded_or_rejected(bytes in structure()) {
         read_as_everything(&bytes.into());
     }
 
     #[test]
-    fn any_frames_are_read_or_refused(frames in vec(structure(), 0..5)) {
+    fn random_frames_are_decoded_or_rejected(frames in vec(structure(), 0..5)) {
         let frames: Vec<Bytes> = frames.into_iter().map(Bytes::from).collect();
         read_as_service(&frames);
     }
@@ -152,7 +152,7 @@ fn payloads() -> Vec<Bytes> {
 }
 
 #[test]
-fn every_capture_cut_anywhere_is_read_or_refused() {
+fn truncated_captures_are_decoded_or_rejected() {
     let mut cuts = 0;
     for payload in payloads() {
         for length in (0..payload.len()).filter(|&length| length < 600 || payload.len() - length < 20) {
@@ -165,7 +165,7 @@ fn every_capture_cut_anywhere_is_read_or_refused() {
 }
 
 #[test]
-fn every_capture_with_any_byte_changed_is_read_or_refused() {
+fn corrupted_captures_are_decoded_or_rejected() {
     let mut changes = 0_u64;
     for payload in payloads() {
         let mut damaged = payload.to_vec();
@@ -276,7 +276,7 @@ fn sent(request: &Request) -> Request {
 
 proptest! {
     #[test]
-    fn strings_go_there_and_back(values in vec(bytes(), 0..5)) {
+    fn strings_round_trip(values in vec(bytes(), 0..5)) {
         let mut written = [BytesMut::new(), BytesMut::new()];
         for value in &values {
             lenstr::encode(&mut written[0], value);
@@ -292,14 +292,14 @@ proptest! {
     }
 
     #[test]
-    fn tnetstrings_go_there_and_back(value in value()) {
+    fn tnetstrings_round_trip(value in value()) {
         let mut written = BytesMut::new();
         tnetstring::encode(&mut written, &value);
         prop_assert_eq!(tnetstring::decode(&written.freeze()), Ok(value));
     }
 
     #[test]
-    fn tnetstrings_are_read_to_their_depth(depth in 0_usize..20) {
+    fn tnetstring_depth_limit_is_enforced(depth in 0_usize..20) {
         let value = (0..depth).fold(Value::Null, |inside, _| Value::List(vec![inside]));
         let mut written = BytesMut::new();
         tnetstring::encode(&mut written, &value);
@@ -307,7 +307,7 @@ proptest! {
     }
 
     #[test]
-    fn mongrel2_requests_go_there_and_back(
+    fn mongrel2_requests_round_trip(
         [ident, conn_id, path] in [(); 3].map(|()| word()),
         headers in headers(),
         body in bytes(),
@@ -320,7 +320,7 @@ proptest! {
     }
 
     #[test]
-    fn mongrel2_replies_go_there_and_back(
+    fn mongrel2_replies_round_trip(
         ident in "[A-Za-z0-9-]{1,40}",
         ids in vec("[0-9]{1,10}", 1..400),
         payload in vec(any::<u8>(), 1..60),
@@ -336,7 +336,7 @@ proptest! {
     }
 
     #[test]
-    fn service_requests_go_there_and_back(request in request()) {
+    fn service_requests_round_trip(request in request()) {
         let read = sent(&request);
         prop_assert_eq!(&read.envelope, &request.envelope);
         prop_assert_eq!(read.arguments.object().unwrap(), request.arguments.object().unwrap());
@@ -351,7 +351,7 @@ proptest! {
     }
 
     #[test]
-    fn service_responses_go_there_and_back(
+    fn service_responses_round_trip(
         request in request(),
         status_code in any::<i32>(),
         status_msg in any::<String>(),

@@ -162,7 +162,7 @@ async fn service() -> (Running, Client) {
 }
 
 #[tokio::test]
-async fn arguments_and_answers_cross() {
+async fn arguments_and_responses_round_trip() {
     let (_running, client) = service().await;
     let slow = SlowEchoClient::new(client);
     assert_eq!(slow.echo("hi".into(), None).await.unwrap().body.text, "hi");
@@ -171,7 +171,7 @@ async fn arguments_and_answers_cross() {
 }
 
 #[tokio::test]
-async fn a_failure_is_what_the_contract_names() {
+async fn call_error_carries_the_error_type_of_the_contract() {
     let (_running, client) = service().await;
     match SlowEchoClient::new(client).user(0, "bob".into()).await {
         Err(CallError::Fault { status, fault }) => {
@@ -182,7 +182,7 @@ async fn a_failure_is_what_the_contract_names() {
 }
 
 #[tokio::test]
-async fn a_fault_says_its_own_status() {
+async fn fault_keeps_its_status() {
     let (_running, application) = start(FUNCTIONS, ()).await;
     let slow = SlowEchoClient::new(Client::over(Arc::new(Near(application))));
     match slow.echo("hi".into(), Some(0)).await {
@@ -198,7 +198,7 @@ async fn a_fault_says_its_own_status() {
 }
 
 #[tokio::test]
-async fn the_response_handler_gives_its_value_to_the_caller() {
+async fn handled_by_returns_the_value_of_the_response_handler() {
     let (_service, application) = start(FUNCTIONS, ()).await;
     let slow = SlowEchoClient::new(Client::over(Arc::new(Near(application))));
     let (_caller, application) = start(CALLER, Caller { slow }).await;
@@ -210,7 +210,7 @@ async fn the_response_handler_gives_its_value_to_the_caller() {
 }
 
 #[tokio::test]
-async fn a_response_handler_in_no_list_is_an_error_of_the_call() {
+async fn handled_by_an_unlisted_response_handler_is_a_call_error() {
     let (_service, client) = service().await;
     let (_caller, application) = start(
         CALLER,
@@ -228,7 +228,7 @@ async fn a_response_handler_in_no_list_is_an_error_of_the_call() {
 }
 
 #[tokio::test]
-async fn a_request_is_built_from_its_handler() {
+async fn request_builder_of_a_handler_sets_path_arguments_and_body() {
     let (_running, client) = service().await;
     let request = by_functions::old::request("a b".to_owned(), 7u64)
         .text("hello")
@@ -243,7 +243,7 @@ async fn a_request_is_built_from_its_handler() {
 }
 
 #[tokio::test]
-async fn arguments_of_another_shape_are_refused() {
+async fn invalid_arguments_are_400() {
     let (_running, application) = start(SERVICE, Slow).await;
     let status = |path: &str, arguments: &str| {
         let message = Message::service(Method::Request, path).with_arguments(arguments.to_owned());
@@ -269,7 +269,7 @@ async fn arguments_of_another_shape_are_refused() {
 }
 
 #[test]
-fn what_goes_out_is_known_before_it_is_sent() {
+fn into_request_exposes_path_arguments_and_headers() {
     struct Nowhere;
     impl Link for Nowhere {
         fn call(&self, _: ServiceRequest, _: Option<Origin>, _: Instant) -> PendingResponse {
@@ -302,7 +302,7 @@ fn what_goes_out_is_known_before_it_is_sent() {
 }
 
 #[test]
-fn the_tables_hold_what_they_promise() {
+fn contract_routes_pass_their_checks() {
     SERVICE.check().unwrap();
     FUNCTIONS.check().unwrap();
     CALLER.check().unwrap();

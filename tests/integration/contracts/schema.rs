@@ -170,7 +170,7 @@ fn broken() -> Value {
 }
 
 #[tokio::test]
-async fn a_contract_says_its_schemas() {
+async fn info_lists_the_schemas_of_a_contract() {
     let folder = sockets();
     let (running, client) = start(&folder, |service| service).await;
     let operations = operations(&client).await;
@@ -216,7 +216,7 @@ async fn a_contract_says_its_schemas() {
 }
 
 #[tokio::test]
-async fn a_handler_says_what_comes_from_the_caller() {
+async fn info_lists_the_schemas_of_a_plain_handler() {
     let folder = sockets();
     let (running, client) = start(&folder, |service| service).await;
     let operations = operations(&client).await;
@@ -316,7 +316,7 @@ fn fits(value: &Value, schema: &Value, root: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn what_fits_its_schema_is_what_is_taken_and_answered() {
+async fn schemas_agree_with_accepted_arguments_and_responses() {
     let folder = sockets();
     let (running, client) = start(&folder, |service| service).await;
     let operations = operations(&client).await;
@@ -367,7 +367,7 @@ async fn what_fits_its_schema_is_what_is_taken_and_answered() {
 }
 
 #[tokio::test]
-async fn schemas_larger_than_any_answer_are_refused_alone() {
+async fn info_over_the_body_limit_fails_without_affecting_other_calls() {
     let folder = sockets();
     let (running, client) = start(&folder, |service| service.body_limit(2_000)).await;
     let refused = within(client.request("/.brubeck/info").into_future())
@@ -402,7 +402,7 @@ async fn mute() -> Json<Mute> {
 }
 
 #[tokio::test]
-async fn a_type_that_cannot_say_what_it_is_harms_nobody() {
+async fn panicking_schema_fails_info_without_affecting_other_calls() {
     let folder = sockets();
     let (running, client) = serve(&folder, routes![mute], |service| service).await;
     for _ in 0..2 {

@@ -44,7 +44,7 @@ fn compare(front: &str, asked: &[Asked], expected: &[Seen], got: &[Seen]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_front_end_gives_the_same_answer() {
+async fn every_front_end_gives_the_same_response() {
     let (cases, seed) = (setting("BRUBECK_EQUALITY_CASES", 20_000), seed());
     let mut requests = Requests::new(seed, true);
     let mut statuses = Statuses::default();
@@ -76,7 +76,7 @@ async fn every_front_end_gives_the_same_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_real_mongrel2_gives_the_same_answer() {
+async fn real_mongrel2_gives_the_same_response() {
     if !parts::mongrel2() {
         return;
     }

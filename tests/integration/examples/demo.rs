@@ -67,14 +67,14 @@ async fn pages(site: Site) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn its_pages_over_the_embedded_server() {
+async fn demo_pages_on_the_embedded_server() {
     let (slow, service, _sockets) = slow().await;
     pages(Site::http(demo_service_client::app(slow)).await).await;
     within(service.stop()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn its_pages_behind_mongrel2() {
+async fn demo_pages_behind_mongrel2() {
     if !parts::mongrel2() {
         return;
     }
@@ -122,7 +122,7 @@ fn signal(name: &str, pid: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_ends_when_asked() {
+async fn demo_shuts_down_on_sigint_and_sigterm() {
     for name in ["INT", "TERM"] {
         let folder = sockets();
         let (mut demo, address) = demo(&[], &folder).await;
@@ -143,7 +143,7 @@ async fn it_ends_when_asked() {
 
 /// Even a demo that was killed leaves no Mongrel2 behind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn its_mongrel2_ends_with_it() {
+async fn demo_stops_its_mongrel2_even_if_killed() {
     if !parts::mongrel2() {
         return;
     }

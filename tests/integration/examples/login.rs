@@ -17,7 +17,7 @@ fn form<'a>(name: &'a str, password: &'a str, next: &'a str) -> [(&'static str, 
 }
 
 #[tokio::test]
-async fn a_member_logs_in_comes_back_and_logs_out() {
+async fn member_logs_in_returns_and_logs_out() {
     let client = client();
     client.get("/").await.assert_status(200);
     let sent = client.get("/account").accept("text/html").await;
@@ -41,7 +41,7 @@ async fn a_member_logs_in_comes_back_and_logs_out() {
 }
 
 #[tokio::test]
-async fn nobody_else_gets_in() {
+async fn wrong_credentials_are_401() {
     let client = client();
     let attempts = [
         ("dave", "wrong"),
@@ -66,7 +66,7 @@ async fn nobody_else_gets_in() {
 }
 
 #[tokio::test]
-async fn a_login_leads_to_no_other_site_and_shows_no_markup() {
+async fn login_rejects_open_redirects_markup_and_forged_requests() {
     let client = client();
     for next in [
         "//evil.example",

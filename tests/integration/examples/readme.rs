@@ -34,7 +34,7 @@ async fn connect(program: &mut Child, address: SocketAddr) -> Browser {
 }
 
 #[test]
-fn the_example_is_the_program_of_the_readme() {
+fn readme_program_equals_the_readme_example() {
     let readme = include_str!("../../../README.md");
     let (_, rest) = readme.split_once("```rust,no_run\n").expect("a program");
     let (program, _) = rest.split_once("```").expect("its end");
@@ -45,7 +45,7 @@ fn the_example_is_the_program_of_the_readme() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_program_of_the_readme_runs_in_an_empty_folder() {
+async fn readme_example_runs_in_an_empty_folder() {
     let folder = sockets();
     let mut program = start("readme", &[], folder.path());
     let mut browser = within(connect(&mut program, SocketAddr::from(([127, 0, 0, 1], 6767)))).await;
@@ -62,7 +62,7 @@ async fn the_program_of_the_readme_runs_in_an_empty_folder() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_demo_service_runs_in_an_empty_folder() {
+async fn demo_service_runs_in_an_empty_folder() {
     let folder = sockets();
     let mut service = start("demo_service", &["--delay", "10ms"], folder.path());
     let address = socket(&folder, "run/slow");

@@ -89,7 +89,7 @@ fn assert_counts(counts: &Counts, expected: &[(&str, &str, usize, usize, usize)]
 }
 
 #[test]
-fn every_captured_request_is_read_and_written_byte_for_byte() {
+fn captured_requests_round_trip_byte_for_byte() {
     let mut counts = Counts::new();
     for capture in fixtures::service()
         .iter()
@@ -125,7 +125,7 @@ fn every_captured_request_is_read_and_written_byte_for_byte() {
 }
 
 #[test]
-fn every_captured_response_is_read_and_written_byte_for_byte() {
+fn captured_responses_round_trip_byte_for_byte() {
     let mut counts = Counts::new();
     for capture in fixtures::service()
         .iter()
@@ -193,7 +193,7 @@ fn every_captured_response_is_read_and_written_byte_for_byte() {
 }
 
 #[test]
-fn a_megabyte_is_sliced_not_copied() {
+fn large_body_is_sliced_not_copied() {
     let body: JsonText = format!(r#"{{"BLOB":"{}"}}"#, "a".repeat(1 << 20))
         .into_bytes()
         .into();
@@ -291,7 +291,7 @@ fn replaced(payload: &[u8], from: &str, to: &str) -> Vec<u8> {
 }
 
 #[test]
-fn space_inside_a_value_is_accepted_and_not_sent() {
+fn space_in_a_value_is_decoded_but_not_encoded() {
     let mut fields = BRANCH;
     fields[3] = "pass phrase";
     fields[4] = " ";
@@ -315,7 +315,7 @@ fn space_inside_a_value_is_accepted_and_not_sent() {
 }
 
 #[test]
-fn identity_with_a_space_empty_or_long_is_taken_from_its_frame() {
+fn identity_with_a_space_empty_or_long_is_read_from_its_frame() {
     for identity in [b"with a space".as_slice(), b"", &[b'x'; 300], b"a:b"] {
         let identity = Bytes::copy_from_slice(identity);
         let request = decode_request(&[identity.clone(), branch_payload().into()]).unwrap();
@@ -324,7 +324,7 @@ fn identity_with_a_space_empty_or_long_is_taken_from_its_frame() {
 }
 
 #[test]
-fn identity_with_a_space_is_answered() {
+fn identity_with_a_space_receives_a_response() {
     let identity = Bytes::from_static(b"with a space");
     let request = decode_request(&[identity.clone(), branch_payload().into()]).unwrap();
     let [to, delimiter, payload] = encode_response(&Response::to(&request.envelope, 200, "OK")).unwrap();
@@ -335,7 +335,7 @@ fn identity_with_a_space_is_answered() {
 }
 
 #[test]
-fn pypi_sender_is_the_bare_token_up_to_the_first_space() {
+fn pypi_sender_ends_at_the_first_space() {
     let request = pull(payload("a:b\u{e9} ", &PYPI, &["{}", "{}", "{}"])).unwrap();
     assert_eq!(request.envelope.sender, "a:b\u{e9}");
     assert_eq!(
@@ -469,7 +469,7 @@ fn empty_value_is_accepted() {
 }
 
 #[test]
-fn json_that_is_no_object_is_for_the_caller_to_answer_with_400() {
+fn json_other_than_an_object_is_decoded_and_fails_as_arguments() {
     for (text, found) in [
         ("[1]", "an array"),
         ("\"x\"", "a string"),
@@ -495,7 +495,7 @@ fn response_body_may_be_any_json_or_raw_text() {
 }
 
 #[test]
-fn json_with_raw_utf8_escaped_slashes_any_order_and_blanks_is_accepted() {
+fn json_with_raw_utf8_escaped_slashes_and_whitespace_is_accepted() {
     let text = " {\"z\": \"caf\u{e9}\",\n \"a\":\"\\/\\u00e9\"} ";
     let object = router(payload(" ", &BRANCH, &[text, "{}", "{}"]))
         .unwrap()
@@ -507,7 +507,7 @@ fn json_with_raw_utf8_escaped_slashes_any_order_and_blanks_is_accepted() {
 }
 
 #[test]
-fn json_with_invalid_utf8_is_for_the_caller_to_answer_with_400() {
+fn json_with_invalid_utf8_is_decoded_and_fails_as_arguments() {
     let tail = [b"{\"a\":\"\xff\"}".as_slice(), b"{}", b"{}"];
     let request = router(payload(" ", &BRANCH, &tail)).unwrap();
     assert!(
@@ -521,7 +521,7 @@ fn json_with_invalid_utf8_is_for_the_caller_to_answer_with_400() {
 }
 
 #[test]
-fn path_with_invalid_utf8_is_for_the_caller_to_answer_with_400() {
+fn path_with_invalid_utf8_is_decoded_but_is_no_text() {
     let mut fields = BRANCH.map(str::as_bytes);
     fields[7] = b"/service/\xff";
     let request = router(payload(" ", &fields, &["{}", "{}", "{}"])).unwrap();
@@ -533,7 +533,7 @@ fn path_with_invalid_utf8_is_for_the_caller_to_answer_with_400() {
 }
 
 #[test]
-fn nesting_is_limited() {
+fn json_nesting_limit_is_enforced() {
     let nested = |depth: usize| format!("{{\"a\":{}1{}}}", "[".repeat(depth), "]".repeat(depth));
     let request = router(payload(
         " ",
@@ -573,7 +573,7 @@ fn empty_frame_before_the_payload_is_accepted_and_other_splits_rejected() {
 }
 
 #[test]
-fn leading_space_missing_is_rejected_on_a_router_and_accepted_on_a_pull() {
+fn missing_leading_space_is_rejected_on_router_and_accepted_on_pull() {
     assert_eq!(
         router(branch_payload()[1..].to_vec()).unwrap_err().field(),
         "sender"
@@ -585,7 +585,7 @@ fn leading_space_missing_is_rejected_on_a_router_and_accepted_on_a_pull() {
 }
 
 #[test]
-fn several_leading_spaces_are_rejected_on_a_router_and_accepted_on_a_pull() {
+fn several_leading_spaces_are_rejected_on_router_and_accepted_on_pull() {
     router([b" ".to_vec(), branch_payload()].concat()).unwrap_err();
     assert_eq!(
         pull([b"  \n".to_vec(), pypi_payload()].concat()).unwrap(),
@@ -615,7 +615,7 @@ fn status_msg_quoted_or_raw_is_accepted() {
 }
 
 #[test]
-fn status_code_that_is_no_i32_is_a_protocol_error_and_negatives_are_allowed() {
+fn status_code_outside_i32_is_rejected_and_negative_is_accepted() {
     for bad in [
         "",
         "x",
@@ -646,7 +646,7 @@ fn status_code_that_is_no_i32_is_a_protocol_error_and_negatives_are_allowed() {
 }
 
 #[test]
-fn timestamps_not_numeric_are_absent() {
+fn non_numeric_timestamps_are_none() {
     for text in [
         "None",
         "",
@@ -678,14 +678,14 @@ fn duplicate_conn_id_gives_two_replies() {
 }
 
 #[test]
-fn reply_for_an_unknown_conn_id_answers_nothing() {
+fn reply_with_unknown_conn_id_matches_no_request() {
     let request = Request::new(Dialect::Branch, "c2", "/service/x", "request");
     let response = branch_response([b"200", b"\"OK\"", b"{}", b"{}", b"{}"]).unwrap();
     assert!(!response.answers(&request.envelope));
 }
 
 #[test]
-fn unparsable_reply_names_the_call_if_it_can() {
+fn decode_error_of_a_reply_carries_the_conn_id_if_it_was_read() {
     let mut fields = BRANCH;
     fields[8] = "response";
     let whole = payload("sender ", &fields, &["200", "\"OK\"", "{}", "{}", "{}"]);
@@ -700,7 +700,7 @@ fn unparsable_reply_names_the_call_if_it_can() {
 }
 
 #[test]
-fn reply_whose_path_or_method_differ_answers_nothing() {
+fn reply_with_other_path_or_method_matches_no_request() {
     let request = Request::new(Dialect::Branch, "c1", "/service/x", "request");
     let response = branch_response([b"200", b"\"OK\"", b"{}", b"{}", b"{}"]).unwrap();
     assert!(response.answers(&request.envelope));
@@ -729,7 +729,7 @@ fn reply_whose_path_or_method_differ_answers_nothing() {
 }
 
 #[test]
-fn wrong_passphrase_does_not_match_and_no_passphrase_shows() {
+fn wrong_passphrase_does_not_match_and_debug_hides_passphrases() {
     let request = router(branch_payload()).unwrap();
     assert!(request.envelope.passphrase.matches(b"my_shared_secret"));
     for wrong in [
@@ -751,7 +751,7 @@ fn wrong_passphrase_does_not_match_and_no_passphrase_shows() {
 // ------------------------------------------------------------------------------------- telling dialects apart
 
 #[test]
-fn the_shape_of_the_envelope_shows_the_dialect() {
+fn dialect_is_detected_from_the_envelope() {
     let seed = router(payload(" ", &SEED, &[r#"{"METHOD":"get"}"#, r#"{"a":1}"#])).unwrap();
     assert_eq!(seed.envelope.dialect, Dialect::Seed);
     assert_eq!(seed.method(), "get");
@@ -775,7 +775,7 @@ fn the_shape_of_the_envelope_shows_the_dialect() {
 }
 
 #[test]
-fn an_envelope_of_neither_length_is_rejected() {
+fn envelope_with_wrong_field_count_is_rejected() {
     for count in [0, 1, 2, 3, 4, 5, 7, 8, 10, 11] {
         let fields = vec!["1"; count];
         let error = router(payload(" ", &fields, &["{}", "{}", "{}"])).unwrap_err();
@@ -784,7 +784,7 @@ fn an_envelope_of_neither_length_is_rejected() {
 }
 
 #[test]
-fn seed_headers_without_a_method_are_for_the_caller_to_answer_with_400() {
+fn seed_headers_without_a_method_are_rejected_with_their_envelope() {
     for headers in [
         "{}",
         "",
@@ -803,7 +803,7 @@ fn seed_headers_without_a_method_are_for_the_caller_to_answer_with_400() {
 // ----------------------------------------------------------------------------------------------------- sending
 
 #[test]
-fn nothing_empty_is_sent_to_pypi() {
+fn empty_fields_are_not_encoded_for_pypi() {
     let mut request = Request::new(Dialect::Pypi, "c1", "/x", "request");
     request.envelope.sender = "s".into();
     assert_eq!(encode_request(&request).unwrap_err().field(), "passphrase");
@@ -822,7 +822,7 @@ fn nothing_empty_is_sent_to_pypi() {
 }
 
 #[test]
-fn pypi01x_is_sent_without_a_leading_space() {
+fn pypi01x_is_encoded_without_a_leading_space() {
     let mut request = Request::new(Dialect::Pypi01x, "c1", "/x", "request");
     request.envelope.sender = "s".into();
     request.envelope.passphrase = Secret::new("p");
@@ -836,7 +836,7 @@ fn pypi01x_is_sent_without_a_leading_space() {
 }
 
 #[test]
-fn what_names_the_call_cannot_be_empty() {
+fn conn_id_path_method_and_sender_must_not_be_empty() {
     for (conn_id, path, method, field) in [
         ("", "/x", "request", "conn_id"),
         ("c1", "", "request", "path"),
@@ -857,7 +857,7 @@ fn what_names_the_call_cannot_be_empty() {
 }
 
 #[test]
-fn json_is_sent_in_ascii() {
+fn json_is_encoded_as_ascii() {
     let mut request = Request::new(Dialect::Branch, "c1", "/x", "request");
     request.body = "{\"a\":\"caf\u{e9} \u{1f600}\"}".as_bytes().to_vec().into();
     let payload = encode_request(&request).unwrap();
@@ -870,7 +870,7 @@ fn json_is_sent_in_ascii() {
 }
 
 #[test]
-fn status_msg_is_sent_as_json_to_branch_and_as_ascii_to_seed() {
+fn status_msg_is_encoded_as_json_for_branch_and_as_ascii_for_seed() {
     let text = "caf\u{e9} \"\\/\n\u{1}\u{1f600}";
     let mut request = Request::new(Dialect::Branch, "c1", "/x", "request");
     request.envelope.sender = "s".into();
@@ -900,7 +900,7 @@ fn status_msg_is_sent_as_json_to_branch_and_as_ascii_to_seed() {
 }
 
 #[test]
-fn seed_keeps_the_method_in_the_headers_and_has_no_arguments() {
+fn seed_encodes_the_method_as_a_header_and_rejects_arguments() {
     let mut request = Request::new(Dialect::Seed, "c1", "/x", "get");
     request.headers = br#"{"A":"b"}"#.as_slice().into();
     let read = router(encode_request(&request).unwrap()).unwrap();
@@ -915,7 +915,7 @@ fn seed_keeps_the_method_in_the_headers_and_has_no_arguments() {
 // ---------------------------------------------------------------------------------------- a service written in Go
 
 #[test]
-fn the_deviations_of_the_go_service_are_accepted() {
+fn responses_of_the_go_service_are_accepted() {
     let fields = [
         "c1",
         "1795470594417",

@@ -529,7 +529,7 @@ async fn python_answers(python: &Path, dialect: Dialect, matrix: &mut Matrix) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_dialect_both_ways() {
+async fn every_dialect_interoperates_with_python_in_both_directions() {
     let Some(python) = parts::pyzmq() else {
         return;
     };

@@ -72,7 +72,7 @@ fn as_request(incoming: Incoming) -> Mongrel2Request {
 }
 
 #[test]
-fn every_captured_request_is_read_and_written_byte_for_byte() {
+fn captured_requests_round_trip_byte_for_byte() {
     let mut counts = BTreeMap::new();
     for capture in captures("request") {
         let folder = capture.file.split('/').next().unwrap().to_owned();
@@ -106,7 +106,7 @@ fn every_captured_request_is_read_and_written_byte_for_byte() {
 }
 
 #[test]
-fn both_protocols_tell_the_same() {
+fn json_and_tnetstring_captures_decode_alike() {
     let mut pairs = 0;
     let all = captures("request");
     for json in all.iter().filter(|capture| capture.file.starts_with("json/")) {
@@ -144,7 +144,7 @@ fn both_protocols_tell_the_same() {
 }
 
 #[test]
-fn what_the_client_sent_arrives() {
+fn decoded_requests_equal_what_the_client_sent() {
     let mut compared = 0;
     for capture in captures("request") {
         let Some(sent) = &capture.sent_http_latin1 else {
@@ -200,7 +200,7 @@ fn what_the_client_sent_arrives() {
 }
 
 #[test]
-fn every_captured_reply_is_read_and_written_byte_for_byte() {
+fn captured_replies_round_trip_byte_for_byte() {
     let mut same = 0;
     for capture in captures("reply") {
         let Mongrel2Reply {
@@ -229,7 +229,7 @@ fn every_captured_reply_is_read_and_written_byte_for_byte() {
 }
 
 #[test]
-fn the_client_gets_the_payloads_one_after_another() {
+fn client_receives_the_payloads_in_order() {
     let payload = |file: &str| decode_reply(&capture(file)).unwrap().payload;
     for (name, parts) in [
         ("normal", 0),
@@ -252,7 +252,7 @@ fn the_client_gets_the_payloads_one_after_another() {
 // ----------------------------------------------------------------------------------------------- what requests say
 
 #[test]
-fn an_ordinary_request() {
+fn plain_request_is_decoded() {
     for request in both("get_query_cookies") {
         assert_eq!(request.ident, IDENT);
         assert_eq!(request.conn_id, "2");
@@ -272,7 +272,7 @@ fn an_ordinary_request() {
 }
 
 #[test]
-fn query_absent_is_not_query_empty() {
+fn absent_query_differs_from_empty_query() {
     assert!(
         both("get_minimal")
             .iter()
@@ -304,7 +304,7 @@ fn repeated_headers_keep_their_values_in_order() {
 }
 
 #[test]
-fn a_client_cannot_forge_the_keys_of_mongrel2() {
+fn client_headers_cannot_forge_mongrel2_keys() {
     for request in both("forged_special_headers") {
         assert_eq!(request.headers.method().unwrap(), "GET");
         assert_eq!(request.headers.remote_addr(), Some([127, 0, 0, 1].into()));
@@ -331,7 +331,7 @@ fn a_client_cannot_forge_the_keys_of_mongrel2() {
 }
 
 #[test]
-fn header_bytes_that_are_no_json_and_no_utf8_arrive_as_sent() {
+fn header_values_keep_control_and_non_utf8_bytes() {
     for request in both("header_control_chars") {
         assert_eq!(request.headers.get("x-c").unwrap(), &b"a\x01b\tc\x1b[0m\x08"[..]);
     }
@@ -341,7 +341,7 @@ fn header_bytes_that_are_no_json_and_no_utf8_arrive_as_sent() {
 }
 
 #[test]
-fn a_backslash_of_the_client_stays_a_backslash() {
+fn backslash_in_a_header_is_not_an_escape() {
     let headers = |block: &str| {
         request(format!("m 1 / {}:{block},0:,", block.len()))
             .headers
@@ -367,7 +367,7 @@ fn a_backslash_of_the_client_stays_a_backslash() {
 }
 
 #[test]
-fn json_that_mongrel2_never_writes_is_refused() {
+fn invalid_json_headers_are_rejected() {
     for block in [
         "",
         "{",
@@ -401,7 +401,7 @@ fn json_that_mongrel2_never_writes_is_refused() {
 }
 
 #[test]
-fn tnetstrings_that_mongrel2_never_writes_are_refused() {
+fn invalid_tnetstring_headers_are_rejected() {
     for block in [
         "1:a",
         "1:a,",
@@ -420,7 +420,7 @@ fn tnetstrings_that_mongrel2_never_writes_are_refused() {
 }
 
 #[test]
-fn a_broken_frame_is_refused_and_names_the_connection_if_it_can() {
+fn decode_error_carries_the_connection_if_it_was_read() {
     let error = |frame: &'static str| -> Mongrel2DecodeError {
         decode(&Bytes::from_static(frame.as_bytes())).unwrap_err()
     };
@@ -451,7 +451,7 @@ fn a_broken_frame_is_refused_and_names_the_connection_if_it_can() {
 }
 
 #[test]
-fn more_values_than_mongrel2_ever_sends_are_refused() {
+fn header_value_limit_is_enforced() {
     for protocol in [Protocol::Json, Protocol::Tnetstring] {
         let block = |count: usize| {
             let headers: Mongrel2Headers = (0..count).map(|_| ("a", "")).collect();
@@ -470,7 +470,7 @@ fn more_values_than_mongrel2_ever_sends_are_refused() {
 }
 
 #[test]
-fn a_websocket_frame_shows_its_first_byte() {
+fn websocket_frame_flags_are_decoded() {
     for (name, flags) in [
         ("ws_text", 0x81),
         ("ws_pong", 0x8A),
@@ -500,7 +500,7 @@ fn a_websocket_frame_shows_its_first_byte() {
 }
 
 #[test]
-fn a_streamed_upload_tells_offset_and_end() {
+fn streamed_upload_has_offset_and_end() {
     for request in both("upload_stream_first") {
         assert_eq!(request.headers.upload_stream(), Some(0));
         assert!(!request.headers.upload_stream_done());
@@ -523,7 +523,7 @@ fn a_streamed_upload_tells_offset_and_end() {
 }
 
 #[test]
-fn a_large_body_is_sliced_not_copied() {
+fn large_body_is_sliced_not_copied() {
     let headers: Mongrel2Headers = [("METHOD", "POST")].into_iter().collect();
     for protocol in [Protocol::Json, Protocol::Tnetstring] {
         let frame =
@@ -542,7 +542,7 @@ fn a_large_body_is_sliced_not_copied() {
 // -------------------------------------------------------------------------------------------------------- notices
 
 #[test]
-fn a_disconnect_is_recognised_in_both_protocols() {
+fn disconnect_notice_is_decoded_in_both_protocols() {
     for folder in ["json", "tnetstring"] {
         for name in [
             "client_disconnect_disconnect",
@@ -560,7 +560,7 @@ fn a_disconnect_is_recognised_in_both_protocols() {
 }
 
 #[test]
-fn credits_are_recognised_in_both_protocols() {
+fn credits_notice_is_decoded_in_both_protocols() {
     for folder in ["json", "tnetstring"] {
         let incoming = decode(&capture(&format!("{folder}/flow_control_credits.bin"))).unwrap();
         let expected = Incoming::Credits {
@@ -573,7 +573,7 @@ fn credits_are_recognised_in_both_protocols() {
 }
 
 #[test]
-fn a_notice_made_by_a_client_is_a_request() {
+fn notice_forged_by_a_client_is_a_request() {
     for request in both("json_socket_forged_disconnect") {
         assert_eq!(request.path, "@chat");
         assert_eq!(request.body, r#"{"type":"disconnect"}"#);
@@ -632,7 +632,7 @@ fn a_notice_made_by_a_client_is_a_request() {
 // -------------------------------------------------------------------------------------------------------- replies
 
 #[test]
-fn many_connections_are_reached_in_groups() {
+fn replies_to_many_connections_are_split_by_target_limit() {
     let ids: Vec<String> = (0..300).map(|id: u32| id.to_string()).collect();
     let replies = mongrel2::reply(b"m", &ids, b"hello").unwrap();
     assert_eq!(replies.size_hint(), (3, Some(3)));
@@ -657,7 +657,7 @@ fn many_connections_are_reached_in_groups() {
 }
 
 #[test]
-fn credits_of_any_size_are_written() {
+fn credits_of_any_size_are_encoded() {
     for bytes in [0, 1, u32::MAX] {
         let frame = mongrel2::control(b"m", &["1"], ControlCommand::Credits(bytes))
             .unwrap()
@@ -669,7 +669,7 @@ fn credits_of_any_size_are_written() {
 }
 
 #[test]
-fn a_reply_mongrel2_would_refuse_is_not_written() {
+fn invalid_reply_is_not_encoded() {
     for ident in ["", "a b", "a_b", "a.b", "\u{e9}"] {
         assert_eq!(
             mongrel2::reply(ident.as_bytes(), &["1"], b"x")
@@ -692,7 +692,7 @@ fn a_reply_mongrel2_would_refuse_is_not_written() {
 }
 
 #[test]
-fn a_reply_is_read_as_strictly_as_mongrel2_does() {
+fn replies_are_decoded_as_strictly_as_mongrel2_does() {
     let many = (0..=MAX_TARGETS).map(|_| "1").collect::<Vec<_>>().join(" ");
     let many = format!("m {}:{many}, x", many.len());
     for frame in [

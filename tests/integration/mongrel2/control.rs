@@ -18,7 +18,7 @@ async fn watched(mut socket: WebSocket, gate: State<Gate>) {
 const ROUTES: Routes<Gate> = routes![watched];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_control_port_tells_and_does() {
+async fn control_port_lists_kills_and_reloads() {
     let gate = Gate::new();
     let Some(laboratory) = Laboratory::new(behaviour::app(&gate), plain).await else {
         return;
@@ -48,7 +48,7 @@ async fn the_control_port_tells_and_does() {
 
 /// Mongrel2 sends no notice when it drops a client by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_that_go_without_notice_are_found() {
+async fn connections_closed_without_notice_are_detected() {
     let gate = Gate::new();
     let set: Setting = |config, link, folder| {
         (

@@ -26,58 +26,58 @@ macro_rules! behaves {
 }
 
 behaves! {
-    a_connection_is_kept(),
-    a_connection_is_closed_when_asked(),
-    a_head_is_a_get_without_its_body(),
-    answers_come_in_the_order_of_the_requests(gate),
-    a_body_comes_whole(),
-    a_body_beyond_the_limit_is_413(),
-    what_is_not_there_is_404_or_405(),
-    a_panic_is_500_and_stays_alone(gate),
-    a_query_is_read(),
-    a_header_may_hold_odd_bytes(),
-    nothing_is_204(),
-    a_browser_that_leaves_stops_its_handler(gate),
-    slow_requests_run_side_by_side(gate),
+    keep_alive_serves_many_requests_on_one_connection(),
+    connection_close_and_http_1_0_close_the_connection(),
+    head_is_answered_like_get_without_body(),
+    pipelined_requests_are_answered_in_order(gate),
+    request_body_arrives_unchanged(),
+    body_over_the_limit_is_413(),
+    unknown_path_is_404_and_wrong_method_is_405_with_allow(),
+    panic_is_500_and_does_not_affect_other_requests(gate),
+    query_string_is_decoded(),
+    header_value_may_contain_non_utf8_bytes(),
+    unit_reply_is_204_without_content_length(),
+    client_disconnect_cancels_the_handler(gate),
+    slow_requests_run_concurrently(gate),
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_handler_that_takes_too_long_is_504() {
+async fn handler_timeout_is_504() {
     if !parts::mongrel2() {
         return;
     }
     let gate = Gate::new();
     let site = Site::mongrel2(behaviour::hasty(&gate), Protocol::Json).await;
-    behaviour::a_handler_that_takes_too_long_is_504(&site, &gate).await;
+    behaviour::handler_timeout_is_504(&site, &gate).await;
     site.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stopping_finishes_what_was_accepted() {
+async fn graceful_shutdown_drains_accepted_requests() {
     let Some((mut site, gate)) = site(Protocol::Json).await else {
         return;
     };
     let mongrel2 = site.mongrel2.take();
-    behaviour::stopping_finishes_what_was_accepted(site, &gate).await;
+    behaviour::graceful_shutdown_drains_accepted_requests(site, &gate).await;
     drop(mongrel2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn headers_may_come_as_a_tnetstring() {
+async fn tnetstring_headers_behave_like_json_headers() {
     let Some((site, gate)) = site(Protocol::Tnetstring).await else {
         return;
     };
-    behaviour::a_connection_is_kept(&site).await;
-    behaviour::a_connection_is_closed_when_asked(&site).await;
-    behaviour::a_query_is_read(&site).await;
-    behaviour::a_body_comes_whole(&site).await;
-    behaviour::a_header_may_hold_odd_bytes(&site).await;
-    behaviour::a_browser_that_leaves_stops_its_handler(&site, &gate).await;
+    behaviour::keep_alive_serves_many_requests_on_one_connection(&site).await;
+    behaviour::connection_close_and_http_1_0_close_the_connection(&site).await;
+    behaviour::query_string_is_decoded(&site).await;
+    behaviour::request_body_arrives_unchanged(&site).await;
+    behaviour::header_value_may_contain_non_utf8_bytes(&site).await;
+    behaviour::client_disconnect_cancels_the_handler(&site, &gate).await;
     site.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_are_those_of_the_embedded_server() {
+async fn responses_equal_those_of_the_embedded_server() {
     let Some((site, _)) = site(Protocol::Json).await else {
         return;
     };
@@ -111,7 +111,7 @@ async fn answers_are_those_of_the_embedded_server() {
 /// After a restart Mongrel2 numbers its connections from the start: the first browser then has the number
 /// that the first one before had, and must not get what that one asked for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_never_reaches_a_connection_of_a_later_start() {
+async fn stale_response_does_not_reach_a_connection_after_restart() {
     let Some((site, gate)) = site(Protocol::Json).await else {
         return;
     };
@@ -132,7 +132,7 @@ async fn an_answer_never_reaches_a_connection_of_a_later_start() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_request_after_a_restart_is_lost() {
+async fn application_reconnects_after_mongrel2_restarts() {
     let Some((site, _)) = site(Protocol::Json).await else {
         return;
     };
@@ -175,7 +175,7 @@ async fn once(address: std::net::SocketAddr) -> std::io::Result<u16> {
 /// An application may come after its Mongrel2 and go before it. What Mongrel2 hands over in the moment before it notices
 /// that the application is gone is lost, as ZeroMQ has it; what comes later waits for the next one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_application_may_be_started_again() {
+async fn application_can_be_restarted_behind_mongrel2() {
     let Some((site, gate)) = site(Protocol::Json).await else {
         return;
     };

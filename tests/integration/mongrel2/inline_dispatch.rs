@@ -76,7 +76,7 @@ async fn quick(browser: &mut Browser, path: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_page_that_was_quick_runs_where_its_request_is_read_and_is_none_the_worse_for_it() {
+async fn fast_page_is_polled_inline_and_still_waits_panics_and_cancels() {
     let shared = Shared::default();
     let Some(laboratory) = Laboratory::new(App::new(ROUTES, shared.clone()), plain).await else {
         return;
@@ -114,7 +114,7 @@ async fn a_page_that_was_quick_runs_where_its_request_is_read_and_is_none_the_wo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn answers_to_one_browser_leave_in_order_wherever_they_were_made() {
+async fn pipelined_inline_and_spawned_responses_keep_their_order() {
     let Some(laboratory) = Laboratory::new(App::new(ROUTES, Shared::default()), plain).await else {
         return;
     };
@@ -136,7 +136,7 @@ async fn answers_to_one_browser_leave_in_order_wherever_they_were_made() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_page_that_blocks_holds_up_others_once() {
+async fn blocking_page_is_no_longer_polled_inline() {
     let shared = Shared::default();
     let Some(laboratory) = Laboratory::new(App::new(ROUTES, shared.clone()), plain).await else {
         return;

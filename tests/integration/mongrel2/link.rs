@@ -15,7 +15,7 @@ async fn server(folder: &TempDir, name: &str, recv_ident: &str) -> (Mongrel2Serv
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_application_may_have_several_servers() {
+async fn application_serves_several_mongrel2_servers() {
     if !parts::mongrel2() {
         return;
     }
@@ -46,7 +46,7 @@ async fn an_application_may_have_several_servers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_takes_every_reply_stands_alone() {
+async fn empty_recv_ident_is_rejected_with_several_servers() {
     if !parts::mongrel2() {
         return;
     }
@@ -72,7 +72,7 @@ async fn a_server_that_takes_every_reply_stands_alone() {
 
 /// What was asked of a Mongrel2 that is no more is not worked on, and its answer is nobody's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_kept_for_a_server_that_is_gone() {
+async fn handlers_are_cancelled_if_their_mongrel2_stops() {
     let gate = Gate::new();
     let Some(mut laboratory) = Laboratory::new(behaviour::app(&gate), plain).await else {
         return;
@@ -91,7 +91,7 @@ async fn nothing_is_kept_for_a_server_that_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn too_much_at_once_is_503() {
+async fn requests_over_the_connection_limit_are_503() {
     let gate = Gate::new();
     // Answers to one client that asks without waiting would otherwise be paced by a guess, which a busy machine proves wrong.
     let told: Setting = |config, link, _| (config.flow_control(), link);

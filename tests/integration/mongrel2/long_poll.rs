@@ -24,7 +24,7 @@ async fn events(gate: State<Gate>) -> Events {
 const ROUTES: Routes<Gate> = routes![events];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_come_when_they_happen() {
+async fn events_are_sent_when_they_happen() {
     let gate = Gate::new();
     let Some(laboratory) = Laboratory::new(App::new(ROUTES, gate.clone()), plain).await else {
         return;
@@ -58,7 +58,7 @@ async fn events_come_when_they_happen() {
 
 /// Mongrel2 closes what is quiet, unless it is told that somebody waits. Here after a second instead of two minutes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_long_poll_outlives_the_patience_of_mongrel2() {
+async fn keep_alive_protects_a_long_poll_from_the_idle_limit() {
     let gate = Gate::new();
     let set: Setting = |config, link, _| {
         let config = config

@@ -50,7 +50,7 @@ async fn ask(stream: &mut BufReader<TcpStream>, text: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn messages_are_answered_beside_http() {
+async fn message_sockets_share_the_port_with_http() {
     let Some(laboratory) = Laboratory::new(App::new(ROUTES, ()), plain).await else {
         return;
     };
@@ -183,7 +183,7 @@ async fn hear(stream: &mut BufReader<TcpStream>) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_of_message_sockets_hear_what_is_broadcast() {
+async fn broadcast_reaches_message_sockets_and_websockets() {
     let Some((laboratory, news, gate)) = desk(behind).await else {
         return;
     };
@@ -227,7 +227,7 @@ async fn clients_of_message_sockets_hear_what_is_broadcast() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_is_kept_and_sent_to_until_one_end_closes() {
+async fn message_socket_client_receives_pushes_until_closed() {
     let Some((laboratory, _, gate)) = desk(behind).await else {
         return;
     };
@@ -265,7 +265,7 @@ async fn a_client_is_kept_and_sent_to_until_one_end_closes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_message_sockets_have_a_client_to_keep() {
+async fn socket_sender_is_500_outside_message_sockets() {
     let laboratory = async |app| Some(Laboratory::embedded(app).await);
     let Some((laboratory, ..)) = desk(laboratory).await else {
         return;

@@ -23,7 +23,7 @@ async fn game() {}
 const ROUTES: Routes<()> = routes![user, chat, game];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_routes_make_the_configuration() {
+async fn mongrel2_configuration_is_generated_from_routes() {
     if !parts::mongrel2() {
         return;
     }
@@ -60,7 +60,7 @@ async fn the_routes_make_the_configuration() {
 
 /// One that is killed is started again, and the application finds it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_dies_comes_back() {
+async fn killed_mongrel2_is_restarted() {
     let Some(laboratory) = Laboratory::new(behaviour::app(&Gate::new()), plain).await else {
         return;
     };

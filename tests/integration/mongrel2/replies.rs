@@ -172,12 +172,12 @@ async fn a_client_is_sent_no_more_than_it_reads(set: Setting) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn credits_slow_a_response_to_its_reader() {
+async fn credits_apply_backpressure_to_a_slow_reader() {
     a_client_is_sent_no_more_than_it_reads(|config, link, _| (config.flow_control(), link)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_control_port_slows_a_response_to_its_reader() {
+async fn control_port_applies_backpressure_to_a_slow_reader() {
     a_client_is_sent_no_more_than_it_reads(|config, link, folder| {
         (config, link.control(format!("ipc://{folder}/control")))
     })
@@ -187,7 +187,7 @@ async fn the_control_port_slows_a_response_to_its_reader() {
 /// Where nobody says what a client has read: it is sent a megabyte in a second, until Mongrel2, for which that is 17
 /// messages too many, drops it, and says so when it is sent another one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_reads_nothing_is_dropped_in_time() {
+async fn client_that_never_reads_is_dropped() {
     let Some((laboratory, gate, made)) = shop(plain).await else {
         return;
     };
@@ -229,7 +229,7 @@ async fn a_client_that_reads_nothing_is_dropped_in_time() {
 
 /// Mongrel2 drops a client for which 17 messages wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_client_is_drowned_in_small_pieces() {
+async fn many_small_chunks_do_not_overflow_the_send_queue_of_mongrel2() {
     let Some((laboratory, _, _)) = shop(plain).await else {
         return;
     };
@@ -248,7 +248,7 @@ async fn no_client_is_drowned_in_small_pieces() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_older_client_reads_to_the_end() {
+async fn http_1_0_client_reads_to_the_close() {
     let Some((laboratory, _, _)) = shop(plain).await else {
         return;
     };
@@ -279,7 +279,7 @@ async fn an_older_client_reads_to_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_ready_leaves_in_one_message() {
+async fn ready_responses_are_batched_into_few_messages() {
     let Some((laboratory, gate, _)) = shop(plain).await else {
         return;
     };

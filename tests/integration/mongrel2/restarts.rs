@@ -25,7 +25,7 @@ struct Seen {
 
 /// `BRUBECK_RESTARTS` sets how often; 5 times where it does not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_answer_reaches_a_stranger() {
+async fn responses_reach_only_their_own_client_across_restarts() {
     let app = App::new(ROUTES, Arc::new(AtomicU64::new(0)));
     let Some(laboratory) = Laboratory::new(app, plain).await else {
         return;

@@ -182,7 +182,7 @@ fn files(laboratory: &Laboratory) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn uploads_come_through_files_and_leave_none() {
+async fn uploads_through_files_remove_their_files() {
     let (gate, folder) = (Gate::new(), sockets());
     let app = app(&gate, folder.path().to_owned());
     let Some(laboratory) = Laboratory::new(app, in_files).await else {
@@ -202,7 +202,7 @@ async fn uploads_come_through_files_and_leave_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn uploads_come_in_parts_as_fast_as_they_are_read() {
+async fn streamed_uploads_apply_backpressure() {
     let (gate, folder) = (Gate::new(), sockets());
     let app = app(&gate, folder.path().to_owned());
     let Some(laboratory) = Laboratory::new(app, in_parts).await else {
@@ -217,7 +217,7 @@ async fn uploads_come_in_parts_as_fast_as_they_are_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn uploads_come_within_messages() {
+async fn uploads_within_one_message() {
     let gate = Gate::new();
     let app = app(&gate, PathBuf::new());
     let set = |config: Mongrel2Config, link, _: &str| (config.body_limit(9 << 20), link);
@@ -237,7 +237,7 @@ async fn uploads_come_within_messages() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn uploads_come_through_the_embedded_server() {
+async fn uploads_on_the_embedded_server() {
     let (gate, folder) = (Gate::new(), sockets());
     let site = Site::http(app(&gate, folder.path().to_owned())).await;
     let body = bytes(3_000_000);
@@ -253,7 +253,7 @@ async fn uploads_come_through_the_embedded_server() {
 
 /// A client may send the headers by which Mongrel2 announces files; it must not make anybody read or remove one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn forged_uploads_are_none() {
+async fn forged_upload_headers_are_ignored() {
     let gate = Gate::new();
     let Some(laboratory) = Laboratory::new(app(&gate, PathBuf::new()), in_files).await else {
         return;
@@ -298,7 +298,7 @@ async fn forged_uploads_are_none() {
 
 /// Where uploads have no place, they are refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn uploads_without_a_place_are_413() {
+async fn uploads_without_an_upload_folder_are_413() {
     let Some(laboratory) = Laboratory::new(app(&Gate::new(), PathBuf::new()), plain).await else {
         return;
     };

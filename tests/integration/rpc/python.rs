@@ -32,7 +32,7 @@ async fn echoes(client: &Client, value: Value) {
 }
 
 #[test]
-fn the_example_of_the_page_is_right_by_another_hmac() {
+fn protocol_page_example_verifies_with_python_hmac() {
     let Some(python) = parts::pyzmq() else {
         return;
     };
@@ -48,7 +48,7 @@ fn the_example_of_the_page_is_right_by_another_hmac() {
 }
 
 #[tokio::test]
-async fn a_worker_in_python_answers() {
+async fn python_worker_serves_calls() {
     let Some(python) = parts::pyzmq() else {
         return;
     };
@@ -75,7 +75,7 @@ async fn a_worker_in_python_answers() {
 
 /// More than it takes at once: the rest waits for credit.
 #[tokio::test]
-async fn many_calls_are_sent_as_the_worker_allows() {
+async fn calls_over_the_credit_wait_for_more() {
     let Some(python) = parts::pyzmq() else {
         return;
     };
@@ -94,7 +94,7 @@ async fn many_calls_are_sent_as_the_worker_allows() {
 }
 
 #[tokio::test]
-async fn deadlines_and_cancellation_reach_the_worker() {
+async fn deadline_and_cancel_reach_the_python_worker() {
     let Some(python) = parts::pyzmq() else {
         return;
     };
@@ -120,7 +120,7 @@ async fn deadlines_and_cancellation_reach_the_worker() {
 }
 
 #[tokio::test]
-async fn another_passphrase_is_denied_and_the_call_says_so() {
+async fn wrong_passphrase_fails_the_handshake_and_the_call() {
     let Some(python) = parts::pyzmq() else {
         return;
     };
@@ -143,7 +143,7 @@ async fn another_passphrase_is_denied_and_the_call_says_so() {
 }
 
 #[tokio::test]
-async fn a_worker_that_drains_finishes_and_takes_no_more() {
+async fn draining_worker_finishes_its_calls_and_takes_no_more() {
     let Some(python) = parts::pyzmq() else {
         return;
     };
@@ -194,7 +194,7 @@ async fn on_echo(reply: ServiceResponse, answers: State<Gate>) {
 const PAGES: Routes<Pages> = routes![on_echo, ask];
 
 #[tokio::test]
-async fn it_says_what_it_has_taken() {
+async fn nowait_calls_are_acknowledged_by_the_worker() {
     let Some(python) = parts::pyzmq() else {
         return;
     };

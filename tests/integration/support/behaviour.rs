@@ -53,7 +53,7 @@ fn is(answer: &Answer, status: u16, text: &str) {
     assert_eq!((answer.status, answer.text()), (status, text), "{answer:?}");
 }
 
-pub async fn a_connection_is_kept(site: &Site) {
+pub async fn keep_alive_serves_many_requests_on_one_connection(site: &Site) {
     let mut browser = site.browser().await;
     for _ in 0..20 {
         let answer = browser.get("/hello").await;
@@ -67,7 +67,7 @@ pub async fn a_connection_is_kept(site: &Site) {
     }
 }
 
-pub async fn a_connection_is_closed_when_asked(site: &Site) {
+pub async fn connection_close_and_http_1_0_close_the_connection(site: &Site) {
     for request in [
         "GET /hello HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
         "GET /hello HTTP/1.1\r\nhost: localhost\r\nConnection: Close\r\n\r\n",
@@ -81,7 +81,7 @@ pub async fn a_connection_is_closed_when_asked(site: &Site) {
     }
 }
 
-pub async fn a_head_is_a_get_without_its_body(site: &Site) {
+pub async fn head_is_answered_like_get_without_body(site: &Site) {
     let mut browser = site.browser().await;
     let get = browser.get("/hello").await;
     browser
@@ -94,7 +94,7 @@ pub async fn a_head_is_a_get_without_its_body(site: &Site) {
     is(&browser.get("/hello").await, 200, "hello");
 }
 
-pub async fn answers_come_in_the_order_of_the_requests(site: &Site, gate: &Gate) {
+pub async fn pipelined_requests_are_answered_in_order(site: &Site, gate: &Gate) {
     let mut browser = site.browser().await;
     let requests = [
         request("/slow/first"),
@@ -111,7 +111,7 @@ pub async fn answers_come_in_the_order_of_the_requests(site: &Site, gate: &Gate)
     is(&browser.answer().await, 200, "hello");
 }
 
-pub async fn a_body_comes_whole(site: &Site) {
+pub async fn request_body_arrives_unchanged(site: &Site) {
     let mut browser = site.browser().await;
     let large: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
     for body in [
@@ -132,7 +132,7 @@ pub async fn a_body_comes_whole(site: &Site) {
     }
 }
 
-pub async fn a_body_in_chunks_comes_whole(site: &Site) {
+pub async fn chunked_request_body_arrives_unchanged(site: &Site) {
     let mut browser = site.browser().await;
     browser
         .send("POST /echo HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -144,7 +144,7 @@ pub async fn a_body_in_chunks_comes_whole(site: &Site) {
     is(&browser.get("/hello").await, 200, "hello");
 }
 
-pub async fn a_body_beyond_the_limit_is_413(site: &Site) {
+pub async fn body_over_the_limit_is_413(site: &Site) {
     let mut browser = site.browser().await;
     browser
         .send("POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2000000\r\n\r\n")
@@ -152,7 +152,7 @@ pub async fn a_body_beyond_the_limit_is_413(site: &Site) {
     assert_eq!(browser.answer().await.status, 413);
 }
 
-pub async fn what_is_not_there_is_404_or_405(site: &Site) {
+pub async fn unknown_path_is_404_and_wrong_method_is_405_with_allow(site: &Site) {
     let mut browser = site.browser().await;
     is(&browser.get("/none").await, 404, "Not Found");
     is(&browser.get("/").await, 404, "Not Found");
@@ -174,7 +174,7 @@ pub async fn what_is_not_there_is_404_or_405(site: &Site) {
     );
 }
 
-pub async fn a_panic_is_500_and_stays_alone(site: &Site, gate: &Gate) {
+pub async fn panic_is_500_and_does_not_affect_other_requests(site: &Site, gate: &Gate) {
     let mut other = site.browser().await;
     other.send(request("/slow/other")).await;
     gate.arrived(1).await;
@@ -185,7 +185,7 @@ pub async fn a_panic_is_500_and_stays_alone(site: &Site, gate: &Gate) {
     is(&other.answer().await, 200, "other");
 }
 
-pub async fn a_query_is_read(site: &Site) {
+pub async fn query_string_is_decoded(site: &Site) {
     let mut browser = site.browser().await;
     is(
         &browser.get("/query?name=J%C3%BCrgen+a&age=7").await,
@@ -200,7 +200,7 @@ pub async fn a_query_is_read(site: &Site) {
     );
 }
 
-pub async fn a_header_may_hold_odd_bytes(site: &Site) {
+pub async fn header_value_may_contain_non_utf8_bytes(site: &Site) {
     let mut browser = site.browser().await;
     for value in [
         &b"caf\xc3\xa9"[..],
@@ -225,7 +225,7 @@ pub async fn a_header_may_hold_odd_bytes(site: &Site) {
     }
 }
 
-pub async fn nothing_is_204(site: &Site) {
+pub async fn unit_reply_is_204_without_content_length(site: &Site) {
     let mut browser = site.browser().await;
     browser
         .send("DELETE /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n")
@@ -235,7 +235,7 @@ pub async fn nothing_is_204(site: &Site) {
     is(&browser.get("/hello").await, 200, "hello");
 }
 
-pub async fn a_browser_that_leaves_stops_its_handler(site: &Site, gate: &Gate) {
+pub async fn client_disconnect_cancels_the_handler(site: &Site, gate: &Gate) {
     let mut browser = site.browser().await;
     browser.send(request("/slow/gone")).await;
     gate.arrived(1).await;
@@ -244,7 +244,7 @@ pub async fn a_browser_that_leaves_stops_its_handler(site: &Site, gate: &Gate) {
 }
 
 /// 200 handlers that wait at once, which only works where none waits for another.
-pub async fn slow_requests_run_side_by_side(site: &Site, gate: &Gate) {
+pub async fn slow_requests_run_concurrently(site: &Site, gate: &Gate) {
     let mut browsers = Vec::new();
     for _ in 0..200 {
         let mut browser = site.browser().await;
@@ -263,7 +263,7 @@ pub fn hasty(gate: &Gate) -> App<Gate> {
     app(gate).timeout(std::time::Duration::from_millis(100))
 }
 
-pub async fn a_handler_that_takes_too_long_is_504(site: &Site, gate: &Gate) {
+pub async fn handler_timeout_is_504(site: &Site, gate: &Gate) {
     let mut browser = site.browser().await;
     browser
         .send("GET /slow/late HTTP/1.1\r\nhost: localhost\r\naccept: application/json\r\n\r\n")
@@ -277,7 +277,7 @@ pub async fn a_handler_that_takes_too_long_is_504(site: &Site, gate: &Gate) {
     is(&browser.get("/hello").await, 200, "hello");
 }
 
-pub async fn stopping_finishes_what_was_accepted(site: Site, gate: &Gate) {
+pub async fn graceful_shutdown_drains_accepted_requests(site: Site, gate: &Gate) {
     let mut browser = site.browser().await;
     browser.send(request("/slow/last")).await;
     gate.arrived(1).await;

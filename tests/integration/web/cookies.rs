@@ -66,7 +66,7 @@ fn client() -> TestClient {
 }
 
 #[tokio::test]
-async fn plain_cookies() {
+async fn plain_cookies_are_read_set_and_removed() {
     let client = client();
     client.get("/plain").await.assert_text("none x; y é");
     client.get("/plain").await.assert_text("x; y é x; y é");
@@ -75,7 +75,7 @@ async fn plain_cookies() {
 }
 
 #[tokio::test]
-async fn signed_cookies_cannot_be_changed() {
+async fn signed_cookies_reject_tampering_and_support_key_rotation() {
     let client = client();
     client.get("/vote").await.assert_text("None");
     client.get("/vote").await.assert_text("Some(\"jazz\")");
@@ -107,7 +107,7 @@ async fn cookies_are_safe_by_default() {
 }
 
 #[tokio::test]
-async fn users_log_in_and_out() {
+async fn session_login_and_logout() {
     let client = client();
     client.get("/account").await.assert_status(401);
     client.get("/maybe").await.assert_text("nobody");
@@ -121,7 +121,7 @@ async fn users_log_in_and_out() {
 }
 
 #[tokio::test]
-async fn browsers_are_sent_to_the_login_page() {
+async fn unauthenticated_browser_is_redirected_to_the_login_page() {
     let app = || App::new(ROUTES, ()).cookie_secret(SECRET).login_url("/login");
     let client = TestClient::new(app());
     let sent = client.get("/account?tab=1").accept("text/html").await;
@@ -144,7 +144,7 @@ async fn browsers_are_sent_to_the_login_page() {
 }
 
 #[tokio::test]
-async fn without_a_secret_nothing_is_signed() {
+async fn signed_cookies_without_a_secret_are_500() {
     let client = TestClient::new(App::new(ROUTES, ()));
     client.get("/vote").await.assert_status(500);
     client.get("/account").await.assert_status(500);
@@ -156,7 +156,7 @@ async fn without_a_secret_nothing_is_signed() {
 }
 
 #[tokio::test]
-async fn another_site_changes_nothing() {
+async fn cross_site_requests_are_403() {
     let client = client();
     client.post("/login/7").await.assert_status(303);
     client

@@ -37,7 +37,7 @@ fn pages() -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn a_browser_is_shown_a_page_of_the_folder() {
+async fn error_pages_come_from_the_template_folder() {
     let folder = pages();
     let client = TestClient::new(App::new(ROUTES, ()).templates(folder.path()));
     let nothing = client.get("/nowhere").accept("text/html").await;
@@ -75,7 +75,7 @@ async fn a_browser_is_shown_a_page_of_the_folder() {
 }
 
 #[tokio::test]
-async fn functions_catch_errors() {
+async fn catch_functions_replace_error_responses() {
     async fn not_found(uri: http::Uri) -> Html<String> {
         Html(format!("<p>no {uri}</p>"))
     }
@@ -128,7 +128,7 @@ async fn functions_catch_errors() {
 }
 
 #[tokio::test]
-async fn a_fallback_answers_what_no_route_matches() {
+async fn fallback_answers_unmatched_paths() {
     async fn anything(method: Method, uri: http::Uri, cookies: Cookies) -> String {
         cookies.set(Cookie::new("lost", "yes"));
         format!("{method} {uri}")
@@ -140,7 +140,7 @@ async fn a_fallback_answers_what_no_route_matches() {
 }
 
 #[tokio::test]
-async fn odd_requests_are_refused() {
+async fn unknown_method_is_501_and_long_target_is_414() {
     let client = TestClient::new(App::new(ROUTES, ()));
     let brew = http::Method::from_bytes(b"BREW").unwrap();
     client.request(brew, "/own").await.assert_status(501);

@@ -111,7 +111,7 @@ fn client() -> TestClient {
 }
 
 #[tokio::test]
-async fn a_query_is_a_struct() {
+async fn query_deserializes_into_a_struct() {
     let client = client();
     let full = client
         .get("/query?dish=soup&count=2&extra=salt&extra=p%26p&count=")
@@ -140,7 +140,7 @@ async fn a_query_is_a_struct() {
 }
 
 #[tokio::test]
-async fn a_form_is_a_struct() {
+async fn form_deserializes_into_a_struct() {
     let client = client();
     let fields = [("dish", "soup & bread"), ("extra", "a"), ("extra", "b")];
     let order = client.post("/form").form(fields).await;
@@ -172,7 +172,7 @@ async fn a_form_is_a_struct() {
 }
 
 #[tokio::test]
-async fn json_names_the_field_that_is_wrong() {
+async fn json_error_names_the_invalid_field() {
     let client = client();
     client
         .post("/json")
@@ -230,7 +230,7 @@ async fn arguments_come_from_the_form_and_the_query() {
 }
 
 #[tokio::test]
-async fn headers_have_types() {
+async fn typed_headers_are_parsed() {
     let client = client();
     let request = || client.get("/header").header("user-agent", "Lynx");
     request().header("x-count", "7").await.assert_text("Lynx Some(7)");
@@ -252,7 +252,7 @@ async fn headers_have_types() {
 }
 
 #[tokio::test]
-async fn files_come_in_forms() {
+async fn multipart_form_carries_files() {
     let client = client();
     let form =
         TestForm::new()
@@ -281,7 +281,7 @@ async fn files_come_in_forms() {
 }
 
 #[tokio::test]
-async fn everything_else_of_a_request() {
+async fn uri_method_body_address_and_extension_extractors() {
     let client = client();
     let request = client
         .post("/request?a=%20")
@@ -295,7 +295,7 @@ async fn everything_else_of_a_request() {
 }
 
 #[tokio::test]
-async fn extractors_of_axum_are_arguments() {
+async fn axum_extractors_are_handler_arguments() {
     let client = client();
     client
         .post("/axum?price=7")
@@ -310,7 +310,7 @@ async fn extractors_of_axum_are_arguments() {
 }
 
 #[tokio::test]
-async fn only_trusted_proxies_speak_for_others() {
+async fn forwarded_address_is_used_only_from_trusted_proxies() {
     let app = || App::new(ROUTES, ());
     let ask = async |app: App<()>| {
         let client = TestClient::new(app);
@@ -337,7 +337,7 @@ async fn only_trusted_proxies_speak_for_others() {
 }
 
 #[tokio::test]
-async fn each_part_of_a_form_has_a_limit() {
+async fn part_limit_applies_to_each_multipart_part() {
     let client = TestClient::new(App::new(ROUTES, ()).limit::<upload>(Limits::new().part_limit(100)));
     let form = |size: usize| {
         let small = TestForm::new().text("title", "x");

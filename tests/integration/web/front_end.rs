@@ -20,32 +20,32 @@ macro_rules! behaves {
 }
 
 behaves! {
-    a_connection_is_kept(),
-    a_connection_is_closed_when_asked(),
-    a_head_is_a_get_without_its_body(),
-    answers_come_in_the_order_of_the_requests(gate),
-    a_body_comes_whole(),
-    a_body_in_chunks_comes_whole(),
-    a_body_beyond_the_limit_is_413(),
-    what_is_not_there_is_404_or_405(),
-    a_panic_is_500_and_stays_alone(gate),
-    a_query_is_read(),
-    a_header_may_hold_odd_bytes(),
-    nothing_is_204(),
-    a_browser_that_leaves_stops_its_handler(gate),
-    slow_requests_run_side_by_side(gate),
+    keep_alive_serves_many_requests_on_one_connection(),
+    connection_close_and_http_1_0_close_the_connection(),
+    head_is_answered_like_get_without_body(),
+    pipelined_requests_are_answered_in_order(gate),
+    request_body_arrives_unchanged(),
+    chunked_request_body_arrives_unchanged(),
+    body_over_the_limit_is_413(),
+    unknown_path_is_404_and_wrong_method_is_405_with_allow(),
+    panic_is_500_and_does_not_affect_other_requests(gate),
+    query_string_is_decoded(),
+    header_value_may_contain_non_utf8_bytes(),
+    unit_reply_is_204_without_content_length(),
+    client_disconnect_cancels_the_handler(gate),
+    slow_requests_run_concurrently(gate),
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_handler_that_takes_too_long_is_504() {
+async fn handler_timeout_is_504() {
     let gate = Gate::new();
     let site = Site::http(behaviour::hasty(&gate)).await;
-    behaviour::a_handler_that_takes_too_long_is_504(&site, &gate).await;
+    behaviour::handler_timeout_is_504(&site, &gate).await;
     site.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stopping_finishes_what_was_accepted() {
+async fn graceful_shutdown_drains_accepted_requests() {
     let (site, gate) = site().await;
-    behaviour::stopping_finishes_what_was_accepted(site, &gate).await;
+    behaviour::graceful_shutdown_drains_accepted_requests(site, &gate).await;
 }

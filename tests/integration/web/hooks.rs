@@ -53,7 +53,7 @@ fn app() -> App<Gate> {
 }
 
 #[tokio::test]
-async fn functions_run_before_and_after() {
+async fn before_and_after_hooks_run() {
     async fn only_members(x_member: Headers) -> Result<(), Status> {
         x_member.text("x-member").map(drop).ok_or(Status::FORBIDDEN)
     }
@@ -104,7 +104,7 @@ async fn functions_run_before_and_after() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_route_has_limits_of_its_own() {
+async fn route_limits_override_body_limit_and_timeout() {
     let limits = Limits::new();
     let app = app()
         .body_limit(10)
@@ -135,7 +135,7 @@ async fn a_route_has_limits_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_route_that_is_full_says_so() {
+async fn full_route_is_503_with_retry_after() {
     let state = Gate::default();
     let app = App::new(ROUTES, state.clone()).limit::<gate>(Limits::new().concurrency(1));
     let client = Arc::new(TestClient::new(app));
@@ -157,7 +157,7 @@ async fn a_route_that_is_full_says_so() {
 }
 
 #[tokio::test]
-async fn limits_of_a_handler_that_is_not_listed_are_an_error() {
+async fn limits_of_an_unlisted_handler_are_an_error() {
     const WITHOUT: Routes<Gate> = routes![index];
     let app = App::new(WITHOUT, Gate::default()).limit::<upload>(Limits::new());
     let error = app.into_service().unwrap_err();

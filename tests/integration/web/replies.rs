@@ -98,7 +98,7 @@ fn client() -> TestClient {
 }
 
 #[tokio::test]
-async fn redirects() {
+async fn redirects_set_status_and_location() {
     let client = client();
     for (name, code) in [
         ("to", 303),
@@ -116,7 +116,7 @@ async fn redirects() {
 }
 
 #[tokio::test]
-async fn status_and_headers_go_in_front() {
+async fn tuple_replies_set_status_and_headers() {
     let client = client();
     client
         .get("/tuple")
@@ -134,7 +134,7 @@ async fn status_and_headers_go_in_front() {
 }
 
 #[tokio::test]
-async fn streams_have_no_length_before_they_end() {
+async fn stream_reply_has_no_content_length() {
     let client = client();
     client
         .get("/stream")
@@ -157,7 +157,7 @@ async fn streams_have_no_length_before_they_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_come_one_by_one() {
+async fn server_sent_events_are_sent_one_by_one() {
     let client = client();
     let mut response = client.get("/events").stream().await;
     assert_eq!(response.headers()["content-type"], "text/event-stream");
@@ -175,7 +175,7 @@ async fn events_come_one_by_one() {
 }
 
 #[tokio::test]
-async fn files_know_parts_and_whether_they_changed() {
+async fn file_reply_supports_ranges_and_conditional_requests() {
     let client = client();
     let whole = client.get("/file/toml").await;
     whole.assert_status(200).assert_contains("[package]");
@@ -209,7 +209,7 @@ async fn files_know_parts_and_whether_they_changed() {
 }
 
 #[tokio::test]
-async fn problems_are_told_as_the_client_wants() {
+async fn problem_is_rendered_by_the_accept_header() {
     let client = client();
     client
         .get("/problem")

@@ -73,7 +73,7 @@ fn statuses(answer: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn requests_that_can_be_understood_in_two_ways_are_refused() {
+async fn request_smuggling_is_rejected() {
     // A second request hides in each body: it must never be answered.
     let hidden = "GET /hidden HTTP/1.1\r\nhost: a\r\n\r\n";
     let chunked = format!("{:x}\r\n{hidden}\r\n0\r\n\r\n", hidden.len());
@@ -136,7 +136,7 @@ async fn requests_that_can_be_understood_in_two_ways_are_refused() {
 }
 
 #[tokio::test]
-async fn streams_are_chunked() {
+async fn streams_use_chunked_encoding() {
     let running = start(http()).await;
     let answer = ask(
         connect(&running).await,
@@ -152,7 +152,7 @@ async fn streams_are_chunked() {
 }
 
 #[tokio::test]
-async fn connections_that_keep_it_waiting_are_closed() {
+async fn idle_header_and_body_timeouts_close_connections() {
     let short = Duration::from_millis(200);
     let long = Duration::from_secs(60);
     let cases = [
@@ -190,7 +190,7 @@ async fn connections_that_keep_it_waiting_are_closed() {
 }
 
 #[tokio::test]
-async fn a_peer_that_takes_nothing_is_cut_off() {
+async fn write_timeout_closes_a_client_that_never_reads() {
     let running = start(http().write_timeout(Duration::from_millis(200))).await;
     let mut stream = connect(&running).await;
     stream
@@ -206,7 +206,7 @@ async fn a_peer_that_takes_nothing_is_cut_off() {
 }
 
 #[tokio::test]
-async fn one_address_has_so_many_connections() {
+async fn connection_limit_per_address_is_enforced() {
     let running = start(http().max_connections_per_address(2)).await;
     let (first, second) = (connect(&running).await, connect(&running).await);
     let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
@@ -239,7 +239,7 @@ async fn one_address_has_so_many_connections() {
 }
 
 #[tokio::test]
-async fn a_unix_socket() {
+async fn serves_on_a_unix_socket() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("web.sock");
     // What a dead process has left behind.
@@ -272,7 +272,7 @@ async fn a_unix_socket() {
 }
 
 #[tokio::test]
-async fn http_2_without_tls() {
+async fn serves_http_2_without_tls() {
     let running = start(http()).await;
     let address = running.address().trim_start_matches("http://").to_owned();
     let target = format!("http://{address}/echo");
@@ -309,7 +309,7 @@ async fn run(program: &str, arguments: &[&str]) -> Option<String> {
 }
 
 #[tokio::test]
-async fn tls() {
+async fn serves_http_1_and_2_over_tls() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (certificate, key) = (path("certificate.pem"), path("key.pem"));
@@ -383,10 +383,10 @@ async fn tls() {
     );
 }
 
-/// The child process of [`a_socket_that_is_handed_over`].
+/// The child process of [`serves_on_a_socket_inherited_from_systemd`].
 #[tokio::test]
-async fn takes_the_socket_over() {
-    if !child::is_child(takes_the_socket_over) {
+async fn child_with_inherited_socket() {
+    if !child::is_child(child_with_inherited_socket) {
         return;
     }
     #[get("^/$")]
@@ -399,7 +399,7 @@ async fn takes_the_socket_over() {
 
 /// As systemd does it: the socket is the file 3, and two variables say for whom.
 #[tokio::test]
-async fn a_socket_that_is_handed_over() {
+async fn serves_on_a_socket_inherited_from_systemd() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("socket");
     let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -414,7 +414,7 @@ async fn a_socket_that_is_handed_over() {
         let early = asked(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
         let started = async {
             let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$@\" 3<&0 </dev/null";
-            child::command_after(script, takes_the_socket_over)
+            child::command_after(script, child_with_inherited_socket)
                 .stdin(socket)
                 .stdout(std::process::Stdio::null())
                 .spawn()
@@ -431,7 +431,7 @@ async fn a_socket_that_is_handed_over() {
 }
 
 #[tokio::test]
-async fn where_no_socket_is_handed_over_that_is_said() {
+async fn inherited_without_a_socket_is_an_error() {
     let error = App::new(ROUTES, ()).start(Http::inherited()).await.err();
     let text = format!("{:?}", error.expect("an error"));
     assert!(text.contains("systemd"), "{text}");

@@ -83,7 +83,7 @@ fn client(app: impl FnOnce(App<Dropped>) -> App<Dropped>) -> (TestClient, Droppe
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_takes_too_long_is_504() {
+async fn handler_timeout_is_504_and_drops_the_handler() {
     for (limit, seconds) in [(None, 60), (Some(5), 5)] {
         let (client, dropped) = client(|app| match limit {
             Some(limit) => app.timeout(Duration::from_secs(limit)),
@@ -103,7 +103,7 @@ async fn what_takes_too_long_is_504() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_that_may_wait_do() {
+async fn timeout_can_be_disabled_per_route_and_per_application() {
     let (client, _) = client(|app| app.limit::<poll>(Limits::new().timeout(None)));
     client.get("/poll").await.assert_text("news");
     let (client, _) = self::client(|app| app.timeout(None));
@@ -115,7 +115,7 @@ async fn those_that_may_wait_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn functions_beside_it_have_no_more_time() {
+async fn timeout_covers_hooks_and_fallback() {
     async fn hesitate() {
         sleep(Duration::from_secs(3)).await
     }
@@ -140,7 +140,7 @@ async fn functions_beside_it_have_no_more_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_lasts_as_long_as_it_likes() {
+async fn timeout_does_not_limit_response_streams() {
     let (client, _) = client(|app| app.timeout(Duration::from_secs(1)));
     let body = client.get("/words").stream().await.into_body();
     let text = BodyExt::collect(body).await.unwrap().to_bytes();
@@ -149,7 +149,7 @@ async fn a_stream_lasts_as_long_as_it_likes() {
 
 /// The time of a client that is slow is not that of the handler.
 #[tokio::test(start_paused = true)]
-async fn the_time_runs_once_an_upload_is_read() {
+async fn timeout_starts_after_the_upload_is_read() {
     let (client, _) = client(|app| app.timeout(Duration::from_secs(5)));
     let slow = || {
         Body::from_stream(stream::iter(0..10).then(|_| async {
@@ -194,7 +194,7 @@ async fn asks_later(services: Services) -> Response {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_has_no_more_time_than_its_handler() {
+async fn call_deadline_is_capped_by_the_handler_deadline() {
     let app = App::new(routes![asks, asks_later], ()).timeout(Duration::from_secs(5));
     let site = TestSite::of(app)
         .service(Service::bind(FAR, SECRET), App::new(routes![given], ()))

@@ -71,7 +71,7 @@ fn router() -> Router {
 }
 
 #[tokio::test]
-async fn a_trace_layer() {
+async fn trace_layer_sees_requests() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let spans = seen.clone();
     let layer = TraceLayer::new_for_http().make_span_with(move |request: &http::Request<Body>| {
@@ -86,7 +86,7 @@ async fn a_trace_layer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_layer() {
+async fn timeout_layer_is_504() {
     let layer = TimeoutLayer::with_status_code(http::StatusCode::GATEWAY_TIMEOUT, Duration::from_secs(1));
     let client = TestClient::new(app().layer(layer));
     client.get("/slow").await.assert_status(504);
@@ -94,7 +94,7 @@ async fn a_timeout_layer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_layer_that_fails_is_503() {
+async fn failing_layer_is_503() {
     #[derive(Clone)]
     struct Late<S>(S);
 
@@ -123,14 +123,14 @@ async fn a_layer_that_fails_is_503() {
 }
 
 #[tokio::test]
-async fn a_limit_layer() {
+async fn body_limit_layer_is_413() {
     let client = TestClient::new(app().layer(RequestBodyLimitLayer::new(4)));
     client.post("/echo").body("four").await.assert_text("four");
     client.post("/echo").body("fiver").await.assert_status(413);
 }
 
 #[tokio::test]
-async fn a_cors_layer() {
+async fn cors_layer_answers_preflight() {
     let client = TestClient::new(app().layer(CorsLayer::permissive()));
     let response = client.get("/").header("origin", "https://example.org").await;
     response.assert_header("access-control-allow-origin", "*");
@@ -142,7 +142,7 @@ async fn a_cors_layer() {
 }
 
 #[tokio::test]
-async fn a_compression_layer() {
+async fn compression_layer_compresses_responses() {
     let client = TestClient::new(app().layer(CompressionLayer::new()));
     let packed = client.get("/long").header("accept-encoding", "gzip").await;
     packed
@@ -157,7 +157,7 @@ async fn a_compression_layer() {
 }
 
 #[tokio::test]
-async fn a_catch_panic_layer_and_none() {
+async fn panic_in_a_mounted_router_is_500_with_and_without_layer() {
     let boom = || {
         Router::new().route(
             "/boom",
@@ -188,7 +188,7 @@ async fn a_catch_panic_layer_and_none() {
 }
 
 #[tokio::test]
-async fn request_ids() {
+async fn request_id_layer_sets_and_propagates() {
     let layer = ServiceBuilder::new()
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(PropagateRequestIdLayer::x_request_id());
@@ -204,7 +204,7 @@ async fn request_ids() {
 }
 
 #[tokio::test]
-async fn sessions_of_tower_sessions() {
+async fn tower_sessions_layer_keeps_sessions() {
     let layer = SessionManagerLayer::new(MemoryStore::default()).with_secure(false);
     let client = TestClient::new(app().layer(layer));
     client.get("/visits").await.assert_text("1");
@@ -214,7 +214,7 @@ async fn sessions_of_tower_sessions() {
 }
 
 #[tokio::test]
-async fn the_last_layer_is_the_outermost() {
+async fn last_layer_is_outermost() {
     let stamp = |name: &'static str| {
         tower_http::set_header::SetResponseHeaderLayer::appending(
             http::HeaderName::from_static("x-layer"),
@@ -228,7 +228,7 @@ async fn the_last_layer_is_the_outermost() {
 }
 
 #[tokio::test]
-async fn four_layers_of_tower_http_at_once() {
+async fn several_tower_http_layers_combine() {
     let layers = ServiceBuilder::new()
         .layer(TraceLayer::new_for_http())
         .layer(CatchPanicLayer::new())
@@ -245,7 +245,7 @@ async fn four_layers_of_tower_http_at_once() {
 }
 
 #[tokio::test]
-async fn an_axum_router_is_mounted() {
+async fn axum_router_can_be_mounted() {
     let client = TestClient::new(app().mount("/ax", router()));
     client.get("/ax/hello").await.assert_text("hello from axum");
     client.post("/ax/echo").body("back").await.assert_text("back");
@@ -271,7 +271,7 @@ async fn an_axum_router_is_mounted() {
 }
 
 #[tokio::test]
-async fn the_longest_prefix_wins_and_a_slash_takes_the_rest() {
+async fn mounts_match_the_longest_prefix() {
     let say = |text: &'static str| Router::new().fallback(move || async move { text });
     let app = app()
         .mount("/a", say("a"))
@@ -292,7 +292,7 @@ async fn the_longest_prefix_wins_and_a_slash_takes_the_rest() {
 }
 
 #[tokio::test]
-async fn the_application_nests_in_axum() {
+async fn application_nests_in_axum() {
     let app = app().into_service().unwrap();
     let router = router().nest_service("/b", app.clone()).fallback_service(app);
     let ask = async |target: &str| {
@@ -310,7 +310,7 @@ async fn the_application_nests_in_axum() {
 }
 
 #[tokio::test]
-async fn any_body_is_taken() {
+async fn service_accepts_any_body_type() {
     let app = app().into_service().unwrap();
     let full = http_body_util::Full::new(bytes::Bytes::from("hello"));
     let response = app
@@ -328,7 +328,7 @@ async fn any_body_is_taken() {
 }
 
 #[tokio::test]
-async fn serve_dir_is_mounted() {
+async fn serve_dir_can_be_mounted() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.css"), "body {}").unwrap();
     let client = TestClient::new(

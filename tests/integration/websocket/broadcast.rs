@@ -72,8 +72,8 @@ fn room() -> (App<Room>, Gate, Broadcast) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_message_for_500_takes_four() {
-    if !child::isolated(one_message_for_500_takes_four).await {
+async fn broadcast_to_500_clients_takes_four_mongrel2_messages() {
+    if !child::isolated(broadcast_to_500_clients_takes_four_mongrel2_messages).await {
         return;
     }
     let (app, gate, all) = room();
@@ -86,8 +86,8 @@ async fn one_message_for_500_takes_four() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_chat_runs_on_the_embedded_server() {
-    if !child::isolated(the_same_chat_runs_on_the_embedded_server).await {
+async fn broadcast_to_500_clients_on_the_embedded_server() {
+    if !child::isolated(broadcast_to_500_clients_on_the_embedded_server).await {
         return;
     }
     let (app, gate, all) = room();

@@ -71,7 +71,7 @@ async fn conforms(laboratory: Laboratory) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn websockets_behind_mongrel2_keep_to_the_rules() {
+async fn rfc_6455_conformance_behind_mongrel2() {
     let Some(laboratory) = Laboratory::new(App::new(ROUTES, ()), plain).await else {
         return;
     };
@@ -79,6 +79,6 @@ async fn websockets_behind_mongrel2_keep_to_the_rules() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn websockets_of_the_embedded_server_keep_to_the_rules() {
+async fn rfc_6455_conformance_on_the_embedded_server() {
     conforms(Laboratory::embedded(App::new(ROUTES, ())).await).await;
 }

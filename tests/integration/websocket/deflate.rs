@@ -77,7 +77,7 @@ async fn both(test: impl AsyncFn(&Laboratory, &Gate)) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn messages_are_deflated_where_that_was_agreed() {
+async fn messages_are_compressed_if_negotiated() {
     both(async |laboratory, _| {
         let mut wire = open(laboratory, "/echo").await;
         // RFC 7692, 7.2.3.1: "Hello", whole and in fragments. Too small to be deflated on its way back.
@@ -116,7 +116,7 @@ async fn messages_are_deflated_where_that_was_agreed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_not_agreed_or_is_no_message_is_an_error() {
+async fn invalid_or_unnegotiated_compression_closes_the_connection() {
     both(async |laboratory, gate| {
         // Nobody offered it.
         let mut wire = Wire::open(laboratory.address, "/echo").await;
@@ -179,7 +179,7 @@ async fn what_was_not_agreed_or_is_no_message_is_an_error() {
 
 /// Up to the limit, and not a byte beyond it, however small it was on its way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_limit_is_that_of_the_message() {
+async fn body_limit_applies_to_the_decompressed_message() {
     both(async |laboratory, _| {
         for (size, fits) in [(100_000, true), (100_001, false)] {
             let mut wire = open(laboratory, "/echo").await;
@@ -199,7 +199,7 @@ async fn the_limit_is_that_of_the_message() {
 
 /// Some of a room deflate, and some do not: each gets what it understands, and Mongrel2 two messages.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broadcast_is_deflated_once() {
+async fn broadcast_is_compressed_once() {
     both(async |laboratory, gate| {
         let small = "sec-websocket-version: 13\r\nsec-websocket-extensions: permessage-deflate; server_max_window_bits=9\r\n";
         let mut members = Vec::new();

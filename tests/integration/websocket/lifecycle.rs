@@ -182,7 +182,7 @@ async fn behaves(laboratory: Laboratory, gate: &Gate) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn websockets_open_and_end_behind_mongrel2() {
+async fn websocket_open_close_and_drain_behind_mongrel2() {
     let gate = Gate::new();
     let Some(laboratory) = Laboratory::new(App::new(ROUTES, gate.clone()), plain).await else {
         return;
@@ -191,7 +191,7 @@ async fn websockets_open_and_end_behind_mongrel2() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn websockets_open_and_end_on_the_embedded_server() {
+async fn websocket_open_close_and_drain_on_the_embedded_server() {
     let gate = Gate::new();
     behaves(Laboratory::embedded(App::new(ROUTES, gate.clone())).await, &gate).await;
 }

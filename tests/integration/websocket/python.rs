@@ -48,7 +48,7 @@ async fn speaks(laboratory: Laboratory) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn python_speaks_with_websockets_behind_mongrel2() {
+async fn python_client_interoperates_behind_mongrel2() {
     let Some(laboratory) = Laboratory::new(App::new(ROUTES, ()), plain).await else {
         return;
     };
@@ -56,6 +56,6 @@ async fn python_speaks_with_websockets_behind_mongrel2() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn python_speaks_with_websockets_of_the_embedded_server() {
+async fn python_client_interoperates_on_the_embedded_server() {
     speaks(Laboratory::embedded(App::new(ROUTES, ())).await).await;
 }
