@@ -491,7 +491,7 @@ fn refused_body(error: &BodyError) -> Response {
         BodyError::TimedOut => 408,
         BodyError::Broken(_) => 400,
     };
-    Problem::new(code, error.to_string()).into_reply()
+    Problem::new(code, error.reason()).into_reply()
 }
 
 /// The methods of a resource, and those it has without naming them.

@@ -1,4 +1,4 @@
-//! A named argument.
+//! The extractor for one named argument.
 
 use super::{Context, FromMessage, form, media_type};
 use crate::method::Kind;
@@ -9,8 +9,9 @@ use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::ops::Deref;
 
-/// One named argument of a call, found by the name of the handler argument:
-/// `async fn slow(text: Arg<String>)` reads `text`.
+/// Extractor for one named argument of a call or a form.
+///
+/// The name of the handler argument is the name to look up: `async fn slow(text: Arg<String>)` reads `text`.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -21,9 +22,11 @@ use std::ops::Deref;
 /// }
 /// ```
 ///
-/// Services look into the call's named arguments and then into its body; web handlers into the form and then into
-/// the query, where the last value of a name counts.
-/// A missing or wrong argument is answered with 400; `Option<Arg<T>>` is `None` instead.
+/// In a service handler, the value comes from the named arguments of the call or, if it is missing there, from the JSON
+/// object in the body. In a web handler, it comes from the form or, if it is missing there, from the query. If the form or the query
+/// contains the name more than once, the last value is used.
+///
+/// Rejects with 400 if the argument is missing or cannot be deserialized. `Option<Arg<T>>` is `None` instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arg<T>(pub T);
 
@@ -68,12 +71,15 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Ar
     }
 }
 
+/// Looks up an argument in a JSON object. Returns `None` if the text is not an object or has no such member.
 fn from_object<T: DeserializeOwned>(object: &[u8], name: &str) -> Option<serde_json::Result<T>> {
     let fields: HashMap<&str, &RawValue> = serde_json::from_slice(object).ok()?;
     Some(serde_json::from_str(fields.get(name)?.get()))
 }
 
-/// Text that reads as JSON is taken as such, so that numbers and flags work; anything else is a string.
+/// Looks up an argument in a query or a form. Returns `None` if it has no such name.
+///
+/// The text is deserialized as a string if `T` accepts one, and otherwise as JSON, so that numbers and booleans work.
 fn from_query<T: DeserializeOwned>(query: &[u8], name: &str) -> Option<serde_json::Result<T>> {
     let (_, text) = form_urlencoded::parse(query)
         .filter(|(key, _)| key == name)
@@ -91,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_holds_text_numbers_and_flags() {
+    fn query_values_deserialize_as_strings_numbers_and_booleans() {
         let query = b"name=12&age=12&ok=true&name=13";
         assert_eq!(from_query::<String>(query, "name").unwrap().unwrap(), "13");
         assert_eq!(from_query::<u8>(query, "age").unwrap().unwrap(), 12);
@@ -101,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_holds_any_json() {
+    fn object_members_deserialize_from_json() {
         assert_eq!(
             from_object::<Vec<u8>>(br#"{"a":[1,2],"b":"caf\u00e9"}"#, "a")
                 .unwrap()

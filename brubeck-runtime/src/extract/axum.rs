@@ -1,4 +1,4 @@
-//! The extractors of axum.
+//! Adapters for axum's extractors.
 
 use super::{Context, FromMessage};
 use crate::message::Message;
@@ -8,7 +8,7 @@ use axum_core::response::IntoResponse;
 use http::Request;
 use std::ops::{Deref, DerefMut};
 
-/// Any extractor of axum that does not read the body, or one of a crate made for axum, as a handler argument.
+/// Extractor that wraps any [`FromRequestParts`] of axum, or of a crate made for axum.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -22,12 +22,13 @@ use std::ops::{Deref, DerefMut};
 /// }
 /// ```
 ///
-/// Extractors that want the state of an axum router are given `()`; those that want its matched route refuse.
-/// Feature `axum`.
+/// The extractor runs with the state `()`. Extractors that need the matched route of an axum router reject.
+///
+/// Requires the feature `axum`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Axum<T>(pub T);
 
-/// Any extractor of axum that reads the body, as a handler argument.
+/// Extractor that wraps any [`FromRequest`] of axum, which can read the body.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -38,7 +39,9 @@ pub struct Axum<T>(pub T);
 /// }
 /// ```
 ///
-/// It works on a copy of the message, so others may read the body too. Feature `axum`.
+/// The extractor gets a copy of the request that shares the body, so several extractors can read it.
+///
+/// Requires the feature `axum`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AxumBody<T>(pub T);
 
@@ -71,7 +74,7 @@ impl<S: Send + Sync + 'static, T: FromRequestParts<()>> FromMessage<S> for Axum<
         let extracted = T::from_request_parts(&mut parts, &()).await;
         extracted
             .map(Axum)
-            .map_err(|refused| refused.into_response().into_reply())
+            .map_err(|rejection| rejection.into_response().into_reply())
     }
 }
 
@@ -83,13 +86,13 @@ impl<S: Send + Sync + 'static, T: FromRequest<()>> FromMessage<S> for AxumBody<T
         let extracted = T::from_request(request, &()).await;
         extracted
             .map(AxumBody)
-            .map_err(|refused| refused.into_response().into_reply())
+            .map_err(|rejection| rejection.into_response().into_reply())
     }
 }
 
 fn request(message: &Message) -> Request<Body> {
     let mut request = Request::new(Body::from(message.body().clone()));
-    // The names of our methods are those of HTTP.
+    // Every method has the name of an HTTP method, so parsing does not fail.
     *request.method_mut() = message.method().as_http().parse().unwrap_or_default();
     *request.uri_mut() = message.uri();
     *request.headers_mut() = message.headers().clone();

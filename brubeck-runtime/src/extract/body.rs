@@ -1,4 +1,4 @@
-//! The body as it came.
+//! Extractors for the raw body: as text or as bytes.
 
 use super::{Context, FromMessage};
 use crate::response::Rejection;
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use std::convert::Infallible;
 use std::ops::Deref;
 
-/// The body as text.
+/// Extractor for the body as UTF-8 text.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -18,7 +18,7 @@ use std::ops::Deref;
 /// }
 /// ```
 ///
-/// A body that is not UTF-8 is answered with 400.
+/// Rejects with 400 if the body is not valid UTF-8.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text(pub String);
 
@@ -44,7 +44,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Text {
     }
 }
 
-/// The bytes of the body, shared and not copied.
+/// Extracts the body as bytes, without copying them.
 impl<S: Send + Sync + 'static> FromMessage<S> for Bytes {
     type Rejection = Infallible;
 

@@ -1,26 +1,24 @@
-//! The captures of a path, and the types that they are read as.
+//! The captures of a path, and the types that can be parsed from them.
 
 use std::ops::Range;
 use std::str::FromStr;
 
-/// So many captures, as many as most routes have at most, need no memory of their own; more would make room for them in
-/// every request.
-const FEW: usize = 1;
+/// The number of captures that are stored without an allocation. Most routes have at most one, and a larger number would make
+/// every request larger.
+const INLINE_CAPTURES: usize = 1;
 
-/// Where the captures of a route lie in the path.
+/// The positions of the captures of a route in the path.
 #[derive(Clone, Debug)]
 pub(crate) enum Captures {
-    /// Those that are not there are absent.
-    Few([Span; FEW]),
-    /// One for each capture of the route.
-    Many(Box<[Span]>),
+    Inline([Span; INLINE_CAPTURES]),
+    Heap(Box<[Span]>),
 }
 
-/// Where one capture lies; it may be absent.
+/// The byte range of one capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     start: u32,
-    /// `ABSENT` where the group took no part in the match.
+    /// [`ABSENT`] if the group did not participate in the match.
     end: u32,
 }
 
@@ -35,58 +33,61 @@ impl Span {
 
 impl Default for Captures {
     fn default() -> Captures {
-        Captures::Few([Span::NONE; FEW])
+        Captures::Inline([Span::NONE; INLINE_CAPTURES])
     }
 }
 
 impl Captures {
-    /// So many captures, all of them absent.
+    /// Returns `count` captures, all of them absent.
     pub(crate) fn absent(count: usize) -> Captures {
-        match count <= FEW {
-            true => Captures::default(),
-            false => Captures::Many(vec![Span::NONE; count].into()),
+        if count <= INLINE_CAPTURES {
+            Captures::default()
+        } else {
+            Captures::Heap(vec![Span::NONE; count].into())
         }
     }
 
-    /// The bytes of the capture with this index; `None` where its group took no part in the match.
+    /// Returns the byte range of a capture. Returns `None` if its group did not participate in the match.
     pub(crate) fn get(&self, index: usize) -> Option<Range<usize>> {
         let span = self.spans().get(index)?;
         (span.end != ABSENT).then_some(span.start as usize..span.end as usize)
     }
 
     pub(crate) fn set_start(&mut self, index: usize, at: usize) {
-        if let Some(span) = self.span(index) {
-            span.start = place(at);
+        if let Some(span) = self.span_mut(index) {
+            span.start = to_offset(at);
         }
     }
 
     pub(crate) fn set_end(&mut self, index: usize, at: usize) {
-        if let Some(span) = self.span(index) {
-            span.end = place(at);
+        if let Some(span) = self.span_mut(index) {
+            span.end = to_offset(at);
         }
     }
 
     fn spans(&self) -> &[Span] {
         match self {
-            Captures::Few(spans) => spans,
-            Captures::Many(spans) => spans,
+            Captures::Inline(spans) => spans,
+            Captures::Heap(spans) => spans,
         }
     }
 
-    fn span(&mut self, index: usize) -> Option<&mut Span> {
+    fn span_mut(&mut self, index: usize) -> Option<&mut Span> {
         match self {
-            Captures::Few(spans) => spans.get_mut(index),
-            Captures::Many(spans) => spans.get_mut(index),
+            Captures::Inline(spans) => spans.get_mut(index),
+            Captures::Heap(spans) => spans.get_mut(index),
         }
     }
 }
 
-/// No path of so many bytes is ever taken in; of one that were, nothing would be captured.
-fn place(at: usize) -> u32 {
+/// Converts a position. A path of 4 GiB or more is never accepted; its captures would be absent.
+fn to_offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(ABSENT)
 }
 
-/// A handler argument that comes from a capture of the route pattern, by its name.
+/// Types that can be parsed from a capture of the route pattern.
+///
+/// An argument is bound to the capture of the same name.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -97,16 +98,18 @@ fn place(at: usize) -> u32 {
 /// }
 /// ```
 ///
-/// Implemented for everything that is [`FromStr`]. The text is percent-decoded. A capture that does not parse
-/// (`99999999999999999999` is no `u64`) is answered with 404: there is nothing at such a path. A capture that
-/// may be absent from a matching path is an `Option`.
+/// Implemented for every type that implements [`FromStr`]. The text is percent-decoded first. A capture that may be absent from
+/// a matching path requires an `Option`.
+///
+/// Rejects with 404 if the capture cannot be parsed, for example `99999999999999999999` as a `u64`, because no resource
+/// exists at such a path.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read from a path capture",
     label = "this argument is named like a capture of the route pattern",
     note = "implement `FromStr` for `{Self}`, or rename the argument if it should not come from the path"
 )]
 pub trait FromCapture: Sized {
-    /// Reads the text of the capture; `None` where it is none of these values.
+    /// Parses the text of the capture. Returns `None` if the text is not valid for this type.
     fn from_capture(text: &str) -> Option<Self>;
 }
 
@@ -122,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_capture_is_there_once_it_has_ended() {
+    fn capture_is_absent_until_its_end_is_set() {
         for count in 1..5 {
             let mut captures = Captures::absent(count);
             assert_eq!(captures.get(count - 1), None);

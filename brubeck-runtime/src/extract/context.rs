@@ -1,4 +1,4 @@
-//! Where a handler runs: its message, the captures of its route, and the application app it.
+//! The context of a handler: the message, the captures of its route, and the application.
 
 use super::Captures;
 use crate::message::Message;
@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, OnceLock, Weak};
 use tokio::sync::watch;
 
-/// One message on its way through a handler; extractors read from it.
+/// The context in which a handler runs. Extractors read from it.
 ///
 /// ```
 /// use brubeck::{Context, FromMessage, Message, Method};
@@ -32,21 +32,21 @@ pub struct Context<S> {
     captures: Captures,
     argument: &'static str,
     scope: Option<Arc<RequestScope>>,
-    alive: CancelSignal,
-    /// Boxed, because most handlers never ask.
+    cancel_signal: CancelSignal,
+    /// Boxed, because most handlers do not need it.
     trace: OnceLock<Box<Trace>>,
 }
 
-/// Goes when the handler ends or is stopped; made for whoever asks.
+/// Signals the end of a handler: the sender is dropped when the handler returns or is cancelled. Created on first use.
 type CancelSignal = OnceLock<watch::Sender<()>>;
 
-/// What is left of a context once its arguments are read. It lives as long as the handler runs; the message, which may be
-/// large, does not.
+/// The part of a context that lives as long as the handler. The message, which can be large, is dropped once the arguments
+/// are extracted.
 #[doc(hidden)]
-#[must_use = "it lives as long as the handler runs"]
+#[must_use = "dropping it signals that the handler has ended"]
 pub struct HandlerGuard<S> {
     app: Arc<AppContext<S>>,
-    _alive: CancelSignal,
+    _cancel_signal: CancelSignal,
 }
 
 impl<S> HandlerGuard<S> {
@@ -56,24 +56,23 @@ impl<S> HandlerGuard<S> {
     }
 }
 
-/// The application as its handlers see it; they share it by one count, which all threads write.
+/// The application, shared by all of its handlers. One `Arc` holds all fields, so that a request updates only one
+/// reference count.
 pub(crate) struct AppContext<S> {
     pub(crate) state: S,
     pub(crate) services: Services,
-    /// The response handlers of the application.
+    /// Weak, because the response handlers own the application.
     pub(crate) response_handlers: Weak<dyn ResponseHandlers>,
-    /// The keys that sign cookies, if there is a secret.
+    /// `None` without a cookie secret.
     pub(crate) cookie_keys: Option<SigningKeys>,
-    /// The page on which browsers log in.
     pub(crate) login_url: Option<String>,
 }
 
 #[cfg(test)]
 impl<S> AppContext<S> {
-    /// An application that calls no services and signs no cookies.
     pub(crate) fn for_tests(state: S) -> AppContext<S> {
-        struct None;
-        impl ResponseHandlers for None {
+        struct NoResponseHandlers;
+        impl ResponseHandlers for NoResponseHandlers {
             fn handles(&self, _: &str) -> bool {
                 false
             }
@@ -82,15 +81,15 @@ impl<S> AppContext<S> {
                 self: Arc<Self>,
                 _: Message,
             ) -> futures_util::future::BoxFuture<'static, Option<crate::rpc::api::Handled>> {
-                Box::pin(std::future::ready(Option::None))
+                Box::pin(std::future::ready(None))
             }
         }
         AppContext {
             state,
             services: Services::new(Arc::new(|_| Err(crate::Error::new("there are no services")))),
-            response_handlers: Weak::<None>::new(),
-            cookie_keys: Option::None,
-            login_url: Option::None,
+            response_handlers: Weak::<NoResponseHandlers>::new(),
+            cookie_keys: None,
+            login_url: None,
         }
     }
 }
@@ -103,40 +102,40 @@ impl<S> Context<S> {
             captures,
             argument: "",
             scope: None,
-            alive: OnceLock::new(),
+            cancel_signal: OnceLock::new(),
             trace: OnceLock::new(),
         }
     }
 
-    /// The same, for an answer that is waited for.
+    /// Adds the scope of the browser request that waits for the response.
     pub(crate) fn with_scope(mut self, scope: Arc<RequestScope>) -> Context<S> {
         self.scope = Some(scope);
         self
     }
 
-    /// The answer that is waited for, where that is one to a browser.
+    /// Returns the scope of the browser request. Returns `None` for calls and for service responses.
     pub(crate) fn scope(&self) -> Option<&Arc<RequestScope>> {
         self.scope.as_ref()
     }
 
-    /// The state of the application.
+    /// Returns the state of the application.
     pub fn state(&self) -> &S {
         &self.app.state
     }
 
-    /// The message.
+    /// Returns the message.
     pub fn message(&self) -> &Message {
         &self.message
     }
 
-    /// The text of the capture with this index, percent-decoded; `None` where its group took no part in
-    /// the match or is not valid UTF-8.
+    /// Returns the percent-decoded text of the capture with an index, counted from 0. Returns `None` if the group did not
+    /// participate in the match, or the text is not valid UTF-8.
     pub fn capture(&self, index: usize) -> Option<Cow<'_, str>> {
         let range = self.captures.get(index)?;
         percent_decode(self.message.path().get(range)?)
     }
 
-    /// The name of the handler argument that is being extracted.
+    /// Returns the name of the handler argument that is being extracted.
     pub fn argument(&self) -> &'static str {
         self.argument
     }
@@ -146,27 +145,28 @@ impl<S> Context<S> {
         self.argument = argument;
     }
 
-    /// Lets the message go.
+    /// Drops the message, once all arguments are extracted.
     #[doc(hidden)]
     pub fn release_message(self) -> HandlerGuard<S> {
         HandlerGuard {
             app: self.app,
-            _alive: self.alive,
+            _cancel_signal: self.cancel_signal,
         }
     }
 
-    /// Holds on until the handler ends or is stopped.
-    pub(crate) fn alive(&self) -> watch::Receiver<()> {
-        self.alive.get_or_init(|| watch::Sender::new(())).subscribe()
+    /// Returns a receiver that closes when the handler ends or is cancelled.
+    pub(crate) fn cancel_signal(&self) -> watch::Receiver<()> {
+        self.cancel_signal
+            .get_or_init(|| watch::Sender::new(()))
+            .subscribe()
     }
 
-    /// The trace that all of what the handler does belongs to, whoever began it.
+    /// Returns the trace of the message, or starts one.
     pub(crate) fn trace(&self) -> &Trace {
         self.trace
             .get_or_init(|| Box::new(Trace::from_message(&self.message)))
     }
 
-    /// The application.
     pub(crate) fn app(&self) -> &AppContext<S> {
         &self.app
     }
@@ -183,7 +183,7 @@ mod tests {
     use bytes::Bytes;
 
     #[test]
-    fn a_context_that_has_settled_has_no_message_and_stays_alive() {
+    fn released_context_drops_message_and_keeps_cancel_signal_open() {
         struct Body(Arc<[u8]>);
         impl AsRef<[u8]> for Body {
             fn as_ref(&self) -> &[u8] {
@@ -195,12 +195,12 @@ mod tests {
         let message = Message::service(Method::Request, "/a").with_body(body);
         let app = Arc::new(AppContext::for_tests(7));
         let cx = Context::new(app, message, Captures::default());
-        let alive = cx.alive();
-        let settled = cx.release_message();
-        assert_eq!((Arc::strong_count(&held), *settled.state()), (1, 7));
-        assert!(alive.has_changed().is_ok());
-        drop(settled);
-        assert!(alive.has_changed().is_err());
+        let signal = cx.cancel_signal();
+        let guard = cx.release_message();
+        assert_eq!((Arc::strong_count(&held), *guard.state()), (1, 7));
+        assert!(signal.has_changed().is_ok());
+        drop(guard);
+        assert!(signal.has_changed().is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Cookies, signed cookies and the session as handler arguments.
+//! Extractors for cookies, signed cookies and sessions.
 
 use super::{Context, FromMessage};
 use crate::response::Rejection;
@@ -7,7 +7,8 @@ use crate::status::Status;
 use http::header::HOST;
 use std::convert::Infallible;
 
-/// The changes of a request, shared by all of its extractors; they are never delivered where nobody waits for the response.
+/// Returns the cookie changes of a request, which all of its extractors share. A message without a browser request has no
+/// response to add them to, so they are discarded.
 fn changes<S>(cx: &Context<S>) -> CookieChanges {
     let new = || CookieChanges::for_host(cx.message().headers().get(HOST));
     match cx.scope() {
@@ -33,10 +34,10 @@ impl<S: Send + Sync + 'static> FromMessage<S> for SignedCookies {
 
     async fn from_message(cx: &Context<S>) -> Result<SignedCookies, Rejection> {
         let Some(keys) = cx.app().cookie_keys.clone() else {
-            tracing::error!("signed cookies and sessions need `App::cookie_secret`");
+            tracing::error!("signed cookies and sessions require `App::cookie_secret`");
             return Err(Rejection::new(
                 Status::INTERNAL_SERVER_ERROR,
-                "this application signs no cookies",
+                "the application has no cookie secret",
             ));
         };
         Ok(SignedCookies::new(cookies(cx), keys))

@@ -1,4 +1,4 @@
-//! What is known of a request beside its body and headers.
+//! Extractors for the extensions and the URI of a request.
 
 use super::{Context, FromMessage};
 use crate::response::Rejection;
@@ -7,7 +7,7 @@ use http::Uri;
 use std::convert::Infallible;
 use std::ops::Deref;
 
-/// Something that a connection or a layer put beside the request, found by its type.
+/// Extractor for a request extension, which a front end or a layer has added.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -21,7 +21,7 @@ use std::ops::Deref;
 /// }
 /// ```
 ///
-/// Where nothing put it there, the answer is 500.
+/// Rejects with 500, and logs an error, if the request has no extension of this type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extension<T>(pub T);
 
@@ -44,18 +44,15 @@ impl<S: Send + Sync + 'static, T: Clone + Send + Sync + 'static> FromMessage<S> 
             .map(Extension)
             .ok_or_else(|| {
                 tracing::error!(
-                    "no layer put a `{}` beside the request",
-                    std::any::type_name::<T>()
+                    extension = std::any::type_name::<T>(),
+                    "missing request extension, add it with a layer"
                 );
-                Rejection::new(
-                    Status::INTERNAL_SERVER_ERROR,
-                    "this application is not set up completely",
-                )
+                Rejection::new(Status::INTERNAL_SERVER_ERROR, "a request extension is missing")
             })
     }
 }
 
-/// Path and query, as they were sent.
+/// Extracts the path and the query as the client sent them.
 impl<S: Send + Sync + 'static> FromMessage<S> for Uri {
     type Rejection = Infallible;
 

@@ -1,11 +1,14 @@
-//! What fills the arguments of a handler without a contract: the typed builder of its requests.
+//! The typed request builder of service handlers without a contract.
 
 use super::operation::push_segment;
 use super::{Arg, Json};
 use crate::rpc::api::ServiceRequest;
 use serde::Serialize;
 
-/// A caller fills the handler argument `Self` with a `V`.
+/// Handler arguments that a caller can set from a `V`.
+///
+/// The twin of a service handler has a `request` function that builds a request for it. Its methods accept every `V` for which
+/// the argument type implements `Fill<V>`: a `T` for `Json<T>`, and anything that converts into a `T` for `Arg<T>`.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -43,7 +46,7 @@ impl<T: Serialize, V: Into<T>> Fill<V> for Arg<T> {
     }
 }
 
-/// An argument that may be absent is filled with what it holds.
+/// An optional argument is set from the same values as the inner type.
 #[diagnostic::do_not_recommend]
 impl<V, T: Fill<V>> Fill<V> for Option<T> {
     fn fill(request: ServiceRequest, name: &'static str, value: V) -> ServiceRequest {
@@ -51,14 +54,14 @@ impl<V, T: Fill<V>> Fill<V> for Option<T> {
     }
 }
 
-/// A value that fills a capture of type `Self` in the path of a request.
+/// Capture types that a caller can write into a path from a `V`.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "a caller cannot write `{V}` into a path where the handler reads `{Self}`",
     label = "a capture of type `{Self}`"
 )]
 pub trait FillCapture<V> {
-    /// Adds the value to a path.
+    /// Appends the value to a path, as one segment.
     fn fill(path: &mut String, value: V);
 }
 

@@ -1,4 +1,4 @@
-//! The form that a browser sends.
+//! The extractor for URL-encoded forms.
 
 use super::{Context, FromMessage, media_type, query};
 use crate::response::Rejection;
@@ -6,7 +6,7 @@ use crate::status::Status;
 use serde::de::DeserializeOwned;
 use std::ops::Deref;
 
-/// An HTML form (`application/x-www-form-urlencoded`) as a struct.
+/// Extractor that deserializes a URL-encoded form (`application/x-www-form-urlencoded`) into `T`.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -20,9 +20,13 @@ use std::ops::Deref;
 /// }
 /// ```
 ///
-/// A name that comes several times is a list; an empty value of an `Option` is `None`. Another media type is
-/// answered with 415, a form that does not fit with 422 and which field is wrong, one of more than 1,000 fields
-/// with 413. Forms with files are `Multipart`.
+/// A field that can occur more than once deserializes into a `Vec`. An empty value of an `Option` field is `None`.
+/// For forms with files, use `Multipart`.
+///
+/// Rejects with
+/// * 415 if the body has another media type,
+/// * 422 if the form cannot be deserialized; the rejection names the invalid field,
+/// * 413 if the form has more than 1,000 fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Form<T>(pub T);
 
@@ -43,13 +47,13 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Fo
         let message = cx.message();
         if !media_type(message.headers()).is_some_and(|name| name.eq_ignore_ascii_case(MEDIA_TYPE)) {
             let reason =
-                "the body must be a form, with the header `content-type: application/x-www-form-urlencoded`";
+                "the body must be a form with the header `content-type: application/x-www-form-urlencoded`";
             return Err(Rejection::new(Status::UNSUPPORTED_MEDIA_TYPE, reason));
         }
-        query::read(
+        query::deserialize_pairs(
             message.body(),
             Status::UNPROCESSABLE_ENTITY,
-            "the form is not what is expected here",
+            "the form is not valid",
         )
         .map(Form)
     }

@@ -1,4 +1,4 @@
-//! The headers of a message, all of them or one.
+//! Extractors for headers: all of them, or one with a type.
 
 use super::{Context, FromMessage};
 use crate::response::Rejection;
@@ -9,7 +9,9 @@ use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
-/// The headers of a message; names are found in any case.
+/// Extractor for all headers of a message.
+///
+/// It dereferences to [`http::HeaderMap`]; names are case-insensitive.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -23,7 +25,8 @@ use std::str::FromStr;
 pub struct Headers(pub HeaderMap);
 
 impl Headers {
-    /// The first value of this name as text; `None` where it is missing or not visible ASCII.
+    /// Returns the first value of a header as text. Returns `None` if the header is missing or contains bytes other than
+    /// visible ASCII characters.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.to_str().ok()
     }
@@ -45,7 +48,9 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Headers {
     }
 }
 
-/// One header with a type, found by the name of the handler argument: `user_agent: Header<String>` reads
+/// Extractor for one header, parsed as a type that implements [`FromStr`].
+///
+/// The name of the handler argument, with `_` replaced by `-`, is the name of the header: `user_agent: Header<String>` reads
 /// `user-agent`.
 ///
 /// ```
@@ -57,8 +62,8 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Headers {
 /// }
 /// ```
 ///
-/// Any type that is [`FromStr`] will do. A header that is missing or does not parse is answered with 400, and is
-/// `None` for an `Option`. Of several headers of one name it is the first.
+/// Rejects with 400 if the header is missing or cannot be parsed. `Option<Header<T>>` is `None` instead. If a message has
+/// several headers of the name, the first one is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header<T>(pub T);
 
@@ -79,17 +84,17 @@ where
 
     async fn from_message(cx: &Context<S>) -> Result<Header<T>, Rejection> {
         let name = cx.argument().replace('_', "-");
-        let refuse = |reason: String| Rejection::new(Status::BAD_REQUEST, reason).at(name.clone());
+        let reject = |reason: String| Rejection::new(Status::BAD_REQUEST, reason).at(name.clone());
         let value = cx
             .message()
             .headers()
             .get(&name)
-            .ok_or_else(|| refuse(format!("the header `{name}` is missing")))?;
+            .ok_or_else(|| reject(format!("the header `{name}` is missing")))?;
         let text = value
             .to_str()
-            .map_err(|_| refuse(format!("the header `{name}` is not visible ASCII")))?;
+            .map_err(|_| reject(format!("the header `{name}` is not visible ASCII")))?;
         text.parse()
             .map(Header)
-            .map_err(|error| refuse(format!("the header `{name}` is not valid: {error}")))
+            .map_err(|error| reject(format!("the header `{name}` is not valid: {error}")))
     }
 }

@@ -1,4 +1,4 @@
-//! JSON, as an argument and as a reply.
+//! JSON as an extractor and as a reply.
 
 use super::{Context, FromMessage};
 use crate::method::Kind;
@@ -9,7 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::ops::{Deref, DerefMut};
 
-/// JSON: as an argument the payload of the message, as a reply 200 with this value.
+/// JSON extractor and reply.
+///
+/// As an argument, it deserializes the payload of the message into `T`. As a reply, it is a 200 response with the serialized
+/// value.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -23,10 +26,18 @@ use std::ops::{Deref, DerefMut};
 /// }
 /// ```
 ///
-/// A web request must say `content-type: application/json` (or `..+json`), else it is answered with
-/// 415. Text that is not JSON is 400; JSON of another shape is 422 for the web, 400 for services. Either says which
-/// field is wrong, such as `items[3].price`.
-/// For services the payload is the body or, where that is empty, the object of named arguments.
+/// The payload of a web request is its body. The payload of a call is its body or, if that is empty, the object of its named
+/// arguments.
+///
+/// A web request is rejected with
+/// * 415 unless its content type is `application/json` or ends in `+json`,
+/// * 400 if the body is not JSON,
+/// * 422 if the JSON cannot be deserialized into `T`.
+///
+/// A call is rejected with 400 if its payload cannot be deserialized. The rejection contains the path of the invalid field, such as
+/// `items[3].price`.
+///
+/// A reply that cannot be serialized becomes a 500 response, and the error is logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
@@ -56,22 +67,23 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Js
                 .get(CONTENT_TYPE)
                 .is_some_and(|value| is_json(value.as_bytes()))
         {
-            let reason = "the body must be JSON, with the header `content-type: application/json`";
+            let reason = "the body must be JSON with the header `content-type: application/json`";
             return Err(Rejection::new(Status::UNSUPPORTED_MEDIA_TYPE, reason));
         }
         read(message.payload()).map(Json).map_err(|(error, path)| {
-            let status = match web && error.is_data() {
-                true => Status::UNPROCESSABLE_ENTITY,
-                false => Status::BAD_REQUEST,
+            let status = if web && error.is_data() {
+                Status::UNPROCESSABLE_ENTITY
+            } else {
+                Status::BAD_REQUEST
             };
-            Rejection::of_field(status, "the body is not what is expected here", &path, &error)
+            Rejection::for_field(status, "the body is not valid", &path, &error)
         })
     }
 }
 
-/// The value, or what is wrong and the path of the field where.
+/// Deserializes the text. The error includes the path of the invalid field.
 fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, (serde_json::Error, String)> {
-    // To keep the path at hand takes twice the time: it is only done for those who need it.
+    // Tracking the path doubles the time, so the text is only deserialized with it once it is known to be invalid.
     serde_json::from_slice(text).or_else(|_| read_with_path(text))
 }
 
@@ -81,7 +93,7 @@ fn read_with_path<T: DeserializeOwned>(text: &[u8]) -> Result<T, (serde_json::Er
         let path = error.path().to_string();
         (error.into_inner(), path)
     })?;
-    // Something after the value is a mistake too.
+    // Trailing characters after the value are an error too.
     deserializer.end().map_err(|error| (error, String::new()))?;
     Ok(value)
 }
@@ -111,7 +123,7 @@ mod tests {
     use super::is_json;
 
     #[test]
-    fn json_media_types() {
+    fn recognizes_json_media_types() {
         for yes in [
             "application/json",
             "Application/JSON; charset=utf-8",

@@ -1,4 +1,6 @@
-//! Handler arguments that are not captures: one trait, one file an extractor.
+//! Extractors: the handler arguments that are read from a message.
+//!
+//! [`FromMessage`] is the trait of all of them, except for path captures, which implement [`FromCapture`].
 
 mod argument;
 #[cfg(feature = "axum")]
@@ -53,7 +55,9 @@ use crate::status::Status;
 use crate::trace::Trace;
 use std::convert::Infallible;
 
-/// A handler argument that is not a path capture.
+/// Types that can be extracted from a message, as arguments of a handler.
+///
+/// Every argument that is not bound to a path capture is read by this trait.
 ///
 /// ```
 /// use brubeck::{Context, FromMessage, Rejection, Status};
@@ -72,9 +76,12 @@ use std::convert::Infallible;
 /// }
 /// ```
 ///
-/// Implement it for every state `S`, or for those that provide what it needs:
+/// Implement it for every state `S`, or only for states that provide what the extractor needs:
 /// `impl<S: Provides<Db> + Send + Sync + 'static> FromMessage<S> for CurrentUser`.
-/// A message is whole in memory, so extractors come in any order and each reads all of it.
+///
+/// Extractors run in the order of the arguments. The first one that fails ends the request with its
+/// [`Rejection`](FromMessage::Rejection). Extractors do not consume the message, so several of them can read the body. The
+/// exception is [`Upload`](crate::Upload), which takes the body as a stream.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler argument",
     label = "no capture of the route pattern has this name, and `{Self}` is not an extractor",
@@ -82,32 +89,36 @@ use std::convert::Infallible;
     note = "to bind a path capture, give the argument the capture's name"
 )]
 pub trait FromMessage<S>: Sized {
-    /// What is answered where the message does not hold it.
+    /// The response if the extraction fails.
     type Rejection: IntoReply;
 
-    /// Whether it takes the body of a web request while that comes, as [`Upload`](crate::Upload) does. The body is then
-    /// not read into memory before the handler runs.
+    /// Set to `true` if the extractor streams the body of a web request, as [`Upload`](crate::Upload) does. The body is then
+    /// not read into memory before the handler runs. Default `false`.
     const STREAMS: bool = false;
 
-    /// The operations that it calls, where it is the client of a contract: an application that sends one of them with
-    /// [`nowait`](crate::TypedCall::nowait) needs a response handler for it.
+    /// The operations that the extractor can call, if it is the client of a contract. An application that calls one of them
+    /// with [`nowait`](crate::TypedCall::nowait) needs a response handler for it. Default: none.
     const OPERATIONS: &'static [&'static Spec] = &[];
 
-    /// Reads the argument.
+    /// Extracts the argument.
+    ///
+    /// # Errors
+    ///
+    /// Returns the rejection if the message has no valid value for the argument.
     fn from_message(cx: &Context<S>) -> impl Future<Output = Result<Self, Self::Rejection>> + Send;
 }
 
-/// How large a part of a form may be, in bytes; known beside the message where a route has such a limit.
+/// The limit for each part of a multipart form, in bytes. An extension of the message if the route has such a limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PartLimit(#[cfg_attr(not(feature = "multipart"), allow(dead_code))] pub(crate) usize);
 
-/// The media type of a body, without its parameters.
+/// Returns the media type of a body, without its parameters.
 fn media_type(headers: &http::HeaderMap) -> Option<&str> {
     let value = headers.get(http::header::CONTENT_TYPE)?.to_str().ok()?;
     value.split(';').next().map(str::trim)
 }
 
-/// The whole message.
+/// Extracts the whole message.
 impl<S: Send + Sync + 'static> FromMessage<S> for Message {
     type Rejection = Infallible;
 
@@ -116,7 +127,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Message {
     }
 }
 
-/// The method: useful where one handler serves several patterns.
+/// Extracts the method of the message.
 impl<S: Send + Sync + 'static> FromMessage<S> for Method {
     type Rejection = Infallible;
 
@@ -125,7 +136,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Method {
     }
 }
 
-/// The status of a service's answer, in a response handler.
+/// Extracts the status of a service response, in a response handler. In other handlers it is always 200.
 impl<S: Send + Sync + 'static> FromMessage<S> for Status {
     type Rejection = Infallible;
 
@@ -134,7 +145,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Status {
     }
 }
 
-/// The trace that the message belongs to; one that belongs to none has begun its own.
+/// Extracts the trace of the message. A message without a trace starts a new one.
 impl<S: Send + Sync + 'static> FromMessage<S> for Trace {
     type Rejection = Infallible;
 
@@ -143,7 +154,8 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Trace {
     }
 }
 
-/// The address of the browser; behind Mongrel2 the one that Mongrel2 saw.
+/// Extracts the address of the client. Behind Mongrel2 it is the address that Mongrel2 reports. Rejects with 500 if the address
+/// is not known.
 impl<S: Send + Sync + 'static> FromMessage<S> for RemoteAddr {
     type Rejection = Rejection;
 
@@ -158,7 +170,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for RemoteAddr {
     }
 }
 
-/// `None` where the extractor refuses.
+/// Extracts `None` if the inner extractor rejects the message.
 impl<S: Send + Sync + 'static, T: FromMessage<S>> FromMessage<S> for Option<T> {
     type Rejection = Infallible;
 
@@ -169,7 +181,7 @@ impl<S: Send + Sync + 'static, T: FromMessage<S>> FromMessage<S> for Option<T> {
     }
 }
 
-/// The refusal itself, for the handler to deal with.
+/// Extracts the rejection of the inner extractor as an error, so that the handler can respond to it.
 impl<S: Send + Sync + 'static, T: FromMessage<S>> FromMessage<S> for Result<T, T::Rejection> {
     type Rejection = Infallible;
 

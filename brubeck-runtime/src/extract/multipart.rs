@@ -1,4 +1,4 @@
-//! Forms with files.
+//! The extractor for multipart forms.
 
 use super::{Context, FromMessage, PartLimit};
 use crate::response::Rejection;
@@ -9,10 +9,10 @@ use http::header::CONTENT_TYPE;
 use multer::{Constraints, SizeLimit};
 use std::convert::Infallible;
 
-/// How many parts a form may have.
-const PARTS: usize = 100;
+/// The limit for the parts of a form.
+const MAX_PARTS: usize = 100;
 
-/// A form with files (`multipart/form-data`).
+/// Extractor for forms with files (`multipart/form-data`).
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -25,15 +25,21 @@ const PARTS: usize = 100;
 /// }
 /// ```
 ///
-/// Another media type is answered with 415, a form that is malformed with 400, one of more than 100 parts with 413.
-/// All of it is in memory: its size is bounded by the body limit of the application, or of the route, which may bound
-/// each part as well ([`Limits`](crate::Limits)); beyond it is 413. Feature `multipart`.
+/// The whole form is in memory, so its size is bounded by the body limit of the application or of the route. A route can limit
+/// the size of each part too, see [`Limits`](crate::Limits). For large files, use [`Upload`](crate::Upload).
+///
+/// Rejects with
+/// * 415 if the body has another media type,
+/// * 400 if the form is malformed,
+/// * 413 if the form has more than 100 parts, or a part exceeds its limit.
+///
+/// Requires the feature `multipart`.
 #[derive(Clone, Debug, Default)]
 pub struct Multipart {
     parts: Vec<Part>,
 }
 
-/// One part of a [`Multipart`] form: a field or a file.
+/// A part of a [`Multipart`] form: a field or a file.
 ///
 /// ```
 /// # use brubeck::{Multipart, Rejection};
@@ -50,17 +56,17 @@ pub struct Part {
 }
 
 impl Multipart {
-    /// The parts, in the order they were sent.
+    /// Returns all parts, in the order of the form.
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
 
-    /// The parts of this name, in order.
+    /// Returns the parts with a name, in the order of the form.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Part> {
         self.parts.iter().filter(move |part| part.name == name)
     }
 
-    /// The text of the first field of this name; `None` where it is missing or not UTF-8.
+    /// Returns the text of the first part with a name. Returns `None` if there is no such part or it is not UTF-8.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.parts
             .iter()
@@ -68,11 +74,11 @@ impl Multipart {
             .and_then(|part| std::str::from_utf8(&part.bytes).ok())
     }
 
-    /// The first file of this name.
+    /// Returns the first file with a name.
     ///
     /// # Errors
     ///
-    /// 422 where there is none, which a handler returns with `?`.
+    /// Returns a rejection with status 422 if the form has no such file.
     pub fn file(&self, name: &str) -> Result<&Part, Rejection> {
         let file = |part: &&Part| part.name == name && part.file_name.is_some();
         self.parts.iter().find(file).ok_or_else(|| {
@@ -86,25 +92,26 @@ impl Multipart {
 }
 
 impl Part {
-    /// The name of its field.
+    /// Returns the name of the form field.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What the client calls the file, without the folders that some clients put before it; `None` for a field.
-    /// It is whatever the client wants: make up your own name to store it under.
+    /// Returns the file name that the client sent, without leading folders. Returns `None` if the part is not a file.
+    ///
+    /// The client chooses the name, so do not use it as a path on the server.
     pub fn file_name(&self) -> Option<&str> {
         self.file_name
             .as_deref()
             .and_then(|name| name.rsplit(['/', '\\']).next())
     }
 
-    /// The media type that the client gave it.
+    /// Returns the media type that the client sent.
     pub fn media_type(&self) -> Option<&str> {
         self.media_type.as_deref()
     }
 
-    /// The content.
+    /// Returns the content.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
@@ -122,37 +129,37 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Multipart {
             .unwrap_or_default();
         let boundary = multer::parse_boundary(media_type).map_err(|_| {
             let reason =
-                "the body must be a form, with the header `content-type: multipart/form-data; boundary=..`";
+                "the body must be a form with the header `content-type: multipart/form-data; boundary=..`";
             Rejection::new(Status::UNSUPPORTED_MEDIA_TYPE, reason)
         })?;
         let body = message.body().clone();
-        let pieces = stream::once(async { Ok::<_, Infallible>(body) });
-        let mut sizes = SizeLimit::new();
+        let chunks = stream::once(async { Ok::<_, Infallible>(body) });
+        let mut size_limit = SizeLimit::new();
         if let Some(PartLimit(bytes)) = message.extension() {
-            sizes = sizes.per_field(u64::try_from(*bytes).unwrap_or(u64::MAX));
+            size_limit = size_limit.per_field(u64::try_from(*bytes).unwrap_or(u64::MAX));
         }
-        let bounds = Constraints::new().size_limit(sizes);
-        let mut form = multer::Multipart::with_constraints(pieces, boundary, bounds);
+        let constraints = Constraints::new().size_limit(size_limit);
+        let mut form = multer::Multipart::with_constraints(chunks, boundary, constraints);
         let mut parts = Vec::new();
-        while let Some(field) = form.next_field().await.map_err(refused)? {
-            if parts.len() == PARTS {
+        while let Some(field) = form.next_field().await.map_err(rejection)? {
+            if parts.len() == MAX_PARTS {
                 return Err(Rejection::new(
                     Status::PAYLOAD_TOO_LARGE,
-                    format!("more than {PARTS} parts"),
+                    format!("more than {MAX_PARTS} parts"),
                 ));
             }
             parts.push(Part {
                 name: field.name().unwrap_or_default().to_owned(),
                 file_name: field.file_name().map(str::to_owned),
                 media_type: field.content_type().map(|media_type| media_type.to_string()),
-                bytes: field.bytes().await.map_err(refused)?,
+                bytes: field.bytes().await.map_err(rejection)?,
             });
         }
         Ok(Multipart { parts })
     }
 }
 
-fn refused(error: multer::Error) -> Rejection {
+fn rejection(error: multer::Error) -> Rejection {
     match error {
         multer::Error::FieldSizeExceeded { limit, field_name } => {
             let name = field_name.unwrap_or_default();

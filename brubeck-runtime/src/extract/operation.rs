@@ -1,4 +1,7 @@
-//! The arguments of an operation, off the message that asks for it.
+//! The arguments of an operation of a contract: how a client writes them and a handler reads them.
+//!
+//! Named arguments are the members of one JSON object. [`read_members`] deserializes them in a single pass over its text, without
+//! an intermediate map. Only if that pass fails are they deserialized one by one, for a precise error.
 
 use super::{Context, FromCapture, FromMessage};
 use crate::response::{IntoReply, Rejection, Response};
@@ -10,7 +13,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
-/// A value that fills a place in the path of a call, `{id}`: it is written as text and read back.
+/// Types of arguments in the path of a contract, such as `{id}`.
+///
+/// The client writes the argument with [`Display`](fmt::Display), and the service parses it with
+/// [`FromStr`](std::str::FromStr). Implemented for every type that has both.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a part of a path",
     label = "this argument fills a place in the path of the call",
@@ -21,61 +27,66 @@ pub trait PathArgument: ToString + FromCapture + Send + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: ToString + FromCapture + Send + 'static> PathArgument for T {}
 
-/// An operation whose arguments a handler reads; `#[service_client]` implements it beside [`Operation`].
+/// Operations whose arguments can be read from a call. `#[service_client]` implements it, together with [`Operation`].
 pub trait ReadOperation: Operation {
-    /// Reads the arguments of a request.
+    /// Reads the arguments of a call.
     ///
     /// # Errors
     ///
-    /// An argument that is missing or something else.
+    /// Returns a rejection with status 400 if a named argument is missing or invalid, and with 404 if the path does not
+    /// contain a valid argument.
     fn read<S>(arguments: &Arguments<'_, S>) -> Result<Self, Rejection>;
 }
 
-/// The arguments of a call, as an operation reads them.
+/// The arguments of a call, from which [`ReadOperation`] reads.
 pub struct Arguments<'m, S>(&'m Context<S>);
 
 impl<S> Arguments<'_, S> {
-    /// Fills the places of the named arguments.
+    /// Reads the named arguments into their slots.
     #[doc(hidden)]
-    pub fn fill(&self, places: &mut [&mut dyn ArgumentSlot]) {
-        if places.is_empty() {
+    pub fn fill(&self, slots: &mut [&mut dyn ArgumentSlot]) {
+        if slots.is_empty() {
             return;
         }
         let message = self.0.message();
-        let first = match message.arguments().is_empty() {
-            true => message.body(),
-            false => message.arguments(),
+        let object = if message.arguments().is_empty() {
+            message.body()
+        } else {
+            message.arguments()
         };
-        // What is not as it should be is read once more, member by member: that says what is wrong, and where.
-        if fill(first, places).is_none() {
+        // The single pass does not say why it failed, so invalid arguments are read again, one by one, for the error.
+        if read_members(object, slots).is_none() {
             let members =
-                ObjectMembers::of(message.arguments()).or_else(|| ObjectMembers::of(message.body()));
+                ObjectMembers::parse(message.arguments()).or_else(|| ObjectMembers::parse(message.body()));
             let members = members.unwrap_or_default();
-            for place in places {
-                place.refill(members.get(place.name()));
+            for slot in slots {
+                slot.read(members.get(slot.name()));
             }
         }
     }
 }
 
-/// A named argument of an operation: how it is written and read.
+/// The codec of a named argument.
+///
+/// Function pointers instead of a trait, so that a type that cannot be serialized is reported once, at its argument.
 #[doc(hidden)]
 pub struct Named<T> {
     name: &'static str,
     write: fn(ServiceRequest, &'static str, T) -> ServiceRequest,
-    begin: Begin<T>,
+    read_prefix: ReadPrefix<T>,
     read: fn(Option<&RawValue>) -> serde_json::Result<Option<T>>,
 }
 
-/// Reads the value that a text begins with, and gives what comes behind it.
-type Begin<T> = for<'t> fn(&'t str) -> Option<(T, &'t str)>;
+/// Deserializes the value at the start of a text. Returns the value and the rest of the text.
+type ReadPrefix<T> = for<'t> fn(&'t str) -> Option<(T, &'t str)>;
 
+/// Creates the codec of the argument with this name.
 #[doc(hidden)]
 pub const fn named<T: Wire>(name: &'static str) -> Named<T> {
     Named {
         name,
         write: |request, name, value| request.named(Cow::Borrowed(name), &value),
-        begin: |text| first(text),
+        read_prefix: |text| read_prefix(text),
         read: read_named,
     }
 }
@@ -86,35 +97,39 @@ impl<T> Named<T> {
         (self.write)(request, self.name, value)
     }
 
-    /// Where the argument of a call goes.
+    /// Creates an empty slot for the argument.
     pub const fn slot(&self) -> NamedSlot<'_, T> {
         NamedSlot {
             codec: self,
-            read: Ok(None),
+            value: Ok(None),
         }
     }
 }
 
-/// The place of a named argument.
+/// A slot for the value of a named argument.
 #[doc(hidden)]
 pub struct NamedSlot<'c, T> {
     codec: &'c Named<T>,
-    read: serde_json::Result<Option<T>>,
+    value: serde_json::Result<Option<T>>,
 }
 
 impl<T> NamedSlot<'_, T> {
-    /// The argument.
+    /// Returns the argument.
+    ///
+    /// # Errors
+    ///
+    /// Returns a rejection with status 400 if the argument is missing or invalid.
     pub fn take(self) -> Result<T, Rejection> {
         let Named { name, read, .. } = self.codec;
-        let refused = |reason: String| Rejection::new(Status::BAD_REQUEST, reason);
-        let value = match self.read {
+        let reject = |reason: String| Rejection::new(Status::BAD_REQUEST, reason);
+        let value = match self.value {
             Ok(None) => read(None),
-            read => read,
+            value => value,
         };
         match value {
             Ok(Some(value)) => Ok(value),
-            Ok(None) => Err(refused(format!("the argument `{name}` is missing"))),
-            Err(error) => Err(refused(format!("the argument `{name}` is not valid: {error}"))),
+            Ok(None) => Err(reject(format!("the argument `{name}` is missing"))),
+            Err(error) => Err(reject(format!("the argument `{name}` is not valid: {error}"))),
         }
     }
 }
@@ -124,18 +139,19 @@ impl<T> ArgumentSlot for NamedSlot<'_, T> {
         self.codec.name
     }
 
-    fn fill<'t>(&mut self, text: &'t str) -> Option<&'t str> {
-        let (value, rest) = (self.codec.begin)(text)?;
-        self.read = Ok(Some(value));
+    fn read_prefix<'t>(&mut self, text: &'t str) -> Option<&'t str> {
+        let (value, rest) = (self.codec.read_prefix)(text)?;
+        self.value = Ok(Some(value));
         Some(rest)
     }
 
-    fn refill(&mut self, text: Option<&RawValue>) {
-        self.read = (self.codec.read)(text);
+    fn read(&mut self, member: Option<&RawValue>) {
+        self.value = (self.codec.read)(member);
     }
 }
 
-/// What may be null may also be left out.
+/// Deserializes a named argument. A missing argument is treated as `null`, so an `Option` may be left out. Returns `None` if
+/// the argument is missing and required.
 pub(crate) fn read_named<T: DeserializeOwned>(text: Option<&RawValue>) -> serde_json::Result<Option<T>> {
     match text {
         Some(text) => serde_json::from_str(text.get()).map(Some),
@@ -143,7 +159,7 @@ pub(crate) fn read_named<T: DeserializeOwned>(text: Option<&RawValue>) -> serde_
     }
 }
 
-/// An argument of an operation that fills a place in its path.
+/// The codec of an argument in the path.
 #[doc(hidden)]
 pub struct InPath<T> {
     index: usize,
@@ -151,7 +167,7 @@ pub struct InPath<T> {
     read: fn(&str) -> Option<T>,
 }
 
-/// The capture with that index.
+/// Creates the codec of the argument in the capture with this index.
 #[doc(hidden)]
 pub const fn in_path<T: PathArgument>(index: usize) -> InPath<T> {
     InPath {
@@ -162,20 +178,24 @@ pub const fn in_path<T: PathArgument>(index: usize) -> InPath<T> {
 }
 
 impl<T> InPath<T> {
-    /// Adds the argument to a path.
+    /// Appends the argument to a path, as one segment.
     pub fn write(&self, path: &mut String, value: T) {
         (self.write)(path, value);
     }
 
-    /// The argument of a call; a path that does not hold one is none.
+    /// Returns the argument.
+    ///
+    /// # Errors
+    ///
+    /// Returns a rejection with status 404 if the path does not contain a valid argument.
     pub fn read<S>(&self, arguments: &Arguments<'_, S>) -> Result<T, Rejection> {
         let text = arguments.0.capture(self.index);
-        let none = || Rejection::new(Status::NOT_FOUND, "there is nothing at this path");
-        text.as_deref().and_then(self.read).ok_or_else(none)
+        let not_found = || Rejection::new(Status::NOT_FOUND, "no resource at this path");
+        text.as_deref().and_then(self.read).ok_or_else(not_found)
     }
 }
 
-/// Appends a value to a path, percent-encoded but for the unreserved characters of RFC 3986.
+/// Appends a value to a path. Percent-encodes everything except the unreserved characters of RFC 3986, section 2.3.
 pub(crate) fn push_segment(path: &mut String, value: &str) {
     const RESERVED: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
         .remove(b'-')
@@ -185,7 +205,9 @@ pub(crate) fn push_segment(path: &mut String, value: &str) {
     path.extend(percent_encoding::utf8_percent_encode(value, RESERVED));
 }
 
-/// What a call asks for, as an argument of the handler that serves it.
+/// Extractor for the arguments of an operation `O` of a contract.
+///
+/// It dereferences to `O`, a struct with one field for each argument of the operation.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -206,8 +228,7 @@ pub(crate) fn push_segment(path: &mut String, value: &str) {
 /// # fn main() {}
 /// ```
 ///
-/// A call whose arguments are not those of the contract is answered with 400, one whose path does not hold them
-/// with 404.
+/// Rejects with 400 if a named argument is missing or invalid, and with 404 if an argument in the path is invalid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Args<O>(pub O);
 
@@ -227,15 +248,15 @@ impl<S: Send + Sync + 'static, O: ReadOperation> FromMessage<S> for Args<O> {
     }
 }
 
-/// The argument of a handler of `O` asks for `O`, and for no other operation.
+/// Checks that a handler of the operation `O` takes `Args<O>`, and not the arguments of another operation.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not what calls of `{O}` ask",
+    message = "`{Self}` is not the argument of a handler of `{O}`",
     label = "this handler serves `{O}`",
     note = "take `Args<{O}>`"
 )]
 pub trait ArgsOf<O> {
-    /// Named by the check.
+    /// Generated code names this type, which requires the implementation.
     type Proof;
 }
 
@@ -243,27 +264,28 @@ impl<O: Operation> ArgsOf<O> for Args<O> {
     type Proof = ();
 }
 
-/// Reads the arguments of an operation, or makes the response that refuses them.
+/// Reads the arguments of an operation. Returns the response for the caller if they are invalid.
 #[doc(hidden)]
 pub fn read_operation<O: ReadOperation, S>(cx: &Context<S>) -> Result<O, Response> {
     O::read(&Arguments(cx)).map_err(IntoReply::into_reply)
 }
 
-/// The members of a JSON object, as they stand in its text.
+/// The members of a JSON object, with values that are not deserialized yet.
 #[derive(Default)]
-pub(super) struct ObjectMembers<'t>(Vec<(Name<'t>, &'t RawValue)>);
+pub(super) struct ObjectMembers<'t>(Vec<(MemberName<'t>, &'t RawValue)>);
 
 impl<'t> ObjectMembers<'t> {
-    /// Those of this text; `None` where it is no object.
-    pub(super) fn of(text: &'t [u8]) -> Option<ObjectMembers<'t>> {
-        match text {
-            // Nothing is no object; what serde would say about it is not made.
-            [] => None,
-            text => serde_json::from_slice(text).ok(),
+    /// Parses a JSON object. Returns `None` if the text is not an object.
+    pub(super) fn parse(text: &'t [u8]) -> Option<ObjectMembers<'t>> {
+        // Most messages have either arguments or a body. Checking for an empty text avoids the cost of an error value.
+        if text.is_empty() {
+            return None;
         }
+        serde_json::from_slice(text).ok()
     }
 
-    /// The value of the last member of this name. An operation has a few arguments, so looking is quicker than hashing.
+    /// Returns the value of the last member with this name. An operation has few arguments, so a linear search is faster than
+    /// hashing.
     pub(super) fn get(&self, name: &str) -> Option<&'t RawValue> {
         let named = self.0.iter().rev().find(|(found, _)| found.0 == name);
         named.map(|(_, value)| *value)
@@ -272,9 +294,9 @@ impl<'t> ObjectMembers<'t> {
 
 impl<'de> Deserialize<'de> for ObjectMembers<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
+        struct ObjectVisitor;
 
-        impl<'de> Visitor<'de> for Object {
+        impl<'de> Visitor<'de> for ObjectVisitor {
             type Value = ObjectMembers<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -290,62 +312,64 @@ impl<'de> Deserialize<'de> for ObjectMembers<'de> {
             }
         }
 
-        deserializer.deserialize_map(Object)
+        deserializer.deserialize_map(ObjectVisitor)
     }
 }
 
-/// A name that is copied only where its text has escapes.
+/// The name of a member. It is borrowed unless it contains escape sequences.
 #[derive(serde::Deserialize)]
-struct Name<'t>(#[serde(borrow)] Cow<'t, str>);
+struct MemberName<'t>(#[serde(borrow)] Cow<'t, str>);
 
-/// Where the value of a member goes.
+/// A slot for one member of a JSON object.
 pub trait ArgumentSlot {
-    /// The name of the member.
+    /// Returns the name of the member.
     fn name(&self) -> &str;
-    /// Reads the value that the text begins with, and gives what comes behind it; `None` where it is another one.
-    fn fill<'t>(&mut self, text: &'t str) -> Option<&'t str>;
-    /// Reads the value once more, to know what is wrong with it; `None` where the object has no such member.
-    fn refill(&mut self, text: Option<&RawValue>);
+    /// Deserializes the value at the start of a text, and returns the rest. Returns `None` if the value is invalid.
+    fn read_prefix<'t>(&mut self, text: &'t str) -> Option<&'t str>;
+    /// Deserializes a member, and keeps the error if there is one. `member` is `None` if the object has no such member.
+    fn read(&mut self, member: Option<&RawValue>);
 }
 
-/// Reads the object, and the last member of each name into its place; `None` where it is no object, or a value is
-/// another one than its place wants. Some places may be filled then.
-pub(super) fn fill(text: &[u8], places: &mut [&mut dyn ArgumentSlot]) -> Option<()> {
-    // Once for all: its strings are known to be text then.
-    let mut rest = after(str::from_utf8(text).ok()?, '{')?;
-    if let Some(end) = after(rest, '}') {
-        return behind_blanks(end).is_empty().then_some(());
+/// Reads the members of a JSON object into the slots of the same names. The last member wins if a name occurs more than once.
+/// Members without a slot are skipped.
+///
+/// Returns `None` if the text is not an object, or a value is invalid for its slot. Some slots may have a value then.
+pub(super) fn read_members(text: &[u8], slots: &mut [&mut dyn ArgumentSlot]) -> Option<()> {
+    // Validating UTF-8 once, for the whole text, saves a check for each string in it.
+    let mut rest = strip_token(str::from_utf8(text).ok()?, '{')?;
+    if let Some(end) = strip_token(rest, '}') {
+        return skip_whitespace(end).is_empty().then_some(());
     }
     loop {
-        let (Name(name), value) = first(rest)?;
-        let value = after(value, ':')?;
-        let behind = match places.iter_mut().find(|place| place.name() == name) {
-            Some(place) => place.fill(value)?,
-            None => first::<&RawValue>(value)?.1,
+        let (MemberName(name), rest_of_member) = read_prefix(rest)?;
+        let value = strip_token(rest_of_member, ':')?;
+        let after_value = match slots.iter_mut().find(|slot| slot.name() == name) {
+            Some(slot) => slot.read_prefix(value)?,
+            None => read_prefix::<&RawValue>(value)?.1,
         };
-        rest = match after(behind, ',') {
+        rest = match strip_token(after_value, ',') {
             Some(rest) => rest,
             None => {
-                let end = after(behind, '}')?;
-                return behind_blanks(end).is_empty().then_some(());
+                let end = strip_token(after_value, '}')?;
+                return skip_whitespace(end).is_empty().then_some(());
             }
         };
     }
 }
 
-/// The value that the text begins with, and what comes behind it.
-pub(super) fn first<'t, T: Deserialize<'t>>(text: &'t str) -> Option<(T, &'t str)> {
+/// Deserializes the JSON value at the start of a text. Returns the value and the rest of the text.
+pub(super) fn read_prefix<'t, T: Deserialize<'t>>(text: &'t str) -> Option<(T, &'t str)> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter();
     let value = values.next()?.ok()?;
     Some((value, text.get(values.byte_offset()..)?))
 }
 
-/// What comes behind this sign, with blanks before it.
-fn after(text: &str, sign: char) -> Option<&str> {
-    behind_blanks(text).strip_prefix(sign)
+/// Strips a structural character of JSON, and the whitespace before it.
+fn strip_token(text: &str, token: char) -> Option<&str> {
+    skip_whitespace(text).strip_prefix(token)
 }
 
-fn behind_blanks(text: &str) -> &str {
+fn skip_whitespace(text: &str) -> &str {
     text.trim_start_matches([' ', '\t', '\n', '\r'])
 }
 
@@ -355,16 +379,15 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn members_are_found_by_name() {
+    fn finds_last_member_by_name() {
         let text = br#"{"a": 1, "\u0062": {"a": [2]}, "a": "3"}"#;
-        let members = ObjectMembers::of(text).unwrap();
+        let members = ObjectMembers::parse(text).unwrap();
         assert_eq!(members.get("a").unwrap().get(), r#""3""#);
         assert_eq!(members.get("b").unwrap().get(), r#"{"a": [2]}"#);
         assert!(members.get("c").is_none());
         assert!(matches!(members.0[0].0.0, Cow::Borrowed("a")));
     }
 
-    /// A place for a number.
     #[derive(Debug, Default, PartialEq)]
     struct Number(Option<i64>);
 
@@ -373,26 +396,26 @@ mod tests {
             "n"
         }
 
-        fn fill<'t>(&mut self, text: &'t str) -> Option<&'t str> {
-            let (value, rest) = first(text)?;
+        fn read_prefix<'t>(&mut self, text: &'t str) -> Option<&'t str> {
+            let (value, rest) = read_prefix(text)?;
             self.0 = Some(value);
             Some(rest)
         }
 
-        fn refill(&mut self, text: Option<&RawValue>) {
-            self.0 = text.and_then(|text| serde_json::from_str(text.get()).ok());
+        fn read(&mut self, member: Option<&RawValue>) {
+            self.0 = member.and_then(|text| serde_json::from_str(text.get()).ok());
         }
     }
 
-    /// What one walk reads; `None` where it fails.
-    fn walked(text: &[u8]) -> Option<Number> {
+    /// Reads an object in a single pass.
+    fn read_number(text: &[u8]) -> Option<Number> {
         let mut number = Number::default();
-        fill(text, &mut [&mut number]).map(|()| number)
+        read_members(text, &mut [&mut number]).map(|()| number)
     }
 
     #[test]
-    fn one_walk_reads_what_is_asked_for() {
-        let number = |text: &str| walked(text.as_bytes()).map(|number| number.0);
+    fn single_pass_reads_member_with_slot() {
+        let number = |text: &str| read_number(text.as_bytes()).map(|number| number.0);
         assert_eq!(number(r#"{"n":1}"#), Some(Some(1)));
         assert_eq!(
             number(" { \"a\" : [{}, null] , \"\\u006e\" :\t-2 }\r\n"),
@@ -413,12 +436,12 @@ mod tests {
         ] {
             assert_eq!(number(text), None, "{text}");
         }
-        assert_eq!(walked(b"{\"a\":\"\xff\"}"), None);
+        assert_eq!(read_number(b"{\"a\":\"\xff\"}"), None);
     }
 
     proptest! {
         #[test]
-        fn one_walk_reads_what_two_would(
+        fn single_pass_agrees_with_reading_one_by_one(
             parts in prop::collection::vec(
                 prop::sample::select(vec![
                     "{", "}", ":", ",", "\"n\"", "\"a\"", "\"n\":1", "\"a\":", "12", "-0.5", "true", "null", "[", "]", " ", "\n",
@@ -428,21 +451,21 @@ mod tests {
             ),
         ) {
             let text = parts.concat();
-            if let Some(walked) = walked(text.as_bytes()) {
-                let members = ObjectMembers::of(text.as_bytes());
-                prop_assert!(members.is_some(), "{} is no object", text);
-                let mut read = Number::default();
-                read.refill(members.and_then(|members| members.get("n")));
-                prop_assert_eq!(walked, read, "{}", text);
+            if let Some(number) = read_number(text.as_bytes()) {
+                let members = ObjectMembers::parse(text.as_bytes());
+                prop_assert!(members.is_some(), "{} is not an object", text);
+                let mut expected = Number::default();
+                expected.read(members.and_then(|members| members.get("n")));
+                prop_assert_eq!(number, expected, "{}", text);
             }
         }
     }
 
     #[test]
-    fn what_is_no_object_has_no_members() {
+    fn only_objects_have_members() {
         for text in ["", "[1]", "{", "{} x", "null"] {
-            assert!(ObjectMembers::of(text.as_bytes()).is_none(), "{text}");
+            assert!(ObjectMembers::parse(text.as_bytes()).is_none(), "{text}");
         }
-        assert!(ObjectMembers::of(b"{}").unwrap().get("a").is_none());
+        assert!(ObjectMembers::parse(b"{}").unwrap().get("a").is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! The query of a web request.
+//! The extractor for the query string.
 
 use super::{Context, FromMessage};
 use crate::response::Rejection;
@@ -6,7 +6,7 @@ use crate::status::Status;
 use serde::de::DeserializeOwned;
 use std::ops::Deref;
 
-/// The query of a web request as a struct.
+/// Extractor that deserializes the query string of a web request into `T`.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -24,8 +24,10 @@ use std::ops::Deref;
 /// }
 /// ```
 ///
-/// A name that comes several times is a list; an empty value of an `Option` is `None`. A query that does not fit is
-/// answered with 400, and says which field is wrong.
+/// A field that can occur more than once deserializes into a `Vec`. An empty value of an `Option` field is `None`.
+///
+/// Rejects with 400 if the query cannot be deserialized, and names the invalid field. Rejects with 413 if the query has
+/// more than 1,000 fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Query<T>(pub T);
 
@@ -42,18 +44,29 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Qu
 
     async fn from_message(cx: &Context<S>) -> Result<Query<T>, Rejection> {
         let query = cx.message().query().unwrap_or_default();
-        read(query.as_bytes(), Status::BAD_REQUEST, "the query is not valid").map(Query)
+        deserialize_pairs(query.as_bytes(), Status::BAD_REQUEST, "the query is not valid").map(Query)
     }
 }
 
-/// The struct that `name=value&..` describes.
-pub(super) fn read<T: DeserializeOwned>(text: &[u8], status: Status, what: &str) -> Result<T, Rejection> {
-    if text.split(|byte| *byte == b'&').take(FIELDS + 1).count() > FIELDS {
-        return Err(Rejection::new(Status::PAYLOAD_TOO_LARGE, "more than 1000 fields"));
+/// The limit for the fields of a query or a form.
+const MAX_FIELDS: usize = 1000;
+
+/// Deserializes `name=value&..` pairs. `message` describes the failure to the client.
+///
+/// # Errors
+///
+/// Returns a rejection with `status` if the text cannot be deserialized, and with 413 if it has more than [`MAX_FIELDS`] pairs.
+pub(super) fn deserialize_pairs<T: DeserializeOwned>(
+    text: &[u8],
+    status: Status,
+    message: &str,
+) -> Result<T, Rejection> {
+    if text.split(|byte| *byte == b'&').take(MAX_FIELDS + 1).count() > MAX_FIELDS {
+        return Err(Rejection::new(
+            Status::PAYLOAD_TOO_LARGE,
+            format!("more than {MAX_FIELDS} fields"),
+        ));
     }
     serde_path_to_error::deserialize(serde_html_form::Deserializer::from_bytes(text))
-        .map_err(|error| Rejection::of_field(status, what, &error.path().to_string(), error.inner()))
+        .map_err(|error| Rejection::for_field(status, message, &error.path().to_string(), error.inner()))
 }
-
-/// How many fields a query or a form may have.
-const FIELDS: usize = 1000;

@@ -1,5 +1,4 @@
-//! Handler arguments that have to do with calls: the services of the application, the answer of one, and how long and for
-//! whom a handler works.
+//! Extractors for service calls: [`Services`], [`ServiceResponse`], [`Deadline`] and [`Cancellation`].
 
 use super::{Context, FromMessage};
 use crate::response::Rejection;
@@ -13,12 +12,13 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Services {
     type Rejection = Infallible;
 
     async fn from_message(cx: &Context<S>) -> Result<Services, Infallible> {
-        Ok(cx.app().services.with_caller(caller(cx)))
+        Ok(cx.app().services.with_caller(caller_context(cx)))
     }
 }
 
-/// On whose behalf the handler of this message calls services.
-fn caller<S>(cx: &Context<S>) -> Option<Arc<CallerContext>> {
+/// Returns the context that calls of this handler inherit: origin, deadline, hop count and trace. Returns `None` while the
+/// application shuts down.
+fn caller_context<S>(cx: &Context<S>) -> Option<Arc<CallerContext>> {
     let message = cx.message();
     Some(Arc::new(CallerContext {
         handlers: cx.app().response_handlers.upgrade()?,
@@ -29,9 +29,9 @@ fn caller<S>(cx: &Context<S>) -> Option<Arc<CallerContext>> {
     }))
 }
 
-/// The client of a contract as a handler uses it: on behalf of the application it runs in.
+/// Returns the client of a contract bound to the message, so that its calls inherit the origin, the deadline and the trace.
 pub fn client_for<S>(cx: &Context<S>, client: Client) -> Client {
-    match caller(cx) {
+    match caller_context(cx) {
         Some(caller) => client.with_caller(caller),
         None => client,
     }
@@ -46,7 +46,7 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Se
             .map_err(|error| {
                 Rejection::new(
                     Status::BAD_GATEWAY,
-                    format!("the service answered something else than expected: {error}"),
+                    format!("the response of the service is not valid: {error}"),
                 )
             })
     }
@@ -64,6 +64,6 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Cancellation {
     type Rejection = Infallible;
 
     async fn from_message(cx: &Context<S>) -> Result<Cancellation, Infallible> {
-        Ok(Cancellation(cx.alive()))
+        Ok(Cancellation(cx.cancel_signal()))
     }
 }

@@ -1,10 +1,12 @@
-//! A part of the application's state.
+//! The extractor for the state of the application.
 
 use super::{Context, FromMessage};
 use std::convert::Infallible;
 use std::ops::Deref;
 
-/// A part of the application's state: all of it, or a field of a struct that derives `AppState`.
+/// Extractor for a part of the application state.
+///
+/// `T` is the type of the whole state, or of a field if the state derives `AppState`.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -23,7 +25,9 @@ use std::ops::Deref;
 /// const ROUTES: Routes<Site> = routes![hello];
 /// ```
 ///
-/// Each message gets a clone, so let the fields be cheap to clone (an `Arc`, a pool).
+/// Every extraction clones the value, so it should be cheap to clone, such as an `Arc` or a connection pool.
+///
+/// Applications whose state does not provide `T` do not compile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct State<T>(pub T);
 
@@ -35,14 +39,27 @@ impl<T> Deref for State<T> {
     }
 }
 
-/// `T` is a part of the application state `Self`; derive `AppState` for a struct with several parts.
+/// Application states that have a part of type `T`.
+///
+/// Derive `AppState` to implement it for the fields of a struct. Every `Clone` type provides itself.
+///
+/// ```
+/// use brubeck::Provides;
+///
+/// #[derive(Clone, brubeck::AppState)]
+/// struct Site { name: String, port: u16 }
+///
+/// let site = Site { name: "blue".into(), port: 6767 };
+/// let port: u16 = site.provide();
+/// assert_eq!(port, 6767);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "the app state `{Self}` has no `{T}`",
     label = "a handler in this list takes `State<{T}>`",
     note = "add a `{T}` field and `#[derive(AppState)]` to `{Self}`"
 )]
 pub trait Provides<T> {
-    /// A clone of the part.
+    /// Returns a clone of the part.
     fn provide(&self) -> T;
 }
 

@@ -1,4 +1,4 @@
-//! Who asks.
+//! The extractor for the authenticated user.
 
 use super::{Context, FromMessage, Provides};
 use crate::method::Method;
@@ -7,7 +7,7 @@ use crate::session::Session;
 use crate::status::Status;
 use std::ops::Deref;
 
-/// Somebody who can log in.
+/// User types that can be looked up by the id in the session.
 ///
 /// ```
 /// use brubeck::User;
@@ -27,14 +27,17 @@ use std::ops::Deref;
 /// }
 /// ```
 pub trait User: Sized + Send {
-    /// Where users are looked up: the part of the application's state that a [`State`](super::State) of it would be.
+    /// The part of the application state that is needed for the lookup, as in [`State`](super::State).
     type State: Send + Sync;
 
-    /// The user whom [`Session::log_in`] was told; `None` where there is no such user, or not any more.
+    /// Looks up the user by the id that was passed to [`Session::log_in`]. Returns `None` if the user does not exist, or may
+    /// no longer log in.
     fn find(id: &str, state: &Self::State) -> impl Future<Output = Option<Self>> + Send;
 }
 
-/// The user who is logged in. A handler that takes it is for them alone; `Option<CurrentUser<_>>` is for everybody.
+/// Extractor for the user who is logged in.
+///
+/// A handler with this argument requires a login. A handler with `Option<CurrentUser<_>>` does not.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -58,9 +61,11 @@ pub trait User: Sized + Send {
 /// # const ROUTES: Routes<()> = routes![account, log_out];
 /// ```
 ///
-/// Anybody else is answered with 401; a browser that wants a page is sent to
-/// [`App::login_url`](crate::App::login_url) instead, with the path it wanted as `next`. As a guard for all
-/// handlers: `app.before(|_: CurrentUser<Member>| async {})`.
+/// Rejects with 401 if the session has no user, or [`User::find`] returns `None`. If
+/// [`App::login_url`](crate::App::login_url) is set and the client prefers HTML, it redirects to that URL instead, with the requested path
+/// in the parameter `next`.
+///
+/// To require a login for every handler, add a hook: `app.before(|_: CurrentUser<Member>| async {})`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CurrentUser<U>(pub U);
 
@@ -82,16 +87,17 @@ impl<S: Provides<U::State> + Send + Sync + 'static, U: User> FromMessage<S> for 
         {
             return Ok(CurrentUser(user));
         }
-        Err(log_in_first(cx))
+        Err(login_required(cx))
     }
 }
 
-fn log_in_first<S>(cx: &Context<S>) -> Response {
+/// Returns a redirect to the login page, or a 401 for clients that do not prefer HTML.
+fn login_required<S>(cx: &Context<S>) -> Response {
     let message = cx.message();
     match &cx.app().login_url {
         Some(url) if ProblemFormat::negotiate(message.headers()) == ProblemFormat::Html => {
             let separator = if url.contains('?') { '&' } else { '?' };
-            // What was posted is lost on the way, so only a page is come back to.
+            // The body of a POST does not survive the redirect, so only GET and HEAD requests return to their path.
             let next = match message.method() {
                 Method::Get | Method::Head => message.uri().to_string(),
                 _ => "/".to_owned(),

@@ -1,4 +1,4 @@
-//! A WebSocket, the request for one, and the client of a message socket, as handler arguments.
+//! Extractors for WebSockets, WebSocket upgrades, and the sending half of a message socket.
 
 use super::{Context, FromMessage};
 use crate::response::Rejection;
@@ -28,7 +28,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for SocketSender {
 
     async fn from_message(cx: &Context<S>) -> Result<SocketSender, Rejection> {
         cx.message().extension().cloned().ok_or_else(|| {
-            let reason = "only messages of message sockets have a client to keep; for a WebSocket take a `WebSocket`, and its `sender()`";
+            let reason = "`SocketSender` is an argument of message socket handlers only; for a WebSocket, take a `WebSocket` and call `sender()`";
             Rejection::new(Status::INTERNAL_SERVER_ERROR, reason)
         })
     }

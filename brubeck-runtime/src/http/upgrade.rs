@@ -65,7 +65,7 @@ pub(super) fn asked(
     let Some(accept) = accept else {
         return Err((StatusCode::BAD_REQUEST, "the key of the WebSocket is none"));
     };
-    let deflate = Deflate::agree(headers);
+    let deflate = Deflate::negotiate(headers);
     let (line, socket) = websocket::line(limit, deflate);
     let sender = socket.sender();
     let offer = UpgradeHandle::new(socket);

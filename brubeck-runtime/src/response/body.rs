@@ -1,4 +1,4 @@
-//! The body of an HTTP message: whole, or still coming.
+//! The body of an HTTP request or response: in memory or streamed.
 
 use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt};
@@ -11,26 +11,27 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// Any error, as bodies and layers have it.
+/// A boxed error of any type, as bodies and layers return it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// The body of an HTTP request or response: whole in memory, or a stream.
+/// The body of an HTTP request or response, either in memory or a stream.
 ///
 /// ```
 /// use brubeck::Body;
 /// use futures_util::stream;
 ///
-/// let whole = Body::from("hello");
-/// let parts = Body::from_stream(stream::iter(["hel", "lo"].map(Ok::<_, std::io::Error>)));
+/// let in_memory = Body::from("hello");
+/// let streamed = Body::from_stream(stream::iter(["hel", "lo"].map(Ok::<_, std::io::Error>)));
 ///
-/// assert_eq!(whole.bytes().unwrap(), "hello");
-/// assert!(parts.bytes().is_none());
+/// assert_eq!(in_memory.bytes().unwrap(), "hello");
+/// assert!(streamed.bytes().is_none());
 /// # futures_util::FutureExt::now_or_never(async move {
-/// assert_eq!(parts.collect(100).await.unwrap(), "hello");
+/// assert_eq!(streamed.collect(100).await.unwrap(), "hello");
 /// # }).unwrap();
 /// ```
 ///
-/// It is an [`http_body::Body`], so every layer and service of the tower world takes it.
+/// It implements [`http_body::Body`], so it works with every layer and service of the tower ecosystem. As a reply, it is a 200
+/// response with the content type `application/octet-stream`.
 #[derive(Default)]
 pub struct Body(Inner);
 
@@ -38,11 +39,11 @@ pub struct Body(Inner);
 enum Inner {
     #[default]
     Empty,
-    Whole(Bytes),
+    Full(Bytes),
     Stream(UnsyncBoxBody<Bytes, BoxError>),
 }
 
-/// Why a body could not be read.
+/// Errors of reading a [`Body`].
 ///
 /// ```
 /// use brubeck::{Body, BodyError};
@@ -54,21 +55,32 @@ enum Inner {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BodyError {
-    /// It has more bytes than are taken.
+    /// The body exceeds the limit.
     TooLarge,
-    /// It stopped coming.
+    /// The client stopped sending.
     TimedOut,
-    /// It broke off, or its transfer coding is wrong.
+    /// The body is incomplete or malformed.
     Broken(BoxError),
+}
+
+impl BodyError {
+    /// Returns the part of the error that clients may see.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            BodyError::TooLarge => "the body exceeds the limit",
+            BodyError::TimedOut => "the body timed out",
+            BodyError::Broken(_) => "the body is incomplete or malformed",
+        }
+    }
 }
 
 impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            BodyError::TooLarge => "the body is too large",
-            BodyError::TimedOut => "the body did not come in time",
-            BodyError::Broken(_) => "the body is malformed",
-        })
+        f.write_str(self.reason())?;
+        match self {
+            BodyError::Broken(error) => write!(f, ": {error}"),
+            BodyError::TooLarge | BodyError::TimedOut => Ok(()),
+        }
     }
 }
 
@@ -82,75 +94,77 @@ impl Error for BodyError {
 }
 
 impl Body {
-    /// No content.
+    /// Creates an empty body.
     pub fn empty() -> Body {
         Body(Inner::Empty)
     }
 
-    /// Any body of the `http_body` world.
+    /// Wraps any [`http_body::Body`]. A value that is already a [`Body`] is returned as it is.
     pub fn new<B>(body: B) -> Body
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let mut body = Some(body);
-        // A body that is one of ours already is not boxed again.
+        // `Any` detects a body that is already a `Body`, so that it is not boxed twice.
         match (&mut body as &mut dyn Any)
             .downcast_mut::<Option<Body>>()
             .and_then(Option::take)
         {
-            Some(own) => own,
+            Some(body) => body,
             None => body.map_or_else(Body::empty, |body| {
                 Body(Inner::Stream(body.map_err(Into::into).boxed_unsync()))
             }),
         }
     }
 
-    /// A body that comes piece by piece. After an error the connection is cut, so that the client sees that
-    /// something is missing.
+    /// Creates a body from a stream of chunks.
+    ///
+    /// If the stream yields an error, the connection is aborted, so that the client detects the incomplete body.
     pub fn from_stream<S, D, E>(stream: S) -> Body
     where
         S: Stream<Item = Result<D, E>> + Send + 'static,
         D: Into<Bytes>,
         E: Into<BoxError>,
     {
-        let frames = stream.map(|piece| piece.map(|data| Frame::data(data.into())).map_err(Into::into));
+        let frames = stream.map(|chunk| chunk.map(|data| Frame::data(data.into())).map_err(Into::into));
         Body(Inner::Stream(StreamBody::new(frames).boxed_unsync()))
     }
 
-    /// The bytes of a body that is whole; `None` for a stream.
+    /// Returns the bytes of a body in memory. Returns `None` if the body is a stream.
     pub fn bytes(&self) -> Option<&Bytes> {
-        static NONE: Bytes = Bytes::new();
+        static EMPTY: Bytes = Bytes::new();
         match &self.0 {
-            Inner::Empty => Some(&NONE),
-            Inner::Whole(bytes) => Some(bytes),
+            Inner::Empty => Some(&EMPTY),
+            Inner::Full(bytes) => Some(bytes),
             Inner::Stream(_) => None,
         }
     }
 
-    /// All of it, if it has no more than `limit` bytes; a body that says beforehand that it has more is not read.
+    /// Reads the whole body into memory, up to `limit` bytes.
     ///
     /// # Errors
     ///
-    /// [`BodyError`] says why not.
+    /// Returns [`BodyError::TooLarge`] if the body exceeds `limit`, without reading it if its announced size does. Returns
+    /// another error if the body cannot be read.
     pub async fn collect(mut self, limit: usize) -> Result<Bytes, BodyError> {
         let announced = http_body::Body::size_hint(&self).lower();
         if usize::try_from(announced).map_or(true, |length| length > limit) {
             return Err(BodyError::TooLarge);
         }
-        if let Inner::Empty | Inner::Whole(_) = self.0 {
+        if let Inner::Empty | Inner::Full(_) = self.0 {
             return Ok(self.bytes().cloned().unwrap_or_default());
         }
-        let mut all = Pieces::Empty;
+        let mut collected = Collected::Empty;
         while let Some(frame) = self.frame().await {
             if let Ok(data) = frame.map_err(BodyError::from_box)?.into_data() {
-                if data.len() > limit.saturating_sub(all.len()) {
+                if data.len() > limit.saturating_sub(collected.len()) {
                     return Err(BodyError::TooLarge);
                 }
-                all = all.and(data);
+                collected = collected.push(data);
             }
         }
-        Ok(all.into_bytes())
+        Ok(collected.into_bytes())
     }
 }
 
@@ -160,44 +174,45 @@ impl BodyError {
             Ok(known) => return *known,
             Err(error) => error,
         };
-        match error.is::<http_body_util::LengthLimitError>() {
-            true => BodyError::TooLarge,
-            false => BodyError::Broken(error),
+        if error.is::<http_body_util::LengthLimitError>() {
+            BodyError::TooLarge
+        } else {
+            BodyError::Broken(error)
         }
     }
 }
 
-/// Most bodies come in one piece, which is then not copied.
-enum Pieces {
+/// The collected chunks of a body. Most bodies have a single chunk, which is not copied.
+enum Collected {
     Empty,
     One(Bytes),
     Many(Vec<u8>),
 }
 
-impl Pieces {
-    fn and(self, data: Bytes) -> Pieces {
+impl Collected {
+    fn push(self, data: Bytes) -> Collected {
         let mut all = match self {
-            Pieces::Empty => return Pieces::One(data),
-            Pieces::One(first) => first.to_vec(),
-            Pieces::Many(all) => all,
+            Collected::Empty => return Collected::One(data),
+            Collected::One(first) => first.to_vec(),
+            Collected::Many(all) => all,
         };
         all.extend_from_slice(&data);
-        Pieces::Many(all)
+        Collected::Many(all)
     }
 
     fn len(&self) -> usize {
         match self {
-            Pieces::Empty => 0,
-            Pieces::One(bytes) => bytes.len(),
-            Pieces::Many(bytes) => bytes.len(),
+            Collected::Empty => 0,
+            Collected::One(bytes) => bytes.len(),
+            Collected::Many(bytes) => bytes.len(),
         }
     }
 
     fn into_bytes(self) -> Bytes {
         match self {
-            Pieces::Empty => Bytes::new(),
-            Pieces::One(bytes) => bytes,
-            Pieces::Many(bytes) => bytes.into(),
+            Collected::Empty => Bytes::new(),
+            Collected::One(bytes) => bytes,
+            Collected::Many(bytes) => bytes.into(),
         }
     }
 }
@@ -215,7 +230,7 @@ impl http_body::Body for Body {
             return Poll::Ready(frame);
         }
         Poll::Ready(match std::mem::take(&mut self.0) {
-            Inner::Whole(bytes) if !bytes.is_empty() => Some(Ok(Frame::data(bytes))),
+            Inner::Full(bytes) if !bytes.is_empty() => Some(Ok(Frame::data(bytes))),
             _ => None,
         })
     }
@@ -223,7 +238,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Inner::Empty => true,
-            Inner::Whole(bytes) => bytes.is_empty(),
+            Inner::Full(bytes) => bytes.is_empty(),
             Inner::Stream(stream) => stream.is_end_stream(),
         }
     }
@@ -231,15 +246,15 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Inner::Empty => SizeHint::with_exact(0),
-            Inner::Whole(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
+            Inner::Full(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
             Inner::Stream(stream) => stream.size_hint(),
         }
     }
 }
 
-/// A function over the frames of a body: it sees each poll and decides what becomes of it.
+/// Observes or changes the frames of a body.
 pub(crate) trait FrameTap<E>: Unpin {
-    /// Passes a poll on, changed or unchanged. `ended` tells that no frame follows.
+    /// Maps the result of a poll of the body. `ended` is `true` if no frame follows.
     fn poll(
         &mut self,
         polled: Poll<Option<Result<Frame<Bytes>, E>>>,
@@ -247,13 +262,13 @@ pub(crate) trait FrameTap<E>: Unpin {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>>;
 
-    /// The size that the body is said to have.
+    /// Maps the size hint of the body. Default: unchanged.
     fn size_hint(&self, hint: SizeHint) -> SizeHint {
         hint
     }
 }
 
-/// A body whose frames pass through a [`FrameTap`].
+/// A body with a [`FrameTap`].
 pub(crate) struct TappedBody<B, T> {
     pub(crate) body: B,
     pub(crate) tap: T,
@@ -289,7 +304,7 @@ macro_rules! from {
     ($($source:ty),*) => { $(
         impl From<$source> for Body {
             fn from(content: $source) -> Body {
-                Body(Inner::Whole(content.into()))
+                Body(Inner::Full(content.into()))
             }
         }
     )* };
@@ -297,12 +312,12 @@ macro_rules! from {
 
 from!(Bytes, Vec<u8>, String, &'static str);
 
-/// Sizes instead of contents: a body may hold a secret.
+/// Prints the size instead of the content, because a body can contain secrets.
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Inner::Empty => f.write_str("Body(empty)"),
-            Inner::Whole(bytes) => write!(f, "Body({} bytes)", bytes.len()),
+            Inner::Full(bytes) => write!(f, "Body({} bytes)", bytes.len()),
             Inner::Stream(_) => f.write_str("Body(stream)"),
         }
     }
@@ -314,17 +329,17 @@ mod tests {
     use futures_util::stream;
     use http_body_util::Full;
 
-    fn parts(parts: &'static [&'static str]) -> Body {
+    fn streamed(chunks: &'static [&'static str]) -> Body {
         Body::from_stream(stream::iter(
-            parts.iter().map(|part| Ok::<_, std::io::Error>(*part)),
+            chunks.iter().map(|chunk| Ok::<_, std::io::Error>(*chunk)),
         ))
     }
 
     #[tokio::test]
-    async fn a_body_is_read_up_to_its_limit() {
-        assert_eq!(parts(&["hel", "", "lo"]).collect(5).await.unwrap(), "hello");
+    async fn collect_fails_beyond_limit() {
+        assert_eq!(streamed(&["hel", "", "lo"]).collect(5).await.unwrap(), "hello");
         assert!(matches!(
-            parts(&["hel", "lo"]).collect(4).await,
+            streamed(&["hel", "lo"]).collect(4).await,
             Err(BodyError::TooLarge)
         ));
         assert!(matches!(
@@ -336,7 +351,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_error_in_the_middle_is_an_error() {
+    async fn collect_returns_errors_of_stream() {
         let broken = stream::iter([Ok("hel"), Err(std::io::Error::other("cut"))]);
         assert!(matches!(
             Body::from_stream(broken).collect(10).await,
@@ -350,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_bodies_are_not_boxed_again() {
+    fn new_does_not_box_body_twice() {
         assert_eq!(Body::new(Body::from("hello")).bytes().unwrap(), "hello");
         assert!(Body::new(Full::new(Bytes::from("hello"))).bytes().is_none());
     }

@@ -1,15 +1,15 @@
-//! What is answered for an operation of a contract, and for a call that failed.
+//! Replies to operations of contracts, and replies made of call errors.
 
 use super::{IntoReply, Rejection, Response};
 use crate::rpc::api::{CallError, Fault, Operation};
 use crate::status::Status;
 use std::any::Any;
 
-/// What a handler of an operation returns: what its contract says.
+/// Return types of the handlers of an operation `O`: the `Result` that the contract declares.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not what `{O}` answers",
-    label = "the contract says otherwise",
-    note = "return the `Result` that the contract names"
+    message = "`{Self}` is not the return type of `{O}`",
+    label = "the contract declares another return type",
+    note = "return the `Result` that the contract declares"
 )]
 pub trait Answers<O> {
     #[doc(hidden)]
@@ -19,13 +19,13 @@ pub trait Answers<O> {
 impl<O: Operation> Answers<O> for Result<O::Ok, O::Fault> {
     fn into_reply(self) -> Response {
         match self {
-            Ok(ok) => Response::written(Status::OK, (O::OK.write)(&ok)),
-            Err(fault) => Response::written(fault_status(&fault), (O::FAULT.write)(&fault)),
+            Ok(ok) => Response::from_json(Status::OK, (O::OK.write)(&ok)),
+            Err(fault) => Response::from_json(fault_status(&fault), (O::FAULT.write)(&fault)),
         }
     }
 }
 
-/// A [`Fault`] says its status itself; any other is a failure of the call, as the original answered it.
+/// Returns the status of a [`Fault`], and 400 for any other error type, as the Python original does.
 fn fault_status<F: 'static>(fault: &F) -> Status {
     match (fault as &dyn Any).downcast_ref::<Fault>() {
         Some(fault) => fault.status(),
@@ -33,16 +33,16 @@ fn fault_status<F: 'static>(fault: &F) -> Status {
     }
 }
 
-/// Runs an operation for the routes of a contract.
+/// Converts the result of an operation. Used by the routes that `#[service_client]` generates.
 #[doc(hidden)]
 pub fn operation_response<O: Operation>(result: Result<O::Ok, O::Fault>) -> Response {
     Answers::<O>::into_reply(result)
 }
 
-/// The status alone: what went wrong between two services is for the log, not for a browser.
+/// Responds with the status only. The error is logged, because its text is not meant for browsers.
 impl<F> IntoReply for CallError<F> {
     fn into_reply(self) -> Response {
-        tracing::warn!(error = %self, "a call failed");
+        tracing::warn!(error = %self, "call failed");
         match self {
             CallError::Fault { status, .. } => Status::new(status.code()).into_reply(),
             error => error.status().into_reply(),

@@ -11,7 +11,10 @@ use std::fmt::Write;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// A stream of server-sent events: the browser's `EventSource` reads it for as long as both want.
+/// The default time without an event after which a comment is sent.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// A reply that streams server-sent events, for the `EventSource` of browsers.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -23,27 +26,28 @@ use tokio::time::timeout;
 /// }
 /// ```
 ///
-/// A comment every 15 seconds keeps the connection alive where there is nothing to say. A browser that goes away
-/// drops the stream.
+/// If there is no event for 15 seconds, a comment is sent to keep the connection alive. The stream of events is dropped when the
+/// client disconnects. The format is that of the
+/// [HTML standard](https://html.spec.whatwg.org/multipage/server-sent-events.html).
 #[derive(Debug)]
 pub struct Events(Body);
 
 impl Events {
-    /// The events of a stream.
+    /// Creates a reply from a stream of events, with a keep-alive interval of 15 seconds.
     pub fn new(events: impl Stream<Item = Event> + Send + 'static) -> Events {
-        Events::with_keep_alive(events, Duration::from_secs(15))
+        Events::with_keep_alive(events, KEEP_ALIVE_INTERVAL)
     }
 
-    /// The events of a stream, with a comment after each silence of this length.
-    pub fn with_keep_alive(events: impl Stream<Item = Event> + Send + 'static, silence: Duration) -> Events {
-        let texts = futures_util::stream::unfold(Box::pin(events), move |mut events| async move {
-            match timeout(silence, events.next()).await {
-                Ok(Some(event)) => Some((Ok::<_, Infallible>(event.text()), events)),
+    /// Creates a reply from a stream of events. A comment is sent if there is no event for `interval`.
+    pub fn with_keep_alive(events: impl Stream<Item = Event> + Send + 'static, interval: Duration) -> Events {
+        let chunks = futures_util::stream::unfold(Box::pin(events), move |mut events| async move {
+            match timeout(interval, events.next()).await {
+                Ok(Some(event)) => Some((Ok::<_, Infallible>(event.encode()), events)),
                 Ok(None) => None,
                 Err(_) => Some((Ok(Bytes::from_static(b":\n\n")), events)),
             }
         });
-        Events(Body::from_stream(texts))
+        Events(Body::from_stream(chunks))
     }
 }
 
@@ -57,7 +61,7 @@ impl IntoReply for Events {
     }
 }
 
-/// One server-sent event.
+/// A server-sent event.
 ///
 /// ```
 /// use brubeck::Event;
@@ -66,8 +70,8 @@ impl IntoReply for Events {
 /// assert_eq!(event.to_string(), "event: greeting\nid: 7\ndata: two\ndata: lines\n\n");
 /// ```
 ///
-/// No text can end the event or add a field to it: line ends in a name or an id are left out, and those of the
-/// data start a new line of data.
+/// Values cannot inject fields or end the event: line breaks and NUL are removed from names and ids, and line breaks in the data
+/// start another `data` line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
     name: Option<String>,
@@ -77,7 +81,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event with this text.
+    /// Creates an event with text as its data.
     pub fn data(text: impl Into<String>) -> Event {
         Event {
             data: text.into(),
@@ -85,38 +89,39 @@ impl Event {
         }
     }
 
-    /// An event with a JSON value.
+    /// Creates an event with a JSON value as its data.
     ///
     /// # Errors
     ///
-    /// The value cannot be serialised.
+    /// Returns an error if the value cannot be serialized.
     pub fn json(value: &impl Serialize) -> serde_json::Result<Event> {
         serde_json::to_string(value).map(Event::data)
     }
 
-    /// The name under which the page listens for it; `message` without.
+    /// Sets the name of the event, for `addEventListener`. Without a name, browsers use `message`.
     pub fn name(mut self, name: impl Into<String>) -> Event {
         self.name = Some(name.into());
         self
     }
 
-    /// What the browser sends as `last-event-id` when it connects again.
+    /// Sets the id of the event. Browsers send it in the header `last-event-id` when they reconnect.
     pub fn id(mut self, id: impl Into<String>) -> Event {
         self.id = Some(id.into());
         self
     }
 
-    /// How long the browser waits before it connects again.
-    pub fn retry(mut self, pause: Duration) -> Event {
-        self.retry = Some(pause);
+    /// Sets the time, in whole milliseconds, that the browser waits before it reconnects.
+    pub fn retry(mut self, delay: Duration) -> Event {
+        self.retry = Some(delay);
         self
     }
 
-    fn text(&self) -> Bytes {
+    fn encode(&self) -> Bytes {
         self.to_string().into()
     }
 }
 
+/// Writes the event in the wire format.
 impl std::fmt::Display for Event {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (field, value) in [("event", &self.name), ("id", &self.id)] {
@@ -145,7 +150,7 @@ mod tests {
     use futures_util::stream;
 
     #[test]
-    fn no_text_adds_a_field() {
+    fn values_cannot_inject_fields() {
         let event = Event::data("a\r\nid: 9\rb\n\nc")
             .name("x\nretry: 1")
             .retry(Duration::from_secs(2));
@@ -156,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silence_is_filled() {
+    async fn sends_comments_while_there_is_no_event() {
         let later = stream::once(async {
             tokio::time::sleep(Duration::from_secs(31)).await;
             Event::data("at last")

@@ -1,11 +1,12 @@
-//! A file as a reply.
+//! The reply that serves a file.
 
 use super::{IntoReply, Payload, Response};
 use crate::status::Status;
 use std::path::{Path, PathBuf};
 
-/// A file: its media type is told by its name, the client may ask for parts of it, and is told when it has not
-/// changed.
+/// A reply that serves a file from disk.
+///
+/// The content type is derived from the file extension. Range requests and conditional requests (`If-Modified-Since`) are supported.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -16,38 +17,42 @@ use std::path::{Path, PathBuf};
 /// }
 /// ```
 ///
-/// A file that is not there is answered with 404. The path is the handler's own: what a client sent must not be
-/// part of it; [`App::files`](crate::App::files) serves folders safely. Feature `files`.
+/// The response is 404 if the file does not exist. Do not build the path from client input; use
+/// [`App::files`](crate::App::files) to serve a folder.
+///
+/// Requires the feature `files`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
     path: PathBuf,
-    name: Option<String>,
+    download_name: Option<String>,
 }
 
 impl File {
-    /// The file at this path.
+    /// Creates a reply with the file at a path. A relative path is relative to the working directory.
     pub fn new(path: impl Into<PathBuf>) -> File {
         File {
             path: path.into(),
-            name: None,
+            download_name: None,
         }
     }
 
-    /// The browser saves it under this name instead of showing it.
+    /// Sets the name under which the browser saves the file, instead of displaying it.
     pub fn download(mut self, name: impl Into<String>) -> File {
-        self.name = Some(name.into());
+        self.download_name = Some(name.into());
         self
     }
 
-    /// The `content-disposition` of a download.
+    /// Returns the `content-disposition` header of a download (RFC 6266).
     pub(crate) fn disposition(&self) -> Option<String> {
-        // Everything but letters and digits is encoded, so the name stays within its parameter.
-        let name =
-            percent_encoding::utf8_percent_encode(self.name.as_deref()?, percent_encoding::NON_ALPHANUMERIC);
+        // Every other character is percent-encoded, so the name cannot end the parameter.
+        let name = percent_encoding::utf8_percent_encode(
+            self.download_name.as_deref()?,
+            percent_encoding::NON_ALPHANUMERIC,
+        );
         Some(format!("attachment; filename*=UTF-8''{name}"))
     }
 
-    /// Where it lies.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }

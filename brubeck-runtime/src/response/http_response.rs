@@ -1,4 +1,4 @@
-//! From a response to what HTTP says: the same for every front end, so that answers are equal to the byte.
+//! Converts responses of handlers into HTTP responses. Every front end uses it, so their responses are identical.
 
 use super::{Body, Payload, Response};
 use bytes::Bytes;
@@ -6,11 +6,11 @@ use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http_body::Body as _;
 
-/// The HTTP response of a handler's reply, complete but for what [`apply_framing`] adds.
+/// Converts a response into an HTTP response. [`apply_framing`] completes its headers.
 #[inline]
 pub(crate) fn http_response(response: Response) -> http::Response<Body> {
-    let (said, mut headers, payload) = response.into_parts();
-    let mut status = said.http();
+    let (status, mut headers, payload) = response.into_parts();
+    let mut code = status.http();
     let body = match payload {
         Payload::Json(body) | Payload::Bytes(body) => Body::from(body),
         Payload::Stream(body) => body,
@@ -19,17 +19,17 @@ pub(crate) fn http_response(response: Response) -> http::Response<Body> {
                 CONTENT_TYPE,
                 HeaderValue::from_static("text/plain; charset=utf-8"),
             );
-            Body::from(said.text().to_owned())
+            Body::from(status.text().to_owned())
         }
         _ => {
-            if status == StatusCode::OK {
-                status = StatusCode::NO_CONTENT;
+            if code == StatusCode::OK {
+                code = StatusCode::NO_CONTENT;
             }
             Body::empty()
         }
     };
     let mut http = http::Response::new(body);
-    *http.status_mut() = status;
+    *http.status_mut() = code;
     *http.headers_mut() = headers;
     http
 }
@@ -45,12 +45,12 @@ pub(crate) enum LengthSource {
 
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
-/// Makes a response, whoever built it, one that can stand on the wire: its length is that of its body, and only
-/// the connection decides how it is transferred. `head`: the request was a HEAD, so the body is left away and its
-/// length is told all the same.
+/// Corrects the framing headers of a response: `content-length` is the length of the body, and `transfer-encoding` and
+/// `keep-alive` are removed, because only the connection decides about them. If `head` is `true`, the request was a HEAD: the body
+/// is removed, and its length is kept.
 pub(crate) fn apply_framing(response: &mut http::Response<Body>, head: bool, told: LengthSource) {
     let status = response.status();
-    // Most responses have few headers and none of these, which is faster seen than looked up.
+    // Most responses have few headers, and none of these. Iterating over them is faster than three lookups.
     let framed = response
         .headers()
         .keys()
@@ -70,20 +70,21 @@ pub(crate) fn apply_framing(response: &mut http::Response<Body>, head: bool, tol
         headers.remove(CONTENT_TYPE);
         headers.remove(CONTENT_LENGTH);
     } else if let Some(length) = length
-        // A service that answers a HEAD itself tells the length of a body that is not there.
+        // A handler that responds to HEAD itself sets the length of a body that it does not send.
         && !(head && length == 0 && headers.contains_key(CONTENT_LENGTH))
     {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     } else {
-        keep_one_length(headers);
+        sanitize_content_length(headers);
     }
     if head || bodiless {
         *response.body_mut() = Body::empty();
     }
 }
 
-/// Two lengths, or one that is no number, would let the client see another end of the response than we do.
-fn keep_one_length(headers: &mut HeaderMap) {
+/// Keeps a single, valid `content-length`. With several of them, or an invalid one, the client could disagree about the end of
+/// the response.
+fn sanitize_content_length(headers: &mut HeaderMap) {
     let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
     let text = headers
         .get(CONTENT_LENGTH)
@@ -96,7 +97,7 @@ fn keep_one_length(headers: &mut HeaderMap) {
     }
 }
 
-/// What a front end answers by itself, where there is no request to hand on.
+/// Creates the response of a front end to a request that no handler gets, because it is invalid or refused.
 pub(crate) fn error_response(code: StatusCode, reason: &'static str) -> http::Response<Body> {
     let mut response = http::Response::new(Body::from(Bytes::from_static(reason.as_bytes())));
     *response.status_mut() = code;
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_tells_the_length_of_what_is_whole_and_of_nothing_else() {
+    fn connection_adds_length_of_bodies_in_memory_only() {
         let finished = |response: Response, head| finished(response, head, LengthSource::Connection);
         let of = |response: http::Response<Body>| response.headers().get(CONTENT_LENGTH).cloned();
         assert_eq!(of(finished("hello".into_reply(), false)), None);
@@ -138,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn a_head_has_the_length_and_not_the_body() {
+    fn head_response_has_length_without_body() {
         let http = sent("hello", true);
         assert_eq!(http.headers()[CONTENT_LENGTH], "5");
         assert!(http.body().bytes().unwrap().is_empty());
     }
 
     #[test]
-    fn nothing_is_204_without_a_length() {
+    fn empty_payload_is_204_without_length() {
         for reply in [().into_reply(), Status::NO_CONTENT.into_reply()] {
             let http = sent(reply, false);
             assert_eq!(http.status(), 204);
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_tells_itself() {
+    fn status_message_is_body() {
         let http = sent(Status::NOT_FOUND, false);
         assert_eq!(
             (http.status().as_u16(), &http.body().bytes().unwrap()[..]),
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_says_a_wrong_length_or_how_it_is_transferred() {
+    fn replaces_framing_headers_of_handler() {
         let framed = [
             ("content-length", "7"),
             ("transfer-encoding", "chunked"),

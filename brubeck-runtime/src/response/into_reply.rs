@@ -1,11 +1,13 @@
-//! Everything a handler can return.
+//! The trait for return types of handlers, and its implementations.
 
 use super::{Body, BoxError, Payload, Problem, Response};
 use crate::status::Status;
 use bytes::Bytes;
 use std::borrow::Cow;
 
-/// What a handler can return.
+/// Types that can be returned from a handler.
+///
+/// Implement it for your own types, in terms of the types in the table below.
 ///
 /// ```
 /// use brubeck::{IntoReply, Response, Status};
@@ -23,34 +25,36 @@ use std::borrow::Cow;
 /// assert_eq!(Light::Red.into_reply().status().code(), 409);
 /// ```
 ///
-/// | returned | status | content |
+/// | type | status | content |
 /// |---|---|---|
-/// | [`Reply<T>`](crate::Reply) | as set | JSON |
+/// | [`Reply<T>`](crate::Reply) | as set, default 200 | JSON |
 /// | [`Json<T>`](crate::Json) | 200 | JSON |
 /// | [`Page<T>`](crate::Page) | 200 | HTML from a template |
 /// | `&'static str`, `String`, `Cow<'static, str>` | 200 | plain text |
-/// | [`Html`] | 200 | HTML as it stands |
+/// | [`Html`] | 200 | HTML, not escaped |
 /// | `Bytes`, `Vec<u8>` | 200 | `application/octet-stream` |
-/// | [`Status`] | as it says | its message as text |
-/// | `()` | 200; 204 over HTTP | none |
-/// | [`Redirect`](crate::Redirect) | 303 or another | none |
+/// | [`Status`] | its code | its message as plain text |
+/// | `()` | 204; 200 for services | empty |
+/// | [`Redirect`](crate::Redirect) | 302, 303, 307 or 308 | empty |
 /// | [`Events`](crate::Events) | 200 | server-sent events |
-/// | [`Body`] | 200 | `application/octet-stream`, piece by piece |
-/// | [`Problem`](crate::Problem), [`NotFound`] | as it says | the reason, as the client wants it |
-/// | `(Status, R)`, `([(name, value); N], R)` | as it says, as `R` | that of `R`, with these headers |
-/// | `http::Response<B>` | as it says | as it says |
-/// | `Result<R, E>`, `Option<R>` (`None`: 404) | as the one that is there | the same |
+/// | [`Body`] | 200 | `application/octet-stream`, streamed |
+/// | [`Problem`](crate::Problem), [`NotFound`] | its status | the reason, in the format that the client prefers |
+/// | `(Status, R)` | the `Status` | as `R` |
+/// | `([(name, value); N], R)`, `(HeaderMap, R)` | as `R` | as `R`, with the headers added |
+/// | `http::Response<B>` | its status | its headers and body |
+/// | `Result<R, E>` | as `R` or `E` | as `R` or `E` |
+/// | `Option<R>` | as `R`, 404 for `None` | as `R` |
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a reply",
     label = "a handler returns something that becomes a reply",
     note = "return `Json<T>`, `Page<T>`, `Reply<T>`, `&str`, `String`, `Status`, `()`, or a `Result` of a reply and an error that is one"
 )]
 pub trait IntoReply {
-    /// The reply with its type erased.
+    /// Converts the value into a response.
     fn into_reply(self) -> Response;
 }
 
-/// Text that is HTML already.
+/// A reply with HTML as its content.
 ///
 /// ```
 /// use brubeck::{Html, IntoReply};
@@ -59,13 +63,13 @@ pub trait IntoReply {
 /// assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
 /// ```
 ///
-/// Nothing is escaped: use [`Page`](crate::Page) to show what somebody else wrote.
+/// Nothing is escaped. Use [`Page`](crate::Page) to render values that users have entered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Html<T>(pub T);
 
 impl<T: Into<Cow<'static, str>>> IntoReply for Html<T> {
     fn into_reply(self) -> Response {
-        Response::html(Status::OK, text(self.0.into()))
+        Response::html(Status::OK, into_bytes(self.0.into()))
     }
 }
 
@@ -95,7 +99,7 @@ impl IntoReply for String {
 
 impl IntoReply for Cow<'static, str> {
     fn into_reply(self) -> Response {
-        Response::text(Status::OK, text(self))
+        Response::text(Status::OK, into_bytes(self))
     }
 }
 
@@ -117,7 +121,7 @@ impl IntoReply for Status {
     }
 }
 
-/// There is nothing at this address: 404.
+/// A reply with status 404, in the format that the client prefers.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -213,7 +217,8 @@ impl<R: IntoReply> IntoReply for Option<R> {
     }
 }
 
-fn text(text: Cow<'static, str>) -> Bytes {
+/// Converts text without copying it.
+fn into_bytes(text: Cow<'static, str>) -> Bytes {
     match text {
         Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
         Cow::Owned(text) => Bytes::from(text),

@@ -1,5 +1,4 @@
-//! What a handler says: [`Reply`] to build one, [`IntoReply`] for everything that is one,
-//! [`Response`] for what connections send.
+//! Replies of handlers: [`IntoReply`] converts the return type of a handler into a [`Response`], which a front end sends.
 
 mod body;
 pub(crate) mod call;
@@ -38,7 +37,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::LazyLock;
 
-/// A reply with its type erased: what connections send.
+/// The response of a handler: a status, headers and a payload.
+///
+/// Every type that implements [`IntoReply`] can be converted into it.
 ///
 /// ```
 /// use brubeck::{Response, Status};
@@ -53,55 +54,56 @@ pub struct Response {
     payload: Payload,
 }
 
-/// The headers of most responses, until one is added: services have no use for them, and do not pay for them.
-static JSON: LazyLock<HeaderMap> = LazyLock::new(|| of_type("application/json"));
-static TEXT: LazyLock<HeaderMap> = LazyLock::new(|| of_type("text/plain; charset=utf-8"));
-static HTML: LazyLock<HeaderMap> = LazyLock::new(|| of_type("text/html; charset=utf-8"));
+// The headers of most responses. They are shared until a header is added, so that responses of services, whose headers are not
+// sent, do not allocate a map.
+static JSON_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| content_type("application/json"));
+static TEXT_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| content_type("text/plain; charset=utf-8"));
+static HTML_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| content_type("text/html; charset=utf-8"));
 
-fn of_type(media_type: &'static str) -> HeaderMap {
-    // With room for its length, and for something of the handler.
+fn content_type(media_type: &'static str) -> HeaderMap {
+    // Capacity for the content length and a few headers of the handler.
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers
 }
 
-/// The content of a [`Response`].
+/// The payload of a [`Response`].
 #[non_exhaustive]
 pub enum Payload {
-    /// Nothing.
+    /// No payload.
     Empty,
-    /// The message of the status: text for browsers, nothing more for services.
+    /// The message of the status. It is the body for browsers. Services have the status in the response already.
     Message,
-    /// The text of a JSON value.
+    /// A serialized JSON value.
     Json(Bytes),
-    /// Bytes, whose media type is in the headers.
+    /// Bytes. Their media type is in the headers.
     Bytes(Bytes),
-    /// A body that may still be coming, whose media type is in the headers.
+    /// A streamed body. Its media type is in the headers.
     Stream(Body),
-    /// What went wrong, to be told as the client prefers to hear it.
+    /// A problem, to be rendered in the format that the client prefers.
     Problem(Box<Problem>),
-    /// A file, of which the client may want a part or nothing new.
+    /// A file, to be read when the range and conditional headers of the request are known.
     #[cfg(feature = "files")]
     File(super::File),
-    /// A template still to be rendered.
+    /// A template, to be rendered by the application.
     View(View),
-    /// The value that a response handler made for the caller that waits.
+    /// The return value of a response handler, for a caller that awaits it.
     HandlerValue(Handled),
 }
 
-/// A template and what it shows; the application renders it once the handler has returned.
+/// A template and its variables. The application renders it after the handler has returned.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// The name of the template: its path below the template folder.
+    /// The name of the template: its path relative to the template folder.
     pub name: &'static str,
-    /// Templates that were built in: name and text. A template folder is preferred to them.
+    /// Names and texts of the templates that are compiled into the program. Templates in the template folder take precedence.
     pub sources: &'static [(&'static str, &'static str)],
-    /// The variables.
+    /// The variables of the template.
     pub context: minijinja::Value,
 }
 
 impl Response {
-    /// A response that says its status and nothing else.
+    /// Creates a response with a status, whose message is the payload.
     pub fn new(status: Status) -> Response {
         Response {
             status,
@@ -110,67 +112,67 @@ impl Response {
         }
     }
 
-    /// A JSON response; a value that cannot be serialised is logged and becomes 500.
+    /// Creates a response with a JSON payload. If the value cannot be serialized, the response is 500 and the error is logged.
     pub fn json(status: Status, value: &impl Serialize) -> Response {
-        Response::written(
+        Response::from_json(
             status,
             small_bytes::write_with(|text| serde_json::to_writer(text, value)),
         )
     }
 
-    /// A JSON response of this text, or 500 where it could not be written.
-    pub(crate) fn written(status: Status, text: serde_json::Result<Bytes>) -> Response {
+    /// Creates a response from the result of a JSON serialization. If it failed, the response is 500 and the error is logged.
+    pub(crate) fn from_json(status: Status, text: serde_json::Result<Bytes>) -> Response {
         match text {
             Ok(text) => Response {
                 status,
-                headers: Cow::Borrowed(&JSON),
+                headers: Cow::Borrowed(&JSON_HEADERS),
                 payload: Payload::Json(text),
             },
             Err(error) => {
-                tracing::error!(%error, "a payload could not be serialised as JSON");
+                tracing::error!(%error, "could not serialize payload as JSON");
                 Response::new(Status::INTERNAL_SERVER_ERROR)
             }
         }
     }
 
-    /// A plain text response in UTF-8.
+    /// Creates a response with plain text in UTF-8.
     pub fn text(status: Status, text: impl Into<Bytes>) -> Response {
         Response {
             status,
-            headers: Cow::Borrowed(&TEXT),
+            headers: Cow::Borrowed(&TEXT_HEADERS),
             payload: Payload::Bytes(text.into()),
         }
     }
 
-    /// An HTML response in UTF-8.
+    /// Creates a response with HTML in UTF-8.
     pub fn html(status: Status, text: impl Into<Bytes>) -> Response {
         Response {
             status,
-            headers: Cow::Borrowed(&HTML),
+            headers: Cow::Borrowed(&HTML_HEADERS),
             payload: Payload::Bytes(text.into()),
         }
     }
 
-    /// A response of any media type, such as `image/png`.
+    /// Creates a response with bytes of a media type, such as `image/png`.
     pub fn bytes(status: Status, media_type: &'static str, bytes: impl Into<Bytes>) -> Response {
         Response::typed(status, media_type, Payload::Bytes(bytes.into()))
     }
 
-    /// A response whose content comes piece by piece; callers of services cannot read one.
+    /// Creates a response with a streamed body. Service handlers cannot stream; their callers get an empty payload.
     pub fn stream(status: Status, media_type: &'static str, body: Body) -> Response {
         Response::typed(status, media_type, Payload::Stream(body))
     }
 
-    /// A page that the application renders.
+    /// Creates a response with a template that the application renders.
     pub fn view(status: Status, view: View) -> Response {
         Response {
             status,
-            headers: Cow::Borrowed(&HTML),
+            headers: Cow::Borrowed(&HTML_HEADERS),
             payload: Payload::View(view),
         }
     }
 
-    /// The value of a response handler, on its way to the caller that waits for it.
+    /// Creates a response with the return value of a response handler.
     #[doc(hidden)]
     pub fn handler_value(value: impl Any + Send) -> Response {
         Response {
@@ -182,32 +184,32 @@ impl Response {
     fn typed(status: Status, media_type: &'static str, payload: Payload) -> Response {
         Response {
             status,
-            headers: Cow::Owned(of_type(media_type)),
+            headers: Cow::Owned(content_type(media_type)),
             payload,
         }
     }
 
-    /// The status.
+    /// Returns the status.
     pub fn status(&self) -> &Status {
         &self.status
     }
 
-    /// The headers.
+    /// Returns the headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// The headers, to change them.
+    /// Returns the headers mutably.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         self.headers.to_mut()
     }
 
-    /// The content.
+    /// Returns the payload.
     pub fn payload(&self) -> &Payload {
         &self.payload
     }
 
-    /// The text of a JSON content; `None` for any other.
+    /// Returns the text of a JSON payload. Returns `None` for any other payload.
     pub fn json_text(&self) -> Option<&str> {
         match &self.payload {
             Payload::Json(text) => std::str::from_utf8(text).ok(),
@@ -215,24 +217,25 @@ impl Response {
         }
     }
 
-    /// Status, headers and content.
+    /// Splits the response into status, headers and payload.
     pub fn into_parts(self) -> (Status, HeaderMap, Payload) {
         (self.status, self.headers.into_owned(), self.payload)
     }
 
-    /// The same, with headers that may be shared.
+    /// Like [`into_parts`](Response::into_parts), without copying headers that are shared.
     pub(crate) fn into_shared_parts(self) -> (Status, Cow<'static, HeaderMap>, Payload) {
         (self.status, self.headers, self.payload)
     }
 
-    /// The same response with another status.
+    /// Sets the status.
     pub fn with_status(mut self, status: impl Into<Status>) -> Response {
         self.status = status.into();
         self
     }
 
-    /// The same response with one more header; several of one name are all sent. A name or value that HTTP does
-    /// not allow is logged, and the response becomes 500: nothing of it can reach the client.
+    /// Adds a header. It does not replace other headers with the same name, except for `content-type`.
+    ///
+    /// If the name or the value is not valid in HTTP, the response becomes an empty 500 response, and an error is logged.
     ///
     /// ```
     /// use brubeck::{Html, IntoReply};
@@ -247,26 +250,27 @@ impl Response {
         ) {
             (Ok(name), Ok(value)) => self.with_headers(HeaderMap::from_iter([(name, value)])),
             _ => {
-                tracing::error!("`{}: ..` is not a header", name.as_ref().escape_debug());
+                tracing::error!(name = %name.as_ref().escape_debug(), "invalid response header");
                 Response::new(Status::INTERNAL_SERVER_ERROR)
             }
         }
     }
 
-    /// The same response with these headers too.
+    /// Adds headers, see [`with_header`](Response::with_header).
     pub(crate) fn with_headers(mut self, headers: HeaderMap) -> Response {
         let own = self.headers.to_mut();
         for (name, value) in &headers {
-            // A response has one media type, so this one replaces that of its content.
-            match *name == CONTENT_TYPE {
-                true => own.insert(name, value.clone()).is_some(),
-                false => own.append(name, value.clone()),
-            };
+            // A response has one content type, so it replaces that of the payload.
+            if *name == CONTENT_TYPE {
+                own.insert(name, value.clone());
+            } else {
+                own.append(name, value.clone());
+            }
         }
         self
     }
 
-    /// The same response with one more cookie.
+    /// Adds a `set-cookie` header.
     pub fn with_cookie(mut self, cookie: Cookie) -> Response {
         self.headers_mut().append(SET_COOKIE, cookie.header());
         self
@@ -278,14 +282,14 @@ impl Response {
         self
     }
 
-    /// The same status and headers with another content.
+    /// Replaces the payload. Status and headers stay the same.
     pub fn with_payload(mut self, payload: Payload) -> Response {
         self.payload = payload;
         self
     }
 }
 
-/// Sizes instead of contents: a payload may hold a secret.
+/// Prints sizes instead of contents, because a payload can contain secrets.
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

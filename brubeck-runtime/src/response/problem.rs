@@ -1,4 +1,4 @@
-//! What went wrong, told as the client prefers to hear it.
+//! [`Problem`], an error response in the format that the client prefers.
 
 use super::{IntoReply, Payload, Response};
 use crate::status::Status;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-/// Something that went wrong: a status, the reason, and which fields are to blame.
+/// An error response: a status, a reason, and the fields that are invalid.
 ///
 /// ```
 /// use brubeck::{IntoReply, Problem};
@@ -21,9 +21,14 @@ use std::borrow::Cow;
 /// }
 /// ```
 ///
-/// A browser is shown the page `errors/409.html` or `errors.html` of the template folder, or a plain page; a
-/// client that prefers JSON gets `application/problem+json` ([RFC 9457]); any other gets plain text. Callers of a
-/// service get the status and the reason as its message. It goes to the client, so it must not hold secrets.
+/// The `accept` header of the request determines the format:
+/// * HTML for browsers: the template `errors/<code>.html` or `errors.html` of the template folder, or a built-in page,
+/// * JSON: `application/problem+json` as in [RFC 9457],
+/// * plain text for all other clients.
+///
+/// The caller of a service gets the status, with the reason as its message.
+///
+/// The client sees all of it, so it must not contain secrets.
 ///
 /// [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +38,6 @@ pub struct Problem {
     members: Map<String, Value>,
 }
 
-/// A field that is to blame for a problem.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct InvalidField {
     field: String,
@@ -41,12 +45,12 @@ struct InvalidField {
 }
 
 impl Problem {
-    /// A problem with a status code and the reason in words.
+    /// Creates a problem with a status code and a reason.
     pub fn new(code: impl Into<Status>, reason: impl Into<Cow<'static, str>>) -> Problem {
         Problem::of(code.into().message(reason))
     }
 
-    /// A problem whose reason is the message of the status.
+    /// Creates a problem with the message of the status as its reason.
     pub(crate) fn of(status: Status) -> Problem {
         Problem {
             status,
@@ -55,7 +59,7 @@ impl Problem {
         }
     }
 
-    /// Blames a field: its path, such as `user.age`, and what is wrong with it.
+    /// Adds an invalid field: its path, such as `user.age`, and the reason. The JSON format lists it in the member `errors`.
     pub fn invalid(mut self, path: impl Into<String>, reason: impl Into<String>) -> Problem {
         self.fields.push(InvalidField {
             field: path.into(),
@@ -64,8 +68,9 @@ impl Problem {
         self
     }
 
-    /// Adds a member to the JSON form. The members of RFC 9457 and `errors` cannot be replaced, and a value
-    /// that is not JSON is left out.
+    /// Adds an extension member to the JSON format (RFC 9457, section 3.2).
+    ///
+    /// The members `type`, `title`, `status`, `detail` and `errors` cannot be replaced. A value that cannot be serialized is ignored.
     pub fn with(mut self, name: impl Into<String>, value: impl Serialize) -> Problem {
         if let Ok(value) = serde_json::to_value(value) {
             self.members.insert(name.into(), value);
@@ -73,12 +78,12 @@ impl Problem {
         self
     }
 
-    /// The status, whose message is the reason.
+    /// Returns the status, with the reason as its message.
     pub fn status(&self) -> &Status {
         &self.status
     }
 
-    /// The paths of the fields that are to blame.
+    /// Returns the paths of the invalid fields.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         self.fields.iter().map(|field| field.field.as_str())
     }
@@ -102,7 +107,7 @@ impl Problem {
         Value::Object(object)
     }
 
-    /// The fields of which there is more to tell than the reason already does.
+    /// Returns the invalid fields whose reason differs from that of the problem.
     fn distinct_fields(&self) -> impl Iterator<Item = &InvalidField> {
         self.fields
             .iter()
@@ -126,8 +131,8 @@ impl Problem {
             format!("<li><code>{}</code>: {}</li>", escape(field), escape(reason))
         };
         let fields = match self.distinct_fields().map(field).collect::<String>() {
-            none if none.is_empty() => none,
-            fields => format!("<ul>{fields}</ul>"),
+            items if items.is_empty() => items,
+            items => format!("<ul>{items}</ul>"),
         };
         format!(
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{heading}</title></head>\
@@ -135,7 +140,7 @@ impl Problem {
         )
     }
 
-    /// What a template for errors shows.
+    /// Returns the variables for an error template.
     pub(crate) fn template_context(&self) -> minijinja::Value {
         minijinja::context! {
             error_code => self.status.http().as_u16(),
@@ -145,9 +150,9 @@ impl Problem {
         }
     }
 
-    /// The response in this form, for clients that HTTP connects.
-    pub(crate) fn render(&self, form: ProblemFormat) -> Response {
-        match form {
+    /// Renders the problem in a format.
+    pub(crate) fn render(&self, format: ProblemFormat) -> Response {
+        match format {
             ProblemFormat::Html => Response::html(self.status.clone(), self.html()),
             ProblemFormat::Json => {
                 Response::json(self.status.clone(), &self.json()).with_media_type("application/problem+json")
@@ -178,7 +183,7 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-/// The forms in which a problem can be told.
+/// The formats of a [`Problem`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProblemFormat {
     Html,
@@ -187,8 +192,8 @@ pub(crate) enum ProblemFormat {
 }
 
 impl ProblemFormat {
-    /// The form that the client prefers. One that does not say is told in the language it speaks itself: JSON
-    /// where it sent JSON, else text.
+    /// Returns the format that the `accept` header prefers. Without a preference, it is JSON if the request has a JSON body,
+    /// and otherwise plain text.
     pub(crate) fn negotiate(headers: &HeaderMap) -> ProblemFormat {
         let ranges = headers
             .get_all(ACCEPT)
@@ -198,17 +203,18 @@ impl ProblemFormat {
         let mut best: Option<(ProblemFormat, f32)> = None;
         for range in ranges {
             let mut parts = range.split(';').map(str::trim);
-            let form = parts.next().and_then(ProblemFormat::of_media_type);
+            let format = parts.next().and_then(ProblemFormat::of_media_type);
             let quality = parts
                 .find_map(|part| part.strip_prefix("q="))
                 .map_or(Some(1.0), |q| q.parse().ok());
-            if let (Some(form), Some(quality)) = (form, quality)
+            // The first format wins among those of the same quality. A quality of 0 means "not acceptable".
+            if let (Some(format), Some(quality)) = (format, quality)
                 && quality > best.map_or(0.0, |(_, best)| best)
             {
-                best = Some((form, quality));
+                best = Some((format, quality));
             }
         }
-        let spoken = || {
+        let content_type = || {
             headers
                 .get(CONTENT_TYPE)?
                 .to_str()
@@ -218,8 +224,8 @@ impl ProblemFormat {
                 .and_then(ProblemFormat::of_media_type)
         };
         match best {
-            Some((form, _)) => form,
-            None if spoken() == Some(ProblemFormat::Json) => ProblemFormat::Json,
+            Some((format, _)) => format,
+            None if content_type() == Some(ProblemFormat::Json) => ProblemFormat::Json,
             None => ProblemFormat::Text,
         }
     }
@@ -240,7 +246,7 @@ mod tests {
     use http::HeaderValue;
 
     #[test]
-    fn clients_say_how_they_want_it() {
+    fn negotiates_format_by_accept_and_content_type() {
         let accept = |accept: &'static str| {
             ProblemFormat::negotiate(&HeaderMap::from_iter([(
                 ACCEPT,
@@ -272,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_json_form_is_a_problem_document() {
+    fn json_format_is_problem_document() {
         let problem = Problem::new(422, "no")
             .invalid("user.age", "too young")
             .with("status", 1)
@@ -287,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_cannot_smuggle_markup() {
+    fn html_format_escapes_reason_and_fields() {
         let html = Problem::new(400, "<script>").invalid("\"'", "&").html();
         assert!(html.contains("<p>&lt;script&gt;</p>"), "{html}");
         assert!(html.contains("<code>&quot;&#x27;</code>: &amp;"), "{html}");

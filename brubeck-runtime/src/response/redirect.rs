@@ -1,10 +1,10 @@
-//! Sends the browser somewhere else.
+//! The reply that redirects the client.
 
 use super::{IntoReply, Response};
 use crate::status::Status;
 use http::header::LOCATION;
 
-/// Sends the browser somewhere else.
+/// A reply that redirects the client to another URL.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -18,7 +18,7 @@ use http::header::LOCATION;
 /// struct Login { next: String }
 /// ```
 ///
-/// An address that cannot stand in a header is logged and answered with 500: it cannot split the response.
+/// The response is 500, and an error is logged, if the URL contains characters that are not allowed in a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirect {
     code: i32,
@@ -26,7 +26,7 @@ pub struct Redirect {
 }
 
 impl Redirect {
-    /// 303: the browser gets this address, also after a POST.
+    /// Redirects with 303 (See Other). The client requests the URL with GET, also after a POST.
     pub fn to(target: impl Into<String>) -> Redirect {
         Redirect {
             code: 303,
@@ -34,18 +34,21 @@ impl Redirect {
         }
     }
 
-    /// 303 to a path of this site: to `target` if it is one, and otherwise to `fallback`. For a `next=` that
-    /// came with the request, which could be anything.
+    /// Redirects with 303 to `target` if it is a path on this site, and otherwise to `fallback`.
+    ///
+    /// Use it for a target from the request, such as a parameter `next`, to prevent open redirects.
     pub fn to_local(target: &str, fallback: &str) -> Redirect {
-        // Browsers read `\` as `/` and leave out tabs and line ends, and `//host` is another site.
-        let unsafe_text = target.chars().any(|c| c.is_control() || c == '\\');
-        match target.starts_with('/') && !target.starts_with("//") && !unsafe_text {
-            true => Redirect::to(target),
-            false => Redirect::to(fallback),
+        // `//host` is another site. Browsers treat `\` as `/` and ignore tabs and line breaks, so `/\host` is one too.
+        let has_unsafe_characters = target.chars().any(|c| c.is_control() || c == '\\');
+        if target.starts_with('/') && !target.starts_with("//") && !has_unsafe_characters {
+            Redirect::to(target)
+        } else {
+            Redirect::to(fallback)
         }
     }
 
-    /// 302, as the original sent it; browsers get the address after a POST, programs may post again.
+    /// Redirects with 302 (Found), as the Python original does. After a POST, browsers use GET, but other clients may repeat the
+    /// POST.
     pub fn found(target: impl Into<String>) -> Redirect {
         Redirect {
             code: 302,
@@ -53,7 +56,7 @@ impl Redirect {
         }
     }
 
-    /// 307: the same request again at this address, this time.
+    /// Redirects with 307 (Temporary Redirect). The client repeats the request with the same method and body.
     pub fn temporary(target: impl Into<String>) -> Redirect {
         Redirect {
             code: 307,
@@ -61,7 +64,8 @@ impl Redirect {
         }
     }
 
-    /// 308: the same request again at this address, from now on.
+    /// Redirects with 308 (Permanent Redirect). The client repeats the request with the same method and body, and may use the
+    /// URL for future requests.
     pub fn permanent(target: impl Into<String>) -> Redirect {
         Redirect {
             code: 308,
@@ -82,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_paths_of_this_site_are_local() {
+    fn to_local_accepts_only_paths_of_this_site() {
         let to = |target: &str| Redirect::to_local(target, "/home").target;
         assert_eq!(to("/account?tab=1"), "/account?tab=1");
         for bad in [
@@ -99,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_location_cannot_split_the_response() {
+    fn rejects_line_breaks_in_location() {
         let response = Redirect::to("/\r\nset-cookie: a=b").into_reply();
         assert_eq!((response.status().code(), response.headers().len()), (500, 0));
     }

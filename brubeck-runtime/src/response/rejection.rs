@@ -1,11 +1,11 @@
-//! Why an extractor refuses a message.
+//! The rejection of extractors.
 
 use super::{IntoReply, Problem, Response};
 use crate::status::Status;
 use std::borrow::Cow;
 use std::fmt;
 
-/// Why an extractor refused a message: a status, what is wrong, and with which field.
+/// The rejection of an extractor: a status, a reason, and the field that is invalid.
 ///
 /// ```
 /// use brubeck::{IntoReply, Rejection, Status};
@@ -15,7 +15,7 @@ use std::fmt;
 /// assert_eq!(rejection.field(), Some("user.age"));
 /// ```
 ///
-/// The client reads it as it prefers, see [`Problem`]. Its text must not hold secrets.
+/// As a reply, it is a [`Problem`], in the format that the client prefers. The client sees the reason, so it must not contain secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     status: Status,
@@ -23,7 +23,7 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    /// A refusal with a status and the reason in words.
+    /// Creates a rejection with a status and a reason.
     pub fn new(status: Status, reason: impl Into<Cow<'static, str>>) -> Rejection {
         Rejection {
             status: status.message(reason),
@@ -31,26 +31,31 @@ impl Rejection {
         }
     }
 
-    /// The same refusal, which blames this field: its path, such as `user.age`.
+    /// Sets the path of the invalid field, such as `user.age`.
     pub fn at(mut self, field: impl Into<String>) -> Rejection {
         self.field = Some(field.into());
         self
     }
 
-    /// A refusal of data that does not fit; a path of `.` is all of it.
-    pub(crate) fn of_field(status: Status, what: &str, path: &str, error: &dyn fmt::Display) -> Rejection {
+    /// Creates a rejection for data that cannot be deserialized. The path `.` stands for the whole value.
+    pub(crate) fn for_field(
+        status: Status,
+        message: &str,
+        path: &str,
+        error: &dyn fmt::Display,
+    ) -> Rejection {
         match path {
-            "" | "." => Rejection::new(status, format!("{what}: {error}")),
-            path => Rejection::new(status, format!("{what}: `{path}`: {error}")).at(path),
+            "" | "." => Rejection::new(status, format!("{message}: {error}")),
+            path => Rejection::new(status, format!("{message}: `{path}`: {error}")).at(path),
         }
     }
 
-    /// The status, whose message is the reason.
+    /// Returns the status, with the reason as its message.
     pub fn status(&self) -> &Status {
         &self.status
     }
 
-    /// The field that is to blame.
+    /// Returns the path of the invalid field.
     pub fn field(&self) -> Option<&str> {
         self.field.as_deref()
     }

@@ -1,11 +1,14 @@
-//! What the handler of one request wants the browser to keep.
+//! The cookies and the session that a handler sets, until they are added to the response.
 
 use super::{Cookie, Session, SigningKeys};
 use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Cookies on their way to the browser; every extractor of one request shares it.
+/// The size up to which browsers must accept a cookie (RFC 6265, section 6.1).
+const MAX_COOKIE_BYTES: usize = 4096;
+
+/// The cookie changes of one request, shared by all of its extractors.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CookieChanges(Arc<Mutex<PendingChanges>>);
 
@@ -13,12 +16,12 @@ pub(crate) struct CookieChanges(Arc<Mutex<PendingChanges>>);
 struct PendingChanges {
     cookies: Vec<Cookie>,
     session: Option<Session>,
-    /// Whether the browser asked for a loopback address.
+    /// `true` if the request was sent to a loopback address.
     loopback: bool,
 }
 
 impl CookieChanges {
-    /// For a browser that asked this host.
+    /// Creates an empty set of changes for a request with this `host` header.
     pub(crate) fn for_host(host: Option<&HeaderValue>) -> CookieChanges {
         CookieChanges(Arc::new(Mutex::new(PendingChanges {
             loopback: host.is_some_and(is_loopback),
@@ -26,43 +29,45 @@ impl CookieChanges {
         })))
     }
 
-    /// Adds a cookie, in place of one of the same name.
-    pub(super) fn put(&self, cookie: Cookie) {
+    /// Adds a cookie, or replaces the one with the same name.
+    pub(super) fn set(&self, cookie: Cookie) {
         let mut content = self.lock();
-        content.cookies.retain(|known| known.name() != cookie.name());
+        content.cookies.retain(|other| other.name() != cookie.name());
         content.cookies.push(cookie);
     }
 
-    /// What a cookie has become in this request: `Some(None)` where it was removed.
+    /// Returns the value that a cookie was set to in this request. Returns `Some(None)` if it was removed, and `None` if it did not
+    /// change.
     pub(super) fn value(&self, name: &str) -> Option<Option<String>> {
         let content = self.lock();
         let cookie = content.cookies.iter().find(|cookie| cookie.name() == name)?;
         Some((!cookie.is_expired()).then(|| cookie.value().to_owned()))
     }
 
-    /// The session of the request; the first to ask opens it.
+    /// Returns the session of the request. `open` creates it on first use.
     pub(crate) fn session(&self, open: impl FnOnce() -> Session) -> Session {
-        if let Some(known) = self.lock().session.clone() {
-            return known;
+        if let Some(session) = self.lock().session.clone() {
+            return session;
         }
-        // Not under the lock: what opens it looks for a cookie, and cookies may be here.
+        // `open` reads a cookie, which locks `self`, so the lock must not be held here.
         let opened = open();
         self.lock().session.get_or_insert(opened).clone()
     }
 
-    /// Tells the browser what the handler wants it to keep.
+    /// Adds the changes to the headers of the response, and clears them.
     pub(crate) fn apply_to(&self, keys: Option<&SigningKeys>, response: &mut HeaderMap) {
         let content = std::mem::take(&mut *self.lock());
-        let session = content.session.and_then(|session| session.cookie(keys?));
+        let session = content.session.and_then(|session| session.changed_cookie(keys?));
         if content.cookies.is_empty() && session.is_none() {
             return;
         }
         for cookie in content.cookies.iter().chain(&session) {
             let header = cookie.header_for(content.loopback);
-            if header.len() > 4096 {
+            if header.len() > MAX_COOKIE_BYTES {
                 tracing::warn!(
                     name = cookie.name(),
-                    "a cookie of more than 4 KiB: browsers drop it"
+                    size = header.len(),
+                    "cookie exceeds 4 KiB, browsers will ignore it"
                 );
             }
             response.append(SET_COOKIE, header);
@@ -74,7 +79,7 @@ impl CookieChanges {
     }
 }
 
-/// Whether the browser asked for a loopback address, where there is no network to listen on.
+/// Returns `true` if the host is a loopback address, whose traffic cannot be intercepted on a network.
 fn is_loopback(host: &HeaderValue) -> bool {
     let Ok(host) = host.to_str() else { return false };
     let name = match host.strip_prefix('[') {
@@ -89,8 +94,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_hosts() {
-        let asks = |host: &'static str| is_loopback(&HeaderValue::from_static(host));
+    fn recognizes_loopback_hosts() {
+        let check = |host: &'static str| is_loopback(&HeaderValue::from_static(host));
         for yes in [
             "localhost",
             "LocalHost:80",
@@ -98,7 +103,7 @@ mod tests {
             "[::1]:1",
             "127.9.9.9",
         ] {
-            assert!(asks(yes), "{yes}");
+            assert!(check(yes), "{yes}");
         }
         for no in [
             "",
@@ -107,19 +112,19 @@ mod tests {
             "[::2]",
             "127.0.0.1.example.org",
         ] {
-            assert!(!asks(no), "{no}");
+            assert!(!check(no), "{no}");
         }
     }
 
     #[test]
-    fn one_header_a_cookie_and_the_last_value_wins() {
+    fn last_value_of_cookie_wins() {
         let changes = CookieChanges::for_host(Some(&HeaderValue::from_static("localhost")));
         let mut response = HeaderMap::new();
-        changes.put(Cookie::new("a", "1"));
-        changes.put(Cookie::new("b", "2"));
-        changes.put(Cookie::new("a", "3"));
+        changes.set(Cookie::new("a", "1"));
+        changes.set(Cookie::new("b", "2"));
+        changes.set(Cookie::new("a", "3"));
         assert_eq!(changes.value("a"), Some(Some("3".into())));
-        changes.put(Cookie::new("b", "2").expired());
+        changes.set(Cookie::new("b", "2").expired());
         assert_eq!(changes.value("b"), Some(None));
         changes.apply_to(None, &mut response);
         let sent: Vec<_> = response

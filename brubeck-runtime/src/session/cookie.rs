@@ -1,11 +1,11 @@
-//! A cookie that a reply sets.
+//! A cookie for the `set-cookie` header.
 
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write;
 use std::time::Duration;
 
-/// A cookie that the browser is told to keep.
+/// A cookie to set in the browser.
 ///
 /// ```
 /// use brubeck::{Cookie, SameSite};
@@ -14,14 +14,15 @@ use std::time::Duration;
 /// let cookie = Cookie::new("theme", "dark").max_age(Duration::from_secs(3600));
 /// assert_eq!(cookie.to_string(), "theme=dark; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax; Secure");
 ///
-/// let open = Cookie::new("tab", "7").path("/shop").readable_by_scripts().same_site(SameSite::Strict).insecure();
-/// assert_eq!(open.to_string(), "tab=7; Path=/shop; SameSite=Strict");
+/// let cookie = Cookie::new("tab", "7").path("/shop").readable_by_scripts().same_site(SameSite::Strict).insecure();
+/// assert_eq!(cookie.to_string(), "tab=7; Path=/shop; SameSite=Strict");
 /// ```
 ///
-/// It is for every path of this host, hidden from scripts, not sent along with requests that other sites start
-/// (but for links), and sent over TLS only, unless it is told otherwise. A cookie that is set through [`Cookies`](crate::Cookies)
-/// goes without `Secure` where the browser asked for a loopback address, so that development works.
-/// Names and values may be any text: what HTTP does not allow in a cookie is percent-encoded.
+/// The defaults are `Path=/`, no domain, no maximum age (the cookie is deleted when the browser closes), `HttpOnly`, `SameSite=Lax`
+/// and `Secure`. [`Cookies`](crate::Cookies) omits `Secure` if the request was sent to a loopback address, so that cookies work
+/// during development without TLS.
+///
+/// Names and values can be any text. Characters that are not allowed in a cookie (RFC 6265, section 4.1.1) are percent-encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a cookie reaches the browser through `Cookies::set` or `Response::with_cookie`"]
 pub struct Cookie {
@@ -41,7 +42,7 @@ enum Secure {
     Never,
 }
 
-/// Which requests that other sites start carry a cookie.
+/// The `SameSite` attribute of a [`Cookie`]: whether requests from other sites include the cookie.
 ///
 /// ```
 /// use brubeck::{Cookie, SameSite};
@@ -50,17 +51,17 @@ enum Secure {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SameSite {
-    /// None of them.
+    /// Requests from other sites do not include the cookie.
     Strict,
-    /// Links to a page.
+    /// Requests from other sites include the cookie if they follow a link. The default.
     #[default]
     Lax,
-    /// All of them; browsers want `Secure` with it.
+    /// Requests from other sites include the cookie. Browsers require `Secure` with it.
     None,
 }
 
-/// What may stand in a name or a value as it is (RFC 6265, 4.1.1), but for `%`.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+/// The characters to percent-encode: everything except the token characters of RFC 6265, section 4.1.1. `%` is encoded too.
+const ENCODE_SET: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
@@ -77,7 +78,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|');
 
 impl Cookie {
-    /// A cookie for every path of this host, until the browser is closed.
+    /// Creates a cookie with the default attributes.
     pub fn new(name: impl Into<String>, value: impl Into<String>) -> Cookie {
         Cookie {
             name: name.into(),
@@ -91,59 +92,60 @@ impl Cookie {
         }
     }
 
-    /// For paths below this one only. Must be the same when it is removed.
+    /// Sets the path. Only requests to this path and the paths below it include the cookie. Default `/`.
     pub fn path(mut self, path: impl Into<String>) -> Cookie {
         self.path = path.into();
         self
     }
 
-    /// For the hosts below this domain too.
+    /// Sets the domain, so that requests to its subdomains include the cookie too.
     pub fn domain(mut self, domain: impl Into<String>) -> Cookie {
         self.domain = Some(domain.into());
         self
     }
 
-    /// How long the browser keeps it, in whole seconds.
+    /// Sets the time after which the browser deletes the cookie, in whole seconds.
     pub fn max_age(mut self, age: Duration) -> Cookie {
         self.max_age = Some(age);
         self
     }
 
-    /// Scripts of the page can read it.
+    /// Omits `HttpOnly`, so that scripts can read the cookie.
     pub fn readable_by_scripts(mut self) -> Cookie {
         self.http_only = false;
         self
     }
 
-    /// Which requests that other sites start carry it.
+    /// Sets the `SameSite` attribute. Default [`SameSite::Lax`].
     pub fn same_site(mut self, same_site: SameSite) -> Cookie {
         self.same_site = same_site;
         self
     }
 
-    /// It is sent without TLS too, where everybody on the way can read and change it.
+    /// Omits `Secure`, so that the cookie is sent without TLS too. Anyone on the network can then read and change it.
     pub fn insecure(mut self) -> Cookie {
         self.secure = Secure::Never;
         self
     }
 
-    /// The same cookie with this value, for as long as it says or else this age.
-    pub(crate) fn revalued(mut self, value: String, max_age: Duration) -> Cookie {
+    /// Replaces the value, and sets the maximum age unless it is set already.
+    pub(crate) fn with_value_and_default_age(mut self, value: String, max_age: Duration) -> Cookie {
         self.value = value;
         self.max_age.get_or_insert(max_age);
         self
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The value.
+    /// Returns the value.
     pub fn value(&self) -> &str {
         &self.value
     }
 
+    /// Converts the cookie into one that removes it.
     pub(crate) fn expired(mut self) -> Cookie {
         self.value.clear();
         self.max_age = Some(Duration::ZERO);
@@ -154,27 +156,27 @@ impl Cookie {
         self.max_age == Some(Duration::ZERO)
     }
 
-    /// The value of a `set-cookie` header.
+    /// Returns the value of the `set-cookie` header.
     pub(crate) fn header(&self) -> HeaderValue {
         self.header_for(false)
     }
 
-    /// The same for a browser that asked for a loopback address, or another one.
+    /// Like [`header`](Cookie::header). Omits `Secure` if `loopback` is `true`.
     pub(crate) fn header_for(&self, loopback: bool) -> HeaderValue {
-        // Every character that a header cannot hold has been encoded or left out.
+        // The fallback is unreachable: characters that are not allowed in a header have been encoded or removed.
         HeaderValue::try_from(self.text(loopback)).unwrap_or(HeaderValue::from_static("invalid=; Max-Age=0"))
     }
 
     fn text(&self, loopback: bool) -> String {
         let mut text = format!("{}={}", encoded(&self.name), encoded(&self.value));
         text.push_str("; Path=");
-        text.extend(self.path.chars().filter(|c| attribute_character(*c)));
+        text.extend(self.path.chars().filter(|c| is_attribute_char(*c)));
         if let Some(domain) = &self.domain {
             text.push_str("; Domain=");
-            text.extend(domain.chars().filter(|c| attribute_character(*c)));
+            text.extend(domain.chars().filter(|c| is_attribute_char(*c)));
         }
         if let Some(age) = self.max_age {
-            // Writing to a string cannot fail.
+            // Writing to a `String` does not fail.
             let _ = write!(text, "; Max-Age={}", age.as_secs());
         }
         if self.is_expired() {
@@ -196,14 +198,15 @@ impl Cookie {
 }
 
 fn encoded(text: &str) -> impl std::fmt::Display + '_ {
-    utf8_percent_encode(text, ENCODED)
+    utf8_percent_encode(text, ENCODE_SET)
 }
 
-fn attribute_character(character: char) -> bool {
+/// Returns `true` for the characters that attribute values may contain.
+fn is_attribute_char(character: char) -> bool {
     matches!(character, ' '..='~') && character != ';'
 }
 
-/// As in a `set-cookie` header.
+/// Writes the value of the `set-cookie` header.
 impl std::fmt::Display for Cookie {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.text(false))
@@ -215,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_adds_an_attribute_or_a_header() {
+    fn values_cannot_inject_attributes_or_headers() {
         let bad = "x\r\nset-cookie: a=b; Secure, é";
         let cookie = Cookie::new(bad, bad).path(bad).domain(bad);
         let text = cookie.to_string();
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loopback_host_needs_no_tls() {
+    fn omits_secure_for_loopback() {
         assert_eq!(
             Cookie::new("a", "").text(true),
             "a=; Path=/; HttpOnly; SameSite=Lax"

@@ -1,10 +1,10 @@
-//! The cookies of a request as a handler argument.
+//! The extractor for cookies.
 
 use super::{Cookie, CookieChanges};
 use http::HeaderMap;
 use http::header::COOKIE;
 
-/// The cookies that the browser sent, and those it is told to keep.
+/// Extractor for the cookies of the request. It also sets and removes cookies.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -17,8 +17,10 @@ use http::header::COOKIE;
 /// }
 /// ```
 ///
-/// Whatever the handler answers, the cookies it has set go along. Anybody can send any cookie: what must be
-/// true goes into [`SignedCookies`](crate::SignedCookies) or a [`Session`](crate::Session).
+/// Changes are added to every response of the handler, including errors.
+///
+/// Clients can send any cookie. Use [`SignedCookies`](crate::SignedCookies) or a [`Session`](crate::Session) for values that must
+/// not be forged.
 #[derive(Clone, Debug, Default)]
 pub struct Cookies {
     sent: Vec<(String, String)>,
@@ -26,7 +28,6 @@ pub struct Cookies {
 }
 
 impl Cookies {
-    /// The cookies that were sent with these headers.
     pub(crate) fn new(headers: &HeaderMap, changes: CookieChanges) -> Cookies {
         Cookies {
             sent: parse(headers),
@@ -34,41 +35,41 @@ impl Cookies {
         }
     }
 
-    /// The value of a cookie, as it was sent or has been set since.
+    /// Returns the value of a cookie. If the handler has set or removed the cookie, that takes precedence.
     pub fn get(&self, name: &str) -> Option<String> {
         match self.changes.value(name) {
             Some(changed) => changed,
             None => self
                 .sent
                 .iter()
-                .find(|(known, _)| known == name)
+                .find(|(sent_name, _)| sent_name == name)
                 .map(|(_, value)| value.clone()),
         }
     }
 
-    /// The cookies that were sent: name and value. Parts of the header that are no cookies are skipped.
+    /// Returns the names and values of the cookies that the client sent. Malformed cookies are skipped.
     pub fn sent(&self) -> impl Iterator<Item = (&str, &str)> {
         self.sent
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Tells the browser to keep this cookie.
+    /// Sets a cookie. It replaces one with the same name that was set before.
     pub fn set(&self, cookie: Cookie) {
-        self.changes.put(cookie);
+        self.changes.set(cookie);
     }
 
-    /// Tells the browser to forget the cookie of this name, as it was set for every path of this host.
+    /// Removes a cookie that was set for the path `/` and without a domain.
     pub fn remove(&self, name: &str) {
         self.forget(Cookie::new(name, ""));
     }
 
-    /// Tells the browser to forget this cookie: path and domain must be those it was set with.
+    /// Removes a cookie that was set with another path or a domain. Both must be equal to those of the cookie that was set.
     pub fn forget(&self, cookie: Cookie) {
-        self.changes.put(cookie.expired());
+        self.changes.set(cookie.expired());
     }
 
-    /// Tells the browser to forget every cookie that it sent.
+    /// Removes every cookie that the client sent, as with [`remove`](Cookies::remove).
     pub fn remove_all(&self) {
         for (name, _) in &self.sent {
             self.remove(name);
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_set_is_seen() {
+    fn get_returns_value_that_was_set() {
         let cookies = Cookies {
             sent: vec![("a".into(), "1".into())],
             ..Cookies::default()

@@ -1,4 +1,4 @@
-//! A small state that the browser keeps for the application.
+//! Cookies, signed cookies, and sessions that are stored in a signed cookie.
 
 mod changes;
 mod cookie;
@@ -10,7 +10,7 @@ pub(crate) use changes::CookieChanges;
 pub use cookie::{Cookie, SameSite};
 pub use cookies::Cookies;
 pub use signed::SignedCookies;
-pub(crate) use signed::{MAX_AGE, signed};
+pub(crate) use signed::{DEFAULT_MAX_AGE, sign};
 pub use signing::CookieSecret;
 pub(crate) use signing::SigningKeys;
 
@@ -19,13 +19,15 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The name of the cookie that carries the session.
-const COOKIE: &str = "session";
+/// The name of the cookie that contains the session.
+const SESSION_COOKIE: &str = "session";
 
-/// Where a session holds who is logged in.
-const USER: &str = "user";
+/// The key of the user id in the session.
+const USER_KEY: &str = "user";
 
-/// What the application remembers of one browser: a JSON object in a signed cookie named `session`.
+/// Extractor for the session: values that the browser keeps for the application.
+///
+/// The session is a JSON object in a signed cookie with the name `session`.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -38,10 +40,14 @@ const USER: &str = "user";
 /// }
 /// ```
 ///
-/// For a few small values: browsers keep 4 KiB. The user can read it but not change it. It lives 14 days after
-/// its last change, and is renewed when it is used in the second half of that time. It lives in the browser alone,
-/// so a copy of it stays valid after [`log_out`](Session::log_out); where that matters, use a session layer with
-/// a store. Needs [`App::cookie_secret`](crate::App::cookie_secret).
+/// The cookie is limited to 4 KiB, so keep the values small. Users can read the values, but not change them.
+///
+/// A session is valid for 14 days after its last change. It is renewed if it is used in the second half of that time.
+///
+/// The server stores nothing. A copy of the cookie is therefore still valid after [`log_out`](Session::log_out). If that is not
+/// acceptable, use a session layer with a store.
+///
+/// Rejects with 500 unless [`App::cookie_secret`](crate::App::cookie_secret) is set.
 #[derive(Clone, Debug, Default)]
 pub struct Session(Arc<Mutex<SessionData>>);
 
@@ -53,22 +59,23 @@ struct SessionData {
 
 impl Session {
     pub(crate) fn open(cookies: &SignedCookies) -> Session {
-        let Some((text, age)) = cookies.verified(COOKIE, MAX_AGE) else {
+        let Some((text, age)) = cookies.verified(SESSION_COOKIE, DEFAULT_MAX_AGE) else {
             return Session::default();
         };
         let values = serde_json::from_slice(&text).unwrap_or_default();
         Session(Arc::new(Mutex::new(SessionData {
             values,
-            changed: age > MAX_AGE / 2,
+            // Renews the cookie in the second half of its life.
+            changed: age > DEFAULT_MAX_AGE / 2,
         })))
     }
 
-    /// The value of this name; `None` where it is missing or of another type.
+    /// Returns a value. Returns `None` if it is missing or cannot be deserialized into `T`.
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         T::deserialize(self.lock().values.get(name)?).ok()
     }
 
-    /// Remembers a value under this name; one that is not JSON is logged and not kept.
+    /// Sets a value. A value that cannot be serialized is ignored, and an error is logged.
     pub fn set(&self, name: impl Into<String>, value: impl Serialize) {
         let (name, mut content) = (name.into(), self.lock());
         match serde_json::to_value(value) {
@@ -76,50 +83,50 @@ impl Session {
                 content.values.insert(name, value);
                 content.changed = true;
             }
-            Err(error) => tracing::error!(name, %error, "a value of a session is not JSON"),
+            Err(error) => tracing::error!(name, %error, "could not serialize session value"),
         }
     }
 
-    /// Forgets the value of this name.
+    /// Removes a value.
     pub fn remove(&self, name: &str) {
         let mut content = self.lock();
         content.changed |= content.values.remove(name).is_some();
     }
 
-    /// Forgets everything.
+    /// Removes all values.
     pub fn clear(&self) {
         let mut content = self.lock();
         content.changed |= !content.values.is_empty();
         content.values.clear();
     }
 
-    /// Forgets everything of before, and remembers who is logged in now.
+    /// Logs a user in: removes all values and sets the user id, from which [`CurrentUser`](crate::CurrentUser) finds the user.
     pub fn log_in(&self, user_id: impl ToString) {
         self.clear();
-        self.set(USER, user_id.to_string());
+        self.set(USER_KEY, user_id.to_string());
     }
 
-    /// Forgets everything, and who was logged in.
+    /// Logs the user out: removes all values.
     pub fn log_out(&self) {
         self.clear();
     }
 
-    /// Who is logged in.
+    /// Returns the id of the user who is logged in.
     pub fn user_id(&self) -> Option<String> {
-        self.get(USER)
+        self.get(USER_KEY)
     }
 
-    /// The cookie that carries it, if it has changed.
-    pub(crate) fn cookie(&self, keys: &SigningKeys) -> Option<Cookie> {
+    /// Returns the cookie with the session. Returns `None` if the session has not changed.
+    pub(crate) fn changed_cookie(&self, keys: &SigningKeys) -> Option<Cookie> {
         let content = self.lock();
         if !content.changed {
             return None;
         }
         if content.values.is_empty() {
-            return Some(Cookie::new(COOKIE, "").expired());
+            return Some(Cookie::new(SESSION_COOKIE, "").expired());
         }
         let text = serde_json::to_string(&content.values).ok()?;
-        Some(signed(Cookie::new(COOKIE, text), keys))
+        Some(sign(Cookie::new(SESSION_COOKIE, text), keys))
     }
 
     fn lock(&self) -> MutexGuard<'_, SessionData> {
@@ -132,22 +139,22 @@ mod tests {
     use super::{CookieSecret, *};
 
     #[test]
-    fn only_a_change_sends_a_cookie() {
+    fn only_changed_session_has_cookie() {
         let keys = CookieSecret::new([7; 32]).keys().unwrap();
         let session = Session::default();
         session.remove("a");
         session.clear();
-        assert!(session.cookie(&keys).is_none());
+        assert!(session.changed_cookie(&keys).is_none());
         session.log_in(7);
         assert_eq!(session.user_id().as_deref(), Some("7"));
-        assert!(session.cookie(&keys).unwrap().value().starts_with("v1."));
+        assert!(session.changed_cookie(&keys).unwrap().value().starts_with("v1."));
         session.log_out();
         assert_eq!(session.user_id(), None);
-        assert_eq!(session.cookie(&keys).unwrap().value(), "");
+        assert_eq!(session.changed_cookie(&keys).unwrap().value(), "");
     }
 
     #[test]
-    fn values_have_types() {
+    fn get_returns_none_for_other_type() {
         let session = Session::default();
         session.set("n", 7);
         assert_eq!(

@@ -1,12 +1,12 @@
-//! Signed cookies as a handler argument.
+//! The extractor for signed cookies.
 
 use super::{Cookie, Cookies, SigningKeys};
 use std::time::{Duration, SystemTime};
 
-/// How long a signed cookie is believed unless it is asked otherwise: 14 days.
-pub(crate) const MAX_AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+/// The default time for which a signature is valid: 14 days.
+pub(crate) const DEFAULT_MAX_AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-/// Cookies that the browser keeps and cannot change: signed with the application's cookie secret.
+/// Extractor for cookies that are signed with the cookie secret of the application, so that clients cannot change them.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -21,8 +21,10 @@ pub(crate) const MAX_AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// }
 /// ```
 ///
-/// The signature (HMAC-SHA256) covers name, value and time of issue; a cookie is believed for 14 days, whatever
-/// the browser does. It is not encrypted: the user can read it. Needs [`App::cookie_secret`](crate::App::cookie_secret).
+/// The signature (HMAC-SHA256) covers the name, the value and the time of signing. It is valid for 14 days, even if the browser
+/// keeps the cookie longer. Values are not encrypted, so users can read them.
+///
+/// Rejects with 500 unless [`App::cookie_secret`](crate::App::cookie_secret) is set.
 #[derive(Clone, Debug)]
 pub struct SignedCookies {
     cookies: Cookies,
@@ -34,35 +36,36 @@ impl SignedCookies {
         SignedCookies { cookies, keys }
     }
 
-    /// The value of a cookie that was signed here no more than 14 days ago.
+    /// Returns the value of a cookie. Returns `None` if the cookie is missing, its signature is invalid, or it is older than 14 days.
     pub fn get(&self, name: &str) -> Option<String> {
-        self.get_within(name, MAX_AGE)
+        self.get_within(name, DEFAULT_MAX_AGE)
     }
 
-    /// The value of a cookie that was signed here no longer ago than this.
+    /// Returns the value of a cookie, as [`get`](SignedCookies::get) does, with another maximum age.
     pub fn get_within(&self, name: &str, max_age: Duration) -> Option<String> {
         self.verified(name, max_age)
             .and_then(|(value, _)| String::from_utf8(value).ok())
     }
 
+    /// Returns the value and the age of a cookie with a valid signature.
     pub(crate) fn verified(&self, name: &str, max_age: Duration) -> Option<(Vec<u8>, Duration)> {
         self.keys
             .verify(name, &self.cookies.get(name)?, max_age, SystemTime::now())
     }
 
-    /// Signs the cookie and tells the browser to keep it: for 14 days unless it says otherwise.
+    /// Signs and sets a cookie. Its maximum age is 14 days unless it has another one.
     pub fn set(&self, cookie: Cookie) {
-        self.cookies.set(signed(cookie, &self.keys));
+        self.cookies.set(sign(cookie, &self.keys));
     }
 
-    /// Tells the browser to forget the cookie of this name.
+    /// Removes a cookie that was set for the path `/` and without a domain.
     pub fn remove(&self, name: &str) {
         self.cookies.remove(name);
     }
 }
 
-/// The cookie with its value signed.
-pub(crate) fn signed(cookie: Cookie, keys: &SigningKeys) -> Cookie {
+/// Replaces the value of a cookie with the signed value.
+pub(crate) fn sign(cookie: Cookie, keys: &SigningKeys) -> Cookie {
     let value = keys.sign(cookie.name(), cookie.value().as_bytes(), SystemTime::now());
-    cookie.revalued(value, MAX_AGE)
+    cookie.with_value_and_default_age(value, DEFAULT_MAX_AGE)
 }

@@ -1,4 +1,4 @@
-//! What signs cookies: HMAC-SHA256 under a secret of the application, and under those it had before.
+//! The signatures of cookies: HMAC-SHA256, with key rotation.
 
 use crate::error::{Error, Result};
 use base64::Engine;
@@ -9,7 +9,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The secret that signs cookies, and those before it that are still believed.
+/// The shortest secret that is accepted.
+const MIN_SECRET_BYTES: usize = 32;
+/// The limit for the current and the previous secrets of an application.
+const MAX_SECRETS: usize = 4;
+/// The tolerance for signatures from servers whose clock is ahead.
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
+
+/// The secret that signs cookies, and previous secrets that can still verify them.
 ///
 /// ```
 /// use brubeck::CookieSecret;
@@ -19,39 +26,46 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// assert_eq!(format!("{secret:?}"), "CookieSecret(..)");
 /// ```
 ///
-/// At least 32 bytes of text, as `openssl rand -base64 32` makes them. To change it, set the new one and keep
-/// the old one as [`previously`](CookieSecret::previously) until its cookies are too old; up to four are held.
+/// A secret must have at least 32 bytes; generate one with `openssl rand -base64 32`. Its `Debug` output does not contain the secret.
+///
+/// To rotate the secret, set the new one, and keep the old one with [`previously`](CookieSecret::previously) until the cookies that
+/// it signed have expired. At most four secrets can be set. [`App`](crate::App) reports violations of these limits at start.
 #[derive(Clone)]
 pub struct CookieSecret(Vec<Vec<u8>>);
 
 impl CookieSecret {
-    /// A secret that signs and verifies.
+    /// Creates a secret that signs and verifies cookies.
     pub fn new(secret: impl AsRef<[u8]>) -> CookieSecret {
         CookieSecret(vec![secret.as_ref().to_vec()])
     }
 
-    /// A secret of earlier, that only verifies.
+    /// Adds a previous secret, which only verifies cookies.
     pub fn previously(mut self, secret: impl AsRef<[u8]>) -> CookieSecret {
         self.0.push(secret.as_ref().to_vec());
         self
     }
 
+    /// Derives the signing keys.
+    ///
     /// # Errors
     ///
-    /// A secret of less than 32 bytes, more than four of them.
+    /// Returns an error if a secret is shorter than 32 bytes, or there are more than four.
     pub(crate) fn keys(&self) -> Result<SigningKeys> {
-        if self.0.len() > 4 {
-            return Err(Error::new("more than four cookie secrets: drop the oldest"));
+        if self.0.len() > MAX_SECRETS {
+            return Err(Error::new(format!(
+                "more than {MAX_SECRETS} cookie secrets: remove the oldest"
+            )));
         }
-        if let Some(short) = self.0.iter().find(|secret| secret.len() < 32) {
+        if let Some(short) = self.0.iter().find(|secret| secret.len() < MIN_SECRET_BYTES) {
             let length = short.len();
             return Err(Error::new(format!(
-                "a cookie secret of {length} bytes can be guessed: make one of 32 with `openssl rand -base64 32`"
+                "the cookie secret has {length} bytes, but at least {MIN_SECRET_BYTES} are required: generate one with \
+                 `openssl rand -base64 32`"
             )));
         }
         let keys: Option<Arc<[SigningKey]>> = self.0.iter().map(|secret| SigningKey::new(secret)).collect();
         keys.map(SigningKeys)
-            .ok_or_else(|| Error::new("a cookie secret cannot be used as a key"))
+            .ok_or_else(|| Error::new("the cookie secret is not a valid HMAC key"))
     }
 }
 
@@ -67,11 +81,12 @@ impl fmt::Debug for CookieSecret {
     }
 }
 
-/// The keys of an application; the first one signs.
+/// The signing keys of an application. The first one signs, all of them verify.
 #[derive(Clone)]
 pub(crate) struct SigningKeys(Arc<[SigningKey]>);
 
 struct SigningKey {
+    /// Derived from the secret. Part of a signed value, to find the key that verifies it.
     id: String,
     mac: Hmac<Sha256>,
 }
@@ -90,7 +105,8 @@ impl SigningKey {
         })
     }
 
-    /// Lengths go first, so that no two names and texts are signed alike.
+    /// Computes the MAC of a cookie. The length of the name comes first, so that no two pairs of name and text have the same
+    /// input.
     fn mac(&self, name: &str, text: &str) -> Hmac<Sha256> {
         let length = u64::try_from(name.len()).unwrap_or(u64::MAX).to_be_bytes();
         self.mac
@@ -103,17 +119,17 @@ impl SigningKey {
 }
 
 impl SigningKeys {
-    /// `v1.<key>.<issued>.<value>.<mac>`: safe in a cookie, readable by anybody, changed by nobody.
+    /// Signs a value. The result is `v1.<key id>.<time of signing>.<value>.<mac>`, with value and MAC in base64.
     pub(crate) fn sign(&self, name: &str, value: &[u8], now: SystemTime) -> String {
         let Some(key) = self.0.first() else {
             return String::new();
         };
-        let text = format!("v1.{}.{}.{}", key.id, seconds(now), BASE64.encode(value));
+        let text = format!("v1.{}.{}.{}", key.id, unix_seconds(now), BASE64.encode(value));
         let mac = BASE64.encode(key.mac(name, &text).finalize().into_bytes());
         format!("{text}.{mac}")
     }
 
-    /// The value and how old it is; `None` for what was not signed here, for this name, or is too old.
+    /// Returns the value and its age. Returns `None` if the signature is not valid for this name, or older than `max_age`.
     pub(crate) fn verify(
         &self,
         name: &str,
@@ -125,12 +141,13 @@ impl SigningKeys {
         let mut parts = text.strip_prefix("v1.")?.split('.');
         let (id, issued, value) = (parts.next()?, parts.next()?, parts.next()?);
         let key = self.0.iter().find(|key| key.id == id)?;
-        // Every byte of the text is signed, so nothing of it can be written in another way.
+        // The MAC covers the encoded text, so there is only one valid encoding of a signed value.
         key.mac(name, text).verify_slice(&BASE64.decode(mac).ok()?).ok()?;
         let issued: u64 = issued.parse().ok()?;
-        // Clocks of several machines differ a little.
-        let age = Duration::from_secs(seconds(now).saturating_sub(issued));
-        let from_future = issued > seconds(now).saturating_add(300);
+        let now = unix_seconds(now);
+        let age = Duration::from_secs(now.saturating_sub(issued));
+        // The clocks of several servers can differ a little, so a time in the near future is accepted.
+        let from_future = issued > now.saturating_add(MAX_CLOCK_SKEW.as_secs());
         (age <= max_age && !from_future).then_some(())?;
         Some((BASE64.decode(value).ok()?, age))
     }
@@ -142,7 +159,7 @@ impl fmt::Debug for SigningKeys {
     }
 }
 
-fn seconds(time: SystemTime) -> u64 {
+fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
@@ -169,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_signed_is_believed_until_it_is_too_old() {
+    fn verifies_signature_until_it_expires() {
         let keys = keys(&["a"]);
         let signed = keys.sign("user", b"7", at(1_000_000));
         let verify = |name: &str, seconds| keys.verify(name, &signed, DAY, at(seconds));
@@ -179,13 +196,13 @@ mod tests {
         );
         assert_eq!(verify("user", 1_086_400).unwrap().1, DAY);
         assert!(verify("user", 1_086_401).is_none());
-        assert!(verify("user", 999_800).is_some(), "a clock that is a little slow");
-        assert!(verify("user", 900_000).is_none(), "issued in the future");
+        assert!(verify("user", 999_800).is_some(), "within the clock skew");
+        assert!(verify("user", 900_000).is_none(), "signed in the future");
         assert!(verify("admin", 1_000_010).is_none(), "another name");
     }
 
     #[test]
-    fn secrets_can_be_changed() {
+    fn previous_secret_verifies_but_does_not_sign() {
         let signed = keys(&["a"]).sign("user", b"7", at(1000));
         assert!(keys(&["b", "a"]).verify("user", &signed, DAY, at(1000)).is_some());
         assert!(keys(&["b"]).verify("user", &signed, DAY, at(1000)).is_none());
@@ -194,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_can_be_guessed_is_refused() {
+    fn rejects_short_secrets_and_too_many() {
         let error = CookieSecret::new("hunter2").keys().unwrap_err();
         assert!(
             error.to_string().contains("7 bytes") && !error.to_string().contains("hunter2"),
@@ -205,7 +222,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_value_comes_back(name in ".*", value in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn verify_returns_signed_value(name in ".*", value in proptest::collection::vec(any::<u8>(), 0..200)) {
             let keys = keys(&["a"]);
             let signed = keys.sign(&name, &value, at(5));
             prop_assert_eq!(keys.verify(&name, &signed, DAY, at(5)).map(|v| v.0), Some(value));

@@ -1,4 +1,4 @@
-//! One message to many.
+//! Broadcasts: one message to many WebSockets.
 
 use super::{
     BroadcastEncoding, BroadcastGroup, ClientId, SocketMessage, SocketSender, SocketTransport, WebSocket,
@@ -7,14 +7,14 @@ use bytes::Bytes;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Sends one message to every WebSocket that joined. Clones are one and the same.
+/// Sends messages to all WebSockets that have joined. Clones share the subscribers.
 ///
 /// ```
 /// use brubeck::prelude::*;
 ///
 /// #[websocket("^/chat$")]
 /// async fn chat(mut socket: WebSocket, room: State<Broadcast>) {
-///     let _member = room.join(&socket);
+///     let _subscription = room.join(&socket);
 ///     while let Some(message) = socket.recv().await {
 ///         room.send(message).await;
 ///     }
@@ -22,147 +22,182 @@ use std::sync::{Arc, Mutex, PoisonError};
 ///
 /// #[post("^/announce$")]
 /// async fn announce(text: Text, room: State<Broadcast>) -> String {
-///     format!("{} listen", room.send(text.0).await)
+///     format!("sent to {} clients", room.send(text.0).await)
 /// }
 ///
 /// const ROUTES: Routes<Broadcast> = routes![chat, announce];
 /// # let _ = App::new(ROUTES, Broadcast::new());
 /// ```
 ///
-/// Behind Mongrel2 one message goes to 128 connections at once, so a room of 500 takes 4. With the feature `deflate` it is
-/// deflated once for all of them. Sending waits for the front end
-/// and never for a member: one that reads so slowly that 1,024 messages or 4 MiB wait for it is cut off.
+/// A slow subscriber does not delay the others: it is disconnected if 1,024 messages or 4 MiB are queued for it.
+///
+/// A message is encoded and, with the feature `deflate`, compressed once for all subscribers. Behind Mongrel2, one message to
+/// Mongrel2 reaches up to 128 connections.
 #[derive(Clone, Default)]
 pub struct Broadcast(Arc<Mutex<Subscribers>>);
 
 #[derive(Default)]
 struct Subscribers {
-    next: u64,
-    /// Subscribers that can be reached together with others.
-    seated: HashMap<usize, Seated>,
-    others: HashMap<u64, Arc<dyn SocketTransport>>,
-    /// Those that stay until they are gone, each once.
-    staying: HashSet<(usize, ClientId)>,
+    last_id: u64,
+    /// Subscribers that a front end reaches together with others, by the id of their group.
+    groups: HashMap<usize, GroupSubscribers>,
+    /// All other subscribers, by the id of their subscription.
+    individual: HashMap<u64, Arc<dyn SocketTransport>>,
+    /// The clients of [`Broadcast::until_closed`], by group, so that none of them is subscribed twice.
+    until_closed: HashSet<(usize, ClientId)>,
 }
 
-/// The members of one group, and the form in which each takes messages.
-type Seated = (
-    Arc<dyn BroadcastGroup>,
-    HashMap<u64, (ClientId, BroadcastEncoding)>,
-);
+/// The subscribers of one group, by the id of their subscription.
+struct GroupSubscribers {
+    group: Arc<dyn BroadcastGroup>,
+    clients: HashMap<u64, (ClientId, BroadcastEncoding)>,
+}
 
-/// A WebSocket is a member of a [`Broadcast`] until this is dropped.
-#[must_use = "dropping it leaves the broadcast"]
+/// The subscription of a WebSocket to a [`Broadcast`]. Dropping it ends the subscription.
+///
+/// ```
+/// use brubeck::prelude::*;
+/// use brubeck::Subscription;
+///
+/// #[websocket("^/news$")]
+/// async fn news(mut socket: WebSocket, news: State<Broadcast>) {
+///     let subscription: Subscription = news.join(&socket);
+///     while let Some(message) = socket.recv().await {
+///         if message.text() == Some("unsubscribe") {
+///             break;
+///         }
+///     }
+///     drop(subscription);
+/// }
+/// # const ROUTES: Routes<Broadcast> = routes![news];
+/// ```
+#[must_use = "dropping the subscription ends it"]
 pub struct Subscription {
-    members: Arc<Mutex<Subscribers>>,
-    number: u64,
-    group: Option<usize>,
+    subscribers: Arc<Mutex<Subscribers>>,
+    id: u64,
+    group_id: Option<usize>,
 }
 
 impl Broadcast {
-    /// Without members.
+    /// Creates a broadcast without subscribers.
     pub fn new() -> Broadcast {
         Broadcast::default()
     }
 
-    /// Sends this WebSocket what is broadcast from now on.
+    /// Subscribes a WebSocket, until the subscription is dropped.
     pub fn join(&self, socket: &WebSocket) -> Subscription {
         self.join_sender(&socket.sender())
     }
 
-    /// As [`join`](Broadcast::join), for the sending end alone.
+    /// Subscribes the sending half of a WebSocket, until the subscription is dropped.
     pub fn join_sender(&self, sender: &SocketSender) -> Subscription {
-        let mut members = lock(&self.0);
-        members.next += 1;
-        let number = members.next;
-        let group = match sender.0.group() {
-            Some((group, seat)) => {
-                let key = group.id();
-                let (_, seats) = members
-                    .seated
-                    .entry(key)
-                    .or_insert_with(|| (group, HashMap::new()));
-                seats.insert(number, (seat, sender.0.encoding()));
-                Some(key)
+        let mut subscribers = lock(&self.0);
+        subscribers.last_id += 1;
+        let id = subscribers.last_id;
+        let group_id = match sender.0.group() {
+            Some((group, client)) => {
+                let group_id = group.id();
+                let group = subscribers
+                    .groups
+                    .entry(group_id)
+                    .or_insert_with(|| GroupSubscribers {
+                        group,
+                        clients: HashMap::new(),
+                    });
+                group.clients.insert(id, (client, sender.0.encoding()));
+                Some(group_id)
             }
             None => {
-                members.others.insert(number, sender.0.clone());
+                subscribers.individual.insert(id, sender.0.clone());
                 None
             }
         };
         Subscription {
-            members: self.0.clone(),
-            number,
-            group,
+            subscribers: self.0.clone(),
+            id,
+            group_id,
         }
     }
 
-    /// Sends a client what is broadcast from now on, until its connection is gone. For handlers of
-    /// [message sockets](SocketSender), which run once for each message: one that stays already is not joined again.
+    /// Subscribes a client until its connection is closed.
+    ///
+    /// It is meant for handlers of [message sockets](SocketSender), which run once for each message of a client. Nothing happens if
+    /// the client is subscribed already.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it is called outside of a tokio runtime.
     pub fn until_closed(&self, sender: &SocketSender) {
-        let seat = sender.0.group().map(|(group, seat)| (group.id(), seat));
-        if let Some(seat) = &seat
-            && !lock(&self.0).staying.insert(seat.clone())
+        let client = sender.0.group().map(|(group, client)| (group.id(), client));
+        if let Some(client) = &client
+            && !lock(&self.0).until_closed.insert(client.clone())
         {
             return;
         }
-        let membership = self.join_sender(sender);
+        let subscription = self.join_sender(sender);
         let sender = sender.clone();
         tokio::spawn(async move {
             sender.closed().await;
-            if let Some(seat) = seat {
-                lock(&membership.members).staying.remove(&seat);
+            if let Some(client) = client {
+                lock(&subscription.subscribers).until_closed.remove(&client);
             }
-            drop(membership);
+            drop(subscription);
         });
     }
 
-    /// Sends a message to all members, and says how many there are. It goes to each after what that one was sent before;
-    /// whether it arrives is not known.
+    /// Sends a message to all subscribers, and returns their number.
+    ///
+    /// A subscriber receives it after the messages that were sent to it before. Delivery is not confirmed. The future completes when
+    /// the front ends have accepted the message; it does not wait for subscribers.
     pub async fn send(&self, message: impl Into<SocketMessage>) -> usize {
         let message = message.into();
-        let (casts, others) = {
-            let members = lock(&self.0);
-            let casts: Vec<(Arc<dyn BroadcastGroup>, Vec<_>)> = members
-                .seated
+        // Copies the subscribers, so that the lock is not held across an `await`.
+        let (groups, individual) = {
+            let subscribers = lock(&self.0);
+            let groups: Vec<(Arc<dyn BroadcastGroup>, Vec<_>)> = subscribers
+                .groups
                 .values()
-                .map(|(group, seats)| (group.clone(), seats.values().cloned().collect()))
+                .map(|group| (group.group.clone(), group.clients.values().cloned().collect()))
                 .collect();
-            (casts, members.others.values().cloned().collect::<Vec<_>>())
+            let individual: Vec<_> = subscribers.individual.values().cloned().collect();
+            (groups, individual)
         };
-        let mut count = others.len();
-        // Each form is made once, and only where somebody wants it.
-        let mut made: HashMap<BroadcastEncoding, Bytes> = HashMap::new();
-        let mut bytes =
-            |form: BroadcastEncoding| made.entry(form).or_insert_with(|| form.of(&message)).clone();
-        for (group, members) in casts {
-            count += members.len();
-            for form in BroadcastEncoding::ALL {
-                let alike = members.iter().filter(|(_, wanted)| *wanted == form);
-                let seats: Vec<ClientId> = alike.map(|(seat, _)| seat.clone()).collect();
-                if !seats.is_empty() {
-                    group.send_to(seats, bytes(form)).await;
+        let mut count = individual.len();
+        // Each encoding is created once, when the first subscriber needs it.
+        let mut encoded: HashMap<BroadcastEncoding, Bytes> = HashMap::new();
+        let mut encode = |encoding: BroadcastEncoding| {
+            encoded
+                .entry(encoding)
+                .or_insert_with(|| encoding.encode(&message))
+                .clone()
+        };
+        for (group, clients) in groups {
+            count += clients.len();
+            for encoding in BroadcastEncoding::ALL {
+                let recipients: Vec<ClientId> = clients
+                    .iter()
+                    .filter(|(_, other)| *other == encoding)
+                    .map(|(client, _)| client.clone())
+                    .collect();
+                if !recipients.is_empty() {
+                    group.send_to(recipients, encode(encoding)).await;
                 }
             }
         }
-        for carrier in others {
-            carrier.send_or_disconnect(bytes(carrier.encoding()));
+        for transport in individual {
+            transport.send_or_disconnect(encode(transport.encoding()));
         }
         count
     }
 
-    /// How many members there are.
+    /// Returns the number of subscribers.
     pub fn len(&self) -> usize {
-        let members = lock(&self.0);
-        members.others.len()
-            + members
-                .seated
-                .values()
-                .map(|(_, seats)| seats.len())
-                .sum::<usize>()
+        let subscribers = lock(&self.0);
+        let grouped: usize = subscribers.groups.values().map(|group| group.clients.len()).sum();
+        subscribers.individual.len() + grouped
     }
 
-    /// Whether nobody listens.
+    /// Returns `true` if there are no subscribers.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -170,14 +205,14 @@ impl Broadcast {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut members = lock(&self.members);
-        match self.group {
-            None => drop(members.others.remove(&self.number)),
-            Some(key) => {
-                if let Some((_, seats)) = members.seated.get_mut(&key) {
-                    seats.remove(&self.number);
-                    if seats.is_empty() {
-                        members.seated.remove(&key);
+        let mut subscribers = lock(&self.subscribers);
+        match self.group_id {
+            None => drop(subscribers.individual.remove(&self.id)),
+            Some(group_id) => {
+                if let Some(group) = subscribers.groups.get_mut(&group_id) {
+                    group.clients.remove(&self.id);
+                    if group.clients.is_empty() {
+                        subscribers.groups.remove(&group_id);
                     }
                 }
             }
@@ -185,18 +220,18 @@ impl Drop for Subscription {
     }
 }
 
-fn lock(members: &Mutex<Subscribers>) -> std::sync::MutexGuard<'_, Subscribers> {
-    members.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(subscribers: &Mutex<Subscribers>) -> std::sync::MutexGuard<'_, Subscribers> {
+    subscribers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl std::fmt::Debug for Broadcast {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Broadcast({} members)", self.len())
+        write!(f, "Broadcast({} subscribers)", self.len())
     }
 }
 
 impl std::fmt::Debug for Subscription {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Subscription({})", self.number)
+        write!(f, "Subscription({})", self.id)
     }
 }

@@ -1,9 +1,9 @@
-//! How a WebSocket ends.
+//! The close codes of WebSockets, and the error of a closed WebSocket.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// Why a WebSocket was closed, as one end tells the other (RFC 6455, 7.4).
+/// The status code and reason of a closed WebSocket (RFC 6455, section 7.4).
 ///
 /// ```
 /// use brubeck::Close;
@@ -18,25 +18,25 @@ pub struct Close {
     reason: Cow<'static, str>,
 }
 
-/// The longest reason: a close is a control frame of at most 125 bytes, of which the code takes two.
-const LONGEST: usize = 123;
+/// The limit for the reason: the payload of a control frame has at most 125 bytes, and the code takes two of them.
+const MAX_REASON_BYTES: usize = 123;
 
 impl Close {
-    /// 1000: all was said.
+    /// 1000: the connection has served its purpose.
     pub const NORMAL: Close = Close::of(1000);
-    /// 1001: the server stops, or the page was left.
+    /// 1001: the server shuts down, or the browser has left the page.
     pub const AWAY: Close = Close::of(1001);
-    /// 1002: the peer does not keep to the protocol.
+    /// 1002: the peer has violated the protocol.
     pub const PROTOCOL: Close = Close::of(1002);
-    /// 1005: the peer gave no code. Never sent.
+    /// 1005: the peer closed without a code. Never sent.
     pub const NONE: Close = Close::of(1005);
-    /// 1006: the connection broke without a close. Never sent.
+    /// 1006: the connection was lost without a close frame. Never sent.
     pub const BROKEN: Close = Close::of(1006);
-    /// 1007: a text that is not UTF-8, or a message that cannot be inflated.
+    /// 1007: a text message is not UTF-8, or a compressed message cannot be decompressed.
     pub const NOT_UTF8: Close = Close::of(1007);
-    /// 1008: a message came that is not allowed here, or too many at once.
+    /// 1008: a message is not allowed here, or the client is too slow or sends too many messages.
     pub const POLICY: Close = Close::of(1008);
-    /// 1009: the message is too large.
+    /// 1009: a message exceeds the limit.
     pub const TOO_LARGE: Close = Close::of(1009);
     /// 1011: the handler failed.
     pub const FAILED: Close = Close::of(1011);
@@ -48,36 +48,38 @@ impl Close {
         }
     }
 
-    /// A code and a reason. Codes of one's own are 4000 to 4999; one that may not be sent becomes 1000.
-    /// The reason is cut to 123 bytes.
+    /// Creates a close with a code and a reason.
+    ///
+    /// Applications can use the codes 4000 to 4999. A code that must not be sent is replaced by 1000. The reason is truncated to 123
+    /// bytes.
     pub fn new(code: u16, reason: impl Into<Cow<'static, str>>) -> Close {
         let mut reason = reason.into();
-        if reason.len() > LONGEST {
-            let end = (0..=LONGEST)
+        if reason.len() > MAX_REASON_BYTES {
+            let end = (0..=MAX_REASON_BYTES)
                 .rev()
                 .find(|end| reason.is_char_boundary(*end))
                 .unwrap_or(0);
             reason.to_mut().truncate(end);
         }
         Close {
-            code: if is_sent(code) { code } else { 1000 },
+            code: if is_sendable(code) { code } else { 1000 },
             reason,
         }
     }
 
-    /// The code.
+    /// Returns the code.
     pub fn code(&self) -> u16 {
         self.code
     }
 
-    /// The reason in words, often empty.
+    /// Returns the reason, which is often empty.
     pub fn reason(&self) -> &str {
         &self.reason
     }
 }
 
-/// Whether a code may stand in a close frame.
-pub(crate) const fn is_sent(code: u16) -> bool {
+/// Returns `true` if a close frame may contain the code (RFC 6455, section 7.4.2, and the IANA registry).
+pub(crate) const fn is_sendable(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
@@ -87,7 +89,11 @@ impl fmt::Display for Close {
     }
 }
 
-/// A WebSocket that is closed takes no more messages.
+/// The error of sending to a WebSocket that is closed.
+///
+/// ```
+/// assert_eq!(brubeck::Closed.to_string(), "the WebSocket is closed");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
 
@@ -104,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_not_be_sent_is_not() {
+    fn replaces_codes_that_must_not_be_sent_and_truncates_reason() {
         for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000] {
             assert_eq!(Close::new(code, "").code(), 1000, "{code}");
         }

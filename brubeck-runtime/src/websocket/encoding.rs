@@ -1,17 +1,17 @@
-//! What a message becomes on its way to a client.
+//! Encodes the messages of a server.
 
-use super::frame::{BINARY, DEFLATED, TEXT, frame};
+use super::frame::{BINARY, RSV1, TEXT, frame};
 use super::{Deflate, SocketMessage};
 use bytes::{Bytes, BytesMut};
 
-/// How a client wants what is sent to many.
+/// The encoding of broadcast messages for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum BroadcastEncoding {
-    /// As a frame.
+    /// A frame.
     Frame,
-    /// As a frame, deflated where that is worth it.
+    /// A frame, compressed if that makes it smaller.
     DeflatedFrame,
-    /// As the text alone, with a NUL behind: the client of a message socket.
+    /// The content without framing, terminated with a NUL byte, for message sockets.
     NulTerminated,
 }
 
@@ -22,49 +22,51 @@ impl BroadcastEncoding {
         BroadcastEncoding::NulTerminated,
     ];
 
-    /// Of the client of a WebSocket that agreed to this. One that looks back less far than the others is sent what is
-    /// not deflated.
+    /// Returns the encoding for a WebSocket client with the negotiated compression. Clients with a smaller window than the default
+    /// get uncompressed frames, because a message is compressed only once for all clients.
     pub(crate) fn negotiated(deflate: Option<Deflate>) -> BroadcastEncoding {
-        match deflate.is_some_and(Deflate::is_common) {
-            true => BroadcastEncoding::DeflatedFrame,
-            false => BroadcastEncoding::Frame,
+        if deflate.is_some_and(Deflate::has_max_window) {
+            BroadcastEncoding::DeflatedFrame
+        } else {
+            BroadcastEncoding::Frame
         }
     }
 
-    /// A message in this form.
-    pub(crate) fn of(self, message: &SocketMessage) -> Bytes {
-        let small = match self {
+    /// Encodes a message.
+    pub(crate) fn encode(self, message: &SocketMessage) -> Bytes {
+        let compressed = match self {
             BroadcastEncoding::NulTerminated => return nul_terminated(message.as_bytes()),
             BroadcastEncoding::Frame => None,
-            BroadcastEncoding::DeflatedFrame => Deflate::for_all(message.as_bytes()),
+            BroadcastEncoding::DeflatedFrame => Deflate::deflate_for_broadcast(message.as_bytes()),
         };
-        whole(message, small)
+        encode_frame(message, compressed)
     }
 }
 
-/// A whole message, for a client of a WebSocket that agreed to this.
+/// Encodes a message for one WebSocket client with the negotiated compression.
 pub(crate) fn message_frame(message: &SocketMessage, deflate: Option<Deflate>) -> Bytes {
-    whole(
+    encode_frame(
         message,
         deflate.and_then(|deflate| deflate.deflate(message.as_bytes())),
     )
 }
 
-fn whole(message: &SocketMessage, small: Option<Vec<u8>>) -> Bytes {
+fn encode_frame(message: &SocketMessage, compressed: Option<Vec<u8>>) -> Bytes {
     let opcode = match message {
         SocketMessage::Text(_) => TEXT,
         SocketMessage::Binary(_) => BINARY,
     };
-    match small {
-        Some(small) => frame(DEFLATED | opcode, &small),
+    match compressed {
+        Some(compressed) => frame(RSV1 | opcode, &compressed),
         None => frame(opcode, message.as_bytes()),
     }
 }
 
-/// What the client of a message socket is sent. It finds the end by the NUL, so there is none within.
+/// Encodes a message for a message socket: the content, terminated with a NUL byte. NUL bytes in the content are removed, because
+/// they would end the message.
 pub(crate) fn nul_terminated(bytes: &[u8]) -> Bytes {
-    let mut ended = BytesMut::with_capacity(bytes.len() + 1);
-    ended.extend(bytes.iter().filter(|byte| **byte != 0));
-    ended.extend_from_slice(b"\0");
-    ended.freeze()
+    let mut encoded = BytesMut::with_capacity(bytes.len() + 1);
+    encoded.extend(bytes.iter().filter(|byte| **byte != 0));
+    encoded.extend_from_slice(b"\0");
+    encoded.freeze()
 }

@@ -1,4 +1,4 @@
-//! The frames of a server (RFC 6455, 5.2): whole and unmasked.
+//! Encodes the frames of a server (RFC 6455, section 5.2). They are unmasked and not fragmented.
 
 use super::Close;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -8,17 +8,17 @@ pub(super) const BINARY: u8 = 2;
 pub(super) const CLOSE: u8 = 8;
 pub(super) const PING: u8 = 9;
 pub(super) const PONG: u8 = 10;
-/// The bit of a message that is deflated.
-pub(super) const DEFLATED: u8 = 0x40;
+/// The bit RSV1, which marks a compressed message (RFC 7692).
+pub(super) const RSV1: u8 = 0x40;
 
-/// Asks the peer whether it is there.
+/// Encodes a ping without a payload.
 pub(crate) fn ping_frame() -> Bytes {
     frame(PING, b"")
 }
 
-/// Closes, or agrees to it.
+/// Encodes a close frame. A code that must not be sent, such as [`Close::NONE`], is left out.
 pub(crate) fn close_frame(close: &Close) -> Bytes {
-    if !super::close::is_sent(close.code()) {
+    if !super::close::is_sendable(close.code()) {
         return frame(CLOSE, b"");
     }
     frame(
@@ -27,6 +27,7 @@ pub(crate) fn close_frame(close: &Close) -> Bytes {
     )
 }
 
+/// Encodes a frame with FIN set. `opcode` can include the reserved bits.
 pub(super) fn frame(opcode: u8, payload: &[u8]) -> Bytes {
     let mut frame = BytesMut::with_capacity(payload.len() + 10);
     frame.put_u8(0x80 | opcode);
@@ -50,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_take_one_three_or_nine_bytes() {
+    fn encodes_lengths_in_one_three_or_nine_bytes() {
         assert_eq!(frame(TEXT, b"hi"), &b"\x81\x02hi"[..]);
         assert_eq!(frame(BINARY, &[0; 125])[..2], [0x82, 125]);
         assert_eq!(frame(BINARY, &[0; 126])[..4], [0x82, 126, 0, 126]);
@@ -62,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_close_says_why_unless_there_is_nothing_to_say() {
+    fn close_frame_omits_code_that_must_not_be_sent() {
         assert_eq!(close_frame(&Close::new(1000, "bye")), &b"\x88\x05\x03\xe8bye"[..]);
         assert_eq!(close_frame(&Close::NONE), &b"\x88\x00"[..]);
     }

@@ -1,11 +1,13 @@
-//! A message of a client, until the handler takes it.
+//! A message of a client, in the queue of the handler.
 
 use super::frame::TEXT;
 use super::{Close, Deflate, SocketMessage};
 use bytes::Bytes;
 
-/// A message as it came. What is deflated stays so until the handler takes it: then it is the handler that works for it,
-/// and waits take no more memory than what was sent.
+/// A message from a client, as it was received.
+///
+/// Compressed messages are decompressed when the handler receives them. The cost is then part of the handler's task, and queued
+/// messages take no more memory than the client has sent.
 #[derive(Debug, PartialEq)]
 pub(crate) enum InboundMessage {
     Plain(SocketMessage),
@@ -18,11 +20,11 @@ pub(crate) enum InboundMessage {
 }
 
 impl InboundMessage {
-    /// A message that is not deflated.
+    /// Creates a message that is not compressed.
     ///
     /// # Errors
     ///
-    /// A text that is not UTF-8.
+    /// Returns the close for the client if a text message is not UTF-8.
     pub(super) fn plain(
         opcode: u8,
         bytes: impl Into<Bytes> + Into<Vec<u8>>,
@@ -30,7 +32,7 @@ impl InboundMessage {
         message(opcode, bytes).map(InboundMessage::Plain)
     }
 
-    /// How many bytes wait.
+    /// Returns the size in memory, in bytes.
     pub(crate) fn size(&self) -> usize {
         match self {
             InboundMessage::Plain(message) => message.as_bytes().len(),
@@ -38,12 +40,13 @@ impl InboundMessage {
         }
     }
 
-    /// The message.
+    /// Decompresses and validates the message.
     ///
     /// # Errors
     ///
-    /// It cannot be inflated, becomes too large, or is a text that is not UTF-8.
-    pub(super) fn read(self) -> Result<SocketMessage, Close> {
+    /// Returns the close for the client if the message cannot be decompressed, exceeds the limit, or is a text message that is not
+    /// UTF-8.
+    pub(super) fn decode(self) -> Result<SocketMessage, Close> {
         match self {
             InboundMessage::Plain(message) => Ok(message),
             InboundMessage::Deflated {

@@ -1,10 +1,10 @@
-//! What goes over a WebSocket.
+//! The messages of WebSockets.
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// One message of a WebSocket: text or bytes. Pings are answered, and closes told, without the handler.
+/// A message of a WebSocket: text or binary. Control frames are handled by the server.
 ///
 /// ```
 /// use brubeck::SocketMessage;
@@ -15,23 +15,23 @@ use serde::de::DeserializeOwned;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SocketMessage {
-    /// Text in UTF-8.
+    /// A text message.
     Text(String),
-    /// Bytes.
+    /// A binary message.
     Binary(Bytes),
 }
 
 impl SocketMessage {
-    /// A text with a JSON value.
+    /// Creates a text message with a JSON value.
     ///
     /// # Errors
     ///
-    /// The value cannot be serialised.
+    /// Returns an error if the value cannot be serialized.
     pub fn json(value: &impl Serialize) -> serde_json::Result<SocketMessage> {
         serde_json::to_string(value).map(SocketMessage::Text)
     }
 
-    /// The text; `None` for bytes.
+    /// Returns the text. Returns `None` for a binary message.
     pub fn text(&self) -> Option<&str> {
         match self {
             SocketMessage::Text(text) => Some(text),
@@ -39,7 +39,7 @@ impl SocketMessage {
         }
     }
 
-    /// The content, of either sort.
+    /// Returns the content as bytes.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             SocketMessage::Text(text) => text.as_bytes(),
@@ -47,11 +47,11 @@ impl SocketMessage {
         }
     }
 
-    /// Reads the content as JSON.
+    /// Deserializes the content from JSON.
     ///
     /// # Errors
     ///
-    /// It is no JSON, or not of this type.
+    /// Returns an error if the content is not JSON, or cannot be deserialized into `T`.
     pub fn read<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         serde_json::from_slice(self.as_bytes())
     }

@@ -1,4 +1,4 @@
-//! WebSockets, as handlers see them; whatever front end they come through.
+//! WebSockets (RFC 6455): the API for handlers, and the parts of the protocol that both front ends share.
 
 mod broadcast;
 mod close;

@@ -1,44 +1,45 @@
-//! What a client may send over a WebSocket, where the front end hands over its frames: unmasked and put together.
+//! The receiving side of a WebSocket: validates messages and control frames that are unmasked and defragmented already.
 
-use super::frame::{BINARY, CLOSE, DEFLATED, PING, PONG, TEXT, close_frame, frame};
+use super::codec::compressed_limit;
+use super::frame::{BINARY, CLOSE, PING, PONG, RSV1, TEXT, close_frame, frame};
 use super::{Close, Deflate, InboundMessage};
 use bytes::Bytes;
 
-/// The client of one WebSocket.
+/// The protocol state of the client of a WebSocket.
 #[derive(Debug)]
 pub(crate) struct SocketPeer {
     limit: usize,
     deflate: Option<Deflate>,
-    /// Whether nothing it sends is of interest any more.
-    over: bool,
+    /// Set after a close frame or a protocol error. All further frames are ignored.
+    closed: bool,
 }
 
-/// What follows from a frame.
+/// The action for a received frame.
 #[derive(Debug, PartialEq)]
 pub(crate) enum FrameAction {
-    /// The handler gets a message.
+    /// Deliver the message to the handler.
     Deliver(InboundMessage),
-    /// The client gets an answer.
+    /// Send the frame to the client.
     Reply(Bytes),
-    /// The connection ends: with this last frame to the client, and for this reason.
+    /// Send the frame `last` to the client, and close the connection.
     Close { last: Bytes, close: Close },
-    /// Nothing.
+    /// Do nothing.
     Ignore,
 }
 
 impl SocketPeer {
-    /// Messages may have up to `limit` bytes, and be deflated where that was agreed to.
+    /// `limit` is the maximum size of a message in bytes, after decompression.
     pub(crate) fn new(limit: usize, deflate: Option<Deflate>) -> SocketPeer {
         SocketPeer {
             limit,
             deflate,
-            over: false,
+            closed: false,
         }
     }
 
-    /// `first` is the first byte of the frame: its opcode, and bits of extensions.
+    /// Processes a frame. `first` is its first byte: FIN, the reserved bits and the opcode.
     pub(crate) fn receive(&mut self, first: u8, payload: Bytes) -> FrameAction {
-        if self.over {
+        if self.closed {
             return FrameAction::Ignore;
         }
         let (bits, opcode) = (first & 0x70, first & 0x0f);
@@ -48,11 +49,8 @@ impl SocketPeer {
                 Ok(message) => FrameAction::Deliver(message),
                 Err(close) => self.end(close),
             },
-            (DEFLATED, TEXT | BINARY) => match self.deflate {
-                // What cannot be deflated grows a little by it.
-                Some(_) if payload.len() > self.limit.saturating_add(self.limit / 1024 + 64) => {
-                    self.end(Close::TOO_LARGE)
-                }
+            (RSV1, TEXT | BINARY) => match self.deflate {
+                Some(_) if payload.len() > compressed_limit(self.limit) => self.end(Close::TOO_LARGE),
                 Some(deflate) => FrameAction::Deliver(InboundMessage::Deflated {
                     opcode,
                     bytes: payload,
@@ -62,10 +60,10 @@ impl SocketPeer {
                 None => self.end(Close::PROTOCOL),
             },
             (0, CLOSE) => {
-                let (answer, close) = read_close(&payload);
-                self.over = true;
+                let (reply, close) = read_close(&payload);
+                self.closed = true;
                 FrameAction::Close {
-                    last: close_frame(&answer),
+                    last: close_frame(&reply),
                     close,
                 }
             }
@@ -75,9 +73,9 @@ impl SocketPeer {
         }
     }
 
-    /// Ends the connection, because of what the client did.
+    /// Closes the connection because of an error of the client.
     pub(crate) fn end(&mut self, close: Close) -> FrameAction {
-        self.over = true;
+        self.closed = true;
         FrameAction::Close {
             last: close_frame(&close),
             close,
@@ -85,7 +83,7 @@ impl SocketPeer {
     }
 }
 
-/// What a close is answered with, and what it says.
+/// Parses the payload of a close frame. Returns the close to reply with, and the one that the client sent.
 fn read_close(payload: &[u8]) -> (Close, Close) {
     let both = |close: Close| (close.clone(), close);
     let Some((code, reason)) = payload.split_first_chunk::<2>() else {
@@ -96,7 +94,7 @@ fn read_close(payload: &[u8]) -> (Close, Close) {
     };
     let code = u16::from_be_bytes(*code);
     match std::str::from_utf8(reason) {
-        Ok(reason) if super::close::is_sent(code) => {
+        Ok(reason) if super::close::is_sendable(code) => {
             (Close::new(code, ""), Close::new(code, reason.to_owned()))
         }
         Ok(_) => both(Close::PROTOCOL),
@@ -108,60 +106,60 @@ fn read_close(payload: &[u8]) -> (Close, Close) {
 mod tests {
     use super::*;
 
-    fn hear(first: u8, payload: &[u8]) -> FrameAction {
+    fn receive(first: u8, payload: &[u8]) -> FrameAction {
         SocketPeer::new(10, None).receive(first, Bytes::copy_from_slice(payload))
     }
 
     #[track_caller]
-    fn ends(heard: FrameAction, code: u16) {
-        match heard {
+    fn assert_closes(action: FrameAction, code: u16) {
+        match action {
             FrameAction::Close { close, .. } => assert_eq!(close.code(), code),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn messages_come_through() {
-        let whole = |message| FrameAction::Deliver(InboundMessage::Plain(message));
-        assert_eq!(hear(0x81, "hé".as_bytes()), whole("hé".into()));
-        assert_eq!(hear(0x82, &[0, 255]), whole(vec![0, 255].into()));
+    fn delivers_valid_messages() {
+        let plain = |message| FrameAction::Deliver(InboundMessage::Plain(message));
+        assert_eq!(receive(0x81, "hé".as_bytes()), plain("hé".into()));
+        assert_eq!(receive(0x82, &[0, 255]), plain(vec![0, 255].into()));
     }
 
     #[test]
-    fn a_ping_is_answered_with_its_own_bytes() {
+    fn replies_to_ping_with_its_payload() {
         assert_eq!(
-            hear(0x89, b"abc"),
+            receive(0x89, b"abc"),
             FrameAction::Reply(Bytes::from_static(b"\x8a\x03abc"))
         );
-        assert_eq!(hear(0x8a, b"abc"), FrameAction::Ignore);
+        assert_eq!(receive(0x8a, b"abc"), FrameAction::Ignore);
     }
 
     #[test]
-    fn what_is_wrong_ends_it() {
-        ends(hear(0x81, b"\xff"), 1007);
-        ends(hear(0x81, b"\xed\xa0\x80"), 1007);
-        ends(hear(0x82, &[0; 11]), 1009);
+    fn closes_on_invalid_frames() {
+        assert_closes(receive(0x81, b"\xff"), 1007);
+        assert_closes(receive(0x81, b"\xed\xa0\x80"), 1007);
+        assert_closes(receive(0x82, &[0; 11]), 1009);
         for first in [0xc1, 0xa1, 0x91, 0x83, 0x87, 0x8b, 0x8f, 0x80] {
-            ends(hear(first, b""), 1002);
+            assert_closes(receive(first, b""), 1002);
         }
     }
 
     #[test]
-    fn a_close_is_answered() {
-        let heard = hear(0x88, b"\x03\xe8bye");
+    fn replies_to_close_and_ignores_later_frames() {
+        let action = receive(0x88, b"\x03\xe8bye");
         assert_eq!(
-            heard,
+            action,
             FrameAction::Close {
                 last: Bytes::from_static(b"\x88\x02\x03\xe8"),
                 close: Close::new(1000, "bye")
             }
         );
-        ends(hear(0x88, b""), 1005);
-        ends(hear(0x88, b"\x03"), 1002);
-        ends(hear(0x88, b"\x03\xed"), 1002);
-        ends(hear(0x88, b"\x03\xe8\xff"), 1007);
+        assert_closes(receive(0x88, b""), 1005);
+        assert_closes(receive(0x88, b"\x03"), 1002);
+        assert_closes(receive(0x88, b"\x03\xed"), 1002);
+        assert_closes(receive(0x88, b"\x03\xe8\xff"), 1007);
         let mut peer = SocketPeer::new(10, None);
-        ends(peer.receive(0x88, Bytes::new()), 1005);
+        assert_closes(peer.receive(0x88, Bytes::new()), 1005);
         assert_eq!(
             peer.receive(0x81, Bytes::from_static(b"late")),
             FrameAction::Ignore

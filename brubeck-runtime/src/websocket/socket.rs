@@ -1,4 +1,4 @@
-//! The handler's end of a WebSocket.
+//! The WebSocket as handlers use it.
 
 use super::{Close, Closed, InboundMessage, SocketMessage, SocketTransport};
 use futures_util::Stream;
@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Poll, ready};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-/// A WebSocket, for as long as its handler runs.
+/// Extractor for a WebSocket connection. It receives and sends messages.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -22,20 +22,29 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 /// # const ROUTES: Routes<()> = routes![echo];
 /// ```
 ///
-/// The same handler works behind Mongrel2 and on the embedded server. Pings are answered, quiet connections are pinged
-/// every 30 seconds, and closed when two pings go unanswered. A text that is not UTF-8, a message larger than the body
-/// limit of the application, or more than 1,024 messages that the handler has not taken, close the connection. When the
-/// handler returns, the connection is closed with code 1000. With the feature `deflate` messages of 128 bytes or more are
-/// deflated where the client can inflate them (RFC 7692), and its own may be.
+/// It works the same with the embedded server and with Mongrel2. When the handler returns, the connection is closed with code 1000,
+/// unless its [outcome](crate::SocketOutcome) is another one.
+///
+/// The connection is closed by the server if
+/// * a text message is not UTF-8 (code 1007),
+/// * a message exceeds the body limit of the application (code 1009),
+/// * the handler does not receive, and the queue of received messages is full (Mongrel2, code 1008; the embedded server stops reading
+///   instead),
+/// * the client does not respond to two pings in a row. A ping is sent after 30 seconds without a frame from the client.
+///
+/// With the feature `deflate`, messages of 128 bytes or more are compressed (RFC 7692) if the client supports it.
+///
+/// Rejects with 426 if the request is not a WebSocket handshake.
 #[derive(Debug)]
 pub struct WebSocket {
     inbound: mpsc::Receiver<QueuedMessage>,
+    /// The reason of the close, shared with the front end. The first one that is set wins.
     ended: Arc<OnceLock<Close>>,
     sender: SocketSender,
     protocol: Option<&'static str>,
 }
 
-/// The sending end of a [`WebSocket`], for as many tasks as need it.
+/// The sending half of a [`WebSocket`], which can be cloned and used by several tasks.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -54,8 +63,8 @@ pub struct WebSocket {
 /// # const ROUTES: Routes<()> = routes![clock];
 /// ```
 ///
-/// The handler of a message socket of Mongrel2 has it as an argument: it may be kept, and the client is sent messages
-/// that answer nothing, each with a NUL behind.
+/// In the handler of a Mongrel2 message socket, it is an extractor. Keep it to send messages to the client at any time. Each message is
+/// terminated with a NUL byte.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -67,26 +76,29 @@ pub struct WebSocket {
 ///
 /// #[post("^/news$")]
 /// async fn publish(text: Text, news: State<Broadcast>) -> String {
-///     format!("{} listen", news.send(text.0).await)
+///     format!("sent to {} clients", news.send(text.0).await)
 /// }
 /// # const ROUTES: Routes<Broadcast> = routes![subscribe, publish];
 /// ```
 ///
-/// A connection whose sender nobody keeps is only answered. Nothing may be sent to a client that asks for pages on the
-/// same connection while one is on its way.
+/// Do not send to a client that uses the same connection for HTTP requests while a response is being sent to it.
 #[derive(Clone)]
 pub struct SocketSender(pub(crate) Arc<dyn SocketTransport>);
 
-/// A message on its way to a handler, which holds its place among those that may wait.
+/// A message in the queue of a handler.
 #[derive(Debug)]
 pub(crate) struct QueuedMessage {
     message: InboundMessage,
-    _room: Option<OwnedSemaphorePermit>,
+    /// The share of the receive buffer, released when the handler receives the message.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl QueuedMessage {
-    pub(crate) fn new(message: InboundMessage, room: Option<OwnedSemaphorePermit>) -> QueuedMessage {
-        QueuedMessage { message, _room: room }
+    pub(crate) fn new(message: InboundMessage, permit: Option<OwnedSemaphorePermit>) -> QueuedMessage {
+        QueuedMessage {
+            message,
+            _permit: permit,
+        }
     }
 }
 
@@ -94,12 +106,12 @@ impl WebSocket {
     pub(crate) fn new(
         inbound: mpsc::Receiver<QueuedMessage>,
         ended: Arc<OnceLock<Close>>,
-        carrier: Arc<dyn SocketTransport>,
+        transport: Arc<dyn SocketTransport>,
     ) -> WebSocket {
         WebSocket {
             inbound,
             ended,
-            sender: SocketSender(carrier),
+            sender: SocketSender(transport),
             protocol: None,
         }
     }
@@ -108,20 +120,24 @@ impl WebSocket {
         WebSocket { protocol, ..self }
     }
 
-    /// The next message; `None` once the connection is closed. Nothing is lost when the future is dropped.
+    /// Receives the next message. Returns `None` once the connection is closed; [`ended`](WebSocket::ended) has the reason.
+    ///
+    /// This method is cancel safe: no message is lost if the future is dropped.
     pub async fn recv(&mut self) -> Option<SocketMessage> {
-        let delivered = self.inbound.recv().await?;
-        self.read(delivered)
+        let queued = self.inbound.recv().await?;
+        self.decode(queued)
     }
 
-    /// What came deflated shows only now whether it is as it should be.
-    fn read(&mut self, delivered: QueuedMessage) -> Option<SocketMessage> {
-        match delivered.message.read() {
+    /// Decodes a message. If it is invalid, closes the connection and returns `None`. Compressed messages are not validated before
+    /// this.
+    fn decode(&mut self, queued: QueuedMessage) -> Option<SocketMessage> {
+        match queued.message.decode() {
             Ok(message) => Some(message),
             Err(close) => {
-                // The first reason is the true one.
+                // If a reason is set already, that one is kept: it came first.
                 let _ = self.ended.set(close.clone());
                 self.inbound.close();
+                // Drops the queued messages, so that `recv` does not return messages after the invalid one.
                 while self.inbound.try_recv().is_ok() {}
                 self.sender.close(close);
                 None
@@ -129,62 +145,62 @@ impl WebSocket {
         }
     }
 
-    /// Sends a message. Waits while the client is slow to take what was sent before, so that nothing piles up.
+    /// Sends a message. Waits while the send buffer is full, because the client reads more slowly than the handler sends.
     ///
     /// # Errors
     ///
-    /// The connection is closed.
+    /// Returns an error if the connection is closed.
     pub async fn send(&self, message: impl Into<SocketMessage>) -> Result<(), Closed> {
         self.sender.send(message).await
     }
 
-    /// Another sending end.
+    /// Returns a sending half, for use in another task.
     pub fn sender(&self) -> SocketSender {
         self.sender.clone()
     }
 
-    /// Closes the connection, after what was sent before.
+    /// Closes the connection, after the messages that were sent before.
     pub fn close(&self, close: Close) {
         self.sender.close(close);
     }
 
-    /// Why the connection was closed, once [`recv`](WebSocket::recv) gave `None`.
+    /// Returns the reason of the close, once [`recv`](WebSocket::recv) has returned `None`.
     pub fn ended(&self) -> Option<&Close> {
         self.ended.get()
     }
 
-    /// The subprotocol that both agreed to.
+    /// Returns the negotiated subprotocol.
     pub fn protocol(&self) -> Option<&'static str> {
         self.protocol
     }
 }
 
-/// The messages, as a stream.
+/// Yields the messages, as [`recv`](WebSocket::recv) returns them.
 impl Stream for WebSocket {
     type Item = SocketMessage;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Option<SocketMessage>> {
-        let delivered = ready!(self.inbound.poll_recv(cx));
-        Poll::Ready(delivered.and_then(|delivered| self.read(delivered)))
+        let queued = ready!(self.inbound.poll_recv(cx));
+        Poll::Ready(queued.and_then(|queued| self.decode(queued)))
     }
 }
 
 impl SocketSender {
-    /// Sends a message; see [`WebSocket::send`].
+    /// Sends a message, see [`WebSocket::send`].
     ///
     /// # Errors
     ///
-    /// The connection is closed.
+    /// Returns an error if the connection is closed.
     pub async fn send(&self, message: impl Into<SocketMessage>) -> Result<(), Closed> {
         self.0.send(message.into()).await
     }
 
-    /// Closes the connection, after what was sent before.
+    /// Closes the connection, after the messages that were sent before.
     pub fn close(&self, close: Close) {
         self.0.close(close);
     }
 
-    /// Returns when the connection is gone: closed by either end, or broken.
+    /// Completes when the connection is closed by either side, or lost.
     pub async fn closed(&self) {
         self.0.closed().await;
     }

@@ -1,47 +1,48 @@
-//! What a front end does for a WebSocket.
+//! The interface of a front end for sending to WebSocket clients.
 
 use super::{BroadcastEncoding, Close, Closed, SocketMessage};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
-/// The way to the client of one WebSocket, or of one message socket.
+/// Sends to the client of a WebSocket or of a message socket. Each front end implements it.
 pub(crate) trait SocketTransport: Send + Sync + 'static {
-    /// Sends a message; waits while the client is slow.
+    /// Sends a message. Waits while the send buffer of the client is full.
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>>;
 
-    /// Sends what is in its form if there is room, and else cuts the client off: it has not read for a long while.
+    /// Sends bytes in the encoding of [`encoding`](SocketTransport::encoding), or disconnects the client if its broadcast buffer is
+    /// full. Does not wait.
     fn send_or_disconnect(&self, bytes: Bytes);
 
-    /// How the client wants what is sent to many.
+    /// Returns the encoding of broadcast messages for this client.
     fn encoding(&self) -> BroadcastEncoding;
 
-    /// Closes the connection, after what was sent before.
+    /// Closes the connection, after the messages that were sent before.
     fn close(&self, close: Close);
 
-    /// Returns when the connection is gone.
+    /// Completes when the connection is closed or lost.
     fn closed(&self) -> BoxFuture<'_, ()>;
 
-    /// The group it belongs to, and its seat there, if many clients can be reached at once.
+    /// Returns the group of the client and its id in it, if the front end can send to many clients at once.
     fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, ClientId)>;
 }
 
-/// Clients that can be sent something at once.
+/// A group of clients to which a front end can send with one message.
 pub(crate) trait BroadcastGroup: Send + Sync + 'static {
-    /// Sends the same bytes to many.
+    /// Sends the same bytes to several clients.
     fn send_to(&self, to: Vec<ClientId>, bytes: Bytes) -> BoxFuture<'_, ()>;
 
-    /// The same for two that are one group.
+    /// Returns a number that identifies the group.
     fn id(&self) -> usize;
 }
 
-/// One request of one connection of a front end that has many.
+/// A client of a front end that multiplexes many connections: one request of one connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ClientId {
-    /// The connection, as the front end calls it.
+    /// The id that the web server has assigned to the connection.
     pub(crate) connection: Bytes,
-    /// Which connection of this name, since names are given again.
+    /// Distinguishes connections that had the same id, because web servers reuse ids.
     pub(crate) serial: u64,
-    /// Which request of it.
+    /// The number of the request within the connection.
     pub(crate) number: u64,
 }

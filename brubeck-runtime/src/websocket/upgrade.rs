@@ -1,4 +1,4 @@
-//! From a request to a WebSocket.
+//! The handshake: from an upgrade request to a WebSocket.
 
 use super::{Close, Deflate, UpgradeHandle, WebSocket};
 use crate::message::Message;
@@ -13,8 +13,9 @@ use http::{HeaderMap, StatusCode};
 use std::fmt::Display;
 use std::pin::pin;
 
-/// A request that asks for a WebSocket, for a handler that decides about it by itself. Most are written with
-/// `#[websocket("..")]`.
+/// Extractor for a WebSocket upgrade request, for handlers that decide whether to accept it.
+///
+/// Most WebSocket handlers use `#[websocket("..")]` instead, which accepts every valid request.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -31,19 +32,21 @@ use std::pin::pin;
 /// # const ROUTES: Routes<()> = routes![room];
 /// ```
 ///
-/// A request that asks for none is answered with 426. One that a page of another site makes is answered with 403: the
-/// browser would send the user's cookies along. [`Upgrade::from_anywhere`] is for those.
+/// Rejects with 426 if the request is not a WebSocket handshake.
+///
+/// Rejects with 403 if the request comes from a page of another origin, because the browser includes the cookies of the user
+/// (cross-site WebSocket hijacking). Use [`Upgrade::from_anywhere`] to accept such requests.
 pub struct Upgrade {
     offer: UpgradeHandle,
     headers: HeaderMap,
 }
 
 impl Upgrade {
-    /// The request, whatever page it comes from.
+    /// Extracts the upgrade without checking its origin.
     ///
     /// # Errors
     ///
-    /// It asks for no WebSocket.
+    /// Returns a rejection with status 426 if the request is not a WebSocket handshake.
     pub fn from_anywhere(message: &Message) -> Result<Upgrade, Rejection> {
         Ok(Upgrade {
             offer: UpgradeHandle::of(message)?,
@@ -51,21 +54,21 @@ impl Upgrade {
         })
     }
 
-    /// The request, if it does not come from a page of another site.
+    /// Extracts the upgrade, unless it comes from a page of another origin.
     pub(crate) fn from_same_site(message: &Message) -> Result<Upgrade, Rejection> {
         let upgrade = Upgrade::from_anywhere(message)?;
         check_origin(&upgrade.headers, &[])?;
         Ok(upgrade)
     }
 
-    /// Agrees to the first of these subprotocols that the client speaks; to none if it speaks none of them.
+    /// Selects the first of these subprotocols that the client supports. The others are ignored.
     #[must_use]
     pub fn protocols(self, protocols: &[&'static str]) -> Upgrade {
         self.offer.set_protocol(choose_protocol(&self.headers, protocols));
         self
     }
 
-    /// The response that opens the WebSocket, and what runs then.
+    /// Accepts the upgrade. Returns the response that opens the WebSocket; the handler runs after it is sent.
     pub fn on<F, R>(self, handler: impl FnOnce(WebSocket) -> F) -> Response
     where
         F: Future<Output = R> + Send + 'static,
@@ -78,15 +81,24 @@ impl Upgrade {
     }
 }
 
-/// What a handler of a WebSocket can return: nothing, or a `Result`, whose error is logged and closes the connection
-/// with code 1011.
+/// Return types of WebSocket handlers, which determine how the connection is closed.
+///
+/// ```
+/// use brubeck::{Close, SocketOutcome};
+///
+/// assert_eq!(().close(), Close::NORMAL);
+/// assert_eq!(Err::<(), _>("no database").close(), Close::FAILED);
+/// ```
+///
+/// Implemented for `()`, which closes with code 1000, for [`Close`], and for `Result`: an error is logged and closes the connection with
+/// code 1011.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be the end of a WebSocket",
+    message = "`{Self}` is not a return type of a WebSocket handler",
     label = "a handler of a WebSocket returns nothing, or `Result<(), E>`",
-    note = "send what there is to say with `socket.send(..)`"
+    note = "use `socket.send(..)` to send a message"
 )]
 pub trait SocketOutcome {
-    /// Why the connection is closed, as the client is told.
+    /// Returns the code and reason for closing the connection.
     fn close(self) -> Close;
 }
 
@@ -107,16 +119,20 @@ impl<T: SocketOutcome, E: Display> SocketOutcome for Result<T, E> {
         match self {
             Ok(outcome) => outcome.close(),
             Err(error) => {
-                tracing::debug!(%error, "the handler of a WebSocket ended with an error");
+                tracing::debug!(%error, "WebSocket handler failed");
                 Close::FAILED
             }
         }
     }
 }
 
-/// For `#[websocket]`: whether the client may have a WebSocket here.
+/// Checks the origin of an upgrade request, and selects its subprotocol. Used by `#[websocket]`.
 ///
-/// `origins` are those of other sites; `["*"]` stands for all.
+/// `origins` are the other origins that are allowed; `["*"]` allows all.
+///
+/// # Errors
+///
+/// Returns a rejection with status 426 if the request is not a WebSocket handshake, and with 403 if its origin is not allowed.
 pub(crate) fn negotiate(
     message: &Message,
     protocols: &[&'static str],
@@ -128,7 +144,7 @@ pub(crate) fn negotiate(
     Ok(())
 }
 
-/// For `#[websocket]`: the response that opens it, and what runs then.
+/// Accepts an upgrade. Returns the response; `handler` runs after it is sent. Used by `#[websocket]`.
 pub(crate) fn accept_upgrade<F>(message: &Message, handler: F) -> Response
 where
     F: Future<Output: SocketOutcome> + Send + 'static,
@@ -151,7 +167,7 @@ where
     Response::new(Status::new(101))
 }
 
-/// The head of the response that opens a WebSocket.
+/// Returns the head of the response 101 (Switching Protocols).
 pub(crate) fn switching_protocols(
     response: http::Response<Body>,
     accept: HeaderValue,
@@ -174,39 +190,41 @@ pub(crate) fn switching_protocols(
     parts
 }
 
-/// The first of the server's subprotocols that the client speaks.
+/// Returns the first of the server's subprotocols that the client supports.
 fn choose_protocol(headers: &HeaderMap, protocols: &[&'static str]) -> Option<&'static str> {
-    let spoken = |protocol: &&&'static str| {
+    let is_supported = |protocol: &&&'static str| {
         headers
             .get_all(SEC_WEBSOCKET_PROTOCOL)
             .iter()
             .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-            .any(|word| word.trim_ascii() == protocol.as_bytes())
+            .any(|name| name.trim_ascii() == protocol.as_bytes())
     };
-    protocols.iter().find(spoken).copied()
+    protocols.iter().find(is_supported).copied()
 }
 
-/// Clients that are no browsers send no origin, and have no cookies of somebody else.
+/// Checks that a request comes from the same origin, or an allowed one.
+///
+/// Requests without an `origin` header are accepted. Browsers always send it, and other clients have no cookies of a user to abuse.
 fn check_origin(headers: &HeaderMap, allowed: &[&str]) -> Result<(), Rejection> {
     let Some(origin) = headers.get(ORIGIN) else {
         return Ok(());
     };
     let origin = origin.to_str().unwrap_or_default();
-    let same = || {
-        let (_, site) = origin.split_once("://")?;
+    let is_same_host = || {
+        let (_, authority) = origin.split_once("://")?;
         let host = headers.get(HOST)?.to_str().ok()?;
-        Some(site.eq_ignore_ascii_case(host))
+        Some(authority.eq_ignore_ascii_case(host))
     };
     if allowed
         .iter()
-        .any(|known| *known == "*" || known.eq_ignore_ascii_case(origin))
-        || same() == Some(true)
+        .any(|other| *other == "*" || other.eq_ignore_ascii_case(origin))
+        || is_same_host() == Some(true)
     {
         return Ok(());
     }
     Err(Rejection::new(
         Status::FORBIDDEN,
-        "pages of other sites may not open this WebSocket",
+        "the origin is not allowed to open this WebSocket",
     ))
 }
 
@@ -215,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_of_other_sites_are_refused() {
+    fn rejects_other_origins_unless_allowed() {
         let check = |origin: Option<&'static str>, allowed: &[&str]| {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, HeaderValue::from_static("example.com:8080"));
@@ -243,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_first_choice_is_spoken() {
+    fn server_preference_decides_subprotocol() {
         let mut headers = HeaderMap::new();
         headers.append(
             SEC_WEBSOCKET_PROTOCOL,

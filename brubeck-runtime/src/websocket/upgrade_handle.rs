@@ -1,4 +1,4 @@
-//! A client asks for a WebSocket, until a handler takes it.
+//! The WebSocket of an upgrade request, until a handler accepts it.
 
 use super::{SocketSender, WebSocket};
 use crate::message::Message;
@@ -7,8 +7,10 @@ use crate::status::Status;
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A WebSocket that a client asks for. The front end lays it beside the message, and looks afterwards whether the
-/// handler took it.
+/// The WebSocket of an upgrade request.
+///
+/// The front end adds it to the extensions of the message. When the handler has returned, the front end checks whether the handler
+/// accepted the upgrade.
 #[derive(Clone)]
 pub(crate) struct UpgradeHandle(Arc<Mutex<UpgradeState>>);
 
@@ -19,11 +21,11 @@ struct UpgradeState {
     accepted: Option<BoxFuture<'static, ()>>,
 }
 
-/// A WebSocket that a handler took.
+/// An upgrade that a handler has accepted.
 pub(crate) struct AcceptedUpgrade {
-    /// Runs the handler, to the end of the connection.
+    /// The handler, to run for as long as the connection is open.
     pub(crate) run: BoxFuture<'static, ()>,
-    /// The subprotocol that was agreed to.
+    /// The negotiated subprotocol.
     pub(crate) protocol: Option<&'static str>,
 }
 
@@ -37,17 +39,25 @@ impl UpgradeHandle {
         })))
     }
 
+    /// Returns the upgrade of a message.
+    ///
+    /// # Errors
+    ///
+    /// Returns a rejection with status 426 if the request is not a WebSocket handshake.
     pub(crate) fn of(message: &Message) -> Result<UpgradeHandle, Rejection> {
-        let offer = message.extension::<UpgradeHandle>().cloned();
-        offer.ok_or_else(|| {
+        let upgrade = message.extension::<UpgradeHandle>().cloned();
+        upgrade.ok_or_else(|| {
             let reason =
-                "this is a WebSocket: ask for it with `connection: upgrade` and `upgrade: websocket`";
+                "this is a WebSocket endpoint: send a handshake with `connection: upgrade` and `upgrade: websocket`";
             Rejection::new(Status::new(426), reason)
         })
     }
 
     pub(crate) fn already_taken() -> Rejection {
-        Rejection::new(Status::INTERNAL_SERVER_ERROR, "the WebSocket is taken already")
+        Rejection::new(
+            Status::INTERNAL_SERVER_ERROR,
+            "another argument has taken the WebSocket",
+        )
     }
 
     pub(super) fn set_protocol(&self, protocol: Option<&'static str>) {
@@ -71,7 +81,7 @@ impl UpgradeHandle {
         self.state(|state| state.accepted = Some(run));
     }
 
-    /// What the handler made of it, if it took it.
+    /// Returns the accepted upgrade. Returns `None` if the handler has not accepted it.
     pub(crate) fn take_accepted(&self) -> Option<AcceptedUpgrade> {
         self.state(|state| {
             let run = state.accepted.take()?;

@@ -1,4 +1,4 @@
-//! Bodies too large for memory: they are handed to the handler while they come.
+//! The extractor for streamed request bodies.
 
 mod spooled;
 
@@ -18,7 +18,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::{fmt, io};
 use tokio::sync::oneshot;
 
-/// The body of a request while it comes, however large it is.
+/// The buffer for writing an upload to a file, in bytes.
+const WRITE_BUFFER_BYTES: usize = 256 << 10;
+
+/// Extractor that streams the body of a request, for bodies that are too large for memory.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -26,8 +29,8 @@ use tokio::sync::oneshot;
 /// #[post("^/photo$")]
 /// async fn photo(mut upload: Upload) -> Result<String, UploadError> {
 ///     let mut size = 0;
-///     while let Some(piece) = upload.chunk().await? {
-///         size += piece.len();
+///     while let Some(chunk) = upload.chunk().await? {
+///         size += chunk.len();
 ///     }
 ///     Ok(format!("{size} bytes"))
 /// }
@@ -38,39 +41,41 @@ use tokio::sync::oneshot;
 /// # }
 /// ```
 ///
-/// It is one and the same whether the body came within a message, streams through Mongrel2 or the embedded server, or
-/// was written to a file by Mongrel2. The handler runs as soon as the head of the request is there, and a client is
-/// slowed down while the handler does not read. More than the body limit of the route, which is that of the application
-/// unless [`Limits`](crate::Limits) say otherwise, is answered with 413. What the handler leaves unread is not taken: the
-/// connection is closed behind its answer.
+/// The handler runs as soon as the request headers have been received. Backpressure applies: while the handler does not read,
+/// the client is slowed down. If the handler responds without reading the whole body, the connection is closed after the response.
+///
+/// `Upload` works the same with the embedded server and with Mongrel2, including uploads that Mongrel2 writes to a file.
+///
+/// The body limit is that of the application, unless [`Limits`](crate::Limits) set another one for the route. Rejects with
+/// 413 if the announced length exceeds it. Rejects with 500 if another argument has taken the body.
 pub struct Upload {
     body: Body,
-    stored: Option<PendingFile>,
+    file: Option<PendingFile>,
     limit: u64,
     length: Option<u64>,
     received: u64,
-    /// Dropped when all is read.
-    reading: Option<oneshot::Sender<Infallible>>,
+    /// Signals by its drop that the body was read to its end, or abandoned.
+    in_use: Option<oneshot::Sender<Infallible>>,
     media_type: Option<String>,
 }
 
-/// A body that is still to come, until a handler takes it.
+/// The request body, as an extension of the message, until an [`Upload`] takes it.
 #[derive(Clone)]
 pub(crate) struct PendingBody(Arc<Mutex<Option<StreamingBody>>>);
 
 struct StreamingBody {
     body: Body,
     limit: u64,
-    reading: Option<oneshot::Sender<Infallible>>,
+    in_use: Option<oneshot::Sender<Infallible>>,
 }
 
 impl PendingBody {
-    /// `reading` is dropped once the handler has read the body, or has left it.
-    pub(crate) fn new(body: Body, limit: usize, reading: oneshot::Sender<Infallible>) -> PendingBody {
+    /// `in_use` is dropped once the handler has read the body or abandoned it.
+    pub(crate) fn new(body: Body, limit: usize, in_use: oneshot::Sender<Infallible>) -> PendingBody {
         PendingBody(Arc::new(Mutex::new(Some(StreamingBody {
             body,
             limit: u64::try_from(limit).unwrap_or(u64::MAX),
-            reading: Some(reading),
+            in_use: Some(in_use),
         }))))
     }
 
@@ -80,26 +85,26 @@ impl PendingBody {
 }
 
 impl Upload {
-    /// How many bytes the client announced; `None` where it sends chunks.
+    /// Returns the announced length in bytes. Returns `None` if the client uses chunked encoding.
     pub fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// How many bytes came so far.
+    /// Returns the number of bytes that have been read so far.
     pub fn received(&self) -> u64 {
         self.received
     }
 
-    /// The media type that the client gave.
+    /// Returns the content type of the request.
     pub fn media_type(&self) -> Option<&str> {
         self.media_type.as_deref()
     }
 
-    /// The next bytes; `None` at the end.
+    /// Returns the next bytes of the body, or `None` at its end.
     ///
     /// # Errors
     ///
-    /// [`UploadError`]: it broke off, or is larger than what is taken.
+    /// Returns an error if the body is incomplete, malformed, or exceeds the limit, or if the client stops sending.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, UploadError> {
         while let Some(frame) = self.body.frame().await {
             let Ok(bytes) = frame.map_err(UploadError::from_box)?.into_data() else {
@@ -113,19 +118,22 @@ impl Upload {
                 return Ok(Some(bytes));
             }
         }
-        self.reading = None;
+        self.in_use = None;
         match self.length {
-            Some(length) if self.received < length => Err(UploadError::Broken("it ended early".into())),
+            Some(length) if self.received < length => Err(UploadError::Broken(
+                "the body is shorter than its announced length".into(),
+            )),
             _ => Ok(None),
         }
     }
 
-    /// All of it, in memory.
+    /// Reads the rest of the body into memory.
     ///
     /// # Errors
     ///
-    /// As [`chunk`](Upload::chunk).
+    /// Returns the errors of [`chunk`](Upload::chunk).
     pub async fn bytes(mut self) -> Result<Bytes, UploadError> {
+        // A body of a single chunk is not copied.
         let Some(first) = self.chunk().await? else {
             return Ok(Bytes::new());
         };
@@ -139,18 +147,20 @@ impl Upload {
         Ok(all.into())
     }
 
-    /// Writes it to a file that is not there yet, and says how many bytes it has. A file that Mongrel2 wrote is moved
-    /// where that is possible. What was written of an upload that breaks off is removed.
+    /// Writes the body to a new file, and returns its size in bytes.
+    ///
+    /// An upload that Mongrel2 has written to a file is moved instead of copied, if it is on the same file system. If the upload
+    /// fails, the incomplete file is removed.
     ///
     /// # Errors
     ///
-    /// As [`chunk`](Upload::chunk), and [`UploadError::Io`]: the file is there already, or cannot be written.
+    /// Returns the errors of [`chunk`](Upload::chunk), and [`UploadError::Io`] if the file exists already or cannot be written.
     pub async fn save(mut self, path: impl AsRef<Path>) -> Result<u64, UploadError> {
         use tokio::io::AsyncWriteExt;
         let path = path.as_ref();
         if self.received == 0
-            && let Some(stored) = self.stored.take()
-            && let Some(size) = stored.save(path, self.limit).await?
+            && let Some(file) = self.file.take()
+            && let Some(size) = file.save(path, self.limit).await?
         {
             return Ok(size);
         }
@@ -159,35 +169,35 @@ impl Upload {
             .create_new(true)
             .open(path)
             .await?;
-        let unfinished = Unfinished(path);
-        let mut file = tokio::io::BufWriter::with_capacity(256 << 10, file);
+        let incomplete = IncompleteFile(path);
+        let mut file = tokio::io::BufWriter::with_capacity(WRITE_BUFFER_BYTES, file);
         while let Some(bytes) = self.chunk().await? {
             file.write_all(&bytes).await?;
         }
         file.flush().await?;
-        std::mem::forget(unfinished);
+        std::mem::forget(incomplete);
         Ok(self.received)
     }
 
-    /// The rest of it as a body, for whoever takes one.
+    /// Converts the rest of the upload into a [`Body`], for example to forward it. The limit does not apply to the body.
     pub fn into_body(self) -> Body {
-        let Some(reading) = self.reading else {
+        let Some(in_use) = self.in_use else {
             return self.body;
         };
         Body::new(self.body.map_frame(move |frame| {
-            // Dropped with the body.
-            let _ = &reading;
+            // Moves `in_use` into the closure, so that it is dropped with the body.
+            let _ = &in_use;
             frame
         }))
     }
 }
 
-/// Removes a file that was not written to its end.
-struct Unfinished<'p>(&'p Path);
+/// Removes a file on drop. It is forgotten once the file is complete.
+struct IncompleteFile<'p>(&'p Path);
 
-impl Drop for Unfinished<'_> {
+impl Drop for IncompleteFile<'_> {
     fn drop(&mut self) {
-        // It may have been removed by somebody else.
+        // Another process may have removed it.
         let _ = std::fs::remove_file(self.0);
     }
 }
@@ -199,14 +209,14 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Upload {
 
     async fn from_message(cx: &Context<S>) -> Result<Upload, Rejection> {
         let message = cx.message();
-        let arriving = message.extension::<PendingBody>().map(PendingBody::take);
-        let StreamingBody { body, limit, reading } = match arriving {
-            Some(Some(taken)) => taken,
+        let pending = message.extension::<PendingBody>().map(PendingBody::take);
+        let StreamingBody { body, limit, in_use } = match pending {
+            Some(Some(streaming)) => streaming,
             Some(None) => {
-                let reason = "the body is taken by another argument already";
+                let reason = "another argument has taken the body";
                 return Err(Rejection::new(Status::INTERNAL_SERVER_ERROR, reason));
             }
-            None => whole(message),
+            None => body_in_memory(message),
         };
         let length = body.size_hint().exact();
         if length.is_some_and(|length| length > limit) {
@@ -218,26 +228,28 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Upload {
             .and_then(|value| value.to_str().ok());
         Ok(Upload {
             body,
-            stored: message.extension::<PendingFile>().cloned(),
+            file: message.extension::<PendingFile>().cloned(),
             limit,
             length,
             received: 0,
-            reading,
+            in_use,
             media_type: media_type.map(str::to_owned),
         })
     }
 }
 
-/// Messages of other applications are whole.
-fn whole(message: &Message) -> StreamingBody {
+/// Returns the body of a message that was not streamed, such as a call. Its size has been checked already.
+fn body_in_memory(message: &Message) -> StreamingBody {
     StreamingBody {
         body: Body::from(message.body().clone()),
         limit: u64::MAX,
-        reading: None,
+        in_use: None,
     }
 }
 
-/// Why an upload could not be read; as a reply 413, 408, 400 or 500.
+/// Errors of an [`Upload`].
+///
+/// As a reply, the status is 413, 408, 400 or 500, in the order of the variants.
 ///
 /// ```
 /// use brubeck::{IntoReply, UploadError};
@@ -247,17 +259,27 @@ fn whole(message: &Message) -> StreamingBody {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum UploadError {
-    /// It has more bytes than are taken.
+    /// The body exceeds the limit.
     TooLarge,
-    /// It stopped coming.
+    /// The client stopped sending.
     TimedOut,
-    /// It broke off, or is malformed.
+    /// The body is incomplete or malformed.
     Broken(BoxError),
-    /// It could not be written.
+    /// The upload could not be written to a file.
     Io(io::Error),
 }
 
 impl UploadError {
+    /// Returns the part of the error that clients may see.
+    fn reason(&self) -> &'static str {
+        match self {
+            UploadError::TooLarge => "the upload exceeds the body limit",
+            UploadError::TimedOut => "the upload timed out",
+            UploadError::Broken(_) => "the upload is incomplete or malformed",
+            UploadError::Io(_) => "the upload could not be stored",
+        }
+    }
+
     fn from_box(error: BoxError) -> UploadError {
         match error.downcast::<BodyError>() {
             Ok(error) => match *error {
@@ -278,12 +300,12 @@ impl From<io::Error> for UploadError {
 
 impl fmt::Display for UploadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            UploadError::TooLarge => "the upload is too large",
-            UploadError::TimedOut => "the upload stopped coming",
-            UploadError::Broken(_) => "the upload broke off",
-            UploadError::Io(_) => "the upload could not be stored",
-        })
+        f.write_str(self.reason())?;
+        match self {
+            UploadError::Broken(error) => write!(f, ": {error}"),
+            UploadError::Io(error) => write!(f, ": {error}"),
+            UploadError::TooLarge | UploadError::TimedOut => Ok(()),
+        }
     }
 }
 
@@ -304,11 +326,12 @@ impl IntoReply for UploadError {
             UploadError::TimedOut => 408,
             UploadError::Broken(_) => 400,
             UploadError::Io(error) => {
-                tracing::error!(%error, "an upload could not be stored");
+                tracing::error!(%error, "could not store upload");
                 500
             }
         };
-        Problem::new(code, self.to_string()).into_reply()
+        // Only the log has the cause: that of an I/O error can contain a path of the server.
+        Problem::new(code, self.reason()).into_reply()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Uploads that a web server wrote to a file.
+//! Uploads that a web server in front, such as Mongrel2, has written to a file.
 
 use crate::response::{Body, BodyError, BoxError};
 use bytes::Bytes;
@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
-/// How much of a file is read at once.
-const PIECE: usize = 256 << 10;
+/// The size of one read, in bytes.
+const READ_SIZE: usize = 256 << 10;
 
-/// A file that holds an upload. Dropping it removes the file.
+/// A file with the body of an upload. Dropping it removes the file.
 #[derive(Debug)]
 pub(crate) struct SpooledFile {
     path: PathBuf,
@@ -22,30 +22,31 @@ pub(crate) struct SpooledFile {
 }
 
 impl SpooledFile {
-    /// Opens what a web server says it wrote. `length`: what the client announced; bytes behind it belong to its next
-    /// request.
+    /// Opens the file that a web server has reported. `length` is the content length of the request; the file can be longer,
+    /// because it may contain the start of the next request of the connection.
     ///
     /// # Errors
     ///
-    /// There is no such file, or it is none: a link, a folder, a device.
+    /// Returns an error if the file does not exist, is not a regular file, or is shorter than `length`.
     #[cfg(unix)]
     pub(crate) fn open(path: PathBuf, length: Option<u64>) -> io::Result<SpooledFile> {
         use std::os::unix::fs::OpenOptionsExt;
-        // Opening a pipe would wait for somebody to write to it.
+        // A symbolic link could point to any file of the server. Without `O_NONBLOCK`, opening a pipe blocks until it has a
+        // writer.
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let file = File::options().read(true).custom_flags(flags).open(&path)?;
-        let about = file.metadata()?;
-        if !about.is_file() {
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "it is no regular file",
+                "the upload is not a regular file",
             ));
         }
-        let size = length.map_or(about.len(), |length| length.min(about.len()));
-        if length.is_some_and(|length| about.len() < length) {
+        let size = length.map_or(metadata.len(), |length| length.min(metadata.len()));
+        if length.is_some_and(|length| metadata.len() < length) {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
-                "it is shorter than was announced",
+                "the upload is shorter than its announced length",
             ));
         }
         Ok(SpooledFile { path, file, size })
@@ -56,16 +57,16 @@ impl SpooledFile {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Moves the file, if it can be moved; gives it back if not.
+    /// Moves the file to `to`, and returns its size. Returns the unchanged `SpooledFile` if it cannot be moved.
     fn move_to(self, to: &Path) -> Result<u64, SpooledFile> {
-        // A link fails where something is already, which a rename would replace.
-        let moved = || {
+        // A hard link fails if the target exists, while a rename would replace it. The original is removed on drop.
+        let link = || {
             if self.file.metadata()?.len() != self.size {
                 File::options().write(true).open(&self.path)?.set_len(self.size)?;
             }
             std::fs::hard_link(&self.path, to)
         };
-        match moved() {
+        match link() {
             Ok(()) => Ok(self.size),
             Err(_) => Err(self),
         }
@@ -77,97 +78,95 @@ impl Drop for SpooledFile {
         if let Err(error) = std::fs::remove_file(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(path = %self.path.display(), %error, "an upload could not be removed");
+            tracing::warn!(path = %self.path.display(), %error, "could not remove upload file");
         }
     }
 }
 
-/// An upload that a web server is still writing to a file.
+/// An upload that a web server is still writing to a file. Clones share the file; the first one to need it takes it.
 #[derive(Clone, Debug)]
 pub(crate) struct PendingFile(Arc<Mutex<Option<oneshot::Receiver<SpooledFile>>>>);
 
 impl PendingFile {
-    /// And the end by which it is told.
+    /// Returns the sender for the file, to use once it is complete, and the receiving side.
     pub(crate) fn new() -> (oneshot::Sender<SpooledFile>, PendingFile) {
-        let (tell, told) = oneshot::channel();
-        (tell, PendingFile(Arc::new(Mutex::new(Some(told)))))
+        let (sender, receiver) = oneshot::channel();
+        (sender, PendingFile(Arc::new(Mutex::new(Some(receiver)))))
     }
 
-    /// The file, once it is there.
-    async fn stored(&self) -> Result<Option<SpooledFile>, BodyError> {
-        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match told {
+    /// Waits for the file and takes it. Returns `None` if it was taken before.
+    async fn take(&self) -> Result<Option<SpooledFile>, BodyError> {
+        let receiver = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match receiver {
             None => Ok(None),
-            Some(told) => {
-                let gone = |_| BodyError::Broken("the client went away".into());
-                told.await.map(Some).map_err(gone)
+            Some(receiver) => {
+                let disconnected = |_| BodyError::Broken("the client has disconnected".into());
+                receiver.await.map(Some).map_err(disconnected)
             }
         }
     }
 
-    /// Moves the file. `None` where it cannot be moved and has to be read.
+    /// Moves the file to `to`, and returns its size. Returns `None` if it cannot be moved and has to be copied.
     pub(super) async fn save(&self, to: &Path, limit: u64) -> Result<Option<u64>, super::UploadError> {
-        let stored = self
-            .stored()
+        let file = self
+            .take()
             .await
             .map_err(|error| super::UploadError::from_box(error.into()))?;
-        let Some(stored) = stored else { return Ok(None) };
-        if stored.size > limit {
+        let Some(file) = file else { return Ok(None) };
+        if file.size > limit {
             return Err(super::UploadError::TooLarge);
         }
         let to = to.to_owned();
-        let moved = spawn_blocking(move || stored.move_to(&to)).await;
+        let moved = spawn_blocking(move || file.move_to(&to)).await;
         match moved.map_err(io::Error::other)? {
             Ok(size) => Ok(Some(size)),
-            Err(stored) => {
-                // The body reads it then.
-                let (tell, told) = oneshot::channel();
-                let _ = tell.send(stored);
-                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
+            Err(file) => {
+                // Puts the file back, so that `body` can read it.
+                let (sender, receiver) = oneshot::channel();
+                let _ = sender.send(file);
+                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(receiver);
                 Ok(None)
             }
         }
     }
 
-    /// Its content.
+    /// Returns the content of the file as a body. It is empty if the file was taken before.
     pub(crate) fn body(self) -> Body {
-        Body::from_stream(stream::try_unfold(
-            Reading::PendingFile(self),
-            |reading| async move {
-                let (stored, left) = match reading {
-                    Reading::PendingFile(waiting) => match waiting.stored().await? {
-                        Some(stored) => {
-                            let size = stored.size;
-                            (stored, size)
-                        }
-                        None => return Ok(None),
-                    },
-                    Reading::Open(stored, left) => (stored, left),
-                };
-                if left == 0 {
-                    return Ok::<_, BoxError>(None);
-                }
-                let (stored, bytes) = spawn_blocking(move || read(stored, left)).await??;
-                let left = left.saturating_sub(bytes.len() as u64);
-                Ok(Some((bytes, Reading::Open(stored, left))))
-            },
-        ))
+        Body::from_stream(stream::try_unfold(ReadState::Pending(self), |state| async move {
+            let (file, remaining) = match state {
+                ReadState::Pending(pending) => match pending.take().await? {
+                    Some(file) => {
+                        let size = file.size;
+                        (file, size)
+                    }
+                    None => return Ok(None),
+                },
+                ReadState::Open { file, remaining } => (file, remaining),
+            };
+            if remaining == 0 {
+                return Ok::<_, BoxError>(None);
+            }
+            let (file, bytes) = spawn_blocking(move || read_chunk(file, remaining)).await??;
+            let remaining = remaining.saturating_sub(bytes.len() as u64);
+            Ok(Some((bytes, ReadState::Open { file, remaining })))
+        }))
     }
 }
 
-enum Reading {
-    PendingFile(PendingFile),
-    Open(SpooledFile, u64),
+enum ReadState {
+    Pending(PendingFile),
+    Open { file: SpooledFile, remaining: u64 },
 }
 
-fn read(stored: SpooledFile, left: u64) -> io::Result<(SpooledFile, Bytes)> {
-    let many = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
-    let mut bytes = Vec::with_capacity(many);
-    (&stored.file).take(many as u64).read_to_end(&mut bytes)?;
-    match bytes.is_empty() {
-        true => Err(io::ErrorKind::UnexpectedEof.into()),
-        false => Ok((stored, bytes.into())),
+/// Reads up to [`READ_SIZE`] bytes. It takes the file and returns it, because it runs on a blocking thread.
+fn read_chunk(spooled: SpooledFile, remaining: u64) -> io::Result<(SpooledFile, Bytes)> {
+    let size = usize::try_from(remaining).map_or(READ_SIZE, |remaining| remaining.min(READ_SIZE));
+    let mut bytes = Vec::with_capacity(size);
+    (&spooled.file).take(size as u64).read_to_end(&mut bytes)?;
+    if bytes.is_empty() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
     }
+    Ok((spooled, bytes.into()))
 }
 
 #[cfg(test)]
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn links_and_folders_are_no_uploads() {
+    fn rejects_links_folders_and_missing_files() {
         let folder = folder();
         let file = folder.path().join("file");
         std::fs::write(&file, "secret").unwrap();
@@ -193,45 +192,49 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_next_request_is_no_part_of_it() {
+    async fn body_ends_at_announced_length() {
         let folder = folder();
         let file = folder.path().join("file");
         std::fs::write(&file, "hello and more").unwrap();
-        let (tell, waiting) = PendingFile::new();
-        tell.send(SpooledFile::open(file.clone(), Some(5)).unwrap())
+        let (sender, pending) = PendingFile::new();
+        sender
+            .send(SpooledFile::open(file.clone(), Some(5)).unwrap())
             .unwrap();
-        assert_eq!(waiting.body().collect(100).await.unwrap(), "hello");
-        assert!(!file.exists(), "it is removed when it was read");
+        assert_eq!(pending.body().collect(100).await.unwrap(), "hello");
+        assert!(!file.exists(), "the file is removed after it is read");
         std::fs::write(&file, "short").unwrap();
         assert!(SpooledFile::open(file, Some(6)).is_err());
     }
 
     #[tokio::test]
-    async fn it_is_moved_and_cut() {
+    async fn save_moves_file_and_truncates_it_to_announced_length() {
         let folder = folder();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         std::fs::write(&from, "hello and more").unwrap();
-        let (tell, waiting) = PendingFile::new();
-        tell.send(SpooledFile::open(from.clone(), Some(5)).unwrap())
+        let (sender, pending) = PendingFile::new();
+        sender
+            .send(SpooledFile::open(from.clone(), Some(5)).unwrap())
             .unwrap();
-        assert_eq!(waiting.save(&to, 10).await.unwrap(), Some(5));
+        assert_eq!(pending.save(&to, 10).await.unwrap(), Some(5));
         assert_eq!(std::fs::read(&to).unwrap(), b"hello");
         assert!(!from.exists());
-        // Nothing that is there already is replaced.
+        // A file that exists is not replaced.
         std::fs::write(&from, "again").unwrap();
-        let (tell, waiting) = PendingFile::new();
-        tell.send(SpooledFile::open(from.clone(), None).unwrap()).unwrap();
-        assert_eq!(waiting.save(&to, 10).await.unwrap(), None);
+        let (sender, pending) = PendingFile::new();
+        sender
+            .send(SpooledFile::open(from.clone(), None).unwrap())
+            .unwrap();
+        assert_eq!(pending.save(&to, 10).await.unwrap(), None);
         assert_eq!(std::fs::read(&to).unwrap(), b"hello");
-        assert_eq!(waiting.body().collect(10).await.unwrap(), "again");
+        assert_eq!(pending.body().collect(10).await.unwrap(), "again");
     }
 
     #[tokio::test]
-    async fn a_client_that_goes_away_is_an_error() {
-        let (tell, waiting) = PendingFile::new();
-        drop(tell);
+    async fn disconnect_before_upload_completes_is_an_error() {
+        let (sender, pending) = PendingFile::new();
+        drop(sender);
         assert!(matches!(
-            waiting.body().collect(10).await,
+            pending.body().collect(10).await,
             Err(BodyError::Broken(_))
         ));
     }

@@ -66,7 +66,7 @@ struct MessageSocketCarrier {
 impl SocketTransport for MessageSocketCarrier {
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>> {
         Box::pin(async move {
-            let bytes = BroadcastEncoding::NulTerminated.of(&message);
+            let bytes = BroadcastEncoding::NulTerminated.encode(&message);
             let room = bytes.len().min(WINDOW) as u32;
             let window = self.window.clone();
             let place = window.acquire_many_owned(room).await.map_err(|_| Closed)?;

@@ -43,7 +43,7 @@ impl FrontEnd {
             return;
         };
         let limit = self.application.body_limit();
-        let deflate = Deflate::agree(head.headers());
+        let deflate = Deflate::negotiate(head.headers());
         let (socket, ours) = WebSocketState::new(ticket.clone(), limit, deflate, &self.link);
         let asking = WebSocketUpgrade {
             sender: ours.sender(),

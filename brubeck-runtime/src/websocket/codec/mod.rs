@@ -1,4 +1,4 @@
-//! The frames of a client of a WebSocket (RFC 6455, 5.2): unmasked and put together to messages.
+//! Decodes the frames of WebSocket clients (RFC 6455, section 5.2) into messages.
 
 #[cfg(feature = "deflate")]
 pub mod deflate;
@@ -6,50 +6,64 @@ pub mod deflate;
 use bytes::{Bytes, BytesMut};
 use std::fmt;
 
-const FINAL: u8 = 0x80;
-const RESERVED: u8 = 0x70;
-/// The bit by which a message says that it is deflated (RFC 7692).
-const DEFLATED: u8 = 0x40;
-const OPCODE: u8 = 0x0f;
+// The bits of the first byte of a frame.
+const FIN: u8 = 0x80;
+const RSV_MASK: u8 = 0x70;
+/// Marks a compressed message (RFC 7692).
+const RSV1: u8 = 0x40;
+const OPCODE_MASK: u8 = 0x0f;
+/// The bit of the opcode that control frames have.
 const CONTROL: u8 = 0x08;
+
+/// The bit of the second byte of a frame that has a mask.
 const MASKED: u8 = 0x80;
 
-/// Reads the frames of one client.
+/// The limit for the payload of a control frame, in bytes.
+const MAX_CONTROL_BYTES: usize = 125;
+
+/// Returns the limit for a compressed message whose content may have `limit` bytes. It is a little higher, because data that is not
+/// compressible grows.
+pub(super) fn compressed_limit(limit: usize) -> usize {
+    limit.saturating_add(limit / 1024 + 64)
+}
+
+/// Decodes the frames of one client: unmasks them and joins fragments.
 ///
 /// ```
 /// use brubeck_runtime::wire::websocket::MessageDecoder;
 /// use bytes::BytesMut;
 ///
-/// let mut frames = MessageDecoder::new(100);
+/// let mut decoder = MessageDecoder::new(100);
 /// let mut bytes = BytesMut::from(&b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"[..]);
-/// let (first, payload) = frames.decode(&mut bytes)?.expect("a whole frame");
+/// let (first, payload) = decoder.decode(&mut bytes)?.expect("a complete frame");
 /// assert_eq!((first, &payload[..]), (0x81, &b"Hello"[..]));
-/// assert_eq!(frames.decode(&mut bytes)?, None);
+/// assert_eq!(decoder.decode(&mut bytes)?, None);
 /// # Ok::<(), brubeck_runtime::wire::websocket::FrameError>(())
 /// ```
 ///
-/// A message that came in fragments has the first byte of its first one, with FIN set. Control frames come out at once,
-/// also between the fragments of a message. What the bits of extensions and the opcode mean is left to whoever reads on.
+/// A fragmented message is returned with the first byte of its first fragment, with FIN set. Control frames are returned at once, also
+/// between the fragments of a message. The caller interprets opcodes and reserved bits.
 #[derive(Debug)]
 pub struct MessageDecoder {
     limit: usize,
-    begun: Option<(u8, BytesMut)>,
+    /// The first byte and the payload of an incomplete message.
+    partial: Option<(u8, BytesMut)>,
 }
 
-/// What a client must not send.
+/// Errors of decoding frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameError {
-    /// It does not keep to the protocol.
+    /// The client has violated the protocol.
     Protocol(&'static str),
-    /// A message is larger than the limit.
+    /// A message exceeds the limit.
     TooLarge,
 }
 
 impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FrameError::Protocol(what) => f.write_str(what),
-            FrameError::TooLarge => f.write_str("a message is larger than the limit"),
+            FrameError::Protocol(violation) => f.write_str(violation),
+            FrameError::TooLarge => f.write_str("the message exceeds the limit"),
         }
     }
 }
@@ -57,93 +71,104 @@ impl fmt::Display for FrameError {
 impl std::error::Error for FrameError {}
 
 impl MessageDecoder {
-    /// Messages may have so many bytes; deflated ones a little more, because what cannot be deflated grows by it.
+    /// Creates a decoder for messages of up to `limit` bytes. Compressed messages may be a little larger, because data that is not
+    /// compressible grows.
     pub fn new(limit: usize) -> MessageDecoder {
-        MessageDecoder { limit, begun: None }
+        MessageDecoder { limit, partial: None }
     }
 
-    /// Takes the next message or control frame from the front of `bytes`: its first byte, and what it carries. `None`
-    /// where more must come first.
+    /// Removes the next message or control frame from the start of `bytes`, and returns its first byte and its payload. Returns `None` if
+    /// more bytes are needed.
     ///
     /// # Errors
     ///
-    /// What no client may send. A frame is judged by its head, before what it carries has come.
+    /// Returns an error if a frame is invalid or exceeds the limit. That is known from its header, before the payload is received.
     pub fn decode(&mut self, bytes: &mut BytesMut) -> Result<Option<(u8, Bytes)>, FrameError> {
-        while let Some(head) = FrameHeader::read(bytes)? {
-            self.check(&head)?;
-            if bytes.len() - head.size < head.length {
+        while let Some(header) = FrameHeader::read(bytes)? {
+            self.check(&header)?;
+            if bytes.len() - header.size < header.length {
                 return Ok(None);
             }
-            let mut frame = bytes.split_to(head.size + head.length);
-            let mut payload = frame.split_off(head.size);
-            unmask(&mut payload, head.mask);
-            if head.is_control() {
-                return Ok(Some((head.first, payload.freeze())));
+            let mut frame = bytes.split_to(header.size + header.length);
+            let mut payload = frame.split_off(header.size);
+            unmask(&mut payload, header.mask);
+            if header.is_control() {
+                return Ok(Some((header.first, payload.freeze())));
             }
-            let (first, message) = match self.begun.take() {
-                None => (head.first, payload),
+            let (first, message) = match self.partial.take() {
+                None => (header.first, payload),
                 Some((first, mut message)) => {
                     message.extend_from_slice(&payload);
                     (first, message)
                 }
             };
-            if head.first & FINAL != 0 {
-                return Ok(Some((first | FINAL, message.freeze())));
+            if header.first & FIN != 0 {
+                return Ok(Some((first | FIN, message.freeze())));
             }
-            self.begun = Some((first, message));
+            self.partial = Some((first, message));
         }
         Ok(None)
     }
 
-    /// Whether this frame may come now, as large as it is.
-    fn check(&self, head: &FrameHeader) -> Result<(), FrameError> {
-        if head.is_control() {
-            return match head.first & FINAL == 0 || head.length > 125 {
-                true => Err(FrameError::Protocol(
-                    "a control frame is in fragments, or larger than 125 bytes",
-                )),
-                false => Ok(()),
-            };
-        }
-        let (first, before) = match &self.begun {
-            Some((first, message)) => (*first, message.len()),
-            None => (head.first, 0),
-        };
-        match (head.first & OPCODE, self.begun.is_some()) {
-            (0, true) if head.first & RESERVED != 0 => {
-                return Err(FrameError::Protocol("a fragment has bits of its own"));
+    /// Checks that a frame is valid in the current state and within the limit.
+    fn check(&self, header: &FrameHeader) -> Result<(), FrameError> {
+        if header.is_control() {
+            if header.first & FIN == 0 {
+                return Err(FrameError::Protocol("control frame is fragmented"));
             }
-            (0, false) => return Err(FrameError::Protocol("a fragment of nothing")),
-            (1.., true) => return Err(FrameError::Protocol("a message within another one")),
-            (0, true) | (1.., false) => {}
+            if header.length > MAX_CONTROL_BYTES {
+                return Err(FrameError::Protocol("control frame exceeds 125 bytes"));
+            }
+            return Ok(());
         }
-        let spare = match first & DEFLATED {
-            0 => 0,
-            _ => self.limit / 1024 + 64,
+        let is_continuation = header.first & OPCODE_MASK == 0;
+        let (first, received) = match &self.partial {
+            Some(_) if !is_continuation => {
+                return Err(FrameError::Protocol(
+                    "new message before the end of a fragmented message",
+                ));
+            }
+            // Only the first fragment may have reserved bits (RFC 7692, section 6.1).
+            Some(_) if header.first & RSV_MASK != 0 => {
+                return Err(FrameError::Protocol("continuation frame with reserved bits"));
+            }
+            None if is_continuation => {
+                return Err(FrameError::Protocol("continuation frame without a message"));
+            }
+            Some((first, message)) => (*first, message.len()),
+            None => (header.first, 0),
         };
-        let limit = self.limit.saturating_add(spare);
-        match before.checked_add(head.length) {
+        let limit = if first & RSV1 == 0 {
+            self.limit
+        } else {
+            compressed_limit(self.limit)
+        };
+        match received.checked_add(header.length) {
             Some(size) if size <= limit => Ok(()),
             _ => Err(FrameError::TooLarge),
         }
     }
 }
 
-/// What stands before the payload of a frame.
+/// The header of a frame.
 struct FrameHeader {
+    /// FIN, the reserved bits and the opcode.
     first: u8,
+    /// The size of the header, in bytes.
     size: usize,
+    /// The length of the payload, in bytes.
     length: usize,
     mask: [u8; 4],
 }
 
 impl FrameHeader {
+    /// Parses a header. Returns `None` if more bytes are needed.
     fn read(bytes: &[u8]) -> Result<Option<FrameHeader>, FrameError> {
         let Some((&[first, second], rest)) = bytes.split_first_chunk() else {
             return Ok(None);
         };
         if second & MASKED == 0 {
-            return Err(FrameError::Protocol("a frame of a client is not masked"));
+            return Err(FrameError::Protocol("client frame is not masked"));
         }
         let (length, rest) = match second & !MASKED {
             126 => match rest.split_first_chunk() {
@@ -172,12 +197,13 @@ impl FrameHeader {
     }
 }
 
+/// Applies the mask, eight bytes at a time.
 fn unmask(payload: &mut [u8], mask: [u8; 4]) {
     let [a, b, c, d] = mask;
-    let twice = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-    let (eights, rest) = payload.as_chunks_mut();
-    for eight in eights {
-        *eight = (u64::from_ne_bytes(*eight) ^ twice).to_ne_bytes();
+    let wide_mask = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let (chunks, rest) = payload.as_chunks_mut();
+    for chunk in chunks {
+        *chunk = (u64::from_ne_bytes(*chunk) ^ wide_mask).to_ne_bytes();
     }
     for (byte, mask) in rest.iter_mut().zip(mask.iter().cycle()) {
         *byte ^= mask;
@@ -213,12 +239,12 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Result<Vec<(u8, Bytes)>, FrameError> {
-        let (mut frames, mut bytes) = (MessageDecoder::new(1000), BytesMut::from(bytes));
-        std::iter::from_fn(|| frames.decode(&mut bytes).transpose()).collect()
+        let (mut decoder, mut bytes) = (MessageDecoder::new(1000), BytesMut::from(bytes));
+        std::iter::from_fn(|| decoder.decode(&mut bytes).transpose()).collect()
     }
 
     #[test]
-    fn a_control_frame_comes_out_between_fragments() {
+    fn returns_control_frame_between_fragments() {
         let mask = [1, 2, 3, 4];
         let sent = [
             frame(0x41, b"a", mask),
@@ -231,20 +257,20 @@ mod tests {
     }
 
     #[test]
-    fn what_no_client_may_send_is_known_by_its_head() {
+    fn rejects_invalid_frames_by_their_header() {
         let refused = |bytes: &[u8]| matches!(read(bytes), Err(FrameError::Protocol(_)));
         let large = |bytes: &[u8]| read(bytes) == Err(FrameError::TooLarge);
         assert!(refused(b"\x81\x05Hello"), "without a mask");
-        assert!(refused(b"\x09\x80\0\0\0\0"), "a ping in fragments");
+        assert!(refused(b"\x09\x80\0\0\0\0"), "a fragmented ping");
         assert!(refused(b"\x89\xfe\x00\x7e\0\0\0\0"), "a large ping");
-        assert!(refused(b"\x80\x80\0\0\0\0"), "a fragment of nothing");
+        assert!(refused(b"\x80\x80\0\0\0\0"), "a continuation without a message");
         assert!(
             refused(b"\x01\x80\0\0\0\0\x81\x80\0\0\0\0"),
-            "a message in another"
+            "a message within a message"
         );
         assert!(
             refused(b"\x01\x80\0\0\0\0\xc0\x80\0\0\0\0"),
-            "a fragment with a bit"
+            "a continuation with reserved bits"
         );
         assert!(large(b"\x82\xfe\x03\xe9\0\0\0\0"));
         assert!(large(b"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0"));
@@ -252,19 +278,19 @@ mod tests {
             &[frame(0x02, &[0; 600], [0; 4]), frame(0x00, &[0; 401], [0; 4])].concat()
         ));
         assert_eq!(read(b"\x82\xfe\x03\xe8\0\0\0\0"), Ok(vec![]));
-        // Deflated, it may have a little more.
+        // The limit for compressed messages is a little higher.
         assert_eq!(read(b"\xc2\xfe\x04\x28\0\0\0\0"), Ok(vec![]));
         assert!(large(b"\xc2\xfe\x04\x29\0\0\0\0"));
     }
 
     proptest! {
         #[test]
-        fn however_it_is_cut_it_reads_the_same(
+        fn result_does_not_depend_on_chunks_of_input(
             messages in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..300), any::<[u8; 4]>()), 1..8),
             cuts in prop::collection::vec(1usize..40, 1..60),
         ) {
             let sent: Vec<u8> = messages.iter().flat_map(|(payload, mask)| frame(0x82, payload, *mask)).collect();
-            let (mut frames, mut bytes) = (MessageDecoder::new(1000), BytesMut::new());
+            let (mut decoder, mut bytes) = (MessageDecoder::new(1000), BytesMut::new());
             let (mut seen, mut rest) = (Vec::new(), &sent[..]);
             for cut in cuts.iter().cycle() {
                 if rest.is_empty() {
@@ -273,7 +299,7 @@ mod tests {
                 let (now, later) = rest.split_at(rest.len().min(*cut));
                 bytes.extend_from_slice(now);
                 rest = later;
-                while let Some((first, payload)) = frames.decode(&mut bytes).unwrap() {
+                while let Some((first, payload)) = decoder.decode(&mut bytes).unwrap() {
                     prop_assert_eq!(first, 0x82);
                     seen.push(payload);
                 }

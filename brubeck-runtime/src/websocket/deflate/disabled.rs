@@ -1,15 +1,15 @@
-//! Without the feature `deflate` nobody agrees to deflated messages.
+//! The replacement for `permessage-deflate` without the feature `deflate`.
 
 use crate::websocket::Close;
 use http::HeaderMap;
 use http::header::HeaderValue;
 
-/// There is none.
+/// A type without values, because the extension is never negotiated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoDeflate {}
 
 impl NoDeflate {
-    pub(crate) fn agree(_: &HeaderMap) -> Option<NoDeflate> {
+    pub(crate) fn negotiate(_: &HeaderMap) -> Option<NoDeflate> {
         None
     }
 
@@ -17,7 +17,7 @@ impl NoDeflate {
         match self {}
     }
 
-    pub(crate) fn is_common(self) -> bool {
+    pub(crate) fn has_max_window(self) -> bool {
         match self {}
     }
 
@@ -25,7 +25,7 @@ impl NoDeflate {
         match self {}
     }
 
-    pub(crate) fn for_all(_: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn deflate_for_broadcast(_: &[u8]) -> Option<Vec<u8>> {
         None
     }
 

@@ -1,4 +1,4 @@
-//! Deflated messages, where client and server agree to them and the feature `deflate` is there.
+//! The extension `permessage-deflate` (RFC 7692). Without the feature `deflate`, it is never negotiated.
 
 #[cfg(not(feature = "deflate"))]
 mod disabled;

@@ -1,50 +1,52 @@
-//! What was agreed to about deflated messages: `permessage-deflate`, RFC 7692.
+//! Negotiation and use of `permessage-deflate` (RFC 7692).
 
 use crate::websocket::Close;
 use crate::websocket::codec::deflate::{self, InflateError, MAX_WINDOW_BITS};
 use http::HeaderMap;
 use http::header::{HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
 
-/// Smaller messages are sent as they are: there is little to win.
-const WORTH: usize = 128;
+/// The size in bytes from which messages are compressed. Compression of smaller messages saves little.
+const MIN_COMPRESSED_BYTES: usize = 128;
 
-/// Both sides deflate messages where that is worth it, each by itself, so that no memory is kept for a quiet connection
-/// and one deflated message does for many.
+/// The negotiated parameters of `permessage-deflate`.
+///
+/// Context takeover is disabled for both sides. Idle connections therefore take no memory for compression, and a broadcast message is
+/// compressed once for all clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PermessageDeflate {
-    /// How far the client looks back, in bits.
+    /// The window size of the client's decompressor, in bits.
     window: u8,
 }
 
 impl PermessageDeflate {
-    /// Agrees to the first offer of the client that can be kept.
-    pub(crate) fn agree(headers: &HeaderMap) -> Option<PermessageDeflate> {
+    /// Accepts the first offer of the client that is supported.
+    pub(crate) fn negotiate(headers: &HeaderMap) -> Option<PermessageDeflate> {
         headers
             .get_all(SEC_WEBSOCKET_EXTENSIONS)
             .iter()
             .flat_map(|value| split(value.as_bytes(), b','))
-            .find_map(PermessageDeflate::offered)
+            .find_map(PermessageDeflate::accept)
     }
 
-    /// One offer (7.1): one that names what is not known, or twice, is declined.
-    fn offered(offer: &[u8]) -> Option<PermessageDeflate> {
-        let mut words = split(offer, b';');
-        if words.next() != Some(b"permessage-deflate") {
+    /// Parses an offer (section 7.1). Returns `None` for other extensions, and for unknown, duplicate or invalid parameters.
+    fn accept(offer: &[u8]) -> Option<PermessageDeflate> {
+        let mut parts = split(offer, b';');
+        if parts.next() != Some(b"permessage-deflate") {
             return None;
         }
         let mut window = MAX_WINDOW_BITS;
         let mut seen: Vec<&[u8]> = Vec::new();
-        for word in words {
-            let mut sides = word.splitn(2, |byte| *byte == b'=').map(<[u8]>::trim_ascii);
-            let (name, value) = (sides.next()?, sides.next());
+        for parameter in parts {
+            let mut pair = parameter.splitn(2, |byte| *byte == b'=').map(<[u8]>::trim_ascii);
+            let (name, value) = (pair.next()?, pair.next());
             if seen.contains(&name) {
                 return None;
             }
             match (name, value) {
                 (b"server_no_context_takeover" | b"client_no_context_takeover", None) => {}
                 (b"client_max_window_bits", None) => {}
-                (b"client_max_window_bits", Some(value)) => drop(bits(value)?),
-                (b"server_max_window_bits", Some(value)) => window = bits(value)?,
+                (b"client_max_window_bits", Some(value)) => drop(window_bits(value)?),
+                (b"server_max_window_bits", Some(value)) => window = window_bits(value)?,
                 _ => return None,
             }
             seen.push(name);
@@ -52,38 +54,42 @@ impl PermessageDeflate {
         Some(PermessageDeflate { window })
     }
 
-    /// What the client is told.
+    /// Returns the `sec-websocket-extensions` header of the response.
     pub(crate) fn header(self) -> HeaderValue {
-        let agreed = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+        let parameters = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
         let text = match self.window {
-            MAX_WINDOW_BITS => return HeaderValue::from_static(agreed),
-            window => format!("{agreed}; server_max_window_bits={window}"),
+            MAX_WINDOW_BITS => return HeaderValue::from_static(parameters),
+            window => format!("{parameters}; server_max_window_bits={window}"),
         };
-        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(agreed))
+        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(parameters))
     }
 
-    /// Whether its client understands what is deflated for all.
-    pub(crate) fn is_common(self) -> bool {
+    /// Returns `true` if the client can decompress broadcast messages, which use the largest window.
+    pub(crate) fn has_max_window(self) -> bool {
         self.window == MAX_WINDOW_BITS
     }
 
-    /// A message for this client; `None` where it is sent as it is.
+    /// Compresses a message for this client. Returns `None` if it should be sent uncompressed.
     pub(crate) fn deflate(self, bytes: &[u8]) -> Option<Vec<u8>> {
         match bytes.len() {
-            WORTH.. => deflate::deflate(bytes, self.window),
+            MIN_COMPRESSED_BYTES.. => deflate::deflate(bytes, self.window),
             _ => None,
         }
     }
 
-    /// A message of many clients.
-    pub(crate) fn for_all(bytes: &[u8]) -> Option<Vec<u8>> {
+    /// Compresses a message for many clients. Returns `None` if it should be sent uncompressed.
+    pub(crate) fn deflate_for_broadcast(bytes: &[u8]) -> Option<Vec<u8>> {
         PermessageDeflate {
             window: MAX_WINDOW_BITS,
         }
         .deflate(bytes)
     }
 
-    /// A message of this client.
+    /// Decompresses a message of this client.
+    ///
+    /// # Errors
+    ///
+    /// Returns the close for the client if the message is invalid, or its content exceeds `limit` bytes.
     pub(crate) fn inflate(self, bytes: &[u8], limit: usize) -> Result<Vec<u8>, Close> {
         deflate::inflate(bytes, limit).map_err(|error| match error {
             InflateError::TooLarge => Close::TOO_LARGE,
@@ -92,7 +98,7 @@ impl PermessageDeflate {
     }
 }
 
-/// Where a separator stands outside of quotes.
+/// Splits a header value at a separator, except within quoted strings.
 fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;
     let parts = text.split(move |byte| {
@@ -102,7 +108,8 @@ fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     parts.map(<[u8]>::trim_ascii)
 }
 
-fn bits(value: &[u8]) -> Option<u8> {
+/// Parses a window size of 8 to 15 bits, which may be quoted.
+fn window_bits(value: &[u8]) -> Option<u8> {
     let value = match value {
         [b'"', value @ .., b'"'] => value,
         value => value,
@@ -118,12 +125,12 @@ fn bits(value: &[u8]) -> Option<u8> {
 mod tests {
     use super::*;
 
-    fn agreed(offers: &[&'static str]) -> Option<String> {
+    fn negotiated(offers: &[&'static str]) -> Option<String> {
         let mut headers = HeaderMap::new();
         for offer in offers {
             headers.append(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(offer));
         }
-        let header = PermessageDeflate::agree(&headers)?.header();
+        let header = PermessageDeflate::negotiate(&headers)?.header();
         let text = header.to_str().unwrap();
         let rest = text
             .strip_prefix("permessage-deflate; server_no_context_takeover; client_no_context_takeover")
@@ -132,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_kept_is_agreed_to() {
+    fn accepts_first_supported_offer() {
         for offer in [
             "permessage-deflate",
             "permessage-deflate; client_max_window_bits",
@@ -140,21 +147,20 @@ mod tests {
             "permessage-deflate; client_max_window_bits=\"15\"; client_no_context_takeover",
             "x-other; a=\", permessage-deflate; b\", permessage-deflate",
         ] {
-            assert_eq!(agreed(&[offer]).as_deref(), Some(""), "{offer}");
+            assert_eq!(negotiated(&[offer]).as_deref(), Some(""), "{offer}");
         }
         let small = "; server_max_window_bits=10";
         assert_eq!(
-            agreed(&["permessage-deflate; server_max_window_bits=10"]).as_deref(),
+            negotiated(&["permessage-deflate; server_max_window_bits=10"]).as_deref(),
             Some(small)
         );
-        // The first that can be kept.
         let some = "permessage-deflate; unknown, permessage-deflate; server_max_window_bits=10";
-        assert_eq!(agreed(&[some, "permessage-deflate"]).as_deref(), Some(small));
+        assert_eq!(negotiated(&[some, "permessage-deflate"]).as_deref(), Some(small));
     }
 
     #[test]
-    fn what_cannot_be_kept_is_declined() {
-        assert_eq!(agreed(&[]), None);
+    fn declines_unsupported_offers() {
+        assert_eq!(negotiated(&[]), None);
         for offer in [
             "",
             "x-webkit-deflate-frame",
@@ -171,16 +177,16 @@ mod tests {
             "permessage-deflate; client_no_context_takeover; client_no_context_takeover",
             "x; a=\", permessage-deflate\"",
         ] {
-            assert_eq!(agreed(&[offer]), None, "{offer}");
+            assert_eq!(negotiated(&[offer]), None, "{offer}");
         }
     }
 
     #[test]
-    fn small_messages_are_sent_as_they_are() {
+    fn does_not_compress_small_messages() {
         let deflate = PermessageDeflate { window: 15 };
-        assert_eq!(deflate.deflate(&[b'a'; WORTH - 1]), None);
-        assert!(deflate.deflate(&[b'a'; WORTH]).is_some());
+        assert_eq!(deflate.deflate(&[b'a'; MIN_COMPRESSED_BYTES - 1]), None);
+        assert!(deflate.deflate(&[b'a'; MIN_COMPRESSED_BYTES]).is_some());
         assert!(PermessageDeflate { window: 9 }.deflate(&[b'a'; 10_000]).is_some());
-        assert!(!PermessageDeflate { window: 9 }.is_common());
+        assert!(!PermessageDeflate { window: 9 }.has_max_window());
     }
 }
