@@ -1,4 +1,4 @@
-//! One request under way, as those know it who wait for its response and those who work on it.
+//! State that is shared between a running handler and the task that waits for its response.
 
 use crate::session::CookieChanges;
 use std::sync::OnceLock;
@@ -6,47 +6,47 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What a handler and whoever waits for its response share. Most handlers need nothing of it, so everything in it is made
-/// for the first who asks.
+/// The deadline and the cookies of one request. Each is created when it is first used, because most handlers use neither.
 #[derive(Debug, Default)]
 pub(crate) struct RequestScope {
-    limit: Option<Duration>,
-    until: OnceLock<Option<Instant>>,
-    over: AtomicBool,
+    timeout: Option<Duration>,
+    deadline: OnceLock<Option<Instant>>,
+    finished: AtomicBool,
     cookies: OnceLock<CookieChanges>,
 }
 
 impl RequestScope {
-    /// A response that may take so long.
-    pub(crate) fn with_timeout(limit: Option<Duration>) -> RequestScope {
+    pub(crate) fn with_timeout(timeout: Option<Duration>) -> RequestScope {
         RequestScope {
-            limit,
+            timeout,
             ..RequestScope::default()
         }
     }
 
-    /// Until when it is waited for. The clock starts at the first look, which is when a handler first waits, or asks.
+    /// Returns the deadline of the handler, or `None` if it has none.
+    ///
+    /// The timeout starts at the first call, which is when the handler first waits or asks for its deadline. A handler
+    /// that responds at its first poll reads no clock.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let from_now = |limit| Instant::now().checked_add(limit);
-        *self.until.get_or_init(|| self.limit.and_then(from_now))
+        let from_now = |timeout| Instant::now().checked_add(timeout);
+        *self.deadline.get_or_init(|| self.timeout.and_then(from_now))
     }
 
-    /// Nobody waits for the response any more; what the handler left behind, a stream or a WebSocket, has no deadline.
+    /// Marks the response as sent. A stream or WebSocket that the handler leaves running has no deadline.
     pub(crate) fn finish(&self) {
-        self.over.store(true, Ordering::Release);
+        self.finished.store(true, Ordering::Release);
     }
 
     pub(crate) fn is_finished(&self) -> bool {
-        self.over.load(Ordering::Acquire)
+        self.finished.load(Ordering::Acquire)
     }
 
-    /// The cookies that the handler wants the browser to keep, if it asked for any.
+    /// Returns the cookie changes, if the handler has asked for them.
     pub(crate) fn cookies(&self) -> Option<&CookieChanges> {
         self.cookies.get()
     }
 
-    /// The same, made where they are not there.
-    pub(crate) fn cookies_or_init(&self, make: impl FnOnce() -> CookieChanges) -> &CookieChanges {
-        self.cookies.get_or_init(make)
+    pub(crate) fn cookies_or_init(&self, init: impl FnOnce() -> CookieChanges) -> &CookieChanges {
+        self.cookies.get_or_init(init)
     }
 }

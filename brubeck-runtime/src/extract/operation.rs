@@ -85,7 +85,7 @@ type ReadPrefix<T> = for<'t> fn(&'t str) -> Option<(T, &'t str)>;
 pub const fn named<T: Wire>(name: &'static str) -> Named<T> {
     Named {
         name,
-        write: |request, name, value| request.named(Cow::Borrowed(name), &value),
+        write: |request, name, value| request.set_argument(Cow::Borrowed(name), &value),
         read_prefix: |text| read_prefix(text),
         read: read_named,
     }

@@ -23,7 +23,7 @@ fn caller_context<S>(cx: &Context<S>) -> Option<Arc<CallerContext>> {
     Some(Arc::new(CallerContext {
         handlers: cx.app().response_handlers.upgrade()?,
         origin: message.extension::<Origin>().cloned(),
-        deadline: Deadline::of(cx.scope(), message),
+        deadline: Deadline::for_handler(cx.scope(), message),
         hops: message.call().map_or(0, |call| call.hops.saturating_add(1)),
         trace: cx.trace().clone(),
     }))
@@ -42,7 +42,7 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Se
 
     async fn from_message(cx: &Context<S>) -> Result<ServiceResponse<T>, Rejection> {
         ServiceResponse::from_response_message(cx.message())
-            .read()
+            .decode()
             .map_err(|error| {
                 Rejection::new(
                     Status::BAD_GATEWAY,
@@ -56,7 +56,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Deadline {
     type Rejection = Infallible;
 
     async fn from_message(cx: &Context<S>) -> Result<Deadline, Infallible> {
-        Ok(Deadline::of(cx.scope(), cx.message()))
+        Ok(Deadline::for_handler(cx.scope(), cx.message()))
     }
 }
 

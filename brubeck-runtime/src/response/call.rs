@@ -19,8 +19,8 @@ pub trait Answers<O> {
 impl<O: Operation> Answers<O> for Result<O::Ok, O::Fault> {
     fn into_reply(self) -> Response {
         match self {
-            Ok(ok) => Response::from_json(Status::OK, (O::OK.write)(&ok)),
-            Err(fault) => Response::from_json(fault_status(&fault), (O::FAULT.write)(&fault)),
+            Ok(ok) => Response::from_json(Status::OK, (O::OK.encode)(&ok)),
+            Err(fault) => Response::from_json(fault_status(&fault), (O::FAULT.encode)(&fault)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Between messages and replies of handlers and those of the wire.
 
-use super::api::{JsonObject, ServiceRequest, ServiceResponse};
+use super::api::{JsonObjectWriter, ServiceRequest, ServiceResponse};
 use super::codec::{ByteStr, CallRequest, WireReply};
 use crate::message::{CallMeta, Message};
 use crate::method::Method;
@@ -30,7 +30,7 @@ pub(super) fn to_call_request(request: ServiceRequest, nowait: bool) -> CallRequ
     }
 }
 
-fn body(arguments: JsonObject, body: Bytes) -> Bytes {
+fn body(arguments: JsonObjectWriter, body: Bytes) -> Bytes {
     if arguments.is_empty() {
         return body;
     }
@@ -38,7 +38,7 @@ fn body(arguments: JsonObject, body: Bytes) -> Bytes {
         return small_bytes::freeze(arguments.into_text());
     }
     let mut fields: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
-    fields.extend(arguments.read().clone());
+    fields.extend(arguments.as_map().clone());
     // A map of JSON values is JSON.
     serde_json::to_vec(&fields).unwrap_or_default().into()
 }

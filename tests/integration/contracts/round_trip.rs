@@ -222,7 +222,7 @@ async fn handled_by_an_unlisted_response_handler_is_a_call_error() {
     let answer = application.answer(Message::web(Method::Get, "/ping")).await;
     let text = page(answer).await;
     assert!(
-        text.starts_with("the response handler `on_ping` did not take it"),
+        text.starts_with("the response handler `on_ping` did not run"),
         "{text:?}"
     );
 }

@@ -202,7 +202,7 @@ async fn info_lists_the_schemas_of_a_contract() {
             "error": {
                 "$schema": DRAFT,
                 "title": "Fault",
-                "description": "A failure: its status code and a message.",
+                "description": "An error with a status code and a message.",
                 "type": "object",
                 "properties": {
                     "status_code": {"type": "integer", "format": "int32"},

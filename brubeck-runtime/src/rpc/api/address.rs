@@ -1,29 +1,30 @@
-//! Where a service is, and how it is spoken to.
+//! The address of a service and the options of its clients.
 
 use super::Dialect;
 use crate::secret::Secret;
 
-/// The address of a service, its passphrase, and the dialect it speaks.
+/// The address of a service, its passphrase, and the options of a client that calls it.
 ///
 /// ```
 /// use brubeck::{Dialect, ServiceAddress};
 ///
-/// // a service that binds its address
+/// // A service that binds its address.
 /// let slow = ServiceAddress::new("ipc://run/slow", "my_shared_secret").dialect(Dialect::Seed);
 ///
-/// // one that connects to two addresses of ours, as the released package `brubeck-service` does
+/// // A service that connects to two addresses of the client, as the released package `brubeck-service` does.
 /// let slow = ServiceAddress::new("ipc://run/slow", "my_shared_secret")
 ///     .dialect(Dialect::Pypi)
 ///     .responses_at("ipc://run/slow_response");
 /// assert_eq!(slow.address(), "ipc://run/slow");
 /// ```
 ///
-/// It is plain data, made to be kept in the state of an application.
+/// A `ServiceAddress` is plain data and opens no connection. Applications usually keep it in their state and pass it to
+/// [`Services::connect`](crate::Services::connect) or [`Client::connect`](crate::Client::connect).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct ServiceAddress {
     address: String,
-    more: Vec<String>,
+    more_addresses: Vec<String>,
     responses: Option<String>,
     passphrase: Secret,
     dialect: Option<Dialect>,
@@ -33,11 +34,13 @@ pub struct ServiceAddress {
 }
 
 impl ServiceAddress {
-    /// A service at `ipc://path/of/socket` or `tcp://host:port` that speaks brubeck's own protocol.
+    /// Creates the address of a service that uses brubeck's own protocol.
+    ///
+    /// `address` is `ipc://path/of/socket` or `tcp://host:port`. It is parsed when a client connects.
     pub fn new(address: impl Into<String>, passphrase: impl Into<String>) -> ServiceAddress {
         ServiceAddress {
             address: address.into(),
-            more: Vec::new(),
+            more_addresses: Vec::new(),
             responses: None,
             passphrase: Secret::new(passphrase.into()),
             dialect: None,
@@ -47,7 +50,7 @@ impl ServiceAddress {
         }
     }
 
-    /// The service runs at this address, too: calls go to a process that has room, the least loaded one first.
+    /// Adds the address of another worker of the same service.
     ///
     /// ```
     /// use brubeck::ServiceAddress;
@@ -56,14 +59,15 @@ impl ServiceAddress {
     /// assert_eq!(slow.addresses().count(), 2);
     /// ```
     ///
-    /// A host name stands for every host that it resolves to, and is looked up again every five seconds; of the
-    /// addresses it has in IPv4 and in IPv6 one kind is used. At most 256 processes are known at a time.
+    /// Each call goes to the least loaded worker that has capacity. A host name stands for every host that it resolves
+    /// to, and is resolved again every 5 seconds. If a name has both IPv4 and IPv6 addresses, only one of the two
+    /// families is used. A client has at most 256 workers at a time.
     pub fn and(mut self, address: impl Into<String>) -> ServiceAddress {
-        self.more.push(address.into());
+        self.more_addresses.push(address.into());
         self
     }
 
-    /// It speaks this dialect of Brubeck Services instead.
+    /// Calls the service in a dialect of the Python original instead of brubeck's own protocol.
     pub fn dialect(self, dialect: Dialect) -> ServiceAddress {
         ServiceAddress {
             dialect: Some(dialect),
@@ -71,8 +75,10 @@ impl ServiceAddress {
         }
     }
 
-    /// Where services send their answers: in [`Dialect::Pypi`] and [`Dialect::Pypi01x`] it is the client that binds,
-    /// this address and the other one, and any number of services connect to both.
+    /// Sets the address that the client binds for responses.
+    ///
+    /// Required by [`Dialect::Pypi`] and [`Dialect::Pypi01x`]. In these dialects the client binds both addresses, one for
+    /// requests and one for responses, and any number of workers connect to both.
     pub fn responses_at(self, address: impl Into<String>) -> ServiceAddress {
         ServiceAddress {
             responses: Some(address.into()),
@@ -80,7 +86,11 @@ impl ServiceAddress {
         }
     }
 
-    /// In a dialect, sends the passphrase in clear to other machines: whoever can read the network can then call the service.
+    /// Allows a client to send the passphrase unencrypted to other machines.
+    ///
+    /// The dialects of the Python original put the passphrase into every request. Anyone who can read the network can
+    /// then call the service. Without this option a client refuses to use a dialect over an address that other machines
+    /// can reach. Brubeck's own protocol never sends the passphrase.
     pub fn allow_clear_text(self) -> ServiceAddress {
         ServiceAddress {
             clear_text: true,
@@ -88,14 +98,16 @@ impl ServiceAddress {
         }
     }
 
-    /// The largest body that is sent and taken, in bytes, instead of 8 MiB. The service says its own limit with
-    /// [`Service::body_limit`](crate::Service::body_limit). In brubeck's own protocol only.
+    /// Sets the largest request or response body, in bytes. The default is 8 MiB.
     ///
     /// ```
     /// use brubeck::ServiceAddress;
     ///
     /// let films = ServiceAddress::new("tcp://10.0.0.6:9000", "my_shared_secret").body_limit(64 << 20);
     /// ```
+    ///
+    /// The service has a limit of its own, [`Service::body_limit`](crate::Service::body_limit). Only brubeck's own
+    /// protocol uses this option.
     pub fn body_limit(self, bytes: usize) -> ServiceAddress {
         ServiceAddress {
             body_limit: Some(bytes),
@@ -103,8 +115,10 @@ impl ServiceAddress {
         }
     }
 
-    /// How many calls may be on their way to one process, and as many again wait for one with room, instead of 1,024;
-    /// more are refused as [`Busy`](crate::CallError::Busy). In brubeck's own protocol only.
+    /// Sets how many calls may be in flight to one worker. The default is 1,024.
+    ///
+    /// The same number of calls may wait in the client for a worker with capacity. Further calls fail with
+    /// [`Busy`](crate::CallError::Busy). Only brubeck's own protocol uses this option.
     pub fn concurrency(self, calls: usize) -> ServiceAddress {
         ServiceAddress {
             concurrency: Some(calls),
@@ -112,15 +126,15 @@ impl ServiceAddress {
         }
     }
 
-    /// Where requests go; the first address where there are several.
+    /// Returns the address that was passed to [`new`](ServiceAddress::new).
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// All addresses of the service.
+    /// Returns all addresses of the service, in the order in which they were added.
     pub fn addresses(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.address)
-            .chain(&self.more)
+            .chain(&self.more_addresses)
             .map(String::as_str)
     }
 
@@ -132,7 +146,7 @@ impl ServiceAddress {
         &self.passphrase
     }
 
-    /// `None`: brubeck's own protocol.
+    /// Returns the dialect, or `None` for brubeck's own protocol.
     pub(crate) fn selected_dialect(&self) -> Option<Dialect> {
         self.dialect
     }
@@ -141,18 +155,18 @@ impl ServiceAddress {
         self.clear_text
     }
 
-    /// In what another description of the service at the same address differs; `None` where it does not.
-    pub(crate) fn conflict(&self, other: &ServiceAddress) -> Option<String> {
+    /// Returns the option in which `other`, a service at the same address, differs from this one.
+    pub(crate) fn conflict(&self, other: &ServiceAddress) -> Option<&'static str> {
         if self.passphrase != other.passphrase {
-            Some("another passphrase".into())
+            Some("another passphrase")
         } else if self.dialect != other.dialect {
-            Some("another dialect".into())
-        } else if self.more != other.more {
-            Some("other addresses beside it".into())
+            Some("another dialect")
+        } else if self.more_addresses != other.more_addresses {
+            Some("other additional addresses")
         } else if self.responses != other.responses {
-            Some("another address for its answers".into())
+            Some("another address for responses")
         } else if (self.body_limit, self.concurrency) != (other.body_limit, other.concurrency) {
-            Some("other limits".into())
+            Some("other limits")
         } else {
             None
         }

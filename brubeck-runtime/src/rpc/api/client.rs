@@ -1,4 +1,4 @@
-//! The calling side: a client of one service, and its calls.
+//! A client of one service, and the calls that it makes.
 
 use super::{
     CallError, Deadline, Handled, Link, Origin, PendingResponse, ResponseHandlers, ServiceRequest,
@@ -14,12 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
-/// How long a call may take where nothing else is said.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// The timeout of a call that sets none.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client of one service; cloning is cheap.
+/// A client of one service. Clones are cheap and share its connections.
 ///
 /// ```no_run
 /// use brubeck::prelude::*;
@@ -27,30 +27,34 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// #[get("^/service/sync")]
 /// async fn call_sync(services: Services) -> Result<String, CallError> {
 ///     let slow = services.register("ipc://run/slow", "my_shared_secret")?;
-///     let reply = slow.request("/service/slow").argument("RETURN_DATA", "hello").await?;
-///     Ok(reply.body["RETURN_DATA"].to_string())
+///     let response = slow.request("/service/slow").argument("RETURN_DATA", "hello").await?;
+///     Ok(response.body["RETURN_DATA"].to_string())
 /// }
 /// ```
 ///
-/// One from [`Services`](super::Services) belongs to the application: its response handlers run for
-/// [`handled`](Call::handled) and [`nowait`](Call::nowait).
+/// A client from [`Services`](super::Services) belongs to the application: the response handlers of the application run
+/// for its [`handled`](Call::handled) and [`nowait`](Call::nowait) calls. Calls that it makes in a handler inherit the
+/// deadline and the trace of the message that the handler processes.
+///
+/// A client from [`Client::connect`] belongs to no application.
 #[derive(Clone)]
 pub struct Client {
     link: Arc<dyn Link>,
     caller: Option<Arc<CallerContext>>,
 }
 
-/// On whose behalf calls are made.
+/// The message on whose behalf a handler makes calls, and the response handlers of its application.
 pub(crate) struct CallerContext {
     pub(crate) handlers: Arc<dyn ResponseHandlers>,
     pub(crate) origin: Option<Origin>,
     pub(crate) deadline: Deadline,
+    /// The number of calls in a row that led to the message, for the hop limit.
     pub(crate) hops: u8,
     pub(crate) trace: Trace,
 }
 
 impl Client {
-    /// A client over this link, that belongs to no application.
+    /// Creates a client that sends its calls over `link` and belongs to no application.
     pub fn over(link: Arc<dyn Link>) -> Client {
         Client { link, caller: None }
     }
@@ -62,12 +66,15 @@ impl Client {
         }
     }
 
-    /// The address of the service.
+    /// Returns the address of the service.
     pub fn address(&self) -> &str {
         self.link.address()
     }
 
-    /// Sends calls to the process at this address, too, from now on. One that is known already changes nothing.
+    /// Adds a worker of the service, to which later calls may be sent.
+    ///
+    /// Adding an address that is already known has no effect. All clients of the service in this application share its
+    /// workers.
     ///
     /// ```no_run
     /// # fn example(slow: brubeck::Client) -> brubeck::Result {
@@ -76,45 +83,54 @@ impl Client {
     /// # Ok(()) }
     /// ```
     ///
-    /// All clients of the service in this application share its processes.
-    ///
     /// # Errors
     ///
-    /// The address is none, it would be the 257th, or the service is spoken to in a dialect of the original.
+    /// Returns an error if `address` is not a valid endpoint, if the client already has 256 workers, or if the service is
+    /// called in a dialect of the Python original.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics if the client is that of a contract which connects at its first call, has not connected yet, and this is
+    /// called outside of a tokio runtime.
     pub fn add_worker(&self, address: &str) -> crate::Result<()> {
         self.link.add_worker(address)
     }
 
-    /// Sends the process at this address no more calls; those that are on their way finish. Returns whether the
-    /// address was known.
+    /// Removes a worker. It gets no further calls; calls in flight finish.
+    ///
+    /// Returns `false` if `address` is not known.
     ///
     /// # Errors
     ///
-    /// The service is spoken to in a dialect of the original.
+    /// Returns an error if the service is called in a dialect of the Python original.
+    ///
+    /// # Panics
+    ///
+    /// As [`add_worker`](Client::add_worker).
     pub fn remove_worker(&self, address: &str) -> crate::Result<bool> {
         self.link.remove_worker(address)
     }
 
-    /// The addresses that calls are sent to.
+    /// Returns the addresses of the workers. A host name counts as one address.
+    ///
+    /// # Panics
+    ///
+    /// As [`add_worker`](Client::add_worker).
     pub fn workers(&self) -> Vec<String> {
         self.link.workers()
     }
 
-    /// A call of this path, to be awaited or sent with [`nowait`](Call::nowait).
+    /// Creates a call of `path` with the method `request`.
     pub fn request(&self, path: impl Into<String>) -> Call {
         self.send(ServiceRequest::new(path))
     }
 
-    /// A call that sends this request.
+    /// Creates a call that sends `request`.
     pub fn send(&self, request: impl Into<ServiceRequest>) -> Call {
         Call {
             client: self.clone(),
             request: request.into(),
-            timeout: TIMEOUT,
+            timeout: DEFAULT_TIMEOUT,
         }
     }
 }
@@ -125,24 +141,25 @@ impl fmt::Debug for Client {
     }
 }
 
-/// One call, not sent yet.
+/// A call of a service that has not been sent yet.
 ///
 /// ```
 /// # use brubeck::{CallError, Client};
 /// # use std::time::Duration;
 /// # async fn example(slow: Client) -> Result<(), CallError> {
-/// // wait for the answer
-/// let reply = slow.request("/service/slow").argument("text", "hi").timeout(Duration::from_secs(2)).await?;
-/// // also for what the response handler of this application makes of it
-/// let (reply, handled) = slow.request("/service/slow").argument("text", "hi").handled().await?;
-/// // or do not wait: the response handler runs when the answer comes
+/// // Wait for the response.
+/// let response = slow.request("/service/slow").argument("text", "hi").timeout(Duration::from_secs(2)).await?;
+/// // Wait for the response and for the output of its response handler.
+/// let (response, handled) = slow.request("/service/slow").argument("text", "hi").handled().await?;
+/// // Do not wait: the response handler runs when the response arrives.
 /// slow.request("/service/slow").argument("text", "hi").nowait();
 /// # Ok(()) }
 /// ```
 ///
-/// A call that is waited for ends by its deadline (10 seconds unless set), in an answer or a
-/// [`CallError`]. Dropping the future gives it up. An answer whose status is a failure is still an
-/// answer: look at its `status`.
+/// A call that is awaited ends by its deadline with a response or a [`CallError`]. The timeout is 10 seconds unless
+/// [`timeout`](Call::timeout) sets another one. Dropping the future cancels the call.
+///
+/// A response whose status is an error is still a response: check [`status`](ServiceResponse::status).
 #[must_use = "a call does nothing until it is awaited or sent with `nowait`"]
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -152,199 +169,241 @@ pub struct Call {
 }
 
 impl Call {
-    /// Another method than `request`.
+    /// Sets the method. The default is [`Method::Request`].
     pub fn method(mut self, method: Method) -> Call {
         self.request = self.request.with_method(method);
         self
     }
 
-    /// Adds a named argument, or replaces it.
+    /// Sets a named argument, replacing an argument of the same name.
     pub fn argument(mut self, name: impl Into<String>, value: impl Serialize) -> Call {
         self.request = self.request.argument(name, value);
         self
     }
 
-    /// Adds a header, or replaces it.
+    /// Sets a header, replacing a header of the same name.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Call {
         self.request = self.request.header(name, value);
         self
     }
 
-    /// Sets the body, which becomes JSON; see [`ServiceRequest::body`].
+    /// Sets the body, which is sent as JSON; see [`ServiceRequest::body`].
     pub fn body(mut self, value: impl Serialize) -> Call {
         self.request = self.request.body(value);
         self
     }
 
-    /// How long it may take in all, from now on.
+    /// Sets the timeout of the whole call, including retries. The default is 10 seconds.
+    ///
+    /// The timeout starts when the call is sent. A call that a handler makes also ends at the
+    /// [`Deadline`](super::Deadline) of the handler, if that is earlier.
     pub fn timeout(mut self, timeout: Duration) -> Call {
         self.timeout = timeout;
         self
     }
 
-    /// The request as it would go out.
+    /// Returns the request without sending it.
     pub fn into_request(self) -> ServiceRequest {
         self.request
     }
 
-    /// Waits for the answer and for what the response handler of this application makes of it.
+    /// Also waits for the response handler of this application, and returns its output.
     pub fn handled(self) -> HandledCall {
         HandledCall { call: self }
     }
 
-    /// Says that it does no harm to do it twice; see [`ServiceRequest::idempotent`].
+    /// Marks the call as idempotent, so that it may be retried; see [`ServiceRequest::idempotent`].
     pub fn idempotent(mut self) -> Call {
         self.request = self.request.idempotent();
         self
     }
 
-    /// Sends the request and does not wait for its answer: the response handler of this application runs
-    /// when it comes. What is returned may be awaited, to know that a process of the service has taken the
-    /// call, or dropped; a call that fails is logged in any case.
+    /// Sends the call without waiting for its response.
     ///
-    /// Without a response handler for its path it is not sent: the application does not start where the text of a handler
-    /// shows that ([`App::start`](crate::App::start)), and an error is logged otherwise.
+    /// The response handler of this application runs when the response arrives. The returned [`Nowait`] may be dropped,
+    /// or awaited to learn whether a worker has accepted the call. A call that fails is logged in either case.
+    ///
+    /// If no response handler is listed for the path, the call is not sent and an error is logged. The application does
+    /// not even start if it can be seen in the code of a handler that it makes such a call; see
+    /// [`App::start`](crate::App::start).
     ///
     /// # Errors
     ///
-    /// When awaited: why no process took the call. [`Refused`](CallError::Refused) where no response handler
-    /// is listed for the path, because nobody would ever see the answer.
+    /// Awaiting the returned value returns an error if no worker accepted the call, and
+    /// [`Refused`](CallError::Refused) if no response handler is listed for the path or if the client belongs to no
+    /// application.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside of a tokio runtime.
     pub fn nowait(self) -> Nowait {
-        let (tell, taken) = oneshot::channel();
-        let handlers = match self.response_handlers() {
-            Ok(handlers) => handlers,
+        let (notify_accepted, accepted) = oneshot::channel();
+        match self.response_handlers() {
+            Ok(handlers) => {
+                tokio::spawn(self.run_detached(handlers, notify_accepted));
+            }
             Err(error) => {
                 let (address, path) = (self.client.address(), self.request.path());
-                tracing::error!(address, path, %error, "a call with `nowait` was not sent");
-                // It is there for as long as `taken` is.
-                let _ = tell.send(Err(error));
-                return Nowait { taken };
+                tracing::error!(address, path, %error, "`nowait` call not sent");
+                // Cannot fail: `accepted` is still alive.
+                let _ = notify_accepted.send(Err(error));
             }
-        };
-        tokio::spawn(async move {
-            let (address, path) = (self.client.address().to_owned(), self.request.path().to_owned());
-            let failed = |error: &CallError| {
-                tracing::warn!(%address, path, %error, "a call that nobody waits for failed");
-            };
-            let placed = match self.post().await {
-                Ok(placed) => placed,
-                Err(error) => {
-                    failed(&error);
-                    let _ = tell.send(Err(error));
-                    return;
-                }
-            };
-            // Nobody listens where the caller has dropped what `nowait` returned.
-            let _ = tell.send(Ok(()));
-            match placed.await {
-                Ok(answer) => {
-                    // A handler that refuses has said so in the log.
-                    let _ = handlers.respond(answer.into_message(&path)).await;
-                }
-                Err(error) => failed(&error),
-            }
-        });
-        Nowait { taken }
+        }
+        Nowait { accepted }
     }
 
-    /// Those who take the answer of a call that nobody waits for.
+    /// Runs a `nowait` call to its end: notifies `accepted`, then passes the response to `handlers`.
+    async fn run_detached(
+        self,
+        handlers: Arc<dyn ResponseHandlers>,
+        accepted: oneshot::Sender<Result<(), CallError>>,
+    ) {
+        let (address, path) = (self.client.address().to_owned(), self.request.path().to_owned());
+        let log_failure = |error: &CallError| {
+            tracing::warn!(%address, path, %error, "`nowait` call failed");
+        };
+        // Sending to `accepted` fails if the caller has dropped the `Nowait`, which is allowed.
+        let response = match self.start_until_accepted().await {
+            Ok(response) => {
+                let _ = accepted.send(Ok(()));
+                response
+            }
+            Err(error) => {
+                log_failure(&error);
+                let _ = accepted.send(Err(error));
+                return;
+            }
+        };
+        match response.await {
+            Ok(response) => {
+                // `None` needs no log line here: a handler that fails is logged where it runs.
+                let _ = handlers.respond(response.into_message(&path)).await;
+            }
+            Err(error) => log_failure(&error),
+        }
+    }
+
+    /// Returns the response handlers of the application, or an error if none of them handles the path of this call.
     fn response_handlers(&self) -> Result<Arc<dyn ResponseHandlers>, CallError> {
         let refused = |reason: String| Err(CallError::Refused(reason.into()));
         let path = self.request.path();
         let Some(CallerContext { handlers, .. }) = self.client.caller.as_deref() else {
             return refused(format!(
-                "this client belongs to no application, so nobody would take the answer of {path}; take the client as a \
+                "the client belongs to no application, so the response of {path} would be lost; take the client as a \
                  handler argument, or await the call"
             ));
         };
         if !handlers.handles(path) {
             return refused(format!(
-                "no response handler is listed for {path}, so nobody would take the answer; list a function with \
+                "no response handler is listed for {path}, so the response would be lost; list a function with \
                  `#[response_handler(..)]` in `routes!`, or await the call"
             ));
         }
         Ok(handlers.clone())
     }
 
-    async fn post(self) -> Result<PendingResponse, CallError> {
-        let (link, request, origin, deadline) = self.ready()?;
-        let span = span(&*link, &request);
-        let placed = link
+    /// Starts the call and returns the future of its response.
+    pub(crate) fn start(self) -> PendingResponse {
+        let prepared = match self.prepare() {
+            Ok(prepared) => prepared,
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+        };
+        let span = prepared.span();
+        let PreparedCall {
+            link,
+            request,
+            origin,
+            deadline,
+        } = prepared;
+        let response = link.call(request, origin, deadline);
+        #[cfg(feature = "metrics")]
+        let response = record(&*link, response);
+        // `instrument` needs another box, which calls without a trace subscriber should not pay for.
+        if span.is_disabled() {
+            response
+        } else {
+            Box::pin(response.instrument(span))
+        }
+    }
+
+    /// Starts the call and waits until a worker has accepted it. Returns the future of its response.
+    async fn start_until_accepted(self) -> Result<PendingResponse, CallError> {
+        let prepared = self.prepare()?;
+        let span = prepared.span();
+        let PreparedCall {
+            link,
+            request,
+            origin,
+            deadline,
+        } = prepared;
+        let accepted = link
             .post(request, origin, deadline)
             .instrument(span.clone())
             .await;
         #[cfg(feature = "metrics")]
-        let placed = match placed {
-            Ok(placed) => {
-                let answer = super::metrics::call(link.address().to_owned(), placed);
-                Ok(Box::pin(answer) as PendingResponse)
-            }
+        let accepted = match accepted {
+            Ok(response) => Ok(record(&*link, response)),
             Err(error) => {
-                let failed = std::future::ready(Err(error.clone()));
-                let _ = super::metrics::call(link.address().to_owned(), failed).await;
+                super::metrics::record_failed_call(link.address().to_owned(), &error);
                 Err(error)
             }
         };
-        Ok(Box::pin(placed?.instrument(span)))
+        Ok(Box::pin(accepted?.instrument(span)))
     }
 
-    /// Sends the request and brings what answers it.
-    pub(crate) fn carry(self) -> PendingResponse {
-        match self.ready() {
-            Ok((link, request, origin, deadline)) => {
-                let span = span(&*link, &request);
-                let answer = link.call(request, origin, deadline);
-                #[cfg(feature = "metrics")]
-                let answer = Box::pin(super::metrics::call(link.address().to_owned(), answer));
-                match span.is_disabled() {
-                    true => answer,
-                    false => Box::pin(answer.instrument(span)),
-                }
-            }
-            Err(error) => Box::pin(std::future::ready(Err(error))),
-        }
-    }
-
-    /// What the link needs; the deadline is never later than that of the message on whose behalf it is made.
-    fn ready(self) -> Result<Departure, CallError> {
-        if let Some(mistake) = self.request.mistake() {
-            return Err(CallError::Refused(mistake.to_owned().into()));
+    /// Computes the deadline of the call and adds its context to the request.
+    fn prepare(self) -> Result<PreparedCall, CallError> {
+        if let Some(reason) = self.request.invalid_reason() {
+            return Err(CallError::Refused(reason.to_owned().into()));
         }
         let now = Instant::now();
-        // A deadline beyond what the clock can tell is no deadline that anybody will see.
-        let own = now
+        // The sum overflows only for timeouts such as `Duration::MAX`, for which an hour is as good as forever.
+        let own_deadline = now
             .checked_add(self.timeout)
             .unwrap_or(now + Duration::from_secs(3600));
         let (origin, deadline, request) = match self.client.caller.as_deref() {
             Some(caller) => (
                 caller.origin.clone(),
-                caller.deadline.or_sooner(own),
+                caller.deadline.or_sooner(own_deadline),
                 self.request.with_trace(caller.hops, caller.trace.child()),
             ),
-            None => (None, own, self.request.with_trace(0, Trace::new_root())),
+            None => (None, own_deadline, self.request.with_trace(0, Trace::new_root())),
         };
-        Ok((self.client.link, request, origin, deadline))
+        Ok(PreparedCall {
+            link: self.client.link,
+            request,
+            origin,
+            deadline,
+        })
     }
 }
 
-/// What happens on behalf of a call, for whoever collects traces.
-fn span(link: &dyn Link, request: &ServiceRequest) -> tracing::Span {
-    tracing::info_span!(
-        "call",
-        service = link.address(),
-        path = request.path(),
-        traceparent = request.trace().map(tracing::field::debug),
-    )
+/// A call that is ready to be passed to its link.
+struct PreparedCall {
+    link: Arc<dyn Link>,
+    request: ServiceRequest,
+    origin: Option<Origin>,
+    deadline: Instant,
 }
 
-/// A request with the link it takes, the message on whose behalf it is made, and its deadline.
-type Departure = (Arc<dyn Link>, ServiceRequest, Option<Origin>, Instant);
+impl PreparedCall {
+    /// Returns the `tracing` span of the call.
+    fn span(&self) -> Span {
+        tracing::info_span!(
+            "call",
+            service = self.link.address(),
+            path = self.request.path(),
+            traceparent = self.request.trace().map(tracing::field::debug),
+        )
+    }
+}
 
-/// A call that was sent without waiting for its answer; awaited, it says whether a process has taken it.
+#[cfg(feature = "metrics")]
+fn record(link: &dyn Link, response: PendingResponse) -> PendingResponse {
+    Box::pin(super::metrics::record_call(link.address().to_owned(), response))
+}
+
+/// A call that was sent with [`Call::nowait`]. Awaiting it waits until a worker has accepted the call.
 ///
 /// ```
 /// # use brubeck::{CallError, Client};
@@ -352,9 +411,11 @@ type Departure = (Arc<dyn Link>, ServiceRequest, Option<Origin>, Instant);
 /// slow.request("/service/slow").argument("text", "hi").nowait().await?;
 /// # Ok(()) }
 /// ```
+///
+/// Dropping it does not cancel the call.
 #[derive(Debug)]
 pub struct Nowait {
-    taken: oneshot::Receiver<Result<(), CallError>>,
+    accepted: oneshot::Receiver<Result<(), CallError>>,
 }
 
 impl IntoFuture for Nowait {
@@ -362,7 +423,7 @@ impl IntoFuture for Nowait {
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.taken.await.unwrap_or(Err(CallError::ShuttingDown)) })
+        Box::pin(async move { self.accepted.await.unwrap_or(Err(CallError::ShuttingDown)) })
     }
 }
 
@@ -371,12 +432,12 @@ impl IntoFuture for Call {
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let answer = self.carry();
-        Box::pin(async move { Ok(answer.await?.read()?) })
+        let response = self.start();
+        Box::pin(async move { Ok(response.await?.decode()?) })
     }
 }
 
-/// A call that is waited for together with its response handler.
+/// A call whose response handler is awaited too; see [`Call::handled`].
 #[must_use = "a call does nothing until it is awaited"]
 #[derive(Debug)]
 pub struct HandledCall {
@@ -384,8 +445,11 @@ pub struct HandledCall {
 }
 
 impl HandledCall {
-    /// The answer, and what the response handler returned (`None`: the client belongs to no application).
-    pub(crate) async fn carry(self) -> Result<(ServiceResponse<Bytes>, Option<Handled>), CallError> {
+    /// Runs the call and its response handler.
+    ///
+    /// Returns the response and the output of the handler, which is `None` if the client belongs to no application or if
+    /// no handler ran.
+    pub(crate) async fn run(self) -> Result<(ServiceResponse<Bytes>, Option<Handled>), CallError> {
         let handlers = self
             .call
             .client
@@ -393,12 +457,12 @@ impl HandledCall {
             .as_ref()
             .map(|caller| caller.handlers.clone());
         let path = self.call.request.path().to_owned();
-        let answer = self.call.carry().await?;
+        let response = self.call.start().await?;
         let handled = match handlers {
-            Some(handlers) => handlers.respond(answer.clone().into_message(&path)).await,
+            Some(handlers) => handlers.respond(response.clone().into_message(&path)).await,
             None => None,
         };
-        Ok((answer, handled))
+        Ok((response, handled))
     }
 }
 
@@ -408,8 +472,8 @@ impl IntoFuture for HandledCall {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let (answer, handled) = self.carry().await?;
-            Ok((answer.read()?, handled.unwrap_or(Handled::NONE)))
+            let (response, handled) = self.run().await?;
+            Ok((response.decode()?, handled.unwrap_or(Handled::NONE)))
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Contracts: their operations, and calls that know what is answered.
+//! Contracts: operations with typed arguments and responses, and the calls of them.
 
 use super::{Call, CallError, Client, Nowait, PendingResponse, ServiceRequest, ServiceResponse};
 use crate::small_bytes;
@@ -13,7 +13,10 @@ use std::pin::Pin;
 use std::task::{self, Poll, ready};
 use std::time::Duration;
 
-/// One call of an operation, not sent yet: what a method of a contract's client returns.
+/// A call of a contract's operation that has not been sent yet.
+///
+/// The methods of the client that [`#[service_client]`](https://docs.rs/brubeck/latest/brubeck/attr.service_client.html)
+/// generates return it.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -26,23 +29,24 @@ use std::time::Duration;
 /// }
 ///
 /// #[response_handler(slow_echo::echo)]
-/// async fn on_slow(reply: ServiceResponse<String>) -> usize {
-///     reply.body.len()
+/// async fn on_slow(response: ServiceResponse<String>) -> usize {
+///     response.body.len()
 /// }
 ///
 /// # async fn example(slow: SlowEchoClient) -> Result<(), CallError> {
-/// // wait for the answer
-/// let reply: ServiceResponse<String> = slow.echo("hi".into()).timeout(Duration::from_secs(2)).await?;
-/// // also for what the response handler of this application makes of it
-/// let (reply, length) = slow.echo("hi".into()).handled_by::<on_slow>().await?;
-/// // or do not wait: the response handler runs when the answer comes
+/// // Wait for the response.
+/// let response: ServiceResponse<String> = slow.echo("hi".into()).timeout(Duration::from_secs(2)).await?;
+/// // Wait for the response and for the output of its response handler.
+/// let (response, length) = slow.echo("hi".into()).handled_by::<on_slow>().await?;
+/// // Do not wait: the response handler runs when the response arrives.
 /// slow.echo("hi".into()).nowait();
 /// # Ok(()) }
 /// # fn main() {}
 /// ```
 ///
-/// It ends by its deadline (what the contract says, else 10 seconds) in the answer or a [`CallError`], whose
-/// `Fault` is what the contract names for a failure.
+/// A call that is awaited ends by its deadline with a response or a [`CallError`]. The timeout is that of the contract, or
+/// 10 seconds if the contract sets none. If the service responds with an error status, the result is
+/// [`CallError::Fault`] with the error type of the contract. Dropping the future cancels the call.
 #[must_use = "a call does nothing until it is awaited or sent with `nowait`"]
 pub struct TypedCall<O> {
     call: Call,
@@ -50,7 +54,7 @@ pub struct TypedCall<O> {
 }
 
 impl<O: Operation> TypedCall<O> {
-    /// A call of this operation.
+    /// Creates a call of `operation`.
     pub fn new(client: &Client, operation: O) -> TypedCall<O> {
         let call = client.send(operation.into_request());
         let call = match O::TIMEOUT {
@@ -63,33 +67,40 @@ impl<O: Operation> TypedCall<O> {
         }
     }
 
-    /// Adds a header, or replaces it.
+    /// Sets a header, replacing a header of the same name.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> TypedCall<O> {
         self.call = self.call.header(name, value);
         self
     }
 
-    /// How long it may take in all, from now on.
+    /// Sets the timeout of the whole call, including retries; see [`Call::timeout`].
     pub fn timeout(mut self, timeout: Duration) -> TypedCall<O> {
         self.call = self.call.timeout(timeout);
         self
     }
 
-    /// The request as it would go out.
+    /// Returns the request without sending it.
     pub fn into_request(self) -> ServiceRequest {
         self.call.into_request()
     }
 
-    /// Sends the request and does not wait for its answer: see [`Call::nowait`].
+    /// Sends the call without waiting for its response; see [`Call::nowait`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::nowait`].
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside of a tokio runtime.
     pub fn nowait(self) -> Nowait {
         self.call.nowait()
     }
 
-    /// Waits for the answer and for what the response handler `H` of this application makes of it.
+    /// Also waits for the response handler `H` of this application, and returns its output.
+    ///
+    /// The call fails with [`BadReply`](CallError::BadReply) if `H` did not run: it is not in the routes of this
+    /// application, another handler before it matches the same path, or one of its arguments was rejected.
     pub fn handled_by<H: Handles<O>>(self) -> TypedHandledCall<O, H::Output> {
         TypedHandledCall {
             call: self,
@@ -111,16 +122,16 @@ impl<O: Operation> IntoFuture for TypedCall<O> {
 
     fn into_future(self) -> Self::IntoFuture {
         TypedResponse {
-            answer: self.call.carry(),
+            response: self.call.start(),
             operation: PhantomData,
         }
     }
 }
 
-/// The answer of a [`TypedCall`] that is under way; dropping it gives the call up.
+/// The future of a [`TypedCall`]. Dropping it cancels the call.
 #[must_use = "futures do nothing unless they are awaited"]
 pub struct TypedResponse<O> {
-    answer: PendingResponse,
+    response: PendingResponse,
     operation: PhantomData<fn() -> O>,
 }
 
@@ -134,12 +145,12 @@ impl<O: Operation> Future for TypedResponse<O> {
     type Output = Result<ServiceResponse<O::Ok>, CallError<O::Fault>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
-        let answer = ready!(self.answer.as_mut().poll(cx)).map_err(untyped)?;
-        Poll::Ready(read_answer::<O>(answer))
+        let response = ready!(self.response.as_mut().poll(cx)).map_err(without_fault)?;
+        Poll::Ready(decode_response::<O>(response))
     }
 }
 
-/// A call of an operation that is waited for together with a response handler, which returns a `T`.
+/// A call whose response handler is awaited too; see [`TypedCall::handled_by`]. The handler returns a `T`.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct TypedHandledCall<O, T> {
     call: TypedCall<O>,
@@ -159,16 +170,16 @@ impl<O: Operation, T: Send + 'static> IntoFuture for TypedHandledCall<O, T> {
 
     fn into_future(self) -> Self::IntoFuture {
         let handler = self.handler;
-        let answer = self.call.call.handled().carry();
+        let handled_call = self.call.call.handled().run();
         Box::pin(async move {
-            let (answer, handled) = answer.await.map_err(untyped)?;
-            let answer = read_answer::<O>(answer)?;
+            let (response, handled) = handled_call.await.map_err(without_fault)?;
+            let response = decode_response::<O>(response)?;
             match handled.and_then(|handled| handled.downcast::<T>()) {
-                Some(output) => Ok((answer, output)),
+                Some(output) => Ok((response, output)),
                 None => {
                     let reason = format!(
-                        "the response handler `{handler}` did not take it: it is in no list of this application, another \
-                         one comes first, or it refused"
+                        "the response handler `{handler}` did not run: it is not in the routes of this application, \
+                         another handler before it matches, or it rejected the response"
                     );
                     Err(CallError::BadReply(reason.into()))
                 }
@@ -177,8 +188,8 @@ impl<O: Operation, T: Send + 'static> IntoFuture for TypedHandledCall<O, T> {
     }
 }
 
-/// The connection knows no contract; a fault of its own is a refusal.
-fn untyped<F>(error: CallError) -> CallError<F> {
+/// Converts the error of an untyped call. The link knows no contract, so a fault from it becomes a refusal.
+fn without_fault<F>(error: CallError) -> CallError<F> {
     match error {
         CallError::NoWorkers => CallError::NoWorkers,
         CallError::Busy { retry_after } => CallError::Busy { retry_after },
@@ -193,9 +204,11 @@ fn untyped<F>(error: CallError) -> CallError<F> {
     }
 }
 
-/// A value that calls carry between applications: everything that serde reads and writes.
+/// A value that can be sent in a call: any type that implements serde's `Serialize` and `DeserializeOwned`.
+///
+/// It is implemented for all such types; implement the serde traits instead.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot go over the wire",
+    message = "`{Self}` cannot be sent in a call",
     label = "sent or received by a call",
     note = "add `#[derive(serde::Serialize, serde::Deserialize)]` to `{Self}`"
 )]
@@ -204,63 +217,65 @@ pub trait Wire: Serialize + DeserializeOwned + Send + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
 
-/// One operation of a contract: its arguments, where it is sent, and what is answered.
+/// An operation of a contract: its route, its arguments, and the types of its response and error.
 ///
-/// `#[service_client]` implements it for the types in the module of the contract. See
-/// [`Args`](crate::Args) for the serving side and [`TypedCall`](super::TypedCall) for the calling one.
+/// `#[service_client]` implements it for a type in the module of the contract, for example `slow_echo::echo`. A service
+/// reads the arguments with [`Args`](crate::Args); a client makes a [`TypedCall`](super::TypedCall).
 pub trait Operation: Sized + Send + 'static {
-    /// The answer.
+    /// The type of a successful response.
     type Ok: Send + 'static;
-    /// What is answered when it fails.
+    /// The error type of the contract.
     type Fault: Send + 'static;
-    /// How the answer is body_codec.
+    /// Encodes and decodes a successful response.
     const OK: BodyCodec<Self::Ok>;
-    /// How the failure is body_codec.
+    /// Encodes and decodes the error.
     const FAULT: BodyCodec<Self::Fault>;
-    /// Its route.
+    /// The route.
     const SPEC: Spec;
-    /// How long a call may take, where the contract says so.
+    /// The timeout that the contract sets.
     const TIMEOUT: Option<Duration>;
-    /// The request that asks for it.
+    /// Converts the arguments into a request.
     fn into_request(self) -> ServiceRequest;
 }
 
-/// How an answer is written and read.
+/// Encodes and decodes the body of a response.
 ///
-/// The functions that make one of these are the only places where a type has to be able to go over the wire: one
-/// that cannot is one error.
+/// An operation holds functions instead of trait bounds on its types, so a type that does not implement [`Wire`] is
+/// reported once, where the codec is made, and not at each use of the operation.
 pub struct BodyCodec<T> {
-    pub(crate) write: fn(&T) -> serde_json::Result<Bytes>,
-    read: fn(&[u8]) -> serde_json::Result<T>,
+    pub(crate) encode: fn(&T) -> serde_json::Result<Bytes>,
+    decode: fn(&[u8]) -> serde_json::Result<T>,
 }
 
 #[doc(hidden)]
 pub const fn body_codec<T: Wire>() -> BodyCodec<T> {
     BodyCodec {
-        write: |value| small_bytes::write_with(|text| serde_json::to_writer(text, value)),
-        read: |text| serde_json::from_slice(text),
+        encode: |value| small_bytes::write_with(|buffer| serde_json::to_writer(buffer, value)),
+        decode: |body| serde_json::from_slice(body),
     }
 }
 
-/// The response handler `Self` is for answers of the operation `O`.
+/// A response handler of the operation `O`.
+///
+/// `#[response_handler(O)]` implements it. [`TypedCall::handled_by`] requires it.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not handle replies of `{O}`",
+    message = "`{Self}` does not handle responses of `{O}`",
     label = "not a response handler of `{O}`",
     note = "write `#[response_handler({O})]` on the function"
 )]
 pub trait Handles<O: Operation>: Routed {
-    /// What it returns to the caller that waits.
+    /// The output of the handler.
     type Output: Send + 'static;
 }
 
-/// The answer that a response handler of `O` takes is the answer of `O`.
+/// Checks that the [`ServiceResponse`] argument of a response handler has the type of the operation `O`.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not the answer of `{O}`",
-    label = "the contract answers something else"
+    message = "`{Self}` is not the response of `{O}`",
+    label = "the contract declares another response type"
 )]
 pub trait ResponseOf<O> {
-    /// Named by the check.
+    /// Names the implementation in generated code.
     type Proof;
 }
 
@@ -268,27 +283,33 @@ impl<O: Operation> ResponseOf<O> for ServiceResponse<O::Ok> {
     type Proof = ();
 }
 
-/// What a call ends in, by what its service answered.
-pub(super) fn read_answer<O: Operation>(
-    answer: ServiceResponse<Bytes>,
+/// Decodes the response of an operation, by its status either as its success type or as its error type.
+pub(super) fn decode_response<O: Operation>(
+    response: ServiceResponse<Bytes>,
 ) -> Result<ServiceResponse<O::Ok>, CallError<O::Fault>> {
     let ServiceResponse {
         status,
         headers,
-        body: text,
-    } = answer;
-    if status.is_success() {
-        if let Ok(body) = (O::OK.read)(&text) {
-            return Ok(ServiceResponse {
-                status,
-                headers,
-                body,
-            });
+        body,
+    } = response;
+    let error = if status.is_success() {
+        match (O::OK.decode)(&body) {
+            Ok(body) => {
+                return Ok(ServiceResponse {
+                    status,
+                    headers,
+                    body,
+                });
+            }
+            Err(error) => error,
         }
-    } else if let Ok(fault) = (O::FAULT.read)(&text) {
-        return Err(CallError::Fault { status, fault });
-    }
+    } else {
+        match (O::FAULT.decode)(&body) {
+            Ok(fault) => return Err(CallError::Fault { status, fault }),
+            Err(error) => error,
+        }
+    };
     Err(CallError::BadReply(
-        format!("{status}, and not what the contract says").into(),
+        format!("the body of the response ({status}) does not match the contract: {error}").into(),
     ))
 }

@@ -1,4 +1,4 @@
-//! Until when an answer is of any use, and whether anybody still waits for it.
+//! The deadline and the cancellation of a running handler.
 
 use crate::message::Message;
 use crate::scope::RequestScope;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Until when the answer of a handler is of any use to whoever asked.
+/// The instant at which a handler is stopped, as a handler argument.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -16,67 +16,69 @@ use tokio::time::Instant;
 /// #[service_handler(path = "^/search", method = "request")]
 /// async fn search(text: Arg<String>, deadline: Deadline) -> String {
 ///     match deadline.remaining() {
-///         Some(left) => format!("{} in {left:?}", text.0),
-///         None => format!("{}, whenever", text.0),
+///         Some(remaining) => format!("{} within {remaining:?}", text.0),
+///         None => format!("{} without a deadline", text.0),
 ///     }
 /// }
 /// ```
 ///
-/// Callers send what is left of their own deadline, as a duration, so no two clocks have to agree. Browsers say nothing:
-/// their handlers have the time that the [application](crate::App::timeout) gives them. At the deadline the handler is
-/// stopped. Calls that the handler makes inherit it. What a web handler leaves behind, a stream or a WebSocket, has none.
+/// Callers of a service send the remaining time as a duration, so their clock need not agree with that of the service.
+/// Handlers of web requests have the [timeout of the application](crate::App::timeout). Calls that a handler makes inherit
+/// its deadline.
+///
+/// A stream or WebSocket that a web handler leaves running has no deadline. Neither has a call of a Python client, because
+/// the dialects do not transmit one.
 #[derive(Clone, Debug)]
-pub struct Deadline(Option<Until>);
+pub struct Deadline(Option<Limit>);
 
 #[derive(Clone, Debug)]
-struct Until {
+struct Limit {
     at: Instant,
-    /// The answer that is waited for, where the wait ends before the work does.
+    /// Set for web requests, whose deadline ends when the response is sent.
     scope: Option<Arc<RequestScope>>,
 }
 
 impl Deadline {
-    /// None: Python callers do not say how long they wait.
+    /// No deadline.
     pub const NONE: Deadline = Deadline(None);
 
-    fn at(at: Instant) -> Deadline {
-        Deadline(Some(Until { at, scope: None }))
-    }
-
-    /// The deadline of a handler: that of the request it answers, or else the one its message names.
-    pub(crate) fn of(scope: Option<&Arc<RequestScope>>, message: &Message) -> Deadline {
-        let until = scope.and_then(|scope| {
-            Some(Until {
+    /// Returns the deadline of a handler: that of its scope, or else the one that its message carries.
+    pub(crate) fn for_handler(scope: Option<&Arc<RequestScope>>, message: &Message) -> Deadline {
+        let from_scope = scope.and_then(|scope| {
+            Some(Limit {
                 at: scope.deadline()?,
                 scope: Some(scope.clone()),
             })
         });
-        match until {
-            Some(until) => Deadline(Some(until)),
-            None => message.deadline().map_or(Deadline::NONE, Deadline::at),
-        }
+        let from_message = || message.deadline().map(|at| Limit { at, scope: None });
+        Deadline(from_scope.or_else(from_message))
     }
 
-    /// What is left of it; `None` where there is no deadline.
+    /// Returns the remaining time, or `None` if there is no deadline.
+    ///
+    /// The result is zero once the deadline has passed.
     pub fn remaining(&self) -> Option<Duration> {
         self.instant()
             .map(|at| at.saturating_duration_since(Instant::now()))
     }
 
     fn instant(&self) -> Option<Instant> {
-        let until = self.0.as_ref()?;
-        let is_over = until.scope.as_ref().is_some_and(|scope| scope.is_finished());
-        (!is_over).then_some(until.at)
+        let limit = self.0.as_ref()?;
+        let is_finished = limit.scope.as_ref().is_some_and(|scope| scope.is_finished());
+        (!is_finished).then_some(limit.at)
     }
 
-    /// The sooner of the two.
+    /// Returns the earlier of this deadline and `other`.
     pub(crate) fn or_sooner(&self, other: Instant) -> Instant {
         self.instant().map_or(other, |at| at.min(other))
     }
 }
 
-/// Whether anybody still waits for what a handler does, for work that nothing else can stop: that of handlers which
-/// block a thread, and what a handler hands to other tasks and threads.
+/// Reports whether the response of a handler is still needed, as a handler argument.
+///
+/// It is for work that cannot be stopped from outside: that of a `blocking` handler, and work that a handler moves to
+/// another task or thread. An `async` handler does not need it for itself, because it is dropped at its next `.await` when
+/// its deadline passes or its caller disconnects.
 ///
 /// ```
 /// use brubeck::Cancellation;
@@ -85,8 +87,8 @@ impl Deadline {
 /// #[service_handler(path = "^/primes", blocking, concurrency = 2)]
 /// fn primes(below: Arg<u64>, cancellation: Cancellation) -> Json<Vec<u64>> {
 ///     let is_prime = |n: &u64| (2..*n).take_while(|d| d * d <= *n).all(|d| n % d != 0);
-///     let asked = (2..below.0).take_while(|_| !cancellation.is_cancelled());
-///     Json(asked.filter(is_prime).collect())
+///     let candidates = (2..below.0).take_while(|_| !cancellation.is_cancelled());
+///     Json(candidates.filter(is_prime).collect())
 /// }
 ///
 /// #[service_handler(path = "^/report")]
@@ -94,27 +96,26 @@ impl Deadline {
 ///     tokio::spawn(async move {
 ///         tokio::select! {
 ///             () = cancellation.cancelled() => {}
-///             () = std::future::pending() => {} // what is only worth doing while somebody waits
+///             () = std::future::pending() => {} // work that is only useful until the response is sent
 ///         }
 ///     });
-///     "here it is"
+///     "the report"
 /// }
 /// ```
-///
-/// An `async` handler is dropped at its next `.await` when its deadline passes or its caller goes away, and needs none
-/// of this for itself.
 #[derive(Clone, Debug)]
 pub struct Cancellation(pub(crate) watch::Receiver<()>);
 
 impl Cancellation {
-    /// Whether the handler was stopped or has ended. Costs little: ask often.
+    /// Returns `true` if the handler has been stopped or has finished.
+    ///
+    /// This is cheap enough to be called in an inner loop.
     pub fn is_cancelled(&self) -> bool {
         self.0.has_changed().is_err()
     }
 
-    /// Returns when the handler is stopped or ends.
+    /// Waits until the handler is stopped or finishes.
     pub async fn cancelled(&self) {
-        // Nothing is ever sent: a change is the end of the sender, which the handler's context holds.
+        // Nothing is ever sent. The context of the handler holds the sender, and `changed` fails when it is dropped.
         while self.0.clone().changed().await.is_ok() {}
     }
 }

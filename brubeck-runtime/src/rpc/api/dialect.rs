@@ -1,6 +1,9 @@
-//! The dialects of the Python original, as a service address names them.
+//! The dialects of the Python original.
 
-/// A way of writing requests and responses that some release of the original speaks.
+/// A wire format of the Python original, Brubeck Services.
+///
+/// Its releases encode requests and responses in different ways. Pass the dialect of a service to
+/// [`ServiceAddress::dialect`](crate::ServiceAddress::dialect).
 ///
 /// ```
 /// use brubeck_runtime::Dialect;
@@ -15,14 +18,16 @@ pub enum Dialect {
     Seed,
     /// The `brubeck-service` branch: nine envelope fields.
     Branch,
-    /// `brubeck-service` 0.0.9: the sender and eight envelope fields, ten in a response.
+    /// `brubeck-service` 0.0.9: the sender and eight envelope fields; ten fields in a response.
     Pypi,
-    /// `brubeck-service` 0.1.1 to 0.1.4: as [`Pypi`](Self::Pypi) with `handle_response` before the path.
+    /// `brubeck-service` 0.1.1 to 0.1.4: as [`Pypi`](Self::Pypi), with `handle_response` before the path.
     Pypi01x,
 }
 
 impl Dialect {
-    /// Whether the sender is written into the request, instead of being the ROUTER's identity frame.
+    /// Returns `true` if a request contains its sender.
+    ///
+    /// In the other dialects the identity frame of the ROUTER socket is the sender.
     #[must_use]
     pub const fn has_sender_in_request(self) -> bool {
         matches!(self, Self::Pypi | Self::Pypi01x)

@@ -1,4 +1,4 @@
-//! Everything that can go wrong with a call, flat; and a failure as one application tells it to another.
+//! The errors of a call, and an error type that crosses the wire.
 
 use crate::status::Status;
 use serde::{Deserialize, Serialize};
@@ -6,85 +6,86 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-/// Why a call ended without the answer it asked for.
+/// The error of a call.
 ///
 /// ```
 /// use brubeck::{CallError, Client};
 ///
-/// async fn ask(client: Client) -> String {
+/// async fn slow_text(client: Client) -> String {
 ///     match client.request("/service/slow").await {
-///         Ok(answer) => answer.body.to_string(),
+///         Ok(response) => response.body.to_string(),
 ///         Err(CallError::Deadline { .. }) => "too slow".into(),
 ///         Err(error) => error.to_string(),
 ///     }
 /// }
 /// ```
 ///
-/// Returned from a web handler it becomes the status in the table, without any detail.
+/// A web handler that returns the error responds with the status below and without any detail, because the text of the
+/// error may name internal addresses.
 ///
 /// | variant | status | may the handler have run? |
 /// |---|---|---|
 /// | `NoWorkers`, `Busy`, `ShuttingDown` | 503 | no |
-/// | `Deadline` | 504 | by its phase |
-/// | `Lost` | 502 | as it says |
+/// | `Deadline` | 504 | see [`Phase`] |
+/// | `Lost` | 502 | see `may_have_run` |
 /// | `Refused` | 502 | no |
-/// | `Fault` | as the service said | yes |
+/// | `Fault` | the status of the service | yes |
 /// | `BadReply` | 502 | yes |
 /// | `TooLarge` | 413 | no |
 /// | `Cancelled` | 499 | yes |
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum CallError<F = Fault> {
-    /// No process of the service is known to be alive.
+    /// No worker of the service is reachable.
     NoWorkers,
-    /// Every process of the service is full.
+    /// All workers of the service are at capacity.
     Busy {
-        /// When it may be worth asking again.
+        /// The time to wait before a retry.
         retry_after: Duration,
     },
-    /// The deadline passed.
+    /// The deadline passed before the response arrived.
     Deadline {
-        /// How far the call had come.
+        /// The state of the call at its deadline.
         phase: Phase,
     },
-    /// The connection broke while the call was on its way.
+    /// The connection was lost while the call was in flight.
     Lost {
-        /// `false` only where it is proven that the handler did not run.
+        /// `false` only if it is proven that the handler did not run.
         may_have_run: bool,
     },
-    /// The call was refused, by the service or before it was sent; in words.
+    /// The call was refused by the service, or by the client before it was sent. The text is the reason.
     Refused(Cow<'static, str>),
-    /// The service answered with a failure.
+    /// The service responded with an error status.
     Fault {
-        /// How it went.
+        /// The status of the response.
         status: Status,
-        /// What it said.
+        /// The body of the response, as the error type of the contract.
         fault: F,
     },
-    /// The service answered something that cannot be read; in words.
+    /// The response could not be decoded. The text is the reason.
     BadReply(Cow<'static, str>),
-    /// The request is larger than may be sent.
+    /// The request exceeds the body limit of the client or of the service.
     TooLarge,
-    /// Whoever wanted the answer has gone.
+    /// The caller cancelled the call.
     Cancelled,
     /// This process is shutting down.
     ShuttingDown,
 }
 
-/// How far a call had come when its deadline passed.
+/// The state of a call when its deadline passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
-    /// It was not sent: there was no connection to the service.
+    /// The call was waiting in the client for a connection or for a worker with capacity. It was not sent.
     Waiting,
-    /// It was sent, and the service had not begun with it.
+    /// The call was sent, but its handler had not started.
     Queued,
-    /// It was sent, and may have been running.
+    /// The call was sent, and its handler may have run.
     Running,
 }
 
 impl<F> CallError<F> {
-    /// The status that the error has for whoever asked this application.
+    /// Returns the status with which a web handler that returns this error responds.
     pub fn status(&self) -> Status {
         match self {
             CallError::NoWorkers | CallError::Busy { .. } | CallError::ShuttingDown => {
@@ -102,35 +103,34 @@ impl<F> CallError<F> {
 impl<F> fmt::Display for CallError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CallError::NoWorkers => f.write_str("no process of the service is known to be alive"),
+            CallError::NoWorkers => {
+                f.write_str("no worker of the service is reachable; check that the service is running")
+            }
             CallError::Busy { retry_after } => {
-                write!(
-                    f,
-                    "every process of the service is full; ask again in {retry_after:?}"
-                )
+                write!(f, "all workers of the service are at capacity; retry in {retry_after:?}")
             }
-            CallError::Deadline {
-                phase: Phase::Waiting,
-            } => f.write_str(
-                "the deadline passed before there was a connection to the service; the call was not sent",
-            ),
-            CallError::Deadline { phase: Phase::Queued } => {
-                f.write_str("the deadline passed before the service had begun with the call")
-            }
-            CallError::Deadline {
-                phase: Phase::Running,
-            } => f.write_str("the deadline passed without an answer; the call may have run"),
+            CallError::Deadline { phase } => match phase {
+                Phase::Waiting => f.write_str(
+                    "the deadline passed while the call waited for a connection or a worker with capacity; it was not sent",
+                ),
+                Phase::Queued => f.write_str("the deadline passed before the service started the call"),
+                Phase::Running => f.write_str("the deadline passed without a response; the call may have run"),
+            },
             CallError::Lost { may_have_run: true } => {
-                f.write_str("the connection to the service broke; the call may have run")
+                f.write_str("the connection to the service was lost; the call may have run")
             }
             CallError::Lost { may_have_run: false } => {
-                f.write_str("the connection to the service broke; the call did not run")
+                f.write_str("the connection to the service was lost; the call did not run")
             }
             CallError::Refused(reason) => write!(f, "the call was refused: {reason}"),
-            CallError::Fault { status, .. } => write!(f, "the service answered {status}"),
-            CallError::BadReply(reason) => write!(f, "the answer of the service cannot be read: {reason}"),
-            CallError::TooLarge => f.write_str("the request is larger than may be sent"),
-            CallError::Cancelled => f.write_str("whoever wanted the answer has gone"),
+            CallError::Fault { status, .. } => write!(f, "the service responded with status {status}"),
+            CallError::BadReply(reason) => {
+                write!(f, "the response of the service could not be decoded: {reason}")
+            }
+            CallError::TooLarge => f.write_str(
+                "the request exceeds the body limit; raise `body_limit` of the `ServiceAddress` and of the `Service`",
+            ),
+            CallError::Cancelled => f.write_str("the caller cancelled the call"),
             CallError::ShuttingDown => f.write_str("this process is shutting down"),
         }
     }
@@ -138,27 +138,29 @@ impl<F> fmt::Display for CallError<F> {
 
 impl<F: fmt::Debug> std::error::Error for CallError<F> {}
 
-/// A failure with a status code and a message, for handlers that need no error type of their own.
+/// An error with a status code and a message, for handlers that need no error type of their own.
 ///
 /// ```
 /// use brubeck::prelude::*;
 ///
 /// #[service_handler(path = "^/half", method = "request")]
 /// async fn half(number: Arg<u32>) -> Result<Json<u32>, Fault> {
-///     match number.0 % 2 {
-///         0 => Ok(Json(number.0 / 2)),
-///         _ => Err(Fault::new(422, "the number is odd")),
+///     if number.0 % 2 != 0 {
+///         return Err(Fault::new(422, "the number is odd"));
 ///     }
+///     Ok(Json(number.0 / 2))
 /// }
 /// ```
 ///
-/// It is serialisable, so a contract can name it: it crosses the wire as it is. No error turns into a
-/// `Fault` by `?` except a failed call, and that one says nothing but its status.
+/// A `Fault` can be the error type of a contract, because serde serialises it.
+///
+/// The message is sent to the caller or browser. Therefore `?` converts only a [`CallError`] and a [`Status`] into a
+/// `Fault`. The fault of a call has the status of the error and no detail; the detail is logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(
     feature = "schema",
-    schemars(description = "A failure: its status code and a message.")
+    schemars(description = "An error with a status code and a message.")
 )]
 pub struct Fault {
     #[serde(rename = "status_code")]
@@ -168,7 +170,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault with this status code and message. The message goes to whoever asked.
+    /// Creates a fault with a status code and a message. The message is sent to the caller or browser.
     pub fn new(code: i32, message: impl Into<Cow<'static, str>>) -> Fault {
         Fault {
             code,
@@ -176,7 +178,7 @@ impl Fault {
         }
     }
 
-    /// The code and message as a status.
+    /// Returns the code and the message as a status.
     pub fn status(&self) -> Status {
         Status::new(self.code).message(self.message.clone())
     }

@@ -1,4 +1,4 @@
-//! What the feature `metrics` counts and times, for whatever recorder the program has installed.
+//! The metrics of the feature `metrics`, which are recorded with the recorder that the program has installed.
 //!
 //! | name | kind | labels |
 //! |---|---|---|
@@ -7,46 +7,76 @@
 //! | `brubeck_requests_total` | counter | `status` |
 //! | `brubeck_request_seconds` | histogram | |
 //!
-//! No label has a value that a stranger can choose, so their number is bounded.
+//! No label value comes from a peer, so the number of time series is bounded.
 
 use super::{CallError, ServiceResponse};
 use bytes::Bytes;
 use std::time::Instant;
 
-/// Counts and times one call of this service.
-pub(crate) async fn call(
-    service: String,
-    call: impl Future<Output = Result<ServiceResponse<Bytes>, CallError>>,
-) -> Result<ServiceResponse<Bytes>, CallError> {
-    let mut ending = Ending {
-        service,
-        began: Instant::now(),
-        outcome: "given_up",
+type CallResult = Result<ServiceResponse<Bytes>, CallError>;
+
+/// Records one call of `service` when it ends or is dropped.
+pub(crate) async fn record_call(service: String, call: impl Future<Output = CallResult>) -> CallResult {
+    let mut recorder = CallRecorder::new(service);
+    let result = call.await;
+    recorder.outcome = match &result {
+        Ok(response) if response.status.is_success() => "answered",
+        Ok(_) => "failed",
+        Err(error) => error_outcome(error),
     };
-    let outcome = call.await;
-    ending.outcome = name(&outcome);
-    outcome
+    result
 }
 
-/// Counts a call when it ends, in whatever way.
-struct Ending {
+/// Records a call of `service` that has failed.
+pub(super) fn record_failed_call(service: String, error: &CallError) {
+    let mut recorder = CallRecorder::new(service);
+    recorder.outcome = error_outcome(error);
+}
+
+/// Records a call when it is dropped, so that calls whose future is dropped are counted too.
+struct CallRecorder {
     service: String,
-    began: Instant,
+    started: Instant,
     outcome: &'static str,
 }
 
-impl Drop for Ending {
+impl CallRecorder {
+    fn new(service: String) -> CallRecorder {
+        CallRecorder {
+            service,
+            started: Instant::now(),
+            outcome: "given_up",
+        }
+    }
+}
+
+impl Drop for CallRecorder {
     fn drop(&mut self) {
         let service = std::mem::take(&mut self.service);
         metrics::histogram!("brubeck_call_seconds", "service" => service.clone())
-            .record(self.began.elapsed());
+            .record(self.started.elapsed());
         metrics::counter!("brubeck_calls_total", "service" => service, "outcome" => self.outcome)
             .increment(1);
     }
 }
 
-/// Counts and times one request that was answered with this status code.
-pub(crate) fn request(code: i32, began: Instant) {
+fn error_outcome(error: &CallError) -> &'static str {
+    match error {
+        CallError::Fault { .. } => "failed",
+        CallError::NoWorkers => "no_workers",
+        CallError::Busy { .. } => "busy",
+        CallError::Deadline { .. } => "deadline",
+        CallError::Lost { .. } => "lost",
+        CallError::Refused(_) => "refused",
+        CallError::BadReply(_) => "bad_reply",
+        CallError::TooLarge => "too_large",
+        CallError::Cancelled => "cancelled",
+        CallError::ShuttingDown => "shutting_down",
+    }
+}
+
+/// Records one request whose response has the status `code`.
+pub(crate) fn record_request(code: i32, started: Instant) {
     let status = match code {
         200..300 => "2xx",
         300..400 => "3xx",
@@ -54,24 +84,8 @@ pub(crate) fn request(code: i32, began: Instant) {
         500..600 => "5xx",
         _ => "other",
     };
-    metrics::histogram!("brubeck_request_seconds").record(began.elapsed());
+    metrics::histogram!("brubeck_request_seconds").record(started.elapsed());
     metrics::counter!("brubeck_requests_total", "status" => status).increment(1);
-}
-
-fn name(outcome: &Result<ServiceResponse<Bytes>, CallError>) -> &'static str {
-    match outcome {
-        Ok(answer) if answer.status.is_success() => "answered",
-        Ok(_) | Err(CallError::Fault { .. }) => "failed",
-        Err(CallError::NoWorkers) => "no_workers",
-        Err(CallError::Busy { .. }) => "busy",
-        Err(CallError::Deadline { .. }) => "deadline",
-        Err(CallError::Lost { .. }) => "lost",
-        Err(CallError::Refused(_)) => "refused",
-        Err(CallError::BadReply(_)) => "bad_reply",
-        Err(CallError::TooLarge) => "too_large",
-        Err(CallError::Cancelled) => "cancelled",
-        Err(CallError::ShuttingDown) => "shutting_down",
-    }
 }
 
 #[cfg(test)]
@@ -88,11 +102,11 @@ mod tests {
 
     type Counts = Arc<Mutex<BTreeMap<String, u64>>>;
 
-    struct Counting(Counts);
+    struct TestRecorder(Counts);
 
-    struct Count(Counts, String);
+    struct TestCounter(Counts, String);
 
-    impl CounterFn for Count {
+    impl CounterFn for TestCounter {
         fn increment(&self, by: u64) {
             *self.0.lock().unwrap().entry(self.1.clone()).or_default() += by;
         }
@@ -100,14 +114,14 @@ mod tests {
         fn absolute(&self, _: u64) {}
     }
 
-    impl Recorder for Counting {
+    impl Recorder for TestRecorder {
         fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
         fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
         fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
         fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
             let labels: Vec<&str> = key.labels().map(metrics::Label::value).collect();
-            Counter::from_arc(Arc::new(Count(
+            Counter::from_arc(Arc::new(TestCounter(
                 self.0.clone(),
                 format!("{} {}", key.name(), labels.join(" ")),
             )))
@@ -123,22 +137,26 @@ mod tests {
     }
 
     #[test]
-    fn every_end_of_a_call_is_counted_once() {
+    fn counts_each_call_once_by_outcome() {
         let counts = Counts::default();
-        with_local_recorder(&Counting(counts.clone()), || {
-            let measured = |outcome| call("s".into(), std::future::ready(outcome)).now_or_never();
-            let answer = |code: i32| Ok(ServiceResponse::new(Status::new(code), Bytes::new()));
-            for outcome in [
-                answer(200),
-                answer(404),
+        with_local_recorder(&TestRecorder(counts.clone()), || {
+            let record = |result| record_call("s".into(), std::future::ready(result)).now_or_never();
+            let response = |code: i32| Ok(ServiceResponse::new(Status::new(code), Bytes::new()));
+            for result in [
+                response(200),
+                response(404),
                 Err(CallError::NoWorkers),
                 Err(CallError::NoWorkers),
             ] {
-                assert!(measured(outcome).is_some());
+                assert!(record(result).is_some());
             }
-            assert!(call("s".into(), std::future::pending()).now_or_never().is_none());
-            request(200, Instant::now());
-            request(503, Instant::now());
+            assert!(
+                record_call("s".into(), std::future::pending())
+                    .now_or_never()
+                    .is_none()
+            );
+            record_request(200, Instant::now());
+            record_request(503, Instant::now());
         });
         let expected = [
             ("brubeck_calls_total s answered", 1),

@@ -1,6 +1,6 @@
-//! Calls to services: what is asked, what comes back, and everything that can go wrong between.
+//! Contracts, clients and calls: requests, responses and errors.
 //!
-//! Nothing here knows a socket: a [`Link`] carries a [`ServiceRequest`] and brings the answer.
+//! This module uses no sockets. A [`Link`] sends a [`ServiceRequest`] and returns the future of its response.
 
 mod address;
 mod client;
@@ -27,5 +27,5 @@ pub use response::{Handled, ServiceResponse};
 pub use services::{Link, Origin, PendingResponse, ResponseHandlers, Services};
 
 pub(crate) use client::CallerContext;
-pub(crate) use request::JsonObject;
+pub(crate) use request::JsonObjectWriter;
 pub(crate) use services::OpenLink;

@@ -1,4 +1,4 @@
-//! What a call asks, and its named arguments.
+//! The request of a call, and its named arguments.
 
 use crate::method::Method;
 use crate::small_bytes;
@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
 
-/// A request to a service, not sent yet.
+/// A request to a service that has not been sent yet.
 ///
 /// ```
 /// use brubeck::{Method, ServiceRequest};
@@ -21,115 +21,125 @@ use std::sync::OnceLock;
 /// assert_eq!(request.method(), Method::Request);
 /// ```
 ///
-/// An argument or body that cannot become JSON is kept as a mistake, and the call that sends the
-/// request ends in [`Refused`](crate::CallError::Refused).
+/// Building a request never fails. If an argument or the body cannot be serialised as JSON, or if the path does not start
+/// with `/`, the call that sends the request fails with [`Refused`](crate::CallError::Refused).
 #[derive(Clone)]
 pub struct ServiceRequest {
     pub(crate) path: Cow<'static, str>,
     pub(crate) method: Method,
-    pub(crate) arguments: JsonObject,
+    pub(crate) arguments: JsonObjectWriter,
     pub(crate) headers: Map<String, Value>,
     pub(crate) body: Bytes,
     pub(crate) idempotent: bool,
     pub(crate) hops: u8,
     pub(crate) trace: Option<Trace>,
-    mistake: Option<String>,
+    /// The first reason why the request cannot be sent.
+    invalid: Option<String>,
 }
 
 impl ServiceRequest {
-    /// A request to this path, with the method `request`.
+    /// Creates a request to `path` with the method [`Method::Request`].
     pub fn new(path: impl Into<String>) -> ServiceRequest {
         ServiceRequest::to(path.into())
     }
 
-    /// The same for a path that may be a constant, which is not copied then.
+    /// As [`new`](ServiceRequest::new), but does not copy a static path.
     #[doc(hidden)]
     pub fn to(path: impl Into<Cow<'static, str>>) -> ServiceRequest {
         ServiceRequest {
             path: path.into(),
             method: Method::Request,
-            arguments: JsonObject::default(),
+            arguments: JsonObjectWriter::default(),
             headers: Map::new(),
             body: Bytes::new(),
             idempotent: false,
             hops: 0,
             trace: None,
-            mistake: None,
+            invalid: None,
         }
     }
 
-    /// Another method.
+    /// Sets the method.
     pub fn with_method(mut self, method: Method) -> ServiceRequest {
         self.method = method;
         self
     }
 
-    /// Adds a named argument, or replaces it.
+    /// Sets a named argument, replacing an argument of the same name.
     pub fn argument(self, name: impl Into<String>, value: impl Serialize) -> ServiceRequest {
-        self.named(Cow::Owned(name.into()), &value)
+        self.set_argument(Cow::Owned(name.into()), &value)
     }
 
-    pub(crate) fn named(mut self, name: Cow<'static, str>, value: &impl Serialize) -> ServiceRequest {
+    pub(crate) fn set_argument(mut self, name: Cow<'static, str>, value: &impl Serialize) -> ServiceRequest {
         if let Err(error) = self.arguments.set(name.clone(), value) {
-            self.mistake = Some(format!("the argument `{name}` is not JSON: {error}"));
+            self.set_invalid(format!(
+                "the argument `{name}` cannot be serialised as JSON: {error}"
+            ));
         }
         self
     }
 
-    /// Adds a header, or replaces it.
+    /// Sets a header, replacing a header of the same name.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> ServiceRequest {
         self.headers.insert(name.into(), Value::String(value.into()));
         self
     }
 
-    /// Sets the body, which becomes JSON. Python services read it only in the dialects that carry it:
-    /// there use named arguments.
+    /// Sets the body, which is sent as JSON.
+    ///
+    /// Some dialects of the Python original transmit no body. Use named arguments to call services in these dialects.
     pub fn body(mut self, value: impl Serialize) -> ServiceRequest {
-        match small_bytes::write_with(|text| serde_json::to_writer(text, &value)) {
+        match small_bytes::write_with(|buffer| serde_json::to_writer(buffer, &value)) {
             Ok(body) => self.body = body,
-            Err(error) => self.mistake = Some(format!("the body is not JSON: {error}")),
+            Err(error) => self.set_invalid(format!("the body cannot be serialised as JSON: {error}")),
         }
         self
     }
 
-    /// Says that it does no harm to do it twice: a call that was lost with its connection may then be sent
-    /// to another process of the service.
+    fn set_invalid(&mut self, reason: String) {
+        self.invalid.get_or_insert(reason);
+    }
+
+    /// Marks the request as idempotent, so that it may be retried.
+    ///
+    /// If the connection to a worker is lost while the call is in flight, the request is sent to another worker. Without
+    /// this mark such a call fails with [`Lost`](crate::CallError::Lost) unless it is proven that its handler did not run.
     pub fn idempotent(mut self) -> ServiceRequest {
         self.idempotent = true;
         self
     }
 
-    /// Whether it does no harm to do it twice.
+    /// Returns `true` if the request is marked as idempotent.
     pub fn is_idempotent(&self) -> bool {
         self.idempotent
     }
 
-    /// The path.
+    /// Returns the path.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The method.
+    /// Returns the method.
     pub fn method(&self) -> Method {
         self.method
     }
 
-    /// The named arguments.
+    /// Returns the named arguments.
     pub fn arguments(&self) -> &Map<String, Value> {
-        self.arguments.read()
+        self.arguments.as_map()
     }
 
-    /// The headers.
+    /// Returns the headers.
     pub fn headers(&self) -> &Map<String, Value> {
         &self.headers
     }
 
-    /// The text of the JSON body; empty where none was set.
+    /// Returns the body as JSON text. It is empty if no body was set.
     pub fn body_text(&self) -> &Bytes {
         &self.body
     }
 
-    /// So many calls led to it, and it is this span.
+    /// Sets the number of calls that led to this one and the trace span of this one.
     pub(crate) fn with_trace(self, hops: u8, trace: Trace) -> ServiceRequest {
         ServiceRequest {
             hops,
@@ -142,17 +152,19 @@ impl ServiceRequest {
         self.trace.as_ref()
     }
 
-    /// What is wrong with it, in words; such a request is never sent.
-    pub(crate) fn mistake(&self) -> Option<&str> {
-        match (&self.mistake, self.path.starts_with('/')) {
-            (Some(mistake), _) => Some(mistake),
-            (None, false) => Some("the path of a request starts with `/`"),
-            (None, true) => None,
+    /// Returns the reason why the request cannot be sent, if there is one.
+    pub(crate) fn invalid_reason(&self) -> Option<&str> {
+        if let Some(reason) = &self.invalid {
+            Some(reason)
+        } else if !self.path.starts_with('/') {
+            Some("the path of a request must start with `/`")
+        } else {
+            None
         }
     }
 }
 
-/// Names and sizes instead of contents, which may hold secrets.
+/// Shows names and sizes only, because arguments, headers and bodies may contain secrets.
 impl fmt::Debug for ServiceRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceRequest")
@@ -165,37 +177,40 @@ impl fmt::Debug for ServiceRequest {
     }
 }
 
-/// A JSON object that is written as its fields come, because what goes over the wire is its text.
+/// A JSON object that serialises each field when it is set.
+///
+/// Most requests are only sent, so building a `Map` of values first would be wasted work.
 #[derive(Clone, Default)]
-pub(crate) struct JsonObject {
-    /// The object without its last brace; empty without fields.
+pub(crate) struct JsonObjectWriter {
+    /// The text of the object without its closing brace. Empty if there are no fields.
     text: Vec<u8>,
     names: SmallVec<[Cow<'static, str>; 1]>,
-    /// The same, for whoever wants to look.
-    read: OnceLock<Map<String, Value>>,
+    /// The parsed text, cached for `as_map`.
+    map: OnceLock<Map<String, Value>>,
 }
 
-impl JsonObject {
+impl JsonObjectWriter {
     pub(crate) fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
 
-    /// Adds a field, or replaces it; a value that is not JSON changes nothing.
+    /// Sets a field. If `value` cannot be serialised, the object is unchanged.
     pub(crate) fn set(&mut self, name: Cow<'static, str>, value: &impl Serialize) -> serde_json::Result<()> {
+        // A duplicate name is rare. It is replaced in the map, and the text is written again.
         if self.names.contains(&name) {
             let value = serde_json::to_value(value)?;
-            let mut fields = self.read().clone();
+            let mut fields = self.as_map().clone();
             fields.insert(name.into_owned(), value);
             *self = fields.into_iter().collect();
             return Ok(());
         }
-        let before = self.text.len();
+        let length_before = self.text.len();
         if let Err(error) = self.append(&name, value) {
-            self.text.truncate(before);
+            self.text.truncate(length_before);
             return Err(error);
         }
         self.names.push(name);
-        self.read = OnceLock::new();
+        self.map = OnceLock::new();
         Ok(())
     }
 
@@ -209,14 +224,14 @@ impl JsonObject {
         serde_json::to_writer(&mut self.text, value)
     }
 
-    /// The object, for whoever wants to look.
-    pub(crate) fn read(&self) -> &Map<String, Value> {
-        // It was written as JSON; only what is nested deeper than any service reads cannot be read back.
-        let read = || serde_json::from_slice(&self.clone().into_text()).unwrap_or_default();
-        self.read.get_or_init(read)
+    pub(crate) fn as_map(&self) -> &Map<String, Value> {
+        // The text is valid JSON. Parsing it fails only if a value is nested deeper than serde_json's recursion limit,
+        // and no service could parse such a request either.
+        let parse = || serde_json::from_slice(&self.clone().into_text()).unwrap_or_default();
+        self.map.get_or_init(parse)
     }
 
-    /// The text of the object.
+    /// Returns the JSON text of the object.
     pub(crate) fn into_text(mut self) -> Vec<u8> {
         if self.is_empty() {
             self.text.push(b'{');
@@ -226,14 +241,14 @@ impl JsonObject {
     }
 }
 
-impl FromIterator<(String, Value)> for JsonObject {
-    fn from_iter<I: IntoIterator<Item = (String, Value)>>(fields: I) -> JsonObject {
-        let mut written = JsonObject::default();
+impl FromIterator<(String, Value)> for JsonObjectWriter {
+    fn from_iter<I: IntoIterator<Item = (String, Value)>>(fields: I) -> JsonObjectWriter {
+        let mut object = JsonObjectWriter::default();
         for (name, value) in fields {
-            // A JSON value is JSON.
-            let _ = written.set(name.into(), &value);
+            // A `Value` can always be serialised.
+            let _ = object.set(name.into(), &value);
         }
-        written
+        object
     }
 }
 
@@ -242,41 +257,41 @@ mod tests {
     use super::*;
     use std::collections::HashMap;
 
-    fn text(fields: &JsonObject) -> String {
+    fn text(fields: &JsonObjectWriter) -> String {
         String::from_utf8(fields.clone().into_text()).unwrap()
     }
 
     #[test]
-    fn an_object_is_written_field_by_field() {
-        let mut fields = JsonObject::default();
+    fn writes_fields_in_order() {
+        let mut fields = JsonObjectWriter::default();
         assert_eq!((fields.is_empty(), text(&fields).as_str()), (true, "{}"));
         fields.set("b".into(), &1).unwrap();
-        assert_eq!(fields.read()["b"], 1);
+        assert_eq!(fields.as_map()["b"], 1);
         fields.set("a\"".into(), &["x"]).unwrap();
         assert_eq!(text(&fields), r#"{"b":1,"a\"":["x"]}"#);
-        assert_eq!(fields.read()["a\""][0], "x");
+        assert_eq!(fields.as_map()["a\""][0], "x");
     }
 
     #[test]
-    fn a_field_is_replaced() {
-        let mut fields = JsonObject::default();
+    fn replaces_field_of_same_name() {
+        let mut fields = JsonObjectWriter::default();
         for (name, value) in [("b", 1), ("a", 2), ("b", 3)] {
             fields.set(name.into(), &value).unwrap();
         }
         assert_eq!(text(&fields), r#"{"a":2,"b":3}"#);
         fields.set("b".into(), &4).unwrap();
-        assert_eq!(fields.read()["b"], 4);
+        assert_eq!(fields.as_map()["b"], 4);
     }
 
     #[test]
-    fn what_is_not_json_changes_nothing() {
-        let mut fields = JsonObject::default();
-        let no_object = HashMap::from([(vec![1], 1)]);
-        assert!(fields.set("a".into(), &no_object).is_err());
+    fn failed_serialisation_leaves_object_unchanged() {
+        let mut fields = JsonObjectWriter::default();
+        let not_json = HashMap::from([(vec![1], 1)]);
+        assert!(fields.set("a".into(), &not_json).is_err());
         assert!(fields.is_empty());
         fields.set("b".into(), &1).unwrap();
-        assert!(fields.set("a".into(), &no_object).is_err());
-        assert!(fields.set("b".into(), &no_object).is_err());
+        assert!(fields.set("a".into(), &not_json).is_err());
+        assert!(fields.set("b".into(), &not_json).is_err());
         assert_eq!(text(&fields), r#"{"b":1}"#);
     }
 }

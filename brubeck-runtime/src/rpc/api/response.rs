@@ -1,4 +1,4 @@
-//! What comes back from a service.
+//! The response of a service, and the output of its response handler.
 
 use super::CallError;
 use crate::message::Message;
@@ -10,33 +10,34 @@ use serde_json::Value;
 use std::any::Any;
 use std::fmt;
 
-/// The answer of a service: its status, headers and body.
+/// The response of a service: a status, headers and a body.
 ///
 /// ```
 /// use brubeck::prelude::*;
 ///
 /// #[response_handler("^/service/slow")]
-/// async fn on_slow(reply: ServiceResponse) -> usize {
-///     tracing::debug!(status = %reply.status, "the slow service is back");
-///     reply.body["RETURN_DATA"].as_str().unwrap_or_default().len()
+/// async fn on_slow(response: ServiceResponse) -> usize {
+///     tracing::debug!(status = %response.status, "the slow service has responded");
+///     response.body["RETURN_DATA"].as_str().unwrap_or_default().len()
 /// }
 /// ```
 ///
-/// Without a type the body is a [`serde_json::Value`]. As an argument of a response handler, an answer
-/// whose body is not a `T` is refused; `Result<ServiceResponse<T>, Rejection>` takes both.
+/// The body is a [`serde_json::Value`] unless a type is given. As an argument of a response handler, a
+/// `ServiceResponse<T>` rejects a response whose body is not a `T`; `Result<ServiceResponse<T>, Rejection>` accepts both
+/// cases.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ServiceResponse<T = Value> {
-    /// How it went, in the words of the service.
+    /// The status that the service set.
     pub status: Status,
-    /// The headers of the answer.
+    /// The headers of the response.
     pub headers: HeaderMap,
-    /// What was answered.
+    /// The body of the response.
     pub body: T,
 }
 
 impl<T> ServiceResponse<T> {
-    /// An answer without headers.
+    /// Creates a response without headers.
     pub fn new(status: Status, body: T) -> ServiceResponse<T> {
         ServiceResponse {
             status,
@@ -46,10 +47,10 @@ impl<T> ServiceResponse<T> {
     }
 }
 
-/// An answer as it came: its body is the text of a JSON value.
+/// A response as it was received: its body is JSON text.
 impl ServiceResponse<Bytes> {
-    /// What its text stands for.
-    pub(crate) fn read<T: DeserializeOwned>(self) -> serde_json::Result<ServiceResponse<T>> {
+    /// Parses the body.
+    pub(crate) fn decode<T: DeserializeOwned>(self) -> serde_json::Result<ServiceResponse<T>> {
         Ok(ServiceResponse {
             body: serde_json::from_slice(&self.body)?,
             status: self.status,
@@ -57,13 +58,14 @@ impl ServiceResponse<Bytes> {
         })
     }
 
-    /// The message for the response handler of this path.
+    /// Returns the message for the response handler of `path`.
     pub(crate) fn into_message(self, path: &str) -> Message {
         Message::response(path, self.status)
             .with_headers(self.headers)
             .with_body(self.body)
     }
 
+    /// Reverses [`into_message`](Self::into_message).
     pub(crate) fn from_response_message(message: &Message) -> ServiceResponse<Bytes> {
         ServiceResponse {
             status: message.status().cloned().unwrap_or(Status::OK),
@@ -73,32 +75,32 @@ impl ServiceResponse<Bytes> {
     }
 }
 
-/// What the response handler of the calling application returned.
+/// The output of a response handler, as the second value of a [`handled`](crate::Call::handled) call.
 ///
 /// ```
 /// # use brubeck::{CallError, Client};
 /// # async fn example(client: Client) -> Result<(), CallError> {
-/// let (reply, handled) = client.request("/service/slow").handled().await?;
-/// let seen: Option<usize> = handled.downcast();
+/// let (response, handled) = client.request("/service/slow").handled().await?;
+/// let length: Option<usize> = handled.downcast();
 /// # Ok(()) }
 /// ```
 #[must_use]
 pub struct Handled(Option<Box<dyn Any + Send>>);
 
 impl Handled {
-    /// No response handler ran: none is listed for the path, or it failed.
+    /// The value if no response handler ran: none is listed for the path, or it failed.
     pub const NONE: Handled = Handled(None);
 
     pub(crate) fn new(value: impl Any + Send) -> Handled {
         Handled(Some(Box::new(value)))
     }
 
-    /// Whether a response handler ran to its end.
+    /// Returns `true` if a response handler ran to its end.
     pub fn is_some(&self) -> bool {
         self.0.is_some()
     }
 
-    /// The value, if a response handler ran and returned a `T`.
+    /// Returns the output of the response handler, if one ran and its output is a `T`.
     pub fn downcast<T: Any>(self) -> Option<T> {
         self.0?.downcast().ok().map(|value| *value)
     }
@@ -114,7 +116,7 @@ impl fmt::Debug for Handled {
     }
 }
 
-/// A body that is not what the caller expects is the fault of the service.
+/// A body that does not have the expected type is a [`BadReply`](CallError::BadReply).
 impl<F> From<serde_json::Error> for CallError<F> {
     fn from(error: serde_json::Error) -> CallError<F> {
         CallError::BadReply(error.to_string().into())

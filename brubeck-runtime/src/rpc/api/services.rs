@@ -1,4 +1,4 @@
-//! The services that an application calls, each connected once over a link.
+//! The services that an application calls, and the links to them.
 
 use super::{CallError, CallerContext, Client, Handled, ServiceAddress, ServiceRequest, ServiceResponse};
 use crate::message::Message;
@@ -9,10 +9,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
-/// Opens a link to a service.
+/// Opens the link to a service.
 pub(crate) type OpenLink = Arc<dyn Fn(&ServiceAddress) -> crate::Result<Arc<dyn Link>> + Send + Sync>;
 
-/// The services of this application; as a handler argument it connects to them.
+/// The services that an application calls, as a handler argument.
+///
+/// `Services` is the calling side; its counterpart, which serves calls, is [`Service`](crate::Service).
 ///
 /// ```no_run
 /// use brubeck::prelude::*;
@@ -24,6 +26,9 @@ pub(crate) type OpenLink = Arc<dyn Fn(&ServiceAddress) -> crate::Result<Arc<dyn 
 ///     Ok("on its way")
 /// }
 /// ```
+///
+/// All handlers of an application share one connection for each service, so a handler may register a service each time it
+/// runs.
 #[derive(Clone)]
 pub struct Services {
     open: OpenLink,
@@ -32,19 +37,11 @@ pub struct Services {
 }
 
 struct Registered {
-    service: ServiceAddress,
+    address: ServiceAddress,
     link: Arc<dyn Link>,
 }
 
 impl Services {
-    /// The same services, called on behalf of this caller.
-    pub(crate) fn with_caller(&self, caller: Option<Arc<CallerContext>>) -> Services {
-        Services {
-            caller,
-            ..self.clone()
-        }
-    }
-
     pub(crate) fn new(open: OpenLink) -> Services {
         Services {
             open,
@@ -53,18 +50,32 @@ impl Services {
         }
     }
 
-    /// A client of the service at this address. The first call connects; all later ones share that
-    /// connection, also when many come at once.
+    /// Returns the same services, with clients that make their calls on behalf of `caller`.
+    pub(crate) fn with_caller(&self, caller: Option<Arc<CallerContext>>) -> Services {
+        Services {
+            caller,
+            ..self.clone()
+        }
+    }
+
+    /// Returns a client of the service at `address`, which uses brubeck's own protocol.
+    ///
+    /// The first call of this method connects in the background. Later ones, including concurrent ones, share that
+    /// connection. This is `register_service` of the Python original.
     ///
     /// # Errors
     ///
-    /// [`Refused`](CallError::Refused): the address is none, or was registered with another passphrase.
-    /// A service that does not run yet is no error: calls wait for it until their deadline.
+    /// Returns [`Refused`](CallError::Refused) if `address` is not a valid endpoint, or if it is already registered with
+    /// another passphrase. It is not an error if the service is not running yet; calls wait for it until their deadline.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of a tokio runtime.
     pub fn register(&self, address: &str, passphrase: &str) -> Result<Client, CallError> {
         self.connect(&ServiceAddress::new(address, passphrase))
     }
 
-    /// The same for a service that is spoken to in another way.
+    /// Returns a client of a service that needs options: a dialect, several addresses, or limits.
     ///
     /// ```no_run
     /// use brubeck::prelude::*;
@@ -86,116 +97,130 @@ impl Services {
     ///
     /// # Errors
     ///
-    /// As [`register`](Services::register), also where the address was registered with another dialect or
-    /// another address for the answers, and where one of two addresses that are bound cannot be.
+    /// Returns an error as [`register`](Services::register) does. Also returns [`Refused`](CallError::Refused) if the
+    /// address is already registered with other options, or if the dialect requires the client to bind an address and
+    /// that fails.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of a tokio runtime.
     pub fn connect(&self, service: &ServiceAddress) -> Result<Client, CallError> {
-        let refused = |reason: String| CallError::Refused(reason.into());
-        let address = service.address();
-        let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
-        let link = match registered.get(address) {
-            Some(known) => match known.service.conflict(service) {
-                Some(conflict) => {
-                    return Err(refused(format!(
-                        "the service {address} is registered with {conflict}"
-                    )));
-                }
-                None => known.link.clone(),
-            },
-            None => {
-                let link = (self.open)(service).map_err(|error| refused(format!("{error:?}")))?;
-                let known = Registered {
-                    service: service.clone(),
-                    link: link.clone(),
-                };
-                registered.insert(address.to_owned(), known);
-                link
-            }
-        };
-        let client = Client::over(link);
+        let client = Client::over(self.link(service)?);
         Ok(match &self.caller {
             Some(caller) => client.with_caller(caller.clone()),
             None => client,
         })
     }
+
+    /// Returns the link to `service`, which is opened if the service is not registered yet.
+    fn link(&self, service: &ServiceAddress) -> Result<Arc<dyn Link>, CallError> {
+        let refused = |reason: String| CallError::Refused(reason.into());
+        let address = service.address();
+        // The lock is held while the link is opened, so that concurrent callers do not open two.
+        let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = registered.get(address) {
+            return match known.address.conflict(service) {
+                None => Ok(known.link.clone()),
+                Some(conflict) => Err(refused(format!(
+                    "the service {address} is already registered with {conflict}; use the same options everywhere"
+                ))),
+            };
+        }
+        // The `Debug` text of the error includes its causes.
+        let link = (self.open)(service).map_err(|error| refused(format!("{error:?}")))?;
+        let known = Registered {
+            address: service.clone(),
+            link: link.clone(),
+        };
+        registered.insert(address.to_owned(), known);
+        Ok(link)
+    }
 }
 
-/// The answer of a call that a service has taken: its body is the text of a JSON value.
+/// The future of a response. The body of the response is JSON text.
 pub type PendingResponse = BoxFuture<'static, Result<ServiceResponse<Bytes>, CallError>>;
 
-/// Carries requests to one service and brings the answers.
+/// The connection between a [`Client`] and its service.
 ///
-/// Implemented by the ZeroMQ client and by services in memory.
+/// A link sends requests and returns the futures of their responses. It is not one socket: the link of a service with
+/// several workers has a connection to each. Implementations exist for brubeck's own protocol, for the dialects of the
+/// Python original, and for the services of a [`TestSite`](crate::TestSite).
 pub trait Link: Send + Sync + 'static {
-    /// Sends the request; the future ends with the service's answer, or with a typed error no later than the deadline.
-    /// Dropping the future gives the call up and frees all that was kept for it.
+    /// Sends a request and returns the future of its response.
+    ///
+    /// The future ends by `deadline` with a response or an error. Dropping it cancels the call and frees its resources.
     fn call(&self, request: ServiceRequest, origin: Option<Origin>, deadline: Instant) -> PendingResponse;
 
-    /// Sends the request; the future ends when a process of the service has taken it, with a future of the
-    /// answer. A wire that does not tell when a request is taken counts it as taken at once.
+    /// Sends a request and waits until a worker has accepted it. Returns the future of its response.
+    ///
+    /// By default a request counts as accepted when it is sent, because not every protocol acknowledges requests.
     fn post(
         &self,
         request: ServiceRequest,
         origin: Option<Origin>,
         deadline: Instant,
     ) -> BoxFuture<'static, Result<PendingResponse, CallError>> {
-        let answer = self.call(request, origin, deadline);
-        Box::pin(std::future::ready(Ok(answer)))
+        let response = self.call(request, origin, deadline);
+        Box::pin(std::future::ready(Ok(response)))
     }
 
-    /// The address of the service, for texts.
+    /// Returns the address of the service, for logs and error messages.
     fn address(&self) -> &str;
 
-    /// Sends calls to the process at this address, too.
+    /// Adds a worker; see [`Client::add_worker`].
     ///
     /// # Errors
     ///
-    /// The address is none, or this link leads to one place only.
+    /// Returns an error if `address` is not a valid endpoint. The default implementation always returns an error.
     fn add_worker(&self, address: &str) -> crate::Result<()> {
-        Err(self.single(address))
+        Err(self.fixed_workers_error(address))
     }
 
-    /// Sends the process at this address no more calls. Returns whether it got any before.
+    /// Removes a worker, and returns `false` if it is not known; see [`Client::remove_worker`].
     ///
     /// # Errors
     ///
-    /// This link leads to one place only.
+    /// The default implementation always returns an error.
     fn remove_worker(&self, address: &str) -> crate::Result<bool> {
-        Err(self.single(address))
+        Err(self.fixed_workers_error(address))
     }
 
-    /// The addresses that calls are sent to.
+    /// Returns the addresses of the workers.
     fn workers(&self) -> Vec<String> {
         vec![self.address().to_owned()]
     }
 
     #[doc(hidden)]
-    fn single(&self, address: &str) -> crate::Error {
+    fn fixed_workers_error(&self, address: &str) -> crate::Error {
         crate::Error::new(format!(
-            "the service at {} is one process, so {address} cannot be added or removed; only brubeck's own \
-             protocol knows pools",
+            "cannot add or remove the worker {address}: the service at {} has a fixed address; only clients of brubeck's \
+             own protocol can change their workers",
             self.address()
         ))
     }
 }
 
-/// The response handlers of the calling application.
+/// The response handlers of an application, which its clients run.
 pub trait ResponseHandlers: Send + Sync + 'static {
-    /// Whether a response handler is listed for answers from this path.
+    /// Returns `true` if a response handler is listed for `path`.
     fn handles(&self, path: &str) -> bool;
 
-    /// Runs the response handler whose route matches the answer; `None` where no route does, or where
-    /// the handler failed (which is logged).
-    fn respond(self: Arc<Self>, answer: Message) -> BoxFuture<'static, Option<Handled>>;
+    /// Runs the response handler whose route matches `response`.
+    ///
+    /// Returns `None` if no route matches or if the handler failed, which is logged.
+    fn respond(self: Arc<Self>, response: Message) -> BoxFuture<'static, Option<Handled>>;
 }
 
-/// The web request on whose behalf a service is called: the service sees it, as in the original.
+/// The Mongrel2 request on whose behalf a handler calls a service.
+///
+/// As in the Python original, the dialects send it to the service. Brubeck's own protocol does not.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// The identity of the web server.
+    /// The identity of the Mongrel2 server.
     pub sender_id: Bytes,
-    /// The number of the browser's connection there.
+    /// The ID of the browser's connection to that server.
     pub conn_id: Bytes,
-    /// Where replies to the browser are sent.
+    /// The address to which responses to the browser are sent.
     pub out_addr: Bytes,
 }
 

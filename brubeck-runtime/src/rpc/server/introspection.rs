@@ -140,7 +140,7 @@ impl Future for InstrumentedCall {
         if let Some(counted) = self.counted.take() {
             counted.answered(response.status().is_success(), began.elapsed());
             #[cfg(feature = "metrics")]
-            crate::rpc::api::metrics::request(response.status().code(), began.into_std());
+            crate::rpc::api::metrics::record_request(response.status().code(), began.into_std());
         }
         Poll::Ready(response)
     }
