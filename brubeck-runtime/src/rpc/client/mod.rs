@@ -1,4 +1,4 @@
-//! The calling side: the processes of one service, and the calls on their way to them.
+//! The client side of brubeck's own protocol: a pool of connections to the workers of one service.
 
 mod resolve;
 
@@ -15,7 +15,7 @@ use brubeck_zmtp::{
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use resolve::{PoolMembers, Resolver};
+use resolve::{Resolver, WorkerAddresses};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -23,81 +23,92 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-/// Messages that may wait for one connection, however many calls may be on their way.
-const MESSAGES: usize = 1 << 20;
+/// Upper bound of the send queue of one connection, in messages.
+const MAX_QUEUED_MESSAGES: usize = 1 << 20;
 
-/// Bytes of a message beside its body, and more than that: a body that is a little too large is one of its call alone.
-const SPARE: usize = 64 << 20;
+/// How much a message may exceed the body limit before its connection is closed, in bytes.
+///
+/// It covers the headers of a message. It is large, so that a response body slightly above the limit fails its own call
+/// and not the connection.
+const MESSAGE_SLACK_BYTES: usize = 64 << 20;
 
-/// A link to a service that runs in one process or in many; each call goes to one that has room.
+/// A link to a service with one or more workers. Each call goes to a worker that has capacity.
+///
+/// The protocol is in the [`Caller`], a state machine without I/O. Every event, such as a new call or a received message,
+/// is passed to it under one lock, and the actions that it returns are executed under the same lock.
 pub(crate) struct Pool {
     address: String,
-    shared: Arc<PoolInner>,
+    inner: Arc<PoolInner>,
 }
 
 pub(super) struct PoolInner {
     transport: Arc<dyn Transport>,
     runtime: Handle,
-    timing: LinkConfig,
-    /// `None`: names are no more than names.
-    resolve: Option<Resolver>,
-    members: Mutex<PoolMembers>,
+    link_config: LinkConfig,
+    /// Resolves host names to several workers. If it is `None`, the transport resolves them.
+    resolver: Option<Resolver>,
+    addresses: Mutex<WorkerAddresses>,
     clock: Clock,
     timer_changed: Arc<Notify>,
     state: Mutex<PoolState>,
 }
 
 struct PoolState {
-    /// A process may be added or removed by a thread of the user's, outside of the runtime.
+    /// Workers may be added and removed on threads outside of the runtime.
     runtime: Handle,
     driver: Driver<Caller>,
-    waiting: IdMap<CallId, PendingCall>,
+    calls: IdMap<CallId, PendingCall>,
     workers: IdMap<PeerId, WorkerConnection>,
     next_call: u64,
     next_worker: u64,
 }
 
+/// The channels to the future of a call that has not ended.
 struct PendingCall {
+    /// Notified once, when a worker has accepted the call. `None` if the caller does not ask for that.
     accepted: Option<oneshot::Sender<()>>,
-    ended: oneshot::Sender<Result<WireReply, CallError>>,
+    result: oneshot::Sender<Result<WireReply, CallError>>,
 }
 
 struct WorkerConnection {
     outbound: ClientSender,
     shutdown: ShutdownHandle,
-    /// Held for as long as the link is to be there.
+    /// Dropping it closes the connection.
     inbound: Option<EventReceiver<ClientEvent>>,
 }
 
 impl Pool {
-    /// A pool of the processes at these addresses; connecting goes on in the background.
+    /// Creates a pool of the workers at the addresses of `service`. Connections are made in the background.
     pub(crate) fn open(
         transport: Arc<dyn Transport>,
         service: &ServiceAddress,
-        resolve: Option<Resolver>,
+        resolver: Option<Resolver>,
     ) -> crate::Result<Pool> {
-        let config = CallerConfig::of(service);
-        let timing = LinkConfig {
-            // Beside a request for each call that may be on its way, what is said about it.
-            outbound_messages: config.max_in_flight.saturating_mul(2).clamp(1, MESSAGES),
+        let config = CallerConfig::for_service(service);
+        let link_config = LinkConfig {
+            // For each call in flight, its request and one message about it.
+            outbound_messages: config
+                .max_in_flight
+                .saturating_mul(2)
+                .clamp(1, MAX_QUEUED_MESSAGES),
             max_message_bytes: config
                 .max_body
-                .saturating_add(SPARE)
+                .saturating_add(MESSAGE_SLACK_BYTES)
                 .max(LinkConfig::default().max_message_bytes),
             ..LinkConfig::default()
         };
-        let shared = Arc::new(PoolInner {
+        let inner = Arc::new(PoolInner {
             transport,
             runtime: Handle::current(),
-            timing,
-            resolve,
-            members: Mutex::default(),
+            link_config,
+            resolver,
+            addresses: Mutex::default(),
             clock: Clock::start(),
             timer_changed: Arc::default(),
             state: Mutex::new(PoolState {
                 runtime: Handle::current(),
                 driver: Driver::new(Caller::new(config, random_seed()?)),
-                waiting: IdMap::default(),
+                calls: IdMap::default(),
                 workers: IdMap::default(),
                 next_call: 0,
                 next_worker: 0,
@@ -105,49 +116,52 @@ impl Pool {
         });
         let pool = Pool {
             address: service.addresses().collect::<Vec<_>>().join(", "),
-            shared,
+            inner,
         };
         for address in service.addresses() {
-            pool.shared.add(address)?;
+            pool.inner.add_address(address)?;
         }
         tokio::spawn(run_timer(
-            Arc::downgrade(&pool.shared),
-            pool.shared.timer_changed.clone(),
+            Arc::downgrade(&pool.inner),
+            pool.inner.timer_changed.clone(),
         ));
         Ok(pool)
     }
 
-    /// Hands a call to the core; `accepted` is told when a process has taken it.
-    fn begin(
+    /// Passes a call to the state machine. `accepted` is notified when a worker has accepted it.
+    fn start_call(
         &self,
         request: ServiceRequest,
         deadline: Instant,
         accepted: Option<oneshot::Sender<()>>,
     ) -> PoolCall {
-        let (end, ended) = oneshot::channel();
+        let (result_sender, result) = oneshot::channel();
         let request = convert::to_call_request(request, accepted.is_some());
-        let deadline = self.shared.clock.moment(deadline);
+        let deadline = self.inner.clock.moment(deadline);
         let options = CallOptions {
-            wait_for_ready: self.shared.members().are_unresolved(),
+            wait_for_ready: self.inner.addresses().has_unresolved(),
         };
-        let mut state = self.shared.lock();
+        let mut state = self.inner.lock();
         let call = CallId(state.next_call);
         state.next_call += 1;
-        let waiting = PendingCall { accepted, ended: end };
-        state.waiting.insert(call, waiting);
+        let pending = PendingCall {
+            accepted,
+            result: result_sender,
+        };
+        state.calls.insert(call, pending);
         let event = CallerEvent::Call {
             call,
             request: request.into(),
             deadline,
             options,
         };
-        self.shared.tell(&mut state, event);
+        self.inner.step(&mut state, event);
         drop(state);
         PoolCall {
-            ended,
-            waiting: CancelOnDrop {
+            result,
+            cancel_on_drop: CancelOnDrop {
                 call,
-                shared: self.shared.clone(),
+                pool: self.inner.clone(),
                 ended: false,
             },
         }
@@ -155,15 +169,14 @@ impl Pool {
 }
 
 impl CallerConfig {
-    /// How a caller of this service behaves.
-    fn of(service: &ServiceAddress) -> CallerConfig {
+    fn for_service(service: &ServiceAddress) -> CallerConfig {
         let mut config = CallerConfig {
             passphrase: service.passphrase().clone(),
             ..CallerConfig::default()
         };
         if let Some(bytes) = service.body_limit {
             config.max_body = bytes;
-            // One that is sent, and one that is answered.
+            // Room for at least one request and one response of the largest size.
             config.max_pending_bytes = config.max_pending_bytes.max(bytes.saturating_mul(2));
         }
         if let Some(calls) = service.concurrency {
@@ -173,46 +186,67 @@ impl CallerConfig {
     }
 }
 
-/// A call that was handed to the core, and ends in its answer.
+/// The future of a call. Dropping it cancels the call.
 struct PoolCall {
-    ended: oneshot::Receiver<Result<WireReply, CallError>>,
-    waiting: CancelOnDrop,
+    result: oneshot::Receiver<Result<WireReply, CallError>>,
+    cancel_on_drop: CancelOnDrop,
 }
 
 impl Future for PoolCall {
     type Output = Result<ServiceResponse<Bytes>, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let outcome = ready!(Pin::new(&mut self.ended).poll(cx));
-        self.waiting.ended = true;
+        let result = ready!(Pin::new(&mut self.result).poll(cx));
+        self.cancel_on_drop.ended = true;
         Poll::Ready(
-            outcome
+            result
                 .unwrap_or(Err(CallError::ShuttingDown))
                 .map(convert::to_service_response),
         )
     }
 }
 
+struct CancelOnDrop {
+    call: CallId,
+    pool: Arc<PoolInner>,
+    /// Saves the lock for calls that have ended, which are most.
+    ended: bool,
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let mut state = self.pool.lock();
+        if state.calls.remove(&self.call).is_some() {
+            let event = CallerEvent::Cancel { call: self.call };
+            self.pool.step(&mut state, event);
+        }
+    }
+}
+
 impl Link for Pool {
-    fn call(&self, request: ServiceRequest, _origin: Option<Origin>, deadline: Instant) -> PendingResponse {
-        Box::pin(self.begin(request, deadline, None))
+    fn call(&self, request: ServiceRequest, _: Option<Origin>, deadline: Instant) -> PendingResponse {
+        Box::pin(self.start_call(request, deadline, None))
     }
 
     fn post(
         &self,
         request: ServiceRequest,
-        _origin: Option<Origin>,
+        _: Option<Origin>,
         deadline: Instant,
     ) -> BoxFuture<'static, Result<PendingResponse, CallError>> {
-        let (accept, accepted) = oneshot::channel();
-        let begun = self.begin(request, deadline, Some(accept));
+        let (notify_accepted, accepted) = oneshot::channel();
+        let call = self.start_call(request, deadline, Some(notify_accepted));
         Box::pin(async move {
-            let mut end = Box::pin(begun);
+            let mut call = Box::pin(call);
             tokio::select! {
                 biased;
-                Ok(()) = accepted => Ok(end as PendingResponse),
-                answer = &mut end => {
-                    answer.map(|answer| Box::pin(std::future::ready(Ok(answer))) as PendingResponse)
+                Ok(()) = accepted => Ok(call as PendingResponse),
+                // The call ended without being accepted. A response counts as accepted.
+                result = &mut call => {
+                    result.map(|response| Box::pin(std::future::ready(Ok(response))) as PendingResponse)
                 }
             }
         })
@@ -223,43 +257,23 @@ impl Link for Pool {
     }
 
     fn add_worker(&self, address: &str) -> crate::Result<()> {
-        self.shared.add(address)
+        self.inner.add_address(address)
     }
 
     fn remove_worker(&self, address: &str) -> crate::Result<bool> {
-        Ok(self.shared.remove(address))
+        Ok(self.inner.remove_address(address))
     }
 
     fn workers(&self) -> Vec<String> {
-        self.shared.members().addresses()
+        self.inner.addresses().list()
     }
 }
 
-/// Gives the call up when whoever waits has gone.
-struct CancelOnDrop {
-    call: CallId,
-    shared: Arc<PoolInner>,
-    ended: bool,
-}
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        let mut state = self.shared.lock();
-        if state.waiting.remove(&self.call).is_some() {
-            let event = CallerEvent::Cancel { call: self.call };
-            self.shared.tell(&mut state, event);
-        }
-    }
-}
-
-/// What the core is told of what happens on the link to one process.
-fn told(peer: PeerId, address: &str, event: ClientEvent) -> CallerEvent {
+/// Converts an event of a connection to one of the state machine.
+fn to_caller_event(peer: PeerId, address: &str, event: ClientEvent) -> CallerEvent {
     match event {
         ClientEvent::Up { generation: link } => {
-            tracing::debug!(address, link, "connected to a service");
+            tracing::debug!(address, link, "connected to worker");
             CallerEvent::LinkUp { peer, link }
         }
         ClientEvent::Message {
@@ -270,23 +284,23 @@ fn told(peer: PeerId, address: &str, event: ClientEvent) -> CallerEvent {
             generation: link,
             reason,
         } => {
-            tracing::warn!(address, link, reason, "the connection to a service is lost");
+            tracing::warn!(address, link, reason, "connection to worker lost, reconnecting");
             CallerEvent::LinkDown { peer, link }
         }
     }
 }
 
 impl PoolInner {
-    /// Connects to one more process.
-    pub(super) fn join(self: &Arc<Self>, endpoint: Endpoint) -> Result<PeerId, TransportError> {
+    /// Connects to a worker in the background.
+    pub(super) fn connect_worker(self: &Arc<Self>, endpoint: Endpoint) -> Result<PeerId, TransportError> {
         let address = endpoint.to_string();
-        let _entered = self.runtime.enter();
+        let _guard = self.runtime.enter();
         let Client {
             mut inbound,
             outbound,
             shutdown,
             ..
-        } = self.transport.client(endpoint, self.timing.clone())?;
+        } = self.transport.client(endpoint, self.link_config.clone())?;
         let peer = {
             let mut state = self.lock();
             let peer = PeerId(state.next_worker);
@@ -299,11 +313,12 @@ impl PoolInner {
             state.workers.insert(peer, worker);
             peer
         };
-        self.happened(CallerEvent::AddPeer { peer });
-        let shared = Arc::downgrade(self);
+        self.handle_event(CallerEvent::AddPeer { peer });
+        // The handler must not be set under the lock: it may run at once, and takes the lock itself.
+        let pool = Arc::downgrade(self);
         inbound.set_handler(move |event| {
-            if let Some(shared) = shared.upgrade() {
-                shared.happened(told(peer, &address, event));
+            if let Some(pool) = pool.upgrade() {
+                pool.handle_event(to_caller_event(peer, &address, event));
             }
         });
         if let Some(worker) = self.lock().workers.get_mut(&peer) {
@@ -312,25 +327,25 @@ impl PoolInner {
         Ok(peer)
     }
 
-    /// Sends a process no more calls; the connection ends with those that are on their way.
-    pub(super) fn leave(&self, peer: PeerId) {
-        self.happened(CallerEvent::RemovePeer { peer });
+    /// Sends no further calls to a worker, and closes its connection once the calls in flight have ended.
+    pub(super) fn remove_worker(&self, peer: PeerId) {
+        self.handle_event(CallerEvent::RemovePeer { peer });
     }
 
     fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn happened(&self, event: CallerEvent) {
-        self.tell(&mut self.lock(), event);
+    fn handle_event(&self, event: CallerEvent) {
+        self.step(&mut self.lock(), event);
     }
 
-    /// Tells the core, and carries out what it asks for.
-    fn tell(&self, state: &mut PoolState, event: CallerEvent) {
+    /// Passes an event to the state machine and executes the actions that follow from it.
+    fn step(&self, state: &mut PoolState, event: CallerEvent) {
         let now = self.clock.now();
         state.driver.handle_event(event);
         while let Some(action) = state.driver.poll_action(now) {
-            state.carry_out(action);
+            state.execute(action);
         }
         if state.driver.timeout_changed().is_some() {
             self.timer_changed.notify_one();
@@ -339,7 +354,7 @@ impl PoolInner {
 }
 
 impl PoolState {
-    fn carry_out(&mut self, action: CallerAction) {
+    fn execute(&mut self, action: CallerAction) {
         match action {
             CallerAction::Send {
                 peer,
@@ -358,22 +373,22 @@ impl PoolState {
             }
             CallerAction::Accepted { call } => {
                 if let Some(accepted) = self
-                    .waiting
+                    .calls
                     .get_mut(&call)
-                    .and_then(|waiting| waiting.accepted.take())
+                    .and_then(|pending| pending.accepted.take())
                 {
-                    // Whoever waited may have gone this very moment.
+                    // Fails if the future of the call is being dropped on another thread.
                     let _ = accepted.send(());
                 }
             }
             CallerAction::Finish { call, outcome } => {
-                if let Some(waiting) = self.waiting.remove(&call) {
-                    let _ = waiting.ended.send(outcome);
+                if let Some(pending) = self.calls.remove(&call) {
+                    let _ = pending.result.send(outcome);
                 }
             }
             CallerAction::DropLink { peer, link, reason } => {
                 if let Some(worker) = self.workers.get(&peer) {
-                    tracing::warn!(link, reason, "the connection to a service is given up");
+                    tracing::warn!(link, reason, "closing connection to worker");
                     worker.outbound.disconnect(link);
                 }
             }
@@ -396,12 +411,13 @@ impl TimerTarget for PoolInner {
     }
 
     fn wake(self: &Arc<Self>) {
-        self.happened(CallerEvent::Wake);
+        self.handle_event(CallerEvent::Wake);
     }
 }
 
 impl Drop for PoolInner {
     fn drop(&mut self) {
+        // Ends `run_timer`, which finds the pool gone.
         self.timer_changed.notify_one();
     }
 }

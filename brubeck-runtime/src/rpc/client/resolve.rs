@@ -1,4 +1,4 @@
-//! Which processes a pool has: the addresses that were asked for, and the hosts that names among them stand for.
+//! The worker addresses of a pool, and the resolution of host names among them.
 
 use super::PoolInner;
 use crate::error::Error;
@@ -12,94 +12,93 @@ use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::task::AbortHandle;
 
-/// How often a name is looked up again.
-const LOOK_UP: Duration = Duration::from_secs(5);
+/// The time between two resolutions of a host name.
+const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Processes that a pool may have at a time: what its core knows at most.
-const MOST: usize = 256;
+/// The maximum number of workers of a pool, which is also the limit of its state machine.
+const MAX_WORKERS: usize = 256;
 
-/// Finds the addresses of a host, and says how often that is worth doing.
+/// Resolves host names to IP addresses.
 #[derive(Clone)]
 pub(crate) struct Resolver {
-    find: Arc<LookupFn>,
-    every: Duration,
+    lookup: Arc<LookupFn>,
+    interval: Duration,
 }
 
 type LookupFn = dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync;
 
-/// Asks the system.
+/// Returns a resolver that uses the resolver of the operating system.
 pub(crate) fn system_resolver() -> Resolver {
     Resolver {
-        find: Arc::new(|host| {
+        lookup: Arc::new(|host| {
             Box::pin(async move {
                 let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
                 Ok(found.map(|address| address.ip()).collect())
             })
         }),
-        every: LOOK_UP,
+        interval: RESOLVE_INTERVAL,
     }
 }
 
-/// The addresses of a pool.
+/// The addresses that were added to a pool, with the workers behind each of them.
 #[derive(Default)]
-pub(super) struct PoolMembers {
-    by_address: HashMap<String, Member>,
-    /// Names that have not been looked up yet.
+pub(super) struct WorkerAddresses {
+    by_address: HashMap<String, AddressEntry>,
+    /// The number of host names whose first resolution has not finished.
     unresolved: usize,
 }
 
-struct Member {
-    /// One process for an address, one for each host of a name.
-    peers: HashMap<Endpoint, PeerId>,
-    follower: Option<ResolveTask>,
+struct AddressEntry {
+    /// One worker for a literal address; one for each host of a host name.
+    workers: HashMap<Endpoint, PeerId>,
+    /// Set if the address is a host name.
+    resolve_task: Option<ResolveTask>,
 }
 
-/// What looks a name up, for as long as it is a member.
+/// The task that resolves a host name periodically. Dropping it aborts the task.
 struct ResolveTask {
-    task: AbortHandle,
+    handle: AbortHandle,
+    /// Whether the first resolution has finished.
     resolved: bool,
 }
 
 impl Drop for ResolveTask {
     fn drop(&mut self) {
-        self.task.abort();
+        self.handle.abort();
     }
 }
 
-impl PoolMembers {
-    pub(super) fn addresses(&self) -> Vec<String> {
+impl WorkerAddresses {
+    /// Returns the addresses in alphabetical order.
+    pub(super) fn list(&self) -> Vec<String> {
         let mut addresses: Vec<String> = self.by_address.keys().cloned().collect();
         addresses.sort();
         addresses
     }
 
-    /// Whether there are names that nobody has looked up yet: calls then wait, because there may be processes.
-    pub(super) fn are_unresolved(&self) -> bool {
+    /// Returns `true` if a host name has not been resolved yet. Calls then wait for workers instead of failing with
+    /// `NoWorkers`.
+    pub(super) fn has_unresolved(&self) -> bool {
         self.unresolved > 0
     }
 
-    fn count(&self) -> usize {
-        self.by_address.values().map(|member| member.peers.len()).sum()
+    fn worker_count(&self) -> usize {
+        self.by_address.values().map(|entry| entry.workers.len()).sum()
     }
 
-    fn take(&mut self, address: &str) -> Option<Member> {
-        let member = self.by_address.remove(address)?;
-        self.unresolved -= usize::from(
-            member
-                .follower
-                .as_ref()
-                .is_some_and(|follower| !follower.resolved),
-        );
-        Some(member)
+    fn remove(&mut self, address: &str) -> Option<AddressEntry> {
+        let entry = self.by_address.remove(address)?;
+        self.unresolved -= usize::from(entry.resolve_task.as_ref().is_some_and(|task| !task.resolved));
+        Some(entry)
     }
 
-    fn note_resolved(&mut self, address: &str) {
-        let follower = self
+    fn mark_resolved(&mut self, address: &str) {
+        let task = self
             .by_address
             .get_mut(address)
-            .and_then(|member| member.follower.as_mut());
-        if let Some(follower) = follower
-            && !std::mem::replace(&mut follower.resolved, true)
+            .and_then(|entry| entry.resolve_task.as_mut());
+        if let Some(task) = task
+            && !std::mem::replace(&mut task.resolved, true)
         {
             self.unresolved -= 1;
         }
@@ -107,96 +106,102 @@ impl PoolMembers {
 }
 
 impl PoolInner {
-    pub(super) fn members(&self) -> MutexGuard<'_, PoolMembers> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn addresses(&self) -> MutexGuard<'_, WorkerAddresses> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an address; one that is there already stays.
-    pub(super) fn add(self: &Arc<Self>, address: &str) -> crate::Result<()> {
-        let cannot =
+    /// Adds an address, which is either that of one worker or a host name. Does nothing if it is already known.
+    pub(super) fn add_address(self: &Arc<Self>, address: &str) -> crate::Result<()> {
+        let cannot_call =
             |error: TransportError| Error::because(format!("cannot call the service at {address}"), error);
         let endpoint: Endpoint = address
             .parse()
-            .map_err(|error| cannot(TransportError::from(error)))?;
+            .map_err(|error| cannot_call(TransportError::from(error)))?;
         endpoint
             .check_connect()
-            .map_err(|error| cannot(TransportError::from(error)))?;
-        let mut members = self.members();
-        if members.by_address.contains_key(address) {
+            .map_err(|error| cannot_call(TransportError::from(error)))?;
+        let mut addresses = self.addresses();
+        if addresses.by_address.contains_key(address) {
             return Ok(());
         }
-        if members.count().max(members.by_address.len()) >= MOST {
+        // A host name without hosts counts too, so that the number of resolve tasks is bounded.
+        if addresses.worker_count().max(addresses.by_address.len()) >= MAX_WORKERS {
             return Err(Error::new(format!(
-                "cannot call the service at {address}, too: a pool has at most {MOST} processes; remove one first"
+                "cannot add the worker {address}: a client has at most {MAX_WORKERS} workers; remove one first"
             )));
         }
-        let mut member = Member {
-            peers: HashMap::new(),
-            follower: None,
+        let mut entry = AddressEntry {
+            workers: HashMap::new(),
+            resolve_task: None,
         };
-        match name(&endpoint).filter(|_| self.resolve.is_some()) {
+        match host_name(&endpoint).filter(|_| self.resolver.is_some()) {
             None => {
-                let peer = self.join(endpoint.clone()).map_err(cannot)?;
-                member.peers.insert(endpoint, peer);
+                let peer = self.connect_worker(endpoint.clone()).map_err(cannot_call)?;
+                entry.workers.insert(endpoint, peer);
             }
             Some((host, port)) => {
-                let task = self
-                    .runtime
-                    .spawn(follow(Arc::downgrade(self), address.to_owned(), host, port));
-                member.follower = Some(ResolveTask {
-                    task: task.abort_handle(),
+                let task = self.runtime.spawn(resolve_periodically(
+                    Arc::downgrade(self),
+                    address.to_owned(),
+                    host,
+                    port,
+                ));
+                entry.resolve_task = Some(ResolveTask {
+                    handle: task.abort_handle(),
                     resolved: false,
                 });
-                members.unresolved += 1;
+                addresses.unresolved += 1;
             }
         }
-        members.by_address.insert(address.to_owned(), member);
+        addresses.by_address.insert(address.to_owned(), entry);
         Ok(())
     }
 
-    /// Removes an address; `false` if it was not there.
-    pub(super) fn remove(&self, address: &str) -> bool {
-        let removed = self.members().take(address);
-        let known = removed.is_some();
-        let peers = removed.map(|member| member.peers.into_values().collect::<Vec<_>>());
-        peers.into_iter().flatten().for_each(|peer| self.leave(peer));
-        known
+    /// Removes an address and its workers. Returns `false` if it is not known.
+    pub(super) fn remove_address(&self, address: &str) -> bool {
+        let Some(entry) = self.addresses().remove(address) else {
+            return false;
+        };
+        for peer in entry.workers.into_values() {
+            self.remove_worker(peer);
+        }
+        true
     }
 
-    /// A name stands for these hosts now.
-    fn stands_for(self: &Arc<Self>, address: &str, hosts: &[Endpoint]) {
-        let mut members = self.members();
-        let mut room = MOST.saturating_sub(members.count());
-        let Some(member) = members.by_address.get_mut(address) else {
+    /// Replaces the workers of a host name by those at `hosts`, the result of its latest resolution.
+    fn update_hosts(self: &Arc<Self>, address: &str, hosts: &[Endpoint]) {
+        let mut addresses = self.addresses();
+        let mut capacity = MAX_WORKERS.saturating_sub(addresses.worker_count());
+        let Some(entry) = addresses.by_address.get_mut(address) else {
             return;
         };
         for host in hosts {
-            if member.peers.contains_key(host) || room == 0 {
+            if entry.workers.contains_key(host) || capacity == 0 {
                 continue;
             }
-            match self.join(host.clone()) {
+            match self.connect_worker(host.clone()) {
                 Ok(peer) => {
-                    tracing::debug!(address, %host, "a service has one more host");
-                    member.peers.insert(host.clone(), peer);
-                    room -= 1;
+                    tracing::debug!(address, %host, "host added to service");
+                    entry.workers.insert(host.clone(), peer);
+                    capacity -= 1;
                 }
-                Err(error) => tracing::warn!(address, %host, %error, "a host of a service cannot be called"),
+                Err(error) => tracing::warn!(address, %host, %error, "cannot connect to host of service"),
             }
         }
-        let gone: Vec<Endpoint> = member
-            .peers
-            .keys()
-            .filter(|host| !hosts.contains(host))
-            .cloned()
+        let removed: Vec<PeerId> = entry
+            .workers
+            .extract_if(|host, _| !hosts.contains(host))
+            .map(|(_, peer)| peer)
             .collect();
-        let gone: Vec<PeerId> = gone.iter().filter_map(|host| member.peers.remove(host)).collect();
-        drop(members);
-        gone.into_iter().for_each(|peer| self.leave(peer));
+        drop(addresses);
+        for peer in removed {
+            self.remove_worker(peer);
+        }
     }
 }
 
-/// The host and port of an endpoint that may stand for several hosts.
-fn name(endpoint: &Endpoint) -> Option<(String, u16)> {
+/// Returns the host and port of an endpoint that may stand for several hosts.
+fn host_name(endpoint: &Endpoint) -> Option<(String, u16)> {
     match endpoint {
         Endpoint::Tcp { host, port } if host.parse::<IpAddr>().is_err() && !endpoint.is_loopback() => {
             Some((host.clone(), *port))
@@ -205,27 +210,31 @@ fn name(endpoint: &Endpoint) -> Option<(String, u16)> {
     }
 }
 
-/// Looks a name up again and again, for as long as the pool lives. A failure changes nothing: what was found
-/// before is better than nothing.
-async fn follow(shared: Weak<PoolInner>, address: String, host: String, port: u16) {
-    let Some(resolve) = shared.upgrade().and_then(|shared| shared.resolve.clone()) else {
+/// Resolves a host name periodically until the pool is dropped.
+///
+/// If a resolution fails or returns no addresses, the workers of the previous one are kept.
+async fn resolve_periodically(pool: Weak<PoolInner>, address: String, host: String, port: u16) {
+    let Some(resolver) = pool.upgrade().and_then(|pool| pool.resolver.clone()) else {
         return;
     };
     loop {
-        let found = (resolve.find)(host.clone()).await;
-        let Some(shared) = shared.upgrade() else { return };
-        match found {
-            Ok(found) if !found.is_empty() => shared.stands_for(&address, &endpoints(&found, port)),
-            Ok(_) => tracing::warn!(host, "the name of a service has no addresses"),
-            Err(error) => tracing::warn!(host, %error, "the name of a service cannot be looked up"),
+        let result = (resolver.lookup)(host.clone()).await;
+        let Some(pool) = pool.upgrade() else { return };
+        match result {
+            Ok(found) if !found.is_empty() => pool.update_hosts(&address, &endpoints(&found, port)),
+            Ok(_) => tracing::warn!(host, "host name of service has no addresses"),
+            Err(error) => tracing::warn!(host, %error, "cannot resolve host name of service"),
         }
-        shared.members().note_resolved(&address);
-        drop(shared);
-        tokio::time::sleep(resolve.every).await;
+        pool.addresses().mark_resolved(&address);
+        drop(pool);
+        tokio::time::sleep(resolver.interval).await;
     }
 }
 
-/// The endpoints of one kind of addresses, that of the first: a host that has both is one process, not two.
+/// Converts resolved addresses to endpoints.
+///
+/// Only addresses of the same family as the first one are used, because a host with an IPv4 and an IPv6 address is one
+/// worker and not two.
 fn endpoints(found: &[IpAddr], port: u16) -> Vec<Endpoint> {
     let first_is_v4 = found.first().is_some_and(IpAddr::is_ipv4);
     found

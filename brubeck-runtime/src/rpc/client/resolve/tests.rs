@@ -1,4 +1,4 @@
-//! Pools whose names change, over real sockets.
+//! Tests of host name resolution over real sockets.
 
 use super::*;
 use crate::handler::{Application, DispatchMode, HttpResponseFuture};
@@ -13,13 +13,13 @@ use crate::status::Status;
 use brubeck_zmtp::{ServerEvent, ServerLimits, Transport, Zmtp};
 use std::sync::Mutex;
 
-/// Answers everything with where it is.
-struct Here(&'static str);
+/// Responds to every call with the host that it runs on.
+struct HostApplication(&'static str);
 
-impl Application for Here {
+impl Application for HostApplication {
     fn answer(self: Arc<Self>, _: Message) -> BoxFuture<'static, Response> {
-        let here = self.0;
-        Box::pin(async move { Response::json(Status::OK, &here) })
+        let host = self.0;
+        Box::pin(async move { Response::json(Status::OK, &host) })
     }
 
     fn serve(self: Arc<Self>, _: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
@@ -32,7 +32,7 @@ impl Application for Here {
         _: Option<RemoteAddr>,
         _: DispatchMode,
     ) -> HttpResponseFuture {
-        unreachable!("nobody is asked over HTTP")
+        unreachable!("no HTTP requests are sent")
     }
 
     fn body_limit(&self) -> usize {
@@ -40,21 +40,21 @@ impl Application for Here {
     }
 }
 
-/// A process of a service at this host; 0 chooses a port.
-async fn serve(host: &'static str, port: u16) -> u16 {
+/// Starts a worker at `host` and returns its port. Port 0 selects a free one.
+async fn start_worker(host: &'static str, port: u16) -> u16 {
     let endpoint = Endpoint::Tcp {
         host: host.into(),
         port,
     };
     let mut server = Zmtp.server(endpoint, ServerLimits::default()).await.unwrap();
     let Endpoint::Tcp { port, .. } = server.local else {
-        unreachable!("it was bound to tcp")
+        unreachable!("the endpoint is TCP")
     };
     let config = WorkerConfig {
         passphrase: Secret::new("s"),
         ..WorkerConfig::default()
     };
-    let application = Arc::new(InstrumentedApplication::new(Arc::new(Here(host))));
+    let application = Arc::new(InstrumentedApplication::new(Arc::new(HostApplication(host))));
     let sessions = CallerSessions::new(config, application, server.outbound.clone()).unwrap();
     tokio::spawn(async move {
         while let Some(event) = server.inbound.recv().await {
@@ -67,51 +67,52 @@ async fn serve(host: &'static str, port: u16) -> u16 {
     port
 }
 
-async fn asked(client: &Client) -> String {
-    let answer = client.request("/where").into_future();
-    let answer = tokio::time::timeout(Duration::from_secs(10), answer).await;
-    answer.expect("an end").expect("an answer").body.to_string()
+/// Makes one call and returns the host that responded.
+async fn call_where(client: &Client) -> String {
+    let call = client.request("/where").into_future();
+    let result = tokio::time::timeout(Duration::from_secs(10), call).await;
+    result.expect("the call ends").expect("a response").body.to_string()
 }
 
-/// Asks until another process answers; one that is connected later is not known at once.
-async fn until(client: &Client, host: &str) {
-    let others = async { while asked(client).await != format!("\"{host}\"") {} };
-    tokio::time::timeout(Duration::from_secs(20), others)
+/// Repeats the call until `host` responds. A new worker gets no calls before its handshake has finished.
+async fn call_until(client: &Client, host: &str) {
+    let repeat = async { while call_where(client).await != format!("\"{host}\"") {} };
+    tokio::time::timeout(Duration::from_secs(20), repeat)
         .await
         .unwrap_or_else(|_| panic!("{host} gets no calls"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_hosts_that_a_name_stands_for_are_followed() {
-    let port = serve("127.0.0.1", 0).await;
-    serve("127.0.0.2", port).await;
+async fn follows_changes_of_resolved_hosts() {
+    let port = start_worker("127.0.0.1", 0).await;
+    start_worker("127.0.0.2", port).await;
     let hosts: Arc<Mutex<io::Result<Vec<IpAddr>>>> = Arc::new(Mutex::new(Ok(vec![[127, 0, 0, 1].into()])));
-    let known = hosts.clone();
-    let resolve = Resolver {
-        find: Arc::new(move |host| {
+    let resolved = hosts.clone();
+    let resolver = Resolver {
+        lookup: Arc::new(move |host| {
             assert_eq!(host, "slow.example");
-            let found = match &*known.lock().unwrap() {
+            let found = match &*resolved.lock().unwrap() {
                 Ok(found) => Ok(found.clone()),
                 Err(error) => Err(io::Error::from(error.kind())),
             };
             Box::pin(std::future::ready(found))
         }),
-        every: Duration::from_millis(5),
+        interval: Duration::from_millis(5),
     };
     let address = format!("tcp://slow.example:{port}");
-    let pool = Pool::open(Arc::new(Zmtp), &ServiceAddress::new(&address, "s"), Some(resolve)).unwrap();
+    let pool = Pool::open(Arc::new(Zmtp), &ServiceAddress::new(&address, "s"), Some(resolver)).unwrap();
     let pool: Arc<dyn Link> = Arc::new(pool);
     let client = Client::over(pool);
 
-    // The very first call waits until the name is looked up.
-    assert_eq!(asked(&client).await, "\"127.0.0.1\"");
+    // The first call waits until the name is resolved.
+    assert_eq!(call_where(&client).await, "\"127.0.0.1\"");
     *hosts.lock().unwrap() = Ok(vec![[127, 0, 0, 1].into(), [127, 0, 0, 2].into()]);
-    until(&client, "127.0.0.2").await;
-    until(&client, "127.0.0.1").await;
+    call_until(&client, "127.0.0.2").await;
+    call_until(&client, "127.0.0.1").await;
     *hosts.lock().unwrap() = Ok(vec![[127, 0, 0, 2].into()]);
-    until(&client, "127.0.0.2").await;
+    call_until(&client, "127.0.0.2").await;
     *hosts.lock().unwrap() = Err(io::ErrorKind::NotFound.into());
-    assert!(!asked(&client).await.is_empty(), "what is known stays known");
+    assert!(!call_where(&client).await.is_empty(), "a failed resolution keeps the workers");
     assert_eq!(client.workers(), std::slice::from_ref(&address));
     assert!(client.remove_worker(&address).unwrap());
     assert!(!client.remove_worker(&address).unwrap());
@@ -119,22 +120,22 @@ async fn the_hosts_that_a_name_stands_for_are_followed() {
 }
 
 #[test]
-fn a_host_with_two_kinds_of_addresses_is_one() {
+fn uses_one_address_family_per_host() {
     let found = ["::1".parse().unwrap(), [127, 0, 0, 1].into()];
     let texts: Vec<String> = endpoints(&found, 9).iter().map(Endpoint::to_string).collect();
     assert_eq!(texts, ["tcp://[::1]:9"]);
 }
 
 #[test]
-fn addresses_and_this_machine_are_no_names() {
-    let named = |text: &str| name(&text.parse().unwrap()).is_some();
-    assert!(named("tcp://slow.example:1"));
+fn ip_addresses_and_localhost_are_not_resolved() {
+    let is_host_name = |text: &str| host_name(&text.parse().unwrap()).is_some();
+    assert!(is_host_name("tcp://slow.example:1"));
     for text in [
         "tcp://127.0.0.1:1",
         "tcp://[::1]:1",
         "tcp://localhost:1",
         "ipc://x",
     ] {
-        assert!(!named(text), "{text}");
+        assert!(!is_host_name(text), "{text}");
     }
 }
