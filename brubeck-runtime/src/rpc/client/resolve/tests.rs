@@ -71,7 +71,11 @@ async fn start_worker(host: &'static str, port: u16) -> u16 {
 async fn call_where(client: &Client) -> String {
     let call = client.request("/where").into_future();
     let result = tokio::time::timeout(Duration::from_secs(10), call).await;
-    result.expect("the call ends").expect("a response").body.to_string()
+    result
+        .expect("the call ends")
+        .expect("a response")
+        .body
+        .to_string()
 }
 
 /// Repeats the call until `host` responds. A new worker gets no calls before its handshake has finished.
@@ -100,7 +104,12 @@ async fn follows_changes_of_resolved_hosts() {
         interval: Duration::from_millis(5),
     };
     let address = format!("tcp://slow.example:{port}");
-    let pool = Pool::open(Arc::new(Zmtp), &ServiceAddress::new(&address, "s"), Some(resolver)).unwrap();
+    let pool = Pool::open(
+        Arc::new(Zmtp),
+        &ServiceAddress::new(&address, "s"),
+        Some(resolver),
+    )
+    .unwrap();
     let pool: Arc<dyn Link> = Arc::new(pool);
     let client = Client::over(pool);
 
@@ -112,7 +121,10 @@ async fn follows_changes_of_resolved_hosts() {
     *hosts.lock().unwrap() = Ok(vec![[127, 0, 0, 2].into()]);
     call_until(&client, "127.0.0.2").await;
     *hosts.lock().unwrap() = Err(io::ErrorKind::NotFound.into());
-    assert!(!call_where(&client).await.is_empty(), "a failed resolution keeps the workers");
+    assert!(
+        !call_where(&client).await.is_empty(),
+        "a failed resolution keeps the workers"
+    );
     assert_eq!(client.workers(), std::slice::from_ref(&address));
     assert!(client.remove_worker(&address).unwrap());
     assert!(!client.remove_worker(&address).unwrap());
