@@ -216,7 +216,7 @@ fn another_passphrase_opens_nothing_and_the_call_says_so() {
         (pair.worker.counters().denied, pair.worker.view().sessions),
         (1, 0)
     );
-    assert_eq!(pair.dropped, ["it denied a session"]);
+    assert_eq!(pair.dropped, ["the worker denied the session"]);
     assert!(pair.call(1).is_empty());
     let (_, outcome) = &pair.outcomes[0];
     assert!(
@@ -400,7 +400,7 @@ fn nothing_follows_a_call_that_was_given_up_however_late() {
         assert!(pair.outcomes.is_empty(), "{:?}", pair.outcomes);
         pair.caller(CallerEvent::Wake);
         assert!(pair.outcomes.is_empty(), "{:?}", pair.outcomes);
-        assert_eq!((pair.caller.pending(), pair.caller.counters().given_up), (0, 1));
+        assert_eq!((pair.caller.pending(), pair.caller.counters().cancelled), (0, 1));
     }
 }
 

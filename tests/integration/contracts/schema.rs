@@ -374,7 +374,7 @@ async fn info_over_the_body_limit_fails_without_affecting_other_calls() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&refused, CallError::BadReply(reason) if reason.ends_with("which is more than may be sent")),
+        matches!(&refused, CallError::BadReply(reason) if reason.contains("exceeds the limit of")),
         "{refused:?}"
     );
     let answer = within(client.request("/none").into_future()).await.unwrap();

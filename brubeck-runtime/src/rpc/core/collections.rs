@@ -1,12 +1,14 @@
-//! Collections for numbers that only grow, and for what is due at a time.
+//! Collections for keys that only increase, and a queue of timers.
 
 use super::Moment;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// A map of things that are numbered in the order in which they come, and mostly go in that order, too: it allocates
-/// nothing for each, and nobody can choose keys that make it slow.
+/// A map for keys that are inserted in ascending order and mostly removed in the same order.
+///
+/// It is a sorted ring buffer: inserting does not allocate per entry, and a peer cannot choose keys that collide as in a hash
+/// table.
 #[derive(Debug)]
 pub(super) struct DequeMap<K, V>(VecDeque<(K, V)>);
 
@@ -23,22 +25,24 @@ impl<K: Ord + Copy, V> DequeMap<K, V> {
         self.0.is_empty()
     }
 
+    /// Returns the index of the key, or the index at which to insert it.
     fn find(&self, key: K) -> Result<usize, usize> {
         match self.0.back() {
             Some((last, _)) if *last >= key => self.0.binary_search_by_key(&key, |(key, _)| *key),
+            // The common case: the key is new and the highest.
             _ => Err(self.0.len()),
         }
     }
 
-    /// Adds a value, or replaces it.
+    /// Inserts a value, or replaces the value of an existing key.
     pub(super) fn insert(&mut self, key: K, value: V) {
         match self.find(key) {
-            Ok(at) => {
-                if let Some(entry) = self.0.get_mut(at) {
+            Ok(index) => {
+                if let Some(entry) = self.0.get_mut(index) {
                     entry.1 = value;
                 }
             }
-            Err(at) => self.0.insert(at, (key, value)),
+            Err(index) => self.0.insert(index, (key, value)),
         }
     }
 
@@ -54,21 +58,21 @@ impl<K: Ord + Copy, V> DequeMap<K, V> {
         self.0.pop_front()
     }
 
-    /// The values, in the order of their keys.
+    /// Returns the values in ascending order of their keys.
     pub(super) fn into_values(self) -> impl Iterator<Item = V> {
         self.0.into_iter().map(|(_, value)| value)
     }
 }
 
-/// A map of things that were numbered here, one after the other. Nobody outside can choose such keys, so they need no
-/// hashing that withstands an attack.
-pub(crate) type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
+/// A hash map for consecutive ids that this process assigns. Peers cannot choose the keys, so a fast hash that does not resist
+/// collision attacks is safe.
+pub(crate) type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
 
-/// Spreads consecutive numbers over all bits.
+/// A multiplicative hasher that spreads consecutive numbers over all bits.
 #[derive(Default)]
-pub(crate) struct Spread(u64);
+pub(crate) struct IdHasher(u64);
 
-impl Hasher for Spread {
+impl Hasher for IdHasher {
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.write_u64((*byte).into());
@@ -76,32 +80,34 @@ impl Hasher for Spread {
     }
 
     fn write_u64(&mut self, number: u64) {
-        // The golden ratio, as in Fibonacci hashing.
+        // 2^64 divided by the golden ratio, as in Fibonacci hashing.
         self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 
     fn finish(&self) -> u64 {
-        // A table takes the lowest bits for the place, and multiplying leaves the best ones at the top.
+        // The hash table selects the bucket by the lowest bits, but multiplication mixes the highest bits best.
         self.0.rotate_left(32)
     }
 }
 
-/// Stale entries that are always put up with.
-const SLACK: usize = 64;
+/// The number of cancelled entries that a [`TimerQueue`] always tolerates before it is compacted.
+const MIN_CANCELLED_FOR_COMPACTION: usize = 64;
 
-/// Things that are due at a time, soonest first. What is not needed any more stays until it comes first or until half of
-/// all entries are like that, so ending a call early costs next to nothing.
+/// A priority queue of timers, soonest first.
+///
+/// Cancelling is lazy. A cancelled entry stays until it reaches the front, or until half of all entries are cancelled and the
+/// queue is compacted. Cancelling the timer of a call that ends early therefore costs almost nothing.
 #[derive(Debug)]
-pub(super) struct Timers<K> {
+pub(super) struct TimerQueue<K> {
     heap: BinaryHeap<Reverse<(Moment, K)>>,
-    stale: usize,
+    cancelled: usize,
 }
 
-impl<K: Ord + Copy> Timers<K> {
+impl<K: Ord + Copy> TimerQueue<K> {
     pub(super) fn new() -> Self {
         Self {
             heap: BinaryHeap::new(),
-            stale: 0,
+            cancelled: 0,
         }
     }
 
@@ -109,32 +115,32 @@ impl<K: Ord + Copy> Timers<K> {
         self.heap.push(Reverse((at, key)));
     }
 
-    /// When the next entry is due.
-    pub(super) fn next(&self) -> Option<Moment> {
+    /// Returns the expiry of the soonest timer.
+    pub(super) fn next_expiry(&self) -> Option<Moment> {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Takes out an entry that is due.
-    pub(super) fn due(&mut self, now: Moment) -> Option<(Moment, K)> {
-        if self.next()? > now {
+    /// Removes and returns the soonest timer if it has expired.
+    pub(super) fn pop_expired(&mut self, now: Moment) -> Option<(Moment, K)> {
+        if self.next_expiry()? > now {
             return None;
         }
         self.heap.pop().map(|Reverse(entry)| entry)
     }
 
-    /// Notes that an entry is not needed any more; `lives` tells which are.
-    pub(super) fn forget(&mut self, lives: impl Fn(Moment, K) -> bool) {
-        self.stale += 1;
-        // What is due next is always needed, so nobody is woken for nothing.
+    /// Records that one entry was cancelled. `is_live` returns whether an entry is still needed.
+    pub(super) fn note_cancelled(&mut self, is_live: impl Fn(Moment, K) -> bool) {
+        self.cancelled += 1;
+        // The front is always live, so the driver is never woken for a cancelled timer.
         while let Some(Reverse((at, key))) = self.heap.peek()
-            && !lives(*at, *key)
+            && !is_live(*at, *key)
         {
             self.heap.pop();
-            self.stale = self.stale.saturating_sub(1);
+            self.cancelled = self.cancelled.saturating_sub(1);
         }
-        if self.stale > SLACK.max(self.heap.len() / 2) {
-            self.heap.retain(|Reverse((at, key))| lives(*at, *key));
-            self.stale = 0;
+        if self.cancelled > MIN_CANCELLED_FOR_COMPACTION.max(self.heap.len() / 2) {
+            self.heap.retain(|Reverse((at, key))| is_live(*at, *key));
+            self.cancelled = 0;
         }
     }
 
@@ -151,21 +157,36 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_map(steps in prop::collection::vec((0..4_u8, 0..30_u32), 0..200)) {
-            let (mut growing, mut map) = (DequeMap::new(), BTreeMap::new());
-            for (step, (what, key)) in steps.into_iter().enumerate() {
-                match what {
+        fn deque_map_behaves_like_btree_map(operations in prop::collection::vec((0..4_u8, 0..30_u32), 0..200)) {
+            let (mut tested, mut reference) = (DequeMap::new(), BTreeMap::new());
+            for (value, (operation, key)) in operations.into_iter().enumerate() {
+                match operation {
                     0 | 1 => {
-                        growing.insert(key, step);
-                        map.insert(key, step);
+                        tested.insert(key, value);
+                        reference.insert(key, value);
                     }
-                    2 => prop_assert_eq!(growing.remove(key), map.remove(&key)),
-                    _ => prop_assert_eq!(growing.pop_first(), map.pop_first()),
+                    2 => prop_assert_eq!(tested.remove(key), reference.remove(&key)),
+                    _ => prop_assert_eq!(tested.pop_first(), reference.pop_first()),
                 }
-                prop_assert_eq!(growing.get(key), map.get(&key));
-                prop_assert_eq!((growing.len(), growing.is_empty()), (map.len(), map.is_empty()));
+                prop_assert_eq!(tested.get(key), reference.get(&key));
+                prop_assert_eq!((tested.len(), tested.is_empty()), (reference.len(), reference.is_empty()));
             }
-            prop_assert!(growing.into_values().eq(map.into_values()));
+            prop_assert!(tested.into_values().eq(reference.into_values()));
         }
+    }
+
+    #[test]
+    fn timer_queue_drops_cancelled_timers_at_the_front() {
+        let mut timers = TimerQueue::new();
+        for key in 1..=3_u64 {
+            timers.set(Moment::from_secs(key), key);
+        }
+        timers.note_cancelled(|_, key| key != 1);
+        assert_eq!(timers.next_expiry(), Some(Moment::from_secs(2)));
+        assert_eq!(timers.pop_expired(Moment::from_secs(1)), None);
+        assert_eq!(
+            timers.pop_expired(Moment::from_secs(2)),
+            Some((Moment::from_secs(2), 2))
+        );
     }
 }

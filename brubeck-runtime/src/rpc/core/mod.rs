@@ -1,12 +1,13 @@
-//! What happens to calls between a caller and its workers, without a socket, a clock or a thread.
+//! The protocol between a caller and its workers, as state machines without sockets, clocks or threads (sans-IO).
 //!
-//! [`Caller`] and [`Worker`] are state machines: a driver tells them what happened and at what time, and carries out the
-//! [`CallerAction`]s and [`WorkerAction`]s they request for. Time is a [`Moment`] since an origin that the driver chose, and
-//! randomness comes from a seed, so the same events give the same actions, always.
+//! A driver passes events and the current time to a [`Caller`] or a [`Worker`], and executes the [`CallerAction`]s and
+//! [`WorkerAction`]s that they return. Time is a [`Moment`] since an origin that the driver chooses, and randomness comes from
+//! a seed, so equal inputs always give equal outputs. The simulator in `tests/protocol` relies on that.
 
 mod caller;
+mod channel;
 mod collections;
-mod session;
+mod entropy;
 mod worker;
 
 pub use caller::{
@@ -19,14 +20,29 @@ pub use worker::{
 
 pub(crate) use collections::IdMap;
 
-/// A time, counted from an origin that the driver chose; it never runs backwards.
-pub type Moment = std::time::Duration;
+use std::time::Duration;
 
-/// How many beats may be missed before a peer counts as dead.
+/// A point in time: the duration since an origin that the driver chooses. It never decreases.
+pub type Moment = Duration;
+
+/// The number of heartbeat intervals without a message after which a peer is considered dead.
 pub const MAX_MISSED_HEARTBEATS: u32 = 3;
 
-/// The shortest and the longest time after which a caller is told to request again.
-const RETRY_AFTER: (Moment, Moment) = (Moment::from_millis(10), Moment::from_secs(5));
+/// The bounds of the `retry_after` hint in a busy error.
+const MIN_RETRY_AFTER: Duration = Duration::from_millis(10);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Why a call is refused that more than [`MAX_HOPS`](super::codec::limits::MAX_HOPS) calls have led to.
-const TOO_MANY_HOPS: &str = "16 calls led to this one; look for services that call each other";
+/// The error text for a call that exceeds [`MAX_HOPS`](super::codec::limits::MAX_HOPS).
+const TOO_MANY_HOPS: &str =
+    "the call is the result of more than 16 nested calls; check for services that call each other in a cycle";
+
+/// The share of a new sample in the moving average of handler times: one part in this many.
+const SERVICE_TIME_SAMPLES: u32 = 8;
+
+/// Adds a sample to an exponential moving average.
+fn moving_average(average: Option<Duration>, sample: Duration) -> Duration {
+    match average {
+        Some(average) => (average * (SERVICE_TIME_SAMPLES - 1) + sample) / SERVICE_TIME_SAMPLES,
+        None => sample,
+    }
+}

@@ -33,14 +33,14 @@ impl World {
                     core.pending()
                 ));
             }
-            if core.bytes() > 64 << 10 {
-                return Err(format!("caller {index} holds {} bytes", core.bytes()));
+            if core.pending_bytes() > 64 << 10 {
+                return Err(format!("caller {index} holds {} bytes", core.pending_bytes()));
             }
             let most = 2 * (2 * core.pending() + core.peers().count()) + 80;
-            if core.timers() > most {
+            if core.timer_count() > most {
                 return Err(format!(
                     "caller {index} has {} timers, more than {most}",
-                    core.timers()
+                    core.timer_count()
                 ));
             }
         }
@@ -51,11 +51,11 @@ impl World {
             // One more for each that has to be said once the window is full: it goes by size before it is sent.
             let broken = view.running > self.plan.concurrency
                 || view.queued > self.plan.queue
-                || view.unproven > 16
+                || view.pending_handshakes > 16
                 || view.leased > capacity + view.sessions
                 || messages > 32
                 || bytes > (8 << 10) + 4096
-                || view.timers > 2 * (view.running + view.queued + 2 * view.sessions) + 80;
+                || view.timer_count > 2 * (view.running + view.queued + 2 * view.sessions) + 80;
             if broken {
                 return Err(format!("worker {index} is out of bounds: {view:?}"));
             }
@@ -79,11 +79,11 @@ impl World {
         }
         for (index, caller) in self.callers.iter().enumerate() {
             let core = &caller.driver.machine;
-            if core.pending() + core.queued() + core.bytes() > 0 {
+            if core.pending() + core.queued() + core.pending_bytes() > 0 {
                 return Err(format!(
                     "caller {index} has {} calls, {} bytes left",
                     core.pending(),
-                    core.bytes()
+                    core.pending_bytes()
                 ));
             }
             for peer in core.peers() {
@@ -103,7 +103,7 @@ impl World {
         }
         for (index, worker) in self.workers.iter().enumerate().filter(|(_, worker)| worker.alive) {
             let view = worker.driver.machine.view();
-            if view.running + view.queued + view.stopping + view.held + view.unproven > 0 {
+            if view.running + view.queued + view.stopping + view.held + view.pending_handshakes > 0 {
                 return Err(format!("worker {index}: left over {view:?}"));
             }
             let sessions: usize = self

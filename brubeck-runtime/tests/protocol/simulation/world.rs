@@ -227,7 +227,7 @@ impl World {
             passphrase: Secret::new(SECRET),
             heartbeat_interval: HEARTBEAT_INTERVAL,
             connect_grace: HEARTBEAT_INTERVAL,
-            handshake: HEARTBEAT_INTERVAL * 3,
+            handshake_timeout: HEARTBEAT_INTERVAL * 3,
             max_queue: 16,
             max_pending_bytes: 64 << 10,
             ..CallerConfig::default()
@@ -252,11 +252,11 @@ impl World {
             name: ByteStr::from("worker"),
             concurrency: plan.concurrency,
             queue: Some(plan.queue),
-            max_unproven: 16,
+            max_pending_handshakes: 16,
             max_unacknowledged: 32,
             max_unacknowledged_bytes: 8 << 10,
-            handshake: HEARTBEAT_INTERVAL * 5,
-            stall: HEARTBEAT_INTERVAL * 10,
+            handshake_timeout: HEARTBEAT_INTERVAL * 5,
+            stall_timeout: HEARTBEAT_INTERVAL * 10,
             ..WorkerConfig::default()
         };
         WorkerNode {
@@ -343,7 +343,7 @@ impl World {
             self.counts.forged += counters.forged;
             self.counts.replayed += counters.replayed;
             self.counts.late += counters.late;
-            self.counts.moved += counters.moved;
+            self.counts.moved += counters.rerouted;
             self.counts.retried += counters.retried;
         }
         for worker in &self.workers {

@@ -1,17 +1,18 @@
-//! The handshake that opens a session with a worker: hello, challenge, proof, welcome.
+//! The caller's side of the handshake that opens a session: `hello`, `challenge`, `proof`, `welcome`.
 
-use super::peer::{Ready, State};
+use super::peer::{PeerState, ReadySession};
 use super::{Caller, CallerAction, PeerId};
 use crate::rpc::codec::{Hello, Proof, RawMessage, SessionKeys, VERSION, WireMessage, encode_unsealed};
-use crate::rpc::core::session::Session;
+use crate::rpc::core::channel::SecureChannel;
 
 impl Caller {
+    /// Begins the handshake on a new link.
     pub(super) fn link_up(&mut self, id: PeerId, link: u64, actions: &mut Vec<CallerAction>) {
         let Some(peer) = self.peers.get(&id).filter(|peer| link > peer.link) else {
             self.counters.stale += 1;
             return;
         };
-        if !matches!(peer.state, State::Down) {
+        if !matches!(peer.state, PeerState::Disconnected) {
             self.end_session(id, None, actions);
         }
         let hello = WireMessage::Hello(Hello {
@@ -19,15 +20,16 @@ impl Caller {
             features: 0,
             nonce: self.entropy.bytes(),
         });
-        // A hello has no field that could be too long.
+        // Encoding cannot fail: a hello has no field of variable length.
         let Ok(frames) = encode_unsealed(&hello, 0) else {
             return;
         };
+        // `end_session` may have removed the peer.
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
         peer.link = link;
-        peer.state = State::Greeting {
+        peer.state = PeerState::AwaitingChallenge {
             since: self.now,
             hello: frames.first().cloned().unwrap_or_default(),
         };
@@ -37,33 +39,34 @@ impl Caller {
             frames,
             call: None,
         });
-        self.arm(id);
+        self.schedule_wake(id);
     }
 
-    pub(super) fn answer_to_hello(&mut self, id: PeerId, raw: &RawMessage, actions: &mut Vec<CallerAction>) {
+    /// Handles a message without an authentication code: a challenge or a denial.
+    pub(super) fn handle_unsealed(&mut self, id: PeerId, raw: &RawMessage, actions: &mut Vec<CallerAction>) {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
         match (raw.decode_unsealed(), &peer.state) {
             (
                 Some(Ok(WireMessage::Challenge(Hello { version: VERSION, .. }))),
-                State::Greeting { since, hello },
+                PeerState::AwaitingChallenge { since, hello },
             ) => {
                 let keys = SessionKeys::derive(&self.config.passphrase, hello, raw.frame());
-                let mut session = Session::new(raw.head().session, keys.to_worker, keys.to_caller);
-                let milliseconds =
+                let mut channel = SecureChannel::new(raw.head().session, keys.to_worker, keys.to_caller);
+                let heartbeat_ms =
                     u32::try_from(self.config.heartbeat_interval.as_millis()).unwrap_or(u32::MAX);
                 let proof = WireMessage::Proof(Proof {
-                    heartbeat_ms: milliseconds,
+                    heartbeat_ms,
                     max_body: u32::try_from(self.config.max_body).unwrap_or(u32::MAX),
                     name: self.config.name.clone(),
                 });
                 let since = *since;
-                match session.seal(&proof) {
+                match channel.seal(&proof) {
                     Ok(frames) => {
-                        peer.state = State::Proving {
+                        peer.state = PeerState::AwaitingWelcome {
                             since,
-                            session: Box::new(session),
+                            channel: Box::new(channel),
                         };
                         actions.push(CallerAction::Send {
                             peer: id,
@@ -72,42 +75,47 @@ impl Caller {
                             call: None,
                         });
                     }
-                    // Names are cut to length, and nothing else can be too long.
+                    // Unreachable: the name is truncated, and no other field has a variable length.
                     Err(_) => self.counters.misused += 1,
                 }
             }
             (Some(Ok(WireMessage::Denied(denial))), _) => {
-                peer.doubtful = true;
+                peer.last_attempt_failed = true;
                 peer.denied = Some(denial);
                 self.counters.denied += 1;
-                self.drop_link(id, "it denied a session", None, actions);
+                self.drop_link(id, "the worker denied the session", None, actions);
             }
-            (Some(Err(_)), _) => self.counters.unreadable += 1,
+            (Some(Err(_)), _) => self.counters.invalid += 1,
             _ => self.counters.unexpected += 1,
         }
     }
 
-    pub(super) fn answer_to_proof(&mut self, id: PeerId, raw: &RawMessage) {
+    /// Handles the first sealed message of a session, which must be a welcome.
+    pub(super) fn handle_welcome(&mut self, id: PeerId, raw: &RawMessage) {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
-        let State::Proving { session, .. } = &mut peer.state else {
+        let PeerState::AwaitingWelcome { channel, .. } = &mut peer.state else {
             return;
         };
-        match session.open(raw) {
+        match channel.open(raw) {
             Ok((WireMessage::Welcome(welcome), _)) => {
-                let State::Proving { session, .. } = std::mem::replace(&mut peer.state, State::Down) else {
+                let PeerState::AwaitingWelcome { channel, .. } =
+                    std::mem::replace(&mut peer.state, PeerState::Disconnected)
+                else {
                     return;
                 };
-                let ready = Ready::new(*session, self.now, welcome.limit, &self.config);
-                peer.state = State::Ready(Box::new(ready));
-                (peer.grace, peer.doubtful, peer.denied) = (None, false, None);
+                let ready = ReadySession::new(*channel, self.now, welcome.limit, &self.config);
+                peer.state = PeerState::Ready(Box::new(ready));
+                peer.connect_grace_until = None;
+                peer.last_attempt_failed = false;
+                peer.denied = None;
                 peer.busy_until = self.now;
                 self.counters.sessions += 1;
-                self.arm(id);
+                self.schedule_wake(id);
             }
             Ok(_) => self.counters.unexpected += 1,
-            Err(dropped) => self.count_dropped(&dropped),
+            Err(error) => self.count_open_error(&error),
         }
     }
 }

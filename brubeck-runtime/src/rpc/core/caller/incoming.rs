@@ -1,23 +1,22 @@
-//! What workers say.
+//! Messages from workers.
 
-use crate::rpc::core::RETRY_AFTER;
-use std::time::Duration;
-
-use bytes::Bytes;
-
-use super::ending::Cost;
-use super::outgoing::CallState;
-use super::peer::State;
-use super::{Caller, CallerAction, PeerId};
+use super::peer::{PeerState, ReadySession};
+use super::queue::CallState;
+use super::retry::RetryBudgetCost;
+use super::{CallId, Caller, CallerAction, PeerId};
 use crate::rpc::api::{CallError, Phase};
 use crate::rpc::codec::{ErrorCode, ErrorReply, RawMessage, WireMessage, WireReply};
-use crate::rpc::core::session::Dropped;
+use crate::rpc::core::channel::OpenError;
+use crate::rpc::core::{MAX_RETRY_AFTER, MIN_RETRY_AFTER};
+use bytes::Bytes;
+use std::time::Duration;
 
-/// Messages and bytes after which the worker is told at once that they came.
-const ACKNOWLEDGE: (usize, usize) = (256, 1 << 20);
+/// The received messages and bytes after which a ping acknowledges them, if nothing else was sent.
+const ACKNOWLEDGE_AFTER_MESSAGES: usize = 256;
+const ACKNOWLEDGE_AFTER_BYTES: usize = 1 << 20;
 
-/// A call that the worker says has run out of time may have this much left here, because clocks are not read together.
-const SKEW: Duration = Duration::from_millis(10);
+/// The time that a call may have left here when its worker reports that it expired. The clocks are read at different times.
+const DEADLINE_TOLERANCE: Duration = Duration::from_millis(10);
 
 impl Caller {
     pub(super) fn frames(
@@ -32,184 +31,177 @@ impl Caller {
             return;
         };
         let Ok(raw) = RawMessage::read(frames) else {
-            self.counters.unreadable += 1;
+            self.counters.invalid += 1;
             return;
         };
         match peer.state {
-            State::Down => self.counters.stale += 1,
-            State::Greeting { .. } | State::Proving { .. } if !raw.head().kind.is_sealed() => {
-                self.answer_to_hello(id, &raw, actions);
+            PeerState::Disconnected => self.counters.stale += 1,
+            PeerState::AwaitingChallenge { .. } | PeerState::AwaitingWelcome { .. }
+                if !raw.head().kind.is_sealed() =>
+            {
+                self.handle_unsealed(id, &raw, actions);
             }
-            State::Proving { .. } => self.answer_to_proof(id, &raw),
-            State::Ready(_) => self.in_session(id, &raw, actions),
-            State::Greeting { .. } => self.counters.unexpected += 1,
+            PeerState::AwaitingWelcome { .. } => self.handle_welcome(id, &raw),
+            PeerState::Ready(_) => self.handle_sealed(id, &raw, actions),
+            PeerState::AwaitingChallenge { .. } => self.counters.unexpected += 1,
         }
     }
 
-    pub(super) fn count_dropped(&mut self, dropped: &Dropped) {
-        match dropped {
-            Dropped::Forged => self.counters.forged += 1,
-            Dropped::Replayed => self.counters.replayed += 1,
-            Dropped::Unreadable(_) => self.counters.unreadable += 1,
+    pub(super) fn count_open_error(&mut self, error: &OpenError) {
+        match error {
+            OpenError::Forged => self.counters.forged += 1,
+            OpenError::Replayed => self.counters.replayed += 1,
+            OpenError::Invalid(_) => self.counters.invalid += 1,
         }
     }
 
-    fn in_session(&mut self, id: PeerId, raw: &RawMessage, actions: &mut Vec<CallerAction>) {
+    fn handle_sealed(&mut self, id: PeerId, raw: &RawMessage, actions: &mut Vec<CallerAction>) {
         let now = self.now;
-        let Some(ready) = self.peers.get_mut(&id).and_then(|peer| peer.ready_mut()) else {
-            return;
-        };
-        let opened = ready.session.open(raw);
-        if let Ok(_) | Err(Dropped::Unreadable(_)) = &opened {
-            ready.heard = now;
-            ready.unacknowledged.0 += 1;
-            ready.unacknowledged.1 += raw.size();
+        let Some(ready) = self.ready_mut(id) else { return };
+        let opened = ready.channel.open(raw);
+        // Only authentic messages prove that the worker is alive, but they need not be well-formed.
+        if let Ok(_) | Err(OpenError::Invalid(_)) = &opened {
+            ready.last_seen = now;
+            ready.unacknowledged_messages += 1;
+            ready.unacknowledged_bytes += raw.size();
         }
         match opened {
-            Ok((message, _)) => self.take_in(id, message, actions),
-            Err(dropped) => {
-                self.count_dropped(&dropped);
-                if let Dropped::Unreadable(unreadable) = dropped
-                    && let Some(call) = unreadable.request_id
+            Ok((message, _)) => self.handle_message(id, message, actions),
+            Err(error) => {
+                self.count_open_error(&error);
+                if let OpenError::Invalid(invalid) = error
+                    && let Some(request_id) = invalid.request_id
                 {
-                    let error = CallError::BadReply(unreadable.error.to_string().into());
-                    self.answered(id, call, None, Err(error), actions);
+                    let error = CallError::BadReply(invalid.error.to_string().into());
+                    self.complete(id, request_id, None, Err(error), actions);
                 }
             }
         }
         let Some(ready) = self.peers.get(&id).and_then(|peer| peer.ready()) else {
             return;
         };
-        let (messages, bytes) = ready.unacknowledged;
-        if messages >= ACKNOWLEDGE.0 || bytes >= ACKNOWLEDGE.1 {
+        if ready.unacknowledged_messages >= ACKNOWLEDGE_AFTER_MESSAGES
+            || ready.unacknowledged_bytes >= ACKNOWLEDGE_AFTER_BYTES
+        {
             self.ping(id, actions);
         }
     }
 
-    fn take_in(&mut self, id: PeerId, message: WireMessage, actions: &mut Vec<CallerAction>) {
+    fn handle_message(&mut self, id: PeerId, message: WireMessage, actions: &mut Vec<CallerAction>) {
         match message {
             WireMessage::Reply {
-                request_id: call,
+                request_id,
                 limit,
                 reply,
             } => {
-                let outcome = match reply.body.len() > self.config.max_body {
-                    true => Err(CallError::BadReply("it is larger than this client takes".into())),
-                    false => Ok(reply),
+                let outcome = if reply.body.len() > self.config.max_body {
+                    Err(CallError::BadReply(
+                        "the body of the reply exceeds the limit of this client".into(),
+                    ))
+                } else {
+                    Ok(reply)
                 };
-                self.answered(id, call, Some(limit), outcome, actions);
+                self.complete(id, request_id, Some(limit), outcome, actions);
             }
             WireMessage::Error {
-                request_id: call,
+                request_id,
                 limit,
-                error: failure,
-            } => self.failed(id, call, limit, failure, actions),
-            WireMessage::Started {
-                request_id: call,
-                limit,
-            } => self.started(id, call, limit, actions),
-            WireMessage::Credit { limit } | WireMessage::Pong { limit, .. } => self.set_limit(id, limit),
+                error,
+            } => self.handle_error(id, request_id, limit, error, actions),
+            WireMessage::Started { request_id, limit } => self.started(id, request_id, limit, actions),
+            WireMessage::Credit { limit } | WireMessage::Pong { limit, .. } => {
+                if let Some(ready) = self.ready_mut(id) {
+                    ready.limit = limit;
+                }
+            }
             WireMessage::Draining => {
-                if let Some(ready) = self.peers.get_mut(&id).and_then(|peer| peer.ready_mut()) {
+                if let Some(ready) = self.ready_mut(id) {
                     ready.draining = true;
-                    self.worse = true;
-                    // Until it knows that this side knows, it cannot stop.
+                    self.recheck_availability = true;
+                    // The worker cannot stop before this acknowledgement: further requests might still be in flight.
                     self.ping(id, actions);
                 }
             }
-            WireMessage::Bye {
-                last_request_id: last_call,
-            } => {
-                self.drop_link(id, "it ended the session", Some(last_call), actions);
+            WireMessage::Bye { last_request_id } => {
+                let reason = "the worker ended the session";
+                self.drop_link(id, reason, Some(last_request_id), actions);
             }
             _ => self.counters.unexpected += 1,
         }
     }
 
-    fn set_limit(&mut self, id: PeerId, limit: u64) {
-        if let Some(ready) = self.peers.get_mut(&id).and_then(|peer| peer.ready_mut()) {
-            ready.limit = limit;
-        }
+    fn ready_mut(&mut self, id: PeerId) -> Option<&mut ReadySession> {
+        self.peers.get_mut(&id).and_then(|peer| peer.ready_mut())
     }
 
-    fn answered(
+    /// Updates the limit of a session, and returns the call of a request in flight.
+    fn find_call(&mut self, id: PeerId, request_id: u64, limit: Option<u64>) -> Option<CallId> {
+        let ready = self.ready_mut(id)?;
+        ready.limit = limit.unwrap_or(ready.limit);
+        let call = ready.in_flight.get(&request_id).copied();
+        if call.is_none() {
+            self.counters.late += 1;
+        }
+        call
+    }
+
+    /// Ends the call of a request with its reply or an error.
+    fn complete(
         &mut self,
         id: PeerId,
-        call: u64,
+        request_id: u64,
         limit: Option<u64>,
         outcome: Result<WireReply, CallError>,
         actions: &mut Vec<CallerAction>,
     ) {
-        let Some(ready) = self.peers.get_mut(&id).and_then(|peer| peer.ready_mut()) else {
+        let Some(call) = self.find_call(id, request_id, limit) else {
             return;
         };
-        ready.limit = limit.unwrap_or(ready.limit);
-        let Some(pending) = ready.in_flight.get(&call).copied() else {
-            self.counters.late += 1;
-            return;
-        };
-        if let Some(CallState::Sent { at, .. }) = self.calls.get(&pending).map(|call| call.place)
+        if let Some(CallState::Sent { at, .. }) = self.calls.get(&call).map(|pending| pending.state)
             && outcome.is_ok()
         {
-            self.service_time.learn(self.now.saturating_sub(at));
+            self.service_time.record(self.now.saturating_sub(at));
         }
-        self.finish(pending, outcome, actions);
+        self.finish(call, outcome, actions);
     }
 
-    fn failed(
+    /// Handles an error from a worker. Depending on its code, the call is rerouted, retried or failed.
+    fn handle_error(
         &mut self,
         id: PeerId,
-        call: u64,
+        request_id: u64,
         limit: u64,
-        failure: ErrorReply,
+        error: ErrorReply,
         actions: &mut Vec<CallerAction>,
     ) {
         let ErrorReply {
             code,
-            retry_after_ms: retry_after,
+            retry_after_ms,
             message,
-        } = failure;
+        } = error;
         let error = match code {
             ErrorCode::Busy => {
-                let (shortest, longest) = RETRY_AFTER;
-                let retry_after = Duration::from_millis(retry_after.into()).clamp(shortest, longest);
+                let retry_after =
+                    Duration::from_millis(retry_after_ms.into()).clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER);
                 if let Some(peer) = self.peers.get_mut(&id) {
                     peer.busy_until = self.now + retry_after;
-                    self.arm(id);
+                    self.schedule_wake(id);
                 }
-                return self.not_begun(
-                    id,
-                    call,
-                    limit,
-                    Cost::One,
-                    CallError::Busy { retry_after },
-                    actions,
-                );
+                let error = CallError::Busy { retry_after };
+                return self.not_begun(id, request_id, limit, RetryBudgetCost::One, error, actions);
             }
             ErrorCode::Draining => {
-                if let Some(ready) = self.peers.get_mut(&id).and_then(|peer| peer.ready_mut()) {
+                if let Some(ready) = self.ready_mut(id) {
                     ready.draining = true;
                 }
-                let otherwise = CallError::Lost { may_have_run: false };
-                return self.not_begun(id, call, limit, Cost::Free, otherwise, actions);
+                let error = CallError::Lost { may_have_run: false };
+                return self.not_begun(id, request_id, limit, RetryBudgetCost::Free, error, actions);
             }
             ErrorCode::Expired => {
-                let otherwise = CallError::Deadline { phase: Phase::Queued };
-                return self.not_begun(id, call, limit, Cost::One, otherwise, actions);
+                let error = CallError::Deadline { phase: Phase::Queued };
+                return self.not_begun(id, request_id, limit, RetryBudgetCost::One, error, actions);
             }
-            ErrorCode::Cancelled => {
-                let Some(ready) = self.peers.get_mut(&id).and_then(|peer| peer.ready_mut()) else {
-                    return;
-                };
-                ready.limit = limit;
-                return match ready.in_flight.remove(&call) {
-                    Some(pending) => {
-                        self.lose(pending, true, actions);
-                        self.forget_if_done(id, actions);
-                    }
-                    None => self.counters.late += 1,
-                };
-            }
+            ErrorCode::Cancelled => return self.cancelled_by_worker(id, request_id, limit, actions),
             ErrorCode::Stopped => CallError::Deadline {
                 phase: Phase::Running,
             },
@@ -217,55 +209,66 @@ impl Caller {
             ErrorCode::TooLarge => CallError::TooLarge,
             ErrorCode::Failed => CallError::BadReply(message.to_string().into()),
         };
-        self.answered(id, call, Some(limit), Err(error), actions);
+        self.complete(id, request_id, Some(limit), Err(error), actions);
     }
 
-    /// The worker says that it has not begun with a call, and will not.
+    /// Handles a request that was cancelled although its call has not ended.
+    fn cancelled_by_worker(
+        &mut self,
+        id: PeerId,
+        request_id: u64,
+        limit: u64,
+        actions: &mut Vec<CallerAction>,
+    ) {
+        let Some(ready) = self.ready_mut(id) else { return };
+        ready.limit = limit;
+        match ready.in_flight.remove(&request_id) {
+            Some(call) => {
+                self.handle_lost_call(call, true, actions);
+                self.remove_peer_if_done(id, actions);
+            }
+            // The usual case: the call was removed when its cancellation was sent.
+            None => self.counters.late += 1,
+        }
+    }
+
+    /// Reroutes a call that the worker has not begun and never will, or fails it with `error`.
     fn not_begun(
         &mut self,
         id: PeerId,
-        call: u64,
+        request_id: u64,
         limit: u64,
-        cost: Cost,
-        otherwise: CallError,
+        cost: RetryBudgetCost,
+        error: CallError,
         actions: &mut Vec<CallerAction>,
     ) {
-        let Some(ready) = self.peers.get_mut(&id).and_then(|peer| peer.ready_mut()) else {
+        let Some(call) = self.find_call(id, request_id, Some(limit)) else {
             return;
         };
-        ready.limit = limit;
-        let Some(pending) = ready.in_flight.get(&call).copied() else {
-            self.counters.late += 1;
-            return;
-        };
-        let left = self
+        let time_left = self
             .calls
-            .get(&pending)
-            .map(|call| call.left(self.now))
+            .get(&call)
+            .map(|pending| pending.time_left(self.now))
             .unwrap_or_default();
-        if left <= SKEW && matches!(otherwise, CallError::Deadline { .. }) {
-            return self.finish(pending, Err(otherwise), actions);
+        if time_left <= DEADLINE_TOLERANCE && matches!(error, CallError::Deadline { .. }) {
+            return self.finish(call, Err(error), actions);
         }
-        if let Some(ready) = self.peers.get_mut(&id).and_then(|peer| peer.ready_mut()) {
-            ready.in_flight.remove(&call);
+        if let Some(ready) = self.ready_mut(id) {
+            ready.in_flight.remove(&request_id);
         }
-        self.move_on(pending, cost, otherwise, actions);
-        self.forget_if_done(id, actions);
+        self.reroute(call, cost, error, actions);
+        self.remove_peer_if_done(id, actions);
     }
 
-    fn started(&mut self, id: PeerId, call: u64, limit: u64, actions: &mut Vec<CallerAction>) {
-        let Some(ready) = self.peers.get_mut(&id).and_then(|peer| peer.ready_mut()) else {
+    /// Handles the confirmation of a `nowait` call.
+    fn started(&mut self, id: PeerId, request_id: u64, limit: u64, actions: &mut Vec<CallerAction>) {
+        let Some(call) = self.find_call(id, request_id, Some(limit)) else {
             return;
         };
-        ready.limit = limit;
-        let Some(pending) = ready.in_flight.get(&call).copied() else {
-            self.counters.late += 1;
-            return;
-        };
-        match self.calls.get_mut(&pending) {
-            Some(call) if call.request.nowait => {
-                if !std::mem::replace(&mut call.accepted, true) {
-                    actions.push(CallerAction::Accepted { call: pending });
+        match self.calls.get_mut(&call) {
+            Some(pending) if pending.request.nowait => {
+                if !std::mem::replace(&mut pending.accepted, true) {
+                    actions.push(CallerAction::Accepted { call });
                 }
             }
             _ => self.counters.unexpected += 1,

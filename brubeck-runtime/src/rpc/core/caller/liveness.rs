@@ -1,92 +1,97 @@
-//! Heartbeats: when a worker counts as dead, and what wakes a caller for it.
+//! Heartbeats: when a worker is considered dead, and the timers for that.
 
-use super::outgoing::CallState;
-use super::peer::State;
-use super::{Caller, CallerAction, Due, PeerId};
+use super::peer::PeerState;
+use super::queue::CallState;
+use super::{Caller, CallerAction, CallerTimer, PeerId};
 use crate::rpc::core::{MAX_MISSED_HEARTBEATS, Moment};
 
-/// A timer that is late by this part of a heartbeat_interval says that this process stood still.
-const STOOD_STILL: u32 = 4;
+/// A timer that fires late by more than `heartbeat_interval / CLOCK_STALL_DIVISOR` means that this process was suspended.
+const CLOCK_STALL_DIVISOR: u32 = 4;
 
 impl Caller {
-    /// Moves time on. That this process stood still says nothing about the workers, so they get a heartbeat_interval to show that they
-    /// live.
-    pub(super) fn pass(&mut self, now: Moment) {
+    /// Advances the clock. If this process was suspended, grants each worker one heartbeat interval before it is considered
+    /// dead, because its messages could not be received in the meantime.
+    pub(super) fn advance_clock(&mut self, now: Moment) {
         let now = now.max(self.now);
+        let interval = self.config.heartbeat_interval;
         if self
             .timers
-            .next()
-            .is_some_and(|due| now.saturating_sub(due) > self.config.heartbeat_interval / STOOD_STILL)
+            .next_expiry()
+            .is_some_and(|expiry| now.saturating_sub(expiry) > interval / CLOCK_STALL_DIVISOR)
         {
-            let since = now.saturating_sub(self.config.heartbeat_interval * 2);
+            let earliest = now.saturating_sub(interval * (MAX_MISSED_HEARTBEATS - 1));
             for peer in self.peers.values_mut() {
                 if let Some(ready) = peer.ready_mut() {
-                    ready.heard = ready.heard.max(since);
+                    ready.last_seen = ready.last_seen.max(earliest);
                 }
             }
         }
         self.now = now;
     }
 
-    pub(super) fn peer_is_due(&mut self, id: PeerId, actions: &mut Vec<CallerAction>) {
+    /// Handles an expired timer of a worker: sends a ping, or drops the link if the worker is dead or its handshake timed out.
+    pub(super) fn check_liveness(&mut self, id: PeerId, actions: &mut Vec<CallerAction>) {
         let (now, dead_after) = (self.now, self.config.heartbeat_interval * MAX_MISSED_HEARTBEATS);
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
-        peer.wake = None;
+        peer.scheduled_wake = None;
         let reason = match &mut peer.state {
-            State::Ready(ready) if now >= ready.heard + dead_after => {
+            PeerState::Ready(ready) if now >= ready.last_seen + dead_after => {
                 self.counters.dead += 1;
-                "it missed three beats"
+                "the worker missed three heartbeats"
             }
-            State::Ready(ready) => {
+            PeerState::Ready(ready) => {
                 if now >= ready.next_ping {
                     ready.next_ping = now + self.config.heartbeat_interval;
                     self.ping(id, actions);
                 }
                 return;
             }
-            State::Greeting { since, .. } | State::Proving { since, .. }
-                if now >= *since + self.config.handshake =>
+            PeerState::AwaitingChallenge { since, .. } | PeerState::AwaitingWelcome { since, .. }
+                if now >= *since + self.config.handshake_timeout =>
             {
-                self.counters.unopened += 1;
-                "it opened no session in time"
+                self.counters.handshake_timeouts += 1;
+                "the handshake timed out"
             }
-            State::Down | State::Greeting { .. } | State::Proving { .. } => {
-                self.worse = true;
+            // The grace period for connecting is over.
+            PeerState::Disconnected
+            | PeerState::AwaitingChallenge { .. }
+            | PeerState::AwaitingWelcome { .. } => {
+                self.recheck_availability = true;
                 return;
             }
         };
-        peer.doubtful = true;
+        peer.last_attempt_failed = true;
         self.drop_link(id, reason, None, actions);
     }
 
-    /// Sets the timer of a worker if something is due before the one that is set.
-    pub(super) fn arm(&mut self, id: PeerId) {
+    /// Sets the timer of a worker, unless one is set that expires earlier.
+    pub(super) fn schedule_wake(&mut self, id: PeerId) {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
         let Some(wake) = peer.next_wake(self.now, &self.config) else {
             return;
         };
-        if peer.wake.is_some_and(|set| set <= wake) {
+        if peer.scheduled_wake.is_some_and(|scheduled| scheduled <= wake) {
             return;
         }
-        let replaced = peer.wake.replace(wake);
-        self.timers.set(wake, Due::Peer(id));
+        let replaced = peer.scheduled_wake.replace(wake);
+        self.timers.set(wake, CallerTimer::Peer(id));
         if replaced.is_some() {
-            self.forget_timer();
+            self.note_cancelled_timer();
         }
     }
 
-    pub(super) fn forget_timer(&mut self) {
+    pub(super) fn note_cancelled_timer(&mut self) {
         let (calls, peers) = (&self.calls, &self.peers);
-        self.timers.forget(|at, due| match due {
-            Due::Deadline(call) => calls.contains_key(&call),
-            Due::Retry(call) => calls
+        self.timers.note_cancelled(|at, timer| match timer {
+            CallerTimer::Deadline(call) => calls.contains_key(&call),
+            CallerTimer::Retry(call) => calls
                 .get(&call)
-                .is_some_and(|call| call.place == CallState::Postponed(at)),
-            Due::Peer(id) => peers.get(&id).is_some_and(|peer| peer.wake == Some(at)),
+                .is_some_and(|call| call.state == CallState::RetryDelay(at)),
+            CallerTimer::Peer(id) => peers.get(&id).is_some_and(|peer| peer.scheduled_wake == Some(at)),
         });
     }
 }

@@ -1,65 +1,74 @@
-//! The calling side: a pool of workers, and the calls on their way to them.
+//! The calling side: a pool of workers and the calls that are sent to them.
 
-mod ending;
+mod admission;
+mod completion;
+mod config;
+mod dispatch;
+mod events;
 mod handshake;
 mod incoming;
-mod interface;
 mod liveness;
-mod outgoing;
 mod peer;
+mod queue;
+mod retry;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use interface::{CallId, CallOptions, CallerAction, CallerConfig, CallerCounters, CallerEvent, PeerId};
+pub use config::{CallerConfig, CallerCounters};
+pub use events::{CallId, CallOptions, CallerAction, CallerEvent, PeerId};
 pub use peer::{ConnectivityState, PeerView};
 
 use super::Moment;
-use super::collections::{IdMap, Timers};
-use super::session::Entropy;
+use super::collections::{IdMap, TimerQueue};
+use super::entropy::Entropy;
 use crate::rpc::api::CallError;
 use crate::rpc::codec::{WireMessage, limits};
-use outgoing::{Budget, Overload, Pending, Queue, ServiceTime};
-use peer::Peer;
+use admission::{Overload, ServiceTime};
+use peer::WorkerPeer;
+use queue::{CallQueue, PendingCall};
+use retry::RetryBudget;
 
-/// The shortest time between two pings.
-const SHORTEST_BEAT: Duration = Duration::from_millis(10);
+const MIN_HEARTBEAT_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The calls of one client to one service, however many workers that has.
+/// The calls of one client to one service, which may run in any number of workers.
 ///
-/// Every call ends exactly once, no later than its deadline, if [`next_wake`](Self::next_wake) is obeyed. Memory is
-/// bounded by the limits of its [`CallerConfig`]; nothing here waits, reads a clock or fails.
+/// Every call ends exactly once and no later than its deadline, provided that the driver calls
+/// [`handle_event`](Self::handle_event) at [`next_wake`](Self::next_wake). Memory is bounded by the limits in [`CallerConfig`].
+/// No method blocks, reads a clock or fails.
 #[derive(Debug)]
 pub struct Caller {
     config: CallerConfig,
     entropy: Entropy,
     now: Moment,
-    peers: BTreeMap<PeerId, Peer>,
-    calls: IdMap<CallId, Pending>,
-    queue: Queue,
-    bytes: usize,
-    timers: Timers<Due>,
-    budget: Budget,
+    peers: BTreeMap<PeerId, WorkerPeer>,
+    /// All calls that have not ended: queued, waiting for a retry, or sent.
+    calls: IdMap<CallId, PendingCall>,
+    queue: CallQueue,
+    /// The size of all calls that have not ended, in bytes.
+    pending_bytes: usize,
+    timers: TimerQueue<CallerTimer>,
+    retry_budget: RetryBudget,
     service_time: ServiceTime,
     overload: Overload,
     counters: CallerCounters,
     closing: bool,
-    /// Something happened after which there may be no worker left to wait for.
-    worse: bool,
+    /// Set when a change may have left the queued calls without any worker to wait for.
+    recheck_availability: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
+enum CallerTimer {
     Deadline(CallId),
     Retry(CallId),
     Peer(PeerId),
 }
 
 impl Caller {
-    /// A caller without workers. `seed` is 32 bytes that nobody can guess; two callers never have the same.
+    /// Creates a caller without workers. `seed` must be unpredictable and unique to this caller.
     pub fn new(config: CallerConfig, seed: [u8; 32]) -> Self {
         let config = CallerConfig {
-            heartbeat_interval: config.heartbeat_interval.max(SHORTEST_BEAT),
+            heartbeat_interval: config.heartbeat_interval.max(MIN_HEARTBEAT_INTERVAL),
             name: config.name.cut(limits::MAX_NAME),
             ..config
         };
@@ -69,28 +78,28 @@ impl Caller {
             now: Moment::ZERO,
             peers: BTreeMap::new(),
             calls: IdMap::default(),
-            queue: Queue::default(),
-            bytes: 0,
-            timers: Timers::new(),
-            budget: Budget::new(),
+            queue: CallQueue::default(),
+            pending_bytes: 0,
+            timers: TimerQueue::new(),
+            retry_budget: RetryBudget::new(),
             service_time: ServiceTime::default(),
             overload: Overload::default(),
             counters: CallerCounters::default(),
             closing: false,
-            worse: false,
+            recheck_availability: false,
         }
     }
 
-    /// Takes note of what happened at `now`, and adds what is to be done to `actions`.
+    /// Processes an event that happened at `now`, and appends the resulting actions.
     ///
-    /// What is due by `now` is done first: an answer that comes at the deadline is too late.
+    /// Timers that expire by `now` fire first: a response that arrives at the deadline of its call is late.
     pub fn handle_event(&mut self, now: Moment, event: CallerEvent, actions: &mut Vec<CallerAction>) {
-        self.pass(now);
+        self.advance_clock(now);
         if let CallerEvent::Cancel { call } = event {
-            // Before anything that is due, so that no outcome can follow.
-            self.give_up(call, actions);
+            // Cancel before the timers fire: a cancelled call must not finish afterwards.
+            self.cancel(call, actions);
         }
-        self.fire(actions);
+        self.fire_timers(actions);
         match event {
             CallerEvent::Call {
                 call,
@@ -103,69 +112,75 @@ impl Caller {
             CallerEvent::LinkUp { peer, link } => self.link_up(peer, link, actions),
             CallerEvent::LinkDown { peer, link } => self.link_down(peer, link, actions),
             CallerEvent::Frames { peer, link, frames } => self.frames(peer, link, &frames, actions),
-            CallerEvent::SendFailed { peer, link, call } => self.unsent(peer, link, call, actions),
+            CallerEvent::SendFailed { peer, link, call } => self.send_failed(peer, link, call, actions),
             CallerEvent::Cancel { .. } | CallerEvent::Wake => {}
             CallerEvent::Close => self.close(actions),
         }
         self.dispatch(actions);
-        if std::mem::take(&mut self.worse) {
-            self.end_the_hopeless(actions);
+        if std::mem::take(&mut self.recheck_availability) {
+            self.fail_unroutable(actions);
         }
     }
 
-    /// When [`handle_event`](Self::handle_event) is to be called again at the latest, if only with [`CallerEvent::Wake`].
+    /// Returns the latest time of the next call of [`handle_event`](Self::handle_event), with [`CallerEvent::Wake`] if there is
+    /// no other event.
     pub fn next_wake(&self) -> Option<Moment> {
-        self.timers.next()
+        self.timers.next_expiry()
     }
 
-    /// What was counted so far.
+    /// Returns the counters.
     pub const fn counters(&self) -> &CallerCounters {
         &self.counters
     }
 
-    /// The workers.
+    /// Returns a snapshot of each worker.
     pub fn peers(&self) -> impl Iterator<Item = PeerView> + '_ {
         self.peers.iter().map(|(id, peer)| peer.view(*id, &self.config))
     }
 
-    /// Calls that have not ended.
+    /// Returns the number of calls that have not ended.
     pub fn pending(&self) -> usize {
         self.calls.len()
     }
 
-    /// Calls that wait for a worker with room.
+    /// Returns the number of calls in the queue.
     pub fn queued(&self) -> usize {
         self.queue.len()
     }
 
-    /// Bytes of all calls that have not ended.
-    pub const fn bytes(&self) -> usize {
-        self.bytes
+    /// Returns the size of all calls that have not ended, in bytes.
+    pub const fn pending_bytes(&self) -> usize {
+        self.pending_bytes
     }
 
-    /// Entries of the timer queue: bounded by calls and workers, whatever ends early.
-    pub fn timers(&self) -> usize {
+    /// Returns the number of timers, which the numbers of calls and workers bound.
+    pub fn timer_count(&self) -> usize {
         self.timers.len()
     }
 
-    fn fire(&mut self, actions: &mut Vec<CallerAction>) {
-        while let Some((at, due)) = self.timers.due(self.now) {
-            match due {
-                Due::Deadline(call) => self.deadline(call, actions),
-                Due::Retry(call) => self.retry(call),
-                Due::Peer(id) => {
-                    if self.peers.get(&id).is_some_and(|peer| peer.wake == Some(at)) {
-                        self.peer_is_due(id, actions);
-                        self.arm(id);
+    fn fire_timers(&mut self, actions: &mut Vec<CallerAction>) {
+        while let Some((at, timer)) = self.timers.pop_expired(self.now) {
+            match timer {
+                CallerTimer::Deadline(call) => self.expire(call, actions),
+                CallerTimer::Retry(call) => self.requeue(call),
+                CallerTimer::Peer(id) => {
+                    // A timer that was replaced by an earlier one is stale.
+                    if self
+                        .peers
+                        .get(&id)
+                        .is_some_and(|peer| peer.scheduled_wake == Some(at))
+                    {
+                        self.check_liveness(id, actions);
+                        self.schedule_wake(id);
                     }
                 }
             }
         }
     }
 
-    fn give_up(&mut self, call: CallId, actions: &mut Vec<CallerAction>) {
-        if self.take(call, true, actions).is_some() {
-            self.counters.given_up += 1;
+    fn cancel(&mut self, call: CallId, actions: &mut Vec<CallerAction>) {
+        if self.remove_call(call, true, actions).is_some() {
+            self.counters.cancelled += 1;
         }
     }
 
@@ -174,9 +189,9 @@ impl Caller {
             self.counters.misused += 1;
             return;
         }
-        self.peers
-            .insert(id, Peer::new(self.now + self.config.connect_grace));
-        self.arm(id);
+        let connect_grace_until = self.now + self.config.connect_grace;
+        self.peers.insert(id, WorkerPeer::new(connect_grace_until));
+        self.schedule_wake(id);
     }
 
     fn remove_peer(&mut self, id: PeerId, actions: &mut Vec<CallerAction>) {
@@ -184,15 +199,15 @@ impl Caller {
             self.counters.misused += 1;
             return;
         };
-        peer.leaving = true;
-        self.worse = true;
-        self.forget_if_done(id, actions);
+        peer.removing = true;
+        self.recheck_availability = true;
+        self.remove_peer_if_done(id, actions);
     }
 
-    /// Lets a worker go that was removed and has no more calls.
-    fn forget_if_done(&mut self, id: PeerId, actions: &mut Vec<CallerAction>) {
+    /// Drops a worker that was removed, once its last call has ended.
+    fn remove_peer_if_done(&mut self, id: PeerId, actions: &mut Vec<CallerAction>) {
         let Some(peer) = self.peers.get(&id) else { return };
-        if !peer.leaving || peer.ready().is_some_and(|ready| !ready.in_flight.is_empty()) {
+        if !peer.removing || peer.ready().is_some_and(|ready| !ready.in_flight.is_empty()) {
             return;
         }
         if peer.ready().is_some() {
@@ -200,7 +215,7 @@ impl Caller {
             self.send(id, &WireMessage::Bye { last_request_id: 0 }, actions);
         }
         self.peers.remove(&id);
-        self.forget_timer();
+        self.note_cancelled_timer();
         actions.push(CallerAction::PeerRemoved { peer: id });
     }
 
@@ -208,7 +223,7 @@ impl Caller {
         match self.peers.get_mut(&id) {
             Some(peer) if peer.link == link => self.end_session(id, None, actions),
             Some(peer) => {
-                // A link that came and went unseen.
+                // The `LinkUp` of this link never arrived. Remember the number so that a late one is ignored.
                 peer.link = peer.link.max(link);
                 self.counters.stale += 1;
             }

@@ -1,179 +1,190 @@
-//! A worker as its caller sees it.
+//! The state that a caller keeps for each worker.
 
 use bytes::Bytes;
 
 use super::{CallId, CallerConfig, PeerId};
 use crate::rpc::codec::Denial;
-use crate::rpc::core::session::Session;
+use crate::rpc::core::channel::SecureChannel;
 use crate::rpc::core::{IdMap, MAX_MISSED_HEARTBEATS, Moment};
 
-/// How things stand with a worker.
+/// The connectivity of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectivityState {
     /// There is no link.
     Connecting,
-    /// The link is up, the session is being opened.
-    Opening,
-    /// It takes calls.
+    /// The link is up and the handshake is in progress.
+    Handshaking,
+    /// The session is open and the worker accepts calls.
     Ready,
-    /// It finishes what it has and takes no more.
+    /// The worker finishes its calls and accepts no new ones.
     Draining,
 }
 
-/// A worker, for whoever wants to look.
+/// A snapshot of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PeerView {
-    /// Which.
+    /// The id of the worker.
     pub peer: PeerId,
-    /// How things stand with it.
+    /// The connectivity of the worker.
     pub state: ConnectivityState,
-    /// Calls on their way to it or running there.
+    /// The number of calls that were sent and have not ended.
     pub in_flight: usize,
-    /// How many more it may be sent.
+    /// The number of further calls that may be sent.
     pub free: usize,
-    /// Why it opens no session, if that was the last thing it said.
+    /// The reason why the worker denied a session, if that was its last response.
     pub denied: Option<Denial>,
 }
 
+/// A worker that the driver added.
 #[derive(Debug)]
-pub(super) struct Peer {
-    /// The newest link, up or not.
+pub(super) struct WorkerPeer {
+    /// The number of the latest link, which may be down.
     pub(super) link: u64,
-    pub(super) state: State,
-    /// It is to get no more calls, and goes when it has none.
-    pub(super) leaving: bool,
-    /// Until when its first connection may be waited for; `None` once there was a session.
-    pub(super) grace: Option<Moment>,
-    /// The last attempt to reach it failed in a way that another attempt will not mend soon.
-    pub(super) doubtful: bool,
+    pub(super) state: PeerState,
+    /// The worker gets no further calls and is dropped once its last call has ended.
+    pub(super) removing: bool,
+    /// The time until which calls wait for the first connection; `None` after the first session.
+    pub(super) connect_grace_until: Option<Moment>,
+    /// The last attempt to open or keep a session failed, so calls do not wait for the next one.
+    pub(super) last_attempt_failed: bool,
     pub(super) denied: Option<Denial>,
-    /// It said that it has no room.
+    /// The time until which no calls are sent, because the worker or the link had no room.
     pub(super) busy_until: Moment,
-    /// When the next timer is set for.
-    pub(super) wake: Option<Moment>,
+    /// The expiry of the current timer.
+    pub(super) scheduled_wake: Option<Moment>,
 }
 
 #[derive(Debug)]
-pub(super) enum State {
-    Down,
-    /// The hello is sent.
-    Greeting {
+pub(super) enum PeerState {
+    Disconnected,
+    /// `hello` was sent.
+    AwaitingChallenge {
         since: Moment,
         hello: Bytes,
     },
-    /// The proof is sent.
-    Proving {
+    /// `proof` was sent.
+    AwaitingWelcome {
         since: Moment,
-        session: Box<Session>,
+        channel: Box<SecureChannel>,
     },
-    Ready(Box<Ready>),
+    Ready(Box<ReadySession>),
 }
 
 /// An open session.
 #[derive(Debug)]
-pub(super) struct Ready {
-    pub(super) session: Session,
-    pub(super) heard: Moment,
+pub(super) struct ReadySession {
+    pub(super) channel: SecureChannel,
+    /// The time of the last authentic message.
+    pub(super) last_seen: Moment,
     pub(super) next_ping: Moment,
-    /// The highest call id that may be sent.
+    /// The highest request id that may be sent.
     pub(super) limit: u64,
-    pub(super) last_call: u64,
+    pub(super) last_request_id: u64,
+    /// The calls in flight, by request id.
     pub(super) in_flight: IdMap<u64, CallId>,
     pub(super) draining: bool,
-    /// Messages and bytes that came since anything was sent.
-    pub(super) unacknowledged: (usize, usize),
+    /// The messages received since anything was sent, which would have acknowledged them.
+    pub(super) unacknowledged_messages: usize,
+    pub(super) unacknowledged_bytes: usize,
 }
 
-impl Ready {
-    pub(super) fn new(session: Session, now: Moment, limit: u64, config: &CallerConfig) -> Self {
+impl ReadySession {
+    pub(super) fn new(channel: SecureChannel, now: Moment, limit: u64, config: &CallerConfig) -> Self {
         Self {
-            session,
-            heard: now,
+            channel,
+            last_seen: now,
             next_ping: now + config.heartbeat_interval,
             limit,
-            last_call: 0,
+            last_request_id: 0,
             in_flight: IdMap::default(),
             draining: false,
-            unacknowledged: (0, 0),
+            unacknowledged_messages: 0,
+            unacknowledged_bytes: 0,
         }
     }
 
+    /// Returns how many further calls the worker and the configuration allow.
     pub(super) fn free(&self, config: &CallerConfig) -> usize {
-        let allowed = usize::try_from(self.limit.saturating_sub(self.last_call)).unwrap_or(usize::MAX);
-        allowed.min(config.max_in_flight.saturating_sub(self.in_flight.len()))
+        let credit = usize::try_from(self.limit.saturating_sub(self.last_request_id)).unwrap_or(usize::MAX);
+        credit.min(config.max_in_flight.saturating_sub(self.in_flight.len()))
+    }
+
+    /// Records that a message was sent: each one carries an acknowledgement.
+    pub(super) fn acknowledged(&mut self) {
+        (self.unacknowledged_messages, self.unacknowledged_bytes) = (0, 0);
     }
 }
 
-impl Peer {
-    pub(super) fn new(grace: Moment) -> Self {
+impl WorkerPeer {
+    pub(super) fn new(connect_grace_until: Moment) -> Self {
         Self {
             link: 0,
-            state: State::Down,
-            leaving: false,
-            grace: Some(grace),
-            doubtful: false,
+            state: PeerState::Disconnected,
+            removing: false,
+            connect_grace_until: Some(connect_grace_until),
+            last_attempt_failed: false,
             denied: None,
             busy_until: Moment::ZERO,
-            wake: None,
+            scheduled_wake: None,
         }
     }
 
-    pub(super) fn ready(&self) -> Option<&Ready> {
+    pub(super) fn ready(&self) -> Option<&ReadySession> {
         match &self.state {
-            State::Ready(ready) => Some(ready),
+            PeerState::Ready(ready) => Some(ready),
             _ => None,
         }
     }
 
-    pub(super) fn ready_mut(&mut self) -> Option<&mut Ready> {
+    pub(super) fn ready_mut(&mut self) -> Option<&mut ReadySession> {
         match &mut self.state {
-            State::Ready(ready) => Some(ready),
+            PeerState::Ready(ready) => Some(ready),
             _ => None,
         }
     }
 
-    /// Whether a call may expect to get to it.
-    pub(super) fn gives_hope(&self, now: Moment, config: &CallerConfig) -> bool {
-        if self.leaving {
+    /// Returns whether a queued call should wait for this worker.
+    pub(super) fn may_become_ready(&self, now: Moment, config: &CallerConfig) -> bool {
+        if self.removing {
             return false;
         }
         match &self.state {
-            State::Ready(ready) => !ready.draining,
-            State::Greeting { since, .. } | State::Proving { since, .. } => {
-                !self.doubtful && now < *since + config.connect_grace
+            PeerState::Ready(ready) => !ready.draining,
+            PeerState::AwaitingChallenge { since, .. } | PeerState::AwaitingWelcome { since, .. } => {
+                !self.last_attempt_failed && now < *since + config.connect_grace
             }
-            State::Down => !self.doubtful && self.grace.is_some_and(|until| now < until),
+            PeerState::Disconnected => {
+                !self.last_attempt_failed && self.connect_grace_until.is_some_and(|until| now < until)
+            }
         }
     }
 
-    /// How many calls it takes now, if it takes any.
+    /// Returns how many calls can be sent now, or `None` if there is no room.
     pub(super) fn room(&self, now: Moment, config: &CallerConfig) -> Option<usize> {
         let ready = self
             .ready()
-            .filter(|ready| !ready.draining && !self.leaving && self.busy_until <= now)?;
+            .filter(|ready| !ready.draining && !self.removing && self.busy_until <= now)?;
         Some(ready.free(config)).filter(|free| *free > 0)
     }
 
-    /// When something is due, whatever happens until then.
+    /// Returns the time of the next event that does not depend on messages.
     pub(super) fn next_wake(&self, now: Moment, config: &CallerConfig) -> Option<Moment> {
-        let own = match &self.state {
-            State::Down => self.grace.filter(|until| *until > now),
-            State::Greeting { since, .. } | State::Proving { since, .. } => {
-                let grace = Some(*since + config.connect_grace).filter(|until| *until > now);
-                Some(grace.map_or(*since + config.handshake, |grace| {
-                    grace.min(*since + config.handshake)
-                }))
+        let state_change = match &self.state {
+            PeerState::Disconnected => self.connect_grace_until.filter(|until| *until > now),
+            PeerState::AwaitingChallenge { since, .. } | PeerState::AwaitingWelcome { since, .. } => {
+                let timeout = *since + config.handshake_timeout;
+                let grace_end = Some(*since + config.connect_grace).filter(|until| *until > now);
+                Some(grace_end.map_or(timeout, |grace_end| grace_end.min(timeout)))
             }
-            State::Ready(ready) => Some(
-                ready
-                    .next_ping
-                    .min(ready.heard + config.heartbeat_interval * MAX_MISSED_HEARTBEATS),
-            ),
+            PeerState::Ready(ready) => {
+                let dead_at = ready.last_seen + config.heartbeat_interval * MAX_MISSED_HEARTBEATS;
+                Some(ready.next_ping.min(dead_at))
+            }
         };
-        let busy = Some(self.busy_until).filter(|until| *until > now);
-        own.into_iter().chain(busy).min()
+        let busy_end = Some(self.busy_until).filter(|until| *until > now);
+        state_change.into_iter().chain(busy_end).min()
     }
 
     pub(super) fn view(&self, peer: PeerId, config: &CallerConfig) -> PeerView {
@@ -181,10 +192,12 @@ impl Peer {
         PeerView {
             peer,
             state: match &self.state {
-                State::Down => ConnectivityState::Connecting,
-                State::Greeting { .. } | State::Proving { .. } => ConnectivityState::Opening,
-                State::Ready(ready) if ready.draining => ConnectivityState::Draining,
-                State::Ready(_) => ConnectivityState::Ready,
+                PeerState::Disconnected => ConnectivityState::Connecting,
+                PeerState::AwaitingChallenge { .. } | PeerState::AwaitingWelcome { .. } => {
+                    ConnectivityState::Handshaking
+                }
+                PeerState::Ready(ready) if ready.draining => ConnectivityState::Draining,
+                PeerState::Ready(_) => ConnectivityState::Ready,
             },
             in_flight: ready.map_or(0, |ready| ready.in_flight.len()),
             free: ready.map_or(0, |ready| ready.free(config)),

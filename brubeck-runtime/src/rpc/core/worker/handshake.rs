@@ -1,55 +1,61 @@
-//! The handshake that opens a session with a caller. Peers that have not proved anything yet hold little and not for long.
+//! The worker's side of the handshake that opens a session.
+//!
+//! Peers are not authenticated before the proof. Memory for them is therefore bounded: per peer, in number, and in time.
 
 use bytes::Bytes;
 
-use super::peer_session::Guest;
-use super::{Due, Worker, WorkerAction};
+use super::session::{PeerSession, Window};
+use super::{Worker, WorkerAction, WorkerTimer};
 use crate::rpc::codec::{
     Denial, Hello, Proof, RawMessage, SessionKeys, VERSION, Welcome, WireMessage, encode_unsealed,
 };
 use crate::rpc::core::Moment;
+use crate::rpc::core::channel::SecureChannel;
 use crate::rpc::core::collections::DequeMap;
-use crate::rpc::core::session::Session;
 use std::time::Duration;
 
-/// How often one peer is challenged within the time that it has.
+/// The number of challenges that one peer gets within the handshake timeout.
 const MAX_CHALLENGES: u8 = 8;
 
-/// The shortest and the longest heartbeat_interval of a caller.
-const HEARTBEAT_INTERVAL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(60));
+const MIN_HEARTBEAT_INTERVAL: Duration = Duration::from_millis(10);
+const MAX_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A peer that was challenged.
+/// A peer that was sent a challenge.
 #[derive(Debug)]
-pub(super) struct Unproven {
+pub(super) struct PendingHandshake {
     pub(super) peer: Bytes,
     session: u64,
     hello: Bytes,
     challenge: Vec<Bytes>,
     since: Moment,
-    challenges: u8,
-    /// Its proof was wrong; it gets no second try with this challenge.
+    challenges_sent: u8,
+    /// The peer sent a wrong proof. It must begin again with a new challenge.
     failed: bool,
 }
 
 impl Worker {
+    /// Handles a hello: sends a challenge.
     pub(super) fn hello(&mut self, peer: &Bytes, raw: &RawMessage, actions: &mut Vec<WorkerAction>) {
         let Some(Ok(WireMessage::Hello(hello))) = raw.decode_unsealed() else {
-            self.counters.unreadable += 1;
+            self.counters.invalid += 1;
             return;
         };
         if hello.version < VERSION {
             return self.deny(peer, Denial::Version, actions);
         }
-        let known = self.unproven.iter().position(|unproven| unproven.peer == *peer);
-        if let Some(unproven) = known.and_then(|known| self.unproven.get_mut(known)) {
-            if unproven.challenges >= MAX_CHALLENGES {
+        let index = self
+            .pending_handshakes
+            .iter()
+            .position(|handshake| handshake.peer == *peer);
+        if let Some(handshake) = index.and_then(|index| self.pending_handshakes.get_mut(index)) {
+            if handshake.challenges_sent >= MAX_CHALLENGES {
                 self.counters.oversized += 1;
                 return;
             }
-            unproven.challenges += 1;
-            if unproven.hello == raw.frame() && !unproven.failed {
-                // The same message once more: the same answer, so that either of them opens the session.
-                let frames = unproven.challenge.clone();
+            handshake.challenges_sent += 1;
+            if handshake.hello == raw.frame() && !handshake.failed {
+                // A repeated hello gets the same challenge, so that either copy opens the session.
+                let frames = handshake.challenge.clone();
                 return actions.push(WorkerAction::Send {
                     peer: peer.clone(),
                     frames,
@@ -58,30 +64,22 @@ impl Worker {
         }
         let (session, frames) = self.challenge();
         let hello = raw.frame().clone();
-        match known.and_then(|known| self.unproven.get_mut(known)) {
-            Some(unproven) => {
-                (unproven.session, unproven.hello, unproven.failed) = (session, hello, false);
-                unproven.challenge.clone_from(&frames);
+        match index.and_then(|index| self.pending_handshakes.get_mut(index)) {
+            Some(handshake) => {
+                handshake.session = session;
+                handshake.hello = hello;
+                handshake.failed = false;
+                handshake.challenge.clone_from(&frames);
             }
-            None => {
-                if self.unproven.is_empty() {
-                    self.timers.set(self.now + self.config.handshake, Due::Unproven);
-                }
-                self.unproven.push_back(Unproven {
-                    peer: peer.clone(),
-                    session,
-                    hello,
-                    challenge: frames.clone(),
-                    since: self.now,
-                    challenges: 1,
-                    failed: false,
-                });
-                if self.unproven.len() > self.config.max_unproven {
-                    // The oldest goes: whoever floods this has to be faster than an honest caller answers.
-                    self.unproven.pop_front();
-                    self.counters.unproven += 1;
-                }
-            }
+            None => self.add_handshake(PendingHandshake {
+                peer: peer.clone(),
+                session,
+                hello,
+                challenge: frames.clone(),
+                since: self.now,
+                challenges_sent: 1,
+                failed: false,
+            }),
         }
         actions.push(WorkerAction::Send {
             peer: peer.clone(),
@@ -89,9 +87,23 @@ impl Worker {
         });
     }
 
+    fn add_handshake(&mut self, handshake: PendingHandshake) {
+        if self.pending_handshakes.is_empty() {
+            let timeout = self.now + self.config.handshake_timeout;
+            self.timers.set(timeout, WorkerTimer::Handshake);
+        }
+        self.pending_handshakes.push_back(handshake);
+        if self.pending_handshakes.len() > self.config.max_pending_handshakes {
+            // Drop the oldest one: a flood of hellos blocks an honest caller only if it is faster than the caller's proof.
+            self.pending_handshakes.pop_front();
+            self.counters.handshakes_dropped += 1;
+        }
+    }
+
+    /// Creates a challenge with a new session id.
     fn challenge(&mut self) -> (u64, Vec<Bytes>) {
         let mut session = self.entropy.number();
-        while session == 0 || self.guests.contains_key(&session) {
+        while session == 0 || self.sessions.contains_key(&session) {
             session = self.entropy.number();
         }
         let hello = Hello {
@@ -99,66 +111,66 @@ impl Worker {
             features: 0,
             nonce: self.entropy.bytes(),
         };
-        // A challenge has no field that could be too long.
-        (
-            session,
-            encode_unsealed(&WireMessage::Challenge(hello), session).unwrap_or_default(),
-        )
+        // Encoding cannot fail: a challenge has no field of variable length.
+        let frames = encode_unsealed(&WireMessage::Challenge(hello), session).unwrap_or_default();
+        (session, frames)
     }
 
-    pub(super) fn forget_unproven(&mut self) {
-        let (now, handshake) = (self.now, self.config.handshake);
+    /// Drops the handshakes that have timed out.
+    pub(super) fn expire_handshakes(&mut self) {
+        let (now, timeout) = (self.now, self.config.handshake_timeout);
         while self
-            .unproven
+            .pending_handshakes
             .front()
-            .is_some_and(|oldest| oldest.since + handshake <= now)
+            .is_some_and(|oldest| oldest.since + timeout <= now)
         {
-            self.unproven.pop_front();
-            self.counters.unproven += 1;
+            self.pending_handshakes.pop_front();
+            self.counters.handshakes_dropped += 1;
         }
-        if let Some(oldest) = self.unproven.front() {
-            self.timers.set(oldest.since + handshake, Due::Unproven);
+        if let Some(oldest) = self.pending_handshakes.front() {
+            self.timers.set(oldest.since + timeout, WorkerTimer::Handshake);
         }
     }
 
+    /// Handles a proof: opens the session if the caller knows the passphrase.
     pub(super) fn proof(&mut self, peer: &Bytes, raw: &RawMessage, actions: &mut Vec<WorkerAction>) {
         let session = raw.head().session;
-        let known = self
-            .unproven
+        let index = self
+            .pending_handshakes
             .iter()
-            .position(|unproven| unproven.session == session && unproven.peer == *peer);
-        let Some(unproven) = known
-            .and_then(|known| self.unproven.get(known))
-            .filter(|unproven| !unproven.failed)
+            .position(|handshake| handshake.session == session && handshake.peer == *peer);
+        let Some(handshake) = index
+            .and_then(|index| self.pending_handshakes.get(index))
+            .filter(|handshake| !handshake.failed)
         else {
-            self.counters.unknown += 1;
+            self.counters.unknown_session += 1;
             return;
         };
-        let Some((session, proof)) = self.proven(unproven, raw) else {
-            if let Some(unproven) = known.and_then(|known| self.unproven.get_mut(known)) {
-                unproven.failed = true;
+        let Some((channel, proof)) = self.verify_proof(handshake, raw) else {
+            if let Some(handshake) = index.and_then(|index| self.pending_handshakes.get_mut(index)) {
+                handshake.failed = true;
             }
             self.counters.forged += 1;
             return self.deny(peer, Denial::Passphrase, actions);
         };
-        if let Some(known) = known {
-            self.unproven.remove(known);
+        if let Some(index) = index {
+            self.pending_handshakes.remove(index);
         }
-        if self.guests.len() >= self.config.max_sessions {
+        if self.sessions.len() >= self.config.max_sessions {
             return self.deny(peer, Denial::Full, actions);
         }
-        self.open_session(peer, session, proof, actions);
+        self.open_session(peer, channel, proof, actions);
     }
 
-    /// The session that this proof opens, with whichever passphrase.
-    fn proven(&self, unproven: &Unproven, raw: &RawMessage) -> Option<(Session, Proof)> {
-        let challenge = unproven.challenge.first()?;
+    /// Verifies a proof with the current and the previous passphrase.
+    fn verify_proof(&self, handshake: &PendingHandshake, raw: &RawMessage) -> Option<(SecureChannel, Proof)> {
+        let challenge = handshake.challenge.first()?;
         let passphrases = std::iter::once(&self.config.passphrase).chain(&self.config.previous_passphrase);
         passphrases.into_iter().find_map(|passphrase| {
-            let keys = SessionKeys::derive(passphrase, &unproven.hello, challenge);
-            let mut session = Session::new(unproven.session, keys.to_caller, keys.to_worker);
-            match session.open(raw) {
-                Ok((WireMessage::Proof(proof), _)) => Some((session, proof)),
+            let keys = SessionKeys::derive(passphrase, &handshake.hello, challenge);
+            let mut channel = SecureChannel::new(handshake.session, keys.to_caller, keys.to_worker);
+            match channel.open(raw) {
+                Ok((WireMessage::Proof(proof), _)) => Some((channel, proof)),
                 _ => None,
             }
         })
@@ -167,35 +179,35 @@ impl Worker {
     fn open_session(
         &mut self,
         peer: &Bytes,
-        session: Session,
+        channel: SecureChannel,
         proof: Proof,
         actions: &mut Vec<WorkerAction>,
     ) {
-        let id = session.id();
-        // Whoever opens a session from the same place has no use for the one before.
-        if let Some(before) = self.by_peer.insert(peer.clone(), id) {
-            self.end_session(before, actions);
-            self.by_peer.insert(peer.clone(), id);
+        let id = channel.session();
+        // A connection has one session: a new one replaces the previous one.
+        if let Some(previous) = self.session_ids.insert(peer.clone(), id) {
+            self.end_session(previous, actions);
+            self.session_ids.insert(peer.clone(), id);
         }
-        let (shortest, longest) = HEARTBEAT_INTERVAL;
-        let guest = Guest {
+        let session = PeerSession {
             peer: peer.clone(),
-            session,
-            heard: self.now,
-            heartbeat_interval: Duration::from_millis(proof.heartbeat_ms.into()).clamp(shortest, longest),
+            channel,
+            last_seen: self.now,
+            heartbeat_interval: Duration::from_millis(proof.heartbeat_ms.into())
+                .clamp(MIN_HEARTBEAT_INTERVAL, MAX_HEARTBEAT_INTERVAL),
             max_body: usize::try_from(proof.max_body).unwrap_or(usize::MAX),
-            last_call: 0,
-            calls: DequeMap::new(),
-            window: Default::default(),
+            last_request_id: 0,
+            requests: DequeMap::new(),
+            window: Window::default(),
             active: true,
-            last_request: self.now,
-            told: 0,
-            farewell: None,
+            last_request_at: self.now,
+            advertised_limit: 0,
+            drain_notice: None,
             acknowledged: 0,
         };
-        self.timers.set(guest.silent_at(), Due::Silence(id));
-        self.guests.insert(id, guest);
-        self.active += 1;
+        self.timers.set(session.dead_at(), WorkerTimer::Heartbeat(id));
+        self.sessions.insert(id, session);
+        self.active_sessions += 1;
         self.counters.sessions += 1;
         let welcome = WireMessage::Welcome(Welcome {
             limit: self.limit(id),
@@ -210,7 +222,7 @@ impl Worker {
 
     fn deny(&mut self, peer: &Bytes, denial: Denial, actions: &mut Vec<WorkerAction>) {
         self.counters.denied += 1;
-        // A denial has no field that could be too long.
+        // Encoding cannot fail: a denial has no field of variable length.
         if let Ok(frames) = encode_unsealed(&WireMessage::Denied(denial), 0) {
             actions.push(WorkerAction::Send {
                 peer: peer.clone(),

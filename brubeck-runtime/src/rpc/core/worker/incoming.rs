@@ -1,12 +1,12 @@
-//! Messages of callers, and which of their requests are admitted.
+//! Messages from callers, and the admission of their requests.
 
-use super::peer_session::IDLE;
-use super::{Due, Job, JobId, JobState, Worker, WorkerAction};
+use super::session::{IDLE_AFTER, PeerSession};
+use super::{Job, JobId, JobState, Worker, WorkerAction, WorkerTimer};
 use crate::rpc::codec::{
     CallRequest, ErrorCode, ErrorReply, MessageKind, RawMessage, WireMessage, WireRequest, limits,
 };
-use crate::rpc::core::session::Dropped;
-use crate::rpc::core::{Moment, RETRY_AFTER, TOO_MANY_HOPS};
+use crate::rpc::core::channel::OpenError;
+use crate::rpc::core::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Moment, TOO_MANY_HOPS};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use std::time::Duration;
 impl Worker {
     pub(super) fn frames(&mut self, peer: &Bytes, frames: &[Bytes], actions: &mut Vec<WorkerAction>) {
         let Ok(raw) = RawMessage::read(frames) else {
-            self.counters.unreadable += 1;
+            self.counters.invalid += 1;
             return;
         };
         match raw.head().kind {
@@ -22,61 +22,66 @@ impl Worker {
                 self.counters.oversized += 1
             }
             MessageKind::Hello => self.hello(peer, &raw, actions),
-            MessageKind::Proof if !self.guests.contains_key(&raw.head().session) => {
+            // A proof with the id of an open session is a replay, which its channel detects.
+            MessageKind::Proof if !self.sessions.contains_key(&raw.head().session) => {
                 self.proof(peer, &raw, actions)
             }
-            _ => self.in_session(peer, &raw, actions),
+            _ => self.handle_sealed(peer, &raw, actions),
         }
     }
 
-    fn in_session(&mut self, peer: &Bytes, raw: &RawMessage, actions: &mut Vec<WorkerAction>) {
+    fn handle_sealed(&mut self, peer: &Bytes, raw: &RawMessage, actions: &mut Vec<WorkerAction>) {
         let id = raw.head().session;
-        let Some(guest) = self.guests.get_mut(&id) else {
-            self.counters.unknown += 1;
+        let Some(session) = self.sessions.get_mut(&id) else {
+            self.counters.unknown_session += 1;
             return;
         };
-        if guest.peer != *peer {
+        if session.peer != *peer {
             self.counters.forged += 1;
             return;
         }
-        let opened = guest.session.open(raw);
-        match opened {
+        match session.channel.open(raw) {
             Ok((message, acknowledged)) => {
-                guest.heard = self.now;
-                guest.acknowledged = acknowledged;
-                guest.window.acknowledge(acknowledged, self.now);
-                self.release(id, actions);
-                self.take_in(id, message, actions);
+                session.last_seen = self.now;
+                session.acknowledged = acknowledged;
+                session.window.acknowledge(acknowledged, self.now);
+                self.release_held(id, actions);
+                self.handle_message(id, message, actions);
             }
-            Err(Dropped::Unreadable(unreadable)) => {
-                guest.heard = self.now;
-                self.counters.unreadable += 1;
-                if let Some(call) = unreadable.request_id.filter(|call| *call > guest.last_call) {
-                    guest.last_call = call;
-                    let error = ErrorReply::new(ErrorCode::BadRequest, unreadable.error.to_string());
-                    self.fail(id, call, error, actions);
+            Err(OpenError::Invalid(invalid)) => {
+                session.last_seen = self.now;
+                self.counters.invalid += 1;
+                if let Some(request_id) = invalid
+                    .request_id
+                    .filter(|request_id| *request_id > session.last_request_id)
+                {
+                    session.last_request_id = request_id;
+                    let error = ErrorReply::new(ErrorCode::BadRequest, invalid.error.to_string());
+                    self.fail(id, request_id, error, actions);
                 }
             }
-            Err(Dropped::Forged) => self.counters.forged += 1,
-            Err(Dropped::Replayed) => self.counters.replayed += 1,
+            Err(OpenError::Forged) => self.counters.forged += 1,
+            Err(OpenError::Replayed) => self.counters.replayed += 1,
         }
     }
 
-    fn take_in(&mut self, id: u64, message: WireMessage, actions: &mut Vec<WorkerAction>) {
+    fn handle_message(&mut self, id: u64, message: WireMessage, actions: &mut Vec<WorkerAction>) {
         match message {
             WireMessage::Request(request) => self.request(id, request, actions),
-            WireMessage::Cancel { request_id: call } => self.cancel(id, call, actions),
+            WireMessage::Cancel { request_id } => self.cancel(id, request_id, actions),
             WireMessage::Ping {
                 stamp,
-                last_request_id: last_call,
+                last_request_id,
             } => {
-                let Some(guest) = self.guests.get_mut(&id) else {
+                let Some(session) = self.sessions.get_mut(&id) else {
                     return;
                 };
-                guest.last_call = guest.last_call.max(last_call);
-                if guest.active && guest.calls.is_empty() && self.now >= guest.last_request + IDLE {
-                    guest.active = false;
-                    self.active -= 1;
+                // Links keep order, so requests up to this id that have not arrived are lost.
+                session.last_request_id = session.last_request_id.max(last_request_id);
+                let idle = session.requests.is_empty() && self.now >= session.last_request_at + IDLE_AFTER;
+                if session.active && idle {
+                    session.active = false;
+                    self.active_sessions -= 1;
                 }
                 let pong = WireMessage::Pong {
                     stamp,
@@ -88,114 +93,120 @@ impl Worker {
             _ => self.counters.unexpected += 1,
         }
     }
-}
 
-impl Worker {
-    pub(super) fn request(&mut self, id: u64, request: WireRequest, actions: &mut Vec<WorkerAction>) {
-        let Some(guest) = self.guests.get_mut(&id) else {
+    fn request(&mut self, id: u64, request: WireRequest, actions: &mut Vec<WorkerAction>) {
+        let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
-        if request.id <= guest.last_call {
+        if request.id <= session.last_request_id {
             self.counters.repeated += 1;
             return;
         }
-        guest.last_call = request.id;
-        guest.last_request = self.now;
-        if !std::mem::replace(&mut guest.active, true) {
-            self.active += 1;
+        session.last_request_id = request.id;
+        session.last_request_at = self.now;
+        if !std::mem::replace(&mut session.active, true) {
+            self.active_sessions += 1;
         }
         self.counters.requests += 1;
-        match self.refusal(id, &request) {
-            Some(failure) => self.fail(id, request.id, failure, actions),
-            None => self.take(id, request, actions),
+        match self.check_request(id, &request) {
+            Ok(()) => self.accept(id, request, actions),
+            Err(error) => self.fail(id, request.id, error, actions),
         }
     }
 
-    /// Why a request is not taken.
-    fn refusal(&self, id: u64, request: &WireRequest) -> Option<ErrorReply> {
-        let waiting_for = self.guests.get(&id).map_or(0, |guest| guest.calls.len());
-        let full = self.running >= self.config.concurrency
-            && self.queue.len() >= self.config.capacity() - self.config.concurrency;
+    /// Returns the error with which a request is refused.
+    fn check_request(&self, id: u64, request: &WireRequest) -> Result<(), ErrorReply> {
+        let refuse = |code, message| Err(ErrorReply::new(code, message));
         if self.draining {
-            Some(ErrorReply::new(ErrorCode::Draining, "this process is stopping"))
-        } else if request.call.body.len() > self.config.max_body {
-            Some(ErrorReply::new(
-                ErrorCode::TooLarge,
-                "the body is larger than this service takes",
-            ))
-        } else if request.call.hops > limits::MAX_HOPS {
-            Some(ErrorReply::new(ErrorCode::Refused, TOO_MANY_HOPS))
-        } else if request.timeout_ms == 0 {
-            Some(ErrorReply::new(ErrorCode::Expired, "there is no time left"))
-        } else if full || waiting_for >= self.config.capacity() {
-            Some(ErrorReply {
-                retry_after_ms: self.retry_after(),
-                ..ErrorReply::new(ErrorCode::Busy, "all concurrency are taken")
-            })
-        } else {
-            None
+            return refuse(ErrorCode::Draining, "the worker is shutting down");
         }
+        if request.call.body.len() > self.config.max_body {
+            return refuse(
+                ErrorCode::TooLarge,
+                "the body of the request exceeds the limit of this service",
+            );
+        }
+        if request.call.hops > limits::MAX_HOPS {
+            return refuse(ErrorCode::Refused, TOO_MANY_HOPS);
+        }
+        if request.timeout_ms == 0 {
+            return refuse(ErrorCode::Expired, "the request has no time left");
+        }
+        let queue_capacity = self.config.capacity() - self.config.concurrency;
+        let full = self.running >= self.config.concurrency && self.queue.len() >= queue_capacity;
+        // Replies that are held back count too, so a caller that does not read cannot make the worker buffer without bound.
+        let unanswered = self.sessions.get(&id).map_or(0, |session| session.requests.len());
+        if full || unanswered >= self.config.capacity() {
+            return Err(ErrorReply {
+                retry_after_ms: self.retry_after_ms(),
+                ..ErrorReply::new(
+                    ErrorCode::Busy,
+                    "the service is at its concurrency limit and its queue is full",
+                )
+            });
+        }
+        Ok(())
     }
 
-    /// When a place should be free, in milliseconds.
-    fn retry_after(&self) -> u32 {
-        let ahead = u32::try_from(self.queue.len().saturating_add(1)).unwrap_or(u32::MAX);
+    /// Estimates when the worker can accept a request again.
+    fn retry_after_ms(&self) -> u32 {
+        let calls = u32::try_from(self.queue.len().saturating_add(1)).unwrap_or(u32::MAX);
         let concurrency = u32::try_from(self.config.concurrency).unwrap_or(u32::MAX).max(1);
-        let wait = self.service_time.unwrap_or_default().saturating_mul(ahead) / concurrency;
-        let (shortest, longest) = RETRY_AFTER;
-        u32::try_from(wait.clamp(shortest, longest).as_millis()).unwrap_or(u32::MAX)
+        let wait = self.service_time.unwrap_or_default().saturating_mul(calls) / concurrency;
+        u32::try_from(wait.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER).as_millis()).unwrap_or(u32::MAX)
     }
 
-    fn take(&mut self, id: u64, request: WireRequest, actions: &mut Vec<WorkerAction>) {
+    /// Starts the handler of a request, or queues the request.
+    fn accept(&mut self, id: u64, request: WireRequest, actions: &mut Vec<WorkerAction>) {
         self.last_job += 1;
         let job = JobId(self.last_job);
         let WireRequest {
-            id: call,
+            id: request_id,
             timeout_ms,
-            more_waiting: more,
-            call: request,
+            more_waiting,
+            call,
         } = request;
         let deadline = self.now + Duration::from_millis(timeout_ms.into());
-        let nowait = request.nowait;
-        // Most need not wait in the queue.
-        let (state, begins) = match self.running < self.config.concurrency && self.queue.is_empty() {
-            true => (JobState::Running(self.now), Some(request)),
-            false => (JobState::Waiting(request), None),
+        let nowait = call.nowait;
+        // In the common case the handler starts without passing through the queue.
+        let (state, to_start) = if self.running < self.config.concurrency && self.queue.is_empty() {
+            (JobState::Running(self.now), Some(call))
+        } else {
+            (JobState::Queued(call), None)
         };
         self.jobs.insert(
             job,
             Job {
                 session: id,
-                call,
+                request_id,
                 deadline,
                 state,
             },
         );
-        self.timers.set(deadline, Due::Deadline(job));
-        if let Some(guest) = self.guests.get_mut(&id) {
-            guest.calls.insert(call, Some(job));
+        self.timers.set(deadline, WorkerTimer::Deadline(job));
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.requests.insert(request_id, Some(job));
         }
+        // A reply carries the limit. A separate message is only worthwhile if the caller has more calls waiting for credit.
         let limit = self.limit(id);
         if nowait {
-            self.send_or_hold(
-                id,
-                WireMessage::Started {
-                    request_id: call,
-                    limit,
-                },
-                actions,
-            );
-        } else if more && self.guests.get(&id).is_some_and(|guest| limit > guest.told) {
+            self.send_or_hold(id, WireMessage::Started { request_id, limit }, actions);
+        } else if more_waiting
+            && self
+                .sessions
+                .get(&id)
+                .is_some_and(|session| limit > session.advertised_limit)
+        {
             self.send_or_drop(id, &WireMessage::Credit { limit }, actions);
         }
-        match begins {
-            Some(request) => self.begin(job, request, deadline, actions),
+        match to_start {
+            Some(call) => self.start(job, call, deadline, actions),
             None => self.queue.insert(job, ()),
         }
     }
 
-    /// Starts what waits, for as long as there are concurrency.
-    pub(super) fn fill(&mut self, actions: &mut Vec<WorkerAction>) {
+    /// Starts the handlers of queued requests, up to the concurrency limit.
+    pub(super) fn start_queued(&mut self, actions: &mut Vec<WorkerAction>) {
         while self.running < self.config.concurrency {
             let Some((id, ())) = self.queue.pop_first() else {
                 return;
@@ -204,14 +215,14 @@ impl Worker {
                 continue;
             };
             let deadline = job.deadline;
-            if let JobState::Waiting(request) = std::mem::replace(&mut job.state, JobState::Running(self.now))
-            {
-                self.begin(id, request, deadline, actions);
+            let previous = std::mem::replace(&mut job.state, JobState::Running(self.now));
+            if let JobState::Queued(request) = previous {
+                self.start(id, request, deadline, actions);
             }
         }
     }
 
-    fn begin(
+    fn start(
         &mut self,
         job: JobId,
         request: Arc<CallRequest>,
@@ -227,26 +238,26 @@ impl Worker {
         });
     }
 
-    /// How many calls a caller may have here: an equal share of what there is, and at least one, so that none starves.
-    /// What is promised beyond the capacity that way is answered as busy.
-    pub(super) fn lease(&self, guest: &super::peer_session::Guest) -> usize {
+    /// Returns how many calls a session may have here: an equal share of the capacity, and at least one so that no caller
+    /// starves. With many sessions the sum may exceed the capacity; requests beyond it are refused as busy.
+    pub(super) fn lease(&self, session: &PeerSession) -> usize {
         if self.draining {
             return 0;
         }
-        if !guest.active {
+        if !session.active {
             return 1;
         }
-        let places = self.config.capacity().saturating_sub(self.stopping);
-        (places / self.active.max(1)).max(1)
+        let capacity = self.config.capacity().saturating_sub(self.stopping);
+        (capacity / self.active_sessions.max(1)).max(1)
     }
 
-    /// The highest call id that a caller may send.
+    /// Returns the highest request id that a caller may send.
     pub(super) fn limit(&self, id: u64) -> u64 {
-        let Some(guest) = self.guests.get(&id) else {
+        let Some(session) = self.sessions.get(&id) else {
             return 0;
         };
-        let free = self.lease(guest).saturating_sub(guest.calls.len());
-        // A caller chooses its ids, and may choose the last one there is.
-        guest.last_call.saturating_add(free as u64)
+        let free = self.lease(session).saturating_sub(session.requests.len());
+        // The caller chooses its ids and may choose `u64::MAX`.
+        session.last_request_id.saturating_add(free as u64)
     }
 }

@@ -1,11 +1,12 @@
-//! The serving side: sessions with callers, and the calls that were taken from them.
+//! The serving side: sessions with callers, and the calls that were accepted from them.
 
-pub(crate) mod handshake;
-
-mod ending;
+mod completion;
+mod config;
+mod events;
+mod handshake;
 mod incoming;
-mod interface;
-mod peer_session;
+mod sending;
+mod session;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -13,103 +14,109 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use interface::{JobId, StopReason, WorkerAction, WorkerConfig, WorkerCounters, WorkerEvent};
+pub use config::{WorkerConfig, WorkerCounters};
+pub use events::{JobId, StopReason, WorkerAction, WorkerEvent};
 
-use super::collections::{DequeMap, Timers};
-use super::session::Entropy;
-use super::{IdMap, Moment};
+use super::collections::{DequeMap, TimerQueue};
+use super::entropy::Entropy;
+use super::{IdMap, MAX_MISSED_HEARTBEATS, Moment};
 use crate::rpc::codec::{CallRequest, WireMessage, limits};
-use handshake::Unproven;
-use peer_session::Guest;
+use handshake::PendingHandshake;
+use session::PeerSession;
 
-/// A timer that is this late says that this process stood still.
-const STOOD_STILL: Duration = Duration::from_millis(250);
+/// A timer that fires late by more than this means that this process was suspended.
+const CLOCK_STALL: Duration = Duration::from_millis(250);
 
-/// The calls of one service, for any number of callers.
+/// The calls of one process of a service, for any number of callers.
 ///
-/// A handler starts at most once for a request, never after its deadline, and never more of them at once than there are
-/// concurrency. Memory is bounded by the limits of its [`WorkerConfig`]; nothing here waits, reads a clock or fails.
+/// A handler starts at most once for a request and never after its deadline, and no more handlers run at once than the
+/// configured concurrency. Memory is bounded by the limits in [`WorkerConfig`]. No method blocks, reads a clock or fails.
 #[derive(Debug)]
 pub struct Worker {
     config: WorkerConfig,
     entropy: Entropy,
     now: Moment,
-    unproven: VecDeque<Unproven>,
-    guests: BTreeMap<u64, Guest>,
-    by_peer: HashMap<Bytes, u64>,
+    /// The oldest first.
+    pending_handshakes: VecDeque<PendingHandshake>,
+    sessions: BTreeMap<u64, PeerSession>,
+    /// The session of each routing identity.
+    session_ids: HashMap<Bytes, u64>,
     jobs: IdMap<JobId, Job>,
-    /// Jobs that wait for a slot, the oldest first.
+    /// The queued jobs, the oldest first.
     queue: DequeMap<JobId, ()>,
-    /// Handlers that have not ended, stopped ones included.
+    /// The number of handlers that have not ended, including stopped ones.
     running: usize,
-    /// Handlers that were stopped and have not ended.
+    /// The number of handlers that were stopped and have not ended.
     stopping: usize,
-    /// Callers that count where credit is shared out.
-    active: usize,
+    /// The number of sessions that get a full share of the credit.
+    active_sessions: usize,
     last_job: u64,
-    /// How long handlers take, in the mean.
+    /// A moving average of the time that handlers take.
     service_time: Option<Duration>,
-    timers: Timers<Due>,
+    timers: TimerQueue<WorkerTimer>,
     counters: WorkerCounters,
     draining: bool,
-    idle: bool,
+    /// [`WorkerAction::Drained`] was returned.
+    drained: bool,
 }
 
-/// A call that was taken.
+/// A call that was accepted.
 #[derive(Debug)]
 struct Job {
     session: u64,
-    call: u64,
+    request_id: u64,
     deadline: Moment,
     state: JobState,
 }
 
 #[derive(Debug)]
 enum JobState {
-    /// It waits for a slot.
-    Waiting(Arc<CallRequest>),
-    /// Its handler runs, since then.
+    Queued(Arc<CallRequest>),
+    /// The handler runs since this time.
     Running(Moment),
-    /// Its handler was stopped, and nobody waits for an answer.
+    /// The handler was stopped, and its reply will be dropped.
     Stopping,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
+enum WorkerTimer {
     Deadline(JobId),
-    Silence(u64),
+    /// The caller of this session may be dead.
+    Heartbeat(u64),
+    /// The caller of this session may have stopped reading.
     Stall(u64),
-    Unproven,
+    /// The oldest handshake may have timed out.
+    Handshake,
 }
 
-/// A worker, for whoever wants to look.
+/// A snapshot of a worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerView {
-    /// Callers with a session.
+    /// The number of open sessions.
     pub sessions: usize,
-    /// Peers that are about to open one.
-    pub unproven: usize,
-    /// Handlers that have not ended.
+    /// The number of handshakes in progress.
+    pub pending_handshakes: usize,
+    /// The number of handlers that have not ended.
     pub running: usize,
-    /// Calls that wait for a slot.
+    /// The number of queued calls.
     pub queued: usize,
-    /// Handlers that were stopped and have not ended.
+    /// The number of handlers that were stopped and have not ended.
     pub stopping: usize,
-    /// Answers that are held back until their callers have read others.
+    /// The number of messages that are held back until their callers acknowledge others.
     pub held: usize,
-    /// The most messages, and the most bytes, that any caller has not acknowledged.
+    /// The highest number of messages, and of their bytes, that any caller has not acknowledged.
     pub unacknowledged: (usize, usize),
-    /// How many calls all callers together may have here: at most the capacity and one for each session.
+    /// The number of calls that all callers together may have here: at most the capacity plus one for each session.
     pub leased: usize,
-    /// Whether it is stopping.
+    /// Whether the worker is draining.
     pub draining: bool,
-    /// Entries of the timer queue: bounded by calls and sessions, whatever ends early.
-    pub timers: usize,
+    /// The number of timers, which the numbers of calls and sessions bound.
+    pub timer_count: usize,
 }
 
 impl Worker {
-    /// A worker without sessions. `seed` is 32 bytes that nobody can guess; two workers never have the same.
+    /// Creates a worker without sessions. `seed` must be unpredictable and unique to this worker.
     pub fn new(config: WorkerConfig, seed: [u8; 32]) -> Self {
         let config = WorkerConfig {
             name: config.name.cut(limits::MAX_NAME),
@@ -119,68 +126,69 @@ impl Worker {
             config,
             entropy: Entropy::new(&seed),
             now: Moment::ZERO,
-            unproven: VecDeque::new(),
-            guests: BTreeMap::new(),
-            by_peer: HashMap::new(),
+            pending_handshakes: VecDeque::new(),
+            sessions: BTreeMap::new(),
+            session_ids: HashMap::new(),
             jobs: IdMap::default(),
             queue: DequeMap::new(),
             running: 0,
             stopping: 0,
-            active: 0,
+            active_sessions: 0,
             last_job: 0,
             service_time: None,
-            timers: Timers::new(),
+            timers: TimerQueue::new(),
             counters: WorkerCounters::default(),
             draining: false,
-            idle: false,
+            drained: false,
         }
     }
 
-    /// Takes note of what happened at `now`, and adds what is to be done to `actions`. What is due by `now` is done first.
+    /// Processes an event that happened at `now`, and appends the resulting actions. Timers that expire by `now` fire first.
     pub fn handle_event(&mut self, now: Moment, event: WorkerEvent, actions: &mut Vec<WorkerAction>) {
-        self.pass(now);
-        self.fire(actions);
+        self.advance_clock(now);
+        self.fire_timers(actions);
         match event {
             WorkerEvent::Frames { peer, frames } => self.frames(&peer, &frames, actions),
             WorkerEvent::PeerGone { peer } => {
-                if let Some(session) = self.by_peer.get(&peer).copied() {
+                if let Some(session) = self.session_ids.get(&peer).copied() {
                     self.end_session(session, actions);
                 }
-                self.unproven.retain(|unproven| unproven.peer != peer);
+                self.pending_handshakes.retain(|handshake| handshake.peer != peer);
             }
             WorkerEvent::Finished { job, reply } => self.finished(job, reply, actions),
             WorkerEvent::Drain => self.drain(actions),
             WorkerEvent::Wake => {}
         }
-        self.fill(actions);
-        if self.draining && !self.idle && self.is_done() {
-            self.idle = true;
+        self.start_queued(actions);
+        if self.draining && !self.drained && self.is_drained() {
+            self.drained = true;
             actions.push(WorkerAction::Drained);
         }
     }
 
-    /// When [`handle_event`](Self::handle_event) is to be called again at the latest, if only with [`WorkerEvent::Wake`].
+    /// Returns the latest time of the next call of [`handle_event`](Self::handle_event), with [`WorkerEvent::Wake`] if there is
+    /// no other event.
     pub fn next_wake(&self) -> Option<Moment> {
-        self.timers.next()
+        self.timers.next_expiry()
     }
 
-    /// Whether the handler of this job has begun, and is wanted still.
+    /// Returns whether the handler of a job has started and was not stopped.
     pub fn is_running(&self, job: JobId) -> bool {
         let job = self.jobs.get(&job);
         job.is_some_and(|job| matches!(job.state, JobState::Running(_)))
     }
 
-    /// What was counted so far.
+    /// Returns the counters.
     pub const fn counters(&self) -> &WorkerCounters {
         &self.counters
     }
 
-    /// How things stand.
+    /// Returns a snapshot.
     pub fn view(&self) -> WorkerView {
-        let windows = || self.guests.values().map(|guest| &guest.window);
+        let windows = || self.sessions.values().map(|session| &session.window);
         WorkerView {
-            sessions: self.guests.len(),
-            unproven: self.unproven.len(),
+            sessions: self.sessions.len(),
+            pending_handshakes: self.pending_handshakes.len(),
             running: self.running,
             queued: self.queue.len(),
             stopping: self.stopping,
@@ -189,70 +197,74 @@ impl Worker {
                 .map(|window| window.unacknowledged())
                 .max()
                 .unwrap_or_default(),
-            leased: self.guests.values().map(|guest| self.lease(guest)).sum(),
+            leased: self.sessions.values().map(|session| self.lease(session)).sum(),
             draining: self.draining,
-            timers: self.timers.len(),
+            timer_count: self.timers.len(),
         }
     }
 
-    /// Moves time on. If this process stood still, the callers get a heartbeat_interval to show that they live.
-    fn pass(&mut self, now: Moment) {
+    /// Advances the clock. If this process was suspended, grants each caller one heartbeat interval before it is considered
+    /// dead, because its messages could not be received in the meantime.
+    fn advance_clock(&mut self, now: Moment) {
         let now = now.max(self.now);
         if self
             .timers
-            .next()
-            .is_some_and(|due| now.saturating_sub(due) > STOOD_STILL)
+            .next_expiry()
+            .is_some_and(|expiry| now.saturating_sub(expiry) > CLOCK_STALL)
         {
-            for guest in self.guests.values_mut() {
-                guest.heard = guest.heard.max(now.saturating_sub(guest.heartbeat_interval * 2));
+            for session in self.sessions.values_mut() {
+                let grace = session.heartbeat_interval * (MAX_MISSED_HEARTBEATS - 1);
+                session.last_seen = session.last_seen.max(now.saturating_sub(grace));
             }
         }
         self.now = now;
     }
 
-    fn fire(&mut self, actions: &mut Vec<WorkerAction>) {
-        while let Some((_, due)) = self.timers.due(self.now) {
-            match due {
-                Due::Deadline(job) => self.deadline(job, actions),
-                Due::Silence(session) => self.listen(session, actions),
-                Due::Stall(session) => self.check_stall(session, actions),
-                Due::Unproven => self.forget_unproven(),
+    fn fire_timers(&mut self, actions: &mut Vec<WorkerAction>) {
+        while let Some((_, timer)) = self.timers.pop_expired(self.now) {
+            match timer {
+                WorkerTimer::Deadline(job) => self.stop(job, StopReason::Deadline, actions),
+                WorkerTimer::Heartbeat(session) => self.check_liveness(session, actions),
+                WorkerTimer::Stall(session) => self.check_stall(session, actions),
+                WorkerTimer::Handshake => self.expire_handshakes(),
             }
         }
     }
 
-    /// A caller may have been silent for three beats.
-    fn listen(&mut self, session: u64, actions: &mut Vec<WorkerAction>) {
-        let Some(guest) = self.guests.get(&session) else {
+    /// Ends a session whose caller missed its heartbeats.
+    fn check_liveness(&mut self, id: u64, actions: &mut Vec<WorkerAction>) {
+        let Some(session) = self.sessions.get(&id) else {
             return;
         };
-        if guest.silent_at() > self.now {
-            return self.timers.set(guest.silent_at(), Due::Silence(session));
+        // The timer is not moved with each message. If one arrived in the meantime, the timer is set for the rest.
+        if session.dead_at() > self.now {
+            return self.timers.set(session.dead_at(), WorkerTimer::Heartbeat(id));
         }
         self.counters.dead += 1;
         let bye = WireMessage::Bye {
-            last_request_id: guest.last_call,
+            last_request_id: session.last_request_id,
         };
-        self.send_or_drop(session, &bye, actions);
-        self.end_session(session, actions);
+        self.send_or_drop(id, &bye, actions);
+        self.end_session(id, actions);
     }
 
     fn drain(&mut self, actions: &mut Vec<WorkerAction>) {
         if std::mem::replace(&mut self.draining, true) {
             return;
         }
-        let sessions: Vec<u64> = self.guests.keys().copied().collect();
+        let sessions: Vec<u64> = self.sessions.keys().copied().collect();
         for session in sessions {
             self.send_or_hold(session, WireMessage::Draining, actions);
         }
     }
 
-    /// Whether nothing is left to do, and no caller can still be sending calls because it does not know of the drain.
-    fn is_done(&self) -> bool {
+    /// Returns whether all calls have ended and every caller has acknowledged the drain notice, so that no further requests
+    /// can be in flight.
+    fn is_drained(&self) -> bool {
         self.jobs.is_empty()
             && self
-                .guests
+                .sessions
                 .values()
-                .all(|guest| guest.window.held() == 0 && guest.knows_of_drain())
+                .all(|session| session.window.held() == 0 && session.acknowledged_drain())
     }
 }

@@ -1,0 +1,212 @@
+//! Admission control: whether a new call is accepted, or fails at once because it is not likely to succeed.
+
+use super::queue::{CallState, PendingCall};
+use super::{CallId, CallOptions, Caller, CallerAction, CallerTimer};
+use crate::rpc::api::{CallError, Phase};
+use crate::rpc::codec::{CallRequest, Denial, limits};
+use crate::rpc::core::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Moment, TOO_MANY_HOPS, moving_average};
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The `retry_after` hint if the service time is not known yet.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// A moving average of the time from sending a call to its reply.
+#[derive(Debug, Default)]
+pub(super) struct ServiceTime(Option<Duration>);
+
+impl ServiceTime {
+    pub(super) fn record(&mut self, elapsed: Duration) {
+        self.0 = Some(moving_average(self.0, elapsed));
+    }
+
+    /// Estimates how long a call waits behind `ahead` other calls until one of `capacity` places is free. Returns `None` if
+    /// there is no basis for an estimate.
+    fn estimate_wait(&self, ahead: usize, capacity: usize) -> Option<Duration> {
+        let calls = u32::try_from(ahead.saturating_add(1)).unwrap_or(u32::MAX);
+        let capacity = u32::try_from(capacity).ok().filter(|capacity| *capacity > 0)?;
+        Some(self.0?.saturating_mul(calls) / capacity)
+    }
+}
+
+/// Detects overload and sheds load while it lasts.
+///
+/// A burst may wait in the queue for as long as each of its calls can still meet its deadline. A call that cannot shows that the
+/// queue does not drain. Queueing would then only delay every response to the end of its deadline. Calls are therefore refused
+/// unless a worker has room, until none was refused for the duration of the cooldown. Calls with more than twice the time of the
+/// one that caused the overload may still wait.
+#[derive(Debug, Default)]
+pub(super) struct Overload {
+    until: Moment,
+    /// The most time that any call had which could not meet its deadline.
+    time_left: Duration,
+}
+
+impl Overload {
+    fn applies_to(&self, now: Moment, time_left: Duration) -> bool {
+        now < self.until && time_left <= self.time_left.saturating_mul(2)
+    }
+
+    /// Records that a call with this much time left cannot meet its deadline.
+    fn begin(&mut self, now: Moment, cooldown: Duration, time_left: Duration) {
+        if now >= self.until {
+            self.time_left = Duration::ZERO;
+        }
+        // A call with much less time than the affected ones says nothing about them, and must not prolong the overload.
+        if time_left.saturating_mul(2) >= self.time_left {
+            self.time_left = self.time_left.max(time_left);
+            self.until = now + cooldown;
+        }
+    }
+
+    /// Records that a call was refused because of the overload.
+    fn extend(&mut self, now: Moment, cooldown: Duration) {
+        self.until = now + cooldown;
+    }
+}
+
+impl Caller {
+    pub(super) fn call(
+        &mut self,
+        id: CallId,
+        request: Arc<CallRequest>,
+        deadline: Moment,
+        options: CallOptions,
+        actions: &mut Vec<CallerAction>,
+    ) {
+        if self.calls.contains_key(&id) {
+            self.counters.misused += 1;
+            return;
+        }
+        self.counters.calls += 1;
+        self.retry_budget.deposit();
+        let size = request.size();
+        if let Err(error) = self.admit(&request, size, deadline, options) {
+            self.count_error(&error);
+            return actions.push(CallerAction::Finish {
+                call: id,
+                outcome: Err(error),
+            });
+        }
+        // In the common case a worker has room, and the call is sent without passing through the queue. `send_call` then
+        // replaces the state.
+        let (peer, state) = match self.queue.is_empty().then(|| self.least_loaded()).flatten() {
+            Some(peer) => (Some(peer), CallState::RetryDelay(self.now)),
+            None => (None, CallState::Queued(self.queue.push_back(id))),
+        };
+        let pending = PendingCall {
+            request,
+            deadline,
+            options,
+            state,
+            attempts: 0,
+            accepted: false,
+            may_have_run: false,
+        };
+        self.calls.insert(id, pending);
+        self.pending_bytes += size;
+        self.timers.set(deadline, CallerTimer::Deadline(id));
+        if let Some(peer) = peer {
+            self.send_call(id, peer, actions);
+        }
+    }
+
+    /// Returns the error with which a call fails at once, if it is not accepted.
+    fn admit(
+        &mut self,
+        request: &CallRequest,
+        size: usize,
+        deadline: Moment,
+        options: CallOptions,
+    ) -> Result<(), CallError> {
+        if self.closing {
+            return Err(CallError::ShuttingDown);
+        }
+        self.check_request(request)?;
+        if deadline <= self.now {
+            return Err(CallError::Deadline {
+                phase: Phase::Waiting,
+            });
+        }
+        if !options.wait_for_ready {
+            self.check_available()?;
+        }
+        self.check_load(size, deadline.saturating_sub(self.now))
+    }
+
+    /// Returns an error if no worker would accept the request.
+    fn check_request(&self, request: &CallRequest) -> Result<(), CallError> {
+        request
+            .validate()
+            .map_err(|error| CallError::Refused(error.to_string().into()))?;
+        if request.hops > limits::MAX_HOPS {
+            return Err(CallError::Refused(TOO_MANY_HOPS.into()));
+        }
+        if request.body.len() > self.config.max_body {
+            return Err(CallError::TooLarge);
+        }
+        Ok(())
+    }
+
+    /// Returns a busy error if the call would have to wait and must not, see [`Overload`].
+    fn check_load(&mut self, size: usize, time_left: Duration) -> Result<(), CallError> {
+        let fits_in_memory = self.pending_bytes.saturating_add(size) <= self.config.max_pending_bytes;
+        if fits_in_memory && self.queue.is_empty() && self.has_room() {
+            return Ok(());
+        }
+
+        let (now, cooldown) = (self.now, self.config.overload_cooldown);
+        let estimated_wait = self
+            .service_time
+            .estimate_wait(self.queue.len(), self.total_capacity());
+        if self.queue.len() >= self.config.max_queue {
+            // A full queue means overload for every call, no matter how much time it has left.
+            self.overload.begin(now, cooldown, Duration::MAX);
+        } else if estimated_wait.is_some_and(|wait| wait > time_left) {
+            self.overload.begin(now, cooldown, time_left);
+        } else if self.overload.applies_to(now, time_left) {
+            self.overload.extend(now, cooldown);
+        } else if fits_in_memory {
+            return Ok(());
+        }
+        Err(CallError::Busy {
+            retry_after: estimated_wait
+                .unwrap_or(DEFAULT_RETRY_AFTER)
+                .clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER),
+        })
+    }
+
+    /// Returns an error if no worker is ready or can be expected to become ready soon.
+    pub(super) fn check_available(&self) -> Result<(), CallError> {
+        if self
+            .peers
+            .values()
+            .any(|peer| peer.may_become_ready(self.now, &self.config))
+        {
+            return Ok(());
+        }
+        let denials = || {
+            self.peers
+                .values()
+                .filter(|peer| !peer.removing)
+                .map(|peer| peer.denied)
+        };
+        // Report a denial only if all workers agree on it. Otherwise some of them are simply not reachable.
+        let reason = match denials().next().flatten() {
+            Some(denial) if denials().all(|other| other == Some(denial)) => denial,
+            _ => return Err(CallError::NoWorkers),
+        };
+        Err(match reason {
+            Denial::Passphrase => CallError::Refused(Cow::Borrowed(
+                "the service has a different passphrase; configure the same one on both sides",
+            )),
+            Denial::Version => CallError::Refused(Cow::Borrowed(
+                "the service does not support this version of brubeck's protocol; use the same release of brubeck on both sides",
+            )),
+            Denial::Full => CallError::Busy {
+                retry_after: MAX_RETRY_AFTER,
+            },
+        })
+    }
+}

@@ -1,0 +1,126 @@
+//! The configuration of a caller, and the counters that it keeps.
+
+use crate::rpc::codec::{ByteStr, limits};
+use crate::secret::Secret;
+use std::fmt;
+use std::time::Duration;
+
+/// Limits and timeouts of a [`Caller`](super::Caller).
+#[derive(Clone)]
+pub struct CallerConfig {
+    /// The passphrase that callers and workers share.
+    pub passphrase: Secret,
+    /// The name of this process in the logs of workers, at most 64 bytes. Default: empty.
+    pub name: ByteStr,
+    /// The interval between two pings. A worker that sends nothing for three intervals is considered dead. Default: 1 s.
+    pub heartbeat_interval: Duration,
+    /// The time for which calls wait for the first connection to a new worker. Default: 1 s.
+    pub connect_grace: Duration,
+    /// The timeout for opening a session. Default: 3 s.
+    pub handshake_timeout: Duration,
+    /// The largest body of a request or a reply, in bytes. Default: 8 MiB.
+    pub max_body: usize,
+    /// The number of calls in the queue, beyond which calls are refused as busy. Default: 1,024.
+    pub max_queue: usize,
+    /// The time without refused calls after which calls may wait in the queue again.
+    ///
+    /// A call that could not meet its deadline shows that the workers are overloaded. Queueing would then only delay every
+    /// response to the end of its deadline, so calls are refused unless a worker has room. Zero disables this. Default: 1 s.
+    pub overload_cooldown: Duration,
+    /// The size of all calls that have not ended, in bytes, beyond which calls are refused as busy. Default: 64 MiB.
+    pub max_pending_bytes: usize,
+    /// The number of calls in flight to one worker, even if it allows more. Default: 1,024.
+    pub max_in_flight: usize,
+    /// The number of workers. Default: 256.
+    pub max_peers: usize,
+    /// The number of times that one call may be sent. Default: 4.
+    pub max_attempts: u8,
+    /// The upper bound of the random delay before the first retry of an idempotent call. It doubles with each retry.
+    /// Default: 20 ms.
+    pub retry_delay: Duration,
+}
+
+impl Default for CallerConfig {
+    fn default() -> Self {
+        Self {
+            passphrase: Secret::default(),
+            name: ByteStr::default(),
+            heartbeat_interval: Duration::from_secs(1),
+            connect_grace: Duration::from_secs(1),
+            handshake_timeout: Duration::from_secs(3),
+            max_body: limits::MAX_BODY,
+            max_queue: 1024,
+            overload_cooldown: Duration::from_secs(1),
+            max_pending_bytes: 64 << 20,
+            max_in_flight: 1024,
+            max_peers: 256,
+            max_attempts: 4,
+            retry_delay: Duration::from_millis(20),
+        }
+    }
+}
+
+/// Omits the passphrase.
+impl fmt::Debug for CallerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallerConfig")
+            .field("name", &self.name)
+            .field("heartbeat_interval", &self.heartbeat_interval)
+            .field("max_queue", &self.max_queue)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Counters of calls, sessions and messages. They never decrease.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallerCounters {
+    /// Calls made.
+    pub calls: u64,
+    /// Calls that ended with a reply.
+    pub replies: u64,
+    /// Calls that ended with an error.
+    pub errors: u64,
+    /// Calls that the application cancelled.
+    pub cancelled: u64,
+    /// Calls refused as busy.
+    pub busy: u64,
+    /// Calls that exceeded their deadline.
+    pub deadlines: u64,
+    /// Calls that were lost with a connection or a worker.
+    pub lost: u64,
+    /// Requests sent. One call may be sent several times.
+    pub requests: u64,
+    /// Calls sent to another worker because the first one had not begun them.
+    pub rerouted: u64,
+    /// Idempotent calls sent again although they may have run.
+    pub retried: u64,
+    /// Retries refused by the retry budget.
+    pub over_budget: u64,
+    /// Cancellations sent.
+    pub cancels_sent: u64,
+    /// Sessions opened.
+    pub sessions: u64,
+    /// Sessions ended.
+    pub sessions_ended: u64,
+    /// Workers that missed their heartbeats.
+    pub dead: u64,
+    /// Sessions denied by a worker.
+    pub denied: u64,
+    /// Handshakes that timed out.
+    pub handshake_timeouts: u64,
+    /// Replies and errors for calls that had ended.
+    pub late: u64,
+    /// Messages with a wrong authentication code or session.
+    pub forged: u64,
+    /// Messages received before.
+    pub replayed: u64,
+    /// Malformed messages.
+    pub invalid: u64,
+    /// Valid messages that were not expected in the current state.
+    pub unexpected: u64,
+    /// Messages and events of a link that is gone.
+    pub stale: u64,
+    /// Events that violate the contract of the driver: a reused call id, an unknown worker, or too many workers.
+    pub misused: u64,
+}

@@ -1,0 +1,133 @@
+//! The events that a driver passes to a caller, and the actions that it executes for it.
+
+use crate::rpc::api::CallError;
+use crate::rpc::codec::{CallRequest, WireReply};
+use crate::rpc::core::Moment;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// The id of a call. The driver assigns it and never reuses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallId(pub u64);
+
+/// The id of a worker. The driver assigns it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId(pub u64);
+
+/// Options of a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallOptions {
+    /// Whether the call waits for a worker until its deadline even if no worker can be expected to become ready.
+    pub wait_for_ready: bool,
+}
+
+/// An input of a [`Caller`](super::Caller).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum CallerEvent {
+    /// The application makes a call. `request.idempotent` and `request.nowait` decide how it may be retried and confirmed.
+    Call {
+        /// The id of the call.
+        call: CallId,
+        /// The request.
+        request: Arc<CallRequest>,
+        /// The time at which the call fails if it has not ended.
+        deadline: Moment,
+        /// The options.
+        options: CallOptions,
+    },
+    /// The application dropped a call. No [`CallerAction::Finish`] follows.
+    Cancel {
+        /// The id of the call.
+        call: CallId,
+    },
+    /// A worker was added. Its link is not up yet.
+    AddPeer {
+        /// The id of the worker.
+        peer: PeerId,
+    },
+    /// A worker was removed. It gets no further calls; [`CallerAction::PeerRemoved`] follows once its last call has ended.
+    RemovePeer {
+        /// The id of the worker.
+        peer: PeerId,
+    },
+    /// The link to a worker is up.
+    LinkUp {
+        /// The id of the worker.
+        peer: PeerId,
+        /// The number of the link, which is higher than those of all previous links to this worker.
+        link: u64,
+    },
+    /// The link to a worker was lost.
+    LinkDown {
+        /// The id of the worker.
+        peer: PeerId,
+        /// The number of the link.
+        link: u64,
+    },
+    /// A message from a worker arrived.
+    Frames {
+        /// The id of the worker.
+        peer: PeerId,
+        /// The number of the link.
+        link: u64,
+        /// The frames of the message.
+        frames: Vec<Bytes>,
+    },
+    /// A [`CallerAction::Send`] failed: the link did not accept the message, and it is certain that it will never be sent.
+    SendFailed {
+        /// The id of the worker.
+        peer: PeerId,
+        /// The number of the link.
+        link: u64,
+        /// The call that the action named.
+        call: Option<CallId>,
+    },
+    /// Time has passed: see [`Caller::next_wake`](super::Caller::next_wake).
+    Wake,
+    /// The process is shutting down. Queued calls fail at once, calls in flight finish.
+    Close,
+}
+
+/// An output of a [`Caller`](super::Caller). The driver executes actions in order.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum CallerAction {
+    /// Send a message on a link: all of its frames or none.
+    Send {
+        /// The id of the worker.
+        peer: PeerId,
+        /// The number of the link. The message must not be sent on any other link.
+        link: u64,
+        /// The frames of the message.
+        frames: Vec<Bytes>,
+        /// The call that the message carries, to be named in [`CallerEvent::SendFailed`].
+        call: Option<CallId>,
+    },
+    /// A worker confirmed a `nowait` call. Returned at most once for a call and before [`Finish`](Self::Finish).
+    Accepted {
+        /// The id of the call.
+        call: CallId,
+    },
+    /// A call has ended. Returned exactly once for each call that was not cancelled.
+    Finish {
+        /// The id of the call.
+        call: CallId,
+        /// The reply, with any status, or the error.
+        outcome: Result<WireReply, CallError>,
+    },
+    /// Drop a link and reconnect: the worker is dead or frozen, or ended or denied the session.
+    DropLink {
+        /// The id of the worker.
+        peer: PeerId,
+        /// The number of the link.
+        link: u64,
+        /// The reason, for the log.
+        reason: &'static str,
+    },
+    /// A removed worker has no more calls: flush its link, then close it.
+    PeerRemoved {
+        /// The id of the worker.
+        peer: PeerId,
+    },
+}

@@ -1,0 +1,116 @@
+//! The calls that have not ended, and the queue of those that wait for a worker.
+
+use super::{CallId, CallOptions, PeerId};
+use crate::rpc::api::{CallError, Phase};
+use crate::rpc::codec::CallRequest;
+use crate::rpc::core::Moment;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A call that has not ended.
+#[derive(Debug)]
+pub(super) struct PendingCall {
+    pub(super) request: Arc<CallRequest>,
+    pub(super) deadline: Moment,
+    pub(super) options: CallOptions,
+    pub(super) state: CallState,
+    /// The number of times that the call was sent.
+    pub(super) attempts: u8,
+    /// A worker has confirmed the call.
+    pub(super) accepted: bool,
+    /// An earlier attempt was lost and may have run.
+    pub(super) may_have_run: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CallState {
+    /// In the queue, at this position.
+    Queued(i64),
+    /// Waiting until this time before it is queued again.
+    RetryDelay(Moment),
+    /// Sent to a worker.
+    Sent {
+        peer: PeerId,
+        request_id: u64,
+        at: Moment,
+    },
+}
+
+impl PendingCall {
+    pub(super) fn time_left(&self, now: Moment) -> Duration {
+        self.deadline.saturating_sub(now)
+    }
+
+    /// Replaces an error which implies that the call did not run if an earlier attempt may have run.
+    pub(super) fn adjust_error(&self, error: CallError) -> CallError {
+        if !self.may_have_run {
+            return error;
+        }
+        match error {
+            CallError::Deadline { .. } => CallError::Deadline {
+                phase: Phase::Running,
+            },
+            CallError::NoWorkers
+            | CallError::Busy { .. }
+            | CallError::Lost { .. }
+            | CallError::Refused(_)
+            | CallError::TooLarge
+            | CallError::ShuttingDown => CallError::Lost { may_have_run: true },
+            other => other,
+        }
+    }
+}
+
+/// The calls that wait for a worker with room, in order, and those that wait for the end of their retry delay.
+#[derive(Debug, Default)]
+pub(super) struct CallQueue {
+    waiting: BTreeMap<i64, CallId>,
+    delayed: BTreeSet<CallId>,
+}
+
+impl CallQueue {
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Appends a call. Returns its position, which is needed to remove it.
+    pub(super) fn push_back(&mut self, call: CallId) -> i64 {
+        let position = self.waiting.last_key_value().map_or(0, |(last, _)| last + 1);
+        self.waiting.insert(position, call);
+        position
+    }
+
+    /// Prepends a call. Returns its position, which is needed to remove it.
+    pub(super) fn push_front(&mut self, call: CallId) -> i64 {
+        let position = self.waiting.first_key_value().map_or(0, |(first, _)| first - 1);
+        self.waiting.insert(position, call);
+        position
+    }
+
+    pub(super) fn pop(&mut self) -> Option<CallId> {
+        self.waiting.pop_first().map(|(_, call)| call)
+    }
+
+    pub(super) fn remove(&mut self, position: i64) {
+        self.waiting.remove(&position);
+    }
+
+    pub(super) fn delay(&mut self, call: CallId) {
+        self.delayed.insert(call);
+    }
+
+    /// Removes a call from the delayed ones. Returns whether it was there.
+    pub(super) fn remove_delayed(&mut self, call: CallId) -> bool {
+        self.delayed.remove(&call)
+    }
+
+    /// Returns all calls, the waiting ones before the delayed ones.
+    pub(super) fn all(&self) -> Vec<CallId> {
+        self.waiting.values().chain(&self.delayed).copied().collect()
+    }
+}

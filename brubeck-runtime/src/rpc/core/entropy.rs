@@ -1,0 +1,46 @@
+//! Random numbers derived from a seed.
+
+use crate::rpc::codec::MacKey;
+
+/// A deterministic generator of nonces and session ids, and of cheap numbers for load balancing.
+#[derive(Debug)]
+pub(super) struct Entropy {
+    seed: MacKey,
+    drawn: u64,
+    /// The state of the cheap generator, which is not cryptographically secure.
+    cheap: u64,
+}
+
+impl Entropy {
+    pub(super) fn new(seed: &[u8; 32]) -> Self {
+        let mut entropy = Self {
+            seed: MacKey::new(seed),
+            drawn: 0,
+            cheap: 0,
+        };
+        entropy.cheap = entropy.number();
+        entropy
+    }
+
+    /// Returns bytes that cannot be predicted without the seed.
+    pub(super) fn bytes(&mut self) -> [u8; 32] {
+        self.drawn += 1;
+        self.seed.mac(&[b"random", &self.drawn.to_be_bytes()])
+    }
+
+    /// Returns a number that cannot be predicted without the seed.
+    pub(super) fn number(&mut self) -> u64 {
+        let bytes = self.bytes();
+        bytes.first_chunk().map_or(0, |chunk| u64::from_be_bytes(*chunk))
+    }
+
+    /// Returns a predictable number below `bound`, or 0 if `bound` is 0. Only for load balancing and jitter.
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        // SplitMix64.
+        self.cheap = self.cheap.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.cheap;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)).checked_rem(bound).unwrap_or(0)
+    }
+}

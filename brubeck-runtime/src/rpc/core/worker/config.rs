@@ -1,0 +1,127 @@
+//! The configuration of a worker, and the counters that it keeps.
+
+use crate::rpc::codec::{ByteStr, limits};
+use crate::secret::Secret;
+use std::fmt;
+use std::time::Duration;
+
+/// Limits and timeouts of a [`Worker`](super::Worker).
+#[derive(Clone)]
+pub struct WorkerConfig {
+    /// The passphrase that callers and workers share.
+    pub passphrase: Secret,
+    /// A second passphrase that is accepted while passphrases are rotated. Default: `None`.
+    pub previous_passphrase: Option<Secret>,
+    /// The name of this process in the logs of callers, at most 64 bytes. Default: empty.
+    pub name: ByteStr,
+    /// The number of handlers that may run at once. Default: 64.
+    pub concurrency: usize,
+    /// The number of calls that may wait for a handler to end. Default: the same as `concurrency`.
+    pub queue: Option<usize>,
+    /// The largest body of a request or a reply, in bytes. Default: 8 MiB.
+    pub max_body: usize,
+    /// The number of open sessions. Default: 4,096.
+    pub max_sessions: usize,
+    /// The number of handshakes in progress, beyond which the oldest is dropped. Default: 256.
+    pub max_pending_handshakes: usize,
+    /// The timeout for opening a session. Default: 5 s.
+    pub handshake_timeout: Duration,
+    /// The number of messages that a caller may leave unacknowledged, beyond which replies are held back. Default: 1,024.
+    pub max_unacknowledged: usize,
+    /// The number of bytes that a caller may leave unacknowledged, beyond which replies are held back. Default: 8 MiB.
+    pub max_unacknowledged_bytes: usize,
+    /// The time without an acknowledgement after which a caller with held replies is disconnected. Default: 10 s.
+    pub stall_timeout: Duration,
+}
+
+impl WorkerConfig {
+    /// Returns the number of calls that can be accepted at once: running and queued ones.
+    pub fn capacity(&self) -> usize {
+        self.concurrency
+            .saturating_add(self.queue.unwrap_or(self.concurrency))
+    }
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self {
+            passphrase: Secret::default(),
+            previous_passphrase: None,
+            name: ByteStr::default(),
+            concurrency: 64,
+            queue: None,
+            max_body: limits::MAX_BODY,
+            max_sessions: 4096,
+            max_pending_handshakes: 256,
+            handshake_timeout: Duration::from_secs(5),
+            max_unacknowledged: 1024,
+            max_unacknowledged_bytes: 8 << 20,
+            stall_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Omits the passphrases.
+impl fmt::Debug for WorkerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerConfig")
+            .field("name", &self.name)
+            .field("concurrency", &self.concurrency)
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Counters of calls, sessions and messages. They never decrease.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerCounters {
+    /// Requests received, without repeated ones.
+    pub requests: u64,
+    /// Handlers started.
+    pub started: u64,
+    /// Replies sent.
+    pub replies: u64,
+    /// Errors sent.
+    pub errors: u64,
+    /// Requests refused because the worker was full.
+    pub busy: u64,
+    /// Requests refused because the worker was draining.
+    pub draining: u64,
+    /// Requests whose deadline passed before their handler started.
+    pub expired: u64,
+    /// Handlers stopped at their deadline.
+    pub stopped: u64,
+    /// Calls cancelled by their caller.
+    pub cancelled: u64,
+    /// Calls that ended with their session.
+    pub abandoned: u64,
+    /// Replies of handlers, and cancellations, for calls that had ended.
+    pub late: u64,
+    /// Sessions opened.
+    pub sessions: u64,
+    /// Sessions ended.
+    pub sessions_ended: u64,
+    /// Sessions whose caller missed its heartbeats.
+    pub dead: u64,
+    /// Callers disconnected because they did not read.
+    pub disconnected: u64,
+    /// Sessions denied.
+    pub denied: u64,
+    /// Handshakes that timed out or were dropped for newer ones.
+    pub handshakes_dropped: u64,
+    /// Handshake messages that were too long, or more than one peer may send.
+    pub oversized: u64,
+    /// Messages with a wrong authentication code, or from another peer than that of their session.
+    pub forged: u64,
+    /// Messages with an unknown session.
+    pub unknown_session: u64,
+    /// Messages received before.
+    pub replayed: u64,
+    /// Requests whose id is not above the last one.
+    pub repeated: u64,
+    /// Malformed messages.
+    pub invalid: u64,
+    /// Valid messages that a caller must not send.
+    pub unexpected: u64,
+}

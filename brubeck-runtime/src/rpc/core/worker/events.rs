@@ -1,0 +1,88 @@
+//! The events that a driver passes to a worker, and the actions that it executes for it.
+
+use crate::rpc::codec::{CallRequest, WireReply};
+use crate::rpc::core::Moment;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// The id of an accepted call. The worker assigns it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(pub u64);
+
+/// An input of a [`Worker`](super::Worker).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum WorkerEvent {
+    /// A message arrived.
+    Frames {
+        /// The routing identity of the sender.
+        peer: Bytes,
+        /// The frames of the message, without the identity.
+        frames: Vec<Bytes>,
+    },
+    /// The connection of a peer was closed.
+    PeerGone {
+        /// The routing identity of the peer.
+        peer: Bytes,
+    },
+    /// A handler has ended. Required exactly once for each [`WorkerAction::Start`], also after a [`WorkerAction::Stop`]: only
+    /// then may another handler start in its place.
+    Finished {
+        /// The id of the job.
+        job: JobId,
+        /// The reply; `None` if the handler was stopped or produced none.
+        reply: Option<WireReply>,
+    },
+    /// The process is shutting down: accept no further calls and finish the accepted ones.
+    Drain,
+    /// Time has passed: see [`Worker::next_wake`](super::Worker::next_wake).
+    Wake,
+}
+
+/// An output of a [`Worker`](super::Worker). The driver executes actions in order.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum WorkerAction {
+    /// Send a message.
+    Send {
+        /// The routing identity of the receiver.
+        peer: Bytes,
+        /// The frames of the message.
+        frames: Vec<Bytes>,
+    },
+    /// Start the handler of a request.
+    Start {
+        /// The id of the job.
+        job: JobId,
+        /// The request.
+        request: Arc<CallRequest>,
+        /// The time at which the handler will be stopped.
+        deadline: Moment,
+    },
+    /// Stop a handler, then pass [`WorkerEvent::Finished`]. If the handler has just ended, there is nothing to do.
+    Stop {
+        /// The id of the job.
+        job: JobId,
+        /// The reason.
+        reason: StopReason,
+    },
+    /// Disconnect a peer that does not read its messages.
+    Disconnect {
+        /// The routing identity of the peer.
+        peer: Bytes,
+    },
+    /// All accepted calls have ended and no further ones will be accepted. Returned once, after [`WorkerEvent::Drain`].
+    Drained,
+}
+
+/// The reason for stopping a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// The caller cancelled the call.
+    Cancelled,
+    /// The deadline of the call has passed.
+    Deadline,
+    /// The session of the caller has ended.
+    Lost,
+}
