@@ -1,4 +1,4 @@
-//! Keys and values of the handler attributes.
+//! Parses the arguments of the handler attributes.
 
 use crate::error::{Errors, suggest};
 use proc_macro2::TokenStream;
@@ -9,33 +9,34 @@ use syn::{Expr, Ident, Lit, LitInt, LitStr, Path, Token};
 
 const KEYS: [&str; 4] = ["path", "method", "blocking", "concurrency"];
 
-/// The attribute that has all of the keys; the others have the first two.
+/// The attribute that has all keys; the others have the first two.
 const SERVICE: &str = "service_handler";
 
-/// `("^/")`, `(path = "^/", method = "get")`, `(slow_echo::echo)` or `(.., blocking, concurrency = 2)`.
+/// The arguments of a handler attribute: `("^/")`, `(path = "^/", method = "get")`, `(slow_echo::echo)` or
+/// `(.., blocking, concurrency = 2)`.
 #[derive(Default)]
-pub(crate) struct Attribute {
+pub(crate) struct HandlerArgs {
     pub(crate) path: Option<LitStr>,
-    /// A path is given that cannot be read, which is reported: that one is missing is not said as well.
+    /// The path is invalid, which is reported, so that a missing path is not reported as well.
     pub(crate) path_is_broken: bool,
     pub(crate) method: Option<LitStr>,
-    /// The operation of a contract, in place of a path and a method.
+    /// The operation of a contract, instead of a path and a method.
     pub(crate) operation: Option<Path>,
-    /// The handler is no `async fn`: it runs where it may block.
+    /// The handler is a plain `fn` that runs on a thread where it may block.
     pub(crate) blocking: bool,
-    /// How many of the handler run at once.
+    /// The maximum number of calls of the handler that run at once.
     pub(crate) concurrency: Option<LitInt>,
-    /// Every key, known or half-typed, for completion in an editor.
+    /// Every key, known or incomplete, for completion in an editor.
     pub(crate) keys: Vec<Ident>,
 }
 
-impl Attribute {
-    /// Reads as much as it can; what it cannot read is reported.
-    pub(crate) fn parse(name: &str, tokens: TokenStream, errors: &Errors) -> Attribute {
-        let mut attribute = Attribute::default();
-        let result = (|input: ParseStream<'_>| attribute.read(name, input, errors)).parse2(tokens);
+impl HandlerArgs {
+    /// Parses as much as possible, and reports the rest.
+    pub(crate) fn parse(name: &str, tokens: TokenStream, errors: &Errors) -> HandlerArgs {
+        let mut args = HandlerArgs::default();
+        let result = (|input: ParseStream<'_>| args.read(name, input, errors)).parse2(tokens);
         errors.keep(result);
-        attribute
+        args
     }
 
     fn read(&mut self, name: &str, input: ParseStream<'_>, errors: &Errors) -> syn::Result<()> {
@@ -58,10 +59,13 @@ impl Attribute {
         let lit: Lit = input.parse()?;
         match lit {
             Lit::Str(lit) if self.path.is_none() => self.path = Some(lit),
-            Lit::Str(lit) => errors.on(lit, "`path` is given twice"),
+            Lit::Str(lit) => errors.on(lit, duplicate("path")),
             other => {
                 self.path_is_broken = true;
-                errors.on(other, format!("a path is a string\nhelp: `#[{name}(\"^/...\")]`"));
+                errors.on(
+                    other,
+                    format!("the path must be a string literal\nhelp: write `#[{name}(\"^/...\")]`"),
+                );
             }
         }
         Ok(())
@@ -75,12 +79,12 @@ impl Attribute {
         let slot = match word.as_str() {
             "path" => &mut self.path,
             "method" => &mut self.method,
-            "concurrency" => return self.read_slots(name, &key, input, errors),
+            "concurrency" => return self.read_concurrency(name, &key, input, errors),
             "blocking" => {
                 let value: Expr = input.parse()?;
                 errors.on(
                     value,
-                    "`blocking` takes no value\nhelp: leave it out, or write `blocking` alone",
+                    "`blocking` takes no value\nhelp: write `blocking` alone, or remove it",
                 );
                 return Ok(());
             }
@@ -96,20 +100,20 @@ impl Attribute {
             let help = example(&word);
             errors.on(
                 value,
-                format!("`{word}` is a string literal, since attributes see no constants\nhelp: `{help}`"),
+                format!("`{word}` must be a string literal: an attribute cannot read constants\nhelp: write `{help}`"),
             );
             return Ok(());
         }
         let value: LitStr = input.parse()?;
         if slot.is_some() {
-            errors.on(&key, twice(&word));
+            errors.on(&key, duplicate(&word));
         } else {
             *slot = Some(value);
         }
         Ok(())
     }
 
-    fn read_slots(
+    fn read_concurrency(
         &mut self,
         name: &str,
         key: &Ident,
@@ -120,22 +124,22 @@ impl Attribute {
         let number = syn::parse2::<LitInt>(value.to_token_stream()).ok();
         let positive = |lit: &LitInt| lit.base10_parse::<u32>().is_ok_and(|number| number > 0);
         if name != SERVICE {
-            errors.on(key, service_alone("concurrency"));
+            errors.on(key, service_only("concurrency"));
         } else if self.concurrency.is_some() {
-            errors.on(key, twice("concurrency"));
+            errors.on(key, duplicate("concurrency"));
         } else {
             self.concurrency = number.filter(positive);
             if self.concurrency.is_none() {
                 errors.on(
                     value,
-                    "`concurrency` is how many run at once, at least 1\nhelp: `concurrency = 4`",
+                    "`concurrency` must be an integer of at least 1: the number of calls that may run at once\nhelp: write `concurrency = 4`",
                 );
             }
         }
         Ok(())
     }
 
-    /// A key without a value, or else an operation.
+    /// Reads a key without a value, or an operation.
     fn read_word(&mut self, name: &str, input: ParseStream<'_>, errors: &Errors) -> syn::Result<()> {
         let path = input.call(Path::parse_mod_style)?;
         let Some(word) = path.get_ident().cloned() else {
@@ -144,14 +148,14 @@ impl Attribute {
         };
         let text = word.unraw().to_string();
         match text.as_str() {
-            "blocking" if name != SERVICE => errors.on(&word, service_alone("blocking")),
-            "blocking" if self.blocking => errors.on(&word, twice("blocking")),
+            "blocking" if name != SERVICE => errors.on(&word, service_only("blocking")),
+            "blocking" if self.blocking => errors.on(&word, duplicate("blocking")),
             "blocking" => self.blocking = true,
             "path" | "method" | "concurrency" => {
                 self.path_is_broken |= text == "path";
                 errors.on(
                     &word,
-                    format!("`{text}` needs a value\nhelp: `{}`", example(&text)),
+                    format!("`{text}` needs a value\nhelp: write `{}`", example(&text)),
                 );
             }
             _ if self.path.is_some() => errors.on(&word, unknown(name, &text)),
@@ -168,7 +172,7 @@ impl Attribute {
         if self.operation.is_some() {
             errors.on(
                 &path,
-                "one handler serves one operation\nhelp: write a handler for each",
+                "a handler serves one operation\nhelp: write a function for each operation",
             );
         } else {
             self.operation = Some(path);
@@ -184,13 +188,13 @@ fn example(key: &str) -> &'static str {
     }
 }
 
-fn twice(word: &str) -> String {
-    format!("`{word}` is given twice")
+fn duplicate(word: &str) -> String {
+    format!("`{word}` is given twice\nhelp: remove one of them")
 }
 
-fn service_alone(word: &str) -> String {
+fn service_only(word: &str) -> String {
     format!(
-        "`{word}` is for services\nhelp: have a `#[{SERVICE}(.., {word}{})]` do the work, and call it",
+        "`{word}` is supported by `#[{SERVICE}]` only\nhelp: move the work to a `#[{SERVICE}(.., {word}{})]` and call it from here",
         if word == "concurrency" { " = .." } else { "" }
     )
 }
@@ -204,7 +208,7 @@ fn unknown(name: &str, word: &str) -> String {
     let help = suggest(word, known.iter().copied())
         .map(|meant| format!("\nhelp: did you mean `{meant}`?"))
         .unwrap_or_default();
-    format!("unknown argument `{word}`; expected {expected}{help}")
+    format!("unknown key `{word}`; expected {expected}{help}")
 }
 
 #[cfg(test)]
@@ -212,65 +216,65 @@ mod tests {
     use super::*;
     use quote::quote;
 
-    fn parse(tokens: TokenStream) -> (Attribute, String) {
+    fn parse(tokens: TokenStream) -> (HandlerArgs, String) {
         let errors = Errors::default();
-        let attribute = Attribute::parse("get", tokens, &errors);
-        (attribute, errors.into_tokens().to_string())
+        let args = HandlerArgs::parse("get", tokens, &errors);
+        (args, errors.into_tokens().to_string())
     }
 
     #[test]
-    fn a_bare_string_is_the_path() {
-        let (attribute, errors) = parse(quote!("^/"));
-        assert_eq!(attribute.path.map(|lit| lit.value()).as_deref(), Some("^/"));
+    fn parses_bare_string_as_path() {
+        let (args, errors) = parse(quote!("^/"));
+        assert_eq!(args.path.map(|lit| lit.value()).as_deref(), Some("^/"));
         assert_eq!(errors, "");
     }
 
     #[test]
-    fn keys_come_in_any_order() {
-        let (attribute, errors) = parse(quote!(method = "get", path = "^/",));
-        assert_eq!(attribute.path.map(|lit| lit.value()).as_deref(), Some("^/"));
-        assert_eq!(attribute.method.map(|lit| lit.value()).as_deref(), Some("get"));
+    fn parses_keys_in_any_order() {
+        let (args, errors) = parse(quote!(method = "get", path = "^/",));
+        assert_eq!(args.path.map(|lit| lit.value()).as_deref(), Some("^/"));
+        assert_eq!(args.method.map(|lit| lit.value()).as_deref(), Some("get"));
         assert_eq!(errors, "");
     }
 
     #[test]
-    fn an_operation_is_a_path() {
+    fn parses_rust_path_as_operation() {
         for tokens in [
             quote!(slow_echo::echo),
             quote!(echo),
             quote!(::lib::slow_echo::echo),
             quote!(crate::a),
         ] {
-            let (attribute, errors) = parse(tokens);
-            assert!(attribute.operation.is_some());
+            let (args, errors) = parse(tokens);
+            assert!(args.operation.is_some());
             assert_eq!(errors, "");
         }
     }
 
     #[test]
-    fn mistakes_are_named() {
-        let said = |tokens, text: &str| {
+    fn reports_mistakes_with_a_fix() {
+        let assert_reported = |tokens, text: &str| {
             let (_, errors) = parse(tokens);
             assert!(errors.contains(text), "{errors}");
         };
-        said(
+        assert_reported(
             quote!(metod = "get"),
-            "unknown argument `metod`; expected `path` or `method`",
+            "unknown key `metod`; expected `path` or `method`",
         );
-        said(quote!(metod = "get"), "did you mean `method`?");
-        said(quote!(path = "^/", path = "^/a"), "`path` is given twice");
-        said(quote!("^/", path = "^/a"), "`path` is given twice");
-        said(quote!(path), "`path` needs a value");
-        said(quote!(path = PATH), "since attributes see no constants");
-        said(quote!(5), "a path is a string");
-        said(quote!("^/", meth), "did you mean `method`?");
-        said(quote!(a::b, c::d), "one handler serves one operation");
+        assert_reported(quote!(metod = "get"), "did you mean `method`?");
+        assert_reported(quote!(path = "^/", path = "^/a"), "`path` is given twice");
+        assert_reported(quote!("^/", path = "^/a"), "`path` is given twice");
+        assert_reported(quote!(path), "`path` needs a value");
+        assert_reported(quote!(path = PATH), "an attribute cannot read constants");
+        assert_reported(quote!(5), "the path must be a string literal");
+        assert_reported(quote!("^/", meth), "did you mean `method`?");
+        assert_reported(quote!(a::b, c::d), "a handler serves one operation");
     }
 
     #[test]
-    fn what_was_read_before_a_syntax_error_is_kept() {
-        let (attribute, errors) = parse(quote!(path = "^/" method));
-        assert!(attribute.path.is_some());
+    fn keeps_arguments_before_a_syntax_error() {
+        let (args, errors) = parse(quote!(path = "^/" method));
+        assert!(args.path.is_some());
         assert!(errors.contains("expected `,`"));
     }
 }

@@ -1,11 +1,11 @@
-//! Collects mistakes instead of stopping at the first, and suggests the word that was meant.
+//! Collects errors instead of stopping at the first, and suggests corrections of misspelt words.
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use std::cell::RefCell;
 use std::fmt::Display;
 
-/// The mistakes of one item. Shared by reference, so that independent checks of one item can each report.
+/// The errors of one item. It is shared by reference, so that independent checks of one item can each report.
 #[derive(Default)]
 pub(crate) struct Errors(RefCell<Option<syn::Error>>);
 
@@ -22,16 +22,17 @@ impl Errors {
         self.push(syn::Error::new(span, message));
     }
 
-    /// Reports `message` at all of `tokens`.
+    /// Reports `message` at `tokens`.
     pub(crate) fn on(&self, tokens: impl ToTokens, message: impl Display) {
         self.push(syn::Error::new_spanned(tokens, message));
     }
 
+    /// Returns the value, or reports the error.
     pub(crate) fn keep<T>(&self, result: syn::Result<T>) -> Option<T> {
         result.map_err(|error| self.push(error)).ok()
     }
 
-    /// Adds the mistakes of one part to those of the whole.
+    /// Adds the errors of a part of the item.
     pub(crate) fn append(&self, part: Errors) {
         if let Some(error) = part.0.into_inner() {
             self.push(error);
@@ -42,7 +43,7 @@ impl Errors {
         self.0.borrow().is_some()
     }
 
-    /// One `compile_error!` for each mistake.
+    /// Returns one `compile_error!` per error.
     pub(crate) fn into_tokens(self) -> TokenStream {
         self.0
             .into_inner()
@@ -51,7 +52,7 @@ impl Errors {
     }
 }
 
-/// The known word closest to `word`, if one is close enough to have been meant.
+/// Returns the known word that is closest to `word`, if it is close enough to be a misspelling.
 pub(crate) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_reported() {
+    fn reports_every_error() {
         let errors = Errors::default();
         assert!(!errors.any());
         errors.at(Span::call_site(), "one");

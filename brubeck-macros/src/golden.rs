@@ -1,16 +1,15 @@
-//! What each macro makes of an example, kept in `tests/expand` to be read.
+//! Compares the expansion of each macro with a file in `tests/expand`.
 //!
-//! `EXPAND=overwrite cargo test -p brubeck-macros golden` writes the files anew. Read the difference before it is
-//! kept.
+//! `EXPAND=overwrite cargo test -p brubeck-macros golden` rewrites the files. Review the difference before you commit it.
 
-use crate::handler::Marker;
+use crate::handler::HandlerAttribute;
 use crate::{contract, handler, routes, state, template};
 use proc_macro2::TokenStream;
 use std::path::Path;
 
-/// The item and what is made of it, as one would write it.
-fn check(name: &str, input: &str, expanded: TokenStream) {
-    let file: syn::File = syn::parse2(expanded).expect("an expansion is a file of items");
+/// Compares an expansion with its file, which contains the input as a comment and the formatted output.
+fn assert_golden(name: &str, input: &str, expanded: TokenStream) {
+    let file: syn::File = syn::parse2(expanded).expect("the expansion should be a list of items");
     let commented: String = input
         .trim()
         .lines()
@@ -19,22 +18,26 @@ fn check(name: &str, input: &str, expanded: TokenStream) {
     let text = format!("{commented}\n{}", prettyplease::unparse(&file));
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/expand/{name}.rs"));
     if std::env::var_os("EXPAND").is_some_and(|value| value == "overwrite") {
-        std::fs::write(&path, &text).expect("a golden file");
+        std::fs::write(&path, &text).expect("the golden file should be writable");
     }
-    let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(kept == text, "{} is now:\n{text}", path.display());
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        expected == text,
+        "the expansion differs from {}:\n{text}",
+        path.display()
+    );
 }
 
-/// The item of `#[name(attribute)] item`, and the attribute.
-fn parts(input: &str) -> (TokenStream, TokenStream) {
+/// Splits `#[name(args)] item` into the arguments and the item.
+fn split(input: &str) -> (TokenStream, TokenStream) {
     let mut tokens: Vec<_> = input
         .parse::<TokenStream>()
-        .expect("tokens")
+        .expect("the input should be tokens")
         .into_iter()
         .collect();
     let rest = tokens.split_off(2);
     let Some(proc_macro2::TokenTree::Group(group)) = tokens.pop() else {
-        panic!("`#[..]` comes first");
+        panic!("the input should begin with an attribute");
     };
     let attribute = group.stream().into_iter().find_map(|token| match token {
         proc_macro2::TokenTree::Group(arguments) => Some(arguments.stream()),
@@ -43,9 +46,9 @@ fn parts(input: &str) -> (TokenStream, TokenStream) {
     (attribute.unwrap_or_default(), rest.into_iter().collect())
 }
 
-fn handler(name: &str, marker: Marker, input: &str) {
-    let (attribute, item) = parts(input);
-    check(name, input, handler::expand(marker, attribute, item));
+fn assert_golden_handler(name: &str, attribute: HandlerAttribute, input: &str) {
+    let (args, item) = split(input);
+    assert_golden(name, input, handler::expand(attribute, args, item));
 }
 
 #[test]
@@ -55,7 +58,7 @@ fn golden_slow() {
 async fn slow(body: Json<Echo>) -> Reply<Echoed> {
     Reply::new(Echoed { text: body.0.text }).status(200, "Took a while, but I am back.")
 }"#;
-    handler("slow", Marker::SERVICE, input);
+    assert_golden_handler("slow", HandlerAttribute::SERVICE, input);
 }
 
 #[test]
@@ -65,7 +68,7 @@ fn golden_blocking() {
 fn primes(below: Arg<u64>) -> Json<Vec<u64>> {
     sieve(below.0)
 }"#;
-    handler("blocking", Marker::SERVICE, input);
+    assert_golden_handler("blocking", HandlerAttribute::SERVICE, input);
 }
 
 #[test]
@@ -75,7 +78,7 @@ fn golden_get() {
 pub async fn user(id: u64, tab: Option<char>, db: State<Db>) -> Json<User> {
     db.user(id, tab).await
 }"#;
-    handler("get", Marker::verb("get"), input);
+    assert_golden_handler("get", HandlerAttribute::verb("get"), input);
 }
 
 #[test]
@@ -85,7 +88,7 @@ fn golden_response_handler() {
 async fn on_slow(reply: ServiceResponse<Echoed>) -> Seen {
     Seen(reply.body.text)
 }"#;
-    handler("response_handler", Marker::RESPONSE, input);
+    assert_golden_handler("response_handler", HandlerAttribute::RESPONSE, input);
 }
 
 #[test]
@@ -95,7 +98,7 @@ fn golden_broken_handler() {
 async fn index() -> &'static str {
     "hello"
 }"#;
-    handler("broken_handler", Marker::verb("get"), input);
+    assert_golden_handler("broken_handler", HandlerAttribute::verb("get"), input);
 }
 
 #[test]
@@ -107,15 +110,19 @@ pub trait SlowEcho {
     #[call("/service/slow/{room}", timeout = "5s", idempotent)]
     async fn echo(&self, room: u64, text: String) -> Result<Echoed, Fault>;
 }"#;
-    let (attribute, item) = parts(input);
-    check("contract", input, contract::expand(attribute, item));
+    let (attribute, item) = split(input);
+    assert_golden("contract", input, contract::expand(attribute, item));
 }
 
 #[test]
 fn golden_routes() {
     let input = "const ROUTES: Routes<App> = routes![slow, ..admin::ROUTES];";
-    let table = routes::expand("slow, ..admin::ROUTES".parse().expect("tokens"));
-    check(
+    let table = routes::expand(
+        "slow, ..admin::ROUTES"
+            .parse()
+            .expect("the input should be tokens"),
+    );
+    assert_golden(
         "routes",
         input,
         quote::quote!(const ROUTES: Routes<App> = #table;),
@@ -125,10 +132,10 @@ fn golden_routes() {
 #[test]
 fn golden_serves() {
     let input = "serves!(ROUTES => slow_echo);";
-    check(
+    assert_golden(
         "serves",
         input,
-        routes::expand_serves("ROUTES => slow_echo".parse().expect("tokens")),
+        routes::expand_serves("ROUTES => slow_echo".parse().expect("the input should be tokens")),
     );
 }
 
@@ -141,7 +148,7 @@ struct App {
     #[state(skip)]
     started: Instant,
 }";
-    check("state", input, state::expand(parts(input).1));
+    assert_golden("state", input, state::expand(split(input).1));
 }
 
 #[test]
@@ -153,5 +160,5 @@ struct Success {
     name: String,
 }";
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expand/templates");
-    check("template", input, template::expand_in(&folder, parts(input).1));
+    assert_golden("template", input, template::expand_in(&folder, split(input).1));
 }

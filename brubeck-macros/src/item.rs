@@ -1,11 +1,11 @@
-//! A function whose body stays unparsed, and the twin that stands in for a broken handler.
+//! A function whose body is not parsed, and the type that replaces the route of an invalid handler.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::{Attribute, FnArg, Ident, ReturnType, Signature, Type, Visibility};
 
-/// A function whose body is not parsed: it is cheaper, and half-typed bodies still complete in an editor.
+/// A function whose body is not parsed. This is faster, and an editor can complete an incomplete body.
 pub(crate) struct ItemFn {
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
@@ -58,7 +58,7 @@ impl ItemFn {
         }
     }
 
-    /// Conditional compilation of the function, which its twin and impls must share.
+    /// Returns the `#[cfg]` attributes of the function. All generated items must have them, too.
     pub(crate) fn conditions(&self) -> Vec<&Attribute> {
         self.attrs
             .iter()
@@ -70,8 +70,8 @@ impl ItemFn {
         self.attrs.iter().filter(|attr| attr.path().is_ident("doc"))
     }
 
-    /// A type of the handler's name that `routes!` accepts, so that only the real mistakes are reported.
-    pub(crate) fn broken_twin(&self) -> TokenStream {
+    /// Returns a type with the name of an invalid handler, which `routes!` accepts, so that no error is reported twice.
+    pub(crate) fn placeholder(&self) -> TokenStream {
         let (vis, name, conditions) = (&self.vis, self.name(), self.conditions());
         quote! {
             #(#conditions)*

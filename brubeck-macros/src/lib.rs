@@ -1,4 +1,6 @@
-//! The attributes and derives of brubeck; documented where the `brubeck` crate re-exports them.
+//! The attributes and derives of brubeck. They are re-exported by the `brubeck` crate; use them from there.
+//!
+//! The documentation of each macro is in a file of the folder `docs`, with examples that are compiled as doc tests.
 
 mod attribute;
 mod automaton;
@@ -16,83 +18,83 @@ mod state;
 mod template;
 mod types;
 
-use handler::Marker;
+use handler::HandlerAttribute;
 use proc_macro::TokenStream;
 
 macro_rules! handler_attributes {
-    ($($(#[$doc:meta])* $name:ident = $marker:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $attribute:expr;)*) => {$(
         $(#[$doc])*
         #[proc_macro_attribute]
-        pub fn $name(attribute: TokenStream, item: TokenStream) -> TokenStream {
-            handler::expand($marker, attribute.into(), item.into()).into()
+        pub fn $name(args: TokenStream, item: TokenStream) -> TokenStream {
+            handler::expand($attribute, args.into(), item.into()).into()
         }
     )*};
 }
 
 handler_attributes! {
-    /// A handler that answers browsers.
-    web_handler = Marker::WEB;
-    /// A handler that answers other applications.
-    service_handler = Marker::SERVICE;
-    /// A handler of what services answered.
-    response_handler = Marker::RESPONSE;
-    /// `#[web_handler(path = "..", method = "get")]`.
-    get = Marker::verb("get");
-    /// `#[web_handler(path = "..", method = "post")]`.
-    post = Marker::verb("post");
-    /// `#[web_handler(path = "..", method = "put")]`.
-    put = Marker::verb("put");
-    /// `#[web_handler(path = "..", method = "patch")]`.
-    patch = Marker::verb("patch");
-    /// `#[web_handler(path = "..", method = "delete")]`.
-    delete = Marker::verb("delete");
-    /// `#[web_handler(path = "..", method = "head")]`.
-    head = Marker::verb("head");
-    /// `#[web_handler(path = "..", method = "options")]`.
-    options = Marker::verb("options");
-    /// `#[web_handler(path = "..", method = "trace")]`.
-    trace = Marker::verb("trace");
-    /// `#[web_handler(path = "..", method = "connect")]`.
-    connect = Marker::verb("connect");
+    #[doc = include_str!("../docs/web_handler.md")]
+    web_handler = HandlerAttribute::WEB;
+    #[doc = include_str!("../docs/service_handler.md")]
+    service_handler = HandlerAttribute::SERVICE;
+    #[doc = include_str!("../docs/response_handler.md")]
+    response_handler = HandlerAttribute::RESPONSE;
+    #[doc = include_str!("../docs/get.md")]
+    get = HandlerAttribute::verb("get");
+    #[doc = include_str!("../docs/post.md")]
+    post = HandlerAttribute::verb("post");
+    #[doc = include_str!("../docs/put.md")]
+    put = HandlerAttribute::verb("put");
+    #[doc = include_str!("../docs/patch.md")]
+    patch = HandlerAttribute::verb("patch");
+    #[doc = include_str!("../docs/delete.md")]
+    delete = HandlerAttribute::verb("delete");
+    #[doc = include_str!("../docs/head.md")]
+    head = HandlerAttribute::verb("head");
+    #[doc = include_str!("../docs/options.md")]
+    options = HandlerAttribute::verb("options");
+    #[doc = include_str!("../docs/trace.md")]
+    trace = HandlerAttribute::verb("trace");
+    #[doc = include_str!("../docs/connect.md")]
+    connect = HandlerAttribute::verb("connect");
 }
 
-/// A handler of a WebSocket: `#[websocket("^/chat$", protocols = ["chat.v1"], origins = ["https://app.example"])]`.
+#[doc = include_str!("../docs/websocket.md")]
 #[proc_macro_attribute]
-pub fn websocket(attribute: TokenStream, item: TokenStream) -> TokenStream {
-    handler::expand_websocket(attribute.into(), item.into()).into()
+pub fn websocket(args: TokenStream, item: TokenStream) -> TokenStream {
+    handler::expand_websocket(args.into(), item.into()).into()
 }
 
-/// A handler of the messages of a JSON or XML socket, which Mongrel2 has beside HTTP: `#[json_socket("@chat")]`.
+#[doc = include_str!("../docs/json_socket.md")]
 #[proc_macro_attribute]
-pub fn json_socket(attribute: TokenStream, item: TokenStream) -> TokenStream {
-    handler::expand_json_socket(attribute.into(), item.into()).into()
+pub fn json_socket(args: TokenStream, item: TokenStream) -> TokenStream {
+    handler::expand_json_socket(args.into(), item.into()).into()
 }
 
-/// A contract: a trait from which clients and services come.
+#[doc = include_str!("../docs/service_client.md")]
 #[proc_macro_attribute]
-pub fn service_client(attribute: TokenStream, item: TokenStream) -> TokenStream {
-    contract::expand(attribute.into(), item.into()).into()
+pub fn service_client(args: TokenStream, item: TokenStream) -> TokenStream {
+    contract::expand(args.into(), item.into()).into()
 }
 
-/// Proves that a table serves every operation of a contract.
+#[doc = include_str!("../docs/serves.md")]
 #[proc_macro]
 pub fn serves(input: TokenStream) -> TokenStream {
     routes::expand_serves(input.into()).into()
 }
 
-/// The routes of an application, in the order they are tried.
+#[doc = include_str!("../docs/routes.md")]
 #[proc_macro]
 pub fn routes(input: TokenStream) -> TokenStream {
     routes::expand(input.into()).into()
 }
 
-/// Makes every field of a struct a part of the application's state.
+#[doc = include_str!("../docs/app_state.md")]
 #[proc_macro_derive(AppState, attributes(state))]
 pub fn app_state(input: TokenStream) -> TokenStream {
     state::expand(input.into()).into()
 }
 
-/// Embeds a template and checks it against the struct it shows.
+#[doc = include_str!("../docs/template.md")]
 #[proc_macro_derive(Template, attributes(template))]
 pub fn template(input: TokenStream) -> TokenStream {
     template::expand(input.into()).into()

@@ -1,4 +1,4 @@
-//! Which kind of message a handler answers, and by which methods.
+//! The kinds of handlers, and the methods of each.
 
 use crate::error::suggest;
 
@@ -16,7 +16,7 @@ const SERVICE: [&str; 8] = [
     "get", "post", "put", "delete", "options", "connect", "response", "request",
 ];
 
-/// What is said to a method nobody knows.
+/// Checks a method. The error lists the known ones and suggests a correction.
 pub(crate) fn check_method(method: &str, kind: Kind) -> Result<(), String> {
     let (known, other, other_attribute) = match kind {
         Kind::Web => (&WEB[..], &SERVICE[..], "service_handler"),
@@ -41,7 +41,7 @@ pub(crate) fn check_method(method: &str, kind: Kind) -> Result<(), String> {
     ))
 }
 
-/// `get` -> `Get`, the variant.
+/// Returns the name of the variant of a method: `Get` for `get`.
 pub(crate) fn variant(method: &str) -> String {
     let mut chars = method.chars();
     chars
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_method_gets_a_hint() {
+    fn suggests_a_correction_of_an_unknown_method() {
         assert_eq!(check_method("patch", Kind::Web), Ok(()));
         assert_eq!(
             check_method("requst", Kind::Service).unwrap_err(),
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn variants() {
+    fn capitalizes_variants() {
         assert_eq!(variant("options"), "Options");
         assert_eq!(variant(""), "");
     }

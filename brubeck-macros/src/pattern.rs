@@ -1,4 +1,4 @@
-//! A route pattern: literal -> regex -> captures and automaton.
+//! Parses a route pattern, finds its captures, and builds its automaton.
 
 use crate::automaton::{Automaton, TooLarge};
 use proc_macro2::{Literal, Span};
@@ -12,20 +12,20 @@ use syn::{Error, Ident, LitStr};
 pub(crate) struct Pattern {
     pub(crate) lit: LitStr,
     pub(crate) captures: Vec<Capture>,
-    /// Absent where it would be too large: such a route is matched by a regex, and not proven.
+    /// `None` if the automaton would be too large: the route is then matched by a regex, and nothing is proven.
     proof: Option<Proof>,
 }
 
 pub(crate) struct Capture {
     pub(crate) name: String,
-    /// The group may not take part in a match: `(?<id>..)?`, one side of `|`, ...
+    /// The group may be absent from a match, as in `(?<id>..)?` or in one branch of `|`.
     pub(crate) optional: bool,
 }
 
-/// A part of a pattern that can be written as well as read.
-pub(crate) enum Part {
+/// A segment of a pattern from which a path can be built.
+pub(crate) enum PatternSegment {
     Text(String),
-    /// The capture with that index.
+    /// The index of a capture.
     Capture(usize),
 }
 
@@ -38,37 +38,48 @@ struct Proof {
 impl Pattern {
     pub(crate) fn parse(lit: LitStr) -> Result<Pattern, Error> {
         let text = lit.value();
-        let mut findings = Findings {
+        let mut inspector = Inspector {
             text: &text,
             span: lit.span(),
             errors: Vec::new(),
             captures: Vec::new(),
         };
         if !text.starts_with('^') {
-            findings.error(0..0, "a route pattern starts with `^`");
+            inspector.error_with_help(
+                0..0,
+                "a route pattern starts with `^`",
+                &format!("write `{}`", suggested_pattern(&text)),
+            );
         } else if !text.starts_with("^/") {
             let next = text.chars().nth(1).map_or(1, |c| 1 + c.len_utf8());
-            findings.error(1..next, "a route pattern matches a path, so `/` follows the `^`");
+            inspector.error_with_help(
+                1..next,
+                "a route pattern starts with `^/`, because every path starts with `/`",
+                &format!("write `^/{}`", text.trim_start_matches('^')),
+            );
         }
         let proof = match ast::parse::Parser::new().parse(&text) {
             Ok(ast) => {
-                findings.inspect(&ast, false);
-                if findings.errors.is_empty() {
-                    findings.prove(&ast)
+                inspector.inspect(&ast, false);
+                if inspector.errors.is_empty() {
+                    inspector.prove(&ast)
                 } else {
                     None
                 }
             }
             Err(error) => {
-                findings.error(
-                    range(error.span()),
-                    &format!("invalid route pattern: {}", error.kind()),
-                );
+                let message = format!("invalid route pattern: {}", error.kind());
+                if has_braced_parameter(&text) {
+                    let help = "a path parameter is a named group, such as `(?<id>[^/]+)`";
+                    inspector.error_with_help(range(error.span()), &message, help);
+                } else {
+                    inspector.error(range(error.span()), &message);
+                }
                 None
             }
         };
-        let captures = findings.captures;
-        match findings.errors.into_iter().reduce(|mut all, error| {
+        let captures = inspector.captures;
+        match inspector.errors.into_iter().reduce(|mut all, error| {
             all.combine(error);
             all
         }) {
@@ -85,37 +96,37 @@ impl Pattern {
         self.lit.span()
     }
 
-    /// The pattern as text and captures in turn; `None` where it is more than that.
-    pub(crate) fn parts(&self) -> Option<Vec<Part>> {
+    /// Returns the text and captures of the pattern in order, or `None` if it contains anything else.
+    pub(crate) fn segments(&self) -> Option<Vec<PatternSegment>> {
         let ast = ast::parse::Parser::new().parse(&self.text()).ok()?;
-        let all = match &ast {
+        let nodes = match &ast {
             Ast::Concat(concat) => &concat.asts[..],
-            one => std::slice::from_ref(one),
+            single => std::slice::from_ref(single),
         };
-        let mut parts = Vec::new();
+        let mut segments = Vec::new();
         let mut text = String::new();
         let mut captures = 0;
-        for (i, part) in all.iter().enumerate() {
-            match part {
+        for (i, node) in nodes.iter().enumerate() {
+            match node {
                 Ast::Literal(literal) => text.push(literal.c),
                 Ast::Assertion(assertion) if assertion.kind == AssertionKind::StartLine && i == 0 => {}
                 Ast::Assertion(assertion)
-                    if assertion.kind == AssertionKind::EndLine && i + 1 == all.len() => {}
+                    if assertion.kind == AssertionKind::EndLine && i + 1 == nodes.len() => {}
                 Ast::Group(group) if matches!(group.kind, GroupKind::CaptureName { .. }) => {
                     if !text.is_empty() {
-                        parts.push(Part::Text(std::mem::take(&mut text)));
+                        segments.push(PatternSegment::Text(std::mem::take(&mut text)));
                     }
-                    parts.push(Part::Capture(captures));
+                    segments.push(PatternSegment::Capture(captures));
                     captures += 1;
                 }
                 _ => return None,
             }
         }
         if !text.is_empty() {
-            parts.push(Part::Text(text));
+            segments.push(PatternSegment::Text(text));
         }
-        // A capture within a capture is not written twice.
-        (captures == self.captures.len()).then_some(parts)
+        // With a capture inside a capture, the text of the inner one would be written twice.
+        (captures == self.captures.len()).then_some(segments)
     }
 
     #[cfg(test)]
@@ -129,7 +140,7 @@ impl Pattern {
         proof.map_or((&[], &[]), |proof| (&proof.automaton, &proof.prefix))
     }
 
-    /// The packed automaton; empty where there is none.
+    /// Returns the packed automaton; empty if there is none.
     pub(crate) fn automaton(&self) -> Literal {
         Literal::byte_string(self.proof.as_ref().map_or(&[], |proof| &proof.automaton))
     }
@@ -138,7 +149,7 @@ impl Pattern {
         Literal::byte_string(self.proof.as_ref().map_or(&[], |proof| &proof.prefix))
     }
 
-    /// A shortest path that matches, or nothing where none is printable or known.
+    /// Returns a shortest path that matches; empty if no such path is printable or there is no automaton.
     pub(crate) fn example(&self) -> &str {
         self.proof
             .as_ref()
@@ -151,23 +162,33 @@ fn range(span: &ast::Span) -> Range<usize> {
     span.start.offset..span.end.offset
 }
 
-/// What a pattern contains, and what is wrong with it.
-struct Findings<'a> {
+/// Collects the captures and the errors of a pattern.
+struct Inspector<'a> {
     text: &'a str,
     span: Span,
     errors: Vec<Error>,
     captures: Vec<Capture>,
 }
 
-impl Findings<'_> {
-    /// Draws the caret in the message: pointing into a literal is possible on nightly only.
-    fn error(&mut self, at: Range<usize>, what: &str) {
+impl Inspector<'_> {
+    fn error(&mut self, at: Range<usize>, message: &str) {
+        self.push(at, message, "");
+    }
+
+    fn error_with_help(&mut self, at: Range<usize>, message: &str, help: &str) {
+        self.push(at, message, &format!("\nhelp: {help}"));
+    }
+
+    /// Reports an error at a part of the literal. The caret is drawn in the message, because spans inside a literal need nightly.
+    fn push(&mut self, at: Range<usize>, message: &str, help: &str) {
         let text = self.text;
         let before = text.get(..at.start).map_or(0, |head| head.chars().count());
         let width = text.get(at).map_or(1, |part| part.chars().count().max(1));
         let caret = format!("{}{}", " ".repeat(before), "^".repeat(width));
-        self.errors
-            .push(Error::new(self.span, format!("{what}\n    {text}\n    {caret}")));
+        self.errors.push(Error::new(
+            self.span,
+            format!("{message}\n    {text}\n    {caret}{help}"),
+        ));
     }
 
     fn inspect(&mut self, ast: &Ast, optional: bool) {
@@ -176,16 +197,20 @@ impl Findings<'_> {
                 match &group.kind {
                     GroupKind::CaptureIndex(_) => {
                         let open = group.span.start.offset;
-                        self.error(
+                        self.error_with_help(
                             open..open + 1,
-                            "this group captures without a name\nhelp: name it to bind it to an argument, \
-                             `(?<name>...)`, or do not capture, `(?:...)`",
+                            "unnamed capture group in a route pattern",
+                            "name it, `(?<name>...)`, to bind it to an argument, or do not capture, `(?:...)`",
                         );
                     }
                     GroupKind::CaptureName { name, .. } => {
                         if !names_an_argument(&name.name) {
-                            let what = format!("`{}` cannot be the name of an argument", name.name);
-                            self.error(range(&name.span), &what);
+                            let message = format!("`{}` cannot be the name of an argument", name.name);
+                            self.error_with_help(
+                                range(&name.span),
+                                &message,
+                                "choose another name for the group",
+                            );
                         }
                         self.captures.push(Capture {
                             name: name.name.clone(),
@@ -202,10 +227,10 @@ impl Findings<'_> {
                 | AssertionKind::EndLine
                 | AssertionKind::StartText
                 | AssertionKind::EndText => {}
-                _ => self.error(
+                _ => self.error_with_help(
                     range(&assertion.span),
-                    "word boundaries are not supported in a route pattern\n\
-                     help: end a segment with `(?:/|$)`",
+                    "word boundaries are not supported in a route pattern",
+                    "end a segment with `(?:/|$)`",
                 ),
             },
             Ast::Repetition(repetition) => {
@@ -245,10 +270,10 @@ impl Findings<'_> {
                 flag,
                 Flag::CaseInsensitive | Flag::DotMatchesNewLine | Flag::SwapGreed
             ) {
-                self.error(
+                self.error_with_help(
                     range(&item.span),
-                    "this flag is not supported in a route pattern\n\
-                     help: `i`, `s` and `U` are; a path is one line of ASCII",
+                    "this flag is not supported in a route pattern",
+                    "remove it; the supported flags are `i`, `s` and `U`",
                 );
             }
         }
@@ -281,7 +306,11 @@ impl Findings<'_> {
         });
         match proof {
             Ok((true, _)) => {
-                self.error(0..text.len(), "this route pattern matches no path");
+                self.error_with_help(
+                    0..text.len(),
+                    "this route pattern matches no path",
+                    "remove what follows a `$` or precedes a `^`",
+                );
                 None
             }
             Ok((false, proof)) => Some(proof),
@@ -290,9 +319,45 @@ impl Findings<'_> {
     }
 }
 
-/// Keywords do as raw identifiers: the capture `type` is the argument `r#type`.
+/// Keywords are allowed as raw identifiers: the capture `type` binds to the argument `r#type`.
 fn names_an_argument(name: &str) -> bool {
     syn::parse_str::<Ident>(name).is_ok() || syn::parse_str::<Ident>(&format!("r#{name}")).is_ok()
+}
+
+/// Converts a path as other frameworks write it to a pattern: `/user/{id}`, `/user/<id>` and `/user/:id` all become
+/// `^/user/(?<id>[^/]+)$`.
+fn suggested_pattern(path: &str) -> String {
+    let segments = path.trim_start_matches('/').trim_end_matches('$').split('/');
+    let segments = segments.map(|segment| match parameter(segment) {
+        Some((name, true)) => format!("(?<{name}>.+)"),
+        Some((name, false)) => format!("(?<{name}>[^/]+)"),
+        None => segment.to_owned(),
+    });
+    format!("^/{}$", segments.collect::<Vec<_>>().join("/"))
+}
+
+/// Returns the name of a path parameter in the syntax of another framework, and whether it matches the rest of the path.
+fn parameter(segment: &str) -> Option<(&str, bool)> {
+    let inner = segment
+        .strip_prefix('{')
+        .and_then(|inner| inner.strip_suffix('}'))
+        .or_else(|| {
+            segment
+                .strip_prefix('<')
+                .and_then(|inner| inner.strip_suffix('>'))
+        })
+        .or_else(|| segment.strip_prefix(':'))?;
+    let name = inner.trim_start_matches('*').trim_end_matches("..");
+    names_an_argument(name).then_some((name, name != inner))
+}
+
+/// Returns `true` if the pattern contains `{name}`, which is a path parameter elsewhere and a repetition in a regex.
+fn has_braced_parameter(pattern: &str) -> bool {
+    let mut opened = pattern.split('{').skip(1);
+    opened.any(|rest| {
+        rest.split_once('}')
+            .is_some_and(|(name, _)| names_an_argument(name))
+    })
 }
 
 #[cfg(test)]
@@ -316,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn captures_know_whether_they_may_be_absent() {
+    fn finds_required_and_optional_captures() {
         let pattern = parse(r"^/user/(?<id>\d+)(?:/(?<tab>[a-z]+))?$").unwrap();
         let captures: Vec<_> = pattern
             .captures
@@ -334,20 +399,20 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_pointed_at() {
+    fn errors_point_at_the_mistake_and_suggest_a_fix() {
         assert_eq!(
             mistakes("^/service/(slow"),
             "invalid route pattern: unclosed group\n    ^/service/(slow\n              ^"
         );
         assert_eq!(
             mistakes("/service/slow"),
-            "a route pattern starts with `^`\n    /service/slow\n    ^"
+            "a route pattern starts with `^`\n    /service/slow\n    ^\nhelp: write `^/service/slow$`"
         );
         assert_eq!(
             mistakes("^service"),
-            "a route pattern matches a path, so `/` follows the `^`\n    ^service\n     ^"
+            "a route pattern starts with `^/`, because every path starts with `/`\n    ^service\n     ^\nhelp: write `^/service`"
         );
-        assert!(mistakes(r"^/user/(\d+)$").ends_with("    ^/user/(\\d+)$\n           ^"));
+        assert!(mistakes(r"^/user/(\d+)$").contains("    ^/user/(\\d+)$\n           ^\nhelp: name it"));
         assert!(mistakes(r"^/user\b").contains("word boundaries"));
         assert!(mistakes(r"^/(?x) a").contains("this flag"));
         assert!(mistakes(r"^/(?m:a)$").contains("this flag"));
@@ -355,16 +420,16 @@ mod tests {
         assert!(mistakes(r"^/(?<self>a)").contains("cannot be the name"));
         assert!(mistakes(r"^/a$b").contains("matches no path"));
         assert!(mistakes("").contains("starts with `^`"));
-        assert!(mistakes("^").contains("so `/` follows"));
+        assert!(mistakes("^").contains("starts with `^/`"));
     }
 
     #[test]
-    fn plain_patterns_can_be_written() {
+    fn splits_simple_patterns_into_segments() {
         let shown = |text: &str| {
-            let parts = parse(text).unwrap().parts()?;
-            let shown = parts.iter().map(|part| match part {
-                Part::Text(text) => text.clone(),
-                Part::Capture(index) => format!("{{{index}}}"),
+            let segments = parse(text).unwrap().segments()?;
+            let shown = segments.iter().map(|segment| match segment {
+                PatternSegment::Text(text) => text.clone(),
+                PatternSegment::Capture(index) => format!("{{{index}}}"),
             });
             Some(shown.collect::<String>())
         };
@@ -387,23 +452,37 @@ mod tests {
     }
 
     #[test]
-    fn all_mistakes_come_at_once() {
+    fn reports_all_errors_at_once() {
         assert_eq!(mistakes(r"/(a)\b(b)").matches("--").count(), 3);
     }
 
     #[test]
-    fn keywords_and_flags_that_change_no_meaning_are_fine() {
+    fn accepts_keywords_as_captures_and_supported_flags() {
         assert!(parse(r"^/(?<type>a)").is_ok());
         assert!(parse(r"^/(?i)a(?-i:b)(?-u:c)").is_ok());
     }
 
     #[test]
-    fn what_is_too_large_goes_unproven() {
+    fn large_pattern_has_no_automaton() {
         let pattern = parse(r"^/(?<id>[a-z]{40}(?:a|b){0,4000})$").unwrap();
         assert!(pattern.proof.is_none());
         assert_eq!(pattern.example(), "");
         assert!(parse(r"^/(?:(?:a{1000}){1000}){1000}$").unwrap().proof.is_none());
         assert!(parse(r"^/(?:(?:){1000}){1000}$").is_ok());
+    }
+
+    #[test]
+    fn suggests_a_pattern_for_paths_of_other_frameworks() {
+        for (path, pattern) in [
+            ("/", "^/$"),
+            ("/user/{id}", "^/user/(?<id>[^/]+)$"),
+            ("/user/<id>/<rest..>", "^/user/(?<id>[^/]+)/(?<rest>.+)$"),
+            ("/files/:name/{*rest}", "^/files/(?<name>[^/]+)/(?<rest>.+)$"),
+        ] {
+            assert_eq!(suggested_pattern(path), pattern);
+            assert!(parse(pattern).is_ok(), "{pattern}");
+        }
+        assert!(mistakes("^/user/{id}").contains("help: a path parameter is a named group"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `routes![a, path::to::b, ..nested::ROUTES]`: a constant table, checked in constant evaluation.
+//! `routes![a, path::to::b, ..nested::ROUTES]` and `serves!`: constant tables, and their checks in constant evaluation.
 
 use crate::types;
 use proc_macro2::{Span, TokenStream};
@@ -7,46 +7,49 @@ use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Expr, Ident, Path, Token};
 
-enum Item {
+/// An entry of the list.
+enum ListItem {
     Handler(Path),
-    /// `..admin::ROUTES`, a table within the table.
+    /// `..admin::ROUTES`: a nested table.
     Table(Expr),
 }
 
-impl Parse for Item {
+impl Parse for ListItem {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         if input.peek(Token![#]) {
             let attribute = input.call(Attribute::parse_outer)?;
             return Err(syn::Error::new_spanned(
                 attribute.first(),
-                "an entry of `routes!` has no attributes\nhelp: write two tables, each with its `#[cfg(..)]`",
+                "attributes are not supported in `routes!`\nhelp: write two tables, each with its own `#[cfg(..)]`",
             ));
         }
         if input.parse::<Option<Token![..]>>()?.is_some() {
-            return Ok(Item::Table(input.parse()?));
+            return Ok(ListItem::Table(input.parse()?));
         }
-        Path::parse_mod_style(input).map(Item::Handler).map_err(|error| {
-            syn::Error::new(
-                error.span(),
-                "expected the name of a handler, or `..` and the name of a table",
-            )
-        })
+        Path::parse_mod_style(input)
+            .map(ListItem::Handler)
+            .map_err(|error| {
+                syn::Error::new(
+                    error.span(),
+                    "expected a handler, or `..` and a table\nhelp: write `routes![index, ..admin::ROUTES]`",
+                )
+            })
     }
 }
 
-impl Item {
-    /// One token of it, which the checks underline.
+impl ListItem {
+    /// Returns the span of the token that the checks underline.
     fn span(&self) -> Span {
         match self {
-            Item::Handler(path) => types::path_span(path),
-            Item::Table(Expr::Path(path)) => types::path_span(&path.path),
-            Item::Table(other) => syn::spanned::Spanned::span(other),
+            ListItem::Handler(path) => types::path_span(path),
+            ListItem::Table(Expr::Path(path)) => types::path_span(&path.path),
+            ListItem::Table(other) => syn::spanned::Spanned::span(other),
         }
     }
 }
 
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
-    match Punctuated::<Item, Token![,]>::parse_terminated.parse2(input) {
+    match Punctuated::<ListItem, Token![,]>::parse_terminated.parse2(input) {
         Ok(items) => table(&items.into_iter().collect::<Vec<_>>()),
         Err(error) => {
             let error = error.into_compile_error();
@@ -55,18 +58,18 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     }
 }
 
-fn table(items: &[Item]) -> TokenStream {
+fn table(items: &[ListItem]) -> TokenStream {
     let names: Vec<_> = (0..items.len()).map(|i| format_ident!("__Route{i}")).collect();
     let routes = items.iter().zip(&names).filter_map(|(item, name)| match item {
-        Item::Handler(path) => Some(route(path, name)),
-        Item::Table(_) => None,
+        ListItem::Handler(path) => Some(route(path, name)),
+        ListItem::Table(_) => None,
     });
     let parts = items.iter().zip(&names).map(|(item, name)| match item {
-        Item::Handler(path) => {
+        ListItem::Handler(path) => {
             let name = respanned(name, types::path_span(path));
             quote!(&[::brubeck::__private::entry::<#name, _>()])
         }
-        Item::Table(table) => quote!(#table.entries()),
+        ListItem::Table(table) => quote!(#table.entries()),
     });
     let counts: Vec<TokenStream> = items.iter().map(count).collect();
     let checks = checks(items, &names);
@@ -74,15 +77,15 @@ fn table(items: &[Item]) -> TokenStream {
         #(#routes)*
         const __LEN: usize = 0 #(+ #counts)*;
         #checks
-        // A table for another state is told by its type, not by that of its entries.
+        // With a local, rustc reports a table of another state by the type of the table, not by that of its entries.
         let routes = ::brubeck::__private::table(const { &::brubeck::__private::join::<_, __LEN>(&[#(#parts),*]) });
         routes
     }}
 }
 
-/// The type of a handler whose arguments are right. Where they are not, that was said at the handler: the constant
-/// is an error then, so this type is one, and rustc says nothing more of it. The path is written once, so that one
-/// that leads nowhere is one error.
+/// Defines the type of a listed handler. If an argument of the handler is invalid, which is reported at the handler, then `CHECKED`
+/// fails to evaluate and so does this type, and rustc reports nothing more. The path is written once, so that a path that
+/// does not resolve is a single error.
 fn route(path: &Path, name: &Ident) -> TokenStream {
     let handler = Ident::new(&format!("{name}Listed"), types::path_span(path));
     let checked = quote_spanned!(handler.span()=> { <#handler as ::brubeck::__private::Routed>::CHECKED });
@@ -92,14 +95,14 @@ fn route(path: &Path, name: &Ident) -> TokenStream {
     }
 }
 
-fn count(item: &Item) -> TokenStream {
+fn count(item: &ListItem) -> TokenStream {
     match item {
-        Item::Handler(_) => quote!(1),
-        Item::Table(table) => quote!(#table.len()),
+        ListItem::Handler(_) => quote!(1),
+        ListItem::Table(table) => quote!(#table.len()),
     }
 }
 
-/// `serves!(ROUTES => slow_echo, other);`
+/// Expands `serves!(ROUTES => slow_echo, other);`.
 pub(crate) fn expand_serves(input: TokenStream) -> TokenStream {
     let parser = |input: ParseStream<'_>| {
         let routes: Expr = input.parse()?;
@@ -112,7 +115,9 @@ pub(crate) fn expand_serves(input: TokenStream) -> TokenStream {
     let (routes, contracts) = match parser.parse2(input) {
         Ok(parsed) => parsed,
         Err(error) => {
-            let text = format!("{error}\nhelp: `serves!(ROUTES => contract)`");
+            let text = format!(
+                "{error}\nhelp: write `serves!(ROUTES => contract)`, with the module of the contract"
+            );
             return syn::Error::new(error.span(), text).into_compile_error();
         }
     };
@@ -129,15 +134,15 @@ pub(crate) fn expand_serves(input: TokenStream) -> TokenStream {
     quote!(#(#checks)*)
 }
 
-/// One check an item, whose tokens sit on that item so that it is underlined. An editor does not see them, and
-/// finds only the handler there.
-fn checks(items: &[Item], names: &[Ident]) -> TokenStream {
+/// Emits one check per entry, with the span of that entry, so that it is underlined. The checks are hidden from rust-analyzer, which would
+/// otherwise offer them as definitions of the entry.
+fn checks(items: &[ListItem], names: &[Ident]) -> TokenStream {
     let specs = items.iter().zip(names).map(|(item, name)| match item {
-        Item::Handler(path) => {
+        ListItem::Handler(path) => {
             let name = respanned(name, types::path_span(path));
             quote!(&[&<#name as Routed>::SPEC])
         }
-        Item::Table(table) => quote!(&specs::<_, { #table.len() }>(#table)),
+        ListItem::Table(table) => quote!(&specs::<_, { #table.len() }>(#table)),
     });
     let counts = items.iter().map(count);
     let reports = items.iter().enumerate().map(|(i, item)| {

@@ -1,9 +1,9 @@
-//! What the calls of a handler carry, as a signature: the runtime makes JSON Schema of it where that is wanted.
+//! The signature of a handler, of which the runtime generates JSON Schema.
 
 use proc_macro2::TokenStream;
 use quote::quote;
 
-/// The call that adds the schemas to a `Spec`: the names and types of the arguments, and the type of the reply.
+/// Returns the method call that adds a signature to a `Spec`: names and types of the arguments, and the return type.
 pub(crate) fn schema(
     arguments: impl Iterator<Item = (String, TokenStream)>,
     reply: &TokenStream,

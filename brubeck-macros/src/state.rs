@@ -1,4 +1,4 @@
-//! `#[derive(AppState)]`: every field is a part of the state that handlers take as `State<T>`.
+//! `#[derive(AppState)]`: provides every field as `State<T>`.
 
 use crate::error::Errors;
 use crate::types;
@@ -13,9 +13,9 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
         Err(error) => return error.into_compile_error(),
     };
     let errors = Errors::default();
-    let parts = parts(&input, &errors);
+    let fields = provided_fields(&input, &errors);
     let (name, (generics, arguments, bounds)) = (&input.ident, input.generics.split_for_impl());
-    let impls = parts.iter().map(|(member, field)| {
+    let impls = fields.iter().map(|(member, field)| {
         let ty = &field.ty;
         let clone = quote_spanned!(types::span(ty)=> <#ty as ::core::clone::Clone>::clone);
         quote! {
@@ -32,27 +32,27 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     quote!(#impls #errors)
 }
 
-/// The fields that handlers can take, each of its own type.
-fn parts<'a>(input: &'a DeriveInput, errors: &Errors) -> Vec<(Member, &'a Field)> {
+/// Returns the fields that handlers can take. No two of them have the same type.
+fn provided_fields<'a>(input: &'a DeriveInput, errors: &Errors) -> Vec<(Member, &'a Field)> {
     let fields = match &input.data {
         Data::Struct(data) => &data.fields,
         Data::Enum(data) => {
             errors.on(
                 data.enum_token,
-                "the state of an application is a struct: `State<T>` is one of its fields",
+                "`AppState` can only be derived for a struct\nhelp: make it a struct; each field is available as `State<T>`",
             );
             return Vec::new();
         }
         Data::Union(data) => {
             errors.on(
                 data.union_token,
-                "the state of an application is a struct: `State<T>` is one of its fields",
+                "`AppState` can only be derived for a struct\nhelp: make it a struct; each field is available as `State<T>`",
             );
             return Vec::new();
         }
     };
     let mut seen: HashMap<String, String> = HashMap::new();
-    let mut parts = Vec::new();
+    let mut provided = Vec::new();
     for (i, field) in fields.iter().enumerate() {
         if is_skipped(field, errors) {
             continue;
@@ -70,18 +70,18 @@ fn parts<'a>(input: &'a DeriveInput, errors: &Errors) -> Vec<(Member, &'a Field)
             Some(first) => errors.on(
                 &field.ty,
                 format!(
-                    "`{first}` and `{own}` are both `{text}`: `State<{text}>` could be either\n\
-                     help: give one a type of its own, or leave it out with `#[state(skip)]`",
+                    "fields `{first}` and `{own}` both have the type `{text}`, so `State<{text}>` is ambiguous\n\
+                     help: wrap one of them in a type of its own, or exclude it with `#[state(skip)]`",
                     text = types::text(&field.ty),
                 ),
             ),
             None => {
                 seen.insert(ty, own);
-                parts.push((member, field));
+                provided.push((member, field));
             }
         }
     }
-    parts
+    provided
 }
 
 fn is_skipped(field: &Field, errors: &Errors) -> bool {
@@ -91,7 +91,7 @@ fn is_skipped(field: &Field, errors: &Errors) -> bool {
             Ok(word) if word == "skip" => skipped = true,
             _ => errors.on(
                 attr,
-                "expected `#[state(skip)]`, which keeps a field out of `State<T>`",
+                "unknown attribute of a state field\nhelp: write `#[state(skip)]` to exclude the field from `State<T>`",
             ),
         }
     }

@@ -1,11 +1,11 @@
-//! What the macros read off a type as written. Whatever a trait can decide is left to traits.
+//! Inspects types by their tokens. Everything that a trait bound can decide is left to rustc.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::{GenericArgument, Path, PathArguments, Type};
 
-/// The type without the invisible groups a `macro_rules` fragment comes in.
+/// Removes the invisible groups around a `macro_rules` fragment.
 fn peeled(mut ty: &Type) -> &Type {
     loop {
         match ty {
@@ -16,7 +16,7 @@ fn peeled(mut ty: &Type) -> &Type {
     }
 }
 
-/// `T` of `Option<T>`.
+/// Returns the `T` of `Option<T>`.
 pub(crate) fn option(ty: &Type) -> Option<&Type> {
     match arguments(ty, "Option")?[..] {
         [inner] => Some(inner),
@@ -24,7 +24,7 @@ pub(crate) fn option(ty: &Type) -> Option<&Type> {
     }
 }
 
-/// The type arguments of a type whose last name is `name`.
+/// Returns the type arguments of a type whose last path segment is `name`.
 pub(crate) fn arguments<'a>(ty: &'a Type, name: &str) -> Option<Vec<&'a Type>> {
     let Type::Path(path) = peeled(ty) else { return None };
     let last = path.path.segments.last()?;
@@ -41,7 +41,7 @@ pub(crate) fn arguments<'a>(ty: &'a Type, name: &str) -> Option<Vec<&'a Type>> {
     Some(types.collect())
 }
 
-/// The span of one token of a type, its last name: spans of several join on nightly only.
+/// Returns the span of the last path segment of a type. Spans of several tokens can be joined on nightly only.
 pub(crate) fn span(ty: &Type) -> Span {
     match peeled(ty) {
         Type::Path(path) => path_span(&path.path),
@@ -62,7 +62,7 @@ fn first_span(tokens: TokenStream) -> Span {
         .map_or_else(Span::call_site, |token| token.span())
 }
 
-/// The type as one would write it, for a message.
+/// Formats a type for an error.
 pub(crate) fn text(ty: &Type) -> String {
     let mut text = ty.to_token_stream().to_string();
     for (spaced, tight) in [
@@ -80,7 +80,7 @@ pub(crate) fn text(ty: &Type) -> String {
     text
 }
 
-/// The type or path as it is written one module further in: `self::T` is `super::T` there.
+/// Rewrites a type or path for use in a child module: `self::T` becomes `super::T`.
 pub(crate) fn within_module(ty: &impl ToTokens) -> TokenStream {
     fn moved(tokens: TokenStream) -> TokenStream {
         let mut after_colon = false;
@@ -109,7 +109,7 @@ pub(crate) fn within_module(ty: &impl ToTokens) -> TokenStream {
     moved(ty.to_token_stream())
 }
 
-/// Whether `impl Trait` stands somewhere in the type.
+/// Returns `true` if the type contains `impl Trait`.
 pub(crate) fn mentions_impl(ty: &Type) -> bool {
     fn any(tokens: TokenStream) -> bool {
         tokens.into_iter().any(|token| match token {
@@ -121,7 +121,7 @@ pub(crate) fn mentions_impl(ty: &Type) -> bool {
     any(ty.to_token_stream())
 }
 
-/// If the type borrows from something that is not `'static`: what to take for it.
+/// Returns the fix if the type borrows something that is not `'static`.
 pub(crate) fn borrowed(ty: &Type) -> Option<String> {
     if let Type::Reference(reference) = peeled(ty) {
         if reference
@@ -138,7 +138,7 @@ pub(crate) fn borrowed(ty: &Type) -> Option<String> {
         }
         return borrowed(&reference.elem);
     }
-    borrows(ty.to_token_stream()).then(|| "name a type without lifetimes".to_owned())
+    borrows(ty.to_token_stream()).then(|| "use a type without lifetimes".to_owned())
 }
 
 fn borrows(tokens: TokenStream) -> bool {
@@ -159,7 +159,7 @@ fn borrows(tokens: TokenStream) -> bool {
                     return true;
                 }
             }
-            // The lifetimes of a function's own arguments are not the argument's.
+            // Elided lifetimes in the arguments of a function type belong to the function type.
             TokenTree::Group(group)
                 if !(names_function && group.delimiter() == Delimiter::Parenthesis)
                     && borrows(group.stream()) =>
@@ -186,7 +186,7 @@ mod tests {
     use syn::parse_quote;
 
     #[test]
-    fn options_are_peeled_by_their_last_name() {
+    fn option_is_recognized_by_its_last_segment() {
         let ty: Type = parse_quote!(::std::option::Option<Vec<u8>>);
         assert_eq!(option(&ty).map(text).as_deref(), Some("Vec<u8>"));
         let ty: Type = parse_quote!(Vec<u8>);
@@ -194,23 +194,23 @@ mod tests {
     }
 
     #[test]
-    fn borrowing_types_are_told() {
-        let owned = |ty: Type| borrowed(&ty);
-        assert_eq!(owned(parse_quote!(&str)).as_deref(), Some("take `String`"));
-        assert_eq!(owned(parse_quote!(&'a [u8])).as_deref(), Some("take `Bytes`"));
-        assert_eq!(owned(parse_quote!(&mut Db)).as_deref(), Some("take `Db`"));
-        assert!(owned(parse_quote!(Option<&str>)).is_some());
-        assert!(owned(parse_quote!(Page<'_>)).is_some());
-        assert!(owned(parse_quote!((u8, &str))).is_some());
-        assert!(owned(parse_quote!(State<&'static str>)).is_none());
-        assert!(owned(parse_quote!(&'static str)).is_none());
-        assert!(owned(parse_quote!(State<fn(&str) -> u8>)).is_none());
-        assert!(owned(parse_quote!(State<Arc<dyn Fn(&str)>>)).is_none());
-        assert!(owned(parse_quote!(Json<Vec<u8>>)).is_none());
+    fn suggests_an_owned_type_for_a_borrowing_one() {
+        let fix = |ty: Type| borrowed(&ty);
+        assert_eq!(fix(parse_quote!(&str)).as_deref(), Some("take `String`"));
+        assert_eq!(fix(parse_quote!(&'a [u8])).as_deref(), Some("take `Bytes`"));
+        assert_eq!(fix(parse_quote!(&mut Db)).as_deref(), Some("take `Db`"));
+        assert!(fix(parse_quote!(Option<&str>)).is_some());
+        assert!(fix(parse_quote!(Page<'_>)).is_some());
+        assert!(fix(parse_quote!((u8, &str))).is_some());
+        assert!(fix(parse_quote!(State<&'static str>)).is_none());
+        assert!(fix(parse_quote!(&'static str)).is_none());
+        assert!(fix(parse_quote!(State<fn(&str) -> u8>)).is_none());
+        assert!(fix(parse_quote!(State<Arc<dyn Fn(&str)>>)).is_none());
+        assert!(fix(parse_quote!(Json<Vec<u8>>)).is_none());
     }
 
     #[test]
-    fn paths_are_moved_into_a_module() {
+    fn rewrites_paths_for_a_child_module() {
         let moved = |ty: Type| within_module(&ty).to_string().replace(' ', "");
         assert_eq!(moved(parse_quote!(self::a::T)), "super::a::T");
         assert_eq!(moved(parse_quote!(Vec<super::T>)), "Vec<super::super::T>");
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn text_reads_as_written() {
+    fn formats_types_as_written() {
         let ty: Type = parse_quote!(std::collections::HashMap<String, Vec<u8>>);
         assert_eq!(text(&ty), "std::collections::HashMap<String, Vec<u8>>");
     }

@@ -1,52 +1,56 @@
-//! Path automata: a route pattern as the minimal byte automaton of the paths it matches.
+//! Compiles a route pattern to the minimal byte automaton of the paths that it matches.
 //!
-//! A pattern matches a *prefix* of the path, as Python's `re.match`: one that does not end in `$` accepts every
-//! extension of what it matches.
+//! A pattern matches a *prefix* of the path, like Python's `re.match`: unless it ends in `$`, it accepts every continuation of
+//! what it matches.
+//!
+//! The steps are: `nfa` builds a nondeterministic automaton, `dfa` makes it deterministic and minimal and removes dead ends, and this module
+//! packs it into bytes for the runtime.
 
+mod dfa;
 mod nfa;
-mod subset;
 
 use regex_syntax::hir::Hir;
 use std::collections::{HashMap, VecDeque};
 
-/// The pattern needs more states than a proof is worth: its route goes unproven and is matched by a regex.
+/// The pattern needs too many states. Its route is matched by a regex, and nothing is proven about it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooLarge;
 
-/// A deterministic automaton in which every state can still reach acceptance; the first state is the start.
+/// A deterministic automaton. Every state can still reach an accepting one. The first state is the start.
 #[derive(Debug, Clone)]
 pub(crate) struct Automaton {
-    states: Vec<State>,
+    states: Vec<DfaState>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-struct State {
+struct DfaState {
     accept: bool,
-    /// Disjoint and sorted; a byte in none of them is refused.
-    edges: Vec<Edge>,
+    /// Disjoint and sorted. A byte in none of them does not match.
+    edges: Vec<ByteRange>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Edge {
+/// A transition: the bytes from `low` to `high` lead to the state `to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct ByteRange {
     low: u8,
     high: u8,
     to: usize,
 }
 
-impl State {
-    /// Whether every continuation is accepted from here.
+impl DfaState {
+    /// Returns `true` if every continuation is accepted. `own` is the index of this state.
     fn accepts_all(&self, own: usize) -> bool {
         self.accept
             && self.edges
-                == [Edge {
+                == [ByteRange {
                     low: 0,
                     high: 255,
                     to: own,
                 }]
     }
 
-    /// Appends an edge, joining it to the one before where it continues that.
-    fn push(&mut self, edge: Edge) {
+    /// Appends an edge, and joins it with the previous one if they are adjacent and lead to the same state.
+    fn push(&mut self, edge: ByteRange) {
         match self.edges.last_mut() {
             Some(last) if last.to == edge.to && u16::from(last.high) + 1 == u16::from(edge.low) => {
                 last.high = edge.high;
@@ -60,26 +64,26 @@ const ACCEPT: u8 = 1;
 const ACCEPT_ALL: u8 = 2;
 
 impl Automaton {
-    /// The automaton of the paths of which a prefix matches `hir`.
+    /// Compiles the automaton of the paths that have a prefix which matches `hir`.
     pub(crate) fn new(hir: &Hir) -> Result<Automaton, TooLarge> {
         let nfa = nfa::Nfa::new(hir)?;
-        Ok(subset::trim(subset::minimize(subset::determinize(&nfa)?)))
+        Ok(dfa::trim(dfa::minimize(dfa::determinize(&nfa)?)))
     }
 
-    /// Whether no path at all is accepted.
+    /// Returns `true` if no path is accepted.
     pub(crate) fn is_empty(&self) -> bool {
         self.states.iter().all(|state| !state.accept)
     }
 
-    /// The bytes every accepted path starts with.
+    /// Returns the bytes that every accepted path starts with.
     pub(crate) fn forced_prefix(&self) -> Vec<u8> {
-        let (mut at, mut prefix) = (0, Vec::new());
-        // A cycle of forced bytes would accept nothing, and `trim` leaves no such state.
-        while let State { accept: false, edges } = &self.states[at] {
+        let (mut state, mut prefix) = (0, Vec::new());
+        // This ends: a cycle of single transitions would never accept, and `trim` has removed such states.
+        while let DfaState { accept: false, edges } = &self.states[state] {
             match edges[..] {
-                [Edge { low, high, to }] if low == high => {
+                [ByteRange { low, high, to }] if low == high => {
                     prefix.push(low);
-                    at = to;
+                    state = to;
                 }
                 _ => break,
             }
@@ -87,30 +91,33 @@ impl Automaton {
         prefix
     }
 
-    /// A shortest accepted path of printable ASCII, if there is one.
+    /// Returns a shortest accepted path of printable ASCII, if there is one. This is a breadth-first search.
     pub(crate) fn example(&self) -> Option<String> {
         let mut came_from: HashMap<usize, (usize, u8)> = HashMap::new();
         let mut open = VecDeque::from([0]);
-        while let Some(at) = open.pop_front() {
-            if self.states[at].accept {
-                let (mut at, mut bytes) = (at, Vec::new());
-                while at != 0 {
-                    let (before, byte) = came_from[&at];
+        while let Some(index) = open.pop_front() {
+            let state = &self.states[index];
+            if state.accept {
+                let (mut index, mut bytes) = (index, Vec::new());
+                while index != 0 {
+                    let (previous, byte) = came_from[&index];
                     bytes.push(byte);
-                    at = before;
+                    index = previous;
                 }
                 bytes.reverse();
                 return String::from_utf8(bytes).ok();
             }
-            let mut steps: Vec<_> = self.states[at]
+            let mut steps: Vec<_> = state
                 .edges
                 .iter()
-                .filter_map(|edge| printable(edge.low, edge.high).map(|(rank, byte)| (rank, byte, edge.to)))
+                .filter_map(|edge| {
+                    most_readable(edge.low, edge.high).map(|(rank, byte)| (rank, byte, edge.to))
+                })
                 .collect();
             steps.sort_unstable();
             for (_, byte, to) in steps {
                 if to != 0 && !came_from.contains_key(&to) {
-                    came_from.insert(to, (at, byte));
+                    came_from.insert(to, (index, byte));
                     open.push_back(to);
                 }
             }
@@ -118,8 +125,8 @@ impl Automaton {
         None
     }
 
-    /// The form constant evaluation and the router read: for each state its flags, the number of its edges, and
-    /// for each edge `low`, `high` and the offset of the state it leads to, little-endian.
+    /// Packs the automaton for constant evaluation and the router: for each state its flags, the number of its edges, and for each edge
+    /// `low`, `high` and the offset of the next state (16 bits, little-endian).
     pub(crate) fn packed(&self) -> Result<Vec<u8>, TooLarge> {
         let mut offsets = Vec::with_capacity(self.states.len());
         let mut end = 0usize;
@@ -145,18 +152,15 @@ impl Automaton {
 
     #[cfg(test)]
     pub(crate) fn accepts(&self, path: &[u8]) -> bool {
-        let mut at = 0;
+        let mut state = 0;
         for &byte in path {
-            match self.states[at]
-                .edges
-                .iter()
-                .find(|edge| edge.low <= byte && byte <= edge.high)
-            {
-                Some(edge) => at = edge.to,
+            let mut edges = self.states[state].edges.iter();
+            match edges.find(|edge| edge.low <= byte && byte <= edge.high) {
+                Some(edge) => state = edge.to,
                 None => return false,
             }
         }
-        self.states[at].accept
+        self.states[state].accept
     }
 
     #[cfg(test)]
@@ -165,10 +169,10 @@ impl Automaton {
     }
 }
 
-/// The byte of a range that reads best in a path, and how well it does: less is better.
-fn printable(low: u8, high: u8) -> Option<(usize, u8)> {
-    let liked = *b"a1A-bcdefghijklmnopqrstuvwxyz023456789BCDEFGHIJKLMNOPQRSTUVWXYZ_.~/";
-    liked
+/// Returns the byte of a range that is most readable in a path, and its rank: less is better.
+fn most_readable(low: u8, high: u8) -> Option<(usize, u8)> {
+    let preferred = *b"a1A-bcdefghijklmnopqrstuvwxyz023456789BCDEFGHIJKLMNOPQRSTUVWXYZ_.~/";
+    preferred
         .into_iter()
         .chain(b'!'..=b'~')
         .enumerate()

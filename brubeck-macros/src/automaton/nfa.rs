@@ -1,29 +1,31 @@
-//! regex-syntax HIR -> nondeterministic automaton over bytes.
+//! Builds a nondeterministic byte automaton (Thompson construction) from the HIR of `regex-syntax`.
 
 use super::TooLarge;
 use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 use regex_syntax::utf8::Utf8Sequences;
 
-/// Bounds the work of one attribute: `(?:a{1000}){1000}` must not stall a build.
+/// Limits the work for one attribute: `(?:a{1000}){1000}` must not stall a build.
 const MAX_STATES: usize = 8192;
 
 #[derive(Default)]
 pub(super) struct Nfa {
     pub(super) nodes: Vec<Node>,
     pub(super) start: usize,
-    /// Reached when the whole pattern has matched.
+    /// The node that is reached when the whole pattern has matched.
     pub(super) matched: usize,
 }
 
 #[derive(Default)]
 pub(super) struct Node {
+    /// Transitions that consume a byte: the lowest byte, the highest byte, the next node.
     pub(super) bytes: Vec<(u8, u8, usize)>,
-    pub(super) empty: Vec<(When, usize)>,
+    /// Transitions that consume nothing.
+    pub(super) empty: Vec<(Condition, usize)>,
 }
 
-/// The condition of a move that consumes nothing.
+/// The condition of a transition that consumes nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum When {
+pub(super) enum Condition {
     Always,
     AtStart,
     AtEnd,
@@ -45,11 +47,11 @@ impl Nfa {
         Ok(self.nodes.len() - 1)
     }
 
-    fn link(&mut self, from: usize, when: When, to: usize) {
-        self.nodes[from].empty.push((when, to));
+    fn link(&mut self, from: usize, condition: Condition, to: usize) {
+        self.nodes[from].empty.push((condition, to));
     }
 
-    /// Adds `hir` from the node `from` on; gives the node where it has matched.
+    /// Adds `hir`, starting at the node `from`. Returns the node that is reached when it has matched.
     fn compile(&mut self, hir: &Hir, from: usize) -> Result<usize, TooLarge> {
         match hir.kind() {
             HirKind::Empty => Ok(from),
@@ -60,14 +62,14 @@ impl Nfa {
             }),
             HirKind::Class(class) => self.class(class, from),
             HirKind::Look(look) => {
-                let when = match look {
-                    Look::Start => When::AtStart,
-                    Look::End => When::AtEnd,
-                    // `Pattern` refuses every other one, with a caret.
+                let condition = match look {
+                    Look::Start => Condition::AtStart,
+                    Look::End => Condition::AtEnd,
+                    // Not reached: `Pattern` has reported all others as errors.
                     _ => return Err(TooLarge),
                 };
                 let next = self.node()?;
-                self.link(from, when, next);
+                self.link(from, condition, next);
                 Ok(next)
             }
             HirKind::Capture(capture) => self.compile(&capture.sub, from),
@@ -76,9 +78,9 @@ impl Nfa {
                 let out = self.node()?;
                 for branch in branches {
                     let head = self.node()?;
-                    self.link(from, When::Always, head);
+                    self.link(from, Condition::Always, head);
                     let tail = self.compile(branch, head)?;
-                    self.link(tail, When::Always, out);
+                    self.link(tail, Condition::Always, out);
                 }
                 Ok(out)
             }
@@ -127,27 +129,27 @@ impl Nfa {
     fn repetition(&mut self, repetition: &Repetition, from: usize) -> Result<usize, TooLarge> {
         let mut at = from;
         for _ in 0..repetition.min {
-            // One node a round, so that repeating what matches nothing is bounded, too.
+            // Each iteration adds a node, so that the limit also applies to repetitions of an empty pattern.
             let next = self.node()?;
-            self.link(at, When::Always, next);
+            self.link(at, Condition::Always, next);
             at = self.compile(&repetition.sub, next)?;
         }
         let out = self.node()?;
         match repetition.max {
             None => {
                 let head = self.node()?;
-                self.link(at, When::Always, head);
+                self.link(at, Condition::Always, head);
                 let tail = self.compile(&repetition.sub, head)?;
-                self.link(tail, When::Always, head);
-                self.link(head, When::Always, out);
+                self.link(tail, Condition::Always, head);
+                self.link(head, Condition::Always, out);
             }
             Some(max) => {
-                self.link(at, When::Always, out);
+                self.link(at, Condition::Always, out);
                 for _ in repetition.min..max {
                     let next = self.node()?;
-                    self.link(at, When::Always, next);
+                    self.link(at, Condition::Always, next);
                     at = self.compile(&repetition.sub, next)?;
-                    self.link(at, When::Always, out);
+                    self.link(at, Condition::Always, out);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The automata against the `regex` crate, and the proof of `routes!` against both, on patterns nobody thought of.
+//! Compares automata with the `regex` crate, and the proofs of `routes!` with both, on random patterns.
 
 use crate::pattern::Pattern;
 use brubeck_runtime::__private::{Kind, Method, Spec, shadow_checks};
@@ -9,8 +9,10 @@ use regex::bytes::{Regex, RegexBuilder};
 use std::cell::Cell;
 use syn::LitStr;
 
-/// Pairs of patterns, and the paths that each of them is tried on.
-const PATTERNS: u32 = 3000;
+/// The number of pairs of patterns.
+const PAIRS: u32 = 3000;
+
+/// The number of paths per pair.
 const PATHS: usize = 60;
 
 fn piece() -> impl Strategy<Value = String> {
@@ -30,7 +32,7 @@ fn piece() -> impl Strategy<Value = String> {
     })
 }
 
-/// Gives each group a name of its own.
+/// Gives each group a unique name.
 fn named(pattern: &str) -> String {
     let mut parts = pattern.split("NAME");
     let mut named = parts.next().unwrap_or_default().to_owned();
@@ -40,7 +42,7 @@ fn named(pattern: &str) -> String {
     named
 }
 
-/// A pattern, and one that often asks for more than it.
+/// Two patterns, of which the second often extends the first.
 fn pair() -> impl Strategy<Value = (String, String)> {
     let end = || prop::sample::select(vec!["", "", "$"]);
     let first = (prop::collection::vec(piece(), 0..4), end());
@@ -59,30 +61,30 @@ fn pair() -> impl Strategy<Value = (String, String)> {
     })
 }
 
-/// Paths of the letters of the patterns, and others.
+/// Random paths, mostly of the bytes in the patterns.
 fn path() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(prop::sample::select(b"aabb//11-cA.\n\xc3\xff".to_vec()), 0..7)
 }
 
-struct Tried {
+struct Candidate {
     pattern: Pattern,
     regex: Regex,
 }
 
-impl Tried {
-    /// `None`: it matches nothing, which is a mistake, or is too large, which is fine.
-    fn new(text: &str) -> Option<Tried> {
+impl Candidate {
+    /// Returns `None` if the pattern matches nothing or is too large for an automaton.
+    fn new(text: &str) -> Option<Candidate> {
         let pattern = Pattern::parse(LitStr::new(text, Span::call_site())).ok()?;
         pattern.is_proven().then_some(())?;
-        // As it is matched at run time where the automaton is not enough.
+        // As the router builds it for patterns without an automaton.
         let regex = RegexBuilder::new(&format!(r"\A(?:{text})"))
             .unicode(false)
             .build()
-            .expect("a regex");
-        Some(Tried { pattern, regex })
+            .expect("the regex should compile");
+        Some(Candidate { pattern, regex })
     }
 
-    /// Walks the packed bytes, as the runtime does.
+    /// Matches with the packed automaton, like the runtime.
     fn accepts(&self, path: &[u8]) -> bool {
         let (packed, _) = self.pattern.proof_bytes();
         let mut state = 0;
@@ -106,32 +108,32 @@ impl Tried {
 }
 
 #[test]
-fn automata_agree_with_regexes_and_proofs_are_never_contradicted() {
+fn automata_agree_with_regexes_and_proofs_hold() {
     let (pairs, included, matched) = (Cell::new(0), Cell::new(0), Cell::new(0));
     let config = Config {
-        cases: PATTERNS,
+        cases: PAIRS,
         failure_persistence: None,
         ..Config::default()
     };
     let cases = (pair(), prop::collection::vec(path(), PATHS));
     let result = TestRunner::new(config).run(&cases, |((first, second), tails)| {
-        let (Some(early), Some(late)) = (Tried::new(&first), Tried::new(&second)) else {
+        let (Some(early), Some(late)) = (Candidate::new(&first), Candidate::new(&second)) else {
             return Ok(());
         };
         let shadowed = shadow_checks(&[early.spec(), late.spec()], &[1, 1]) != [0, 0];
         included.set(included.get() + u32::from(shadowed));
-        // Random paths seldom match a long pattern; what extends an example often does.
+        // Random paths seldom match a long pattern. Paths that extend an example often do.
         let examples = [early.pattern.example(), late.pattern.example(), "/"];
         for (i, tail) in tails.iter().enumerate() {
             let example = examples[i % examples.len()].as_bytes();
             let path = [&example[..example.len() - example.len() * (i % 2) / 3], tail].concat();
-            for tried in [&early, &late] {
-                let expected = tried.regex.is_match(&path);
+            for candidate in [&early, &late] {
+                let expected = candidate.regex.is_match(&path);
                 prop_assert_eq!(
-                    tried.accepts(&path),
+                    candidate.accepts(&path),
                     expected,
                     "{} on {:?}",
-                    tried.pattern.text(),
+                    candidate.pattern.text(),
                     path
                 );
                 pairs.set(pairs.get() + 1);
@@ -139,7 +141,7 @@ fn automata_agree_with_regexes_and_proofs_are_never_contradicted() {
             }
             prop_assert!(
                 !shadowed || !late.accepts(&path) || early.accepts(&path),
-                "`{}` was said to match all that `{}` matches, but not {:?}",
+                "`{}` is proven to match every path of `{}`, but does not match {:?}",
                 first,
                 second,
                 path

@@ -4,29 +4,29 @@ use regex_syntax::hir::translate::TranslatorBuilder;
 fn automaton(pattern: &str) -> Automaton {
     let ast = regex_syntax::ast::parse::Parser::new()
         .parse(pattern)
-        .expect("a pattern");
+        .expect("the pattern should parse");
     let hir = TranslatorBuilder::new()
         .utf8(false)
         .unicode(false)
         .build()
         .translate(pattern, &ast)
-        .expect("a translation");
-    Automaton::new(&hir).expect("a small automaton")
+        .expect("the pattern should translate");
+    Automaton::new(&hir).expect("the automaton should be small")
 }
 
 #[test]
-fn a_prefix_matches_unless_the_end_is_asked_for() {
-    let open = automaton("^/service/slow");
-    assert!(open.accepts(b"/service/slow"));
-    assert!(open.accepts(b"/service/slower?x=1\n\xff"));
-    assert!(!open.accepts(b"/service/slo"));
-    let closed = automaton("^/service/slow$");
-    assert!(closed.accepts(b"/service/slow"));
-    assert!(!closed.accepts(b"/service/slower"));
+fn matches_a_prefix_unless_the_pattern_ends_in_a_dollar() {
+    let prefix = automaton("^/service/slow");
+    assert!(prefix.accepts(b"/service/slow"));
+    assert!(prefix.accepts(b"/service/slower?x=1\n\xff"));
+    assert!(!prefix.accepts(b"/service/slo"));
+    let exact = automaton("^/service/slow$");
+    assert!(exact.accepts(b"/service/slow"));
+    assert!(!exact.accepts(b"/service/slower"));
 }
 
 #[test]
-fn the_end_is_honoured_in_the_middle() {
+fn supports_anchors_in_the_middle() {
     assert!(automaton("^/a$b").is_empty());
     let optional = automaton("^/a$(?:b)?");
     assert!(optional.accepts(b"/a"));
@@ -45,14 +45,14 @@ fn classes_are_ascii() {
 }
 
 #[test]
-fn it_is_minimal() {
+fn is_minimal() {
     assert_eq!(automaton("^/(?:ab|cb)$").len(), 4);
     assert_eq!(automaton("^/a*a*a*$").len(), 2);
     assert_eq!(automaton("^/(?:foo|foo/bar)").len(), 5);
 }
 
 #[test]
-fn the_forced_prefix_ends_where_a_choice_begins() {
+fn forced_prefix_ends_before_the_first_choice() {
     assert_eq!(automaton("^/service/slow").forced_prefix(), b"/service/slow");
     assert_eq!(automaton(r"^/user/(?<id>\d+)$").forced_prefix(), b"/user/");
     assert_eq!(automaton("^/(?:ab|ac)d").forced_prefix(), b"/a");
@@ -60,9 +60,9 @@ fn the_forced_prefix_ends_where_a_choice_begins() {
 }
 
 #[test]
-fn the_packed_form_has_flags_and_offsets() {
+fn packs_flags_and_offsets() {
     assert_eq!(
-        automaton("^/a").packed().expect("a small automaton"),
+        automaton("^/a").packed().expect("the automaton should be small"),
         [
             0,
             1,
@@ -85,16 +85,16 @@ fn the_packed_form_has_flags_and_offsets() {
         ]
     );
     assert_eq!(
-        automaton("^/$").packed().expect("a small automaton"),
+        automaton("^/$").packed().expect("the automaton should be small"),
         [0, 1, b'/', b'/', 6, 0, ACCEPT, 0]
     );
 }
 
 #[test]
-fn an_example_is_accepted() {
+fn accepts_its_own_example() {
     for pattern in ["^/", "^/a|^/b", r"^/\d{3}-[x-z]+/?$", r"^/[^a-z]\S", r"^/(?i)QQ"] {
         let automaton = automaton(pattern);
-        let example = automaton.example().expect("an example");
+        let example = automaton.example().expect("there should be an example");
         assert!(automaton.accepts(example.as_bytes()), "{pattern} {example}");
     }
     assert_eq!(automaton(r"^/\x00").example(), None);

@@ -1,7 +1,7 @@
-//! Operations -> the trait, the module of its operations, and its client. Nothing can fail here.
+//! Generates the trait, the module of its operations, and its client. Nothing can fail here.
 
-use super::lower::{Argument, Operation, is_call};
-use super::path::Part;
+use super::lower::{Operation, OperationArgument, is_call};
+use super::path::PathSegment;
 use crate::handler::pattern_spec;
 use crate::method::Kind;
 use crate::schema::schema;
@@ -17,9 +17,9 @@ pub(super) fn expand(contract: &ItemTrait, operations: Option<&[Operation<'_>]>)
         .iter()
         .filter(|attr| attr.path().is_ident("cfg"))
         .collect();
-    let written = written(contract);
+    let definition = definition(contract);
     let Some(operations) = operations else {
-        return written;
+        return definition;
     };
     let name = contract.ident.unraw().to_string();
     let module = Ident::new(&snake(&name), located(contract.ident.span()));
@@ -27,7 +27,7 @@ pub(super) fn expand(contract: &ItemTrait, operations: Option<&[Operation<'_>]>)
     let operations_module = operations_module(contract, &module, operations);
     let client = self::client(contract, &module, &client, operations);
     quote! {
-        #written
+        #definition
         #(#conditions)*
         #operations_module
         #(#conditions)*
@@ -35,9 +35,9 @@ pub(super) fn expand(contract: &ItemTrait, operations: Option<&[Operation<'_>]>)
     }
 }
 
-/// The trait as it was written; its futures are `Send`. What is no part of a contract, which is reported, goes, so
-/// that rustc does not report it again.
-fn written(contract: &ItemTrait) -> TokenStream {
+/// Returns the trait as written, with futures that are `Send`. Invalid parts, which were reported, are removed, so that rustc does not
+/// report them again.
+fn definition(contract: &ItemTrait) -> TokenStream {
     let mut contract = contract.clone();
     for item in &mut contract.items {
         if let TraitItem::Fn(function) = item {
@@ -62,7 +62,7 @@ fn written(contract: &ItemTrait) -> TokenStream {
             }
         }
     }
-    // Nobody implements it where the service is another program, or made of functions.
+    // The trait is not implemented if the service is another program, or consists of functions.
     quote!(#[allow(dead_code)] #contract)
 }
 
@@ -78,9 +78,9 @@ fn operations_module(contract: &ItemTrait, module: &Ident, operations: &[Operati
         .collect();
     let entries = operations.iter().map(|operation| entry(name, operation));
     let (doc, routes_doc, operations_doc) = (
-        format!("The operations of [`{name}`]: what goes over the wire."),
-        format!("The routes that serve every operation, of a state that implements [`{name}`]."),
-        "The route of every operation.",
+        format!("The operations of [`{name}`], with their arguments as fields."),
+        format!("Returns the routes of all operations, for a state that implements [`{name}`]."),
+        "The routes of all operations.",
     );
     let len = operations.len();
     quote! {
@@ -100,7 +100,7 @@ fn operations_module(contract: &ItemTrait, module: &Ident, operations: &[Operati
     }
 }
 
-/// The visibility of the trait, as it is written one module further in.
+/// Returns the visibility of the trait for the items of a child module.
 fn within_module_vis(vis: &Visibility) -> TokenStream {
     match vis {
         Visibility::Public(_) => quote!(pub),
@@ -116,10 +116,13 @@ fn within_module_vis(vis: &Visibility) -> TokenStream {
 fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) -> TokenStream {
     let name = &operation.function.sig.ident;
     let docs = docs(operation.function);
-    let fields = operation.arguments.iter().map(|Argument { name, ty, .. }| {
-        let ty = types::within_module(ty);
-        quote!(#vis #name: #ty)
-    });
+    let fields = operation
+        .arguments
+        .iter()
+        .map(|OperationArgument { name, ty, .. }| {
+            let ty = types::within_module(ty);
+            quote!(#vis #name: #ty)
+        });
     let codecs: Vec<_> = (0..operation.arguments.len())
         .map(|i| format_ident!("__ARGUMENT{i}"))
         .collect();
@@ -134,14 +137,17 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
     );
     let full = format!("{}::{}", module.unraw(), name.unraw());
     let spec = pattern_spec(&full, &operation.pattern, &operation.method, Kind::Service);
-    let signature = operation.arguments.iter().map(|Argument { name, ty, place }| {
-        let ty = types::within_module(ty);
-        let ty = match place {
-            Some(_) => quote!(::brubeck::__private::InPath<#ty>),
-            None => quote!(::brubeck::__private::Named<#ty>),
-        };
-        (name.unraw().to_string(), ty)
-    });
+    let signature = operation
+        .arguments
+        .iter()
+        .map(|OperationArgument { name, ty, parameter }| {
+            let ty = types::within_module(ty);
+            let ty = match parameter {
+                Some(_) => quote!(::brubeck::__private::InPath<#ty>),
+                None => quote!(::brubeck::__private::Named<#ty>),
+            };
+            (name.unraw().to_string(), ty)
+        });
     let schema = schema(
         signature,
         &quote!(::core::result::Result<::brubeck::__private::Json<#ok>, ::brubeck::__private::Json<#fault>>),
@@ -160,7 +166,7 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
         .arguments
         .iter()
         .zip(&codecs)
-        .filter(|(argument, _)| argument.place.is_none())
+        .filter(|(argument, _)| argument.parameter.is_none())
         .map(|(argument, codec)| {
             let name = argument.name;
             quote!(let __request = #codec.write(__request, self.#name);)
@@ -168,13 +174,13 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
     let (mut named, mut vacant, mut reads) = (Vec::new(), Vec::new(), Vec::new());
     for (argument, codec) in operation.arguments.iter().zip(&codecs) {
         let name = argument.name;
-        match argument.place {
+        match argument.parameter {
             Some(_) => reads.push(quote!(#name: #codec.read(__arguments)?)),
             None => {
-                let place = format_ident!("__place{}", vacant.len());
-                reads.push(quote!(#name: #place.take()?));
+                let value = format_ident!("__value{}", vacant.len());
+                reads.push(quote!(#name: #value.take()?));
                 named.push(codec);
-                vacant.push(place);
+                vacant.push(value);
             }
         }
     }
@@ -219,12 +225,12 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
     }
 }
 
-/// How one argument is written and read; a type that cannot be is an error here, and only here.
-fn codec_item(argument: &Argument<'_>, codec: &Ident) -> TokenStream {
+/// Defines the constant that writes and reads an argument. A type that cannot be sent is an error here, and only here.
+fn codec_item(argument: &OperationArgument<'_>, codec: &Ident) -> TokenStream {
     let ty = types::within_module(argument.ty);
     let name = argument.name.unraw().to_string();
     let span = types::span(argument.ty);
-    let (kind, new) = match argument.place {
+    let (kind, new) = match argument.parameter {
         Some(index) => {
             let new = quote_spanned!(span=> ::brubeck::__private::in_path::<#ty>);
             (quote!(InPath), quote!(#new(#index)))
@@ -237,29 +243,24 @@ fn codec_item(argument: &Argument<'_>, codec: &Ident) -> TokenStream {
     quote!(const #codec: ::brubeck::__private::#kind<#ty> = #new;)
 }
 
-/// The statements that make `__path`.
+/// Returns the statements that build `__path`.
 fn path(operation: &Operation<'_>, codecs: &[Ident]) -> TokenStream {
-    let places = operation
-        .path
-        .parts
-        .iter()
-        .any(|part| matches!(part, Part::Place(_)));
-    if !places {
+    if operation.path.parameters().next().is_none() {
         let lit = &operation.path.lit;
         return quote!(let __path = #lit;);
     }
-    let mut placed = operation
+    let mut ordered: Vec<_> = operation
         .arguments
         .iter()
         .zip(codecs)
-        .filter(|(argument, _)| argument.place.is_some());
-    let mut ordered: Vec<_> = placed.by_ref().collect();
-    ordered.sort_by_key(|(argument, _)| argument.place);
+        .filter(|(argument, _)| argument.parameter.is_some())
+        .collect();
+    ordered.sort_by_key(|(argument, _)| argument.parameter);
     let mut ordered = ordered.into_iter();
-    let pushes = operation.path.parts.iter().map(|part| match part {
-        Part::Text(text) => quote!(__path.push_str(#text);),
-        Part::Place(_) => match ordered.next() {
-            Some((Argument { name, .. }, codec)) => quote!(#codec.write(&mut __path, self.#name);),
+    let pushes = operation.path.segments.iter().map(|segment| match segment {
+        PathSegment::Text(text) => quote!(__path.push_str(#text);),
+        PathSegment::Parameter(_) => match ordered.next() {
+            Some((OperationArgument { name, .. }, codec)) => quote!(#codec.write(&mut __path, self.#name);),
             None => TokenStream::new(),
         },
     });
@@ -269,7 +270,7 @@ fn path(operation: &Operation<'_>, codecs: &[Ident]) -> TokenStream {
     }
 }
 
-/// The entry that serves an operation by the trait.
+/// Returns the route table entry that serves an operation with the trait.
 fn entry(contract: &Ident, operation: &Operation<'_>) -> TokenStream {
     let name = &operation.function.sig.ident;
     let fields = operation.arguments.iter().map(|argument| argument.name);
@@ -278,13 +279,13 @@ fn entry(contract: &Ident, operation: &Operation<'_>) -> TokenStream {
         ::brubeck::__private::Entry {
             spec: const { &<#name as ::brubeck::__private::Operation>::SPEC },
             handle: |__cx| ::std::boxed::Box::pin(async move {
-                let __ask: #name = match ::brubeck::__private::read_operation(&__cx) {
-                    ::core::result::Result::Ok(__ask) => __ask,
+                let __args: #name = match ::brubeck::__private::read_operation(&__cx) {
+                    ::core::result::Result::Ok(__args) => __args,
                     ::core::result::Result::Err(__response) => return __response,
                 };
-                let _ = &__ask;
-                let __settled = __cx.release_message();
-                ::brubeck::__private::operation_response::<#name>(#call(__settled.state(), #(__ask.#fields),*).await)
+                let _ = &__args;
+                let __released = __cx.release_message();
+                ::brubeck::__private::operation_response::<#name>(#call(__released.state(), #(__args.#fields),*).await)
             }),
             streams: false,
             nowait_calls: ::brubeck::__private::NowaitCalls::NONE,
@@ -294,8 +295,8 @@ fn entry(contract: &Ident, operation: &Operation<'_>) -> TokenStream {
 
 fn client(contract: &ItemTrait, module: &Ident, client: &Ident, operations: &[Operation<'_>]) -> TokenStream {
     let (vis, name) = (&contract.vis, &contract.ident);
-    let doc = format!("Calls a service that serves [`{name}`].");
-    let doc_state = "As a handler argument it comes from the state of the application, as `State` does.";
+    let doc = format!("A client of services that implement [`{name}`].");
+    let doc_state = "As an argument of a handler, it is provided by the state of the application.";
     let calls = operations.iter().map(|operation| {
         let function = &operation.function.sig.ident;
         let docs = docs(operation.function);
@@ -303,7 +304,7 @@ fn client(contract: &ItemTrait, module: &Ident, client: &Ident, operations: &[Op
         let arguments = operation
             .arguments
             .iter()
-            .map(|Argument { name, ty, .. }| quote!(#name: #ty));
+            .map(|OperationArgument { name, ty, .. }| quote!(#name: #ty));
         quote! {
             #(#docs)*
             #vis fn #function(&self, #(#arguments),*) -> ::brubeck::__private::TypedCall<#module::#function> {
@@ -321,11 +322,11 @@ fn client(contract: &ItemTrait, module: &Ident, client: &Ident, operations: &[Op
         }
         #[allow(missing_docs)]
         impl #client {
-            /// Calls over this client.
+            /// Returns a client that makes its calls with this untyped one.
             #vis const fn new(client: ::brubeck::__private::Client) -> Self {
                 Self { client }
             }
-            /// Returns a client of the service at this address; it connects at its first call.
+            /// Returns a client of the service at this address. It connects at its first call.
             #vis fn at(
                 address: impl ::core::convert::Into<::std::string::String>,
                 secret: impl ::core::convert::Into<::std::string::String>,
@@ -357,7 +358,7 @@ fn docs(function: &TraitItemFn) -> impl Iterator<Item = &Attribute> {
         .filter(|attribute| attribute.path().is_ident("doc"))
 }
 
-/// Without the user's span, so that a client of which not all is used is no warning.
+/// Returns the location without the hygiene of the user's code, so that rustc does not warn about unused items of a contract.
 fn located(span: Span) -> Span {
     Span::mixed_site().located_at(span)
 }
@@ -384,7 +385,7 @@ mod tests {
     use super::snake;
 
     #[test]
-    fn modules_are_named_after_traits() {
+    fn converts_names_to_snake_case() {
         assert_eq!(snake("SlowEcho"), "slow_echo");
         assert_eq!(snake("HTTPProxy"), "http_proxy");
         assert_eq!(snake("V2Users"), "v2_users");

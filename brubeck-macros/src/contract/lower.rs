@@ -1,4 +1,4 @@
-//! Trait -> operations. Everything a user can get wrong is found here.
+//! Reads the operations of a contract from its trait. Every error of the user is reported here.
 
 use super::path::CallPath;
 use crate::error::{Errors, suggest};
@@ -15,7 +15,7 @@ use syn::{
     Token, TraitItem, TraitItemFn, Type,
 };
 
-/// A function of the trait, of which a call can be made.
+/// A function of the trait.
 pub(super) struct Operation<'a> {
     pub(super) function: &'a TraitItemFn,
     pub(super) path: CallPath,
@@ -23,51 +23,54 @@ pub(super) struct Operation<'a> {
     pub(super) method: String,
     pub(super) timeout: Option<Duration>,
     pub(super) idempotent: bool,
-    pub(super) arguments: Vec<Argument<'a>>,
+    pub(super) arguments: Vec<OperationArgument<'a>>,
     pub(super) ok: &'a Type,
     pub(super) fault: &'a Type,
 }
 
-pub(super) struct Argument<'a> {
+pub(super) struct OperationArgument<'a> {
     pub(super) name: &'a Ident,
     pub(super) ty: &'a Type,
-    /// The place in the path that it fills.
-    pub(super) place: Option<usize>,
+    /// The index of the path parameter that it fills.
+    pub(super) parameter: Option<usize>,
 }
 
-/// `#[call("/service/slow", method = "get", timeout = "5s", idempotent)]`.
-struct Call {
+/// The arguments of `#[call("/service/slow", method = "get", timeout = "5s", idempotent)]`.
+struct CallArgs {
     path: Option<LitStr>,
     method: String,
     timeout: Option<Duration>,
     idempotent: bool,
 }
 
-/// The operations without a mistake; one with a mistake leaves nothing but what is said about it. `None`: nothing
-/// can be made of the contract.
+/// Returns the valid operations, and reports errors in the others. Returns `None` if nothing can be generated for the contract.
 pub(super) fn lower<'a>(contract: &'a ItemTrait, errors: &Errors) -> Option<Vec<Operation<'a>>> {
     let is_generic = !contract.generics.params.is_empty();
     if is_generic {
         errors.on(
             &contract.generics,
-            "a contract cannot be generic: both sides have to know its types",
+            "a contract cannot be generic: both sides need to know its types\nhelp: use concrete types",
         );
     }
     let mut operations: Vec<Operation<'a>> = Vec::new();
     for item in &contract.items {
         let TraitItem::Fn(function) = item else {
-            errors.on(item, "a contract has only `async fn`s");
+            errors.on(
+                item,
+                "a contract contains only `async fn`s\nhelp: move this out of the trait",
+            );
             continue;
         };
         let own = Errors::default();
         let operation = operation(function, &own);
         if let Some(operation) = operation.filter(|_| !own.any()) {
-            let twin = operations.iter().find(|other| same_route(other, &operation));
-            match twin {
+            let same = operations.iter().find(|other| same_route(other, &operation));
+            match same {
                 Some(other) => {
                     let (first, second) = (&other.function.sig.ident, &function.sig.ident);
-                    let text =
-                        format!("`{first}` and `{second}` are sent to the same path by the same method");
+                    let text = format!(
+                        "`{first}` and `{second}` have the same path and method\nhelp: change the path of one of them"
+                    );
                     errors.on(&operation.path.lit, text);
                 }
                 None => operations.push(operation),
@@ -89,7 +92,7 @@ fn operation<'a>(function: &'a TraitItemFn, errors: &Errors) -> Option<Operation
     let path = call.path.and_then(|lit| CallPath::parse(lit, errors));
     let mut arguments = arguments(sig, errors);
     if let Some(path) = &path {
-        place(path, &mut arguments, sig, errors);
+        assign_parameters(path, &mut arguments, sig, errors);
     }
     let result = returned(sig, errors);
     if errors.any() {
@@ -117,34 +120,37 @@ fn check_signature(function: &TraitItemFn, errors: &Errors) {
     if sig.asyncness.is_none() {
         errors.on(
             sig.fn_token,
-            format!("a call crosses a socket, so `{name}` is an `async fn`"),
+            format!("an operation must be an `async fn`, because its call goes over the network\nhelp: write `async fn {name}`"),
         );
     }
     if !sig.generics.params.is_empty() {
         errors.on(
             &sig.generics,
-            "an operation cannot be generic: both sides have to know its types",
+            "an operation cannot be generic: both sides need to know its types\nhelp: use concrete types",
         );
     }
     if let Some(body) = &function.default {
         errors.on(
             body,
-            format!("an operation has no body: services say what `{name}` does"),
+            format!("an operation has no body\nhelp: end it with `;`, and implement `{name}` in the service"),
         );
     }
     let shared = |receiver: &&Receiver| matches!(&receiver.kind, ReceiverKind::Reference(_, _, None));
     if sig.receiver().filter(shared).is_none() {
         match sig.receiver() {
-            Some(receiver) => errors.on(receiver, "many calls run at once, so an operation takes `&self`"),
+            Some(receiver) => errors.on(
+                receiver,
+                "an operation takes `&self`, because calls run concurrently\nhelp: write `&self`",
+            ),
             None => errors.on(
                 &sig.ident,
-                format!("an operation takes `&self`\nhelp: `async fn {name}(&self, ..)`"),
+                format!("an operation takes `&self`\nhelp: write `async fn {name}(&self, ..)`"),
             ),
         }
     }
 }
 
-fn arguments<'a>(sig: &'a Signature, errors: &Errors) -> Vec<Argument<'a>> {
+fn arguments<'a>(sig: &'a Signature, errors: &Errors) -> Vec<OperationArgument<'a>> {
     let mut arguments = Vec::new();
     for input in &sig.inputs {
         let FnArg::Typed(typed) = input else { continue };
@@ -152,47 +158,59 @@ fn arguments<'a>(sig: &'a Signature, errors: &Errors) -> Vec<Argument<'a>> {
         if types::mentions_impl(ty) {
             errors.on(
                 ty,
-                "an operation cannot be generic: both sides have to know its types",
+                "an operation cannot be generic: both sides need to know its types\nhelp: use concrete types",
             );
         } else if let Some(owned) = types::borrowed(ty) {
             let text = types::text(ty);
             errors.on(
                 ty,
-                format!("a value that goes over the wire is owned, and `{text}` borrows it\nhelp: {owned}"),
+                format!("an argument of an operation must own its value, because it is sent to the service; `{text}` borrows\nhelp: {owned}"),
             );
         }
         match &*typed.pat {
-            Pat::Ident(pattern) => arguments.push(Argument {
+            Pat::Ident(pattern) => arguments.push(OperationArgument {
                 name: &pattern.ident,
                 ty,
-                place: None,
+                parameter: None,
             }),
-            other => errors.on(other, "name this argument: its name goes over the wire"),
+            other => errors.on(other, "an argument of an operation needs a name, because it is sent by name\nhelp: write `name: Type`"),
         }
     }
     arguments
 }
 
-/// Finds the argument of each place in the path.
-fn place(path: &CallPath, arguments: &mut [Argument<'_>], sig: &Signature, errors: &Errors) {
-    for (index, place) in path.places().enumerate() {
+/// Finds the argument of each path parameter.
+fn assign_parameters(
+    path: &CallPath,
+    arguments: &mut [OperationArgument<'_>],
+    sig: &Signature,
+    errors: &Errors,
+) {
+    for (index, parameter) in path.parameters().enumerate() {
         match arguments
             .iter_mut()
-            .find(|argument| argument.name.unraw() == place)
+            .find(|argument| argument.name.unraw() == parameter)
         {
-            Some(argument) if argument.place.is_none() => argument.place = Some(index),
-            Some(_) => errors.on(&path.lit, format!("`{{{place}}}` is in the path twice")),
+            Some(argument) if argument.parameter.is_none() => argument.parameter = Some(index),
+            Some(_) => errors.on(
+                &path.lit,
+                format!("`{{{parameter}}}` is in the path twice\nhelp: use each argument once"),
+            ),
             None => {
                 let names: Vec<String> = arguments
                     .iter()
                     .map(|argument| argument.name.unraw().to_string())
                     .collect();
-                let help = suggest(place, names.iter().map(String::as_str))
-                    .map(|close| format!("\nhelp: did you mean `{{{close}}}`?"))
-                    .unwrap_or_default();
+                let help = suggest(parameter, names.iter().map(String::as_str)).map_or_else(
+                    || format!("add an argument `{parameter}: <type>`"),
+                    |close| format!("did you mean `{{{close}}}`?"),
+                );
                 errors.on(
                     &path.lit,
-                    format!("`{{{place}}}` is no argument of `{}`{help}", sig.ident),
+                    format!(
+                        "`{{{parameter}}}` in the path is not an argument of `{}`\nhelp: {help}",
+                        sig.ident
+                    ),
                 );
             }
         }
@@ -200,21 +218,25 @@ fn place(path: &CallPath, arguments: &mut [Argument<'_>], sig: &Signature, error
 }
 
 fn returned<'a>(sig: &'a Signature, errors: &Errors) -> Option<(&'a Type, &'a Type)> {
-    const FALLIBLE: &str =
-        "a call can fail: return `Result<T, F>`, where `F` is what the service answers when it fails";
+    let message = |ok: &str| {
+        format!(
+            "an operation must return `Result<T, E>`, because a call can fail\nhelp: write `Result<{ok}, Fault>`"
+        )
+    };
     match &sig.output {
         ReturnType::Type(_, ty) => match types::arguments(ty, "Result").as_deref() {
             Some([ok, fault]) => return Some((ok, fault)),
-            _ => errors.on(ty, FALLIBLE),
+            Some([ok]) => errors.on(ty, message(&types::text(ok))),
+            _ => errors.on(ty, message(&types::text(ty))),
         },
-        ReturnType::Default => errors.on(&sig.ident, FALLIBLE),
+        ReturnType::Default => errors.on(&sig.ident, message("()")),
     }
     None
 }
 
-fn call(function: &TraitItemFn, errors: &Errors) -> Call {
+fn call(function: &TraitItemFn, errors: &Errors) -> CallArgs {
     let name = &function.sig.ident;
-    let mut call = Call {
+    let mut call = CallArgs {
         path: None,
         method: "request".to_owned(),
         timeout: None,
@@ -225,14 +247,17 @@ fn call(function: &TraitItemFn, errors: &Errors) -> Call {
         errors.on(
             name,
             format!(
-                "`{name}` needs a path\nhelp: `#[call(\"/service/{}\")]`",
+                "`{name}` needs a path\nhelp: write `#[call(\"/service/{}\")]`",
                 name.unraw()
             ),
         );
         return call;
     };
     if let Some(second) = attributes.next() {
-        errors.on(second, format!("`{name}` has a path already"));
+        errors.on(
+            second,
+            format!("`{name}` has two `#[call]` attributes\nhelp: remove one of them"),
+        );
     }
     let read = attribute.parse_args_with(|input: ParseStream<'_>| {
         let mut seen = HashMap::new();
@@ -249,7 +274,7 @@ fn call(function: &TraitItemFn, errors: &Errors) -> Call {
         errors.on(
             attribute,
             format!(
-                "`{name}` needs a path\nhelp: `#[call(\"/service/{}\")]`",
+                "`{name}` needs a path\nhelp: write `#[call(\"/service/{}\")]`",
                 name.unraw()
             ),
         );
@@ -262,7 +287,7 @@ pub(super) fn is_call(attribute: &Attribute) -> bool {
 }
 
 fn read_call(
-    call: &mut Call,
+    call: &mut CallArgs,
     seen: &mut HashMap<String, Span>,
     input: ParseStream<'_>,
     errors: &Errors,
@@ -278,10 +303,10 @@ fn read_call(
     if key == "idempotent" {
         if has_value {
             let value: Expr = input.parse()?;
-            let text = "`idempotent` takes no value\nhelp: leave it out, or write `idempotent` alone";
+            let text = "`idempotent` takes no value\nhelp: write `idempotent` alone, or remove it";
             errors.on(value, text);
         } else if seen.insert(key, span).is_some() {
-            errors.at(span, "`idempotent` is given twice");
+            errors.at(span, "`idempotent` is given twice\nhelp: remove one of them");
         }
         call.idempotent = true;
         return Ok(());
@@ -293,7 +318,7 @@ fn read_call(
             .unwrap_or_default();
         errors.at(
             span,
-            format!("unknown argument `{key}`; expected `path`, `method`, `timeout` or `idempotent`{help}"),
+            format!("unknown key `{key}`; expected `path`, `method`, `timeout` or `idempotent`{help}"),
         );
         return Ok(());
     }
@@ -305,12 +330,12 @@ fn read_call(
         };
         errors.at(
             span,
-            format!("`{key}` needs a value\nhelp: `{key} = \"{value}\"`"),
+            format!("`{key}` needs a value\nhelp: write `{key} = \"{value}\"`"),
         );
         return Ok(());
     };
     if seen.insert(key.clone(), span).is_some() {
-        errors.at(span, format!("`{key}` is given twice"));
+        errors.at(span, format!("`{key}` is given twice\nhelp: remove one of them"));
         return Ok(());
     }
     match key.as_str() {
@@ -321,7 +346,7 @@ fn read_call(
                 Ok(()) if method == "response" => {
                     errors.on(
                         &value,
-                        "a call is not a response\nhelp: leave `method` out, it is \"request\"",
+                        "\"response\" is not the method of a call\nhelp: remove `method`; the default is \"request\"",
                     );
                 }
                 Ok(()) => call.method = method,
@@ -329,11 +354,11 @@ fn read_call(
             }
         }
         _ => {
-            call.timeout = duration(&value.value());
+            call.timeout = parse_duration(&value.value());
             if call.timeout.is_none() {
                 errors.on(
                     &value,
-                    "`timeout` is a duration such as \"5s\", \"500ms\" or \"2m\"",
+                    "`timeout` must be a duration greater than zero\nhelp: write an integer and a unit, such as \"500ms\", \"5s\" or \"2m\"",
                 );
             }
         }
@@ -341,8 +366,8 @@ fn read_call(
     Ok(())
 }
 
-/// `5s`, `500ms`, `2m`; not nothing.
-fn duration(text: &str) -> Option<Duration> {
+/// Parses `500ms`, `5s` or `2m`, but not zero.
+fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let number: u64 = digits.parse().ok().filter(|number| *number > 0)?;
     match &text[digits.len()..] {
@@ -359,10 +384,10 @@ mod tests {
     use syn::parse_quote;
 
     #[test]
-    fn durations() {
-        assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
-        assert_eq!(duration("5s"), Some(Duration::from_secs(5)));
-        assert_eq!(duration("2m"), Some(Duration::from_secs(120)));
+    fn parses_durations() {
+        assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(parse_duration("5s"), Some(Duration::from_secs(5)));
+        assert_eq!(parse_duration("2m"), Some(Duration::from_secs(120)));
         for wrong in [
             "",
             "5",
@@ -375,12 +400,12 @@ mod tests {
             "99999999999999999999s",
             "18446744073709551615m",
         ] {
-            assert_eq!(duration(wrong), None, "{wrong}");
+            assert_eq!(parse_duration(wrong), None, "{wrong}");
         }
     }
 
     #[test]
-    fn an_operation_with_a_mistake_leaves_nothing() {
+    fn invalid_operation_is_reported_and_skipped() {
         let contract: ItemTrait = parse_quote! {
             trait Contract {
                 #[call("/a/{id}", method = "get", timeout = "1s")]
@@ -392,12 +417,12 @@ mod tests {
         let errors = Errors::default();
         let operations = lower(&contract, &errors).expect("a contract");
         assert_eq!(operations.len(), 1);
-        let places: Vec<_> = operations[0]
+        let parameters: Vec<_> = operations[0]
             .arguments
             .iter()
-            .map(|argument| argument.place)
+            .map(|argument| argument.parameter)
             .collect();
-        assert_eq!(places, [Some(0), None]);
+        assert_eq!(parameters, [Some(0), None]);
         assert_eq!(
             (operations[0].method.as_str(), operations[0].timeout),
             ("get", Some(Duration::from_secs(1)))
@@ -406,7 +431,7 @@ mod tests {
             errors
                 .into_tokens()
                 .to_string()
-                .contains("`{id}` is no argument of `bad`")
+                .contains("`{id}` in the path is not an argument of `bad`")
         );
     }
 }

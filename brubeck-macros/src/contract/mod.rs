@@ -1,4 +1,4 @@
-//! `#[service_client]`: one trait, from which both sides of a contract come.
+//! `#[service_client]`: generates both sides of a contract from a trait.
 
 mod expand;
 mod lower;
@@ -14,7 +14,7 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> TokenStream {
     if !attribute.is_empty() {
         errors.on(
             &attribute,
-            "`#[service_client]` takes no arguments\nhelp: the path of each operation is said by `#[call(\"/...\")]`",
+            "`#[service_client]` takes no arguments\nhelp: give each operation its path with `#[call(\"/...\")]`",
         );
     }
     let contract: ItemTrait = match syn::parse2(item.clone()) {
@@ -25,7 +25,7 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> TokenStream {
             return quote!(#item #errors);
         }
         Err(_) => {
-            errors.on(&item, "`#[service_client]` goes on a trait");
+            errors.on(&item, "`#[service_client]` can only be applied to a trait\nhelp: write `trait Name { .. }` with an `async fn` per operation");
             let errors = errors.into_tokens();
             return quote!(#item #errors);
         }

@@ -1,17 +1,17 @@
-//! The path of an operation: `/service/user/{id}`.
+//! Parses the path of an operation: `/service/user/{id}`.
 
 use crate::error::Errors;
 use syn::{Ident, LitStr};
 
 pub(super) struct CallPath {
     pub(super) lit: LitStr,
-    pub(super) parts: Vec<Part>,
+    pub(super) segments: Vec<PathSegment>,
 }
 
-pub(super) enum Part {
+pub(super) enum PathSegment {
     Text(String),
-    /// `{id}`, filled by the argument of that name.
-    Place(String),
+    /// `{id}`, which is filled with the argument of this name.
+    Parameter(String),
 }
 
 impl CallPath {
@@ -24,63 +24,68 @@ impl CallPath {
         if let Some(path) = text.strip_prefix('^') {
             let path = path.trim_end_matches('$');
             return fail(format!(
-                "a contract path is a path to send to, not a pattern\nhelp: write `{path}`"
+                "the path of an operation is not a regex\nhelp: write `{path}`; a path parameter is `{{name}}`"
             ));
         }
         if !text.starts_with('/') {
-            return fail(format!("a contract path starts with `/`\nhelp: write `/{text}`"));
+            return fail(format!(
+                "the path of an operation starts with `/`\nhelp: write `/{text}`"
+            ));
         }
         if let Some(bad) = text
             .chars()
             .find(|c| matches!(c, '?' | '#' | '%') || !c.is_ascii_graphic())
         {
             return fail(format!(
-                "a contract path is a path alone: `{}` cannot be in it\nhelp: arguments without a place in the path \
-                 are sent beside it",
+                "`{}` is not allowed in the path of an operation\nhelp: remove it; arguments that are not in the path \
+                 are sent with the request",
                 bad.escape_debug()
             ));
         }
-        let (mut parts, mut rest) = (Vec::new(), text.as_str());
+        let (mut segments, mut rest) = (Vec::new(), text.as_str());
         while let Some((before, after)) = rest.split_once('{') {
             let Some((name, after)) = after.split_once('}') else {
-                return fail("unclosed `{` in the path".to_owned());
+                return fail("unclosed `{` in the path\nhelp: write `{name}`".to_owned());
             };
             if syn::parse_str::<Ident>(name).is_err() {
-                return fail(format!("`{{{name}}}` is not the name of an argument"));
-            }
-            if !before.is_empty() {
-                parts.push(Part::Text(before.to_owned()));
-            } else if !parts.is_empty() {
                 return fail(format!(
-                    "nothing parts `{{{name}}}` from the place before it\nhelp: put a `/` between"
+                    "`{{{name}}}` is not a path parameter\nhelp: write the name of an argument between the braces"
                 ));
             }
-            parts.push(Part::Place(name.to_owned()));
+            if !before.is_empty() {
+                segments.push(PathSegment::Text(before.to_owned()));
+            } else if !segments.is_empty() {
+                return fail(format!(
+                    "no separator between `{{{name}}}` and the path parameter before it\nhelp: put a `/` between them"
+                ));
+            }
+            segments.push(PathSegment::Parameter(name.to_owned()));
             rest = after;
         }
         if rest.contains('}') {
-            return fail("`}` without a `{` in the path".to_owned());
+            return fail("`}` without a `{` in the path\nhelp: write `{name}`, or remove the `}`".to_owned());
         }
         if !rest.is_empty() {
-            parts.push(Part::Text(rest.to_owned()));
+            segments.push(PathSegment::Text(rest.to_owned()));
         }
-        Some(CallPath { lit, parts })
+        Some(CallPath { lit, segments })
     }
 
-    pub(super) fn places(&self) -> impl Iterator<Item = &str> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::Place(name) => Some(name.as_str()),
-            Part::Text(_) => None,
+    /// Returns the names of the path parameters.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().filter_map(|segment| match segment {
+            PathSegment::Parameter(name) => Some(name.as_str()),
+            PathSegment::Text(_) => None,
         })
     }
 
-    /// The route pattern of the path.
+    /// Returns the route pattern of the path.
     pub(super) fn pattern(&self) -> String {
-        let parts = self.parts.iter().map(|part| match part {
-            Part::Text(text) => regex_syntax::escape(text),
-            Part::Place(name) => format!("(?<{name}>[^/]+)"),
+        let segments = self.segments.iter().map(|segment| match segment {
+            PathSegment::Text(text) => regex_syntax::escape(text),
+            PathSegment::Parameter(name) => format!("(?<{name}>[^/]+)"),
         });
-        format!("^{}$", parts.collect::<String>())
+        format!("^{}$", segments.collect::<String>())
     }
 }
 
@@ -97,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_a_pattern_of_its_own() {
+    fn converts_a_path_to_a_pattern() {
         assert_eq!(parse("/service/slow").unwrap(), "^/service/slow$");
         assert_eq!(
             parse("/user/{id}/p.{tab}").unwrap(),
@@ -106,18 +111,18 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named() {
-        let said = |path: &str, text: &str| {
+    fn reports_mistakes_with_a_fix() {
+        let assert_reported = |path: &str, text: &str| {
             let got = parse(path).unwrap_err();
             assert!(got.contains(text), "{got}");
         };
-        said("^/service/slow$", "help: write `/service/slow`");
-        said("service", "help: write `/service`");
-        said("/a?b={c}", "`?` cannot be in it");
-        said("/a b", "` ` cannot be in it");
-        said("/a/{id", "unclosed `{`");
-        said("/a/id}", "`}` without a `{`");
-        said("/a/{}", "is not the name of an argument");
-        said("/a/{id}{tab}", "nothing parts `{tab}`");
+        assert_reported("^/service/slow$", "help: write `/service/slow`");
+        assert_reported("service", "help: write `/service`");
+        assert_reported("/a?b={c}", "`?` is not allowed");
+        assert_reported("/a b", "` ` is not allowed");
+        assert_reported("/a/{id", "unclosed `{`");
+        assert_reported("/a/id}", "`}` without a `{`");
+        assert_reported("/a/{}", "is not a path parameter");
+        assert_reported("/a/{id}{tab}", "no separator between `{tab}`");
     }
 }

@@ -1,14 +1,14 @@
-//! The typed builder of requests to a service handler without a contract: `slow::request(7).text("hello")`.
+//! Generates the typed request builder of a service handler without a contract: `slow::request(7).text("hello")`.
 
 use super::lower::{Argument, Route, Source, Target};
 use crate::item::ItemFn;
 use crate::method::{Kind, variant};
-use crate::pattern::{Part, Pattern};
+use crate::pattern::{Pattern, PatternSegment};
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::Ident;
 
-/// Nothing for web handlers, which browsers call, and for operations, which have a client.
+/// Returns nothing for web handlers, which browsers call, and for operations, which have a client.
 pub(super) fn builder(route: &Route, function: &ItemFn) -> TokenStream {
     let Target::Pattern { pattern, method } = &route.target else {
         return TokenStream::new();
@@ -22,7 +22,7 @@ pub(super) fn builder(route: &Route, function: &ItemFn) -> TokenStream {
         .arguments
         .iter()
         .filter_map(|argument| setter(vis, argument));
-    // Named after the handler, in the errors of rustc, too.
+    // The name appears in errors of rustc, so it is that of the handler.
     let request = format_ident!("{}_request", function.name());
     let start = start(vis, &request, pattern, route);
     let doc = format!("Builds a request to [`{}`]({}()).", twin, twin);
@@ -55,11 +55,11 @@ pub(super) fn builder(route: &Route, function: &ItemFn) -> TokenStream {
     }
 }
 
-/// `request(id)` where the path can be written from the captures, else `request(path)`.
+/// Returns the function `request(id)` if the path can be built from the captures, and `request(path)` otherwise.
 fn start(vis: &syn::Visibility, request: &Ident, pattern: &Pattern, route: &Route) -> TokenStream {
-    let Some(parts) = pattern.parts() else {
+    let Some(segments) = pattern.segments() else {
         return quote! {
-            /// A request to this path, which has to match the pattern of the handler.
+            /// Returns a request to this path, which must match the pattern of the handler.
             #vis fn request(__path: impl ::core::convert::Into<::std::string::String>) -> #request {
                 Self::__started(::core::convert::Into::into(__path))
             }
@@ -72,9 +72,9 @@ fn start(vis: &syn::Visibility, request: &Ident, pattern: &Pattern, route: &Rout
         let ty = &argument.ty;
         quote!(#ty: ::brubeck::__private::FillCapture<#generic>,)
     });
-    let pushes = parts.iter().map(|part| match part {
-        Part::Text(text) => quote!(__path.push_str(#text);),
-        Part::Capture(index) => {
+    let pushes = segments.iter().map(|segment| match segment {
+        PatternSegment::Text(text) => quote!(__path.push_str(#text);),
+        PatternSegment::Capture(index) => {
             let (ty, name) = (&captures[*index].1.ty, &names[*index]);
             quote!(<#ty as ::brubeck::__private::FillCapture<_>>::fill(&mut __path, #name);)
         }
@@ -86,7 +86,7 @@ fn start(vis: &syn::Visibility, request: &Ident, pattern: &Pattern, route: &Rout
         quote!(mut)
     };
     quote! {
-        /// A request to this handler; its arguments are set by the methods of their names.
+        /// Returns a request to this handler. Its arguments are set by the methods of their names.
         #vis fn request<#(#generics),*>(#(#names: #generics),*) -> #request
         where
             #(#bounds)*
@@ -98,7 +98,7 @@ fn start(vis: &syn::Visibility, request: &Ident, pattern: &Pattern, route: &Rout
     }
 }
 
-/// The arguments that captures fill, in the order of the captures.
+/// Returns the arguments that captures fill, in the order of the captures.
 fn captures(route: &Route) -> Vec<(String, &Argument)> {
     let mut captures: Vec<(usize, String, &Argument)> = route
         .arguments
@@ -122,7 +122,7 @@ fn setter(vis: &syn::Visibility, argument: &Argument) -> Option<TokenStream> {
         .filter(|_| matches!(argument.source, Source::Message))?;
     let ty = &argument.ty;
     let setter = identifier(name);
-    let doc = format!("Fills the argument `{name}`.");
+    let doc = format!("Sets the argument `{name}`.");
     Some(quote! {
         #[doc = #doc]
         #vis fn #setter<__V>(self, __value: __V) -> Self
@@ -134,7 +134,7 @@ fn setter(vis: &syn::Visibility, argument: &Argument) -> Option<TokenStream> {
     })
 }
 
-/// The name as an identifier, raw where it is a keyword.
+/// Returns the name as an identifier, which is raw if the name is a keyword.
 fn identifier(name: &str) -> Ident {
     match syn::parse_str::<Ident>(name) {
         Ok(_) => Ident::new(name, Span::call_site()),

@@ -1,13 +1,13 @@
-//! Route -> tokens. Nothing can fail here.
+//! Generates the code of a route. Nothing can fail here.
 //!
-//! Tokens that name locals keep the span of the call; only paths and types carry the user's spans, for errors.
-//! Within `macro_rules` locals of different spans would not find each other.
+//! Locals have the span of the macro call; only paths and types have the spans of the user's code, where rustc reports errors. In
+//! the expansion of a `macro_rules` macro, two uses of a local with different spans would not refer to the same variable.
 
 use super::builder::builder;
 use super::lower::{Argument, Route, Source, Target};
-use super::nowait::NowaitCalls;
-use super::socket::Terms;
-use crate::attribute::Attribute;
+use super::nowait::NowaitCallScan;
+use super::socket::SocketOptions;
+use crate::attribute::HandlerArgs;
 use crate::item::ItemFn;
 use crate::method::{Kind, variant};
 use crate::pattern::Pattern;
@@ -18,16 +18,16 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::Ident;
 use syn::ext::IdentExt;
 
-pub(super) fn expand(route: &Route, function: &ItemFn, terms: Option<&Terms>) -> TokenStream {
+pub(super) fn expand(route: &Route, function: &ItemFn, socket: Option<&SocketOptions>) -> TokenStream {
     let conditions = function.conditions();
-    let twin = twin(route, function);
+    let route_type = route_type(route, function);
     let spec = spec(route, function);
     let checks = checks(route);
-    let handle = handle(route, function, terms);
+    let handle = handle(route, function, socket);
     let handles = handles(route, function);
     let builder = builder(route, function);
     let name = function.name();
-    // A `#[cfg]` stands before each item, so there must be one.
+    // `#[cfg]` without an item after it is a syntax error.
     let handles = if handles.is_empty() {
         quote!()
     } else {
@@ -40,7 +40,7 @@ pub(super) fn expand(route: &Route, function: &ItemFn, terms: Option<&Terms>) ->
     };
     quote! {
         #(#conditions)*
-        #twin
+        #route_type
         #(#conditions)*
         impl ::brubeck::__private::Routed for #name {
             const SPEC: ::brubeck::__private::Spec = #spec;
@@ -53,9 +53,9 @@ pub(super) fn expand(route: &Route, function: &ItemFn, terms: Option<&Terms>) ->
     }
 }
 
-/// The type of the handler's name. Its name is located at the function's without being of it, so that a handler
-/// in no list is one warning and not two.
-fn twin(route: &Route, function: &ItemFn) -> TokenStream {
+/// Returns the type with the name of the handler, which carries the route. Its span has the location of the function's name but not its
+/// hygiene, so that rustc reports a handler that is in no list once, and not twice.
+fn route_type(route: &Route, function: &ItemFn) -> TokenStream {
     let vis = &function.vis;
     let mut name = function.name().clone();
     name.set_span(Span::mixed_site().located_at(name.span()));
@@ -101,7 +101,7 @@ fn spec(route: &Route, function: &ItemFn) -> TokenStream {
     }
 }
 
-/// What the handler takes and returns, as written.
+/// Returns the signature of the handler, for schemas.
 fn signature(route: &Route, function: &ItemFn) -> TokenStream {
     let arguments = route.arguments.iter().map(|Argument { name, ty, source }| {
         let ty = match source {
@@ -120,7 +120,7 @@ fn signature(route: &Route, function: &ItemFn) -> TokenStream {
     schema(arguments, &reply)
 }
 
-/// The route of a pattern, but for its place.
+/// Returns the route of a pattern, without its file and line.
 pub(crate) fn pattern_spec(name: &str, pattern: &Pattern, method: &str, of: Kind) -> TokenStream {
     let kind = kind(of);
     let method = format_ident!("{}", variant(method));
@@ -148,9 +148,9 @@ fn kind(kind: Kind) -> TokenStream {
     quote!(::brubeck::__private::Kind::#variant)
 }
 
-/// One check for each extractor, against a state that provides everything: a wrong argument is an error also
-/// where the handler is in no list, and only here, since `routes!` asks for this constant first. An editor has no
-/// use for the checks, and would find too many definitions there.
+/// Checks each extractor against a state that provides everything. An invalid argument is then an error even if the handler is in no
+/// list, and it is reported only here, because `routes!` evaluates this constant first. The checks are hidden from rust-analyzer, which
+/// would otherwise offer them as definitions.
 fn checks(route: &Route) -> TokenStream {
     let extractors = route
         .arguments
@@ -179,7 +179,7 @@ fn check(route: &Route, argument: &Argument) -> TokenStream {
     let ty = &argument.ty;
     let span = argument.span();
     if let Target::Operation(operation) = &route.target {
-        // An `Args` or `ServiceResponse` of another operation would read what is not there.
+        // These extractors fit any operation; they must be those of the operation that the handler serves.
         let named = |name| types::arguments(ty, name).is_some();
         if route.kind == Kind::Service && named("Args") {
             return quote_spanned!(span=> let _: PhantomData<<#ty as ArgsOf<#operation>>::Proof>;);
@@ -191,7 +191,7 @@ fn check(route: &Route, argument: &Argument) -> TokenStream {
     quote_spanned!(span=> let _: PhantomData<<#ty as FromMessage<AnyApp>>::Rejection>;)
 }
 
-/// A response handler of an operation is one that `handled_by` takes.
+/// Implements the trait that `handled_by` requires, for a response handler of an operation.
 fn handles(route: &Route, function: &ItemFn) -> TokenStream {
     let (Target::Operation(operation), Kind::Response) = (&route.target, route.kind) else {
         return TokenStream::new();
@@ -205,7 +205,7 @@ fn handles(route: &Route, function: &ItemFn) -> TokenStream {
     }
 }
 
-fn handle(route: &Route, function: &ItemFn, terms: Option<&Terms>) -> TokenStream {
+fn handle(route: &Route, function: &ItemFn, socket: Option<&SocketOptions>) -> TokenStream {
     let name = function.name();
     let bounds = route.arguments.iter().filter(|argument| matches!(argument.source, Source::Message)).map(
         |Argument { ty, .. }| quote_spanned!(types::span(ty)=> #ty: ::brubeck::__private::FromMessage<__S>,),
@@ -218,20 +218,20 @@ fn handle(route: &Route, function: &ItemFn, terms: Option<&Terms>) -> TokenStrea
         .iter()
         .zip(&locals)
         .map(|(argument, local)| extraction(argument, local));
-    // The context is read where the future has it: a local of its own would be a second place for it.
-    let body = match terms {
+    // The context is not moved to a local, which would take space in the future a second time.
+    let body = match socket {
         None => {
             let run = run(route, function, &locals);
-            // The message is gone while the handler runs.
+            // The message is dropped before the handler runs.
             quote! {
                 #(#extractions)*
-                let __settled = __cx.release_message();
+                let __released = __cx.release_message();
                 #run
             }
         }
-        Some(terms) => {
-            let check = terms.check();
-            let run = terms.run(function, &quote!(#name(#(#locals),*)));
+        Some(socket) => {
+            let check = socket.check();
+            let run = socket.run(function, &quote!(#name(#(#locals),*)));
             quote! {
                 #check
                 #(#extractions)*
@@ -240,8 +240,8 @@ fn handle(route: &Route, function: &ItemFn, terms: Option<&Terms>) -> TokenStrea
         }
     };
     let streams = streams(route);
-    let sends = sends(route, function);
-    // A future that is not `Send` is an error at the name of the handler.
+    let nowait_calls = nowait_calls(route, function);
+    // If the future is not `Send`, rustc reports it at the name of the handler.
     let boxed = quote_spanned!(name.span()=> ::std::boxed::Box::pin(async move { #body }));
     quote! {
         impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::RouteHandler<__S> for #name
@@ -249,7 +249,7 @@ fn handle(route: &Route, function: &ItemFn, terms: Option<&Terms>) -> TokenStrea
             #(#bounds)*
         {
             #streams
-            #sends
+            #nowait_calls
 
             #[allow(unused_mut)]
             fn handle(mut __cx: ::brubeck::__private::Context<__S>) -> ::brubeck::__private::BoxFuture {
@@ -259,7 +259,7 @@ fn handle(route: &Route, function: &ItemFn, terms: Option<&Terms>) -> TokenStrea
     }
 }
 
-/// Whether an argument takes the body while it comes.
+/// Returns the constant that is `true` if an argument reads the body while it arrives.
 fn streams(route: &Route) -> TokenStream {
     let streams = route
         .arguments
@@ -275,8 +275,8 @@ fn streams(route: &Route) -> TokenStream {
     }
 }
 
-/// What the body sends with `nowait`, for the contracts that its arguments call.
-fn sends(route: &Route, function: &ItemFn) -> TokenStream {
+/// Returns the constant with the calls that the body sends with `nowait`, and the contracts whose clients the handler takes.
+fn nowait_calls(route: &Route, function: &ItemFn) -> TokenStream {
     let operations = route
         .arguments
         .iter()
@@ -285,7 +285,7 @@ fn sends(route: &Route, function: &ItemFn) -> TokenStream {
             quote_spanned!(types::span(ty)=> <#ty as ::brubeck::__private::FromMessage<__S>>::OPERATIONS)
         });
     let operations: Vec<TokenStream> = operations.collect();
-    NowaitCalls::of(function.body().clone()).constant(&operations)
+    NowaitCallScan::of(function.body().clone()).constant(&operations)
 }
 
 fn extraction(argument: &Argument, local: &Ident) -> TokenStream {
@@ -326,7 +326,7 @@ fn extraction(argument: &Argument, local: &Ident) -> TokenStream {
     }
 }
 
-/// Calls the handler and makes a response of what it returns.
+/// Calls the handler, and converts its return value to a response.
 fn run(route: &Route, function: &ItemFn, locals: &[Ident]) -> TokenStream {
     let (name, reply) = (function.name(), reply(route, function));
     let place = route.concurrency.as_ref().map(|concurrency| {
@@ -338,7 +338,7 @@ fn run(route: &Route, function: &ItemFn, locals: &[Ident]) -> TokenStream {
     if !route.blocking {
         return quote!(#place #reply(#name(#(#locals),*).await));
     }
-    // The thread holds its place, whether or not somebody still waits.
+    // The thread keeps its place until it ends, even if the caller is gone.
     let held = place.as_ref().map(|_| quote!(let __permit = __permit;));
     quote! {
         #place
@@ -350,7 +350,7 @@ fn run(route: &Route, function: &ItemFn, locals: &[Ident]) -> TokenStream {
     }
 }
 
-/// The function that makes a response of what the handler returned.
+/// Returns the function that converts the return value of the handler to a response.
 fn reply(route: &Route, function: &ItemFn) -> TokenStream {
     let (span, ty) = match function.returned() {
         Some(ty) => (types::span(ty), quote!(#ty)),
@@ -367,9 +367,9 @@ fn reply(route: &Route, function: &ItemFn) -> TokenStream {
     }
 }
 
-/// Every key, known or half-typed, becomes an import of a documented item: that is how an editor completes it.
-pub(super) fn keys(attribute: &Attribute) -> TokenStream {
-    let keys = &attribute.keys;
+/// Emits every key, known or incomplete, as an import of a documented item, so that rust-analyzer completes it.
+pub(super) fn keys(args: &HandlerArgs) -> TokenStream {
+    let keys = &args.keys;
     if keys.is_empty() {
         return TokenStream::new();
     }

@@ -1,7 +1,7 @@
-//! Attribute and signature -> route. Everything a user can get wrong is found here.
+//! Builds the route from an attribute and a signature. Every error of the user is reported here.
 
-use super::Marker;
-use crate::attribute::Attribute;
+use super::HandlerAttribute;
+use crate::attribute::HandlerArgs;
 use crate::error::{Errors, suggest};
 use crate::item::ItemFn;
 use crate::method::{Kind, check_method};
@@ -26,89 +26,94 @@ pub(crate) enum Target {
 }
 
 pub(crate) struct Argument {
-    /// The one name the argument binds, by which `Arg<T>` finds its value.
+    /// The name that the argument binds, by which `Arg<T>` finds its value.
     pub(crate) name: Option<String>,
     pub(crate) ty: Type,
     pub(crate) source: Source,
 }
 
 pub(crate) enum Source {
-    /// The capture of that index; an optional one has peeled `Option<T>` to `T`.
     Capture {
         index: usize,
     },
+    /// `inner` is the `T` of the argument's `Option<T>`.
     OptionalCapture {
         index: usize,
         inner: Box<Type>,
     },
+    /// An extractor.
     Message,
 }
 
 pub(super) fn lower(
-    marker: Marker,
-    attribute: &Attribute,
+    attribute: HandlerAttribute,
+    args: &HandlerArgs,
     function: &ItemFn,
     errors: &Errors,
 ) -> Option<Route> {
-    check_signature(marker, attribute, function, errors);
-    if let Some(operation) = &attribute.operation {
-        let target = operation_target(marker, attribute, operation, errors);
+    check_signature(attribute, args, function, errors);
+    if let Some(operation) = &args.operation {
+        let target = operation_target(attribute, args, operation, errors);
         let arguments = arguments(function, None, errors);
         if let Some(ty) = function.returned().filter(|ty| types::mentions_impl(ty)) {
             errors.on(
                 ty,
-                "what a handler of a contract returns has a name: callers know its type",
+                "the handler of an operation cannot return `impl Trait`, because callers need its type\n\
+                 help: write the `Result` of the operation",
             );
         }
         return Some(Route {
             target: target?,
-            kind: marker.kind,
+            kind: attribute.kind,
             arguments,
-            blocking: attribute.blocking,
-            concurrency: attribute.concurrency.clone(),
+            blocking: args.blocking,
+            concurrency: args.concurrency.clone(),
         });
     }
-    let method = method(marker, attribute, errors);
-    let pattern = pattern(marker, attribute, errors);
+    let method = method(attribute, args, errors);
+    let pattern = pattern(attribute, args, errors);
     let arguments = arguments(function, pattern.as_ref(), errors);
     let (pattern, method) = (pattern?, method?);
     let kind = if method == "response" {
         Kind::Response
     } else {
-        marker.kind
+        attribute.kind
     };
     Some(Route {
         target: Target::Pattern { pattern, method },
         kind,
         arguments,
-        blocking: attribute.blocking,
-        concurrency: attribute.concurrency.clone(),
+        blocking: args.blocking,
+        concurrency: args.concurrency.clone(),
     })
 }
 
-fn check_signature(marker: Marker, attribute: &Attribute, function: &ItemFn, errors: &Errors) {
+fn check_signature(attribute: HandlerAttribute, args: &HandlerArgs, function: &ItemFn, errors: &Errors) {
     let sig = &function.sig;
     let name = &sig.ident;
     match &sig.asyncness {
-        Some(token) if attribute.blocking => errors.on(
+        Some(token) if args.blocking => errors.on(
             token,
-            format!("a handler that blocks a thread is a plain `fn`\nhelp: write `fn {name}`, or leave `blocking` out"),
+            format!("a `blocking` handler must be a plain `fn`: it runs on a thread where it may block\nhelp: write `fn {name}`, or remove `blocking`"),
         ),
-        None if !attribute.blocking => {
-            let blocks = if marker.kind == Kind::Service {
-                ", or say that it blocks: `#[service_handler(.., blocking)]`"
+        None if !args.blocking => {
+            let blocks = if attribute.kind == Kind::Service {
+                ", or mark it as blocking: `#[service_handler(.., blocking)]`"
             } else {
                 ""
             };
             errors.on(
                 sig.fn_token,
-                format!("a handler is an `async fn`\nhelp: write `async fn {name}`{blocks}"),
+                format!("a handler must be an `async fn`\nhelp: write `async fn {name}`{blocks}"),
             );
         }
         _ => {}
     }
     if let Safety::Unsafe(token) = &sig.safety {
-        errors.on(token, "a handler is a safe function: messages call it");
+        errors.on(
+            token,
+            "a handler must be a safe function, because requests call it\nhelp: remove `unsafe`",
+        );
     }
     let mut params = sig.generics.params.iter();
     match params
@@ -117,74 +122,77 @@ fn check_signature(marker: Marker, attribute: &Attribute, function: &ItemFn, err
     {
         Some(_) => errors.on(
             &sig.generics,
-            "a handler cannot be generic: its argument types are known to the route table",
+            "a handler cannot be generic, because the route table needs its types\nhelp: use concrete types",
         ),
         None if params.next().is_some() => errors.on(
             &sig.generics,
-            "a handler has no lifetimes: its arguments own their values\nhelp: take `String` for `&str`",
+            "a handler cannot have lifetime parameters, because its arguments own their values\nhelp: take `String` instead of `&str`",
         ),
         None => {}
     }
 }
 
-fn pattern(marker: Marker, attribute: &Attribute, errors: &Errors) -> Option<Pattern> {
-    if let Some(lit) = &attribute.path {
+fn pattern(attribute: HandlerAttribute, args: &HandlerArgs, errors: &Errors) -> Option<Pattern> {
+    if let Some(lit) = &args.path {
         return errors.keep(Pattern::parse(lit.clone()));
     }
-    if !attribute.path_is_broken {
-        let name = marker.name;
-        let key = if marker.method.is_some() && marker.kind == Kind::Web {
+    if !args.path_is_broken {
+        let name = attribute.name;
+        let key = if attribute.method.is_some() && attribute.kind == Kind::Web {
             ""
         } else {
             "path = "
         };
-        let help = format!("help: `#[{name}({key}\"^/...\")]`");
+        let help = format!("help: write `#[{name}({key}\"^/...\")]`");
         errors.at(Span::call_site(), format!("`#[{name}]` needs a path\n{help}"));
     }
     None
 }
 
 fn operation_target(
-    marker: Marker,
-    attribute: &Attribute,
+    attribute: HandlerAttribute,
+    args: &HandlerArgs,
     operation: &Path,
     errors: &Errors,
 ) -> Option<Target> {
-    if let Some(lit) = attribute.path.iter().chain(&attribute.method).next() {
+    if let Some(lit) = args.path.iter().chain(&args.method).next() {
         errors.on(
             lit,
-            "the contract already says the path and the method of its operation",
+            "the contract already defines the path and the method of its operation\nhelp: remove this",
         );
     }
-    if marker.kind == Kind::Web {
+    if attribute.kind == Kind::Web {
         errors.on(
             operation,
-            "browsers do not call contracts\nhelp: an operation is served by `#[service_handler(..)]`, and its \
-             replies are handled by `#[response_handler(..)]`",
+            "a web handler cannot serve an operation\nhelp: serve it with `#[service_handler(..)]`, or handle its \
+             responses with `#[response_handler(..)]`",
         );
         return None;
     }
     Some(Target::Operation(operation.clone()))
 }
 
-fn method(marker: Marker, attribute: &Attribute, errors: &Errors) -> Option<String> {
-    let default = if marker.kind == Kind::Web {
+fn method(attribute: HandlerAttribute, args: &HandlerArgs, errors: &Errors) -> Option<String> {
+    let default = if attribute.kind == Kind::Web {
         "get"
     } else {
         "request"
     };
-    match (&attribute.method, marker.method) {
+    match (&args.method, attribute.method) {
         (Some(lit), Some(fixed)) => {
             errors.on(
                 lit,
-                format!("`#[{}]` already says the method is \"{fixed}\"", marker.name),
+                format!(
+                    "`#[{}]` already sets the method to \"{fixed}\"\nhelp: remove `method`",
+                    attribute.name
+                ),
             );
             None
         }
         (Some(lit), None) => {
             let method = lit.value();
             errors
-                .keep(check_method(&method, marker.kind).map_err(|text| syn::Error::new(lit.span(), text)))
+                .keep(check_method(&method, attribute.kind).map_err(|text| syn::Error::new(lit.span(), text)))
                 .map(|()| method)
         }
         (None, fixed) => Some(fixed.unwrap_or(default).to_owned()),
@@ -199,7 +207,7 @@ fn arguments(function: &ItemFn, pattern: Option<&Pattern>, errors: &Errors) -> V
         match input {
             FnArg::Receiver(receiver) => errors.on(
                 receiver,
-                "a handler is a free function: state comes in as `State<T>`, not as `self`",
+                "a handler must be a free function, not a method\nhelp: remove `self`, and take state as an argument: `State<T>`",
             ),
             FnArg::Typed(typed) => {
                 check_argument(function, typed, errors);
@@ -236,22 +244,22 @@ fn check_argument(function: &ItemFn, argument: &PatType, errors: &Errors) {
     if let Some(attr) = argument.attrs.iter().find(|attr| attr.path().is_ident("cfg")) {
         errors.on(
             attr,
-            "an argument cannot come and go: its route is the same in every build\nhelp: write two \
-             handlers, each with its `#[cfg(..)]`",
+            "`#[cfg]` is not supported on an argument of a handler\nhelp: write two handlers, each with its own \
+             `#[cfg(..)]`",
         );
     }
     let ty = &*argument.ty;
     if types::mentions_impl(ty) {
         errors.on(
             ty,
-            "a handler cannot be generic: its argument types are known to the route table",
+            "a handler cannot be generic, because the route table needs its types\nhelp: use concrete types",
         );
     } else if let Some(owned) = types::borrowed(ty).filter(|_| function.sig.generics.params.is_empty()) {
-        // That a handler has no lifetimes is said where it names them.
+        // If the handler has lifetime parameters, the error is at those.
         errors.on(
             ty,
             format!(
-                "a handler argument owns its value, and `{}` borrows it\nhelp: {owned}",
+                "an argument of a handler must own its value; `{}` borrows\nhelp: {owned}",
                 types::text(ty)
             ),
         );
@@ -271,7 +279,8 @@ fn capture_source(index: usize, capture: &Capture, ty: &Type, errors: &Errors) -
             errors.on(
                 ty,
                 format!(
-                    "capture `{name}` may be absent from a matching path, so this is an `Option<{text}>`"
+                    "capture `{name}` is absent from some matching paths, so its argument must be an `Option`\n\
+                     help: write `Option<{text}>`"
                 ),
             );
             Source::Message
@@ -281,8 +290,8 @@ fn capture_source(index: usize, capture: &Capture, ty: &Type, errors: &Errors) -
             errors.on(
                 ty,
                 format!(
-                    "capture `{name}` is in every matching path, so this is a `{text}`\n\
-                     help: or make the group optional, `(?:(?<{name}>...))?`"
+                    "capture `{name}` is in every matching path, so its argument cannot be an `Option`\n\
+                     help: write `{text}`, or make the group optional: `(?:(?<{name}>...))?`"
                 ),
             );
             Source::Message
@@ -302,16 +311,18 @@ fn unbound_capture(
         .filter_map(|argument| argument.name.as_deref())
         .filter(|argument| !captures.iter().any(|capture| capture.name == *argument));
     let help = match suggest(name, free) {
-        Some(close) => format!("the argument `{close}` is close; use one name for both"),
-        None => format!("add `{name}: <type>`, or do not capture: `(?:...)`"),
+        Some(close) => {
+            format!("a capture and its argument have the same name: rename `{close}` or the capture")
+        }
+        None => format!("add an argument `{name}: <type>`, or do not capture: `(?:...)`"),
     };
     format!(
-        "capture `{name}` is no argument of `{}`\nhelp: {help}",
+        "capture `{name}` is not an argument of `{}`\nhelp: {help}",
         function.name()
     )
 }
 
-/// The name of an argument that is a plain variable.
+/// Returns the name of an argument that is a plain variable.
 fn plain_name(pattern: &Pat) -> Option<String> {
     match pattern {
         Pat::Ident(pattern) if pattern.subpat.is_none() => Some(pattern.ident.unraw().to_string()),
@@ -319,7 +330,7 @@ fn plain_name(pattern: &Pat) -> Option<String> {
     }
 }
 
-/// The name of an argument, through destructuring: `text` in `Arg(text): Arg<String>`.
+/// Returns the name of an argument that may be destructured: `text` in `Arg(text): Arg<String>`.
 fn bound_name(pattern: &Pat) -> Option<String> {
     match pattern {
         Pat::TupleStruct(pattern) if pattern.elems.len() == 1 => pattern.elems.first().and_then(bound_name),
@@ -329,14 +340,14 @@ fn bound_name(pattern: &Pat) -> Option<String> {
 }
 
 impl Argument {
-    /// The last name of the type alone, where a trait bound is to be underlined.
+    /// Returns the span at which an unmet trait bound is reported: the last segment of the type.
     pub(super) fn span(&self) -> Span {
         types::span(&self.ty)
     }
 }
 
 impl Target {
-    /// `request ^/service/slow`, for hovering.
+    /// Returns a summary such as `request ^/service/slow`, which an editor shows on hover.
     pub(super) fn summary(&self) -> String {
         match self {
             Target::Pattern { pattern, method } => format!("`{method} {}`", pattern.text()),

@@ -1,4 +1,4 @@
-//! The handler attributes: a signature becomes a route beside the untouched function.
+//! The handler attributes: they generate a route from a signature, and leave the function unchanged.
 
 mod builder;
 mod expand;
@@ -10,56 +10,56 @@ mod tests;
 
 pub(crate) use expand::pattern_spec;
 
-use crate::attribute::Attribute;
+use crate::attribute::HandlerArgs;
 use crate::error::Errors;
 use crate::item::ItemFn;
 use crate::method::Kind;
 use proc_macro2::TokenStream;
 use quote::quote;
-use socket::Terms;
+use socket::SocketOptions;
 
-/// One of the attributes that make a handler.
+/// One of the handler attributes.
 #[derive(Clone, Copy)]
-pub(crate) struct Marker {
+pub(crate) struct HandlerAttribute {
     pub(crate) name: &'static str,
     kind: Kind,
-    /// The method the name already says; `None` where `method = ".."` chooses.
+    /// The method that the attribute implies, or `None` if it has the key `method`.
     method: Option<&'static str>,
 }
 
-impl Marker {
-    pub(crate) const WEB: Marker = Marker {
+impl HandlerAttribute {
+    pub(crate) const WEB: HandlerAttribute = HandlerAttribute {
         name: "web_handler",
         kind: Kind::Web,
         method: None,
     };
-    pub(crate) const SERVICE: Marker = Marker {
+    pub(crate) const SERVICE: HandlerAttribute = HandlerAttribute {
         name: "service_handler",
         kind: Kind::Service,
         method: None,
     };
-    pub(crate) const RESPONSE: Marker = Marker {
+    pub(crate) const RESPONSE: HandlerAttribute = HandlerAttribute {
         name: "response_handler",
         kind: Kind::Response,
         method: Some("response"),
     };
 
     /// A GET that becomes a WebSocket.
-    const WEBSOCKET: Marker = Marker {
+    const WEBSOCKET: HandlerAttribute = HandlerAttribute {
         name: "websocket",
         kind: Kind::Web,
         method: Some("get"),
     };
-    /// A message that no HTTP carries, which is routed like one of another application.
-    const JSON_SOCKET: Marker = Marker {
+    /// A message without HTTP, which is routed like a call.
+    const JSON_SOCKET: HandlerAttribute = HandlerAttribute {
         name: "json_socket",
         kind: Kind::Service,
         method: Some("request"),
     };
 
-    /// `#[get]` and the like, whose name is the method.
-    pub(crate) const fn verb(method: &'static str) -> Marker {
-        Marker {
+    /// `#[get]` and the other attributes that are named after their method.
+    pub(crate) const fn verb(method: &'static str) -> HandlerAttribute {
+        HandlerAttribute {
             name: method,
             kind: Kind::Web,
             method: Some(method),
@@ -67,59 +67,57 @@ impl Marker {
     }
 }
 
-pub(crate) fn expand(marker: Marker, attribute: TokenStream, item: TokenStream) -> TokenStream {
-    expand_with(marker, attribute, item, None, Errors::default())
+pub(crate) fn expand(attribute: HandlerAttribute, args: TokenStream, item: TokenStream) -> TokenStream {
+    expand_with(attribute, args, item, None, Errors::default())
 }
 
-pub(crate) fn expand_websocket(attribute: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand_websocket(args: TokenStream, item: TokenStream) -> TokenStream {
     let errors = Errors::default();
-    let (terms, attribute) = Terms::take(attribute, &errors);
-    expand_with(Marker::WEBSOCKET, attribute, item, Some(&terms), errors)
+    let (options, args) = SocketOptions::split_off(args, &errors);
+    expand_with(HandlerAttribute::WEBSOCKET, args, item, Some(&options), errors)
 }
 
-pub(crate) fn expand_json_socket(attribute: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand_json_socket(args: TokenStream, item: TokenStream) -> TokenStream {
     let errors = Errors::default();
-    let attribute = socket::message_path(attribute, &errors);
-    expand_with(Marker::JSON_SOCKET, attribute, item, None, errors)
+    let args = socket::message_path(args, &errors);
+    expand_with(HandlerAttribute::JSON_SOCKET, args, item, None, errors)
 }
 
 fn expand_with(
-    marker: Marker,
-    attribute: TokenStream,
+    attribute: HandlerAttribute,
+    args: TokenStream,
     item: TokenStream,
-    terms: Option<&Terms>,
+    socket: Option<&SocketOptions>,
     errors: Errors,
 ) -> TokenStream {
-    let attribute = Attribute::parse(marker.name, attribute, &errors);
+    let args = HandlerArgs::parse(attribute.name, args, &errors);
     let Ok(function) = syn::parse2::<ItemFn>(item.clone()) else {
-        errors.on(&item, format!("`#[{}]` goes on an `async fn`", marker.name));
+        let name = attribute.name;
+        errors.on(
+            &item,
+            format!("`#[{name}]` can only be applied to a function\nhelp: write `async fn`"),
+        );
         let errors = errors.into_tokens();
         return quote!(#item #errors);
     };
-    let route = lower::lower(marker, &attribute, &function, &errors);
-    if let (Some(_), Some(route)) = (terms, &route) {
-        socket::check_route(route, &function, &errors);
+    let route = lower::lower(attribute, &args, &function, &errors);
+    if let (Some(_), Some(route)) = (socket, &route) {
+        socket::check_takes_socket(route, &function, &errors);
     }
-    let keys = expand::keys(&attribute);
+    let keys = expand::keys(&args);
     match route {
         Some(route) if !errors.any() => {
-            let route = expand::expand(&route, &function, terms);
+            let route = expand::expand(&route, &function, socket);
             quote!(#function #route #keys)
         }
         _ => {
-            // A method of an impl block cannot have a type beside it.
-            let twin = if function.takes_self() {
-                TokenStream::new()
-            } else {
-                function.broken_twin()
-            };
-            let keys = if function.takes_self() {
-                TokenStream::new()
-            } else {
-                keys
-            };
             let errors = errors.into_tokens();
-            quote!(#[allow(unused_variables)] #function #twin #errors #keys)
+            // An impl block cannot contain the types and constants that go with a function.
+            if function.takes_self() {
+                return quote!(#[allow(unused_variables)] #function #errors);
+            }
+            let placeholder = function.placeholder();
+            quote!(#[allow(unused_variables)] #function #placeholder #errors #keys)
         }
     }
 }

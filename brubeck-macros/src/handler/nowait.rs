@@ -1,5 +1,4 @@
-//! What a handler sends without waiting, as far as its text says: an application that would lose the answers does not
-//! start.
+//! Finds calls with `nowait` in the body of a handler. An application without a response handler for one of them does not start.
 
 use proc_macro2::{Delimiter, Literal, TokenStream, TokenTree};
 use quote::quote;
@@ -8,18 +7,18 @@ use syn::LitStr;
 
 /// The calls of a body that end in `.nowait()`.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct NowaitCalls {
-    /// The methods they are made of: one of them may be an operation of a contract.
+pub(super) struct NowaitCallScan {
+    /// The methods in the call chains. One of them may be an operation of a contract.
     pub(super) methods: BTreeSet<String>,
-    /// The paths that are written in `.request("..")`.
+    /// The string literals in `.request("..")`.
     pub(super) paths: BTreeSet<String>,
 }
 
-impl NowaitCalls {
-    pub(super) fn of(body: TokenStream) -> NowaitCalls {
-        let mut sends = NowaitCalls::default();
-        sends.read(body);
-        sends
+impl NowaitCallScan {
+    pub(super) fn of(body: TokenStream) -> NowaitCallScan {
+        let mut scan = NowaitCallScan::default();
+        scan.read(body);
+        scan
     }
 
     fn read(&mut self, tokens: TokenStream) {
@@ -34,7 +33,7 @@ impl NowaitCalls {
         }
     }
 
-    /// Goes back over `.echo(..)?.timeout(..)` for as long as it is one chain of calls.
+    /// Reads a chain of calls such as `.echo(..)?.timeout(..)` backwards.
     fn read_chain(&mut self, mut before: &[TokenTree]) {
         loop {
             before = match before {
@@ -64,7 +63,7 @@ impl NowaitCalls {
         }
     }
 
-    /// The constant of the handler, whose arguments say which contracts they call.
+    /// Returns the constant of the handler. `operations` are the operations of each of its arguments.
     pub(super) fn constant(&self, operations: &[TokenStream]) -> TokenStream {
         if self.methods.is_empty() {
             return TokenStream::new();
@@ -93,14 +92,14 @@ fn is_nowait(tokens: &[TokenTree]) -> bool {
 mod tests {
     use super::*;
 
-    fn sends(body: TokenStream) -> (Vec<String>, Vec<String>) {
-        let NowaitCalls { methods, paths } = NowaitCalls::of(body);
+    fn scan(body: TokenStream) -> (Vec<String>, Vec<String>) {
+        let NowaitCallScan { methods, paths } = NowaitCallScan::of(body);
         (methods.into_iter().collect(), paths.into_iter().collect())
     }
 
     #[test]
-    fn a_call_of_a_contract_is_seen_with_all_that_is_said_of_it() {
-        let (methods, paths) = sends(quote!({
+    fn finds_the_methods_of_a_call_chain() {
+        let (methods, paths) = scan(quote!({
             other.user(1).await?;
             if late {
                 slow.echo(TEXT.into()).timeout(secs(1)).nowait();
@@ -108,13 +107,13 @@ mod tests {
         }));
         assert_eq!(
             (methods, paths),
-            (vec!["deadline".to_owned(), "echo".to_owned()], vec![])
+            (vec!["echo".to_owned(), "timeout".to_owned()], vec![])
         );
     }
 
     #[test]
-    fn a_path_that_is_written_out_is_seen() {
-        let (_, paths) = sends(quote! {
+    fn finds_paths_that_are_literals() {
+        let (_, paths) = scan(quote! {
             services.register(address, secret)?.request("/slow").argument("text", 1).nowait().await?;
             services.register(address, secret)?.request(path()).nowait();
             services.register(address, secret)?.request("/awaited").await?;
@@ -123,9 +122,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_call_is_nothing() {
+    fn ignores_other_uses_of_the_name() {
         assert_eq!(
-            sends(quote!(nowait(); lock.nowait; slow.nowait(5); call.nowait())),
+            scan(quote!(nowait(); lock.nowait; slow.nowait(5); call.nowait())),
             (vec![], vec![])
         );
     }

@@ -1,4 +1,4 @@
-//! `#[websocket]` and `#[json_socket]`: handlers of connections that speak both ways.
+//! `#[websocket]` and `#[json_socket]`: handlers of bidirectional connections.
 
 use super::lower::Route;
 use crate::error::{Errors, suggest};
@@ -12,21 +12,21 @@ use syn::{Expr, Ident, Lit, LitStr, Token, bracketed};
 
 const KEYS: [&str; 3] = ["path", "protocols", "origins"];
 
-/// What a handler of a WebSocket agrees to.
+/// The keys of `#[websocket]` that other attributes do not have.
 #[derive(Default)]
-pub(crate) struct Terms {
+pub(crate) struct SocketOptions {
     protocols: Vec<LitStr>,
     origins: Vec<LitStr>,
 }
 
-impl Terms {
-    /// Takes `protocols = [..]` and `origins = [..]` out of an attribute; what is left is that of any handler.
-    pub(super) fn take(attribute: TokenStream, errors: &Errors) -> (Terms, TokenStream) {
-        let mut terms = Terms::default();
+impl SocketOptions {
+    /// Splits `protocols = [..]` and `origins = [..]` off. The rest are the arguments of any handler attribute.
+    pub(super) fn split_off(attribute: TokenStream, errors: &Errors) -> (SocketOptions, TokenStream) {
+        let mut options = SocketOptions::default();
         let mut rest = TokenStream::new();
-        let result = (|input: ParseStream<'_>| terms.read(input, &mut rest, errors)).parse2(attribute);
+        let result = (|input: ParseStream<'_>| options.read(input, &mut rest, errors)).parse2(attribute);
         errors.keep(result);
-        (terms, rest)
+        (options, rest)
     }
 
     fn read(&mut self, input: ParseStream<'_>, rest: &mut TokenStream, errors: &Errors) -> syn::Result<()> {
@@ -57,9 +57,9 @@ impl Terms {
         Ok(())
     }
 
-    /// Whether the client may have a WebSocket, before anything else is read.
+    /// Returns the check of the handshake, which runs before the arguments are extracted.
     pub(super) fn check(&self) -> TokenStream {
-        let Terms { protocols, origins } = self;
+        let SocketOptions { protocols, origins } = self;
         quote! {
             if let ::core::result::Result::Err(rejection) =
                 ::brubeck::__private::socket_offered(&__cx, &[#(#protocols),*], &[#(#origins),*])
@@ -69,7 +69,7 @@ impl Terms {
         }
     }
 
-    /// Opens it and runs the handler.
+    /// Returns the expression that opens the WebSocket and runs the handler.
     pub(super) fn run(&self, function: &ItemFn, call: &TokenStream) -> TokenStream {
         let (span, ty) = match function.returned() {
             Some(ty) => (types::span(ty), quote!(#ty)),
@@ -80,16 +80,16 @@ impl Terms {
     }
 }
 
-/// A handler that does not take its socket would close it at once.
-pub(super) fn check_route(route: &Route, function: &ItemFn, errors: &Errors) {
-    let takes_it = route.arguments.iter().any(|argument| {
-        let words = argument.ty.to_token_stream().into_iter();
-        words.into_iter().any(|token| token.to_string() == "WebSocket")
+/// Reports a handler that does not take its socket: the connection would be closed at once.
+pub(super) fn check_takes_socket(route: &Route, function: &ItemFn, errors: &Errors) {
+    let takes_socket = route.arguments.iter().any(|argument| {
+        let mut tokens = argument.ty.to_token_stream().into_iter();
+        tokens.any(|token| token.to_string() == "WebSocket")
     });
-    if !takes_it {
+    if !takes_socket {
         errors.on(
             function.name(),
-            "a handler of a WebSocket takes it as an argument\nhelp: add `mut socket: WebSocket`",
+            "a WebSocket handler must take the socket as an argument\nhelp: add `mut socket: WebSocket`",
         );
     }
 }
@@ -104,7 +104,7 @@ fn words(
         let value: Expr = input.parse()?;
         errors.on(
             value,
-            format!("`{key}` is a list of strings\nhelp: `{key} = [\"..\"]`"),
+            format!("`{key}` must be a list of string literals\nhelp: write `{key} = [\"..\"]`"),
         );
         return Ok(Vec::new());
     }
@@ -118,41 +118,46 @@ fn words(
                 Ok(()) => checked.push(word),
                 Err(error) => errors.on(&word, error),
             },
-            other => errors.on(other, format!("`{key}` is a list of strings")),
+            other => errors.on(
+                other,
+                format!("`{key}` must be a list of string literals\nhelp: write `{key} = [\"..\"]`"),
+            ),
         }
     }
     Ok(checked)
 }
 
-/// A token of RFC 9110, 5.6.2.
+/// Checks that a subprotocol is a token of RFC 9110, section 5.6.2.
 fn check_protocol(word: &str) -> Result<(), String> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    match !word.is_empty() && word.bytes().all(is_token) {
-        true => Ok(()),
-        false => Err(format!(
-            "`{word}` is no name of a subprotocol: it has letters, digits and such signs as `.` and `-`"
-        )),
+    if word.is_empty() || !word.bytes().all(is_token) {
+        return Err(format!(
+            "`{word}` is not a valid name of a subprotocol\nhelp: use letters, digits and characters such as `.` and `-`"
+        ));
     }
+    Ok(())
 }
 
 fn check_origin(word: &str) -> Result<(), String> {
     let site = word.split_once("://").map(|(_, site)| site);
-    match word == "*" || site.is_some_and(|site| !site.is_empty() && !site.contains('/')) {
-        true => Ok(()),
-        false => Err(format!(
-            "`{word}` is no origin\nhelp: write it as `https://example.com`, or `*` for all"
-        )),
+    if word == "*" || site.is_some_and(|site| !site.is_empty() && !site.contains('/')) {
+        return Ok(());
     }
+    let host = site.unwrap_or(word).split('/').next().unwrap_or_default();
+    let host = if host.is_empty() { "example.com" } else { host };
+    Err(format!(
+        "`{word}` is not an origin\nhelp: write `https://{host}`, or `*` for every origin"
+    ))
 }
 
 fn unknown(word: &str) -> String {
     let help = suggest(word, KEYS)
         .map(|meant| format!("\nhelp: did you mean `{meant}`?"))
         .unwrap_or_default();
-    format!("unknown argument `{word}`; expected `path`, `protocols` or `origins`{help}")
+    format!("unknown key `{word}`; expected `path`, `protocols` or `origins`{help}")
 }
 
-/// `"@chat"` becomes the pattern of the path under which its messages are routed.
+/// Converts a name such as `"@chat"` to the arguments of a handler attribute: its messages are routed by the path `/@chat`.
 pub(super) fn message_path(attribute: TokenStream, errors: &Errors) -> TokenStream {
     let name = match syn::parse2::<LitStr>(attribute.clone()) {
         Ok(name) => name,
@@ -160,14 +165,14 @@ pub(super) fn message_path(attribute: TokenStream, errors: &Errors) -> TokenStre
             let span = proc_macro2::Span::call_site();
             errors.at(
                 span,
-                "`#[json_socket]` needs a name\nhelp: `#[json_socket(\"@name\")]`",
+                "`#[json_socket]` needs a name\nhelp: write `#[json_socket(\"@name\")]`",
             );
             return quote!(path = "^/@broken$");
         }
         Err(_) => {
             errors.on(
                 attribute,
-                "a message socket has a name, as in Mongrel2's routes\nhelp: `#[json_socket(\"@name\")]`",
+                "the name of a message socket must be a string literal\nhelp: write `#[json_socket(\"@name\")]`",
             );
             return quote!(path = "^/@broken$");
         }
@@ -182,7 +187,8 @@ pub(super) fn message_path(attribute: TokenStream, errors: &Errors) -> TokenStre
         errors.on(
             &name,
             format!(
-                "`{value}` is no name of a message socket: it is `@` (JSON) or `<` (XML) and then letters, digits, `-` or `_`"
+                "`{value}` is not the name of a message socket\nhelp: write `@name` (JSON) or `<name` (XML), with letters, \
+                 digits, `-` or `_`"
             ),
         );
         return quote!(path = "^/@broken$");
@@ -195,41 +201,53 @@ pub(super) fn message_path(attribute: TokenStream, errors: &Errors) -> TokenStre
 mod tests {
     use super::*;
 
-    fn take(tokens: TokenStream) -> (Terms, String, String) {
+    fn split_off(tokens: TokenStream) -> (SocketOptions, String, String) {
         let errors = Errors::default();
-        let (terms, rest) = Terms::take(tokens, &errors);
-        (terms, rest.to_string(), errors.into_tokens().to_string())
+        let (options, rest) = SocketOptions::split_off(tokens, &errors);
+        (options, rest.to_string(), errors.into_tokens().to_string())
     }
 
     #[test]
-    fn the_terms_are_taken_out() {
-        let (terms, rest, errors) = take(quote!(
+    fn splits_off_protocols_and_origins() {
+        let (options, rest, errors) = split_off(quote!(
             "^/chat$",
             protocols = ["a", "b"],
             origins = ["https://x.example"]
         ));
-        assert_eq!((terms.protocols.len(), terms.origins.len()), (2, 1));
+        assert_eq!((options.protocols.len(), options.origins.len()), (2, 1));
         assert_eq!(rest, "\"^/chat$\" ,");
         assert_eq!(errors, "");
-        let (_, rest, errors) = take(quote!(path = "^/chat$"));
+        let (_, rest, errors) = split_off(quote!(path = "^/chat$"));
         assert_eq!((rest.as_str(), errors.as_str()), ("path = \"^/chat$\" ,", ""));
     }
 
     #[test]
-    fn mistakes_are_named() {
-        let said = |tokens, text: &str| {
-            let (_, _, errors) = take(tokens);
+    fn reports_mistakes_with_a_fix() {
+        let assert_reported = |tokens, text: &str| {
+            let (_, _, errors) = split_off(tokens);
             assert!(errors.contains(text), "{errors}");
         };
-        said(quote!("^/", protocol = ["a"]), "did you mean `protocols`?");
-        said(quote!("^/", protocols = "a"), "`protocols` is a list of strings");
-        said(quote!("^/", protocols = ["a b"]), "no name of a subprotocol");
-        said(quote!("^/", origins = ["example.com"]), "is no origin");
-        said(quote!("^/", origins = [5]), "`origins` is a list of strings");
+        assert_reported(quote!("^/", protocol = ["a"]), "did you mean `protocols`?");
+        assert_reported(
+            quote!("^/", protocols = "a"),
+            "`protocols` must be a list of string literals",
+        );
+        assert_reported(
+            quote!("^/", protocols = ["a b"]),
+            "is not a valid name of a subprotocol",
+        );
+        assert_reported(
+            quote!("^/", origins = ["example.com"]),
+            "help: write `https://example.com`",
+        );
+        assert_reported(
+            quote!("^/", origins = [5]),
+            "`origins` must be a list of string literals",
+        );
     }
 
     #[test]
-    fn a_name_becomes_a_path() {
+    fn converts_a_name_to_a_path() {
         let path = |tokens| {
             let errors = Errors::default();
             let path = message_path(tokens, &errors).to_string();
@@ -237,9 +255,21 @@ mod tests {
         };
         assert_eq!(path(quote!("@chat")).0, "path = \"^/@chat$\"");
         assert_eq!(path(quote!("<chat")).0, "path = \"^/<chat$\"");
-        assert!(path(quote!("chat")).1.contains("no name of a message socket"));
-        assert!(path(quote!("@a/b")).1.contains("no name of a message socket"));
+        assert!(
+            path(quote!("chat"))
+                .1
+                .contains("is not the name of a message socket")
+        );
+        assert!(
+            path(quote!("@a/b"))
+                .1
+                .contains("is not the name of a message socket")
+        );
         assert!(path(quote!()).1.contains("needs a name"));
-        assert!(path(quote!(path = "@chat")).1.contains("has a name"));
+        assert!(
+            path(quote!(path = "@chat"))
+                .1
+                .contains("must be a string literal")
+        );
     }
 }

@@ -1,20 +1,24 @@
-//! Signatures become routes, or are told what is wrong with them.
+//! Routes of valid signatures, and errors of invalid ones.
 
-use super::Marker;
+use super::HandlerAttribute;
 use super::lower::{Route, Source, Target, lower};
-use crate::attribute::Attribute;
+use crate::attribute::HandlerArgs;
 use crate::error::Errors;
 use crate::item::ItemFn;
 use crate::method::Kind;
 use proc_macro2::TokenStream;
 use quote::quote;
 
-/// The route, and every mistake.
-fn lowered(marker: Marker, attribute: TokenStream, item: TokenStream) -> (Option<Route>, Vec<String>) {
+/// Returns the route and the text of every error.
+fn lowered(
+    attribute: HandlerAttribute,
+    args: TokenStream,
+    item: TokenStream,
+) -> (Option<Route>, Vec<String>) {
     let errors = Errors::default();
-    let attribute = Attribute::parse(marker.name, attribute, &errors);
+    let args = HandlerArgs::parse(attribute.name, args, &errors);
     let function: ItemFn = syn::parse2(item).expect("a function");
-    let route = lower(marker, &attribute, &function, &errors);
+    let route = lower(attribute, &args, &function, &errors);
     (route, texts(errors))
 }
 
@@ -27,14 +31,14 @@ fn texts(errors: Errors) -> Vec<String> {
     file.items.into_iter().map(text).collect()
 }
 
-fn route(marker: Marker, attribute: TokenStream, item: TokenStream) -> Route {
-    let (route, errors) = lowered(marker, attribute, item);
+fn route(attribute: HandlerAttribute, args: TokenStream, item: TokenStream) -> Route {
+    let (route, errors) = lowered(attribute, args, item);
     assert_eq!(errors, Vec::<String>::new());
     route.expect("a route")
 }
 
-fn mistakes(marker: Marker, attribute: TokenStream, item: TokenStream) -> Vec<String> {
-    lowered(marker, attribute, item).1
+fn mistakes(attribute: HandlerAttribute, args: TokenStream, item: TokenStream) -> Vec<String> {
+    lowered(attribute, args, item).1
 }
 
 fn sources(route: &Route) -> Vec<&'static str> {
@@ -53,9 +57,9 @@ fn sources(route: &Route) -> Vec<&'static str> {
 }
 
 #[test]
-fn arguments_bind_by_name_to_captures_and_by_type_to_the_rest() {
+fn arguments_bind_by_name_to_captures_and_by_type_otherwise() {
     let route = route(
-        Marker::verb("get"),
+        HandlerAttribute::verb("get"),
         quote!(r"^/user/(?<id>\d+)(?:/(?<tab>[a-z]+))?$"),
         quote!(
             async fn user(db: State<Db>, tab: Option<String>, Query(page): Query<Page>, id: u64) {}
@@ -75,10 +79,10 @@ fn arguments_bind_by_name_to_captures_and_by_type_to_the_rest() {
 
 #[test]
 fn methods_and_kinds_come_from_the_attribute() {
-    let told = |marker, attribute| {
+    let kind_and_method = |attribute, args| {
         let route = route(
-            marker,
             attribute,
+            args,
             quote!(
                 async fn a() {}
             ),
@@ -89,25 +93,34 @@ fn methods_and_kinds_come_from_the_attribute() {
         (route.kind, method)
     };
     let own = |kind, method: &str| (kind, method.to_owned());
-    assert_eq!(told(Marker::WEB, quote!("^/")), own(Kind::Web, "get"));
-    assert_eq!(told(Marker::verb("patch"), quote!("^/")), own(Kind::Web, "patch"));
-    assert_eq!(told(Marker::SERVICE, quote!("^/")), own(Kind::Service, "request"));
     assert_eq!(
-        told(Marker::SERVICE, quote!("^/", method = "put")),
+        kind_and_method(HandlerAttribute::WEB, quote!("^/")),
+        own(Kind::Web, "get")
+    );
+    assert_eq!(
+        kind_and_method(HandlerAttribute::verb("patch"), quote!("^/")),
+        own(Kind::Web, "patch")
+    );
+    assert_eq!(
+        kind_and_method(HandlerAttribute::SERVICE, quote!("^/")),
+        own(Kind::Service, "request")
+    );
+    assert_eq!(
+        kind_and_method(HandlerAttribute::SERVICE, quote!("^/", method = "put")),
         own(Kind::Service, "put")
     );
     assert_eq!(
-        told(Marker::RESPONSE, quote!("^/")),
+        kind_and_method(HandlerAttribute::RESPONSE, quote!("^/")),
         own(Kind::Response, "response")
     );
-    let response = told(Marker::SERVICE, quote!("^/", method = "response"));
+    let response = kind_and_method(HandlerAttribute::SERVICE, quote!("^/", method = "response"));
     assert_eq!(response, own(Kind::Response, "response"));
 }
 
 #[test]
-fn operations_stand_for_path_and_method() {
+fn operation_replaces_path_and_method() {
     let served = route(
-        Marker::SERVICE,
+        HandlerAttribute::SERVICE,
         quote!(echo::say),
         quote!(
             async fn say(ask: Args<echo::say>) {}
@@ -115,7 +128,7 @@ fn operations_stand_for_path_and_method() {
     );
     assert!(matches!(served.target, Target::Operation(_)));
     let with_method = mistakes(
-        Marker::SERVICE,
+        HandlerAttribute::SERVICE,
         quote!(echo::say, method = "get"),
         quote!(
             async fn say() {}
@@ -123,22 +136,22 @@ fn operations_stand_for_path_and_method() {
     );
     assert_eq!(
         with_method,
-        ["the contract already says the path and the method of its operation"]
+        ["the contract already defines the path and the method of its operation\nhelp: remove this"]
     );
     let by_web = mistakes(
-        Marker::verb("get"),
+        HandlerAttribute::verb("get"),
         quote!(echo::say),
         quote!(
             async fn say() {}
         ),
     );
-    assert!(by_web.len() == 1 && by_web[0].starts_with("browsers do not call contracts"));
+    assert!(by_web.len() == 1 && by_web[0].starts_with("a web handler cannot serve an operation"));
 }
 
 #[test]
-fn handlers_that_block_are_plain_functions() {
+fn blocking_handlers_are_plain_functions() {
     let blocking = route(
-        Marker::SERVICE,
+        HandlerAttribute::SERVICE,
         quote!("^/", blocking, concurrency = 2),
         quote!(
             fn a() {}
@@ -146,7 +159,7 @@ fn handlers_that_block_are_plain_functions() {
     );
     assert!(blocking.blocking && blocking.concurrency.is_some());
     let is_async = mistakes(
-        Marker::SERVICE,
+        HandlerAttribute::SERVICE,
         quote!("^/", blocking),
         quote!(
             async fn a() {}
@@ -154,57 +167,66 @@ fn handlers_that_block_are_plain_functions() {
     );
     assert_eq!(
         is_async,
-        ["a handler that blocks a thread is a plain `fn`\nhelp: write `fn a`, or leave `blocking` out"]
+        [
+            "a `blocking` handler must be a plain `fn`: it runs on a thread where it may block\nhelp: write `fn a`, or remove `blocking`"
+        ]
     );
     let plain = mistakes(
-        Marker::verb("get"),
+        HandlerAttribute::verb("get"),
         quote!("^/"),
         quote!(
             fn a() {}
         ),
     );
-    assert_eq!(plain, ["a handler is an `async fn`\nhelp: write `async fn a`"]);
+    assert_eq!(
+        plain,
+        ["a handler must be an `async fn`\nhelp: write `async fn a`"]
+    );
 }
 
 #[test]
-fn captures_and_arguments_agree_both_ways() {
-    let told = |pattern: &str, item| mistakes(Marker::verb("get"), quote!(#pattern), item);
+fn reports_captures_and_arguments_that_disagree() {
+    let reported = |pattern: &str, item| mistakes(HandlerAttribute::verb("get"), quote!(#pattern), item);
     assert_eq!(
-        told(
+        reported(
             r"^/(?<id>\d+)",
             quote!(
                 async fn user(idx: u64) {}
             )
         ),
-        ["capture `id` is no argument of `user`\nhelp: the argument `idx` is close; use one name for both"]
+        [
+            "capture `id` is not an argument of `user`\nhelp: a capture and its argument have the same name: rename `idx` or the capture"
+        ]
     );
     assert_eq!(
-        told(
+        reported(
             r"^/(?<id>\d+)?",
             quote!(
                 async fn user(id: u64) {}
             )
         ),
-        ["capture `id` may be absent from a matching path, so this is an `Option<u64>`"]
+        [
+            "capture `id` is absent from some matching paths, so its argument must be an `Option`\nhelp: write `Option<u64>`"
+        ]
     );
     assert_eq!(
-        told(
+        reported(
             r"^/(?<id>\d+)",
             quote!(
                 async fn user(id: Option<u64>) {}
             )
         ),
         [
-            "capture `id` is in every matching path, so this is a `u64`\nhelp: or make the group optional, \
-          `(?:(?<id>...))?`"
+            "capture `id` is in every matching path, so its argument cannot be an `Option`\nhelp: write `u64`, or make the group \
+          optional: `(?:(?<id>...))?`"
         ]
     );
 }
 
 #[test]
-fn raw_identifiers_bind_by_the_name_they_stand_for() {
+fn raw_identifiers_bind_without_their_prefix() {
     let route = route(
-        Marker::verb("get"),
+        HandlerAttribute::verb("get"),
         quote!("^/(?<type>[a-z]+)$"),
         quote!(
             async fn r#match(r#type: String) {}
@@ -214,27 +236,27 @@ fn raw_identifiers_bind_by_the_name_they_stand_for() {
 }
 
 #[test]
-fn all_mistakes_of_an_item_are_told_at_once() {
-    let told = mistakes(
-        Marker::SERVICE,
+fn reports_all_errors_of_an_item_at_once() {
+    let reported = mistakes(
+        HandlerAttribute::SERVICE,
         quote!(path = r"^/(\d+)", metod = "get", method = "brew"),
         quote!(
             unsafe fn a<T>(&self, body: impl Sized, name: &str, #[cfg(unix)] more: Text) {}
         ),
     );
     let starts = [
-        "unknown argument `metod`",
-        "a handler is an `async fn`",
-        "a handler is a safe function",
+        "unknown key `metod`",
+        "a handler must be an `async fn`",
+        "a handler must be a safe function",
         "a handler cannot be generic",
         "unknown method \"brew\"",
-        "this group captures without a name",
-        "a handler is a free function",
+        "unnamed capture group",
+        "a handler must be a free function",
         "a handler cannot be generic",
-        "an argument cannot come and go",
+        "`#[cfg]` is not supported",
     ];
-    assert_eq!(told.len(), starts.len(), "{told:#?}");
-    for (text, start) in told.iter().zip(starts) {
+    assert_eq!(reported.len(), starts.len(), "{reported:#?}");
+    for (text, start) in reported.iter().zip(starts) {
         assert!(text.starts_with(start), "{text}");
     }
 }

@@ -1,18 +1,18 @@
-//! `#[derive(Template)] #[template("page.html")]`: the template is embedded, and checked against its struct.
+//! `#[derive(Template)] #[template("page.html")]`: embeds a template and checks it against its struct.
 
-mod family;
-mod statement;
+mod scan;
+mod template_set;
 
 use crate::error::{Errors, suggest};
 use crate::types;
-use family::{Family, Mistake};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use std::path::Path;
 use syn::ext::IdentExt;
 use syn::{Data, DeriveInput, Field, Fields, LitStr};
+use template_set::{TemplateError, TemplateSet};
 
-/// The folder of templates, beside `Cargo.toml`.
+/// The folder of templates, next to `Cargo.toml`.
 const FOLDER: &str = "templates";
 
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
@@ -27,41 +27,44 @@ pub(crate) fn expand_in(folder: &Path, input: TokenStream) -> TokenStream {
     };
     let errors = Errors::default();
     let fields = fields(&input, &errors);
-    let family = name(&input, &errors).map(|lit| {
-        let family = Family::read(folder, &lit.value());
-        check(&input, &lit, &family, fields.as_deref(), &errors);
-        (lit, family)
+    let templates = template_name(&input, &errors).map(|lit| {
+        let templates = TemplateSet::read(folder, &lit.value());
+        check(&input, &lit, &templates, fields.as_deref(), &errors);
+        (lit, templates)
     });
-    let implementation = match (family, fields) {
-        (Some((lit, family)), Some(fields)) if !errors.any() => {
-            implementation(&input, &lit, &family, &fields)
+    let implementation = match (templates, fields) {
+        (Some((lit, templates)), Some(fields)) if !errors.any() => {
+            implementation(&input, &lit, &templates, &fields)
         }
-        _ => broken(&input),
+        _ => placeholder(&input),
     };
     let errors = errors.into_tokens();
     quote!(#implementation #errors)
 }
 
-/// The template that the attribute names.
-fn name(input: &DeriveInput, errors: &Errors) -> Option<LitStr> {
+/// Returns the name of the template.
+fn template_name(input: &DeriveInput, errors: &Errors) -> Option<LitStr> {
     let mut attributes = input.attrs.iter().filter(|attr| attr.path().is_ident("template"));
     let Some(attribute) = attributes.next() else {
         errors.on(
             &input.ident,
             format!(
-                "`{}` names no template\nhelp: `#[template(\"page.html\")]`",
+                "`{}` has no template\nhelp: add `#[template(\"page.html\")]`",
                 input.ident
             ),
         );
         return None;
     };
     if let Some(second) = attributes.next() {
-        errors.on(second, "a struct has one template");
+        errors.on(
+            second,
+            "a struct has a single template\nhelp: remove one of the attributes",
+        );
     }
     let Ok(lit) = attribute.parse_args::<LitStr>() else {
         errors.on(
             attribute,
-            "expected the path of a template\nhelp: `#[template(\"page.html\")]`",
+            "expected the path of a template as a string literal\nhelp: write `#[template(\"page.html\")]`",
         );
         return None;
     };
@@ -69,14 +72,16 @@ fn name(input: &DeriveInput, errors: &Errors) -> Option<LitStr> {
     if name.split('/').any(|part| matches!(part, "" | "." | "..")) || name.contains('\\') {
         errors.on(
             &lit,
-            format!("a template is named by its path below `{FOLDER}`, such as `user/page.html`"),
+            format!(
+                "invalid path of a template\nhelp: write its path below `{FOLDER}`, such as `user/page.html`"
+            ),
         );
         return None;
     }
     Some(lit)
 }
 
-/// `None`: it has none that a template could show, which is reported.
+/// Returns the fields, or reports that there are none with names.
 fn fields<'a>(input: &'a DeriveInput, errors: &Errors) -> Option<Vec<&'a Field>> {
     match &input.data {
         Data::Struct(data) => match &data.fields {
@@ -85,47 +90,53 @@ fn fields<'a>(input: &'a DeriveInput, errors: &Errors) -> Option<Vec<&'a Field>>
             Fields::Unnamed(fields) => {
                 errors.on(
                     fields,
-                    "a template shows its fields by name: name them, `{ name: .. }`",
+                    "the fields of a template need names\nhelp: write `{ name: .. }`",
                 );
             }
         },
-        Data::Enum(data) => errors.on(data.enum_token, "a template shows the fields of a struct"),
-        Data::Union(data) => errors.on(data.union_token, "a template shows the fields of a struct"),
+        Data::Enum(data) => errors.on(data.enum_token, "`Template` can only be derived for a struct\nhelp: the fields of a struct are the variables of its template"),
+        Data::Union(data) => errors.on(data.union_token, "`Template` can only be derived for a struct\nhelp: the fields of a struct are the variables of its template"),
     }
     None
 }
 
-fn check(input: &DeriveInput, lit: &LitStr, family: &Family, fields: Option<&[&Field]>, errors: &Errors) {
-    for mistake in &family.mistakes {
-        let text = match mistake {
-            Mistake::Missing {
+fn check(
+    input: &DeriveInput,
+    lit: &LitStr,
+    templates: &TemplateSet,
+    fields: Option<&[&Field]>,
+    errors: &Errors,
+) {
+    for error in &templates.errors {
+        let text = match error {
+            TemplateError::Missing {
                 name,
-                wanted_by,
+                required_by,
                 close,
             } => {
-                let by = wanted_by
+                let by = required_by
                     .as_ref()
-                    .map(|by| format!(", which `{by}` needs"))
+                    .map(|by| format!(", which `{by}` refers to"))
                     .unwrap_or_default();
                 let help = close
                     .as_ref()
                     .map(|close| format!("\nhelp: did you mean `{close}`?"));
-                let help = help
-                    .unwrap_or_else(|| format!("\nhelp: put it at `{FOLDER}/{name}`, beside `Cargo.toml`"));
+                let help =
+                    help.unwrap_or_else(|| format!("\nhelp: create `{FOLDER}/{name}` next to `Cargo.toml`"));
                 format!("there is no template `{name}`{by}{help}")
             }
-            Mistake::Syntax { name, line, text } => format!("{FOLDER}/{name}:{line}: {text}"),
+            TemplateError::Syntax { name, line, text } => format!("{FOLDER}/{name}:{line}: {text}"),
         };
         errors.on(lit, text);
     }
-    let Some(fields) = fields.filter(|_| family.mistakes.is_empty()) else {
+    let Some(fields) = fields.filter(|_| templates.errors.is_empty()) else {
         return;
     };
     let names: Vec<String> = fields
         .iter()
         .filter_map(|field| Some(field.ident.as_ref()?.unraw().to_string()))
         .collect();
-    for unknown in family.unknown_variables(&names) {
+    for unknown in templates.unknown_variables(&names) {
         let help = match suggest(&unknown.variable, names.iter().map(String::as_str)) {
             Some(close) => format!("did you mean `{close}`?"),
             None => format!("add a field `{}` to `{}`", unknown.variable, input.ident),
@@ -133,16 +144,21 @@ fn check(input: &DeriveInput, lit: &LitStr, family: &Family, fields: Option<&[&F
         errors.on(
             lit,
             format!(
-                "`{}` is no field of `{}`\n  {FOLDER}/{}:{}: {}\nhelp: {help}",
-                unknown.variable, input.ident, unknown.template, unknown.line, unknown.text,
+                "`{}` has no field `{}`\n  {FOLDER}/{}:{}: {}\nhelp: {help}",
+                input.ident, unknown.variable, unknown.template, unknown.line, unknown.text,
             ),
         );
     }
 }
 
-fn implementation(input: &DeriveInput, lit: &LitStr, family: &Family, fields: &[&Field]) -> TokenStream {
+fn implementation(
+    input: &DeriveInput,
+    lit: &LitStr,
+    templates: &TemplateSet,
+    fields: &[&Field],
+) -> TokenStream {
     let (name, (generics, arguments, bounds)) = (&input.ident, input.generics.split_for_impl());
-    let sources = family.templates.iter().map(|template| {
+    let sources = templates.templates.iter().map(|template| {
         let (name, path) = (&template.name, format!("/{FOLDER}/{}", template.name));
         quote! {
             (#name, ::core::include_str!(::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), #path)))
@@ -166,8 +182,8 @@ fn implementation(input: &DeriveInput, lit: &LitStr, family: &Family, fields: &[
     }
 }
 
-/// So that `Page<..>` of a struct in error is not a second error.
-fn broken(input: &DeriveInput) -> TokenStream {
+/// Implements the trait for an invalid struct, so that `Page<..>` of it is not a second error.
+fn placeholder(input: &DeriveInput) -> TokenStream {
     let (name, (generics, arguments, bounds)) = (&input.ident, input.generics.split_for_impl());
     quote! {
         #[automatically_derived]

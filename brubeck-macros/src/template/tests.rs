@@ -1,7 +1,7 @@
 use super::*;
 use std::path::PathBuf;
 
-/// A folder of templates that goes when the test ends.
+/// A folder of templates that is removed when the test ends.
 struct Templates(PathBuf);
 
 impl Templates {
@@ -9,8 +9,9 @@ impl Templates {
         let folder = std::env::temp_dir().join(format!("brubeck-macros-{test}-{}", std::process::id()));
         for (name, text) in files {
             let path = folder.join(name);
-            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-            std::fs::write(path, text).expect("a file");
+            std::fs::create_dir_all(path.parent().expect("the folder should be writable"))
+                .expect("the folder should be writable");
+            std::fs::write(path, text).expect("the file should be writable");
         }
         Templates(folder)
     }
@@ -27,9 +28,9 @@ impl Drop for Templates {
 }
 
 #[test]
-fn a_page_and_its_family_are_embedded() {
+fn embeds_a_template_and_all_that_it_refers_to() {
     let templates = Templates::new(
-        "family",
+        "embed",
         &[
             (
                 "page.html",
@@ -54,7 +55,7 @@ fn a_page_and_its_family_are_embedded() {
 }
 
 #[test]
-fn mistakes_are_named() {
+fn reports_mistakes_with_a_fix() {
     let templates = Templates::new(
         "mistakes",
         &[
@@ -63,7 +64,7 @@ fn mistakes_are_named() {
             ("child.html", "{% extends 'nowhere.html' %}"),
         ],
     );
-    let said = |input: TokenStream, text: &str| {
+    let assert_reported = |input: TokenStream, text: &str| {
         let got = templates.expand(input);
         assert!(got.contains(text), "{got}");
     };
@@ -73,64 +74,64 @@ fn mistakes_are_named() {
             name: String,
         }
     );
-    said(
+    assert_reported(
         page.clone(),
-        "`nane` is no field of `Page`\\n  templates/page.html:2: {{ nane }} {{ colour }}\\nhelp: did you mean `name`?",
+        "`Page` has no field `nane`\\n  templates/page.html:2: {{ nane }} {{ colour }}\\nhelp: did you mean `name`?",
     );
-    said(page, "help: add a field `colour` to `Page`");
-    said(
+    assert_reported(page, "help: add a field `colour` to `Page`");
+    assert_reported(
         quote!(
             #[template("broken.html")]
             struct Page {}
         ),
         "templates/broken.html:2: ",
     );
-    said(
+    assert_reported(
         quote!(
             #[template("child.html")]
             struct Page {}
         ),
-        "there is no template `nowhere.html`, which `child.html` needs",
+        "there is no template `nowhere.html`, which `child.html` refers to",
     );
-    said(
+    assert_reported(
         quote!(
             #[template("pages.html")]
             struct Page {}
         ),
         "help: did you mean `page.html`?",
     );
-    said(
+    assert_reported(
         quote!(
             #[template("../page.html")]
             struct Page {}
         ),
-        "a template is named by its path below",
+        "write its path below",
     );
-    said(
+    assert_reported(
         quote!(
             struct Page {}
         ),
-        "`Page` names no template",
+        "`Page` has no template",
     );
-    said(
+    assert_reported(
         quote!(
             #[template(page)]
             struct Page {}
         ),
         "expected the path of a template",
     );
-    said(
+    assert_reported(
         quote!(
             #[template("page.html")]
             enum Page {}
         ),
-        "a template shows the fields of a struct",
+        "`Template` can only be derived for a struct",
     );
-    said(
+    assert_reported(
         quote!(
             #[template("page.html")]
             struct Page(u8);
         ),
-        "name them",
+        "need names",
     );
 }

@@ -1,17 +1,17 @@
-//! Reads the packed byte automaton that the attribute macros make of a pattern.
+//! Reads the packed byte automaton that the attribute macros build from a pattern.
 //!
-//! For each state: flags, the number of edges, and for each edge its lowest byte, its highest byte and the
-//! offset of the state it leads to, little-endian. The start state is the first; a byte without an edge is
-//! refused; every state can still reach acceptance.
+//! Each state consists of its flags, the number of its edges, and for each edge its lowest byte, its highest byte and the
+//! offset of the next state (16 bits, little-endian). The start state is the first one. A byte without an edge does not match.
+//! Every state can still reach an accepting one.
 
 const ACCEPT: u8 = 1;
 const ACCEPT_ALL: u8 = 2;
 
-/// A packed automaton. Its bytes come from our own macros, so that offsets are taken at their word.
+/// A packed automaton. Its bytes come from our own macros, so offsets are not checked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Automaton(pub(super) &'static [u8]);
 
-/// The bytes from `low` to `high` lead to the state at `to`.
+/// The bytes from `low` to `high` lead to the state at the offset `to`.
 #[derive(Clone, Copy)]
 pub(super) struct Edge {
     pub(super) low: u8,
@@ -20,7 +20,7 @@ pub(super) struct Edge {
 }
 
 impl Automaton {
-    /// Absent where the pattern was too large.
+    /// The automaton is absent if the pattern was too large.
     pub(super) const fn is_absent(self) -> bool {
         self.0.is_empty()
     }
@@ -29,7 +29,7 @@ impl Automaton {
         self.0[state as usize] & ACCEPT != 0
     }
 
-    /// Whether every continuation is accepted.
+    /// Returns `true` if every continuation is accepted.
     pub(super) const fn accepts_all(self, state: u16) -> bool {
         self.0[state as usize] & ACCEPT_ALL != 0
     }
@@ -48,7 +48,7 @@ impl Automaton {
         }
     }
 
-    /// Of this one alone; what is merged of many is checked against it.
+    /// Matches a path with this automaton only, as the reference for combined automata.
     #[cfg(test)]
     pub(super) fn matches(self, path: &[u8]) -> bool {
         let mut state = 0;
@@ -76,16 +76,17 @@ impl Automaton {
 mod tests {
     use super::Automaton;
 
-    /// `^/a` and `^/$`, as the macros pack them.
-    const OPEN: Automaton = Automaton(&[
+    /// `^/a`, as the macros pack it.
+    const PREFIX: Automaton = Automaton(&[
         0, 1, b'/', b'/', 6, 0, 0, 1, b'a', b'a', 12, 0, 3, 1, 0, 255, 12, 0,
     ]);
-    const CLOSED: Automaton = Automaton(&[0, 1, b'/', b'/', 6, 0, 1, 0]);
+    /// `^/$`
+    const EXACT: Automaton = Automaton(&[0, 1, b'/', b'/', 6, 0, 1, 0]);
 
     #[test]
-    fn packed_automata_match() {
-        assert!(OPEN.matches(b"/a") && OPEN.matches(b"/abc\xff"));
-        assert!(!OPEN.matches(b"/") && !OPEN.matches(b"/b") && !OPEN.matches(b""));
-        assert!(CLOSED.matches(b"/") && !CLOSED.matches(b"//"));
+    fn packed_automaton_matches_prefixes_and_exact_paths() {
+        assert!(PREFIX.matches(b"/a") && PREFIX.matches(b"/abc\xff"));
+        assert!(!PREFIX.matches(b"/") && !PREFIX.matches(b"/b") && !PREFIX.matches(b""));
+        assert!(EXACT.matches(b"/") && !EXACT.matches(b"//"));
     }
 }

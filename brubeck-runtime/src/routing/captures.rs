@@ -1,311 +1,292 @@
-//! What a pattern captures of a path that matches it, without a regex.
+//! Finds the captures of a path that matches, without a regex.
 //!
-//! In most patterns the next byte alone says how the match goes on: `^/user/(?<id>\d+)(?:/(?<tab>[a-z]+))?$`. Where a
-//! path is known to match, such a pattern is a short list of steps, a few bytes of memory, and one look at a part of
-//! the path. Other patterns have no course, and are asked by a regex.
+//! In most patterns the next byte alone decides how the match continues: `^/user/(?<id>\d+)(?:/(?<tab>[a-z]+))?$`. Such a
+//! pattern is compiled to a short program that is run once over the part of the path with captures. It needs no
+//! backtracking, because the path is known to match. Other patterns have no program; a regex finds their captures.
+
+mod byte_set;
 
 use crate::extract::Captures;
+use byte_set::ByteSet;
 use regex_syntax::ParserBuilder;
-use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
-use std::collections::HashSet;
+use regex_syntax::hir::{Hir, HirKind, Look, Repetition};
 use std::sync::Arc;
 
-/// The way through one pattern.
+pub(super) use byte_set::ByteSetInterner;
+
+/// Finds the captures of one pattern in a path that the pattern matches.
 #[derive(Debug)]
-pub(super) struct Course {
-    steps: Box<[Step]>,
+pub(super) struct CaptureProgram {
+    instructions: Box<[Instruction]>,
     captures: usize,
 }
 
+/// Jumps are relative to the next instruction, and always forward.
 #[derive(Debug)]
-enum Step {
-    /// So many bytes, whatever they are.
+enum Instruction {
+    /// Skips this number of bytes.
     Skip(u32),
-    /// As many bytes of the set as there are, but no more than this.
-    Run { set: Arc<Set>, most: u32 },
-    /// A capture begins.
-    Begin(u32),
-    /// A capture ends.
-    End(u32),
-    /// Where no byte of the set follows, so many steps are left out.
-    Unless { set: Arc<Set>, left_out: u32 },
-    /// So many steps are left out.
-    LeaveOut(u32),
+    /// Skips bytes while they are in the set, at most `max` of them.
+    SkipWhile {
+        set: Arc<ByteSet>,
+        max: u32,
+    },
+    CaptureStart(u32),
+    CaptureEnd(u32),
+    /// Jumps over `offset` instructions unless the next byte is in the set.
+    JumpUnless {
+        set: Arc<ByteSet>,
+        offset: u32,
+    },
+    /// Jumps over `offset` instructions.
+    Jump(u32),
 }
 
-/// The courses of many patterns share their sets of bytes.
-#[derive(Default)]
-pub(super) struct Sets(HashSet<Arc<Set>>);
-
-/// Which bytes are in it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Set([bool; 256]);
-
-/// What may follow a part of a pattern.
+/// What may follow at some point of a pattern.
 #[derive(Clone)]
-struct Rest {
-    /// The bytes with which it may begin, and maybe more.
-    first: Set,
-    /// Whether it may be nothing, with more of the path behind it.
-    open: bool,
+struct Follow {
+    /// A superset of the bytes that may come next.
+    bytes: ByteSet,
+    /// The match may end here although the path continues: the pattern is a prefix.
+    match_may_end: bool,
 }
 
-impl Course {
-    /// The course of a pattern with these captures, where it has one.
-    pub(super) fn of(pattern: &str, captures: &[&str], sets: &mut Sets) -> Option<Course> {
+impl CaptureProgram {
+    /// Compiles a pattern with these captures. Returns `None` if the next byte does not always decide how a match continues.
+    pub(super) fn compile(
+        pattern: &str,
+        captures: &[&str],
+        sets: &mut ByteSetInterner,
+    ) -> Option<CaptureProgram> {
         let mut parser = ParserBuilder::new().unicode(false).utf8(false).build();
-        let mut drawn = Drawn {
+        let mut compiler = Compiler {
             captures,
             sets,
-            steps: Vec::new(),
+            instructions: Vec::new(),
         };
-        drawn.draw(&parser.parse(pattern).ok()?, &Rest::NOTHING)?;
-        let mut steps = drawn.steps;
-        // Behind the last capture there is nothing to be seen. Nothing leads there from before but by leaving out steps.
-        while steps.pop_if(|step| !matches!(step, Step::End(_))).is_some() {}
-        Some(Course {
-            steps: steps.into(),
+        compiler.compile(&parser.parse(pattern).ok()?, &Follow::END_OF_PATTERN)?;
+        let mut instructions = compiler.instructions;
+        // Nothing after the last capture has an effect. Jumps into the part that is removed just end the program.
+        while instructions
+            .pop_if(|instruction| !matches!(instruction, Instruction::CaptureEnd(_)))
+            .is_some()
+        {}
+        Some(CaptureProgram {
+            instructions: instructions.into(),
             captures: captures.len(),
         })
     }
 
-    /// The captures of a path that matches.
-    pub(super) fn captures(&self, path: &[u8]) -> Captures {
+    /// Returns the captures of a path. The path must match the pattern.
+    pub(super) fn run(&self, path: &[u8]) -> Captures {
         let mut captures = Captures::absent(self.captures);
         let (mut at, mut next) = (0, 0);
-        while let Some(step) = self.steps.get(next) {
+        while let Some(instruction) = self.instructions.get(next) {
             next += 1;
-            match step {
-                Step::Skip(bytes) => at += *bytes as usize,
-                Step::Run { set, most } => {
-                    let rest = path.get(at..).unwrap_or_default().iter().take(*most as usize);
-                    at += rest.take_while(|byte| set.has(**byte)).count();
+            match instruction {
+                Instruction::Skip(bytes) => at += *bytes as usize,
+                Instruction::SkipWhile { set, max } => {
+                    let rest = path.get(at..).unwrap_or_default().iter().take(*max as usize);
+                    at += rest.take_while(|byte| set.contains(**byte)).count();
                 }
-                Step::Begin(capture) => captures.set_start(*capture as usize, at),
-                Step::End(capture) => captures.set_end(*capture as usize, at),
-                Step::Unless { set, left_out } => {
-                    if !path.get(at).is_some_and(|byte| set.has(*byte)) {
-                        next += *left_out as usize;
+                Instruction::CaptureStart(capture) => captures.set_start(*capture as usize, at),
+                Instruction::CaptureEnd(capture) => captures.set_end(*capture as usize, at),
+                Instruction::JumpUnless { set, offset } => {
+                    if !path.get(at).is_some_and(|byte| set.contains(*byte)) {
+                        next += *offset as usize;
                     }
                 }
-                Step::LeaveOut(steps) => next += *steps as usize,
+                Instruction::Jump(offset) => next += *offset as usize,
             }
         }
         captures
     }
 }
 
-/// A course that is being drawn. `None` everywhere: the next byte does not say how the match goes on.
-struct Drawn<'a> {
+/// Compiles a pattern, part by part. Each method returns `None` if the next byte does not decide how the match continues.
+struct Compiler<'a> {
     captures: &'a [&'a str],
-    sets: &'a mut Sets,
-    steps: Vec<Step>,
+    sets: &'a mut ByteSetInterner,
+    instructions: Vec<Instruction>,
 }
 
-impl Drawn<'_> {
-    /// The steps of a part that takes part in the match, with the rest behind it.
-    fn draw(&mut self, part: &Hir, rest: &Rest) -> Option<()> {
-        let properties = part.properties();
-        if let Some(bytes) = properties.minimum_len()
-            && properties.explicit_captures_len() == 0
-            && properties.maximum_len() == Some(bytes)
-        {
-            if bytes > 0 {
-                self.steps.push(Step::Skip(u32::try_from(bytes).ok()?));
-            }
-            return Some(());
+impl Compiler<'_> {
+    /// Compiles a part that takes part in the match and is followed by `follow`.
+    fn compile(&mut self, part: &Hir, follow: &Follow) -> Option<()> {
+        if let Some(length) = fixed_length(part) {
+            return self.skip(length);
         }
         match part.kind() {
             HirKind::Capture(group) => {
                 let name = group.name.as_deref()?;
                 let capture = self.captures.iter().position(|known| *known == name)?;
                 let capture = u32::try_from(capture).ok()?;
-                self.steps.push(Step::Begin(capture));
-                self.draw(&group.sub, rest)?;
-                self.steps.push(Step::End(capture));
+                self.instructions.push(Instruction::CaptureStart(capture));
+                self.compile(&group.sub, follow)?;
+                self.instructions.push(Instruction::CaptureEnd(capture));
+                Some(())
             }
-            HirKind::Repetition(repetition) => self.repeat(repetition, rest)?,
-            HirKind::Concat(parts) => {
-                let mut rests = vec![rest.clone()];
-                for part in parts.iter().skip(1).rev() {
-                    rests.push(rests.last()?.before(part));
-                }
-                for (part, rest) in parts.iter().zip(rests.iter().rev()) {
-                    self.draw(part, rest)?;
-                }
-            }
-            HirKind::Alternation(branches) => self.choose(branches, rest)?,
-            // All of these have one length.
-            HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => return None,
+            HirKind::Repetition(repetition) => self.compile_repetition(repetition, follow),
+            HirKind::Concat(parts) => self.compile_sequence(parts, follow),
+            HirKind::Alternation(branches) => self.compile_alternation(branches, follow),
+            // All of these have a fixed length.
+            HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => None,
+        }
+    }
+
+    fn skip(&mut self, length: usize) -> Option<()> {
+        if length > 0 {
+            self.instructions
+                .push(Instruction::Skip(u32::try_from(length).ok()?));
         }
         Some(())
     }
 
-    fn repeat(&mut self, repetition: &Repetition, rest: &Rest) -> Option<()> {
-        let (part, inner) = (&*repetition.sub, Rest::NOTHING.before(&repetition.sub));
-        // Where a byte could be one more as well as what follows, only trying tells.
-        if inner.open || !inner.first.is_disjoint(&rest.first) {
+    fn compile_sequence(&mut self, parts: &[Hir], follow: &Follow) -> Option<()> {
+        // What follows a part depends on all parts after it, so these sets are computed from the last part to the first.
+        let mut follows = vec![follow.clone()];
+        for part in parts.iter().skip(1).rev() {
+            follows.push(follows.last()?.preceded_by(part));
+        }
+        for (part, follow) in parts.iter().zip(follows.iter().rev()) {
+            self.compile(part, follow)?;
+        }
+        Some(())
+    }
+
+    fn compile_repetition(&mut self, repetition: &Repetition, follow: &Follow) -> Option<()> {
+        let part = &*repetition.sub;
+        let inner = Follow::END_OF_PATTERN.preceded_by(part);
+        // A byte that could continue the repetition as well as follow it can only be decided by trying both.
+        if inner.match_may_end || !inner.bytes.is_disjoint(&follow.bytes) {
             return None;
         }
         let properties = part.properties();
-        let is_byte = properties.maximum_len() == Some(1) && properties.explicit_captures_len() == 0;
-        if is_byte && (repetition.greedy || !rest.open) {
-            let most = repetition.max.unwrap_or(u32::MAX);
-            let set = self.sets.share(inner.first);
-            self.steps.push(Step::Run { set, most });
+        let is_single_byte = properties.maximum_len() == Some(1) && properties.explicit_captures_len() == 0;
+        // A lazy repetition takes as many bytes as a greedy one, unless the match may end early.
+        if is_single_byte && (repetition.greedy || !follow.match_may_end) {
+            let max = repetition.max.unwrap_or(u32::MAX);
+            let set = self.sets.intern(inner.bytes);
+            self.instructions.push(Instruction::SkipWhile { set, max });
             return Some(());
         }
-        // What is longer may turn out to be wrong half-way, unless something of it has to be there.
-        if (repetition.min, repetition.max) != (0, Some(1)) || rest.open {
+        // A longer part may fail after its first byte. An optional part can be compiled nevertheless if the match cannot end
+        // before it: nothing else can then account for its first byte.
+        if (repetition.min, repetition.max) != (0, Some(1)) || follow.match_may_end {
             return None;
         }
-        // At the end of the path a part such as `(?<a>/|$)` takes part with an empty capture, and no byte says so.
+        // At the end of the path a part such as `(?<a>/|$)` has an empty capture, which no byte announces.
         if properties.minimum_len() == Some(0) && properties.explicit_captures_len() > 0 {
             return None;
         }
-        self.unless(inner.first, part, rest)?;
+        self.compile_guarded(inner.bytes, part, follow)?;
         Some(())
     }
 
-    fn choose(&mut self, branches: &[Hir], rest: &Rest) -> Option<()> {
-        let (last, others) = branches.split_last()?;
-        let mut taken = Set::EMPTY;
-        let mut ends = Vec::new();
-        for branch in others {
-            let inner = Rest::NOTHING.before(branch);
-            if branch.properties().minimum_len() == Some(0) || !inner.first.is_disjoint(&taken) {
+    /// Compiles `a|b|c` to guarded branches, each followed by a jump to the end. The last branch needs no guard.
+    fn compile_alternation(&mut self, branches: &[Hir], follow: &Follow) -> Option<()> {
+        let (last, guarded) = branches.split_last()?;
+        let mut taken = ByteSet::EMPTY;
+        let mut jumps_to_end = Vec::new();
+        for branch in guarded {
+            let inner = Follow::END_OF_PATTERN.preceded_by(branch);
+            if branch.properties().minimum_len() == Some(0) || !inner.bytes.is_disjoint(&taken) {
                 return None;
             }
-            taken.add(&inner.first);
-            let unless = self.unless(inner.first, branch, rest)?;
-            ends.push(self.steps.len());
-            self.steps.push(Step::LeaveOut(0));
-            self.lands_here(unless);
+            taken.add(&inner.bytes);
+            let guard = self.compile_guarded(inner.bytes, branch, follow)?;
+            jumps_to_end.push(self.instructions.len());
+            self.instructions.push(Instruction::Jump(0));
+            // The guard jumps to the next branch, after the jump that ends this one.
+            self.patch_jump(guard);
         }
-        let inner = Rest::NOTHING.before(last);
-        if inner.open || !inner.first.is_disjoint(&taken) {
+        let inner = Follow::END_OF_PATTERN.preceded_by(last);
+        if inner.match_may_end || !inner.bytes.is_disjoint(&taken) {
             return None;
         }
-        self.draw(last, rest)?;
-        ends.into_iter().for_each(|end| self.lands_here(end));
+        self.compile(last, follow)?;
+        for jump in jumps_to_end {
+            self.patch_jump(jump);
+        }
         Some(())
     }
 
-    /// A part that takes part in the match only where it begins with the next byte. Tells the place of its first step.
-    fn unless(&mut self, first: Set, part: &Hir, rest: &Rest) -> Option<usize> {
-        let own = self.steps.len();
-        let set = self.sets.share(first);
-        self.steps.push(Step::Unless { set, left_out: 0 });
-        self.draw(part, rest)?;
-        self.lands_here(own);
-        Some(own)
+    /// Compiles a part that takes part in the match only if the next byte is in `first`. Returns the index of the guard.
+    fn compile_guarded(&mut self, first: ByteSet, part: &Hir, follow: &Follow) -> Option<usize> {
+        let guard = self.instructions.len();
+        let set = self.sets.intern(first);
+        self.instructions.push(Instruction::JumpUnless { set, offset: 0 });
+        self.compile(part, follow)?;
+        self.patch_jump(guard);
+        Some(guard)
     }
 
-    /// What leaves steps out there leaves out all up to here.
-    fn lands_here(&mut self, own: usize) {
-        let steps = u32::try_from(self.steps.len() - own - 1).unwrap_or(u32::MAX);
-        if let Some(Step::Unless { left_out, .. } | Step::LeaveOut(left_out)) = self.steps.get_mut(own) {
-            *left_out = steps;
+    /// Makes the jump at this index lead to the next instruction that is added.
+    fn patch_jump(&mut self, jump: usize) {
+        let distance = u32::try_from(self.instructions.len() - jump - 1).unwrap_or(u32::MAX);
+        if let Some(Instruction::JumpUnless { offset, .. } | Instruction::Jump(offset)) =
+            self.instructions.get_mut(jump)
+        {
+            *offset = distance;
         }
     }
 }
 
-impl Rest {
-    const NOTHING: Rest = Rest {
-        first: Set::EMPTY,
-        open: true,
+/// Returns the length of a part without captures if every match of it has the same length.
+fn fixed_length(part: &Hir) -> Option<usize> {
+    let properties = part.properties();
+    let length = properties.minimum_len()?;
+    (properties.explicit_captures_len() == 0 && properties.maximum_len() == Some(length)).then_some(length)
+}
+
+impl Follow {
+    const END_OF_PATTERN: Follow = Follow {
+        bytes: ByteSet::EMPTY,
+        match_may_end: true,
     };
 
-    /// What may follow where this part comes before it.
-    fn before(&self, part: &Hir) -> Rest {
-        let begins_with = |first| Rest { first, open: false };
+    /// Returns what may follow at a point before `part`, if `self` follows the part.
+    fn preceded_by(&self, part: &Hir) -> Follow {
+        let begins_with = |bytes| Follow {
+            bytes,
+            match_may_end: false,
+        };
         match part.kind() {
             HirKind::Literal(literal) => {
-                begins_with(literal.0.first().map_or(Set::EMPTY, |byte| Set::of(*byte, *byte)))
+                let first = literal.0.first();
+                begins_with(first.map_or(ByteSet::EMPTY, |byte| ByteSet::range(*byte, *byte)))
             }
-            HirKind::Class(class) => begins_with(Set::of_class(class)),
-            HirKind::Look(Look::End) => begins_with(Set::EMPTY),
+            HirKind::Class(class) => begins_with(ByteSet::of_class(class)),
+            HirKind::Look(Look::End) => begins_with(ByteSet::EMPTY),
             HirKind::Empty | HirKind::Look(_) => self.clone(),
-            HirKind::Capture(group) => self.before(&group.sub),
+            HirKind::Capture(group) => self.preceded_by(&group.sub),
             HirKind::Repetition(repetition) => {
-                let once = self.before(&repetition.sub);
-                match repetition.min {
-                    0 => self.or(&once),
-                    _ => once,
+                let once = self.preceded_by(&repetition.sub);
+                if repetition.min == 0 {
+                    self.union(&once)
+                } else {
+                    once
                 }
             }
             HirKind::Concat(parts) => parts
                 .iter()
                 .rev()
-                .fold(self.clone(), |rest, part| rest.before(part)),
+                .fold(self.clone(), |follow, part| follow.preceded_by(part)),
             HirKind::Alternation(branches) => {
-                let nothing = begins_with(Set::EMPTY);
-                branches
-                    .iter()
-                    .fold(nothing, |all, branch| all.or(&self.before(branch)))
+                branches.iter().fold(begins_with(ByteSet::EMPTY), |all, branch| {
+                    all.union(&self.preceded_by(branch))
+                })
             }
         }
     }
 
-    fn or(&self, other: &Rest) -> Rest {
-        let mut first = self.first.clone();
-        first.add(&other.first);
-        Rest {
-            first,
-            open: self.open || other.open,
+    fn union(&self, other: &Follow) -> Follow {
+        let mut bytes = self.bytes.clone();
+        bytes.add(&other.bytes);
+        Follow {
+            bytes,
+            match_may_end: self.match_may_end || other.match_may_end,
         }
-    }
-}
-
-impl Sets {
-    fn share(&mut self, set: Set) -> Arc<Set> {
-        if let Some(known) = self.0.get(&set) {
-            return known.clone();
-        }
-        let set = Arc::new(set);
-        self.0.insert(set.clone());
-        set
-    }
-}
-
-impl Set {
-    const EMPTY: Set = Set([false; 256]);
-
-    fn of(low: u8, high: u8) -> Set {
-        let mut set = Set::EMPTY;
-        set.add_range(low, high);
-        set
-    }
-
-    fn of_class(class: &Class) -> Set {
-        let mut set = Set::EMPTY;
-        match class {
-            Class::Bytes(class) => class
-                .iter()
-                .for_each(|range| set.add_range(range.start(), range.end())),
-            // Patterns know no Unicode; one that did could begin with any byte.
-            Class::Unicode(_) => set.add_range(0, u8::MAX),
-        }
-        set
-    }
-
-    fn has(&self, byte: u8) -> bool {
-        self.0[usize::from(byte)]
-    }
-
-    fn add_range(&mut self, low: u8, high: u8) {
-        (low..=high).for_each(|byte| self.0[usize::from(byte)] = true);
-    }
-
-    fn add(&mut self, other: &Set) {
-        self.0
-            .iter_mut()
-            .zip(other.0)
-            .for_each(|(own, other)| *own |= other);
-    }
-
-    fn is_disjoint(&self, other: &Set) -> bool {
-        !self.0.iter().zip(other.0).any(|(own, other)| *own && other)
     }
 }
 

@@ -1,186 +1,231 @@
-//! The automata of many routes as one, which says at once which of them is the first that matches.
+//! Combines the automata of many routes into one, which finds the first route that matches a path.
 
 mod product;
 
 use super::automaton::Automaton;
-use product::{Edge, Known, product};
+use product::{ByteRange, ProductState, product};
 
-/// How many states of single automata all states of one merged automaton may stand for. Routes of plain paths stay far
-/// below; patterns that overlap in many ways would go beyond any limit, and are merged in smaller groups.
-const MOST: usize = 1 << 20;
+/// Limits the size of one combined automaton: the sum, over its states, of the single automata that are still alive there.
+/// Routes of plain paths stay far below. Patterns that overlap in many ways would exceed any limit and are combined in
+/// smaller groups.
+const MAX_PRODUCT_SIZE: usize = 1 << 20;
 
-/// A row of places costs one look, and may have so many empty ones for each edge.
-const SPARSE: usize = 4;
+/// A lookup table is used instead of a list of ranges if it has fewer than this number of entries per range. A table costs one read,
+/// a list one comparison per range.
+const MAX_TABLE_ENTRIES_PER_RANGE: usize = 4;
 
-/// Routes that follow each other, matched in one walk along the path, however many they are.
+/// Routes that are consecutive in the list, matched in one pass over the path, regardless of their number.
 ///
-/// The time of a walk along a large table is that of its memory. So a state is a few bytes, and all of them stand together:
+/// The lookup in a large automaton is bound by memory, so a state is packed into a few bytes and all states are in one buffer. A
+/// run of states that each have one successor is stored as text. The format of a state, integers little-endian:
 ///
-/// | bytes | what |
+/// | bytes | content |
 /// |---|---|
-/// | 4 | the first route that accepts what was read up to the end of the text, or `NOWHERE` |
-/// | 3 | how it goes on, see [`Next`] |
-/// | 2 | the length of the text: bytes that can only follow each other, so that no states are needed between them |
-/// | 4 for each place of a row | where that byte leads |
-/// | 6 for each range | its lowest byte, its highest, and where they lead |
-/// | .. | the text |
+/// | 4 | the first route that accepts the path if it ends after the text, or `NO_ROUTE` |
+/// | 3 | the kind of its transitions, see [`Transitions`] |
+/// | 2 | the length of the text |
+/// | 4 per table entry | the offset of the next state for this byte, or `NO_STATE` |
+/// | 6 per range | its lowest byte, its highest byte, and the offset of the next state |
+/// | .. | the text: bytes that must follow before the transitions |
 #[derive(Debug)]
-pub(super) struct Merged(Vec<u8>);
+pub(super) struct CombinedDfa(Vec<u8>);
 
-const HEAD: usize = 9;
-const PLACE: usize = 4;
-const RANGE: usize = 6;
+const HEADER_LEN: usize = 9;
+const TABLE_ENTRY_LEN: usize = 4;
+const RANGE_LEN: usize = 6;
 
-const ROW: u8 = 0;
+const TABLE: u8 = 0;
 const RANGES: u8 = 1;
-const SETTLED: u8 = 2;
-const END: u8 = 3;
+const ACCEPT_ALL: u8 = 2;
+const NONE: u8 = 3;
 
-/// Where no state or route is.
-const NOWHERE: u32 = u32::MAX;
+const NO_STATE: u32 = u32::MAX;
+const NO_ROUTE: u32 = u32::MAX;
 
-impl Merged {
-    /// Merges these routes, each with its number, in as few parts as can be; they are to be tried in order.
-    pub(super) fn of(routes: &[(usize, Automaton)]) -> Vec<Merged> {
-        Merged::within(routes, MOST)
+impl CombinedDfa {
+    /// Combines these routes, each with its index, into as few automata as possible. They must be tried in order.
+    pub(super) fn build(routes: &[(usize, Automaton)]) -> Vec<CombinedDfa> {
+        CombinedDfa::build_limited(routes, MAX_PRODUCT_SIZE)
     }
 
-    fn within(routes: &[(usize, Automaton)], most: usize) -> Vec<Merged> {
+    fn build_limited(routes: &[(usize, Automaton)], max_size: usize) -> Vec<CombinedDfa> {
         if routes.is_empty() {
             return Vec::new();
         }
-        match product(routes, most) {
-            Some(states) => vec![Merged::packed(&states)],
+        match product(routes, max_size) {
+            Some(states) => vec![CombinedDfa::pack(&states)],
             None => {
                 let (first, second) = routes.split_at(routes.len() / 2);
-                let mut parts = Merged::within(first, most);
-                parts.append(&mut Merged::within(second, most));
-                parts
+                let mut dfas = CombinedDfa::build_limited(first, max_size);
+                dfas.append(&mut CombinedDfa::build_limited(second, max_size));
+                dfas
             }
         }
     }
 
-    fn packed(known: &[Known]) -> Merged {
-        let joined = joined(known);
-        let own = (0..known.len()).filter(|at| !joined[*at]);
-        let states: Vec<State<'_>> = own.clone().map(|at| State::of(known, &joined, at)).collect();
-        // Where each state stands; nothing leads to those that are joined.
-        let mut places = vec![NOWHERE; known.len()];
-        let mut size = 0;
-        for (at, state) in own.zip(&states) {
-            places[at] = narrow(size);
-            size += HEAD + state.next.size() + state.text.len();
+    fn pack(product: &[ProductState]) -> CombinedDfa {
+        let absorbed = absorbed_states(product);
+        let kept = (0..product.len()).filter(|index| !absorbed[*index]);
+        let states: Vec<UnpackedState<'_>> = kept
+            .clone()
+            .map(|index| UnpackedState::new(product, &absorbed, index))
+            .collect();
+        // Transitions hold offsets, so all offsets are computed before anything is written. No transition leads to an
+        // absorbed state.
+        let mut offsets = vec![NO_STATE; product.len()];
+        let mut len = 0;
+        for (index, state) in kept.zip(&states) {
+            offsets[index] = to_u32(len);
+            len += HEADER_LEN + state.transitions.encoded_len() + state.text.len();
         }
-        let mut packed = Vec::with_capacity(size);
-        states.iter().for_each(|state| state.pack(&places, &mut packed));
-        Merged(packed)
+        let mut packed = Vec::with_capacity(len);
+        for state in &states {
+            state.pack(&offsets, &mut packed);
+        }
+        CombinedDfa(packed)
     }
 
-    /// The first route that matches this path.
-    pub(super) fn first(&self, path: &[u8]) -> Option<usize> {
-        let (mut at, mut rest) = (0, path);
+    /// Returns the index of the first route that matches this path.
+    pub(super) fn first_match(&self, path: &[u8]) -> Option<usize> {
+        let (mut offset, mut rest) = (0, path);
         loop {
-            let (head, body) = self.0.get(at as usize..)?.split_first_chunk::<HEAD>()?;
-            let [first @ .., kind, low, last, long, longer] = *head;
-            let next = Next::read(kind, low, last);
-            let length = u16::from_le_bytes([long, longer]);
-            if length > 0 {
-                let text = body.get(next.size()..)?.get(..usize::from(length))?;
-                rest = rest.strip_prefix(text)?;
-            }
-            let (byte, behind) = match rest.split_first() {
-                Some(more) if !matches!(next, Next::Settled) => more,
-                _ => {
-                    let first = u32::from_le_bytes(first);
-                    return (first != NOWHERE).then_some(first as usize);
-                }
+            let state = PackedState::read(&self.0, offset)?;
+            rest = state.strip_text(rest)?;
+            let Some((byte, after)) = rest.split_first() else {
+                return state.route();
             };
-            at = next.step(body, *byte)?;
-            rest = behind;
+            if matches!(state.transitions, Transitions::AcceptAll) {
+                return state.route();
+            }
+            offset = state.next(*byte)?;
+            rest = after;
         }
     }
 }
 
-/// A state that is to be packed.
-struct State<'a> {
-    text: Vec<u8>,
-    /// What is known after the text.
-    known: &'a Known,
-    next: Next,
+/// A state in the packed buffer. Its methods are inlined: they are the loop of every lookup.
+struct PackedState<'a> {
+    route: u32,
+    transitions: Transitions,
+    text_len: u16,
+    /// Everything after the header, including later states.
+    body: &'a [u8],
 }
 
-/// How it goes on behind a state.
+impl<'a> PackedState<'a> {
+    #[inline(always)]
+    fn read(packed: &'a [u8], offset: u32) -> Option<PackedState<'a>> {
+        let (header, body) = packed.get(offset as usize..)?.split_first_chunk::<HEADER_LEN>()?;
+        let [route @ .., kind, low, last, text_low, text_high] = *header;
+        Some(PackedState {
+            route: u32::from_le_bytes(route),
+            transitions: Transitions::decode(kind, low, last),
+            text_len: u16::from_le_bytes([text_low, text_high]),
+            body,
+        })
+    }
+
+    /// Removes the text of this state from the path. Returns `None` if the path does not begin with it.
+    #[inline(always)]
+    fn strip_text<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
+        if self.text_len == 0 {
+            return Some(path);
+        }
+        let after_transitions = self.body.get(self.transitions.encoded_len()..)?;
+        path.strip_prefix(after_transitions.get(..usize::from(self.text_len))?)
+    }
+
+    /// Returns the offset of the next state.
+    #[inline(always)]
+    fn next(&self, byte: u8) -> Option<u32> {
+        self.transitions.next(self.body, byte)
+    }
+
+    #[inline(always)]
+    fn route(&self) -> Option<usize> {
+        (self.route != NO_ROUTE).then_some(self.route as usize)
+    }
+}
+
+/// How a state continues after its text.
 #[derive(Clone, Copy, Debug)]
-enum Next {
-    /// Not at all: whatever follows, the route is settled.
-    Settled,
-    /// Not at all.
-    End,
-    /// By a row of places for the bytes from `low` on; `last` is the last place.
-    Row { low: u8, last: u8 },
-    /// By ranges; `last` is the number of the last one.
+enum Transitions {
+    /// The route accepts every continuation, so the rest of the path is not read.
+    AcceptAll,
+    /// No byte may follow.
+    None,
+    /// A table for the bytes from `low` to `low + last`.
+    Table { low: u8, last: u8 },
+    /// A list of ranges, of which `last` is the index of the last one.
     Ranges { last: u8 },
 }
 
-impl Next {
-    fn of(known: &Known) -> Next {
-        let (Some(first), Some(last)) = (known.edges.first(), known.edges.last()) else {
-            return if known.settled { Next::Settled } else { Next::End };
+impl Transitions {
+    /// Chooses the representation for a state.
+    fn of(state: &ProductState) -> Transitions {
+        let (Some(first), Some(last)) = (state.ranges.first(), state.ranges.last()) else {
+            return if state.accepts_all {
+                Transitions::AcceptAll
+            } else {
+                Transitions::None
+            };
         };
         let span = last.high - first.low;
-        match usize::from(span) < SPARSE * known.edges.len() {
-            true => Next::Row {
+        if usize::from(span) < MAX_TABLE_ENTRIES_PER_RANGE * state.ranges.len() {
+            Transitions::Table {
                 low: first.low,
                 last: span,
-            },
-            // There are no more than there are bytes.
-            false => Next::Ranges {
-                last: (known.edges.len() - 1) as u8,
-            },
-        }
-    }
-
-    #[inline(always)]
-    fn read(kind: u8, low: u8, last: u8) -> Next {
-        match kind {
-            ROW => Next::Row { low, last },
-            RANGES => Next::Ranges { last },
-            SETTLED => Next::Settled,
-            _ => Next::End,
-        }
-    }
-
-    fn written(self) -> [u8; 3] {
-        match self {
-            Next::Row { low, last } => [ROW, low, last],
-            Next::Ranges { last } => [RANGES, 0, last],
-            Next::Settled => [SETTLED, 0, 0],
-            Next::End => [END, 0, 0],
-        }
-    }
-
-    /// How many bytes it takes behind the head of the state.
-    #[inline(always)]
-    fn size(self) -> usize {
-        match self {
-            Next::Settled | Next::End => 0,
-            Next::Row { last, .. } => PLACE * (usize::from(last) + 1),
-            Next::Ranges { last } => RANGE * (usize::from(last) + 1),
-        }
-    }
-
-    /// Where a byte leads, from a state with these bytes behind its head.
-    #[inline(always)]
-    fn step(self, body: &[u8], byte: u8) -> Option<u32> {
-        match self {
-            Next::Settled | Next::End => None,
-            Next::Row { low, last } => {
-                let place = byte.checked_sub(low).filter(|place| *place <= last)?;
-                let place = body.get(PLACE * usize::from(place)..)?.first_chunk()?;
-                Some(u32::from_le_bytes(*place))
             }
-            Next::Ranges { .. } => {
-                let (ranges, _) = body.get(..self.size())?.as_chunks::<RANGE>();
+        } else {
+            // The ranges are disjoint, so there are at most 256.
+            Transitions::Ranges {
+                last: (state.ranges.len() - 1) as u8,
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn decode(kind: u8, low: u8, last: u8) -> Transitions {
+        match kind {
+            TABLE => Transitions::Table { low, last },
+            RANGES => Transitions::Ranges { last },
+            ACCEPT_ALL => Transitions::AcceptAll,
+            _ => Transitions::None,
+        }
+    }
+
+    fn encode(self) -> [u8; 3] {
+        match self {
+            Transitions::Table { low, last } => [TABLE, low, last],
+            Transitions::Ranges { last } => [RANGES, 0, last],
+            Transitions::AcceptAll => [ACCEPT_ALL, 0, 0],
+            Transitions::None => [NONE, 0, 0],
+        }
+    }
+
+    /// Returns the number of bytes that they take after the header.
+    #[inline(always)]
+    fn encoded_len(self) -> usize {
+        match self {
+            Transitions::AcceptAll | Transitions::None => 0,
+            Transitions::Table { last, .. } => TABLE_ENTRY_LEN * (usize::from(last) + 1),
+            Transitions::Ranges { last } => RANGE_LEN * (usize::from(last) + 1),
+        }
+    }
+
+    /// Returns the offset of the next state; `body` is what follows the header.
+    #[inline(always)]
+    fn next(self, body: &[u8], byte: u8) -> Option<u32> {
+        match self {
+            Transitions::AcceptAll | Transitions::None => None,
+            Transitions::Table { low, last } => {
+                let index = byte.checked_sub(low).filter(|index| *index <= last)?;
+                let entry = body.get(TABLE_ENTRY_LEN * usize::from(index)..)?.first_chunk()?;
+                // `NO_STATE` is beyond the end of the buffer, where the lookup ends.
+                Some(u32::from_le_bytes(*entry))
+            }
+            Transitions::Ranges { .. } => {
+                let (ranges, _) = body.get(..self.encoded_len())?.as_chunks::<RANGE_LEN>();
                 let [low, _, to @ ..] = ranges.iter().find(|[_, high, ..]| byte <= *high)?;
                 (*low <= byte).then_some(u32::from_le_bytes(*to))
             }
@@ -188,45 +233,51 @@ impl Next {
     }
 }
 
-impl<'a> State<'a> {
-    /// The state with that number, and those that are joined to it.
-    fn of(known: &'a [Known], joined: &[bool], at: usize) -> State<'a> {
-        let (mut text, mut known_now) = (Vec::new(), &known[at]);
-        while let Some(edge) = only(known_now)
-            && joined[edge.to]
+/// A state before it is packed.
+struct UnpackedState<'a> {
+    text: Vec<u8>,
+    /// The state after the text.
+    end: &'a ProductState,
+    transitions: Transitions,
+}
+
+impl<'a> UnpackedState<'a> {
+    /// Joins the state with this index and the absorbed states after it.
+    fn new(product: &'a [ProductState], absorbed: &[bool], index: usize) -> UnpackedState<'a> {
+        let (mut text, mut end) = (Vec::new(), &product[index]);
+        while let Some(range) = only_byte(end)
+            && absorbed[range.to]
         {
-            text.push(edge.low);
-            known_now = &known[edge.to];
+            text.push(range.low);
+            end = &product[range.to];
         }
-        State {
+        UnpackedState {
             text,
-            known: known_now,
-            next: Next::of(known_now),
+            end,
+            transitions: Transitions::of(end),
         }
     }
 
-    fn pack(&self, places: &[u32], packed: &mut Vec<u8>) {
-        packed.extend(self.known.first.map_or(NOWHERE, narrow).to_le_bytes());
-        packed.extend(self.next.written());
-        // An automaton of more states than that could not be written down.
+    fn pack(&self, offsets: &[u32], packed: &mut Vec<u8>) {
+        packed.extend(self.end.first_route.map_or(NO_ROUTE, to_u32).to_le_bytes());
+        packed.extend(self.transitions.encode());
+        // The macros pack single automata with offsets of 16 bits, so no text is longer.
         packed.extend((self.text.len() as u16).to_le_bytes());
-        match self.next {
-            Next::Settled | Next::End => {}
-            Next::Row { low, last } => {
-                let mut row = [NOWHERE; 256];
-                for Edge { low: from, high, to } in &self.known.edges {
-                    row[usize::from(from - low)..=usize::from(high - low)].fill(places[*to]);
+        match self.transitions {
+            Transitions::AcceptAll | Transitions::None => {}
+            Transitions::Table { low, last } => {
+                let mut table = [NO_STATE; 256];
+                for range in &self.end.ranges {
+                    let (from, to) = (usize::from(range.low - low), usize::from(range.high - low));
+                    table[from..=to].fill(offsets[range.to]);
                 }
-                packed.extend(
-                    row.iter()
-                        .take(usize::from(last) + 1)
-                        .flat_map(|to| to.to_le_bytes()),
-                );
+                let entries = table.iter().take(usize::from(last) + 1);
+                packed.extend(entries.flat_map(|to| to.to_le_bytes()));
             }
-            Next::Ranges { .. } => {
-                for Edge { low, high, to } in &self.known.edges {
+            Transitions::Ranges { .. } => {
+                for ByteRange { low, high, to } in &self.end.ranges {
                     packed.extend([*low, *high]);
-                    packed.extend(places[*to].to_le_bytes());
+                    packed.extend(offsets[*to].to_le_bytes());
                 }
             }
         }
@@ -234,30 +285,31 @@ impl<'a> State<'a> {
     }
 }
 
-/// The only edge of a state at which nothing is known and one byte alone goes on.
-fn only(state: &Known) -> Option<Edge> {
-    match state.edges[..] {
-        [edge] if edge.low == edge.high && state.first.is_none() => Some(edge),
+/// Returns the only transition of a state that accepts no route and continues with one byte only.
+fn only_byte(state: &ProductState) -> Option<ByteRange> {
+    match state.ranges[..] {
+        [range] if range.low == range.high && state.first_route.is_none() => Some(range),
         _ => None,
     }
 }
 
-/// Which states are a part of the one before: it is the only one that leads to them, and leads nowhere else.
-fn joined(known: &[Known]) -> Vec<bool> {
-    let mut reached = vec![0_u32; known.len()];
-    let edges = known.iter().flat_map(|state| &state.edges);
-    edges.for_each(|edge| reached[edge.to] += 1);
-    let mut joined = vec![false; known.len()];
-    for edge in known.iter().filter_map(only) {
-        // Paths begin at the first one.
-        joined[edge.to] = edge.to > 0 && reached[edge.to] == 1;
+/// Marks the states that become text of the state before them: it has no other transition, and no other state leads to them.
+fn absorbed_states(product: &[ProductState]) -> Vec<bool> {
+    let mut predecessors = vec![0_u32; product.len()];
+    for range in product.iter().flat_map(|state| &state.ranges) {
+        predecessors[range.to] += 1;
     }
-    joined
+    let mut absorbed = vec![false; product.len()];
+    for range in product.iter().filter_map(only_byte) {
+        // Every lookup begins at state 0, so it must be kept.
+        absorbed[range.to] = range.to > 0 && predecessors[range.to] == 1;
+    }
+    absorbed
 }
 
-/// There are at most [`MOST`] states, of about a thousand bytes where all of them are as large as can be.
-fn narrow(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(NOWHERE)
+/// Never saturates: a product has at most [`MAX_PRODUCT_SIZE`] states, and a packed state about 1 KiB.
+fn to_u32(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(NO_STATE)
 }
 
 #[cfg(test)]

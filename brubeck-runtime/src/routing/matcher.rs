@@ -1,4 +1,4 @@
-//! Matching alone, for those who measure it.
+//! Matching without an application, for benchmarks.
 
 use super::router::{Match, Router};
 use super::table::Routes;
@@ -6,16 +6,16 @@ use crate::error::{Error, Result};
 use crate::method::{Kind, Method};
 use crate::spec::Spec;
 
-/// A table made ready for matching, without an application around it.
+/// A route table that is prepared for matching, without an application around it.
 #[derive(Debug)]
 pub struct RouteMatcher<S: 'static>(Router<S>);
 
 impl<S> RouteMatcher<S> {
-    /// Makes it ready.
+    /// Prepares a table.
     ///
     /// # Errors
     ///
-    /// A pattern is too large for the matcher.
+    /// Returns an error if the regex of a pattern is too large.
     pub fn new(routes: Routes<S>) -> Result<RouteMatcher<S>> {
         let router = Router::new(routes);
         router
@@ -23,7 +23,7 @@ impl<S> RouteMatcher<S> {
             .map_err(|error| Error::because("the routes cannot be matched", error))
     }
 
-    /// The route that answers a GET of this path.
+    /// Returns the route of a GET request for this path.
     pub fn find(&self, path: &str) -> Option<&'static Spec> {
         match self.0.find(Kind::Web, Method::Get, path) {
             Match::Found { entry, .. } => Some(entry.spec),

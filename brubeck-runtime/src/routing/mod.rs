@@ -1,7 +1,11 @@
-//! Routes: the const table, its proofs in constant evaluation, and matching at run time.
+//! The route table: a constant, checked in constant evaluation and matched at run time.
 //!
-//! The first pattern that matches the start of the path wins, before the method is looked at; handlers with
-//! the same pattern text form one resource.
+//! The first pattern that matches the path decides; its method is compared after that. Handlers with the same pattern text
+//! form one resource.
+//!
+//! - `table` holds the constant that `routes!` makes, `proofs` its checks;
+//! - `automaton` reads the automaton of one pattern, which the attribute macros have built;
+//! - `router` finds the handler of a request: `dfa` finds the first route that matches, `captures` the captures of the path.
 
 pub(crate) mod captures;
 

@@ -1,8 +1,8 @@
-//! Matching at run time.
+//! Finds the handler of a request.
 
 use super::automaton::Automaton;
-use super::captures::{Course, Sets};
-use super::dfa::Merged;
+use super::captures::{ByteSetInterner, CaptureProgram};
+use super::dfa::CombinedDfa;
 use super::table::{Entry, Routes};
 use crate::extract::Captures;
 use crate::method::{Kind, Method};
@@ -11,82 +11,79 @@ use regex::bytes::{Regex, RegexBuilder};
 use std::collections::HashMap;
 use std::fmt;
 
-/// The largest compiled regex, in bytes: what a pattern may cost is bounded, whoever wrote it.
-const REGEX_LIMIT: usize = 1 << 20;
+/// Largest size of a compiled regex, in bytes.
+const MAX_REGEX_SIZE: usize = 1 << 20;
 
-/// A route table made ready for matching, once at start.
+/// A route table that is prepared for matching. Built once, when the application starts.
 ///
-/// Paths are matched by byte automata, and captures found by the course of their pattern. A regex is compiled only for
-/// a pattern without a course, and for one whose automaton would have been too large.
+/// Paths are matched by combined automata, and captures are found by the program of the pattern. A regex is compiled only for a
+/// pattern without a program, and for one without an automaton, because that would be too large.
 #[derive(Debug)]
 pub(crate) struct Router<S: 'static> {
     resources: Vec<Resource<S>>,
     /// In the order of the resources.
-    parts: Vec<Part>,
+    groups: Vec<MatchGroup>,
 }
 
-/// Resources that follow each other in the list.
+/// Consecutive resources that are matched together.
 #[derive(Debug)]
-enum Part {
-    Merged(Merged),
-    /// One whose automaton would have been too large.
-    Alone(usize),
+enum MatchGroup {
+    Combined(CombinedDfa),
+    /// The index of a resource without an automaton, which its regex matches.
+    Regex(usize),
 }
 
 /// The handlers of one pattern text.
 struct Resource<S: 'static> {
-    /// Most have no other one.
-    handler: Handler<S>,
-    others: Vec<Handler<S>>,
-    captures: Capturing,
+    /// Most resources have a single handler, which is reached without another allocation.
+    first: MethodHandler<S>,
+    others: Vec<MethodHandler<S>>,
+    captures: CaptureFinder,
 }
 
-/// One of them. What is asked of each request stands here, and not behind the entry.
-struct Handler<S: 'static> {
+/// A handler of a resource. Kind and method are copied here, because every request compares them.
+struct MethodHandler<S: 'static> {
     kind: Kind,
     method: Method,
     entry: &'static Entry<S>,
-    /// Its place in the table.
+    /// The position in the route table.
     index: usize,
 }
 
-/// How the captures of a path are found.
+/// Finds the captures of a path that matches.
 #[derive(Debug)]
-enum Capturing {
-    Nothing,
-    ByCourse(Course),
-    ByRegex(Box<CapturingRegex>),
+enum CaptureFinder {
+    NoCaptures,
+    Program(CaptureProgram),
+    Regex(Box<CaptureRegex>),
 }
 
 #[derive(Debug)]
-struct CapturingRegex {
+struct CaptureRegex {
     regex: Regex,
-    /// The group of each capture of the route.
+    /// For each capture of the route, the index of its group.
     groups: Vec<usize>,
 }
 
-/// What a path and method lead to.
+/// The result of a lookup.
 #[derive(Debug)]
 pub(crate) enum Match<S: 'static> {
-    /// To a handler.
     Found {
-        /// The handler.
         entry: &'static Entry<S>,
-        /// Where the captures of its pattern lie in the path.
+        /// The positions of the captures in the path.
         captures: Captures,
-        /// Its place in the table.
+        /// The position in the route table.
         index: usize,
     },
-    /// To a resource without a handler for that method.
+    /// The resource has no handler for this method.
     MethodNotAllowed {
-        /// The methods it has for that kind of message; may be empty.
+        /// The methods that it has for this kind of message; may be empty.
         allowed: Vec<Method>,
     },
-    /// Nowhere.
     NotFound,
 }
 
-/// A pattern that is too large for the matcher.
+/// The regex of a pattern is too large.
 #[derive(Debug)]
 pub(crate) struct RouterError {
     spec: &'static Spec,
@@ -104,70 +101,59 @@ impl fmt::Display for RouterError {
         } = self.spec;
         write!(
             f,
-            "the pattern `{pattern}` of route `{name}` at {file}:{line} cannot be matched"
+            "the pattern `{pattern}` of route `{name}` at {file}:{line} is too large to be matched: {}; shorten it, or split the \
+             route",
+            self.source
         )
     }
 }
 
-impl std::error::Error for RouterError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
-    }
-}
+// The text includes the cause, so `source` does not return it again.
+impl std::error::Error for RouterError {}
 
 impl<S> Router<S> {
+    /// Prepares a table.
+    ///
     /// # Errors
     ///
-    /// A pattern whose regex would take more than 1 MiB.
+    /// Returns an error if the regex of a pattern would take more than 1 MiB.
     pub(crate) fn new(routes: Routes<S>) -> Result<Router<S>, RouterError> {
         let mut resources: Vec<Resource<S>> = Vec::new();
-        let mut known: HashMap<&'static str, usize> = HashMap::new();
-        let mut sets = Sets::default();
+        let mut by_pattern: HashMap<&'static str, usize> = HashMap::new();
+        let mut sets = ByteSetInterner::default();
         for (index, entry) in routes.entries().iter().enumerate() {
-            let handler = Handler::of(index, entry);
-            let same = *known.entry(entry.spec.pattern).or_insert(resources.len());
-            match resources.get_mut(same) {
+            let handler = MethodHandler::new(index, entry);
+            let resource = *by_pattern.entry(entry.spec.pattern).or_insert(resources.len());
+            match resources.get_mut(resource) {
                 Some(resource) => resource.others.push(handler),
                 None => resources.push(Resource {
-                    handler,
+                    first: handler,
                     others: Vec::new(),
-                    captures: Capturing::of(entry.spec, &mut sets)?,
+                    captures: CaptureFinder::new(entry.spec, &mut sets)?,
                 }),
             }
         }
-        let parts = Part::of(&resources);
-        Ok(Router { resources, parts })
+        let groups = MatchGroup::of(&resources);
+        Ok(Router { resources, groups })
     }
 
-    /// What is known of the routes, by resource.
+    /// Returns the routes, grouped by resource.
     pub(crate) fn specs(&self) -> impl Iterator<Item = &'static Spec> {
         self.resources
             .iter()
             .flat_map(|resource| resource.handlers().map(|handler| handler.entry.spec))
     }
 
-    /// The first resource that matches.
-    fn first(&self, path: &[u8]) -> Option<&Resource<S>> {
-        let number = self.parts.iter().find_map(|part| match part {
-            Part::Merged(merged) => merged.first(path),
-            Part::Alone(number) => {
-                let alone = self.resources.get(*number)?;
-                alone.is_match(path).then_some(*number)
-            }
-        });
-        self.resources.get(number?)
-    }
-
-    /// The handler for this path: the first resource that matches, then its method.
+    /// Returns the handler for this path: the first resource that matches decides, and its methods are compared after that.
     pub(crate) fn find(&self, kind: Kind, method: Method, path: &str) -> Match<S> {
-        let Some(resource) = self.first(path.as_bytes()) else {
+        let Some(resource) = self.first_match(path.as_bytes()) else {
             return Match::NotFound;
         };
         let handlers = resource.handlers().filter(|handler| handler.kind == kind);
         match handlers.clone().find(|handler| handler.method == method) {
             Some(handler) => Match::Found {
                 entry: handler.entry,
-                captures: resource.captures.on(path.as_bytes()),
+                captures: resource.captures.find(path.as_bytes()),
                 index: handler.index,
             },
             None => Match::MethodNotAllowed {
@@ -175,33 +161,43 @@ impl<S> Router<S> {
             },
         }
     }
-}
 
-impl Part {
-    /// Routes without an automaton stand alone, those between them are merged.
-    fn of<S>(resources: &[Resource<S>]) -> Vec<Part> {
-        let (mut parts, mut proven) = (Vec::new(), Vec::new());
-        for (number, resource) in resources.iter().enumerate() {
-            let automaton = resource.automaton();
-            if automaton.is_absent() {
-                parts.extend(
-                    Merged::of(&std::mem::take(&mut proven))
-                        .into_iter()
-                        .map(Part::Merged),
-                );
-                parts.push(Part::Alone(number));
-            } else {
-                proven.push((number, automaton));
+    fn first_match(&self, path: &[u8]) -> Option<&Resource<S>> {
+        let index = self.groups.iter().find_map(|group| match group {
+            MatchGroup::Combined(dfa) => dfa.first_match(path),
+            MatchGroup::Regex(index) => {
+                let resource = self.resources.get(*index)?;
+                resource.regex_matches(path).then_some(*index)
             }
-        }
-        parts.extend(Merged::of(&proven).into_iter().map(Part::Merged));
-        parts
+        });
+        self.resources.get(index?)
     }
 }
 
-impl<S> Handler<S> {
-    fn of(index: usize, entry: &'static Entry<S>) -> Handler<S> {
-        Handler {
+impl MatchGroup {
+    /// Combines consecutive resources; one without an automaton stays alone.
+    fn of<S>(resources: &[Resource<S>]) -> Vec<MatchGroup> {
+        let combine = |pending: &[(usize, Automaton)]| {
+            CombinedDfa::build(pending).into_iter().map(MatchGroup::Combined)
+        };
+        let (mut groups, mut pending) = (Vec::new(), Vec::new());
+        for (index, resource) in resources.iter().enumerate() {
+            let automaton = resource.automaton();
+            if automaton.is_absent() {
+                groups.extend(combine(&std::mem::take(&mut pending)));
+                groups.push(MatchGroup::Regex(index));
+            } else {
+                pending.push((index, automaton));
+            }
+        }
+        groups.extend(combine(&pending));
+        groups
+    }
+}
+
+impl<S> MethodHandler<S> {
+    fn new(index: usize, entry: &'static Entry<S>) -> MethodHandler<S> {
+        MethodHandler {
             kind: entry.spec.kind,
             method: entry.spec.method,
             entry,
@@ -211,50 +207,50 @@ impl<S> Handler<S> {
 }
 
 impl<S> Resource<S> {
-    fn handlers(&self) -> impl Iterator<Item = &Handler<S>> + Clone {
-        std::iter::once(&self.handler).chain(&self.others)
+    fn handlers(&self) -> impl Iterator<Item = &MethodHandler<S>> + Clone {
+        std::iter::once(&self.first).chain(&self.others)
     }
 
     fn automaton(&self) -> Automaton {
-        Automaton(self.handler.entry.spec.automaton)
+        Automaton(self.first.entry.spec.automaton)
     }
 
-    /// By the regex, where there is no automaton.
-    fn is_match(&self, path: &[u8]) -> bool {
-        matches!(&self.captures, Capturing::ByRegex(regex) if regex.regex.is_match(path))
+    /// Matches a path for a resource without an automaton, which always has a regex.
+    fn regex_matches(&self, path: &[u8]) -> bool {
+        matches!(&self.captures, CaptureFinder::Regex(captures) if captures.regex.is_match(path))
     }
 }
 
-impl Capturing {
-    fn of(spec: &'static Spec, sets: &mut Sets) -> Result<Capturing, RouterError> {
+impl CaptureFinder {
+    fn new(spec: &'static Spec, sets: &mut ByteSetInterner) -> Result<CaptureFinder, RouterError> {
         if !Automaton(spec.automaton).is_absent() {
             if spec.captures.is_empty() {
-                return Ok(Capturing::Nothing);
+                return Ok(CaptureFinder::NoCaptures);
             }
-            if let Some(course) = Course::of(spec.pattern, spec.captures, sets) {
-                return Ok(Capturing::ByCourse(course));
+            if let Some(program) = CaptureProgram::compile(spec.pattern, spec.captures, sets) {
+                return Ok(CaptureFinder::Program(program));
             }
         }
-        Ok(Capturing::ByRegex(CapturingRegex::new(spec)?.into()))
+        Ok(CaptureFinder::Regex(CaptureRegex::new(spec)?.into()))
     }
 
-    /// The captures of a path that matches.
-    fn on(&self, path: &[u8]) -> Captures {
+    /// Returns the captures of a path that matches.
+    fn find(&self, path: &[u8]) -> Captures {
         match self {
-            Capturing::Nothing => Captures::default(),
-            Capturing::ByCourse(course) => course.captures(path),
-            Capturing::ByRegex(regex) => regex.captures(path),
+            CaptureFinder::NoCaptures => Captures::default(),
+            CaptureFinder::Program(program) => program.run(path),
+            CaptureFinder::Regex(regex) => regex.captures(path),
         }
     }
 }
 
-impl CapturingRegex {
-    fn new(spec: &'static Spec) -> Result<CapturingRegex, RouterError> {
-        // Anchored as a whole, since `^/a|/b` anchors its first branch only.
+impl CaptureRegex {
+    fn new(spec: &'static Spec) -> Result<CaptureRegex, RouterError> {
+        // The pattern is anchored as a whole: in `^/a|/b`, the `^` belongs to the first branch only.
         let regex = RegexBuilder::new(&format!(r"\A(?:{})", spec.pattern))
             .unicode(false)
-            .size_limit(REGEX_LIMIT)
-            .dfa_size_limit(REGEX_LIMIT)
+            .size_limit(MAX_REGEX_SIZE)
+            .dfa_size_limit(MAX_REGEX_SIZE)
             .build()
             .map_err(|source| RouterError { spec, source })?;
         let group = |name: &&str| regex.capture_names().position(|group| group == Some(*name));
@@ -263,7 +259,7 @@ impl CapturingRegex {
             .iter()
             .map(|name| group(name).unwrap_or(usize::MAX))
             .collect();
-        Ok(CapturingRegex { regex, groups })
+        Ok(CaptureRegex { regex, groups })
     }
 
     fn captures(&self, path: &[u8]) -> Captures {

@@ -1,4 +1,4 @@
-//! The route table: a constant that `routes!` makes.
+//! The constant that `routes!` makes, and its entries.
 
 use super::proofs::NowaitCalls;
 use crate::extract::Context;
@@ -6,13 +6,13 @@ use crate::response::Response;
 use crate::spec::{Routed, Spec};
 use std::pin::Pin;
 
-/// What a handler runs as.
+/// The future of a running handler.
 pub type BoxFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
 
-/// A handler with its types erased: the one allocation of a message.
+/// A handler with its types erased. Boxing its future is the only allocation per message.
 pub type HandlerFn<S> = fn(Context<S>) -> BoxFuture;
 
-/// The routes of an application whose state is `S`, in the order they are tried.
+/// The routes of an application, in the order in which they are tried. `S` is the state of the application.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -30,9 +30,11 @@ pub type HandlerFn<S> = fn(Context<S>) -> BoxFuture;
 /// pub const ROUTES: Routes<()> = routes![index, user];
 /// ```
 ///
-/// A table is a constant and free to copy; `..other::ROUTES` lists one within another. The first pattern that
-/// matches the start of the path wins, before the method is looked at; handlers with the same pattern text are
-/// one resource. A route that could never run is a compile error.
+/// [`routes!`](crate::routes) makes a table. It is a constant and `Copy`; `..other::ROUTES` nests one table in another.
+///
+/// The first pattern that matches the path decides; its method is compared after that. A pattern matches a prefix of
+/// the path unless it ends in `$`. Handlers with the same pattern text form one resource. A route that can never run is a
+/// compile error.
 pub struct Routes<S: 'static>(&'static [Entry<S>]);
 
 impl<S> Clone for Routes<S> {
@@ -44,17 +46,17 @@ impl<S> Clone for Routes<S> {
 impl<S> Copy for Routes<S> {}
 
 impl<S> Routes<S> {
-    /// How many handlers are listed.
+    /// Returns the number of handlers.
     pub const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether no handler is listed.
+    /// Returns `true` if the table has no handlers.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What is known of each route, in order.
+    /// Returns the description of each route, in order.
     pub fn specs(&self) -> impl Iterator<Item = &'static Spec> + use<S> {
         self.0.iter().map(|entry| entry.spec)
     }
@@ -76,15 +78,15 @@ impl<S> std::fmt::Debug for Routes<S> {
     }
 }
 
-/// A handler in the table.
+/// A handler in the table. It is `Copy`, so that constant evaluation can nest tables.
 pub struct Entry<S: 'static> {
-    /// What is known of its route.
+    /// The description of its route.
     pub spec: &'static Spec,
-    /// Runs it.
+    /// Runs the handler.
     pub handle: HandlerFn<S>,
-    /// Whether it takes the body while that comes.
+    /// The handler reads the body while it arrives.
     pub streams: bool,
-    /// What it sends without waiting.
+    /// The calls that it sends with `nowait`.
     pub nowait_calls: NowaitCalls,
 }
 
@@ -97,7 +99,7 @@ impl<S> Clone for Entry<S> {
 impl<S> Copy for Entry<S> {}
 
 impl<S> Entry<S> {
-    /// Fills a table until its entries are copied in.
+    /// Fills an array before the entries are copied into it.
     const VACANT: Entry<S> = Entry {
         spec: &Spec::BROKEN,
         handle: vacant::<S>,
@@ -110,12 +112,13 @@ fn vacant<S>(_: Context<S>) -> BoxFuture {
     Box::pin(async { Response::new(crate::status::Status::NOT_FOUND) })
 }
 
-/// A handler in a list, with what its `CHECKED` says.
+/// A handler in a list, with the value of its `CHECKED`. If an argument of the handler is invalid, `CHECKED` fails to evaluate and this
+/// type does not exist: the error is reported once, at the handler, and not again at the list.
 pub struct Checked<H, const CHECKED: bool>(std::marker::PhantomData<H>);
 
-/// A handler whose arguments are right.
+/// A handler whose arguments are valid.
 pub trait Listed {
-    /// It.
+    /// The handler.
     type Handler;
 }
 
@@ -125,17 +128,17 @@ impl<H> Listed for Checked<H, true> {
 
 /// A handler that can run in an application whose state is `S`.
 pub trait RouteHandler<S>: Routed {
-    /// Whether an argument takes the body while that comes.
+    /// An argument reads the body while it arrives.
     const STREAMS: bool = false;
 
-    /// What its body sends without waiting, as far as its text says.
+    /// The calls that its source text sends with `nowait`.
     const NOWAIT_CALLS: NowaitCalls = NowaitCalls::NONE;
 
-    /// Reads the arguments, runs the handler, makes its reply.
+    /// Extracts the arguments, runs the handler, and converts its return value to a response.
     fn handle(cx: Context<S>) -> BoxFuture;
 }
 
-/// The entry of a handler.
+/// Returns the entry of a handler.
 pub const fn entry<H: RouteHandler<S>, S>() -> Entry<S> {
     Entry {
         spec: const { &H::SPEC },
@@ -145,20 +148,20 @@ pub const fn entry<H: RouteHandler<S>, S>() -> Entry<S> {
     }
 }
 
-/// The table of these entries.
+/// Returns the table with these entries.
 pub const fn table<S>(entries: &'static [Entry<S>]) -> Routes<S> {
     Routes(entries)
 }
 
-/// One array of the entries of all parts.
+/// Concatenates the entries of all parts.
 pub const fn join<S: 'static, const N: usize>(parts: &[&[Entry<S>]]) -> [Entry<S>; N] {
     let mut joined = [Entry::VACANT; N];
-    let (mut at, mut part) = (0, 0);
+    let (mut len, mut part) = (0, 0);
     while part < parts.len() {
         let mut i = 0;
         while i < parts[part].len() {
-            joined[at] = parts[part][i];
-            at += 1;
+            joined[len] = parts[part][i];
+            len += 1;
             i += 1;
         }
         part += 1;
@@ -166,15 +169,15 @@ pub const fn join<S: 'static, const N: usize>(parts: &[&[Entry<S>]]) -> [Entry<S
     joined
 }
 
-/// One array of the specs of all parts.
+/// Concatenates the specs of all parts.
 pub const fn join_specs<const N: usize>(parts: &[&[&'static Spec]]) -> [&'static Spec; N] {
     let mut joined: [&'static Spec; N] = [&Spec::BROKEN; N];
-    let (mut at, mut part) = (0, 0);
+    let (mut len, mut part) = (0, 0);
     while part < parts.len() {
         let mut i = 0;
         while i < parts[part].len() {
-            joined[at] = parts[part][i];
-            at += 1;
+            joined[len] = parts[part][i];
+            len += 1;
             i += 1;
         }
         part += 1;
@@ -182,7 +185,7 @@ pub const fn join_specs<const N: usize>(parts: &[&[&'static Spec]]) -> [&'static
     joined
 }
 
-/// The specs of a table.
+/// Returns the specs of a table.
 pub const fn specs<S, const N: usize>(routes: Routes<S>) -> [&'static Spec; N] {
     let mut specs: [&'static Spec; N] = [&Spec::BROKEN; N];
     let mut i = 0;

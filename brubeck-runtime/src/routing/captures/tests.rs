@@ -4,8 +4,8 @@ use regex::bytes::{Regex, RegexBuilder};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
-fn course(pattern: &str) -> Option<Course> {
-    Course::of(pattern, &NAMES, &mut Sets::default())
+fn compile(pattern: &str) -> Option<CaptureProgram> {
+    CaptureProgram::compile(pattern, &NAMES, &mut ByteSetInterner::default())
 }
 
 fn regex(pattern: &str) -> Regex {
@@ -13,21 +13,21 @@ fn regex(pattern: &str) -> Regex {
     builder.unicode(false).build().unwrap()
 }
 
-/// What the regex captures; `None` where it does not match.
-fn expected(regex: &Regex, path: &str) -> Option<Vec<Option<String>>> {
+/// Returns what the regex captures, or `None` if it does not match.
+fn regex_captures(regex: &Regex, path: &str) -> Option<Vec<Option<String>>> {
     let captures = regex.captures(path.as_bytes())?;
     let text = |name: &&str| Some(path[captures.name(name)?.range()].to_owned());
     Some(NAMES.iter().map(text).collect())
 }
 
-fn captured(course: &Course, path: &str) -> Vec<Option<String>> {
-    let captures = course.captures(path.as_bytes());
+fn program_captures(program: &CaptureProgram, path: &str) -> Vec<Option<String>> {
+    let captures = program.run(path.as_bytes());
     let text = |index| Some(path[captures.get(index)?].to_owned());
     (0..NAMES.len()).map(text).collect()
 }
 
 #[test]
-fn patterns_as_people_write_them_have_a_course() {
+fn common_patterns_compile_and_capture_like_the_regex() {
     for (pattern, path, captures) in [
         (r"^/item/(?<a>[^/]+)$", "/item/x", [Some("x"), None, None]),
         (r"^/user/(?<a>\d+)", "/user/12ab", [Some("12"), None, None]),
@@ -60,15 +60,19 @@ fn patterns_as_people_write_them_have_a_course() {
             [Some("aBc"), Some("Q"), None],
         ),
     ] {
-        let course = course(pattern).unwrap_or_else(|| panic!("{pattern} has no course"));
+        let program = compile(pattern).unwrap_or_else(|| panic!("{pattern} does not compile"));
         let captures = captures.map(|capture| capture.map(str::to_owned));
-        assert_eq!(captured(&course, path), captures, "{pattern}");
-        assert_eq!(expected(&regex(pattern), path).unwrap(), captures, "{pattern}");
+        assert_eq!(program_captures(&program, path), captures, "{pattern}");
+        assert_eq!(
+            regex_captures(&regex(pattern), path).unwrap(),
+            captures,
+            "{pattern}"
+        );
     }
 }
 
 #[test]
-fn patterns_in_which_the_next_byte_does_not_tell_have_none() {
+fn patterns_that_need_backtracking_do_not_compile() {
     for pattern in [
         r"^/(?<a>.*)/(?<b>.*)$",
         r"^/(?<a>[a-z]+)z",
@@ -83,21 +87,21 @@ fn patterns_in_which_the_next_byte_does_not_tell_have_none() {
         r"^/(?<other>x+)$",
         r"^/(",
     ] {
-        assert!(course(pattern).is_none(), "{pattern}");
+        assert!(compile(pattern).is_none(), "{pattern}");
     }
 }
 
 #[test]
-fn sets_are_shared() {
-    let mut sets = Sets::default();
+fn programs_share_equal_byte_sets() {
+    let mut sets = ByteSetInterner::default();
     for number in 0..100 {
         let pattern = format!("^/(?<a>[a-z]+)/view{number}$");
-        Course::of(&pattern, &NAMES, &mut sets).unwrap();
+        CaptureProgram::compile(&pattern, &NAMES, &mut sets).unwrap();
     }
-    assert_eq!(sets.0.len(), 1);
+    assert_eq!(sets.len(), 1);
 }
 
-/// A part of a pattern; `capture` stands where a name is put in.
+/// A part of a pattern, with `(capture` in place of each named group.
 fn part() -> impl Strategy<Value = String> {
     let byte = prop_oneof![
         "[xyz/]",
@@ -127,7 +131,7 @@ fn part() -> impl Strategy<Value = String> {
     })
 }
 
-/// With names for the first captures; the others capture nothing.
+/// Names the first groups, and makes the others non-capturing.
 fn named(pattern: &str) -> String {
     let mut names = NAMES.iter();
     let mut parts = pattern.split("(capture");
@@ -142,17 +146,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     #[test]
-    fn a_course_captures_what_the_regex_does(
+    fn program_and_regex_capture_the_same(
         parts in prop::collection::vec(part(), 1..5),
         closed in any::<bool>(),
         paths in prop::collection::vec("/[xyz/]{0,8}", 1..20),
     ) {
         let pattern = named(&format!("^/{}{}", parts.concat(), if closed { "$" } else { "" }));
-        if let Some(course) = course(&pattern) {
+        if let Some(program) = compile(&pattern) {
             let regex = regex(&pattern);
             for path in paths {
-                if let Some(expected) = expected(&regex, &path) {
-                    prop_assert_eq!(captured(&course, &path), expected, "{} {}", pattern, path);
+                if let Some(expected) = regex_captures(&regex, &path) {
+                    prop_assert_eq!(program_captures(&program, &path), expected, "{} {}", pattern, path);
                 }
             }
         }

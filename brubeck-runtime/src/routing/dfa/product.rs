@@ -1,111 +1,118 @@
-//! What many automata are together, state by state.
+//! The product of many automata: each of its states stands for a state of every automaton that is still alive.
 
 use crate::routing::automaton::Automaton;
 use std::collections::{HashMap, VecDeque};
 
-/// What is known after some bytes.
+/// A state of the product, reached after reading some bytes.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct ProductState {
     /// The first route that accepts what was read so far.
-    pub(super) first: Option<usize>,
-    /// Whether that holds whatever follows; then nothing does.
-    pub(super) settled: bool,
+    pub(super) first_route: Option<usize>,
+    /// This route accepts every continuation. The state then has no transitions.
+    pub(super) accepts_all: bool,
     /// Sorted by byte, and disjoint.
-    pub(super) edges: Vec<Edge>,
+    pub(super) ranges: Vec<ByteRange>,
 }
 
-/// The bytes from `low` to `high` lead to the state with that number.
+/// A transition: the bytes from `low` to `high` lead to the state with the index `to`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Edge {
+pub(super) struct ByteRange {
     pub(super) low: u8,
     pub(super) high: u8,
     pub(super) to: usize,
 }
 
-impl Known {
-    /// Appends an edge, joining it to the one before where it continues that.
-    fn push(&mut self, edge: Edge) {
-        match self.edges.last_mut() {
-            Some(last) if last.to == edge.to && last.high.checked_add(1) == Some(edge.low) => {
-                last.high = edge.high
+impl ProductState {
+    /// Appends a transition, and joins it with the previous one if they are adjacent and lead to the same state.
+    fn push(&mut self, range: ByteRange) {
+        match self.ranges.last_mut() {
+            Some(last) if last.to == range.to && last.high.checked_add(1) == Some(range.low) => {
+                last.high = range.high
             }
-            _ => self.edges.push(edge),
+            _ => self.ranges.push(range),
         }
     }
 }
 
-/// The routes that may still match, in order, each with the state of its own automaton.
-type Alive = Vec<(usize, u16)>;
+/// The routes that may still match: the position of each in the list, in ascending order, and the state of its automaton.
+type LiveRoutes = Vec<(usize, u16)>;
 
-/// All states that some path leads to, from the start on; `None` where they stand for more than so many states of single
-/// automata. A single route is never too large.
-pub(super) fn product(routes: &[(usize, Automaton)], most: usize) -> Option<Vec<Known>> {
-    let start: Alive = (0..routes.len()).map(|at| (at, 0)).collect();
+/// Builds all states that some path leads to, beginning with the start state.
+///
+/// Returns `None` if the sum of the live routes over all states exceeds `max_size`. A single route is never too large.
+pub(super) fn product(routes: &[(usize, Automaton)], max_size: usize) -> Option<Vec<ProductState>> {
+    let start: LiveRoutes = (0..routes.len()).map(|position| (position, 0)).collect();
     let mut states = Vec::new();
-    let mut numbers = HashMap::from([(start.clone(), 0)]);
+    let mut indexes = HashMap::from([(start.clone(), 0)]);
     let mut open = VecDeque::from([start]);
     let mut size = 0;
-    while let Some(alive) = open.pop_front() {
-        size += alive.len();
-        if size > most && routes.len() > 1 {
+    while let Some(live) = open.pop_front() {
+        size += live.len();
+        if size > max_size && routes.len() > 1 {
             return None;
         }
-        let accepting = alive.iter().find(|(at, state)| routes[*at].1.accepts(*state));
-        let mut known = Known {
-            first: accepting.map(|(at, _)| routes[*at].0),
-            settled: alive
-                .first()
-                .is_some_and(|(at, state)| routes[*at].1.accepts_all(*state)),
-            edges: Vec::new(),
+        let accepting = live
+            .iter()
+            .find(|(position, state)| routes[*position].1.accepts(*state));
+        let accepts_all = live
+            .first()
+            .is_some_and(|(position, state)| routes[*position].1.accepts_all(*state));
+        let mut product_state = ProductState {
+            first_route: accepting.map(|(position, _)| routes[*position].0),
+            accepts_all,
+            ranges: Vec::new(),
         };
-        if !known.settled {
-            for (low, high, next) in steps(routes, &alive) {
-                let number = numbers.len();
-                let to = *numbers.entry(next).or_insert_with_key(|next| {
+        if !accepts_all {
+            for (low, high, next) in transitions(routes, &live) {
+                let index = indexes.len();
+                // States are numbered in the order in which they are found, which is also the order of the queue.
+                let to = *indexes.entry(next).or_insert_with_key(|next| {
                     open.push_back(next.clone());
-                    number
+                    index
                 });
-                known.push(Edge { low, high, to });
+                product_state.push(ByteRange { low, high, to });
             }
         }
-        states.push(known);
+        states.push(product_state);
     }
     Some(states)
 }
 
-/// Which routes are alive after each byte: ranges of bytes, and what they lead to.
-fn steps(routes: &[(usize, Automaton)], alive: &Alive) -> Vec<(u8, u8, Alive)> {
-    let edges = |at: usize, state: u16| {
-        let automaton = routes[at].1;
+/// Returns the routes that are alive after each byte, as ranges of bytes that leave the same routes alive.
+fn transitions(routes: &[(usize, Automaton)], live: &LiveRoutes) -> Vec<(u8, u8, LiveRoutes)> {
+    let edges = |position: usize, state: u16| {
+        let automaton = routes[position].1;
         (0..automaton.edges(state)).map(move |index| automaton.edge(state, index))
     };
-    let mut bounds: Vec<u16> = alive
+    // The edges of all live automata cut the byte values into intervals; interval `i` reaches from `bounds[i]` to
+    // before `bounds[i + 1]`.
+    let mut bounds: Vec<u16> = live
         .iter()
-        .flat_map(|(at, state)| edges(*at, *state))
+        .flat_map(|(position, state)| edges(*position, *state))
         .flat_map(|edge| [u16::from(edge.low), u16::from(edge.high) + 1])
         .collect();
     bounds.sort_unstable();
     bounds.dedup();
-    let mut next: Vec<Alive> = vec![Alive::new(); bounds.len()];
-    for (at, state) in alive {
-        for edge in edges(*at, *state) {
+    let mut next: Vec<LiveRoutes> = vec![LiveRoutes::new(); bounds.len()];
+    for (position, state) in live {
+        for edge in edges(*position, *state) {
             let from = bounds.partition_point(|bound| *bound < u16::from(edge.low));
             let to = bounds.partition_point(|bound| *bound <= u16::from(edge.high));
-            for alive in &mut next[from..to] {
-                // Behind a route that matches whatever follows, none is the first.
-                let settled = alive
+            for next_live in &mut next[from..to] {
+                // No route after one that accepts every continuation can be the first that matches.
+                let is_decided = next_live
                     .last()
-                    .is_some_and(|(at, state)| routes[*at].1.accepts_all(*state));
-                if !settled {
-                    alive.push((*at, edge.to));
+                    .is_some_and(|(position, state)| routes[*position].1.accepts_all(*state));
+                if !is_decided {
+                    next_live.push((*position, edge.to));
                 }
             }
         }
     }
-    let ranges = bounds.iter().zip(bounds.iter().skip(1)).zip(next);
-    let ranges = ranges.filter(|(_, alive)| !alive.is_empty());
-    // Every bound but the last is a byte, and so is what comes before the last.
-    ranges
-        .map(|((low, end), alive)| (*low as u8, (*end - 1) as u8, alive))
+    let intervals = bounds.iter().zip(bounds.iter().skip(1)).zip(next);
+    intervals
+        .filter(|(_, live)| !live.is_empty())
+        // Every bound but the last is at most 255, and so is the last minus one.
+        .map(|((low, end), live)| (*low as u8, (*end - 1) as u8, live))
         .collect()
 }

@@ -1,13 +1,13 @@
-//! The proofs of `serves!` and `answered!`: every operation of a contract reaches a handler for it, or for its answers.
+//! The proofs of `serves!` and `answered!`: every operation of a contract has a handler, and every response a response handler.
 
-use super::subset::included;
-use super::text::Text;
+use super::const_string::ConstString;
+use super::subset::is_subset;
 use crate::method::{Kind, Method};
 use crate::routing::automaton::Automaton;
 use crate::routing::table::Routes;
 use crate::spec::Spec;
 
-/// Panics, which is a compile error, if a call of a contract would reach no handler.
+/// Panics, which is a compile error, if a call of one of these operations would reach no handler.
 #[track_caller]
 pub const fn check_served<S>(routes: Routes<S>, operations: &[&Spec]) {
     let mut i = 0;
@@ -16,7 +16,7 @@ pub const fn check_served<S>(routes: Routes<S>, operations: &[&Spec]) {
         match first_covering(routes, operation) {
             None => panic!("{}", unserved(operation).as_str()),
             Some(spec) if !is_served(routes, spec, operation) => {
-                panic!("{}", taken(operation, spec).as_str())
+                panic!("{}", intercepted(operation, spec).as_str())
             }
             Some(_) => {}
         }
@@ -24,7 +24,7 @@ pub const fn check_served<S>(routes: Routes<S>, operations: &[&Spec]) {
     }
 }
 
-/// Panics, which is a compile error, if the answer of an operation of a contract would reach no response handler.
+/// Panics, which is a compile error, if a response of one of these operations would reach no response handler.
 #[track_caller]
 pub const fn check_answered<S>(routes: Routes<S>, operations: &[&Spec]) {
     let mut i = 0;
@@ -36,26 +36,28 @@ pub const fn check_answered<S>(routes: Routes<S>, operations: &[&Spec]) {
     }
 }
 
-/// Whether all answers of an operation reach one response handler.
+/// Returns `true` if all responses of an operation reach one response handler.
 pub(super) const fn is_answered<S>(routes: Routes<S>, operation: &Spec) -> bool {
-    let answer = operation.handled_by(operation.name, Method::Response, Kind::Response);
+    let response = operation.handled_by(operation.name, Method::Response, Kind::Response);
     match first_covering(routes, operation) {
-        Some(spec) => is_served(routes, spec, &answer),
+        Some(spec) => is_served(routes, spec, &response),
         None => false,
     }
 }
 
-const fn unanswered(operation: &Spec) -> Text {
-    let text = Text::new()
-        .push("no response handler takes the answers of `")
+const fn unanswered(operation: &Spec) -> ConstString {
+    let text = ConstString::new()
+        .push("no response handler handles the responses of `")
         .push(operation.name)
-        .push("`, which come from ")
+        .push("`\n  its path is ")
         .push(operation.pattern);
-    let text = text.push(" at ").place(operation.file, operation.line);
-    text.push("\nhelp: list a function with `#[response_handler(..)]` of this operation, before every route that takes its path")
+    let text = text.push(" at ").location(operation.file, operation.line);
+    text.push("\nhelp: list a function with `#[response_handler(")
+        .push(operation.name)
+        .push(")]`, before every other route that matches this path")
 }
 
-/// The first route that takes every path of the operation.
+/// Returns the first route that matches every path of the operation.
 const fn first_covering<S>(routes: Routes<S>, operation: &Spec) -> Option<&'static Spec> {
     let entries = routes.entries();
     let mut i = 0;
@@ -68,7 +70,7 @@ const fn first_covering<S>(routes: Routes<S>, operation: &Spec) -> Option<&'stat
     None
 }
 
-/// Whether the resource of `spec` has a handler for the method of the operation.
+/// Returns `true` if the resource of `spec` has a handler for the method of the operation.
 const fn is_served<S>(routes: Routes<S>, spec: &Spec, operation: &Spec) -> bool {
     let entries = routes.entries();
     let mut i = 0;
@@ -81,25 +83,36 @@ const fn is_served<S>(routes: Routes<S>, spec: &Spec, operation: &Spec) -> bool 
     false
 }
 
-const fn unserved(operation: &Spec) -> Text {
-    let text = Text::new()
+const fn unserved(operation: &Spec) -> ConstString {
+    not_served(operation)
+        .push("\nhelp: list a function with `#[service_handler(")
+        .push(operation.name)
+        .push(")]`")
+}
+
+const fn not_served(operation: &Spec) -> ConstString {
+    let text = ConstString::new()
         .push("no route serves `")
         .push(operation.name)
-        .push("`\n  the contract sends `");
+        .push("`\n  its calls are sent as `");
     let text = text
         .push(operation.method.as_str())
         .push("` to ")
         .push(operation.pattern)
         .push(" at ");
-    text.place(operation.file, operation.line)
+    text.location(operation.file, operation.line)
 }
 
-const fn taken(operation: &Spec, spec: &Spec) -> Text {
-    let text = unserved(operation)
+/// The first route that matches the path of the operation has no handler for its method.
+const fn intercepted(operation: &Spec, spec: &Spec) -> ConstString {
+    let text = not_served(operation)
         .push("\n  `")
         .push(spec.name)
-        .push("`, which is listed first, takes its path by `");
-    let text = text.push(spec.pattern).push("` at ").place(spec.file, spec.line);
+        .push("` matches this path first: `");
+    let text = text
+        .push(spec.pattern)
+        .push("` at ")
+        .location(spec.file, spec.line);
     text.push("\nhelp: list a handler of `")
         .push(operation.name)
         .push("` before `")
@@ -112,11 +125,28 @@ const fn covers(route: &Spec, operation: &Spec) -> bool {
         return true;
     }
     let (route, operation) = (Automaton(route.automaton), Automaton(operation.automaton));
-    !route.is_absent() && !operation.is_absent() && included(operation, route)
+    !route.is_absent() && !operation.is_absent() && is_subset(operation, route)
 }
 
-/// Proves that the routes of an application have a response handler for every operation of a contract, so that no answer
-/// to a call that was sent with [`nowait`](crate::TypedCall::nowait) is lost.
+/// Proves at compile time that a route table has a response handler for every operation of a contract.
+///
+/// If this line compiles, no response to a call that this application sends with [`nowait`](crate::TypedCall::nowait) is lost.
+///
+/// # Grammar
+///
+/// ```text
+/// answered!(ROUTES => contract);
+/// ```
+///
+/// | part | meaning |
+/// |---|---|
+/// | `ROUTES` | a constant of type [`Routes`](crate::Routes): the table of the application that makes the calls |
+/// | `contract` | the module that `#[service_client]` generates: the name of the trait in snake case |
+///
+/// It is used where items are: next to the table. `serves!` is the counterpart for the service. Without `answered!`, the
+/// application checks at start the calls in the text of its handlers; only `answered!` also covers calls in other functions.
+///
+/// # Examples
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -137,7 +167,7 @@ const fn covers(route: &Spec, operation: &Spec) -> bool {
 /// # fn main() {}
 /// ```
 ///
-/// An operation without one is a compile error, which names it:
+/// Several contracts take one line each. An operation without a response handler is a compile error that names it:
 ///
 /// ```compile_fail
 /// # use brubeck::prelude::*;
@@ -149,6 +179,12 @@ const fn covers(route: &Spec, operation: &Spec) -> bool {
 /// const ROUTES: Routes<()> = routes![];
 /// brubeck::answered!(ROUTES => slow_echo);
 /// # fn main() {}
+/// ```
+///
+/// ```text
+/// error[E0080]: evaluation panicked: no response handler handles the responses of `slow_echo::echo`
+///                 its path is ^/service/slow$ at src/main.rs:5
+///               help: list a function with `#[response_handler(slow_echo::echo)]`, before every other route that matches this path
 /// ```
 #[macro_export]
 macro_rules! answered {

@@ -1,11 +1,11 @@
-//! What is proven of a route table in constant evaluation.
+//! The checks of a route table: in constant evaluation, at start, and in a test.
 
+mod const_string;
 mod contracts;
 mod reachability;
 mod responses;
 mod shadowing;
 mod subset;
-mod text;
 
 pub use contracts::{check_answered, check_served};
 pub use reachability::Unreachable;

@@ -1,18 +1,18 @@
-//! What constant evaluation leaves to a test: routes shadowed by several earlier ones together.
+//! `Routes::check`: finds routes that several earlier ones shadow together, which is too much work for constant evaluation.
 
 use crate::routing::automaton::{Automaton, Edge};
 use crate::routing::router::{Match, Router, RouterError};
 use crate::routing::table::Routes;
 use crate::spec::Spec;
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fmt;
 
-/// Bounds the product of one route with those before it.
+/// Limits the search for one route, in combinations of states of its automaton and those of earlier routes.
 const MAX_NODES: usize = 100_000;
 
-/// The routes that can never run, or cannot be matched.
+/// Routes that can never run, or cannot be matched; the error of [`Routes::check`].
 ///
-/// Its text names each with its place.
+/// Its text names each route with its file and line.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Unreachable(Vec<String>);
 
@@ -37,8 +37,10 @@ impl From<RouterError> for Unreachable {
 }
 
 impl<S> Routes<S> {
-    /// Finds routes that several earlier ones shadow together, and sends a path of every other one through the
-    /// table. Call it in a test: `routes!` itself compares pairs only.
+    /// Checks that every route can be reached. Call it in a test.
+    ///
+    /// `routes!` compares pairs of routes. This method also finds a route that several earlier ones shadow together, and it looks up
+    /// an example path of every other route.
     ///
     /// ```
     /// use brubeck::prelude::*;
@@ -58,9 +60,10 @@ impl<S> Routes<S> {
     ///
     /// # Errors
     ///
-    /// The routes that no path reaches. A pattern that was too large for a proof is taken to be reached.
+    /// Returns an error that lists the routes that no path reaches. Patterns that are too large for a proof are not checked.
     pub fn check(&self) -> Result<(), Unreachable> {
         let router = Router::new(*self)?;
+        // The first handler of each pattern text, in order.
         let mut resources: Vec<&'static Spec> = Vec::new();
         let mut unreachable = Vec::new();
         for spec in self.specs() {
@@ -84,17 +87,17 @@ impl<S> Routes<S> {
                 .map(|resource| Automaton(resource.automaton))
                 .filter(|automaton| !automaton.is_absent())
                 .collect();
-            match uncovered(Automaton(spec.automaton), &earlier) {
-                Reach::Path(path) if !reaches(&router, spec, &path) => {
+            match find_own_path(Automaton(spec.automaton), &earlier) {
+                OwnPath::Found(path) if !reaches(&router, spec, &path) => {
                     unreachable.push(format!(
-                        "{}: the path {path} of it goes elsewhere",
+                        "{}: its path {path} is matched by another route",
                         headline(spec)
                     ));
                 }
-                Reach::Path(_) | Reach::Unknown => {}
-                Reach::Nothing => {
+                OwnPath::Found(_) | OwnPath::Unknown => {}
+                OwnPath::None => {
                     let text = "the routes before it match every path it matches";
-                    unreachable.push(format!("{}: {text}\n  {}", headline(spec), place(spec)));
+                    unreachable.push(format!("{}: {text}\n  {}", headline(spec), location(spec)));
                 }
             }
         }
@@ -110,7 +113,7 @@ fn headline(spec: &Spec) -> String {
     format!("route `{}` can never run", spec.name)
 }
 
-fn place(spec: &Spec) -> String {
+fn location(spec: &Spec) -> String {
     format!("`{}` at {}:{}", spec.pattern, spec.file, spec.line)
 }
 
@@ -121,63 +124,70 @@ fn reaches<S>(router: &Router<S>, spec: &'static Spec, path: &str) -> bool {
     }
 }
 
-enum Reach {
-    /// A path that this route matches and none before it.
-    Path(String),
-    Nothing,
-    /// Only paths that are no text, or too much to look through.
+/// A path that a route matches and no earlier route does.
+enum OwnPath {
+    Found(String),
+    None,
+    /// Only paths that are not UTF-8, or the search was too large.
     Unknown,
 }
 
-/// `None`: that automaton has refused.
+/// A combination of states: of the route itself, and of each earlier route unless it has already rejected the path.
 type Node = (u16, Vec<Option<u16>>);
 
-/// Looks for a shortest path that `late` accepts and no automaton of `earlier` does.
-fn uncovered(late: Automaton, earlier: &[Automaton]) -> Reach {
-    let mut nodes: Vec<(Node, Option<(usize, u8)>)> = vec![((0, vec![Some(0); earlier.len()]), None)];
-    let mut seen: HashMap<Node, ()> = HashMap::from([(nodes[0].0.clone(), ())]);
-    let mut only_bytes = false;
-    let mut at = 0;
-    while let Some(((state, others), _)) = nodes.get(at).cloned() {
-        let covered = |accepts: fn(Automaton, u16) -> bool| {
+/// A node, and the node and byte that it was first reached from.
+type Visited = (Node, Option<(usize, u8)>);
+
+/// Finds a shortest path that `late` accepts and no automaton of `earlier` does.
+///
+/// This is a breadth-first search through the product of all automata. It ignores everything behind a state in which an earlier route accepts every
+/// continuation.
+fn find_own_path(late: Automaton, earlier: &[Automaton]) -> OwnPath {
+    let start: Node = (0, vec![Some(0); earlier.len()]);
+    let mut seen = HashSet::from([start.clone()]);
+    let mut nodes: Vec<Visited> = vec![(start, None)];
+    let mut found_non_utf8 = false;
+    let mut index = 0;
+    while let Some(((state, others), _)) = nodes.get(index).cloned() {
+        let is_covered = |accepts: fn(Automaton, u16) -> bool| {
             others
                 .iter()
                 .zip(earlier)
                 .any(|(other, automaton)| other.is_some_and(|s| accepts(*automaton, s)))
         };
-        if covered(Automaton::accepts_all) {
-            at += 1;
+        if is_covered(Automaton::accepts_all) {
+            index += 1;
             continue;
         }
-        if late.accepts(state) && !covered(Automaton::accepts) {
-            match path(&nodes, at) {
-                Some(path) => return Reach::Path(path),
-                None => only_bytes = true,
+        if late.accepts(state) && !is_covered(Automaton::accepts) {
+            match path(&nodes, index) {
+                Some(path) => return OwnPath::Found(path),
+                None => found_non_utf8 = true,
             }
         }
         for edge in (0..late.edges(state)).map(|i| late.edge(state, i)) {
             for (byte, next) in steps(edge, &others, earlier) {
-                if seen.insert(next.clone(), ()).is_none() {
-                    nodes.push((next, Some((at, byte))));
+                if seen.insert(next.clone()) {
+                    nodes.push((next, Some((index, byte))));
                 }
             }
         }
         if nodes.len() > MAX_NODES {
-            return Reach::Unknown;
+            return OwnPath::Unknown;
         }
-        at += 1;
+        index += 1;
     }
-    if only_bytes {
-        Reach::Unknown
+    if found_non_utf8 {
+        OwnPath::Unknown
     } else {
-        Reach::Nothing
+        OwnPath::None
     }
 }
 
-/// Where the bytes of `edge` lead; one readable byte stands for each run on which no automaton changes its mind.
+/// Returns the nodes that the bytes of `edge` lead to, each with the most readable of the bytes that lead to it.
 fn steps(edge: Edge, others: &[Option<u16>], earlier: &[Automaton]) -> Vec<(u8, Node)> {
     let mut steps: Vec<(u8, Node)> = Vec::new();
-    let liked = |byte: u8| !byte.is_ascii_graphic() as u8 * 2 + !byte.is_ascii_alphanumeric() as u8;
+    let unreadability = |byte: u8| !byte.is_ascii_graphic() as u8 * 2 + !byte.is_ascii_alphanumeric() as u8;
     for byte in edge.low..=edge.high {
         let next: Vec<Option<u16>> = others
             .iter()
@@ -185,7 +195,7 @@ fn steps(edge: Edge, others: &[Option<u16>], earlier: &[Automaton]) -> Vec<(u8, 
             .map(|(other, automaton)| other.and_then(|state| automaton.step(state, byte)))
             .collect();
         match steps.iter_mut().find(|(_, node)| node.1 == next) {
-            Some((known, _)) if liked(byte) < liked(*known) => *known = byte,
+            Some((known, _)) if unreadability(byte) < unreadability(*known) => *known = byte,
             Some(_) => {}
             None => steps.push((byte, (edge.to, next))),
         }
@@ -193,12 +203,13 @@ fn steps(edge: Edge, others: &[Option<u16>], earlier: &[Automaton]) -> Vec<(u8, 
     steps
 }
 
-fn path(nodes: &[(Node, Option<(usize, u8)>)], end: usize) -> Option<String> {
+/// Returns the path that led to a node, if it is UTF-8.
+fn path(nodes: &[Visited], end: usize) -> Option<String> {
     let mut bytes = Vec::new();
-    let mut at = end;
-    while let Some((_, Some((before, byte)))) = nodes.get(at) {
+    let mut index = end;
+    while let Some((_, Some((previous, byte)))) = nodes.get(index) {
         bytes.push(*byte);
-        at = *before;
+        index = *previous;
     }
     bytes.reverse();
     String::from_utf8(bytes).ok()

@@ -1,4 +1,4 @@
-//! What handlers send without waiting: the answers must have somebody who takes them, or the application does not start.
+//! Finds calls with `nowait` whose response no response handler would handle. The application does not start if there is one.
 
 use super::contracts::is_answered;
 use crate::method::{Kind, Method};
@@ -6,64 +6,74 @@ use crate::routing::router::{Match, Router};
 use crate::routing::table::{Entry, Routes};
 use crate::spec::Spec;
 
-/// The calls of a handler that end in `.nowait()`, as its attribute reads them.
+/// The calls of a handler that end in `.nowait()`, as its attribute reads them from the source text.
 #[derive(Clone, Copy, Debug)]
 pub struct NowaitCalls {
-    /// The methods of those calls.
+    /// The methods in the call chains. One of them may be an operation.
     pub methods: &'static [&'static str],
     /// The operations of the contracts whose clients the handler takes.
     pub operations: &'static [&'static [&'static Spec]],
-    /// The paths that are written in `.request("..")`.
+    /// The string literals in `.request("..")`.
     pub paths: &'static [&'static str],
 }
 
 impl NowaitCalls {
-    /// Nothing.
+    /// No calls.
     pub const NONE: NowaitCalls = NowaitCalls {
         methods: &[],
         operations: &[],
         paths: &[],
     };
 
-    fn operations(&self) -> impl Iterator<Item = &'static Spec> {
+    /// Returns the operations whose name is one of the called methods.
+    fn called_operations(&self) -> impl Iterator<Item = &'static Spec> {
         let methods = self.methods;
-        let named = move |operation: &&'static Spec| {
+        let is_called = move |operation: &&'static Spec| {
             let name = operation
                 .name
                 .rsplit_once("::")
                 .map_or(operation.name, |(_, name)| name);
             methods.contains(&name)
         };
-        self.operations.iter().copied().flatten().copied().filter(named)
+        self.operations
+            .iter()
+            .copied()
+            .flatten()
+            .copied()
+            .filter(is_called)
     }
 }
 
-/// The first call whose answer would be lost, in words.
+/// Describes the first call whose response would be lost.
 pub(crate) fn find_unhandled_response<S>(routes: Routes<S>, router: &Router<S>) -> Option<String> {
-    let taken = |path: &str| {
+    let is_handled = |path: &str| {
         matches!(
             router.find(Kind::Response, Method::Response, path),
             Match::Found { .. }
         )
     };
     routes.entries().iter().find_map(|entry| {
-        let operation = entry
+        let unhandled = entry
             .nowait_calls
-            .operations()
-            .find(|operation| !is_answered(routes, operation) && !taken(operation.example));
-        if let Some(operation) = operation {
+            .called_operations()
+            .find(|operation| !is_answered(routes, operation) && !is_handled(operation.example));
+        if let Some(operation) = unhandled {
             let attribute = format!("#[response_handler({})]", operation.name);
-            return Some(lost(entry, operation.name, &attribute));
+            return Some(describe(entry, operation.name, &attribute));
         }
-        let path = entry.nowait_calls.paths.iter().find(|path| !taken(path))?;
-        Some(lost(entry, path, &format!("#[response_handler(\"^{path}\")]")))
+        let path = entry.nowait_calls.paths.iter().find(|path| !is_handled(path))?;
+        Some(describe(
+            entry,
+            path,
+            &format!("#[response_handler(\"^{path}\")]"),
+        ))
     })
 }
 
-fn lost<S>(entry: &Entry<S>, called: &str, attribute: &str) -> String {
+fn describe<S>(entry: &Entry<S>, called: &str, attribute: &str) -> String {
     let Spec { name, file, line, .. } = entry.spec;
     format!(
-        "`{name}` at {file}:{line} calls `{called}` with `nowait`, but no response handler takes the answer; \
+        "`{name}` at {file}:{line} calls `{called}` with `nowait`, but no response handler handles the response; \
          list a function with `{attribute}` in `routes!`, or await the call"
     )
 }

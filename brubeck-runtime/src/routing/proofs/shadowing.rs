@@ -1,14 +1,14 @@
-//! The proofs of `routes!`: no route is listed twice, and none is listed behind one that leaves it nothing.
+//! The proofs of `routes!`: no route is listed twice, and no route is shadowed by an earlier one.
 
-use super::subset::included;
-use super::text::Text;
+use super::const_string::ConstString;
+use super::subset::is_subset;
 use crate::routing::automaton::Automaton;
 use crate::spec::Spec;
 
-/// For every route one more than the index of an earlier one that leaves it nothing to match, or zero.
+/// Returns for each route the index of an earlier route that shadows it, plus one; zero if there is none.
 ///
-/// `counts` says how many routes each item of the list stands for: pairs within one item, a nested table, were
-/// looked at where that table was made.
+/// `counts` is the number of routes of each entry of the list. Two routes of one entry, which is a nested table, are not compared:
+/// that was done where the table was defined.
 pub const fn shadow_checks<const N: usize>(specs: &[&Spec; N], counts: &[usize]) -> [u32; N] {
     // Constant evaluation reads local memory much faster than statics.
     let mut heads = [[0u128; 2]; N];
@@ -17,65 +17,68 @@ pub const fn shadow_checks<const N: usize>(specs: &[&Spec; N], counts: &[usize])
         heads[i] = specs[i].prefix.head();
         i += 1;
     }
-    let mut shadow_checks = [0; N];
+    let mut checks = [0; N];
     let (mut start, mut item) = (0, 0);
     while item < counts.len() {
         let end = start + counts[item];
         let mut i = start;
         while i < end {
-            shadow_checks[i] = shadow_check(specs, &heads, start, i);
+            checks[i] = shadow_check(specs, &heads, start, i);
             i += 1;
         }
         start = end;
         item += 1;
     }
-    shadow_checks
+    checks
 }
 
-/// The shadow_check on route `i` against all those before `start`.
+/// Checks the route with this index against all routes before `start`, where its entry begins.
 const fn shadow_check<const N: usize>(
     specs: &[&Spec; N],
     heads: &[[u128; 2]; N],
     start: usize,
-    i: usize,
+    index: usize,
 ) -> u32 {
-    let late = specs[i];
-    let head = heads[i][0];
-    let (mut shadow, mut settled) = (0, late.is_broken());
-    let mut j = 0;
-    while j < i {
-        if head & heads[j][1] == heads[j][0] && late.prefix.extends(specs[j].prefix) {
-            let early = specs[j];
+    let late = specs[index];
+    let head = heads[index][0];
+    let (mut shadow, mut is_decided) = (0, late.is_broken());
+    let mut i = 0;
+    while i < index {
+        // A route can only be shadowed by one whose forced prefix is a prefix of its own. This excludes almost all pairs,
+        // and the first half of the prefix almost all of those.
+        if head & heads[i][1] == heads[i][0] && late.prefix.extends(specs[i].prefix) {
+            let early = specs[i];
             if late.same_resource(early) {
-                if late.same_method(early) && j < start && !late.is_broken() {
-                    return j as u32 + 1;
+                if late.same_method(early) && i < start && !late.is_broken() {
+                    return i as u32 + 1;
                 }
-                // The resource stands where its first handler is listed, which was looked at there.
-                settled = true;
+                // A resource is at the position of its first handler, which was checked itself.
+                is_decided = true;
                 shadow = 0;
-            } else if !settled && shadow == 0 && j < start && shadows(early, late) {
-                shadow = j as u32 + 1;
+            } else if !is_decided && shadow == 0 && i < start && shadows(early, late) {
+                shadow = i as u32 + 1;
             }
         }
-        j += 1;
+        i += 1;
     }
     shadow
 }
 
 const fn shadows(early: &Spec, late: &Spec) -> bool {
     let (early, late) = (Automaton(early.automaton), Automaton(late.automaton));
-    !early.is_absent() && !late.is_absent() && included(late, early)
+    !early.is_absent() && !late.is_absent() && is_subset(late, early)
 }
 
-/// Panics, which is a compile error, if the shadow_check on a route of item `item` is bad.
+/// Panics, which is a compile error, if a route of this entry of the list is shadowed.
 #[track_caller]
 pub const fn emit_error(specs: &[&Spec], shadow_checks: &[u32], counts: &[usize], item: usize) {
-    let (mut i, mut before) = (0, 0);
+    let (mut start, mut before) = (0, 0);
     while before < item {
-        i += counts[before];
+        start += counts[before];
         before += 1;
     }
-    let end = i + counts[item];
+    let end = start + counts[item];
+    let mut i = start;
     while i < end && shadow_checks[i] == 0 {
         i += 1;
     }
@@ -86,15 +89,15 @@ pub const fn emit_error(specs: &[&Spec], shadow_checks: &[u32], counts: &[usize]
     panic!("{}", text.as_str());
 }
 
-const fn conflict(early: &Spec, late: &Spec) -> Text {
+const fn conflict(early: &Spec, late: &Spec) -> ConstString {
     let same = early.same_resource(late);
-    let text = Text::new()
+    let text = ConstString::new()
         .push("route `")
         .push(late.name)
         .push("` can never run: `")
         .push(early.name);
     let text = if same {
-        text.push("` has the same path and method")
+        text.push("`, listed before it, has the same path and method")
     } else {
         text.push("`, listed before it, matches every path it matches")
     };
@@ -102,14 +105,14 @@ const fn conflict(early: &Spec, late: &Spec) -> Text {
         .push("\n  `")
         .push(late.pattern)
         .push("` at ")
-        .place(late.file, late.line);
+        .location(late.file, late.line);
     let text = text
         .push("\n  `")
         .push(early.pattern)
         .push("` at ")
-        .place(early.file, early.line);
+        .location(early.file, early.line);
     if same {
-        text
+        text.push("\nhelp: remove one of them from the list")
     } else {
         text.push("\nhelp: list `")
             .push(late.name)
@@ -135,14 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn a_route_behind_one_that_takes_all_its_paths_is_found() {
+    fn finds_route_that_an_earlier_one_shadows() {
         let (a, root) = (spec("^/a", Method::Get, A), spec("^/", Method::Get, ROOT));
         assert_eq!(shadow_checks(&[&root, &a], &[1, 1]), [0, 1]);
         assert_eq!(shadow_checks(&[&a, &root], &[1, 1]), [0, 0]);
     }
 
     #[test]
-    fn a_resource_stands_where_its_first_handler_is() {
+    fn resource_is_at_the_position_of_its_first_handler() {
         let (a, post) = (spec("^/a", Method::Get, A), spec("^/a", Method::Post, A));
         let root = spec("^/", Method::Get, ROOT);
         assert_eq!(shadow_checks(&[&a, &root, &post], &[1, 1, 1]), [0, 0, 0]);
@@ -152,14 +155,14 @@ mod tests {
     }
 
     #[test]
-    fn a_nested_table_was_looked_at_where_it_was_made() {
+    fn routes_of_one_nested_table_are_not_compared() {
         let (a, root) = (spec("^/a", Method::Get, A), spec("^/", Method::Get, ROOT));
         assert_eq!(shadow_checks(&[&root, &a], &[2]), [0, 0]);
         assert_eq!(shadow_checks(&[&root, &root, &a], &[1, 2]), [0, 1, 1]);
     }
 
     #[test]
-    fn what_is_too_large_is_compared_by_its_text_only() {
+    fn pattern_without_automaton_is_compared_by_its_text() {
         let large = spec("^/[a-z]{1,9999}", Method::Get, &[]);
         let root = spec("^/", Method::Get, ROOT);
         assert_eq!(shadow_checks(&[&root, &large, &large], &[1, 1, 1]), [0, 0, 2]);

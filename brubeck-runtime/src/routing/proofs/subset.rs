@@ -1,72 +1,86 @@
-//! Language inclusion of two automata, in constant evaluation.
+//! Decides in constant evaluation whether one automaton accepts all paths of another.
 
 use crate::routing::automaton::Automaton;
 
-const PAIRS: usize = 1024;
-const SLOTS: usize = 2 * PAIRS;
+/// Limits the work of one proof.
+const MAX_PAIRS: usize = 1024;
 
-/// Is every path that `late` accepts accepted by `early`? Every state of `late` can reach acceptance, so a
-/// pair in which `early` refuses answers no at once. Gives up and says no beyond 1,024 pairs of states.
-pub(super) const fn included(late: Automaton, early: Automaton) -> bool {
-    let mut open = [(0u16, 0u16); PAIRS];
-    let mut seen = Seen {
-        slots: [u32::MAX; SLOTS],
+/// Slots of the hash set; it is at most half full.
+const SLOTS: usize = 2 * MAX_PAIRS;
+
+/// Returns `true` if every path that `late` accepts is also accepted by `early`.
+///
+/// Both automata are walked in lockstep over all pairs of states that some path reaches. Every state of `late` can still reach
+/// acceptance, so the answer is no as soon as `early` has no edge for a byte that `late` has. Also returns `false` if there are more
+/// than [`MAX_PAIRS`] pairs.
+pub(super) const fn is_subset(late: Automaton, early: Automaton) -> bool {
+    let mut open = [(0u16, 0u16); MAX_PAIRS];
+    let mut seen = PairSet {
+        slots: [PairSet::VACANT; SLOTS],
         len: 0,
     };
     seen.insert(0, 0);
-    let mut len = 1;
-    while len > 0 {
-        len -= 1;
-        let (a, b) = open[len];
-        if early.accepts_all(b) {
+    let mut open_len = 1;
+    while open_len > 0 {
+        open_len -= 1;
+        let (late_state, early_state) = open[open_len];
+        if early.accepts_all(early_state) {
             continue;
         }
-        if late.accepts(a) && !early.accepts(b) {
+        if late.accepts(late_state) && !early.accepts(early_state) {
             return false;
         }
-        let (mut i, mut k) = (0, 0);
-        while i < late.edges(a) {
-            let edge = late.edge(a, i);
-            let mut at = edge.low as u16;
-            while at <= edge.high as u16 {
-                while k < early.edges(b) && (early.edge(b, k).high as u16) < at {
-                    k += 1;
+        // The edges of both states are sorted, so one pass over both finds the `early` edges for each `late` edge.
+        let (mut late_index, mut early_index) = (0, 0);
+        while late_index < late.edges(late_state) {
+            let late_edge = late.edge(late_state, late_index);
+            let mut byte = late_edge.low as u16;
+            while byte <= late_edge.high as u16 {
+                while early_index < early.edges(early_state)
+                    && (early.edge(early_state, early_index).high as u16) < byte
+                {
+                    early_index += 1;
                 }
-                if k == early.edges(b) || early.edge(b, k).low as u16 > at {
+                if early_index == early.edges(early_state)
+                    || early.edge(early_state, early_index).low as u16 > byte
+                {
                     return false;
                 }
-                let other = early.edge(b, k);
-                if seen.insert(edge.to, other.to) {
-                    if seen.len > PAIRS {
+                let early_edge = early.edge(early_state, early_index);
+                if seen.insert(late_edge.to, early_edge.to) {
+                    if seen.len > MAX_PAIRS {
                         return false;
                     }
-                    open[len] = (edge.to, other.to);
-                    len += 1;
+                    open[open_len] = (late_edge.to, early_edge.to);
+                    open_len += 1;
                 }
-                at = other.high as u16 + 1;
+                byte = early_edge.high as u16 + 1;
             }
-            i += 1;
+            late_index += 1;
         }
     }
     true
 }
 
-/// The pairs that were met: a hash set with open addressing.
-struct Seen {
+/// A set of pairs of states: a hash table with open addressing, since constant evaluation has no `HashSet`.
+struct PairSet {
     slots: [u32; SLOTS],
     len: usize,
 }
 
-impl Seen {
-    /// Whether the pair is new.
-    const fn insert(&mut self, a: u16, b: u16) -> bool {
-        let pair = (a as u32) << 16 | b as u32;
+impl PairSet {
+    /// No pair of states, because an automaton has fewer than `u16::MAX` bytes.
+    const VACANT: u32 = u32::MAX;
+
+    /// Adds a pair. Returns `true` if it is new.
+    const fn insert(&mut self, late_state: u16, early_state: u16) -> bool {
+        let pair = (late_state as u32) << 16 | early_state as u32;
         let mut slot = (pair.wrapping_mul(0x9E37_79B1) >> 16) as usize % SLOTS;
         loop {
             if self.slots[slot] == pair {
                 return false;
             }
-            if self.slots[slot] == u32::MAX {
+            if self.slots[slot] == PairSet::VACANT {
                 self.slots[slot] = pair;
                 self.len += 1;
                 return true;

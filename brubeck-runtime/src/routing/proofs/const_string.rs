@@ -1,25 +1,25 @@
-//! Text built in constant evaluation.
+//! Builds the text of an error in constant evaluation.
 
-const SIZE: usize = 2048;
+const MAX_LEN: usize = 2048;
 
-/// Text of at most 2,048 bytes; what is too much is cut off.
-pub(super) struct Text {
-    bytes: [u8; SIZE],
+/// A string of at most 2,048 bytes. Longer text is truncated.
+pub(super) struct ConstString {
+    bytes: [u8; MAX_LEN],
     len: usize,
 }
 
-impl Text {
-    pub(super) const fn new() -> Text {
-        Text {
-            bytes: [0; SIZE],
+impl ConstString {
+    pub(super) const fn new() -> ConstString {
+        ConstString {
+            bytes: [0; MAX_LEN],
             len: 0,
         }
     }
 
-    pub(super) const fn push(mut self, text: &str) -> Text {
+    pub(super) const fn push(mut self, text: &str) -> ConstString {
         let text = text.as_bytes();
         let mut i = 0;
-        while i < text.len() && self.len < SIZE {
+        while i < text.len() && self.len < MAX_LEN {
             self.bytes[self.len] = text[i];
             self.len += 1;
             i += 1;
@@ -27,7 +27,7 @@ impl Text {
         self
     }
 
-    pub(super) const fn number(self, number: u32) -> Text {
+    pub(super) const fn number(self, number: u32) -> ConstString {
         let mut digits = [0; 10];
         let (mut rest, mut first) = (number, digits.len());
         loop {
@@ -45,8 +45,8 @@ impl Text {
         }
     }
 
-    /// `file:line`.
-    pub(super) const fn place(self, file: &str, line: u32) -> Text {
+    /// Appends `file:line`.
+    pub(super) const fn location(self, file: &str, line: u32) -> ConstString {
         self.push(file).push(":").number(line)
     }
 
@@ -54,7 +54,7 @@ impl Text {
         let (text, _) = self.bytes.split_at(self.len);
         match core::str::from_utf8(text) {
             Ok(text) => text,
-            // Only what was cut within a character.
+            // The last character was truncated.
             Err(error) => match core::str::from_utf8(text.split_at(error.valid_up_to()).0) {
                 Ok(text) => text,
                 Err(_) => "",
@@ -65,21 +65,21 @@ impl Text {
 
 #[cfg(test)]
 mod tests {
-    use super::Text;
+    use super::ConstString;
 
     #[test]
-    fn text_is_put_together() {
-        let text = Text::new()
+    fn appends_text_numbers_and_locations() {
+        let text = ConstString::new()
             .push("at ")
-            .place("src/lib.rs", 4_294_967_295)
+            .location("src/lib.rs", 4_294_967_295)
             .push(" ")
             .number(0);
         assert_eq!(text.as_str(), "at src/lib.rs:4294967295 0");
     }
 
     #[test]
-    fn what_is_too_much_is_cut_off_between_characters() {
-        let text = Text::new().push("a").push(&"é".repeat(2000));
+    fn truncates_at_a_character_boundary() {
+        let text = ConstString::new().push("a").push(&"é".repeat(2000));
         assert_eq!(text.as_str().len(), 2047);
     }
 }

@@ -1,4 +1,4 @@
-//! What the statements of a template refer to and set; read off their words, which is all that is asked here.
+//! Finds the templates that a template refers to, and the variables that it sets, by the tokens of its statements.
 
 #[derive(Default, Debug, PartialEq, Eq)]
 pub(super) struct Scan {
@@ -9,9 +9,9 @@ pub(super) struct Scan {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reference {
     pub(super) name: String,
-    /// `ignore missing`, or one of several to choose from.
+    /// The template may be missing: `ignore missing`, or one of several alternatives.
     pub(super) optional: bool,
-    /// Imported for its macros: it does not see the variables.
+    /// The template is imported for its macros. It does not see the variables.
     pub(super) imported: bool,
 }
 
@@ -19,7 +19,7 @@ pub(super) struct Reference {
 enum Token {
     Word(String),
     Text(String),
-    Mark(char),
+    Punct(char),
 }
 
 pub(super) fn scan(template: &str) -> Scan {
@@ -44,7 +44,7 @@ pub(super) fn scan(template: &str) -> Scan {
     scan
 }
 
-/// The tokens up to `%}`, and what follows it.
+/// Returns the tokens up to `%}`, and the text after it.
 fn tokens(statement: &str) -> (Vec<Token>, &str) {
     let mut tokens = Vec::new();
     let mut rest = statement;
@@ -67,9 +67,9 @@ fn tokens(statement: &str) -> (Vec<Token>, &str) {
             tokens.push(Token::Word(rest[..end].to_owned()));
             rest = &rest[end..];
         } else {
-            let trim = tokens.is_empty() && (first == '-' || first == '+');
-            if !trim {
-                tokens.push(Token::Mark(first));
+            let is_trim_marker = tokens.is_empty() && (first == '-' || first == '+');
+            if !is_trim_marker {
+                tokens.push(Token::Punct(first));
             }
             rest = &rest[first.len_utf8()..];
         }
@@ -82,14 +82,14 @@ impl Scan {
             return;
         };
         match keyword.as_str() {
-            "extends" => self.refer(rest, false, false),
+            "extends" => self.add_references(rest, false, false),
             "include" => {
-                let optional = words(rest).any(|word| word == "missing");
-                let choice = rest.first() == Some(&Token::Mark('['));
-                self.refer(rest, optional || choice, false);
+                let ignores_missing = words(rest).any(|word| word == "missing");
+                let is_list = rest.first() == Some(&Token::Punct('['));
+                self.add_references(rest, ignores_missing || is_list, false);
             }
             "import" => {
-                self.refer(rest.get(..1).unwrap_or_default(), false, true);
+                self.add_references(rest.get(..1).unwrap_or_default(), false, true);
                 self.assigned.extend(
                     words(rest)
                         .skip_while(|word| *word != "as")
@@ -98,7 +98,7 @@ impl Scan {
                 );
             }
             "from" => {
-                self.refer(rest.get(..1).unwrap_or_default(), false, true);
+                self.add_references(rest.get(..1).unwrap_or_default(), false, true);
                 let imported = words(rest).filter(|word| !matches!(*word, "import" | "as"));
                 self.assigned.extend(imported.map(str::to_owned));
             }
@@ -109,13 +109,13 @@ impl Scan {
             "macro" => self.assigned.extend(words(rest).take(1).map(str::to_owned)),
             "set" => {
                 let targets = rest
-                    .split(|token| *token == Token::Mark('='))
+                    .split(|token| *token == Token::Punct('='))
                     .next()
                     .unwrap_or_default();
                 self.assigned.extend(words(targets).map(str::to_owned));
             }
             "with" => {
-                let targets = rest.windows(2).filter(|pair| pair[1] == Token::Mark('='));
+                let targets = rest.windows(2).filter(|pair| pair[1] == Token::Punct('='));
                 self.assigned
                     .extend(words_of(targets.map(|pair| &pair[0])).map(str::to_owned));
             }
@@ -123,12 +123,12 @@ impl Scan {
         }
     }
 
-    /// Takes the strings for templates; a name that is computed cannot be known here.
-    fn refer(&mut self, tokens: &[Token], optional: bool, imported: bool) {
-        let computed = tokens
+    /// Adds all string literals as names of templates. A computed name is not known at compile time.
+    fn add_references(&mut self, tokens: &[Token], optional: bool, imported: bool) {
+        let is_computed = tokens
             .iter()
-            .any(|token| matches!(token, Token::Mark('~' | '+' | '|')));
-        if computed {
+            .any(|token| matches!(token, Token::Punct('~' | '+' | '|')));
+        if is_computed {
             return;
         }
         for token in tokens {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn references_are_found() {
+    fn finds_references() {
         let scan = scan(
             "{%- extends 'base.html' -%}{# {% include 'no' %} #}{% include \"a%}b\" %}{{ '{' }}\
              {% raw %}{% include 'raw' %}{% endraw %}{% include 'c' ignore missing %}\
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_is_found() {
+    fn finds_variables_that_are_set() {
         let scan = scan(
             "{% for a, b in c %}{% set d = e %}{% with f = 1, g = h %}{% macro i(j) %}{% set k %}{% endset %}{% unclosed",
         );

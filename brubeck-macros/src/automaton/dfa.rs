@@ -1,30 +1,31 @@
-//! Nondeterministic automaton -> deterministic -> minimal -> without dead ends.
+//! Makes an automaton deterministic, minimizes it, and removes states that cannot reach acceptance.
 
-use super::nfa::{Nfa, When};
-use super::{Automaton, Edge, State, TooLarge};
+use super::nfa::{Condition, Nfa};
+use super::{Automaton, ByteRange, DfaState, TooLarge};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 const MAX_STATES: usize = 2048;
-/// Refinement is quadratic; a larger automaton is right, but not minimal.
-const MAX_MINIMIZED: usize = 512;
 
-/// A node of the nondeterministic automaton, and whether `$` has been passed: then no byte may follow.
+/// Larger automata are not minimized, because refinement is quadratic. They are correct all the same.
+const MAX_MINIMIZED_STATES: usize = 512;
+
+/// A node of the nondeterministic automaton, and `true` if `$` has been passed, so that no byte may follow.
 type Item = (usize, bool);
 
-/// The subset construction.
+/// Makes an automaton deterministic: each state stands for a set of nodes (the subset construction).
 pub(super) fn determinize(nfa: &Nfa) -> Result<Automaton, TooLarge> {
     let first = closure(nfa, vec![(nfa.start, false)], true);
     let mut numbers = HashMap::from([(first.clone(), 0)]);
-    let mut states = vec![State::default()];
+    let mut states = vec![DfaState::default()];
     let mut open = vec![first];
     while let Some(items) = open.pop() {
         let own = numbers[&items];
-        let mut state = State {
+        let mut state = DfaState {
             accept: items.iter().any(|item| item.0 == nfa.matched),
             edges: Vec::new(),
         };
         if items == [(nfa.matched, false)] {
-            state.push(Edge {
+            state.push(ByteRange {
                 low: 0,
                 high: 255,
                 to: own,
@@ -32,7 +33,7 @@ pub(super) fn determinize(nfa: &Nfa) -> Result<Automaton, TooLarge> {
             states[own] = state;
             continue;
         }
-        for (low, high) in cuts(nfa, &items) {
+        for (low, high) in intervals(nfa, &items) {
             let next: Vec<Item> = items
                 .iter()
                 .filter(|item| !item.1)
@@ -51,35 +52,36 @@ pub(super) fn determinize(nfa: &Nfa) -> Result<Automaton, TooLarge> {
                         return Err(TooLarge);
                     }
                     numbers.insert(next.clone(), states.len());
-                    states.push(State::default());
+                    states.push(DfaState::default());
                     open.push(next);
                     states.len() - 1
                 }
             };
-            state.push(Edge { low, high, to });
+            state.push(ByteRange { low, high, to });
         }
         states[own] = state;
     }
     Ok(Automaton { states })
 }
 
-/// The byte ranges on which no node of `items` changes its mind.
-fn cuts(nfa: &Nfa, items: &[Item]) -> Vec<(u8, u8)> {
-    let mut cuts: Vec<u16> = items
+/// Returns the intervals of bytes within which all `items` have the same transitions.
+fn intervals(nfa: &Nfa, items: &[Item]) -> Vec<(u8, u8)> {
+    let mut bounds: Vec<u16> = items
         .iter()
         .filter(|item| !item.1)
         .flat_map(|item| &nfa.nodes[item.0].bytes)
         .flat_map(|(low, high, _)| [u16::from(*low), u16::from(*high) + 1])
         .collect();
-    cuts.sort_unstable();
-    cuts.dedup();
-    cuts.windows(2)
+    bounds.sort_unstable();
+    bounds.dedup();
+    bounds
+        .windows(2)
         .map(|pair| (pair[0] as u8, (pair[1] - 1) as u8))
         .collect()
 }
 
-/// All that is reached from `items` without a byte. A finished match absorbs everything else, since every
-/// extension of it is accepted.
+/// Returns all items that are reached from `items` without a byte. A finished match absorbs all others, because every continuation
+/// of it is accepted.
 fn closure(nfa: &Nfa, items: Vec<Item>, at_start: bool) -> Vec<Item> {
     let mut seen: BTreeSet<Item> = items.iter().copied().collect();
     let mut open = items;
@@ -87,12 +89,12 @@ fn closure(nfa: &Nfa, items: Vec<Item>, at_start: bool) -> Vec<Item> {
         if node == nfa.matched && !ended {
             return vec![(node, false)];
         }
-        for &(when, to) in &nfa.nodes[node].empty {
-            let next = match when {
-                When::Always => (to, ended),
-                When::AtStart if at_start => (to, ended),
-                When::AtStart => continue,
-                When::AtEnd => (to, true),
+        for &(condition, to) in &nfa.nodes[node].empty {
+            let next = match condition {
+                Condition::Always => (to, ended),
+                Condition::AtStart if at_start => (to, ended),
+                Condition::AtStart => continue,
+                Condition::AtEnd => (to, true),
             };
             if seen.insert(next) {
                 open.push(next);
@@ -102,21 +104,22 @@ fn closure(nfa: &Nfa, items: Vec<Item>, at_start: bool) -> Vec<Item> {
     seen.into_iter().collect()
 }
 
-/// Moore's partition refinement: states that no continuation tells apart become one.
+/// Merges equivalent states, by Moore's partition refinement: classes of states are split until all states of a class have
+/// transitions to the same classes.
 pub(super) fn minimize(automaton: Automaton) -> Automaton {
     let states = automaton.states;
-    if states.len() > MAX_MINIMIZED {
+    if states.len() > MAX_MINIMIZED_STATES {
         return Automaton { states };
     }
     let mut class: Vec<usize> = states.iter().map(|state| usize::from(state.accept)).collect();
     let mut classes = class.iter().collect::<BTreeSet<_>>().len();
-    let grouped = |state: &State, class: &[usize]| {
-        let mut group = State {
+    let grouped = |state: &DfaState, class: &[usize]| {
+        let mut group = DfaState {
             accept: state.accept,
             edges: Vec::new(),
         };
         for edge in &state.edges {
-            group.push(Edge {
+            group.push(ByteRange {
                 to: class[edge.to],
                 ..*edge
             });
@@ -124,7 +127,7 @@ pub(super) fn minimize(automaton: Automaton) -> Automaton {
         group
     };
     loop {
-        let mut seen: HashMap<(usize, State), usize> = HashMap::new();
+        let mut seen: HashMap<(usize, DfaState), usize> = HashMap::new();
         let refined: Vec<usize> = states
             .iter()
             .zip(&class)
@@ -133,15 +136,15 @@ pub(super) fn minimize(automaton: Automaton) -> Automaton {
                 *seen.entry((*own, grouped(state, &class))).or_insert(number)
             })
             .collect();
-        let settled = seen.len() == classes;
+        let is_stable = seen.len() == classes;
         classes = seen.len();
         class = refined;
-        if settled {
+        if is_stable {
             break;
         }
     }
-    // Classes are numbered in the order of their first state, so the start state stays the first.
-    let mut merged: Vec<State> = Vec::with_capacity(classes);
+    // Classes are numbered in the order of their first state, so the start state remains the first.
+    let mut merged: Vec<DfaState> = Vec::with_capacity(classes);
     for (state, own) in states.iter().zip(&class) {
         if *own == merged.len() {
             merged.push(grouped(state, &class));
@@ -150,7 +153,7 @@ pub(super) fn minimize(automaton: Automaton) -> Automaton {
     Automaton { states: merged }
 }
 
-/// Removes the states from which nothing is accepted, and numbers the others from the start state.
+/// Removes the states that cannot reach acceptance, and numbers the others from the start state.
 pub(super) fn trim(automaton: Automaton) -> Automaton {
     let states = automaton.states;
     let mut live: Vec<bool> = states.iter().map(|state| state.accept).collect();
@@ -182,12 +185,12 @@ pub(super) fn trim(automaton: Automaton) -> Automaton {
     let states = order
         .into_iter()
         .map(|at| {
-            let mut state = State {
+            let mut state = DfaState {
                 accept: states[at].accept,
                 edges: Vec::new(),
             };
             for edge in states[at].edges.iter().filter(|edge| live[edge.to]) {
-                state.push(Edge {
+                state.push(ByteRange {
                     to: numbers[&edge.to],
                     ..*edge
                 });

@@ -1,12 +1,12 @@
-//! A template and those it extends, includes or imports.
+//! Reads a template and all templates that it extends, includes or imports.
 
-use super::statement::{Scan, scan};
+use super::scan::{Scan, scan};
 use crate::error::suggest;
 use minijinja::Environment;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Names that every template has.
+/// Names that are defined in every template.
 const GLOBALS: [&str; 10] = [
     "range",
     "dict",
@@ -20,14 +20,14 @@ const GLOBALS: [&str; 10] = [
     "false",
 ];
 
-/// Bounds what one derive reads.
+/// Limits the work of one derive.
 const MAX_TEMPLATES: usize = 256;
 
 #[derive(Default)]
-pub(super) struct Family {
-    /// The named template first.
+pub(super) struct TemplateSet {
+    /// The template that the attribute names is the first.
     pub(super) templates: Vec<Template>,
-    pub(super) mistakes: Vec<Mistake>,
+    pub(super) errors: Vec<TemplateError>,
 }
 
 pub(super) struct Template {
@@ -35,15 +35,16 @@ pub(super) struct Template {
     text: String,
     scan: Scan,
     variables: BTreeSet<String>,
-    /// Whether it sees the variables of the named template: one that is only imported does not.
+    /// The fields of the struct are variables of this template. They are not if it is only imported.
     sees_variables: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Mistake {
+pub(super) enum TemplateError {
     Missing {
         name: String,
-        wanted_by: Option<String>,
+        required_by: Option<String>,
+        /// A file with almost this name.
         close: Option<String>,
     },
     Syntax {
@@ -53,64 +54,65 @@ pub(super) enum Mistake {
     },
 }
 
-/// A variable that is used and never given.
-pub(super) struct Unknown {
+/// A variable that is used but is not defined.
+pub(super) struct UnknownVariable {
     pub(super) variable: String,
     pub(super) template: String,
     pub(super) line: usize,
     pub(super) text: String,
 }
 
-/// A template to be read, and who asks for it.
-struct Wanted {
+/// A template that is to be read.
+struct PendingTemplate {
     name: String,
-    by: Option<String>,
+    /// The template that refers to it.
+    required_by: Option<String>,
     optional: bool,
     sees_variables: bool,
 }
 
-impl Family {
-    pub(super) fn read(folder: &Path, name: &str) -> Family {
-        let mut family = Family::default();
-        let first = Wanted {
+impl TemplateSet {
+    pub(super) fn read(folder: &Path, name: &str) -> TemplateSet {
+        let mut set = TemplateSet::default();
+        let first = PendingTemplate {
             name: name.to_owned(),
-            by: None,
+            required_by: None,
             optional: false,
             sees_variables: true,
         };
-        let mut wanted = vec![first];
-        while let Some(next) = wanted.pop() {
-            if family.templates.len() >= MAX_TEMPLATES {
+        let mut pending = vec![first];
+        while let Some(next) = pending.pop() {
+            if set.templates.len() >= MAX_TEMPLATES {
                 break;
             }
-            match family
+            match set
                 .templates
                 .iter_mut()
                 .find(|template| template.name == next.name)
             {
                 Some(known) => known.sees_variables |= next.sees_variables,
-                None => wanted.extend(family.add(folder, next)),
+                None => pending.extend(set.add(folder, next)),
             }
         }
-        family
+        set
     }
 
-    /// Adds one template, and gives those it refers to.
-    fn add(&mut self, folder: &Path, wanted: Wanted) -> Vec<Wanted> {
-        let Wanted {
+    /// Adds a template, and returns those that it refers to.
+    fn add(&mut self, folder: &Path, template: PendingTemplate) -> Vec<PendingTemplate> {
+        let PendingTemplate {
             name,
-            by,
+            required_by,
             optional,
             sees_variables,
-        } = wanted;
+        } = template;
         let text = match std::fs::read_to_string(folder.join(&name)) {
             Ok(text) => text,
             Err(_) if optional => return Vec::new(),
             Err(_) => {
                 let close = close_name(folder, &name);
-                self.mistakes.push(Mistake::Missing {
+                self.errors.push(TemplateError::Missing {
                     name,
-                    wanted_by: by,
+                    required_by,
                     close,
                 });
                 return Vec::new();
@@ -121,8 +123,8 @@ impl Family {
             Ok(template) => template.undeclared_variables(false).into_iter().collect(),
             Err(error) => {
                 let line = error.line().unwrap_or(1);
-                let text = error.detail().unwrap_or("this is no template").to_owned();
-                self.mistakes.push(Mistake::Syntax { name, line, text });
+                let text = error.detail().unwrap_or("invalid template").to_owned();
+                self.errors.push(TemplateError::Syntax { name, line, text });
                 return Vec::new();
             }
         };
@@ -130,9 +132,9 @@ impl Family {
         let references = scan
             .references
             .iter()
-            .map(|reference| Wanted {
+            .map(|reference| PendingTemplate {
                 name: reference.name.clone(),
-                by: Some(name.clone()),
+                required_by: Some(name.clone()),
                 optional: reference.optional,
                 sees_variables: sees_variables && !reference.imported,
             })
@@ -147,11 +149,11 @@ impl Family {
         references
     }
 
-    /// The variables that are neither fields nor set by the templates themselves.
+    /// Returns the variables that are neither fields nor set by the templates themselves.
     ///
-    /// What one template of the family sets is taken to be set for all: which of them is included within
-    /// which loop is not looked into.
-    pub(super) fn unknown_variables(&self, fields: &[String]) -> Vec<Unknown> {
+    /// A variable that one template sets counts as set in all of them: it is not analyzed which template is included in which
+    /// loop.
+    pub(super) fn unknown_variables(&self, fields: &[String]) -> Vec<UnknownVariable> {
         let assigned: BTreeSet<&str> = self
             .templates
             .iter()
@@ -170,7 +172,7 @@ impl Family {
                 if seen.insert(variable) {
                     let (line, text) = first_use(&template.text, variable);
                     let (variable, template) = (variable.clone(), template.name.clone());
-                    unknown.push(Unknown {
+                    unknown.push(UnknownVariable {
                         variable,
                         template,
                         line,
@@ -183,10 +185,10 @@ impl Family {
     }
 }
 
-/// The line on which `variable` first stands within `{{ }}` or `{% %}`, or at all.
+/// Returns the first line that contains the variable in a tag, or else the first line that contains it.
 fn first_use(text: &str, variable: &str) -> (usize, String) {
-    let word = |c: char| c.is_alphanumeric() || c == '_';
-    let uses = |line: &str| line.split(|c| !word(c)).any(|part| part == variable);
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let uses = |line: &str| line.split(|c| !is_word(c)).any(|part| part == variable);
     let mut lines = text.lines().enumerate().filter(|(_, line)| uses(line));
     let tagged = lines
         .clone()
@@ -196,7 +198,7 @@ fn first_use(text: &str, variable: &str) -> (usize, String) {
         .map_or((1, String::new()), |(i, line)| (i + 1, line.trim().to_owned()))
 }
 
-/// A file of that folder with almost that name.
+/// Returns a file of the folder with almost this name.
 fn close_name(folder: &Path, name: &str) -> Option<String> {
     let (parent, own) = match name.rsplit_once('/') {
         Some((parent, own)) => (Some(parent), own),
