@@ -38,6 +38,7 @@ pub mod legacy {
 
 /// What an application needs: `use brubeck::prelude::*;`.
 pub mod prelude {
+    #[doc(no_inline)]
     pub use brubeck_macros::{
         AppState, Template, connect, delete, get, head, json_socket, options, patch, post, put,
         response_handler, routes, serves, service_client, service_handler, trace, web_handler, websocket,

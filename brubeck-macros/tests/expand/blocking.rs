@@ -43,7 +43,8 @@ impl ::brubeck::__private::Routed for primes {
         true
     };
 }
-impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::RouteHandler<__S> for primes
+impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::RouteHandler<__S>
+for primes
 where
     Arg<u64>: ::brubeck::__private::FromMessage<__S>,
 {
@@ -85,7 +86,7 @@ const _: () = {
     struct primes_request(::brubeck::__private::ServiceRequest);
     #[allow(clippy::should_implement_trait)]
     impl primes_request {
-        ///Fills the argument `below`.
+        ///Sets the argument `below`.
         fn below<__V>(self, __value: __V) -> Self
         where
             Arg<u64>: ::brubeck::__private::Fill<__V>,
@@ -110,7 +111,7 @@ const _: () = {
                     .with_method(::brubeck::__private::Method::Request),
             )
         }
-        /// A request to this handler; its arguments are set by the methods of their names.
+        /// Returns a request to this handler. Its arguments are set by the methods of their names.
         fn request() -> primes_request {
             let mut __path = ::std::string::String::new();
             __path.push_str("/primes");

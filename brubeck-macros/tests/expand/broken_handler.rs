@@ -13,11 +13,12 @@ enum index {}
 impl ::brubeck::__private::Routed for index {
     const SPEC: ::brubeck::__private::Spec = ::brubeck::__private::Spec::BROKEN;
 }
-impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::RouteHandler<__S> for index {
+impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::RouteHandler<__S>
+for index {
     fn handle(_: ::brubeck::__private::Context<__S>) -> ::brubeck::__private::BoxFuture {
         ::brubeck::__private::broken()
     }
 }
 ::core::compile_error! {
-    "a route pattern starts with `^`\n    /index\n    ^"
+    "a route pattern starts with `^`\n    /index\n    ^\nhelp: write `^/index$`"
 }

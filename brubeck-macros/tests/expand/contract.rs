@@ -16,7 +16,7 @@ pub trait SlowEcho {
         Output = Result<Echoed, Fault>,
     > + ::core::marker::Send;
 }
-///The operations of [`SlowEcho`]: what goes over the wire.
+///The operations of [`SlowEcho`], with their arguments as fields.
 pub mod slow_echo {
     #[allow(unused_imports)]
     use super::*;
@@ -36,10 +36,10 @@ pub mod slow_echo {
         impl ::brubeck::__private::Operation for echo {
             type Ok = Echoed;
             type Fault = Fault;
-            const OK: ::brubeck::__private::BodyCodec<Echoed> = ::brubeck::__private::body_codec::<
+            const OK: ::brubeck::__private::Carried<Echoed> = ::brubeck::__private::carried::<
                 Echoed,
             >();
-            const FAULT: ::brubeck::__private::BodyCodec<Fault> = ::brubeck::__private::body_codec::<
+            const FAULT: ::brubeck::__private::Carried<Fault> = ::brubeck::__private::carried::<
                 Fault,
             >();
             const SPEC: ::brubeck::__private::Spec = ::brubeck::__private::Spec::new(
@@ -48,8 +48,8 @@ pub mod slow_echo {
                     ::brubeck::__private::Method::Request,
                     ::brubeck::__private::Kind::Service,
                 )
-                .with_captures(&["room"])
-                .with_automaton(
+                .capturing(&["room"])
+                .proven(
                     b"\0\x01//\x06\0\0\x01ss\x0C\0\0\x01ee\x12\0\0\x01rr\x18\0\0\x01vv\x1E\0\0\x01ii$\0\0\x01cc*\0\0\x01ee0\0\0\x01//6\0\0\x01ss<\0\0\x01llB\0\0\x01ooH\0\0\x01wwN\0\0\x01//T\0\0\x02\0.^\x000\xFF^\0\x01\x02\0.^\x000\xFF^\0",
                     b"/service/slow/",
                     "/service/slow/a",
@@ -81,16 +81,16 @@ pub mod slow_echo {
             fn read<__S>(
                 __arguments: &::brubeck::__private::Arguments<'_, __S>,
             ) -> ::core::result::Result<Self, ::brubeck::__private::Rejection> {
-                let mut __place0 = __ARGUMENT1.slot();
-                __arguments.fill(&mut [&mut __place0]);
+                let mut __value0 = __ARGUMENT1.place();
+                __arguments.fill(&mut [&mut __value0]);
                 ::core::result::Result::Ok(echo {
                     room: __ARGUMENT0.read(__arguments)?,
-                    text: __place0.take()?,
+                    text: __value0.take()?,
                 })
             }
         }
     };
-    ///The routes that serve every operation, of a state that implements [`SlowEcho`].
+    ///Returns the routes of all operations, for a state that implements [`SlowEcho`].
     pub const fn routes<__S: SlowEcho + ::brubeck::__private::AppState>() -> ::brubeck::__private::Routes<
         __S,
     > {
@@ -99,48 +99,48 @@ pub mod slow_echo {
                 ::brubeck::__private::Entry {
                     spec: const { &<echo as ::brubeck::__private::Operation>::SPEC },
                     handle: |__cx| ::std::boxed::Box::pin(async move {
-                        let __ask: echo = match ::brubeck::__private::read_operation(&__cx) {
-                            ::core::result::Result::Ok(__ask) => __ask,
+                        let __args: echo = match ::brubeck::__private::ask(&__cx) {
+                            ::core::result::Result::Ok(__args) => __args,
                             ::core::result::Result::Err(__response) => return __response,
                         };
-                        let _ = &__ask;
-                        let __settled = __cx.release_message();
-                        ::brubeck::__private::operation_response::<
+                        let _ = &__args;
+                        let __settled = __cx.settle();
+                        ::brubeck::__private::answer::<
                             echo,
                         >(
                             <__S as SlowEcho>::echo(
                                     __settled.state(),
-                                    __ask.room,
-                                    __ask.text,
+                                    __args.room,
+                                    __args.text,
                                 )
                                 .await,
                         )
                     }),
                     streams: false,
-                    sends: ::brubeck::__private::NowaitCalls::NONE,
+                    nowait_calls: ::brubeck::__private::NowaitCalls::NONE,
                 },
             ]
         })
     }
-    ///The route of every operation.
+    ///The routes of all operations.
     pub const OPERATIONS: [&::brubeck::__private::Spec; 1usize] = [
         &<echo as ::brubeck::__private::Operation>::SPEC,
     ];
 }
-///Calls a service that serves [`SlowEcho`].
+///A client of services that implement [`SlowEcho`].
 ///
-///As a handler argument it comes from the state of the application, as `State` does.
+///As an argument of a handler, it is provided by the state of the application.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
 pub struct SlowEchoClient {
     client: ::brubeck::__private::Client,
 }
 #[allow(missing_docs)]
 impl SlowEchoClient {
-    /// Calls over this client.
+    /// Returns a client that makes its calls with this untyped one.
     pub const fn new(client: ::brubeck::__private::Client) -> Self {
         Self { client }
     }
-    /// Returns a client of the service at this address; it connects at its first call.
+    /// Returns a client of the service at this address. It connects at its first call.
     pub fn at(
         address: impl ::core::convert::Into<::std::string::String>,
         secret: impl ::core::convert::Into<::std::string::String>,

@@ -37,7 +37,8 @@ impl ::brubeck::__private::Routed for user {
         true
     };
 }
-impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::RouteHandler<__S> for user
+impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::RouteHandler<__S>
+for user
 where
     State<Db>: ::brubeck::__private::FromMessage<__S>,
 {

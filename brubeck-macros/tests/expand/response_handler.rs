@@ -33,7 +33,8 @@ impl ::brubeck::__private::Routed for on_slow {
         true
     };
 }
-impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::RouteHandler<__S> for on_slow
+impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::RouteHandler<__S>
+for on_slow
 where
     ServiceResponse<Echoed>: ::brubeck::__private::FromMessage<__S>,
 {

@@ -13,7 +13,7 @@ const ROUTES: Routes<App> = {
         const _: () = {
             #[allow(unused_imports)]
             use ::brubeck::__private::{
-                Routed, Spec, join_specs, report, specs, verdicts,
+                Routed, Spec, emit_error, join_specs, specs, shadow_checks,
             };
             static COUNTS: [usize; 2usize] = [1, admin::ROUTES.len()];
             static SPECS: [&Spec; __LEN] = join_specs(
@@ -23,9 +23,9 @@ const ROUTES: Routes<App> = {
                 ],
             );
             #[allow(long_running_const_eval)]
-            static VERDICTS: [u32; __LEN] = verdicts(&SPECS, &COUNTS);
-            const _: () = report(&SPECS, &VERDICTS, &COUNTS, 0usize);
-            const _: () = report(&SPECS, &VERDICTS, &COUNTS, 1usize);
+            static SHADOW_CHECKS: [u32; __LEN] = shadow_checks(&SPECS, &COUNTS);
+            const _: () = emit_error(&SPECS, &SHADOW_CHECKS, &COUNTS, 0usize);
+            const _: () = emit_error(&SPECS, &SHADOW_CHECKS, &COUNTS, 1usize);
         };
     };
     let routes = ::brubeck::__private::table(const {

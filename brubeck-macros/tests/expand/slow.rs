@@ -39,7 +39,8 @@ impl ::brubeck::__private::Routed for slow {
         true
     };
 }
-impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::RouteHandler<__S> for slow
+impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::RouteHandler<__S>
+for slow
 where
     Json<Echo>: ::brubeck::__private::FromMessage<__S>,
 {
@@ -73,7 +74,7 @@ const _: () = {
     struct slow_request(::brubeck::__private::ServiceRequest);
     #[allow(clippy::should_implement_trait)]
     impl slow_request {
-        ///Fills the argument `body`.
+        ///Sets the argument `body`.
         fn body<__V>(self, __value: __V) -> Self
         where
             Json<Echo>: ::brubeck::__private::Fill<__V>,
@@ -98,7 +99,7 @@ const _: () = {
                     .with_method(::brubeck::__private::Method::Request),
             )
         }
-        /// A request to this handler; its arguments are set by the methods of their names.
+        /// Returns a request to this handler. Its arguments are set by the methods of their names.
         fn request() -> slow_request {
             let mut __path = ::std::string::String::new();
             __path.push_str("/service/slow");
