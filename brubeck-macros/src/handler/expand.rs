@@ -329,19 +329,19 @@ fn extraction(argument: &Argument, local: &Ident) -> TokenStream {
 /// Calls the handler, and converts its return value to a response.
 fn run(route: &Route, function: &ItemFn, locals: &[Ident]) -> TokenStream {
     let (name, reply) = (function.name(), reply(route, function));
-    let place = route.concurrency.as_ref().map(|concurrency| {
+    let acquire = route.concurrency.as_ref().map(|concurrency| {
         quote! {
             static __LIMIT: ::brubeck::__private::ConcurrencyLimit = ::brubeck::__private::ConcurrencyLimit::new(#concurrency);
             let __permit = __LIMIT.acquire().await;
         }
     });
     if !route.blocking {
-        return quote!(#place #reply(#name(#(#locals),*).await));
+        return quote!(#acquire #reply(#name(#(#locals),*).await));
     }
-    // The thread keeps its place until it ends, even if the caller is gone.
-    let held = place.as_ref().map(|_| quote!(let __permit = __permit;));
+    // The thread keeps its permit until it ends, even if the caller is gone.
+    let held = acquire.as_ref().map(|_| quote!(let __permit = __permit;));
     quote! {
-        #place
+        #acquire
         let __run = move || {
             #held
             #reply(#name(#(#locals),*))

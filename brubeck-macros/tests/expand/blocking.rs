@@ -64,7 +64,7 @@ where
                     return ::brubeck::__private::IntoReply::into_reply(rejection);
                 }
             };
-            let __settled = __cx.release_message();
+            let __released = __cx.release_message();
             static __LIMIT: ::brubeck::__private::ConcurrencyLimit = ::brubeck::__private::ConcurrencyLimit::new(
                 2,
             );

@@ -36,10 +36,10 @@ pub mod slow_echo {
         impl ::brubeck::__private::Operation for echo {
             type Ok = Echoed;
             type Fault = Fault;
-            const OK: ::brubeck::__private::Carried<Echoed> = ::brubeck::__private::carried::<
+            const OK: ::brubeck::__private::BodyCodec<Echoed> = ::brubeck::__private::body_codec::<
                 Echoed,
             >();
-            const FAULT: ::brubeck::__private::Carried<Fault> = ::brubeck::__private::carried::<
+            const FAULT: ::brubeck::__private::BodyCodec<Fault> = ::brubeck::__private::body_codec::<
                 Fault,
             >();
             const SPEC: ::brubeck::__private::Spec = ::brubeck::__private::Spec::new(
@@ -48,8 +48,8 @@ pub mod slow_echo {
                     ::brubeck::__private::Method::Request,
                     ::brubeck::__private::Kind::Service,
                 )
-                .capturing(&["room"])
-                .proven(
+                .with_captures(&["room"])
+                .with_automaton(
                     b"\0\x01//\x06\0\0\x01ss\x0C\0\0\x01ee\x12\0\0\x01rr\x18\0\0\x01vv\x1E\0\0\x01ii$\0\0\x01cc*\0\0\x01ee0\0\0\x01//6\0\0\x01ss<\0\0\x01llB\0\0\x01ooH\0\0\x01wwN\0\0\x01//T\0\0\x02\0.^\x000\xFF^\0\x01\x02\0.^\x000\xFF^\0",
                     b"/service/slow/",
                     "/service/slow/a",
@@ -81,7 +81,7 @@ pub mod slow_echo {
             fn read<__S>(
                 __arguments: &::brubeck::__private::Arguments<'_, __S>,
             ) -> ::core::result::Result<Self, ::brubeck::__private::Rejection> {
-                let mut __value0 = __ARGUMENT1.place();
+                let mut __value0 = __ARGUMENT1.slot();
                 __arguments.fill(&mut [&mut __value0]);
                 ::core::result::Result::Ok(echo {
                     room: __ARGUMENT0.read(__arguments)?,
@@ -99,17 +99,19 @@ pub mod slow_echo {
                 ::brubeck::__private::Entry {
                     spec: const { &<echo as ::brubeck::__private::Operation>::SPEC },
                     handle: |__cx| ::std::boxed::Box::pin(async move {
-                        let __args: echo = match ::brubeck::__private::ask(&__cx) {
+                        let __args: echo = match ::brubeck::__private::read_operation(
+                            &__cx,
+                        ) {
                             ::core::result::Result::Ok(__args) => __args,
                             ::core::result::Result::Err(__response) => return __response,
                         };
                         let _ = &__args;
-                        let __settled = __cx.settle();
-                        ::brubeck::__private::answer::<
+                        let __released = __cx.release_message();
+                        ::brubeck::__private::operation_response::<
                             echo,
                         >(
                             <__S as SlowEcho>::echo(
-                                    __settled.state(),
+                                    __released.state(),
                                     __args.room,
                                     __args.text,
                                 )

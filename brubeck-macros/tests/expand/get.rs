@@ -73,7 +73,7 @@ where
                     return ::brubeck::__private::IntoReply::into_reply(rejection);
                 }
             };
-            let __settled = __cx.release_message();
+            let __released = __cx.release_message();
             <Json<
                 User,
             > as ::brubeck::__private::IntoReply>::into_reply(

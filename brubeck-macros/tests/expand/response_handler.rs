@@ -54,7 +54,7 @@ where
                     return ::brubeck::__private::IntoReply::into_reply(rejection);
                 }
             };
-            let __settled = __cx.release_message();
+            let __released = __cx.release_message();
             ::brubeck::__private::handler_value(on_slow(__argument0).await)
         })
     }

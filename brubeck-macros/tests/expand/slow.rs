@@ -60,7 +60,7 @@ where
                     return ::brubeck::__private::IntoReply::into_reply(rejection);
                 }
             };
-            let __settled = __cx.release_message();
+            let __released = __cx.release_message();
             <Reply<
                 Echoed,
             > as ::brubeck::__private::IntoReply>::into_reply(slow(__argument0).await)
