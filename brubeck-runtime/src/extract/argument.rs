@@ -44,7 +44,7 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Ar
     async fn from_message(cx: &Context<S>) -> Result<Arg<T>, Rejection> {
         let name = cx.argument();
         let message = cx.message();
-        let found = match message.kind() {
+        let value = match message.kind() {
             Kind::Web => {
                 let form = match media_type(message.headers()) {
                     Some(kind) if kind.eq_ignore_ascii_case(form::MEDIA_TYPE) => &message.body()[..],
@@ -57,7 +57,7 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Ar
                 from_object(message.arguments(), name).or_else(|| from_object(message.body(), name))
             }
         };
-        match found {
+        match value {
             Some(Ok(value)) => Ok(Arg(value)),
             Some(Err(error)) => Err(Rejection::new(
                 Status::BAD_REQUEST,

@@ -86,7 +86,7 @@ impl<S> AppContext<S> {
         }
         AppContext {
             state,
-            services: Services::new(Arc::new(|_| Err(crate::Error::new("there are no services")))),
+            services: Services::new(Arc::new(|_| Err(crate::Error::new("no services in this test")))),
             response_handlers: Weak::<NoResponseHandlers>::new(),
             cookie_keys: None,
             login_url: None,

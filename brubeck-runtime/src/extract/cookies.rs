@@ -10,10 +10,10 @@ use std::convert::Infallible;
 /// Returns the cookie changes of a request, which all of its extractors share. A message without a browser request has no
 /// response to add them to, so they are discarded.
 fn changes<S>(cx: &Context<S>) -> CookieChanges {
-    let new = || CookieChanges::for_host(cx.message().headers().get(HOST));
+    let new_changes = || CookieChanges::for_host(cx.message().headers().get(HOST));
     match cx.scope() {
-        Some(scope) => scope.cookies_or_init(new).clone(),
-        None => new(),
+        Some(scope) => scope.cookies_or_init(new_changes).clone(),
+        None => new_changes(),
     }
 }
 

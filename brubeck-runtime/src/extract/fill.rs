@@ -25,7 +25,7 @@ use serde::Serialize;
 #[diagnostic::on_unimplemented(
     message = "a caller cannot fill `{Self}` with `{V}`",
     label = "the handler takes `{Self}` here",
-    note = "a `T` fills `Json<T>`, what converts into a `T` fills `Arg<T>`; no other argument comes from the caller"
+    note = "`Json<T>` is filled with a `T`, `Arg<T>` with anything that converts into a `T`; a caller cannot set other arguments"
 )]
 pub trait Fill<V> {
     /// Adds the value to a request.

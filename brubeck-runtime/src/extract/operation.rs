@@ -17,9 +17,20 @@ use std::ops::Deref;
 ///
 /// The client writes the argument with [`Display`](fmt::Display), and the service parses it with
 /// [`FromStr`](std::str::FromStr). Implemented for every type that has both.
+///
+/// ```
+/// use brubeck::prelude::*;
+///
+/// #[service_client]
+/// pub trait Directory {
+///     #[call("/user/{id}")]
+///     async fn user(&self, id: u64) -> Result<String, Fault>; // `u64` is a `PathArgument`
+/// }
+/// # fn main() {}
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a part of a path",
-    label = "this argument fills a place in the path of the call",
+    label = "this argument is part of the path",
     note = "implement `Display` and `FromStr` for `{Self}`, or leave it out of the path"
 )]
 pub trait PathArgument: ToString + FromCapture + Send + 'static {}
@@ -122,6 +133,7 @@ impl<T> NamedSlot<'_, T> {
     pub fn take(self) -> Result<T, Rejection> {
         let Named { name, read, .. } = self.codec;
         let reject = |reason: String| Rejection::new(Status::BAD_REQUEST, reason);
+        // An empty slot is read as a missing member, because an optional argument may be missing.
         let value = match self.value {
             Ok(None) => read(None),
             value => value,
@@ -287,8 +299,8 @@ impl<'t> ObjectMembers<'t> {
     /// Returns the value of the last member with this name. An operation has few arguments, so a linear search is faster than
     /// hashing.
     pub(super) fn get(&self, name: &str) -> Option<&'t RawValue> {
-        let named = self.0.iter().rev().find(|(found, _)| found.0 == name);
-        named.map(|(_, value)| *value)
+        let member = self.0.iter().rev().find(|(member, _)| member.0 == name);
+        member.map(|(_, value)| *value)
     }
 }
 
@@ -345,6 +357,7 @@ pub(super) fn read_members(text: &[u8], slots: &mut [&mut dyn ArgumentSlot]) -> 
         let value = strip_token(rest_of_member, ':')?;
         let after_value = match slots.iter_mut().find(|slot| slot.name() == name) {
             Some(slot) => slot.read_prefix(value)?,
+            // `RawValue` finds the end of the value without building it.
             None => read_prefix::<&RawValue>(value)?.1,
         };
         rest = match strip_token(after_value, ',') {

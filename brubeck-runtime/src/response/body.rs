@@ -148,6 +148,7 @@ impl Body {
     /// Returns [`BodyError::TooLarge`] if the body exceeds `limit`, without reading it if its announced size does. Returns
     /// another error if the body cannot be read.
     pub async fn collect(mut self, limit: usize) -> Result<Bytes, BodyError> {
+        // The lower bound is the announced length, or 0 if the length is not announced.
         let announced = http_body::Body::size_hint(&self).lower();
         if usize::try_from(announced).map_or(true, |length| length > limit) {
             return Err(BodyError::TooLarge);
@@ -171,7 +172,7 @@ impl Body {
 impl BodyError {
     fn from_box(error: BoxError) -> BodyError {
         let error = match error.downcast::<BodyError>() {
-            Ok(known) => return *known,
+            Ok(error) => return *error,
             Err(error) => error,
         };
         if error.is::<http_body_util::LengthLimitError>() {

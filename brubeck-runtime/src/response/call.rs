@@ -27,6 +27,7 @@ impl<O: Operation> Answers<O> for Result<O::Ok, O::Fault> {
 
 /// Returns the status of a [`Fault`], and 400 for any other error type, as the Python original does.
 fn fault_status<F: 'static>(fault: &F) -> Status {
+    // `F` has no trait bound for a status, so that every serializable type can be the error of an operation.
     match (fault as &dyn Any).downcast_ref::<Fault>() {
         Some(fault) => fault.status(),
         None => Status::BAD_REQUEST,

@@ -40,6 +40,7 @@ impl Events {
 
     /// Creates a reply from a stream of events. A comment is sent if there is no event for `interval`.
     pub fn with_keep_alive(events: impl Stream<Item = Event> + Send + 'static, interval: Duration) -> Events {
+        // Pinned on the heap, because `unfold` moves the stream between its steps.
         let chunks = futures_util::stream::unfold(Box::pin(events), move |mut events| async move {
             match timeout(interval, events.next()).await {
                 Ok(Some(event)) => Some((Ok::<_, Infallible>(event.encode()), events)),
@@ -137,6 +138,7 @@ impl std::fmt::Display for Event {
         if let Some(retry) = self.retry {
             writeln!(f, "retry: {}", retry.as_millis())?;
         }
+        // The format allows `\r`, `\n` and `\r\n` as line breaks, and joins `data` lines with `\n`.
         for line in self.data.replace("\r\n", "\n").split(['\r', '\n']) {
             writeln!(f, "data: {line}")?;
         }

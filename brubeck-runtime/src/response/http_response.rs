@@ -34,12 +34,12 @@ pub(crate) fn http_response(response: Response) -> http::Response<Body> {
     http
 }
 
-/// Who tells the length of a body that is whole.
+/// Which layer adds the `content-length` header of a body in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LengthSource {
-    /// The response.
+    /// [`apply_framing`] adds it.
     Response,
-    /// The connection, unless the response does.
+    /// The HTTP connection adds it when it writes the response.
     Connection,
 }
 
@@ -48,7 +48,7 @@ static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 /// Corrects the framing headers of a response: `content-length` is the length of the body, and `transfer-encoding` and
 /// `keep-alive` are removed, because only the connection decides about them. If `head` is `true`, the request was a HEAD: the body
 /// is removed, and its length is kept.
-pub(crate) fn apply_framing(response: &mut http::Response<Body>, head: bool, told: LengthSource) {
+pub(crate) fn apply_framing(response: &mut http::Response<Body>, head: bool, length_source: LengthSource) {
     let status = response.status();
     // Most responses have few headers, and none of these. Iterating over them is faster than three lookups.
     let framed = response
@@ -56,9 +56,15 @@ pub(crate) fn apply_framing(response: &mut http::Response<Body>, head: bool, tol
         .keys()
         .any(|name| *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING || *name == KEEP_ALIVE);
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if told == LengthSource::Connection && !framed && !head && !bodiless && !status.is_informational() {
-        let whole = response.body().bytes();
-        if whole.is_some_and(|bytes| !bytes.is_empty()) {
+    if length_source == LengthSource::Connection
+        && !framed
+        && !head
+        && !bodiless
+        && !status.is_informational()
+    {
+        // The common case. The length of an empty body is set below.
+        let in_memory = response.body().bytes();
+        if in_memory.is_some_and(|bytes| !bytes.is_empty()) {
             return;
         }
     }
@@ -116,26 +122,26 @@ mod tests {
     use crate::status::Status;
 
     fn sent(reply: impl IntoReply, head: bool) -> http::Response<Body> {
-        finished(reply.into_reply(), head, LengthSource::Response)
+        framed(reply.into_reply(), head, LengthSource::Response)
     }
 
-    fn finished(response: Response, head: bool, told: LengthSource) -> http::Response<Body> {
+    fn framed(response: Response, head: bool, length_source: LengthSource) -> http::Response<Body> {
         let mut http = http_response(response);
-        apply_framing(&mut http, head, told);
+        apply_framing(&mut http, head, length_source);
         http
     }
 
     #[test]
     fn connection_adds_length_of_bodies_in_memory_only() {
-        let finished = |response: Response, head| finished(response, head, LengthSource::Connection);
-        let of = |response: http::Response<Body>| response.headers().get(CONTENT_LENGTH).cloned();
-        assert_eq!(of(finished("hello".into_reply(), false)), None);
-        assert_eq!(of(finished("hello".into_reply(), true)).unwrap(), "5");
-        assert_eq!(of(finished("".into_reply(), false)).unwrap(), "0");
-        let framed = ([("content-length", "7"), ("keep-alive", "timeout=5")], "hello").into_reply();
-        let framed = finished(framed, false);
-        assert_eq!(framed.headers().len(), 2, "{:?}", framed.headers());
-        assert_eq!(of(framed).unwrap(), "5");
+        let framed = |response: Response, head| framed(response, head, LengthSource::Connection);
+        let length_of = |response: http::Response<Body>| response.headers().get(CONTENT_LENGTH).cloned();
+        assert_eq!(length_of(framed("hello".into_reply(), false)), None);
+        assert_eq!(length_of(framed("hello".into_reply(), true)).unwrap(), "5");
+        assert_eq!(length_of(framed("".into_reply(), false)).unwrap(), "0");
+        let reply = ([("content-length", "7"), ("keep-alive", "timeout=5")], "hello").into_reply();
+        let response = framed(reply, false);
+        assert_eq!(response.headers().len(), 2, "{:?}", response.headers());
+        assert_eq!(length_of(response).unwrap(), "5");
     }
 
     #[test]
@@ -165,12 +171,12 @@ mod tests {
 
     #[test]
     fn replaces_framing_headers_of_handler() {
-        let framed = [
+        let headers = [
             ("content-length", "7"),
             ("transfer-encoding", "chunked"),
             ("keep-alive", "timeout=5"),
         ];
-        let http = sent((framed, "hello"), false);
+        let http = sent((headers, "hello"), false);
         assert_eq!(http.headers().len(), 2, "{:?}", http.headers());
         assert_eq!(http.headers()[CONTENT_LENGTH], "5");
 

@@ -46,7 +46,7 @@ use std::borrow::Cow;
 /// | `Option<R>` | as `R`, 404 for `None` | as `R` |
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a reply",
-    label = "a handler returns something that becomes a reply",
+    label = "a handler must return a type that implements `IntoReply`",
     note = "return `Json<T>`, `Page<T>`, `Reply<T>`, `&str`, `String`, `Status`, `()`, or a `Result` of a reply and an error that is one"
 )]
 pub trait IntoReply {

@@ -68,6 +68,13 @@ fn content_type(media_type: &'static str) -> HeaderMap {
 }
 
 /// The payload of a [`Response`].
+///
+/// ```
+/// use brubeck::{IntoReply, Payload};
+///
+/// let response = "hello".into_reply();
+/// assert!(matches!(response.payload(), Payload::Bytes(bytes) if bytes == "hello"));
+/// ```
 #[non_exhaustive]
 pub enum Payload {
     /// No payload.
@@ -258,13 +265,13 @@ impl Response {
 
     /// Adds headers, see [`with_header`](Response::with_header).
     pub(crate) fn with_headers(mut self, headers: HeaderMap) -> Response {
-        let own = self.headers.to_mut();
+        let merged = self.headers.to_mut();
         for (name, value) in &headers {
             // A response has one content type, so it replaces that of the payload.
             if *name == CONTENT_TYPE {
-                own.insert(name, value.clone());
+                merged.insert(name, value.clone());
             } else {
-                own.append(name, value.clone());
+                merged.append(name, value.clone());
             }
         }
         self

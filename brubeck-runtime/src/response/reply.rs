@@ -33,6 +33,13 @@ pub struct Reply<T = Fields> {
 }
 
 /// A JSON object in the order of insertion. The payload that [`Reply::field`] builds.
+///
+/// ```
+/// use brubeck::{Fields, Reply};
+///
+/// let reply: Reply<Fields> = Reply::empty().field("a", 1).field("b", "x");
+/// assert_eq!(serde_json::to_string(reply.payload()).unwrap(), r#"{"a":1,"b":"x"}"#);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Fields(Map<String, Value>);

@@ -31,16 +31,16 @@ impl CookieChanges {
 
     /// Adds a cookie, or replaces the one with the same name.
     pub(super) fn set(&self, cookie: Cookie) {
-        let mut content = self.lock();
-        content.cookies.retain(|other| other.name() != cookie.name());
-        content.cookies.push(cookie);
+        let mut changes = self.lock();
+        changes.cookies.retain(|other| other.name() != cookie.name());
+        changes.cookies.push(cookie);
     }
 
     /// Returns the value that a cookie was set to in this request. Returns `Some(None)` if it was removed, and `None` if it did not
     /// change.
     pub(super) fn value(&self, name: &str) -> Option<Option<String>> {
-        let content = self.lock();
-        let cookie = content.cookies.iter().find(|cookie| cookie.name() == name)?;
+        let changes = self.lock();
+        let cookie = changes.cookies.iter().find(|cookie| cookie.name() == name)?;
         Some((!cookie.is_expired()).then(|| cookie.value().to_owned()))
     }
 
@@ -56,13 +56,13 @@ impl CookieChanges {
 
     /// Adds the changes to the headers of the response, and clears them.
     pub(crate) fn apply_to(&self, keys: Option<&SigningKeys>, response: &mut HeaderMap) {
-        let content = std::mem::take(&mut *self.lock());
-        let session = content.session.and_then(|session| session.changed_cookie(keys?));
-        if content.cookies.is_empty() && session.is_none() {
+        let changes = std::mem::take(&mut *self.lock());
+        let session = changes.session.and_then(|session| session.changed_cookie(keys?));
+        if changes.cookies.is_empty() && session.is_none() {
             return;
         }
-        for cookie in content.cookies.iter().chain(&session) {
-            let header = cookie.header_for(content.loopback);
+        for cookie in changes.cookies.iter().chain(&session) {
+            let header = cookie.header_for(changes.loopback);
             if header.len() > MAX_COOKIE_BYTES {
                 tracing::warn!(
                     name = cookie.name(),
@@ -82,6 +82,7 @@ impl CookieChanges {
 /// Returns `true` if the host is a loopback address, whose traffic cannot be intercepted on a network.
 fn is_loopback(host: &HeaderValue) -> bool {
     let Ok(host) = host.to_str() else { return false };
+    // An IPv6 address is in brackets, because it contains colons.
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),

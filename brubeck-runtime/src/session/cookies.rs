@@ -77,6 +77,7 @@ impl Cookies {
     }
 }
 
+/// Parses the `cookie` headers. HTTP/2 clients may split the cookies over several headers.
 fn parse(headers: &HeaderMap) -> Vec<(String, String)> {
     let lines = headers
         .get_all(COOKIE)

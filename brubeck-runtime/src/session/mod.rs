@@ -77,11 +77,11 @@ impl Session {
 
     /// Sets a value. A value that cannot be serialized is ignored, and an error is logged.
     pub fn set(&self, name: impl Into<String>, value: impl Serialize) {
-        let (name, mut content) = (name.into(), self.lock());
+        let (name, mut data) = (name.into(), self.lock());
         match serde_json::to_value(value) {
             Ok(value) => {
-                content.values.insert(name, value);
-                content.changed = true;
+                data.values.insert(name, value);
+                data.changed = true;
             }
             Err(error) => tracing::error!(name, %error, "could not serialize session value"),
         }
@@ -89,15 +89,15 @@ impl Session {
 
     /// Removes a value.
     pub fn remove(&self, name: &str) {
-        let mut content = self.lock();
-        content.changed |= content.values.remove(name).is_some();
+        let mut data = self.lock();
+        data.changed |= data.values.remove(name).is_some();
     }
 
     /// Removes all values.
     pub fn clear(&self) {
-        let mut content = self.lock();
-        content.changed |= !content.values.is_empty();
-        content.values.clear();
+        let mut data = self.lock();
+        data.changed |= !data.values.is_empty();
+        data.values.clear();
     }
 
     /// Logs a user in: removes all values and sets the user id, from which [`CurrentUser`](crate::CurrentUser) finds the user.
@@ -118,14 +118,15 @@ impl Session {
 
     /// Returns the cookie with the session. Returns `None` if the session has not changed.
     pub(crate) fn changed_cookie(&self, keys: &SigningKeys) -> Option<Cookie> {
-        let content = self.lock();
-        if !content.changed {
+        let data = self.lock();
+        if !data.changed {
             return None;
         }
-        if content.values.is_empty() {
+        if data.values.is_empty() {
+            // An empty session is removed from the browser instead of stored.
             return Some(Cookie::new(SESSION_COOKIE, "").expired());
         }
-        let text = serde_json::to_string(&content.values).ok()?;
+        let text = serde_json::to_string(&data.values).ok()?;
         Some(sign(Cookie::new(SESSION_COOKIE, text), keys))
     }
 

@@ -142,6 +142,7 @@ impl SigningKeys {
         let (id, issued, value) = (parts.next()?, parts.next()?, parts.next()?);
         let key = self.0.iter().find(|key| key.id == id)?;
         // The MAC covers the encoded text, so there is only one valid encoding of a signed value.
+        // `verify_slice` compares in constant time.
         key.mac(name, text).verify_slice(&BASE64.decode(mac).ok()?).ok()?;
         let issued: u64 = issued.parse().ok()?;
         let now = unix_seconds(now);

@@ -31,6 +31,7 @@ pub(crate) fn close_frame(close: &Close) -> Bytes {
 pub(super) fn frame(opcode: u8, payload: &[u8]) -> Bytes {
     let mut frame = BytesMut::with_capacity(payload.len() + 10);
     frame.put_u8(0x80 | opcode);
+    // The length takes 7 bits, or 16 or 64 bits after the markers 126 and 127.
     match payload.len() {
         length @ 0..=125 => frame.put_u8(length as u8),
         length @ 126..=0xffff => {

@@ -42,8 +42,8 @@ impl SocketPeer {
         if self.closed {
             return FrameAction::Ignore;
         }
-        let (bits, opcode) = (first & 0x70, first & 0x0f);
-        match (bits, opcode) {
+        let (reserved_bits, opcode) = (first & 0x70, first & 0x0f);
+        match (reserved_bits, opcode) {
             (0, TEXT | BINARY) if payload.len() > self.limit => self.end(Close::TOO_LARGE),
             (0, TEXT | BINARY) => match InboundMessage::plain(opcode, payload) {
                 Ok(message) => FrameAction::Deliver(message),
@@ -67,6 +67,7 @@ impl SocketPeer {
                     close,
                 }
             }
+            // The pong has the payload of the ping (section 5.5.3).
             (0, PING) => FrameAction::Reply(frame(PONG, &payload)),
             (0, PONG) => FrameAction::Ignore,
             _ => self.end(Close::PROTOCOL),
@@ -86,6 +87,7 @@ impl SocketPeer {
 /// Parses the payload of a close frame. Returns the close to reply with, and the one that the client sent.
 fn read_close(payload: &[u8]) -> (Close, Close) {
     let both = |close: Close| (close.clone(), close);
+    // Without a code, the payload must be empty (section 5.5.1).
     let Some((code, reason)) = payload.split_first_chunk::<2>() else {
         return match payload {
             [] => both(Close::NONE),
@@ -94,6 +96,7 @@ fn read_close(payload: &[u8]) -> (Close, Close) {
     };
     let code = u16::from_be_bytes(*code);
     match std::str::from_utf8(reason) {
+        // The reply has the same code, without the reason.
         Ok(reason) if super::close::is_sendable(code) => {
             (Close::new(code, ""), Close::new(code, reason.to_owned()))
         }

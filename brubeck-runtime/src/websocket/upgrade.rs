@@ -37,7 +37,7 @@ use std::pin::pin;
 /// Rejects with 403 if the request comes from a page of another origin, because the browser includes the cookies of the user
 /// (cross-site WebSocket hijacking). Use [`Upgrade::from_anywhere`] to accept such requests.
 pub struct Upgrade {
-    offer: UpgradeHandle,
+    handle: UpgradeHandle,
     headers: HeaderMap,
 }
 
@@ -49,7 +49,7 @@ impl Upgrade {
     /// Returns a rejection with status 426 if the request is not a WebSocket handshake.
     pub fn from_anywhere(message: &Message) -> Result<Upgrade, Rejection> {
         Ok(Upgrade {
-            offer: UpgradeHandle::of(message)?,
+            handle: UpgradeHandle::of(message)?,
             headers: message.headers().clone(),
         })
     }
@@ -64,7 +64,8 @@ impl Upgrade {
     /// Selects the first of these subprotocols that the client supports. The others are ignored.
     #[must_use]
     pub fn protocols(self, protocols: &[&'static str]) -> Upgrade {
-        self.offer.set_protocol(choose_protocol(&self.headers, protocols));
+        self.handle
+            .set_protocol(choose_protocol(&self.headers, protocols));
         self
     }
 
@@ -74,8 +75,8 @@ impl Upgrade {
         F: Future<Output = R> + Send + 'static,
         R: SocketOutcome,
     {
-        match self.offer.take_socket() {
-            Some(socket) => accept(&self.offer, handler(socket)),
+        match self.handle.take_socket() {
+            Some(socket) => accept(&self.handle, handler(socket)),
             None => UpgradeHandle::already_taken().into_reply(),
         }
     }
@@ -138,9 +139,9 @@ pub(crate) fn negotiate(
     protocols: &[&'static str],
     origins: &[&str],
 ) -> Result<(), Rejection> {
-    let offer = UpgradeHandle::of(message)?;
+    let handle = UpgradeHandle::of(message)?;
     check_origin(message.headers(), origins)?;
-    offer.set_protocol(choose_protocol(message.headers(), protocols));
+    handle.set_protocol(choose_protocol(message.headers(), protocols));
     Ok(())
 }
 
@@ -150,17 +151,18 @@ where
     F: Future<Output: SocketOutcome> + Send + 'static,
 {
     match UpgradeHandle::of(message) {
-        Ok(offer) => accept(&offer, handler),
+        Ok(handle) => accept(&handle, handler),
         Err(rejection) => rejection.into_reply(),
     }
 }
 
-fn accept<F>(offer: &UpgradeHandle, handler: F) -> Response
+fn accept<F>(handle: &UpgradeHandle, handler: F) -> Response
 where
     F: Future<Output: SocketOutcome> + Send + 'static,
 {
-    let sender = offer.sender();
-    offer.accept(Box::pin(async move {
+    // The handler consumes the socket, so closing it afterwards needs a sender.
+    let sender = handle.sender();
+    handle.accept(Box::pin(async move {
         let close = pin!(handler).await.close();
         sender.close(close);
     }));

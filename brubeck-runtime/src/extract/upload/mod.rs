@@ -108,6 +108,7 @@ impl Upload {
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, UploadError> {
         while let Some(frame) = self.body.frame().await {
             let Ok(bytes) = frame.map_err(UploadError::from_box)?.into_data() else {
+                // Trailers.
                 continue;
             };
             self.received += bytes.len() as u64;
@@ -158,6 +159,7 @@ impl Upload {
     pub async fn save(mut self, path: impl AsRef<Path>) -> Result<u64, UploadError> {
         use tokio::io::AsyncWriteExt;
         let path = path.as_ref();
+        // Once bytes have been read, the file has to be copied, because they come from it.
         if self.received == 0
             && let Some(file) = self.file.take()
             && let Some(size) = file.save(path, self.limit).await?
@@ -238,7 +240,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Upload {
     }
 }
 
-/// Returns the body of a message that was not streamed, such as a call. Its size has been checked already.
+/// Returns the body of a message that is in memory already, such as a call. No further limit applies to it.
 fn body_in_memory(message: &Message) -> StreamingBody {
     StreamingBody {
         body: Body::from(message.body().clone()),

@@ -43,7 +43,9 @@ impl PermessageDeflate {
                 return None;
             }
             match (name, value) {
+                // Context takeover is always disabled, so there is nothing to record.
                 (b"server_no_context_takeover" | b"client_no_context_takeover", None) => {}
+                // The client's window can be of any size, because the whole output is the window.
                 (b"client_max_window_bits", None) => {}
                 (b"client_max_window_bits", Some(value)) => drop(window_bits(value)?),
                 (b"server_max_window_bits", Some(value)) => window = window_bits(value)?,
