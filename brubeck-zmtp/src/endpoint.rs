@@ -1,11 +1,11 @@
-//! Addresses of sockets.
+//! Endpoints: the addresses of sockets.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Longest path of a Unix socket, in bytes (`sun_path` without its final zero).
+/// Maximum length of the path of a Unix socket, in bytes (`sun_path` without the terminating zero).
 pub const MAX_IPC_PATH: usize = 107;
 
 /// An address of a ZeroMQ socket: `tcp://host:port` or `ipc://path`.
@@ -22,16 +22,16 @@ pub const MAX_IPC_PATH: usize = 107;
 /// # Ok::<(), brubeck_zmtp::EndpointError>(())
 /// ```
 ///
-/// `tcp://*:port` binds every address of the machine, IPv6 and IPv4. Port 0 lets the system choose when binding. IPv6
-/// addresses are written in brackets: `tcp://[::1]:9000`. An ipc path may be relative to the working directory and is at most
-/// [`MAX_IPC_PATH`] bytes long.
+/// `tcp://*:port` binds all addresses of the machine, IPv6 and IPv4. Binding to port 0 lets the operating system choose a
+/// port. IPv6 addresses are written in brackets: `tcp://[::1]:9000`. An ipc path may be relative to the working directory and
+/// is at most [`MAX_IPC_PATH`] bytes long.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// A TCP address.
     Tcp {
-        /// A host name, an IPv4 address, an IPv6 address without brackets, or `*` for all (binding only).
+        /// A host name, an IPv4 address, an IPv6 address without brackets, or `*` for all addresses (binding only).
         host: String,
-        /// The port; 0 lets the system choose (binding only).
+        /// The port. 0 lets the operating system choose (binding only).
         port: u16,
     },
     /// A Unix socket in the file system.
@@ -39,7 +39,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// Returns `true` if only this machine can reach the endpoint: `127.0.0.0/8`, `::1`, `localhost`, and every `ipc` path.
+    /// Returns `true` if only this machine can connect to the endpoint: `127.0.0.0/8`, `::1`, `localhost`, or an `ipc` path.
     pub fn is_loopback(&self) -> bool {
         match self {
             Self::Ipc(_) => true,
@@ -53,7 +53,8 @@ impl Endpoint {
     /// Checks that a socket can connect to the endpoint.
     ///
     /// # Errors
-    /// Returns an error for `*` and port 0, which only binding accepts, and the errors of [`check`](Self::check).
+    /// Returns an error if the endpoint has the host `*` or port 0, which are only valid for binding, and the errors of
+    /// [`check`](Self::check).
     pub fn check_connect(&self) -> Result<(), EndpointError> {
         match self {
             Self::Tcp { host, .. } if host == "*" => Err(EndpointError::new(
@@ -68,10 +69,10 @@ impl Endpoint {
         }
     }
 
-    /// Checks an endpoint that was built by hand instead of parsed.
+    /// Checks an endpoint that was constructed without parsing.
     ///
     /// # Errors
-    /// Returns the errors of parsing it.
+    /// Returns an error if parsing its text form would fail.
     pub fn check(&self) -> Result<(), EndpointError> {
         match self {
             Self::Tcp { host, .. } => check_host(host).map_err(|problem| EndpointError::new(self, problem)),
@@ -98,7 +99,7 @@ impl FromStr for Endpoint {
                 let port = match port {
                     "*" => {
                         return Err(fail(
-                            "write port 0 to let the system choose one, as in tcp://127.0.0.1:0",
+                            "write port 0 to let the system choose a port, as in tcp://127.0.0.1:0",
                         ));
                     }
                     digits if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => digits
@@ -163,13 +164,13 @@ fn check_path(path: &Path) -> Result<(), &'static str> {
             Err("the path must not contain control characters")
         }
         Some(name) if name.len() > MAX_IPC_PATH => {
-            Err("the path is longer than the 107 bytes a Unix socket can have; choose a shorter folder")
+            Err("the path is longer than the 107 bytes a Unix socket can have; choose a shorter directory")
         }
         Some(_) => Ok(()),
     }
 }
 
-/// An endpoint that cannot be used. Its text names the reason and the remedy.
+/// An error: an endpoint is malformed or not valid for the operation. The message names the reason and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointError {
     endpoint: String,
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn parses_what_it_displays() {
+    fn parse_and_display_round_trip() {
         for (text, endpoint) in [
             ("tcp://127.0.0.1:9000", tcp("127.0.0.1", 9000)),
             ("tcp://*:9000", tcp("*", 9000)),
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn only_loopback_and_ipc_are_local() {
+    fn only_loopback_and_ipc_endpoints_are_loopback() {
         for (text, local) in [
             ("tcp://127.9.9.9:1", true),
             ("tcp://[::1]:1", true),
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connecting_socket_needs_one_host_and_a_port() {
+    fn connecting_requires_one_host_and_a_port() {
         assert!(
             tcp("*", 1)
                 .check_connect()

@@ -1,15 +1,15 @@
-//! Errors of opening a socket and of sending.
+//! The errors that opening a socket and sending a message return.
 
 use std::fmt;
 use std::io;
 
 use crate::{Endpoint, EndpointError};
 
-/// An error of opening a socket.
+/// An error that occurred while opening a socket.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// The endpoint is malformed, or cannot be used for this.
+    /// The endpoint is malformed, or the operation does not support it.
     Endpoint(EndpointError),
     /// Another socket is bound to the endpoint.
     InUse(Endpoint),
@@ -17,10 +17,10 @@ pub enum TransportError {
     Bind {
         /// The endpoint.
         endpoint: Endpoint,
-        /// The error of the system.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The system has too few resources, such as file descriptors or threads; or there is no tokio runtime.
+    /// The process has no file descriptors or threads left, or there is no tokio runtime.
     Io(io::Error),
 }
 
@@ -59,17 +59,17 @@ impl From<io::Error> for TransportError {
     }
 }
 
-/// A reason for not sending a message.
+/// The reason why a message was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
     /// The message has no frames.
     Empty,
-    /// The queue to the socket is full.
+    /// The send queue is full.
     Full,
-    /// There is no connection, or the one that the message was meant for is lost.
+    /// There is no connection, or the connection that the message was meant for is lost.
     LinkDown,
-    /// The deadline passed before there was a connection with space for the message.
+    /// The deadline passed before a connection had space for the message.
     Deadline,
     /// The socket was shut down.
     Closed,
@@ -78,10 +78,10 @@ pub enum SendError {
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Empty => "a message needs at least one frame",
-            Self::Full => "too many messages are waiting to be sent",
+            Self::Empty => "the message is empty; a message needs at least one frame",
+            Self::Full => "the send queue is full; retry later, or raise the limit of the queue",
             Self::LinkDown => "the connection is down",
-            Self::Deadline => "there was no connection before the deadline",
+            Self::Deadline => "no connection had space for the message before the deadline",
             Self::Closed => "the socket was shut down",
         })
     }

@@ -1,8 +1,8 @@
 //! ZMTP 3.1 sockets over tokio: bounded, supervised, tested against libzmq.
 //!
-//! A [`Server`] (`ROUTER`) is bound and has many peers. A [`Client`] (`DEALER`) is connected to one server, and connects
-//! again after each loss. Both are plain channel ends: every queue is bounded, in messages or bytes, and sending never
-//! waits for a slow peer.
+//! A [`RouterServer`] (`ROUTER`) is bound and has many peers. A [`DealerClient`] (`DEALER`) is connected to one server and
+//! reconnects after each loss. Both are used through channels. Every queue is bounded, in messages or in bytes, and sending
+//! never waits for a slow peer.
 //!
 //! ```
 //! use brubeck_zmtp::{ClientEvent, LinkConfig, ServerEvent, ServerLimits, Transport, Zmtp};
@@ -24,20 +24,21 @@
 //!
 //! # Sockets of other types
 //!
-//! The parts of servers and clients are public, for sockets that are built elsewhere:
+//! The parts of servers and clients are public. Other crates can build sockets of other types from them:
 //!
-//! * A [`Connection`] connects to one peer in a [`Role`], such as `PULL` or `XPUB`.
-//! * A [`Listener`] binds an endpoint and accepts connections within [`ConnectionLimits`].
-//! * [`run_link`] is the reconnect loop. A [`Connector`] makes the connections and a [`LinkHandler`] uses them;
-//!   [`link`](fn@link) creates the channels to its user.
-//! * [`event_queue`] is bounded in messages and in bytes; [`shutdown_channel`] lets a socket linger.
-//! * [`codec`] holds everything that parses bytes from a peer.
+//! * A [`ZmtpConnection`] is a connection to one peer in a [`Role`], such as `PULL` or `XPUB`.
+//! * A [`ZmtpListener`] binds an endpoint and accepts connections within [`ConnectionLimits`].
+//! * [`run_link`] is the reconnect loop. A [`Connector`] opens the connections and a [`LinkHandler`] uses them.
+//!   [`link_channel`] creates the channels to the user.
+//! * [`event_queue`] creates a queue that is bounded in messages and in bytes.
+//! * [`shutdown_channel`] creates a request to shut down, with a linger time.
+//! * [`codec`] parses the bytes from a peer.
 //!
 //! # Protocol
 //!
 //! The protocol is ZMTP 3.1 ([RFC 37](https://rfc.zeromq.org/spec/37/)) with the mechanism `NULL`, over TCP and Unix
-//! sockets. Peers may speak 3.0 (libzmq from version 4.0). Heartbeats are answered and never sent: TCP keepalive notices
-//! dead peers. There is no encryption and no authentication here: use a Unix socket, a trusted network, or a tunnel.
+//! sockets. Peers may use ZMTP 3.0 (libzmq since version 4.0). Heartbeats are answered but never sent, because TCP keepalive
+//! detects dead peers. This crate does not encrypt or authenticate. Use a Unix socket, a trusted network, or a tunnel.
 
 mod client;
 pub mod codec;
@@ -52,19 +53,25 @@ mod queue;
 mod server;
 mod transport;
 
-pub use client::{Client, ClientEvent, ClientSender};
+pub use client::{ClientEvent, ClientSender, DealerClient};
 pub use codec::SocketType;
-pub use connection::{Connection, ConnectionError, FrameReader, FrameWriter, Role, Traffic, random_identity};
+pub use connection::{
+    ConnectionError, FrameReader, FrameWriter, Role, Traffic, ZmtpConnection, random_identity,
+};
 pub use endpoint::{Endpoint, EndpointError, MAX_IPC_PATH};
 pub use error::{SendError, TransportError};
 pub use limits::{LINGER, LinkConfig, ServerLimits};
 pub use link::{
-    BoxError, Connector, Generation, LinkDriver, LinkHandler, LinkHandles, LinkPermit, LinkSender, LinkState,
-    Outcome, RunLink, ShutdownHandle, ShutdownReason, ShutdownRequest, ShutdownSignal, link, run_link,
-    shutdown_channel,
+    ConnectError, ConnectionOutcome, Connector, Generation, LinkDriver, LinkHandler, LinkHandles, LinkPermit,
+    LinkSender, LinkSettings, LinkState, ShutdownHandle, ShutdownReason, ShutdownRequest, ShutdownSignal,
+    link_channel, run_link, shutdown_channel,
 };
-pub use listener::{Accepted, ConnectionLimits, ConnectionSlot, HandshakeSlot, Listener, Stream};
+pub use listener::{
+    AcceptedConnection, ConnectionLimits, ConnectionSlot, HandshakeSlot, PeerStream, ZmtpListener,
+};
 pub use memory::InMemory;
-pub use queue::{Counters, Counts, EventPermit, EventReceiver, EventSender, event_queue, message_size};
-pub use server::{Outgoing, OutgoingQueue, Peer, Server, ServerEvent, ServerSender};
+pub use queue::{
+    EventPermit, EventReceiver, EventSender, MessageCounters, MessageCounts, event_queue, message_size,
+};
+pub use server::{OutgoingQueue, RouterServer, RoutingId, ServerCommand, ServerEvent, ServerSender};
 pub use transport::{Transport, Zmtp};

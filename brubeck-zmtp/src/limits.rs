@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-/// Time for which a socket that is dropped, not shut down, goes on sending what it had accepted.
+/// The linger time of a socket that is dropped instead of shut down: it sends accepted messages for at most this long.
 pub const LINGER: Duration = Duration::from_secs(1);
 
-/// Messages that may wait between the user and a socket, by default.
+/// Default capacity of a send queue, in messages.
 pub(crate) const OUTBOUND_MESSAGES: usize = 1024;
 
-/// Frames of one message, by default.
+/// Default limit on the frames of one message.
 pub(crate) const MAX_FRAMES: usize = 16;
 
-/// Limits of a [`Server`](crate::Server) on its peers.
+/// Limits of a [`RouterServer`](crate::RouterServer) on its peers.
 ///
 /// ```
 /// use brubeck_zmtp::ServerLimits;
@@ -21,28 +21,30 @@ pub(crate) const MAX_FRAMES: usize = 16;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ServerLimits {
-    /// Events that may wait for the user; beyond it the sockets are not read. Default 1024.
+    /// Capacity of the event queue, in events. The sockets are not read while it is full. Default: 1024.
     pub inbound_messages: usize,
-    /// Bytes that may wait for the user; beyond it the sockets are not read. One message may exceed it. Default 64 MiB.
+    /// Capacity of the event queue, in bytes. The sockets are not read while it is full. The last message may exceed it.
+    /// Default: 64 MiB.
     pub inbound_bytes: usize,
-    /// Bytes of one message from a peer, all frames together. More closes its connection. Default 8 MiB.
+    /// Maximum size of a message from a peer, in bytes, all frames together. A larger message closes the connection.
+    /// Default: 8 MiB.
     pub max_message_bytes: usize,
-    /// Frames of one message from a peer. More closes its connection. Default 16.
+    /// Maximum number of frames in a message from a peer. More frames close the connection. Default: 16.
     pub max_frames: usize,
-    /// Time for the handshake of a peer. Default 5 s.
+    /// Timeout of the handshake with a peer. Default: 5 s.
     pub handshake_timeout: Duration,
-    /// Connections at the same time; further ones are closed. Set it below the limit of open files. Default 4096.
+    /// Maximum number of connections. Further connections are closed. Set it below the limit of open files. Default: 4096.
     pub max_connections: usize,
-    /// Connections at the same time from one IP address; further ones are closed. Default 1024.
+    /// Maximum number of connections from one IP address. Further connections are closed. Default: 1024.
     pub max_connections_per_address: usize,
-    /// Connections at the same time that have not completed their handshake; further ones are closed. Default 512.
+    /// Maximum number of connections in the handshake. Further connections are closed. Default: 512.
     pub max_handshakes: usize,
-    /// A peer that takes none of its messages for this long is disconnected. Default 10 s.
+    /// A peer is disconnected if it accepts no bytes for this long while messages to it are waiting. Default: 10 s.
     pub write_stall_timeout: Duration,
-    /// Bytes that may wait for one peer to take them; beyond it the peer is disconnected. One message may exceed it.
-    /// Default 64 MiB.
+    /// Capacity of the queue to one peer, in bytes. A peer whose queue overflows is disconnected. A single message may
+    /// exceed it. Default: 64 MiB.
     pub peer_queue_bytes: usize,
-    /// Messages that may wait for one peer to take them; beyond it the peer is disconnected. Default 16,384.
+    /// Capacity of the queue to one peer, in messages. A peer whose queue overflows is disconnected. Default: 16,384.
     pub peer_queue_messages: usize,
 }
 
@@ -64,7 +66,7 @@ impl Default for ServerLimits {
     }
 }
 
-/// Timeouts and queue sizes of a link, such as a [`Client`](crate::Client).
+/// Timeouts and queue sizes of a link, such as a [`DealerClient`](crate::DealerClient).
 ///
 /// ```
 /// use brubeck_zmtp::LinkConfig;
@@ -75,21 +77,23 @@ impl Default for ServerLimits {
 /// ```
 #[derive(Clone, Debug)]
 pub struct LinkConfig {
-    /// Time for one attempt to connect, handshake included. Default 2 s.
+    /// Timeout of one attempt to connect, including the handshake. Default: 2 s.
     pub connect_timeout: Duration,
-    /// The wait after the first failure; it doubles with each that follows. Default 50 ms.
+    /// Backoff after the first failed attempt. It doubles with each further failure. Default: 50 ms.
     pub backoff_min: Duration,
-    /// The longest wait between two attempts. Default 5 s.
+    /// Longest backoff. Default: 5 s.
     pub backoff_max: Duration,
-    /// Events that may wait for the user; beyond it the socket is not read. Default 1024.
+    /// Capacity of the event queue, in events. The socket is not read while it is full. Default: 1024.
     pub inbound_messages: usize,
-    /// Bytes that may wait for the user; beyond it the socket is not read. One message may exceed it. Default 64 MiB.
+    /// Capacity of the event queue, in bytes. The socket is not read while it is full. The last message may exceed it.
+    /// Default: 64 MiB.
     pub inbound_bytes: usize,
-    /// Messages that may wait for the socket; beyond it sending waits, or fails. Default 1024.
+    /// Capacity of the send queue, in messages. Sending waits, or fails, while it is full. Default: 1024.
     pub outbound_messages: usize,
-    /// Bytes of one message from the peer, all frames together. More ends the connection. Default 256 MiB.
+    /// Maximum size of a message from the peer, in bytes, all frames together. A larger message closes the connection.
+    /// Default: 256 MiB.
     pub max_message_bytes: usize,
-    /// A peer that takes none of its messages for this long is disconnected. Default 10 s.
+    /// A peer is disconnected if it accepts no bytes for this long while messages to it are waiting. Default: 10 s.
     pub write_stall_timeout: Duration,
 }
 

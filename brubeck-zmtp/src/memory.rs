@@ -1,4 +1,4 @@
-//! Servers and clients without sockets.
+//! A transport within the process, for tests.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,20 +9,20 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
-use crate::client::{ClientDriver, client};
+use crate::client::{ClientDriver, client_channel};
 use crate::limits::OUTBOUND_MESSAGES;
 use crate::link::{ShutdownReason, ShutdownSignal, shutdown_channel};
 use crate::queue::{EventSender, event_queue, message_size};
-use crate::server::{Outgoing, OutgoingQueue};
+use crate::server::{OutgoingQueue, ServerCommand};
 use crate::{
-    Client, ClientEvent, Endpoint, Generation, LinkConfig, LinkState, Peer, Server, ServerEvent,
-    ServerLimits, ServerSender, Transport, TransportError,
+    ClientEvent, DealerClient, Endpoint, Generation, LinkConfig, LinkState, RouterServer, RoutingId,
+    ServerEvent, ServerLimits, ServerSender, Transport, TransportError,
 };
 
-/// A network in memory, in which endpoints are only names.
+/// A transport within the process, in which endpoints are only names.
 ///
-/// Clones are the same network; two networks never meet. Nothing here waits for time to pass, so it works with tokio's
-/// paused clock.
+/// A clone is the same network. Two networks that were created separately are not connected. No operation depends on a
+/// timer, so the network works with tokio's paused clock.
 ///
 /// ```
 /// use brubeck_zmtp::{InMemory, LinkConfig, ServerEvent, ServerLimits, Transport};
@@ -44,23 +44,23 @@ use crate::{
 #[derive(Clone, Default)]
 pub struct InMemory(Arc<Mutex<HashMap<Endpoint, EndpointSlot>>>);
 
-/// The server that is bound to an endpoint now.
+/// The server that is currently bound to an endpoint, or `None`.
 type EndpointSlot = watch::Sender<Option<Arc<BoundServer>>>;
 
 struct BoundServer {
     inbound: EventSender<ServerEvent>,
-    peers: Mutex<HashMap<Peer, mpsc::Sender<Vec<Bytes>>>>,
+    peers: Mutex<HashMap<RoutingId, mpsc::Sender<Vec<Bytes>>>>,
     next_peer: AtomicU64,
 }
 
 impl BoundServer {
-    fn peers(&self) -> MutexGuard<'_, HashMap<Peer, mpsc::Sender<Vec<Bytes>>>> {
+    fn peers(&self) -> MutexGuard<'_, HashMap<RoutingId, mpsc::Sender<Vec<Bytes>>>> {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn connect(&self) -> (Peer, mpsc::Receiver<Vec<Bytes>>) {
+    fn connect(&self) -> (RoutingId, mpsc::Receiver<Vec<Bytes>>) {
         let number = self.next_peer.fetch_add(1, Ordering::Relaxed);
-        let peer = Peer::new(number.to_be_bytes().to_vec());
+        let peer = RoutingId::new(number.to_be_bytes().to_vec());
         let (sender, receiver) = mpsc::channel(OUTBOUND_MESSAGES);
         self.peers().insert(peer.clone(), sender);
         (peer, receiver)
@@ -81,8 +81,8 @@ impl fmt::Debug for InMemory {
 
 impl InMemory {
     fn slot(&self, endpoint: &Endpoint) -> EndpointSlot {
-        let mut concurrency = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        concurrency
+        let mut endpoints = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        endpoints
             .entry(endpoint.clone())
             .or_insert_with(|| watch::Sender::new(None))
             .clone()
@@ -94,7 +94,7 @@ impl Transport for InMemory {
         &self,
         endpoint: Endpoint,
         limits: ServerLimits,
-    ) -> BoxFuture<'_, Result<Server, TransportError>> {
+    ) -> BoxFuture<'_, Result<RouterServer, TransportError>> {
         let slot = self.slot(&endpoint);
         Box::pin(async move {
             let (sender, inbound) = event_queue(limits.inbound_messages, limits.inbound_bytes);
@@ -103,20 +103,20 @@ impl Transport for InMemory {
                 peers: Mutex::default(),
                 next_peer: AtomicU64::new(1),
             });
-            let bound_now = slot.send_if_modified(|current| {
+            let was_free = slot.send_if_modified(|current| {
                 let free = current.is_none();
                 if free {
                     *current = Some(bound.clone());
                 }
                 free
             });
-            if !bound_now {
+            if !was_free {
                 return Err(TransportError::InUse(endpoint));
             }
             let (outbound, queue) = ServerSender::to_queue();
             let (shutdown, signal) = shutdown_channel();
             tokio::spawn(serve(bound, queue, signal, slot));
-            Ok(Server {
+            Ok(RouterServer {
                 local: endpoint,
                 inbound,
                 outbound,
@@ -125,15 +125,15 @@ impl Transport for InMemory {
         })
     }
 
-    fn client(&self, endpoint: Endpoint, config: LinkConfig) -> Result<Client, TransportError> {
+    fn client(&self, endpoint: Endpoint, config: LinkConfig) -> Result<DealerClient, TransportError> {
         endpoint.check_connect()?;
-        let (client, driver) = client(&config);
+        let (client, driver) = client_channel(&config);
         tokio::spawn(keep_connected(driver, self.slot(&endpoint).subscribe()));
         Ok(client)
     }
 }
 
-/// Delivers the messages of a server until it is closed.
+/// Executes the commands of a server until it is closed.
 async fn serve(
     bound: Arc<BoundServer>,
     mut queue: OutgoingQueue,
@@ -142,28 +142,28 @@ async fn serve(
 ) {
     let reason = loop {
         tokio::select! {
-            outgoing = queue.messages.recv() => match outgoing {
-                Some(outgoing) => deliver(&bound, &queue, outgoing),
+            command = queue.commands.recv() => match command {
+                Some(command) => execute(&bound, &queue, command),
                 None => break ShutdownReason::Unused,
             },
             reason = shutdown.requested() => break reason,
             () = bound.inbound.closed() => break ShutdownReason::Unused,
         }
     };
-    while let Ok(outgoing) = queue.messages.try_recv() {
-        deliver(&bound, &queue, outgoing);
+    while let Ok(command) = queue.commands.try_recv() {
+        execute(&bound, &queue, command);
     }
     slot.send_replace(None);
-    // Clients still receive what was delivered, then the end of the connection.
+    // Dropping the senders disconnects the clients, after they have received the messages that are queued.
     bound.peers().clear();
     reason.complete(true);
 }
 
-fn deliver(bound: &BoundServer, queue: &OutgoingQueue, outgoing: Outgoing) {
+fn execute(bound: &BoundServer, queue: &OutgoingQueue, command: ServerCommand) {
     let mut peers = bound.peers();
-    let (peer, frames) = match outgoing {
-        Outgoing::Message { peer, frames } => (peer, frames),
-        Outgoing::Disconnect { peer } => return drop(peers.remove(&peer)),
+    let (peer, frames) = match command {
+        ServerCommand::Message { peer, frames } => (peer, frames),
+        ServerCommand::Disconnect { peer } => return drop(peers.remove(&peer)),
     };
     match peers.get(&peer).map(|sender| sender.try_send(frames)) {
         Some(Ok(())) => queue.counters.record_sent(1),
@@ -175,7 +175,7 @@ fn deliver(bound: &BoundServer, queue: &OutgoingQueue, outgoing: Outgoing) {
     }
 }
 
-/// Connects whenever the endpoint is bound, until the client is closed.
+/// Connects to each server that is bound to the endpoint, until the client is closed.
 async fn keep_connected(mut driver: ClientDriver, mut slot: watch::Receiver<Option<Arc<BoundServer>>>) {
     let mut generation: Generation = 0;
     let reason = loop {
@@ -198,7 +198,7 @@ async fn keep_connected(mut driver: ClientDriver, mut slot: watch::Receiver<Opti
         }
         let down = ClientEvent::Down {
             generation,
-            reason: "the other end closed the connection".to_owned(),
+            reason: "the server closed the connection".to_owned(),
         };
         if let Err(reason) = driver.link.emit(down).await {
             break reason;
@@ -213,7 +213,7 @@ async fn run_connection(
     driver: &mut ClientDriver,
     generation: Generation,
     bound: &BoundServer,
-    peer: &Peer,
+    peer: &RoutingId,
     mut messages: mpsc::Receiver<Vec<Bytes>>,
 ) -> Result<(), ShutdownReason> {
     let ClientDriver {
@@ -223,8 +223,8 @@ async fn run_connection(
     } = driver;
     state.send_replace(LinkState::Up(generation));
     link.emit(ClientEvent::Up { generation }).await?;
-    let send = async |(meant_for, frames): (Generation, Vec<Bytes>), counters: &crate::Counters| {
-        if meant_for != generation {
+    let send = async |(target, frames): (Generation, Vec<Bytes>), counters: &crate::MessageCounters| {
+        if target != generation {
             return counters.record_dropped(1);
         }
         let bytes = message_size(&frames);

@@ -1,15 +1,15 @@
-//! Opening servers and clients, over sockets or in memory.
+//! The trait that opens servers and clients, over sockets or in memory.
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 
-use crate::client::{client, run_client};
+use crate::client::{client_channel, run_client};
 use crate::server::bind_server;
-use crate::{Client, Endpoint, LinkConfig, Server, ServerLimits, TransportError};
+use crate::{DealerClient, Endpoint, LinkConfig, RouterServer, ServerLimits, TransportError};
 
 /// Opens servers and clients.
 ///
-/// [`Zmtp`] does it over sockets and [`InMemory`](crate::InMemory) in memory, so that tests can choose.
+/// [`Zmtp`] opens sockets. [`InMemory`](crate::InMemory) connects servers and clients within the process, for tests.
 pub trait Transport: Send + Sync + 'static {
     /// Binds a server at `endpoint`.
     ///
@@ -19,19 +19,22 @@ pub trait Transport: Send + Sync + 'static {
         &self,
         endpoint: Endpoint,
         limits: ServerLimits,
-    ) -> BoxFuture<'_, Result<Server, TransportError>>;
+    ) -> BoxFuture<'_, Result<RouterServer, TransportError>>;
 
-    /// Creates a client that connects to the server at `endpoint`, now or as soon as there is one. Returns at once; wait
-    /// for [`ClientEvent::Up`](crate::ClientEvent::Up).
+    /// Creates a client of the server at `endpoint`.
+    ///
+    /// The client connects in the background, as soon as the server is running. Wait for
+    /// [`ClientEvent::Up`](crate::ClientEvent::Up) to know that it is connected.
     ///
     /// # Errors
-    /// Returns an error if it is not possible to connect to such an endpoint. It is not an error if there is no server yet.
-    fn client(&self, endpoint: Endpoint, config: LinkConfig) -> Result<Client, TransportError>;
+    /// Returns an error if `endpoint` is malformed or only valid for binding. It is not an error if the server is not
+    /// running yet.
+    fn client(&self, endpoint: Endpoint, config: LinkConfig) -> Result<DealerClient, TransportError>;
 }
 
 /// ZMTP 3.1 over TCP and Unix sockets.
 ///
-/// The tasks of a socket run on the tokio runtime on which it is opened.
+/// The tasks of a socket run on the tokio runtime that opens it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Zmtp;
 
@@ -40,14 +43,14 @@ impl Transport for Zmtp {
         &self,
         endpoint: Endpoint,
         limits: ServerLimits,
-    ) -> BoxFuture<'_, Result<Server, TransportError>> {
+    ) -> BoxFuture<'_, Result<RouterServer, TransportError>> {
         Box::pin(async move { bind_server(&endpoint, limits).await })
     }
 
-    fn client(&self, endpoint: Endpoint, config: LinkConfig) -> Result<Client, TransportError> {
+    fn client(&self, endpoint: Endpoint, config: LinkConfig) -> Result<DealerClient, TransportError> {
         endpoint.check_connect()?;
         let runtime = Handle::try_current().map_err(std::io::Error::other)?;
-        let (client, driver) = client(&config);
+        let (client, driver) = client_channel(&config);
         runtime.spawn(run_client(endpoint, config, driver));
         Ok(client)
     }

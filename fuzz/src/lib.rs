@@ -3,7 +3,7 @@
 use brubeck_runtime::protocol::{JobId, Moment, Worker, WorkerAction, WorkerConfig, WorkerEvent};
 use brubeck_runtime::wire::mongrel2::{self, Incoming, Protocol};
 use brubeck_runtime::wire::service::{
-    self, DecodeError, Dialect, Request, Secret, decode_pull_request, decode_request, decode_response,
+    self, LegacyDecodeError, Dialect, LegacyRequest, Secret, decode_pull_request, decode_request, decode_response,
 };
 use brubeck_runtime::wire::v2::{self, RawMessage};
 use brubeck_runtime::wire::websocket::MessageDecoder;
@@ -198,7 +198,7 @@ pub fn mongrel2_reply(data: &[u8]) -> Corpus {
     Corpus::Keep
 }
 
-fn read_request(dialect: Dialect, payload: Bytes) -> Result<Request, DecodeError> {
+fn read_request(dialect: Dialect, payload: Bytes) -> Result<LegacyRequest, LegacyDecodeError> {
     if dialect.has_sender_in_request() {
         decode_pull_request(&[payload])
     } else {

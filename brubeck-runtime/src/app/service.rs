@@ -7,7 +7,9 @@ use crate::rpc::codec::is_v2;
 use crate::rpc::core::WorkerConfig;
 use crate::rpc::server::{CallerSessions, InstrumentedApplication};
 use crate::secret::Secret;
-use brubeck_zmtp::{Endpoint, LINGER, Server, ServerEvent, ServerLimits, Transport, TransportError, Zmtp};
+use brubeck_zmtp::{
+    Endpoint, LINGER, RouterServer, ServerEvent, ServerLimits, Transport, TransportError, Zmtp,
+};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
@@ -123,10 +125,10 @@ impl Service {
             .map_err(|error| cannot(&self.address, error))?;
         let sessions = CallerSessions::new(self.worker(), application.clone(), server.outbound.clone())?;
         let address = server.local.to_string();
-        let answering = legacy::Answering::new(self.passphrase, clear_text, application);
+        let answering = legacy::LegacyRequestHandler::new(self.passphrase, clear_text, application);
         let bound = ServiceServer {
             sessions,
-            legacy: Arc::new(legacy::Bound::new(answering, self.concurrency)),
+            legacy: Arc::new(legacy::LegacyServer::new(answering, self.concurrency)),
         };
         Ok(OpenConnection {
             address,
@@ -165,12 +167,12 @@ impl Service {
 /// A service that callers come to: brubeck's own protocol and the dialects of the original on one ROUTER.
 struct ServiceServer {
     sessions: CallerSessions,
-    legacy: Arc<legacy::Bound>,
+    legacy: Arc<legacy::LegacyServer>,
 }
 
 impl ServiceServer {
     /// Serves until it is time to stop, and then until what was taken is answered.
-    async fn serve(self, mut server: Server, mut stop: Stop) {
+    async fn serve(self, mut server: RouterServer, mut stop: Stop) {
         let (sessions, legacy) = (self.sessions.clone(), self.legacy.clone());
         let outbound = server.outbound.clone();
         // Each message is read, and often answered, by the task of its connection: none waits for another task.

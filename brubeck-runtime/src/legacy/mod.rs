@@ -2,13 +2,13 @@
 
 pub(crate) mod client;
 pub mod codec;
-mod hub;
 mod io_thread;
+mod pull_router;
+mod push_dealer;
 pub(crate) mod server;
 mod service;
-mod worker;
 mod zeromq_sockets;
 
 pub use service::LegacyService;
 
-use worker::connect_worker;
+use pull_router::connect_pull_router;

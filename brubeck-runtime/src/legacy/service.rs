@@ -1,6 +1,6 @@
 //! A service that connects to the addresses of its caller, as the package `brubeck-service` does.
 
-use super::{connect_worker, server};
+use super::{connect_pull_router, server};
 use crate::error::Error;
 use crate::handler::{Application, Connection, OpenConnection};
 use crate::rpc::server::InstrumentedApplication;
@@ -79,10 +79,10 @@ impl LegacyService {
                  use an ipc or loopback address, or call `.allow_clear_text()`"
             )));
         }
-        let worker = connect_worker(from, to, &LinkConfig::default())
+        let worker = connect_pull_router(from, to, &LinkConfig::default())
             .map_err(|error| cannot(&self.requests, error))?;
-        let connected = server::Connected::new(
-            server::Answering::new(self.passphrase, true, application),
+        let connected = server::ConnectedLegacyServer::new(
+            server::LegacyRequestHandler::new(self.passphrase, true, application),
             self.concurrency,
             worker.outbound.clone(),
         );

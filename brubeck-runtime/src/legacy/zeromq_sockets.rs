@@ -19,7 +19,7 @@ pub(super) fn monitor(socket: &mut impl Socket) -> Monitor {
 
 /// The result of [`send_now`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sent {
+pub(super) enum SendOutcome {
     /// The message was queued.
     Yes,
     /// The peer is not connected.
@@ -32,11 +32,11 @@ pub(super) enum Sent {
 ///
 /// A send that waits holds a lock of the socket. If its peer dies then, everything that needs the lock blocks its thread
 /// forever. So the future is polled once, and dropped unless it is ready.
-pub(super) fn send_now(socket: &mut impl SocketSend, message: ZmqMessage) -> Sent {
+pub(super) fn send_now(socket: &mut impl SocketSend, message: ZmqMessage) -> SendOutcome {
     match socket.send(message).now_or_never() {
-        Some(Ok(())) => Sent::Yes,
-        Some(Err(_)) => Sent::NoPeer,
-        None => Sent::Stalled,
+        Some(Ok(())) => SendOutcome::Yes,
+        Some(Err(_)) => SendOutcome::NoPeer,
+        None => SendOutcome::Stalled,
     }
 }
 

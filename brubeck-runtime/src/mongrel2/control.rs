@@ -2,7 +2,7 @@
 
 use crate::codec::tnetstring::{self, Value};
 use crate::error::{Error, Result};
-use brubeck_zmtp::{Client, ClientEvent, Endpoint, LinkConfig, Transport, Zmtp};
+use brubeck_zmtp::{ClientEvent, DealerClient, Endpoint, LinkConfig, Transport, Zmtp};
 use bytes::{Bytes, BytesMut};
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -30,7 +30,7 @@ const ANSWER: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Mongrel2Control {
     endpoint: Endpoint,
-    client: Mutex<Option<Client>>,
+    client: Mutex<Option<DealerClient>>,
 }
 
 /// One connection to a Mongrel2, as its control port tells.
@@ -181,7 +181,7 @@ impl Mongrel2Control {
 }
 
 /// A question as the REQ socket that Mongrel2 expects would ask it: behind an empty frame.
-async fn exchange(client: &mut Client, question: Bytes) -> Option<Bytes> {
+async fn exchange(client: &mut DealerClient, question: Bytes) -> Option<Bytes> {
     let deadline = Instant::now() + ANSWER;
     // What came for an earlier question is of no interest.
     while client.inbound.try_recv().is_some() {}

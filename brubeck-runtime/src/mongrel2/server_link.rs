@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use brubeck_zmtp::codec::{Decoded, FrameLimits};
 use brubeck_zmtp::{
-    BoxError, Connection, ConnectionError, Connector, Counters, Endpoint, EventReceiver, EventSender,
-    Generation, LinkConfig, LinkDriver, LinkHandler, LinkSender, Outcome, Role, RunLink, SendError,
-    ShutdownHandle, ShutdownReason, SocketType, Traffic, TransportError, link, run_link,
+    ConnectError, ConnectionError, ConnectionOutcome, Connector, Endpoint, EventReceiver, EventSender,
+    Generation, LinkConfig, LinkDriver, LinkHandler, LinkSender, LinkSettings, MessageCounters, Role,
+    SendError, ShutdownHandle, ShutdownReason, SocketType, Traffic, TransportError, ZmtpConnection,
+    link_channel, run_link,
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -157,8 +158,8 @@ fn open_with(
 ) -> Result<(ServerLink, BoxFuture<'static, ()>), TransportError> {
     send_spec.check_connect()?;
     recv_spec.check_connect()?;
-    let (handles, driver, state) = link(&config);
-    let mut settings = RunLink::new(format!("Mongrel2 {send_spec} {recv_spec}"), &config, state);
+    let (handles, driver, state) = link_channel(&config);
+    let mut settings = LinkSettings::new(format!("Mongrel2 {send_spec} {recv_spec}"), &config, state);
     settings.connect_timeout = 2 * config.connect_timeout + subscription_timeout;
     let connector = ServerConnector {
         send_spec,
@@ -186,8 +187,8 @@ struct ServerConnector {
 
 /// The two connections to a Mongrel2.
 struct ServerConnections {
-    requests: Connection,
-    responses: Connection,
+    requests: ZmtpConnection,
+    responses: ZmtpConnection,
     recv_ident: Bytes,
 }
 
@@ -196,7 +197,7 @@ impl Connector for ServerConnector {
 
     /// Connects the responses first, and the requests only once Mongrel2 has subscribed: the response to a request that
     /// came earlier would be lost.
-    async fn connect(&self) -> Result<ServerConnections, BoxError> {
+    async fn connect(&self) -> Result<ServerConnections, ConnectError> {
         let Self {
             send_spec, recv_spec, ..
         } = self;
@@ -220,12 +221,12 @@ impl Connector for ServerConnector {
 }
 
 impl ServerConnector {
-    async fn connect_one(&self, endpoint: &Endpoint, role: &Role) -> Result<Connection, BoxError> {
-        Ok(timeout(self.connect_timeout, Connection::connect(endpoint, role)).await??)
+    async fn connect_one(&self, endpoint: &Endpoint, role: &Role) -> Result<ZmtpConnection, ConnectError> {
+        Ok(timeout(self.connect_timeout, ZmtpConnection::connect(endpoint, role)).await??)
     }
 
     /// Waits for the subscription of Mongrel2. Returns its topic.
-    async fn subscription(&self, responses: &mut Connection) -> Result<Bytes, BoxError> {
+    async fn subscription(&self, responses: &mut ZmtpConnection) -> Result<Bytes, ConnectError> {
         let limit = self.subscription_timeout;
         let subscribed = async {
             loop {
@@ -246,20 +247,24 @@ struct ServerLinkHandler {
 }
 
 impl LinkHandler<ServerConnections> for ServerLinkHandler {
-    async fn run_connection(&mut self, connections: ServerConnections, generation: Generation) -> Outcome {
+    async fn run_connection(
+        &mut self,
+        connections: ServerConnections,
+        generation: Generation,
+    ) -> ConnectionOutcome {
         let up = LinkEvent::Up {
             generation,
             recv_ident: connections.recv_ident.clone(),
         };
         if let Err(reason) = self.link.emit(up).await {
-            return Outcome::Shutdown {
+            return ConnectionOutcome::Shutdown {
                 reason,
                 flushed: true,
             };
         }
         match self.serve(connections, generation).await {
-            Ok((reason, flushed)) => Outcome::Shutdown { reason, flushed },
-            Err(error) => Outcome::Lost {
+            Ok((reason, flushed)) => ConnectionOutcome::Shutdown { reason, flushed },
+            Err(error) => ConnectionOutcome::Lost {
                 reason: error.to_string(),
                 responsive: false,
             },
@@ -328,7 +333,7 @@ impl ServerLinkHandler {
 /// Receives requests until the connection fails. Returns the error.
 async fn receive_requests(
     inbound: &EventSender<LinkEvent>,
-    requests: &mut Connection,
+    requests: &mut ZmtpConnection,
     generation: Generation,
 ) -> ConnectionError {
     loop {
@@ -355,12 +360,12 @@ async fn receive_requests(
 /// Sends responses until there are no senders, or until what was queued at `stop_accepting` has been sent.
 async fn send_responses(
     outbound: &mut mpsc::Receiver<(Generation, Bytes)>,
-    responses: &mut Connection,
+    responses: &mut ZmtpConnection,
     generation: Generation,
-    counters: &Counters,
+    counters: &MessageCounters,
     stop_accepting: &Notify,
 ) -> Result<(), ConnectionError> {
-    let Connection { reader, writer } = responses;
+    let ZmtpConnection { reader, writer } = responses;
     let mut batch = Vec::new();
     let mut unwritten = Unwritten {
         counters,
@@ -404,7 +409,7 @@ async fn send_responses(
 
 /// Responses in the write buffer. Counts them as dropped if the connection ends first.
 struct Unwritten<'a> {
-    counters: &'a Counters,
+    counters: &'a MessageCounters,
     responses: usize,
 }
 

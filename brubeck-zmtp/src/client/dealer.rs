@@ -1,26 +1,32 @@
-//! The `DEALER` of a [`Client`](crate::Client).
+//! The `DEALER` of a [`DealerClient`](crate::DealerClient).
 
+use std::future::pending;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::io::AsyncRead;
 use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use super::ClientDriver;
 use crate::codec::{Decoded, FrameLimits, SocketType};
-use crate::connection::{Connection, ConnectionError, Role, Traffic};
+use crate::connection::{ConnectionError, FrameReader, Role, Traffic, ZmtpConnection};
 use crate::limits::MAX_FRAMES;
-use crate::link::{BoxError, Connector, LinkDriver, LinkHandler, Outcome, RunLink, ShutdownReason, run_link};
+use crate::link::{
+    ConnectError, ConnectionOutcome, Connector, LinkDriver, LinkHandler, LinkSettings, ShutdownReason,
+    run_link,
+};
 use crate::queue::{EventPermit, EventSender, message_size};
 use crate::{ClientEvent, Endpoint, Generation, LinkConfig};
 
-/// Messages taken from the queue before they are written, and passed on before other tasks run.
+/// Maximum number of messages in one batch: taken from the send queue before a write, or delivered to the user before the
+/// task yields.
 const BATCH: usize = 256;
 
 /// Keeps a client connected to `endpoint` until it is shut down.
 pub(crate) async fn run_client(endpoint: Endpoint, config: LinkConfig, driver: ClientDriver) {
-    let settings = RunLink::new(endpoint.to_string(), &config, driver.state);
+    let settings = LinkSettings::new(endpoint.to_string(), &config, driver.state);
     let role = Role {
         socket_type: SocketType::Dealer,
         accepted: &[SocketType::Router, SocketType::Rep, SocketType::Dealer],
@@ -44,10 +50,10 @@ struct DealerConnector {
 }
 
 impl Connector for DealerConnector {
-    type Connection = Connection;
+    type Connection = ZmtpConnection;
 
-    async fn connect(&self) -> Result<Connection, BoxError> {
-        Ok(Connection::connect(&self.endpoint, &self.role).await?)
+    async fn connect(&self) -> Result<ZmtpConnection, ConnectError> {
+        Ok(ZmtpConnection::connect(&self.endpoint, &self.role).await?)
     }
 }
 
@@ -57,16 +63,20 @@ struct DealerHandler {
     write_stall_timeout: Duration,
 }
 
-impl LinkHandler<Connection> for DealerHandler {
-    async fn run_connection(&mut self, connection: Connection, generation: Generation) -> Outcome {
+impl LinkHandler<ZmtpConnection> for DealerHandler {
+    async fn run_connection(
+        &mut self,
+        connection: ZmtpConnection,
+        generation: Generation,
+    ) -> ConnectionOutcome {
         let mut dealer = Dealer::new(self, connection, generation);
-        let end = match dealer.link.emit(ClientEvent::Up { generation }).await {
+        let ended = match dealer.link.emit(ClientEvent::Up { generation }).await {
             Ok(()) => dealer.serve().await,
             Err(reason) => Ok(reason),
         };
-        match end {
+        match ended {
             Ok(reason) => dealer.finish(reason).await,
-            Err(error) => Outcome::Lost {
+            Err(error) => ConnectionOutcome::Lost {
                 reason: error.to_string(),
                 responsive: dealer.server_responded,
             },
@@ -89,20 +99,21 @@ impl LinkHandler<Connection> for DealerHandler {
 
 /// One connection of a client.
 struct Dealer<'a> {
-    connection: Connection,
+    connection: ZmtpConnection,
     generation: Generation,
     link: &'a mut LinkDriver<ClientEvent, Vec<Bytes>>,
     disconnected: &'a mut watch::Receiver<Generation>,
     write_stall_timeout: Duration,
-    /// Messages taken from the queue; kept from batch to batch, so that none allocates.
+    /// Messages taken from the send queue. Reused for every batch, so that a batch allocates nothing.
     batch: Vec<(Generation, Vec<Bytes>)>,
-    /// Messages passed to the user since the queue was last emptied.
-    received_since_send: usize,
+    /// Number of messages delivered since the last batch was sent.
+    delivered_since_send: usize,
+    /// `true` once the server has sent anything after the handshake.
     server_responded: bool,
 }
 
 impl<'a> Dealer<'a> {
-    fn new(handler: &'a mut DealerHandler, connection: Connection, generation: Generation) -> Self {
+    fn new(handler: &'a mut DealerHandler, connection: ZmtpConnection, generation: Generation) -> Self {
         Self {
             connection,
             generation,
@@ -110,64 +121,58 @@ impl<'a> Dealer<'a> {
             disconnected: &mut handler.disconnected,
             write_stall_timeout: handler.write_stall_timeout,
             batch: Vec::new(),
-            received_since_send: 0,
+            delivered_since_send: 0,
             server_responded: false,
         }
     }
 
-    /// Carries messages until the link ends. Returns an error if the connection is lost first.
+    /// Transfers messages in both directions until the link is shut down. Returns an error if the connection is lost.
+    ///
+    /// Every future in the `select!` is cancel safe, so the loop can wait for all of them and drop the ones that did not
+    /// complete. The send queue is read only while the write buffer is empty: messages then wait in the bounded queue, and
+    /// a server that does not read cannot make the buffer grow.
     async fn serve(&mut self) -> Result<ShutdownReason, ConnectionError> {
+        // A clone, because a permit borrows the queue while `deliver` borrows `self`.
         let inbound = self.link.inbound.clone();
         loop {
-            let Connection { reader, writer } = &mut self.connection;
-            let writing = !writer.is_empty();
-            let reading = writer.accepts_pongs();
-            let receive = async {
-                // Space first, because what was read cannot be put back.
-                let permit = inbound.reserve().await?;
-                Some((permit, reader.next().await))
-            };
+            let ZmtpConnection { reader, writer } = &mut self.connection;
+            let write_pending = !writer.is_empty();
+            let read_allowed = writer.accepts_pongs();
             tokio::select! {
-                received = receive, if reading => {
-                    let Some((permit, decoded)) = received else {
-                        return Ok(ShutdownReason::Unused);
-                    };
-                    if self.deliver(&inbound, permit, decoded?)? == BATCH {
-                        yield_now().await;
-                    }
-                }
-                written = writer.write(Some(self.write_stall_timeout)), if writing => {
-                    if let Err(ConnectionError::Stalled) = written {
+                received = receive(&inbound, reader), if read_allowed => match received {
+                    Some((permit, decoded)) => self.deliver(&inbound, permit, decoded?).await?,
+                    None => return Ok(ShutdownReason::Unused),
+                },
+                written = writer.write(Some(self.write_stall_timeout)), if write_pending => {
+                    if matches!(written, Err(ConnectionError::Stalled)) {
                         self.link.counters.record_stalled();
                     }
                     written?;
                 }
-                count = self.link.outbound.recv_many(&mut self.batch, BATCH), if !writing => {
+                count = self.link.outbound.recv_many(&mut self.batch, BATCH), if !write_pending => {
                     if count == 0 {
                         return Ok(ShutdownReason::Unused);
                     }
-                    self.collect_follow_ups(count).await;
-                    self.push_batch();
+                    self.send_batch().await;
                 }
-                Ok(()) = self.disconnected.changed() => {
-                    if *self.disconnected.borrow_and_update() == self.generation {
-                        return Err(ConnectionError::Abandoned);
-                    }
+                () = disconnect_requested(self.disconnected, self.generation) => {
+                    return Err(ConnectionError::Abandoned);
                 }
-                // A receive that waits for the server does not notice this.
+                // `receive` notices a dropped receiver only before it waits for the server.
                 () = inbound.closed() => return Ok(ShutdownReason::Unused),
                 reason = self.link.shutdown.requested() => return Ok(reason),
             }
         }
     }
 
-    /// Passes on `first` and what else was received already, up to a batch. Returns the number of messages.
-    fn deliver(
+    /// Delivers `first` and the messages that the reader has buffered, up to [`BATCH`] and as far as the event queue has
+    /// space.
+    async fn deliver(
         &mut self,
         inbound: &EventSender<ClientEvent>,
         permit: EventPermit<'_, ClientEvent>,
         first: Decoded,
-    ) -> Result<usize, ConnectionError> {
+    ) -> Result<(), ConnectionError> {
         self.server_responded = true;
         self.handle(first, permit);
         let mut delivered = 1;
@@ -178,8 +183,12 @@ impl<'a> Dealer<'a> {
             self.handle(decoded, permit);
             delivered += 1;
         }
-        self.received_since_send += delivered;
-        Ok(delivered)
+        self.delivered_since_send += delivered;
+        if delivered == BATCH {
+            // A server that sends without a pause would otherwise keep this thread busy with this task alone.
+            yield_now().await;
+        }
+        Ok(())
     }
 
     #[inline]
@@ -194,23 +203,23 @@ impl<'a> Dealer<'a> {
         }
     }
 
-    /// Completes a batch of `count` messages.
-    ///
-    /// If more messages were received than sent, those who received them are about to send. Letting them run first puts
-    /// their messages into the same write, which costs less than one write each.
-    async fn collect_follow_ups(&mut self, count: usize) {
-        if count >= std::mem::take(&mut self.received_since_send) {
-            return;
+    /// Moves the batch into the write buffer, after it has grown as much as it can soon.
+    async fn send_batch(&mut self) {
+        // If more messages were delivered than are about to be sent, their receivers are probably runnable and about to
+        // send. Yielding once lets their messages join this write; a system call for each would cost more.
+        let delivered = std::mem::take(&mut self.delivered_since_send);
+        if delivered > self.batch.len() {
+            yield_now().await;
+            while self.batch.len() < BATCH
+                && let Ok(message) = self.link.outbound.try_recv()
+            {
+                self.batch.push(message);
+            }
         }
-        yield_now().await;
-        while self.batch.len() < BATCH
-            && let Ok(more) = self.link.outbound.try_recv()
-        {
-            self.batch.push(more);
-        }
+        self.push_batch();
     }
 
-    /// Moves the batch into the write buffer, except for messages to earlier connections.
+    /// Moves the batch into the write buffer, and drops messages that were meant for earlier connections.
     fn push_batch(&mut self) {
         for (generation, frames) in self.batch.drain(..) {
             if generation == self.generation {
@@ -222,18 +231,18 @@ impl<'a> Dealer<'a> {
         }
     }
 
-    /// Ends the link: sends what was accepted, within the linger time.
-    async fn finish(&mut self, reason: ShutdownReason) -> Outcome {
+    /// Ends the link: sends the accepted messages within the linger time.
+    async fn finish(&mut self, reason: ShutdownReason) -> ConnectionOutcome {
         let deadline = Instant::now() + reason.linger();
         let flushed = timeout_at(deadline, self.flush_queue()).await;
         let flushed = flushed.is_ok_and(|flushed| flushed.is_ok());
         if flushed {
             self.connection.reader.discard_until(deadline).await;
         }
-        Outcome::Shutdown { reason, flushed }
+        ConnectionOutcome::Shutdown { reason, flushed }
     }
 
-    /// Writes everything that was accepted, then closes the sending direction.
+    /// Writes all accepted messages, then closes the sending direction.
     async fn flush_queue(&mut self) -> Result<(), ConnectionError> {
         self.link.outbound.close();
         loop {
@@ -244,4 +253,27 @@ impl<'a> Dealer<'a> {
             self.push_batch();
         }
     }
+}
+
+/// Receives from the server once the event queue has space. Returns `None` if the user has dropped the receiver.
+///
+/// Space is reserved first, because a message that was read cannot be put back.
+#[inline]
+async fn receive<'a, R: AsyncRead + Unpin>(
+    inbound: &'a EventSender<ClientEvent>,
+    reader: &mut FrameReader<R>,
+) -> Option<(EventPermit<'a, ClientEvent>, Result<Decoded, ConnectionError>)> {
+    let permit = inbound.reserve().await?;
+    Some((permit, reader.next().await))
+}
+
+/// Waits until the user disconnects the connection of this `generation`.
+async fn disconnect_requested(disconnected: &mut watch::Receiver<Generation>, generation: Generation) {
+    while disconnected.changed().await.is_ok() {
+        if *disconnected.borrow_and_update() == generation {
+            return;
+        }
+    }
+    // All senders are dropped. The closed send queue ends the connection.
+    pending().await
 }

@@ -1,4 +1,4 @@
-//! A client: a supervised connection to one server.
+//! Clients: supervised connections to one server each.
 
 mod dealer;
 
@@ -11,28 +11,30 @@ use tokio::time::{Instant, timeout_at};
 
 pub(crate) use self::dealer::run_client;
 
-use crate::link::{LinkDriver, LinkSender, link};
-use crate::queue::Counts;
+use crate::link::{LinkDriver, LinkSender, link_channel};
+use crate::queue::MessageCounts;
 use crate::{EventReceiver, Generation, LinkConfig, LinkState, SendError, ShutdownHandle};
 
-/// An event of a [`Client`], in order. The generations of a link only grow.
+/// An event of a [`DealerClient`]. Events arrive in order, and the generation of a connection is larger than those before
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientEvent {
-    /// There is a connection.
+    /// The client connected to the server.
     Up {
-        /// Its number.
+        /// The number of the connection.
         generation: Generation,
     },
     /// The server sent a message.
     Message {
-        /// The connection it came on.
+        /// The connection that received it.
         generation: Generation,
-        /// Its frames; at least one.
+        /// The frames, at least one.
         frames: Vec<Bytes>,
     },
-    /// The connection is lost. The server may or may not have read what was sent on it. The client connects again.
+    /// The connection is lost, and the client reconnects. The server may or may not have read the messages that were sent
+    /// on the connection.
     Down {
-        /// Its number.
+        /// The number of the connection.
         generation: Generation,
         /// The reason, for the log.
         reason: String,
@@ -41,9 +43,9 @@ pub enum ClientEvent {
 
 /// A supervised connection to one server (`DEALER`).
 ///
-/// It connects once the server is there, and again after each loss. See the [crate](crate) for an example.
+/// It connects as soon as the server is running, and reconnects after each loss. See the [crate](crate) for an example.
 #[derive(Debug)]
-pub struct Client {
+pub struct DealerClient {
     /// Events. Dropping it closes the client.
     pub inbound: EventReceiver<ClientEvent>,
     /// Messages to the server. Dropping all clones closes the client.
@@ -54,14 +56,15 @@ pub struct Client {
     pub shutdown: ShutdownHandle,
 }
 
-impl Client {
-    /// Sends what was accepted, for at most `linger`, then closes. Returns `true` if everything left in time.
+impl DealerClient {
+    /// Sends the accepted messages for at most `linger`, then closes the client. Returns `true` if all of them left the
+    /// process in time.
     pub async fn shutdown(self, linger: Duration) -> bool {
         self.shutdown.shutdown(linger).await
     }
 }
 
-/// The sending end of a [`Client`].
+/// The sending end of a [`DealerClient`].
 #[derive(Clone, Debug)]
 pub struct ClientSender {
     link: LinkSender<Vec<Bytes>>,
@@ -69,10 +72,10 @@ pub struct ClientSender {
 }
 
 impl ClientSender {
-    /// Queues a message if there is a connection with space. Returns the generation of the connection it goes to.
+    /// Queues a message if the client is connected and the queue has space. Returns the generation of the connection.
     ///
-    /// Success does not mean that the server has the message; only its answer does. The message goes to that connection or
-    /// is lost with it: if you have seen [`ClientEvent::Down`] of that generation already, it is lost.
+    /// Success does not mean that the server has received the message; only a response of the server does. The message is
+    /// sent on this connection or lost with it. It is lost if [`ClientEvent::Down`] of the generation was received before.
     ///
     /// # Errors
     /// Returns [`SendError::Empty`], [`SendError::LinkDown`], [`SendError::Full`] or [`SendError::Closed`].
@@ -85,7 +88,7 @@ impl ClientSender {
         Ok(generation)
     }
 
-    /// Queues a message if `generation` is the current connection and there is space.
+    /// Queues a message if `generation` is the current connection and the queue has space.
     ///
     /// # Errors
     /// Returns [`SendError::Empty`], [`SendError::LinkDown`], [`SendError::Full`] or [`SendError::Closed`].
@@ -97,10 +100,11 @@ impl ClientSender {
         self.link.try_send(generation, frames)
     }
 
-    /// Waits for a connection with space and queues a message, as [`try_send`](Self::try_send) does.
+    /// Waits for a connection and for space in the queue, then queues a message as [`try_send`](Self::try_send) does.
     ///
     /// # Errors
-    /// Returns [`SendError::Empty`], [`SendError::Deadline`] or [`SendError::Closed`]. The message was not sent then.
+    /// Returns [`SendError::Empty`], [`SendError::Deadline`] or [`SendError::Closed`]. The message was not sent in any of
+    /// these cases.
     pub async fn send_by(&self, frames: Vec<Bytes>, deadline: Instant) -> Result<Generation, SendError> {
         if frames.is_empty() {
             return Err(SendError::Empty);
@@ -121,9 +125,10 @@ impl ClientSender {
         }
     }
 
-    /// Closes a connection whose server is known to be dead, as by missed heartbeats. The client then connects again.
+    /// Closes the connection of this `generation`, for example because the server missed its heartbeats. The client then
+    /// reconnects.
     ///
-    /// Does nothing if that connection is lost already.
+    /// Does nothing if the connection is already lost.
     pub fn disconnect(&self, generation: Generation) {
         self.disconnected.send_if_modified(|disconnected| {
             let newer = generation > *disconnected;
@@ -132,13 +137,13 @@ impl ClientSender {
         });
     }
 
-    /// Returns the number of messages so far, by what happened to them.
-    pub fn counts(&self) -> Counts {
+    /// Returns how many messages were sent, dropped or stalled so far.
+    pub fn counts(&self) -> MessageCounts {
         self.link.counts()
     }
 }
 
-/// The ends of a [`Client`] that its task holds.
+/// The channel ends that the task of a [`DealerClient`] holds.
 #[derive(Debug)]
 pub(crate) struct ClientDriver {
     pub(crate) link: LinkDriver<ClientEvent, Vec<Bytes>>,
@@ -147,10 +152,11 @@ pub(crate) struct ClientDriver {
     pub(crate) state: watch::Sender<LinkState>,
 }
 
-pub(crate) fn client(config: &LinkConfig) -> (Client, ClientDriver) {
-    let (handles, driver, state) = link(config);
+/// Creates a client and the channel ends of its task.
+pub(crate) fn client_channel(config: &LinkConfig) -> (DealerClient, ClientDriver) {
+    let (handles, driver, state) = link_channel(config);
     let (disconnect, disconnected) = watch::channel(0);
-    let client = Client {
+    let client = DealerClient {
         inbound: handles.inbound,
         outbound: ClientSender {
             link: handles.outbound,

@@ -1,4 +1,4 @@
-//! Frames after the handshake: messages, commands, and the limits on both.
+//! Frames: messages and commands after the handshake, and their limits.
 
 use std::fmt;
 
@@ -8,42 +8,42 @@ const MORE: u8 = 0b001;
 const LONG: u8 = 0b010;
 const COMMAND: u8 = 0b100;
 
-/// A frame below this size is copied out of the read buffer. A slice of the buffer would keep all of it alive, and the
-/// buffer could not be reused.
+/// Frames below this size, in bytes, are copied out of the read buffer. A slice would keep the whole buffer alive and prevent
+/// its reuse.
 const COPY_BELOW: usize = 1 << 10;
 
-/// Space reserved at once for a frame that has not arrived yet, so that memory grows with the bytes received and not with
-/// the length announced.
+/// Maximum number of bytes reserved for an incomplete frame. Memory therefore grows with the received bytes, not with the
+/// announced length.
 const MAX_RESERVE: usize = 256 << 10;
 
-/// Size limit of one command. The longest one in use is a `SUBSCRIBE`, whose size is that of its topic.
+/// Maximum size of a command, in bytes. The longest command in use is `SUBSCRIBE`, which contains a topic.
 const MAX_COMMAND: usize = 4 << 10;
 
 /// Limits on what one peer may send.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameLimits {
-    /// Bytes of one message, all frames together.
+    /// Maximum size of a message, in bytes, all frames together.
     pub max_message_bytes: usize,
-    /// Frames of one message.
+    /// Maximum number of frames in a message.
     pub max_frames: usize,
 }
 
-/// One complete unit that a peer sent.
+/// A decoded message or heartbeat.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decoded {
-    /// A message with all its frames; at least one.
+    /// A complete message with at least one frame.
     ///
-    /// A `SUBSCRIBE` or `CANCEL` command of ZMTP 3.1 is returned as the message that ZMTP 3.0 sends for it: one frame, a
-    /// byte 1 or 0 and the topic.
+    /// The commands `SUBSCRIBE` and `CANCEL` of ZMTP 3.1 are returned as the message that ZMTP 3.0 sends instead: one frame
+    /// with a byte 1 or 0, followed by the topic.
     Message(Vec<Bytes>),
     /// A heartbeat.
     Ping {
-        /// The encoded `PONG` frame to answer it with.
+        /// The encoded `PONG` frame to respond with.
         pong: Vec<u8>,
     },
 }
 
-/// Decodes the byte stream of a peer, in pieces of any size.
+/// Decodes the byte stream of a peer. The bytes may arrive in chunks of any size.
 ///
 /// ```
 /// use brubeck_zmtp::codec::{Decoded, FrameDecoder, FrameLimits};
@@ -57,10 +57,10 @@ pub enum Decoded {
 #[derive(Debug)]
 pub struct FrameDecoder {
     limits: FrameLimits,
-    /// The frames received so far of an incomplete message.
+    /// The frames of an incomplete message.
     partial: Vec<Bytes>,
     partial_bytes: usize,
-    /// Whether the peer may subscribe.
+    /// `true` if the peer may subscribe.
     subscriptions: bool,
 }
 
@@ -75,7 +75,7 @@ impl FrameDecoder {
         }
     }
 
-    /// Creates a decoder for a connection on which the peer may subscribe: that of a `PUB` or an `XPUB`.
+    /// Creates a decoder for the connection of a `PUB` or an `XPUB`, on which the peer may subscribe.
     ///
     /// The commands `SUBSCRIBE` and `CANCEL` of ZMTP 3.1 are decoded as the messages that ZMTP 3.0 sends instead.
     pub fn with_subscriptions(limits: FrameLimits) -> Self {
@@ -87,15 +87,15 @@ impl FrameDecoder {
 
     /// Removes the next message or heartbeat from `input`.
     ///
-    /// Returns `None` if it is incomplete; `input` then has space for a good part of what is missing. Commands that need
-    /// no answer are skipped.
+    /// Returns `None` if the input is incomplete, after reserving space for the missing bytes, up to a limit. Commands that
+    /// need no response are skipped.
     ///
     /// # Errors
-    /// Returns a [`Violation`] if the stream breaks the protocol or a limit. The connection must be closed.
+    /// Returns an error if the stream violates the protocol or a limit. The connection must be closed.
     #[inline]
     pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Decoded>, Violation> {
         loop {
-            let Some(header) = Header::decode(input)? else {
+            let Some(header) = FrameHeader::decode(input)? else {
                 return Ok(None);
             };
             self.check_limits(&header)?;
@@ -124,14 +124,13 @@ impl FrameDecoder {
         }
     }
 
-    /// Checks the announced length before space is reserved for it.
-    fn check_limits(&self, header: &Header) -> Result<(), Violation> {
+    /// Checks the announced length against the limits. Called before memory is reserved for it.
+    fn check_limits(&self, header: &FrameHeader) -> Result<(), Violation> {
         if header.command {
-            return if header.body_length > MAX_COMMAND {
-                Err(Violation::Command)
-            } else {
-                Ok(())
-            };
+            if header.body_length > MAX_COMMAND {
+                return Err(Violation::Command);
+            }
+            return Ok(());
         }
         if self.partial_bytes.saturating_add(header.body_length) > self.limits.max_message_bytes {
             Err(Violation::MessageBytes)
@@ -143,6 +142,7 @@ impl FrameDecoder {
     }
 }
 
+/// Removes a body of `length` bytes from the front of `input`.
 fn take_body(input: &mut BytesMut, length: usize) -> Bytes {
     if length >= COPY_BELOW {
         return input.split_to(length).freeze();
@@ -152,10 +152,10 @@ fn take_body(input: &mut BytesMut, length: usize) -> Bytes {
     body
 }
 
-/// Copies `bytes`.
+/// Copies `bytes` so that cloning the result does not allocate.
 ///
-/// Up to 256 bytes, data and reference count share one allocation, and clones of the result allocate nothing.
-/// `Bytes::copy_from_slice` would allocate again at the first clone.
+/// Up to 256 bytes, the data and the reference count share one allocation. `Bytes::copy_from_slice` would allocate a
+/// reference count at the first clone. A few fixed sizes keep the unused space small.
 fn copy_small(bytes: &[u8]) -> Bytes {
     match bytes.len() {
         0 => Bytes::new(),
@@ -193,15 +193,15 @@ impl<const N: usize> AsRef<[u8]> for InlineBytes<N> {
     }
 }
 
-struct Header {
+struct FrameHeader {
     command: bool,
     more: bool,
-    /// Bytes of the header itself: 2 or 9.
+    /// Size of the header itself, in bytes: 2 or 9.
     size: usize,
     body_length: usize,
 }
 
-impl Header {
+impl FrameHeader {
     /// Decodes the header at the start of `input`. Returns `None` if it is incomplete.
     fn decode(input: &[u8]) -> Result<Option<Self>, Violation> {
         let Some(&flags) = input.first() else {
@@ -221,7 +221,7 @@ impl Header {
             }
         } else {
             match input.get(1..9).and_then(|bytes| bytes.try_into().ok()) {
-                // A length that does not fit is beyond every limit.
+                // A length that does not fit into a `usize` exceeds every limit.
                 Some(length) => (
                     9,
                     usize::try_from(u64::from_be_bytes(length)).unwrap_or(usize::MAX),
@@ -238,7 +238,8 @@ impl Header {
     }
 }
 
-/// Appends the header of a message frame with a body of `length` bytes; `more` if another frame of the message follows.
+/// Appends the header of a message frame with a body of `length` bytes. Set `more` unless it is the last frame of its
+/// message.
 #[inline]
 pub fn encode_header(out: &mut impl BufMut, length: usize, more: bool) {
     let more = if more { MORE } else { 0 };
@@ -251,7 +252,7 @@ pub fn encode_header(out: &mut impl BufMut, length: usize, more: bool) {
     }
 }
 
-/// Decodes the body of a command. Returns `None` if it is one that needs no reaction.
+/// Decodes the body of a command. Returns `None` if the command is ignored.
 fn decode_command(body: &[u8], subscriptions: bool) -> Result<Option<Decoded>, Violation> {
     let (&length, rest) = body.split_first().ok_or(Violation::Command)?;
     let (name, data) = rest.split_at_checked(length.into()).ok_or(Violation::Command)?;
@@ -271,8 +272,10 @@ fn decode_command(body: &[u8], subscriptions: bool) -> Result<Option<Decoded>, V
     }
 }
 
-/// Encodes the `PONG` frame for the data of a `PING`: two bytes time to live, then a context of up to 16 bytes, which the
-/// `PONG` repeats (RFC 37, section "Heartbeating").
+/// Encodes the `PONG` frame for the data of a `PING`.
+///
+/// The data is a time to live of two bytes and a context of up to 16 bytes. The `PONG` returns the context (RFC 37, section
+/// "Heartbeating").
 fn encode_pong(ping: &[u8]) -> Result<Vec<u8>, Violation> {
     const TTL: usize = 2;
     const MAX_CONTEXT: usize = 16;
@@ -287,7 +290,7 @@ fn encode_pong(ping: &[u8]) -> Result<Vec<u8>, Violation> {
     Ok(pong)
 }
 
-/// A breach of the protocol or of a limit.
+/// A violation of the protocol or of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {

@@ -1,4 +1,4 @@
-//! The handshake: the greeting, and the `READY` command (RFC 37, mechanism `NULL`).
+//! The messages of the handshake: the greeting and the `READY` command (RFC 37, mechanism `NULL`).
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use bytes::{BufMut, Bytes};
 /// Size of a greeting, in bytes.
 pub const GREETING_SIZE: usize = 64;
 
-/// Longest identity of a peer, in bytes.
+/// Maximum length of an identity, in bytes.
 pub const MAX_IDENTITY: usize = 255;
 
-/// Longest body of the command that a peer sends in its handshake, in bytes.
+/// Maximum length of the body of a `READY` command, in bytes.
 pub const MAX_READY: usize = 439;
 
 const SIGNATURE_FIRST: u8 = 0xff;
@@ -23,27 +23,27 @@ const NULL_MECHANISM: [u8; 20] = *b"NULL\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 const SHORT_COMMAND: u8 = 4;
 const LONG_COMMAND: u8 = 6;
 
-/// A socket type, as peers name it in their handshake.
+/// A socket type, which peers exchange in their handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SocketType {
-    /// `DEALER`: sends to and receives from any number of peers, without identities.
+    /// `DEALER`: exchanges messages with any number of peers, without addressing them.
     Dealer,
     /// `ROUTER`: addresses each peer by its identity.
     Router,
     /// `REQ`: sends one request, then waits for the response.
     Req,
-    /// `REP`: answers one request after the other.
+    /// `REP`: responds to one request after the other.
     Rep,
     /// `PUSH`: only sends.
     Push,
     /// `PULL`: only receives.
     Pull,
-    /// `PUB`: sends to all that subscribed.
+    /// `PUB`: sends to all subscribers.
     Pub,
     /// `SUB`: subscribes.
     Sub,
-    /// `XPUB`: a `PUB` that sees the subscriptions.
+    /// `XPUB`: a `PUB` that receives the subscriptions as messages.
     XPub,
     /// `XSUB`: a `SUB` that sends subscriptions as messages.
     XSub,
@@ -89,16 +89,16 @@ pub fn greeting() -> [u8; GREETING_SIZE] {
     greeting
 }
 
-/// Checks the first bytes of a peer's greeting. Returns the number of bytes that are still missing.
+/// Checks the first bytes of a peer's greeting. Returns the number of missing bytes.
 ///
-/// Peers that are no ZeroMQ socket, and older ones, send fewer than [`GREETING_SIZE`] bytes and then wait, so the bytes
-/// are checked as they arrive.
+/// Call it each time bytes arrive. Clients of other protocols, and peers with an older ZMTP, may send fewer than
+/// [`GREETING_SIZE`] bytes and then wait.
 ///
 /// # Errors
-/// Returns an error if the peer does not speak ZMTP 3, or asks for a security mechanism.
+/// Returns an error if the peer does not use ZMTP 3, or requires a security mechanism.
 pub fn check_greeting(received: &[u8]) -> Result<usize, HandshakeError> {
-    let first_is_wrong = received.first().is_some_and(|first| *first != SIGNATURE_FIRST);
-    if first_is_wrong || received.get(SIGNATURE_END).is_some_and(|last| last & 1 == 0) {
+    let wrong_first = received.first().is_some_and(|first| *first != SIGNATURE_FIRST);
+    if wrong_first || received.get(SIGNATURE_END).is_some_and(|last| last & 1 == 0) {
         return Err(HandshakeError::NotZmtp);
     }
     if received.get(VERSION_MAJOR).is_some_and(|major| *major < 3) {
@@ -114,7 +114,7 @@ pub fn check_greeting(received: &[u8]) -> Result<usize, HandshakeError> {
     Ok(GREETING_SIZE.saturating_sub(received.len()))
 }
 
-/// Encodes the `READY` command of a socket. An identity longer than [`MAX_IDENTITY`] is cut off.
+/// Encodes the `READY` command of a socket. An identity longer than [`MAX_IDENTITY`] is truncated.
 pub fn encode_ready(socket_type: SocketType, identity: &[u8]) -> Vec<u8> {
     let identity = identity.get(..MAX_IDENTITY).unwrap_or(identity);
     let mut body = b"\x05READY".to_vec();
@@ -139,19 +139,19 @@ pub fn encode_ready(socket_type: SocketType, identity: &[u8]) -> Vec<u8> {
     command
 }
 
-/// Progress of receiving one command.
+/// The result of [`split_command`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum CommandProgress<'a> {
-    /// More bytes are needed. Reading exactly this many never reads beyond the command.
+    /// At least this many bytes are missing. Reading this many never reads beyond the command.
     Missing(usize),
-    /// The body of the command, complete.
+    /// The body of the complete command.
     Complete(&'a [u8]),
 }
 
-/// Splits the first command off the bytes received after the greeting.
+/// Finds the first command in the bytes received after the greeting.
 ///
 /// # Errors
-/// Returns an error if the bytes are not a command, or one whose body is longer than [`MAX_READY`].
+/// Returns an error if the bytes are not a command, or if its body is longer than [`MAX_READY`].
 pub fn split_command(received: &[u8]) -> Result<CommandProgress<'_>, HandshakeError> {
     let missing = |needed: usize| Ok(CommandProgress::Missing(needed.saturating_sub(received.len())));
     let (header, length) = match (received.first(), received.get(1)) {
@@ -175,27 +175,26 @@ pub fn split_command(received: &[u8]) -> Result<CommandProgress<'_>, HandshakeEr
     }
 }
 
-/// Decodes the body of a `READY` command. Returns the identity of the peer, which is empty if it chose none.
+/// Decodes the body of a `READY` command. Returns the identity of the peer, which is empty if it has none.
 ///
 /// Properties other than `Socket-Type` and `Identity` are ignored.
 ///
 /// # Errors
-/// Returns an error if the command is malformed, if it is an `ERROR`, or if the socket type is not one of
-/// `accepted`.
+/// Returns an error if the command is malformed or an `ERROR`, or if the socket type is not one of `accepted`.
 pub fn decode_ready(body: &[u8], accepted: &[SocketType]) -> Result<Bytes, HandshakeError> {
-    let mut fields = Fields(body);
-    let command = fields.sized(1).ok_or(HandshakeError::Malformed)?;
+    let mut reader = CommandReader(body);
+    let command = reader.sized(1).ok_or(HandshakeError::Malformed)?;
     if command == b"ERROR" {
-        let reason = fields.sized(1).unwrap_or_default();
+        let reason = reader.sized(1).unwrap_or_default();
         return Err(HandshakeError::Refused(reason.escape_ascii().to_string()));
     }
     if command != b"READY" {
         return Err(HandshakeError::NotReady);
     }
     let (mut socket_type, mut identity) = (None, None);
-    while !fields.0.is_empty() {
-        let name = fields.sized(1).ok_or(HandshakeError::Malformed)?;
-        let value = fields.sized(4).ok_or(HandshakeError::Malformed)?;
+    while !reader.0.is_empty() {
+        let name = reader.sized(1).ok_or(HandshakeError::Malformed)?;
+        let value = reader.sized(4).ok_or(HandshakeError::Malformed)?;
         let property = if name.eq_ignore_ascii_case(b"Socket-Type") {
             &mut socket_type
         } else if name.eq_ignore_ascii_case(b"Identity") {
@@ -224,17 +223,18 @@ pub fn decode_ready(body: &[u8], accepted: &[SocketType]) -> Result<Bytes, Hands
     Ok(Bytes::copy_from_slice(identity))
 }
 
-/// The rest of a command body.
-struct Fields<'a>(&'a [u8]);
+/// Reads the fields of a command body.
+struct CommandReader<'a>(&'a [u8]);
 
-impl<'a> Fields<'a> {
+impl<'a> CommandReader<'a> {
+    /// Reads `length` bytes.
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(taken)
     }
 
-    /// Takes a field whose length is in front of it, in `prefix` bytes.
+    /// Reads a field with a length prefix of `prefix` bytes.
     fn sized(&mut self, prefix: usize) -> Option<&'a [u8]> {
         let length = self
             .take(prefix)?
@@ -244,27 +244,27 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A reason for refusing the handshake of a peer.
+/// The reason why the handshake of a peer was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// The first bytes are not those of a ZMTP greeting.
+    /// The first bytes are not a ZMTP greeting.
     NotZmtp,
-    /// The peer has ZMTP 1 or 2.
+    /// The peer uses ZMTP 1 or 2.
     OldVersion,
-    /// The peer asks for a security mechanism.
+    /// The peer requires a security mechanism.
     Mechanism,
-    /// The peer sent something else in place of its `READY` command.
+    /// The peer sent something other than a `READY` command.
     NotReady,
     /// The peer announced a command longer than [`MAX_READY`].
     ReadyTooLong,
-    /// The fields of the peer's command are incomplete, or one is there twice.
+    /// A field of the command is incomplete, missing, or duplicated.
     Malformed,
-    /// The peer refused the connection; with the reason it gave.
+    /// The peer refused the connection, with this reason.
     Refused(String),
-    /// The peer is of a socket type that makes no sense here.
+    /// The socket type of the peer is not accepted.
     SocketType {
-        /// The socket type it named.
+        /// The socket type of the peer.
         found: String,
         /// The socket types that are accepted.
         accepted: Vec<SocketType>,
@@ -276,24 +276,24 @@ pub enum HandshakeError {
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotZmtp => f.write_str("the peer does not speak ZMTP"),
-            Self::OldVersion => f.write_str("the peer speaks a ZMTP older than 3.0"),
-            Self::Mechanism => {
-                f.write_str("the peer asks for a security mechanism; only NULL is supported here")
-            }
+            Self::NotZmtp => f.write_str("the peer is not a ZMTP socket"),
+            Self::OldVersion => f.write_str("the peer uses a ZMTP version older than 3.0"),
+            Self::Mechanism => f.write_str("the peer requires a security mechanism; only NULL is supported"),
             Self::NotReady => f.write_str("the peer did not send a READY command"),
-            Self::ReadyTooLong => f.write_str("the peer's READY is too long"),
-            Self::Malformed => f.write_str("the peer's READY is malformed"),
+            Self::ReadyTooLong => f.write_str("the READY command of the peer is too long"),
+            Self::Malformed => f.write_str("the READY command of the peer is malformed"),
             Self::Refused(reason) => write!(f, "the peer refused the connection: {reason}"),
             Self::SocketType { found, accepted } => {
                 let names: Vec<_> = accepted.iter().map(|accepted| accepted.name()).collect();
                 write!(
                     f,
-                    "the peer is a {found} where only a {} makes sense",
-                    names.join(" or a ")
+                    "the peer is a {found} socket, but only {} is accepted",
+                    names.join(" or ")
                 )
             }
-            Self::IdentityTooLong => write!(f, "the peer's identity is longer than {MAX_IDENTITY} bytes"),
+            Self::IdentityTooLong => {
+                write!(f, "the identity of the peer is longer than {MAX_IDENTITY} bytes")
+            }
         }
     }
 }
@@ -311,10 +311,10 @@ mod tests {
         encode_ready(SocketType::Dealer, identity)
     }
 
-    /// Decodes a greeting and the command after it.
+    /// Decodes a greeting and the command that follows.
     fn decode(bytes: &[u8]) -> Result<Bytes, HandshakeError> {
         let (greeting, rest) = bytes.split_at_checked(GREETING_SIZE).unwrap_or((bytes, b""));
-        // Each prefix of what is valid is valid.
+        // Each prefix of a valid greeting is valid.
         for end in 0..=greeting.len() {
             assert_eq!(check_greeting(&greeting[..end])?, GREETING_SIZE - end);
         }
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ready_of_a_socket_without_an_identity() {
+    fn encodes_ready_without_an_identity() {
         assert_eq!(
             encode_ready(SocketType::Router, b""),
             b"\x04\x29\x05READY\x0bSocket-Type\0\0\0\x06ROUTER\x08Identity\0\0\0\0"
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn decodes_the_identity_of_a_peer() {
+    fn decodes_the_identity() {
         for identity in [&b""[..], b"me", &[7; 255]] {
             let bytes = [&greeting()[..], &ready(identity)].concat();
             assert_eq!(decode(&bytes).unwrap(), identity);
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_zmtp_3_peer() {
+    fn refuses_peers_other_than_zmtp_3() {
         let ready = ready(b"");
         let with = |at: usize, byte: u8| {
             let mut bytes = greeting().to_vec();
@@ -352,16 +352,16 @@ mod tests {
         };
         let then = |more: &[u8]| [&greeting()[..], more].concat();
         for (bytes, reason) in [
-            (b"GET / HTTP/1.1\r\n".to_vec(), "does not speak ZMTP"),
-            (with(0, 0xfe), "does not speak ZMTP"),
-            (with(9, 0), "does not speak ZMTP"),
+            (b"GET / HTTP/1.1\r\n".to_vec(), "not a ZMTP socket"),
+            (with(0, 0xfe), "not a ZMTP socket"),
+            (with(9, 0), "not a ZMTP socket"),
             (with(10, 2), "older than 3.0"),
             (with(12, b'P'), "security mechanism"),
             (with(16, b'X'), "security mechanism"),
             (then(b"\0\x01x"), "did not send a READY"),
             (then(b"\x04\x0a\x05ERROR\x03why"), "refused the connection: why"),
             (then(b"\x04\x06\x05HELLO"), "did not send a READY"),
-            (then(b"\x06\0\0\x40\0\0\0\0\0"), "READY is too long"),
+            (then(b"\x06\0\0\x40\0\0\0\0\0"), "is too long"),
             (then(b"\x04\x00"), "malformed"),
             (then(b"\x04\x03\x05RE"), "malformed"),
             (then(b"\x04\x06\x05READY"), "malformed"),
@@ -372,7 +372,7 @@ mod tests {
             ),
             (
                 then(b"\x04\x1a\x05READY\x0bSocket-Type\0\0\0\x04PUSH"),
-                "a PUSH where only a DEALER or a REQ",
+                "a PUSH socket, but only DEALER or REQ",
             ),
         ] {
             let error = decode(&bytes).unwrap_err().to_string();
@@ -385,14 +385,14 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_property_that_is_there_twice() {
+    fn refuses_a_duplicated_property() {
         let mut body = ready(b"a").split_off(2);
         body.extend_from_slice(b"\x08IDENTITY\0\0\0\x01b");
         assert_eq!(decode_ready(&body, ACCEPTED), Err(HandshakeError::Malformed));
     }
 
     #[test]
-    fn a_command_is_received_without_reading_beyond_it() {
+    fn split_command_never_requests_bytes_beyond_the_command() {
         for identity in [&b"me"[..], &[7; 255]] {
             let command = ready(identity);
             let mut end = 0;
@@ -411,7 +411,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_decoded_or_refused(tail in prop::collection::vec(any::<u8>(), 0..100)) {
+        fn decodes_or_refuses_any_bytes(tail in prop::collection::vec(any::<u8>(), 0..100)) {
             let _ = decode_ready(&[&b"\x05READY"[..], &tail].concat(), ACCEPTED);
             let _ = decode_ready(&tail, ACCEPTED);
             let _ = split_command(&tail);

@@ -1,8 +1,8 @@
-//! The bytes of ZMTP 3.1, without I/O.
+//! The codec of ZMTP 3.1, without I/O.
 //!
-//! This module parses everything that a peer sends: [`check_greeting`], [`split_command`] and [`decode_ready`] read the
-//! handshake, [`FrameDecoder`] reads what follows it. All of it is pure and bounded: no length that a peer announces is
-//! believed before it is checked against a limit. The fuzz targets `zmtp_handshake` and `zmtp_frames` run it.
+//! [`check_greeting`], [`split_command`] and [`decode_ready`] parse the handshake of a peer. [`FrameDecoder`] parses the
+//! frames after it. The functions are pure, and each announced length is checked against a limit before memory is allocated
+//! for it. The fuzz targets `zmtp_handshake` and `zmtp_frames` test this module.
 
 mod frame;
 mod handshake;

@@ -1,4 +1,4 @@
-//! The handshake over a stream.
+//! The handshake with a peer, over a stream.
 
 use std::io::{self, ErrorKind};
 
@@ -10,7 +10,8 @@ use crate::codec::{
     split_command,
 };
 
-/// Completes the handshake as the side that names itself first, and expects one of the `accepted` socket types.
+/// Completes the handshake, sending our `READY` first. Returns an error unless the peer has one of the `accepted` socket
+/// types.
 pub(crate) async fn client_handshake<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     socket_type: SocketType,
@@ -22,7 +23,7 @@ pub(crate) async fn client_handshake<S: AsyncRead + AsyncWrite + Unpin>(
     read_ready(stream, accepted).await.map(drop)
 }
 
-/// Sends our greeting and checks that of the peer.
+/// Sends our greeting, and checks the greeting of the peer.
 pub(crate) async fn exchange_greeting<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
     stream.write_all(&greeting()).await?;
     let mut received = Vec::new();
@@ -44,7 +45,8 @@ pub(crate) async fn send_ready<S: AsyncWrite + Unpin>(
     stream.write_all(&encode_ready(socket_type, identity)).await
 }
 
-/// Reads the `READY` command of the peer, and nothing beyond it. Returns its identity, which is empty if it chose none.
+/// Reads the `READY` command of the peer, and no byte beyond it. Returns the identity of the peer, which is empty if it has
+/// none.
 pub(crate) async fn read_ready<S: AsyncRead + Unpin>(
     stream: &mut S,
     accepted: &[SocketType],
@@ -58,16 +60,16 @@ pub(crate) async fn read_ready<S: AsyncRead + Unpin>(
     }
 }
 
-/// Reads one or more bytes. The bytes after the handshake must stay in the stream, so there is a limit.
+/// Reads at least one byte and at most `limit` bytes. The limit keeps bytes after the handshake in the stream.
 async fn read_at_most(
     stream: &mut (impl AsyncRead + Unpin),
     limit: usize,
     received: &mut Vec<u8>,
 ) -> io::Result<()> {
-    match stream.take(limit as u64).read_buf(received).await? {
-        0 => Err(ErrorKind::UnexpectedEof.into()),
-        _ => Ok(()),
+    if stream.take(limit as u64).read_buf(received).await? == 0 {
+        return Err(ErrorKind::UnexpectedEof.into());
     }
+    Ok(())
 }
 
 fn invalid(error: HandshakeError) -> io::Error {
@@ -79,7 +81,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_handshake_ends_where_the_first_message_begins() {
+    async fn reads_no_byte_beyond_the_handshake() {
         for width in [64, 100, 4096] {
             let (mut ours, mut theirs) = tokio::io::duplex(width);
             let peer = tokio::spawn(async move {
@@ -100,10 +102,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn garbage_is_refused_before_the_greeting_is_complete() {
+    async fn refuses_an_invalid_greeting_before_it_is_complete() {
         let (mut ours, mut theirs) = tokio::io::duplex(4096);
         theirs.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
         let error = exchange_greeting(&mut ours).await.unwrap_err();
-        assert!(error.to_string().contains("does not speak ZMTP"), "{error}");
+        assert!(error.to_string().contains("is not a ZMTP socket"), "{error}");
     }
 }

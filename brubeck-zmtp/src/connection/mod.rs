@@ -1,4 +1,4 @@
-//! Connections to one peer, over TCP or a Unix socket.
+//! Connections to peers, over TCP or a Unix socket.
 
 mod handshake;
 mod read_only_interest;
@@ -22,9 +22,9 @@ use self::handshake::client_handshake;
 use self::read_only_interest::ReadOnlyInterestStream;
 use crate::Endpoint;
 use crate::codec::{Decoded, FrameDecoder, FrameLimits, SocketType, Violation};
-use crate::listener::{Stream, set_keepalive};
+use crate::listener::{PeerStream, set_keepalive};
 
-/// The two sides of a connection: our socket type, and what the peer may be and may send.
+/// Our socket type on a connection, the socket types that the peer may have, and the limits on its messages.
 ///
 /// ```
 /// use brubeck_zmtp::codec::FrameLimits;
@@ -49,69 +49,72 @@ pub struct Role {
     pub traffic: Traffic,
 }
 
-/// The direction of most messages on a connection. It decides how the socket is read and watched, not what may be sent.
+/// The direction of most messages on a connection.
+///
+/// It selects buffer sizes and how the socket is registered for readiness. Messages may be sent in both directions
+/// regardless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Traffic {
-    /// Messages in both directions.
+    /// Messages go in both directions.
     Both,
-    /// Almost only from the peer.
+    /// Almost all messages come from the peer.
     Inbound,
-    /// Almost only to the peer.
+    /// Almost all messages go to the peer.
     Outbound,
 }
 
 type BoxedRead = Box<dyn AsyncRead + Send + Unpin>;
 type BoxedWrite = Box<dyn AsyncWrite + Send + Unpin>;
 
-/// A connection to one peer, with the handshake completed.
+/// A connection to one peer, after the handshake.
 ///
-/// The halves are public so that one task can wait for both at once.
-pub struct Connection {
+/// The halves are public, so that one task can wait for both at the same time.
+pub struct ZmtpConnection {
     /// Reads from the peer.
     pub reader: FrameReader<BoxedRead>,
     /// Writes to the peer.
     pub writer: FrameWriter<BoxedWrite>,
 }
 
-impl Connection {
-    /// Connects to `endpoint` and completes the handshake, under a new random identity.
+impl ZmtpConnection {
+    /// Connects to `endpoint` and completes the handshake with a new random identity.
     ///
-    /// Each connection gets an identity of its own, so that a server never takes it for the one before.
+    /// A new identity for each connection ensures that a server does not confuse it with an earlier one.
     ///
     /// # Errors
-    /// Returns an error if `endpoint` does not accept the connection, or if the handshake fails. There is no timeout here:
-    /// [`run_link`](crate::run_link) has one.
+    /// Returns an error if the connection or the handshake fails. This function has no timeout;
+    /// [`run_link`](crate::run_link) adds one.
     pub async fn connect(endpoint: &Endpoint, role: &Role) -> io::Result<Self> {
         let stream = match endpoint {
             Endpoint::Tcp { host, port } => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
                 set_keepalive(&SockRef::from(&stream))?;
-                Stream::Tcp(stream)
+                PeerStream::Tcp(stream)
             }
-            Endpoint::Ipc(path) => Stream::Ipc(UnixStream::connect(path).await?),
+            Endpoint::Ipc(path) => PeerStream::Ipc(UnixStream::connect(path).await?),
         };
         Self::handshake(stream, role, random_identity()?.as_bytes()).await
     }
 
-    /// Completes the handshake on `stream`, under the `identity`, which may be empty.
+    /// Completes the handshake on `stream`. The `identity` may be empty.
     ///
     /// # Errors
-    /// Returns an error if the connection is lost or the peer is refused.
-    pub async fn handshake(stream: Stream, role: &Role, identity: &[u8]) -> io::Result<Self> {
+    /// Returns an error if the connection is lost, or if the peer is not accepted for `role`.
+    pub async fn handshake(stream: PeerStream, role: &Role, identity: &[u8]) -> io::Result<Self> {
         let (reader, writer): (BoxedRead, BoxedWrite) = match stream {
-            Stream::Tcp(mut stream) => {
+            PeerStream::Tcp(mut stream) => {
                 client_handshake(&mut stream, role.socket_type, identity, role.accepted).await?;
                 let (reader, writer) = stream.into_split();
                 (Box::new(reader), Box::new(writer))
             }
-            Stream::Ipc(stream) if role.traffic == Traffic::Outbound => {
+            PeerStream::Ipc(stream) if role.traffic == Traffic::Outbound => {
                 let mut stream = ReadOnlyInterestStream::new(stream)?;
                 client_handshake(&mut stream, role.socket_type, identity, role.accepted).await?;
                 let (reader, writer) = tokio::io::split(stream);
                 (Box::new(reader), Box::new(writer))
             }
-            Stream::Ipc(mut stream) => {
+            PeerStream::Ipc(mut stream) => {
                 client_handshake(&mut stream, role.socket_type, identity, role.accepted).await?;
                 let (reader, writer) = stream.into_split();
                 (Box::new(reader), Box::new(writer))
@@ -131,13 +134,13 @@ impl Connection {
         })
     }
 
-    /// Waits for the next message, and answers heartbeats. Cancel safe.
+    /// Waits for the next message, and answers heartbeats. This method is cancel safe.
     ///
     /// # Errors
-    /// Returns an error if the connection has ended or the peer broke a rule.
+    /// Returns an error if the connection has ended, or if the peer violated the protocol or a limit.
     pub async fn recv(&mut self) -> Result<Vec<Bytes>, ConnectionError> {
         loop {
-            // A `PONG` that a cancelled call left behind.
+            // A cancelled call may have left a `PONG` in the buffer.
             self.writer.flush().await?;
             match self.reader.next().await? {
                 Decoded::Message(frames) => return Ok(frames),
@@ -147,35 +150,35 @@ impl Connection {
     }
 }
 
-impl fmt::Debug for Connection {
+impl fmt::Debug for ZmtpConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").finish_non_exhaustive()
+        f.debug_struct("ZmtpConnection").finish_non_exhaustive()
     }
 }
 
-/// Creates an identity that cannot be guessed: 16 random bytes as 32 hexadecimal digits.
+/// Creates an unguessable identity: 16 random bytes as 32 hexadecimal digits.
 ///
 /// # Errors
-/// Returns an error if the system provides no random bytes.
+/// Returns an error if the operating system provides no random bytes.
 pub fn random_identity() -> io::Result<String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
     Ok(format!("{:032x}", u128::from_be_bytes(random)))
 }
 
-/// A reason for the end of a connection.
+/// The reason why a connection ended.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectionError {
     /// The peer closed the connection.
     Closed,
-    /// The peer broke the protocol or a limit.
+    /// The peer violated the protocol or a limit.
     Violation(Violation),
-    /// The peer does not read what it is sent.
+    /// The peer did not read its messages for longer than the write stall timeout.
     Stalled,
-    /// The user disconnected the peer.
+    /// This side disconnected the peer.
     Abandoned,
-    /// The connection failed.
+    /// The operating system reported an error.
     Io(io::Error),
 }
 

@@ -1,4 +1,4 @@
-//! A Unix socket that receives little and sends much.
+//! A Unix stream that avoids wake-ups when it mostly sends.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -8,17 +8,17 @@ use std::task::{Context, Poll, ready};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
-/// Bytes read at once.
+/// Maximum number of bytes per read.
 const MAX_READ: usize = 2 << 10;
 
 /// A Unix stream that is registered for readability only.
 ///
-/// A Unix socket becomes writable each time its peer reads. Registered for both, it would wake its thread for each
-/// message that the peer reads, which was half of all wake-ups. So writability is watched only while a write has to
-/// wait, through a second file descriptor of the same socket.
+/// A Unix socket becomes writable each time its peer reads. If it were registered for writability as well, each message
+/// that the peer reads would wake our thread; these were measured to be half of all wake-ups. Instead, a second file
+/// descriptor of the socket is registered for writability, and only while a write has to wait.
 pub(super) struct ReadOnlyInterestStream {
     socket: AsyncFd<UnixStream>,
-    /// Registered for writability; present while a write waits.
+    /// The second file descriptor, registered for writability. Present only while a write waits.
     writable: Option<AsyncFd<UnixStream>>,
 }
 
@@ -30,7 +30,8 @@ impl ReadOnlyInterestStream {
         })
     }
 
-    fn send(
+    /// Calls `send` until it does not report `WouldBlock`, waiting for writability in between.
+    fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         send: impl Fn(&UnixStream) -> io::Result<usize>,
@@ -56,8 +57,8 @@ impl ReadOnlyInterestStream {
     }
 }
 
-// The replacement of the deprecated function is unsafe. The deprecation is about types that do not own their file
-// descriptor; a `UnixStream` of the standard library does.
+// `with_interest` is deprecated because of types that do not own their file descriptor, and its replacement is unsafe.
+// `std::os::unix::net::UnixStream` owns its file descriptor.
 #[allow(deprecated)]
 fn register(socket: UnixStream, interest: Interest) -> io::Result<AsyncFd<UnixStream>> {
     AsyncFd::with_interest(socket, interest)
@@ -83,7 +84,7 @@ impl AsyncRead for ReadOnlyInterestStream {
 
 impl AsyncWrite for ReadOnlyInterestStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.send(cx, |mut socket| socket.write(bytes))
+        self.poll_send(cx, |mut socket| socket.write(bytes))
     }
 
     fn poll_write_vectored(
@@ -91,7 +92,7 @@ impl AsyncWrite for ReadOnlyInterestStream {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.send(cx, |mut socket| socket.write_vectored(bytes))
+        self.poll_send(cx, |mut socket| socket.write_vectored(bytes))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -113,7 +114,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
-    async fn writes_wait_for_a_peer_that_reads_late() {
+    async fn write_waits_until_a_slow_peer_reads() {
         let (ours, mut theirs) = tokio::net::UnixStream::pair().unwrap();
         let mut ours = ReadOnlyInterestStream::new(ours).unwrap();
         let many = vec![7; 1 << 20];
@@ -127,10 +128,13 @@ mod tests {
             read
         });
         let written = ours.write(&many).await.unwrap();
-        assert!(written < many.len(), "more than a socket holds");
+        assert!(
+            written < many.len(),
+            "the message must not fit into the socket buffer"
+        );
         assert!(
             futures_util::poll!(std::pin::pin!(ours.write_all(b"x"))).is_pending(),
-            "it is full"
+            "the socket buffer is full"
         );
         assert!(ours.writable.is_some());
         began.send(()).unwrap();
@@ -144,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_is_gone_is_an_error() {
+    async fn write_fails_after_the_peer_closed() {
         let (ours, theirs) = tokio::net::UnixStream::pair().unwrap();
         let mut ours = ReadOnlyInterestStream::new(ours).unwrap();
         drop(theirs);

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use super::ConnectionError;
 use crate::codec::{Decoded, FrameDecoder, Violation};
 
-/// Bytes read at once: few while the peer is mostly idle, more while it fills them.
+/// Bounds of the read size, in bytes. The size doubles while the peer fills it, and shrinks while the peer is mostly idle.
 const MIN_CHUNK: usize = 2 << 10;
 const MAX_CHUNK: usize = 64 << 10;
 
@@ -19,7 +19,7 @@ pub struct FrameReader<R> {
     reader: R,
     buffer: BytesMut,
     decoder: FrameDecoder,
-    /// Bytes that the next read makes space for.
+    /// Size of the next read, in bytes.
     chunk: usize,
     min_chunk: usize,
 }
@@ -35,15 +35,16 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         }
     }
 
-    /// Always reads as much at once as possible, for a peer that sends much after idle times.
+    /// Reads with the maximum size from now on, for a peer that sends large messages after idle periods.
     pub(crate) fn use_large_chunks(&mut self) {
         (self.chunk, self.min_chunk) = (MAX_CHUNK, MAX_CHUNK);
     }
 
-    /// Waits for the next message or heartbeat. Cancel safe.
+    /// Waits for the next message or heartbeat. This method is cancel safe.
     ///
     /// # Errors
-    /// Returns an error if the connection has ended or the peer broke a rule. It must not be used again.
+    /// Returns an error if the connection has ended, or if the peer violated the protocol or a limit. The connection must
+    /// not be used after an error.
     pub async fn next(&mut self) -> Result<Decoded, ConnectionError> {
         loop {
             if let Some(decoded) = self.next_buffered()? {
@@ -55,19 +56,19 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         }
     }
 
-    /// Returns the next message or heartbeat if it was received already.
+    /// Returns the next message or heartbeat if it is already in the buffer.
     ///
     /// # Errors
-    /// Returns the rule that the peer broke. The connection must be closed.
+    /// Returns an error if the peer violated the protocol or a limit. The connection must be closed.
     #[inline]
     pub fn next_buffered(&mut self) -> Result<Option<Decoded>, Violation> {
         self.decoder.decode(&mut self.buffer)
     }
 
-    /// Reads once from the peer. Returns 0 if it has closed the connection. Cancel safe.
+    /// Reads once into the buffer. Returns 0 if the peer has closed the connection. This method is cancel safe.
     pub(crate) async fn fill(&mut self) -> io::Result<usize> {
+        // Connections of idle peers must not keep large buffers.
         if self.buffer.is_empty() && self.buffer.capacity() > MAX_CHUNK.min(2 * self.chunk) {
-            // Connections of idle peers must not keep large buffers.
             self.buffer = BytesMut::new();
         }
         self.buffer.reserve(self.chunk);
@@ -80,19 +81,20 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         Ok(count)
     }
 
-    /// Reads and drops what the peer sends, until it closes the connection or `deadline` has passed.
+    /// Reads and discards bytes until the peer closes the connection or `deadline` passes.
     ///
-    /// Closing a connection with unread bytes resets it, and a reset destroys the last messages to the peer.
+    /// Call it before closing a TCP connection whose last messages matter: the system resets a connection that is closed
+    /// with unread bytes, and a reset discards bytes that the peer has not read yet.
     pub async fn discard_until(&mut self, deadline: Instant) {
-        let mut unread = BytesMut::with_capacity(4 << 10);
+        let mut discarded = BytesMut::with_capacity(4 << 10);
         let drained = async {
             while self
                 .reader
-                .read_buf(&mut unread)
+                .read_buf(&mut discarded)
                 .await
                 .is_ok_and(|count| count > 0)
             {
-                unread.clear();
+                discarded.clear();
             }
         };
         let _ = timeout_at(deadline, drained).await;

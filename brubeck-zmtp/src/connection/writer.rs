@@ -11,27 +11,26 @@ use tokio::time::{Instant, timeout_at};
 use super::ConnectionError;
 use crate::codec::encode_header;
 
-/// A frame from this size on is written from its own memory. Copying a smaller one into the common buffer costs less than
-/// a slice of its own in the system call.
+/// Frames below this size, in bytes, are copied into one buffer. Larger frames are written from their own memory. For small
+/// frames, a copy costs less than another slice in the system call.
 const COPY_BELOW: usize = 4 << 10;
 
-/// Slices per system call.
+/// Maximum number of slices per system call.
 const MAX_SLICES: usize = 16;
 
-/// `PONG`s that may wait to be written. Then the peer is not read until it has taken them: a peer that sends heartbeats
-/// and reads nothing would fill the memory otherwise.
+/// Maximum number of unwritten `PONG`s. At the limit, the connection is not read until they are written. Without it, a peer
+/// that sends heartbeats and reads nothing would fill the memory.
 const MAX_PENDING_PONGS: usize = 4;
 
 /// Writes messages to a peer.
 ///
-/// Messages are pushed into a buffer without waiting, then written by [`write`](Self::write) or
-/// [`flush`](Self::flush).
+/// The `push` methods add to a buffer without waiting. [`write`](Self::write) and [`flush`](Self::flush) write the buffer.
 #[derive(Debug)]
 pub struct FrameWriter<W> {
     stream: W,
     buffer: WriteBuffer,
     pending_pongs: usize,
-    /// The time at which the peer will have taken nothing for too long.
+    /// The time at which the peer counts as stalled, unless it accepts bytes before.
     stall_deadline: Option<Instant>,
 }
 
@@ -45,13 +44,13 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         }
     }
 
-    /// Returns `true` if everything that was pushed has been written.
+    /// Returns `true` if the buffer is empty, so that everything that was pushed has been written.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
 
-    /// Adds a message.
+    /// Adds a message to the buffer.
     #[inline]
     pub fn push_message(&mut self, message: Vec<Bytes>) {
         let mut remaining = message.len();
@@ -61,29 +60,29 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         }
     }
 
-    /// Adds a message of one frame.
+    /// Adds a message of one frame to the buffer.
     #[inline]
     pub fn push_frame(&mut self, frame: Bytes) {
         self.buffer.push_frame(frame, false);
     }
 
-    /// Adds the answer to a heartbeat.
+    /// Adds the response to a heartbeat to the buffer.
     pub fn push_pong(&mut self, pong: &[u8]) {
         self.pending_pongs += 1;
         self.buffer.small.put_slice(pong);
     }
 
-    /// Returns `false` while the limit of unwritten `PONG`s is reached; then the peer must not be read.
+    /// Returns `false` if too many `PONG`s are unwritten. The peer must not be read until this returns `true` again.
     #[inline]
     pub fn accepts_pongs(&self) -> bool {
         self.pending_pongs < MAX_PENDING_PONGS
     }
 
-    /// Writes some of the buffer. Cancel safe.
+    /// Writes a part of the buffer. This method is cancel safe.
     ///
     /// # Errors
-    /// Returns [`ConnectionError::Stalled`] once the peer has taken nothing for `stall_timeout`, counted across calls;
-    /// never if that is `None`.
+    /// Returns [`ConnectionError::Stalled`] if the peer accepts no bytes for `stall_timeout`. The time is counted across
+    /// calls, including cancelled ones. Without a timeout, this waits for as long as the peer takes.
     pub async fn write(&mut self, stall_timeout: Option<Duration>) -> Result<(), ConnectionError> {
         let written = match stall_timeout {
             None => self.buffer.write_to(&mut self.stream).await?,
@@ -106,7 +105,7 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         Ok(())
     }
 
-    /// Writes the whole buffer. Cancel safe.
+    /// Writes the whole buffer. This method is cancel safe.
     ///
     /// # Errors
     /// Returns an error if the connection is lost.
@@ -117,7 +116,7 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         Ok(())
     }
 
-    /// Closes the sending direction, after everything was written.
+    /// Closes the sending direction. Call [`flush`](Self::flush) before, because the buffer is not written.
     ///
     /// # Errors
     /// Returns an error if the connection is lost.
@@ -126,10 +125,10 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     }
 }
 
-/// Encoded frames in order: small ones side by side in one buffer, large ones in their own memory.
+/// Encoded frames. Small frames share one buffer; large frames keep their own memory.
 #[derive(Debug, Default)]
 struct WriteBuffer {
-    /// Written before `small`.
+    /// Large frames and the filled parts of `small` between them. Written before `small`.
     slices: VecDeque<Bytes>,
     small: BytesMut,
 }
@@ -151,9 +150,10 @@ impl WriteBuffer {
         }
     }
 
-    /// Writes once. Returns the number of bytes taken.
+    /// Writes once. Returns the number of bytes written.
     async fn write_to(&mut self, stream: &mut (impl AsyncWrite + Unpin)) -> io::Result<usize> {
         let written = if self.slices.is_empty() {
+            // The common case: one plain write, without building slices.
             stream.write(&self.small).await?
         } else {
             let mut io_slices = [IoSlice::new(&[]); MAX_SLICES];
@@ -171,6 +171,7 @@ impl WriteBuffer {
         Ok(written)
     }
 
+    /// Removes `written` bytes from the front.
     fn advance(&mut self, mut written: usize) {
         while written > 0 {
             match self.slices.front_mut() {
@@ -190,7 +191,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Takes a few bytes at a time.
+    /// A stream that accepts a few bytes at a time.
     struct Narrow(Vec<u8>, usize);
 
     impl AsyncWrite for Narrow {
@@ -221,7 +222,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn writes_what_was_pushed(
+        fn writes_pushed_messages_in_order(
             sizes in prop::collection::vec(prop::collection::vec(prop_oneof![0..300_usize, 4000..9000_usize], 1..4), 1..6),
             width in 1..3000_usize,
         ) {

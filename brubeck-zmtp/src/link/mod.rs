@@ -1,4 +1,4 @@
-//! Links: connections that are made again after each loss.
+//! Links: connections that are reopened after each loss.
 
 mod reconnect;
 mod shutdown;
@@ -7,21 +7,21 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-pub use self::reconnect::{BoxError, Connector, LinkHandler, Outcome, RunLink, run_link};
+pub use self::reconnect::{ConnectError, ConnectionOutcome, Connector, LinkHandler, LinkSettings, run_link};
 pub use self::shutdown::{ShutdownHandle, ShutdownReason, ShutdownRequest, ShutdownSignal, shutdown_channel};
 
-use crate::queue::{Counters, Counts, EventReceiver, EventSender, event_queue};
+use crate::queue::{EventReceiver, EventSender, MessageCounters, MessageCounts, event_queue};
 use crate::{LinkConfig, SendError};
 
-/// The number of a connection within its link: 1 for the first one, larger for each that follows.
+/// The number of a connection within its link: 1 for the first connection, and larger for each later one.
 pub type Generation = u64;
 
 /// The state of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkState {
-    /// There is no connection; the link keeps trying.
+    /// There is no connection. The link is trying to connect.
     Connecting,
-    /// There is a connection.
+    /// The link is connected.
     Up(Generation),
     /// The link was shut down.
     Closed,
@@ -29,12 +29,12 @@ pub enum LinkState {
 
 /// The sending end of a link.
 ///
-/// Each message is meant for one connection, by its [`Generation`]. It is sent there or not at all.
+/// Each message belongs to one connection, which its [`Generation`] identifies. It is never sent on another connection.
 #[derive(Debug)]
 pub struct LinkSender<M> {
     queue: mpsc::Sender<(Generation, M)>,
     state: watch::Receiver<LinkState>,
-    counters: Arc<Counters>,
+    counters: Arc<MessageCounters>,
 }
 
 impl<M> Clone for LinkSender<M> {
@@ -77,7 +77,7 @@ impl<M> LinkSender<M> {
         }
     }
 
-    /// Queues a message if this connection is the current one and there is space.
+    /// Queues a message if `generation` is the current connection and the queue has space.
     ///
     /// # Errors
     /// Returns [`SendError::LinkDown`], [`SendError::Full`] or [`SendError::Closed`].
@@ -86,7 +86,7 @@ impl<M> LinkSender<M> {
         self.try_reserve(generation).map(|permit| permit.send(message))
     }
 
-    /// Reserves space for a message if this connection is the current one.
+    /// Reserves space for a message if `generation` is the current connection.
     ///
     /// # Errors
     /// Returns [`SendError::LinkDown`], [`SendError::Full`] or [`SendError::Closed`].
@@ -100,11 +100,11 @@ impl<M> LinkSender<M> {
         }
     }
 
-    /// Waits for space, then queues the message.
+    /// Waits for space in the queue, then queues the message.
     ///
     /// # Errors
-    /// Returns [`SendError::LinkDown`] if the connection is lost or was lost while waiting, or [`SendError::Closed`]; with
-    /// the message.
+    /// Returns the message with [`SendError::LinkDown`] if `generation` is not, or no longer, the current connection, or with
+    /// [`SendError::Closed`].
     pub async fn send(&self, generation: Generation, message: M) -> Result<(), (SendError, M)> {
         if let Err(error) = self.check(generation) {
             return Err((error, message));
@@ -129,18 +129,18 @@ impl<M> LinkSender<M> {
         }
     }
 
-    /// Returns the counters of the link, for counting messages that were refused.
-    pub fn counters(&self) -> &Counters {
+    /// Returns the counters of the link. A user that drops messages itself counts them here.
+    pub fn counters(&self) -> &MessageCounters {
         &self.counters
     }
 
-    /// Returns the number of messages so far, by what happened to them.
-    pub fn counts(&self) -> Counts {
+    /// Returns how many messages were sent, dropped or stalled so far.
+    pub fn counts(&self) -> MessageCounts {
         self.counters.read()
     }
 }
 
-/// Space for one message to one connection.
+/// Reserved space for one message on one connection.
 #[derive(Debug)]
 pub struct LinkPermit<'a, M> {
     generation: Generation,
@@ -155,7 +155,7 @@ impl<M> LinkPermit<'_, M> {
     }
 }
 
-/// The user's ends of a link that receives events `E` and sends messages `M`.
+/// The user's channel ends of a link with events `E` and messages `M`.
 #[derive(Debug)]
 pub struct LinkHandles<E, M> {
     /// Events of the link.
@@ -168,26 +168,28 @@ pub struct LinkHandles<E, M> {
     pub shutdown: ShutdownHandle,
 }
 
-/// The ends of a link that its [`LinkHandler`] holds.
+/// The [`LinkHandler`]'s channel ends of a link.
 #[derive(Debug)]
 pub struct LinkDriver<E, M> {
     /// Events to the user.
     pub inbound: EventSender<E>,
-    /// Messages from the user, each with the generation it is meant for.
+    /// Messages from the user, each with the generation of its connection.
     pub outbound: mpsc::Receiver<(Generation, M)>,
-    /// Counts messages.
-    pub counters: Arc<Counters>,
+    /// Counts the messages that were sent, dropped or stalled.
+    pub counters: Arc<MessageCounters>,
     /// Requests to shut down.
     pub shutdown: ShutdownSignal,
 }
 
-/// Creates both ends of a link. The state belongs to [`run_link`].
-pub fn link<E, M>(config: &LinkConfig) -> (LinkHandles<E, M>, LinkDriver<E, M>, watch::Sender<LinkState>) {
+/// Creates the channels of a link. Pass the state sender to [`run_link`] in its [`LinkSettings`].
+pub fn link_channel<E, M>(
+    config: &LinkConfig,
+) -> (LinkHandles<E, M>, LinkDriver<E, M>, watch::Sender<LinkState>) {
     let (inbound, events) = event_queue(config.inbound_messages, config.inbound_bytes);
     let (queue, outbound) = mpsc::channel(config.outbound_messages.max(1));
     let (set_state, state) = watch::channel(LinkState::Connecting);
     let (shutdown, signal) = shutdown_channel();
-    let counters = Arc::new(Counters::default());
+    let counters = Arc::new(MessageCounters::default());
     let handles = LinkHandles {
         inbound: events,
         outbound: LinkSender {
@@ -208,7 +210,7 @@ pub fn link<E, M>(config: &LinkConfig) -> (LinkHandles<E, M>, LinkDriver<E, M>, 
 }
 
 impl<E, M> LinkDriver<E, M> {
-    /// Waits for the end of a link that has no connection. Drops messages to lost connections in the meantime.
+    /// Waits until a link without a connection is shut down. Drops messages for lost connections until then.
     pub async fn wait_for_shutdown(&mut self) -> ShutdownReason {
         loop {
             tokio::select! {
@@ -222,18 +224,18 @@ impl<E, M> LinkDriver<E, M> {
         }
     }
 
-    /// Drops the messages to a connection that was lost. Call it only when the state is not [`LinkState::Up`] any more.
+    /// Drops the queued messages of a lost connection. Call it after the state has changed from [`LinkState::Up`].
     pub fn drop_outbound(&mut self) {
-        // Ends, because nothing is queued for a connection that is not up.
+        // The loop ends, because senders queue messages only while the state is `Up`.
         while self.outbound.try_recv().is_ok() {
             self.counters.record_dropped(1);
         }
     }
 
-    /// Waits for space and passes an event to the user.
+    /// Waits for space in the event queue, then sends an event to the user.
     ///
     /// # Errors
-    /// Returns the reason if the link ends first.
+    /// Returns the reason if the link is shut down first.
     pub async fn emit(&mut self, event: E) -> Result<(), ShutdownReason> {
         tokio::select! {
             permit = self.inbound.reserve() => match permit {

@@ -1,4 +1,4 @@
-//! The reconnect loop: one for every socket that connects.
+//! The reconnect loop of all sockets that connect.
 
 use std::error::Error;
 use std::future::Future;
@@ -10,81 +10,85 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{Generation, LinkState, ShutdownReason};
 use crate::LinkConfig;
 
-/// A connection that lived this long counts as good: after its loss the backoff begins with the shortest wait again.
+/// A connection that lasted this long counts as stable. After its loss, the backoff restarts at its minimum.
 const STABLE_AFTER: Duration = Duration::from_secs(1);
 
-/// Any error of an attempt to connect.
-pub type BoxError = Box<dyn Error + Send + Sync>;
+/// An error of an attempt to connect.
+pub type ConnectError = Box<dyn Error + Send + Sync>;
 
-/// Makes the connections of a link.
+/// Opens the connections of a link.
 pub trait Connector: Send + Sync {
-    /// A connection, which may consist of several sockets.
+    /// The type of a connection, which may consist of several sockets.
     type Connection: Send;
 
-    /// Makes one attempt. It is dropped at [`RunLink::connect_timeout`], and when the link is shut down.
-    fn connect(&self) -> impl Future<Output = Result<Self::Connection, BoxError>> + Send;
+    /// Makes one attempt to connect.
+    ///
+    /// The future is dropped after [`LinkSettings::connect_timeout`], and when the link is shut down.
+    fn connect(&self) -> impl Future<Output = Result<Self::Connection, ConnectError>> + Send;
 }
 
 /// Uses the connections of a link.
 pub trait LinkHandler<C>: Send {
-    /// Runs one connection until it is lost or the link ends.
+    /// Runs one connection until it is lost or the link is shut down.
     fn run_connection(
         &mut self,
         connection: C,
         generation: Generation,
-    ) -> impl Future<Output = Outcome> + Send;
+    ) -> impl Future<Output = ConnectionOutcome> + Send;
 
-    /// Reacts to the loss of a connection. The state of the link is [`LinkState::Connecting`] already.
+    /// Handles the loss of a connection. The state of the link is [`LinkState::Connecting`] at this point.
     ///
     /// # Errors
-    /// Returns the reason if the link has ended.
+    /// Returns the reason if the link was shut down.
     fn connection_lost(
         &mut self,
         generation: Generation,
         reason: String,
     ) -> impl Future<Output = Result<(), ShutdownReason>> + Send;
 
-    /// Waits, without a connection, for the end of the link. Returns it with `true` if everything accepted has been sent
-    /// or counted as dropped. Must be cancel safe.
+    /// Waits until the link is shut down while there is no connection.
+    ///
+    /// Returns the reason, and `true` if every accepted message has been sent or counted as dropped. The future must be
+    /// cancel safe.
     fn wait_for_shutdown(&mut self) -> impl Future<Output = (ShutdownReason, bool)> + Send;
 }
 
-/// The end of one connection.
+/// The result of running one connection.
 #[derive(Debug)]
-pub enum Outcome {
-    /// The connection was lost. The link connects again.
+pub enum ConnectionOutcome {
+    /// The connection was lost. The link reconnects.
     Lost {
         /// The reason, for the log.
         reason: String,
-        /// `true` if the connection was of use, so that the next attempt need not wait long.
+        /// `true` if the peer responded on the connection. The backoff then restarts at its minimum.
         responsive: bool,
     },
-    /// The link has ended.
+    /// The link was shut down.
     Shutdown {
         /// The reason.
         reason: ShutdownReason,
-        /// `true` if everything accepted has been sent.
+        /// `true` if every accepted message has been sent.
         flushed: bool,
     },
 }
 
 /// The settings of [`run_link`].
 #[derive(Debug)]
-pub struct RunLink {
-    /// A name for the log: the peer and its endpoints.
+pub struct LinkSettings {
+    /// A description of the peer for the log, such as its endpoints.
     pub peer: String,
-    /// Time limit of one attempt to connect, handshake included.
+    /// Timeout of one attempt to connect, including the handshake.
     pub connect_timeout: Duration,
-    /// The wait after the first failure; it doubles with each that follows.
+    /// Backoff after the first failed attempt. It doubles with each further failure.
     pub backoff_min: Duration,
-    /// The longest wait between two attempts.
+    /// Longest backoff.
     pub backoff_max: Duration,
-    /// The state of the link, as its user sees it.
+    /// Publishes the state of the link.
     pub state: watch::Sender<LinkState>,
 }
 
-impl RunLink {
-    /// Creates the settings of a link to `peer` with the times of `config`.
+impl LinkSettings {
+    /// Creates the settings of a link to `peer`, with the timeouts of `config`.
     pub fn new(peer: String, config: &LinkConfig, state: watch::Sender<LinkState>) -> Self {
         Self {
             peer,
@@ -98,10 +102,10 @@ impl RunLink {
 
 /// Keeps a link connected until it is shut down.
 ///
-/// After a failure or a loss it connects again, with exponential backoff and jitter. It numbers the connections, sets the
-/// state, and logs one warning per outage.
+/// Reconnects after each failure or loss, with exponential backoff and jitter. Numbers the connections, publishes the state,
+/// and logs one warning per outage.
 pub async fn run_link<C: Connector>(
-    settings: RunLink,
+    settings: LinkSettings,
     connector: C,
     mut handler: impl LinkHandler<C::Connection>,
 ) {
@@ -111,22 +115,22 @@ pub async fn run_link<C: Connector>(
 }
 
 async fn keep_connected<C: Connector>(
-    settings: &RunLink,
+    settings: &LinkSettings,
     connector: &C,
     handler: &mut impl LinkHandler<C::Connection>,
 ) -> (ShutdownReason, bool) {
-    let RunLink { peer, state, .. } = settings;
+    let LinkSettings { peer, state, .. } = settings;
     let mut backoff = Backoff::new(settings.backoff_min, settings.backoff_max);
     let mut generation = 0;
     let mut outage_logged = false;
     loop {
         let attempt = tokio::select! {
             attempt = timeout(settings.connect_timeout, connector.connect()) => attempt,
-            end = handler.wait_for_shutdown() => return end,
+            ended = handler.wait_for_shutdown() => return ended,
         };
         let attempt = attempt.unwrap_or_else(|_| {
-            let limit = settings.connect_timeout;
-            Err(format!("the peer did not complete the handshake within {limit:?}").into())
+            let timeout = settings.connect_timeout;
+            Err(format!("the connection and its handshake did not complete within {timeout:?}").into())
         });
         let wait = match attempt {
             Ok(connection) => {
@@ -134,14 +138,14 @@ async fn keep_connected<C: Connector>(
                 let connected_at = Instant::now();
                 state.send_replace(LinkState::Up(generation));
                 if outage_logged || generation > 1 {
-                    tracing::info!(peer, generation, "connected again");
+                    tracing::info!(peer, generation, "reconnected");
                 } else {
                     tracing::debug!(peer, generation, "connected");
                 }
                 outage_logged = false;
                 match handler.run_connection(connection, generation).await {
-                    Outcome::Shutdown { reason, flushed } => return (reason, flushed),
-                    Outcome::Lost { reason, responsive } => {
+                    ConnectionOutcome::Shutdown { reason, flushed } => return (reason, flushed),
+                    ConnectionOutcome::Lost { reason, responsive } => {
                         state.send_replace(LinkState::Connecting);
                         tracing::warn!(peer, generation, reason, "connection lost, reconnecting");
                         if let Err(reason) = handler.connection_lost(generation, reason).await {
@@ -157,25 +161,25 @@ async fn keep_connected<C: Connector>(
             Err(error) => {
                 let wait = backoff.next();
                 if outage_logged {
-                    tracing::debug!(peer, %error, "connection failed again, retrying in {wait:?}");
+                    tracing::debug!(peer, %error, retry_in = ?wait, "connection failed, retrying");
                 } else {
                     outage_logged = true;
-                    tracing::warn!(peer, %error, "connection failed, retrying in {wait:?} and until it succeeds");
+                    tracing::warn!(peer, %error, retry_in = ?wait, "connection failed, retrying until it succeeds");
                 }
                 wait
             }
         };
         tokio::select! {
             () = sleep(wait) => {}
-            end = handler.wait_for_shutdown() => return end,
+            ended = handler.wait_for_shutdown() => return ended,
         }
     }
 }
 
 /// Exponential backoff from `min` to `max`.
 ///
-/// Each wait is drawn from the upper half of its range, so that the clients of a server that restarts do not all return at
-/// the same instant.
+/// Each wait is random, between half of the current backoff and all of it. This spreads the reconnects of many clients
+/// after their server restarts.
 #[derive(Debug)]
 struct Backoff {
     min: Duration,
@@ -197,12 +201,12 @@ impl Backoff {
         let full = self.next;
         self.next = (full * 2).min(self.max);
         let mut random = [0; 4];
-        // Without random bytes the wait is only longer.
-        let share = match getrandom::fill(&mut random) {
+        // Without random bytes, wait for the whole backoff.
+        let jitter = match getrandom::fill(&mut random) {
             Ok(()) => f64::from(u32::from_be_bytes(random)) / f64::from(u32::MAX),
             Err(_) => 1.0,
         };
-        full.mul_f64(0.5 + share / 2.0)
+        full.mul_f64(0.5 + jitter / 2.0)
     }
 
     fn reset(&mut self) {
@@ -213,28 +217,31 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::{LinkDriver, link};
+    use crate::link::{LinkDriver, link_channel};
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
     #[test]
-    fn doubles_to_the_limit_with_jitter_and_resets() {
+    fn backoff_doubles_with_jitter_up_to_its_maximum() {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
         for full in [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000] {
             let full = Duration::from_millis(full);
             let wait = backoff.next();
-            assert!(wait >= full / 2 && wait <= full, "{wait:?} of {full:?}");
+            assert!(
+                wait >= full / 2 && wait <= full,
+                "{wait:?} is not between half of {full:?} and all of it"
+            );
         }
         backoff.reset();
         assert!(backoff.next() <= Duration::from_millis(50));
     }
 
-    /// Fails every second attempt; the others give connections that are lost at once.
+    /// Repeats this sequence: an attempt that fails, one that times out, and one that succeeds.
     struct Flaky(AtomicU32);
 
     impl Connector for Flaky {
         type Connection = ();
 
-        async fn connect(&self) -> Result<(), BoxError> {
+        async fn connect(&self) -> Result<(), ConnectError> {
             match self.0.fetch_add(1, Relaxed) % 3 {
                 0 => Err("refused".into()),
                 1 => std::future::pending().await,
@@ -246,8 +253,8 @@ mod tests {
     struct Recorder(LinkDriver<Generation, ()>);
 
     impl LinkHandler<()> for Recorder {
-        async fn run_connection(&mut self, (): (), _: Generation) -> Outcome {
-            Outcome::Lost {
+        async fn run_connection(&mut self, (): (), _: Generation) -> ConnectionOutcome {
+            ConnectionOutcome::Lost {
                 reason: "lost".to_owned(),
                 responsive: true,
             }
@@ -266,8 +273,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn retries_after_failure_timeout_and_loss_until_shutdown() {
         let config = LinkConfig::default();
-        let (mut handles, driver, state) = link(&config);
-        let settings = RunLink::new("the peer".to_owned(), &config, state);
+        let (mut handles, driver, state) = link_channel(&config);
+        let settings = LinkSettings::new("the peer".to_owned(), &config, state);
         let running = tokio::spawn(run_link(settings, Flaky(AtomicU32::new(0)), Recorder(driver)));
         for generation in 1..=5 {
             assert_eq!(handles.inbound.recv().await, Some(generation));
@@ -278,10 +285,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn ends_when_its_receiver_is_dropped() {
+    async fn stops_when_the_event_receiver_is_dropped() {
         let config = LinkConfig::default();
-        let (handles, driver, state) = link(&config);
-        let settings = RunLink::new("the peer".to_owned(), &config, state);
+        let (handles, driver, state) = link_channel(&config);
+        let settings = LinkSettings::new("the peer".to_owned(), &config, state);
         let running = tokio::spawn(run_link(settings, Flaky(AtomicU32::new(0)), Recorder(driver)));
         drop(handles.inbound);
         running.await.unwrap();

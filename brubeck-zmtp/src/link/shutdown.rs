@@ -1,4 +1,4 @@
-//! Shutting a socket down without losing what it accepted.
+//! Graceful shutdown of sockets.
 
 use std::future::pending;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use crate::LINGER;
 
 /// Shuts one socket down.
 ///
-/// Dropping the handle does nothing. A socket lives until [`shutdown`](Self::shutdown) is called, until its
-/// [`EventReceiver`](crate::EventReceiver) is dropped, or until the last clone of its sender is. In the latter two cases
-/// it lingers for [`LINGER`].
+/// Dropping the handle does nothing. A socket is closed when [`shutdown`](Self::shutdown) is called, when its
+/// [`EventReceiver`](crate::EventReceiver) is dropped, or when the last clone of its sender is dropped. In the latter two
+/// cases it lingers for [`LINGER`].
 #[derive(Debug)]
 pub struct ShutdownHandle(mpsc::Sender<ShutdownRequest>);
 
 impl ShutdownHandle {
-    /// Sends what was accepted, for at most `linger`, then closes all connections.
+    /// Sends the accepted messages for at most `linger`, then closes all connections.
     ///
-    /// Returns `true` if everything left the process in time, or if the socket had ended before.
+    /// Returns `true` if all messages left the process in time, or if the socket was already closed.
     pub async fn shutdown(self, linger: Duration) -> bool {
         let (done, flushed) = oneshot::channel();
         if self.0.send(ShutdownRequest { linger, done }).await.is_err() {
@@ -28,19 +28,19 @@ impl ShutdownHandle {
     }
 }
 
-/// A call of [`ShutdownHandle::shutdown`] that waits for its result.
+/// A pending call of [`ShutdownHandle::shutdown`].
 #[derive(Debug)]
 pub struct ShutdownRequest {
     linger: Duration,
     done: oneshot::Sender<bool>,
 }
 
-/// The socket's side of a [`ShutdownHandle`].
+/// The end of a [`shutdown_channel`] that a socket holds.
 #[derive(Debug)]
 pub struct ShutdownSignal(mpsc::Receiver<ShutdownRequest>);
 
 impl ShutdownSignal {
-    /// Waits until a shutdown is requested; forever if the handle is dropped.
+    /// Waits until a shutdown is requested. Never completes if the handle is dropped.
     pub async fn requested(&mut self) -> ShutdownReason {
         match self.0.recv().await {
             Some(request) => ShutdownReason::Requested(request),
@@ -49,23 +49,23 @@ impl ShutdownSignal {
     }
 }
 
-/// Creates both sides of a shutdown.
+/// Creates a channel through which a user shuts a socket down.
 pub fn shutdown_channel() -> (ShutdownHandle, ShutdownSignal) {
     let (sender, receiver) = mpsc::channel(1);
     (ShutdownHandle(sender), ShutdownSignal(receiver))
 }
 
-/// The reason for the end of a socket.
+/// The reason why a socket is shut down.
 #[derive(Debug)]
 pub enum ShutdownReason {
     /// [`ShutdownHandle::shutdown`] was called.
     Requested(ShutdownRequest),
-    /// The receiver or all senders were dropped, so the socket cannot be used any more.
+    /// The receiver or all senders were dropped, so the socket can no longer be used.
     Unused,
 }
 
 impl ShutdownReason {
-    /// Returns the time for sending what was accepted: the one requested, or [`LINGER`].
+    /// Returns how long the socket may send accepted messages: the requested time, or [`LINGER`].
     pub fn linger(&self) -> Duration {
         match self {
             Self::Requested(request) => request.linger,
@@ -73,7 +73,7 @@ impl ShutdownReason {
         }
     }
 
-    /// Completes the call of [`ShutdownHandle::shutdown`], if there is one; `flushed` if everything left in time.
+    /// Completes the call of [`ShutdownHandle::shutdown`], if there is one, with `flushed` as its result.
     pub fn complete(self, flushed: bool) {
         if let Self::Requested(request) = self {
             // The caller may have stopped waiting.

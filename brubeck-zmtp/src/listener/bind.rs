@@ -12,25 +12,27 @@ use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::{Endpoint, TransportError};
 
-/// Connections that the system completes before they are accepted.
+/// Maximum number of connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// A peer that vanished is noticed about 60 s after it was last heard from.
+/// TCP keepalive. A vanished peer is detected about 60 s after its last packet.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// A connection is closed if the peer acknowledges nothing for this long.
+/// `TCP_USER_TIMEOUT`: a connection is closed if sent bytes stay unacknowledged for this long.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A bound socket that does not block.
+/// A bound, non-blocking socket.
 #[derive(Debug)]
 pub(super) enum BoundSocket {
     Tcp(std::net::TcpListener),
     Ipc(std::os::unix::net::UnixListener),
 }
 
-/// Binds `endpoint`. Returns it with the port that the system chose. Blocks only if the host is a name to look up.
+/// Binds `endpoint`. Returns the socket, and the endpoint with the port that the operating system chose.
+///
+/// Blocks only while it resolves a host name.
 pub(super) fn bind_blocking(endpoint: &Endpoint) -> Result<(BoundSocket, Endpoint), TransportError> {
     match endpoint {
         Endpoint::Ipc(path) => Ok((BoundSocket::Ipc(bind_ipc(path)?), endpoint.clone())),
@@ -47,7 +49,7 @@ pub(super) fn bind_blocking(endpoint: &Endpoint) -> Result<(BoundSocket, Endpoin
     }
 }
 
-/// Binds `endpoint` as [`bind_blocking`] does, and looks up the host without blocking.
+/// Binds `endpoint` as [`bind_blocking`] does, but resolves a host name without blocking.
 pub(super) async fn bind(endpoint: &Endpoint) -> Result<(BoundSocket, Endpoint), TransportError> {
     match endpoint {
         Endpoint::Tcp { host, port } if wildcard_addresses(host, *port).is_none() => {
@@ -71,7 +73,7 @@ fn bind_error(endpoint: &Endpoint, source: io::Error) -> TransportError {
     }
 }
 
-/// Returns every address of the machine if `host` is `*`: IPv6 first, which includes IPv4 on most systems.
+/// Returns the wildcard addresses if `host` is `*`. IPv6 comes first, because it includes IPv4 on most systems.
 fn wildcard_addresses(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
     let both = [
         IpAddr::from(Ipv6Addr::UNSPECIFIED),
@@ -80,7 +82,7 @@ fn wildcard_addresses(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
     (host == "*").then(|| both.map(|address| SocketAddr::new(address, port)).into())
 }
 
-/// Binds the first of the addresses that can be bound.
+/// Binds the first address that can be bound.
 fn bind_first(
     endpoint: &Endpoint,
     addresses: &[SocketAddr],
@@ -98,7 +100,7 @@ fn bind_first(
                 }
                 return Ok((BoundSocket::Tcp(listener), local));
             }
-            // Trying IPv4 next would hide that the port is taken.
+            // The next address might succeed and hide that the port is taken.
             Err(error) if error.kind() == ErrorKind::AddrInUse => return Err(bind_error(endpoint, error)),
             Err(error) => last_error = error,
         }
@@ -109,7 +111,7 @@ fn bind_first(
 fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
-        // Set explicitly, because the system's default differs between machines.
+        // The default differs between systems.
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
     socket.set_reuse_address(true)?;
@@ -120,7 +122,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// Makes the system notice dead peers. Accepted sockets inherit it from their listener.
+/// Enables the detection of dead peers. Accepted sockets inherit the options from their listener.
 pub(crate) fn set_keepalive(socket: &SockRef<'_>) -> io::Result<()> {
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_IDLE)
@@ -134,14 +136,15 @@ pub(crate) fn set_keepalive(socket: &SockRef<'_>) -> io::Result<()> {
 
 /// Binds a Unix socket that only the user of this process can connect to.
 ///
-/// Creates the folder if it is missing. Replaces the file of a killed process, and refuses to replace one that is in use.
+/// Creates the directory if it is missing. Replaces the socket file of a process that was killed, but not a file that is in
+/// use.
 fn bind_ipc(path: &Path) -> Result<std::os::unix::net::UnixListener, TransportError> {
     let endpoint = Endpoint::Ipc(path.to_owned());
     let fail = |source: io::Error| TransportError::Bind {
         endpoint: endpoint.clone(),
         source,
     };
-    create_folder(path).map_err(fail)?;
+    create_directory(path).map_err(fail)?;
     match bind_unix(path) {
         Err(error) if error.kind() == ErrorKind::AddrInUse => {}
         bound => return bound.map_err(fail),
@@ -150,34 +153,34 @@ fn bind_ipc(path: &Path) -> Result<std::os::unix::net::UnixListener, TransportEr
     if !metadata.file_type().is_socket() {
         return Err(fail(io::Error::new(
             ErrorKind::AlreadyExists,
-            "a file that is no socket has this name; remove it or choose another path",
+            "the path is not a socket file; remove the file or choose another path",
         )));
     }
     if is_in_use(path).map_err(fail)? {
         return Err(TransportError::InUse(endpoint));
     }
-    tracing::info!(path = %path.display(), "removing the socket file of a process that has ended");
+    tracing::info!(path = %path.display(), "removing the socket file of a dead process");
     std::fs::remove_file(path).map_err(fail)?;
     bind_unix(path).map_err(fail)
 }
 
-/// Creates the folder of a socket file, with mode 0700. A folder that exists keeps its mode.
-fn create_folder(path: &Path) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
+/// Creates the directory of a socket file with mode 0700. An existing directory keeps its mode.
+fn create_directory(path: &Path) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory,
         _ => return Ok(()),
     };
-    if folder.is_dir() {
+    if directory.is_dir() {
         return Ok(());
     }
-    let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(directory);
     created.map_err(|error| {
-        let text = format!("its folder {} cannot be created: {error}", folder.display());
+        let text = format!("cannot create the directory {}: {error}", directory.display());
         io::Error::new(error.kind(), text)
     })
 }
 
-/// Returns `true` if a process listens at this socket file. Never blocks, not even if the backlog of that process is full.
+/// Returns `true` if a process listens at this socket file. Does not block, even if the backlog of the process is full.
 fn is_in_use(path: &Path) -> io::Result<bool> {
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     probe.set_nonblocking(true)?;
@@ -187,10 +190,11 @@ fn is_in_use(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// Binds a Unix socket whose file has mode 0600.
 fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     let owner_only = || Permissions::from_mode(0o600);
     let socket = File::from(OwnedFd::from(Socket::new(Domain::UNIX, Type::STREAM, None)?));
-    // On Linux the file takes its mode from the socket, so there is no moment at which other users can connect.
+    // On Linux, `bind` gives the file the mode of the socket, so other users cannot connect before the mode is set below.
     #[cfg(target_os = "linux")]
     socket.set_permissions(owner_only())?;
     let socket = Socket::from(OwnedFd::from(socket));
@@ -215,9 +219,9 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_file_is_taken_over_and_a_live_one_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("s");
+    fn replaces_a_stale_socket_file_but_not_one_in_use() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
         drop(UnixListener::bind(&path).unwrap());
         assert!(path.exists(), "a listener leaves its file behind");
 
@@ -230,12 +234,12 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_folder_is_created_for_this_user_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let parent = folder.path().join("run/of/service");
+    fn creates_a_missing_directory_for_the_owner_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let parent = directory.path().join("run/of/service");
         let listener = bind_ipc(&parent.join("s")).unwrap();
         for created in ["run", "run/of", "run/of/service"] {
-            let mode = folder
+            let mode = directory
                 .path()
                 .join(created)
                 .metadata()
@@ -249,31 +253,33 @@ mod tests {
         std::fs::set_permissions(&parent, Permissions::from_mode(0o755)).unwrap();
         bind_ipc(&parent.join("t")).unwrap();
         let mode = parent.metadata().unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o755, "an existing folder keeps its mode");
+        assert_eq!(mode & 0o777, 0o755, "an existing directory keeps its mode");
     }
 
     #[test]
-    fn a_folder_that_cannot_be_created_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("file"), "data").unwrap();
-        let error = bind_ipc(&folder.path().join("file/run/s")).unwrap_err();
-        assert!(
-            error.to_string().contains("file/run cannot be created"),
-            "{error}"
-        );
+    fn error_names_the_directory_that_cannot_be_created() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("file"), "data").unwrap();
+        let error = bind_ipc(&directory.path().join("file/run/s")).unwrap_err();
+        assert!(error.to_string().contains("file/run"), "{error}");
     }
 
     #[test]
-    fn a_file_that_is_no_socket_is_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("precious");
+    fn refuses_to_replace_a_regular_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("precious");
         std::fs::write(&path, "data").unwrap();
-        assert!(bind_ipc(&path).unwrap_err().to_string().contains("no socket"));
+        assert!(
+            bind_ipc(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("not a socket file")
+        );
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "data");
     }
 
     #[tokio::test]
-    async fn tcp_listeners_watch_over_their_peers() {
+    async fn accepted_sockets_inherit_keepalive() {
         let (listener, local) = bind_tcp_at("127.0.0.1", 0).await.unwrap();
         let Endpoint::Tcp { port, .. } = local else {
             panic!("{local}")
@@ -293,7 +299,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_star_takes_every_address() {
+    async fn wildcard_host_binds_every_address() {
         let (listener, local) = bind_tcp_at("*", 0).await.unwrap();
         let Endpoint::Tcp { port, .. } = local else {
             panic!("{local}")

@@ -4,21 +4,21 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// File descriptors left to the rest of the process.
+/// File descriptors that are reserved for the rest of the process.
 const RESERVED_DESCRIPTORS: usize = 64;
 
-/// Limits on the connections of a [`Listener`](crate::Listener). Connections beyond them are closed at once.
+/// Limits on the connections of a [`ZmtpListener`](crate::ZmtpListener). Connections beyond them are closed immediately.
 #[derive(Clone, Debug)]
 pub struct ConnectionLimits {
-    /// Connections at the same time; fewer if the limit of open files is lower.
+    /// Maximum number of connections. It is lowered if the limit of open files is smaller.
     pub max_connections: usize,
-    /// Connections at the same time from one IP address.
+    /// Maximum number of connections from one IP address.
     pub max_connections_per_address: usize,
-    /// Connections at the same time that have not completed their handshake.
+    /// Maximum number of connections that have not completed their handshake.
     pub max_handshakes: usize,
 }
 
-/// Counts the connections of one listener.
+/// The connection slots of one listener.
 #[derive(Debug)]
 pub(super) struct SlotTable {
     limits: ConnectionLimits,
@@ -34,15 +34,16 @@ struct UsedSlots {
 
 impl SlotTable {
     pub(super) fn new(mut limits: ConnectionLimits) -> Arc<Self> {
-        let possible =
-            max_open_files().map_or(usize::MAX, |all| all.saturating_sub(RESERVED_DESCRIPTORS).max(1));
-        if possible < limits.max_connections {
+        let available = max_open_files().map_or(usize::MAX, |files| {
+            files.saturating_sub(RESERVED_DESCRIPTORS).max(1)
+        });
+        if available < limits.max_connections {
             tracing::info!(
-                possible,
-                wanted = limits.max_connections,
-                "the limit of open files (ulimit -n) allows fewer connections than `max_connections`; raise it if they are needed"
+                max_connections = limits.max_connections,
+                lowered_to = available,
+                "the limit of open files (ulimit -n) is too low for `max_connections`; raise it to allow more connections"
             );
-            limits.max_connections = possible;
+            limits.max_connections = available;
         }
         Arc::new(Self {
             limits,
@@ -50,12 +51,12 @@ impl SlotTable {
         })
     }
 
-    /// Takes the concurrency of a new connection. Returns `None` if a limit is reached.
+    /// Acquires the slots of a new connection. Returns `None` if a limit is reached.
     pub(super) fn acquire(
         self: &Arc<Self>,
         address: Option<IpAddr>,
     ) -> Option<(ConnectionSlot, HandshakeSlot)> {
-        // An IPv6 listener sees IPv4 peers under mapped addresses.
+        // An IPv6 listener reports IPv4 peers with mapped addresses.
         let address = address.map(|address| address.to_canonical());
         let mut used = self.lock();
         let from_address = address.map_or(0, |address| used.addresses.get(&address).copied().unwrap_or(0));
@@ -82,7 +83,7 @@ impl SlotTable {
     }
 }
 
-/// The slot of one connection. Dropping it frees the slot.
+/// The slot of one connection. Dropping it releases the slot.
 #[derive(Debug)]
 pub struct ConnectionSlot {
     table: Arc<SlotTable>,
@@ -104,7 +105,7 @@ impl Drop for ConnectionSlot {
     }
 }
 
-/// The slot of one handshake. Drop it when the handshake is complete.
+/// The slot of one handshake. Drop it once the handshake is complete.
 #[derive(Debug)]
 pub struct HandshakeSlot(Arc<SlotTable>);
 
@@ -115,7 +116,7 @@ impl Drop for HandshakeSlot {
     }
 }
 
-/// Returns the soft limit of open files, if the system has `/proc`.
+/// Returns the soft limit of open files. Returns `None` if the system has no `/proc`.
 fn max_open_files() -> Option<usize> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits
@@ -129,29 +130,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_are_limited_and_freed() {
+    fn slots_are_limited_and_released() {
         let limits = ConnectionLimits {
             max_connections: 3,
             max_connections_per_address: 2,
             max_handshakes: 2,
         };
         let table = SlotTable::new(limits);
-        let (one, two) = (
+        let (first_address, second_address) = (
             Some(IpAddr::from([10, 0, 0, 1])),
             Some(IpAddr::from([10, 0, 0, 2])),
         );
-        let (first, first_handshake) = table.acquire(one).unwrap();
-        let (second, second_handshake) = table.acquire(one).unwrap();
-        assert!(table.acquire(two).is_none(), "two handshakes are under way");
+        let (first, first_handshake) = table.acquire(first_address).unwrap();
+        let (second, second_handshake) = table.acquire(first_address).unwrap();
+        assert!(
+            table.acquire(second_address).is_none(),
+            "the limit of handshakes is reached"
+        );
         drop((first_handshake, second_handshake));
-        assert!(table.acquire(one).is_none(), "two come from this address");
+        assert!(
+            table.acquire(first_address).is_none(),
+            "the limit of the address is reached"
+        );
         let mapped = Some("::ffff:10.0.0.1".parse().unwrap());
         assert!(
             table.acquire(mapped).is_none(),
-            "the same address, seen by an IPv6 listener"
+            "a mapped address counts as its IPv4 address"
         );
-        let third = table.acquire(two).unwrap();
-        assert!(table.acquire(None).is_none(), "three in all");
+        let third = table.acquire(second_address).unwrap();
+        assert!(
+            table.acquire(None).is_none(),
+            "the limit of connections is reached"
+        );
         drop((first, second, third));
         let taken = table.lock();
         assert_eq!(
@@ -162,7 +172,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn the_system_tells_its_limit() {
+    fn reads_the_limit_of_open_files() {
         assert!(max_open_files().is_some());
     }
 }

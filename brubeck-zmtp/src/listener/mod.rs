@@ -1,4 +1,4 @@
-//! Bound sockets: one listener and one accept loop for all of them.
+//! Bound sockets and their accept loop.
 
 mod bind;
 mod limits;
@@ -6,6 +6,7 @@ mod limits;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -19,17 +20,17 @@ use self::bind::BoundSocket;
 use self::limits::SlotTable;
 use crate::{Endpoint, TransportError};
 
-/// Pause after a failed accept. The usual cause is that the process is out of file descriptors; trying again at once would
-/// keep one core busy.
+/// Pause after a failed accept. The usual cause is that the process has no file descriptors left; retrying without a pause
+/// would use a whole core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A bound endpoint that accepts connections within limits.
 ///
-/// TCP connections have keepalive, so that the system notices dead peers. The file of a Unix socket has mode 0600, and its
-/// folder is created with mode 0700 if it is missing. Dropping the listener removes the file.
+/// Dead TCP peers are detected with keepalive. The file of a Unix socket has mode 0600. Its directory is created with mode
+/// 0700 if it is missing. Dropping the listener removes the file.
 ///
 /// ```
-/// use brubeck_zmtp::{Connection, ConnectionLimits, Listener, Role, SocketType, Traffic};
+/// use brubeck_zmtp::{ZmtpConnection, ConnectionLimits, ZmtpListener, Role, SocketType, Traffic};
 /// # use brubeck_zmtp::codec::FrameLimits;
 ///
 /// # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,7 +41,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///     limits,
 ///     traffic: Traffic::Outbound,
 /// };
-/// let listener = Listener::bind(
+/// let listener = ZmtpListener::bind(
 ///     &"tcp://127.0.0.1:0".parse()?,
 ///     ConnectionLimits { max_connections: 100, max_connections_per_address: 10, max_handshakes: 10 },
 /// )
@@ -48,32 +49,32 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// loop {
 ///     let accepted = listener.accept().await;
 ///     tokio::spawn(async move {
-///         let mut connection = Connection::handshake(accepted.stream, &push, b"").await?;
+///         let mut connection = ZmtpConnection::handshake(accepted.stream, &push, b"").await?;
 ///         drop(accepted.handshake_slot);
 ///         connection.writer.push_frame("hello".into());
 ///         connection.writer.flush().await.map_err(std::io::Error::other)
-///         // `accepted.slot` is freed here.
+///         // `accepted.slot` is released here.
 ///     });
 /// }
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Listener {
-    // Removed before the socket is closed: a process that binds next must not find a file without a listener, nor lose
-    // its own.
-    _file: Option<SocketFile>,
-    socket: Socket,
+pub struct ZmtpListener {
+    // Declared before `socket`, so that the file is removed before the socket is closed. In the other order, another process
+    // could bind the path in between, and its file would be removed.
+    _file: Option<IpcSocketFile>,
+    socket: ListenerSocket,
     endpoint: Endpoint,
-    concurrency: std::sync::Arc<SlotTable>,
+    slots: Arc<SlotTable>,
 }
 
 #[derive(Debug)]
-enum Socket {
+enum ListenerSocket {
     Tcp(TcpListener),
     Ipc(UnixListener),
 }
 
-impl Listener {
+impl ZmtpListener {
     /// Binds `endpoint`.
     ///
     /// # Errors
@@ -83,13 +84,13 @@ impl Listener {
         Self::new(bind::bind(endpoint).await?, limits)
     }
 
-    /// Binds `endpoint` from synchronous code. Blocks only if its host is a name to look up.
+    /// Binds `endpoint` from synchronous code. Blocks only while it resolves a host name.
     ///
     /// # Errors
     /// Returns the errors of [`bind`](Self::bind).
     ///
     /// # Panics
-    /// Panics outside of a tokio runtime.
+    /// Panics if it is called outside of a tokio runtime.
     pub fn bind_blocking(endpoint: &Endpoint, limits: ConnectionLimits) -> Result<Self, TransportError> {
         endpoint.check()?;
         Self::new(bind::bind_blocking(endpoint)?, limits)
@@ -100,12 +101,12 @@ impl Listener {
         limits: ConnectionLimits,
     ) -> Result<Self, TransportError> {
         let file = match &endpoint {
-            Endpoint::Ipc(path) => Some(SocketFile(path.clone())),
+            Endpoint::Ipc(path) => Some(IpcSocketFile(path.clone())),
             Endpoint::Tcp { .. } => None,
         };
         let socket = match socket {
-            BoundSocket::Tcp(listener) => TcpListener::from_std(listener).map(Socket::Tcp),
-            BoundSocket::Ipc(listener) => UnixListener::from_std(listener).map(Socket::Ipc),
+            BoundSocket::Tcp(listener) => TcpListener::from_std(listener).map(ListenerSocket::Tcp),
+            BoundSocket::Ipc(listener) => UnixListener::from_std(listener).map(ListenerSocket::Ipc),
         };
         let socket = socket.map_err(|source| TransportError::Bind {
             endpoint: endpoint.clone(),
@@ -115,19 +116,20 @@ impl Listener {
             _file: file,
             socket,
             endpoint,
-            concurrency: SlotTable::new(limits),
+            slots: SlotTable::new(limits),
         })
     }
 
-    /// Returns the endpoint as it was given, with the port that the system chose.
+    /// Returns the bound endpoint. If port 0 was requested, it has the port that the operating system chose.
     pub fn local_endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// Waits for a connection for which there is a slot. Cancel safe.
+    /// Waits for a connection within the limits. This method is cancel safe.
     ///
-    /// Connections beyond the limits are closed. Errors of the system are logged, and accepting pauses for 100 ms.
-    pub async fn accept(&self) -> Accepted {
+    /// Connections beyond the limits are closed. If the operating system reports an error, it is logged, and accepting
+    /// pauses for 100 ms.
+    pub async fn accept(&self) -> AcceptedConnection {
         loop {
             let (stream, address) = match self.accept_stream().await {
                 Ok(accepted) => accepted,
@@ -135,68 +137,69 @@ impl Listener {
                     tracing::warn!(
                         endpoint = %self.endpoint,
                         %error,
-                        "cannot accept a connection, retrying in {ACCEPT_PAUSE:?}"
+                        retry_in = ?ACCEPT_PAUSE,
+                        "accept failed, retrying"
                     );
                     sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             };
-            if let Some((slot, handshake_slot)) = self.concurrency.acquire(address) {
-                return Accepted {
+            if let Some((slot, handshake_slot)) = self.slots.acquire(address) {
+                return AcceptedConnection {
                     stream,
                     address,
                     slot,
                     handshake_slot,
                 };
             }
-            tracing::debug!(endpoint = %self.endpoint, ?address, "closed a connection beyond the limits");
+            tracing::debug!(endpoint = %self.endpoint, ?address, "connection refused, a limit is reached");
         }
     }
 
-    async fn accept_stream(&self) -> io::Result<(Stream, Option<IpAddr>)> {
+    async fn accept_stream(&self) -> io::Result<(PeerStream, Option<IpAddr>)> {
         match &self.socket {
-            Socket::Tcp(listener) => {
+            ListenerSocket::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
-                // Small messages would wait for the acknowledgement of those before. Fails only if the peer has closed
-                // the connection already.
+                // Otherwise small messages wait for the acknowledgement of earlier ones. This fails only if the peer has
+                // already closed the connection.
                 let _ = stream.set_nodelay(true);
-                Ok((Stream::Tcp(stream), Some(address.ip())))
+                Ok((PeerStream::Tcp(stream), Some(address.ip())))
             }
-            Socket::Ipc(listener) => Ok((Stream::Ipc(listener.accept().await?.0), None)),
+            ListenerSocket::Ipc(listener) => Ok((PeerStream::Ipc(listener.accept().await?.0), None)),
         }
     }
 }
 
-/// A connection that a [`Listener`] accepted.
+/// A connection that a [`ZmtpListener`] accepted, before its handshake.
 #[derive(Debug)]
-pub struct Accepted {
-    /// The stream, before the handshake.
-    pub stream: Stream,
-    /// The address of the peer, if it came over TCP.
+pub struct AcceptedConnection {
+    /// The stream to the peer.
+    pub stream: PeerStream,
+    /// The IP address of the peer. `None` for a Unix socket.
     pub address: Option<IpAddr>,
-    /// Keep this as long as the connection.
+    /// The slot of the connection. Drop it when the connection ends.
     pub slot: ConnectionSlot,
-    /// Keep this until the handshake is complete.
+    /// The slot of the handshake. Drop it when the handshake is complete.
     pub handshake_slot: HandshakeSlot,
 }
 
 /// A stream to a peer.
 #[derive(Debug)]
-pub enum Stream {
+pub enum PeerStream {
     /// A TCP connection.
     Tcp(TcpStream),
     /// A connection over a Unix socket.
     Ipc(UnixStream),
 }
 
-/// The file of a Unix socket. Removed when dropped.
+/// The file of a Unix socket, which is removed on drop.
 #[derive(Debug)]
-struct SocketFile(PathBuf);
+struct IpcSocketFile(PathBuf);
 
-impl Drop for SocketFile {
+impl Drop for IpcSocketFile {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_file(&self.0) {
-            tracing::debug!(file = %self.0.display(), %error, "cannot remove a socket file");
+            tracing::debug!(file = %self.0.display(), %error, "cannot remove the socket file");
         }
     }
 }

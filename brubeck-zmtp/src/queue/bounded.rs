@@ -1,4 +1,4 @@
-//! The queue of messages to one peer.
+//! The send queue of one peer.
 
 use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,8 +12,8 @@ use crate::ServerLimits;
 
 /// A queue with one consumer, bounded in messages and in bytes.
 ///
-/// Messages count until they are [released](Self::release), which is when the peer has taken them: what the consumer
-/// holds is bounded, too.
+/// A message counts against the limits until it is [released](Self::release), after it was written. The limits therefore
+/// include the messages in the write buffer of the consumer.
 #[derive(Debug, Default)]
 pub(crate) struct BoundedQueue {
     state: Mutex<QueueState>,
@@ -23,12 +23,13 @@ pub(crate) struct BoundedQueue {
 #[derive(Debug, Default)]
 struct QueueState {
     messages: Vec<Vec<Bytes>>,
-    /// Messages that are queued, or taken and not released.
+    /// Number of messages that are queued, or taken but not released.
     message_count: usize,
+    /// Size of these messages, in bytes.
     byte_count: usize,
     closed: bool,
     consumer: Option<Waker>,
-    /// `true` if the consumer must be woken. While it is awake, it looks here before it sleeps again.
+    /// `true` if a new message must wake the consumer. An awake consumer checks the queue before it sleeps.
     consumer_asleep: bool,
 }
 
@@ -37,7 +38,7 @@ impl BoundedQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a message. Returns `false` if that would exceed the limits; a single message may be of any size.
+    /// Adds a message. Returns `false` if it would exceed the limits. An empty queue accepts a message of any size.
     #[inline]
     pub(crate) fn push(&self, frames: Vec<Bytes>, limits: &ServerLimits) -> bool {
         let (mut state, size) = (self.lock(), message_size(&frames));
@@ -54,20 +55,22 @@ impl BoundedQueue {
         true
     }
 
-    /// Ends the queue: [`take`](Self::take) returns 0 once it is empty.
+    /// Closes the queue. [`take`](Self::take) returns 0 once it is empty.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
         wake_consumer(state);
     }
 
-    /// Notes that the consumer is awake, so that what its own handlers send wakes nothing.
+    /// Marks the consumer as awake, so that messages from its own handlers do not wake it.
     #[inline]
     pub(crate) fn set_awake(&self) {
         self.lock().consumer_asleep = false;
     }
 
-    /// Moves all messages into `taken`, which must be empty. Returns their number; 0 if the queue is closed. Cancel safe.
+    /// Waits for messages and moves all of them into `taken`, which must be empty.
+    ///
+    /// Returns their number, which is 0 if the queue is closed. This method is cancel safe.
     #[inline]
     pub(crate) async fn take(&self, taken: &mut Vec<Vec<Bytes>>) -> usize {
         poll_fn(|cx| self.poll_take(cx, taken)).await
@@ -87,7 +90,7 @@ impl BoundedQueue {
         Poll::Ready(taken.len())
     }
 
-    /// Subtracts messages that the peer has taken.
+    /// Subtracts messages that have been written.
     #[inline]
     pub(crate) fn release(&self, messages: usize, bytes: usize) {
         let mut state = self.lock();
@@ -95,7 +98,7 @@ impl BoundedQueue {
         state.byte_count = state.byte_count.saturating_sub(bytes);
     }
 
-    /// Requests that the connection be closed at once.
+    /// Requests that the connection be closed immediately.
     pub(crate) fn disconnect(&self) {
         self.disconnect.notify_one();
     }
@@ -106,6 +109,7 @@ impl BoundedQueue {
     }
 }
 
+/// Wakes the consumer if it is asleep. Unlocks first, so that the consumer does not have to wait for the lock.
 fn wake_consumer(mut state: MutexGuard<'_, QueueState>) {
     let asleep = std::mem::take(&mut state.consumer_asleep);
     let consumer = if asleep { state.consumer.clone() } else { None };
@@ -137,44 +141,53 @@ mod tests {
     }
 
     #[test]
-    fn a_sleeping_consumer_is_woken_once_and_an_awake_one_is_not() {
+    fn wakes_the_consumer_only_while_it_is_asleep() {
         let (queue, limits) = (BoundedQueue::default(), ServerLimits::default());
         let wakes = Arc::<WakeCount>::default();
-        let (this, times) = (waker(wakes.clone()), || wakes.0.load(Relaxed));
+        let (consumer, wake_count) = (waker(wakes.clone()), || wakes.0.load(Relaxed));
         let mut taken = Vec::new();
-        let sleep = |taken: &mut Vec<_>| queue.poll_take(&mut Context::from_waker(&this), taken);
+        let poll = |taken: &mut Vec<_>| queue.poll_take(&mut Context::from_waker(&consumer), taken);
         queue.push(message(1), &limits);
-        assert_eq!(sleep(&mut taken), Poll::Ready(1));
+        assert_eq!(poll(&mut taken), Poll::Ready(1));
         taken.clear();
-        assert!(sleep(&mut taken).is_pending());
+        assert!(poll(&mut taken).is_pending());
         queue.push(message(1), &limits);
         queue.push(message(1), &limits);
-        assert_eq!((times(), sleep(&mut taken)), (1, Poll::Ready(2)));
+        assert_eq!((wake_count(), poll(&mut taken)), (1, Poll::Ready(2)));
         taken.clear();
-        assert!(sleep(&mut taken).is_pending());
+        assert!(poll(&mut taken).is_pending());
         queue.set_awake();
         queue.push(message(1), &limits);
-        assert_eq!((times(), sleep(&mut taken)), (1, Poll::Ready(1)));
+        assert_eq!((wake_count(), poll(&mut taken)), (1, Poll::Ready(1)));
         taken.clear();
-        assert!(sleep(&mut taken).is_pending());
+        assert!(poll(&mut taken).is_pending());
         queue.close();
-        assert_eq!((times(), sleep(&mut taken)), (2, Poll::Ready(0)));
+        assert_eq!((wake_count(), poll(&mut taken)), (2, Poll::Ready(0)));
     }
 
     #[test]
-    fn taken_messages_count_until_they_are_released() {
+    fn taken_messages_count_against_the_limits_until_released() {
         let (queue, mut taken) = (BoundedQueue::default(), Vec::new());
         let limits = ServerLimits {
             peer_queue_bytes: 100,
             peer_queue_messages: 2,
             ..ServerLimits::default()
         };
-        assert!(queue.push(message(1000), &limits), "one may be of any size");
-        assert!(!queue.push(message(1), &limits), "too many bytes");
+        assert!(
+            queue.push(message(1000), &limits),
+            "an empty queue accepts any size"
+        );
+        assert!(!queue.push(message(1), &limits), "the limit of bytes is reached");
         assert_eq!(queue.take(&mut taken).now_or_never(), Some(1));
-        assert!(!queue.push(message(1), &limits), "not released");
+        assert!(
+            !queue.push(message(1), &limits),
+            "the taken message is not released"
+        );
         queue.release(1, 1000);
         assert!(queue.push(message(1), &limits) && queue.push(message(1), &limits));
-        assert!(!queue.push(message(1), &limits), "too many messages");
+        assert!(
+            !queue.push(message(1), &limits),
+            "the limit of messages is reached"
+        );
     }
 }

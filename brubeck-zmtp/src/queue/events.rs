@@ -6,30 +6,30 @@ use std::task::{Context, Poll, ready};
 
 use tokio::sync::{Semaphore, mpsc};
 
-/// The receiving end of a socket.
+/// The receiving end of a socket, bounded in messages and in bytes.
 ///
-/// It is bounded in messages and in bytes. While it is full, the socket is not read, which slows the peer down. Dropping
-/// it closes the socket.
+/// While it is full, the socket is not read, which applies backpressure to the peer. Dropping the receiver closes the
+/// socket.
 #[derive(Debug)]
 pub struct EventReceiver<T> {
     queue: mpsc::Receiver<(T, usize)>,
-    shared: Arc<Shared<T>>,
+    shared: Arc<EventQueueState<T>>,
 }
 
-/// State of both ends.
-struct Shared<T> {
-    /// Bytes that may still be queued.
+/// The state that both ends of an event queue share.
+struct EventQueueState<T> {
+    /// Remaining capacity in bytes.
     byte_budget: Semaphore,
-    handler: OnceLock<Handler<T>>,
-    /// Keeps the order of events while a handler is being set.
+    handler: OnceLock<EventHandler<T>>,
+    /// Preserves the order of events while a handler is being set.
     order: Mutex<()>,
 }
 
-type Handler<T> = Box<dyn Fn(T) + Send + Sync>;
+type EventHandler<T> = Box<dyn Fn(T) + Send + Sync>;
 
-impl<T> fmt::Debug for Shared<T> {
+impl<T> fmt::Debug for EventQueueState<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shared = f.debug_struct("Shared");
+        let mut shared = f.debug_struct("EventQueueState");
         shared
             .field("byte_budget", &self.byte_budget)
             .finish_non_exhaustive()
@@ -37,29 +37,30 @@ impl<T> fmt::Debug for Shared<T> {
 }
 
 impl<T> EventReceiver<T> {
-    /// Waits for the next event. Returns `None` once the socket is closed and every event was received. Cancel safe.
+    /// Waits for the next event. Returns `None` once the socket is closed and all events were received. This method is cancel
+    /// safe.
     pub async fn recv(&mut self) -> Option<T> {
         let received = self.queue.recv().await;
         self.release(received)
     }
 
-    /// Returns the next event if there is one now.
+    /// Returns the next event if one is queued.
     pub fn try_recv(&mut self) -> Option<T> {
         let received = self.queue.try_recv().ok();
         self.release(received)
     }
 
-    /// Polls for the next event; `None` as in [`recv`](Self::recv).
+    /// Polls for the next event, as [`recv`](Self::recv) does.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let received = ready!(self.queue.poll_recv(cx));
         Poll::Ready(self.release(received))
     }
 
-    /// Passes each event to `handler` from now on, in order, on the task that reads the socket.
+    /// Calls `handler` for each event from now on, in order, on the task that reads the socket.
     ///
-    /// This saves a queue and a wake-up per event. The queue bounds nothing then: `handler` must not block, and must limit
-    /// what it keeps. Keep the receiver, because dropping it still closes the socket. There is one handler; a second one
-    /// is ignored.
+    /// This saves a queue operation and a wake-up per event. The limits of the queue no longer apply: `handler` must not
+    /// block, and must limit its own memory. Keep the receiver, because dropping it still closes the socket. Only the first
+    /// handler is used; later calls have no effect.
     pub fn set_handler(&mut self, handler: impl Fn(T) + Send + Sync + 'static) {
         let shared = self.shared.clone();
         let _order = shared.order.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,6 +71,7 @@ impl<T> EventReceiver<T> {
     }
 
     #[inline]
+    /// Returns the bytes of a received event to the budget.
     fn release(&self, received: Option<(T, usize)>) -> Option<T> {
         let (event, bytes) = received?;
         self.shared.byte_budget.add_permits(bytes);
@@ -87,7 +89,7 @@ impl<T> Drop for EventReceiver<T> {
 #[derive(Debug)]
 pub struct EventSender<T> {
     queue: mpsc::Sender<(T, usize)>,
-    shared: Arc<Shared<T>>,
+    shared: Arc<EventQueueState<T>>,
 }
 
 impl<T> Clone for EventSender<T> {
@@ -99,10 +101,10 @@ impl<T> Clone for EventSender<T> {
     }
 }
 
-/// Creates a queue of at most `messages` events, which accepts another one only while fewer than `bytes` are queued.
+/// Creates a queue with a capacity of `messages` events and `bytes` bytes. The last event may exceed the capacity in bytes.
 pub fn event_queue<T>(messages: usize, bytes: usize) -> (EventSender<T>, EventReceiver<T>) {
     let (sender, receiver) = mpsc::channel(messages.max(1));
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(EventQueueState {
         byte_budget: Semaphore::new(bytes.clamp(1, Semaphore::MAX_PERMITS / 2)),
         handler: OnceLock::new(),
         order: Mutex::new(()),
@@ -120,9 +122,9 @@ pub fn event_queue<T>(messages: usize, bytes: usize) -> (EventSender<T>, EventRe
 }
 
 impl<T> EventSender<T> {
-    /// Waits for space for one event. Returns `None` if the receiver was dropped. Cancel safe.
+    /// Waits for space for one event. Returns `None` if the receiver was dropped. This method is cancel safe.
     ///
-    /// Reserve space *before* reading the socket: what was read cannot be put back.
+    /// Reserve space *before* reading the socket, because a message that was read cannot be put back.
     #[inline]
     pub async fn reserve(&self) -> Option<EventPermit<'_, T>> {
         if self.shared.handler.get().is_some() {
@@ -130,13 +132,14 @@ impl<T> EventSender<T> {
         }
         let slot = self.queue.reserve().await.ok()?;
         if self.shared.byte_budget.available_permits() == 0 {
+            // Wait for one byte and return it immediately: the size of the event is not known yet.
             self.shared.byte_budget.acquire().await.ok()?.forget();
             self.shared.byte_budget.add_permits(1);
         }
         Some(self.permit(Some(slot)))
     }
 
-    /// Reserves space for one event if there is some now.
+    /// Reserves space for one event if the queue has space.
     #[inline]
     pub fn try_reserve(&self) -> Option<EventPermit<'_, T>> {
         if self.shared.handler.get().is_some() {
@@ -146,7 +149,7 @@ impl<T> EventSender<T> {
         (self.shared.byte_budget.available_permits() > 0).then(|| self.permit(Some(slot)))
     }
 
-    fn permit<'a>(&'a self, slot: Option<Slot<'a, T>>) -> EventPermit<'a, T> {
+    fn permit<'a>(&'a self, slot: Option<QueuePermit<'a, T>>) -> EventPermit<'a, T> {
         EventPermit {
             slot,
             shared: &self.shared,
@@ -159,25 +162,25 @@ impl<T> EventSender<T> {
     }
 }
 
-type Slot<'a, T> = mpsc::Permit<'a, (T, usize)>;
+type QueuePermit<'a, T> = mpsc::Permit<'a, (T, usize)>;
 
-/// Space for one event.
+/// Reserved space for one event.
 #[derive(Debug)]
 pub struct EventPermit<'a, T> {
-    /// A place in the queue; `None` if there is a handler.
-    slot: Option<Slot<'a, T>>,
-    shared: &'a Shared<T>,
+    /// A place in the queue. `None` if there is a handler.
+    slot: Option<QueuePermit<'a, T>>,
+    shared: &'a EventQueueState<T>,
 }
 
 impl<T> EventPermit<'_, T> {
-    /// Sends the event, whose message has this many bytes. They may exceed the rest of the budget.
+    /// Sends the event, whose message has this many `bytes`. They may exceed the remaining capacity.
     #[inline]
     pub fn send(self, event: T, bytes: usize) {
         if let Some(handler) = self.shared.handler.get() {
             return handler(event);
         }
-        // `set_handler` holds this lock while it empties the queue. An event that is queued after that would never be
-        // received, so the handler is looked up again under the lock.
+        // `set_handler` holds this lock while it empties the queue. An event that is queued afterwards would never be
+        // received, so check again for a handler under the lock.
         let order = self.shared.order.lock().unwrap_or_else(PoisonError::into_inner);
         match (self.shared.handler.get(), self.slot) {
             (Some(handler), _) => {
@@ -185,8 +188,8 @@ impl<T> EventPermit<'_, T> {
                 handler(event);
             }
             (None, Some(slot)) => {
-                let paid = self.shared.byte_budget.forget_permits(bytes);
-                slot.send((event, paid));
+                let charged = self.shared.byte_budget.forget_permits(bytes);
+                slot.send((event, charged));
             }
             // A permit without a slot exists only if there is a handler, and handlers are never removed.
             (None, None) => {}
@@ -200,14 +203,20 @@ mod tests {
     use futures_util::FutureExt;
 
     #[test]
-    fn bounded_in_messages_and_in_bytes() {
+    fn queue_is_bounded_in_messages_and_in_bytes() {
         let (sender, mut receiver) = event_queue::<u8>(2, 100);
         sender.reserve().now_or_never().unwrap().unwrap().send(1, 300);
-        assert!(sender.reserve().now_or_never().is_none(), "no bytes left");
+        assert!(
+            sender.reserve().now_or_never().is_none(),
+            "the limit of bytes is reached"
+        );
         assert_eq!(receiver.try_recv(), Some(1));
         sender.reserve().now_or_never().unwrap().unwrap().send(2, 10);
         sender.reserve().now_or_never().unwrap().unwrap().send(3, 10);
-        assert!(sender.reserve().now_or_never().is_none(), "no message left");
+        assert!(
+            sender.reserve().now_or_never().is_none(),
+            "the limit of messages is reached"
+        );
         assert_eq!(
             (receiver.try_recv(), receiver.try_recv(), receiver.try_recv()),
             (Some(2), Some(3), None)
@@ -216,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waiting_sender_notices_that_the_receiver_is_dropped() {
+    fn reserve_completes_when_the_receiver_is_dropped() {
         let (sender, receiver) = event_queue::<u8>(1, 1);
         sender.reserve().now_or_never().unwrap().unwrap().send(1, 1);
         drop(receiver);
@@ -224,17 +233,17 @@ mod tests {
     }
 
     #[test]
-    fn a_handler_gets_every_event_in_order_without_waiting() {
+    fn handler_receives_queued_and_new_events_in_order() {
         let (sender, mut receiver) = event_queue::<u32>(8, 100);
         let send = |event| sender.reserve().now_or_never().unwrap().unwrap().send(event, 60);
         let before = sender.try_reserve().unwrap();
         send(1);
-        let taken = Arc::<Mutex<Vec<u32>>>::default();
-        let handled = taken.clone();
-        receiver.set_handler(move |event| handled.lock().unwrap().push(event));
+        let received = Arc::<Mutex<Vec<u32>>>::default();
+        let sink = received.clone();
+        receiver.set_handler(move |event| sink.lock().unwrap().push(event));
         before.send(2, 60);
         (3..100).for_each(send);
-        assert_eq!(*taken.lock().unwrap(), Vec::from_iter(1..100));
+        assert_eq!(*received.lock().unwrap(), Vec::from_iter(1..100));
         assert_eq!(receiver.shared.byte_budget.available_permits(), 100);
         drop(receiver);
         assert!(sender.try_reserve().is_none());
@@ -242,16 +251,16 @@ mod tests {
     }
 
     #[test]
-    fn no_event_is_lost_or_reordered_when_a_handler_is_set() {
+    fn setting_a_handler_neither_loses_nor_reorders_events() {
         for _ in 0..200 {
             let (sender, mut receiver) = event_queue::<u32>(1000, 1000);
-            let taken = Arc::<Mutex<Vec<u32>>>::default();
-            let handled = taken.clone();
+            let received = Arc::<Mutex<Vec<u32>>>::default();
+            let sink = received.clone();
             std::thread::scope(|scope| {
                 scope.spawn(|| (0..50).for_each(|event| sender.try_reserve().unwrap().send(event, 1)));
-                receiver.set_handler(move |event| handled.lock().unwrap().push(event));
+                receiver.set_handler(move |event| sink.lock().unwrap().push(event));
             });
-            assert_eq!(*taken.lock().unwrap(), Vec::from_iter(0..50));
+            assert_eq!(*received.lock().unwrap(), Vec::from_iter(0..50));
         }
     }
 }

@@ -11,17 +11,19 @@ use crate::connection::{ConnectionError, FrameReader, FrameWriter};
 use crate::queue::{EventPermit, EventSender, message_size};
 use crate::{LINGER, ServerEvent, ServerLimits};
 
-/// Capacity that the buffer of taken messages keeps from batch to batch.
+/// Capacity of the batch buffer that is kept between batches.
 const BATCH_CAPACITY: usize = 256;
 
-/// Messages passed on before their answers are written. Small, so that the peer has something to do in the meantime.
+/// Maximum number of messages delivered before their responses are written. It is small, so that the peer can work on the
+/// first responses while the others are computed.
 const MESSAGES_PER_TURN: usize = 16;
 
-/// Turns before other tasks run.
+/// Turns that run before the task yields to other tasks.
 const YIELD_BUDGET: usize = 4;
 
-/// Serves a peer until it disconnects, breaks a rule, or the server closes. [`ServerEvent::Disconnected`] is its last
-/// event.
+/// Runs the connection of a peer until the peer disconnects or breaks a rule, or until the server is closed.
+///
+/// [`ServerEvent::Disconnected`] is the last event of the connection.
 pub(super) async fn run_connection<R, W>(
     reader: R,
     writer: W,
@@ -44,13 +46,13 @@ where
         inbound,
         limits,
         blocked: None,
-        undelivered: false,
+        more_buffered: false,
         yield_budget: YIELD_BUDGET,
         batch: Vec::new(),
-        writing: BatchSize::default(),
+        unwritten: BatchSize::default(),
     };
     let ended = connection.serve().await;
-    if let Ok(End::ServerClosed) = ended {
+    if let Ok(ConnectionEnd::ServerClosed) = ended {
         connection.reader.discard_until(Instant::now() + LINGER).await;
     }
     connection.deliver_rest().await;
@@ -58,9 +60,10 @@ where
 }
 
 /// The regular end of a connection.
-enum End {
+enum ConnectionEnd {
+    /// The peer closed the connection, or the user dropped the event receiver.
     PeerClosed,
-    /// The server is closing, and everything has been written.
+    /// The server is closing, and all messages to the peer have been written.
     ServerClosed,
 }
 
@@ -70,17 +73,17 @@ struct PeerConnection<'a, R, W> {
     peer: RegisteredPeer,
     inbound: &'a EventSender<ServerEvent>,
     limits: &'a ServerLimits,
-    /// A message that waits for space in the event queue. What was received after it stays encoded until then: a peer that
-    /// sends many small messages gets no more memory than it has sent bytes.
+    /// A message that waits for space in the event queue. Whatever was received after it stays encoded until then, so many
+    /// small messages need no more memory than the bytes that the peer has sent.
     blocked: Option<Vec<Bytes>>,
-    /// `true` if the reader may hold more messages than one turn delivered.
-    undelivered: bool,
-    /// Turns left before other tasks run.
+    /// `true` if the last turn ended before the reader had no complete message left.
+    more_buffered: bool,
+    /// Turns left before the task yields.
     yield_budget: usize,
-    /// Messages taken from the queue; kept from batch to batch, so that none allocates.
+    /// Messages taken from the queue. Reused for every batch, so that a batch allocates nothing.
     batch: Vec<Vec<Bytes>>,
-    /// Messages in the write buffer, which the queue still counts.
-    writing: BatchSize,
+    /// Size of the messages in the write buffer, which still count against the limits of the queue.
+    unwritten: BatchSize,
 }
 
 #[derive(Default)]
@@ -94,36 +97,48 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    async fn serve(&mut self) -> Result<End, ConnectionError> {
+    /// Transfers messages in both directions until the connection ends.
+    ///
+    /// The loop prefers output to input, and works on its input in turns. A turn delivers at most [`MESSAGES_PER_TURN`]
+    /// messages, and handlers that respond at once do so on this task, during the turn. Their responses are written before
+    /// the next turn begins.
+    ///
+    /// At most one of the last three branches is enabled at a time:
+    ///
+    /// * `blocked` is set: wait for space in the event queue.
+    /// * `more_buffered` is set: begin the next turn with messages that were received already.
+    /// * Otherwise: read from the peer, unless too many `PONG`s are waiting to be written.
+    async fn serve(&mut self) -> Result<ConnectionEnd, ConnectionError> {
         loop {
-            let writing = !self.writer.is_empty();
-            let reading = self.blocked.is_none() && !self.undelivered && self.writer.accepts_pongs();
+            let write_pending = !self.writer.is_empty();
+            let read_allowed = self.blocked.is_none() && !self.more_buffered && self.writer.accepts_pongs();
             tokio::select! {
-                // In this order, because answers must go out before more requests are passed on.
                 biased;
                 () = self.peer.queue.disconnect_requested() => return Err(ConnectionError::Abandoned),
-                written = self.writer.write(Some(self.limits.write_stall_timeout)), if writing => {
+                written = self.writer.write(Some(self.limits.write_stall_timeout)), if write_pending => {
                     written?;
                     self.release_written();
                 }
-                count = self.peer.queue.take(&mut self.batch), if !writing => {
+                count = self.peer.queue.take(&mut self.batch), if !write_pending => {
                     if count == 0 {
                         self.writer.shutdown().await?;
-                        return Ok(End::ServerClosed);
+                        return Ok(ConnectionEnd::ServerClosed);
                     }
                     self.push_batch();
                 }
                 permit = self.inbound.reserve(), if self.blocked.is_some() => {
                     let (Some(permit), Some(frames)) = (permit, self.blocked.take()) else {
-                        return Ok(End::PeerClosed);
+                        return Ok(ConnectionEnd::PeerClosed);
                     };
                     self.emit(permit, frames);
                     self.deliver()?;
                 }
-                () = next_turn(&mut self.yield_budget), if self.undelivered && !writing => self.deliver()?,
-                count = self.reader.fill(), if reading => {
+                () = next_turn(&mut self.yield_budget), if self.more_buffered && !write_pending => {
+                    self.deliver()?;
+                },
+                count = self.reader.fill(), if read_allowed => {
                     if count? == 0 {
-                        return Ok(End::PeerClosed);
+                        return Ok(ConnectionEnd::PeerClosed);
                     }
                     self.deliver()?;
                 }
@@ -131,13 +146,14 @@ where
         }
     }
 
-    /// Passes on what was received, for one turn and as far as there is space.
+    /// Runs one turn: delivers buffered messages until there are none, the turn is over, or the event queue is full.
     fn deliver(&mut self) -> Result<(), Violation> {
         let inbound = self.inbound;
-        // Handlers run on this task and may answer at once. The queue is looked at before this task sleeps again.
+        // Handlers may respond on this task while it delivers. The loop looks at the queue before it sleeps, so their
+        // responses need not wake it.
         self.peer.queue.set_awake();
+        self.more_buffered = false;
         let mut remaining = MESSAGES_PER_TURN;
-        self.undelivered = false;
         while let Some(decoded) = self.reader.next_buffered()? {
             match decoded {
                 Decoded::Message(frames) => {
@@ -148,7 +164,7 @@ where
                     self.emit(permit, frames);
                     remaining -= 1;
                     if remaining == 0 {
-                        self.undelivered = true;
+                        self.more_buffered = true;
                         break;
                     }
                 }
@@ -164,36 +180,36 @@ where
         permit.send(ServerEvent::Message { peer, frames }, bytes);
     }
 
-    /// Moves what was taken from the queue into the write buffer.
+    /// Moves the batch into the write buffer.
     fn push_batch(&mut self) {
         for frames in self.batch.drain(..) {
-            self.writing.messages += 1;
-            self.writing.bytes += message_size(&frames);
+            self.unwritten.messages += 1;
+            self.unwritten.bytes += message_size(&frames);
             self.writer.push_message(frames);
         }
         // Connections of idle peers must not keep large buffers.
         self.batch.shrink_to(BATCH_CAPACITY);
     }
 
-    /// Frees the queue of what the peer has taken.
+    /// Subtracts the messages from the queue once all of them have been written.
     fn release_written(&mut self) {
         if self.writer.is_empty() {
-            let BatchSize { messages, bytes } = std::mem::take(&mut self.writing);
+            let BatchSize { messages, bytes } = std::mem::take(&mut self.unwritten);
             self.peer.queue.release(messages, bytes);
         }
     }
 
-    /// Passes on what was received before the end, then the end.
+    /// Delivers the messages that were received before the connection ended, then [`ServerEvent::Disconnected`].
     async fn deliver_rest(&mut self) {
         let inbound = self.inbound;
-        while self.blocked.is_some() || self.undelivered {
+        while self.blocked.is_some() || self.more_buffered {
             if let Some(frames) = self.blocked.take() {
                 match inbound.reserve().await {
                     Some(permit) => self.emit(permit, frames),
                     None => return,
                 }
             }
-            // A violation was preceded by valid messages, which are delivered by now.
+            // The valid messages before a violation have been delivered by now.
             if self.deliver().is_err() {
                 break;
             }
@@ -206,7 +222,7 @@ where
     }
 }
 
-/// Waits until the next turn may begin.
+/// Waits until the next turn may begin. Yields to other tasks after each [`YIELD_BUDGET`] turns.
 async fn next_turn(yield_budget: &mut usize) {
     if *yield_budget == 0 {
         yield_now().await;

@@ -1,4 +1,4 @@
-//! A server: a bound socket with many peers.
+//! Servers: bound sockets with many peers.
 
 mod connection;
 mod peers;
@@ -16,59 +16,60 @@ pub(crate) use self::router::bind_server;
 
 use self::peers::PeerTable;
 use crate::limits::OUTBOUND_MESSAGES;
-use crate::queue::{Counters, Counts};
+use crate::queue::{MessageCounters, MessageCounts};
 use crate::{Endpoint, EventReceiver, SendError, ShutdownHandle};
 
-/// The routing identity of one connected peer, at most 255 bytes.
+/// The routing identity of a peer, at most 255 bytes.
 ///
-/// It routes messages and proves nothing: a peer chooses its own, and may return with another one.
+/// It is for routing only and does not authenticate the peer: a peer chooses its own identity, and may choose another one
+/// when it reconnects.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Peer(Bytes);
+pub struct RoutingId(Bytes);
 
-impl Peer {
-    /// Creates the name of a peer from its routing identity.
+impl RoutingId {
+    /// Creates a routing identity from its bytes.
     pub fn new(identity: impl Into<Bytes>) -> Self {
         Self(identity.into())
     }
 
-    /// Returns the routing identity.
+    /// Returns the bytes of the identity.
     #[inline]
     pub fn identity(&self) -> &Bytes {
         &self.0
     }
 }
 
-impl fmt::Debug for Peer {
+impl fmt::Debug for RoutingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Peer({})", self.0.escape_ascii())
+        write!(f, "RoutingId({})", self.0.escape_ascii())
     }
 }
 
-/// An event of a [`Server`].
+/// An event of a [`RouterServer`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerEvent {
     /// A peer sent a message.
     Message {
         /// The sender.
-        peer: Peer,
-        /// The frames, without the identity; at least one.
+        peer: RoutingId,
+        /// The frames without the identity, at least one.
         frames: Vec<Bytes>,
     },
-    /// A peer disconnected. Its last message comes before this.
+    /// A peer disconnected. This is its last event.
     Disconnected {
         /// The peer.
-        peer: Peer,
+        peer: RoutingId,
     },
 }
 
-/// A bound socket (`ROUTER`) that receives from many peers and answers each by its identity.
+/// A bound socket (`ROUTER`) that receives from many peers and sends to each by its identity.
 ///
-/// It checks the handshake and every frame header before it allocates what they announce, refuses a second peer with the
-/// same identity, answers heartbeats, and disconnects a peer that does not read. Each connection is one task. See the
-/// [crate](crate) for an example.
+/// Each connection is one task. It checks the handshake and every frame header before it allocates memory for the announced
+/// length, and it answers heartbeats. A second peer with the same identity is refused, and a peer that does not read its
+/// messages is disconnected. See the [crate](crate) for an example.
 #[derive(Debug)]
-pub struct Server {
-    /// The endpoint as it was given, with the port that the system chose.
+pub struct RouterServer {
+    /// The bound endpoint. If port 0 was requested, it has the port that the operating system chose.
     pub local: Endpoint,
     /// Events. Dropping it closes the server.
     pub inbound: EventReceiver<ServerEvent>,
@@ -78,86 +79,87 @@ pub struct Server {
     pub shutdown: ShutdownHandle,
 }
 
-impl Server {
-    /// Sends what was accepted, for at most `linger`, then closes. Returns `true` if everything left in time.
+impl RouterServer {
+    /// Sends the accepted messages for at most `linger`, then closes the server. Returns `true` if all of them left the
+    /// process in time.
     pub async fn shutdown(self, linger: Duration) -> bool {
         self.shutdown.shutdown(linger).await
     }
 }
 
-/// The sending end of a [`Server`].
+/// The sending end of a [`RouterServer`].
 #[derive(Clone, Debug)]
 pub struct ServerSender(Route);
 
 #[derive(Clone, Debug)]
 enum Route {
-    /// To the queue of each peer.
+    /// Messages go directly to the queue of their peer.
     Peers {
         peers: Arc<PeerTable>,
-        /// Closed when the last sender is dropped, which closes the server.
+        /// Closes its channel, and with it the server, when the last sender is dropped.
         _alive: mpsc::Sender<Infallible>,
     },
-    /// To one task that serves all peers.
+    /// Messages go to one task that serves all peers.
     Queue {
-        queue: mpsc::Sender<Outgoing>,
-        counters: Arc<Counters>,
+        queue: mpsc::Sender<ServerCommand>,
+        counters: Arc<MessageCounters>,
     },
 }
 
-impl From<peers::Closed> for SendError {
-    fn from(_: peers::Closed) -> Self {
+impl From<peers::ServerClosed> for SendError {
+    fn from(_: peers::ServerClosed) -> Self {
         Self::Closed
     }
 }
 
 impl ServerSender {
-    /// Creates a sender to `peers`, and the channel that closes when the last clone is dropped.
+    /// Creates a sender to `peers`, and a channel that closes when the last clone of the sender is dropped.
     fn to_peers(peers: Arc<PeerTable>) -> (Self, mpsc::Receiver<Infallible>) {
         let (alive, dropped) = mpsc::channel(1);
         let sender = Self(Route::Peers { peers, _alive: alive });
         (sender, dropped)
     }
 
-    /// Creates a sender to a queue of 1024 messages, for a socket that is implemented elsewhere.
+    /// Creates a sender for a socket that is implemented elsewhere. The queue has a capacity of 1024 messages.
     pub fn to_queue() -> (Self, OutgoingQueue) {
-        let (queue, messages) = mpsc::channel(OUTBOUND_MESSAGES);
-        let counters = Arc::new(Counters::default());
+        let (queue, commands) = mpsc::channel(OUTBOUND_MESSAGES);
+        let counters = Arc::new(MessageCounters::default());
         let sender = Self(Route::Queue {
             queue,
             counters: counters.clone(),
         });
-        (sender, OutgoingQueue { messages, counters })
+        (sender, OutgoingQueue { commands, counters })
     }
 
-    /// Queues a message. Never waits for the peer.
+    /// Queues a message without waiting for the peer.
     ///
-    /// The message is dropped and counted if the peer has disconnected. A peer that does not read its messages is
+    /// If the peer is not connected, the message is counted as dropped. If the queue of the peer is full, the peer is
     /// disconnected.
     ///
     /// # Errors
     /// Returns [`SendError::Empty`] or [`SendError::Closed`].
-    pub async fn send(&self, peer: Peer, frames: Vec<Bytes>) -> Result<(), SendError> {
+    pub async fn send(&self, peer: RoutingId, frames: Vec<Bytes>) -> Result<(), SendError> {
         if frames.is_empty() {
             return Err(SendError::Empty);
         }
         match &self.0 {
             Route::Queue { queue, .. } => queue
-                .send(Outgoing::Message { peer, frames })
+                .send(ServerCommand::Message { peer, frames })
                 .await
                 .map_err(|_| SendError::Closed),
             Route::Peers { peers, .. } => {
-                // This never waits, so an endless loop of sends would keep other tasks from running.
+                // The queue of a peer never makes the caller wait. Without this, a loop of sends would starve other tasks.
                 tokio::task::coop::consume_budget().await;
                 Ok(peers.send(&peer, frames)?)
             }
         }
     }
 
-    /// Queues a message if there is space now.
+    /// Queues a message if the queue has space.
     ///
     /// # Errors
     /// Returns [`SendError::Empty`], [`SendError::Full`] or [`SendError::Closed`].
-    pub fn try_send(&self, peer: Peer, frames: Vec<Bytes>) -> Result<(), SendError> {
+    pub fn try_send(&self, peer: RoutingId, frames: Vec<Bytes>) -> Result<(), SendError> {
         if frames.is_empty() {
             return Err(SendError::Empty);
         }
@@ -168,44 +170,44 @@ impl ServerSender {
             })
     }
 
-    /// Queues a message of at least one frame if there is space now.
+    /// Queues a message of at least one frame if the queue has space.
     ///
     /// # Errors
     /// Returns the message if the queue is full, or `None` if the server was shut down.
     #[inline]
     pub fn try_send_or_return(
         &self,
-        peer: Peer,
+        peer: RoutingId,
         frames: Vec<Bytes>,
-    ) -> Result<(), Option<(Peer, Vec<Bytes>)>> {
+    ) -> Result<(), Option<(RoutingId, Vec<Bytes>)>> {
         match &self.0 {
-            Route::Queue { queue, .. } => match queue.try_send(Outgoing::Message { peer, frames }) {
+            Route::Queue { queue, .. } => match queue.try_send(ServerCommand::Message { peer, frames }) {
                 Ok(()) => Ok(()),
-                Err(mpsc::error::TrySendError::Full(Outgoing::Message { peer, frames })) => {
+                Err(mpsc::error::TrySendError::Full(ServerCommand::Message { peer, frames })) => {
                     Err(Some((peer, frames)))
                 }
                 Err(_) => Err(None),
             },
-            Route::Peers { peers, .. } => peers.send(&peer, frames).map_err(|peers::Closed| None),
+            Route::Peers { peers, .. } => peers.send(&peer, frames).map_err(|peers::ServerClosed| None),
         }
     }
 
-    /// Disconnects a peer.
+    /// Disconnects a peer. Messages that are queued for it are dropped.
     ///
     /// # Errors
     /// Returns [`SendError::Closed`].
-    pub async fn disconnect(&self, peer: Peer) -> Result<(), SendError> {
+    pub async fn disconnect(&self, peer: RoutingId) -> Result<(), SendError> {
         match &self.0 {
             Route::Queue { queue, .. } => queue
-                .send(Outgoing::Disconnect { peer })
+                .send(ServerCommand::Disconnect { peer })
                 .await
                 .map_err(|_| SendError::Closed),
             Route::Peers { peers, .. } => Ok(peers.disconnect(&peer)?),
         }
     }
 
-    /// Returns the number of messages so far, by what happened to them.
-    pub fn counts(&self) -> Counts {
+    /// Returns how many messages were sent, dropped or stalled so far.
+    pub fn counts(&self) -> MessageCounts {
         match &self.0 {
             Route::Queue { counters, .. } => counters.read(),
             Route::Peers { peers, .. } => peers.counters.read(),
@@ -216,25 +218,25 @@ impl ServerSender {
 /// The receiving end of [`ServerSender::to_queue`].
 #[derive(Debug)]
 pub struct OutgoingQueue {
-    /// Messages and commands, in order. It ends when the last sender is dropped.
-    pub messages: mpsc::Receiver<Outgoing>,
+    /// Commands in the order in which they were sent. The channel closes when the last sender is dropped.
+    pub commands: mpsc::Receiver<ServerCommand>,
     /// Counts messages for [`ServerSender::counts`].
-    pub counters: Arc<Counters>,
+    pub counters: Arc<MessageCounters>,
 }
 
-/// An order of a [`ServerSender`] to its socket.
+/// A command of a [`ServerSender`] to its socket.
 #[derive(Debug)]
-pub enum Outgoing {
+pub enum ServerCommand {
     /// Send a message.
     Message {
-        /// The receiver.
-        peer: Peer,
-        /// The frames; at least one.
+        /// The peer to send it to.
+        peer: RoutingId,
+        /// The frames, at least one.
         frames: Vec<Bytes>,
     },
     /// Disconnect a peer.
     Disconnect {
         /// The peer.
-        peer: Peer,
+        peer: RoutingId,
     },
 }

@@ -5,33 +5,33 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::queue::{BoundedQueue, Counters};
-use crate::{Peer, ServerLimits};
+use crate::queue::{BoundedQueue, MessageCounters};
+use crate::{RoutingId, ServerLimits};
 
-/// The connected peers of one server, each with the queue that its connection sends from.
+/// The connected peers of one server, each with its send queue.
 #[derive(Debug)]
 pub(crate) struct PeerTable {
     /// `None` once the server is closing.
-    connected: Mutex<Option<HashMap<Peer, Arc<BoundedQueue>>>>,
+    connected: Mutex<Option<HashMap<RoutingId, Arc<BoundedQueue>>>>,
     limits: ServerLimits,
-    pub(crate) counters: Counters,
+    pub(crate) counters: MessageCounters,
 }
 
-/// The server is closing.
+/// An error: the server is closing.
 #[derive(Debug)]
-pub(crate) struct Closed;
+pub(crate) struct ServerClosed;
 
 impl PeerTable {
     pub(crate) fn new(limits: &ServerLimits) -> Arc<Self> {
         Arc::new(Self {
             connected: Mutex::new(Some(HashMap::new())),
             limits: limits.clone(),
-            counters: Counters::default(),
+            counters: MessageCounters::default(),
         })
     }
 
     /// Registers a peer. Returns `None` if the identity is already connected or the server is closing.
-    pub(crate) fn register(self: &Arc<Self>, peer: Peer) -> Option<RegisteredPeer> {
+    pub(crate) fn register(self: &Arc<Self>, peer: RoutingId) -> Option<RegisteredPeer> {
         let mut connected = self.lock();
         let connected = connected
             .as_mut()
@@ -47,9 +47,9 @@ impl PeerTable {
 
     /// Queues a message for its peer. Disconnects the peer if its queue is full.
     #[inline]
-    pub(crate) fn send(&self, peer: &Peer, frames: Vec<Bytes>) -> Result<(), Closed> {
+    pub(crate) fn send(&self, peer: &RoutingId, frames: Vec<Bytes>) -> Result<(), ServerClosed> {
         let connected = self.lock();
-        let Some(queue) = connected.as_ref().ok_or(Closed)?.get(peer) else {
+        let Some(queue) = connected.as_ref().ok_or(ServerClosed)?.get(peer) else {
             self.counters.record_dropped(1);
             return Ok(());
         };
@@ -60,21 +60,21 @@ impl PeerTable {
             queue.disconnect();
             tracing::warn!(
                 ?peer,
-                "disconnecting a peer that does not read its messages: its queue is full"
+                "disconnecting a peer that does not read its messages, its queue is full"
             );
         }
         Ok(())
     }
 
-    /// Closes the connection of a peer, without waiting for what is queued.
-    pub(crate) fn disconnect(&self, peer: &Peer) -> Result<(), Closed> {
-        if let Some(queue) = self.lock().as_ref().ok_or(Closed)?.get(peer) {
+    /// Closes the connection of a peer immediately. Messages that are queued for it are dropped.
+    pub(crate) fn disconnect(&self, peer: &RoutingId) -> Result<(), ServerClosed> {
+        if let Some(queue) = self.lock().as_ref().ok_or(ServerClosed)?.get(peer) {
             queue.disconnect();
         }
         Ok(())
     }
 
-    /// Accepts nothing more. Each connection ends when its queue has been sent.
+    /// Stops accepting messages and peers. Each connection ends when its queue has been sent.
     pub(crate) fn close(&self) {
         let closed = self.lock().take();
         closed
@@ -83,16 +83,16 @@ impl PeerTable {
             .for_each(|queue| queue.close());
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<HashMap<Peer, Arc<BoundedQueue>>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<HashMap<RoutingId, Arc<BoundedQueue>>>> {
         self.connected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A connected peer. Dropping it frees the identity.
+/// The registration of a connected peer. Dropping it releases the identity.
 #[derive(Debug)]
 pub(crate) struct RegisteredPeer {
     table: Arc<PeerTable>,
-    pub(crate) peer: Peer,
+    pub(crate) peer: RoutingId,
     /// Messages to the peer.
     pub(crate) queue: Arc<BoundedQueue>,
 }
@@ -118,23 +118,26 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_belongs_to_one_connected_peer() {
+    fn refuses_a_second_peer_with_the_same_identity() {
         let peers = peers(1, 1);
-        let first = peers.register(Peer::new("x")).unwrap();
-        assert!(peers.register(Peer::new("x")).is_none());
+        let first = peers.register(RoutingId::new("x")).unwrap();
+        assert!(peers.register(RoutingId::new("x")).is_none());
         drop(first);
-        let second = peers.register(Peer::new("x"));
+        let second = peers.register(RoutingId::new("x"));
         assert!(second.is_some());
         peers.close();
         drop(second);
-        assert!(peers.register(Peer::new("x")).is_none(), "closed");
+        assert!(
+            peers.register(RoutingId::new("x")).is_none(),
+            "the server is closed"
+        );
     }
 
     #[tokio::test]
-    async fn a_peer_that_does_not_read_is_disconnected() {
+    async fn disconnects_a_peer_whose_queue_is_full() {
         let peers = peers(100, 2);
-        let connected = peers.register(Peer::new("x")).unwrap();
-        let send = |size: usize| peers.send(&Peer::new("x"), vec![Bytes::from(vec![0; size])]);
+        let connected = peers.register(RoutingId::new("x")).unwrap();
+        let send = |size: usize| peers.send(&RoutingId::new("x"), vec![Bytes::from(vec![0; size])]);
         send(1000).unwrap();
         send(1).unwrap();
         connected.queue.disconnect_requested().await;
@@ -145,13 +148,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_server_still_sends_what_it_had_accepted() {
+    async fn close_keeps_accepted_messages() {
         let peers = peers(100, 9);
-        let connected = peers.register(Peer::new("x")).unwrap();
+        let connected = peers.register(RoutingId::new("x")).unwrap();
         let frames = vec![Bytes::from("last")];
-        peers.send(&Peer::new("x"), frames.clone()).unwrap();
+        peers.send(&RoutingId::new("x"), frames.clone()).unwrap();
         peers.close();
-        assert!(peers.send(&Peer::new("x"), frames.clone()).is_err());
+        assert!(peers.send(&RoutingId::new("x"), frames.clone()).is_err());
         let mut taken = Vec::new();
         assert_eq!(connected.queue.take(&mut taken).await, 1);
         assert_eq!(std::mem::take(&mut taken), [frames]);

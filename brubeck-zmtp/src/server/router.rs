@@ -1,4 +1,4 @@
-//! The `ROUTER` of a [`Server`]: accepts peers, and closes.
+//! The `ROUTER` of a [`RouterServer`]: accepts peers, completes their handshakes, and shuts down.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -16,30 +16,33 @@ use super::peers::{PeerTable, RegisteredPeer};
 use crate::codec::SocketType;
 use crate::connection::{ConnectionError, exchange_greeting, random_identity, read_ready, send_ready};
 use crate::link::{ShutdownReason, ShutdownSignal, shutdown_channel};
-use crate::listener::{Accepted, ConnectionLimits, HandshakeSlot, Listener, Stream};
+use crate::listener::{AcceptedConnection, ConnectionLimits, HandshakeSlot, PeerStream, ZmtpListener};
 use crate::queue::{EventSender, event_queue};
-use crate::{Endpoint, Peer, Server, ServerEvent, ServerLimits, ServerSender, TransportError};
+use crate::{Endpoint, RouterServer, RoutingId, ServerEvent, ServerLimits, ServerSender, TransportError};
 
 /// Binds a server and starts its tasks on the current runtime.
-pub(crate) async fn bind_server(endpoint: &Endpoint, limits: ServerLimits) -> Result<Server, TransportError> {
+pub(crate) async fn bind_server(
+    endpoint: &Endpoint,
+    limits: ServerLimits,
+) -> Result<RouterServer, TransportError> {
     let connection_limits = ConnectionLimits {
         max_connections: limits.max_connections,
         max_connections_per_address: limits.max_connections_per_address,
         max_handshakes: limits.max_handshakes,
     };
-    let listener = Listener::bind(endpoint, connection_limits).await?;
+    let listener = ZmtpListener::bind(endpoint, connection_limits).await?;
     let local = listener.local_endpoint().clone();
     let (sender, inbound) = event_queue(limits.inbound_messages, limits.inbound_bytes);
     let (shutdown, signal) = shutdown_channel();
     let peers = PeerTable::new(&limits);
     let (outbound, dropped) = ServerSender::to_peers(peers.clone());
-    let router = Arc::new(Router {
+    let router = Arc::new(RouterInner {
         limits,
         peers,
         inbound: sender,
     });
     tokio::spawn(router.run(listener, signal, dropped));
-    Ok(Server {
+    Ok(RouterServer {
         local,
         inbound,
         outbound,
@@ -47,18 +50,18 @@ pub(crate) async fn bind_server(endpoint: &Endpoint, limits: ServerLimits) -> Re
     })
 }
 
-/// State that the connections share.
-struct Router {
+/// The state of one server, which its connections share.
+struct RouterInner {
     limits: ServerLimits,
     peers: Arc<PeerTable>,
     inbound: EventSender<ServerEvent>,
 }
 
-impl Router {
-    /// Accepts peers until the server is shut down or unused, then sends what was accepted.
+impl RouterInner {
+    /// Accepts peers until the server is shut down or no longer used, then waits for the accepted messages to be sent.
     async fn run(
         self: Arc<Self>,
-        listener: Listener,
+        listener: ZmtpListener,
         mut shutdown: ShutdownSignal,
         mut senders_dropped: mpsc::Receiver<Infallible>,
     ) {
@@ -79,9 +82,9 @@ impl Router {
         reason.complete(flushed);
     }
 
-    fn spawn_connection(self: &Arc<Self>, accepted: Accepted, connections: &mut JoinSet<()>) {
+    fn spawn_connection(self: &Arc<Self>, accepted: AcceptedConnection, connections: &mut JoinSet<()>) {
         let router = self.clone();
-        let Accepted {
+        let AcceptedConnection {
             stream,
             address,
             slot,
@@ -89,11 +92,11 @@ impl Router {
         } = accepted;
         connections.spawn(async move {
             let ended = match stream {
-                Stream::Tcp(stream) => router.serve(stream, handshake_slot).await,
-                Stream::Ipc(stream) => router.serve(stream, handshake_slot).await,
+                PeerStream::Tcp(stream) => router.serve(stream, handshake_slot).await,
+                PeerStream::Ipc(stream) => router.serve(stream, handshake_slot).await,
             };
             if let Err(error) = ended {
-                tracing::debug!(?address, %error, "closed a connection");
+                tracing::debug!(?address, %error, "connection closed");
             }
             drop(slot);
         });
@@ -112,7 +115,7 @@ impl Router {
         Ok(run_connection(reader, writer, peer, &self.inbound, &self.limits).await?)
     }
 
-    /// Completes the handshake. The peer is registered before our `READY` is sent, so that it can be answered from then on.
+    /// Completes the handshake with a peer and registers it.
     async fn handshake<S: SplitStream>(&self, stream: &mut S) -> Result<RegisteredPeer, PeerError> {
         const ACCEPTED: &[SocketType] = &[SocketType::Dealer, SocketType::Req, SocketType::Router];
         exchange_greeting(stream).await?;
@@ -120,16 +123,17 @@ impl Router {
         if identity.is_empty() {
             identity = Bytes::from(random_identity()?);
         }
+        // Before our `READY`: as soon as the peer has it, messages to the peer must find its queue.
         let peer = self
             .peers
-            .register(Peer::new(identity))
+            .register(RoutingId::new(identity))
             .ok_or(PeerError::IdentityInUse)?;
         send_ready(stream, SocketType::Router, b"").await?;
         Ok(peer)
     }
 }
 
-/// A stream whose halves need no lock.
+/// A stream that splits into borrowed halves, which need no lock.
 trait SplitStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     fn split_halves(&mut self) -> (impl AsyncRead + Unpin + Send, impl AsyncWrite + Unpin + Send);
 }
@@ -146,7 +150,7 @@ impl SplitStream for UnixStream {
     }
 }
 
-/// A reason for closing the connection of a peer.
+/// The reason why the connection of a peer was closed.
 #[derive(Debug)]
 enum PeerError {
     HandshakeTimeout,
@@ -158,7 +162,7 @@ impl fmt::Display for PeerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::HandshakeTimeout => {
-                f.write_str("the peer did not complete its handshake within `handshake_timeout`")
+                f.write_str("the handshake did not complete within `handshake_timeout`")
             }
             Self::IdentityInUse => f.write_str("the identity of the peer is already connected"),
             Self::Connection(error) => error.fmt(f),

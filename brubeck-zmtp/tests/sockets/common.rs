@@ -6,8 +6,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use brubeck_zmtp::{
-    Client, ClientEvent, Endpoint, Generation, LinkConfig, Peer, Server, ServerEvent, ServerLimits,
-    ShutdownHandle, Transport, Zmtp,
+    ClientEvent, DealerClient, Endpoint, Generation, LinkConfig, RouterServer, RoutingId, ServerEvent,
+    ServerLimits, ShutdownHandle, Transport, Zmtp,
 };
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -31,17 +31,17 @@ pub fn frames(parts: &[&str]) -> Vec<Bytes> {
         .collect()
 }
 
-pub async fn serve(at: &str) -> Server {
+pub async fn serve(at: &str) -> RouterServer {
     Zmtp.server(endpoint(at), ServerLimits::default()).await.unwrap()
 }
 
-pub async fn connect(to: &Endpoint) -> Client {
+pub async fn connect(to: &Endpoint) -> DealerClient {
     Zmtp.client(to.clone(), LinkConfig::default()).unwrap()
 }
 
 /// Answers every message with itself, until the server ends.
-pub fn echo(server: Server) -> (ShutdownHandle, tokio::task::JoinHandle<u64>) {
-    let Server {
+pub fn echo(server: RouterServer) -> (ShutdownHandle, tokio::task::JoinHandle<u64>) {
+    let RouterServer {
         mut inbound,
         outbound,
         shutdown,
@@ -62,14 +62,14 @@ pub fn echo(server: Server) -> (ShutdownHandle, tokio::task::JoinHandle<u64>) {
     (shutdown, served)
 }
 
-pub async fn up(client: &mut Client) -> Generation {
+pub async fn up(client: &mut DealerClient) -> Generation {
     match soon("a connection", client.inbound.recv()).await {
         Some(ClientEvent::Up { generation }) => generation,
         other => panic!("expected a connection, got {other:?}"),
     }
 }
 
-pub async fn asked(server: &mut Server) -> (Peer, Vec<Bytes>) {
+pub async fn asked(server: &mut RouterServer) -> (RoutingId, Vec<Bytes>) {
     loop {
         match soon("a message at the server", server.inbound.recv()).await {
             Some(ServerEvent::Message { peer, frames }) => return (peer, frames),
@@ -79,7 +79,7 @@ pub async fn asked(server: &mut Server) -> (Peer, Vec<Bytes>) {
     }
 }
 
-pub async fn answered(client: &mut Client) -> Vec<Bytes> {
+pub async fn answered(client: &mut DealerClient) -> Vec<Bytes> {
     match soon("an answer", client.inbound.recv()).await {
         Some(ClientEvent::Message { frames, .. }) => frames,
         other => panic!("expected an answer, got {other:?}"),

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use brubeck_zmtp::codec::FrameLimits;
 use brubeck_zmtp::{
-    ClientEvent, Connection, ConnectionLimits, Endpoint, LinkConfig, Listener, Peer, Role, ServerEvent,
-    ServerLimits, SocketType, Traffic, Transport, Zmtp,
+    ClientEvent, ConnectionLimits, Endpoint, LinkConfig, Role, RoutingId, ServerEvent, ServerLimits,
+    SocketType, Traffic, Transport, Zmtp, ZmtpConnection, ZmtpListener,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -118,23 +118,23 @@ fn role(socket_type: SocketType, accepted: &'static [SocketType]) -> Role {
 }
 
 /// Accepts one connection.
-async fn accept(listener: &Listener, role: Role) -> Connection {
+async fn accept(listener: &ZmtpListener, role: Role) -> ZmtpConnection {
     let accepted = soon("the peer", listener.accept()).await;
     soon(
         "the handshake",
-        Connection::handshake(accepted.stream, &role, b""),
+        ZmtpConnection::handshake(accepted.stream, &role, b""),
     )
     .await
     .unwrap()
 }
 
-async fn listen() -> Listener {
+async fn listen() -> ZmtpListener {
     let limits = ConnectionLimits {
         max_connections: 10,
         max_connections_per_address: 10,
         max_handshakes: 10,
     };
-    Listener::bind(&endpoint(ANY), limits).await.unwrap()
+    ZmtpListener::bind(&endpoint(ANY), limits).await.unwrap()
 }
 
 #[tokio::test]
@@ -146,13 +146,16 @@ async fn router_serves_a_libzmq_dealer() {
     };
     dealer.send(&["", "text"]).await;
     let (peer, received) = asked(&mut server).await;
-    assert_eq!((&peer, &received), (&Peer::new("me"), &frames(&["", "text"])));
+    assert_eq!(
+        (&peer, &received),
+        (&RoutingId::new("me"), &frames(&["", "text"]))
+    );
     server.outbound.send(peer, received).await.unwrap();
     assert_eq!(dealer.recv().await, as_hex(&["", "text"]));
 
     dealer.kill().await;
     let gone = soon("its end", server.inbound.recv()).await;
-    let peer = Peer::new("me");
+    let peer = RoutingId::new("me");
     assert_eq!(gone, Some(ServerEvent::Disconnected { peer }));
 }
 
@@ -240,7 +243,7 @@ async fn pull_receives_from_a_libzmq_push() {
         return;
     };
     let role = role(SocketType::Pull, &[SocketType::Push]);
-    let mut pull = Connection::connect(&endpoint(&push.endpoint), &role)
+    let mut pull = ZmtpConnection::connect(&endpoint(&push.endpoint), &role)
         .await
         .unwrap();
     for text in ["first", "second"] {
@@ -367,7 +370,10 @@ async fn heartbeats_of_libzmq_are_answered() {
     // The connection is the first one: the server saw no other.
     dealer.send(&["still here"]).await;
     let (peer, received) = asked(&mut server).await;
-    assert_eq!((peer, received), (Peer::new("beating"), frames(&["still here"])));
+    assert_eq!(
+        (peer, received),
+        (RoutingId::new("beating"), frames(&["still here"]))
+    );
     assert_eq!(server.inbound.try_recv(), None);
 }
 

@@ -1,12 +1,12 @@
-//! Server and client: round trips, every start order, restarts, loss, shutdown.
+//! RouterServer and client: round trips, every start order, restarts, loss, shutdown.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use crate::common::{answered, asked, connect, echo, endpoint, frames, serve, soon, until, up};
 use brubeck_zmtp::{
-    Client, ClientEvent, Endpoint, LinkConfig, LinkState, Peer, SendError, Server, ServerEvent, ServerLimits,
-    Transport, TransportError, Zmtp,
+    ClientEvent, DealerClient, Endpoint, LinkConfig, LinkState, RouterServer, RoutingId, SendError,
+    ServerEvent, ServerLimits, Transport, TransportError, Zmtp,
 };
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -134,7 +134,7 @@ async fn a_client_that_keeps_sending_reconnects_over_tcp() {
     let first = serve("tcp://127.0.0.1:0").await;
     let local = first.local.clone();
     let client = connect(&local).await;
-    let Client {
+    let DealerClient {
         mut inbound,
         outbound,
         ..
@@ -303,7 +303,7 @@ async fn shutdown_lets_the_last_replies_leave() {
 async fn sockets_close_with_their_handles() {
     let server = serve("tcp://127.0.0.1:0").await;
     let client = connect(&server.local).await;
-    let Client {
+    let DealerClient {
         inbound,
         mut state,
         outbound,
@@ -321,7 +321,7 @@ async fn sockets_close_with_their_handles() {
         .unwrap();
     assert_eq!(outbound.try_send(frames(&["x"])), Err(SendError::Closed));
 
-    let Server {
+    let RouterServer {
         inbound,
         outbound,
         local,
@@ -329,7 +329,11 @@ async fn sockets_close_with_their_handles() {
     } = server;
     drop(inbound);
     soon("the end", async {
-        while outbound.send(Peer::new("nobody"), frames(&["x"])).await.is_ok() {
+        while outbound
+            .send(RoutingId::new("nobody"), frames(&["x"]))
+            .await
+            .is_ok()
+        {
             tokio::task::yield_now().await;
         }
     })
@@ -342,7 +346,7 @@ async fn sockets_close_with_their_handles() {
     })
     .await;
 
-    let Client {
+    let DealerClient {
         mut inbound,
         outbound,
         mut state,
@@ -361,11 +365,11 @@ async fn refuses_a_message_without_frames() {
     let client = connect(&server.local).await;
     assert_eq!(client.outbound.try_send(vec![]), Err(SendError::Empty));
     assert_eq!(
-        server.outbound.send(Peer::new("x"), vec![]).await,
+        server.outbound.send(RoutingId::new("x"), vec![]).await,
         Err(SendError::Empty)
     );
     assert_eq!(
-        server.outbound.try_send(Peer::new("x"), vec![]),
+        server.outbound.try_send(RoutingId::new("x"), vec![]),
         Err(SendError::Empty)
     );
 }

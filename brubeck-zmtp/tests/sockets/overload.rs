@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{answered, asked, connect, endpoint, frames, handshake, serve, soon, up};
-use brubeck_zmtp::{Endpoint, Peer, ServerEvent, ServerLimits, Transport, Zmtp};
+use brubeck_zmtp::{Endpoint, RoutingId, ServerEvent, ServerLimits, Transport, Zmtp};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
@@ -60,7 +60,7 @@ async fn many_small_messages_at_once_arrive_in_order() {
     assert_eq!(
         gone,
         Some(ServerEvent::Disconnected {
-            peer: Peer::new("busy")
+            peer: RoutingId::new("busy")
         })
     );
 }
@@ -76,12 +76,15 @@ async fn a_peer_that_does_not_read_is_disconnected_while_others_are_served() {
     handshake(&mut deaf, "DEALER", "deaf").await;
     deaf.write_all(b"\0\x05hello").await.unwrap();
     let mut deaf = Some(deaf);
-    assert_eq!(asked(&mut server).await, (Peer::new("deaf"), frames(&["hello"])));
+    assert_eq!(
+        asked(&mut server).await,
+        (RoutingId::new("deaf"), frames(&["hello"]))
+    );
 
     while server.outbound.counts().stalled == 0 {
         server
             .outbound
-            .send(Peer::new("deaf"), frames(&["something it will not read"]))
+            .send(RoutingId::new("deaf"), frames(&["something it will not read"]))
             .await
             .unwrap();
     }

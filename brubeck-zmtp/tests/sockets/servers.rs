@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{answered, endpoint, frames, handshake, soon, up};
-use brubeck_zmtp::{Client, ClientEvent, LinkConfig, Transport, Zmtp};
+use brubeck_zmtp::{ClientEvent, DealerClient, LinkConfig, Transport, Zmtp};
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// A client, and a listener that speaks ZMTP by hand.
 struct Scene {
     listener: TcpListener,
-    client: Client,
+    client: DealerClient,
 }
 
 impl Scene {

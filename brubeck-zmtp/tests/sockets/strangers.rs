@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::common::{
     answered, asked, connect, echo, endpoint, frames, greeting, handshake, ready, serve, soon, until, up,
 };
-use brubeck_zmtp::{Client, Endpoint, Peer, ServerLimits, ServerSender, ShutdownHandle, Transport, Zmtp};
+use brubeck_zmtp::{
+    DealerClient, Endpoint, RoutingId, ServerLimits, ServerSender, ShutdownHandle, Transport, Zmtp,
+};
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -18,7 +20,7 @@ const HUGE: [u8; 9] = [2, 0, 0, 0x40, 0, 0, 0, 0, 0];
 struct Scene {
     server: Endpoint,
     outbound: ServerSender,
-    good: Client,
+    good: DealerClient,
     _closing: ShutdownHandle,
 }
 
@@ -49,7 +51,7 @@ impl Scene {
     async fn deaf_is_gone(&self) {
         soon("the end of its connection", async {
             while self.outbound.counts().dropped == 0 {
-                let said = self.outbound.send(Peer::new("deaf"), frames(&["x"]));
+                let said = self.outbound.send(RoutingId::new("deaf"), frames(&["x"]));
                 said.await.unwrap();
                 tokio::task::yield_now().await;
             }
@@ -325,7 +327,7 @@ async fn a_peer_that_does_not_read_is_disconnected_at_the_queue_limit() {
     while scene.outbound.counts().stalled == 0 {
         scene
             .outbound
-            .send(Peer::new("deaf"), vec![page.clone()])
+            .send(RoutingId::new("deaf"), vec![page.clone()])
             .await
             .unwrap();
         handed_over += 1;
@@ -352,7 +354,11 @@ async fn a_peer_that_does_not_read_is_disconnected_at_the_write_stall_timeout() 
     let mut scene = Scene::set(limits).await;
     let _deaf = scene.peer("deaf").await;
     let page = Bytes::from(vec![1; 64 << 20]);
-    scene.outbound.send(Peer::new("deaf"), vec![page]).await.unwrap();
+    scene
+        .outbound
+        .send(RoutingId::new("deaf"), vec![page])
+        .await
+        .unwrap();
     scene.deaf_is_gone().await;
     scene.good_is_served().await;
 }

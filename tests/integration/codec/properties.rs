@@ -3,8 +3,8 @@
 use crate::support::fixtures;
 use brubeck::wire::mongrel2::{self, Incoming, Mongrel2Headers, Protocol};
 use brubeck::wire::service::{
-    Dialect, Request, Response, Secret, Timestamp, decode_pull_request, decode_request, decode_response,
-    encode_request, encode_response,
+    Dialect, LegacyRequest, LegacyResponse, Secret, Timestamp, decode_pull_request, decode_request,
+    decode_response, encode_request, encode_response,
 };
 use brubeck::wire::tnetstring::{self, Value};
 use brubeck::wire::{Cursor, lenstr, netstring};
@@ -237,8 +237,8 @@ prop_compose! {
         millis in 1_u64..,
         handle_response in any::<bool>(),
         [arguments, headers, body] in [(); 3].map(|()| json_object()),
-    ) -> Request {
-        let mut request = Request::new(dialect, conn_id, path, method);
+    ) -> LegacyRequest {
+        let mut request = LegacyRequest::new(dialect, conn_id, path, method);
         request.envelope.sender = sender;
         request.envelope.passphrase = Secret::new(passphrase);
         request.envelope.origin.sender_id = sender_id;
@@ -265,7 +265,7 @@ prop_compose! {
     }
 }
 
-fn sent(request: &Request) -> Request {
+fn sent(request: &LegacyRequest) -> LegacyRequest {
     let payload = encode_request(request).unwrap();
     match request.envelope.dialect {
         Dialect::Seed | Dialect::Branch => decode_request(&[request.envelope.sender.clone(), payload]),
@@ -358,7 +358,7 @@ proptest! {
         body in json_object(),
         [start, end] in [1_u64.., 1_u64..],
     ) {
-        let mut response = Response::to(&request.envelope, status_code, status_msg.clone());
+        let mut response = LegacyResponse::to(&request.envelope, status_code, status_msg.clone());
         let dialect = request.envelope.dialect;
         if dialect != Dialect::Seed {
             response.envelope.times.start = Timestamp::from_millis(start);

@@ -3,8 +3,8 @@
 use crate::support::fixtures::{self, ServiceCapture};
 use brubeck::wire::ParseError;
 use brubeck::wire::service::{
-    DecodeError, Dialect, Envelope, JsonText, Request, Response, Secret, Timestamp, decode_pull_request,
-    decode_request, decode_response, encode_request, encode_response,
+    Dialect, JsonText, LegacyDecodeError, LegacyEnvelope, LegacyRequest, LegacyResponse, Secret, Timestamp,
+    decode_pull_request, decode_request, decode_response, encode_request, encode_response,
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ fn dialect(name: &str) -> Dialect {
     }
 }
 
-fn read_request(capture: &ServiceCapture) -> Result<Request, DecodeError> {
+fn read_request(capture: &ServiceCapture) -> Result<LegacyRequest, LegacyDecodeError> {
     match (capture.socket.as_str(), capture.frames.as_slice()) {
         ("ROUTER", frames) => decode_request(frames),
         // A DEALER does not see its own identity, which the ROUTER at the other end is told.
@@ -31,7 +31,7 @@ fn read_request(capture: &ServiceCapture) -> Result<Request, DecodeError> {
     }
 }
 
-fn read_response(capture: &ServiceCapture) -> Result<Response, DecodeError> {
+fn read_response(capture: &ServiceCapture) -> Result<LegacyResponse, LegacyDecodeError> {
     let frames = match (capture.socket.as_str(), capture.frames.as_slice()) {
         ("ROUTER", [_identity, rest @ ..]) => rest,
         ("DEALER", frames) => frames,
@@ -47,7 +47,7 @@ fn assert_field(capture: &ServiceCapture, name: &str, found: &[u8]) {
     }
 }
 
-fn assert_envelope(capture: &ServiceCapture, envelope: &Envelope) {
+fn assert_envelope(capture: &ServiceCapture, envelope: &LegacyEnvelope) {
     assert_eq!(
         envelope.dialect,
         dialect(&capture.dialect),
@@ -198,14 +198,14 @@ fn large_body_is_sliced_not_copied() {
         .into_bytes()
         .into();
     for dialect in [Dialect::Seed, Dialect::Branch] {
-        let mut request = Request::new(dialect, "1", "/service/large", "request");
+        let mut request = LegacyRequest::new(dialect, "1", "/service/large", "request");
         request.body = body.clone();
         let frame = encode_request(&request).unwrap();
         let read = decode_request(&[Bytes::from_static(b"id"), frame.clone()]).unwrap();
         assert_eq!(read.body, body);
         assert!(frame.as_ptr_range().contains(&read.body.raw().as_ptr()));
 
-        let mut response = Response::to(&read.envelope, 200, "OK");
+        let mut response = LegacyResponse::to(&read.envelope, 200, "OK");
         response.body = body.clone();
         let [_, delimiter, frame] = encode_response(&response).unwrap();
         let read = decode_response(dialect, &[delimiter, frame.clone()]).unwrap();
@@ -263,19 +263,19 @@ fn pypi_payload() -> Vec<u8> {
     payload(" sender ", &PYPI, &["{}", "{}", "{}"])
 }
 
-fn router(payload: impl Into<Bytes>) -> Result<Request, DecodeError> {
+fn router(payload: impl Into<Bytes>) -> Result<LegacyRequest, LegacyDecodeError> {
     decode_request(&[Bytes::from_static(b"identity"), payload.into()])
 }
 
-fn pull(payload: impl Into<Bytes>) -> Result<Request, DecodeError> {
+fn pull(payload: impl Into<Bytes>) -> Result<LegacyRequest, LegacyDecodeError> {
     decode_pull_request(&[payload.into()])
 }
 
-fn dealer(dialect: Dialect, payload: impl Into<Bytes>) -> Result<Response, DecodeError> {
+fn dealer(dialect: Dialect, payload: impl Into<Bytes>) -> Result<LegacyResponse, LegacyDecodeError> {
     decode_response(dialect, &[Bytes::new(), payload.into()])
 }
 
-fn branch_response(tail: [&[u8]; 5]) -> Result<Response, DecodeError> {
+fn branch_response(tail: [&[u8]; 5]) -> Result<LegacyResponse, LegacyDecodeError> {
     let mut fields = BRANCH;
     fields[8] = "response";
     dealer(Dialect::Branch, payload("sender ", &fields, &tail))
@@ -327,7 +327,8 @@ fn identity_with_a_space_empty_or_long_is_read_from_its_frame() {
 fn identity_with_a_space_receives_a_response() {
     let identity = Bytes::from_static(b"with a space");
     let request = decode_request(&[identity.clone(), branch_payload().into()]).unwrap();
-    let [to, delimiter, payload] = encode_response(&Response::to(&request.envelope, 200, "OK")).unwrap();
+    let [to, delimiter, payload] =
+        encode_response(&LegacyResponse::to(&request.envelope, 200, "OK")).unwrap();
     assert_eq!(to, identity);
     let response = decode_response(Dialect::Branch, &[delimiter, payload]).unwrap();
     assert_eq!(response.envelope.sender, "-");
@@ -352,7 +353,8 @@ fn binary_identity_is_accepted_as_opaque_bytes() {
     let identity = Bytes::from_static(b"\x00\x9f\xff\x01\xc3");
     let request = decode_request(&[identity.clone(), branch_payload().into()]).unwrap();
     assert_eq!(request.envelope.sender, identity);
-    let [to, delimiter, payload] = encode_response(&Response::to(&request.envelope, 200, "OK")).unwrap();
+    let [to, delimiter, payload] =
+        encode_response(&LegacyResponse::to(&request.envelope, 200, "OK")).unwrap();
     assert_eq!(to, identity);
     assert_eq!(
         decode_response(Dialect::Branch, &[delimiter, payload])
@@ -673,13 +675,13 @@ fn duplicate_conn_id_gives_two_replies() {
         router(branch_payload()).unwrap(),
     ];
     let replies =
-        requests.map(|request| encode_response(&Response::to(&request.envelope, 200, "OK")).unwrap());
+        requests.map(|request| encode_response(&LegacyResponse::to(&request.envelope, 200, "OK")).unwrap());
     assert_eq!(replies[0], replies[1]);
 }
 
 #[test]
 fn reply_with_unknown_conn_id_matches_no_request() {
-    let request = Request::new(Dialect::Branch, "c2", "/service/x", "request");
+    let request = LegacyRequest::new(Dialect::Branch, "c2", "/service/x", "request");
     let response = branch_response([b"200", b"\"OK\"", b"{}", b"{}", b"{}"]).unwrap();
     assert!(!response.answers(&request.envelope));
 }
@@ -701,10 +703,10 @@ fn decode_error_of_a_reply_carries_the_conn_id_if_it_was_read() {
 
 #[test]
 fn reply_with_other_path_or_method_matches_no_request() {
-    let request = Request::new(Dialect::Branch, "c1", "/service/x", "request");
+    let request = LegacyRequest::new(Dialect::Branch, "c1", "/service/x", "request");
     let response = branch_response([b"200", b"\"OK\"", b"{}", b"{}", b"{}"]).unwrap();
     assert!(response.answers(&request.envelope));
-    let other_path = Request::new(Dialect::Branch, "c1", "/service/y", "request");
+    let other_path = LegacyRequest::new(Dialect::Branch, "c1", "/service/y", "request");
     assert!(!response.answers(&other_path.envelope));
     for method in ["get", "request", "", "RESPONSE"] {
         let mut fields = BRANCH;
@@ -717,7 +719,7 @@ fn reply_with_other_path_or_method_matches_no_request() {
             "{method}"
         );
     }
-    let seed = Request::new(Dialect::Seed, "c1", "/service/x", "request");
+    let seed = LegacyRequest::new(Dialect::Seed, "c1", "/service/x", "request");
     for (headers, answers) in [
         (r#"{"METHOD":"response"}"#, true),
         (r#"{"METHOD":"get"}"#, false),
@@ -741,7 +743,7 @@ fn wrong_passphrase_does_not_match_and_debug_hides_passphrases() {
         assert!(!request.envelope.passphrase.matches(wrong));
     }
     assert!(!format!("{request:?}").contains("my_shared_secret"));
-    let response = Response::to(&request.envelope, 200, "OK");
+    let response = LegacyResponse::to(&request.envelope, 200, "OK");
     assert!(!format!("{response:?}").contains("my_shared_secret"));
     let error = router(replaced(&branch_payload(), "2:{}2:{}2:{}", "2:{}2:{}")).unwrap_err();
     assert!(error.envelope().is_some());
@@ -804,13 +806,13 @@ fn seed_headers_without_a_method_are_rejected_with_their_envelope() {
 
 #[test]
 fn empty_fields_are_not_encoded_for_pypi() {
-    let mut request = Request::new(Dialect::Pypi, "c1", "/x", "request");
+    let mut request = LegacyRequest::new(Dialect::Pypi, "c1", "/x", "request");
     request.envelope.sender = "s".into();
     assert_eq!(encode_request(&request).unwrap_err().field(), "passphrase");
     request.envelope.passphrase = Secret::new("p");
     let payload = encode_request(&request).unwrap();
     assert_eq!(payload, " s 2:c1 1:0 1:p 1:- 1:- 1:- 2:/x 7:request 2:{}2:{}2:{}");
-    let [_, _, payload] = encode_response(&Response::to(&request.envelope, -1, "")).unwrap();
+    let [_, _, payload] = encode_response(&LegacyResponse::to(&request.envelope, -1, "")).unwrap();
     assert_eq!(
         payload,
         "s 2:c1 1:0 1:0 1:0 1:p 1:- 1:- 1:- 2:/x 8:response 2:-12:\"\"2:{}2:{}2:{}"
@@ -823,7 +825,7 @@ fn empty_fields_are_not_encoded_for_pypi() {
 
 #[test]
 fn pypi01x_is_encoded_without_a_leading_space() {
-    let mut request = Request::new(Dialect::Pypi01x, "c1", "/x", "request");
+    let mut request = LegacyRequest::new(Dialect::Pypi01x, "c1", "/x", "request");
     request.envelope.sender = "s".into();
     request.envelope.passphrase = Secret::new("p");
     request.envelope.handle_response = false;
@@ -843,13 +845,13 @@ fn conn_id_path_method_and_sender_must_not_be_empty() {
         ("c1", "/x", "", "method"),
     ] {
         for dialect in [Dialect::Seed, Dialect::Branch] {
-            let error = encode_request(&Request::new(dialect, conn_id, path, method)).unwrap_err();
+            let error = encode_request(&LegacyRequest::new(dialect, conn_id, path, method)).unwrap_err();
             assert_eq!(error.field(), field);
         }
     }
-    let request = Request::new(Dialect::Branch, "c1", "/x", "request");
+    let request = LegacyRequest::new(Dialect::Branch, "c1", "/x", "request");
     assert_eq!(
-        encode_response(&Response::to(&request.envelope, 200, "OK"))
+        encode_response(&LegacyResponse::to(&request.envelope, 200, "OK"))
             .unwrap_err()
             .field(),
         "sender"
@@ -858,7 +860,7 @@ fn conn_id_path_method_and_sender_must_not_be_empty() {
 
 #[test]
 fn json_is_encoded_as_ascii() {
-    let mut request = Request::new(Dialect::Branch, "c1", "/x", "request");
+    let mut request = LegacyRequest::new(Dialect::Branch, "c1", "/x", "request");
     request.body = "{\"a\":\"caf\u{e9} \u{1f600}\"}".as_bytes().to_vec().into();
     let payload = encode_request(&request).unwrap();
     assert!(payload.is_ascii());
@@ -872,9 +874,9 @@ fn json_is_encoded_as_ascii() {
 #[test]
 fn status_msg_is_encoded_as_json_for_branch_and_as_ascii_for_seed() {
     let text = "caf\u{e9} \"\\/\n\u{1}\u{1f600}";
-    let mut request = Request::new(Dialect::Branch, "c1", "/x", "request");
+    let mut request = LegacyRequest::new(Dialect::Branch, "c1", "/x", "request");
     request.envelope.sender = "s".into();
-    let [_, delimiter, payload] = encode_response(&Response::to(&request.envelope, 500, text)).unwrap();
+    let [_, delimiter, payload] = encode_response(&LegacyResponse::to(&request.envelope, 500, text)).unwrap();
     assert!(payload.is_ascii());
     assert_eq!(
         decode_response(Dialect::Branch, &[delimiter, payload])
@@ -889,7 +891,8 @@ fn status_msg_is_encoded_as_json_for_branch_and_as_ascii_for_seed() {
         ("", "500"),
         ("it broke", "it broke"),
     ] {
-        let [_, delimiter, payload] = encode_response(&Response::to(&request.envelope, 500, text)).unwrap();
+        let [_, delimiter, payload] =
+            encode_response(&LegacyResponse::to(&request.envelope, 500, text)).unwrap();
         assert_eq!(
             decode_response(Dialect::Seed, &[delimiter, payload])
                 .unwrap()
@@ -901,7 +904,7 @@ fn status_msg_is_encoded_as_json_for_branch_and_as_ascii_for_seed() {
 
 #[test]
 fn seed_encodes_the_method_as_a_header_and_rejects_arguments() {
-    let mut request = Request::new(Dialect::Seed, "c1", "/x", "get");
+    let mut request = LegacyRequest::new(Dialect::Seed, "c1", "/x", "get");
     request.headers = br#"{"A":"b"}"#.as_slice().into();
     let read = router(encode_request(&request).unwrap()).unwrap();
     assert_eq!(read.method(), "get");

@@ -60,8 +60,8 @@ fn answer() -> WireMessage {
     }
 }
 
-fn branch_request() -> service::Request {
-    let mut request = service::Request::new(Dialect::Branch, "42", "/service/slow", "request");
+fn branch_request() -> service::LegacyRequest {
+    let mut request = service::LegacyRequest::new(Dialect::Branch, "42", "/service/slow", "request");
     request.envelope.passphrase = Secret::new("my_shared_secret");
     request.body = BODY.into();
     request
@@ -80,7 +80,7 @@ pub(super) fn branch_decode() -> Result {
 
 pub(super) fn branch_encode() -> Result {
     let request = service::decode_request(&branch_frames()?)?;
-    let mut response = service::Response::to(&request.envelope, 200, "OK");
+    let mut response = service::LegacyResponse::to(&request.envelope, 200, "OK");
     response.body = BODY.into();
     walk(
         || response.clone(),

@@ -1,22 +1,22 @@
 //! The calling side: one link per service address, and the calls that wait on it.
 
+mod call_table;
 mod reader;
-mod waiting;
 
 use super::codec::{self, Dialect, JsonText, Timestamp, encode_request};
 use crate::error::Error;
-use crate::legacy::hub::{HubSender, bind_hub};
+use crate::legacy::push_dealer::{PushDealerSender, bind_push_dealer};
 use crate::rpc::api::{CallError, Link, Origin, PendingResponse, Phase, ServiceAddress, ServiceRequest};
 use crate::secret::Secret;
 use brubeck_zmtp::{ClientSender, Endpoint, LinkConfig, SendError, Transport, TransportError, Zmtp};
 use bytes::Bytes;
-use reader::Reader;
+use call_table::{CallGuard, CallTable};
+use reader::ResponseReader;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
-use waiting::{Waiting, WaitingCall};
 
 /// Opens the link to a service that speaks this dialect; connecting itself goes on in the background.
 pub(crate) fn open(dialect: Dialect, service: &ServiceAddress) -> crate::Result<Arc<dyn Link>> {
@@ -41,8 +41,8 @@ pub(crate) fn open(dialect: Dialect, service: &ServiceAddress) -> crate::Result<
         )))
     };
     let requests = endpoint(address)?;
-    let waiting = Arc::new(Waiting::default());
-    let reader = Reader {
+    let waiting = Arc::new(CallTable::default());
+    let reader = ResponseReader {
         address: address.to_owned(),
         dialect,
         passphrase: service.passphrase().clone(),
@@ -52,12 +52,13 @@ pub(crate) fn open(dialect: Dialect, service: &ServiceAddress) -> crate::Result<
         (false, None) => {
             let client = Zmtp.client(requests, LinkConfig::default()).map_err(cannot)?;
             tokio::spawn(reader.read_client(client.inbound));
-            (Bytes::new(), Outbound::Client(client.outbound))
+            (Bytes::new(), RequestSender::Dealer(client.outbound))
         }
         (true, Some(responses)) => {
-            let hub = bind_hub(&requests, &endpoint(responses)?, &LinkConfig::default()).map_err(cannot)?;
+            let hub =
+                bind_push_dealer(&requests, &endpoint(responses)?, &LinkConfig::default()).map_err(cannot)?;
             tokio::spawn(reader.read_hub(hub.inbound));
-            (hub.identity, Outbound::Hub(hub.outbound))
+            (hub.identity, RequestSender::PushDealer(hub.outbound))
         }
         (true, None) => {
             return Err(Error::new(format!(
@@ -72,7 +73,7 @@ pub(crate) fn open(dialect: Dialect, service: &ServiceAddress) -> crate::Result<
             )));
         }
     };
-    Ok(Arc::new(ServiceLink {
+    Ok(Arc::new(LegacyLink {
         address: address.to_owned(),
         dialect,
         sender,
@@ -83,35 +84,35 @@ pub(crate) fn open(dialect: Dialect, service: &ServiceAddress) -> crate::Result<
     }))
 }
 
-struct ServiceLink {
+struct LegacyLink {
     address: String,
     dialect: Dialect,
     /// What a request says of who sends it; empty where the socket does.
     sender: Bytes,
     passphrase: Secret,
     ids: CallIds,
-    waiting: Arc<Waiting>,
-    outbound: Outbound,
+    waiting: Arc<CallTable>,
+    outbound: RequestSender,
 }
 
 /// The way to a service.
 #[derive(Clone)]
-enum Outbound {
+enum RequestSender {
     /// To one that is connected to.
-    Client(ClientSender),
+    Dealer(ClientSender),
     /// To one of those that have connected.
-    Hub(HubSender),
+    PushDealer(PushDealerSender),
 }
 
-impl Outbound {
-    async fn send(&self, call: &WaitingCall, frame: Bytes, deadline: Instant) -> Result<(), SendError> {
+impl RequestSender {
+    async fn send(&self, call: &CallGuard, frame: Bytes, deadline: Instant) -> Result<(), SendError> {
         match self {
-            Outbound::Client(outbox) => {
+            RequestSender::Dealer(outbox) => {
                 let generation = outbox.send_by(vec![frame], deadline).await?;
                 call.sent_on(generation);
                 Ok(())
             }
-            Outbound::Hub(outbox) => loop {
+            RequestSender::PushDealer(outbox) => loop {
                 let place = outbox.reserve_by(deadline).await?;
                 call.sent_to(place.generation());
                 match place.send(frame.clone()) {
@@ -124,7 +125,7 @@ impl Outbound {
     }
 }
 
-impl Link for ServiceLink {
+impl Link for LegacyLink {
     fn call(&self, request: ServiceRequest, origin: Option<Origin>, deadline: Instant) -> PendingResponse {
         let id = self.ids.next();
         let request = self.wire(id.clone(), &request, origin);
@@ -132,7 +133,7 @@ impl Link for ServiceLink {
         let (waiting, outbound, deadline) = (self.waiting.clone(), self.outbound.clone(), deadline);
         Box::pin(async move {
             let frame = sent?;
-            let (call, answer) = WaitingCall::begin(waiting, id, request.envelope.path);
+            let (call, answer) = CallGuard::begin(waiting, id, request.envelope.path);
             outbound
                 .send(&call, frame, deadline)
                 .await
@@ -158,9 +159,9 @@ impl Link for ServiceLink {
     }
 }
 
-impl ServiceLink {
-    fn wire(&self, id: Bytes, request: &ServiceRequest, origin: Option<Origin>) -> codec::Request {
-        let mut wire = codec::Request::new(
+impl LegacyLink {
+    fn wire(&self, id: Bytes, request: &ServiceRequest, origin: Option<Origin>) -> codec::LegacyRequest {
+        let mut wire = codec::LegacyRequest::new(
             self.dialect,
             id,
             request.path().to_owned(),
@@ -179,11 +180,7 @@ impl ServiceLink {
         };
         wire.envelope.passphrase = self.passphrase.clone();
         if let Some(origin) = origin {
-            wire.envelope.origin = codec::Origin {
-                sender_id: origin.sender_id,
-                conn_id: origin.conn_id,
-                out_addr: origin.out_addr,
-            };
+            wire.envelope.origin = origin;
         }
         wire.headers = object(request.headers());
         if self.dialect == Dialect::Seed {

@@ -1,8 +1,8 @@
 //! Answers, off the link and to the calls they belong to.
 
-use super::waiting::Waiting;
+use super::call_table::CallTable;
 use crate::legacy::codec::{self, Dialect, decode_response};
-use crate::legacy::hub::HubEvent;
+use crate::legacy::push_dealer::PushDealerEvent;
 use crate::legacy::server::headers;
 use crate::rpc::api::{CallError, ServiceResponse};
 use crate::secret::Secret;
@@ -12,14 +12,14 @@ use bytes::Bytes;
 use std::sync::Arc;
 
 /// Takes answers off the link and ends the calls they belong to.
-pub(super) struct Reader {
+pub(super) struct ResponseReader {
     pub(super) address: String,
     pub(super) dialect: Dialect,
     pub(super) passphrase: Secret,
-    pub(super) waiting: Arc<Waiting>,
+    pub(super) waiting: Arc<CallTable>,
 }
 
-impl Reader {
+impl ResponseReader {
     pub(super) async fn read_client(self, mut inbound: EventReceiver<ClientEvent>) {
         while let Some(event) = inbound.recv().await {
             match event {
@@ -35,11 +35,11 @@ impl Reader {
         }
     }
 
-    pub(super) async fn read_hub(self, mut inbound: EventReceiver<HubEvent>) {
+    pub(super) async fn read_hub(self, mut inbound: EventReceiver<PushDealerEvent>) {
         while let Some(event) = inbound.recv().await {
             match event {
-                HubEvent::Message { frames } => self.take(&frames),
-                HubEvent::Down { generation, reason } => {
+                PushDealerEvent::Message { frames } => self.take(&frames),
+                PushDealerEvent::Down { generation, reason } => {
                     tracing::warn!(address = %self.address, generation, reason, "a service is gone");
                     self.waiting.lose_one(generation);
                 }
@@ -76,7 +76,7 @@ impl Reader {
     }
 }
 
-fn answer(response: codec::Response) -> Result<ServiceResponse<Bytes>, CallError> {
+fn answer(response: codec::LegacyResponse) -> Result<ServiceResponse<Bytes>, CallError> {
     let headers = headers(&response.headers)
         .map_err(|error| CallError::BadReply(format!("the headers of the answer: {error}").into()))?;
     let status = Status::new(response.status_code).message(response.status_msg);

@@ -9,8 +9,8 @@ impl Dialect {
         !matches!(self, Self::Pypi01x)
     }
 
-    pub(super) const fn request_fields(self) -> &'static [Field] {
-        use Field::{
+    pub(super) const fn request_fields(self) -> &'static [EnvelopeField] {
+        use EnvelopeField::{
             ConnId, EndTime, HandleResponse, Method, OriginConnId, OriginOutAddr, OriginSenderId, Passphrase,
             Path, RequestTime, StartTime,
         };
@@ -58,8 +58,8 @@ impl Dialect {
         }
     }
 
-    pub(super) const fn response_fields(self) -> &'static [Field] {
-        use Field::{
+    pub(super) const fn response_fields(self) -> &'static [EnvelopeField] {
+        use EnvelopeField::{
             ConnId, EndTime, HandleResponse, Method, OriginConnId, OriginOutAddr, OriginSenderId, Passphrase,
             Path, RequestTime, StartTime,
         };
@@ -96,7 +96,7 @@ impl Dialect {
 
 /// One field of an envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
+pub(super) enum EnvelopeField {
     ConnId,
     RequestTime,
     StartTime,
@@ -110,7 +110,7 @@ pub(super) enum Field {
     Method,
 }
 
-impl Field {
+impl EnvelopeField {
     /// The name the original uses.
     pub(super) const fn name(self) -> &'static str {
         match self {

@@ -1,23 +1,24 @@
 //! What stands around a request or response: its fields, what follows them, and its times.
 
-use super::dialect::Field;
-use super::{DecodeError, Dialect, JsonText};
+use super::dialect::EnvelopeField;
+use super::{LegacyDecodeError, Dialect, JsonText};
 use crate::codec::{Cursor, EncodeError, ParseError, lenstr};
+use crate::rpc::api::Origin;
 use crate::secret::Secret;
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// The fields in front of the data of a request or response.
 ///
 /// ```
-/// use brubeck_runtime::wire::service::{Dialect, Request};
+/// use brubeck_runtime::wire::service::{Dialect, LegacyRequest};
 ///
-/// let request = Request::new(Dialect::Pypi, "42", "/service/slow", "request");
+/// let request = LegacyRequest::new(Dialect::Pypi, "42", "/service/slow", "request");
 /// assert_eq!(request.envelope.conn_id, "42");
 /// assert_eq!(request.envelope.times.request.millis(), None);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Envelope {
+pub struct LegacyEnvelope {
     /// How the message was or will be written.
     pub dialect: Dialect,
     /// The application that asks: the identity of its DEALER, any bytes.
@@ -49,18 +50,7 @@ pub struct Times {
     pub end: Timestamp,
 }
 
-/// The web request a call was made for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origin {
-    /// The ident of the Mongrel2 server.
-    pub sender_id: Bytes,
-    /// Mongrel2's id of the browser's connection.
-    pub conn_id: Bytes,
-    /// Where the application sends its replies to Mongrel2.
-    pub out_addr: Bytes,
-}
-
-impl Envelope {
+impl LegacyEnvelope {
     pub(super) fn new(dialect: Dialect) -> Self {
         Self {
             dialect,
@@ -86,37 +76,37 @@ impl Envelope {
         mut self,
         cursor: &mut Cursor<'_>,
         message: &'static str,
-        fields: &[Field],
-    ) -> Result<Self, DecodeError> {
+        fields: &[EnvelopeField],
+    ) -> Result<Self, LegacyDecodeError> {
         for &field in fields {
             if let Err(reason) = self.read_field(cursor, field) {
-                let error = DecodeError::new(message, field.name(), reason);
+                let error = LegacyDecodeError::new(message, field.name(), reason);
                 return Err(error.with_conn_id(self.conn_id));
             }
         }
         Ok(self)
     }
 
-    fn read_field(&mut self, cursor: &mut Cursor<'_>, field: Field) -> Result<(), ParseError> {
+    fn read_field(&mut self, cursor: &mut Cursor<'_>, field: EnvelopeField) -> Result<(), ParseError> {
         let at = cursor.position();
         let value = lenstr::decode(cursor)?;
         cursor.expect(b' ', "the space that ends an envelope field")?;
         match field {
-            Field::ConnId if value.is_empty() => {
+            EnvelopeField::ConnId if value.is_empty() => {
                 return Err(ParseError::Expected {
                     at,
                     what: "a `conn_id` of one byte or more",
                 });
             }
-            Field::ConnId => self.conn_id = value,
-            Field::RequestTime => self.times.request = Timestamp::from_text(value),
-            Field::StartTime => self.times.start = Timestamp::from_text(value),
-            Field::EndTime => self.times.end = Timestamp::from_text(value),
-            Field::Passphrase => self.passphrase = Secret::new(value),
-            Field::OriginSenderId => self.origin.sender_id = value,
-            Field::OriginConnId => self.origin.conn_id = value,
-            Field::OriginOutAddr => self.origin.out_addr = value,
-            Field::HandleResponse => {
+            EnvelopeField::ConnId => self.conn_id = value,
+            EnvelopeField::RequestTime => self.times.request = Timestamp::from_text(value),
+            EnvelopeField::StartTime => self.times.start = Timestamp::from_text(value),
+            EnvelopeField::EndTime => self.times.end = Timestamp::from_text(value),
+            EnvelopeField::Passphrase => self.passphrase = Secret::new(value),
+            EnvelopeField::OriginSenderId => self.origin.sender_id = value,
+            EnvelopeField::OriginConnId => self.origin.conn_id = value,
+            EnvelopeField::OriginOutAddr => self.origin.out_addr = value,
+            EnvelopeField::HandleResponse => {
                 self.handle_response = match value.as_ref() {
                     b"1" => true,
                     b"0" => false,
@@ -128,14 +118,14 @@ impl Envelope {
                     }
                 }
             }
-            Field::Path => self.path = value,
-            Field::Method => self.method = value,
+            EnvelopeField::Path => self.path = value,
+            EnvelopeField::Method => self.method = value,
         }
         Ok(())
     }
 
     /// Writes the fields behind the sender, each followed by a space.
-    pub(super) fn write(&self, output: &mut BytesMut, fields: &[Field]) -> Result<(), EncodeError> {
+    pub(super) fn write(&self, output: &mut BytesMut, fields: &[EnvelopeField]) -> Result<(), EncodeError> {
         for &field in fields {
             lenstr::encode(output, self.written(field)?);
             output.put_u8(b' ');
@@ -144,22 +134,24 @@ impl Envelope {
     }
 
     /// The bytes of one field, refused if an original would read something else.
-    fn written(&self, field: Field) -> Result<&[u8], EncodeError> {
+    fn written(&self, field: EnvelopeField) -> Result<&[u8], EncodeError> {
         let (value, if_empty): (&[u8], Option<&[u8]>) = match field {
-            Field::ConnId => (&self.conn_id, None),
-            Field::RequestTime => (self.times.request.text(), Some(b"0")),
-            Field::StartTime => (self.times.start.text(), Some(b"0")),
-            Field::EndTime => (self.times.end.text(), Some(b"0")),
+            EnvelopeField::ConnId => (&self.conn_id, None),
+            EnvelopeField::RequestTime => (self.times.request.text(), Some(b"0")),
+            EnvelopeField::StartTime => (self.times.start.text(), Some(b"0")),
+            EnvelopeField::EndTime => (self.times.end.text(), Some(b"0")),
             // Only the pypi dialects choke on an empty passphrase, and no other bytes could stand for it.
-            Field::Passphrase if self.dialect.has_sender_in_request() => (self.passphrase.expose(), None),
-            Field::Passphrase => (self.passphrase.expose(), Some(b"")),
-            Field::OriginSenderId => (&self.origin.sender_id, Some(b"-")),
-            Field::OriginConnId => (&self.origin.conn_id, Some(b"-")),
-            Field::OriginOutAddr => (&self.origin.out_addr, Some(b"-")),
-            Field::HandleResponse if self.handle_response => (b"1", None),
-            Field::HandleResponse => (b"0", None),
-            Field::Path => (&self.path, None),
-            Field::Method => (&self.method, None),
+            EnvelopeField::Passphrase if self.dialect.has_sender_in_request() => {
+                (self.passphrase.expose(), None)
+            }
+            EnvelopeField::Passphrase => (self.passphrase.expose(), Some(b"")),
+            EnvelopeField::OriginSenderId => (&self.origin.sender_id, Some(b"-")),
+            EnvelopeField::OriginConnId => (&self.origin.conn_id, Some(b"-")),
+            EnvelopeField::OriginOutAddr => (&self.origin.out_addr, Some(b"-")),
+            EnvelopeField::HandleResponse if self.handle_response => (b"1", None),
+            EnvelopeField::HandleResponse => (b"0", None),
+            EnvelopeField::Path => (&self.path, None),
+            EnvelopeField::Method => (&self.method, None),
         };
         if breaks_field(value) {
             return Err(EncodeError::new(field.name(), SPACES));
@@ -188,13 +180,13 @@ pub(super) fn breaks_field(value: &[u8]) -> bool {
 /// Reads the strings of a tail; an error carries the envelope, which was read before.
 #[derive(Debug)]
 pub(super) struct Tail<'a> {
-    pub(super) envelope: Envelope,
+    pub(super) envelope: LegacyEnvelope,
     cursor: Cursor<'a>,
     message: &'static str,
 }
 
 impl<'a> Tail<'a> {
-    pub(super) const fn new(envelope: Envelope, cursor: Cursor<'a>, message: &'static str) -> Self {
+    pub(super) const fn new(envelope: LegacyEnvelope, cursor: Cursor<'a>, message: &'static str) -> Self {
         Self {
             envelope,
             cursor,
@@ -208,17 +200,17 @@ impl<'a> Tail<'a> {
     }
 
     /// The next string.
-    pub(super) fn string(&mut self, field: &'static str) -> Result<Bytes, DecodeError> {
+    pub(super) fn string(&mut self, field: &'static str) -> Result<Bytes, LegacyDecodeError> {
         lenstr::decode(&mut self.cursor).map_err(|reason| self.error(field, reason))
     }
 
     /// The next string as JSON.
-    pub(super) fn json(&mut self, field: &'static str) -> Result<JsonText, DecodeError> {
+    pub(super) fn json(&mut self, field: &'static str) -> Result<JsonText, LegacyDecodeError> {
         self.string(field).map(JsonText::from)
     }
 
     /// Checks that only blanks follow.
-    pub(super) fn end(mut self) -> Result<Envelope, DecodeError> {
+    pub(super) fn end(mut self) -> Result<LegacyEnvelope, LegacyDecodeError> {
         self.cursor.skip_whitespace();
         match self.cursor.expect_end() {
             Ok(()) => Ok(self.envelope),
@@ -227,8 +219,8 @@ impl<'a> Tail<'a> {
     }
 
     /// An error about `field` that carries the envelope.
-    pub(super) fn error(&self, field: &'static str, reason: ParseError) -> DecodeError {
-        DecodeError::new(self.message, field, reason).with_envelope(self.envelope.clone())
+    pub(super) fn error(&self, field: &'static str, reason: ParseError) -> LegacyDecodeError {
+        LegacyDecodeError::new(self.message, field, reason).with_envelope(self.envelope.clone())
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::Envelope;
+use super::LegacyEnvelope;
 use crate::codec::ParseError;
 
 /// A request or response that could not be read.
@@ -26,7 +26,7 @@ use crate::codec::ParseError;
 /// );
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DecodeError {
+pub struct LegacyDecodeError {
     message: &'static str,
     field: &'static str,
     reason: ParseError,
@@ -37,10 +37,10 @@ pub struct DecodeError {
 enum Saved {
     Nothing,
     ConnId(Bytes),
-    Envelope(Box<Envelope>),
+    Envelope(Box<LegacyEnvelope>),
 }
 
-impl DecodeError {
+impl LegacyDecodeError {
     pub(super) const fn new(message: &'static str, field: &'static str, reason: ParseError) -> Self {
         Self {
             message,
@@ -61,7 +61,7 @@ impl DecodeError {
         }
     }
 
-    pub(super) fn with_envelope(self, envelope: Envelope) -> Self {
+    pub(super) fn with_envelope(self, envelope: LegacyEnvelope) -> Self {
         Self {
             saved: Saved::Envelope(Box::new(envelope)),
             ..self
@@ -92,7 +92,7 @@ impl DecodeError {
 
     /// The envelope, if all of it could be read and only the tail is wrong.
     #[must_use]
-    pub fn envelope(&self) -> Option<&Envelope> {
+    pub fn envelope(&self) -> Option<&LegacyEnvelope> {
         match &self.saved {
             Saved::Envelope(envelope) => Some(envelope),
             _ => None,
@@ -100,7 +100,7 @@ impl DecodeError {
     }
 }
 
-impl fmt::Display for DecodeError {
+impl fmt::Display for LegacyDecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -110,7 +110,7 @@ impl fmt::Display for DecodeError {
     }
 }
 
-impl std::error::Error for DecodeError {
+impl std::error::Error for LegacyDecodeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.reason)
     }

@@ -12,12 +12,12 @@
 //! envelope shows it, and the response goes out in the dialect of the request.
 //!
 //! ```
-//! use brubeck_runtime::wire::service::{Dialect, Request, Response, Secret, decode_request, decode_response};
+//! use brubeck_runtime::wire::service::{Dialect, LegacyRequest, LegacyResponse, Secret, decode_request, decode_response};
 //! use brubeck_runtime::wire::service::{encode_request, encode_response};
 //! use bytes::Bytes;
 //!
 //! // An application asks ...
-//! let mut request = Request::new(Dialect::Branch, "42", "/service/slow", "request");
+//! let mut request = LegacyRequest::new(Dialect::Branch, "42", "/service/slow", "request");
 //! request.envelope.passphrase = Secret::new("my_shared_secret");
 //! request.body = br#"{"text":"hello"}"#.as_slice().into();
 //! let payload = encode_request(&request)?;
@@ -29,7 +29,7 @@
 //! assert_eq!(request.body.object()?["text"], "hello");
 //!
 //! // ... and takes it away from the answer.
-//! let mut response = Response::to(&request.envelope, 200, "Took a while.");
+//! let mut response = LegacyResponse::to(&request.envelope, 200, "Took a while.");
 //! response.body = br#"{"text":"hello"}"#.as_slice().into();
 //! let [identity, delimiter, payload] = encode_response(&response)?;
 //! assert_eq!(identity, "application-1");
@@ -46,10 +46,10 @@ mod json;
 mod request;
 mod response;
 
-pub use crate::rpc::api::Dialect;
+pub use crate::rpc::api::{Dialect, Origin};
 pub use crate::secret::Secret;
-pub use envelope::{Envelope, Origin, Times, Timestamp};
-pub use error::DecodeError;
+pub use envelope::{LegacyEnvelope, Times, Timestamp};
+pub use error::LegacyDecodeError;
 pub use json::{JsonText, NotAnObject};
-pub use request::{Request, decode_pull_request, decode_request, encode_request};
-pub use response::{Response, decode_response, encode_response};
+pub use request::{LegacyRequest, decode_pull_request, decode_request, encode_request};
+pub use response::{LegacyResponse, decode_response, encode_response};

@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::dialect::detect;
 use super::envelope::{SPACES, Tail, breaks_field};
-use super::{DecodeError, Dialect, Envelope, JsonText, json};
+use super::{LegacyDecodeError, Dialect, LegacyEnvelope, JsonText, json};
 use crate::codec::{Cursor, EncodeError, ParseError};
 
 const MESSAGE: &str = "request";
@@ -12,9 +12,9 @@ const MESSAGE: &str = "request";
 /// A request, as it is on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Request {
+pub struct LegacyRequest {
     /// Who asks whom for what.
-    pub envelope: Envelope,
+    pub envelope: LegacyEnvelope,
     /// Named arguments; [`Dialect::Seed`] has none.
     pub arguments: JsonText,
     /// Headers. In [`Dialect::Seed`] they hold the method, too: [`encode_request`] puts it there.
@@ -23,13 +23,13 @@ pub struct Request {
     pub body: JsonText,
 }
 
-impl Request {
+impl LegacyRequest {
     /// A request for `path` with nothing else in it.
     ///
     /// ```
-    /// use brubeck_runtime::wire::service::{Dialect, Request, encode_request};
+    /// use brubeck_runtime::wire::service::{Dialect, LegacyRequest, encode_request};
     ///
-    /// let request = Request::new(Dialect::Seed, "42", "/service/slow", "request");
+    /// let request = LegacyRequest::new(Dialect::Seed, "42", "/service/slow", "request");
     /// let payload = encode_request(&request)?;
     /// assert_eq!(payload, " 2:42 0: 1:- 1:- 1:- 13:/service/slow 20:{\"METHOD\":\"request\"}2:{}");
     /// # Ok::<(), brubeck_runtime::wire::EncodeError>(())
@@ -42,11 +42,11 @@ impl Request {
         method: impl Into<Bytes>,
     ) -> Self {
         Self {
-            envelope: Envelope {
+            envelope: LegacyEnvelope {
                 conn_id: conn_id.into(),
                 path: path.into(),
                 method: method.into(),
-                ..Envelope::new(dialect)
+                ..LegacyEnvelope::new(dialect)
             },
             arguments: JsonText::default(),
             headers: JsonText::default(),
@@ -66,14 +66,14 @@ impl Request {
 /// The dialect is [`Dialect::Seed`] or [`Dialect::Branch`]; the envelope shows which.
 ///
 /// # Errors
-/// [`DecodeError`], with the envelope if only the data behind it is wrong.
-pub fn decode_request(frames: &[Bytes]) -> Result<Request, DecodeError> {
+/// [`LegacyDecodeError`], with the envelope if only the data behind it is wrong.
+pub fn decode_request(frames: &[Bytes]) -> Result<LegacyRequest, LegacyDecodeError> {
     let (identity, payload) = match frames {
         [identity, payload] => (identity, payload),
         [identity, delimiter, payload] if delimiter.is_empty() => (identity, payload),
         _ => {
             let what = "an identity, perhaps an empty frame, and one payload";
-            return Err(DecodeError::new(
+            return Err(LegacyDecodeError::new(
                 MESSAGE,
                 "frames",
                 ParseError::Frames {
@@ -86,7 +86,7 @@ pub fn decode_request(frames: &[Bytes]) -> Result<Request, DecodeError> {
     let mut cursor = Cursor::new(payload);
     cursor
         .expect(b' ', "the space a request begins with")
-        .map_err(|reason| DecodeError::new(MESSAGE, "sender", reason))?;
+        .map_err(|reason| LegacyDecodeError::new(MESSAGE, "sender", reason))?;
     read(cursor, identity.clone(), [Dialect::Seed, Dialect::Branch])
 }
 
@@ -95,11 +95,11 @@ pub fn decode_request(frames: &[Bytes]) -> Result<Request, DecodeError> {
 /// The dialect is [`Dialect::Pypi`] or [`Dialect::Pypi01x`]; the envelope shows which. Blanks around the request are skipped.
 ///
 /// # Errors
-/// [`DecodeError`], with the envelope if only the data behind it is wrong.
-pub fn decode_pull_request(frames: &[Bytes]) -> Result<Request, DecodeError> {
+/// [`LegacyDecodeError`], with the envelope if only the data behind it is wrong.
+pub fn decode_pull_request(frames: &[Bytes]) -> Result<LegacyRequest, LegacyDecodeError> {
     let [payload] = frames else {
         let what = "one payload";
-        return Err(DecodeError::new(
+        return Err(LegacyDecodeError::new(
             MESSAGE,
             "frames",
             ParseError::Frames {
@@ -112,17 +112,21 @@ pub fn decode_pull_request(frames: &[Bytes]) -> Result<Request, DecodeError> {
     cursor.skip_whitespace();
     let sender = cursor
         .take_until(b' ', "the space that ends the sender")
-        .map_err(|reason| DecodeError::new(MESSAGE, "sender", reason))?;
+        .map_err(|reason| LegacyDecodeError::new(MESSAGE, "sender", reason))?;
     read(cursor, sender, [Dialect::Pypi, Dialect::Pypi01x])
 }
 
-fn read(mut cursor: Cursor<'_>, sender: Bytes, choices: [Dialect; 2]) -> Result<Request, DecodeError> {
+fn read(
+    mut cursor: Cursor<'_>,
+    sender: Bytes,
+    choices: [Dialect; 2],
+) -> Result<LegacyRequest, LegacyDecodeError> {
     // An envelope too broken to show its dialect is broken in the one with more fields, too, and that reading says where.
     let [_, more_fields] = choices;
     let dialect = detect(cursor.clone(), choices).unwrap_or(more_fields);
-    let envelope = Envelope {
+    let envelope = LegacyEnvelope {
         sender,
-        ..Envelope::new(dialect)
+        ..LegacyEnvelope::new(dialect)
     };
     let envelope = envelope.read(&mut cursor, MESSAGE, dialect.request_fields())?;
     let mut tail = Tail::new(envelope, cursor, MESSAGE);
@@ -132,7 +136,7 @@ fn read(mut cursor: Cursor<'_>, sender: Bytes, choices: [Dialect; 2]) -> Result<
     let arguments = tail.json("arguments")?;
     let headers = tail.json("headers")?;
     let body = tail.json("body")?;
-    Ok(Request {
+    Ok(LegacyRequest {
         envelope: tail.end()?,
         arguments,
         headers,
@@ -140,7 +144,7 @@ fn read(mut cursor: Cursor<'_>, sender: Bytes, choices: [Dialect; 2]) -> Result<
     })
 }
 
-fn read_seed(mut tail: Tail<'_>) -> Result<Request, DecodeError> {
+fn read_seed(mut tail: Tail<'_>) -> Result<LegacyRequest, LegacyDecodeError> {
     let at = tail.position();
     let headers = tail.json("headers")?;
     let Some(method) = json::method_in(&headers) else {
@@ -149,7 +153,7 @@ fn read_seed(mut tail: Tail<'_>) -> Result<Request, DecodeError> {
     };
     tail.envelope.method = method;
     let body = tail.json("body")?;
-    Ok(Request {
+    Ok(LegacyRequest {
         envelope: tail.end()?,
         arguments: JsonText::default(),
         headers,
@@ -163,8 +167,8 @@ fn read_seed(mut tail: Tail<'_>) -> Result<Request, DecodeError> {
 ///
 /// # Errors
 /// [`EncodeError`] if a value would be read as something else or could not be expressed.
-pub fn encode_request(request: &Request) -> Result<Bytes, EncodeError> {
-    let Request {
+pub fn encode_request(request: &LegacyRequest) -> Result<Bytes, EncodeError> {
+    let LegacyRequest {
         envelope,
         arguments,
         headers,
@@ -214,7 +218,7 @@ pub fn encode_request(request: &Request) -> Result<Bytes, EncodeError> {
 }
 
 /// The method as text, as the seed dialect has to put it into JSON.
-pub(super) fn method_str(envelope: &Envelope) -> Result<&str, EncodeError> {
+pub(super) fn method_str(envelope: &LegacyEnvelope) -> Result<&str, EncodeError> {
     match std::str::from_utf8(&envelope.method) {
         Ok("") => Err(EncodeError::new("method", "it is empty; give it a value")),
         Ok(method) => Ok(method),

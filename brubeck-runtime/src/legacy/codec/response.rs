@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::envelope::{Tail, breaks_field};
 use super::request::method_str;
-use super::{DecodeError, Dialect, Envelope, JsonText, Times, Timestamp, json};
+use super::{LegacyDecodeError, Dialect, LegacyEnvelope, JsonText, Times, Timestamp, json};
 use crate::codec::{Cursor, EncodeError, ParseError, lenstr};
 
 const MESSAGE: &str = "response";
@@ -13,9 +13,9 @@ const METHOD: &[u8] = b"response";
 /// A response, as it is on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Response {
+pub struct LegacyResponse {
     /// Who is answered, and what was asked.
-    pub envelope: Envelope,
+    pub envelope: LegacyEnvelope,
     /// The status; services of the original use HTTP's codes and `-1`.
     pub status_code: i32,
     /// What the status means, without the quotes some dialects put around it.
@@ -28,28 +28,28 @@ pub struct Response {
     pub body: JsonText,
 }
 
-impl Response {
+impl LegacyResponse {
     /// The answer to `request`: same dialect, application, call, secret, origin and path.
     ///
     /// Its start and end are left for the caller, who has the clock.
     ///
     /// ```
-    /// use brubeck_runtime::wire::service::{Dialect, Request, Response, Timestamp};
+    /// use brubeck_runtime::wire::service::{Dialect, LegacyRequest, LegacyResponse, Timestamp};
     ///
-    /// let request = Request::new(Dialect::Branch, "42", "/service/slow", "request");
-    /// let mut response = Response::to(&request.envelope, 404, "Not Found");
+    /// let request = LegacyRequest::new(Dialect::Branch, "42", "/service/slow", "request");
+    /// let mut response = LegacyResponse::to(&request.envelope, 404, "Not Found");
     /// response.envelope.times.end = Timestamp::from_millis(1_795_470_575_047);
     /// assert_eq!(response.method(), "response");
     /// ```
     #[must_use]
-    pub fn to(request: &Envelope, status_code: i32, status_msg: impl Into<String>) -> Self {
+    pub fn to(request: &LegacyEnvelope, status_code: i32, status_msg: impl Into<String>) -> Self {
         let times = Times {
             request: request.times.request.clone(),
             start: Timestamp::default(),
             end: Timestamp::default(),
         };
         Self {
-            envelope: Envelope {
+            envelope: LegacyEnvelope {
                 times,
                 method: Bytes::from_static(METHOD),
                 ..request.clone()
@@ -72,7 +72,7 @@ impl Response {
     ///
     /// The passphrase is not looked at; use [`Secret::matches`](crate::secret::Secret::matches).
     #[must_use]
-    pub fn answers(&self, request: &Envelope) -> bool {
+    pub fn answers(&self, request: &LegacyEnvelope) -> bool {
         self.envelope.conn_id == request.conn_id
             && self.envelope.path == request.path
             && self.envelope.method == METHOD
@@ -82,14 +82,14 @@ impl Response {
 /// Reads a response that a DEALER received: `[""][payload]` or `[payload]`.
 ///
 /// # Errors
-/// [`DecodeError`], with the `conn_id` if it was legible, so that the call it names can be failed.
-pub fn decode_response(dialect: Dialect, frames: &[Bytes]) -> Result<Response, DecodeError> {
+/// [`LegacyDecodeError`], with the `conn_id` if it was legible, so that the call it names can be failed.
+pub fn decode_response(dialect: Dialect, frames: &[Bytes]) -> Result<LegacyResponse, LegacyDecodeError> {
     let payload = match frames {
         [payload] => payload,
         [delimiter, payload] if delimiter.is_empty() => payload,
         _ => {
             let what = "perhaps an empty frame, and one payload";
-            return Err(DecodeError::new(
+            return Err(LegacyDecodeError::new(
                 MESSAGE,
                 "frames",
                 ParseError::Frames {
@@ -107,10 +107,10 @@ pub fn decode_response(dialect: Dialect, frames: &[Bytes]) -> Result<Response, D
         }),
         other => other,
     }
-    .map_err(|reason| DecodeError::new(MESSAGE, "sender", reason))?;
-    let envelope = Envelope {
+    .map_err(|reason| LegacyDecodeError::new(MESSAGE, "sender", reason))?;
+    let envelope = LegacyEnvelope {
         sender,
-        ..Envelope::new(dialect)
+        ..LegacyEnvelope::new(dialect)
     };
     let envelope = envelope.read(&mut cursor, MESSAGE, dialect.response_fields())?;
 
@@ -137,7 +137,7 @@ pub fn decode_response(dialect: Dialect, frames: &[Bytes]) -> Result<Response, D
         tail.envelope.method = json::method_in(&headers).unwrap_or_default();
     }
     let body = tail.json("body")?;
-    Ok(Response {
+    Ok(LegacyResponse {
         envelope: tail.end()?,
         status_code,
         status_msg,
@@ -159,8 +159,8 @@ fn status(text: &[u8]) -> Option<i32> {
 ///
 /// # Errors
 /// [`EncodeError`] if a value would be read as something else or could not be expressed.
-pub fn encode_response(response: &Response) -> Result<[Bytes; 3], EncodeError> {
-    let Response {
+pub fn encode_response(response: &LegacyResponse) -> Result<[Bytes; 3], EncodeError> {
+    let LegacyResponse {
         envelope,
         status_code,
         status_msg,

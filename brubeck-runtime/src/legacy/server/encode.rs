@@ -1,7 +1,7 @@
 //! From the response of a handler to the frames that the caller's dialect wants.
 
 use crate::codec::EncodeError;
-use crate::legacy::codec::{self, Envelope, JsonText, Timestamp, encode_response};
+use crate::legacy::codec::{self, JsonText, LegacyEnvelope, Timestamp, encode_response};
 use crate::response::{Payload, Response};
 use crate::rpc::convert::wire_headers;
 use crate::status::Status;
@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The frames to send after the identity of the peer.
 pub(super) fn encode(
-    request: &Envelope,
+    request: &LegacyEnvelope,
     response: Response,
     received: SystemTime,
 ) -> Result<Vec<Bytes>, EncodeError> {
@@ -27,7 +27,7 @@ pub(super) fn encode(
             (status, body)
         }
     };
-    let mut answer = codec::Response::to(request, status.code(), status.text());
+    let mut answer = codec::LegacyResponse::to(request, status.code(), status.text());
     answer.envelope.times.start = Timestamp::from_millis(millis(received));
     answer.envelope.times.end = Timestamp::from_millis(now);
     answer.headers = header_text(&headers);

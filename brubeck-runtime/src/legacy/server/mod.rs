@@ -2,8 +2,10 @@
 
 mod encode;
 
-use super::codec::{DecodeError, Envelope, JsonText, Request, decode_pull_request, decode_request};
-use super::worker::Worker;
+use super::codec::{
+    JsonText, LegacyDecodeError, LegacyEnvelope, LegacyRequest, decode_pull_request, decode_request,
+};
+use super::pull_router::PullRouterService;
 use crate::handler::Stop;
 use crate::message::Message;
 use crate::method::Method;
@@ -12,7 +14,7 @@ use crate::rpc::convert::{http_headers, plain};
 use crate::rpc::server::InstrumentedApplication;
 use crate::secret::Secret;
 use crate::status::Status;
-use brubeck_zmtp::{LINGER, Peer, ServerSender};
+use brubeck_zmtp::{LINGER, RoutingId, ServerSender};
 use bytes::Bytes;
 use encode::encode;
 use http::HeaderMap;
@@ -23,46 +25,46 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
 
 /// A request as it came in, read.
-pub(super) struct Arrived {
+pub(super) struct ReceivedRequest {
     received: SystemTime,
-    request: Result<Request, DecodeError>,
+    request: Result<LegacyRequest, LegacyDecodeError>,
 }
 
-impl Arrived {
+impl ReceivedRequest {
     /// From a ROUTER, which tells who asks.
-    pub(super) fn from_router(peer: &Peer, frames: Vec<Bytes>) -> Arrived {
+    pub(super) fn from_router(peer: &RoutingId, frames: Vec<Bytes>) -> ReceivedRequest {
         let mut routed = Vec::with_capacity(frames.len() + 1);
         routed.push(peer.identity().clone());
         routed.extend(frames);
-        Arrived {
+        ReceivedRequest {
             received: SystemTime::now(),
             request: decode_request(&routed),
         }
     }
 
     /// From a PULL, where the request tells it.
-    pub(super) fn from_pull(frames: Vec<Bytes>) -> Arrived {
-        Arrived {
+    pub(super) fn from_pull(frames: Vec<Bytes>) -> ReceivedRequest {
+        ReceivedRequest {
             received: SystemTime::now(),
             request: decode_pull_request(&frames),
         }
     }
 }
 
-pub(crate) struct Answering {
+pub(crate) struct LegacyRequestHandler {
     passphrase: Secret,
     /// Whether callers may send the passphrase in clear.
     clear_text: bool,
     application: Arc<InstrumentedApplication>,
 }
 
-impl Answering {
+impl LegacyRequestHandler {
     pub(crate) fn new(
         passphrase: Secret,
         clear_text: bool,
         application: Arc<InstrumentedApplication>,
-    ) -> Arc<Answering> {
-        Arc::new(Answering {
+    ) -> Arc<LegacyRequestHandler> {
+        Arc::new(LegacyRequestHandler {
             passphrase,
             clear_text,
             application,
@@ -72,7 +74,7 @@ impl Answering {
     /// Has one request answered, and sends the answer; without a place it is refused.
     pub(super) async fn take(
         &self,
-        arrived: Arrived,
+        arrived: ReceivedRequest,
         outbound: ServerSender,
         place: Option<OwnedSemaphorePermit>,
     ) {
@@ -95,7 +97,7 @@ impl Answering {
                 }
             },
         };
-        let peer = Peer::new(envelope.sender.clone());
+        let peer = RoutingId::new(envelope.sender.clone());
         let frames = match encode(&envelope, response, arrived.received) {
             Ok(frames) => frames,
             Err(error) => {
@@ -107,7 +109,7 @@ impl Answering {
         let _ = outbound.send(peer, frames).await;
     }
 
-    async fn answer(&self, request: &Request, has_place: bool) -> Response {
+    async fn answer(&self, request: &LegacyRequest, has_place: bool) -> Response {
         if let Some(response) = self.refuses(&request.envelope) {
             return response;
         }
@@ -121,7 +123,7 @@ impl Answering {
     }
 
     /// The answer to a caller that is not let in.
-    fn refuses(&self, envelope: &Envelope) -> Option<Response> {
+    fn refuses(&self, envelope: &LegacyEnvelope) -> Option<Response> {
         let refusal = if !self.clear_text {
             tracing::warn!("a caller from another machine sent the passphrase in clear and was refused");
             Status::FORBIDDEN.message("no passphrases in clear here")
@@ -136,8 +138,8 @@ impl Answering {
 }
 
 /// A service that callers in dialects of the original come to, on one ROUTER.
-pub(crate) struct Bound {
-    answering: Arc<Answering>,
+pub(crate) struct LegacyServer {
+    answering: Arc<LegacyRequestHandler>,
     /// Handlers that may run; closed when it is time to stop.
     places: Arc<Semaphore>,
     concurrency: usize,
@@ -147,12 +149,12 @@ pub(crate) struct Bound {
 #[derive(Default)]
 struct Handlers {
     running: JoinSet<()>,
-    by_peer: HashMap<Peer, Vec<AbortHandle>>,
+    by_peer: HashMap<RoutingId, Vec<AbortHandle>>,
 }
 
-impl Bound {
-    pub(crate) fn new(answering: Arc<Answering>, concurrency: usize) -> Bound {
-        Bound {
+impl LegacyServer {
+    pub(crate) fn new(answering: Arc<LegacyRequestHandler>, concurrency: usize) -> LegacyServer {
+        LegacyServer {
             answering,
             places: Arc::new(Semaphore::new(concurrency)),
             concurrency,
@@ -169,10 +171,10 @@ impl Bound {
         self.handlers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn take(&self, peer: Peer, frames: Vec<Bytes>, outbound: &ServerSender) {
+    pub(crate) fn take(&self, peer: RoutingId, frames: Vec<Bytes>, outbound: &ServerSender) {
         let place = self.places.clone().try_acquire_owned().ok();
         let (answering, outbound) = (self.answering.clone(), outbound.clone());
-        let arrived = Arrived::from_router(&peer, frames);
+        let arrived = ReceivedRequest::from_router(&peer, frames);
         let mut handlers = self.lock();
         while handlers.running.try_join_next().is_some() {}
         let handler = handlers
@@ -189,7 +191,7 @@ impl Bound {
         of_peer.push(handler);
     }
 
-    pub(crate) fn gone(&self, peer: &Peer) {
+    pub(crate) fn gone(&self, peer: &RoutingId) {
         let handlers = self.lock().by_peer.remove(peer);
         handlers.into_iter().flatten().for_each(|handler| handler.abort());
     }
@@ -211,16 +213,20 @@ impl Bound {
 }
 
 /// A service that goes to its caller: it takes requests off one address of the caller and answers to the other.
-pub(crate) struct Connected {
-    answering: Arc<Answering>,
+pub(crate) struct ConnectedLegacyServer {
+    answering: Arc<LegacyRequestHandler>,
     outbound: ServerSender,
     places: Arc<Semaphore>,
     handlers: JoinSet<()>,
 }
 
-impl Connected {
-    pub(crate) fn new(answering: Arc<Answering>, concurrency: usize, outbound: ServerSender) -> Connected {
-        Connected {
+impl ConnectedLegacyServer {
+    pub(crate) fn new(
+        answering: Arc<LegacyRequestHandler>,
+        concurrency: usize,
+        outbound: ServerSender,
+    ) -> ConnectedLegacyServer {
+        ConnectedLegacyServer {
             answering,
             outbound,
             places: Arc::new(Semaphore::new(concurrency)),
@@ -228,7 +234,7 @@ impl Connected {
         }
     }
 
-    pub(crate) async fn serve(mut self, mut worker: Worker, mut stop: Stop) {
+    pub(crate) async fn serve(mut self, mut worker: PullRouterService, mut stop: Stop) {
         while let Some((place, arrived)) = self.next(&mut worker, &mut stop).await {
             let (answering, outbound) = (self.answering.clone(), self.outbound.clone());
             self.handlers
@@ -241,12 +247,12 @@ impl Connected {
     /// What comes next, once there is a place for it; `None` when it is time to stop.
     async fn next(
         &mut self,
-        worker: &mut Worker,
+        worker: &mut PullRouterService,
         stop: &mut Stop,
-    ) -> Option<(OwnedSemaphorePermit, Arrived)> {
+    ) -> Option<(OwnedSemaphorePermit, ReceivedRequest)> {
         let arrived = async {
             let place = self.places.clone().acquire_owned().await.ok()?;
-            Some((place, Arrived::from_pull(worker.inbound.recv().await?)))
+            Some((place, ReceivedRequest::from_pull(worker.inbound.recv().await?)))
         };
         let arrived = tokio::select! {
             biased;
@@ -259,7 +265,7 @@ impl Connected {
 }
 
 /// The message that a request carries; `Err` says what the caller got wrong.
-fn message(request: &Request) -> Result<Message, Status> {
+fn message(request: &LegacyRequest) -> Result<Message, Status> {
     let bad = |what: String| Status::BAD_REQUEST.message(what);
     let path = request
         .envelope
@@ -283,7 +289,7 @@ fn message(request: &Request) -> Result<Message, Status> {
         .with_headers(headers)
         .with_arguments(request.arguments.raw().clone())
         .with_body(request.body.raw().clone())
-        .with_extension(origin(&request.envelope)))
+        .with_extension(request.envelope.origin.clone()))
 }
 
 /// Headers as HTTP knows them; other names are left out.
@@ -292,13 +298,4 @@ pub(crate) fn headers(text: &JsonText) -> Result<HeaderMap, super::codec::NotAnO
     Ok(http_headers(
         object.into_iter().map(|(name, value)| (name, plain(value))),
     ))
-}
-
-fn origin(envelope: &Envelope) -> crate::rpc::api::Origin {
-    let origin = envelope.origin.clone();
-    crate::rpc::api::Origin {
-        sender_id: origin.sender_id,
-        conn_id: origin.conn_id,
-        out_addr: origin.out_addr,
-    }
 }

@@ -10,7 +10,7 @@ use super::convert;
 use super::core::{CallId, CallOptions, Caller, CallerAction, CallerConfig, CallerEvent, IdMap, PeerId};
 use super::driver::{Clock, Driver, TimerTarget, random_seed, run_timer};
 use brubeck_zmtp::{
-    Client, ClientEvent, ClientSender, Endpoint, EventReceiver, LINGER, LinkConfig, ShutdownHandle,
+    ClientEvent, ClientSender, DealerClient, Endpoint, EventReceiver, LINGER, LinkConfig, ShutdownHandle,
     Transport, TransportError,
 };
 use bytes::Bytes;
@@ -295,7 +295,7 @@ impl PoolInner {
     pub(super) fn connect_worker(self: &Arc<Self>, endpoint: Endpoint) -> Result<PeerId, TransportError> {
         let address = endpoint.to_string();
         let _guard = self.runtime.enter();
-        let Client {
+        let DealerClient {
             mut inbound,
             outbound,
             shutdown,

@@ -9,7 +9,7 @@ use super::driver::{Clock, Driver, TimerTarget, random_seed, run_timer};
 use crate::handler::blocking::{JobGuard, JobTracker, with_job_guard};
 use crate::handler::poll_inline;
 use crate::response::{IntoReply, Response};
-use brubeck_zmtp::{Peer, ServerSender};
+use brubeck_zmtp::{RoutingId, ServerSender};
 use bytes::Bytes;
 use futures_util::FutureExt;
 pub(crate) use introspection::InstrumentedApplication;
@@ -73,7 +73,7 @@ impl CallerSessions {
     }
 
     /// A caller sent a message.
-    pub(crate) fn handle_message(&self, peer: &Peer, frames: Vec<Bytes>) {
+    pub(crate) fn handle_message(&self, peer: &RoutingId, frames: Vec<Bytes>) {
         self.0.happened(WorkerEvent::Frames {
             peer: peer.identity().clone(),
             frames,
@@ -81,7 +81,7 @@ impl CallerSessions {
     }
 
     /// A caller's connection is gone: nobody wants its answers.
-    pub(crate) fn handle_disconnect(&self, peer: &Peer) {
+    pub(crate) fn handle_disconnect(&self, peer: &RoutingId) {
         self.0.happened(WorkerEvent::PeerGone {
             peer: peer.identity().clone(),
         });
@@ -140,7 +140,7 @@ impl SessionsInner {
     fn carry_out(self: &Arc<Self>, state: &mut SessionsState, now: Moment, action: WorkerAction) {
         match action {
             WorkerAction::Send { peer, frames } => {
-                if state.outlet.send(Peer::new(peer), frames) {
+                if state.outlet.send(RoutingId::new(peer), frames) {
                     tokio::spawn(flush(self.clone()));
                 }
             }
@@ -169,7 +169,7 @@ impl SessionsInner {
             }
             WorkerAction::Disconnect { peer } => {
                 tracing::warn!(peer = %peer.escape_ascii(), "a caller that does not read its answers is cut off");
-                state.outlet.cut(Peer::new(peer));
+                state.outlet.cut(RoutingId::new(peer));
             }
             WorkerAction::Drained => self.idle.notify_one(),
         }
@@ -265,7 +265,7 @@ impl Drop for SessionsInner {
 /// that is for each caller.
 pub(super) struct SendBuffer {
     outbound: ServerSender,
-    waiting: VecDeque<(Peer, Vec<Bytes>)>,
+    waiting: VecDeque<(RoutingId, Vec<Bytes>)>,
     flushing: bool,
 }
 
@@ -279,7 +279,7 @@ impl SendBuffer {
     }
 
     /// Sends, or keeps it for later; `true` asks for somebody who sends [what is left](SendBuffer::left).
-    pub(super) fn send(&mut self, peer: Peer, frames: Vec<Bytes>) -> bool {
+    pub(super) fn send(&mut self, peer: RoutingId, frames: Vec<Bytes>) -> bool {
         let waits = match self.flushing {
             true => Some((peer, frames)),
             false => match self.outbound.try_send_or_return(peer, frames) {
@@ -292,14 +292,14 @@ impl SendBuffer {
         !std::mem::replace(&mut self.flushing, true)
     }
 
-    pub(super) fn cut(&mut self, peer: Peer) {
+    pub(super) fn cut(&mut self, peer: RoutingId) {
         self.waiting.retain(|(waiting, _)| *waiting != peer);
         let outbound = self.outbound.clone();
         tokio::spawn(async move { outbound.disconnect(peer).await });
     }
 
     /// What has waited longest, and the way it is to go; `None` ends the sending.
-    pub(super) fn left(&mut self) -> Option<(ServerSender, Peer, Vec<Bytes>)> {
+    pub(super) fn left(&mut self) -> Option<(ServerSender, RoutingId, Vec<Bytes>)> {
         let left = self.waiting.pop_front();
         self.flushing = left.is_some();
         left.map(|(peer, frames)| (self.outbound.clone(), peer, frames))

@@ -28,15 +28,15 @@ fn message(frames: &[Vec<u8>]) -> Vec<u8> {
         .collect()
 }
 
-/// Reads a stream that comes in pieces.
-fn read_all(limits: FrameLimits, pieces: &[&[u8]]) -> Result<Vec<Decoded>, Violation> {
-    read_with(FrameDecoder::new(limits), pieces)
+/// Decodes a stream that arrives in chunks.
+fn read_all(limits: FrameLimits, chunks: &[&[u8]]) -> Result<Vec<Decoded>, Violation> {
+    read_with(FrameDecoder::new(limits), chunks)
 }
 
-fn read_with(mut decoder: FrameDecoder, pieces: &[&[u8]]) -> Result<Vec<Decoded>, Violation> {
+fn read_with(mut decoder: FrameDecoder, chunks: &[&[u8]]) -> Result<Vec<Decoded>, Violation> {
     let (mut input, mut all) = (BytesMut::new(), Vec::new());
-    for piece in pieces {
-        input.extend_from_slice(piece);
+    for chunk in chunks {
+        input.extend_from_slice(chunk);
         while let Some(decoded) = decoder.decode(&mut input)? {
             all.push(decoded);
         }
@@ -53,19 +53,19 @@ fn ping(pong: &[u8]) -> Decoded {
 }
 
 #[test]
-fn messages_come_whole_and_commands_beside_them() {
-    let (one, two) = ([vec![], vec![7; 300]], [b"x".to_vec()]);
+fn decodes_messages_and_the_commands_between_them() {
+    let (first, second) = ([vec![], vec![7; 300]], [b"x".to_vec()]);
     let heartbeat = frame(b"\x04PING\0\x0aabc", COMMAND);
-    let stream = [message(&one), heartbeat, message(&two)].concat();
+    let stream = [message(&first), heartbeat, message(&second)].concat();
     let pong = ping(b"\x04\x08\x04PONGabc");
     assert_eq!(
         read_all(LIMITS, &[&stream]).unwrap(),
-        [decoded(&one), pong, decoded(&two)]
+        [decoded(&first), pong, decoded(&second)]
     );
 }
 
 #[test]
-fn a_header_that_announces_too_much_is_a_violation_at_once() {
+fn refuses_an_oversized_frame_by_its_header() {
     for length in [1001_u64, 1 << 35, 1 << 46, u64::MAX] {
         let header = [&[LONG][..], &length.to_be_bytes()].concat();
         assert_eq!(read_all(LIMITS, &[&header]), Err(Violation::MessageBytes));
@@ -75,7 +75,7 @@ fn a_header_that_announces_too_much_is_a_violation_at_once() {
 }
 
 #[test]
-fn memory_grows_with_what_comes_not_with_what_is_announced() {
+fn reserves_limited_memory_for_an_announced_length() {
     let limits = FrameLimits {
         max_message_bytes: usize::MAX,
         max_frames: 3,
@@ -87,7 +87,7 @@ fn memory_grows_with_what_comes_not_with_what_is_announced() {
 }
 
 #[test]
-fn a_small_frame_keeps_no_large_buffer() {
+fn copies_small_frames_out_of_the_read_buffer() {
     let mut input = BytesMut::with_capacity(64 << 10);
     input.extend_from_slice(&message(&[vec![1; 100], vec![2; COPY_BELOW]]));
     let begin = input.as_ptr() as usize;
@@ -98,12 +98,15 @@ fn a_small_frame_keeps_no_large_buffer() {
     .decode(&mut input) else {
         panic!("a message")
     };
-    let lies_within = |frame: &Bytes| (begin..begin + (64 << 10)).contains(&(frame.as_ptr() as usize));
-    assert_eq!([lies_within(&frames[0]), lies_within(&frames[1])], [false, true]);
+    let is_within_buffer = |frame: &Bytes| (begin..begin + (64 << 10)).contains(&(frame.as_ptr() as usize));
+    assert_eq!(
+        [is_within_buffer(&frames[0]), is_within_buffer(&frames[1])],
+        [false, true]
+    );
 }
 
 #[test]
-fn a_message_is_bounded_over_all_its_frames() {
+fn limits_count_all_frames_of_a_message() {
     let endless = frame(b"", MORE);
     assert_eq!(read_all(LIMITS, &[&endless[..]; 4]), Err(Violation::Frames));
     let halves = [frame(&[0; 600], MORE), frame(&[0; 600], 0)].concat();
@@ -113,7 +116,7 @@ fn a_message_is_bounded_over_all_its_frames() {
 }
 
 #[test]
-fn what_no_zmtp_peer_sends_is_a_violation() {
+fn refuses_unknown_flags_and_malformed_commands() {
     assert_eq!(read_all(LIMITS, &[b"GET / HTTP/1.1"]), Err(Violation::Flags));
     for body in [&b"\x04PING"[..], &[0; 300]] {
         let flags = if body.len() < 300 { COMMAND | MORE } else { COMMAND };
@@ -122,22 +125,22 @@ fn what_no_zmtp_peer_sends_is_a_violation() {
 }
 
 #[test]
-fn a_ping_is_answered_with_its_context() {
-    let answer = |body: &[u8]| read_all(LIMITS, &[&frame(body, COMMAND)]);
-    assert_eq!(answer(b"\x04PING\0\x0a"), Ok(vec![ping(b"\x04\x05\x04PONG")]));
-    assert_eq!(answer(b"\x04PONGabc"), Ok(vec![]));
+fn pong_returns_the_context_of_the_ping() {
+    let decode = |body: &[u8]| read_all(LIMITS, &[&frame(body, COMMAND)]);
+    assert_eq!(decode(b"\x04PING\0\x0a"), Ok(vec![ping(b"\x04\x05\x04PONG")]));
+    assert_eq!(decode(b"\x04PONGabc"), Ok(vec![]));
     for bad in [
         &b""[..],
         b"\x05PING",
         b"\x04PING\0",
         b"\x04PING\0\x0a12345678901234567",
     ] {
-        assert_eq!(answer(bad), Err(Violation::Command), "{bad:?}");
+        assert_eq!(decode(bad), Err(Violation::Command), "{bad:?}");
     }
 }
 
 #[test]
-fn a_subscription_command_is_the_message_of_zmtp_3_0() {
+fn decodes_subscription_commands_as_zmtp_3_0_messages() {
     let command = |body: &[u8]| frame(body, COMMAND);
     let stream = [
         frame(b"a", MORE),
@@ -155,13 +158,13 @@ fn a_subscription_command_is_the_message_of_zmtp_3_0() {
     ];
     let decoder = FrameDecoder::with_subscriptions(LIMITS);
     assert_eq!(read_with(decoder, &[&stream.concat()]).unwrap(), expected);
-    // A peer of any other socket cannot slip a message past the limits in this way.
+    // Without subscriptions, the commands are ignored: they must not become messages that bypass the limits.
     let only_message = [decoded(&[b"a".to_vec(), b"b".to_vec()])];
     assert_eq!(read_all(LIMITS, &[&stream.concat()]).unwrap(), only_message);
 }
 
 #[test]
-fn a_command_is_bounded() {
+fn refuses_an_oversized_command() {
     for length in [MAX_COMMAND as u64 + 1, 1 << 46, u64::MAX] {
         let header = [&[COMMAND | LONG][..], &length.to_be_bytes()].concat();
         assert_eq!(read_all(LIMITS, &[&header]), Err(Violation::Command));
@@ -169,7 +172,7 @@ fn a_command_is_bounded() {
 }
 
 #[test]
-fn copies_every_length() {
+fn copy_small_preserves_every_length() {
     for length in 0..600 {
         let bytes: Vec<u8> = (0..length).map(|n| n as u8).collect();
         assert_eq!(copy_small(&bytes), bytes, "{length}");
@@ -178,7 +181,7 @@ fn copies_every_length() {
 
 proptest! {
     #[test]
-    fn pieces_make_no_difference(
+    fn decoding_does_not_depend_on_chunk_boundaries(
         messages in prop::collection::vec(
             prop::collection::vec(prop::collection::vec(any::<u8>(), 0..1400), 1..4),
             0..6,
@@ -191,14 +194,14 @@ proptest! {
         at.sort_unstable();
         at.push(stream.len());
         let mut from = 0;
-        let pieces: Vec<&[u8]> = at.into_iter().map(|to| &stream[std::mem::replace(&mut from, to)..to]).collect();
+        let chunks: Vec<&[u8]> = at.into_iter().map(|to| &stream[std::mem::replace(&mut from, to)..to]).collect();
         let expected: Vec<Decoded> = messages.iter().map(|frames| decoded(frames)).collect();
-        prop_assert_eq!(read_all(limits, &pieces), Ok(expected));
+        prop_assert_eq!(read_all(limits, &chunks), Ok(expected));
     }
 
     #[test]
-    fn any_bytes_are_read_or_refused(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..64), 0..64)) {
-        let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
-        let _ = read_all(LIMITS, &pieces);
+    fn decodes_or_refuses_any_bytes(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..64), 0..64)) {
+        let chunks: Vec<&[u8]> = chunks.iter().map(Vec::as_slice).collect();
+        let _ = read_all(LIMITS, &chunks);
     }
 }

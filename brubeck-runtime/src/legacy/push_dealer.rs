@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use brubeck_zmtp::codec::{Decoded, FrameLimits};
 use brubeck_zmtp::{
-    Accepted, Connection, ConnectionError, ConnectionLimits, Endpoint, EventReceiver, EventSender,
-    Generation, LinkConfig, Listener, Role, SendError, ShutdownHandle, ShutdownReason, ShutdownSignal,
-    SocketType, Stream, Traffic, TransportError, event_queue, message_size, random_identity,
+    AcceptedConnection, ConnectionError, ConnectionLimits, Endpoint, EventReceiver, EventSender, Generation,
+    LinkConfig, PeerStream, Role, SendError, ShutdownHandle, ShutdownReason, ShutdownSignal, SocketType,
+    Traffic, TransportError, ZmtpConnection, ZmtpListener, event_queue, message_size, random_identity,
     shutdown_channel,
 };
 use bytes::Bytes;
@@ -40,9 +40,9 @@ const RESPONSE_GRACE: Duration = Duration::from_millis(250);
 /// Frames of one message.
 const MAX_FRAMES: usize = 16;
 
-/// An event of a [`Hub`]. A generation is one service process, for as long as it stays connected.
+/// An event of a [`PushDealerClient`]. A generation is one service process, for as long as it stays connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum HubEvent {
+pub(crate) enum PushDealerEvent {
     /// A service sent a message. The sockets do not tell which service.
     Message {
         /// The frames; at least one.
@@ -63,24 +63,24 @@ pub(crate) enum HubEvent {
 /// Requests go to one service after the other. A service gets none before it is connected for the responses, too, because
 /// its first response would be lost.
 #[derive(Debug)]
-pub(crate) struct Hub {
+pub(crate) struct PushDealerClient {
     /// The identity that services must send their responses to.
     pub(crate) identity: Bytes,
     /// Events. Dropping it closes the hub.
-    pub(crate) inbound: EventReceiver<HubEvent>,
+    pub(crate) inbound: EventReceiver<PushDealerEvent>,
     /// Requests to the services. Dropping all clones closes the hub.
-    pub(crate) outbound: HubSender,
+    pub(crate) outbound: PushDealerSender,
 }
 
 /// Binds `requests` and `responses` for services that connect to both.
 ///
 /// # Errors
 /// Returns an error if one of the endpoints cannot be bound: see [`TransportError`].
-pub(crate) fn bind_hub(
+pub(crate) fn bind_push_dealer(
     requests: &Endpoint,
     responses: &Endpoint,
     config: &LinkConfig,
-) -> Result<Hub, TransportError> {
+) -> Result<PushDealerClient, TransportError> {
     with_runtime(|| open(requests, responses, config))?.map(|(hub, ..)| hub)
 }
 
@@ -89,21 +89,21 @@ fn open(
     requests: &Endpoint,
     responses: &Endpoint,
     config: &LinkConfig,
-) -> Result<(Hub, [Endpoint; 2], ShutdownHandle), TransportError> {
+) -> Result<(PushDealerClient, [Endpoint; 2], ShutdownHandle), TransportError> {
     let limits = || ConnectionLimits {
         max_connections: MAX_CONNECTIONS,
         max_connections_per_address: MAX_CONNECTIONS,
         max_handshakes: MAX_CONNECTIONS,
     };
-    let requests = Listener::bind_blocking(requests, limits())?;
-    let responses = Listener::bind_blocking(responses, limits())?;
+    let requests = ZmtpListener::bind_blocking(requests, limits())?;
+    let responses = ZmtpListener::bind_blocking(responses, limits())?;
     let (sender, inbound) = event_queue(config.inbound_messages, config.inbound_bytes);
     let (set_ready, ready) = watch::channel(Some(Arc::from([])));
     let (shutdown, signal) = shutdown_channel();
     let identity = Bytes::from(random_identity()?);
     let endpoints = [&requests, &responses].map(|listener| listener.local_endpoint().clone());
     tracing::debug!(requests = %endpoints[0], responses = %endpoints[1], "waiting for services to connect");
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(PushDealerState {
         services: Mutex::default(),
         ready: set_ready,
         inbound: sender,
@@ -114,10 +114,10 @@ fn open(
         },
     });
     tokio::spawn(serve(requests, responses, shared, signal));
-    let hub = Hub {
+    let hub = PushDealerClient {
         identity,
         inbound,
-        outbound: HubSender {
+        outbound: PushDealerSender {
             ready,
             turn: Arc::default(),
         },
@@ -156,14 +156,14 @@ impl RequestQueue {
     }
 }
 
-/// The sending end of a [`Hub`].
+/// The sending end of a [`PushDealerClient`].
 #[derive(Clone, Debug)]
-pub(crate) struct HubSender {
+pub(crate) struct PushDealerSender {
     ready: watch::Receiver<ReadyServices>,
     turn: Arc<AtomicUsize>,
 }
 
-impl HubSender {
+impl PushDealerSender {
     /// Reserves space for one request at the service whose turn it is, or else at the first that has space.
     ///
     /// # Errors
@@ -210,7 +210,7 @@ pub(crate) struct RequestPermit {
 }
 
 impl RequestPermit {
-    /// Returns the service. Note it before sending: its [`HubEvent::Down`] may come at any time from then on.
+    /// Returns the service. Note it before sending: its [`PushDealerEvent::Down`] may come at any time from then on.
     pub(crate) fn generation(&self) -> Generation {
         self.queue.generation
     }
@@ -229,10 +229,10 @@ impl RequestPermit {
 }
 
 /// State that the connections of a hub share.
-struct Shared {
+struct PushDealerState {
     services: Mutex<ConnectedServices>,
     ready: watch::Sender<ReadyServices>,
-    inbound: EventSender<HubEvent>,
+    inbound: EventSender<PushDealerEvent>,
     identity: Bytes,
     limits: FrameLimits,
 }
@@ -247,7 +247,7 @@ struct ConnectedServices {
     closed: bool,
 }
 
-impl Shared {
+impl PushDealerState {
     fn change<T>(&self, change: impl FnOnce(&mut ConnectedServices) -> T) -> T {
         let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = change(&mut services);
@@ -271,7 +271,12 @@ impl Shared {
 }
 
 /// Accepts services until the hub is closed, then sends the requests that it had accepted.
-async fn serve(requests: Listener, responses: Listener, shared: Arc<Shared>, mut shutdown: ShutdownSignal) {
+async fn serve(
+    requests: ZmtpListener,
+    responses: ZmtpListener,
+    shared: Arc<PushDealerState>,
+    mut shutdown: ShutdownSignal,
+) {
     let mut pulling = JoinSet::new();
     let mut responding = JoinSet::new();
     let reason = loop {
@@ -300,8 +305,13 @@ async fn serve(requests: Listener, responses: Listener, shared: Arc<Shared>, mut
 }
 
 /// Completes the handshake with a service. Returns `None` if it is refused.
-async fn handshake(stream: Stream, role: Role, identity: &[u8]) -> Option<Connection> {
-    let refused = match timeout(HANDSHAKE_TIMEOUT, Connection::handshake(stream, &role, identity)).await {
+async fn handshake(stream: PeerStream, role: Role, identity: &[u8]) -> Option<ZmtpConnection> {
+    let refused = match timeout(
+        HANDSHAKE_TIMEOUT,
+        ZmtpConnection::handshake(stream, &role, identity),
+    )
+    .await
+    {
         Ok(Ok(connection)) => return Some(connection),
         Ok(Err(error)) => error,
         Err(_) => io::Error::new(
@@ -314,14 +324,14 @@ async fn handshake(stream: Stream, role: Role, identity: &[u8]) -> Option<Connec
 }
 
 /// Serves one `PULL`: sends it requests until it disconnects.
-async fn send_requests(accepted: Accepted, shared: Arc<Shared>) {
+async fn send_requests(accepted: AcceptedConnection, shared: Arc<PushDealerState>) {
     let role = Role {
         socket_type: SocketType::Push,
         accepted: &[SocketType::Pull],
         limits: shared.limits,
         traffic: Traffic::Both,
     };
-    let Accepted {
+    let AcceptedConnection {
         stream,
         slot: _slot,
         handshake_slot,
@@ -351,17 +361,17 @@ async fn send_requests(accepted: Accepted, shared: Arc<Shared>) {
     if !closed {
         sleep(RESPONSE_GRACE).await;
         if let Some(permit) = shared.inbound.reserve().await {
-            permit.send(HubEvent::Down { generation, reason }, 0);
+            permit.send(PushDealerEvent::Down { generation, reason }, 0);
         }
     }
 }
 
 /// Writes the requests of a queue until the queue ends, or the connection does.
 async fn write_requests(
-    connection: Connection,
+    connection: ZmtpConnection,
     mut queue: mpsc::Receiver<Bytes>,
 ) -> Result<(), ConnectionError> {
-    let Connection {
+    let ZmtpConnection {
         mut reader,
         mut writer,
     } = connection;
@@ -387,14 +397,14 @@ async fn write_requests(
 }
 
 /// Serves one `ROUTER`: receives its responses until it disconnects.
-async fn receive_responses(accepted: Accepted, shared: Arc<Shared>) {
+async fn receive_responses(accepted: AcceptedConnection, shared: Arc<PushDealerState>) {
     let role = Role {
         socket_type: SocketType::Dealer,
         accepted: &[SocketType::Router],
         limits: shared.limits,
         traffic: Traffic::Both,
     };
-    let Accepted {
+    let AcceptedConnection {
         stream,
         slot: _slot,
         handshake_slot,
@@ -420,14 +430,17 @@ async fn receive_responses(accepted: Accepted, shared: Arc<Shared>) {
 }
 
 /// Receives responses until the connection ends with an error, or the hub is closed.
-async fn read_responses(mut connection: Connection, shared: &Shared) -> Result<(), ConnectionError> {
+async fn read_responses(
+    mut connection: ZmtpConnection,
+    shared: &PushDealerState,
+) -> Result<(), ConnectionError> {
     loop {
         let frames = connection.recv().await?;
         let bytes = message_size(&frames);
         let Some(permit) = shared.inbound.reserve().await else {
             return Ok(());
         };
-        permit.send(HubEvent::Message { frames }, bytes);
+        permit.send(PushDealerEvent::Message { frames }, bytes);
     }
 }
 

@@ -1,9 +1,9 @@
-//! Hub and worker against each other, and against sockets of the `zeromq` crate.
+//! PushDealerClient and worker against each other, and against sockets of the `zeromq` crate.
 
 use super::*;
-use crate::legacy::worker::{self, Worker, connect_worker};
+use crate::legacy::pull_router::{self, PullRouterService, connect_pull_router};
 use crate::tests::{endpoint, frames, soon};
-use brubeck_zmtp::{LINGER, LinkState, Peer};
+use brubeck_zmtp::{LINGER, LinkState, RoutingId};
 use std::io::Write;
 use std::ops::{Deref, DerefMut};
 use zeromq::prelude::*;
@@ -13,22 +13,22 @@ const ANY: &str = "tcp://127.0.0.1:0";
 
 /// A hub with the handles that only tests use.
 struct TestHub {
-    hub: Hub,
+    hub: PushDealerClient,
     requests: Endpoint,
     responses: Endpoint,
     shutdown: ShutdownHandle,
 }
 
 impl Deref for TestHub {
-    type Target = Hub;
+    type Target = PushDealerClient;
 
-    fn deref(&self) -> &Hub {
+    fn deref(&self) -> &PushDealerClient {
         &self.hub
     }
 }
 
 impl DerefMut for TestHub {
-    fn deref_mut(&mut self) -> &mut Hub {
+    fn deref_mut(&mut self) -> &mut PushDealerClient {
         &mut self.hub
     }
 }
@@ -53,8 +53,8 @@ fn hub() -> TestHub {
     bind(&endpoint(ANY), &endpoint(ANY))
 }
 
-fn worker(hub: &TestHub) -> Worker {
-    connect_worker(
+fn worker(hub: &TestHub) -> PullRouterService {
+    connect_pull_router(
         hub.requests.clone(),
         hub.responses.clone(),
         &LinkConfig::default(),
@@ -74,27 +74,27 @@ async fn ask(hub: &TestHub, request: impl Into<Bytes>) -> Generation {
     generation
 }
 
-async fn pulled(worker: &mut Worker) -> Vec<Bytes> {
+async fn pulled(worker: &mut PullRouterService) -> Vec<Bytes> {
     soon("a request", worker.inbound.recv())
         .await
         .expect("an open link")
 }
 
-async fn answer(hub: &TestHub, worker: &Worker, text: &str) {
-    let to = Peer::new(hub.identity.clone());
+async fn answer(hub: &TestHub, worker: &PullRouterService, text: &str) {
+    let to = RoutingId::new(hub.identity.clone());
     worker.outbound.send(to, frames(&["", text])).await.unwrap();
 }
 
 async fn answered(hub: &mut TestHub) -> Vec<Bytes> {
     match soon("an answer", hub.inbound.recv()).await {
-        Some(HubEvent::Message { frames }) => frames,
+        Some(PushDealerEvent::Message { frames }) => frames,
         other => panic!("expected an answer, got {other:?}"),
     }
 }
 
 async fn lost(hub: &mut TestHub) -> Generation {
     match soon("a loss", hub.inbound.recv()).await {
-        Some(HubEvent::Down { generation, .. }) => generation,
+        Some(PushDealerEvent::Down { generation, .. }) => generation,
         other => panic!("expected a loss, got {other:?}"),
     }
 }
@@ -169,7 +169,7 @@ async fn a_round_trip_over_ipc() {
 #[tokio::test]
 async fn an_address_that_is_taken_is_an_error() {
     let taken = hub();
-    let error = bind_hub(&endpoint(ANY), &taken.responses, &LinkConfig::default()).unwrap_err();
+    let error = bind_push_dealer(&endpoint(ANY), &taken.responses, &LinkConfig::default()).unwrap_err();
     assert!(matches!(error, TransportError::InUse(_)), "{error}");
 }
 
@@ -178,7 +178,8 @@ async fn a_worker_may_start_before_its_hub() {
     let folder = tempfile::tempdir().unwrap();
     let [requests, responses] =
         ["requests", "responses"].map(|name| endpoint(&format!("ipc://{}/{name}", folder.path().display())));
-    let mut worker = connect_worker(requests.clone(), responses.clone(), &LinkConfig::default()).unwrap();
+    let mut worker =
+        connect_pull_router(requests.clone(), responses.clone(), &LinkConfig::default()).unwrap();
     let mut hub = bind(&requests, &responses);
     ask(&hub, "early").await;
     assert_eq!(pulled(&mut worker).await, frames(&["early"]));
@@ -312,7 +313,7 @@ async fn a_response_waits_until_its_client_connects_again() {
         ["requests", "responses"].map(|name| endpoint(&format!("ipc://{}/{name}", folder.path().display())));
     let mut hub = bind(&requests, &responses);
     let (mut worker, mut state) =
-        worker::open(requests.clone(), responses.clone(), &LinkConfig::default()).unwrap();
+        pull_router::open(requests.clone(), responses.clone(), &LinkConfig::default()).unwrap();
     ask(&hub, "before").await;
     pulled(&mut worker).await;
 
@@ -325,7 +326,7 @@ async fn a_response_waits_until_its_client_connects_again() {
     )
     .await
     .unwrap();
-    let stale = Peer::new(first);
+    let stale = RoutingId::new(first);
     worker.outbound.send(stale, frames(&["", "stale"])).await.unwrap();
     hub = bind(&requests, &responses);
     answer(&hub, &worker, "for the second").await;

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use brubeck_zmtp::{
-    BoxError, Connector, Endpoint, EventReceiver, EventSender, Generation, LinkConfig, LinkHandler,
-    LinkState, Outcome, Outgoing, OutgoingQueue, Peer, RunLink, ServerSender, ShutdownHandle, ShutdownReason,
-    ShutdownSignal, TransportError, event_queue, message_size, run_link, shutdown_channel,
+    ConnectError, ConnectionOutcome, Connector, Endpoint, EventReceiver, EventSender, Generation, LinkConfig,
+    LinkHandler, LinkSettings, LinkState, OutgoingQueue, RoutingId, ServerCommand, ServerSender,
+    ShutdownHandle, ShutdownReason, ShutdownSignal, TransportError, event_queue, message_size, run_link,
+    shutdown_channel,
 };
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -15,7 +16,7 @@ use zeromq::{PullSocket, RouterSocket, Socket, SocketRecv, ZmqMessage};
 
 use super::io_thread;
 use super::zeromq_sockets::{
-    Monitor, Pull, Sent, all_written, disconnected, error_text, monitor, options, send_now,
+    Monitor, Pull, SendOutcome, all_written, disconnected, error_text, monitor, options, send_now,
 };
 
 /// Messages taken from the queue before other tasks of the thread run.
@@ -33,7 +34,7 @@ const MAX_HELD_BYTES: usize = 16 << 20;
 /// It is connected for the responses first, and pulls requests only then. A response whose client is not connected waits a
 /// few seconds for it.
 #[derive(Debug)]
-pub(crate) struct Worker {
+pub(crate) struct PullRouterService {
     /// Requests, each with its frames. Dropping it closes the link.
     pub(crate) inbound: EventReceiver<Vec<Bytes>>,
     /// Responses, by the identity of the client. Dropping all clones closes the link.
@@ -41,7 +42,7 @@ pub(crate) struct Worker {
     shutdown: ShutdownHandle,
 }
 
-impl Worker {
+impl PullRouterService {
     /// Sends what was accepted, for at most `linger`, then closes. Returns `true` if everything left in time.
     pub(crate) async fn shutdown(self, linger: Duration) -> bool {
         self.shutdown.shutdown(linger).await
@@ -52,11 +53,11 @@ impl Worker {
 ///
 /// # Errors
 /// Returns an error if it is not possible to connect to such endpoints, or if the I/O thread cannot be started.
-pub(crate) fn connect_worker(
+pub(crate) fn connect_pull_router(
     requests: Endpoint,
     responses: Endpoint,
     config: &LinkConfig,
-) -> Result<Worker, TransportError> {
+) -> Result<PullRouterService, TransportError> {
     open(requests, responses, config).map(|(worker, _)| worker)
 }
 
@@ -65,28 +66,28 @@ pub(super) fn open(
     requests: Endpoint,
     responses: Endpoint,
     config: &LinkConfig,
-) -> Result<(Worker, watch::Receiver<LinkState>), TransportError> {
+) -> Result<(PullRouterService, watch::Receiver<LinkState>), TransportError> {
     requests.check_connect()?;
     responses.check_connect()?;
     let (sender, inbound) = event_queue(config.inbound_messages, config.inbound_bytes);
     let (outbound, queue) = ServerSender::to_queue();
     let (set_state, state) = watch::channel(LinkState::Connecting);
     let (shutdown, signal) = shutdown_channel();
-    let mut settings = RunLink::new(format!("client {requests} {responses}"), config, set_state);
+    let mut settings = LinkSettings::new(format!("client {requests} {responses}"), config, set_state);
     settings.connect_timeout = 2 * config.connect_timeout;
-    let connector = WorkerConnector {
+    let connector = PullRouterConnector {
         requests: requests.to_string(),
         responses: responses.to_string(),
         connect_timeout: config.connect_timeout,
     };
-    let handler = WorkerHandler {
+    let handler = PullRouterHandler {
         inbound: sender,
         queue,
         shutdown: signal,
         held: HeldResponses::default(),
     };
     io_thread::spawn(run_link(settings, connector, handler))?;
-    let worker = Worker {
+    let worker = PullRouterService {
         inbound,
         outbound,
         shutdown,
@@ -94,7 +95,7 @@ pub(super) fn open(
     Ok((worker, state))
 }
 
-struct WorkerConnector {
+struct PullRouterConnector {
     requests: String,
     responses: String,
     connect_timeout: Duration,
@@ -108,11 +109,11 @@ struct Sockets {
     pull_monitor: Monitor,
 }
 
-impl Connector for WorkerConnector {
+impl Connector for PullRouterConnector {
     type Connection = Sockets;
 
     /// Connects the responses first: the response to a request that came earlier could not be sent.
-    async fn connect(&self) -> Result<Sockets, BoxError> {
+    async fn connect(&self) -> Result<Sockets, ConnectError> {
         let Self {
             requests, responses, ..
         } = self;
@@ -137,22 +138,22 @@ impl Connector for WorkerConnector {
     }
 }
 
-struct WorkerHandler {
+struct PullRouterHandler {
     inbound: EventSender<Vec<Bytes>>,
     queue: OutgoingQueue,
     shutdown: ShutdownSignal,
     held: HeldResponses,
 }
 
-impl LinkHandler<Sockets> for WorkerHandler {
-    async fn run_connection(&mut self, mut sockets: Sockets, _: Generation) -> Outcome {
+impl LinkHandler<Sockets> for PullRouterHandler {
+    async fn run_connection(&mut self, mut sockets: Sockets, _: Generation) -> ConnectionOutcome {
         self.send_held(&mut sockets.router);
         match self.serve(&mut sockets).await {
             Ok(reason) => {
                 let flushed = self.close(sockets, reason.linger()).await;
-                Outcome::Shutdown { reason, flushed }
+                ConnectionOutcome::Shutdown { reason, flushed }
             }
-            Err(reason) => Outcome::Lost {
+            Err(reason) => ConnectionOutcome::Lost {
                 reason,
                 responsive: false,
             },
@@ -168,8 +169,8 @@ impl LinkHandler<Sockets> for WorkerHandler {
         let reason = loop {
             tokio::select! {
                 outgoing = self.queue.messages.recv() => match outgoing {
-                    Some(Outgoing::Message { peer, frames }) => self.hold(peer, frames),
-                    Some(Outgoing::Disconnect { .. }) => {}
+                    Some(ServerCommand::Message { peer, frames }) => self.hold(peer, frames),
+                    Some(ServerCommand::Disconnect { .. }) => {}
                     None => break ShutdownReason::Unused,
                 },
                 () = self.inbound.closed() => break ShutdownReason::Unused,
@@ -180,8 +181,8 @@ impl LinkHandler<Sockets> for WorkerHandler {
     }
 }
 
-impl WorkerHandler {
-    fn hold(&mut self, peer: Peer, frames: Vec<Bytes>) {
+impl PullRouterHandler {
+    fn hold(&mut self, peer: RoutingId, frames: Vec<Bytes>) {
         let dropped = self.held.push(peer, frames);
         self.queue.counters.record_dropped(dropped);
     }
@@ -238,10 +239,10 @@ impl WorkerHandler {
         }
     }
 
-    async fn send_batch(&mut self, router: &mut RouterSocket, batch: &mut Vec<Outgoing>) {
+    async fn send_batch(&mut self, router: &mut RouterSocket, batch: &mut Vec<ServerCommand>) {
         for outgoing in batch.drain(..) {
             // There is one client, and its connection ends with the socket, so a disconnect has nothing to do.
-            if let Outgoing::Message { peer, frames } = outgoing
+            if let ServerCommand::Message { peer, frames } = outgoing
                 && let Err(frames) = self.try_send(router, &peer, frames)
             {
                 self.hold(peer, frames);
@@ -252,15 +253,20 @@ impl WorkerHandler {
     }
 
     /// Sends one response. Returns it if its client is not connected.
-    fn try_send(&self, router: &mut RouterSocket, peer: &Peer, frames: Vec<Bytes>) -> Result<(), Vec<Bytes>> {
+    fn try_send(
+        &self,
+        router: &mut RouterSocket,
+        peer: &RoutingId,
+        frames: Vec<Bytes>,
+    ) -> Result<(), Vec<Bytes>> {
         let Ok(mut message) = ZmqMessage::try_from(frames.clone()) else {
             return Ok(());
         };
         message.push_front(peer.identity().clone());
         match send_now(router, message) {
-            Sent::Yes => self.queue.counters.record_sent(1),
-            Sent::NoPeer => return Err(frames),
-            Sent::Stalled => {
+            SendOutcome::Yes => self.queue.counters.record_sent(1),
+            SendOutcome::NoPeer => return Err(frames),
+            SendOutcome::Stalled => {
                 self.queue.counters.record_stalled();
                 tracing::warn!(?peer, "disconnecting a client that does not read its responses");
                 if let Ok(identity) = peer.identity().clone().try_into() {
@@ -291,13 +297,13 @@ impl WorkerHandler {
 /// Responses whose client is not connected.
 #[derive(Default)]
 struct HeldResponses {
-    responses: VecDeque<(Instant, Peer, Vec<Bytes>)>,
+    responses: VecDeque<(Instant, RoutingId, Vec<Bytes>)>,
     bytes: usize,
 }
 
 impl HeldResponses {
     /// Adds a response. Returns the number of responses dropped because of their age or the limits.
-    fn push(&mut self, peer: Peer, frames: Vec<Bytes>) -> usize {
+    fn push(&mut self, peer: RoutingId, frames: Vec<Bytes>) -> usize {
         let now = Instant::now();
         self.bytes += message_size(&frames);
         self.responses.push_back((now, peer, frames));
@@ -316,7 +322,7 @@ impl HeldResponses {
     }
 
     /// Removes all responses. Returns those that are not too old.
-    fn take(&mut self) -> Vec<(Peer, Vec<Bytes>)> {
+    fn take(&mut self) -> Vec<(RoutingId, Vec<Bytes>)> {
         self.bytes = 0;
         let fresh = |since: &Instant| since.elapsed() < HOLD_TIME;
         self.responses
@@ -338,7 +344,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn responses_are_held_for_a_while_and_within_limits() {
         let mut held = HeldResponses::default();
-        let peer = || Peer::new("client");
+        let peer = || RoutingId::new("client");
         let large = Bytes::from(vec![0; MAX_HELD_BYTES / 2]);
         assert_eq!(held.push(peer(), vec![large.clone()]), 0);
         assert_eq!(held.push(peer(), vec![large.clone()]), 0);

@@ -9,16 +9,16 @@ use tokio::sync::oneshot;
 
 /// The calls that wait for an answer on one link.
 #[derive(Default)]
-pub(super) struct Waiting(Mutex<Calls>);
+pub(super) struct CallTable(Mutex<CallTableState>);
 
 #[derive(Default)]
-struct Calls {
-    by_id: HashMap<Bytes, Expected>,
+struct CallTableState {
+    by_id: HashMap<Bytes, CallEntry>,
     /// The newest connection that is known to be lost.
     lost: Generation,
 }
 
-impl Calls {
+impl CallTableState {
     fn lose(&mut self, is_lost: impl Fn(Generation) -> bool) {
         for (_, lost) in self
             .by_id
@@ -29,20 +29,20 @@ impl Calls {
     }
 }
 
-struct Expected {
+struct CallEntry {
     path: Bytes,
     /// The connection on which the request was sent; `None` until it was.
     generation: Option<Generation>,
     answer: oneshot::Sender<Result<ServiceResponse<Bytes>, CallError>>,
 }
 
-impl Waiting {
+impl CallTable {
     /// The path that the answer to this call must have; `None` if no call of this id waits.
     pub(super) fn path(&self, id: &Bytes) -> Option<Bytes> {
         self.lock().by_id.get(id).map(|call| call.path.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Calls> {
+    fn lock(&self) -> MutexGuard<'_, CallTableState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -68,30 +68,30 @@ impl Waiting {
 }
 
 /// One call that waits; dropping it forgets the call.
-pub(super) struct WaitingCall {
-    waiting: Arc<Waiting>,
+pub(super) struct CallGuard {
+    waiting: Arc<CallTable>,
     id: Bytes,
 }
 
-impl WaitingCall {
+impl CallGuard {
     pub(super) fn begin(
-        waiting: Arc<Waiting>,
+        waiting: Arc<CallTable>,
         id: Bytes,
         path: Bytes,
     ) -> (
-        WaitingCall,
+        CallGuard,
         oneshot::Receiver<Result<ServiceResponse<Bytes>, CallError>>,
     ) {
         let (answer, answered) = oneshot::channel();
         waiting.lock().by_id.insert(
             id.clone(),
-            Expected {
+            CallEntry {
                 path,
                 generation: None,
                 answer,
             },
         );
-        (WaitingCall { waiting, id }, answered)
+        (CallGuard { waiting, id }, answered)
     }
 
     /// Notes on which connection the request was sent.
@@ -115,7 +115,7 @@ impl WaitingCall {
     }
 }
 
-impl Drop for WaitingCall {
+impl Drop for CallGuard {
     fn drop(&mut self) {
         self.waiting.lock().by_id.remove(&self.id);
     }
