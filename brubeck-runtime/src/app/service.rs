@@ -178,10 +178,10 @@ impl ServiceServer {
         // Each message is read, and often answered, by the task of its connection: none waits for another task.
         server.inbound.set_handler(move |event| match event {
             ServerEvent::Message { peer, frames } if is_v2(&frames) => sessions.handle_message(&peer, frames),
-            ServerEvent::Message { peer, frames } => legacy.take(peer, frames, &outbound),
+            ServerEvent::Message { peer, frames } => legacy.handle(peer, frames, &outbound),
             ServerEvent::Disconnected { peer } => {
                 sessions.handle_disconnect(&peer);
-                legacy.gone(&peer);
+                legacy.disconnected(&peer);
             }
         });
         stop.requested().await;
@@ -196,7 +196,7 @@ impl ServiceServer {
 impl Drop for ServiceServer {
     fn drop(&mut self) {
         self.sessions.abort_handlers();
-        self.legacy.stop();
+        self.legacy.abort();
     }
 }
 

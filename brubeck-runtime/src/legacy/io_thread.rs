@@ -1,4 +1,4 @@
-//! The I/O thread: runs sockets that the application's runtime cannot run.
+//! The I/O thread, which runs the sockets of the `zeromq` crate.
 
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
@@ -7,42 +7,43 @@ use std::{io, thread};
 use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 use tokio::task::JoinHandle;
 
-/// The name of the thread.
 const THREAD_NAME: &str = "brubeck-io";
 
 static RUNTIME: Mutex<Option<Handle>> = Mutex::new(None);
 
 /// Returns the runtime for sockets of the `zeromq` crate.
 ///
-/// They block whole worker threads if tasks that share a socket run in parallel, so they need a `current_thread` runtime.
-/// If the caller's runtime is one, it is used, and no message changes threads. Otherwise it is that of the I/O thread.
+/// These sockets block whole worker threads if tasks that share a socket run in parallel, so they need a `current_thread`
+/// runtime. The current runtime is used if it has that flavor, which saves moving messages between threads. Otherwise, the
+/// sockets run on the I/O thread.
 fn single_threaded_runtime() -> io::Result<Handle> {
     match Handle::try_current() {
-        Ok(here) if here.runtime_flavor() == RuntimeFlavor::CurrentThread => Ok(here),
+        Ok(current) if current.runtime_flavor() == RuntimeFlavor::CurrentThread => Ok(current),
         _ => io_thread(),
     }
 }
 
-/// Returns the runtime of the I/O thread, which is started on first use.
+/// Returns the runtime of the I/O thread. The first call starts the thread.
 fn io_thread() -> io::Result<Handle> {
     let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(handle) = &*runtime {
         return Ok(handle.clone());
     }
-    let started = Builder::new_current_thread()
+    let new_runtime = Builder::new_current_thread()
         .enable_all()
         .thread_name(THREAD_NAME)
         .build()?;
-    let handle = started.handle().clone();
+    let handle = new_runtime.handle().clone();
     thread::Builder::new()
         .name(THREAD_NAME.to_owned())
-        .spawn(move || started.block_on(std::future::pending::<()>()))?;
+        .spawn(move || new_runtime.block_on(std::future::pending::<()>()))?;
     *runtime = Some(handle.clone());
     Ok(handle)
 }
 
-/// Runs `open` inside a runtime, for sockets that spawn their tasks: the current one, or that of the I/O thread if this is
-/// called outside of a runtime.
+/// Calls `open` in the context of a runtime, because opening a socket spawns tasks.
+///
+/// Uses the current runtime, or the runtime of the I/O thread if there is no current one.
 pub(crate) fn with_runtime<T>(open: impl FnOnce() -> T) -> io::Result<T> {
     if Handle::try_current().is_ok() {
         return Ok(open());
@@ -52,10 +53,10 @@ pub(crate) fn with_runtime<T>(open: impl FnOnce() -> T) -> io::Result<T> {
     Ok(open())
 }
 
-/// Runs a future that owns sockets of the `zeromq` crate.
+/// Spawns a future that owns sockets of the `zeromq` crate.
 ///
 /// # Errors
-/// Returns an error if the I/O thread cannot be started: the process is out of threads or file descriptors.
+/// Returns an error if the I/O thread cannot be started, because the process has no threads or file descriptors left.
 pub(crate) fn spawn<F>(future: F) -> io::Result<JoinHandle<F::Output>>
 where
     F: Future + Send + 'static,
@@ -69,29 +70,29 @@ mod tests {
     use super::*;
 
     async fn socket_thread() -> (thread::ThreadId, Option<String>) {
-        let here = async {
+        let current = async {
             (
                 thread::current().id(),
                 thread::current().name().map(str::to_owned),
             )
         };
-        spawn(here).unwrap().await.unwrap()
+        spawn(current).unwrap().await.unwrap()
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn sockets_of_a_multi_thread_runtime_run_on_the_io_thread() {
+    async fn multi_thread_runtime_uses_the_io_thread() {
         let (thread, name) = socket_thread().await;
         assert_eq!(name.as_deref(), Some(THREAD_NAME));
         assert_eq!(socket_thread().await.0, thread);
     }
 
     #[tokio::test]
-    async fn sockets_of_a_current_thread_runtime_run_there() {
+    async fn current_thread_runtime_runs_sockets_itself() {
         assert_eq!(socket_thread().await.0, thread::current().id());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_panicking_future_leaves_the_thread_alive() {
+    async fn io_thread_survives_a_panic() {
         assert!(spawn(async { panic!("on purpose") }).unwrap().await.is_err());
         assert_eq!(spawn(async { 1 }).unwrap().await.unwrap(), 1);
     }

@@ -1,4 +1,4 @@
-//! The dialects of the Python original: their wire, and both sides of a call in them.
+//! The dialects of the Python original: codec, server and client.
 
 pub(crate) mod client;
 pub mod codec;

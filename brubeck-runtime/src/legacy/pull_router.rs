@@ -1,4 +1,6 @@
-//! The service side of services that connect: a `PULL` for requests and a `ROUTER` for responses, of the `zeromq` crate.
+//! The service's sockets in the `Pypi` dialects: a `PULL` for requests and a `ROUTER` for responses.
+//!
+//! The service connects both sockets, which are those of the `zeromq` crate, to a client that binds.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,49 +21,51 @@ use super::zeromq_sockets::{
     Monitor, Pull, SendOutcome, all_written, disconnected, error_text, monitor, options, send_now,
 };
 
-/// Messages taken from the queue before other tasks of the thread run.
+/// Maximum number of messages taken from the send queue before the task yields.
 const BATCH: usize = 64;
 
-/// Time for which a response waits for its client to connect again.
-const HOLD_TIME: Duration = Duration::from_secs(5);
+/// Maximum time that a response waits for its client to reconnect.
+const MAX_HOLD_TIME: Duration = Duration::from_secs(5);
 
-/// Limits on the responses that wait. Beyond them the oldest are dropped.
-const MAX_HELD: usize = 1024;
+/// Limits on the responses that wait for their client. The oldest are dropped beyond them.
+const MAX_HELD_RESPONSES: usize = 1024;
 const MAX_HELD_BYTES: usize = 16 << 20;
 
 /// A supervised connection to a client that binds.
 ///
-/// It is connected for the responses first, and pulls requests only then. A response whose client is not connected waits a
-/// few seconds for it.
+/// The `ROUTER` connects before the `PULL`, so that the first request can be answered. A response waits for a few seconds if
+/// its client is not connected.
 #[derive(Debug)]
 pub(crate) struct PullRouterService {
-    /// Requests, each with its frames. Dropping it closes the link.
+    /// Requests, each as its frames. Dropping it closes the link.
     pub(crate) inbound: EventReceiver<Vec<Bytes>>,
-    /// Responses, by the identity of the client. Dropping all clones closes the link.
+    /// Responses, addressed by the identity of the client. Dropping all clones closes the link.
     pub(crate) outbound: ServerSender,
     shutdown: ShutdownHandle,
 }
 
 impl PullRouterService {
-    /// Sends what was accepted, for at most `linger`, then closes. Returns `true` if everything left in time.
+    /// Sends the accepted messages for at most `linger`, then closes the link. Returns `true` if all of them left the process
+    /// in time.
     pub(crate) async fn shutdown(self, linger: Duration) -> bool {
         self.shutdown.shutdown(linger).await
     }
 }
 
-/// Connects to a client that has bound `requests` and `responses`, now or as soon as it does. Returns at once.
+/// Connects to the client that binds `requests` and `responses`, in the background, as soon as the client is running.
 ///
 /// # Errors
-/// Returns an error if it is not possible to connect to such endpoints, or if the I/O thread cannot be started.
+/// Returns an error if an endpoint is malformed or only valid for binding, or if the I/O thread cannot be started. It is not
+/// an error if the client is not running yet.
 pub(crate) fn connect_pull_router(
     requests: Endpoint,
     responses: Endpoint,
     config: &LinkConfig,
 ) -> Result<PullRouterService, TransportError> {
-    open(requests, responses, config).map(|(worker, _)| worker)
+    open(requests, responses, config).map(|(service, _)| service)
 }
 
-/// Connects a worker. Returns its state with it.
+/// Connects a service. Also returns the state of its link.
 pub(super) fn open(
     requests: Endpoint,
     responses: Endpoint,
@@ -87,12 +91,12 @@ pub(super) fn open(
         held: HeldResponses::default(),
     };
     io_thread::spawn(run_link(settings, connector, handler))?;
-    let worker = PullRouterService {
+    let service = PullRouterService {
         inbound,
         outbound,
         shutdown,
     };
-    Ok((worker, state))
+    Ok((service, state))
 }
 
 struct PullRouterConnector {
@@ -112,7 +116,7 @@ struct Sockets {
 impl Connector for PullRouterConnector {
     type Connection = Sockets;
 
-    /// Connects the responses first: the response to a request that came earlier could not be sent.
+    /// Connects the `ROUTER` first. A request that arrived before could not be answered.
     async fn connect(&self) -> Result<Sockets, ConnectError> {
         let Self {
             requests, responses, ..
@@ -164,11 +168,11 @@ impl LinkHandler<Sockets> for PullRouterHandler {
         Ok(())
     }
 
-    /// Waits for the end of the link. Holds responses in the meantime.
+    /// Waits until the link is shut down. Holds responses until then.
     async fn wait_for_shutdown(&mut self) -> (ShutdownReason, bool) {
         let reason = loop {
             tokio::select! {
-                outgoing = self.queue.messages.recv() => match outgoing {
+                command = self.queue.commands.recv() => match command {
                     Some(ServerCommand::Message { peer, frames }) => self.hold(peer, frames),
                     Some(ServerCommand::Disconnect { .. }) => {}
                     None => break ShutdownReason::Unused,
@@ -187,8 +191,8 @@ impl PullRouterHandler {
         self.queue.counters.record_dropped(dropped);
     }
 
-    /// Sends what waited for a client. What is for another one than that of this connection is dropped: that client will
-    /// not return.
+    /// Sends the held responses on a new connection. Responses for other clients are dropped: a client that restarts has a
+    /// new identity, so the one they are addressed to does not return.
     fn send_held(&mut self, router: &mut RouterSocket) {
         for (peer, frames) in self.held.take() {
             if self.try_send(router, &peer, frames).is_err() {
@@ -197,7 +201,7 @@ impl PullRouterHandler {
         }
     }
 
-    /// Carries requests and responses until the link ends. Returns an error, as a text, if the connection is lost first.
+    /// Transfers requests and responses until the link is shut down. Returns the reason as an error if the connection is lost.
     async fn serve(&mut self, sockets: &mut Sockets) -> Result<ShutdownReason, String> {
         let inbound = self.inbound.clone();
         let mut batch = Vec::with_capacity(BATCH);
@@ -216,13 +220,13 @@ impl PullRouterHandler {
                     Some((_, Err(error))) => return Err(error_text(&error)),
                     None => return Ok(ShutdownReason::Unused),
                 },
-                count = self.queue.messages.recv_many(&mut batch, BATCH) => {
+                count = self.queue.commands.recv_many(&mut batch, BATCH) => {
                     if count == 0 {
                         return Ok(ShutdownReason::Unused);
                     }
                     self.send_batch(&mut sockets.router, &mut batch).await;
                 }
-                // Clients send nothing here, but only receiving notices their end.
+                // Clients send nothing to the `ROUTER`, but a receive is needed to detect that they disconnected.
                 received = sockets.router.recv() => if let Err(error) = received {
                     return Err(error_text(&error));
                 },
@@ -232,7 +236,7 @@ impl PullRouterHandler {
                 () = disconnected(&mut sockets.pull_monitor) => {
                     return Err("the client closed the connection for requests".to_owned());
                 }
-                // A receive that waits for the client does not notice this.
+                // `receive` notices a dropped receiver only before it waits for the client.
                 () = inbound.closed() => return Ok(ShutdownReason::Unused),
                 reason = self.shutdown.requested() => return Ok(reason),
             }
@@ -240,19 +244,19 @@ impl PullRouterHandler {
     }
 
     async fn send_batch(&mut self, router: &mut RouterSocket, batch: &mut Vec<ServerCommand>) {
-        for outgoing in batch.drain(..) {
-            // There is one client, and its connection ends with the socket, so a disconnect has nothing to do.
-            if let ServerCommand::Message { peer, frames } = outgoing
+        for command in batch.drain(..) {
+            // `Disconnect` needs no action: the only client is disconnected when the socket is dropped.
+            if let ServerCommand::Message { peer, frames } = command
                 && let Err(frames) = self.try_send(router, &peer, frames)
             {
                 self.hold(peer, frames);
             }
         }
-        // The sends never wait, so a busy queue would keep every other task of the thread from running.
+        // Sending never waits, so without a yield, a busy queue would starve the other tasks of this thread.
         tokio::task::yield_now().await;
     }
 
-    /// Sends one response. Returns it if its client is not connected.
+    /// Sends one response. Returns the response if its client is not connected.
     fn try_send(
         &self,
         router: &mut RouterSocket,
@@ -264,9 +268,9 @@ impl PullRouterHandler {
         };
         message.push_front(peer.identity().clone());
         match send_now(router, message) {
-            SendOutcome::Yes => self.queue.counters.record_sent(1),
-            SendOutcome::NoPeer => return Err(frames),
-            SendOutcome::Stalled => {
+            SendOutcome::Queued => self.queue.counters.record_sent(1),
+            SendOutcome::NotConnected => return Err(frames),
+            SendOutcome::QueueFull => {
                 self.queue.counters.record_stalled();
                 tracing::warn!(?peer, "disconnecting a client that does not read its responses");
                 if let Ok(identity) = peer.identity().clone().try_into() {
@@ -277,11 +281,11 @@ impl PullRouterHandler {
         Ok(())
     }
 
-    /// Sends what was accepted, then drops the sockets. Returns `true` if all of it left the process within `linger`.
+    /// Sends the accepted responses, then drops the sockets. Returns `true` if all of them left the process within `linger`.
     async fn close(&mut self, mut sockets: Sockets, linger: Duration) -> bool {
-        self.queue.messages.close();
+        self.queue.commands.close();
         let mut batch = Vec::with_capacity(BATCH);
-        while self.queue.messages.recv_many(&mut batch, BATCH).await > 0 {
+        while self.queue.commands.recv_many(&mut batch, BATCH).await > 0 {
             self.send_batch(&mut sockets.router, &mut batch).await;
         }
         let Sockets {
@@ -289,12 +293,13 @@ impl PullRouterHandler {
             mut router_monitor,
             ..
         } = sockets;
+        // The writing tasks of the `ROUTER` continue after the drop, until everything is written.
         drop(router);
         timeout(linger, all_written(&mut router_monitor)).await.is_ok() && self.held.is_empty()
     }
 }
 
-/// Responses whose client is not connected.
+/// Responses that wait for their client to reconnect.
 #[derive(Default)]
 struct HeldResponses {
     responses: VecDeque<(Instant, RoutingId, Vec<Bytes>)>,
@@ -302,15 +307,15 @@ struct HeldResponses {
 }
 
 impl HeldResponses {
-    /// Adds a response. Returns the number of responses dropped because of their age or the limits.
+    /// Adds a response. Drops responses that are too old or exceed the limits, and returns their number.
     fn push(&mut self, peer: RoutingId, frames: Vec<Bytes>) -> usize {
         let now = Instant::now();
         self.bytes += message_size(&frames);
         self.responses.push_back((now, peer, frames));
         let mut dropped = 0;
         while let Some((since, ..)) = self.responses.front()
-            && (now.duration_since(*since) >= HOLD_TIME
-                || self.responses.len() > MAX_HELD
+            && (now.duration_since(*since) >= MAX_HOLD_TIME
+                || self.responses.len() > MAX_HELD_RESPONSES
                 || self.bytes > MAX_HELD_BYTES)
         {
             if let Some((_, _, frames)) = self.responses.pop_front() {
@@ -321,10 +326,10 @@ impl HeldResponses {
         dropped
     }
 
-    /// Removes all responses. Returns those that are not too old.
+    /// Removes all responses, and returns those that are not too old.
     fn take(&mut self) -> Vec<(RoutingId, Vec<Bytes>)> {
         self.bytes = 0;
-        let fresh = |since: &Instant| since.elapsed() < HOLD_TIME;
+        let fresh = |since: &Instant| since.elapsed() < MAX_HOLD_TIME;
         self.responses
             .drain(..)
             .filter(|(since, ..)| fresh(since))
@@ -342,7 +347,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn responses_are_held_for_a_while_and_within_limits() {
+    async fn held_responses_are_dropped_by_age_and_limits() {
         let mut held = HeldResponses::default();
         let peer = || RoutingId::new("client");
         let large = Bytes::from(vec![0; MAX_HELD_BYTES / 2]);
@@ -350,13 +355,13 @@ mod tests {
         assert_eq!(held.push(peer(), vec![large.clone()]), 0);
         assert_eq!(held.push(peer(), vec![large]), 1);
         assert_eq!(held.take().len(), 2);
-        for _ in 0..MAX_HELD {
+        for _ in 0..MAX_HELD_RESPONSES {
             assert_eq!(held.push(peer(), vec![Bytes::new()]), 0);
         }
         assert_eq!(held.push(peer(), vec![Bytes::new()]), 1);
-        tokio::time::advance(HOLD_TIME).await;
-        assert_eq!(held.push(peer(), vec![Bytes::new()]), MAX_HELD);
-        tokio::time::advance(HOLD_TIME).await;
+        tokio::time::advance(MAX_HOLD_TIME).await;
+        assert_eq!(held.push(peer(), vec![Bytes::new()]), MAX_HELD_RESPONSES);
+        tokio::time::advance(MAX_HOLD_TIME).await;
         assert!(held.take().is_empty());
         assert!(held.is_empty());
     }

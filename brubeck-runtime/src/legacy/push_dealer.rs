@@ -1,4 +1,6 @@
-//! The client side of services that connect: a bound `PUSH` for requests and a bound `DEALER` for responses.
+//! The client's sockets in the `Pypi` dialects: a bound `PUSH` for requests and a bound `DEALER` for responses.
+//!
+//! In these dialects the client binds both sockets, and each service connects to both of them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,57 +24,57 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::io_thread::with_runtime;
 
-/// Requests that may wait for one service. Beyond it other services get them.
-const QUEUED_REQUESTS: usize = 64;
+/// Maximum number of requests that wait for one service. Further requests go to other services.
+const MAX_QUEUED_REQUESTS: usize = 64;
 
-/// Connections to one of the two sockets.
+/// Maximum number of connections to each of the two sockets.
 const MAX_CONNECTIONS: usize = 1024;
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Time for the `ROUTER` of a service to register our identity. It does so some time after the handshake, and drops
-/// responses until then.
-const SETTLE_TIME: Duration = Duration::from_millis(20);
+/// Delay between the handshake with the `ROUTER` of a service and the first request to the service. The `ROUTER` registers
+/// our identity some time after the handshake, and drops responses until then.
+const REGISTRATION_DELAY: Duration = Duration::from_millis(20);
 
-/// Time for which responses of a service that disconnected may still arrive on its other connection.
+/// Time during which responses may still arrive after the request connection of their service was lost.
 const RESPONSE_GRACE: Duration = Duration::from_millis(250);
 
-/// Frames of one message.
+/// Maximum number of frames in one message.
 const MAX_FRAMES: usize = 16;
 
-/// An event of a [`PushDealerClient`]. A generation is one service process, for as long as it stays connected.
+/// An event of a [`PushDealerClient`]. A generation identifies one service while it is connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PushDealerEvent {
-    /// A service sent a message. The sockets do not tell which service.
+    /// A service sent a message. The protocol does not identify the service.
     Message {
-        /// The frames; at least one.
+        /// The frames, at least one.
         frames: Vec<Bytes>,
     },
-    /// A service disconnected. It may or may not have read what was sent to it; the responses that it had sent have been
-    /// received.
+    /// A service disconnected. It may or may not have received the requests that were sent to it. Its responses come before
+    /// this event.
     Down {
-        /// Its number, which is never used again.
+        /// The number of the service, which is never reused.
         generation: Generation,
         /// The reason, for the log.
         reason: String,
     },
 }
 
-/// A client that services connect to, any number of them.
+/// A client that any number of services connect to.
 ///
-/// Requests go to one service after the other. A service gets none before it is connected for the responses, too, because
-/// its first response would be lost.
+/// Requests are distributed round robin. A service receives requests only once it is connected to both sockets, because its
+/// first response would otherwise be lost.
 #[derive(Debug)]
 pub(crate) struct PushDealerClient {
-    /// The identity that services must send their responses to.
+    /// The identity to which services send their responses.
     pub(crate) identity: Bytes,
-    /// Events. Dropping it closes the hub.
+    /// Events. Dropping it closes the client.
     pub(crate) inbound: EventReceiver<PushDealerEvent>,
-    /// Requests to the services. Dropping all clones closes the hub.
+    /// Requests to the services. Dropping all clones closes the client.
     pub(crate) outbound: PushDealerSender,
 }
 
-/// Binds `requests` and `responses` for services that connect to both.
+/// Binds the two sockets that services connect to.
 ///
 /// # Errors
 /// Returns an error if one of the endpoints cannot be bound: see [`TransportError`].
@@ -81,10 +83,10 @@ pub(crate) fn bind_push_dealer(
     responses: &Endpoint,
     config: &LinkConfig,
 ) -> Result<PushDealerClient, TransportError> {
-    with_runtime(|| open(requests, responses, config))?.map(|(hub, ..)| hub)
+    with_runtime(|| open(requests, responses, config))?.map(|(client, ..)| client)
 }
 
-/// Binds a hub on the current runtime. Returns with it the two endpoints, with their real ports, and its shutdown.
+/// Binds a client on the current runtime. Also returns the two bound endpoints and a handle to shut it down.
 fn open(
     requests: &Endpoint,
     responses: &Endpoint,
@@ -103,7 +105,7 @@ fn open(
     let identity = Bytes::from(random_identity()?);
     let endpoints = [&requests, &responses].map(|listener| listener.local_endpoint().clone());
     tracing::debug!(requests = %endpoints[0], responses = %endpoints[1], "waiting for services to connect");
-    let shared = Arc::new(PushDealerState {
+    let state = Arc::new(PushDealerState {
         services: Mutex::default(),
         ready: set_ready,
         inbound: sender,
@@ -113,22 +115,22 @@ fn open(
             max_frames: MAX_FRAMES,
         },
     });
-    tokio::spawn(serve(requests, responses, shared, signal));
-    let hub = PushDealerClient {
+    tokio::spawn(serve(requests, responses, state, signal));
+    let client = PushDealerClient {
         identity,
         inbound,
         outbound: PushDealerSender {
             ready,
-            turn: Arc::default(),
+            next_service: Arc::default(),
         },
     };
-    Ok((hub, endpoints, shutdown))
+    Ok((client, endpoints, shutdown))
 }
 
-/// The services that accept requests; `None` once the hub is closed.
+/// The services that accept requests. `None` once the client is closed.
 type ReadyServices = Option<Arc<[RequestQueue]>>;
 
-/// The requests that one service has not been sent yet.
+/// The requests that wait to be sent to one service.
 #[derive(Clone, Debug)]
 struct RequestQueue {
     generation: Generation,
@@ -144,7 +146,7 @@ impl RequestQueue {
         })
     }
 
-    /// Waits for space; forever if the service has disconnected, which the list of services will show.
+    /// Waits for space. Never completes if the service has disconnected; it is then removed from the list of services.
     async fn reserve(&self) -> RequestPermit {
         match self.requests.clone().reserve_owned().await {
             Ok(permit) => RequestPermit {
@@ -160,11 +162,12 @@ impl RequestQueue {
 #[derive(Clone, Debug)]
 pub(crate) struct PushDealerSender {
     ready: watch::Receiver<ReadyServices>,
-    turn: Arc<AtomicUsize>,
+    /// Round-robin counter.
+    next_service: Arc<AtomicUsize>,
 }
 
 impl PushDealerSender {
-    /// Reserves space for one request at the service whose turn it is, or else at the first that has space.
+    /// Reserves space for one request, at the next service or at the first one after it that has space.
     ///
     /// # Errors
     /// Returns [`SendError::Deadline`] or [`SendError::Closed`].
@@ -178,19 +181,19 @@ impl PushDealerSender {
         let mut ready = self.ready.clone();
         loop {
             let services = ready.borrow_and_update().clone().ok_or(SendError::Closed)?;
-            let turn = self.turn.fetch_add(1, Relaxed) % services.len().max(1);
-            let (before, after) = services.split_at(turn);
+            let next = self.next_service.fetch_add(1, Relaxed) % services.len().max(1);
+            let (before, after) = services.split_at(next);
             if let Some(permit) = after.iter().chain(before).find_map(RequestQueue::try_reserve) {
                 return Ok(permit);
             }
-            // Each waiting caller holds a place in the queue of every service. If they only waited for a notice and then
-            // tried, most would find the space taken by others.
-            let waiting: Vec<_> = services.iter().map(|queue| Box::pin(queue.reserve())).collect();
+            // Wait in the queues of all services at the same time, for the first that has space. Waiting for a notification
+            // and trying again would not do: with many waiting callers, most would find the space already taken.
+            let reservations: Vec<_> = services.iter().map(|queue| Box::pin(queue.reserve())).collect();
             let any_space = async {
-                if waiting.is_empty() {
+                if reservations.is_empty() {
                     std::future::pending().await
                 } else {
-                    select_all(waiting).await.0
+                    select_all(reservations).await.0
                 }
             };
             tokio::select! {
@@ -201,16 +204,17 @@ impl PushDealerSender {
     }
 }
 
-/// Space for one request to one service. Dropping it frees the space.
+/// Reserved space for one request to one service. Dropping it releases the space.
 #[derive(Debug)]
-#[must_use = "the space is freed unless something is sent"]
+#[must_use = "dropping a permit releases the space without sending"]
 pub(crate) struct RequestPermit {
     queue: RequestQueue,
     permit: mpsc::OwnedPermit<Bytes>,
 }
 
 impl RequestPermit {
-    /// Returns the service. Note it before sending: its [`PushDealerEvent::Down`] may come at any time from then on.
+    /// Returns the service. Record it before sending, because its [`PushDealerEvent::Down`] may arrive at any time
+    /// afterwards.
     pub(crate) fn generation(&self) -> Generation {
         self.queue.generation
     }
@@ -218,7 +222,7 @@ impl RequestPermit {
     /// Queues the request.
     ///
     /// # Errors
-    /// Returns [`SendError::LinkDown`] if the service has disconnected. The request was not sent then.
+    /// Returns [`SendError::LinkDown`] if the service has disconnected. The request was not sent in this case.
     pub(crate) fn send(self, request: Bytes) -> Result<(), SendError> {
         if self.queue.requests.is_closed() {
             return Err(SendError::LinkDown);
@@ -228,7 +232,7 @@ impl RequestPermit {
     }
 }
 
-/// State that the connections of a hub share.
+/// The state that the connections of a client share.
 struct PushDealerState {
     services: Mutex<ConnectedServices>,
     ready: watch::Sender<ReadyServices>,
@@ -239,28 +243,30 @@ struct PushDealerState {
 
 #[derive(Default)]
 struct ConnectedServices {
-    /// Connections for requests, by age.
-    pulling: BTreeMap<Generation, mpsc::Sender<Bytes>>,
-    /// Number of connections for responses.
-    responding: usize,
+    /// Request connections, oldest first.
+    request_queues: BTreeMap<Generation, mpsc::Sender<Bytes>>,
+    /// Number of response connections.
+    response_connections: usize,
     last_generation: Generation,
     closed: bool,
 }
 
 impl PushDealerState {
-    fn change<T>(&self, change: impl FnOnce(&mut ConnectedServices) -> T) -> T {
+    /// Changes the services, then publishes them.
+    fn update<T>(&self, update: impl FnOnce(&mut ConnectedServices) -> T) -> T {
         let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = change(&mut services);
+        let result = update(&mut services);
         self.publish(services);
-        changed
+        result
     }
 
-    /// Publishes the services that may get requests.
+    /// Publishes the services that accept requests.
     ///
-    /// Nothing in the protocol tells which two connections belong to one service. So as many services get requests as are
-    /// connected for responses, the oldest first: it is the newest whose second connection is still missing.
+    /// The protocol does not show which two connections belong to the same service. If there are `n` response connections,
+    /// the `n` oldest request connections accept requests: most likely, the newest services are the ones whose second
+    /// connection is still missing.
     fn publish(&self, services: MutexGuard<'_, ConnectedServices>) {
-        let ready = services.pulling.iter().take(services.responding);
+        let ready = services.request_queues.iter().take(services.response_connections);
         let queue = |(generation, requests): (&Generation, &mpsc::Sender<Bytes>)| RequestQueue {
             generation: *generation,
             requests: requests.clone(),
@@ -270,43 +276,43 @@ impl PushDealerState {
     }
 }
 
-/// Accepts services until the hub is closed, then sends the requests that it had accepted.
+/// Accepts services until the client is closed, then sends the accepted requests.
 async fn serve(
     requests: ZmtpListener,
     responses: ZmtpListener,
-    shared: Arc<PushDealerState>,
+    state: Arc<PushDealerState>,
     mut shutdown: ShutdownSignal,
 ) {
-    let mut pulling = JoinSet::new();
-    let mut responding = JoinSet::new();
+    let mut request_tasks = JoinSet::new();
+    let mut response_tasks = JoinSet::new();
     let reason = loop {
         tokio::select! {
             accepted = requests.accept() => {
-                pulling.spawn(send_requests(accepted, shared.clone()));
+                request_tasks.spawn(send_requests(accepted, state.clone()));
             }
             accepted = responses.accept() => {
-                responding.spawn(receive_responses(accepted, shared.clone()));
+                response_tasks.spawn(receive_responses(accepted, state.clone()));
             }
-            Some(_) = pulling.join_next() => {}
-            Some(_) = responding.join_next() => {}
-            () = shared.inbound.closed() => break ShutdownReason::Unused,
-            () = shared.ready.closed() => break ShutdownReason::Unused,
+            Some(_) = request_tasks.join_next() => {}
+            Some(_) = response_tasks.join_next() => {}
+            () = state.inbound.closed() => break ShutdownReason::Unused,
+            () = state.ready.closed() => break ShutdownReason::Unused,
             reason = shutdown.requested() => break reason,
         }
     };
     drop((requests, responses));
-    shared.change(|services| {
+    state.update(|services| {
         services.closed = true;
-        services.pulling.clear();
+        services.request_queues.clear();
     });
-    let all_ended = async { while pulling.join_next().await.is_some() {} };
+    let all_ended = async { while request_tasks.join_next().await.is_some() {} };
     let flushed = timeout(reason.linger(), all_ended).await.is_ok();
     reason.complete(flushed);
 }
 
-/// Completes the handshake with a service. Returns `None` if it is refused.
+/// Completes the handshake with a service. Returns `None` if it fails.
 async fn handshake(stream: PeerStream, role: Role, identity: &[u8]) -> Option<ZmtpConnection> {
-    let refused = match timeout(
+    let error = match timeout(
         HANDSHAKE_TIMEOUT,
         ZmtpConnection::handshake(stream, &role, identity),
     )
@@ -316,19 +322,19 @@ async fn handshake(stream: PeerStream, role: Role, identity: &[u8]) -> Option<Zm
         Ok(Err(error)) => error,
         Err(_) => io::Error::new(
             io::ErrorKind::TimedOut,
-            format!("the peer did not complete its handshake within {HANDSHAKE_TIMEOUT:?}"),
+            format!("the handshake did not complete within {HANDSHAKE_TIMEOUT:?}"),
         ),
     };
-    tracing::warn!(error = %refused, "refused a service connection");
+    tracing::warn!(%error, "refused the connection of a service");
     None
 }
 
-/// Serves one `PULL`: sends it requests until it disconnects.
-async fn send_requests(accepted: AcceptedConnection, shared: Arc<PushDealerState>) {
+/// Runs the request connection of one service, until it is lost or the client is closed.
+async fn send_requests(accepted: AcceptedConnection, state: Arc<PushDealerState>) {
     let role = Role {
         socket_type: SocketType::Push,
         accepted: &[SocketType::Pull],
-        limits: shared.limits,
+        limits: state.limits,
         traffic: Traffic::Both,
     };
     let AcceptedConnection {
@@ -341,32 +347,32 @@ async fn send_requests(accepted: AcceptedConnection, shared: Arc<PushDealerState
         return;
     };
     drop(handshake_slot);
-    let (requests, queue) = mpsc::channel(QUEUED_REQUESTS);
-    let generation = shared.change(|services| {
+    let (requests, queue) = mpsc::channel(MAX_QUEUED_REQUESTS);
+    let generation = state.update(|services| {
         services.last_generation += 1;
         if !services.closed {
-            services.pulling.insert(services.last_generation, requests);
+            services.request_queues.insert(services.last_generation, requests);
         }
         services.last_generation
     });
-    tracing::debug!(generation, "a service connected for requests");
+    tracing::debug!(generation, "service connected for requests");
     let reason = match write_requests(connection, queue).await {
-        Ok(()) => "the hub is closed".to_owned(),
+        Ok(()) => "the client is closed".to_owned(),
         Err(error) => error.to_string(),
     };
-    let closed = shared.change(|services| {
-        services.pulling.remove(&generation);
+    let closed = state.update(|services| {
+        services.request_queues.remove(&generation);
         services.closed
     });
     if !closed {
         sleep(RESPONSE_GRACE).await;
-        if let Some(permit) = shared.inbound.reserve().await {
+        if let Some(permit) = state.inbound.reserve().await {
             permit.send(PushDealerEvent::Down { generation, reason }, 0);
         }
     }
 }
 
-/// Writes the requests of a queue until the queue ends, or the connection does.
+/// Writes requests until the queue is closed. Returns an error if the connection is lost.
 async fn write_requests(
     connection: ZmtpConnection,
     mut queue: mpsc::Receiver<Bytes>,
@@ -376,10 +382,10 @@ async fn write_requests(
         mut writer,
     } = connection;
     loop {
-        let writing = !writer.is_empty();
+        let write_pending = !writer.is_empty();
         tokio::select! {
-            written = writer.write(None), if writing => written?,
-            request = queue.recv(), if !writing => {
+            written = writer.write(None), if write_pending => written?,
+            request = queue.recv(), if !write_pending => {
                 let Some(request) = request else {
                     return writer.shutdown().await;
                 };
@@ -388,7 +394,7 @@ async fn write_requests(
                     writer.push_frame(request);
                 }
             }
-            // A `PULL` sends nothing, but only reading notices its end.
+            // A `PULL` sends only heartbeats, but a read is needed to detect that it disconnected.
             decoded = reader.next(), if writer.accepts_pongs() => if let Decoded::Ping { pong } = decoded? {
                 writer.push_pong(&pong);
             },
@@ -396,12 +402,12 @@ async fn write_requests(
     }
 }
 
-/// Serves one `ROUTER`: receives its responses until it disconnects.
-async fn receive_responses(accepted: AcceptedConnection, shared: Arc<PushDealerState>) {
+/// Runs the response connection of one service, until it is lost or the client is closed.
+async fn receive_responses(accepted: AcceptedConnection, state: Arc<PushDealerState>) {
     let role = Role {
         socket_type: SocketType::Dealer,
         accepted: &[SocketType::Router],
-        limits: shared.limits,
+        limits: state.limits,
         traffic: Traffic::Both,
     };
     let AcceptedConnection {
@@ -410,34 +416,34 @@ async fn receive_responses(accepted: AcceptedConnection, shared: Arc<PushDealerS
         handshake_slot,
         ..
     } = accepted;
-    let Some(connection) = handshake(stream, role, &shared.identity).await else {
+    let Some(connection) = handshake(stream, role, &state.identity).await else {
         return;
     };
     drop(handshake_slot);
-    let mut reading = std::pin::pin!(read_responses(connection, &shared));
+    let mut read = std::pin::pin!(read_responses(connection, &state));
     let ended = tokio::select! {
-        ended = &mut reading => ended,
-        () = sleep(SETTLE_TIME) => {
-            shared.change(|services| services.responding += 1);
-            let ended = reading.await;
-            shared.change(|services| services.responding -= 1);
+        ended = &mut read => ended,
+        () = sleep(REGISTRATION_DELAY) => {
+            state.update(|services| services.response_connections += 1);
+            let ended = read.await;
+            state.update(|services| services.response_connections -= 1);
             ended
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a service disconnected its responses");
+        tracing::debug!(%error, "response connection of a service ended");
     }
 }
 
-/// Receives responses until the connection ends with an error, or the hub is closed.
+/// Receives responses until the client is closed. Returns an error if the connection is lost.
 async fn read_responses(
     mut connection: ZmtpConnection,
-    shared: &PushDealerState,
+    state: &PushDealerState,
 ) -> Result<(), ConnectionError> {
     loop {
         let frames = connection.recv().await?;
         let bytes = message_size(&frames);
-        let Some(permit) = shared.inbound.reserve().await else {
+        let Some(permit) = state.inbound.reserve().await else {
             return Ok(());
         };
         permit.send(PushDealerEvent::Message { frames }, bytes);

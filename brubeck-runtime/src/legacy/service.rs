@@ -25,10 +25,11 @@ const CONCURRENCY: usize = 1024;
 /// # }
 /// ```
 ///
-/// The service takes requests from the first address and sends responses to the second. The caller shares its requests
-/// among all services that are connected, in [`Dialect::Pypi`](crate::Dialect::Pypi) and
-/// [`Dialect::Pypi01x`](crate::Dialect::Pypi01x); of the latter neither registration nor heartbeats are implemented.
-/// The caller may start later, and may restart. Serve a second caller by adding a second connection with
+/// The service receives requests from the first address and sends responses to the second. The caller distributes its
+/// requests among the connected services. The dialect is [`Dialect::Pypi`](crate::Dialect::Pypi), or
+/// [`Dialect::Pypi01x`](crate::Dialect::Pypi01x) without its registration and heartbeats.
+///
+/// The caller may start later than the service, and may restart. To serve a second caller, add another connection with
 /// [`App::also`](crate::App::also).
 #[derive(Clone, Debug)]
 #[must_use]
@@ -41,7 +42,7 @@ pub struct LegacyService {
 }
 
 impl LegacyService {
-    /// Connects to the two addresses that a caller has bound, one for requests and one for responses.
+    /// Creates a service that connects to the two addresses of a caller, one for requests and one for responses.
     pub fn connect(
         requests: impl Into<String>,
         responses: impl Into<String>,
@@ -56,13 +57,18 @@ impl LegacyService {
         }
     }
 
-    /// Sets how many handlers may run at the same time, 1,024 by default. Further requests wait in the caller's socket.
+    /// Sets the maximum number of handlers that run at the same time. Further requests wait in the socket of the caller.
+    ///
+    /// The default is 1,024, and the minimum is 1.
     pub fn concurrency(mut self, concurrency: usize) -> LegacyService {
         self.concurrency = concurrency.max(1);
         self
     }
 
-    /// Allows passphrases in clear to and from other machines. Whoever can read the network can then call the service.
+    /// Allows the passphrase to cross the network in clear text. Everyone who can read the traffic can then call the
+    /// service.
+    ///
+    /// By default, the addresses must be `ipc` or loopback addresses.
     pub fn allow_clear_text(mut self) -> LegacyService {
         self.clear_text = true;
         self
@@ -70,25 +76,27 @@ impl LegacyService {
 
     fn open_now(self, application: Arc<dyn Application>) -> crate::Result<OpenConnection> {
         let application = Arc::new(InstrumentedApplication::new(application));
-        let [from, to] = [endpoint(&self.requests)?, endpoint(&self.responses)?];
-        if let Some(open) = [&from, &to].into_iter().find(|endpoint| !endpoint.is_loopback())
+        let [requests, responses] = [endpoint(&self.requests)?, endpoint(&self.responses)?];
+        if let Some(remote) = [&requests, &responses]
+            .into_iter()
+            .find(|endpoint| !endpoint.is_loopback())
             && !self.clear_text
         {
             return Err(Error::new(format!(
-                "cannot serve at {open}: the passphrase would cross the network in clear; \
+                "cannot serve at {remote}: the passphrase would cross the network in clear; \
                  use an ipc or loopback address, or call `.allow_clear_text()`"
             )));
         }
-        let worker = connect_pull_router(from, to, &LinkConfig::default())
-            .map_err(|error| cannot(&self.requests, error))?;
-        let connected = server::ConnectedLegacyServer::new(
+        let sockets = connect_pull_router(requests, responses, &LinkConfig::default())
+            .map_err(|error| serve_error(&self.requests, error))?;
+        let server = server::ConnectedLegacyServer::new(
             server::LegacyRequestHandler::new(self.passphrase, true, application),
             self.concurrency,
-            worker.outbound.clone(),
+            sockets.outbound.clone(),
         );
         Ok(OpenConnection {
             address: format!("{} and {}", self.requests, self.responses),
-            serve: Box::new(|stop| Box::pin(connected.serve(worker, stop))),
+            serve: Box::new(|stop| Box::pin(server.serve(sockets, stop))),
         })
     }
 }
@@ -104,9 +112,9 @@ impl Connection for LegacyService {
 
 fn endpoint(text: &str) -> crate::Result<Endpoint> {
     text.parse()
-        .map_err(|error| cannot(text, TransportError::from(error)))
+        .map_err(|error| serve_error(text, TransportError::from(error)))
 }
 
-fn cannot(address: &str, error: TransportError) -> Error {
+fn serve_error(address: &str, error: TransportError) -> Error {
     Error::because(format!("cannot serve at {address}"), error)
 }

@@ -1,4 +1,4 @@
-//! The calls that wait for an answer, each of which ends once.
+//! The calls of a link that wait for their response.
 
 use crate::rpc::api::{CallError, ServiceResponse};
 use brubeck_zmtp::Generation;
@@ -7,116 +7,117 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
-/// The calls that wait for an answer on one link.
+type CallResult = Result<ServiceResponse<Bytes>, CallError>;
+
+/// The pending calls of one link, by their id. Each call is completed at most once.
 #[derive(Default)]
-pub(super) struct CallTable(Mutex<CallTableState>);
+pub(super) struct CallTable(Mutex<PendingCalls>);
 
 #[derive(Default)]
-struct CallTableState {
+struct PendingCalls {
     by_id: HashMap<Bytes, CallEntry>,
-    /// The newest connection that is known to be lost.
-    lost: Generation,
+    /// The newest generation that is known to be lost.
+    last_lost: Generation,
 }
 
-impl CallTableState {
-    fn lose(&mut self, is_lost: impl Fn(Generation) -> bool) {
-        for (_, lost) in self
+impl PendingCalls {
+    /// Fails all calls whose request was sent to a lost generation.
+    fn fail_lost(&mut self, is_lost: impl Fn(Generation) -> bool) {
+        for (_, call) in self
             .by_id
             .extract_if(|_, call| call.generation.is_some_and(&is_lost))
         {
-            let _ = lost.answer.send(Err(CallError::Lost { may_have_run: true }));
+            let _ = call.result.send(Err(CallError::Lost { may_have_run: true }));
         }
     }
 }
 
 struct CallEntry {
     path: Bytes,
-    /// The connection on which the request was sent; `None` until it was.
+    /// The connection or service that the request was sent to. `None` until it was sent.
     generation: Option<Generation>,
-    answer: oneshot::Sender<Result<ServiceResponse<Bytes>, CallError>>,
+    result: oneshot::Sender<CallResult>,
 }
 
 impl CallTable {
-    /// The path that the answer to this call must have; `None` if no call of this id waits.
+    /// Returns the path of a call. Returns `None` if the call is not pending.
     pub(super) fn path(&self, id: &Bytes) -> Option<Bytes> {
         self.lock().by_id.get(id).map(|call| call.path.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, CallTableState> {
+    fn lock(&self) -> MutexGuard<'_, PendingCalls> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends a call, if it still waits.
-    pub(super) fn end(&self, id: &Bytes, outcome: Result<ServiceResponse<Bytes>, CallError>) {
-        if let Some(expected) = self.lock().by_id.remove(id) {
-            // Whoever waited may have gone this very moment.
-            let _ = expected.answer.send(outcome);
+    /// Completes a call if it is pending.
+    pub(super) fn complete(&self, id: &Bytes, result: CallResult) {
+        if let Some(call) = self.lock().by_id.remove(id) {
+            // The caller may have stopped waiting.
+            let _ = call.result.send(result);
         }
     }
 
-    /// Ends all calls that were sent on a connection which is lost, or on one before it.
-    pub(super) fn lose_up_to(&self, generation: Generation) {
+    /// Fails all calls that were sent on the connection `generation` or an earlier one.
+    pub(super) fn connection_lost(&self, generation: Generation) {
         let mut calls = self.lock();
-        calls.lost = calls.lost.max(generation);
-        calls.lose(|sent| sent <= generation);
+        calls.last_lost = calls.last_lost.max(generation);
+        calls.fail_lost(|sent_on| sent_on <= generation);
     }
 
-    /// Ends all calls that were sent to a service which is gone, while others are not.
-    pub(super) fn lose_one(&self, generation: Generation) {
-        self.lock().lose(|sent| sent == generation);
+    /// Fails all calls that were sent to the service `generation`. Other services may still be connected.
+    pub(super) fn service_lost(&self, generation: Generation) {
+        self.lock().fail_lost(|sent_to| sent_to == generation);
     }
 }
 
-/// One call that waits; dropping it forgets the call.
+/// Removes a call from its [`CallTable`] on drop.
 pub(super) struct CallGuard {
-    waiting: Arc<CallTable>,
+    table: Arc<CallTable>,
     id: Bytes,
 }
 
 impl CallGuard {
-    pub(super) fn begin(
-        waiting: Arc<CallTable>,
+    /// Adds a call to the table. Returns its guard, and the receiver of its result.
+    pub(super) fn insert(
+        table: Arc<CallTable>,
         id: Bytes,
         path: Bytes,
-    ) -> (
-        CallGuard,
-        oneshot::Receiver<Result<ServiceResponse<Bytes>, CallError>>,
-    ) {
-        let (answer, answered) = oneshot::channel();
-        waiting.lock().by_id.insert(
+    ) -> (CallGuard, oneshot::Receiver<CallResult>) {
+        let (sender, result) = oneshot::channel();
+        table.lock().by_id.insert(
             id.clone(),
             CallEntry {
                 path,
                 generation: None,
-                answer,
+                result: sender,
             },
         );
-        (CallGuard { waiting, id }, answered)
+        (CallGuard { table, id }, result)
     }
 
-    /// Notes on which connection the request was sent.
+    /// Records that the request was sent on the connection `generation`.
     pub(super) fn sent_on(&self, generation: Generation) {
-        let mut calls = self.waiting.lock();
-        if generation <= calls.lost {
-            // The connection was lost before this could be noted, so `lose` has passed it by.
-            if let Some(expected) = calls.by_id.remove(&self.id) {
-                let _ = expected.answer.send(Err(CallError::Lost { may_have_run: true }));
+        let mut calls = self.table.lock();
+        if generation <= calls.last_lost {
+            // The connection was lost between sending and this call, so `connection_lost` did not find the generation.
+            if let Some(call) = calls.by_id.remove(&self.id) {
+                let _ = call.result.send(Err(CallError::Lost { may_have_run: true }));
             }
-        } else if let Some(expected) = calls.by_id.get_mut(&self.id) {
-            expected.generation = Some(generation);
+        } else if let Some(call) = calls.by_id.get_mut(&self.id) {
+            call.generation = Some(generation);
         }
     }
 
-    /// Notes to which service the request is about to be sent.
-    pub(super) fn sent_to(&self, generation: Generation) {
-        if let Some(expected) = self.waiting.lock().by_id.get_mut(&self.id) {
-            expected.generation = Some(generation);
+    /// Records that the request is about to be sent to the service `generation`.
+    pub(super) fn sending_to(&self, generation: Generation) {
+        if let Some(call) = self.table.lock().by_id.get_mut(&self.id) {
+            call.generation = Some(generation);
         }
     }
 }
 
 impl Drop for CallGuard {
     fn drop(&mut self) {
-        self.waiting.lock().by_id.remove(&self.id);
+        self.table.lock().by_id.remove(&self.id);
     }
 }

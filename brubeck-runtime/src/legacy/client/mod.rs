@@ -1,4 +1,4 @@
-//! The calling side: one link per service address, and the calls that wait on it.
+//! Links to services that use a dialect.
 
 mod call_table;
 mod reader;
@@ -18,58 +18,62 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
-/// Opens the link to a service that speaks this dialect; connecting itself goes on in the background.
+/// Opens a link to a service that uses `dialect`. The link connects in the background.
+///
+/// # Errors
+/// Returns an error if the address is not valid for the dialect, or would send the passphrase across the network in clear
+/// text.
 pub(crate) fn open(dialect: Dialect, service: &ServiceAddress) -> crate::Result<Arc<dyn Link>> {
     let address = service.address();
     if service.addresses().nth(1).is_some() {
         return Err(Error::new(format!(
-            "cannot call the service at {address}: in the dialect {dialect} it has one address; leave `.and(..)` out"
+            "cannot call the service at {address}: a service in the dialect {dialect} has one address; remove `.and(..)`"
         )));
     }
-    let cannot =
+    let call_error =
         |error: TransportError| Error::because(format!("cannot call the service at {address}"), error);
     let endpoint = |text: &str| -> crate::Result<Endpoint> {
         let endpoint: Endpoint = text
             .parse()
-            .map_err(|error| cannot(TransportError::from(error)))?;
+            .map_err(|error| call_error(TransportError::from(error)))?;
         if endpoint.is_loopback() || service.allows_clear_text() {
             return Ok(endpoint);
         }
         Err(Error::new(format!(
             "cannot call the service at {address}: the passphrase would cross the network in clear to {text}; \
-             use an ipc or loopback address, or say `.allow_clear_text()`"
+             use an ipc or loopback address, or call `.allow_clear_text()`"
         )))
     };
     let requests = endpoint(address)?;
-    let waiting = Arc::new(CallTable::default());
+    let calls = Arc::new(CallTable::default());
     let reader = ResponseReader {
         address: address.to_owned(),
         dialect,
         passphrase: service.passphrase().clone(),
-        waiting: waiting.clone(),
+        calls: calls.clone(),
     };
     let (sender, outbound) = match (dialect.has_sender_in_request(), service.responses()) {
         (false, None) => {
-            let client = Zmtp.client(requests, LinkConfig::default()).map_err(cannot)?;
-            tokio::spawn(reader.read_client(client.inbound));
+            let client = Zmtp.client(requests, LinkConfig::default()).map_err(call_error)?;
+            tokio::spawn(reader.read_dealer(client.inbound));
             (Bytes::new(), RequestSender::Dealer(client.outbound))
         }
         (true, Some(responses)) => {
-            let hub =
-                bind_push_dealer(&requests, &endpoint(responses)?, &LinkConfig::default()).map_err(cannot)?;
-            tokio::spawn(reader.read_hub(hub.inbound));
-            (hub.identity, RequestSender::PushDealer(hub.outbound))
+            let client = bind_push_dealer(&requests, &endpoint(responses)?, &LinkConfig::default())
+                .map_err(call_error)?;
+            tokio::spawn(reader.read_push_dealer(client.inbound));
+            (client.identity, RequestSender::PushDealer(client.outbound))
         }
         (true, None) => {
             return Err(Error::new(format!(
-                "cannot call the service at {address}: in the dialect {dialect} services send their answers to \
-                 an address of their own; say which with `.responses_at(..)`"
+                "cannot call the service at {address}: in the dialect {dialect} responses arrive at a second \
+                 address; set it with `.responses_at(..)`"
             )));
         }
         (false, Some(_)) => {
             return Err(Error::new(format!(
-                "cannot call the service at {address}: in the dialect {dialect} answers come back on the same \
-                 address; leave `.responses_at(..)` out, or say `.dialect(Dialect::Pypi)`"
+                "cannot call the service at {address}: in the dialect {dialect} responses arrive at the same \
+                 address; remove `.responses_at(..)`, or use `.dialect(Dialect::Pypi)`"
             )));
         }
     };
@@ -79,46 +83,48 @@ pub(crate) fn open(dialect: Dialect, service: &ServiceAddress) -> crate::Result<
         sender,
         passphrase: service.passphrase().clone(),
         ids: CallIds::new()?,
-        waiting,
+        calls,
         outbound,
     }))
 }
 
+/// A link to the services at one address.
 struct LegacyLink {
     address: String,
     dialect: Dialect,
-    /// What a request says of who sends it; empty where the socket does.
+    /// The identity that requests carry as their sender. Empty if the socket sends the identity.
     sender: Bytes,
     passphrase: Secret,
     ids: CallIds,
-    waiting: Arc<CallTable>,
+    calls: Arc<CallTable>,
     outbound: RequestSender,
 }
 
-/// The way to a service.
+/// Sends requests to a service.
 #[derive(Clone)]
 enum RequestSender {
-    /// To one that is connected to.
+    /// The client connects to one service.
     Dealer(ClientSender),
-    /// To one of those that have connected.
+    /// Any number of services connect to the client.
     PushDealer(PushDealerSender),
 }
 
 impl RequestSender {
+    /// Sends a request, and records in `call` to which connection or service.
     async fn send(&self, call: &CallGuard, frame: Bytes, deadline: Instant) -> Result<(), SendError> {
         match self {
-            RequestSender::Dealer(outbox) => {
-                let generation = outbox.send_by(vec![frame], deadline).await?;
+            RequestSender::Dealer(sender) => {
+                let generation = sender.send_by(vec![frame], deadline).await?;
                 call.sent_on(generation);
                 Ok(())
             }
-            RequestSender::PushDealer(outbox) => loop {
-                let place = outbox.reserve_by(deadline).await?;
-                call.sent_to(place.generation());
-                match place.send(frame.clone()) {
-                    // That service went while this was being said; there may be others.
+            RequestSender::PushDealer(sender) => loop {
+                let permit = sender.reserve_by(deadline).await?;
+                call.sending_to(permit.generation());
+                match permit.send(frame.clone()) {
+                    // The service disconnected in the meantime. Try another one.
                     Err(SendError::LinkDown) => {}
-                    sent => return sent,
+                    result => return result,
                 }
             },
         }
@@ -128,12 +134,12 @@ impl RequestSender {
 impl Link for LegacyLink {
     fn call(&self, request: ServiceRequest, origin: Option<Origin>, deadline: Instant) -> PendingResponse {
         let id = self.ids.next();
-        let request = self.wire(id.clone(), &request, origin);
-        let sent = encode_request(&request).map_err(|error| CallError::Refused(error.to_string().into()));
-        let (waiting, outbound, deadline) = (self.waiting.clone(), self.outbound.clone(), deadline);
+        let request = self.encode_fields(id.clone(), &request, origin);
+        let encoded = encode_request(&request).map_err(|error| CallError::Refused(error.to_string().into()));
+        let (calls, outbound, deadline) = (self.calls.clone(), self.outbound.clone(), deadline);
         Box::pin(async move {
-            let frame = sent?;
-            let (call, answer) = CallGuard::begin(waiting, id, request.envelope.path);
+            let frame = encoded?;
+            let (call, result) = CallGuard::insert(calls, id, request.envelope.path);
             outbound
                 .send(&call, frame, deadline)
                 .await
@@ -144,8 +150,8 @@ impl Link for LegacyLink {
                     SendError::Closed => CallError::ShuttingDown,
                     other => CallError::Refused(other.to_string().into()),
                 })?;
-            match tokio::time::timeout_at(deadline, answer).await {
-                Ok(Ok(answer)) => answer,
+            match tokio::time::timeout_at(deadline, result).await {
+                Ok(Ok(result)) => result,
                 Ok(Err(_)) => Err(CallError::ShuttingDown),
                 Err(_) => Err(CallError::Deadline {
                     phase: Phase::Running,
@@ -160,32 +166,38 @@ impl Link for LegacyLink {
 }
 
 impl LegacyLink {
-    fn wire(&self, id: Bytes, request: &ServiceRequest, origin: Option<Origin>) -> codec::LegacyRequest {
-        let mut wire = codec::LegacyRequest::new(
+    /// Converts a request to the fields of the dialect.
+    fn encode_fields(
+        &self,
+        id: Bytes,
+        request: &ServiceRequest,
+        origin: Option<Origin>,
+    ) -> codec::LegacyRequest {
+        let mut fields = codec::LegacyRequest::new(
             self.dialect,
             id,
             request.path().to_owned(),
             request.method().as_str(),
         );
-        wire.envelope.sender = self.sender.clone();
+        fields.envelope.sender = self.sender.clone();
         let now = Timestamp::from_millis(
             SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
         );
-        wire.envelope.times = codec::Times {
+        fields.envelope.times = codec::Times {
             request: now.clone(),
             start: now.clone(),
             end: now,
         };
-        wire.envelope.passphrase = self.passphrase.clone();
+        fields.envelope.passphrase = self.passphrase.clone();
         if let Some(origin) = origin {
-            wire.envelope.origin = origin;
+            fields.envelope.origin = origin;
         }
-        wire.headers = object(request.headers());
+        fields.headers = object(request.headers());
         if self.dialect == Dialect::Seed {
-            // This dialect carries no arguments: its services look for them in the body.
-            wire.body = match serde_json::from_slice::<Map<String, Value>>(request.body_text()) {
+            // The envelope of this dialect has no arguments. Services read them from the body.
+            fields.body = match serde_json::from_slice::<Map<String, Value>>(request.body_text()) {
                 Ok(mut body) => {
                     body.extend(request.arguments().clone());
                     object(&body)
@@ -194,19 +206,19 @@ impl LegacyLink {
                 Err(_) => object(request.arguments()),
             };
         } else {
-            wire.arguments = object(request.arguments());
-            wire.body = JsonText::from(request.body_text().clone());
+            fields.arguments = object(request.arguments());
+            fields.body = JsonText::from(request.body_text().clone());
         }
-        wire
+        fields
     }
 }
 
 fn object(fields: &Map<String, Value>) -> JsonText {
-    // A map of JSON values is JSON.
+    // Serializing a map with string keys cannot fail.
     JsonText::from(serde_json::to_vec(fields).unwrap_or_default())
 }
 
-/// Call ids: the random part keeps the calls of two clients apart, the number those of one.
+/// Generates call ids: a random part that identifies the client, followed by a number.
 struct CallIds {
     client: u64,
     next: AtomicU64,
@@ -214,8 +226,8 @@ struct CallIds {
 
 impl CallIds {
     fn new() -> crate::Result<CallIds> {
-        let client =
-            getrandom::u64().map_err(|error| Error::because("the system gives no random numbers", error))?;
+        let client = getrandom::u64()
+            .map_err(|error| Error::because("the operating system provides no random numbers", error))?;
         Ok(CallIds {
             client,
             next: AtomicU64::new(1),

@@ -1,9 +1,9 @@
-//! Answers, off the link and to the calls they belong to.
+//! The task that receives responses and completes their calls.
 
 use super::call_table::CallTable;
 use crate::legacy::codec::{self, Dialect, decode_response};
 use crate::legacy::push_dealer::PushDealerEvent;
-use crate::legacy::server::headers;
+use crate::legacy::server::parse_headers;
 use crate::rpc::api::{CallError, ServiceResponse};
 use crate::secret::Secret;
 use crate::status::Status;
@@ -11,78 +11,83 @@ use brubeck_zmtp::{ClientEvent, EventReceiver};
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// Takes answers off the link and ends the calls they belong to.
+/// Receives the responses of one link and completes the calls that they belong to.
 pub(super) struct ResponseReader {
     pub(super) address: String,
     pub(super) dialect: Dialect,
     pub(super) passphrase: Secret,
-    pub(super) waiting: Arc<CallTable>,
+    pub(super) calls: Arc<CallTable>,
 }
 
 impl ResponseReader {
-    pub(super) async fn read_client(self, mut inbound: EventReceiver<ClientEvent>) {
+    /// Reads the events of a `DEALER` until it is closed.
+    pub(super) async fn read_dealer(self, mut inbound: EventReceiver<ClientEvent>) {
         while let Some(event) = inbound.recv().await {
             match event {
                 ClientEvent::Up { generation } => {
-                    tracing::debug!(address = %self.address, generation, "connected to a service");
+                    tracing::debug!(address = %self.address, generation, "connected to the service");
                 }
-                ClientEvent::Message { frames, .. } => self.take(&frames),
+                ClientEvent::Message { frames, .. } => self.handle_response(&frames),
                 ClientEvent::Down { generation, reason } => {
-                    tracing::warn!(address = %self.address, generation, reason, "the connection to a service is lost");
-                    self.waiting.lose_up_to(generation);
+                    tracing::warn!(address = %self.address, generation, reason, "connection to the service lost");
+                    self.calls.connection_lost(generation);
                 }
             }
         }
     }
 
-    pub(super) async fn read_hub(self, mut inbound: EventReceiver<PushDealerEvent>) {
+    /// Reads the events of a bound client until it is closed.
+    pub(super) async fn read_push_dealer(self, mut inbound: EventReceiver<PushDealerEvent>) {
         while let Some(event) = inbound.recv().await {
             match event {
-                PushDealerEvent::Message { frames } => self.take(&frames),
+                PushDealerEvent::Message { frames } => self.handle_response(&frames),
                 PushDealerEvent::Down { generation, reason } => {
-                    tracing::warn!(address = %self.address, generation, reason, "a service is gone");
-                    self.waiting.lose_one(generation);
+                    tracing::warn!(address = %self.address, generation, reason, "service disconnected");
+                    self.calls.service_lost(generation);
                 }
             }
         }
     }
 
-    fn take(&self, frames: &[Bytes]) {
-        let dropped = |why: &str| tracing::warn!(address = %self.address, "an answer was dropped: {why}");
+    /// Decodes and checks a response, then completes its call. Drops a response that belongs to no pending call.
+    fn handle_response(&self, frames: &[Bytes]) {
+        let log_dropped =
+            |reason: &str| tracing::warn!(address = %self.address, reason, "dropped a response");
         let response = match decode_response(self.dialect, frames) {
             Ok(response) => response,
             Err(error) => {
-                dropped(&error.to_string());
+                log_dropped(&error.to_string());
                 if let Some(id) = error.conn_id() {
-                    self.waiting
-                        .end(id, Err(CallError::BadReply(error.to_string().into())));
+                    self.calls
+                        .complete(id, Err(CallError::BadReply(error.to_string().into())));
                 }
                 return;
             }
         };
         if !self.passphrase.matches(response.envelope.passphrase.expose()) {
-            return dropped("its passphrase is wrong");
+            return log_dropped("the passphrase is wrong");
         }
         let id = response.envelope.conn_id.clone();
-        match self.waiting.path(&id) {
-            None => return dropped("no call waits for it"),
+        match self.calls.path(&id) {
+            None => return log_dropped("no call with its `conn_id` is pending"),
             Some(path) if path != response.envelope.path => {
-                return dropped("its path is not that of the call");
+                return log_dropped("the path differs from the path of the call");
             }
-            Some(_) if response.method() != "response" => return dropped("its method is not `response`"),
+            Some(_) if response.method() != "response" => return log_dropped("the method is not `response`"),
             Some(_) => {}
         }
-        self.waiting.end(&id, answer(response));
+        self.calls.complete(&id, into_service_response(response));
     }
 }
 
-fn answer(response: codec::LegacyResponse) -> Result<ServiceResponse<Bytes>, CallError> {
-    let headers = headers(&response.headers)
-        .map_err(|error| CallError::BadReply(format!("the headers of the answer: {error}").into()))?;
+fn into_service_response(response: codec::LegacyResponse) -> Result<ServiceResponse<Bytes>, CallError> {
+    let headers = parse_headers(&response.headers).map_err(|error| {
+        CallError::BadReply(format!("the headers of the response are invalid: {error}").into())
+    })?;
     let status = Status::new(response.status_code).message(response.status_msg);
     let body = match serde_json::from_slice::<serde::de::IgnoredAny>(response.body.json()) {
         Ok(_) => Bytes::copy_from_slice(response.body.json()),
-        // Services in other languages answer plain text; a text is JSON too, once it is quoted.
+        // Some services respond with plain text. Convert it to a JSON string.
         Err(_) => serde_json::to_vec(&String::from_utf8_lossy(response.body.raw()))
             .unwrap_or_default()
             .into(),

@@ -1,7 +1,7 @@
 //! What stands around a request or response: its fields, what follows them, and its times.
 
 use super::dialect::EnvelopeField;
-use super::{LegacyDecodeError, Dialect, JsonText};
+use super::{Dialect, JsonText, LegacyDecodeError};
 use crate::codec::{Cursor, EncodeError, ParseError, lenstr};
 use crate::rpc::api::Origin;
 use crate::secret::Secret;

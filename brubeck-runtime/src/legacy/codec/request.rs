@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::dialect::detect;
 use super::envelope::{SPACES, Tail, breaks_field};
-use super::{LegacyDecodeError, Dialect, LegacyEnvelope, JsonText, json};
+use super::{Dialect, JsonText, LegacyDecodeError, LegacyEnvelope, json};
 use crate::codec::{Cursor, EncodeError, ParseError};
 
 const MESSAGE: &str = "request";

@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::envelope::{Tail, breaks_field};
 use super::request::method_str;
-use super::{LegacyDecodeError, Dialect, LegacyEnvelope, JsonText, Times, Timestamp, json};
+use super::{Dialect, JsonText, LegacyDecodeError, LegacyEnvelope, Times, Timestamp, json};
 use crate::codec::{Cursor, EncodeError, ParseError, lenstr};
 
 const MESSAGE: &str = "response";

@@ -1,4 +1,4 @@
-//! PushDealerClient and worker against each other, and against sockets of the `zeromq` crate.
+//! `PushDealerClient` with `PullRouterService`, and with sockets of the `zeromq` crate.
 
 use super::*;
 use crate::legacy::pull_router::{self, PullRouterService, connect_pull_router};
@@ -11,117 +11,118 @@ use zeromq::{PullSocket, RouterSocket};
 
 const ANY: &str = "tcp://127.0.0.1:0";
 
-/// A hub with the handles that only tests use.
-struct TestHub {
-    hub: PushDealerClient,
+/// A client with the handles that only tests use.
+struct TestPushDealer {
+    client: PushDealerClient,
     requests: Endpoint,
     responses: Endpoint,
     shutdown: ShutdownHandle,
 }
 
-impl Deref for TestHub {
+impl Deref for TestPushDealer {
     type Target = PushDealerClient;
 
     fn deref(&self) -> &PushDealerClient {
-        &self.hub
+        &self.client
     }
 }
 
-impl DerefMut for TestHub {
+impl DerefMut for TestPushDealer {
     fn deref_mut(&mut self) -> &mut PushDealerClient {
-        &mut self.hub
+        &mut self.client
     }
 }
 
-impl TestHub {
+impl TestPushDealer {
     async fn shutdown(self, linger: Duration) -> bool {
         self.shutdown.shutdown(linger).await
     }
 }
 
-fn bind(requests: &Endpoint, responses: &Endpoint) -> TestHub {
-    let (hub, [requests, responses], shutdown) = open(requests, responses, &LinkConfig::default()).unwrap();
-    TestHub {
-        hub,
+fn bind(requests: &Endpoint, responses: &Endpoint) -> TestPushDealer {
+    let (client, [requests, responses], shutdown) =
+        open(requests, responses, &LinkConfig::default()).unwrap();
+    TestPushDealer {
+        client,
         requests,
         responses,
         shutdown,
     }
 }
 
-fn hub() -> TestHub {
+fn bind_any() -> TestPushDealer {
     bind(&endpoint(ANY), &endpoint(ANY))
 }
 
-fn worker(hub: &TestHub) -> PullRouterService {
+fn connect_service(client: &TestPushDealer) -> PullRouterService {
     connect_pull_router(
-        hub.requests.clone(),
-        hub.responses.clone(),
+        client.requests.clone(),
+        client.responses.clone(),
         &LinkConfig::default(),
     )
     .unwrap()
 }
 
-fn in_20_s() -> Instant {
+fn deadline() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
-/// Sends a request. Returns the service it goes to.
-async fn ask(hub: &TestHub, request: impl Into<Bytes>) -> Generation {
-    let place = hub.outbound.reserve_by(in_20_s()).await.unwrap();
-    let generation = place.generation();
-    place.send(request.into()).unwrap();
+/// Sends a request. Returns the service that it is sent to.
+async fn send_request(client: &TestPushDealer, request: impl Into<Bytes>) -> Generation {
+    let permit = client.outbound.reserve_by(deadline()).await.unwrap();
+    let generation = permit.generation();
+    permit.send(request.into()).unwrap();
     generation
 }
 
-async fn pulled(worker: &mut PullRouterService) -> Vec<Bytes> {
-    soon("a request", worker.inbound.recv())
+async fn receive_request(service: &mut PullRouterService) -> Vec<Bytes> {
+    soon("a request", service.inbound.recv())
         .await
         .expect("an open link")
 }
 
-async fn answer(hub: &TestHub, worker: &PullRouterService, text: &str) {
-    let to = RoutingId::new(hub.identity.clone());
-    worker.outbound.send(to, frames(&["", text])).await.unwrap();
+async fn send_response(client: &TestPushDealer, service: &PullRouterService, text: &str) {
+    let to = RoutingId::new(client.identity.clone());
+    service.outbound.send(to, frames(&["", text])).await.unwrap();
 }
 
-async fn answered(hub: &mut TestHub) -> Vec<Bytes> {
-    match soon("an answer", hub.inbound.recv()).await {
+async fn receive_response(client: &mut TestPushDealer) -> Vec<Bytes> {
+    match soon("an answer", client.inbound.recv()).await {
         Some(PushDealerEvent::Message { frames }) => frames,
         other => panic!("expected an answer, got {other:?}"),
     }
 }
 
-async fn lost(hub: &mut TestHub) -> Generation {
-    match soon("a loss", hub.inbound.recv()).await {
+async fn disconnected(client: &mut TestPushDealer) -> Generation {
+    match soon("a loss", client.inbound.recv()).await {
         Some(PushDealerEvent::Down { generation, .. }) => generation,
         other => panic!("expected a loss, got {other:?}"),
     }
 }
 
-/// A service of another implementation: two sockets, connected in either order.
-struct Foreign {
+/// A service with sockets of the `zeromq` crate, which can be connected in either order.
+struct ZeromqService {
     pull: PullSocket,
     router: Option<RouterSocket>,
 }
 
-async fn router(hub: &TestHub) -> RouterSocket {
+async fn connect_router(client: &TestPushDealer) -> RouterSocket {
     let mut router = RouterSocket::new();
-    router.connect(&hub.responses.to_string()).await.unwrap();
+    router.connect(&client.responses.to_string()).await.unwrap();
     router
 }
 
-impl Foreign {
-    async fn pulling(hub: &TestHub) -> Foreign {
+impl ZeromqService {
+    async fn connect_pull(client: &TestPushDealer) -> ZeromqService {
         let mut pull = PullSocket::new();
-        pull.connect(&hub.requests.to_string()).await.unwrap();
-        Foreign { pull, router: None }
+        pull.connect(&client.requests.to_string()).await.unwrap();
+        ZeromqService { pull, router: None }
     }
 
-    async fn whole(hub: &TestHub) -> Foreign {
-        let mut whole = Foreign::pulling(hub).await;
-        whole.router = Some(router(hub).await);
-        whole
+    async fn connect(client: &TestPushDealer) -> ZeromqService {
+        let mut service = ZeromqService::connect_pull(client).await;
+        service.router = Some(connect_router(client).await);
+        service
     }
 
     async fn request(&mut self) -> Vec<Bytes> {
@@ -129,33 +130,33 @@ impl Foreign {
     }
 }
 
-impl Drop for Foreign {
+impl Drop for ZeromqService {
     fn drop(&mut self) {
         self.pull.backend().shutdown();
     }
 }
 
 async fn round_trip(requests: &str, responses: &str) {
-    let mut hub = bind(&endpoint(requests), &endpoint(responses));
-    let mut worker = worker(&hub);
+    let mut client = bind(&endpoint(requests), &endpoint(responses));
+    let mut service = connect_service(&client);
     for text in [String::new(), "hello".into(), "x".repeat(1 << 20)] {
-        ask(&hub, text.clone()).await;
-        assert_eq!(pulled(&mut worker).await, frames(&[&text]));
-        answer(&hub, &worker, &text).await;
-        assert_eq!(answered(&mut hub).await, frames(&["", &text]));
+        send_request(&client, text.clone()).await;
+        assert_eq!(receive_request(&mut service).await, frames(&[&text]));
+        send_response(&client, &service, &text).await;
+        assert_eq!(receive_response(&mut client).await, frames(&["", &text]));
     }
-    assert_eq!(worker.outbound.counts().sent, 3);
-    assert!(worker.shutdown(LINGER).await);
-    assert!(hub.shutdown(LINGER).await);
+    assert_eq!(service.outbound.counts().sent, 3);
+    assert!(service.shutdown(LINGER).await);
+    assert!(client.shutdown(LINGER).await);
 }
 
 #[tokio::test]
-async fn a_round_trip_over_tcp() {
+async fn round_trip_over_tcp() {
     round_trip(ANY, ANY).await;
 }
 
 #[tokio::test]
-async fn a_round_trip_over_ipc() {
+async fn round_trip_over_ipc() {
     let folder = tempfile::tempdir().unwrap();
     let [requests, responses] = ["requests", "responses"].map(|name| folder.path().join(name));
     round_trip(
@@ -167,59 +168,59 @@ async fn a_round_trip_over_ipc() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_an_error() {
-    let taken = hub();
-    let error = bind_push_dealer(&endpoint(ANY), &taken.responses, &LinkConfig::default()).unwrap_err();
+async fn binding_an_address_in_use_fails() {
+    let bound = bind_any();
+    let error = bind_push_dealer(&endpoint(ANY), &bound.responses, &LinkConfig::default()).unwrap_err();
     assert!(matches!(error, TransportError::InUse(_)), "{error}");
 }
 
 #[tokio::test]
-async fn a_worker_may_start_before_its_hub() {
+async fn service_may_start_before_its_client() {
     let folder = tempfile::tempdir().unwrap();
     let [requests, responses] =
         ["requests", "responses"].map(|name| endpoint(&format!("ipc://{}/{name}", folder.path().display())));
-    let mut worker =
+    let mut service =
         connect_pull_router(requests.clone(), responses.clone(), &LinkConfig::default()).unwrap();
-    let mut hub = bind(&requests, &responses);
-    ask(&hub, "early").await;
-    assert_eq!(pulled(&mut worker).await, frames(&["early"]));
-    answer(&hub, &worker, "back").await;
-    assert_eq!(answered(&mut hub).await, frames(&["", "back"]));
+    let mut client = bind(&requests, &responses);
+    send_request(&client, "early").await;
+    assert_eq!(receive_request(&mut service).await, frames(&["early"]));
+    send_response(&client, &service, "back").await;
+    assert_eq!(receive_response(&mut client).await, frames(&["", "back"]));
 }
 
 #[tokio::test]
-async fn requests_wait_for_a_service_that_can_answer() {
-    let hub = hub();
-    let mut service = Foreign::pulling(&hub).await;
+async fn requests_wait_until_a_service_has_both_connections() {
+    let client = bind_any();
+    let mut service = ZeromqService::connect_pull(&client).await;
     let early = Instant::now() + Duration::from_millis(50);
     assert_eq!(
-        hub.outbound.reserve_by(early).await.unwrap_err(),
+        client.outbound.reserve_by(early).await.unwrap_err(),
         SendError::Deadline
     );
 
-    service.router = Some(router(&hub).await);
-    ask(&hub, "now").await;
+    service.router = Some(connect_router(&client).await);
+    send_request(&client, "now").await;
     assert_eq!(service.request().await, frames(&["now"]));
 }
 
 #[tokio::test]
-async fn only_the_newest_service_waits_for_its_second_connection() {
-    let hub = hub();
-    let whole = Foreign::whole(&hub).await;
-    let first = ask(&hub, "a").await;
-    let _half = Foreign::pulling(&hub).await;
+async fn older_services_receive_requests_while_a_new_one_connects() {
+    let client = bind_any();
+    let complete = ZeromqService::connect(&client).await;
+    let first = send_request(&client, "a").await;
+    let _half = ZeromqService::connect_pull(&client).await;
     for _ in 0..10 {
-        assert_eq!(ask(&hub, "b").await, first);
+        assert_eq!(send_request(&client, "b").await, first);
     }
-    drop(whole);
+    drop(complete);
 }
 
 #[tokio::test]
-async fn services_take_turns() {
-    let hub = hub();
+async fn requests_are_distributed_round_robin() {
+    let client = bind_any();
     let (read, mut reading) = tokio::sync::mpsc::channel(1);
     for _ in 0..2 {
-        let (mut service, read) = (Foreign::whole(&hub).await, read.clone());
+        let (mut service, read) = (ZeromqService::connect(&client).await, read.clone());
         tokio::spawn(async move {
             loop {
                 let request = service.request().await;
@@ -227,44 +228,47 @@ async fn services_take_turns() {
             }
         });
     }
-    let mut asked = Vec::new();
-    while asked.len() < 2 || asked[asked.len() - 2] == asked[asked.len() - 1] {
-        asked.push(ask(&hub, "until both are there").await);
+    let mut generations = Vec::new();
+    while generations.len() < 2 || generations[generations.len() - 2] == generations[generations.len() - 1] {
+        generations.push(send_request(&client, "until both are connected").await);
         soon("a request", reading.recv()).await.unwrap();
     }
-    let turns = [ask(&hub, "1").await, ask(&hub, "2").await, ask(&hub, "3").await];
+    let turns = [
+        send_request(&client, "1").await,
+        send_request(&client, "2").await,
+        send_request(&client, "3").await,
+    ];
     assert_eq!(turns[0], turns[2]);
     assert_ne!(turns[0], turns[1]);
 }
 
 #[tokio::test]
-async fn a_service_that_disconnects_is_reported_and_gets_nothing_more() {
-    let mut hub = hub();
-    let first = Foreign::whole(&hub).await;
-    let gone = ask(&hub, "lost").await;
-    let _second = Foreign::whole(&hub).await;
+async fn a_disconnected_service_is_reported_and_receives_no_more_requests() {
+    let mut client = bind_any();
+    let first = ZeromqService::connect(&client).await;
+    let gone = send_request(&client, "lost").await;
+    let _second = ZeromqService::connect(&client).await;
     drop(first);
-    assert_eq!(lost(&mut hub).await, gone);
-    assert_ne!(ask(&hub, "kept").await, gone);
+    assert_eq!(disconnected(&mut client).await, gone);
+    assert_ne!(send_request(&client, "kept").await, gone);
 }
 
 #[tokio::test]
-async fn a_request_to_a_service_that_just_disconnected_is_not_sent() {
-    let mut hub = hub();
-    let service = Foreign::whole(&hub).await;
-    let place = hub.outbound.reserve_by(in_20_s()).await.unwrap();
+async fn sending_with_a_permit_of_a_disconnected_service_fails() {
+    let mut client = bind_any();
+    let service = ZeromqService::connect(&client).await;
+    let permit = client.outbound.reserve_by(deadline()).await.unwrap();
     drop(service);
-    assert_eq!(lost(&mut hub).await, place.generation());
-    assert_eq!(place.send(Bytes::from("late")), Err(SendError::LinkDown));
+    assert_eq!(disconnected(&mut client).await, permit.generation());
+    assert_eq!(permit.send(Bytes::from("late")), Err(SendError::LinkDown));
 }
 
-/// A service that does not read fills its own queue, and no other's.
 #[tokio::test]
 async fn a_stalled_service_does_not_block_the_others() {
-    let hub = hub();
-    let stalled = Foreign::whole(&hub).await;
-    let stalled_is = ask(&hub, "first").await;
-    let mut reading = Foreign::whole(&hub).await;
+    let client = bind_any();
+    let stalled = ZeromqService::connect(&client).await;
+    let stalled_generation = send_request(&client, "first").await;
+    let mut reading = ZeromqService::connect(&client).await;
     let taking = tokio::spawn(async move {
         for _ in 0..200 {
             reading.request().await;
@@ -272,54 +276,54 @@ async fn a_stalled_service_does_not_block_the_others() {
         reading
     });
     let large = Bytes::from(vec![7; 1 << 20]);
-    let mut given = 0;
-    while given < 200 {
-        given += usize::from(ask(&hub, large.clone()).await != stalled_is);
+    let mut sent = 0;
+    while sent < 200 {
+        sent += usize::from(send_request(&client, large.clone()).await != stalled_generation);
     }
-    drop(soon("all of it", taking).await.unwrap());
+    drop(soon("all requests", taking).await.unwrap());
     drop(stalled);
 }
 
-/// Far more requests at once than there is space for, all of them waiting.
+/// The number of requests exceeds the capacity of the queue by far.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_of_many_waiting_requests_are_sent() {
-    let hub = hub();
-    let asking: Vec<_> = (0..2000)
+async fn all_waiting_requests_are_sent() {
+    let client = bind_any();
+    let senders: Vec<_> = (0..2000)
         .map(|n| {
-            let outbound = hub.outbound.clone();
+            let outbound = client.outbound.clone();
             tokio::spawn(async move {
-                let place = outbound.reserve_by(in_20_s()).await.unwrap();
-                place.send(Bytes::from(n.to_string())).unwrap();
+                let permit = outbound.reserve_by(deadline()).await.unwrap();
+                permit.send(Bytes::from(n.to_string())).unwrap();
             })
         })
         .collect();
-    let mut service = Foreign::whole(&hub).await;
-    let mut came: Vec<u32> = Vec::new();
+    let mut service = ZeromqService::connect(&client).await;
+    let mut received: Vec<u32> = Vec::new();
     for _ in 0..2000 {
         let request = service.request().await;
-        came.push(std::str::from_utf8(&request[0]).unwrap().parse().unwrap());
+        received.push(std::str::from_utf8(&request[0]).unwrap().parse().unwrap());
     }
-    came.sort_unstable();
-    assert!(came.into_iter().eq(0..2000));
-    for asked in asking {
-        soon("a place", asked).await.unwrap();
+    received.sort_unstable();
+    assert!(received.into_iter().eq(0..2000));
+    for sender in senders {
+        soon("space in a queue", sender).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_response_waits_until_its_client_connects_again() {
+async fn response_waits_until_a_client_reconnects() {
     let folder = tempfile::tempdir().unwrap();
     let [requests, responses] =
         ["requests", "responses"].map(|name| endpoint(&format!("ipc://{}/{name}", folder.path().display())));
-    let mut hub = bind(&requests, &responses);
-    let (mut worker, mut state) =
+    let mut client = bind(&requests, &responses);
+    let (mut service, mut state) =
         pull_router::open(requests.clone(), responses.clone(), &LinkConfig::default()).unwrap();
-    ask(&hub, "before").await;
-    pulled(&mut worker).await;
+    send_request(&client, "before").await;
+    receive_request(&mut service).await;
 
-    // A client of another identity takes its place: what was for the first one must not reach it.
-    let first = hub.identity.clone();
-    assert!(hub.shutdown(LINGER).await);
+    // A client with another identity replaces the first one. It must not receive responses for the first one.
+    let first = client.identity.clone();
+    assert!(client.shutdown(LINGER).await);
     soon(
         "the loss",
         state.wait_for(|state| *state == LinkState::Connecting),
@@ -327,42 +331,50 @@ async fn a_response_waits_until_its_client_connects_again() {
     .await
     .unwrap();
     let stale = RoutingId::new(first);
-    worker.outbound.send(stale, frames(&["", "stale"])).await.unwrap();
-    hub = bind(&requests, &responses);
-    answer(&hub, &worker, "for the second").await;
-    assert_eq!(answered(&mut hub).await, frames(&["", "for the second"]));
-    assert_eq!(worker.outbound.counts().dropped, 1);
+    service
+        .outbound
+        .send(stale, frames(&["", "stale"]))
+        .await
+        .unwrap();
+    client = bind(&requests, &responses);
+    send_response(&client, &service, "for the second").await;
+    assert_eq!(
+        receive_response(&mut client).await,
+        frames(&["", "for the second"])
+    );
+    assert_eq!(service.outbound.counts().dropped, 1);
 }
 
 #[tokio::test]
-async fn strangers_are_refused() {
-    let mut hub = hub();
-    let worker = worker(&hub);
+async fn other_protocols_and_socket_types_are_refused() {
+    let mut client = bind_any();
+    let service = connect_service(&client);
     for bytes in [
         &b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"[..],
         &[0xff; 100],
         b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\0NULL",
     ] {
-        for at in [&hub.requests, &hub.responses] {
+        for at in [&client.requests, &client.responses] {
             let Endpoint::Tcp { port, .. } = at else { panic!() };
-            let mut stranger = std::net::TcpStream::connect(("127.0.0.1", *port)).unwrap();
-            stranger.write_all(bytes).unwrap();
+            let mut stream = std::net::TcpStream::connect(("127.0.0.1", *port)).unwrap();
+            stream.write_all(bytes).unwrap();
         }
     }
-    // A socket of another type is refused, too.
     let mut dealer = zeromq::DealerSocket::new();
-    let _ = dealer.connect(&hub.requests.to_string()).await;
-    answer(&hub, &worker, "still there").await;
-    assert_eq!(answered(&mut hub).await, frames(&["", "still there"]));
+    let _ = dealer.connect(&client.requests.to_string()).await;
+    send_response(&client, &service, "still connected").await;
+    assert_eq!(
+        receive_response(&mut client).await,
+        frames(&["", "still connected"])
+    );
 }
 
-/// The announced size must not be allocated.
 #[tokio::test]
 async fn an_oversized_frame_closes_only_its_own_connection() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut hub = hub();
-    let worker = worker(&hub);
-    let Endpoint::Tcp { port, .. } = hub.responses else {
+    let mut client = bind_any();
+    let service = connect_service(&client);
+    let Endpoint::Tcp { port, .. } = client.responses else {
         panic!()
     };
     let mut peer = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
@@ -381,27 +393,30 @@ async fn an_oversized_frame_closes_only_its_own_connection() {
     soon("the end of the connection", peer.read_to_end(&mut rest))
         .await
         .ok();
-    answer(&hub, &worker, "still there").await;
-    assert_eq!(answered(&mut hub).await, frames(&["", "still there"]));
+    send_response(&client, &service, "still connected").await;
+    assert_eq!(
+        receive_response(&mut client).await,
+        frames(&["", "still connected"])
+    );
 }
 
 #[tokio::test]
-async fn shutdown_sends_what_was_accepted() {
-    let hub = hub();
-    let mut service = Foreign::whole(&hub).await;
+async fn shutdown_sends_accepted_requests() {
+    let client = bind_any();
+    let mut service = ZeromqService::connect(&client).await;
     for n in 0..QUEUED {
-        ask(&hub, n.to_string()).await;
+        send_request(&client, n.to_string()).await;
     }
     let reading = tokio::spawn(async move {
         for n in 0..QUEUED {
             assert_eq!(service.request().await, frames(&[&n.to_string()]));
         }
     });
-    let outbound = hub.outbound.clone();
-    assert!(hub.shutdown(Duration::from_secs(20)).await);
-    soon("all of them", reading).await.unwrap();
+    let outbound = client.outbound.clone();
+    assert!(client.shutdown(Duration::from_secs(20)).await);
+    soon("all requests", reading).await.unwrap();
     assert_eq!(
-        outbound.reserve_by(in_20_s()).await.unwrap_err(),
+        outbound.reserve_by(deadline()).await.unwrap_err(),
         SendError::Closed
     );
 }

@@ -1,4 +1,4 @@
-//! From the response of a handler to the frames that the caller's dialect wants.
+//! Encodes the response of a handler in the dialect of the caller.
 
 use crate::codec::EncodeError;
 use crate::legacy::codec::{self, JsonText, LegacyEnvelope, Timestamp, encode_response};
@@ -10,36 +10,36 @@ use http::HeaderMap;
 use serde_json::{Map, Value};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The frames to send after the identity of the peer.
+/// Encodes a response. Returns the frames that follow the identity of the peer.
 pub(super) fn encode(
     request: &LegacyEnvelope,
     response: Response,
-    received: SystemTime,
+    received_at: SystemTime,
 ) -> Result<Vec<Bytes>, EncodeError> {
     let (status, headers, payload) = response.into_parts();
     let now = millis(SystemTime::now());
     let (status, body) = match body(&status, payload, now) {
         Some(body) => (status, body),
         None => {
-            tracing::error!(path = %request.path.escape_ascii(), "a handler answered bytes, which no caller of a service can read");
+            tracing::error!(path = %request.path.escape_ascii(), "the handler returned a response that JSON cannot represent; responding with status 500");
             let status = Status::INTERNAL_SERVER_ERROR;
-            let body = envelope_of(&status, now, b"{}");
+            let body = with_status_fields(&status, now, b"{}");
             (status, body)
         }
     };
-    let mut answer = codec::LegacyResponse::to(request, status.code(), status.text());
-    answer.envelope.times.start = Timestamp::from_millis(millis(received));
-    answer.envelope.times.end = Timestamp::from_millis(now);
-    answer.headers = header_text(&headers);
-    answer.body = JsonText::from(body);
-    let [_identity, delimiter, payload] = encode_response(&answer)?;
+    let mut encoded = codec::LegacyResponse::to(request, status.code(), status.text());
+    encoded.envelope.times.start = Timestamp::from_millis(millis(received_at));
+    encoded.envelope.times.end = Timestamp::from_millis(now);
+    encoded.headers = encode_headers(&headers);
+    encoded.body = JsonText::from(body);
+    let [_identity, delimiter, payload] = encode_response(&encoded)?;
     Ok(vec![delimiter, payload])
 }
 
-/// The text of the body; `None` for bytes, which JSON cannot hold.
+/// Encodes the body as JSON. Returns `None` if the payload is a file or not UTF-8.
 fn body(status: &Status, payload: Payload, now: u64) -> Option<Vec<u8>> {
     match payload {
-        Payload::Json(text) if text.starts_with(b"{") => Some(envelope_of(status, now, &text)),
+        Payload::Json(text) if text.starts_with(b"{") => Some(with_status_fields(status, now, &text)),
         Payload::Json(text) => Some(text.into()),
         Payload::Bytes(bytes) => serde_json::to_vec(std::str::from_utf8(&bytes).ok()?).ok(),
         Payload::Stream(body) => serde_json::to_vec(std::str::from_utf8(body.bytes()?).ok()?).ok(),
@@ -49,26 +49,27 @@ fn body(status: &Status, payload: Payload, now: u64) -> Option<Vec<u8>> {
         | Payload::Message
         | Payload::Problem(_)
         | Payload::View(_)
-        | Payload::HandlerValue(_) => Some(envelope_of(status, now, b"{}")),
+        | Payload::HandlerValue(_) => Some(with_status_fields(status, now, b"{}")),
     }
 }
 
-/// The fields of an object, with the status and the time among them, where Python callers look for them.
-fn envelope_of(status: &Status, now: u64, object: &[u8]) -> Vec<u8> {
+/// Adds the status and the time to an object, because Python callers read them from the body.
+fn with_status_fields(status: &Status, now: u64, object: &[u8]) -> Vec<u8> {
     let mut fields = Map::new();
     fields.insert("status_code".into(), status.code().into());
     fields.insert("status_msg".into(), status.text().into());
     fields.insert("timestamp".into(), now.into());
     if ["status_code", "status_msg", "timestamp"]
         .iter()
-        .any(|name| holds(object, name))
+        .any(|name| contains(object, name))
     {
-        // A payload that may have such a field of its own keeps it: only parsing tells.
+        // The object may have a field of this name, which then takes precedence. Parse it to find out.
         if let Ok(Value::Object(own)) = serde_json::from_slice(object) {
             fields.extend(own);
         }
         return serde_json::to_vec(&fields).unwrap_or_default();
     }
+    // Otherwise join the two objects as text, which saves parsing the payload.
     let mut text = serde_json::to_vec(&fields).unwrap_or_default();
     if let Some(inside) = object
         .strip_prefix(b"{")
@@ -81,19 +82,19 @@ fn envelope_of(status: &Status, now: u64, object: &[u8]) -> Vec<u8> {
     text
 }
 
-fn holds(text: &[u8], name: &str) -> bool {
+fn contains(text: &[u8], name: &str) -> bool {
     text.windows(name.len()).any(|window| window == name.as_bytes())
 }
 
-/// Everything but the media type, which the dialect already says.
-fn header_text(headers: &HeaderMap) -> JsonText {
+/// Encodes the headers, except for the content type, which the dialect implies.
+fn encode_headers(headers: &HeaderMap) -> JsonText {
     let fields: Map<String, Value> = wire_headers(headers)
         .map(|(name, value)| (name.to_owned(), value.into()))
         .collect();
-    match fields.is_empty() {
-        true => JsonText::default(),
-        false => JsonText::from(serde_json::to_vec(&fields).unwrap_or_default()),
+    if fields.is_empty() {
+        return JsonText::default();
     }
+    JsonText::from(serde_json::to_vec(&fields).unwrap_or_default())
 }
 
 fn millis(time: SystemTime) -> u64 {
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_holds_the_payload_beside_the_status() {
+    fn body_contains_the_payload_and_the_status() {
         assert_eq!(
             text(Reply::empty().field("k", "v").status(500, "it broke")),
             r#"{"status_code":500,"status_msg":"it broke","timestamp":7,"k":"v"}"#
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_the_payload_win() {
+    fn fields_of_the_payload_take_precedence() {
         assert_eq!(
             text(Reply::empty().field("status_code", 7).field("a", 1)),
             r#"{"a":1,"status_code":7,"status_msg":"OK","timestamp":7}"#
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn other_json_and_text_stand_for_themselves() {
+    fn other_json_and_text_are_sent_unchanged() {
         assert_eq!(text(Reply::new([1, 2])), "[1,2]");
         assert_eq!(text("it\nis"), r#""it\nis""#);
     }

@@ -1,4 +1,4 @@
-//! From the frames of a request to those of its answer.
+//! Servers for the dialects: from the frames of a request to the frames of its response.
 
 mod encode;
 
@@ -24,36 +24,37 @@ use std::time::SystemTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
 
-/// A request as it came in, read.
+/// A decoded request, or the error of decoding it.
 pub(super) struct ReceivedRequest {
-    received: SystemTime,
+    at: SystemTime,
     request: Result<LegacyRequest, LegacyDecodeError>,
 }
 
 impl ReceivedRequest {
-    /// From a ROUTER, which tells who asks.
+    /// Decodes a request from a `ROUTER`, which identifies the sender.
     pub(super) fn from_router(peer: &RoutingId, frames: Vec<Bytes>) -> ReceivedRequest {
-        let mut routed = Vec::with_capacity(frames.len() + 1);
-        routed.push(peer.identity().clone());
-        routed.extend(frames);
+        let mut message = Vec::with_capacity(frames.len() + 1);
+        message.push(peer.identity().clone());
+        message.extend(frames);
         ReceivedRequest {
-            received: SystemTime::now(),
-            request: decode_request(&routed),
+            at: SystemTime::now(),
+            request: decode_request(&message),
         }
     }
 
-    /// From a PULL, where the request tells it.
+    /// Decodes a request from a `PULL`, whose envelope identifies the sender.
     pub(super) fn from_pull(frames: Vec<Bytes>) -> ReceivedRequest {
         ReceivedRequest {
-            received: SystemTime::now(),
+            at: SystemTime::now(),
             request: decode_pull_request(&frames),
         }
     }
 }
 
+/// Authenticates requests and runs the application for them.
 pub(crate) struct LegacyRequestHandler {
     passphrase: Secret,
-    /// Whether callers may send the passphrase in clear.
+    /// `true` if callers may send the passphrase in clear text.
     clear_text: bool,
     application: Arc<InstrumentedApplication>,
 }
@@ -71,64 +72,66 @@ impl LegacyRequestHandler {
         })
     }
 
-    /// Has one request answered, and sends the answer; without a place it is refused.
-    pub(super) async fn take(
+    /// Runs the application for one request and sends the response.
+    ///
+    /// Without a `permit`, the limit of concurrent handlers is reached, and the response is 503.
+    pub(super) async fn handle(
         &self,
-        arrived: ReceivedRequest,
+        received: ReceivedRequest,
         outbound: ServerSender,
-        place: Option<OwnedSemaphorePermit>,
+        permit: Option<OwnedSemaphorePermit>,
     ) {
-        let (envelope, response) = match arrived.request {
+        let (envelope, response) = match received.request {
             Ok(request) => {
-                let response = self.answer(&request, place.is_some()).await;
+                let response = self.respond(&request, permit.is_some()).await;
                 (request.envelope, response)
             }
             Err(error) => match error.envelope() {
                 Some(envelope) => {
-                    let response = match self.refuses(envelope) {
+                    let response = match self.refuse(envelope) {
                         Some(response) => response,
                         None => Status::BAD_REQUEST.message(error.to_string()).into_reply(),
                     };
                     (envelope.clone(), response)
                 }
                 None => {
-                    tracing::warn!(%error, "a message that is no request was dropped");
+                    tracing::warn!(%error, "dropped an invalid request");
                     return;
                 }
             },
         };
         let peer = RoutingId::new(envelope.sender.clone());
-        let frames = match encode(&envelope, response, arrived.received) {
+        let frames = match encode(&envelope, response, received.at) {
             Ok(frames) => frames,
             Err(error) => {
-                tracing::error!(?peer, %error, "an answer could not be written in the caller's dialect");
+                tracing::error!(?peer, %error, "cannot encode the response in the caller's dialect");
                 return;
             }
         };
-        // The outbox is closed only when this process is on its way out.
+        // Fails only if the server is shut down.
         let _ = outbound.send(peer, frames).await;
     }
 
-    async fn answer(&self, request: &LegacyRequest, has_place: bool) -> Response {
-        if let Some(response) = self.refuses(&request.envelope) {
+    async fn respond(&self, request: &LegacyRequest, has_permit: bool) -> Response {
+        if let Some(response) = self.refuse(&request.envelope) {
             return response;
         }
-        if !has_place {
+        if !has_permit {
             return Status::SERVICE_UNAVAILABLE.into_reply();
         }
-        match message(request) {
+        match to_message(request) {
             Ok(message) => self.application.call(message).await,
             Err(status) => status.into_reply(),
         }
     }
 
-    /// The answer to a caller that is not let in.
-    fn refuses(&self, envelope: &LegacyEnvelope) -> Option<Response> {
+    /// Authenticates a request. Returns the response to a request that is refused.
+    fn refuse(&self, envelope: &LegacyEnvelope) -> Option<Response> {
         let refusal = if !self.clear_text {
-            tracing::warn!("a caller from another machine sent the passphrase in clear and was refused");
-            Status::FORBIDDEN.message("no passphrases in clear here")
+            tracing::warn!("refused a request from another machine: it sent the passphrase in clear text");
+            Status::FORBIDDEN.message("this service does not accept passphrases in clear text")
         } else if !self.passphrase.matches(envelope.passphrase.expose()) {
-            tracing::warn!(path = %envelope.path.escape_ascii(), "a request with another passphrase was refused");
+            tracing::warn!(path = %envelope.path.escape_ascii(), "refused a request with a wrong passphrase");
             Status::new(401).message("wrong passphrase")
         } else {
             return None;
@@ -137,66 +140,70 @@ impl LegacyRequestHandler {
     }
 }
 
-/// A service that callers in dialects of the original come to, on one ROUTER.
+/// A server for callers that connect to its `ROUTER`, in the dialects `Seed` and `Branch`.
 pub(crate) struct LegacyServer {
-    answering: Arc<LegacyRequestHandler>,
-    /// Handlers that may run; closed when it is time to stop.
-    places: Arc<Semaphore>,
+    handler: Arc<LegacyRequestHandler>,
+    /// A permit for each handler that may run. Closed while the server drains.
+    permits: Arc<Semaphore>,
     concurrency: usize,
-    handlers: Mutex<Handlers>,
+    tasks: Mutex<HandlerTasks>,
 }
 
+/// The tasks of the running handlers.
 #[derive(Default)]
-struct Handlers {
+struct HandlerTasks {
     running: JoinSet<()>,
     by_peer: HashMap<RoutingId, Vec<AbortHandle>>,
 }
 
 impl LegacyServer {
-    pub(crate) fn new(answering: Arc<LegacyRequestHandler>, concurrency: usize) -> LegacyServer {
+    pub(crate) fn new(handler: Arc<LegacyRequestHandler>, concurrency: usize) -> LegacyServer {
         LegacyServer {
-            answering,
-            places: Arc::new(Semaphore::new(concurrency)),
+            handler,
+            permits: Arc::new(Semaphore::new(concurrency)),
             concurrency,
-            handlers: Mutex::default(),
+            tasks: Mutex::default(),
         }
     }
 
-    /// Takes no more requests.
+    /// Stops accepting requests. Further requests get a 503 response.
     pub(crate) fn drain(&self) {
-        self.places.close();
+        self.permits.close();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Handlers> {
-        self.handlers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HandlerTasks> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn take(&self, peer: RoutingId, frames: Vec<Bytes>, outbound: &ServerSender) {
-        let place = self.places.clone().try_acquire_owned().ok();
-        let (answering, outbound) = (self.answering.clone(), outbound.clone());
-        let arrived = ReceivedRequest::from_router(&peer, frames);
-        let mut handlers = self.lock();
-        while handlers.running.try_join_next().is_some() {}
-        let handler = handlers
+    /// Spawns a handler task for a request of `peer`.
+    pub(crate) fn handle(&self, peer: RoutingId, frames: Vec<Bytes>, outbound: &ServerSender) {
+        let permit = self.permits.clone().try_acquire_owned().ok();
+        let (handler, outbound) = (self.handler.clone(), outbound.clone());
+        let received = ReceivedRequest::from_router(&peer, frames);
+        let mut tasks = self.lock();
+        while tasks.running.try_join_next().is_some() {}
+        let task = tasks
             .running
-            .spawn(async move { answering.take(arrived, outbound, place).await });
-        if handlers.by_peer.len() > self.concurrency {
-            // Not every peer that leaves is told of.
-            handlers
+            .spawn(async move { handler.handle(received, outbound, permit).await });
+        // A request may be handled after its peer has disconnected, and no event removes its entry then. Remove the entries
+        // without running tasks when the map grows.
+        if tasks.by_peer.len() > self.concurrency {
+            tasks
                 .by_peer
-                .retain(|_, handlers| handlers.iter().any(|handler| !handler.is_finished()));
+                .retain(|_, tasks| tasks.iter().any(|task| !task.is_finished()));
         }
-        let of_peer = handlers.by_peer.entry(peer).or_default();
-        of_peer.retain(|handler| !handler.is_finished());
-        of_peer.push(handler);
+        let of_peer = tasks.by_peer.entry(peer).or_default();
+        of_peer.retain(|task| !task.is_finished());
+        of_peer.push(task);
     }
 
-    pub(crate) fn gone(&self, peer: &RoutingId) {
-        let handlers = self.lock().by_peer.remove(peer);
-        handlers.into_iter().flatten().for_each(|handler| handler.abort());
+    /// Aborts the handlers of a peer that disconnected.
+    pub(crate) fn disconnected(&self, peer: &RoutingId) {
+        let tasks = self.lock().by_peer.remove(peer);
+        tasks.into_iter().flatten().for_each(|task| task.abort());
     }
 
-    /// Returns when every request that was taken is answered.
+    /// Waits until no handler is running.
     pub(crate) async fn idle(&self) {
         loop {
             let mut running = std::mem::take(&mut self.lock().running);
@@ -207,84 +214,89 @@ impl LegacyServer {
         }
     }
 
-    pub(crate) fn stop(&self) {
+    /// Aborts all handlers.
+    pub(crate) fn abort(&self) {
         self.lock().running.abort_all();
     }
 }
 
-/// A service that goes to its caller: it takes requests off one address of the caller and answers to the other.
+/// A server that connects to its caller, in the dialects `Pypi` and `Pypi01x`.
 pub(crate) struct ConnectedLegacyServer {
-    answering: Arc<LegacyRequestHandler>,
+    handler: Arc<LegacyRequestHandler>,
     outbound: ServerSender,
-    places: Arc<Semaphore>,
-    handlers: JoinSet<()>,
+    permits: Arc<Semaphore>,
+    tasks: JoinSet<()>,
 }
 
 impl ConnectedLegacyServer {
     pub(crate) fn new(
-        answering: Arc<LegacyRequestHandler>,
+        handler: Arc<LegacyRequestHandler>,
         concurrency: usize,
         outbound: ServerSender,
     ) -> ConnectedLegacyServer {
         ConnectedLegacyServer {
-            answering,
+            handler,
             outbound,
-            places: Arc::new(Semaphore::new(concurrency)),
-            handlers: JoinSet::new(),
+            permits: Arc::new(Semaphore::new(concurrency)),
+            tasks: JoinSet::new(),
         }
     }
 
-    pub(crate) async fn serve(mut self, mut worker: PullRouterService, mut stop: Stop) {
-        while let Some((place, arrived)) = self.next(&mut worker, &mut stop).await {
-            let (answering, outbound) = (self.answering.clone(), self.outbound.clone());
-            self.handlers
-                .spawn(async move { answering.take(arrived, outbound, Some(place)).await });
+    /// Serves requests until it is stopped, then waits for the running handlers.
+    pub(crate) async fn serve(mut self, mut sockets: PullRouterService, mut stop: Stop) {
+        while let Some((permit, received)) = self.next(&mut sockets, &mut stop).await {
+            let (handler, outbound) = (self.handler.clone(), self.outbound.clone());
+            self.tasks
+                .spawn(async move { handler.handle(received, outbound, Some(permit)).await });
         }
-        while self.handlers.join_next().await.is_some() {}
-        worker.shutdown(LINGER).await;
+        while self.tasks.join_next().await.is_some() {}
+        sockets.shutdown(LINGER).await;
     }
 
-    /// What comes next, once there is a place for it; `None` when it is time to stop.
+    /// Waits for a permit and then for a request. Returns `None` if the server is stopped.
     async fn next(
         &mut self,
-        worker: &mut PullRouterService,
+        sockets: &mut PullRouterService,
         stop: &mut Stop,
     ) -> Option<(OwnedSemaphorePermit, ReceivedRequest)> {
-        let arrived = async {
-            let place = self.places.clone().acquire_owned().await.ok()?;
-            Some((place, ReceivedRequest::from_pull(worker.inbound.recv().await?)))
+        let receive = async {
+            // The permit first: a request that is not received stays in the socket of the caller, for another service.
+            let permit = self.permits.clone().acquire_owned().await.ok()?;
+            Some((permit, ReceivedRequest::from_pull(sockets.inbound.recv().await?)))
         };
-        let arrived = tokio::select! {
+        let received = tokio::select! {
             biased;
             () = stop.requested() => None,
-            arrived = arrived => arrived,
+            received = receive => received,
         };
-        while self.handlers.try_join_next().is_some() {}
-        arrived
+        while self.tasks.try_join_next().is_some() {}
+        received
     }
 }
 
-/// The message that a request carries; `Err` says what the caller got wrong.
-fn message(request: &LegacyRequest) -> Result<Message, Status> {
-    let bad = |what: String| Status::BAD_REQUEST.message(what);
+/// Converts a request to the message for the application. Returns a 400 status if the request is invalid.
+fn to_message(request: &LegacyRequest) -> Result<Message, Status> {
+    let bad_request = |reason: String| Status::BAD_REQUEST.message(reason);
     let path = request
         .envelope
         .path_str()
-        .ok_or_else(|| bad("the path is not UTF-8".into()))?;
+        .ok_or_else(|| bad_request("the path is not UTF-8".into()))?;
     let method: Method = std::str::from_utf8(request.method())
         .ok()
         .and_then(|name| name.parse().ok())
         .filter(|method| *method != Method::Response)
         .ok_or_else(|| {
-            bad(format!(
-                "`{}` is not a method of a service",
+            bad_request(format!(
+                "`{}` is not a service method",
                 request.method().escape_ascii()
             ))
         })?;
     for (name, text) in [("arguments", &request.arguments), ("body", &request.body)] {
-        text.object().map_err(|error| bad(format!("{name}: {error}")))?;
+        text.object()
+            .map_err(|error| bad_request(format!("{name}: {error}")))?;
     }
-    let headers = headers(&request.headers).map_err(|error| bad(format!("headers: {error}")))?;
+    let headers =
+        parse_headers(&request.headers).map_err(|error| bad_request(format!("headers: {error}")))?;
     Ok(Message::service(method, path)
         .with_headers(headers)
         .with_arguments(request.arguments.raw().clone())
@@ -292,8 +304,8 @@ fn message(request: &LegacyRequest) -> Result<Message, Status> {
         .with_extension(request.envelope.origin.clone()))
 }
 
-/// Headers as HTTP knows them; other names are left out.
-pub(crate) fn headers(text: &JsonText) -> Result<HeaderMap, super::codec::NotAnObject> {
+/// Parses headers. Names that are not valid in HTTP are skipped.
+pub(crate) fn parse_headers(text: &JsonText) -> Result<HeaderMap, super::codec::NotAnObject> {
     let object = text.object()?;
     Ok(http_headers(
         object.into_iter().map(|(name, value)| (name, plain(value))),
