@@ -1,4 +1,4 @@
-//! Between messages and replies of handlers and those of the wire.
+//! Conversion between the requests and responses of handlers and those of brubeck's protocol.
 
 use super::api::{JsonObjectWriter, ServiceRequest, ServiceResponse};
 use super::codec::{ByteStr, CallRequest, WireReply};
@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-/// What a request asks: its named arguments and its body become one JSON object.
+/// Converts a request of the application. Its named arguments and its body become one JSON object.
 pub(super) fn to_call_request(request: ServiceRequest, nowait: bool) -> CallRequest {
     let text = |(name, value): (String, Value)| (name.into(), plain(value).into());
     let trace = request.trace.as_ref();
@@ -22,7 +22,7 @@ pub(super) fn to_call_request(request: ServiceRequest, nowait: bool) -> CallRequ
         traceparent: trace.map(Trace::traceparent).unwrap_or_default().into(),
         tracestate: trace.map(Trace::tracestate).unwrap_or_default().to_owned().into(),
         headers: request.headers.into_iter().map(text).collect(),
-        body: body(request.arguments, request.body),
+        body: merge_body(request.arguments, request.body),
         hops: request.hops,
         idempotent: request.idempotent,
         nowait,
@@ -30,7 +30,7 @@ pub(super) fn to_call_request(request: ServiceRequest, nowait: bool) -> CallRequ
     }
 }
 
-fn body(arguments: JsonObjectWriter, body: Bytes) -> Bytes {
+fn merge_body(arguments: JsonObjectWriter, body: Bytes) -> Bytes {
     if arguments.is_empty() {
         return body;
     }
@@ -39,41 +39,45 @@ fn body(arguments: JsonObjectWriter, body: Bytes) -> Bytes {
     }
     let mut fields: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
     fields.extend(arguments.as_map().clone());
-    // A map of JSON values is JSON.
+    // Serializing a map of JSON values cannot fail.
     serde_json::to_vec(&fields).unwrap_or_default().into()
 }
 
-/// The message of a handler; `Err` says what the caller got wrong.
-pub(super) fn to_message(ask: &CallRequest, until: Instant) -> Result<Message, Status> {
-    let method: Method = ask
+/// Converts a request to the message that its handler gets. Returns an error status if the method is not valid.
+pub(super) fn to_message(request: &CallRequest, deadline: Instant) -> Result<Message, Status> {
+    let method: Method = request
         .method
         .parse()
         .ok()
         .filter(|method| *method != Method::Response)
         .ok_or_else(|| {
-            Status::BAD_REQUEST.message(format!("`{}` is not a method of a service", ask.method))
+            Status::BAD_REQUEST.message(format!(
+                "`{}` is not a method of a service handler",
+                request.method
+            ))
         })?;
-    Ok(Message::service(method, &ask.path)
-        .with_headers(http_headers(texts(&ask.headers)))
-        .with_body(ask.body.clone())
-        .with_deadline(until)
+    Ok(Message::service(method, &request.path)
+        .with_headers(http_headers(as_str_pairs(&request.headers)))
+        .with_body(request.body.clone())
+        .with_deadline(deadline)
         .with_call(CallMeta {
-            traceparent: ask.traceparent.clone(),
-            tracestate: ask.tracestate.clone(),
-            hops: ask.hops,
+            traceparent: request.traceparent.clone(),
+            tracestate: request.tracestate.clone(),
+            hops: request.hops,
         }))
 }
 
-/// What a handler's response says on the wire.
-fn reply(response: Response) -> WireReply {
+fn encode_reply(response: Response) -> WireReply {
     let (status, headers, payload) = response.into_shared_parts();
     let body = match payload {
         Payload::Json(text) => text,
         Payload::Bytes(bytes) => match std::str::from_utf8(&bytes) {
             Ok(text) => serde_json::to_vec(text).unwrap_or_default().into(),
             Err(_) => {
-                tracing::error!("a handler answered bytes, which no caller of a service can read");
-                return failure(Status::INTERNAL_SERVER_ERROR);
+                tracing::error!(
+                    "handler returned binary data, which a service cannot send; return text or JSON"
+                );
+                return status_reply(Status::INTERNAL_SERVER_ERROR);
             }
         },
         _ => Bytes::from_static(b"{}"),
@@ -89,20 +93,20 @@ fn reply(response: Response) -> WireReply {
     }
 }
 
-/// The same, or a failure where that cannot be written.
+/// Converts the response of a handler. Returns an internal server error if it cannot be encoded.
 pub(super) fn to_wire_reply(response: Response) -> WireReply {
-    let reply = reply(response);
+    let reply = encode_reply(response);
     match reply.validate() {
         Ok(()) => reply,
         Err(error) => {
-            tracing::error!(%error, "an answer could not be written");
-            failure(Status::INTERNAL_SERVER_ERROR)
+            tracing::error!(%error, "response of a handler could not be encoded");
+            status_reply(Status::INTERNAL_SERVER_ERROR)
         }
     }
 }
 
-/// A reply that says nothing but its status.
-fn failure(status: Status) -> WireReply {
+/// Creates a reply with an empty object as its body.
+fn status_reply(status: Status) -> WireReply {
     WireReply {
         status: status.code(),
         message: status.into_text().into(),
@@ -111,7 +115,7 @@ fn failure(status: Status) -> WireReply {
     }
 }
 
-/// The answer that a caller gets.
+/// Converts a reply to the response that the caller gets.
 pub(super) fn to_service_response(reply: WireReply) -> ServiceResponse<Bytes> {
     let mut status = Status::new(reply.status);
     if reply.message != status.text() {
@@ -119,16 +123,16 @@ pub(super) fn to_service_response(reply: WireReply) -> ServiceResponse<Bytes> {
     }
     ServiceResponse {
         status,
-        headers: http_headers(texts(&reply.headers)),
+        headers: http_headers(as_str_pairs(&reply.headers)),
         body: reply.body,
     }
 }
 
-fn texts(pairs: &[(ByteStr, ByteStr)]) -> impl Iterator<Item = (&str, &str)> {
+fn as_str_pairs(pairs: &[(ByteStr, ByteStr)]) -> impl Iterator<Item = (&str, &str)> {
     pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
 }
 
-/// The headers as HTTP knows them. Peers of a service may use other names; those are left out.
+/// Converts headers of a message to HTTP headers. Omits those whose name or value is not valid in HTTP.
 pub(crate) fn http_headers(pairs: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<str>)>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs {
@@ -143,7 +147,7 @@ pub(crate) fn http_headers(pairs: impl IntoIterator<Item = (impl AsRef<str>, imp
     headers
 }
 
-/// The headers that go over the wire of a service: those that are text, but for the media type, which the wire tells.
+/// Returns the HTTP headers to send in a message: those with a textual value, except for the content type, which the protocol defines.
 pub(crate) fn wire_headers(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .iter()
@@ -151,7 +155,7 @@ pub(crate) fn wire_headers(headers: &HeaderMap) -> impl Iterator<Item = (&str, &
         .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
 }
 
-/// The text of a header value that was written as JSON.
+/// Returns a string without its quotes, and any other value as JSON.
 pub(crate) fn plain(value: Value) -> String {
     match value {
         Value::String(text) => text,
@@ -164,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_and_body_are_one_object() {
+    fn merges_arguments_into_json_body() {
         let text = |request: ServiceRequest| {
             String::from_utf8(to_call_request(request, false).body.to_vec()).unwrap()
         };
@@ -182,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_is_no_request() {
+    fn rejects_response_and_unknown_methods() {
         let method =
             |name| to_message(&CallRequest::new(name, "/a"), Instant::now()).map(|message| message.method());
         assert!(method("response").is_err() && method("fetch").is_err());

@@ -1,9 +1,8 @@
-//! Drives a state machine of the protocol: a caller, a worker, or either of them in the simulation.
+//! The driver of a protocol state machine, used by callers, workers and the simulator.
 //!
-//! [`Driver`] knows no socket, clock or thread: events go in with [`handle_event`](Driver::handle_event), and whoever has
-//! the sockets carries out the actions that [`poll_action`](Driver::poll_action) gives, and calls again at
-//! [`poll_timeout`](Driver::poll_timeout). Both sides of a connection do so under one lock, taken for each event, so no task
-//! stands between a call and its socket.
+//! [`Driver`] does no I/O. Its owner passes events to [`handle_event`](Driver::handle_event), executes the actions that
+//! [`poll_action`](Driver::poll_action) returns, and passes a wake event at [`poll_timeout`](Driver::poll_timeout). Callers and
+//! workers do so under a lock that they take for each event, so no channel or task sits between a call and its socket.
 
 use super::core::{Caller, CallerAction, CallerEvent, Moment, Worker, WorkerAction, WorkerEvent};
 use std::collections::VecDeque;
@@ -11,17 +10,17 @@ use std::sync::{Arc, Weak};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// A state machine of the protocol.
+/// A protocol state machine.
 pub trait StateMachine {
-    /// What happens to it.
+    /// The input.
     type Event;
-    /// What it asks for.
+    /// The output, to be executed by the owner of the driver.
     type Action;
 
-    /// Takes an event, and adds the actions that it asks for.
+    /// Processes an event, and appends the resulting actions.
     fn handle_event(&mut self, now: Moment, event: Self::Event, actions: &mut Vec<Self::Action>);
 
-    /// When it wants to be told that time has passed.
+    /// Returns the time by which the next event must be passed, if only a wake event.
     fn next_wake(&self) -> Option<Moment>;
 }
 
@@ -51,34 +50,34 @@ impl StateMachine for Worker {
     }
 }
 
-/// A machine with the actions that it asked for, and the events that wait until those are carried out.
+/// A state machine with its pending actions, and the events that wait until those are executed.
 pub struct Driver<M: StateMachine> {
-    /// The machine.
+    /// The state machine.
     pub machine: M,
-    /// In reverse, and kept from event to event, so that none allocates.
+    /// In reverse order. The buffer is reused for all events, so that processing an event does not allocate.
     actions: Vec<M::Action>,
     events: VecDeque<M::Event>,
-    /// The timeout that was given out last.
-    armed: Option<Moment>,
+    /// The timeout that was returned last.
+    scheduled_timeout: Option<Moment>,
 }
 
 impl<M: StateMachine> Driver<M> {
-    /// Drives this machine.
+    /// Creates a driver for a state machine.
     pub fn new(machine: M) -> Driver<M> {
         Driver {
             machine,
             actions: Vec::new(),
             events: VecDeque::new(),
-            armed: None,
+            scheduled_timeout: None,
         }
     }
 
-    /// Takes an event. One that comes while actions are carried out waits until all of them are.
+    /// Queues an event. It is processed once all pending actions have been executed.
     pub fn handle_event(&mut self, event: M::Event) {
         self.events.push_back(event);
     }
 
-    /// The next action to carry out; `None` once the machine is at rest.
+    /// Returns the next action to execute, or `None` if no actions or events are left.
     pub fn poll_action(&mut self, now: Moment) -> Option<M::Action> {
         loop {
             if let Some(action) = self.actions.pop() {
@@ -90,25 +89,25 @@ impl<M: StateMachine> Driver<M> {
         }
     }
 
-    /// When the machine wants to be woken. It is woken then unless [`timeout_changed`](Self::timeout_changed) says that it
-    /// wants it sooner.
+    /// Returns the time at which to pass a wake event, unless [`timeout_changed`](Self::timeout_changed) returns an earlier one
+    /// before.
     pub fn poll_timeout(&mut self) -> Option<Moment> {
-        self.armed = self.machine.next_wake();
-        self.armed
+        self.scheduled_timeout = self.machine.next_wake();
+        self.scheduled_timeout
     }
 
-    /// The time at which the machine wants to be woken, if that is sooner than it was told last.
+    /// Returns the new timeout if it is earlier than the one returned last.
     pub fn timeout_changed(&mut self) -> Option<Moment> {
         let next = self.machine.next_wake()?;
-        if self.armed.is_some_and(|armed| armed <= next) {
+        if self.scheduled_timeout.is_some_and(|scheduled| scheduled <= next) {
             return None;
         }
-        self.armed = Some(next);
-        self.armed
+        self.scheduled_timeout = Some(next);
+        self.scheduled_timeout
     }
 }
 
-/// The clock of one machine.
+/// A clock whose origin is its creation.
 #[derive(Clone, Copy)]
 pub(crate) struct Clock(Instant);
 
@@ -126,25 +125,25 @@ impl Clock {
     }
 
     pub(crate) fn instant(self, moment: Moment) -> Instant {
-        // A moment that the clock cannot tell will not be seen by anybody.
+        // An instant that cannot be represented is too far away to matter: 34 years stand for it.
         self.0
             .checked_add(moment)
             .unwrap_or(self.0 + Moment::from_secs(1 << 30))
     }
 }
 
-/// What a timer wakes.
+/// An object with a timer that [`run_timer`] drives.
 pub(crate) trait TimerTarget: Send + Sync + 'static {
-    /// When it wants to be woken next.
+    /// Returns the time of the next wake-up.
     fn next_wake(&self) -> Option<Instant>;
-    /// It is time.
+    /// Called at the time that `next_wake` returned.
     fn wake(self: &Arc<Self>);
 }
 
 /// TimerTarget a machine at the time it wants, until it is gone; `timer_changed` says that the time has changed.
-pub(crate) async fn run_timer(machine: Weak<impl TimerTarget>, timer_changed: Arc<Notify>) {
+pub(crate) async fn run_timer(target: Weak<impl TimerTarget>, timer_changed: Arc<Notify>) {
     loop {
-        let Some(next) = machine.upgrade().map(|machine| machine.next_wake()) else {
+        let Some(next) = target.upgrade().map(|target| target.next_wake()) else {
             return;
         };
         let due = async {
@@ -154,8 +153,8 @@ pub(crate) async fn run_timer(machine: Weak<impl TimerTarget>, timer_changed: Ar
             }
         };
         tokio::select! {
-            () = due => match machine.upgrade() {
-                Some(machine) => machine.wake(),
+            () = due => match target.upgrade() {
+                Some(target) => target.wake(),
                 None => return,
             },
             () = timer_changed.notified() => {}
@@ -163,11 +162,12 @@ pub(crate) async fn run_timer(machine: Weak<impl TimerTarget>, timer_changed: Ar
     }
 }
 
-/// What makes the sessions of a process unlike those of any other.
+/// Returns a seed for the random numbers of a state machine, from the operating system.
 pub(crate) fn random_seed() -> crate::Result<[u8; 32]> {
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed)
-        .map_err(|error| crate::Error::because("the system gives no random numbers", error))?;
+    getrandom::fill(&mut seed).map_err(|error| {
+        crate::Error::because("the operating system did not provide random numbers", error)
+    })?;
     Ok(seed)
 }
 
@@ -175,11 +175,11 @@ pub(crate) fn random_seed() -> crate::Result<[u8; 32]> {
 mod tests {
     use super::*;
 
-    /// Asks for an action for each event, and for one that leads to another event.
+    /// Returns two actions for each event. The last event is the time of its next wake-up, in seconds.
     #[derive(Default)]
-    struct Echo(Option<u64>);
+    struct TwoActions(Option<u64>);
 
-    impl StateMachine for Echo {
+    impl StateMachine for TwoActions {
         type Event = u64;
         type Action = u64;
 
@@ -194,8 +194,8 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_an_action_waits_for_the_other_actions() {
-        let mut driver = Driver::new(Echo::default());
+    fn event_queued_by_an_action_waits_for_the_other_actions() {
+        let mut driver = Driver::new(TwoActions::default());
         driver.handle_event(1);
         let mut seen = Vec::new();
         while let Some(action) = driver.poll_action(Moment::ZERO) {
@@ -208,8 +208,8 @@ mod tests {
     }
 
     #[test]
-    fn only_a_sooner_timeout_is_told() {
-        let mut driver = Driver::new(Echo::default());
+    fn timeout_changed_returns_only_earlier_timeouts() {
+        let mut driver = Driver::new(TwoActions::default());
         assert_eq!((driver.timeout_changed(), driver.poll_timeout()), (None, None));
         for (event, sooner) in [(5, true), (5, false), (7, false), (3, true)] {
             driver.handle_event(event);

@@ -1,5 +1,5 @@
-//! Calls between brubeck applications: the contract and its calls (`api`), the protocol without a socket (`core`), its wire
-//! (`codec`), and both sides over connections (`client`, `server`).
+//! Calls between brubeck applications: the public API (`api`), brubeck's protocol as state machines (`core`) and its codec
+//! (`codec`), and both sides over ZeroMQ connections (`client`, `server`).
 
 pub(crate) mod api;
 pub(crate) mod client;

@@ -1,4 +1,4 @@
-//! Fields: big-endian numbers, and texts behind their length.
+//! Field encodings: big-endian numbers, and texts with a length prefix.
 
 use bytes::{BufMut, BytesMut};
 
@@ -39,7 +39,7 @@ pub(super) fn bytes32(cursor: &mut Cursor<'_>) -> Result<[u8; 32], ParseError> {
     array(cursor)
 }
 
-/// A text behind a length of one byte.
+/// Reads a text with a length prefix of one byte.
 pub(super) fn short_text(
     cursor: &mut Cursor<'_>,
     max: usize,
@@ -49,7 +49,7 @@ pub(super) fn short_text(
     text_of(cursor, length.into(), max, what)
 }
 
-/// A text behind a length of two bytes.
+/// Reads a text with a length prefix of two bytes.
 pub(super) fn text(cursor: &mut Cursor<'_>, max: usize, what: &'static str) -> Result<ByteStr, ParseError> {
     let length = u16(cursor)?;
     text_of(cursor, length.into(), max, what)
@@ -78,7 +78,7 @@ pub(super) fn headers(cursor: &mut Cursor<'_>) -> Result<Vec<(ByteStr, ByteStr)>
             limit: MAX_HEADERS,
         });
     }
-    // Each takes four bytes or more, so a short frame cannot make this allocate for many.
+    // A header takes at least four bytes, so the allocation is bounded by the length of the frame.
     let mut headers = Vec::with_capacity(count.min(cursor.remaining() / 4));
     let mut remaining = MAX_HEADER_BYTES;
     for _ in 0..count {
@@ -92,7 +92,7 @@ pub(super) fn headers(cursor: &mut Cursor<'_>) -> Result<Vec<(ByteStr, ByteStr)>
 }
 
 pub(super) fn put_short_text(out: &mut BytesMut, text: &ByteStr) {
-    // Longer texts were refused by `fits`.
+    // `check_length` has rejected longer texts.
     let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
     out.put_u8(length);
     out.put_slice(text.as_bytes().get(..length.into()).unwrap_or_default());
@@ -104,7 +104,7 @@ pub(super) fn put_text(out: &mut BytesMut, text: &ByteStr) {
     out.put_slice(text.as_bytes().get(..length.into()).unwrap_or_default());
 }
 
-/// How many bytes [`put_headers`] adds.
+/// Returns the number of bytes that [`put_headers`] writes.
 pub(super) fn headers_encoded_len(headers: &[(ByteStr, ByteStr)]) -> usize {
     let each = headers.iter().map(|(name, value)| 4 + name.len() + value.len());
     1 + each.sum::<usize>()
@@ -118,18 +118,18 @@ pub(super) fn put_headers(out: &mut BytesMut, headers: &[(ByteStr, ByteStr)]) {
     }
 }
 
-/// Refuses a text that the other side would not read.
+/// Returns an error if a text is longer than the receiver accepts.
 pub(super) fn check_length(text: &ByteStr, max: usize, field: &'static str) -> Result<(), EncodeError> {
     if text.len() > max {
         return Err(EncodeError::new(
             field,
-            "it is longer than this wire allows; shorten it or move it into the body",
+            "it exceeds its length limit in brubeck's protocol; shorten it or move it into the body",
         ));
     }
     Ok(())
 }
 
-/// Refuses headers that the other side would not read.
+/// Returns an error if there are more headers than the receiver accepts.
 pub(super) fn check_headers(headers: &[(ByteStr, ByteStr)]) -> Result<(), EncodeError> {
     if headers.len() > MAX_HEADERS {
         return Err(EncodeError::new(
@@ -141,7 +141,7 @@ pub(super) fn check_headers(headers: &[(ByteStr, ByteStr)]) -> Result<(), Encode
     if bytes > MAX_HEADER_BYTES {
         return Err(EncodeError::new(
             "headers",
-            "they have more than 16 KiB together; move some into the body",
+            "their names and values exceed 16 KiB; move some into the body",
         ));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The messages that open a session, and the keys that they agree on.
+//! The messages of the handshake, and the keys that are derived from them.
 
 use super::limits::MAX_NAME;
 use super::{ByteStr, field};
@@ -9,14 +9,14 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
 
-/// What the caller says first, or the worker says back: who speaks which version, and a number never used before.
+/// The content of `hello` and `challenge`: the version, and a nonce for the keys of the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
-    /// From the caller: the newest version it speaks. From the worker: the one to be spoken.
+    /// From the caller: the highest version that it supports. From the worker: the version of the session.
     pub version: u8,
-    /// One bit for each feature that the sender has; none is defined yet.
+    /// One bit for each feature that the sender supports. No features are defined yet.
     pub features: u32,
-    /// 32 random bytes.
+    /// Random bytes.
     pub nonce: [u8; 32],
 }
 
@@ -36,14 +36,14 @@ impl Hello {
     }
 }
 
-/// The caller's first message with a code: it knows the passphrase.
+/// The content of `proof`, the first sealed message of the caller. Its code proves that the caller knows the passphrase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
-    /// How often it will ping, in milliseconds.
+    /// The interval between two pings, in milliseconds.
     pub heartbeat_ms: u32,
-    /// The largest body it takes, in bytes.
+    /// The largest body that the sender accepts, in bytes.
     pub max_body: u32,
-    /// Its name, for logs.
+    /// The name of the sender in logs.
     pub name: ByteStr,
 }
 
@@ -67,14 +67,14 @@ impl Proof {
     }
 }
 
-/// The worker's first message with a code: it knows the passphrase too.
+/// The content of `welcome`, the first sealed message of the worker. Its code proves that the worker knows the passphrase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Welcome {
-    /// The highest call id that may be sent.
+    /// The highest request id that the caller may send.
     pub limit: u64,
-    /// The largest body it takes, in bytes.
+    /// The largest body that the sender accepts, in bytes.
     pub max_body: u32,
-    /// Its name, for logs.
+    /// The name of the sender in logs.
     pub name: ByteStr,
 }
 
@@ -98,15 +98,15 @@ impl Welcome {
     }
 }
 
-/// Why a worker opens no session. It carries no code, so it is a hint that helps people, and nothing else.
+/// The reason why a worker denies a session. It is not authenticated, so it serves diagnostics only.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Denial {
-    /// The passphrase is another one.
+    /// The passphrases differ.
     Passphrase = 1,
-    /// There is no version that both speak.
+    /// The worker does not support the version of the caller.
     Version = 2,
-    /// There are as many sessions as may be.
+    /// The worker has reached its number of sessions.
     Full = 3,
 }
 
@@ -129,40 +129,40 @@ fn name(cursor: &mut Cursor<'_>) -> Result<ByteStr, ParseError> {
     field::short_text(cursor, MAX_NAME, "a name of at most 64 bytes in UTF-8")
 }
 
-/// The length of a message authentication code, in bytes.
+/// The length of an authentication code, in bytes.
 pub const MAC_LENGTH: usize = 32;
 
-/// What goes before the two frames that make the keys of a session.
+/// The prefix of the data from which session keys are derived. It binds the keys to this protocol and version.
 const LABEL: &[u8] = b"brubeck v2";
 
-/// One key of HMAC-SHA256; not shown by `Debug`.
+/// A key for HMAC-SHA256. `Debug` does not show it.
 #[derive(Clone)]
 pub struct MacKey(Hmac<Sha256>);
 
 impl MacKey {
-    /// A key of these bytes, as many as there are.
+    /// Creates a key from any number of bytes.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Self {
         match Hmac::new_from_slice(bytes) {
             Ok(hmac) => Self(hmac),
-            // HMAC takes keys of every length.
+            // Unreachable: HMAC accepts keys of any length.
             Err(_) => Self(<Hmac<Sha256> as KeyInit>::new(&Default::default())),
         }
     }
 
-    /// The code of these parts, one behind the other.
+    /// Computes the authentication code of the concatenated parts.
     #[must_use]
     pub fn mac(&self, parts: &[&[u8]]) -> [u8; MAC_LENGTH] {
-        self.over(parts).finalize().into_bytes().into()
+        self.hmac_of(parts).finalize().into_bytes().into()
     }
 
-    /// Whether `code` is the code of these parts; takes the same time wherever it differs.
+    /// Returns whether `code` is the authentication code of the concatenated parts. Compares in constant time.
     #[must_use]
     pub fn verify(&self, parts: &[&[u8]], code: &[u8]) -> bool {
-        self.over(parts).verify_slice(code).is_ok()
+        self.hmac_of(parts).verify_slice(code).is_ok()
     }
 
-    fn over(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
+    fn hmac_of(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
         let mut hmac = self.0.clone();
         for part in parts {
             hmac.update(part);
@@ -177,17 +177,17 @@ impl fmt::Debug for MacKey {
     }
 }
 
-/// The two keys of a session, one for each direction, so that no message can be sent back to where it came from.
+/// The two keys of a session. Each direction has its own, so that a message cannot be reflected to its sender.
 #[derive(Clone, Debug)]
 pub struct SessionKeys {
-    /// Authenticates what the caller sends.
+    /// Authenticates messages of the caller.
     pub to_worker: MacKey,
-    /// Authenticates what the worker sends.
+    /// Authenticates messages of the worker.
     pub to_caller: MacKey,
 }
 
 impl SessionKeys {
-    /// The keys of the session that these two frames opened, for those who know the passphrase.
+    /// Derives the keys of a session from the passphrase and the head frames of `hello` and `challenge`.
     #[must_use]
     pub fn derive(passphrase: &Secret, hello: &Bytes, challenge: &Bytes) -> Self {
         let root = MacKey::new(passphrase.expose()).mac(&[LABEL, hello, challenge]);

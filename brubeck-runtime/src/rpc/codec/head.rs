@@ -1,23 +1,20 @@
-//! The head of a message: what it is for, and the fields that every message has.
+//! The head of a message: its kind, and the fields that all messages share.
 
 use super::field;
 use super::limits::MAX_HEAD;
 use crate::codec::{Cursor, ParseError};
 use bytes::{BufMut, BytesMut};
 
-/// The first four bytes of every message. The messages of the original begin with a space, a digit or an empty frame.
+/// The first four bytes of each message. Messages of the Python dialects begin with a space, a digit or an empty frame.
 pub const MAGIC: [u8; 4] = *b"\xb2brb";
 
-/// The version that this module speaks.
+/// The version of the protocol that this module implements.
 pub const VERSION: u8 = 2;
 
-/// What a message is for.
+/// The kind of a message.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(
-    missing_docs,
-    reason = "each is the name of a variant of `WireMessage`, which says what it is"
-)]
+#[allow(missing_docs, reason = "the variants of `WireMessage` document the kinds")]
 pub enum MessageKind {
     Hello = 1,
     Challenge = 2,
@@ -59,40 +56,40 @@ impl MessageKind {
         Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
     }
 
-    /// Whether messages of this kind end with a code. The others come before there is a key.
+    /// Returns whether messages of this kind end with an authentication code. The others are sent before there is a key.
     #[must_use]
     pub const fn is_sealed(self) -> bool {
         !matches!(self, Self::Hello | Self::Challenge | Self::Denied)
     }
 
-    /// Whether messages of this kind may have a body.
+    /// Returns whether messages of this kind may have a body.
     #[must_use]
     pub const fn has_body(self) -> bool {
         matches!(self, Self::Request | Self::Reply)
     }
 }
 
-/// The fields that every message has.
+/// The fields that all messages share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageHead {
-    /// The version it is written in.
+    /// The version of the protocol.
     pub version: u8,
-    /// What it is for.
+    /// The kind of the message.
     pub kind: MessageKind,
-    /// What its kind makes of it; 0 otherwise.
+    /// The flags of a request; 0 for all other kinds.
     pub flags: u16,
-    /// The session it belongs to; the worker chooses it.
+    /// The id of the session, chosen by the worker.
     pub session: u64,
-    /// Grows with every message of one direction of a session.
+    /// The counter of the message, which increases by one with each message in one direction.
     pub counter: u64,
-    /// The highest counter that came the other way.
+    /// The highest counter received from the other side.
     pub ack: u64,
     /// The length of the body, in bytes.
-    pub body: u32,
+    pub body_len: u32,
 }
 
 impl MessageHead {
-    /// The length of these fields, in bytes.
+    /// The encoded length of the head, in bytes.
     pub(super) const LENGTH: usize = 36;
 
     pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, ParseError> {
@@ -103,7 +100,7 @@ impl MessageHead {
             });
         }
         for byte in MAGIC {
-            cursor.expect(byte, "the four bytes that begin a message")?;
+            cursor.expect(byte, "the magic bytes `b2 62 72 62`")?;
         }
         let version = field::u8(cursor)?;
         if version != VERSION {
@@ -123,7 +120,7 @@ impl MessageHead {
             session: field::u64(cursor)?,
             counter: field::u64(cursor)?,
             ack: field::u64(cursor)?,
-            body: field::u32(cursor)?,
+            body_len: field::u32(cursor)?,
         })
     }
 
@@ -135,6 +132,6 @@ impl MessageHead {
         out.put_u64(self.session);
         out.put_u64(self.counter);
         out.put_u64(self.ack);
-        out.put_u32(self.body);
+        out.put_u32(self.body_len);
     }
 }

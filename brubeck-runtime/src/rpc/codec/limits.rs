@@ -1,26 +1,26 @@
-//! What one message may hold. A decoder reads nothing beyond, an encoder writes nothing beyond.
+//! The limits of a message. Decoders and encoders both enforce them.
 
-/// The longest path, in bytes.
+/// The maximum length of a path, in bytes.
 pub const MAX_PATH: usize = 8 << 10;
-/// The longest method, in bytes.
+/// The maximum length of a method, in bytes.
 pub const MAX_METHOD: usize = 16;
-/// The most headers.
+/// The maximum number of headers.
 pub const MAX_HEADERS: usize = 100;
-/// The most bytes of all header names and values together.
+/// The maximum length of all header names and values together, in bytes.
 pub const MAX_HEADER_BYTES: usize = 16 << 10;
-/// The longest `traceparent`, in bytes.
+/// The maximum length of a `traceparent`, in bytes.
 pub const MAX_TRACEPARENT: usize = 64;
-/// The longest `tracestate`, in bytes.
+/// The maximum length of a `tracestate`, in bytes.
 pub const MAX_TRACESTATE: usize = 512;
-/// The longest text that goes with a status or an error, in bytes.
+/// The maximum length of the message of a status or an error, in bytes.
 pub const MAX_MESSAGE: usize = 1 << 10;
-/// The longest name of a caller or worker, in bytes.
+/// The maximum length of the name of a caller or a worker, in bytes.
 pub const MAX_NAME: usize = 64;
-/// The longest head frame, in bytes.
+/// The maximum length of a head frame, in bytes.
 pub const MAX_HEAD: usize = 32 << 10;
-/// The longest message of a peer that has not proved anything yet, in bytes, all frames together.
+/// The maximum length of a message from a peer that is not authenticated yet, in bytes, all frames together.
 pub const MAX_HANDSHAKE_MESSAGE: usize = 512;
-/// How many calls may have led to one another.
+/// The maximum depth of nested calls.
 pub const MAX_HOPS: u8 = 16;
-/// The largest body where nothing else is said, in bytes: 8 MiB.
+/// The default maximum length of a body, in bytes: 8 MiB.
 pub const MAX_BODY: usize = 8 << 20;

@@ -1,4 +1,4 @@
-//! The messages of the wire, and what a call asks and is answered.
+//! The messages of brubeck's protocol, and the requests and replies that they carry.
 
 use super::handshake::{Denial, Hello, Proof, Welcome};
 use super::head::{MessageHead, MessageKind};
@@ -8,82 +8,84 @@ use crate::codec::{Cursor, EncodeError, ParseError};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::sync::Arc;
 
-/// One message. `limit` is always the highest call id that the caller may send from now on; the newest one counts, even
-/// if it is lower than one before.
+/// A message.
+///
+/// `request_id` numbers the requests of a session. `limit` is the highest request id that the caller may send. The latest limit
+/// counts, even if it is lower than a previous one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WireMessage {
-    /// Caller: I would like to open a session.
+    /// From the caller: begins the handshake.
     Hello(Hello),
-    /// Worker: prove that you know the passphrase.
+    /// From the worker: requests a proof that the caller knows the passphrase.
     Challenge(Hello),
-    /// Caller: the proof.
+    /// From the caller: proves that it knows the passphrase.
     Proof(Proof),
-    /// Worker: the session is open, and this proves that I know the passphrase too.
+    /// From the worker: opens the session, and proves that the worker knows the passphrase.
     Welcome(Welcome),
-    /// Caller: do this.
+    /// From the caller: starts a handler.
     Request(WireRequest),
-    /// Worker: I have taken the call. Sent for requests that ask for it.
+    /// From the worker: confirms a request with the flag `nowait`.
     Started {
-        /// Which call.
+        /// The id of the request.
         request_id: u64,
-        /// See above.
+        /// The new limit.
         limit: u64,
     },
-    /// Worker: the answer. A call ends in one of these or in one [`ParseError`](Self::Error).
+    /// From the worker: ends a request. Each request ends with exactly one of these or one [`Error`](Self::Error).
     Reply {
-        /// Which call.
+        /// The id of the request.
         request_id: u64,
-        /// See above.
+        /// The new limit.
         limit: u64,
-        /// What the handler answered.
+        /// The reply of the handler.
         reply: WireReply,
     },
-    /// Worker: there will be no answer.
+    /// From the worker: ends a request without a reply.
     Error {
-        /// Which call.
+        /// The id of the request.
         request_id: u64,
-        /// See above.
+        /// The new limit.
         limit: u64,
-        /// Why.
+        /// The reason.
         error: ErrorReply,
     },
-    /// Caller: nobody waits for this call any more.
+    /// From the caller: cancels a request.
     Cancel {
-        /// Which call.
+        /// The id of the request.
         request_id: u64,
     },
-    /// Worker: how much may be sent.
+    /// From the worker: updates the limit.
     Credit {
-        /// See above.
+        /// The new limit.
         limit: u64,
     },
-    /// Caller: are you there?
+    /// From the caller: requests a pong.
     Ping {
-        /// Anything; comes back.
+        /// An arbitrary number that the pong returns.
         stamp: u64,
-        /// The last call id that was sent. Requests up to it that did not arrive are lost, and never begun.
+        /// The last request id that was sent. Requests up to it that have not arrived are lost, and the worker never begins them.
         last_request_id: u64,
     },
-    /// Worker: I am here.
+    /// From the worker: responds to a ping.
     Pong {
-        /// From the ping.
+        /// The stamp of the ping.
         stamp: u64,
-        /// See above.
+        /// The new limit.
         limit: u64,
     },
-    /// Worker: I am stopping; what I have taken will be finished.
+    /// From the worker: announces that it accepts no further requests and finishes the accepted ones.
     Draining,
-    /// Either: this session is over.
+    /// From either side: ends the session.
     Bye {
-        /// From the worker: the last call id that arrived. Calls with a higher one were never begun, and never will be.
+        /// From the worker: the last request id that arrived. It never begins requests with a higher id.
         last_request_id: u64,
     },
-    /// Worker: there will be no session.
+    /// From the worker: denies a session.
     Denied(Denial),
 }
 
 impl WireMessage {
-    /// What it is for.
+    /// Returns the kind of the message.
     #[must_use]
     pub const fn kind(&self) -> MessageKind {
         match self {
@@ -105,7 +107,7 @@ impl WireMessage {
         }
     }
 
-    /// The body; empty for kinds that have none.
+    /// Returns the body, which is empty for kinds without one.
     #[must_use]
     pub fn body(&self) -> Bytes {
         match self {
@@ -212,8 +214,8 @@ impl WireMessage {
         }
     }
 
-    /// How many bytes its fields take. It is exact for those that are sent the most, so that their memory can be handed on
-    /// as it is; for others it is enough.
+    /// Returns the number of bytes that the fields take: exactly for requests and replies, so that their buffer is not
+    /// reallocated, and an upper bound for all other kinds.
     pub(super) fn encoded_len(&self) -> usize {
         match self {
             Self::Request(request) => request.encoded_len(),
@@ -223,7 +225,7 @@ impl WireMessage {
         }
     }
 
-    /// Refuses what the other side would not read.
+    /// Returns an error if the receiver would reject the message.
     pub(super) fn validate(&self) -> Result<(), EncodeError> {
         match self {
             Self::Proof(proof) => proof.validate(),
@@ -236,11 +238,12 @@ impl WireMessage {
     }
 }
 
+// Flags of a request.
 const IDEMPOTENT: u16 = 1;
 const NOWAIT: u16 = 2;
 const MORE_WAITING: u16 = 4;
 
-/// What is asked: the part of a call that stays the same wherever it is sent.
+/// The request of a call: the part that is the same for each attempt to send it.
 ///
 /// ```
 /// use brubeck_runtime::wire::v2::CallRequest;
@@ -251,28 +254,28 @@ const MORE_WAITING: u16 = 4;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallRequest {
-    /// The method, in lower case.
+    /// The method, in lower case. At most 16 bytes.
     pub method: ByteStr,
-    /// The path.
+    /// The path. At most 8 KiB.
     pub path: ByteStr,
-    /// The W3C `traceparent` of the span that asks; may be empty.
+    /// The W3C `traceparent` of the span that makes the call, or empty.
     pub traceparent: ByteStr,
-    /// The W3C `tracestate`; may be empty.
+    /// The W3C `tracestate`, or empty.
     pub tracestate: ByteStr,
-    /// Names and values.
+    /// The names and values of the headers. At most 100 with 16 KiB.
     pub headers: Vec<(ByteStr, ByteStr)>,
     /// The body.
     pub body: Bytes,
-    /// How many calls led to this one.
+    /// The number of calls that led to this one.
     pub hops: u8,
-    /// Whether it does no harm to do it twice.
+    /// Whether the call may be retried after it may have run.
     pub idempotent: bool,
-    /// Whether the caller wants to hear when the worker has taken it.
+    /// Whether the worker confirms the request with [`WireMessage::Started`].
     pub nowait: bool,
 }
 
 impl CallRequest {
-    /// Asks for this path, with nothing else set.
+    /// Creates a request with a method and a path, and defaults for everything else.
     pub fn new(method: impl Into<ByteStr>, path: impl Into<ByteStr>) -> Self {
         Self {
             method: method.into(),
@@ -281,10 +284,11 @@ impl CallRequest {
         }
     }
 
-    /// Refuses what a worker would not read.
+    /// Checks the lengths of the fields.
     ///
     /// # Errors
-    /// The field that is too long, and what to do about it.
+    ///
+    /// Returns an error if a field exceeds its limit.
     pub fn validate(&self) -> Result<(), EncodeError> {
         field::check_length(&self.method, MAX_METHOD, "method")?;
         field::check_length(&self.path, MAX_PATH, "path")?;
@@ -293,7 +297,7 @@ impl CallRequest {
         field::check_headers(&self.headers)
     }
 
-    /// How much memory it takes, roughly, in bytes.
+    /// Returns the approximate size in memory, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         let headers: usize = self
@@ -305,16 +309,16 @@ impl CallRequest {
     }
 }
 
-/// One call to one worker.
+/// A request: one attempt to run a call on one worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireRequest {
-    /// Which call of the session it is; every request has a higher one than the one before.
+    /// The id of the request, which is higher than those of all previous requests of the session.
     pub id: u64,
-    /// How long the answer is of use, in milliseconds from now.
+    /// The time until the deadline, in milliseconds.
     pub timeout_ms: u32,
-    /// Whether more calls wait for leave to be sent.
+    /// Whether further calls wait for credit.
     pub more_waiting: bool,
-    /// What is asked; shared, because whoever may have to send it again keeps it.
+    /// The request of the call. Shared, because the caller keeps it for retries.
     pub call: Arc<CallRequest>,
 }
 
@@ -346,6 +350,8 @@ impl WireRequest {
     }
 
     pub(super) fn encoded_len(&self) -> usize {
+        /// The numbers, and the length prefixes of the texts.
+        const FIXED_LEN: usize = 19;
         let texts = [
             &self.call.method,
             &self.call.path,
@@ -353,8 +359,7 @@ impl WireRequest {
             &self.call.tracestate,
         ];
         let texts: usize = texts.iter().map(|text| text.len()).sum();
-        // The numbers, and the lengths of the texts.
-        19 + texts + field::headers_encoded_len(&self.call.headers)
+        FIXED_LEN + texts + field::headers_encoded_len(&self.call.headers)
     }
 
     pub(super) fn write(&self, out: &mut BytesMut) {
@@ -369,24 +374,25 @@ impl WireRequest {
     }
 }
 
-/// What a handler answered.
+/// The reply of a handler.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WireReply {
     /// The status code.
     pub status: i32,
-    /// What goes with the status, for people.
+    /// The reason phrase of the status. At most 1 KiB.
     pub message: ByteStr,
-    /// Names and values.
+    /// The names and values of the headers. At most 100 with 16 KiB.
     pub headers: Vec<(ByteStr, ByteStr)>,
     /// The body.
     pub body: Bytes,
 }
 
 impl WireReply {
-    /// Refuses what a caller would not read.
+    /// Checks the lengths of the fields.
     ///
     /// # Errors
-    /// The field that is too long, and what to do about it.
+    ///
+    /// Returns an error if a field exceeds its limit.
     pub fn validate(&self) -> Result<(), EncodeError> {
         field::check_length(&self.message, MAX_MESSAGE, "message")?;
         field::check_headers(&self.headers)
@@ -412,18 +418,19 @@ impl WireReply {
     }
 }
 
-/// Why there is no reply.
+/// The reason why a request ended without a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorReply {
-    /// What happened.
+    /// The error code.
     pub code: ErrorCode,
-    /// When it may be worth asking again, in milliseconds.
+    /// The time after which a retry may succeed, in milliseconds.
     pub retry_after_ms: u32,
-    /// More about it, for people.
+    /// A description of the error. At most 1 KiB.
     pub message: ByteStr,
 }
 
 impl ErrorReply {
+    /// Creates an error without `retry_after_ms`. Truncates the message to its limit.
     pub(crate) fn new(code: ErrorCode, message: impl Into<ByteStr>) -> Self {
         Self {
             code,
@@ -451,27 +458,27 @@ impl ErrorReply {
     }
 }
 
-/// What happened to a call that got no reply.
+/// The code of an error, which implies whether the handler may have run.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
-    /// Not begun: there is no room.
+    /// Not begun: the worker is full.
     Busy = 1,
-    /// Not begun: the worker is stopping.
+    /// Not begun: the worker is draining.
     Draining = 2,
-    /// Not begun: the worker does not want it.
+    /// Not begun: the worker refused the request.
     Refused = 3,
-    /// Not begun: the request is too large.
+    /// Not begun: the body exceeds the limit of the worker.
     TooLarge = 4,
-    /// Not begun: the request cannot be read.
+    /// Not begun: the request is malformed.
     BadRequest = 5,
-    /// Not begun before its deadline.
+    /// Not begun: the deadline passed first.
     Expired = 6,
-    /// Begun, and stopped at its deadline.
+    /// Begun and stopped at the deadline.
     Stopped = 7,
-    /// Ended because it was cancelled; it may have begun.
+    /// Cancelled. The handler may have begun.
     Cancelled = 8,
-    /// Begun, and there is no answer that could be sent.
+    /// Begun, but there is no reply that could be sent.
     Failed = 9,
 }
 

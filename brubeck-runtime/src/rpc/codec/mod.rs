@@ -1,12 +1,11 @@
-//! brubeck's own service wire: sessions, deadlines, credit, cancellation, heartbeats, and a code on every message.
+//! The codec of brubeck's protocol, `v2` on the wire: encodes messages to frames and decodes them.
 //!
-//! `docs/protocol.md` describes it byte by byte. This module turns frames into messages and back; what the messages
-//! lead to is decided elsewhere.
+//! `docs/protocol.md` specifies the encoding byte by byte.
 //!
 //! ```
-//! use brubeck_runtime::wire::v2::{CallRequest, RawMessage, MacKey, WireMessage, Position, WireRequest, seal};
+//! use brubeck_runtime::wire::v2::{CallRequest, MacKey, Position, RawMessage, WireMessage, WireRequest, seal};
 //!
-//! let key = MacKey::new(b"of this session, in this direction");
+//! let key = MacKey::new(b"the key of one direction of a session");
 //! let call = CallRequest::new("request", "/service/slow");
 //! let request = WireMessage::Request(WireRequest { id: 1, timeout_ms: 10_000, more_waiting: false, call: call.into() });
 //! let frames = seal(&request, Position { session: 7, counter: 2, ack: 1 }, &key)?;
@@ -14,7 +13,7 @@
 //! let raw = RawMessage::read(&frames)?;
 //! assert_eq!(raw.head().session, 7);
 //! assert_eq!(raw.open(&key).unwrap().unwrap(), request);
-//! assert!(raw.open(&MacKey::new(b"another")).is_none());
+//! assert!(raw.open(&MacKey::new(b"another key")).is_none());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -33,7 +32,8 @@ pub use raw_message::{InvalidMessage, Position, RawMessage, encode_unsealed, sea
 
 use bytes::Bytes;
 
-/// Whether these frames are meant to be of this wire. The other dialects begin with a space, a digit or an empty frame.
+/// Returns whether the frames begin like a message of brubeck's protocol. Messages of the Python dialects begin with a space, a
+/// digit or an empty frame.
 #[must_use]
 pub fn is_v2(frames: &[Bytes]) -> bool {
     frames.first().is_some_and(|frame| frame.starts_with(&MAGIC))

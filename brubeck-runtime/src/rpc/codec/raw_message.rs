@@ -1,4 +1,4 @@
-//! The frame around a message, and the seal of those that are authenticated.
+//! The framing of messages, and their authentication codes.
 
 use super::field;
 use super::handshake::{MAC_LENGTH, MacKey};
@@ -7,7 +7,7 @@ use super::message::WireMessage;
 use crate::codec::{Cursor, EncodeError, ParseError};
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// A message whose head was read, and nothing else.
+/// A received message of which only the head was decoded.
 #[derive(Clone, Debug)]
 pub struct RawMessage {
     head: MessageHead,
@@ -15,20 +15,21 @@ pub struct RawMessage {
     body: Bytes,
 }
 
-/// A message as it was found behind its code.
+/// The error of a message whose authentication code is valid but whose fields are malformed.
 #[derive(Clone, Debug)]
 pub struct InvalidMessage {
-    /// The call that a request, reply or error is about.
+    /// The id of the request, if the message is a request, a reply or an error.
     pub request_id: Option<u64>,
-    /// What is wrong with it.
+    /// The error.
     pub error: ParseError,
 }
 
 impl RawMessage {
-    /// Reads the head of a message: one frame, and the body as a second one if there is any.
+    /// Decodes the head of a message. The first frame holds head, fields and code; a second one holds the body, if there is any.
     ///
     /// # Errors
-    /// The frames are no message of this wire.
+    ///
+    /// Returns an error if the frames are not a message of brubeck's protocol.
     pub fn read(frames: &[Bytes]) -> Result<Self, ParseError> {
         let (frame, body) = match frames {
             [frame] => (frame, Bytes::new()),
@@ -41,10 +42,10 @@ impl RawMessage {
             }
         };
         let head = MessageHead::read(&mut Cursor::new(frame))?;
-        if head.body as usize != body.len() || (head.body > 0 && !head.kind.has_body()) {
+        if head.body_len as usize != body.len() || (head.body_len > 0 && !head.kind.has_body()) {
             return Err(ParseError::Expected {
                 at: 32,
-                what: "the length of the body that came",
+                what: "the length of the received body",
             });
         }
         let needed = if head.kind.is_sealed() {
@@ -67,28 +68,28 @@ impl RawMessage {
         })
     }
 
-    /// The head. Until the message is opened, anybody can have written it.
+    /// Returns the head. It is not authenticated until the message is [opened](Self::open).
     #[must_use]
     pub const fn head(&self) -> &MessageHead {
         &self.head
     }
 
-    /// How long all frames are, in bytes.
+    /// Returns the length of all frames, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.frame.len() + self.body.len()
     }
 
-    /// The first frame, as it came.
+    /// Returns the first frame.
     #[must_use]
     pub const fn frame(&self) -> &Bytes {
         &self.frame
     }
 
-    /// Whether it was sealed with this key.
+    /// Returns whether the authentication code is valid for this key.
     #[must_use]
     pub fn is_sealed_with(&self, key: &MacKey) -> bool {
-        let Some(signed) = self
+        let Some(signed_len) = self
             .frame
             .len()
             .checked_sub(MAC_LENGTH)
@@ -96,30 +97,30 @@ impl RawMessage {
         else {
             return false;
         };
-        match self.frame.split_at_checked(signed) {
+        match self.frame.split_at_checked(signed_len) {
             Some((signed, code)) => key.verify(&[signed, &self.body], code),
             None => false,
         }
     }
 
-    /// The message, if it was sealed with this key; `None` if not.
+    /// Decodes the message if its authentication code is valid for this key, otherwise returns `None`.
     #[must_use]
     pub fn open(&self, key: &MacKey) -> Option<Result<WireMessage, InvalidMessage>> {
-        self.is_sealed_with(key).then(|| self.message(MAC_LENGTH))
+        self.is_sealed_with(key).then(|| self.decode(MAC_LENGTH))
     }
 
-    /// The message, if it is one of those that carry no code; `None` for all others.
+    /// Decodes the message if its kind carries no authentication code, otherwise returns `None`.
     #[must_use]
     pub fn decode_unsealed(&self) -> Option<Result<WireMessage, InvalidMessage>> {
-        (!self.head.kind.is_sealed()).then(|| self.message(0))
+        (!self.head.kind.is_sealed()).then(|| self.decode(0))
     }
 
-    fn message(&self, code: usize) -> Result<WireMessage, InvalidMessage> {
+    fn decode(&self, code_len: usize) -> Result<WireMessage, InvalidMessage> {
         let mut request_id = None;
         let mut read = || {
             let mut cursor = Cursor::new(&self.frame);
             cursor.split_to(MessageHead::LENGTH)?;
-            let mut fields = cursor.split_to(cursor.remaining().saturating_sub(code))?;
+            let mut fields = cursor.split_to(cursor.remaining().saturating_sub(code_len))?;
             if matches!(
                 self.head.kind,
                 MessageKind::Request | MessageKind::Reply | MessageKind::Error
@@ -135,23 +136,24 @@ impl RawMessage {
     }
 }
 
-/// Where a message stands in its session.
+/// The position of a message in its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// The session.
+    /// The id of the session.
     pub session: u64,
-    /// The counter of this message.
+    /// The counter of the message, which increases by one with each message in one direction.
     pub counter: u64,
-    /// The highest counter that came the other way.
+    /// The highest counter received from the other side.
     pub ack: u64,
 }
 
-/// Writes a message that ends with a code.
+/// Encodes a message with an authentication code.
 ///
 /// # Errors
-/// A field is longer than the other side would read.
+///
+/// Returns an error if a field exceeds its limit.
 pub fn seal(message: &WireMessage, position: Position, key: &MacKey) -> Result<Vec<Bytes>, EncodeError> {
-    let mut out = write(message, position)?;
+    let mut out = encode(message, position)?;
     let body = message.body();
     let code = key.mac(&[&out, &body]);
     out.put_slice(&code);
@@ -163,13 +165,14 @@ pub fn seal(message: &WireMessage, position: Position, key: &MacKey) -> Result<V
     Ok(frames)
 }
 
-/// Writes a message that comes before there is a key.
+/// Encodes a message of the handshake that is sent before there is a key.
 ///
 /// # Errors
-/// A field is longer than the other side would read.
+///
+/// Returns an error if a field exceeds its limit.
 pub fn encode_unsealed(message: &WireMessage, session: u64) -> Result<Vec<Bytes>, EncodeError> {
     Ok(vec![
-        write(
+        encode(
             message,
             Position {
                 session,
@@ -181,10 +184,10 @@ pub fn encode_unsealed(message: &WireMessage, session: u64) -> Result<Vec<Bytes>
     ])
 }
 
-fn write(message: &WireMessage, position: Position) -> Result<BytesMut, EncodeError> {
+fn encode(message: &WireMessage, position: Position) -> Result<BytesMut, EncodeError> {
     message.validate()?;
-    let body = u32::try_from(message.body().len())
-        .map_err(|_| EncodeError::new("body", "it has 4 GiB or more; send less at once"))?;
+    let body_len = u32::try_from(message.body().len())
+        .map_err(|_| EncodeError::new("body", "it has 4 GiB or more; send it in several calls"))?;
     let mut out = BytesMut::with_capacity(MessageHead::LENGTH + message.encoded_len() + MAC_LENGTH);
     let head = MessageHead {
         version: VERSION,
@@ -193,7 +196,7 @@ fn write(message: &WireMessage, position: Position) -> Result<BytesMut, EncodeEr
         session: position.session,
         counter: position.counter,
         ack: position.ack,
-        body,
+        body_len,
     };
     head.write(&mut out);
     message.write(&mut out);
@@ -206,7 +209,7 @@ mod tests {
     use crate::rpc::codec::{CallRequest, WireReply, WireRequest};
 
     #[test]
-    fn requests_and_replies_get_the_memory_they_need() {
+    fn encoded_len_is_exact_for_requests_and_replies() {
         let headers = vec![("a".into(), "bc".into()), ("".into(), "d".into())];
         let call = CallRequest {
             traceparent: "00-1-2-03".into(),
@@ -237,8 +240,8 @@ mod tests {
             ack: 3,
         };
         for message in [WireMessage::Request(request), reply] {
-            let written = write(&message, position).unwrap();
-            assert_eq!(written.capacity(), written.len() + MAC_LENGTH, "{message:?}");
+            let encoded = encode(&message, position).unwrap();
+            assert_eq!(encoded.capacity(), encoded.len() + MAC_LENGTH, "{message:?}");
         }
     }
 }
