@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+/// Extracts the services of the application. Calls inherit the deadline and the trace of the message.
 impl<S: Send + Sync + 'static> FromMessage<S> for Services {
     type Rejection = Infallible;
 
@@ -37,6 +38,7 @@ pub fn client_for<S>(cx: &Context<S>, client: Client) -> Client {
     }
 }
 
+/// Extracts the response of a service, in a response handler. Rejects with 502 if its payload cannot be deserialized into `T`.
 impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for ServiceResponse<T> {
     type Rejection = Rejection;
 
@@ -52,6 +54,7 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Se
     }
 }
 
+/// Extracts the deadline of the request or call.
 impl<S: Send + Sync + 'static> FromMessage<S> for Deadline {
     type Rejection = Infallible;
 
@@ -60,6 +63,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Deadline {
     }
 }
 
+/// Extracts a signal for the end of the handler, which also fires if the handler is cancelled.
 impl<S: Send + Sync + 'static> FromMessage<S> for Cancellation {
     type Rejection = Infallible;
 

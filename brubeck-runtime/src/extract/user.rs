@@ -107,6 +107,6 @@ fn login_required<S>(cx: &Context<S>) -> Response {
                 .into_reply()
                 .with_header("cache-control", "no-store")
         }
-        _ => Rejection::new(Status::new(401), "log in first").into_reply(),
+        _ => Rejection::new(Status::new(401), "login required").into_reply(),
     }
 }

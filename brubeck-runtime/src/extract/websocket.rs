@@ -5,6 +5,7 @@ use crate::response::Rejection;
 use crate::status::Status;
 use crate::websocket::{SocketSender, Upgrade, UpgradeHandle, WebSocket};
 
+/// Extracts the WebSocket of an upgrade request. Rejects with 426 if the request is not a WebSocket handshake.
 impl<S: Send + Sync + 'static> FromMessage<S> for WebSocket {
     type Rejection = Rejection;
 
@@ -15,6 +16,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for WebSocket {
     }
 }
 
+/// Extracts the upgrade request. Rejects with 403 if it comes from a page of another origin.
 impl<S: Send + Sync + 'static> FromMessage<S> for Upgrade {
     type Rejection = Rejection;
 
@@ -23,6 +25,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Upgrade {
     }
 }
 
+/// Extracts the sending half of a message socket. Rejects with 500 in other handlers.
 impl<S: Send + Sync + 'static> FromMessage<S> for SocketSender {
     type Rejection = Rejection;
 

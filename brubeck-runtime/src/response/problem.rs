@@ -16,7 +16,7 @@ use std::borrow::Cow;
 /// async fn withdraw(amount: u64) -> Result<&'static str, Problem> {
 ///     match amount {
 ///         0..=50 => Ok("here you are"),
-///         _ => Err(Problem::new(409, "there is not enough on the account").with("balance", 50)),
+///         _ => Err(Problem::new(409, "insufficient funds").with("balance", 50)),
 ///     }
 /// }
 /// ```

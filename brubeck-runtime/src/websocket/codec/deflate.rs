@@ -108,6 +108,9 @@ pub fn inflate(bytes: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
                 .min(max_size)
         ];
         let mut written = 0;
+        // Decompresses the message and then the tail that the sender has removed from it. Instead of appending the tail to the message,
+        // which would copy it, both are passed one after the other. The buffer grows up to `max_size`, so that a small message
+        // that expands to a huge one (a decompression bomb) is detected with bounded memory.
         for (mut rest, has_more) in [(bytes, TINFL_FLAG_HAS_MORE_INPUT), (&FINAL_TAIL[..], 0)] {
             loop {
                 // The output buffer is the window, so references cannot reach back before this message.
