@@ -1,4 +1,4 @@
-//! What every service tells about itself, and what it counts for that.
+//! The reserved paths of a service, `/.brubeck/..`, and the statistics that it reports there.
 
 use crate::handler::{Application, CallFuture, LatencyTracker};
 use crate::message::Message;
@@ -19,12 +19,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Where the paths begin that no application serves itself.
-const RESERVED: &str = "/.brubeck/";
+/// The prefix of the paths that every service answers itself.
+const RESERVED_PREFIX: &str = "/.brubeck/";
 
 const INFO: &str = "info";
 
-/// An application that is asked how it does, and counts what it does.
+/// An application that answers the reserved paths and records statistics of all other calls.
 pub(crate) struct InstrumentedApplication {
     application: Arc<dyn Application>,
     stats: ServiceStats,
@@ -32,15 +32,38 @@ pub(crate) struct InstrumentedApplication {
 
 impl InstrumentedApplication {
     pub(crate) fn new(application: Arc<dyn Application>) -> InstrumentedApplication {
-        let stats = ServiceStats::new(served(&*application));
+        let stats = ServiceStats::new(service_specs(&*application));
         InstrumentedApplication { application, stats }
     }
 
-    fn says(&self, method: Method, what: &str) -> Response {
-        let value = match what {
+    /// Starts a call, of a reserved path or of the application.
+    pub(crate) fn call(self: &Arc<Self>, message: Message) -> InstrumentedCall {
+        if let Some(name) = message.path().strip_prefix(RESERVED_PREFIX) {
+            let method = message.method();
+            let response = if name == INFO {
+                describe(self.clone(), method).boxed()
+            } else {
+                ready(self.introspect(method, name)).boxed()
+            };
+            return InstrumentedCall {
+                stats: None,
+                started: None,
+                call: CallFuture(Either::Right(response)),
+            };
+        }
+        let (route, call) = self.application.clone().call(message);
+        InstrumentedCall {
+            stats: Some(self.stats.start_call(route)),
+            started: None,
+            call,
+        }
+    }
+
+    fn introspect(&self, method: Method, name: &str) -> Response {
+        let value = match name {
             "ping" => json!({"pong": true}),
             INFO => self.info(),
-            "stats" => self.stats.json(served(&*self.application)),
+            "stats" => self.stats.to_json(service_specs(&*self.application)),
             _ => return Status::NOT_FOUND.into_reply(),
         };
         match method {
@@ -52,27 +75,28 @@ impl InstrumentedApplication {
     fn info(&self) -> Value {
         json!({
             "brubeck": env!("CARGO_PKG_VERSION"),
-            "operations": served(&*self.application).map(operation).collect::<Vec<_>>(),
+            "operations": service_specs(&*self.application).map(operation_info).collect::<Vec<_>>(),
         })
     }
 }
 
-/// Types say themselves what they are: that takes its time, and may panic.
-async fn info(service: Arc<InstrumentedApplication>, method: Method) -> Response {
-    let said = tokio::task::spawn_blocking(move || service.says(method, INFO)).await;
-    said.unwrap_or_else(|error| {
-        tracing::error!(%error, "the types of the operations could not be described");
+/// Responds to `info` on a blocking thread. The JSON schemas come from code of the user's types, which may be slow or
+/// panic.
+async fn describe(application: Arc<InstrumentedApplication>, method: Method) -> Response {
+    let task = tokio::task::spawn_blocking(move || application.introspect(method, INFO));
+    task.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "cannot generate the schemas of the operations");
         Status::INTERNAL_SERVER_ERROR.into_reply()
     })
 }
 
-/// The operations, in the order of the list.
-fn served(application: &dyn Application) -> impl Iterator<Item = &'static Spec> + use<> {
+/// Returns the operations in the order of the route list.
+fn service_specs(application: &dyn Application) -> impl Iterator<Item = &'static Spec> + use<> {
     let specs = application.specs().into_iter();
     specs.filter(|spec| spec.kind == Kind::Service)
 }
 
-fn operation(spec: &Spec) -> Value {
+fn operation_info(spec: &Spec) -> Value {
     let mut operation = json!({
         "name": spec.name,
         "method": spec.method.as_str(),
@@ -88,46 +112,24 @@ fn operation(spec: &Spec) -> Value {
     operation
 }
 
-impl InstrumentedApplication {
-    /// Has a call answered.
-    pub(crate) fn call(self: &Arc<Self>, message: Message) -> InstrumentedCall {
-        if let Some(what) = message.path().strip_prefix(RESERVED) {
-            let method = message.method();
-            let said = match what {
-                INFO => info(self.clone(), method).boxed(),
-                _ => ready(self.says(method, what)).boxed(),
-            };
-            return InstrumentedCall {
-                counted: None,
-                began: None,
-                called: CallFuture(Either::Right(said)),
-            };
-        }
-        let (route, called) = self.application.clone().call(message);
-        InstrumentedCall {
-            counted: Some(self.stats.begin(route)),
-            began: None,
-            called,
-        }
-    }
-}
-
-/// A call that is being answered, and counted. Its time runs from the first poll, or from when it is said to begin.
+/// The future of a call that records its statistics.
 pub(crate) struct InstrumentedCall {
-    counted: Option<RequestStats>,
-    began: Option<Instant>,
-    called: CallFuture,
+    /// `None` for reserved paths, and once the call has ended.
+    stats: Option<CallStatsGuard>,
+    /// The time of the first poll, or the one that `set_started` has set.
+    started: Option<Instant>,
+    call: CallFuture,
 }
 
 impl InstrumentedCall {
-    /// Whether its handler has always been quick of late.
+    /// Returns `true` if the operation has been fast, so that its handler should be polled inline.
     pub(super) fn should_poll_inline(&self) -> bool {
-        self.counted.as_ref().is_none_or(RequestStats::should_poll_inline)
+        self.stats.as_ref().is_none_or(CallStatsGuard::should_poll_inline)
     }
 
-    /// It begins now; whoever knows the time saves a look at the clock.
-    pub(super) fn begins(&mut self, now: Instant) {
-        self.began = Some(now);
+    /// Sets the start time, which saves a clock read at the first poll.
+    pub(super) fn set_started(&mut self, now: Instant) {
+        self.started = Some(now);
     }
 }
 
@@ -135,31 +137,31 @@ impl Future for InstrumentedCall {
     type Output = Response;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
-        let began = *self.began.get_or_insert_with(Instant::now);
-        let response = ready!(self.called.poll_unpin(cx));
-        if let Some(counted) = self.counted.take() {
-            counted.answered(response.status().is_success(), began.elapsed());
+        let started = *self.started.get_or_insert_with(Instant::now);
+        let response = ready!(self.call.poll_unpin(cx));
+        if let Some(stats) = self.stats.take() {
+            stats.finish(response.status().is_success(), started.elapsed());
             #[cfg(feature = "metrics")]
-            crate::rpc::api::metrics::record_request(response.status().code(), began.into_std());
+            crate::rpc::api::metrics::record_request(response.status().code(), started.into_std());
         }
         Poll::Ready(response)
     }
 }
 
-/// Buckets of an eighth of a power of two: 312 of them reach 12 days in microseconds.
+/// The number of latency buckets. Each is an eighth of a power of two wide; 312 of them cover 12 days in microseconds.
 const BUCKETS: usize = 312;
 
-/// OperationStats the requests of each operation, and how long they take.
+/// Counts the calls of each operation and measures their latency.
 struct ServiceStats {
     since: Instant,
-    /// By the address of the route, so that one is found without comparing paths.
+    /// Sorted by the address of the spec, so that one is found without comparing paths.
     operations: Box<[(&'static Spec, Arc<OperationStats>)]>,
-    /// What reached no handler.
-    others: Arc<OperationStats>,
+    /// Calls that matched no operation.
+    unmatched: Arc<OperationStats>,
 }
 
 impl ServiceStats {
-    pub(super) fn new(operations: impl IntoIterator<Item = &'static Spec>) -> ServiceStats {
+    fn new(operations: impl IntoIterator<Item = &'static Spec>) -> ServiceStats {
         let mut operations: Vec<_> = operations
             .into_iter()
             .map(|spec| (spec, Arc::new(OperationStats::new())))
@@ -168,42 +170,41 @@ impl ServiceStats {
         ServiceStats {
             since: Instant::now(),
             operations: operations.into(),
-            others: Arc::new(OperationStats::new()),
+            unmatched: Arc::new(OperationStats::new()),
         }
     }
 
-    /// A request came for this route; what is returned is to be told of its answer, and takes it for cancelled when
-    /// dropped before.
-    pub(super) fn begin(&self, route: Option<&'static Spec>) -> RequestStats {
-        let counts = route
+    /// Counts the start of a call. The returned guard counts its end.
+    fn start_call(&self, route: Option<&'static Spec>) -> CallStatsGuard {
+        let stats = route
             .and_then(|route| {
                 let wanted = ptr::from_ref(route);
-                let found = self
+                let index = self
                     .operations
                     .binary_search_by_key(&wanted, |(spec, _)| ptr::from_ref(*spec));
-                self.operations.get(found.ok()?)
+                self.operations.get(index.ok()?)
             })
-            .map_or(&self.others, |(_, counts)| counts);
-        counts.requests.fetch_add(1, Relaxed);
-        RequestStats(Some(counts.clone()))
+            .map_or(&self.unmatched, |(_, stats)| stats);
+        stats.requests.fetch_add(1, Relaxed);
+        CallStatsGuard(Some(stats.clone()))
     }
 
-    /// How things stand, as JSON: all requests, and those of each operation in the order of the list.
-    pub(super) fn json(&self, order: impl IntoIterator<Item = &'static Spec>) -> Value {
-        let mut sum = self.others.read();
-        let read: Vec<(&Spec, StatsSnapshot)> = self
+    /// Returns the statistics as JSON: those of all calls, and those of each operation in the given order.
+    fn to_json(&self, order: impl IntoIterator<Item = &'static Spec>) -> Value {
+        let mut total = self.unmatched.snapshot();
+        let snapshots: Vec<(&Spec, StatsSnapshot)> = self
             .operations
             .iter()
-            .map(|(spec, counts)| (*spec, counts.read()))
+            .map(|(spec, stats)| (*spec, stats.snapshot()))
             .collect();
-        for (_, tally) in &read {
-            sum.add(tally);
+        for (_, snapshot) in &snapshots {
+            total.add(snapshot);
         }
         let operations: Vec<Value> = order
             .into_iter()
-            .filter_map(|wanted| read.iter().find(|(spec, _)| ptr::eq(*spec, wanted)))
-            .map(|(spec, tally)| {
-                let mut fields = tally.fields();
+            .filter_map(|wanted| snapshots.iter().find(|(spec, _)| ptr::eq(*spec, wanted)))
+            .map(|(spec, snapshot)| {
+                let mut fields = snapshot.fields();
                 fields.insert("name".to_owned(), spec.name.into());
                 fields.insert("method".to_owned(), spec.method.as_str().into());
                 fields.insert("path".to_owned(), spec.pattern.into());
@@ -211,21 +212,22 @@ impl ServiceStats {
             })
             .collect();
         let uptime = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let mut fields = sum.fields();
+        let mut fields = total.fields();
         fields.insert("uptime_ms".to_owned(), uptime.into());
         fields.insert("operations".to_owned(), operations.into());
         Value::Object(fields)
     }
 }
 
-/// What is counted of one operation.
+/// The counters of one operation.
 struct OperationStats {
     requests: AtomicU64,
     answered: AtomicU64,
     errors: AtomicU64,
     cancelled: AtomicU64,
-    quickness: LatencyTracker,
-    took: [AtomicU64; BUCKETS],
+    latency: LatencyTracker,
+    /// The number of calls in each latency bucket.
+    histogram: [AtomicU64; BUCKETS],
 }
 
 impl OperationStats {
@@ -235,13 +237,14 @@ impl OperationStats {
             answered: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
-            quickness: LatencyTracker::new(),
-            took: [const { AtomicU64::new(0) }; BUCKETS],
+            latency: LatencyTracker::new(),
+            histogram: [const { AtomicU64::new(0) }; BUCKETS],
         }
     }
 
-    fn read(&self) -> StatsSnapshot {
-        // Those that ended before those that came, so that none seems to have ended before it came.
+    fn snapshot(&self) -> StatsSnapshot {
+        // Ends are read before starts. A call that starts and ends between the two reads then counts as in flight, and
+        // the number in flight never becomes negative.
         let ended = self.answered.load(Relaxed) + self.cancelled.load(Relaxed);
         let requests = self.requests.load(Relaxed);
         StatsSnapshot {
@@ -249,18 +252,18 @@ impl OperationStats {
             errors: self.errors.load(Relaxed),
             cancelled: self.cancelled.load(Relaxed),
             in_flight: requests.saturating_sub(ended),
-            took: self.took.iter().map(|bucket| bucket.load(Relaxed)).collect(),
+            histogram: self.histogram.iter().map(|bucket| bucket.load(Relaxed)).collect(),
         }
     }
 }
 
-/// What was counted until now.
+/// The values of an [`OperationStats`] at one time, or a sum of several.
 struct StatsSnapshot {
     requests: u64,
     errors: u64,
     cancelled: u64,
     in_flight: u64,
-    took: Vec<u64>,
+    histogram: Vec<u64>,
 }
 
 impl StatsSnapshot {
@@ -269,7 +272,7 @@ impl StatsSnapshot {
         self.errors += other.errors;
         self.cancelled += other.cancelled;
         self.in_flight += other.in_flight;
-        for (sum, count) in self.took.iter_mut().zip(&other.took) {
+        for (sum, count) in self.histogram.iter_mut().zip(&other.histogram) {
             *sum += count;
         }
     }
@@ -280,8 +283,8 @@ impl StatsSnapshot {
             ("errors", self.errors),
             ("cancelled", self.cancelled),
             ("in_flight", self.in_flight),
-            ("p50_us", quantile(&self.took, 50)),
-            ("p99_us", quantile(&self.took, 99)),
+            ("p50_us", quantile(&self.histogram, 50)),
+            ("p99_us", quantile(&self.histogram, 99)),
         ];
         numbers
             .into_iter()
@@ -290,42 +293,46 @@ impl StatsSnapshot {
     }
 }
 
-/// A request that is being answered; empty once it is.
-struct RequestStats(Option<Arc<OperationStats>>);
+/// Counts the end of one call: as cancelled if it is dropped before `finish`.
+struct CallStatsGuard(Option<Arc<OperationStats>>);
 
-impl RequestStats {
-    /// Whether it will be answered quickly, as far as can be told.
-    pub(super) fn should_poll_inline(&self) -> bool {
+impl CallStatsGuard {
+    fn should_poll_inline(&self) -> bool {
         self.0
             .as_ref()
-            .is_some_and(|counts| counts.quickness.should_poll_inline())
+            .is_some_and(|stats| stats.latency.should_poll_inline())
     }
 
-    pub(super) fn answered(mut self, success: bool, took: Duration) {
-        let Some(counts) = self.0.take() else { return };
-        counts.answered.fetch_add(1, Relaxed);
-        counts.errors.fetch_add(u64::from(!success), Relaxed);
-        counts.quickness.record(Some(took));
-        if let Some(bucket) = counts.took.get(bucket(took)) {
+    fn finish(mut self, success: bool, took: Duration) {
+        let Some(stats) = self.0.take() else { return };
+        stats.answered.fetch_add(1, Relaxed);
+        stats.errors.fetch_add(u64::from(!success), Relaxed);
+        stats.latency.record(Some(took));
+        if let Some(bucket) = stats.histogram.get(bucket_index(took)) {
             bucket.fetch_add(1, Relaxed);
         }
     }
 }
 
-impl Drop for RequestStats {
+impl Drop for CallStatsGuard {
     fn drop(&mut self) {
-        if let Some(counts) = &self.0 {
-            counts.cancelled.fetch_add(1, Relaxed);
-            counts.quickness.record(None);
+        if let Some(stats) = &self.0 {
+            stats.cancelled.fetch_add(1, Relaxed);
+            stats.latency.record(None);
         }
     }
 }
 
-fn bucket(took: Duration) -> usize {
+/// Returns the bucket of a latency.
+///
+/// The first 16 buckets hold one microsecond each. From 16 on, every power of two is divided into eight buckets, which
+/// limits the error of a quantile to an eighth.
+fn bucket_index(took: Duration) -> usize {
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let bucket = match micros.checked_ilog2() {
         None | Some(0..=3) => micros,
         Some(power) => {
+            // The three bits after the highest one.
             let eighth = (micros >> (power - 3)) & 7;
             16 + u64::from(power - 4) * 8 + eighth
         }
@@ -333,8 +340,8 @@ fn bucket(took: Duration) -> usize {
     usize::try_from(bucket).unwrap_or(BUCKETS).min(BUCKETS - 1)
 }
 
-/// The largest number of microseconds that falls into a bucket.
-fn upper(bucket: usize) -> u64 {
+/// Returns the largest number of microseconds that falls into a bucket.
+fn bucket_upper_bound(bucket: usize) -> u64 {
     match bucket as u64 {
         exact @ 0..16 => exact,
         bucket => {
@@ -344,16 +351,18 @@ fn upper(bucket: usize) -> u64 {
     }
 }
 
-/// Below or at which this percentage of the requests was answered; 0 without any. At most an eighth too much.
-fn quantile(took: &[u64], percent: u64) -> u64 {
-    let all: u64 = took.iter().sum();
-    let wanted = (all * percent).div_ceil(100);
+/// Returns an upper bound of the latency of the fastest `percent` of the calls, in microseconds.
+///
+/// It is too high by at most an eighth, and 0 if there were no calls.
+fn quantile(histogram: &[u64], percent: u64) -> u64 {
+    let total: u64 = histogram.iter().sum();
+    let wanted = (total * percent).div_ceil(100);
     let mut seen = 0;
-    let reached = took.iter().position(|count| {
+    let reached = histogram.iter().position(|count| {
         seen += count;
         seen >= wanted && wanted > 0
     });
-    reached.map_or(0, upper)
+    reached.map_or(0, bucket_upper_bound)
 }
 
 #[cfg(test)]
@@ -361,42 +370,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_holds_what_its_bounds_say() {
+    fn bucket_bounds_contain_their_latencies() {
         for micros in (0..5_000_u64).chain((1..40).map(|power| 1 << power)) {
-            let bucket = bucket(Duration::from_micros(micros));
-            assert!(upper(bucket) >= micros, "{micros} us in {bucket}");
+            let bucket = bucket_index(Duration::from_micros(micros));
+            assert!(bucket_upper_bound(bucket) >= micros, "{micros} us in {bucket}");
             assert!(
-                bucket == 0 || upper(bucket - 1) < micros,
+                bucket == 0 || bucket_upper_bound(bucket - 1) < micros,
                 "{micros} us in {bucket}"
             );
         }
-        assert_eq!(bucket(Duration::MAX), BUCKETS - 1);
+        assert_eq!(bucket_index(Duration::MAX), BUCKETS - 1);
     }
 
     #[test]
-    fn quantiles_are_found_from_below() {
-        let mut took = vec![0; BUCKETS];
-        assert_eq!(quantile(&took, 99), 0);
-        took[bucket(Duration::from_micros(5))] = 98;
-        took[bucket(Duration::from_micros(1000))] = 2;
-        assert_eq!((quantile(&took, 50), quantile(&took, 98)), (5, 5));
-        assert!((1000..=1125).contains(&quantile(&took, 99)));
+    fn quantiles_are_upper_bounds() {
+        let mut histogram = vec![0; BUCKETS];
+        assert_eq!(quantile(&histogram, 99), 0);
+        histogram[bucket_index(Duration::from_micros(5))] = 98;
+        histogram[bucket_index(Duration::from_micros(1000))] = 2;
+        assert_eq!((quantile(&histogram, 50), quantile(&histogram, 98)), (5, 5));
+        assert!((1000..=1125).contains(&quantile(&histogram, 99)));
     }
 
     #[test]
-    fn each_operation_is_counted_for_itself_and_what_is_dropped_was_cancelled() {
+    fn counts_calls_per_operation_and_dropped_calls_as_cancelled() {
         use crate::method::{Kind, Method};
         static ECHO: Spec = Spec::new("echo", "^/echo", Method::Request, Kind::Service);
         static USER: Spec = Spec::new("user", "^/user", Method::Get, Kind::Service);
         static ANOTHER: Spec = Spec::new("another", "^/another", Method::Get, Kind::Service);
         let stats = ServiceStats::new([&ECHO, &USER]);
-        stats.begin(Some(&ECHO)).answered(true, Duration::ZERO);
-        stats.begin(Some(&ECHO)).answered(false, Duration::ZERO);
-        drop(stats.begin(Some(&USER)));
-        let _running = stats.begin(Some(&USER));
-        stats.begin(None).answered(false, Duration::ZERO);
-        stats.begin(Some(&ANOTHER)).answered(false, Duration::ZERO);
-        let json = stats.json([&ECHO, &USER]);
+        stats.start_call(Some(&ECHO)).finish(true, Duration::ZERO);
+        stats.start_call(Some(&ECHO)).finish(false, Duration::ZERO);
+        drop(stats.start_call(Some(&USER)));
+        let _running = stats.start_call(Some(&USER));
+        stats.start_call(None).finish(false, Duration::ZERO);
+        stats.start_call(Some(&ANOTHER)).finish(false, Duration::ZERO);
+        let json = stats.to_json([&ECHO, &USER]);
         let counts = |json: &Value| {
             ["requests", "errors", "cancelled", "in_flight"].map(|name| json[name].as_u64().unwrap())
         };

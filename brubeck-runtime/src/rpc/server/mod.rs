@@ -1,4 +1,4 @@
-//! The serving side: the sessions of the callers, and the handlers that run for them.
+//! The server side of brubeck's own protocol: the sessions of callers, and the handlers that run for them.
 
 mod introspection;
 
@@ -25,7 +25,10 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::Span;
 
-/// The sessions of one service.
+/// The sessions of the callers of one service.
+///
+/// The protocol is in the [`Worker`], a state machine without I/O. Every event, such as a received message or the end of a
+/// handler, is passed to it under one lock, and the actions that it returns are executed under the same lock.
 #[derive(Clone)]
 pub(crate) struct CallerSessions(Arc<SessionsInner>);
 
@@ -39,23 +42,22 @@ struct SessionsInner {
 
 struct SessionsState {
     driver: Driver<Worker>,
-    /// The handlers that have a task, which most do not need.
+    /// The tasks of running jobs. Jobs that ran inline have none.
     tasks: IdMap<JobId, AbortHandle>,
-    /// Whether every handler is to stop.
-    stopped: bool,
-    /// Handlers that are to begin. They do so when the lock is gone, because what they answer at once takes it again.
-    starting: VecDeque<PendingJob>,
-    outlet: SendBuffer,
+    /// Set by `abort_handlers`; later jobs are aborted at once.
+    aborted: bool,
+    /// Jobs that start when the lock is released.
+    pending_jobs: VecDeque<PendingJob>,
+    send_buffer: SendBuffer,
 }
 
 impl CallerSessions {
-    /// No sessions yet.
     pub(crate) fn new(
         config: WorkerConfig,
         application: Arc<InstrumentedApplication>,
         outbound: ServerSender,
     ) -> crate::Result<CallerSessions> {
-        let shared = Arc::new(SessionsInner {
+        let inner = Arc::new(SessionsInner {
             application,
             clock: Clock::start(),
             timer_changed: Arc::default(),
@@ -63,45 +65,46 @@ impl CallerSessions {
             state: Mutex::new(SessionsState {
                 driver: Driver::new(Worker::new(config, random_seed()?)),
                 tasks: IdMap::default(),
-                stopped: false,
-                starting: VecDeque::new(),
-                outlet: SendBuffer::new(outbound),
+                aborted: false,
+                pending_jobs: VecDeque::new(),
+                send_buffer: SendBuffer::new(outbound),
             }),
         });
-        tokio::spawn(run_timer(Arc::downgrade(&shared), shared.timer_changed.clone()));
-        Ok(CallerSessions(shared))
+        tokio::spawn(run_timer(Arc::downgrade(&inner), inner.timer_changed.clone()));
+        Ok(CallerSessions(inner))
     }
 
-    /// A caller sent a message.
+    /// Handles a message of a caller.
     pub(crate) fn handle_message(&self, peer: &RoutingId, frames: Vec<Bytes>) {
-        self.0.happened(WorkerEvent::Frames {
+        self.0.handle_event(WorkerEvent::Frames {
             peer: peer.identity().clone(),
             frames,
         });
     }
 
-    /// A caller's connection is gone: nobody wants its answers.
+    /// Ends the session of a caller and stops its handlers.
     pub(crate) fn handle_disconnect(&self, peer: &RoutingId) {
-        self.0.happened(WorkerEvent::PeerGone {
+        self.0.handle_event(WorkerEvent::PeerGone {
             peer: peer.identity().clone(),
         });
     }
 
-    /// Takes no more calls.
+    /// Refuses further calls. Calls that were accepted finish.
     pub(crate) fn drain(&self) {
-        self.0.happened(WorkerEvent::Drain);
+        self.0.handle_event(WorkerEvent::Drain);
     }
 
-    /// Returns when everything that was taken is answered, after [`drain`](Sessions::drain).
+    /// Waits until all accepted calls have ended, after [`drain`](CallerSessions::drain).
     pub(crate) async fn wait_until_idle(&self) {
         self.0.idle.notified().await;
     }
 
-    /// Stops every handler.
+    /// Aborts all running handlers.
     pub(crate) fn abort_handlers(&self) {
         let mut state = self.0.lock();
-        state.stopped = true;
+        state.aborted = true;
         let tasks = std::mem::take(&mut state.tasks);
+        // Dropping a handler reports the end of its job, which takes the lock.
         drop(state);
         tasks.into_values().for_each(|task| task.abort());
     }
@@ -112,8 +115,8 @@ impl SessionsInner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the core, and carries out what it asks for.
-    fn happened(self: &Arc<Self>, event: WorkerEvent) {
+    /// Passes an event to the state machine, executes the actions that follow from it, and starts new jobs.
+    fn handle_event(self: &Arc<Self>, event: WorkerEvent) {
         let now = self.clock.now();
         let mut state = self.lock();
         if let WorkerEvent::Finished { job, .. } = &event {
@@ -121,26 +124,28 @@ impl SessionsInner {
         }
         state.driver.handle_event(event);
         while let Some(action) = state.driver.poll_action(now) {
-            self.carry_out(&mut state, now, action);
+            self.execute(&mut state, now, action);
         }
         if state.driver.timeout_changed().is_some() {
             self.timer_changed.notify_one();
         }
-        while let Some(starting) = state.starting.pop_front() {
-            let more = !state.starting.is_empty();
+        // Jobs start without the lock, because the response of a handler that is polled inline takes it again. The usual
+        // case, one job, does not take the lock a second time.
+        while let Some(job) = state.pending_jobs.pop_front() {
+            let is_last = state.pending_jobs.is_empty();
             drop(state);
-            self.start(starting);
-            if !more {
+            self.start_job(job);
+            if is_last {
                 return;
             }
             state = self.lock();
         }
     }
 
-    fn carry_out(self: &Arc<Self>, state: &mut SessionsState, now: Moment, action: WorkerAction) {
+    fn execute(self: &Arc<Self>, state: &mut SessionsState, now: Moment, action: WorkerAction) {
         match action {
             WorkerAction::Send { peer, frames } => {
-                if state.outlet.send(RoutingId::new(peer), frames) {
+                if state.send_buffer.send(RoutingId::new(peer), frames) == SendOutcome::NeedsFlush {
                     tokio::spawn(flush(self.clone()));
                 }
             }
@@ -149,93 +154,94 @@ impl SessionsInner {
                 request,
                 deadline,
             } => {
-                state.starting.push_back(PendingJob {
+                state.pending_jobs.push_back(PendingJob {
                     job,
                     request,
                     now: self.clock.instant(now),
-                    until: self.clock.instant(deadline),
+                    deadline: self.clock.instant(deadline),
                 });
             }
             WorkerAction::Stop { job, reason } => {
-                let why = match reason {
-                    StopReason::Cancelled => "the caller cancelled the call",
-                    StopReason::Deadline => "its deadline passed",
-                    StopReason::Lost => "the caller is gone",
+                let reason = match reason {
+                    StopReason::Cancelled => "call cancelled",
+                    StopReason::Deadline => "deadline passed",
+                    StopReason::Lost => "caller disconnected",
                 };
-                tracing::debug!(job = job.0, why, "a handler is stopped");
+                tracing::debug!(job = job.0, reason, "stopping handler");
                 if let Some(task) = state.tasks.remove(&job) {
                     task.abort();
                 }
             }
             WorkerAction::Disconnect { peer } => {
-                tracing::warn!(peer = %peer.escape_ascii(), "a caller that does not read its answers is cut off");
-                state.outlet.cut(RoutingId::new(peer));
+                tracing::warn!(peer = %peer.escape_ascii(), "disconnecting caller that does not read its responses");
+                state.send_buffer.disconnect(RoutingId::new(peer));
             }
             WorkerAction::Drained => self.idle.notify_one(),
         }
     }
 }
 
-/// A handler that is to begin.
+/// A job that the state machine has accepted and whose handler has not started.
 struct PendingJob {
     job: JobId,
     request: Arc<CallRequest>,
+    /// The time of the event that started the job, which saves the handler a clock read.
     now: Instant,
-    until: Instant,
+    deadline: Instant,
 }
 
 impl SessionsInner {
-    /// Has a request answered: at once, where its handler has been quick of late, and by a task of its own otherwise.
-    fn start(self: &Arc<Self>, starting: PendingJob) {
+    /// Starts the handler of a job: inline if its operation has been fast, otherwise in a task.
+    fn start_job(self: &Arc<Self>, pending: PendingJob) {
         let PendingJob {
             job,
             request,
             now,
-            until,
-        } = starting;
-        let slot = JobGuard::new(self.clone(), job.0);
+            deadline,
+        } = pending;
+        let guard = JobGuard::new(self.clone(), job.0);
         let span = tracing::info_span!(
             "handle",
             method = %request.method,
             path = %request.path,
             traceparent = %request.traceparent,
         );
-        let called = match convert::to_message(&request, until) {
+        let call = match convert::to_message(&request, deadline) {
             Ok(message) => self.application.call(message),
-            Err(status) => return slot.complete(status.into_reply()),
+            Err(status) => return guard.complete(status.into_reply()),
         };
-        let Some(task) = JobTask::new(slot, called, span).begin(now) else {
+        let Some(task) = JobTask::new(guard, call, span).start(now) else {
             return;
         };
         let mut state = self.lock();
-        if !state.stopped && state.driver.machine.is_running(job) {
+        if !state.aborted && state.driver.machine.is_running(job) {
             state.tasks.insert(job, task);
             return;
         }
         drop(state);
-        // It has ended already, or was stopped meanwhile.
+        // The job has ended or was stopped before its task was registered.
         task.abort();
     }
 }
 
 impl JobTracker for SessionsInner {
     fn job_ended(self: Arc<Self>, job: u64, response: Option<Response>) {
-        // The job is free whatever happens, so a response that cannot be converted is none.
+        // The end must be reported even if the conversion panics, or the job would count as running forever.
         let convert = |response| catch_unwind(AssertUnwindSafe(|| convert::to_wire_reply(response))).ok();
         let reply = response.and_then(convert);
-        self.happened(WorkerEvent::Finished {
+        self.handle_event(WorkerEvent::Finished {
             job: JobId(job),
             reply,
         });
     }
 }
 
-/// Sends what waits, one after the other.
-async fn flush(shared: Arc<SessionsInner>) {
+/// Sends the buffered messages in order, waiting for space in the queue of the socket.
+async fn flush(sessions: Arc<SessionsInner>) {
     loop {
-        // Taken out first: the lock is not held while there is no room.
-        let left = shared.lock().outlet.left();
-        let Some((outbound, peer, frames)) = left else {
+        // A separate statement, so that the lock is not held while waiting.
+        let next = sessions.lock().send_buffer.pop();
+        let Some((outbound, peer, frames)) = next else {
             return;
         };
         if outbound.send(peer, frames).await.is_err() {
@@ -251,108 +257,116 @@ impl TimerTarget for SessionsInner {
     }
 
     fn wake(self: &Arc<Self>) {
-        self.happened(WorkerEvent::Wake);
+        self.handle_event(WorkerEvent::Wake);
     }
 }
 
 impl Drop for SessionsInner {
     fn drop(&mut self) {
+        // Ends `run_timer`, which finds the sessions gone.
         self.timer_changed.notify_one();
     }
 }
 
-/// The way to the socket, in order: what does not fit into its queue waits here, and the core bounds how much
-/// that is for each caller.
-pub(super) struct SendBuffer {
+/// The messages that did not fit into the queue of the socket, in order.
+///
+/// The state machine bounds how much is buffered for each caller.
+struct SendBuffer {
     outbound: ServerSender,
-    waiting: VecDeque<(RoutingId, Vec<Bytes>)>,
-    flushing: bool,
+    buffered: VecDeque<(RoutingId, Vec<Bytes>)>,
+    /// Whether a [`flush`] task runs. Until it has finished, messages must be buffered to keep their order.
+    is_flushing: bool,
+}
+
+#[derive(PartialEq, Eq)]
+enum SendOutcome {
+    /// The message is in the queue of the socket, or a flush task will send it.
+    Done,
+    /// The message is buffered, and the caller must start a flush task.
+    NeedsFlush,
 }
 
 impl SendBuffer {
-    pub(super) fn new(outbound: ServerSender) -> SendBuffer {
+    fn new(outbound: ServerSender) -> SendBuffer {
         SendBuffer {
             outbound,
-            waiting: VecDeque::new(),
-            flushing: false,
+            buffered: VecDeque::new(),
+            is_flushing: false,
         }
     }
 
-    /// Sends, or keeps it for later; `true` asks for somebody who sends [what is left](SendBuffer::left).
-    pub(super) fn send(&mut self, peer: RoutingId, frames: Vec<Bytes>) -> bool {
-        let waits = match self.flushing {
-            true => Some((peer, frames)),
-            false => match self.outbound.try_send_or_return(peer, frames) {
-                Err(given_back) => given_back,
-                Ok(()) => None,
-            },
-        };
-        let Some(waits) = waits else { return false };
-        self.waiting.push_back(waits);
-        !std::mem::replace(&mut self.flushing, true)
+    fn send(&mut self, peer: RoutingId, frames: Vec<Bytes>) -> SendOutcome {
+        if self.is_flushing {
+            self.buffered.push_back((peer, frames));
+            return SendOutcome::Done;
+        }
+        // `Err(None)` means that the socket is closed.
+        if let Err(Some(rejected)) = self.outbound.try_send_or_return(peer, frames) {
+            self.buffered.push_back(rejected);
+            self.is_flushing = true;
+            return SendOutcome::NeedsFlush;
+        }
+        SendOutcome::Done
     }
 
-    pub(super) fn cut(&mut self, peer: RoutingId) {
-        self.waiting.retain(|(waiting, _)| *waiting != peer);
+    fn disconnect(&mut self, peer: RoutingId) {
+        self.buffered.retain(|(receiver, _)| *receiver != peer);
         let outbound = self.outbound.clone();
         tokio::spawn(async move { outbound.disconnect(peer).await });
     }
 
-    /// What has waited longest, and the way it is to go; `None` ends the sending.
-    pub(super) fn left(&mut self) -> Option<(ServerSender, RoutingId, Vec<Bytes>)> {
-        let left = self.waiting.pop_front();
-        self.flushing = left.is_some();
-        left.map(|(peer, frames)| (self.outbound.clone(), peer, frames))
+    /// Removes the oldest message. Returns `None`, which ends the flush, if the buffer is empty.
+    fn pop(&mut self) -> Option<(ServerSender, RoutingId, Vec<Bytes>)> {
+        let oldest = self.buffered.pop_front();
+        self.is_flushing = oldest.is_some();
+        oldest.map(|(peer, frames)| (self.outbound.clone(), peer, frames))
     }
 }
 
 thread_local! {
-    /// Whether a handler is being polled where its request was read.
-    static INLINE: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread is polling a handler inline. A handler can send a message to a service in the same process,
+    /// whose handler must not run on the same stack.
+    static IS_POLLING_INLINE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A handler with its slot, which gets its answer.
-pub(super) struct JobTask {
-    /// Not here while a thread has it, and after the end.
-    slot: Option<JobGuard>,
-    called: InstrumentedCall,
-    /// Where somebody listens.
+/// A running handler and the guard that reports its end.
+struct JobTask {
+    /// `None` while a blocking thread holds it, and once the response is reported.
+    guard: Option<JobGuard>,
+    call: InstrumentedCall,
+    /// Boxed, and only kept if a subscriber records it, because most services have no trace subscriber.
     span: Option<Box<Span>>,
 }
 
 impl JobTask {
-    pub(super) fn new(slot: JobGuard, called: InstrumentedCall, span: Span) -> JobTask {
+    fn new(guard: JobGuard, call: InstrumentedCall, span: Span) -> JobTask {
         JobTask {
-            slot: Some(slot),
-            called,
+            guard: Some(guard),
+            call,
             span: (!span.is_disabled()).then(|| Box::new(span)),
         }
     }
 
-    /// Begins at once, at this time, where the handler has been quick of late; what does not end then, or was not, gets a
-    /// task.
-    pub(super) fn begin(mut self, now: Instant) -> Option<AbortHandle> {
-        if self.called.should_poll_inline() && !INLINE.get() {
-            self.called.begins(now);
-            if self.poll_once() {
+    /// Starts the handler. Returns the handle of its task, or `None` if it finished inline.
+    fn start(mut self, now: Instant) -> Option<AbortHandle> {
+        if self.call.should_poll_inline() && !IS_POLLING_INLINE.get() {
+            self.call.set_started(now);
+            if self.poll_once().is_ready() {
                 return None;
             }
         }
         Some(tokio::spawn(self).abort_handle())
     }
 
-    /// Polls once. Whether that was the end.
-    fn poll_once(&mut self) -> bool {
-        INLINE.set(true);
-        let polled = catch_unwind(AssertUnwindSafe(|| poll_inline(self)));
-        INLINE.set(false);
-        match polled {
-            Ok(polled) => polled.is_ready(),
-            Err(_) => {
-                tracing::error!("what is around a handler panicked");
-                true
-            }
-        }
+    fn poll_once(&mut self) -> Poll<()> {
+        IS_POLLING_INLINE.set(true);
+        let result = catch_unwind(AssertUnwindSafe(|| poll_inline(self)));
+        IS_POLLING_INLINE.set(false);
+        // Panics of handlers are caught closer to the handler. Any other must not take the connection down either.
+        result.unwrap_or_else(|_| {
+            tracing::error!("panic outside of a handler, call dropped");
+            Poll::Ready(())
+        })
     }
 }
 
@@ -360,11 +374,11 @@ impl Future for JobTask {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let JobTask { slot, called, span } = &mut *self;
-        let _within = span.as_ref().map(|span| span.enter());
-        let response = ready!(with_job_guard(slot, || called.poll_unpin(cx)));
-        if let Some(slot) = slot.take() {
-            slot.complete(response);
+        let JobTask { guard, call, span } = &mut *self;
+        let _entered = span.as_ref().map(|span| span.enter());
+        let response = ready!(with_job_guard(guard, || call.poll_unpin(cx)));
+        if let Some(guard) = guard.take() {
+            guard.complete(response);
         }
         Poll::Ready(())
     }
