@@ -104,7 +104,7 @@ impl CallerSessions {
         let mut state = self.0.lock();
         state.aborted = true;
         let tasks = std::mem::take(&mut state.tasks);
-        // Dropping a handler reports the end of its job, which takes the lock.
+        // Aborting may drop a handler, whose job guard takes the lock.
         drop(state);
         tasks.into_values().for_each(|task| task.abort());
     }
