@@ -1,8 +1,8 @@
-//! What an application is told about its web side.
+//! Settings of an application for web requests.
 
-use super::hook::{answer, guard};
-use super::tower::{TowerAdapter, wrap};
-use super::trust::CrossSite;
+use super::cross_site::CrossSitePolicy;
+use super::hook::{erase_before_hook, erase_responder};
+use super::tower::{TowerAdapter, box_layer};
 use super::{App, AppService, Hook, Limits, Proceed};
 use crate::message::Message;
 use crate::response::{Body, BoxError, IntoReply, Response};
@@ -15,21 +15,32 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 impl<S: Send + Sync + 'static> App<S> {
-    /// The largest body of a web request, in bytes; 1 MiB unless set. A larger one is answered with 413.
+    /// Sets the limit for bodies of web requests, in bytes. A larger body is rejected with 413. The default is 1 MiB.
+    ///
+    /// A route can have another limit: see [`Limits::body_limit`].
     pub fn body_limit(mut self, bytes: usize) -> App<S> {
         self.body_limit = bytes;
         self
     }
 
-    /// How long a web handler, with the functions before it, may take to its answer; 60 seconds unless set, `None` for
-    /// ever. Then it is dropped, and 504 is answered. Its calls have no more time than what is left of it.
+    /// Sets the time that a web handler and the `before` hooks have until the response. Afterwards the handler is dropped,
+    /// and the response is 504. The default is 60 seconds; `None` turns the timeout off.
+    ///
+    /// The time starts when the request body is complete, or, for an [`Upload`](crate::Upload), when the handler has read
+    /// it. It ends with the head of the response: streams, events and WebSockets are not limited. Calls that the handler
+    /// makes to services inherit the remaining time as their deadline. [Mounted](App::mount) services are not limited
+    /// either.
+    ///
+    /// A route can have another timeout: see [`Limits::timeout`].
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use brubeck::prelude::*;
     /// # use std::time::Duration;
     /// #[get("^/news$")]
     /// async fn news() -> &'static str {
-    ///     "a long poll: answered when there are some"
+    ///     "responds when there is news"
     /// }
     ///
     /// const ROUTES: Routes<()> = routes![news];
@@ -38,22 +49,25 @@ impl<S: Send + Sync + 'static> App<S> {
     /// App::new(ROUTES, ()).timeout(Duration::from_secs(5)).limit::<news>(Limits::new().timeout(None))
     /// # }
     /// ```
-    ///
-    /// The time runs from when the request is whole; for an [`Upload`](crate::Upload), from when the handler has read it.
-    /// It ends with the head of the answer: streams, events and WebSockets last as long as they like. What is
-    /// [mounted](App::mount) keeps its own time.
-    pub fn timeout(mut self, limit: impl Into<Option<Duration>>) -> App<S> {
-        self.timeout = limit.into();
+    pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> App<S> {
+        self.timeout = timeout.into();
         self
     }
 
-    /// Gives one route limits of its own: `app.limit::<upload>(Limits::new().body_limit(50 << 20))`.
+    /// Sets limits for the route of one handler. See [`Limits`] for an example.
+    ///
+    /// Starting the application fails if the handler is not in its route list.
     pub fn limit<H: Routed>(mut self, limits: Limits) -> App<S> {
         self.limits.add::<H>(limits);
         self
     }
 
-    /// Wraps the web side of the application in a layer of the tower world; the layer added last is outermost.
+    /// Adds a [`tower_layer::Layer`] around all web requests. The layer that is added last is the outermost.
+    ///
+    /// An error of a layer that no other layer handles becomes a 503 response. Calls to a [`Service`](crate::Service) do
+    /// not pass the layers.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use brubeck::prelude::*;
@@ -63,8 +77,6 @@ impl<S: Send + Sync + 'static> App<S> {
     /// App::new(routes, ()).layer(CompressionLayer::new()).layer(TraceLayer::new_for_http())
     /// # }
     /// ```
-    ///
-    /// A layer whose error is not caught by another one, such as a timeout, is answered with 503.
     pub fn layer<L, B>(mut self, layer: L) -> App<S>
     where
         L: Layer<AppService> + Send + 'static,
@@ -74,23 +86,30 @@ impl<S: Send + Sync + 'static> App<S> {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        self.layers.push(wrap(layer));
+        self.layers.push(box_layer(layer));
         self
     }
 
-    /// Hands every request below a prefix to another HTTP service, which sees the path without the prefix: a router
-    /// of axum, a folder of files. It runs behind every connection of the application.
+    /// Mounts another HTTP service, such as a router of axum, below a path prefix.
+    ///
+    /// The service sees the path without the prefix. If several prefixes match, the longest wins. A prefix takes precedence
+    /// over the routes, except for `/`: a service that is mounted there gets the requests that no route matches. Prefixes
+    /// are compared with the path as it was sent, without percent-decoding.
+    ///
+    /// The layers and the [body limit](App::body_limit) of the application apply to the service. Its timeout, its hooks and
+    /// its protection against cross-site requests do not.
+    ///
+    /// Starting the application fails if the prefix does not start with `/`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use brubeck::prelude::*;
     /// # fn example(routes: Routes<()>) -> App<()> {
     /// let old = axum::Router::new().route("/hello", axum::routing::get(|| async { "hello from axum" }));
-    /// App::new(routes, ()).mount("/old", old) // answers /old/hello
+    /// App::new(routes, ()).mount("/old", old) // serves /old/hello
     /// # }
     /// ```
-    ///
-    /// The longest prefix wins, and it comes before the routes; what is mounted at `/` is asked where no route
-    /// matches. A prefix is matched as it was sent, without decoding.
     pub fn mount<T, B>(mut self, prefix: impl Into<String>, service: T) -> App<S>
     where
         T: Service<Request<Body>, Response = http::Response<B>> + Clone + Send + Sync + 'static,
@@ -104,69 +123,109 @@ impl<S: Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Serves the files of a folder below a prefix: with media types, ranges, `etag`, and never a file outside of it.
-    /// Feature `files`.
+    /// Serves the files of a folder below a path prefix.
+    ///
+    /// Responses have a media type, and support ranges and conditional requests. A path cannot leave the folder. Requires
+    /// the feature `files`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # fn example(routes: Routes<()>) -> App<()> {
+    /// App::new(routes, ()).files("/static", "static") // serves static/logo.png at /static/logo.png
+    /// # }
+    /// ```
     #[cfg(feature = "files")]
     pub fn files(self, prefix: impl Into<String>, folder: impl AsRef<std::path::Path>) -> App<S> {
         self.mount(prefix, tower_http::services::ServeDir::new(folder))
     }
 
-    /// The secret that signs cookies and sessions: 32 random bytes or more, as text, not in the source.
+    /// Sets the secret that signs cookies and sessions: at least 32 random bytes, as text.
+    ///
+    /// Read it from the environment or a file; do not put it into the source. Starting the application fails if the secret
+    /// is too short. There is no default: without a secret, extractors of signed cookies and sessions respond with 500.
     pub fn cookie_secret(mut self, secret: impl Into<CookieSecret>) -> App<S> {
         self.cookie_secret = Some(secret.into());
         self
     }
 
-    /// Where browsers are sent that are not logged in and want a page of a [`CurrentUser`](crate::CurrentUser).
+    /// Sets the URL of the login page.
+    ///
+    /// Browsers without a login are redirected there if a handler requires a [`CurrentUser`](crate::CurrentUser). By default
+    /// they get a 401 response.
     pub fn login_url(mut self, url: impl Into<String>) -> App<S> {
         self.login_url = Some(url.into());
         self
     }
 
-    /// Believes the `x-forwarded-for` of these proxies: addresses, networks such as `10.0.0.0/8`, or `unix` for
-    /// whoever reaches a Unix socket. Without it, [`RemoteAddr`](crate::RemoteAddr) is the peer of the connection.
+    /// Trusts the `x-forwarded-for` header of these proxies.
+    ///
+    /// A proxy is an address, a network such as `10.0.0.0/8`, or `unix` for all peers of a Unix socket. Starting the
+    /// application fails if it is none of these. By default no proxy is trusted, and [`RemoteAddr`](crate::RemoteAddr) is
+    /// the peer of the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # fn example(routes: Routes<()>) -> App<()> {
+    /// App::new(routes, ()).trusted_proxies(["127.0.0.1", "10.0.0.0/8"])
+    /// # }
+    /// ```
     pub fn trusted_proxies<T: Into<String>>(mut self, proxies: impl IntoIterator<Item = T>) -> App<S> {
         self.proxies.extend(proxies.into_iter().map(Into::into));
         self
     }
 
-    /// Lets another site change things here with the cookies of its visitors: `https://pay.example.org`.
+    /// Accepts cross-site requests from this origin, such as `https://pay.example.org`.
     ///
-    /// A request that is not safe (POST, PUT, PATCH, DELETE, ..), that brings cookies, and that a browser says another
-    /// site has started (`sec-fetch-site`, `origin`) is answered with 403 otherwise, as a protection against
-    /// cross-site request forgery that needs no tokens in forms. GET must not change anything.
+    /// By default an application rejects with 403 any request that has an unsafe method (POST, PUT, PATCH, DELETE, ..),
+    /// carries cookies, and was started by another site according to its `sec-fetch-site` or `origin` header. This protects
+    /// against cross-site request forgery without tokens in forms, as long as GET handlers do not change anything.
     pub fn trust_origin(mut self, origin: impl Into<String>) -> App<S> {
-        if let CrossSite::Refused(trusted) = &mut self.cross_site {
-            trusted.push(origin.into());
+        if let CrossSitePolicy::Reject { trusted_origins } = &mut self.cross_site {
+            trusted_origins.push(origin.into());
         }
         self
     }
 
-    /// Takes forged requests: the application protects itself, or needs no protection.
+    /// Accepts all cross-site requests.
+    ///
+    /// Use this if the application has a protection of its own, or authenticates without cookies. See
+    /// [`trust_origin`](App::trust_origin) for the default.
     pub fn without_forgery_protection(mut self) -> App<S> {
-        self.cross_site = CrossSite::Allowed;
+        self.cross_site = CrossSitePolicy::Allow;
         self
     }
 
-    /// Runs an `async fn` of extractors before every web handler, in the order they were added. It returns `()`, or a
-    /// `Result` whose error is answered instead; so is an extractor that refuses.
+    /// Runs an `async fn` of extractors before every web handler.
+    ///
+    /// It returns `()`, or a `Result` whose error is sent instead of the handler's response. A rejection of one of its
+    /// extractors is sent as well. Hooks run in the order in which they were added.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use brubeck::prelude::*;
-    /// async fn only_from_here(from: RemoteAddr) -> Result<(), Status> {
-    ///     if from.0.is_loopback() { Ok(()) } else { Err(Status::FORBIDDEN) }
+    /// async fn only_from_loopback(peer: RemoteAddr) -> Result<(), Status> {
+    ///     if peer.0.is_loopback() { Ok(()) } else { Err(Status::FORBIDDEN) }
     /// }
     /// # fn example(routes: Routes<()>) -> App<()> {
-    /// App::new(routes, ()).before(only_from_here)
+    /// App::new(routes, ()).before(only_from_loopback)
     /// # }
     /// ```
     pub fn before<A: 'static>(mut self, hook: impl Hook<S, A, Output: Proceed>) -> App<S> {
-        self.hooks.before.push(guard(hook));
+        self.hooks.before.push(erase_before_hook(hook));
         self
     }
 
-    /// Runs a function on the response of every web handler, in the order they were added, also where the handler
-    /// failed or panicked, or a function before it answered.
+    /// Runs a function on the response of every web handler.
+    ///
+    /// It also runs if the handler failed, panicked or timed out, or if a [`before`](App::before) hook responded. Functions run in the
+    /// order in which they were added.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use brubeck::prelude::*;
@@ -179,15 +238,36 @@ impl<S: Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Runs an `async fn` of extractors where no route matches a web request. Its message has no body.
+    /// Runs an `async fn` of extractors if no route matches a web request.
+    ///
+    /// Its message has no body. The default response is 404.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// async fn to_start(uri: http::Uri) -> Redirect {
+    ///     tracing::info!(%uri, "no such page");
+    ///     Redirect::to("/")
+    /// }
+    /// # fn example(routes: Routes<()>) -> App<()> {
+    /// App::new(routes, ()).fallback(to_start)
+    /// # }
+    /// ```
     pub fn fallback<A: 'static>(mut self, hook: impl Hook<S, A, Output: IntoReply>) -> App<S> {
-        self.hooks.fallback = Some(answer(hook));
+        self.hooks.fallback = Some(erase_responder(hook));
         self
     }
 
-    /// Runs an `async fn` of extractors where a web request ends in this status code without a page of its own: 404,
-    /// 405, 500 after a panic, what an extractor refuses. Its reply has that code unless it says another error.
-    /// Its message has no body.
+    /// Runs an `async fn` of extractors if a web request ends with this status code and without a body.
+    ///
+    /// Examples are 404 and 405 of the router, 500 after a panic, and rejections of extractors. The response keeps the status
+    /// code, unless the function returns another error. Its message has no body.
+    ///
+    /// By default a browser gets an error page of the [template folder](App::templates). Other clients get the error as
+    /// JSON or text, depending on their `accept` header.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use brubeck::prelude::*;
@@ -198,11 +278,8 @@ impl<S: Send + Sync + 'static> App<S> {
     /// App::new(routes, ()).catch(404, nothing_here)
     /// # }
     /// ```
-    ///
-    /// Where none is set, a browser is shown a page of the [template folder](App::templates), and every other client
-    /// what went wrong in JSON or text, as it prefers.
     pub fn catch<A: 'static>(mut self, code: u16, hook: impl Hook<S, A, Output: IntoReply>) -> App<S> {
-        self.hooks.catchers.push((code, answer(hook)));
+        self.hooks.catchers.push((code, erase_responder(hook)));
         self
     }
 }

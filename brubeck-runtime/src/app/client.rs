@@ -1,4 +1,4 @@
-//! Connects clients to services, in brubeck's own protocol or in a dialect of the original.
+//! Opens the links of clients to services, in brubeck's protocol or in a dialect of the Python original.
 
 use crate::error::Error;
 use crate::legacy;
@@ -10,7 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
 impl Client {
-    /// Connects to a service, in the background.
+    /// Creates a client of a service. The connection is established in the background.
+    ///
+    /// The client belongs to no application, so no response handlers run for its calls. Handlers get a client of their
+    /// application from [`Services`](crate::Services).
+    ///
+    /// # Examples
     ///
     /// ```no_run
     /// use brubeck::{Client, ServiceAddress};
@@ -21,8 +26,7 @@ impl Client {
     /// # Ok(()) }
     /// ```
     ///
-    /// The client belongs to no application, so no response handler runs for its calls; handlers get one that does from
-    /// [`Services`](crate::Services). A service of the Python original is called in its dialect:
+    /// A service of the Python original needs its dialect:
     ///
     /// ```no_run
     /// use brubeck::{Client, Dialect, ServiceAddress};
@@ -37,9 +41,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Returns an error if an address is not a valid endpoint. In a dialect, also if other machines can reach the
-    /// address and [`allow_clear_text`](ServiceAddress::allow_clear_text) was not called, or if an address that the
-    /// client binds cannot be bound. It is not an error if the service is not running yet; calls wait for it.
+    /// Returns an error if an address is not a valid endpoint. With a dialect, it also returns an error if the address is
+    /// not local and [`allow_clear_text`](ServiceAddress::allow_clear_text) was not called, or if an address that the client
+    /// has to bind cannot be bound. It is not an error if the service is not running yet; calls wait for it.
     ///
     /// # Panics
     ///
@@ -48,26 +52,26 @@ impl Client {
         Ok(Client::over(open_client(service)?))
     }
 
-    /// Returns a client that connects at its first call.
+    /// Creates a client that opens its link at the first call.
     #[doc(hidden)]
     pub fn lazy(service: ServiceAddress) -> Client {
         Client::over(Arc::new(LazyLink {
             service,
-            opened: Mutex::new(None),
+            link: Mutex::new(None),
         }))
     }
 }
 
-/// A link that is opened when it is first needed.
+/// A link that is opened by the first call.
 struct LazyLink {
     service: ServiceAddress,
-    opened: Mutex<Option<Arc<dyn Link>>>,
+    link: Mutex<Option<Arc<dyn Link>>>,
 }
 
 impl LazyLink {
-    /// Opens the link unless it is open. A link that could not be opened is tried again by the next call.
+    /// Returns the link, and opens it if necessary. After an error the next call tries again.
     fn open(&self) -> crate::Result<Arc<dyn Link>> {
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut opened = self.link.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(link) = &*opened {
             return Ok(link.clone());
         }
@@ -122,7 +126,7 @@ impl Link for LazyLink {
     }
 }
 
-/// Opens the link to a service. The connection itself is made in the background.
+/// Opens the link to a service. The connection is established in the background.
 pub(crate) fn open_client(service: &ServiceAddress) -> crate::Result<Arc<dyn Link>> {
     if let Some(dialect) = service.selected_dialect() {
         return legacy::client::open(dialect, service);
@@ -130,8 +134,8 @@ pub(crate) fn open_client(service: &ServiceAddress) -> crate::Result<Arc<dyn Lin
     let address = service.address();
     if service.responses().is_some() {
         return Err(Error::new(format!(
-            "cannot call the service at {address}: in brubeck's own protocol responses come back over the same \
-             connection; remove `.responses_at(..)`, or add `.dialect(Dialect::Pypi)`"
+            "cannot call the service at {address}: brubeck's protocol returns responses over the same connection; \
+             remove `.responses_at(..)`, or add `.dialect(Dialect::Pypi)`"
         )));
     }
     Ok(Arc::new(Pool::open(

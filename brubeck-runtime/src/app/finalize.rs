@@ -1,8 +1,8 @@
-//! What finishes a response: the fallback, the page of an error, and the part of a file that the client wants.
+//! Turns a handler's response into the one that the client gets: error pages, catchers, files, and the fallback.
 
-use super::hook::Erased;
+use super::hook::ErasedHook;
 use super::inner::AppInner;
-use super::limits::TimeLeft;
+use super::limits::ResponseTimeout;
 use crate::extract::{Captures, Context};
 use crate::message::{Message, RemoteAddr};
 use crate::method::Method;
@@ -12,46 +12,50 @@ use crate::status::Status;
 use futures_util::FutureExt;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RANGE};
 use http::request::Parts;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-/// The part of a request that says in which form its client wants the response.
+/// The part of a request that decides the form of its response.
 #[derive(Default)]
 pub(super) struct ResponsePreferences {
-    /// The headers that say in which form it wants an error, which part of a file, and what it has of that.
-    wants: Vec<(HeaderName, HeaderValue)>,
-    /// The request without its body, where a function may want to see it.
-    spare: Option<Message>,
+    /// The headers for content negotiation, and those for ranges and conditional requests of files. A list: most requests
+    /// have one or two, and building a `HeaderMap` for them is only worth its cost if the response needs them.
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// The request without its body, for catchers.
+    message: Option<Message>,
     #[cfg_attr(not(feature = "files"), allow(dead_code))]
-    head: bool,
+    is_head: bool,
 }
 
 impl ResponsePreferences {
-    pub(super) fn of(
+    pub(super) fn new(
         parts: &Parts,
         method: Option<Method>,
-        remote: Option<RemoteAddr>,
-        spare: bool,
+        peer: Option<RemoteAddr>,
+        keep_message: bool,
     ) -> ResponsePreferences {
-        let conditional = |name: &HeaderName| {
+        let selects_file_part = |name: &HeaderName| {
             cfg!(feature = "files") && (name.as_str().starts_with("if-") || *name == RANGE)
         };
-        let wants = parts
+        let headers = parts
             .headers
             .iter()
-            .filter(|(name, _)| **name == ACCEPT || **name == CONTENT_TYPE || conditional(name));
+            .filter(|(name, _)| **name == ACCEPT || **name == CONTENT_TYPE || selects_file_part(name));
         ResponsePreferences {
-            wants: wants.map(|(name, value)| (name.clone(), value.clone())).collect(),
-            spare: spare
-                .then(|| Message::from_request_parts(method.unwrap_or(Method::Get), parts.clone(), remote)),
-            head: parts.method == http::Method::HEAD,
+            headers: headers
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            message: keep_message
+                .then(|| Message::from_request_parts(method.unwrap_or(Method::Get), parts.clone(), peer)),
+            is_head: parts.method == http::Method::HEAD,
         }
     }
 }
 
-/// Returns whether [`finalize`](AppInner::finalize) has anything to do.
+/// Returns `true` if [`finalize`](AppInner::finalize) would change the response.
 pub(super) fn needs_finalizing(response: &Response) -> bool {
     match response.payload() {
-        Payload::Message => response.status().http().as_u16() >= 400,
+        Payload::Message => is_error(response),
         Payload::Problem(_) => true,
         #[cfg(feature = "files")]
         Payload::File(_) => true,
@@ -59,29 +63,35 @@ pub(super) fn needs_finalizing(response: &Response) -> bool {
     }
 }
 
+fn is_error(response: &Response) -> bool {
+    response.status().http().as_u16() >= 400
+}
+
 impl<S: Send + Sync + 'static> AppInner<S> {
+    /// Opens the file of a response, or renders its error: with the catcher of its status code, with a template, or in the
+    /// format that the client prefers.
     pub(super) async fn finalize(&self, response: Response, preferences: ResponsePreferences) -> Response {
-        let wants = HeaderMap::from_iter(preferences.wants);
+        let request_headers = HeaderMap::from_iter(preferences.headers);
         #[cfg(feature = "files")]
-        let response = super::file_response::resolve(response, &wants, preferences.head).await;
+        let response = super::file_response::resolve(response, &request_headers, preferences.is_head).await;
         let problem = match response.payload() {
-            Payload::Message if response.status().http().as_u16() >= 400 => {
-                Problem::of(response.status().clone())
-            }
+            Payload::Message if is_error(&response) => Problem::of(response.status().clone()),
             Payload::Problem(problem) => (**problem).clone(),
             _ => return response,
         };
         let code = response.status().http().as_u16();
-        let dressed = match self.caught(code, preferences.spare).await {
+        let page = match self.run_catcher(code, preferences.message).await {
             Some(caught) => caught,
-            None => self.shown(&problem, ProblemFormat::negotiate(&wants)),
+            None => self.render_problem(&problem, ProblemFormat::negotiate(&request_headers)),
         };
+        // The headers of the original response stay, such as `allow` and `set-cookie`; its media type does not.
         let (_, mut headers, _) = response.into_parts();
         headers.remove(CONTENT_TYPE);
-        dressed.with_headers(headers)
+        page.with_headers(headers)
     }
 
-    pub(super) async fn fallback(&self, parts: Parts) -> Response {
+    /// Runs the fallback hook for a request without a route.
+    pub(super) async fn run_fallback(&self, parts: Parts) -> Response {
         let Some(hook) = &self.hooks.fallback else {
             return Status::NOT_FOUND.into_reply();
         };
@@ -91,54 +101,52 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         let cx = self
             .context(message, Captures::default())
             .with_scope(scope.clone());
-        let mut response = self.answer_of(hook, &cx).await;
-        self.deliver_cookies(&scope, &mut response);
+        let mut response = self.run_hook(hook, &cx).await;
+        self.apply_cookies(&scope, &mut response);
         response
     }
 
-    /// What a hook answers, or 500 where it panics.
-    pub(super) async fn answer_of(&self, hook: &Erased<S>, cx: &Context<S>) -> Response {
-        let answer = std::panic::AssertUnwindSafe(async {
+    /// Runs a fallback or a catcher, with the timeout of the application. A panic becomes a 500 response.
+    async fn run_hook(&self, hook: &ErasedHook<S>, cx: &Context<S>) -> Response {
+        let responding = AssertUnwindSafe(async {
             match hook(cx).await {
                 Ok(()) => Status::NO_CONTENT.into_reply(),
-                Err(answer) => self.templates.render(answer),
+                Err(response) => self.templates.render(response),
             }
         });
-        let caught = answer.catch_unwind().map(|answer| {
-            answer.unwrap_or_else(|_| {
-                tracing::error!(path = cx.message().path(), "a fallback panicked");
+        let responding = responding.catch_unwind().map(|outcome| {
+            outcome.unwrap_or_else(|_| {
+                tracing::error!(path = cx.message().path(), "fallback or catcher panicked");
                 Status::INTERNAL_SERVER_ERROR.into_reply()
             })
         });
-        TimeLeft::from_now(self.timeout)
-            .wait_for("(a fallback)", std::pin::pin!(caught))
+        ResponseTimeout::from_now(self.timeout)
+            .run("(fallback or catcher)", std::pin::pin!(responding))
             .await
     }
 
-    async fn caught(&self, code: u16, spare: Option<Message>) -> Option<Response> {
-        let (_, hook) = self.hooks.catchers.iter().find(|(known, _)| *known == code)?;
-        let response = self
-            .answer_of(hook, &self.context(spare?, Captures::default()))
-            .await;
-        let says_error = response.status().http().as_u16() >= 400;
-        let bare = matches!(response.payload(), Payload::Message | Payload::Problem(_));
-        match (says_error, bare) {
-            (true, true) => None,
-            (true, false) => Some(response),
-            (false, _) => Some(response.with_status(i32::from(code))),
+    /// Runs the catcher of a status code. Returns `None` if there is none, or if it responded with an error without a body.
+    async fn run_catcher(&self, code: u16, message: Option<Message>) -> Option<Response> {
+        let (_, hook) = self.hooks.catchers.iter().find(|(caught, _)| *caught == code)?;
+        let cx = self.context(message?, Captures::default());
+        let response = self.run_hook(hook, &cx).await;
+        if !is_error(&response) {
+            // A catcher renders the page and need not repeat the status.
+            return Some(response.with_status(i32::from(code)));
         }
+        let has_body = !matches!(response.payload(), Payload::Message | Payload::Problem(_));
+        has_body.then_some(response)
     }
 
-    fn shown(&self, problem: &Problem, form: ProblemFormat) -> Response {
-        let page = match form {
-            ProblemFormat::Html => self
-                .templates
-                .error(problem.status().http().as_u16(), problem.template_context()),
+    fn render_problem(&self, problem: &Problem, format: ProblemFormat) -> Response {
+        let code = problem.status().http().as_u16();
+        let page = match format {
+            ProblemFormat::Html => self.templates.error(code, problem.template_context()),
             ProblemFormat::Json | ProblemFormat::Text => None,
         };
         match page {
             Some(page) => Response::html(problem.status().clone(), page),
-            None => problem.render(form),
+            None => problem.render(format),
         }
     }
 }

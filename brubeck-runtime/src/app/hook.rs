@@ -1,11 +1,16 @@
-//! Functions that an application runs beside its handlers.
+//! Hooks: `async fn`s of extractors that run around handlers or in place of them.
 
 use crate::extract::{Context, FromMessage};
 use crate::response::{IntoReply, Response};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
-/// An `async fn` of up to four extractors that an application runs beside its handlers.
+/// An `async fn` of up to four extractors, for [`App::before`](crate::App::before),
+/// [`App::fallback`](crate::App::fallback) and [`App::catch`](crate::App::catch).
+///
+/// `S` is the state of the application. `A` is the tuple of the argument types; it is inferred.
+///
+/// # Examples
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -21,22 +26,23 @@ use std::sync::Arc;
 ///     App::new(routes, Clock { hour: 9 }).before(only_by_day)
 /// }
 /// ```
-///
-/// Given to [`App::before`](crate::App::before), [`App::fallback`](crate::App::fallback) and
-/// [`App::catch`](crate::App::catch). `A` stands for the types of the arguments and is never written.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot run beside the handlers of an app whose state is `{S}`",
+    message = "`{Self}` is not a hook for an app whose state is `{S}`",
     label = "not an `async fn` of up to four extractors"
 )]
 pub trait Hook<S, A>: Send + Sync + 'static {
-    /// What it returns.
+    /// The return type of the function.
     type Output: Send;
 
-    /// Reads the arguments and runs it; an argument that refuses is the answer.
+    /// Extracts the arguments and calls the function.
+    ///
+    /// # Errors
+    ///
+    /// Returns the response of the first extractor that rejects the message.
     fn run<'a>(&'a self, cx: &'a Context<S>) -> BoxFuture<'a, Result<Self::Output, Response>>;
 }
 
-macro_rules! hook {
+macro_rules! impl_hook {
     ($($argument:ident),*) => {
         impl<S, F, R, $($argument),*> Hook<S, ($($argument,)*)> for F
         where
@@ -58,13 +64,15 @@ macro_rules! hook {
     };
 }
 
-hook!();
-hook!(A);
-hook!(A, B);
-hook!(A, B, C);
-hook!(A, B, C, D);
+impl_hook!();
+impl_hook!(A);
+impl_hook!(A, B);
+impl_hook!(A, B, C);
+impl_hook!(A, B, C, D);
 
-/// What a function that runs before the handlers can return: `()`, or `Err` of a reply to answer instead.
+/// The return type of a hook that runs [before](crate::App::before) handlers: `()` or `Result<(), impl IntoReply>`.
+///
+/// # Examples
 ///
 /// ```
 /// use brubeck::{Proceed, Status};
@@ -73,7 +81,11 @@ hook!(A, B, C, D);
 /// assert_eq!(Err(Status::FORBIDDEN).proceed().unwrap_err().status().code(), 403);
 /// ```
 pub trait Proceed {
-    /// `Err` is answered instead of what the handler would have said.
+    /// Decides whether the request proceeds to the next hook and to the handler.
+    ///
+    /// # Errors
+    ///
+    /// Returns the response to send instead of the handler's.
     fn proceed(self) -> Result<(), Response>;
 }
 
@@ -89,13 +101,14 @@ impl<E: IntoReply> Proceed for Result<(), E> {
     }
 }
 
-/// A hook with its types erased: `Err` answers.
-pub(super) type Erased<S> =
+/// A hook of any type. `Err` is a response, `Ok` means that the request proceeds.
+pub(super) type ErasedHook<S> =
     Arc<dyn for<'a> Fn(&'a Context<S>) -> BoxFuture<'a, Result<(), Response>> + Send + Sync>;
 
-pub(super) fn guard<S: Send + Sync + 'static, A: 'static>(
+/// Erases the type of a hook that may let the request proceed.
+pub(super) fn erase_before_hook<S: Send + Sync + 'static, A: 'static>(
     hook: impl Hook<S, A, Output: Proceed>,
-) -> Erased<S> {
+) -> ErasedHook<S> {
     let hook = Arc::new(hook);
     Arc::new(move |cx| {
         let hook = hook.clone();
@@ -103,17 +116,19 @@ pub(super) fn guard<S: Send + Sync + 'static, A: 'static>(
     })
 }
 
-pub(super) fn answer<S: Send + Sync + 'static, A: 'static>(
+/// Erases the type of a hook that always responds, so its result is always `Err`.
+pub(super) fn erase_responder<S: Send + Sync + 'static, A: 'static>(
     hook: impl Hook<S, A, Output: IntoReply>,
-) -> Erased<S> {
+) -> ErasedHook<S> {
     let hook = Arc::new(hook);
     Arc::new(move |cx| {
         let hook = hook.clone();
         Box::pin(async move {
-            Err(hook
-                .run(cx)
-                .await
-                .map_or_else(|refused| refused, IntoReply::into_reply))
+            let response = match hook.run(cx).await {
+                Ok(output) => output.into_reply(),
+                Err(rejection) => rejection,
+            };
+            Err(response)
         })
     })
 }

@@ -1,4 +1,4 @@
-//! The limits of a route: body, concurrency, and the time that a handler has until its response.
+//! Limits of a route: body size, concurrency, and the time until the response.
 
 use crate::extract::PartLimit;
 use crate::response::{IntoReply, Problem, Response};
@@ -14,7 +14,11 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
-/// What the requests of one route may take, where that differs from the rest of the application.
+/// Limits for the requests of one route, set with [`App::limit`](crate::App::limit).
+///
+/// A limit that is not set is that of the application.
+///
+/// # Examples
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -34,181 +38,197 @@ use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
-    pub(super) body: Option<usize>,
-    pub(super) part: Option<PartLimit>,
-    /// `Some(None)`: none, whatever the application has.
-    pub(super) time: Option<Option<Duration>>,
-    pub(super) places: Option<Arc<Semaphore>>,
+    pub(super) body_limit: Option<usize>,
+    pub(super) part_limit: Option<PartLimit>,
+    /// `Some(None)` turns the timeout of the application off.
+    pub(super) timeout: Option<Option<Duration>>,
+    pub(super) concurrency: Option<Arc<Semaphore>>,
 }
 
 impl Limits {
-    /// The limits of the application.
+    /// Creates limits that are all those of the application.
     pub fn new() -> Limits {
         Limits::default()
     }
 
-    /// The largest body, in bytes; a larger one is answered with 413.
+    /// Sets the limit for request bodies, in bytes. A larger body is rejected with 413.
+    ///
+    /// The default is the [limit of the application](crate::App::body_limit), which may be lower or higher.
     pub fn body_limit(mut self, bytes: usize) -> Limits {
-        self.body = Some(bytes);
+        self.body_limit = Some(bytes);
         self
     }
 
-    /// The largest part of a form with files, in bytes; a larger one is answered with 413.
+    /// Sets the limit for each part of a multipart form, in bytes. A larger part is rejected with 413.
+    ///
+    /// By default only the body as a whole is limited.
     pub fn part_limit(mut self, bytes: usize) -> Limits {
-        self.part = Some(PartLimit(bytes));
+        self.part_limit = Some(PartLimit(bytes));
         self
     }
 
-    /// How long the handler may take to its answer, `None` for ever, as the handler of a long poll may; then it is
-    /// dropped, and 504 is answered. See [`App::timeout`](crate::App::timeout).
+    /// Sets the time that the handler has until its response. Afterwards the handler is dropped, and the response is 504.
+    ///
+    /// `None` turns the timeout off, for example for long polling. The default is the timeout of the application; see
+    /// [`App::timeout`](crate::App::timeout), also for when the time starts and ends.
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Limits {
-        self.time = Some(timeout.into());
+        self.timeout = Some(timeout.into());
         self
     }
 
-    /// How many requests are worked on at once; more are answered with 503.
+    /// Sets the number of requests that may be in progress at once. Any further request is rejected with 503 and
+    /// `retry-after: 1`.
+    ///
+    /// The default is no limit.
     pub fn concurrency(mut self, requests: usize) -> Limits {
-        self.places = Some(Arc::new(Semaphore::new(requests.min(Semaphore::MAX_PERMITS))));
+        self.concurrency = Some(Arc::new(Semaphore::new(requests.min(Semaphore::MAX_PERMITS))));
         self
     }
 }
 
-/// The limits of routes, by where the spec of each lies.
+/// The limits of all routes that have some.
 #[derive(Debug, Default)]
 pub(super) struct RouteLimits {
-    given: Vec<(Spec, Limits)>,
+    /// As added, by the spec of the handler.
+    added: Vec<(Spec, Limits)>,
+    /// As resolved, by the address of the spec in the route table: specs are static, and comparing addresses is cheap.
     by_route: HashMap<usize, Limits>,
 }
 
 impl RouteLimits {
     pub(super) fn add<H: Routed>(&mut self, limits: Limits) {
-        self.given.push((H::SPEC, limits));
+        self.added.push((H::SPEC, limits));
     }
 
-    /// Finds the routes in the table.
+    /// Resolves the handlers to routes.
     ///
     /// # Errors
     ///
-    /// A handler that is not listed.
+    /// Returns an error if a handler is not in the table.
     pub(super) fn resolve<S>(mut self, routes: Routes<S>) -> crate::Result<RouteLimits> {
-        for (spec, limits) in self.given.drain(..) {
-            let same = |known: &&'static Spec| {
-                (known.file, known.line, known.name) == (spec.file, spec.line, spec.name)
+        for (spec, limits) in self.added.drain(..) {
+            // `H::SPEC` is a constant, so its address differs from that in the table. The source location is unique.
+            let is_same = |route: &&'static Spec| {
+                (route.file, route.line, route.name) == (spec.file, spec.line, spec.name)
             };
-            let Some(route) = routes.specs().find(same) else {
+            let Some(route) = routes.specs().find(is_same) else {
                 let Spec { name, file, line, .. } = spec;
                 return Err(crate::Error::new(format!(
-                    "limits are given to `{name}` ({file}:{line}), which is not in the route list: add it there"
+                    "cannot set limits for `{name}` ({file}:{line}): it is not in the route list of this application; \
+                     add it to the list, or remove its limits"
                 )));
             };
-            self.by_route.insert(key(route), limits);
+            self.by_route.insert(route_key(route), limits);
         }
         Ok(self)
     }
 
     pub(super) fn of(&self, route: &'static Spec) -> Option<&Limits> {
-        match self.by_route.is_empty() {
-            true => None,
-            false => self.by_route.get(&key(route)),
+        // Most applications have no such limits: skip hashing.
+        if self.by_route.is_empty() {
+            return None;
         }
+        self.by_route.get(&route_key(route))
     }
 }
 
-fn key(route: &'static Spec) -> usize {
+fn route_key(route: &'static Spec) -> usize {
     std::ptr::from_ref(route) as usize
 }
 
-/// A permit to run a handler of a route with a concurrency limit, if it has one.
-pub(super) type Permit<'a> = Option<SemaphorePermit<'a>>;
+/// A permit to run a handler, if its route has a concurrency limit.
+pub(super) type ConcurrencyPermit<'a> = Option<SemaphorePermit<'a>>;
 
-/// Takes a permit of a route, or returns the 503 that refuses the request.
-pub(super) fn acquire(limits: Option<&Limits>) -> Result<Permit<'_>, Response> {
-    let Some(permits) = limits.and_then(|limits| limits.places.as_ref()) else {
+/// Acquires a permit of a route, or returns a 503 response if all are in use.
+pub(super) fn acquire_permit(limits: Option<&Limits>) -> Result<ConcurrencyPermit<'_>, Response> {
+    let Some(semaphore) = limits.and_then(|limits| limits.concurrency.as_ref()) else {
         return Ok(None);
     };
-    permits.try_acquire().map(Some).map_err(|_| {
-        let mut busy = Problem::new(503, "too many requests at once").into_reply();
-        busy.headers_mut()
+    semaphore.try_acquire().map(Some).map_err(|_| {
+        let mut response = Problem::new(503, "too many concurrent requests").into_reply();
+        response
+            .headers_mut()
             .insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        busy
+        response
     })
 }
 
-/// How long a handler may take unless the application or its route says otherwise.
-pub(super) const TIME: Duration = Duration::from_secs(60);
+/// The default for [`App::timeout`](crate::App::timeout).
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The time that is left for one answer. Dropped with the wait for it, which ends the deadline of what the handler
-/// leaves behind: a stream, a WebSocket.
-pub(super) struct TimeLeft {
-    limit: Option<Duration>,
-    /// Ends when the body is read: the time of a client that still sends is not that of the handler.
-    reading: Option<oneshot::Receiver<Infallible>>,
+/// The timeout of one response.
+///
+/// Dropping it finishes the request's scope. What the handler leaves running, a stream or a WebSocket, then has no deadline.
+pub(super) struct ResponseTimeout {
+    timeout: Option<Duration>,
+    /// Completes when the handler has read the body. The time starts then, so that a slow client does not use it up.
+    body_read: Option<oneshot::Receiver<Infallible>>,
     scope: Arc<RequestScope>,
 }
 
-impl Drop for TimeLeft {
+impl Drop for ResponseTimeout {
     fn drop(&mut self) {
         self.scope.finish();
     }
 }
 
-impl TimeLeft {
-    /// The time runs from now on.
-    pub(super) fn from_now(limit: Option<Duration>) -> TimeLeft {
-        TimeLeft {
-            limit,
-            reading: None,
-            scope: Arc::new(RequestScope::with_timeout(limit)),
+impl ResponseTimeout {
+    /// Starts the time now.
+    pub(super) fn from_now(timeout: Option<Duration>) -> ResponseTimeout {
+        ResponseTimeout {
+            timeout,
+            body_read: None,
+            scope: Arc::new(RequestScope::with_timeout(timeout)),
         }
     }
 
-    /// The time runs once the body is read, which is when what comes back is dropped.
-    pub(super) fn once_read(limit: Option<Duration>) -> (TimeLeft, oneshot::Sender<Infallible>) {
-        let (held, reading) = oneshot::channel();
-        let left = TimeLeft {
-            limit,
-            reading: Some(reading),
+    /// Starts the time when the returned sender is dropped, which is when the body is read.
+    pub(super) fn after_body(timeout: Option<Duration>) -> (ResponseTimeout, oneshot::Sender<Infallible>) {
+        let (reading, body_read) = oneshot::channel();
+        let timeout = ResponseTimeout {
+            timeout,
+            body_read: Some(body_read),
             scope: Arc::default(),
         };
-        (left, held)
+        (timeout, reading)
     }
 
-    /// What the handler is to know of this.
+    /// Returns the scope of the request, which knows the deadline.
     pub(super) fn scope(&self) -> &Arc<RequestScope> {
         &self.scope
     }
 
-    /// The answer, or 504 where it does not come in time: then the handler is dropped.
-    pub(super) async fn wait_for(
+    /// Waits for the response of a handler. Returns a 504 response if it takes too long; the caller then drops the handler.
+    pub(super) async fn run(
         &mut self,
-        handler: &'static str,
-        mut answer: impl Future<Output = Response> + Unpin,
+        handler_name: &'static str,
+        mut handler: impl Future<Output = Response> + Unpin,
     ) -> Response {
-        // Most handlers answer at once, and need no clock.
-        if let Poll::Ready(answer) = poll!(&mut answer) {
-            return answer;
+        // Most handlers are ready after one poll: they need no timer and no box.
+        if let Poll::Ready(response) = poll!(&mut handler) {
+            return response;
         }
-        let Some(limit) = self.limit else {
-            return answer.await;
+        let Some(timeout) = self.timeout else {
+            return handler.await;
         };
-        let late = Box::pin(async {
-            match (self.reading.take(), self.scope.deadline()) {
-                (Some(reading), _) => {
-                    // Nothing is ever sent: the end of the sender is the end of the body.
-                    let _ = reading.await;
-                    tokio::time::sleep(limit).await;
+        let expired = Box::pin(async {
+            match (self.body_read.take(), self.scope.deadline()) {
+                (Some(body_read), _) => {
+                    // Nothing is ever sent: the channel closes when the body is read.
+                    let _ = body_read.await;
+                    tokio::time::sleep(timeout).await;
                 }
-                (None, Some(until)) => tokio::time::sleep_until(until).await,
-                // Beyond what the clock can tell.
+                (None, Some(deadline)) => tokio::time::sleep_until(deadline).await,
+                // The timeout is too long for an `Instant`.
                 (None, None) => std::future::pending().await,
             }
         });
         tokio::select! {
             biased;
-            answer = answer => answer,
-            () = late => {
-                tracing::warn!(handler, ?limit, "a handler did not answer in time");
-                Problem::new(504, "it took too long").into_reply()
+            response = handler => response,
+            () = expired => {
+                tracing::warn!(handler = handler_name, ?timeout, "handler timed out");
+                Problem::new(504, "the handler did not respond in time").into_reply()
             }
         }
     }

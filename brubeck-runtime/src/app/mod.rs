@@ -1,8 +1,9 @@
-//! The application: routes, state, templates and connections, put together and run.
+//! The application: configuration, request processing, startup and shutdown.
 
 mod assemble;
 mod builder;
 mod client;
+mod cross_site;
 #[cfg(feature = "files")]
 mod file_response;
 mod finalize;
@@ -10,11 +11,12 @@ mod hook;
 mod inner;
 mod limits;
 mod request;
+mod root;
 mod run;
 mod service;
 mod service_call;
 mod tower;
-mod trust;
+mod trusted_proxies;
 
 pub use hook::{Hook, Proceed};
 pub use limits::Limits;
@@ -27,15 +29,20 @@ use crate::handler::{Application, Connection};
 use crate::routing::Routes;
 use crate::rpc::api::OpenLink;
 use crate::session::CookieSecret;
+use cross_site::CrossSitePolicy;
 use inner::Hooks;
 use limits::RouteLimits;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tower::{AppService as Inner, Wrap};
-use trust::CrossSite;
+use tower::BoxedLayer;
 
-/// An application: its routes and its state.
+/// An application: its routes, its state and its settings.
+///
+/// Create one with [`App::new`], configure it, and run it with [`serve`](App::serve) or [`start`](App::start). `S` is the
+/// type of the state; handlers get it, or parts of it, with [`State`](crate::State).
+///
+/// # Examples
 ///
 /// ```no_run
 /// use brubeck::prelude::*;
@@ -53,10 +60,27 @@ use trust::CrossSite;
 /// }
 /// ```
 ///
-/// A web request takes this way: the [layers](App::layer), the last one first; a [mounted](App::mount) service whose
-/// prefix it has, or else the route; the check for [forged requests](App::trust_origin); the body, up to its limit;
-/// the functions [before](App::before); the handler; those [after](App::after); and what is an error without a page
-/// is [dressed](App::catch).
+/// # Order of processing
+///
+/// A web request passes, in this order:
+///
+/// 1. the [layers](App::layer), the one added last first;
+/// 2. the [mounted](App::mount) services: if a prefix matches, that service responds, and the rest is skipped;
+/// 3. the check for [cross-site requests](App::trust_origin);
+/// 4. the route; if none matches, the [fallback](App::fallback) responds;
+/// 5. the [limits of the route](App::limit), and reading the body;
+/// 6. the [`before`](App::before) hooks, the handler, and the [`after`](App::after) hooks;
+/// 7. the [catcher](App::catch) or the error page, if the response is an error without a body.
+///
+/// # Defaults
+///
+/// | setting | default |
+/// |---|---|
+/// | [`body_limit`](App::body_limit) | 1 MiB |
+/// | [`timeout`](App::timeout) of web handlers | 60 s |
+/// | [`drain`](App::drain) at shutdown | 30 s |
+/// | cross-site requests | rejected with 403 |
+/// | trusted proxies | none |
 #[must_use = "an application does nothing until it is served"]
 pub struct App<S: 'static> {
     routes: Routes<S>,
@@ -67,24 +91,26 @@ pub struct App<S: 'static> {
     limits: RouteLimits,
     drain: Duration,
     connections: Vec<Box<dyn Connection>>,
-    layers: Vec<Wrap>,
-    mounts: Vec<(String, Inner)>,
+    layers: Vec<BoxedLayer>,
+    mounts: Vec<(String, AppService)>,
     cookie_secret: Option<CookieSecret>,
     login_url: Option<String>,
     proxies: Vec<String>,
-    cross_site: CrossSite,
+    cross_site: CrossSitePolicy,
     hooks: Hooks<S>,
 }
 
 impl<S: Send + Sync + 'static> App<S> {
-    /// An application with these routes, in this order, and this state.
+    /// Creates an application with these routes and this state.
+    ///
+    /// The order of the routes matters: the first pattern that matches the path wins.
     pub fn new(routes: Routes<S>, state: S) -> App<S> {
         App {
             routes,
             state,
             templates: None,
             body_limit: 1 << 20,
-            timeout: Some(limits::TIME),
+            timeout: Some(limits::DEFAULT_TIMEOUT),
             limits: RouteLimits::default(),
             drain: Duration::from_secs(30),
             connections: Vec::new(),
@@ -93,7 +119,9 @@ impl<S: Send + Sync + 'static> App<S> {
             cookie_secret: None,
             login_url: None,
             proxies: Vec::new(),
-            cross_site: CrossSite::Refused(Vec::new()),
+            cross_site: CrossSitePolicy::Reject {
+                trusted_origins: Vec::new(),
+            },
             hooks: Hooks {
                 before: Vec::new(),
                 after: Vec::new(),
@@ -103,46 +131,82 @@ impl<S: Send + Sync + 'static> App<S> {
         }
     }
 
-    /// Reads templates from this folder, and again whenever one changes. Without it, pages are rendered
-    /// from what `#[derive(Template)]` built in.
+    /// Reads templates from this folder, and reloads a template when its file changes.
     ///
-    /// A browser is shown errors that have no page of their own with the template `errors/404.html` of their
-    /// status code, or else with `errors.html`. They know `error_code`, `title`, `reason` and `fields`, each of
-    /// which has a `field` and a `reason`.
+    /// By default pages are rendered from the templates that `#[derive(Template)]` compiled into the program.
+    ///
+    /// The folder can also contain error pages. For an error without a body, a browser gets `errors/404.html` (with the
+    /// status code as its name) if there is one, or `errors.html`. Their variables are `error_code`, `title`, `reason`
+    /// and `fields`, a list of objects with `field` and `reason`.
     pub fn templates(mut self, folder: impl Into<PathBuf>) -> App<S> {
         self.templates = Some(folder.into());
         self
     }
 
-    /// How long a shutdown waits for what was accepted; 30 seconds unless set.
-    pub fn drain(mut self, limit: Duration) -> App<S> {
-        self.drain = limit;
+    /// Sets the time that a shutdown waits for requests in progress. The default is 30 seconds.
+    ///
+    /// Afterwards they are aborted, and [`serve`](App::serve) returns an error.
+    pub fn drain(mut self, timeout: Duration) -> App<S> {
+        self.drain = timeout;
         self
     }
 
-    /// Adds a connection to serve beside the one given to [`serve`](App::serve).
+    /// Adds a connection to serve together with the one passed to [`serve`](App::serve).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use brubeck::prelude::*;
+    /// # async fn example(routes: Routes<()>) -> brubeck::Result {
+    /// App::new(routes, ())
+    ///     .also(Service::bind("ipc://run/slow", "my_shared_secret"))
+    ///     .serve(Http::bind("127.0.0.1:6767"))
+    ///     .await
+    /// # }
+    /// ```
     pub fn also(mut self, connection: impl Connection) -> App<S> {
         self.connections.push(Box::new(connection));
         self
     }
 
-    /// Serves until SIGINT or SIGTERM, then finishes what was accepted.
+    /// Serves until SIGINT, SIGTERM or [`Handle::drain`], then completes the requests in progress and returns.
     ///
     /// # Errors
     ///
-    /// An address that cannot be bound, an endpoint that is none, a template folder that is not there, a route
-    /// pattern that is too large for the matcher, a cookie secret that can be guessed, a trusted proxy that is no
-    /// network, limits of a handler that is not listed, a handler that sends with [`nowait`](crate::TypedCall::nowait) what
-    /// no response handler takes.
+    /// Returns an error if the configuration is not valid:
+    ///
+    /// * an address cannot be bound, or is not a valid endpoint;
+    /// * the template folder cannot be read;
+    /// * a route pattern is too large to compile;
+    /// * the cookie secret is too short;
+    /// * a trusted proxy is not a network;
+    /// * the prefix of a mounted service does not start with `/`;
+    /// * a handler with [limits](App::limit) is not in the route list;
+    /// * a handler sends a call with [`nowait`](crate::TypedCall::nowait), and no response handler takes its response.
+    ///
+    /// Also returns an error if the shutdown takes longer than [`drain`](App::drain) allows.
     pub async fn serve(self, connection: impl Connection) -> Result {
         self.start(connection).await?.until_signal().await
     }
 
-    /// Opens the connections and serves in the background, until the handle is told to stop.
+    /// Opens the connections, serves in the background, and returns a handle to the running application.
+    ///
+    /// Unlike [`serve`](App::serve) it does not handle signals.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use brubeck::prelude::*;
+    /// # async fn example(routes: Routes<()>) -> brubeck::Result {
+    /// let running = App::new(routes, ()).start(Http::bind("127.0.0.1:0")).await?;
+    /// println!("listening at {}", running.address());
+    /// running.stop().await
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// As [`serve`](App::serve).
+    /// Returns an error if the configuration is not valid, like [`serve`](App::serve).
     pub async fn start(mut self, connection: impl Connection) -> Result<Running> {
         self.connections.insert(0, Box::new(connection));
         let connections = std::mem::take(&mut self.connections);
@@ -151,19 +215,21 @@ impl<S: Send + Sync + 'static> App<S> {
         Running::open(application, connections, drain).await
     }
 
-    /// The application without its connections, and what answers its web requests; services are opened in this way.
-    pub(crate) fn application(self, open: OpenLink) -> Result<(Arc<dyn Application>, AppService)> {
-        let served = self.assemble(open)?;
-        let web = served.web.clone();
-        Ok((served, web))
+    /// Builds the application without its connections. Its clients open their links with `open_link`.
+    pub(crate) fn application(self, open_link: OpenLink) -> Result<(Arc<dyn Application>, AppService)> {
+        let assembled = self.assemble(open_link)?;
+        let web = assembled.web.clone();
+        Ok((assembled, web))
     }
 
-    /// The application as a service of HTTP requests, to nest in another framework or to call without a socket.
-    /// Its connections are not opened.
+    /// Converts the application to a tower service for HTTP requests, without opening its connections.
+    ///
+    /// Nest it in another framework, such as a router of axum, or call it without a socket. See [`AppService`] for an
+    /// example.
     ///
     /// # Errors
     ///
-    /// As [`serve`](App::serve), but for addresses and endpoints.
+    /// Returns an error if the configuration is not valid, like [`serve`](App::serve). Addresses are not checked.
     pub fn into_service(self) -> Result<AppService> {
         Ok(self.assemble(Arc::new(client::open_client))?.web.clone())
     }

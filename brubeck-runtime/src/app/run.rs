@@ -1,4 +1,4 @@
-//! A running application, and how it ends.
+//! A running application and its shutdown.
 
 use crate::error::{Error, Result};
 use crate::handler::{Application, Connection, Stop};
@@ -7,19 +7,21 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// A running application.
+/// A running application, returned by [`App::start`](crate::App::start).
+///
+/// [`stop`](Running::stop) completes the requests in progress. Dropping it aborts them.
+///
+/// # Examples
 ///
 /// ```no_run
 /// # use brubeck::prelude::*;
 /// # async fn example(routes: Routes<()>) -> brubeck::Result {
 /// let running = App::new(routes, ()).start(Http::bind("127.0.0.1:0")).await?;
-/// println!("at {}", running.address());
+/// println!("listening at {}", running.address());
 /// running.stop().await
 /// # }
 /// ```
-///
-/// Dropping it stops the application at once; [`stop`](Running::stop) finishes what was accepted.
-#[must_use = "dropping it stops the application"]
+#[must_use = "dropping a running application stops it"]
 pub struct Running {
     addresses: Vec<String>,
     connections: JoinSet<()>,
@@ -37,7 +39,7 @@ impl Running {
         for connection in connections {
             opened.push(connection.open(application.clone()).await?);
         }
-        let (stop, told) = Stop::new();
+        let (stop, stop_signal) = Stop::new();
         let mut running = Running {
             addresses: Vec::new(),
             connections: JoinSet::new(),
@@ -45,24 +47,27 @@ impl Running {
             drain,
         };
         for connection in opened {
-            tracing::info!("serving at {}", connection.address);
+            tracing::info!(address = connection.address, "serving");
             running.addresses.push(connection.address);
-            running.connections.spawn((connection.serve)(told.clone()));
+            running.connections.spawn((connection.serve)(stop_signal.clone()));
         }
         Ok(running)
     }
 
-    /// Where the first connection listens: `http://127.0.0.1:6767`.
+    /// Returns the address of the connection that was passed to [`App::start`](crate::App::start), such as
+    /// `http://127.0.0.1:6767`. A port of 0 is replaced by the actual port.
     pub fn address(&self) -> &str {
         self.addresses.first().map_or("", String::as_str)
     }
 
-    /// Where all connections listen, in the order they were given.
+    /// Returns the addresses of all connections, in the order in which they were passed.
     pub fn addresses(&self) -> &[String] {
         &self.addresses
     }
 
-    /// What tells this application to stop, from wherever it is needed.
+    /// Returns a handle that stops the application from another task or thread.
+    ///
+    /// # Examples
     ///
     /// ```no_run
     /// # use brubeck::prelude::*;
@@ -77,58 +82,63 @@ impl Running {
         Handle(self.stop.clone())
     }
 
-    /// Takes no more messages, finishes what was accepted, and ends.
+    /// Stops accepting messages, and returns when the requests in progress are complete.
     ///
     /// # Errors
     ///
-    /// What was accepted took longer than the drain limit and was given up.
+    /// Returns an error if they take longer than [`App::drain`](crate::App::drain) allows. They are aborted then.
     pub async fn stop(mut self) -> Result {
         self.stop.send_replace(true);
         let finished = tokio::time::timeout(self.drain, async {
             while self.connections.join_next().await.is_some() {}
         });
-        match finished.await {
-            Ok(()) => Ok(()),
-            Err(_) => Err(Error::new(format!(
-                "what was accepted took longer than {:?} and was given up",
+        finished.await.map_err(|_| {
+            Error::new(format!(
+                "aborted the requests that were still in progress {:?} after the shutdown began; \
+                 `App::drain` sets this time",
                 self.drain
-            ))),
-        }
+            ))
+        })
     }
 
-    /// Serves until SIGINT or SIGTERM, until [`Handle::drain`], or until every connection has ended by itself, then stops.
+    /// Waits for SIGINT, SIGTERM or [`Handle::drain`], then [stops](Running::stop). Also returns if all connections have ended.
     ///
     /// # Errors
     ///
-    /// As [`stop`](Running::stop).
+    /// Returns an error if the requests in progress take longer than [`App::drain`](crate::App::drain) allows.
     pub async fn until_signal(mut self) -> Result {
-        let mut told = self.stop.subscribe();
+        let mut stop_requested = self.stop.subscribe();
         let ended = async { while self.connections.join_next().await.is_some() {} };
         tokio::select! {
-            signal = signal() => tracing::info!("{signal}: finishing what was accepted"),
-            _ = told.wait_for(|stop| *stop) => tracing::info!("told to stop: finishing what was accepted"),
-            () = ended => tracing::info!("every connection has ended"),
+            signal = shutdown_signal() => tracing::info!(signal, "shutting down"),
+            _ = stop_requested.wait_for(|stop| *stop) => tracing::info!("shutting down: drain requested"),
+            () = ended => tracing::info!("shutting down: all connections have ended"),
         }
         self.stop().await
     }
 }
 
-/// Tells a running application to stop; cloning is cheap.
+/// A handle that stops a running application. Cloning is cheap.
+///
+/// See [`Running::handle`] for an example.
 #[derive(Clone, Debug)]
 pub struct Handle(watch::Sender<bool>);
 
 impl Handle {
-    /// Takes no more messages: browsers are told to come again, callers of a service to ask another process. What was
-    /// accepted is finished, and [`until_signal`](Running::until_signal) and [`App::serve`](crate::App::serve) return.
+    /// Starts a graceful shutdown and returns immediately.
+    ///
+    /// The application stops accepting messages: HTTP connections are closed after their current response, and callers of a service
+    /// are directed to other workers. When the requests in progress are complete,
+    /// [`until_signal`](Running::until_signal) and [`App::serve`](crate::App::serve) return.
     pub fn drain(&self) {
         self.0.send_replace(true);
     }
 }
 
 #[cfg(unix)]
-async fn signal() -> &'static str {
+async fn shutdown_signal() -> &'static str {
     use tokio::signal::unix::{SignalKind, signal};
-    // Without a SIGTERM handler the default action of that signal ends the process, which is all it asks.
+    // If no handler can be installed, the default action of SIGTERM still ends the process.
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return interrupt().await;
     };
@@ -139,7 +149,7 @@ async fn signal() -> &'static str {
 }
 
 #[cfg(not(unix))]
-async fn signal() -> &'static str {
+async fn shutdown_signal() -> &'static str {
     interrupt().await
 }
 

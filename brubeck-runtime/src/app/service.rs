@@ -1,4 +1,4 @@
-//! The serving side of a service: requests come in, each is answered in its own dialect.
+//! The front end for calls of other applications, in brubeck's protocol and in the dialects of the Python original.
 
 use crate::error::Error;
 use crate::handler::{Application, Connection, OpenConnection, Stop};
@@ -13,13 +13,15 @@ use brubeck_zmtp::{
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
-/// How many handlers of one service run at once, unless it says otherwise.
-const CONCURRENCY: usize = 1024;
+/// The default limit for concurrent handlers.
+const DEFAULT_CONCURRENCY: usize = 1024;
 
-/// What a message may hold beside its body, in bytes.
-const BESIDE_THE_BODY: usize = 64 << 10;
+/// Room for the envelope and headers of a message, in bytes, in addition to its body.
+const MAX_ENVELOPE_BYTES: usize = 64 << 10;
 
-/// Answers the calls of other applications.
+/// A front end that serves calls of other applications over ZeroMQ.
+///
+/// # Examples
 ///
 /// ```no_run
 /// # use brubeck::prelude::*;
@@ -28,23 +30,35 @@ const BESIDE_THE_BODY: usize = 64 << 10;
 /// # }
 /// ```
 ///
-/// It speaks brubeck's own protocol and the dialects of Brubeck Services side by side, and answers each
-/// caller in its own. Requests run side by side, at most 1,024 at once unless
-/// [`concurrency`](Service::concurrency) says otherwise; what comes beyond is refused at once as busy. A caller that goes
-/// away, cancels or sees its deadline pass stops its handlers.
+/// # Protocols
 ///
-/// In brubeck's own protocol the passphrase never crosses the wire. Callers in a dialect of the original send it
-/// in clear, so they are taken only on ipc and loopback addresses, unless
-/// [`allow_clear_text`](Service::allow_clear_text) says otherwise; one with another passphrase is answered with
-/// 401, one that cannot be read with 400 where it still says who asked.
+/// One service accepts callers of brubeck's protocol and of the dialects of Brubeck Services, the Python original, at the
+/// same time. Each caller gets its responses in its own protocol.
 ///
-/// Every service also answers three paths of its own, whatever its routes are, with the method `request`:
+/// In brubeck's protocol the passphrase is never sent over the wire. Callers of a dialect send it in clear text. Therefore they
+/// are accepted only at ipc and loopback addresses, unless [`allow_clear_text`](Service::allow_clear_text) is set. A wrong
+/// passphrase is rejected with 401. A malformed request is rejected with 400 if its sender can be determined, and ignored
+/// otherwise.
 ///
-/// | path | answer |
+/// # Limits
+///
+/// | limit | default | beyond it |
+/// |---|---|---|
+/// | concurrent handlers ([`concurrency`](Service::concurrency)) | 1,024 | calls wait, then are rejected as busy |
+/// | body of a request or response ([`body_limit`](Service::body_limit)) | 8 MiB | rejected |
+/// | connected callers ([`max_connections`](Service::max_connections)) | 4,096 in total, 1,024 for each IP address | closed |
+///
+/// If a caller disconnects, cancels the call or gives up at its deadline, the handler is dropped.
+///
+/// # Introspection
+///
+/// Every service responds at three additional paths, with the method `request`:
+///
+/// | path | response |
 /// |---|---|
 /// | `/.brubeck/ping` | `{"pong": true}` |
-/// | `/.brubeck/info` | the release, and the operations: name, method, path, captures, an example, `blocking`, `concurrency`, and with the feature `schema` the JSON Schemas of their types |
-/// | `/.brubeck/stats` | since the start: requests, errors, cancelled, in flight, p50 and p99 in microseconds; in all, and of each operation |
+/// | `/.brubeck/info` | the version of brubeck, and the operations with name, method, path, captures, an example, `blocking` and `concurrency`; with the feature `schema` also the JSON Schemas of their types |
+/// | `/.brubeck/stats` | requests, errors, cancelled requests, requests in flight, and the latency as p50 and p99 in microseconds, in total and for each operation, since the start |
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Service {
@@ -57,43 +71,52 @@ pub struct Service {
 }
 
 impl Service {
-    /// Binds `ipc://path/of/socket` or `tcp://host:port`; callers must know the passphrase.
+    /// Creates a service that binds `ipc://path/of/socket` or `tcp://host:port`. Callers must know the passphrase.
     ///
-    /// They may speak brubeck's own protocol, [`Dialect::Seed`](crate::Dialect::Seed) and
-    /// [`Dialect::Branch`](crate::Dialect::Branch).
+    /// Callers may use brubeck's protocol, [`Dialect::Seed`](crate::Dialect::Seed) or
+    /// [`Dialect::Branch`](crate::Dialect::Branch). For the other dialects see
+    /// `brubeck::legacy::Service`.
+    ///
+    /// The address is bound when the application starts, which fails if it is not a valid endpoint or is in use.
     pub fn bind(address: impl Into<String>, passphrase: impl Into<String>) -> Service {
         Service {
             address: address.into(),
             passphrase: Secret::new(passphrase.into()),
             clear_text: false,
-            concurrency: CONCURRENCY,
+            concurrency: DEFAULT_CONCURRENCY,
             body_limit: None,
             max_connections: None,
         }
     }
 
-    /// How many handlers may run at once; in brubeck's own protocol, as many calls again may wait for one of them.
+    /// Sets the limit for concurrent handlers. The default is 1,024, the minimum 1.
+    ///
+    /// In brubeck's protocol the same number of calls may wait in addition. Further calls are rejected as busy, and callers
+    /// try another worker.
     pub fn concurrency(mut self, concurrency: usize) -> Service {
         self.concurrency = concurrency.max(1);
         self
     }
 
-    /// The largest body that is taken and sent, in bytes, instead of 8 MiB. Callers say theirs with
-    /// [`ServiceAddress::body_limit`](crate::ServiceAddress::body_limit).
+    /// Sets the limit for the body of a request and of a response, in bytes. The default is 8 MiB.
+    ///
+    /// Callers have a limit of their own: see [`ServiceAddress::body_limit`](crate::ServiceAddress::body_limit).
     pub fn body_limit(mut self, bytes: usize) -> Service {
         self.body_limit = Some(bytes);
         self
     }
 
-    /// How many callers may be connected at once, instead of 4,096 in all and 1,024 from one IP address. Each takes an
-    /// open file: see that the system grants them.
+    /// Sets the limit for connected callers, both in total and for each IP address. The defaults are 4,096 and 1,024.
+    ///
+    /// Each connection uses a file descriptor, so the limit of the operating system must be higher.
     pub fn max_connections(mut self, connections: usize) -> Service {
         self.max_connections = Some(connections);
         self
     }
 
-    /// Takes and sends passphrases in clear to other machines, too: whoever can read the network can then call the
-    /// service.
+    /// Accepts callers of a dialect from other machines. Their passphrases cross the network in clear text.
+    ///
+    /// An attacker who can read the network traffic can then call the service. Callers of brubeck's protocol need no such permission.
     pub fn allow_clear_text(mut self) -> Service {
         self.clear_text = true;
         self
@@ -110,20 +133,21 @@ impl Connection for Service {
 }
 
 impl Service {
-    /// Opens it over this transport.
+    /// Binds the service over this transport.
     pub(crate) async fn open_over(
         self,
         transport: &dyn Transport,
         application: Arc<dyn Application>,
     ) -> crate::Result<OpenConnection> {
         let application = Arc::new(InstrumentedApplication::new(application));
-        let endpoint = endpoint(&self.address)?;
+        let endpoint = parse_endpoint(&self.address)?;
         let clear_text = self.clear_text || endpoint.is_loopback();
         let server = transport
-            .server(endpoint, self.limits())
+            .server(endpoint, self.server_limits())
             .await
-            .map_err(|error| cannot(&self.address, error))?;
-        let sessions = CallerSessions::new(self.worker(), application.clone(), server.outbound.clone())?;
+            .map_err(|error| serve_error(&self.address, error))?;
+        let sessions =
+            CallerSessions::new(self.worker_config(), application.clone(), server.outbound.clone())?;
         let address = server.local.to_string();
         let answering = legacy::LegacyRequestHandler::new(self.passphrase, clear_text, application);
         let bound = ServiceServer {
@@ -136,10 +160,10 @@ impl Service {
         })
     }
 
-    /// What its sockets grant.
-    fn limits(&self) -> ServerLimits {
+    /// Returns the limits of the sockets.
+    fn server_limits(&self) -> ServerLimits {
         let mut limits = ServerLimits {
-            max_message_bytes: self.worker().max_body.saturating_add(BESIDE_THE_BODY),
+            max_message_bytes: self.worker_config().max_body.saturating_add(MAX_ENVELOPE_BYTES),
             ..ServerLimits::default()
         };
         if let Some(connections) = self.max_connections {
@@ -149,33 +173,34 @@ impl Service {
         limits
     }
 
-    /// How it behaves in brubeck's own protocol.
-    fn worker(&self) -> WorkerConfig {
+    /// Returns the settings for brubeck's protocol.
+    fn worker_config(&self) -> WorkerConfig {
         let default = WorkerConfig::default();
         WorkerConfig {
             passphrase: self.passphrase.clone(),
             concurrency: self.concurrency,
             max_body: self.body_limit.unwrap_or(default.max_body),
             max_sessions: self.max_connections.unwrap_or(default.max_sessions),
-            // As many handlers as there are may end at once and answer one caller.
+            // All handlers may respond to the same caller at once.
             max_unacknowledged: default.max_unacknowledged.max(self.concurrency),
             ..default
         }
     }
 }
 
-/// A service that callers come to: brubeck's own protocol and the dialects of the original on one ROUTER.
+/// A bound service: brubeck's protocol and the dialects share one ROUTER socket.
 struct ServiceServer {
     sessions: CallerSessions,
     legacy: Arc<legacy::LegacyServer>,
 }
 
 impl ServiceServer {
-    /// Serves until it is time to stop, and then until what was taken is answered.
+    /// Serves until the stop is requested, then until all accepted calls are answered.
     async fn serve(self, mut server: RouterServer, mut stop: Stop) {
         let (sessions, legacy) = (self.sessions.clone(), self.legacy.clone());
         let outbound = server.outbound.clone();
-        // Each message is read, and often answered, by the task of its connection: none waits for another task.
+        // The handler runs in the task of the connection that received the message, which decodes it and often responds as
+        // well. This is why it is a callback and not a channel.
         server.inbound.set_handler(move |event| match event {
             ServerEvent::Message { peer, frames } if is_v2(&frames) => sessions.handle_message(&peer, frames),
             ServerEvent::Message { peer, frames } => legacy.handle(peer, frames, &outbound),
@@ -200,11 +225,11 @@ impl Drop for ServiceServer {
     }
 }
 
-fn endpoint(text: &str) -> crate::Result<Endpoint> {
+fn parse_endpoint(text: &str) -> crate::Result<Endpoint> {
     text.parse()
-        .map_err(|error| cannot(text, TransportError::from(error)))
+        .map_err(|error| serve_error(text, TransportError::from(error)))
 }
 
-fn cannot(address: &str, error: TransportError) -> Error {
+fn serve_error(address: &str, error: TransportError) -> Error {
     Error::because(format!("cannot serve at {address}"), error)
 }

@@ -1,7 +1,7 @@
-//! A call of another application, from its message to its response: route, run the handler, catch its panic.
+//! One call of another application: route, limits, handler, access log.
 
-use super::inner::{ACCESS, AppInner};
-use super::limits::{TimeLeft, acquire};
+use super::inner::{ACCESS_LOG, AppInner};
+use super::limits::{ResponseTimeout, acquire_permit};
 use crate::handler::{CallFuture, CatchPanic};
 use crate::message::Message;
 use crate::method::{Kind, Method};
@@ -18,48 +18,54 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl<S: Send + Sync + 'static> AppInner<S> {
-    /// Answers a message of another application, and says so in one line; the route that it took comes first.
-    pub(super) fn answer_service(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, CallFuture) {
-        let logged = tracing::enabled!(target: ACCESS, tracing::Level::INFO);
-        let logged = logged.then(|| (Instant::now(), message.method(), message.path().to_owned()));
-        let (kind, method) = (message.kind(), message.method());
-        match self.router.find(kind, method, message.path()) {
-            Match::Found { entry, captures, .. } => {
-                let limits = self.limits.of(entry.spec);
-                // Other applications say themselves how long they wait; clients of message sockets do not.
-                let time = match message.extension::<SocketSender>() {
-                    None => limits.and_then(|limits| limits.time).flatten(),
-                    Some(_) => self.time(limits),
-                };
-                let run = (entry.handle)(self.context(message, captures));
-                let handler = CatchPanic::new(entry.spec.name, run, self.templates.clone());
-                let called = match (limits, time, &logged) {
-                    (None, None, None) => CallFuture(Either::Left(handler)),
-                    // Boxed, so that the many handlers with nothing around them need no room for this.
-                    _ => CallFuture(Either::Right(
-                        self.within_limits(entry, handler, time, logged).boxed(),
-                    )),
-                };
-                (Some(entry.spec), called)
-            }
-            Match::MethodNotAllowed { .. } => refused(logged, Status::METHOD_NOT_ALLOWED),
-            Match::NotFound => refused(logged, Status::NOT_FOUND),
-        }
+    /// Runs the handler of a call and logs it. Also returns the route, if one matches.
+    pub(super) fn handle_call(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, CallFuture) {
+        let access_log = AccessLogEntry::begin(&message);
+        let route = self.router.find(message.kind(), message.method(), message.path());
+        let (entry, captures) = match route {
+            Match::Found { entry, captures, .. } => (entry, captures),
+            Match::MethodNotAllowed { .. } => return error_response(access_log, Status::METHOD_NOT_ALLOWED),
+            Match::NotFound => return error_response(access_log, Status::NOT_FOUND),
+        };
+        let limits = self.limits.of(entry.spec);
+        // Callers send a deadline of their own with each call, so the default timeout does not apply to them. Clients of
+        // message sockets cannot.
+        let is_socket_message = message.extension::<SocketSender>().is_some();
+        let timeout = if is_socket_message {
+            self.timeout_for(limits)
+        } else {
+            limits.and_then(|limits| limits.timeout).flatten()
+        };
+        let future = (entry.handle)(self.context(message, captures));
+        let handler = CatchPanic::new(entry.spec.name, future, self.templates.clone());
+        let call = if limits.is_none() && timeout.is_none() && access_log.is_none() {
+            CallFuture(Either::Left(handler))
+        } else {
+            // Boxed, so that calls without limits and log do not pay for the size of this future.
+            let limited = self.run_with_limits(entry, handler, timeout, access_log);
+            CallFuture(Either::Right(limited.boxed()))
+        };
+        (Some(entry.spec), call)
     }
 
-    /// What a handler answers, unless the limits of its route do not let it; and a line about it.
-    async fn within_limits(
+    async fn run_with_limits(
         self: Arc<Self>,
         entry: &'static Entry<S>,
         handler: impl Future<Output = Response> + Unpin,
-        time: Option<Duration>,
-        logged: Logged,
+        timeout: Option<Duration>,
+        access_log: Option<AccessLogEntry>,
     ) -> Response {
-        let response = match acquire(self.limits.of(entry.spec)) {
-            Ok(_permit) => TimeLeft::from_now(time).wait_for(entry.spec.name, handler).await,
-            Err(busy) => busy,
+        let response = match acquire_permit(self.limits.of(entry.spec)) {
+            Ok(_permit) => {
+                ResponseTimeout::from_now(timeout)
+                    .run(entry.spec.name, handler)
+                    .await
+            }
+            Err(unavailable) => unavailable,
         };
-        log(logged, &response);
+        if let Some(access_log) = access_log {
+            access_log.write(&response);
+        }
         response
     }
 }
@@ -72,20 +78,21 @@ impl<S: Send + Sync + 'static> ResponseHandlers for AppInner<S> {
         )
     }
 
-    fn respond(self: Arc<Self>, answer: Message) -> BoxFuture<'static, Option<Handled>> {
+    fn respond(self: Arc<Self>, response: Message) -> BoxFuture<'static, Option<Handled>> {
         Box::pin(async move {
-            let path = answer.path().to_owned();
+            let path = response.path().to_owned();
             let Match::Found { entry, captures, .. } =
                 self.router.find(Kind::Response, Method::Response, &path)
             else {
                 return None;
             };
-            let mut run = (entry.handle)(self.context(answer, captures));
-            let (status, _, payload) = self.catching(entry, &mut run).await.into_parts();
+            let mut future = (entry.handle)(self.context(response, captures));
+            let (status, _, payload) = self.catch_panic(entry, &mut future).await.into_parts();
             match payload {
                 Payload::HandlerValue(value) => Some(value),
                 _ => {
-                    tracing::warn!(path, %status, handler = entry.spec.name, "a response handler refused an answer");
+                    let handler = entry.spec.name;
+                    tracing::warn!(handler, path, %status, "response handler rejected a response");
                     None
                 }
             }
@@ -93,17 +100,39 @@ impl<S: Send + Sync + 'static> ResponseHandlers for AppInner<S> {
     }
 }
 
-/// When a message came, and what it asks for, where that is logged.
-type Logged = Option<(Instant, Method, String)>;
+/// A line of the access log, to be completed with the response.
+struct AccessLogEntry {
+    received: Instant,
+    method: Method,
+    path: String,
+}
 
-fn log(logged: Logged, response: &Response) {
-    if let Some((began, method, path)) = logged {
-        tracing::info!(target: ACCESS, "{} {method} {path} in {:?}", response.status().code(), began.elapsed());
+impl AccessLogEntry {
+    /// Returns `None` if the access log is disabled: then there is no clock read and no copy of the path.
+    fn begin(message: &Message) -> Option<AccessLogEntry> {
+        tracing::enabled!(target: ACCESS_LOG, tracing::Level::INFO).then(|| AccessLogEntry {
+            received: Instant::now(),
+            method: message.method(),
+            path: message.path().to_owned(),
+        })
+    }
+
+    fn write(self, response: &Response) {
+        tracing::info!(
+            target: ACCESS_LOG,
+            method = %self.method,
+            path = self.path,
+            status = response.status().code(),
+            elapsed = ?self.received.elapsed(),
+            "call completed"
+        );
     }
 }
 
-fn refused(logged: Logged, status: Status) -> (Option<&'static Spec>, CallFuture) {
+fn error_response(access_log: Option<AccessLogEntry>, status: Status) -> (Option<&'static Spec>, CallFuture) {
     let response = status.into_reply();
-    log(logged, &response);
+    if let Some(access_log) = access_log {
+        access_log.write(&response);
+    }
     (None, CallFuture(Either::Right(ready(response).boxed())))
 }

@@ -1,4 +1,4 @@
-//! The application as an HTTP service of the tower world, and such services around and within it.
+//! Adapters between the application and [`tower_service::Service`]: layers around it, services mounted in it.
 
 use crate::error::{Error, Result};
 use crate::response::http_response::error_response;
@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::uri::{PathAndQuery, Uri};
 use http::{Request, Response, StatusCode};
+use http_body_util::Limited;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -15,7 +16,12 @@ use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// An application, or a part of it, as a [`tower_service::Service`] of HTTP requests with any body.
+/// An application as a [`tower_service::Service`] for HTTP requests with any body.
+///
+/// [`App::into_service`](crate::App::into_service) returns one, to nest in the router of another framework or to call in a
+/// test. [Layers](crate::App::layer) of an application wrap one too. It is always ready, never fails, and is cheap to clone.
+///
+/// # Examples
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -36,13 +42,10 @@ use tower_service::Service;
 /// # Ok(())
 /// # }
 /// ```
-///
-/// Always ready, never fails, cheap to clone. Layers of an application wrap it; it nests in the routers of other
-/// frameworks.
 #[derive(Clone)]
 pub struct AppService(pub(super) Arc<dyn HttpService>);
 
-/// What answers HTTP requests, with its type erased.
+/// An HTTP service that can be a trait object.
 pub(super) trait HttpService: Send + Sync + 'static {
     fn respond(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>>;
 }
@@ -81,7 +84,7 @@ impl std::fmt::Debug for AppService {
     }
 }
 
-/// A service of somebody else: a layer around the application, or what is mounted in it.
+/// Adapts a tower service, which is a layer around the application or mounted in it.
 pub(super) struct TowerAdapter<T>(pub(super) T);
 
 impl<T, B> HttpService for TowerAdapter<T>
@@ -95,16 +98,16 @@ where
     fn respond(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
         let mut service = self.0.clone();
         Box::pin(async move {
-            let answered = async {
+            let outcome = async {
                 poll_fn(|cx| service.poll_ready(cx)).await?;
                 service.call(request).await
             };
-            match answered.await {
+            match outcome.await {
                 Ok(response) => response.map(Body::new),
                 Err(error) => {
-                    // The errors of layers say that they gave up: too late, too much at once.
+                    // Layers fail to shed load: a timeout, a concurrency limit. So 503, not 500.
                     let error: BoxError = error.into();
-                    tracing::warn!(error, "a layer or a mounted service failed");
+                    tracing::warn!(error, "layer or mounted service failed");
                     error_response(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
                 }
             }
@@ -112,10 +115,18 @@ where
     }
 }
 
-/// A layer, until the application that it wraps is there.
-pub(super) type Wrap = Box<dyn FnOnce(AppService) -> AppService + Send>;
+/// Limits the body of a request, unless it is complete and within the limit.
+pub(super) fn limit_body(request: Request<Body>, limit: usize) -> Request<Body> {
+    match request.body().bytes() {
+        Some(body) if body.len() <= limit => request,
+        _ => request.map(|body| Body::new(Limited::new(body, limit))),
+    }
+}
 
-pub(super) fn wrap<L, B>(layer: L) -> Wrap
+/// A layer with its type erased: a function that wraps the application.
+pub(super) type BoxedLayer = Box<dyn FnOnce(AppService) -> AppService + Send>;
+
+pub(super) fn box_layer<L, B>(layer: L) -> BoxedLayer
 where
     L: Layer<AppService> + Send + 'static,
     L::Service: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -127,18 +138,18 @@ where
     Box::new(move |inner| AppService::new(TowerAdapter(layer.layer(inner))))
 }
 
-/// The services that are mounted below a prefix, the longest prefix first.
+/// The mounted services and their prefixes, without a trailing `/`. Longer prefixes come first.
 pub(super) struct Mounts(Vec<(String, AppService)>);
 
 impl Mounts {
     /// # Errors
     ///
-    /// A prefix that does not start with `/`.
+    /// Returns an error if a prefix does not start with `/`.
     pub(super) fn new(mut mounts: Vec<(String, AppService)>) -> Result<Mounts> {
         for (prefix, _) in &mut mounts {
             if !prefix.starts_with('/') {
                 return Err(Error::new(format!(
-                    "the prefix `{prefix}` of a mounted service must start with `/`"
+                    "cannot mount a service at `{prefix}`: the prefix must start with `/`"
                 )));
             }
             prefix.truncate(prefix.trim_end_matches('/').len());
@@ -147,12 +158,12 @@ impl Mounts {
         Ok(Mounts(mounts))
     }
 
-    /// The service below whose prefix this URI is, and what is left of the URI. Services at `/` are left out.
+    /// Returns the service whose prefix matches, and the URI without the prefix. Ignores services at `/`.
     pub(super) fn find(&self, uri: &Uri) -> Option<(AppService, Uri)> {
         self.first(uri, |prefix| !prefix.is_empty())
     }
 
-    /// The service that is mounted at `/`, which gets what has no route.
+    /// Returns the service at `/`, which responds to requests without a route.
     pub(super) fn find_root(&self, uri: &Uri) -> Option<(AppService, Uri)> {
         self.first(uri, str::is_empty)
     }
@@ -164,6 +175,7 @@ impl Mounts {
             .filter(|(prefix, _)| eligible(prefix))
             .find_map(|(prefix, service)| {
                 let rest = target.strip_prefix(prefix.as_str())?;
+                // The prefix must end at a segment boundary: `/old` does not match `/older`.
                 let uri = match rest.chars().next() {
                     Some('/') => rest.parse().ok()?,
                     None | Some('?') => format!("/{rest}").parse().ok()?,

@@ -331,7 +331,9 @@ async fn forwarded_address_is_used_only_from_trusted_proxies() {
         .into_service()
         .unwrap_err();
     assert!(
-        error.to_string().contains("`localhost` is no trusted proxy"),
+        error
+            .to_string()
+            .contains("`localhost` is not a valid trusted proxy"),
         "{error}"
     );
 }

@@ -131,7 +131,7 @@ async fn route_limits_override_body_limit_and_timeout() {
         .get("/slow")
         .await
         .assert_status(504)
-        .assert_text("it took too long");
+        .assert_text("the handler did not respond in time");
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ async fn handler_timeout_is_504_and_drops_the_handler() {
             .assert_status(504)
             .assert_header("content-type", "application/problem+json")
             .assert_json(serde_json::json!({
-                "type": "about:blank", "title": "Gateway Timeout", "status": 504, "detail": "it took too long"
+                "type": "about:blank", "title": "Gateway Timeout", "status": 504, "detail": "the handler did not respond in time"
             }));
         assert_eq!(began.elapsed(), Duration::from_secs(seconds));
         assert_eq!(dropped.0.load(SeqCst), 1, "the handler was not dropped");
