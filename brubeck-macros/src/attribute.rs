@@ -22,7 +22,7 @@ pub(crate) struct HandlerArgs {
     pub(crate) method: Option<LitStr>,
     /// The operation of a contract, instead of a path and a method.
     pub(crate) operation: Option<Path>,
-    /// The handler is a plain `fn` that runs on a thread where it may block.
+    /// The handler is a plain `fn` that may block its thread.
     pub(crate) blocking: bool,
     /// The maximum number of calls of the handler that run at once.
     pub(crate) concurrency: Option<LitInt>,
@@ -41,6 +41,7 @@ impl HandlerArgs {
 
     fn read(&mut self, name: &str, input: ParseStream<'_>, errors: &Errors) -> syn::Result<()> {
         while !input.is_empty() {
+            // A literal is the path, `key = ..` a pair, and anything else a key without a value or an operation.
             if input.peek(Lit) {
                 self.read_path(name, input, errors)?;
             } else if input.peek(Ident::peek_any) && input.peek2(Token![=]) {
@@ -90,6 +91,7 @@ impl HandlerArgs {
             }
             _ => {
                 errors.on(&key, unknown(name, &word));
+                // The value is consumed, so that the keys after it are parsed, too.
                 input.parse::<Expr>()?;
                 return Ok(());
             }
@@ -142,6 +144,7 @@ impl HandlerArgs {
     /// Reads a key without a value, or an operation.
     fn read_word(&mut self, name: &str, input: ParseStream<'_>, errors: &Errors) -> syn::Result<()> {
         let path = input.call(Path::parse_mod_style)?;
+        // Keys are single identifiers, so a path of several segments is an operation.
         let Some(word) = path.get_ident().cloned() else {
             self.set_operation(path, errors);
             return Ok(());
@@ -158,6 +161,7 @@ impl HandlerArgs {
                     format!("`{text}` needs a value\nhelp: write `{}`", example(&text)),
                 );
             }
+            // With a path there cannot be an operation, so this is a misspelt key.
             _ if self.path.is_some() => errors.on(&word, unknown(name, &text)),
             _ => {
                 self.set_operation(path, errors);

@@ -64,6 +64,8 @@ pub(crate) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 
 /// Levenshtein distance in characters.
 fn distance(a: &str, b: &str) -> usize {
+    // `row[j]` is the distance between the characters of `a` so far and the first `j` characters of `b`. The matrix of all
+    // distances is computed row by row, in place.
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, left) in a.chars().enumerate() {

@@ -61,6 +61,7 @@ impl Pattern {
         let proof = match ast::parse::Parser::new().parse(&text) {
             Ok(ast) => {
                 inspector.inspect(&ast, false);
+                // The translation would report some errors a second time, so it runs only for a pattern without errors.
                 if inspector.errors.is_empty() {
                     inspector.prove(&ast)
                 } else {
@@ -140,7 +141,7 @@ impl Pattern {
         proof.map_or((&[], &[]), |proof| (&proof.automaton, &proof.prefix))
     }
 
-    /// Returns the packed automaton; empty if there is none.
+    /// Returns the packed automaton. It is empty for a pattern that is too large.
     pub(crate) fn automaton(&self) -> Literal {
         Literal::byte_string(self.proof.as_ref().map_or(&[], |proof| &proof.automaton))
     }
@@ -182,6 +183,7 @@ impl Inspector<'_> {
     /// Reports an error at a part of the literal. The caret is drawn in the message, because spans inside a literal need nightly.
     fn push(&mut self, at: Range<usize>, message: &str, help: &str) {
         let text = self.text;
+        // Offsets are bytes, the caret is below characters.
         let before = text.get(..at.start).map_or(0, |head| head.chars().count());
         let width = text.get(at).map_or(1, |part| part.chars().count().max(1));
         let caret = format!("{}{}", " ".repeat(before), "^".repeat(width));
@@ -245,6 +247,7 @@ impl Inspector<'_> {
                 };
                 self.inspect(&repetition.ast, optional || may_be_absent);
             }
+            // A capture in one branch is absent if another branch matches.
             Ast::Alternation(alternation) => {
                 alternation
                     .asts
@@ -281,6 +284,7 @@ impl Inspector<'_> {
 
     fn prove(&mut self, ast: &Ast) -> Option<Proof> {
         let text = self.text;
+        // The router matches bytes, so the pattern is translated without Unicode: classes are ASCII.
         let hir = match TranslatorBuilder::new()
             .utf8(false)
             .unicode(false)

@@ -157,6 +157,7 @@ fn checks(items: &[ListItem], names: &[Ident]) -> TokenStream {
             const _: () = {
                 #[allow(unused_imports)]
                 use ::brubeck::__private::{Routed, Spec, emit_error, join_specs, specs, shadow_checks};
+                // Statics are evaluated once, constants would be for each check.
                 static COUNTS: [usize; #len] = [#(#counts),*];
                 static SPECS: [&Spec; __LEN] = join_specs(&[#(#specs),*]);
                 #[allow(long_running_const_eval)]

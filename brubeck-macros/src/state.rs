@@ -64,6 +64,7 @@ fn provided_fields<'a>(input: &'a DeriveInput, errors: &Errors) -> Vec<(Member, 
                 span: Span::call_site(),
             }),
         };
+        // Types are compared by their tokens. rustc reports conflicting impls for two spellings of one type.
         let ty = field.ty.to_token_stream().to_string();
         let own = member.to_token_stream().to_string();
         match seen.get(&ty) {

@@ -83,6 +83,7 @@ pub(crate) fn text(ty: &Type) -> String {
 /// Rewrites a type or path for use in a child module: `self::T` becomes `super::T`.
 pub(crate) fn within_module(ty: &impl ToTokens) -> TokenStream {
     fn moved(tokens: TokenStream) -> TokenStream {
+        // `self` and `super` are relative at the start of a path only, that is, not after `::`.
         let mut after_colon = false;
         let moved = tokens.into_iter().map(|token| {
             let starts_path = !std::mem::replace(&mut after_colon, false);
@@ -146,12 +147,14 @@ fn borrows(tokens: TokenStream) -> bool {
     let mut names_function = false;
     while let Some(token) = tokens.next() {
         match token {
+            // A lifetime is two tokens, an apostrophe and its name.
             TokenTree::Punct(punct) if punct.as_char() == '\'' => {
                 let named = tokens.next();
                 if named.is_some_and(|name| name.to_string() != "static") {
                     return true;
                 }
             }
+            // A reference with a lifetime is decided by the lifetime; one without it borrows.
             TokenTree::Punct(punct) if punct.as_char() == '&' => {
                 let lifetime =
                     matches!(tokens.peek(), Some(TokenTree::Punct(next)) if next.as_char() == '\'');

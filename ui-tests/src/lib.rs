@@ -1,15 +1,15 @@
-//! A library with handlers, for the cases that are about two crates. The cases themselves: `tests/`.
+//! A library with handlers, for test cases that need two crates. The test cases are in `tests/`.
 
 use brubeck::prelude::*;
 
-/// What `slow` is asked and answers.
+/// The request and response of `slow`.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Echo {
     /// The text.
     pub text: String,
 }
 
-/// Says it back.
+/// Returns the request.
 #[service_handler(path = "^/service/slow", method = "request")]
 pub async fn slow(body: Json<Echo>) -> Json<Echo> {
     body
@@ -21,17 +21,17 @@ pub async fn service_index() -> &'static str {
     "services"
 }
 
-/// A table to list within another.
+/// A table that other tables nest.
 pub mod admin {
     use brubeck::prelude::*;
 
-    /// Who may come in.
+    /// Lists the users.
     #[get("^/admin/users")]
     pub async fn users() -> &'static str {
         "users"
     }
 
-    /// Everything else.
+    /// All other paths of the module.
     #[get("^/admin")]
     pub async fn index() -> &'static str {
         "admin"
@@ -41,11 +41,11 @@ pub mod admin {
     pub const ROUTES: Routes<()> = routes![users, index];
 }
 
-/// A contract.
+/// A contract with two operations.
 pub mod contract {
     use brubeck::prelude::*;
 
-    /// What was said.
+    /// The response of both operations.
     #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
     pub struct Echoed {
         /// The text.
@@ -55,11 +55,11 @@ pub mod contract {
     /// The slow service.
     #[service_client]
     pub trait SlowEcho {
-        /// Says it back, late.
+        /// Returns the text.
         #[call("/service/slow")]
         async fn echo(&self, text: String) -> Result<Echoed, Fault>;
 
-        /// Says who it is.
+        /// Returns the name of a user.
         #[call("/service/user/{id}")]
         async fn user(&self, id: u32) -> Result<Echoed, Fault>;
     }

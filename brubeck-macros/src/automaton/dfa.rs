@@ -24,6 +24,7 @@ pub(super) fn determinize(nfa: &Nfa) -> Result<Automaton, TooLarge> {
             accept: items.iter().any(|item| item.0 == nfa.matched),
             edges: Vec::new(),
         };
+        // The whole pattern has matched: every continuation is accepted.
         if items == [(nfa.matched, false)] {
             state.push(ByteRange {
                 low: 0,
@@ -90,6 +91,7 @@ fn closure(nfa: &Nfa, items: Vec<Item>, at_start: bool) -> Vec<Item> {
             return vec![(node, false)];
         }
         for &(condition, to) in &nfa.nodes[node].empty {
+            // `$` forbids further bytes; `^` holds at the start only.
             let next = match condition {
                 Condition::Always => (to, ended),
                 Condition::AtStart if at_start => (to, ended),
@@ -111,6 +113,7 @@ pub(super) fn minimize(automaton: Automaton) -> Automaton {
     if states.len() > MAX_MINIMIZED_STATES {
         return Automaton { states };
     }
+    // The first classes are the accepting states and the others.
     let mut class: Vec<usize> = states.iter().map(|state| usize::from(state.accept)).collect();
     let mut classes = class.iter().collect::<BTreeSet<_>>().len();
     let grouped = |state: &DfaState, class: &[usize]| {
@@ -156,6 +159,7 @@ pub(super) fn minimize(automaton: Automaton) -> Automaton {
 /// Removes the states that cannot reach acceptance, and numbers the others from the start state.
 pub(super) fn trim(automaton: Automaton) -> Automaton {
     let states = automaton.states;
+    // A state is live if it accepts or leads to a live state. This is repeated until nothing changes.
     let mut live: Vec<bool> = states.iter().map(|state| state.accept).collect();
     loop {
         let mut changed = false;
@@ -169,6 +173,7 @@ pub(super) fn trim(automaton: Automaton) -> Automaton {
             break;
         }
     }
+    // Breadth-first numbering drops unreachable states, and makes the result independent of the order of construction.
     let mut numbers = HashMap::from([(0, 0)]);
     let mut order = Vec::new();
     let mut open = VecDeque::from([0]);

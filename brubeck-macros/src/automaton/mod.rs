@@ -136,6 +136,7 @@ impl Automaton {
         }
         let mut bytes = Vec::with_capacity(end);
         for (own, state) in self.states.iter().enumerate() {
+            // The runtime stops reading the path in a state that accepts every continuation.
             let mut flags = if state.accept { ACCEPT } else { 0 };
             if state.accepts_all(own) {
                 flags |= ACCEPT_ALL;

@@ -75,6 +75,7 @@ impl Nfa {
             HirKind::Capture(capture) => self.compile(&capture.sub, from),
             HirKind::Concat(parts) => parts.iter().try_fold(from, |at, part| self.compile(part, at)),
             HirKind::Alternation(branches) => {
+                // Each branch has its own start node, so that a loop in one does not lead into another.
                 let out = self.node()?;
                 for branch in branches {
                     let head = self.node()?;
@@ -136,6 +137,7 @@ impl Nfa {
         }
         let out = self.node()?;
         match repetition.max {
+            // A loop through `head`, which can be left before each iteration.
             None => {
                 let head = self.node()?;
                 self.link(at, Condition::Always, head);
@@ -143,6 +145,7 @@ impl Nfa {
                 self.link(tail, Condition::Always, head);
                 self.link(head, Condition::Always, out);
             }
+            // Optional copies: the repetition can be left before each of them.
             Some(max) => {
                 self.link(at, Condition::Always, out);
                 for _ in repetition.min..max {

@@ -45,12 +45,14 @@ fn definition(contract: &ItemTrait) -> TokenStream {
             function.default = None;
             function.semi_token = Some(Token![;](Span::call_site()));
             for input in &mut function.sig.inputs {
+                // A pattern as an argument was reported; in a trait it is an error of rustc, too.
                 if let FnArg::Typed(typed) = input
                     && !matches!(*typed.pat, Pat::Ident(_))
                 {
                     typed.pat = syn::parse_quote!(_);
                 }
             }
+            // The future of an `async fn` in a trait is not known to be `Send`, but that of this desugared form is.
             if function.sig.asyncness.take().is_some() {
                 let returned = match &function.sig.output {
                     ReturnType::Type(_, ty) => quote!(#ty),
@@ -171,6 +173,8 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
             let name = argument.name;
             quote!(let __request = #codec.write(__request, self.#name);)
         });
+    // Path parameters are read one by one. The named arguments are read together, in one pass over the JSON object, into a
+    // local for each.
     let (mut named, mut vacant, mut reads) = (Vec::new(), Vec::new(), Vec::new());
     for (argument, codec) in operation.arguments.iter().zip(&codecs) {
         let name = argument.name;
@@ -283,6 +287,7 @@ fn entry(contract: &Ident, operation: &Operation<'_>) -> TokenStream {
                     ::core::result::Result::Ok(__args) => __args,
                     ::core::result::Result::Err(__response) => return __response,
                 };
+                // An operation without arguments would not use it.
                 let _ = &__args;
                 let __released = __cx.release_message();
                 ::brubeck::__private::operation_response::<#name>(#call(__released.state(), #(__args.#fields),*).await)
@@ -369,6 +374,7 @@ fn snake(name: &str) -> String {
     let mut snake = String::new();
     for (i, c) in chars.iter().enumerate() {
         let before = i.checked_sub(1).and_then(|before| chars.get(before));
+        // A word starts at a capital after a small letter or digit, and at the last capital of a run: `HTTPProxy`.
         let starts = before.is_some_and(|before| before.is_lowercase() || before.is_ascii_digit());
         let ends = before.is_some_and(|before| before.is_uppercase())
             && chars.get(i + 1).is_some_and(|after| after.is_lowercase());

@@ -61,6 +61,7 @@ pub(super) fn lower<'a>(contract: &'a ItemTrait, errors: &Errors) -> Option<Vec<
             );
             continue;
         };
+        // An error in one operation does not affect the others.
         let own = Errors::default();
         let operation = operation(function, &own);
         if let Some(operation) = operation.filter(|_| !own.any()) {
@@ -87,6 +88,7 @@ fn same_route(a: &Operation<'_>, b: &Operation<'_>) -> bool {
 
 fn operation<'a>(function: &'a TraitItemFn, errors: &Errors) -> Option<Operation<'a>> {
     let sig = &function.sig;
+    // All checks run before the first return, so that all errors of an operation are reported at once.
     check_signature(function, errors);
     let call = call(function, errors);
     let path = call.path.and_then(|lit| CallPath::parse(lit, errors));
@@ -293,6 +295,7 @@ fn read_call(
     errors: &Errors,
 ) -> syn::Result<()> {
     const KEYS: [&str; 4] = ["path", "method", "timeout", "idempotent"];
+    // A bare string is the path.
     let (key, span) = if input.peek(LitStr) {
         ("path".to_owned(), input.span())
     } else {

@@ -79,19 +79,13 @@ fn start(vis: &syn::Visibility, request: &Ident, pattern: &Pattern, route: &Rout
             quote!(<#ty as ::brubeck::__private::FillCapture<_>>::fill(&mut __path, #name);)
         }
     });
-    let pushes: Vec<TokenStream> = pushes.collect();
-    let mutable = if pushes.is_empty() {
-        TokenStream::new()
-    } else {
-        quote!(mut)
-    };
     quote! {
         /// Returns a request to this handler. Its arguments are set by the methods of their names.
         #vis fn request<#(#generics),*>(#(#names: #generics),*) -> #request
         where
             #(#bounds)*
         {
-            let #mutable __path = ::std::string::String::new();
+            let mut __path = ::std::string::String::new();
             #(#pushes)*
             Self::__started(__path)
         }

@@ -211,6 +211,7 @@ fn arguments(function: &ItemFn, pattern: Option<&Pattern>, errors: &Errors) -> V
             ),
             FnArg::Typed(typed) => {
                 check_argument(function, typed, errors);
+                // Only a plain variable binds to a capture; `Arg(id)` reads the argument `id` of the request.
                 let capture = plain_name(&typed.pat)
                     .and_then(|name| captures.iter().position(|capture| capture.name == name));
                 let source = match capture {

@@ -24,6 +24,7 @@ impl NowaitCallScan {
     fn read(&mut self, tokens: TokenStream) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         for (i, token) in tokens.iter().enumerate() {
+            // Blocks, closures and arguments of macros are groups.
             if let TokenTree::Group(group) = token {
                 self.read(group.stream());
             }

@@ -81,7 +81,7 @@ fn template_name(input: &DeriveInput, errors: &Errors) -> Option<LitStr> {
     Some(lit)
 }
 
-/// Returns the fields, or reports that there are none with names.
+/// Returns the fields, or reports that they have no names.
 fn fields<'a>(input: &'a DeriveInput, errors: &Errors) -> Option<Vec<&'a Field>> {
     match &input.data {
         Data::Struct(data) => match &data.fields {
@@ -161,6 +161,7 @@ fn implementation(
     let sources = templates.templates.iter().map(|template| {
         let (name, path) = (&template.name, format!("/{FOLDER}/{}", template.name));
         quote! {
+            // An absolute path, because `include_str!` is relative to the file of the struct.
             (#name, ::core::include_str!(::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), #path)))
         }
     });

@@ -28,6 +28,7 @@ pub(super) fn scan(template: &str) -> Scan {
     let mut raw = false;
     while let Some(at) = rest.find("{") {
         rest = &rest[at + 1..];
+        // In a `raw` block only `endraw` has a meaning.
         if let Some(comment) = rest.strip_prefix('#').filter(|_| !raw) {
             rest = comment.find("#}").map_or("", |end| &comment[end + 2..]);
         } else if let Some(statement) = rest.strip_prefix('%') {
@@ -88,6 +89,7 @@ impl Scan {
                 let is_list = rest.first() == Some(&Token::Punct('['));
                 self.add_references(rest, ignores_missing || is_list, false);
             }
+            // `import 'lib.html' as name`: the template is the first token.
             "import" => {
                 self.add_references(rest.get(..1).unwrap_or_default(), false, true);
                 self.assigned.extend(
@@ -97,6 +99,7 @@ impl Scan {
                         .map(str::to_owned),
                 );
             }
+            // `from 'lib.html' import a as b`: both names count, which is harmless.
             "from" => {
                 self.add_references(rest.get(..1).unwrap_or_default(), false, true);
                 let imported = words(rest).filter(|word| !matches!(*word, "import" | "as"));
@@ -107,6 +110,7 @@ impl Scan {
                     .extend(words(rest).take_while(|word| *word != "in").map(str::to_owned));
             }
             "macro" => self.assigned.extend(words(rest).take(1).map(str::to_owned)),
+            // Both `set name = value` and the block form `set name`.
             "set" => {
                 let targets = rest
                     .split(|token| *token == Token::Punct('='))

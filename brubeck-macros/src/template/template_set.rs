@@ -90,6 +90,7 @@ impl TemplateSet {
                 .iter_mut()
                 .find(|template| template.name == next.name)
             {
+                // Reached a second time: the template sees the variables if any reference to it does.
                 Some(known) => known.sees_variables |= next.sees_variables,
                 None => pending.extend(set.add(folder, next)),
             }

@@ -42,7 +42,7 @@ enum Instruction {
     Jump(u32),
 }
 
-/// What may follow at some point of a pattern.
+/// The follow set at some point of a pattern.
 #[derive(Clone)]
 struct Follow {
     /// A superset of the bytes that may come next.
@@ -143,7 +143,7 @@ impl Compiler<'_> {
     }
 
     fn compile_sequence(&mut self, parts: &[Hir], follow: &Follow) -> Option<()> {
-        // What follows a part depends on all parts after it, so these sets are computed from the last part to the first.
+        // The follow set of a part depends on all parts after it, so the sets are computed from the last part to the first.
         let mut follows = vec![follow.clone()];
         for part in parts.iter().skip(1).rev() {
             follows.push(follows.last()?.preceded_by(part));

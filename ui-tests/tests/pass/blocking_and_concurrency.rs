@@ -24,8 +24,8 @@ pub trait Sums {
 }
 
 #[service_handler(sums::sum, blocking, concurrency = 3)]
-fn sum(Args(ask): Args<sums::sum>) -> Result<u32, Fault> {
-    ask.a.checked_add(ask.b).ok_or_else(|| Fault::new(422, "too much"))
+fn sum(Args(args): Args<sums::sum>) -> Result<u32, Fault> {
+    args.a.checked_add(args.b).ok_or_else(|| Fault::new(422, "too much"))
 }
 
 const ROUTES: Routes<()> = routes![primes, nap, still, sum];

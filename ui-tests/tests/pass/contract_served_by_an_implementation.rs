@@ -25,7 +25,7 @@ serves!(WITH_MORE => slow_echo, ui_tests::contract::slow_echo);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    // A service is a plain value with plain methods.
+    // The methods of the contract can be called directly.
     assert_eq!(Slow.echo("hi".into()).await.unwrap().text, "hi");
     assert!(Slow.user(1).await.is_err());
 }

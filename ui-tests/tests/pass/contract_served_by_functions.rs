@@ -3,14 +3,14 @@ use brubeck::prelude::*;
 use ui_tests::contract::*;
 
 #[service_handler(slow_echo::echo)]
-async fn echo(Args(ask): Args<slow_echo::echo>) -> Result<Echoed, Fault> {
-    Ok(Echoed { text: ask.text })
+async fn echo(Args(args): Args<slow_echo::echo>) -> Result<Echoed, Fault> {
+    Ok(Echoed { text: args.text })
 }
 
 #[service_handler(slow_echo::user)]
 async fn user(headers: Headers, ask: Args<slow_echo::user>) -> Result<Echoed, Fault> {
     drop(headers);
-    Ok(Echoed { text: ask.0.id.to_string() })
+    Ok(Echoed { text: args.0.id.to_string() })
 }
 
 #[response_handler(slow_echo::echo)]

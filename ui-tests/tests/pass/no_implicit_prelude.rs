@@ -39,7 +39,7 @@ trait Contract {
 
 #[service_handler(contract::slow)]
 async fn slow(ask: Args<contract::slow>) -> ::std::result::Result<u8, Fault> {
-    ::std::result::Result::Ok(ask.0.id)
+    ::std::result::Result::Ok(args.0.id)
 }
 
 #[response_handler(contract::slow)]

@@ -1,7 +1,7 @@
 #![deny(warnings)]
 use brubeck::prelude::*;
 
-/// Shown by a template that extends another and includes one within a loop.
+/// Its template extends another one and includes one in a loop.
 #[derive(Template)]
 #[template("list.html")]
 struct List<'a> {

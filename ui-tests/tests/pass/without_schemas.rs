@@ -1,4 +1,4 @@
-//! Without the feature `schema` a service says nothing of its types.
+//! Without the feature `schema`, types need no `JsonSchema`.
 
 use brubeck::prelude::*;
 use brubeck::{TestSite, ServiceAddress};

@@ -38,6 +38,7 @@ pub const fn check_answered<S>(routes: Routes<S>, operations: &[&Spec]) {
 
 /// Returns `true` if all responses of an operation reach one response handler.
 pub(super) const fn is_answered<S>(routes: Routes<S>, operation: &Spec) -> bool {
+    // Responses are routed by the path of the call, with a method and kind of their own.
     let response = operation.handled_by(operation.name, Method::Response, Kind::Response);
     match first_covering(routes, operation) {
         Some(spec) => is_served(routes, spec, &response),
@@ -124,6 +125,7 @@ const fn covers(route: &Spec, operation: &Spec) -> bool {
     if route.same_resource(operation) {
         return true;
     }
+    // A pattern without an automaton proves nothing.
     let (route, operation) = (Automaton(route.automaton), Automaton(operation.automaton));
     !route.is_absent() && !operation.is_absent() && is_subset(operation, route)
 }

@@ -74,6 +74,7 @@ impl<S> Routes<S> {
             if first.is_none() {
                 resources.push(spec);
             }
+            // Nothing is known about a pattern that is too large; `Router::new` has checked that its regex compiles.
             if Automaton(spec.automaton).is_absent() {
                 continue;
             }

@@ -5,7 +5,7 @@ use super::subset::is_subset;
 use crate::routing::automaton::Automaton;
 use crate::spec::Spec;
 
-/// Returns for each route the index of an earlier route that shadows it, plus one; zero if there is none.
+/// Returns for each route one plus the index of an earlier route that shadows it, or zero.
 ///
 /// `counts` is the number of routes of each entry of the list. Two routes of one entry, which is a nested table, are not compared:
 /// that was done where the table was defined.

@@ -4,8 +4,8 @@ use brubeck::prelude::*;
 use ui_tests::contract::*;
 
 #[service_handler(slow_echo::echo)]
-async fn echo(Args(ask): Args<slow_echo::echo>) -> Result<Echoed, Fault> {
-    Ok(Echoed { text: ask.text })
+async fn echo(Args(args): Args<slow_echo::echo>) -> Result<Echoed, Fault> {
+    Ok(Echoed { text: args.text })
 }
 
 const ROUTES: Routes<()> = routes![echo];

@@ -4,6 +4,6 @@ use brubeck::prelude::*;
 use ui_tests::contract::*;
 
 #[service_handler(slow_echo::echo)]
-async fn echo(Args(ask): Args<slow_echo::echo>) -> impl Sized {}
+async fn echo(Args(args): Args<slow_echo::echo>) -> impl Sized {}
 
 fn main() {}

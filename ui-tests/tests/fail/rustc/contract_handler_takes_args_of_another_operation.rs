@@ -1,0 +1,11 @@
+#![allow(unused)]
+use brubeck::prelude::*;
+
+use ui_tests::contract::*;
+
+#[service_handler(slow_echo::echo)]
+async fn echo(Args(args): Args<slow_echo::user>) -> Result<Echoed, Fault> {
+    Ok(Echoed { text: args.id.to_string() })
+}
+
+fn main() {}
