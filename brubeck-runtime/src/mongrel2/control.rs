@@ -1,4 +1,4 @@
-//! The control port of a Mongrel2, as a typed client.
+//! A typed client for the control port of a Mongrel2 server.
 
 use crate::codec::tnetstring::{self, Value};
 use crate::error::{Error, Result};
@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
-/// How long an answer may take; it takes less than a millisecond.
-const ANSWER: Duration = Duration::from_secs(2);
+/// Time for Mongrel2 to respond. It responds within a millisecond.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The control port of a running Mongrel2.
+/// A client for the control port of a running Mongrel2.
 ///
 /// ```no_run
 /// use brubeck::Mongrel2Control;
@@ -25,113 +25,144 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// # }
 /// ```
 ///
-/// The endpoint is the `control_port` of Mongrel2's configuration. One question is asked at a time; each waits at most
-/// two seconds for its answer.
+/// The endpoint is the `control_port` of Mongrel2's configuration. Concurrent calls are sent one after the other, and
+/// each fails if Mongrel2 does not respond within two seconds. After a failure, the next call connects again.
 #[derive(Debug)]
 pub struct Mongrel2Control {
     endpoint: Endpoint,
     client: Mutex<Option<DealerClient>>,
 }
 
-/// One connection to a Mongrel2, as its control port tells.
+/// A connection of a client to Mongrel2, as [`Mongrel2Control::connections`] returns it.
+///
+/// Mongrel2 measures the times in whole seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mongrel2Connection {
-    /// The number that requests carry; -1 until a handler was asked.
+    /// The connection id that requests contain, or -1 if no request of this connection has been sent to a handler
+    /// yet.
     pub id: i64,
-    /// What is spoken on it.
+    /// The protocol of the connection.
     pub kind: Mongrel2ConnectionKind,
-    /// How long ago a request or a frame came.
+    /// The time since the last request or WebSocket frame.
     pub last_ping: Duration,
-    /// How long ago anything was read.
+    /// The time since Mongrel2 last read from the client.
     pub last_read: Duration,
-    /// How long ago anything was written.
+    /// The time since Mongrel2 last wrote to the client.
     pub last_write: Duration,
-    /// How many bytes were read from the client.
+    /// The number of bytes read from the client.
     pub bytes_read: u64,
-    /// How many bytes were written to the client.
+    /// The number of bytes written to the client.
     pub bytes_written: u64,
 }
 
-/// What is spoken on a connection to Mongrel2.
+/// The protocol of a [`Mongrel2Connection`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mongrel2ConnectionKind {
     /// HTTP.
     Http,
-    /// JSON or XML messages.
+    /// A message socket, for JSON or XML messages.
     Message,
     /// A WebSocket.
     WebSocket,
-    /// Nothing yet, or something unknown.
+    /// Not determined yet, or unknown to this version of brubeck.
     Other,
 }
 
 impl Mongrel2Control {
-    /// Connects when first asked something.
+    /// Creates a client. It connects when it is first used.
+    ///
+    /// ```
+    /// use brubeck::Mongrel2Control;
+    ///
+    /// let control = Mongrel2Control::connect("tcp://127.0.0.1:9997")?;
+    /// # Ok::<(), brubeck::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// The endpoint is none.
+    /// Returns an error if `endpoint` is not a valid endpoint. It is not an error if Mongrel2 is not running.
     pub fn connect(endpoint: impl AsRef<str>) -> Result<Mongrel2Control> {
         let endpoint = endpoint.as_ref();
-        let parsed = endpoint
-            .parse::<Endpoint>()
-            .map_err(|error| Error::because(format!("`{endpoint}` is no control port of Mongrel2"), error))?;
+        let parsed = endpoint.parse::<Endpoint>().map_err(|error| {
+            Error::because(
+                format!("`{endpoint}` is not a valid endpoint for the control port of Mongrel2"),
+                error,
+            )
+        })?;
         Ok(Mongrel2Control {
             endpoint: parsed,
             client: Mutex::new(None),
         })
     }
 
-    /// Every connection there is now.
+    /// Returns all connections of clients (`status net`).
     ///
     /// # Errors
     ///
-    /// Mongrel2 is not there, or answers something else.
+    /// Returns an error if Mongrel2 does not respond, or the response is not a table of connections.
     pub async fn connections(&self) -> Result<Vec<Mongrel2Connection>> {
         let table = self
-            .ask("status", vec![("what".into(), Value::String("net".into()))])
+            .send_command("status", vec![("what".into(), Value::String("net".into()))])
             .await?;
-        table.rows().map(|row| connection(&table, row)).collect()
+        table.rows().map(|row| parse_connection(&table, row)).collect()
     }
 
-    /// Drops a connection, of which no handler is told. Mongrel2 refuses ids of 65,536 and more.
+    /// Closes the connection with this [`id`](Mongrel2Connection::id). Mongrel2 sends the handlers no notice about
+    /// it.
+    ///
+    /// ```no_run
+    /// use brubeck::Mongrel2Control;
+    /// use std::time::Duration;
+    ///
+    /// # async fn example(control: Mongrel2Control) -> brubeck::Result {
+    /// // Close the connections that have not sent anything for an hour.
+    /// for connection in control.connections().await? {
+    ///     if connection.id >= 0 && connection.last_read > Duration::from_secs(3600) {
+    ///         control.kill(connection.id).await?;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Mongrel2 refuses ids of 65,536 and above.
     ///
     /// # Errors
     ///
-    /// It is not there, or cannot be dropped.
+    /// Returns an error if Mongrel2 does not respond, or there is no such connection.
     pub async fn kill(&self, id: i64) -> Result {
-        self.ask("kill", vec![("id".into(), Value::Integer(id))])
+        self.send_command("kill", vec![("id".into(), Value::Integer(id))])
             .await
             .map(drop)
     }
 
-    /// Opens the logs anew and forgets certificates. The configuration is not read again.
+    /// Reopens the log files and clears the cache of certificates. Mongrel2 does not read its configuration again.
     ///
     /// # Errors
     ///
-    /// Mongrel2 is not there.
+    /// Returns an error if Mongrel2 does not respond.
     pub async fn reload(&self) -> Result {
-        self.ask("reload", Vec::new()).await.map(drop)
+        self.send_command("reload", Vec::new()).await.map(drop)
     }
 
-    /// Ends the server at once; connections are cut.
+    /// Stops the server. It closes all connections without waiting for responses.
     ///
     /// # Errors
     ///
-    /// Mongrel2 is not there.
+    /// Returns an error if Mongrel2 does not respond.
     pub async fn terminate(&self) -> Result {
-        self.ask("terminate", Vec::new()).await.map(drop)
+        self.send_command("terminate", Vec::new()).await.map(drop)
     }
 
-    /// The identity of the server, as its configuration names it.
+    /// Returns the `uuid` of the server in its configuration.
     ///
     /// # Errors
     ///
-    /// Mongrel2 is not there, or answers something else.
+    /// Returns an error if Mongrel2 does not respond, or the response is not an identity.
     pub async fn uuid(&self) -> Result<String> {
-        let table = self.ask("uuid", Vec::new()).await?;
+        let table = self.send_command("uuid", Vec::new()).await?;
         let value = table.rows().next().and_then(|row| row.first());
         match value {
             Some(Value::String(text)) => Ok(String::from_utf8_lossy(text).into_owned()),
@@ -139,55 +170,69 @@ impl Mongrel2Control {
         }
     }
 
-    async fn ask(&self, command: &'static str, arguments: Vec<(Bytes, Value)>) -> Result<Table> {
-        let mut question = BytesMut::new();
-        let words = vec![Value::String(command.into()), Value::Dictionary(arguments)];
-        tnetstring::encode(&mut question, &Value::List(words));
+    async fn send_command(
+        &self,
+        command: &'static str,
+        arguments: Vec<(Bytes, Value)>,
+    ) -> Result<StatusTable> {
+        let mut request = BytesMut::new();
+        let parts = vec![Value::String(command.into()), Value::Dictionary(arguments)];
+        tnetstring::encode(&mut request, &Value::List(parts));
         let mut slot = self.client.lock().await;
         let mut client = match slot.take() {
             Some(client) => client,
             None => Zmtp
                 .client(self.endpoint.clone(), LinkConfig::default())
-                .map_err(|error| Error::because(self.absent(), error))?,
+                .map_err(|error| Error::because(self.no_response(), error))?,
         };
-        // An answer that comes too late must not be taken for that of the next question, so a link on which one is
-        // missing is not used again.
-        let answer = exchange(&mut client, question.freeze())
+        // After a timeout the client is dropped, and not put back: a late response must not be taken for the response
+        // to the next request.
+        let response = exchange(&mut client, request.freeze())
             .await
-            .ok_or_else(|| Error::new(self.absent()))?;
+            .ok_or_else(|| Error::new(self.no_response()))?;
         *slot = Some(client);
         drop(slot);
-        let answer = tnetstring::decode(&answer)
-            .map_err(|error| Error::because(format!("Mongrel2 answers `{command}` unreadably"), error))?;
-        match (answer.get(b"headers"), answer.get(b"rows"), answer.get(b"error")) {
-            (Some(Value::List(headers)), Some(Value::List(rows)), _) => Ok(Table {
+        let response = tnetstring::decode(&response).map_err(|error| {
+            Error::because(
+                format!("the response of Mongrel2 to `{command}` is malformed"),
+                error,
+            )
+        })?;
+        match (
+            response.get(b"headers"),
+            response.get(b"rows"),
+            response.get(b"error"),
+        ) {
+            (Some(Value::List(headers)), Some(Value::List(rows)), _) => Ok(StatusTable {
                 headers: headers.clone(),
                 rows: rows.clone(),
             }),
             (_, _, Some(Value::String(error))) => Err(Error::new(format!(
-                "Mongrel2 refuses `{command}`: {}",
+                "Mongrel2 refused the command `{command}`: {}",
                 String::from_utf8_lossy(error)
             ))),
             _ => Err(unexpected(command)),
         }
     }
 
-    fn absent(&self) -> String {
+    fn no_response(&self) -> String {
         format!(
-            "no Mongrel2 answers at {}; it must be the control_port of its configuration",
+            "no Mongrel2 responds at {}; check that it is running and that this is the control_port of its configuration",
             self.endpoint
         )
     }
 }
 
-/// A question as the REQ socket that Mongrel2 expects would ask it: behind an empty frame.
-async fn exchange(client: &mut DealerClient, question: Bytes) -> Option<Bytes> {
-    let deadline = Instant::now() + ANSWER;
-    // What came for an earlier question is of no interest.
+/// Sends a request and waits for the response. Returns `None` on a timeout or if the connection is lost.
+///
+/// Mongrel2 has a `REP` socket, which expects an empty frame before the request.
+async fn exchange(client: &mut DealerClient, request: Bytes) -> Option<Bytes> {
+    let deadline = Instant::now() + RESPONSE_TIMEOUT;
+    // Discard events of an earlier connection.
     while client.inbound.try_recv().is_some() {}
     let sent = client
         .outbound
-        .send_by(vec![Bytes::new(), question], deadline)
+        .send_by(vec![Bytes::new(), request], deadline)
         .await
         .ok()?;
     loop {
@@ -203,16 +248,17 @@ async fn exchange(client: &mut DealerClient, question: Bytes) -> Option<Bytes> {
 
 fn unexpected(command: &str) -> Error {
     Error::new(format!(
-        "Mongrel2 answers `{command}` with something else than expected"
+        "the response of Mongrel2 to `{command}` has an unexpected form; is this the control port of Mongrel2 1.12 or newer?"
     ))
 }
 
-struct Table {
+/// A table in the response to a command.
+struct StatusTable {
     headers: Vec<Value>,
     rows: Vec<Value>,
 }
 
-impl Table {
+impl StatusTable {
     fn rows(&self) -> impl Iterator<Item = &Vec<Value>> {
         self.rows.iter().filter_map(|row| match row {
             Value::List(row) => Some(row),
@@ -221,18 +267,18 @@ impl Table {
     }
 
     fn number(&self, row: &[Value], name: &str) -> Option<i64> {
-        let is_it =
+        let has_name =
             |header: &Value| matches!(header, Value::String(text) if text.as_ref() == name.as_bytes());
-        match row.get(self.headers.iter().position(is_it)?)? {
+        match row.get(self.headers.iter().position(has_name)?)? {
             Value::Integer(number) => Some(*number),
             _ => None,
         }
     }
 }
 
-fn connection(table: &Table, row: &[Value]) -> Result<Mongrel2Connection> {
-    let read = || {
-        let size = |name| {
+fn parse_connection(table: &StatusTable, row: &[Value]) -> Result<Mongrel2Connection> {
+    let parse = || {
+        let byte_count = |name| {
             table
                 .number(row, name)
                 .and_then(|number| u64::try_from(number).ok())
@@ -253,9 +299,9 @@ fn connection(table: &Table, row: &[Value]) -> Result<Mongrel2Connection> {
             last_ping: ago("last_ping")?,
             last_read: ago("last_read")?,
             last_write: ago("last_write")?,
-            bytes_read: size("bytes_read")?,
-            bytes_written: size("bytes_written")?,
+            bytes_read: byte_count("bytes_read")?,
+            bytes_written: byte_count("bytes_written")?,
         })
     };
-    read().ok_or_else(|| unexpected("status"))
+    parse().ok_or_else(|| unexpected("status"))
 }

@@ -1,79 +1,79 @@
-//! Asks the control port what was written, whenever the loop wants to know.
+//! Polls the control port of a Mongrel2 for the state of its connections.
 
 use super::control::{Mongrel2Connection, Mongrel2Control};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// The shortest time between two questions; one that takes long is asked less often.
-const APART: Duration = Duration::from_millis(10);
+/// Minimum time between two polls.
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The control port of one link.
+/// The pause after a poll, as a multiple of its duration: Mongrel2 serves no clients while it answers, and should not
+/// spend more than a tenth of its time on this.
+const PAUSE_FACTOR: u32 = 10;
+
+/// A task that polls the control port on request.
 #[derive(Debug)]
 pub(super) struct ControlPortMonitor {
-    ask: mpsc::Sender<()>,
-    told: mpsc::Receiver<ConnectionsSnapshot>,
-    waiting: bool,
+    requests: mpsc::Sender<()>,
+    snapshots: mpsc::Receiver<ConnectionsSnapshot>,
+    is_pending: bool,
     _task: JoinSet<()>,
 }
 
-/// What the control port said.
+/// The connections of Mongrel2 at one moment.
 #[derive(Debug)]
 pub(super) struct ConnectionsSnapshot {
-    /// When it was asked.
-    pub(super) asked: Instant,
-    /// Every connection; `None` where it did not answer.
+    /// The time at which the control port was asked.
+    pub(super) requested_at: Instant,
+    /// All connections, or `None` if the control port did not answer.
     pub(super) connections: Option<Vec<Mongrel2Connection>>,
 }
 
 impl ControlPortMonitor {
     pub(super) fn new(control: Mongrel2Control) -> ControlPortMonitor {
-        let (ask, mut asked) = mpsc::channel::<()>(1);
-        let (tell, told) = mpsc::channel(1);
+        let (requests, mut requested) = mpsc::channel::<()>(1);
+        let (snapshot_sender, snapshots) = mpsc::channel(1);
         let mut task = JoinSet::new();
         task.spawn(async move {
-            while asked.recv().await.is_some() {
-                let began = Instant::now();
+            while requested.recv().await.is_some() {
+                let requested_at = Instant::now();
                 let connections = control.connections().await;
                 if let Err(error) = &connections {
-                    tracing::debug!(%error, "the control port of Mongrel2 does not answer");
+                    tracing::debug!(%error, "the control port of Mongrel2 does not respond");
                 }
-                let connections = connections.ok();
-                if tell
-                    .send(ConnectionsSnapshot {
-                        asked: began,
-                        connections,
-                    })
-                    .await
-                    .is_err()
-                {
+                let snapshot = ConnectionsSnapshot {
+                    requested_at,
+                    connections: connections.ok(),
+                };
+                if snapshot_sender.send(snapshot).await.is_err() {
                     return;
                 }
-                // Mongrel2 serves nobody while it answers, so it is not asked more than a tenth of the time.
-                tokio::time::sleep(APART.max(began.elapsed() * 10)).await;
+                let pause = requested_at.elapsed() * PAUSE_FACTOR;
+                tokio::time::sleep(MIN_POLL_INTERVAL.max(pause)).await;
             }
         });
         ControlPortMonitor {
-            ask,
-            told,
-            waiting: false,
+            requests,
+            snapshots,
+            is_pending: false,
             _task: task,
         }
     }
 
-    /// Asks, unless an answer is waited for.
-    pub(super) fn ask(&mut self) {
-        if !self.waiting && self.ask.try_send(()).is_ok() {
-            self.waiting = true;
+    /// Requests a snapshot, unless one is pending.
+    pub(super) fn request_snapshot(&mut self) {
+        if !self.is_pending && self.requests.try_send(()).is_ok() {
+            self.is_pending = true;
         }
     }
 
-    /// The answer; for ever without a question.
-    pub(super) async fn told(&mut self) -> ConnectionsSnapshot {
-        match self.told.recv().await {
-            Some(status) => {
-                self.waiting = false;
-                status
+    /// Returns the requested snapshot. Never completes if none was requested.
+    pub(super) async fn next_snapshot(&mut self) -> ConnectionsSnapshot {
+        match self.snapshots.recv().await {
+            Some(snapshot) => {
+                self.is_pending = false;
+                snapshot
             }
             None => std::future::pending().await,
         }

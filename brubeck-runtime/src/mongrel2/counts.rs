@@ -1,10 +1,11 @@
-//! What a link to Mongrel2 has done so far.
+//! Counters of a link to Mongrel2.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// What went over the links of a [`Mongrel2`](crate::Mongrel2) since it was made. Clones read the same numbers.
+/// Counters of the connection to a [`Mongrel2`](crate::Mongrel2) server, since it was created. Clones share the
+/// counters.
 ///
 /// ```
 /// use brubeck::Mongrel2;
@@ -14,10 +15,10 @@ use std::sync::atomic::Ordering::Relaxed;
 /// assert_eq!((counts.requests(), counts.stale()), (0, 0));
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Mongrel2Counts(Arc<CounterCells>);
+pub struct Mongrel2Counts(Arc<Mongrel2Counters>);
 
 #[derive(Debug, Default)]
-struct CounterCells {
+struct Mongrel2Counters {
     requests: AtomicU64,
     messages: AtomicU64,
     stale: AtomicU64,
@@ -35,8 +36,8 @@ macro_rules! counters {
                     self.0.$name.load(Relaxed)
                 }
 
-                pub(super) fn $add(&self, many: usize) {
-                    self.0.$name.fetch_add(many as u64, Relaxed);
+                pub(super) fn $add(&self, count: usize) {
+                    self.0.$name.fetch_add(count as u64, Relaxed);
                 }
             )*
         }
@@ -44,16 +45,18 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Requests, frames of WebSockets and messages of message sockets that came.
+    /// Returns the number of received requests, WebSocket frames and messages of message sockets.
     requests, add_requests;
-    /// Messages that were sent to Mongrel2, each to one connection or to as many as 128.
+    /// Returns the number of messages sent to Mongrel2. A broadcast message addresses up to 128 clients and counts
+    /// once.
     messages, add_messages;
-    /// Replies that were dropped because their connection was gone: closed, or of an earlier run of Mongrel2.
+    /// Returns the number of responses that were dropped because their connection was closed, or was a connection to
+    /// Mongrel2 before its restart.
     stale, add_stale;
-    /// Requests that were answered with 503 because too many were worked on already.
+    /// Returns the number of requests that were answered with 503 because of too many concurrent requests.
     shed, add_shed;
-    /// Messages that could not be read.
+    /// Returns the number of messages from Mongrel2 that could not be decoded.
     refused, add_refused;
-    /// Clients that were cut off because they did not read, or sent too much.
+    /// Returns the number of clients that were disconnected because they did not read what was sent to them.
     cut, add_cut;
 }

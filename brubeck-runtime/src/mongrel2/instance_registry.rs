@@ -1,21 +1,26 @@
-//! The links of one application to several Mongrel2 servers.
+//! The registry of links that belong to the same application, to detect servers that would receive each other's
+//! responses.
+//!
+//! Each Mongrel2 numbers its connections from 1. If a Mongrel2 subscribes with an empty `recv_ident`, it also
+//! receives the responses to the other servers of the application, and writes them to its own connections of the same
+//! numbers.
 
 use super::Application;
 use crate::error::Error;
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// The links of every application in this process, so that those of one find each other.
+/// The links of every application in this process.
 static REGISTRY: Mutex<Vec<RegistryEntry>> = Mutex::new(Vec::new());
 
-/// An application and its links, for as long as both live.
+/// An application and its links. The entry is removed once one of the two is dropped.
 type RegistryEntry = (Weak<dyn Application>, Weak<ApplicationLinks>);
 
-/// The links of one application: where each receives replies, and what its Mongrel2 subscribed to.
+/// The `recv_spec` of each link of one application, and the `recv_ident` that its Mongrel2 subscribed to, if known.
 #[derive(Debug, Default)]
 struct ApplicationLinks(Mutex<Vec<(String, Option<Bytes>)>>);
 
-/// One link among those of its application.
+/// A link in the registry.
 #[derive(Clone, Debug)]
 pub(super) struct RegisteredLink {
     links: Arc<ApplicationLinks>,
@@ -23,17 +28,17 @@ pub(super) struct RegisteredLink {
 }
 
 impl RegisteredLink {
-    /// One more link of this application.
+    /// Adds a link of `application` to the registry.
     pub(super) fn new(application: &Arc<dyn Application>, recv_spec: &str) -> RegisteredLink {
-        let mut all = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|(application, links)| application.strong_count() > 0 && links.strong_count() > 0);
-        let known = all
+        let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.retain(|(application, links)| application.strong_count() > 0 && links.strong_count() > 0);
+        let registered = registry
             .iter()
-            .find(|(known, _)| known.ptr_eq(&Arc::downgrade(application)))
+            .find(|(other, _)| other.ptr_eq(&Arc::downgrade(application)))
             .and_then(|(_, links)| links.upgrade());
-        let links = known.unwrap_or_else(|| {
+        let links = registered.unwrap_or_else(|| {
             let links = Arc::new(ApplicationLinks::default());
-            all.push((Arc::downgrade(application), Arc::downgrade(&links)));
+            registry.push((Arc::downgrade(application), Arc::downgrade(&links)));
             links
         });
         let index = {
@@ -44,29 +49,29 @@ impl RegisteredLink {
         RegisteredLink { links, index }
     }
 
-    /// What the Mongrel2 of this link subscribed to.
-    pub(super) fn subscribed(&self, ident: &Bytes) {
+    /// Stores the topic that the Mongrel2 of this link subscribed to.
+    pub(super) fn set_recv_ident(&self, recv_ident: &Bytes) {
         let mut links = self.links.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, known)) = links.get_mut(self.index) {
-            *known = Some(ident.clone());
+        if let Some((_, ident)) = links.get_mut(self.index) {
+            *ident = Some(recv_ident.clone());
         }
     }
 
-    /// A Mongrel2 that takes every reply takes those to other servers too, where connections have the same numbers.
+    /// Checks that no server receives the responses to the other servers of the application.
     ///
     /// # Errors
     ///
-    /// There are several servers, and one of them does.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    /// Returns an error if there are several servers and one of them has an empty `recv_ident`.
+    pub(super) fn check_recv_idents(&self) -> Result<(), Error> {
         let links = self.links.0.lock().unwrap_or_else(PoisonError::into_inner);
         match links
             .iter()
             .find(|(_, ident)| ident.as_ref().is_some_and(Bytes::is_empty))
         {
             Some((recv_spec, _)) if links.len() > 1 => Err(Error::new(format!(
-                "the Mongrel2 that receives replies at {recv_spec} takes the replies to every server, because its recv_ident \
-                 is empty, and this application has {} servers: a page could reach a stranger; set the recv_ident of its \
-                 Handler to its send_ident",
+                "the Mongrel2 with the recv_spec {recv_spec} has an empty recv_ident, so it receives the responses to all {} \
+                 servers of this application and would send them to the wrong clients; set the recv_ident of its Handler to \
+                 its send_ident",
                 links.len()
             ))),
             _ => Ok(()),

@@ -1,4 +1,4 @@
-//! Behind a Mongrel2 web server: requests are pulled from it, replies published to it.
+//! The Mongrel2 front end: receives web requests from a Mongrel2 server over ZeroMQ and sends the responses back.
 
 pub mod codec;
 mod control;
@@ -16,7 +16,6 @@ pub use counts::Mongrel2Counts;
 
 use crate::error::Error;
 use crate::handler::{Application, Connection, OpenConnection};
-use crate::mongrel2::server_link::LinkEvent;
 use brubeck_zmtp::{Endpoint, LinkConfig, TransportError};
 use control_port_monitor::ControlPortMonitor;
 use front_end::FrontEnd;
@@ -24,15 +23,20 @@ use front_end::self_waking_task::SelfWakingTask;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join};
 use instance_registry::RegisteredLink;
+use server_link::LinkEvent;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use uploads::body_location::UploadStore;
 
-/// How long a start waits for a Mongrel2, to see what it subscribes to. One that is there answers within milliseconds.
-const SEEN: Duration = Duration::from_millis(500);
+/// Time that a start waits for the subscription of Mongrel2, to check its `recv_ident`. A Mongrel2 that is running
+/// subscribes within milliseconds.
+const FIRST_SUBSCRIPTION_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Web requests through a Mongrel2 server.
+const DEFAULT_KEEP_ALIVE: Duration = Duration::from_secs(30);
+const MIN_KEEP_ALIVE: Duration = Duration::from_secs(1);
+
+/// A connection to a Mongrel2 server, which passes web requests to the application.
 ///
 /// ```no_run
 /// # use brubeck::prelude::*;
@@ -41,42 +45,61 @@ const SEEN: Duration = Duration::from_millis(500);
 /// # }
 /// ```
 ///
-/// The two addresses are the `send_spec` and the `recv_spec` of the `Handler` in Mongrel2's configuration.
-/// Mongrel2 may start later, and start again: requests are taken once it listens for the replies, and a
-/// reply to a request of an earlier start is dropped, because its connection is somebody else's by now.
-/// Replies to one browser connection leave in the order of its requests. A browser that goes away stops
-/// its handlers. An application may have several Mongrel2 servers, each [`also`](crate::App::also) one of these.
+/// The two addresses are the `send_spec` and the `recv_spec` of the `Handler` in Mongrel2's configuration. To use
+/// several Mongrel2 servers, add one of these for each with [`App::also`](crate::App::also).
+///
+/// Mongrel2 may be started after the application, and restarted at any time. The application receives requests once
+/// Mongrel2 has subscribed to the responses. After a restart, Mongrel2 assigns the same connection ids to other
+/// clients, so a response to a request from before the restart is dropped.
+///
+/// The responses on one connection are sent in the order of its requests. If a client disconnects, its handlers are
+/// cancelled.
+///
+/// # Limits
 ///
 /// | limit | default | beyond it |
 /// |---|---|---|
-/// | requests worked on at once | 1,024, of them 64 of one connection | 503 |
+/// | concurrent requests | 1,024, at most 64 of them on one connection | 503 |
 /// | WebSockets | 8,192 | 503 |
-/// | messages on their way to one client | 12; Mongrel2 drops a client at 17 | they are joined, and wait |
-/// | body | the application's limit, or that of the route | 413, closed |
+/// | messages in flight to one client | 12; Mongrel2 disconnects a client at 17 | they wait, and are merged |
+/// | body | the body limit of the application or of the route | 413, and the connection is closed |
 ///
-/// How fast a client reads is only known with [`control`](Mongrel2::control), or with Mongrel2's setting
-/// `download.flow_control`. Without either a client is taken to read a megabyte in a second, and one that reads a long
-/// response more slowly is dropped by Mongrel2.
+/// # Slow clients
+///
+/// The rate at which a client reads is known only if the application uses the [control port](Mongrel2::control) or if
+/// Mongrel2's setting `download.flow_control` is on. Otherwise responses are sent at one megabyte per second, and
+/// Mongrel2 disconnects a client that reads a long response more slowly.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Mongrel2 {
     send_spec: String,
     control: Option<String>,
+    /// The template of the upload files, and their folder if this process sees it at another path.
     uploads: Option<(String, Option<PathBuf>)>,
     settings: Settings,
     counts: Mongrel2Counts,
 }
 
-/// What the loop must know.
+/// The settings of the event loop.
 #[derive(Clone, Debug)]
 struct Settings {
     recv_spec: String,
     keep_alive: Duration,
-    store: Option<UploadStore>,
+    upload_store: Option<UploadStore>,
 }
 
 impl Mongrel2 {
-    /// Pulls requests from `send_spec` and publishes replies to `recv_spec`, in Mongrel2's words.
+    /// Receives requests from `send_spec` and sends responses to `recv_spec`. Both are named from the view of
+    /// Mongrel2, as in its configuration.
+    ///
+    /// ```
+    /// use brubeck::Mongrel2;
+    ///
+    /// let mongrel2 = Mongrel2::new("ipc:///run/m2/send", "ipc:///run/m2/recv");
+    /// ```
+    ///
+    /// The application fails to start if one of the endpoints is invalid. It is not an error if Mongrel2 is not
+    /// running yet.
     pub fn new(send_spec: impl Into<String>, recv_spec: impl Into<String>) -> Mongrel2 {
         Mongrel2 {
             send_spec: send_spec.into(),
@@ -84,43 +107,91 @@ impl Mongrel2 {
             uploads: None,
             settings: Settings {
                 recv_spec: recv_spec.into(),
-                keep_alive: Duration::from_secs(30),
-                store: None,
+                keep_alive: DEFAULT_KEEP_ALIVE,
+                upload_store: None,
             },
             counts: Mongrel2Counts::default(),
         }
     }
 
-    /// The control port of this Mongrel2, by which it tells how much each client has read, and which clients are gone:
-    /// long responses go as fast as their readers, and nothing is kept for those that left without a word.
+    /// Uses the control port of this Mongrel2, the `control_port` of its configuration.
+    ///
+    /// ```
+    /// use brubeck::Mongrel2;
+    ///
+    /// let mongrel2 = Mongrel2::new("ipc:///run/m2/send", "ipc:///run/m2/recv").control("ipc:///run/m2/control");
+    /// ```
+    ///
+    /// The control port reports how much each client has read and which connections are closed. With it, long
+    /// responses are sent as fast as their clients read, and handlers of clients that disconnected without a notice
+    /// are cancelled.
     pub fn control(mut self, endpoint: impl Into<String>) -> Mongrel2 {
         self.control = Some(endpoint.into());
         self
     }
 
-    /// Takes the files to which Mongrel2 writes large bodies. The template is its setting `upload.temp_store`, and ends in
-    /// `XXXXXX`; a file is removed when its handler is done with it. Nobody but Mongrel2 and this process should be able
-    /// to write to the folder.
+    /// Accepts request bodies that Mongrel2 has written to files. `template` is Mongrel2's setting
+    /// `upload.temp_store`, a path that ends in `XXXXXX`.
+    ///
+    /// ```
+    /// use brubeck::Mongrel2;
+    ///
+    /// let mongrel2 = Mongrel2::new("ipc:///run/m2/send", "ipc:///run/m2/recv").uploads("/var/uploads/upload.XXXXXX");
+    /// ```
+    ///
+    /// A file is removed when its handler has finished. Only Mongrel2 and this process should have write access to
+    /// the folder. If Mongrel2 sees the folder at another path, use [`uploads_at`](Mongrel2::uploads_at). Unless this
+    /// is set, a body that Mongrel2 has written to a file is answered with 413.
     pub fn uploads(mut self, template: impl Into<String>) -> Mongrel2 {
         self.uploads = Some((template.into(), None));
         self
     }
 
-    /// As [`uploads`](Mongrel2::uploads), where Mongrel2 runs in a chroot or another working folder: `folder` is where the
-    /// files are for this process.
+    /// Accepts request bodies that Mongrel2 has written to files, if Mongrel2 runs in a chroot or in another working
+    /// directory.
+    ///
+    /// ```
+    /// use brubeck::Mongrel2;
+    ///
+    /// // Mongrel2 runs in the chroot `/srv/m2`.
+    /// let mongrel2 = Mongrel2::new("ipc:///srv/m2/run/send", "ipc:///srv/m2/run/recv")
+    ///     .uploads_at("/tmp/upload.XXXXXX", "/srv/m2/tmp");
+    /// ```
+    ///
+    /// `template` is Mongrel2's setting `upload.temp_store`, and `folder` is the path of its folder for this process.
+    /// See [`uploads`](Mongrel2::uploads).
     pub fn uploads_at(mut self, template: impl Into<String>, folder: impl Into<PathBuf>) -> Mongrel2 {
         self.uploads = Some((template.into(), Some(folder.into())));
         self
     }
 
-    /// How often Mongrel2 is told to leave a waiting connection open, and the client of a quiet WebSocket is asked whether
-    /// it is there; 30 seconds unless set. Mongrel2 closes what is quiet for two minutes.
+    /// Sets the interval at which waiting connections are kept open and quiet WebSockets are pinged. The default is
+    /// 30 seconds; the minimum is one second.
+    ///
+    /// ```
+    /// use brubeck::Mongrel2;
+    /// use std::time::Duration;
+    ///
+    /// let mongrel2 = Mongrel2::new("ipc:///run/m2/send", "ipc:///run/m2/recv").keep_alive(Duration::from_secs(60));
+    /// ```
+    ///
+    /// Unless it is configured otherwise, Mongrel2 closes a connection that has been idle for two minutes, even if
+    /// its request is still being processed.
     pub fn keep_alive(mut self, interval: Duration) -> Mongrel2 {
-        self.settings.keep_alive = interval.max(Duration::from_secs(1));
+        self.settings.keep_alive = interval.max(MIN_KEEP_ALIVE);
         self
     }
 
-    /// What goes over this link from now on, in numbers.
+    /// Returns counters of the requests and responses of this connection. They are updated while the application
+    /// runs.
+    ///
+    /// ```
+    /// use brubeck::Mongrel2;
+    ///
+    /// let mongrel2 = Mongrel2::new("ipc:///run/m2/send", "ipc:///run/m2/recv");
+    /// let counts = mongrel2.counts();
+    /// assert_eq!(counts.requests(), 0);
+    /// ```
     pub fn counts(&self) -> Mongrel2Counts {
         self.counts.clone()
     }
@@ -139,50 +210,61 @@ impl Connection for Mongrel2 {
                 mut settings,
                 counts,
             } = *self;
-            let cannot = |spec: &str, error: TransportError| {
-                Error::because(format!("cannot connect to Mongrel2 at {spec}"), error)
-            };
-            let endpoint = |spec: &str| {
-                spec.parse::<Endpoint>()
-                    .map_err(|error| cannot(spec, error.into()))
-            };
-            if let Some((template, folder)) = uploads {
-                settings.store = Some(UploadStore::new(&template, folder).ok_or_else(|| {
-                    Error::new(format!(
-                        "`{template}` is no template for uploads: write it as Mongrel2's upload.temp_store, `/folder/name.XXXXXX`"
-                    ))
-                })?);
-            }
-            let watch = control
+            settings.upload_store = uploads
+                .map(|(template, folder)| upload_store(&template, folder))
+                .transpose()?;
+            let monitor = control
                 .map(Mongrel2Control::connect)
                 .transpose()?
                 .map(ControlPortMonitor::new);
-            let (requests, replies) = (endpoint(&send_spec)?, endpoint(&settings.recv_spec)?);
-            let (mut link, mut carry) = server_link::open(requests, replies, LinkConfig::default())
-                .map_err(|error| cannot(&send_spec, error))?;
+            let requests = parse_endpoint(&send_spec)?;
+            let responses = parse_endpoint(&settings.recv_spec)?;
+            let (mut link, mut link_driver) = server_link::open(requests, responses, LinkConfig::default())
+                .map_err(|error| cannot_connect(&send_spec, error))?;
             let registration = RegisteredLink::new(&application, &settings.recv_spec);
-            let first = tokio::select! {
-                first = link.inbound.recv() => first,
-                () = &mut carry => None,
-                () = tokio::time::sleep(SEEN) => None,
+            // A dangerous `recv_ident` should fail the start, so wait for the subscription. But Mongrel2 may be
+            // started later, and then the front end checks it.
+            let first_event = tokio::select! {
+                event = link.inbound.recv() => event,
+                () = &mut link_driver => None,
+                () = tokio::time::sleep(FIRST_SUBSCRIPTION_TIMEOUT) => None,
             };
-            if let Some(LinkEvent::Up { recv_ident, .. }) = &first {
-                registration.subscribed(recv_ident);
+            if let Some(LinkEvent::Up { recv_ident, .. }) = &first_event {
+                registration.set_recv_ident(recv_ident);
             }
-            if let Err(refused) = registration.check() {
-                // Whoever tries again must not lose requests to this one.
-                join(link.shutdown(Duration::ZERO), carry).await;
-                return Err(refused);
+            if let Err(error) = registration.check_recv_idents() {
+                // Close the connection before returning: otherwise Mongrel2 would still send requests to it, and
+                // these would be lost to the next attempt.
+                join(link.shutdown(Duration::ZERO), link_driver).await;
+                return Err(error);
             }
             let address = format!("Mongrel2 {send_spec} {}", settings.recv_spec);
-            let front_end = FrontEnd::new(application, settings, registration, watch, counts);
+            let front_end = FrontEnd::new(application, settings, registration, monitor, counts);
             Ok(OpenConnection {
                 address,
                 serve: Box::new(|stop| {
-                    let serve = join(carry, front_end.serve(link, first, stop));
+                    let serve = join(link_driver, front_end.serve(link, first_event, stop));
                     Box::pin(SelfWakingTask::new(serve.map(|_| ())))
                 }),
             })
         })
     }
+}
+
+fn upload_store(template: &str, folder: Option<PathBuf>) -> crate::Result<UploadStore> {
+    UploadStore::new(template, folder).ok_or_else(|| {
+        Error::new(format!(
+            "`{template}` is not a valid template for upload files; use the value of Mongrel2's `upload.temp_store`, which must \
+             end in `XXXXXX`, such as `/var/uploads/upload.XXXXXX`"
+        ))
+    })
+}
+
+fn parse_endpoint(spec: &str) -> crate::Result<Endpoint> {
+    spec.parse::<Endpoint>()
+        .map_err(|error| cannot_connect(spec, error.into()))
+}
+
+fn cannot_connect(spec: &str, error: TransportError) -> Error {
+    Error::because(format!("cannot connect to Mongrel2 at {spec}"), error)
 }

@@ -1,4 +1,5 @@
-//! The link to one Mongrel2 server: a `PULL` for requests and an `XPUB` for responses.
+//! The ZeroMQ connections to one Mongrel2 server: a `PULL` socket for requests and an `XPUB` socket for responses,
+//! which are connected, supervised and reconnected together.
 
 use std::future::pending;
 use std::pin::pin;
@@ -17,13 +18,14 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{sleep, timeout};
 
-/// Responses taken from the queue before they are written.
-const BATCH: usize = 256;
+/// Limit of responses taken from the queue before they are written.
+const MAX_WRITE_BATCH: usize = 256;
 
 /// Time for Mongrel2 to send its subscription.
 const SUBSCRIPTION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Mongrel2 supports no larger bodies. Memory grows only with what arrives, not with what is announced.
+/// Limits of a message: the largest body that Mongrel2 supports, and its headers. Memory grows with the bytes that
+/// have arrived, not with the announced size.
 const LIMITS: FrameLimits = FrameLimits {
     max_message_bytes: (1 << 31) + (1 << 20),
     max_frames: 2,
@@ -43,27 +45,28 @@ const RESPONSES: Role = Role {
     traffic: Traffic::Outbound,
 };
 
-/// An event of a [`ServerLink`], in order. The generations of a link only grow.
+/// An event of a [`ServerLink`]. Events are in order, and the generations of a link increase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LinkEvent {
     /// Mongrel2 is connected and receives responses.
     Up {
-        /// The number of this connection. Mongrel2 may have been restarted since the one before, so connection ids of
-        /// requests are valid only together with it.
+        /// The number of this connection. Mongrel2 may have been restarted since the previous connection, so the
+        /// connection ids in requests are valid only in the same generation.
         generation: Generation,
-        /// The topic that Mongrel2 subscribed to: each response must begin with it. Empty if it receives every response.
+        /// The topic that Mongrel2 subscribed to: each response must begin with it. Empty if Mongrel2 receives every
+        /// response.
         recv_ident: Bytes,
     },
     /// Mongrel2 sent a request or a notice.
     Message {
-        /// The connection it came on.
+        /// The number of the connection on which it arrived.
         generation: Generation,
         /// The message.
         bytes: Bytes,
     },
-    /// The connection is lost, and with it everything that belonged to it. The link connects again.
+    /// The connection is lost. The link reconnects.
     Down {
-        /// Its number.
+        /// The number of the lost connection.
         generation: Generation,
         /// The reason, for the log.
         reason: String,
@@ -72,21 +75,21 @@ pub(crate) enum LinkEvent {
 
 /// A supervised connection to one Mongrel2.
 ///
-/// It comes up only once Mongrel2 has subscribed to the responses, so the first response is not lost. Requests are
-/// received while a response waits for Mongrel2 to read it.
+/// It is up once Mongrel2 has subscribed to the responses, so the first response is not lost. Requests are received
+/// even while a response waits for Mongrel2 to read it.
 #[derive(Debug)]
 pub(crate) struct ServerLink {
-    /// Events. Dropping it closes the link.
+    /// Receives events. Dropping it closes the link.
     pub(crate) inbound: EventReceiver<LinkEvent>,
-    /// Responses. Dropping all clones closes the link.
+    /// Sends responses. Dropping all clones closes the link.
     pub(crate) outbound: ServerLinkSender,
     shutdown: ShutdownHandle,
 }
 
 impl ServerLink {
-    /// Sends what was accepted, for at most `linger`, then closes. Returns `true` if everything left in time.
+    /// Sends the queued responses for at most `linger`, then closes the connections. Returns `true` if all were sent.
     ///
-    /// Requests that arrive before the end are still received, as far as there is space.
+    /// Requests that arrive before the end are still received, as long as there is space in the queue.
     pub(crate) async fn shutdown(self, linger: Duration) -> bool {
         self.shutdown.shutdown(linger).await
     }
@@ -99,10 +102,10 @@ pub(crate) struct ServerLinkSender {
 }
 
 impl ServerLinkSender {
-    /// Queues a response to the connection its request came on. Waits for space while Mongrel2 is slow.
+    /// Queues a response for the connection of its request. Waits for space if Mongrel2 is slow.
     ///
-    /// After a restart of Mongrel2 the same connection id may belong to another browser. So a response is dropped and
-    /// counted unless its generation is the current one.
+    /// After a restart of Mongrel2 the same connection id may belong to another client. So a response is dropped and
+    /// counted unless `generation` is the current one.
     ///
     /// # Errors
     /// Returns [`SendError::LinkDown`] if that connection is lost, or [`SendError::Closed`].
@@ -111,11 +114,11 @@ impl ServerLinkSender {
         self.count_dropped(sent.map_err(|(error, _)| error))
     }
 
-    /// Queues a response if there is space now. Calls `before_send` before anyone can see that it was sent.
+    /// Queues a response if there is space now. Calls `before_send` just before it is queued.
     ///
     /// # Errors
     /// Returns the errors of [`send`](Self::send), or [`SendError::Full`].
-    pub(crate) fn try_send_noted(
+    pub(crate) fn try_send_with(
         &self,
         generation: Generation,
         response: Bytes,
@@ -135,13 +138,15 @@ impl ServerLinkSender {
     }
 }
 
-/// Connects to a Mongrel2: to `send_spec` for the requests it sends, to `recv_spec` for the responses it receives, both as
-/// its configuration names them.
+/// Opens a link to a Mongrel2. It receives requests from `send_spec` and sends responses to `recv_spec`; the names
+/// are those of Mongrel2's configuration.
 ///
-/// Returns the link and the future that drives it, which ends with it. Wait for [`LinkEvent::Up`].
+/// Returns the link and the future that drives it, which completes when the link is closed. The link can be used
+/// after [`LinkEvent::Up`].
 ///
 /// # Errors
-/// Returns an error if it is not possible to connect to such endpoints. It is not an error if Mongrel2 is not running yet.
+/// Returns an error if it is not possible to connect to endpoints of this kind. It is not an error if Mongrel2 is not
+/// running yet.
 pub(crate) fn open(
     send_spec: Endpoint,
     recv_spec: Endpoint,
@@ -195,8 +200,8 @@ struct ServerConnections {
 impl Connector for ServerConnector {
     type Connection = ServerConnections;
 
-    /// Connects the responses first, and the requests only once Mongrel2 has subscribed: the response to a request that
-    /// came earlier would be lost.
+    /// Connects to `recv_spec` first, and to `send_spec` once Mongrel2 has subscribed. Otherwise the response to an
+    /// early request could be lost.
     async fn connect(&self) -> Result<ServerConnections, ConnectError> {
         let Self {
             send_spec, recv_spec, ..
@@ -205,8 +210,8 @@ impl Connector for ServerConnector {
             .connect_one(recv_spec, &RESPONSES)
             .await
             .map_err(|error| format!("recv_spec {recv_spec}: {error}"))?;
-        let recv_ident = self.subscription(&mut responses).await.map_err(|error| {
-            format!("recv_spec {recv_spec}: {error}; it must be the address Mongrel2 receives responses on")
+        let recv_ident = self.wait_for_subscription(&mut responses).await.map_err(|error| {
+            format!("recv_spec {recv_spec}: {error}; check that it is the address on which Mongrel2 receives responses")
         })?;
         let requests = self
             .connect_one(send_spec, &REQUESTS)
@@ -226,11 +231,12 @@ impl ServerConnector {
     }
 
     /// Waits for the subscription of Mongrel2. Returns its topic.
-    async fn subscription(&self, responses: &mut ZmtpConnection) -> Result<Bytes, ConnectError> {
+    async fn wait_for_subscription(&self, responses: &mut ZmtpConnection) -> Result<Bytes, ConnectError> {
         let limit = self.subscription_timeout;
         let subscribed = async {
             loop {
                 let mut frame = responses.recv().await?.into_iter().next().unwrap_or_default();
+                // A subscription is a 1, followed by its topic.
                 if frame.first() == Some(&1) {
                     return Ok(frame.split_off(1));
                 }
@@ -304,8 +310,8 @@ impl ServerLinkHandler {
             shutdown,
         } = &mut self.link;
         let stop_accepting = Notify::new();
-        // Two loops, not one: Mongrel2 stops reading responses while it waits for its notice about one to be read. So a
-        // response that waits must never keep a request from being read.
+        // Requests and responses have separate loops to avoid a deadlock: Mongrel2 does not read responses while it
+        // waits for this process to read a notice. So requests must be read even while a response cannot be written.
         let mut receive = pin!(receive_requests(inbound, &mut requests, generation));
         let mut send = pin!(send_responses(
             outbound,
@@ -338,7 +344,7 @@ async fn receive_requests(
 ) -> ConnectionError {
     loop {
         let Some(permit) = inbound.reserve().await else {
-            // `ServerLinkHandler::serve` notices that the receiver was dropped.
+            // The receiver was dropped. `ServerLinkHandler::serve` handles this.
             return pending().await;
         };
         match requests.recv().await {
@@ -349,7 +355,7 @@ async fn receive_requests(
                 }
                 Err(frames) => tracing::warn!(
                     frames = frames.len(),
-                    "dropped a message of several frames; Mongrel2 sends single frames"
+                    "dropped a multipart message; Mongrel2 sends single frames, check that send_spec is its address"
                 ),
             },
             Err(error) => return error,
@@ -357,7 +363,7 @@ async fn receive_requests(
     }
 }
 
-/// Sends responses until there are no senders, or until what was queued at `stop_accepting` has been sent.
+/// Sends responses until all senders are dropped. After `stop_accepting`, sends the queued responses and returns.
 async fn send_responses(
     outbound: &mut mpsc::Receiver<(Generation, Bytes)>,
     responses: &mut ZmtpConnection,
@@ -374,19 +380,19 @@ async fn send_responses(
     loop {
         let writing = !writer.is_empty();
         tokio::select! {
-            // Without a time limit, because nothing but this Mongrel2 depends on it.
+            // No timeout is needed: a slow Mongrel2 delays only its own responses.
             written = writer.write(None), if writing => {
                 written?;
                 if writer.is_empty() {
                     unwritten.record_written();
                 }
             }
-            count = outbound.recv_many(&mut batch, BATCH), if !writing => {
+            count = outbound.recv_many(&mut batch, MAX_WRITE_BATCH), if !writing => {
                 if count == 0 {
                     return writer.shutdown().await;
                 }
-                for (meant_for, response) in batch.drain(..) {
-                    if meant_for == generation {
+                for (response_generation, response) in batch.drain(..) {
+                    if response_generation == generation {
                         writer.push_frame(response);
                         unwritten.responses += 1;
                     } else {
@@ -394,7 +400,7 @@ async fn send_responses(
                     }
                 }
             }
-            // Reading notices that Mongrel2 has ended.
+            // The read side detects that Mongrel2 closed the connection, and answers heartbeats.
             decoded = reader.next(), if writer.accepts_pongs() => match decoded? {
                 Decoded::Message(frames) => {
                     let subscription = frames.into_iter().next().unwrap_or_default();
@@ -407,7 +413,8 @@ async fn send_responses(
     }
 }
 
-/// Responses in the write buffer. Counts them as dropped if the connection ends first.
+/// Counts the responses in the write buffer. Records them as sent once they are written, and as dropped if the
+/// connection fails first.
 struct Unwritten<'a> {
     counters: &'a MessageCounters,
     responses: usize,

@@ -6,17 +6,24 @@ use bytes::Bytes;
 
 use crate::codec::ParseError;
 
-/// The most header values read from one request: beyond what any browser sends, and little memory for a client to take.
+/// Limit of header values in one request. Browsers send far fewer, and the memory that a client can make us use stays
+/// small.
 pub const MAX_HEADER_VALUES: usize = 2048;
 
-/// So many values, a few more than most browsers send, take one piece of memory.
-const ROOM: usize = 32;
+/// Limit of header values for which memory is reserved before they are read. Most browsers send fewer.
+const MAX_PREALLOCATED_VALUES: usize = 32;
 
-/// Header names and values, in the order they came; a header that came twice has two entries.
+/// Bytes that a header takes in a header block, at least in most requests. Estimates the number of headers in a
+/// block.
+const TYPICAL_HEADER_BYTES: usize = 16;
+
+/// The header names and values of a request, in the order in which Mongrel2 sent them. A repeated header has several
+/// entries.
 ///
-/// Mongrel2 writes the client's names in lower case and its own keys in UPPER CASE, so a client cannot forge the latter. The
-/// typed accessors read only Mongrel2's keys. Four lower-case ones it sets or replaces are not safe in this sense:
-/// `x-forwarded-for`, `x-mongrel2-upload-start`, `x-mongrel2-upload-done`.
+/// Mongrel2 converts the names of the client's headers to lower case and writes its own keys in upper case, so a
+/// client cannot forge the latter. The typed accessors read only upper-case keys. Mongrel2 also sets some lower-case
+/// headers, and a client can send those as well: `x-forwarded-for`, `x-mongrel2-upload-start` and
+/// `x-mongrel2-upload-done`.
 ///
 /// ```
 /// use brubeck_runtime::wire::mongrel2::Mongrel2Headers;
@@ -34,14 +41,14 @@ pub struct Mongrel2Headers {
 }
 
 impl Mongrel2Headers {
-    /// None yet, with room for as many as a block of so many bytes has, mostly.
-    pub(super) fn with_room(bytes: usize) -> Mongrel2Headers {
+    /// Creates an empty list with capacity for the headers of a typical block of `block_bytes`.
+    pub(super) fn with_capacity_for(block_bytes: usize) -> Mongrel2Headers {
         Mongrel2Headers {
-            entries: Vec::with_capacity((bytes / 16).min(ROOM)),
+            entries: Vec::with_capacity((block_bytes / TYPICAL_HEADER_BYTES).min(MAX_PREALLOCATED_VALUES)),
         }
     }
 
-    /// Adds a value; `at` is where it stands in the frame.
+    /// Adds a value. `at` is its position in the frame, for the error.
     pub(super) fn push(&mut self, at: usize, name: Bytes, value: Bytes) -> Result<(), ParseError> {
         if self.entries.len() == MAX_HEADER_VALUES {
             return Err(ParseError::TooMany {
@@ -53,110 +60,113 @@ impl Mongrel2Headers {
         Ok(())
     }
 
-    /// All names and values in order.
+    /// Returns all names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
         self.entries.iter().map(|(name, value)| (name, value))
     }
 
-    /// How many values there are.
+    /// Returns the number of values.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are no headers.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// The first value of `name`, in exactly this case. Mongrel2 itself uses the first, too.
+    /// Returns the first value of `name`, which is case-sensitive. Mongrel2 also uses the first value.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Bytes> {
         self.get_all(name).next()
     }
 
-    /// Every value of `name`, in exactly this case, in order.
+    /// Returns every value of `name`, which is case-sensitive, in order.
     pub fn get_all<'h, 'n>(&'h self, name: &'n str) -> impl Iterator<Item = &'h Bytes> + use<'h, 'n> {
         self.iter()
-            .filter(move |(there, _)| *there == name)
+            .filter(move |(other, _)| *other == name)
             .map(|(_, value)| value)
     }
 
-    /// What the client sent: names with no upper-case letter.
+    /// Returns the headers that the client sent: the names without upper-case letters.
     pub fn client_headers(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
-        self.iter().filter(|(name, _)| !is_of_mongrel2(name))
+        self.iter().filter(|(name, _)| !is_mongrel2_key(name))
     }
 
-    /// What Mongrel2 says about the request: names in UPPER CASE.
+    /// Returns the keys that Mongrel2 added: the names with upper-case letters.
     pub fn mongrel2_headers(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
-        self.iter().filter(|(name, _)| is_of_mongrel2(name))
+        self.iter().filter(|(name, _)| is_mongrel2_key(name))
     }
 
-    /// `METHOD`: of HTTP, or `JSON`, `XML`, `WEBSOCKET_HANDSHAKE`, `WEBSOCKET`. Absent in later parts of a streamed upload.
+    /// Returns `METHOD`: an HTTP method, `JSON`, `XML`, `WEBSOCKET_HANDSHAKE` or `WEBSOCKET`. The later parts of a
+    /// streamed upload have none.
     #[must_use]
     pub fn method(&self) -> Option<&Bytes> {
         self.get("METHOD")
     }
 
-    /// `PATH`: percent-encoded, never normalised.
+    /// Returns `PATH`: percent-encoded and not normalised.
     #[must_use]
     pub fn path(&self) -> Option<&Bytes> {
         self.get("PATH")
     }
 
-    /// `URI`: the path and the query as sent.
+    /// Returns `URI`: the path and the query as the client sent them.
     #[must_use]
     pub fn uri(&self) -> Option<&Bytes> {
         self.get("URI")
     }
 
-    /// `QUERY`: `None` without a `?`, empty with nothing behind it.
+    /// Returns `QUERY`: `None` if the URI has no `?`, and empty if it ends with the `?`.
     #[must_use]
     pub fn query(&self) -> Option<&Bytes> {
         self.get("QUERY")
     }
 
-    /// `FRAGMENT`: only if the client sent one, which browsers do not.
+    /// Returns `FRAGMENT`, if the client sent one. Browsers do not.
     #[must_use]
     pub fn fragment(&self) -> Option<&Bytes> {
         self.get("FRAGMENT")
     }
 
-    /// `VERSION`: `HTTP/1.0` or `HTTP/1.1`.
+    /// Returns `VERSION`: `HTTP/1.0` or `HTTP/1.1`.
     #[must_use]
     pub fn version(&self) -> Option<&Bytes> {
         self.get("VERSION")
     }
 
-    /// `PATTERN`: the route of Mongrel2's configuration that matched.
+    /// Returns `PATTERN`: the route of Mongrel2's configuration that matched.
     #[must_use]
     pub fn pattern(&self) -> Option<&Bytes> {
         self.get("PATTERN")
     }
 
-    /// `URL_SCHEME`: `http` or `https`, also for WebSockets.
+    /// Returns `URL_SCHEME`: `http` or `https`, also for WebSockets.
     #[must_use]
     pub fn url_scheme(&self) -> Option<&Bytes> {
         self.get("URL_SCHEME")
     }
 
-    /// `REMOTE_ADDR`: the address of the peer.
+    /// Returns `REMOTE_ADDR`: the IP address of the peer.
     #[must_use]
     pub fn remote_addr(&self) -> Option<IpAddr> {
         text(self.get("REMOTE_ADDR")?)?.parse().ok()
     }
 
-    /// `PEER_CERT_SHA1`: of a TLS client certificate, in hexadecimal, with a surplus `00` at the end.
+    /// Returns `PEER_CERT_SHA1`: the SHA-1 of the TLS client certificate, in hexadecimal, with a superfluous `00` at
+    /// the end.
     #[must_use]
     pub fn peer_cert_sha1(&self) -> Option<&Bytes> {
         self.get("PEER_CERT_SHA1")
     }
 
-    /// `FLAGS`: the first byte of a WebSocket frame, with FIN set.
+    /// Returns `FLAGS`: the first byte of a WebSocket frame, with the FIN bit set.
     #[must_use]
     pub fn flags(&self) -> Option<u8> {
         let digits = text(self.get("FLAGS")?)?.strip_prefix("0x")?;
+        // `from_str_radix` accepts a sign.
         if digits.starts_with('+') {
             None
         } else {
@@ -164,27 +174,27 @@ impl Mongrel2Headers {
         }
     }
 
-    /// `UPLOAD_STREAM`: the offset, in bytes, of this part of a streamed upload.
+    /// Returns `UPLOAD_STREAM`: the offset, in bytes, of this part of a streamed upload.
     #[must_use]
     pub fn upload_stream(&self) -> Option<u64> {
         number(self.get("UPLOAD_STREAM")?)
     }
 
-    /// `UPLOAD_STREAM_DONE`: whether this is the last part of a streamed upload.
+    /// Returns `true` if `UPLOAD_STREAM_DONE` is set: this is the last part of a streamed upload.
     #[must_use]
     pub fn upload_stream_done(&self) -> bool {
         self.get("UPLOAD_STREAM_DONE").is_some()
     }
 
-    /// `DOWNLOAD_CREDITS`: how many bytes may be sent, with `download.flow_control`.
+    /// Returns `DOWNLOAD_CREDITS`: the number of bytes that may be sent, if `download.flow_control` is on.
     #[must_use]
     pub fn download_credits(&self) -> Option<u64> {
         number(self.get("DOWNLOAD_CREDITS")?)
     }
 
-    /// Names with all their neighbouring values, as they are written in one go.
+    /// Returns the values grouped by name, for the encoders. Only adjacent values of one name form a group.
     pub(super) fn groups(&self) -> impl Iterator<Item = &[(Bytes, Bytes)]> {
-        self.entries.chunk_by(|(one, _), (other, _)| one == other)
+        self.entries.chunk_by(|(left, _), (right, _)| left == right)
     }
 }
 
@@ -199,7 +209,7 @@ impl<N: Into<Bytes>, V: Into<Bytes>> FromIterator<(N, V)> for Mongrel2Headers {
     }
 }
 
-fn is_of_mongrel2(name: &[u8]) -> bool {
+fn is_mongrel2_key(name: &[u8]) -> bool {
     name.iter().any(u8::is_ascii_uppercase)
 }
 

@@ -1,19 +1,20 @@
-//! Mongrel2's almost-JSON header block.
+//! The JSON header block of a request.
 //!
-//! Mongrel2 escapes `"` and `\` and copies every other byte, so control bytes and bytes that are no UTF-8 stand in its
-//! strings and a JSON parser would refuse them. Its grammar is small: one object of strings, or arrays of strings.
+//! Mongrel2 escapes only `"` and `\`, and copies every other byte. So its strings may contain control bytes and bytes
+//! that are not UTF-8, which a JSON parser would refuse. The grammar is small: one object whose values are strings or
+//! arrays of strings.
 //!
-//! The other escapes of JSON are read, too, for stand-ins that use a JSON library. They cannot be mistaken for what a client
-//! sent: a backslash of a client arrives as `\\`, and escapes are read from left to right.
+//! The decoder also accepts the other escapes of JSON, for test servers that use a JSON library. A client cannot
+//! inject them: a backslash that a client sent arrives as `\\`, and escapes are read from left to right.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::Mongrel2Headers;
 use crate::codec::{Cursor, ParseError};
 
-/// Reads the header block that is all of `cursor`.
+/// Decodes the header block that fills `cursor`.
 pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Mongrel2Headers, ParseError> {
-    let mut headers = Mongrel2Headers::with_room(cursor.remaining());
+    let mut headers = Mongrel2Headers::with_capacity_for(cursor.remaining());
     cursor.skip_whitespace();
     cursor.expect(b'{', "the `{` of the headers")?;
     cursor.skip_whitespace();
@@ -22,7 +23,7 @@ pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Mongrel2Headers, ParseErr
     } else {
         loop {
             member(&mut cursor, &mut headers)?;
-            if !more(&mut cursor, b'}', "`,` or `}` after a header")? {
+            if !has_more(&mut cursor, b'}', "`,` or `}` after a header")? {
                 break;
             }
         }
@@ -51,29 +52,29 @@ fn member(cursor: &mut Cursor<'_>, headers: &mut Mongrel2Headers) -> Result<(), 
         let at = cursor.position();
         let value = string(cursor, "a header value in quotes")?;
         headers.push(at, name.clone(), value)?;
-        if !more(cursor, b']', "`,` or `]` after a header value")? {
+        if !has_more(cursor, b']', "`,` or `]` after a header value")? {
             return Ok(());
         }
     }
 }
 
-/// Moves past a `,` and says that more follows, or past `close` and says that nothing does.
-fn more(cursor: &mut Cursor<'_>, close: u8, what: &'static str) -> Result<bool, ParseError> {
+/// Skips a `,` and returns `true`, or skips `close` and returns `false`.
+fn has_more(cursor: &mut Cursor<'_>, close: u8, expected: &'static str) -> Result<bool, ParseError> {
     cursor.skip_whitespace();
     let more = cursor.peek() == Some(b',');
-    cursor.expect(if more { b',' } else { close }, what)?;
+    cursor.expect(if more { b',' } else { close }, expected)?;
     cursor.skip_whitespace();
     Ok(more)
 }
 
-fn string(cursor: &mut Cursor<'_>, what: &'static str) -> Result<Bytes, ParseError> {
-    cursor.expect(b'"', what)?;
+fn string(cursor: &mut Cursor<'_>, expected: &'static str) -> Result<Bytes, ParseError> {
+    cursor.expect(b'"', expected)?;
     let mut unescaped = BytesMut::new();
     loop {
         let plain = plain_run(cursor)?;
         if cursor.peek() == Some(b'"') {
             cursor.expect(b'"', "`\"`")?;
-            // Most strings hold no escape, and those are slices of the frame.
+            // Most strings have no escapes, and are returned as slices of the frame without a copy.
             if unescaped.is_empty() {
                 return Ok(plain);
             }
@@ -85,7 +86,7 @@ fn string(cursor: &mut Cursor<'_>, what: &'static str) -> Result<Bytes, ParseErr
     }
 }
 
-/// The bytes up to the next quote or backslash, which are left standing.
+/// Takes the bytes before the next quote or backslash.
 fn plain_run(cursor: &mut Cursor<'_>) -> Result<Bytes, ParseError> {
     let end = cursor.rest().iter().position(|byte| matches!(byte, b'"' | b'\\'));
     let count = end.ok_or(ParseError::Expected {
@@ -98,7 +99,7 @@ fn plain_run(cursor: &mut Cursor<'_>) -> Result<Bytes, ParseError> {
 fn escape(cursor: &mut Cursor<'_>, output: &mut BytesMut) -> Result<(), ParseError> {
     let error = ParseError::Expected {
         at: cursor.position(),
-        what: "an escape of JSON",
+        what: "a JSON escape",
     };
     cursor.expect(b'\\', "`\\`")?;
     let byte = match cursor.byte() {
@@ -119,20 +120,23 @@ fn escape(cursor: &mut Cursor<'_>, output: &mut BytesMut) -> Result<(), ParseErr
     Ok(())
 }
 
-/// The character of a `\u`, whose digits follow; above the first plane it takes two.
+/// Reads the digits of a `\u` escape. A character beyond U+FFFF takes two escapes, a surrogate pair.
 fn unicode(cursor: &mut Cursor<'_>) -> Option<char> {
-    let first = unit(cursor)?;
+    let first = code_unit(cursor)?;
     if !(0xd800..0xdc00).contains(&first) {
         return char::from_u32(first);
     }
     let (Some(b'\\'), Some(b'u')) = (cursor.byte(), cursor.byte()) else {
         return None;
     };
-    let second = unit(cursor)?.checked_sub(0xdc00).filter(|&low| low < 0x400)?;
+    let second = code_unit(cursor)?
+        .checked_sub(0xdc00)
+        .filter(|&low| low < 0x400)?;
     char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + second)
 }
 
-fn unit(cursor: &mut Cursor<'_>) -> Option<u32> {
+/// Reads the four hexadecimal digits of a UTF-16 code unit.
+fn code_unit(cursor: &mut Cursor<'_>) -> Option<u32> {
     let mut unit = 0;
     for _ in 0..4 {
         unit = unit * 16 + char::from(cursor.byte()?).to_digit(16)?;
@@ -140,7 +144,7 @@ fn unit(cursor: &mut Cursor<'_>) -> Option<u32> {
     Some(unit)
 }
 
-/// Writes a header block as Mongrel2 does.
+/// Encodes a header block as Mongrel2 does.
 pub(super) fn encode(headers: &Mongrel2Headers) -> BytesMut {
     let mut output = BytesMut::new();
     output.put_u8(b'{');

@@ -1,7 +1,7 @@
-//! What crosses the sockets between Mongrel2 and a handler.
+//! The messages between Mongrel2 and its handlers.
 //!
-//! Mongrel2 pushes requests and notices, one frame each, which [`decode`] reads; it takes replies, one frame each, which
-//! [`reply()`], [`close`] and [`control`] write.
+//! Mongrel2 sends requests and notices, which [`decode`] reads. It receives replies, which [`reply()`], [`close`] and
+//! [`control`] write. Each message is one ZeroMQ frame.
 //!
 //! ```
 //! use brubeck_runtime::wire::mongrel2::{self, Incoming};

@@ -1,4 +1,4 @@
-//! Replies to browsers, and messages to the control port.
+//! Messages to Mongrel2: replies to clients, and control commands.
 
 use crate::codec::tnetstring::{self, Value};
 use crate::codec::{Cursor, EncodeError, ParseError, lenstr};
@@ -6,15 +6,16 @@ use bytes::{BufMut, Bytes, BytesMut};
 use std::borrow::Cow;
 use std::slice::Chunks;
 
-/// The most connections one frame may name: Mongrel2's default `limits.handler_targets`.
+/// Limit of connections that one frame may address: the default of Mongrel2's `limits.handler_targets`.
 pub const MAX_TARGETS: usize = 128;
 
-/// The most digits of a connection id, which is a 32-bit number.
+/// Digits of the largest connection id, which is a 32-bit number.
 const MAX_ID_DIGITS: usize = 10;
 
-/// Frames that carry one payload to any number of connections, each to at most [`MAX_TARGETS`].
+/// An iterator over the frames that send one payload to a number of connections, at most [`MAX_TARGETS`] in each
+/// frame.
 ///
-/// They are made one by one, so the payload is in memory once for each frame that is still held.
+/// It encodes each frame when it is asked for it, and each frame contains a copy of the payload.
 #[derive(Debug, Clone)]
 pub struct ReplyFrames<'a, I> {
     ident: &'a [u8],
@@ -30,13 +31,13 @@ impl<I: AsRef<[u8]>> Iterator for ReplyFrames<'_, I> {
         let group = self.groups.next()?;
         let words = self.extended.then_some(&b"X"[..]).into_iter();
         let words = words.chain(group.iter().map(AsRef::as_ref));
-        // A space stands between two of them.
-        let list = words.clone().map(|word| word.len() + 1).sum::<usize>() - 1;
+        // The words are separated by spaces.
+        let list_bytes = words.clone().map(|word| word.len() + 1).sum::<usize>() - 1;
         let mut output =
-            BytesMut::with_capacity(self.ident.len() + list + self.payload.len() + 2 * MAX_ID_DIGITS);
+            BytesMut::with_capacity(self.ident.len() + list_bytes + self.payload.len() + 2 * MAX_ID_DIGITS);
         output.put_slice(self.ident);
         output.put_u8(b' ');
-        lenstr::encode_length(&mut output, list);
+        lenstr::encode_length(&mut output, list_bytes);
         for (index, word) in words.enumerate() {
             if index > 0 {
                 output.put_u8(b' ');
@@ -53,7 +54,7 @@ impl<I: AsRef<[u8]>> Iterator for ReplyFrames<'_, I> {
     }
 }
 
-/// Sends `payload`, as it is, to the connections `ids` of the server `ident`.
+/// Encodes `payload` for the connections `ids` of the server `ident`. Mongrel2 writes it to the clients unchanged.
 ///
 /// ```
 /// use brubeck_runtime::wire::mongrel2;
@@ -64,8 +65,9 @@ impl<I: AsRef<[u8]>> Iterator for ReplyFrames<'_, I> {
 /// ```
 ///
 /// # Errors
-/// [`EncodeError`] for what Mongrel2 would refuse: an ident or id with other characters, no ids. It tells nobody and stops
-/// delivering for half a second. Also for an empty payload, which would close the connections: that is [`close`].
+/// Returns an error if Mongrel2 would refuse the message, which it does silently and after which it delivers nothing
+/// for half a second: if there are no ids, or the ident or an id has characters that are not allowed. Returns an
+/// error if the payload is empty, because that would close the connections; use [`close`] for that.
 pub fn reply<'a, I: AsRef<[u8]>>(
     ident: &'a [u8],
     ids: &'a [I],
@@ -74,13 +76,14 @@ pub fn reply<'a, I: AsRef<[u8]>>(
     if payload.is_empty() {
         return Err(EncodeError::new(
             "payload",
-            "an empty one closes the connection; use `close` to do that",
+            "an empty payload closes the connection; use `close` for that",
         ));
     }
-    addressed(ident, ids, false, MAX_TARGETS, Cow::Borrowed(payload))
+    frames(ident, ids, false, MAX_TARGETS, Cow::Borrowed(payload))
 }
 
-/// Closes the connections `ids` of the server `ident` as soon as everything sent before is written.
+/// Encodes a request to close the connections `ids` of the server `ident` once everything that was sent before is
+/// written.
 ///
 /// ```
 /// use brubeck_runtime::wire::mongrel2;
@@ -90,40 +93,40 @@ pub fn reply<'a, I: AsRef<[u8]>>(
 /// ```
 ///
 /// # Errors
-/// As [`reply`].
+/// Returns an error if there are no ids, or the ident or an id has characters that are not allowed.
 pub fn close<'a, I: AsRef<[u8]>>(ident: &'a [u8], ids: &'a [I]) -> Result<ReplyFrames<'a, I>, EncodeError> {
-    addressed(ident, ids, false, MAX_TARGETS, Cow::Borrowed(b""))
+    frames(ident, ids, false, MAX_TARGETS, Cow::Borrowed(b""))
 }
 
-pub(super) fn addressed<'a, I: AsRef<[u8]>>(
+fn frames<'a, I: AsRef<[u8]>>(
     ident: &'a [u8],
     ids: &'a [I],
     extended: bool,
-    group: usize,
+    max_targets: usize,
     payload: Cow<'a, [u8]>,
 ) -> Result<ReplyFrames<'a, I>, EncodeError> {
     if ident.is_empty() || !ident.iter().all(|byte| is_ident(*byte)) {
         return Err(EncodeError::new(
             "ident",
-            "Mongrel2 takes only ASCII letters, digits and `-` here; set such a `send_ident`",
+            "it must contain only ASCII letters, digits and `-`; change the `send_ident` of the Mongrel2 handler",
         ));
     }
     if ids.is_empty() {
         return Err(EncodeError::new(
             "ids",
-            "there are none; a reply names one connection or more",
+            "there are none; a reply must name at least one connection",
         ));
     }
     if !ids.iter().all(|id| is_id(id.as_ref())) {
         return Err(EncodeError::new(
             "ids",
-            "a connection id Mongrel2 can find has 1 to 10 digits and nothing else",
+            "a connection id must have 1 to 10 digits and nothing else",
         ));
     }
     Ok(ReplyFrames {
         ident,
         extended,
-        groups: ids.chunks(group),
+        groups: ids.chunks(max_targets),
         payload,
     })
 }
@@ -136,21 +139,21 @@ fn is_id(id: &[u8]) -> bool {
     (1..=MAX_ID_DIGITS).contains(&id.len()) && id.iter().all(u8::is_ascii_digit)
 }
 
-/// A reply as Mongrel2 reads it, for a stand-in of Mongrel2.
+/// A reply as Mongrel2 reads it, for test servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mongrel2Reply {
-    /// The first word, by which the servers that want the reply are found.
+    /// The topic, to which the addressed servers are subscribed.
     pub ident: Bytes,
-    /// Whether the payload is a command to Mongrel2 and not for the clients.
+    /// `true` if the payload is a command to Mongrel2 instead of data for the clients.
     pub extended: bool,
-    /// The connections.
+    /// The ids of the connections.
     pub ids: Vec<Bytes>,
-    /// What the clients get; empty to close them.
+    /// The data for the clients. An empty payload closes the connections.
     pub payload: Bytes,
 }
 
-/// Reads a reply as strictly as Mongrel2 does.
+/// Decodes a reply as strictly as Mongrel2 does.
 ///
 /// ```
 /// use brubeck_runtime::wire::mongrel2::decode_reply;
@@ -162,9 +165,9 @@ pub struct Mongrel2Reply {
 /// ```
 ///
 /// # Errors
-/// Any [`ParseError`].
+/// Returns an error if Mongrel2 would refuse the reply.
 pub fn decode_reply(frame: &Bytes) -> Result<Mongrel2Reply, ParseError> {
-    const ID: &str = "a connection id of 1 to 10 digits";
+    const EXPECTED_ID: &str = "a connection id of 1 to 10 digits";
     let mut cursor = Cursor::new(frame);
     let ident = cursor.take_until(b' ', "an ident and a space")?;
     if ident.is_empty() || !ident.iter().all(|byte| is_ident(*byte)) {
@@ -199,17 +202,20 @@ pub fn decode_reply(frame: &Bytes) -> Result<Mongrel2Reply, ParseError> {
             .unwrap_or(list.remaining());
         let id = list.take(length)?;
         if !is_id(&id) {
-            return Err(ParseError::Expected { at, what: ID });
+            return Err(ParseError::Expected {
+                at,
+                what: EXPECTED_ID,
+            });
         }
         ids.push(id);
         if list.remaining() > 0 {
-            list.expect(b' ', ID)?;
+            list.expect(b' ', EXPECTED_ID)?;
         }
     }
     if ids.is_empty() {
         return Err(ParseError::Expected {
             at: list.position(),
-            what: ID,
+            what: EXPECTED_ID,
         });
     }
     Ok(Mongrel2Reply {
@@ -220,19 +226,19 @@ pub fn decode_reply(frame: &Bytes) -> Result<Mongrel2Reply, ParseError> {
     })
 }
 
-/// What Mongrel2 shall do with a connection.
+/// A command to Mongrel2 about a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ControlCommand {
-    /// Reset the idle timer; without it a quiet connection is dropped after about two minutes.
+    /// Resets the idle timer. By default, Mongrel2 closes a connection that has been idle for about two minutes.
     KeepAlive,
-    /// Allow so many more bytes of a streamed upload.
+    /// Allows the client to send this many more bytes of a streamed upload.
     Credits(u32),
-    /// Drop the client now. No notice follows.
+    /// Closes the connection now. Mongrel2 sends no notice about it.
     Cancel,
 }
 
-/// Tells Mongrel2 what to do with the connections `ids` of the server `ident`.
+/// Encodes a command about the connections `ids` of the server `ident`.
 ///
 /// ```
 /// use brubeck_runtime::wire::mongrel2::{ControlCommand, control};
@@ -243,7 +249,7 @@ pub enum ControlCommand {
 /// ```
 ///
 /// # Errors
-/// As [`reply()`].
+/// Returns an error if there are no ids, or the ident or an id has characters that are not allowed.
 pub fn control<'a, I: AsRef<[u8]>>(
     ident: &'a [u8],
     ids: &'a [I],
@@ -260,6 +266,6 @@ pub fn control<'a, I: AsRef<[u8]>>(
         &mut payload,
         &Value::List(vec![Value::String("ctl".into()), argument]),
     );
-    // The `X` may count as a target, and one too many would have the whole frame refused.
-    addressed(ident, ids, true, MAX_TARGETS - 1, Cow::Owned(payload.into()))
+    // Mongrel2 may count the `X` as a target, and refuses the frame if there are too many.
+    frames(ident, ids, true, MAX_TARGETS - 1, Cow::Owned(payload.into()))
 }

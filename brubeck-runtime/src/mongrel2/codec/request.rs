@@ -1,4 +1,4 @@
-//! What Mongrel2 sends to a handler: requests, and notices about connections.
+//! Messages from Mongrel2: requests, and notices about connections.
 
 use std::fmt;
 
@@ -7,58 +7,59 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::{Mongrel2Headers, json_headers, tnetstring_headers};
 use crate::codec::{Cursor, ParseError, lenstr, netstring};
 
-/// One frame from Mongrel2.
+/// A message from Mongrel2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Incoming {
-    /// A client asks for something.
+    /// A request of a client, a WebSocket frame, or a message of a message socket.
     Request(Mongrel2Request),
-    /// A client is gone, or a reply named a connection that is. May come twice, or never.
+    /// A connection is closed, or a reply named a closed connection. Mongrel2 may send this notice twice, or not at
+    /// all.
     Disconnect {
         /// The `send_ident` of the server.
         ident: Bytes,
-        /// The connection.
+        /// The id of the connection.
         conn_id: Bytes,
     },
-    /// So many more bytes may be sent, with `download.flow_control`.
+    /// More bytes may be sent to a client. Sent if `download.flow_control` is on.
     Credits {
         /// The `send_ident` of the server.
         ident: Bytes,
-        /// The connection.
+        /// The id of the connection.
         conn_id: Bytes,
-        /// How many bytes Mongrel2 wrote to the client.
+        /// The number of bytes that Mongrel2 has written to the client since the last notice.
         bytes: u64,
     },
 }
 
-/// A request, as it is on the wire.
+/// A request as Mongrel2 sends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mongrel2Request {
-    /// The `send_ident` of the server; replies begin with it.
+    /// The `send_ident` of the server. Replies begin with it.
     pub ident: Bytes,
-    /// The connection, an opaque text; replies name it.
+    /// The id of the connection, an opaque text. Replies name it.
     pub conn_id: Bytes,
-    /// The path, percent-encoded, never normalised; `@name` or `<name` from a message socket.
+    /// The path, percent-encoded and not normalised, or the `@name` or `<name` of a message socket.
     pub path: Bytes,
-    /// The headers.
+    /// The headers of the client and the keys of Mongrel2.
     pub headers: Mongrel2Headers,
-    /// The body. Of a WebSocket handshake: the value for `Sec-WebSocket-Accept`.
+    /// The body. In a WebSocket handshake, the value for `Sec-WebSocket-Accept`.
     pub body: Bytes,
 }
 
-/// How Mongrel2 writes headers, set per handler in its configuration.
+/// The encoding of the header block, which Mongrel2's configuration sets for each handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Protocol {
-    /// Almost JSON, the default.
+    /// JSON with raw bytes in its strings. The default.
     Json,
     /// A tnetstring dictionary.
     Tnetstring,
 }
 
 impl Mongrel2Request {
-    /// A request, for a stand-in of Mongrel2.
+    /// Creates a request, for test servers.
     #[must_use]
     pub fn new(
         ident: impl Into<Bytes>,
@@ -76,7 +77,7 @@ impl Mongrel2Request {
         }
     }
 
-    /// The frame as Mongrel2 would write it.
+    /// Encodes the frame as Mongrel2 does.
     ///
     /// ```
     /// use brubeck_runtime::wire::mongrel2::{Protocol, Mongrel2Request};
@@ -104,9 +105,9 @@ impl Mongrel2Request {
     }
 }
 
-/// A frame that could not be read, and whom to tell.
+/// The error for a message that could not be decoded.
 ///
-/// If the connection was legible, a handler can answer status 400 and close it.
+/// It includes the connection if that part was valid, so that a handler can send a 400 response and close it.
 ///
 /// ```
 /// use brubeck_runtime::wire::mongrel2;
@@ -123,13 +124,13 @@ pub struct Mongrel2DecodeError {
 }
 
 impl Mongrel2DecodeError {
-    /// What is wrong, and where.
+    /// Returns what is wrong, and at which byte.
     #[must_use]
     pub const fn reason(&self) -> &ParseError {
         &self.reason
     }
 
-    /// The server's ident and the connection, if they could be read.
+    /// Returns the ident of the server and the id of the connection, if these could be decoded.
     #[must_use]
     pub fn connection(&self) -> Option<(Bytes, Bytes)> {
         self.connection.clone()
@@ -148,13 +149,13 @@ impl std::error::Error for Mongrel2DecodeError {
     }
 }
 
-/// Reads one frame; the byte behind the header block shows the [`Protocol`].
+/// Decodes one frame. The byte after the header block shows its [`Protocol`].
 ///
-/// A client can send a message that looks like a notice. It arrives as a request: only what no client can send, the path `@*`
-/// with no headers but Mongrel2's own, is taken for a notice.
+/// A client of a message socket can send a message that looks like a notice. It is decoded as a request: a notice has
+/// the path `@*` and only headers of Mongrel2, which no client can send.
 ///
 /// # Errors
-/// [`Mongrel2DecodeError`], with the connection if it was legible.
+/// Returns an error if the frame is malformed. It includes the connection if that part was valid.
 pub fn decode(frame: &Bytes) -> Result<Incoming, Mongrel2DecodeError> {
     let mut cursor = Cursor::new(frame);
     let no_connection = |reason| Mongrel2DecodeError {
@@ -163,8 +164,8 @@ pub fn decode(frame: &Bytes) -> Result<Incoming, Mongrel2DecodeError> {
     };
     let ident = word(&mut cursor, "the ident of the server and a space").map_err(no_connection)?;
     let conn_id = word(&mut cursor, "a connection id and a space").map_err(no_connection)?;
-    match rest(cursor) {
-        Ok((path, headers, body)) => Ok(sort(Mongrel2Request {
+    match path_headers_and_body(cursor) {
+        Ok((path, headers, body)) => Ok(classify(Mongrel2Request {
             ident,
             conn_id,
             path,
@@ -178,17 +179,17 @@ pub fn decode(frame: &Bytes) -> Result<Incoming, Mongrel2DecodeError> {
     }
 }
 
-fn word(cursor: &mut Cursor<'_>, what: &'static str) -> Result<Bytes, ParseError> {
+fn word(cursor: &mut Cursor<'_>, expected: &'static str) -> Result<Bytes, ParseError> {
     let at = cursor.position();
-    let word = cursor.take_until(b' ', what)?;
+    let word = cursor.take_until(b' ', expected)?;
     if word.is_empty() {
-        Err(ParseError::Expected { at, what })
+        Err(ParseError::Expected { at, what: expected })
     } else {
         Ok(word)
     }
 }
 
-fn rest(mut cursor: Cursor<'_>) -> Result<(Bytes, Mongrel2Headers, Bytes), ParseError> {
+fn path_headers_and_body(mut cursor: Cursor<'_>) -> Result<(Bytes, Mongrel2Headers, Bytes), ParseError> {
     let path = word(&mut cursor, "a path and a space")?;
     let length = cursor.read_length()?;
     let block = cursor.split_to(length)?;
@@ -208,8 +209,8 @@ fn rest(mut cursor: Cursor<'_>) -> Result<(Bytes, Mongrel2Headers, Bytes), Parse
     Ok((path, headers, body))
 }
 
-/// Tells notices from requests.
-fn sort(request: Mongrel2Request) -> Incoming {
+/// Recognises the notices among the requests.
+fn classify(request: Mongrel2Request) -> Incoming {
     let Mongrel2Request {
         path, headers, body, ..
     } = &request;

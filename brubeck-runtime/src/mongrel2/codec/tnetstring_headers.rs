@@ -1,24 +1,24 @@
-//! Mongrel2's exact header block: a tnetstring dictionary of strings, or lists of strings.
+//! The tnetstring header block of a request: a dictionary whose values are strings or lists of strings.
 
 use bytes::{BufMut, BytesMut};
 
 use super::Mongrel2Headers;
 use crate::codec::{Cursor, ParseError, lenstr, netstring};
 
-/// Reads the pairs that are all of `cursor`.
+/// Decodes the dictionary that fills `cursor`.
 pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Mongrel2Headers, ParseError> {
-    let mut headers = Mongrel2Headers::with_room(cursor.remaining());
+    let mut headers = Mongrel2Headers::with_capacity_for(cursor.remaining());
     while cursor.remaining() > 0 {
         let name = netstring::decode(&mut cursor)?;
         let at = cursor.position();
         let length = cursor.read_length()?;
-        let mut inside = cursor.split_to(length)?;
+        let mut value = cursor.split_to(length)?;
         match cursor.byte() {
-            Some(b',') => headers.push(at, name, inside.take(length)?)?,
+            Some(b',') => headers.push(at, name, value.take(length)?)?,
             Some(b']') => {
-                while inside.remaining() > 0 {
-                    let at = inside.position();
-                    headers.push(at, name.clone(), netstring::decode(&mut inside)?)?;
+                while value.remaining() > 0 {
+                    let at = value.position();
+                    headers.push(at, name.clone(), netstring::decode(&mut value)?)?;
                 }
             }
             _ => {
@@ -32,7 +32,7 @@ pub(super) fn decode(mut cursor: Cursor<'_>) -> Result<Mongrel2Headers, ParseErr
     Ok(headers)
 }
 
-/// Writes the pairs as Mongrel2 does.
+/// Encodes the dictionary as Mongrel2 does.
 pub(super) fn encode(headers: &Mongrel2Headers) -> BytesMut {
     let mut output = BytesMut::new();
     for group in headers.groups() {

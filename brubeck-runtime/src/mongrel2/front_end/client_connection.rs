@@ -1,43 +1,48 @@
-//! One connection of a browser: what it waits for and what waits for it.
+//! The state of one connection of a client to Mongrel2.
 
 use super::flow_control::{FlowControl, SendWindow};
 use super::message_socket::MessageSocketClient;
 use super::pipeline::{OutboundChunk, Pipeline, ReadyChunks};
 use super::websocket::WebSocketState;
 use crate::mongrel2::uploads::IncomingUpload;
-use crate::websocket::ClientId as Ticket;
+use crate::websocket::ClientId;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// Small pieces are joined up to this size.
-const JOINED: usize = 256 << 10;
+/// Small chunks are merged into messages of up to this many bytes.
+const MAX_MERGED_BYTES: usize = 256 << 10;
 
-/// One connection of a browser to Mongrel2.
+/// One connection of a client to Mongrel2. `T` is the task of a request.
 #[derive(Debug)]
 pub(super) struct ClientConnection<T> {
-    /// The Mongrel2 it is a connection to.
+    /// The `send_ident` of the Mongrel2 handler, which begins each message to this connection.
     pub(super) ident: Bytes,
+    /// Distinguishes this connection from an earlier one with the same id.
     pub(super) serial: u64,
     pub(super) pipeline: Pipeline<T>,
-    pub(super) socket: Option<WebSocketState>,
+    pub(super) websocket: Option<WebSocketState>,
     pub(super) upload: Option<IncomingUpload>,
-    /// The client of a message socket.
-    pub(super) listener: Option<MessageSocketClient>,
-    pub(super) waiting: VecDeque<OutboundChunk>,
-    pub(super) waiting_bytes: usize,
-    /// Whether it is closed after what is waiting.
-    pub(super) closing: bool,
+    /// Set if the client has sent a message instead of an HTTP request.
+    pub(super) message_socket: Option<MessageSocketClient>,
+    /// Chunks that wait for the flow control.
+    pub(super) queue: VecDeque<OutboundChunk>,
+    pub(super) queued_bytes: usize,
+    /// `true` if the connection is closed once the queue is empty.
+    pub(super) is_closing: bool,
     pub(super) flow_control: FlowControl,
-    pub(super) heard: Instant,
-    /// Whether it stands in the list of those that can be sent something.
-    pub(super) listed: bool,
+    pub(super) last_request_at: Instant,
+    /// `true` if the connection is in the ready list of the connection table.
+    pub(super) is_listed: bool,
 }
 
-/// What can be sent to a client now.
+/// The next message for a client.
 pub(super) enum NextMessage {
+    /// There is none.
     None,
+    /// The flow control allows no message before this time, or before Mongrel2 reports progress if there is no time.
     Blocked(Option<Instant>),
+    /// A message that may be sent now. It is empty if the connection is to be closed and nothing is queued.
     Ready(Bytes),
 }
 
@@ -52,128 +57,117 @@ impl<T> ClientConnection<T> {
             ident,
             serial,
             pipeline: Pipeline::new(),
-            socket: None,
+            websocket: None,
             upload: None,
-            listener: None,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
-            closing: false,
+            message_socket: None,
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            is_closing: false,
             flow_control,
-            heard: now,
-            listed: false,
+            last_request_at: now,
+            is_listed: false,
         }
     }
 
-    /// A request came.
-    pub(super) fn begin(&mut self, connection: &Bytes) -> Ticket {
-        if self.pipeline.is_idle() && self.waiting.is_empty() {
-            self.flow_control.asked_again();
+    /// Adds a request to the pipeline. Returns its id, to which the response is sent.
+    pub(super) fn begin_request(&mut self, connection_id: &Bytes) -> ClientId {
+        if self.pipeline.is_idle() && self.queue.is_empty() {
+            self.flow_control.request_received();
         }
-        Ticket {
-            connection: connection.clone(),
+        ClientId {
+            connection: connection_id.clone(),
             serial: self.serial,
-            number: self.pipeline.begin(),
+            number: self.pipeline.begin_request(),
         }
     }
 
-    /// This runs on behalf of a request; it is given back when the connection is gone.
-    pub(super) fn runs(&mut self, ticket: &Ticket, task: T) {
-        self.pipeline.runs(ticket.number, task);
+    /// Sets the task of a request, which is aborted if the connection is closed.
+    pub(super) fn set_task(&mut self, client: &ClientId, task: T) {
+        self.pipeline.set_task(client.number, task);
     }
 
-    /// What ran on behalf of a request goes on when the connection is gone.
-    pub(super) fn outlives(&mut self, ticket: &Ticket) {
-        self.pipeline.outlives(ticket.number);
-    }
-
-    /// Whether the connection is closed before this request could be answered.
-    pub(super) fn ends_before(&self, ticket: &Ticket) -> bool {
-        self.pipeline.ends_before(ticket.number)
-    }
-
-    pub(super) fn running(&self) -> usize {
-        self.pipeline.running()
-    }
-
-    pub(super) fn touch(&mut self, now: Instant) {
-        self.heard = now;
-    }
-
-    pub(super) fn heard(&self) -> Instant {
-        self.heard
-    }
-
-    /// Whether somebody works for it or it is sent something.
+    /// Returns `true` if no response is pending and nothing is queued.
     pub(super) fn is_idle(&self) -> bool {
-        self.socket.is_none() && self.pipeline.is_idle() && self.waiting.is_empty() && !self.closing
+        self.websocket.is_none() && self.pipeline.is_idle() && self.queue.is_empty() && !self.is_closing
     }
 
-    /// Whether somebody may send it something of his own accord.
-    pub(super) fn is_kept(&self) -> bool {
-        self.listener.as_ref().is_some_and(MessageSocketClient::is_kept)
+    /// Returns `true` if an application holds a sender of this message socket.
+    pub(super) fn has_message_senders(&self) -> bool {
+        self.message_socket
+            .as_ref()
+            .is_some_and(MessageSocketClient::has_senders)
     }
 
-    /// Ends it: what ran on its behalf comes back.
-    pub(super) fn end(mut self) -> impl Iterator<Item = T> + use<T> {
-        self.pipeline.stop()
+    /// Returns the tasks of the unfinished requests.
+    pub(super) fn into_tasks(mut self) -> impl Iterator<Item = T> + use<T> {
+        self.pipeline.close()
     }
 
-    pub(super) fn put(&mut self, due: ReadyChunks) -> Vec<T> {
-        if self.closing {
+    /// Queues chunks. If the connection is closed after them, returns the tasks of requests that cannot be answered
+    /// any more.
+    pub(super) fn enqueue(&mut self, ready: ReadyChunks) -> Vec<T> {
+        if self.is_closing {
             return Vec::new();
         }
-        for piece in due.pieces {
-            // An empty message would close the connection.
-            if !piece.bytes.is_empty() {
-                self.waiting_bytes += piece.bytes.len();
-                self.waiting.push_back(piece);
+        for chunk in ready.chunks {
+            // Mongrel2 takes an empty message for a close.
+            if !chunk.bytes.is_empty() {
+                self.queued_bytes += chunk.bytes.len();
+                self.queue.push_back(chunk);
             }
         }
-        self.closing = due.close;
-        match due.close {
-            true => self.pipeline.stop().collect(),
-            false => Vec::new(),
+        self.is_closing = ready.close;
+        if ready.close {
+            self.pipeline.close().collect()
+        } else {
+            Vec::new()
         }
     }
 
-    /// Joins what may go now into one message.
-    pub(super) fn take(&mut self, now: Instant) -> NextMessage {
-        if self.waiting.is_empty() && !self.closing {
+    /// Takes a message from the queue, in which as many chunks are merged as the flow control allows.
+    pub(super) fn next_message(&mut self, now: Instant) -> NextMessage {
+        if self.queue.is_empty() && !self.is_closing {
             return NextMessage::None;
         }
-        let room = match self.flow_control.room(now) {
-            SendWindow::For(room) => usize::try_from(room).unwrap_or(usize::MAX),
-            // A close has no bytes, and with credit only bytes count.
-            SendWindow::After(_) if self.waiting.is_empty() && self.flow_control.counts_bytes() => 0,
-            SendWindow::After(until) => return NextMessage::Blocked(until),
+        let max_bytes = match self.flow_control.send_window(now) {
+            SendWindow::Open(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX),
+            // A close has no bytes, so it needs no credit.
+            SendWindow::Closed(_) if self.queue.is_empty() && self.flow_control.uses_credit() => 0,
+            SendWindow::Closed(until) => return NextMessage::Blocked(until),
         };
-        let mut joined = BytesMut::new();
+        let message = self.merge_chunks(max_bytes);
+        self.flow_control.message_sent(message.len() as u64, now);
+        NextMessage::Ready(message)
+    }
+
+    /// Takes chunks of at most `max_bytes` from the queue, and splits the last one if necessary.
+    fn merge_chunks(&mut self, max_bytes: usize) -> Bytes {
+        // Most messages have a single chunk. It stays in `first` and is not copied; `merged` is used from the second
+        // one on.
         let mut first = Bytes::new();
-        while let Some(piece) = self.waiting.front_mut() {
-            let have = first.len() + joined.len();
-            let left = room.saturating_sub(have);
-            if left == 0 || (have > 0 && have + piece.bytes.len() > JOINED) {
+        let mut merged = BytesMut::new();
+        while let Some(chunk) = self.queue.front_mut() {
+            let taken = first.len() + merged.len();
+            let available = max_bytes.saturating_sub(taken);
+            if available == 0 || (taken > 0 && taken + chunk.bytes.len() > MAX_MERGED_BYTES) {
                 break;
             }
-            let bytes = piece.bytes.split_to(piece.bytes.len().min(left));
-            let whole = piece.bytes.is_empty();
-            self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes.len());
-            // One piece alone, as most replies are, is not copied.
-            match (first.is_empty(), joined.is_empty()) {
-                (true, true) => first = bytes,
-                (false, true) => {
-                    joined.extend_from_slice(&first);
-                    joined.extend_from_slice(&bytes);
+            let bytes = chunk.bytes.split_to(chunk.bytes.len().min(available));
+            let is_complete = chunk.bytes.is_empty();
+            self.queued_bytes = self.queued_bytes.saturating_sub(bytes.len());
+            if taken == 0 {
+                first = bytes;
+            } else {
+                if merged.is_empty() {
+                    merged.extend_from_slice(&first);
                     first.clear();
                 }
-                _ => joined.extend_from_slice(&bytes),
+                merged.extend_from_slice(&bytes);
             }
-            if whole {
-                self.waiting.pop_front();
+            if is_complete {
+                self.queue.pop_front();
             }
         }
-        let message = if joined.is_empty() { first } else { joined.freeze() };
-        self.flow_control.sent(message.len() as u64, now);
-        NextMessage::Ready(message)
+        if merged.is_empty() { first } else { merged.freeze() }
     }
 }

@@ -1,157 +1,175 @@
-//! How fast one client may be sent to: Mongrel2 drops a client for which more than 16 messages wait, and tells nobody.
+//! Flow control for one client: Mongrel2 disconnects a client without a notice if more than 16 messages for it are
+//! waiting.
+//!
+//! The number of waiting messages is known in one of three ways:
+//!
+//! * With `download.flow_control`, Mongrel2 grants credit in bytes, and does not count messages.
+//! * With the control port, Mongrel2 reports the number of bytes that it has written to each client.
+//! * Otherwise it is estimated: a message is assumed to be written once a client with a slow connection would have read it.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How many messages may be on their way to one client. Less than 16, because a close is a message too.
-pub(in crate::mongrel2) const MOST: usize = 12;
-/// How many bytes may be on their way where Mongrel2 says how many it wrote; one message may go beyond.
-const BYTES: u64 = 4 << 20;
-/// Where nobody says what was written, a message counts as written after this, ..
-const APART: Duration = Duration::from_millis(2);
-/// .. or after this where the client has asked for something else since, ..
-const APART_ASKED: Duration = Duration::from_micros(250);
-/// .. and after the time that a client takes for its bytes: so many in a second.
-const RATE: u64 = 1 << 20;
+/// Limit of messages in flight to one client. It is less than 16 because a close is a message, too.
+pub(in crate::mongrel2) const MAX_IN_FLIGHT_MESSAGES: usize = 12;
 
-/// What is on its way to one client, and when more may follow.
-///
-/// A message counts as written when Mongrel2 says so (with `download.flow_control`, or over its control port), or else
-/// when a client with a slow line would have read it.
+/// Limit of bytes in flight to one client if the control port reports what was written. One message may exceed it.
+const MAX_IN_FLIGHT_BYTES: u64 = 4 << 20;
+
+/// Time after which a message is assumed to be written, in addition to the time that its bytes take at
+/// [`ASSUMED_READ_RATE`].
+const ASSUMED_WRITE_TIME: Duration = Duration::from_millis(2);
+
+/// The same if the client has sent another request since: then it has read the preceding response.
+const ASSUMED_WRITE_TIME_AFTER_REQUEST: Duration = Duration::from_micros(250);
+
+/// Bytes that a client is assumed to read in a second.
+const ASSUMED_READ_RATE: u64 = 1 << 20;
+
+/// The messages in flight to one client, and the limits for further ones.
 #[derive(Debug)]
 pub(in crate::mongrel2) struct FlowControl {
-    /// Bytes that may be sent, with `download.flow_control`; that setting replaces the limit of messages.
+    /// The number of bytes that may be sent, if `download.flow_control` is on. The other fields are not used then.
     credit: Option<u64>,
-    /// Whether the control port tells what was written.
-    watched: bool,
-    sent: u64,
-    written: u64,
+    /// `true` if the control port reports the number of written bytes.
+    is_monitored: bool,
+    bytes_sent: u64,
+    bytes_written: u64,
     in_flight: VecDeque<InFlightMessage>,
 }
 
 #[derive(Debug)]
 struct InFlightMessage {
-    /// The bytes sent up to its end.
+    /// The value of `bytes_sent` after this message.
     end: u64,
-    sent: Instant,
-    /// When it counts as written though nobody said so.
-    until: Option<Instant>,
+    sent_at: Instant,
+    /// The time at which it is assumed to be written. `None` if only the control port can report this.
+    assumed_written_at: Option<Instant>,
 }
 
-/// What may be sent now.
+/// The permission to send a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::mongrel2) enum SendWindow {
-    /// One message with so many bytes at most.
-    For(u64),
-    /// Nothing before then; where no time is known, before Mongrel2 says that it wrote something.
-    After(Option<Instant>),
+    /// One message with at most this many bytes may be sent now.
+    Open(u64),
+    /// No message may be sent before this time, or before Mongrel2 reports progress if there is no time.
+    Closed(Option<Instant>),
 }
 
 impl FlowControl {
-    /// Of a client to which nothing is on its way. `credit`: what `download.flow_control` allows; `written`: what the
-    /// control port says was written already, where there is one.
-    pub(in crate::mongrel2) fn new(credit: Option<u64>, written: Option<u64>) -> FlowControl {
+    /// Creates the state for a client without messages in flight.
+    ///
+    /// `credit` is the initial credit if `download.flow_control` is on. `bytes_written` is the number that the
+    /// control port reported last, if it is used.
+    pub(in crate::mongrel2) fn new(credit: Option<u64>, bytes_written: Option<u64>) -> FlowControl {
         FlowControl {
             credit,
-            watched: written.is_some(),
-            sent: written.unwrap_or(0),
-            written: written.unwrap_or(0),
+            is_monitored: bytes_written.is_some(),
+            bytes_sent: bytes_written.unwrap_or(0),
+            bytes_written: bytes_written.unwrap_or(0),
             in_flight: VecDeque::new(),
         }
     }
 
-    pub(in crate::mongrel2) fn room(&mut self, now: Instant) -> SendWindow {
+    pub(in crate::mongrel2) fn send_window(&mut self, now: Instant) -> SendWindow {
         if let Some(credit) = self.credit {
             return if credit > 0 {
-                SendWindow::For(credit)
+                SendWindow::Open(credit)
             } else {
-                SendWindow::After(None)
+                SendWindow::Closed(None)
             };
         }
-        self.forget_written(now);
-        let until = self.in_flight.front().and_then(|first| first.until);
-        let waiting = self.sent.saturating_sub(self.written);
-        if self.in_flight.len() < MOST && (waiting < BYTES || self.in_flight.is_empty() || !self.watched) {
-            SendWindow::For(u64::MAX)
+        self.remove_written(now);
+        let unwritten = self.bytes_sent.saturating_sub(self.bytes_written);
+        // If the client is not monitored, the assumed read rate limits the bytes.
+        let bytes_fit = !self.is_monitored || unwritten < MAX_IN_FLIGHT_BYTES || self.in_flight.is_empty();
+        if self.in_flight.len() < MAX_IN_FLIGHT_MESSAGES && bytes_fit {
+            SendWindow::Open(u64::MAX)
         } else {
-            SendWindow::After(until)
+            let oldest = self.in_flight.front();
+            SendWindow::Closed(oldest.and_then(|message| message.assumed_written_at))
         }
     }
 
-    /// A message with so many bytes was handed over.
-    pub(in crate::mongrel2) fn sent(&mut self, bytes: u64, now: Instant) {
+    /// Records that a message was passed to Mongrel2.
+    pub(in crate::mongrel2) fn message_sent(&mut self, bytes: u64, now: Instant) {
         if let Some(credit) = &mut self.credit {
             *credit = credit.saturating_sub(bytes);
             return;
         }
-        self.sent += bytes;
-        let until = (!self.watched).then(|| {
-            let before = self
+        self.bytes_sent += bytes;
+        let assumed_written_at = (!self.is_monitored).then(|| {
+            // The client reads this message after the preceding one.
+            let begins_at = self
                 .in_flight
                 .back()
-                .and_then(|last| last.until)
+                .and_then(|last| last.assumed_written_at)
                 .map_or(now, |last| last.max(now));
-            before + APART + Duration::from_micros(bytes.saturating_mul(1_000_000) / RATE)
+            let read_time = Duration::from_micros(bytes.saturating_mul(1_000_000) / ASSUMED_READ_RATE);
+            begins_at + ASSUMED_WRITE_TIME + read_time
         });
         self.in_flight.push_back(InFlightMessage {
-            end: self.sent,
-            sent: now,
-            until,
+            end: self.bytes_sent,
+            sent_at: now,
+            assumed_written_at,
         });
     }
 
-    /// Mongrel2 wrote so many more bytes.
-    pub(in crate::mongrel2) fn credited(&mut self, bytes: u64) {
+    /// Adds credit that Mongrel2 granted.
+    pub(in crate::mongrel2) fn add_credit(&mut self, bytes: u64) {
         if let Some(credit) = &mut self.credit {
             *credit = credit.saturating_add(bytes);
         }
     }
 
-    /// The control port said how many bytes were written in all.
-    pub(in crate::mongrel2) fn written(&mut self, bytes: u64, now: Instant) {
-        if self.watched {
-            self.written = self.written.max(bytes);
-            self.forget_written(now);
+    /// Sets the total number of bytes that Mongrel2 has written to this client, as the control port reported it.
+    pub(in crate::mongrel2) fn set_bytes_written(&mut self, bytes: u64, now: Instant) {
+        if self.is_monitored {
+            self.bytes_written = self.bytes_written.max(bytes);
+            self.remove_written(now);
         }
     }
 
-    /// A client that waits for its answer before it asks again has read what it was sent before.
-    pub(in crate::mongrel2) fn asked_again(&mut self) {
+    /// Records that the client, which had received all responses, sent another request. So it has read the responses,
+    /// and they are assumed to be written earlier.
+    pub(in crate::mongrel2) fn request_received(&mut self) {
         for message in &mut self.in_flight {
-            let soon = message.sent + APART_ASKED;
-            message.until = Some(message.until.map_or(soon, |until| until.min(soon)));
+            let early = message.sent_at + ASSUMED_WRITE_TIME_AFTER_REQUEST;
+            let time = message.assumed_written_at.map_or(early, |time| time.min(early));
+            message.assumed_written_at = Some(time);
         }
     }
 
-    /// The control port says nothing any more.
-    pub(in crate::mongrel2) fn unwatched(&mut self, now: Instant) {
-        self.watched = false;
-        let mut until = now;
+    /// Falls back to estimates, because the control port does not respond any more.
+    pub(in crate::mongrel2) fn control_port_lost(&mut self, now: Instant) {
+        self.is_monitored = false;
+        let mut time = now;
         for message in &mut self.in_flight {
-            until += APART;
-            message.until.get_or_insert(until);
+            time += ASSUMED_WRITE_TIME;
+            message.assumed_written_at.get_or_insert(time);
         }
     }
 
-    /// Whether nothing is known to be on its way, so that nothing need be remembered.
-    pub(in crate::mongrel2) fn is_quiet(&mut self, now: Instant) -> bool {
-        self.forget_written(now);
-        self.credit.is_none() && !self.watched && self.in_flight.is_empty()
+    /// Returns `true` if this state equals that of a new client, so it can be dropped.
+    pub(in crate::mongrel2) fn is_initial(&mut self, now: Instant) -> bool {
+        self.remove_written(now);
+        self.credit.is_none() && !self.is_monitored && self.in_flight.is_empty()
     }
 
-    /// Whether bytes are counted, and not messages.
-    pub(in crate::mongrel2) fn counts_bytes(&self) -> bool {
+    /// Returns `true` if Mongrel2 limits bytes, and not messages.
+    pub(in crate::mongrel2) fn uses_credit(&self) -> bool {
         self.credit.is_some()
     }
 
-    /// Whether only the control port can tell when more may be sent.
-    pub(in crate::mongrel2) fn waits_for_control(&self) -> bool {
-        self.watched && self.credit.is_none() && !self.in_flight.is_empty()
+    /// Returns `true` if only a report of the control port can open the window.
+    pub(in crate::mongrel2) fn needs_control_port(&self) -> bool {
+        self.is_monitored && self.credit.is_none() && !self.in_flight.is_empty()
     }
 
-    fn forget_written(&mut self, now: Instant) {
-        while let Some(first) = self.in_flight.front()
-            && (first.end <= self.written || first.until.is_some_and(|until| until <= now))
+    /// Removes the messages that are written, or are assumed to be.
+    fn remove_written(&mut self, now: Instant) {
+        while let Some(oldest) = self.in_flight.front()
+            && (oldest.end <= self.bytes_written || oldest.assumed_written_at.is_some_and(|time| time <= now))
         {
             self.in_flight.pop_front();
         }
@@ -163,80 +181,84 @@ mod tests {
     use super::*;
 
     #[test]
-    fn never_more_than_the_most_are_on_their_way() {
+    fn limits_messages_in_flight() {
         let now = Instant::now();
-        for watched in [None, Some(0)] {
-            let mut flow_control = FlowControl::new(None, watched);
+        for bytes_written in [None, Some(0)] {
+            let mut flow_control = FlowControl::new(None, bytes_written);
             let mut sent = 0;
-            while flow_control.room(now) == SendWindow::For(u64::MAX) {
-                flow_control.sent(100, now);
+            while flow_control.send_window(now) == SendWindow::Open(u64::MAX) {
+                flow_control.message_sent(100, now);
                 sent += 1;
             }
-            assert_eq!(sent, MOST);
+            assert_eq!(sent, MAX_IN_FLIGHT_MESSAGES);
         }
     }
 
     #[test]
-    fn what_was_written_makes_room() {
+    fn report_of_control_port_opens_the_window() {
         let now = Instant::now();
         let mut flow_control = FlowControl::new(None, Some(0));
-        for _ in 0..MOST {
-            flow_control.sent(100, now);
+        for _ in 0..MAX_IN_FLIGHT_MESSAGES {
+            flow_control.message_sent(100, now);
         }
-        assert_eq!(
-            flow_control.room(now + Duration::from_secs(60)),
-            SendWindow::After(None)
-        );
-        assert!(flow_control.waits_for_control());
-        flow_control.written(199, now);
-        assert_eq!(flow_control.room(now), SendWindow::For(u64::MAX));
-        flow_control.sent(1, now);
-        assert_eq!(flow_control.room(now), SendWindow::After(None));
-        flow_control.unwatched(now);
-        assert!(matches!(flow_control.room(now), SendWindow::After(Some(_))));
+        let later = now + Duration::from_secs(60);
+        assert_eq!(flow_control.send_window(later), SendWindow::Closed(None));
+        assert!(flow_control.needs_control_port());
+        flow_control.set_bytes_written(199, now);
+        assert_eq!(flow_control.send_window(now), SendWindow::Open(u64::MAX));
+        flow_control.message_sent(1, now);
+        assert_eq!(flow_control.send_window(now), SendWindow::Closed(None));
+        flow_control.control_port_lost(now);
+        assert!(matches!(
+            flow_control.send_window(now),
+            SendWindow::Closed(Some(_))
+        ));
     }
 
     #[test]
-    fn where_nobody_says_what_was_written_time_does() {
+    fn window_opens_at_the_assumed_read_rate() {
         let now = Instant::now();
         let mut flow_control = FlowControl::new(None, None);
-        flow_control.sent(RATE, now);
-        for _ in 1..MOST {
-            flow_control.sent(1, now);
+        flow_control.message_sent(ASSUMED_READ_RATE, now);
+        for _ in 1..MAX_IN_FLIGHT_MESSAGES {
+            flow_control.message_sent(1, now);
         }
-        let SendWindow::After(Some(then)) = flow_control.room(now) else {
-            panic!("no room");
+        let SendWindow::Closed(Some(opens_at)) = flow_control.send_window(now) else {
+            panic!("the window is open");
         };
-        assert!(then >= now + Duration::from_secs(1) && then < now + Duration::from_secs(2));
-        assert_eq!(flow_control.room(then), SendWindow::For(u64::MAX));
-        assert!(!flow_control.is_quiet(then));
-        assert!(flow_control.is_quiet(then + Duration::from_secs(1)));
+        assert!(opens_at >= now + Duration::from_secs(1) && opens_at < now + Duration::from_secs(2));
+        assert_eq!(flow_control.send_window(opens_at), SendWindow::Open(u64::MAX));
+        assert!(!flow_control.is_initial(opens_at));
+        assert!(flow_control.is_initial(opens_at + Duration::from_secs(1)));
     }
 
     #[test]
-    fn a_client_that_asks_again_has_read() {
+    fn next_request_opens_the_window() {
         let now = Instant::now();
-        for watched in [None, Some(0)] {
-            let mut flow_control = FlowControl::new(None, watched);
-            for _ in 0..MOST {
-                flow_control.sent(10_000_000, now);
+        for bytes_written in [None, Some(0)] {
+            let mut flow_control = FlowControl::new(None, bytes_written);
+            for _ in 0..MAX_IN_FLIGHT_MESSAGES {
+                flow_control.message_sent(10_000_000, now);
             }
-            flow_control.asked_again();
-            assert_eq!(flow_control.room(now + APART_ASKED), SendWindow::For(u64::MAX));
+            flow_control.request_received();
+            assert_eq!(
+                flow_control.send_window(now + ASSUMED_WRITE_TIME_AFTER_REQUEST),
+                SendWindow::Open(u64::MAX)
+            );
         }
     }
 
     #[test]
-    fn credit_counts_bytes_and_not_messages() {
+    fn credit_limits_bytes_and_not_messages() {
         let now = Instant::now();
         let mut flow_control = FlowControl::new(Some(1000), None);
         for _ in 0..99 {
-            flow_control.sent(10, now);
+            flow_control.message_sent(10, now);
         }
-        assert_eq!(flow_control.room(now), SendWindow::For(10));
-        flow_control.sent(10, now);
-        assert_eq!(flow_control.room(now), SendWindow::After(None));
-        flow_control.credited(500);
-        assert_eq!(flow_control.room(now), SendWindow::For(500));
+        assert_eq!(flow_control.send_window(now), SendWindow::Open(10));
+        flow_control.message_sent(10, now);
+        assert_eq!(flow_control.send_window(now), SendWindow::Closed(None));
+        flow_control.add_credit(500);
+        assert_eq!(flow_control.send_window(now), SendWindow::Open(500));
     }
 }

@@ -1,4 +1,4 @@
-//! The HTTP/1.1 text of a response: Mongrel2 passes it to the browser as it is.
+//! The HTTP/1.1 encoding of responses, which Mongrel2 writes to the client unchanged.
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
@@ -7,27 +7,31 @@ use std::cell::RefCell;
 use std::fmt::Write;
 use std::time::SystemTime;
 
-/// What the client wants to happen to its connection after the reply.
+/// The state of the connection after a response, as the client requested it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::mongrel2) enum Persistence {
-    /// HTTP/1.1: it stays open.
+    /// The connection stays open, as is the default in HTTP/1.1.
     Open,
-    /// HTTP/1.0 that asked for it: it stays open, and the reply says so.
+    /// The connection of an HTTP/1.0 client stays open. The response must confirm it with `connection: keep-alive`.
     KeepAlive,
-    /// It is closed.
+    /// The connection is closed.
     Close,
 }
 
 impl Persistence {
-    /// Read from the version and the `connection` headers (RFC 9112, 9.3).
+    /// Reads the version and the `connection` headers of a request (RFC 9112, section 9.3).
     pub(in crate::mongrel2) fn of(version: Option<&[u8]>, headers: &HeaderMap) -> Persistence {
-        let says = |word: &str| {
+        let has_token = |expected: &str| {
             let values = headers.get_all(CONNECTION).iter();
             values
                 .flat_map(|value| value.as_bytes().split(|b| *b == b','))
-                .any(|token| token.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+                .any(|token| token.trim_ascii().eq_ignore_ascii_case(expected.as_bytes()))
         };
-        match (version == Some(b"HTTP/1.0"), says("close"), says("keep-alive")) {
+        match (
+            version == Some(b"HTTP/1.0"),
+            has_token("close"),
+            has_token("keep-alive"),
+        ) {
             (_, true, _) | (true, false, false) => Persistence::Close,
             (true, false, true) => Persistence::KeepAlive,
             (false, false, _) => Persistence::Open,
@@ -35,53 +39,54 @@ impl Persistence {
     }
 }
 
-/// How the client finds the end of a body.
+/// The delimitation of a response body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::mongrel2) enum Framing {
-    /// By its length, or there is none.
+    /// By `content-length`, or there is no body.
     Length,
-    /// Every piece says how long it is.
+    /// By the chunked transfer coding.
     Chunked,
-    /// The connection is closed behind it.
-    ToTheEnd,
+    /// By the end of the connection.
+    UntilClose,
 }
 
 impl Framing {
-    /// Of a body that comes in pieces.
-    pub(in crate::mongrel2) fn of(parts: &response::Parts, is_http_10: bool) -> Framing {
+    /// Returns the framing of a streamed body.
+    pub(in crate::mongrel2) fn of_stream(parts: &response::Parts, is_http_10: bool) -> Framing {
         match (parts.headers.contains_key(CONTENT_LENGTH), is_http_10) {
             (true, _) => Framing::Length,
             (false, false) => Framing::Chunked,
-            (false, true) => Framing::ToTheEnd,
+            (false, true) => Framing::UntilClose,
         }
     }
 
-    /// A piece of the body as it goes to the browser.
-    pub(in crate::mongrel2) fn piece(self, bytes: Bytes) -> Bytes {
+    /// Encodes a part of the body.
+    pub(in crate::mongrel2) fn encode_chunk(self, bytes: Bytes) -> Bytes {
         if self != Framing::Chunked || bytes.is_empty() {
             return bytes;
         }
-        let mut piece = BytesMut::with_capacity(bytes.len() + 20);
-        piece.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
-        piece.extend_from_slice(&bytes);
-        piece.extend_from_slice(b"\r\n");
-        piece.freeze()
+        let mut chunk = BytesMut::with_capacity(bytes.len() + 20);
+        chunk.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
+        chunk.extend_from_slice(&bytes);
+        chunk.extend_from_slice(b"\r\n");
+        chunk.freeze()
     }
 
-    /// What ends the body.
-    pub(in crate::mongrel2) fn last(self) -> Bytes {
+    /// Returns the bytes after the last part of the body.
+    pub(in crate::mongrel2) fn terminator(self) -> Bytes {
         match self {
             Framing::Chunked => Bytes::from_static(b"0\r\n\r\n"),
-            Framing::Length | Framing::ToTheEnd => Bytes::new(),
+            Framing::Length | Framing::UntilClose => Bytes::new(),
         }
     }
 }
 
-/// The head as it goes to the browser, with the length of the body where that is not told yet.
-pub(in crate::mongrel2) fn head(
+/// Encodes the head of a response. Adds a `content-length` header if `content_length` is set, and a `date` if there
+/// is none.
+pub(in crate::mongrel2) fn encode_head(
     mut parts: response::Parts,
     framing: Framing,
-    untold: Option<usize>,
+    content_length: Option<usize>,
     persistence: Persistence,
     now: SystemTime,
 ) -> BytesMut {
@@ -92,7 +97,7 @@ pub(in crate::mongrel2) fn head(
     let connection = match persistence {
         _ if parts.status == StatusCode::SWITCHING_PROTOCOLS => None,
         Persistence::Open => {
-            // What a handler says of the connection would not be what happens to it.
+            // A `connection` header of the handler would contradict the state of the connection.
             headers.remove(CONNECTION);
             None
         }
@@ -114,8 +119,8 @@ pub(in crate::mongrel2) fn head(
         text.extend_from_slice(value.as_bytes());
         text.extend_from_slice(b"\r\n");
     }
-    if let Some(length) = untold {
-        // Writing to memory does not fail.
+    if let Some(length) = content_length {
+        // Writing to a buffer does not fail.
         let _ = write!(text, "content-length: {length}\r\n");
     }
     if !parts.headers.contains_key(DATE) {
@@ -127,17 +132,17 @@ pub(in crate::mongrel2) fn head(
     text
 }
 
-/// Writes the date of a response, which is made once in a second for each thread.
+/// Appends the date of a response. Each thread formats it once per second.
 fn put_date(text: &mut BytesMut, now: SystemTime) {
     thread_local! {
-        static MADE: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
+        static CACHED: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
     }
     let second = now
         .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    MADE.with_borrow_mut(|(made, date)| {
-        if *made != second {
-            (*made, *date) = (second, httpdate::fmt_http_date(now));
+        .map_or(0, |elapsed| elapsed.as_secs());
+    CACHED.with_borrow_mut(|(cached_second, date)| {
+        if *cached_second != second {
+            (*cached_second, *date) = (second, httpdate::fmt_http_date(now));
         }
         text.extend_from_slice(date.as_bytes());
     });
@@ -148,21 +153,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_closed_and_who_stays() {
-        let of = |version: &str, connection: &[&'static str]| {
+    fn persistence_follows_version_and_connection_header() {
+        let persistence = |version: &str, connection: &[&'static str]| {
             let headers = connection
                 .iter()
                 .map(|value| (CONNECTION, HeaderValue::from_static(value)))
                 .collect();
             Persistence::of(Some(version.as_bytes()), &headers)
         };
-        assert_eq!(of("HTTP/1.1", &[]), Persistence::Open);
-        assert_eq!(of("HTTP/1.1", &["keep-alive"]), Persistence::Open);
-        assert_eq!(of("HTTP/1.1", &["upgrade, Close"]), Persistence::Close);
-        assert_eq!(of("HTTP/1.1", &["upgrade", "close"]), Persistence::Close);
-        assert_eq!(of("HTTP/1.0", &[]), Persistence::Close);
-        assert_eq!(of("HTTP/1.0", &["Keep-Alive"]), Persistence::KeepAlive);
-        assert_eq!(of("HTTP/1.0", &["keep-alive, close"]), Persistence::Close);
+        assert_eq!(persistence("HTTP/1.1", &[]), Persistence::Open);
+        assert_eq!(persistence("HTTP/1.1", &["keep-alive"]), Persistence::Open);
+        assert_eq!(persistence("HTTP/1.1", &["upgrade, Close"]), Persistence::Close);
+        assert_eq!(persistence("HTTP/1.1", &["upgrade", "close"]), Persistence::Close);
+        assert_eq!(persistence("HTTP/1.0", &[]), Persistence::Close);
+        assert_eq!(persistence("HTTP/1.0", &["Keep-Alive"]), Persistence::KeepAlive);
+        assert_eq!(
+            persistence("HTTP/1.0", &["keep-alive, close"]),
+            Persistence::Close
+        );
     }
 
     fn parts(headers: &[(&'static str, &'static str)]) -> response::Parts {
@@ -174,9 +182,9 @@ mod tests {
     }
 
     #[test]
-    fn the_head_is_complete() {
+    fn encode_head_adds_connection_length_and_date() {
         let parts = parts(&[("content-type", "text/plain")]);
-        let text = head(
+        let head = encode_head(
             parts,
             Framing::Length,
             Some(2),
@@ -184,16 +192,16 @@ mod tests {
             SystemTime::UNIX_EPOCH,
         );
         assert_eq!(
-            std::str::from_utf8(&text).unwrap(),
+            std::str::from_utf8(&head).unwrap(),
             "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nconnection: close\r\ncontent-length: 2\r\n\
              date: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n"
         );
     }
 
     #[test]
-    fn only_the_connection_says_whether_it_stays_open() {
+    fn encode_head_replaces_connection_header_of_handler() {
         let parts = parts(&[("connection", "close"), ("date", "today")]);
-        let text = head(
+        let head = encode_head(
             parts,
             Framing::Chunked,
             None,
@@ -201,24 +209,24 @@ mod tests {
             SystemTime::UNIX_EPOCH,
         );
         assert_eq!(
-            std::str::from_utf8(&text).unwrap(),
+            std::str::from_utf8(&head).unwrap(),
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ndate: today\r\n\r\n"
         );
     }
 
     #[test]
-    fn chunks_are_for_those_who_know_them() {
+    fn uses_chunked_coding_only_for_http_1_1() {
         let unknown = parts(&[]);
-        assert_eq!(Framing::of(&unknown, false), Framing::Chunked);
-        assert_eq!(Framing::of(&unknown, true), Framing::ToTheEnd);
+        assert_eq!(Framing::of_stream(&unknown, false), Framing::Chunked);
+        assert_eq!(Framing::of_stream(&unknown, true), Framing::UntilClose);
         let known = parts(&[("content-length", "7")]);
-        assert_eq!(Framing::of(&known, false), Framing::Length);
+        assert_eq!(Framing::of_stream(&known, false), Framing::Length);
         assert_eq!(
-            Framing::Chunked.piece("hello hello hello".into()),
+            Framing::Chunked.encode_chunk("hello hello hello".into()),
             "11\r\nhello hello hello\r\n"
         );
-        assert_eq!(Framing::Chunked.piece("".into()), "");
-        assert_eq!(Framing::Chunked.last(), "0\r\n\r\n");
-        assert_eq!(Framing::ToTheEnd.piece("hello".into()), "hello");
+        assert_eq!(Framing::Chunked.encode_chunk("".into()), "");
+        assert_eq!(Framing::Chunked.terminator(), "0\r\n\r\n");
+        assert_eq!(Framing::UntilClose.encode_chunk("hello".into()), "hello");
     }
 }

@@ -1,170 +1,193 @@
-//! What browsers ask, and what they upload.
+//! HTTP requests and uploads.
 
 use super::convert_request::{self, RequestRejection};
 use super::http1::Persistence;
-use super::respond::{CompleteResponse, ResponseWriter, refusal_of};
-use super::{FrontEnd, IN_FLIGHT, PIPELINED};
+use super::response_writer::{CompleteResponse, ResponseWriter, encode_rejection};
+use super::{FrontEnd, MAX_CONCURRENT_REQUESTS, MAX_CONNECTION_REQUESTS};
 use crate::extract::SpooledFile;
 use crate::handler::DispatchMode;
 use crate::mongrel2::codec::{Mongrel2DecodeError, Mongrel2Request};
 use crate::mongrel2::uploads::IncomingUpload;
 use crate::mongrel2::uploads::body_location::{self, BodyLocation};
 use crate::response::Body;
-use crate::websocket::ClientId as Ticket;
+use crate::websocket::ClientId;
 use bytes::Bytes;
 use futures_util::future::Either;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use std::future::ready;
 use std::path::PathBuf;
 
 impl FrontEnd {
-    pub(super) fn http(&mut self, request: &Mongrel2Request) {
-        let store = self.settings.store.as_ref();
-        let announced = body_location::announced(&request.headers, &request.body, store);
+    /// Passes an HTTP request to the application.
+    pub(super) fn handle_http_request(&mut self, request: &Mongrel2Request) {
+        let upload_store = self.settings.upload_store.as_ref();
+        let location = body_location::locate_body(&request.headers, &request.body, upload_store);
+        // Mongrel2 sends the request again when it has finished writing the body to a file.
         if let BodyLocation::File {
             name,
             path,
             done: true,
-        } = &announced
+        } = &location
         {
-            return self.stored(&request.conn_id, name, path.clone());
+            return self.finish_file_upload(&request.conn_id, name, path.clone());
         }
-        let mut asked = convert_request::read(request, &self.replies_to);
-        let ticket = self.begin(
+        let (mut info, http_request) = convert_request::to_http(request, &self.recv_spec);
+        if location != BodyLocation::Inline {
+            // Mongrel2 may have taken the first bytes of the next request for the end of this body.
+            info.persistence = Persistence::Close;
+        }
+        let client = self.begin_request(
             &request.ident,
             &request.conn_id,
             request.headers.download_credits(),
         );
-        let conversation = self.conversations.of(&ticket);
-        let (ends, running) = conversation.map_or((false, 0), |conversation| {
-            (conversation.ends_before(&ticket), conversation.running())
-        });
-        if ends {
+        let Some(connection) = self.connections.find(&client) else {
+            return;
+        };
+        if connection.pipeline.closes_before(client.number) {
             return;
         }
-        if announced != BodyLocation::Inline {
-            // Mongrel2 may have taken the beginning of the next request for the end of this body.
-            asked.persistence = Persistence::Close;
-        }
-        let head = matches!(&asked.request, Ok(request) if request.method() == http::Method::HEAD);
-        let mut head_of = match std::mem::replace(&mut asked.request, Err((StatusCode::BAD_REQUEST, ""))) {
-            Ok(request) => request,
-            Err(refusal) => return self.refuse(&ticket, refusal, head),
+        let running = connection.pipeline.running_tasks();
+        let mut http_request = match http_request {
+            Ok(http_request) => http_request,
+            Err(rejection) => return self.reject(&client, rejection, false),
         };
-        if let Some(refusal) = self.overload_beside(running) {
-            return self.refuse(&ticket, refusal, head);
+        let is_head = http_request.method() == Method::HEAD;
+        if let Some(rejection) = self.check_capacity_with(running) {
+            return self.reject(&client, rejection, is_head);
         }
-        let length = body_location::length(&request.headers).unwrap_or_default();
-        let (coming, body) = match announced {
-            BodyLocation::Inline => (None, Body::from(request.body.clone())),
-            BodyLocation::File { name, .. } => {
-                let (upload, body, waiting) = IncomingUpload::file(name, length);
-                head_of.extensions_mut().insert(waiting);
-                (Some(upload), body)
-            }
-            BodyLocation::Streamed { last, .. } => {
-                let (upload, body) =
-                    IncomingUpload::parts(ticket.clone(), length, &request.body, last, self.link.clone());
-                (Some(upload), body)
-            }
-            BodyLocation::TooLarge => {
-                let refusal = (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
-                return self.refuse(&ticket, refusal, head);
-            }
+        let body = match self.open_body(&client, request, location, http_request.extensions_mut()) {
+            Ok(body) => body,
+            Err(rejection) => return self.reject(&client, rejection, is_head),
         };
-        if coming.is_some()
-            && let Some(conversation) = self.conversations.of(&ticket)
-        {
-            conversation.upload = coming;
-        }
-        let responding = ResponseWriter::new(ticket, &asked, self.link.0.clone());
-        let request = head_of.map(|()| body);
+        let writer = ResponseWriter::new(client, info, self.handle.0.clone());
+        let http_request = http_request.map(|()| body);
+        // A fast handler has run inline, and its response is here already. If its body is in memory, no task is
+        // needed.
         match self
             .application
-            .serve_peer(request, asked.peer, DispatchMode::InlineIfFast)
+            .serve_peer(http_request, info.peer, DispatchMode::InlineIfFast)
         {
-            Either::Left(answered) => match responding.whole(answered.into_inner()) {
-                Ok(CompleteResponse { piece, end }) => self.reply(&responding.ticket, [piece], Some(end)),
-                Err(response) => self.respond(responding, ready(response)),
+            Either::Left(response) => match writer.try_encode(response.into_inner()) {
+                Ok(CompleteResponse { chunk, end }) => {
+                    self.queue_response(&writer.client, [chunk], Some(end));
+                }
+                Err(response) => self.spawn_response(writer, ready(response)),
             },
-            Either::Right(answer) => self.respond(responding, answer),
+            Either::Right(response) => self.spawn_response(writer, response),
         }
     }
 
-    /// Has an answer sent by a task, once it is there.
-    fn respond(
+    /// Creates the body of a request. If it is an upload, stores the upload in its connection.
+    fn open_body(
         &mut self,
-        responding: ResponseWriter,
-        answer: impl Future<Output = http::Response<Body>> + Send + 'static,
+        client: &ClientId,
+        request: &Mongrel2Request,
+        location: BodyLocation,
+        extensions: &mut http::Extensions,
+    ) -> Result<Body, RequestRejection> {
+        let content_length = || body_location::content_length(&request.headers).unwrap_or_default();
+        let (upload, body) = match location {
+            BodyLocation::Inline => return Ok(Body::from(request.body.clone())),
+            BodyLocation::File { name, .. } => {
+                let (upload, body, pending_file) = IncomingUpload::file(name, content_length());
+                extensions.insert(pending_file);
+                (upload, body)
+            }
+            BodyLocation::Streamed { last, .. } => IncomingUpload::streamed(
+                client.clone(),
+                content_length(),
+                &request.body,
+                last,
+                self.handle.clone(),
+            ),
+            BodyLocation::TooLarge => {
+                return Err((StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"));
+            }
+        };
+        if let Some(connection) = self.connections.find(client) {
+            connection.upload = Some(upload);
+        }
+        Ok(body)
+    }
+
+    /// Spawns a task that waits for a response and sends it.
+    fn spawn_response(
+        &mut self,
+        writer: ResponseWriter,
+        response: impl Future<Output = http::Response<Body>> + Send + 'static,
     ) {
-        let ticket = responding.ticket.clone();
-        let task = self.handlers.spawn(responding.answer(answer));
-        if let Some(conversation) = self.conversations.of(&ticket) {
-            conversation.runs(&ticket, task);
+        let client = writer.client.clone();
+        let task = self.handlers.spawn(writer.respond(response));
+        if let Some(connection) = self.connections.find(&client) {
+            connection.set_task(&client, task);
         }
     }
 
-    /// Answers what no handler is to see. The connection is closed then: what else comes on it is not worth reading.
-    pub(super) fn refuse(&mut self, ticket: &Ticket, refusal: RequestRejection, head_only: bool) {
-        let CompleteResponse { piece, end } = refusal_of(refusal, head_only);
-        self.reply(ticket, [piece], Some(end));
+    /// Responds to a request that is not passed to the application, and closes the connection.
+    pub(super) fn reject(&mut self, client: &ClientId, rejection: RequestRejection, head_only: bool) {
+        let CompleteResponse { chunk, end } = encode_rejection(rejection, head_only);
+        self.queue_response(client, [chunk], Some(end));
     }
 
-    /// Why no more can be done now for the connection of this request.
-    pub(super) fn overload(&mut self, ticket: &Ticket) -> Option<RequestRejection> {
-        let conversation = self.conversations.of(ticket);
-        let running = conversation.map_or(0, |conversation| conversation.running());
-        self.overload_beside(running)
+    /// Returns a rejection if there are too many concurrent requests, in all or on the connection of this request.
+    pub(super) fn check_capacity(&mut self, client: &ClientId) -> Option<RequestRejection> {
+        let connection = self.connections.find(client);
+        let running = connection.map_or(0, |connection| connection.pipeline.running_tasks());
+        self.check_capacity_with(running)
     }
 
-    /// The same where so many handlers run on behalf of the connection.
-    fn overload_beside(&mut self, running: usize) -> Option<RequestRejection> {
-        let busy = self.handlers.len().saturating_sub(self.sockets) >= IN_FLIGHT || running >= PIPELINED;
-        if busy && !self.stopping {
+    /// The same for a connection with this number of running tasks.
+    fn check_capacity_with(&mut self, running: usize) -> Option<RequestRejection> {
+        // Open WebSockets have their own limit.
+        let requests = self.handlers.len().saturating_sub(self.websocket_count);
+        let is_overloaded = requests >= MAX_CONCURRENT_REQUESTS || running >= MAX_CONNECTION_REQUESTS;
+        if is_overloaded && !self.is_stopping {
             self.counts.add_shed(1);
         }
-        let refusal = (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
-        (self.stopping || busy).then_some(refusal)
+        (is_overloaded || self.is_stopping)
+            .then_some((StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"))
     }
 
-    /// What cannot be read is answered where it still says who asked.
-    pub(super) fn unreadable(&mut self, error: &Mongrel2DecodeError) {
-        tracing::warn!(%error, "a message of Mongrel2 was refused");
+    /// Logs a message that could not be decoded. Sends a 400 response if its connection is known.
+    pub(super) fn handle_malformed_message(&mut self, error: &Mongrel2DecodeError) {
+        tracing::warn!(%error, "cannot decode a message from Mongrel2");
         self.counts.add_refused(1);
-        if let Some((ident, connection)) = error.connection() {
-            let ticket = self.begin(&ident, &connection, None);
-            let refusal = (StatusCode::BAD_REQUEST, "Bad Request");
-            self.refuse(&ticket, refusal, false);
+        if let Some((ident, connection_id)) = error.connection() {
+            let client = self.begin_request(&ident, &connection_id, None);
+            self.reject(&client, (StatusCode::BAD_REQUEST, "Bad Request"), false);
         }
     }
 
-    /// Mongrel2 has written an upload to its end; nobody else removes the file.
-    pub(super) fn stored(&mut self, connection: &Bytes, name: &str, path: PathBuf) {
+    /// Passes the file of a finished upload to its handler. From now on this process must remove the file.
+    fn finish_file_upload(&mut self, connection_id: &Bytes, name: &str, path: PathBuf) {
         let upload = self
-            .conversations
-            .get(connection)
-            .and_then(|conversation| conversation.upload.as_mut())
+            .connections
+            .get(connection_id)
+            .and_then(|connection| connection.upload.as_mut())
             .filter(|upload| upload.is_file(name));
-        let written = match upload {
-            Some(upload) => upload.written(path),
-            // Its handler has answered, or it began before this process did.
+        let result = match upload {
+            Some(upload) => upload.finish_file(path),
+            // The handler has already responded, or the upload began before this process did. Dropping the file
+            // removes it.
             None => SpooledFile::open(path, None).map(drop),
         };
-        if let Err(error) = written {
-            tracing::warn!(%error, "an upload that Mongrel2 wrote cannot be read");
-            self.gone(connection);
+        if let Err(error) = result {
+            tracing::warn!(%error, name, "cannot open an upload of Mongrel2; check that this process may read it");
+            self.connection_closed(connection_id);
         }
     }
 
-    pub(super) fn part(&mut self, request: &Mongrel2Request) {
-        let part = body_location::announced(&request.headers, &request.body, None);
+    /// Adds a further part to a streamed upload.
+    pub(super) fn handle_upload_part(&mut self, request: &Mongrel2Request) {
+        let location = body_location::locate_body(&request.headers, &request.body, None);
         let upload = self
-            .conversations
+            .connections
             .get(&request.conn_id)
-            .and_then(|conversation| conversation.upload.as_ref());
-        match (upload, part) {
-            (Some(upload), BodyLocation::Streamed { last, .. }) => upload.part(&request.body, last),
-            _ => self.cancel(&request.ident, &request.conn_id),
+            .and_then(|connection| connection.upload.as_ref());
+        match (upload, location) {
+            (Some(upload), BodyLocation::Streamed { last, .. }) => upload.add_part(&request.body, last),
+            _ => self.cancel_connection(&request.ident, &request.conn_id),
         }
     }
 }

@@ -1,11 +1,11 @@
-//! What a socket that speaks no HTTP is answered: a text and a NUL.
+//! The encoding of responses on message sockets: a JSON or XML text, terminated by a NUL.
 
 use crate::response::{Payload, Response};
 use crate::status::Status;
-use crate::websocket::nul_terminated as ended;
+use crate::websocket::nul_terminated;
 use bytes::Bytes;
 
-/// The language of a message socket.
+/// The format of the messages on a message socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::mongrel2) enum MessageFormat {
     Json,
@@ -13,35 +13,40 @@ pub(in crate::mongrel2) enum MessageFormat {
 }
 
 impl MessageFormat {
-    /// Of a path as Mongrel2 gives it: `@name` or `<name`.
-    pub(in crate::mongrel2) fn of(path: &[u8]) -> MessageFormat {
+    /// Returns the format of a message with this path. Mongrel2 gives JSON messages the path `@name`, and XML
+    /// messages `<name`.
+    pub(in crate::mongrel2) fn of_path(path: &[u8]) -> MessageFormat {
         match path.first() {
             Some(b'<') => MessageFormat::Xml,
             _ => MessageFormat::Json,
         }
     }
 
-    /// What a response says; `None` where it says nothing, and all is well.
-    pub(in crate::mongrel2) async fn of_response(self, response: Response, limit: usize) -> Option<Bytes> {
+    /// Encodes a response. Returns `None` if the response is empty and its status is 200.
+    pub(in crate::mongrel2) async fn encode_response(
+        self,
+        response: Response,
+        body_limit: usize,
+    ) -> Option<Bytes> {
         let (status, _, payload) = response.into_parts();
         match payload {
-            Payload::Json(text) | Payload::Bytes(text) => Some(ended(&text)),
-            Payload::Stream(body) => match body.collect(limit).await {
-                Ok(text) => Some(ended(&text)),
+            Payload::Json(text) | Payload::Bytes(text) => Some(nul_terminated(&text)),
+            Payload::Stream(body) => match body.collect(body_limit).await {
+                Ok(text) => Some(nul_terminated(&text)),
                 Err(error) => {
-                    tracing::warn!(%error, "the answer to a message broke off");
-                    Some(self.status(&Status::INTERNAL_SERVER_ERROR))
+                    tracing::warn!(%error, "the body of a response to a message failed, sending status 500");
+                    Some(self.encode_status(&Status::INTERNAL_SERVER_ERROR))
                 }
             },
             _ if status == Status::OK => None,
-            _ => Some(self.status(&status)),
+            _ => Some(self.encode_status(&status)),
         }
     }
 
-    /// A status, where there is nothing else to say.
-    pub(in crate::mongrel2) fn status(self, status: &Status) -> Bytes {
+    /// Encodes a response that has only a status.
+    pub(in crate::mongrel2) fn encode_status(self, status: &Status) -> Bytes {
         let code = status.code();
-        ended(&match self {
+        nul_terminated(&match self {
             MessageFormat::Json => serde_json::json!({"status": code, "reason": status.text()})
                 .to_string()
                 .into_bytes(),
@@ -56,19 +61,19 @@ mod tests {
     use crate::response::IntoReply;
 
     #[tokio::test]
-    async fn every_answer_is_one_message() {
-        let say = |words: MessageFormat, response: Response| words.of_response(response, 100);
+    async fn encodes_each_response_as_one_message() {
+        let encode = |format: MessageFormat, response: Response| format.encode_response(response, 100);
         let text = Response::text(Status::OK, "a\0b");
-        assert_eq!(say(MessageFormat::Json, text).await.unwrap(), "ab\0");
-        assert_eq!(say(MessageFormat::Json, ().into_reply()).await, None);
+        assert_eq!(encode(MessageFormat::Json, text).await.unwrap(), "ab\0");
+        assert_eq!(encode(MessageFormat::Json, ().into_reply()).await, None);
         assert_eq!(
-            say(MessageFormat::of(b"@chat"), Status::NOT_FOUND.into_reply())
+            encode(MessageFormat::of_path(b"@chat"), Status::NOT_FOUND.into_reply())
                 .await
                 .unwrap(),
             "{\"reason\":\"Not Found\",\"status\":404}\0"
         );
         assert_eq!(
-            say(MessageFormat::of(b"<chat"), Status::NOT_FOUND.into_reply())
+            encode(MessageFormat::of_path(b"<chat"), Status::NOT_FOUND.into_reply())
                 .await
                 .unwrap(),
             "<error status=\"404\"/>\0"

@@ -1,86 +1,137 @@
-//! The client of a message socket that is kept, to be sent messages that answer nothing.
+//! Message sockets: connections on which clients send JSON or XML messages instead of HTTP.
 
-use super::pipeline::OutboundChunk;
-use super::websocket::{FrontEndEvent, FrontEndHandle, WINDOW};
+use super::FrontEnd;
+use super::convert_request::{self, ClientInfo};
+use super::events::{FrontEndEvent, FrontEndHandle};
+use super::http1::Persistence;
+use super::message_format::MessageFormat;
+use super::pipeline::{OutboundChunk, ResponseEnd};
+use super::response_writer::ResponseWriter;
+use super::websocket::SEND_WINDOW_BYTES;
+use crate::mongrel2::codec::Mongrel2Request;
 use crate::websocket::{
-    BroadcastEncoding, BroadcastGroup, ClientId as Ticket, Close, Closed, SocketMessage, SocketTransport,
+    BroadcastEncoding, BroadcastGroup, ClientId, Close, Closed, SocketMessage, SocketSender, SocketTransport,
 };
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// One client, as the loop keeps it. Dropped with its connection, which whoever sends to it sees.
+impl FrontEnd {
+    /// Calls the handler of a message. Its response is sent as a message, too.
+    pub(super) fn handle_message(&mut self, request: &Mongrel2Request) {
+        let client = self.begin_request(
+            &request.ident,
+            &request.conn_id,
+            request.headers.download_credits(),
+        );
+        let Some(message) = convert_request::to_message(request, &self.recv_spec) else {
+            return self.cancel_connection(&request.ident, &request.conn_id);
+        };
+        let Some(connection) = self.connections.find(&client) else {
+            return;
+        };
+        let socket_client = connection
+            .message_socket
+            .get_or_insert_with(|| MessageSocketClient::new(client.clone()));
+        let message = message.with_extension(SocketSender(socket_client.transport(&self.handle)));
+        let format = MessageFormat::of_path(&request.path);
+        if let Some((code, _)) = self.check_capacity(&client) {
+            let chunk = OutboundChunk::from(format.encode_status(&code.into()));
+            return self.queue_response(&client, [chunk], Some(ResponseEnd::KeepOpen));
+        }
+        let info = ClientInfo {
+            persistence: Persistence::Open,
+            is_http_10: false,
+            peer: None,
+        };
+        let writer = ResponseWriter::new(client.clone(), info, self.handle.0.clone());
+        let task = self
+            .handlers
+            .spawn(writer.respond_to_message(self.application.clone(), message, format));
+        if let Some(connection) = self.connections.find(&client) {
+            connection.set_task(&client, task);
+        }
+    }
+}
+
+/// The client of a message socket. It is dropped with its connection, and then sending to it fails.
 #[derive(Debug)]
 pub(super) struct MessageSocketClient {
-    ticket: Ticket,
-    window: Arc<Semaphore>,
-    gone: Arc<Semaphore>,
+    client: ClientId,
+    send_permits: Arc<Semaphore>,
+    /// Has no permits. It is closed when the connection is, which wakes those who wait for a permit.
+    disconnected: Arc<Semaphore>,
 }
 
 impl MessageSocketClient {
-    pub(super) fn new(ticket: Ticket) -> MessageSocketClient {
+    pub(super) fn new(client: ClientId) -> MessageSocketClient {
         MessageSocketClient {
-            // All messages of a connection are of the same client.
-            ticket: Ticket { number: 0, ..ticket },
-            window: Arc::new(Semaphore::new(WINDOW)),
-            gone: Arc::new(Semaphore::new(0)),
+            // The id identifies the client, not one of its requests.
+            client: ClientId { number: 0, ..client },
+            send_permits: Arc::new(Semaphore::new(SEND_WINDOW_BYTES)),
+            disconnected: Arc::new(Semaphore::new(0)),
         }
     }
 
-    /// A way to it.
-    pub(super) fn way(&self, link: &Arc<FrontEndHandle>) -> Arc<dyn SocketTransport> {
-        Arc::new(MessageSocketCarrier {
-            ticket: self.ticket.clone(),
-            window: self.window.clone(),
-            gone: self.gone.clone(),
-            link: link.clone(),
+    /// Creates a sending side for a handler.
+    pub(super) fn transport(&self, front_end: &Arc<FrontEndHandle>) -> Arc<dyn SocketTransport> {
+        Arc::new(MessageSocketTransport {
+            client: self.client.clone(),
+            send_permits: self.send_permits.clone(),
+            disconnected: self.disconnected.clone(),
+            front_end: front_end.clone(),
         })
     }
 
-    /// Whether somebody has a way to it.
-    pub(super) fn is_kept(&self) -> bool {
-        Arc::strong_count(&self.gone) > 1
+    /// Returns `true` if a sending side is held somewhere, so that messages may still be sent to this client.
+    pub(super) fn has_senders(&self) -> bool {
+        Arc::strong_count(&self.disconnected) > 1
     }
 
-    pub(super) fn ticket(&self) -> &Ticket {
-        &self.ticket
+    pub(super) fn id(&self) -> &ClientId {
+        &self.client
     }
 }
 
 impl Drop for MessageSocketClient {
     fn drop(&mut self) {
-        self.window.close();
-        self.gone.close();
+        self.send_permits.close();
+        self.disconnected.close();
     }
 }
 
-/// The way to one client.
-struct MessageSocketCarrier {
-    ticket: Ticket,
-    window: Arc<Semaphore>,
-    /// Never has a place, and is closed with the connection.
-    gone: Arc<Semaphore>,
-    link: Arc<FrontEndHandle>,
+/// The sending side of a message socket.
+struct MessageSocketTransport {
+    client: ClientId,
+    send_permits: Arc<Semaphore>,
+    disconnected: Arc<Semaphore>,
+    front_end: Arc<FrontEndHandle>,
 }
 
-impl SocketTransport for MessageSocketCarrier {
+impl SocketTransport for MessageSocketTransport {
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>> {
         Box::pin(async move {
             let bytes = BroadcastEncoding::NulTerminated.encode(&message);
-            let room = bytes.len().min(WINDOW) as u32;
-            let window = self.window.clone();
-            let place = window.acquire_many_owned(room).await.map_err(|_| Closed)?;
+            // A message that is larger than the window takes all of it.
+            let permits = bytes.len().min(SEND_WINDOW_BYTES) as u32;
+            let permit = self
+                .send_permits
+                .clone()
+                .acquire_many_owned(permits)
+                .await
+                .map_err(|_| Closed)?;
             let event = FrontEndEvent::Push {
-                ticket: self.ticket.clone(),
-                piece: OutboundChunk::placed(bytes, place),
+                client: self.client.clone(),
+                chunk: OutboundChunk::with_permit(bytes, permit),
             };
-            self.link.0.send(event).await.map_err(|_| Closed)
+            self.front_end.0.send(event).await.map_err(|_| Closed)
         })
     }
 
     fn send_or_disconnect(&self, bytes: bytes::Bytes) {
-        let to = vec![self.ticket.clone()];
-        self.link.tell(FrontEndEvent::BroadcastOutcome { to, bytes });
+        let clients = vec![self.client.clone()];
+        self.front_end
+            .send_event(FrontEndEvent::Broadcast { clients, bytes });
     }
 
     fn encoding(&self) -> BroadcastEncoding {
@@ -88,17 +139,17 @@ impl SocketTransport for MessageSocketCarrier {
     }
 
     fn close(&self, close: Close) {
-        self.link.tell(FrontEndEvent::Shut {
-            ticket: self.ticket.clone(),
+        self.front_end.send_event(FrontEndEvent::CloseSocket {
+            client: self.client.clone(),
             close,
         });
     }
 
     fn closed(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async move { drop(self.gone.acquire().await) })
+        Box::pin(async move { drop(self.disconnected.acquire().await) })
     }
 
-    fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, Ticket)> {
-        Some((self.link.clone(), self.ticket.clone()))
+    fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, ClientId)> {
+        Some((self.front_end.clone(), self.client.clone()))
     }
 }

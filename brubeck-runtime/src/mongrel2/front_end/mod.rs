@@ -1,8 +1,14 @@
-//! The loop that owns one link to a Mongrel2.
+//! The event loop of one Mongrel2 server.
+//!
+//! One task owns all state: the connections of the clients, their requests in order, their WebSockets, and the
+//! messages that are to be sent. Handlers run in other tasks, or inline, and send their responses to the event loop
+//! as [`FrontEndEvent`]s.
 
+mod broadcast;
 mod client_connection;
 mod connection_table;
 mod convert_request;
+pub(super) mod events;
 mod flow_control;
 mod http1;
 mod http_requests;
@@ -10,78 +16,104 @@ mod message_format;
 mod message_socket;
 mod outgoing;
 mod pipeline;
-mod respond;
+mod response_writer;
 pub(super) mod self_waking_task;
 mod timers;
-pub(super) mod websocket;
+mod websocket;
 mod websocket_requests;
 
-use super::codec::{Incoming, Mongrel2Request};
+use super::Settings;
+use super::codec::{self, Incoming, Mongrel2Request};
 use super::control_port_monitor::{ConnectionsSnapshot, ControlPortMonitor};
 use super::counts::Mongrel2Counts;
 use super::instance_registry::RegisteredLink;
-use super::{Settings, codec as wire};
+use super::server_link::{LinkEvent, ServerLink};
 use crate::handler::{Application, Stop};
-use crate::mongrel2::server_link::{LinkEvent, ServerLink};
-use crate::websocket::{ClientId as Ticket, Close};
+use crate::websocket::{ClientId, Close};
 use brubeck_zmtp::{Generation, LINGER, SendError};
 use bytes::Bytes;
 use client_connection::ClientConnection;
 use connection_table::ConnectionTable;
+use events::{FrontEndEvent, FrontEndHandle};
 use flow_control::FlowControl;
 use std::collections::{HashMap, VecDeque};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
-use websocket::{FrontEndEvent, FrontEndHandle};
+use tokio::time::{Interval, MissedTickBehavior};
 
-/// How many requests of one Mongrel2 are worked on at once; more are answered with 503.
-const IN_FLIGHT: usize = 1024;
-/// How many of them may be of one connection.
-const PIPELINED: usize = 64;
-/// How many WebSockets one Mongrel2 may have.
-const SOCKETS: usize = 8192;
-/// How many messages may wait for Mongrel2, which takes them as fast as it takes anything, or not at all.
-const MESSAGES: usize = 1024;
-/// How many events are taken before what they brought is sent.
-const BATCH: usize = 64;
-/// How often things are looked at that nobody tells.
-const TICK: Duration = Duration::from_secs(1);
-/// How long requests of a new run wait for the control port, which tells what was written before.
-const SETTLE: Duration = Duration::from_millis(500);
-/// How much credit a connection has with `download.flow_control` when nothing is on its way to it.
-const CREDIT: u64 = 102_400;
+/// Limit of concurrent requests of one Mongrel2. Further ones are answered with 503.
+const MAX_CONCURRENT_REQUESTS: usize = 1024;
 
+/// Limit of concurrent requests on one connection.
+const MAX_CONNECTION_REQUESTS: usize = 64;
+
+/// Limit of WebSockets of one Mongrel2.
+const MAX_WEBSOCKETS: usize = 8192;
+
+/// Limit of messages that wait for the link. Mongrel2 reads them quickly, or has stopped reading.
+const MAX_OUTBOUND_MESSAGES: usize = 1024;
+
+/// Limit of events handled before their output is sent.
+const MAX_EVENT_BATCH: usize = 64;
+
+/// Interval of checks that no event triggers, such as timeouts.
+const TICK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Time that the first requests of a generation wait for the control port.
+const FIRST_SNAPSHOT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The credit of a new connection if `download.flow_control` is on.
+const INITIAL_CREDIT: u64 = 102_400;
+
+/// The event loop of one Mongrel2.
 pub(in crate::mongrel2) struct FrontEnd {
     application: Arc<dyn Application>,
     settings: Settings,
-    /// The `recv_spec`, for the services that are called on behalf of a request.
-    replies_to: Bytes,
+    /// The address for responses, for services that respond to the client directly.
+    recv_spec: Bytes,
     registration: RegisteredLink,
     counts: Mongrel2Counts,
-    /// The run of Mongrel2 whose requests are answered now.
+    /// The current connection to Mongrel2. Requests of earlier ones are not answered.
     generation: Generation,
-    /// Whether this Mongrel2 must not be answered.
-    refused: bool,
-    conversations: ConnectionTable<AbortHandle>,
+    /// `true` if the check of the `recv_ident` failed, so that responses could reach the wrong clients.
+    is_refused: bool,
+    connections: ConnectionTable<AbortHandle>,
     handlers: JoinSet<()>,
-    sockets: usize,
-    link: Arc<FrontEndHandle>,
-    inbox: mpsc::Receiver<FrontEndEvent>,
-    messages: VecDeque<Bytes>,
-    /// Whether `download.flow_control` is on.
-    credits: bool,
-    watch: Option<ControlPortMonitor>,
-    /// What was written to connections that were there before the first request of this run was seen.
-    before: Option<HashMap<i64, u64>>,
-    /// Since when this run is there; what the control port said before is about another one.
-    since: Instant,
-    /// Until when requests wait for the first word of the control port at most.
-    settling: Option<Instant>,
-    kept_alive: Instant,
-    checked: Instant,
-    stopping: bool,
+    websocket_count: usize,
+    handle: Arc<FrontEndHandle>,
+    events: mpsc::Receiver<FrontEndEvent>,
+    /// Encoded messages for the link.
+    outbound: VecDeque<Bytes>,
+    /// `true` if `download.flow_control` is on.
+    uses_credit: bool,
+    monitor: Option<ControlPortMonitor>,
+    /// Bytes written to each connection before the first request of this generation, from the first snapshot.
+    initial_bytes_written: Option<HashMap<i64, u64>>,
+    /// The start of this generation. Earlier snapshots describe another one.
+    generation_started_at: Instant,
+    /// Set while requests wait for the first snapshot of this generation.
+    first_snapshot_deadline: Option<Instant>,
+    last_keep_alive: Instant,
+    last_connection_check: Instant,
+    is_stopping: bool,
+}
+
+/// The reason for which the event loop woke up.
+enum Wakeup {
+    StopRequested,
+    Link(Option<LinkEvent>),
+    FrontEnd(FrontEndEvent),
+    /// The first outbound message was passed to the link, or could not be sent.
+    MessageSent(Result<(), SendError>),
+    FirstSnapshotTimedOut,
+    /// The time has come at which a blocked connection may send.
+    ConnectionUnblocked,
+    Snapshot(ConnectionsSnapshot),
+    HandlerFinished,
+    Tick,
 }
 
 impl FrontEnd {
@@ -89,235 +121,271 @@ impl FrontEnd {
         application: Arc<dyn Application>,
         settings: Settings,
         registration: RegisteredLink,
-        watch: Option<ControlPortMonitor>,
+        monitor: Option<ControlPortMonitor>,
         counts: Mongrel2Counts,
     ) -> FrontEnd {
-        let (events, inbox) = mpsc::channel(IN_FLIGHT);
+        let (event_sender, events) = mpsc::channel(MAX_CONCURRENT_REQUESTS);
         let now = Instant::now();
         FrontEnd {
             application,
-            replies_to: Bytes::from(settings.recv_spec.clone()),
+            recv_spec: Bytes::from(settings.recv_spec.clone()),
             settings,
             registration,
             counts,
             generation: 0,
-            refused: false,
-            conversations: ConnectionTable::new(),
+            is_refused: false,
+            connections: ConnectionTable::new(),
             handlers: JoinSet::new(),
-            sockets: 0,
-            link: Arc::new(FrontEndHandle(events)),
-            inbox,
-            messages: VecDeque::new(),
-            credits: false,
-            watch,
-            before: None,
-            since: now,
-            settling: None,
-            kept_alive: now,
-            checked: now,
-            stopping: false,
+            websocket_count: 0,
+            handle: Arc::new(FrontEndHandle(event_sender)),
+            events,
+            outbound: VecDeque::new(),
+            uses_credit: false,
+            monitor,
+            initial_bytes_written: None,
+            generation_started_at: now,
+            first_snapshot_deadline: None,
+            last_keep_alive: now,
+            last_connection_check: now,
+            is_stopping: false,
         }
     }
 
-    /// Serves one link until told to stop, and then until what was accepted is answered. `first`: what the link said
-    /// already.
+    /// Runs until `stop` is requested and all received requests are answered, or the link is closed. `first_event` is
+    /// the event that was already received from the link.
     pub(in crate::mongrel2) async fn serve(
         mut self,
         mut link: ServerLink,
-        first: Option<LinkEvent>,
+        first_event: Option<LinkEvent>,
         mut stop: Stop,
     ) {
-        if let Some(event) = first {
-            self.take(event);
+        if let Some(event) = first_event {
+            self.handle_link_event(event);
         }
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while !self.stopping || !self.is_idle() {
-            let next = self.messages.front().cloned();
-            let wake = self.conversations.wake();
-            tokio::select! {
-                () = stop.requested(), if !self.stopping => self.stop(),
-                // Receiving never waits for sending: Mongrel2 stops taking replies when its notices pile up.
-                event = link.inbound.recv(), if self.settling.is_none() => match event {
-                    Some(event) => self.take(event),
-                    None => return,
-                },
-                Some(event) = self.inbox.recv(), if self.messages.len() < MESSAGES => self.hear(event),
-                sent = link.outbound.send(self.generation, next.clone().unwrap_or_default()), if next.is_some() => {
-                    if sent == Err(SendError::Closed) {
-                        return;
-                    }
-                    self.sent(sent);
-                }
-                () = at(self.settling), if self.settling.is_some() => self.settling = None,
-                () = at(wake), if wake.is_some() => self.conversations.awake(Instant::now()),
-                status = told(&mut self.watch) => self.watched(status),
-                Some(_) = self.handlers.join_next(), if !self.handlers.is_empty() => {}
-                _ = tick.tick() => self.tick(),
+        let mut tick = tokio::time::interval(TICK_INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.is_stopping || !self.is_idle() {
+            let wakeup = self.next_wakeup(&mut link, &mut stop, &mut tick).await;
+            if self.handle_wakeup(wakeup).is_break() {
+                return;
             }
-            self.catch_up(&mut link);
+            // Handle all events that are ready before sending, so that their output is merged into few messages.
+            self.handle_ready_events(&mut link);
             self.flush(&link);
         }
         link.shutdown(LINGER).await;
     }
 
-    /// Takes what else is there already, which leaves together with what was taken before.
-    fn catch_up(&mut self, link: &mut ServerLink) {
-        for _ in 0..BATCH {
-            if self.settling.is_some() {
+    /// Waits until there is something to do.
+    ///
+    /// Receiving from Mongrel2 never waits for sending to it: Mongrel2 stops reading responses while its notices are
+    /// not read.
+    async fn next_wakeup(&mut self, link: &mut ServerLink, stop: &mut Stop, tick: &mut Interval) -> Wakeup {
+        let message = self.outbound.front().cloned();
+        let can_send = message.is_some();
+        let unblock = self.connections.next_unblock();
+        tokio::select! {
+            () = stop.requested(), if !self.is_stopping => Wakeup::StopRequested,
+            event = link.inbound.recv(), if self.first_snapshot_deadline.is_none() => Wakeup::Link(event),
+            Some(event) = self.events.recv(), if self.outbound.len() < MAX_OUTBOUND_MESSAGES => {
+                Wakeup::FrontEnd(event)
+            }
+            sent = link.outbound.send(self.generation, message.unwrap_or_default()), if can_send => {
+                Wakeup::MessageSent(sent)
+            }
+            () = sleep_until(self.first_snapshot_deadline), if self.first_snapshot_deadline.is_some() => {
+                Wakeup::FirstSnapshotTimedOut
+            }
+            () = sleep_until(unblock), if unblock.is_some() => Wakeup::ConnectionUnblocked,
+            snapshot = next_snapshot(&mut self.monitor) => Wakeup::Snapshot(snapshot),
+            Some(_) = self.handlers.join_next(), if !self.handlers.is_empty() => Wakeup::HandlerFinished,
+            _ = tick.tick() => Wakeup::Tick,
+        }
+    }
+
+    /// Handles a wakeup. Returns [`ControlFlow::Break`] if the link is closed.
+    fn handle_wakeup(&mut self, wakeup: Wakeup) -> ControlFlow<()> {
+        match wakeup {
+            Wakeup::StopRequested => self.begin_shutdown(),
+            Wakeup::Link(Some(event)) => self.handle_link_event(event),
+            Wakeup::Link(None) | Wakeup::MessageSent(Err(SendError::Closed)) => return ControlFlow::Break(()),
+            Wakeup::FrontEnd(event) => self.handle_event(event),
+            Wakeup::MessageSent(sent) => self.message_sent(sent),
+            Wakeup::FirstSnapshotTimedOut => self.first_snapshot_deadline = None,
+            Wakeup::ConnectionUnblocked => self.connections.unblock_due(Instant::now()),
+            Wakeup::Snapshot(snapshot) => self.handle_snapshot(snapshot),
+            Wakeup::HandlerFinished => {}
+            Wakeup::Tick => self.tick(),
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Handles the events that can be received without waiting.
+    fn handle_ready_events(&mut self, link: &mut ServerLink) {
+        for _ in 0..MAX_EVENT_BATCH {
+            if self.first_snapshot_deadline.is_some() {
                 break;
             }
             let Some(event) = link.inbound.try_recv() else {
                 break;
             };
-            self.take(event);
+            self.handle_link_event(event);
         }
-        for _ in 0..BATCH {
-            if self.messages.len() >= MESSAGES {
+        for _ in 0..MAX_EVENT_BATCH {
+            if self.outbound.len() >= MAX_OUTBOUND_MESSAGES {
                 break;
             }
-            let Ok(event) = self.inbox.try_recv() else { break };
-            self.hear(event);
+            let Ok(event) = self.events.try_recv() else { break };
+            self.handle_event(event);
         }
         while self.handlers.try_join_next().is_some() {}
     }
 
     fn is_idle(&self) -> bool {
-        self.conversations.is_idle() && self.messages.is_empty() && self.handlers.is_empty()
+        self.connections.is_idle() && self.outbound.is_empty() && self.handlers.is_empty()
     }
 
-    /// Nothing more is taken; WebSockets and message sockets that are kept are closed, and everything else is answered.
-    fn stop(&mut self) {
-        self.stopping = true;
+    /// Closes WebSockets and idle message sockets. New requests are rejected from now on, and the others are
+    /// finished.
+    fn begin_shutdown(&mut self) {
+        self.is_stopping = true;
         let now = Instant::now();
-        let (mut closes, mut kept) = (Vec::new(), Vec::new());
-        for (_, conversation) in self.conversations.iter() {
-            if conversation.is_idle() && conversation.is_kept() {
-                kept.extend(
-                    conversation
-                        .listener
-                        .as_ref()
-                        .map(|listener| listener.ticket().clone()),
-                );
+        let (mut close_frames, mut message_sockets) = (Vec::new(), Vec::new());
+        for (_, connection) in self.connections.iter() {
+            if connection.is_idle()
+                && connection.has_message_senders()
+                && let Some(message_socket) = &connection.message_socket
+            {
+                message_sockets.push(message_socket.id().clone());
             }
-            if let Some(socket) = &mut conversation.socket {
-                closes.extend(
-                    socket
-                        .shut(&Close::AWAY, now)
-                        .map(|frame| (socket.ticket.clone(), frame)),
-                );
+            if let Some(websocket) = &mut connection.websocket
+                && let Some(frame) = websocket.begin_close(&Close::AWAY, now)
+            {
+                close_frames.push((websocket.client.clone(), frame));
             }
         }
-        for (ticket, frame) in closes {
-            self.reply(&ticket, [frame.into()], None);
+        for (client, frame) in close_frames {
+            self.queue_response(&client, [frame.into()], None);
         }
-        for ticket in kept {
-            self.shut(&ticket, &Close::AWAY);
+        for client in message_sockets {
+            self.close_socket(&client, &Close::AWAY);
         }
     }
 
-    fn take(&mut self, event: LinkEvent) {
+    fn handle_link_event(&mut self, event: LinkEvent) {
         match event {
             LinkEvent::Up {
                 generation,
                 recv_ident,
             } => {
-                tracing::debug!(generation, recv_ident = %recv_ident.escape_ascii(), "Mongrel2 takes replies");
-                self.start_over(generation);
-                self.settling = self.watch.as_ref().map(|_| Instant::now() + SETTLE);
-                self.registration.subscribed(&recv_ident);
-                let refused = self.registration.check().err();
-                if let Some(error) = &refused {
-                    tracing::error!(%error, "requests of this Mongrel2 are not answered");
+                tracing::debug!(generation, recv_ident = %recv_ident.escape_ascii(), "connected to Mongrel2");
+                self.begin_generation(generation);
+                self.first_snapshot_deadline = self
+                    .monitor
+                    .as_ref()
+                    .map(|_| Instant::now() + FIRST_SNAPSHOT_TIMEOUT);
+                self.registration.set_recv_ident(&recv_ident);
+                let check = self.registration.check_recv_idents();
+                if let Err(error) = &check {
+                    tracing::error!(%error, "ignoring all requests of this Mongrel2");
                 }
-                self.refused = refused.is_some();
+                self.is_refused = check.is_err();
             }
             LinkEvent::Down { generation, reason } => {
-                tracing::warn!(generation, reason, "the connection to Mongrel2 is lost");
-                self.start_over(generation);
+                tracing::warn!(
+                    generation,
+                    reason,
+                    "lost the connection to Mongrel2, reconnecting"
+                );
+                self.begin_generation(generation);
             }
-            LinkEvent::Message { generation, .. } if generation != self.generation || self.refused => {}
-            LinkEvent::Message { bytes, .. } => match wire::decode(&bytes) {
-                Ok(Incoming::Request(request)) => self.ask(request),
-                Ok(Incoming::Disconnect { conn_id, .. }) => self.gone(&conn_id),
-                Ok(Incoming::Credits { conn_id, bytes, .. }) => self.conversations.credited(&conn_id, bytes),
-                Err(error) => self.unreadable(&error),
+            LinkEvent::Message { generation, .. } if generation != self.generation || self.is_refused => {}
+            LinkEvent::Message { bytes, .. } => match codec::decode(&bytes) {
+                Ok(Incoming::Request(request)) => self.handle_request(&request),
+                Ok(Incoming::Disconnect { conn_id, .. }) => self.connection_closed(&conn_id),
+                Ok(Incoming::Credits { conn_id, bytes, .. }) => self.connections.add_credit(&conn_id, bytes),
+                Err(error) => self.handle_malformed_message(&error),
             },
         }
     }
 
-    /// Connections of another run of Mongrel2 are gone, and their numbers are given out again.
-    fn start_over(&mut self, generation: Generation) {
+    /// Drops all state of the preceding generation. Mongrel2 may have been restarted, and assigns the same connection
+    /// ids to other clients.
+    fn begin_generation(&mut self, generation: Generation) {
         self.generation = generation;
-        self.counts.add_stale(self.messages.len());
-        self.messages.clear();
-        self.credits = false;
-        self.before = None;
-        self.since = Instant::now();
-        for conversation in self.conversations.forget_all() {
-            self.sockets -= usize::from(conversation.socket.is_some());
-            end(conversation);
+        self.counts.add_stale(self.outbound.len());
+        self.outbound.clear();
+        self.uses_credit = false;
+        self.initial_bytes_written = None;
+        self.generation_started_at = Instant::now();
+        for connection in self.connections.remove_all() {
+            self.websocket_count -= usize::from(connection.websocket.is_some());
+            stop_connection(connection);
         }
-        if let Some(watch) = &mut self.watch {
-            watch.ask();
-        }
-    }
-
-    fn gone(&mut self, connection: &Bytes) {
-        if let Some(conversation) = self.conversations.forget(connection) {
-            self.sockets -= usize::from(conversation.socket.is_some());
-            end(conversation);
+        if let Some(monitor) = &mut self.monitor {
+            monitor.request_snapshot();
         }
     }
 
-    fn ask(&mut self, request: Mongrel2Request) {
+    /// Removes a connection that Mongrel2 has closed.
+    fn connection_closed(&mut self, connection_id: &Bytes) {
+        if let Some(connection) = self.connections.remove(connection_id) {
+            self.websocket_count -= usize::from(connection.websocket.is_some());
+            stop_connection(connection);
+        }
+    }
+
+    fn handle_request(&mut self, request: &Mongrel2Request) {
         self.counts.add_requests(1);
         match request.headers.method().map(|method| &method[..]) {
-            Some(b"WEBSOCKET") => self.frame(&request),
-            Some(b"WEBSOCKET_HANDSHAKE") => self.handshake(&request),
-            Some(b"JSON" | b"XML") => self.message(&request),
-            None if request.headers.upload_stream().is_some() => self.part(&request),
-            _ => self.http(&request),
+            Some(b"WEBSOCKET") => self.handle_websocket_frame(request),
+            Some(b"WEBSOCKET_HANDSHAKE") => self.handle_websocket_handshake(request),
+            Some(b"JSON" | b"XML") => self.handle_message(request),
+            None if request.headers.upload_stream().is_some() => self.handle_upload_part(request),
+            _ => self.handle_http_request(request),
         }
     }
 
-    /// The connection of a request, and the number of the request.
-    fn begin(&mut self, ident: &Bytes, connection: &Bytes, credit: Option<u64>) -> Ticket {
-        self.credits |= credit.is_some();
-        let credit = credit.or(self.credits.then_some(CREDIT));
-        let watched = match (&self.before, number(connection)) {
-            (Some(before), Some(number)) => Some(before.get(&number).copied().unwrap_or(0)),
+    /// Adds a request to its connection. Returns its id.
+    fn begin_request(&mut self, ident: &Bytes, connection_id: &Bytes, credit: Option<u64>) -> ClientId {
+        // Only the first request of a connection has credit, so the others show whether the setting is on.
+        self.uses_credit |= credit.is_some();
+        let credit = credit.or(self.uses_credit.then_some(INITIAL_CREDIT));
+        let bytes_written = match (&self.initial_bytes_written, parse_connection_id(connection_id)) {
+            // A connection that is not in the snapshot was opened later.
+            (Some(initial), Some(id)) => Some(initial.get(&id).copied().unwrap_or(0)),
             _ => None,
         };
-        let flow_control = || FlowControl::new(credit, watched);
-        let conversation = self
-            .conversations
-            .hear(connection, ident, flow_control, Instant::now());
-        conversation.begin(connection)
+        let flow_control = || FlowControl::new(credit, bytes_written);
+        self.connections
+            .get_or_insert(connection_id, ident, flow_control, Instant::now())
+            .begin_request(connection_id)
     }
 }
 
-/// Everything that ran for a connection sees that it is gone.
-fn end(mut conversation: ClientConnection<AbortHandle>) {
-    if let Some(socket) = &mut conversation.socket {
-        socket.gone(Close::BROKEN);
+/// Ends the WebSocket of a removed connection, and aborts its handlers.
+fn stop_connection(mut connection: ClientConnection<AbortHandle>) {
+    if let Some(websocket) = &mut connection.websocket {
+        websocket.disconnect(Close::BROKEN);
     }
-    conversation.end().for_each(|task| task.abort());
+    connection.into_tasks().for_each(|task| task.abort());
 }
 
-fn number(connection: &Bytes) -> Option<i64> {
-    std::str::from_utf8(connection).ok()?.parse().ok()
+fn parse_connection_id(connection_id: &Bytes) -> Option<i64> {
+    std::str::from_utf8(connection_id).ok()?.parse().ok()
 }
 
-async fn at(wake: Option<Instant>) {
-    if let Some(wake) = wake {
-        tokio::time::sleep_until(wake.into()).await;
+/// Sleeps until `time`, if it is set.
+async fn sleep_until(time: Option<Instant>) {
+    if let Some(time) = time {
+        tokio::time::sleep_until(time.into()).await;
     }
 }
 
-async fn told(watch: &mut Option<ControlPortMonitor>) -> ConnectionsSnapshot {
-    match watch {
-        Some(watch) => watch.told().await,
+/// Waits for a snapshot. Never completes without a monitor.
+async fn next_snapshot(monitor: &mut Option<ControlPortMonitor>) -> ConnectionsSnapshot {
+    match monitor {
+        Some(monitor) => monitor.next_snapshot().await,
         None => std::future::pending().await,
     }
 }

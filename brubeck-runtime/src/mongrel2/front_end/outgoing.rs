@@ -1,126 +1,133 @@
-//! What handlers say, and what of it goes to Mongrel2.
+//! The events of handlers, and the messages to Mongrel2.
 
+use super::events::FrontEndEvent;
 use super::pipeline::{OutboundChunk, ResponseEnd};
-use super::websocket::{FrontEndEvent, WebSocketState};
-use super::{FrontEnd, MESSAGES};
-use crate::mongrel2::codec as wire;
-use crate::mongrel2::codec::ControlCommand;
+use super::websocket::WebSocketState;
+use super::{FrontEnd, MAX_OUTBOUND_MESSAGES};
+use crate::mongrel2::codec::{self, ControlCommand};
 use crate::mongrel2::server_link::ServerLink;
-use crate::websocket::{ClientId as Ticket, Close};
+use crate::websocket::{ClientId, Close};
 use brubeck_zmtp::SendError;
 use bytes::Bytes;
 use std::time::Instant;
 
 impl FrontEnd {
-    pub(super) fn hear(&mut self, event: FrontEndEvent) {
+    pub(super) fn handle_event(&mut self, event: FrontEndEvent) {
         match event {
-            FrontEndEvent::Reply { ticket, pieces, end } => self.reply(&ticket, pieces, end),
-            FrontEndEvent::Open { ticket, head } => {
-                let Some(conversation) = self.conversations.of(&ticket) else {
-                    return self.counts.add_stale(1);
-                };
-                conversation.outlives(&ticket);
-                let reaction = conversation.socket.as_mut().map(WebSocketState::open);
-                self.reply(&ticket, [head.into()], None);
-                self.react(&ticket, reaction.unwrap_or_default());
-                if self.stopping {
-                    self.shut(&ticket, &Close::AWAY);
-                }
-            }
-            FrontEndEvent::Push { ticket, piece } => {
-                if !self.conversations.push(&ticket, piece) {
+            FrontEndEvent::Response { client, chunks, end } => self.queue_response(&client, chunks, end),
+            FrontEndEvent::WebSocketAccepted { client, head } => self.accept_websocket(&client, head),
+            FrontEndEvent::Push { client, chunk } => {
+                if !self.connections.push(&client, chunk) {
                     self.counts.add_stale(1);
                 }
             }
-            FrontEndEvent::Shut { ticket, close } => self.shut(&ticket, &close),
-            FrontEndEvent::BroadcastOutcome { to, bytes } => self.cast(&to, &bytes),
-            FrontEndEvent::Allow { ticket, bytes } => {
-                if let Some(conversation) = self.conversations.of(&ticket) {
-                    let ident = conversation.ident.clone();
-                    self.control(&ident, &[ticket.connection], ControlCommand::Credits(bytes));
+            FrontEndEvent::CloseSocket { client, close } => self.close_socket(&client, &close),
+            FrontEndEvent::Broadcast { clients, bytes } => self.broadcast(&clients, &bytes),
+            FrontEndEvent::GrantUploadCredit { client, bytes } => {
+                if let Some(connection) = self.connections.find(&client) {
+                    let ident = connection.ident.clone();
+                    self.send_control(&ident, &[client.connection], ControlCommand::Credits(bytes));
                 }
             }
         }
     }
 
-    pub(super) fn reply(
+    /// Sends the head of the 101 response and handles the frames that arrived before.
+    fn accept_websocket(&mut self, client: &ClientId, head: Bytes) {
+        let Some(connection) = self.connections.find(client) else {
+            return self.counts.add_stale(1);
+        };
+        // A WebSocket handler is not aborted when its connection is closed: it receives the close, and ends by
+        // itself.
+        connection.pipeline.detach_task(client.number);
+        let outcome = connection.websocket.as_mut().map(WebSocketState::accept);
+        self.queue_response(client, [head.into()], None);
+        self.apply_frame_outcome(client, outcome.unwrap_or_default());
+        if self.is_stopping {
+            self.close_socket(client, &Close::AWAY);
+        }
+    }
+
+    /// Queues a part of the response to a request; the last part has an `end`. Parts are counted as stale if the
+    /// connection is closed.
+    pub(super) fn queue_response(
         &mut self,
-        ticket: &Ticket,
-        pieces: impl IntoIterator<Item = OutboundChunk>,
+        client: &ClientId,
+        chunks: impl IntoIterator<Item = OutboundChunk>,
         end: Option<ResponseEnd>,
     ) {
-        let Some((conversation, stopped)) = self.conversations.reply(ticket, pieces, end) else {
+        let Some((connection, tasks)) = self.connections.add_response(client, chunks, end) else {
             return self.counts.add_stale(1);
         };
         if end.is_some() {
-            self.sockets -= usize::from(conversation.socket.take().is_some());
-            conversation.upload = None;
+            self.websocket_count -= usize::from(connection.websocket.take().is_some());
+            connection.upload = None;
         }
-        stopped.into_iter().for_each(|task| task.abort());
+        tasks.into_iter().for_each(|task| task.abort());
     }
 
-    /// Hands over what may go now: one message for each client that is due.
+    /// Encodes the messages that the flow control allows, and passes as many as possible to the link.
     pub(super) fn flush(&mut self, link: &ServerLink) {
         let now = Instant::now();
-        while self.messages.len() < MESSAGES {
-            let Some(outgoing) = self.conversations.next(now) else {
+        while self.outbound.len() < MAX_OUTBOUND_MESSAGES {
+            let Some(message) = self.connections.next_message(now) else {
                 break;
             };
-            let to = [outgoing.connection];
-            if !outgoing.bytes.is_empty() {
-                match wire::reply(&outgoing.ident, &to, &outgoing.bytes) {
-                    Ok(messages) => self.messages.extend(messages),
-                    Err(error) => tracing::error!(%error, "a reply for Mongrel2 could not be written"),
+            if !message.bytes.is_empty() {
+                match codec::reply(&message.ident, &[&message.connection], &message.bytes) {
+                    Ok(frames) => self.outbound.extend(frames),
+                    Err(error) => tracing::error!(%error, "cannot encode a response for Mongrel2"),
                 }
             }
-            if outgoing.close {
-                let [connection] = &to;
-                self.close(&outgoing.ident, connection);
+            if message.close {
+                self.send_close(&message.ident, &message.connection);
             }
         }
-        if let Some(watch) = &mut self.watch
-            && self.conversations.wait_for_control()
+        if let Some(monitor) = &mut self.monitor
+            && self.connections.needs_control_port()
         {
-            watch.ask();
+            monitor.request_snapshot();
         }
-        while let Some(message) = self.messages.front() {
-            // Counted before anybody can have been answered by it.
+        while let Some(message) = self.outbound.front() {
+            // Counted before it is sent: a client that has the response must see the count.
             let count = || self.counts.add_messages(1);
             match link
                 .outbound
-                .try_send_noted(self.generation, message.clone(), count)
+                .try_send_with(self.generation, message.clone(), count)
             {
-                Ok(()) => drop(self.messages.pop_front()),
-                Err(SendError::LinkDown) => self.sent(Err(SendError::LinkDown)),
-                // What waits longer is handed over when there is room.
+                Ok(()) => drop(self.outbound.pop_front()),
+                Err(SendError::LinkDown) => self.message_sent(Err(SendError::LinkDown)),
+                // The link is full. The event loop sends the message when there is space.
                 Err(_) => break,
             }
         }
     }
 
-    pub(super) fn sent(&mut self, sent: Result<(), SendError>) {
-        self.messages.pop_front();
+    /// Removes the first outbound message and counts it.
+    pub(super) fn message_sent(&mut self, sent: Result<(), SendError>) {
+        self.outbound.pop_front();
         match sent {
             Ok(()) => self.counts.add_messages(1),
             Err(_) => self.counts.add_stale(1),
         }
     }
 
-    pub(super) fn close(&mut self, ident: &Bytes, connection: &Bytes) {
-        match wire::close(ident, &[connection]) {
-            Ok(messages) => self.messages.extend(messages),
-            Err(error) => tracing::error!(%error, "a connection of Mongrel2 could not be closed"),
+    fn send_close(&mut self, ident: &Bytes, connection_id: &Bytes) {
+        match codec::close(ident, &[connection_id]) {
+            Ok(frames) => self.outbound.extend(frames),
+            Err(error) => tracing::error!(%error, "cannot encode a close for Mongrel2"),
         }
     }
 
-    pub(super) fn cancel(&mut self, ident: &Bytes, connection: &Bytes) {
-        self.control(ident, std::slice::from_ref(connection), ControlCommand::Cancel);
+    /// Makes Mongrel2 close a connection now, without sending what it has queued.
+    pub(super) fn cancel_connection(&mut self, ident: &Bytes, connection_id: &Bytes) {
+        self.send_control(ident, std::slice::from_ref(connection_id), ControlCommand::Cancel);
     }
 
-    pub(super) fn control(&mut self, ident: &Bytes, connections: &[Bytes], command: ControlCommand) {
-        match wire::control(ident, connections, command) {
-            Ok(messages) => self.messages.extend(messages),
-            Err(error) => tracing::error!(%error, "a command for Mongrel2 could not be written"),
+    pub(super) fn send_control(&mut self, ident: &Bytes, connection_ids: &[Bytes], command: ControlCommand) {
+        match codec::control(ident, connection_ids, command) {
+            Ok(frames) => self.outbound.extend(frames),
+            Err(error) => tracing::error!(%error, "cannot encode a command for Mongrel2"),
         }
     }
 }

@@ -1,172 +1,177 @@
-//! Replies in the order of their requests: Mongrel2 writes what it is given in the order in which it comes, and hands
-//! over pipelined requests all at once.
+//! Keeps the responses of a connection in the order of its requests.
+//!
+//! Mongrel2 passes on pipelined requests all at once, and writes responses in the order in which it receives them. So
+//! a response that is ready early is buffered here until the preceding ones are complete.
 
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// The requests of one connection that wait for their replies. `T` stands for what runs on behalf of one.
+/// The unfinished requests of one connection. `T` is the task of a request.
 #[derive(Debug)]
 pub(in crate::mongrel2) struct Pipeline<T> {
-    /// The number of the next request.
-    next: u64,
-    /// The request whose reply is sent next.
-    due: u64,
-    running: BTreeMap<u64, T>,
-    waiting: BTreeMap<u64, BufferedResponse>,
-    /// The request after whose reply the connection is closed, where that is known.
-    last: Option<u64>,
-    closed: bool,
+    /// The number of the next request to arrive.
+    next_number: u64,
+    /// The number of the request whose response is being sent.
+    current: u64,
+    tasks: BTreeMap<u64, T>,
+    /// Responses, and parts of them, that cannot be sent yet.
+    buffered: BTreeMap<u64, BufferedResponse>,
+    /// The request after whose response the connection is closed, if known.
+    closes_after: Option<u64>,
+    is_closed: bool,
 }
 
-/// What there is of a reply that is not due yet.
+/// The part of a response that cannot be sent yet.
 #[derive(Debug, Default)]
 struct BufferedResponse {
-    pieces: Vec<OutboundChunk>,
+    chunks: Vec<OutboundChunk>,
     end: Option<ResponseEnd>,
 }
 
-/// A piece of what a client is sent.
+/// Bytes for a client.
 #[derive(Debug)]
 pub(in crate::mongrel2) struct OutboundChunk {
     pub(super) bytes: Bytes,
-    /// Its place among what whoever made it may have waiting; given back when it is handed over.
-    _place: Option<OwnedSemaphorePermit>,
+    /// Returned to the send window of the handler when the chunk is passed to Mongrel2.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// What happens to a connection after a reply.
+/// The state of a connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::mongrel2) enum ResponseEnd {
-    /// The next request is answered.
-    Open,
-    /// It is closed.
+    /// The connection stays open for the next response.
+    KeepOpen,
+    /// The connection is closed.
     Close,
 }
 
 impl From<Bytes> for OutboundChunk {
     fn from(bytes: Bytes) -> OutboundChunk {
-        OutboundChunk { bytes, _place: None }
+        OutboundChunk { bytes, _permit: None }
     }
 }
 
 impl OutboundChunk {
-    /// A piece that takes up room until it is handed over.
-    pub(super) fn placed(bytes: Bytes, place: OwnedSemaphorePermit) -> OutboundChunk {
+    /// Creates a chunk that holds a permit of a send window.
+    pub(super) fn with_permit(bytes: Bytes, permit: OwnedSemaphorePermit) -> OutboundChunk {
         OutboundChunk {
             bytes,
-            _place: Some(place),
+            _permit: Some(permit),
         }
     }
 }
 
-/// What can be sent now.
+/// The bytes that can be sent to a client now.
 #[derive(Debug, Default)]
 pub(in crate::mongrel2) struct ReadyChunks {
-    pub(super) pieces: Vec<OutboundChunk>,
+    pub(super) chunks: Vec<OutboundChunk>,
+    /// `true` if the connection is closed after them.
     pub(super) close: bool,
 }
 
 impl<T> Pipeline<T> {
     pub(super) fn new() -> Pipeline<T> {
         Pipeline {
-            next: 0,
-            due: 0,
-            running: BTreeMap::new(),
-            waiting: BTreeMap::new(),
-            last: None,
-            closed: false,
+            next_number: 0,
+            current: 0,
+            tasks: BTreeMap::new(),
+            buffered: BTreeMap::new(),
+            closes_after: None,
+            is_closed: false,
         }
     }
 
-    /// A request came; its number.
-    pub(super) fn begin(&mut self) -> u64 {
-        self.next += 1;
-        self.next - 1
+    /// Adds a request. Returns its number.
+    pub(super) fn begin_request(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number - 1
     }
 
-    /// This runs on behalf of the request; it is given back when the connection is forgotten.
-    pub(super) fn runs(&mut self, number: u64, task: T) {
-        if number >= self.due {
-            self.running.insert(number, task);
+    /// Sets the task of a request, unless its response is complete. [`close`](Self::close) returns the task.
+    pub(super) fn set_task(&mut self, number: u64, task: T) {
+        if number >= self.current {
+            self.tasks.insert(number, task);
         }
     }
 
-    /// What runs on behalf of the request goes on when the connection is forgotten.
-    pub(super) fn outlives(&mut self, number: u64) {
-        self.running.remove(&number);
+    /// Removes the task of a request, so that it continues when the connection is closed.
+    pub(super) fn detach_task(&mut self, number: u64) {
+        self.tasks.remove(&number);
     }
 
-    /// Some of the reply to a request, or all of it with its end. What can be sent now comes back.
-    pub(super) fn reply(
+    /// Adds a part of the response to a request; the last part has an `end`. Returns the bytes that can be sent now.
+    pub(super) fn add_response(
         &mut self,
         number: u64,
-        pieces: impl IntoIterator<Item = OutboundChunk>,
+        chunks: impl IntoIterator<Item = OutboundChunk>,
         end: Option<ResponseEnd>,
     ) -> ReadyChunks {
-        let mut due = ReadyChunks::default();
-        if self.closed || number < self.due {
-            return due;
+        let mut ready = ReadyChunks::default();
+        if self.is_closed || number < self.current {
+            return ready;
         }
         if let Some(end) = end
-            && number == self.due
-            && self.waiting.is_empty()
+            && number == self.current
+            && self.buffered.is_empty()
         {
-            // Most replies are whole and come in order.
-            self.running.remove(&number);
-            self.due += 1;
-            due.pieces.extend(pieces);
+            // The common case: a complete response in order, which need not be buffered.
+            self.tasks.remove(&number);
+            self.current += 1;
+            ready.chunks.extend(chunks);
             if end == ResponseEnd::Close {
-                self.last = Some(number);
-                due.close = true;
-                self.closed = true;
+                self.closes_after = Some(number);
+                ready.close = true;
+                self.is_closed = true;
             }
-            return due;
+            return ready;
         }
-        let reply = self.waiting.entry(number).or_default();
-        reply.pieces.extend(pieces);
-        reply.end = end;
+        let response = self.buffered.entry(number).or_default();
+        response.chunks.extend(chunks);
+        response.end = end;
         if end.is_some() {
-            self.running.remove(&number);
+            self.tasks.remove(&number);
         }
         if end == Some(ResponseEnd::Close) {
-            self.last = Some(self.last.map_or(number, |last| last.min(number)));
+            self.closes_after = Some(self.closes_after.map_or(number, |last| last.min(number)));
         }
-        while let Some(reply) = self.waiting.get_mut(&self.due) {
-            due.pieces.append(&mut reply.pieces);
-            let Some(end) = reply.end else { break };
-            self.waiting.remove(&self.due);
-            self.due += 1;
+        // Take the current response, and the following ones as long as they are complete.
+        while let Some(response) = self.buffered.get_mut(&self.current) {
+            ready.chunks.append(&mut response.chunks);
+            let Some(end) = response.end else { break };
+            self.buffered.remove(&self.current);
+            self.current += 1;
             if end == ResponseEnd::Close {
-                due.close = true;
-                self.closed = true;
-                self.waiting.clear();
+                ready.close = true;
+                self.is_closed = true;
+                self.buffered.clear();
                 break;
             }
         }
-        due
+        ready
     }
 
-    /// Whether the connection is closed before this request could be answered: then it is not to be looked at
-    /// (RFC 9112, section 9.6).
-    pub(super) fn ends_before(&self, number: u64) -> bool {
-        self.last.is_some_and(|last| last < number)
+    /// Returns `true` if the connection is closed before this request is answered. Such a request must not be
+    /// processed (RFC 9112, section 9.6).
+    pub(super) fn closes_before(&self, number: u64) -> bool {
+        self.closes_after.is_some_and(|last| last < number)
     }
 
-    /// How many handlers run on behalf of this connection.
-    pub(super) fn running(&self) -> usize {
-        self.running.len()
+    /// Returns the number of running tasks.
+    pub(super) fn running_tasks(&self) -> usize {
+        self.tasks.len()
     }
 
-    /// Whether no reply is waited for.
+    /// Returns `true` if there are no unfinished requests.
     pub(super) fn is_idle(&self) -> bool {
-        self.closed || self.due == self.next
+        self.is_closed || self.current == self.next_number
     }
 
-    /// What runs on behalf of requests whose replies can no longer be sent.
-    pub(super) fn stop(&mut self) -> impl Iterator<Item = T> + use<T> {
-        self.closed = true;
-        self.waiting.clear();
-        std::mem::take(&mut self.running).into_values()
+    /// Drops all further responses. Returns the tasks of their requests.
+    pub(super) fn close(&mut self) -> impl Iterator<Item = T> + use<T> {
+        self.is_closed = true;
+        self.buffered.clear();
+        std::mem::take(&mut self.tasks).into_values()
     }
 }
 
@@ -175,108 +180,108 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn piece(text: &str) -> [OutboundChunk; 1] {
+    fn chunk(text: &str) -> [OutboundChunk; 1] {
         [Bytes::copy_from_slice(text.as_bytes()).into()]
     }
 
-    fn text(due: ReadyChunks) -> String {
-        let bytes = due
-            .pieces
+    fn text(ready: ReadyChunks) -> String {
+        let bytes = ready
+            .chunks
             .iter()
-            .map(|piece| &piece.bytes[..])
+            .map(|chunk| &chunk.bytes[..])
             .collect::<Vec<_>>();
         String::from_utf8(bytes.concat()).unwrap()
     }
 
     #[test]
-    fn a_later_reply_waits_for_an_earlier_one() {
+    fn buffers_response_until_the_preceding_one_is_complete() {
         let mut pipeline = Pipeline::<()>::new();
-        let (first, second) = (pipeline.begin(), pipeline.begin());
+        let (first, second) = (pipeline.begin_request(), pipeline.begin_request());
         assert_eq!(
-            text(pipeline.reply(second, piece("b"), Some(ResponseEnd::Open))),
+            text(pipeline.add_response(second, chunk("b"), Some(ResponseEnd::KeepOpen))),
             ""
         );
         assert_eq!(
-            text(pipeline.reply(first, piece("a"), Some(ResponseEnd::Open))),
+            text(pipeline.add_response(first, chunk("a"), Some(ResponseEnd::KeepOpen))),
             "ab"
         );
         assert!(pipeline.is_idle());
     }
 
     #[test]
-    fn pieces_of_the_reply_that_is_due_leave_at_once() {
+    fn sends_parts_of_the_current_response_immediately() {
         let mut pipeline = Pipeline::<()>::new();
-        let (first, second) = (pipeline.begin(), pipeline.begin());
-        assert_eq!(text(pipeline.reply(first, piece("a"), None)), "a");
-        assert_eq!(text(pipeline.reply(second, piece("x"), None)), "");
+        let (first, second) = (pipeline.begin_request(), pipeline.begin_request());
+        assert_eq!(text(pipeline.add_response(first, chunk("a"), None)), "a");
+        assert_eq!(text(pipeline.add_response(second, chunk("x"), None)), "");
         assert_eq!(
-            text(pipeline.reply(first, piece("b"), Some(ResponseEnd::Open))),
+            text(pipeline.add_response(first, chunk("b"), Some(ResponseEnd::KeepOpen))),
             "bx"
         );
         assert_eq!(
-            text(pipeline.reply(second, piece("y"), Some(ResponseEnd::Open))),
+            text(pipeline.add_response(second, chunk("y"), Some(ResponseEnd::KeepOpen))),
             "y"
         );
     }
 
     #[test]
-    fn nothing_follows_a_close() {
+    fn drops_responses_after_close() {
         let mut pipeline = Pipeline::new();
-        let (first, second) = (pipeline.begin(), pipeline.begin());
-        pipeline.runs(second, "handler");
-        let due = pipeline.reply(first, piece("a"), Some(ResponseEnd::Close));
-        assert!(due.close);
-        assert_eq!(text(due), "a");
+        let (first, second) = (pipeline.begin_request(), pipeline.begin_request());
+        pipeline.set_task(second, "handler");
+        let ready = pipeline.add_response(first, chunk("a"), Some(ResponseEnd::Close));
+        assert!(ready.close);
+        assert_eq!(text(ready), "a");
         assert_eq!(
-            text(pipeline.reply(second, piece("b"), Some(ResponseEnd::Open))),
+            text(pipeline.add_response(second, chunk("b"), Some(ResponseEnd::KeepOpen))),
             ""
         );
         assert!(pipeline.is_idle());
     }
 
     #[test]
-    fn what_follows_a_reply_that_closes_is_not_looked_at_even_while_that_reply_waits() {
+    fn ignores_requests_after_a_buffered_response_that_closes() {
         let mut pipeline = Pipeline::<()>::new();
-        let [first, second, third] = std::array::from_fn(|_| pipeline.begin());
+        let [first, second, third] = std::array::from_fn(|_| pipeline.begin_request());
         assert_eq!(
-            text(pipeline.reply(second, piece("b"), Some(ResponseEnd::Close))),
+            text(pipeline.add_response(second, chunk("b"), Some(ResponseEnd::Close))),
             ""
         );
-        let ends = [first, second, third].map(|number| pipeline.ends_before(number));
-        assert_eq!(ends, [false, false, true]);
-        let due = pipeline.reply(first, piece("a"), Some(ResponseEnd::Open));
-        assert!(due.close);
-        assert_eq!(text(due), "ab");
+        let closes_before = [first, second, third].map(|number| pipeline.closes_before(number));
+        assert_eq!(closes_before, [false, false, true]);
+        let ready = pipeline.add_response(first, chunk("a"), Some(ResponseEnd::KeepOpen));
+        assert!(ready.close);
+        assert_eq!(text(ready), "ab");
         assert!(pipeline.is_idle());
     }
 
     #[test]
-    fn what_runs_for_a_connection_that_is_gone_comes_back() {
+    fn close_returns_running_tasks() {
         let mut pipeline = Pipeline::new();
-        let first = pipeline.begin();
-        pipeline.runs(first, "handler");
-        assert_eq!(pipeline.stop().collect::<Vec<_>>(), ["handler"]);
+        let first = pipeline.begin_request();
+        pipeline.set_task(first, "handler");
+        assert_eq!(pipeline.close().collect::<Vec<_>>(), ["handler"]);
         assert_eq!(
-            text(pipeline.reply(first, piece("stale"), Some(ResponseEnd::Open))),
+            text(pipeline.add_response(first, chunk("stale"), Some(ResponseEnd::KeepOpen))),
             ""
         );
     }
 
     proptest! {
         #[test]
-        fn whatever_the_order_of_the_handlers_replies_leave_in_the_order_of_the_requests(
+        fn responses_are_in_request_order_for_any_handler_order(
             order in Just((0..12u64).chain(0..12).collect::<Vec<_>>()).prop_shuffle()
         ) {
             let mut pipeline = Pipeline::<()>::new();
             for _ in 0..12 {
-                pipeline.begin();
+                pipeline.begin_request();
             }
-            let mut begun = std::collections::HashSet::new();
+            let mut started = std::collections::HashSet::new();
             let mut sent = String::new();
             for number in order {
                 let letter = char::from(b'a' + number as u8).to_string();
-                let end = (!begun.insert(number)).then_some(ResponseEnd::Open);
-                sent += &text(pipeline.reply(number, piece(&letter), end));
+                let end = (!started.insert(number)).then_some(ResponseEnd::KeepOpen);
+                sent += &text(pipeline.add_response(number, chunk(&letter), end));
             }
             prop_assert_eq!(sent, "aabbccddeeffgghhiijjkkll");
             prop_assert!(pipeline.is_idle());

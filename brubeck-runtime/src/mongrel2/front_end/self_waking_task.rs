@@ -1,4 +1,4 @@
-//! Futures that wake each other, as one task of which the self_waking_task does not hear.
+//! A task whose parts wake each other without a round trip through the scheduler.
 
 use futures_util::task::AtomicWaker;
 use std::pin::Pin;
@@ -7,32 +7,36 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::task::coop::{Unconstrained, unconstrained};
 
-/// So often is it polled before others have their turn.
+/// Limit of polls in a row before the task yields to others.
 const MAX_CONSECUTIVE_POLLS: usize = 8;
 
-/// Nobody works on it.
-const AT_REST: u8 = 0;
-/// It is being polled.
-const IN_TURN: u8 = 1;
-/// It is to be polled.
+/// The future is not being polled and has not been woken.
+const IDLE: u8 = 0;
+/// The future is being polled.
+const POLLING: u8 = 1;
+/// The future was woken, and must be polled again.
 const WOKEN: u8 = 2;
 
-/// A future that is polled again at once when it wakes itself.
+/// A future that is polled again immediately if it was woken while it was polled.
 ///
-/// One that is left to the self_waking_task then goes to the end of a queue, from which an idle thread is woken to take it away:
-/// two system calls and a cold processor for each message that one part of a task passes to another. The same happens
-/// when it has used up what the runtime grants a task; so its own loops must be bounded.
+/// The event loop and the driver of its link run in one task and pass messages to each other. Without this wrapper
+/// each message would wake the task through the scheduler: the task goes to the end of a run queue, and an idle
+/// thread is woken to steal it. That costs two system calls and a cold cache for each message.
+///
+/// For the same reason the future is exempt from tokio's cooperative budget, which would also reschedule the task. So
+/// the loops of the future must be bounded.
 pub(in crate::mongrel2) struct SelfWakingTask<F> {
     future: Pin<Box<Unconstrained<F>>>,
-    bell: Arc<WakeState>,
+    wake_state: Arc<WakeState>,
     waker: Waker,
 }
 
-/// What the future is woken by.
+/// The waker of the future.
 #[derive(Default)]
 struct WakeState {
     state: AtomicU8,
-    outside: AtomicWaker,
+    /// Wakes the task that polls the [`SelfWakingTask`].
+    outer: AtomicWaker,
 }
 
 impl Wake for WakeState {
@@ -41,19 +45,20 @@ impl Wake for WakeState {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.state.swap(WOKEN, Ordering::AcqRel) == AT_REST {
-            self.outside.wake();
+        // In the state POLLING, the running poll sees WOKEN and polls again. The task need not be woken.
+        if self.state.swap(WOKEN, Ordering::AcqRel) == IDLE {
+            self.outer.wake();
         }
     }
 }
 
 impl<F: Future> SelfWakingTask<F> {
     pub(in crate::mongrel2) fn new(future: F) -> SelfWakingTask<F> {
-        let bell = Arc::<WakeState>::default();
+        let wake_state = Arc::<WakeState>::default();
         SelfWakingTask {
             future: Box::pin(unconstrained(future)),
-            waker: bell.clone().into(),
-            bell,
+            waker: wake_state.clone().into(),
+            wake_state,
         }
     }
 }
@@ -62,20 +67,25 @@ impl<F: Future> Future for SelfWakingTask<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let SelfWakingTask { future, bell, waker } = &mut *self;
-        bell.outside.register(cx.waker());
+        let SelfWakingTask {
+            future,
+            wake_state,
+            waker,
+        } = &mut *self;
+        wake_state.outer.register(cx.waker());
         for _ in 0..MAX_CONSECUTIVE_POLLS {
-            // Whoever woke it wrote before what it is to see now.
-            bell.state.swap(IN_TURN, Ordering::AcqRel);
+            // A swap and not a store: it acquires what other threads wrote before they woke the future.
+            wake_state.state.swap(POLLING, Ordering::AcqRel);
             if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(waker)) {
                 return Poll::Ready(output);
             }
-            let rested = bell
+            let idle = wake_state
                 .state
-                .compare_exchange(IN_TURN, AT_REST, Ordering::AcqRel, Ordering::Acquire);
-            if rested.is_ok() {
+                .compare_exchange(POLLING, IDLE, Ordering::AcqRel, Ordering::Acquire);
+            if idle.is_ok() {
                 return Poll::Pending;
             }
+            // The future was woken during the poll.
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -90,59 +100,59 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
     use tokio::sync::{Notify, mpsc};
 
-    /// Counts how often it is woken.
+    /// A waker that counts its wakeups.
     #[derive(Default)]
-    struct Woken(AtomicUsize);
+    struct CountingWaker(AtomicUsize);
 
-    impl Wake for Woken {
+    impl Wake for CountingWaker {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     #[test]
-    fn what_two_futures_tell_each_other_takes_one_poll_and_wakes_nobody() {
-        let (there, mut asked) = mpsc::channel::<u8>(1);
-        let (back, mut answered) = mpsc::channel::<u8>(1);
-        let answering = async move {
-            while let Some(number) = asked.recv().await {
-                back.send(number + 1).await.unwrap();
+    fn parts_that_wake_each_other_take_one_poll() {
+        let (requests, mut requested) = mpsc::channel::<u8>(1);
+        let (responses, mut responded) = mpsc::channel::<u8>(1);
+        let server = async move {
+            while let Some(number) = requested.recv().await {
+                responses.send(number + 1).await.unwrap();
             }
         };
-        let asking = async move {
-            there.send(1).await.unwrap();
-            let answer = answered.recv().await.unwrap();
-            drop(there);
-            answer
+        let client = async move {
+            requests.send(1).await.unwrap();
+            let response = responded.recv().await.unwrap();
+            drop(requests);
+            response
         };
-        let mut both = SelfWakingTask::new(futures_util::future::join(answering, asking));
-        let woken = Arc::<Woken>::default();
-        let waker = woken.clone().into();
-        let polled = both.poll_unpin(&mut Context::from_waker(&waker));
+        let mut task = SelfWakingTask::new(futures_util::future::join(server, client));
+        let wakeups = Arc::<CountingWaker>::default();
+        let waker = wakeups.clone().into();
+        let polled = task.poll_unpin(&mut Context::from_waker(&waker));
         assert_eq!(polled, Poll::Ready(((), 2)));
-        assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+        assert_eq!(wakeups.0.load(Ordering::Relaxed), 0);
     }
 
     #[test]
-    fn what_wakes_itself_for_ever_gives_others_their_turn() {
+    fn yields_after_max_consecutive_polls() {
         let polls = Arc::new(AtomicUsize::new(0));
-        let counted = polls.clone();
-        let mut busy = SelfWakingTask::new(poll_fn(move |cx| {
-            counted.fetch_add(1, Ordering::Relaxed);
+        let counter = polls.clone();
+        let mut task = SelfWakingTask::new(poll_fn(move |cx| {
+            counter.fetch_add(1, Ordering::Relaxed);
             cx.waker().wake_by_ref();
             Poll::<()>::Pending
         }));
-        let woken = Arc::<Woken>::default();
-        let waker = woken.clone().into();
+        let wakeups = Arc::<CountingWaker>::default();
+        let waker = wakeups.clone().into();
         for round in 1..4 {
-            assert!(busy.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
+            assert!(task.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
             assert_eq!(polls.load(Ordering::Relaxed), round * MAX_CONSECUTIVE_POLLS);
-            assert_eq!(woken.0.load(Ordering::Relaxed), round);
+            assert_eq!(wakeups.0.load(Ordering::Relaxed), round);
         }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn what_others_wake_is_polled() {
+    async fn wakeups_of_other_threads_are_not_lost() {
         let (here, there) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (ping, pong) = (here.clone(), there.clone());
         let other = tokio::spawn(async move {
@@ -151,17 +161,17 @@ mod tests {
                 pong.notify_one();
             }
         });
-        let ours = tokio::spawn(SelfWakingTask::new(async move {
+        let task = tokio::spawn(SelfWakingTask::new(async move {
             for _ in 0..10_000 {
                 here.notify_one();
                 there.notified().await;
             }
         }));
         tokio::time::timeout(std::time::Duration::from_secs(30), async {
-            tokio::try_join!(other, ours)
+            tokio::try_join!(other, task)
         })
         .await
-        .expect("no wake is lost")
+        .expect("a wakeup was lost")
         .unwrap();
     }
 }

@@ -1,107 +1,120 @@
-//! What nobody tells: connections that wait, and those that are gone.
+//! Periodic work: keep-alives, pings, timeouts, and the search for closed connections.
 
 use super::FrontEnd;
 use super::pipeline::ResponseEnd;
 use super::websocket::PingAction;
 use crate::mongrel2::codec::ControlCommand;
 use crate::mongrel2::control_port_monitor::ConnectionsSnapshot;
-use crate::websocket::{ClientId as Ticket, ping_frame};
+use crate::websocket::{ClientId, ping_frame};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::time::Instant;
 
 impl FrontEnd {
+    /// Runs once per [`TICK_INTERVAL`](super::TICK_INTERVAL).
     pub(super) fn tick(&mut self) {
         let now = Instant::now();
-        self.conversations.sweep(now);
-        let overdue: Vec<Ticket> = self
-            .conversations
+        self.connections.remove_idle(now);
+        let timed_out: Vec<ClientId> = self
+            .connections
             .iter()
-            .filter_map(|(_, conversation)| conversation.socket.as_ref())
-            .filter(|socket| socket.is_overdue(now))
-            .map(|socket| socket.ticket.clone())
+            .filter_map(|(_, connection)| connection.websocket.as_ref())
+            .filter(|websocket| websocket.close_timed_out(now))
+            .map(|websocket| websocket.client.clone())
             .collect();
-        for ticket in overdue {
-            self.drop_socket(&ticket);
-            self.reply(&ticket, [], Some(ResponseEnd::Close));
+        for client in timed_out {
+            self.close_websocket_connection(&client);
         }
-        if now.saturating_duration_since(self.kept_alive) >= self.settings.keep_alive {
-            self.kept_alive = now;
+        if now.saturating_duration_since(self.last_keep_alive) >= self.settings.keep_alive {
+            self.last_keep_alive = now;
             self.keep_alive();
         }
-        // Mongrel2 does not tell of every connection that ends.
-        if now.saturating_duration_since(self.checked) >= self.settings.keep_alive / 2
-            && let Some(watch) = &mut self.watch
+        // Mongrel2 closes some connections without a notice. The snapshot shows which.
+        if now.saturating_duration_since(self.last_connection_check) >= self.settings.keep_alive / 2
+            && let Some(monitor) = &mut self.monitor
         {
-            self.checked = now;
-            watch.ask();
+            self.last_connection_check = now;
+            monitor.request_snapshot();
         }
     }
 
-    /// Keeps Mongrel2 from closing connections that wait, finds those that are gone, for which it sends a notice then,
-    /// and asks the clients of WebSockets whether they are there.
-    pub(super) fn keep_alive(&mut self) {
-        let mut waiting: HashMap<Bytes, Vec<Bytes>> = HashMap::new();
-        let (mut pinged, mut dead) = (Vec::new(), Vec::new());
-        for (connection, conversation) in self.conversations.iter() {
-            if conversation.is_idle() && !conversation.is_kept() {
+    /// Resets the idle timers of Mongrel2 for connections with pending requests, and pings the clients of WebSockets.
+    ///
+    /// If a connection does not exist any more, Mongrel2 answers its keep-alive with a disconnect notice.
+    fn keep_alive(&mut self) {
+        let mut ids_by_ident: HashMap<Bytes, Vec<Bytes>> = HashMap::new();
+        let (mut to_ping, mut to_disconnect) = (Vec::new(), Vec::new());
+        for (connection_id, connection) in self.connections.iter() {
+            if connection.is_idle() && !connection.has_message_senders() {
                 continue;
             }
-            let ids = waiting.entry(conversation.ident.clone()).or_default();
-            ids.push(connection.clone());
-            if let Some(socket) = &mut conversation.socket {
-                match socket.pulse() {
-                    PingAction::Rest => {}
-                    PingAction::Ping => pinged.push(socket.ticket.clone()),
-                    PingAction::Dead => dead.push(socket.ticket.clone()),
+            let ids = ids_by_ident.entry(connection.ident.clone()).or_default();
+            ids.push(connection_id.clone());
+            if let Some(websocket) = &mut connection.websocket {
+                match websocket.on_keep_alive() {
+                    PingAction::None => {}
+                    PingAction::Ping => to_ping.push(websocket.client.clone()),
+                    PingAction::Disconnect => to_disconnect.push(websocket.client.clone()),
                 }
             }
         }
-        for (ident, ids) in waiting {
-            self.control(&ident, &ids, ControlCommand::KeepAlive);
+        for (ident, ids) in ids_by_ident {
+            self.send_control(&ident, &ids, ControlCommand::KeepAlive);
         }
-        self.cast(&pinged, &ping_frame());
-        for ticket in dead {
-            self.drop_socket(&ticket);
-            self.reply(&ticket, [], Some(ResponseEnd::Close));
+        self.broadcast(&to_ping, &ping_frame());
+        for client in to_disconnect {
+            self.close_websocket_connection(&client);
         }
     }
 
-    /// The control port answered.
-    pub(super) fn watched(&mut self, status: ConnectionsSnapshot) {
+    fn close_websocket_connection(&mut self, client: &ClientId) {
+        self.remove_websocket(client);
+        self.queue_response(client, [], Some(ResponseEnd::Close));
+    }
+
+    /// Updates the flow control, and removes the connections that are closed.
+    pub(super) fn handle_snapshot(&mut self, snapshot: ConnectionsSnapshot) {
         let now = Instant::now();
-        if status.asked < self.since {
-            if let Some(watch) = &mut self.watch {
-                watch.ask();
+        if snapshot.requested_at < self.generation_started_at {
+            // It may describe an earlier run of Mongrel2.
+            if let Some(monitor) = &mut self.monitor {
+                monitor.request_snapshot();
             }
             return;
         }
-        self.settling = None;
-        let Some(connections) = status.connections else {
-            self.before = None;
-            return self.conversations.unwatched(now);
+        self.first_snapshot_deadline = None;
+        let Some(open) = snapshot.connections else {
+            self.initial_bytes_written = None;
+            return self.connections.control_port_lost(now);
         };
-        if self.before.is_none() {
-            let known = connections.iter().filter(|connection| connection.id >= 0);
-            self.before = Some(known.map(|known| (known.id, known.bytes_written)).collect());
+        if self.initial_bytes_written.is_none() {
+            // The id is negative until the connection is known to a handler.
+            let known = open.iter().filter(|connection| connection.id >= 0);
+            self.initial_bytes_written = Some(
+                known
+                    .map(|connection| (connection.id, connection.bytes_written))
+                    .collect(),
+            );
         }
-        let written: HashMap<Bytes, u64> = connections
+        let bytes_written: HashMap<Bytes, u64> = open
             .iter()
-            .map(|known| (Bytes::from(known.id.to_string()), known.bytes_written))
+            .map(|connection| (Bytes::from(connection.id.to_string()), connection.bytes_written))
             .collect();
-        let missing: Vec<Bytes> = self
-            .conversations
+        let closed: Vec<Bytes> = self
+            .connections
             .iter()
-            .filter(|(connection, conversation)| {
-                conversation.heard() < status.asked && !written.contains_key(*connection)
+            // A connection with a later request may have been opened after the snapshot.
+            .filter(|(connection_id, connection)| {
+                connection.last_request_at < snapshot.requested_at
+                    && !bytes_written.contains_key(*connection_id)
             })
-            .map(|(connection, _)| connection.clone())
+            .map(|(connection_id, _)| connection_id.clone())
             .collect();
-        for connection in missing {
-            self.gone(&connection);
+        for connection_id in closed {
+            self.connection_closed(&connection_id);
         }
-        for (connection, bytes) in written {
-            self.conversations.written(&connection, bytes, now);
+        for (connection_id, bytes) in bytes_written {
+            self.connections.set_bytes_written(&connection_id, bytes, now);
         }
     }
 }

@@ -1,9 +1,10 @@
-//! WebSockets of Mongrel2, and the events that their handlers send to the loop.
+//! The state of a WebSocket, and its sending side for handlers.
 
-use super::pipeline::{OutboundChunk, ResponseEnd};
+use super::events::{FrontEndEvent, FrontEndHandle};
+use super::pipeline::OutboundChunk;
 use crate::websocket::{
-    BroadcastEncoding, BroadcastGroup, ClientId as Ticket, Close, Closed, Deflate, FrameAction,
-    InboundMessage, QueuedMessage, SocketMessage, SocketPeer, SocketTransport, WebSocket, message_frame,
+    BroadcastEncoding, BroadcastGroup, ClientId, Close, Closed, Deflate, FrameAction, InboundMessage,
+    QueuedMessage, SocketMessage, SocketPeer, SocketTransport, WebSocket, close_frame, message_frame,
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -11,230 +12,248 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 
-/// How many messages, and bytes of them, a handler may leave waiting: Mongrel2 cannot be told to read a client slower.
-const MESSAGES: usize = 1024;
-const BYTES: usize = 4 << 20;
-/// How many bytes a handler may have waiting for its client before it has to wait itself.
-pub(in crate::mongrel2) const WINDOW: usize = 256 << 10;
-/// Frames that come before the handler took the WebSocket.
-const EARLY: usize = 64;
-/// How long a client may take to agree to a close.
-const AGREE: Duration = Duration::from_secs(5);
-/// How many pings may go unanswered.
-const UNANSWERED: u8 = 2;
+/// Limits of the messages that a handler has not received yet. Mongrel2 has no means to make it read a client more
+/// slowly, so a WebSocket that exceeds them is closed.
+const MAX_QUEUED_MESSAGES: usize = 1024;
+const MAX_QUEUED_BYTES: usize = 4 << 20;
 
-/// One WebSocket, as the loop keeps it.
+/// Bytes that a handler may have in flight to its client before sending waits.
+pub(in crate::mongrel2) const SEND_WINDOW_BYTES: usize = 256 << 10;
+
+/// Limit of frames that arrive before the application accepts the WebSocket.
+const MAX_EARLY_FRAMES: usize = 64;
+
+/// Time for a client to acknowledge a close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pings without a response after which a client is considered dead.
+const MAX_MISSED_PONGS: u8 = 2;
+
+/// The state of a WebSocket in the event loop.
 #[derive(Debug)]
 pub(in crate::mongrel2) struct WebSocketState {
-    pub(in crate::mongrel2) ticket: Ticket,
+    pub(in crate::mongrel2) client: ClientId,
     peer: SocketPeer,
+    /// Messages for the handler. `None` once the WebSocket is closing.
     messages: Option<mpsc::Sender<QueuedMessage>>,
-    room: Arc<Semaphore>,
-    window: Arc<Semaphore>,
-    ended: Arc<OnceLock<Close>>,
-    /// Never has a place, and is closed with the connection.
-    gone: Arc<Semaphore>,
-    /// What came before it was opened; `None` once it is.
-    early: Option<Vec<(u8, Bytes)>>,
-    closing: Option<Instant>,
-    silent: u8,
+    /// Limits the bytes of `messages`.
+    queue_permits: Arc<Semaphore>,
+    /// Limits the bytes in flight to the client. Closed with the WebSocket.
+    send_permits: Arc<Semaphore>,
+    close_reason: Arc<OnceLock<Close>>,
+    /// Has no permits. It is closed when the connection is, which wakes those who wait for a permit.
+    disconnected: Arc<Semaphore>,
+    /// Frames that arrived before the application accepted the WebSocket. `None` once it has.
+    early_frames: Option<Vec<(u8, Bytes)>>,
+    /// The time at which the close frame was sent.
+    closing_since: Option<Instant>,
+    keep_alives_without_frame: u8,
 }
 
-/// What follows for the connection.
+/// The result of a received frame.
 #[derive(Debug, Default)]
 pub(in crate::mongrel2) struct FrameOutcome {
-    /// The client is sent these.
-    pub(in crate::mongrel2) answers: Vec<Bytes>,
-    /// The connection is closed.
+    /// Frames to send to the client.
+    pub(in crate::mongrel2) frames: Vec<Bytes>,
+    /// `true` if the connection must be closed.
     pub(in crate::mongrel2) close: bool,
 }
 
-/// What shall be done about a client that was quiet.
+/// The action for a WebSocket when the keep-alive timer fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::mongrel2) enum PingAction {
-    /// Nothing: it is not open, or not for much longer.
-    Rest,
-    /// It is asked whether it is there.
+    /// No action: the WebSocket is opening or closing.
+    None,
+    /// Send a ping.
     Ping,
-    /// It is not.
-    Dead,
+    /// Close the connection: the client has not answered the last pings.
+    Disconnect,
 }
 
 impl WebSocketState {
-    /// A client asks for it. The other end is for the handler.
+    /// Creates a WebSocket that the application has not accepted yet, with its end for the handler.
     pub(in crate::mongrel2) fn new(
-        ticket: Ticket,
-        limit: usize,
+        client: ClientId,
+        message_limit: usize,
         deflate: Option<Deflate>,
-        link: &Arc<FrontEndHandle>,
+        front_end: &Arc<FrontEndHandle>,
     ) -> (WebSocketState, WebSocket) {
-        let (messages, inbound) = mpsc::channel(MESSAGES);
-        let ended = Arc::new(OnceLock::new());
-        let window = Arc::new(Semaphore::new(WINDOW));
-        let gone = Arc::new(Semaphore::new(0));
-        let way = WebSocketCarrier {
-            ticket: ticket.clone(),
-            window: window.clone(),
+        let (messages, inbound) = mpsc::channel(MAX_QUEUED_MESSAGES);
+        let close_reason = Arc::new(OnceLock::new());
+        let send_permits = Arc::new(Semaphore::new(SEND_WINDOW_BYTES));
+        let disconnected = Arc::new(Semaphore::new(0));
+        let transport = WebSocketTransport {
+            client: client.clone(),
+            send_permits: send_permits.clone(),
             deflate,
-            gone: gone.clone(),
-            link: link.clone(),
+            disconnected: disconnected.clone(),
+            front_end: front_end.clone(),
         };
-        let socket = WebSocketState {
-            ticket,
-            peer: SocketPeer::new(limit, deflate),
+        // A single message of the permitted size must fit into the queue.
+        let queue_bytes = MAX_QUEUED_BYTES.max(message_limit).min(Semaphore::MAX_PERMITS);
+        let state = WebSocketState {
+            client,
+            peer: SocketPeer::new(message_limit, deflate),
             messages: Some(messages),
-            room: Arc::new(Semaphore::new(BYTES.max(limit).min(Semaphore::MAX_PERMITS))),
-            window,
-            ended: ended.clone(),
-            gone,
-            early: Some(Vec::new()),
-            closing: None,
-            silent: 0,
+            queue_permits: Arc::new(Semaphore::new(queue_bytes)),
+            send_permits,
+            close_reason: close_reason.clone(),
+            disconnected,
+            early_frames: Some(Vec::new()),
+            closing_since: None,
+            keep_alives_without_frame: 0,
         };
-        (socket, WebSocket::new(inbound, ended, Arc::new(way)))
+        (state, WebSocket::new(inbound, close_reason, Arc::new(transport)))
     }
 
-    /// The handler took it: what came already is heard now.
-    pub(in crate::mongrel2) fn open(&mut self) -> FrameOutcome {
-        let mut reaction = FrameOutcome::default();
-        for (first, payload) in self.early.take().unwrap_or_default() {
-            self.react(first, payload, &mut reaction);
+    /// Handles the frames that arrived before the application accepted the WebSocket.
+    pub(in crate::mongrel2) fn accept(&mut self) -> FrameOutcome {
+        let mut outcome = FrameOutcome::default();
+        for (first_byte, payload) in self.early_frames.take().unwrap_or_default() {
+            self.handle_frame(first_byte, payload, &mut outcome);
         }
-        reaction
+        outcome
     }
 
-    /// A frame came.
-    pub(in crate::mongrel2) fn hear(&mut self, first: u8, payload: Bytes) -> FrameOutcome {
-        self.silent = 0;
-        let mut reaction = FrameOutcome::default();
-        match &mut self.early {
-            Some(early) if early.len() < EARLY => early.push((first, payload)),
-            Some(_) => self.end(Close::POLICY, None, &mut reaction),
-            None => self.react(first, payload, &mut reaction),
+    /// Handles a frame of the client.
+    pub(in crate::mongrel2) fn receive(&mut self, first_byte: u8, payload: Bytes) -> FrameOutcome {
+        self.keep_alives_without_frame = 0;
+        let mut outcome = FrameOutcome::default();
+        match &mut self.early_frames {
+            Some(early) if early.len() < MAX_EARLY_FRAMES => early.push((first_byte, payload)),
+            Some(_) => self.fail(Close::POLICY, None, &mut outcome),
+            None => self.handle_frame(first_byte, payload, &mut outcome),
         }
-        reaction
+        outcome
     }
 
-    fn react(&mut self, first: u8, payload: Bytes, reaction: &mut FrameOutcome) {
-        match self.peer.receive(first, payload) {
+    fn handle_frame(&mut self, first_byte: u8, payload: Bytes, outcome: &mut FrameOutcome) {
+        match self.peer.receive(first_byte, payload) {
             FrameAction::Ignore => {}
-            FrameAction::Reply(answer) => reaction.answers.push(answer),
-            FrameAction::Close { close, .. } if self.closing.is_some() => {
-                self.gone(close);
-                reaction.close = true;
+            FrameAction::Reply(frame) => outcome.frames.push(frame),
+            // The client acknowledged the close.
+            FrameAction::Close { close, .. } if self.closing_since.is_some() => {
+                self.disconnect(close);
+                outcome.close = true;
             }
-            FrameAction::Close { last, close } => self.end(close, Some(last), reaction),
+            FrameAction::Close { last, close } => self.fail(close, Some(last), outcome),
             FrameAction::Deliver(message) => {
                 if self.deliver(message).is_err() {
-                    self.end(Close::POLICY, None, reaction);
+                    self.fail(Close::POLICY, None, outcome);
                 }
             }
         }
     }
 
+    /// Queues a message for the handler.
+    ///
+    /// # Errors
+    /// Returns an error if the queue is full.
     fn deliver(&mut self, message: InboundMessage) -> Result<(), ()> {
-        let Some(messages) = self.messages.as_ref().filter(|_| self.closing.is_none()) else {
+        let Some(messages) = self.messages.as_ref().filter(|_| self.closing_since.is_none()) else {
             return Ok(());
         };
         let size = u32::try_from(message.size()).map_err(drop)?;
-        let room = self.room.clone().try_acquire_many_owned(size).map_err(drop)?;
-        match messages.try_send(QueuedMessage::new(message, Some(room))) {
+        let permit = self
+            .queue_permits
+            .clone()
+            .try_acquire_many_owned(size)
+            .map_err(drop)?;
+        match messages.try_send(QueuedMessage::new(message, Some(permit))) {
             Err(mpsc::error::TrySendError::Full(_)) => Err(()),
-            // A handler that listens no more may still be talking.
+            // A handler that dropped its receiving half may still send.
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
         }
     }
 
-    fn end(&mut self, close: Close, last: Option<Bytes>, reaction: &mut FrameOutcome) {
-        let last = last.unwrap_or_else(|| crate::websocket::close_frame(&close));
-        self.gone(close);
-        reaction.answers.push(last);
-        reaction.close = true;
+    /// Sends `last_frame`, or a close frame, and closes the connection.
+    fn fail(&mut self, close: Close, last_frame: Option<Bytes>, outcome: &mut FrameOutcome) {
+        let last_frame = last_frame.unwrap_or_else(|| close_frame(&close));
+        self.disconnect(close);
+        outcome.frames.push(last_frame);
+        outcome.close = true;
     }
 
-    /// The handler, or the server that stops, closes it. The client is to agree.
-    pub(in crate::mongrel2) fn shut(&mut self, close: &Close, now: Instant) -> Option<Bytes> {
-        if self.closing.is_some() || self.messages.is_none() {
+    /// Begins the closing handshake. Returns the close frame, or `None` if the WebSocket is closing already.
+    pub(in crate::mongrel2) fn begin_close(&mut self, close: &Close, now: Instant) -> Option<Bytes> {
+        if self.closing_since.is_some() || self.messages.is_none() {
             return None;
         }
-        self.closing = Some(now);
-        self.window.close();
-        let _ = self.ended.set(close.clone());
+        self.closing_since = Some(now);
+        self.send_permits.close();
+        let _ = self.close_reason.set(close.clone());
         self.messages = None;
-        Some(crate::websocket::close_frame(close))
+        Some(close_frame(close))
     }
 
-    /// The connection is gone; the handler sees its end.
-    pub(in crate::mongrel2) fn gone(&mut self, close: Close) {
-        // The first reason is the true one.
-        let _ = self.ended.set(close);
-        // Before its messages end: a handler that hears of the end can send no more.
-        self.window.close();
+    /// Ends the WebSocket for the handler, because the connection is closed or about to be.
+    pub(in crate::mongrel2) fn disconnect(&mut self, close: Close) {
+        // Keep the first reason. The later ones are its consequences.
+        let _ = self.close_reason.set(close);
+        // Close the sending side first: once the handler receives the end of the messages, sending must fail.
+        self.send_permits.close();
         self.messages = None;
     }
 
-    /// Some time has passed.
-    pub(in crate::mongrel2) fn pulse(&mut self) -> PingAction {
-        if self.early.is_some() || self.closing.is_some() {
-            return PingAction::Rest;
+    /// Returns the action for this WebSocket when the keep-alive timer fires.
+    pub(in crate::mongrel2) fn on_keep_alive(&mut self) -> PingAction {
+        if self.early_frames.is_some() || self.closing_since.is_some() {
+            return PingAction::None;
         }
-        self.silent = self.silent.saturating_add(1);
-        if self.silent > UNANSWERED + 1 {
-            PingAction::Dead
+        self.keep_alives_without_frame = self.keep_alives_without_frame.saturating_add(1);
+        if self.keep_alives_without_frame > MAX_MISSED_PONGS + 1 {
+            PingAction::Disconnect
         } else {
             PingAction::Ping
         }
     }
 
-    /// Whether its client did not agree to a close in time.
-    pub(in crate::mongrel2) fn is_overdue(&self, now: Instant) -> bool {
-        self.closing
-            .is_some_and(|since| now.saturating_duration_since(since) > AGREE)
+    /// Returns `true` if the client did not acknowledge the close frame in time.
+    pub(in crate::mongrel2) fn close_timed_out(&self, now: Instant) -> bool {
+        self.closing_since
+            .is_some_and(|since| now.saturating_duration_since(since) > CLOSE_TIMEOUT)
     }
 }
 
 impl Drop for WebSocketState {
     fn drop(&mut self) {
-        self.gone.close();
+        self.disconnected.close();
     }
 }
 
-/// The way to one link: what all its WebSockets share.
-#[derive(Debug)]
-pub(in crate::mongrel2) struct FrontEndHandle(pub(in crate::mongrel2) mpsc::Sender<FrontEndEvent>);
-
-/// The way to one client.
-struct WebSocketCarrier {
-    ticket: Ticket,
-    window: Arc<Semaphore>,
+/// The sending side of a WebSocket.
+struct WebSocketTransport {
+    client: ClientId,
+    send_permits: Arc<Semaphore>,
     deflate: Option<Deflate>,
-    gone: Arc<Semaphore>,
-    link: Arc<FrontEndHandle>,
+    disconnected: Arc<Semaphore>,
+    front_end: Arc<FrontEndHandle>,
 }
 
-impl SocketTransport for WebSocketCarrier {
+impl SocketTransport for WebSocketTransport {
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>> {
         Box::pin(async move {
             let bytes = message_frame(&message, self.deflate);
-            let room = bytes.len().min(WINDOW) as u32;
-            let place = self
-                .window
+            // A frame that is larger than the window takes all of it.
+            let permits = bytes.len().min(SEND_WINDOW_BYTES) as u32;
+            let permit = self
+                .send_permits
                 .clone()
-                .acquire_many_owned(room)
+                .acquire_many_owned(permits)
                 .await
                 .map_err(|_| Closed)?;
-            let event = FrontEndEvent::Reply {
-                ticket: self.ticket.clone(),
-                pieces: vec![OutboundChunk::placed(bytes, place)],
+            let event = FrontEndEvent::Response {
+                client: self.client.clone(),
+                chunks: vec![OutboundChunk::with_permit(bytes, permit)],
                 end: None,
             };
-            self.link.0.send(event).await.map_err(|_| Closed)
+            self.front_end.0.send(event).await.map_err(|_| Closed)
         })
     }
 
     fn send_or_disconnect(&self, frame: Bytes) {
-        self.link.tell(FrontEndEvent::BroadcastOutcome {
-            to: vec![self.ticket.clone()],
+        self.front_end.send_event(FrontEndEvent::Broadcast {
+            clients: vec![self.client.clone()],
             bytes: frame,
         });
     }
@@ -244,60 +263,17 @@ impl SocketTransport for WebSocketCarrier {
     }
 
     fn close(&self, close: Close) {
-        self.link.tell(FrontEndEvent::Shut {
-            ticket: self.ticket.clone(),
+        self.front_end.send_event(FrontEndEvent::CloseSocket {
+            client: self.client.clone(),
             close,
         });
     }
 
     fn closed(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async move { drop(self.gone.acquire().await) })
+        Box::pin(async move { drop(self.disconnected.acquire().await) })
     }
 
-    fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, Ticket)> {
-        Some((self.link.clone(), self.ticket.clone()))
+    fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, ClientId)> {
+        Some((self.front_end.clone(), self.client.clone()))
     }
-}
-
-impl FrontEndHandle {
-    /// Tells the loop without waiting; a link that has ended needs no telling.
-    pub(in crate::mongrel2) fn tell(&self, event: FrontEndEvent) {
-        if let Err(mpsc::error::TrySendError::Full(event)) = self.0.try_send(event) {
-            let link = self.0.clone();
-            tokio::spawn(async move { link.send(event).await });
-        }
-    }
-}
-
-impl BroadcastGroup for FrontEndHandle {
-    fn send_to(&self, to: Vec<Ticket>, bytes: Bytes) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            // Nobody is left to be told when the link has ended.
-            let _ = self.0.send(FrontEndEvent::BroadcastOutcome { to, bytes }).await;
-        })
-    }
-
-    fn id(&self) -> usize {
-        std::ptr::from_ref(self) as usize
-    }
-}
-
-#[derive(Debug)]
-pub(in crate::mongrel2) enum FrontEndEvent {
-    /// Some of the reply to a request, or all of it with its end.
-    Reply {
-        ticket: Ticket,
-        pieces: Vec<OutboundChunk>,
-        end: Option<ResponseEnd>,
-    },
-    /// A handler takes a WebSocket: the head of the response that opens it.
-    Open { ticket: Ticket, head: Bytes },
-    /// A handler closes its WebSocket, or a message socket.
-    Shut { ticket: Ticket, close: Close },
-    /// Something for the client of a message socket that answers nothing.
-    Push { ticket: Ticket, piece: OutboundChunk },
-    /// The same bytes for many.
-    BroadcastOutcome { to: Vec<Ticket>, bytes: Bytes },
-    /// A handler can take so many more bytes of an upload.
-    Allow { ticket: Ticket, bytes: u32 },
 }

@@ -1,4 +1,4 @@
-//! A Mongrel2 that this process configures, starts, watches and stops.
+//! Runs a Mongrel2 server as a child process: configures, starts, supervises and stops it.
 
 mod config;
 mod routes;
@@ -15,10 +15,12 @@ use std::net::SocketAddr;
 use supervisor::{Supervisor, SupervisorCommand};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// How many free ports are tried where any port will do.
-const PORTS: usize = 8;
+/// Limit of start attempts with different ports, if the port is 0.
+const MAX_PORT_ATTEMPTS: usize = 8;
 
-/// A running Mongrel2, which ends with this process.
+/// A running Mongrel2 server, a child of this process.
+///
+/// [`Mongrel2Config::start`] starts it.
 ///
 /// ```no_run
 /// use brubeck::{Mongrel2Config, Mongrel2Handler};
@@ -31,113 +33,133 @@ const PORTS: usize = 8;
 /// # }
 /// ```
 ///
-/// Its configuration, logs and sockets lie in a temporary folder that only this user may enter and that
-/// goes when it stops. If it ends by itself it is started again. Dropping this kills it;
-/// [`stop`](Mongrel2Server::stop) lets it end. It drains nothing in either case: stop the application
-/// that answers its requests first.
+/// Its configuration, logs and sockets are in a temporary directory that only this user can access, and which is
+/// removed when the server stops. If Mongrel2 exits, it is restarted. It does not outlive this process, even if the
+/// process is killed.
+///
+/// [`stop`](Mongrel2Server::stop) stops Mongrel2, and dropping the `Mongrel2Server` kills it. In both cases Mongrel2
+/// closes all connections without waiting for responses, so stop the application first.
 #[derive(Debug)]
 #[must_use = "dropping it kills Mongrel2"]
 pub struct Mongrel2Server {
     address: SocketAddr,
     control: String,
     pid: watch::Receiver<Option<u32>>,
-    orders: mpsc::Sender<SupervisorCommand>,
+    commands: mpsc::Sender<SupervisorCommand>,
 }
 
 impl Mongrel2Server {
-    /// Whether the programs it needs are on the `PATH`.
+    /// Returns `true` if the programs `mongrel2` and `m2sh` are in the `PATH`.
+    ///
+    /// ```
+    /// use brubeck::Mongrel2Server;
+    ///
+    /// if !Mongrel2Server::is_installed() {
+    ///     eprintln!("Mongrel2 is not installed: apt-get install mongrel2-core");
+    /// }
+    /// ```
     pub fn is_installed() -> bool {
         let path = std::env::var_os("PATH").unwrap_or_default();
         ["mongrel2", "m2sh"]
             .iter()
-            .all(|program| std::env::split_paths(&path).any(|at| at.join(program).is_file()))
+            .all(|program| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
     }
 
     async fn start(config: Mongrel2Config) -> Result<Mongrel2Server> {
-        let folder = ServerDirectory::create()?;
-        let (address, program) = Mongrel2Server::first_start(&config, &folder).await?;
-        let control = config.control(folder.path());
-        let (pid, seen) = watch::channel(program.pid());
-        let (orders, taken) = mpsc::channel(1);
+        let directory = ServerDirectory::create()?;
+        let (address, process) = Mongrel2Server::first_start(&config, &directory).await?;
+        let control = config.control_port(directory.path());
+        let (pid_sender, pid) = watch::channel(process.pid());
+        let (commands, command_receiver) = mpsc::channel(1);
         tokio::spawn(
             Supervisor {
-                program: Some(program),
-                pid,
-                folder,
+                process: Some(process),
+                pid: pid_sender,
+                directory,
             }
-            .run(taken),
+            .run(command_receiver),
         );
-        tracing::info!("Mongrel2 listens at http://{address}");
+        tracing::info!(%address, "Mongrel2 is listening");
         Ok(Mongrel2Server {
             address,
             control,
-            pid: seen,
-            orders,
+            pid,
+            commands,
         })
     }
 
+    /// Starts Mongrel2. If the system selects the port and another process takes it first, tries again with another
+    /// port.
     async fn first_start(
         config: &Mongrel2Config,
-        folder: &ServerDirectory,
+        directory: &ServerDirectory,
     ) -> Result<(SocketAddr, ServerProcess)> {
-        for attempt in 1..=PORTS {
+        for attempt in 1..=MAX_PORT_ATTEMPTS {
             let address = config.address()?;
-            server_process::load(folder, &config.text(folder.name(), address, folder.path())?).await?;
-            match ServerProcess::start(folder).await {
-                Ok(program) => return Ok((address, program)),
+            let text = config.to_text(directory.name(), address, directory.path())?;
+            server_process::load(directory, &text).await?;
+            match ServerProcess::start(directory).await {
+                Ok(process) => return Ok((address, process)),
                 Err(StartError::Other(error)) => return Err(error),
-                // Somebody took the free port between finding it and binding it.
-                Err(StartError::PortTaken) if config.any_port() && attempt < PORTS => {}
+                // Another process bound the port after it was selected.
+                Err(StartError::PortTaken) if config.uses_any_port() && attempt < MAX_PORT_ATTEMPTS => {}
                 Err(StartError::PortTaken) => {
                     return Err(Error::new(format!(
-                        "Mongrel2 cannot listen at {address}: the port is taken, or the address is not of this machine"
+                        "Mongrel2 cannot listen on {address}: the port is in use, or the address does not belong to this machine"
                     )));
                 }
             }
         }
-        Err(Error::new("Mongrel2 found no free port"))
+        Err(Error::new("Mongrel2 cannot find a free port"))
     }
 
-    /// Where it listens.
+    /// Returns the address on which Mongrel2 listens. The port is never 0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The endpoint of its control port, for [`Mongrel2Control`](crate::Mongrel2Control) and
+    /// Returns the endpoint of the control port, for [`Mongrel2Control`](crate::Mongrel2Control) and
     /// [`Mongrel2::control`](crate::Mongrel2::control).
     pub fn control(&self) -> &str {
         &self.control
     }
 
-    /// The id of its process; `None` while it is not running.
+    /// Returns the id of the process, or `None` if Mongrel2 is not running.
     pub fn pid(&self) -> Option<u32> {
         *self.pid.borrow()
     }
 
-    /// Stops it and starts it with the same configuration, and waits until it takes requests again.
-    /// Connections of browsers break, and the requests on them are lost.
+    /// Stops Mongrel2, starts it with the same configuration, and waits until it accepts requests again.
+    ///
+    /// The connections of clients are closed, and requests on them fail. The application reconnects by itself.
     ///
     /// # Errors
     ///
-    /// It did not start again; it keeps being tried.
+    /// Returns an error if Mongrel2 does not start. It is retried in the background.
     pub async fn restart(&self) -> Result {
-        self.order(SupervisorCommand::Restart).await
+        self.send_command(SupervisorCommand::Restart).await
     }
 
-    /// Stops it, and removes its folder.
+    /// Stops Mongrel2 and removes its directory.
     ///
     /// # Errors
     ///
-    /// None at present.
+    /// Returns an error if the runtime that started Mongrel2 has been shut down. Mongrel2 has been killed in that
+    /// case.
     pub async fn stop(self) -> Result {
-        self.order(SupervisorCommand::Stop).await
+        self.send_command(SupervisorCommand::Stop).await
     }
 
-    async fn order(&self, order: impl FnOnce(oneshot::Sender<Result>) -> SupervisorCommand) -> Result {
-        let gone = |()| Error::new("Mongrel2 is no longer watched: the runtime that started it has ended");
-        let (tell, told) = oneshot::channel();
-        self.orders.send(order(tell)).await.map_err(|_| gone(()))?;
-        told.await.map_err(|_| gone(()))?
+    /// Sends a command to the supervisor and waits until it is done.
+    async fn send_command(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result>) -> SupervisorCommand,
+    ) -> Result {
+        let ended =
+            || Error::new("Mongrel2 is not supervised any more: the runtime that started it was shut down");
+        let (done, result) = oneshot::channel();
+        self.commands.send(command(done)).await.map_err(|_| ended())?;
+        result.await.map_err(|_| ended())?
     }
 }
 

@@ -1,4 +1,4 @@
-//! From a route table to the routes of a Mongrel2.
+//! Derives the routes of a Mongrel2 configuration from a route table.
 
 use super::{Mongrel2Config, Mongrel2Handler};
 use crate::method::{Kind, Method};
@@ -6,8 +6,8 @@ use crate::routing::Routes;
 use crate::spec::Spec;
 
 impl<S> Routes<S> {
-    /// The configuration of a Mongrel2 that sends this handler what these routes answer, and answers 404 to everything
-    /// else by itself.
+    /// Returns the configuration of a Mongrel2 that listens on `listen_address` and sends the requests of these
+    /// routes to `handler`. Mongrel2 answers other requests with 404.
     ///
     /// ```
     /// use brubeck::prelude::*;
@@ -27,28 +27,32 @@ impl<S> Routes<S> {
     /// # Ok::<(), brubeck::Error>(())
     /// ```
     ///
-    /// The routes are the literal beginnings of the patterns, and the names of message sockets. What an application
-    /// answers beside its routes, such as a mounted service or a fallback, is added with
-    /// [`handler`](Mongrel2Config::handler), `"/"` for all.
-    pub fn mongrel2_conf(&self, listen: impl Into<String>, handler: Mongrel2Handler) -> Mongrel2Config {
-        let mut routes: Vec<String> = self.specs().filter_map(beginning).collect();
+    /// The configuration has a route for the literal prefix of each pattern, and one for the name of each message
+    /// socket. Paths that the application serves otherwise, such as those of a mounted service or of a fallback, must
+    /// be added with [`handler`](Mongrel2Config::handler); the route `"/"` matches every path.
+    pub fn mongrel2_conf(
+        &self,
+        listen_address: impl Into<String>,
+        handler: Mongrel2Handler,
+    ) -> Mongrel2Config {
+        let mut routes: Vec<String> = self.specs().filter_map(mongrel2_route).collect();
         routes.sort();
-        // A route that begins with another one is matched by that.
+        // A route whose prefix is another route is redundant.
         routes.dedup_by(|later, earlier| later.starts_with(earlier.as_str()));
         routes
             .into_iter()
-            .fold(Mongrel2Config::bind(listen), |config, route| {
+            .fold(Mongrel2Config::bind(listen_address), |config, route| {
                 config.handler(route, handler.clone())
             })
     }
 }
 
-/// What every path of a route begins with, as Mongrel2 writes it.
-fn beginning(spec: &Spec) -> Option<String> {
+/// Returns the route of Mongrel2 for a handler. Returns `None` if Mongrel2 does not serve it.
+fn mongrel2_route(spec: &Spec) -> Option<String> {
     match (spec.kind, spec.method) {
-        (Kind::Web, _) => Some(literal(spec.pattern)),
+        (Kind::Web, _) => Some(literal_prefix(spec.pattern)),
         (Kind::Service, Method::Request) => {
-            let name = literal(spec.pattern);
+            let name = literal_prefix(spec.pattern);
             let name = name.strip_prefix('/')?;
             name.starts_with(['@', '<']).then(|| name.to_owned())
         }
@@ -56,10 +60,10 @@ fn beginning(spec: &Spec) -> Option<String> {
     }
 }
 
-/// The characters of a pattern before the first that stands for something else.
-fn literal(pattern: &str) -> String {
+/// Returns the literal prefix of a pattern: the characters before the first operator of the regex.
+fn literal_prefix(pattern: &str) -> String {
     let pattern = pattern.strip_prefix('^').unwrap_or(pattern);
-    let mut literal = String::new();
+    let mut prefix = String::new();
     let mut chars = pattern.chars().peekable();
     while let Some(mut next) = chars.next() {
         if next == '\\' {
@@ -70,17 +74,18 @@ fn literal(pattern: &str) -> String {
         } else if ".+*?()|[]{}^$".contains(next) {
             break;
         }
-        // Patterns of Mongrel2 begin with a `(`, and it has no escape for a quote.
+        // In a route of Mongrel2, `(` begins a pattern, and a quote cannot be escaped. A quantifier makes the
+        // preceding character optional, so that is not part of the prefix either.
         if next == '(' || next == '"' || next.is_control() || matches!(chars.peek(), Some('?' | '*' | '{')) {
             break;
         }
-        literal.push(next);
+        prefix.push(next);
     }
     let has_branches = pattern.contains('|') && !pattern.contains('(');
-    if literal.is_empty() || has_branches {
+    if prefix.is_empty() || has_branches {
         return "/".to_owned();
     }
-    literal
+    prefix
 }
 
 #[cfg(test)]
@@ -88,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_route_is_what_a_pattern_begins_with() {
+    fn route_is_the_literal_prefix_of_the_pattern() {
         for (pattern, route) in [
             ("^/", "/"),
             ("^/hello$", "/hello"),
@@ -101,7 +106,7 @@ mod tests {
             (r"^/f\(x", "/f"),
             ("^/@chat$", "/@chat"),
         ] {
-            assert_eq!(literal(pattern), route, "{pattern}");
+            assert_eq!(literal_prefix(pattern), route, "{pattern}");
         }
     }
 }

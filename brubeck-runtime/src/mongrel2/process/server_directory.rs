@@ -1,4 +1,4 @@
-//! The private folder that one Mongrel2 lives in.
+//! The private directory of one Mongrel2, with its configuration, logs and sockets.
 
 use crate::error::{Error, Result};
 use std::collections::hash_map::RandomState;
@@ -7,10 +7,14 @@ use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// Unix sockets take paths of at most 107 bytes, and the longest one below the folder is `run/control`.
-const LONGEST: usize = 107 - "/run/control".len();
+/// Limit of the path length. The path of a Unix socket is limited to 107 bytes, and the longest one in the directory
+/// is `run/control`.
+const MAX_PATH_BYTES: usize = 107 - "/run/control".len();
 
-/// A temporary folder that only its owner may enter; dropping it removes it.
+/// Attempts to find an unused name.
+const MAX_NAME_ATTEMPTS: usize = 16;
+
+/// A temporary directory that only its owner can access. Dropping it removes it.
 #[derive(Debug)]
 pub(super) struct ServerDirectory {
     path: PathBuf,
@@ -18,43 +22,43 @@ pub(super) struct ServerDirectory {
 }
 
 impl ServerDirectory {
-    /// Creates the folder, and in it what Mongrel2 needs and does not create itself.
+    /// Creates the directory, and the subdirectories that Mongrel2 needs and does not create itself.
     pub(super) fn create() -> Result<ServerDirectory> {
         let parent = std::env::temp_dir();
-        let mut last = None;
-        for _ in 0..16 {
-            // The name is also an identity on the wire, where only letters, digits and `-` are allowed.
+        let mut last_error = None;
+        for _ in 0..MAX_NAME_ATTEMPTS {
+            // The name is also used as an identity, in which only letters, digits and `-` are allowed.
             let name = format!("m2-{:08x}", RandomState::new().build_hasher().finish() as u32);
             let path = parent.join(&name);
-            if path.as_os_str().len() > LONGEST {
+            if path.as_os_str().len() > MAX_PATH_BYTES {
                 return Err(Error::new(format!(
-                    "the temporary folder `{}` has a path too long for unix sockets; set TMPDIR to a shorter one",
+                    "the path of the temporary directory `{}` is too long for Unix sockets; set TMPDIR to a shorter one",
                     parent.display()
                 )));
             }
             match std::fs::DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return ServerDirectory { path, name }.furnish(),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => last = Some(error),
-                Err(error) => return Err(ServerDirectory::refused(&parent, error)),
+                Ok(()) => return ServerDirectory { path, name }.create_subdirectories(),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => last_error = Some(error),
+                Err(error) => return Err(ServerDirectory::create_error(&parent, error)),
             }
         }
-        Err(ServerDirectory::refused(
+        Err(ServerDirectory::create_error(
             &parent,
-            last.unwrap_or_else(|| ErrorKind::AlreadyExists.into()),
+            last_error.unwrap_or_else(|| ErrorKind::AlreadyExists.into()),
         ))
     }
 
-    fn furnish(self) -> Result<ServerDirectory> {
-        for room in ["run", "logs", "tmp"] {
-            std::fs::create_dir(self.path.join(room))
-                .map_err(|error| ServerDirectory::refused(&self.path, error))?;
+    fn create_subdirectories(self) -> Result<ServerDirectory> {
+        for name in ["run", "logs", "tmp"] {
+            std::fs::create_dir(self.path.join(name))
+                .map_err(|error| ServerDirectory::create_error(&self.path, error))?;
         }
         Ok(self)
     }
 
-    fn refused(at: &Path, error: std::io::Error) -> Error {
+    fn create_error(at: &Path, error: std::io::Error) -> Error {
         Error::because(
-            format!("no temporary folder can be made in `{}`", at.display()),
+            format!("cannot create a temporary directory in `{}`", at.display()),
             error,
         )
     }
@@ -63,7 +67,7 @@ impl ServerDirectory {
         &self.path
     }
 
-    /// A name that no other folder on this machine has.
+    /// Returns the name, which no other such directory on this machine has.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -71,7 +75,7 @@ impl ServerDirectory {
 
 impl Drop for ServerDirectory {
     fn drop(&mut self) {
-        // What cannot be removed is left to whoever cleans the temporary files of the machine.
+        // Files that cannot be removed are left to the cleanup of the system.
         let _ = std::fs::remove_dir_all(&self.path);
     }
 }

@@ -1,4 +1,4 @@
-//! Keeps a Mongrel2 running until it is told to stop.
+//! Restarts a Mongrel2 whenever it exits, until it is stopped.
 
 use super::server_directory::ServerDirectory;
 use super::server_process::{ServerProcess, StartError};
@@ -8,58 +8,60 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 
-/// How long to wait before a start that follows an unexpected end; doubled each time, up to the longest.
-const PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// A Mongrel2 that ran for this long is taken to be healthy.
-const HEALTHY: Duration = Duration::from_secs(30);
+/// Time before the first restart. It is doubled for each further one.
+const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(10);
+/// Uptime after which the backoff is reset.
+const HEALTHY_UPTIME: Duration = Duration::from_secs(30);
 
-/// What can be asked of it; the answer comes when it is done.
+/// A command to the supervisor. It sends the result when the command is done.
 pub(super) enum SupervisorCommand {
     Restart(oneshot::Sender<Result>),
     Stop(oneshot::Sender<Result>),
 }
 
 pub(super) struct Supervisor {
-    pub(super) program: Option<ServerProcess>,
+    /// `None` between an exit and the restart.
+    pub(super) process: Option<ServerProcess>,
     pub(super) pid: watch::Sender<Option<u32>>,
-    /// Last, because it may only go when nothing uses it any more.
-    pub(super) folder: ServerDirectory,
+    /// Fields are dropped in order: the directory must be removed after the process has been killed.
+    pub(super) directory: ServerDirectory,
 }
 
 impl Supervisor {
-    /// Ends when told to, or when nobody is left to tell.
-    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<SupervisorCommand>) {
-        let mut pause = PAUSE;
-        let mut started = Instant::now();
+    /// Runs until it receives [`SupervisorCommand::Stop`] or the sender is dropped.
+    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<SupervisorCommand>) {
+        let mut backoff = INITIAL_BACKOFF;
+        let mut started_at = Instant::now();
         loop {
-            let order = tokio::select! {
-                order = orders.recv() => order,
-                () = self.ended() => {
-                    self.set(None).await;
-                    if started.elapsed() > HEALTHY {
-                        pause = PAUSE;
+            let command = tokio::select! {
+                command = commands.recv() => command,
+                () = self.wait_for_exit() => {
+                    self.replace_process(None).await;
+                    if started_at.elapsed() > HEALTHY_UPTIME {
+                        backoff = INITIAL_BACKOFF;
                     }
                     continue;
                 }
-                () = sleep(pause), if self.program.is_none() => {
-                    started = Instant::now();
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                () = sleep(backoff), if self.process.is_none() => {
+                    started_at = Instant::now();
+                    backoff = (backoff * 2).min(MAX_BACKOFF);
                     if let Err(error) = self.start().await {
-                        tracing::error!("Mongrel2 could not be started again; next try in {pause:?}: {error:?}");
+                        tracing::error!(?error, retry_in = ?backoff, "restart of Mongrel2 failed, retrying");
                     }
                     continue;
                 }
             };
-            match order {
+            match command {
                 Some(SupervisorCommand::Restart(done)) => {
-                    self.set(None).await;
-                    started = Instant::now();
-                    // Whoever asked may have stopped waiting.
+                    self.replace_process(None).await;
+                    started_at = Instant::now();
+                    // Fails if the caller does not wait any more.
                     let _ = done.send(self.start().await);
                 }
                 Some(SupervisorCommand::Stop(done)) => {
-                    self.set(None).await;
+                    self.replace_process(None).await;
+                    // Remove the directory before reporting the end.
                     drop(self);
                     let _ = done.send(Ok(()));
                     return;
@@ -69,33 +71,35 @@ impl Supervisor {
         }
     }
 
-    async fn ended(&mut self) {
-        let Some(program) = &mut self.program else {
+    /// Waits until Mongrel2 exits. Never completes if it is not running.
+    async fn wait_for_exit(&mut self) {
+        let Some(process) = &mut self.process else {
             return pending().await;
         };
-        match program.ended().await {
-            Ok(status) => tracing::error!("Mongrel2 ended by itself: {status}; it is started again"),
-            Err(error) => tracing::error!(%error, "Mongrel2 cannot be watched; it is started again"),
+        match process.wait().await {
+            Ok(status) => tracing::error!(%status, "Mongrel2 exited, restarting"),
+            Err(error) => tracing::error!(%error, "cannot wait for Mongrel2, restarting"),
         }
     }
 
     async fn start(&mut self) -> Result {
-        match ServerProcess::start(&self.folder).await {
-            Ok(program) => {
-                self.set(Some(program)).await;
+        match ServerProcess::start(&self.directory).await {
+            Ok(process) => {
+                self.replace_process(Some(process)).await;
                 Ok(())
             }
             Err(StartError::Other(error)) => Err(error),
             Err(StartError::PortTaken) => Err(Error::new(
-                "Mongrel2 cannot listen again: somebody else has taken its port meanwhile",
+                "Mongrel2 cannot listen again: another process is using its port",
             )),
         }
     }
 
-    async fn set(&mut self, program: Option<ServerProcess>) {
+    /// Publishes the process id of the new process, and stops the old process.
+    async fn replace_process(&mut self, process: Option<ServerProcess>) {
         self.pid
-            .send_replace(program.as_ref().and_then(ServerProcess::pid));
-        if let Some(old) = std::mem::replace(&mut self.program, program) {
+            .send_replace(process.as_ref().and_then(ServerProcess::pid));
+        if let Some(old) = std::mem::replace(&mut self.process, process) {
             old.stop().await;
         }
     }

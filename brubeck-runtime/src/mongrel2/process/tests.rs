@@ -4,10 +4,10 @@ use std::net::TcpStream;
 use std::time::Duration;
 use tokio::time::timeout;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A Mongrel2 with one handler, that nobody answers for; `None` where it is not installed.
-async fn server() -> Option<(Mongrel2Server, tempfile::TempDir)> {
+/// Starts a Mongrel2 whose handler does not respond. Returns `None` if Mongrel2 is not installed.
+async fn start_server() -> Option<(Mongrel2Server, tempfile::TempDir)> {
     if !Mongrel2Server::is_installed() {
         assert!(
             std::env::var_os("CI").is_none(),
@@ -20,17 +20,20 @@ async fn server() -> Option<(Mongrel2Server, tempfile::TempDir)> {
     let spec = |name: &str| format!("ipc://{}/{name}", sockets.path().display());
     let config =
         Mongrel2Config::bind("127.0.0.1:0").handler("/", Mongrel2Handler::new(spec("send"), spec("recv")));
-    let server = timeout(LIMIT, config.start()).await.expect("in time").unwrap();
+    let server = timeout(TEST_TIMEOUT, config.start())
+        .await
+        .expect("timed out")
+        .unwrap();
     Some((server, sockets))
 }
 
-/// It answers bad requests itself, so no handler is needed to see that it runs.
-fn answers(address: SocketAddr) -> bool {
+/// Returns `true` if Mongrel2 accepts connections. It answers a malformed request without a handler.
+fn is_running(address: SocketAddr) -> bool {
     let Ok(mut stream) = TcpStream::connect(address) else {
         return false;
     };
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    stream.write_all(b"nonsense\r\n\r\n").unwrap();
+    stream.write_all(b"malformed\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
         Ok(_) => true,
@@ -39,27 +42,33 @@ fn answers(address: SocketAddr) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_starts_restarts_and_leaves_nothing_behind() {
-    let Some((server, _sockets)) = server().await else {
+async fn starts_restarts_and_removes_its_directory() {
+    let Some((server, _sockets)) = start_server().await else {
         return;
     };
     let address = server.address();
-    assert!(answers(address));
+    assert!(is_running(address));
     let first = server.pid().unwrap();
 
-    timeout(LIMIT, server.restart()).await.expect("in time").unwrap();
+    timeout(TEST_TIMEOUT, server.restart())
+        .await
+        .expect("timed out")
+        .unwrap();
     assert_ne!(server.pid().unwrap(), first);
-    assert!(answers(address));
+    assert!(is_running(address));
 
-    let folder = std::fs::read_link(format!("/proc/{}/cwd", server.pid().unwrap())).unwrap();
-    timeout(LIMIT, server.stop()).await.expect("in time").unwrap();
+    let directory = std::fs::read_link(format!("/proc/{}/cwd", server.pid().unwrap())).unwrap();
+    timeout(TEST_TIMEOUT, server.stop())
+        .await
+        .expect("timed out")
+        .unwrap();
     assert!(TcpStream::connect(address).is_err());
-    assert!(!folder.exists());
+    assert!(!directory.exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_was_killed_is_started_again() {
-    let Some((mut server, _sockets)) = server().await else {
+async fn restarts_after_it_was_killed() {
+    let Some((mut server, _sockets)) = start_server().await else {
         return;
     };
     let first = server.pid().unwrap();
@@ -70,23 +79,26 @@ async fn one_that_was_killed_is_started_again() {
             .unwrap()
             .success()
     );
-    let again = server.pid.wait_for(|pid| pid.is_some_and(|pid| pid != first));
-    timeout(LIMIT, again).await.expect("in time").unwrap();
-    assert!(answers(server.address()));
+    let restarted = server.pid.wait_for(|pid| pid.is_some_and(|pid| pid != first));
+    timeout(TEST_TIMEOUT, restarted)
+        .await
+        .expect("timed out")
+        .unwrap();
+    assert!(is_running(server.address()));
     server.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_port_that_is_taken_is_named() {
-    let Some((server, sockets)) = server().await else {
+async fn error_names_the_port_in_use() {
+    let Some((server, sockets)) = start_server().await else {
         return;
     };
     let spec = |name: &str| format!("ipc://{}/{name}", sockets.path().display());
     let handler = Mongrel2Handler::new(spec("s2"), spec("r2"));
     let config = Mongrel2Config::bind(server.address().to_string()).handler("/", handler);
-    let error = timeout(LIMIT, config.start())
+    let error = timeout(TEST_TIMEOUT, config.start())
         .await
-        .expect("in time")
+        .expect("timed out")
         .unwrap_err();
     assert!(
         error.to_string().contains(&server.address().to_string()),
@@ -96,14 +108,14 @@ async fn a_port_that_is_taken_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_m2sh_refuses_is_shown() {
-    let Some((server, _sockets)) = server().await else {
+async fn error_contains_the_output_of_m2sh() {
+    let Some((server, _sockets)) = start_server().await else {
         return;
     };
     server.stop().await.unwrap();
-    let folder = ServerDirectory::create().unwrap();
-    let error = server_process::load(&folder, "servers = [nobody]\n")
+    let directory = ServerDirectory::create().unwrap();
+    let error = server_process::load(&directory, "servers = [undefined]\n")
         .await
         .unwrap_err();
-    assert!(format!("{error:?}").contains("nobody"), "{error:?}");
+    assert!(format!("{error:?}").contains("undefined"), "{error:?}");
 }

@@ -1,37 +1,43 @@
-//! What Mongrel2 says of the body of a request, and what a client only pretends that it says.
+//! Finds out from the headers of a request where its body is, and recognises forged headers.
+//!
+//! For a large body Mongrel2 adds `x-mongrel2-upload-start` with the name of a file, and later
+//! `x-mongrel2-upload-done`. A client can send the same headers, so they are trusted only if Mongrel2 must have
+//! written them.
 
 use crate::mongrel2::codec::Mongrel2Headers;
 use std::path::{Path, PathBuf};
 
-/// The longest body that Mongrel2 can count.
-const LONGEST: u64 = (1 << 31) - 1;
-const START: &str = "x-mongrel2-upload-start";
-const DONE: &str = "x-mongrel2-upload-done";
+/// The largest content length that Mongrel2 supports.
+const MAX_CONTENT_LENGTH: u64 = (1 << 31) - 1;
+const UPLOAD_START: &str = "x-mongrel2-upload-start";
+const UPLOAD_DONE: &str = "x-mongrel2-upload-done";
 
-/// Where Mongrel2 writes uploads: its setting `upload.temp_store`, and where that is for this process.
+/// The files to which Mongrel2 writes uploads.
 #[derive(Clone, Debug)]
 pub(in crate::mongrel2) struct UploadStore {
-    /// What names begin with, as Mongrel2 writes them.
+    /// The path prefix of a file, as Mongrel2 writes it in the headers.
     prefix: String,
-    /// The folder of the files, as this process sees it.
+    /// The folder of the files for this process.
     folder: PathBuf,
 }
 
-/// What the special headers of a request say of its body.
+/// The place of a request body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::mongrel2) enum BodyLocation {
-    /// It is within the message.
+    /// In the message.
     Inline,
-    /// Mongrel2 begins to write it to a file, or has done so.
+    /// In a file. Mongrel2 has finished writing it if `done` is `true`; otherwise the request is sent once more
+    /// later.
     File { name: String, path: PathBuf, done: bool },
-    /// It comes in parts.
+    /// In this message and in further ones.
     Streamed { offset: u64, last: bool },
-    /// It is too large, and there is nowhere to put it.
+    /// In a file, but uploads to files are not configured here, or the name is not one of an upload.
     TooLarge,
 }
 
 impl UploadStore {
-    /// `template` is the setting, which ends in `XXXXXX`; `folder` is where its folder is for this process.
+    /// Creates a store from Mongrel2's setting `upload.temp_store`. `folder` is the path of its folder for this
+    /// process, if that differs. Returns `None` if `template` does not end in `XXXXXX` or has no folder.
     pub(in crate::mongrel2) fn new(template: &str, folder: Option<PathBuf>) -> Option<UploadStore> {
         let prefix = template.strip_suffix("XXXXXX")?.to_owned();
         let folder = match folder {
@@ -41,17 +47,21 @@ impl UploadStore {
         Some(UploadStore { prefix, folder })
     }
 
-    /// Where the file of this name is, if Mongrel2 can have made it.
+    /// Returns the path of an upload file for this process. Returns `None` if the name does not match the template.
     fn path(&self, name: &str) -> Option<PathBuf> {
-        let made_up = name.strip_prefix(&self.prefix)?;
-        let fits = made_up.len() == 6 && made_up.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let file = Path::new(name).file_name()?;
-        fits.then(|| self.folder.join(file))
+        // Mongrel2 replaces the `XXXXXX` of the template (mkstemp).
+        let suffix = name.strip_prefix(&self.prefix)?;
+        let matches = suffix.len() == 6 && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let file_name = Path::new(name).file_name()?;
+        matches.then(|| self.folder.join(file_name))
     }
 }
 
-/// The number of a content length that Mongrel2 takes for what it is; `Err` where it does not.
-pub(in crate::mongrel2) fn length(headers: &Mongrel2Headers) -> Result<Option<u64>, ()> {
+/// Returns the content length.
+///
+/// # Errors
+/// Returns an error if Mongrel2 would not read the header as this number: if it is repeated, malformed or too large.
+pub(in crate::mongrel2) fn content_length(headers: &Mongrel2Headers) -> Result<Option<u64>, ()> {
     let mut values = headers.get_all("content-length");
     let Some(value) = values.next() else {
         return Ok(None);
@@ -60,12 +70,14 @@ pub(in crate::mongrel2) fn length(headers: &Mongrel2Headers) -> Result<Option<u6
         return Err(());
     }
     let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-    number.filter(|length| *length <= LONGEST).map(Some).ok_or(())
+    number
+        .filter(|length| *length <= MAX_CONTENT_LENGTH)
+        .map(Some)
+        .ok_or(())
 }
 
-/// Reads the special headers. Any client can send those of files, so they are believed only where Mongrel2 itself must
-/// have written them: with such a length it either puts the body into the message or replaces both headers.
-pub(in crate::mongrel2) fn announced(
+/// Returns the place of a request body.
+pub(in crate::mongrel2) fn locate_body(
     headers: &Mongrel2Headers,
     body: &[u8],
     store: Option<&UploadStore>,
@@ -81,15 +93,17 @@ pub(in crate::mongrel2) fn announced(
         let value = std::str::from_utf8(values.next()?).ok()?;
         values.next().is_none().then_some(value)
     };
-    let Some(name) = single(START).filter(|_| body.is_empty()) else {
+    let Some(name) = single(UPLOAD_START).filter(|_| body.is_empty()) else {
         return BodyLocation::Inline;
     };
-    let counted = match length(headers) {
+    // A client can forge the upload headers. But if a request has a body, Mongrel2 either puts it into the message or
+    // sets the start header itself. So the header is genuine if the request has a body and the message does not.
+    let has_body = match content_length(headers) {
         Ok(Some(length)) => length > 0,
         Ok(None) => single("transfer-encoding") == Some("chunked"),
         Err(()) => false,
     };
-    if !counted {
+    if !has_body {
         return BodyLocation::Inline;
     }
     let Some(store) = store else {
@@ -99,15 +113,16 @@ pub(in crate::mongrel2) fn announced(
         Some(path) => BodyLocation::File {
             name: name.to_owned(),
             path,
-            done: single(DONE) == Some(name),
+            // A client can send a done header with the first message, so it must name the same file.
+            done: single(UPLOAD_DONE) == Some(name),
         },
         None => BodyLocation::TooLarge,
     }
 }
 
-/// Whether this header is one that Mongrel2 uses for uploads, so that applications must not see what a client says.
-pub(in crate::mongrel2) fn is_special(name: &[u8]) -> bool {
-    name == START.as_bytes() || name == DONE.as_bytes()
+/// Returns `true` for the upload headers, which applications must not see because a client can forge them.
+pub(in crate::mongrel2) fn is_upload_header(name: &[u8]) -> bool {
+    name == UPLOAD_START.as_bytes() || name == UPLOAD_DONE.as_bytes()
 }
 
 #[cfg(test)]
@@ -119,43 +134,54 @@ mod tests {
     }
 
     #[track_caller]
-    fn forged(headers: &[(&'static str, &'static str)], body: &[u8]) {
+    fn assert_forged(headers: &[(&'static str, &'static str)], body: &[u8]) {
         let headers: Mongrel2Headers = headers.iter().copied().collect();
-        let announced = announced(&headers, body, Some(&store()));
+        let location = locate_body(&headers, body, Some(&store()));
         assert!(
-            matches!(announced, BodyLocation::Inline | BodyLocation::TooLarge),
-            "{announced:?}"
+            matches!(location, BodyLocation::Inline | BodyLocation::TooLarge),
+            "{location:?}"
         );
     }
 
     const NAME: &str = "/uploads/u.aB3xYz";
 
     #[test]
-    fn what_mongrel2_says_is_believed() {
-        let read = |headers: &[(&'static str, &'static str)]| {
-            announced(&headers.iter().copied().collect(), b"", Some(&store()))
+    fn trusts_upload_headers_of_mongrel2() {
+        let locate = |headers: &[(&'static str, &'static str)]| {
+            locate_body(&headers.iter().copied().collect(), b"", Some(&store()))
         };
         let file = |done| BodyLocation::File {
             name: NAME.into(),
             path: NAME.into(),
             done,
         };
-        assert_eq!(read(&[(START, NAME), ("content-length", "30000")]), file(false));
         assert_eq!(
-            read(&[(START, NAME), ("transfer-encoding", "chunked")]),
+            locate(&[(UPLOAD_START, NAME), ("content-length", "30000")]),
             file(false)
         );
         assert_eq!(
-            read(&[(START, NAME), (DONE, NAME), ("content-length", "30000")]),
+            locate(&[(UPLOAD_START, NAME), ("transfer-encoding", "chunked")]),
+            file(false)
+        );
+        assert_eq!(
+            locate(&[
+                (UPLOAD_START, NAME),
+                (UPLOAD_DONE, NAME),
+                ("content-length", "30000")
+            ]),
             file(true)
         );
-        // The client made this one up; the file is only begun.
+        // The client forged the done header. Mongrel2 has only begun to write the file.
         assert_eq!(
-            read(&[(START, NAME), (DONE, "/etc/passwd"), ("content-length", "9")]),
+            locate(&[
+                (UPLOAD_START, NAME),
+                (UPLOAD_DONE, "/etc/passwd"),
+                ("content-length", "9")
+            ]),
             file(false)
         );
         assert_eq!(
-            read(&[("UPLOAD_STREAM", "100"), ("UPLOAD_STREAM_DONE", "1")]),
+            locate(&[("UPLOAD_STREAM", "100"), ("UPLOAD_STREAM_DONE", "1")]),
             BodyLocation::Streamed {
                 offset: 100,
                 last: true
@@ -164,34 +190,62 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_says_is_not() {
-        forged(&[(START, NAME), (DONE, NAME)], b"");
-        forged(&[(START, NAME), (DONE, NAME), ("content-length", "0")], b"");
-        forged(
-            &[(START, NAME), (DONE, NAME), ("content-length", "99999999999")],
+    fn ignores_forged_upload_headers() {
+        assert_forged(&[(UPLOAD_START, NAME), (UPLOAD_DONE, NAME)], b"");
+        assert_forged(
+            &[(UPLOAD_START, NAME), (UPLOAD_DONE, NAME), ("content-length", "0")],
             b"",
         );
-        forged(&[(START, NAME), (DONE, NAME), ("content-length", "5x")], b"");
-        forged(&[(START, NAME), (DONE, NAME), ("content-length", "+5")], b"");
-        forged(
+        assert_forged(
             &[
-                (START, NAME),
-                (DONE, NAME),
+                (UPLOAD_START, NAME),
+                (UPLOAD_DONE, NAME),
+                ("content-length", "99999999999"),
+            ],
+            b"",
+        );
+        assert_forged(
+            &[
+                (UPLOAD_START, NAME),
+                (UPLOAD_DONE, NAME),
+                ("content-length", "5x"),
+            ],
+            b"",
+        );
+        assert_forged(
+            &[
+                (UPLOAD_START, NAME),
+                (UPLOAD_DONE, NAME),
+                ("content-length", "+5"),
+            ],
+            b"",
+        );
+        assert_forged(
+            &[
+                (UPLOAD_START, NAME),
+                (UPLOAD_DONE, NAME),
                 ("content-length", "5"),
                 ("content-length", "5"),
             ],
             b"",
         );
-        forged(&[(START, NAME), (DONE, NAME), ("content-length", "5")], b"hello");
-        forged(
-            &[(START, NAME), (DONE, NAME), ("transfer-encoding", "Chunked")],
+        assert_forged(
+            &[(UPLOAD_START, NAME), (UPLOAD_DONE, NAME), ("content-length", "5")],
+            b"hello",
+        );
+        assert_forged(
+            &[
+                (UPLOAD_START, NAME),
+                (UPLOAD_DONE, NAME),
+                ("transfer-encoding", "Chunked"),
+            ],
             b"",
         );
-        forged(
+        assert_forged(
             &[
-                (START, NAME),
-                (START, NAME),
-                (DONE, NAME),
+                (UPLOAD_START, NAME),
+                (UPLOAD_START, NAME),
+                (UPLOAD_DONE, NAME),
                 ("content-length", "5"),
             ],
             b"",
@@ -205,11 +259,12 @@ mod tests {
             "/uploads/../u.aB3xYz",
             "u.aB3xYz",
         ] {
-            let headers: Mongrel2Headers = [(START, name), (DONE, name), ("content-length", "5")]
-                .into_iter()
-                .collect();
+            let headers: Mongrel2Headers =
+                [(UPLOAD_START, name), (UPLOAD_DONE, name), ("content-length", "5")]
+                    .into_iter()
+                    .collect();
             assert_eq!(
-                announced(&headers, b"", Some(&store())),
+                locate_body(&headers, b"", Some(&store())),
                 BodyLocation::TooLarge,
                 "{name}"
             );
@@ -217,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_may_lie_elsewhere_for_us() {
+    fn maps_file_names_to_the_local_folder() {
         let store = UploadStore::new("tmp/u.XXXXXX", Some("/srv/m2/tmp".into())).unwrap();
         assert_eq!(store.path("tmp/u.abcdef"), Some("/srv/m2/tmp/u.abcdef".into()));
         assert!(UploadStore::new("/uploads/u", None).is_none());

@@ -1,11 +1,11 @@
-//! Bodies that Mongrel2 writes to a file or sends in parts.
+//! Request bodies that Mongrel2 writes to a file or sends in parts.
 
 pub(super) mod body_location;
 
-use super::front_end::websocket::{FrontEndEvent, FrontEndHandle};
+use super::front_end::events::{FrontEndEvent, FrontEndHandle};
 use crate::extract::{PendingFile, SpooledFile};
 use crate::response::{Body, BodyError, BoxError, FrameTap, TappedBody};
-use crate::websocket::ClientId as Ticket;
+use crate::websocket::ClientId;
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use http_body::{Frame, SizeHint};
@@ -15,136 +15,147 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::sync::oneshot;
 
-/// How many bytes may come before the handler has read those before.
-const WINDOW: u32 = 256 << 10;
+/// Bytes of a streamed upload that may be received before the handler has read the preceding ones.
+const UPLOAD_WINDOW: u32 = 256 << 10;
 
-/// An upload that is coming, as the loop keeps it.
+/// An upload in progress, as the event loop stores it.
 #[derive(Debug)]
 pub(in crate::mongrel2) enum IncomingUpload {
-    /// Into this file.
+    /// Mongrel2 writes the body to a file.
     File {
         name: String,
-        length: Option<u64>,
-        tell: Option<oneshot::Sender<SpooledFile>>,
+        content_length: Option<u64>,
+        file_sender: Option<oneshot::Sender<SpooledFile>>,
     },
-    /// In parts.
-    Streamed(Arc<Mutex<StreamedUpload>>),
+    /// Mongrel2 sends the body in parts.
+    Streamed(Arc<Mutex<UploadBuffer>>),
 }
 
 impl IncomingUpload {
-    /// An upload that goes into a file, its body, and what moves the file.
+    /// Creates an upload to a file. Returns it with the request body, and with the extension through which the
+    /// handler gets the file.
     pub(in crate::mongrel2) fn file(
         name: String,
-        length: Option<u64>,
+        content_length: Option<u64>,
     ) -> (IncomingUpload, Body, PendingFile) {
-        let (tell, waiting) = PendingFile::new();
+        let (file_sender, pending_file) = PendingFile::new();
         let upload = IncomingUpload::File {
             name,
-            length,
-            tell: Some(tell),
+            content_length,
+            file_sender: Some(file_sender),
         };
         let body = Body::new(TappedBody {
-            body: waiting.clone().body(),
-            tap: ContentLengthTap(length),
+            body: pending_file.clone().body(),
+            tap: RemainingLength(content_length),
         });
-        (upload, body, waiting)
+        (upload, body, pending_file)
     }
 
-    /// An upload that comes in parts, of which this is the first.
-    pub(in crate::mongrel2) fn parts(
-        ticket: Ticket,
-        length: Option<u64>,
-        first: &Bytes,
-        last: bool,
-        link: Arc<FrontEndHandle>,
+    /// Creates a streamed upload from its first part. Returns it with the request body.
+    pub(in crate::mongrel2) fn streamed(
+        client: ClientId,
+        content_length: Option<u64>,
+        first_part: &Bytes,
+        is_last: bool,
+        front_end: Arc<FrontEndHandle>,
     ) -> (IncomingUpload, Body) {
-        let parts = Arc::new(Mutex::new(StreamedUpload {
+        let buffer = Arc::new(Mutex::new(UploadBuffer {
             bytes: BytesMut::new(),
-            left: length,
+            remaining: content_length,
             end: None,
             waker: None,
         }));
-        let upload = IncomingUpload::Streamed(parts.clone());
-        upload.part(first, last);
+        let upload = IncomingUpload::Streamed(buffer.clone());
+        upload.add_part(first_part, is_last);
         let body = Body::new(TappedBody {
             body: Body::from_stream(UploadStream {
-                parts,
-                ticket,
-                link,
-                asked: last,
+                buffer,
+                client,
+                front_end,
+                window_granted: is_last,
             }),
-            tap: ContentLengthTap(length),
+            tap: RemainingLength(content_length),
         });
         (upload, body)
     }
 
-    /// A part came.
-    pub(in crate::mongrel2) fn part(&self, bytes: &Bytes, last: bool) {
-        if let IncomingUpload::Streamed(parts) = self {
-            parts
+    /// Adds a part to a streamed upload.
+    pub(in crate::mongrel2) fn add_part(&self, bytes: &Bytes, is_last: bool) {
+        if let IncomingUpload::Streamed(buffer) = self {
+            buffer
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .add(bytes, last);
+                .add(bytes, is_last);
         }
     }
 
-    /// The file was written. Whoever drops what comes back removes the file.
-    pub(in crate::mongrel2) fn written(&mut self, path: PathBuf) -> std::io::Result<()> {
-        let IncomingUpload::File { length, tell, .. } = self else {
+    /// Passes the file, which Mongrel2 has finished writing, to the handler.
+    pub(in crate::mongrel2) fn finish_file(&mut self, path: PathBuf) -> std::io::Result<()> {
+        let IncomingUpload::File {
+            content_length,
+            file_sender,
+            ..
+        } = self
+        else {
             return Ok(());
         };
-        let stored = SpooledFile::open(path, *length)?;
-        if let Some(tell) = tell.take() {
-            // A handler that has answered already does not want it any more, and drops it.
-            let _ = tell.send(stored);
+        let file = SpooledFile::open(path, *content_length)?;
+        if let Some(file_sender) = file_sender.take() {
+            // If the handler has already responded, this drops the file, which removes it.
+            let _ = file_sender.send(file);
         }
         Ok(())
     }
 
-    /// Whether it is the upload into this file.
-    pub(in crate::mongrel2) fn is_file(&self, of: &str) -> bool {
-        matches!(self, IncomingUpload::File { name, .. } if name == of)
+    /// Returns `true` if this is the upload to the file `file_name`.
+    pub(in crate::mongrel2) fn is_file(&self, file_name: &str) -> bool {
+        matches!(self, IncomingUpload::File { name, .. } if name == file_name)
     }
 }
 
-/// An upload that is forgotten has broken off, unless it was whole.
+/// Ends the request body with an error unless the upload was complete.
 impl Drop for IncomingUpload {
     fn drop(&mut self) {
-        if let IncomingUpload::Streamed(parts) = self {
-            let mut parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
-            if parts.end.is_none() {
-                parts.end = Some(Err(BodyError::Broken("the client went away".into())));
-                parts.wake();
+        if let IncomingUpload::Streamed(buffer) = self {
+            let mut buffer = buffer.lock().unwrap_or_else(PoisonError::into_inner);
+            if buffer.end.is_none() {
+                buffer.end = Some(Err(BodyError::Broken("the client disconnected".into())));
+                buffer.wake();
             }
         }
     }
 }
 
-/// What came of an upload and was not read yet.
+/// The received bytes of a streamed upload that the handler has not read yet.
 #[derive(Debug)]
-pub(in crate::mongrel2) struct StreamedUpload {
+pub(in crate::mongrel2) struct UploadBuffer {
     bytes: BytesMut,
-    /// How much is still to come; behind it stands the next request of the client.
-    left: Option<u64>,
+    /// Bytes of the body that are still to be received, if the content length is known.
+    remaining: Option<u64>,
     end: Option<Result<(), BodyError>>,
     waker: Option<Waker>,
 }
 
-impl StreamedUpload {
-    fn add(&mut self, bytes: &Bytes, last: bool) {
+impl UploadBuffer {
+    fn add(&mut self, bytes: &Bytes, is_last: bool) {
         if self.end.is_some() {
             return;
         }
-        let many = match self.left {
-            Some(left) => usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len())),
+        // Mongrel2 may append bytes of the client's next request to the last part, so clip it to the content length.
+        let count = match self.remaining {
+            Some(remaining) => usize::try_from(remaining).map_or(bytes.len(), |left| left.min(bytes.len())),
             None => bytes.len(),
         };
         self.bytes
-            .extend_from_slice(bytes.get(..many).unwrap_or_default());
-        self.left = self.left.map(|left| left.saturating_sub(many as u64));
-        if last || self.left == Some(0) {
-            self.end = Some(match self.left {
-                Some(left) if left > 0 => Err(BodyError::Broken("it ended early".into())),
+            .extend_from_slice(bytes.get(..count).unwrap_or_default());
+        self.remaining = self
+            .remaining
+            .map(|remaining| remaining.saturating_sub(count as u64));
+        if is_last || self.remaining == Some(0) {
+            self.end = Some(match self.remaining {
+                Some(missing) if missing > 0 => Err(BodyError::Broken(
+                    "the body is shorter than its content length".into(),
+                )),
                 _ => Ok(()),
             });
         }
@@ -158,18 +169,19 @@ impl StreamedUpload {
     }
 }
 
-/// An upload that comes in parts. The client is asked for more only as it is read.
+/// The body of a streamed upload. It grants the client credit for more bytes as the handler reads.
 struct UploadStream {
-    parts: Arc<Mutex<StreamedUpload>>,
-    ticket: Ticket,
-    link: Arc<FrontEndHandle>,
-    asked: bool,
+    buffer: Arc<Mutex<UploadBuffer>>,
+    client: ClientId,
+    front_end: Arc<FrontEndHandle>,
+    /// `true` once the first window was granted, or if the first part was the last one.
+    window_granted: bool,
 }
 
 impl UploadStream {
-    fn allow(&self, bytes: u32) {
-        self.link.tell(FrontEndEvent::Allow {
-            ticket: self.ticket.clone(),
+    fn grant_credit(&self, bytes: u32) {
+        self.front_end.send_event(FrontEndEvent::GrantUploadCredit {
+            client: self.client.clone(),
             bytes,
         });
     }
@@ -180,45 +192,48 @@ impl Stream for UploadStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let (bytes, ended) = {
-            let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-            let bytes = parts.bytes.split().freeze();
+            let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+            let bytes = buffer.bytes.split().freeze();
             if bytes.is_empty() {
-                match parts.end.take() {
+                match buffer.end.take() {
                     Some(end) => {
-                        parts.end = Some(Ok(()));
+                        buffer.end = Some(Ok(()));
                         return Poll::Ready(end.err().map(Err));
                     }
-                    None => parts.waker = Some(cx.waker().clone()),
+                    None => buffer.waker = Some(cx.waker().clone()),
                 }
             }
-            (bytes, parts.end.is_some())
+            (bytes, buffer.end.is_some())
         };
-        if !self.asked {
-            self.asked = true;
-            self.allow(WINDOW);
+        // The first poll grants a whole window, so a handler that does not read its body receives nothing but the
+        // first part. Later polls grant as many bytes as were read.
+        if !self.window_granted {
+            self.window_granted = true;
+            self.grant_credit(UPLOAD_WINDOW);
         } else if !bytes.is_empty() && !ended {
-            self.allow(u32::try_from(bytes.len()).unwrap_or(WINDOW));
+            self.grant_credit(u32::try_from(bytes.len()).unwrap_or(UPLOAD_WINDOW));
         }
-        match bytes.is_empty() {
-            true => Poll::Pending,
-            false => Poll::Ready(Some(Ok(bytes))),
+        if bytes.is_empty() {
+            Poll::Pending
+        } else {
+            Poll::Ready(Some(Ok(bytes)))
         }
     }
 }
 
-/// Tells the length that the client announced, less what was read.
-struct ContentLengthTap(Option<u64>);
+/// Reports the content length, less the bytes that were read, as the size hint of a body.
+struct RemainingLength(Option<u64>);
 
-impl FrameTap<BoxError> for ContentLengthTap {
+impl FrameTap<BoxError> for RemainingLength {
     fn poll(
         &mut self,
         polled: Poll<Option<Result<Frame<Bytes>, BoxError>>>,
         _: bool,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let (Poll::Ready(Some(Ok(frame))), Some(length)) = (&polled, self.0) {
+        if let (Poll::Ready(Some(Ok(frame))), Some(remaining)) = (&polled, self.0) {
             let size = frame.data_ref().map_or(0, |data| data.len() as u64);
-            self.0 = Some(length.saturating_sub(size));
+            self.0 = Some(remaining.saturating_sub(size));
         }
         polled
     }
@@ -233,22 +248,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_clipped_to_what_was_announced() {
-        let (tell, _told) = tokio::sync::mpsc::channel(8);
-        let ticket = Ticket {
+    fn clips_streamed_upload_to_content_length() {
+        let (events, _receiver) = tokio::sync::mpsc::channel(8);
+        let client = ClientId {
             connection: "7".into(),
             serial: 1,
             number: 0,
         };
-        let (upload, body) = IncomingUpload::parts(
-            ticket,
-            Some(8),
-            &"hello".into(),
-            false,
-            Arc::new(FrontEndHandle(tell)),
-        );
-        upload.part(&"abcGET /next".into(), false);
-        let all = futures_util::FutureExt::now_or_never(body.collect(100)).unwrap();
-        assert_eq!(all.unwrap(), "helloabc");
+        let front_end = Arc::new(FrontEndHandle(events));
+        let (upload, body) = IncomingUpload::streamed(client, Some(8), &"hello".into(), false, front_end);
+        upload.add_part(&"abcGET /next".into(), false);
+        let collected = futures_util::FutureExt::now_or_never(body.collect(100)).unwrap();
+        assert_eq!(collected.unwrap(), "helloabc");
     }
 }

@@ -1,188 +1,196 @@
-//! All connections of browsers, and which of them can be sent something.
+//! The connections of clients to one Mongrel2, and the list of those that have data to send.
 
 use super::client_connection::{ClientConnection, NextMessage};
 use super::flow_control::{FlowControl, SendWindow};
 use super::pipeline::{OutboundChunk, ReadyChunks, ResponseEnd};
-use crate::websocket::ClientId as Ticket;
+use crate::websocket::ClientId;
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// What may wait for one client beyond what its own handler has waiting.
-const WAITING: usize = 4 << 20;
-const WAITING_PIECES: usize = 1024;
-/// After this long even a connection that must be remembered to its end is taken to be gone.
-const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
+/// Limits of broadcast data queued for one client. A client that exceeds them is disconnected.
+const MAX_QUEUED_BROADCAST_BYTES: usize = 4 << 20;
+const MAX_QUEUED_BROADCAST_CHUNKS: usize = 1024;
 
-/// All connections that are known.
+/// Time without a request after which an idle connection is assumed to be closed, even if its flow control has state.
+const IDLE_CONNECTION_TTL: Duration = Duration::from_secs(15 * 60);
+
+/// The open connections of one Mongrel2, as far as they are known: Mongrel2 announces neither all new nor all closed
+/// ones.
+///
+/// A connection with queued data is either in `ready` or, if the flow control does not allow a message, in `blocked`.
 #[derive(Debug)]
 pub(super) struct ConnectionTable<T> {
-    by_connection: HashMap<Bytes, ClientConnection<T>>,
-    serial: u64,
+    by_id: HashMap<Bytes, ClientConnection<T>>,
+    last_serial: u64,
     ready: VecDeque<Bytes>,
-    /// Those that wait for their clients to read, and until when at most.
+    /// The time at which a blocked connection may send, if it is known.
     blocked: BTreeMap<Bytes, Option<Instant>>,
 }
 
-/// One message for one client.
+/// A message for one client.
 #[derive(Debug)]
 pub(super) struct ClientMessage {
     pub(super) ident: Bytes,
     pub(super) connection: Bytes,
-    /// Empty where nothing but the close is left.
+    /// May be empty if `close` is set.
     pub(super) bytes: Bytes,
+    /// `true` if the connection is closed after this message.
     pub(super) close: bool,
 }
 
-/// Whether a client could be sent something, or waits.
+/// The result of preparing a broadcast to one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BroadcastOutcome {
-    /// It is to be sent it now, together with others.
-    Now,
-    /// It gets it after what waits for it already.
-    Later,
-    /// It is not there any more.
-    Gone,
-    /// Too much is waiting for it.
+    /// The caller must send the bytes now.
+    SendNow,
+    /// The bytes were queued.
+    Queued,
+    /// The client is not connected any more.
+    Disconnected,
+    /// Too much data is queued for the client.
     TooSlow,
 }
 
 impl<T> ConnectionTable<T> {
     pub(super) fn new() -> ConnectionTable<T> {
         ConnectionTable {
-            by_connection: HashMap::new(),
-            serial: 0,
+            by_id: HashMap::new(),
+            last_serial: 0,
             ready: VecDeque::new(),
             blocked: BTreeMap::new(),
         }
     }
 
-    /// A client was heard on this connection.
-    pub(super) fn hear(
+    /// Returns the connection on which a request arrived, and adds it if it is new.
+    pub(super) fn get_or_insert(
         &mut self,
-        connection: &Bytes,
+        connection_id: &Bytes,
         ident: &Bytes,
         flow_control: impl FnOnce() -> FlowControl,
         now: Instant,
     ) -> &mut ClientConnection<T> {
-        let serial = &mut self.serial;
-        let conversation = self.by_connection.entry(connection.clone()).or_insert_with(|| {
-            *serial += 1;
-            ClientConnection::new(ident.clone(), *serial, flow_control(), now)
+        let last_serial = &mut self.last_serial;
+        let connection = self.by_id.entry(connection_id.clone()).or_insert_with(|| {
+            *last_serial += 1;
+            ClientConnection::new(ident.clone(), *last_serial, flow_control(), now)
         });
-        conversation.heard = now;
-        conversation
+        connection.last_request_at = now;
+        connection
     }
 
-    pub(super) fn get(&mut self, connection: &Bytes) -> Option<&mut ClientConnection<T>> {
-        self.by_connection.get_mut(connection)
+    pub(super) fn get(&mut self, connection_id: &Bytes) -> Option<&mut ClientConnection<T>> {
+        self.by_id.get_mut(connection_id)
     }
 
-    /// The connection of a ticket; one that was forgotten and came again is another one, though its name is the same.
-    pub(super) fn of(&mut self, ticket: &Ticket) -> Option<&mut ClientConnection<T>> {
-        self.by_connection
-            .get_mut(&ticket.connection)
-            .filter(|conversation| conversation.serial == ticket.serial)
+    /// Returns the connection of a client, unless it was removed, or was removed and replaced by one with the same
+    /// id.
+    pub(super) fn find(&mut self, client: &ClientId) -> Option<&mut ClientConnection<T>> {
+        self.by_id
+            .get_mut(&client.connection)
+            .filter(|connection| connection.serial == client.serial)
     }
 
-    /// Some of the reply to a request, or all of it; `None` where nobody waits for it any more. What ran on behalf of other
-    /// requests that can no longer be answered comes back.
-    pub(super) fn reply(
+    /// Adds a part of the response to a request; the last part has an `end`. Returns `None` if the connection was
+    /// removed. Otherwise returns the connection, and the tasks of requests that cannot be answered any more.
+    pub(super) fn add_response(
         &mut self,
-        ticket: &Ticket,
-        pieces: impl IntoIterator<Item = OutboundChunk>,
+        client: &ClientId,
+        chunks: impl IntoIterator<Item = OutboundChunk>,
         end: Option<ResponseEnd>,
     ) -> Option<(&mut ClientConnection<T>, Vec<T>)> {
-        let conversation = self
-            .by_connection
-            .get_mut(&ticket.connection)
-            .filter(|conversation| conversation.serial == ticket.serial)?;
-        let due = conversation.pipeline.reply(ticket.number, pieces, end);
-        let stopped = conversation.put(due);
-        list(&mut self.ready, conversation, &ticket.connection);
-        Some((conversation, stopped))
+        // Not `find`, which would borrow `self.ready`, too.
+        let connection = self
+            .by_id
+            .get_mut(&client.connection)
+            .filter(|connection| connection.serial == client.serial)?;
+        let ready = connection.pipeline.add_response(client.number, chunks, end);
+        let tasks = connection.enqueue(ready);
+        mark_ready(&mut self.ready, connection, &client.connection);
+        Some((connection, tasks))
     }
 
-    /// Whether this client can be sent so many bytes now, out of the order of its requests. Those that cannot get a copy
-    /// of it later, made by `piece`.
-    pub(super) fn cast(
+    /// Prepares a broadcast to one client, which need not wait for its earlier requests. If `bytes` cannot be sent to
+    /// it now, queues the chunk that `chunk` returns.
+    pub(super) fn prepare_broadcast(
         &mut self,
-        ticket: &Ticket,
+        client: &ClientId,
         bytes: usize,
-        piece: impl FnOnce() -> OutboundChunk,
+        chunk: impl FnOnce() -> OutboundChunk,
         now: Instant,
     ) -> BroadcastOutcome {
-        let Some(conversation) = self.of(ticket) else {
-            return BroadcastOutcome::Gone;
+        let Some(connection) = self.find(client) else {
+            return BroadcastOutcome::Disconnected;
         };
-        if conversation.closing {
-            return BroadcastOutcome::Gone;
+        if connection.is_closing {
+            return BroadcastOutcome::Disconnected;
         }
-        if conversation.waiting.is_empty()
-            && matches!(conversation.flow_control.room(now), SendWindow::For(room) if room >= bytes as u64)
+        if connection.queue.is_empty()
+            && matches!(connection.flow_control.send_window(now), SendWindow::Open(max) if max >= bytes as u64)
         {
-            conversation.flow_control.sent(bytes as u64, now);
-            return BroadcastOutcome::Now;
+            connection.flow_control.message_sent(bytes as u64, now);
+            return BroadcastOutcome::SendNow;
         }
-        if conversation.waiting_bytes + bytes > WAITING || conversation.waiting.len() >= WAITING_PIECES {
+        if connection.queued_bytes + bytes > MAX_QUEUED_BROADCAST_BYTES
+            || connection.queue.len() >= MAX_QUEUED_BROADCAST_CHUNKS
+        {
             return BroadcastOutcome::TooSlow;
         }
-        conversation.waiting_bytes += bytes;
-        conversation.waiting.push_back(piece());
-        // Looked up again for the list, which a borrow of all connections would not allow.
-        if let Some(conversation) = self.by_connection.get_mut(&ticket.connection) {
-            list(&mut self.ready, conversation, &ticket.connection);
-        }
-        BroadcastOutcome::Later
+        connection.queued_bytes += bytes;
+        connection.queue.push_back(chunk());
+        self.mark_ready_by_id(&client.connection);
+        BroadcastOutcome::Queued
     }
 
-    /// A piece for a client that answers nothing. `false` where it is not there any more.
-    pub(super) fn push(&mut self, ticket: &Ticket, piece: OutboundChunk) -> bool {
-        let Some(conversation) = self.of(ticket).filter(|conversation| !conversation.closing) else {
+    /// Queues a chunk that is not part of a response. Returns `false` if the client is not connected any more.
+    pub(super) fn push(&mut self, client: &ClientId, chunk: OutboundChunk) -> bool {
+        let Some(connection) = self.find(client).filter(|connection| !connection.is_closing) else {
             return false;
         };
-        conversation.waiting_bytes += piece.bytes.len();
-        conversation.waiting.push_back(piece);
-        self.look_at(&ticket.connection);
+        connection.queued_bytes += chunk.bytes.len();
+        connection.queue.push_back(chunk);
+        self.mark_ready_by_id(&client.connection);
         true
     }
 
-    /// Closes a connection after what waits for it, whatever it still asked for. What ran on its behalf comes back.
-    pub(super) fn hang_up(&mut self, ticket: &Ticket) -> Vec<T> {
-        let Some(conversation) = self.of(ticket) else {
+    /// Closes a connection after the queued data, even if requests are unfinished. Returns the tasks of these
+    /// requests.
+    pub(super) fn close_after_queue(&mut self, client: &ClientId) -> Vec<T> {
+        let Some(connection) = self.find(client) else {
             return Vec::new();
         };
-        let stopped = conversation.put(ReadyChunks {
-            pieces: Vec::new(),
+        let tasks = connection.enqueue(ReadyChunks {
+            chunks: Vec::new(),
             close: true,
         });
-        self.look_at(&ticket.connection);
-        stopped
+        self.mark_ready_by_id(&client.connection);
+        tasks
     }
 
-    /// The next message for any client, if there is one that may be sent now.
-    pub(super) fn next(&mut self, now: Instant) -> Option<ClientMessage> {
-        while let Some(connection) = self.ready.pop_front() {
-            let Some(conversation) = self.by_connection.get_mut(&connection) else {
+    /// Returns the next message that may be sent now to any of the clients.
+    pub(super) fn next_message(&mut self, now: Instant) -> Option<ClientMessage> {
+        while let Some(connection_id) = self.ready.pop_front() {
+            let Some(connection) = self.by_id.get_mut(&connection_id) else {
                 continue;
             };
-            conversation.listed = false;
-            match conversation.take(now) {
+            connection.is_listed = false;
+            match connection.next_message(now) {
                 NextMessage::None => {}
                 NextMessage::Blocked(until) => {
-                    self.blocked.insert(connection, until);
+                    self.blocked.insert(connection_id, until);
                 }
                 NextMessage::Ready(bytes) => {
-                    let close = conversation.closing && conversation.waiting.is_empty();
-                    let ident = conversation.ident.clone();
+                    let close = connection.is_closing && connection.queue.is_empty();
+                    let ident = connection.ident.clone();
                     if close {
-                        self.by_connection.remove(&connection);
+                        self.by_id.remove(&connection_id);
                     } else {
-                        list(&mut self.ready, conversation, &connection);
+                        // At the end of the list, so that the clients take turns.
+                        mark_ready(&mut self.ready, connection, &connection_id);
                     }
                     return Some(ClientMessage {
                         ident,
-                        connection,
+                        connection: connection_id,
                         bytes,
                         close,
                     });
@@ -192,109 +200,109 @@ impl<T> ConnectionTable<T> {
         None
     }
 
-    /// When to look again, because of clients that wait.
-    pub(super) fn wake(&self) -> Option<Instant> {
+    /// Returns the earliest time at which a blocked connection may send, if any is known.
+    pub(super) fn next_unblock(&self) -> Option<Instant> {
         self.blocked.values().flatten().min().copied()
     }
 
-    /// Looks again at those whose time has come.
-    pub(super) fn awake(&mut self, now: Instant) {
+    /// Marks the blocked connections as ready that may send by now.
+    pub(super) fn unblock_due(&mut self, now: Instant) {
         let is_due = |until: &Option<Instant>| until.is_some_and(|until| until <= now);
         let due: Vec<Bytes> = self
             .blocked
             .iter()
             .filter(|(_, until)| is_due(until))
-            .map(|(connection, _)| connection.clone())
+            .map(|(connection_id, _)| connection_id.clone())
             .collect();
-        for connection in due {
-            self.blocked.remove(&connection);
-            self.look_at(&connection);
+        for connection_id in due {
+            self.blocked.remove(&connection_id);
+            self.mark_ready_by_id(&connection_id);
         }
     }
 
-    /// Mongrel2 wrote so many bytes to a client.
-    pub(super) fn credited(&mut self, connection: &Bytes, bytes: u64) {
-        if let Some(conversation) = self.by_connection.get_mut(connection) {
-            conversation.flow_control.credited(bytes);
-            self.blocked.remove(connection);
-            self.look_at(connection);
+    /// Adds credit that Mongrel2 granted to a connection.
+    pub(super) fn add_credit(&mut self, connection_id: &Bytes, bytes: u64) {
+        if let Some(connection) = self.by_id.get_mut(connection_id) {
+            connection.flow_control.add_credit(bytes);
+            self.blocked.remove(connection_id);
+            self.mark_ready_by_id(connection_id);
         }
     }
 
-    /// Mongrel2 wrote so many bytes in all to a client.
-    pub(super) fn written(&mut self, connection: &Bytes, bytes: u64, now: Instant) {
-        if let Some(conversation) = self.by_connection.get_mut(connection) {
-            conversation.flow_control.written(bytes, now);
-            if self.blocked.remove(connection).is_some() {
-                self.look_at(connection);
+    /// Sets the total number of bytes that Mongrel2 has written to a connection.
+    pub(super) fn set_bytes_written(&mut self, connection_id: &Bytes, bytes: u64, now: Instant) {
+        if let Some(connection) = self.by_id.get_mut(connection_id) {
+            connection.flow_control.set_bytes_written(bytes, now);
+            if self.blocked.remove(connection_id).is_some() {
+                self.mark_ready_by_id(connection_id);
             }
         }
     }
 
-    /// The control port says nothing any more.
-    pub(super) fn unwatched(&mut self, now: Instant) {
-        for conversation in self.by_connection.values_mut() {
-            conversation.flow_control.unwatched(now);
+    /// Makes the flow control of all connections fall back to estimates.
+    pub(super) fn control_port_lost(&mut self, now: Instant) {
+        for connection in self.by_id.values_mut() {
+            connection.flow_control.control_port_lost(now);
         }
-        for (connection, _) in std::mem::take(&mut self.blocked) {
-            self.look_at(&connection);
+        for (connection_id, _) in std::mem::take(&mut self.blocked) {
+            self.mark_ready_by_id(&connection_id);
         }
     }
 
-    /// Whether clients wait for what only the control port can tell.
-    pub(super) fn wait_for_control(&self) -> bool {
-        self.blocked.keys().any(|connection| {
-            self.by_connection
-                .get(connection)
-                .is_some_and(|conversation| conversation.flow_control.waits_for_control())
+    /// Returns `true` if a connection is blocked until the control port reports progress.
+    pub(super) fn needs_control_port(&self) -> bool {
+        self.blocked.keys().any(|connection_id| {
+            self.by_id
+                .get(connection_id)
+                .is_some_and(|connection| connection.flow_control.needs_control_port())
         })
     }
 
-    fn look_at(&mut self, connection: &Bytes) {
-        if let Some(conversation) = self.by_connection.get_mut(connection) {
-            list(&mut self.ready, conversation, connection);
+    fn mark_ready_by_id(&mut self, connection_id: &Bytes) {
+        if let Some(connection) = self.by_id.get_mut(connection_id) {
+            mark_ready(&mut self.ready, connection, connection_id);
         }
     }
 
-    /// The connection is gone: what ran on its behalf comes back, replies still to come are dropped.
-    pub(super) fn forget(&mut self, connection: &Bytes) -> Option<ClientConnection<T>> {
-        self.blocked.remove(connection);
-        self.by_connection.remove(connection)
+    /// Removes a connection. Responses to its requests are dropped from now on.
+    pub(super) fn remove(&mut self, connection_id: &Bytes) -> Option<ClientConnection<T>> {
+        self.blocked.remove(connection_id);
+        self.by_id.remove(connection_id)
     }
 
-    /// All connections are gone.
-    pub(super) fn forget_all(&mut self) -> impl Iterator<Item = ClientConnection<T>> + use<T> {
+    /// Removes all connections.
+    pub(super) fn remove_all(&mut self) -> impl Iterator<Item = ClientConnection<T>> + use<T> {
         self.ready.clear();
         self.blocked.clear();
-        std::mem::take(&mut self.by_connection).into_values()
+        std::mem::take(&mut self.by_id).into_values()
     }
 
-    /// Forgets connections of which nothing need be known any more.
-    pub(super) fn sweep(&mut self, now: Instant) {
-        self.by_connection.retain(|_, conversation| {
-            let old = now.saturating_duration_since(conversation.heard) > FORGOTTEN;
-            !conversation.is_idle()
-                || conversation.is_kept()
-                || !(conversation.flow_control.is_quiet(now) || old)
+    /// Removes idle connections that have no state, or have not been used for a long time.
+    pub(super) fn remove_idle(&mut self, now: Instant) {
+        self.by_id.retain(|_, connection| {
+            let is_old = now.saturating_duration_since(connection.last_request_at) > IDLE_CONNECTION_TTL;
+            !connection.is_idle()
+                || connection.has_message_senders()
+                || !(connection.flow_control.is_initial(now) || is_old)
         });
     }
 
-    /// The names of connections, with the time each was heard of last.
     pub(super) fn iter(&mut self) -> impl Iterator<Item = (&Bytes, &mut ClientConnection<T>)> {
-        self.by_connection.iter_mut()
+        self.by_id.iter_mut()
     }
 
-    /// Whether no reply is waited for and nothing is to be sent.
+    /// Returns `true` if all connections are idle.
     pub(super) fn is_idle(&self) -> bool {
-        self.by_connection.values().all(ClientConnection::is_idle)
+        self.by_id.values().all(ClientConnection::is_idle)
     }
 }
 
-fn list<T>(ready: &mut VecDeque<Bytes>, conversation: &mut ClientConnection<T>, connection: &Bytes) {
-    let something = !conversation.waiting.is_empty() || conversation.closing;
-    if something && !conversation.listed {
-        conversation.listed = true;
-        ready.push_back(connection.clone());
+/// Adds a connection to the ready list if it has something to send and is not in the list.
+fn mark_ready<T>(ready: &mut VecDeque<Bytes>, connection: &mut ClientConnection<T>, connection_id: &Bytes) {
+    let has_output = !connection.queue.is_empty() || connection.is_closing;
+    if has_output && !connection.is_listed {
+        connection.is_listed = true;
+        ready.push_back(connection_id.clone());
     }
 }
 

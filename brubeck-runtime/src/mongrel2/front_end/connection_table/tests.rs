@@ -1,134 +1,133 @@
-//! What is sent to whom, and when.
-
 use super::*;
+use crate::mongrel2::front_end::events::FrontEndHandle;
+use crate::mongrel2::front_end::flow_control::MAX_IN_FLIGHT_MESSAGES;
 use crate::mongrel2::front_end::message_socket::MessageSocketClient;
 
-fn with(credit: Option<u64>) -> (ConnectionTable<()>, Ticket, Instant) {
-    let mut all = ConnectionTable::new();
+/// Creates a table with one connection, on which one request has arrived.
+fn table(credit: Option<u64>) -> (ConnectionTable<()>, ClientId, Instant) {
+    let mut table = ConnectionTable::new();
     let now = Instant::now();
     let id = Bytes::from("7");
-    let ticket = all
-        .hear(&id, &Bytes::from("m2"), || FlowControl::new(credit, None), now)
-        .begin(&id);
-    (all, ticket, now)
+    let client = table
+        .get_or_insert(&id, &Bytes::from("m2"), || FlowControl::new(credit, None), now)
+        .begin_request(&id);
+    (table, client, now)
 }
 
-fn piece(bytes: &[u8]) -> OutboundChunk {
+fn chunk(bytes: &[u8]) -> OutboundChunk {
     Bytes::copy_from_slice(bytes).into()
 }
 
 #[test]
-fn what_is_ready_leaves_as_one_message() {
-    let (mut all, ticket, now) = with(None);
+fn merges_ready_chunks_into_one_message() {
+    let (mut table, client, now) = table(None);
     for part in [&b"a"[..], b"b", b"c"] {
-        all.reply(&ticket, [piece(part)], None).unwrap();
+        table.add_response(&client, [chunk(part)], None).unwrap();
     }
-    let sent = all.next(now).unwrap();
-    assert_eq!((&sent.bytes[..], sent.close), (&b"abc"[..], false));
-    assert!(all.next(now).is_none());
-    all.reply(&ticket, [piece(b"d")], Some(ResponseEnd::Close))
+    let message = table.next_message(now).unwrap();
+    assert_eq!((&message.bytes[..], message.close), (&b"abc"[..], false));
+    assert!(table.next_message(now).is_none());
+    table
+        .add_response(&client, [chunk(b"d")], Some(ResponseEnd::Close))
         .unwrap();
-    let sent = all.next(now).unwrap();
-    assert_eq!((&sent.bytes[..], sent.close), (&b"d"[..], true));
-    assert!(all.is_idle());
-    assert!(all.reply(&ticket, [piece(b"late")], None).is_none());
+    let message = table.next_message(now).unwrap();
+    assert_eq!((&message.bytes[..], message.close), (&b"d"[..], true));
+    assert!(table.is_idle());
+    assert!(table.add_response(&client, [chunk(b"late")], None).is_none());
 }
 
 #[test]
-fn a_slow_client_is_never_sent_more_than_it_may_have_waiting() {
-    let (mut all, ticket, now) = with(None);
+fn limits_messages_in_flight_to_a_slow_client() {
+    let (mut table, client, now) = table(None);
     let mut sent = 0;
     for _ in 0..1000 {
-        all.reply(&ticket, [piece(&[b'x'; 1000])], None).unwrap();
-        while all.next(now).is_some() {
+        table.add_response(&client, [chunk(&[b'x'; 1000])], None).unwrap();
+        while table.next_message(now).is_some() {
             sent += 1;
         }
     }
-    assert_eq!(sent, crate::mongrel2::front_end::flow_control::MOST);
-    let wake = all.wake().unwrap();
-    all.awake(wake);
-    let next = all.next(wake).unwrap();
+    assert_eq!(sent, MAX_IN_FLIGHT_MESSAGES);
+    let unblock = table.next_unblock().unwrap();
+    table.unblock_due(unblock);
+    let next = table.next_message(unblock).unwrap();
     assert!(next.bytes.len() > 100_000, "{}", next.bytes.len());
 }
 
 #[test]
-fn credit_cuts_a_reply_into_pieces() {
-    let (mut all, ticket, now) = with(Some(10));
-    all.reply(&ticket, [piece(&[b'x'; 25])], Some(ResponseEnd::Close))
+fn splits_response_by_credit() {
+    let (mut table, client, now) = table(Some(10));
+    table
+        .add_response(&client, [chunk(&[b'x'; 25])], Some(ResponseEnd::Close))
         .unwrap();
-    assert_eq!(all.next(now).unwrap().bytes.len(), 10);
-    assert!(all.next(now).is_none());
-    all.credited(&"7".into(), 10);
-    assert_eq!(all.next(now).unwrap().bytes.len(), 10);
-    all.credited(&"7".into(), 10);
-    let last = all.next(now).unwrap();
+    assert_eq!(table.next_message(now).unwrap().bytes.len(), 10);
+    assert!(table.next_message(now).is_none());
+    table.add_credit(&"7".into(), 10);
+    assert_eq!(table.next_message(now).unwrap().bytes.len(), 10);
+    table.add_credit(&"7".into(), 10);
+    let last = table.next_message(now).unwrap();
     assert_eq!((last.bytes.len(), last.close), (5, true));
 }
 
 #[test]
-fn a_reply_for_a_connection_that_went_and_came_again_is_dropped() {
-    let (mut all, old, now) = with(None);
-    all.forget(&"7".into()).unwrap();
-    let new = all
-        .hear(&"7".into(), &"m2".into(), || FlowControl::new(None, None), now)
-        .begin(&"7".into());
-    assert!(
-        all.reply(&old, [piece(b"stale")], Some(ResponseEnd::Open))
-            .is_none()
-    );
-    assert!(
-        all.reply(&new, [piece(b"fresh")], Some(ResponseEnd::Open))
-            .is_some()
-    );
-    assert_eq!(&all.next(now).unwrap().bytes[..], b"fresh");
-    all.sweep(now + Duration::from_secs(1));
-    assert!(all.get(&"7".into()).is_none());
+fn drops_response_to_an_earlier_connection_with_the_same_id() {
+    let (mut table, old, now) = table(None);
+    table.remove(&"7".into()).unwrap();
+    let new = table
+        .get_or_insert(&"7".into(), &"m2".into(), || FlowControl::new(None, None), now)
+        .begin_request(&"7".into());
+    let end = Some(ResponseEnd::KeepOpen);
+    assert!(table.add_response(&old, [chunk(b"stale")], end).is_none());
+    assert!(table.add_response(&new, [chunk(b"fresh")], end).is_some());
+    assert_eq!(&table.next_message(now).unwrap().bytes[..], b"fresh");
+    table.remove_idle(now + Duration::from_secs(1));
+    assert!(table.get(&"7".into()).is_none());
 }
 
 #[test]
-fn a_cast_waits_behind_what_waits_already() {
-    let (mut all, ticket, now) = with(None);
-    let cast = |all: &mut ConnectionTable<()>| all.cast(&ticket, 1, || piece(b"c"), now);
-    assert_eq!(cast(&mut all), BroadcastOutcome::Now);
-    all.reply(&ticket, [piece(b"a")], None).unwrap();
-    assert_eq!(cast(&mut all), BroadcastOutcome::Later);
-    assert_eq!(&all.next(now).unwrap().bytes[..], b"ac");
-    while cast(&mut all) == BroadcastOutcome::Now {}
-    let slow = (0..2000)
-        .map(|_| cast(&mut all))
-        .find(|cast| *cast != BroadcastOutcome::Later);
-    assert_eq!(slow, Some(BroadcastOutcome::TooSlow));
+fn queues_broadcast_behind_pending_data() {
+    let (mut table, client, now) = table(None);
+    let broadcast =
+        |table: &mut ConnectionTable<()>| table.prepare_broadcast(&client, 1, || chunk(b"c"), now);
+    assert_eq!(broadcast(&mut table), BroadcastOutcome::SendNow);
+    table.add_response(&client, [chunk(b"a")], None).unwrap();
+    assert_eq!(broadcast(&mut table), BroadcastOutcome::Queued);
+    assert_eq!(&table.next_message(now).unwrap().bytes[..], b"ac");
+    while broadcast(&mut table) == BroadcastOutcome::SendNow {}
+    let too_slow = (0..2000)
+        .map(|_| broadcast(&mut table))
+        .find(|outcome| *outcome != BroadcastOutcome::Queued);
+    assert_eq!(too_slow, Some(BroadcastOutcome::TooSlow));
 }
 
-/// A client of a message socket stays known while somebody may send to it, and is idle all the same.
 #[test]
-fn who_is_kept_is_not_forgotten() {
-    let (mut all, ticket, now) = with(None);
-    all.reply(&ticket, [piece(b"answer")], Some(ResponseEnd::Open))
+fn keeps_message_socket_while_it_has_senders() {
+    let (mut table, client, now) = table(None);
+    table
+        .add_response(&client, [chunk(b"response")], Some(ResponseEnd::KeepOpen))
         .unwrap();
-    assert!(all.next(now).is_some());
-    let later = now + FORGOTTEN * 2;
-    let (events, _inbox) = tokio::sync::mpsc::channel(1);
-    let link = std::sync::Arc::new(crate::mongrel2::front_end::websocket::FrontEndHandle(events));
-    let listener = MessageSocketClient::new(ticket.clone());
-    let way = listener.way(&link);
-    all.of(&ticket).unwrap().listener = Some(listener);
-    all.sweep(later);
-    assert!(all.is_idle());
-    assert!(all.push(&ticket, piece(b"pushed")));
-    assert_eq!(&all.next(later).unwrap().bytes[..], b"pushed");
-    drop(way);
-    all.sweep(later + FORGOTTEN);
-    assert!(!all.push(&ticket, piece(b"late")));
+    assert!(table.next_message(now).is_some());
+    let later = now + IDLE_CONNECTION_TTL * 2;
+    let (events, _receiver) = tokio::sync::mpsc::channel(1);
+    let front_end = std::sync::Arc::new(FrontEndHandle(events));
+    let socket_client = MessageSocketClient::new(client.clone());
+    let transport = socket_client.transport(&front_end);
+    table.find(&client).unwrap().message_socket = Some(socket_client);
+    table.remove_idle(later);
+    assert!(table.is_idle());
+    assert!(table.push(&client, chunk(b"pushed")));
+    assert_eq!(&table.next_message(later).unwrap().bytes[..], b"pushed");
+    drop(transport);
+    table.remove_idle(later + IDLE_CONNECTION_TTL);
+    assert!(!table.push(&client, chunk(b"late")));
 }
 
 #[test]
-fn what_waits_goes_before_a_connection_is_hung_up() {
-    let (mut all, ticket, now) = with(None);
-    assert!(all.push(&ticket, piece(b"last")));
-    all.hang_up(&ticket);
-    assert!(!all.push(&ticket, piece(b"late")));
-    let sent = all.next(now).unwrap();
-    assert_eq!((&sent.bytes[..], sent.close), (&b"last"[..], true));
-    assert!(all.of(&ticket).is_none());
+fn sends_queued_data_before_close() {
+    let (mut table, client, now) = table(None);
+    assert!(table.push(&client, chunk(b"last")));
+    table.close_after_queue(&client);
+    assert!(!table.push(&client, chunk(b"late")));
+    let message = table.next_message(now).unwrap();
+    assert_eq!((&message.bytes[..], message.close), (&b"last"[..], true));
+    assert!(table.find(&client).is_none());
 }

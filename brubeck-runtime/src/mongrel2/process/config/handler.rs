@@ -1,21 +1,37 @@
-//! Where a Mongrel2 and its handlers meet.
+//! The handlers in the configuration of a Mongrel2.
 
 use crate::error::{Error, Result};
 
-/// Where Mongrel2 meets the processes that answer a path.
+/// The longest identity of a ZeroMQ socket.
+const MAX_IDENT_BYTES: usize = 255;
+
+/// A `Handler` of Mongrel2's configuration: the two addresses at which an application receives requests and sends
+/// responses.
+///
+/// ```
+/// use brubeck::{Mongrel2Config, Mongrel2Handler};
+///
+/// let handler = Mongrel2Handler::new("ipc:///run/m2/send", "ipc:///run/m2/recv").idents("web", "web");
+/// let config = Mongrel2Config::bind("127.0.0.1:6767").handler("/", handler);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Mongrel2Handler {
     pub(super) send_spec: String,
     pub(super) recv_spec: String,
+    /// The `send_ident` and the `recv_ident`.
     pub(super) idents: Option<(String, String)>,
+    /// The encoding of the headers of requests: `json` or `tnetstring`.
     pub(super) protocol: &'static str,
 }
 
 impl Mongrel2Handler {
-    /// Requests are sent to `send_spec` and replies are received from `recv_spec`, both of which
-    /// Mongrel2 binds: the same two endpoints, in this order, that [`Mongrel2::new`](crate::Mongrel2::new)
-    /// takes. Whoever can connect to them can read requests and write to browsers, so use
-    /// `ipc://` or the loopback.
+    /// Creates a handler. Mongrel2 sends requests to `send_spec` and receives responses from `recv_spec`.
+    ///
+    /// Mongrel2 binds both endpoints. [`Mongrel2::new`](crate::Mongrel2::new) takes the same endpoints in the same
+    /// order.
+    ///
+    /// The endpoints have no authentication: every process that can connect to them can receive requests and send
+    /// responses to clients. So use `ipc://` or the loopback interface.
     pub fn new(send_spec: impl Into<String>, recv_spec: impl Into<String>) -> Mongrel2Handler {
         Mongrel2Handler {
             send_spec: send_spec.into(),
@@ -25,52 +41,67 @@ impl Mongrel2Handler {
         }
     }
 
-    /// The identity that requests carry, and the prefix of the identities that replies may carry;
-    /// unless set, one that no other Mongrel2 has.
+    /// Sets the `send_ident`, which each request contains, and the `recv_ident`, which is the prefix of the responses
+    /// that Mongrel2 receives. The default for both is an identity that no other Mongrel2 has.
+    ///
+    /// `send_ident` must have 1 to 255 ASCII letters, digits or `-`, and must begin with `recv_ident`; usually both
+    /// are equal. [`Mongrel2Config::start`](crate::Mongrel2Config::start) and [`conf`](crate::Mongrel2Config::conf)
+    /// return an error otherwise.
     pub fn idents(mut self, send_ident: impl Into<String>, recv_ident: impl Into<String>) -> Mongrel2Handler {
         self.idents = Some((send_ident.into(), recv_ident.into()));
         self
     }
 
-    /// Whether both are at the same endpoints.
-    pub(super) fn is_at(&self, other: &Mongrel2Handler) -> bool {
+    /// Returns `true` if both have the same endpoints.
+    pub(super) fn has_same_endpoints(&self, other: &Mongrel2Handler) -> bool {
         (&self.send_spec, &self.recv_spec) == (&other.send_spec, &other.recv_spec)
     }
 
-    /// Whether both, which are at the same endpoints, are one and the same.
-    pub(super) fn check_same(&self, other: &Mongrel2Handler) -> Result {
-        match (&self.idents, self.protocol) == (&other.idents, other.protocol) {
-            true => Ok(()),
-            false => Err(Error::new(format!(
-                "two handlers meet Mongrel2 at {}, and it would take them for one; give both the same identities and \
-                 headers, or each its own endpoints",
-                self.send_spec
-            ))),
+    /// Checks that two handlers with the same endpoints are equal. Mongrel2 would ignore the settings of the second
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if their identities or their header encodings differ.
+    pub(super) fn check_equal(&self, other: &Mongrel2Handler) -> Result {
+        if (&self.idents, self.protocol) == (&other.idents, other.protocol) {
+            return Ok(());
         }
+        Err(Error::new(format!(
+            "two handlers of Mongrel2 have the same endpoint {} but different identities or header encodings; make them equal, \
+             or use different endpoints",
+            self.send_spec
+        )))
     }
 
-    /// Sends the headers of requests as a tnetstring instead of JSON.
+    /// Makes Mongrel2 send the headers of requests as a tnetstring. The default is JSON.
+    ///
+    /// The application accepts both encodings.
     pub fn tnetstring(mut self) -> Mongrel2Handler {
         self.protocol = "tnetstring";
         self
     }
 }
 
+/// Checks a `send_ident` and a `recv_ident`.
+///
 /// # Errors
 ///
-/// Replies with this `send` would not arrive, or be refused.
+/// Returns an error if Mongrel2 would refuse responses that begin with `send`, or would not receive them.
 pub(super) fn check_idents(send: &str, recv: &str) -> Result<()> {
-    if send.is_empty() || send.len() > 255 || !send.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if send.is_empty() || send.len() > MAX_IDENT_BYTES || !send.bytes().all(is_valid) {
         return Err(Error::new(format!(
-            "`{}` is no identity for Mongrel2: it must be 1 to 255 letters, digits or `-`",
+            "`{}` is not a valid identity for Mongrel2: it must have 1 to 255 ASCII letters, digits or `-`",
             send.escape_debug()
         )));
     }
-    match send.starts_with(recv) {
-        true => Ok(()),
-        false => Err(Error::new(format!(
-            "replies to `{send}` would never arrive: recv_ident `{}` is not its beginning; use the same text for both",
+    if !send.starts_with(recv) {
+        return Err(Error::new(format!(
+            "Mongrel2 would not receive responses with the identity `{send}`: its recv_ident `{}` is not a prefix of it; use the \
+             same text for both",
             recv.escape_debug()
-        ))),
+        )));
     }
+    Ok(())
 }

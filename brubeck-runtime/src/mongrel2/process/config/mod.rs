@@ -1,4 +1,4 @@
-//! What a Mongrel2 is told: where to listen, and which paths go to which handlers.
+//! The configuration of a Mongrel2: its address, and the handlers of its routes.
 
 mod handler;
 
@@ -12,7 +12,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-/// The configuration of a Mongrel2 to [start](Mongrel2Config::start).
+const DEFAULT_BODY_LIMIT: usize = 1 << 20;
+const DEFAULT_IDLE_LIMIT: Duration = Duration::from_secs(600);
+
+/// A configuration of a Mongrel2 server: its address, the handlers of its routes, and settings.
+///
+/// [`start`](Mongrel2Config::start) runs a Mongrel2 with it. [`conf`](Mongrel2Config::conf) returns it as a text for
+/// `m2sh`. [`Routes::mongrel2_conf`](crate::Routes::mongrel2_conf) creates it from the routes of an application.
 ///
 /// ```no_run
 /// use brubeck::prelude::*;
@@ -26,12 +32,14 @@ use std::time::Duration;
 /// # }
 /// ```
 ///
-/// Unlike Mongrel2 itself it takes request heads of 64 KiB that come in up to 64 pieces, bodies of
-/// 1 MiB, and leaves a connection that waits for a slow answer alone for ten minutes.
+/// # Defaults
+///
+/// Some defaults differ from those of Mongrel2: the head of a request may have 64 KiB and arrive in up to 64 packets,
+/// a body may have 1 MiB, and a connection that waits for a slow response is closed after ten minutes.
 #[derive(Clone, Debug)]
 #[must_use = "a configuration does nothing until it is started"]
 pub struct Mongrel2Config {
-    listen: String,
+    listen_address: String,
     handlers: Vec<(String, Mongrel2Handler)>,
     body_limit: usize,
     idle_limit: Duration,
@@ -39,78 +47,107 @@ pub struct Mongrel2Config {
 }
 
 impl Mongrel2Config {
-    /// A server that listens at this address and port; port 0 takes a free one.
+    /// Creates a configuration of a server that listens on `address`, an IP address and a port. Port 0 selects a free
+    /// port.
+    ///
+    /// An invalid address is reported by [`start`](Mongrel2Config::start) and [`conf`](Mongrel2Config::conf).
     pub fn bind(address: impl Into<String>) -> Mongrel2Config {
         Mongrel2Config {
-            listen: address.into(),
+            listen_address: address.into(),
             handlers: Vec::new(),
-            body_limit: 1 << 20,
-            idle_limit: Duration::from_secs(600),
+            body_limit: DEFAULT_BODY_LIMIT,
+            idle_limit: DEFAULT_IDLE_LIMIT,
             settings: Vec::new(),
         }
     }
 
-    /// Sends requests whose path begins with `route` to this handler. The longest route wins; and a path
-    /// that is the beginning of a route also matches it, which is Mongrel2's rule.
+    /// Sends requests to `handler` if their path begins with `route`. The longest matching route wins.
+    ///
+    /// Mongrel2 also matches a path that is a prefix of a route: the route `/abc` receives `/ab` as well.
+    ///
+    /// ```
+    /// use brubeck::{Mongrel2Config, Mongrel2Handler};
+    ///
+    /// let pages = Mongrel2Handler::new("ipc:///run/m2/pages-send", "ipc:///run/m2/pages-recv");
+    /// let chat = Mongrel2Handler::new("ipc:///run/m2/chat-send", "ipc:///run/m2/chat-recv");
+    /// let config = Mongrel2Config::bind("0.0.0.0:80").handler("/", pages).handler("/chat/", chat);
+    /// ```
     pub fn handler(mut self, route: impl Into<String>, handler: Mongrel2Handler) -> Mongrel2Config {
         self.handlers.push((route.into(), handler));
         self
     }
 
-    /// The largest body, in bytes; 1 MiB unless set. Mongrel2 answers a larger one with 413.
+    /// Sets the limit of a request body, in bytes. The default is 1 MiB. Mongrel2 answers a larger body with 413,
+    /// unless uploads are enabled.
     pub fn body_limit(mut self, bytes: usize) -> Mongrel2Config {
         self.body_limit = bytes;
         self
     }
 
-    /// How long a connection may be silent, in whole seconds; ten minutes unless set, zero for ever.
-    /// Mongrel2 closes it then, even while its request is being answered.
+    /// Sets the time after which Mongrel2 closes an idle connection, in whole seconds. The default is ten minutes;
+    /// zero disables it.
+    ///
+    /// A connection is idle, too, while a handler works on its request. But the application keeps such connections
+    /// open, see [`Mongrel2::keep_alive`](crate::Mongrel2::keep_alive).
     pub fn idle_limit(mut self, limit: Duration) -> Mongrel2Config {
         self.idle_limit = limit;
         self
     }
 
-    /// Writes bodies beyond the body limit, or 64 KiB if that is less, to files: `template` is a path that ends in `XXXXXX`, where Mongrel2 puts
-    /// other characters. [`Mongrel2::uploads`](crate::Mongrel2::uploads) is told the same.
+    /// Makes Mongrel2 write large bodies to files. `template` is a path that ends in `XXXXXX`, which Mongrel2
+    /// replaces by random characters. [`Mongrel2::uploads`](crate::Mongrel2::uploads) needs the same template.
+    ///
+    /// A body is large if it exceeds the body limit, which is then at least 64 KiB.
     pub fn uploads(self, template: impl Into<String>) -> Mongrel2Config {
         self.setting("upload.temp_store", template)
     }
 
-    /// Sends bodies beyond the body limit, or 64 KiB if that is less, in parts, as fast as the handler reads them. All parts of one go to one
-    /// process only where there is but one for its route.
+    /// Makes Mongrel2 send large bodies in parts, as fast as the handler reads them.
+    ///
+    /// A body is large if it exceeds the body limit, which is then at least 64 KiB. If several processes serve a
+    /// route, Mongrel2 distributes the parts of one body among them, and the upload fails. So use one process for
+    /// such a route.
     pub fn stream_uploads(self) -> Mongrel2Config {
         self.setting("upload.stream", "1")
     }
 
-    /// Tells handlers what each client has read, so that long responses go as fast as their readers; this costs a
-    /// message for each that is sent.
+    /// Makes Mongrel2 report how much each client has read, so that long responses are sent as fast as their clients
+    /// read. This costs one additional message for each response.
+    ///
+    /// The [control port](crate::Mongrel2::control) has the same purpose.
     pub fn flow_control(self) -> Mongrel2Config {
         self.setting("download.flow_control", "1")
     }
 
-    /// Any other setting of Mongrel2, such as `("zeromq.threads", "2")`; it replaces what is set here.
+    /// Sets any other setting of Mongrel2. It replaces the value that this configuration has.
+    ///
+    /// ```
+    /// use brubeck::Mongrel2Config;
+    ///
+    /// let config = Mongrel2Config::bind("127.0.0.1:6767").setting("zeromq.threads", "2");
+    /// ```
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Mongrel2Config {
         self.settings.push((name.into(), value.into()));
         self
     }
 
-    /// Starts the server and waits until it takes requests, which is half a second.
+    /// Starts the server and waits until it accepts requests, which takes half a second.
     ///
     /// # Errors
     ///
-    /// Mongrel2 is not installed, the configuration is none, the port is taken, an endpoint cannot be
-    /// bound.
+    /// Returns an error if Mongrel2 is not installed, the configuration is invalid, the port is in use, or an
+    /// endpoint cannot be bound.
     pub async fn start(self) -> Result<Mongrel2Server> {
         Mongrel2Server::start(self).await
     }
 
-    /// The address to listen at, where port 0 has become a free port.
+    /// Returns the address to listen on. If the port is 0, selects a free one.
     pub(super) fn address(&self) -> Result<SocketAddr> {
-        let address: SocketAddr = self.listen.parse().map_err(|error| {
+        let address: SocketAddr = self.listen_address.parse().map_err(|error| {
             Error::because(
                 format!(
-                    "`{}` is no address to listen at; write it as `127.0.0.1:6767`",
-                    self.listen
+                    "`{}` is not an IP address with a port; write it as `127.0.0.1:6767`",
+                    self.listen_address
                 ),
                 Box::<dyn std::error::Error + Send + Sync>::from(error),
             )
@@ -118,66 +155,80 @@ impl Mongrel2Config {
         if address.port() != 0 {
             return Ok(address);
         }
-        // Mongrel2 cannot choose a port by itself, so one is found free and let go again.
-        let found = std::net::TcpListener::bind(address).and_then(|listener| listener.local_addr());
-        found.map_err(|error| Error::because(format!("no port is free at {}", address.ip()), error))
+        // Mongrel2 cannot select a port by itself. So let the system select one, and release it for Mongrel2.
+        let free = std::net::TcpListener::bind(address).and_then(|listener| listener.local_addr());
+        free.map_err(|error| Error::because(format!("cannot find a free port on {}", address.ip()), error))
     }
 
-    /// Whether another port would do as well, if somebody else takes the one that was found free.
-    pub(super) fn any_port(&self) -> bool {
-        self.listen.ends_with(":0")
+    /// Returns `true` if the port is selected by the system. Then another one can be tried if it is in use.
+    pub(super) fn uses_any_port(&self) -> bool {
+        self.listen_address.ends_with(":0")
     }
 
-    /// The configuration as `m2sh load` reads it, for a Mongrel2 that somebody else starts: `mongrel2 <database> <id>`.
-    /// Its logs, its pid and its control port lie below `folder`, where `run`, `logs` and `tmp` must be there.
+    /// Returns the configuration as a text for `m2sh load`, to run Mongrel2 without this process: `mongrel2
+    /// <database> <id>`.
+    ///
+    /// `id` becomes the `uuid` of the server and must be a valid identity. The log files, the pid file and the
+    /// control port are in `folder`, which must have the subfolders `run`, `logs` and `tmp`.
+    ///
+    /// ```
+    /// use brubeck::{Mongrel2Config, Mongrel2Handler};
+    ///
+    /// let handler = Mongrel2Handler::new("ipc:///run/m2/send", "ipc:///run/m2/recv");
+    /// let config = Mongrel2Config::bind("127.0.0.1:6767").handler("/", handler);
+    /// let text = config.conf("web-1", "/var/lib/m2")?;
+    /// assert!(text.contains(r#"control_port="ipc:///var/lib/m2/run/control""#), "{text}");
+    /// # Ok::<(), brubeck::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// What Mongrel2 cannot be told: an address that is none, a quote in an endpoint, identities that do not fit.
+    /// Returns an error if there is no handler, the address or an identity is invalid, two handlers have the same
+    /// endpoints but different settings, or a text contains a quote or a control character.
     pub fn conf(&self, id: &str, folder: impl AsRef<Path>) -> Result<String> {
         check_idents(id, id)?;
-        self.text(id, self.address()?, folder.as_ref())
+        self.to_text(id, self.address()?, folder.as_ref())
     }
 
-    /// Where the control port is.
-    pub(super) fn control(&self, folder: &Path) -> String {
-        let set = self
+    /// Returns the endpoint of the control port.
+    pub(super) fn control_port(&self, folder: &Path) -> String {
+        let configured = self
             .settings
             .iter()
             .rev()
             .find(|(name, _)| name == "control_port");
-        set.map_or_else(
+        configured.map_or_else(
             || format!("ipc://{}/run/control", folder.display()),
             |(_, value)| value.clone(),
         )
     }
 
-    /// The text that `m2sh` reads. `id` becomes the identity of the server, and the beginning of those
+    /// Returns the text for `m2sh load`. `id` is the identity of the server, and the prefix of the default identities
     /// of its handlers.
-    pub(super) fn text(&self, id: &str, address: SocketAddr, folder: &Path) -> Result<String> {
+    pub(super) fn to_text(&self, id: &str, address: SocketAddr, folder: &Path) -> Result<String> {
         let mut handlers = String::new();
         let mut routes = String::new();
         if self.handlers.is_empty() {
             return Err(Error::new(
-                "a Mongrel2 without a handler answers nothing; add one with `handler`",
+                "the configuration of Mongrel2 has no handler; add one with `Mongrel2Config::handler`",
             ));
         }
         let mut written: Vec<&Mongrel2Handler> = Vec::new();
         for (route, handler) in &self.handlers {
-            // Mongrel2 would take the second of two handlers at the same endpoints for the first.
-            let known = written.iter().position(|known| known.is_at(handler));
-            let number = known.unwrap_or(written.len());
+            // Mongrel2 merges handlers with the same endpoints, so write one of them.
+            let existing = written.iter().position(|other| other.has_same_endpoints(handler));
+            let number = existing.unwrap_or(written.len());
             let _ = write!(routes, "{}: handler{number}, ", quote(route)?);
-            if let Some(known) = known.and_then(|number| written.get(number)) {
-                known.check_same(handler)?;
+            if let Some(existing) = existing.and_then(|number| written.get(number)) {
+                existing.check_equal(handler)?;
                 continue;
             }
             written.push(handler);
-            // Of equal width, because no identity may be the beginning of another.
-            let own = format!("{id}-{number:04}");
+            // The numbers have the same width, because no identity may be a prefix of another.
+            let default_ident = format!("{id}-{number:04}");
             let (send_ident, recv_ident) = match &handler.idents {
                 Some((send, recv)) => (send.as_str(), recv.as_str()),
-                None => (own.as_str(), own.as_str()),
+                None => (default_ident.as_str(), default_ident.as_str()),
             };
             check_idents(send_ident, recv_ident)?;
             let Mongrel2Handler {
@@ -194,7 +245,7 @@ impl Mongrel2Config {
                 send_spec?, recv_spec?
             );
         }
-        let control = self.control(folder);
+        let control = self.control_port(folder);
         let folder = folder.display().to_string();
         let file = |name: &str| quote(&format!("{folder}/{name}"));
         Ok(format!(
@@ -214,7 +265,7 @@ impl Mongrel2Config {
 
     fn settings(&self) -> Result<String> {
         let mut settings: Vec<(&str, String)> = vec![
-            // A server that forks away cannot be watched.
+            // A server that forks into the background cannot be supervised.
             ("server.daemonize", "0".into()),
             ("zeromq.threads", "1".into()),
             ("limits.buffer_size", "65536".into()),
@@ -223,53 +274,58 @@ impl Mongrel2Config {
             ("limits.min_ping", self.idle_limit.as_secs().to_string()),
         ];
         for (name, value) in &self.settings {
-            settings.retain(|(known, _)| known != name);
+            settings.retain(|(default, _)| default != name);
             settings.push((name, value.clone()));
         }
-        widen(&mut settings);
+        raise_upload_threshold(&mut settings);
         let mut text = Vec::with_capacity(settings.len());
         for (name, value) in settings {
-            let number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-            let value = if number { value } else { quote(&value)? };
+            let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+            let value = if is_number { value } else { quote(&value)? };
             text.push(format!("{}: {value}", quote(name)?));
         }
         Ok(text.join(", "))
     }
 }
 
-/// Mongrel2 shrinks its buffer to `limits.content_length` when an upload begins, and what it had read beyond that is lost:
-/// the handler gets memory of Mongrel2 instead. So uploads begin no earlier than at the size of the buffer.
-fn widen(settings: &mut [(&str, String)]) {
+/// Raises `limits.content_length`, the size at which uploads begin, to the size of the buffer.
+///
+/// When an upload begins, Mongrel2 shrinks its buffer to `limits.content_length`. Bytes that it had read beyond that
+/// are lost, and the handler receives other memory of Mongrel2 in their place. So uploads must not be smaller than
+/// the buffer.
+fn raise_upload_threshold(settings: &mut [(&str, String)]) {
     let number = |settings: &[(&str, String)], name: &str| {
-        let found = settings.iter().find(|(known, _)| *known == name);
+        let found = settings.iter().find(|(other, _)| *other == name);
         found.and_then(|(_, value)| value.parse::<u64>().ok())
     };
     let uploads = settings
         .iter()
         .any(|(name, value)| *name == "upload.temp_store" || (*name == "upload.stream" && value != "0"));
-    let sizes = (
-        number(settings, "limits.buffer_size"),
-        number(settings, "limits.content_length"),
-    );
-    if let (true, (Some(buffer), Some(length))) = (uploads, sizes)
-        && length < buffer
+    if uploads
+        && let Some(buffer_size) = number(settings, "limits.buffer_size")
+        && let Some(content_length) = number(settings, "limits.content_length")
+        && content_length < buffer_size
         && let Some((_, value)) = settings
             .iter_mut()
             .find(|(name, _)| *name == "limits.content_length")
     {
-        *value = buffer.to_string();
+        *value = buffer_size.to_string();
     }
 }
 
-/// `m2sh` has no way to write a quote inside a text.
+/// Puts a text in quotes.
+///
+/// # Errors
+///
+/// Returns an error if it contains a quote or a control character. `m2sh` has no escapes.
 fn quote(text: &str) -> Result<String> {
-    match text.chars().any(|c| c == '"' || c.is_control()) {
-        true => Err(Error::new(format!(
-            "Mongrel2 cannot be told `{}`: it holds a quote or a control character",
+    if text.chars().any(|c| c == '"' || c.is_control()) {
+        return Err(Error::new(format!(
+            "`{}` contains a quote or a control character, which a configuration of Mongrel2 cannot represent",
             text.escape_debug()
-        ))),
-        false => Ok(format!("\"{text}\"")),
+        )));
     }
+    Ok(format!("\"{text}\""))
 }
 
 #[cfg(test)]

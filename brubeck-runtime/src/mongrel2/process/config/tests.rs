@@ -1,18 +1,18 @@
-//! What a Mongrel2 is told, and what it must not be told.
-
 use super::*;
 
-fn text(config: &Mongrel2Config) -> Result<String> {
-    config.text("m2-1", "127.0.0.1:6767".parse().unwrap(), Path::new("/tmp/m2-1"))
+fn to_text(config: &Mongrel2Config) -> Result<String> {
+    config.to_text("m2-1", "127.0.0.1:6767".parse().unwrap(), Path::new("/tmp/m2-1"))
 }
 
-fn one() -> Mongrel2Config {
+/// A configuration with one handler.
+fn config() -> Mongrel2Config {
     Mongrel2Config::bind("127.0.0.1:6767").handler("/", Mongrel2Handler::new("ipc://a", "ipc://b"))
 }
 
 #[test]
-fn every_handler_has_an_identity_of_its_own() {
-    let text = text(&one().handler("/b/", Mongrel2Handler::new("ipc://c", "ipc://d").tnetstring())).unwrap();
+fn handlers_have_distinct_default_identities() {
+    let text =
+        to_text(&config().handler("/b/", Mongrel2Handler::new("ipc://c", "ipc://d").tnetstring())).unwrap();
     assert!(text.contains(
         r#"handler0 = Handler(send_spec="ipc://a", send_ident="m2-1-0000", recv_spec="ipc://b", recv_ident="m2-1-0000", protocol="json", raw_payload=1)"#
     ), "{text}");
@@ -24,11 +24,11 @@ fn every_handler_has_an_identity_of_its_own() {
 }
 
 #[test]
-fn a_setting_replaces_the_one_that_is_there() {
-    let config = one()
+fn setting_replaces_default() {
+    let config = config()
         .setting("limits.buffer_size", "16384")
         .setting("upload.temp_store", "/tmp/u.XXXXXX");
-    let text = text(&config).unwrap();
+    let text = to_text(&config).unwrap();
     assert!(
         text.contains(r#""limits.buffer_size": 16384, "upload.temp_store": "/tmp/u.XXXXXX"}"#),
         "{text}"
@@ -37,37 +37,37 @@ fn a_setting_replaces_the_one_that_is_there() {
 }
 
 #[test]
-fn what_mongrel2_would_misread_is_refused() {
+fn rejects_invalid_configurations() {
     for config in [
         Mongrel2Config::bind("127.0.0.1:6767"),
-        one().handler("/\"", Mongrel2Handler::new("ipc://a", "ipc://b")),
-        one().handler("/b", Mongrel2Handler::new("ipc://a\nservers = []", "ipc://b")),
-        one().handler(
+        config().handler("/\"", Mongrel2Handler::new("ipc://a", "ipc://b")),
+        config().handler("/b", Mongrel2Handler::new("ipc://a\nservers = []", "ipc://b")),
+        config().handler(
             "/b",
             Mongrel2Handler::new("ipc://a", "ipc://b").idents("a_b", "a_b"),
         ),
-        one().handler("/b", Mongrel2Handler::new("ipc://a", "ipc://b").idents("", "")),
-        one().handler(
+        config().handler("/b", Mongrel2Handler::new("ipc://a", "ipc://b").idents("", "")),
+        config().handler(
             "/b",
             Mongrel2Handler::new("ipc://a", "ipc://b").idents("one", "two"),
         ),
-        one().setting("a\"b", "1"),
+        config().setting("a\"b", "1"),
     ] {
-        assert!(text(&config).is_err(), "{config:?}");
+        assert!(to_text(&config).is_err(), "{config:?}");
     }
     assert!(Mongrel2Config::bind("localhost").address().is_err());
 }
 
 #[test]
-fn port_zero_becomes_a_free_port() {
+fn port_zero_selects_a_free_port() {
     let config = Mongrel2Config::bind("127.0.0.1:0");
-    assert!(config.any_port());
+    assert!(config.uses_any_port());
     assert_ne!(config.address().unwrap().port(), 0);
 }
 
 #[test]
-fn two_routes_to_one_handler_have_one_handler() {
-    let text = text(&one().handler("/b", Mongrel2Handler::new("ipc://a", "ipc://b"))).unwrap();
+fn routes_with_equal_handlers_share_one() {
+    let text = to_text(&config().handler("/b", Mongrel2Handler::new("ipc://a", "ipc://b"))).unwrap();
     assert!(
         text.contains(r#"routes={"/": handler0, "/b": handler0}"#),
         "{text}"
@@ -76,16 +76,20 @@ fn two_routes_to_one_handler_have_one_handler() {
 }
 
 #[test]
-fn an_upload_begins_beyond_what_is_read_at_once() {
-    let small = text(&one().body_limit(20_480).uploads("/tmp/u.XXXXXX")).unwrap();
+fn upload_threshold_is_at_least_the_buffer_size() {
+    let small = to_text(&config().body_limit(20_480).uploads("/tmp/u.XXXXXX")).unwrap();
     assert!(small.contains(r#""limits.content_length": 65536"#), "{small}");
-    let set = one()
+    let set = config()
         .body_limit(20_480)
         .stream_uploads()
         .setting("limits.buffer_size", "16384");
-    assert!(text(&set).unwrap().contains(r#""limits.content_length": 20480"#));
     assert!(
-        text(&one().body_limit(20_480))
+        to_text(&set)
+            .unwrap()
+            .contains(r#""limits.content_length": 20480"#)
+    );
+    assert!(
+        to_text(&config().body_limit(20_480))
             .unwrap()
             .contains(r#""limits.content_length": 20480"#)
     );

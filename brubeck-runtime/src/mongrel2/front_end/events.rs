@@ -1,0 +1,56 @@
+//! The events that handlers and response bodies send to the event loop.
+
+use super::pipeline::{OutboundChunk, ResponseEnd};
+use crate::websocket::{BroadcastGroup, ClientId, Close};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+
+/// An event for the event loop of a front end.
+#[derive(Debug)]
+pub(in crate::mongrel2) enum FrontEndEvent {
+    /// A part of the response to a request. The last part has an `end`.
+    Response {
+        client: ClientId,
+        chunks: Vec<OutboundChunk>,
+        end: Option<ResponseEnd>,
+    },
+    /// The application accepted a WebSocket. `head` is the head of the 101 response.
+    WebSocketAccepted { client: ClientId, head: Bytes },
+    /// A handler closes its WebSocket or message socket.
+    CloseSocket { client: ClientId, close: Close },
+    /// A message to the client of a message socket that is not the response to a request.
+    Push { client: ClientId, chunk: OutboundChunk },
+    /// The same bytes for several clients.
+    Broadcast { clients: Vec<ClientId>, bytes: Bytes },
+    /// The client of a streamed upload may send this many more bytes.
+    GrantUploadCredit { client: ClientId, bytes: u32 },
+}
+
+/// A handle to the event loop of one front end.
+#[derive(Debug)]
+pub(in crate::mongrel2) struct FrontEndHandle(pub(in crate::mongrel2) mpsc::Sender<FrontEndEvent>);
+
+impl FrontEndHandle {
+    /// Sends an event without waiting. It is ignored if the event loop has ended.
+    pub(in crate::mongrel2) fn send_event(&self, event: FrontEndEvent) {
+        if let Err(mpsc::error::TrySendError::Full(event)) = self.0.try_send(event) {
+            let events = self.0.clone();
+            tokio::spawn(async move { events.send(event).await });
+        }
+    }
+}
+
+/// All sockets of one Mongrel2 form a group: a message to Mongrel2 can address many clients.
+impl BroadcastGroup for FrontEndHandle {
+    fn send_to(&self, clients: Vec<ClientId>, bytes: Bytes) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // If the event loop has ended, there are no clients.
+            let _ = self.0.send(FrontEndEvent::Broadcast { clients, bytes }).await;
+        })
+    }
+
+    fn id(&self) -> usize {
+        std::ptr::from_ref(self) as usize
+    }
+}
