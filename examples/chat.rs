@@ -1,6 +1,6 @@
-//! A chat: one WebSocket for each page, one broadcast for each message.
+//! A chat room: one WebSocket per page, and one broadcast per message.
 //!
-//! `cargo run --example chat`, and with a real Mongrel2 in front `cargo run --example chat -- --mongrel2`
+//! Run it with `cargo run --example chat`, or behind Mongrel2 with `cargo run --example chat -- --mongrel2`
 
 mod front;
 
@@ -16,43 +16,45 @@ async fn index() -> Page<Room> {
     Page(Room {})
 }
 
-/// What a page says.
+/// A message from a page.
 #[derive(Deserialize)]
-struct Said {
+struct ChatInput {
     name: String,
     text: String,
 }
 
-/// What all pages hear.
+/// A message to all pages.
 #[derive(Serialize)]
-struct Heard<'a> {
+struct ChatMessage<'a> {
     name: &'a str,
     text: &'a str,
-    here: usize,
+    members: usize,
 }
 
 #[websocket("^/chat$")]
 async fn chat(mut socket: WebSocket, room: State<Broadcast>) {
-    let member = room.join(&socket);
-    tell(&room, "", "Somebody came in.").await;
+    let subscription = room.join(&socket);
+    broadcast(&room, "", "A new member joined.").await;
     while let Some(message) = socket.recv().await {
-        match message.read::<Said>() {
-            Ok(said) if !said.text.trim().is_empty() => tell(&room, said.name.trim(), said.text.trim()).await,
+        match message.read::<ChatInput>() {
+            Ok(input) if !input.text.trim().is_empty() => {
+                broadcast(&room, input.name.trim(), input.text.trim()).await;
+            }
             Ok(_) => {}
-            Err(_) => return socket.close(Close::new(1008, "that was no message of a chat")),
+            Err(_) => return socket.close(Close::new(1008, "not a chat message")),
         }
     }
-    drop(member);
-    tell(&room, "", "Somebody left.").await;
+    drop(subscription);
+    broadcast(&room, "", "A member left.").await;
 }
 
-async fn tell(room: &Broadcast, name: &str, text: &str) {
-    let heard = Heard {
+async fn broadcast(room: &Broadcast, name: &str, text: &str) {
+    let message = ChatMessage {
         name,
         text,
-        here: room.len(),
+        members: room.len(),
     };
-    if let Ok(message) = SocketMessage::json(&heard) {
+    if let Ok(message) = SocketMessage::json(&message) {
         room.send(message).await;
     }
 }

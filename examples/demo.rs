@@ -1,6 +1,6 @@
-//! The whole demo in one command: the slow service, the pages that call it, and what answers browsers.
+//! The whole demo in one process: the slow service, the pages that call it, and the web server.
 //!
-//! `cargo run --example demo`, and with a real Mongrel2 in front `cargo run --example demo -- --mongrel2`
+//! Run it with `cargo run --example demo`, or behind Mongrel2 with `cargo run --example demo -- --mongrel2`
 
 use brubeck::prelude::*;
 use brubeck::{Mongrel2Config, Mongrel2Handler};
@@ -24,11 +24,11 @@ async fn main() -> brubeck::Result {
         mongrel2,
     } = Arguments::parse();
     let address = format!("127.0.0.1:{port}");
-    // Only this user may enter the folder, and so nobody else can speak to what listens in it.
+    // The directory is accessible to this user only, so other users cannot connect to the sockets in it.
     let folder = tempfile::Builder::new().prefix("brubeck-").tempdir()?;
     let socket = |name: &str| format!("ipc://{}/{name}", folder.path().display());
 
-    // The service, in the same process here and in another one elsewhere: it is called over ZeroMQ all the same.
+    // The service runs in this process, but it is called over ZeroMQ, as it would be in another process.
     let slow = Slow {
         addr: socket("slow"),
         passphrase: "my_shared_secret".into(),
@@ -60,20 +60,20 @@ async fn main() -> brubeck::Result {
 fn welcome(address: &str, server: &str, delay: Duration) {
     println!("\n  The demo is at {address}/ behind {server}.\n");
     println!("  {address}/service/sync   waits {delay:?} for the slow service");
-    println!("  {address}/service/async  goes on without it");
+    println!("  {address}/service/async  returns immediately");
     println!("\n  Ctrl-C stops it.\n");
 }
 
-/// The demo of Brubeck Services: pages that call a slow service, in two ways.
+/// The demo of Brubeck Services: pages that call a slow service, synchronously and asynchronously.
 #[derive(Parser)]
 struct Arguments {
-    /// The port that browsers use; 0 takes a free one
+    /// The port of the web server; 0 selects a free port
     #[arg(long, default_value_t = 6767)]
     port: u16,
-    /// How long the service takes: 5s, 200ms
+    /// The response time of the service, such as 5s or 200ms
     #[arg(long, default_value = "5s", value_parser = demo_service::duration)]
     delay: Duration,
-    /// Put a real Mongrel2 in front instead of the embedded HTTP server
+    /// Run behind a Mongrel2 instead of the embedded HTTP server
     #[arg(long)]
     mongrel2: bool,
 }

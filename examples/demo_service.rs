@@ -1,4 +1,4 @@
-//! A Brubeck service: it takes too long, and is worth the wait. `demo_service_client` calls it.
+//! A slow Brubeck service. `demo_service_client` calls it.
 
 use brubeck::prelude::*;
 use serde_json::Value;
@@ -7,26 +7,27 @@ use std::time::Duration;
 /// A slow service.
 #[service_handler(path = "^/service/slow", method = "request")]
 async fn slow_echo(message: Json<Value>, delay: State<Duration>) -> Reply {
-    // do something and take too long
+    // Simulate slow work.
     tokio::time::sleep(*delay).await;
     Reply::empty()
         .status(200, "Took a while, but I am back.")
         .field("RETURN_DATA", &message["RETURN_DATA"])
 }
 
-/// Set up our routes.
+/// The routes of the service.
 const ROUTES: Routes<Duration> = routes![slow_echo];
 
-/// The application, as slow as it is told to be.
+/// Creates the application, whose handler waits for `delay`.
 pub(crate) fn app(delay: Duration) -> App<Duration> {
     App::new(ROUTES, delay)
 }
 
-/// Get us started!
 #[tokio::main]
 async fn main() -> brubeck::Result {
-    let at = command_line();
-    app(at.delay).serve(Service::bind(at.addr, at.passphrase)).await
+    let arguments = command_line();
+    app(arguments.delay)
+        .serve(Service::bind(arguments.addr, arguments.passphrase))
+        .await
 }
 
 // ---- the command line -------------------------------------------------------------------------
@@ -39,7 +40,7 @@ fn command_line() -> Arguments {
     Arguments::parse()
 }
 
-/// One line per call on standard error, and what the demo programs say themselves.
+/// Logs one line per call, and the messages of the demo, to standard error.
 pub(crate) fn log() {
     tracing_subscriber::fmt()
         .compact()
@@ -49,26 +50,26 @@ pub(crate) fn log() {
         .init();
 }
 
-/// A slow service, to be called by `demo_service_client`.
+/// A slow service for `demo_service_client`.
 #[derive(Parser)]
 struct Arguments {
-    /// Where to listen: ipc://path or tcp://host:port
+    /// The address to bind: ipc://path or tcp://host:port
     #[arg(long, default_value = "ipc://run/slow")]
     addr: String,
-    /// What callers must know
+    /// The passphrase that callers must use
     #[arg(long, default_value = "my_shared_secret")]
     passphrase: String,
-    /// How long an answer takes: 5s, 200ms
+    /// The response time, such as 5s or 200ms
     #[arg(long, default_value = "5s", value_parser = duration)]
     delay: Duration,
 }
 
-/// Reads `5s` or `200ms`.
+/// Parses a duration such as `5s` or `200ms`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     match (number.parse(), unit) {
         (Ok(number), "s") => Ok(Duration::from_secs(number)),
         (Ok(number), "ms") => Ok(Duration::from_millis(number)),
-        _ => Err("write it as `5s` or `200ms`".to_owned()),
+        _ => Err("expected a duration such as `5s` or `200ms`".to_owned()),
     }
 }

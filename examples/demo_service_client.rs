@@ -1,8 +1,7 @@
-//! A Brubeck service client: pages that call the slow service of `demo_service`, in two ways.
+//! A Brubeck service client: pages that call the slow service of `demo_service`, synchronously and asynchronously.
 
 use brubeck::prelude::*;
 
-// some static data for testing
 const SERVICE_PATH: &str = "/service/slow";
 const SYNC: &str = "I made a round trip, it took a while and I have a great story.";
 const ASYNC: &str = "I made a round trip, it took so long and everyone is gone now.";
@@ -17,7 +16,7 @@ struct Success {
     name: String,
 }
 
-/// Just a page with some links.
+/// A page with links to the others.
 #[get("^/")]
 async fn demo() -> Page<Index> {
     Page(Index)
@@ -25,50 +24,49 @@ async fn demo() -> Page<Index> {
 
 #[get("^/service/async")]
 async fn call_service_async(services: Services, slow: State<Slow>) -> Result<Page<Success>, Fault> {
-    // register our service, if it exists nothing happens
+    // Registering a service again has no effect.
     let service = services.register(&slow.addr, &slow.passphrase)?;
     let request = service.request(SERVICE_PATH).argument("RETURN_DATA", ASYNC);
     request.nowait();
-    // now return to the client whatever you want
+    // The page does not wait for the service.
     let name = "Async is faster, but ... nothing to report on my trip.".into();
     Ok(Page(Success { name }))
 }
 
 #[get("^/service/sync")]
 async fn call_service_sync(services: Services, slow: State<Slow>) -> Result<Page<Success>, Fault> {
-    // register our service, if it exists nothing happens
+    // Registering a service again has no effect.
     let service = services.register(&slow.addr, &slow.passphrase)?;
     let request = service.request(SERVICE_PATH).argument("RETURN_DATA", SYNC);
     let (response, handler_response) = request.handled().await?;
-    tracing::debug!("Took a while, but lots to say now: {response:?}, {handler_response:?}");
-    // now return to the client what you got back
+    tracing::debug!("received the response: {response:?}, {handler_response:?}");
+    // The page shows the response of the service.
     let story = response.body["RETURN_DATA"].as_str().unwrap_or_default();
     Ok(Page(Success { name: story.into() }))
 }
 
-/// Handles the response from our service.
+/// Handles the responses of the service.
 #[response_handler("^/service/slow")]
 async fn service_response(reply: ServiceResponse) -> Status {
     let success = reply.status.is_success();
-    tracing::debug!(success, "The slow service is back: {}", reply.status);
+    tracing::debug!(success, status = %reply.status, "the slow service responded");
     reply.status
 }
 
-/// Set up our routes.
+/// The routes of the application.
 const ROUTES: Routes<Slow> = routes![service_response, call_service_sync, call_service_async, demo];
 
-/// The application, which knows where the slow service is.
+/// Creates the application, with the address of the slow service as its state.
 pub(crate) fn app(slow: Slow) -> App<Slow> {
     App::new(ROUTES, slow)
 }
 
-/// Get us started!
 #[tokio::main]
 async fn main() -> brubeck::Result {
-    let at = command_line();
-    match at.mongrel2.as_slice() {
-        [send, recv] => app(at.slow).serve(Mongrel2::new(send, recv)).await,
-        _ => app(at.slow).serve(Http::bind(at.http)).await,
+    let arguments = command_line();
+    match arguments.mongrel2.as_slice() {
+        [send, recv] => app(arguments.slow).serve(Mongrel2::new(send, recv)).await,
+        _ => app(arguments.slow).serve(Http::bind(arguments.http)).await,
     }
 }
 
@@ -82,7 +80,7 @@ fn command_line() -> Arguments {
     Arguments::parse()
 }
 
-/// One line per call on standard error, and what the demo programs say themselves.
+/// Logs one line per call, and the messages of the demo, to standard error.
 fn log() {
     tracing_subscriber::fmt()
         .compact()
@@ -92,13 +90,13 @@ fn log() {
         .init();
 }
 
-/// Where the slow service is.
+/// The address and passphrase of the slow service.
 #[derive(Clone, clap::Args)]
 pub(crate) struct Slow {
     /// The address of the service
     #[arg(long, default_value = "ipc://run/slow")]
     pub(crate) addr: String,
-    /// What the service wants its callers to know
+    /// The passphrase of the service
     #[arg(long, default_value = "my_shared_secret")]
     pub(crate) passphrase: String,
 }
@@ -108,10 +106,10 @@ pub(crate) struct Slow {
 struct Arguments {
     #[command(flatten)]
     slow: Slow,
-    /// Answer requests of a Mongrel2 with this send_spec and recv_spec
+    /// Serve requests of a Mongrel2 with this send_spec and recv_spec
     #[arg(long, num_args = 2, value_names = ["SEND", "RECV"], conflicts_with = "http")]
     mongrel2: Vec<String>,
-    /// Answer browsers at this address
+    /// Serve browsers at this address
     #[arg(long, default_value = "127.0.0.1:6767", value_name = "ADDR")]
     http: String,
 }

@@ -1,9 +1,9 @@
-//! Members who log in: passwords hashed with argon2, a session in a signed cookie, a page for members alone.
+//! A login: passwords hashed with argon2, a session in a signed cookie, and a page for members only.
 //!
 //! `cargo run --example login`, then log in as `dave` with the password `take five`.
 //!
-//! Nothing here protects forms with tokens: browsers say where a request comes from, and one with cookies that another
-//! site has started is refused before it reaches a handler.
+//! The forms need no tokens against cross-site request forgery. Browsers send the origin of a request, and requests with
+//! cookies from other sites are refused before a handler runs.
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
@@ -14,52 +14,53 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The members and what is kept of their passwords. A real application has them in its database.
+/// The members and the hashes of their passwords. A real application stores them in a database.
 #[derive(Clone)]
-pub struct Members(Arc<Registered>);
+pub struct Members(Arc<MemberHashes>);
 
-struct Registered {
-    hashes: HashMap<String, String>,
-    /// The hash of a password that nobody has.
-    nobody: String,
+struct MemberHashes {
+    by_name: HashMap<String, String>,
+    /// The hash of a random password, for names that do not exist.
+    unknown: String,
 }
 
 impl Members {
-    /// Members with these names and passwords.
+    /// Creates members from names and passwords.
     ///
     /// # Errors
     ///
-    /// The system gives no random numbers.
+    /// Returns an error if the operating system provides no random numbers.
     pub fn new(members: &[(&str, &str)]) -> brubeck::Result<Members> {
         let hashed = |(name, password): &(&str, &str)| Ok(((*name).to_owned(), hash(password)?));
-        let hashes = members.iter().map(hashed).collect::<brubeck::Result<_>>()?;
-        let nobody = hash(&random()?)?;
-        Ok(Members(Arc::new(Registered { hashes, nobody })))
+        let by_name = members.iter().map(hashed).collect::<brubeck::Result<_>>()?;
+        let unknown = hash(&random()?)?;
+        Ok(Members(Arc::new(MemberHashes { by_name, unknown })))
     }
 
-    /// Takes a tenth of a second on purpose, and as long for a name that does not exist.
-    fn knows(&self, name: &str, password: &str) -> bool {
-        let known = self.0.hashes.get(name);
-        let hash = PasswordHash::new(known.unwrap_or(&self.0.nobody));
-        let fits = hash.is_ok_and(|hash| {
+    /// Returns `true` if the password is correct. This takes about 0.1 s.
+    ///
+    /// For a name that does not exist, it verifies against another hash, so that the response time does not reveal which
+    /// names exist.
+    fn verify(&self, name: &str, password: &str) -> bool {
+        let known = self.0.by_name.get(name);
+        let hash = PasswordHash::new(known.unwrap_or(&self.0.unknown));
+        let correct = hash.is_ok_and(|hash| {
             Argon2::default()
                 .verify_password(password.as_bytes(), &hash)
                 .is_ok()
         });
-        fits && known.is_some()
+        correct && known.is_some()
     }
 }
 
 fn hash(password: &str) -> brubeck::Result<String> {
     match Argon2::default().hash_password(password.as_bytes()) {
         Ok(hash) => Ok(hash.to_string()),
-        Err(error) => Err(brubeck::Error::new(format!(
-            "a password cannot be hashed: {error}"
-        ))),
+        Err(error) => Err(brubeck::Error::new(format!("cannot hash the password: {error}"))),
     }
 }
 
-/// Somebody who is logged in.
+/// A member who is logged in.
 pub struct Member {
     name: String,
 }
@@ -68,7 +69,7 @@ impl User for Member {
     type State = Members;
 
     async fn find(id: &str, members: &Members) -> Option<Member> {
-        let name = members.0.hashes.get_key_value(id)?.0.clone();
+        let name = members.0.by_name.get_key_value(id)?.0.clone();
         Some(Member { name })
     }
 }
@@ -121,10 +122,10 @@ async fn log_in(
 ) -> Result<Redirect, (Status, Page<LoginPage>)> {
     let Login { name, password, next } = form.0;
     let members = members.0;
-    let asked = name.clone();
-    // Hashing is work for a processor: on the threads of the handlers it would hold up everybody else.
-    let known = tokio::task::spawn_blocking(move || members.knows(&asked, &password)).await;
-    if known.unwrap_or(false) {
+    let login_name = name.clone();
+    // Hashing uses a lot of CPU time. On a worker thread of the runtime, it would delay all other requests.
+    let verified = tokio::task::spawn_blocking(move || members.verify(&login_name, &password)).await;
+    if verified.unwrap_or(false) {
         session.log_in(name);
         return Ok(Redirect::to_local(&next, "/account"));
     }
@@ -154,7 +155,7 @@ async fn account(member: CurrentUser<Member>, session: Session) -> Page<AccountP
 
 const ROUTES: Routes<Members> = routes![home, login_page, log_in, log_out, account];
 
-/// The application: few log in at once, because each takes 19 MiB and a processor for a while.
+/// Creates the application. It limits concurrent logins, because each needs 19 MiB of memory and about 0.1 s of CPU time.
 pub fn app(members: Members, secret: impl Into<CookieSecret>) -> App<Members> {
     App::new(ROUTES, members)
         .cookie_secret(secret)
@@ -165,7 +166,7 @@ pub fn app(members: Members, secret: impl Into<CookieSecret>) -> App<Members> {
 #[tokio::main]
 async fn main() -> brubeck::Result {
     let members = Members::new(&[("dave", "take five"), ("paul", "desmond blue")])?;
-    // With one made up, everybody is logged out by a restart.
+    // A random secret logs all members out when the process restarts.
     let secret = std::env::var("COOKIE_SECRET").or_else(|_| random())?;
     let app = app(members, secret);
     let port = std::env::args().nth(1).unwrap_or_else(|| "6767".into());
@@ -177,10 +178,13 @@ async fn main() -> brubeck::Result {
     running.until_signal().await
 }
 
-/// 32 random bytes as text.
+/// Returns 32 random bytes as hexadecimal digits.
 fn random() -> brubeck::Result<String> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| brubeck::Error::new(format!("the system gives no random numbers: {error}")))?;
+    getrandom::fill(&mut bytes).map_err(|error| {
+        brubeck::Error::new(format!(
+            "the operating system provides no random numbers: {error}"
+        ))
+    })?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

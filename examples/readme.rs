@@ -34,7 +34,7 @@ async fn nowait(services: Services) -> Result<&'static str, Fault> {
 
 #[response_handler("^/service/slow")] // runs when the response of a `nowait` call arrives
 async fn on_slow(response: ServiceResponse) {
-    tracing::info!("the service is back: {}", response.status);
+    tracing::info!(status = %response.status, "the service responded");
 }
 
 #[get(r"^/user/(?<id>\d+)(?:/(?<tab>[a-z]+))?$")] // captures bind by name; an optional group is an `Option`

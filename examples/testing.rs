@@ -1,5 +1,6 @@
-//! How to test an application together with the services it calls, without a socket and without waiting:
-//! `cargo test --example testing`. Run as a program it shows the same once, in real time.
+//! Tests an application together with the service that it calls, without sockets and without waiting.
+//!
+//! `cargo test --example testing` runs the test. As a program, the example makes the same request in real time.
 
 use brubeck::prelude::*;
 use brubeck::{TestSite, TestSiteHandle};
@@ -8,7 +9,7 @@ use std::time::Duration;
 const SLOW: &str = "ipc://run/slow";
 const SECRET: &str = "my_shared_secret";
 
-// ---- what is tested: a service, the page that calls it, and what takes the answer ---------------
+// ---- the application: a service, the page that calls it, and the response handler ----------------
 
 #[service_handler(path = "^/service/slow", method = "request")]
 async fn slow(text: Arg<String>) -> Json<String> {
@@ -38,8 +39,8 @@ const PAGES: Routes<()> = routes![on_slow, call_sync];
 
 // ---- the test -----------------------------------------------------------------------------------
 
-/// Both of them in memory; the service has its address and passphrase all the same.
-async fn both() -> brubeck::Result<TestSiteHandle> {
+/// Starts the application and the service in memory. The service keeps its address and passphrase.
+async fn start_site() -> brubeck::Result<TestSiteHandle> {
     TestSite::new(PAGES, ())
         .service(Service::bind(SLOW, SECRET), App::new(SERVICE, ()))
         .start()
@@ -48,7 +49,7 @@ async fn both() -> brubeck::Result<TestSiteHandle> {
 
 #[tokio::main]
 async fn main() -> brubeck::Result {
-    let site = both().await?;
+    let site = start_site().await?;
     println!("{}", site.browser().get("/service/sync").await.text());
     site.stop().await;
     Ok(())
@@ -58,10 +59,10 @@ async fn main() -> brubeck::Result {
 mod tests {
     use super::*;
 
-    /// With a clock that stands still, the two seconds take none.
+    /// With the paused clock, the delay of two seconds takes no time.
     #[tokio::test(start_paused = true)]
-    async fn the_page_waits_for_the_service_and_its_response_handler() {
-        let site = both().await.unwrap();
+    async fn page_waits_for_the_service_and_its_response_handler() {
+        let site = start_site().await.unwrap();
         let page = site.browser().get("/service/sync").await;
         page.assert_status(200).assert_text("\"hello\" has 5 letters");
         site.stop().await;

@@ -1,6 +1,6 @@
-//! Server-sent events: a price that changes, in every page that looks.
+//! Server-sent events: a changing price, on all open pages.
 //!
-//! `cargo run --example ticker`, and with a real Mongrel2 in front `cargo run --example ticker -- --mongrel2`
+//! Run it with `cargo run --example ticker`, or behind Mongrel2 with `cargo run --example ticker -- --mongrel2`
 
 mod front;
 
@@ -19,7 +19,7 @@ async fn index() -> Page<Board> {
     Page(Board {})
 }
 
-/// A price in cents, and the how-manieth it is.
+/// A price in cents, with its sequence number.
 #[derive(Clone, Copy, Serialize)]
 struct Tick {
     number: u64,
@@ -28,7 +28,7 @@ struct Tick {
 
 type Prices = watch::Receiver<Tick>;
 
-/// A page that falls behind gets the newest price and none of those between.
+/// Streams the prices to one page. A slow page skips intermediate prices and receives the newest one.
 #[get("^/prices$")]
 async fn prices(prices: State<Prices>) -> Events {
     Events::new(stream::unfold(prices.0.clone(), async |mut prices| {
@@ -41,16 +41,16 @@ async fn prices(prices: State<Prices>) -> Events {
 
 const ROUTES: Routes<Prices> = routes![index, prices];
 
-/// Walks up and down, the same way every time.
-async fn walk(prices: watch::Sender<Tick>) {
-    let mut every = tokio::time::interval(Duration::from_millis(400));
-    let (mut tick, mut chance) = (*prices.borrow(), 88_172_645_463_325_252_u64);
+/// Changes the price in pseudo-random steps. The sequence is the same in every run.
+async fn random_walk(prices: watch::Sender<Tick>) {
+    let mut interval = tokio::time::interval(Duration::from_millis(400));
+    let (mut tick, mut random) = (*prices.borrow(), 88_172_645_463_325_252_u64);
     loop {
-        every.tick().await;
-        chance ^= chance << 13;
-        chance ^= chance >> 7;
-        chance ^= chance << 17;
-        let step = i64::try_from(chance % 301).unwrap_or_default() - 150;
+        interval.tick().await;
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let step = i64::try_from(random % 301).unwrap_or_default() - 150;
         tick = Tick {
             number: tick.number + 1,
             cents: (tick.cents + step).clamp(5_000, 15_000),
@@ -65,6 +65,6 @@ async fn main() -> brubeck::Result {
         number: 0,
         cents: 10_000,
     });
-    tokio::spawn(walk(sender));
+    tokio::spawn(random_walk(sender));
     front::serve(App::new(ROUTES, receiver), ROUTES, |config| config).await
 }

@@ -1,6 +1,6 @@
-//! Uploads of any size, with a progress bar: the handler reads them while they come.
+//! Uploads of large files with a progress bar. The handler reads a file while it arrives.
 //!
-//! `cargo run --example upload`, and with a real Mongrel2 in front `cargo run --example upload -- --mongrel2`
+//! Run it with `cargo run --example upload`, or behind Mongrel2 with `cargo run --example upload -- --mongrel2`
 
 mod front;
 
@@ -10,11 +10,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The largest file that is taken, in bytes.
-const LARGEST: usize = 2 << 30;
+/// The maximum size of a file, in bytes.
+const MAX_FILE_SIZE: usize = 2 << 30;
 
 #[derive(AppState)]
-struct Desk {
+struct UploadState {
     folder: PathBuf,
     count: Arc<AtomicU64>,
 }
@@ -28,7 +28,7 @@ struct Form {
 #[get("^/$")]
 async fn index() -> Page<Form> {
     Page(Form {
-        largest: LARGEST >> 20,
+        largest: MAX_FILE_SIZE >> 20,
     })
 }
 
@@ -43,7 +43,7 @@ struct Stored {
     size: u64,
 }
 
-/// The name of a file is for people; where it is stored, nobody but this application decides.
+/// Stores a file. Its path contains a number instead of the name from the request, which could be any path.
 #[post("^/file$")]
 async fn store(
     file: Query<File>,
@@ -59,16 +59,19 @@ async fn store(
     }))
 }
 
-const ROUTES: Routes<Desk> = routes![index, store];
+const ROUTES: Routes<UploadState> = routes![index, store];
 
 #[tokio::main]
 async fn main() -> brubeck::Result {
     let folder = tempfile::Builder::new().prefix("brubeck-uploads-").tempdir()?;
-    println!("files go to {} until the end", folder.path().display());
-    let state = Desk {
+    println!(
+        "storing files in {}, which is removed at exit",
+        folder.path().display()
+    );
+    let state = UploadState {
         folder: folder.path().to_owned(),
         count: Arc::default(),
     };
-    let app = App::new(ROUTES, state).limit::<store>(Limits::new().body_limit(LARGEST));
+    let app = App::new(ROUTES, state).limit::<store>(Limits::new().body_limit(MAX_FILE_SIZE));
     front::serve(app, ROUTES, |config| config.stream_uploads()).await
 }

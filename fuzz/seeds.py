@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the captures of the test-suite into fuzz/corpus, one folder per target, each message as its target reads it."""
+"""Writes the captures of the test suite into fuzz/corpus, in one directory per target and in the format of the target."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ def frames(capture, joined):
 def service():
     folder = FIXTURES / "service"
     for capture in json.loads((folder / "index.json").read_text()):
-        # The payload is the last frame, whatever the socket puts in front of it.
+        # The payload is the last frame. Frames before it depend on the socket type.
         *_, payload = frames(capture, (folder / capture["file"]).read_bytes())
         keep(f"{capture['dialect']}_{capture['kind']}", payload)
         keep("lenstr", payload.lstrip(b" "))
@@ -47,7 +47,7 @@ def mongrel2():
 
 
 def v2():
-    """The example of docs/protocol.md, and one more message of each kind, without their codes."""
+    """Writes the example of docs/protocol.md, and one message of each other kind, without authentication codes."""
     page = (HERE.parent / "docs" / "protocol.md").read_text()
     example = [bytes.fromhex(block) for block in re.findall(r"```text\n([0-9a-f\n]+)```", page)]
     fields = {6: 16, 8: 23, 9: 8, 10: 8, 11: 16, 12: 16, 13: 0, 14: 8, 15: 1}
@@ -67,7 +67,7 @@ def zmtp():
     ready = b"\x04" + bytes([len(ready)]) + ready
     keep("zmtp_handshake", greeting + ready)
     keep("zmtp_handshake", ready)
-    # The first byte is the size of the pieces.
+    # The first byte is the chunk size.
     for frames in [b"\x01\x01a\0\x01b", b"\x04\x0a\x04PING\0\x0aabc", b"\x04\x0f\x09SUBSCRIBEtopic",
                    b"\x03" + (300).to_bytes(8, "big") + bytes(300) + b"\0\0"]:
         keep("zmtp_frames", b"\x07" + frames)

@@ -1,4 +1,4 @@
-//! What the examples with pages share: the command line, and the web server in front of them.
+//! The command line and the web server, which the examples with pages share.
 
 use brubeck::prelude::*;
 use brubeck::{Mongrel2Config, Mongrel2Handler};
@@ -6,19 +6,19 @@ use clap::Parser;
 
 #[derive(Parser)]
 struct Arguments {
-    /// The port of 127.0.0.1 to listen at.
+    /// The port on 127.0.0.1.
     #[arg(long, default_value_t = 6767)]
     port: u16,
-    /// Starts a Mongrel2 in front instead of the embedded server.
+    /// Run behind a Mongrel2 instead of the embedded server.
     #[arg(long)]
     mongrel2: bool,
 }
 
-/// Serves until Ctrl-C. `set` is what this application needs of a Mongrel2.
+/// Serves until Ctrl-C. `configure` changes the configuration of Mongrel2 for this application.
 pub async fn serve<S: Send + Sync + 'static>(
     app: App<S>,
     routes: Routes<S>,
-    set: fn(Mongrel2Config) -> Mongrel2Config,
+    configure: fn(Mongrel2Config) -> Mongrel2Config,
 ) -> brubeck::Result {
     let Arguments { port, mongrel2 } = Arguments::parse();
     let address = format!("127.0.0.1:{port}");
@@ -27,10 +27,10 @@ pub async fn serve<S: Send + Sync + 'static>(
         println!("{}  (the embedded server; Ctrl-C stops it)", running.address());
         return running.until_signal().await;
     }
-    // Only this user may enter the folder, and so nobody else can speak to what listens in it.
+    // The directory is accessible to this user only, so other users cannot connect to the sockets in it.
     let folder = tempfile::Builder::new().prefix("brubeck-").tempdir()?;
     let [send, recv] = ["send", "recv"].map(|name| format!("ipc://{}/{name}", folder.path().display()));
-    let config = set(routes.mongrel2_conf(address, Mongrel2Handler::new(&send, &recv)));
+    let config = configure(routes.mongrel2_conf(address, Mongrel2Handler::new(&send, &recv)));
     let server = config.start().await?;
     let running = app
         .start(Mongrel2::new(send, recv).control(server.control()))

@@ -1,4 +1,4 @@
-//! What the fuzz targets check: any bytes are read or refused, and what is accepted reads the same when written again.
+//! The checks of the fuzz targets: decoding arbitrary bytes does not panic, and accepted values survive a round trip.
 
 use brubeck_runtime::protocol::{JobId, Moment, Worker, WorkerAction, WorkerConfig, WorkerEvent};
 use brubeck_runtime::wire::mongrel2::{self, Incoming, Protocol};
@@ -16,8 +16,8 @@ use brubeck_zmtp::codec::{
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::Corpus;
 
-/// Reads strings one after another until the first that is none.
-fn strings(
+/// Decodes strings until the first error, and checks the round trip of each.
+fn check_strings(
     data: &[u8],
     decode: fn(&mut Cursor<'_>) -> Result<Bytes, wire::ParseError>,
     encode: fn(&mut BytesMut, &[u8]),
@@ -33,17 +33,17 @@ fn strings(
     Corpus::Keep
 }
 
-/// The length-prefixed string of the service wire.
+/// Fuzzes the length-prefixed strings of the dialects.
 pub fn lenstr(data: &[u8]) -> Corpus {
-    strings(data, wire::lenstr::decode, wire::lenstr::encode)
+    check_strings(data, wire::lenstr::decode, wire::lenstr::encode)
 }
 
-/// The netstring.
+/// Fuzzes netstrings.
 pub fn netstring(data: &[u8]) -> Corpus {
-    strings(data, wire::netstring::decode, wire::netstring::encode)
+    check_strings(data, wire::netstring::decode, wire::netstring::encode)
 }
 
-/// The tagged netstring.
+/// Fuzzes tagged netstrings.
 pub fn tnetstring(data: &[u8]) -> Corpus {
     if let Ok(value) = wire::tnetstring::decode(&Bytes::copy_from_slice(data)) {
         let mut written = BytesMut::new();
@@ -53,7 +53,7 @@ pub fn tnetstring(data: &[u8]) -> Corpus {
     Corpus::Keep
 }
 
-/// A frame from Mongrel2, in either protocol.
+/// Fuzzes a request of Mongrel2, in both of its protocols.
 pub fn mongrel2_request(data: &[u8]) -> Corpus {
     if let Ok(Incoming::Request(request)) = mongrel2::decode(&Bytes::copy_from_slice(data)) {
         for protocol in [Protocol::Json, Protocol::Tnetstring] {
@@ -64,7 +64,7 @@ pub fn mongrel2_request(data: &[u8]) -> Corpus {
     Corpus::Keep
 }
 
-/// The frames of a client of a WebSocket: the same however they are cut.
+/// Fuzzes the frames of a WebSocket client. The result must not depend on how the bytes are divided.
 pub fn websocket_frames(data: &[u8]) -> Corpus {
     let Some((cut, sent)) = data.split_first() else {
         return Corpus::Reject;
@@ -93,8 +93,8 @@ pub fn websocket_frames(data: &[u8]) -> Corpus {
     Corpus::Keep
 }
 
-/// Frames of a ZMTP peer: the same in pieces of any size, within the limits, and messages read the same when encoded
-/// again.
+/// Fuzzes the frames of a ZMTP peer. The result must not depend on how the bytes are divided, and messages must survive a
+/// round trip.
 pub fn zmtp_frames(data: &[u8]) -> Corpus {
     let Some((size, sent)) = data.split_first() else {
         return Corpus::Reject;
@@ -139,14 +139,14 @@ pub fn zmtp_frames(data: &[u8]) -> Corpus {
     Corpus::Keep
 }
 
-/// The handshake of a ZMTP peer: a greeting, then a command.
+/// Fuzzes the handshake of a ZMTP peer: a greeting and a command.
 pub fn zmtp_handshake(data: &[u8]) -> Corpus {
     const ACCEPTED: &[SocketType] = &[SocketType::Dealer, SocketType::Req, SocketType::Router];
     let (greeting, command) = data.split_at(data.len().min(GREETING_SIZE));
     if check_greeting(greeting) == Ok(0) {
         assert!((0..GREETING_SIZE).all(|end| check_greeting(&greeting[..end]) == Ok(GREETING_SIZE - end)));
     }
-    // The command is tried after any greeting, and without one.
+    // Decode the command even if the greeting is invalid or absent.
     for received in [data, command] {
         match split_command(received) {
             Ok(CommandProgress::Missing(missing)) => assert!((1..=MAX_READY).contains(&missing)),
@@ -167,7 +167,7 @@ pub fn zmtp_handshake(data: &[u8]) -> Corpus {
     Corpus::Keep
 }
 
-/// A deflated message: inflated up to its limit, and what was deflated is inflated again.
+/// Fuzzes the inflation of a message, whose result must not exceed its limit, and the round trip through deflate.
 pub fn websocket_deflate(data: &[u8]) -> Corpus {
     let Some((window, sent)) = data.split_first() else {
         return Corpus::Reject;
@@ -185,11 +185,11 @@ pub fn websocket_deflate(data: &[u8]) -> Corpus {
     Corpus::Keep
 }
 
-/// A frame to Mongrel2.
+/// Fuzzes a reply to Mongrel2.
 pub fn mongrel2_reply(data: &[u8]) -> Corpus {
     if let Ok(reply) = mongrel2::decode_reply(&Bytes::copy_from_slice(data)) {
         let frames =
-            mongrel2::reply(&reply.ident, &reply.ids, b"payload").expect("what was read can be written");
+            mongrel2::reply(&reply.ident, &reply.ids, b"payload").expect("an accepted value can be encoded");
         let read: Vec<_> = frames
             .map(|frame| mongrel2::decode_reply(&frame).expect("readable"))
             .collect();
@@ -206,7 +206,7 @@ fn read_request(dialect: Dialect, payload: Bytes) -> Result<LegacyRequest, Legac
     }
 }
 
-/// A request as a service receives it; one in another dialect is left to that dialect's target.
+/// Fuzzes a request to a service. Rejects inputs in another dialect, which has its own target.
 pub fn service_request(dialect: Dialect, data: &[u8]) -> Corpus {
     let request = match read_request(dialect, Bytes::copy_from_slice(data)) {
         Ok(request) if request.envelope.dialect == dialect => request,
@@ -221,22 +221,23 @@ pub fn service_request(dialect: Dialect, data: &[u8]) -> Corpus {
         request.headers.object(),
         request.body.object(),
     );
-    // Some of what is accepted is not sent, for the sake of the originals; and an empty field is sent as something else.
+    // Encoding refuses some values that decoding accepts, and replaces empty fields by placeholders. The second round trip
+    // must therefore be exact.
     if let Ok(payload) = service::encode_request(&request) {
-        let once = read_request(dialect, payload).expect("what was written can be read");
-        let payload = service::encode_request(&once).expect("and written again");
+        let once = read_request(dialect, payload).expect("an encoded value can be decoded");
+        let payload = service::encode_request(&once).expect("a decoded value can be encoded again");
         assert_eq!(read_request(dialect, payload), Ok(once));
     }
     Corpus::Keep
 }
 
-/// A response as an application receives it.
+/// Fuzzes a response to an application.
 pub fn service_response(dialect: Dialect, data: &[u8]) -> Corpus {
     let frames = [Bytes::new(), Bytes::copy_from_slice(data)];
     if let Ok(response) = decode_response(dialect, &frames)
         && let Ok([_, delimiter, payload]) = service::encode_response(&response)
     {
-        let once = decode_response(dialect, &[delimiter, payload]).expect("what was written can be read");
+        let once = decode_response(dialect, &[delimiter, payload]).expect("an encoded value can be decoded");
         assert_eq!(
             (once.status_code, &once.envelope.path),
             (response.status_code, &response.envelope.path)
@@ -245,13 +246,15 @@ pub fn service_response(dialect: Dialect, data: &[u8]) -> Corpus {
     Corpus::Keep
 }
 
-/// A message of brubeck's own wire: the input is the head without its code, and then the body. The right code is put
-/// behind the head, so that what lies behind it is reached.
+/// Fuzzes a message of the native protocol.
+///
+/// The input is the head without its authentication code, followed by the body. The target adds the correct code, so that
+/// the code after the check is reached.
 pub fn v2_message(data: &[u8]) -> Corpus {
     let key = v2::MacKey::new(b"of the session");
     let raw = RawMessage::read(&[Bytes::copy_from_slice(data)]);
     if let Ok(raw) = &raw {
-        assert!(raw.open(&key).is_none(), "a code was guessed");
+        assert!(raw.open(&key).is_none(), "a message without a valid code was accepted");
     }
     let Some(frames) = sealed(data, &key) else {
         return Corpus::Reject;
@@ -266,20 +269,20 @@ pub fn v2_message(data: &[u8]) -> Corpus {
             counter: raw.head().counter,
             ack: raw.head().ack,
         };
-        let again = v2::seal(&message, position, &key).expect("what was read can be written");
-        let again = RawMessage::read(&again).expect("and read again");
+        let again = v2::seal(&message, position, &key).expect("an accepted value can be encoded");
+        let again = RawMessage::read(&again).expect("and decoded again");
         assert_eq!(again.open(&key).map(Result::ok), Some(Some(message)));
     }
-    // Without a code, as the messages that open a session are.
+    // The messages that open a session have no code.
     if let Some(Ok(message)) = raw.ok().and_then(|raw| raw.decode_unsealed()) {
-        let frames = v2::encode_unsealed(&message, 0).expect("what was read can be written");
-        let again = RawMessage::read(&frames).expect("and read again");
+        let frames = v2::encode_unsealed(&message, 0).expect("an accepted value can be encoded");
+        let again = RawMessage::read(&frames).expect("and decoded again");
         assert_eq!(again.decode_unsealed().map(Result::ok), Some(Some(message)));
     }
     Corpus::Keep
 }
 
-/// Head and body, as the length in the head divides the input, and the right code.
+/// Divides the input into head and body, by the length in the head, and adds the correct code.
 fn sealed(data: &[u8], key: &v2::MacKey) -> Option<Vec<Bytes>> {
     let length = u32::from_be_bytes(data.get(32..36)?.try_into().ok()?) as usize;
     let (head, body) = data.split_at_checked(data.len().checked_sub(length)?)?;
@@ -291,19 +294,20 @@ fn sealed(data: &[u8], key: &v2::MacKey) -> Option<Vec<Bytes>> {
     Some(frames)
 }
 
-/// Messages, one after another and each behind its length in two bytes, from a caller that knows the passphrase and
-/// means no good: the worker stays within its bounds whatever comes.
+/// Fuzzes a worker with messages of a malicious caller that knows the passphrase. The worker must stay within its limits.
+///
+/// The input contains messages, each after its length in two bytes.
 pub fn v2_worker(data: &[u8]) -> Corpus {
-    const SLOTS: usize = 4;
+    const CONCURRENCY: usize = 4;
     let passphrase = Secret::new(b"secret".as_slice());
     let config = WorkerConfig {
         passphrase: passphrase.clone(),
-        concurrency: SLOTS,
+        concurrency: CONCURRENCY,
         ..WorkerConfig::default()
     };
     let mut worker = Worker::new(config, [1; 32]);
     let (peer, mut actions, mut now) = (Bytes::from_static(b"peer"), Vec::new(), Moment::ZERO);
-    let tell = |frames| WorkerEvent::Frames {
+    let frames_event = |frames| WorkerEvent::Frames {
         peer: peer.clone(),
         frames,
     };
@@ -314,7 +318,7 @@ pub fn v2_worker(data: &[u8]) -> Corpus {
         nonce: [2; 32],
     };
     let hello = v2::encode_unsealed(&v2::WireMessage::Hello(hello), 0).expect("a hello");
-    worker.handle_event(now, tell(hello.clone()), &mut actions);
+    worker.handle_event(now, frames_event(hello.clone()), &mut actions);
     let Some(WorkerAction::Send { frames, .. }) = actions.pop() else {
         panic!("no challenge");
     };
@@ -331,16 +335,16 @@ pub fn v2_worker(data: &[u8]) -> Corpus {
         ack: 0,
     };
     let proof = v2::seal(&proof, position, &key).expect("a proof");
-    worker.handle_event(now, tell(proof), &mut actions);
+    worker.handle_event(now, frames_event(proof), &mut actions);
     assert_eq!(worker.view().sessions, 1);
 
     let (mut rest, mut counter) = (data, 1_u64);
     while let Some((length, more)) = rest.split_first_chunk() {
         let (message, more) = more.split_at(usize::from(u16::from_be_bytes(*length)).min(more.len()));
         rest = more;
-        // The session and the counter are made right; everything else is as it comes.
+        // Correct the session and the counter, and keep everything else.
         let Some((head, fields)) = message.split_first_chunk::<36>() else {
-            // A handler ends, and time passes.
+            // A short message means: a handler finishes, and time passes.
             let job = JobId(message.first().copied().unwrap_or(0).into());
             now += Moment::from_millis(message.len() as u64 * 50);
             worker.handle_event(now, WorkerEvent::Finished { job, reply: None }, &mut actions);
@@ -354,16 +358,16 @@ pub fn v2_worker(data: &[u8]) -> Corpus {
         let Some(frames) = sealed(&message, &key) else {
             continue;
         };
-        worker.handle_event(now, tell(frames), &mut actions);
+        worker.handle_event(now, frames_event(frames), &mut actions);
         let view = worker.view();
         assert!(
-            view.running <= SLOTS && view.queued <= SLOTS && view.sessions <= 1,
+            view.running <= CONCURRENCY && view.queued <= CONCURRENCY && view.sessions <= 1,
             "{view:?}"
         );
         assert!(actions.len() < 64, "a message led to {} actions", actions.len());
         for action in actions.drain(..) {
             if let WorkerAction::Send { frames, .. } = action {
-                RawMessage::read(&frames).expect("what is sent can be read");
+                RawMessage::read(&frames).expect("a sent message can be decoded");
             }
         }
     }

@@ -1,5 +1,6 @@
-//! Clients come, ask three times and go, at full speed, while the handlers run on four worker threads: the traffic that
-//! stops the bare sockets within seconds. `BRUBECK_CHURN_SECONDS` sets the length (default 3).
+//! Clients connect, send three requests and disconnect, at full speed, while the server runs on four worker threads.
+//!
+//! This traffic blocks the sockets of the `zeromq` crate within seconds. `BRUBECK_CHURN_SECONDS` sets the duration (default: 3).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::common::{echo, frames, serve, soon};
 use zeromq::prelude::*;
 
-const VISITORS: usize = 6;
+const CLIENTS: usize = 6;
 
 fn seconds() -> Duration {
     let seconds = std::env::var("BRUBECK_CHURN_SECONDS")
@@ -17,27 +18,27 @@ fn seconds() -> Duration {
     Duration::from_secs(seconds.unwrap_or(3))
 }
 
-/// Visits until the time is over; returns connections and unanswered questions.
-async fn visit(address: String, until: Instant, asked: Arc<AtomicU64>) -> (u64, u64) {
-    let (mut connections, mut unanswered) = (0, 0);
-    while Instant::now() < until {
+/// Connects and sends requests until the deadline. Returns the number of connections and of requests without a response.
+async fn run_client(address: String, deadline: Instant, sent: Arc<AtomicU64>) -> (u64, u64) {
+    let (mut connections, mut lost) = (0, 0);
+    while Instant::now() < deadline {
         let mut socket = zeromq::DealerSocket::new();
         soon("a connection", socket.connect(&address)).await.unwrap();
         connections += 1;
-        for question in 0..3 {
-            let question = format!("{connections}.{question}");
+        for request in 0..3 {
+            let request = format!("{connections}.{request}");
             socket
-                .send(zeromq::ZmqMessage::from(question.as_str()))
+                .send(zeromq::ZmqMessage::from(request.as_str()))
                 .await
                 .unwrap();
-            asked.fetch_add(1, Relaxed);
+            sent.fetch_add(1, Relaxed);
             match tokio::time::timeout(Duration::from_secs(10), socket.recv()).await {
-                Ok(Ok(answer)) => assert_eq!(answer.into_vec(), frames(&[&question])),
-                _ => unanswered += 1,
+                Ok(Ok(answer)) => assert_eq!(answer.into_vec(), frames(&[&request])),
+                _ => lost += 1,
             }
         }
     }
-    (connections, unanswered)
+    (connections, lost)
 }
 
 async fn churn(at: &str) {
@@ -45,48 +46,48 @@ async fn churn(at: &str) {
     let address = server.local.to_string();
     let outbound = server.outbound.clone();
     let (shutdown, served) = echo(server);
-    let asked = Arc::new(AtomicU64::new(0));
-    let until = Instant::now() + seconds();
-    let visitors: Vec<_> = (0..VISITORS)
+    let sent = Arc::new(AtomicU64::new(0));
+    let deadline = Instant::now() + seconds();
+    let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
-            let (address, asked) = (address.clone(), asked.clone());
+            let (address, sent) = (address.clone(), sent.clone());
             std::thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build()
                     .unwrap();
-                runtime.block_on(visit(address, until, asked))
+                runtime.block_on(run_client(address, deadline, sent))
             })
         })
         .collect();
-    let (mut connections, mut unanswered) = (0, 0);
-    for visitor in visitors {
-        let (came, lost) = tokio::task::spawn_blocking(|| visitor.join())
+    let (mut connections, mut lost) = (0, 0);
+    for client in clients {
+        let (client_connections, client_lost) = tokio::task::spawn_blocking(|| client.join())
             .await
             .unwrap()
             .unwrap();
-        connections += came;
-        unanswered += lost;
+        connections += client_connections;
+        lost += client_lost;
     }
-    let asked = asked.load(Relaxed);
+    let sent = sent.load(Relaxed);
     println!(
-        "{at}: {connections} connections, {asked} questions, {unanswered} unanswered, {:?}",
+        "{at}: {connections} connections, {sent} requests, {lost} without a response, {:?}",
         outbound.counts()
     );
     assert!(connections > 0);
-    assert_eq!(unanswered, 0);
+    assert_eq!(lost, 0);
     drop(outbound);
     shutdown.shutdown(Duration::from_secs(5)).await;
-    assert_eq!(soon("the end", served).await.unwrap(), asked);
+    assert_eq!(soon("the end", served).await.unwrap(), sent);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn tcp_clients_come_and_go() {
+async fn tcp_clients_connect_and_disconnect() {
     churn("tcp://127.0.0.1:0").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn ipc_clients_come_and_go() {
+async fn ipc_clients_connect_and_disconnect() {
     let folder = tempfile::tempdir().unwrap();
     churn(&format!("ipc://{}/s", folder.path().display())).await;
 }

@@ -1,4 +1,4 @@
-//! Helpers of these tests.
+//! Helpers of the socket tests.
 
 #![allow(unreachable_pub)]
 
@@ -12,11 +12,11 @@ use brubeck_zmtp::{
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Waits for something that must happen; generous, because the machine may be busy.
-pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+/// Waits for a future that must complete. The timeout is long, because the machine may be busy.
+pub async fn soon<F: Future>(description: &str, future: F) -> F::Output {
     match tokio::time::timeout(Duration::from_secs(20), future).await {
         Ok(output) => output,
-        Err(_) => panic!("it did not happen in 20 s: {what}"),
+        Err(_) => panic!("timeout after 20 s: {description}"),
     }
 }
 
@@ -39,7 +39,7 @@ pub async fn connect(to: &Endpoint) -> DealerClient {
     Zmtp.client(to.clone(), LinkConfig::default()).unwrap()
 }
 
-/// Answers every message with itself, until the server ends.
+/// Sends every message back to its peer, until the server is closed. Returns the number of messages.
 pub fn echo(server: RouterServer) -> (ShutdownHandle, tokio::task::JoinHandle<u64>) {
     let RouterServer {
         mut inbound,
@@ -86,9 +86,9 @@ pub async fn answered(client: &mut DealerClient) -> Vec<Bytes> {
     }
 }
 
-/// Waits for a condition that nothing announces.
-pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    soon(what, async {
+/// Polls until a condition is true.
+pub async fn until(description: &str, mut condition: impl FnMut() -> bool) {
+    soon(description, async {
         while !condition() {
             tokio::task::yield_now().await;
         }
@@ -106,7 +106,7 @@ pub fn greeting() -> Vec<u8> {
     greeting
 }
 
-/// The `READY` of a peer of this type; without an identity if that is empty.
+/// The `READY` command of a peer with this type, without an identity if `identity` is empty.
 pub fn ready(socket_type: &str, identity: &str) -> Vec<u8> {
     let mut body = b"\x05READY".to_vec();
     for (name, value) in [("Socket-Type", socket_type), ("Identity", identity)] {
@@ -120,7 +120,7 @@ pub fn ready(socket_type: &str, identity: &str) -> Vec<u8> {
     [&[4, body.len() as u8], &body[..]].concat()
 }
 
-/// Speaks ZMTP up to READY on a raw connection, as a socket of this type.
+/// Completes the handshake on a raw connection, as a socket of this type.
 pub async fn handshake<S>(stream: &mut S, socket_type: &str, identity: &str)
 where
     S: AsyncRead + AsyncWrite + Unpin,

@@ -1,4 +1,4 @@
-//! Our sockets and those of libzmq, which a Python peer drives through pyzmq.
+//! Our sockets with sockets of libzmq, which a Python process drives through pyzmq.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -30,7 +30,7 @@ struct Libzmq {
 }
 
 impl Libzmq {
-    /// Starts a peer. Returns `None`, and says so, if there is no pyzmq.
+    /// Starts a peer. Prints a message and returns `None` if pyzmq is not installed.
     async fn start(socket_type: &str, how: &str, endpoint: &str, options: &[&str]) -> Option<Self> {
         let python = std::env::var_os("BRUBECK_PYTHON").unwrap_or("python3".into());
         let found = Command::new(&python).args(["-c", "import zmq"]).output().await;
@@ -91,7 +91,7 @@ impl Libzmq {
 fn missing_pyzmq() {
     let text = "pyzmq is missing; install it with: python3 -m pip install pyzmq";
     assert!(std::env::var_os("CI").is_none(), "{text}");
-    // Not `eprintln!`, which is only shown for tests that fail.
+    // Not `eprintln!`, whose output is only shown for failed tests.
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     writeln!(std::io::stderr(), "skipped {test}: {text}").expect("standard error");
 }
@@ -154,7 +154,7 @@ async fn router_serves_a_libzmq_dealer() {
     assert_eq!(dealer.recv().await, as_hex(&["", "text"]));
 
     dealer.kill().await;
-    let gone = soon("its end", server.inbound.recv()).await;
+    let gone = soon("the disconnect", server.inbound.recv()).await;
     let peer = RoutingId::new("me");
     assert_eq!(gone, Some(ServerEvent::Disconnected { peer }));
 }
@@ -166,17 +166,17 @@ async fn router_serves_a_libzmq_req() {
         return;
     };
     for round in 0..3 {
-        let question = format!("question {round}");
-        req.send(&[&question]).await;
+        let request = format!("request {round}");
+        req.send(&[&request]).await;
         let (peer, received) = asked(&mut server).await;
-        assert_eq!(received, frames(&["", &question]));
+        assert_eq!(received, frames(&["", &request]));
         server.outbound.send(peer, frames(&["", "answer"])).await.unwrap();
         assert_eq!(req.recv().await, as_hex(&["answer"]));
     }
 }
 
 #[tokio::test]
-async fn dealer_talks_to_a_libzmq_router() {
+async fn dealer_exchanges_messages_with_a_libzmq_router() {
     let Some(mut router) = Libzmq::start("ROUTER", "bind", "tcp://127.0.0.1:*", &[]).await else {
         return;
     };
@@ -212,7 +212,7 @@ async fn dealer_reconnects_after_a_libzmq_router_restarts() {
 }
 
 #[tokio::test]
-async fn a_libzmq_dealer_finds_a_restarted_router() {
+async fn libzmq_dealer_reconnects_to_a_restarted_router() {
     let mut server = serve(ANY).await;
     let local = server.local.clone();
     let Some(mut dealer) = Libzmq::start("DEALER", "connect", &local.to_string(), &[]).await else {
@@ -268,7 +268,7 @@ async fn push_sends_to_a_libzmq_pull() {
 }
 
 #[tokio::test]
-async fn xpub_sees_the_subscriptions_of_a_libzmq_sub() {
+async fn xpub_receives_the_subscriptions_of_a_libzmq_sub() {
     let listener = listen().await;
     let at = listener.local_endpoint().to_string();
     let Some(mut sub) = Libzmq::start("SUB", "connect", &at, &["SUBSCRIBE=topic"]).await else {
@@ -283,11 +283,14 @@ async fn xpub_sees_the_subscriptions_of_a_libzmq_sub() {
     xpub.writer.flush().await.unwrap();
     assert_eq!(sub.recv().await, as_hex(&["topic and text"]));
     sub.run("unsubscribe", json!("topic")).await;
-    assert_eq!(soon("its end", xpub.recv()).await.unwrap(), frames(&["\0topic"]));
+    assert_eq!(
+        soon("the unsubscription", xpub.recv()).await.unwrap(),
+        frames(&["\0topic"])
+    );
 }
 
 #[tokio::test]
-async fn large_messages_and_many_frames_pass_both_ways() {
+async fn exchanges_large_messages_and_many_frames() {
     let limits = ServerLimits {
         max_message_bytes: 64 << 20,
         max_frames: 2000,
@@ -323,7 +326,7 @@ async fn large_messages_and_many_frames_pass_both_ways() {
     }
 }
 
-/// Forwards one connection to `to`, and counts the `PONG`s that come back.
+/// Forwards one connection to `to`, and counts the `PONG`s of the server.
 async fn count_pongs(to: Endpoint) -> (Endpoint, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = endpoint(&format!("tcp://{}", listener.local_addr().unwrap()));
@@ -353,7 +356,7 @@ async fn heartbeats_of_libzmq_are_answered() {
     let mut server = serve(ANY).await;
     let (at, pongs) = count_pongs(server.local.clone()).await;
     let options = [
-        "IDENTITY=beating",
+        "IDENTITY=pinging",
         "HEARTBEAT_IVL=20",
         "HEARTBEAT_TIMEOUT=10000",
         "HEARTBEAT_TTL=10000",
@@ -361,24 +364,24 @@ async fn heartbeats_of_libzmq_are_answered() {
     let Some(mut dealer) = Libzmq::start("DEALER", "connect", &at.to_string(), &options).await else {
         return;
     };
-    soon("ten answers", async {
+    soon("ten pongs", async {
         while pongs.load(Relaxed) < 10 {
             tokio::task::yield_now().await;
         }
     })
     .await;
-    // The connection is the first one: the server saw no other.
-    dealer.send(&["still here"]).await;
+    // This is still the first connection: the server has emitted no `Disconnected`.
+    dealer.send(&["still connected"]).await;
     let (peer, received) = asked(&mut server).await;
     assert_eq!(
         (peer, received),
-        (RoutingId::new("beating"), frames(&["still here"]))
+        (RoutingId::new("pinging"), frames(&["still connected"]))
     );
     assert_eq!(server.inbound.try_recv(), None);
 }
 
 #[tokio::test]
-async fn strangers_do_not_disturb_a_libzmq_peer() {
+async fn invalid_peers_do_not_disturb_a_libzmq_peer() {
     let limits = ServerLimits {
         handshake_timeout: Duration::from_secs(3600),
         ..ServerLimits::default()
@@ -392,22 +395,22 @@ async fn strangers_do_not_disturb_a_libzmq_peer() {
         return;
     };
     for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0; 64], &[0xff; 64]] {
-        let mut stranger = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        stranger.write_all(garbage).await.unwrap();
-        let _ = soon("the end", stranger.read_to_end(&mut Vec::new())).await;
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        stream.write_all(garbage).await.unwrap();
+        let _ = soon("the end", stream.read_to_end(&mut Vec::new())).await;
         dealer.send(&["x"]).await;
         let (peer, received) = asked(&mut server).await;
         server.outbound.send(peer, received).await.unwrap();
         assert_eq!(dealer.recv().await, as_hex(&["x"]));
     }
-    // A socket of a type that makes no sense here is refused as well.
+    // A socket of a type that is not accepted is refused, too.
     let Some(_pull) = Libzmq::start("PULL", "connect", &at, &[]).await else {
         return;
     };
     dealer.send(&["y"]).await;
     assert_eq!(asked(&mut server).await.1, frames(&["y"]));
 
-    // A server that is no ZeroMQ socket is left, and connected again.
+    // A client reconnects if its server is not a ZeroMQ socket.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = endpoint(&format!("tcp://{}", listener.local_addr().unwrap()));
     let _client = Zmtp.client(at, LinkConfig::default()).unwrap();

@@ -1,4 +1,4 @@
-//! RouterServer and client: round trips, every start order, restarts, loss, shutdown.
+//! Clients and servers: round trips, start order, restarts, lost connections, shutdown.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -35,18 +35,18 @@ async fn round_trip(at: &str) {
 }
 
 #[tokio::test]
-async fn a_round_trip_over_tcp() {
+async fn round_trip_over_tcp() {
     round_trip("tcp://127.0.0.1:0").await;
 }
 
 #[tokio::test]
-async fn a_round_trip_over_ipc() {
+async fn round_trip_over_ipc() {
     let folder = tempfile::tempdir().unwrap();
     round_trip(&format!("ipc://{}/s", folder.path().display())).await;
 }
 
 #[tokio::test]
-async fn a_round_trip_over_ipv6() {
+async fn round_trip_over_ipv6() {
     if std::net::TcpListener::bind("[::1]:0").is_ok() {
         round_trip("tcp://[::1]:0").await;
     }
@@ -74,7 +74,7 @@ async fn serves_dealers_of_the_zeromq_crate() {
 }
 
 #[tokio::test]
-async fn a_client_may_start_before_its_server() {
+async fn client_may_start_before_its_server() {
     let folder = tempfile::tempdir().unwrap();
     let at = format!("ipc://{}/s", folder.path().display());
     let mut client = connect(&endpoint(&at)).await;
@@ -91,11 +91,11 @@ async fn a_client_may_start_before_its_server() {
     let outbound = client.outbound.clone();
     let waiting = tokio::spawn(async move {
         outbound
-            .send_by(frames(&["patient"]), Instant::now() + Duration::from_secs(20))
+            .send_by(frames(&["waiting"]), Instant::now() + Duration::from_secs(20))
             .await
     });
     let mut server = serve(&at).await;
-    assert_eq!(asked(&mut server).await.1, frames(&["patient"]));
+    assert_eq!(asked(&mut server).await.1, frames(&["waiting"]));
     assert_eq!(waiting.await.unwrap(), Ok(1));
     assert_eq!(up(&mut client).await, 1);
 }
@@ -130,7 +130,7 @@ async fn reconnects_after_each_restart_of_the_server() {
 }
 
 #[tokio::test]
-async fn a_client_that_keeps_sending_reconnects_over_tcp() {
+async fn sending_client_reconnects_over_tcp() {
     let first = serve("tcp://127.0.0.1:0").await;
     let local = first.local.clone();
     let client = connect(&local).await;
@@ -139,7 +139,7 @@ async fn a_client_that_keeps_sending_reconnects_over_tcp() {
         outbound,
         ..
     } = client;
-    let asking = tokio::spawn(async move {
+    let sender = tokio::spawn(async move {
         let deadline = || Instant::now() + Duration::from_secs(20);
         while outbound.send_by(frames(&["?"]), deadline()).await.is_ok() {
             tokio::task::yield_now().await;
@@ -168,14 +168,14 @@ async fn a_client_that_keeps_sending_reconnects_over_tcp() {
         server = echo(serve(&local.to_string()).await);
     }
     drop(inbound);
-    soon("the asking to end", asking).await.unwrap();
+    soon("the end of the sender", sender).await.unwrap();
 }
 
 #[tokio::test]
 async fn replaces_a_stale_socket_file_and_refuses_one_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s");
-    // A killed process leaves such a file behind.
+    // A killed process leaves its socket file behind.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let at = format!("ipc://{}", path.display());
     let server = serve(&at).await;
@@ -217,7 +217,7 @@ async fn shutdown_disconnects_a_client_that_just_connected() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_refused() {
+async fn binding_a_port_in_use_fails() {
     let server = serve("tcp://127.0.0.1:0").await;
     let refused = Zmtp
         .server(server.local.clone(), ServerLimits::default())
@@ -227,7 +227,7 @@ async fn a_taken_port_is_refused() {
 }
 
 #[tokio::test]
-async fn a_disconnect_comes_after_the_last_message() {
+async fn disconnect_is_the_last_event_of_a_peer() {
     let mut server = serve("tcp://127.0.0.1:0").await;
     let mut client = connect(&server.local).await;
     up(&mut client).await;
@@ -237,15 +237,15 @@ async fn a_disconnect_comes_after_the_last_message() {
     assert!(client.shutdown(Duration::from_secs(5)).await);
     let mut seen = 0;
     let gone = loop {
-        match soon("the departure", server.inbound.recv()).await.unwrap() {
+        match soon("the disconnect", server.inbound.recv()).await.unwrap() {
             ServerEvent::Message { .. } => seen += 1,
             ServerEvent::Disconnected { peer } => break peer,
         }
     };
-    assert_eq!(seen, 100, "shutdown lets everything leave");
+    assert_eq!(seen, 100, "shutdown sends all accepted messages");
 
     server.outbound.send(gone, frames(&["late"])).await.unwrap();
-    until("the late answer to be counted", || {
+    until("the dropped message to be counted", || {
         server.outbound.counts().dropped == 1
     })
     .await;
@@ -279,7 +279,7 @@ async fn both_sides_can_disconnect() {
 }
 
 #[tokio::test]
-async fn shutdown_lets_the_last_replies_leave() {
+async fn shutdown_sends_accepted_messages() {
     let mut server = serve("tcp://127.0.0.1:0").await;
     let mut client = connect(&server.local).await;
     up(&mut client).await;
@@ -300,7 +300,7 @@ async fn shutdown_lets_the_last_replies_leave() {
 }
 
 #[tokio::test]
-async fn sockets_close_with_their_handles() {
+async fn dropping_a_handle_closes_the_socket() {
     let server = serve("tcp://127.0.0.1:0").await;
     let client = connect(&server.local).await;
     let DealerClient {
@@ -330,7 +330,7 @@ async fn sockets_close_with_their_handles() {
     drop(inbound);
     soon("the end", async {
         while outbound
-            .send(RoutingId::new("nobody"), frames(&["x"]))
+            .send(RoutingId::new("unknown"), frames(&["x"]))
             .await
             .is_ok()
         {
@@ -376,7 +376,7 @@ async fn refuses_a_message_without_frames() {
 
 #[tokio::test]
 async fn refuses_endpoints_that_only_bind() {
-    for (to, what) in [
+    for (to, expected) in [
         ("tcp://*:1", "write one host"),
         ("tcp://127.0.0.1:0", "write the port"),
     ] {
@@ -384,14 +384,14 @@ async fn refuses_endpoints_that_only_bind() {
             .client(endpoint(to), LinkConfig::default())
             .unwrap_err()
             .to_string();
-        assert!(error.contains(what), "{error}");
+        assert!(error.contains(expected), "{error}");
     }
 }
 
-/// The child process of the next test: sends much, shuts down, and exits.
+/// The child process of the next test: sends many messages, shuts down, and exits.
 #[tokio::test]
-async fn child_that_leaves() {
-    let Ok(address) = std::env::var("BRUBECK_TEST_LEAVE") else {
+async fn sending_child() {
+    let Ok(address) = std::env::var("BRUBECK_TEST_SENDING_CHILD") else {
         return;
     };
     let mut client = connect(&endpoint(&address)).await;
@@ -409,11 +409,11 @@ async fn child_that_leaves() {
 }
 
 #[tokio::test]
-async fn messages_accepted_before_shutdown_outlive_the_process() {
+async fn accepted_messages_are_sent_before_the_process_exits() {
     let mut server = serve("tcp://127.0.0.1:0").await;
     let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["links::child_that_leaves", "--exact"])
-        .env("BRUBECK_TEST_LEAVE", server.local.to_string())
+        .args(["links::sending_child", "--exact"])
+        .env("BRUBECK_TEST_SENDING_CHILD", server.local.to_string())
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();

@@ -1,9 +1,9 @@
-//! Servers and clients over real sockets, against peers of every kind.
+//! Servers and clients over real sockets, with peers of libzmq, of the `zeromq` crate, and with raw connections.
 
 mod churn;
 mod common;
 mod libzmq;
 mod links;
 mod overload;
-mod servers;
-mod strangers;
+mod raw_peers;
+mod raw_servers;

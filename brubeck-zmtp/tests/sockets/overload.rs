@@ -1,4 +1,4 @@
-//! Peers and users that are too slow or too fast.
+//! Slow peers, slow users, and floods of messages.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
 #[tokio::test]
-async fn a_full_event_queue_slows_the_peer_down_and_loses_nothing() {
+async fn full_event_queue_applies_backpressure_without_loss() {
     let limits = ServerLimits {
         inbound_messages: 2,
         ..ServerLimits::default()
@@ -31,7 +31,7 @@ async fn a_full_event_queue_slows_the_peer_down_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn many_small_messages_at_once_arrive_in_order() {
+async fn burst_of_small_messages_arrives_in_order() {
     let limits = ServerLimits {
         inbound_messages: 4,
         ..ServerLimits::default()
@@ -56,7 +56,7 @@ async fn many_small_messages_at_once_arrive_in_order() {
         assert_eq!(frames[0][..], number.to_be_bytes());
     }
     drop(sent.await.unwrap());
-    let gone = soon("its departure", server.inbound.recv()).await;
+    let gone = soon("the disconnect", server.inbound.recv()).await;
     assert_eq!(
         gone,
         Some(ServerEvent::Disconnected {
@@ -66,47 +66,47 @@ async fn many_small_messages_at_once_arrive_in_order() {
 }
 
 #[tokio::test]
-async fn a_peer_that_does_not_read_is_disconnected_while_others_are_served() {
+async fn stalled_peer_is_disconnected_while_others_are_served() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s");
     let mut server = serve(&format!("ipc://{}", path.display())).await;
     let mut good = connect(&server.local).await;
     up(&mut good).await;
-    let mut deaf = UnixStream::connect(&path).await.unwrap();
-    handshake(&mut deaf, "DEALER", "deaf").await;
-    deaf.write_all(b"\0\x05hello").await.unwrap();
-    let mut deaf = Some(deaf);
+    let mut stalled = UnixStream::connect(&path).await.unwrap();
+    handshake(&mut stalled, "DEALER", "stalled").await;
+    stalled.write_all(b"\0\x05hello").await.unwrap();
+    let mut stalled = Some(stalled);
     assert_eq!(
         asked(&mut server).await,
-        (RoutingId::new("deaf"), frames(&["hello"]))
+        (RoutingId::new("stalled"), frames(&["hello"]))
     );
 
     while server.outbound.counts().stalled == 0 {
         server
             .outbound
-            .send(RoutingId::new("deaf"), frames(&["something it will not read"]))
+            .send(RoutingId::new("stalled"), frames(&["x"]))
             .await
             .unwrap();
     }
     for round in 0..20 {
         if round == 10 {
-            // The moment at which a send that waits for it would stop everything.
-            deaf.take();
+            // The peer disconnects while messages to it are queued. This must not block the others.
+            stalled.take();
         }
         good.outbound.try_send(frames(&["?"])).unwrap();
-        let (peer, question) = asked(&mut server).await;
-        server.outbound.send(peer, question).await.unwrap();
+        let (peer, request) = asked(&mut server).await;
+        server.outbound.send(peer, request).await.unwrap();
         assert_eq!(answered(&mut good).await, frames(&["?"]));
     }
-    drop(deaf);
+    drop(stalled);
     assert!(
         server.shutdown(Duration::from_secs(10)).await,
-        "what waited for the deaf peer is given up with it"
+        "the messages to the stalled peer are dropped when it disconnects"
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_endless_loop_of_sends_does_not_starve_the_thread() {
+async fn loop_of_sends_does_not_starve_other_tasks() {
     let limits = ServerLimits {
         peer_queue_messages: usize::MAX,
         ..ServerLimits::default()
@@ -122,6 +122,6 @@ async fn an_endless_loop_of_sends_does_not_starve_the_thread() {
     for _ in 0..10_000 {
         assert_eq!(answered(&mut client).await, frames(&["drop"]));
     }
-    assert!(!flood.is_finished(), "it goes on all the time");
+    assert!(!flood.is_finished(), "the flood must continue during the test");
     flood.abort();
 }

@@ -2,7 +2,7 @@
 
 usage: peer.py TYPE bind|connect ENDPOINT [OPTION=VALUE ..]
 
-Prints the endpoint, then one line for each command that was carried out.
+Prints the endpoint, then one line for each executed command.
 """
 
 import json

@@ -309,8 +309,8 @@ fn space_in_a_value_is_decoded_but_not_encoded() {
     let refused = encode_request(&request).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "cannot send `path`: it has a space or line break in it, where the originals end a field; \
-         take it out or percent-encode it"
+        "cannot send `path`: the value contains whitespace, which ends a field in the Python original; \
+         remove or percent-encode it"
     );
 }
 

@@ -1,10 +1,10 @@
-//! Which fields an envelope has, in which order.
+//! The fields of an envelope in each dialect, in their order.
 
 use crate::codec::{Cursor, lenstr};
 use crate::rpc::api::Dialect;
 
 impl Dialect {
-    /// Whether a request begins with a space.
+    /// Returns `true` if a request begins with a space.
     pub(super) const fn has_leading_space(self) -> bool {
         !matches!(self, Self::Pypi01x)
     }
@@ -111,7 +111,7 @@ pub(super) enum EnvelopeField {
 }
 
 impl EnvelopeField {
-    /// The name the original uses.
+    /// Returns the name of the field in the Python original.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::ConnId => "conn_id",
@@ -129,15 +129,21 @@ impl EnvelopeField {
     }
 }
 
-/// Finds out in which of two dialects an envelope is written: the string behind the fields both have is another field if a
-/// space follows it, and the tail if not. `None` if the envelope is broken before that.
+/// Detects in which of two dialects an envelope is encoded. The second dialect must have more fields.
 ///
-/// The cursor stands behind the sender and is a copy, so that the envelope is then read from its start.
-pub(super) fn detect(mut cursor: Cursor<'_>, [few, many]: [Dialect; 2]) -> Option<Dialect> {
-    for _ in few.request_fields() {
+/// The string after the fields of the first dialect is another field if a space follows it, and the start of the tail
+/// otherwise. Returns `None` if the envelope is malformed before that string.
+///
+/// `cursor` is a copy that is positioned after the sender, so that the caller can read the envelope from its start.
+pub(super) fn detect(mut cursor: Cursor<'_>, [fewer_fields, more_fields]: [Dialect; 2]) -> Option<Dialect> {
+    for _ in fewer_fields.request_fields() {
         lenstr::decode(&mut cursor).ok()?;
         cursor.expect(b' ', "a space").ok()?;
     }
     lenstr::decode(&mut cursor).ok()?;
-    Some(if cursor.peek() == Some(b' ') { many } else { few })
+    Some(if cursor.peek() == Some(b' ') {
+        more_fields
+    } else {
+        fewer_fields
+    })
 }

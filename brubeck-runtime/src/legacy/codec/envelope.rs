@@ -1,4 +1,4 @@
-//! What stands around a request or response: its fields, what follows them, and its times.
+//! The envelope of a request or response, and the tail that follows it.
 
 use super::dialect::EnvelopeField;
 use super::{Dialect, JsonText, LegacyDecodeError};
@@ -7,7 +7,7 @@ use crate::rpc::api::Origin;
 use crate::secret::Secret;
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// The fields in front of the data of a request or response.
+/// The fields that precede the data of a request or response.
 ///
 /// ```
 /// use brubeck_runtime::wire::service::{Dialect, LegacyRequest};
@@ -19,34 +19,34 @@ use bytes::{BufMut, Bytes, BytesMut};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LegacyEnvelope {
-    /// How the message was or will be written.
+    /// The dialect of the message.
     pub dialect: Dialect,
-    /// The application that asks: the identity of its DEALER, any bytes.
+    /// The identity of the calling application, which is the routing identity of its `DEALER`. It may be any bytes.
     pub sender: Bytes,
-    /// Names the call; a response repeats it.
+    /// The id of the call. A response repeats it.
     pub conn_id: Bytes,
-    /// When it was asked and answered.
+    /// The timestamps of the call.
     pub times: Times,
-    /// The secret both sides share.
+    /// The secret that both sides share.
     pub passphrase: Secret,
-    /// The web request the call was made for.
+    /// The web request that the call was made for.
     pub origin: Origin,
-    /// Whether the application handles the response; only [`Dialect::Pypi01x`] carries it.
+    /// `true` if the application handles the response. Only [`Dialect::Pypi01x`] encodes it.
     pub handle_response: bool,
-    /// What is asked for. UTF-8 if [`path_str`](Self::path_str) says so.
+    /// The path of the operation. [`path_str`](Self::path_str) returns it as text.
     pub path: Bytes,
-    /// `request` or another method; `response` in a response.
+    /// The method: `response` in a response, and usually `request` in a request.
     pub method: Bytes,
 }
 
-/// When a call was asked and answered, as far as the dialect says.
+/// The timestamps of a call. Each dialect encodes some of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Times {
-    /// When the request was made; only the pypi dialects have it.
+    /// When the request was made. Only the `Pypi` dialects encode it.
     pub request: Timestamp,
-    /// When the work began. In a request of [`Dialect::Branch`]: when the request was made.
+    /// When the service received the request. In a request of [`Dialect::Branch`], when the request was made.
     pub start: Timestamp,
-    /// When the answer was sent. In a request of [`Dialect::Branch`]: when the request was made.
+    /// When the service sent the response. In a request of [`Dialect::Branch`], when the request was made.
     pub end: Timestamp,
 }
 
@@ -65,13 +65,13 @@ impl LegacyEnvelope {
         }
     }
 
-    /// The path, if it is UTF-8.
+    /// Returns the path. Returns `None` if it is not UTF-8.
     #[must_use]
     pub fn path_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.path).ok()
     }
 
-    /// Reads the fields behind the sender.
+    /// Reads the fields after the sender.
     pub(super) fn read(
         mut self,
         cursor: &mut Cursor<'_>,
@@ -124,23 +124,25 @@ impl LegacyEnvelope {
         Ok(())
     }
 
-    /// Writes the fields behind the sender, each followed by a space.
+    /// Writes the fields after the sender, each followed by a space.
     pub(super) fn write(&self, output: &mut BytesMut, fields: &[EnvelopeField]) -> Result<(), EncodeError> {
         for &field in fields {
-            lenstr::encode(output, self.written(field)?);
+            lenstr::encode(output, self.encoded_field(field)?);
             output.put_u8(b' ');
         }
         Ok(())
     }
 
-    /// The bytes of one field, refused if an original would read something else.
-    fn written(&self, field: EnvelopeField) -> Result<&[u8], EncodeError> {
+    /// Returns the encoded value of one field.
+    ///
+    /// Returns an error if a peer in Python would decode a different value.
+    fn encoded_field(&self, field: EnvelopeField) -> Result<&[u8], EncodeError> {
         let (value, if_empty): (&[u8], Option<&[u8]>) = match field {
             EnvelopeField::ConnId => (&self.conn_id, None),
             EnvelopeField::RequestTime => (self.times.request.text(), Some(b"0")),
             EnvelopeField::StartTime => (self.times.start.text(), Some(b"0")),
             EnvelopeField::EndTime => (self.times.end.text(), Some(b"0")),
-            // Only the pypi dialects choke on an empty passphrase, and no other bytes could stand for it.
+            // The parser of the `Pypi` dialects fails on an empty string, and no placeholder is possible for a passphrase.
             EnvelopeField::Passphrase if self.dialect.has_sender_in_request() => {
                 (self.passphrase.expose(), None)
             }
@@ -153,31 +155,31 @@ impl LegacyEnvelope {
             EnvelopeField::Path => (&self.path, None),
             EnvelopeField::Method => (&self.method, None),
         };
-        if breaks_field(value) {
-            return Err(EncodeError::new(field.name(), SPACES));
+        if splits_field(value) {
+            return Err(EncodeError::new(field.name(), CONTAINS_WHITESPACE));
         }
         if value.is_empty() {
             return if_empty.ok_or(EncodeError::new(
                 field.name(),
-                "it is empty, which this dialect cannot express; give it a value",
+                "the value is empty, which this dialect cannot encode; set a value",
             ));
         }
         Ok(value)
     }
 }
 
-/// Why a value with spaces is refused.
-pub(super) const SPACES: &str =
-    "it has a space or line break in it, where the originals end a field; take it out or percent-encode it";
+/// The reason for refusing a value with whitespace.
+pub(super) const CONTAINS_WHITESPACE: &str =
+    "the value contains whitespace, which ends a field in the Python original; remove or percent-encode it";
 
-/// Whether an original, which splits at spaces before it looks at lengths, would cut `value` in two.
-pub(super) fn breaks_field(value: &[u8]) -> bool {
+/// Returns `true` if the Python original would split `value`: it splits at whitespace before it reads the lengths.
+pub(super) fn splits_field(value: &[u8]) -> bool {
     value
         .iter()
         .any(|byte| byte.is_ascii_whitespace() || *byte == 0x0b)
 }
 
-/// Reads the strings of a tail; an error carries the envelope, which was read before.
+/// Reads the strings of a tail. Its errors contain the envelope.
 #[derive(Debug)]
 pub(super) struct Tail<'a> {
     pub(super) envelope: LegacyEnvelope,
@@ -194,22 +196,22 @@ impl<'a> Tail<'a> {
         }
     }
 
-    /// The offset of the next string.
+    /// Returns the offset of the next string.
     pub(super) const fn position(&self) -> usize {
         self.cursor.position()
     }
 
-    /// The next string.
+    /// Reads the next string.
     pub(super) fn string(&mut self, field: &'static str) -> Result<Bytes, LegacyDecodeError> {
         lenstr::decode(&mut self.cursor).map_err(|reason| self.error(field, reason))
     }
 
-    /// The next string as JSON.
+    /// Reads the next string as JSON text.
     pub(super) fn json(&mut self, field: &'static str) -> Result<JsonText, LegacyDecodeError> {
         self.string(field).map(JsonText::from)
     }
 
-    /// Checks that only blanks follow.
+    /// Checks that only whitespace follows. Returns the envelope.
     pub(super) fn end(mut self) -> Result<LegacyEnvelope, LegacyDecodeError> {
         self.cursor.skip_whitespace();
         match self.cursor.expect_end() {
@@ -218,15 +220,15 @@ impl<'a> Tail<'a> {
         }
     }
 
-    /// An error about `field` that carries the envelope.
+    /// Creates an error about `field` that contains the envelope.
     pub(super) fn error(&self, field: &'static str, reason: ParseError) -> LegacyDecodeError {
         LegacyDecodeError::new(self.message, field, reason).with_envelope(self.envelope.clone())
     }
 }
 
-/// Milliseconds since 1970 as text, kept as it came.
+/// A timestamp in milliseconds since 1970, as the text on the wire.
 ///
-/// Peers write what they like here, some of them seconds; a text that is no number counts as absent.
+/// Peers send different texts, and some of them send seconds. A text that is not a number counts as absent.
 ///
 /// ```
 /// use brubeck_runtime::wire::service::Timestamp;
@@ -239,20 +241,21 @@ impl<'a> Tail<'a> {
 pub struct Timestamp(Bytes);
 
 impl Timestamp {
-    /// A timestamp of so many milliseconds since 1970.
+    /// Creates a timestamp from milliseconds since 1970.
     #[must_use]
     pub fn from_millis(millis: u64) -> Self {
         Self(millis.to_string().into())
     }
 
-    /// A timestamp as a peer wrote it.
+    /// Creates a timestamp from the text on the wire.
     #[must_use]
     pub fn from_text(text: impl Into<Bytes>) -> Self {
         Self(text.into())
     }
 
-    /// Milliseconds since 1970; `None` if the text is no number, or `0`, which stands for "absent" where a peer needs a
-    /// number.
+    /// Returns the milliseconds since 1970.
+    ///
+    /// Returns `None` if the text is not a number, or if it is `0`, which means "absent" in fields that require a number.
     #[must_use]
     pub fn millis(&self) -> Option<u64> {
         if !self.0.iter().all(u8::is_ascii_digit) {
@@ -265,7 +268,7 @@ impl Timestamp {
             .filter(|&millis| millis != 0)
     }
 
-    /// The text on the wire.
+    /// Returns the text on the wire.
     #[must_use]
     pub fn text(&self) -> &[u8] {
         &self.0

@@ -1,4 +1,4 @@
-//! Why a request or response could not be read, and what could be saved of it.
+//! The error of decoding a request or response.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use bytes::Bytes;
 use super::LegacyEnvelope;
 use crate::codec::ParseError;
 
-/// A request or response that could not be read.
+/// An error that occurred while decoding a request or response.
 ///
-/// What was legible is kept: a service can answer status 400 if the whole envelope was, and an application can fail the one
-/// call the response was for if its `conn_id` was. Neither is proof of anything: check the passphrase first.
+/// The error contains the part that was decoded. With the envelope, a service can respond with status 400. With the
+/// `conn_id`, an application can fail the call that the response belongs to. Check the passphrase before you rely on either.
 ///
 /// ```
 /// use brubeck_runtime::wire::service::{Dialect, decode_response};
@@ -30,11 +30,12 @@ pub struct LegacyDecodeError {
     message: &'static str,
     field: &'static str,
     reason: ParseError,
-    saved: Saved,
+    decoded: DecodedPart,
 }
 
+/// The part of a message that was decoded before the error.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Saved {
+enum DecodedPart {
     Nothing,
     ConnId(Bytes),
     Envelope(Box<LegacyEnvelope>),
@@ -46,7 +47,7 @@ impl LegacyDecodeError {
             message,
             field,
             reason,
-            saved: Saved::Nothing,
+            decoded: DecodedPart::Nothing,
         }
     }
 
@@ -55,7 +56,7 @@ impl LegacyDecodeError {
             self
         } else {
             Self {
-                saved: Saved::ConnId(conn_id),
+                decoded: DecodedPart::ConnId(conn_id),
                 ..self
             }
         }
@@ -63,38 +64,38 @@ impl LegacyDecodeError {
 
     pub(super) fn with_envelope(self, envelope: LegacyEnvelope) -> Self {
         Self {
-            saved: Saved::Envelope(Box::new(envelope)),
+            decoded: DecodedPart::Envelope(Box::new(envelope)),
             ..self
         }
     }
 
-    /// What is wrong, and where.
+    /// Returns the cause, with its position in the message.
     #[must_use]
     pub const fn reason(&self) -> &ParseError {
         &self.reason
     }
 
-    /// The field that is wrong.
+    /// Returns the name of the invalid field.
     #[must_use]
     pub const fn field(&self) -> &'static str {
         self.field
     }
 
-    /// The `conn_id`, if it could be read.
+    /// Returns the `conn_id` if it was decoded.
     #[must_use]
     pub fn conn_id(&self) -> Option<&Bytes> {
-        match &self.saved {
-            Saved::Nothing => None,
-            Saved::ConnId(conn_id) => Some(conn_id),
-            Saved::Envelope(envelope) => Some(&envelope.conn_id),
+        match &self.decoded {
+            DecodedPart::Nothing => None,
+            DecodedPart::ConnId(conn_id) => Some(conn_id),
+            DecodedPart::Envelope(envelope) => Some(&envelope.conn_id),
         }
     }
 
-    /// The envelope, if all of it could be read and only the tail is wrong.
+    /// Returns the envelope if all of it was decoded and only the tail is invalid.
     #[must_use]
     pub fn envelope(&self) -> Option<&LegacyEnvelope> {
-        match &self.saved {
-            Saved::Envelope(envelope) => Some(envelope),
+        match &self.decoded {
+            DecodedPart::Envelope(envelope) => Some(envelope),
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! JSON text, kept as it came and parsed when asked.
+//! JSON text that is parsed on demand.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::codec::EncodeError;
 
-/// The text of `arguments`, `headers` or `body`.
+/// The unparsed JSON text of `arguments`, `headers` or `body`.
 ///
 /// ```
 /// use brubeck_runtime::wire::service::JsonText;
@@ -26,22 +26,23 @@ use crate::codec::EncodeError;
 pub struct JsonText(Bytes);
 
 impl JsonText {
-    /// The text as it came; empty stands for `{}`.
+    /// Returns the text as it was received. An empty text means `{}`.
     #[must_use]
     pub const fn raw(&self) -> &Bytes {
         &self.0
     }
 
-    /// The text as JSON: `{}` if it is empty.
+    /// Returns the text, or `{}` if it is empty.
     #[must_use]
     pub fn json(&self) -> &[u8] {
         if self.0.is_empty() { b"{}" } else { &self.0 }
     }
 
-    /// The text parsed as an object. Nesting is read up to 128.
+    /// Parses the text as an object.
     ///
     /// # Errors
-    /// [`NotAnObject`] if it is not JSON, not UTF-8, nested deeper, or JSON of another type.
+    /// Returns an error if the text is not UTF-8, not JSON, or JSON of another type, or if it is nested deeper than 128
+    /// levels.
     pub fn object(&self) -> Result<Map<String, Value>, NotAnObject> {
         match serde_json::from_slice(self.json()) {
             Ok(Value::Object(object)) => Ok(object),
@@ -54,8 +55,8 @@ impl JsonText {
         }
     }
 
-    /// Whether there is nothing in it: no text, or an object without members.
-    pub(super) fn is_vacant(&self) -> bool {
+    /// Returns `true` if the text is empty or an object without members.
+    pub(super) fn is_empty_object(&self) -> bool {
         let inside = self.0.trim_ascii();
         inside.is_empty()
             || inside
@@ -64,20 +65,22 @@ impl JsonText {
                 .is_some_and(|members| members.trim_ascii().is_empty())
     }
 
-    /// Whether the text looks like an object from outside, which is what the receiver tests before it parses.
+    /// Returns `true` if the text begins and ends with braces, which the Python original checks before it parses.
     pub(super) fn is_braced(&self) -> bool {
         let text = self.json().trim_ascii();
         text.len() >= 2 && text.starts_with(b"{") && text.ends_with(b"}")
     }
 
-    /// The text in ASCII: what is not ASCII can only stand inside a JSON string, where an escape means the same.
+    /// Converts the text to ASCII.
+    ///
+    /// In JSON, other characters occur only within strings, where an escape sequence is equivalent.
     pub(super) fn ascii(&self, field: &'static str) -> Result<Cow<'_, [u8]>, EncodeError> {
         let json = self.json();
         if json.is_ascii() {
             return Ok(Cow::Borrowed(json));
         }
         let text = std::str::from_utf8(json)
-            .map_err(|_| EncodeError::new(field, "it is not UTF-8, and so no JSON"))?;
+            .map_err(|_| EncodeError::new(field, "the value is not UTF-8, so it is not JSON"))?;
         let mut ascii = String::with_capacity(json.len().saturating_mul(2));
         for character in text.chars() {
             push_ascii(&mut ascii, character);
@@ -104,13 +107,15 @@ impl From<&'static [u8]> for JsonText {
     }
 }
 
-/// Why a text is no JSON object. Shows positions and types, never the text.
+/// The reason why a text is not a JSON object.
+///
+/// The message contains positions and types, but never the text.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum NotAnObject {
-    /// It is not JSON.
+    /// The text is not JSON.
     Invalid(serde_json::Error),
-    /// It is JSON of this other type.
+    /// The text is JSON of this type.
     Other(&'static str),
 }
 
@@ -132,6 +137,7 @@ impl std::error::Error for NotAnObject {
     }
 }
 
+/// Appends a character, escaped unless it is ASCII.
 fn push_ascii(output: &mut String, character: char) {
     if character.is_ascii() {
         output.push(character);
@@ -164,9 +170,9 @@ pub(super) fn quoted(text: &str) -> String {
     output
 }
 
-/// The text of a status message: a JSON string without its quotes, anything else as it is.
+/// Decodes a status message: a JSON string, or plain text.
 ///
-/// Bytes that are not UTF-8 become `?`, so that the text is never longer than what came.
+/// Invalid UTF-8 is replaced by `?`, so that the result is never longer than the input.
 pub(super) fn unquoted(raw: &[u8]) -> String {
     if let Ok(text) = serde_json::from_slice(raw) {
         return text;
@@ -181,23 +187,26 @@ pub(super) fn unquoted(raw: &[u8]) -> String {
     text
 }
 
-/// Writes `headers` with `METHOD` set to `method`, as the seed dialect wants it.
+/// Adds `METHOD` to `headers`, because the seed dialect encodes the method there.
 pub(super) fn headers_with_method(headers: &JsonText, method: &str) -> Result<JsonText, EncodeError> {
     const FIELD: &str = "headers";
-    if headers.is_vacant() {
+    if headers.is_empty_object() {
         return Ok(JsonText(format!("{{\"METHOD\":{}}}", quoted(method)).into()));
     }
-    let mut object = headers
-        .object()
-        .map_err(|_| EncodeError::new(FIELD, "it is no JSON object; send one, or nothing"))?;
-    if object.get("METHOD").is_some_and(|there| there == method) {
+    let mut object = headers.object().map_err(|_| {
+        EncodeError::new(
+            FIELD,
+            "the value is not a JSON object; send an object, or leave it empty",
+        )
+    })?;
+    if object.get("METHOD").is_some_and(|current| current == method) {
         return Ok(headers.clone());
     }
     object.insert("METHOD".to_owned(), method.into());
     Ok(JsonText(Value::Object(object).to_string().into()))
 }
 
-/// The method the seed dialect keeps in `headers`.
+/// Returns the method, which the seed dialect encodes in `headers`.
 pub(super) fn method_in(headers: &JsonText) -> Option<Bytes> {
     match headers.object().ok()?.remove("METHOD")? {
         Value::String(method) if !method.is_empty() => Some(method.into()),
@@ -205,8 +214,12 @@ pub(super) fn method_in(headers: &JsonText) -> Option<Bytes> {
     }
 }
 
-/// Appends one lenstr of the tail.
-pub(super) fn put(output: &mut BytesMut, field: &'static str, text: &JsonText) -> Result<(), EncodeError> {
+/// Appends a string to the tail.
+pub(super) fn encode_text(
+    output: &mut BytesMut,
+    field: &'static str,
+    text: &JsonText,
+) -> Result<(), EncodeError> {
     crate::codec::lenstr::encode(output, &text.ascii(field)?);
     Ok(())
 }

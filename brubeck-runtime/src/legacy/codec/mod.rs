@@ -1,6 +1,6 @@
-//! The service wire: requests of an application and responses of a service, in the dialects of the original.
+//! The codec of the dialects of the Python original: requests of an application and responses of a service.
 //!
-//! | dialect | spoken by | sockets |
+//! | dialect | used by | sockets |
 //! |---|---|---|
 //! | [`Seed`](Dialect::Seed) | Brubeck Services as first published | DEALER to ROUTER |
 //! | [`Branch`](Dialect::Branch) | its `brubeck-service` branch | DEALER to ROUTER |
@@ -8,27 +8,27 @@
 //! | [`Pypi01x`](Dialect::Pypi01x) | `brubeck-service` 0.1.1 to 0.1.4 | as `Pypi` |
 //!
 //! A payload is an envelope of fields, each a [`lenstr`](crate::codec::lenstr) followed by one space, and a tail of lenstr without
-//! separators. The dialects differ in which fields there are. A service need not be told the dialect: the shape of the
-//! envelope shows it, and the response goes out in the dialect of the request.
+//! separators. The dialects differ in their fields. A service detects the dialect of a request from its envelope, and responds
+//! in the same dialect.
 //!
 //! ```
 //! use brubeck_runtime::wire::service::{Dialect, LegacyRequest, LegacyResponse, Secret, decode_request, decode_response};
 //! use brubeck_runtime::wire::service::{encode_request, encode_response};
 //! use bytes::Bytes;
 //!
-//! // An application asks ...
+//! // An application sends a request ...
 //! let mut request = LegacyRequest::new(Dialect::Branch, "42", "/service/slow", "request");
 //! request.envelope.passphrase = Secret::new("my_shared_secret");
 //! request.body = br#"{"text":"hello"}"#.as_slice().into();
 //! let payload = encode_request(&request)?;
 //!
-//! // ... the service's ROUTER puts the identity of the application in front ...
+//! // ... the ROUTER of the service prepends the identity of the application ...
 //! let request = decode_request(&[Bytes::from_static(b"application-1"), payload])?;
 //! assert_eq!(request.envelope.dialect, Dialect::Branch);
 //! assert!(request.envelope.passphrase.matches(b"my_shared_secret"));
 //! assert_eq!(request.body.object()?["text"], "hello");
 //!
-//! // ... and takes it away from the answer.
+//! // ... and removes it from the response.
 //! let mut response = LegacyResponse::to(&request.envelope, 200, "Took a while.");
 //! response.body = br#"{"text":"hello"}"#.as_slice().into();
 //! let [identity, delimiter, payload] = encode_response(&response)?;

@@ -1,30 +1,30 @@
-//! What an application asks of a service.
+//! The request of an application to a service.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::dialect::detect;
-use super::envelope::{SPACES, Tail, breaks_field};
+use super::envelope::{CONTAINS_WHITESPACE, Tail, splits_field};
 use super::{Dialect, JsonText, LegacyDecodeError, LegacyEnvelope, json};
 use crate::codec::{Cursor, EncodeError, ParseError};
 
 const MESSAGE: &str = "request";
 
-/// A request, as it is on the wire.
+/// A request in one of the dialects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LegacyRequest {
-    /// Who asks whom for what.
+    /// The envelope: sender, call id, path, method and more.
     pub envelope: LegacyEnvelope,
-    /// Named arguments; [`Dialect::Seed`] has none.
+    /// Named arguments. [`Dialect::Seed`] does not encode them.
     pub arguments: JsonText,
-    /// Headers. In [`Dialect::Seed`] they hold the method, too: [`encode_request`] puts it there.
+    /// Headers. In [`Dialect::Seed`] they contain the method, which [`encode_request`] adds.
     pub headers: JsonText,
     /// The body.
     pub body: JsonText,
 }
 
 impl LegacyRequest {
-    /// A request for `path` with nothing else in it.
+    /// Creates a request for `path` without arguments, headers and body.
     ///
     /// ```
     /// use brubeck_runtime::wire::service::{Dialect, LegacyRequest, encode_request};
@@ -54,25 +54,25 @@ impl LegacyRequest {
         }
     }
 
-    /// The method, wherever the dialect keeps it.
+    /// Returns the method.
     #[must_use]
     pub const fn method(&self) -> &Bytes {
         &self.envelope.method
     }
 }
 
-/// Reads a request that a ROUTER received: `[identity][payload]` or `[identity][""][payload]`.
+/// Decodes a request that a `ROUTER` received: `[identity][payload]` or `[identity][""][payload]`.
 ///
-/// The dialect is [`Dialect::Seed`] or [`Dialect::Branch`]; the envelope shows which.
+/// Detects from the envelope whether the dialect is [`Dialect::Seed`] or [`Dialect::Branch`].
 ///
 /// # Errors
-/// [`LegacyDecodeError`], with the envelope if only the data behind it is wrong.
+/// Returns an error if the frames are not a request. It contains the envelope if only the data after it is invalid.
 pub fn decode_request(frames: &[Bytes]) -> Result<LegacyRequest, LegacyDecodeError> {
     let (identity, payload) = match frames {
         [identity, payload] => (identity, payload),
         [identity, delimiter, payload] if delimiter.is_empty() => (identity, payload),
         _ => {
-            let what = "an identity, perhaps an empty frame, and one payload";
+            let what = "an identity, an optional empty frame, and one payload";
             return Err(LegacyDecodeError::new(
                 MESSAGE,
                 "frames",
@@ -85,17 +85,18 @@ pub fn decode_request(frames: &[Bytes]) -> Result<LegacyRequest, LegacyDecodeErr
     };
     let mut cursor = Cursor::new(payload);
     cursor
-        .expect(b' ', "the space a request begins with")
+        .expect(b' ', "the space at the start of a request")
         .map_err(|reason| LegacyDecodeError::new(MESSAGE, "sender", reason))?;
     read(cursor, identity.clone(), [Dialect::Seed, Dialect::Branch])
 }
 
-/// Reads a request that a PULL received: one frame that names its sender.
+/// Decodes a request that a `PULL` received: one frame that contains its sender.
 ///
-/// The dialect is [`Dialect::Pypi`] or [`Dialect::Pypi01x`]; the envelope shows which. Blanks around the request are skipped.
+/// Detects from the envelope whether the dialect is [`Dialect::Pypi`] or [`Dialect::Pypi01x`]. Skips whitespace around the
+/// request.
 ///
 /// # Errors
-/// [`LegacyDecodeError`], with the envelope if only the data behind it is wrong.
+/// Returns an error if the frames are not a request. It contains the envelope if only the data after it is invalid.
 pub fn decode_pull_request(frames: &[Bytes]) -> Result<LegacyRequest, LegacyDecodeError> {
     let [payload] = frames else {
         let what = "one payload";
@@ -121,7 +122,8 @@ fn read(
     sender: Bytes,
     choices: [Dialect; 2],
 ) -> Result<LegacyRequest, LegacyDecodeError> {
-    // An envelope too broken to show its dialect is broken in the one with more fields, too, and that reading says where.
+    // If the dialect cannot be detected, the envelope is malformed in both dialects. Decoding it in the one with more fields
+    // returns an error with the position.
     let [_, more_fields] = choices;
     let dialect = detect(cursor.clone(), choices).unwrap_or(more_fields);
     let envelope = LegacyEnvelope {
@@ -161,12 +163,13 @@ fn read_seed(mut tail: Tail<'_>) -> Result<LegacyRequest, LegacyDecodeError> {
     })
 }
 
-/// Writes the one frame of a request, in the dialect of its envelope.
+/// Encodes a request as one frame, in the dialect of its envelope.
 ///
-/// JSON is written in ASCII, and what is empty as the peer can read it: `{}` for data, `-` for an origin, `0` for a time.
+/// JSON is encoded in ASCII. Empty values are replaced by placeholders that Python peers can parse: `{}` for data, `-` for an
+/// origin field, `0` for a timestamp.
 ///
 /// # Errors
-/// [`EncodeError`] if a value would be read as something else or could not be expressed.
+/// Returns an error if the dialect cannot encode a value, or if a peer would decode it as a different one.
 pub fn encode_request(request: &LegacyRequest) -> Result<Bytes, EncodeError> {
     let LegacyRequest {
         envelope,
@@ -178,7 +181,7 @@ pub fn encode_request(request: &LegacyRequest) -> Result<Bytes, EncodeError> {
         if !text.is_braced() {
             return Err(EncodeError::new(
                 field,
-                "it is no JSON object; send one, or nothing",
+                "the value is not a JSON object; send an object, or leave it empty",
             ));
         }
     }
@@ -190,38 +193,38 @@ pub fn encode_request(request: &LegacyRequest) -> Result<Bytes, EncodeError> {
         if envelope.sender.is_empty() {
             return Err(EncodeError::new(
                 "sender",
-                "it is empty, so no answer could come back",
+                "the value is empty, so no response could be routed back",
             ));
         }
-        if breaks_field(&envelope.sender) {
-            return Err(EncodeError::new("sender", SPACES));
+        if splits_field(&envelope.sender) {
+            return Err(EncodeError::new("sender", CONTAINS_WHITESPACE));
         }
         output.put_slice(&envelope.sender);
         output.put_u8(b' ');
     }
     envelope.write(&mut output, envelope.dialect.request_fields())?;
     if envelope.dialect == Dialect::Seed {
-        if !arguments.is_vacant() {
+        if !arguments.is_empty_object() {
             return Err(EncodeError::new(
                 "arguments",
-                "the seed dialect has none; put them into the body",
+                "the seed dialect has no arguments; send them in the body",
             ));
         }
         let headers = json::headers_with_method(headers, method_str(envelope)?)?;
-        json::put(&mut output, "headers", &headers)?;
+        json::encode_text(&mut output, "headers", &headers)?;
     } else {
-        json::put(&mut output, "arguments", arguments)?;
-        json::put(&mut output, "headers", headers)?;
+        json::encode_text(&mut output, "arguments", arguments)?;
+        json::encode_text(&mut output, "headers", headers)?;
     }
-    json::put(&mut output, "body", body)?;
+    json::encode_text(&mut output, "body", body)?;
     Ok(output.freeze())
 }
 
-/// The method as text, as the seed dialect has to put it into JSON.
+/// Returns the method as text, which the seed dialect encodes in JSON.
 pub(super) fn method_str(envelope: &LegacyEnvelope) -> Result<&str, EncodeError> {
     match std::str::from_utf8(&envelope.method) {
-        Ok("") => Err(EncodeError::new("method", "it is empty; give it a value")),
+        Ok("") => Err(EncodeError::new("method", "the value is empty; set a method")),
         Ok(method) => Ok(method),
-        Err(_) => Err(EncodeError::new("method", "it is not UTF-8")),
+        Err(_) => Err(EncodeError::new("method", "the value is not UTF-8")),
     }
 }

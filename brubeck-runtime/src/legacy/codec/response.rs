@@ -1,8 +1,8 @@
-//! What a service answers.
+//! The response of a service to an application.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::envelope::{Tail, breaks_field};
+use super::envelope::{Tail, splits_field};
 use super::request::method_str;
 use super::{Dialect, JsonText, LegacyDecodeError, LegacyEnvelope, Times, Timestamp, json};
 use crate::codec::{Cursor, EncodeError, ParseError, lenstr};
@@ -10,28 +10,28 @@ use crate::codec::{Cursor, EncodeError, ParseError, lenstr};
 const MESSAGE: &str = "response";
 const METHOD: &[u8] = b"response";
 
-/// A response, as it is on the wire.
+/// A response in one of the dialects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LegacyResponse {
-    /// Who is answered, and what was asked.
+    /// The envelope: receiver, call id, path, method and more.
     pub envelope: LegacyEnvelope,
-    /// The status; services of the original use HTTP's codes and `-1`.
+    /// The status code. Services of the Python original use the codes of HTTP, and `-1` for errors.
     pub status_code: i32,
-    /// What the status means, without the quotes some dialects put around it.
+    /// The status message, without the quotes that some dialects add.
     pub status_msg: String,
-    /// Always empty in the originals; [`Dialect::Seed`] has none.
+    /// Always empty in the Python original. [`Dialect::Seed`] does not encode it.
     pub arguments: JsonText,
-    /// Headers. In [`Dialect::Seed`] they hold the method, too: [`encode_response`] puts it there.
+    /// Headers. In [`Dialect::Seed`] they contain the method, which [`encode_response`] adds.
     pub headers: JsonText,
-    /// The body: a JSON object as a rule, any JSON or plain text from some peers.
+    /// The body. Usually a JSON object; some peers send other JSON or plain text.
     pub body: JsonText,
 }
 
 impl LegacyResponse {
-    /// The answer to `request`: same dialect, application, call, secret, origin and path.
+    /// Creates a response to `request`, with the same dialect, receiver, call id, passphrase, origin and path.
     ///
-    /// Its start and end are left for the caller, who has the clock.
+    /// The timestamps `start` and `end` are absent, because this function has no clock.
     ///
     /// ```
     /// use brubeck_runtime::wire::service::{Dialect, LegacyRequest, LegacyResponse, Timestamp};
@@ -62,15 +62,15 @@ impl LegacyResponse {
         }
     }
 
-    /// The method, wherever the dialect keeps it. Anything but `response` is no answer.
+    /// Returns the method, which is `response` unless the peer is faulty.
     #[must_use]
     pub const fn method(&self) -> &Bytes {
         &self.envelope.method
     }
 
-    /// Whether this is the answer to `request`: same call, same path, method `response`.
+    /// Returns `true` if this is the response to `request`: it has the same call id and path, and the method `response`.
     ///
-    /// The passphrase is not looked at; use [`Secret::matches`](crate::secret::Secret::matches).
+    /// Does not compare the passphrases; use [`Secret::matches`](crate::secret::Secret::matches).
     #[must_use]
     pub fn answers(&self, request: &LegacyEnvelope) -> bool {
         self.envelope.conn_id == request.conn_id
@@ -79,16 +79,17 @@ impl LegacyResponse {
     }
 }
 
-/// Reads a response that a DEALER received: `[""][payload]` or `[payload]`.
+/// Decodes a response that a `DEALER` received: `[""][payload]` or `[payload]`.
 ///
 /// # Errors
-/// [`LegacyDecodeError`], with the `conn_id` if it was legible, so that the call it names can be failed.
+/// Returns an error if the frames are not a response. It contains the `conn_id` if it was decoded, so that the call can be
+/// failed.
 pub fn decode_response(dialect: Dialect, frames: &[Bytes]) -> Result<LegacyResponse, LegacyDecodeError> {
     let payload = match frames {
         [payload] => payload,
         [delimiter, payload] if delimiter.is_empty() => payload,
         _ => {
-            let what = "perhaps an empty frame, and one payload";
+            let what = "an optional empty frame, and one payload";
             return Err(LegacyDecodeError::new(
                 MESSAGE,
                 "frames",
@@ -116,7 +117,7 @@ pub fn decode_response(dialect: Dialect, frames: &[Bytes]) -> Result<LegacyRespo
 
     let mut tail = Tail::new(envelope, cursor, MESSAGE);
     let at = tail.position();
-    let status_code = status(&tail.string("status_code")?).ok_or_else(|| {
+    let status_code = parse_status_code(&tail.string("status_code")?).ok_or_else(|| {
         tail.error(
             "status_code",
             ParseError::Expected {
@@ -133,7 +134,7 @@ pub fn decode_response(dialect: Dialect, frames: &[Bytes]) -> Result<LegacyRespo
     };
     let headers = tail.json("headers")?;
     if dialect == Dialect::Seed {
-        // Without it the response has no method and answers nothing, which is for `answers` to find.
+        // A missing method is not an error here. It stays empty, and `answers` returns `false`.
         tail.envelope.method = json::method_in(&headers).unwrap_or_default();
     }
     let body = tail.json("body")?;
@@ -147,7 +148,7 @@ pub fn decode_response(dialect: Dialect, frames: &[Bytes]) -> Result<LegacyRespo
     })
 }
 
-fn status(text: &[u8]) -> Option<i32> {
+fn parse_status_code(text: &[u8]) -> Option<i32> {
     std::str::from_utf8(text)
         .ok()
         .filter(|text| !text.starts_with('+'))?
@@ -155,10 +156,10 @@ fn status(text: &[u8]) -> Option<i32> {
         .ok()
 }
 
-/// Writes the frames a ROUTER sends for a response, in the dialect of its envelope: identity, an empty one, payload.
+/// Encodes a response as the frames that a `ROUTER` sends, in the dialect of its envelope: identity, an empty frame, payload.
 ///
 /// # Errors
-/// [`EncodeError`] if a value would be read as something else or could not be expressed.
+/// Returns an error if the dialect cannot encode a value, or if a peer would decode it as a different one.
 pub fn encode_response(response: &LegacyResponse) -> Result<[Bytes; 3], EncodeError> {
     let LegacyResponse {
         envelope,
@@ -171,20 +172,21 @@ pub fn encode_response(response: &LegacyResponse) -> Result<[Bytes; 3], EncodeEr
     if envelope.sender.is_empty() {
         return Err(EncodeError::new(
             "sender",
-            "it is empty, so the answer has nowhere to go",
+            "the value is empty, so the response cannot be routed",
         ));
     }
     for (field, text) in [("arguments", arguments), ("headers", headers)] {
         if !text.is_braced() {
             return Err(EncodeError::new(
                 field,
-                "it is no JSON object; send one, or nothing",
+                "the value is not a JSON object; send an object, or leave it empty",
             ));
         }
     }
     let mut output = BytesMut::new();
-    // An identity is any bytes, yet a peer finds the end of the sender at the first space; it knows its identity anyway.
-    let sender = if breaks_field(&envelope.sender) {
+    // An identity may be any bytes, but a peer searches for the end of the sender at the first space. It does not need its
+    // own identity, so a placeholder is sent if the identity contains whitespace.
+    let sender = if splits_field(&envelope.sender) {
         b"-".as_slice()
     } else {
         &envelope.sender
@@ -196,13 +198,14 @@ pub fn encode_response(response: &LegacyResponse) -> Result<[Bytes; 3], EncodeEr
     let status_code = status_code.to_string();
     lenstr::encode(&mut output, status_code.as_bytes());
     if envelope.dialect == Dialect::Seed {
-        if !arguments.is_vacant() {
+        if !arguments.is_empty_object() {
             return Err(EncodeError::new(
                 "arguments",
-                "the seed dialect has none; put them into the body",
+                "the seed dialect has no arguments; send them in the body",
             ));
         }
-        // The original counts characters where it means bytes, so only ASCII comes through; an empty text would not.
+        // The Python original counts characters instead of bytes, so only ASCII is decoded correctly. It cannot decode an
+        // empty text.
         let text = status_msg
             .chars()
             .map(|character| if character.is_ascii() { character } else { '?' });
@@ -213,12 +216,12 @@ pub fn encode_response(response: &LegacyResponse) -> Result<[Bytes; 3], EncodeEr
         };
         lenstr::encode(&mut output, text.as_bytes());
         let headers = json::headers_with_method(headers, method_str(envelope)?)?;
-        json::put(&mut output, "headers", &headers)?;
+        json::encode_text(&mut output, "headers", &headers)?;
     } else {
         lenstr::encode(&mut output, json::quoted(status_msg).as_bytes());
-        json::put(&mut output, "arguments", arguments)?;
-        json::put(&mut output, "headers", headers)?;
+        json::encode_text(&mut output, "arguments", arguments)?;
+        json::encode_text(&mut output, "headers", headers)?;
     }
-    json::put(&mut output, "body", body)?;
+    json::encode_text(&mut output, "body", body)?;
     Ok([envelope.sender.clone(), Bytes::new(), output.freeze()])
 }

@@ -1,4 +1,4 @@
-//! Servers against strangers that misbehave, while a good client is served.
+//! Servers with raw peers that violate the protocol or a limit, while another client is served.
 
 use std::time::Duration;
 
@@ -14,44 +14,44 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 /// A frame header that announces 2^46 bytes.
-const HUGE: [u8; 9] = [2, 0, 0, 0x40, 0, 0, 0, 0, 0];
+const OVERSIZED: [u8; 9] = [2, 0, 0, 0x40, 0, 0, 0, 0, 0];
 
-/// A server with a good client, which must always be served.
-struct Scene {
+/// A server, and a client that must be served at all times.
+struct Setup {
     server: Endpoint,
     outbound: ServerSender,
-    good: DealerClient,
+    client: DealerClient,
     _closing: ShutdownHandle,
 }
 
-impl Scene {
-    async fn set(limits: ServerLimits) -> Self {
+impl Setup {
+    async fn new(limits: ServerLimits) -> Self {
         let server = Zmtp.server(endpoint("tcp://127.0.0.1:0"), limits).await.unwrap();
         let (local, outbound) = (server.local.clone(), server.outbound.clone());
         let (shutdown, _) = echo(server);
-        let mut good = connect(&local).await;
-        up(&mut good).await;
-        let mut scene = Self {
+        let mut client = connect(&local).await;
+        up(&mut client).await;
+        let mut setup = Self {
             server: local,
             outbound,
-            good,
+            client,
             _closing: shutdown,
         };
-        scene.good_is_served().await;
-        scene
+        setup.check_client_is_served().await;
+        setup
     }
 
-    async fn good_is_served(&mut self) {
-        let question = frames(&["good", "question"]);
-        self.good.outbound.try_send(question.clone()).unwrap();
-        assert_eq!(answered(&mut self.good).await, question);
+    async fn check_client_is_served(&mut self) {
+        let request = frames(&["two", "frames"]);
+        self.client.outbound.try_send(request.clone()).unwrap();
+        assert_eq!(answered(&mut self.client).await, request);
     }
 
-    /// Waits until the peer `deaf` has been cut off.
-    async fn deaf_is_gone(&self) {
+    /// Waits until the peer `stalled` is disconnected.
+    async fn stalled_is_disconnected(&self) {
         soon("the end of its connection", async {
             while self.outbound.counts().dropped == 0 {
-                let said = self.outbound.send(RoutingId::new("deaf"), frames(&["x"]));
+                let said = self.outbound.send(RoutingId::new("stalled"), frames(&["x"]));
                 said.await.unwrap();
                 tokio::task::yield_now().await;
             }
@@ -59,16 +59,16 @@ impl Scene {
         .await;
     }
 
-    async fn stranger(&self) -> TcpStream {
+    async fn raw_stream(&self) -> TcpStream {
         let Endpoint::Tcp { host, port } = &self.server else {
             panic!()
         };
         TcpStream::connect((host.as_str(), *port)).await.unwrap()
     }
 
-    /// A stranger that has completed the handshake.
+    /// Connects a raw peer and completes the handshake.
     async fn peer(&self, identity: &str) -> TcpStream {
-        let mut peer = self.stranger().await;
+        let mut peer = self.raw_stream().await;
         handshake(&mut peer, "DEALER", identity).await;
         peer
     }
@@ -77,11 +77,11 @@ impl Scene {
 /// Waits until the server has closed the connection.
 async fn closed(stream: &mut TcpStream) {
     let mut rest = Vec::new();
-    // A reset is as good as an end.
+    // A reset counts as closed, too.
     let _ = soon("the end of the connection", stream.read_to_end(&mut rest)).await;
 }
 
-async fn says(stream: &mut TcpStream, expected: &[u8]) {
+async fn expect_bytes(stream: &mut TcpStream, expected: &[u8]) {
     let mut bytes = vec![0; expected.len()];
     soon("an answer", stream.read_exact(&mut bytes)).await.unwrap();
     assert_eq!(
@@ -91,84 +91,84 @@ async fn says(stream: &mut TcpStream, expected: &[u8]) {
 }
 
 #[tokio::test]
-async fn a_raw_peer_is_served() {
-    let scene = Scene::set(ServerLimits::default()).await;
-    let mut peer = scene.peer("me").await;
+async fn raw_peer_is_served() {
+    let setup = Setup::new(ServerLimits::default()).await;
+    let mut peer = setup.peer("me").await;
     peer.write_all(b"\x01\x00\x00\x01x").await.unwrap();
-    says(&mut peer, b"\x01\x00\x00\x01x").await;
+    expect_bytes(&mut peer, b"\x01\x00\x00\x01x").await;
 }
 
 #[tokio::test]
-async fn a_huge_frame_before_ready_closes_the_connection() {
-    let mut scene = Scene::set(ServerLimits::default()).await;
+async fn oversized_frame_before_ready_closes_the_connection() {
+    let mut setup = Setup::new(ServerLimits::default()).await;
     for flags in [0, 2, 4, 6] {
-        let mut stranger = scene.stranger().await;
-        let mut header = HUGE;
+        let mut stream = setup.raw_stream().await;
+        let mut header = OVERSIZED;
         header[0] = flags;
-        stranger
+        stream
             .write_all(&[&greeting()[..], &header, &[0; 64]].concat())
             .await
             .unwrap();
-        closed(&mut stranger).await;
+        closed(&mut stream).await;
     }
-    scene.good_is_served().await;
+    setup.check_client_is_served().await;
 }
 
 #[tokio::test]
-async fn a_huge_frame_after_ready_closes_the_connection() {
-    let mut scene = Scene::set(ServerLimits::default()).await;
+async fn oversized_frame_after_ready_closes_the_connection() {
+    let mut setup = Setup::new(ServerLimits::default()).await;
     for flags in [2, 3] {
-        let mut peer = scene.peer("stranger").await;
-        let mut header = HUGE;
+        let mut peer = setup.peer("stream").await;
+        let mut header = OVERSIZED;
         header[0] = flags;
         peer.write_all(&header).await.unwrap();
         closed(&mut peer).await;
     }
-    scene.good_is_served().await;
+    setup.check_client_is_served().await;
 }
 
 #[tokio::test]
-async fn garbage_closes_the_connection_at_once() {
-    let mut scene = Scene::set(ServerLimits {
+async fn invalid_greeting_closes_the_connection_immediately() {
+    let mut setup = Setup::new(ServerLimits {
         handshake_timeout: Duration::from_secs(3600),
         ..ServerLimits::default()
     })
     .await;
     for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0; 64], &[0xff; 64]] {
-        let mut stranger = scene.stranger().await;
-        stranger.write_all(garbage).await.unwrap();
-        closed(&mut stranger).await;
+        let mut stream = setup.raw_stream().await;
+        stream.write_all(garbage).await.unwrap();
+        closed(&mut stream).await;
     }
-    scene.good_is_served().await;
+    setup.check_client_is_served().await;
 }
 
 #[tokio::test]
-async fn a_silent_peer_is_closed_at_the_handshake_timeout() {
+async fn incomplete_handshake_is_closed_after_the_timeout() {
     let limits = ServerLimits {
         handshake_timeout: Duration::from_millis(200),
         ..ServerLimits::default()
     };
-    let mut scene = Scene::set(limits).await;
+    let mut setup = Setup::new(limits).await;
     let before = Instant::now();
-    let mut silent = scene.stranger().await;
-    let mut half = scene.stranger().await;
+    let mut silent = setup.raw_stream().await;
+    let mut half = setup.raw_stream().await;
     half.write_all(&greeting()[..30]).await.unwrap();
-    let mut greeted = scene.stranger().await;
+    let mut greeted = setup.raw_stream().await;
     greeted.write_all(&greeting()).await.unwrap();
-    for stranger in [&mut silent, &mut half, &mut greeted] {
-        closed(stranger).await;
+    for stream in [&mut silent, &mut half, &mut greeted] {
+        closed(stream).await;
     }
-    assert!(before.elapsed() >= Duration::from_millis(200), "not before");
-    scene.good_is_served().await;
+    assert!(before.elapsed() >= Duration::from_millis(200), "closed too early");
+    setup.check_client_is_served().await;
 }
 
 #[tokio::test]
-async fn ping_gives_pong_and_the_link_lives() {
-    let mut scene = Scene::set(ServerLimits::default()).await;
-    let mut peer = scene.peer("beating").await;
+async fn ping_is_answered_and_the_connection_stays_open() {
+    let mut setup = Setup::new(ServerLimits::default()).await;
+    let mut peer = setup.peer("pinging").await;
     for _ in 0..100 {
         peer.write_all(b"\x04\x0a\x04PING\0\x0aabc").await.unwrap();
-        says(&mut peer, b"\x04\x08\x04PONGabc").await;
+        expect_bytes(&mut peer, b"\x04\x08\x04PONGabc").await;
     }
     // In the middle of a message, and cut in two.
     peer.write_all(b"\x01\x01a\x04\x07\x04PI").await.unwrap();
@@ -180,13 +180,13 @@ async fn ping_gives_pong_and_the_link_lives() {
         "{}",
         answer.escape_ascii()
     );
-    scene.good_is_served().await;
+    setup.check_client_is_served().await;
 }
 
 #[tokio::test]
-async fn pongs_never_tear_a_message() {
-    let scene = Scene::set(ServerLimits::default()).await;
-    let peer = scene.peer("both").await;
+async fn pongs_are_sent_between_messages_only() {
+    let setup = Setup::new(ServerLimits::default()).await;
+    let peer = setup.peer("both").await;
     let (mut read, mut write) = peer.into_split();
     const ROUNDS: usize = 300;
     let page = vec![7; 100_000];
@@ -223,35 +223,35 @@ async fn pongs_never_tear_a_message() {
 }
 
 #[tokio::test]
-async fn endless_multipart_closes_the_connection() {
-    let mut scene = Scene::set(ServerLimits::default()).await;
-    let mut many = scene.peer("many").await;
+async fn message_beyond_the_limits_closes_the_connection() {
+    let mut setup = Setup::new(ServerLimits::default()).await;
+    let mut many = setup.peer("many").await;
     many.write_all(&b"\x01\x01x".repeat(17)).await.unwrap();
     closed(&mut many).await;
 
-    let mut fat = scene.peer("fat").await;
+    let mut large = setup.peer("large").await;
     let mut part = vec![3, 0, 0, 0, 0, 0, 0x10, 0, 0];
     part.resize(9 + (1 << 20), 0);
     for _ in 0..9 {
-        if fat.write_all(&part).await.is_err() {
+        if large.write_all(&part).await.is_err() {
             break;
         }
     }
-    closed(&mut fat).await;
+    closed(&mut large).await;
 
-    let mut most = scene.peer("most").await;
+    let mut largest = setup.peer("largest").await;
     let message = [b"\x01\x01x".repeat(15), b"\0\x01x".to_vec()].concat();
-    most.write_all(&message).await.unwrap();
-    says(&mut most, &message).await;
-    scene.good_is_served().await;
+    largest.write_all(&message).await.unwrap();
+    expect_bytes(&mut largest, &message).await;
+    setup.check_client_is_served().await;
 }
 
 #[tokio::test]
-async fn an_identity_in_use_is_refused() {
-    let mut scene = Scene::set(ServerLimits::default()).await;
-    let mut first = scene.peer("same").await;
+async fn identity_in_use_is_refused() {
+    let mut setup = Setup::new(ServerLimits::default()).await;
+    let mut first = setup.peer("same").await;
     for _ in 0..3 {
-        let mut second = scene.stranger().await;
+        let mut second = setup.raw_stream().await;
         second
             .write_all(&[greeting(), ready("DEALER", "same")].concat())
             .await
@@ -259,14 +259,14 @@ async fn an_identity_in_use_is_refused() {
         closed(&mut second).await;
     }
     first.write_all(b"\0\x05still").await.unwrap();
-    says(&mut first, b"\0\x05still").await;
+    expect_bytes(&mut first, b"\0\x05still").await;
     first.shutdown().await.unwrap();
     closed(&mut first).await;
-    // Free again, but only once the server has seen the first one leave.
-    let mut next = scene.peer("same").await;
+    // `closed` above ensures that the server has released the identity.
+    let mut next = setup.peer("same").await;
     next.write_all(b"\0\x04next").await.unwrap();
-    says(&mut next, b"\0\x04next").await;
-    scene.good_is_served().await;
+    expect_bytes(&mut next, b"\0\x04next").await;
+    setup.check_client_is_served().await;
 }
 
 #[tokio::test]
@@ -275,15 +275,15 @@ async fn connections_are_limited_by_number_and_address() {
         max_connections_per_address: 3,
         ..ServerLimits::default()
     };
-    let mut scene = Scene::set(limits).await;
-    let first = scene.peer("1").await;
-    let _second = scene.peer("2").await;
-    closed(&mut scene.stranger().await).await;
+    let mut setup = Setup::new(limits).await;
+    let first = setup.peer("1").await;
+    let _second = setup.peer("2").await;
+    closed(&mut setup.raw_stream().await).await;
     drop(first);
-    // Its place is free as soon as its end is noticed.
-    soon("a place", async {
+    // The slot is released as soon as the server detects the disconnect.
+    soon("a slot", async {
         loop {
-            let mut peer = scene.stranger().await;
+            let mut peer = setup.raw_stream().await;
             let _ = peer.write_all(&[greeting(), ready("DEALER", "3")].concat()).await;
             if peer.read_exact(&mut [0; 66]).await.is_ok() {
                 break;
@@ -291,7 +291,7 @@ async fn connections_are_limited_by_number_and_address() {
         }
     })
     .await;
-    scene.good_is_served().await;
+    setup.check_client_is_served().await;
 }
 
 #[tokio::test]
@@ -301,70 +301,70 @@ async fn handshakes_are_limited() {
         handshake_timeout: Duration::from_secs(3600),
         ..ServerLimits::default()
     };
-    let mut scene = Scene::set(limits).await;
-    let mut silent = [scene.stranger().await, scene.stranger().await];
-    for stranger in &mut silent {
-        soon("the greeting", stranger.read_exact(&mut [0; 64]))
+    let mut setup = Setup::new(limits).await;
+    let mut silent = [setup.raw_stream().await, setup.raw_stream().await];
+    for stream in &mut silent {
+        soon("the greeting", stream.read_exact(&mut [0; 64]))
             .await
             .unwrap();
     }
-    closed(&mut scene.stranger().await).await;
-    scene.good_is_served().await;
+    closed(&mut setup.raw_stream().await).await;
+    setup.check_client_is_served().await;
 }
 
 #[tokio::test]
-async fn a_peer_that_does_not_read_is_disconnected_at_the_queue_limit() {
+async fn stalled_peer_is_disconnected_at_the_queue_limit() {
     let limits = ServerLimits {
         peer_queue_bytes: 4 << 20,
         write_stall_timeout: Duration::from_secs(3600),
         ..ServerLimits::default()
     };
-    let mut scene = Scene::set(limits).await;
-    let _deaf = scene.peer("deaf").await;
+    let mut setup = Setup::new(limits).await;
+    let _stalled = setup.peer("stalled").await;
     let page = Bytes::from(vec![1; 1 << 20]);
-    let before = scene.outbound.counts().sent;
-    let mut handed_over = 0;
-    while scene.outbound.counts().stalled == 0 {
-        scene
+    let before = setup.outbound.counts().sent;
+    let mut sent = 0;
+    while setup.outbound.counts().stalled == 0 {
+        setup
             .outbound
-            .send(RoutingId::new("deaf"), vec![page.clone()])
+            .send(RoutingId::new("stalled"), vec![page.clone()])
             .await
             .unwrap();
-        handed_over += 1;
-        until("its fate", || {
-            let counts = scene.outbound.counts();
-            counts.sent + counts.stalled == before + handed_over
+        sent += 1;
+        until("the message to be counted", || {
+            let counts = setup.outbound.counts();
+            counts.sent + counts.stalled == before + sent
         })
         .await;
     }
-    // What the kernel holds for it comes on top of what is allowed to wait here.
-    assert!(handed_over < 40, "cut off only after {handed_over} MiB");
-    // Its account is closed, and what waited for it is dropped.
-    scene.deaf_is_gone().await;
-    scene.good_is_served().await;
+    // The socket buffers hold some messages in addition to the queue.
+    assert!(sent < 40, "disconnected only after {sent} MiB");
+    // Further messages to the peer are dropped.
+    setup.stalled_is_disconnected().await;
+    setup.check_client_is_served().await;
 }
 
 #[tokio::test]
-async fn a_peer_that_does_not_read_is_disconnected_at_the_write_stall_timeout() {
+async fn stalled_peer_is_disconnected_at_the_write_stall_timeout() {
     let limits = ServerLimits {
         write_stall_timeout: Duration::from_millis(200),
         peer_queue_bytes: usize::MAX >> 8,
         ..ServerLimits::default()
     };
-    let mut scene = Scene::set(limits).await;
-    let _deaf = scene.peer("deaf").await;
+    let mut setup = Setup::new(limits).await;
+    let _stalled = setup.peer("stalled").await;
     let page = Bytes::from(vec![1; 64 << 20]);
-    scene
+    setup
         .outbound
-        .send(RoutingId::new("deaf"), vec![page])
+        .send(RoutingId::new("stalled"), vec![page])
         .await
         .unwrap();
-    scene.deaf_is_gone().await;
-    scene.good_is_served().await;
+    setup.stalled_is_disconnected().await;
+    setup.check_client_is_served().await;
 }
 
 #[tokio::test]
-async fn a_peer_without_identity_gets_one() {
+async fn peer_without_identity_is_assigned_one() {
     let mut server = serve("tcp://127.0.0.1:0").await;
     let Endpoint::Tcp { port, .. } = server.local else {
         panic!()
@@ -378,16 +378,16 @@ async fn a_peer_without_identity_gets_one() {
 }
 
 #[tokio::test]
-async fn shutdown_closes_the_peers() {
-    let scene = Scene::set(ServerLimits::default()).await;
-    let mut peer = scene.peer("idle").await;
-    let mut silent = scene.stranger().await;
-    let Scene {
+async fn shutdown_disconnects_all_peers() {
+    let setup = Setup::new(ServerLimits::default()).await;
+    let mut peer = setup.peer("idle").await;
+    let mut silent = setup.raw_stream().await;
+    let Setup {
         _closing: shutdown,
-        good,
+        client,
         ..
-    } = scene;
-    drop(good);
+    } = setup;
+    drop(client);
     let shutdown = tokio::spawn(shutdown.shutdown(Duration::from_secs(10)));
     closed(&mut peer).await;
     drop(peer);
@@ -397,7 +397,7 @@ async fn shutdown_closes_the_peers() {
 }
 
 #[tokio::test]
-async fn an_ipc_server_checks_headers_too() {
+async fn ipc_server_checks_frame_headers() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s");
     let mut server = serve(&format!("ipc://{}", path.display())).await;
@@ -408,12 +408,12 @@ async fn an_ipc_server_checks_headers_too() {
     server.outbound.send(peer, received).await.unwrap();
     assert_eq!(answered(&mut client).await, frames(&["x"]));
 
-    let mut stranger = tokio::net::UnixStream::connect(&path).await.unwrap();
-    stranger
-        .write_all(&[&greeting()[..], &HUGE].concat())
+    let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+    stream
+        .write_all(&[&greeting()[..], &OVERSIZED].concat())
         .await
         .unwrap();
-    let _ = soon("the end of the connection", stranger.read_to_end(&mut Vec::new())).await;
+    let _ = soon("the end of the connection", stream.read_to_end(&mut Vec::new())).await;
 
     assert!(server.shutdown(Duration::from_secs(5)).await);
     assert!(!path.exists());

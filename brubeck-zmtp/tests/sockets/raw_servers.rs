@@ -1,4 +1,4 @@
-//! Clients of servers that misbehave: each is left, and the client connects again.
+//! Clients whose server violates the protocol, stalls or disconnects. The client reconnects each time.
 
 use std::time::Duration;
 
@@ -8,29 +8,29 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A client, and a listener that speaks ZMTP by hand.
-struct Scene {
+/// A client, and a listener whose connections the test drives byte by byte.
+struct Setup {
     listener: TcpListener,
     client: DealerClient,
 }
 
-impl Scene {
-    async fn set(timing: LinkConfig) -> Self {
+impl Setup {
+    async fn new(config: LinkConfig) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let client = Zmtp
-            .client(endpoint(&format!("tcp://127.0.0.1:{port}")), timing)
+            .client(endpoint(&format!("tcp://127.0.0.1:{port}")), config)
             .unwrap();
         Self { listener, client }
     }
 
-    async fn visitor(&self) -> TcpStream {
+    async fn accept(&self) -> TcpStream {
         soon("the client", self.listener.accept()).await.unwrap().0
     }
 
-    /// The client, once it has found a ROUTER.
+    /// Accepts a connection and completes its handshake as a `ROUTER`.
     async fn connected(&mut self) -> TcpStream {
-        let mut stream = self.visitor().await;
+        let mut stream = self.accept().await;
         handshake(&mut stream, "ROUTER", "").await;
         up(&mut self.client).await;
         stream
@@ -45,9 +45,9 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn heartbeats_are_answered_even_within_a_message() {
-    let mut scene = Scene::set(LinkConfig::default()).await;
-    let mut stream = scene.connected().await;
+async fn answers_heartbeats_between_the_frames_of_a_message() {
+    let mut setup = Setup::new(LinkConfig::default()).await;
+    let mut stream = setup.connected().await;
     for _ in 0..100 {
         stream.write_all(b"\x04\x0a\x04PING\0\x0aabc").await.unwrap();
         let mut answer = [0; 10];
@@ -56,13 +56,13 @@ async fn heartbeats_are_answered_even_within_a_message() {
     }
     stream.write_all(b"\x01\x01a\x04\x07\x04PI").await.unwrap();
     stream.write_all(b"NG\0\x0a\0\x01b").await.unwrap();
-    assert_eq!(answered(&mut scene.client).await, frames(&["a", "b"]));
+    assert_eq!(answered(&mut setup.client).await, frames(&["a", "b"]));
 }
 
 #[tokio::test]
-async fn many_messages_at_once_arrive_in_order() {
-    let mut scene = Scene::set(LinkConfig::default()).await;
-    let mut stream = scene.connected().await;
+async fn burst_of_messages_arrives_in_order() {
+    let mut setup = Setup::new(LinkConfig::default()).await;
+    let mut stream = setup.connected().await;
     let mut bytes = Vec::new();
     for number in 0..1000_u16 {
         bytes.extend_from_slice(b"\0\x02");
@@ -71,82 +71,82 @@ async fn many_messages_at_once_arrive_in_order() {
     stream.write_all(&bytes).await.unwrap();
     for number in 0..1000_u16 {
         let number = Bytes::copy_from_slice(&number.to_be_bytes());
-        assert_eq!(answered(&mut scene.client).await, [number]);
+        assert_eq!(answered(&mut setup.client).await, [number]);
     }
 }
 
 #[tokio::test]
 async fn reconnects_after_a_server_breaks_the_protocol_or_a_limit() {
-    let timing = LinkConfig {
+    let config = LinkConfig {
         max_message_bytes: 1000,
         ..LinkConfig::default()
     };
-    let mut scene = Scene::set(timing).await;
-    for (bytes, why) in [
+    let mut setup = Setup::new(config).await;
+    for (bytes, expected) in [
         (&b"\x80\x00"[..], "unknown flags"),
         (b"\x02\0\0\x40\0\0\0\0\0", "more bytes than"),
         (b"\x04\x03PIN", "malformed command"),
         (&b"\x01\0".repeat(17), "more frames than"),
         (b"", "closed the connection"),
     ] {
-        let mut stream = scene.connected().await;
+        let mut stream = setup.connected().await;
         stream.write_all(b"\0\x01x").await.unwrap();
-        assert_eq!(answered(&mut scene.client).await, frames(&["x"]));
+        assert_eq!(answered(&mut setup.client).await, frames(&["x"]));
         stream.write_all(bytes).await.unwrap();
         if bytes.is_empty() {
             stream.shutdown().await.unwrap();
         }
-        let reason = scene.lost().await;
-        assert!(reason.contains(why), "{reason}, not {why}");
+        let reason = setup.lost().await;
+        assert!(reason.contains(expected), "{reason}, not {expected}");
     }
 }
 
 #[tokio::test]
 async fn reconnects_after_a_failed_handshake() {
-    let mut scene = Scene::set(LinkConfig::default()).await;
-    let mut stream = scene.visitor().await;
+    let mut setup = Setup::new(LinkConfig::default()).await;
+    let mut stream = setup.accept().await;
     stream
         .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         .await
         .unwrap();
     let mut rest = Vec::new();
     let _ = soon("the end", stream.read_to_end(&mut rest)).await;
-    let mut stream = scene.visitor().await;
+    let mut stream = setup.accept().await;
     handshake(&mut stream, "PUB", "").await;
     let _ = soon("the end", stream.read_to_end(&mut rest)).await;
-    scene.connected().await;
+    setup.connected().await;
 }
 
 #[tokio::test]
 async fn reconnects_after_the_write_stall_timeout() {
-    let timing = LinkConfig {
+    let config = LinkConfig {
         write_stall_timeout: Duration::from_millis(200),
         ..LinkConfig::default()
     };
-    let mut scene = Scene::set(timing).await;
-    let stream = scene.connected().await;
+    let mut setup = Setup::new(config).await;
+    let stream = setup.connected().await;
     let large = Bytes::from(vec![7; 1 << 20]);
-    // More than any socket buffer holds.
+    // More than fits into the socket buffers.
     for _ in 0..64 {
-        scene.client.outbound.try_send(vec![large.clone()]).unwrap();
+        setup.client.outbound.try_send(vec![large.clone()]).unwrap();
     }
-    let reason = scene.lost().await;
+    let reason = setup.lost().await;
     assert!(reason.contains("does not read"), "{reason}");
-    assert_eq!(scene.client.outbound.counts().stalled, 1);
+    assert_eq!(setup.client.outbound.counts().stalled, 1);
     drop(stream);
-    scene.connected().await;
+    setup.connected().await;
 }
 
 #[tokio::test]
 async fn reconnects_after_the_connect_timeout() {
-    let timing = LinkConfig {
+    let config = LinkConfig {
         connect_timeout: Duration::from_millis(200),
         ..LinkConfig::default()
     };
-    let mut scene = Scene::set(timing).await;
-    let mut silent = scene.visitor().await;
+    let mut setup = Setup::new(config).await;
+    let mut silent = setup.accept().await;
     let mut greeting = Vec::new();
     let _ = soon("the end", silent.read_to_end(&mut greeting)).await;
     assert_eq!(greeting.len(), 64, "the greeting, and nothing more");
-    scene.connected().await;
+    setup.connected().await;
 }
