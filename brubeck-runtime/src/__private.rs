@@ -1,4 +1,4 @@
-//! What generated code uses, and nobody else: it may change with any version.
+//! Items that only generated code uses. They may change with any version.
 
 pub use crate::__schema as schema;
 pub use crate::extract::fill::FillCapture;
@@ -31,7 +31,7 @@ use crate::status::Status;
 use minijinja::value::Serde;
 use serde::Serialize;
 
-/// Nothing is made of a signature without the feature `schema`.
+/// Ignores the signature of a handler, because the feature `schema` is disabled.
 #[cfg(not(feature = "schema"))]
 #[doc(hidden)]
 #[macro_export]
@@ -48,9 +48,9 @@ pub mod keys {
     /// Web handlers: get, post, put, patch, delete, head, options, trace, connect. Service handlers: get, post,
     /// put, delete, options, connect, response, request.
     pub mod method {}
-    /// Service handlers: a plain `fn` that runs on a thread where it may block.
+    /// Service handlers: the handler is a plain `fn`, which runs on a thread for blocking work.
     pub mod blocking {}
-    /// Service handlers: how many of this handler run at once.
+    /// Service handlers: the maximum number of calls of this handler that run at once.
     pub mod concurrency {}
 }
 
@@ -59,67 +59,67 @@ pub fn lazy_client(address: impl Into<String>, secret: impl Into<String>) -> Cli
     Client::lazy(crate::ServiceAddress::new(address, secret))
 }
 
-/// What every state of an application is.
+/// The bounds of the state of an application.
 pub trait AppState: Send + Sync + 'static {}
 
 impl<T: Send + Sync + 'static> AppState for T {}
 
-/// Stands for every state, to check arguments where the application is not known.
+/// A placeholder state, with which generated code checks the arguments of a handler.
 pub struct AnyApp;
 
 impl<T: Clone> Provides<T> for AnyApp {
     fn provide(&self) -> T {
-        unreachable!("no application has this state")
+        unreachable!("`AnyApp` is used for type checks only")
     }
 }
 
-/// A capture that is in every matching path.
+/// Reads a capture that takes part in every match.
 pub fn capture<S, T: FromCapture>(cx: &Context<S>, index: usize) -> Result<T, Response> {
     cx.capture(index)
         .as_deref()
         .and_then(T::from_capture)
-        .ok_or_else(no_such_path)
+        .ok_or_else(not_found)
 }
 
-/// A capture that may be absent.
+/// Reads a capture of an optional group.
 pub fn optional_capture<S, T: FromCapture>(cx: &Context<S>, index: usize) -> Result<Option<T>, Response> {
     match cx.capture(index).as_deref().map(T::from_capture) {
         None => Ok(None),
         Some(Some(value)) => Ok(Some(value)),
-        Some(None) => Err(no_such_path()),
+        Some(None) => Err(not_found()),
     }
 }
 
-fn no_such_path() -> Response {
+fn not_found() -> Response {
     Status::NOT_FOUND.into_reply()
 }
 
-/// The reply of a handler whose return type has no name.
+/// Converts the value of a handler whose return type is not named, such as `impl IntoReply`.
 pub fn reply(value: impl IntoReply) -> Response {
     value.into_reply()
 }
 
-/// The value of a response handler, for the caller that waits.
+/// Wraps the output of a response handler for the caller that awaits it.
 pub fn handler_value<T: Send + 'static>(value: T) -> Response {
     Response::handler_value(value)
 }
 
-/// Never runs: the program that calls it does not compile.
+/// The body of a handler whose attribute has an error. It never runs, because the program does not compile.
 pub fn broken() -> BoxFuture {
-    unreachable!("this handler does not compile")
+    unreachable!("the attribute of this handler has an error")
 }
 
-/// A variable of a template.
+/// Converts a field to a template variable.
 pub fn variable<T: Serialize>(value: &T) -> Value {
     Value::from(Serde(value))
 }
 
-/// The variables of a template.
+/// Converts fields to the variables of a template.
 pub fn variables<const N: usize>(fields: [(&'static str, Value); N]) -> Value {
     Value::from_pairs(fields)
 }
 
-/// Whether a client may have a WebSocket here; what it is answered if not.
+/// Checks a WebSocket handshake. Returns the rejection for the client if it is not acceptable.
 pub fn socket_offered<S>(
     cx: &Context<S>,
     protocols: &[&'static str],
@@ -128,7 +128,7 @@ pub fn socket_offered<S>(
     crate::websocket::negotiate(cx.message(), protocols, origins)
 }
 
-/// Opens the WebSocket that a handler took, and runs the handler.
+/// Accepts a WebSocket and runs its handler.
 pub fn socket_run<S, R, F>(cx: &Context<S>, handler: F) -> Response
 where
     R: SocketOutcome,

@@ -1,40 +1,41 @@
-//! What stops an application from running.
+//! The error of starting or running an application.
 
 use std::error::Error as StdError;
 use std::fmt;
 
-/// Why an application could not start, or stopped: what, where, and what to do.
+/// The error of an application that could not start, or that stopped unexpectedly.
 ///
 /// ```
 /// #[tokio::main]
 /// async fn main() -> brubeck::Result {
-///     let port: u16 = "6767".parse().map_err(|error| brubeck::Error::because("the port is no number", error))?;
+///     let port: u16 = "6767".parse().map_err(|error| brubeck::Error::because("the port is not a number", error))?;
 ///     Ok(())
 /// }
 /// ```
 ///
-/// Its `Debug` text is meant for people, because that is what a `main` that returns it prints.
+/// Return it from `main`: its `Debug` output, which the program then prints, is the message followed by its causes, one a
+/// line. `Display` shows the message and its causes on one line.
 pub struct Error {
-    what: String,
+    message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// The result of running an application.
+/// A `Result` whose error is [`Error`] by default, for `main` and for functions that configure an application.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error with nothing below it.
-    pub fn new(what: impl Into<String>) -> Error {
+    /// Creates an error without a cause.
+    pub fn new(message: impl Into<String>) -> Error {
         Error {
-            what: what.into(),
+            message: message.into(),
             source: None,
         }
     }
 
-    /// An error and what caused it.
-    pub fn because(what: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
+    /// Creates an error with a cause.
+    pub fn because(message: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
         Error {
-            what: what.into(),
+            message: message.into(),
             source: Some(source.into()),
         }
     }
@@ -42,16 +43,24 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
+        f.write_str(&self.message)?;
+        match &self.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)?;
+        f.write_str(&self.message)?;
         let mut cause = self.source();
         while let Some(error) = cause {
-            write!(f, "\n  because: {error}")?;
+            match error.downcast_ref::<Error>() {
+                // Its `Display` would repeat the causes that follow.
+                Some(error) => write!(f, "\n  because: {}", error.message)?,
+                None => write!(f, "\n  because: {error}")?,
+            }
             cause = error.source();
         }
         Ok(())
@@ -77,6 +86,6 @@ macro_rules! from {
 }
 
 from! {
-    std::io::Error: "an input or output failed",
+    std::io::Error: "I/O failed",
     Box<dyn StdError + Send + Sync>: "the application failed",
 }

@@ -1,5 +1,4 @@
-//! The runtime of brubeck: everything that runs. Use it through the `brubeck` crate, which adds the
-//! macros.
+//! The runtime of brubeck. Applications use it through the `brubeck` crate, which adds the macros.
 
 mod app;
 mod codec;
@@ -74,7 +73,7 @@ pub use crate::websocket::{
     Broadcast, Close, Closed, SocketMessage, SocketOutcome, SocketSender, Subscription, Upgrade, WebSocket,
 };
 
-/// The codecs of every wire, for tests and fuzz targets.
+/// The codecs of all protocols, for tests and fuzz targets.
 #[doc(hidden)]
 pub mod wire {
     pub use super::codec::{Cursor, EncodeError, ParseError, lenstr, netstring, tnetstring};

@@ -1,4 +1,4 @@
-//! What a handler is asked: one message, whole in memory.
+//! The message that a handler processes.
 
 use crate::codec::ByteStr;
 use crate::method::{Kind, Method};
@@ -10,7 +10,10 @@ use std::fmt;
 use std::sync::OnceLock;
 use tokio::time::Instant;
 
-/// One message, as a browser or another application sent it.
+/// A request of a browser, a call of another application, or a response of a service.
+///
+/// Handlers receive it through extractors. A handler that takes a `Message` gets all of it. The body is complete and in
+/// memory; clones share it.
 ///
 /// ```
 /// use brubeck::{Message, Method};
@@ -20,13 +23,20 @@ use tokio::time::Instant;
 /// assert_eq!(message.query(), Some("tab=posts"));
 /// ```
 ///
-/// A handler that takes a `Message` gets all of it; cloning is cheap for the body, which is shared.
+/// Its constructors are for tests and for front ends:
+///
+/// ```
+/// use brubeck::{Message, Method};
+///
+/// let call = Message::service(Method::Request, "/service/slow").with_arguments(r#"{"text":"hi"}"#);
+/// assert_eq!(&call.payload()[..], br#"{"text":"hi"}"#);
+/// ```
 #[derive(Clone)]
-pub struct Message(Box<Parts>);
+pub struct Message(Box<MessageParts>);
 
-/// Boxed, because a message is handed on many times on its way to a handler.
+/// The fields of a message, in a box because a message is moved often.
 #[derive(Clone)]
-struct Parts {
+struct MessageParts {
     kind: Kind,
     method: Method,
     target: Target,
@@ -35,35 +45,38 @@ struct Parts {
     body: Bytes,
     status: Option<Status>,
     remote: Option<RemoteAddr>,
-    /// Until when its answer is of use, where whoever sent it says so.
+    /// The deadline that the caller sent.
     deadline: Option<Instant>,
-    call: Option<CallMeta>,
+    call_meta: Option<CallMeta>,
     extensions: Extensions,
-    /// The extensions, with the address of the peer, for those who ask for all of them.
-    all: OnceLock<Extensions>,
+    /// `extensions` together with `remote`, created when `extensions()` is called. Few handlers need it, so the address
+    /// is not inserted for each request.
+    all_extensions: OnceLock<Extensions>,
 }
 
-/// What a call says besides its request, in the memory of the frame that it came in.
+/// The trace and hop count of a call in brubeck's own protocol. The text shares the memory of the received frame.
 #[derive(Clone)]
 pub(crate) struct CallMeta {
-    /// Its trace, as W3C Trace Context writes it; may be empty.
+    /// Empty if the caller sent no trace.
     pub(crate) traceparent: ByteStr,
     pub(crate) tracestate: ByteStr,
-    /// How many applications it has passed before this one.
+    /// The number of calls in a row that led to this one.
     pub(crate) hops: u8,
 }
 
-/// What is asked for.
+/// The path and query of a message.
 #[derive(Clone)]
 enum Target {
-    /// As HTTP has it, which is shared with the request.
+    /// The target of an HTTP request, which need not be copied.
     Uri(PathAndQuery),
-    /// Any text.
+    /// Any other path, which need not be a valid URI.
     Text { path: Box<str>, query: Option<Box<str>> },
 }
 
 impl Message {
-    /// A message from a browser; `target` is a path with or without `?query`, still percent-encoded.
+    /// Creates a request of a browser.
+    ///
+    /// `target` is a percent-encoded path, optionally followed by `?` and a query.
     pub fn web(method: Method, target: &str) -> Message {
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query.into())),
@@ -73,7 +86,9 @@ impl Message {
         Message::new(Kind::Web, method, Target::Text { path, query })
     }
 
-    /// The message of an HTTP request without its body; `remote` is its peer, where the extensions do not say so.
+    /// Creates the message of an HTTP request, without its body.
+    ///
+    /// If `remote` is `None`, the address of the peer may still be in the extensions.
     #[inline]
     pub(crate) fn from_request_parts(
         method: Method,
@@ -82,20 +97,20 @@ impl Message {
     ) -> Message {
         let target = parts.uri.into_parts().path_and_query;
         let target = Target::Uri(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
-        Message(Box::new(Parts {
+        Message(Box::new(MessageParts {
             headers: parts.headers,
             extensions: parts.extensions,
             remote,
-            ..Parts::new(Kind::Web, method, target)
+            ..MessageParts::new(Kind::Web, method, target)
         }))
     }
 
-    /// A message that asks a service.
+    /// Creates a call of a service.
     pub fn service(method: Method, path: &str) -> Message {
         Message::new(Kind::Service, method, Target::path(path))
     }
 
-    /// What a service answered, for the response handler of the calling application.
+    /// Creates the response of a service, for the response handler of the calling application.
     pub fn response(path: &str, status: Status) -> Message {
         let mut message = Message::new(Kind::Response, Method::Response, Target::path(path));
         message.0.status = Some(status);
@@ -103,10 +118,10 @@ impl Message {
     }
 
     fn new(kind: Kind, method: Method, target: Target) -> Message {
-        Message(Box::new(Parts::new(kind, method, target)))
+        Message(Box::new(MessageParts::new(kind, method, target)))
     }
 
-    /// The same message with this path, in which a `?` is nothing special.
+    /// Sets the path. A `?` in it does not start a query.
     pub fn with_path(mut self, path: impl Into<Box<str>>) -> Message {
         let query = self.query().map(Into::into);
         self.0.target = Target::Text {
@@ -116,7 +131,7 @@ impl Message {
         self
     }
 
-    /// The same message with this query, still percent-encoded and without the `?`.
+    /// Sets the query, percent-encoded and without the `?`.
     pub fn with_query(mut self, query: impl Into<Box<str>>) -> Message {
         self.0.target = Target::Text {
             path: self.path().into(),
@@ -125,63 +140,61 @@ impl Message {
         self
     }
 
-    /// The same message with these headers.
+    /// Sets the headers.
     pub fn with_headers(mut self, headers: HeaderMap) -> Message {
         self.0.headers = headers;
         self
     }
 
-    /// The same message with this body.
+    /// Sets the body.
     pub fn with_body(mut self, body: impl Into<Bytes>) -> Message {
         self.0.body = body.into();
         self
     }
 
-    /// The same message with these named arguments, as the text of a JSON object.
+    /// Sets the named arguments of a call, as the text of a JSON object.
     pub fn with_arguments(mut self, arguments: impl Into<Bytes>) -> Message {
         self.0.arguments = arguments.into();
         self
     }
 
-    /// The same message with one more thing known about it, such as a [`RemoteAddr`].
+    /// Adds an extension, such as a [`RemoteAddr`]. It replaces an extension of the same type.
     pub fn with_extension(mut self, value: impl Clone + Send + Sync + 'static) -> Message {
         self.extensions_mut().insert(value);
         self
     }
 
-    /// The same, sent by a call of which this is known.
-    pub(crate) fn with_call(mut self, call: CallMeta) -> Message {
-        self.0.call = Some(call);
+    pub(crate) fn with_call_meta(mut self, call_meta: CallMeta) -> Message {
+        self.0.call_meta = Some(call_meta);
         self
     }
 
-    /// The call that sent it, where that was one in brubeck's own protocol.
-    pub(crate) fn call(&self) -> Option<&CallMeta> {
-        self.0.call.as_ref()
+    /// Returns `None` unless the message is a call in brubeck's own protocol.
+    pub(crate) fn call_meta(&self) -> Option<&CallMeta> {
+        self.0.call_meta.as_ref()
     }
 
-    /// The same, whose answer is of use until then.
     pub(crate) fn with_deadline(mut self, deadline: Instant) -> Message {
         self.0.deadline = Some(deadline);
         self
     }
 
-    /// Until when the answer is of use, where whoever sent it says so.
+    /// Returns the deadline that the caller sent.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.0.deadline
     }
 
-    /// What sort of handler it is for.
+    /// Returns the kind of handler that the message is for.
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
 
-    /// The method.
+    /// Returns the method.
     pub fn method(&self) -> Method {
         self.0.method
     }
 
-    /// The path as it was sent: still percent-encoded, never normalised.
+    /// Returns the path as it was sent: percent-encoded and not normalised.
     pub fn path(&self) -> &str {
         match &self.0.target {
             Target::Uri(target) => target.path(),
@@ -189,7 +202,7 @@ impl Message {
         }
     }
 
-    /// What followed the `?`, still percent-encoded; `None` without a `?`, and for services.
+    /// Returns the percent-encoded query, or `None` if there is no `?`. Calls of services have no query.
     pub fn query(&self) -> Option<&str> {
         match &self.0.target {
             Target::Uri(target) => target.query(),
@@ -197,7 +210,7 @@ impl Message {
         }
     }
 
-    /// Path and query, as a client asks for them; `/` for a path that no URI has.
+    /// Returns the path and query as a URI, or `/` if they are not a valid URI.
     pub fn uri(&self) -> http::Uri {
         let target = match &self.0.target {
             Target::Uri(target) => return http::Uri::from(target.clone()),
@@ -210,23 +223,26 @@ impl Message {
         target.parse().unwrap_or(http::Uri::from_static("/"))
     }
 
-    /// The headers. Service peers may use names that HTTP does not allow; those are left out here.
+    /// Returns the headers.
+    ///
+    /// Headers of a call whose name or value is not valid in HTTP are omitted.
     pub fn headers(&self) -> &HeaderMap {
         &self.0.headers
     }
 
-    /// The named arguments of a service call, as the text of a JSON object; empty for none.
+    /// Returns the named arguments of a call, as the text of a JSON object. Empty if there are none.
     pub fn arguments(&self) -> &Bytes {
         &self.0.arguments
     }
 
-    /// The body.
+    /// Returns the body.
     pub fn body(&self) -> &Bytes {
         &self.0.body
     }
 
-    /// What typed extractors read: the body; where that is empty or `{}`, the named arguments,
-    /// because Python peers of one dialect send their data in the one and of another in the other.
+    /// Returns the bytes that typed extractors decode: the body, or the named arguments if the body is empty or `{}`.
+    ///
+    /// Some dialects of the Python original send the data of a call in the body, others in the arguments.
     pub fn payload(&self) -> &Bytes {
         match self.0.body.trim_ascii() {
             b"" | b"{}" if !self.0.arguments.is_empty() => &self.0.arguments,
@@ -234,36 +250,34 @@ impl Message {
         }
     }
 
-    /// The status of a service's answer; `None` for other messages.
+    /// Returns the status of a service's response, or `None` if the message is not a response.
     pub fn status(&self) -> Option<&Status> {
         self.0.status.as_ref()
     }
 
-    /// What connections and layers know beside the message.
+    /// Returns the extensions, which front ends and `tower` layers add. They include the [`RemoteAddr`] of a web request.
     pub fn extensions(&self) -> &Extensions {
         let Some(remote) = self.0.remote else {
             return &self.0.extensions;
         };
-        self.0.all.get_or_init(|| {
+        self.0.all_extensions.get_or_init(|| {
             let mut all = self.0.extensions.clone();
             all.insert(remote);
             all
         })
     }
 
-    /// What is known of this type; see [`remote_addr`](Self::remote_addr) for the peer.
+    /// Returns an extension. Use [`remote_addr`](Self::remote_addr) for the address of the peer.
     pub(crate) fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
         self.0.extensions.get()
     }
 
-    /// The address of the peer.
     pub(crate) fn remote_addr(&self) -> Option<RemoteAddr> {
         self.0.remote.or_else(|| self.extension().copied())
     }
 
-    /// What is known, to be taken or added to.
     pub(crate) fn extensions_mut(&mut self) -> &mut Extensions {
-        self.0.all.take();
+        self.0.all_extensions.take();
         if let Some(remote) = self.0.remote.take() {
             self.0.extensions.insert(remote);
         }
@@ -271,9 +285,9 @@ impl Message {
     }
 }
 
-impl Parts {
-    fn new(kind: Kind, method: Method, target: Target) -> Parts {
-        Parts {
+impl MessageParts {
+    fn new(kind: Kind, method: Method, target: Target) -> MessageParts {
+        MessageParts {
             kind,
             method,
             target,
@@ -283,9 +297,9 @@ impl Parts {
             status: None,
             remote: None,
             deadline: None,
-            call: None,
+            call_meta: None,
             extensions: Extensions::new(),
-            all: OnceLock::new(),
+            all_extensions: OnceLock::new(),
         }
     }
 }
@@ -299,7 +313,7 @@ impl Target {
     }
 }
 
-/// Sizes instead of contents: a body may hold a secret.
+/// Shows sizes instead of contents, which may contain secrets.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
@@ -312,7 +326,9 @@ impl fmt::Debug for Message {
     }
 }
 
-/// The address of the peer that sent a web request, as the front end saw it.
+/// The IP address of the peer that sent a web request, as an extension of its [`Message`].
+///
+/// Behind a proxy it is the address of the proxy, unless the application trusts the headers of that proxy.
 ///
 /// ```
 /// use brubeck::RemoteAddr;
@@ -333,7 +349,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_payload_is_the_body_or_else_the_arguments() {
+    fn payload_is_body_or_arguments_if_body_is_empty() {
         let message = Message::service(Method::Request, "/a").with_arguments(r#"{"a":1}"#);
         assert_eq!(&message.payload()[..], br#"{"a":1}"#);
         assert_eq!(&message.clone().with_body(" {}").payload()[..], br#"{"a":1}"#);

@@ -1,9 +1,9 @@
-//! What is asked of a handler: the method, and the kind of message that carries it.
+//! The method of a message, and the kind of handler that it is for.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The method of a message.
+/// The method of a message: an HTTP method, or one of the two methods of services.
 ///
 /// ```
 /// use brubeck::Method;
@@ -12,36 +12,37 @@ use std::str::FromStr;
 /// assert_eq!(Method::Request.as_str(), "request");
 /// ```
 ///
-/// `Request` and `Response` exist between applications only; a browser cannot send them.
+/// [`Request`](Method::Request) and [`Response`](Method::Response) come from the Python original and exist between
+/// applications only. A browser cannot send them.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Method {
-    /// Read.
+    /// Reads a resource.
     Get,
-    /// Submit.
+    /// Submits data to a resource.
     Post,
-    /// Replace.
+    /// Replaces a resource.
     Put,
-    /// Change in part.
+    /// Changes a part of a resource.
     Patch,
-    /// Remove.
+    /// Removes a resource.
     Delete,
-    /// [`Get`](Method::Get) without the body.
+    /// As [`Get`](Method::Get), without the response body.
     Head,
-    /// Which methods are there.
+    /// Lists the methods of a resource.
     Options,
-    /// Loop-back test.
+    /// Returns the request to the client.
     Trace,
-    /// Tunnel.
+    /// Opens a tunnel through a proxy.
     Connect,
-    /// Asks a service.
+    /// Calls a service.
     Request,
-    /// What a service answered.
+    /// The response of a service, for a response handler.
     Response,
 }
 
 impl Method {
-    /// Every method, in the order of their discriminants.
+    /// All methods, in the order of their discriminants.
     pub const ALL: [Method; 11] = [
         Method::Get,
         Method::Post,
@@ -56,7 +57,7 @@ impl Method {
         Method::Response,
     ];
 
-    /// The name in lower case, as attributes and the service wire write it.
+    /// Returns the name in lower case, as in attributes and in the protocols of services.
     pub const fn as_str(self) -> &'static str {
         match self {
             Method::Get => "get",
@@ -73,8 +74,9 @@ impl Method {
         }
     }
 
-    /// The method of an HTTP request; `None` for one that HTTP handlers cannot have.
+    /// Converts an HTTP method. Returns `None` if there is no handler attribute for it.
     pub fn from_http(method: &http::Method) -> Option<Method> {
+        // The most frequent method skips the search.
         if *method == http::Method::GET {
             return Some(Method::Get);
         }
@@ -85,7 +87,7 @@ impl Method {
             .filter(|m| !matches!(m, Method::Request | Method::Response))
     }
 
-    /// The name in upper case, as HTTP writes it.
+    /// Returns the name in upper case, as in HTTP.
     pub const fn as_http(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -109,7 +111,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// Not the name of a [`Method`].
+/// The error of parsing a [`Method`] from a name that is not one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownMethod;
 
@@ -125,7 +127,7 @@ impl std::error::Error for UnknownMethod {}
 impl FromStr for Method {
     type Err = UnknownMethod;
 
-    /// Any case, as the original application lower-cased what it was sent.
+    /// Parses the name of a method. Case is ignored, as in the Python original.
     fn from_str(name: &str) -> Result<Method, UnknownMethod> {
         Method::ALL
             .into_iter()
@@ -134,14 +136,14 @@ impl FromStr for Method {
     }
 }
 
-/// What sort of handler a message is for.
+/// The kind of handler that a message is for.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Browsers, through Mongrel2 or the embedded HTTP server.
+    /// A web handler, which responds to browsers through the embedded HTTP server or Mongrel2.
     Web,
-    /// Other applications, over a service connection.
+    /// A service handler, which responds to calls of other applications.
     Service,
-    /// The answer of a service to a call of this application.
+    /// A response handler, which processes the responses to calls of this application.
     Response,
 }

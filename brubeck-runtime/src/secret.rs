@@ -1,11 +1,11 @@
-//! A passphrase that does not show.
+//! A passphrase that is never printed.
 
 use std::fmt;
 
 use bytes::Bytes;
 use subtle::ConstantTimeEq;
 
-/// A passphrase: compared in constant time, never shown by `Debug`.
+/// A passphrase. It is compared in constant time, and its `Debug` output does not contain it.
 ///
 /// ```
 /// use brubeck_runtime::wire::service::Secret;
@@ -19,19 +19,19 @@ use subtle::ConstantTimeEq;
 pub struct Secret(Bytes);
 
 impl Secret {
-    /// A secret of these bytes.
+    /// Creates a secret.
     #[must_use]
     pub fn new(secret: impl Into<Bytes>) -> Self {
         Self(secret.into())
     }
 
-    /// Whether `other` is the same; takes the same time wherever the bytes differ. Lengths are not hidden.
+    /// Compares the secret with `other` in constant time. The time depends on the lengths only.
     #[must_use]
     pub fn matches(&self, other: &[u8]) -> bool {
         self.0.ct_eq(other).into()
     }
 
-    /// The bytes, to be written to a socket and nowhere else.
+    /// Returns the bytes. Do not log them.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0

@@ -1,70 +1,74 @@
-//! Short texts and bodies, which most are.
+//! `Bytes` for short texts and bodies with few allocations.
+//!
+//! `Bytes` made of a `Vec` allocates a second time, for its reference count, when it is first cloned. A short text is written
+//! to a buffer that the thread reuses, and copied to a single allocation that holds the bytes and the reference count.
 
 use bytes::Bytes;
 use std::cell::Cell;
 
-/// How much text most values have, in bytes.
-const USUAL: usize = 256;
+/// The largest size, in bytes, that is stored in one allocation. Most bodies are smaller.
+const MAX_SMALL: usize = 256;
 
 thread_local! {
-    /// Where texts are written, as long as they are short.
-    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// The buffer of this thread. It is replaced by an empty `Vec` while it is in use.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// The text that is written. Where it is short, it is a piece, and nothing else was allocated.
+/// Calls `write` with an empty buffer and returns the bytes that it has written.
 pub(crate) fn write_with<E>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Bytes, E> {
-    let mut text = take_buffer();
-    write(&mut text)?;
-    Ok(freeze(text))
+    let mut buffer = take_buffer();
+    write(&mut buffer)?;
+    Ok(freeze(buffer))
 }
 
-/// Room for a text, to be written bit by bit and handed to [`freeze`].
+/// Takes the buffer of this thread. Pass it to [`freeze`] when it is complete.
 pub(crate) fn take_buffer() -> Vec<u8> {
-    let mut text = ROOM.take();
-    text.clear();
-    text.reserve(USUAL);
-    text
+    let mut buffer = BUFFER.take();
+    buffer.clear();
+    buffer.reserve(MAX_SMALL);
+    buffer
 }
 
-/// The text that was written. Where it is short, it is a piece, and its room is used again.
-pub(crate) fn freeze(text: Vec<u8>) -> Bytes {
-    if text.len() > USUAL {
-        return text.into();
+/// Converts a buffer from [`take_buffer`] to `Bytes`. A short buffer is returned to the thread.
+pub(crate) fn freeze(buffer: Vec<u8>) -> Bytes {
+    if buffer.len() > MAX_SMALL {
+        return buffer.into();
     }
-    let piece = copy_from_slice(&text);
-    ROOM.set(text);
-    piece
+    let bytes = copy_from_slice(&buffer);
+    BUFFER.set(buffer);
+    bytes
 }
 
-/// A copy of these bytes. Where they are few, memory and count of references are one piece: clones allocate nothing then.
+/// Copies `bytes`. Up to [`MAX_SMALL`] bytes, the copy and all of its clones use one allocation.
 pub(crate) fn copy_from_slice(bytes: &[u8]) -> Bytes {
     match bytes.len() {
         0 => Bytes::new(),
-        1..=64 => Bytes::from_owner(InlineBytes::<64>::of(bytes)),
-        65..=96 => Bytes::from_owner(InlineBytes::<96>::of(bytes)),
-        97..=128 => Bytes::from_owner(InlineBytes::<128>::of(bytes)),
-        129..=192 => Bytes::from_owner(InlineBytes::<192>::of(bytes)),
-        193..=256 => Bytes::from_owner(InlineBytes::<256>::of(bytes)),
+        1..=64 => Bytes::from_owner(InlineBytes::<64>::new(bytes)),
+        65..=96 => Bytes::from_owner(InlineBytes::<96>::new(bytes)),
+        97..=128 => Bytes::from_owner(InlineBytes::<128>::new(bytes)),
+        129..=192 => Bytes::from_owner(InlineBytes::<192>::new(bytes)),
+        193..=256 => Bytes::from_owner(InlineBytes::<256>::new(bytes)),
         _ => Bytes::copy_from_slice(bytes),
     }
 }
 
+/// Up to `N` bytes, stored inline so that `Bytes::from_owner` puts them next to its reference count.
 struct InlineBytes<const N: usize> {
     bytes: [u8; N],
     length: usize,
 }
 
 impl<const N: usize> InlineBytes<N> {
-    fn of(bytes: &[u8]) -> Self {
-        let mut piece = Self {
+    fn new(bytes: &[u8]) -> Self {
+        let mut inline = Self {
             bytes: [0; N],
             length: 0,
         };
-        if let Some(room) = piece.bytes.get_mut(..bytes.len()) {
-            room.copy_from_slice(bytes);
-            piece.length = bytes.len();
+        if let Some(target) = inline.bytes.get_mut(..bytes.len()) {
+            target.copy_from_slice(bytes);
+            inline.length = bytes.len();
         }
-        piece
+        inline
     }
 }
 
@@ -79,12 +83,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_there_short_or_long_and_within_another() {
+    fn writes_short_long_and_nested_texts() {
         fn put(text: &mut Vec<u8>, bytes: &[u8]) -> Result<(), ()> {
             text.extend_from_slice(bytes);
             Ok(())
         }
-        for length in [0, 1, USUAL, USUAL + 1, 5000] {
+        for length in [0, 1, MAX_SMALL, MAX_SMALL + 1, 5000] {
             let text = write_with(|text| {
                 let inner = write_with(|inner| put(inner, b"y"))?;
                 text.resize(length, b'x');
@@ -98,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_is_a_copy_of_any_length() {
+    fn copies_slices_of_any_length() {
         for length in 0..600 {
             let bytes: Vec<u8> = (0..length).map(|n| n as u8).collect();
             assert_eq!(copy_from_slice(&bytes), bytes, "{length}");

@@ -1,10 +1,11 @@
-//! What is known of a route when the program is compiled.
+//! The compile-time description of a route.
 
 use crate::method::{Kind, Method};
 
 use serde_json::{Map, Value};
 
-/// A route as its attribute describes it; [`Routes::specs`](crate::Routes::specs) lists them.
+/// The description of a route, as its attribute declares it. [`Routes::specs`](crate::Routes::specs) lists the routes of an
+/// application.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -24,25 +25,24 @@ use serde_json::{Map, Value};
 pub struct Spec {
     /// The name of the handler.
     pub name: &'static str,
-    /// The pattern, as it was written.
+    /// The pattern, as in the attribute.
     pub pattern: &'static str,
     /// The method.
     pub method: Method,
-    /// What sort of message the handler answers.
+    /// The kind of the handler.
     pub kind: Kind,
-    /// The names of the groups that the pattern captures, in their order.
+    /// The names of the capture groups of the pattern, in order.
     pub captures: &'static [&'static str],
-    /// A shortest path that matches; empty where none is known.
+    /// A path of minimal length that matches the pattern. Empty if none is known.
     pub example: &'static str,
-    /// Whether the handler is a plain `fn` that runs on a thread of its own, where it may block or compute for
-    /// long: `#[service_handler(.., blocking)]`.
+    /// Whether the handler is a plain `fn` that runs on a thread for blocking work: `#[service_handler(.., blocking)]`.
     pub blocking: bool,
-    /// How many of this handler may run at once in this process: `#[service_handler(.., concurrency = 4)]`. `None`: as
-    /// many as the connection takes.
+    /// The maximum number of calls of the handler that run at once in this process:
+    /// `#[service_handler(.., concurrency = 4)]`. If it is `None`, only the concurrency of the service limits them.
     pub concurrency: Option<u32>,
-    /// The file of the handler.
+    /// The source file of the handler.
     pub file: &'static str,
-    /// The line of the handler.
+    /// The line of the handler in its source file.
     pub line: u32,
     #[doc(hidden)]
     pub automaton: &'static [u8],
@@ -53,11 +53,11 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Stands for a handler whose attribute is in error, so that no second error is made of it.
+    /// A placeholder for a handler whose attribute has an error, which prevents follow-up errors.
     #[doc(hidden)]
     pub const BROKEN: Spec = Spec::new("", "", Method::Get, Kind::Web);
 
-    /// A route without automaton; the macros add what they know.
+    /// Creates a spec with empty fields, which generated code fills.
     #[doc(hidden)]
     pub const fn new(name: &'static str, pattern: &'static str, method: Method, kind: Kind) -> Spec {
         Spec {
@@ -113,7 +113,7 @@ impl Spec {
         }
     }
 
-    /// What makes the schemas of what its calls carry, when somebody asks.
+    /// Sets the function that generates the JSON schemas of the handler.
     #[doc(hidden)]
     pub const fn schema(self, schema: Option<fn() -> Map<String, Value>>) -> Spec {
         Spec { schema, ..self }
@@ -124,7 +124,7 @@ impl Spec {
         Spec { file, line, ..self }
     }
 
-    /// The same path for another handler, as an operation is served.
+    /// Returns the spec of a handler that serves this operation.
     #[doc(hidden)]
     pub const fn handled_by(self, name: &'static str, method: Method, kind: Kind) -> Spec {
         Spec {
@@ -139,12 +139,13 @@ impl Spec {
         self.pattern.is_empty()
     }
 
-    /// Whether both have one pattern text: handlers of one resource.
+    /// Returns `true` if both routes have the same pattern, so that they are methods of one resource.
     pub(super) const fn same_resource(&self, other: &Spec) -> bool {
         let (a, b) = (self.pattern.as_bytes(), other.pattern.as_bytes());
         if a.len() != b.len() {
             return false;
         }
+        // `==` on slices is not available in constant evaluation.
         let mut i = 0;
         while i < a.len() {
             if a[i] != b[i] {
@@ -155,36 +156,39 @@ impl Spec {
         true
     }
 
-    /// Whether both answer the same method of the same sort of message.
+    /// Returns `true` if both routes have the same method and the same kind of handler.
     pub(super) const fn same_method(&self, other: &Spec) -> bool {
         self.method as u8 == other.method as u8 && self.kind as u8 == other.kind as u8
     }
 }
 
-/// The type beside a handler, which carries its route.
+/// The type that the attribute of a handler adds to it. It has the name of the handler and carries its route.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
     label = "`routes!` lists handlers",
     note = "put `#[service_handler(path = ..)]`, `#[response_handler(path = ..)]` or `#[get(..)]` on a function"
 )]
 pub trait Routed {
-    /// Its route.
+    /// The route of the handler.
     const SPEC: Spec;
 
-    /// An error where an argument of the handler is none.
+    /// Evaluating it is a compile error if an argument of the handler is not an extractor.
     const CHECKED: bool = true;
 }
 
-/// The first bytes that every match of a route starts with, packed so that two routes are told apart in a few
-/// machine operations: a route is shadowed only by one whose forced prefix is a prefix of its own.
+/// The literal prefix of all paths that match a route, at most 32 bytes.
+///
+/// A route can be shadowed only by one whose literal prefix is a prefix of its own. The bytes are packed into integers, so
+/// that constant evaluation compares two prefixes in a few operations instead of byte by byte.
 #[derive(Clone, Copy, Debug)]
 pub struct Prefix {
     bytes: [u128; 2],
+    /// `0xff` for each byte that is part of the prefix.
     mask: [u128; 2],
 }
 
 impl Prefix {
-    /// Packs the first 32 bytes of `prefix`.
+    /// Packs the first 32 bytes of `prefix`; the rest is ignored.
     pub const fn new(prefix: &[u8]) -> Prefix {
         let mut packed = Prefix {
             bytes: [0; 2],
@@ -200,12 +204,12 @@ impl Prefix {
         packed
     }
 
-    /// The first half, for a quick look: bytes and mask.
+    /// Returns the bytes and the mask of the first half, for a fast comparison.
     pub(crate) const fn head(self) -> [u128; 2] {
         [self.bytes[0], self.mask[0]]
     }
 
-    /// Whether `early` is a prefix of this.
+    /// Returns `true` if `early` is a prefix of this one.
     pub(crate) const fn extends(self, early: Prefix) -> bool {
         self.bytes[0] & early.mask[0] == early.bytes[0]
             && self.bytes[1] & early.mask[1] == early.bytes[1]
@@ -219,7 +223,7 @@ mod tests {
     use super::Prefix;
 
     #[test]
-    fn a_longer_prefix_extends_a_shorter_one() {
+    fn longer_prefix_extends_shorter_one() {
         let extends = |late: &[u8], early: &[u8]| Prefix::new(late).extends(Prefix::new(early));
         assert!(extends(b"/service/slow", b"/service"));
         assert!(extends(b"/a", b""));

@@ -1,9 +1,9 @@
-//! How it went: a code and a message.
+//! The status of a response: a code and a message.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// A status: an HTTP-like code, and a message for people.
+/// The status of a response: a code as in HTTP, and a message.
 ///
 /// ```
 /// use brubeck::Status;
@@ -14,9 +14,11 @@ use std::fmt;
 /// assert_eq!(Status::new(404).to_string(), "404 Not Found");
 /// ```
 ///
-/// Service peers see both the code and the message. HTTP clients see the code with its registered
-/// reason phrase, and the message only as a body where a handler returns a bare `Status`.
-/// Codes below zero come from Python peers, which answer `-1` for "bad request".
+/// Callers of a service receive the code and the message. HTTP clients receive the code with its standard reason phrase;
+/// the message becomes the body if a handler returns a `Status` alone.
+///
+/// Negative codes come from services of the Python original, which use `-1` for "bad request". See [`http`](Status::http)
+/// for their meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     code: i32,
@@ -24,50 +26,50 @@ pub struct Status {
 }
 
 impl Status {
-    /// 200.
+    /// 200 OK
     pub const OK: Status = Status::new(200);
-    /// 204.
+    /// 204 No Content
     pub const NO_CONTENT: Status = Status::new(204);
-    /// 400.
+    /// 400 Bad Request
     pub const BAD_REQUEST: Status = Status::new(400);
-    /// 403.
+    /// 403 Forbidden
     pub const FORBIDDEN: Status = Status::new(403);
-    /// 404.
+    /// 404 Not Found
     pub const NOT_FOUND: Status = Status::new(404);
-    /// 405.
+    /// 405 Method Not Allowed
     pub const METHOD_NOT_ALLOWED: Status = Status::new(405);
-    /// 413.
+    /// 413 Payload Too Large
     pub const PAYLOAD_TOO_LARGE: Status = Status::new(413);
-    /// 415.
+    /// 415 Unsupported Media Type
     pub const UNSUPPORTED_MEDIA_TYPE: Status = Status::new(415);
-    /// 422.
+    /// 422 Unprocessable Entity
     pub const UNPROCESSABLE_ENTITY: Status = Status::new(422);
-    /// 500.
+    /// 500 Internal Server Error
     pub const INTERNAL_SERVER_ERROR: Status = Status::new(500);
-    /// 502.
+    /// 502 Bad Gateway
     pub const BAD_GATEWAY: Status = Status::new(502);
-    /// 503.
+    /// 503 Service Unavailable
     pub const SERVICE_UNAVAILABLE: Status = Status::new(503);
-    /// 504.
+    /// 504 Gateway Timeout
     pub const GATEWAY_TIMEOUT: Status = Status::new(504);
 
-    /// A status with the registered text of its code.
+    /// Creates a status with the standard message of its code.
     pub const fn new(code: i32) -> Status {
         Status { code, message: None }
     }
 
-    /// The same code with another message.
+    /// Sets the message.
     pub fn message(mut self, message: impl Into<Cow<'static, str>>) -> Status {
         self.message = Some(message.into());
         self
     }
 
-    /// The code: 200, 404, or `-1` from a Python peer.
+    /// Returns the code.
     pub const fn code(&self) -> i32 {
         self.code
     }
 
-    /// The message; where none was set, the registered text of the code (empty if there is none).
+    /// Returns the message. If none was set, it is the standard message of the code, or empty if the code is unknown.
     pub fn text(&self) -> &str {
         match &self.message {
             Some(text) => text,
@@ -75,7 +77,7 @@ impl Status {
         }
     }
 
-    /// The message, without a copy where it is a constant.
+    /// As [`text`](Status::text), without copying a static message.
     pub(crate) fn into_text(self) -> Cow<'static, str> {
         match self.message {
             Some(text) => text,
@@ -83,13 +85,15 @@ impl Status {
         }
     }
 
-    /// 200 to 299.
+    /// Returns `true` for the codes 200 to 299.
     pub const fn is_success(&self) -> bool {
         self.code >= 200 && self.code < 300
     }
 
-    /// The code as HTTP can say it; the original's negative codes and all others out of range map to
-    /// what they mean.
+    /// Returns the code as an HTTP status code.
+    ///
+    /// The codes of the Python original become 200 (`0`), 400 (`-1`), 401 (`-2`), 404 (`-3`) and 405 (`-4`). All other
+    /// codes that are not a final status in HTTP become 500.
     pub fn http(&self) -> http::StatusCode {
         let code = match self.code {
             0 => 200,
@@ -99,7 +103,7 @@ impl Status {
             -4 => 405,
             code => u16::try_from(code).unwrap_or(500),
         };
-        // 1xx are not answers: sent as one they would leave the client waiting.
+        // 1xx are interim responses: a client would go on waiting for the final one.
         http::StatusCode::from_u16(code)
             .ok()
             .filter(|c| !c.is_informational())
@@ -139,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_that_http_cannot_say_become_what_they_mean() {
+    fn maps_codes_to_http() {
         let http = |code| Status::new(code).http().as_u16();
         assert_eq!(
             [
@@ -157,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_replaces_the_registered_text() {
+    fn message_replaces_standard_text() {
         assert_eq!(Status::new(500).message("it broke").to_string(), "500 it broke");
         assert_eq!(Status::new(799).to_string(), "799");
     }

@@ -1,4 +1,4 @@
-//! Pages: minijinja templates, escaped, from a folder or built in.
+//! HTML pages: minijinja templates, read from a folder or built into the program.
 
 use crate::response::{IntoReply, Payload, Response, View};
 use crate::status::Status;
@@ -7,14 +7,17 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// A struct that a template shows; derive it.
+/// A struct that provides the variables of a template.
+///
+/// Derive it with `#[derive(Template)]`, which also builds the template into the program. Return it from a handler as a
+/// [`Page`].
 ///
 /// ```
 /// use brubeck::{Template, minijinja::{Value, context}};
 ///
 /// struct Success { name: String }
 ///
-/// // what `#[derive(Template)] #[template("success.html")]` writes
+/// // What `#[derive(Template)] #[template("success.html")]` generates:
 /// impl Template for Success {
 ///     const NAME: &'static str = "success.html";
 ///     const SOURCES: &'static [(&'static str, &'static str)] = &[("success.html", "<p>{{ name }}</p>")];
@@ -25,19 +28,19 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no template",
-    label = "a `Page` shows a struct that derives `Template`",
+    label = "the value of a `Page` must implement `Template`",
     note = "put `#[derive(Template)]` and `#[template(\"file.html\")]` on `{Self}`"
 )]
 pub trait Template {
-    /// The path of the template below the template folder.
+    /// The path of the template, relative to the template folder.
     const NAME: &'static str;
-    /// The template and those it extends, includes or imports: name and text.
+    /// The names and texts of the template and of all templates that it extends, includes or imports.
     const SOURCES: &'static [(&'static str, &'static str)];
-    /// The variables of the template.
+    /// Returns the variables of the template.
     fn context(&self) -> Value;
 }
 
-/// A reply that is a page: `Page(Success { name })`.
+/// A response that renders a [`Template`].
 ///
 /// ```
 /// # use brubeck::{Template, minijinja::{Value, context}};
@@ -54,7 +57,8 @@ pub trait Template {
 /// }
 /// ```
 ///
-/// Values are escaped for HTML. An error in a template is logged and answered with 500.
+/// Values are escaped for HTML if the name of the template ends in `.html`, `.htm` or `.xml`. If the template cannot be
+/// rendered, the error is logged and the response is a 500.
 #[derive(Clone, Debug)]
 pub struct Page<T>(pub T);
 
@@ -71,16 +75,17 @@ impl<T: Template> IntoReply for Page<T> {
 
 /// The templates of an application.
 ///
-/// With a folder, files are read from there, and again when they have changed; a page that the folder
-/// does not hold is rendered from what `#[derive(Template)]` built in.
+/// Templates are read from the folder of the application if it has one, and again when their files change. A template that
+/// is not in the folder is rendered from the text that `#[derive(Template)]` has built into the program.
 pub(crate) struct Templates {
     folder: Option<Environment<'static>>,
-    /// One environment a page, found by where its sources lie: two crates may each have an `index.html`.
+    /// One environment for each `Template`, by the address of its `SOURCES`. Names are not unique: two crates may each
+    /// have an `index.html`.
     built_in: RwLock<HashMap<usize, Arc<Environment<'static>>>>,
 }
 
 impl Templates {
-    /// `Err` says what is wrong with the folder.
+    /// Returns an error if `folder` cannot be read.
     pub(crate) fn new(folder: Option<&Path>) -> std::io::Result<Templates> {
         let folder = folder.map(|folder| {
             std::fs::read_dir(folder)?;
@@ -94,33 +99,32 @@ impl Templates {
         })
     }
 
-    /// Renders the page that a response holds; any other response passes unchanged.
+    /// Renders the page of a response. Other responses are returned unchanged.
     #[inline]
     pub(crate) fn render(&self, response: Response) -> Response {
         match response.payload() {
-            Payload::View(_) => self.rendered(response),
+            Payload::View(_) => self.render_view(response),
             _ => response,
         }
     }
 
-    fn rendered(&self, response: Response) -> Response {
+    fn render_view(&self, response: Response) -> Response {
         let Payload::View(view) = response.payload() else {
             return response;
         };
-        match self.text(view) {
+        match self.render_text(view) {
             Ok(text) => response.with_payload(Payload::Bytes(text.into())),
             Err(error) => {
-                // The alternate form names the line and shows what stands around it.
-                tracing::error!(
-                    template = view.name,
-                    "a template could not be rendered: {error:#}"
-                );
+                // The alternate form names the line and shows its source.
+                tracing::error!(template = view.name, "cannot render template: {error:#}");
                 Status::INTERNAL_SERVER_ERROR.into_reply()
             }
         }
     }
 
-    /// The page of the folder for errors of this code; `None` where there is none, or it is broken.
+    /// Renders the page for an error status: `errors/{code}.html` or `errors.html` of the folder.
+    ///
+    /// Returns `None` if the folder has neither, or if rendering fails, which is logged.
     pub(crate) fn error(&self, code: u16, context: Value) -> Option<String> {
         let folder = self.folder.as_ref()?;
         let names = [format!("errors/{code}.html"), "errors.html".to_owned()];
@@ -128,23 +132,21 @@ impl Templates {
             Ok(template) => Some(template),
             Err(error) if error.kind() == ErrorKind::TemplateNotFound => None,
             Err(error) => {
-                tracing::error!(template = name, "a template for errors is broken: {error:#}");
+                tracing::error!(template = name, "cannot load template of error page: {error:#}");
                 None
             }
         })?;
         let page = template.render(context);
         page.inspect_err(|error| {
-            tracing::error!(
-                template = template.name(),
-                "a template could not be rendered: {error:#}"
-            )
+            tracing::error!(template = template.name(), "cannot render template: {error:#}")
         })
         .ok()
     }
 
-    fn text(&self, view: &View) -> Result<String, Error> {
+    fn render_text(&self, view: &View) -> Result<String, Error> {
         match self.folder.as_ref().map(|folder| folder.get_template(view.name)) {
             Some(Ok(template)) => template.render(&view.context),
+            // A broken file in the folder is an error. Falling back to the built-in text would hide it.
             Some(Err(error)) if error.kind() != ErrorKind::TemplateNotFound || view.sources.is_empty() => {
                 Err(error)
             }
@@ -178,15 +180,17 @@ impl Templates {
     }
 }
 
-/// Escapes by the ending of the file name, and bounds what rendering one page may cost.
+/// Creates an environment with the default escaping of minijinja, which depends on the file extension, and with a limit
+/// for the cost of rendering.
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
-    environment.set_fuel(Some(FUEL));
+    environment.set_fuel(Some(MAX_INSTRUCTIONS));
     environment
 }
 
-/// How many instructions a page may take: tens of thousands of table rows, or half a second.
-const FUEL: u64 = 5_000_000;
+/// The maximum number of template instructions for one page. It is enough for tens of thousands of table rows, and takes
+/// about half a second.
+const MAX_INSTRUCTIONS: u64 = 5_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -212,13 +216,13 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_else_wrote_is_escaped() {
+    fn escapes_values() {
         let templates = Templates::new(None).unwrap();
         assert_eq!(text(&templates.render(page(HELLO))), "<p>&lt;b&gt;&amp;</p>");
     }
 
     #[test]
-    fn two_pages_of_one_name_keep_their_own_text() {
+    fn templates_of_same_name_are_separate() {
         const OTHER: &[(&str, &str)] = &[("hello.html", "other {{ name }}")];
         let templates = Templates::new(None).unwrap();
         templates.render(page(HELLO));
@@ -227,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_comes_first_and_changes_are_seen() {
+    fn folder_overrides_built_in_text_and_is_reloaded() {
         let folder = tempfile::tempdir().unwrap();
         let templates = Templates::new(Some(folder.path())).unwrap();
         assert_eq!(text(&templates.render(page(HELLO))), "<p>&lt;b&gt;&amp;</p>");
@@ -241,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_template_is_500_and_says_nothing_of_itself() {
+    fn broken_template_is_500_without_detail() {
         let templates = Templates::new(None).unwrap();
         let response = templates.render(page(&[("hello.html", "{{ name | nonsense }}")]));
         assert_eq!(response.status().code(), 500);
@@ -249,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_an_error() {
+    fn missing_folder_is_an_error() {
         assert!(Templates::new(Some(Path::new("no/such/folder"))).is_err());
     }
 }

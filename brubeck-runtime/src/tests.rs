@@ -1,4 +1,4 @@
-//! Helpers of the unit tests that speak to sockets.
+//! Helpers of the unit tests that use sockets.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use brubeck_zmtp::Endpoint;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Waits for something that must happen; generous, because the machine may be busy.
-pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+/// Waits for `future`, at most 20 seconds. The timeout is generous because the machine may be busy.
+pub(crate) async fn soon<F: Future>(expected: &str, future: F) -> F::Output {
     match tokio::time::timeout(Duration::from_secs(20), future).await {
         Ok(output) => output,
-        Err(_) => panic!("it did not happen in 20 s: {what}"),
+        Err(_) => panic!("not within 20 s: {expected}"),
     }
 }
 
@@ -26,9 +26,9 @@ pub(crate) fn frames(parts: &[&str]) -> Vec<Bytes> {
         .collect()
 }
 
-/// Waits for a condition that nothing announces.
-pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    soon(what, async {
+/// Polls a condition until it is true, at most 20 seconds.
+pub(crate) async fn until(expected: &str, mut condition: impl FnMut() -> bool) {
+    soon(expected, async {
         while !condition() {
             tokio::task::yield_now().await;
         }
@@ -36,7 +36,7 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     .await;
 }
 
-/// The greeting of a ZMTP 3.0 peer.
+/// Returns the greeting of a ZMTP 3.0 peer.
 pub(crate) fn greeting() -> Vec<u8> {
     let mut greeting = vec![0; 64];
     greeting[0] = 0xff;
@@ -46,7 +46,7 @@ pub(crate) fn greeting() -> Vec<u8> {
     greeting
 }
 
-/// The `READY` of a peer of this type; without an identity if that is empty.
+/// Returns the `READY` command of a peer. An empty identity is omitted.
 pub(crate) fn ready(socket_type: &str, identity: &str) -> Vec<u8> {
     let mut body = b"\x05READY".to_vec();
     for (name, value) in [("Socket-Type", socket_type), ("Identity", identity)] {
@@ -60,7 +60,7 @@ pub(crate) fn ready(socket_type: &str, identity: &str) -> Vec<u8> {
     [&[4, body.len() as u8], &body[..]].concat()
 }
 
-/// Speaks ZMTP up to READY on a raw connection, as a socket of this type.
+/// Performs the ZMTP handshake on a raw connection, as a socket of type `socket_type`.
 pub(crate) async fn handshake<S>(stream: &mut S, socket_type: &str, identity: &str)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -69,11 +69,11 @@ where
         .write_all(&[greeting(), ready(socket_type, identity)].concat())
         .await
         .unwrap();
-    let mut theirs = [0; 66];
-    soon("the greeting", stream.read_exact(&mut theirs))
+    let mut peer_greeting = [0; 66];
+    soon("the greeting", stream.read_exact(&mut peer_greeting))
         .await
         .unwrap();
-    let mut body = vec![0; theirs[65].into()];
+    let mut body = vec![0; peer_greeting[65].into()];
     soon("READY", stream.read_exact(&mut body)).await.unwrap();
     assert!(body.starts_with(b"\x05READY"));
 }

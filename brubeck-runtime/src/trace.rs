@@ -1,4 +1,4 @@
-//! Which trace a message belongs to, as W3C Trace Context says it.
+//! The trace context of a message, in the format of W3C Trace Context.
 
 use crate::message::Message;
 use http::HeaderMap;
@@ -7,10 +7,10 @@ use std::num::{NonZeroU64, NonZeroU128};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The longest `tracestate` that is passed on, in bytes; a longer one is left out, as the standard allows.
-const MAX_STATE: usize = 512;
+/// The maximum length, in bytes, of a `tracestate` that is propagated. The standard allows to drop a longer one.
+const MAX_TRACESTATE: usize = 512;
 
-/// Where a message stands in a trace: its `traceparent` and `tracestate`, as [W3C Trace Context] defines them.
+/// The trace context of a message, as a handler argument: its `traceparent` and `tracestate` of [W3C Trace Context].
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -18,12 +18,13 @@ const MAX_STATE: usize = 512;
 ///
 /// #[get("^/$")]
 /// async fn index(trace: Trace) -> String {
-///     format!("the log has more under {}", trace.id())
+///     format!("trace ID for support: {}", trace.id())
 /// }
 /// ```
 ///
-/// A browser or proxy may send one; otherwise the application begins a trace. Calls to services pass it on, each as
-/// a span of its own, so what happens in other processes belongs to the same trace.
+/// If a browser, a proxy or a caller sends a valid trace context, the message belongs to that trace; otherwise the
+/// application starts a new one. Calls that a handler makes propagate it, each with a span of its own, so that all processes
+/// that work on a request share one trace.
 ///
 /// [W3C Trace Context]: https://www.w3.org/TR/trace-context/
 #[derive(Clone, PartialEq, Eq)]
@@ -35,7 +36,9 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Reads the two headers; `None` where the first is not valid.
+    /// Parses the two headers. Returns `None` if `traceparent` is not valid.
+    ///
+    /// A `tracestate` of more than 512 bytes is dropped.
     ///
     /// ```
     /// use brubeck::Trace;
@@ -47,80 +50,80 @@ impl Trace {
     pub fn parse(traceparent: &str, tracestate: &str) -> Option<Trace> {
         let mut parts = traceparent.split('-');
         let (version, id, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        let [version] = hexadecimal(version)?;
-        // Later versions may say more behind what this one says.
+        let [version] = parse_hex(version)?;
+        // Version ff is invalid. Version 00 has exactly four fields; later versions may append others.
         if version == 0xff || (version == 0 && parts.next().is_some()) {
             return None;
         }
-        let [flags] = hexadecimal(flags)?;
-        let state = if tracestate.len() <= MAX_STATE {
+        let [flags] = parse_hex(flags)?;
+        let state = if tracestate.len() <= MAX_TRACESTATE {
             tracestate
         } else {
             ""
         };
         Some(Trace {
-            id: NonZeroU128::new(u128::from_be_bytes(hexadecimal(id)?))?,
-            span: NonZeroU64::new(u64::from_be_bytes(hexadecimal(span)?))?,
+            id: NonZeroU128::new(u128::from_be_bytes(parse_hex(id)?))?,
+            span: NonZeroU64::new(u64::from_be_bytes(parse_hex(span)?))?,
             flags,
             state: state.into(),
         })
     }
 
-    /// Begins a trace.
+    /// Starts a new trace.
     pub(crate) fn new_root() -> Trace {
-        let high = u128::from(number().get()) << 64;
+        let high = u128::from(random_id().get()) << 64;
         Trace {
-            id: NonZeroU128::from(number()) | high,
-            span: number(),
+            id: NonZeroU128::from(random_id()) | high,
+            span: random_id(),
             flags: 1,
             state: "".into(),
         }
     }
 
-    /// A span below this one.
+    /// Returns a child span with a new ID.
     pub(crate) fn child(&self) -> Trace {
         Trace {
-            span: number(),
+            span: random_id(),
             ..self.clone()
         }
     }
 
-    /// The one a message says it belongs to, or else a new one.
+    /// Returns the trace context of a message, or a new trace if it has none.
     pub(crate) fn from_message(message: &Message) -> Trace {
-        let call = message.call();
+        let call = message.call_meta();
         call.and_then(|call| Trace::parse(&call.traceparent, &call.tracestate))
-            .or_else(|| Trace::said(message.headers()))
+            .or_else(|| Trace::from_headers(message.headers()))
             .unwrap_or_else(Trace::new_root)
     }
 
-    fn said(headers: &HeaderMap) -> Option<Trace> {
+    fn from_headers(headers: &HeaderMap) -> Option<Trace> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         Trace::parse(text("traceparent")?, text("tracestate").unwrap_or_default())
     }
 
-    /// The trace, in 32 hexadecimal digits.
+    /// Returns the trace ID as 32 hexadecimal digits.
     pub fn id(&self) -> String {
-        hexadecimal_text(|text| push_hexadecimal(text, self.id.get().to_be_bytes()))
+        hex_string(|text| push_hex(text, self.id.get().to_be_bytes()))
     }
 
-    /// The span within it, in 16 hexadecimal digits.
+    /// Returns the span ID as 16 hexadecimal digits.
     pub fn span(&self) -> String {
-        hexadecimal_text(|text| push_hexadecimal(text, self.span.get().to_be_bytes()))
+        hex_string(|text| push_hex(text, self.span.get().to_be_bytes()))
     }
 
-    /// The value of the header `traceparent`.
+    /// Returns the value of the `traceparent` header.
     pub fn traceparent(&self) -> String {
-        hexadecimal_text(|text| {
+        hex_string(|text| {
             text.extend_from_slice(b"00-");
-            push_hexadecimal(text, self.id.get().to_be_bytes());
+            push_hex(text, self.id.get().to_be_bytes());
             text.push(b'-');
-            push_hexadecimal(text, self.span.get().to_be_bytes());
+            push_hex(text, self.span.get().to_be_bytes());
             text.push(b'-');
-            push_hexadecimal(text, [self.flags]);
+            push_hex(text, [self.flags]);
         })
     }
 
-    /// The value of the header `tracestate`; may be empty.
+    /// Returns the value of the `tracestate` header. It may be empty.
     pub fn tracestate(&self) -> &str {
         &self.state
     }
@@ -132,8 +135,8 @@ impl fmt::Debug for Trace {
     }
 }
 
-/// The bytes that exactly so many digits stand for; lower case only, as the standard wants it.
-fn hexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
+/// Parses exactly `2 * N` hexadecimal digits. The standard allows lower case only.
+fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digit = |b: u8| match b {
         b'0'..=b'9' => Some(b - b'0'),
         b'a'..=b'f' => Some(b - b'a' + 10),
@@ -150,29 +153,31 @@ fn hexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// Appends two digits for each byte: every call writes a trace, and the formatter takes much longer.
-fn hexadecimal_text(write: impl FnOnce(&mut Vec<u8>)) -> String {
-    // As long as the longest, a `traceparent`.
+/// Builds a string of hexadecimal fields.
+///
+/// Every call writes a trace context, and `std::fmt` takes several times as long.
+fn hex_string(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    // The length of a `traceparent`, the longest of these strings.
     let mut text = Vec::with_capacity(55);
     write(&mut text);
-    // Digits and dashes are text.
+    // Digits and dashes are valid UTF-8.
     String::from_utf8(text).unwrap_or_default()
 }
 
-fn push_hexadecimal<const N: usize>(text: &mut Vec<u8>, bytes: [u8; N]) {
+fn push_hex<const N: usize>(text: &mut Vec<u8>, bytes: [u8; N]) {
     let digit = |half: u8| half + if half < 10 { b'0' } else { b'a' - 10 };
     let digits = bytes.map(|byte| [digit(byte >> 4), digit(byte & 15)]);
     text.extend_from_slice(digits.as_flattened());
 }
 
-/// A number that no other process is likely to choose. It names spans; it guards nothing.
-fn number() -> NonZeroU64 {
+/// Returns an ID that is unlikely to be used by another process. It is not unpredictable, and need not be.
+fn random_id() -> NonZeroU64 {
     static START: OnceLock<u64> = OnceLock::new();
     static NEXT: AtomicU64 = AtomicU64::new(0);
     const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-    // Without random numbers spans of two processes may have one name, which is not worth failing for.
+    // Without random numbers two processes may use the same IDs, which is no reason to fail a request.
     let start = *START.get_or_init(|| getrandom::u64().unwrap_or(STEP));
-    // The generator splitmix64: each number comes once in 2^64.
+    // splitmix64, which returns each number once in 2^64 calls.
     let mut n = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(STEP));
     n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -186,18 +191,18 @@ mod tests {
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     #[test]
-    fn reads_what_it_writes() {
+    fn round_trips_traceparent() {
         let trace = Trace::parse(PARENT, "a=b").unwrap();
         assert_eq!(
             (trace.traceparent().as_str(), trace.tracestate()),
             (PARENT, "a=b")
         );
-        let begun = Trace::new_root();
-        assert_eq!(Trace::parse(&begun.traceparent(), ""), Some(begun));
+        let root = Trace::new_root();
+        assert_eq!(Trace::parse(&root.traceparent(), ""), Some(root));
     }
 
     #[test]
-    fn what_is_not_valid_begins_no_trace() {
+    fn rejects_invalid_traceparent() {
         for text in [
             "",
             "00",
@@ -216,13 +221,13 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_is_too_long_is_left_out() {
-        let long = "a".repeat(MAX_STATE + 1);
+    fn drops_long_tracestate() {
+        let long = "a".repeat(MAX_TRACESTATE + 1);
         assert_eq!(Trace::parse(PARENT, &long).unwrap().tracestate(), "");
     }
 
     #[test]
-    fn a_child_is_another_span_of_the_same_trace() {
+    fn child_has_same_trace_and_new_span() {
         let (parent, child) = (Trace::new_root(), Trace::new_root().child());
         assert_ne!(parent.id(), child.id());
         let child = parent.child();

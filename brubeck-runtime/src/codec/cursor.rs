@@ -1,14 +1,14 @@
-//! A cursor over bytes from outside, what can be wrong with them, and text that shares their memory.
+//! A cursor for parsing untrusted bytes, the errors of parsing and encoding, and strings that share the memory of a frame.
 
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
-/// The most digits a length may have: enough for anything that fits a frame, too few to overflow a `u64`.
-const MAX_DIGITS: usize = 10;
+/// The maximum number of digits of a length. Ten digits are enough for every frame and cannot overflow a `u64`.
+const MAX_LENGTH_DIGITS: usize = 10;
 
-/// A reading position in one frame; what is read is sliced from the frame, not copied.
+/// A read position in a frame. Values are slices of the frame and are not copied.
 ///
 /// ```
 /// use brubeck_runtime::wire::Cursor;
@@ -16,7 +16,7 @@ const MAX_DIGITS: usize = 10;
 ///
 /// let frame = Bytes::from_static(b"ident 42 rest");
 /// let mut cursor = Cursor::new(&frame);
-/// assert_eq!(cursor.take_until(b' ', "a space after the ident")?, "ident");
+/// assert_eq!(cursor.take_until(b' ', "a space after the identifier")?, "ident");
 /// assert_eq!(cursor.take(2)?, "42");
 /// assert_eq!((cursor.position(), cursor.remaining()), (8, 5));
 /// # Ok::<(), brubeck_runtime::wire::ParseError>(())
@@ -29,7 +29,7 @@ pub struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// A cursor at the first byte of `frame`.
+    /// Creates a cursor at the start of `frame`.
     #[must_use]
     pub fn new(frame: &'a Bytes) -> Self {
         Self {
@@ -39,31 +39,31 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The offset of the next byte, counted from the start of the frame.
+    /// Returns the offset of the next byte from the start of the frame.
     #[must_use]
     pub const fn position(&self) -> usize {
         self.at
     }
 
-    /// How many bytes are left.
+    /// Returns the number of remaining bytes.
     #[must_use]
     pub const fn remaining(&self) -> usize {
         self.end.saturating_sub(self.at)
     }
 
-    /// The bytes that are left.
+    /// Returns the remaining bytes.
     #[must_use]
     pub fn rest(&self) -> &'a [u8] {
         self.frame.get(self.at..self.end).unwrap_or_default()
     }
 
-    /// The next byte, without moving on.
+    /// Returns the next byte without advancing.
     #[must_use]
     pub fn peek(&self) -> Option<u8> {
         self.rest().first().copied()
     }
 
-    /// The next byte, moving on past it.
+    /// Reads the next byte.
     #[must_use = "use `expect` to skip a known byte"]
     pub fn byte(&mut self) -> Option<u8> {
         let byte = self.peek()?;
@@ -71,12 +71,12 @@ impl<'a> Cursor<'a> {
         Some(byte)
     }
 
-    /// Moves on past the byte `wanted`.
+    /// Reads the byte `expected`.
     ///
     /// # Errors
-    /// [`ParseError::Expected`] with `what` if another byte, or none, stands there.
-    pub fn expect(&mut self, wanted: u8, what: &'static str) -> Result<(), ParseError> {
-        if self.peek() == Some(wanted) {
+    /// Returns [`ParseError::Expected`] with `what` if the next byte is another one or the cursor is at its end.
+    pub fn expect(&mut self, expected: u8, what: &'static str) -> Result<(), ParseError> {
+        if self.peek() == Some(expected) {
             self.at += 1;
             Ok(())
         } else {
@@ -84,19 +84,19 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The next `count` bytes.
+    /// Reads `count` bytes.
     ///
     /// # Errors
-    /// [`ParseError::Truncated`] if fewer are left.
+    /// Returns [`ParseError::Truncated`] if fewer bytes remain.
     pub fn take(&mut self, count: usize) -> Result<Bytes, ParseError> {
-        let taken = self.split_to(count)?;
-        Ok(self.frame.slice(taken.at..taken.end))
+        let part = self.split_to(count)?;
+        Ok(self.frame.slice(part.at..part.end))
     }
 
-    /// A cursor over the next `count` bytes, which this one skips; offsets stay those of the frame.
+    /// Returns a cursor over the next `count` bytes, which this one skips. Its offsets are those of the whole frame.
     ///
     /// # Errors
-    /// [`ParseError::Truncated`] if fewer are left.
+    /// Returns [`ParseError::Truncated`] if fewer bytes remain.
     pub fn split_to(&mut self, count: usize) -> Result<Self, ParseError> {
         let left = self.remaining();
         if count > left {
@@ -115,36 +115,36 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// The bytes before the next `stop`; moves on past it.
+    /// Reads the bytes up to the next `delimiter`, and the delimiter.
     ///
     /// # Errors
-    /// [`ParseError::Expected`] with `what` if no `stop` follows.
-    pub fn take_until(&mut self, stop: u8, what: &'static str) -> Result<Bytes, ParseError> {
-        let Some(count) = self.rest().iter().position(|&byte| byte == stop) else {
+    /// Returns [`ParseError::Expected`] with `what` if there is no `delimiter`.
+    pub fn take_until(&mut self, delimiter: u8, what: &'static str) -> Result<Bytes, ParseError> {
+        let Some(count) = self.rest().iter().position(|&byte| byte == delimiter) else {
             return Err(ParseError::Expected { at: self.end, what });
         };
         let before = self.take(count)?;
-        self.expect(stop, what)?;
+        self.expect(delimiter, what)?;
         Ok(before)
     }
 
-    /// A decimal length, its `:`, and the proof that so many bytes follow.
+    /// Reads a decimal length and its `:`.
     ///
-    /// One to ten digits, leading zeros allowed, no sign.
+    /// A length has one to ten digits and no sign; leading zeros are allowed. At least as many bytes as it states follow.
     ///
     /// # Errors
-    /// [`ParseError::Expected`] if there is no such number, [`ParseError::Truncated`] if fewer bytes follow.
+    /// Returns [`ParseError::Expected`] if there is no such number, and [`ParseError::Truncated`] if fewer bytes follow.
     pub fn read_length(&mut self) -> Result<usize, ParseError> {
-        const WHAT: &str = "a length of 1 to 10 decimal digits followed by `:`";
+        const LENGTH: &str = "a length of 1 to 10 decimal digits followed by `:`";
         let start = self.at;
         let mut length = 0_u64;
         let mut digits = 0;
         while let Some(byte @ b'0'..=b'9') = self.peek() {
             digits += 1;
-            if digits > MAX_DIGITS {
+            if digits > MAX_LENGTH_DIGITS {
                 return Err(ParseError::Expected {
                     at: start,
-                    what: WHAT,
+                    what: LENGTH,
                 });
             }
             length = length * 10 + u64::from(byte - b'0');
@@ -153,7 +153,7 @@ impl<'a> Cursor<'a> {
         if digits == 0 || self.peek() != Some(b':') {
             return Err(ParseError::Expected {
                 at: start,
-                what: WHAT,
+                what: LENGTH,
             });
         }
         self.at += 1;
@@ -168,7 +168,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Moves on past spaces, tabs, line feeds and carriage returns.
+    /// Skips spaces, tabs, line feeds and carriage returns.
     pub fn skip_whitespace(&mut self) {
         let blanks = self
             .rest()
@@ -178,10 +178,10 @@ impl<'a> Cursor<'a> {
         self.at += blanks;
     }
 
-    /// Checks that nothing is left.
+    /// Checks that no bytes remain.
     ///
     /// # Errors
-    /// [`ParseError::Trailing`] if something is.
+    /// Returns [`ParseError::Trailing`] if bytes remain.
     pub const fn expect_end(&self) -> Result<(), ParseError> {
         match self.remaining() {
             0 => Ok(()),
@@ -190,10 +190,10 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Why bytes could not be read as a message.
+/// The error of parsing a message.
 ///
-/// Offsets count bytes from the start of the frame. No variant carries bytes of the message itself, so an error can be
-/// logged even when the message held a passphrase.
+/// Offsets are in bytes from the start of the frame. No variant contains bytes of the message, so an error can be logged
+/// even if the message contains a passphrase.
 ///
 /// ```
 /// use brubeck_runtime::wire::{Cursor, ParseError, lenstr};
@@ -202,53 +202,53 @@ impl<'a> Cursor<'a> {
 /// let input = Bytes::from_static(b"9:short");
 /// let error = lenstr::decode(&mut Cursor::new(&input)).unwrap_err();
 /// assert_eq!(error, ParseError::Truncated { at: 2, needed: 9, left: 5 });
-/// assert_eq!(error.to_string(), "9 bytes announced at byte 2, but only 5 are left");
+/// assert_eq!(error.to_string(), "length 9 at byte 2, but only 5 bytes remain");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ParseError {
-    /// Fewer bytes are there than a length announced.
+    /// Fewer bytes remain than a length requires.
     Truncated {
-        /// Where the announced bytes should begin.
+        /// The offset at which the bytes start.
         at: usize,
-        /// How many bytes were announced.
+        /// The required number of bytes.
         needed: u64,
-        /// How many bytes are there.
+        /// The number of remaining bytes.
         left: usize,
     },
-    /// Something else stands where the grammar wants `what`.
+    /// The bytes do not match the grammar.
     Expected {
-        /// Where it should stand.
+        /// The offset of the mismatch.
         at: usize,
-        /// What should stand there.
+        /// A description of the expected bytes.
         what: &'static str,
     },
-    /// Values are nested deeper than `limit`.
+    /// Values are nested too deeply.
     TooDeep {
-        /// Where the value that is too deep begins.
+        /// The offset of the value that exceeds the limit.
         at: usize,
-        /// The deepest nesting that is read.
+        /// The maximum depth.
         limit: usize,
     },
-    /// More values than `limit`.
+    /// There are too many values.
     TooMany {
-        /// Where the first value above the limit begins.
+        /// The offset of the value that exceeds the limit.
         at: usize,
-        /// The most values that are read.
+        /// The maximum number of values.
         limit: usize,
     },
-    /// The message is complete, yet bytes follow it.
+    /// Bytes follow the end of the message.
     Trailing {
-        /// Where the surplus begins.
+        /// The offset of the end of the message.
         at: usize,
-        /// How many bytes follow.
+        /// The number of bytes that follow.
         left: usize,
     },
-    /// The number or arrangement of the frames is not one this kind of message comes in.
+    /// The message has an unexpected number or order of frames.
     Frames {
-        /// How many frames came.
+        /// The number of frames.
         found: usize,
-        /// The arrangement that is read.
+        /// A description of the expected frames.
         what: &'static str,
     },
 }
@@ -257,16 +257,13 @@ impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Truncated { at, needed, left } => {
-                write!(
-                    f,
-                    "{needed} bytes announced at byte {at}, but only {left} are left"
-                )
+                write!(f, "length {needed} at byte {at}, but only {left} bytes remain")
             }
             Self::Expected { at, what } => write!(f, "expected {what} at byte {at}"),
             Self::TooDeep { at, limit } => write!(f, "more than {limit} nested values at byte {at}"),
             Self::TooMany { at, limit } => write!(f, "more than {limit} values at byte {at}"),
             Self::Trailing { at, left } => {
-                write!(f, "the message ends at byte {at}, but {left} more bytes follow")
+                write!(f, "the message ends at byte {at}, but {left} bytes follow")
             }
             Self::Frames { found, what } => write!(f, "expected {what}, got {found} frame(s)"),
         }
@@ -275,9 +272,9 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-/// Why a message was not written: the other side could not read it, or would read something else.
+/// The error of encoding a message that the peer could not parse, or would parse as something else.
 ///
-/// The text names the field and the way out, never the value, which may be secret.
+/// Its text names the field and the remedy. It never contains the value, which may be secret.
 ///
 /// ```
 /// use brubeck_runtime::wire::mongrel2;
@@ -299,7 +296,7 @@ impl EncodeError {
         Self { field, problem }
     }
 
-    /// The field that cannot be sent as it is.
+    /// Returns the name of the field that cannot be encoded.
     #[must_use]
     pub const fn field(&self) -> &'static str {
         self.field
@@ -314,7 +311,7 @@ impl fmt::Display for EncodeError {
 
 impl std::error::Error for EncodeError {}
 
-/// UTF-8 text; what was read from a frame shares the frame's memory.
+/// An immutable UTF-8 string that may share the memory of the frame from which it was parsed.
 ///
 /// ```
 /// use brubeck_runtime::wire::v2::ByteStr;
@@ -326,15 +323,15 @@ impl std::error::Error for EncodeError {}
 pub struct ByteStr(Bytes);
 
 impl ByteStr {
-    /// The text in these bytes; `None` if they are not UTF-8.
+    /// Converts bytes to a string. Returns `None` if they are not valid UTF-8.
     #[must_use]
-    pub fn checked(bytes: Bytes) -> Option<Self> {
+    pub fn from_utf8(bytes: Bytes) -> Option<Self> {
         std::str::from_utf8(&bytes).is_ok().then_some(Self(bytes))
     }
 
-    /// As much of the beginning as fits into `max` bytes.
+    /// Returns the longest prefix of at most `max` bytes that is valid UTF-8.
     #[must_use]
-    pub fn cut(&self, max: usize) -> Self {
+    pub fn truncated(&self, max: usize) -> Self {
         let text = self.as_str();
         let mut end = text.len().min(max);
         while !text.is_char_boundary(end) {
@@ -343,28 +340,28 @@ impl ByteStr {
         Self(self.0.slice(..end))
     }
 
-    /// Its bytes. They and their number are asked for more often than the text, and without it being checked again.
+    /// Returns the bytes. Unlike [`as_str`](Self::as_str), this does not validate them again.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// How long it is, in bytes.
+    /// Returns the length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether it has no bytes.
+    /// Returns `true` if the string is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The text.
+    /// Returns the string.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Always valid: there is no way to make a `ByteStr` of anything else.
+        // All constructors check the bytes, so this cannot fail. Without `unsafe` they must be validated again.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }

@@ -1,12 +1,12 @@
-//! The length-prefixed string of the service wire: `5:hello`.
+//! The length-prefixed string of the dialects: `5:hello`.
 //!
-//! `length ":" octets`, the length counting bytes. It is no netstring: no comma follows.
+//! Its grammar is `length ":" bytes`. Unlike a netstring, it has no comma at its end.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Cursor, ParseError};
 
-/// Reads one string.
+/// Decodes a string.
 ///
 /// ```
 /// use brubeck_runtime::wire::{Cursor, lenstr};
@@ -18,13 +18,13 @@ use super::{Cursor, ParseError};
 /// ```
 ///
 /// # Errors
-/// Those of [`Cursor::read_length`].
+/// Returns the errors of [`Cursor::read_length`].
 pub fn decode(cursor: &mut Cursor<'_>) -> Result<Bytes, ParseError> {
     let length = cursor.read_length()?;
     cursor.take(length)
 }
 
-/// Writes one string.
+/// Encodes a string.
 ///
 /// ```
 /// let mut output = bytes::BytesMut::new();
@@ -36,7 +36,7 @@ pub fn encode(output: &mut BytesMut, value: &[u8]) {
     output.put_slice(value);
 }
 
-/// Writes the length of a string that follows. Formatting would take several times as long.
+/// Encodes the length of a string. `std::fmt` would take several times as long.
 pub(crate) fn encode_length(output: &mut BytesMut, length: usize) {
     let mut digits = [0; 20];
     let (mut left, mut count) = (length, 0);

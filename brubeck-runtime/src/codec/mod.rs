@@ -1,8 +1,8 @@
-//! The building blocks of every codec: a cursor over bytes from outside, its errors, and the strings that say their length.
+//! Building blocks of the codecs: a cursor over untrusted bytes, its errors, and length-prefixed strings.
 //!
-//! Everything here is a pure function over [`bytes::Bytes`]. Decoders slice the input instead of copying it, check every
-//! length against what is really there before they use it, and answer any bytes with a value or an [`ParseError`], never
-//! with a panic. Encoders refuse, with an [`EncodeError`], what the other side could not read.
+//! All codecs are pure functions of [`bytes::Bytes`]. Decoders slice their input instead of copying it, and check a length
+//! against the remaining bytes before they use it. For any input they return a value or a [`ParseError`]; they never panic.
+//! Encoders return an [`EncodeError`] for values that the peer could not parse.
 
 mod cursor;
 pub mod lenstr;

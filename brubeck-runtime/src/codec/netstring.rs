@@ -1,10 +1,10 @@
-//! The netstring: `5:hello,`, a length-prefixed string closed by a comma.
+//! The netstring: a length-prefixed string that ends with a comma, `5:hello,`.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Cursor, ParseError, lenstr};
 
-/// Reads one netstring.
+/// Decodes a netstring.
 ///
 /// ```
 /// use brubeck_runtime::wire::{Cursor, netstring};
@@ -18,14 +18,14 @@ use super::{Cursor, ParseError, lenstr};
 /// ```
 ///
 /// # Errors
-/// Those of [`Cursor::read_length`], and [`ParseError::Expected`] if the comma is missing.
+/// Returns the errors of [`Cursor::read_length`], and [`ParseError::Expected`] if the comma is missing.
 pub fn decode(cursor: &mut Cursor<'_>) -> Result<Bytes, ParseError> {
     let value = lenstr::decode(cursor)?;
     cursor.expect(b',', "the `,` that ends a netstring")?;
     Ok(value)
 }
 
-/// Writes one netstring.
+/// Encodes a netstring.
 ///
 /// ```
 /// let mut output = bytes::BytesMut::new();

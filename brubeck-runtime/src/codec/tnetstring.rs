@@ -1,40 +1,39 @@
 //! The tagged netstring: `5:hello,`, `2:42#`, `8:1:a,1:b,]`.
 //!
-//! The byte after the octets says what they are: `,` string, `#` integer, `^` float, `!` boolean, `~` null, `]` list,
-//! `}` dictionary. Mongrel2 writes request headers this way if asked to, reads `ctl` replies, and talks over its control
-//! port in it.
+//! The last byte is the type: `,` string, `#` integer, `^` float, `!` boolean, `~` null, `]` list, `}` dictionary. Mongrel2
+//! uses the format for request headers if it is configured to, for `ctl` replies, and on its control port.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Cursor, ParseError, lenstr};
 
-/// Containers may nest this deep.
+/// The maximum nesting depth of lists and dictionaries.
 pub const MAX_DEPTH: usize = 8;
 
-/// One message may hold this many values, so that many short ones cannot take much more memory than the message.
+/// The maximum number of values in a message. It limits the memory for decoded values that are shorter than a [`Value`].
 pub const MAX_VALUES: usize = 1 << 18;
 
-/// One value.
+/// A value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// `,` bytes, in no particular encoding.
+    /// `,`: bytes in an unspecified encoding.
     String(Bytes),
-    /// `#` a decimal integer.
+    /// `#`: a decimal integer.
     Integer(i64),
-    /// `^` a finite decimal number.
+    /// `^`: a finite decimal number.
     Float(f64),
-    /// `!` `true` or `false`.
+    /// `!`: `true` or `false`.
     Boolean(bool),
-    /// `~` nothing.
+    /// `~`: null.
     Null,
-    /// `]` values in order.
+    /// `]`: a list of values.
     List(Vec<Value>),
-    /// `}` keys and values in the order they came; a key may come twice.
+    /// `}`: keys and values in the order of the message. Keys need not be unique.
     Dictionary(Vec<(Bytes, Value)>),
 }
 
 impl Value {
-    /// The value of the first `key` of a dictionary.
+    /// Returns the value of `key` if this is a dictionary. If the key occurs more than once, the first one counts.
     ///
     /// ```
     /// use brubeck_runtime::wire::tnetstring::{Value, decode};
@@ -53,7 +52,7 @@ impl Value {
     }
 }
 
-/// Reads one value that is the whole of `input`.
+/// Decodes a value that fills `input`.
 ///
 /// ```
 /// use brubeck_runtime::wire::tnetstring::{Value, decode};
@@ -67,7 +66,7 @@ impl Value {
 /// ```
 ///
 /// # Errors
-/// Any [`ParseError`]; nesting is read up to [`MAX_DEPTH`], values up to [`MAX_VALUES`].
+/// Returns an error if `input` is not a valid value, or if it exceeds [`MAX_DEPTH`] or [`MAX_VALUES`].
 pub fn decode(input: &Bytes) -> Result<Value, ParseError> {
     let mut cursor = Cursor::new(input);
     let value = decode_next(&mut cursor)?;
@@ -75,28 +74,29 @@ pub fn decode(input: &Bytes) -> Result<Value, ParseError> {
     Ok(value)
 }
 
-/// Reads the next value and leaves the cursor behind it.
+/// Decodes the next value, after which more bytes may follow.
 ///
 /// # Errors
-/// As [`decode`].
+/// Returns an error as [`decode`] does.
 pub fn decode_next(cursor: &mut Cursor<'_>) -> Result<Value, ParseError> {
-    let mut left = MAX_VALUES;
-    value(cursor, 0, &mut left)
+    let mut values_left = MAX_VALUES;
+    decode_value(cursor, 0, &mut values_left)
 }
 
-fn value(cursor: &mut Cursor<'_>, depth: usize, values_left: &mut usize) -> Result<Value, ParseError> {
+fn decode_value(cursor: &mut Cursor<'_>, depth: usize, values_left: &mut usize) -> Result<Value, ParseError> {
     let start = cursor.position();
     *values_left = values_left.checked_sub(1).ok_or(ParseError::TooMany {
         at: start,
         limit: MAX_VALUES,
     })?;
     let length = cursor.read_length()?;
+    // The type follows the content, so the content is skipped first and parsed once the type is known.
     let mut inside = cursor.split_to(length)?;
     let at = inside.position();
     let Some(tag) = cursor.byte() else {
         return Err(ParseError::Expected {
             at: cursor.position(),
-            what: TAG,
+            what: TYPE_TAG,
         });
     };
     if matches!(tag, b']' | b'}') && depth == MAX_DEPTH {
@@ -113,7 +113,7 @@ fn value(cursor: &mut Cursor<'_>, depth: usize, values_left: &mut usize) -> Resu
                 at,
                 what: "a decimal integer that fits 64 bits",
             }),
-        b'^' => text(inside.rest())
+        b'^' => number_text(inside.rest())
             .and_then(|text| text.parse().ok())
             .filter(|number: &f64| number.is_finite())
             .map(Value::Float)
@@ -137,7 +137,7 @@ fn value(cursor: &mut Cursor<'_>, depth: usize, values_left: &mut usize) -> Resu
         b']' => {
             let mut items = Vec::new();
             while inside.remaining() > 0 {
-                items.push(value(&mut inside, depth + 1, values_left)?);
+                items.push(decode_value(&mut inside, depth + 1, values_left)?);
             }
             Ok(Value::List(items))
         }
@@ -145,38 +145,39 @@ fn value(cursor: &mut Cursor<'_>, depth: usize, values_left: &mut usize) -> Resu
             let mut pairs = Vec::new();
             while inside.remaining() > 0 {
                 let key_at = inside.position();
-                let Value::String(key) = value(&mut inside, depth + 1, values_left)? else {
+                let Value::String(key) = decode_value(&mut inside, depth + 1, values_left)? else {
                     return Err(ParseError::Expected {
                         at: key_at,
                         what: "a string as key",
                     });
                 };
-                pairs.push((key, value(&mut inside, depth + 1, values_left)?));
+                pairs.push((key, decode_value(&mut inside, depth + 1, values_left)?));
             }
             Ok(Value::Dictionary(pairs))
         }
         _ => Err(ParseError::Expected {
             at: at + length,
-            what: TAG,
+            what: TYPE_TAG,
         }),
     }
 }
 
-const TAG: &str = "one of the type tags `,` `#` `^` `!` `~` `]` `}`";
+const TYPE_TAG: &str = "one of the type tags `,` `#` `^` `!` `~` `]` `}`";
 
-fn text(bytes: &[u8]) -> Option<&str> {
+/// Returns the text of a number. Rust would parse a `+` sign, which the format does not allow.
+fn number_text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes)
         .ok()
         .filter(|text| !text.starts_with('+'))
 }
 
 fn integer(bytes: &[u8]) -> Option<i64> {
-    text(bytes)?.parse().ok()
+    number_text(bytes)?.parse().ok()
 }
 
-/// Writes one value.
+/// Encodes a value.
 ///
-/// A float that is not finite has no text in this format and is written as null.
+/// The format cannot represent a float that is not finite; it is encoded as null.
 ///
 /// ```
 /// use brubeck_runtime::wire::tnetstring::{Value, encode};
@@ -187,31 +188,33 @@ fn integer(bytes: &[u8]) -> Option<i64> {
 /// ```
 pub fn encode(output: &mut BytesMut, value: &Value) {
     match value {
-        Value::String(bytes) => tagged(output, bytes, b','),
-        Value::Integer(number) => tagged(output, number.to_string().as_bytes(), b'#'),
-        Value::Float(number) if number.is_finite() => tagged(output, number.to_string().as_bytes(), b'^'),
-        Value::Float(_) | Value::Null => tagged(output, b"", b'~'),
-        Value::Boolean(true) => tagged(output, b"true", b'!'),
-        Value::Boolean(false) => tagged(output, b"false", b'!'),
+        Value::String(bytes) => encode_tagged(output, bytes, b','),
+        Value::Integer(number) => encode_tagged(output, number.to_string().as_bytes(), b'#'),
+        Value::Float(number) if number.is_finite() => {
+            encode_tagged(output, number.to_string().as_bytes(), b'^')
+        }
+        Value::Float(_) | Value::Null => encode_tagged(output, b"", b'~'),
+        Value::Boolean(true) => encode_tagged(output, b"true", b'!'),
+        Value::Boolean(false) => encode_tagged(output, b"false", b'!'),
         Value::List(items) => {
             let mut inside = BytesMut::new();
             for item in items {
                 encode(&mut inside, item);
             }
-            tagged(output, &inside, b']');
+            encode_tagged(output, &inside, b']');
         }
         Value::Dictionary(pairs) => {
             let mut inside = BytesMut::new();
             for (key, value) in pairs {
-                tagged(&mut inside, key, b',');
+                encode_tagged(&mut inside, key, b',');
                 encode(&mut inside, value);
             }
-            tagged(output, &inside, b'}');
+            encode_tagged(output, &inside, b'}');
         }
     }
 }
 
-fn tagged(output: &mut BytesMut, inside: &[u8], tag: u8) {
+fn encode_tagged(output: &mut BytesMut, inside: &[u8], tag: u8) {
     lenstr::encode(output, inside);
     output.put_u8(tag);
 }

@@ -25,7 +25,7 @@ fn caller_context<S>(cx: &Context<S>) -> Option<Arc<CallerContext>> {
         handlers: cx.app().response_handlers.upgrade()?,
         origin: message.extension::<Origin>().cloned(),
         deadline: Deadline::for_handler(cx.scope(), message),
-        hops: message.call().map_or(0, |call| call.hops.saturating_add(1)),
+        hops: message.call_meta().map_or(0, |call| call.hops.saturating_add(1)),
         trace: cx.trace().clone(),
     }))
 }

@@ -60,7 +60,7 @@ pub(super) fn to_message(request: &CallRequest, deadline: Instant) -> Result<Mes
         .with_headers(http_headers(as_str_pairs(&request.headers)))
         .with_body(request.body.clone())
         .with_deadline(deadline)
-        .with_call(CallMeta {
+        .with_call_meta(CallMeta {
             traceparent: request.traceparent.clone(),
             tracestate: request.tracestate.clone(),
             hops: request.hops,

@@ -22,7 +22,7 @@ use crate::codec::ParseError;
 /// assert!(error.envelope().is_none());
 /// assert_eq!(
 ///     error.to_string(),
-///     "unreadable response, field `passphrase`: 16 bytes announced at byte 22, but only 5 are left",
+///     "unreadable response, field `passphrase`: length 16 at byte 22, but only 5 bytes remain",
 /// );
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -65,7 +65,7 @@ fn text_of(
     if length > max {
         return Err(ParseError::Expected { at, what });
     }
-    ByteStr::checked(cursor.take(length)?).ok_or(ParseError::Expected { at, what })
+    ByteStr::from_utf8(cursor.take(length)?).ok_or(ParseError::Expected { at, what })
 }
 
 pub(super) fn headers(cursor: &mut Cursor<'_>) -> Result<Vec<(ByteStr, ByteStr)>, ParseError> {

@@ -435,7 +435,7 @@ impl ErrorReply {
         Self {
             code,
             retry_after_ms: 0,
-            message: message.into().cut(MAX_MESSAGE),
+            message: message.into().truncated(MAX_MESSAGE),
         }
     }
 

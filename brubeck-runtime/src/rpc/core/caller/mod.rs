@@ -69,7 +69,7 @@ impl Caller {
     pub fn new(config: CallerConfig, seed: [u8; 32]) -> Self {
         let config = CallerConfig {
             heartbeat_interval: config.heartbeat_interval.max(MIN_HEARTBEAT_INTERVAL),
-            name: config.name.cut(limits::MAX_NAME),
+            name: config.name.truncated(limits::MAX_NAME),
             ..config
         };
         Self {

@@ -119,7 +119,7 @@ impl Worker {
     /// Creates a worker without sessions. `seed` must be unpredictable and unique to this worker.
     pub fn new(config: WorkerConfig, seed: [u8; 32]) -> Self {
         let config = WorkerConfig {
-            name: config.name.cut(limits::MAX_NAME),
+            name: config.name.truncated(limits::MAX_NAME),
             ..config
         };
         Self {
