@@ -44,7 +44,7 @@ impl Brubeck {
     /// As it comes.
     pub const V2: Brubeck = Brubeck {
         name: "brubeck",
-        what: "a contract, its client and its handler as the README writes them, in brubeck's own protocol, authenticated, on all defaults",
+        what: "a contract, its client and its handler as the README writes them, in brubeck's protocol, authenticated, on all defaults",
         dialect: None,
         flavor: Flavor::MultiThread,
     };

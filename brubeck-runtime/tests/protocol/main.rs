@@ -1,4 +1,4 @@
-//! The protocol between callers and workers: its wire, one session, and many in a simulated network.
+//! Tests of brubeck's protocol: its codec, one session, and many sessions in a simulated network.
 
 mod session;
 mod simulation;

@@ -1,4 +1,4 @@
-//! A caller and a worker, message by message: what opens a session, and what is refused in one.
+//! Tests of one session between a caller and a worker, message by message.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use proptest::prelude::*;
 
 const PEER: PeerId = PeerId(1);
 const LINK: u64 = 1;
-const NAME: Bytes = Bytes::from_static(b"the caller");
+const IDENTITY: Bytes = Bytes::from_static(b"caller");
 
 type Frames = Vec<Bytes>;
 
-/// One of each, and a wire between them that does nothing by itself.
+/// A caller and a worker. The test passes each message between them.
 struct Pair {
     caller: Caller,
     worker: Worker,
@@ -35,7 +35,10 @@ fn secret(text: &str) -> Secret {
 }
 
 fn kind(frames: &Frames) -> MessageKind {
-    RawMessage::read(frames).expect("a message of ours").head().kind
+    RawMessage::read(frames)
+        .expect("the message is valid")
+        .head()
+        .kind
 }
 
 impl Pair {
@@ -48,7 +51,7 @@ impl Pair {
             started: Vec::new(),
             dropped: Vec::new(),
         };
-        assert!(pair.caller(CallerEvent::AddPeer { peer: PEER }).is_empty());
+        assert!(pair.caller_event(CallerEvent::AddPeer { peer: PEER }).is_empty());
         pair
     }
 
@@ -65,8 +68,8 @@ impl Pair {
         )
     }
 
-    /// What the caller sends because of this.
-    fn caller(&mut self, event: CallerEvent) -> Vec<Frames> {
+    /// Passes an event to the caller. Returns the messages that it sends.
+    fn caller_event(&mut self, event: CallerEvent) -> Vec<Frames> {
         let (mut actions, mut sent) = (Vec::new(), Vec::new());
         self.caller.handle_event(self.now, event, &mut actions);
         for action in actions {
@@ -80,14 +83,14 @@ impl Pair {
         sent
     }
 
-    /// What the worker sends because of this.
-    fn worker(&mut self, event: WorkerEvent) -> Vec<Frames> {
+    /// Passes an event to the worker. Returns the messages that it sends.
+    fn worker_event(&mut self, event: WorkerEvent) -> Vec<Frames> {
         let (mut actions, mut sent) = (Vec::new(), Vec::new());
         self.worker.handle_event(self.now, event, &mut actions);
         for action in actions {
             match action {
                 WorkerAction::Send { frames, peer } => {
-                    assert_eq!(peer, NAME);
+                    assert_eq!(peer, IDENTITY);
                     sent.push(frames);
                 }
                 WorkerAction::Start {
@@ -101,35 +104,35 @@ impl Pair {
         sent
     }
 
-    fn caller_hears(&mut self, frames: &Frames) -> Vec<Frames> {
-        self.caller(CallerEvent::Frames {
+    fn to_caller(&mut self, frames: &Frames) -> Vec<Frames> {
+        self.caller_event(CallerEvent::Frames {
             peer: PEER,
             link: LINK,
             frames: frames.clone(),
         })
     }
 
-    fn worker_hears(&mut self, frames: &Frames) -> Vec<Frames> {
-        self.worker(WorkerEvent::Frames {
-            peer: NAME,
+    fn to_worker(&mut self, frames: &Frames) -> Vec<Frames> {
+        self.worker_event(WorkerEvent::Frames {
+            peer: IDENTITY,
             frames: frames.clone(),
         })
     }
 
-    /// Opens the session; the four messages.
+    /// Performs the handshake. Returns its four messages.
     fn open(&mut self) -> [Frames; 4] {
         let only = |mut sent: Vec<Frames>| {
             assert_eq!(sent.len(), 1, "{sent:?}");
             sent.remove(0)
         };
-        let hello = only(self.caller(CallerEvent::LinkUp {
+        let hello = only(self.caller_event(CallerEvent::LinkUp {
             peer: PEER,
             link: LINK,
         }));
-        let challenge = only(self.worker_hears(&hello));
-        let proof = only(self.caller_hears(&challenge));
-        let answer = only(self.worker_hears(&proof));
-        assert!(self.caller_hears(&answer).is_empty());
+        let challenge = only(self.to_worker(&hello));
+        let proof = only(self.to_caller(&challenge));
+        let answer = only(self.to_worker(&proof));
+        assert!(self.to_caller(&answer).is_empty());
         [hello, challenge, proof, answer]
     }
 
@@ -140,18 +143,18 @@ impl Pair {
     }
 
     fn call(&mut self, number: u64) -> Vec<Frames> {
-        self.call_within(number, Duration::from_secs(10))
+        self.call_with_timeout(number, Duration::from_secs(10))
     }
 
-    fn call_within(&mut self, number: u64, time: Duration) -> Vec<Frames> {
-        self.caller(CallerEvent::Call {
+    fn call_with_timeout(&mut self, number: u64, timeout: Duration) -> Vec<Frames> {
+        self.caller_event(CallerEvent::Call {
             call: CallId(number),
             request: CallRequest {
                 body: Bytes::from(number.to_string()),
                 ..CallRequest::new("request", "/work")
             }
             .into(),
-            deadline: self.now + time,
+            deadline: self.now + timeout,
             options: CallOptions::default(),
         })
     }
@@ -163,15 +166,15 @@ impl Pair {
             body,
             ..WireReply::default()
         };
-        self.worker(WorkerEvent::Finished {
+        self.worker_event(WorkerEvent::Finished {
             job,
             reply: Some(reply),
         })
     }
 }
 
-/// The frames, with one bit of the first one changed.
-fn changed(frames: &Frames, at: usize) -> Frames {
+/// Flips one bit of the first frame.
+fn flip_bit(frames: &Frames, at: usize) -> Frames {
     let mut frames = frames.clone();
     let mut head = frames[0].to_vec();
     head[at] ^= 1;
@@ -180,7 +183,7 @@ fn changed(frames: &Frames, at: usize) -> Frames {
 }
 
 #[test]
-fn four_messages_open_a_session() {
+fn handshake_opens_session() {
     let mut pair = Pair::with("secret", "secret");
     let kinds = pair.open().map(|frames| kind(&frames));
     assert_eq!(
@@ -196,19 +199,19 @@ fn four_messages_open_a_session() {
 
     let request = pair.call(1);
     assert_eq!(kind(&request[0]), MessageKind::Request);
-    assert!(pair.worker_hears(&request[0]).is_empty());
-    let (job, asked, deadline) = pair.started[0].clone();
+    assert!(pair.to_worker(&request[0]).is_empty());
+    let (job, request_seen, deadline) = pair.started[0].clone();
     assert_eq!(
-        (&asked.body[..], deadline),
+        (&request_seen.body[..], deadline),
         (&b"1"[..], pair.now + Duration::from_secs(10))
     );
     let reply = pair.reply(job);
-    pair.caller_hears(&reply[0]);
+    pair.to_caller(&reply[0]);
     assert!(matches!(&pair.outcomes[..], [(CallId(1), Ok(reply))] if reply.status == 200));
 }
 
 #[test]
-fn another_passphrase_opens_nothing_and_the_call_says_so() {
+fn wrong_passphrase_is_denied_and_reported_to_calls() {
     let mut pair = Pair::with("secret", "Secret");
     let [.., answer] = pair.open();
     assert_eq!(kind(&answer), MessageKind::Denied);
@@ -220,36 +223,39 @@ fn another_passphrase_opens_nothing_and_the_call_says_so() {
     assert!(pair.call(1).is_empty());
     let (_, outcome) = &pair.outcomes[0];
     assert!(
-        matches!(outcome, Err(CallError::Refused(why)) if why.contains("passphrase")),
+        matches!(outcome, Err(CallError::Refused(reason)) if reason.contains("passphrase")),
         "{outcome:?}"
     );
 }
 
 #[test]
-fn a_worker_that_does_not_know_the_passphrase_gets_no_call() {
+fn worker_without_passphrase_gets_no_requests() {
     let mut pair = Pair::with("secret", "secret");
-    let mut thief = Pair::with("guess", "guess");
-    thief.open();
-    let hello = pair.caller(CallerEvent::LinkUp {
+    let mut impostor = Pair::with("guess", "guess");
+    impostor.open();
+    let hello = pair.caller_event(CallerEvent::LinkUp {
         peer: PEER,
         link: LINK,
     });
-    let challenge = thief.worker(WorkerEvent::Frames {
-        peer: NAME,
+    let challenge = impostor.worker_event(WorkerEvent::Frames {
+        peer: IDENTITY,
         frames: hello[0].clone(),
     });
-    assert_eq!(kind(&pair.caller_hears(&challenge[0])[0]), MessageKind::Proof);
-    // It cannot write a welcome with the right code, so it tries with one of another session.
+    assert_eq!(kind(&pair.to_caller(&challenge[0])[0]), MessageKind::Proof);
+    // The impostor cannot compute the right code, so it replays the welcome of another session.
     let mut other = Pair::with("guess", "guess");
     let [_, _, _, welcome] = other.open();
-    pair.caller_hears(&welcome);
+    pair.to_caller(&welcome);
     assert!(!pair.is_ready());
-    assert!(pair.call(1).is_empty(), "a request went to who knows whom");
+    assert!(
+        pair.call(1).is_empty(),
+        "a request was sent to a worker that is not authenticated"
+    );
     assert_eq!(pair.caller.counters().forged, 1);
 }
 
 #[test]
-fn the_passphrase_before_is_good_while_it_is_changed() {
+fn previous_passphrase_is_accepted_during_rotation() {
     let mut pair = Pair::new(
         CallerConfig {
             passphrase: secret("old"),
@@ -266,21 +272,21 @@ fn the_passphrase_before_is_good_while_it_is_changed() {
 }
 
 #[test]
-fn a_hello_that_comes_again_gets_the_same_challenge_and_not_for_ever() {
+fn repeated_hello_gets_same_challenge_up_to_limit() {
     let mut pair = Pair::with("secret", "secret");
-    let hello = pair.caller(CallerEvent::LinkUp {
+    let hello = pair.caller_event(CallerEvent::LinkUp {
         peer: PEER,
         link: LINK,
     });
-    let first = pair.worker_hears(&hello[0]);
+    let first = pair.to_worker(&hello[0]);
     for _ in 1..8 {
-        assert_eq!(pair.worker_hears(&hello[0]), first);
+        assert_eq!(pair.to_worker(&hello[0]), first);
     }
-    assert!(pair.worker_hears(&hello[0]).is_empty(), "more than 8 challenges");
+    assert!(pair.to_worker(&hello[0]).is_empty(), "a ninth challenge was sent");
 }
 
 #[test]
-fn the_lower_version_of_the_two_is_spoken() {
+fn negotiates_lower_version() {
     let hello = |version| {
         let hello = Hello {
             version,
@@ -298,28 +304,28 @@ fn the_lower_version_of_the_two_is_spoken() {
     };
 
     let mut pair = Pair::with("secret", "secret");
-    let answer = pair.worker_hears(&hello(VERSION + 1));
+    let answer = pair.to_worker(&hello(VERSION + 1));
     assert!(matches!(
         open(&answer[0]),
         WireMessage::Challenge(Hello { version: VERSION, .. })
     ));
 
     let mut pair = Pair::with("secret", "secret");
-    let answer = pair.worker_hears(&hello(VERSION - 1));
+    let answer = pair.to_worker(&hello(VERSION - 1));
     assert_eq!(open(&answer[0]), WireMessage::Denied(Denial::Version));
 }
 
 #[test]
-fn a_message_that_comes_again_is_dropped() {
+fn drops_replayed_messages() {
     let mut pair = Pair::with("secret", "secret");
     let [_, _, proof, welcome] = pair.open();
     let first = pair.call(1).remove(0);
     let second = pair.call(2).remove(0);
-    pair.worker_hears(&first);
-    pair.worker_hears(&second);
-    // The same, one from before, and the one that opened the session.
-    for again in [&second, &first, &proof] {
-        assert!(pair.worker_hears(again).is_empty());
+    pair.to_worker(&first);
+    pair.to_worker(&second);
+    // The last request, an earlier one, and the proof of the handshake.
+    for replayed in [&second, &first, &proof] {
+        assert!(pair.to_worker(replayed).is_empty());
     }
     assert_eq!(pair.started.len(), 2);
     assert_eq!(pair.worker.counters().replayed, 3);
@@ -331,55 +337,56 @@ fn a_message_that_comes_again_is_dropped() {
         .flat_map(|(job, ..)| pair.reply(job))
         .collect();
     for reply in &replies {
-        pair.caller_hears(reply);
+        pair.to_caller(reply);
     }
-    for again in [&replies[1], &replies[0], &welcome] {
-        assert!(pair.caller_hears(again).is_empty());
+    for replayed in [&replies[1], &replies[0], &welcome] {
+        assert!(pair.to_caller(replayed).is_empty());
     }
     assert_eq!(pair.outcomes.len(), 2);
     assert_eq!(pair.caller.counters().replayed, 3);
 }
 
-/// Session, counter and ack stand behind the code like everything else.
 #[test]
-fn no_bit_of_a_head_can_be_changed() {
+fn authentication_code_covers_every_bit_of_the_head() {
     let mut pair = Pair::with("secret", "secret");
     pair.open();
     let request = pair.call(1).remove(0);
     for at in 0..request[0].len() {
-        assert!(pair.worker_hears(&changed(&request, at)).is_empty(), "byte {at}");
+        assert!(pair.to_worker(&flip_bit(&request, at)).is_empty(), "byte {at}");
         assert!(pair.started.is_empty(), "byte {at}");
     }
-    pair.worker_hears(&request);
+    pair.to_worker(&request);
     let (job, ..) = pair.started[0].clone();
     let reply = pair.reply(job).remove(0);
     for at in 0..reply[0].len() {
-        assert!(pair.caller_hears(&changed(&reply, at)).is_empty(), "byte {at}");
+        assert!(pair.to_caller(&flip_bit(&reply, at)).is_empty(), "byte {at}");
         assert!(pair.outcomes.is_empty(), "byte {at}");
     }
-    // None of that did any harm: the counter of a forged message is not believed.
-    pair.caller_hears(&reply);
+    // A forged message does not advance the counter, so the real one is still accepted.
+    pair.to_caller(&reply);
     assert_eq!(pair.outcomes.len(), 1);
 }
 
 #[test]
-fn a_message_is_good_only_where_it_was_sent_to() {
+fn drops_misdirected_messages() {
     let mut pair = Pair::with("secret", "secret");
     pair.open();
     let request = pair.call(1).remove(0);
-    // From another peer, to another worker with the same passphrase, and back to where it came from.
+    // From a different peer, to a different worker with the same passphrase, and reflected to its sender.
     let stranger = WorkerEvent::Frames {
-        peer: Bytes::from_static(b"somebody else"),
+        peer: Bytes::from_static(b"stranger"),
         frames: request.clone(),
     };
-    assert!(pair.worker(stranger).is_empty());
+    assert!(pair.worker_event(stranger).is_empty());
     let mut other = Pair::with("secret", "secret");
     other.open();
-    other
-        .worker
-        .handle_event(other.now, WorkerEvent::PeerGone { peer: NAME }, &mut Vec::new());
-    assert!(other.worker_hears(&request).is_empty());
-    pair.caller_hears(&request);
+    other.worker.handle_event(
+        other.now,
+        WorkerEvent::PeerGone { peer: IDENTITY },
+        &mut Vec::new(),
+    );
+    assert!(other.to_worker(&request).is_empty());
+    pair.to_caller(&request);
     assert_eq!(
         (pair.worker.counters().forged, pair.caller.counters().forged),
         (1, 1)
@@ -388,38 +395,38 @@ fn a_message_is_good_only_where_it_was_sent_to() {
 }
 
 #[test]
-fn nothing_follows_a_call_that_was_given_up_however_late() {
+fn cancelled_call_never_finishes() {
     for late in [Duration::ZERO, Duration::from_millis(1), Duration::from_secs(60)] {
         let mut pair = Pair::with("secret", "secret");
         pair.open();
         let request = pair.call(1).remove(0);
-        pair.worker_hears(&request);
+        pair.to_worker(&request);
         pair.now += Duration::from_secs(10) + late;
-        let sent = pair.caller(CallerEvent::Cancel { call: CallId(1) });
+        let sent = pair.caller_event(CallerEvent::Cancel { call: CallId(1) });
         assert_eq!(kind(&sent[0]), MessageKind::Cancel);
         assert!(pair.outcomes.is_empty(), "{:?}", pair.outcomes);
-        pair.caller(CallerEvent::Wake);
+        pair.caller_event(CallerEvent::Wake);
         assert!(pair.outcomes.is_empty(), "{:?}", pair.outcomes);
         assert_eq!((pair.caller.pending(), pair.caller.counters().cancelled), (0, 1));
     }
 }
 
-/// A caller that knows the passphrase and means no good.
+/// An authenticated but malicious caller.
 #[test]
-fn the_last_id_there_is_breaks_nothing() {
+fn maximum_request_id_does_not_overflow() {
     for last in [u64::MAX, u64::MAX - 1] {
         let mut pair = Pair::with("secret", "secret");
         let [hello, challenge, ..] = pair.open();
         let keys = SessionKeys::derive(&secret("secret"), &hello[0], &challenge[0]);
         let session = RawMessage::read(&challenge).unwrap().head().session;
-        let say = |pair: &mut Pair, counter, message: &WireMessage| {
+        let send = |pair: &mut Pair, counter, message: &WireMessage| {
             let position = Position {
                 session,
                 counter,
                 ack: 1,
             };
             let frames = seal(message, position, &keys.to_worker).unwrap();
-            pair.worker_hears(&frames)
+            pair.to_worker(&frames)
         };
         let request = WireMessage::Request(WireRequest {
             id: last,
@@ -427,29 +434,29 @@ fn the_last_id_there_is_breaks_nothing() {
             more_waiting: true,
             call: CallRequest::new("request", "/work").into(),
         });
-        say(&mut pair, 2, &request);
+        send(&mut pair, 2, &request);
         assert_eq!(pair.started.len(), 1);
         let ping = WireMessage::Ping {
             stamp: u64::MAX,
             last_request_id: u64::MAX,
         };
-        assert_eq!(kind(&say(&mut pair, u64::MAX, &ping)[0]), MessageKind::Pong);
+        assert_eq!(kind(&send(&mut pair, u64::MAX, &ping)[0]), MessageKind::Pong);
         let (job, ..) = pair.started[0].clone();
         assert_eq!(kind(&pair.reply(job)[0]), MessageKind::Reply);
-        // No counter is higher, so this session hears nothing more, and ends by itself.
-        assert!(say(&mut pair, u64::MAX, &ping).is_empty());
+        // No higher counter exists, so the session accepts no further messages and times out.
+        assert!(send(&mut pair, u64::MAX, &ping).is_empty());
         assert_eq!(pair.worker.counters().replayed, 1);
         pair.now += Duration::from_secs(3);
-        assert_eq!(kind(&pair.worker(WorkerEvent::Wake)[0]), MessageKind::Bye);
+        assert_eq!(kind(&pair.worker_event(WorkerEvent::Wake)[0]), MessageKind::Bye);
     }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Whatever is sent to whom, before and after a session is open, it costs nobody anything.
+    /// Neither side reacts to garbage with more than a message, with and without an open session.
     #[test]
-    fn any_bytes_do_no_harm(
+    fn arbitrary_messages_do_no_harm(
         noise in vec(vec(vec(any::<u8>(), 0..120), 0..3), 1..20),
         kinds in vec((1_u8..=15, any::<bool>()), 20),
         open in any::<bool>(),
@@ -458,33 +465,36 @@ proptest! {
         if open {
             pair.open();
         }
-        for (frames, (kind, like_ours)) in noise.into_iter().zip(kinds) {
+        for (frames, (kind, valid_prefix)) in noise.into_iter().zip(kinds) {
             let frames: Frames = frames
                 .into_iter()
-                .map(|frame| match like_ours {
-                    true => [b"\xb2brb\x02".to_vec(), vec![kind], frame].concat().into(),
-                    false => frame.into(),
+                .map(|frame| {
+                    if valid_prefix {
+                        [b"\xb2brb\x02".to_vec(), vec![kind], frame].concat().into()
+                    } else {
+                        frame.into()
+                    }
                 })
                 .collect();
-            pair.caller_hears(&frames);
+            pair.to_caller(&frames);
             let mut actions = Vec::new();
-            let peer = Bytes::from_static(b"somebody else");
+            let peer = Bytes::from_static(b"stranger");
             pair.worker.handle_event(pair.now, WorkerEvent::Frames { peer, frames }, &mut actions);
-            let only_says = actions.iter().all(|action| matches!(action, WorkerAction::Send { .. }));
-            prop_assert!(only_says, "{:?}", actions);
+            let only_sends = actions.iter().all(|action| matches!(action, WorkerAction::Send { .. }));
+            prop_assert!(only_sends, "{:?}", actions);
         }
         prop_assert!(pair.outcomes.is_empty() && pair.started.is_empty());
         if open {
             prop_assert!(pair.is_ready());
             let request = pair.call(1).remove(0);
-            pair.worker_hears(&request);
+            pair.to_worker(&request);
             prop_assert_eq!(pair.started.len(), 1);
         }
     }
 }
 
 #[test]
-fn a_burst_waits_and_what_comes_while_calls_must_be_refused_does_not() {
+fn queues_bursts_and_sheds_load_during_overload() {
     let worker = WorkerConfig {
         passphrase: secret("secret"),
         concurrency: 4,
@@ -499,12 +509,12 @@ fn a_burst_waits_and_what_comes_while_calls_must_be_refused_does_not() {
     let exchange = |pair: &mut Pair, requests: Vec<Frames>| {
         let mut requests = std::collections::VecDeque::from(requests);
         while let Some(request) = requests.pop_front() {
-            let mut said = pair.worker_hears(&request);
+            let mut messages = pair.to_worker(&request);
             while let Some((job, ..)) = pair.started.pop() {
-                said.extend(pair.reply(job));
+                messages.extend(pair.reply(job));
             }
-            for frames in said {
-                requests.extend(pair.caller_hears(&frames));
+            for frames in messages {
+                requests.extend(pair.to_caller(&frames));
             }
         }
     };
@@ -514,36 +524,36 @@ fn a_burst_waits_and_what_comes_while_calls_must_be_refused_does_not() {
             .filter(|(_, outcome)| matches!(outcome, Err(CallError::Busy { .. })))
             .count()
     };
-    // A call takes 20 ms.
+    // The first call teaches the caller that a call takes 20 ms.
     let first = pair.call(1);
     pair.now += Duration::from_millis(20);
     exchange(&mut pair, first);
 
     let mut requests: Vec<Frames> = (2..258).flat_map(|number| pair.call(number)).collect();
     assert!(pair.caller.queued() > 200 && requests.len() < 20);
-    assert_eq!(busy(&pair), 0, "a burst is no overload");
-    let hurried = Duration::from_millis(100);
-    requests.extend(pair.call_within(300, hurried));
-    assert_eq!(busy(&pair), 1, "it could not be in time");
+    assert_eq!(busy(&pair), 0, "a burst is not an overload");
+    let short_timeout = Duration::from_millis(100);
+    requests.extend(pair.call_with_timeout(300, short_timeout));
+    assert_eq!(busy(&pair), 1, "the call could not meet its deadline");
     requests.extend(pair.call(301));
-    assert_eq!(busy(&pair), 1, "one with much more time waits");
+    assert_eq!(busy(&pair), 1, "a call with a much longer timeout is queued");
     exchange(&mut pair, requests);
     assert_eq!((pair.outcomes.len(), pair.caller.pending()), (259, 0));
 
-    // What finds a position is taken, and what would have to wait for one is not.
-    let places = pair.caller.peers().map(|peer| peer.free).sum::<usize>() as u64;
-    let mut requests: Vec<Frames> = (400..400 + places)
-        .flat_map(|number| pair.call_within(number, hurried))
+    // During the overload, calls are accepted only if a worker has room.
+    let free = pair.caller.peers().map(|peer| peer.free).sum::<usize>() as u64;
+    let mut requests: Vec<Frames> = (400..400 + free)
+        .flat_map(|number| pair.call_with_timeout(number, short_timeout))
         .collect();
     assert_eq!((busy(&pair), pair.caller.queued()), (1, 0));
-    requests.extend(pair.call_within(500, hurried));
+    requests.extend(pair.call_with_timeout(500, short_timeout));
     assert_eq!((busy(&pair), pair.caller.queued()), (2, 0));
 
-    // After a while in which nothing had to be refused, calls wait again.
+    // After the cooldown, calls are queued again.
     exchange(&mut pair, requests);
     pair.now += Duration::from_secs(1);
-    let requests: Vec<Frames> = (600..=600 + places)
-        .flat_map(|number| pair.call_within(number, hurried))
+    let requests: Vec<Frames> = (600..=600 + free)
+        .flat_map(|number| pair.call_with_timeout(number, short_timeout))
         .collect();
     assert_eq!((busy(&pair), pair.caller.queued()), (2, 1));
     exchange(&mut pair, requests);

@@ -1,4 +1,4 @@
-//! What holds for any message of the wire v2, and for any bytes.
+//! Property tests of the codec, for arbitrary messages and arbitrary bytes.
 
 use brubeck_runtime::wire::service::Secret;
 use brubeck_runtime::wire::v2::*;
@@ -57,7 +57,7 @@ fn code() -> impl Strategy<Value = ErrorCode> {
     ])
 }
 
-/// Every kind that ends with a code.
+/// All kinds with an authentication code.
 fn sealed() -> impl Strategy<Value = WireMessage> {
     let number = any::<u64>;
     prop_oneof![
@@ -119,7 +119,7 @@ fn sealed() -> impl Strategy<Value = WireMessage> {
     ]
 }
 
-fn open_kinds() -> impl Strategy<Value = WireMessage> {
+fn unsealed() -> impl Strategy<Value = WireMessage> {
     prop_oneof![
         hello().prop_map(WireMessage::Hello),
         hello().prop_map(WireMessage::Challenge),
@@ -140,7 +140,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn a_sealed_message_comes_out_as_it_went_in(message in sealed(), position in position(), key in any::<[u8; 32]>()) {
+    fn sealed_message_round_trips(message in sealed(), position in position(), key in any::<[u8; 32]>()) {
         let key = MacKey::new(&key);
         let frames = seal(&message, position, &key).unwrap();
         prop_assert!(is_v2(&frames));
@@ -153,7 +153,7 @@ proptest! {
     }
 
     #[test]
-    fn a_body_is_shared_and_not_copied(request in request()) {
+    fn body_is_not_copied(request in request()) {
         let frames = seal(&WireMessage::Request(request.clone()), Position { session: 1, counter: 1, ack: 0 }, &MacKey::new(b"k")).unwrap();
         prop_assert_eq!(frames.len(), 1 + usize::from(!request.call.body.is_empty()));
         if let Some(body) = frames.get(1) {
@@ -164,7 +164,7 @@ proptest! {
     }
 
     #[test]
-    fn a_message_without_a_code_comes_out_as_it_went_in(message in open_kinds(), session in any::<u64>()) {
+    fn unsealed_message_round_trips(message in unsealed(), session in any::<u64>()) {
         let frames = encode_unsealed(&message, session).unwrap();
         let raw = RawMessage::read(&frames).unwrap();
         prop_assert!(raw.size() <= limits::MAX_HANDSHAKE_MESSAGE);
@@ -174,8 +174,8 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_bit_is_never_accepted(message in sealed(), position in position(), at in any::<prop::sample::Index>(), bit in 0..8) {
-        let key = MacKey::new(b"of the session");
+    fn rejects_flipped_bit(message in sealed(), position in position(), at in any::<prop::sample::Index>(), bit in 0..8) {
+        let key = MacKey::new(b"session key");
         let mut frames = seal(&message, position, &key).unwrap();
         let total: usize = frames.iter().map(|frame| frame.len()).sum();
         let mut at = at.index(total);
@@ -193,22 +193,23 @@ proptest! {
     }
 
     #[test]
-    fn a_frame_cut_short_or_made_longer_is_never_accepted(message in sealed(), by in 1_usize..64, longer in any::<bool>()) {
-        let key = MacKey::new(b"of the session");
+    fn rejects_truncated_or_extended_frame(message in sealed(), by in 1_usize..64, longer in any::<bool>()) {
+        let key = MacKey::new(b"session key");
         let mut frames = seal(&message, Position { session: 1, counter: 1, ack: 0 }, &key).unwrap();
-        for which in 0..frames.len() {
-            let whole = frames[which].clone();
-            frames[which] = match longer {
-                true => [whole.to_vec(), vec![0; by]].concat().into(),
-                false => whole.slice(..whole.len().saturating_sub(by)),
+        for index in 0..frames.len() {
+            let whole = frames[index].clone();
+            frames[index] = if longer {
+                [whole.to_vec(), vec![0; by]].concat().into()
+            } else {
+                whole.slice(..whole.len().saturating_sub(by))
             };
             prop_assert!(RawMessage::read(&frames).ok().and_then(|raw| raw.open(&key)).is_none());
-            frames[which] = whole;
+            frames[index] = whole;
         }
     }
 
     #[test]
-    fn the_keys_of_one_direction_do_not_open_the_other(message in sealed(), hello in body(), challenge in body()) {
+    fn rejects_key_of_other_direction(message in sealed(), hello in body(), challenge in body()) {
         let keys = SessionKeys::derive(&Secret::new(b"secret".as_slice()), &hello, &challenge);
         let frames = seal(&message, Position { session: 1, counter: 1, ack: 0 }, &keys.to_worker).unwrap();
         let raw = RawMessage::read(&frames).unwrap();
@@ -218,10 +219,10 @@ proptest! {
         prop_assert!(raw.open(&other.to_worker).is_none());
     }
 
-    /// With the right code even: what is behind it is read with the same care.
+    /// A valid authentication code does not mean that the fields are valid: the peer may be faulty.
     #[test]
-    fn any_fields_are_a_message_or_an_error(fields in vec(any::<u8>(), 0..400), kind in 1_u8..=15, flags in any::<u16>(), body in body()) {
-        let key = MacKey::new(b"of the session");
+    fn arbitrary_fields_decode_or_fail(fields in vec(any::<u8>(), 0..400), kind in 1_u8..=15, flags in any::<u16>(), body in body()) {
+        let key = MacKey::new(b"session key");
         let mut head = MAGIC.to_vec();
         head.extend([VERSION, kind]);
         head.extend(flags.to_be_bytes());
@@ -237,14 +238,14 @@ proptest! {
         let Ok(raw) = RawMessage::read(&frames) else { return Ok(()) };
         let Some(opened) = raw.open(&key).or_else(|| raw.decode_unsealed()) else { return Ok(()) };
         if let Ok(message) = opened && raw.head().kind.is_sealed() {
-            // What was read can be written, and is read again as the same.
+            // A decoded message can be encoded, and decodes to the same message.
             let again = seal(&message, Position { session: 0, counter: 0, ack: 0 }, &key).unwrap();
             prop_assert_eq!(RawMessage::read(&again).unwrap().open(&key).unwrap().unwrap(), message);
         }
     }
 
     #[test]
-    fn any_bytes_are_a_message_or_an_error(frames in vec(vec(any::<u8>(), 0..200).prop_map(Bytes::from), 0..4)) {
+    fn arbitrary_frames_decode_or_fail(frames in vec(vec(any::<u8>(), 0..200).prop_map(Bytes::from), 0..4)) {
         if let Ok(raw) = RawMessage::read(&frames) {
             prop_assert!(raw.open(&MacKey::new(b"any")).is_none());
         }
@@ -252,7 +253,7 @@ proptest! {
 }
 
 #[test]
-fn the_legacy_dialects_are_told_apart() {
+fn is_v2_rejects_legacy_dialects() {
     for first in [&b" 2:42 "[..], b"", b"2:42 ", b"\xb2br"] {
         assert!(!is_v2(&[Bytes::copy_from_slice(first)]));
     }
@@ -263,50 +264,50 @@ fn the_legacy_dialects_are_told_apart() {
 }
 
 #[test]
-fn what_the_other_side_would_not_read_is_not_written() {
+fn encoder_enforces_decoder_limits() {
     let long = |length: usize| ByteStr::from("x".repeat(length));
-    let refused = |ask: CallRequest| ask.validate().unwrap_err().field();
+    let rejected_field = |ask: CallRequest| ask.validate().unwrap_err().field();
     assert_eq!(
-        refused(CallRequest::new("request", long(limits::MAX_PATH + 1))),
+        rejected_field(CallRequest::new("request", long(limits::MAX_PATH + 1))),
         "path"
     );
     assert_eq!(
-        refused(CallRequest::new(long(limits::MAX_METHOD + 1), "/")),
+        rejected_field(CallRequest::new(long(limits::MAX_METHOD + 1), "/")),
         "method"
     );
     assert_eq!(
-        refused(CallRequest {
+        rejected_field(CallRequest {
             traceparent: long(65),
             ..CallRequest::new("request", "/")
         }),
         "traceparent"
     );
     assert_eq!(
-        refused(CallRequest {
+        rejected_field(CallRequest {
             tracestate: long(513),
             ..CallRequest::new("request", "/")
         }),
         "tracestate"
     );
-    let many = vec![(ByteStr::from("a"), ByteStr::from("b")); limits::MAX_HEADERS + 1];
+    let too_many = vec![(ByteStr::from("a"), ByteStr::from("b")); limits::MAX_HEADERS + 1];
     assert_eq!(
-        refused(CallRequest {
-            headers: many,
+        rejected_field(CallRequest {
+            headers: too_many,
             ..CallRequest::new("request", "/")
         }),
         "headers"
     );
-    let wide = vec![(ByteStr::from("a"), long(limits::MAX_HEADER_BYTES))];
+    let too_long = vec![(ByteStr::from("a"), long(limits::MAX_HEADER_BYTES))];
     assert_eq!(
-        refused(CallRequest {
-            headers: wide.clone(),
+        rejected_field(CallRequest {
+            headers: too_long.clone(),
             ..CallRequest::new("request", "/")
         }),
         "headers"
     );
     assert!(
         WireReply {
-            headers: wide,
+            headers: too_long,
             ..WireReply::default()
         }
         .validate()
@@ -321,9 +322,9 @@ fn what_the_other_side_would_not_read_is_not_written() {
         .is_err()
     );
 
-    let most = vec![(long(100), long(60)); limits::MAX_HEADERS];
+    let maximal = vec![(long(100), long(60)); limits::MAX_HEADERS];
     let ask = CallRequest {
-        headers: most,
+        headers: maximal,
         ..CallRequest::new("request", long(limits::MAX_PATH))
     };
     let request = WireMessage::Request(WireRequest {
@@ -352,9 +353,9 @@ fn what_the_other_side_would_not_read_is_not_written() {
     );
 }
 
-/// The example of `docs/protocol.md`, byte for byte: whoever writes the protocol in another language starts from it.
+/// Checks the example of `docs/protocol.md`, which implementations in other languages are tested with.
 #[test]
-fn the_example_of_the_document() {
+fn protocol_document_example_is_exact() {
     let hello = encode_unsealed(
         &WireMessage::Hello(Hello {
             version: 2,
@@ -453,7 +454,7 @@ fn the_example_of_the_document() {
             .collect();
         assert!(
             document.contains(&lines.join("\n")),
-            "{name} in docs/protocol.md should be\n{}",
+            "docs/protocol.md has a different {name}; it should be\n{}",
             lines.join("\n")
         );
     }

@@ -34,7 +34,7 @@ pub struct ServiceAddress {
 }
 
 impl ServiceAddress {
-    /// Creates the address of a service that uses brubeck's own protocol.
+    /// Creates the address of a service that uses brubeck's protocol.
     ///
     /// `address` is `ipc://path/of/socket` or `tcp://host:port`. It is parsed when a client connects.
     pub fn new(address: impl Into<String>, passphrase: impl Into<String>) -> ServiceAddress {
@@ -67,7 +67,7 @@ impl ServiceAddress {
         self
     }
 
-    /// Calls the service in a dialect of the Python original instead of brubeck's own protocol.
+    /// Calls the service in a dialect of the Python original instead of brubeck's protocol.
     pub fn dialect(self, dialect: Dialect) -> ServiceAddress {
         ServiceAddress {
             dialect: Some(dialect),
@@ -118,7 +118,7 @@ impl ServiceAddress {
     /// Sets how many calls may be in flight to one worker. The default is 1,024.
     ///
     /// The same number of calls may wait in the client for a worker with capacity. Further calls fail with
-    /// [`Busy`](crate::CallError::Busy). Only brubeck's own protocol uses this option.
+    /// [`Busy`](crate::CallError::Busy). Only brubeck's protocol uses this option.
     pub fn concurrency(self, calls: usize) -> ServiceAddress {
         ServiceAddress {
             concurrency: Some(calls),
@@ -146,7 +146,7 @@ impl ServiceAddress {
         &self.passphrase
     }
 
-    /// Returns the dialect, or `None` for brubeck's own protocol.
+    /// Returns the dialect, or `None` for brubeck's protocol.
     pub(crate) fn selected_dialect(&self) -> Option<Dialect> {
         self.dialect
     }

@@ -58,7 +58,7 @@ impl Services {
         }
     }
 
-    /// Returns a client of the service at `address`, which uses brubeck's own protocol.
+    /// Returns a client of the service at `address`, which uses brubeck's protocol.
     ///
     /// The first call of this method connects in the background. Later ones, including concurrent ones, share that
     /// connection. This is `register_service` of the Python original.
@@ -143,7 +143,7 @@ pub type PendingResponse = BoxFuture<'static, Result<ServiceResponse<Bytes>, Cal
 /// The connection between a [`Client`] and its service.
 ///
 /// A link sends requests and returns the futures of their responses. It is not one socket: the link of a service with
-/// several workers has a connection to each. Implementations exist for brubeck's own protocol, for the dialects of the
+/// several workers has a connection to each. Implementations exist for brubeck's protocol, for the dialects of the
 /// Python original, and for the services of a [`TestSite`](crate::TestSite).
 pub trait Link: Send + Sync + 'static {
     /// Sends a request and returns the future of its response.

@@ -1,4 +1,4 @@
-//! The client side of brubeck's own protocol: a pool of connections to the workers of one service.
+//! The client side of brubeck's protocol: a pool of connections to the workers of one service.
 
 mod resolve;
 

@@ -1,4 +1,4 @@
-//! The server side of brubeck's own protocol: the sessions of callers, and the handlers that run for them.
+//! The server side of brubeck's protocol: the sessions of callers, and the handlers that run for them.
 
 mod introspection;
 

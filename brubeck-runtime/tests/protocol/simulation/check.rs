@@ -1,4 +1,4 @@
-//! What holds after every event, and when everything has come to rest.
+//! The invariants that are checked after each event and at the end of a simulation.
 
 use brubeck_runtime::protocol::ConnectivityState;
 
@@ -6,6 +6,7 @@ use super::ledger::State;
 use super::world::World;
 
 impl World {
+    /// Checks the invariants that hold at any time: deadlines, bounds and consistent counts.
     pub(crate) fn check(&mut self) -> Result<(), String> {
         for (index, caller) in self.callers.iter().enumerate() {
             let now = caller.clock.at(self.now);
@@ -36,10 +37,10 @@ impl World {
             if core.pending_bytes() > 64 << 10 {
                 return Err(format!("caller {index} holds {} bytes", core.pending_bytes()));
             }
-            let most = 2 * (2 * core.pending() + core.peers().count()) + 80;
-            if core.timer_count() > most {
+            let max_timers = 2 * (2 * core.pending() + core.peers().count()) + 80;
+            if core.timer_count() > max_timers {
                 return Err(format!(
-                    "caller {index} has {} timers, more than {most}",
+                    "caller {index} has {} timers, more than {max_timers}",
                     core.timer_count()
                 ));
             }
@@ -48,20 +49,20 @@ impl World {
             let view = worker.driver.machine.view();
             let capacity = self.plan.concurrency + self.plan.queue;
             let (messages, bytes) = view.unacknowledged;
-            // One more for each that has to be said once the window is full: it goes by size before it is sent.
-            let broken = view.running > self.plan.concurrency
+            // The byte limit may be exceeded by one message: the window is checked before the message is added.
+            let out_of_bounds = view.running > self.plan.concurrency
                 || view.queued > self.plan.queue
                 || view.pending_handshakes > 16
                 || view.leased > capacity + view.sessions
                 || messages > 32
                 || bytes > (8 << 10) + 4096
                 || view.timer_count > 2 * (view.running + view.queued + 2 * view.sessions) + 80;
-            if broken {
+            if out_of_bounds {
                 return Err(format!("worker {index} is out of bounds: {view:?}"));
             }
             if worker.alive && worker.jobs.len() != view.running {
                 return Err(format!(
-                    "worker {index}: {} handlers run, and it thinks {}",
+                    "worker {index}: {} handlers run, but it counts {}",
                     worker.jobs.len(),
                     view.running
                 ));
@@ -70,7 +71,7 @@ impl World {
         Ok(())
     }
 
-    /// Nobody waits, nothing runs, nothing is kept, and everybody who lives is connected.
+    /// Checks the final state: no calls or handlers are left, and all live callers and workers have sessions.
     pub(crate) fn check_rest(&mut self) -> Result<(), String> {
         for (tag, entry) in &self.ledger.calls {
             if entry.state == State::Open {
@@ -89,22 +90,22 @@ impl World {
             for peer in core.peers() {
                 let worker = &self.workers[peer.peer.0 as usize];
                 if peer.in_flight > 0 {
-                    return Err(format!("caller {index}: left over {peer:?}"));
+                    return Err(format!("caller {index}: calls left in flight: {peer:?}"));
                 }
                 if worker.alive && !worker.draining && peer.state != ConnectivityState::Ready {
                     return Err(format!(
-                        "caller {index} has no session with a worker that lives: {peer:?}"
+                        "caller {index} has no session with a live worker: {peer:?}"
                     ));
                 }
                 if worker.alive && !worker.draining && peer.free == 0 {
-                    return Err(format!("caller {index} may send nothing: {peer:?}"));
+                    return Err(format!("caller {index} has no credit: {peer:?}"));
                 }
             }
         }
         for (index, worker) in self.workers.iter().enumerate().filter(|(_, worker)| worker.alive) {
             let view = worker.driver.machine.view();
             if view.running + view.queued + view.stopping + view.held + view.pending_handshakes > 0 {
-                return Err(format!("worker {index}: left over {view:?}"));
+                return Err(format!("worker {index}: work left over: {view:?}"));
             }
             let sessions: usize = self
                 .callers

@@ -1,4 +1,4 @@
-//! What goes wrong.
+//! The faults that are injected.
 
 use brubeck_runtime::protocol::{CallerEvent, PeerId, WorkerEvent};
 use bytes::Bytes;
@@ -9,22 +9,23 @@ use super::plan::Fault;
 use super::world::World;
 
 impl World {
-    pub(crate) fn trouble(&mut self) -> Result<(), String> {
+    /// Injects one fault of the plan.
+    pub(crate) fn inject_fault(&mut self) -> Result<(), String> {
         let fault = self.plan.faults[self.rng.index(self.plan.faults.len())];
         let caller = self.rng.index(self.callers.len());
         let worker = self.rng.index(self.workers.len());
-        self.counts.of[fault as usize] += 1;
+        self.counts.faults_by_kind[fault as usize] += 1;
         self.note(|| format!("-- {fault:?}"));
         match fault {
             Fault::Cut => {
-                let tell = self.rng.chance(800);
-                self.cut(caller, worker, tell);
+                let notify = self.rng.chance(800);
+                self.cut(caller, worker, notify);
             }
             Fault::HalfOpen => {
-                let which = self.rng.range(1, 4);
+                let directions = self.rng.range(1, 4);
                 let link = &mut self.links[caller][worker];
-                link.blocked[0] |= which & 1 != 0;
-                link.blocked[1] |= which & 2 != 0;
+                link.blocked[0] |= directions & 1 != 0;
+                link.blocked[1] |= directions & 2 != 0;
             }
             Fault::FreezeWorker if self.workers[worker].alive => {
                 let length = self.rng.range(1_000, 900_000);
@@ -35,35 +36,35 @@ impl World {
                 self.freeze(Side::Caller, caller, length);
             }
             Fault::CrashWorker if self.workers[worker].alive => {
-                self.note(|| format!("worker {worker} dies"));
+                self.note(|| format!("worker {worker} crashes"));
                 self.end_worker(worker, true);
             }
             Fault::CrashCaller => self.crash_caller(caller),
             Fault::JumpWorker if self.workers[worker].alive && !self.workers[worker].clock.frozen => {
                 let by = self.rng.range(1, 1_000_000);
                 self.workers[worker].clock.jump(self.now, by);
-                return self.tell_worker(worker, WorkerEvent::Wake);
+                return self.worker_event(worker, WorkerEvent::Wake);
             }
             Fault::JumpCaller if !self.callers[caller].clock.frozen => {
                 let by = self.rng.range(1, 1_000_000);
                 self.callers[caller].clock.jump(self.now, by);
-                return self.tell_caller(caller, CallerEvent::Wake);
+                return self.caller_event(caller, CallerEvent::Wake);
             }
             Fault::Drain if self.workers[worker].alive && !self.workers[worker].clock.frozen => {
                 let begins = !std::mem::replace(&mut self.workers[worker].draining, true);
                 if begins {
                     self.counts.drains += 1;
-                    return self.tell_worker(worker, WorkerEvent::Drain);
+                    return self.worker_event(worker, WorkerEvent::Drain);
                 }
             }
             Fault::RemovePeer if !self.callers[caller].clock.frozen => {
                 let peer = PeerId(worker as u64);
                 if self.links[caller][worker].known {
-                    return self.tell_caller(caller, CallerEvent::RemovePeer { peer });
+                    return self.caller_event(caller, CallerEvent::RemovePeer { peer });
                 }
                 self.links[caller][worker].known = true;
-                self.tell_caller(caller, CallerEvent::AddPeer { peer })?;
-                // A peer that is added again goes on counting its links.
+                self.caller_event(caller, CallerEvent::AddPeer { peer })?;
+                // The numbers of links continue for a peer that is added again.
                 self.connect_soon(caller, worker);
             }
             Fault::Replay => return self.replay(caller, worker),
@@ -74,38 +75,38 @@ impl World {
     }
 
     fn crash_caller(&mut self, caller: usize) {
-        self.note(|| format!("caller {caller} dies"));
+        self.note(|| format!("caller {caller} crashes"));
         for (_, tag) in std::mem::take(&mut self.callers[caller].open) {
             if let Some(entry) = self.ledger.calls.get_mut(&tag) {
                 entry.state = State::Orphaned;
             }
         }
         for worker in 0..self.workers.len() {
-            let tell = self.rng.chance(700);
-            self.cut(caller, worker, tell);
+            let notify = self.rng.chance(700);
+            self.cut(caller, worker, notify);
         }
         let incarnation = self.callers[caller].incarnation + 1;
         self.callers[caller] = Self::caller(&self.plan, incarnation, 2_000_000, &mut self.rng);
-        self.introduce(caller);
+        self.add_workers(caller);
     }
 
-    /// Somebody sends what was sent before, as it was or changed, to somebody else or to the same.
+    /// Sends earlier messages again, unchanged or with a flipped bit, to the same or a different process.
     fn replay(&mut self, caller: usize, worker: usize) -> Result<(), String> {
         for _ in 0..self.rng.range(1, 20) {
-            if self.heard.is_empty() {
+            if self.history.is_empty() {
                 return Ok(());
             }
-            let mut frames = self.heard[self.rng.index(self.heard.len())].clone();
+            let mut frames = self.history[self.rng.index(self.history.len())].clone();
             if self.rng.chance(500) {
-                let which = self.rng.index(frames.len());
-                let mut frame = frames[which].to_vec();
+                let index = self.rng.index(frames.len());
+                let mut frame = frames[index].to_vec();
                 let at = self.rng.index(frame.len());
                 frame[at] ^= 1 << self.rng.range(0, 8);
-                frames[which] = Bytes::from(frame);
+                frames[index] = Bytes::from(frame);
             }
             let link = self.links[caller][worker].number;
             if self.rng.chance(500) && !self.callers[caller].clock.frozen {
-                self.tell_caller(
+                self.caller_event(
                     caller,
                     CallerEvent::Frames {
                         peer: PeerId(worker as u64),
@@ -114,17 +115,18 @@ impl World {
                     },
                 )?;
             } else if self.workers[worker].alive && !self.workers[worker].clock.frozen {
-                let peer = match self.rng.chance(500) {
-                    true => super::network::identity(caller, self.callers[caller].incarnation, worker, link),
-                    false => Bytes::from_static(b"somebody else"),
+                let peer = if self.rng.chance(500) {
+                    super::network::identity(caller, self.callers[caller].incarnation, worker, link)
+                } else {
+                    Bytes::from_static(b"stranger")
                 };
-                self.tell_worker(worker, WorkerEvent::Frames { peer, frames })?;
+                self.worker_event(worker, WorkerEvent::Frames { peer, frames })?;
             }
         }
         Ok(())
     }
 
-    /// More strangers than may be about to open a session.
+    /// Sends more hellos from unknown peers than a worker keeps handshakes.
     fn flood(&mut self, worker: usize) -> Result<(), String> {
         use brubeck_runtime::wire::v2::{Hello, VERSION, WireMessage, encode_unsealed};
         if !self.workers[worker].alive || self.workers[worker].clock.frozen {
@@ -138,7 +140,7 @@ impl World {
             });
             let frames = encode_unsealed(&hello, 0).map_err(|error| error.to_string())?;
             let peer = Bytes::from(format!("stranger {stranger}"));
-            self.tell_worker(worker, WorkerEvent::Frames { peer, frames })?;
+            self.worker_event(worker, WorkerEvent::Frames { peer, frames })?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What was promised for each call, and what happened.
+//! A record of each call, against which the guarantees are checked.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use brubeck_runtime::wire::v2::WireReply;
 use brubeck_runtime::{CallError, Phase};
 use bytes::Bytes;
 
-/// A call of the whole world; it is the body of its request and of its reply.
+/// The id of a call in the whole simulation. The bodies of its request and its reply begin with it.
 pub(crate) type Tag = u64;
 
 #[derive(Debug)]
@@ -23,12 +23,12 @@ pub(crate) struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Open,
-    /// It ended; whether the outcome says that the handler did not run.
+    /// The call has ended. `not_run` is whether the outcome states that the handler did not run.
     Ended {
         not_run: bool,
     },
-    GivenUp,
-    /// The process that called is gone.
+    Cancelled,
+    /// The process of the caller crashed.
     Orphaned,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Ledger {
     pub(crate) outcomes: Outcomes,
 }
 
-/// How calls ended, counted.
+/// Counters of the outcomes of calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcomes {
     pub(crate) replies: u64,
@@ -50,7 +50,7 @@ pub(crate) struct Outcomes {
     pub(crate) lost: u64,
     pub(crate) lost_unrun: u64,
     pub(crate) other: u64,
-    pub(crate) given_up: u64,
+    pub(crate) cancelled: u64,
 }
 
 impl Outcomes {
@@ -64,7 +64,7 @@ impl Outcomes {
         self.lost += other.lost;
         self.lost_unrun += other.lost_unrun;
         self.other += other.other;
-        self.given_up += other.given_up;
+        self.cancelled += other.cancelled;
     }
 
     pub(crate) fn failures(&self) -> u64 {
@@ -79,23 +79,25 @@ impl Outcomes {
     }
 }
 
+/// Returns a body that carries the id of a call.
 pub(crate) fn body(tag: Tag, size: usize) -> Bytes {
     let mut body = tag.to_be_bytes().to_vec();
     body.resize(size.max(8), tag as u8);
     body.into()
 }
 
+/// Returns the id that a body carries.
 pub(crate) fn tag(body: &Bytes) -> Option<Tag> {
     body.first_chunk().map(|tag| Tag::from_be_bytes(*tag))
 }
 
 impl Ledger {
-    /// P2: at most once, and P3: not after somebody was told that it did not run.
+    /// Records the start of a handler. Checks P2 and P3.
     pub(crate) fn start(&mut self, tag: Tag) -> Result<(), String> {
         let entry = self
             .calls
             .get_mut(&tag)
-            .ok_or_else(|| format!("a handler started for call {tag}, which nobody made"))?;
+            .ok_or_else(|| format!("a handler started for call {tag}, which was never made"))?;
         entry.starts += 1;
         if entry.starts > 1 && !entry.idempotent {
             return Err(format!(
@@ -105,42 +107,43 @@ impl Ledger {
         }
         if entry.state == (State::Ended { not_run: true }) {
             return Err(format!(
-                "P3: call {tag} started after its caller was told that it did not run"
+                "P3: call {tag} started after its caller was informed that it did not run"
             ));
         }
         Ok(())
     }
 
+    /// Records the confirmation of a `nowait` call.
     pub(crate) fn accept(&mut self, tag: Tag) -> Result<(), String> {
         let entry = self
             .calls
             .get_mut(&tag)
-            .ok_or_else(|| format!("call {tag} was accepted, and nobody made it"))?;
+            .ok_or_else(|| format!("call {tag} was accepted but never made"))?;
         if !entry.nowait || entry.state != State::Open || std::mem::replace(&mut entry.accepted, true) {
-            return Err(format!("call {tag} was accepted out of turn: {entry:?}"));
+            return Err(format!("call {tag} was accepted unexpectedly: {entry:?}"));
         }
         Ok(())
     }
 
-    /// P1: one outcome, in time; P3: honest; P4: its own.
+    /// Records the outcome of a call. Checks P1, P3 and P4.
     pub(crate) fn finish(
         &mut self,
         tag: Tag,
         outcome: &Result<WireReply, CallError>,
         now: Moment,
-        stood_still: bool,
+        was_suspended: bool,
     ) -> Result<(), String> {
         let entry = self
             .calls
             .get_mut(&tag)
-            .ok_or_else(|| format!("call {tag} ended, and nobody made it"))?;
+            .ok_or_else(|| format!("call {tag} ended but was never made"))?;
         if entry.state != State::Open {
             return Err(format!(
-                "P1: call {tag} ended in {outcome:?} after it was {:?}",
+                "P1: call {tag} ended with {outcome:?} although it was {:?}",
                 entry.state
             ));
         }
-        if now > entry.deadline && (outcome.is_ok() || !stood_still) {
+        if now > entry.deadline && (outcome.is_ok() || !was_suspended) {
             return Err(format!(
                 "P1: call {tag} ended at {now:?}, after its deadline at {:?}",
                 entry.deadline
@@ -154,7 +157,7 @@ impl Ledger {
                 ));
             }
             Ok(_) if entry.starts == 0 => {
-                return Err(format!("P4: call {tag} got a reply, and never started"));
+                return Err(format!("P4: call {tag} got a reply but never started"));
             }
             Ok(_) => false,
             Err(CallError::Lost { may_have_run }) => !may_have_run,
@@ -163,7 +166,9 @@ impl Ledger {
             Err(_) => true,
         };
         if not_run && entry.starts > 0 {
-            return Err(format!("P3: call {tag} ended in {outcome:?}, and it had started"));
+            return Err(format!(
+                "P3: call {tag} ended with {outcome:?} although it had started"
+            ));
         }
         entry.state = State::Ended { not_run };
         let counts = &mut self.outcomes;

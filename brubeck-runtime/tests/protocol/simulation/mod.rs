@@ -1,7 +1,15 @@
-//! Callers and workers in a simulated network, with everything going wrong, and the promises checked after every event.
+//! A deterministic simulation of callers and workers in a faulty network, which checks the guarantees of brubeck's protocol
+//! after each event.
 //!
-//! `BRUBECK_SIM_SEEDS` sets which seeds are run: how many, or `from..to` (default 2,000); `BRUBECK_SIM_SEED` picks a single
-//! one. A failure names its seed and prints what happened last.
+//! The guarantees, as errors name them:
+//!
+//! * P1: each call ends exactly once and no later than its deadline.
+//! * P2: the handler of a call that is not idempotent starts at most once.
+//! * P3: the handler of a call never starts if its caller was informed that it did not run.
+//! * P4: a reply belongs to its call.
+//!
+//! `BRUBECK_SIM_SEEDS` sets the number of seeds, or a range `from..to` (default: 2,000). `BRUBECK_SIM_SEED` selects a single
+//! one. A failure prints its seed and the last events.
 
 mod check;
 mod faults;
@@ -43,11 +51,11 @@ fn attempt(world: &mut World) -> Result<Run, String> {
         Err(panic) => Err(panic
             .downcast_ref::<String>()
             .cloned()
-            .unwrap_or_else(|| "a panic".to_owned())),
+            .unwrap_or_else(|| "panic without a message".to_owned())),
     }
 }
 
-/// Runs a plan; a failure names the seed and tells what happened last.
+/// Runs a plan. If it fails, runs it again with a log, and panics with the seed.
 fn run(plan: Plan) -> Run {
     match attempt(&mut World::new(plan.clone())) {
         Ok(run) => run,
@@ -63,7 +71,7 @@ fn run(plan: Plan) -> Run {
     }
 }
 
-/// Runs many seeds on all cores.
+/// Runs a plan for each seed, on all cores.
 fn run_all(seeds: Range<u64>, plan: impl Fn(u64) -> Plan + Sync) -> (u64, Outcomes, Vec<Run>) {
     let next = AtomicU64::new(seeds.start);
     let runs = Mutex::new(Vec::new());
@@ -89,9 +97,12 @@ fn run_all(seeds: Range<u64>, plan: impl Fn(u64) -> Plan + Sync) -> (u64, Outcom
 }
 
 #[test]
-fn the_promises_hold_whatever_goes_wrong() {
+fn guarantees_hold_under_faults() {
     if let Ok(seed) = std::env::var("BRUBECK_SIM_SEED") {
-        println!("{:?}", run(Plan::chaos(seed.parse().expect("a seed"))));
+        println!(
+            "{:?}",
+            run(Plan::chaos(seed.parse().expect("BRUBECK_SIM_SEED is a number")))
+        );
         return;
     }
     let seeds = seeds();
@@ -106,7 +117,7 @@ fn the_promises_hold_whatever_goes_wrong() {
     );
     println!("{outcomes:?}");
     println!(
-        "{} calls, {} starts, {} faults, {} drains of which {} came to an end, {} forged, {} replayed, {} late, {} moved, {} retried",
+        "{} calls, {} starts, {} faults, {} drains of which {} completed, {} forged, {} replayed, {} late, {} rerouted, {} retried",
         sum(|run| run.counts.calls),
         sum(|run| run.counts.starts),
         sum(|run| run.counts.faults),
@@ -115,38 +126,41 @@ fn the_promises_hold_whatever_goes_wrong() {
         sum(|run| run.counts.forged),
         sum(|run| run.counts.replayed),
         sum(|run| run.counts.late),
-        sum(|run| run.counts.moved),
+        sum(|run| run.counts.rerouted),
         sum(|run| run.counts.retried),
     );
     let faults = Fault::ALL.map(|fault| {
-        let count: u64 = runs.iter().map(|run| run.counts.of[fault as usize]).sum();
+        let count: u64 = runs
+            .iter()
+            .map(|run| run.counts.faults_by_kind[fault as usize])
+            .sum();
         (fault, count)
     });
     println!(
-        "{faults:?}, {} messages vanished, {} came twice, {} did not fit",
-        sum(|run| run.counts.vanished),
-        sum(|run| run.counts.doubled),
+        "{faults:?}, {} messages lost, {} duplicated, {} not sent",
+        sum(|run| run.counts.lost_messages),
+        sum(|run| run.counts.duplicated_messages),
         sum(|run| run.counts.unsent),
     );
-    // A simulation in which nothing happens proves nothing.
+    // Guards against a simulation that is too tame to prove anything.
     assert!(outcomes.replies > outcomes.failures() / 4, "{outcomes:?}");
-    for (what, count) in [
+    for (outcome, count) in [
         ("lost", outcomes.lost),
         ("refused", outcomes.no_workers),
         ("busy", outcomes.busy),
         ("stopped at the deadline", outcomes.running),
-        ("given up", outcomes.given_up),
-        ("moved", sum(|run| run.counts.moved)),
+        ("cancelled", outcomes.cancelled),
+        ("rerouted", sum(|run| run.counts.rerouted)),
         ("retried", sum(|run| run.counts.retried)),
         ("late", sum(|run| run.counts.late)),
         ("forged", sum(|run| run.counts.forged)),
         ("replayed", sum(|run| run.counts.replayed)),
         ("drained", sum(|run| run.counts.idle)),
-        ("made to vanish", sum(|run| run.counts.vanished)),
-        ("delivered twice", sum(|run| run.counts.doubled)),
+        ("lost in transit", sum(|run| run.counts.lost_messages)),
+        ("delivered twice", sum(|run| run.counts.duplicated_messages)),
         ("refused by a link", sum(|run| run.counts.unsent)),
     ] {
-        assert!(runs.len() < 100 || count > 0, "nothing was {what}");
+        assert!(runs.len() < 100 || count > 0, "no call or message was {outcome}");
     }
     for (fault, count) in faults {
         assert!(runs.len() < 100 || count > 0, "{fault:?} never happened");
@@ -154,7 +168,7 @@ fn the_promises_hold_whatever_goes_wrong() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_trace() {
+fn same_seed_gives_same_trace() {
     for seed in 0..40 {
         let (first, second) = (run(Plan::chaos(seed)), run(Plan::chaos(seed)));
         assert_eq!(
@@ -167,7 +181,7 @@ fn the_same_seed_gives_the_same_trace() {
 }
 
 #[test]
-fn restarting_workers_in_turn_fails_no_call() {
+fn rolling_restart_fails_no_call() {
     let plan = |seed| Plan {
         workers: 4,
         faults: vec![Fault::Drain],

@@ -1,22 +1,22 @@
-//! Links that keep the order of their messages, and lose all that is on its way when they are cut.
+//! Simulated links, which keep the order of messages and lose those in flight when they are cut.
 
 use bytes::Bytes;
 
-/// The way from a caller to a worker and back.
+/// The link between a caller and a worker.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Link {
     /// The number of the newest connection.
     pub(crate) number: u64,
     pub(crate) up: bool,
-    /// What is on its way on this connection, or an earlier one, never arrives.
+    /// Messages in flight on connections up to this number are lost.
     pub(crate) void: u64,
-    /// Messages to the worker, and to the caller, go nowhere, and nobody is told.
+    /// Messages to the worker, or to the caller, are lost without an error.
     pub(crate) blocked: [bool; 2],
-    /// When the last message to each side arrives; the next one comes after it.
+    /// The time at which the last message to each side arrives. Later messages arrive after it.
     pub(crate) horizon: [u64; 2],
-    /// The caller knows this worker.
+    /// The worker was added to the caller.
     pub(crate) known: bool,
-    /// An attempt to connect is on its way.
+    /// A connection attempt is scheduled.
     pub(crate) connecting: bool,
 }
 
@@ -26,7 +26,7 @@ pub(crate) enum Side {
     Caller = 1,
 }
 
-/// The routing identity of a connection.
+/// Returns the routing identity of a connection.
 pub(crate) fn identity(caller: usize, incarnation: u64, worker: usize, number: u64) -> Bytes {
     format!("{caller}.{incarnation}.{worker}.{number}").into()
 }

@@ -1,4 +1,4 @@
-//! What a seed stands for: who is there, what goes wrong, how often.
+//! The parameters of a simulation, derived from a seed.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ pub(crate) struct Plan {
     pub(crate) workers: usize,
     pub(crate) concurrency: usize,
     pub(crate) queue: usize,
-    /// How long calls are made, in microseconds.
+    /// The duration for which calls are made, in microseconds.
     pub(crate) load: u64,
     /// The mean time between two calls of one caller, in microseconds.
     pub(crate) pace: u64,
-    /// The mean time a handler takes, in microseconds.
+    /// The mean time that a handler takes, in microseconds.
     pub(crate) work: u64,
     /// The mean time between two faults, in microseconds; 0 for none.
     pub(crate) trouble: u64,
-    /// The longest way of a message, in microseconds.
+    /// The maximum latency of a message, in microseconds.
     pub(crate) delay: u64,
-    /// Messages lost without a cut, and sent twice, per thousand.
+    /// Messages lost on a healthy link, and messages duplicated, per thousand.
     pub(crate) loss: u64,
     pub(crate) duplicates: u64,
-    /// Messages that the link does not take, per thousand.
+    /// Messages that the link does not accept, per thousand.
     pub(crate) full: u64,
     pub(crate) idempotent: u64,
     pub(crate) nowait: u64,
@@ -72,18 +72,18 @@ impl Fault {
 pub(crate) const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Plan {
-    /// A world in which anything may happen; which of it, and how often, depends on the seed.
+    /// A simulation with faults. The seed decides which ones, and how often.
     pub(crate) fn chaos(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let concurrency = rng.range(1, 5) as usize;
-        let some = |rng: &mut Rng, once_in: u64, most: u64| {
+        let some = |rng: &mut Rng, once_in: u64, max: u64| {
             if rng.next().is_multiple_of(once_in) {
-                rng.range(1, most)
+                rng.range(1, max)
             } else {
                 0
             }
         };
-        // Some kinds of fault, so that each meets calm surroundings too.
+        // Only a few kinds of fault, so that each is also tested in isolation.
         let kinds = rng.range(1, 5);
         let faults = (0..kinds)
             .map(|_| Fault::ALL[rng.index(Fault::ALL.len())])
@@ -112,7 +112,7 @@ impl Plan {
         }
     }
 
-    /// A world in which nothing goes wrong.
+    /// A simulation without faults.
     pub(crate) fn calm(seed: u64) -> Self {
         Self {
             trouble: 0,

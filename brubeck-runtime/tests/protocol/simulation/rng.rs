@@ -1,6 +1,6 @@
-//! Numbers from a seed.
+//! A seeded random number generator.
 
-/// SplitMix64.
+/// A SplitMix64 generator.
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(u64);
 
@@ -17,7 +17,7 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// From `from` up to and without `to`.
+    /// Returns a number in `from..to`.
     pub(crate) fn range(&mut self, from: u64, to: u64) -> u64 {
         from + self.next() % (to - from)
     }
@@ -26,7 +26,7 @@ impl Rng {
         (self.next() % len as u64) as usize
     }
 
-    /// True once in a thousand, for each `permille`.
+    /// Returns `true` with a probability of `permille` thousandths.
     pub(crate) fn chance(&mut self, permille: u64) -> bool {
         self.next() % 1000 < permille
     }

@@ -1,4 +1,4 @@
-//! Callers, workers and a network, in virtual time.
+//! The simulated processes and their network, in virtual time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,7 +15,7 @@ use super::network::{Link, Side, identity};
 use super::plan::{HEARTBEAT_INTERVAL, Plan};
 use super::rng::Rng;
 
-/// What happens next.
+/// A scheduled event.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     Connect {
@@ -50,21 +50,21 @@ pub(crate) enum Event {
         worker: usize,
         incarnation: u64,
     },
-    Work {
+    HandlerEnds {
         worker: usize,
         incarnation: u64,
         job: JobId,
         tag: Tag,
     },
-    Arrive {
+    MakeCall {
         caller: usize,
     },
-    GiveUp {
+    CancelCall {
         caller: usize,
         incarnation: u64,
         tag: Tag,
     },
-    Thaw {
+    Resume {
         side: Side,
         node: usize,
         incarnation: u64,
@@ -73,7 +73,7 @@ pub(crate) enum Event {
         worker: usize,
         incarnation: u64,
     },
-    Trouble,
+    InjectFault,
 }
 
 pub(crate) struct CallerNode {
@@ -97,35 +97,36 @@ pub(crate) struct WorkerNode {
 
 pub(crate) struct Running {
     tag: Tag,
-    /// It does not end when it is told to.
-    stubborn: bool,
+    /// The handler ignores that it was stopped.
+    ignores_stop: bool,
     stopped: bool,
 }
 
-/// The clock of a process, which may stand still or jump.
+/// The clock of a process, which may be suspended or jump forward.
 #[derive(Default)]
 pub(crate) struct Clock {
     offset: u64,
     pub(crate) frozen: bool,
     backlog: VecDeque<Event>,
-    /// When it last went on after it had stood still.
-    resumed: Option<u64>,
+    /// The time at which it was last resumed.
+    resumed_at: Option<u64>,
     wake: Option<u64>,
 }
 
 impl Clock {
+    /// Converts a time of the simulation to a moment of this clock.
     pub(crate) fn at(&self, world: u64) -> Moment {
         Duration::from_micros(world + self.offset)
     }
 
     pub(crate) fn jump(&mut self, world: u64, by: u64) {
         self.offset += by;
-        self.resumed = Some(world);
+        self.resumed_at = Some(world);
         self.wake = None;
     }
 
-    /// When a moment of this clock comes.
-    fn world(&self, moment: Moment) -> u64 {
+    /// Converts a moment of this clock to the time of the simulation.
+    fn to_world(&self, moment: Moment) -> u64 {
         (moment.as_nanos().div_ceil(1000) as u64).saturating_sub(self.offset)
     }
 }
@@ -140,18 +141,18 @@ pub(crate) struct World {
     pub(crate) workers: Vec<WorkerNode>,
     pub(crate) links: Vec<Vec<Link>>,
     pub(crate) ledger: Ledger,
-    /// Messages that were sent, for whoever wants to send them again.
-    pub(crate) heard: VecDeque<Vec<Bytes>>,
+    /// The last messages sent, for replay.
+    pub(crate) history: VecDeque<Vec<Bytes>>,
     pub(crate) done: u64,
     trace: DefaultHasher,
     pub(crate) log: Option<VecDeque<String>>,
-    /// Calls are made until then; trouble ends then too.
-    pub(crate) until: u64,
+    /// The time until which calls are made and faults injected.
+    pub(crate) load_end: u64,
     pub(crate) last_tag: Tag,
     pub(crate) counts: Counts,
 }
 
-/// What was seen, for the report.
+/// Counters for the report.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) calls: u64,
@@ -159,21 +160,22 @@ pub(crate) struct Counts {
     pub(crate) idle: u64,
     pub(crate) drains: u64,
     pub(crate) faults: u64,
-    /// By kind.
-    pub(crate) of: [u64; 12],
-    /// Messages that were lost on a link that stood, that came twice, and that a link did not take.
-    pub(crate) vanished: u64,
-    pub(crate) doubled: u64,
+    /// Indexed by [`Fault`](super::plan::Fault).
+    pub(crate) faults_by_kind: [u64; 12],
+    /// Messages that were lost on a healthy link.
+    pub(crate) lost_messages: u64,
+    pub(crate) duplicated_messages: u64,
+    /// Messages that a link did not accept.
     pub(crate) unsent: u64,
     pub(crate) sessions: u64,
     pub(crate) forged: u64,
     pub(crate) replayed: u64,
     pub(crate) late: u64,
-    pub(crate) moved: u64,
+    pub(crate) rerouted: u64,
     pub(crate) retried: u64,
 }
 
-/// What a run came to.
+/// The result of a simulation.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) events: u64,
@@ -182,12 +184,12 @@ pub(crate) struct Run {
     pub(crate) counts: Counts,
 }
 
-const SECRET: &[u8] = b"of the simulated world";
+const SECRET: &[u8] = b"simulation secret";
 
 impl World {
     pub(crate) fn new(plan: Plan) -> Self {
         let mut rng = Rng::new(plan.seed.wrapping_add(0xb0b));
-        let until = plan.load;
+        let load_end = plan.load;
         let mut world = Self {
             callers: (0..plan.callers)
                 .map(|_| Self::caller(&plan, 0, 0, &mut rng))
@@ -202,22 +204,22 @@ impl World {
             events: BTreeMap::new(),
             sequence: 0,
             ledger: Ledger::default(),
-            heard: VecDeque::new(),
+            history: VecDeque::new(),
             done: 0,
             trace: DefaultHasher::new(),
             log: None,
-            until,
+            load_end,
             last_tag: 0,
             counts: Counts::default(),
         };
         for caller in 0..world.callers.len() {
-            world.introduce(caller);
+            world.add_workers(caller);
             let first = world.rng.range(0, world.plan.pace);
-            world.after(first, Event::Arrive { caller });
+            world.after(first, Event::MakeCall { caller });
         }
         if world.plan.trouble > 0 {
             let first = world.rng.range(0, 2 * world.plan.trouble);
-            world.after(first, Event::Trouble);
+            world.after(first, Event::InjectFault);
         }
         world
     }
@@ -272,18 +274,18 @@ impl World {
         }
     }
 
-    /// Tells a new caller of all workers.
-    pub(crate) fn introduce(&mut self, caller: usize) {
+    /// Adds all workers to a new caller.
+    pub(crate) fn add_workers(&mut self, caller: usize) {
         for worker in 0..self.workers.len() {
             self.links[caller][worker].known = true;
             self.links[caller][worker].connecting = false;
-            self.tell_caller(
+            self.caller_event(
                 caller,
                 CallerEvent::AddPeer {
                     peer: PeerId(worker as u64),
                 },
             )
-            .expect("a new caller");
+            .expect("a new caller accepts workers");
             self.connect_soon(caller, worker);
         }
     }
@@ -321,15 +323,15 @@ impl World {
         }
     }
 
-    /// Runs until everything has come to rest, and checks that nothing is left over.
+    /// Runs the simulation until all calls have ended, and checks the final state.
     pub(crate) fn run(&mut self) -> Result<Run, String> {
-        // After the load: the longest deadline, then expiry of whatever is half open, then some more.
-        let end = self.until + self.plan.deadline + 1_800_000;
+        // After the last call: the longest deadline, then the detection of half-open links, then some slack.
+        let end = self.load_end + self.plan.deadline + 1_800_000;
         while let Some((&(time, _), _)) = self.events.first_key_value() {
             if time > end {
                 break;
             }
-            let (_, event) = self.events.pop_first().expect("there is one");
+            let (_, event) = self.events.pop_first().expect("the queue is not empty");
             self.now = time;
             self.done += 1;
             self.step(event)?;
@@ -343,7 +345,7 @@ impl World {
             self.counts.forged += counters.forged;
             self.counts.replayed += counters.replayed;
             self.counts.late += counters.late;
-            self.counts.moved += counters.rerouted;
+            self.counts.rerouted += counters.rerouted;
             self.counts.retried += counters.retried;
         }
         for worker in &self.workers {
@@ -360,9 +362,8 @@ impl World {
     }
 
     fn step(&mut self, event: Event) -> Result<(), String> {
-        let event = match self.hold_back(event) {
-            Some(event) => event,
-            None => return Ok(()),
+        let Some(event) = self.defer_if_suspended(event) else {
+            return Ok(());
         };
         self.now.hash(&mut self.trace);
         match event {
@@ -389,7 +390,7 @@ impl World {
                     return Ok(());
                 }
                 let peer = PeerId(worker as u64);
-                self.tell_caller(caller, CallerEvent::LinkDown { peer, link: number })?;
+                self.caller_event(caller, CallerEvent::LinkDown { peer, link: number })?;
                 self.connect_soon(caller, worker);
                 Ok(())
             }
@@ -401,7 +402,7 @@ impl World {
                 if !self.workers[worker].alive || self.workers[worker].incarnation != incarnation {
                     return Ok(());
                 }
-                self.tell_worker(worker, WorkerEvent::PeerGone { peer })
+                self.worker_event(worker, WorkerEvent::PeerGone { peer })
             }
             Event::WakeCaller { caller, incarnation } => {
                 let node = &mut self.callers[caller];
@@ -410,7 +411,7 @@ impl World {
                     return Ok(());
                 }
                 clock.wake = None;
-                self.tell_caller(caller, CallerEvent::Wake)
+                self.caller_event(caller, CallerEvent::Wake)
             }
             Event::WakeWorker { worker, incarnation } => {
                 let node = &mut self.workers[worker];
@@ -422,25 +423,25 @@ impl World {
                     return Ok(());
                 }
                 clock.wake = None;
-                self.tell_worker(worker, WorkerEvent::Wake)
+                self.worker_event(worker, WorkerEvent::Wake)
             }
-            Event::Work {
+            Event::HandlerEnds {
                 worker,
                 incarnation,
                 job,
                 tag,
-            } => self.work_done(worker, incarnation, job, tag),
-            Event::Arrive { caller } => self.arrive(caller),
-            Event::GiveUp {
+            } => self.handler_ends(worker, incarnation, job, tag),
+            Event::MakeCall { caller } => self.make_call(caller),
+            Event::CancelCall {
                 caller,
                 incarnation,
                 tag,
-            } => self.give_up(caller, incarnation, tag),
-            Event::Thaw {
+            } => self.cancel_call(caller, incarnation, tag),
+            Event::Resume {
                 side,
                 node,
                 incarnation,
-            } => self.thaw(side, node, incarnation),
+            } => self.resume(side, node, incarnation),
             Event::StartWorker { worker, incarnation } => {
                 if self.workers[worker].incarnation == incarnation && !self.workers[worker].alive {
                     let offset = self.workers[worker].clock.offset;
@@ -449,20 +450,20 @@ impl World {
                 }
                 Ok(())
             }
-            Event::Trouble => {
-                if self.now < self.until {
+            Event::InjectFault => {
+                if self.now < self.load_end {
                     let next = self.rng.range(1, 2 * self.plan.trouble);
-                    self.after(next, Event::Trouble);
+                    self.after(next, Event::InjectFault);
                     self.counts.faults += 1;
-                    return self.trouble();
+                    return self.inject_fault();
                 }
                 Ok(())
             }
         }
     }
 
-    /// What happens to a process that stands still happens when it goes on.
-    fn hold_back(&mut self, event: Event) -> Option<Event> {
+    /// Keeps the events of a suspended process until it is resumed.
+    fn defer_if_suspended(&mut self, event: Event) -> Option<Event> {
         let clock = match &event {
             Event::Deliver {
                 to: Side::Caller,
@@ -471,7 +472,7 @@ impl World {
             }
             | Event::LinkDown { caller, .. }
             | Event::WakeCaller { caller, .. }
-            | Event::GiveUp { caller, .. } => &mut self.callers[*caller].clock,
+            | Event::CancelCall { caller, .. } => &mut self.callers[*caller].clock,
             Event::Deliver {
                 to: Side::Worker,
                 worker,
@@ -479,7 +480,7 @@ impl World {
             }
             | Event::PeerGone { worker, .. }
             | Event::WakeWorker { worker, .. }
-            | Event::Work { worker, .. } => &mut self.workers[*worker].clock,
+            | Event::HandlerEnds { worker, .. } => &mut self.workers[*worker].clock,
             _ => return Some(event),
         };
         if clock.frozen {
@@ -499,10 +500,10 @@ impl World {
     pub(crate) fn freeze(&mut self, side: Side, node: usize, length: u64) {
         let (incarnation, clock) = self.process(side, node);
         if !std::mem::replace(&mut clock.frozen, true) {
-            self.note(|| format!("{side:?} {node} stands still for {length}"));
+            self.note(|| format!("{side:?} {node} is suspended for {length} us"));
             self.after(
                 length,
-                Event::Thaw {
+                Event::Resume {
                     side,
                     node,
                     incarnation,
@@ -511,29 +512,29 @@ impl World {
         }
     }
 
-    fn thaw(&mut self, side: Side, node: usize, incarnation: u64) -> Result<(), String> {
+    fn resume(&mut self, side: Side, node: usize, incarnation: u64) -> Result<(), String> {
         let at = self.now;
         let (now, clock) = self.process(side, node);
         if now != incarnation || !std::mem::replace(&mut clock.frozen, false) {
             return Ok(());
         }
-        clock.resumed = Some(at);
+        clock.resumed_at = Some(at);
         clock.wake = None;
         let backlog = std::mem::take(&mut clock.backlog);
-        self.note(|| format!("{side:?} {node} goes on"));
+        self.note(|| format!("{side:?} {node} is resumed"));
         match side {
-            // Some drivers look at the clock first, some at the socket.
+            // After a suspension, a driver may process the timer or the socket first.
             _ if self.rng.chance(500) => {}
-            Side::Caller => self.tell_caller(node, CallerEvent::Wake)?,
-            Side::Worker if self.workers[node].alive => self.tell_worker(node, WorkerEvent::Wake)?,
+            Side::Caller => self.caller_event(node, CallerEvent::Wake)?,
+            Side::Worker if self.workers[node].alive => self.worker_event(node, WorkerEvent::Wake)?,
             Side::Worker => {}
         }
         for event in backlog {
             self.step(event)?;
         }
         match side {
-            Side::Caller => self.tell_caller(node, CallerEvent::Wake),
-            Side::Worker if self.workers[node].alive => self.tell_worker(node, WorkerEvent::Wake),
+            Side::Caller => self.caller_event(node, CallerEvent::Wake),
+            Side::Worker if self.workers[node].alive => self.worker_event(node, WorkerEvent::Wake),
             Side::Worker => Ok(()),
         }
     }
@@ -546,8 +547,8 @@ impl World {
         if self.links[caller][worker].up || !self.links[caller][worker].known {
             return Ok(());
         }
-        let there = self.workers[worker].alive && !self.workers[worker].clock.frozen;
-        if !there || self.callers[caller].clock.frozen {
+        let reachable = self.workers[worker].alive && !self.workers[worker].clock.frozen;
+        if !reachable || self.callers[caller].clock.frozen {
             self.connect_soon(caller, worker);
             return Ok(());
         }
@@ -557,7 +558,7 @@ impl World {
         link.blocked = [false; 2];
         let number = link.number;
         self.note(|| format!("caller {caller} is connected to worker {worker}, link {number}"));
-        self.tell_caller(
+        self.caller_event(
             caller,
             CallerEvent::LinkUp {
                 peer: PeerId(worker as u64),
@@ -579,7 +580,7 @@ impl World {
             return Ok(());
         }
         match to {
-            Side::Caller if self.callers[caller].incarnation == incarnation => self.tell_caller(
+            Side::Caller if self.callers[caller].incarnation == incarnation => self.caller_event(
                 caller,
                 CallerEvent::Frames {
                     peer: PeerId(worker as u64),
@@ -589,29 +590,27 @@ impl World {
             ),
             Side::Worker if self.workers[worker].alive => {
                 let peer = identity(caller, incarnation, worker, number);
-                self.tell_worker(worker, WorkerEvent::Frames { peer, frames })
+                self.worker_event(worker, WorkerEvent::Frames { peer, frames })
             }
             _ => Ok(()),
         }
     }
 
-    /// Puts a message on its way.
-    fn post(&mut self, to: Side, caller: usize, worker: usize, number: u64, frames: Vec<Bytes>) {
+    /// Sends a message over a link, with the faults of the plan.
+    fn transmit(&mut self, to: Side, caller: usize, worker: usize, number: u64, frames: Vec<Bytes>) {
         let incarnation = self.callers[caller].incarnation;
         if self.plan.faults.contains(&super::plan::Fault::Replay) {
-            self.heard.push_back(frames.clone());
-            if self.heard.len() > 64 {
-                self.heard.pop_front();
+            self.history.push_back(frames.clone());
+            if self.history.len() > 64 {
+                self.history.pop_front();
             }
         }
-        let copies = match self.plan.duplicates > 0 && self.rng.chance(self.plan.duplicates) {
-            true => 2,
-            false => 1,
-        };
-        self.counts.doubled += copies - 1;
+        let duplicated = self.plan.duplicates > 0 && self.rng.chance(self.plan.duplicates);
+        let copies = 1 + u64::from(duplicated);
+        self.counts.duplicated_messages += copies - 1;
         for _ in 0..copies {
-            let lost = self.plan.loss > 0 && self.now < self.until && self.rng.chance(self.plan.loss);
-            self.counts.vanished += u64::from(lost);
+            let lost = self.plan.loss > 0 && self.now < self.load_end && self.rng.chance(self.plan.loss);
+            self.counts.lost_messages += u64::from(lost);
             let delay = self.rng.range(20, self.plan.delay + 21);
             let link = &mut self.links[caller][worker];
             if lost || link.blocked[to as usize] || number <= link.void {
@@ -633,8 +632,9 @@ impl World {
         }
     }
 
-    /// Ends a connection; what is on its way is lost, and both sides are told some time.
-    pub(crate) fn cut(&mut self, caller: usize, worker: usize, tell: bool) {
+    /// Cuts a connection. Messages in flight are lost. The caller is notified after a delay, the worker only if
+    /// `notify_worker` is set.
+    pub(crate) fn cut(&mut self, caller: usize, worker: usize, notify_worker: bool) {
         let link = &mut self.links[caller][worker];
         if !std::mem::replace(&mut link.up, false) {
             return;
@@ -653,12 +653,12 @@ impl World {
                 number,
             },
         );
-        if tell {
-            self.gone(caller, worker, number);
+        if notify_worker {
+            self.peer_gone(caller, worker, number);
         }
     }
 
-    fn gone(&mut self, caller: usize, worker: usize, number: u64) {
+    fn peer_gone(&mut self, caller: usize, worker: usize, number: u64) {
         let peer = identity(caller, self.callers[caller].incarnation, worker, number);
         let incarnation = self.workers[worker].incarnation;
         let delay = self.rng.range(0, 5_000);
@@ -673,7 +673,7 @@ impl World {
         );
     }
 
-    pub(crate) fn tell_caller(&mut self, caller: usize, event: CallerEvent) -> Result<(), String> {
+    pub(crate) fn caller_event(&mut self, caller: usize, event: CallerEvent) -> Result<(), String> {
         if self.log.is_some() {
             self.note(|| format!("caller {caller} << {}", brief(&event)));
         }
@@ -686,10 +686,14 @@ impl World {
             if self.log.is_some() {
                 self.note(|| format!("caller {caller}    >> {}", brief(&action)));
             }
-            self.carry_out_for_caller(caller, action)?;
+            self.execute_for_caller(caller, action)?;
         }
         let node = &mut self.callers[caller];
-        if let Some(wake) = node.driver.machine.next_wake().map(|wake| node.clock.world(wake))
+        if let Some(wake) = node
+            .driver
+            .machine
+            .next_wake()
+            .map(|wake| node.clock.to_world(wake))
             && node.clock.wake.is_none_or(|set| wake < set)
         {
             node.clock.wake = Some(wake.max(self.now));
@@ -699,7 +703,7 @@ impl World {
         Ok(())
     }
 
-    fn carry_out_for_caller(&mut self, caller: usize, action: CallerAction) -> Result<(), String> {
+    fn execute_for_caller(&mut self, caller: usize, action: CallerAction) -> Result<(), String> {
         match action {
             CallerAction::Send {
                 peer,
@@ -709,14 +713,14 @@ impl World {
             } => {
                 frames.last().map(|frame| frame.as_ref()).hash(&mut self.trace);
                 let worker = peer.0 as usize;
-                let full = self.plan.full > 0 && self.now < self.until && self.rng.chance(self.plan.full);
+                let full = self.plan.full > 0 && self.now < self.load_end && self.rng.chance(self.plan.full);
                 let there = self.links[caller][worker].number == link;
                 if full || !there {
                     self.counts.unsent += 1;
                     let unsent = CallerEvent::SendFailed { peer, link, call };
                     self.callers[caller].driver.handle_event(unsent);
                 } else {
-                    self.post(Side::Worker, caller, worker, link, frames);
+                    self.transmit(Side::Worker, caller, worker, link, frames);
                 }
             }
             CallerAction::Accepted { call } => {
@@ -735,9 +739,9 @@ impl World {
                     .ok_or_else(|| format!("P1: {call:?} ended twice: {outcome:?}"))?;
                 node.ids.remove(&tag);
                 let now = node.clock.at(self.now);
-                let stood_still = node.clock.resumed == Some(self.now);
+                let was_suspended = node.clock.resumed_at == Some(self.now);
                 tag.hash(&mut self.trace);
-                self.ledger.finish(tag, &outcome, now, stood_still)?;
+                self.ledger.finish(tag, &outcome, now, was_suspended)?;
                 let deadline = self.ledger.calls[&tag].deadline;
                 self.callers[caller].open.remove(&(deadline, tag));
             }
@@ -756,9 +760,9 @@ impl World {
                             number: link,
                         },
                     );
-                    // What was sent before may still arrive.
+                    // Messages that were sent before may still arrive.
                     if self.rng.chance(800) {
-                        self.gone(caller, worker, link);
+                        self.peer_gone(caller, worker, link);
                     }
                 }
             }
@@ -767,15 +771,15 @@ impl World {
                 let number = self.links[caller][worker].number;
                 self.links[caller][worker].known = false;
                 if std::mem::replace(&mut self.links[caller][worker].up, false) {
-                    self.gone(caller, worker, number);
+                    self.peer_gone(caller, worker, number);
                 }
             }
-            other => return Err(format!("an action that is not known: {other:?}")),
+            other => return Err(format!("unknown action: {other:?}")),
         }
         Ok(())
     }
 
-    pub(crate) fn tell_worker(&mut self, worker: usize, event: WorkerEvent) -> Result<(), String> {
+    pub(crate) fn worker_event(&mut self, worker: usize, event: WorkerEvent) -> Result<(), String> {
         if self.log.is_some() {
             self.note(|| format!("worker {worker} << {}", brief(&event)));
         }
@@ -788,10 +792,14 @@ impl World {
             if self.log.is_some() {
                 self.note(|| format!("worker {worker}    >> {}", brief(&action)));
             }
-            self.carry_out_for_worker(worker, action)?;
+            self.execute_for_worker(worker, action)?;
         }
         let node = &mut self.workers[worker];
-        if let Some(wake) = node.driver.machine.next_wake().map(|wake| node.clock.world(wake))
+        if let Some(wake) = node
+            .driver
+            .machine
+            .next_wake()
+            .map(|wake| node.clock.to_world(wake))
             && node.clock.wake.is_none_or(|set| wake < set)
         {
             node.clock.wake = Some(wake.max(self.now));
@@ -801,8 +809,8 @@ impl World {
         Ok(())
     }
 
-    /// Who has this routing identity, if it is one of ours.
-    fn whose(&self, peer: &Bytes) -> Option<(usize, u64)> {
+    /// Returns the caller and the link of a routing identity.
+    fn find_caller(&self, peer: &Bytes) -> Option<(usize, u64)> {
         let text = std::str::from_utf8(peer).ok()?;
         let mut parts = text.split('.').map(|part| part.parse::<u64>().ok());
         let (caller, incarnation) = (parts.next()??, parts.next()??);
@@ -811,14 +819,14 @@ impl World {
         (node.incarnation == incarnation).then_some((caller as usize, number))
     }
 
-    fn carry_out_for_worker(&mut self, worker: usize, action: WorkerAction) -> Result<(), String> {
+    fn execute_for_worker(&mut self, worker: usize, action: WorkerAction) -> Result<(), String> {
         match action {
             WorkerAction::Send { peer, frames } => {
                 frames.last().map(|frame| frame.as_ref()).hash(&mut self.trace);
-                if let Some((caller, number)) = self.whose(&peer)
+                if let Some((caller, number)) = self.find_caller(&peer)
                     && self.links[caller][worker].number == number
                 {
-                    self.post(Side::Caller, caller, worker, number, frames);
+                    self.transmit(Side::Caller, caller, worker, number, frames);
                 }
             }
             WorkerAction::Start {
@@ -831,17 +839,17 @@ impl World {
                 if node.clock.at(self.now) >= deadline {
                     return Err(format!("{job:?} started at its deadline or later"));
                 }
-                let tag = ledger::tag(&request.body).ok_or("a request without its tag")?;
+                let tag = ledger::tag(&request.body).ok_or("a request has no tag")?;
                 tag.hash(&mut self.trace);
                 self.counts.starts += 1;
-                let stubborn = self.rng.chance(100);
+                let ignores_stop = self.rng.chance(100);
                 if node
                     .jobs
                     .insert(
                         job,
                         Running {
                             tag,
-                            stubborn,
+                            ignores_stop,
                             stopped: false,
                         },
                     )
@@ -851,20 +859,18 @@ impl World {
                 }
                 if node.jobs.len() > self.plan.concurrency {
                     return Err(format!(
-                        "{} handlers run in {} concurrency",
+                        "{} handlers run at a concurrency of {}",
                         node.jobs.len(),
                         self.plan.concurrency
                     ));
                 }
                 self.ledger.start(tag)?;
                 let incarnation = node.incarnation;
-                let length = match self.rng.chance(30) {
-                    true => self.rng.range(1, 40 * self.plan.work),
-                    false => self.rng.range(1, 2 * self.plan.work),
-                };
+                let longest = if self.rng.chance(30) { 40 } else { 2 };
+                let length = self.rng.range(1, longest * self.plan.work);
                 self.after(
                     length,
-                    Event::Work {
+                    Event::HandlerEnds {
                         worker,
                         incarnation,
                         job,
@@ -874,18 +880,18 @@ impl World {
             }
             WorkerAction::Stop { job, .. } => {
                 let node = &mut self.workers[worker];
-                // It may have ended this moment.
+                // The handler may have ended at the same time.
                 let Some(running) = node.jobs.get_mut(&job) else {
                     return Ok(());
                 };
                 if std::mem::replace(&mut running.stopped, true) {
                     return Err(format!("{job:?} stopped twice"));
                 }
-                if !running.stubborn {
+                if !running.ignores_stop {
                     let (incarnation, tag) = (node.incarnation, running.tag);
                     self.after(
                         0,
-                        Event::Work {
+                        Event::HandlerEnds {
                             worker,
                             incarnation,
                             job,
@@ -895,7 +901,7 @@ impl World {
                 }
             }
             WorkerAction::Disconnect { peer } => {
-                if let Some((caller, number)) = self.whose(&peer)
+                if let Some((caller, number)) = self.find_caller(&peer)
                     && self.links[caller][worker].number == number
                 {
                     self.cut(caller, worker, false);
@@ -903,19 +909,21 @@ impl World {
             }
             WorkerAction::Drained => {
                 if !self.workers[worker].draining || !self.workers[worker].jobs.is_empty() {
-                    return Err(format!("worker {worker} says that it is idle, and it is not"));
+                    return Err(format!(
+                        "worker {worker} reports that it is drained, but it is not"
+                    ));
                 }
                 self.counts.idle += 1;
                 self.note(|| format!("worker {worker} is drained"));
-                // It lingers: what it has sent arrives, then the process ends.
+                // The process lingers: the messages that it sent still arrive.
                 self.end_worker(worker, false);
             }
-            other => return Err(format!("an action that is not known: {other:?}")),
+            other => return Err(format!("unknown action: {other:?}")),
         }
         Ok(())
     }
 
-    /// Ends the process of a worker; it comes back later.
+    /// Ends the process of a worker and schedules its restart.
     pub(crate) fn end_worker(&mut self, worker: usize, abruptly: bool) {
         let node = &mut self.workers[worker];
         node.alive = false;
@@ -947,7 +955,7 @@ impl World {
         }
     }
 
-    fn work_done(&mut self, worker: usize, incarnation: u64, job: JobId, tag: Tag) -> Result<(), String> {
+    fn handler_ends(&mut self, worker: usize, incarnation: u64, job: JobId, tag: Tag) -> Result<(), String> {
         let node = &mut self.workers[worker];
         if !node.alive || node.incarnation != incarnation {
             return Ok(());
@@ -955,20 +963,20 @@ impl World {
         let Some(running) = node.jobs.remove(&job) else {
             return Ok(());
         };
-        let reply = (!running.stopped || running.stubborn).then(|| WireReply {
+        let reply = (!running.stopped || running.ignores_stop).then(|| WireReply {
             status: 200,
             body: ledger::body(tag, self.rng.range(8, 2_000) as usize),
             ..WireReply::default()
         });
-        self.tell_worker(worker, WorkerEvent::Finished { job, reply })
+        self.worker_event(worker, WorkerEvent::Finished { job, reply })
     }
 
-    fn arrive(&mut self, caller: usize) -> Result<(), String> {
-        if self.now >= self.until {
+    fn make_call(&mut self, caller: usize) -> Result<(), String> {
+        if self.now >= self.load_end {
             return Ok(());
         }
         let next = self.rng.range(1, 2 * self.plan.pace);
-        self.after(next, Event::Arrive { caller });
+        self.after(next, Event::MakeCall { caller });
         if self.callers[caller].clock.frozen {
             return Ok(());
         }
@@ -999,11 +1007,11 @@ impl World {
         node.ids.insert(tag, call);
         node.open.insert((deadline, tag));
         if self.rng.chance(self.plan.give_up) {
-            let patience = self.rng.range(1, self.plan.deadline);
+            let delay = self.rng.range(1, self.plan.deadline);
             let incarnation = node.incarnation;
             self.after(
-                patience,
-                Event::GiveUp {
+                delay,
+                Event::CancelCall {
                     caller,
                     incarnation,
                     tag,
@@ -1014,7 +1022,7 @@ impl World {
             wait_for_ready: self.rng.chance(self.plan.wait_for_ready),
         };
         self.note(|| format!("caller {caller} calls {tag}, until {deadline:?}"));
-        self.tell_caller(
+        self.caller_event(
             caller,
             CallerEvent::Call {
                 call,
@@ -1025,7 +1033,7 @@ impl World {
         )
     }
 
-    fn give_up(&mut self, caller: usize, incarnation: u64, tag: Tag) -> Result<(), String> {
+    fn cancel_call(&mut self, caller: usize, incarnation: u64, tag: Tag) -> Result<(), String> {
         let node = &mut self.callers[caller];
         if node.incarnation != incarnation {
             return Ok(());
@@ -1038,11 +1046,11 @@ impl World {
             .ledger
             .calls
             .get_mut(&tag)
-            .ok_or("a call that nobody made was given up")?;
-        entry.state = State::GivenUp;
+            .ok_or("a call was cancelled but never made")?;
+        entry.state = State::Cancelled;
         node.open.remove(&(entry.deadline, tag));
-        self.ledger.outcomes.given_up += 1;
-        self.tell_caller(caller, CallerEvent::Cancel { call })
+        self.ledger.outcomes.cancelled += 1;
+        self.caller_event(caller, CallerEvent::Cancel { call })
     }
 }
 
