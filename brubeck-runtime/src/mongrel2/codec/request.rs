@@ -124,7 +124,7 @@ pub struct Mongrel2DecodeError {
 }
 
 impl Mongrel2DecodeError {
-    /// Returns what is wrong, and at which byte.
+    /// Returns the error, with its position in the frame.
     #[must_use]
     pub const fn reason(&self) -> &ParseError {
         &self.reason

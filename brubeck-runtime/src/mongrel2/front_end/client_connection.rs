@@ -38,7 +38,7 @@ pub(super) struct ClientConnection<T> {
 
 /// The next message for a client.
 pub(super) enum NextMessage {
-    /// There is none.
+    /// Nothing is queued.
     None,
     /// The flow control allows no message before this time, or before Mongrel2 reports progress if there is no time.
     Blocked(Option<Instant>),

@@ -130,7 +130,8 @@ impl FrontEnd {
         self.queue_response(client, [chunk], Some(end));
     }
 
-    /// Returns a rejection if there are too many concurrent requests, in all or on the connection of this request.
+    /// Returns a rejection if the limit of concurrent requests is reached, in total or on the connection of this
+    /// request.
     pub(super) fn check_capacity(&mut self, client: &ClientId) -> Option<RequestRejection> {
         let connection = self.connections.find(client);
         let running = connection.map_or(0, |connection| connection.pipeline.running_tasks());

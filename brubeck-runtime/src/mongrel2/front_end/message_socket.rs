@@ -59,7 +59,7 @@ impl FrontEnd {
 pub(super) struct MessageSocketClient {
     client: ClientId,
     send_permits: Arc<Semaphore>,
-    /// Has no permits. It is closed when the connection is, which wakes those who wait for a permit.
+    /// Has no permits. It is closed when the connection is, which wakes the tasks that wait for a permit.
     disconnected: Arc<Semaphore>,
 }
 

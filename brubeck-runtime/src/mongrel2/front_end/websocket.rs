@@ -41,7 +41,7 @@ pub(in crate::mongrel2) struct WebSocketState {
     /// Limits the bytes in flight to the client. Closed with the WebSocket.
     send_permits: Arc<Semaphore>,
     close_reason: Arc<OnceLock<Close>>,
-    /// Has no permits. It is closed when the connection is, which wakes those who wait for a permit.
+    /// Has no permits. It is closed when the connection is, which wakes the tasks that wait for a permit.
     disconnected: Arc<Semaphore>,
     /// Frames that arrived before the application accepted the WebSocket. `None` once it has.
     early_frames: Option<Vec<(u8, Bytes)>>,

@@ -99,7 +99,7 @@ impl<T> ConnectionTable<T> {
         chunks: impl IntoIterator<Item = OutboundChunk>,
         end: Option<ResponseEnd>,
     ) -> Option<(&mut ClientConnection<T>, Vec<T>)> {
-        // Not `find`, which would borrow `self.ready`, too.
+        // `find` would borrow all of `self`, but `self.ready` is needed below.
         let connection = self
             .by_id
             .get_mut(&client.connection)
