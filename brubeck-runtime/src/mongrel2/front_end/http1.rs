@@ -81,8 +81,8 @@ impl Framing {
     }
 }
 
-/// Encodes the head of a response. Adds a `content-length` header if `content_length` is set, and a `date` if there
-/// is none.
+/// Encodes the head of a response. Adds a `content-length` header if `content_length` is set, and a `date` unless the
+/// response has one.
 pub(in crate::mongrel2) fn encode_head(
     mut parts: response::Parts,
     framing: Framing,
