@@ -5,7 +5,6 @@ use super::events::FrontEndEvent;
 use super::http1::{Framing, Persistence, encode_head};
 use super::message_format::MessageFormat;
 use super::pipeline::{OutboundChunk, ResponseEnd};
-use super::websocket_requests::WEBSOCKET_VERSION;
 use crate::handler::{Application, DispatchMode};
 use crate::message::Message;
 use crate::response::Body;
@@ -28,6 +27,9 @@ const BODY_WINDOW_BYTES: usize = 256 << 10;
 const MAX_CHUNK_BYTES: usize = BODY_WINDOW_BYTES / 4;
 
 const RETRY_AFTER_SECONDS: &str = "1";
+
+/// The version of RFC 6455.
+pub(super) const WEBSOCKET_VERSION: &str = "13";
 
 /// Sends the response to one request.
 pub(super) struct ResponseWriter {

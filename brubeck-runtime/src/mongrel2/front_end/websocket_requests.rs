@@ -1,7 +1,7 @@
 //! WebSocket handshakes and frames.
 
 use super::pipeline::{OutboundChunk, ResponseEnd};
-use super::response_writer::{ResponseWriter, WebSocketUpgrade};
+use super::response_writer::{ResponseWriter, WEBSOCKET_VERSION, WebSocketUpgrade};
 use super::websocket::{FrameOutcome, WebSocketState};
 use super::{FrontEnd, MAX_WEBSOCKETS, convert_request};
 use crate::mongrel2::codec::Mongrel2Request;
@@ -9,9 +9,6 @@ use crate::response::Body;
 use crate::websocket::{ClientId, Close, Deflate, UpgradeHandle, close_frame};
 use http::{HeaderValue, StatusCode};
 use std::time::Instant;
-
-/// The version of RFC 6455.
-pub(super) const WEBSOCKET_VERSION: &str = "13";
 
 /// Service Restart, of the IANA registry of close codes.
 const CLOSE_SERVICE_RESTART: u16 = 1012;
