@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Measures what routes cost `cargo check`: the same program with an empty table, and with N generated routes.
+"""Measures the time of `cargo check` for a program with an empty route table, and with N generated routes.
 
-    python3 benches/compile-time/measure.py [N ...]        # 100 and 400 unless told
+    python3 benches/compile-time/measure.py [N ...]        # default: 100 400
 
-The program is made in the target folder; each figure is the median of three checks without incremental compilation.
+The program is generated in the target folder. Each figure is the median of three checks without incremental compilation.
 """
 
 import os
@@ -13,8 +13,8 @@ import subprocess
 import sys
 import time
 
-HOUSE = pathlib.Path(__file__).resolve().parents[2]
-FOLDER = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HOUSE / "target")) / "compile-time"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FOLDER = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "compile-time"
 RUNS = 3
 
 MANIFEST = f"""[package]
@@ -24,7 +24,7 @@ edition = "2024"
 [workspace]
 
 [dependencies]
-brubeck = {{ path = "{HOUSE}" }}
+brubeck = {{ path = "{ROOT}" }}
 serde = {{ version = "1", features = ["derive"] }}
 
 [profile.dev]
@@ -50,7 +50,7 @@ pub struct Text {
 }
 """
 
-# As in an application: most routes capture, read something, and answer JSON.
+# Typical routes of an application: most have captures or a body, and return JSON.
 KINDS = [
     """#[get(r"^/area{n}/item/(?<id>\\d+)(?:/(?<tab>[a-z]+))?$")]
 pub async fn item{n}(id: u64, tab: Option<String>, db: State<Db>) -> Json<Text> {{
@@ -85,7 +85,7 @@ def program(routes):
 
 
 def check(routes):
-    """Seconds of one `cargo check` of the program alone."""
+    """Returns the seconds of one `cargo check` of the program alone."""
     source = FOLDER / "src" / "lib.rs"
     source.write_text(program(routes))
     environment = dict(os.environ, CARGO_INCREMENTAL="0", CARGO_TARGET_DIR=str(FOLDER.parent))
@@ -98,13 +98,13 @@ def main():
     counts = [int(word) for word in sys.argv[1:]] or [100, 400]
     (FOLDER / "src").mkdir(parents=True, exist_ok=True)
     (FOLDER / "Cargo.toml").write_text(MANIFEST)
-    (FOLDER / "Cargo.lock").write_bytes((HOUSE / "Cargo.lock").read_bytes())
+    (FOLDER / "Cargo.lock").write_bytes((ROOT / "Cargo.lock").read_bytes())
     check(0)
     empty = statistics.median(check(0) for _ in range(RUNS))
     print(f"empty table: {empty:.2f} s")
     for count in counts:
         seconds = statistics.median(check(count) for _ in range(RUNS))
-        print(f"{count} routes: {seconds:.2f} s, {seconds - empty:.2f} s more than an empty table")
+        print(f"{count} routes: {seconds:.2f} s, {seconds - empty:.2f} s minus an empty table")
 
 
 if __name__ == "__main__":

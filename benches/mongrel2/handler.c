@@ -1,4 +1,4 @@
-/* Answers every request of a Mongrel2 with `hello`: the floor, what libzmq alone costs.
+/* Replies `hello` to every request of a Mongrel2. The lower bound: the cost of libzmq alone.
  *
  *     cc -O2 -o handler handler.c -lzmq && ./handler <send_spec> <recv_spec>
  */
@@ -10,7 +10,7 @@
     "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 5\r\n"                              \
     "Date: Tue, 24 Nov 2026 12:00:00 GMT\r\n\r\nhello"
 
-/* `<uuid> <length>:<connection>, <http>`; the length of the reply, 0 for a request that is none. */
+/* Writes `<uuid> <length>:<connection>, <http>`, and returns its length, or 0 if the request is invalid. */
 static int reply_to(const char *request, size_t size, char *reply, size_t room) {
     const char *end = request + size;
     const char *uuid_end = memchr(request, ' ', size);
@@ -27,7 +27,7 @@ int main(int count, char **arguments) {
     if (count != 3) return 2;
     void *context = zmq_ctx_new();
     void *requests = zmq_socket(context, ZMQ_PULL);
-    /* A PUB would lose replies that it sends before Mongrel2 has subscribed. */
+    /* XPUB, to wait for the subscription of Mongrel2. A PUB would lose replies until then. */
     void *replies = zmq_socket(context, ZMQ_XPUB);
     char subscription[256], reply[1024];
     if (zmq_connect(replies, arguments[2]) || zmq_recv(replies, subscription, sizeof subscription, 0) < 1) return 1;

@@ -1,4 +1,4 @@
-"""Answers every request of a Mongrel2 with `hello`, as one writes it in Python: handler.py <send_spec> <recv_spec>"""
+"""Replies `hello` to every request of a Mongrel2: handler.py <send_spec> <recv_spec>"""
 
 import sys
 
@@ -12,7 +12,7 @@ HELLO = (
 
 def main(send_spec: str, recv_spec: str) -> None:
     context = zmq.Context()
-    # A PUB would lose replies that it sends before Mongrel2 has subscribed.
+    # XPUB, to wait for the subscription of Mongrel2. A PUB would lose replies until then.
     replies = context.socket(zmq.XPUB)
     replies.connect(recv_spec)
     replies.recv()

@@ -1,29 +1,29 @@
-//! Bars on a logarithmic scale, as SVG.
+//! Bar charts on a logarithmic scale, as SVG.
 
 use crate::figures::thousands;
 use std::fmt::{self, Display, Write};
 
-/// A picture of bars: panels under each other, rows in each, a bar for each series in each row.
+/// A bar chart: panels from top to bottom, rows in each panel, and a bar for each series in each row.
 #[derive(Clone, Debug, Default)]
 pub struct Chart {
-    /// What the picture shows.
+    /// The title of the chart.
     pub title: String,
-    /// What a bar's length means.
+    /// The unit of the bars.
     pub unit: String,
-    /// What the bars of a row stand for, in their order.
+    /// The names of the bars in each row.
     pub series: Vec<String>,
-    /// The parts, from top to bottom.
+    /// The panels, from top to bottom.
     pub panels: Vec<Panel>,
-    /// Rows with this name are the ones that the picture is about.
+    /// The name of the rows to highlight.
     pub subject: String,
 }
 
-/// One part of a picture.
+/// A panel of a chart.
 #[derive(Clone, Debug, Default)]
 pub struct Panel {
-    /// What it shows.
+    /// The title of the panel.
     pub title: String,
-    /// Its rows: a name, and for each series a value where there is one.
+    /// The rows: a name, and an optional value for each series.
     pub rows: Vec<(String, Vec<Option<f64>>)>,
 }
 
@@ -37,7 +37,7 @@ const HEADING: f64 = 30.0;
 const FOOT: f64 = 34.0;
 const COLOURS: [&str; 4] = ["#9ecae1", "#4292c6", "#08519c", "#de8f3b"];
 
-/// The powers of ten around all values.
+/// A logarithmic scale between two powers of ten.
 struct Scale {
     low: i32,
     high: i32,
@@ -183,7 +183,7 @@ impl Display for Chart {
     }
 }
 
-/// Text that may stand in XML.
+/// Escapes text for XML.
 struct Escaped<'a>(&'a str);
 
 impl Display for Escaped<'_> {
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_value_has_a_bar_and_words_are_escaped() {
+    fn each_value_has_a_bar_and_text_is_escaped() {
         let chart = Chart {
             title: "a < b".into(),
             series: vec!["one".into(), "two".into()],
@@ -216,7 +216,7 @@ mod tests {
         };
         let svg = chart.to_string();
         assert!(svg.contains("a &lt; b"));
-        // The ground, two of the legend, three bars.
+        // The background, two in the legend, three bars.
         assert_eq!(svg.matches("<rect").count(), 6);
     }
 }

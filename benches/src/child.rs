@@ -1,4 +1,4 @@
-//! Child processes that speak with their parent in lines of JSON, and end when it does.
+//! Child processes that exchange lines of JSON with their parent, and exit when it does.
 
 use crate::{Result, usage::Usage};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -8,19 +8,19 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 
-/// How long a child may be silent, beyond the time it was told to work.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The timeout for a line from a child.
+const LINE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What a server says once it can be called.
+/// The message of a server that is ready for calls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ready {
-    /// Where.
+    /// The address of the server.
     pub address: String,
-    /// The processes that it is made of beside the one that says so.
+    /// Further processes that belong to the server.
     pub pids: Vec<u32>,
 }
 
-/// A process of this or another program; killed when dropped.
+/// A child process. It is killed when dropped.
 #[derive(Debug)]
 pub struct Child {
     process: tokio::process::Child,
@@ -34,21 +34,21 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// It cannot be started.
+    /// Returns an error if the process cannot be started.
     pub fn start<T: AsRef<str>>(arguments: impl IntoIterator<Item = T>) -> Result<Child> {
         let mut command = Command::new(std::env::current_exe()?);
         for argument in arguments {
             command.arg(argument.as_ref());
         }
-        Child::of(command)
+        Child::spawn(command)
     }
 
-    /// Starts another program.
+    /// Starts a command.
     ///
     /// # Errors
     ///
-    /// It cannot be started.
-    pub fn of(mut command: Command) -> Result<Child> {
+    /// Returns an error if the process cannot be started.
+    pub fn spawn(mut command: Command) -> Result<Child> {
         let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -63,82 +63,83 @@ impl Child {
         })
     }
 
-    /// Waits for what a server says once it can be called, and gives its address.
+    /// Waits until a server is ready, and returns its address.
     ///
     /// # Errors
     ///
-    /// As [`hear`](Child::hear).
+    /// The same as for [`receive`](Child::receive).
     pub async fn ready(&mut self) -> Result<String> {
-        let ready: Ready = self.hear().await?;
+        let ready: Ready = self.receive().await?;
         self.pids.extend(ready.pids);
         Ok(ready.address)
     }
 
-    /// Waits for the next line.
+    /// Receives the next message.
     ///
     /// # Errors
     ///
-    /// It ended, said something else, or was silent for a minute.
-    pub async fn hear<T: DeserializeOwned>(&mut self) -> Result<T> {
-        let line = tokio::time::timeout(PATIENCE, self.lines.next_line())
+    /// Returns an error if the child exits, sends something else, or sends nothing for a minute.
+    pub async fn receive<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let line = tokio::time::timeout(LINE_TIMEOUT, self.lines.next_line())
             .await
-            .map_err(|_| "a child process says nothing")??
-            .ok_or("a child process ended early")?;
-        Ok(serde_json::from_str(&line).map_err(|error| format!("a child process says {line}: {error}"))?)
+            .map_err(|_| "a child process sent nothing for a minute")??
+            .ok_or("a child process exited early")?;
+        Ok(serde_json::from_str(&line)
+            .map_err(|error| format!("unexpected line of a child process: {line}: {error}"))?)
     }
 
-    /// Tells it to go on.
+    /// Tells the child to start the measurement.
     ///
     /// # Errors
     ///
-    /// It ended.
-    pub async fn go(&mut self) -> Result {
+    /// Returns an error if the child has exited.
+    pub async fn start_measurement(&mut self) -> Result {
         let input = self.input.as_mut().ok_or("a child without input")?;
         input.write_all(b"go\n").await?;
         Ok(input.flush().await?)
     }
 
-    /// What it has used, with the processes it is made of.
+    /// Returns the usage of the child and its further processes.
     ///
     /// # Errors
     ///
-    /// It ended.
+    /// Returns an error if one of them has exited.
     pub fn usage(&self) -> Result<Usage> {
         Usage::of(&self.pids)
     }
 
-    /// Lets it end by itself, which ends what it started, too; kills it if it does not.
+    /// Closes standard input, so that the child exits. Kills it if it does not.
     pub async fn stop(mut self) {
         drop(self.input.take());
         let _ = tokio::time::timeout(Duration::from_secs(5), self.process.wait()).await;
     }
 }
 
-/// Says a line to the parent.
+/// Sends a message to the parent.
 ///
 /// # Errors
 ///
-/// The parent has gone.
-pub fn say(what: &impl Serialize) -> Result {
+/// Returns an error if the parent has exited.
+pub fn send(message: &impl Serialize) -> Result {
     let mut output = std::io::stdout().lock();
-    writeln!(output, "{}", serde_json::to_string(what)?)?;
+    writeln!(output, "{}", serde_json::to_string(message)?)?;
     Ok(output.flush()?)
 }
 
-/// Waits for the parent to say `go`; `false`: it has gone.
-pub async fn told_to_go() -> bool {
+/// Waits for the parent to start the measurement. Returns `false` if it has exited.
+pub async fn wait_for_start() -> bool {
     let read = tokio::task::spawn_blocking(|| std::io::stdin().lock().read_line(&mut String::new()));
     matches!(read.await, Ok(Ok(length)) if length > 0)
 }
 
-/// Waits for the parent to go.
-pub async fn until_left_alone() {
-    while told_to_go().await {}
+/// Waits for the parent to exit or to close standard input.
+pub async fn wait_for_end() {
+    while wait_for_start().await {}
 }
 
-/// Shows whoever watches how far the lane is, on one line.
-pub fn progress(what: &str) {
+/// Prints the progress on one line of a terminal.
+pub fn progress(text: &str) {
     if std::io::stderr().is_terminal() {
-        eprint!("\r{what:78}\r");
+        eprint!("\r{text:78}\r");
     }
 }

@@ -1,14 +1,14 @@
-//! Pages with parts that a lane writes anew.
+//! Pages with generated parts.
 
 use crate::Result;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Puts this text between `<!-- name:begin -->` and `<!-- name:end -->` of a page.
+/// Replaces the text between `<!-- name:begin -->` and `<!-- name:end -->` of a page.
 ///
 /// # Errors
 ///
-/// The page cannot be read or written, or lacks one of the marks.
+/// Returns an error if the page cannot be read or written, or if a mark is missing.
 pub fn replace(page: &Path, name: &str, text: &str) -> Result {
     let old = fs::read_to_string(page).map_err(|error| format!("{}: {error}", page.display()))?;
     let (begin, end) = (format!("<!-- {name}:begin -->"), format!("<!-- {name}:end -->"));
@@ -22,13 +22,13 @@ pub fn replace(page: &Path, name: &str, text: &str) -> Result {
     Ok(())
 }
 
-/// Writes a picture into the folder of the page: `docs/performance/calls.svg` beside `docs/performance.md`. Gives its
-/// address as the page names it.
+/// Writes a chart to the folder of the page: `docs/performance/calls.svg` for `docs/performance.md`. Returns its path
+/// relative to the page.
 ///
 /// # Errors
 ///
-/// It cannot be written.
-pub fn picture(page: &Path, name: &str, svg: &str) -> Result<String> {
+/// Returns an error if the file cannot be written.
+pub fn write_chart(page: &Path, name: &str, svg: &str) -> Result<String> {
     let folder: PathBuf = page.with_extension("");
     fs::create_dir_all(&folder)?;
     fs::write(folder.join(name), svg)?;
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_between_the_marks_changes() {
+    fn only_the_text_between_the_marks_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let page = folder.path().join("page.md");
         fs::write(&page, "a\n<!-- x:begin -->\nold\n<!-- x:end -->\nz\n").unwrap();
@@ -53,6 +53,6 @@ mod tests {
         let text = fs::read_to_string(&page).unwrap();
         assert_eq!(text, "a\n<!-- x:begin -->\nnew\n<!-- x:end -->\nz\n");
         assert!(replace(&page, "y", "new").is_err());
-        assert_eq!(picture(&page, "x.svg", "<svg/>").unwrap(), "page/x.svg");
+        assert_eq!(write_chart(&page, "x.svg", "<svg/>").unwrap(), "page/x.svg");
     }
 }

@@ -1,18 +1,18 @@
-//! Many measurements of one thing, and how numbers are written.
+//! Summaries of measurements, and the format of numbers.
 
-/// What several rounds gave: the middle and the ends.
+/// The minimum, median and maximum of several rounds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spread {
-    /// The least.
-    pub low: f64,
-    /// Half are less, half are more.
+    /// The minimum.
+    pub min: f64,
+    /// The median.
     pub median: f64,
-    /// The most.
-    pub high: f64,
+    /// The maximum.
+    pub max: f64,
 }
 
 impl Spread {
-    /// Of these values; none gives zeros.
+    /// Summarizes values. Returns zeros if there are none.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Spread {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -23,18 +23,18 @@ impl Spread {
         let upper = values.get(half).copied().unwrap_or_default();
         let lower = values.get(half.saturating_sub(1)).copied().unwrap_or_default();
         Spread {
-            low: *low,
+            min: *low,
             median: if values.len() % 2 == 1 {
                 upper
             } else {
                 (lower + upper) / 2.0
             },
-            high: *high,
+            max: *high,
         }
     }
 }
 
-/// A number with its thousands apart: `12,345`.
+/// Formats a number with thousands separators: `12,345`.
 pub fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
@@ -47,8 +47,8 @@ pub fn thousands(number: f64) -> String {
     text
 }
 
-/// Three digits that count: `0.0123`, `1.23`, `12.3`, `123`, `12,345`.
-pub fn three(number: f64) -> String {
+/// Formats a number with about three significant digits: `0.12`, `1.23`, `12.3`, `123`, `12,345`.
+pub fn three_digits(number: f64) -> String {
     match number {
         0.0 => "0".into(),
         n if n < 10.0 => format!("{n:.2}"),
@@ -57,7 +57,7 @@ pub fn three(number: f64) -> String {
     }
 }
 
-/// Bytes as one says them: `100 B`, `64 KiB`, `1.5 MiB`.
+/// Formats a number of bytes: `100 B`, `64 KiB`, `1.5 MiB`.
 pub fn bytes(count: f64) -> String {
     let (mut count, mut units) = (count, ["B", "KiB", "MiB", "GiB"].into_iter());
     let mut unit = units.next().unwrap_or_default();
@@ -74,18 +74,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_middle_and_the_ends() {
+    fn min_median_and_max_are_computed() {
         let spread = Spread::of([3.0, 1.0, 9.0, 4.0]);
-        assert_eq!((spread.low, spread.median, spread.high), (1.0, 3.5, 9.0));
+        assert_eq!((spread.min, spread.median, spread.max), (1.0, 3.5, 9.0));
         assert_eq!(Spread::of([2.0]).median, 2.0);
         assert_eq!(Spread::of([]), Spread::default());
     }
 
     #[test]
-    fn numbers_are_easy_to_read() {
+    fn numbers_are_formatted() {
         assert_eq!(thousands(1_234_567.0), "1,234,567");
         assert_eq!(thousands(999.0), "999");
-        assert_eq!([0.5, 12.34, 1234.0].map(three), ["0.50", "12.3", "1,234"]);
+        assert_eq!([0.5, 12.34, 1234.0].map(three_digits), ["0.50", "12.3", "1,234"]);
         assert_eq!(
             [100.0, 65_536.0, 1_572_864.0].map(bytes),
             ["100 B", "64 KiB", "1.5 MiB"]

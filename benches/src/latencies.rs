@@ -1,12 +1,12 @@
-//! How long calls took, counted in steps of at most a thirty-second.
+//! A histogram of latencies with a relative error of at most 1/32.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Steps within each power of two.
-const STEPS: usize = 32;
+/// Buckets for each power of two.
+const BUCKETS: usize = 32;
 
-/// A histogram that many tasks add to at once, and that never grows.
+/// A histogram of fixed size, to which many tasks can add concurrently.
 #[derive(Debug)]
 pub struct Latencies {
     counts: Vec<AtomicU64>,
@@ -15,26 +15,26 @@ pub struct Latencies {
 impl Default for Latencies {
     fn default() -> Latencies {
         Latencies {
-            counts: (0..64 * STEPS).map(|_| AtomicU64::new(0)).collect(),
+            counts: (0..64 * BUCKETS).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 }
 
 impl Latencies {
-    /// Adds one.
+    /// Adds a latency.
     pub fn add(&self, took: Duration) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        if let Some(count) = self.counts.get(step(nanos)) {
+        if let Some(count) = self.counts.get(bucket(nanos)) {
             count.fetch_add(1, Relaxed);
         }
     }
 
-    /// How many there are.
+    /// Returns the number of latencies.
     pub fn count(&self) -> u64 {
         self.counts.iter().map(|count| count.load(Relaxed)).sum()
     }
 
-    /// What this part of them (0.5: half) did not exceed, in microseconds.
+    /// Returns a quantile, such as 0.5 for the median, in microseconds.
     pub fn quantile(&self, part: f64) -> f64 {
         let wanted = (self.count() as f64 * part).ceil() as u64;
         let mut seen = 0;
@@ -48,18 +48,18 @@ impl Latencies {
     }
 }
 
-/// The step that a number of nanoseconds falls into.
-fn step(nanos: u64) -> usize {
-    let nanos = nanos.max(STEPS as u64);
+/// Returns the bucket of a latency in nanoseconds.
+fn bucket(nanos: u64) -> usize {
+    let nanos = nanos.max(BUCKETS as u64);
     let power = nanos.ilog2() as usize;
-    let within = (nanos >> (power - 5)) as usize - STEPS;
-    (power - 5) * STEPS + within
+    let within = (nanos >> (power - 5)) as usize - BUCKETS;
+    (power - 5) * BUCKETS + within
 }
 
-/// The middle of a step, in nanoseconds.
-fn middle(step: usize) -> f64 {
-    let width = 2_f64.powi((step / STEPS) as i32);
-    ((STEPS + step % STEPS) as f64 + 0.5) * width
+/// Returns the middle of a bucket, in nanoseconds.
+fn middle(bucket: usize) -> f64 {
+    let width = 2_f64.powi((bucket / BUCKETS) as i32);
+    ((BUCKETS + bucket % BUCKETS) as f64 + 0.5) * width
 }
 
 #[cfg(test)]
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_true_to_a_thirty_second() {
+    fn quantiles_are_accurate_to_one_part_in_32() {
         let latencies = Latencies::default();
         for micros in 1..=1000 {
             latencies.add(Duration::from_micros(micros));

@@ -1,4 +1,5 @@
-//! What the lanes share: child processes and what they use, medians, tables, pictures, and the sides that are compared.
+//! Shared parts of the benchmarks: child processes and their usage, medians, tables, charts, and the sides that are
+//! compared.
 
 pub mod chart;
 pub mod child;
@@ -12,8 +13,8 @@ pub mod table;
 pub mod usage;
 pub mod work;
 
-/// What may go wrong is said once, to whoever runs the lane.
+/// Any error of a benchmark.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// A result of this crate.
+/// The result type of this crate.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;

@@ -1,4 +1,4 @@
-//! The calling side of a measurement: so many calls under way, first to warm up, then for the record.
+//! The client of a measurement: keeps calls in flight, first to warm up, then to measure.
 
 use crate::latencies::Latencies;
 use crate::work::Note;
@@ -8,49 +8,49 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// How much is asked for.
+/// The load of a measurement.
 #[derive(Clone, Debug)]
 pub struct Load {
-    /// The note that is sent.
+    /// The argument of each call.
     pub note: Note,
-    /// Calls under way at a time.
+    /// Calls in flight.
     pub in_flight: usize,
-    /// How long is measured; a third of it warms up.
+    /// The duration of the measurement. The warm-up takes a third of it.
     pub window: Duration,
 }
 
-/// What a client has seen.
+/// The results of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Seen {
-    /// Calls that were answered.
+pub struct LoadResults {
+    /// Completed calls.
     pub calls: u64,
-    /// In so many seconds.
+    /// The duration, in seconds.
     pub seconds: f64,
-    /// Half of them within so many microseconds.
+    /// The median latency, in microseconds.
     pub p50: f64,
-    /// All but a hundredth within so many microseconds.
+    /// The 99th percentile of the latency, in microseconds.
     pub p99: f64,
 }
 
-/// What can be asked for an echo by many tasks at once; a clone is one more user of the same connections.
+/// A client that many tasks can use concurrently. Clones share its connections.
 pub trait Echo: Clone + Send + Sync + 'static {
-    /// Sends a note and waits for it to come back.
+    /// Sends a note and returns the response.
     fn echo(&self, note: Note) -> impl Future<Output = Result<Note>> + Send;
 }
 
 impl Load {
-    /// Warms up, tells the parent, waits for its word, and measures.
+    /// Warms up, waits for the parent, and measures.
     ///
     /// # Errors
     ///
-    /// A call failed, or the parent has gone.
-    pub async fn drive(&self, client: impl Echo) -> Result<Seen> {
+    /// Returns an error if a call fails or the parent has exited.
+    pub async fn drive(&self, client: impl Echo) -> Result<LoadResults> {
         self.calls(&client, self.window / 3).await?;
-        ready().await?;
+        wait_for_measurement().await?;
         self.calls(&client, self.window).await
     }
 
-    async fn calls(&self, client: &impl Echo, window: Duration) -> Result<Seen> {
+    async fn calls(&self, client: &impl Echo, window: Duration) -> Result<LoadResults> {
         let latencies = Arc::new(Latencies::default());
         let mut callers = JoinSet::<Result>::new();
         let began = Instant::now();
@@ -68,27 +68,28 @@ impl Load {
         while let Some(ended) = callers.join_next().await {
             ended??;
         }
-        Ok(Seen::new(&latencies, began.elapsed()))
+        Ok(LoadResults::new(&latencies, began.elapsed()))
     }
 }
 
-/// Tells the parent that this side is warm, and waits for its word to go on.
+/// Reports the end of the warm-up to the parent, and waits for the start of the measurement.
 ///
 /// # Errors
 ///
-/// The parent has gone.
-pub async fn ready() -> Result {
-    child::say(&"warm")?;
-    match child::told_to_go().await {
-        true => Ok(()),
-        false => Err("the parent has gone".into()),
+/// Returns an error if the parent has exited.
+pub async fn wait_for_measurement() -> Result {
+    child::send(&"warm")?;
+    if child::wait_for_start().await {
+        Ok(())
+    } else {
+        Err("the parent has exited".into())
     }
 }
 
-impl Seen {
-    /// What these latencies say.
-    pub fn new(latencies: &Latencies, took: Duration) -> Seen {
-        Seen {
+impl LoadResults {
+    /// Summarizes latencies.
+    pub fn new(latencies: &Latencies, took: Duration) -> LoadResults {
+        LoadResults {
             calls: latencies.count(),
             seconds: took.as_secs_f64(),
             p50: latencies.quantile(0.5),

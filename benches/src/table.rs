@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A table: its first column holds words, and so do others in which one cell does; the rest is numbers.
+/// A table. Columns other than the first are aligned to the right if all cells begin with a digit.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     head: Vec<String>,
@@ -10,7 +10,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table with these columns.
+    /// Creates a table with these column titles.
     pub fn new<T: Into<String>>(head: impl IntoIterator<Item = T>) -> Table {
         Table {
             head: head.into_iter().map(Into::into).collect(),
@@ -23,7 +23,7 @@ impl Table {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
-    /// Numbers stand right, below one another.
+    /// Returns `true` if the column contains numbers.
     fn is_number(&self, column: usize) -> bool {
         let mut cells = self.rows.iter().filter_map(|row| row.get(column));
         column > 0 && cells.all(|cell| cell.chars().next().is_none_or(|first| first.is_ascii_digit()))

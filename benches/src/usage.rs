@@ -1,50 +1,50 @@
-//! What processes have used, as the system counts it.
+//! CPU time and memory of processes.
 
 use crate::Result;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs;
 
-/// Ticks in a second of `/proc/<pid>/stat`; it is 100 on every Linux.
-const TICKS: f64 = 100.0;
+/// The ticks per second of `/proc/<pid>/stat`, 100 on every Linux.
+const TICKS_PER_SECOND: f64 = 100.0;
 
-/// What some processes have used together since they began.
+/// The CPU time and memory of several processes together.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
-    /// Seconds of processor time, in the program and in the system for it.
+    /// The CPU time (user and system) since their start, in seconds.
     pub cpu: f64,
-    /// The most memory they held, in bytes.
-    pub peak: u64,
-    /// The memory they hold, in bytes.
-    pub now: u64,
+    /// The peak of their resident memory, in bytes.
+    pub peak_memory: u64,
+    /// Their resident memory, in bytes.
+    pub memory: u64,
 }
 
 impl Usage {
-    /// What these processes have used.
+    /// Reads the usage of processes.
     ///
     /// # Errors
     ///
-    /// One of them has ended.
+    /// Returns an error if one of them has exited.
     pub fn of(pids: &[u32]) -> Result<Usage> {
         let mut all = Usage::default();
         for pid in pids {
             let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
             all.cpu += cpu(*pid)?;
-            all.peak += kilobytes(&status, "VmHWM:") * 1024;
-            all.now += kilobytes(&status, "VmRSS:") * 1024;
+            all.peak_memory += kilobytes(&status, "VmHWM:") * 1024;
+            all.memory += kilobytes(&status, "VmRSS:") * 1024;
         }
         Ok(all)
     }
 
-    /// The processor time since then, and the memory as it is now.
-    pub fn since(self, then: Usage) -> Usage {
+    /// Returns the CPU time since `before`, and the current memory.
+    pub fn since(self, before: Usage) -> Usage {
         Usage {
-            cpu: self.cpu - then.cpu,
+            cpu: self.cpu - before.cpu,
             ..self
         }
     }
 }
 
-/// To the nanosecond where the kernel tells, else in ticks.
+/// Returns the CPU time from `schedstat` in nanoseconds if the kernel has it, and from `stat` in ticks otherwise.
 fn cpu(pid: u32) -> Result<f64> {
     let threads: Option<Vec<f64>> = fs::read_dir(format!("/proc/{pid}/task"))?
         .map(|task| {
@@ -56,10 +56,10 @@ fn cpu(pid: u32) -> Result<f64> {
         return Ok(threads.iter().sum::<f64>() / 1e9);
     }
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name, in brackets, may hold anything; the two times are the 12th and 13th field behind it.
+    // The name in parentheses may contain anything. The two times are the 12th and 13th field after it.
     let fields = stat.rsplit(')').next().unwrap_or_default();
     let ticks = fields.split_whitespace().skip(11).take(2);
-    Ok(ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS)
+    Ok(ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND)
 }
 
 fn kilobytes(status: &str, key: &str) -> u64 {
@@ -69,14 +69,14 @@ fn kilobytes(status: &str, key: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// Lets this process, and those it starts from now on, open as many files as the system allows; tells how many that are.
-pub fn most_open_files() -> u64 {
+/// Raises the limit of open files to the maximum, for this process and its children, and returns the limit.
+pub fn raise_open_file_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
-    let most = Rlimit {
+    let raised = Rlimit {
         current: limit.maximum,
         ..limit
     };
-    match setrlimit(Resource::Nofile, most) {
+    match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum.unwrap_or(u64::MAX),
         Err(_) => limit.current.unwrap_or(u64::MAX),
     }
@@ -87,11 +87,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_has_used_something() {
+    fn usage_of_this_process_is_read() {
         let mut used = Usage::default();
         while used.cpu == 0.0 {
             used = Usage::of(&[std::process::id()]).unwrap();
         }
-        assert!(used.peak >= used.now && used.now > 0, "{used:?}");
+        assert!(used.peak_memory >= used.memory && used.memory > 0, "{used:?}");
     }
 }

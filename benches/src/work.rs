@@ -1,23 +1,23 @@
-//! What is called: an echo of one note, the same on every side.
+//! The argument and result of the echo, the same on every side.
 
 use crate::Result;
 use serde::{Deserialize, Serialize};
 
-/// What goes there and comes back.
+/// The argument of the echo.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Note {
-    /// Tells one from another.
+    /// Identifies the note.
     pub id: u64,
-    /// Who wrote it.
+    /// A short text.
     pub author: String,
-    /// Whether it was read.
+    /// A flag.
     pub seen: bool,
-    /// As long as the size asks for.
+    /// A text that fills the note up to its size.
     pub text: String,
 }
 
 impl Note {
-    /// A note that is so many bytes of JSON, or as few as it can be.
+    /// Creates a note of `bytes` bytes of JSON, or of the minimum size.
     pub fn of_size(bytes: usize) -> Note {
         let mut note = Note {
             id: 7,
@@ -25,29 +25,30 @@ impl Note {
             seen: true,
             text: String::new(),
         };
-        let frame = note.to_json().len();
+        let minimum = note.to_json().len();
         note.text = "It takes two, and five, and ten. "
             .chars()
             .cycle()
-            .take(bytes.saturating_sub(frame))
+            .take(bytes.saturating_sub(minimum))
             .collect();
         note
     }
 
-    /// As it goes over the wire.
+    /// Encodes the note as JSON.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Whether this is what was sent; the length stands for the text.
+    /// Compares a response with this note. Of the text, only the length is compared.
     ///
     /// # Errors
     ///
-    /// It is not.
-    pub fn check(&self, answer: &Note) -> Result {
-        match self.id == answer.id && self.text.len() == answer.text.len() {
-            true => Ok(()),
-            false => Err("the answer is not what was asked".into()),
+    /// Returns an error if they differ.
+    pub fn check(&self, response: &Note) -> Result {
+        if self.id == response.id && self.text.len() == response.text.len() {
+            Ok(())
+        } else {
+            Err("the response differs from the request".into())
         }
     }
 }
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_note_is_as_long_as_asked() {
+    fn note_has_the_requested_size() {
         for bytes in [100, 65_536] {
             assert_eq!(Note::of_size(bytes).to_json().len(), bytes);
         }

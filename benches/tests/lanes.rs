@@ -1,9 +1,9 @@
-//! The lanes run, and write what they say they write.
+//! The benchmarks run and write their tables.
 
 use std::fs;
 use std::process::Command;
 
-/// Runs a lane for a moment, with a page to write into; gives the page.
+/// Runs a benchmark briefly, and returns the page that it writes.
 fn page_of(program: &str, name: &str, arguments: &[&str]) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("page.md");
@@ -20,12 +20,12 @@ fn page_of(program: &str, name: &str, arguments: &[&str]) -> (tempfile::TempDir,
 }
 
 #[test]
-fn calls_of_every_side_without_a_broker_are_measured() {
+fn calls_benchmark_measures_every_side_without_a_broker() {
     let sides = "raw,brubeck,brubeck-one,branch,tarpc-json,tarpc-bincode,tonic,axum";
     let arguments = ["--sides", sides, "--in-flight", "2"];
     let (folder, text) = page_of(env!("CARGO_BIN_EXE_calls"), "calls", &arguments);
     for side in sides.split(',') {
-        // Two sizes over tcp at least, and nothing that was not measured.
+        // At least two sizes over tcp, and no row without measurements.
         assert!(
             text.matches(&format!("\n| {side}, 2 | ")).count() >= 2,
             "{side} in {text}"
@@ -37,7 +37,7 @@ fn calls_of_every_side_without_a_broker_are_measured() {
 }
 
 #[test]
-fn workers_are_measured() {
+fn scaling_benchmark_measures_workers() {
     let arguments = ["--lanes", "workers"];
     let (_folder, text) = page_of(env!("CARGO_BIN_EXE_scaling"), "scaling", &arguments);
     assert!(text.contains("\n| 8 | "), "{text}");

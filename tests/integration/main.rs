@@ -1,7 +1,7 @@
-//! Tests of brubeck as a whole, in one program: one folder for each subject, and `support` for what they share.
+//! Integration tests of brubeck, in one program: a folder for each subject, and shared helpers in `support`.
 //!
-//! All tests run in parallel in one process. A test that changes the process itself (signal handlers, limits, variables of
-//! the environment) runs in a process of its own: see `support::child`.
+//! All tests run in parallel in one process. A test that changes process-wide state (signal handlers, limits,
+//! environment variables) runs in a process of its own: see `support::child`.
 
 mod support;
 

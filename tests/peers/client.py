@@ -1,6 +1,6 @@
-"""A client as the originals are. Runs its cases against a service and prints `ok NAME` or `failed NAME: why` for each.
+"""A client like the originals. Runs its cases against a service and prints `ok NAME` or `failed NAME: why` for each.
 
-To have the service stopped or started it prints `stop` or `start`, and waits for a line on its standard input.
+Prints `stop` or `start` to have the service stopped or started, then waits for a line on standard input.
 """
 
 import argparse
@@ -103,7 +103,7 @@ def sync():
 
 
 def nowait():
-    """What nobody waits for is answered, too: in whatever order."""
+    """Responses to unawaited requests arrive, in any order."""
     sent = [send("/service/echo", {"RETURN_DATA": n}) for n in range(10)]
     got = [receive() for _ in sent]
     equal(sorted(one["conn_id"] for one in got), sorted(one["conn_id"] for one in sent))
@@ -111,7 +111,7 @@ def nowait():
 
 
 def many():
-    """256 at once: the service answers none of them before all are there."""
+    """256 requests in flight: the service responds to none before it has received all."""
     sent = {send("/service/gather", {"RETURN_DATA": n})["conn_id"]: n for n in range(256)}
     for _ in range(256):
         got = receive()
@@ -130,7 +130,7 @@ def unicode():
         echoed(text)
     _, got = call("/service/echo/café", {"RETURN_DATA": 1})
     equal(got["path"], "/service/echo/café")
-    # Raw UTF-8 instead of escapes is JSON, too.
+    # JSON may contain raw UTF-8 instead of escapes.
     if dialect != "seed":
         raw = json.dumps({"RETURN_DATA": "日本語"}, ensure_ascii=False).encode()
         _, got = call("/service/echo", raw)
@@ -140,7 +140,7 @@ def unicode():
 def corpus():
     for value in CORPUS:
         echoed(value)
-    # Half of a surrogate pair is no character: refused, and nothing worse.
+    # Half of a surrogate pair is not a character: the request is rejected, and the service continues.
     _, got = call("/service/echo", {"RETURN_DATA": "\ud83e"})
     status_is(got, 400)
     echoed("still there")
@@ -167,7 +167,7 @@ def errors():
 
 
 def passphrase():
-    _, got = call("/service/echo", {"RETURN_DATA": "let me in"}, passphrase="guessed")
+    _, got = call("/service/echo", {"RETURN_DATA": "hello"}, passphrase="guessed")
     status_is(got, 401)
     assert "RETURN_DATA" not in got["body"], got
     assert options.passphrase not in json.dumps({name: str(value) for name, value in got.items()}), got
@@ -195,7 +195,7 @@ def malformed():
     for data in silent:
         outgoing.send(data)
         echoed("between")
-    # With its envelope whole, a request is answered even where the rest is not.
+    # If the envelope is valid, an otherwise invalid request is answered with 400.
     for data in [good[:-1], good + b"surplus"]:
         outgoing.send(data)
         status_is(receive(), 400)
@@ -205,14 +205,14 @@ def malformed():
     outgoing.send_multipart([b"many", b"frames", b"of", b"garbage"])
     outgoing.send(good)
     equal(receive()["body"]["RETURN_DATA"], "good")
-    # Blanks behind the tail, and in pypi around it all, are no mistake.
+    # Whitespace after the tail is accepted, and in pypi also before the message.
     for data in [good + b" \r\n"] + ([b"  \n" + good] if dialect == "pypi" else []):
         outgoing.send(data)
         equal(receive()["body"]["RETURN_DATA"], "good")
 
 
 def envelope():
-    """What a handler sees of a request."""
+    """The request as its handler sees it."""
     sent, got = call(
         "/service/envelope", {"a": 1}, headers={"X-Trace": "7", "n": 1}, body={"b": [2]}, method="Request"
     )
@@ -263,7 +263,7 @@ for case in [
         failed += 1
         traceback.print_exc()
         print(f"failed {case.__name__}: {type(error).__name__} {str(error)[:400]!r}", flush=True)
-        # What is still on its way belongs to this case.
+        # Discard responses that are still in flight for this case.
         while dealer.poll(200):
             dealer.recv_multipart()
 print("done", flush=True)

@@ -1,6 +1,6 @@
-"""A service as the originals are: answers some requests, refuses some with -1, and says nothing to others.
+"""A service like the originals: responds to some requests, rejects some with -1, and ignores others.
 
-Prints `ready` once it can be asked.
+Prints `ready` when it accepts requests.
 """
 
 import argparse
@@ -21,7 +21,7 @@ context = zmq.Context()
 router = context.socket(zmq.ROUTER)
 router.linger = 1000
 if wire.in_band(dialect):
-    # As the original: the requests first, which is how its first answer came to be lost.
+    # Connects the requests first, like the original, which loses its first response that way.
     incoming = context.socket(zmq.PULL)
     incoming.connect(arguments.address)
     router.connect(arguments.responses)
@@ -56,7 +56,7 @@ def envelope(request):
 
 
 def gather(request):
-    """Answers nobody before all are there, and the last one first."""
+    """Responds when all requests have arrived, to the last one first."""
     together.append(request)
     if len(together) == request["arguments"]["ALL"]:
         while together:
@@ -64,7 +64,7 @@ def gather(request):
 
 
 def garbage(request):
-    """Sends what is no response around one that is."""
+    """Sends invalid responses before and after a valid one."""
     good = wire.response(dialect, request, 200, "OK", {"RETURN_DATA": "good"})
     stranger = dict(request, conn_id="0" * 32)
     for data in [
@@ -90,12 +90,12 @@ def forge(request):
 
 
 def broken(request):
-    """An answer that names its call and cannot be read behind that."""
+    """A response with a valid envelope and an invalid status."""
     send(request, wire.response(dialect, request, "two hundred", "OK", {}))
 
 
 def foreign(request):
-    """As services in other languages answer: raw texts, and seconds."""
+    """A response like those of services in other languages: raw texts, and timestamps in seconds."""
     stamp = wire.now() // 1000
     send(
         request,
@@ -110,7 +110,7 @@ def listing(request):
 
 
 def fault(_):
-    raise RuntimeError("as the test wants it")
+    raise RuntimeError("on purpose")
 
 
 def leave(_):
@@ -136,7 +136,7 @@ def answer(frames):
     if wire.in_band(dialect):
         request = wire.read_request(dialect, b"".join(frames))
     else:
-        # The originals put all frames together, and the identity in front of them.
+        # The originals join all frames, with the identity in front.
         identity, *payload = frames
         request = wire.read_request(dialect, b"".join(payload), identity)
     if request["passphrase"] != arguments.passphrase:

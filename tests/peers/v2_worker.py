@@ -1,8 +1,8 @@
-"""A worker of the wire v2, written from docs/protocol.md alone: serves `echo` and `sleep` on a ROUTER, one caller or many.
+"""A worker of protocol v2, written from docs/protocol.md alone. Serves `echo` and `sleep` on a ROUTER to any number of callers.
 
     v2_worker.py tcp://127.0.0.1:* my_shared_secret
 
-Prints `ready ADDRESS`, then what happens to calls; a line on standard input makes it drain and end.
+Prints `ready ADDRESS`, then the events of calls. A line on standard input makes it drain and exit.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ def text(size, value):
 
 
 class Fields:
-    """Reads the fields of a head one after another."""
+    """Reads the fields of a message head in order."""
 
     def __init__(self, data):
         self.data, self.at = data, 0
@@ -55,7 +55,7 @@ class Fields:
 
 
 class Session:
-    """What is known of one caller from its `hello` on."""
+    """The session of one caller, from its `hello` on."""
 
     def __init__(self, passphrase, peer, hello):
         self.peer, self.hello, self.number = peer, hello, int.from_bytes(os.urandom(8), "big") or 1
@@ -64,7 +64,7 @@ class Session:
         root = mac(passphrase, b"brubeck v2", hello, self.challenge)
         self.receives, self.sends = mac(root, b"to worker"), mac(root, b"to caller")
         self.sent = self.received = self.last_call = self.acknowledged = 0
-        self.open, self.heard, self.silence, self.farewell, self.calls = False, time.monotonic(), 5.0, None, {}
+        self.open, self.last_seen, self.peer_timeout, self.drain_notice, self.calls = False, time.monotonic(), 5.0, None, {}
 
     def seal(self, kind, fields, body=b""):
         self.sent += 1
@@ -74,12 +74,12 @@ class Session:
     def accepts(self, head, counter, ack, body):
         if not hmac.compare_digest(mac(self.receives, head[:-32], body), head[-32:]) or counter <= self.received:
             return False
-        self.received, self.acknowledged, self.heard = counter, ack, time.monotonic()
+        self.received, self.acknowledged, self.last_seen = counter, ack, time.monotonic()
         return True
 
     def is_done(self):
-        """Every call is answered, and the caller knows that there must be no more."""
-        return not self.open or bool(self.farewell and self.acknowledged >= self.farewell and not self.calls)
+        """Every call has ended, and the caller has acknowledged the drain notice."""
+        return not self.open or bool(self.drain_notice and self.acknowledged >= self.drain_notice and not self.calls)
 
     def limit(self):
         return struct.pack(">Q", self.last_call + max(0, SLOTS - len(self.calls)))
@@ -93,10 +93,10 @@ class Worker:
         self.router.bind(address)
         print("ready", self.router.last_endpoint.decode(), flush=True)
 
-    def say(self, session, kind, fields=b"", body=b""):
+    def send(self, session, kind, fields=b"", body=b""):
         self.router.send_multipart(session.seal(kind, fields, body))
 
-    def frames(self, peer, head, body):
+    def receive(self, peer, head, body):
         magic, version, kind, flags, number, counter, ack, length = HEAD.unpack_from(head)
         if magic != MAGIC or version != 2 or length != len(body) or len(head) > 32 << 10:
             return
@@ -116,8 +116,8 @@ class Worker:
             return
         fields = Fields(head[HEAD.size : -32])
         if kind == PROOF:
-            session.open, session.silence = True, 3 * fields.number(4) / 1000
-            self.say(session, WELCOME, session.limit() + struct.pack(">I", MAX_BODY) + text("B", "in Python"))
+            session.open, session.peer_timeout = True, 3 * fields.number(4) / 1000
+            self.send(session, WELCOME, session.limit() + struct.pack(">I", MAX_BODY) + text("B", "in Python"))
         elif not session.open:
             return
         elif kind == REQUEST:
@@ -127,7 +127,7 @@ class Worker:
         elif kind == PING:
             stamp = fields.take(8)
             session.last_call = max(session.last_call, fields.number(8))
-            self.say(session, PONG, stamp + session.limit())
+            self.send(session, PONG, stamp + session.limit())
         elif kind == BYE:
             del self.sessions[peer]
 
@@ -143,7 +143,7 @@ class Worker:
             code = 2 if self.draining else 1 if full else 3
             return self.fail(session, call, code, "not now")
         if flags & 2:
-            self.say(session, STARTED, struct.pack(">Q", call) + session.limit())
+            self.send(session, STARTED, struct.pack(">Q", call) + session.limit())
         print(method, path, flush=True)
         if path == "/service/echo":
             self.reply(session, call, 200, "as you said", headers, body)
@@ -154,28 +154,28 @@ class Worker:
         del session.calls[call]
         fields = struct.pack(">Q", call) + session.limit() + struct.pack(">i", status) + text(">H", message)
         fields += bytes([len(headers)]) + b"".join(text(">H", part) for pair in headers for part in pair)
-        self.say(session, REPLY, fields, body)
+        self.send(session, REPLY, fields, body)
 
     def fail(self, session, call, code, message):
         if session.calls.pop(call, None) is not None:
             print("ended", code, flush=True)
             fields = struct.pack(">Q", call) + session.limit() + struct.pack(">BI", code, 10) + text(">H", message)
-            self.say(session, ERROR, fields)
+            self.send(session, ERROR, fields)
 
     def tick(self):
         now = time.monotonic()
         for peer, session in list(self.sessions.items()):
             for call in [call for call, end in session.calls.items() if end <= now]:
                 self.fail(session, call, 7, "it ran until its deadline")
-            if now - session.heard > session.silence:
+            if now - session.last_seen > session.peer_timeout:
                 if session.open:
-                    self.say(session, BYE, struct.pack(">Q", session.last_call))
+                    self.send(session, BYE, struct.pack(">Q", session.last_call))
                 del self.sessions[peer]
         if self.draining:
             for session in self.sessions.values():
-                if session.open and session.farewell is None:
-                    self.say(session, DRAINING)
-                    session.farewell = session.sent
+                if session.open and session.drain_notice is None:
+                    self.send(session, DRAINING)
+                    session.drain_notice = session.sent
         return not (self.draining and all(session.is_done() for session in self.sessions.values()))
 
     def run(self):
@@ -191,7 +191,7 @@ class Worker:
                 peer, *frames = self.router.recv_multipart()
                 if len(frames) in (1, 2) and len(frames[0]) >= HEAD.size:
                     try:
-                        self.frames(peer, frames[0], b"".join(frames[1:]))
+                        self.receive(peer, frames[0], b"".join(frames[1:]))
                     except (ValueError, UnicodeDecodeError) as error:
                         print("unreadable", error, flush=True)
         self.router.close()

@@ -1,4 +1,4 @@
-"""The Python `websockets` client against an echo: one line for each thing that goes right."""
+"""Tests an echo with the Python `websockets` client. Prints a line for each check that passes."""
 
 import asyncio
 import random
@@ -10,7 +10,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 
 async def main(url):
     async with websockets.connect(url, max_size=None) as socket:
-        # This client offers to deflate, unless it is told not to.
+        # The client offers compression by default.
         assert [extension.name for extension in socket.protocol.extensions] == ["permessage-deflate"]
         for message in ["hello", "καλημέρα 🎷", "", b"\x00\xff", "x" * 125, "x" * 126, "x" * 65536, b"y" * 1_000_000]:
             await socket.send(message)

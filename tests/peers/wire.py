@@ -1,7 +1,7 @@
-"""The service wire as the originals speak it, written from its description; shares no code with brubeck.
+"""The legacy service protocol, written from its description; shares no code with brubeck.
 
-Reads as the originals do, which is stricter than it must be: they split the envelope at spaces before they look at
-lengths, some cannot take an empty field, and none counts on anything but ASCII in JSON.
+Parses as strictly as the originals: they split the envelope at spaces before they parse lengths, some cannot parse an empty
+field, and all expect ASCII in JSON.
 """
 
 import json
@@ -30,7 +30,7 @@ class Malformed(Exception):
 
 
 def in_band(dialect):
-    """Whether requests name their sender, because they come over a PULL."""
+    """Returns True if requests carry their sender, because they arrive on a PULL."""
     return dialect in ("pypi", "pypi01x")
 
 
@@ -39,7 +39,7 @@ def now():
 
 
 def dumps(value):
-    """As ujson 1.35: no blanks, ASCII only, slashes escaped."""
+    """Encodes like ujson 1.35: no whitespace, ASCII only, slashes escaped."""
     return json.dumps(value, separators=(",", ":")).replace("/", "\\/").encode("ascii")
 
 
@@ -54,7 +54,7 @@ def take(data, dialect):
         raise Malformed(f"no string at {data[:40]!r}")
     value, rest = rest[: int(length)], rest[int(length) :]
     if not value and in_band(dialect):
-        raise Malformed("an empty field, which this dialect cannot take")
+        raise Malformed("an empty field, which this dialect cannot parse")
     return value, rest
 
 
@@ -88,7 +88,7 @@ def ascii_json(data):
 
 
 def request(dialect, sender, passphrase, path, arguments, **other):
-    """The fields of a request, and its bytes."""
+    """Returns the fields of a request and its bytes."""
     stamp = now()
     fields = {
         "sender": sender,
@@ -151,7 +151,7 @@ def read_request(dialect, data, identity=None):
 
 
 def response(dialect, request, code, message, payload, **other):
-    """The bytes of a response, without the frame in front of it."""
+    """Returns the bytes of a response, without the empty frame before it."""
     stamp = now()
     fields = dict(request, method="response", request_timestamp=stamp, start_timestamp=stamp, end_timestamp=stamp)
     fields.update(other)

@@ -1,68 +1,70 @@
-//! Runs a program under callgrind, and reads what it counted.
+//! Runs a program under callgrind and parses the counts.
 
 use crate::Result;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Hashes: processors differ in how they do them.
-const HASHES: [&str; 2] = ["sha2::", "cpufeatures"];
-/// What gives memory.
-const ALLOCATORS: [&str; 5] = ["malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"];
+/// Hash functions, whose instructions depend on the CPU.
+const HASH_FUNCTIONS: [&str; 2] = ["sha2::", "cpufeatures"];
+/// The functions that allocate.
+const ALLOCATION_FUNCTIONS: [&str; 5] = ["malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"];
 
-/// What one walk along a path takes.
+/// The counts of one execution of a path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
-    /// Instructions of the program itself.
+pub struct Counts {
+    /// Instructions, without those of libraries and hash functions.
     pub instructions: u64,
-    /// How often it asked for memory.
+    /// The number of allocations.
     pub allocations: u64,
 }
 
-/// Whether callgrind is here.
+/// Returns `true` if valgrind is installed.
 pub fn is_installed() -> bool {
-    let asked = Command::new("valgrind").arg("--version").output();
-    asked.is_ok_and(|output| output.status.success())
+    let output = Command::new("valgrind").arg("--version").output();
+    output.is_ok_and(|output| output.status.success())
 }
 
-/// Counts what this program does with this argument within the function whose name holds `within`.
+/// Runs `program` with `argument`, and counts inside the functions whose name contains `function`.
 ///
 /// # Errors
 ///
-/// The program failed, or callgrind wrote nothing that can be read.
-pub fn count(program: &Path, argument: &str, within: &str, folder: &Path) -> Result<Counted> {
+/// Returns an error if the program fails, or callgrind writes no counts.
+pub fn count(program: &Path, argument: &str, function: &str, folder: &Path) -> Result<Counts> {
     let written = folder.join(format!("{argument}.callgrind"));
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--compress-strings=no", "--compress-pos=no"])
-        .arg(format!("--toggle-collect=*{within}*"))
+        .arg(format!("--toggle-collect=*{function}*"))
         .arg(format!("--callgrind-out-file={}", written.display()))
         .arg(program)
         .arg(argument)
         .output()?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("valgrind cannot count `{argument}`: {said}").into());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("valgrind failed with `{argument}`: {stderr}").into());
     }
-    let counted = read(&fs::read_to_string(&written)?, &program.display().to_string());
+    let counted = parse(&fs::read_to_string(&written)?, &program.display().to_string());
     match counted.instructions {
-        0 => Err(format!("callgrind saw nothing of `{argument}`").into()),
+        0 => {
+            Err(format!("callgrind counted no instructions of `{argument}`; is the function inlined?").into())
+        }
         _ => Ok(counted),
     }
 }
 
-/// Adds up what callgrind wrote: <https://valgrind.org/docs/manual/cl-format.html>.
-fn read(text: &str, program: &str) -> Counted {
-    let mut counted = Counted::default();
+/// Sums the counts in the output of callgrind: <https://valgrind.org/docs/manual/cl-format.html>.
+fn parse(text: &str, program: &str) -> Counts {
+    let mut counted = Counts::default();
     let (mut own, mut hash, mut called, mut inclusive) = (false, false, "", false);
     for line in text.lines() {
         match line.split_once('=') {
             Some(("ob", object)) => own = object == program,
-            Some(("fn", function)) => hash = HASHES.iter().any(|name| function.contains(name)),
+            Some(("fn", function)) => hash = HASH_FUNCTIONS.iter().any(|name| function.contains(name)),
             Some(("cfn", function)) => called = function,
             Some(("calls", calls)) => {
-                // The next line is the cost of what was called, which stands elsewhere, too.
+                // The next line is the inclusive cost of the callee, which is listed with the callee, too.
                 inclusive = true;
-                if own && ALLOCATORS.contains(&called) {
+                if own && ALLOCATION_FUNCTIONS.contains(&called) {
                     counted.allocations += first_number(calls);
                 }
             }
@@ -89,13 +91,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_program_itself_counts() {
+    fn libraries_and_hash_functions_are_not_counted() {
         let text = "events: Ir\n\nob=/bin/own\nfl=a.rs\nfn=own::walk\n10 7\ncob=/lib/libc.so\ncfn=malloc\ncalls=3 0\n11 900\n\
                     12 5\nob=/lib/libc.so\nfn=malloc\n0 900\n\nob=/bin/own\nfn=sha2::compress\n1 100\n";
-        let counted = Counted {
+        let counted = Counts {
             instructions: 12,
             allocations: 3,
         };
-        assert_eq!(read(text, "/bin/own"), counted);
+        assert_eq!(parse(text, "/bin/own"), counted);
     }
 }

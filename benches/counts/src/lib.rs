@@ -1,23 +1,23 @@
-//! How many instructions the hot paths of brubeck take.
+//! Instruction counts of the hot paths of brubeck.
 //!
-//! `cargo run --release -p brubeck-counts -- v2-decode` walks one path; under `valgrind --tool=callgrind` a test counts
-//! what that takes, and compares it with `baseline.txt`:
+//! `cargo run --release -p brubeck-counts -- v2-decode` executes one path. A test runs it under
+//! `valgrind --tool=callgrind` and compares the counts with `baseline.txt`:
 //!
 //! ```sh
-//! cargo test --profile counts -p brubeck-counts                      # within 5 %?
-//! COUNTS=overwrite cargo test --profile counts -p brubeck-counts     # writes the baseline anew; read the difference
+//! cargo test --profile counts -p brubeck-counts                      # fails if a count differs by more than 5 %
+//! COUNTS=overwrite cargo test --profile counts -p brubeck-counts     # rewrites the baseline; review the diff
 //! ```
 //!
-//! Only instructions of the program itself count, without the C library, whose `memcpy` differs from machine to machine,
-//! and without the hashes, for which processors have instructions of their own. Allocations are counted beside them.
+//! The C library and the hash functions are not counted, because they use different instructions on different CPUs.
+//! Allocations are counted, too.
 
 pub mod baseline;
 pub mod callgrind;
 pub mod paths;
 pub mod table;
 
-/// What may go wrong is said once.
+/// Any error of this crate.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// A result of this crate.
+/// The result type of this crate.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;

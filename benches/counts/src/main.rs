@@ -1,4 +1,4 @@
-//! Walks one path, for whoever counts.
+//! Executes one path, to be counted by callgrind.
 
 use brubeck_counts::{Result, paths};
 
@@ -12,10 +12,10 @@ fn main() -> Result {
     };
     let name = std::env::args()
         .nth(1)
-        .ok_or_else(|| format!("say which path: {}", names()))?;
+        .ok_or_else(|| format!("name a path: {}", names()))?;
     let (_, path) = paths::PATHS
         .iter()
         .find(|(known, _)| *known == name)
-        .ok_or_else(|| format!("there is no path `{name}`: there are {}", names()))?;
+        .ok_or_else(|| format!("unknown path `{name}`; use one of {}", names()))?;
     path()
 }

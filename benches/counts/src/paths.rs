@@ -1,4 +1,4 @@
-//! The hot paths, each a walk that is counted.
+//! The hot paths that are counted.
 
 mod call;
 mod route;
@@ -7,17 +7,17 @@ mod wire;
 use crate::Result;
 use std::hint::black_box;
 
-/// How often each path is walked while it is counted.
-pub const TIMES: u64 = 20;
+/// The number of executions of each path that are counted.
+pub const REPETITIONS: u64 = 20;
 
-/// What the name of the function within which is counted holds.
-pub const WITHIN: &str = "brubeck_counts::paths::counted";
+/// The name of the function whose instructions are counted.
+pub const COUNTED_FUNCTION: &str = "brubeck_counts::paths::counted";
 
-/// A name, and what is counted under it.
-pub type Path = (&'static str, fn() -> Result);
+/// A path: its name, and the function that executes it.
+pub type HotPath = (&'static str, fn() -> Result);
 
-/// Every path, by the name that the baseline knows it by.
-pub const PATHS: &[Path] = &[
+/// Every path, with its name in the baseline.
+pub const PATHS: &[HotPath] = &[
     ("v2-decode", wire::v2_decode),
     ("v2-encode", wire::v2_encode),
     ("branch-decode", wire::branch_decode),
@@ -33,11 +33,11 @@ pub const PATHS: &[Path] = &[
     ("call-reply", call::reply),
 ];
 
-/// Walks a path so many times, after once so that what is made at first use is there. Whatever `next` makes is not
-/// counted, nor is what becomes of it.
-fn walk<T, R>(mut next: impl FnMut() -> T, mut path: impl FnMut(T) -> R) {
+/// Executes a path [`REPETITIONS`] times, after one uncounted time that initializes lazy state. Neither making the
+/// input nor dropping the output is counted.
+fn measure<T, R>(mut next: impl FnMut() -> T, mut path: impl FnMut(T) -> R) {
     drop(path(next()));
-    let input: Vec<T> = (0..TIMES).map(|_| next()).collect();
+    let input: Vec<T> = (0..REPETITIONS).map(|_| next()).collect();
     let mut output = Vec::with_capacity(input.len());
     for input in input {
         counted(&mut path, input, &mut output);

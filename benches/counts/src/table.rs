@@ -1,5 +1,5 @@
-//! Route tables of any size. One of ten thousand handlers would take minutes to compile, so entries and their automata
-//! are made here, packed as the attribute macros pack them.
+//! Route tables of any size. A table of ten thousand handlers would take minutes to compile, so the entries and their
+//! automata are built at run time, packed as by the attribute macros.
 
 use brubeck::__private::{BoxFuture, Context, Entry, NowaitCalls, Spec, table};
 use brubeck::{Kind, Method, Routes, Status};
@@ -8,9 +8,10 @@ fn nothing(_: Context<()>) -> BoxFuture {
     Box::pin(async { brubeck::Response::new(Status::OK) })
 }
 
-/// So many resources: `^/section00007/item00007$`, or `^/item/(?<id>[a-z]+)/view00007$` where they share their beginning.
+/// Returns a table of `count` routes like `^/section00007/item00007$`, or like `^/item/(?<id>[a-z]+)/view00007$` if
+/// `shared`.
 ///
-/// They are never freed: a table is a constant of a program.
+/// The memory is leaked, because tables are `'static`.
 pub fn routes(count: usize, shared: bool) -> Routes<()> {
     let entries: Vec<Entry<()>> = (0..count)
         .map(|number| Entry {
@@ -23,18 +24,20 @@ pub fn routes(count: usize, shared: bool) -> Routes<()> {
     table(entries.leak())
 }
 
-/// A path that the resource of this number answers.
+/// Returns a path that the route with this number matches.
 pub fn path(number: usize, shared: bool) -> String {
-    match shared {
-        false => format!("/section{number:05}/item{number:05}"),
-        true => format!("/item/abc/view{number:05}"),
+    if shared {
+        format!("/item/abc/view{number:05}")
+    } else {
+        format!("/section{number:05}/item{number:05}")
     }
 }
 
 fn spec(number: usize, shared: bool) -> Spec {
-    let (head, tail) = match shared {
-        false => (path(number, false), String::new()),
-        true => ("/item/".to_owned(), format!("/view{number:05}")),
+    let (head, tail) = if shared {
+        ("/item/".to_owned(), format!("/view{number:05}"))
+    } else {
+        (path(number, false), String::new())
     };
     let (letters, captures): (_, &[&str]) = if shared {
         ("(?<id>[a-z]+)", &["id"])
@@ -49,7 +52,7 @@ fn spec(number: usize, shared: bool) -> Spec {
         .at("", number as u32)
 }
 
-/// `head`, letters where there are some, `tail`, the end.
+/// Packs the automaton of `head`, then letters if `letters`, then `tail`.
 fn automaton(head: &[u8], letters: bool, tail: &[u8]) -> Vec<u8> {
     let mut packed = Vec::new();
     let literal = |packed: &mut Vec<u8>, bytes: &[u8]| {
@@ -69,7 +72,7 @@ fn automaton(head: &[u8], letters: bool, tail: &[u8]) -> Vec<u8> {
     packed
 }
 
-/// A state that does not accept; edges lead to itself (0) or to the state behind it (1).
+/// Packs a state that does not accept. Edges lead to the state itself (0) or to the next one (1).
 fn state(packed: &mut Vec<u8>, edges: &[(u8, u8, usize)]) {
     let own = packed.len();
     packed.extend([0, edges.len() as u8]);
@@ -86,7 +89,7 @@ mod tests {
     use brubeck::__private::RouteMatcher;
 
     #[test]
-    fn every_path_leads_to_its_resource_and_nowhere_else() {
+    fn each_path_matches_its_own_route_only() {
         for shared in [false, true] {
             let matching = RouteMatcher::new(routes(30, shared)).unwrap();
             let found = |path: &str| matching.find(path).map(|spec| spec.line);

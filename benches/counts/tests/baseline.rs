@@ -1,4 +1,4 @@
-//! The hot paths take as many instructions as they did.
+//! Compares the counts of the hot paths with the baseline.
 
 use brubeck_counts::baseline::Baseline;
 use brubeck_counts::{callgrind, paths};
@@ -7,22 +7,22 @@ use std::process::Command;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/baseline.txt");
 
-/// The release that compiles this: `rustc 1.95.0`.
+/// Returns the release of the current compiler: `rustc 1.95.0`.
 fn compiler() -> String {
-    let said = Command::new(std::env::var_os("RUSTC").unwrap_or("rustc".into()))
+    let version = Command::new(std::env::var_os("RUSTC").unwrap_or("rustc".into()))
         .arg("--version")
         .output()
         .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
         .unwrap_or_default();
-    said.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+    version.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
 #[cfg_attr(
     debug_assertions,
-    ignore = "counts are those of a release build: cargo test --profile counts -p brubeck-counts"
+    ignore = "needs a release build: cargo test --profile counts -p brubeck-counts"
 )]
-fn the_hot_paths_take_as_many_instructions_as_they_did() {
+fn instruction_counts_match_the_baseline() {
     if !callgrind::is_installed() {
         assert!(
             std::env::var_os("CI").is_none(),
@@ -30,21 +30,22 @@ fn the_hot_paths_take_as_many_instructions_as_they_did() {
         );
         return println!("skipped: valgrind is missing: apt-get install valgrind");
     }
-    let overwrite = std::env::var_os("COUNTS").is_some_and(|what| what == "overwrite");
+    let overwrite = std::env::var_os("COUNTS").is_some_and(|value| value == "overwrite");
     let old = Baseline::read(&std::fs::read_to_string(FILE).unwrap_or_default());
     let compiler = compiler();
     if !overwrite && old.compiler != compiler {
         return println!(
-            "skipped: the baseline is that of {}, and this is {compiler}",
+            "skipped: the baseline was written with {}, and this is {compiler}",
             old.compiler
         );
     }
     let folder = tempfile::tempdir().expect("a folder");
     let program = Path::new(env!("CARGO_BIN_EXE_brubeck-counts"));
     let counts = paths::PATHS.iter().map(|(name, _)| {
-        let mut counted = callgrind::count(program, name, paths::WITHIN, folder.path()).expect("a count");
-        counted.instructions /= paths::TIMES;
-        counted.allocations /= paths::TIMES;
+        let mut counted =
+            callgrind::count(program, name, paths::COUNTED_FUNCTION, folder.path()).expect("a count");
+        counted.instructions /= paths::REPETITIONS;
+        counted.allocations /= paths::REPETITIONS;
         ((*name).to_owned(), counted)
     });
     let now = Baseline {
@@ -58,7 +59,7 @@ fn the_hot_paths_take_as_many_instructions_as_they_did() {
     let changes = old.changes(&now);
     assert!(
         changes.is_empty(),
-        "{}\nIf that is meant: COUNTS=overwrite cargo test --profile counts -p brubeck-counts, and read the difference.",
+        "{}\nIf this is intended, run: COUNTS=overwrite cargo test --profile counts -p brubeck-counts, and review the diff",
         changes.join("\n")
     );
 }

@@ -1,4 +1,4 @@
-//! What finding the first match costs, from ten routes to ten thousand.
+//! Measures finding the first match among 10 to 10,000 routes.
 
 use brubeck::__private::RouteMatcher;
 use brubeck_benches::figures::{Spread, thousands};
@@ -11,22 +11,22 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 const SIZES: [usize; 4] = [10, 100, 1_000, 10_000];
-/// Matches of one measurement. As many for each table: a few measure how fast what they need comes out of memory that others
-/// have used meanwhile, and a table of ten has less of it.
+/// Matches in one measurement, the same for each table. Fewer matches would measure cache misses after the other
+/// tables, which are more for a larger table.
 const MATCHES: u32 = 20_000;
 
-/// Measures matching, and writes what came out as Markdown.
+/// Measures route matching and writes the results as Markdown
 #[derive(Parser)]
 struct Plan {
-    /// How often each table is measured
+    /// Measurements of each table
     #[arg(long, default_value_t = 15)]
     rounds: usize,
-    /// A page with marks to write the table between
+    /// A page whose generated part is replaced
     #[arg(long)]
     out: Option<PathBuf>,
 }
 
-/// One table, measured again and again.
+/// The measurements of one table.
 struct Row {
     size: usize,
     shared: bool,
@@ -41,7 +41,7 @@ impl Row {
             size,
             shared,
             matching: RouteMatcher::new(routes(size, shared))?,
-            // All over the table, in no order that a processor could learn.
+            // Spread over the table, in an order that is hard to predict for the CPU.
             paths: (0..64).map(|step| path(step * 7_919 % size, shared)).collect(),
             nanoseconds: Vec::new(),
         })
@@ -70,7 +70,7 @@ fn main() -> Result {
         }
     }
     for _ in 0..plan.rounds {
-        // In turns, so that a slow moment of the machine meets every table.
+        // All tables in turn, so a slow moment of the machine affects all of them.
         rows.iter_mut().for_each(Row::measure);
     }
     let text = report(&rows, plan.rounds);
@@ -82,9 +82,9 @@ fn main() -> Result {
 }
 
 fn report(rows: &[Row], rounds: usize) -> String {
-    let mut table = Table::new(["routes", "ns (least to most)", "of ten routes"]);
+    let mut table = Table::new(["routes", "ns (min to max)", "ratio to 10 routes"]);
     for row in rows {
-        let least = rows
+        let smallest = rows
             .iter()
             .find(|other| other.shared == row.shared)
             .map_or(1.0, |first| first.spread().median);
@@ -94,11 +94,11 @@ fn report(rows: &[Row], rounds: usize) -> String {
             format!(
                 "{} ({} to {})",
                 thousands(spread.median),
-                thousands(spread.low),
-                thousands(spread.high)
+                thousands(spread.min),
+                thousands(spread.max)
             ),
-            format!("{:.2}", spread.median / least),
+            format!("{:.2}", spread.median / smallest),
         ]);
     }
-    format!("{table}\nMedians of {rounds} rounds, all tables in turns, on one thread.")
+    format!("{table}\nMedians of {rounds} rounds, all tables in turn, on one thread.")
 }

@@ -1,8 +1,8 @@
-//! JSON over HTTP/1.1: an axum server, and hyper's client with a connection for each call under way.
+//! JSON over HTTP/1.1: an axum server, and hyper's pooled client with a connection for each call in flight.
 
-use super::{Flavor, Serving, Side};
+use super::{Flavor, RunningServer, Side};
 use crate::Result;
-use crate::load::{self, Load, Seen};
+use crate::load::{self, Load, LoadResults};
 use crate::work::Note;
 use axum::serve::ListenerExt;
 use axum::{Json, Router, routing::post};
@@ -29,12 +29,12 @@ impl load::Echo for Caller {
         let request = http::Request::post(self.uri.clone())
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(Full::from(note.to_json()))?;
-        let answer = self.client.request(request).await?.into_body().collect().await?;
-        Ok(serde_json::from_slice(&answer.to_bytes())?)
+        let response = self.client.request(request).await?.into_body().collect().await?;
+        Ok(serde_json::from_slice(&response.to_bytes())?)
     }
 }
 
-/// `axum::serve` and a pool of connections.
+/// `axum::serve` and a pooled client.
 pub struct Axum;
 
 impl Side for Axum {
@@ -42,7 +42,7 @@ impl Side for Axum {
         "axum"
     }
 
-    fn what(&self) -> &'static str {
+    fn description(&self) -> &'static str {
         "axum 0.8, JSON over HTTP/1.1, and hyper's pooled client: a connection for each call in flight"
     }
 
@@ -50,17 +50,17 @@ impl Side for Axum {
         Flavor::CurrentThread
     }
 
-    fn serve(&self, _: String) -> BoxFuture<'static, Result<Serving>> {
+    fn serve(&self, _: String) -> BoxFuture<'static, Result<RunningServer>> {
         Box::pin(async {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             let address = format!("http://{}/echo", listener.local_addr()?);
             let listener = listener.tap_io(|stream| {
-                // Without it the last packet of an answer may wait; the stream works all the same.
+                // Otherwise the last packet of a response may wait for an acknowledgement. An error does not matter.
                 let _ = stream.set_nodelay(true);
             });
             let router = Router::new().route("/echo", post(echo));
             let serving = tokio::spawn(async move { axum::serve(listener, router).await });
-            Ok(Serving {
+            Ok(RunningServer {
                 address,
                 pids: Vec::new(),
                 alive: Box::new(serving),
@@ -68,7 +68,7 @@ impl Side for Axum {
         })
     }
 
-    fn drive(&self, address: String, load: Load) -> BoxFuture<'static, Result<Seen>> {
+    fn drive(&self, address: String, load: Load) -> BoxFuture<'static, Result<LoadResults>> {
         Box::pin(async move {
             let mut connector = HttpConnector::new();
             connector.set_nodelay(true);

@@ -1,30 +1,30 @@
-//! brubeck as a user writes it: a contract, a handler, a client, and defaults.
+//! brubeck as in the README: a contract, a handler and a client with defaults.
 
-use super::{Flavor, Serving, Side, Transport};
+use super::{Flavor, RunningServer, Side, Transport};
 use crate::Result;
-use crate::load::{self, Load, Seen};
+use crate::load::{self, Load, LoadResults};
 use crate::work::Note;
 use ::brubeck::{Dialect, ServiceAddress, prelude::*};
 use futures_util::future::BoxFuture;
 
-/// What both sides know.
+/// The passphrase of the service.
 pub const PASSPHRASE: &str = "my_shared_secret";
 
-/// What both sides agree on.
+/// The contract of the service.
 #[service_client]
 pub trait Echo {
-    /// Says it back.
+    /// Returns the note.
     #[call("/echo")]
     async fn echo(&self, note: Note) -> Result<Note, Fault>;
 }
 
 #[service_handler(echo::echo)]
-async fn answer(Args(ask): Args<echo::echo>) -> Result<Note, Fault> {
+async fn echo_handler(Args(ask): Args<echo::echo>) -> Result<Note, Fault> {
     Ok(ask.note)
 }
 
-/// What the service answers.
-pub const ROUTES: Routes<()> = routes![answer];
+/// The routes of the service.
+pub const ROUTES: Routes<()> = routes![echo_handler];
 
 impl load::Echo for EchoClient {
     async fn echo(&self, note: Note) -> Result<Note> {
@@ -32,35 +32,35 @@ impl load::Echo for EchoClient {
     }
 }
 
-/// A wire, and how many threads the handlers have.
+/// A protocol and a runtime flavor.
 pub struct Brubeck {
     name: &'static str,
-    what: &'static str,
+    description: &'static str,
     dialect: Option<Dialect>,
     flavor: Flavor,
 }
 
 impl Brubeck {
-    /// As it comes.
+    /// All defaults.
     pub const V2: Brubeck = Brubeck {
         name: "brubeck",
-        what: "a contract, its client and its handler as the README writes them, in brubeck's protocol, authenticated, on all defaults",
+        description: "a contract, its client and its handler as in the README, with brubeck's protocol, authenticated, all defaults",
         dialect: None,
         flavor: Flavor::MultiThread,
     };
 
-    /// The same in a program of `#[tokio::main(flavor = "current_thread")]`.
+    /// The same program under `#[tokio::main(flavor = "current_thread")]`.
     pub const ONE_THREAD: Brubeck = Brubeck {
         name: "brubeck-one",
-        what: "the same program under `#[tokio::main(flavor = \"current_thread\")]`",
+        description: "the same program under `#[tokio::main(flavor = \"current_thread\")]`",
         dialect: None,
         flavor: Flavor::CurrentThread,
     };
 
-    /// The wire of the Python original.
+    /// The same program in a dialect of the Python original.
     pub const BRANCH: Brubeck = Brubeck {
         name: "branch",
-        what: "the same program on the wire of the Python original's branch",
+        description: "the same program in the dialect of the Python original's branch",
         dialect: Some(Dialect::Branch),
         flavor: Flavor::MultiThread,
     };
@@ -71,8 +71,8 @@ impl Side for Brubeck {
         self.name
     }
 
-    fn what(&self) -> &'static str {
-        self.what
+    fn description(&self) -> &'static str {
+        self.description
     }
 
     fn transports(&self) -> &'static [Transport] {
@@ -83,12 +83,12 @@ impl Side for Brubeck {
         self.flavor
     }
 
-    fn serve(&self, address: String) -> BoxFuture<'static, Result<Serving>> {
+    fn serve(&self, address: String) -> BoxFuture<'static, Result<RunningServer>> {
         Box::pin(async move {
             let running = App::new(ROUTES, ())
                 .start(Service::bind(address, PASSPHRASE))
                 .await?;
-            Ok(Serving {
+            Ok(RunningServer {
                 address: running.address().to_owned(),
                 pids: Vec::new(),
                 alive: Box::new(running),
@@ -96,7 +96,7 @@ impl Side for Brubeck {
         })
     }
 
-    fn drive(&self, address: String, load: Load) -> BoxFuture<'static, Result<Seen>> {
+    fn drive(&self, address: String, load: Load) -> BoxFuture<'static, Result<LoadResults>> {
         let service = ServiceAddress::new(address, PASSPHRASE);
         let service = match self.dialect {
             Some(dialect) => service.dialect(dialect),

@@ -1,4 +1,4 @@
-//! The sides that are compared, a file for each: how it serves the echo, and how it calls it.
+//! The sides that are compared, in a file each: a server of the echo, and its client.
 
 mod axum;
 pub mod brubeck;
@@ -8,21 +8,21 @@ pub mod tarpc;
 mod tonic;
 
 use crate::Result;
-use crate::load::{Load, Seen};
+use crate::load::{Load, LoadResults};
 use futures_util::future::BoxFuture;
 use std::any::Any;
 
-/// What the two processes of a side talk over.
+/// The transport between the two processes of a side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// The loopback interface.
     Tcp,
-    /// A socket file.
+    /// A Unix socket.
     Ipc,
 }
 
 impl Transport {
-    /// `tcp` or `ipc`.
+    /// Returns `tcp` or `ipc`.
     pub fn name(self) -> &'static str {
         match self {
             Transport::Tcp => "tcp",
@@ -31,34 +31,34 @@ impl Transport {
     }
 }
 
-/// The tokio runtime that a side runs best on.
+/// The flavor of the tokio runtime of a side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavor {
     /// Everything on one thread.
     CurrentThread,
-    /// Two worker threads: what `#[tokio::main]` gives on two cores.
+    /// Two worker threads, as with `#[tokio::main]` on two cores.
     MultiThread,
 }
 
-/// A server that can be called, until this is dropped.
-pub struct Serving {
-    /// Where it is.
+/// A running server. It is stopped when dropped.
+pub struct RunningServer {
+    /// Its address.
     pub address: String,
-    /// Processes it started.
+    /// The processes that it started.
     pub pids: Vec<u32>,
-    /// What keeps it up.
+    /// Keeps the server running.
     pub alive: Box<dyn Any + Send>,
 }
 
-/// One way to make calls.
+/// A crate, protocol or configuration that is measured.
 pub trait Side: Sync {
-    /// As it is asked for, and as tables call it.
+    /// The name in options and tables.
     fn name(&self) -> &'static str;
 
-    /// What it is, in a few words.
-    fn what(&self) -> &'static str;
+    /// A short description.
+    fn description(&self) -> &'static str;
 
-    /// What it runs over.
+    /// The supported transports.
     fn transports(&self) -> &'static [Transport] {
         &[Transport::Tcp]
     }
@@ -69,13 +69,13 @@ pub trait Side: Sync {
     }
 
     /// Serves at `tcp://127.0.0.1:0` or `ipc://path`.
-    fn serve(&self, address: String) -> BoxFuture<'static, Result<Serving>>;
+    fn serve(&self, address: String) -> BoxFuture<'static, Result<RunningServer>>;
 
-    /// Calls what serves there.
-    fn drive(&self, address: String, load: Load) -> BoxFuture<'static, Result<Seen>>;
+    /// Runs the load against the server at `address`.
+    fn drive(&self, address: String, load: Load) -> BoxFuture<'static, Result<LoadResults>>;
 }
 
-/// Every side; the first is what the others are measured by.
+/// Every side. The first is the lower bound, to which the others are compared.
 pub const SIDES: &[&dyn Side] = &[
     &raw::Raw,
     &brubeck::Brubeck::V2,
@@ -88,11 +88,11 @@ pub const SIDES: &[&dyn Side] = &[
     &axum::Axum,
 ];
 
-/// The side of this name.
+/// Finds a side by its name.
 ///
 /// # Errors
 ///
-/// There is none.
+/// Returns an error if the name is unknown.
 pub fn named(name: &str) -> Result<&'static dyn Side> {
     let known = || {
         SIDES
@@ -104,11 +104,11 @@ pub fn named(name: &str) -> Result<&'static dyn Side> {
     let found = SIDES.iter().find(|side| side.name() == name);
     found
         .copied()
-        .ok_or_else(|| format!("there is no side `{name}`: there are {}", known()).into())
+        .ok_or_else(|| format!("unknown side `{name}`; use one of {}", known()).into())
 }
 
 impl Flavor {
-    /// As one asks for it.
+    /// The flavor as in `#[tokio::main]`.
     pub fn name(self) -> &'static str {
         match self {
             Flavor::CurrentThread => "`current_thread`",
@@ -116,11 +116,11 @@ impl Flavor {
         }
     }
 
-    /// The runtime.
+    /// Builds the runtime.
     ///
     /// # Errors
     ///
-    /// The system is out of threads.
+    /// Returns an error if the system cannot start the threads.
     pub fn build(self) -> Result<tokio::runtime::Runtime> {
         let mut builder = match self {
             Flavor::CurrentThread => tokio::runtime::Builder::new_current_thread(),

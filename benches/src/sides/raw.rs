@@ -1,9 +1,9 @@
-//! The floor: `zeromq` sockets alone, whole and each on one thread; bytes that nobody reads.
+//! The lower bound: sockets of the `zeromq` crate alone, each on one thread, with bytes that are not parsed.
 
-use super::{Flavor, Serving, Side, Transport};
+use super::{Flavor, RunningServer, Side, Transport};
 use crate::Result;
 use crate::latencies::Latencies;
-use crate::load::{self, Load, Seen};
+use crate::load::{self, Load, LoadResults};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::collections::VecDeque;
@@ -18,8 +18,8 @@ impl Side for Raw {
         "raw"
     }
 
-    fn what(&self) -> &'static str {
-        "the floor: the `zeromq` crate alone, DEALER and ROUTER, bytes that nobody parses, nobody authenticated, no deadlines"
+    fn description(&self) -> &'static str {
+        "the lower bound: DEALER and ROUTER of the `zeromq` crate alone, without parsing, authentication or deadlines"
     }
 
     fn transports(&self) -> &'static [Transport] {
@@ -30,19 +30,19 @@ impl Side for Raw {
         Flavor::CurrentThread
     }
 
-    fn serve(&self, address: String) -> BoxFuture<'static, Result<Serving>> {
+    fn serve(&self, address: String) -> BoxFuture<'static, Result<RunningServer>> {
         Box::pin(async move {
             let mut router = RouterSocket::new();
             let address = router.bind(&address).await?.to_string();
             let alive = tokio::spawn(async move {
-                // The identity that comes before the message is what it goes back by.
+                // The first frame is the identity of the client, to which the ROUTER sends the message back.
                 while let Ok(message) = router.recv().await {
                     if router.send(message).await.is_err() {
                         return;
                     }
                 }
             });
-            Ok(Serving {
+            Ok(RunningServer {
                 address,
                 pids: Vec::new(),
                 alive: Box::new(alive),
@@ -50,25 +50,25 @@ impl Side for Raw {
         })
     }
 
-    fn drive(&self, address: String, load: Load) -> BoxFuture<'static, Result<Seen>> {
+    fn drive(&self, address: String, load: Load) -> BoxFuture<'static, Result<LoadResults>> {
         Box::pin(async move {
             let mut dealer = DealerSocket::new();
             dealer.connect(&address).await?;
             let body = Bytes::from(load.note.to_json());
             messages(&mut dealer, &body, load.in_flight, load.window / 3).await?;
-            load::ready().await?;
+            load::wait_for_measurement().await?;
             messages(&mut dealer, &body, load.in_flight, load.window).await
         })
     }
 }
 
-/// Keeps so many messages under way: one goes out for each that comes back.
+/// Keeps `in_flight` messages in flight: sends one for each that is received.
 async fn messages(
     dealer: &mut DealerSocket,
     body: &Bytes,
     in_flight: usize,
     window: Duration,
-) -> Result<Seen> {
+) -> Result<LoadResults> {
     let latencies = Latencies::default();
     let mut sent = VecDeque::new();
     let began = Instant::now();
@@ -76,17 +76,17 @@ async fn messages(
         sent.push_back(Instant::now());
         dealer.send(ZmqMessage::from(body.clone())).await?;
     }
-    // One connection keeps the order.
+    // The responses have the order of the requests, because there is one connection.
     while let Some(asked) = sent.pop_front() {
-        let answer = dealer.recv().await?;
+        let response = dealer.recv().await?;
         latencies.add(asked.elapsed());
-        if answer.get(0).is_none_or(|frame| frame.len() != body.len()) {
-            return Err("the answer is not what was asked".into());
+        if response.get(0).is_none_or(|frame| frame.len() != body.len()) {
+            return Err("the response differs from the request".into());
         }
         if began.elapsed() < window {
             sent.push_back(Instant::now());
             dealer.send(ZmqMessage::from(body.clone())).await?;
         }
     }
-    Ok(Seen::new(&latencies, began.elapsed()))
+    Ok(LoadResults::new(&latencies, began.elapsed()))
 }

@@ -1,8 +1,8 @@
-//! tarpc, as its documentation serves and calls: every request in a task of its own.
+//! tarpc as in its documentation, with a task for each request.
 
-use super::{Flavor, Serving, Side, Transport};
+use super::{Flavor, RunningServer, Side, Transport};
 use crate::Result;
-use crate::load::{self, Load, Seen};
+use crate::load::{self, Load, LoadResults};
 use crate::work::Note;
 use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt};
@@ -13,17 +13,17 @@ use tarpc::tokio_serde::formats::{Bincode, Json};
 use tarpc::tokio_serde::{Deserializer, Serializer};
 use tarpc::{ClientMessage, Response, client, context};
 
-/// What both sides agree on.
+/// The service.
 #[tarpc::service]
 pub trait Echo {
-    /// Says it back.
+    /// Returns the note.
     async fn echo(note: Note) -> Note;
 }
 
 #[derive(Clone)]
-struct Answering;
+struct EchoServer;
 
-impl Echo for Answering {
+impl Echo for EchoServer {
     async fn echo(self, _: context::Context, note: Note) -> Note {
         note
     }
@@ -35,7 +35,7 @@ impl load::Echo for EchoClient {
     }
 }
 
-/// The two codecs.
+/// The codec.
 pub enum Tarpc {
     /// JSON.
     Json,
@@ -51,10 +51,10 @@ impl Side for Tarpc {
         }
     }
 
-    fn what(&self) -> &'static str {
+    fn description(&self) -> &'static str {
         match self {
             Tarpc::Json => {
-                "tarpc 0.38 with `serde-transport`, JSON, every request in a task of its own, as its documentation has it"
+                "tarpc 0.38 with `serde-transport`, JSON, a task for each request, as in its documentation"
             }
             Tarpc::Bincode => "the same, bincode",
         }
@@ -68,14 +68,14 @@ impl Side for Tarpc {
         Flavor::CurrentThread
     }
 
-    fn serve(&self, address: String) -> BoxFuture<'static, Result<Serving>> {
+    fn serve(&self, address: String) -> BoxFuture<'static, Result<RunningServer>> {
         match self {
             Tarpc::Json => Box::pin(serve(address, Json::default)),
             Tarpc::Bincode => Box::pin(serve(address, Bincode::default)),
         }
     }
 
-    fn drive(&self, address: String, load: Load) -> BoxFuture<'static, Result<Seen>> {
+    fn drive(&self, address: String, load: Load) -> BoxFuture<'static, Result<LoadResults>> {
         match self {
             Tarpc::Json => Box::pin(drive(address, load, Json::default)),
             Tarpc::Bincode => Box::pin(drive(address, load, Bincode::default)),
@@ -83,46 +83,46 @@ impl Side for Tarpc {
     }
 }
 
-async fn serve<C>(address: String, codec: fn() -> C) -> Result<Serving>
+async fn serve<C>(address: String, codec: fn() -> C) -> Result<RunningServer>
 where
     C: Serializer<Response<EchoResponse>> + Deserializer<ClientMessage<EchoRequest>> + Unpin + Send + 'static,
     io::Error: From<<C as Serializer<Response<EchoResponse>>>::Error>
         + From<<C as Deserializer<ClientMessage<EchoRequest>>>::Error>,
 {
-    let (address, answering) = match address.strip_prefix("ipc://") {
+    let (address, server) = match address.strip_prefix("ipc://") {
         Some(path) => {
             let incoming = unix::listen(path, codec).await?;
-            (address.clone(), tokio::spawn(answer(incoming)))
+            (address.clone(), tokio::spawn(respond(incoming)))
         }
         None => {
             let incoming = tcp::listen("127.0.0.1:0", codec).await?;
             (
                 format!("tcp://{}", incoming.local_addr()),
-                tokio::spawn(answer(incoming)),
+                tokio::spawn(respond(incoming)),
             )
         }
     };
-    Ok(Serving {
+    Ok(RunningServer {
         address,
         pids: Vec::new(),
-        alive: Box::new(answering),
+        alive: Box::new(server),
     })
 }
 
-async fn answer<T>(incoming: impl Stream<Item = io::Result<T>>)
+async fn respond<T>(incoming: impl Stream<Item = io::Result<T>>)
 where
     T: tarpc::Transport<Response<EchoResponse>, ClientMessage<EchoRequest>> + Send + 'static,
 {
     let mut incoming = std::pin::pin!(incoming);
     while let Some(Ok(transport)) = incoming.next().await {
-        let requests = BaseChannel::with_defaults(transport).execute(Answering.serve());
-        tokio::spawn(requests.for_each(|answer| async {
-            tokio::spawn(answer);
+        let requests = BaseChannel::with_defaults(transport).execute(EchoServer.serve());
+        tokio::spawn(requests.for_each(|response| async {
+            tokio::spawn(response);
         }));
     }
 }
 
-async fn drive<C>(address: String, load: Load, codec: fn() -> C) -> Result<Seen>
+async fn drive<C>(address: String, load: Load, codec: fn() -> C) -> Result<LoadResults>
 where
     C: Serializer<ClientMessage<EchoRequest>> + Deserializer<Response<EchoResponse>> + Unpin + Send + 'static,
     io::Error: From<<C as Serializer<ClientMessage<EchoRequest>>>::Error>

@@ -1,8 +1,8 @@
-//! tonic, unary: what its code generator would write, by hand, because that needs `protoc`.
+//! tonic with unary calls. The service is written by hand, because its code generator needs `protoc`.
 
-use super::{Flavor, Serving, Side};
+use super::{Flavor, RunningServer, Side};
 use crate::Result;
-use crate::load::{self, Load, Seen};
+use crate::load::{self, Load, LoadResults};
 use crate::work::Note;
 use futures_util::future::BoxFuture;
 use http::uri::PathAndQuery;
@@ -17,7 +17,7 @@ use tonic_prost::ProstCodec;
 
 const PATH: PathAndQuery = PathAndQuery::from_static("/echo.Echo/Echo");
 
-/// The fields of a note.
+/// A note as a protobuf message.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Message {
     #[prost(uint64, tag = "1")]
@@ -105,8 +105,8 @@ impl load::Echo for Channel {
         let mut grpc = tonic::client::Grpc::new(self.clone());
         grpc.ready().await?;
         let request = Request::new(Message::from(note));
-        let answer: Response<Message> = grpc.unary(request, PATH, ProstCodec::default()).await?;
-        Ok(answer.into_inner().into())
+        let response: Response<Message> = grpc.unary(request, PATH, ProstCodec::default()).await?;
+        Ok(response.into_inner().into())
     }
 }
 
@@ -118,7 +118,7 @@ impl Side for Tonic {
         "tonic"
     }
 
-    fn what(&self) -> &'static str {
+    fn description(&self) -> &'static str {
         "tonic 0.14, unary calls, protobuf over one HTTP/2 connection"
     }
 
@@ -126,12 +126,12 @@ impl Side for Tonic {
         Flavor::CurrentThread
     }
 
-    fn serve(&self, _: String) -> BoxFuture<'static, Result<Serving>> {
+    fn serve(&self, _: String) -> BoxFuture<'static, Result<RunningServer>> {
         Box::pin(async {
             let incoming = TcpIncoming::bind("127.0.0.1:0".parse()?)?.with_nodelay(Some(true));
             let address = format!("http://{}", incoming.local_addr()?);
             let serving = Server::builder().add_service(Echo).serve_with_incoming(incoming);
-            Ok(Serving {
+            Ok(RunningServer {
                 address,
                 pids: Vec::new(),
                 alive: Box::new(tokio::spawn(serving)),
@@ -139,7 +139,7 @@ impl Side for Tonic {
         })
     }
 
-    fn drive(&self, address: String, load: Load) -> BoxFuture<'static, Result<Seen>> {
+    fn drive(&self, address: String, load: Load) -> BoxFuture<'static, Result<LoadResults>> {
         Box::pin(async move {
             let channel = Channel::from_shared(address)?.connect().await?;
             load.drive(channel).await

@@ -1,4 +1,4 @@
-//! Handlers that block a thread, and handlers of which only some run at once.
+//! Blocking handlers and handlers with a concurrency limit.
 
 use crate::support::application;
 use brubeck::prelude::*;
@@ -9,35 +9,44 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(10);
+const SIGNAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-type Ends<T> = (Sender<T>, Mutex<Receiver<T>>);
+/// Both ends of a channel.
+type Signal<T> = (Sender<T>, Mutex<Receiver<T>>);
 
-/// What the handlers of a test tell it, and what it tells them.
+/// Signals between a test and its handlers.
 struct Signals {
-    began: Ends<()>,
-    go_on: Ends<()>,
-    saw: Ends<bool>,
+    /// From a handler: it runs.
+    started: Signal<()>,
+    /// To a handler: it may end.
+    release: Signal<()>,
+    /// From a handler: the state of its cancellation token at the end.
+    was_cancelled: Signal<bool>,
 }
 
 fn signals() -> Arc<Signals> {
-    fn ends<T>() -> Ends<T> {
+    fn signal<T>() -> Signal<T> {
         let (sender, receiver) = channel();
         (sender, Mutex::new(receiver))
     }
     Arc::new(Signals {
-        began: ends(),
-        go_on: ends(),
-        saw: ends(),
+        started: signal(),
+        release: signal(),
+        was_cancelled: signal(),
     })
 }
 
-fn wait<T>(ends: &Ends<T>) -> T {
-    ends.1.lock().unwrap().recv_timeout(SOON).expect("a signal")
+fn wait<T>(signal: &Signal<T>) -> T {
+    signal
+        .1
+        .lock()
+        .unwrap()
+        .recv_timeout(SIGNAL_TIMEOUT)
+        .expect("a signal")
 }
 
 #[derive(Clone, AppState)]
-struct Test {
+struct ServiceState {
     signals: Arc<Signals>,
 }
 
@@ -49,34 +58,34 @@ fn double(number: Arg<u32>) -> Json<u32> {
 #[service_handler(path = "^/stopped$", blocking)]
 fn stopped(cancelled: Cancellation, signals: State<Arc<Signals>>) {
     assert!(!cancelled.is_cancelled());
-    signals.began.0.send(()).unwrap();
-    wait(&signals.go_on);
-    signals.saw.0.send(cancelled.is_cancelled()).unwrap();
+    signals.started.0.send(()).unwrap();
+    wait(&signals.release);
+    signals.was_cancelled.0.send(cancelled.is_cancelled()).unwrap();
 }
 
 #[service_handler(path = "^/panics$", blocking)]
 fn panics() {
-    panic!("on a thread of its own");
+    panic!("on purpose");
 }
 
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
+static MAX_RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 #[service_handler(path = "^/narrow$", concurrency = 2)]
 async fn narrow() {
     let running = RUNNING.fetch_add(1, Ordering::SeqCst) + 1;
-    MOST.fetch_max(running, Ordering::SeqCst);
+    MAX_RUNNING.fetch_max(running, Ordering::SeqCst);
     tokio::task::yield_now().await;
     RUNNING.fetch_sub(1, Ordering::SeqCst);
 }
 
 #[service_handler(path = "^/held$", blocking, concurrency = 1)]
 fn held(signals: State<Arc<Signals>>) {
-    signals.began.0.send(()).unwrap();
-    wait(&signals.go_on);
+    signals.started.0.send(()).unwrap();
+    wait(&signals.release);
 }
 
-const ROUTES: Routes<Test> = routes![double, stopped, panics, narrow, held];
+const ROUTES: Routes<ServiceState> = routes![double, stopped, panics, narrow, held];
 
 #[test]
 fn route_spec_records_blocking_and_concurrency() {
@@ -95,10 +104,12 @@ fn route_spec_records_blocking_and_concurrency() {
 }
 
 async fn start(signals: Arc<Signals>) -> Arc<dyn Application> {
-    application::start(App::new(ROUTES, Test { signals })).await.1
+    application::start(App::new(ROUTES, ServiceState { signals }))
+        .await
+        .1
 }
 
-fn ask(application: &Arc<dyn Application>, path: &str) -> BoxFuture<'static, Response> {
+fn call(application: &Arc<dyn Application>, path: &str) -> BoxFuture<'static, Response> {
     let message = Message::service(Method::Request, path).with_arguments(r#"{"number": 21}"#);
     application.clone().answer(message)
 }
@@ -110,7 +121,7 @@ async fn on_thread<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) 
 #[tokio::test]
 async fn blocking_handler_returns_its_response() {
     let application = start(signals()).await;
-    let (status, _, payload) = ask(&application, "/double").await.into_parts();
+    let (status, _, payload) = call(&application, "/double").await.into_parts();
     assert_eq!(status.code(), 200);
     assert!(matches!(payload, Payload::Json(text) if text == "42"));
 }
@@ -118,29 +129,32 @@ async fn blocking_handler_returns_its_response() {
 #[tokio::test]
 async fn blocking_handler_panic_is_500() {
     let application = start(signals()).await;
-    assert_eq!(ask(&application, "/panics").await.status().code(), 500);
+    assert_eq!(call(&application, "/panics").await.status().code(), 500);
 }
 
 #[tokio::test]
 async fn blocking_handler_observes_cancellation() {
     let signals = signals();
     let application = start(signals.clone()).await;
-    let answer = tokio::spawn(ask(&application, "/stopped"));
-    let began = signals.clone();
-    on_thread(move || wait(&began.began)).await;
-    answer.abort();
-    assert!(answer.await.is_err_and(|error| error.is_cancelled()));
-    signals.go_on.0.send(()).unwrap();
-    assert!(on_thread(move || wait(&signals.saw)).await, "it was not told");
+    let response = tokio::spawn(call(&application, "/stopped"));
+    let waiting = signals.clone();
+    on_thread(move || wait(&waiting.started)).await;
+    response.abort();
+    assert!(response.await.is_err_and(|error| error.is_cancelled()));
+    signals.release.0.send(()).unwrap();
+    assert!(
+        on_thread(move || wait(&signals.was_cancelled)).await,
+        "the handler saw no cancellation"
+    );
 }
 
 #[tokio::test]
 async fn concurrency_limit_bounds_running_handlers() {
     let application = start(signals()).await;
-    let answers = join_all((0..20).map(|_| ask(&application, "/narrow"))).await;
-    assert!(answers.iter().all(|answer| answer.status().code() == 200));
+    let responses = join_all((0..20).map(|_| call(&application, "/narrow"))).await;
+    assert!(responses.iter().all(|response| response.status().code() == 200));
     assert_eq!(
-        (MOST.load(Ordering::SeqCst), RUNNING.load(Ordering::SeqCst)),
+        (MAX_RUNNING.load(Ordering::SeqCst), RUNNING.load(Ordering::SeqCst)),
         (2, 0)
     );
 }
@@ -149,19 +163,19 @@ async fn concurrency_limit_bounds_running_handlers() {
 async fn cancelled_blocking_handler_holds_its_slot_until_the_thread_ends() {
     let signals = signals();
     let application = start(signals.clone()).await;
-    let first = tokio::spawn(ask(&application, "/held"));
-    let began = signals.clone();
-    on_thread(move || wait(&began.began)).await;
+    let first = tokio::spawn(call(&application, "/held"));
+    let waiting = signals.clone();
+    on_thread(move || wait(&waiting.started)).await;
     first.abort();
     assert!(first.await.is_err());
-    let mut second = ask(&application, "/held");
+    let mut second = call(&application, "/held");
     assert!(futures_util::poll!(&mut second).is_pending());
     assert!(
-        signals.began.1.lock().unwrap().try_recv().is_err(),
-        "the second runs beside the first"
+        signals.started.1.lock().unwrap().try_recv().is_err(),
+        "the second call runs while the thread of the first one holds the slot"
     );
     for _ in 0..2 {
-        signals.go_on.0.send(()).unwrap();
+        signals.release.0.send(()).unwrap();
     }
     assert_eq!(second.await.status().code(), 200);
 }

@@ -1,7 +1,7 @@
-//! Whoever stops waiting frees the worker: browsers that close, deadlines that pass, calls that are given up.
+//! Cancellation of service handlers: a closed browser connection, a deadline, or an aborted call frees the worker.
 
-use crate::support::site::{Protocol, socket, sockets};
-use crate::support::{Gate, Site, parts, within};
+use crate::support::served_app::{Protocol, socket_address, socket_folder};
+use crate::support::{Gate, ServedApp, requirements, with_timeout};
 use brubeck::prelude::*;
 use brubeck::{Cancellation, Deadline, Phase, Running};
 use std::sync::Arc;
@@ -12,21 +12,23 @@ use tokio::sync::Semaphore;
 
 const SECRET: &str = "my_shared_secret";
 
-/// How often a browser closes, for each front end.
+/// Browser connections to close, for each front end.
 const BROWSERS: usize = 200;
 
 #[derive(Clone, AppState)]
-struct Works {
+struct ServiceState {
     gate: Gate,
     threads: Arc<Threads>,
 }
 
+/// The state of the handler [`blocks`].
 struct Threads {
-    began: Semaphore,
+    started: Semaphore,
     ended: Semaphore,
-    most: AtomicUsize,
+    max_running: AtomicUsize,
     running: AtomicUsize,
-    freed: AtomicBool,
+    /// Lets cancelled handlers return.
+    released: AtomicBool,
 }
 
 #[service_handler(path = "^/slow", method = "request")]
@@ -35,72 +37,74 @@ async fn slow(gate: State<Gate>) -> &'static str {
     "done"
 }
 
-/// Says how much time there is, in milliseconds.
+/// Returns the time until the deadline, in milliseconds.
 #[service_handler(path = "^/time", method = "request")]
 async fn time(deadline: Deadline) -> Json<Option<u64>> {
     Json(deadline.remaining().map(|left| left.as_millis() as u64))
 }
 
-/// Hands work to a task of its own, which stops when nobody waits any more.
-#[service_handler(path = "^/hands-on", method = "request")]
-async fn hands_on(gate: State<Gate>, cancellation: Cancellation) {
+/// Spawns a task that ends when the call is cancelled.
+#[service_handler(path = "^/spawn", method = "request")]
+async fn spawns_task(gate: State<Gate>, cancellation: Cancellation) {
     let gate = gate.0;
-    gate.knock();
+    gate.signal_arrival();
     tokio::spawn({
         let gate = gate.clone();
         async move {
             cancellation.cancelled().await;
-            gate.knock();
+            gate.signal_arrival();
         }
     });
     gate.pass().await;
 }
 
-/// Blocks its thread until nobody waits any more.
+/// Blocks its thread until the call is cancelled and the test releases it.
 #[service_handler(path = "^/blocks", method = "request", blocking)]
 fn blocks(threads: State<Arc<Threads>>, cancellation: Cancellation) {
     let threads = threads.0;
-    threads.most.fetch_max(
+    threads.max_running.fetch_max(
         threads.running.fetch_add(1, Ordering::SeqCst) + 1,
         Ordering::SeqCst,
     );
-    threads.began.add_permits(1);
-    while !cancellation.is_cancelled() || !threads.freed.load(Ordering::SeqCst) {
+    threads.started.add_permits(1);
+    while !cancellation.is_cancelled() || !threads.released.load(Ordering::SeqCst) {
         std::thread::yield_now();
     }
     threads.running.fetch_sub(1, Ordering::SeqCst);
     threads.ended.add_permits(1);
 }
 
-const WORKS: Routes<Works> = routes![slow, time, hands_on, blocks];
+const SERVICE_ROUTES: Routes<ServiceState> = routes![slow, time, spawns_task, blocks];
 
-struct Service {
+struct TestService {
     running: Running,
     address: String,
-    works: Works,
+    state: ServiceState,
     _sockets: TempDir,
 }
 
-impl Service {
-    async fn start(concurrency: usize) -> Service {
-        let sockets = sockets();
-        let address = socket(&sockets, "service");
-        let works = Works {
+impl TestService {
+    async fn start(concurrency: usize) -> TestService {
+        let sockets = socket_folder();
+        let address = socket_address(&sockets, "service");
+        let state = ServiceState {
             gate: Gate::new(),
             threads: Arc::new(Threads {
-                began: Semaphore::new(0),
+                started: Semaphore::new(0),
                 ended: Semaphore::new(0),
-                most: AtomicUsize::new(0),
+                max_running: AtomicUsize::new(0),
                 running: AtomicUsize::new(0),
-                freed: AtomicBool::new(false),
+                released: AtomicBool::new(false),
             }),
         };
         let bound = brubeck::Service::bind(&address, SECRET).concurrency(concurrency);
-        let running = within(App::new(WORKS, works.clone()).start(bound)).await.unwrap();
-        Service {
+        let running = with_timeout(App::new(SERVICE_ROUTES, state.clone()).start(bound))
+            .await
+            .unwrap();
+        TestService {
             running,
             address,
-            works,
+            state,
             _sockets: sockets,
         }
     }
@@ -110,14 +114,14 @@ impl Service {
     }
 
     async fn stop(self) {
-        within(self.running.stop()).await.unwrap();
+        with_timeout(self.running.stop()).await.unwrap();
     }
 }
 
 // ---- browsers ----------------------------------------------------------------------------------
 
 #[derive(Clone, AppState)]
-struct Pages {
+struct WebState {
     address: Address,
 }
 
@@ -126,44 +130,44 @@ struct Address(String);
 
 #[get("^/service/sync$")]
 async fn sync(services: Services, address: State<Address>) -> Result<String, CallError> {
-    let answer = services.register(&address.0.0, SECRET)?.request("/slow").await?;
-    Ok(answer.body.to_string())
+    let response = services.register(&address.0.0, SECRET)?.request("/slow").await?;
+    Ok(response.body.to_string())
 }
 
-const PAGES: Routes<Pages> = routes![sync];
+const WEB_ROUTES: Routes<WebState> = routes![sync];
 
-/// Closes browsers whose requests a worker is busy with; says how long it takes until its handler is dropped.
-async fn closing_frees_the_worker(front: &str, site: Site, service: &Service) {
-    let gate = &service.works.gate;
+/// Closes browser connections while a worker handles their requests, and prints the time until its handler is dropped.
+async fn assert_disconnect_cancels_handler(front: &str, site: ServedApp, service: &TestService) {
+    let gate = &service.state.gate;
     let mut took = Vec::with_capacity(BROWSERS);
     for _ in 0..BROWSERS {
         let mut browser = site.browser().await;
         browser
             .send("GET /service/sync HTTP/1.1\r\nHost: x\r\n\r\n")
             .await;
-        gate.arrived(1).await;
-        let closed = Instant::now();
+        gate.wait_for_arrivals(1).await;
+        let closed_at = Instant::now();
         drop(browser);
-        gate.left(1).await;
-        took.push(closed.elapsed());
+        gate.wait_for_exits(1).await;
+        took.push(closed_at.elapsed());
     }
     took.sort();
     println!(
-        "{front}: browser closes -> handler of the worker is dropped, {BROWSERS} times: p50 {:?}, p99 {:?}, most {:?}",
+        "{front}: time from closing the connection to dropping the service handler, {BROWSERS} times: p50 {:?}, p99 {:?}, max {:?}",
         took[BROWSERS / 2],
         took[BROWSERS * 99 / 100],
         took[BROWSERS - 1]
     );
-    // Nothing is left over: the worker still answers, and answers the right one.
+    // No earlier call holds the only slot, and the response belongs to this request.
     gate.open(1);
     assert_eq!(site.browser().await.get("/service/sync").await.text(), "\"done\"");
     site.stop().await;
 }
 
-fn pages(service: &Service) -> App<Pages> {
+fn pages(service: &TestService) -> App<WebState> {
     App::new(
-        PAGES,
-        Pages {
+        WEB_ROUTES,
+        WebState {
             address: Address(service.address.clone()),
         },
     )
@@ -171,20 +175,20 @@ fn pages(service: &Service) -> App<Pages> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn client_disconnect_cancels_the_service_handler_behind_http() {
-    let service = Service::start(1).await;
-    let site = Site::http(pages(&service)).await;
-    closing_frees_the_worker("http", site, &service).await;
+    let service = TestService::start(1).await;
+    let site = ServedApp::http(pages(&service)).await;
+    assert_disconnect_cancels_handler("http", site, &service).await;
     service.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn client_disconnect_cancels_the_service_handler_behind_mongrel2() {
-    if !parts::mongrel2() {
+    if !requirements::mongrel2() {
         return;
     }
-    let service = Service::start(1).await;
-    let site = Site::mongrel2(pages(&service), Protocol::Json).await;
-    closing_frees_the_worker("mongrel2", site, &service).await;
+    let service = TestService::start(1).await;
+    let site = ServedApp::mongrel2(pages(&service), Protocol::Json).await;
+    assert_disconnect_cancels_handler("mongrel2", site, &service).await;
     service.stop().await;
 }
 
@@ -192,63 +196,68 @@ async fn client_disconnect_cancels_the_service_handler_behind_mongrel2() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handler_receives_the_deadline_and_is_cancelled_at_it() {
-    let service = Service::start(1).await;
+    let service = TestService::start(1).await;
     let client = service.client();
     let call = client.request("/time").timeout(Duration::from_secs(5));
-    let left = within(call.into_future()).await.unwrap().body.as_u64().unwrap();
+    let left = with_timeout(call.into_future())
+        .await
+        .unwrap()
+        .body
+        .as_u64()
+        .unwrap();
     assert!((1..=5000).contains(&left), "{left} ms of 5 s");
 
     let call = client.request("/slow").timeout(Duration::from_millis(50));
-    let error = within(call.into_future()).await.unwrap_err();
+    let error = with_timeout(call.into_future()).await.unwrap_err();
     assert_eq!(
         error,
         CallError::Deadline {
             phase: Phase::Running
         }
     );
-    service.works.gate.left(1).await;
+    service.state.gate.wait_for_exits(1).await;
     service.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancellation_token_reaches_a_spawned_task() {
-    let service = Service::start(1).await;
-    let call = tokio::spawn(service.client().request("/hands-on").into_future());
-    let gate = &service.works.gate;
-    // That it began, and that it waits.
-    gate.arrived(2).await;
-    assert_eq!(gate.waiting(), 0);
+    let service = TestService::start(1).await;
+    let call = tokio::spawn(service.client().request("/spawn").into_future());
+    let gate = &service.state.gate;
+    // One arrival before the task is spawned, and one at the gate.
+    gate.wait_for_arrivals(2).await;
+    assert_eq!(gate.unobserved_arrivals(), 0);
     call.abort();
-    // The task that was left behind.
-    gate.arrived(1).await;
-    gate.left(1).await;
+    // The spawned task has seen the cancellation, and the handler is dropped.
+    gate.wait_for_arrivals(1).await;
+    gate.wait_for_exits(1).await;
     service.stop().await;
 }
 
-/// A thread cannot be dropped: until it has seen that nobody waits, its slot is not given to another.
+/// A thread cannot be dropped, so its slot is released only when the handler returns.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelled_blocking_handler_holds_its_concurrency_slot_in_the_service() {
-    let service = Service::start(1).await;
-    let (client, threads) = (service.client(), service.works.threads.clone());
+    let service = TestService::start(1).await;
+    let (client, threads) = (service.client(), service.state.threads.clone());
     for _ in 0..2 {
         let call = tokio::spawn(client.request("/blocks").into_future());
-        within(threads.began.acquire()).await.unwrap().forget();
+        with_timeout(threads.started.acquire()).await.unwrap().forget();
         call.abort();
-        assert!(within(call).await.unwrap_err().is_cancelled());
+        assert!(with_timeout(call).await.unwrap_err().is_cancelled());
         let next = tokio::spawn(client.request("/time").into_future());
-        // The call that follows waits for the slot, whatever else the worker does meanwhile.
+        // The next call must wait for the slot.
         let mut next = Box::pin(next);
         assert!(
             tokio::time::timeout(Duration::from_millis(50), &mut next)
                 .await
                 .is_err(),
-            "two have one slot"
+            "the next call runs while the thread of the first one holds the slot"
         );
-        threads.freed.store(true, Ordering::SeqCst);
-        within(threads.ended.acquire()).await.unwrap().forget();
-        within(next).await.unwrap().unwrap();
-        threads.freed.store(false, Ordering::SeqCst);
+        threads.released.store(true, Ordering::SeqCst);
+        with_timeout(threads.ended.acquire()).await.unwrap().forget();
+        with_timeout(next).await.unwrap().unwrap();
+        threads.released.store(false, Ordering::SeqCst);
     }
-    assert_eq!(threads.most.load(Ordering::SeqCst), 1);
+    assert_eq!(threads.max_running.load(Ordering::SeqCst), 1);
     service.stop().await;
 }

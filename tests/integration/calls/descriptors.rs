@@ -1,6 +1,7 @@
-//! A process that has no file descriptors left goes on serving those it has, and everybody once there are some again.
+//! A process without free file descriptors serves its open connections, and accepts new ones as soon as it has some
+//! again.
 
-use crate::support::{child, within};
+use crate::support::{child, with_timeout};
 use brubeck::prelude::*;
 use std::fs::File;
 use std::process::Stdio;
@@ -9,8 +10,9 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 const SECRET: &str = "my_shared_secret";
-/// Enough for the reserve that connections leave to the rest of the process, which takes it here.
-const DESCRIPTORS: usize = 200;
+/// The limit of the child. It includes the descriptors that connections leave to the rest of the process, all of
+/// which the handler `take` opens.
+const MAX_DESCRIPTORS: usize = 200;
 
 #[service_handler(path = "^/echo", method = "request")]
 async fn echo(n: Arg<u64>) -> Json<u64> {
@@ -18,17 +20,17 @@ async fn echo(n: Arg<u64>) -> Json<u64> {
 }
 
 #[derive(Clone, AppState)]
-struct Child {
+struct ChildState {
     taken: Arc<Mutex<Vec<File>>>,
 }
 
 type Taken = Arc<Mutex<Vec<File>>>;
 
-/// Takes every descriptor that is left.
+/// Opens files until the process has no descriptor left.
 #[service_handler(path = "^/take", method = "request")]
 async fn take(taken: State<Taken>) -> Json<usize> {
     let files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok())
-        .take(DESCRIPTORS)
+        .take(MAX_DESCRIPTORS)
         .collect();
     let all = files.len();
     taken.0.lock().unwrap().extend(files);
@@ -40,7 +42,7 @@ async fn free(taken: State<Taken>) -> Json<usize> {
     Json(taken.0.lock().unwrap().drain(..).count())
 }
 
-const ROUTES: Routes<Child> = routes![echo, take, free];
+const ROUTES: Routes<ChildState> = routes![echo, take, free];
 
 /// The child process of the test below.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,7 +52,7 @@ async fn child_with_few_descriptors() {
     }
     let running = App::new(
         ROUTES,
-        Child {
+        ChildState {
             taken: Arc::default(),
         },
     )
@@ -61,77 +63,77 @@ async fn child_with_few_descriptors() {
     running.until_signal().await.unwrap();
 }
 
-/// How long a process has used the processor so far, in ticks of 10 ms.
-fn used(process: u32) -> u64 {
+/// Returns the CPU time of a process, in ticks of 10 ms.
+fn cpu_ticks(process: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let after_name = stat.rsplit(')').next().unwrap();
     let fields: Vec<&str> = after_name.split_whitespace().collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
-fn open(process: u32) -> usize {
+fn open_descriptors(process: u32) -> usize {
     std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count()
 }
 
-async fn answered(client: &Client) {
-    let answer = within(client.request("/echo").argument("n", 7).into_future())
+async fn assert_echo(client: &Client) {
+    let response = with_timeout(client.request("/echo").argument("n", 7).into_future())
         .await
         .unwrap();
-    assert_eq!((answer.status.code(), answer.body), (200, 7.into()));
+    assert_eq!((response.status.code(), response.body), (200, 7.into()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn descriptor_exhaustion_spares_open_connections_and_recovers() {
-    let script = format!("ulimit -n {DESCRIPTORS}; exec \"$@\"");
+    let script = format!("ulimit -n {MAX_DESCRIPTORS}; exec \"$@\"");
     let mut child = child::command_after(&script, child_with_few_descriptors)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let address = within(async {
+    let address = with_timeout(async {
         while let Some(line) = lines.next_line().await.unwrap() {
             if let Some(address) = line.strip_prefix("serving ") {
                 return address.to_owned();
             }
         }
-        panic!("the child ended before it served");
+        panic!("the child ended before it served requests");
     })
     .await;
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     let process = child.id().unwrap();
     let early = Client::connect(&brubeck::ServiceAddress::new(&address, SECRET)).unwrap();
-    answered(&early).await;
+    assert_echo(&early).await;
 
-    let taken = within(early.request("/take").into_future()).await.unwrap();
+    let taken = with_timeout(early.request("/take").into_future()).await.unwrap();
     assert!(taken.body.as_u64() > Some(0), "{taken:?}");
-    assert!(open(process) >= DESCRIPTORS, "{taken:?}");
+    assert!(open_descriptors(process) >= MAX_DESCRIPTORS, "{taken:?}");
     let late = Client::connect(&brubeck::ServiceAddress::new(&address, SECRET)).unwrap();
-    let refused = within(
+    let refused = with_timeout(
         late.request("/echo")
             .argument("n", 7)
             .timeout(Duration::from_millis(500))
             .into_future(),
     );
     assert!(refused.await.is_err());
-    // Whoever is connected is served, and accepting what cannot be accepted costs next to nothing.
-    let before = used(process);
+    // The open connection is served, and the failing accepts use little CPU time.
+    let before = cpu_ticks(process);
     let mut idle = tokio::time::interval(Duration::from_millis(100));
     for _ in 0..10 {
         idle.tick().await;
-        answered(&early).await;
+        assert_echo(&early).await;
     }
-    let ticks = used(process) - before;
+    let ticks = cpu_ticks(process) - before;
     println!(
-        "{} descriptors taken; {ticks} % of a processor used",
-        open(process)
+        "{} descriptors open; {ticks} % of a CPU used",
+        open_descriptors(process)
     );
-    assert!(ticks < 50, "{ticks} % of a processor");
+    assert!(ticks < 50, "{ticks} % of a CPU");
     // Descriptors are free again.
-    within(early.request("/free").into_future()).await.unwrap();
-    within(async { while late.request("/echo").argument("n", 7).await.is_err() {} }).await;
-    answered(&late).await;
-    answered(&early).await;
+    with_timeout(early.request("/free").into_future()).await.unwrap();
+    with_timeout(async { while late.request("/echo").argument("n", 7).await.is_err() {} }).await;
+    assert_echo(&late).await;
+    assert_echo(&early).await;
     child.start_kill().unwrap();
-    within(child.wait()).await.unwrap();
+    with_timeout(child.wait()).await.unwrap();
 }

@@ -1,7 +1,7 @@
-//! Applications that call services over ZeroMQ: every call ends once, in its own answer or a typed error.
+//! Calls over ZeroMQ: every call ends once, with its own response or a typed error.
 
-use crate::support::site::{socket, sockets};
-use crate::support::{Gate, Site, within};
+use crate::support::served_app::{socket_address, socket_folder};
+use crate::support::{Gate, ServedApp, with_timeout};
 use brubeck::prelude::*;
 use brubeck::{Dialect, Phase, Running, ServiceAddress};
 use std::future::IntoFuture;
@@ -16,7 +16,7 @@ const SECRET: &str = "my_shared_secret";
 // ---- a service --------------------------------------------------------------------------------
 
 #[derive(Clone, AppState)]
-struct Works {
+struct ServiceState {
     gate: Gate,
     all: Arc<Barrier>,
 }
@@ -34,7 +34,7 @@ async fn slow(text: Arg<String>, gate: State<Gate>) -> Reply {
     Reply::empty().field("text", text.0)
 }
 
-/// Answers nobody before all are there.
+/// Waits until all callers have arrived.
 #[service_handler(path = "^/together", method = "request")]
 async fn together(all: State<Arc<Barrier>>) -> Reply {
     all.wait().await;
@@ -43,12 +43,12 @@ async fn together(all: State<Arc<Barrier>>) -> Reply {
 
 #[service_handler(path = "^/panic", method = "request")]
 async fn panics() -> Reply {
-    panic!("as the test wants it")
+    panic!("on purpose")
 }
 
-const WORKS: Routes<Works> = routes![echo, slow, together, panics];
+const SERVICE_ROUTES: Routes<ServiceState> = routes![echo, slow, together, panics];
 
-struct Worker {
+struct TestService {
     running: Running,
     address: String,
     gate: Gate,
@@ -56,19 +56,19 @@ struct Worker {
 }
 
 async fn serve(address: &str, gate: &Gate) -> Running {
-    let works = Works {
+    let state = ServiceState {
         gate: gate.clone(),
         all: Arc::new(Barrier::new(200)),
     };
-    within(App::new(WORKS, works).start(Service::bind(address, SECRET)))
+    with_timeout(App::new(SERVICE_ROUTES, state).start(Service::bind(address, SECRET)))
         .await
         .expect("a free address")
 }
 
-async fn service() -> Worker {
-    let (sockets, gate) = (sockets(), Gate::new());
-    let address = socket(&sockets, "service");
-    Worker {
+async fn service() -> TestService {
+    let (sockets, gate) = (socket_folder(), Gate::new());
+    let address = socket_address(&sockets, "service");
+    TestService {
         running: serve(&address, &gate).await,
         address,
         gate,
@@ -85,7 +85,7 @@ fn client(address: &str) -> Client {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn call_returns_status_message_and_body() {
     let service = service().await;
-    let answer = within(
+    let response = with_timeout(
         client(&service.address)
             .request("/echo")
             .argument("text", "héllo")
@@ -93,15 +93,15 @@ async fn call_returns_status_message_and_body() {
     )
     .await
     .unwrap();
-    assert_eq!(answer.status.to_string(), "200 Took a while, but I am back.");
-    assert_eq!(answer.body["text"], "héllo");
-    within(service.running.stop()).await.unwrap();
+    assert_eq!(response.status.to_string(), "200 Took a while, but I am back.");
+    assert_eq!(response.body["text"], "héllo");
+    with_timeout(service.running.stop()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn call_waits_for_a_service_that_starts_later() {
-    let (sockets, gate) = (sockets(), Gate::new());
-    let address = socket(&sockets, "service");
+    let (sockets, gate) = (socket_folder(), Gate::new());
+    let address = socket_address(&sockets, "service");
     let call = tokio::spawn(
         client(&address)
             .request("/echo")
@@ -109,26 +109,26 @@ async fn call_waits_for_a_service_that_starts_later() {
             .into_future(),
     );
     let running = serve(&address, &gate).await;
-    assert_eq!(within(call).await.unwrap().unwrap().body["text"], "early");
-    within(running.stop()).await.unwrap();
+    assert_eq!(with_timeout(call).await.unwrap().unwrap().body["text"], "early");
+    with_timeout(running.stop()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_passphrase_is_401() {
     let service = service().await;
-    let stranger =
+    let wrong_passphrase =
         Client::connect(&ServiceAddress::new(&service.address, "guessed").dialect(Dialect::Branch)).unwrap();
-    let answer = within(
-        stranger
+    let response = with_timeout(
+        wrong_passphrase
             .request("/echo")
-            .argument("text", "let me in")
+            .argument("text", "hello")
             .into_future(),
     )
     .await
     .unwrap();
-    assert_eq!(answer.status.code(), 401);
-    assert!(answer.body.get("text").is_none(), "{answer:?}");
-    within(service.running.stop()).await.unwrap();
+    assert_eq!(response.status.code(), 401);
+    assert!(response.body.get("text").is_none(), "{response:?}");
+    with_timeout(service.running.stop()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -143,25 +143,25 @@ async fn service_errors_are_404_405_400_and_500() {
         (client.request("/echo").argument("text", "still there"), 200),
     ];
     for (call, status) in cases {
-        let told = format!("{call:?}");
+        let description = format!("{call:?}");
         assert_eq!(
-            within(call.into_future()).await.unwrap().status.code(),
+            with_timeout(call.into_future()).await.unwrap().status.code(),
             status,
-            "{told}"
+            "{description}"
         );
     }
-    within(service.running.stop()).await.unwrap();
+    with_timeout(service.running.stop()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn call_timeout_returns_deadline_error_with_phase() {
     let service = service().await;
     let deadline = Duration::from_millis(50);
-    let late = client(&service.address)
+    let slow = client(&service.address)
         .request("/slow")
         .argument("text", "late")
         .timeout(deadline);
-    let error = within(late.into_future()).await.unwrap_err();
+    let error = with_timeout(slow.into_future()).await.unwrap_err();
     assert_eq!(
         error,
         CallError::Deadline {
@@ -169,8 +169,8 @@ async fn call_timeout_returns_deadline_error_with_phase() {
         }
     );
 
-    let nobody = client(&socket(&service.sockets, "nobody"));
-    let error = within(nobody.request("/echo").timeout(deadline).into_future())
+    let unavailable = client(&socket_address(&service.sockets, "unavailable"));
+    let error = with_timeout(unavailable.request("/echo").timeout(deadline).into_future())
         .await
         .unwrap_err();
     assert_eq!(
@@ -181,25 +181,32 @@ async fn call_timeout_returns_deadline_error_with_phase() {
     );
 
     service.gate.open(1);
-    within(service.running.stop()).await.unwrap();
+    with_timeout(service.running.stop()).await.unwrap();
 }
 
-/// The answers to calls that were given up come all the same, and no later call may get one.
+/// The service still sends responses to cancelled calls. They must not be delivered to later calls.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn response_to_a_cancelled_call_is_discarded() {
     let service = service().await;
     let client = client(&service.address);
-    let given_up: Vec<_> = (0..100)
-        .map(|_| tokio::spawn(client.request("/slow").argument("text", "given up").into_future()))
+    let cancelled: Vec<_> = (0..100)
+        .map(|_| {
+            tokio::spawn(
+                client
+                    .request("/slow")
+                    .argument("text", "cancelled")
+                    .into_future(),
+            )
+        })
         .collect();
-    service.gate.arrived(100).await;
-    for call in given_up {
+    service.gate.wait_for_arrivals(100).await;
+    for call in cancelled {
         call.abort();
-        assert!(within(call).await.unwrap_err().is_cancelled());
+        assert!(with_timeout(call).await.unwrap_err().is_cancelled());
     }
     service.gate.open(200);
     for n in 0..100 {
-        let answer = within(
+        let response = with_timeout(
             client
                 .request("/slow")
                 .argument("text", n.to_string())
@@ -207,9 +214,9 @@ async fn response_to_a_cancelled_call_is_discarded() {
         )
         .await
         .unwrap();
-        assert_eq!(answer.body["text"], n.to_string());
+        assert_eq!(response.body["text"], n.to_string());
     }
-    within(service.running.stop()).await.unwrap();
+    with_timeout(service.running.stop()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -220,9 +227,12 @@ async fn slow_calls_run_concurrently() {
         .map(|_| tokio::spawn(client.request("/together").into_future()))
         .collect();
     for call in calls {
-        assert_eq!(within(call).await.unwrap().unwrap().body["text"], "together");
+        assert_eq!(
+            with_timeout(call).await.unwrap().unwrap().body["text"],
+            "together"
+        );
     }
-    within(service.running.stop()).await.unwrap();
+    with_timeout(service.running.stop()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -234,38 +244,38 @@ async fn graceful_shutdown_drains_accepted_calls() {
             .argument("text", "last")
             .into_future(),
     );
-    service.gate.arrived(1).await;
+    service.gate.wait_for_arrivals(1).await;
     let stopping = tokio::spawn(service.running.stop());
     service.gate.open(1);
-    assert_eq!(within(call).await.unwrap().unwrap().body["text"], "last");
-    within(stopping).await.unwrap().unwrap();
+    assert_eq!(with_timeout(call).await.unwrap().unwrap().body["text"], "last");
+    with_timeout(stopping).await.unwrap().unwrap();
 }
 
-/// Whatever happens to the service, each call ends; what is sent once it is back is answered.
+/// Every call ends while the service restarts, and calls that follow the last restart succeed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn client_reconnects_after_service_restarts_under_load() {
     let mut service = service().await;
     let client = client(&service.address);
-    let (back, lost) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (restarted, lost) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let callers: Vec<_> = (0..16)
         .map(|caller| {
-            let (client, back, lost) = (client.clone(), back.clone(), lost.clone());
+            let (client, restarted, lost) = (client.clone(), restarted.clone(), lost.clone());
             tokio::spawn(async move {
-                let mut since = 0;
+                let mut after_restart = 0;
                 for n in 0_u64.. {
-                    let counts = back.load(Ordering::SeqCst) > 0;
+                    let is_final = restarted.load(Ordering::SeqCst) > 0;
                     let text = format!("{caller}.{n}");
-                    match within(client.request("/echo").argument("text", &text).into_future()).await {
-                        // A service that is stopping takes no more calls, and says so.
-                        Ok(answer) if answer.status.code() == 503 && !counts => {}
-                        Ok(answer) => assert_eq!(answer.body["text"], text),
-                        Err(CallError::Lost { .. }) if !counts => {
+                    match with_timeout(client.request("/echo").argument("text", &text).into_future()).await {
+                        // A draining service refuses calls with 503.
+                        Ok(response) if response.status.code() == 503 && !is_final => {}
+                        Ok(response) => assert_eq!(response.body["text"], text),
+                        Err(CallError::Lost { .. }) if !is_final => {
                             lost.fetch_add(1, Ordering::SeqCst);
                         }
-                        Err(error) => panic!("{error}, after the last start: {counts}"),
+                        Err(error) => panic!("{error}, after the last restart: {is_final}"),
                     }
-                    since += usize::from(counts);
-                    if since == 50 {
+                    after_restart += usize::from(is_final);
+                    if after_restart == 50 {
                         return;
                     }
                 }
@@ -273,31 +283,31 @@ async fn client_reconnects_after_service_restarts_under_load() {
         })
         .collect();
     for _ in 0..5 {
-        within(service.running.stop()).await.unwrap();
+        with_timeout(service.running.stop()).await.unwrap();
         service.running = serve(&service.address, &service.gate).await;
-        within(client.request("/echo").argument("text", "back").into_future())
+        with_timeout(client.request("/echo").argument("text", "back").into_future())
             .await
             .ok();
     }
-    // A call that follows an answer on the new connection is not lost with the old one.
+    // The first response proves that the new connection is used, so later calls cannot be lost with the old one.
     assert!(
-        within(client.request("/echo").argument("text", "back").into_future())
+        with_timeout(client.request("/echo").argument("text", "back").into_future())
             .await
             .is_ok()
     );
-    back.store(1, Ordering::SeqCst);
+    restarted.store(1, Ordering::SeqCst);
     for caller in callers {
-        within(caller).await.unwrap();
+        with_timeout(caller).await.unwrap();
     }
-    within(service.running.stop()).await.unwrap();
+    with_timeout(service.running.stop()).await.unwrap();
 }
 
 // ---- calls of an application --------------------------------------------------------------------
 
 #[derive(Clone, AppState)]
-struct Pages {
+struct WebState {
     address: Address,
-    answers: Gate,
+    responses: Gate,
 }
 
 #[derive(Clone)]
@@ -323,9 +333,9 @@ async fn nowait(services: Services, address: State<Address>) -> Result<&'static 
     services
         .register(&address.0.0, SECRET)?
         .request("/slow")
-        .argument("text", "nobody waits")
+        .argument("text", "nowait")
         .nowait();
-    Ok("gone on")
+    Ok("sent")
 }
 
 #[get("^/unhandled$")]
@@ -339,28 +349,28 @@ async fn unhandled(services: Services, address: State<Address>) -> Result<String
     Ok(format!("{} {handled:?}", reply.body["text"]))
 }
 
-#[get("^/stranger$")]
-async fn stranger(services: Services, address: State<Address>) -> Result<&'static str, CallError> {
+#[get("^/wrong-passphrase$")]
+async fn wrong_passphrase(services: Services, address: State<Address>) -> Result<&'static str, CallError> {
     services.register(&address.0.0, SECRET)?;
     services.register(&address.0.0, "guessed")?;
-    Ok("let in")
+    Ok("connected")
 }
 
 #[response_handler("^/slow")]
-async fn on_slow(reply: ServiceResponse, answers: State<Gate>) -> usize {
-    answers.knock();
+async fn on_slow(reply: ServiceResponse, responses: State<Gate>) -> usize {
+    responses.signal_arrival();
     reply.body["text"].as_str().unwrap_or_default().len()
 }
 
-const PAGES: Routes<Pages> = routes![on_slow, sync, nowait, unhandled, stranger];
+const WEB_ROUTES: Routes<WebState> = routes![on_slow, sync, nowait, unhandled, wrong_passphrase];
 
-async fn pages(service: &Worker) -> (Site, Gate) {
-    let answers = Gate::new();
-    let state = Pages {
+async fn pages(service: &TestService) -> (ServedApp, Gate) {
+    let responses = Gate::new();
+    let state = WebState {
         address: Address(service.address.clone()),
-        answers: answers.clone(),
+        responses: responses.clone(),
     };
-    (Site::http(App::new(PAGES, state)).await, answers)
+    (ServedApp::http(App::new(WEB_ROUTES, state)).await, responses)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -377,28 +387,28 @@ async fn handled_call_returns_the_value_of_the_response_handler() {
         "\"a story\" Handled::NONE"
     );
     site.stop().await;
-    within(service.running.stop()).await.unwrap();
+    with_timeout(service.running.stop()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nowait_call_returns_before_the_service_responds() {
     let service = service().await;
-    let (site, answers) = pages(&service).await;
-    assert_eq!(site.browser().await.get("/async").await.text(), "gone on");
-    service.gate.arrived(1).await;
-    assert_eq!(answers.waiting(), 0);
+    let (site, responses) = pages(&service).await;
+    assert_eq!(site.browser().await.get("/async").await.text(), "sent");
+    service.gate.wait_for_arrivals(1).await;
+    assert_eq!(responses.unobserved_arrivals(), 0);
     service.gate.open(1);
-    answers.arrived(1).await;
+    responses.wait_for_arrivals(1).await;
     site.stop().await;
-    within(service.running.stop()).await.unwrap();
+    with_timeout(service.running.stop()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn call_error_is_a_bare_502_for_browsers() {
     let service = service().await;
     let (site, _) = pages(&service).await;
-    let answer = site.browser().await.get("/stranger").await;
-    assert_eq!((answer.status, answer.text()), (502, "Bad Gateway"));
+    let response = site.browser().await.get("/wrong-passphrase").await;
+    assert_eq!((response.status, response.text()), (502, "Bad Gateway"));
     site.stop().await;
-    within(service.running.stop()).await.unwrap();
+    with_timeout(service.running.stop()).await.unwrap();
 }

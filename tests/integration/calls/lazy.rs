@@ -1,6 +1,6 @@
-//! Clients of contracts that connect at their first call.
+//! Contract clients that connect at their first call.
 
-use crate::support::site::{socket, sockets};
+use crate::support::served_app::{socket_address, socket_folder};
 use brubeck::prelude::*;
 
 #[service_client]
@@ -18,8 +18,8 @@ const ROUTES: Routes<()> = routes![double];
 
 #[test]
 fn lazy_client_needs_no_runtime_before_its_first_call() {
-    let folder = sockets();
-    let address = socket(&folder, "double");
+    let folder = socket_folder();
+    let address = socket_address(&folder, "double");
     let client = DoublerClient::at(&address, "my_shared_secret");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,14 +1,13 @@
-//! Limits that a service and its callers raise: what is refused as it comes goes through then.
+//! Limits that a service and its callers raise above the defaults.
 
-use crate::support::{Gate, within};
+use crate::support::{Gate, with_timeout};
 use brubeck::prelude::*;
 use brubeck::{Running, ServiceAddress};
 use std::future::IntoFuture;
 use std::time::Duration;
 
-/// What the handlers share.
 #[derive(Clone, AppState)]
-struct Held {
+struct ServiceState {
     gate: Gate,
 }
 
@@ -31,44 +30,43 @@ async fn held(gate: State<Gate>) -> Json<bool> {
     Json(true)
 }
 
-/// A call is not a future, but becomes one.
-async fn asked(call: Call) -> Result<ServiceResponse<serde_json::Value>, CallError> {
-    within(call.into_future()).await
+async fn send(call: Call) -> Result<ServiceResponse<serde_json::Value>, CallError> {
+    with_timeout(call.into_future()).await
 }
 
 async fn serve(service: Service, gate: &Gate) -> Running {
-    let app = App::new(routes![length, again, held], Held { gate: gate.clone() });
-    within(app.start(service)).await.unwrap()
+    let app = App::new(routes![length, again, held], ServiceState { gate: gate.clone() });
+    with_timeout(app.start(service)).await.unwrap()
 }
 
-/// So much text that it is as many bytes of JSON.
+/// Returns a text that is `bytes` long as JSON.
 fn text(bytes: usize) -> String {
     "x".repeat(bytes - 2)
 }
 
-// Heartbeats need a thread while another one is busy with the JSON of a large body.
+// While one thread parses a large body, heartbeats need another one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn body_limit_is_the_smaller_limit_of_client_and_service() {
     let gate = Gate::new();
-    let usual = serve(Service::bind("tcp://127.0.0.1:0", SECRET), &gate).await;
-    let client = Client::connect(&ServiceAddress::new(usual.address(), SECRET)).unwrap();
-    let answer = asked(client.request("/length").body(text(8 * MEBIBYTE)))
+    let default_limits = serve(Service::bind("tcp://127.0.0.1:0", SECRET), &gate).await;
+    let client = Client::connect(&ServiceAddress::new(default_limits.address(), SECRET)).unwrap();
+    let response = send(client.request("/length").body(text(8 * MEBIBYTE)))
         .await
         .unwrap();
-    assert_eq!(answer.body, 8 * MEBIBYTE - 2);
-    let refused = asked(client.request("/length").body(text(8 * MEBIBYTE + 1))).await;
+    assert_eq!(response.body, 8 * MEBIBYTE - 2);
+    let refused = send(client.request("/length").body(text(8 * MEBIBYTE + 1))).await;
     assert!(matches!(refused, Err(CallError::TooLarge)), "{refused:?}");
 
-    let large = serve(
+    let raised_limits = serve(
         Service::bind("tcp://127.0.0.1:0", SECRET).body_limit(16 * MEBIBYTE),
         &gate,
     )
     .await;
-    let address = ServiceAddress::new(large.address(), SECRET).body_limit(16 * MEBIBYTE);
+    let address = ServiceAddress::new(raised_limits.address(), SECRET).body_limit(16 * MEBIBYTE);
     let client = Client::connect(&address).unwrap();
-    asked(client.request("/length").body("")).await.unwrap();
+    send(client.request("/length").body("")).await.unwrap();
     let sent = text(16 * MEBIBYTE);
-    let answer = asked(
+    let response = send(
         client
             .request("/again")
             .body(&sent)
@@ -76,31 +74,31 @@ async fn body_limit_is_the_smaller_limit_of_client_and_service() {
     )
     .await
     .unwrap();
-    assert!(answer.body == sent.as_str());
-    for running in [usual, large] {
-        within(running.stop()).await.unwrap();
+    assert!(response.body == sent.as_str());
+    for running in [default_limits, raised_limits] {
+        with_timeout(running.stop()).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn concurrency_limit_can_be_raised_on_both_sides() {
-    const MANY: usize = 3000;
+    const CALLS: usize = 3000;
     let gate = Gate::new();
     let running = serve(
-        Service::bind("tcp://127.0.0.1:0", SECRET).concurrency(MANY),
+        Service::bind("tcp://127.0.0.1:0", SECRET).concurrency(CALLS),
         &gate,
     )
     .await;
-    let address = ServiceAddress::new(running.address(), SECRET).concurrency(MANY);
+    let address = ServiceAddress::new(running.address(), SECRET).concurrency(CALLS);
     let client = Client::connect(&address).unwrap();
-    asked(client.request("/length").body("")).await.unwrap();
-    let calls: Vec<_> = (0..MANY)
+    send(client.request("/length").body("")).await.unwrap();
+    let calls: Vec<_> = (0..CALLS)
         .map(|_| tokio::spawn(client.request("/held").into_future()))
         .collect();
-    within(gate.arrived(MANY as u32)).await;
-    gate.open(MANY);
+    with_timeout(gate.wait_for_arrivals(CALLS as u32)).await;
+    gate.open(CALLS);
     for call in calls {
-        assert_eq!(within(call).await.unwrap().unwrap().body, true);
+        assert_eq!(with_timeout(call).await.unwrap().unwrap().body, true);
     }
-    within(running.stop()).await.unwrap();
+    with_timeout(running.stop()).await.unwrap();
 }

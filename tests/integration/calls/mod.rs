@@ -1,4 +1,4 @@
-//! Calls of services: what callers and services can rely on.
+//! Calls of services: the guarantees for callers and services.
 
 mod blocking;
 mod cancellation;
@@ -7,6 +7,6 @@ mod descriptors;
 mod end_to_end;
 mod lazy;
 mod limits;
-mod memory;
 mod nowait;
 mod pool;
+mod test_site;

@@ -1,4 +1,4 @@
-//! A call that nobody waits for has somebody who takes its answer, or is not sent.
+//! `nowait` calls need a response handler: without one the application does not start, or the call is not sent.
 
 use brubeck::prelude::*;
 use brubeck::{TestSite, TestSiteHandle};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-const PLACE: &str = "ipc://run/slow";
+const ADDRESS: &str = "ipc://run/slow";
 const SECRET: &str = "my_shared_secret";
 
 #[service_client]
@@ -20,27 +20,27 @@ trait SlowEcho {
 }
 
 #[derive(Clone, Default)]
-struct Counted(Arc<AtomicUsize>);
+struct CallCount(Arc<AtomicUsize>);
 
 #[service_handler(slow_echo::echo)]
-async fn echo(Args(ask): Args<slow_echo::echo>, counted: State<Counted>) -> Result<String, Fault> {
-    counted.0.0.fetch_add(1, Ordering::Relaxed);
+async fn echo(Args(ask): Args<slow_echo::echo>, count: State<CallCount>) -> Result<String, Fault> {
+    count.0.0.fetch_add(1, Ordering::Relaxed);
     Ok(ask.text)
 }
 
 #[derive(Clone, Default)]
-struct Answered(Arc<Notify>);
+struct ResponseHandled(Arc<Notify>);
 
 #[response_handler(slow_echo::echo)]
-async fn on_slow(reply: ServiceResponse<String>, answered: State<Answered>) -> usize {
-    answered.0.0.notify_one();
+async fn on_slow(reply: ServiceResponse<String>, handled: State<ResponseHandled>) -> usize {
+    handled.0.0.notify_one();
     reply.body.len()
 }
 
-/// The operation is seen in the text of the handler.
+/// The attribute macro finds the operation in the text of the handler.
 #[get("^/async$")]
 async fn call_async(services: Services, _slow: SlowEchoClient) -> Result<&'static str, CallError> {
-    let slow = SlowEchoClient::new(services.register(PLACE, SECRET)?);
+    let slow = SlowEchoClient::new(services.register(ADDRESS, SECRET)?);
     slow.echo("hello".into())
         .timeout(Duration::from_secs(1))
         .nowait()
@@ -48,20 +48,20 @@ async fn call_async(services: Services, _slow: SlowEchoClient) -> Result<&'stati
     Ok("sent")
 }
 
-/// The operation is not seen: the call is a value.
+/// The attribute macro does not find the operation, because the call is a variable.
 #[get("^/hidden$")]
 async fn hidden(services: Services) -> Result<&'static str, CallError> {
-    let slow = SlowEchoClient::new(services.register(PLACE, SECRET)?);
+    let slow = SlowEchoClient::new(services.register(ADDRESS, SECRET)?);
     let call = slow.echo("hello".into());
     call.nowait().await?;
     Ok("sent")
 }
 
-/// The path is seen.
+/// The attribute macro finds the path.
 #[get("^/path$")]
 async fn by_path(services: Services) -> Result<&'static str, CallError> {
     services
-        .register(PLACE, SECRET)?
+        .register(ADDRESS, SECRET)?
         .request("/service/slow")
         .argument("text", "hello")
         .nowait()
@@ -70,69 +70,72 @@ async fn by_path(services: Services) -> Result<&'static str, CallError> {
 }
 
 #[derive(Clone, AppState)]
-struct Site {
+struct WebState {
     slow: SlowEchoClient,
-    answered: Answered,
+    handled: ResponseHandled,
 }
 
-impl Site {
-    fn new() -> Site {
-        Site {
-            // Not called: handlers call on behalf of their application.
+impl WebState {
+    fn new() -> WebState {
+        WebState {
+            // Never connected: handlers use clients of their own.
             slow: SlowEchoClient::new(
                 brubeck::Client::connect(&brubeck::ServiceAddress::new("tcp://127.0.0.1:9", SECRET)).unwrap(),
             ),
-            answered: Answered::default(),
+            handled: ResponseHandled::default(),
         }
     }
 }
 
-async fn start(routes: Routes<Site>) -> (brubeck::Result<TestSiteHandle>, Counted, Answered) {
-    let (counted, site) = (Counted::default(), Site::new());
-    let answered = site.answered.clone();
-    let service = App::new(routes![echo], counted.clone());
-    let started = TestSite::new(routes, site)
-        .service(Service::bind(PLACE, SECRET), service)
+async fn start(routes: Routes<WebState>) -> (brubeck::Result<TestSiteHandle>, CallCount, ResponseHandled) {
+    let (count, state) = (CallCount::default(), WebState::new());
+    let handled = state.handled.clone();
+    let service = App::new(routes![echo], count.clone());
+    let started = TestSite::new(routes, state)
+        .service(Service::bind(ADDRESS, SECRET), service)
         .start()
         .await;
-    (started, counted, answered)
+    (started, count, handled)
 }
 
-async fn why_not(routes: Routes<Site>) -> String {
+async fn start_error(routes: Routes<WebState>) -> String {
     match start(routes).await.0 {
         Err(error) => error.to_string(),
-        Ok(_) => panic!("it starts"),
+        Ok(_) => panic!("the application started"),
     }
 }
 
 #[tokio::test]
 async fn nowait_call_without_response_handler_fails_at_startup() {
-    let why = why_not(routes![call_async]).await;
+    let error = start_error(routes![call_async]).await;
     assert!(
-        why.starts_with("`call_async` at tests/integration/calls/nowait.rs:"),
-        "{why}"
+        error.starts_with("`call_async` at tests/integration/calls/nowait.rs:"),
+        "{error}"
     );
-    assert!(why.contains("calls `slow_echo::echo` with `nowait`"), "{why}");
-    assert!(why.contains("#[response_handler(slow_echo::echo)]"), "{why}");
+    assert!(error.contains("calls `slow_echo::echo` with `nowait`"), "{error}");
+    assert!(error.contains("#[response_handler(slow_echo::echo)]"), "{error}");
 
-    let why = why_not(routes![by_path]).await;
-    assert!(why.contains("calls `/service/slow` with `nowait`"), "{why}");
-    assert!(why.contains("#[response_handler(\"^/service/slow\")]"), "{why}");
+    let error = start_error(routes![by_path]).await;
+    assert!(error.contains("calls `/service/slow` with `nowait`"), "{error}");
+    assert!(
+        error.contains("#[response_handler(\"^/service/slow\")]"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn nowait_call_without_response_handler_is_not_sent() {
-    let (site, counted, _) = start(routes![hidden]).await;
+    let (site, count, _) = start(routes![hidden]).await;
     let site = site.unwrap();
     let page = site.browser().get("/hidden").await;
     page.assert_status(502);
     site.stop().await;
-    assert_eq!(counted.0.load(Ordering::Relaxed), 0);
+    assert_eq!(count.0.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]
 async fn nowait_call_runs_its_response_handler() {
-    let (site, counted, answered) = start(routes![on_slow, call_async, hidden, by_path]).await;
+    let (site, count, handled) = start(routes![on_slow, call_async, hidden, by_path]).await;
     let site = site.unwrap();
     for path in ["/async", "/hidden", "/path"] {
         site.browser()
@@ -140,9 +143,9 @@ async fn nowait_call_runs_its_response_handler() {
             .await
             .assert_status(200)
             .assert_text("sent");
-        let taken = tokio::time::timeout(Duration::from_secs(10), answered.0.notified());
+        let taken = tokio::time::timeout(Duration::from_secs(10), handled.0.notified());
         taken.await.expect("the response handler runs");
     }
     site.stop().await;
-    assert_eq!(counted.0.load(Ordering::Relaxed), 3);
+    assert_eq!(count.0.load(Ordering::Relaxed), 3);
 }

@@ -1,7 +1,8 @@
-//! Services in several places: who gets which call, what is said when nobody has room, and what a service says of itself.
+//! Several workers of one service: load balancing, retries, overload, and the built-in operations `ping`, `info`,
+//! `stats`.
 
-use crate::support::site::{socket, sockets};
-use crate::support::{Gate, child, within};
+use crate::support::served_app::{socket_address, socket_folder};
+use crate::support::{Gate, child, with_timeout};
 use brubeck::prelude::*;
 use brubeck::{Running, ServiceAddress};
 use std::sync::Arc;
@@ -12,24 +13,24 @@ use tempfile::TempDir;
 const SECRET: &str = "my_shared_secret";
 
 #[derive(Clone, AppState)]
-struct Works {
-    place: Place,
+struct ServiceState {
+    address: OwnAddress,
     gate: Gate,
     runs: Arc<AtomicUsize>,
 }
 
 #[derive(Clone)]
-struct Place(String);
+struct OwnAddress(String);
 
 #[service_handler(path = "^/where", method = "request")]
-async fn whereabouts(place: State<Place>) -> Json<String> {
-    Json(place.0.0)
+async fn whereabouts(address: State<OwnAddress>) -> Json<String> {
+    Json(address.0.0)
 }
 
 #[service_handler(path = "^/slow", method = "request", concurrency = 8)]
-async fn slow(gate: State<Gate>, place: State<Place>) -> Json<String> {
+async fn slow(gate: State<Gate>, address: State<OwnAddress>) -> Json<String> {
     gate.pass().await;
-    Json(place.0.0)
+    Json(address.0.0)
 }
 
 #[service_handler(path = "^/nap", method = "request")]
@@ -38,23 +39,23 @@ async fn nap(millis: Arg<u64>) -> Json<u64> {
     Json(millis.0)
 }
 
-/// Never answers, so that it is lost with its process.
+/// Never responds, so the call is lost with its worker.
 #[service_handler(path = "^/dies", method = "request")]
 async fn dies(runs: State<Arc<AtomicUsize>>) -> Json<u64> {
     runs.0.fetch_add(1, Ordering::SeqCst);
     Json(std::future::pending().await)
 }
 
-/// Calls itself, for as long as it may.
+/// Calls itself until the hop limit stops it.
 #[service_handler(path = "^/again", method = "request")]
 async fn again(
     services: Services,
-    place: State<Place>,
+    address: State<OwnAddress>,
     runs: State<Arc<AtomicUsize>>,
 ) -> Result<Json<u64>, CallError> {
     runs.0.fetch_add(1, Ordering::SeqCst);
-    let answer = services.register(&place.0.0, SECRET)?.request("/again").await?;
-    let status = answer.status;
+    let response = services.register(&address.0.0, SECRET)?.request("/again").await?;
+    let status = response.status;
     assert!(!status.is_success());
     Err(CallError::Refused(status.to_string().into()))
 }
@@ -64,27 +65,29 @@ fn user(id: u64) -> Json<u64> {
     Json(id)
 }
 
-const WORKS: Routes<Works> = routes![whereabouts, slow, nap, dies, again, user];
+const SERVICE_ROUTES: Routes<ServiceState> = routes![whereabouts, slow, nap, dies, again, user];
 
-struct Process {
+struct ServiceInstance {
     running: Running,
     address: String,
     gate: Gate,
     runs: Arc<AtomicUsize>,
 }
 
-impl Process {
-    async fn start(folder: &TempDir, name: &str, concurrency: usize) -> Process {
-        let address = socket(folder, name);
-        let works = Works {
-            place: Place(address.clone()),
+impl ServiceInstance {
+    async fn start(folder: &TempDir, name: &str, concurrency: usize) -> ServiceInstance {
+        let address = socket_address(folder, name);
+        let state = ServiceState {
+            address: OwnAddress(address.clone()),
             gate: Gate::new(),
             runs: Arc::default(),
         };
-        let (gate, runs) = (works.gate.clone(), works.runs.clone());
+        let (gate, runs) = (state.gate.clone(), state.runs.clone());
         let bound = Service::bind(&address, SECRET).concurrency(concurrency);
-        Process {
-            running: within(App::new(WORKS, works).start(bound)).await.unwrap(),
+        ServiceInstance {
+            running: with_timeout(App::new(SERVICE_ROUTES, state).start(bound))
+                .await
+                .unwrap(),
             address,
             gate,
             runs,
@@ -92,22 +95,21 @@ impl Process {
     }
 
     async fn stop(self) {
-        within(self.running.stop()).await.unwrap();
+        with_timeout(self.running.stop()).await.unwrap();
     }
 }
 
-async fn answered(call: Call) -> serde_json::Value {
-    let answer = within(call.into_future()).await.unwrap();
-    assert_eq!(answer.status.code(), 200, "{answer:?}");
-    answer.body
+async fn call_ok(call: Call) -> serde_json::Value {
+    let response = with_timeout(call.into_future()).await.unwrap();
+    assert_eq!(response.status.code(), 200, "{response:?}");
+    response.body
 }
 
-/// Asks until this process answers.
-/// Calls until this process answers; gives how many calls that took.
-async fn until(client: &Client, process: &Process) -> usize {
+/// Calls until this worker responds, and returns the number of calls.
+async fn call_until_served_by(client: &Client, worker: &ServiceInstance) -> usize {
     let mut calls = 1;
-    within(async {
-        while answered(client.request("/where")).await != process.address {
+    with_timeout(async {
+        while call_ok(client.request("/where")).await != worker.address {
             calls += 1;
         }
     })
@@ -117,98 +119,108 @@ async fn until(client: &Client, process: &Process) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_are_balanced_and_workers_are_added_and_removed() {
-    let folder = sockets();
+    let folder = socket_folder();
     let (a, b, c) = (
-        Process::start(&folder, "a", 4).await,
-        Process::start(&folder, "b", 4).await,
-        Process::start(&folder, "c", 4).await,
+        ServiceInstance::start(&folder, "a", 4).await,
+        ServiceInstance::start(&folder, "b", 4).await,
+        ServiceInstance::start(&folder, "c", 4).await,
     );
     let client = Client::connect(&ServiceAddress::new(&a.address, SECRET).and(&b.address)).unwrap();
-    until(&client, &a).await;
-    until(&client, &b).await;
+    call_until_served_by(&client, &a).await;
+    call_until_served_by(&client, &b).await;
     let slow = |_| tokio::spawn(client.request("/slow").into_future());
-    // Two each, however they are dealt.
+    // The least loaded worker gets the next call, so each has two.
     let calls: Vec<_> = (0..4).map(slow).collect();
-    a.gate.arrived(2).await;
-    b.gate.arrived(2).await;
+    a.gate.wait_for_arrivals(2).await;
+    b.gate.wait_for_arrivals(2).await;
 
     client.add_worker(&c.address).unwrap();
     client.add_worker(&c.address).unwrap();
     assert_eq!(client.workers().len(), 3);
-    until(&client, &c).await;
+    call_until_served_by(&client, &c).await;
     let last = slow(4);
-    c.gate.arrived(1).await;
+    c.gate.wait_for_arrivals(1).await;
 
-    // One that is removed finishes what it has, and gets nothing more.
+    // A removed worker finishes its call and gets no new ones.
     assert!(client.remove_worker(&c.address).unwrap());
     assert!(!client.remove_worker(&c.address).unwrap());
     for _ in 0..50 {
-        assert_ne!(answered(client.request("/where")).await, c.address);
+        assert_ne!(call_ok(client.request("/where")).await, c.address);
     }
     c.gate.open(1);
-    assert_eq!(within(last).await.unwrap().unwrap().body, c.address);
+    assert_eq!(with_timeout(last).await.unwrap().unwrap().body, c.address);
     a.gate.open(2);
     b.gate.open(2);
     for call in calls {
-        assert_eq!(within(call).await.unwrap().unwrap().status.code(), 200);
+        assert_eq!(with_timeout(call).await.unwrap().unwrap().status.code(), 200);
     }
-    for process in [a, b, c] {
-        process.stop().await;
+    for worker in [a, b, c] {
+        worker.stop().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn invalid_address_and_too_many_workers_are_errors() {
-    let folder = sockets();
-    let client = Client::connect(&ServiceAddress::new(socket(&folder, "none"), SECRET)).unwrap();
+    let folder = socket_folder();
+    let client = Client::connect(&ServiceAddress::new(socket_address(&folder, "none"), SECRET)).unwrap();
     for (address, remedy) in [("slow", "tcp:// or ipc://"), ("tcp://*:1", "write one host")] {
         let error = format!("{:?}", client.add_worker(address).unwrap_err());
         assert!(error.contains(address) && error.contains(remedy), "{error}");
     }
     for n in 1..256 {
-        client.add_worker(&socket(&folder, &format!("none{n}"))).unwrap();
+        client
+            .add_worker(&socket_address(&folder, &format!("none{n}")))
+            .unwrap();
     }
-    let error = client.add_worker(&socket(&folder, "one too many")).unwrap_err();
+    let error = client
+        .add_worker(&socket_address(&folder, "one too many"))
+        .unwrap_err();
     assert!(error.to_string().contains("at most 256"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unavailable_service_fails_calls_immediately() {
-    let folder = sockets();
-    let client = Client::connect(&ServiceAddress::new(socket(&folder, "none"), SECRET)).unwrap();
-    // The first call gives the service a second to be there.
-    let error = within(client.request("/where").into_future()).await.unwrap_err();
+    let folder = socket_folder();
+    let client = Client::connect(&ServiceAddress::new(socket_address(&folder, "none"), SECRET)).unwrap();
+    // The first call waits a second for the service.
+    let error = with_timeout(client.request("/where").into_future())
+        .await
+        .unwrap_err();
     assert_eq!(error, CallError::NoWorkers);
     let began = Instant::now();
     for _ in 0..100 {
-        let error = within(client.request("/where").into_future()).await.unwrap_err();
+        let error = with_timeout(client.request("/where").into_future())
+            .await
+            .unwrap_err();
         assert_eq!(error, CallError::NoWorkers);
     }
-    println!("nobody is there: said in {:?}", began.elapsed() / 100);
+    println!("unavailable service: failed within {:?}", began.elapsed() / 100);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hop_limit_stops_a_call_loop() {
-    let folder = sockets();
-    let a = Process::start(&folder, "a", 64).await;
+    let folder = socket_folder();
+    let a = ServiceInstance::start(&folder, "a", 64).await;
     let client = Client::connect(&ServiceAddress::new(&a.address, SECRET)).unwrap();
-    let answer = within(client.request("/again").into_future()).await.unwrap();
-    assert_eq!(answer.status.code(), 502);
-    // The call of the test and 16 that follow from it.
+    let response = with_timeout(client.request("/again").into_future())
+        .await
+        .unwrap();
+    assert_eq!(response.status.code(), 502);
+    // The call of the test, and 16 hops.
     assert_eq!(a.runs.load(Ordering::SeqCst), 17);
     a.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ping_info_and_stats_describe_the_service() {
-    let folder = sockets();
-    let a = Process::start(&folder, "a", 4).await;
+    let folder = socket_folder();
+    let a = ServiceInstance::start(&folder, "a", 4).await;
     let client = Client::connect(&ServiceAddress::new(&a.address, SECRET)).unwrap();
-    assert_eq!(answered(client.request("/.brubeck/ping")).await["pong"], true);
+    assert_eq!(call_ok(client.request("/.brubeck/ping")).await["pong"], true);
 
-    let info = answered(client.request("/.brubeck/info")).await;
+    let info = call_ok(client.request("/.brubeck/info")).await;
     let operations = info["operations"].as_array().unwrap();
-    assert_eq!(operations.len(), WORKS.len());
+    assert_eq!(operations.len(), SERVICE_ROUTES.len());
     let user = operations
         .iter()
         .find(|operation| operation["name"] == "user")
@@ -232,13 +244,13 @@ async fn ping_info_and_stats_describe_the_service() {
     );
 
     for _ in 0..3 {
-        answered(client.request("/where")).await;
+        call_ok(client.request("/where")).await;
     }
-    let missing = within(client.request("/none").into_future()).await.unwrap();
+    let missing = with_timeout(client.request("/none").into_future()).await.unwrap();
     assert_eq!(missing.status.code(), 404);
-    let given_up = tokio::spawn(client.request("/slow").into_future());
-    a.gate.arrived(1).await;
-    let stats = answered(client.request("/.brubeck/stats")).await;
+    let cancelled = tokio::spawn(client.request("/slow").into_future());
+    a.gate.wait_for_arrivals(1).await;
+    let stats = call_ok(client.request("/.brubeck/stats")).await;
     let counts = |stats: &serde_json::Value| {
         ["requests", "errors", "cancelled", "in_flight"].map(|name| stats[name].as_u64().unwrap())
     };
@@ -256,40 +268,43 @@ async fn ping_info_and_stats_describe_the_service() {
     assert_eq!(of(&stats, "whereabouts"), [3, 0, 0, 0], "{stats}");
     assert_eq!(of(&stats, "slow"), [1, 0, 0, 1], "{stats}");
     assert_eq!(of(&stats, "nap"), [0, 0, 0, 0], "{stats}");
-    given_up.abort();
-    a.gate.left(1).await;
-    let stats = answered(client.request("/.brubeck/stats").method(Method::Get)).await;
+    cancelled.abort();
+    a.gate.wait_for_exits(1).await;
+    let stats = call_ok(client.request("/.brubeck/stats").method(Method::Get)).await;
     assert_eq!(counts(&stats), [5, 1, 1, 0], "{stats}");
 
     for (call, code) in [
         (client.request("/.brubeck/secrets"), 404),
         (client.request("/.brubeck/stats").method(Method::Delete), 405),
     ] {
-        assert_eq!(within(call.into_future()).await.unwrap().status.code(), code);
+        assert_eq!(
+            with_timeout(call.into_future()).await.unwrap().status.code(),
+            code
+        );
     }
     a.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handle_drain_refuses_new_calls_and_finishes_running_ones() {
-    // `until_signal` takes SIGINT and SIGTERM from the whole process.
+    // `until_signal` handles SIGINT and SIGTERM of the whole process.
     if !child::isolated(handle_drain_refuses_new_calls_and_finishes_running_ones).await {
         return;
     }
-    let folder = sockets();
-    let a = Process::start(&folder, "a", 4).await;
+    let folder = socket_folder();
+    let a = ServiceInstance::start(&folder, "a", 4).await;
     let client = Client::connect(&ServiceAddress::new(&a.address, SECRET)).unwrap();
     let call = tokio::spawn(client.request("/slow").into_future());
-    a.gate.arrived(1).await;
+    a.gate.wait_for_arrivals(1).await;
     let handle = a.running.handle();
     let served = tokio::spawn(a.running.until_signal());
     handle.drain();
-    // What comes now is refused, and what was taken is answered.
+    // New calls are refused, and running ones finish.
     let refused = async { while client.request("/where").await.is_ok() {} };
-    within(refused).await;
+    with_timeout(refused).await;
     a.gate.open(1);
-    assert_eq!(within(call).await.unwrap().unwrap().status.code(), 200);
-    within(served).await.unwrap().unwrap();
+    assert_eq!(with_timeout(call).await.unwrap().unwrap().status.code(), 200);
+    with_timeout(served).await.unwrap().unwrap();
 }
 
 // ---- retries ------------------------------------------------------------------------------------
@@ -297,16 +312,15 @@ async fn handle_drain_refuses_new_calls_and_finishes_running_ones() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_calls_are_retried_within_the_retry_budget() {
     const CALLS: usize = 500;
-    let folder = sockets();
-    let mut processes = vec![
-        Process::start(&folder, "a", CALLS).await,
-        Process::start(&folder, "b", CALLS).await,
+    let folder = socket_folder();
+    let mut workers = vec![
+        ServiceInstance::start(&folder, "a", CALLS).await,
+        ServiceInstance::start(&folder, "b", CALLS).await,
     ];
     let client =
-        Client::connect(&ServiceAddress::new(&processes[0].address, SECRET).and(&processes[1].address))
-            .unwrap();
-    let mut before = until(&client, &processes[0]).await;
-    before += until(&client, &processes[1]).await;
+        Client::connect(&ServiceAddress::new(&workers[0].address, SECRET).and(&workers[1].address)).unwrap();
+    let mut before = call_until_served_by(&client, &workers[0]).await;
+    before += call_until_served_by(&client, &workers[1]).await;
     let began = Instant::now();
     let ended = Arc::new(AtomicUsize::new(0));
     let calls: Vec<_> = (0..CALLS)
@@ -325,38 +339,37 @@ async fn lost_calls_are_retried_within_the_retry_budget() {
         .collect();
     let (mut retried, mut probes) = (0, 0);
     for name in ["a", "b", "a"] {
-        // Each call that has not ended runs somewhere.
+        // Each call that has not ended runs on one of the workers.
         let open = || CALLS - ended.load(Ordering::SeqCst);
-        let running = |processes: &[Process]| -> usize {
-            processes
+        let running = |workers: &[ServiceInstance]| -> usize {
+            workers
                 .iter()
-                .map(|process| process.runs.load(Ordering::SeqCst))
+                .map(|worker| worker.runs.load(Ordering::SeqCst))
                 .sum()
         };
-        within(async {
-            while running(&processes) != open() {
-                // Its own answer may be lost with the process, too.
+        with_timeout(async {
+            while running(&workers) != open() {
+                // The probe may be lost with the worker, too.
                 probes += 1;
                 let _ = client.request("/where").await;
             }
         })
         .await;
-        // It dies, and what it ran is lost with it.
-        let (others, left) = (processes[1].runs.load(Ordering::SeqCst), open());
-        let dead = processes.remove(0);
-        drop(dead);
-        within(async {
-            while running(&processes) != open() {
-                // Its own answer may be lost with the process, too.
+        // Drop the first worker, and with it the calls that it runs.
+        let (others, left) = (workers[1].runs.load(Ordering::SeqCst), open());
+        drop(workers.remove(0));
+        with_timeout(async {
+            while running(&workers) != open() {
+                // The probe may be lost with the worker, too.
                 probes += 1;
                 let _ = client.request("/where").await;
             }
         })
         .await;
-        retried += processes[0].runs.load(Ordering::SeqCst) - others;
+        retried += workers[0].runs.load(Ordering::SeqCst) - others;
         assert!(open() <= left);
-        processes.push(Process::start(&folder, name, CALLS).await);
-        probes += until(&client, &processes[1]).await;
+        workers.push(ServiceInstance::start(&folder, name, CALLS).await);
+        probes += call_until_served_by(&client, &workers[1]).await;
     }
     let allowed = 100 + (before + CALLS + probes) / 10 + 10 * (began.elapsed().as_secs() as usize + 1);
     println!(
@@ -364,10 +377,10 @@ async fn lost_calls_are_retried_within_the_retry_budget() {
         began.elapsed()
     );
     assert!((100..=allowed).contains(&retried), "{retried} of {allowed}");
-    drop(processes);
+    drop(workers);
     for call in calls {
-        let error = within(call).await.unwrap().unwrap_err();
-        // A process that is dropped in this one may still say that its handlers were.
+        let error = with_timeout(call).await.unwrap().unwrap_err();
+        // A dropped worker may still send errors for its dropped handlers.
         let lost = CallError::Lost { may_have_run: true };
         assert!(
             error == lost || matches!(error, CallError::BadReply(_)),
@@ -378,23 +391,23 @@ async fn lost_calls_are_retried_within_the_retry_budget() {
 
 // ---- overload -----------------------------------------------------------------------------------
 
-/// What became of the calls of a load.
+/// The outcomes of the calls of a load.
 #[derive(Default)]
 struct Load {
-    answered: Vec<Duration>,
+    succeeded: Vec<Duration>,
     refused: Vec<Duration>,
-    late: usize,
+    timed_out: usize,
 }
 
 impl Load {
     fn add(&mut self, took: Duration, outcome: Result<ServiceResponse, CallError>) {
         match outcome {
-            Ok(answer) => {
-                assert_eq!(answer.status.code(), 200);
-                self.answered.push(took);
+            Ok(response) => {
+                assert_eq!(response.status.code(), 200);
+                self.succeeded.push(took);
             }
             Err(CallError::Busy { .. }) => self.refused.push(took),
-            Err(CallError::Deadline { .. }) => self.late += 1,
+            Err(CallError::Deadline { .. }) => self.timed_out += 1,
             Err(error) => panic!("{error}"),
         }
     }
@@ -405,18 +418,21 @@ impl Load {
     }
 }
 
-const NAP: u64 = 20;
-const SLOTS: usize = 4;
-const WITHIN: Duration = Duration::from_millis(250);
+const NAP_MILLIS: u64 = 20;
+const CONCURRENCY: usize = 4;
+const CALL_TIMEOUT: Duration = Duration::from_millis(250);
 
 fn nap_call(client: &Client) -> Call {
-    client.request("/nap").argument("millis", NAP).timeout(WITHIN)
+    client
+        .request("/nap")
+        .argument("millis", NAP_MILLIS)
+        .timeout(CALL_TIMEOUT)
 }
 
-/// As many calls at a time as there are concurrency: all that the service can do.
-async fn peak(client: &Client, seconds: u64) -> Load {
+/// Keeps as many calls in flight as the service has concurrency, which is its peak load.
+async fn run_peak_load(client: &Client, seconds: u64) -> Load {
     let end = Instant::now() + Duration::from_secs(seconds);
-    let callers: Vec<_> = (0..SLOTS)
+    let callers: Vec<_> = (0..CONCURRENCY)
         .map(|_| {
             let client = client.clone();
             tokio::spawn(async move {
@@ -432,81 +448,81 @@ async fn peak(client: &Client, seconds: u64) -> Load {
         .collect();
     let mut all = Load::default();
     for caller in callers {
-        let load = within(caller).await.unwrap();
-        all.answered.extend(load.answered);
+        let load = with_timeout(caller).await.unwrap();
+        all.succeeded.extend(load.succeeded);
         all.refused.extend(load.refused);
-        all.late += load.late;
+        all.timed_out += load.timed_out;
     }
     all
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn overload_is_shed_early_with_stable_latency() {
-    let folder = sockets();
-    let a = Process::start(&folder, "a", SLOTS).await;
+    let folder = socket_folder();
+    let a = ServiceInstance::start(&folder, "a", CONCURRENCY).await;
     let client = Client::connect(&ServiceAddress::new(&a.address, SECRET)).unwrap();
-    answered(client.request("/where")).await;
+    call_ok(client.request("/where")).await;
     let seconds = 2;
-    let mut peak = peak(&client, seconds).await;
-    let rate = peak.answered.len() as u64 / seconds;
+    let mut peak = run_peak_load(&client, seconds).await;
+    let rate = peak.succeeded.len() as u64 / seconds;
     assert!(rate > 0 && peak.refused.is_empty());
 
-    // Ten times as many come, whether or not those before were answered.
+    // Offers ten times the peak rate, independently of the responses.
     let offered = rate * 10 * seconds;
     let every = Duration::from_secs(seconds) / offered as u32;
-    let (calls, mut ended) = tokio::sync::mpsc::unbounded_channel();
+    let (outcome_sender, mut outcomes) = tokio::sync::mpsc::unbounded_channel();
     let began = Instant::now();
     let mut ticks = tokio::time::interval(every);
     for _ in 0..offered {
         ticks.tick().await;
-        let (client, calls) = (client.clone(), calls.clone());
+        let (client, outcome_sender) = (client.clone(), outcome_sender.clone());
         tokio::spawn(async move {
             let began = Instant::now();
             let outcome = nap_call(&client).await;
-            calls
+            outcome_sender
                 .send((began, began.elapsed(), outcome))
-                .expect("the test waits");
+                .expect("a receiver");
         });
     }
-    drop(calls);
+    drop(outcome_sender);
     let took = began.elapsed();
-    // The queue that was taken before anything had to be refused is over after two deadlines.
-    let settled = began + 2 * WITHIN;
+    // The calls that were queued before the client detected the overload have ended after two timeouts.
+    let steady_from = began + 2 * CALL_TIMEOUT;
     let (mut load, mut steady) = (Load::default(), Load::default());
-    while let Some((began, took, outcome)) = within(ended.recv()).await {
-        if began > settled {
+    while let Some((began, took, outcome)) = with_timeout(outcomes.recv()).await {
+        if began > steady_from {
             steady.add(took, outcome.clone());
         }
         load.add(took, outcome);
     }
-    let (unloaded, overloaded) = (Load::p99(&mut peak.answered), Load::p99(&mut steady.answered));
+    let (unloaded, overloaded) = (Load::p99(&mut peak.succeeded), Load::p99(&mut steady.succeeded));
     println!(
-        "peak {rate}/s, p99 {:?}; offered {:.0}/s: goodput {:.0}/s, p99 of the answered {:?} (deadline {WITHIN:?}), \
-         once it lasts {overloaded:?}, {} answered, {} refused with p99 {:?}, {} at their deadline",
+        "peak {rate}/s, p99 {:?}; offered {:.0}/s: goodput {:.0}/s, p99 {:?} (timeout {CALL_TIMEOUT:?}), \
+         p99 in steady state {overloaded:?}, {} succeeded, {} refused with p99 {:?}, {} timed out",
         unloaded,
         offered as f64 / took.as_secs_f64(),
-        load.answered.len() as f64 / took.as_secs_f64(),
-        Load::p99(&mut load.answered),
-        load.answered.len(),
+        load.succeeded.len() as f64 / took.as_secs_f64(),
+        Load::p99(&mut load.succeeded),
+        load.succeeded.len(),
         load.refused.len(),
         Load::p99(&mut load.refused),
-        load.late,
+        load.timed_out,
     );
-    // Every call has ended, and most of what is too much was not taken.
+    // Every call has ended, and most of the excess was refused instead of timing out.
     assert_eq!(
-        load.answered.len() + load.refused.len() + load.late,
+        load.succeeded.len() + load.refused.len() + load.timed_out,
         offered as usize
     );
-    assert!(!load.answered.is_empty());
-    assert!(load.refused.len() > load.late);
-    // What is taken finds at most as many calls before it as the service has concurrency; a busy machine may add to that.
-    assert!(!steady.answered.is_empty());
+    assert!(!load.succeeded.is_empty());
+    assert!(load.refused.len() > load.timed_out);
+    // An accepted call waits for at most one other call per slot. The factor allows for a busy machine.
+    assert!(!steady.succeeded.is_empty());
     assert!(
-        overloaded < 3 * unloaded.max(Duration::from_millis(NAP)),
-        "{overloaded:?} and not {unloaded:?}"
+        overloaded < 3 * unloaded.max(Duration::from_millis(NAP_MILLIS)),
+        "p99 {overloaded:?} under overload, {unloaded:?} at peak"
     );
-    // And the service is as well as before.
-    answered(client.request("/where")).await;
+    // The service has recovered.
+    call_ok(client.request("/where")).await;
     a.stop().await;
 }
 

@@ -1,6 +1,6 @@
-//! Worker processes: this very test program, started again.
+//! Worker processes: this test program, started again.
 
-use super::{SECRET, within};
+use super::{SECRET, with_timeout};
 use crate::support::child;
 use brubeck::prelude::*;
 use brubeck::{Deadline, Service, Trace};
@@ -18,15 +18,15 @@ const LOG: &str = "BRUBECK_TEST_LOG";
 const READY: &str = "the worker is ready";
 
 #[derive(Clone, AppState)]
-struct Works {
+struct ServiceState {
     log: Arc<File>,
 }
 
-/// Notes that it began, works for a while, and says what it was asked.
+/// Logs the id of the call, sleeps, and returns the id.
 #[service_handler(path = "^/work", method = "request")]
 async fn work(id: Arg<u64>, millis: Arg<u64>, log: State<Arc<File>>, deadline: Deadline) -> Json<u64> {
     assert!(deadline.remaining().is_some());
-    // One write each, to the end of the file, so that nothing is torn and a killed process loses nothing.
+    // One append for each call, so lines are not mixed and a killed process loses none.
     (&*log.0)
         .write_all(format!("{}\n", id.0).as_bytes())
         .expect("a file");
@@ -39,9 +39,9 @@ async fn trace(trace: Trace) -> Json<(String, u32)> {
     Json((trace.traceparent(), std::process::id()))
 }
 
-const WORKS: Routes<Works> = routes![work, trace];
+const SERVICE_ROUTES: Routes<ServiceState> = routes![work, trace];
 
-/// The child process of a [`Worker`].
+/// The child process of a [`WorkerProcess`].
 #[test]
 fn worker_process() {
     if !child::is_child(worker_process) {
@@ -56,31 +56,34 @@ fn worker_process() {
         .expect("a file");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let app = App::new(WORKS, Works { log: Arc::new(log) });
+        let app = App::new(SERVICE_ROUTES, ServiceState { log: Arc::new(log) });
         let running = app
             .start(Service::bind(address, SECRET))
             .await
             .expect("a free address");
         println!("{READY}");
-        running.until_signal().await.expect("an end in time");
+        running
+            .until_signal()
+            .await
+            .expect("a shutdown within the drain limit");
     });
 }
 
-/// A worker process; dropping it kills it.
-pub struct Worker {
+/// A worker process. It is killed when dropped.
+pub struct WorkerProcess {
     pub address: String,
     log: PathBuf,
     child: Child,
     pub frozen: bool,
 }
 
-impl Worker {
-    /// Starts one that listens at this name in the folder, and waits until it does.
-    pub async fn start(folder: &Path, name: &str) -> Worker {
+impl WorkerProcess {
+    /// Starts a worker on the socket `name` in `folder`, and waits until it is ready.
+    pub async fn start(folder: &Path, name: &str) -> WorkerProcess {
         let address = format!("ipc://{}", folder.join(name).display());
         let log = folder.join(format!("{name}.log"));
         let child = start(&address, &log).await;
-        Worker {
+        WorkerProcess {
             address,
             log,
             child,
@@ -88,35 +91,35 @@ impl Worker {
         }
     }
 
-    /// Starts it again, after it has ended.
-    pub async fn start_again(&mut self) {
+    /// Starts a new process after the last one has ended.
+    pub async fn restart(&mut self) {
         self.child = start(&self.address, &self.log).await;
         self.frozen = false;
     }
 
     pub fn id(&self) -> u32 {
-        self.child.id().expect("a process that was not waited for")
+        self.child.id().expect("a running process")
     }
 
     pub async fn kill(&mut self) {
-        within(self.child.kill()).await.expect("a process");
+        with_timeout(self.child.kill()).await.expect("a process");
     }
 
-    /// SIGSTOP, SIGCONT or SIGTERM.
+    /// Sends a signal: `STOP`, `CONT` or `TERM`.
     pub async fn signal(&self, signal: &str) {
         let mut kill = Command::new("kill");
         let sent = kill.arg(format!("-{signal}")).arg(self.id().to_string()).status();
-        assert!(within(sent).await.expect("kill").success());
+        assert!(with_timeout(sent).await.expect("kill").success());
     }
 
-    /// Waits until it has ended by itself, and well.
-    pub async fn ended(&mut self) {
-        let status = within(self.child.wait()).await.expect("a process");
+    /// Waits for the process to exit with success.
+    pub async fn wait_for_exit(&mut self) {
+        let status = with_timeout(self.child.wait()).await.expect("a process");
         assert!(status.success(), "a worker ended with {status}");
     }
 
-    /// The calls that its processes have begun.
-    pub fn begun(&self) -> Vec<u64> {
+    /// Returns the ids of the calls that its processes have started.
+    pub fn started_calls(&self) -> Vec<u64> {
         let log = std::fs::read_to_string(&self.log).expect("a log");
         log.lines().map(|line| line.parse().expect("a number")).collect()
     }
@@ -139,8 +142,8 @@ async fn start(address: &str, log: &Path) -> Child {
         }
         false
     };
-    assert!(within(ready).await, "a worker ended before it was ready");
-    // What it says later is read and forgotten, so that it never waits for a reader.
+    assert!(with_timeout(ready).await, "a worker ended before it was ready");
+    // Later output is read and discarded, so the pipe never fills up.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     child
 }

@@ -1,3 +1,3 @@
-//! Every codec at once: properties that hold for any bytes and any message.
+//! Property tests of every codec.
 
 mod properties;

@@ -1,4 +1,4 @@
-//! What holds for any bytes and any message.
+//! Property tests: decoders never panic, and encoding and decoding round-trips.
 
 use crate::support::fixtures;
 use brubeck::wire::mongrel2::{self, Incoming, Mongrel2Headers, Protocol};
@@ -14,10 +14,10 @@ use proptest::prelude::*;
 
 const DIALECTS: [Dialect; 4] = [Dialect::Seed, Dialect::Branch, Dialect::Pypi, Dialect::Pypi01x];
 
-// --------------------------------------------------------------------------------------------- any bytes
+// ------------------------------------------------------------------------------------------ random input
 
-/// Reads `frame` as everything it could be. What can be read can be written, and reads the same again.
-fn read_as_everything(frame: &Bytes) {
+/// Decodes `frame` with every decoder. A decoded value must survive encoding and decoding.
+fn decode_with_all(frame: &Bytes) {
     for decode in [lenstr::decode, netstring::decode] {
         if let Ok(value) = decode(&mut Cursor::new(frame)) {
             assert!(value.len() < frame.len());
@@ -41,11 +41,11 @@ fn read_as_everything(frame: &Bytes) {
             reply.ids
         );
     }
-    read_as_service(&[Bytes::from_static(b"id"), frame.clone()]);
-    read_as_service(std::slice::from_ref(frame));
+    decode_as_service(&[Bytes::from_static(b"id"), frame.clone()]);
+    decode_as_service(std::slice::from_ref(frame));
 }
 
-fn read_as_service(frames: &[Bytes]) {
+fn decode_as_service(frames: &[Bytes]) {
     for decode in [decode_request, decode_pull_request] {
         match decode(frames) {
             Ok(request) => {
@@ -54,7 +54,7 @@ fn read_as_service(frames: &[Bytes]) {
                     request.headers.object(),
                     request.body.object(),
                 );
-                // Some of what is accepted is not sent, for the sake of the originals.
+                // Some decoded requests cannot be encoded, because the originals could not read them.
                 if let Ok(written) = encode_request(&request) {
                     let again = match request.envelope.dialect {
                         Dialect::Seed | Dialect::Branch => {
@@ -81,9 +81,9 @@ fn read_as_service(frames: &[Bytes]) {
     }
 }
 
-/// Bytes the formats are made of, so that more of them go deep than noise would.
-fn structure() -> impl Strategy<Value = Vec<u8>> {
-    let pieces: Vec<&[u8]> = vec![
+/// Returns sequences of tokens of the formats, which get further into the decoders than random bytes.
+fn tokens() -> impl Strategy<Value = Vec<u8>> {
+    let tokens: Vec<&[u8]> = vec![
         b"0",
         b"1",
         b"2",
@@ -119,30 +119,30 @@ fn structure() -> impl Strategy<Value = Vec<u8>> {
         b"\n",
         b"1:1 ",
     ];
-    vec(prop::sample::select(pieces), 0..40).prop_map(|pieces| pieces.concat())
+    vec(prop::sample::select(tokens), 0..40).prop_map(|tokens| tokens.concat())
 }
 
 proptest! {
     #[test]
     fn random_bytes_are_decoded_or_rejected(bytes in vec(any::<u8>(), 0..400)) {
-        read_as_everything(&bytes.into());
+        decode_with_all(&bytes.into());
     }
 
     #[test]
-    fn random_tokens_are_decoded_or_rejected(bytes in structure()) {
-        read_as_everything(&bytes.into());
+    fn random_tokens_are_decoded_or_rejected(bytes in tokens()) {
+        decode_with_all(&bytes.into());
     }
 
     #[test]
-    fn random_frames_are_decoded_or_rejected(frames in vec(structure(), 0..5)) {
+    fn random_frames_are_decoded_or_rejected(frames in vec(tokens(), 0..5)) {
         let frames: Vec<Bytes> = frames.into_iter().map(Bytes::from).collect();
-        read_as_service(&frames);
+        decode_as_service(&frames);
     }
 }
 
-// -------------------------------------------------------------------------------------- captures, damaged
+// ------------------------------------------------------------------------------------ damaged captures
 
-/// Every captured payload, the long ones cut, since what breaks stands in front.
+/// Returns every captured payload.
 fn payloads() -> Vec<Bytes> {
     let service = fixtures::service()
         .into_iter()
@@ -156,7 +156,7 @@ fn truncated_captures_are_decoded_or_rejected() {
     let mut cuts = 0;
     for payload in payloads() {
         for length in (0..payload.len()).filter(|&length| length < 600 || payload.len() - length < 20) {
-            read_as_everything(&payload.slice(..length));
+            decode_with_all(&payload.slice(..length));
             cuts += 1;
         }
     }
@@ -172,7 +172,7 @@ fn corrupted_captures_are_decoded_or_rejected() {
         for at in 0..payload.len().min(600) {
             let mask = (changes.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8 | 1;
             damaged[at] ^= mask;
-            read_as_everything(&Bytes::copy_from_slice(&damaged));
+            decode_with_all(&Bytes::copy_from_slice(&damaged));
             damaged[at] ^= mask;
             changes += 1;
         }
@@ -181,14 +181,14 @@ fn corrupted_captures_are_decoded_or_rejected() {
     assert!(changes > 100_000);
 }
 
-// ------------------------------------------------------------------------------------------ there and back
+// ------------------------------------------------------------------------------------------- round trips
 
 fn bytes() -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), 0..60).prop_map(Bytes::from)
 }
 
-/// Bytes that no receiver would cut in two.
-fn word() -> impl Strategy<Value = Bytes> {
+/// Returns bytes without whitespace, where receivers split.
+fn token() -> impl Strategy<Value = Bytes> {
     vec(prop_oneof![0x21_u8..=0x7e, 0x80_u8..=0xff], 1..30).prop_map(Bytes::from)
 }
 
@@ -232,7 +232,7 @@ fn json_object() -> impl Strategy<Value = Vec<u8>> {
 prop_compose! {
     fn request()(
         dialect in prop::sample::select(&DIALECTS[..]),
-        [sender, conn_id, path, passphrase, sender_id, origin_id, out_addr] in [(); 7].map(|()| word()),
+        [sender, conn_id, path, passphrase, sender_id, origin_id, out_addr] in [(); 7].map(|()| token()),
         method in "[a-z]{1,10}",
         millis in 1_u64..,
         handle_response in any::<bool>(),
@@ -265,7 +265,7 @@ prop_compose! {
     }
 }
 
-fn sent(request: &LegacyRequest) -> LegacyRequest {
+fn round_trip(request: &LegacyRequest) -> LegacyRequest {
     let payload = encode_request(request).unwrap();
     match request.envelope.dialect {
         Dialect::Seed | Dialect::Branch => decode_request(&[request.envelope.sender.clone(), payload]),
@@ -283,12 +283,12 @@ proptest! {
             netstring::encode(&mut written[1], value);
         }
         let [lenstrs, netstrings] = written.map(BytesMut::freeze);
-        let (mut one, mut other) = (Cursor::new(&lenstrs), Cursor::new(&netstrings));
+        let (mut lenstr_cursor, mut netstring_cursor) = (Cursor::new(&lenstrs), Cursor::new(&netstrings));
         for value in &values {
-            prop_assert_eq!(&lenstr::decode(&mut one).unwrap(), value);
-            prop_assert_eq!(&netstring::decode(&mut other).unwrap(), value);
+            prop_assert_eq!(&lenstr::decode(&mut lenstr_cursor).unwrap(), value);
+            prop_assert_eq!(&netstring::decode(&mut netstring_cursor).unwrap(), value);
         }
-        prop_assert!(one.expect_end().is_ok() && other.expect_end().is_ok());
+        prop_assert!(lenstr_cursor.expect_end().is_ok() && netstring_cursor.expect_end().is_ok());
     }
 
     #[test]
@@ -308,7 +308,7 @@ proptest! {
 
     #[test]
     fn mongrel2_requests_round_trip(
-        [ident, conn_id, path] in [(); 3].map(|()| word()),
+        [ident, conn_id, path] in [(); 3].map(|()| token()),
         headers in headers(),
         body in bytes(),
     ) {
@@ -337,7 +337,7 @@ proptest! {
 
     #[test]
     fn service_requests_round_trip(request in request()) {
-        let read = sent(&request);
+        let read = round_trip(&request);
         prop_assert_eq!(&read.envelope, &request.envelope);
         prop_assert_eq!(read.arguments.object().unwrap(), request.arguments.object().unwrap());
         prop_assert_eq!(read.body.object().unwrap(), request.body.object().unwrap());
@@ -347,7 +347,7 @@ proptest! {
             headers.insert("METHOD".to_owned(), method.into());
         }
         prop_assert_eq!(read.headers.object().unwrap(), headers);
-        prop_assert_eq!(sent(&read), read);
+        prop_assert_eq!(round_trip(&read), read);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Contracts: what both sides of a call are typed by, and how a service describes it.
+//! Contracts: typed calls, and the schemas that a service publishes.
 
 mod round_trip;
 mod schema;

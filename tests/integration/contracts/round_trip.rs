@@ -1,4 +1,4 @@
-//! Contracts and request builders: what a client sends is what a service reads, in memory.
+//! Contracts and request builders, with client and service connected in memory.
 
 use crate::support::application;
 use brubeck::__private::PendingResponse;
@@ -14,7 +14,7 @@ struct Echoed {
     text: String,
 }
 
-/// Why it failed.
+/// The error type of an operation.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Broken {
     why: String,
@@ -22,7 +22,7 @@ struct Broken {
 
 #[service_client]
 trait SlowEcho {
-    /// Says it back.
+    /// Returns the text, repeated.
     #[call("/service/slow")]
     async fn echo(&self, text: String, times: Option<u32>) -> Result<Echoed, Fault>;
 
@@ -39,7 +39,7 @@ mod by_functions {
     #[service_handler(slow_echo::echo)]
     pub(crate) async fn echo(Args(ask): Args<slow_echo::echo>) -> Result<Echoed, Fault> {
         match ask.times {
-            Some(0) => Err(Fault::new(422, "not even once")),
+            Some(0) => Err(Fault::new(422, "times must not be 0")),
             times => Ok(Echoed {
                 text: ask.text.repeat(times.unwrap_or(1) as usize),
             }),
@@ -54,11 +54,11 @@ mod by_functions {
 
     #[service_handler(path = r"^/service/(?<name>[^/]+)/(?<id>\d+)$", method = "post")]
     pub(crate) async fn old(name: String, id: u64, text: Arg<String>, Json(body): Json<Vec<u8>>) -> Reply {
-        Reply::empty().field("told", format!("{name} {id} {} {body:?}", text.0))
+        Reply::empty().field("received", format!("{name} {id} {} {body:?}", text.0))
     }
 }
 
-/// The same contract, served by an implementation of the trait.
+/// Serves the contract by implementing its trait.
 struct Slow;
 
 impl SlowEcho for Slow {
@@ -69,7 +69,7 @@ impl SlowEcho for Slow {
     async fn user(&self, id: u64, name: String) -> Result<String, Broken> {
         match id {
             0 => Err(Broken {
-                why: format!("{name} is nobody"),
+                why: format!("no user {name}"),
             }),
             id => Ok(format!("{name} is {id}")),
         }
@@ -92,7 +92,7 @@ async fn on_echo(reply: ServiceResponse<Echoed>) -> usize {
 
 #[response_handler(slow_echo::ping)]
 async fn on_ping() -> &'static str {
-    "seen"
+    "handled"
 }
 
 #[derive(Clone, AppState)]
@@ -120,7 +120,7 @@ async fn start<S: Send + Sync + 'static>(routes: Routes<S>, state: S) -> (Runnin
     application::start(App::new(routes, state)).await
 }
 
-/// What a browser would be shown.
+/// Returns the body of a response to a browser.
 async fn page(response: Response) -> String {
     match response.into_parts().2 {
         Payload::Stream(body) => {
@@ -131,18 +131,18 @@ async fn page(response: Response) -> String {
     }
 }
 
-/// Asks an application in this process.
-struct Near(Arc<dyn Application>);
+/// A link to an application in this process.
+struct InProcess(Arc<dyn Application>);
 
-impl Link for Near {
+impl Link for InProcess {
     fn call(&self, request: ServiceRequest, _: Option<Origin>, _: Instant) -> PendingResponse {
         let arguments = serde_json::to_vec(request.arguments()).unwrap();
         let message = Message::service(request.method(), request.path())
             .with_arguments(arguments)
             .with_body(request.body_text().clone());
-        let answer = self.0.clone().answer(message);
+        let response = self.0.clone().answer(message);
         Box::pin(async move {
-            let (status, _, payload) = answer.await.into_parts();
+            let (status, _, payload) = response.await.into_parts();
             let text = match payload {
                 Payload::Json(text) => text,
                 _ => Bytes::new(),
@@ -158,7 +158,7 @@ impl Link for Near {
 
 async fn service() -> (Running, Client) {
     let (running, application) = start(SERVICE, Slow).await;
-    (running, Client::over(Arc::new(Near(application))))
+    (running, Client::over(Arc::new(InProcess(application))))
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn call_error_carries_the_error_type_of_the_contract() {
     let (_running, client) = service().await;
     match SlowEchoClient::new(client).user(0, "bob".into()).await {
         Err(CallError::Fault { status, fault }) => {
-            assert_eq!((status.code(), fault.why.as_str()), (400, "bob is nobody"));
+            assert_eq!((status.code(), fault.why.as_str()), (400, "no user bob"));
         }
         other => panic!("{other:?}"),
     }
@@ -184,27 +184,30 @@ async fn call_error_carries_the_error_type_of_the_contract() {
 #[tokio::test]
 async fn fault_keeps_its_status() {
     let (_running, application) = start(FUNCTIONS, ()).await;
-    let slow = SlowEchoClient::new(Client::over(Arc::new(Near(application))));
+    let slow = SlowEchoClient::new(Client::over(Arc::new(InProcess(application))));
     match slow.echo("hi".into(), Some(0)).await {
         Err(CallError::Fault { status, fault }) => {
-            assert_eq!((status.code(), fault), (422, Fault::new(422, "not even once")));
+            assert_eq!(
+                (status.code(), fault),
+                (422, Fault::new(422, "times must not be 0"))
+            );
         }
         other => panic!("{other:?}"),
     }
     assert!(
         matches!(slow.ping().await, Err(CallError::BadReply(_))),
-        "nothing serves it"
+        "the operation is not served"
     );
 }
 
 #[tokio::test]
 async fn handled_by_returns_the_value_of_the_response_handler() {
     let (_service, application) = start(FUNCTIONS, ()).await;
-    let slow = SlowEchoClient::new(Client::over(Arc::new(Near(application))));
+    let slow = SlowEchoClient::new(Client::over(Arc::new(InProcess(application))));
     let (_caller, application) = start(CALLER, Caller { slow }).await;
     let text = |path| {
-        let answer = application.clone().answer(Message::web(Method::Get, path));
-        async move { page(answer.await).await }
+        let response = application.clone().answer(Message::web(Method::Get, path));
+        async move { page(response.await).await }
     };
     assert_eq!(text("/echo").await, "hihihi of 6");
 }
@@ -219,8 +222,8 @@ async fn handled_by_an_unlisted_response_handler_is_a_call_error() {
         },
     )
     .await;
-    let answer = application.answer(Message::web(Method::Get, "/ping")).await;
-    let text = page(answer).await;
+    let response = application.answer(Message::web(Method::Get, "/ping")).await;
+    let text = page(response).await;
     assert!(
         text.starts_with("the response handler `on_ping` did not run"),
         "{text:?}"
@@ -239,7 +242,7 @@ async fn request_builder_of_a_handler_sets_path_arguments_and_body() {
         ("/service/a%20b/7", Method::Post)
     );
     let reply = client.send(request).await.unwrap();
-    assert_eq!(reply.body["told"], "a b 7 hello [1, 2]");
+    assert_eq!(reply.body["received"], "a b 7 hello [1, 2]");
 }
 
 #[tokio::test]
@@ -247,8 +250,8 @@ async fn invalid_arguments_are_400() {
     let (_running, application) = start(SERVICE, Slow).await;
     let status = |path: &str, arguments: &str| {
         let message = Message::service(Method::Request, path).with_arguments(arguments.to_owned());
-        let answer = application.clone().answer(message);
-        async move { answer.await.status().to_string() }
+        let response = application.clone().answer(message);
+        async move { response.await.status().to_string() }
     };
     assert_eq!(
         status("/service/slow", "{}").await,
@@ -270,8 +273,8 @@ async fn invalid_arguments_are_400() {
 
 #[test]
 fn into_request_exposes_path_arguments_and_headers() {
-    struct Nowhere;
-    impl Link for Nowhere {
+    struct Unavailable;
+    impl Link for Unavailable {
         fn call(&self, _: ServiceRequest, _: Option<Origin>, _: Instant) -> PendingResponse {
             Box::pin(async { Err(CallError::NoWorkers) })
         }
@@ -279,7 +282,7 @@ fn into_request_exposes_path_arguments_and_headers() {
             "nowhere"
         }
     }
-    let slow = SlowEchoClient::new(Client::over(Arc::new(Nowhere)));
+    let slow = SlowEchoClient::new(Client::over(Arc::new(Unavailable)));
     let request = slow.echo("hi".into(), None).header("x-trace", "7").into_request();
     assert_eq!(
         (request.path(), request.method()),

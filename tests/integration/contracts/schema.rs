@@ -1,7 +1,7 @@
-//! What a service says of its types, over a real socket: it is what its calls carry.
+//! The schemas in `/.brubeck/info`, compared with the messages of actual calls.
 
-use crate::support::site::{socket, sockets};
-use crate::support::within;
+use crate::support::served_app::{socket_address, socket_folder};
+use crate::support::with_timeout;
 use brubeck::Running;
 use brubeck::prelude::*;
 use brubeck::schemars::JsonSchema;
@@ -35,7 +35,7 @@ struct Broken {
     why: String,
 }
 
-/// Says nothing of itself.
+/// A type without a schema.
 #[derive(Serialize, Deserialize)]
 struct Plain(u8);
 
@@ -110,12 +110,14 @@ async fn serve(
     routes: Routes<Library>,
     change: impl FnOnce(Service) -> Service,
 ) -> (Running, Client) {
-    let address = socket(folder, "library");
+    let address = socket_address(folder, "library");
     let library = Library {
         shelf: "the shelf".to_owned(),
     };
     let service = change(Service::bind(&address, SECRET));
-    let running = within(App::new(routes, library).start(service)).await.unwrap();
+    let running = with_timeout(App::new(routes, library).start(service))
+        .await
+        .unwrap();
     (
         running,
         Client::connect(&brubeck::ServiceAddress::new(&address, SECRET)).unwrap(),
@@ -123,13 +125,13 @@ async fn serve(
 }
 
 async fn operations(client: &Client) -> Vec<Value> {
-    let info = within(client.request("/.brubeck/info").into_future())
+    let info = with_timeout(client.request("/.brubeck/info").into_future())
         .await
         .unwrap();
     info.body["operations"].as_array().unwrap().clone()
 }
 
-/// The schemas of an operation, without what `info` says of every operation.
+/// Returns the schemas of an operation, without its other properties.
 fn schemas(operations: &[Value], name: &str) -> Value {
     let named = operations
         .iter()
@@ -153,7 +155,7 @@ fn part(definition: bool) -> Value {
     })
 }
 
-/// The same object with these members as well.
+/// Returns the object with additional members.
 fn with(mut object: Value, members: Value) -> Value {
     let Value::Object(members) = members else {
         unreachable!()
@@ -171,11 +173,11 @@ fn broken() -> Value {
 
 #[tokio::test]
 async fn info_lists_the_schemas_of_a_contract() {
-    let folder = sockets();
+    let folder = socket_folder();
     let (running, client) = start(&folder, |service| service).await;
     let operations = operations(&client).await;
-    // What may be null may be left out; an answer is described as it is written, with every field.
-    let answer = with(
+    // A nullable argument is optional. The schema of a response requires every field, because all are serialized.
+    let response = with(
         part(false),
         json!({"$schema": DRAFT, "title": "Part", "required": ["name", "parts"]}),
     );
@@ -190,7 +192,7 @@ async fn info_lists_the_schemas_of_a_contract() {
                 "required": ["id", "part"],
                 "$defs": {"Part": part(true)},
             },
-            "answer": answer,
+            "answer": response,
             "error": broken(),
         })
     );
@@ -212,12 +214,12 @@ async fn info_lists_the_schemas_of_a_contract() {
             },
         })
     );
-    within(running.stop()).await.unwrap();
+    with_timeout(running.stop()).await.unwrap();
 }
 
 #[tokio::test]
 async fn info_lists_the_schemas_of_a_plain_handler() {
-    let folder = sockets();
+    let folder = socket_folder();
     let (running, client) = start(&folder, |service| service).await;
     let operations = operations(&client).await;
     let nothing = json!({"$schema": DRAFT, "type": "object", "properties": {}});
@@ -262,66 +264,69 @@ async fn info_lists_the_schemas_of_a_plain_handler() {
         "error": broken(),
     });
     assert_eq!(schemas(&operations, "mix"), mix);
-    // Its fault is told by the status alone, its type by nothing.
+    // The status represents the fault, and `Plain` has no schema.
     assert_eq!(
         schemas(&operations, "plain"),
         json!({"arguments": nothing, "body": true})
     );
     assert_eq!(schemas(&operations, "none"), json!({"arguments": nothing}));
-    within(running.stop()).await.unwrap();
+    with_timeout(running.stop()).await.unwrap();
 }
 
-/// Whether the value fits the schema, by the words that this page uses of JSON Schema.
+/// Validates a value against a schema, with the keywords that these tests use.
 fn fits(value: &Value, schema: &Value, root: &Value) -> bool {
-    let Value::Object(words) = schema else {
+    let Value::Object(keywords) = schema else {
         return schema.as_bool().unwrap();
     };
-    words.iter().all(|(word, say)| match word.as_str() {
-        "$schema" | "$defs" | "title" | "description" | "default" | "format" => true,
-        "$ref" => fits(
-            value,
-            root.pointer(say.as_str().unwrap().trim_start_matches('#'))
-                .unwrap(),
-            root,
-        ),
-        "type" => {
-            say.as_array()
-                .unwrap_or(&vec![say.clone()])
+    keywords
+        .iter()
+        .all(|(keyword, constraint)| match keyword.as_str() {
+            "$schema" | "$defs" | "title" | "description" | "default" | "format" => true,
+            "$ref" => fits(
+                value,
+                root.pointer(constraint.as_str().unwrap().trim_start_matches('#'))
+                    .unwrap(),
+                root,
+            ),
+            "type" => constraint
+                .as_array()
+                .unwrap_or(&vec![constraint.clone()])
                 .iter()
-                .any(|say| match say.as_str().unwrap() {
+                .any(|constraint| match constraint.as_str().unwrap() {
                     "object" => value.is_object(),
                     "array" => value.is_array(),
                     "string" => value.is_string(),
                     "integer" => value.is_i64() || value.is_u64(),
                     "null" => value.is_null(),
-                    other => panic!("type {other}"),
-                })
-        }
-        "properties" => say
-            .as_object()
-            .unwrap()
-            .iter()
-            .all(|(name, schema)| value.get(name).is_none_or(|value| fits(value, schema, root))),
-        "required" => say
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|name| value.get(name.as_str().unwrap()).is_some()),
-        "items" => value
-            .as_array()
-            .is_none_or(|items| items.iter().all(|item| fits(item, say, root))),
-        "minimum" => value.as_f64().is_none_or(|value| value >= say.as_f64().unwrap()),
-        other => panic!("word {other}"),
-    })
+                    other => panic!("unknown type {other}"),
+                }),
+            "properties" => constraint
+                .as_object()
+                .unwrap()
+                .iter()
+                .all(|(name, schema)| value.get(name).is_none_or(|value| fits(value, schema, root))),
+            "required" => constraint
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|name| value.get(name.as_str().unwrap()).is_some()),
+            "items" => value
+                .as_array()
+                .is_none_or(|items| items.iter().all(|item| fits(item, constraint, root))),
+            "minimum" => value
+                .as_f64()
+                .is_none_or(|value| value >= constraint.as_f64().unwrap()),
+            other => panic!("unknown keyword {other}"),
+        })
 }
 
 #[tokio::test]
 async fn schemas_agree_with_accepted_arguments_and_responses() {
-    let folder = sockets();
+    let folder = socket_folder();
     let (running, client) = start(&folder, |service| service).await;
     let operations = operations(&client).await;
     let add = schemas(&operations, "scores::add");
-    let takes = |arguments: &Value| fits(arguments, &add["arguments"], &add["arguments"]);
+    let accepts = |arguments: &Value| fits(arguments, &add["arguments"], &add["arguments"]);
     let tree =
         json!({"name": "a", "parts": [{"name": "b"}, {"name": "c", "parts": [{"name": "d", "parts": []}]}]});
     let cases = [
@@ -338,15 +343,20 @@ async fn schemas_agree_with_accepted_arguments_and_responses() {
         for (name, value) in case.as_object().unwrap() {
             call = call.argument(name, value);
         }
-        let answer = within(call.into_future()).await.unwrap();
-        let (taken, fit) = (
-            answer.status.is_success(),
-            takes(&with(case.clone(), json!({"id": 7}))),
+        let response = with_timeout(call.into_future()).await.unwrap();
+        let (accepted, fits_schema) = (
+            response.status.is_success(),
+            accepts(&with(case.clone(), json!({"id": 7}))),
         );
-        assert_eq!((taken, fit), (i < 3, i < 3), "{case} was answered {:?}", answer);
+        assert_eq!(
+            (accepted, fits_schema),
+            (i < 3, i < 3),
+            "{case}: response {:?}",
+            response
+        );
         assert!(
-            !taken || fits(&answer.body, &add["answer"], &add["answer"]),
-            "{answer:?}"
+            !accepted || fits(&response.body, &add["answer"], &add["answer"]),
+            "{response:?}"
         );
     }
 
@@ -357,61 +367,63 @@ async fn schemas_agree_with_accepted_arguments_and_responses() {
         .into_request()
         .arguments()
         .clone();
-    assert!(takes(&with(arguments.into(), json!({"id": 7}))));
+    assert!(accepts(&with(arguments.into(), json!({"id": 7}))));
     let failed = client.request("/scores/0").argument("part", &part);
-    let failed = within(failed.into_future()).await.unwrap();
+    let failed = with_timeout(failed.into_future()).await.unwrap();
     assert_eq!(failed.status.code(), 400);
     assert!(fits(&failed.body, &add["error"], &add["error"]), "{failed:?}");
     assert!(!fits(&failed.body, &add["answer"], &add["answer"]), "{failed:?}");
-    within(running.stop()).await.unwrap();
+    with_timeout(running.stop()).await.unwrap();
 }
 
 #[tokio::test]
 async fn info_over_the_body_limit_fails_without_affecting_other_calls() {
-    let folder = sockets();
+    let folder = socket_folder();
     let (running, client) = start(&folder, |service| service.body_limit(2_000)).await;
-    let refused = within(client.request("/.brubeck/info").into_future())
+    let refused = with_timeout(client.request("/.brubeck/info").into_future())
         .await
         .unwrap_err();
     assert!(
         matches!(&refused, CallError::BadReply(reason) if reason.contains("exceeds the limit of")),
         "{refused:?}"
     );
-    let answer = within(client.request("/none").into_future()).await.unwrap();
-    assert_eq!(answer.status.code(), 200);
-    within(running.stop()).await.unwrap();
+    let response = with_timeout(client.request("/none").into_future()).await.unwrap();
+    assert_eq!(response.status.code(), 200);
+    with_timeout(running.stop()).await.unwrap();
 }
 
-/// Cannot say what it is.
+/// A type whose schema panics.
 #[derive(Serialize)]
-struct Mute;
+struct PanickingSchema;
 
-impl JsonSchema for Mute {
+impl JsonSchema for PanickingSchema {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Mute".into()
+        "PanickingSchema".into()
     }
 
     fn json_schema(_: &mut brubeck::schemars::SchemaGenerator) -> brubeck::schemars::Schema {
-        panic!("no words")
+        panic!("on purpose")
     }
 }
 
-#[service_handler(path = "^/mute$")]
-async fn mute() -> Json<Mute> {
-    Json(Mute)
+#[service_handler(path = "^/panicking_schema$")]
+async fn panicking_schema() -> Json<PanickingSchema> {
+    Json(PanickingSchema)
 }
 
 #[tokio::test]
 async fn panicking_schema_fails_info_without_affecting_other_calls() {
-    let folder = sockets();
-    let (running, client) = serve(&folder, routes![mute], |service| service).await;
+    let folder = socket_folder();
+    let (running, client) = serve(&folder, routes![panicking_schema], |service| service).await;
     for _ in 0..2 {
-        let info = within(client.request("/.brubeck/info").into_future())
+        let info = with_timeout(client.request("/.brubeck/info").into_future())
             .await
             .unwrap();
         assert_eq!(info.status.code(), 500);
-        let answer = within(client.request("/mute").into_future()).await.unwrap();
-        assert_eq!(answer.status.code(), 200);
+        let response = with_timeout(client.request("/panicking_schema").into_future())
+            .await
+            .unwrap();
+        assert_eq!(response.status.code(), 200);
     }
-    within(running.stop()).await.unwrap();
+    with_timeout(running.stop()).await.unwrap();
 }

@@ -1,102 +1,115 @@
-//! The same requests get the same answers through every front end: without a socket, from the embedded server, through
-//! the codec of Mongrel2, and behind a real Mongrel2.
+//! Every front end gives the same response to the same request: in memory, the embedded server, a fake Mongrel2 that
+//! uses its codec, and a real Mongrel2.
 //!
-//! `BRUBECK_EQUALITY_CASES` sets how many requests are generated (default 20,000), `BRUBECK_EQUALITY_SEED` from what.
+//! `BRUBECK_EQUALITY_CASES` sets the number of generated requests (default 20,000), `BRUBECK_EQUALITY_SEED` their seed.
 
-mod front;
+mod front_ends;
 mod requests;
 mod site;
 
-use crate::support::{parts, setting, within};
-use front::{Embedded, Front, Seen, StandIn, Without};
-use requests::{Asked, Requests};
+use crate::support::{env_number, requirements, with_timeout};
+use front_ends::{ComparableResponse, FakeMongrel2, FrontEnd, HttpServer, InMemory};
+use requests::{RequestGenerator, TestRequest};
 
-/// How many requests are on their way through one front end before their answers are compared.
-const AT_ONCE: usize = 200;
+/// Requests that are in flight at a front end before their responses are compared.
+const BATCH_SIZE: usize = 200;
 
 fn seed() -> usize {
-    setting("BRUBECK_EQUALITY_SEED", 2026)
+    env_number("BRUBECK_EQUALITY_SEED", 2026)
 }
 
-/// How many answers had each status code: that the requests reach every corner must be seen.
+/// Counts responses by status code, to prove that the requests cover all of them.
 #[derive(Default)]
-struct Statuses(std::collections::BTreeMap<u16, usize>);
+struct StatusCounts(std::collections::BTreeMap<u16, usize>);
 
-impl Statuses {
-    fn count(&mut self, seen: &[Seen]) {
-        for answer in seen {
-            *self.0.entry(answer.status).or_default() += 1;
+impl StatusCounts {
+    fn count(&mut self, responses: &[ComparableResponse]) {
+        for response in responses {
+            *self.0.entry(response.status).or_default() += 1;
         }
     }
 
-    fn reach(&self, codes: &[u16]) {
+    fn assert_covers(&self, codes: &[u16]) {
         let missing: Vec<_> = codes.iter().filter(|code| !self.0.contains_key(code)).collect();
-        assert!(missing.is_empty(), "no answer had {missing:?}: {:?}", self.0);
+        assert!(
+            missing.is_empty(),
+            "no response had status {missing:?}: {:?}",
+            self.0
+        );
     }
 }
 
 #[track_caller]
-fn compare(front: &str, asked: &[Asked], expected: &[Seen], got: &[Seen]) {
-    assert_eq!(asked.len(), got.len(), "{front} gave another number of answers");
-    for ((asked, expected), got) in asked.iter().zip(expected).zip(got) {
-        assert_eq!(expected, got, "{front} answers differently to {asked}");
+fn assert_equal_responses(
+    front_end: &str,
+    requests: &[TestRequest],
+    expected: &[ComparableResponse],
+    got: &[ComparableResponse],
+) {
+    assert_eq!(
+        requests.len(),
+        got.len(),
+        "{front_end} gave a different number of responses"
+    );
+    for ((request, expected), got) in requests.iter().zip(expected).zip(got) {
+        assert_eq!(expected, got, "different response from {front_end} to {request}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_front_end_gives_the_same_response() {
-    let (cases, seed) = (setting("BRUBECK_EQUALITY_CASES", 20_000), seed());
-    let mut requests = Requests::new(seed, true);
-    let mut statuses = Statuses::default();
-    let mut without = Without::new(site::app());
-    let mut embedded = Embedded::start(site::app()).await;
-    let mut stand_in = StandIn::start(site::app()).await;
+    let (cases, seed) = (env_number("BRUBECK_EQUALITY_CASES", 20_000), seed());
+    let mut generator = RequestGenerator::new(seed, true);
+    let mut statuses = StatusCounts::default();
+    let mut in_memory = InMemory::new(site::app());
+    let mut embedded = HttpServer::start(site::app()).await;
+    let mut fake_mongrel2 = FakeMongrel2::start(site::app()).await;
     let mut done = 0;
     while done < cases {
-        let asked: Vec<Asked> = requests.by_ref().take(AT_ONCE.min(cases - done)).collect();
+        let requests: Vec<TestRequest> = generator.by_ref().take(BATCH_SIZE.min(cases - done)).collect();
         let (expected, over_http, over_codec) = tokio::join!(
-            without.answers(&asked),
-            embedded.answers(&asked),
-            stand_in.answers(&asked)
+            in_memory.responses(&requests),
+            embedded.responses(&requests),
+            fake_mongrel2.responses(&requests)
         );
-        compare("the embedded server", &asked, &expected, &over_http);
-        compare("the codec of Mongrel2", &asked, &expected, &over_codec);
+        assert_equal_responses("the embedded server", &requests, &expected, &over_http);
+        assert_equal_responses("the fake Mongrel2", &requests, &expected, &over_codec);
         statuses.count(&expected);
-        done += asked.len();
+        done += requests.len();
     }
     println!(
-        "{done} requests (seed {seed}) through 3 front ends, answers equal: {:?}",
+        "{done} requests (seed {seed}) through 3 front ends, equal responses: {:?}",
         statuses.0
     );
-    statuses.reach(&[
+    statuses.assert_covers(&[
         200, 204, 206, 303, 304, 400, 403, 404, 405, 413, 415, 416, 422, 501,
     ]);
     embedded.stop().await;
-    stand_in.stop().await;
+    fake_mongrel2.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn real_mongrel2_gives_the_same_response() {
-    if !parts::mongrel2() {
+    if !requirements::mongrel2() {
         return;
     }
-    let (cases, seed) = (setting("BRUBECK_EQUALITY_CASES", 20_000) / 10, seed());
-    let mut requests = Requests::new(seed, false);
-    let mut statuses = Statuses::default();
-    let mut without = Without::new(site::app());
-    let mut mongrel2 = Embedded::behind_mongrel2(site::app()).await;
+    let (cases, seed) = (env_number("BRUBECK_EQUALITY_CASES", 20_000) / 10, seed());
+    let mut generator = RequestGenerator::new(seed, false);
+    let mut statuses = StatusCounts::default();
+    let mut in_memory = InMemory::new(site::app());
+    let mut mongrel2 = HttpServer::behind_mongrel2(site::app()).await;
     let mut done = 0;
     while done < cases {
-        let asked: Vec<Asked> = requests.by_ref().take(AT_ONCE.min(cases - done)).collect();
-        let (expected, got) = tokio::join!(without.answers(&asked), mongrel2.answers(&asked));
-        compare("Mongrel2", &asked, &expected, &got);
+        let requests: Vec<TestRequest> = generator.by_ref().take(BATCH_SIZE.min(cases - done)).collect();
+        let (expected, got) = tokio::join!(in_memory.responses(&requests), mongrel2.responses(&requests));
+        assert_equal_responses("Mongrel2", &requests, &expected, &got);
         statuses.count(&expected);
-        done += asked.len();
+        done += requests.len();
     }
     println!(
-        "{done} requests (seed {seed}) through Mongrel2, answers equal: {:?}",
+        "{done} requests (seed {seed}) through Mongrel2, equal responses: {:?}",
         statuses.0
     );
-    statuses.reach(&[200, 204, 303, 400, 403, 404, 405, 413, 415, 422]);
-    within(mongrel2.stop()).await;
+    statuses.assert_covers(&[200, 204, 303, 400, 403, 404, 405, 413, 415, 422]);
+    with_timeout(mongrel2.stop()).await;
 }

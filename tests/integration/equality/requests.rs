@@ -1,20 +1,20 @@
-//! Requests of every sort, the same ones for the same seed.
+//! Generates requests of every kind, reproducibly from a seed.
 
 use super::site::BODY_LIMIT;
 use std::fmt;
 
-/// One request, as a client means it.
+/// A request, independent of the front end.
 #[derive(Clone, Debug, Default)]
-pub struct Asked {
+pub struct TestRequest {
     pub method: &'static str,
     pub target: String,
     pub headers: Vec<(String, Vec<u8>)>,
     pub body: Vec<u8>,
-    /// The body is sent in chunks of this many bytes, where the front end knows chunks.
+    /// The size of the chunks in which the body is sent, if the front end accepts chunks.
     pub chunks: Option<usize>,
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for TestRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} {} (chunks: {:?})", self.method, self.target, self.chunks)?;
         for (name, value) in &self.headers {
@@ -24,18 +24,17 @@ impl fmt::Display for Asked {
     }
 }
 
-/// Requests without end.
-pub struct Requests {
+/// An endless iterator of requests.
+pub struct RequestGenerator {
     state: u64,
-    /// Whether to send what Mongrel2 refuses before an application sees it.
-    bold: bool,
+    /// Includes requests that Mongrel2 rejects before they reach an application.
+    malformed: bool,
 }
 
-impl Requests {
-    /// `bold`: also what a real Mongrel2 does not hand on.
-    pub fn new(seed: usize, bold: bool) -> Requests {
+impl RequestGenerator {
+    pub fn new(seed: usize, malformed: bool) -> RequestGenerator {
         let state = 0x9e37_79b9_7f4a_7c15 ^ seed as u64;
-        Requests { state, bold }
+        RequestGenerator { state, malformed }
     }
 
     fn below(&mut self, limit: usize) -> usize {
@@ -45,6 +44,7 @@ impl Requests {
         usize::try_from(self.state % limit as u64).expect("a small number")
     }
 
+    /// Returns `true` with a probability of 1 in `of`.
     fn chance(&mut self, of: usize) -> bool {
         self.below(of) == 0
     }
@@ -53,11 +53,11 @@ impl Requests {
         from[self.below(from.len())]
     }
 
-    fn joined(&mut self, parts: &[&str], most: usize) -> String {
-        (0..self.below(most + 1)).map(|_| self.pick(parts)).collect()
+    fn joined(&mut self, parts: &[&str], max: usize) -> String {
+        (0..self.below(max + 1)).map(|_| self.pick(parts)).collect()
     }
 
-    /// A part of a path or a query, as it is sent.
+    /// Returns a part of a path, percent-encoded in places.
     fn encoded(&mut self) -> String {
         const PARTS: &[&str] = &[
             "a",
@@ -90,11 +90,12 @@ impl Requests {
             "/",
             "//",
         ];
-        const BOLD: &[&str] = &["%", "%zz", "|", "^"];
+        const MALFORMED: &[&str] = &["%", "%zz", "|", "^"];
         let text = self.joined(PARTS, 5);
-        match self.bold && self.chance(20) {
-            true => text + self.pick(BOLD),
-            false => text,
+        if self.malformed && self.chance(20) {
+            text + self.pick(MALFORMED)
+        } else {
+            text
         }
     }
 
@@ -160,17 +161,19 @@ impl Requests {
             ),
             3 if self.chance(8) => {
                 let path = self.encoded();
-                // Mongrel2 reads an authority after `//`, and answers 400 by itself if it is not a valid one.
-                match self.bold {
-                    true => format!("/{path}"),
-                    false => format!("/{}", path.trim_start_matches('/')),
+                // Mongrel2 parses an authority after `//`, and responds with 400 itself if it is invalid.
+                if self.malformed {
+                    format!("/{path}")
+                } else {
+                    format!("/{}", path.trim_start_matches('/'))
                 }
             }
             _ => self.pick(PATHS).to_owned(),
         };
-        match self.chance(2) {
-            true => format!("{path}?{}", self.query()),
-            false => path,
+        if self.chance(2) {
+            format!("{path}?{}", self.query())
+        } else {
+            path
         }
     }
 
@@ -198,10 +201,11 @@ impl Requests {
             "é",
             "0123456789abcdef",
         ];
-        let value = match self.chance(12) {
-            // Bytes that are no UTF-8.
-            true => vec![b'x', 0xe9, b'y'],
-            false => self.pick(VALUES).as_bytes().to_vec(),
+        let value = if self.chance(12) {
+            // Not UTF-8.
+            vec![b'x', 0xe9, b'y']
+        } else {
+            self.pick(VALUES).as_bytes().to_vec()
         };
         match self.below(12) {
             0 | 1 => (
@@ -216,7 +220,7 @@ impl Requests {
             ),
             2 | 3 => (
                 "cookie".into(),
-                self.pick(&["a=1", "a=1; b=%C3%A9", "nonsense", "=; ;a", "session=v1.a.b.c"])
+                self.pick(&["a=1", "a=1; b=%C3%A9", "invalid", "=; ;a", "session=v1.a.b.c"])
                     .into(),
             ),
             4 => (
@@ -249,7 +253,7 @@ impl Requests {
         }
     }
 
-    /// A media type and a body, which may fit it.
+    /// Returns a media type and a body, which does not always match it.
     fn body(&mut self) -> (Option<String>, Vec<u8>) {
         const JSON: &[&str] = &[
             "{\"items\":[{\"price\":3}]}",
@@ -270,10 +274,8 @@ impl Requests {
         let body: Vec<u8> = match media_type {
             "application/json" => self.pick(JSON).into(),
             "application/x-www-form-urlencoded" => self.query().into(),
-            _ => match self.chance(3) {
-                true => MULTIPART[..self.below(MULTIPART.len())].into(),
-                false => MULTIPART.into(),
-            },
+            _ if self.chance(3) => MULTIPART[..self.below(MULTIPART.len())].into(),
+            _ => MULTIPART.into(),
         };
         let body = match self.below(12) {
             0 => (0..self.below(64)).map(|_| self.below(256) as u8).collect(),
@@ -286,7 +288,7 @@ impl Requests {
                 "text/plain",
                 "Application/JSON; charset=utf-8",
                 "application/vnd.a+json",
-                "nonsense",
+                "invalid",
                 "multipart/form-data",
             ]);
         }
@@ -294,19 +296,19 @@ impl Requests {
     }
 }
 
-impl Iterator for Requests {
-    type Item = Asked;
+impl Iterator for RequestGenerator {
+    type Item = TestRequest;
 
-    fn next(&mut self) -> Option<Asked> {
-        let mut asked = Asked {
+    fn next(&mut self) -> Option<TestRequest> {
+        let mut request = TestRequest {
             method: self.pick(&[
                 "GET", "GET", "GET", "POST", "POST", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS",
             ]),
             target: self.target(),
-            ..Asked::default()
+            ..TestRequest::default()
         };
-        let path = asked.target.split('?').next().unwrap_or_default();
-        // Mostly a method that the path knows.
+        let path = request.target.split('?').next().unwrap_or_default();
+        // In most cases a method that the path supports.
         if !self.chance(5) && !path.starts_with("/echo") {
             let posted = [
                 "/form",
@@ -319,28 +321,29 @@ impl Iterator for Requests {
                 "/axum/echo",
             ]
             .contains(&path);
-            asked.method = match posted {
-                true => "POST",
-                false => self.pick(&["GET", "GET", "GET", "HEAD"]),
+            request.method = if posted {
+                "POST"
+            } else {
+                self.pick(&["GET", "GET", "GET", "HEAD"])
             };
         }
         if self.chance(60) {
-            asked.method = self.pick(&["BREW", "PROPFIND", "TRACE"]);
+            request.method = self.pick(&["BREW", "PROPFIND", "TRACE"]);
         }
         for _ in 0..self.below(4) {
             let (name, value) = self.header();
-            asked.headers.push((name, value));
+            request.headers.push((name, value));
         }
-        if matches!(asked.method, "POST" | "PUT" | "PATCH") {
+        if matches!(request.method, "POST" | "PUT" | "PATCH") {
             let (media_type, body) = self.body();
-            asked
+            request
                 .headers
                 .extend(media_type.map(|name| ("content-type".to_owned(), name.into())));
-            asked.body = body;
-            asked.chunks = self.chance(4).then(|| 1 + self.below(500));
-            // One that fits its media type is sent where it is understood, more often than chance has it.
+            request.body = body;
+            request.chunks = self.chance(4).then(|| 1 + self.below(500));
+            // In half of the cases the target is a handler that accepts the media type.
             if self.chance(2) {
-                asked.target = match asked.headers.last().map(|(_, value)| &value[..]) {
+                request.target = match request.headers.last().map(|(_, value)| &value[..]) {
                     Some(b"application/json") => "/json".into(),
                     Some(b"application/x-www-form-urlencoded") => self.pick(&["/form", "/argument"]).into(),
                     Some(_) => "/upload".into(),
@@ -348,6 +351,6 @@ impl Iterator for Requests {
                 };
             }
         }
-        Some(asked)
+        Some(request)
     }
 }

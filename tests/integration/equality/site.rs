@@ -1,4 +1,4 @@
-//! An application with every sort of argument and reply.
+//! An application with every kind of extractor and reply.
 
 use brubeck::prelude::*;
 use bytes::Bytes;
@@ -6,7 +6,7 @@ use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
-/// Less than what requests sometimes bring.
+/// Smaller than some of the generated bodies.
 pub const BODY_LIMIT: usize = 2000;
 
 #[derive(Deserialize, Serialize)]
@@ -33,9 +33,9 @@ struct Shown {
     name: String,
 }
 
-/// What a handler sees; what carries a message is the front end's own business.
-fn seen(method: Method, uri: &http::Uri, from: RemoteAddr, headers: &Headers, body: &[u8]) -> String {
-    const CARRIES: &[&str] = &[
+/// Describes a request as its handler sees it, without the headers that depend on the front end.
+fn describe(method: Method, uri: &http::Uri, from: RemoteAddr, headers: &Headers, body: &[u8]) -> String {
+    const FRONT_END_HEADERS: &[&str] = &[
         "host",
         "content-length",
         "transfer-encoding",
@@ -45,7 +45,7 @@ fn seen(method: Method, uri: &http::Uri, from: RemoteAddr, headers: &Headers, bo
     let mut text = format!("{method} {uri} from {from}\n");
     let mut named: Vec<_> = headers
         .iter()
-        .filter(|(name, _)| !CARRIES.contains(&name.as_str()))
+        .filter(|(name, _)| !FRONT_END_HEADERS.contains(&name.as_str()))
         .collect();
     named.sort_by_key(|(name, _)| name.as_str());
     for (name, value) in named {
@@ -58,7 +58,7 @@ macro_rules! echo {
     ($($name:ident $attribute:ident),*) => { $(
         #[$attribute("^/echo(?<rest>/.*)?$")]
         async fn $name(rest: Option<String>, method: Method, uri: http::Uri, from: RemoteAddr, headers: Headers, body: Bytes) -> String {
-            format!("{rest:?} {}", seen(method, &uri, from, &headers, &body))
+            format!("{rest:?} {}", describe(method, &uri, from, &headers, &body))
         }
     )* };
 }
@@ -153,28 +153,28 @@ async fn file() -> File {
     File::new(concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-MIT"))
 }
 
-/// So many pieces, of which one is empty, as they come.
-fn pieces(many: usize) -> Body {
+/// Returns a stream of `count` chunks, of which the first is empty.
+fn chunks(count: usize) -> Body {
     Body::from_stream(stream::iter(
-        (0..many).map(|n| Ok::<_, std::io::Error>(vec![n as u8; n * 31 % 71])),
+        (0..count).map(|n| Ok::<_, std::io::Error>(vec![n as u8; n * 31 % 71])),
     ))
 }
 
-#[get("^/stream/(?<many>\\d)$")]
-async fn streamed(many: usize) -> Body {
-    pieces(many)
+#[get("^/stream/(?<count>\\d)$")]
+async fn streamed(count: usize) -> Body {
+    chunks(count)
 }
 
-/// A stream whose length is known.
+/// A stream with a content length.
 #[post("^/stream/known$")]
 async fn known() -> ([(&'static str, &'static str); 2], Body) {
-    ([("content-length", "115"), ("x-a", "1")], pieces(4))
+    ([("content-length", "115"), ("x-a", "1")], chunks(4))
 }
 
-/// A stream that breaks no rule though there is nothing to send.
+/// A stream with a status that forbids a body.
 #[get("^/stream/none$")]
 async fn none() -> (Status, Body) {
-    (Status::NO_CONTENT, pieces(3))
+    (Status::NO_CONTENT, chunks(3))
 }
 
 #[get("^/events$")]
@@ -211,7 +211,7 @@ const ROUTES: Routes<()> = routes![
     events
 ];
 
-/// Another framework, which is mounted and so also stands behind Mongrel2.
+/// An axum router to mount, so it runs behind every front end.
 fn mounted() -> axum::Router {
     use axum::routing::{get, post};
     async fn uri(uri: http::Uri) -> String {

@@ -1,4 +1,4 @@
-//! The demo, as its visitors see it.
+//! The demo, tested over HTTP.
 
 #[allow(dead_code)]
 #[path = "../../../examples/demo_service.rs"]
@@ -7,8 +7,8 @@ mod demo_service;
 #[path = "../../../examples/demo_service_client.rs"]
 mod demo_service_client;
 
-use crate::support::site::{Protocol, socket, sockets};
-use crate::support::{Browser, Site, parts, within};
+use crate::support::served_app::{Protocol, socket_address, socket_folder};
+use crate::support::{Browser, ServedApp, requirements, with_timeout};
 use brubeck::{Running, Service};
 use demo_service_client::Slow;
 use std::process::Stdio;
@@ -17,19 +17,19 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 async fn slow() -> (Slow, Running, TempDir) {
-    let sockets = sockets();
+    let sockets = socket_folder();
     let slow = Slow {
-        addr: socket(&sockets, "slow"),
+        addr: socket_address(&sockets, "slow"),
         passphrase: "my_shared_secret".into(),
     };
     let service = demo_service::app(Duration::from_millis(10));
-    let running = within(service.start(Service::bind(&slow.addr, &slow.passphrase)))
+    let running = with_timeout(service.start(Service::bind(&slow.addr, &slow.passphrase)))
         .await
         .expect("a free address");
     (slow, running, sockets)
 }
 
-async fn pages(site: Site) {
+async fn check_pages(site: ServedApp) {
     let mut browser = site.browser().await;
     let index = browser.get("/").await;
     assert_eq!(
@@ -59,9 +59,9 @@ async fn pages(site: Site) {
         nowait.text()
     );
     for page in [index, sync, nowait] {
-        let elsewhere =
+        let loads_external =
             page.text().contains("src=") || page.text().contains("url(") || page.text().contains("@import");
-        assert!(!elsewhere, "a page needs nothing from elsewhere");
+        assert!(!loads_external, "a page loads external resources");
     }
     site.stop().await;
 }
@@ -69,23 +69,23 @@ async fn pages(site: Site) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn demo_pages_on_the_embedded_server() {
     let (slow, service, _sockets) = slow().await;
-    pages(Site::http(demo_service_client::app(slow)).await).await;
-    within(service.stop()).await.unwrap();
+    check_pages(ServedApp::http(demo_service_client::app(slow)).await).await;
+    with_timeout(service.stop()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn demo_pages_behind_mongrel2() {
-    if !parts::mongrel2() {
+    if !requirements::mongrel2() {
         return;
     }
     let (slow, service, _sockets) = slow().await;
-    pages(Site::mongrel2(demo_service_client::app(slow), Protocol::Json).await).await;
-    within(service.stop()).await.unwrap();
+    check_pages(ServedApp::mongrel2(demo_service_client::app(slow), Protocol::Json).await).await;
+    with_timeout(service.stop()).await.unwrap();
 }
 
-/// Starts the demo, and returns the address that it prints.
+/// Starts the demo and returns it with the address that it prints.
 async fn demo(arguments: &[&str], folder: &TempDir) -> (tokio::process::Child, std::net::SocketAddr) {
-    let mut demo = tokio::process::Command::new(parts::example("demo"))
+    let mut demo = tokio::process::Command::new(requirements::example("demo"))
         .args(["--port", "0", "--delay", "10ms"])
         .args(arguments)
         .env("TMPDIR", folder.path())
@@ -96,10 +96,10 @@ async fn demo(arguments: &[&str], folder: &TempDir) -> (tokio::process::Child, s
         .spawn()
         .expect("the demo");
     let mut lines = BufReader::new(demo.stdout.take().expect("its output")).lines();
-    let address = within(async {
+    let address = with_timeout(async {
         while let Some(line) = lines.next_line().await.expect("text") {
             if let Some((_, rest)) = line.split_once("The demo is at http://") {
-                // It goes on printing, and whoever prints to a closed pipe panics.
+                // Keep the pipe open, because printing to a closed pipe panics.
                 tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
                 return rest
                     .split('/')
@@ -108,7 +108,7 @@ async fn demo(arguments: &[&str], folder: &TempDir) -> (tokio::process::Child, s
                     .expect("an address");
             }
         }
-        panic!("the demo ended early")
+        panic!("the demo exited early")
     })
     .await;
     (demo, address)
@@ -124,37 +124,37 @@ fn signal(name: &str, pid: u32) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn demo_shuts_down_on_sigint_and_sigterm() {
     for name in ["INT", "TERM"] {
-        let folder = sockets();
+        let folder = socket_folder();
         let (mut demo, address) = demo(&[], &folder).await;
         assert_eq!(
             Browser::connect(address).await.get("/service/sync").await.status,
             200
         );
         signal(name, demo.id().expect("a running demo"));
-        let status = within(demo.wait()).await.unwrap();
+        let status = with_timeout(demo.wait()).await.unwrap();
         assert!(status.success(), "SIG{name}: {status}");
         assert_eq!(
             std::fs::read_dir(folder.path()).unwrap().count(),
             0,
-            "left behind"
+            "temporary files are left"
         );
     }
 }
 
-/// Even a demo that was killed leaves no Mongrel2 behind.
+/// Mongrel2 ends with the demo, even if the demo is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn demo_stops_its_mongrel2_even_if_killed() {
-    if !parts::mongrel2() {
+    if !requirements::mongrel2() {
         return;
     }
     for name in ["TERM", "KILL"] {
-        let folder = sockets();
+        let folder = socket_folder();
         let (mut demo, address) = demo(&["--mongrel2"], &folder).await;
         let mut browser = Browser::connect(address).await;
         assert_eq!(browser.get("/service/sync").await.status, 200);
         signal(name, demo.id().expect("a running demo"));
-        assert_eq!(within(demo.wait()).await.unwrap().success(), name == "TERM");
-        // Mongrel2 keeps this connection open for as long as it lives.
-        assert_eq!(browser.rest().await, b"");
+        assert_eq!(with_timeout(demo.wait()).await.unwrap().success(), name == "TERM");
+        // Mongrel2 keeps this connection open while it runs.
+        assert_eq!(browser.read_to_close().await, b"");
     }
 }

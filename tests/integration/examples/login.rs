@@ -1,4 +1,4 @@
-//! The login example, as its members and their enemies use it.
+//! The login example: valid logins and attacks.
 
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../../examples/login.rs"]
@@ -20,16 +20,16 @@ fn form<'a>(name: &'a str, password: &'a str, next: &'a str) -> [(&'static str, 
 async fn member_logs_in_returns_and_logs_out() {
     let client = client();
     client.get("/").await.assert_status(200);
-    let sent = client.get("/account").accept("text/html").await;
-    sent.assert_redirect("/login?next=%2Faccount");
+    let response = client.get("/account").accept("text/html").await;
+    response.assert_redirect("/login?next=%2Faccount");
     client
         .get("/login?next=%2Faccount%3Fa%3D1")
         .await
         .assert_contains("value=\"&#x2f;account?a=1\"");
-    let asked = client
+    let response = client
         .post("/login")
         .form(form("dave", "take five", "/account?a=1"));
-    asked.await.assert_redirect("/account?a=1");
+    response.await.assert_redirect("/account?a=1");
     client
         .get("/account")
         .await
@@ -58,8 +58,8 @@ async fn wrong_credentials_are_401() {
     }
     let large = client.post("/login").form(form("dave", &"x".repeat(5000), "/"));
     large.await.assert_status(413);
-    let asked = client.post("/login").form([("name", "dave")]);
-    asked
+    let response = client.post("/login").form([("name", "dave")]);
+    response
         .await
         .assert_status(422)
         .assert_contains("missing field `password`");
@@ -75,16 +75,16 @@ async fn login_rejects_open_redirects_markup_and_forged_requests() {
         "evil",
         "",
     ] {
-        let asked = client.post("/login").form(form("dave", "take five", next));
-        asked.await.assert_redirect("/account");
+        let response = client.post("/login").form(form("dave", "take five", next));
+        response.await.assert_redirect("/account");
     }
-    let shown = client
+    let response = client
         .post("/login")
         .form(form("\"><script>", "x", "\"><script>"))
         .await;
-    shown.assert_status(401).assert_lacks("<script>");
-    let asked = client.post("/login").form(form("<b>", "desmond", "/"));
-    asked.await.assert_status(303);
+    response.assert_status(401).assert_lacks("<script>");
+    let response = client.post("/login").form(form("<b>", "desmond", "/"));
+    response.await.assert_status(303);
     client.get("/account").await.assert_contains("Hello, &lt;b&gt;.");
     let forged = client
         .post("/logout")

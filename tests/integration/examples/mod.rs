@@ -1,4 +1,4 @@
-//! The programs of `examples/` and of README.
+//! The programs in `examples/` and in the README.
 
 mod demo;
 mod login;

@@ -1,8 +1,8 @@
-//! README's programs, as a newcomer runs them: in an empty folder.
+//! The programs of the README, run in an empty folder.
 
-use crate::support::parts::example;
-use crate::support::site::{socket, sockets};
-use crate::support::{Browser, within};
+use crate::support::requirements::example;
+use crate::support::served_app::{socket_address, socket_folder};
+use crate::support::{Browser, with_timeout};
 use brubeck::Client;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -17,14 +17,14 @@ fn start(name: &str, arguments: &[&str], folder: &Path) -> Child {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .expect("a program that starts")
+        .expect("a running program")
 }
 
-/// Connects as soon as the program listens.
+/// Connects, retrying until the program listens.
 async fn connect(program: &mut Child, address: SocketAddr) -> Browser {
     loop {
         if let Some(status) = program.try_wait().expect("a child") {
-            panic!("the program ended early: {status}; is {address} in use?");
+            panic!("the program exited early: {status}; is {address} in use?");
         }
         if let Ok(browser) = Browser::try_connect(address).await {
             return browser;
@@ -46,9 +46,9 @@ fn readme_program_equals_the_readme_example() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readme_example_runs_in_an_empty_folder() {
-    let folder = sockets();
+    let folder = socket_folder();
     let mut program = start("readme", &[], folder.path());
-    let mut browser = within(connect(&mut program, SocketAddr::from(([127, 0, 0, 1], 6767)))).await;
+    let mut browser = with_timeout(connect(&mut program, SocketAddr::from(([127, 0, 0, 1], 6767)))).await;
 
     let nowait = browser.get("/async").await;
     assert_eq!((nowait.status, nowait.text()), (200, "on its way"));
@@ -58,25 +58,28 @@ async fn readme_example_runs_in_an_empty_folder() {
     let sync = browser.get("/sync").await;
     assert_eq!((sync.status, sync.text()), (200, r#""hello""#));
 
-    assert!(folder.path().join("run/slow").exists(), "the service's socket");
+    assert!(
+        folder.path().join("run/slow").exists(),
+        "the socket of the service is missing"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn demo_service_runs_in_an_empty_folder() {
-    let folder = sockets();
+    let folder = socket_folder();
     let mut service = start("demo_service", &["--delay", "10ms"], folder.path());
-    let address = socket(&folder, "run/slow");
+    let address = socket_address(&folder, "run/slow");
     let client =
         Client::connect(&brubeck::ServiceAddress::new(&address, "my_shared_secret")).expect("an address");
-    let called = within(
+    let called = with_timeout(
         client
             .request("/service/slow")
             .argument("RETURN_DATA", "hello")
             .into_future(),
     );
-    let answer = tokio::select! {
-        answer = called => answer.expect("an answer"),
-        ended = service.wait() => panic!("the service ended early: {ended:?}"),
+    let response = tokio::select! {
+        response = called => response.expect("a response"),
+        ended = service.wait() => panic!("the service exited early: {ended:?}"),
     };
-    assert_eq!(answer.body["RETURN_DATA"], "hello");
+    assert_eq!(response.body["RETURN_DATA"], "hello");
 }

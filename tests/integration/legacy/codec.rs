@@ -1,4 +1,4 @@
-//! The service wire against what the originals really sent, and against what they should not have.
+//! The legacy service codec, tested with captures of the originals and with malformed messages.
 
 use crate::support::fixtures::{self, ServiceCapture};
 use brubeck::wire::ParseError;
@@ -24,10 +24,10 @@ fn dialect(name: &str) -> Dialect {
 fn read_request(capture: &ServiceCapture) -> Result<LegacyRequest, LegacyDecodeError> {
     match (capture.socket.as_str(), capture.frames.as_slice()) {
         ("ROUTER", frames) => decode_request(frames),
-        // A DEALER does not see its own identity, which the ROUTER at the other end is told.
+        // A DEALER does not see its own identity; the ROUTER at the other end adds it.
         ("DEALER", [payload]) => decode_request(&[Bytes::from_static(b"id"), payload.clone()]),
         ("PUSH" | "PULL", frames) => decode_pull_request(frames),
-        (socket, _) => panic!("no request is seen by a {socket}"),
+        (socket, _) => panic!("a {socket} receives no requests"),
     }
 }
 
@@ -35,7 +35,7 @@ fn read_response(capture: &ServiceCapture) -> Result<LegacyResponse, LegacyDecod
     let frames = match (capture.socket.as_str(), capture.frames.as_slice()) {
         ("ROUTER", [_identity, rest @ ..]) => rest,
         ("DEALER", frames) => frames,
-        (socket, _) => panic!("no response is seen by a {socket}"),
+        (socket, _) => panic!("a {socket} receives no responses"),
     };
     decode_response(dialect(&capture.dialect), frames)
 }
@@ -72,12 +72,14 @@ fn assert_envelope(capture: &ServiceCapture, envelope: &LegacyEnvelope) {
     assert_field(capture, "method", &envelope.method);
 }
 
-/// Counts of one dialect and kind: captures, those read, those written again byte for byte.
+/// By dialect and kind: the numbers of captures, decoded captures, and captures that encode to the same bytes.
 type Counts = BTreeMap<(String, String), (usize, usize, usize)>;
 
 fn assert_counts(counts: &Counts, expected: &[(&str, &str, usize, usize, usize)]) {
     for ((dialect, kind), (captures, read, same)) in counts {
-        println!("{dialect:8} {kind:8} {captures:3} captures, {read:3} read, {same:3} the same when written");
+        println!(
+            "{dialect:8} {kind:8} {captures:3} captures, {read:3} decoded, {same:3} encoded to the same bytes"
+        );
     }
     let expected: Counts = expected
         .iter()
@@ -138,7 +140,7 @@ fn captured_responses_round_trip_byte_for_byte() {
         let response = match read_response(capture) {
             Ok(response) => response,
             Err(error) => {
-                // The seed's own bug: it announces a text that is not ASCII with too few bytes.
+                // A bug of the seed: the length of a text that is not ASCII is too small.
                 assert_eq!(
                     (capture.dialect.as_str(), capture.case.as_str()),
                     ("seed", "status-unicode-msg")
@@ -214,7 +216,7 @@ fn large_body_is_sliced_not_copied() {
     }
 }
 
-// ------------------------------------------------------------------------- what a receiver does, row by row
+// --------------------------------------------------------------------------------- receiving
 
 const BRANCH: [&str; 9] = [
     "c1",
@@ -281,7 +283,7 @@ fn branch_response(tail: [&[u8]; 5]) -> Result<LegacyResponse, LegacyDecodeError
     dealer(Dialect::Branch, payload("sender ", &fields, &tail))
 }
 
-/// `payload` with the first `from` replaced by `to`.
+/// Returns `payload` with the first `from` replaced by `to`.
 fn replaced(payload: &[u8], from: &str, to: &str) -> Vec<u8> {
     let at = payload
         .windows(from.len())
@@ -343,7 +345,7 @@ fn pypi_sender_ends_at_the_first_space() {
         pull(Bytes::from_static(b"no-space-at-all")).unwrap_err().field(),
         "sender"
     );
-    // An empty sender leaves only blanks in front, so that the conn_id is taken for the sender.
+    // If the sender is empty, the conn_id is parsed as the sender.
     assert!(pull(payload("  ", &PYPI, &["{}", "{}", "{}"])).is_err());
     assert!(dealer(Dialect::Pypi, payload(" ", &PYPI, &["3:200"])).is_err());
 }
@@ -720,13 +722,13 @@ fn reply_with_other_path_or_method_matches_no_request() {
         );
     }
     let seed = LegacyRequest::new(Dialect::Seed, "c1", "/service/x", "request");
-    for (headers, answers) in [
+    for (headers, matches) in [
         (r#"{"METHOD":"response"}"#, true),
         (r#"{"METHOD":"get"}"#, false),
         ("{}", false),
     ] {
         let response = dealer(Dialect::Seed, payload("s ", &SEED, &["200", "OK", headers, "{}"])).unwrap();
-        assert_eq!(response.answers(&seed.envelope), answers, "{headers}");
+        assert_eq!(response.answers(&seed.envelope), matches, "{headers}");
     }
 }
 
@@ -750,7 +752,7 @@ fn wrong_passphrase_does_not_match_and_debug_hides_passphrases() {
     assert!(!format!("{error:?}").contains("my_shared_secret"));
 }
 
-// ------------------------------------------------------------------------------------- telling dialects apart
+// ---------------------------------------------------------------------------- detecting dialects
 
 #[test]
 fn dialect_is_detected_from_the_envelope() {

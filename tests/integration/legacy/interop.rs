@@ -1,9 +1,8 @@
-//! The originals and us: an independent peer in Python on libzmq calls our services, and answers our calls, in every
-//! dialect. The matrix of what works is printed at the end.
+//! Interoperability with a Python peer on libzmq, in both directions and every dialect. Prints a matrix of the results.
 
-use crate::support::peers::{self, Peer};
-use crate::support::site::{socket, sockets};
-use crate::support::{Gate, Site, parts, within};
+use crate::support::python::{self as python_peer, PythonPeer};
+use crate::support::served_app::{socket_address, socket_folder};
+use crate::support::{Gate, ServedApp, requirements, with_timeout};
 use brubeck::prelude::*;
 use brubeck::{Dialect, Phase, Running, ServiceAddress, legacy};
 use serde_json::{Value, json};
@@ -17,21 +16,21 @@ use tempfile::TempDir;
 use tokio::sync::Barrier;
 
 const SECRET: &str = "my_shared_secret";
-const MANY: usize = 256;
+const CALLS: usize = 256;
 const DIALECTS: [Dialect; 4] = [Dialect::Seed, Dialect::Branch, Dialect::Pypi, Dialect::Pypi01x];
 
 // ---- the matrix --------------------------------------------------------------------------------
 
-/// What came out, by direction and case, and within that by dialect.
+/// Outcomes by direction and case, then by dialect.
 #[derive(Default)]
 struct Matrix(BTreeMap<(&'static str, usize, String), BTreeMap<String, Outcome>>);
 
-/// What was wrong with a case, if anything was.
+/// The result of a case, with the reason of its failure.
 type Outcome = Result<(), String>;
 
 impl Matrix {
-    fn note(&mut self, direction: &'static str, case: &str, dialect: Dialect, outcome: Result<(), String>) {
-        // Cases are listed in the order in which they came first.
+    fn record(&mut self, direction: &'static str, case: &str, dialect: Dialect, outcome: Result<(), String>) {
+        // The index in the key keeps cases in the order of their first occurrence.
         let known = self
             .0
             .keys()
@@ -46,7 +45,7 @@ impl Matrix {
             .insert(dialect.to_string(), outcome);
     }
 
-    fn print_and_judge(self) {
+    fn print_and_assert(self) {
         let mut text = format!("\n{:18} {:14}", "direction", "case");
         for dialect in DIALECTS {
             text += &format!(" {dialect:8}");
@@ -85,22 +84,22 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
 
 // ---- addresses ---------------------------------------------------------------------------------
 
-/// The addresses that two peers of one dialect meet at.
-struct Place {
+/// The addresses of a service in one dialect.
+struct DialectEndpoint {
     dialect: Dialect,
     address: String,
     responses: Option<String>,
     _folder: TempDir,
 }
 
-impl Place {
-    fn new(dialect: Dialect) -> Place {
-        let folder = sockets();
-        Place {
+impl DialectEndpoint {
+    fn new(dialect: Dialect) -> DialectEndpoint {
+        let folder = socket_folder();
+        DialectEndpoint {
             dialect,
-            address: socket(&folder, "requests"),
+            address: socket_address(&folder, "requests"),
             responses: matches!(dialect, Dialect::Pypi | Dialect::Pypi01x)
-                .then(|| socket(&folder, "responses")),
+                .then(|| socket_address(&folder, "responses")),
             _folder: folder,
         }
     }
@@ -123,17 +122,17 @@ impl Place {
         }
     }
 
-    fn peer(&self, python: &Path, program: &str) -> Peer {
+    fn peer(&self, python: &Path, program: &str) -> PythonPeer {
         let dialect = self.dialect.to_string();
         let mut arguments = vec![dialect.as_str(), SECRET, &self.address];
         arguments.extend(self.responses.as_deref());
-        Peer::start(python, program, &arguments)
+        PythonPeer::start(python, program, &arguments)
     }
 }
 
-// ---- our service, their client -------------------------------------------------------------------
+// ---- a Python client calls our service -------------------------------------------------------------------
 
-/// The cases of both directions. Behind them comes `restart`, and before that one, of a service in Python, `foreign`.
+/// The cases of both directions. `restart` runs after them, and for a Python service `foreign` before `restart`.
 const CASES: [&str; 12] = [
     "first_call",
     "sync",
@@ -155,7 +154,7 @@ async fn echo(RETURN_DATA: Arg<Value>) -> Reply {
     Reply::empty().field("RETURN_DATA", RETURN_DATA.0)
 }
 
-/// Answers nobody before all are there.
+/// Waits until all callers have arrived.
 #[allow(non_snake_case)]
 #[service_handler(path = "^/service/gather", method = "request")]
 async fn gather(RETURN_DATA: Arg<Value>, all: State<Arc<Barrier>>) -> Reply {
@@ -183,64 +182,64 @@ async fn envelope(message: Message, headers: Headers, payload: Json<Value>) -> R
 
 #[service_handler(path = "^/service/fault", method = "request")]
 async fn fault() -> Reply {
-    panic!("as the test wants it")
+    panic!("on purpose")
 }
 
 const SERVICE: Routes<Arc<Barrier>> = routes![echo, gather, status, envelope, fault];
 
-async fn serve(place: &Place) -> Running {
-    within(place.start(App::new(SERVICE, Arc::new(Barrier::new(MANY)))))
+async fn serve(endpoint: &DialectEndpoint) -> Running {
+    with_timeout(endpoint.start(App::new(SERVICE, Arc::new(Barrier::new(CALLS)))))
         .await
         .expect("a free address")
 }
 
 async fn stop(service: Option<Running>) {
-    let service = service.expect("a service that runs");
-    within(service.stop()).await.expect("an end");
+    let service = service.expect("a running service");
+    with_timeout(service.stop()).await.expect("a clean shutdown");
 }
 
 async fn python_calls(python: &Path, dialect: Dialect, matrix: &mut Matrix) {
-    let place = Place::new(dialect);
-    let mut note = |case: &str, outcome| matrix.note("python -> brubeck", case, dialect, outcome);
-    let mut service = Some(serve(&place).await);
-    let mut client = place.peer(python, "client.py");
-    while let Some(line) = client.line().await {
+    let endpoint = DialectEndpoint::new(dialect);
+    let mut record = |case: &str, outcome| matrix.record("python -> brubeck", case, dialect, outcome);
+    let mut service = Some(serve(&endpoint).await);
+    let mut client = endpoint.peer(python, "client.py");
+    while let Some(line) = client.read_line().await {
         match line.split_once(' ') {
-            Some(("ok", case)) => note(case, Ok(())),
+            Some(("ok", case)) => record(case, Ok(())),
             Some(("failed", rest)) => {
                 let (case, why) = rest.split_once(": ").unwrap_or((rest, ""));
-                note(case, Err(why.to_owned()));
+                record(case, Err(why.to_owned()));
             }
             _ if line == "stop" => {
                 stop(service.take()).await;
-                client.tell("stopped").await;
+                client.send_line("stopped").await;
             }
             _ if line == "start" => {
-                service = Some(serve(&place).await);
-                client.tell("started").await;
+                service = Some(serve(&endpoint).await);
+                client.send_line("started").await;
             }
             _ if line == "done" => break,
-            _ => panic!("client.py said {line:?}"),
+            _ => panic!("unexpected output of client.py: {line:?}"),
         }
     }
-    client.ended().await;
+    client.wait_for_exit().await;
     stop(service).await;
 }
 
-// ---- their service, our client -------------------------------------------------------------------
+// ---- our client calls a Python service -------------------------------------------------------------------
 
-/// Short, for calls that the originals never answer.
-const NEVER: Duration = Duration::from_millis(300);
+/// A short timeout for calls to which the originals never respond.
+const UNANSWERED_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// What the cases of one dialect share.
-struct Calls {
+/// The state that the cases of one dialect share.
+struct CaseContext {
     python: std::path::PathBuf,
-    place: Place,
+    endpoint: DialectEndpoint,
     client: Client,
-    service: tokio::sync::Mutex<Peer>,
+    service: tokio::sync::Mutex<PythonPeer>,
 }
 
-impl Calls {
+impl CaseContext {
     fn echo(&self, value: &Value) -> brubeck::Call {
         self.client
             .request("/service/echo")
@@ -248,20 +247,20 @@ impl Calls {
             .timeout(Duration::from_secs(20))
     }
 
-    async fn echoes(&self, value: impl Into<Value>) {
+    async fn assert_echo(&self, value: impl Into<Value>) {
         let value = value.into();
-        let answer = within(self.echo(&value).into_future()).await.unwrap();
-        assert_eq!(answer.status.to_string(), "200 OK");
-        assert_eq!(answer.body["RETURN_DATA"], value);
+        let response = with_timeout(self.echo(&value).into_future()).await.unwrap();
+        assert_eq!(response.status.to_string(), "200 OK");
+        assert_eq!(response.body["RETURN_DATA"], value);
     }
 
     async fn call(&self, path: &str) -> Result<ServiceResponse, CallError> {
-        within(self.client.request(path).into_future()).await
+        with_timeout(self.client.request(path).into_future()).await
     }
 
-    /// Makes a call that the service does not answer, and waits until it says why.
-    async fn unanswered(&self, client: &Client, path: &str, why: &str) {
-        let error = within(client.request(path).timeout(NEVER).into_future())
+    /// Makes a call to which the service does not respond, and waits until it prints the reason.
+    async fn assert_unanswered(&self, client: &Client, path: &str, why: &str) {
+        let error = with_timeout(client.request(path).timeout(UNANSWERED_TIMEOUT).into_future())
             .await
             .unwrap_err();
         assert_eq!(
@@ -270,20 +269,20 @@ impl Calls {
                 phase: Phase::Running
             }
         );
-        self.service.lock().await.says(why).await;
+        self.service.lock().await.wait_for_line(why).await;
     }
 }
 
-async fn case(name: &str, calls: Arc<Calls>) {
+async fn run_case(name: &str, calls: Arc<CaseContext>) {
     match name {
-        // The service pulls before it can answer, and this client calls as soon as it is there.
-        "first_call" => calls.echoes("the very first").await,
-        "sync" => calls.echoes("hello").await,
+        // The service receives requests before it can send responses. The client sends one as soon as it is connected.
+        "first_call" => calls.assert_echo("the very first").await,
+        "sync" => calls.assert_echo("hello").await,
         "nowait" => nowait(&calls).await,
         "many" => many(&calls).await,
         "one_megabyte" => {
-            calls.echoes("x".repeat(1_000_000)).await;
-            calls.echoes("é".repeat(500_000)).await;
+            calls.assert_echo("x".repeat(1_000_000)).await;
+            calls.assert_echo("é".repeat(500_000)).await;
         }
         "unicode" => {
             for text in [
@@ -294,13 +293,16 @@ async fn case(name: &str, calls: Arc<Calls>) {
                 "\"\\/\u{8}\u{c}\n\r\t",
                 "100:abc 5:x,",
             ] {
-                calls.echoes(text).await;
+                calls.assert_echo(text).await;
             }
             let call = calls
                 .client
                 .request("/service/echo/café")
                 .argument("RETURN_DATA", 1);
-            assert_eq!(within(call.into_future()).await.unwrap().body["RETURN_DATA"], 1);
+            assert_eq!(
+                with_timeout(call.into_future()).await.unwrap().body["RETURN_DATA"],
+                1
+            );
         }
         "corpus" => corpus(&calls).await,
         "status" => status_texts(&calls).await,
@@ -315,13 +317,13 @@ async fn case(name: &str, calls: Arc<Calls>) {
 }
 
 #[derive(Clone, AppState)]
-struct Pages {
+struct WebState {
     service: ServiceAddress,
-    answers: Gate,
+    responses: Gate,
 }
 
 #[get("^/nowait$")]
-async fn ask(services: Services, service: State<ServiceAddress>) -> Result<&'static str, CallError> {
+async fn call_nowait(services: Services, service: State<ServiceAddress>) -> Result<&'static str, CallError> {
     for n in 0..10 {
         services
             .connect(&service)?
@@ -329,59 +331,62 @@ async fn ask(services: Services, service: State<ServiceAddress>) -> Result<&'sta
             .argument("RETURN_DATA", n)
             .nowait();
     }
-    Ok("gone on")
+    Ok("sent")
 }
 
 #[response_handler("^/service/echo")]
-async fn on_echo(reply: ServiceResponse, answers: State<Gate>) {
+async fn on_echo(reply: ServiceResponse, responses: State<Gate>) {
     assert_eq!(reply.status.code(), 200);
-    answers.knock();
+    responses.signal_arrival();
 }
 
-const PAGES: Routes<Pages> = routes![on_echo, ask];
+const WEB_ROUTES: Routes<WebState> = routes![on_echo, call_nowait];
 
-/// An application of its own, because only an application has response handlers.
-async fn nowait(calls: &Calls) {
-    let place = Place::new(calls.place.dialect);
-    let mut service = place.peer(&calls.python, "service.py");
-    service.says("ready").await;
-    let answers = Gate::new();
-    let pages = Pages {
-        service: place.address(SECRET),
-        answers: answers.clone(),
+/// Calls from an application, because only applications have response handlers.
+async fn nowait(calls: &CaseContext) {
+    let endpoint = DialectEndpoint::new(calls.endpoint.dialect);
+    let mut service = endpoint.peer(&calls.python, "service.py");
+    service.wait_for_line("ready").await;
+    let responses = Gate::new();
+    let pages = WebState {
+        service: endpoint.address(SECRET),
+        responses: responses.clone(),
     };
-    let site = Site::http(App::new(PAGES, pages)).await;
-    assert_eq!(site.browser().await.get("/nowait").await.text(), "gone on");
-    answers.arrived(10).await;
+    let site = ServedApp::http(App::new(WEB_ROUTES, pages)).await;
+    assert_eq!(site.browser().await.get("/nowait").await.text(), "sent");
+    responses.wait_for_arrivals(10).await;
     site.stop().await;
     service.stop().await;
 }
 
-async fn many(calls: &Calls) {
+async fn many(calls: &CaseContext) {
     let call = |n: usize| {
         calls
             .client
             .request("/service/gather")
             .argument("RETURN_DATA", n)
-            .argument("ALL", MANY)
+            .argument("ALL", CALLS)
             .timeout(Duration::from_secs(20))
     };
-    let waiting: Vec<_> = (0..MANY).map(|n| tokio::spawn(call(n).into_future())).collect();
-    for (n, answer) in waiting.into_iter().enumerate() {
-        assert_eq!(within(answer).await.unwrap().unwrap().body["RETURN_DATA"], n);
+    let waiting: Vec<_> = (0..CALLS).map(|n| tokio::spawn(call(n).into_future())).collect();
+    for (n, response) in waiting.into_iter().enumerate() {
+        assert_eq!(
+            with_timeout(response).await.unwrap().unwrap().body["RETURN_DATA"],
+            n
+        );
     }
 }
 
-async fn corpus(calls: &Calls) {
-    let text = std::fs::read(peers::file("corpus.json")).unwrap();
+async fn corpus(calls: &CaseContext) {
+    let text = std::fs::read(python_peer::file("corpus.json")).unwrap();
     let corpus: Vec<Value> = serde_json::from_slice(&text).unwrap();
     assert!(corpus.len() > 50);
     for value in corpus {
-        calls.echoes(value).await;
+        calls.assert_echo(value).await;
     }
 }
 
-async fn status_texts(calls: &Calls) {
+async fn status_texts(calls: &CaseContext) {
     for (code, message) in [
         (200, "Took a while, but I am back."),
         (500, "it broke"),
@@ -392,45 +397,45 @@ async fn status_texts(calls: &Calls) {
             .request("/service/status")
             .argument("CODE", code)
             .argument("MSG", message);
-        let answer = within(call.into_future()).await.unwrap();
-        assert_eq!((answer.status.code(), answer.status.text()), (code, message));
-        assert_eq!(answer.body["k"], "v");
+        let response = with_timeout(call.into_future()).await.unwrap();
+        assert_eq!((response.status.code(), response.status.text()), (code, message));
+        assert_eq!(response.body["k"], "v");
     }
     let listing = calls.call("/service/listing").await.unwrap();
     assert_eq!(listing.body, json!([1, "two", null]));
 }
 
-async fn envelopes(calls: &Calls) {
+async fn envelopes(calls: &CaseContext) {
     let call = calls
         .client
         .request("/service/envelope")
         .argument("a", 1)
         .header("x-trace", "7")
         .body(json!({"b": [2]}));
-    let answer = within(call.into_future()).await.unwrap();
-    let seen = &answer.body["request"];
+    let response = with_timeout(call.into_future()).await.unwrap();
+    let seen = &response.body["request"];
     assert_eq!(seen["path"], "/service/envelope");
     assert_eq!(seen["method"], "request");
     assert_eq!(seen["headers"]["x-trace"], "7");
-    // Calls on nobody's behalf: no original can take an empty field.
+    // The calls have no origin. The originals cannot parse empty fields, so `-` is sent.
     for name in ["origin_sender_id", "origin_conn_id", "origin_out_addr"] {
         assert_eq!(seen[name], "-");
     }
-    match calls.place.dialect {
+    match calls.endpoint.dialect {
         Dialect::Seed => assert_eq!(seen["body"], json!({"a": 1, "b": [2]})),
         _ => {
             assert_eq!(seen["arguments"], json!({"a": 1}));
             assert_eq!(seen["body"], json!({"b": [2]}));
         }
     }
-    let stamp = match calls.place.dialect {
+    let stamp = match calls.endpoint.dialect {
         Dialect::Seed => None,
         Dialect::Branch => Some("start_timestamp"),
         _ => Some("request_timestamp"),
     };
     if let Some(name) = stamp {
         let millis: u64 = seen[name].as_str().unwrap().parse().unwrap();
-        let answered = answer.body["timestamp"].as_u64().unwrap();
+        let answered = response.body["timestamp"].as_u64().unwrap();
         assert!(
             millis <= answered && answered < millis + 60_000,
             "{millis} {answered}"
@@ -438,99 +443,101 @@ async fn envelopes(calls: &Calls) {
     }
 }
 
-async fn errors(calls: &Calls) {
+async fn errors(calls: &CaseContext) {
     let fault = calls.call("/service/fault").await.unwrap();
     assert_eq!(fault.status.to_string(), "-1 Bad request");
     let method = calls.client.request("/service/echo").method(Method::Delete);
-    let answer = within(method.into_future()).await.unwrap();
-    assert_eq!(answer.status.to_string(), "-1 Bad request");
-    calls.unanswered(&calls.client, "/none", "no such path").await;
+    let response = with_timeout(method.into_future()).await.unwrap();
+    assert_eq!(response.status.to_string(), "-1 Bad request");
+    calls
+        .assert_unanswered(&calls.client, "/none", "no such path")
+        .await;
     let error = calls.call("/service/broken").await.unwrap_err();
     assert!(matches!(error, CallError::BadReply(_)), "{error}");
-    calls.echoes("still there").await;
+    calls.assert_echo("still there").await;
 }
 
-async fn passphrase(calls: &Calls) {
-    let forged = calls.client.request("/service/forge").timeout(NEVER);
+async fn passphrase(calls: &CaseContext) {
+    let forged = calls.client.request("/service/forge").timeout(UNANSWERED_TIMEOUT);
     assert!(matches!(
-        within(forged.into_future()).await,
+        with_timeout(forged.into_future()).await,
         Err(CallError::Deadline { .. })
     ));
-    calls.echoes("still there").await;
+    calls.assert_echo("still there").await;
 
-    // A caller with another passphrase, and in pypi a place of its own, for only one client binds.
-    let (place, mut service);
-    let place = match calls.place.responses {
-        None => &calls.place,
+    // A caller with a wrong passphrase. In the pypi dialects the client binds, so it needs an endpoint of its own.
+    let (endpoint, mut service);
+    let endpoint = match calls.endpoint.responses {
+        None => &calls.endpoint,
         Some(_) => {
-            place = Place::new(calls.place.dialect);
-            &place
+            endpoint = DialectEndpoint::new(calls.endpoint.dialect);
+            &endpoint
         }
     };
-    let stranger = Client::connect(&place.address("guessed")).unwrap();
-    if calls.place.responses.is_some() {
-        service = place.peer(&calls.python, "service.py");
-        service.says("ready").await;
-        let error = within(
-            stranger
+    let wrong_passphrase = Client::connect(&endpoint.address("guessed")).unwrap();
+    if calls.endpoint.responses.is_some() {
+        service = endpoint.peer(&calls.python, "service.py");
+        service.wait_for_line("ready").await;
+        let error = with_timeout(
+            wrong_passphrase
                 .request("/service/echo")
                 .timeout(Duration::from_secs(2))
                 .into_future(),
         );
         assert!(matches!(error.await, Err(CallError::Deadline { .. })));
-        service.says("another passphrase").await;
+        service.wait_for_line("another passphrase").await;
         service.stop().await;
     } else {
         calls
-            .unanswered(&stranger, "/service/echo", "another passphrase")
+            .assert_unanswered(&wrong_passphrase, "/service/echo", "another passphrase")
             .await;
     }
 }
 
-async fn malformed(calls: &Calls) {
+async fn malformed(calls: &CaseContext) {
     for _ in 0..3 {
-        let answer = calls.call("/service/garbage").await.unwrap();
-        assert_eq!(answer.body["RETURN_DATA"], "good");
-        calls.echoes("between").await;
+        let response = calls.call("/service/garbage").await.unwrap();
+        assert_eq!(response.body["RETURN_DATA"], "good");
+        calls.assert_echo("between").await;
     }
 }
 
-async fn foreign(calls: &Calls) {
-    let answer = calls.call("/service/foreign").await.unwrap();
-    assert_eq!(answer.status.to_string(), "200 success");
-    assert_eq!(answer.body, "hello from afar!");
+async fn foreign(calls: &CaseContext) {
+    let response = calls.call("/service/foreign").await.unwrap();
+    assert_eq!(response.status.to_string(), "200 success");
+    assert_eq!(response.body, "hello from afar!");
 }
 
-async fn restart(calls: &Calls) {
+async fn restart(calls: &CaseContext) {
     let error = calls.call("/service/leave").await.unwrap_err();
     assert_eq!(error, CallError::Lost { may_have_run: true });
     let mut service = calls.service.lock().await;
-    assert_eq!(service.line().await, None);
-    *service = calls.place.peer(&calls.python, "service.py");
+    assert_eq!(service.read_line().await, None);
+    *service = calls.endpoint.peer(&calls.python, "service.py");
     for n in 0..20 {
-        calls.echoes(n).await;
+        calls.assert_echo(n).await;
     }
 }
 
 async fn python_answers(python: &Path, dialect: Dialect, matrix: &mut Matrix) {
-    let place = Place::new(dialect);
-    let calls = Arc::new(Calls {
+    let endpoint = DialectEndpoint::new(dialect);
+    let calls = Arc::new(CaseContext {
         python: python.to_owned(),
-        client: Client::connect(&place.address(SECRET)).expect("free addresses"),
-        service: tokio::sync::Mutex::new(place.peer(python, "service.py")),
-        place,
+        client: Client::connect(&endpoint.address(SECRET)).expect("free addresses"),
+        service: tokio::sync::Mutex::new(endpoint.peer(python, "service.py")),
+        endpoint,
     });
     for name in CASES.into_iter().chain(["foreign", "restart"]) {
-        let outcome = tokio::spawn(case(name, calls.clone()))
+        let outcome = tokio::spawn(run_case(name, calls.clone()))
             .await
             .map_err(|error| text_of(&*error.into_panic()));
-        matrix.note("brubeck -> python", name, dialect, outcome);
+        matrix.record("brubeck -> python", name, dialect, outcome);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_dialect_interoperates_with_python_in_both_directions() {
-    let Some(python) = parts::pyzmq() else {
+    let Some(python) = requirements::pyzmq() else {
         return;
     };
     let mut matrix = Matrix::default();
@@ -538,5 +545,5 @@ async fn every_dialect_interoperates_with_python_in_both_directions() {
         python_calls(&python, dialect, &mut matrix).await;
         python_answers(&python, dialect, &mut matrix).await;
     }
-    matrix.print_and_judge();
+    matrix.print_and_assert();
 }

@@ -1,4 +1,4 @@
-//! The Mongrel2 wire against what Mongrel2 1.12.2 really sent and accepted, and against what it never would.
+//! The Mongrel2 codec, tested with captures of Mongrel2 1.12.2 and with malformed messages.
 
 use crate::support::fixtures::{self, Mongrel2Capture};
 use brubeck::wire::ParseError;
@@ -30,7 +30,7 @@ fn capture(file: &str) -> Bytes {
 fn request(frame: impl Into<Bytes>) -> Mongrel2Request {
     match decode(&frame.into()) {
         Ok(Incoming::Request(request)) => request,
-        other => panic!("no request: {other:?}"),
+        other => panic!("not a request: {other:?}"),
     }
 }
 
@@ -38,7 +38,7 @@ fn both(name: &str) -> [Mongrel2Request; 2] {
     ["json", "tnetstring"].map(|folder| request(capture(&format!("{folder}/{name}.bin"))))
 }
 
-/// The notice as the request it is written like, which can be written again.
+/// Converts a notice to the request that encodes to the same bytes.
 fn as_request(incoming: Incoming) -> Mongrel2Request {
     let notice = |ident, conn_id, headers: Mongrel2Headers, body: &'static str| {
         Mongrel2Request::new(ident, conn_id, "@*", headers, body)
@@ -67,7 +67,7 @@ fn as_request(incoming: Incoming) -> Mongrel2Request {
                 r#"{"type":"credits"}"#,
             )
         }
-        other => panic!("not in the captures: {other:?}"),
+        other => panic!("not expected in the captures: {other:?}"),
     }
 }
 
@@ -89,12 +89,12 @@ fn captured_requests_round_trip_byte_for_byte() {
         if written == capture.frame {
             *same += 1;
         } else {
-            // The keys of the tnetstring come in the reverse order, and a credits notice does not keep its order.
+            // Mongrel2 writes the keys of a tnetstring in reverse order, except those of a credits notice.
             assert_eq!(capture.file, "tnetstring/flow_control_credits.bin");
         }
     }
     for (folder, (read, same)) in &counts {
-        println!("{folder:10} {read:3} requests read, {same:3} the same when written");
+        println!("{folder:10} {read:3} requests decoded, {same:3} encoded to the same bytes");
     }
     let expected = [("demo", (9, 9)), ("json", (80, 80)), ("tnetstring", (79, 78))];
     assert_eq!(
@@ -115,7 +115,10 @@ fn json_and_tnetstring_captures_decode_alike() {
             .iter()
             .find(|capture| capture.file == format!("tnetstring/{name}"))
         else {
-            assert_eq!(name, "after_unknown_id.bin", "the only one captured once");
+            assert_eq!(
+                name, "after_unknown_id.bin",
+                "the only capture without a counterpart"
+            );
             continue;
         };
         let [json, tagged] = [json, tagged].map(|capture| as_request(decode(&capture.frame).unwrap()));
@@ -128,7 +131,7 @@ fn json_and_tnetstring_captures_decode_alike() {
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect();
             headers.sort_by(|one, other| one.0.cmp(&other.0));
-            // The name of an upload's file and the client's certificate are made anew each time.
+            // Upload file names and client certificates differ between the captures.
             for (name, value) in &mut headers {
                 let upload = name.starts_with(b"x-mongrel2-upload") && value.starts_with(b"tmp/up.");
                 if upload || name == "PEER_CERT_SHA1" {
@@ -153,7 +156,7 @@ fn decoded_requests_equal_what_the_client_sent() {
         let Some((head, body)) = sent.split_once("\r\n\r\n") else {
             continue;
         };
-        // Several requests, and uploads, are not one to one.
+        // Pipelined requests and uploads do not map to one message.
         if body.contains("HTTP/1.1") || head.contains("100-continue") || capture.file.contains("upload") {
             continue;
         }
@@ -178,7 +181,7 @@ fn decoded_requests_equal_what_the_client_sent() {
         let mut headers: Vec<(String, Vec<u8>)> = Vec::new();
         for (name, value) in lines.map(|line| line.split_once(':').unwrap()) {
             let name = name.to_ascii_lowercase();
-            // Mongrel2 keeps five values of a name and puts its own into this one.
+            // Mongrel2 keeps five values of a header, and appends its own to `x-forwarded-for`.
             let there = headers.iter().filter(|(other, _)| *other == name).count();
             if there < 5 && name != "x-forwarded-for" {
                 headers.push((name, latin1(value.trim_start_matches([' ', '\t']))));
@@ -224,7 +227,7 @@ fn captured_replies_round_trip_byte_for_byte() {
         assert_eq!(written.next(), None);
         same += 1;
     }
-    println!("{same} replies read, and the same when written");
+    println!("{same} replies decoded, and encoded to the same bytes");
     assert_eq!(same, 33);
 }
 
@@ -249,7 +252,7 @@ fn client_receives_the_payloads_in_order() {
     }
 }
 
-// ----------------------------------------------------------------------------------------------- what requests say
+// ------------------------------------------------------------------------------------------------- requests
 
 #[test]
 fn plain_request_is_decoded() {
@@ -349,10 +352,10 @@ fn backslash_in_a_header_is_not_an_escape() {
             .unwrap()
             .clone()
     };
-    // Mongrel2 doubles what the client sent: `\n`, `\u0041` and `\\"` must not be taken for escapes.
+    // Mongrel2 doubles each backslash of the client, so `\n`, `\u0041` and `\\"` of the client are not escapes.
     assert_eq!(headers(r#"{"a":"\\n\\u0041"}"#), r"\n\u0041");
     assert_eq!(headers(r#"{"a":"\\\\\""}"#), r#"\\""#);
-    // What only a JSON library writes.
+    // Escapes that JSON libraries write and Mongrel2 does not.
     assert_eq!(
         headers(r#"{ "a" : "\/\n\u00e9\ud83d\ude00\b\f\r\t" }"#),
         "/\n\u{e9}\u{1f600}\u{8}\u{c}\r\t"
@@ -581,7 +584,7 @@ fn notice_forged_by_a_client_is_a_request() {
     let disconnect = r#"{"type":"disconnect"}"#;
     let credits = r#"{"type":"credits"}"#;
     for (path, headers, body) in [
-        // Even with a route `@`, which could let a client reach this path: Mongrel2 then adds the address.
+        // A route `@` lets clients send to this path, but then Mongrel2 adds their address.
         (
             "@*",
             vec![("METHOD", "JSON"), ("REMOTE_ADDR", "10.0.0.1")],

@@ -1,15 +1,15 @@
-//! The control port, and what only it can tell.
+//! The control port, and connections whose end only the control port reports.
 
-use crate::support::laboratory::{Laboratory, Setting, plain, until};
-use crate::support::websocket::Wire;
-use crate::support::{Gate, behaviour, within};
+use crate::support::test_bed::{Configure, TestBed, default_settings, wait_until};
+use crate::support::websocket::WebSocketClient;
+use crate::support::{Gate, behaviour, with_timeout};
 use brubeck::prelude::*;
 use brubeck::{Mongrel2ConnectionKind, Mongrel2Control};
 use std::time::Duration;
 
 #[websocket("^/watched$")]
 async fn watched(mut socket: WebSocket, gate: State<Gate>) {
-    gate.knock();
+    gate.signal_arrival();
     while socket.recv().await.is_some() {}
     gate.open(1);
     gate.pass().await;
@@ -20,57 +20,72 @@ const ROUTES: Routes<Gate> = routes![watched];
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn control_port_lists_kills_and_reloads() {
     let gate = Gate::new();
-    let Some(laboratory) = Laboratory::new(behaviour::app(&gate), plain).await else {
+    let Some(test_bed) = TestBed::mongrel2(behaviour::app(&gate), default_settings).await else {
         return;
     };
-    let control = Mongrel2Control::connect(laboratory.control()).expect("an endpoint");
-    assert!(within(control.uuid()).await.expect("a name").starts_with("m2-"));
-    let mut browser = laboratory.browser().await;
+    let control = Mongrel2Control::connect(test_bed.control()).expect("an endpoint");
+    assert!(
+        with_timeout(control.uuid())
+            .await
+            .expect("a uuid")
+            .starts_with("m2-")
+    );
+    let mut browser = test_bed.browser().await;
     assert_eq!(browser.get("/hello").await.text(), "hello");
-    let all = within(control.connections()).await.expect("connections");
-    let one = all.iter().find(|known| known.id >= 0).expect("a connection");
-    assert_eq!(one.kind, Mongrel2ConnectionKind::Http);
-    assert!(one.bytes_read > 30 && one.bytes_written > 100, "{one:?}");
-    within(control.kill(one.id)).await.expect("it is there");
-    assert_eq!(browser.rest().await, b"");
-    let error = within(control.kill(9999)).await.expect_err("nobody").to_string();
-    assert!(error.contains("kill"), "{error}");
-    within(control.reload()).await.expect("a reload");
-    assert_eq!(laboratory.browser().await.get("/hello").await.text(), "hello");
-    let nobody = Mongrel2Control::connect("ipc:///nowhere/control").expect("an endpoint");
-    let error = within(nobody.connections())
+    let all = with_timeout(control.connections()).await.expect("connections");
+    let connection = all.iter().find(|known| known.id >= 0).expect("a connection");
+    assert_eq!(connection.kind, Mongrel2ConnectionKind::Http);
+    assert!(
+        connection.bytes_read > 30 && connection.bytes_written > 100,
+        "{connection:?}"
+    );
+    with_timeout(control.kill(connection.id))
         .await
-        .expect_err("nobody")
+        .expect("an open connection");
+    assert_eq!(browser.read_to_close().await, b"");
+    let error = with_timeout(control.kill(9999))
+        .await
+        .expect_err("an error")
+        .to_string();
+    assert!(error.contains("kill"), "{error}");
+    with_timeout(control.reload()).await.expect("a reload");
+    assert_eq!(test_bed.browser().await.get("/hello").await.text(), "hello");
+    let unavailable = Mongrel2Control::connect("ipc:///nowhere/control").expect("an endpoint");
+    let error = with_timeout(unavailable.connections())
+        .await
+        .expect_err("an error")
         .to_string();
     assert!(error.contains("control_port"), "{error}");
-    laboratory.stop().await;
+    test_bed.stop().await;
 }
 
-/// Mongrel2 sends no notice when it drops a client by itself.
+/// Mongrel2 sends no notice if it closes a connection itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_closed_without_notice_are_detected() {
     let gate = Gate::new();
-    let set: Setting = |config, link, folder| {
+    let configure: Configure = |config, link, folder| {
         (
             config,
             link.control(format!("ipc://{folder}/control"))
                 .keep_alive(Duration::from_secs(1)),
         )
     };
-    let Some(laboratory) = Laboratory::new(App::new(ROUTES, gate.clone()), set).await else {
+    let Some(test_bed) = TestBed::mongrel2(App::new(ROUTES, gate.clone()), configure).await else {
         return;
     };
-    let control = Mongrel2Control::connect(laboratory.control()).expect("an endpoint");
-    let mut wire = Wire::open(laboratory.address, "/watched").await;
-    gate.arrived(1).await;
-    let all = within(control.connections()).await.expect("connections");
-    let one = all
+    let control = Mongrel2Control::connect(test_bed.control()).expect("an endpoint");
+    let mut wire = WebSocketClient::open(test_bed.address, "/watched").await;
+    gate.wait_for_arrivals(1).await;
+    let all = with_timeout(control.connections()).await.expect("connections");
+    let connection = all
         .iter()
         .find(|known| known.kind == Mongrel2ConnectionKind::WebSocket)
         .expect("a WebSocket");
-    within(control.kill(one.id)).await.expect("it is there");
-    assert_eq!(wire.next().await, None);
-    gate.left(1).await;
-    until(|| laboratory.counts.messages() > 0).await;
-    laboratory.stop().await;
+    with_timeout(control.kill(connection.id))
+        .await
+        .expect("an open connection");
+    assert_eq!(wire.recv_frame().await, None);
+    gate.wait_for_exits(1).await;
+    wait_until(|| test_bed.counts.messages() > 0).await;
+    test_bed.stop().await;
 }

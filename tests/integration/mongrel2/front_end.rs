@@ -1,16 +1,16 @@
-//! An application behind a real Mongrel2, as browsers see it.
+//! An application behind a real Mongrel2, tested over HTTP.
 
-use crate::support::site::Protocol;
-use crate::support::{Browser, Gate, Site, behaviour, parts, within};
+use crate::support::served_app::Protocol;
+use crate::support::{Browser, Gate, ServedApp, behaviour, requirements, with_timeout};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-async fn site(protocol: Protocol) -> Option<(Site, Gate)> {
+async fn site(protocol: Protocol) -> Option<(ServedApp, Gate)> {
     let gate = Gate::new();
-    match parts::mongrel2() {
-        true => Some((Site::mongrel2(behaviour::app(&gate), protocol).await, gate)),
-        false => None,
+    if !requirements::mongrel2() {
+        return None;
     }
+    Some((ServedApp::mongrel2(behaviour::app(&gate), protocol).await, gate))
 }
 
 macro_rules! behaves {
@@ -43,11 +43,11 @@ behaves! {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handler_timeout_is_504() {
-    if !parts::mongrel2() {
+    if !requirements::mongrel2() {
         return;
     }
     let gate = Gate::new();
-    let site = Site::mongrel2(behaviour::hasty(&gate), Protocol::Json).await;
+    let site = ServedApp::mongrel2(behaviour::with_short_timeout(&gate), Protocol::Json).await;
     behaviour::handler_timeout_is_504(&site, &gate).await;
     site.stop().await;
 }
@@ -81,7 +81,7 @@ async fn responses_equal_those_of_the_embedded_server() {
     let Some((site, _)) = site(Protocol::Json).await else {
         return;
     };
-    let embedded = Site::http(behaviour::app(&Gate::new())).await;
+    let embedded = ServedApp::http(behaviour::app(&Gate::new())).await;
     let requests = [
         behaviour::request("/hello"),
         behaviour::request("/none"),
@@ -93,23 +93,23 @@ async fn responses_equal_those_of_the_embedded_server() {
         "DELETE /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned(),
     ];
     for request in requests {
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         for site in [&site, &embedded] {
             let mut browser = site.browser().await;
             browser.send(&request).await;
-            let mut answer = browser.answer().await;
-            answer.headers.retain(|(name, _)| name != "date");
-            answer.headers.sort();
-            answers.push(answer);
+            let mut response = browser.read_response().await;
+            response.headers.retain(|(name, _)| name != "date");
+            response.headers.sort();
+            responses.push(response);
         }
-        assert_eq!(answers[0], answers[1], "{request}");
+        assert_eq!(responses[0], responses[1], "{request}");
     }
     site.stop().await;
     embedded.stop().await;
 }
 
-/// After a restart Mongrel2 numbers its connections from the start: the first browser then has the number
-/// that the first one before had, and must not get what that one asked for.
+/// A restarted Mongrel2 reuses connection ids from the start, so the first new client has the id of the first old
+/// one. It must not get the response to the old request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stale_response_does_not_reach_a_connection_after_restart() {
     let Some((site, gate)) = site(Protocol::Json).await else {
@@ -117,16 +117,18 @@ async fn stale_response_does_not_reach_a_connection_after_restart() {
     };
     let mut before = site.browser().await;
     before.send(behaviour::request("/slow/stale")).await;
-    gate.arrived(1).await;
+    gate.wait_for_arrivals(1).await;
 
-    within(site.mongrel2.as_ref().unwrap().restart()).await.unwrap();
-    assert_eq!(before.rest().await, b"");
+    with_timeout(site.mongrel2.as_ref().unwrap().restart())
+        .await
+        .unwrap();
+    assert_eq!(before.read_to_close().await, b"");
     let mut after = site.browser().await;
     after.send(behaviour::request("/slow/fresh")).await;
-    gate.arrived(1).await;
+    gate.wait_for_arrivals(1).await;
     gate.open(2);
-    let answer = after.answer().await;
-    assert_eq!((answer.status, answer.text()), (200, "fresh"));
+    let response = after.read_response().await;
+    assert_eq!((response.status, response.text()), (200, "fresh"));
     assert_eq!(after.get("/hello").await.text(), "hello");
     site.stop().await;
 }
@@ -143,55 +145,57 @@ async fn application_reconnects_after_mongrel2_restarts() {
             tokio::spawn(async move {
                 let (mut before, mut after) = (0, 0);
                 while after < 25 {
-                    let counts = restarted.load(Ordering::SeqCst);
-                    let outcome = within(once(address)).await;
-                    // One that is just stopping or starting answers 502 by itself, or not at all.
+                    let is_final = restarted.load(Ordering::SeqCst);
+                    let outcome = with_timeout(request_once(address)).await;
+                    // A Mongrel2 that stops or starts responds with 502 or closes the connection.
                     assert!(
-                        !counts || matches!(outcome, Ok(200)),
-                        "lost after the last start: {outcome:?}"
+                        !is_final || matches!(outcome, Ok(200)),
+                        "failed after the last restart: {outcome:?}"
                     );
-                    if counts { after += 1 } else { before += 1 }
+                    if is_final { after += 1 } else { before += 1 }
                 }
                 before
             })
         })
         .collect();
     for _ in 0..3 {
-        within(site.mongrel2.as_ref().unwrap().restart()).await.unwrap();
+        with_timeout(site.mongrel2.as_ref().unwrap().restart())
+            .await
+            .unwrap();
     }
     restarted.store(true, Ordering::SeqCst);
     for browser in browsers {
-        assert!(within(browser).await.unwrap() > 0);
+        assert!(with_timeout(browser).await.unwrap() > 0);
     }
     site.stop().await;
 }
 
-async fn once(address: std::net::SocketAddr) -> std::io::Result<u16> {
+async fn request_once(address: std::net::SocketAddr) -> std::io::Result<u16> {
     let mut browser = Browser::try_connect(address).await?;
     browser.try_send(behaviour::request("/hello")).await?;
-    Ok(browser.try_answer(false).await?.status)
+    Ok(browser.try_read_response(false).await?.status)
 }
 
-/// An application may come after its Mongrel2 and go before it. What Mongrel2 hands over in the moment before it notices
-/// that the application is gone is lost, as ZeroMQ has it; what comes later waits for the next one.
+/// An application may start after its Mongrel2 and stop before it. Requests that Mongrel2 sends before it detects the
+/// disconnect are lost, as in any PUSH socket; later ones wait for the next start.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn application_can_be_restarted_behind_mongrel2() {
     let Some((site, gate)) = site(Protocol::Json).await else {
         return;
     };
     assert_eq!(site.browser().await.get("/hello").await.text(), "hello");
-    let Site {
+    let ServedApp {
         address,
         running,
         mongrel2,
         endpoints,
         sockets: _sockets,
     } = site;
-    within(running.stop()).await.unwrap();
+    with_timeout(running.stop()).await.unwrap();
     let mut early = Browser::connect(address).await;
     early.send(behaviour::request("/hello")).await;
     let (send, recv) = endpoints.expect("the endpoints of Mongrel2");
-    let again = within(behaviour::app(&gate).start(brubeck::Mongrel2::new(send, recv)))
+    let again = with_timeout(behaviour::app(&gate).start(brubeck::Mongrel2::new(send, recv)))
         .await
         .unwrap();
     assert_eq!(
@@ -199,6 +203,6 @@ async fn application_can_be_restarted_behind_mongrel2() {
         "hello"
     );
     drop(early);
-    within(again.stop()).await.unwrap();
-    within(mongrel2.unwrap().stop()).await.unwrap();
+    with_timeout(again.stop()).await.unwrap();
+    with_timeout(mongrel2.unwrap().stop()).await.unwrap();
 }

@@ -1,41 +1,42 @@
-//! Pages that were quick of late run where their request is read.
+//! Inline dispatch: handlers that were recently fast are polled in the task that reads requests.
 
-use crate::support::laboratory::{Laboratory, plain, until};
-use crate::support::{Browser, within};
+use crate::support::test_bed::{TestBed, default_settings, wait_until};
+use crate::support::{Browser, with_timeout};
 use brubeck::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-/// What the test and the page share.
+/// State shared by a test and its handlers.
 #[derive(Clone, Default)]
 struct Shared {
-    /// How many handlers are under way.
+    /// The number of running handlers.
     running: Arc<AtomicUsize>,
-    /// Ends a page that blocks.
+    /// Ends the handler that blocks.
     release: Arc<Mutex<Option<mpsc::Receiver<()>>>>,
 }
 
-struct Running(Arc<AtomicUsize>);
+/// Counts a handler as running until it is dropped.
+struct RunningGuard(Arc<AtomicUsize>);
 
-impl Drop for Running {
+impl Drop for RunningGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-/// Tells which task it runs in.
-#[get("^/moody/(?<what>[a-z]*)$")]
-async fn moody(what: String, shared: State<Shared>) -> String {
+/// Returns the id of the task that it runs in.
+#[get("^/dispatched/(?<mode>[a-z]*)$")]
+async fn dispatched(mode: String, shared: State<Shared>) -> String {
     shared.0.running.fetch_add(1, Ordering::SeqCst);
-    let _running = Running(shared.0.running.clone());
+    let _running = RunningGuard(shared.0.running.clone());
     let release = |shared: &Shared| shared.release.lock().unwrap().take();
-    match what.as_str() {
+    match mode.as_str() {
         "wait" => tokio::time::sleep(Duration::from_millis(20)).await,
         "never" => std::future::pending().await,
         "panic" => panic!("on purpose"),
         "block" => match release(&shared.0) {
-            Some(released) => released.recv_timeout(Duration::from_secs(30)).expect("an end"),
+            Some(released) => released.recv_timeout(Duration::from_secs(30)).expect("a release"),
             None => std::thread::sleep(Duration::from_millis(5)),
         },
         _ => {}
@@ -52,112 +53,114 @@ fn task() -> String {
     tokio::task::try_id().map_or_else(|| "none".to_owned(), |id| id.to_string())
 }
 
-const ROUTES: Routes<Shared> = routes![moody, other];
+const ROUTES: Routes<Shared> = routes![dispatched, other];
 
-/// The task in which a page ran.
-async fn asked(browser: &mut Browser, path: &str) -> String {
-    let answer = browser.get(path).await;
-    assert_eq!(answer.status, 200, "{path}");
-    answer.text().to_owned()
+/// Requests a page and returns the id of the task that its handler ran in.
+async fn task_of(browser: &mut Browser, path: &str) -> String {
+    let response = browser.get(path).await;
+    assert_eq!(response.status, 200, "{path}");
+    response.text().to_owned()
 }
 
-/// Asks until the page runs where its request is read; tells which task that is.
-async fn quick(browser: &mut Browser, path: &str) -> String {
+/// Requests a page until its handler is polled inline, and returns the id of the reading task.
+async fn until_inline(browser: &mut Browser, path: &str) -> String {
     let mut before = String::new();
-    // Another program may have the processor again and again, but not for ever.
+    // Preemption makes some requests slow, so this may take several attempts.
     for _ in 0..200_000 {
-        let there = asked(browser, path).await;
-        if there == before {
-            return there;
+        let task = task_of(browser, path).await;
+        if task == before {
+            return task;
         }
-        before = there;
+        before = task;
     }
-    panic!("no page was quick");
+    panic!("the handler was never polled inline");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn fast_page_is_polled_inline_and_still_waits_panics_and_cancels() {
     let shared = Shared::default();
-    let Some(laboratory) = Laboratory::new(App::new(ROUTES, shared.clone()), plain).await else {
+    let Some(test_bed) = TestBed::mongrel2(App::new(ROUTES, shared.clone()), default_settings).await else {
         return;
     };
-    let mut browser = laboratory.browser().await;
+    let mut browser = test_bed.browser().await;
     let (first, second) = (
-        asked(&mut browser, "/moody/").await,
-        asked(&mut browser, "/moody/").await,
+        task_of(&mut browser, "/dispatched/").await,
+        task_of(&mut browser, "/dispatched/").await,
     );
-    assert_ne!(first, second, "each has its own task");
+    assert_ne!(first, second, "it is polled inline before it was fast");
 
-    let there = quick(&mut browser, "/moody/").await;
-    let waited = asked(&mut browser, "/moody/wait").await;
-    assert_ne!(waited, there, "it was handed to a task when it had to wait");
+    let inline_task = until_inline(&mut browser, "/dispatched/").await;
+    let waited = task_of(&mut browser, "/dispatched/wait").await;
+    assert_ne!(waited, inline_task, "it waited inline");
     assert_ne!(
-        asked(&mut browser, "/moody/").await,
-        there,
-        "it is not counted on any more"
+        task_of(&mut browser, "/dispatched/").await,
+        inline_task,
+        "it is still polled inline after it waited"
     );
 
-    quick(&mut browser, "/moody/").await;
-    assert_eq!(browser.get("/moody/panic").await.status, 500);
-    assert_eq!(browser.get("/moody/").await.status, 200);
+    until_inline(&mut browser, "/dispatched/").await;
+    assert_eq!(browser.get("/dispatched/panic").await.status, 500);
+    assert_eq!(browser.get("/dispatched/").await.status, 200);
 
-    // A browser that leaves stops it.
-    quick(&mut browser, "/moody/").await;
-    let mut leaving = laboratory.browser().await;
+    // A closed connection cancels a handler that is polled inline.
+    until_inline(&mut browser, "/dispatched/").await;
+    let mut leaving = test_bed.browser().await;
     leaving
-        .send("GET /moody/never HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .send("GET /dispatched/never HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await;
-    until(|| shared.running.load(Ordering::SeqCst) == 1).await;
+    wait_until(|| shared.running.load(Ordering::SeqCst) == 1).await;
     drop(leaving);
-    until(|| shared.running.load(Ordering::SeqCst) == 0).await;
-    laboratory.stop().await;
+    wait_until(|| shared.running.load(Ordering::SeqCst) == 0).await;
+    test_bed.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn pipelined_inline_and_spawned_responses_keep_their_order() {
-    let Some(laboratory) = Laboratory::new(App::new(ROUTES, Shared::default()), plain).await else {
+    let Some(test_bed) = TestBed::mongrel2(App::new(ROUTES, Shared::default()), default_settings).await
+    else {
         return;
     };
-    let mut browser = laboratory.browser().await;
-    let there = quick(&mut browser, "/other").await;
+    let mut browser = test_bed.browser().await;
+    let inline_task = until_inline(&mut browser, "/other").await;
     let request = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     browser
         .send(
-            ["/moody/wait", "/other", "/nowhere", "/other"]
+            ["/dispatched/wait", "/other", "/nowhere", "/other"]
                 .map(request)
                 .concat(),
         )
         .await;
-    assert_ne!(browser.answer().await.text(), there);
-    assert_eq!(browser.answer().await.status, 200);
-    assert_eq!(browser.answer().await.status, 404);
-    assert_eq!(browser.answer().await.status, 200);
-    laboratory.stop().await;
+    assert_ne!(browser.read_response().await.text(), inline_task);
+    assert_eq!(browser.read_response().await.status, 200);
+    assert_eq!(browser.read_response().await.status, 404);
+    assert_eq!(browser.read_response().await.status, 200);
+    test_bed.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn blocking_page_is_no_longer_polled_inline() {
     let shared = Shared::default();
-    let Some(laboratory) = Laboratory::new(App::new(ROUTES, shared.clone()), plain).await else {
+    let Some(test_bed) = TestBed::mongrel2(App::new(ROUTES, shared.clone()), default_settings).await else {
         return;
     };
-    let (mut blocking, mut others) = (laboratory.browser().await, laboratory.browser().await);
-    // Nobody can know that it will. Where another program has the processor, it is not counted on; then it is asked again.
-    let mut there = quick(&mut blocking, "/moody/").await;
-    while asked(&mut blocking, "/moody/block").await != there {
-        there = quick(&mut blocking, "/moody/").await;
+    let (mut blocking, mut others) = (test_bed.browser().await, test_bed.browser().await);
+    // The first blocking call runs inline. If preemption made an earlier request slow, the handler is spawned; then
+    // try again.
+    let mut inline_task = until_inline(&mut blocking, "/dispatched/").await;
+    while task_of(&mut blocking, "/dispatched/block").await != inline_task {
+        inline_task = until_inline(&mut blocking, "/dispatched/").await;
     }
     let (release, released) = mpsc::channel();
     *shared.release.lock().unwrap() = Some(released);
     blocking
-        .send("GET /moody/block HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .send("GET /dispatched/block HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await;
-    until(|| shared.running.load(Ordering::SeqCst) == 1).await;
+    wait_until(|| shared.running.load(Ordering::SeqCst) == 1).await;
     for _ in 0..10 {
         assert_eq!(others.get("/other").await.status, 200);
     }
     assert_eq!(shared.running.load(Ordering::SeqCst), 1, "it still blocks");
-    release.send(()).expect("somebody who waits");
-    assert_ne!(within(blocking.answer()).await.text(), there);
-    laboratory.stop().await;
+    release.send(()).expect("a blocked handler");
+    assert_ne!(with_timeout(blocking.read_response()).await.text(), inline_task);
+    test_bed.stop().await;
 }

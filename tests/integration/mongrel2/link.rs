@@ -1,116 +1,116 @@
-//! One application and its Mongrel2 servers.
+//! An application and its Mongrel2 servers.
 
-use crate::support::laboratory::{Laboratory, Setting, plain, until};
-use crate::support::site::{socket, sockets};
-use crate::support::{Browser, Gate, behaviour, parts, within};
+use crate::support::served_app::{socket_address, socket_folder};
+use crate::support::test_bed::{Configure, TestBed, default_settings, wait_until};
+use crate::support::{Browser, Gate, behaviour, requirements, with_timeout};
 use brubeck::{Mongrel2, Mongrel2Config, Mongrel2Handler, Mongrel2Server};
 use tempfile::TempDir;
 
 async fn server(folder: &TempDir, name: &str, recv_ident: &str) -> (Mongrel2Server, Mongrel2) {
-    let [send, recv] = ["send", "recv"].map(|end| socket(folder, &format!("{name}-{end}")));
+    let [send, recv] = ["send", "recv"].map(|end| socket_address(folder, &format!("{name}-{end}")));
     let handler = Mongrel2Handler::new(&send, &recv).idents(name, recv_ident);
     let config = Mongrel2Config::bind("127.0.0.1:0").handler("/", handler);
-    let server = within(config.start()).await.expect("a Mongrel2 that starts");
+    let server = with_timeout(config.start()).await.expect("a running Mongrel2");
     (server, Mongrel2::new(send, recv))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn application_serves_several_mongrel2_servers() {
-    if !parts::mongrel2() {
+    if !requirements::mongrel2() {
         return;
     }
-    let (folder, gate) = (sockets(), Gate::new());
+    let (folder, gate) = (socket_folder(), Gate::new());
     let ((one, to_one), (two, to_two)) =
         tokio::join!(server(&folder, "one", "one"), server(&folder, "two", "two"));
-    let running = within(behaviour::app(&gate).also(to_two).start(to_one))
+    let running = with_timeout(behaviour::app(&gate).also(to_two).start(to_one))
         .await
         .expect("two links");
-    // Both number their connections alike.
+    // Both servers use the same connection ids.
     let mut first = Browser::connect(one.address()).await;
     let mut second = Browser::connect(two.address()).await;
     first.send(behaviour::request("/slow/one")).await;
     second.send(behaviour::request("/slow/two")).await;
-    gate.arrived(2).await;
-    // One of them starts again; the other is not disturbed.
-    within(one.restart()).await.expect("it starts again");
-    assert_eq!(first.rest().await, b"");
-    gate.left(1).await;
+    gate.wait_for_arrivals(2).await;
+    // A restart of one server does not affect the other.
+    with_timeout(one.restart()).await.expect("a restarted Mongrel2");
+    assert_eq!(first.read_to_close().await, b"");
+    gate.wait_for_exits(1).await;
     gate.open(1);
-    assert_eq!(second.answer().await.text(), "two");
+    assert_eq!(second.read_response().await.text(), "two");
     let mut first = Browser::connect(one.address()).await;
     assert_eq!(first.get("/hello").await.text(), "hello");
     assert_eq!(second.get("/hello").await.text(), "hello");
-    within(running.stop()).await.expect("an end");
-    within(one.stop()).await.expect("an end");
-    within(two.stop()).await.expect("an end");
+    with_timeout(running.stop()).await.expect("a clean shutdown");
+    with_timeout(one.stop()).await.expect("a clean shutdown");
+    with_timeout(two.stop()).await.expect("a clean shutdown");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn empty_recv_ident_is_rejected_with_several_servers() {
-    if !parts::mongrel2() {
+    if !requirements::mongrel2() {
         return;
     }
-    let (folder, gate) = (sockets(), Gate::new());
+    let (folder, gate) = (socket_folder(), Gate::new());
     let ((one, to_one), (two, to_two)) =
         tokio::join!(server(&folder, "one", "one"), server(&folder, "two", ""));
-    let both = within(behaviour::app(&gate).also(to_two.clone()).start(to_one)).await;
-    let error = both.err().expect("a refusal").to_string();
+    let both = with_timeout(behaviour::app(&gate).also(to_two.clone()).start(to_one)).await;
+    let error = both.err().expect("an error").to_string();
     assert!(
         error.contains("recv_ident") && error.contains("2 servers"),
         "{error}"
     );
-    let alone = within(behaviour::app(&gate).start(to_two))
+    let alone = with_timeout(behaviour::app(&gate).start(to_two))
         .await
         .expect("one link");
     assert_eq!(
         Browser::connect(two.address()).await.get("/hello").await.text(),
         "hello"
     );
-    within(alone.stop()).await.expect("an end");
+    with_timeout(alone.stop()).await.expect("a clean shutdown");
     drop((one, two));
 }
 
-/// What was asked of a Mongrel2 that is no more is not worked on, and its answer is nobody's.
+/// If Mongrel2 stops, the handlers of its requests are cancelled and no reply is sent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handlers_are_cancelled_if_their_mongrel2_stops() {
     let gate = Gate::new();
-    let Some(mut laboratory) = Laboratory::new(behaviour::app(&gate), plain).await else {
+    let Some(mut test_bed) = TestBed::mongrel2(behaviour::app(&gate), default_settings).await else {
         return;
     };
-    let mut browser = laboratory.browser().await;
+    let mut browser = test_bed.browser().await;
     browser
         .send([behaviour::request("/slow/a"), behaviour::request("/slow/b")].concat())
         .await;
-    gate.arrived(2).await;
-    within(laboratory.server.take().expect("a Mongrel2").stop())
+    gate.wait_for_arrivals(2).await;
+    with_timeout(test_bed.server.take().expect("a Mongrel2").stop())
         .await
-        .expect("an end");
-    gate.left(2).await;
-    assert_eq!(laboratory.counts.messages(), 0);
-    laboratory.stop().await;
+        .expect("a clean shutdown");
+    gate.wait_for_exits(2).await;
+    assert_eq!(test_bed.counts.messages(), 0);
+    test_bed.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_over_the_connection_limit_are_503() {
     let gate = Gate::new();
-    // Answers to one client that asks without waiting would otherwise be paced by a guess, which a busy machine proves wrong.
-    let told: Setting = |config, link, _| (config.flow_control(), link);
-    let Some(laboratory) = Laboratory::new(behaviour::app(&gate), told).await else {
+    // Without flow control the send rate to a pipelining client is estimated, which is unreliable on a busy machine.
+    let configure: Configure = |config, link, _| (config.flow_control(), link);
+    let Some(test_bed) = TestBed::mongrel2(behaviour::app(&gate), configure).await else {
         return;
     };
-    let mut browser = laboratory.browser().await;
+    let mut browser = test_bed.browser().await;
     browser.send(behaviour::request("/slow/a").repeat(80)).await;
-    gate.arrived(64).await;
-    until(|| laboratory.counts.shed() > 0).await;
-    // Mongrel2 may hand over what it had read of this client after the connection was closed.
+    gate.wait_for_arrivals(64).await;
+    wait_until(|| test_bed.counts.shed() > 0).await;
+    // Mongrel2 may deliver requests that it read from this client after the connection was closed.
     gate.open(80);
     for _ in 0..64 {
-        assert_eq!(browser.answer().await.status, 200);
+        assert_eq!(browser.read_response().await.status, 200);
     }
-    let refused = browser.answer().await;
+    let refused = browser.read_response().await;
     assert_eq!(
         (refused.status, refused.header("connection")),
         (503, Some("close"))
     );
-    laboratory.stop().await;
+    test_bed.stop().await;
 }

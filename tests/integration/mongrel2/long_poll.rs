@@ -1,14 +1,14 @@
-//! Requests that wait: long polls, and streams of events.
+//! Long polls and server-sent events.
 
-use crate::support::laboratory::{Laboratory, Setting, plain};
-use crate::support::{Gate, behaviour, within};
+use crate::support::test_bed::{Configure, TestBed, default_settings};
+use crate::support::{Gate, behaviour, with_timeout};
 use brubeck::prelude::*;
 use futures_util::stream;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-/// One event each time the gate is opened.
+/// Sends an event each time the gate opens.
 #[get("^/events$")]
 async fn events(gate: State<Gate>) -> Events {
     let gate = gate.0.clone();
@@ -26,41 +26,41 @@ const ROUTES: Routes<Gate> = routes![events];
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_are_sent_when_they_happen() {
     let gate = Gate::new();
-    let Some(laboratory) = Laboratory::new(App::new(ROUTES, gate.clone()), plain).await else {
+    let Some(test_bed) = TestBed::mongrel2(App::new(ROUTES, gate.clone()), default_settings).await else {
         return;
     };
-    let stream = TcpStream::connect(laboratory.address).await.expect("a server");
+    let stream = TcpStream::connect(test_bed.address).await.expect("a server");
     let mut stream = BufReader::new(stream);
-    within(stream.write_all(behaviour::request("/events").as_bytes()))
+    with_timeout(stream.write_all(behaviour::request("/events").as_bytes()))
         .await
         .expect("an open connection");
     for n in 1..=3 {
-        gate.arrived(1).await;
+        gate.wait_for_arrivals(1).await;
         gate.open(1);
         let wanted = format!("data: event {n}\n");
         let mut line = String::new();
         while line != wanted {
             line.clear();
             assert_ne!(
-                within(stream.read_line(&mut line))
+                with_timeout(stream.read_line(&mut line))
                     .await
                     .expect("an open connection"),
                 0
             );
         }
     }
-    // And a page that is left ends them.
+    // Closing the connection cancels the stream.
     drop(stream);
-    gate.arrived(1).await;
-    gate.left(4).await;
-    laboratory.stop().await;
+    gate.wait_for_arrivals(1).await;
+    gate.wait_for_exits(4).await;
+    test_bed.stop().await;
 }
 
-/// Mongrel2 closes what is quiet, unless it is told that somebody waits. Here after a second instead of two minutes.
+/// Mongrel2 closes idle connections unless it gets keep-alives. The limit is 3 seconds here instead of two minutes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keep_alive_protects_a_long_poll_from_the_idle_limit() {
     let gate = Gate::new();
-    let set: Setting = |config, link, _| {
+    let configure: Configure = |config, link, _| {
         let config = config
             .idle_limit(Duration::from_secs(3))
             .setting("limits.tick_timer", "1")
@@ -70,17 +70,17 @@ async fn keep_alive_protects_a_long_poll_from_the_idle_limit() {
             .setting("limits.min_write_rate", "0");
         (config, link.keep_alive(Duration::from_secs(1)))
     };
-    let Some(laboratory) = Laboratory::new(behaviour::app(&gate), set).await else {
+    let Some(test_bed) = TestBed::mongrel2(behaviour::app(&gate), configure).await else {
         return;
     };
-    let mut waiting = laboratory.browser().await;
-    waiting.send(behaviour::request("/slow/patient")).await;
-    gate.arrived(1).await;
-    // One that waits for nothing, after it, is closed before.
-    let mut idle = laboratory.browser().await;
+    let mut waiting = test_bed.browser().await;
+    waiting.send(behaviour::request("/slow/poll")).await;
+    gate.wait_for_arrivals(1).await;
+    // A connection without a pending request is closed, although it was opened later.
+    let mut idle = test_bed.browser().await;
     assert_eq!(idle.get("/hello").await.text(), "hello");
-    assert_eq!(idle.rest().await, b"");
+    assert_eq!(idle.read_to_close().await, b"");
     gate.open(1);
-    assert_eq!(waiting.answer().await.text(), "patient");
-    laboratory.stop().await;
+    assert_eq!(waiting.read_response().await.text(), "poll");
+    test_bed.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Mongrel2 point by point, against the real server.
+//! The connection to Mongrel2, tested with the real server.
 
 mod codec;
 mod control;
@@ -6,7 +6,7 @@ mod front_end;
 mod inline_dispatch;
 mod link;
 mod long_poll;
-mod messages;
+mod message_sockets;
 mod process;
 mod replies;
 mod restarts;

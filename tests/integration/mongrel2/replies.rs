@@ -1,7 +1,7 @@
-//! What a client is sent, how fast, and in what order.
+//! Replies to clients: backpressure, batching and streams.
 
-use crate::support::laboratory::{Laboratory, Setting, plain, until};
-use crate::support::{Browser, Gate, behaviour, within};
+use crate::support::test_bed::{Configure, TestBed, default_settings, wait_until};
+use crate::support::{Browser, Gate, behaviour, with_timeout};
 use brubeck::prelude::*;
 use bytes::Bytes;
 use futures_util::stream;
@@ -11,63 +11,66 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const PIECE: usize = 64 << 10;
-const PIECES: usize = 640;
+const CHUNK_SIZE: usize = 64 << 10;
+const CHUNKS: usize = 640;
 
 #[derive(AppState)]
 struct Shop {
     gate: Gate,
-    made: Arc<AtomicUsize>,
+    generated: Arc<AtomicUsize>,
 }
 
-/// Tells that a response is no longer made.
-struct Making(Gate);
+/// Signals that the response stream was dropped.
+struct DropSignal(Gate);
 
-impl Drop for Making {
+impl Drop for DropSignal {
     fn drop(&mut self) {
-        self.0.knock();
+        self.0.signal_arrival();
     }
 }
 
-/// Without an end; tells when nobody makes it any more.
+/// Streams without an end, and signals when the stream is dropped.
 #[get("^/endless$")]
-async fn endless(made: State<Arc<AtomicUsize>>, gate: State<Gate>) -> Response {
-    let (made, making) = (made.0.clone(), Making(gate.0.clone()));
-    let pieces = stream::repeat_with(move || {
-        let _ = &making;
-        made.fetch_add(1, SeqCst);
-        Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; PIECE]))
+async fn endless(generated: State<Arc<AtomicUsize>>, gate: State<Gate>) -> Response {
+    let (generated, drop_signal) = (generated.0.clone(), DropSignal(gate.0.clone()));
+    let chunks = stream::repeat_with(move || {
+        let _ = &drop_signal;
+        generated.fetch_add(1, SeqCst);
+        Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; CHUNK_SIZE]))
     });
-    Response::stream(Status::OK, "application/octet-stream", Body::from_stream(pieces))
+    Response::stream(Status::OK, "application/octet-stream", Body::from_stream(chunks))
 }
 
-/// 40 MiB, made as they are wanted.
+/// Streams 40 MiB, generated on demand.
 #[get("^/large$")]
-async fn large(made: State<Arc<AtomicUsize>>) -> Response {
-    let made = made.0.clone();
-    let pieces = stream::unfold(0, move |n| {
-        let made = made.clone();
+async fn large(generated: State<Arc<AtomicUsize>>) -> Response {
+    let generated = generated.0.clone();
+    let chunks = stream::unfold(0, move |n| {
+        let generated = generated.clone();
         async move {
-            (n < PIECES).then(|| {
-                made.fetch_add(1, SeqCst);
-                (Ok::<_, std::io::Error>(Bytes::from(vec![n as u8; PIECE])), n + 1)
+            (n < CHUNKS).then(|| {
+                generated.fetch_add(1, SeqCst);
+                (
+                    Ok::<_, std::io::Error>(Bytes::from(vec![n as u8; CHUNK_SIZE])),
+                    n + 1,
+                )
             })
         }
     });
-    Response::stream(Status::OK, "application/octet-stream", Body::from_stream(pieces))
+    Response::stream(Status::OK, "application/octet-stream", Body::from_stream(chunks))
 }
 
-/// Many small pieces at once: more than Mongrel2 takes for one client.
+/// Streams many small chunks, more than Mongrel2 queues for one client.
 #[get("^/small$")]
 async fn small() -> Response {
-    let pieces = stream::iter((0..300).map(|n| Ok::<_, std::io::Error>(format!("{n}\n"))));
-    Response::stream(Status::OK, "text/plain", Body::from_stream(pieces))
+    let chunks = stream::iter((0..300).map(|n| Ok::<_, std::io::Error>(format!("{n}\n"))));
+    Response::stream(Status::OK, "text/plain", Body::from_stream(chunks))
 }
 
 #[get("^/breaks$")]
 async fn breaks() -> Response {
-    let pieces = stream::iter([Ok("begun"), Err(std::io::Error::other("as the test wants it"))]);
-    Response::stream(Status::OK, "text/plain", Body::from_stream(pieces))
+    let chunks = stream::iter([Ok("begun"), Err(std::io::Error::other("on purpose"))]);
+    Response::stream(Status::OK, "text/plain", Body::from_stream(chunks))
 }
 
 #[get("^/split$")]
@@ -93,26 +96,29 @@ async fn cookies(headers: Headers) -> String {
 
 const ROUTES: Routes<Shop> = routes![large, endless, small, breaks, split, slow, cookies];
 
-async fn shop(set: Setting) -> Option<(Laboratory, Gate, Arc<AtomicUsize>)> {
-    let (gate, made) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
+async fn shop(configure: Configure) -> Option<(TestBed, Gate, Arc<AtomicUsize>)> {
+    let (gate, generated) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
     let app = App::new(
         ROUTES,
         Shop {
             gate: gate.clone(),
-            made: made.clone(),
+            generated: generated.clone(),
         },
     );
-    Some((Laboratory::new(app, set).await?, gate, made))
+    Some((TestBed::mongrel2(app, configure).await?, gate, generated))
 }
 
-/// The body of a response in chunks, after its head was read.
-async fn dechunked(stream: &mut TcpStream) -> Vec<u8> {
+/// Reads a chunked response and returns its body.
+async fn read_chunked(stream: &mut TcpStream) -> Vec<u8> {
     let mut text = Vec::new();
-    let mut piece = vec![0; 256 << 10];
+    let mut chunk = vec![0; 256 << 10];
     while !text.ends_with(b"\r\n0\r\n\r\n") {
-        match within(stream.read(&mut piece)).await.expect("an open connection") {
+        match with_timeout(stream.read(&mut chunk))
+            .await
+            .expect("an open connection")
+        {
             0 => break,
-            many => text.extend_from_slice(&piece[..many]),
+            length => text.extend_from_slice(&chunk[..length]),
         }
     }
     let head = text
@@ -139,68 +145,66 @@ async fn dechunked(stream: &mut TcpStream) -> Vec<u8> {
     }
 }
 
-async fn a_client_is_sent_no_more_than_it_reads(set: Setting) {
-    let Some((laboratory, _, made)) = shop(set).await else {
+async fn assert_backpressure(configure: Configure) {
+    let Some((test_bed, _, generated)) = shop(configure).await else {
         return;
     };
-    let mut reader = TcpStream::connect(laboratory.address).await.expect("a server");
-    within(reader.write_all(behaviour::request("/large").as_bytes()))
+    let mut reader = TcpStream::connect(test_bed.address).await.expect("a server");
+    with_timeout(reader.write_all(behaviour::request("/large").as_bytes()))
         .await
         .expect("an open connection");
-    until(|| made.load(SeqCst) > 4).await;
-    // Others are served meanwhile, and that takes a while.
+    wait_until(|| generated.load(SeqCst) > 4).await;
+    // Serve other clients in the meantime.
     for _ in 0..20 {
-        let mut other = laboratory.browser().await;
+        let mut other = test_bed.browser().await;
         for _ in 0..20 {
             assert_eq!(other.get("/cookies").await.status, 200);
         }
     }
-    let ahead = made.load(SeqCst) * PIECE;
+    let ahead = generated.load(SeqCst) * CHUNK_SIZE;
     assert!(
         ahead < 24 << 20,
-        "{ahead} bytes were made for a client that reads nothing"
+        "{ahead} bytes were generated for a client that reads nothing"
     );
-    let body = dechunked(&mut reader).await;
-    assert_eq!(body.len(), PIECES * PIECE);
+    let body = read_chunked(&mut reader).await;
+    assert_eq!(body.len(), CHUNKS * CHUNK_SIZE);
     assert!(
-        body.chunks(PIECE)
+        body.chunks(CHUNK_SIZE)
             .enumerate()
-            .all(|(n, piece)| piece.iter().all(|byte| *byte == n as u8))
+            .all(|(n, chunk)| chunk.iter().all(|byte| *byte == n as u8))
     );
-    assert_eq!(laboratory.counts.cut(), 0);
-    laboratory.stop().await;
+    assert_eq!(test_bed.counts.cut(), 0);
+    test_bed.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn credits_apply_backpressure_to_a_slow_reader() {
-    a_client_is_sent_no_more_than_it_reads(|config, link, _| (config.flow_control(), link)).await;
+    assert_backpressure(|config, link, _| (config.flow_control(), link)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn control_port_applies_backpressure_to_a_slow_reader() {
-    a_client_is_sent_no_more_than_it_reads(|config, link, folder| {
-        (config, link.control(format!("ipc://{folder}/control")))
-    })
-    .await;
+    assert_backpressure(|config, link, folder| (config, link.control(format!("ipc://{folder}/control"))))
+        .await;
 }
 
-/// Where nobody says what a client has read: it is sent a megabyte in a second, until Mongrel2, for which that is 17
-/// messages too many, drops it, and says so when it is sent another one.
+/// Without credits and a control port, the rate to a client is limited to a megabyte per second. A client that reads
+/// nothing overflows its queue of 16 messages in Mongrel2, which drops it and reports that at the next message.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn client_that_never_reads_is_dropped() {
-    let Some((laboratory, gate, made)) = shop(plain).await else {
+    let Some((test_bed, gate, generated)) = shop(default_settings).await else {
         return;
     };
-    let mut reader = TcpStream::connect(laboratory.address).await.expect("a server");
-    within(reader.write_all(behaviour::request("/endless").as_bytes()))
+    let mut reader = TcpStream::connect(test_bed.address).await.expect("a server");
+    with_timeout(reader.write_all(behaviour::request("/endless").as_bytes()))
         .await
         .expect("an open connection");
     let began = Instant::now();
-    let ended = gate.arrived(1);
-    // Others are served as fast as ever.
+    let ended = gate.wait_for_arrivals(1);
+    // Other clients are not slowed down.
     let mut slowest = Duration::ZERO;
     let others = async {
-        let mut other = laboratory.browser().await;
+        let mut other = test_bed.browser().await;
         loop {
             let asked = Instant::now();
             assert_eq!(other.get("/cookies").await.status, 200);
@@ -212,91 +216,97 @@ async fn client_that_never_reads_is_dropped() {
         () = ended => {}
         () = others => {}
     }
-    let (took, ahead) = (began.elapsed(), made.load(SeqCst) * PIECE);
+    let (took, ahead) = (began.elapsed(), generated.load(SeqCst) * CHUNK_SIZE);
     println!(
-        "a client that reads nothing: {ahead} bytes were made in {took:?}; others waited {slowest:?} at most"
+        "a client that reads nothing: {ahead} bytes generated in {took:?}; max latency of others {slowest:?}"
     );
     assert!(
         ahead < 24 << 20,
-        "{ahead} bytes were made for a client that reads nothing"
+        "{ahead} bytes were generated for a client that reads nothing"
     );
     assert!(slowest < Duration::from_secs(2), "{slowest:?}");
-    // It finds what was on its way, and then an end.
+    // The client can still read the bytes in flight, then the end of the connection.
     let mut rest = vec![0; 256 << 10];
-    while within(reader.read(&mut rest)).await.is_ok_and(|many| many > 0) {}
-    laboratory.stop().await;
+    while with_timeout(reader.read(&mut rest))
+        .await
+        .is_ok_and(|length| length > 0)
+    {}
+    test_bed.stop().await;
 }
 
-/// Mongrel2 drops a client for which 17 messages wait.
+/// Mongrel2 drops a client if 17 messages are queued for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_small_chunks_do_not_overflow_the_send_queue_of_mongrel2() {
-    let Some((laboratory, _, _)) = shop(plain).await else {
+    let Some((test_bed, _, _)) = shop(default_settings).await else {
         return;
     };
     let all: String = (0..300).map(|n| format!("{n}\n")).collect();
     for _ in 0..10 {
-        let mut reader = TcpStream::connect(laboratory.address).await.expect("a server");
-        within(reader.write_all(behaviour::request("/small").as_bytes()))
+        let mut reader = TcpStream::connect(test_bed.address).await.expect("a server");
+        with_timeout(reader.write_all(behaviour::request("/small").as_bytes()))
             .await
             .expect("an open connection");
         assert_eq!(
-            String::from_utf8(dechunked(&mut reader).await).expect("UTF-8"),
+            String::from_utf8(read_chunked(&mut reader).await).expect("UTF-8"),
             all
         );
     }
-    laboratory.stop().await;
+    test_bed.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http_1_0_client_reads_to_the_close() {
-    let Some((laboratory, _, _)) = shop(plain).await else {
+    let Some((test_bed, _, _)) = shop(default_settings).await else {
         return;
     };
-    let mut browser = laboratory.browser().await;
+    let mut browser = test_bed.browser().await;
     browser
         .send("GET /small HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")
         .await;
-    let answer = browser.answer().await;
+    let response = browser.read_response().await;
     assert_eq!(
-        (answer.header("connection"), answer.header("transfer-encoding")),
+        (
+            response.header("connection"),
+            response.header("transfer-encoding")
+        ),
         (Some("close"), None)
     );
-    assert_eq!(answer.text().lines().count(), 300);
-    // A response that breaks off is cut, so that it is not taken for whole.
-    let mut browser = laboratory.browser().await;
+    assert_eq!(response.text().lines().count(), 300);
+    // If the body fails, the connection is closed without the last chunk, so the client detects it.
+    let mut browser = test_bed.browser().await;
     browser.send(behaviour::request("/breaks")).await;
-    let rest = String::from_utf8(browser.rest().await).expect("UTF-8");
+    let rest = String::from_utf8(browser.read_to_close().await).expect("UTF-8");
     assert!(rest.ends_with("5\r\nbegun\r\n"), "{rest}");
-    // And nobody adds a header by a line end.
-    let answer = laboratory.browser().await.get("/split").await;
-    assert!(answer.header("x-b").is_none(), "{answer:?}");
-    let mut browser = laboratory.browser().await;
+    // A line end in a header value cannot add a header.
+    let response = test_bed.browser().await.get("/split").await;
+    assert!(response.header("x-b").is_none(), "{response:?}");
+    let mut browser = test_bed.browser().await;
     browser
         .send("GET /cookies HTTP/1.1\r\nhost: a\r\ncookie: a=1\r\ncookie: b=2\r\ncookie: c=3\r\n\r\n")
         .await;
-    assert_eq!(browser.answer().await.text(), "a=1|b=2|c=3");
-    laboratory.stop().await;
+    assert_eq!(browser.read_response().await.text(), "a=1|b=2|c=3");
+    test_bed.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ready_responses_are_batched_into_few_messages() {
-    let Some((laboratory, gate, _)) = shop(plain).await else {
+    let Some((test_bed, gate, _)) = shop(default_settings).await else {
         return;
     };
-    let mut browser: Browser = laboratory.browser().await;
+    let mut browser: Browser = test_bed.browser().await;
     let requests = std::iter::once("/slow")
         .chain([("/cookies"); 40])
         .map(behaviour::request);
     browser.send(requests.collect::<String>()).await;
-    gate.arrived(1).await;
-    until(|| laboratory.counts.requests() == 41).await;
-    let before = laboratory.counts.messages();
+    gate.wait_for_arrivals(1).await;
+    wait_until(|| test_bed.counts.requests() == 41).await;
+    let before = test_bed.counts.messages();
     gate.open(1);
-    assert_eq!(browser.answer().await.text(), "slow");
+    assert_eq!(browser.read_response().await.text(), "slow");
     for _ in 0..40 {
-        assert_eq!(browser.answer().await.status, 200);
+        assert_eq!(browser.read_response().await.status, 200);
     }
-    let used = laboratory.counts.messages() - before;
-    assert!(used <= 10, "41 answers took {used} messages");
-    laboratory.stop().await;
+    let used = test_bed.counts.messages() - before;
+    assert!(used <= 10, "41 responses took {used} messages");
+    test_bed.stop().await;
 }

@@ -1,19 +1,19 @@
-//! Bodies too large for a message: in parts and in files, behind one type; and what clients forge.
+//! Uploads: in one message, in parts and through files, and forged upload headers.
 
-use crate::support::laboratory::{Laboratory, plain, until};
-use crate::support::site::sockets;
-use crate::support::{Browser, Gate, Site, within};
+use crate::support::served_app::socket_folder;
+use crate::support::test_bed::{TestBed, default_settings, wait_until};
+use crate::support::{Browser, Gate, ServedApp, with_timeout};
 use brubeck::prelude::*;
 use brubeck::{Mongrel2, Mongrel2Config};
 use std::path::PathBuf;
 
 #[derive(AppState)]
-struct Desk {
+struct UploadState {
     gate: Gate,
     folder: PathBuf,
 }
 
-/// The size and a sum of what came.
+/// Returns the size and a checksum of the upload.
 #[post("^/sum$")]
 async fn sum(mut upload: Upload) -> Result<String, UploadError> {
     let (mut size, mut sum) = (0_u64, 0_u64);
@@ -31,24 +31,24 @@ async fn save(upload: Upload, folder: State<PathBuf>) -> Result<String, UploadEr
     Ok(upload.save(folder.join("saved")).await?.to_string())
 }
 
-/// Answers without reading.
+/// Responds without reading the body.
 #[post("^/refuse$")]
 async fn refuse(_upload: Upload) -> Status {
     Status::FORBIDDEN
 }
 
-/// Runs before the body is there, and sees it break off.
+/// Starts before the body is complete, and signals if the body fails.
 #[post("^/watched$")]
 async fn watched(upload: Upload, gate: State<Gate>) {
-    gate.knock();
-    let broken = upload.bytes().await;
-    if matches!(broken, Err(UploadError::Broken(_))) {
+    gate.signal_arrival();
+    let result = upload.bytes().await;
+    if matches!(result, Err(UploadError::Broken(_))) {
         gate.open(1);
     }
     gate.pass().await;
 }
 
-/// Bodies in memory come by the same ways.
+/// A body in memory, received in the same ways.
 #[post("^/whole$")]
 async fn whole(body: bytes::Bytes) -> bytes::Bytes {
     body
@@ -56,16 +56,16 @@ async fn whole(body: bytes::Bytes) -> bytes::Bytes {
 
 #[get("^/forged$")]
 async fn forged(headers: Headers, message: Message) -> String {
-    let told = headers.iter().any(|(name, _)| name.as_str().contains("mongrel2"));
-    format!("{told} {}", message.body().len())
+    let has_upload_header = headers.iter().any(|(name, _)| name.as_str().contains("mongrel2"));
+    format!("{has_upload_header} {}", message.body().len())
 }
 
-const ROUTES: Routes<Desk> = routes![sum, save, refuse, watched, whole, forged];
+const ROUTES: Routes<UploadState> = routes![sum, save, refuse, watched, whole, forged];
 
-fn app(gate: &Gate, folder: PathBuf) -> App<Desk> {
+fn app(gate: &Gate, folder: PathBuf) -> App<UploadState> {
     App::new(
         ROUTES,
-        Desk {
+        UploadState {
             gate: gate.clone(),
             folder,
         },
@@ -91,7 +91,7 @@ fn bytes(size: u32) -> Vec<u8> {
     (0..size).map(|n| (n % 251) as u8).collect()
 }
 
-fn summed(body: &[u8]) -> String {
+fn checksum(body: &[u8]) -> String {
     let sum = body.iter().fold(0_u64, |sum, byte| {
         sum.wrapping_mul(31).wrapping_add(u64::from(*byte))
     });
@@ -110,69 +110,69 @@ async fn chunked(browser: &mut Browser, path: &str, body: &[u8]) -> (u16, String
         browser.send("\r\n").await;
     }
     browser.send("0\r\n\r\n").await;
-    let answer = browser.answer().await;
-    (answer.status, answer.text().to_owned())
+    let response = browser.read_response().await;
+    (response.status, response.text().to_owned())
 }
 
-async fn bodies_come_whole(laboratory: &Laboratory) {
+async fn check_bodies(test_bed: &TestBed) {
     for size in [0, 1, 65_536, 65_537, 300_000, 3_000_000] {
         let body = bytes(size);
-        let answer = laboratory.browser().await.post("/sum", &body).await;
+        let response = test_bed.browser().await.post("/sum", &body).await;
         assert_eq!(
-            (answer.status, answer.text()),
-            (200, &*summed(&body)),
+            (response.status, response.text()),
+            (200, &*checksum(&body)),
             "{size} bytes"
         );
     }
     for size in [0, 9_999, 200_000] {
         let body = bytes(size);
-        let answer = chunked(&mut laboratory.browser().await, "/sum", &body).await;
-        assert_eq!(answer, (200, summed(&body)), "{size} bytes in chunks");
+        let response = chunked(&mut test_bed.browser().await, "/sum", &body).await;
+        assert_eq!(response, (200, checksum(&body)), "{size} bytes in chunks");
     }
-    let answer = laboratory.browser().await.post("/whole", &bytes(1_000_000)).await;
-    assert_eq!((answer.status, answer.body == bytes(1_000_000)), (200, true));
-    // Beyond the limit of the route, and of the application.
+    let response = test_bed.browser().await.post("/whole", &bytes(1_000_000)).await;
+    assert_eq!((response.status, response.body == bytes(1_000_000)), (200, true));
+    // Over the limit of the route, and over that of the application.
     for (path, size) in [("/sum", (8 << 20) + 1), ("/whole", (2 << 20) + 1)] {
-        let mut browser = laboratory.browser().await;
+        let mut browser = test_bed.browser().await;
         browser
             .send(format!(
                 "POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n"
             ))
             .await;
-        assert_eq!(browser.answer().await.status, 413, "{path}");
+        assert_eq!(browser.read_response().await.status, 413, "{path}");
     }
-    let mut browser = laboratory.browser().await;
+    let mut browser = test_bed.browser().await;
     browser
         .send("POST /refuse HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n")
         .await;
-    assert_eq!(browser.answer().await.status, 403);
-    assert_eq!(browser.rest().await, b"");
+    assert_eq!(browser.read_response().await.status, 403);
+    assert_eq!(browser.read_to_close().await, b"");
 }
 
-async fn a_client_that_leaves_breaks_it_off(laboratory: &Laboratory, gate: &Gate) {
-    let mut browser = laboratory.browser().await;
+async fn check_disconnect(test_bed: &TestBed, gate: &Gate) {
+    let mut browser = test_bed.browser().await;
     browser
         .send("POST /watched HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n")
         .await;
     browser.send(bytes(1000)).await;
-    gate.arrived(1).await;
+    gate.wait_for_arrivals(1).await;
     drop(browser);
 }
 
-/// What a client sends behind its body is no part of it, even where Mongrel2 takes it for one.
-async fn the_next_request_is_no_body(laboratory: &Laboratory) {
+/// Bytes after the declared length are not part of the body, even if Mongrel2 includes them.
+async fn check_pipelined_request(test_bed: &TestBed) {
     let body = bytes(90_000);
-    let mut browser = laboratory.browser().await;
+    let mut browser = test_bed.browser().await;
     let head = "POST /sum HTTP/1.1\r\nhost: a\r\ncontent-length: 90000\r\n\r\n";
     browser
         .send([head.as_bytes(), &body, b"GET /forged HTTP/1.1\r\nhost: a\r\n\r\n"].concat())
         .await;
-    let answer = browser.answer().await;
-    assert_eq!((answer.status, answer.text()), (200, &*summed(&body)));
+    let response = browser.read_response().await;
+    assert_eq!((response.status, response.text()), (200, &*checksum(&body)));
 }
 
-fn files(laboratory: &Laboratory) -> usize {
-    let names = std::fs::read_dir(laboratory.folder.path()).expect("a folder");
+fn files(test_bed: &TestBed) -> usize {
+    let names = std::fs::read_dir(test_bed.folder.path()).expect("a folder");
     names
         .filter(|name| {
             name.as_ref()
@@ -183,90 +183,90 @@ fn files(laboratory: &Laboratory) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn uploads_through_files_remove_their_files() {
-    let (gate, folder) = (Gate::new(), sockets());
+    let (gate, folder) = (Gate::new(), socket_folder());
     let app = app(&gate, folder.path().to_owned());
-    let Some(laboratory) = Laboratory::new(app, in_files).await else {
+    let Some(test_bed) = TestBed::mongrel2(app, in_files).await else {
         return;
     };
-    bodies_come_whole(&laboratory).await;
-    a_client_that_leaves_breaks_it_off(&laboratory, &gate).await;
-    the_next_request_is_no_body(&laboratory).await;
+    check_bodies(&test_bed).await;
+    check_disconnect(&test_bed, &gate).await;
+    check_pipelined_request(&test_bed).await;
     let body = bytes(500_000);
-    let answer = laboratory.browser().await.post("/save", &body).await;
-    assert_eq!((answer.status, answer.text()), (200, "500000"));
+    let response = test_bed.browser().await.post("/save", &body).await;
+    assert_eq!((response.status, response.text()), (200, "500000"));
     assert!(std::fs::read(folder.path().join("saved")).expect("a file") == body);
-    // What is there already is not overwritten.
-    assert_eq!(laboratory.browser().await.post("/save", &body).await.status, 500);
-    until(|| files(&laboratory) == 0).await;
-    laboratory.stop().await;
+    // An existing file is not overwritten.
+    assert_eq!(test_bed.browser().await.post("/save", &body).await.status, 500);
+    wait_until(|| files(&test_bed) == 0).await;
+    test_bed.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streamed_uploads_apply_backpressure() {
-    let (gate, folder) = (Gate::new(), sockets());
+    let (gate, folder) = (Gate::new(), socket_folder());
     let app = app(&gate, folder.path().to_owned());
-    let Some(laboratory) = Laboratory::new(app, in_parts).await else {
+    let Some(test_bed) = TestBed::mongrel2(app, in_parts).await else {
         return;
     };
-    bodies_come_whole(&laboratory).await;
-    a_client_that_leaves_breaks_it_off(&laboratory, &gate).await;
-    the_next_request_is_no_body(&laboratory).await;
-    let answer = laboratory.browser().await.post("/save", &bytes(500_000)).await;
-    assert_eq!((answer.status, answer.text()), (200, "500000"));
-    laboratory.stop().await;
+    check_bodies(&test_bed).await;
+    check_disconnect(&test_bed, &gate).await;
+    check_pipelined_request(&test_bed).await;
+    let response = test_bed.browser().await.post("/save", &bytes(500_000)).await;
+    assert_eq!((response.status, response.text()), (200, "500000"));
+    test_bed.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn uploads_within_one_message() {
     let gate = Gate::new();
     let app = app(&gate, PathBuf::new());
-    let set = |config: Mongrel2Config, link, _: &str| (config.body_limit(9 << 20), link);
-    let Some(laboratory) = Laboratory::new(app, set).await else {
+    let configure = |config: Mongrel2Config, link, _: &str| (config.body_limit(9 << 20), link);
+    let Some(test_bed) = TestBed::mongrel2(app, configure).await else {
         return;
     };
     let body = bytes(3_000_000);
-    let answer = laboratory.browser().await.post("/sum", &body).await;
-    assert_eq!((answer.status, answer.text()), (200, &*summed(&body)));
-    let answer = laboratory
+    let response = test_bed.browser().await.post("/sum", &body).await;
+    assert_eq!((response.status, response.text()), (200, &*checksum(&body)));
+    let response = test_bed
         .browser()
         .await
         .post("/whole", &bytes((2 << 20) + 1))
         .await;
-    assert_eq!(answer.status, 413);
-    laboratory.stop().await;
+    assert_eq!(response.status, 413);
+    test_bed.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn uploads_on_the_embedded_server() {
-    let (gate, folder) = (Gate::new(), sockets());
-    let site = Site::http(app(&gate, folder.path().to_owned())).await;
+    let (gate, folder) = (Gate::new(), socket_folder());
+    let site = ServedApp::http(app(&gate, folder.path().to_owned())).await;
     let body = bytes(3_000_000);
-    let answer = site.browser().await.post("/sum", &body).await;
-    assert_eq!((answer.status, answer.text()), (200, &*summed(&body)));
+    let response = site.browser().await.post("/sum", &body).await;
+    assert_eq!((response.status, response.text()), (200, &*checksum(&body)));
     assert_eq!(
         chunked(&mut site.browser().await, "/sum", &body).await,
-        (200, summed(&body))
+        (200, checksum(&body))
     );
     assert_eq!(site.browser().await.post("/save", &body).await.text(), "3000000");
     site.stop().await;
 }
 
-/// A client may send the headers by which Mongrel2 announces files; it must not make anybody read or remove one.
+/// A client that forges the upload headers of Mongrel2 must not make the application read or remove a file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forged_upload_headers_are_ignored() {
     let gate = Gate::new();
-    let Some(laboratory) = Laboratory::new(app(&gate, PathBuf::new()), in_files).await else {
+    let Some(test_bed) = TestBed::mongrel2(app(&gate, PathBuf::new()), in_files).await else {
         return;
     };
-    let victim = laboratory.folder.path().join("up.secret");
+    let victim = test_bed.folder.path().join("up.secret");
     std::fs::write(&victim, "secret").expect("a folder");
     let name = victim.display();
-    let both = format!("x-mongrel2-upload-start: {name}\r\nx-mongrel2-upload-done: {name}\r\n");
-    let mut browser = laboratory.browser().await;
+    let forged_headers = format!("x-mongrel2-upload-start: {name}\r\nx-mongrel2-upload-done: {name}\r\n");
+    let mut browser = test_bed.browser().await;
     browser
-        .send(format!("GET /forged HTTP/1.1\r\nhost: a\r\n{both}\r\n"))
+        .send(format!("GET /forged HTTP/1.1\r\nhost: a\r\n{forged_headers}\r\n"))
         .await;
-    assert_eq!(browser.answer().await.text(), "false 0");
+    assert_eq!(browser.read_response().await.text(), "false 0");
     for (more, body) in [
         ("content-length: 99999999999\r\n", &b""[..]),
         ("content-length: 6\r\n", b"client"),
@@ -274,38 +274,43 @@ async fn forged_upload_headers_are_ignored() {
         ("content-length: 5x\r\n", b"hello"),
         ("transfer-encoding: Chunked\r\n", b""),
     ] {
-        let mut browser = laboratory.browser().await;
+        let mut browser = test_bed.browser().await;
         browser
-            .send(format!("POST /sum HTTP/1.1\r\nhost: a\r\n{more}{both}\r\n"))
+            .send(format!(
+                "POST /sum HTTP/1.1\r\nhost: a\r\n{more}{forged_headers}\r\n"
+            ))
             .await;
         let _ = browser.try_send(body).await;
-        let answer = browser.answer().await;
-        assert!(!answer.text().contains(&summed(b"secret")), "{more}: {answer:?}");
+        let response = browser.read_response().await;
+        assert!(
+            !response.text().contains(&checksum(b"secret")),
+            "{more}: {response:?}"
+        );
     }
-    // Mongrel2 writes a file and its own headers, whatever the client says.
-    let mut browser = laboratory.browser().await;
+    // For a real upload Mongrel2 adds its own headers to the forged ones.
+    let mut browser = test_bed.browser().await;
     browser
         .send(format!(
-            "POST /sum HTTP/1.1\r\nhost: a\r\ncontent-length: 90000\r\n{both}\r\n"
+            "POST /sum HTTP/1.1\r\nhost: a\r\ncontent-length: 90000\r\n{forged_headers}\r\n"
         ))
         .await;
     browser.send(bytes(90_000)).await;
-    assert_eq!(browser.answer().await.text(), summed(&bytes(90_000)));
-    assert_eq!(std::fs::read(&victim).expect("it is there"), b"secret");
-    until(|| files(&laboratory) == 1).await;
-    laboratory.stop().await;
+    assert_eq!(browser.read_response().await.text(), checksum(&bytes(90_000)));
+    assert_eq!(std::fs::read(&victim).expect("an existing file"), b"secret");
+    wait_until(|| files(&test_bed) == 1).await;
+    test_bed.stop().await;
 }
 
-/// Where uploads have no place, they are refused.
+/// Without an upload folder, large bodies are rejected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn uploads_without_an_upload_folder_are_413() {
-    let Some(laboratory) = Laboratory::new(app(&Gate::new(), PathBuf::new()), plain).await else {
+    let Some(test_bed) = TestBed::mongrel2(app(&Gate::new(), PathBuf::new()), default_settings).await else {
         return;
     };
-    let mut browser = laboratory.browser().await;
-    within(browser.try_send("POST /sum HTTP/1.1\r\nhost: a\r\ncontent-length: 5000000\r\n\r\n"))
+    let mut browser = test_bed.browser().await;
+    with_timeout(browser.try_send("POST /sum HTTP/1.1\r\nhost: a\r\ncontent-length: 5000000\r\n\r\n"))
         .await
-        .expect("open");
-    assert_eq!(browser.answer().await.status, 413);
-    laboratory.stop().await;
+        .expect("an open connection");
+    assert_eq!(browser.read_response().await.status, 413);
+    test_bed.stop().await;
 }

@@ -1,3 +1,3 @@
-//! The wire between brubeck applications, as docs/protocol.md describes it.
+//! The protocol between brubeck applications, tested against an implementation in Python.
 
 mod python;

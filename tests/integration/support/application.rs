@@ -1,22 +1,22 @@
-//! An application without a connection: the test gives it messages itself.
+//! An application without a front end: the test passes messages to it directly.
 
 use brubeck::__private::OpenConnection;
 use brubeck::{App, Application, Connection, Running, Stop};
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex};
 
-/// Starts an application that is reached through what is returned, and by nobody else.
+/// Starts an application that can be reached only through the returned [`Application`].
 pub async fn start<S: Send + Sync + 'static>(app: App<S>) -> (Running, Arc<dyn Application>) {
     let slot = Arc::new(Mutex::new(None));
-    let running = app.start(Hand(slot.clone())).await.unwrap();
+    let running = app.start(CaptureConnection(slot.clone())).await.unwrap();
     let application = slot.lock().unwrap().take().unwrap();
     (running, application)
 }
 
-/// A connection that hands its application to the test.
-struct Hand(Arc<Mutex<Option<Arc<dyn Application>>>>);
+/// A connection that stores its application where the test can take it.
+struct CaptureConnection(Arc<Mutex<Option<Arc<dyn Application>>>>);
 
-impl Connection for Hand {
+impl Connection for CaptureConnection {
     fn open(
         self: Box<Self>,
         application: Arc<dyn Application>,

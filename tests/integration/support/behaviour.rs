@@ -1,6 +1,6 @@
-//! What every front end must do alike: an application, and what browsers see of it.
+//! Behaviour that every front end must have: an application, and checks that run against it over HTTP.
 
-use super::{Answer, Gate, Site};
+use super::{Gate, ServedApp, WebResponse};
 use brubeck::prelude::*;
 use bytes::Bytes;
 
@@ -32,7 +32,7 @@ async fn odd(headers: Headers) -> Option<Vec<u8>> {
 
 #[get("^/panic$")]
 async fn panics() -> &'static str {
-    panic!("as the test wants it")
+    panic!("on purpose")
 }
 
 #[delete("^/nothing$")]
@@ -49,25 +49,25 @@ pub fn request(path: &str) -> String {
 }
 
 #[track_caller]
-fn is(answer: &Answer, status: u16, text: &str) {
-    assert_eq!((answer.status, answer.text()), (status, text), "{answer:?}");
+fn assert_response(response: &WebResponse, status: u16, text: &str) {
+    assert_eq!((response.status, response.text()), (status, text), "{response:?}");
 }
 
-pub async fn keep_alive_serves_many_requests_on_one_connection(site: &Site) {
+pub async fn keep_alive_serves_many_requests_on_one_connection(site: &ServedApp) {
     let mut browser = site.browser().await;
     for _ in 0..20 {
-        let answer = browser.get("/hello").await;
-        is(&answer, 200, "hello");
-        assert_eq!(answer.line, "HTTP/1.1 200 OK");
-        assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+        let response = browser.get("/hello").await;
+        assert_response(&response, 200, "hello");
+        assert_eq!(response.line, "HTTP/1.1 200 OK");
+        assert_eq!(response.header("content-type"), Some("text/plain; charset=utf-8"));
         assert!(
-            answer.header("date").is_some_and(|date| date.ends_with(" GMT")),
-            "{answer:?}"
+            response.header("date").is_some_and(|date| date.ends_with(" GMT")),
+            "{response:?}"
         );
     }
 }
 
-pub async fn connection_close_and_http_1_0_close_the_connection(site: &Site) {
+pub async fn connection_close_and_http_1_0_close_the_connection(site: &ServedApp) {
     for request in [
         "GET /hello HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
         "GET /hello HTTP/1.1\r\nhost: localhost\r\nConnection: Close\r\n\r\n",
@@ -76,25 +76,25 @@ pub async fn connection_close_and_http_1_0_close_the_connection(site: &Site) {
     ] {
         let mut browser = site.browser().await;
         browser.send(request).await;
-        is(&browser.answer().await, 200, "hello");
-        assert_eq!(browser.rest().await, b"", "{request}");
+        assert_response(&browser.read_response().await, 200, "hello");
+        assert_eq!(browser.read_to_close().await, b"", "{request}");
     }
 }
 
-pub async fn head_is_answered_like_get_without_body(site: &Site) {
+pub async fn head_is_answered_like_get_without_body(site: &ServedApp) {
     let mut browser = site.browser().await;
     let get = browser.get("/hello").await;
     browser
         .send("HEAD /hello HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await;
-    let head = browser.answer_to_head().await;
+    let head = browser.read_head_response().await;
     assert_eq!((head.status, head.header("content-length")), (200, Some("5")));
     assert_eq!(head.header("content-type"), get.header("content-type"));
-    // A body that was sent all the same would be read as the start of this answer.
-    is(&browser.get("/hello").await, 200, "hello");
+    // If the response to HEAD had a body, it would be read as the start of this response.
+    assert_response(&browser.get("/hello").await, 200, "hello");
 }
 
-pub async fn pipelined_requests_are_answered_in_order(site: &Site, gate: &Gate) {
+pub async fn pipelined_requests_are_answered_in_order(site: &ServedApp, gate: &Gate) {
     let mut browser = site.browser().await;
     let requests = [
         request("/slow/first"),
@@ -103,15 +103,15 @@ pub async fn pipelined_requests_are_answered_in_order(site: &Site, gate: &Gate) 
         request("/hello"),
     ];
     browser.send(requests.concat()).await;
-    gate.arrived(1).await;
+    gate.wait_for_arrivals(1).await;
     gate.open(1);
-    is(&browser.answer().await, 200, "first");
-    is(&browser.answer().await, 200, "hello");
-    is(&browser.answer().await, 404, "Not Found");
-    is(&browser.answer().await, 200, "hello");
+    assert_response(&browser.read_response().await, 200, "first");
+    assert_response(&browser.read_response().await, 200, "hello");
+    assert_response(&browser.read_response().await, 404, "Not Found");
+    assert_response(&browser.read_response().await, 200, "hello");
 }
 
-pub async fn request_body_arrives_unchanged(site: &Site) {
+pub async fn request_body_arrives_unchanged(site: &ServedApp) {
     let mut browser = site.browser().await;
     let large: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
     for body in [
@@ -121,18 +121,18 @@ pub async fn request_body_arrives_unchanged(site: &Site) {
         &large[..100_000],
         &large[..],
     ] {
-        let answer = browser.post("/echo", body).await;
-        assert_eq!(answer.status, 200, "{}", answer.line);
+        let response = browser.post("/echo", body).await;
+        assert_eq!(response.status, 200, "{}", response.line);
         assert!(
-            answer.body == body,
-            "{} bytes came back as {}",
+            response.body == body,
+            "sent {} bytes, received {}",
             body.len(),
-            answer.body.len()
+            response.body.len()
         );
     }
 }
 
-pub async fn chunked_request_body_arrives_unchanged(site: &Site) {
+pub async fn chunked_request_body_arrives_unchanged(site: &ServedApp) {
     let mut browser = site.browser().await;
     browser
         .send("POST /echo HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -140,67 +140,67 @@ pub async fn chunked_request_body_arrives_unchanged(site: &Site) {
     browser
         .send("5\r\nhello\r\n1\r\n \r\n5\r\nworld\r\n0\r\n\r\n")
         .await;
-    is(&browser.answer().await, 200, "hello world");
-    is(&browser.get("/hello").await, 200, "hello");
+    assert_response(&browser.read_response().await, 200, "hello world");
+    assert_response(&browser.get("/hello").await, 200, "hello");
 }
 
-pub async fn body_over_the_limit_is_413(site: &Site) {
+pub async fn body_over_the_limit_is_413(site: &ServedApp) {
     let mut browser = site.browser().await;
     browser
         .send("POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2000000\r\n\r\n")
         .await;
-    assert_eq!(browser.answer().await.status, 413);
+    assert_eq!(browser.read_response().await.status, 413);
 }
 
-pub async fn unknown_path_is_404_and_wrong_method_is_405_with_allow(site: &Site) {
+pub async fn unknown_path_is_404_and_wrong_method_is_405_with_allow(site: &ServedApp) {
     let mut browser = site.browser().await;
-    is(&browser.get("/none").await, 404, "Not Found");
-    is(&browser.get("/").await, 404, "Not Found");
-    let answer = browser.post("/hello", b"").await;
-    is(&answer, 405, "Method Not Allowed");
-    assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS"));
-    let answer = browser.get("/echo").await;
+    assert_response(&browser.get("/none").await, 404, "Not Found");
+    assert_response(&browser.get("/").await, 404, "Not Found");
+    let response = browser.post("/hello", b"").await;
+    assert_response(&response, 405, "Method Not Allowed");
+    assert_eq!(response.header("allow"), Some("GET, HEAD, OPTIONS"));
+    let response = browser.get("/echo").await;
     assert_eq!(
-        (answer.status, answer.header("allow")),
+        (response.status, response.header("allow")),
         (405, Some("POST, OPTIONS"))
     );
     browser
         .send("OPTIONS /hello HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await;
-    let answer = browser.answer().await;
+    let response = browser.read_response().await;
     assert_eq!(
-        (answer.status, answer.header("allow")),
+        (response.status, response.header("allow")),
         (204, Some("GET, HEAD, OPTIONS"))
     );
 }
 
-pub async fn panic_is_500_and_does_not_affect_other_requests(site: &Site, gate: &Gate) {
+pub async fn panic_is_500_and_does_not_affect_other_requests(site: &ServedApp, gate: &Gate) {
     let mut other = site.browser().await;
     other.send(request("/slow/other")).await;
-    gate.arrived(1).await;
+    gate.wait_for_arrivals(1).await;
     let mut browser = site.browser().await;
-    is(&browser.get("/panic").await, 500, "Internal Server Error");
-    is(&browser.get("/hello").await, 200, "hello");
+    assert_response(&browser.get("/panic").await, 500, "Internal Server Error");
+    assert_response(&browser.get("/hello").await, 200, "hello");
     gate.open(1);
-    is(&other.answer().await, 200, "other");
+    assert_response(&other.read_response().await, 200, "other");
 }
 
-pub async fn query_string_is_decoded(site: &Site) {
+pub async fn query_string_is_decoded(site: &ServedApp) {
     let mut browser = site.browser().await;
-    is(
+    assert_response(
         &browser.get("/query?name=J%C3%BCrgen+a&age=7").await,
         200,
         "Jürgen a Some(7)",
     );
-    is(&browser.get("/query?name=").await, 200, " None");
-    is(
+    assert_response(&browser.get("/query?name=").await, 200, " None");
+    assert_response(
         &browser.get("/query?nam=1").await,
         400,
         "the argument `name` is missing",
     );
 }
 
-pub async fn header_value_may_contain_non_utf8_bytes(site: &Site) {
+pub async fn header_value_may_contain_non_utf8_bytes(site: &ServedApp) {
     let mut browser = site.browser().await;
     for value in [
         &b"caf\xc3\xa9"[..],
@@ -215,9 +215,9 @@ pub async fn header_value_may_contain_non_utf8_bytes(site: &Site) {
         ]
         .concat();
         browser.send(head).await;
-        let answer = browser.answer().await;
+        let response = browser.read_response().await;
         assert_eq!(
-            (answer.status, &answer.body[..]),
+            (response.status, &response.body[..]),
             (200, value),
             "{}",
             value.escape_ascii()
@@ -225,64 +225,67 @@ pub async fn header_value_may_contain_non_utf8_bytes(site: &Site) {
     }
 }
 
-pub async fn unit_reply_is_204_without_content_length(site: &Site) {
+pub async fn unit_reply_is_204_without_content_length(site: &ServedApp) {
     let mut browser = site.browser().await;
     browser
         .send("DELETE /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await;
-    let answer = browser.answer().await;
-    assert_eq!((answer.status, answer.header("content-length")), (204, None));
-    is(&browser.get("/hello").await, 200, "hello");
+    let response = browser.read_response().await;
+    assert_eq!((response.status, response.header("content-length")), (204, None));
+    assert_response(&browser.get("/hello").await, 200, "hello");
 }
 
-pub async fn client_disconnect_cancels_the_handler(site: &Site, gate: &Gate) {
+pub async fn client_disconnect_cancels_the_handler(site: &ServedApp, gate: &Gate) {
     let mut browser = site.browser().await;
     browser.send(request("/slow/gone")).await;
-    gate.arrived(1).await;
+    gate.wait_for_arrivals(1).await;
     drop(browser);
-    gate.left(1).await;
+    gate.wait_for_exits(1).await;
 }
 
-/// 200 handlers that wait at once, which only works where none waits for another.
-pub async fn slow_requests_run_concurrently(site: &Site, gate: &Gate) {
+/// Runs 200 handlers that all wait until the last one has started.
+pub async fn slow_requests_run_concurrently(site: &ServedApp, gate: &Gate) {
     let mut browsers = Vec::new();
     for _ in 0..200 {
         let mut browser = site.browser().await;
         browser.send(request("/slow/one")).await;
         browsers.push(browser);
     }
-    gate.arrived(200).await;
+    gate.wait_for_arrivals(200).await;
     gate.open(200);
     for browser in &mut browsers {
-        is(&browser.answer().await, 200, "one");
+        assert_response(&browser.read_response().await, 200, "one");
     }
 }
 
-/// As [`app`], whose handlers have little time.
-pub fn hasty(gate: &Gate) -> App<Gate> {
+/// Returns [`app`] with a handler timeout of 100 ms.
+pub fn with_short_timeout(gate: &Gate) -> App<Gate> {
     app(gate).timeout(std::time::Duration::from_millis(100))
 }
 
-pub async fn handler_timeout_is_504(site: &Site, gate: &Gate) {
+pub async fn handler_timeout_is_504(site: &ServedApp, gate: &Gate) {
     let mut browser = site.browser().await;
     browser
         .send("GET /slow/late HTTP/1.1\r\nhost: localhost\r\naccept: application/json\r\n\r\n")
         .await;
-    // It is stopped, and not let through.
-    gate.left(1).await;
-    let answer = browser.answer().await;
-    assert_eq!(answer.status, 504);
-    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
-    // The connection is as good as ever.
-    is(&browser.get("/hello").await, 200, "hello");
+    // The handler is cancelled while it waits at the gate.
+    gate.wait_for_exits(1).await;
+    let response = browser.read_response().await;
+    assert_eq!(response.status, 504);
+    assert_eq!(response.header("content-type"), Some("application/problem+json"));
+    // The connection can still be used.
+    assert_response(&browser.get("/hello").await, 200, "hello");
 }
 
-pub async fn graceful_shutdown_drains_accepted_requests(site: Site, gate: &Gate) {
+pub async fn graceful_shutdown_drains_accepted_requests(site: ServedApp, gate: &Gate) {
     let mut browser = site.browser().await;
     browser.send(request("/slow/last")).await;
-    gate.arrived(1).await;
-    let stopping = tokio::spawn(super::within(site.running.stop()));
+    gate.wait_for_arrivals(1).await;
+    let stopping = tokio::spawn(super::with_timeout(site.running.stop()));
     gate.open(1);
-    is(&browser.answer().await, 200, "last");
-    stopping.await.expect("no panic").expect("within the drain limit");
+    assert_response(&browser.read_response().await, 200, "last");
+    stopping
+        .await
+        .expect("no panic")
+        .expect("a shutdown within the drain limit");
 }

@@ -1,6 +1,6 @@
-//! A browser that says exactly what it is told to, and reads exactly one answer.
+//! An HTTP client that sends exactly the bytes it is given, and reads one response at a time.
 
-use super::within;
+use super::with_timeout;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -11,9 +11,9 @@ pub struct Browser {
     stream: BufReader<TcpStream>,
 }
 
-/// One answer, as it came.
+/// A response as received, with header names in lower case.
 #[derive(Debug, PartialEq)]
-pub struct Answer {
+pub struct WebResponse {
     pub line: String,
     pub status: u16,
     pub headers: Vec<(String, Vec<u8>)>,
@@ -22,9 +22,9 @@ pub struct Answer {
 
 impl Browser {
     pub async fn connect(address: SocketAddr) -> Browser {
-        within(Browser::try_connect(address))
+        with_timeout(Browser::try_connect(address))
             .await
-            .expect("a server that listens")
+            .expect("a listening server")
     }
 
     pub async fn try_connect(address: SocketAddr) -> std::io::Result<Browser> {
@@ -39,63 +39,70 @@ impl Browser {
 
     /// Sends bytes as they are.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        within(self.try_send(bytes)).await.expect("an open connection");
+        with_timeout(self.try_send(bytes))
+            .await
+            .expect("an open connection");
     }
 
-    /// `GET` of a path, and its answer.
-    pub async fn get(&mut self, path: &str) -> Answer {
+    /// Requests a path with GET and reads the response.
+    pub async fn get(&mut self, path: &str) -> WebResponse {
         self.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"))
             .await;
-        self.answer().await
+        self.read_response().await
     }
 
-    pub async fn post(&mut self, path: &str, body: &[u8]) -> Answer {
+    pub async fn post(&mut self, path: &str, body: &[u8]) -> WebResponse {
         let length = body.len();
         self.send(format!(
             "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n"
         ))
         .await;
         self.send(body).await;
-        self.answer().await
+        self.read_response().await
     }
 
-    /// The next answer, whole.
-    pub async fn answer(&mut self) -> Answer {
-        within(self.try_answer(false)).await.expect("an answer")
+    /// Reads the next response with its body.
+    pub async fn read_response(&mut self) -> WebResponse {
+        with_timeout(self.try_read_response(false))
+            .await
+            .expect("an answer")
     }
 
-    /// The next answer, to a `HEAD`.
-    pub async fn answer_to_head(&mut self) -> Answer {
-        within(self.try_answer(true)).await.expect("an answer")
+    /// Reads the response to a HEAD request, which has no body.
+    pub async fn read_head_response(&mut self) -> WebResponse {
+        with_timeout(self.try_read_response(true))
+            .await
+            .expect("an answer")
     }
 
-    /// The next answer, or why there is none.
-    pub async fn try_answer(&mut self, head: bool) -> std::io::Result<Answer> {
+    /// Reads the next response, or returns an error if the connection fails or the response is invalid.
+    pub async fn try_read_response(&mut self, head: bool) -> std::io::Result<WebResponse> {
         let line = self.line().await?;
-        let wrong = |what: &str| std::io::Error::new(ErrorKind::InvalidData, format!("{what}: {line:?}"));
+        let invalid =
+            |reason: &str| std::io::Error::new(ErrorKind::InvalidData, format!("{reason}: {line:?}"));
         let status = line
             .split(' ')
             .nth(1)
             .and_then(|code| code.parse().ok())
-            .ok_or_else(|| wrong("no status"))?;
+            .ok_or_else(|| invalid("no status code"))?;
         let mut headers = Vec::new();
         loop {
             let mut header = Vec::new();
             self.stream.read_until(b'\n', &mut header).await?;
             let header = header
                 .strip_suffix(b"\r\n")
-                .ok_or_else(|| wrong("a head that ends early"))?;
+                .ok_or_else(|| invalid("the head ends early"))?;
             if header.is_empty() {
                 break;
             }
             let colon = header
                 .iter()
                 .position(|byte| *byte == b':')
-                .ok_or_else(|| wrong("no header"))?;
+                .ok_or_else(|| invalid("a header line without a colon"))?;
             let name = String::from_utf8_lossy(&header[..colon]).to_ascii_lowercase();
             headers.push((name, header[colon + 1..].trim_ascii().to_vec()));
         }
-        let mut answer = Answer {
+        let mut response = WebResponse {
             line,
             status,
             headers,
@@ -103,21 +110,21 @@ impl Browser {
         };
         if !head && !matches!(status, 204 | 304) {
             match (
-                answer.header("content-length"),
-                answer.header("transfer-encoding"),
+                response.header("content-length"),
+                response.header("transfer-encoding"),
             ) {
                 (Some(length), None) => {
-                    answer.body = vec![0; length.parse().expect("a length")];
-                    self.stream.read_exact(&mut answer.body).await?;
+                    response.body = vec![0; length.parse().expect("a length")];
+                    self.stream.read_exact(&mut response.body).await?;
                 }
-                (None, Some("chunked")) => answer.body = self.chunks().await?,
-                (Some(_), Some(_)) => panic!("two ends: {answer:?}"),
+                (None, Some("chunked")) => response.body = self.chunks().await?,
+                (Some(_), Some(_)) => panic!("both content-length and transfer-encoding: {response:?}"),
                 (None, _) => {
-                    self.stream.read_to_end(&mut answer.body).await?;
+                    self.stream.read_to_end(&mut response.body).await?;
                 }
             }
         }
-        Ok(answer)
+        Ok(response)
     }
 
     async fn chunks(&mut self) -> std::io::Result<Vec<u8>> {
@@ -127,7 +134,7 @@ impl Browser {
             let size = usize::from_str_radix(&size, 16).expect("a size");
             let mut chunk = vec![0; size + 2];
             self.stream.read_exact(&mut chunk).await?;
-            assert!(chunk.ends_with(b"\r\n"), "a chunk is longer than it says");
+            assert!(chunk.ends_with(b"\r\n"), "a chunk is longer than its size");
             chunk.truncate(size);
             if chunk.is_empty() {
                 return Ok(body);
@@ -148,10 +155,10 @@ impl Browser {
         }
     }
 
-    /// Waits for the server to close, and says what came before.
-    pub async fn rest(&mut self) -> Vec<u8> {
+    /// Reads until the server closes the connection, and returns the bytes.
+    pub async fn read_to_close(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
-        match within(self.stream.read_to_end(&mut rest)).await {
+        match with_timeout(self.stream.read_to_end(&mut rest)).await {
             Ok(_) => rest,
             Err(error) if error.kind() == ErrorKind::ConnectionReset => rest,
             Err(error) => panic!("{error}"),
@@ -159,7 +166,7 @@ impl Browser {
     }
 }
 
-impl Answer {
+impl WebResponse {
     pub fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(known, _)| known == name)?;
         Some(std::str::from_utf8(value).expect("a header in ASCII"))

@@ -1,9 +1,9 @@
-//! Lets a test decide when a handler goes on.
+//! Lets a test decide when a handler continues.
 
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// A gate that handlers arrive at and wait before, and that counts what they do.
+/// A gate where handlers wait until the test admits them. It counts arrivals and exits.
 #[derive(Clone)]
 pub struct Gate {
     arrived: Arc<Semaphore>,
@@ -21,44 +21,44 @@ impl Gate {
         }
     }
 
-    /// In a handler: tells that it is there, and waits to be let through.
+    /// Records an arrival and waits to be admitted. An exit is recorded when this ends or is dropped.
     pub async fn pass(&self) {
         let _left = Left(self.left.clone());
         self.arrived.add_permits(1);
         self.open.acquire().await.expect("an open semaphore").forget();
     }
 
-    /// In a handler that does not wait: tells that it ran.
-    pub fn knock(&self) {
+    /// Records an arrival without waiting.
+    pub fn signal_arrival(&self) {
         self.arrived.add_permits(1);
     }
 
-    /// Waits until this many more have arrived.
+    /// Waits for `many` arrivals that no earlier call has counted.
     #[track_caller]
-    pub fn arrived(&self, many: u32) -> impl Future<Output = ()> {
+    pub fn wait_for_arrivals(&self, many: u32) -> impl Future<Output = ()> {
         taken(self.arrived.clone(), many)
     }
 
-    /// How many have arrived that no test has waited for.
-    pub fn waiting(&self) -> usize {
+    /// Returns the number of arrivals that [`wait_for_arrivals`](Gate::wait_for_arrivals) has not counted.
+    pub fn unobserved_arrivals(&self) -> usize {
         self.arrived.available_permits()
     }
 
-    /// Lets this many through.
+    /// Admits `many` waiting or future handlers.
     pub fn open(&self, many: usize) {
         self.open.add_permits(many);
     }
 
-    /// Waits until this many more have gone, let through or given up.
+    /// Waits for `many` exits of handlers that were admitted or cancelled.
     #[track_caller]
-    pub fn left(&self, many: u32) -> impl Future<Output = ()> {
+    pub fn wait_for_exits(&self, many: u32) -> impl Future<Output = ()> {
         taken(self.left.clone(), many)
     }
 }
 
 #[track_caller]
 fn taken(semaphore: Arc<Semaphore>, many: u32) -> impl Future<Output = ()> {
-    super::within(async move {
+    super::with_timeout(async move {
         semaphore
             .acquire_many(many)
             .await

@@ -1,6 +1,6 @@
-//! A client of WebSockets that sends what it is told to, right or wrong.
+//! A WebSocket client that sends any bytes, valid or not.
 
-use super::within;
+use super::with_timeout;
 use std::net::SocketAddr;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -8,16 +8,17 @@ use tokio::net::TcpStream;
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// One connection that became a WebSocket.
-pub struct Wire {
+/// A connection after its WebSocket handshake.
+pub struct WebSocketClient {
     stream: BufReader<TcpStream>,
-    /// The head of the response that opened it, in lower case.
+    /// The head of the handshake response, in lower case.
     pub head: String,
 }
 
-/// One frame of the server.
+/// A frame from the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
+    /// The byte with FIN, the reserved bits and the opcode.
     pub first: u8,
     pub payload: Vec<u8>,
 }
@@ -31,7 +32,7 @@ impl Frame {
     }
 }
 
-/// A frame of a client, masked.
+/// Encodes a masked client frame.
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
@@ -56,18 +57,19 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-impl Wire {
-    /// Opens one; what was answered, if that is something else.
-    pub async fn ask(address: SocketAddr, path: &str, more: &str) -> Result<Wire, String> {
+impl WebSocketClient {
+    /// Opens a WebSocket with additional header lines, each ending in CRLF. Returns the head of any other response as
+    /// the error.
+    pub async fn handshake(address: SocketAddr, path: &str, more: &str) -> Result<WebSocketClient, String> {
         let request = format!(
             "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-key: {KEY}\r\n{more}\r\n"
         );
-        Wire::raw(address, &request).await
+        WebSocketClient::handshake_raw(address, &request).await
     }
 
-    pub async fn raw(address: SocketAddr, request: &str) -> Result<Wire, String> {
-        within(async {
+    pub async fn handshake_raw(address: SocketAddr, request: &str) -> Result<WebSocketClient, String> {
+        with_timeout(async {
             let stream = TcpStream::connect(address)
                 .await
                 .map_err(|error| error.to_string())?;
@@ -82,58 +84,58 @@ impl Wire {
                     Err(error) => return Err(error.to_string()),
                 }
             }
-            match head.starts_with("HTTP/1.1 101 ") {
-                true => Ok(Wire {
-                    stream,
-                    head: head.to_lowercase(),
-                }),
-                false => Err(head),
+            if !head.starts_with("HTTP/1.1 101 ") {
+                return Err(head);
             }
+            Ok(WebSocketClient {
+                stream,
+                head: head.to_lowercase(),
+            })
         })
         .await
     }
 
     #[track_caller]
-    pub fn open(address: SocketAddr, path: &str) -> impl Future<Output = Wire> {
+    pub fn open(address: SocketAddr, path: &str) -> impl Future<Output = WebSocketClient> {
         let caller = std::panic::Location::caller();
         let path = path.to_owned();
         async move {
-            let asked = Wire::ask(address, &path, "sec-websocket-version: 13\r\n").await;
-            asked.unwrap_or_else(|answer| panic!("no WebSocket at {caller}: {answer}"))
+            let opened = WebSocketClient::handshake(address, &path, "sec-websocket-version: 13\r\n").await;
+            opened.unwrap_or_else(|response| panic!("no WebSocket at {caller}: {response}"))
         }
     }
 
-    /// Sends bytes as they are; the server may have closed already.
+    /// Sends bytes as they are. Ignores errors, because the server may have closed the connection.
     pub async fn send_raw(&mut self, bytes: &[u8]) {
-        let _ = within(self.stream.get_mut().write_all(bytes)).await;
+        let _ = with_timeout(self.stream.get_mut().write_all(bytes)).await;
     }
 
     pub async fn send(&mut self, first: u8, payload: &[u8]) {
         self.send_raw(&frame(first, payload)).await;
     }
 
-    pub async fn say(&mut self, text: &str) {
+    pub async fn send_text(&mut self, text: &str) {
         self.send(0x81, text.as_bytes()).await;
     }
 
-    /// The next frame; `None` where the connection ended.
-    pub async fn next(&mut self) -> Option<Frame> {
-        within(self.read()).await.ok()
+    /// Reads the next frame. Returns `None` if the connection is closed.
+    pub async fn recv_frame(&mut self) -> Option<Frame> {
+        with_timeout(self.read_frame()).await.ok()
     }
 
-    /// The next frame, which is a text.
+    /// Reads the next frame, which must be a text message.
     #[track_caller]
-    pub fn heard(&mut self) -> impl Future<Output = String> {
+    pub fn recv_text(&mut self) -> impl Future<Output = String> {
         let caller = std::panic::Location::caller();
         async move {
-            match self.next().await {
+            match self.recv_frame().await {
                 Some(Frame { first: 0x81, payload }) => String::from_utf8(payload).expect("UTF-8"),
-                other => panic!("no text at {caller}: {other:?}"),
+                other => panic!("expected a text at {caller}, got {other:?}"),
             }
         }
     }
 
-    async fn read(&mut self) -> std::io::Result<Frame> {
+    async fn read_frame(&mut self) -> std::io::Result<Frame> {
         let first = self.stream.read_u8().await?;
         let length = match self.stream.read_u8().await? {
             126 => self.stream.read_u16().await?.into(),
@@ -145,10 +147,11 @@ impl Wire {
         Ok(Frame { first, payload })
     }
 
-    /// How it ends: the code of the close, if there is one, after whatever else is sent.
-    pub async fn end(&mut self) -> Option<u16> {
+    /// Reads until a close frame and returns its code, 1005 if it has none. Returns `None` if the connection is
+    /// closed first.
+    pub async fn recv_close(&mut self) -> Option<u16> {
         loop {
-            let frame = self.next().await?;
+            let frame = self.recv_frame().await?;
             if frame.first == 0x88 {
                 let code = frame
                     .payload

@@ -1,4 +1,4 @@
-//! Cookies, sessions, and who is logged in.
+//! Cookies, sessions, logins and cross-site requests.
 
 use brubeck::CookieSecret;
 use brubeck::prelude::*;
@@ -45,7 +45,7 @@ async fn account(member: CurrentUser<Member>) -> String {
 
 #[get("^/maybe$")]
 async fn maybe(member: Option<CurrentUser<Member>>) -> String {
-    member.map_or("nobody".into(), |member| member.0.name)
+    member.map_or("anonymous".into(), |member| member.0.name)
 }
 
 #[post("^/login/(?<id>\\d+)$")]
@@ -110,7 +110,7 @@ async fn cookies_are_safe_by_default() {
 async fn session_login_and_logout() {
     let client = client();
     client.get("/account").await.assert_status(401);
-    client.get("/maybe").await.assert_text("nobody");
+    client.get("/maybe").await.assert_text("anonymous");
     client.post("/login/7").await.assert_redirect("/account");
     client.get("/account").await.assert_text("Dave");
     client.get("/maybe").await.assert_text("Dave");
@@ -124,8 +124,9 @@ async fn session_login_and_logout() {
 async fn unauthenticated_browser_is_redirected_to_the_login_page() {
     let app = || App::new(ROUTES, ()).cookie_secret(SECRET).login_url("/login");
     let client = TestClient::new(app());
-    let sent = client.get("/account?tab=1").accept("text/html").await;
-    sent.assert_status(303)
+    let response = client.get("/account?tab=1").accept("text/html").await;
+    response
+        .assert_status(303)
         .assert_redirect("/login?next=%2Faccount%3Ftab%3D1")
         .assert_header("cache-control", "no-store");
     client

@@ -1,4 +1,4 @@
-//! Errors without a page of their own.
+//! Error responses: template pages, `catch` functions and the fallback.
 
 use brubeck::prelude::*;
 use brubeck::testing::TestClient;
@@ -40,11 +40,11 @@ fn pages() -> tempfile::TempDir {
 async fn error_pages_come_from_the_template_folder() {
     let folder = pages();
     let client = TestClient::new(App::new(ROUTES, ()).templates(folder.path()));
-    let nothing = client.get("/nowhere").accept("text/html").await;
-    nothing
+    let not_found = client.get("/nowhere").accept("text/html").await;
+    not_found
         .assert_status(404)
         .assert_text("<p>nothing here: Not Found 404</p>");
-    nothing.assert_header("content-type", "text/html; charset=utf-8");
+    not_found.assert_header("content-type", "text/html; charset=utf-8");
     client
         .get("/panic")
         .accept("text/html")

@@ -1,4 +1,4 @@
-//! What handlers are given.
+//! Extractors.
 
 use brubeck::prelude::*;
 use brubeck::testing::{TestClient, TestForm};
@@ -125,13 +125,14 @@ async fn query_deserializes_into_a_struct() {
         .get("/query?dish=x&count=")
         .await
         .assert_json(json!({ "dish": "x", "count": null, "extra": [] }));
-    let bad = client
+    let invalid = client
         .get("/query?dish=x&count=300")
         .accept("application/json")
         .await;
-    bad.assert_status(400)
+    invalid
+        .assert_status(400)
         .assert_header("content-type", "application/problem+json");
-    assert_eq!(bad.json::<serde_json::Value>()["errors"][0]["field"], "count");
+    assert_eq!(invalid.json::<serde_json::Value>()["errors"][0]["field"], "count");
     client
         .get("/query")
         .await
@@ -163,10 +164,10 @@ async fn form_deserializes_into_a_struct() {
         .await
         .assert_status(415)
         .assert_contains("x-www-form-urlencoded");
-    let shouting = client
+    let mixed_case = client
         .post("/form")
         .header("content-type", "Application/X-WWW-Form-Urlencoded; charset=utf-8");
-    shouting.body("dish=x").await.assert_status(200);
+    mixed_case.body("dish=x").await.assert_status(200);
     let many: Vec<(String, String)> = (0..1001).map(|n| (n.to_string(), String::new())).collect();
     client.post("/form").form(many).await.assert_status(413);
 }
@@ -179,14 +180,15 @@ async fn json_error_names_the_invalid_field() {
         .json(&json!({ "items": [{ "price": 1 }] }))
         .await
         .assert_status(200);
-    let bad = client
+    let invalid = client
         .post("/json")
         .json(&json!({ "items": [{ "price": 1 }, { "price": "x" }] }))
         .await;
-    bad.assert_status(422)
+    invalid
+        .assert_status(422)
         .assert_header("content-type", "application/problem+json");
     assert_eq!(
-        bad.json::<serde_json::Value>()["errors"][0]["field"],
+        invalid.json::<serde_json::Value>()["errors"][0]["field"],
         "items[1].price"
     );
     client
@@ -269,11 +271,11 @@ async fn multipart_form_carries_files() {
         .await
         .assert_status(422);
     client.post("/upload").form([("a", "b")]).await.assert_status(415);
-    let cut = client
+    let truncated = client
         .post("/upload")
         .header("content-type", "multipart/form-data; boundary=x")
         .body("--x\r\nconte");
-    cut.await.assert_status(400);
+    truncated.await.assert_status(400);
     let many = (0..101).fold(TestForm::new(), |form, n| form.text(&n.to_string(), ""));
     client.post("/upload").multipart(many).await.assert_status(413);
     let large = TestForm::new().file("file", "f", "text/plain", vec![b'x'; 2 << 20]);
@@ -312,7 +314,7 @@ async fn axum_extractors_are_handler_arguments() {
 #[tokio::test]
 async fn forwarded_address_is_used_only_from_trusted_proxies() {
     let app = || App::new(ROUTES, ());
-    let ask = async |app: App<()>| {
+    let remote_addr = async |app: App<()>| {
         let client = TestClient::new(app);
         let request = client
             .post("/request")
@@ -320,9 +322,9 @@ async fn forwarded_address_is_used_only_from_trusted_proxies() {
             .from([127, 0, 0, 1].into());
         request.await.text().to_owned()
     };
-    assert!(ask(app()).await.ends_with(" 127.0.0.1"));
+    assert!(remote_addr(app()).await.ends_with(" 127.0.0.1"));
     assert!(
-        ask(app().trusted_proxies(["127.0.0.1"]))
+        remote_addr(app().trusted_proxies(["127.0.0.1"]))
             .await
             .ends_with(" 203.0.113.9")
     );

@@ -1,10 +1,10 @@
-//! An application behind the embedded HTTP server, as browsers see it.
+//! An application on the embedded HTTP server, tested over HTTP.
 
-use crate::support::{Gate, Site, behaviour};
+use crate::support::{Gate, ServedApp, behaviour};
 
-async fn site() -> (Site, Gate) {
+async fn site() -> (ServedApp, Gate) {
     let gate = Gate::new();
-    (Site::http(behaviour::app(&gate)).await, gate)
+    (ServedApp::http(behaviour::app(&gate)).await, gate)
 }
 
 macro_rules! behaves {
@@ -39,7 +39,7 @@ behaves! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handler_timeout_is_504() {
     let gate = Gate::new();
-    let site = Site::http(behaviour::hasty(&gate)).await;
+    let site = ServedApp::http(behaviour::with_short_timeout(&gate)).await;
     behaviour::handler_timeout_is_504(&site, &gate).await;
     site.stop().await;
 }

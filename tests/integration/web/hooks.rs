@@ -1,11 +1,11 @@
-//! What runs beside handlers, and what they may take.
+//! Hooks before and after handlers, and the limits of routes.
 
+use crate::support::Gate;
 use brubeck::prelude::*;
 use brubeck::testing::TestClient;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
 
 #[get("^/$")]
 async fn index() -> &'static str {
@@ -35,21 +35,14 @@ async fn slow() -> &'static str {
 
 #[get("^/gate$")]
 async fn gate(gate: State<Gate>) -> &'static str {
-    gate.entered.notify_one();
-    gate.open.notified().await;
+    gate.pass().await;
     "through"
-}
-
-#[derive(Clone, Default)]
-struct Gate {
-    entered: Arc<Notify>,
-    open: Arc<Notify>,
 }
 
 const ROUTES: Routes<Gate> = routes![index, panics, upload, small, slow, gate];
 
 fn app() -> App<Gate> {
-    App::new(ROUTES, Gate::default())
+    App::new(ROUTES, Gate::new())
 }
 
 #[tokio::test]
@@ -57,7 +50,7 @@ async fn before_and_after_hooks_run() {
     async fn only_members(x_member: Headers) -> Result<(), Status> {
         x_member.text("x-member").map(drop).ok_or(Status::FORBIDDEN)
     }
-    async fn nobody_called_dave(headers: Headers) -> Result<(), Redirect> {
+    async fn redirect_dave(headers: Headers) -> Result<(), Redirect> {
         match headers.text("x-member") {
             Some("dave") => Err(Redirect::to("/dave")),
             _ => Ok(()),
@@ -67,7 +60,7 @@ async fn before_and_after_hooks_run() {
     let count = finished.clone();
     let app = app()
         .before(only_members)
-        .before(nobody_called_dave)
+        .before(redirect_dave)
         .after(move |message, response| {
             count.fetch_add(1, Ordering::Relaxed);
             response.with_header("x-path", message.path())
@@ -136,30 +129,30 @@ async fn route_limits_override_body_limit_and_timeout() {
 
 #[tokio::test]
 async fn full_route_is_503_with_retry_after() {
-    let state = Gate::default();
-    let app = App::new(ROUTES, state.clone()).limit::<gate>(Limits::new().concurrency(1));
+    let held = Gate::new();
+    let app = App::new(ROUTES, held.clone()).limit::<gate>(Limits::new().concurrency(1));
     let client = Arc::new(TestClient::new(app));
     let first = tokio::spawn({
         let client = client.clone();
         async move { client.get("/gate").await.status() }
     });
-    state.entered.notified().await;
+    held.wait_for_arrivals(1).await;
     client
         .get("/gate")
         .await
         .assert_status(503)
         .assert_header("retry-after", "1");
     client.get("/").await.assert_status(200);
-    state.open.notify_one();
+    held.open(1);
     assert_eq!(first.await.unwrap(), 200);
-    state.open.notify_one();
+    held.open(1);
     client.get("/gate").await.assert_status(200);
 }
 
 #[tokio::test]
 async fn limits_of_an_unlisted_handler_are_an_error() {
     const WITHOUT: Routes<Gate> = routes![index];
-    let app = App::new(WITHOUT, Gate::default()).limit::<upload>(Limits::new());
+    let app = App::new(WITHOUT, Gate::new()).limit::<upload>(Limits::new());
     let error = app.into_service().unwrap_err();
     assert!(
         error.to_string().contains("`upload`") && error.to_string().contains("hooks.rs"),

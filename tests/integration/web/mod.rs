@@ -1,4 +1,4 @@
-//! Web handlers as a browser, a test, a layer and an attacker see them.
+//! Web handlers, tested over HTTP, in memory, through tower layers and with hostile input.
 
 mod cookies;
 mod errors;

@@ -1,4 +1,4 @@
-//! What handlers say.
+//! Replies of handlers.
 
 use brubeck::prelude::*;
 use brubeck::testing::TestClient;
@@ -199,8 +199,8 @@ async fn file_reply_supports_ranges_and_conditional_requests() {
     head.assert_status(200)
         .assert_text("")
         .assert_header("content-length", &size.to_string());
-    let saved = client.get("/file/saved").await;
-    saved.assert_header(
+    let download = client.get("/file/saved").await;
+    download.assert_header(
         "content-disposition",
         "attachment; filename*=UTF-8''the%20%22best%22%2Etoml",
     );

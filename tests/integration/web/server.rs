@@ -1,4 +1,4 @@
-//! The embedded server: what it refuses, how long it waits, and what it listens at.
+//! The embedded server: invalid requests, timeouts, connection limits, and listeners.
 
 use crate::support::child;
 use brubeck::prelude::*;
@@ -51,21 +51,21 @@ async fn connect(running: &Running) -> TcpStream {
         .expect("a connection")
 }
 
-/// Everything that comes until the connection is closed.
-async fn ask<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, request: &[u8]) -> String {
-    stream.write_all(request).await.expect("a peer that reads");
-    let mut answer = Vec::new();
-    let read = timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
-    // A reset is a close as well: not everything that was sent has been read.
+/// Sends a request and returns everything until the connection is closed.
+async fn send_and_read_to_close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, request: &[u8]) -> String {
+    stream.write_all(request).await.expect("an open connection");
+    let mut response = Vec::new();
+    let read = timeout(Duration::from_secs(20), stream.read_to_end(&mut response)).await;
+    // A reset is a close, too: the server did not read everything that was sent.
     let closed = read.is_ok();
-    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let response = String::from_utf8_lossy(&response).into_owned();
     let request = String::from_utf8_lossy(request);
-    assert!(closed, "left open after {request:?} and {answer:?}");
-    answer
+    assert!(closed, "left open after {request:?} and {response:?}");
+    response
 }
 
-fn statuses(answer: &str) -> Vec<&str> {
-    answer
+fn statuses(response: &str) -> Vec<&str> {
+    response
         .split("HTTP/1.")
         .skip(1)
         .filter_map(|part| part.get(2..5).filter(|code| code.parse::<u16>().is_ok()))
@@ -74,7 +74,7 @@ fn statuses(answer: &str) -> Vec<&str> {
 
 #[tokio::test]
 async fn request_smuggling_is_rejected() {
-    // A second request hides in each body: it must never be answered.
+    // Each body contains a second request, which must not be answered.
     let hidden = "GET /hidden HTTP/1.1\r\nhost: a\r\n\r\n";
     let chunked = format!("{:x}\r\n{hidden}\r\n0\r\n\r\n", hidden.len());
     let cases: &[(&str, String, &[&str])] = &[
@@ -111,44 +111,45 @@ async fn request_smuggling_is_rejected() {
         ("a long address", format!("GET /{} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", "y".repeat(8200)), &["414"]),
         ("a body that is too large", format!("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 1001\r\n\r\n{}", "x".repeat(1001)), &["413"]),
         ("chunks that are too large", format!("POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3e9\r\n{}\r\n0\r\n\r\n", "x".repeat(1001)), &["413"]),
-        // Both are there: hyper takes the coding and closes, as RFC 9112 allows.
+        // With both, hyper uses the transfer coding and closes the connection, as RFC 9112 allows.
         ("a length and chunked", format!("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n{chunked}{hidden}"), &["200"]),
-        // What is unread of a refused request is not taken for the next one.
+        // The unread body of a rejected request is not parsed as the next request.
         ("the body of a 404", format!("POST /none HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{hidden}", hidden.len()), &["404"]),
     ];
     let running = start(http()).await;
-    let mut wrong = Vec::new();
+    let mut failed = Vec::new();
     for (name, request, expected) in cases {
-        let answer = ask(connect(&running).await, request.as_bytes()).await;
-        if statuses(&answer) != *expected {
-            wrong.push(format!("{name}: {expected:?} expected, got {answer:?}"));
+        let response = send_and_read_to_close(connect(&running).await, request.as_bytes()).await;
+        if statuses(&response) != *expected {
+            failed.push(format!("{name}: expected {expected:?}, got {response:?}"));
         }
     }
     assert!(
-        wrong.is_empty(),
-        "{} of {} through:\n{}",
-        wrong.len(),
+        failed.is_empty(),
+        "{} of {} cases failed:\n{}",
+        failed.len(),
         cases.len(),
-        wrong.join("\n")
+        failed.join("\n")
     );
-    println!("smuggling table: {} cases, 0 through", cases.len());
+    println!("request smuggling: {} cases, none succeeded", cases.len());
     running.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn streams_use_chunked_encoding() {
     let running = start(http()).await;
-    let answer = ask(
+    let response = send_and_read_to_close(
         connect(&running).await,
         b"GET /parts HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
     )
     .await;
     assert!(
-        answer.contains("transfer-encoding: chunked") && answer.ends_with("3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"),
-        "{answer}"
+        response.contains("transfer-encoding: chunked")
+            && response.ends_with("3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"),
+        "{response}"
     );
-    let answer = ask(connect(&running).await, b"GET /parts HTTP/1.0\r\n\r\n").await;
-    assert!(answer.ends_with("\r\n\r\nhello"), "{answer}");
+    let response = send_and_read_to_close(connect(&running).await, b"GET /parts HTTP/1.0\r\n\r\n").await;
+    assert!(response.ends_with("\r\n\r\nhello"), "{response}");
 }
 
 #[tokio::test]
@@ -184,8 +185,8 @@ async fn idle_header_and_body_timeouts_close_connections() {
     ];
     for (name, http, request, expected) in cases {
         let running = start(http).await;
-        let answer = ask(connect(&running).await, request).await;
-        assert_eq!(statuses(&answer), expected, "{name}: {answer:?}");
+        let response = send_and_read_to_close(connect(&running).await, request).await;
+        assert_eq!(statuses(&response), expected, "{name}: {response:?}");
     }
 }
 
@@ -197,11 +198,12 @@ async fn write_timeout_closes_a_client_that_never_reads() {
         .write_all(b"GET /endless HTTP/1.1\r\nhost: a\r\n\r\n")
         .await
         .unwrap();
-    // Nothing is read, so the buffers fill and the server gives up; then it has nothing more to finish.
+    // The client reads nothing, so the buffers fill up and the write timeout closes the connection. Then no request
+    // is left to drain.
     timeout(Duration::from_secs(20), running.stop())
         .await
-        .expect("an end")
-        .expect("nothing is given up");
+        .expect("a shutdown in time")
+        .expect("no request was aborted");
     drop(stream);
 }
 
@@ -216,15 +218,15 @@ async fn connection_limit_per_address_is_enforced() {
         .await
         .expect("a close");
     assert!(matches!(read, Ok(0) | Err(_)));
-    assert_eq!(statuses(&ask(first, request).await), ["200"]);
+    assert_eq!(statuses(&send_and_read_to_close(first, request).await), ["200"]);
     drop(second);
     let again = async {
         loop {
             let mut stream = connect(&running).await;
-            let mut answer = Vec::new();
+            let mut response = Vec::new();
             let sent = stream.write_all(request).await;
-            if sent.is_ok() && stream.read_to_end(&mut answer).await.is_ok() && !answer.is_empty() {
-                return String::from_utf8(answer).unwrap();
+            if sent.is_ok() && stream.read_to_end(&mut response).await.is_ok() && !response.is_empty() {
+                return String::from_utf8(response).unwrap();
             }
         }
     };
@@ -232,7 +234,7 @@ async fn connection_limit_per_address_is_enforced() {
         statuses(
             &timeout(Duration::from_secs(20), again)
                 .await
-                .expect("a free place")
+                .expect("a free connection")
         ),
         ["200"]
     );
@@ -242,7 +244,7 @@ async fn connection_limit_per_address_is_enforced() {
 async fn serves_on_a_unix_socket() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("web.sock");
-    // What a dead process has left behind.
+    // The socket file of a process that was killed.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let running = App::new(ROUTES, ())
         .trusted_proxies(["unix"])
@@ -251,13 +253,13 @@ async fn serves_on_a_unix_socket() {
         .unwrap();
     let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
     assert!(
-        ask(UnixStream::connect(&path).await.unwrap(), request)
+        send_and_read_to_close(UnixStream::connect(&path).await.unwrap(), request)
             .await
             .ends_with("unix")
     );
     let request = b"GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 203.0.113.9\r\nconnection: close\r\n\r\n";
     assert!(
-        ask(UnixStream::connect(&path).await.unwrap(), request)
+        send_and_read_to_close(UnixStream::connect(&path).await.unwrap(), request)
             .await
             .ends_with("203.0.113.9")
     );
@@ -276,7 +278,7 @@ async fn serves_http_2_without_tls() {
     let running = start(http()).await;
     let address = running.address().trim_start_matches("http://").to_owned();
     let target = format!("http://{address}/echo");
-    let asked = [
+    let arguments = [
         "--silent",
         "--http2-prior-knowledge",
         "--max-time",
@@ -287,12 +289,12 @@ async fn serves_http_2_without_tls() {
         "hello",
         &target,
     ];
-    if let Some(answer) = run("curl", &asked).await {
-        assert_eq!(answer, "hello HTTP/2");
+    if let Some(response) = run("curl", &arguments).await {
+        assert_eq!(response, "hello HTTP/2");
     }
 }
 
-/// A program that a fresh machine may lack; where it must be there, its absence fails the test.
+/// Runs a program. Returns `None` if it is not installed, or panics if `CI` is set.
 async fn run(program: &str, arguments: &[&str]) -> Option<String> {
     match tokio::process::Command::new(program)
         .args(arguments)
@@ -302,7 +304,7 @@ async fn run(program: &str, arguments: &[&str]) -> Option<String> {
         Ok(output) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
         Err(_) => {
             assert!(std::env::var_os("CI").is_none(), "{program} is missing");
-            println!("{program} is missing: nothing was tested");
+            println!("skipped: {program} is missing");
             None
         }
     }
@@ -313,7 +315,7 @@ async fn serves_http_1_and_2_over_tls() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (certificate, key) = (path("certificate.pem"), path("key.pem"));
-    let wanted = [
+    let arguments = [
         "req",
         "-x509",
         "-newkey",
@@ -334,7 +336,7 @@ async fn serves_http_1_and_2_over_tls() {
         "-out",
         &certificate,
     ];
-    if run("openssl", &wanted).await.is_none() {
+    if run("openssl", &arguments).await.is_none() {
         return;
     }
     let running = start(http().tls(&certificate, &key)).await;
@@ -343,7 +345,7 @@ async fn serves_http_1_and_2_over_tls() {
     let target = format!("https://localhost:{port}/echo");
     let resolve = format!("localhost:{port}:127.0.0.1");
     for (version, expected) in [("--http1.1", "hello HTTP/1.1"), ("--http2", "hello HTTP/2")] {
-        let asked = [
+        let arguments = [
             "--silent",
             "--show-error",
             "--max-time",
@@ -359,17 +361,17 @@ async fn serves_http_1_and_2_over_tls() {
             "hello",
             &target,
         ];
-        match run("curl", &asked).await {
-            Some(answer) => assert_eq!(answer, expected),
+        match run("curl", &arguments).await {
+            Some(response) => assert_eq!(response, expected),
             None => return,
         }
     }
-    // Who speaks no TLS is not answered, and nobody else is kept waiting by that.
+    // A client without TLS gets no HTTP response, and does not block others.
     let plain = TcpStream::connect(("127.0.0.1", port.parse::<u16>().unwrap()))
         .await
         .unwrap();
     assert!(
-        !ask(plain, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        !send_and_read_to_close(plain, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
             .await
             .contains("HTTP/1.1")
     );
@@ -394,10 +396,11 @@ async fn child_with_inherited_socket() {
         std::process::id().to_string()
     }
     let served = App::new(routes![process], ()).serve(Http::inherited());
-    served.await.expect("a socket that is handed over");
+    served.await.expect("an inherited socket");
 }
 
-/// As systemd does it: the socket is the file 3, and two variables say for whom.
+/// As systemd does it: the socket is descriptor 3, and two environment variables name the process and the number of
+/// sockets.
 #[tokio::test]
 async fn serves_on_a_socket_inherited_from_systemd() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -406,12 +409,17 @@ async fn serves_on_a_socket_inherited_from_systemd() {
     let address = tcp.local_addr().expect("an address");
     let unix = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
     for (is_tcp, socket) in [(true, std::os::fd::OwnedFd::from(tcp)), (false, unix.into())] {
-        // Connections wait at the socket until the program is there: none is lost.
-        let asked = async |request: &'static [u8]| match is_tcp {
-            true => ask(TcpStream::connect(address).await.expect("a socket"), request).await,
-            false => ask(UnixStream::connect(&path).await.expect("a socket"), request).await,
+        // The first connection waits in the backlog until the program starts.
+        let send = async |request: &'static [u8]| {
+            if is_tcp {
+                let stream = TcpStream::connect(address).await.expect("a socket");
+                send_and_read_to_close(stream, request).await
+            } else {
+                let stream = UnixStream::connect(&path).await.expect("a socket");
+                send_and_read_to_close(stream, request).await
+            }
         };
-        let early = asked(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let early = send(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
         let started = async {
             let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$@\" 3<&0 </dev/null";
             child::command_after(script, child_with_inherited_socket)
@@ -420,13 +428,13 @@ async fn serves_on_a_socket_inherited_from_systemd() {
                 .spawn()
                 .expect("a shell")
         };
-        let (answer, mut child) = tokio::join!(early, started);
-        let id = child.id().expect("a program that runs").to_string();
+        let (response, mut child) = tokio::join!(early, started);
+        let id = child.id().expect("a running program").to_string();
         assert!(
-            answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with(&id),
-            "{answer}"
+            response.starts_with("HTTP/1.1 200 OK\r\n") && response.ends_with(&id),
+            "{response}"
         );
-        child.kill().await.expect("a program that runs");
+        child.kill().await.expect("a running program");
     }
 }
 

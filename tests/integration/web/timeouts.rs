@@ -1,4 +1,4 @@
-//! How long a handler may take to its answer, while the clock stands still.
+//! Handler timeouts, with a paused clock.
 
 use brubeck::prelude::*;
 use brubeck::testing::TestClient;
@@ -13,11 +13,11 @@ use tokio::time::{Instant, sleep};
 const SECRET: &str = "my_shared_secret";
 const FAR: &str = "tcp://far.example:9000";
 
-/// Counts what was dropped.
+/// Counts dropped handlers.
 #[derive(Clone, Default)]
-struct Dropped(Arc<AtomicUsize>);
+struct DropCounter(Arc<AtomicUsize>);
 
-struct Guard(Dropped);
+struct Guard(DropCounter);
 
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -26,12 +26,12 @@ impl Drop for Guard {
 }
 
 #[get("^/never$")]
-async fn never(dropped: State<Dropped>) {
+async fn never(dropped: State<DropCounter>) {
     let _guard = Guard(dropped.0.clone());
     std::future::pending().await
 }
 
-/// A long poll.
+/// A long poll that takes five minutes.
 #[get("^/poll$")]
 async fn poll() -> &'static str {
     sleep(Duration::from_secs(300)).await;
@@ -43,21 +43,21 @@ async fn left(deadline: Deadline) -> String {
     format!("{:?}", deadline.remaining())
 }
 
-/// A word a minute, with what is left of the deadline before and after the head.
-#[get("^/words$")]
-async fn words(deadline: Deadline) -> Response {
+/// Streams a line each minute. The deadline exists before the response head is sent, and not after it.
+#[get("^/lines$")]
+async fn lines(deadline: Deadline) -> Response {
     assert!(deadline.remaining().is_some());
-    let words = stream::iter(0..3).then(move |n| {
+    let lines = stream::iter(0..3).then(move |n| {
         let deadline = deadline.clone();
         async move {
             sleep(Duration::from_secs(60)).await;
             Ok::<_, std::io::Error>(format!("{n} {:?}\n", deadline.remaining()))
         }
     });
-    Response::stream(Status::OK, "text/plain", Body::from_stream(words))
+    Response::stream(Status::OK, "text/plain", Body::from_stream(lines))
 }
 
-/// Reads, and then takes as long as it was told.
+/// Reads the upload, then sleeps.
 #[post("^/upload/(?<seconds>[0-9]+)$")]
 async fn upload(mut upload: Upload, seconds: u64) -> Result<String, UploadError> {
     let mut size = 0;
@@ -75,10 +75,10 @@ async fn piped(upload: Upload) -> Result<String, Status> {
         .map_err(|_| Status::BAD_REQUEST)
 }
 
-const ROUTES: Routes<Dropped> = routes![never, poll, left, words, upload, piped];
+const ROUTES: Routes<DropCounter> = routes![never, poll, left, lines, upload, piped];
 
-fn client(app: impl FnOnce(App<Dropped>) -> App<Dropped>) -> (TestClient, Dropped) {
-    let dropped = Dropped::default();
+fn client(app: impl FnOnce(App<DropCounter>) -> App<DropCounter>) -> (TestClient, DropCounter) {
+    let dropped = DropCounter::default();
     (TestClient::new(app(App::new(ROUTES, dropped.clone()))), dropped)
 }
 
@@ -90,8 +90,8 @@ async fn handler_timeout_is_504_and_drops_the_handler() {
             None => app,
         });
         let began = Instant::now();
-        let answer = client.get("/never").accept("application/json").await;
-        answer
+        let response = client.get("/never").accept("application/json").await;
+        response
             .assert_status(504)
             .assert_header("content-type", "application/problem+json")
             .assert_json(serde_json::json!({
@@ -116,15 +116,15 @@ async fn timeout_can_be_disabled_per_route_and_per_application() {
 
 #[tokio::test(start_paused = true)]
 async fn timeout_covers_hooks_and_fallback() {
-    async fn hesitate() {
+    async fn slow_hook() {
         sleep(Duration::from_secs(3)).await
     }
-    async fn nowhere() {
+    async fn never_ready() {
         std::future::pending().await
     }
     let (client, _) = client(|app| {
-        app.before(hesitate)
-            .fallback(nowhere)
+        app.before(slow_hook)
+            .fallback(never_ready)
             .timeout(Duration::from_secs(5))
             .after(|_, response| response.with_header("x-seen", "yes"))
     });
@@ -142,12 +142,12 @@ async fn timeout_covers_hooks_and_fallback() {
 #[tokio::test(start_paused = true)]
 async fn timeout_does_not_limit_response_streams() {
     let (client, _) = client(|app| app.timeout(Duration::from_secs(1)));
-    let body = client.get("/words").stream().await.into_body();
+    let body = client.get("/lines").stream().await.into_body();
     let text = BodyExt::collect(body).await.unwrap().to_bytes();
     assert_eq!(text, "0 None\n1 None\n2 None\n");
 }
 
-/// The time of a client that is slow is not that of the handler.
+/// The time in which a slow client sends its body does not count.
 #[tokio::test(start_paused = true)]
 async fn timeout_starts_after_the_upload_is_read() {
     let (client, _) = client(|app| app.timeout(Duration::from_secs(5)));
@@ -164,49 +164,52 @@ async fn timeout_starts_after_the_upload_is_read() {
     assert_eq!(began.elapsed(), Duration::from_secs(35));
 }
 
-/// Says how many seconds its caller gave it.
-#[service_handler(path = "^/given", method = "request")]
-async fn given(deadline: Deadline) -> Json<Option<u64>> {
+/// Returns the seconds until the deadline of the call.
+#[service_handler(path = "^/remaining", method = "request")]
+async fn remaining(deadline: Deadline) -> Json<Option<u64>> {
     let left = deadline.remaining();
     Json(left.map(|left| left.as_secs_f64().round() as u64))
 }
 
-#[get("^/asks$")]
-async fn asks(services: Services) -> Result<String, CallError> {
+#[get("^/call$")]
+async fn call(services: Services) -> Result<String, CallError> {
     sleep(Duration::from_secs(2)).await;
     let far = services.register(FAR, SECRET)?;
-    let call = far.request("/given").timeout(Duration::from_secs(3600));
+    let call = far.request("/remaining").timeout(Duration::from_secs(3600));
     Ok(call.await?.body.to_string())
 }
 
-/// Asks only after its head has gone.
-#[get("^/asks-later$")]
-async fn asks_later(services: Services) -> Response {
-    let answer = stream::once(async move {
+/// Makes its call after the response head was sent.
+#[get("^/call-later$")]
+async fn call_later(services: Services) -> Response {
+    let response = stream::once(async move {
         sleep(Duration::from_secs(10)).await;
         let far = services.register(FAR, SECRET).map_err(std::io::Error::other)?;
-        let call = far.request("/given").timeout(Duration::from_secs(30));
+        let call = far.request("/remaining").timeout(Duration::from_secs(30));
         call.await
-            .map(|answer| answer.body.to_string())
+            .map(|response| response.body.to_string())
             .map_err(std::io::Error::other)
     });
-    Response::stream(Status::OK, "text/plain", Body::from_stream(answer))
+    Response::stream(Status::OK, "text/plain", Body::from_stream(response))
 }
 
 #[tokio::test(start_paused = true)]
 async fn call_deadline_is_capped_by_the_handler_deadline() {
-    let app = App::new(routes![asks, asks_later], ()).timeout(Duration::from_secs(5));
+    let app = App::new(routes![call, call_later], ()).timeout(Duration::from_secs(5));
     let site = TestSite::of(app)
-        .service(Service::bind(FAR, SECRET), App::new(routes![given], ()))
+        .service(Service::bind(FAR, SECRET), App::new(routes![remaining], ()))
         .start()
         .await
         .unwrap();
-    // A client that is not of a handler is bound by nothing.
-    let free = site.client(&ServiceAddress::new(FAR, SECRET)).unwrap();
-    let answer = free.request("/given").timeout(Duration::from_secs(3600)).await;
-    assert_eq!(answer.unwrap().body, 3600);
-    site.browser().get("/asks").await.assert_text("3");
-    let body = site.browser().get("/asks-later").stream().await.into_body();
+    // A client outside of a handler has no other deadline.
+    let client = site.client(&ServiceAddress::new(FAR, SECRET)).unwrap();
+    let response = client
+        .request("/remaining")
+        .timeout(Duration::from_secs(3600))
+        .await;
+    assert_eq!(response.unwrap().body, 3600);
+    site.browser().get("/call").await.assert_text("3");
+    let body = site.browser().get("/call-later").stream().await.into_body();
     let text = BodyExt::collect(body).await.unwrap().to_bytes();
     assert_eq!(text, "30");
     site.stop().await;

@@ -1,4 +1,4 @@
-//! Layers around the application, the application in other frameworks, and they in it.
+//! Tower layers around the application, axum routers mounted in it, and the application nested in axum.
 
 use axum::Router;
 use axum::routing::{get as axum_get, post as axum_post};
@@ -96,9 +96,9 @@ async fn timeout_layer_is_504() {
 #[tokio::test(start_paused = true)]
 async fn failing_layer_is_503() {
     #[derive(Clone)]
-    struct Late<S>(S);
+    struct Failing<S>(S);
 
-    impl<S> tower::Service<http::Request<Body>> for Late<S>
+    impl<S> tower::Service<http::Request<Body>> for Failing<S>
     where
         S: tower::Service<http::Request<Body>>,
     {
@@ -110,15 +110,15 @@ async fn failing_layer_is_503() {
             &mut self,
             _: &mut std::task::Context<'_>,
         ) -> std::task::Poll<Result<(), std::io::Error>> {
-            std::task::Poll::Ready(Err(std::io::Error::other("no")))
+            std::task::Poll::Ready(Err(std::io::Error::other("on purpose")))
         }
 
         fn call(&mut self, _: http::Request<Body>) -> Self::Future {
-            std::future::ready(Err(std::io::Error::other("no")))
+            std::future::ready(Err(std::io::Error::other("on purpose")))
         }
     }
 
-    let client = TestClient::new(app().layer(tower::layer::layer_fn(Late)));
+    let client = TestClient::new(app().layer(tower::layer::layer_fn(Failing)));
     client.get("/").await.assert_status(503);
 }
 
@@ -144,11 +144,11 @@ async fn cors_layer_answers_preflight() {
 #[tokio::test]
 async fn compression_layer_compresses_responses() {
     let client = TestClient::new(app().layer(CompressionLayer::new()));
-    let packed = client.get("/long").header("accept-encoding", "gzip").await;
-    packed
+    let compressed = client.get("/long").header("accept-encoding", "gzip").await;
+    compressed
         .assert_header("content-encoding", "gzip")
         .assert_no_header("content-length");
-    assert!(packed.bytes().len() < 200 && packed.bytes().starts_with(&[0x1f, 0x8b]));
+    assert!(compressed.bytes().len() < 200 && compressed.bytes().starts_with(&[0x1f, 0x8b]));
     client
         .get("/long")
         .await
@@ -158,9 +158,9 @@ async fn compression_layer_compresses_responses() {
 
 #[tokio::test]
 async fn panic_in_a_mounted_router_is_500_with_and_without_layer() {
-    let boom = || {
+    let panicking = || {
         Router::new().route(
-            "/boom",
+            "/panic",
             axum_get(|| async {
                 if true {
                     panic!("on purpose")
@@ -168,20 +168,22 @@ async fn panic_in_a_mounted_router_is_500_with_and_without_layer() {
             }),
         )
     };
-    let caught = app().mount("/ax", boom()).layer(CatchPanicLayer::custom(|_| {
-        http::Response::builder()
-            .status(500)
-            .body("caught by the layer".to_owned())
-            .unwrap()
-    }));
+    let caught = app()
+        .mount("/ax", panicking())
+        .layer(CatchPanicLayer::custom(|_| {
+            http::Response::builder()
+                .status(500)
+                .body("caught by the layer".to_owned())
+                .unwrap()
+        }));
     TestClient::new(caught)
-        .get("/ax/boom")
+        .get("/ax/panic")
         .await
         .assert_status(500)
         .assert_text("caught by the layer");
-    let client = TestClient::new(app().mount("/ax", boom()));
+    let client = TestClient::new(app().mount("/ax", panicking()));
     client
-        .get("/ax/boom")
+        .get("/ax/panic")
         .await
         .assert_status(500)
         .assert_text("Internal Server Error");
@@ -295,7 +297,7 @@ async fn mounts_match_the_longest_prefix() {
 async fn application_nests_in_axum() {
     let app = app().into_service().unwrap();
     let router = router().nest_service("/b", app.clone()).fallback_service(app);
-    let ask = async |target: &str| {
+    let get = async |target: &str| {
         let request = http::Request::get(target)
             .body(axum::body::Body::empty())
             .unwrap();
@@ -303,10 +305,10 @@ async fn application_nests_in_axum() {
         let body = axum::body::to_bytes(response.into_body(), 1000).await.unwrap();
         String::from_utf8(body.to_vec()).unwrap()
     };
-    assert_eq!(ask("/b/").await, "index");
-    assert_eq!(ask("/").await, "index");
-    assert_eq!(ask("/hello").await, "hello from axum");
-    assert_eq!(ask("/b/nowhere").await, "Not Found");
+    assert_eq!(get("/b/").await, "index");
+    assert_eq!(get("/").await, "index");
+    assert_eq!(get("/hello").await, "hello from axum");
+    assert_eq!(get("/b/nowhere").await, "Not Found");
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
-//! A chat of 500, and what it costs Mongrel2.
+//! A chat with 500 members, and the number of messages that it sends to Mongrel2.
 
-use crate::support::laboratory::{Laboratory, plain, until};
-use crate::support::websocket::Wire;
-use crate::support::{Gate, child, within};
+use crate::support::test_bed::{TestBed, default_settings, wait_until};
+use crate::support::websocket::WebSocketClient;
+use crate::support::{Gate, child, with_timeout};
 use brubeck::prelude::*;
 
-/// Their connections take most of the 1024 descriptors that a process usually may open: each test has a process of its own.
+/// The connections use most of the usual limit of 1024 descriptors, so each test runs in a process of its own.
 const MEMBERS: usize = 500;
 const MESSAGES: usize = 10;
 
@@ -18,7 +18,7 @@ struct Room {
 #[websocket("^/chat$")]
 async fn chat(mut socket: WebSocket, room: State<Broadcast>, gate: State<Gate>) {
     let _member = room.join(&socket);
-    gate.knock();
+    gate.signal_arrival();
     while let Some(message) = socket.recv().await {
         room.send(message).await;
     }
@@ -26,30 +26,30 @@ async fn chat(mut socket: WebSocket, room: State<Broadcast>, gate: State<Gate>) 
 
 const ROUTES: Routes<Room> = routes![chat];
 
-async fn chatters(laboratory: &Laboratory, gate: &Gate, most: Option<usize>) {
+async fn run_chat(test_bed: &TestBed, gate: &Gate, max_messages: Option<usize>) {
     let mut members = Vec::new();
     for _ in 0..MEMBERS {
-        members.push(Wire::open(laboratory.address, "/chat").await);
+        members.push(WebSocketClient::open(test_bed.address, "/chat").await);
     }
-    gate.arrived(MEMBERS as u32).await;
-    if most.is_some() {
-        // The last handshake is counted just after it was sent.
-        until(|| laboratory.counts.messages() >= MEMBERS as u64).await;
+    gate.wait_for_arrivals(MEMBERS as u32).await;
+    if max_messages.is_some() {
+        // The last handshake is counted shortly after it was sent.
+        wait_until(|| test_bed.counts.messages() >= MEMBERS as u64).await;
     }
-    let before = laboratory.counts.messages();
+    let before = test_bed.counts.messages();
     for n in 0..MESSAGES {
-        members[n * 7].say(&format!("message {n}")).await;
+        members[n * 7].send_text(&format!("message {n}")).await;
         for member in &mut members {
-            assert_eq!(member.heard().await, format!("message {n}"));
+            assert_eq!(member.recv_text().await, format!("message {n}"));
         }
     }
-    let used = (laboratory.counts.messages() - before) as usize;
+    let used = (test_bed.counts.messages() - before) as usize;
     println!(
         "{MESSAGES} broadcasts to {MEMBERS}: {} delivered, {used} messages to Mongrel2",
         MESSAGES * MEMBERS
     );
-    if let Some(most) = most {
-        assert!(used <= most * MESSAGES, "{used} messages");
+    if let Some(max) = max_messages {
+        assert!(used <= max * MESSAGES, "{used} messages");
     }
     for mut member in members {
         member.send(0x88, b"\x03\xe8").await;
@@ -77,12 +77,12 @@ async fn broadcast_to_500_clients_takes_four_mongrel2_messages() {
         return;
     }
     let (app, gate, all) = room();
-    let Some(laboratory) = Laboratory::new(app, plain).await else {
+    let Some(test_bed) = TestBed::mongrel2(app, default_settings).await else {
         return;
     };
-    chatters(&laboratory, &gate, Some(MEMBERS.div_ceil(128))).await;
-    until(|| all.is_empty()).await;
-    laboratory.stop().await;
+    run_chat(&test_bed, &gate, Some(MEMBERS.div_ceil(128))).await;
+    wait_until(|| all.is_empty()).await;
+    test_bed.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,15 +93,15 @@ async fn broadcast_to_500_clients_on_the_embedded_server() {
     let (app, gate, all) = room();
     let running = App::start(app, Http::bind("127.0.0.1:0").max_connections_per_address(1000))
         .await
-        .expect("a port");
-    let mut laboratory = Laboratory::embedded(App::new(routes![], ())).await;
-    laboratory.address = running
+        .expect("a free port");
+    let mut test_bed = TestBed::embedded(App::new(routes![], ())).await;
+    test_bed.address = running
         .address()
         .trim_start_matches("http://")
         .parse()
         .expect("an address");
-    chatters(&laboratory, &gate, None).await;
-    until(|| all.is_empty()).await;
-    within(running.stop()).await.expect("an end");
-    laboratory.stop().await;
+    run_chat(&test_bed, &gate, None).await;
+    wait_until(|| all.is_empty()).await;
+    with_timeout(running.stop()).await.expect("a clean shutdown");
+    test_bed.stop().await;
 }

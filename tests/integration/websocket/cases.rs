@@ -1,36 +1,36 @@
-//! What a client of WebSockets may do, right and wrong, after the sections of the Autobahn test suite.
+//! Valid and invalid input of a WebSocket client, by the sections of the Autobahn test suite.
 
 use crate::support::websocket::{Frame, frame};
 
-/// The largest message.
-const LIMIT: usize = 1 << 20;
+/// The default body limit, and with it the maximum size of a message.
+const MAX_MESSAGE_SIZE: usize = 1 << 20;
 
-/// What the client sees.
-pub enum Sees {
+/// What the client must receive.
+pub enum Expected {
     /// These frames, and the connection stays open.
     Frames(Vec<Frame>),
-    /// These frames, and then a close with this code.
+    /// These frames, then a close with this code.
     Closes(Vec<Frame>, u16),
-    /// A close with this code, or, where Mongrel2 drops the client by itself, the end of the connection.
+    /// A close with this code. Mongrel2 may close the connection instead.
     Fails(u16),
 }
 
 pub struct Case {
     pub name: String,
-    pub sends: Vec<u8>,
-    pub sees: Sees,
+    pub input: Vec<u8>,
+    pub expected: Expected,
 }
 
-fn case(name: impl Into<String>, sends: impl IntoIterator<Item = Vec<u8>>, sees: Sees) -> Case {
+fn case(name: impl Into<String>, input: impl IntoIterator<Item = Vec<u8>>, expected: Expected) -> Case {
     Case {
         name: name.into(),
-        sends: sends.into_iter().collect::<Vec<_>>().concat(),
-        sees,
+        input: input.into_iter().collect::<Vec<_>>().concat(),
+        expected,
     }
 }
 
-fn echoed(first: u8, payload: &[u8]) -> Sees {
-    Sees::Frames(vec![Frame {
+fn echoed(first: u8, payload: &[u8]) -> Expected {
+    Expected::Frames(vec![Frame {
         first,
         payload: payload.to_vec(),
     }])
@@ -42,8 +42,8 @@ fn close(code: u16, reason: &[u8]) -> Vec<u8> {
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    // 1: sizes, and 9 in small.
-    for size in [0, 1, 125, 126, 127, 128, 65535, 65536, 1 << 18, LIMIT] {
+    // 1: sizes, and 9: limits.
+    for size in [0, 1, 125, 126, 127, 128, 65535, 65536, 1 << 18, MAX_MESSAGE_SIZE] {
         let text = "*".repeat(size).into_bytes();
         cases.push(case(
             format!("1.1 text of {size}"),
@@ -59,12 +59,12 @@ pub fn cases() -> Vec<Case> {
     }
     cases.push(case(
         "9 one byte too many",
-        [frame(0x82, &vec![0; LIMIT + 1])],
-        Sees::Closes(vec![], 1009),
+        [frame(0x82, &vec![0; MAX_MESSAGE_SIZE + 1])],
+        Expected::Closes(vec![], 1009),
     ));
     // 2: pings and pongs.
     for payload in [&b""[..], b"Hello, world!", &[0, 0xff, 0xfe, 0xfd], &[0xfe; 125]] {
-        let pong = Sees::Frames(vec![Frame {
+        let pong = Expected::Frames(vec![Frame {
             first: 0x8a,
             payload: payload.to_vec(),
         }]);
@@ -77,13 +77,13 @@ pub fn cases() -> Vec<Case> {
     cases.push(case(
         "2.5 ping of 126",
         [frame(0x89, &[0xfe; 126])],
-        Sees::Fails(1002),
+        Expected::Fails(1002),
     ));
-    let unasked = [frame(0x8a, b"unasked"), frame(0x89, b"p")];
+    let unsolicited = [frame(0x8a, b"unsolicited"), frame(0x89, b"p")];
     cases.push(case(
-        "2.7 unasked pong",
-        unasked,
-        Sees::Frames(vec![Frame {
+        "2.7 unsolicited pong",
+        unsolicited,
+        Expected::Frames(vec![Frame {
             first: 0x8a,
             payload: b"p".into(),
         }]),
@@ -93,18 +93,18 @@ pub fn cases() -> Vec<Case> {
         first: 0x8a,
         payload: format!("payload-{n}").into_bytes(),
     });
-    cases.push(case("2.10 ten pings", pings, Sees::Frames(pongs.collect())));
+    cases.push(case("2.10 ten pings", pings, Expected::Frames(pongs.collect())));
     // 3: reserved bits, of a message and of a ping.
     for bits in [0x40, 0x20, 0x30, 0x50, 0x60, 0x70] {
         cases.push(case(
             format!("3 bits {bits:#x} of a text"),
             [frame(0x81 | bits, b"a")],
-            Sees::Closes(vec![], 1002),
+            Expected::Closes(vec![], 1002),
         ));
         cases.push(case(
             format!("3 bits {bits:#x} of a ping"),
             [frame(0x89 | bits, b"")],
-            Sees::Closes(vec![], 1002),
+            Expected::Closes(vec![], 1002),
         ));
     }
     // 4: reserved opcodes.
@@ -112,13 +112,13 @@ pub fn cases() -> Vec<Case> {
         cases.push(case(
             format!("4 opcode {opcode}"),
             [frame(0x80 | opcode, b"")],
-            Sees::Fails(1002),
+            Expected::Fails(1002),
         ));
         let after = [frame(0x81, b"first"), frame(0x80 | opcode, b"x")];
         cases.push(case(
             format!("4 opcode {opcode} after a text"),
             after,
-            Sees::Fails(1002),
+            Expected::Fails(1002),
         ));
     }
     // 5: fragments.
@@ -127,38 +127,38 @@ pub fn cases() -> Vec<Case> {
     cases.push(case(
         "5.1 fragmented ping",
         [frame(0x09, b"a"), frame(0x80, b"b")],
-        Sees::Fails(1002),
+        Expected::Fails(1002),
     ));
     cases.push(case(
         "5.2 fragmented pong",
         [frame(0x0a, b"a"), frame(0x80, b"b")],
-        Sees::Fails(1002),
+        Expected::Fails(1002),
     ));
     cases.push(case("5.3 two fragments", [one.clone(), two.clone()], whole()));
     let pong = Frame {
         first: 0x8a,
         payload: b"ping".into(),
     };
-    let both = Sees::Frames(vec![pong, Frame::text("fragment1fragment2")]);
+    let both = Expected::Frames(vec![pong, Frame::text("fragment1fragment2")]);
     cases.push(case(
         "5.6 ping between fragments",
         [one.clone(), frame(0x89, b"ping"), two.clone()],
         both,
     ));
     cases.push(case(
-        "5.9 continuation of nothing",
+        "5.9 continuation without a start",
         [frame(0x80, b"x")],
-        Sees::Fails(1002),
+        Expected::Fails(1002),
     ));
     cases.push(case(
-        "5.10 open continuation of nothing",
+        "5.10 unfinished continuation without a start",
         [frame(0x00, b"x"), two.clone()],
-        Sees::Fails(1002),
+        Expected::Fails(1002),
     ));
     cases.push(case(
         "5.18 text within fragments",
         [one.clone(), frame(0x81, b"x")],
-        Sees::Fails(1002),
+        Expected::Fails(1002),
     ));
     let many = std::iter::once(frame(0x02, b"0"))
         .chain((1..9).map(|_| frame(0x00, b"1")))
@@ -169,7 +169,7 @@ pub fn cases() -> Vec<Case> {
         [frame(0x01, b""), frame(0x00, b""), frame(0x80, b"")],
         echoed(0x81, b""),
     ));
-    // 6: UTF-8, also where a character lies across fragments.
+    // 6: UTF-8, including characters that are split across fragments.
     let greek = "κόσμε".as_bytes();
     for text in [
         greek,
@@ -188,7 +188,7 @@ pub fn cases() -> Vec<Case> {
         split,
         echoed(0x81, greek),
     ));
-    for bad in [
+    for invalid in [
         &b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited"[..],
         b"\x80",
         b"\xbf",
@@ -203,52 +203,52 @@ pub fn cases() -> Vec<Case> {
         b"\xc3",
     ] {
         cases.push(case(
-            format!("6 bad {}", bad.escape_ascii()),
-            [frame(0x81, bad)],
-            Sees::Closes(vec![], 1007),
+            format!("6 invalid {}", invalid.escape_ascii()),
+            [frame(0x81, invalid)],
+            Expected::Closes(vec![], 1007),
         ));
     }
     let split = [frame(0x01, b"\xce\xba"), frame(0x80, b"\xed\xa0\x80")];
     cases.push(case(
-        "6.3 bad in the second fragment",
+        "6.3 invalid in the second fragment",
         split,
-        Sees::Closes(vec![], 1007),
+        Expected::Closes(vec![], 1007),
     ));
     // 7: closes.
     cases.push(case(
         "7.1 message and close",
         [frame(0x81, b"last"), close(1000, b"")],
-        Sees::Closes(vec![], 1000),
+        Expected::Closes(vec![], 1000),
     ));
     cases.push(case(
         "7.1 ping after a close",
         [close(1000, b""), frame(0x89, b"late")],
-        Sees::Closes(vec![], 1000),
+        Expected::Closes(vec![], 1000),
     ));
     cases.push(case(
         "7.3 empty close",
         [frame(0x88, b"")],
-        Sees::Closes(vec![], 1005),
+        Expected::Closes(vec![], 1005),
     ));
     cases.push(case(
         "7.3 close of one byte",
         [frame(0x88, b"a")],
-        Sees::Closes(vec![], 1002),
+        Expected::Closes(vec![], 1002),
     ));
     cases.push(case(
         "7.3 reason of 123",
         [close(1000, &[b'*'; 123])],
-        Sees::Closes(vec![], 1000),
+        Expected::Closes(vec![], 1000),
     ));
     cases.push(case(
         "7.3 reason of 124",
         [close(1000, &[b'*'; 124])],
-        Sees::Fails(1002),
+        Expected::Fails(1002),
     ));
     cases.push(case(
         "7.5 reason not UTF-8",
         [close(1000, b"\xed\xa0\x80")],
-        Sees::Fails(1007),
+        Expected::Fails(1007),
     ));
     for code in [
         1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999,
@@ -256,21 +256,21 @@ pub fn cases() -> Vec<Case> {
         cases.push(case(
             format!("7.7 code {code}"),
             [close(code, b"")],
-            Sees::Closes(vec![], code),
+            Expected::Closes(vec![], code),
         ));
     }
     for code in [0, 999, 1004, 1005, 1006, 1016, 1100, 2000, 2999, 5000, 65535] {
         cases.push(case(
             format!("7.9 code {code}"),
             [close(code, b"")],
-            Sees::Fails(1002),
+            Expected::Fails(1002),
         ));
     }
-    // Not of the suite, which always masks.
+    // Not in the suite, which masks every frame.
     cases.push(case(
         "an unmasked frame",
         [b"\x81\x01a".to_vec()],
-        Sees::Fails(1002),
+        Expected::Fails(1002),
     ));
     cases
 }

@@ -1,8 +1,8 @@
-//! RFC 6455, case by case as the Autobahn test suite has them, on both front ends.
+//! Conformance with RFC 6455 on both front ends, with the cases of the Autobahn test suite.
 
-use super::cases::{Case, Sees, cases};
-use crate::support::laboratory::{Laboratory, plain};
-use crate::support::websocket::{Frame, Wire};
+use super::cases::{Case, Expected, cases};
+use crate::support::test_bed::{TestBed, default_settings};
+use crate::support::websocket::{Frame, WebSocketClient};
 use brubeck::prelude::*;
 
 #[websocket("^/echo$")]
@@ -15,70 +15,70 @@ async fn echo(mut socket: WebSocket) -> Result<(), Closed> {
 
 const ROUTES: Routes<()> = routes![echo];
 
-/// What is wrong with a case; nothing where it passes.
-async fn run(laboratory: &Laboratory, case: Case) -> Option<String> {
-    let mut wire = Wire::open(laboratory.address, "/echo").await;
-    wire.send_raw(&case.sends).await;
-    let (frames, code) = match case.sees {
-        Sees::Frames(frames) => (frames, None),
-        Sees::Closes(frames, code) => (frames, Some((code, false))),
-        Sees::Fails(code) => (vec![], Some((code, true))),
+/// Runs a case, and returns the reason if it fails.
+async fn run(test_bed: &TestBed, case: Case) -> Option<String> {
+    let mut wire = WebSocketClient::open(test_bed.address, "/echo").await;
+    wire.send_raw(&case.input).await;
+    let (frames, code) = match case.expected {
+        Expected::Frames(frames) => (frames, None),
+        Expected::Closes(frames, code) => (frames, Some((code, false))),
+        Expected::Fails(code) => (vec![], Some((code, true))),
     };
     for frame in frames {
-        let seen = wire.next().await;
+        let seen = wire.recv_frame().await;
         if seen.as_ref() != Some(&frame) {
             let seen = seen.map(|seen| (seen.first, seen.payload.len()));
-            return Some(format!("{}: {seen:?} came", case.name));
+            return Some(format!("{}: received {seen:?}", case.name));
         }
     }
     let Some((code, or_drop)) = code else {
-        wire.say("still there").await;
-        let seen = wire.next().await;
-        return (seen != Some(Frame::text("still there")))
-            .then(|| format!("{}: did not stay open", case.name));
+        wire.send_text("still open").await;
+        let seen = wire.recv_frame().await;
+        return (seen != Some(Frame::text("still open")))
+            .then(|| format!("{}: the connection did not stay open", case.name));
     };
-    match wire.end().await {
+    match wire.recv_close().await {
         Some(seen) if seen == code => {}
-        None if or_drop && laboratory.server.is_some() => {}
+        None if or_drop && test_bed.server.is_some() => {}
         seen => return Some(format!("{}: closed with {seen:?}, not {code}", case.name)),
     }
-    wire.next()
+    wire.recv_frame()
         .await
         .map(|frame| format!("{}: {frame:?} after the close", case.name))
 }
 
-async fn conforms(laboratory: Laboratory) {
+async fn assert_conforms(test_bed: TestBed) {
     let mut failed = Vec::new();
-    let mut all = 0;
+    let mut total = 0;
     for case in cases() {
-        all += 1;
-        failed.extend(run(&laboratory, case).await);
+        total += 1;
+        failed.extend(run(&test_bed, case).await);
     }
     assert!(
         failed.is_empty(),
-        "{} of {all} cases failed:\n{}",
+        "{} of {total} cases failed:\n{}",
         failed.len(),
         failed.join("\n")
     );
-    println!("{all} cases");
-    assert!(all > 100);
-    // And none of them harmed the next.
-    let mut wire = Wire::open(laboratory.address, "/echo").await;
-    wire.say("well").await;
-    assert_eq!(wire.heard().await, "well");
+    println!("{total} cases");
+    assert!(total > 100);
+    // The server still accepts connections.
+    let mut wire = WebSocketClient::open(test_bed.address, "/echo").await;
+    wire.send_text("hello").await;
+    assert_eq!(wire.recv_text().await, "hello");
     drop(wire);
-    laboratory.stop().await;
+    test_bed.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rfc_6455_conformance_behind_mongrel2() {
-    let Some(laboratory) = Laboratory::new(App::new(ROUTES, ()), plain).await else {
+    let Some(test_bed) = TestBed::mongrel2(App::new(ROUTES, ()), default_settings).await else {
         return;
     };
-    conforms(laboratory).await;
+    assert_conforms(test_bed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rfc_6455_conformance_on_the_embedded_server() {
-    conforms(Laboratory::embedded(App::new(ROUTES, ())).await).await;
+    assert_conforms(TestBed::embedded(App::new(ROUTES, ())).await).await;
 }

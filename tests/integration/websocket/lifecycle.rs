@@ -1,8 +1,8 @@
-//! How a WebSocket opens, what its handler sees, and how it ends: on both front ends.
+//! Opening, closing and draining WebSockets, on both front ends.
 
-use crate::support::laboratory::{Laboratory, plain};
-use crate::support::websocket::{ACCEPT, Frame, Wire};
-use crate::support::{Gate, within};
+use crate::support::test_bed::{TestBed, default_settings};
+use crate::support::websocket::{ACCEPT, Frame, WebSocketClient};
+use crate::support::{Gate, with_timeout};
 use brubeck::prelude::*;
 
 #[websocket("^/echo$", protocols = ["chat.v2", "chat.v1"], origins = ["https://app.example"])]
@@ -26,19 +26,19 @@ async fn short(socket: WebSocket) -> Result<(), Closed> {
 
 #[websocket("^/fails$")]
 async fn fails(_socket: WebSocket) -> Result<(), &'static str> {
-    Err("as the test wants it")
+    Err("on purpose")
 }
 
 #[websocket("^/panics$")]
 async fn panics(_socket: WebSocket) {
-    panic!("as the test wants it")
+    panic!("on purpose")
 }
 
-/// Tells the gate when it runs, and when its client has gone.
+/// Signals its start, and the end of its client, at the gate.
 #[websocket("^/watched$")]
 async fn watched(mut socket: WebSocket, gate: State<Gate>) {
     let sender = socket.sender();
-    gate.knock();
+    gate.signal_arrival();
     while socket.recv().await.is_some() {}
     assert_eq!(sender.send("late").await, Err(Closed));
     gate.open(1);
@@ -55,9 +55,9 @@ async fn room(name: String, upgrade: Upgrade) -> Result<Response, Status> {
 
 const ROUTES: Routes<Gate> = routes![echo, short, fails, panics, watched, room];
 
-async fn opens_as_it_should(laboratory: &Laboratory) {
-    let at = laboratory.address;
-    let wire = Wire::open(at, "/echo").await;
+async fn check_open(test_bed: &TestBed) {
+    let at = test_bed.address;
+    let wire = WebSocketClient::open(at, "/echo").await;
     assert!(
         wire.head
             .contains(&format!("sec-websocket-accept: {}\r\n", ACCEPT.to_lowercase())),
@@ -70,128 +70,141 @@ async fn opens_as_it_should(laboratory: &Laboratory) {
         wire.head
     );
 
-    let ask = async |path: &'static str, more: &'static str| Wire::ask(at, path, more).await;
+    let ask = async |path: &'static str, more: &'static str| WebSocketClient::handshake(at, path, more).await;
     let version = "sec-websocket-version: 13\r\n";
-    let spoken = "sec-websocket-version: 13\r\nsec-websocket-protocol: other, chat.v1, chat.v2\r\n";
-    let mut wire = ask("/echo", spoken).await.expect("a WebSocket");
+    let protocols = "sec-websocket-version: 13\r\nsec-websocket-protocol: other, chat.v1, chat.v2\r\n";
+    let mut wire = ask("/echo", protocols).await.expect("a WebSocket");
     assert!(
         wire.head.contains("sec-websocket-protocol: chat.v2\r\n"),
         "{}",
         wire.head
     );
-    assert_eq!(wire.heard().await, "chat.v2");
+    assert_eq!(wire.recv_text().await, "chat.v2");
 
     let from = |origin: &str| format!("{version}origin: {origin}\r\n");
-    assert!(Wire::ask(at, "/echo", &from("https://app.example")).await.is_ok());
     assert!(
-        Wire::ask(at, "/echo", &from(&format!("http://{at}")))
+        WebSocketClient::handshake(at, "/echo", &from("https://app.example"))
             .await
             .is_ok()
     );
-    for (answer, status) in [
-        (Wire::ask(at, "/echo", &from("https://evil.example")).await, "403"),
+    assert!(
+        WebSocketClient::handshake(at, "/echo", &from(&format!("http://{at}")))
+            .await
+            .is_ok()
+    );
+    for (response, status) in [
         (
-            Wire::ask(at, "/room/a", &from("https://app.example")).await,
+            WebSocketClient::handshake(at, "/echo", &from("https://evil.example")).await,
+            "403",
+        ),
+        (
+            WebSocketClient::handshake(at, "/room/a", &from("https://app.example")).await,
             "403",
         ),
         (ask("/room/private", version).await, "403"),
         (ask("/nothing", version).await, "404"),
         (ask("/echo", "sec-websocket-version: 8\r\n").await, "426"),
         (
-            Wire::raw(at, "GET /echo HTTP/1.1\r\nhost: a\r\n\r\n").await,
+            WebSocketClient::handshake_raw(at, "GET /echo HTTP/1.1\r\nhost: a\r\n\r\n").await,
             "426",
         ),
     ] {
-        let Err(answer) = answer else {
-            panic!("a WebSocket, not {status}")
+        let Err(response) = response else {
+            panic!("a WebSocket instead of {status}")
         };
         assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status} ")),
-            "{status}: {answer}"
+            response.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{status}: {response}"
         );
     }
     assert_eq!(
         ask("/room/blue", version)
             .await
             .expect("a WebSocket")
-            .heard()
+            .recv_text()
             .await,
         "blue"
     );
 }
 
-async fn ends_as_it_should(laboratory: &Laboratory, gate: &Gate) {
-    let at = laboratory.address;
-    // All that was said before comes first, and in order.
-    let mut wire = Wire::open(at, "/short").await;
+async fn check_close(test_bed: &TestBed, gate: &Gate) {
+    let at = test_bed.address;
+    // Messages sent before the close arrive first, in order.
+    let mut wire = WebSocketClient::open(at, "/short").await;
     for n in 0..200 {
-        assert_eq!(wire.heard().await, n.to_string());
+        assert_eq!(wire.recv_text().await, n.to_string());
     }
-    assert_eq!(wire.end().await, Some(1000));
-    assert_eq!(Wire::open(at, "/fails").await.end().await, Some(1011));
-    assert_eq!(Wire::open(at, "/panics").await.end().await, Some(1011));
-
-    // A client that goes without a word.
-    let wire = Wire::open(at, "/watched").await;
-    gate.arrived(1).await;
-    drop(wire);
-    gate.left(1).await;
-    gate.arrived(1).await;
-    // One that says goodbye, and is answered.
-    let mut wire = Wire::open(at, "/watched").await;
-    gate.arrived(1).await;
-    wire.send(0x88, b"\x0f\xa0bye").await;
-    assert_eq!(wire.end().await, Some(4000));
-    assert_eq!(wire.next().await, None);
-    gate.left(1).await;
-    gate.arrived(1).await;
-}
-
-/// What the client sends at once with its request is not lost.
-async fn hears_what_comes_early(laboratory: &Laboratory) {
-    let mut wire = Wire::open(laboratory.address, "/echo").await;
-    for n in 0..50 {
-        wire.say(&n.to_string()).await;
-    }
-    for n in 0..50 {
-        assert_eq!(wire.heard().await, n.to_string());
-    }
-}
-
-async fn stops_as_it_should(laboratory: Laboratory, gate: &Gate) {
-    let mut wire = Wire::open(laboratory.address, "/watched").await;
-    gate.arrived(1).await;
-    let stopping = tokio::spawn(laboratory.stop());
+    assert_eq!(wire.recv_close().await, Some(1000));
     assert_eq!(
-        wire.next().await,
+        WebSocketClient::open(at, "/fails").await.recv_close().await,
+        Some(1011)
+    );
+    assert_eq!(
+        WebSocketClient::open(at, "/panics").await.recv_close().await,
+        Some(1011)
+    );
+
+    // A client that closes the connection without a close frame.
+    let wire = WebSocketClient::open(at, "/watched").await;
+    gate.wait_for_arrivals(1).await;
+    drop(wire);
+    gate.wait_for_exits(1).await;
+    gate.wait_for_arrivals(1).await;
+    // A client that sends a close frame gets one back.
+    let mut wire = WebSocketClient::open(at, "/watched").await;
+    gate.wait_for_arrivals(1).await;
+    wire.send(0x88, b"\x0f\xa0bye").await;
+    assert_eq!(wire.recv_close().await, Some(4000));
+    assert_eq!(wire.recv_frame().await, None);
+    gate.wait_for_exits(1).await;
+    gate.wait_for_arrivals(1).await;
+}
+
+/// Messages sent right after the handshake are not lost.
+async fn check_early_messages(test_bed: &TestBed) {
+    let mut wire = WebSocketClient::open(test_bed.address, "/echo").await;
+    for n in 0..50 {
+        wire.send_text(&n.to_string()).await;
+    }
+    for n in 0..50 {
+        assert_eq!(wire.recv_text().await, n.to_string());
+    }
+}
+
+async fn check_drain(test_bed: TestBed, gate: &Gate) {
+    let mut wire = WebSocketClient::open(test_bed.address, "/watched").await;
+    gate.wait_for_arrivals(1).await;
+    let stopping = tokio::spawn(test_bed.stop());
+    assert_eq!(
+        wire.recv_frame().await,
         Some(Frame {
             first: 0x88,
             payload: 1001_u16.to_be_bytes().into()
         })
     );
     wire.send(0x88, &1001_u16.to_be_bytes()).await;
-    gate.left(1).await;
-    within(stopping).await.expect("no panic");
+    gate.wait_for_exits(1).await;
+    with_timeout(stopping).await.expect("no panic");
 }
 
-async fn behaves(laboratory: Laboratory, gate: &Gate) {
-    opens_as_it_should(&laboratory).await;
-    hears_what_comes_early(&laboratory).await;
-    ends_as_it_should(&laboratory, gate).await;
-    stops_as_it_should(laboratory, gate).await;
+async fn check_lifecycle(test_bed: TestBed, gate: &Gate) {
+    check_open(&test_bed).await;
+    check_early_messages(&test_bed).await;
+    check_close(&test_bed, gate).await;
+    check_drain(test_bed, gate).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn websocket_open_close_and_drain_behind_mongrel2() {
     let gate = Gate::new();
-    let Some(laboratory) = Laboratory::new(App::new(ROUTES, gate.clone()), plain).await else {
+    let Some(test_bed) = TestBed::mongrel2(App::new(ROUTES, gate.clone()), default_settings).await else {
         return;
     };
-    behaves(laboratory, &gate).await;
+    check_lifecycle(test_bed, &gate).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn websocket_open_close_and_drain_on_the_embedded_server() {
     let gate = Gate::new();
-    behaves(Laboratory::embedded(App::new(ROUTES, gate.clone())).await, &gate).await;
+    check_lifecycle(TestBed::embedded(App::new(ROUTES, gate.clone())).await, &gate).await;
 }

@@ -1,7 +1,7 @@
-//! WebSockets as another implementation speaks them: the `websockets` client of Python.
+//! Interoperability with the `websockets` client of Python.
 
-use crate::support::laboratory::{Laboratory, plain};
-use crate::support::{parts, within};
+use crate::support::test_bed::{TestBed, default_settings};
+use crate::support::{requirements, with_timeout};
 use brubeck::prelude::*;
 
 #[websocket("^/echo$", protocols = ["chat.v1"])]
@@ -14,8 +14,8 @@ async fn echo(mut socket: WebSocket) -> Result<(), Closed> {
 
 const ROUTES: Routes<()> = routes![echo];
 
-async fn speaks(laboratory: Laboratory) {
-    let Some(python) = parts::websockets() else {
+async fn check_interoperability(test_bed: TestBed) {
+    let Some(python) = requirements::websockets() else {
         return;
     };
     let output = tokio::process::Command::new(python)
@@ -23,16 +23,16 @@ async fn speaks(laboratory: Laboratory) {
             env!("CARGO_MANIFEST_DIR"),
             "/tests/peers/websocket_client.py"
         ))
-        .arg(format!("ws://{}/echo", laboratory.address))
+        .arg(format!("ws://{}/echo", test_bed.address))
         .kill_on_drop(true)
         .output();
-    let output = within(output).await.expect("an interpreter");
-    let (said, wrong) = (
+    let output = with_timeout(output).await.expect("a python process");
+    let (stdout, stderr) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     );
-    let said: Vec<&str> = said.lines().collect();
-    let all = [
+    let passed: Vec<&str> = stdout.lines().collect();
+    let expected = [
         "echo",
         "fragments",
         "ping",
@@ -43,19 +43,19 @@ async fn speaks(laboratory: Laboratory) {
         "too large",
         "origin",
     ];
-    assert_eq!(said, all, "{wrong}");
-    laboratory.stop().await;
+    assert_eq!(passed, expected, "{stderr}");
+    test_bed.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_client_interoperates_behind_mongrel2() {
-    let Some(laboratory) = Laboratory::new(App::new(ROUTES, ()), plain).await else {
+    let Some(test_bed) = TestBed::mongrel2(App::new(ROUTES, ()), default_settings).await else {
         return;
     };
-    speaks(laboratory).await;
+    check_interoperability(test_bed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_client_interoperates_on_the_embedded_server() {
-    speaks(Laboratory::embedded(App::new(ROUTES, ())).await).await;
+    check_interoperability(TestBed::embedded(App::new(ROUTES, ())).await).await;
 }

@@ -1,6 +1,6 @@
-//! The table of calls that wait: one more begins, one is answered.
+//! The table of pending calls: beginning a call, and receiving its reply.
 
-use super::{TIMES, walk};
+use super::{REPETITIONS, measure};
 use crate::Result;
 use brubeck::protocol::{
     CallId, CallOptions, Caller, CallerAction, CallerConfig, CallerEvent, Moment, PeerId, Worker,
@@ -37,34 +37,34 @@ impl Pair {
             caller: Caller::new(caller, [1; 32]),
             worker: Worker::new(worker, [2; 32]),
         };
-        pair.tell(CallerEvent::AddPeer { peer: PEER });
-        pair.tell(CallerEvent::LinkUp {
+        pair.handle_event(CallerEvent::AddPeer { peer: PEER });
+        pair.handle_event(CallerEvent::LinkUp {
             peer: PEER,
             link: LINK,
         });
         pair
     }
 
-    /// Until neither has more to say because of this.
-    fn tell(&mut self, event: CallerEvent) {
+    /// Handles an event, and exchanges frames until both sides are idle.
+    fn handle_event(&mut self, event: CallerEvent) {
         let mut events = vec![event];
         while let Some(event) = events.pop() {
-            for frames in sent(&mut self.caller, event) {
-                events.extend(self.ask(frames).into_iter().map(heard));
+            for frames in frames_of(&mut self.caller, event) {
+                events.extend(self.serve(frames).into_iter().map(frames_event));
             }
         }
     }
 
-    /// What a worker answers; its handler is done at once.
-    fn ask(&mut self, frames: Vec<Bytes>) -> Vec<Vec<Bytes>> {
+    /// Passes frames to the worker and returns its frames. Handlers finish immediately.
+    fn serve(&mut self, frames: Vec<Bytes>) -> Vec<Vec<Bytes>> {
         let mut events = vec![WorkerEvent::Frames { peer: NAME, frames }];
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         while let Some(event) = events.pop() {
             let mut actions = Vec::new();
             self.worker.handle_event(NOW, event, &mut actions);
             for action in actions {
                 match action {
-                    WorkerAction::Send { frames, .. } => answers.push(frames),
+                    WorkerAction::Send { frames, .. } => responses.push(frames),
                     WorkerAction::Start { job, .. } => events.push(WorkerEvent::Finished {
                         job,
                         reply: Some(WireReply {
@@ -77,7 +77,7 @@ impl Pair {
                 }
             }
         }
-        answers
+        responses
     }
 }
 
@@ -90,7 +90,7 @@ fn call(number: u64) -> CallerEvent {
     }
 }
 
-fn heard(frames: Vec<Bytes>) -> CallerEvent {
+fn frames_event(frames: Vec<Bytes>) -> CallerEvent {
     CallerEvent::Frames {
         peer: PEER,
         link: LINK,
@@ -98,7 +98,7 @@ fn heard(frames: Vec<Bytes>) -> CallerEvent {
     }
 }
 
-fn sent(caller: &mut Caller, event: CallerEvent) -> Vec<Vec<Bytes>> {
+fn frames_of(caller: &mut Caller, event: CallerEvent) -> Vec<Vec<Bytes>> {
     let mut actions = Vec::new();
     caller.handle_event(NOW, event, &mut actions);
     let sends = actions.into_iter().filter_map(|action| match action {
@@ -111,33 +111,34 @@ fn sent(caller: &mut Caller, event: CallerEvent) -> Vec<Vec<Bytes>> {
 pub(super) fn begin() -> Result {
     let Pair { mut caller, .. } = Pair::new();
     let mut numbers = 1..;
-    walk(
+    measure(
         || call(numbers.next().unwrap_or_default()),
-        |event| sent(&mut caller, event),
+        |event| frames_of(&mut caller, event),
     );
-    match caller.pending() as u64 == TIMES + 1 {
-        true => Ok(()),
-        false => Err("the caller did not call".into()),
+    if caller.pending() as u64 == REPETITIONS + 1 {
+        Ok(())
+    } else {
+        Err("the calls are not pending".into())
     }
 }
 
 pub(super) fn reply() -> Result {
     let mut pair = Pair::new();
-    // All calls before the first answer is heard, since answers are made in the order of the calls.
-    let mut answers = Vec::new();
-    for number in 0..=TIMES {
-        for frames in sent(&mut pair.caller, call(number)) {
-            answers.extend(pair.ask(frames));
+    // Send all calls first, because `measure` takes the replies in the order of the calls.
+    let mut responses = Vec::new();
+    for number in 0..=REPETITIONS {
+        for frames in frames_of(&mut pair.caller, call(number)) {
+            responses.extend(pair.serve(frames));
         }
     }
     let Pair { mut caller, .. } = pair;
-    let mut answers = answers.into_iter();
-    walk(
-        || heard(answers.next().unwrap_or_default()),
-        |event| sent(&mut caller, event),
+    let mut responses = responses.into_iter();
+    measure(
+        || frames_event(responses.next().unwrap_or_default()),
+        |event| frames_of(&mut caller, event),
     );
     match caller.pending() {
         0 => Ok(()),
-        left => Err(format!("{left} calls were not answered").into()),
+        left => Err(format!("{left} calls got no reply").into()),
     }
 }

@@ -1,6 +1,6 @@
-//! From a request to its handler, and to the arguments of that.
+//! Finding the route of a request, and extracting the arguments of its handler.
 
-use super::walk;
+use super::measure;
 use crate::{Result, table};
 use brubeck::__private::RouteMatcher;
 use brubeck::prelude::*;
@@ -12,7 +12,7 @@ use tower_service::Service as _;
 pub(super) fn literal(count: usize) -> Result {
     let matching = RouteMatcher::new(table::routes(count, false))?;
     let path = table::path(count / 2, false);
-    walk(|| path.clone(), |path| matching.find(&path));
+    measure(|| path.clone(), |path| matching.find(&path));
     Ok(())
 }
 
@@ -36,11 +36,11 @@ async fn note(note: Json<Note>) -> Json<Note> {
 
 const ROUTES: Routes<()> = routes![user, note];
 
-/// The whole of an application, as a server asks it: what extractors cost is most of it.
+/// Sends requests through a whole application. Most of the instructions are those of extractors.
 fn application(request: impl Fn() -> Result<http::Request<Body>>) -> Result {
     request()?;
     let mut service = App::new(ROUTES, ()).into_service()?;
-    walk(
+    measure(
         || request().ok(),
         |request| request.and_then(|request| service.call(request).now_or_never()),
     );

@@ -1,6 +1,6 @@
-//! From bytes to messages and back.
+//! Decoding and encoding messages.
 
-use super::walk;
+use super::measure;
 use crate::Result;
 use brubeck::Dialect;
 use brubeck::wire::mongrel2::{self, Mongrel2Headers, Protocol};
@@ -33,7 +33,7 @@ pub(super) fn v2_decode() -> Result {
         call: request.into(),
     });
     let (frames, key) = (v2::seal(&request, POSITION, &key())?, key());
-    walk(
+    measure(
         || frames.clone(),
         |frames| RawMessage::read(&frames).map(|raw| raw.open(&key)),
     );
@@ -42,7 +42,7 @@ pub(super) fn v2_decode() -> Result {
 
 pub(super) fn v2_encode() -> Result {
     let (reply, key) = (answer(), key());
-    walk(|| reply.clone(), |reply| v2::seal(&reply, POSITION, &key));
+    measure(|| reply.clone(), |reply| v2::seal(&reply, POSITION, &key));
     Ok(())
 }
 
@@ -74,7 +74,7 @@ fn branch_frames() -> Result<[Bytes; 2]> {
 
 pub(super) fn branch_decode() -> Result {
     let frames = branch_frames()?;
-    walk(|| frames.clone(), |frames| service::decode_request(&frames));
+    measure(|| frames.clone(), |frames| service::decode_request(&frames));
     Ok(())
 }
 
@@ -82,7 +82,7 @@ pub(super) fn branch_encode() -> Result {
     let request = service::decode_request(&branch_frames()?)?;
     let mut response = service::LegacyResponse::to(&request.envelope, 200, "OK");
     response.body = BODY.into();
-    walk(
+    measure(
         || response.clone(),
         |response| service::encode_response(&response),
     );
@@ -114,7 +114,7 @@ pub(super) fn mongrel2_decode() -> Result {
         ("REMOTE_ADDR", "127.0.0.1"),
     ]);
     let frame = mongrel2::Mongrel2Request::new("web-1", "42", "/user/7", headers, "").encode(Protocol::Json);
-    walk(|| frame.clone(), |frame| mongrel2::decode(&frame));
+    measure(|| frame.clone(), |frame| mongrel2::decode(&frame));
     Ok(())
 }
 
@@ -122,7 +122,7 @@ pub(super) fn mongrel2_encode() -> Result {
     let response: &[u8] =
         b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 5\r\n\
         date: Tue, 24 Nov 2026 12:00:00 GMT\r\n\r\nhello";
-    walk(
+    measure(
         || [Bytes::from_static(b"42")],
         |to| mongrel2::reply(b"web-1", &to, response).map(|mut replies| replies.next()),
     );

@@ -1,4 +1,5 @@
-//! What a call costs, beside the crates one would otherwise take: every side in turns, in processes of their own.
+//! Measures the cost of a call, compared with other RPC crates. All sides are measured in turn, in processes of their
+//! own.
 
 mod report;
 mod row;
@@ -13,7 +14,7 @@ use row::{Cell, Row};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Measures calls, and writes what came out as Markdown.
+/// Measures calls and writes the results as Markdown
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -24,36 +25,36 @@ struct Arguments {
 
 #[derive(Args)]
 struct Plan {
-    /// The sides to compare; all where nothing is said
+    /// The sides to compare; default: all
     #[arg(long, value_delimiter = ',', value_parser = named)]
     sides: Vec<&'static dyn Side>,
     /// Bytes of JSON in a body
     #[arg(long, value_delimiter = ',', default_value = "100,65536")]
     sizes: Vec<usize>,
-    /// Calls under way at a time
+    /// Calls in flight
     #[arg(long, value_delimiter = ',', default_value = "1,32,256")]
     in_flight: Vec<usize>,
-    /// tcp, ipc
+    /// The transports: tcp, ipc
     #[arg(long, value_delimiter = ',', value_parser = transport, default_value = "tcp,ipc")]
     transports: Vec<Transport>,
-    /// How often each is measured
+    /// Measurements of each side
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// How long each measurement takes
+    /// Seconds of each measurement
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
-    /// A page with marks to write the tables between, and to lay the picture beside
+    /// A page whose generated part is replaced; the chart is written next to it
     #[arg(long)]
     out: Option<PathBuf>,
 }
 
-/// What a child process of a measurement does.
+/// The role of a child process.
 #[derive(Subcommand)]
 enum Role {
     /// Serves until standard input ends
     #[command(hide = true)]
     Serve { side: String, address: String },
-    /// Calls, and says what it has seen
+    /// Makes calls and reports the results
     #[command(hide = true)]
     Drive {
         side: String,
@@ -67,7 +68,7 @@ enum Role {
 fn transport(name: &str) -> Result<Transport> {
     let known = [Transport::Tcp, Transport::Ipc];
     let found = known.into_iter().find(|transport| transport.name() == name);
-    found.ok_or_else(|| "take tcp or ipc".into())
+    found.ok_or_else(|| "unknown transport; use tcp or ipc".into())
 }
 
 fn main() -> Result {
@@ -103,19 +104,19 @@ fn main() -> Result {
 
 async fn serve(side: &dyn Side, address: String) -> Result {
     let serving = side.serve(address).await?;
-    child::say(&Ready {
+    child::send(&Ready {
         address: serving.address,
         pids: serving.pids,
     })?;
-    child::until_left_alone().await;
+    child::wait_for_end().await;
     drop(serving.alive);
     Ok(())
 }
 
 async fn drive(side: &dyn Side, address: String, load: Load) -> Result {
-    child::say(&side.drive(address, load).await?)?;
-    // What it used can be read as long as it runs.
-    child::until_left_alone().await;
+    child::send(&side.drive(address, load).await?)?;
+    // The parent reads the CPU time of this process while it runs.
+    child::wait_for_end().await;
     Ok(())
 }
 
@@ -127,7 +128,7 @@ impl Plan {
         let mut rows = self.rows();
         let mut failed = None;
         for round in 0..self.rounds {
-            // In turns, so that a slow moment of the machine meets every side.
+            // All sides in turn, so a slow moment of the machine affects all of them.
             for row in &mut rows {
                 progress(&format!(
                     "round {} of {}: {}",
@@ -149,7 +150,7 @@ impl Plan {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Side by side within each cell.
+    /// Returns the rows, grouped by transport, size and calls in flight.
     fn rows(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         for transport in &self.transports {

@@ -1,4 +1,4 @@
-//! What came out, as tables and a picture.
+//! The results as tables and a chart.
 
 use crate::{Plan, row::Row};
 use brubeck_benches::chart::{Chart, Panel};
@@ -13,7 +13,7 @@ impl Plan {
         match &self.out {
             None => println!("{text}"),
             Some(page) => {
-                let picture = document::picture(page, "calls.svg", &self.chart(rows).to_string())?;
+                let picture = document::write_chart(page, "calls.svg", &self.chart(rows).to_string())?;
                 let text = format!("![Calls per second, by side]({picture})\n\n{text}");
                 document::replace(page, "calls", &text)?;
             }
@@ -21,7 +21,7 @@ impl Plan {
         Ok(())
     }
 
-    /// The rows of each transport and size, with the words that stand above them.
+    /// Groups the rows by transport and size, with a title.
     fn groups<'a>(&self, rows: &'a [Row]) -> Vec<(String, Vec<&'a Row>)> {
         let mut groups = Vec::new();
         for transport in &self.transports {
@@ -38,16 +38,16 @@ impl Plan {
     }
 
     fn tables(&self, rows: &[Row]) -> String {
-        let mut sides = Table::new(["side", "what it is", "runtime"]);
+        let mut sides = Table::new(["side", "description", "runtime"]);
         for side in &self.sides {
             let name = format!("`{}`", side.name());
-            sides.row([name.as_str(), side.what(), side.flavor().name()]);
+            sides.row([name.as_str(), side.description(), side.flavor().name()]);
         }
         let mut text = format!("{sides}\n");
         for (title, rows) in self.groups(rows) {
             let mut table = Table::new([
                 "side, in flight",
-                "calls/s (least to most)",
+                "calls/s (min to max)",
                 "of raw",
                 "p50 us",
                 "p99 us",
@@ -57,18 +57,18 @@ impl Plan {
                 "client",
             ]);
             for row in &rows {
-                let floor = rows
+                let lower_bound = rows
                     .iter()
                     .find(|other| other.side.name() == "raw" && other.cell == row.cell);
-                table.row(row.cells(floor.map(|floor| floor.rate().median)));
+                table.row(row.cells(lower_bound.map(|raw| raw.rate().median)));
             }
             text += &format!("### {title}\n\n{table}\n");
         }
         text += &format!(
-            "Medians of {} rounds of {} s, all sides in turns; {}.\n",
+            "Medians of {} rounds of {} s, all sides in turn; {}.\n",
             self.rounds,
             self.seconds,
-            machine::described()
+            machine::description()
         );
         text
     }
@@ -93,7 +93,7 @@ impl Plan {
         };
         Chart {
             title: "Calls per second".into(),
-            unit: "calls/s, logarithmic: more is better".into(),
+            unit: "calls/s, logarithmic; more is better".into(),
             series: self
                 .in_flight
                 .iter()

@@ -1,4 +1,4 @@
-//! How brubeck grows: with more workers, larger bodies, more peers that are idle, and more calls that wait.
+//! Measures how brubeck scales: with workers, body sizes, idle peers, and pending calls.
 
 mod peers;
 mod pending;
@@ -12,7 +12,7 @@ use clap::Parser;
 use roles::Role;
 use std::path::PathBuf;
 
-/// Measures how brubeck grows, and writes what came out as Markdown.
+/// Measures how brubeck scales and writes the results as Markdown
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -26,13 +26,13 @@ struct Plan {
     /// What to measure: workers, sizes, peers, pending
     #[arg(long, value_delimiter = ',', default_value = "workers,sizes,peers,pending")]
     lanes: Vec<Lane>,
-    /// How often each is measured
+    /// Measurements of each row
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// How long each measurement takes
+    /// Seconds of each measurement
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
-    /// A page with marks to write the tables between
+    /// A page whose generated part is replaced
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -48,8 +48,8 @@ enum Lane {
 fn main() -> Result {
     let arguments = Arguments::parse();
     match arguments.role {
-        // As `#[tokio::main]` makes it.
-        Some(role) => tokio::runtime::Runtime::new()?.block_on(role.play()),
+        // The runtime of `#[tokio::main]`.
+        Some(role) => tokio::runtime::Runtime::new()?.block_on(role.run()),
         None => tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?
@@ -59,7 +59,7 @@ fn main() -> Result {
 
 impl Plan {
     async fn run(self) -> Result {
-        usage::most_open_files();
+        usage::raise_open_file_limit();
         let mut text = String::new();
         for lane in &self.lanes {
             text += &match lane {
@@ -73,7 +73,7 @@ impl Plan {
             "Workers and sizes: medians of {} rounds of {} s; {}.\n",
             self.rounds,
             self.seconds,
-            machine::described()
+            machine::description()
         );
         match &self.out {
             Some(page) => document::replace(page, "scaling", &text),
@@ -85,8 +85,8 @@ impl Plan {
     }
 }
 
-/// Starts a service with these arguments, and gives it with its address.
-async fn served(address: &str, arguments: &[&str]) -> Result<(Child, String)> {
+/// Starts a service with these arguments, and returns it with its address.
+async fn start_service(address: &str, arguments: &[&str]) -> Result<(Child, String)> {
     let mut server = Child::start(["serve", address].iter().chain(arguments))?;
     let address = server.ready().await?;
     Ok((server, address))

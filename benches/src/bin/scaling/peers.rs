@@ -1,8 +1,8 @@
-//! Peers that are connected to one service and idle.
+//! Idle peers of one service.
 
-use crate::served;
+use crate::start_service;
 use brubeck_benches::child::{Child, progress};
-use brubeck_benches::figures::{bytes, thousands, three};
+use brubeck_benches::figures::{bytes, thousands, three_digits};
 use brubeck_benches::sides::Transport;
 use brubeck_benches::table::Table;
 use brubeck_benches::{Result, usage};
@@ -17,21 +17,21 @@ const PEERS: [(Transport, usize); 6] = [
     (Transport::Ipc, 10_000),
 ];
 
-/// Open files that a process has beside one for each peer.
+/// Open files of a process in addition to one for each peer.
 const OWN_FILES: u64 = 200;
 
-/// How long they are watched while they are idle.
-const WATCHED: Duration = Duration::from_secs(5);
+/// The time for which idle peers are observed.
+const OBSERVATION: Duration = Duration::from_secs(5);
 
 pub(crate) async fn measure() -> Result<String> {
     let mut table = Table::new([
         "peers",
-        "server, each",
-        "client, each",
+        "server, per peer",
+        "client, per peer",
         "CPU while idle: server",
         "client",
     ]);
-    let files = usage::most_open_files();
+    let files = usage::raise_open_file_limit();
     for (transport, peers) in PEERS {
         let title = format!("{}, {}", transport.name(), thousands(peers as f64));
         if peers as u64 + OWN_FILES > files {
@@ -43,9 +43,8 @@ pub(crate) async fn measure() -> Result<String> {
     }
     progress("");
     Ok(format!(
-        "### Idle peers\n\nClients of one process, each with a connection and a session of its own, connected to one service. \
-         Each beats once a second, so that the death of either is seen. Memory is what the process holds beyond what it \
-         held without them.\n\n{table}\n"
+        "### Idle peers\n\nClients in one process, each with its own connection and session to one service. Each peer sends a \
+         heartbeat once a second. Memory is the increase over the process without them.\n\n{table}\n"
     ))
 }
 
@@ -55,21 +54,22 @@ async fn once(transport: Transport, peers: usize) -> Result<Vec<String>> {
         Transport::Tcp => "tcp://127.0.0.1:0".to_owned(),
         Transport::Ipc => format!("ipc://{}", folder.path().join("service").display()),
     };
-    let (server, address) = served(&address, &["--max-connections", &(peers + 100).to_string()]).await?;
-    // One that comes first, so that what the first costs is not taken for the cost of each.
+    let (server, address) =
+        start_service(&address, &["--max-connections", &(peers + 100).to_string()]).await?;
+    // One client connects first, so the cost of initialization is not included.
     let mut first = Child::start(["hold", &address, "1"])?;
-    first.hear::<usize>().await?;
+    first.receive::<usize>().await?;
     let before = (server.usage()?, first.usage()?);
     let mut clients = Child::start(["hold", &address, &peers.to_string()])?;
-    clients.hear::<usize>().await?;
+    clients.receive::<usize>().await?;
     let began = (server.usage()?, clients.usage()?);
-    tokio::time::sleep(WATCHED).await;
+    tokio::time::sleep(OBSERVATION).await;
     let after = (server.usage()?, clients.usage()?);
     let each = |now: u64, before: u64| bytes(now.saturating_sub(before) as f64 / peers as f64);
-    let busy = |seconds: f64| format!("{} %", three(100.0 * seconds / WATCHED.as_secs_f64()));
+    let busy = |seconds: f64| format!("{} %", three_digits(100.0 * seconds / OBSERVATION.as_secs_f64()));
     let cells = vec![
-        each(after.0.now, before.0.now),
-        each(after.1.now, before.1.now),
+        each(after.0.memory, before.0.memory),
+        each(after.1.memory, before.1.memory),
         busy(after.0.since(began.0).cpu),
         busy(after.1.since(began.1).cpu),
     ];

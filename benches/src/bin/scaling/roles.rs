@@ -1,8 +1,8 @@
-//! What the child processes do.
+//! The roles of child processes.
 
 use brubeck::{Running, ServiceAddress, prelude::*};
 use brubeck_benches::child::{self, Ready};
-use brubeck_benches::load::{Echo, Load, ready};
+use brubeck_benches::load::{Echo, Load, wait_for_measurement};
 use brubeck_benches::sides::brubeck::{EchoClient, PASSPHRASE, ROUTES};
 use brubeck_benches::work::Note;
 use brubeck_benches::{Error, Result};
@@ -12,14 +12,14 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// How long the handler takes that only waits.
+/// The time for which the handler `nap` sleeps.
 pub(crate) const NAP: Duration = Duration::from_millis(10);
 
-/// Longer than any measurement.
-const LONG: Duration = Duration::from_secs(600);
+/// A timeout that is longer than any measurement.
+const LONG_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// How many clients connect at a time.
-const AT_A_TIME: usize = 64;
+/// Clients that connect concurrently.
+const CONNECTING: usize = 64;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Role {
@@ -34,36 +34,36 @@ pub(crate) enum Role {
         #[arg(long, default_value_t = 8 << 20)]
         body_limit: usize,
     },
-    /// Calls all of these addresses
+    /// Calls the services at these addresses
     #[command(hide = true)]
     Drive {
         #[arg(value_enum)]
-        what: What,
+        target: Target,
         in_flight: usize,
         seconds: f64,
         addresses: Vec<String>,
     },
-    /// Sends bodies of this size there and back, one at a time
+    /// Sends bodies of this size and receives them back, one at a time
     #[command(hide = true)]
     Send {
         address: String,
         size: usize,
         seconds: f64,
     },
-    /// Connects so many clients, and leaves them idle
+    /// Connects idle clients
     #[command(hide = true)]
     Hold { address: String, clients: usize },
-    /// Makes so many calls that are not answered
+    /// Makes calls to which the service does not respond
     #[command(hide = true)]
     Pend { address: String, calls: usize },
 }
 
-/// What is called.
+/// The handler that is called.
 #[derive(Clone, Copy, clap::ValueEnum)]
-pub(crate) enum What {
-    /// The echo, which is all work.
+pub(crate) enum Target {
+    /// The echo, which only computes.
     Echo,
-    /// The handler that only waits.
+    /// The handler that sleeps.
     Nap,
 }
 
@@ -83,7 +83,7 @@ static HELD: AtomicUsize = AtomicUsize::new(0);
 #[service_handler(path = "^/hold$", method = "request")]
 async fn hold(note: Json<Note>) -> Json<Note> {
     HELD.fetch_add(1, Relaxed);
-    tokio::time::sleep(LONG).await;
+    tokio::time::sleep(LONG_TIMEOUT).await;
     note
 }
 
@@ -95,8 +95,8 @@ async fn held() -> Json<usize> {
 const SERVICE: Routes<()> = routes![..ROUTES, nap, back, hold, held];
 
 impl Role {
-    /// Does it.
-    pub(crate) async fn play(self) -> Result {
+    /// Runs the role until the parent exits.
+    pub(crate) async fn run(self) -> Result {
         match self {
             Role::Serve {
                 address,
@@ -109,19 +109,19 @@ impl Role {
                     .max_connections(max_connections)
                     .body_limit(body_limit);
                 let running: Running = App::new(SERVICE, ()).start(service).await?;
-                child::say(&Ready {
+                child::send(&Ready {
                     address: running.address().to_owned(),
                     pids: Vec::new(),
                 })?;
-                child::until_left_alone().await;
+                child::wait_for_end().await;
                 Ok(())
             }
             Role::Drive {
-                what,
+                target,
                 in_flight,
                 seconds,
                 addresses,
-            } => drive(what, in_flight, seconds, &addresses).await,
+            } => drive(target, in_flight, seconds, &addresses).await,
             Role::Send {
                 address,
                 size,
@@ -133,18 +133,18 @@ impl Role {
     }
 }
 
-/// One that calls the handler that only waits.
+/// A client of the handler that sleeps.
 #[derive(Clone)]
-struct Napper(Client);
+struct NapClient(Client);
 
-impl Echo for Napper {
+impl Echo for NapClient {
     async fn echo(&self, note: Note) -> Result<Note> {
-        let answer = self.0.request("/nap").body(&note).await?;
-        Ok(serde_json::from_value(answer.body)?)
+        let response = self.0.request("/nap").body(&note).await?;
+        Ok(serde_json::from_value(response.body)?)
     }
 }
 
-async fn drive(what: What, in_flight: usize, seconds: f64, addresses: &[String]) -> Result {
+async fn drive(target: Target, in_flight: usize, seconds: f64, addresses: &[String]) -> Result {
     let (first, more) = addresses.split_first().ok_or("no address")?;
     let service = more
         .iter()
@@ -155,16 +155,16 @@ async fn drive(what: What, in_flight: usize, seconds: f64, addresses: &[String])
         in_flight,
         window: Duration::from_secs_f64(seconds),
     };
-    let seen = match what {
-        What::Echo => load.drive(EchoClient::new(client)).await?,
-        What::Nap => load.drive(Napper(client)).await?,
+    let results = match target {
+        Target::Echo => load.drive(EchoClient::new(client)).await?,
+        Target::Nap => load.drive(NapClient(client)).await?,
     };
-    child::say(&seen)?;
-    child::until_left_alone().await;
+    child::send(&results)?;
+    child::wait_for_end().await;
     Ok(())
 }
 
-/// A digit, or as much text.
+/// Returns a JSON value of this size: a digit, or a text.
 fn body(size: usize) -> Value {
     match size {
         0 | 1 => 7.into(),
@@ -178,14 +178,15 @@ async fn send(address: &str, size: usize, seconds: f64) -> Result {
     let client = Client::connect(&service)?;
     let body = body(size);
     let once = async || {
-        let answer = client.request("/back").body(&body).timeout(LONG).await?;
-        match answer.body == body {
-            true => Result::<(), Error>::Ok(()),
-            false => Err("the answer is not what was asked".into()),
+        let response = client.request("/back").body(&body).timeout(LONG_TIMEOUT).await?;
+        if response.body == body {
+            Result::<(), Error>::Ok(())
+        } else {
+            Err("the response differs from the request".into())
         }
     };
     once().await?;
-    ready().await?;
+    wait_for_measurement().await?;
     let (began, mut times) = (Instant::now(), Vec::new());
     while times.is_empty() || began.elapsed() < window {
         let asked = Instant::now();
@@ -194,8 +195,8 @@ async fn send(address: &str, size: usize, seconds: f64) -> Result {
     }
     times.sort_by(f64::total_cmp);
     let median = times.get(times.len() / 2).copied().unwrap_or_default();
-    child::say(&median)?;
-    child::until_left_alone().await;
+    child::send(&median)?;
+    child::wait_for_end().await;
     Ok(())
 }
 
@@ -203,13 +204,13 @@ async fn keep(address: &str, clients: usize) -> Result {
     let connected = stream::iter(0..clients)
         .map(async |_| {
             let client = Client::connect(&ServiceAddress::new(address, PASSPHRASE))?;
-            client.request("/held").timeout(LONG).await?;
+            client.request("/held").timeout(LONG_TIMEOUT).await?;
             Ok::<_, Error>(client)
         })
-        .buffer_unordered(AT_A_TIME);
+        .buffer_unordered(CONNECTING);
     let clients: Vec<Client> = connected.try_collect().await?;
-    child::say(&clients.len())?;
-    child::until_left_alone().await;
+    child::send(&clients.len())?;
+    child::wait_for_end().await;
     Ok(())
 }
 
@@ -218,19 +219,19 @@ async fn pend(address: &str, calls: usize) -> Result {
     let client = Client::connect(&service)?;
     let note = Note::of_size(100);
     client.request("/back").body(&note).await?;
-    ready().await?;
+    wait_for_measurement().await?;
     let mut waiting = JoinSet::new();
     for _ in 0..calls {
-        let call = client.request("/hold").body(&note).timeout(LONG);
+        let call = client.request("/hold").body(&note).timeout(LONG_TIMEOUT);
         waiting.spawn(async move { call.await.map(drop) });
     }
-    while client.request("/held").timeout(LONG).await?.body != calls {
+    while client.request("/held").timeout(LONG_TIMEOUT).await?.body != calls {
         if let Some(ended) = waiting.try_join_next() {
             return Err(format!("a call ended early: {ended:?}").into());
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    child::say(&waiting.len())?;
-    child::until_left_alone().await;
+    child::send(&waiting.len())?;
+    child::wait_for_end().await;
     Ok(())
 }

@@ -1,9 +1,9 @@
-//! Bodies from 1 byte to 64 MiB, there and back, one at a time.
+//! Round trips of bodies from 1 byte to 64 MiB, one at a time.
 
-use crate::{Plan, served};
+use crate::{Plan, start_service};
 use brubeck_benches::Result;
 use brubeck_benches::child::{Child, progress};
-use brubeck_benches::figures::{Spread, bytes, thousands, three};
+use brubeck_benches::figures::{Spread, bytes, thousands, three_digits};
 use brubeck_benches::table::Table;
 
 const SIZES: [usize; 8] = [1, 100, 1 << 10, 10 << 10, 100 << 10, 1 << 20, 8 << 20, 64 << 20];
@@ -11,7 +11,7 @@ const SIZES: [usize; 8] = [1, 100, 1 << 10, 10 << 10, 100 << 10, 1 << 20, 8 << 2
 pub(crate) async fn measure(plan: &Plan) -> Result<String> {
     let mut table = Table::new([
         "body",
-        "there and back, p50 us (least to most)",
+        "round trip, p50 us (min to max)",
         "MB/s each way",
         "peak MiB: server",
         "client",
@@ -24,17 +24,17 @@ pub(crate) async fn measure(plan: &Plan) -> Result<String> {
         }
         let micros = Spread::of(rounds.iter().map(|(seconds, ..)| seconds * 1e6));
         let peak = |value: fn(&(f64, u64, u64)) -> u64| {
-            three(Spread::of(rounds.iter().map(|round| value(round) as f64 / 1048576.0)).median)
+            three_digits(Spread::of(rounds.iter().map(|round| value(round) as f64 / 1048576.0)).median)
         };
         table.row([
             bytes(size as f64),
             format!(
                 "{} ({} to {})",
-                three(micros.median),
-                three(micros.low),
-                three(micros.high)
+                three_digits(micros.median),
+                three_digits(micros.min),
+                three_digits(micros.max)
             ),
-            // Both ways take one time.
+            // A round trip transfers the body twice.
             match size {
                 0..1024 => "".to_owned(),
                 size => thousands(2.0 * size as f64 / micros.median),
@@ -45,21 +45,21 @@ pub(crate) async fn measure(plan: &Plan) -> Result<String> {
     }
     progress("");
     Ok(format!(
-        "### Sizes\n\nA JSON string of that size over tcp, read and written by both sides, one call at a time. Beyond \
-         8 MiB both sides have said `body_limit`.\n\n{table}\n"
+        "### Sizes\n\nA JSON string of that size over tcp, parsed and written by both sides, one call at a time. Above \
+         8 MiB both sides have raised `body_limit`.\n\n{table}\n"
     ))
 }
 
-/// Seconds, and the peaks of both.
+/// Returns the seconds of a round trip, and the peak memory of server and client.
 async fn once(size: usize, seconds: f64) -> Result<(f64, u64, u64)> {
     let (text, seconds) = (size.to_string(), seconds.to_string());
-    let largest = size.max(8 << 20).to_string();
-    let (server, address) = served("tcp://127.0.0.1:0", &["--largest-body", &largest]).await?;
+    let body_limit = size.max(8 << 20).to_string();
+    let (server, address) = start_service("tcp://127.0.0.1:0", &["--body-limit", &body_limit]).await?;
     let mut client = Child::start(["send", &address, &text, &seconds])?;
-    client.hear::<String>().await?;
-    client.go().await?;
-    let took = client.hear().await?;
-    let measured = (took, server.usage()?.peak, client.usage()?.peak);
+    client.receive::<String>().await?;
+    client.start_measurement().await?;
+    let took = client.receive().await?;
+    let measured = (took, server.usage()?.peak_memory, client.usage()?.peak_memory);
     client.stop().await;
     server.stop().await;
     Ok(measured)

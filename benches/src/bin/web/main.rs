@@ -1,4 +1,5 @@
-//! What a page costs: on the embedded server beside hyper and axum, and behind a Mongrel2 beside handlers in C and Python.
+//! Measures the cost of a page: on the embedded server, compared with hyper and axum, and behind a Mongrel2, compared
+//! with handlers in C and Python.
 
 mod embedded;
 mod mongrel2;
@@ -9,13 +10,13 @@ mod wrk;
 
 use brubeck_benches::child::{self, Ready, progress};
 use brubeck_benches::sides::Flavor;
-use brubeck_benches::{Result, sides::Serving};
+use brubeck_benches::{Result, sides::RunningServer};
 use clap::{Args, Parser, Subcommand};
 use row::Row;
 use side::{SIDES, Side, Tools, named};
 use std::path::PathBuf;
 
-/// Measures a page that says hello, and writes what came out as Markdown.
+/// Measures a page that returns hello and writes the results as Markdown
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -26,30 +27,30 @@ struct Arguments {
 
 #[derive(Args)]
 struct Plan {
-    /// The sides to compare; all where nothing is said
+    /// The sides to compare; default: all
     #[arg(long, value_delimiter = ',', value_parser = named)]
     sides: Vec<&'static Side>,
-    /// Connections at a time
+    /// Concurrent connections
     #[arg(long, value_delimiter = ',', default_value = "1,64")]
     clients: Vec<usize>,
-    /// How often each is measured
+    /// Measurements of each side
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// How long each measurement takes
+    /// Seconds of each measurement
     #[arg(long, default_value_t = 3)]
     seconds: u32,
-    /// A page with marks to write the tables between, and to lay the picture beside
+    /// A page whose generated part is replaced; the chart is written next to it
     #[arg(long)]
     out: Option<PathBuf>,
 }
 
-/// What a child process of a measurement does.
+/// The role of a child process.
 #[derive(Subcommand)]
 enum Role {
     /// Serves until standard input ends
     Serve {
         side: String,
-        /// `send_spec` and `recv_spec`, behind a Mongrel2
+        /// `send_spec` and `recv_spec`, if behind a Mongrel2
         specs: Vec<String>,
     },
 }
@@ -59,22 +60,22 @@ fn main() -> Result {
     match arguments.role {
         None => Flavor::CurrentThread.build()?.block_on(arguments.plan.run()),
         Some(Role::Serve { side, specs }) => {
-            // What `#[tokio::main]` gives on two cores, for every side.
+            // The runtime of `#[tokio::main]` on two cores, for every side.
             Flavor::MultiThread.build()?.block_on(serve(&side, &specs))
         }
     }
 }
 
 async fn serve(side: &str, specs: &[String]) -> Result {
-    let Serving { address, pids, alive } = match (side, specs) {
+    let RunningServer { address, pids, alive } = match (side, specs) {
         ("hyper", []) => embedded::hyper().await?,
         ("axum", []) => embedded::axum().await?,
         ("brubeck", []) => embedded::brubeck().await?,
         ("m2-brubeck", [send, recv]) => mongrel2::brubeck(send, recv).await?,
         _ => return Err(format!("`{side}` is not served by this program").into()),
     };
-    child::say(&Ready { address, pids })?;
-    child::until_left_alone().await;
+    child::send(&Ready { address, pids })?;
+    child::wait_for_end().await;
     drop(alive);
     Ok(())
 }
@@ -87,7 +88,7 @@ impl Plan {
         let tools = Tools::gather()?;
         let mut rows = self.rows();
         for round in 1..=self.rounds {
-            // In turns, so that a slow moment of the machine meets every side.
+            // All sides in turn, so a slow moment of the machine affects all of them.
             for row in &mut rows {
                 progress(&format!("round {round} of {}: {}", self.rounds, row.title()));
                 let measured = row.measure(&tools, self.seconds).await;
@@ -99,7 +100,7 @@ impl Plan {
         self.publish(&rows)
     }
 
-    /// Side by side for each number of clients.
+    /// Returns the rows, grouped by the number of clients.
     fn rows(&self) -> Vec<Row> {
         let row = |clients| {
             self.sides.iter().map(move |side| Row {

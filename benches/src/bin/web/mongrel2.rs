@@ -1,32 +1,32 @@
-//! Handlers behind a Mongrel2: brubeck's, one in C, one in Python. All have the same Mongrel2 before them.
+//! Handlers behind a Mongrel2 in the same configuration: brubeck, C, and Python.
 
 use crate::embedded::ROUTES;
 use crate::side::{Program, Tools};
 use ::brubeck::prelude::*;
 use ::brubeck::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
 use brubeck_benches::child::Child;
-use brubeck_benches::{Result, sides::Serving};
+use brubeck_benches::{Result, sides::RunningServer};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-pub(crate) async fn brubeck(send: &str, recv: &str) -> Result<Serving> {
+pub(crate) async fn brubeck(send: &str, recv: &str) -> Result<RunningServer> {
     let running = App::new(ROUTES, ()).start(Mongrel2::new(send, recv)).await?;
-    Ok(Serving {
+    Ok(RunningServer {
         address: String::new(),
         pids: Vec::new(),
         alive: Box::new(running),
     })
 }
 
-/// A Mongrel2, until this is dropped.
-pub(crate) struct Behind {
+/// A running Mongrel2. It is stopped when dropped.
+pub(crate) struct Mongrel2Process {
     pub(crate) server: Mongrel2Server,
     _folder: TempDir,
 }
 
-impl Behind {
-    /// Starts a Mongrel2, and this program as its handler.
-    pub(crate) async fn start(program: Program, tools: &Tools) -> Result<(Behind, Child)> {
+impl Mongrel2Process {
+    /// Starts a Mongrel2 and its handler.
+    pub(crate) async fn start(program: Program, tools: &Tools) -> Result<(Mongrel2Process, Child)> {
         let folder = tempfile::tempdir()?;
         let spec = |name| format!("ipc://{}", folder.path().join(name).display());
         let (send, recv) = (spec("send"), spec("recv"));
@@ -42,9 +42,9 @@ impl Behind {
             }
         };
         command.args([&send, &recv]);
-        let mut child = Child::of(command)?;
+        let mut child = Child::spawn(command)?;
         child.ready().await?;
-        let behind = Behind {
+        let behind = Mongrel2Process {
             server,
             _folder: folder,
         };

@@ -1,12 +1,12 @@
-//! What came out, as tables and a picture.
+//! The results as tables and a chart.
 
 use crate::Plan;
-use crate::row::{Measured, Row};
-use crate::side::Front;
+use crate::row::{Measurement, Row};
+use crate::side::FrontEnd;
 use brubeck_benches::Result;
 use brubeck_benches::chart::{Chart, Panel};
 use brubeck_benches::document;
-use brubeck_benches::figures::{Spread, thousands, three};
+use brubeck_benches::figures::{Spread, thousands, three_digits};
 use brubeck_benches::table::Table;
 use brubeck_benches::usage::Usage;
 
@@ -16,7 +16,7 @@ impl Plan {
         match &self.out {
             None => println!("{text}"),
             Some(page) => {
-                let picture = document::picture(page, "web.svg", &self.chart(rows).to_string())?;
+                let picture = document::write_chart(page, "web.svg", &self.chart(rows).to_string())?;
                 let text = format!("![Requests per second, by side]({picture})\n\n{text}");
                 document::replace(page, "web", &text)?;
             }
@@ -26,34 +26,34 @@ impl Plan {
 
     fn tables(&self, rows: &[Row]) -> String {
         let mut text = String::new();
-        for front in Front::ALL {
+        for front in FrontEnd::ALL {
             let mut table = Table::new([
                 "side, clients".to_owned(),
-                "requests/s (least to most)".into(),
-                format!("of {} (least to most)", front.floor()),
+                "requests/s (min to max)".into(),
+                format!("ratio to {} (min to max)", front.lower_bound()),
                 "p50 us".into(),
                 "p99 us".into(),
-                "CPU us/request".into(),
-                "its Mongrel2's".into(),
+                "CPU us/request: handler".into(),
+                "Mongrel2".into(),
                 "peak MiB".into(),
             ]);
             for row in rows.iter().filter(|row| row.side.front == front) {
-                let floor = rows
+                let base = rows
                     .iter()
-                    .find(|other| other.side.name == front.floor() && other.clients == row.clients);
-                table.row(row.cells(floor));
+                    .find(|other| other.side.name == front.lower_bound() && other.clients == row.clients);
+                table.row(row.cells(base));
             }
             text += &format!("### {}\n\n{table}\n", front.title());
         }
         text += &format!(
-            "Medians of {} rounds of {} s, all sides in turns; parts are those of each round.\n",
+            "Medians of {} rounds of {} s, all sides in turn; ratios are computed within each round.\n",
             self.rounds, self.seconds
         );
         text
     }
 
     fn chart(&self, rows: &[Row]) -> Chart {
-        let panel = |front: Front| {
+        let panel = |front: FrontEnd| {
             let sides = self.sides.iter().filter(|side| side.front == front);
             let bars = sides.map(|side| {
                 let with = |clients: &usize| {
@@ -70,29 +70,29 @@ impl Plan {
             }
         };
         Chart {
-            title: "A page that says hello".into(),
-            unit: "requests/s, logarithmic: more is better".into(),
+            title: "A page that returns hello".into(),
+            unit: "requests/s, logarithmic; more is better".into(),
             series: self
                 .clients
                 .iter()
                 .map(|clients| format!("{clients} clients"))
                 .collect(),
-            panels: Front::ALL.map(panel).into(),
+            panels: FrontEnd::ALL.map(panel).into(),
             subject: "brubeck".into(),
         }
     }
 }
 
 impl Row {
-    fn cells(&self, floor: Option<&Row>) -> [String; 8] {
-        let micros = |usage: fn(&Measured) -> Option<Usage>| {
+    fn cells(&self, base: Option<&Row>) -> [String; 8] {
+        let micros = |usage: fn(&Measurement) -> Option<Usage>| {
             let each = self
                 .rounds
                 .iter()
-                .filter_map(|round| Some(usage(round)?.cpu * 1e6 / round.seen.requests));
+                .filter_map(|round| Some(usage(round)?.cpu * 1e6 / round.results.requests));
             Some(Spread::of(each).median)
                 .filter(|micros| *micros > 0.0)
-                .map_or(String::new(), three)
+                .map_or(String::new(), three_digits)
         };
         let rate = self.rate();
         [
@@ -100,18 +100,21 @@ impl Row {
             format!(
                 "{} ({} to {})",
                 thousands(rate.median),
-                thousands(rate.low),
-                thousands(rate.high)
+                thousands(rate.min),
+                thousands(rate.max)
             ),
-            floor.map_or(String::new(), |floor| {
-                let part = self.of(floor);
-                format!("{:.2} ({:.2} to {:.2})", part.median, part.low, part.high)
+            base.map_or(String::new(), |base| {
+                let ratio = self.ratio_to(base);
+                format!("{:.2} ({:.2} to {:.2})", ratio.median, ratio.min, ratio.max)
             }),
-            three(self.spread(|round| round.seen.p50).median),
-            three(self.spread(|round| round.seen.p99).median),
+            three_digits(self.spread(|round| round.results.p50).median),
+            three_digits(self.spread(|round| round.results.p99).median),
             micros(|round| Some(round.handler)),
             micros(|round| round.mongrel2),
-            three(self.spread(|round| round.handler.peak as f64 / 1048576.0).median),
+            three_digits(
+                self.spread(|round| round.handler.peak_memory as f64 / 1048576.0)
+                    .median,
+            ),
         ]
     }
 }

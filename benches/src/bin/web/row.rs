@@ -1,27 +1,27 @@
-//! One side with so many clients: measured again and again.
+//! The measurements of one side with one number of clients.
 
-use crate::mongrel2::Behind;
-use crate::side::{Front, Program, Side, Tools};
-use crate::wrk::{self, Seen};
+use crate::mongrel2::Mongrel2Process;
+use crate::side::{FrontEnd, Program, Side, Tools};
+use crate::wrk::{self, WrkResults};
 use brubeck_benches::Result;
 use brubeck_benches::child::Child;
 use brubeck_benches::figures::Spread;
 use brubeck_benches::usage::Usage;
 
-/// What one measurement gave.
-pub(crate) struct Measured {
-    pub(crate) seen: Seen,
-    /// Of the process whose code is compared.
+/// The results of one measurement.
+pub(crate) struct Measurement {
+    pub(crate) results: WrkResults,
+    /// The usage of the server or handler process.
     pub(crate) handler: Usage,
-    /// Of the Mongrel2 before it.
+    /// The usage of the Mongrel2 in front of it.
     pub(crate) mongrel2: Option<Usage>,
 }
 
-/// All rounds of a side with so many clients.
+/// All rounds of a side with one number of clients.
 pub(crate) struct Row {
     pub(crate) side: &'static Side,
     pub(crate) clients: usize,
-    pub(crate) rounds: Vec<Measured>,
+    pub(crate) rounds: Vec<Measurement>,
 }
 
 impl Row {
@@ -29,28 +29,29 @@ impl Row {
         format!("{}, {}", self.side.name, self.clients)
     }
 
-    /// Processes of their own for each measurement.
-    pub(crate) async fn measure(&self, tools: &Tools, seconds: u32) -> Result<Measured> {
+    /// Runs one measurement, with new processes.
+    pub(crate) async fn measure(&self, tools: &Tools, seconds: u32) -> Result<Measurement> {
         match (self.side.front, self.side.program) {
-            (Front::Embedded, Program::Own(name)) => {
+            (FrontEnd::Embedded, Program::Own(name)) => {
                 let mut server = Child::start(["serve", name])?;
                 let url = server.ready().await?;
-                let (seen, handler) = self.ask(&url, seconds, || server.usage()).await?;
-                Ok(Measured {
-                    seen,
+                let (results, handler) = self.run_wrk(&url, seconds, || server.usage()).await?;
+                Ok(Measurement {
+                    results,
                     handler,
                     mongrel2: None,
                 })
             }
             (_, program) => {
-                let (behind, child) = Behind::start(program, tools).await?;
+                let (behind, child) = Mongrel2Process::start(program, tools).await?;
                 let url = format!("http://{}/", behind.server.address());
                 let pid = behind.server.pid().ok_or("Mongrel2 has ended")?;
-                let both = || Ok(Both(child.usage()?, Usage::of(&[pid])?));
-                let (seen, Both(handler, mongrel2)) = self.ask(&url, seconds, both).await?;
+                let both = || Ok(HandlerAndMongrel2(child.usage()?, Usage::of(&[pid])?));
+                let (results, HandlerAndMongrel2(handler, mongrel2)) =
+                    self.run_wrk(&url, seconds, both).await?;
                 behind.server.stop().await?;
-                Ok(Measured {
-                    seen,
+                Ok(Measurement {
+                    results,
                     handler,
                     mongrel2: Some(mongrel2),
                 })
@@ -58,50 +59,50 @@ impl Row {
         }
     }
 
-    /// Warms up, and measures.
-    async fn ask<U: Since>(
+    /// Warms up, then measures.
+    async fn run_wrk<U: UsageSince>(
         &self,
         url: &str,
         seconds: u32,
         usage: impl Fn() -> Result<U>,
-    ) -> Result<(Seen, U)> {
-        wrk::ask(url, self.clients, 1).await?;
+    ) -> Result<(WrkResults, U)> {
+        wrk::run(url, self.clients, 1).await?;
         let before = usage()?;
-        let seen = wrk::ask(url, self.clients, seconds).await?;
-        Ok((seen, usage()?.since(before)))
+        let results = wrk::run(url, self.clients, seconds).await?;
+        Ok((results, usage()?.since(before)))
     }
 
-    pub(crate) fn spread(&self, value: impl Fn(&Measured) -> f64) -> Spread {
+    pub(crate) fn spread(&self, value: impl Fn(&Measurement) -> f64) -> Spread {
         Spread::of(self.rounds.iter().map(value))
     }
 
     pub(crate) fn rate(&self) -> Spread {
-        self.spread(|round| round.seen.per_second)
+        self.spread(|round| round.results.per_second)
     }
 
-    /// The rate as a part of another's, round by round: both met the same machine.
-    pub(crate) fn of(&self, floor: &Row) -> Spread {
-        let rounds = self.rounds.iter().zip(&floor.rounds);
-        Spread::of(rounds.map(|(own, other)| own.seen.per_second / other.seen.per_second))
+    /// Returns the ratio of this rate to that of another row, computed within each round.
+    pub(crate) fn ratio_to(&self, base: &Row) -> Spread {
+        let rounds = self.rounds.iter().zip(&base.rounds);
+        Spread::of(rounds.map(|(own, other)| own.results.per_second / other.results.per_second))
     }
 }
 
-/// What can be measured before and after.
-trait Since {
+/// A usage that can be measured before and after.
+trait UsageSince {
     fn since(self, before: Self) -> Self;
 }
 
-impl Since for Usage {
+impl UsageSince for Usage {
     fn since(self, before: Usage) -> Usage {
         Usage::since(self, before)
     }
 }
 
-/// A handler and its Mongrel2.
-struct Both(Usage, Usage);
+/// The usage of a handler and its Mongrel2.
+struct HandlerAndMongrel2(Usage, Usage);
 
-impl Since for Both {
-    fn since(self, before: Both) -> Both {
-        Both(self.0.since(before.0), self.1.since(before.1))
+impl UsageSince for HandlerAndMongrel2 {
+    fn since(self, before: HandlerAndMongrel2) -> HandlerAndMongrel2 {
+        HandlerAndMongrel2(self.0.since(before.0), self.1.since(before.1))
     }
 }

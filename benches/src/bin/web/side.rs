@@ -1,49 +1,49 @@
-//! The sides that are compared, and the tools they need.
+//! The sides that are compared, and the programs that they need.
 
 use brubeck_benches::Result;
 use std::path::PathBuf;
 use std::process::Command;
 use tempfile::TempDir;
 
-/// One way to say hello.
+/// A server or handler that is measured.
 #[derive(Debug)]
 pub(crate) struct Side {
-    /// As it is asked for, and as tables call it.
+    /// The name in options and tables.
     pub(crate) name: &'static str,
-    pub(crate) front: Front,
+    pub(crate) front: FrontEnd,
     pub(crate) program: Program,
 }
 
-/// What speaks with the browser.
+/// The web server in front of a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Front {
+pub(crate) enum FrontEnd {
     Embedded,
     Mongrel2,
 }
 
-impl Front {
-    pub(crate) const ALL: [Front; 2] = [Front::Embedded, Front::Mongrel2];
+impl FrontEnd {
+    pub(crate) const ALL: [FrontEnd; 2] = [FrontEnd::Embedded, FrontEnd::Mongrel2];
 
     pub(crate) fn title(self) -> &'static str {
         match self {
-            Front::Embedded => "The embedded server",
-            Front::Mongrel2 => "Behind Mongrel2",
+            FrontEnd::Embedded => "The embedded server",
+            FrontEnd::Mongrel2 => "Behind Mongrel2",
         }
     }
 
-    /// The side that the others are measured by: what the library below costs.
-    pub(crate) fn floor(self) -> &'static str {
+    /// Returns the name of the side that is the lower bound: the underlying library alone.
+    pub(crate) fn lower_bound(self) -> &'static str {
         match self {
-            Front::Embedded => "hyper",
-            Front::Mongrel2 => "m2-c",
+            FrontEnd::Embedded => "hyper",
+            FrontEnd::Mongrel2 => "m2-c",
         }
     }
 }
 
-/// What answers.
+/// The program of a handler.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Program {
-    /// This program, as a child process that is told this name.
+    /// This program, as a child process with the role `serve` and this name.
     Own(&'static str),
     /// `mongrel2/handler.c`.
     C,
@@ -55,7 +55,7 @@ impl Side {
     const fn embedded(name: &'static str) -> Side {
         Side {
             name,
-            front: Front::Embedded,
+            front: FrontEnd::Embedded,
             program: Program::Own(name),
         }
     }
@@ -63,7 +63,7 @@ impl Side {
     const fn behind(name: &'static str, program: Program) -> Side {
         Side {
             name,
-            front: Front::Mongrel2,
+            front: FrontEnd::Mongrel2,
             program,
         }
     }
@@ -79,16 +79,18 @@ pub(crate) const SIDES: &[Side] = &[
     Side::behind("m2-brubeck", Program::Own("m2-brubeck")),
 ];
 
+/// Finds a side by its name.
+///
 /// # Errors
 ///
-/// There is no side of this name.
+/// Returns an error if the name is unknown.
 pub(crate) fn named(name: &str) -> Result<&'static Side> {
     let known: Vec<_> = SIDES.iter().map(|side| side.name).collect();
     let found = SIDES.iter().find(|side| side.name == name);
-    found.ok_or_else(|| format!("there is no side `{name}`: there are {}", known.join(", ")).into())
+    found.ok_or_else(|| format!("unknown side `{name}`; use one of {}", known.join(", ")).into())
 }
 
-/// What is not Rust.
+/// Programs that are not written in Rust.
 pub(crate) struct Tools {
     folder: TempDir,
     pub(crate) python: String,
@@ -99,7 +101,7 @@ impl Tools {
     ///
     /// # Errors
     ///
-    /// There is no C compiler, or no libzmq.
+    /// Returns an error if there is no C compiler or no libzmq.
     pub(crate) fn gather() -> Result<Tools> {
         let tools = Tools {
             folder: tempfile::tempdir()?,
@@ -113,7 +115,7 @@ impl Tools {
             .status();
         match compiled {
             Ok(status) if status.success() => Ok(tools),
-            _ => Err("the handler in C does not compile: apt-get install gcc libzmq3-dev".into()),
+            _ => Err("cannot compile the handler in C; install the compiler and libzmq with: apt-get install gcc libzmq3-dev".into()),
         }
     }
 

@@ -1,52 +1,53 @@
-//! `wrk`, which asks for a page as fast as it is answered.
+//! The load generator `wrk`.
 
 use brubeck_benches::Result;
 use tokio::process::Command;
 
-/// What it has seen.
+/// The results of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Seen {
+pub(crate) struct WrkResults {
     pub(crate) requests: f64,
     pub(crate) per_second: f64,
-    /// Half of the answers came within so many microseconds.
+    /// The median latency, in microseconds.
     pub(crate) p50: f64,
-    /// All but a hundredth of them.
+    /// The 99th percentile of the latency, in microseconds.
     pub(crate) p99: f64,
 }
 
-/// Asks for this page over so many connections.
+/// Requests a page over `clients` connections for `seconds`.
 ///
 /// # Errors
 ///
-/// It is not installed, or an answer was not 200, late or none.
-pub(crate) async fn ask(url: &str, clients: usize, seconds: u32) -> Result<Seen> {
+/// Returns an error if `wrk` is not installed, or if a request failed, timed out, or was not answered with 200.
+pub(crate) async fn run(url: &str, clients: usize, seconds: u32) -> Result<WrkResults> {
     let output = Command::new("wrk")
         .args(["--latency", "-t", &clients.min(2).to_string()])
         .args(["-c", &clients.to_string(), "-d", &format!("{seconds}s"), url])
         .output()
         .await
         .map_err(|error| format!("wrk: {error}; install it with: apt-get install wrk"))?;
-    read(&String::from_utf8_lossy(&output.stdout))
+    parse(&String::from_utf8_lossy(&output.stdout))
 }
 
-fn read(text: &str) -> Result<Seen> {
-    let bad = |line: &&str| line.contains("Socket errors") || line.contains("Non-2xx");
-    if let Some(bad) = text.lines().find(bad) {
-        return Err(bad.trim().into());
+fn parse(text: &str) -> Result<WrkResults> {
+    let is_failure = |line: &&str| line.contains("Socket errors") || line.contains("Non-2xx");
+    if let Some(failure) = text.lines().find(is_failure) {
+        return Err(failure.trim().into());
     }
-    let mut seen = Seen::default();
+    let mut results = WrkResults::default();
     for line in text.lines() {
         match line.split_whitespace().collect::<Vec<_>>()[..] {
-            ["50%", time] => seen.p50 = microseconds(time)?,
-            ["99%", time] => seen.p99 = microseconds(time)?,
-            [count, "requests", "in", ..] => seen.requests = count.parse()?,
-            ["Requests/sec:", rate] => seen.per_second = rate.parse()?,
+            ["50%", time] => results.p50 = microseconds(time)?,
+            ["99%", time] => results.p99 = microseconds(time)?,
+            [count, "requests", "in", ..] => results.requests = count.parse()?,
+            ["Requests/sec:", rate] => results.per_second = rate.parse()?,
             _ => {}
         }
     }
-    match seen.requests > 0.0 && seen.per_second > 0.0 {
-        true => Ok(seen),
-        false => Err(format!("wrk was answered nothing: {text}").into()),
+    if results.requests > 0.0 && results.per_second > 0.0 {
+        Ok(results)
+    } else {
+        Err(format!("wrk received no responses: {text}").into())
     }
 }
 
@@ -55,7 +56,7 @@ fn microseconds(time: &str) -> Result<f64> {
     let found = units
         .iter()
         .find_map(|(unit, each)| Some((time.strip_suffix(unit)?, each)));
-    let (number, each) = found.ok_or_else(|| format!("wrk says {time}"))?;
+    let (number, each) = found.ok_or_else(|| format!("cannot parse the time of wrk: {time}"))?;
     Ok(number.parse::<f64>()? * each)
 }
 
@@ -77,19 +78,19 @@ Requests/sec:  62221.93
 ";
 
     #[test]
-    fn what_it_says_is_read() {
-        let seen = Seen {
+    fn output_is_parsed() {
+        let results = WrkResults {
             requests: 187_284.0,
             per_second: 62_221.93,
             p50: 940.0,
             p99: 2550.0,
         };
-        assert_eq!(read(TEXT).unwrap(), seen);
+        assert_eq!(parse(TEXT).unwrap(), results);
     }
 
     #[test]
-    fn a_bad_answer_is_an_error() {
-        assert!(read(&format!("{TEXT}  Non-2xx or 3xx responses: 7\n")).is_err());
-        assert!(read("").is_err());
+    fn failed_requests_are_an_error() {
+        assert!(parse(&format!("{TEXT}  Non-2xx or 3xx responses: 7\n")).is_err());
+        assert!(parse("").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! The accounts of a shop: one crate of three whose routes make one table.
+//! The accounts of a shop: one of three crates whose routes form one table.
 
 use brubeck::prelude::*;
 

@@ -1,8 +1,8 @@
-//! The catalogue of a shop: one crate of three whose routes make one table.
+//! The catalogue of a shop: one of three crates whose routes form one table.
 
 use brubeck::prelude::*;
 
-/// What is offered this week.
+/// The current offers.
 #[get("^/offers$")]
 pub async fn offers() -> &'static str {
     "offers"

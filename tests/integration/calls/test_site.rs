@@ -1,4 +1,4 @@
-//! Applications and services in memory, while the clock stands still.
+//! Applications and services in memory, with a paused clock.
 
 use brubeck::prelude::*;
 use brubeck::{Phase, ServiceAddress, TestSite};
@@ -12,14 +12,15 @@ const SLOW: &str = "ipc://run/slow";
 const OTHER: &str = "tcp://other.example:9000";
 
 #[derive(Clone, AppState)]
-struct Works {
-    stopped: Stopped,
+struct ServiceState {
+    drops: DropCounter,
 }
 
+/// Counts its drops, of which each end of a handler is one.
 #[derive(Clone, Default)]
-struct Stopped(Arc<AtomicUsize>);
+struct DropCounter(Arc<AtomicUsize>);
 
-impl Drop for Stopped {
+impl Drop for DropCounter {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
@@ -32,15 +33,15 @@ async fn slow(text: Arg<String>) -> Json<String> {
 }
 
 #[service_handler(path = "^/service/never", method = "request")]
-async fn never(_stopped: State<Stopped>) {
+async fn never(_drops: State<DropCounter>) {
     std::future::pending().await
 }
 
-/// Asks for what never ends, at another service.
-#[service_handler(path = "^/service/ask-never", method = "request")]
-async fn ask_never(services: Services) -> Result<(), CallError> {
+/// Calls a handler of another service that never returns.
+#[service_handler(path = "^/service/call-never", method = "request")]
+async fn call_never(services: Services) -> Result<(), CallError> {
     let other = services.register(OTHER, SECRET)?;
-    // More time than the caller has left, which does not help.
+    // Longer than the inherited deadline, which takes precedence.
     other
         .request("/service/never")
         .timeout(Duration::from_secs(3600))
@@ -48,12 +49,12 @@ async fn ask_never(services: Services) -> Result<(), CallError> {
         .map(drop)
 }
 
-/// Asks another service.
-#[service_handler(path = "^/service/ask", method = "request")]
-async fn ask(services: Services) -> Result<Json<String>, CallError> {
+/// Calls another service.
+#[service_handler(path = "^/service/relay", method = "request")]
+async fn relay(services: Services) -> Result<Json<String>, CallError> {
     let other = services.register(SLOW, SECRET)?;
-    let answer = other.request("/service/slow").argument("text", "far").await?;
-    Ok(Json(answer.body.as_str().unwrap_or_default().to_owned()))
+    let response = other.request("/service/slow").argument("text", "far").await?;
+    Ok(Json(response.body.as_str().unwrap_or_default().to_owned()))
 }
 
 #[response_handler("^/service/slow")]
@@ -76,19 +77,19 @@ async fn call_sync(services: Services) -> Result<String, CallError> {
 async fn call_far(services: Services) -> Result<String, CallError> {
     Ok(services
         .register(OTHER, SECRET)?
-        .request("/service/ask")
+        .request("/service/relay")
         .await?
         .body
         .to_string())
 }
 
-const WORKS: Routes<()> = routes![slow, ask];
-const PAGES: Routes<()> = routes![on_slow, call_sync, call_far];
+const SERVICE_ROUTES: Routes<()> = routes![slow, relay];
+const WEB_ROUTES: Routes<()> = routes![on_slow, call_sync, call_far];
 
 #[tokio::test(start_paused = true)]
 async fn web_handler_calls_service_and_response_handler_in_memory() {
-    let site = TestSite::new(PAGES, ())
-        .service(Service::bind(SLOW, SECRET), App::new(WORKS, ()))
+    let site = TestSite::new(WEB_ROUTES, ())
+        .service(Service::bind(SLOW, SECRET), App::new(SERVICE_ROUTES, ()))
         .start()
         .await
         .unwrap();
@@ -107,9 +108,9 @@ async fn web_handler_calls_service_and_response_handler_in_memory() {
 
 #[tokio::test(start_paused = true)]
 async fn services_call_each_other_in_memory() {
-    let site = TestSite::new(PAGES, ())
-        .service(Service::bind(SLOW, SECRET), App::new(WORKS, ()))
-        .service(Service::bind(OTHER, SECRET), App::new(WORKS, ()))
+    let site = TestSite::new(WEB_ROUTES, ())
+        .service(Service::bind(SLOW, SECRET), App::new(SERVICE_ROUTES, ()))
+        .service(Service::bind(OTHER, SECRET), App::new(SERVICE_ROUTES, ()))
         .start()
         .await
         .unwrap();
@@ -119,18 +120,18 @@ async fn services_call_each_other_in_memory() {
 
 #[tokio::test(start_paused = true)]
 async fn unavailable_refused_timed_out_and_cancelled_calls_fail_in_memory() {
-    let stopped = Stopped::default();
-    let count = stopped.0.clone();
-    let works = Works { stopped };
-    let site = TestSite::new(PAGES, ())
+    let drops = DropCounter::default();
+    let count = drops.0.clone();
+    let state = ServiceState { drops };
+    let site = TestSite::new(WEB_ROUTES, ())
         .service(
             Service::bind(SLOW, SECRET).concurrency(1),
-            App::new(routes![never], works),
+            App::new(routes![never], state),
         )
         .start()
         .await
         .unwrap();
-    // Nobody serves the other address.
+    // No service is registered at this address.
     site.browser().get("/service/far").await.assert_status(503);
     let never = |passphrase: &str| {
         let client = site.client(&ServiceAddress::new(SLOW, passphrase)).unwrap();
@@ -146,7 +147,7 @@ async fn unavailable_refused_timed_out_and_cancelled_calls_fail_in_memory() {
         CallError::Deadline { phase: running }
     );
     assert_eq!(began.elapsed(), Duration::from_secs(10));
-    // One that is given up frees the only slot, which the next one needs to run at all.
+    // A cancelled call frees the only slot, so the next one can run.
     for _ in 0..3 {
         let before = count.load(Ordering::SeqCst);
         let call = tokio::spawn(never(SECRET).into_future());
@@ -155,44 +156,44 @@ async fn unavailable_refused_timed_out_and_cancelled_calls_fail_in_memory() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(
             count.load(Ordering::SeqCst) > before,
-            "its handler was not dropped"
+            "the handler was not dropped"
         );
     }
     site.stop().await;
 }
 
-/// What a handler calls ends with it, by the deadline that it has itself, or when it is given up.
+/// A call made by a handler ends at the deadline of the handler, or when the handler is cancelled.
 #[tokio::test(start_paused = true)]
 async fn nested_call_inherits_deadline_and_cancellation() {
-    let stopped = Stopped::default();
-    let count = stopped.0.clone();
-    let works = Works { stopped };
-    let site = TestSite::new(PAGES, ())
-        .service(Service::bind(SLOW, SECRET), App::new(routes![ask_never], ()))
-        .service(Service::bind(OTHER, SECRET), App::new(routes![never], works))
+    let drops = DropCounter::default();
+    let count = drops.0.clone();
+    let state = ServiceState { drops };
+    let site = TestSite::new(WEB_ROUTES, ())
+        .service(Service::bind(SLOW, SECRET), App::new(routes![call_never], ()))
+        .service(Service::bind(OTHER, SECRET), App::new(routes![never], state))
         .start()
         .await
         .unwrap();
     let client = site.client(&ServiceAddress::new(SLOW, SECRET)).unwrap();
     let call = client
-        .request("/service/ask-never")
+        .request("/service/call-never")
         .timeout(Duration::from_secs(2));
     let began = Instant::now();
     call.clone().await.unwrap_err();
     assert_eq!(began.elapsed(), Duration::from_secs(2));
-    // A moment for the cancellation to get there.
+    // Time for the cancellation to arrive.
     tokio::time::sleep(Duration::from_millis(10)).await;
     let by_deadline = count.load(Ordering::SeqCst);
     assert!(by_deadline > 0, "the deadline was not inherited");
 
-    let given_up = tokio::spawn(call.into_future());
+    let cancelled = tokio::spawn(call.into_future());
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(count.load(Ordering::SeqCst), by_deadline);
-    given_up.abort();
+    cancelled.abort();
     tokio::time::sleep(Duration::from_millis(10)).await;
     assert!(
         count.load(Ordering::SeqCst) > by_deadline,
-        "the second service was not told"
+        "the cancellation did not reach the second service"
     );
     site.stop().await;
 }
@@ -200,30 +201,30 @@ async fn nested_call_inherits_deadline_and_cancellation() {
 #[tokio::test(start_paused = true)]
 async fn duplicate_service_address_is_an_error() {
     let service = || Service::bind(SLOW, SECRET);
-    let both = TestSite::new(PAGES, ())
-        .service(service(), App::new(WORKS, ()))
-        .service(service(), App::new(WORKS, ()));
+    let both = TestSite::new(WEB_ROUTES, ())
+        .service(service(), App::new(SERVICE_ROUTES, ()))
+        .service(service(), App::new(SERVICE_ROUTES, ()));
     let error = both.start().await.err().expect("an error");
     assert!(format!("{error:?}").contains(SLOW), "{error:?}");
-    // In two worlds they are no neighbours.
+    // Each site has a network of its own.
     for _ in 0..2 {
-        let site = TestSite::new(PAGES, ()).service(service(), App::new(WORKS, ()));
+        let site = TestSite::new(WEB_ROUTES, ()).service(service(), App::new(SERVICE_ROUTES, ()));
         site.start().await.unwrap().stop().await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn legacy_dialect_is_rejected_in_memory() {
-    let site = TestSite::new(PAGES, ()).start().await.unwrap();
+    let site = TestSite::new(WEB_ROUTES, ()).start().await.unwrap();
     let seed = ServiceAddress::new(SLOW, SECRET).dialect(brubeck::Dialect::Seed);
     let error = site.client(&seed).unwrap_err().to_string();
     assert!(error.contains("leave `.dialect(..)` out"), "{error}");
 }
 
-/// Tells which task it runs in.
-#[service_handler(path = "^/service/moody", method = "request")]
-async fn moody(text: Arg<String>, stopped: State<Stopped>) -> Json<String> {
-    let _stopped = stopped;
+/// Returns the id of the task that it runs in.
+#[service_handler(path = "^/service/dispatched", method = "request")]
+async fn dispatched(text: Arg<String>, drops: State<DropCounter>) -> Json<String> {
+    let _drops = drops;
     match text.0.as_str() {
         "wait" => tokio::time::sleep(Duration::from_secs(5)).await,
         "never" => std::future::pending().await,
@@ -235,47 +236,55 @@ async fn moody(text: Arg<String>, stopped: State<Stopped>) -> Json<String> {
 
 #[tokio::test(start_paused = true)]
 async fn fast_handler_is_polled_inline_and_still_waits_times_out_and_panics() {
-    let stopped = Stopped::default();
-    let count = stopped.0.clone();
-    let works = App::new(routes![moody], Works { stopped });
+    let drops = DropCounter::default();
+    let count = drops.0.clone();
+    let service = App::new(routes![dispatched], ServiceState { drops });
     let site = TestSite::new(routes![], ())
-        .service(Service::bind(SLOW, SECRET), works)
+        .service(Service::bind(SLOW, SECRET), service)
         .start()
         .await
         .unwrap();
     let client = site.client(&ServiceAddress::new(SLOW, SECRET)).unwrap();
-    let call = |text: &str| client.request("/service/moody").argument("text", text);
+    let call = |text: &str| client.request("/service/dispatched").argument("text", text);
     let task = async |text: &str| call(text).await.unwrap().body.to_string();
-    let quick = async || {
+    let until_inline = async || {
         for _ in 0..300 {
             task("").await;
         }
-        let there = task("").await;
-        assert_eq!(task("").await, there, "the task that reads has it");
-        there
+        let inline_task = task("").await;
+        assert_eq!(task("").await, inline_task, "it is not polled inline");
+        inline_task
     };
-    assert_ne!(task("").await, task("").await, "each has its own task");
-
-    let there = quick().await;
-    let began = Instant::now();
     assert_ne!(
-        task("wait").await,
-        there,
-        "it was handed to a task when it had to wait"
+        task("").await,
+        task("").await,
+        "it is polled inline before it was fast"
     );
-    assert_eq!(began.elapsed(), Duration::from_secs(5));
-    assert_ne!(task("").await, task("").await, "it is not counted on any more");
 
-    quick().await;
+    let inline_task = until_inline().await;
+    let began = Instant::now();
+    assert_ne!(task("wait").await, inline_task, "it waited inline");
+    assert_eq!(began.elapsed(), Duration::from_secs(5));
+    assert_ne!(
+        task("").await,
+        task("").await,
+        "it is still polled inline after it waited"
+    );
+
+    until_inline().await;
     let before = count.load(Ordering::SeqCst);
     let error = call("never").timeout(Duration::from_secs(1)).await.unwrap_err();
     let running = Phase::Running;
     assert_eq!(error, CallError::Deadline { phase: running });
-    // The next one is answered behind the news that nobody waits.
+    // The cancellation is sent before the next call, so it has arrived when that one is answered.
     task("").await;
-    assert_eq!(count.load(Ordering::SeqCst), before + 2, "it was stopped");
+    assert_eq!(
+        count.load(Ordering::SeqCst),
+        before + 2,
+        "the handler was not dropped"
+    );
 
-    quick().await;
+    until_inline().await;
     assert_eq!(call("panic").await.unwrap().status.code(), 500);
     task("").await;
     site.stop().await;

@@ -1,44 +1,44 @@
-//! An application that answers browsers, whatever stands in front of it.
+//! An application with a web server in front of it: the embedded server or a real Mongrel2.
 
-use super::{Browser, within};
+use super::{Browser, with_timeout};
 use brubeck::{App, Http, Mongrel2, Mongrel2Config, Mongrel2Handler, Mongrel2Server, Running};
 use std::net::SocketAddr;
 use tempfile::TempDir;
 
 /// A running application and its web server.
-pub struct Site {
+pub struct ServedApp {
     pub address: SocketAddr,
     pub running: Running,
     pub mongrel2: Option<Mongrel2Server>,
-    /// Where Mongrel2 sends requests to and receives replies from.
+    /// The endpoints at which Mongrel2 sends requests and receives replies.
     pub endpoints: Option<(String, String)>,
     pub sockets: Option<TempDir>,
 }
 
-/// How Mongrel2 writes headers.
+/// The format in which Mongrel2 writes headers.
 #[derive(Clone, Copy)]
 pub enum Protocol {
     Json,
     Tnetstring,
 }
 
-/// A folder for sockets, whose path is short enough for them.
-pub fn sockets() -> TempDir {
+/// Creates a folder for sockets, with a path that is short enough for a socket address.
+pub fn socket_folder() -> TempDir {
     tempfile::Builder::new()
         .prefix("bru")
         .tempdir()
         .expect("a temporary folder")
 }
 
-/// The address of a socket in such a folder.
-pub fn socket(folder: &TempDir, name: &str) -> String {
+/// Returns the address of a socket in such a folder.
+pub fn socket_address(folder: &TempDir, name: &str) -> String {
     format!("ipc://{}/{name}", folder.path().display())
 }
 
-impl Site {
-    /// Behind the embedded server.
-    pub async fn http<S: Send + Sync + 'static>(app: App<S>) -> Site {
-        let running = within(app.start(Http::bind("127.0.0.1:0")))
+impl ServedApp {
+    /// Starts the application on the embedded server.
+    pub async fn http<S: Send + Sync + 'static>(app: App<S>) -> ServedApp {
+        let running = with_timeout(app.start(Http::bind("127.0.0.1:0")))
             .await
             .expect("a free port");
         let address = running
@@ -46,7 +46,7 @@ impl Site {
             .trim_start_matches("http://")
             .parse()
             .expect("an address");
-        Site {
+        ServedApp {
             address,
             running,
             mongrel2: None,
@@ -55,21 +55,21 @@ impl Site {
         }
     }
 
-    /// Behind a real Mongrel2.
-    pub async fn mongrel2<S: Send + Sync + 'static>(app: App<S>, protocol: Protocol) -> Site {
-        let sockets = sockets();
-        let (send, recv) = (socket(&sockets, "send"), socket(&sockets, "recv"));
+    /// Starts the application behind a Mongrel2.
+    pub async fn mongrel2<S: Send + Sync + 'static>(app: App<S>, protocol: Protocol) -> ServedApp {
+        let sockets = socket_folder();
+        let (send, recv) = (socket_address(&sockets, "send"), socket_address(&sockets, "recv"));
         let handler = match protocol {
             Protocol::Json => Mongrel2Handler::new(&send, &recv),
             Protocol::Tnetstring => Mongrel2Handler::new(&send, &recv).tnetstring(),
         };
         let config = Mongrel2Config::bind("127.0.0.1:0").handler("/", handler);
-        let server = within(config.start()).await.expect("a Mongrel2 that starts");
-        let running = within(app.start(Mongrel2::new(&send, &recv)))
+        let server = with_timeout(config.start()).await.expect("a running Mongrel2");
+        let running = with_timeout(app.start(Mongrel2::new(&send, &recv)))
             .await
-            .expect("endpoints that are some");
+            .expect("valid endpoints");
         let (address, endpoints) = (server.address(), Some((send, recv)));
-        Site {
+        ServedApp {
             address,
             running,
             mongrel2: Some(server),
@@ -82,13 +82,13 @@ impl Site {
         Browser::connect(self.address).await
     }
 
-    /// Stops both, the application first.
+    /// Stops the application, then Mongrel2.
     pub async fn stop(self) {
-        within(self.running.stop())
+        with_timeout(self.running.stop())
             .await
-            .expect("an end within the drain limit");
+            .expect("a shutdown within the drain limit");
         if let Some(server) = self.mongrel2 {
-            within(server.stop()).await.expect("an end");
+            with_timeout(server.stop()).await.expect("a clean shutdown");
         }
     }
 }

@@ -1,20 +1,22 @@
-//! Parts of the system that tests need and that a fresh machine may lack.
+//! Programs that some tests need and that may not be installed.
+//!
+//! If a program is missing, the test is skipped with a message, or fails if `CI` is set.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Whether Mongrel2 is there; where it must be, its absence fails the test.
+/// Returns `true` if Mongrel2 is installed.
 pub fn mongrel2() -> bool {
     brubeck::Mongrel2Server::is_installed() || missing("mongrel2", "apt-get install mongrel2-core")
 }
 
-/// The Python interpreter, if it has pyzmq.
+/// Returns the Python interpreter if it has pyzmq.
 pub fn pyzmq() -> Option<PathBuf> {
     python_with("zmq", "pyzmq")
 }
 
-/// The Python interpreter, if it has the package `websockets`.
+/// Returns the Python interpreter if it has the package `websockets`.
 pub fn websockets() -> Option<PathBuf> {
     python_with("websockets.asyncio.client", "websockets")
 }
@@ -28,7 +30,7 @@ fn python_with(module: &str, package: &str) -> Option<PathBuf> {
     (is_there || missing(package, &format!("python3 -m pip install {package}"))).then_some(python)
 }
 
-/// The program of an example, which `cargo test` builds beside the tests.
+/// Returns the path of an example program, which `cargo test` builds next to the tests.
 pub fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
     let path = test
@@ -45,8 +47,9 @@ pub fn example(name: &str) -> PathBuf {
     path
 }
 
-fn missing(what: &str, how: &str) -> bool {
-    let text = format!("{what} is missing; install it with: {how}");
+/// Reports a missing program and returns `false`, or panics if `CI` is set.
+fn missing(program: &str, install_command: &str) -> bool {
+    let text = format!("{program} is missing; install it with: {install_command}");
     assert!(std::env::var_os("CI").is_none(), "{text}");
     // Not `eprintln!`, which is only shown for tests that fail.
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
