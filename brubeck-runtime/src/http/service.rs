@@ -1,6 +1,6 @@
-//! One request of a connection, and its response.
+//! The hyper service of one connection: from a request of hyper to the application and back.
 
-use super::HttpServer;
+use super::server::HttpServer;
 use super::timeout_stream::{InFlight, InFlightGuard};
 use super::upgrade::{self, PendingUpgrade};
 use crate::handler::{DispatchMode, HttpResponseFuture, validate_request};
@@ -24,11 +24,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
-/// The requests of one connection.
+/// Serves the requests of one connection.
 pub(super) struct ConnectionService {
     pub(super) server: Arc<HttpServer>,
     pub(super) address: Option<IpAddr>,
-    pub(super) progress: InFlight,
+    pub(super) in_flight: InFlight,
 }
 
 impl hyper::service::Service<Request<Incoming>> for ConnectionService {
@@ -37,67 +37,71 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
     type Future = ResponseFuture;
 
     fn call(&self, mut request: Request<Incoming>) -> ResponseFuture {
-        let http1 = request.version() < Version::HTTP_2;
-        let busy = self.progress.begin(!http1);
+        let is_http1 = request.version() < Version::HTTP_2;
+        let guard = self.in_flight.begin(!is_http1);
         if let Err((code, reason)) = validate_request(&request) {
-            let mut refused = error_response(code, reason);
-            refused
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
-            return ResponseFuture::with(Either::Left(ready(refused)), busy);
+            let mut response = error_response(code, reason);
+            close_connection(&mut response);
+            return ResponseFuture::immediate(response, guard);
         }
-        let opening = match upgrade::asked(&mut request, self.server.application.body_limit()) {
-            Ok(opening) => opening.map(|opening| Box::new((opening, self.server.clone()))),
-            Err(refusal) => {
-                return ResponseFuture::with(Either::Left(ready(upgrade::refused(refusal))), busy);
-            }
+        let application = &self.server.application;
+        let upgrade = match upgrade::parse(&mut request, application.body_limit()) {
+            Ok(upgrade) => upgrade.map(|upgrade| Box::new((upgrade, self.server.clone()))),
+            Err(error) => return ResponseFuture::immediate(upgrade::error_to_response(error), guard),
         };
         let timeout = self.server.settings.body_timeout;
-        let read = (!request.body().is_end_stream()).then(|| Arc::new(AtomicBool::new(false)));
-        let request = request.map(|body| match &read {
+        let body_read = (!request.body().is_end_stream()).then(|| Arc::new(AtomicBool::new(false)));
+        let request = request.map(|body| match &body_read {
             None => Body::empty(),
-            Some(read) => Body::new(TappedBody {
+            Some(body_read) => Body::new(TappedBody {
                 body,
                 tap: BodyTimeout {
-                    all: read.clone(),
+                    body_read: body_read.clone(),
                     timeout,
                     timer: None,
                 },
             }),
         });
-        let application = &self.server.application;
-        // The requests of one HTTP/2 connection are many, and its task is one.
-        let at_once = if http1 {
+        // An HTTP/1 connection does nothing else until it has the response. An HTTP/2 connection serves many requests in
+        // one task, so a handler must not hold the task up.
+        let mode = if is_http1 {
             DispatchMode::Inline
         } else {
             DispatchMode::Deferred
         };
         ResponseFuture {
-            answer: application.serve_peer(request, self.address.map(RemoteAddr), at_once),
-            busy: Some(busy),
-            opening,
-            read: read.filter(|_| http1),
+            response: application.serve_peer(request, self.address.map(RemoteAddr), mode),
+            guard: Some(guard),
+            upgrade,
+            body_read: body_read.filter(|_| is_http1),
         }
     }
 }
 
-/// The answer to one request, as it comes.
+fn close_connection(response: &mut Response<Body>) {
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+}
+
+/// The response to one request.
 pub(super) struct ResponseFuture {
-    answer: HttpResponseFuture,
-    busy: Option<InFlightGuard>,
-    /// Where the request asked for a WebSocket.
-    opening: Option<Box<(PendingUpgrade, Arc<HttpServer>)>>,
-    /// Whether the body of the request was read, where there is one and the next request comes behind it.
-    read: Option<Arc<AtomicBool>>,
+    response: HttpResponseFuture,
+    guard: Option<InFlightGuard>,
+    /// The WebSocket to open if the handler accepts it, for requests that ask for one.
+    upgrade: Option<Box<(PendingUpgrade, Arc<HttpServer>)>>,
+    /// Becomes `true` when the request body has been read. Only for HTTP/1 requests with a body: there the next request
+    /// follows the body on the same connection.
+    body_read: Option<Arc<AtomicBool>>,
 }
 
 impl ResponseFuture {
-    fn with(answer: HttpResponseFuture, busy: InFlightGuard) -> ResponseFuture {
+    fn immediate(response: Response<Body>, guard: InFlightGuard) -> ResponseFuture {
         ResponseFuture {
-            answer,
-            busy: Some(busy),
-            opening: None,
-            read: None,
+            response: Either::Left(ready(response)),
+            guard: Some(guard),
+            upgrade: None,
+            body_read: None,
         }
     }
 }
@@ -106,43 +110,42 @@ impl Future for ResponseFuture {
     type Output = Result<Response<TrackedBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(self.answer.poll_unpin(cx));
-        let (mut response, busy) = match (self.opening.take(), self.busy.take()) {
-            (Some(asked), Some(busy)) => {
-                let (opening, server) = *asked;
-                opening.open(response, busy, server)
+        let response = ready!(self.response.poll_unpin(cx));
+        let (mut response, guard) = match (self.upgrade.take(), self.guard.take()) {
+            (Some(upgrade), Some(guard)) => {
+                let (upgrade, server) = *upgrade;
+                upgrade.complete(response, guard, server)
             }
-            (_, busy) => (response, busy),
+            (_, guard) => (response, guard),
         };
-        // One that is a WebSocket now says itself when it has ended, and has no busy any more.
-        let unread = self
-            .read
+        let is_unread = self
+            .body_read
             .as_ref()
-            .is_some_and(|read| !read.load(Ordering::Relaxed));
-        if unread && busy.is_some() {
-            // What is left of the request is not worth reading.
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
+            .is_some_and(|body_read| !body_read.load(Ordering::Relaxed));
+        // A WebSocket has taken the guard, and the connection with it.
+        let is_upgraded = guard.is_none();
+        if is_unread && !is_upgraded {
+            // Otherwise hyper would read and discard the rest of the body before the next request.
+            close_connection(&mut response);
         }
         Poll::Ready(Ok(response.map(|body| TrackedBody {
-            tap: InFlightTap {
-                busy: busy.filter(|_| !body.is_end_stream()),
+            tap: ReleaseWhenSent {
+                guard: guard.filter(|_| !body.is_end_stream()),
             },
             body,
         })))
     }
 }
 
-/// The body of a response; when it has been sent, its request is answered.
-pub(super) type TrackedBody = TappedBody<Body, InFlightTap>;
+/// A response body that keeps its request in flight until it is sent.
+pub(super) type TrackedBody = TappedBody<Body, ReleaseWhenSent>;
 
-/// Holds a request busy until the last frame of its response is sent.
-pub(super) struct InFlightTap {
-    busy: Option<InFlightGuard>,
+/// Releases the guard of a request after the last frame of the response.
+pub(super) struct ReleaseWhenSent {
+    guard: Option<InFlightGuard>,
 }
 
-impl FrameTap<BoxError> for InFlightTap {
+impl FrameTap<BoxError> for ReleaseWhenSent {
     fn poll(
         &mut self,
         polled: Poll<Option<Result<Frame<Bytes>, BoxError>>>,
@@ -150,16 +153,17 @@ impl FrameTap<BoxError> for InFlightTap {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Poll::Ready(None) = polled {
-            self.busy = None;
+            self.guard = None;
         }
         polled
     }
 }
 
-/// Ends the body of a request that pauses for longer than the timeout, and notes when all of it was read.
+/// Ends a request body with an error if it pauses for longer than the timeout. Also records when it was read completely.
 struct BodyTimeout {
-    all: Arc<AtomicBool>,
+    body_read: Arc<AtomicBool>,
     timeout: Duration,
+    /// Runs while the body is pending. Bodies that arrive without a pause never allocate it.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -174,15 +178,15 @@ impl FrameTap<hyper::Error> for BodyTimeout {
             Poll::Ready(frame) => {
                 self.timer = None;
                 if frame.is_none() || ended {
-                    self.all.store(true, Ordering::Relaxed);
+                    self.body_read.store(true, Ordering::Relaxed);
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(|error| BodyError::Broken(error.into()).into())))
             }
             Poll::Pending => {
-                let until = Instant::now() + self.timeout;
+                let deadline = Instant::now() + self.timeout;
                 let timer = self
                     .timer
-                    .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+                    .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
                 timer
                     .as_mut()
                     .poll(cx)

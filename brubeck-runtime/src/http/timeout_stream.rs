@@ -1,4 +1,8 @@
-//! A connection that is closed when its peer keeps it waiting.
+//! A stream that fails if its peer keeps the server waiting for too long.
+//!
+//! Hyper has a timeout for the head of a request, but none for idle connections and none for writing. [`TimeoutStream`] has
+//! all three. It sees reads and writes but not HTTP, so [`ConnectionService`](super::service::ConnectionService) reports with
+//! [`InFlight`] when requests begin and end.
 
 use super::Http;
 use futures_util::task::AtomicWaker;
@@ -12,143 +16,155 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
-/// An answer up to this size, in bytes, is joined before it is written: that costs less than to tell the system of pieces.
-const SMALL: usize = 1 << 10;
+/// Vectored writes of up to this size, in bytes, are copied into one buffer: cheaper than a `writev` of small slices.
+const MAX_JOINED_BYTES: usize = 1 << 10;
 
-/// One more request that has begun; fewer are open at once.
-const BEGUN: u64 = 1 << 32;
+/// In [`SharedCounts::requests`], the unit of the number of begun requests. The bits below it count the requests in flight.
+const ONE_BEGUN: u64 = 1 << 32;
 
-/// What of a connection is being answered.
+/// The requests of one connection that are in flight.
 #[derive(Clone, Debug, Default)]
-pub(super) struct InFlight(Arc<InFlightCount>);
+pub(super) struct InFlight(Arc<SharedCounts>);
 
 #[derive(Debug, Default)]
-struct InFlightCount {
-    /// How many are open, and in units of [`BEGUN`] how many have begun.
-    count: AtomicU64,
-    multiplexed: AtomicBool,
-    /// The connection, which looks again once an answer is out; with HTTP/1 it looks by itself, since all answers are its own.
+struct SharedCounts {
+    /// Two counters in one atomic: the requests in flight, and in units of [`ONE_BEGUN`] the requests that have begun.
+    requests: AtomicU64,
+    is_http2: AtomicBool,
+    /// The task of an HTTP/2 connection. It must check its timeouts again when a request ends in another task. With HTTP/1 the
+    /// connection sends all responses itself and needs no wakeup.
     connection: AtomicWaker,
 }
 
-/// A request that is being answered, until this is dropped.
+/// Keeps one request in flight until it is dropped.
 #[derive(Debug)]
 pub(super) struct InFlightGuard(InFlight);
 
 impl InFlight {
-    /// `multiplexed`: the connection speaks HTTP/2, where what comes need not be a request.
-    pub(super) fn begin(&self, multiplexed: bool) -> InFlightGuard {
-        self.0.count.fetch_add(BEGUN + 1, Ordering::Relaxed);
-        self.0.multiplexed.store(multiplexed, Ordering::Relaxed);
+    /// Counts a request as in flight.
+    pub(super) fn begin(&self, is_http2: bool) -> InFlightGuard {
+        self.0.requests.fetch_add(ONE_BEGUN + 1, Ordering::Relaxed);
+        self.0.is_http2.store(is_http2, Ordering::Relaxed);
         InFlightGuard(self.clone())
     }
 
-    fn is_busy(&self) -> bool {
-        self.0.count.load(Ordering::Relaxed) & (BEGUN - 1) > 0
+    fn is_empty(&self) -> bool {
+        self.0.requests.load(Ordering::Relaxed).is_multiple_of(ONE_BEGUN)
     }
 
-    /// How many requests have begun, which starts anew after very many.
+    /// Returns the number of requests that have begun. It wraps around, so compare it for equality only.
     fn begun(&self) -> u64 {
-        self.0.count.load(Ordering::Relaxed) / BEGUN
+        self.0.requests.load(Ordering::Relaxed) / ONE_BEGUN
     }
 
-    /// What is waited for once something came.
-    fn next(&self) -> ReadPhase {
-        match (self.is_busy(), self.0.multiplexed.load(Ordering::Relaxed)) {
-            (true, _) => ReadPhase::InFlightGuard,
-            (false, true) => ReadPhase::Idle,
-            (false, false) => ReadPhase::Head,
+    /// Returns the phase after data was received.
+    fn phase_after_read(&self) -> ReadPhase {
+        if !self.is_empty() {
+            ReadPhase::InFlight
+        } else if self.0.is_http2.load(Ordering::Relaxed) {
+            // The data may be a control frame, which starts no request.
+            ReadPhase::Idle
+        } else {
+            ReadPhase::Head
         }
     }
 }
 
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        self.0.0.count.fetch_sub(1, Ordering::Relaxed);
-        if self.0.0.multiplexed.load(Ordering::Relaxed) {
-            self.0.0.connection.wake();
+        let counts = &self.0.0;
+        counts.requests.fetch_sub(1, Ordering::Relaxed);
+        if counts.is_http2.load(Ordering::Relaxed) {
+            counts.connection.wake();
         }
     }
 }
 
-/// Watches a stream with these limits.
+/// Wraps a stream with the timeouts of these settings.
 pub(super) fn wrap<I>(stream: I, settings: &Http) -> (TimeoutStream<TokioIo<I>>, InFlight) {
-    let progress = InFlight::default();
-    let watched = TimeoutStream {
+    let in_flight = InFlight::default();
+    let stream = TimeoutStream {
         stream: TokioIo::new(stream),
-        progress: progress.clone(),
-        head: settings.header_timeout,
-        idle: settings.idle_timeout,
-        write: settings.write_timeout,
-        reading: ReadPhase::Idle,
-        begun: 0,
-        read_timer: Timer::default(),
-        write_timer: Timer::default(),
-        joined: Vec::new(),
+        in_flight: in_flight.clone(),
+        header_timeout: settings.header_timeout,
+        idle_timeout: settings.idle_timeout,
+        write_timeout: settings.write_timeout,
+        phase: ReadPhase::Idle,
+        begun_at_last_check: 0,
+        read_timer: LazyTimer::default(),
+        write_timer: LazyTimer::default(),
+        join_buffer: Vec::new(),
     };
-    (watched, progress)
+    (stream, in_flight)
 }
 
+/// A stream that fails with [`io::ErrorKind::TimedOut`] if a read or a write makes no progress for too long.
 pub(super) struct TimeoutStream<I> {
     stream: I,
-    progress: InFlight,
-    head: Duration,
-    idle: Duration,
-    write: Duration,
-    reading: ReadPhase,
-    /// How many requests had begun when it last waited.
-    begun: u64,
-    read_timer: Timer,
-    write_timer: Timer,
-    /// Where the pieces of a small answer are joined.
-    joined: Vec<u8>,
+    in_flight: InFlight,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+    write_timeout: Duration,
+    phase: ReadPhase,
+    /// [`InFlight::begun`] when the read timeout was last checked.
+    begun_at_last_check: u64,
+    read_timer: LazyTimer,
+    write_timer: LazyTimer,
+    join_buffer: Vec<u8>,
 }
 
-/// What the server waits for.
+/// The thing that a connection waits for, which decides its read timeout.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ReadPhase {
-    /// The next request.
+    /// The next request: the idle timeout applies.
     Idle,
-    /// The rest of its head.
+    /// The rest of a request head: the header timeout applies.
     Head,
-    /// Its own answer; the body of the request has a limit of its own.
-    InFlightGuard,
+    /// Its own handler: no timeout here. The request body has one of its own.
+    InFlight,
 }
 
-/// One clock for all waits of a connection: stopped and started with every request, it is set anew only when it rings
-/// too early.
+/// A timer that is cheap to start and stop with every request.
+///
+/// Resetting a [`Sleep`] takes a lock in tokio's timer wheel. So stopping and starting only change `deadline`. The sleep may
+/// fire too early, and is reset to the deadline then.
 #[derive(Default)]
-struct Timer {
-    clock: Option<Pin<Box<Sleep>>>,
-    until: Option<Instant>,
-    /// Who is woken when the clock rings; it need not be told again with each wait.
-    told: Option<Waker>,
+struct LazyTimer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// `None` while the timer is stopped.
+    deadline: Option<Instant>,
+    /// The waker that is registered with `sleep`.
+    registered: Option<Waker>,
 }
 
-impl Timer {
+impl LazyTimer {
     fn stop(&mut self) {
-        self.until = None;
+        self.deadline = None;
     }
 
-    /// Starts unless it runs already; ready when the time is over.
-    fn poll(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
-        let until = *self.until.get_or_insert_with(|| Instant::now() + limit);
-        let clock = self
-            .clock
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
-        if clock.deadline() > until {
-            clock.as_mut().reset(until);
-            self.told = None;
+    /// Starts the timer unless it is running. Ready when the timeout has passed since the start.
+    fn poll_elapsed(&mut self, timeout: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + timeout);
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if sleep.deadline() > deadline {
+            sleep.as_mut().reset(deadline);
+            self.registered = None;
         }
-        if !clock.is_elapsed() && self.told.as_ref().is_some_and(|told| told.will_wake(cx.waker())) {
+        let is_registered = self
+            .registered
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()));
+        if !sleep.is_elapsed() && is_registered {
             return Poll::Pending;
         }
-        self.told = Some(cx.waker().clone());
-        while clock.as_mut().poll(cx).is_ready() {
-            if clock.deadline() >= until {
+        self.registered = Some(cx.waker().clone());
+        while sleep.as_mut().poll(cx).is_ready() {
+            if sleep.deadline() >= deadline {
                 return Poll::Ready(());
             }
-            clock.as_mut().reset(until);
+            sleep.as_mut().reset(deadline);
         }
         Poll::Pending
     }
@@ -156,41 +172,47 @@ impl Timer {
 
 impl<I> TimeoutStream<I> {
     fn enter(&mut self, phase: ReadPhase) {
-        if self.reading != phase {
-            self.reading = phase;
+        if self.phase != phase {
+            self.phase = phase;
             self.read_timer.stop();
         }
     }
 
-    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.progress.0.multiplexed.load(Ordering::Relaxed) {
-            // Before the look, so that an answer that goes out meanwhile is not missed.
-            self.progress.0.connection.register(cx.waker());
+    /// Checks the read timeout. Ready with an error if it has passed.
+    fn poll_read_timeout(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let counts = &self.in_flight.0;
+        if counts.is_http2.load(Ordering::Relaxed) {
+            // Register before reading the counters, so that no request can end in between without a wakeup.
+            counts.connection.register(cx.waker());
         }
-        // A request may have begun and ended since the last look.
-        let begun = self.progress.begun();
-        let answered = std::mem::replace(&mut self.begun, begun) != begun;
-        match (self.progress.is_busy(), self.reading) {
-            (true, _) => self.enter(ReadPhase::InFlightGuard),
-            (false, ReadPhase::InFlightGuard) => self.enter(ReadPhase::Idle),
-            (false, ReadPhase::Head) if answered => self.enter(ReadPhase::Idle),
-            (false, _) => {}
+        // A request may have begun and ended since the last check, without ever being seen in flight.
+        let begun = self.in_flight.begun();
+        let had_request = std::mem::replace(&mut self.begun_at_last_check, begun) != begun;
+        match (self.in_flight.is_empty(), self.phase) {
+            (false, _) => self.enter(ReadPhase::InFlight),
+            (true, ReadPhase::InFlight) => self.enter(ReadPhase::Idle),
+            (true, ReadPhase::Head) if had_request => self.enter(ReadPhase::Idle),
+            (true, _) => {}
         }
-        let limit = match self.reading {
-            ReadPhase::InFlightGuard => return Poll::Pending,
-            ReadPhase::Idle => self.idle,
-            ReadPhase::Head => self.head,
+        let timeout = match self.phase {
+            ReadPhase::InFlight => return Poll::Pending,
+            ReadPhase::Idle => self.idle_timeout,
+            ReadPhase::Head => self.header_timeout,
         };
-        ready!(self.read_timer.poll(limit, cx));
+        ready!(self.read_timer.poll_elapsed(timeout, cx));
         Poll::Ready(Err(io::Error::new(
             io::ErrorKind::TimedOut,
-            "no request came in time",
+            "the client sent no complete request in time",
         )))
     }
 
-    fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        ready!(self.write_timer.poll(self.write, cx));
-        Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing"))
+    /// Checks the write timeout. Ready with an error if it has passed.
+    fn poll_write_timeout(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        ready!(self.write_timer.poll_elapsed(self.write_timeout, cx));
+        Poll::Ready(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client does not read the response",
+        ))
     }
 }
 
@@ -201,13 +223,12 @@ impl<I: Read + Unpin> Read for TimeoutStream<I> {
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.stream).poll_read(cx, buffer) {
-            Poll::Ready(read) => {
-                // Something came: a request begins, or goes on.
-                let next = self.progress.next();
-                self.enter(next);
-                Poll::Ready(read)
+            Poll::Ready(result) => {
+                let phase = self.in_flight.phase_after_read();
+                self.enter(phase);
+                Poll::Ready(result)
             }
-            Poll::Pending => self.poll_patience(cx),
+            Poll::Pending => self.poll_read_timeout(cx),
         }
     }
 }
@@ -215,7 +236,7 @@ impl<I: Read + Unpin> Read for TimeoutStream<I> {
 impl<I: Write + Unpin> Write for TimeoutStream<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.stream).poll_write(cx, bytes) {
-            Poll::Pending => self.poll_taken(cx).map(Err),
+            Poll::Pending => self.poll_write_timeout(cx).map(Err),
             written => {
                 self.write_timer.stop();
                 written
@@ -225,14 +246,15 @@ impl<I: Write + Unpin> Write for TimeoutStream<I> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.stream).poll_flush(cx) {
-            Poll::Pending => self.poll_taken(cx).map(Err),
+            Poll::Pending => self.poll_write_timeout(cx).map(Err),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Ready(Ok(())) => {
                 self.write_timer.stop();
-                // An answer may be out, and nothing is read until more has come.
-                match self.poll_patience(cx) {
+                // This may have been the end of a response, which starts the idle timeout. Hyper does not poll the read side
+                // again before data arrives, so check it here.
+                match self.poll_read_timeout(cx) {
                     Poll::Pending => Poll::Ready(Ok(())),
-                    lost => lost,
+                    timed_out => timed_out,
                 }
             }
         }
@@ -240,8 +262,8 @@ impl<I: Write + Unpin> Write for TimeoutStream<I> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.stream).poll_shutdown(cx) {
-            Poll::Pending => self.poll_taken(cx).map(Err),
-            closed => closed,
+            Poll::Pending => self.poll_write_timeout(cx).map(Err),
+            result => result,
         }
     }
 
@@ -254,17 +276,21 @@ impl<I: Write + Unpin> Write for TimeoutStream<I> {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let TimeoutStream { stream, joined, .. } = &mut *self;
-        let written = match buffers.iter().map(|buffer| buffer.len()).sum::<usize>() {
-            ..=SMALL => {
-                joined.clear();
-                buffers.iter().for_each(|buffer| joined.extend_from_slice(buffer));
-                Pin::new(stream).poll_write(cx, joined)
-            }
-            _ => Pin::new(stream).poll_write_vectored(cx, buffers),
+        let TimeoutStream {
+            stream, join_buffer, ..
+        } = &mut *self;
+        let total: usize = buffers.iter().map(|buffer| buffer.len()).sum();
+        let result = if total <= MAX_JOINED_BYTES {
+            join_buffer.clear();
+            buffers
+                .iter()
+                .for_each(|buffer| join_buffer.extend_from_slice(buffer));
+            Pin::new(stream).poll_write(cx, join_buffer)
+        } else {
+            Pin::new(stream).poll_write_vectored(cx, buffers)
         };
-        match written {
-            Poll::Pending => self.poll_taken(cx).map(Err),
+        match result {
+            Poll::Pending => self.poll_write_timeout(cx).map(Err),
             written => {
                 self.write_timer.stop();
                 written

@@ -1,6 +1,6 @@
 //! TLS for the embedded server.
 
-use super::Tls;
+use super::TlsFiles;
 use crate::error::Error;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,21 +10,21 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+/// Creates an acceptor from PEM files.
+///
 /// # Errors
 ///
-/// A file that is not there, holds no certificate or no key, or a key of another certificate.
-pub(super) fn acceptor(files: &Tls) -> crate::Result<TlsAcceptor> {
-    let certificates = certificates(&files.certificates)?;
+/// Returns an error if a file cannot be read, contains no certificate or no key, or if the key does not match.
+pub(super) fn acceptor(files: &TlsFiles) -> crate::Result<TlsAcceptor> {
+    let certificates = read_certificates(&files.certificates)?;
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| {
-        Error::because(
-            format!("no private key can be read from {}", files.key.display()),
-            error,
-        )
+        let path = files.key.display();
+        Error::because(format!("cannot read a private key from {path}"), error)
     })?;
     let unusable = |error| {
         let (certificates, key) = (files.certificates.display(), files.key.display());
         Error::because(
-            format!("the certificate {certificates} and the key {key} cannot be used"),
+            format!("cannot use the certificate {certificates} with the key {key}"),
             error,
         )
     };
@@ -34,24 +34,22 @@ pub(super) fn acceptor(files: &Tls) -> crate::Result<TlsAcceptor> {
         .with_no_client_auth()
         .with_single_cert(certificates, key)
         .map_err(unusable)?;
-    config.alpn_protocols = match cfg!(feature = "http2") {
-        true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-        false => vec![b"http/1.1".to_vec()],
-    };
+    if cfg!(feature = "http2") {
+        config.alpn_protocols.push(b"h2".to_vec());
+    }
+    config.alpn_protocols.push(b"http/1.1".to_vec());
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-fn certificates(path: &Path) -> crate::Result<Vec<CertificateDer<'static>>> {
+fn read_certificates(path: &Path) -> crate::Result<Vec<CertificateDer<'static>>> {
     let unreadable = |error| {
-        Error::because(
-            format!("no certificate can be read from {}", path.display()),
-            error,
-        )
+        let path = path.display();
+        Error::because(format!("cannot read a certificate from {path}"), error)
     };
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(unreadable)?.collect();
     let certificates = certificates.map_err(unreadable)?;
-    match certificates.is_empty() {
-        true => Err(Error::new(format!("{} holds no certificate", path.display()))),
-        false => Ok(certificates),
+    if certificates.is_empty() {
+        return Err(Error::new(format!("{} contains no certificate", path.display())));
     }
+    Ok(certificates)
 }

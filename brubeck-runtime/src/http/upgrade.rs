@@ -1,6 +1,6 @@
-//! WebSockets of the embedded server: from a request that asks for one to the connection that is one.
+//! WebSocket upgrades: from the handshake request to a connection that carries frames.
 
-use super::HttpServer;
+use super::server::HttpServer;
 use super::timeout_stream::InFlightGuard;
 use super::websocket::{self, WebSocketDriver};
 use crate::response::Body;
@@ -20,35 +20,38 @@ use sha1::{Digest, Sha1};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-/// A status and a reason.
+/// The status and reason for rejecting a handshake.
 type UpgradeError = (StatusCode, &'static str);
 
-/// A WebSocket that a client asks for.
+/// A valid handshake that no handler has accepted yet.
 pub(super) struct PendingUpgrade {
     upgrade: OnUpgrade,
+    /// The value of `sec-websocket-accept`.
     accept: HeaderValue,
-    offer: UpgradeHandle,
+    /// Shared with the handler, which accepts the upgrade through it.
+    handle: UpgradeHandle,
     sender: SocketSender,
-    line: WebSocketDriver,
+    driver: WebSocketDriver,
     deflate: Option<Deflate>,
 }
 
-/// Lays a WebSocket beside a request that asks for one; `None` for the others.
+/// Prepares a WebSocket if the request is a handshake (RFC 6455, section 4.2.1), and adds it to the request's extensions.
+/// Returns `None` for other requests. `max_message` is the limit for messages, in bytes.
 ///
 /// # Errors
 ///
-/// The refusal of a request that asks for one in a way that RFC 6455 (4.2.1) does not know.
-pub(super) fn asked(
+/// Returns an error if the version is not supported or the key is not valid.
+pub(super) fn parse(
     request: &mut Request<Incoming>,
-    limit: usize,
+    max_message: usize,
 ) -> Result<Option<PendingUpgrade>, UpgradeError> {
     let headers = request.headers();
     let is_get = request.method() == Method::GET && request.version() == Version::HTTP_11;
-    // Most requests have few headers, and this is faster seen than looked up.
+    // Requests have few headers, so scanning their names is cheaper than the hash lookup for `UPGRADE`.
     if !is_get
         || !headers.keys().any(|name| *name == UPGRADE)
-        || !says(headers, UPGRADE, "websocket")
-        || !says(headers, CONNECTION, "upgrade")
+        || !contains_token(headers, UPGRADE, "websocket")
+        || !contains_token(headers, CONNECTION, "upgrade")
     {
         return Ok(None);
     }
@@ -56,57 +59,59 @@ pub(super) fn asked(
         .get(SEC_WEBSOCKET_VERSION)
         .is_none_or(|version| version != "13")
     {
-        return Err((StatusCode::UPGRADE_REQUIRED, "only version 13 is spoken here"));
+        return Err((
+            StatusCode::UPGRADE_REQUIRED,
+            "only WebSocket version 13 is supported",
+        ));
     }
     let accept = headers
         .get(SEC_WEBSOCKET_KEY)
         .filter(|key| key.len() == 24)
-        .and_then(|key| HeaderValue::try_from(accept_of(key.as_bytes())).ok());
+        .and_then(|key| HeaderValue::try_from(accept_value(key.as_bytes())).ok());
     let Some(accept) = accept else {
-        return Err((StatusCode::BAD_REQUEST, "the key of the WebSocket is none"));
+        return Err((StatusCode::BAD_REQUEST, "the Sec-WebSocket-Key is not valid"));
     };
     let deflate = Deflate::negotiate(headers);
-    let (line, socket) = websocket::line(limit, deflate);
+    let (driver, socket) = websocket::new(max_message, deflate);
     let sender = socket.sender();
-    let offer = UpgradeHandle::new(socket);
-    request.extensions_mut().insert(offer.clone());
+    let handle = UpgradeHandle::new(socket);
+    request.extensions_mut().insert(handle.clone());
     Ok(Some(PendingUpgrade {
         upgrade: hyper::upgrade::on(request),
         accept,
-        offer,
+        handle,
         sender,
-        line,
+        driver,
         deflate,
     }))
 }
 
-/// What a request is answered that asks for a WebSocket wrongly.
-pub(super) fn refused((code, reason): UpgradeError) -> Response<Body> {
-    let mut refused = error_response(code, reason);
+pub(super) fn error_to_response((code, reason): UpgradeError) -> Response<Body> {
+    let mut response = error_response(code, reason);
     if code == StatusCode::UPGRADE_REQUIRED {
         let version = HeaderValue::from_static("13");
-        refused.headers_mut().insert(SEC_WEBSOCKET_VERSION, version);
+        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, version);
     }
-    refused
+    response
 }
 
 impl PendingUpgrade {
-    /// The response that opens it, where a handler took it, and then holds on to `busy`; what was answered instead, where
-    /// none did.
-    pub(super) fn open(
+    /// Opens the WebSocket if the handler accepted it. The response is 101 then, and the WebSocket keeps the guard until it
+    /// ends. Otherwise returns the response and the guard unchanged.
+    pub(super) fn complete(
         self,
         response: Response<Body>,
-        busy: InFlightGuard,
+        guard: InFlightGuard,
         server: Arc<HttpServer>,
     ) -> (Response<Body>, Option<InFlightGuard>) {
-        let Some(accepted) = self.offer.take_accepted() else {
-            return (response, Some(busy));
+        let Some(accepted) = self.handle.take_accepted() else {
+            return (response, Some(guard));
         };
         let PendingUpgrade {
             upgrade,
             accept,
             sender,
-            line,
+            driver,
             deflate,
             ..
         } = self;
@@ -114,34 +119,35 @@ impl PendingUpgrade {
         tokio::spawn(async move {
             let stream = match upgrade.await {
                 Ok(upgraded) => TokioIo::new(upgraded),
-                Err(error) => return tracing::debug!(%error, "a client left before its WebSocket was open"),
+                Err(error) => return tracing::debug!(%error, "WebSocket upgrade failed"),
             };
             let handler = async {
                 if AssertUnwindSafe(accepted.run).catch_unwind().await.is_err() {
-                    tracing::error!("the handler of a WebSocket panicked");
+                    tracing::error!("WebSocket handler panicked");
                     sender.close(Close::FAILED);
                 }
             };
-            tokio::join!(line.run(stream, server.stop.clone()), handler);
-            // Until now the connection was in use, and the server not done.
-            drop((busy, server));
+            tokio::join!(driver.run(stream, server.stop.clone()), handler);
+            // The guard keeps the connection from timing out, and the server reference keeps the server from stopping.
+            drop((guard, server));
         });
         (Response::from_parts(parts, Body::empty()), None)
     }
 }
 
-/// What proves to a client that it was understood (RFC 6455, 4.2.2).
-fn accept_of(key: &[u8]) -> String {
+/// Returns the value of `sec-websocket-accept` for a key (RFC 6455, section 4.2.2).
+fn accept_value(key: &[u8]) -> String {
     let mut hash = Sha1::new();
     hash.update(key);
     hash.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
     BASE64_STANDARD.encode(hash.finalize())
 }
 
-fn says(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
+/// Returns `true` if the comma-separated values of a header contain the token. Ignores case.
+fn contains_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     headers
         .get_all(name)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .any(|token| token.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+        .any(|value| value.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }

@@ -1,4 +1,11 @@
-//! One WebSocket of the embedded server, from its opening to its end, frame by frame.
+//! Drives one WebSocket connection of the embedded server.
+//!
+//! A [`WebSocketDriver`] runs in a task of its own. It reads frames and queues messages for the handler, and writes the frames
+//! that the handler and broadcasts have queued. All queues are bounded in bytes:
+//!
+//! * If the handler does not read, the driver stops reading from the client ([`INBOUND_BUDGET`]).
+//! * If the client does not read, the handler waits in [`send`](SocketTransport::send) ([`SEND_BUDGET`]), and a broadcast
+//!   disconnects the client ([`BROADCAST_BUDGET`]): one slow client must not delay the others.
 
 use crate::handler::Stop;
 use crate::websocket::codec::{FrameError, MessageDecoder};
@@ -10,234 +17,366 @@ use crate::websocket::{
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 
-/// How many bytes of messages a handler may leave waiting; the client is not read meanwhile.
-const UNREAD: usize = 4 << 20;
-/// A message counts as so many bytes at least, so that there are not too many of them.
-const SMALLEST: usize = 4 << 10;
-/// How many bytes a handler may have waiting for its client before it has to wait itself.
-const WINDOW: usize = 256 << 10;
-/// What may wait for a client that is sent what is sent to many.
-const WAITING: usize = 4 << 20;
-const WAITING_MESSAGES: usize = 1024;
-/// How often a quiet client is asked whether it is there, and how often it need not answer.
-const PULSE: Duration = Duration::from_secs(30);
-const UNANSWERED: u8 = 2;
-/// How long a client may take to agree to a close.
-const AGREE: Duration = Duration::from_secs(5);
+/// Limit for messages that wait for the handler, in bytes.
+const INBOUND_BUDGET: usize = 4 << 20;
+/// The least that a message takes of [`INBOUND_BUDGET`], in bytes. Bounds the number of tiny messages.
+const MIN_INBOUND_COST: usize = 4 << 10;
+/// Limit for frames of the handler that wait for the client, in bytes.
+const SEND_BUDGET: usize = 256 << 10;
+/// Limit for broadcast frames that wait for the client, in bytes.
+const BROADCAST_BUDGET: usize = 4 << 20;
+/// Limit for the number of frames that wait for the client.
+const OUTBOUND_QUEUE_CAPACITY: usize = 1024;
+/// Time without a frame from the client after which it is pinged.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// Consecutive pings without any frame in return that are tolerated.
+const MAX_UNANSWERED_PINGS: u8 = 2;
+/// Time for the closing handshake, and again for closing the TCP connection.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Size of the read and write buffers, in bytes.
+const BUFFER_SIZE: usize = 16 << 10;
 
-/// The server's end of a WebSocket.
+/// Moves messages between the connection of a WebSocket and its handler.
 pub(super) struct WebSocketDriver {
-    messages: Option<mpsc::Sender<QueuedMessage>>,
-    room: Arc<Semaphore>,
-    outgoing: mpsc::Receiver<OutboundFrame>,
-    way: SocketWriter,
-    ended: Arc<OnceLock<Close>>,
-    limit: usize,
+    /// To the handler. `None` once the WebSocket is closing.
+    inbound: Option<mpsc::Sender<QueuedMessage>>,
+    inbound_budget: Arc<Semaphore>,
+    outbound: mpsc::Receiver<OutboundFrame>,
+    transport: DriverTransport,
+    /// The reason of the close, for the handler.
+    close_reason: Arc<OnceLock<Close>>,
+    max_message: usize,
     deflate: Option<Deflate>,
 }
 
-/// The way to the client.
+/// The sending side of a WebSocket, for its handler and for broadcasts.
 #[derive(Clone)]
-struct SocketWriter {
-    outgoing: mpsc::Sender<OutboundFrame>,
-    window: Arc<Semaphore>,
-    spare: Arc<Semaphore>,
-    cut: Arc<Notify>,
+struct DriverTransport {
+    outbound: mpsc::Sender<OutboundFrame>,
+    send_budget: Arc<Semaphore>,
+    broadcast_budget: Arc<Semaphore>,
+    /// Makes the driver disconnect a client that is too slow for broadcasts.
+    disconnect: Arc<Notify>,
     deflate: Option<Deflate>,
 }
 
 enum OutboundFrame {
     Frame(
         Bytes,
-        #[allow(dead_code, reason = "holds its place until it is sent")] OwnedSemaphorePermit,
+        #[allow(dead_code, reason = "releases its part of the budget when the frame is sent")]
+        OwnedSemaphorePermit,
     ),
     Close(Close),
 }
 
-/// A WebSocket whose messages have up to `limit` bytes: the ends of the server and of the handler.
-pub(super) fn line(limit: usize, deflate: Option<Deflate>) -> (WebSocketDriver, WebSocket) {
-    let room = UNREAD.max(limit).min(Semaphore::MAX_PERMITS);
-    let (messages, inbound) = mpsc::channel(room / SMALLEST + 1);
-    let (tell, outgoing) = mpsc::channel(WAITING_MESSAGES);
-    let ended = Arc::new(OnceLock::new());
-    let way = SocketWriter {
-        outgoing: tell,
-        window: Arc::new(Semaphore::new(WINDOW)),
-        spare: Arc::new(Semaphore::new(WAITING)),
-        cut: Arc::new(Notify::new()),
+/// Creates a WebSocket for messages of up to `max_message` bytes: its driver, and the end for the handler.
+pub(super) fn new(max_message: usize, deflate: Option<Deflate>) -> (WebSocketDriver, WebSocket) {
+    // The largest message must fit.
+    let inbound_budget = INBOUND_BUDGET.max(max_message).min(Semaphore::MAX_PERMITS);
+    let (inbound, messages) = mpsc::channel(inbound_budget / MIN_INBOUND_COST + 1);
+    let (outbound_sender, outbound) = mpsc::channel(OUTBOUND_QUEUE_CAPACITY);
+    let close_reason = Arc::new(OnceLock::new());
+    let transport = DriverTransport {
+        outbound: outbound_sender,
+        send_budget: Arc::new(Semaphore::new(SEND_BUDGET)),
+        broadcast_budget: Arc::new(Semaphore::new(BROADCAST_BUDGET)),
+        disconnect: Arc::new(Notify::new()),
         deflate,
     };
-    let line = WebSocketDriver {
-        messages: Some(messages),
-        room: Arc::new(Semaphore::new(room)),
-        outgoing,
-        way: way.clone(),
-        ended: ended.clone(),
-        limit,
+    let driver = WebSocketDriver {
+        inbound: Some(inbound),
+        inbound_budget: Arc::new(Semaphore::new(inbound_budget)),
+        outbound,
+        transport: transport.clone(),
+        close_reason: close_reason.clone(),
+        max_message,
         deflate,
     };
-    (line, WebSocket::new(inbound, ended, Arc::new(way)))
+    let socket = WebSocket::new(messages, close_reason, Arc::new(transport));
+    (driver, socket)
+}
+
+/// The state of a driver while it runs.
+struct DriverState {
+    /// A received message that does not fit into the inbound budget yet. No frame is read until it does.
+    waiting_message: Option<InboundMessage>,
+    /// The time at which the server sent its close frame.
+    closing_since: Option<Instant>,
+    ping_timer: Interval,
+    /// Intervals of the ping timer without a frame from the client.
+    silent_intervals: u8,
+}
+
+impl DriverState {
+    fn new() -> DriverState {
+        let mut ping_timer = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
+        ping_timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        DriverState {
+            waiting_message: None,
+            closing_since: None,
+            ping_timer,
+            silent_intervals: 0,
+        }
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing_since.is_some()
+    }
+
+    /// Returns the part of the inbound budget that the waiting message needs.
+    fn inbound_cost(&self) -> u32 {
+        let size = self.waiting_message.as_ref().map_or(0, InboundMessage::size);
+        u32::try_from(size.max(MIN_INBOUND_COST)).unwrap_or(u32::MAX)
+    }
+}
+
+/// An event that the driver reacts to.
+enum DriverEvent {
+    /// A frame of the client, or `None` if the connection is lost.
+    Received(Option<FrameAction>),
+    /// The waiting message fits into the inbound budget.
+    BudgetAcquired(Option<OwnedSemaphorePermit>),
+    Outbound(OutboundFrame),
+    /// A broadcast found the client too slow.
+    Disconnect,
+    StopRequested,
+    /// The client did not respond to the close frame.
+    CloseTimedOut,
+    PingDue,
 }
 
 impl WebSocketDriver {
-    /// Speaks until one end closes it, or the server stops.
+    /// Runs the connection until one side closes it or the server stops.
     pub(super) async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin, stop: Stop) {
-        let mut client = FramedStream::new(stream, self.limit, self.deflate);
-        let close = self.speak(&mut client, stop).await;
-        self.end(close);
-        // What the client has not read would be lost if it still sends when the connection is closed.
-        let mut stream = client.into_stream();
-        let rest = async {
+        let mut stream = FramedStream::new(stream, self.max_message, self.deflate);
+        let close = self.exchange_frames(&mut stream, stop).await;
+        self.shut_down_queues(close);
+        // Closing a TCP connection while the client still sends would reset it, and the client could lose frames that it has
+        // not read yet. So close the sending side, and read until the client closes its own.
+        let mut stream = stream.into_inner();
+        let drain = async {
             stream.shutdown().await?;
-            let mut unread = [0; 4096];
-            while stream.read(&mut unread).await? > 0 {}
-            Ok::<_, std::io::Error>(())
+            let mut discarded = [0; 4096];
+            while stream.read(&mut discarded).await? > 0 {}
+            Ok::<_, io::Error>(())
         };
-        // A client that does not close after this is closed all the same.
-        let _ = timeout(AGREE, rest).await;
+        // After the timeout the connection is closed anyway.
+        let _ = timeout(CLOSE_TIMEOUT, drain).await;
     }
 
-    /// What the handler is sent and sends from now on goes nowhere. The first reason is the true one.
-    fn end(&mut self, close: Close) {
-        let _ = self.ended.set(close);
-        self.messages = None;
-        self.way.window.close();
-        self.way.spare.close();
-        self.outgoing.close();
+    /// Ends all sending and receiving of the handler. The first reason is kept.
+    fn shut_down_queues(&mut self, close: Close) {
+        let _ = self.close_reason.set(close);
+        self.inbound = None;
+        self.transport.send_budget.close();
+        self.transport.broadcast_budget.close();
+        self.outbound.close();
     }
 
-    async fn speak<I: AsyncRead + AsyncWrite + Unpin>(
+    /// Exchanges frames with the client until the WebSocket is closed, and returns the reason.
+    async fn exchange_frames<I: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
-        client: &mut FramedStream<I>,
+        stream: &mut FramedStream<I>,
         mut stop: Stop,
     ) -> Close {
-        let mut waiting: Option<InboundMessage> = None;
-        let mut closing: Option<Instant> = None;
-        let mut silent = 0;
-        let mut pulse = interval_at(Instant::now() + PULSE, PULSE);
-        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut state = DriverState::new();
         loop {
-            let size = waiting.as_ref().map_or(0, |message| message.size().max(SMALLEST));
-            let size = u32::try_from(size).unwrap_or(u32::MAX);
-            let agreed = closing.unwrap_or_else(Instant::now) + AGREE;
-            let close = tokio::select! {
-                heard = client.hear(), if waiting.is_none() => {
-                    silent = 0;
-                    match heard {
-                        Some(FrameAction::Ignore) => {}
-                        Some(FrameAction::Deliver(message)) => waiting = Some(message),
-                        Some(FrameAction::Reply(pong)) if client.send(&pong).await.is_ok() => {}
-                        Some(FrameAction::Close { last, close }) => {
-                            if closing.is_none() {
-                                // A client that does not take it is gone as well.
-                                let _ = client.send(&last).await;
-                            }
-                            return close;
-                        }
-                        Some(FrameAction::Reply(_)) | None => return Close::BROKEN,
-                    }
-                    None
-                }
-                place = self.room.clone().acquire_many_owned(size), if waiting.is_some() => {
-                    if let (Some(message), Some(messages)) = (waiting.take(), &self.messages) {
-                        // A handler that listens no more may still be talking.
-                        let _ = messages.try_send(QueuedMessage::new(message, place.ok()));
-                    }
-                    None
-                }
-                Some(said) = self.outgoing.recv() => match self.say(client, said, closing.is_some()).await {
-                    Ok(close) => close,
-                    Err(close) => return close,
-                },
-                () = self.way.cut.notified() => return Close::POLICY,
-                () = stop.requested(), if closing.is_none() => Some(Close::AWAY),
-                () = sleep_until(agreed), if closing.is_some() => return Close::BROKEN,
-                // One whose messages wait is not read, and so not heard.
-                _ = pulse.tick(), if waiting.is_none() && closing.is_none() => {
-                    silent += 1;
-                    if silent > UNANSWERED + 1 || client.send(&ping_frame()).await.is_err() {
-                        return Close::BROKEN;
-                    }
-                    None
-                }
-            };
-            if let Some(close) = close.filter(|_| closing.is_none()) {
-                closing = Some(Instant::now());
-                if client.send(&close_frame(&close)).await.is_err() {
-                    return Close::BROKEN;
-                }
-                let _ = self.ended.set(close);
-                self.messages = None;
-                self.way.window.close();
+            let event = self.next_event(&mut state, stream, &mut stop).await;
+            if let ControlFlow::Break(close) = self.handle_event(event, &mut state, stream).await {
+                return close;
             }
         }
     }
 
-    /// Sends what is there to be sent, up to a close.
-    async fn say<I: AsyncRead + AsyncWrite + Unpin>(
+    /// Waits for the next event. Each branch is cancel safe: no frame or message is lost if another one is ready first.
+    async fn next_event<I: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
-        client: &mut FramedStream<I>,
+        state: &mut DriverState,
+        stream: &mut FramedStream<I>,
+        stop: &mut Stop,
+    ) -> DriverEvent {
+        let is_closing = state.is_closing();
+        let has_waiting_message = state.waiting_message.is_some();
+        let inbound_cost = state.inbound_cost();
+        tokio::select! {
+            action = stream.receive(), if !has_waiting_message => DriverEvent::Received(action),
+            permit = self.inbound_budget.clone().acquire_many_owned(inbound_cost), if has_waiting_message => {
+                // The semaphore is never closed.
+                DriverEvent::BudgetAcquired(permit.ok())
+            }
+            Some(frame) = self.outbound.recv() => DriverEvent::Outbound(frame),
+            () = self.transport.disconnect.notified() => DriverEvent::Disconnect,
+            () = stop.requested(), if !is_closing => DriverEvent::StopRequested,
+            () = close_timeout(state.closing_since), if is_closing => DriverEvent::CloseTimedOut,
+            // While a message waits nothing is read, so a pong would go unnoticed.
+            _ = state.ping_timer.tick(), if !has_waiting_message && !is_closing => DriverEvent::PingDue,
+        }
+    }
+
+    /// Handles an event. Breaks with the reason if the connection has ended.
+    async fn handle_event<I: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        event: DriverEvent,
+        state: &mut DriverState,
+        stream: &mut FramedStream<I>,
+    ) -> ControlFlow<Close> {
+        match event {
+            DriverEvent::Received(action) => {
+                state.silent_intervals = 0;
+                handle_action(action, state, stream).await
+            }
+            DriverEvent::BudgetAcquired(permit) => {
+                if let (Some(message), Some(inbound)) = (state.waiting_message.take(), &self.inbound) {
+                    // The handler may have dropped the receiving half and still use the sending half. Messages are
+                    // discarded then.
+                    let _ = inbound.try_send(QueuedMessage::new(message, permit));
+                }
+                ControlFlow::Continue(())
+            }
+            DriverEvent::Outbound(first) => match self.write_outbound(first, state, stream).await? {
+                Some(close) => self.start_closing(close, state, stream).await,
+                None => ControlFlow::Continue(()),
+            },
+            DriverEvent::Disconnect => ControlFlow::Break(Close::POLICY),
+            DriverEvent::StopRequested => self.start_closing(Close::AWAY, state, stream).await,
+            DriverEvent::CloseTimedOut => ControlFlow::Break(Close::BROKEN),
+            DriverEvent::PingDue => {
+                // The first silent interval ends with the first ping.
+                state.silent_intervals += 1;
+                if state.silent_intervals > MAX_UNANSWERED_PINGS + 1 {
+                    return ControlFlow::Break(Close::BROKEN);
+                }
+                sent_or_broken(stream.send(&ping_frame()).await)
+            }
+        }
+    }
+
+    /// Sends a close frame, unless one was sent already, and stops taking messages of the handler.
+    async fn start_closing<I: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        close: Close,
+        state: &mut DriverState,
+        stream: &mut FramedStream<I>,
+    ) -> ControlFlow<Close> {
+        if state.is_closing() {
+            return ControlFlow::Continue(());
+        }
+        state.closing_since = Some(Instant::now());
+        sent_or_broken(stream.send(&close_frame(&close)).await)?;
+        let _ = self.close_reason.set(close);
+        self.inbound = None;
+        self.transport.send_budget.close();
+        ControlFlow::Continue(())
+    }
+
+    /// Writes the queued frames up to a close, and flushes once. Returns the close if there is one.
+    async fn write_outbound<I: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
         first: OutboundFrame,
-        closing: bool,
-    ) -> Result<Option<Close>, Close> {
-        let mut next = Some(first);
+        state: &DriverState,
+        stream: &mut FramedStream<I>,
+    ) -> ControlFlow<Close, Option<Close>> {
+        let is_closing = state.is_closing();
         let mut close = None;
-        while let Some(said) = next {
-            match said {
-                OutboundFrame::Close(why) => {
-                    close = Some(why);
+        let mut next = Some(first);
+        while let Some(outbound) = next {
+            match outbound {
+                OutboundFrame::Close(reason) => {
+                    close = Some(reason);
                     break;
                 }
-                OutboundFrame::Frame(..) if closing => {}
-                OutboundFrame::Frame(frame, _place) => {
-                    tokio::select! {
-                        fed = client.feed(&frame) => fed.map_err(|_| Close::BROKEN)?,
-                        () = self.way.cut.notified() => return Err(Close::POLICY),
-                    }
-                }
+                // No frame may follow a close frame.
+                OutboundFrame::Frame(..) if is_closing => {}
+                OutboundFrame::Frame(frame, _permit) => tokio::select! {
+                    written = stream.write(&frame) => sent_or_broken(written)?,
+                    () = self.transport.disconnect.notified() => return ControlFlow::Break(Close::POLICY),
+                },
             }
-            next = self.outgoing.try_recv().ok();
+            next = self.outbound.try_recv().ok();
         }
-        if !closing {
+        if !is_closing {
             tokio::select! {
-                flushed = client.flush() => flushed.map_err(|_| Close::BROKEN)?,
-                () = self.way.cut.notified() => return Err(Close::POLICY),
+                flushed = stream.flush() => sent_or_broken(flushed)?,
+                () = self.transport.disconnect.notified() => return ControlFlow::Break(Close::POLICY),
             }
         }
-        Ok(close)
+        ControlFlow::Continue(close)
     }
 }
 
-impl SocketTransport for SocketWriter {
+/// Handles a frame of the client.
+async fn handle_action<I: AsyncRead + AsyncWrite + Unpin>(
+    action: Option<FrameAction>,
+    state: &mut DriverState,
+    stream: &mut FramedStream<I>,
+) -> ControlFlow<Close> {
+    match action {
+        None => ControlFlow::Break(Close::BROKEN),
+        Some(FrameAction::Ignore) => ControlFlow::Continue(()),
+        Some(FrameAction::Deliver(message)) => {
+            state.waiting_message = Some(message);
+            ControlFlow::Continue(())
+        }
+        Some(FrameAction::Reply(pong)) => sent_or_broken(stream.send(&pong).await),
+        Some(FrameAction::Close { last, close }) => {
+            if !state.is_closing() {
+                // The connection ends in any case, so it does not matter whether the client gets this frame.
+                let _ = stream.send(&last).await;
+            }
+            ControlFlow::Break(close)
+        }
+    }
+}
+
+fn sent_or_broken(result: io::Result<()>) -> ControlFlow<Close> {
+    match result {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(Close::BROKEN),
+    }
+}
+
+async fn close_timeout(closing_since: Option<Instant>) {
+    match closing_since {
+        Some(since) => sleep_until(since + CLOSE_TIMEOUT).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl SocketTransport for DriverTransport {
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>> {
         Box::pin(async move {
             let frame = message_frame(&message, self.deflate);
-            let size = frame.len().min(WINDOW) as u32;
-            let place = self
-                .window
+            // A frame that is larger than the budget takes all of it.
+            let cost = frame.len().min(SEND_BUDGET) as u32;
+            let permit = self
+                .send_budget
                 .clone()
-                .acquire_many_owned(size)
+                .acquire_many_owned(cost)
                 .await
                 .map_err(|_| Closed)?;
-            let said = OutboundFrame::Frame(frame, place);
-            self.outgoing.send(said).await.map_err(|_| Closed)
+            let frame = OutboundFrame::Frame(frame, permit);
+            self.outbound.send(frame).await.map_err(|_| Closed)
         })
     }
 
     fn send_or_disconnect(&self, frame: Bytes) {
-        let size = frame.len().min(WAITING) as u32;
-        let sent = match self.spare.clone().try_acquire_many_owned(size) {
-            Ok(place) => self.outgoing.try_send(OutboundFrame::Frame(frame, place)).is_ok(),
+        let cost = frame.len().min(BROADCAST_BUDGET) as u32;
+        let queued = match self.broadcast_budget.clone().try_acquire_many_owned(cost) {
+            Ok(permit) => self
+                .outbound
+                .try_send(OutboundFrame::Frame(frame, permit))
+                .is_ok(),
             Err(_) => false,
         };
-        if !sent {
-            self.cut.notify_one();
+        if !queued {
+            self.disconnect.notify_one();
         }
     }
 
@@ -246,16 +385,16 @@ impl SocketTransport for SocketWriter {
     }
 
     fn close(&self, close: Close) {
-        if let Err(mpsc::error::TrySendError::Full(said)) =
-            self.outgoing.try_send(OutboundFrame::Close(close))
-        {
-            let outgoing = self.outgoing.clone();
-            tokio::spawn(async move { outgoing.send(said).await });
+        let result = self.outbound.try_send(OutboundFrame::Close(close));
+        if let Err(mpsc::error::TrySendError::Full(frame)) = result {
+            // This method cannot wait for room in the queue.
+            let outbound = self.outbound.clone();
+            tokio::spawn(async move { outbound.send(frame).await });
         }
     }
 
     fn closed(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.outgoing.closed())
+        Box::pin(self.outbound.closed())
     }
 
     fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, ClientId)> {
@@ -263,61 +402,59 @@ impl SocketTransport for SocketWriter {
     }
 }
 
-/// How much is read, and how much of small frames is written, at once.
-const BUFFER: usize = 16 << 10;
-
+/// Reads and writes the frames of a stream.
 struct FramedStream<I> {
     stream: BufWriter<I>,
-    unread: BytesMut,
-    frames: MessageDecoder,
+    read_buffer: BytesMut,
+    decoder: MessageDecoder,
     peer: SocketPeer,
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> FramedStream<I> {
-    pub(super) fn new(stream: I, limit: usize, deflate: Option<Deflate>) -> FramedStream<I> {
+    fn new(stream: I, max_message: usize, deflate: Option<Deflate>) -> FramedStream<I> {
         FramedStream {
-            stream: BufWriter::with_capacity(BUFFER, stream),
-            unread: BytesMut::new(),
-            frames: MessageDecoder::new(limit),
-            peer: SocketPeer::new(limit, deflate),
+            stream: BufWriter::with_capacity(BUFFER_SIZE, stream),
+            read_buffer: BytesMut::new(),
+            decoder: MessageDecoder::new(max_message),
+            peer: SocketPeer::new(max_message, deflate),
         }
     }
 
-    /// What the client says next; `None` where it is gone. Nothing is lost when the future is dropped.
-    pub(super) async fn hear(&mut self) -> Option<FrameAction> {
+    /// Receives the next frame, and returns what to do about it. Returns `None` if the connection is lost. Cancel safe.
+    async fn receive(&mut self) -> Option<FrameAction> {
         loop {
-            match self.frames.decode(&mut self.unread) {
+            match self.decoder.decode(&mut self.read_buffer) {
                 Ok(Some((first, payload))) => return Some(self.peer.receive(first, payload)),
                 Ok(None) => {}
                 Err(FrameError::TooLarge) => return Some(self.peer.end(Close::TOO_LARGE)),
-                Err(FrameError::Protocol(what)) => {
-                    tracing::debug!(what, "the client of a WebSocket does not keep to the rules");
+                Err(FrameError::Protocol(violation)) => {
+                    tracing::debug!(violation, "WebSocket client violated the protocol");
                     return Some(self.peer.end(Close::PROTOCOL));
                 }
             }
-            self.unread.reserve(BUFFER / 2);
-            if self.stream.read_buf(&mut self.unread).await.ok()? == 0 {
+            self.read_buffer.reserve(BUFFER_SIZE / 2);
+            if self.stream.read_buf(&mut self.read_buffer).await.ok()? == 0 {
                 return None;
             }
         }
     }
 
-    /// Sends a frame; small ones wait for others, or to be flushed.
-    pub(super) async fn feed(&mut self, frame: &[u8]) -> io::Result<()> {
+    /// Writes a frame to the buffer. Small frames stay there until the next flush.
+    async fn write(&mut self, frame: &[u8]) -> io::Result<()> {
         self.stream.write_all(frame).await
     }
 
-    pub(super) async fn flush(&mut self) -> io::Result<()> {
+    async fn flush(&mut self) -> io::Result<()> {
         self.stream.flush().await
     }
 
-    /// Sends a frame now.
-    pub(super) async fn send(&mut self, frame: &[u8]) -> io::Result<()> {
-        self.feed(frame).await?;
+    /// Writes a frame and flushes.
+    async fn send(&mut self, frame: &[u8]) -> io::Result<()> {
+        self.write(frame).await?;
         self.flush().await
     }
 
-    pub(super) fn into_stream(self) -> I {
+    fn into_inner(self) -> I {
         self.stream.into_inner()
     }
 }

@@ -380,7 +380,7 @@ async fn serves_http_1_and_2_over_tls() {
     let error = App::new(ROUTES, ()).start(http().tls(&key, &certificate)).await;
     let error = error.err().expect("files in the wrong order").to_string();
     assert!(
-        error.contains("holds no certificate") || error.contains("key"),
+        error.contains("contains no certificate") || error.contains("key"),
         "{error}"
     );
 }

@@ -1,0 +1,170 @@
+//! Accepts connections and runs them until they end or the server stops.
+
+use super::listen::{AcceptedStream, HttpListener, PerAddressLimit};
+use super::service::ConnectionService;
+use super::{Http, timeout_stream};
+use crate::handler::{Application, Stop};
+#[cfg(feature = "http2")]
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::TokioTimer;
+#[cfg(feature = "http2")]
+use hyper_util::server::conn::auto;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Semaphore, mpsc};
+
+/// Pause after an error of `accept`.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
+
+/// The settings and the application that all connections share.
+pub(super) struct HttpServer {
+    pub(super) settings: Http,
+    pub(super) application: Arc<dyn Application>,
+    pub(super) stop: Stop,
+    /// Never used for sending: the channel closes when the last connection drops its reference to the server.
+    pub(super) _alive: mpsc::Sender<Infallible>,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<tokio_rustls::TlsAcceptor>,
+}
+
+impl HttpServer {
+    /// Serves until the stop is requested, and then until all connections and WebSockets have ended.
+    ///
+    /// `all_ended` is the receiver of `_alive`.
+    pub(super) async fn serve(self, listener: HttpListener, mut all_ended: mpsc::Receiver<Infallible>) {
+        let server = Arc::new(self);
+        server.accept_connections(&listener).await;
+        drop(listener);
+        drop(server);
+        all_ended.recv().await;
+    }
+
+    async fn accept_connections(self: &Arc<Self>, listener: &HttpListener) {
+        let settings = &self.settings;
+        let connection_limit = Arc::new(Semaphore::new(
+            settings.max_connections.min(Semaphore::MAX_PERMITS),
+        ));
+        let address_limit = PerAddressLimit::new(settings.max_connections_per_address);
+        let mut stop = self.stop.clone();
+        loop {
+            let accept = async {
+                // The semaphore is never closed.
+                let permit = connection_limit.clone().acquire_owned().await.ok();
+                (permit, listener.accept().await)
+            };
+            let (permit, accepted) = tokio::select! {
+                biased;
+                () = stop.requested() => return,
+                accepted = accept => accepted,
+            };
+            let (stream, address) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Usually the process is out of file descriptors. Retrying without a pause would use a full core.
+                    tracing::warn!(%error, retry_in = ?ACCEPT_RETRY_DELAY, "cannot accept a connection, retrying");
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
+                    continue;
+                }
+            };
+            let Some(address_permit) = address_limit.acquire(address) else {
+                tracing::debug!(
+                    ?address,
+                    "connection closed: too many connections of this address"
+                );
+                continue;
+            };
+            let connection = self.clone().run_connection(stream, address);
+            tokio::spawn(async move {
+                connection.await;
+                drop((permit, address_permit));
+            });
+        }
+    }
+
+    async fn run_connection(self: Arc<Self>, stream: AcceptedStream, address: Option<IpAddr>) {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let timeout = self.settings.header_timeout;
+            match tokio::time::timeout(timeout, tls.accept(stream)).await {
+                Ok(Ok(stream)) => return self.serve_http(stream, address).await,
+                Ok(Err(error)) => return tracing::debug!(?address, %error, "TLS handshake failed"),
+                Err(_) => return tracing::debug!(?address, ?timeout, "TLS handshake timed out"),
+            }
+        }
+        self.serve_http(stream, address).await;
+    }
+
+    async fn serve_http<I>(self: Arc<Self>, stream: I, address: Option<IpAddr>)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (stream, in_flight) = timeout_stream::wrap(stream, &self.settings);
+        let service = ConnectionService {
+            server: self.clone(),
+            address,
+            in_flight,
+        };
+        // `TimeoutStream` applies the header timeout: that of hyper would include the idle time between two requests. Hyper
+        // also has a limit of 100 headers by default. Setting it explicitly would make hyper allocate and clear room for
+        // them with each request.
+        #[cfg(not(feature = "http2"))]
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(None)
+            .serve_connection(stream, service)
+            .with_upgrades();
+        #[cfg(feature = "http2")]
+        let connection = {
+            let mut http = auto::Builder::new(TokioExecutor::new());
+            http.http1().timer(TokioTimer::new()).header_read_timeout(None);
+            http.http2()
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(128)
+                .max_header_list_size(16 * 1024)
+                .keep_alive_interval(self.settings.idle_timeout)
+                .keep_alive_timeout(self.settings.header_timeout);
+            http.serve_connection_with_upgrades(stream, service).into_owned()
+        };
+        let served = run_until_stopped(
+            connection,
+            |connection| connection.graceful_shutdown(),
+            self.stop.clone(),
+        );
+        if let Err(error) = served.await {
+            tracing::debug!(?address, %error, "connection failed");
+        }
+    }
+}
+
+/// Runs a connection to its end. Once the stop is requested, calls `shutdown`, so that the connection ends after its current
+/// responses.
+async fn run_until_stopped<C: Future>(connection: C, shutdown: fn(Pin<&mut C>), stop: Stop) -> C::Output {
+    let mut connection = pin!(connection);
+    let stop_check = stop.clone();
+    let mut stop = stop;
+    let mut requested = pin!(stop.requested());
+    let mut is_draining = false;
+    let mut registered: Option<Waker> = None;
+    poll_fn(|cx| {
+        // This runs several times for each request, and polling `requested` takes a lock. The waker stays registered until
+        // it is woken, so poll again only with another waker, or if the cheap check says that it may be ready.
+        let is_registered = registered
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()));
+        if !is_draining && (!is_registered || stop_check.may_be_requested()) {
+            registered = Some(cx.waker().clone());
+            is_draining = requested.as_mut().poll(cx).is_ready();
+            if is_draining {
+                shutdown(connection.as_mut());
+            }
+        }
+        connection.as_mut().poll(cx)
+    })
+    .await
+}
