@@ -153,6 +153,7 @@ async fn serve(
     while let Ok(command) = queue.commands.try_recv() {
         execute(&bound, &queue, command);
     }
+    // Release the endpoint first, so that clients find the next server when they reconnect.
     slot.send_replace(None);
     // Dropping the senders disconnects the clients, after they have received the messages that are queued.
     bound.peers().clear();
@@ -191,6 +192,7 @@ async fn keep_connected(mut driver: ClientDriver, mut slot: watch::Receiver<Opti
         let ended = run_connection(&mut driver, generation, &bound, &peer, messages).await;
         bound.peers().remove(&peer);
         bound.emit(ServerEvent::Disconnected { peer }, 0).await;
+        // Publish the state first: senders check it, so nothing can be queued for this connection afterwards.
         driver.state.send_replace(LinkState::Connecting);
         driver.link.drop_outbound();
         if let Err(reason) = ended {
@@ -224,6 +226,7 @@ async fn run_connection(
     state.send_replace(LinkState::Up(generation));
     link.emit(ClientEvent::Up { generation }).await?;
     let send = async |(target, frames): (Generation, Vec<Bytes>), counters: &crate::MessageCounters| {
+        // Messages belong to one connection. Those for an earlier one are never sent on a later one.
         if target != generation {
             return counters.record_dropped(1);
         }

@@ -18,7 +18,7 @@ use zeromq::{PullSocket, RouterSocket, Socket, SocketRecv, ZmqMessage};
 
 use super::io_thread;
 use super::zeromq_sockets::{
-    Monitor, Pull, SendOutcome, all_written, disconnected, error_text, monitor, options, send_now,
+    Monitor, Pull, SendNowResult, all_written, disconnected, error_text, monitor, options, send_now,
 };
 
 /// Maximum number of messages taken from the send queue before the task yields.
@@ -78,6 +78,7 @@ pub(super) fn open(
     let (set_state, state) = watch::channel(LinkState::Connecting);
     let (shutdown, signal) = shutdown_channel();
     let mut settings = LinkSettings::new(format!("client {requests} {responses}"), config, set_state);
+    // One attempt connects two sockets.
     settings.connect_timeout = 2 * config.connect_timeout;
     let connector = PullRouterConnector {
         requests: requests.to_string(),
@@ -268,9 +269,9 @@ impl PullRouterHandler {
         };
         message.push_front(peer.identity().clone());
         match send_now(router, message) {
-            SendOutcome::Queued => self.queue.counters.record_sent(1),
-            SendOutcome::NotConnected => return Err(frames),
-            SendOutcome::QueueFull => {
+            SendNowResult::Queued => self.queue.counters.record_sent(1),
+            SendNowResult::NotConnected => return Err(frames),
+            SendNowResult::QueueFull => {
                 self.queue.counters.record_stalled();
                 tracing::warn!(?peer, "disconnecting a client that does not read its responses");
                 if let Ok(identity) = peer.identity().clone().try_into() {

@@ -365,6 +365,7 @@ async fn send_requests(accepted: AcceptedConnection, state: Arc<PushDealerState>
         services.closed
     });
     if !closed {
+        // The responses of the service may still be in transit on its other connection.
         sleep(RESPONSE_GRACE).await;
         if let Some(permit) = state.inbound.reserve().await {
             permit.send(PushDealerEvent::Down { generation, reason }, 0);

@@ -19,7 +19,7 @@ pub(super) fn monitor(socket: &mut impl Socket) -> Monitor {
 
 /// The result of [`send_now`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SendOutcome {
+pub(super) enum SendNowResult {
     /// The message was queued.
     Queued,
     /// The peer is not connected.
@@ -33,11 +33,11 @@ pub(super) enum SendOutcome {
 /// A send that waits holds a lock of the socket. If the peer disconnects during that time, the lock is never released, and
 /// every operation that needs it blocks its thread forever. The future is therefore polled once, and dropped unless it is
 /// ready.
-pub(super) fn send_now(socket: &mut impl SocketSend, message: ZmqMessage) -> SendOutcome {
+pub(super) fn send_now(socket: &mut impl SocketSend, message: ZmqMessage) -> SendNowResult {
     match socket.send(message).now_or_never() {
-        Some(Ok(())) => SendOutcome::Queued,
-        Some(Err(_)) => SendOutcome::NotConnected,
-        None => SendOutcome::QueueFull,
+        Some(Ok(())) => SendNowResult::Queued,
+        Some(Err(_)) => SendNowResult::NotConnected,
+        None => SendNowResult::QueueFull,
     }
 }
 

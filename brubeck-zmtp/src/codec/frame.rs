@@ -95,7 +95,7 @@ impl FrameDecoder {
     #[inline]
     pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Decoded>, Violation> {
         loop {
-            let Some(header) = FrameHeader::decode(input)? else {
+            let Some(header) = ZmtpFrameHeader::decode(input)? else {
                 return Ok(None);
             };
             self.check_limits(&header)?;
@@ -107,6 +107,7 @@ impl FrameDecoder {
                 input.reserve(missing.min(MAX_RESERVE));
                 return Ok(None);
             }
+            // Nothing was removed from the input so far: an incomplete frame is decoded again from its header.
             input.advance(header.size);
             let body = take_body(input, header.body_length);
             if header.command {
@@ -125,7 +126,7 @@ impl FrameDecoder {
     }
 
     /// Checks the announced length against the limits. Called before memory is reserved for it.
-    fn check_limits(&self, header: &FrameHeader) -> Result<(), Violation> {
+    fn check_limits(&self, header: &ZmtpFrameHeader) -> Result<(), Violation> {
         if header.command {
             if header.body_length > MAX_COMMAND {
                 return Err(Violation::Command);
@@ -159,21 +160,21 @@ fn take_body(input: &mut BytesMut, length: usize) -> Bytes {
 fn copy_small(bytes: &[u8]) -> Bytes {
     match bytes.len() {
         0 => Bytes::new(),
-        1..=64 => Bytes::from_owner(InlineBytes::<64>::new(bytes)),
-        65..=96 => Bytes::from_owner(InlineBytes::<96>::new(bytes)),
-        97..=128 => Bytes::from_owner(InlineBytes::<128>::new(bytes)),
-        129..=192 => Bytes::from_owner(InlineBytes::<192>::new(bytes)),
-        193..=256 => Bytes::from_owner(InlineBytes::<256>::new(bytes)),
+        1..=64 => Bytes::from_owner(InlineFrame::<64>::new(bytes)),
+        65..=96 => Bytes::from_owner(InlineFrame::<96>::new(bytes)),
+        97..=128 => Bytes::from_owner(InlineFrame::<128>::new(bytes)),
+        129..=192 => Bytes::from_owner(InlineFrame::<192>::new(bytes)),
+        193..=256 => Bytes::from_owner(InlineFrame::<256>::new(bytes)),
         _ => Bytes::copy_from_slice(bytes),
     }
 }
 
-struct InlineBytes<const N: usize> {
+struct InlineFrame<const N: usize> {
     bytes: [u8; N],
     length: usize,
 }
 
-impl<const N: usize> InlineBytes<N> {
+impl<const N: usize> InlineFrame<N> {
     fn new(source: &[u8]) -> Self {
         let mut inline = Self {
             bytes: [0; N],
@@ -187,13 +188,13 @@ impl<const N: usize> InlineBytes<N> {
     }
 }
 
-impl<const N: usize> AsRef<[u8]> for InlineBytes<N> {
+impl<const N: usize> AsRef<[u8]> for InlineFrame<N> {
     fn as_ref(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 }
 
-struct FrameHeader {
+struct ZmtpFrameHeader {
     command: bool,
     more: bool,
     /// Size of the header itself, in bytes: 2 or 9.
@@ -201,7 +202,7 @@ struct FrameHeader {
     body_length: usize,
 }
 
-impl FrameHeader {
+impl ZmtpFrameHeader {
     /// Decodes the header at the start of `input`. Returns `None` if it is incomplete.
     fn decode(input: &[u8]) -> Result<Option<Self>, Violation> {
         let Some(&flags) = input.first() else {

@@ -97,6 +97,7 @@ pub fn greeting() -> [u8; GREETING_SIZE] {
 /// # Errors
 /// Returns an error if the peer does not use ZMTP 3, or requires a security mechanism.
 pub fn check_greeting(received: &[u8]) -> Result<usize, HandshakeError> {
+    // The lowest bit of the last signature byte distinguishes ZMTP 2 and later from ZMTP 1.
     let wrong_first = received.first().is_some_and(|first| *first != SIGNATURE_FIRST);
     if wrong_first || received.get(SIGNATURE_END).is_some_and(|last| last & 1 == 0) {
         return Err(HandshakeError::NotZmtp);
@@ -195,6 +196,7 @@ pub fn decode_ready(body: &[u8], accepted: &[SocketType]) -> Result<Bytes, Hands
     while !reader.0.is_empty() {
         let name = reader.sized(1).ok_or(HandshakeError::Malformed)?;
         let value = reader.sized(4).ok_or(HandshakeError::Malformed)?;
+        // Property names are case-insensitive (RFC 37, section "Connection Metadata").
         let property = if name.eq_ignore_ascii_case(b"Socket-Type") {
             &mut socket_type
         } else if name.eq_ignore_ascii_case(b"Identity") {

@@ -87,6 +87,7 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         let written = match stall_timeout {
             None => self.buffer.write_to(&mut self.stream).await?,
             Some(timeout) => {
+                // The deadline is stored, so a cancelled call does not restart the timeout. Only progress does.
                 let deadline = *self
                     .stall_deadline
                     .get_or_insert_with(|| Instant::now() + timeout);
@@ -145,6 +146,7 @@ impl WriteBuffer {
         if frame.len() < COPY_BELOW {
             self.small.put_slice(&frame);
         } else {
+            // Seal the small frames before this one, including its own header, to preserve the order.
             self.slices.push_back(self.small.split().freeze());
             self.slices.push_back(frame);
         }

@@ -186,6 +186,7 @@ pub fn link_channel<E, M>(
     config: &LinkConfig,
 ) -> (LinkHandles<E, M>, LinkDriver<E, M>, watch::Sender<LinkState>) {
     let (inbound, events) = event_queue(config.inbound_messages, config.inbound_bytes);
+    // `mpsc::channel` panics if the capacity is 0.
     let (queue, outbound) = mpsc::channel(config.outbound_messages.max(1));
     let (set_state, state) = watch::channel(LinkState::Connecting);
     let (shutdown, signal) = shutdown_channel();

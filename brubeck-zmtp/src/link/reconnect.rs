@@ -146,6 +146,8 @@ async fn keep_connected<C: Connector>(
                 match handler.run_connection(connection, generation).await {
                     ConnectionOutcome::Shutdown { reason, flushed } => return (reason, flushed),
                     ConnectionOutcome::Lost { reason, responsive } => {
+                        // Publish the state before `connection_lost` empties the send queue. Senders check the state, so
+                        // nothing can be queued for the lost connection afterwards.
                         state.send_replace(LinkState::Connecting);
                         tracing::warn!(peer, generation, reason, "connection lost, reconnecting");
                         if let Err(reason) = handler.connection_lost(generation, reason).await {

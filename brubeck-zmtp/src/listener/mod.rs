@@ -144,6 +144,7 @@ impl ZmtpListener {
                     continue;
                 }
             };
+            // Without slots, the stream is dropped, which closes the connection.
             if let Some((slot, handshake_slot)) = self.slots.acquire(address) {
                 return AcceptedConnection {
                     stream,

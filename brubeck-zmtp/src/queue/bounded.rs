@@ -86,6 +86,7 @@ impl BoundedQueue {
             state.consumer_asleep = true;
             return Poll::Pending;
         }
+        // Swapping keeps the capacity of both buffers in use.
         std::mem::swap(&mut state.messages, taken);
         Poll::Ready(taken.len())
     }

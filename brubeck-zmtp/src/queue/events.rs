@@ -103,6 +103,7 @@ impl<T> Clone for EventSender<T> {
 
 /// Creates a queue with a capacity of `messages` events and `bytes` bytes. The last event may exceed the capacity in bytes.
 pub fn event_queue<T>(messages: usize, bytes: usize) -> (EventSender<T>, EventReceiver<T>) {
+    // `mpsc::channel` panics if the capacity is 0.
     let (sender, receiver) = mpsc::channel(messages.max(1));
     let shared = Arc::new(EventQueueState {
         byte_budget: Semaphore::new(bytes.clamp(1, Semaphore::MAX_PERMITS / 2)),
@@ -146,6 +147,7 @@ impl<T> EventSender<T> {
             return (!self.queue.is_closed()).then(|| self.permit(None));
         }
         let slot = self.queue.try_reserve().ok()?;
+        // Dropping `slot` releases it if there are no bytes left.
         (self.shared.byte_budget.available_permits() > 0).then(|| self.permit(Some(slot)))
     }
 

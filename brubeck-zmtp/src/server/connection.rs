@@ -73,8 +73,8 @@ struct PeerConnection<'a, R, W> {
     peer: RegisteredPeer,
     inbound: &'a EventSender<ServerEvent>,
     limits: &'a ServerLimits,
-    /// A message that waits for space in the event queue. Whatever was received after it stays encoded until then, so many
-    /// small messages need no more memory than the bytes that the peer has sent.
+    /// A message that waits for space in the event queue. Messages behind it stay encoded in the read buffer, so that a flood
+    /// of small messages needs no more memory than its bytes.
     blocked: Option<Vec<Bytes>>,
     /// `true` if the last turn ended before the reader had no complete message left.
     more_buffered: bool,
@@ -146,7 +146,7 @@ where
         }
     }
 
-    /// Runs one turn: delivers buffered messages until there are none, the turn is over, or the event queue is full.
+    /// Runs one turn: delivers buffered messages until the turn is over, the buffer has no more, or the event queue is full.
     fn deliver(&mut self) -> Result<(), Violation> {
         let inbound = self.inbound;
         // Handlers may respond on this task while it delivers. The loop looks at the queue before it sleeps, so their

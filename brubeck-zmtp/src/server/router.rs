@@ -75,6 +75,7 @@ impl RouterInner {
                 reason = shutdown.requested() => break reason,
             }
         };
+        // The endpoint is free from here on, so the next server can bind it while this one lingers.
         drop(listener);
         self.peers.close();
         let all_ended = async { while connections.join_next().await.is_some() {} };
@@ -98,6 +99,7 @@ impl RouterInner {
             if let Err(error) = ended {
                 tracing::debug!(?address, %error, "connection closed");
             }
+            // The slot is held until here, so that the limits count the connection as long as it is open.
             drop(slot);
         });
     }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
-type CallResult = Result<ServiceResponse<Bytes>, CallError>;
+type CallOutcome = Result<ServiceResponse<Bytes>, CallError>;
 
 /// The pending calls of one link, by their id. Each call is completed at most once.
 #[derive(Default)]
@@ -36,7 +36,7 @@ struct CallEntry {
     path: Bytes,
     /// The connection or service that the request was sent to. `None` until it was sent.
     generation: Option<Generation>,
-    result: oneshot::Sender<CallResult>,
+    result: oneshot::Sender<CallOutcome>,
 }
 
 impl CallTable {
@@ -50,7 +50,7 @@ impl CallTable {
     }
 
     /// Completes a call if it is pending.
-    pub(super) fn complete(&self, id: &Bytes, result: CallResult) {
+    pub(super) fn complete(&self, id: &Bytes, result: CallOutcome) {
         if let Some(call) = self.lock().by_id.remove(id) {
             // The caller may have stopped waiting.
             let _ = call.result.send(result);
@@ -82,7 +82,7 @@ impl CallGuard {
         table: Arc<CallTable>,
         id: Bytes,
         path: Bytes,
-    ) -> (CallGuard, oneshot::Receiver<CallResult>) {
+    ) -> (CallGuard, oneshot::Receiver<CallOutcome>) {
         let (sender, result) = oneshot::channel();
         table.lock().by_id.insert(
             id.clone(),

@@ -57,6 +57,7 @@ impl ResponseReader {
             Ok(response) => response,
             Err(error) => {
                 log_dropped(&error.to_string());
+                // Fail the call now instead of at its deadline.
                 if let Some(id) = error.conn_id() {
                     self.calls
                         .complete(id, Err(CallError::BadReply(error.to_string().into())));

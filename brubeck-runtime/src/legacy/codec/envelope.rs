@@ -137,6 +137,7 @@ impl LegacyEnvelope {
     ///
     /// Returns an error if a peer in Python would decode a different value.
     fn encoded_field(&self, field: EnvelopeField) -> Result<&[u8], EncodeError> {
+        // `if_empty` is the placeholder for an empty value. `None` means that the value must not be empty.
         let (value, if_empty): (&[u8], Option<&[u8]>) = match field {
             EnvelopeField::ConnId => (&self.conn_id, None),
             EnvelopeField::RequestTime => (self.times.request.text(), Some(b"0")),

@@ -75,6 +75,7 @@ fn with_status_fields(status: &Status, now: u64, object: &[u8]) -> Vec<u8> {
         .strip_prefix(b"{")
         .filter(|rest| rest.trim_ascii_start() != b"}")
     {
+        // Replace the closing brace of the first object by a comma.
         text.pop();
         text.push(b',');
         text.extend_from_slice(inside);

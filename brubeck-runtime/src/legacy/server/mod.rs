@@ -181,6 +181,7 @@ impl LegacyServer {
         let (handler, outbound) = (self.handler.clone(), outbound.clone());
         let received = ReceivedRequest::from_router(&peer, frames);
         let mut tasks = self.lock();
+        // Remove finished tasks from the set, which keeps their results otherwise.
         while tasks.running.try_join_next().is_some() {}
         let task = tasks
             .running
@@ -206,6 +207,7 @@ impl LegacyServer {
     /// Waits until no handler is running.
     pub(crate) async fn idle(&self) {
         loop {
+            // Take the tasks out of the lock, and check again afterwards: requests may start more of them.
             let mut running = std::mem::take(&mut self.lock().running);
             if running.is_empty() {
                 return;
