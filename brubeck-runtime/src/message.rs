@@ -54,7 +54,7 @@ struct MessageParts {
     all_extensions: OnceLock<Extensions>,
 }
 
-/// The trace and hop count of a call in brubeck's own protocol. The text shares the memory of the received frame.
+/// The trace and hop count of a call in brubeck's protocol. The text shares the memory of the received frame.
 #[derive(Clone)]
 pub(crate) struct CallMeta {
     /// Empty if the caller sent no trace.
@@ -169,7 +169,7 @@ impl Message {
         self
     }
 
-    /// Returns `None` unless the message is a call in brubeck's own protocol.
+    /// Returns `None` unless the message is a call in brubeck's protocol.
     pub(crate) fn call_meta(&self) -> Option<&CallMeta> {
         self.0.call_meta.as_ref()
     }

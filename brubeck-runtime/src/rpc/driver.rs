@@ -140,7 +140,7 @@ pub(crate) trait TimerTarget: Send + Sync + 'static {
     fn wake(self: &Arc<Self>);
 }
 
-/// TimerTarget a machine at the time it wants, until it is gone; `timer_changed` says that the time has changed.
+/// Wakes `target` at the times that it requests, until it is dropped. `timer_changed` notifies of a changed time.
 pub(crate) async fn run_timer(target: Weak<impl TimerTarget>, timer_changed: Arc<Notify>) {
     loop {
         let Some(next) = target.upgrade().map(|target| target.next_wake()) else {

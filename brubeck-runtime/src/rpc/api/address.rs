@@ -90,7 +90,7 @@ impl ServiceAddress {
     ///
     /// The dialects of the Python original put the passphrase into every request. Anyone who can read the network can
     /// then call the service. Without this option a client refuses to use a dialect over an address that other machines
-    /// can reach. Brubeck's own protocol never sends the passphrase.
+    /// can reach. Brubeck's protocol never sends the passphrase.
     pub fn allow_clear_text(self) -> ServiceAddress {
         ServiceAddress {
             clear_text: true,

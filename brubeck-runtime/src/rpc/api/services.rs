@@ -213,7 +213,7 @@ pub trait ResponseHandlers: Send + Sync + 'static {
 
 /// The Mongrel2 request on whose behalf a handler calls a service.
 ///
-/// As in the Python original, the dialects send it to the service. Brubeck's own protocol does not.
+/// As in the Python original, the dialects send it to the service. Brubeck's protocol does not.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Origin {
     /// The identity of the Mongrel2 server.

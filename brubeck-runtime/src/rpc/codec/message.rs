@@ -268,9 +268,9 @@ pub struct CallRequest {
     pub body: Bytes,
     /// The number of calls that led to this one.
     pub hops: u8,
-    /// Whether the call may be retried after it may have run.
+    /// Allows retries after the call may have run.
     pub idempotent: bool,
-    /// Whether the worker confirms the request with [`WireMessage::Started`].
+    /// Makes the worker confirm the request with [`WireMessage::Started`].
     pub nowait: bool,
 }
 
@@ -316,7 +316,7 @@ pub struct WireRequest {
     pub id: u64,
     /// The time until the deadline, in milliseconds.
     pub timeout_ms: u32,
-    /// Whether further calls wait for credit.
+    /// Indicates that further calls wait for credit.
     pub more_waiting: bool,
     /// The request of the call. Shared, because the caller keeps it for retries.
     pub call: Arc<CallRequest>,
