@@ -52,6 +52,16 @@ impl Errors {
     }
 }
 
+/// Returns the error of a macro whose feature is disabled.
+#[cfg(not(all(feature = "services", feature = "templates")))]
+pub(crate) fn needs_feature(item: &str, feature: &str) -> TokenStream {
+    let message = format!(
+        "{item} needs the feature `{feature}` of the crate `brubeck`\n\
+         help: add `{feature}` to the `features` of `brubeck` in Cargo.toml"
+    );
+    syn::Error::new(Span::call_site(), message).into_compile_error()
+}
+
 /// Returns the known word that is closest to `word`, if it is close enough to be a misspelling.
 pub(crate) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known

@@ -2,6 +2,11 @@
 //!
 //! The documentation of each macro is in a file of the folder `docs`, with examples that are compiled as doc tests.
 
+#![cfg_attr(
+    not(all(feature = "services", feature = "templates")),
+    allow(dead_code, unused_imports)
+)]
+
 mod attribute;
 mod automaton;
 mod contract;
@@ -15,6 +20,7 @@ mod pattern;
 mod routes;
 mod schema;
 mod state;
+#[cfg(feature = "templates")]
 mod template;
 mod types;
 
@@ -73,7 +79,13 @@ pub fn json_socket(args: TokenStream, item: TokenStream) -> TokenStream {
 #[doc = include_str!("../docs/service_client.md")]
 #[proc_macro_attribute]
 pub fn service_client(args: TokenStream, item: TokenStream) -> TokenStream {
-    contract::expand(args.into(), item.into()).into()
+    #[cfg(feature = "services")]
+    return contract::expand(args.into(), item.into()).into();
+    #[cfg(not(feature = "services"))]
+    {
+        let _ = (args, item);
+        error::needs_feature("`#[service_client]`", "services").into()
+    }
 }
 
 #[doc = include_str!("../docs/serves.md")]
@@ -97,5 +109,11 @@ pub fn app_state(input: TokenStream) -> TokenStream {
 #[doc = include_str!("../docs/template.md")]
 #[proc_macro_derive(Template, attributes(template))]
 pub fn template(input: TokenStream) -> TokenStream {
-    template::expand(input.into()).into()
+    #[cfg(feature = "templates")]
+    return template::expand(input.into()).into();
+    #[cfg(not(feature = "templates"))]
+    {
+        let _ = input;
+        error::needs_feature("`#[derive(Template)]`", "templates").into()
+    }
 }

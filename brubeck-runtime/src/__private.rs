@@ -23,11 +23,14 @@ pub use crate::rpc::api::{
     BodyCodec, Client, Handles, Operation, PendingResponse, ResponseOf, ServiceRequest, TypedCall, body_codec,
 };
 pub use crate::spec::{Routed, Spec};
+#[cfg(feature = "templates")]
 pub use crate::template::Template;
 use crate::websocket::SocketOutcome;
+#[cfg(feature = "templates")]
 pub use minijinja::Value;
 
 use crate::status::Status;
+#[cfg(feature = "templates")]
 use minijinja::value::Serde;
 use serde::Serialize;
 
@@ -54,6 +57,7 @@ pub mod keys {
     pub mod concurrency {}
 }
 
+#[cfg(feature = "services")]
 /// Returns the client of a contract for `XClient::at`.
 pub fn lazy_client(address: impl Into<String>, secret: impl Into<String>) -> Client {
     Client::lazy(crate::ServiceAddress::new(address, secret))
@@ -110,11 +114,13 @@ pub fn broken() -> BoxFuture {
 }
 
 /// Converts a field to a template variable.
+#[cfg(feature = "templates")]
 pub fn variable<T: Serialize>(value: &T) -> Value {
     Value::from(Serde(value))
 }
 
 /// Converts fields to the variables of a template.
+#[cfg(feature = "templates")]
 pub fn variables<const N: usize>(fields: [(&'static str, Value); N]) -> Value {
     Value::from_pairs(fields)
 }

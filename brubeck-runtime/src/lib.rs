@@ -1,14 +1,29 @@
 //! The runtime of brubeck. Applications use it through the `brubeck` crate, which adds the macros.
 
+// Parts that only other features use are compiled, too.
+#![cfg_attr(
+    not(all(
+        feature = "http",
+        feature = "legacy",
+        feature = "mongrel2",
+        feature = "templates"
+    )),
+    allow(dead_code, unused_imports)
+)]
+
 mod app;
 mod codec;
 mod error;
 mod extract;
 mod handler;
+#[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "legacy")]
 mod legacy;
 mod message;
 mod method;
+mod missing;
+#[cfg(feature = "mongrel2")]
 mod mongrel2;
 mod response;
 mod routing;
@@ -19,6 +34,10 @@ mod session;
 mod small_bytes;
 mod spec;
 mod status;
+#[cfg(feature = "templates")]
+mod template;
+#[cfg(not(feature = "templates"))]
+#[path = "no_templates.rs"]
 mod template;
 pub mod testing;
 #[cfg(test)]
@@ -29,7 +48,9 @@ mod websocket;
 #[doc(hidden)]
 pub mod __private;
 
-pub use crate::app::{App, AppService, Handle, Hook, Limits, Proceed, Running, Service};
+#[cfg(feature = "services")]
+pub use crate::app::Service;
+pub use crate::app::{App, AppService, Handle, Hook, Limits, Proceed, Running};
 pub use crate::error::{Error, Result};
 pub use crate::extract::{
     Arg, Args, Arguments, Context, CurrentUser, Extension, Fill, Form, FromCapture, FromMessage, Header,
@@ -40,20 +61,41 @@ pub use crate::extract::{Axum, AxumBody};
 #[cfg(feature = "multipart")]
 pub use crate::extract::{Multipart, Part};
 pub use crate::handler::{Application, Connection, Stop};
+#[cfg(feature = "http")]
 pub use crate::http::Http;
+#[cfg(feature = "legacy")]
 pub use crate::legacy::LegacyService;
 pub use crate::message::{Message, RemoteAddr};
 pub use crate::method::{Kind, Method, UnknownMethod};
-#[cfg(unix)]
+#[cfg(not(feature = "files"))]
+pub use crate::missing::File;
+#[cfg(not(feature = "http"))]
+pub use crate::missing::Http;
+#[cfg(not(feature = "legacy"))]
+pub use crate::missing::LegacyService;
+#[cfg(not(feature = "mongrel2"))]
+pub use crate::missing::Mongrel2;
+#[cfg(not(feature = "multipart"))]
+pub use crate::missing::Multipart;
+#[cfg(not(feature = "templates"))]
+pub use crate::missing::Page;
+#[cfg(not(feature = "services"))]
+pub use crate::missing::Service;
+#[cfg(not(feature = "axum"))]
+pub use crate::missing::{Axum, AxumBody};
+#[cfg(all(feature = "mongrel2", unix))]
 pub use crate::mongrel2::process::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
+#[cfg(feature = "mongrel2")]
 pub use crate::mongrel2::{
     Mongrel2, Mongrel2Connection, Mongrel2ConnectionKind, Mongrel2Control, Mongrel2Counts,
 };
 #[cfg(feature = "files")]
 pub use crate::response::File;
+#[cfg(feature = "templates")]
+pub use crate::response::View;
 pub use crate::response::{
     Answers, Body, BodyError, BoxError, Event, Events, Fields, Html, IntoReply, NotFound, Payload, Problem,
-    Redirect, Rejection, Reply, Response, View,
+    Redirect, Rejection, Reply, Response,
 };
 pub use crate::routing::{Routes, Unreachable};
 pub use crate::rpc::api::{
@@ -61,12 +103,15 @@ pub use crate::rpc::api::{
     Nowait, Operation, Origin, Phase, ResponseHandlers, ServiceAddress, ServiceRequest, ServiceResponse,
     Services, TypedCall, TypedHandledCall, TypedResponse, Wire,
 };
+#[cfg(feature = "services")]
 #[doc(hidden)]
 pub use crate::rpc::{core as protocol, driver};
 pub use crate::session::{Cookie, CookieSecret, Cookies, SameSite, Session, SignedCookies};
 pub use crate::spec::Spec;
 pub use crate::status::Status;
+#[cfg(feature = "templates")]
 pub use crate::template::{Page, Template};
+#[cfg(feature = "services")]
 pub use crate::testing::{TestSite, TestSiteHandle};
 pub use crate::trace::Trace;
 pub use crate::websocket::{
@@ -77,14 +122,18 @@ pub use crate::websocket::{
 #[doc(hidden)]
 pub mod wire {
     pub use super::codec::{Cursor, EncodeError, ParseError, lenstr, netstring, tnetstring};
+    #[cfg(feature = "legacy")]
     pub use super::legacy::codec as service;
+    #[cfg(feature = "mongrel2")]
     pub use super::mongrel2::codec as mongrel2;
+    #[cfg(feature = "services")]
     pub use super::rpc::codec as v2;
     pub use super::websocket::codec as websocket;
     #[cfg(feature = "deflate")]
     pub use super::websocket::codec::deflate;
 }
 
+#[cfg(feature = "templates")]
 pub use minijinja;
 #[cfg(feature = "schema")]
 pub use schemars;

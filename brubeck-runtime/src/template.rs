@@ -1,6 +1,6 @@
 //! HTML pages: minijinja templates, read from a folder or built into the program.
 
-use crate::response::{IntoReply, Payload, Response, View};
+use crate::response::{IntoReply, Payload, Problem, Response, View};
 use crate::status::Status;
 use minijinja::{Environment, Error, ErrorKind, Value, path_loader};
 use std::collections::HashMap;
@@ -125,8 +125,9 @@ impl Templates {
     /// Renders the page for an error status: `errors/{code}.html` or `errors.html` of the folder.
     ///
     /// Returns `None` if the folder has neither, or if rendering fails, which is logged.
-    pub(crate) fn error(&self, code: u16, context: Value) -> Option<String> {
+    pub(crate) fn error_page(&self, problem: &Problem) -> Option<String> {
         let folder = self.folder.as_ref()?;
+        let code = problem.status().http().as_u16();
         let names = [format!("errors/{code}.html"), "errors.html".to_owned()];
         let template = names.iter().find_map(|name| match folder.get_template(name) {
             Ok(template) => Some(template),
@@ -136,7 +137,7 @@ impl Templates {
                 None
             }
         })?;
-        let page = template.render(context);
+        let page = template.render(problem.template_context());
         page.inspect_err(|error| {
             tracing::error!(template = template.name(), "cannot render template: {error:#}")
         })

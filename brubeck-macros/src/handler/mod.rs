@@ -68,6 +68,11 @@ impl HandlerAttribute {
 }
 
 pub(crate) fn expand(attribute: HandlerAttribute, args: TokenStream, item: TokenStream) -> TokenStream {
+    #[cfg(not(feature = "services"))]
+    if attribute.kind != Kind::Web {
+        let error = crate::error::needs_feature(&format!("`#[{}]`", attribute.name), "services");
+        return quote!(#error #item);
+    }
     expand_with(attribute, args, item, None, Errors::default())
 }
 

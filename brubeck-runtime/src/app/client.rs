@@ -1,6 +1,7 @@
 //! Opens the links of clients to services, in brubeck's protocol or in a dialect of the Python original.
 
 use crate::error::Error;
+#[cfg(feature = "legacy")]
 use crate::legacy;
 use crate::rpc::api::{CallError, Client, Link, Origin, PendingResponse, ServiceAddress, ServiceRequest};
 use crate::rpc::client::{Pool, system_resolver};
@@ -129,7 +130,13 @@ impl Link for LazyLink {
 /// Opens the link to a service. The connection is established in the background.
 pub(crate) fn open_client(service: &ServiceAddress) -> crate::Result<Arc<dyn Link>> {
     if let Some(dialect) = service.selected_dialect() {
+        #[cfg(feature = "legacy")]
         return legacy::client::open(dialect, service);
+        #[cfg(not(feature = "legacy"))]
+        return Err(Error::new(format!(
+            "cannot call the service at {} in the dialect {dialect}: enable the feature `legacy` of the crate `brubeck`",
+            service.address()
+        )));
     }
     let address = service.address();
     if service.responses().is_some() {

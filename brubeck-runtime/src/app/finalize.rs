@@ -139,9 +139,8 @@ impl<S: Send + Sync + 'static> AppInner<S> {
     }
 
     fn render_problem(&self, problem: &Problem, format: ProblemFormat) -> Response {
-        let code = problem.status().http().as_u16();
         let page = match format {
-            ProblemFormat::Html => self.templates.error(code, problem.template_context()),
+            ProblemFormat::Html => self.templates.error_page(problem),
             ProblemFormat::Json | ProblemFormat::Text => None,
         };
         match page {

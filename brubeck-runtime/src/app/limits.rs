@@ -5,10 +5,11 @@ use crate::response::{IntoReply, Problem, Response};
 use crate::routing::Routes;
 use crate::scope::RequestScope;
 use crate::spec::{Routed, Spec};
-use futures_util::poll;
 use http::header::{HeaderValue, RETRY_AFTER};
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -205,7 +206,8 @@ impl ResponseTimeout {
         mut handler: impl Future<Output = Response> + Unpin,
     ) -> Response {
         // Most handlers are ready after one poll: they need no timer and no box.
-        if let Poll::Ready(response) = poll!(&mut handler) {
+        let polled = poll_fn(|cx| Poll::Ready(Pin::new(&mut handler).poll(cx))).await;
+        if let Poll::Ready(response) = polled {
             return response;
         }
         let Some(timeout) = self.timeout else {

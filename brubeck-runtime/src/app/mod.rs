@@ -2,6 +2,7 @@
 
 mod assemble;
 mod builder;
+#[cfg(feature = "services")]
 mod client;
 mod cross_site;
 #[cfg(feature = "files")]
@@ -10,9 +11,12 @@ mod finalize;
 mod hook;
 mod inner;
 mod limits;
+#[cfg(all(feature = "services", not(feature = "legacy")))]
+mod no_legacy;
 mod request;
 mod root;
 mod run;
+#[cfg(feature = "services")]
 mod service;
 mod service_call;
 mod tower;
@@ -21,6 +25,7 @@ mod trusted_proxies;
 pub use hook::{Hook, Proceed};
 pub use limits::Limits;
 pub use run::{Handle, Running};
+#[cfg(feature = "services")]
 pub use service::Service;
 pub use tower::AppService;
 
@@ -138,6 +143,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// The folder can also contain error pages. For an error without a body, a browser gets `errors/404.html` (with the
     /// status code as its name) if there is one, or `errors.html`. Their variables are `error_code`, `title`, `reason`
     /// and `fields`, a list of objects with `field` and `reason`.
+    #[cfg(feature = "templates")]
     pub fn templates(mut self, folder: impl Into<PathBuf>) -> App<S> {
         self.templates = Some(folder.into());
         self
@@ -211,7 +217,7 @@ impl<S: Send + Sync + 'static> App<S> {
         self.connections.insert(0, Box::new(connection));
         let connections = std::mem::take(&mut self.connections);
         let drain = self.drain;
-        let application = self.assemble(Arc::new(client::open_client))?;
+        let application = self.assemble(open_link())?;
         Running::open(application, connections, drain).await
     }
 
@@ -231,6 +237,19 @@ impl<S: Send + Sync + 'static> App<S> {
     ///
     /// Returns an error if the configuration is not valid, like [`serve`](App::serve). Addresses are not checked.
     pub fn into_service(self) -> Result<AppService> {
-        Ok(self.assemble(Arc::new(client::open_client))?.web.clone())
+        Ok(self.assemble(open_link())?.web.clone())
     }
+}
+
+/// Returns the function that opens links to services.
+fn open_link() -> OpenLink {
+    #[cfg(feature = "services")]
+    return Arc::new(client::open_client);
+    #[cfg(not(feature = "services"))]
+    Arc::new(|service| {
+        Err(crate::Error::new(format!(
+            "cannot call the service at {}: enable the feature `services` of the crate `brubeck`",
+            service.address()
+        )))
+    })
 }

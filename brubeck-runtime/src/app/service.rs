@@ -1,7 +1,10 @@
 //! The front end for calls of other applications, in brubeck's protocol and in the dialects of the Python original.
 
+#[cfg(not(feature = "legacy"))]
+use super::no_legacy as legacy;
 use crate::error::Error;
 use crate::handler::{Application, Connection, OpenConnection, Stop};
+#[cfg(feature = "legacy")]
 use crate::legacy::server as legacy;
 use crate::rpc::codec::is_v2;
 use crate::rpc::core::WorkerConfig;

@@ -93,12 +93,14 @@ pub enum Payload {
     #[cfg(feature = "files")]
     File(super::File),
     /// A template, to be rendered by the application.
+    #[cfg(feature = "templates")]
     View(View),
     /// The return value of a response handler, for a caller that awaits it.
     HandlerValue(Handled),
 }
 
 /// A template and its variables. The application renders it after the handler has returned.
+#[cfg(feature = "templates")]
 #[derive(Clone, Debug)]
 pub struct View {
     /// The name of the template: its path relative to the template folder.
@@ -171,6 +173,7 @@ impl Response {
     }
 
     /// Creates a response with a template that the application renders.
+    #[cfg(feature = "templates")]
     pub fn view(status: Status, view: View) -> Response {
         Response {
             status,
@@ -308,6 +311,7 @@ impl fmt::Debug for Payload {
             Payload::Problem(problem) => write!(f, "Problem({})", problem.status()),
             #[cfg(feature = "files")]
             Payload::File(file) => write!(f, "File({})", file.path().display()),
+            #[cfg(feature = "templates")]
             Payload::View(view) => write!(f, "View({})", view.name),
             Payload::HandlerValue(_) => f.write_str("HandlerValue(..)"),
         }

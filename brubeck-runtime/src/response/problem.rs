@@ -141,6 +141,7 @@ impl Problem {
     }
 
     /// Returns the variables for an error template.
+    #[cfg(feature = "templates")]
     pub(crate) fn template_context(&self) -> minijinja::Value {
         minijinja::context! {
             error_code => self.status.http().as_u16(),

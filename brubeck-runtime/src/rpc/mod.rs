@@ -2,11 +2,17 @@
 //! (`codec`), and both sides over ZeroMQ connections (`client`, `server`).
 
 pub(crate) mod api;
+#[cfg(feature = "services")]
 pub(crate) mod client;
+#[cfg(feature = "services")]
 pub mod codec;
+#[cfg(feature = "services")]
 pub(crate) mod convert;
+#[cfg(feature = "services")]
 #[doc(hidden)]
 pub mod core;
+#[cfg(feature = "services")]
 #[doc(hidden)]
 pub mod driver;
+#[cfg(feature = "services")]
 pub(crate) mod server;

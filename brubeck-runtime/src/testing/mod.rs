@@ -28,10 +28,12 @@ mod client;
 mod form;
 mod request;
 mod response;
+#[cfg(feature = "services")]
 mod site;
 
 pub use client::TestClient;
 pub use form::TestForm;
 pub use request::TestRequest;
 pub use response::TestResponse;
+#[cfg(feature = "services")]
 pub use site::{TestSite, TestSiteHandle};

@@ -45,11 +45,11 @@ fn body(status: &Status, payload: Payload, now: u64) -> Option<Vec<u8>> {
         Payload::Stream(body) => serde_json::to_vec(std::str::from_utf8(body.bytes()?).ok()?).ok(),
         #[cfg(feature = "files")]
         Payload::File(_) => None,
-        Payload::Empty
-        | Payload::Message
-        | Payload::Problem(_)
-        | Payload::View(_)
-        | Payload::HandlerValue(_) => Some(with_status_fields(status, now, b"{}")),
+        #[cfg(feature = "templates")]
+        Payload::View(_) => Some(with_status_fields(status, now, b"{}")),
+        Payload::Empty | Payload::Message | Payload::Problem(_) | Payload::HandlerValue(_) => {
+            Some(with_status_fields(status, now, b"{}"))
+        }
     }
 }
 
