@@ -35,12 +35,12 @@ pub use brubeck_runtime::{TestSite, TestSiteHandle};
 #[doc(hidden)]
 pub use brubeck_runtime::{driver, protocol};
 
-/// Services in the dialects of Brubeck Services, the Python original.
+/// Services that use a dialect of the Python original, Brubeck Services.
 pub mod legacy {
     pub use brubeck_runtime::LegacyService as Service;
 }
 
-/// What an application needs: `use brubeck::prelude::*;`.
+/// The macros and types that most applications use: `use brubeck::prelude::*;`.
 pub mod prelude {
     #[doc(no_inline)]
     pub use brubeck_macros::{

@@ -112,6 +112,12 @@ impl fmt::Display for Method {
 }
 
 /// The error of parsing a [`Method`] from a name that is not one.
+///
+/// ```
+/// use brubeck::{Method, UnknownMethod};
+///
+/// assert_eq!("fetch".parse::<Method>(), Err(UnknownMethod));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownMethod;
 
@@ -137,6 +143,13 @@ impl FromStr for Method {
 }
 
 /// The kind of handler that a message is for.
+///
+/// ```
+/// use brubeck::{Kind, Message, Method};
+///
+/// assert_eq!(Message::web(Method::Get, "/").kind(), Kind::Web);
+/// assert_eq!(Message::service(Method::Request, "/service/slow").kind(), Kind::Service);
+/// ```
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {

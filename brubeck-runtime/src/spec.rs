@@ -35,7 +35,7 @@ pub struct Spec {
     pub captures: &'static [&'static str],
     /// A path of minimal length that matches the pattern. Empty if none is known.
     pub example: &'static str,
-    /// Whether the handler is a plain `fn` that runs on a thread for blocking work: `#[service_handler(.., blocking)]`.
+    /// `true` if the handler is a plain `fn` that runs on a thread for blocking work: `#[service_handler(.., blocking)]`.
     pub blocking: bool,
     /// The maximum number of calls of the handler that run at once in this process:
     /// `#[service_handler(.., concurrency = 4)]`. If it is `None`, only the concurrency of the service limits them.

@@ -121,6 +121,7 @@ impl<'a> Cursor<'a> {
     /// Returns [`ParseError::Expected`] with `what` if there is no `delimiter`.
     pub fn take_until(&mut self, delimiter: u8, what: &'static str) -> Result<Bytes, ParseError> {
         let Some(count) = self.rest().iter().position(|&byte| byte == delimiter) else {
+            // The delimiter is missing at the end of the input, not at the current position.
             return Err(ParseError::Expected { at: self.end, what });
         };
         let before = self.take(count)?;
@@ -157,6 +158,7 @@ impl<'a> Cursor<'a> {
             });
         }
         self.at += 1;
+        // Checked here, so that no caller can allocate memory for a length that the input does not have.
         let left = self.remaining();
         match usize::try_from(length) {
             Ok(length) if length <= left => Ok(length),
@@ -334,6 +336,7 @@ impl ByteStr {
     pub fn truncated(&self, max: usize) -> Self {
         let text = self.as_str();
         let mut end = text.len().min(max);
+        // A cut within a character would not be valid UTF-8. Offset 0 is always a boundary.
         while !text.is_char_boundary(end) {
             end -= 1;
         }

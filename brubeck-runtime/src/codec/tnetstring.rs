@@ -85,6 +85,7 @@ pub fn decode_next(cursor: &mut Cursor<'_>) -> Result<Value, ParseError> {
 
 fn decode_value(cursor: &mut Cursor<'_>, depth: usize, values_left: &mut usize) -> Result<Value, ParseError> {
     let start = cursor.position();
+    // Counted across the whole message, because an empty value needs 3 bytes of input and many times that in memory.
     *values_left = values_left.checked_sub(1).ok_or(ParseError::TooMany {
         at: start,
         limit: MAX_VALUES,
@@ -197,6 +198,7 @@ pub fn encode(output: &mut BytesMut, value: &Value) {
         Value::Boolean(true) => encode_tagged(output, b"true", b'!'),
         Value::Boolean(false) => encode_tagged(output, b"false", b'!'),
         Value::List(items) => {
+            // The length precedes the content, so the content is encoded to a buffer of its own.
             let mut inside = BytesMut::new();
             for item in items {
                 encode(&mut inside, item);

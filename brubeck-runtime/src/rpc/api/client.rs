@@ -276,7 +276,7 @@ impl Call {
         };
         match response.await {
             Ok(response) => {
-                // `None` needs no log line here: a handler that fails is logged where it runs.
+                // `None` needs no log line here, because the failure of a handler is already logged.
                 let _ = handlers.respond(response.into_message(&path)).await;
             }
             Err(error) => log_failure(&error),
@@ -438,6 +438,16 @@ impl IntoFuture for Call {
 }
 
 /// A call whose response handler is awaited too; see [`Call::handled`].
+///
+/// Awaiting it returns the response and the output of the handler. The output is [`Handled::NONE`] if no handler ran.
+///
+/// ```
+/// # use brubeck::{CallError, Client};
+/// # async fn example(slow: Client) -> Result<(), CallError> {
+/// let (response, handled) = slow.request("/service/slow").handled().await?;
+/// let length: Option<usize> = handled.downcast();
+/// # Ok(()) }
+/// ```
 #[must_use = "a call does nothing until it is awaited"]
 #[derive(Debug)]
 pub struct HandledCall {

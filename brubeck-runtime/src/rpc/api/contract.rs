@@ -150,7 +150,9 @@ impl<O: Operation> Future for TypedResponse<O> {
     }
 }
 
-/// A call whose response handler is awaited too; see [`TypedCall::handled_by`]. The handler returns a `T`.
+/// A call whose response handler is awaited too; see [`TypedCall::handled_by`].
+///
+/// Awaiting it returns the response and the output of the handler, a `T`.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct TypedHandledCall<O, T> {
     call: TypedCall<O>,
@@ -206,7 +208,18 @@ fn without_fault<F>(error: CallError) -> CallError<F> {
 
 /// A value that can be sent in a call: any type that implements serde's `Serialize` and `DeserializeOwned`.
 ///
-/// It is implemented for all such types; implement the serde traits instead.
+/// It is implemented for all such types; derive the serde traits instead.
+///
+/// ```
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Size {
+///     width: u32,
+///     height: u32,
+/// }
+///
+/// fn assert_wire<T: brubeck::Wire>() {}
+/// assert_wire::<Size>();
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent in a call",
     label = "sent or received by a call",
@@ -221,6 +234,21 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
 ///
 /// `#[service_client]` implements it for a type in the module of the contract, for example `slow_echo::echo`. A service
 /// reads the arguments with [`Args`](crate::Args); a client makes a [`TypedCall`](super::TypedCall).
+///
+/// ```
+/// use brubeck::Operation;
+/// use brubeck::prelude::*;
+///
+/// #[service_client]
+/// pub trait SlowEcho {
+///     #[call("/service/slow", timeout = "5s")]
+///     async fn echo(&self, text: String) -> Result<String, Fault>;
+/// }
+///
+/// # fn main() {
+/// assert_eq!(<slow_echo::echo as Operation>::TIMEOUT, Some(std::time::Duration::from_secs(5)));
+/// # }
+/// ```
 pub trait Operation: Sized + Send + 'static {
     /// The type of a successful response.
     type Ok: Send + 'static;

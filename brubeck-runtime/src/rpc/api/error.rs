@@ -73,6 +73,18 @@ pub enum CallError<F = Fault> {
 }
 
 /// The state of a call when its deadline passed.
+///
+/// ```
+/// use brubeck::{CallError, Phase};
+///
+/// /// Returns `true` if the call can be repeated without the risk that its handler runs twice.
+/// fn is_safe_to_repeat(error: &CallError) -> bool {
+///     matches!(
+///         error,
+///         CallError::Deadline { phase: Phase::Waiting | Phase::Queued } | CallError::Lost { may_have_run: false }
+///     )
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 /// Upper bound of the send queue of one connection, in messages.
 const MAX_QUEUED_MESSAGES: usize = 1 << 20;
 
-/// How much a message may exceed the body limit before its connection is closed, in bytes.
+/// The number of bytes by which a message may exceed the body limit before its connection is closed.
 ///
 /// It covers the headers of a message. It is large, so that a response body slightly above the limit fails its own call
 /// and not the connection.

@@ -58,7 +58,7 @@ struct AddressEntry {
 /// The task that resolves a host name periodically. Dropping it aborts the task.
 struct ResolveTask {
     handle: AbortHandle,
-    /// Whether the first resolution has finished.
+    /// Set once the first resolution has finished.
     resolved: bool,
 }
 

@@ -274,7 +274,7 @@ impl Drop for SessionsInner {
 struct SendBuffer {
     outbound: ServerSender,
     buffered: VecDeque<(RoutingId, Vec<Bytes>)>,
-    /// Whether a [`flush`] task runs. Until it has finished, messages must be buffered to keep their order.
+    /// Set while a [`flush`] task runs. Until it has finished, messages must be buffered to keep their order.
     is_flushing: bool,
 }
 
@@ -324,7 +324,7 @@ impl SendBuffer {
 }
 
 thread_local! {
-    /// Whether this thread is polling a handler inline. A handler can send a message to a service in the same process,
+    /// Set while this thread polls a handler inline. A handler can send a message to a service in the same process,
     /// whose handler must not run on the same stack.
     static IS_POLLING_INLINE: Cell<bool> = const { Cell::new(false) };
 }
