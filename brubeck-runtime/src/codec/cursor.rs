@@ -284,7 +284,7 @@ impl std::error::Error for ParseError {}
 /// let refused = mongrel2::close(b"no spaces here", &[b"7"]).err().unwrap();
 /// assert_eq!(
 ///     refused.to_string(),
-///     "cannot send `ident`: Mongrel2 takes only ASCII letters, digits and `-` here; set such a `send_ident`",
+///     "cannot send `ident`: it must contain only ASCII letters, digits and `-`; change the `send_ident` of the Mongrel2 handler",
 /// );
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
