@@ -162,7 +162,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Trusts the `x-forwarded-for` header of these proxies.
     ///
     /// A proxy is an address, a network such as `10.0.0.0/8`, or `unix` for all peers of a Unix socket. Starting the
-    /// application fails if it is none of these. By default no proxy is trusted, and [`RemoteAddr`](crate::RemoteAddr) is
+    /// application fails for any other text. By default no proxy is trusted, and [`RemoteAddr`](crate::RemoteAddr) is
     /// the peer of the connection.
     ///
     /// # Examples

@@ -125,7 +125,8 @@ impl<S: Send + Sync + 'static> AppInner<S> {
             .await
     }
 
-    /// Runs the catcher of a status code. Returns `None` if there is none, or if it responded with an error without a body.
+    /// Runs the catcher of a status code. Returns `None` if the code has no catcher, or if the catcher responded with an
+    /// error without a body.
     async fn run_catcher(&self, code: u16, message: Option<Message>) -> Option<Response> {
         let (_, hook) = self.hooks.catchers.iter().find(|(caught, _)| *caught == code)?;
         let cx = self.context(message?, Captures::default());

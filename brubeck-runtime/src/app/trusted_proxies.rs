@@ -19,7 +19,7 @@ impl TrustedProxies {
     ///
     /// # Errors
     ///
-    /// Returns an error if the text is none of these.
+    /// Returns an error for any other text.
     pub(super) fn add(&mut self, text: &str) -> crate::Result {
         match text {
             "unix" => self.unix = true,

@@ -47,7 +47,7 @@ pub(crate) struct LatencyTracker {
     blocking_watch: AtomicU64,
 }
 
-/// The classes of latency that [`LatencyTracker::record`] tells apart.
+/// The classes of latency that [`LatencyTracker::record`] distinguishes.
 enum Latency {
     Fast,
     Medium,

@@ -61,7 +61,7 @@ pub(super) fn parse(
     {
         return Err((
             StatusCode::UPGRADE_REQUIRED,
-            "only WebSocket version 13 is supported",
+            "only version 13 of the WebSocket protocol is supported",
         ));
     }
     let accept = headers

@@ -1,4 +1,4 @@
-//! The client.
+//! A client for web requests without a socket.
 
 use super::{TestRequest, TestResponse};
 use crate::app::{App, AppService};
@@ -8,7 +8,12 @@ use http::{HeaderMap, Method, Request};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A browser for tests: it keeps cookies, and never opens a socket.
+/// A client for tests that sends web requests to an application without a socket.
+///
+/// It keeps cookies like a browser: `set-cookie` adds, replaces and removes them, and every request sends them all. It does not
+/// follow redirects; see [`TestResponse::assert_redirect`].
+///
+/// # Examples
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -30,8 +35,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// client.get("/visits").await.assert_text("2");
 /// # }
 /// ```
-///
-/// It follows no redirects: [`TestResponse::assert_redirect`] looks at one.
 #[derive(Debug)]
 pub struct TestClient {
     service: AppService,
@@ -39,20 +42,20 @@ pub struct TestClient {
 }
 
 impl TestClient {
-    /// A client of this application.
+    /// Creates a client of this application, with no cookies.
     ///
     /// # Panics
     ///
-    /// The application cannot be put together; the text says why.
+    /// Panics if the configuration of the application is not valid. The message contains the reason.
     #[track_caller]
     pub fn new<S: Send + Sync + 'static>(app: App<S>) -> TestClient {
         match app.into_service() {
             Ok(service) => TestClient::over(service),
-            Err(error) => panic!("the application cannot be put together: {error:?}"),
+            Err(error) => panic!("the configuration of the application is not valid: {error:?}"),
         }
     }
 
-    /// A client of an application that is put together.
+    /// Creates a client of an assembled application.
     pub(crate) fn over(service: AppService) -> TestClient {
         TestClient {
             service,
@@ -60,57 +63,67 @@ impl TestClient {
         }
     }
 
-    /// A GET; `target` is a path with or without `?query`.
+    /// Creates a GET request. `target` is a path with an optional query: `/search?q=jazz`.
+    ///
+    /// The request is sent when it is awaited.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `target` is not a valid URI. The same applies to the other methods that create a request.
     pub fn get(&self, target: &str) -> TestRequest<'_> {
         self.request(Method::GET, target)
     }
 
-    /// A HEAD.
+    /// Creates a HEAD request.
     pub fn head(&self, target: &str) -> TestRequest<'_> {
         self.request(Method::HEAD, target)
     }
 
-    /// A POST.
+    /// Creates a POST request.
     pub fn post(&self, target: &str) -> TestRequest<'_> {
         self.request(Method::POST, target)
     }
 
-    /// A PUT.
+    /// Creates a PUT request.
     pub fn put(&self, target: &str) -> TestRequest<'_> {
         self.request(Method::PUT, target)
     }
 
-    /// A PATCH.
+    /// Creates a PATCH request.
     pub fn patch(&self, target: &str) -> TestRequest<'_> {
         self.request(Method::PATCH, target)
     }
 
-    /// A DELETE.
+    /// Creates a DELETE request.
     pub fn delete(&self, target: &str) -> TestRequest<'_> {
         self.request(Method::DELETE, target)
     }
 
-    /// An OPTIONS.
+    /// Creates an OPTIONS request.
     pub fn options(&self, target: &str) -> TestRequest<'_> {
         self.request(Method::OPTIONS, target)
     }
 
-    /// Any method.
+    /// Creates a request with any method.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `target` is not a valid URI.
     pub fn request(&self, method: Method, target: &str) -> TestRequest<'_> {
         TestRequest::new(self, method, target)
     }
 
-    /// The value of a cookie that the application has told this browser to keep.
+    /// Returns the value of a cookie, or `None` if the client has no cookie of this name.
     pub fn cookie(&self, name: &str) -> Option<String> {
         self.jar().get(name).cloned()
     }
 
-    /// Keeps a cookie, as if the application had set it; the value is sent as it is.
+    /// Adds a cookie as if the application had set it. The value is sent without encoding.
     pub fn keep_cookie(&self, name: &str, value: &str) {
         self.jar().insert(name.to_owned(), value.to_owned());
     }
 
-    /// Forgets all cookies: another browser.
+    /// Removes all cookies.
     pub fn forget_cookies(&self) {
         self.jar().clear();
     }
@@ -126,20 +139,20 @@ impl TestClient {
 
     pub(super) async fn send(&self, request: Request<Body>) -> http::Response<Body> {
         let response = self.service.respond(request).await;
-        self.keep(response.headers());
+        self.update_cookies(response.headers());
         response
     }
 
-    pub(super) async fn whole(&self, request: Request<Body>) -> TestResponse {
-        let asked = format!("{} {}", request.method(), request.uri());
+    pub(super) async fn send_and_collect(&self, request: Request<Body>) -> TestResponse {
+        let request_line = format!("{} {}", request.method(), request.uri());
         let (parts, body) = self.send(request).await.into_parts();
         match body.collect(usize::MAX).await {
-            Ok(bytes) => TestResponse::new(asked, parts, bytes),
-            Err(error) => panic!("{asked}: the body of the response broke off: {error}"),
+            Ok(bytes) => TestResponse::new(request_line, parts, bytes),
+            Err(error) => panic!("{request_line}: cannot read the response body: {error}"),
         }
     }
 
-    fn keep(&self, headers: &HeaderMap) {
+    fn update_cookies(&self, headers: &HeaderMap) {
         for line in headers
             .get_all(SET_COOKIE)
             .iter()
@@ -148,12 +161,12 @@ impl TestClient {
             let Ok(cookie) = ::cookie::Cookie::parse(line) else {
                 continue;
             };
-            match cookie.max_age().is_some_and(|age| age.is_zero()) {
-                true => drop(self.jar().remove(cookie.name())),
-                false => drop(
-                    self.jar()
-                        .insert(cookie.name().to_owned(), cookie.value().to_owned()),
-                ),
+            let (name, value) = (cookie.name(), cookie.value());
+            // A server removes a cookie by letting it expire.
+            if cookie.max_age().is_some_and(|age| age.is_zero()) {
+                self.jar().remove(name);
+            } else {
+                self.jar().insert(name.to_owned(), value.to_owned());
             }
         }
     }

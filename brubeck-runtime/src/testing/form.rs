@@ -1,8 +1,10 @@
-//! A form with files that a test sends.
+//! Multipart forms for tests.
 
 use crate::response::Body;
 
-/// A form with files, to be sent with [`TestRequest::multipart`](super::TestRequest::multipart).
+/// A multipart form with text fields and files, for [`TestRequest::multipart`](super::TestRequest::multipart).
+///
+/// # Examples
 ///
 /// ```
 /// use brubeck::testing::TestForm;
@@ -13,31 +15,32 @@ use crate::response::Body;
 #[must_use]
 pub struct TestForm(Vec<u8>);
 
-/// No text of a test holds this by chance.
+/// Separates the parts. Unlikely to occur in the content of a test.
 const BOUNDARY: &str = "a-boundary-of-brubeck-tests-7c0e1b";
 
 impl TestForm {
-    /// A form without fields.
+    /// Creates an empty form.
     pub fn new() -> TestForm {
         TestForm::default()
     }
 
-    /// Adds a field.
+    /// Adds a text field.
     pub fn text(self, name: &str, value: &str) -> TestForm {
-        self.part(&format!("name=\"{}\"", quoted(name)), None, value.as_bytes())
+        self.part(&format!("name=\"{}\"", escape(name)), None, value.as_bytes())
     }
 
-    /// Adds a file.
+    /// Adds a file with this name, media type and content.
     pub fn file(self, name: &str, file_name: &str, media_type: &str, content: impl AsRef<[u8]>) -> TestForm {
-        let names = format!("name=\"{}\"; filename=\"{}\"", quoted(name), quoted(file_name));
-        self.part(&names, Some(media_type), content.as_ref())
+        let disposition = format!("name=\"{}\"; filename=\"{}\"", escape(name), escape(file_name));
+        self.part(&disposition, Some(media_type), content.as_ref())
     }
 
-    fn part(mut self, names: &str, media_type: Option<&str>, content: &[u8]) -> TestForm {
+    fn part(mut self, disposition: &str, media_type: Option<&str>, content: &[u8]) -> TestForm {
         let media_type = media_type
-            .map(|name| format!("\r\ncontent-type: {name}"))
+            .map(|media_type| format!("\r\ncontent-type: {media_type}"))
             .unwrap_or_default();
-        let head = format!("--{BOUNDARY}\r\ncontent-disposition: form-data; {names}{media_type}\r\n\r\n");
+        let head =
+            format!("--{BOUNDARY}\r\ncontent-disposition: form-data; {disposition}{media_type}\r\n\r\n");
         self.0.extend_from_slice(head.as_bytes());
         self.0.extend_from_slice(content);
         self.0.extend_from_slice(b"\r\n");
@@ -53,7 +56,7 @@ impl TestForm {
     }
 }
 
-/// As browsers quote names (WHATWG, 4.10.21.8).
-fn quoted(name: &str) -> String {
+/// Escapes a field or file name as browsers do (WHATWG HTML, section 4.10.21.8).
+fn escape(name: &str) -> String {
     name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
 }

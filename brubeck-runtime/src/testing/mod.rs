@@ -1,4 +1,8 @@
-//! Tests of an application without a socket.
+//! Tools for testing an application without sockets.
+//!
+//! [`TestClient`] sends web requests to one application. [`TestSite`] also runs the services that the application calls.
+//!
+//! # Examples
 //!
 //! ```
 //! use brubeck::prelude::*;
@@ -21,8 +25,8 @@
 //! # }
 //! ```
 //!
-//! A request takes the way it takes behind a server, through layers, hooks and all; only the socket is left out. In a
-//! test with `#[tokio::test(start_paused = true)]` waiting takes no time.
+//! A request passes everything that it passes behind a server, such as layers, hooks and limits, except for the socket. In a
+//! test with `#[tokio::test(start_paused = true)]`, sleeping and timeouts take no real time.
 
 mod client;
 mod form;

@@ -1,4 +1,4 @@
-//! What a test asks.
+//! Requests of a test client.
 
 use super::{TestClient, TestForm, TestResponse};
 use crate::message::RemoteAddr;
@@ -8,7 +8,9 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST};
 use http::{HeaderName, HeaderValue, Method, Request};
 use serde::Serialize;
 
-/// A request of a [`TestClient`], sent by `.await`.
+/// A request of a [`TestClient`]. Awaiting it sends it and returns a [`TestResponse`].
+///
+/// # Examples
 ///
 /// ```
 /// # use brubeck::prelude::*;
@@ -26,7 +28,7 @@ use serde::Serialize;
 /// client.post("/order").form([("x", "soup")]).accept("application/json").await.assert_status(422);
 /// # }
 /// ```
-#[must_use = "a request is sent by `.await`"]
+#[must_use = "a request is only sent when it is awaited"]
 #[derive(Debug)]
 pub struct TestRequest<'a> {
     client: &'a TestClient,
@@ -42,63 +44,74 @@ impl<'a> TestRequest<'a> {
             .header(HOST, "localhost")
             .body(Body::empty())
         else {
-            panic!("`{target}` is no path of a request: encode what a URI cannot hold");
+            panic!(
+                "`{target}` is not a valid request target: percent-encode the characters that a URI cannot contain"
+            );
         };
         TestRequest { client, request }
     }
 
-    /// Adds a header; `host` and `content-type` are replaced.
+    /// Adds a header. `host` and `content-type` replace the previous value.
     ///
     /// # Panics
     ///
-    /// HTTP does not allow the name or the value.
+    /// Panics if HTTP does not allow the name or the value.
     #[track_caller]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> TestRequest<'a> {
         let (Ok(header), Ok(value)) = (
             HeaderName::try_from(name),
             HeaderValue::from_bytes(value.as_ref()),
         ) else {
-            panic!("`{name}: {}` is no header", value.as_ref().escape_ascii());
+            panic!(
+                "`{name}: {}` is not a valid header",
+                value.as_ref().escape_ascii()
+            );
         };
-        match header == HOST || header == CONTENT_TYPE {
-            true => drop(self.request.headers_mut().insert(header, value)),
-            false => drop(self.request.headers_mut().append(header, value)),
+        let headers = self.request.headers_mut();
+        if header == HOST || header == CONTENT_TYPE {
+            headers.insert(header, value);
+        } else {
+            headers.append(header, value);
         }
         self
     }
 
-    /// Says which media types are wanted, with the header `accept`.
+    /// Adds an `accept` header.
+    ///
+    /// # Panics
+    ///
+    /// Panics if HTTP does not allow the value.
     #[track_caller]
     pub fn accept(self, media_types: &str) -> TestRequest<'a> {
         self.header("accept", media_types)
     }
 
-    /// Comes from this address.
+    /// Sets the address of the client, for [`RemoteAddr`](crate::RemoteAddr). By default a request has none.
     pub fn from(mut self, address: std::net::IpAddr) -> TestRequest<'a> {
         self.request.extensions_mut().insert(RemoteAddr(address));
         self
     }
 
-    /// Sends this body, and no word about what it is.
+    /// Sets the body, without a `content-type`.
     pub fn body(mut self, body: impl Into<Body>) -> TestRequest<'a> {
         *self.request.body_mut() = body.into();
         self
     }
 
-    /// Sends JSON.
+    /// Sets a JSON body.
     ///
     /// # Panics
     ///
-    /// The value cannot be serialised.
+    /// Panics if the value cannot be serialized.
     #[track_caller]
     pub fn json(self, value: &(impl Serialize + ?Sized)) -> TestRequest<'a> {
         match serde_json::to_vec(value) {
             Ok(text) => self.header("content-type", "application/json").body(text),
-            Err(error) => panic!("this value is not JSON: {error}"),
+            Err(error) => panic!("cannot serialize the value to JSON: {error}"),
         }
     }
 
-    /// Sends a form, as a browser does.
+    /// Sets a URL-encoded form as the body, as a browser does.
     pub fn form<N: AsRef<str>, V: AsRef<str>>(
         self,
         fields: impl IntoIterator<Item = (N, V)>,
@@ -110,19 +123,20 @@ impl<'a> TestRequest<'a> {
             .body(text)
     }
 
-    /// Sends a form with files.
+    /// Sets a multipart form as the body.
     pub fn multipart(self, form: TestForm) -> TestRequest<'a> {
         let (media_type, body) = form.into_parts();
         self.header("content-type", media_type).body(body)
     }
 
-    /// Sends it, and gives a response whose body may still be coming: for streams without end.
+    /// Sends the request, and returns the response without collecting its body. Use this for endless streams.
     pub async fn stream(self) -> http::Response<Body> {
-        let (client, request) = self.ready();
+        let (client, request) = self.into_request();
         client.send(request).await
     }
 
-    fn ready(mut self) -> (&'a TestClient, Request<Body>) {
+    /// Adds the cookies of the client and the length of the body.
+    fn into_request(mut self) -> (&'a TestClient, Request<Body>) {
         let cookies = self.client.cookie_header();
         let headers = self.request.headers_mut();
         if !cookies.is_empty()
@@ -152,8 +166,8 @@ impl<'a> IntoFuture for TestRequest<'a> {
 
     fn into_future(self) -> BoxFuture<'a, TestResponse> {
         Box::pin(async move {
-            let (client, request) = self.ready();
-            client.whole(request).await
+            let (client, request) = self.into_request();
+            client.send_and_collect(request).await
         })
     }
 }

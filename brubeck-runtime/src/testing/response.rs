@@ -1,4 +1,4 @@
-//! What a test was answered.
+//! Responses to a test client, with assertions.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -9,8 +9,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt;
 
-/// The response to a [`TestRequest`](super::TestRequest). Each `assert_..` panics with the whole response where it is
-/// not as expected, and else gives it back, so that they chain.
+/// The response to a [`TestRequest`](super::TestRequest).
+///
+/// Each `assert_..` method panics with the complete response if the assertion fails, and returns the response otherwise, so that
+/// assertions can be chained.
+///
+/// # Examples
 ///
 /// ```
 /// # use brubeck::prelude::*;
@@ -28,41 +32,46 @@ use std::fmt;
 /// ```
 #[derive(Debug)]
 pub struct TestResponse {
-    asked: String,
+    /// The method and target of the request, for panic messages.
+    request_line: String,
     parts: Parts,
     body: Bytes,
 }
 
 impl TestResponse {
-    pub(super) fn new(asked: String, parts: Parts, body: Bytes) -> TestResponse {
-        TestResponse { asked, parts, body }
+    pub(super) fn new(request_line: String, parts: Parts, body: Bytes) -> TestResponse {
+        TestResponse {
+            request_line,
+            parts,
+            body,
+        }
     }
 
-    /// The status code.
+    /// Returns the status code.
     pub fn status(&self) -> u16 {
         self.parts.status.as_u16()
     }
 
-    /// The headers.
+    /// Returns the headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.parts.headers
     }
 
-    /// The first value of a header; `None` where it is missing or not visible ASCII.
+    /// Returns the first value of a header, or `None` if it is missing or not visible ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.parts.headers.get(name)?.to_str().ok()
     }
 
-    /// The body.
+    /// Returns the body.
     pub fn bytes(&self) -> &Bytes {
         &self.body
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     ///
     /// # Panics
     ///
-    /// It is not UTF-8.
+    /// Panics if the body is not UTF-8.
     #[track_caller]
     pub fn text(&self) -> &str {
         match std::str::from_utf8(&self.body) {
@@ -71,31 +80,35 @@ impl TestResponse {
         }
     }
 
-    /// The body as a JSON value.
+    /// Deserializes the body from JSON.
     ///
     /// # Panics
     ///
-    /// It is not JSON, or of another shape.
+    /// Panics if the body is not JSON, or does not match the type.
     #[track_caller]
     pub fn json<T: DeserializeOwned>(&self) -> T {
         match serde_json::from_slice(&self.body) {
             Ok(value) => value,
-            Err(error) => panic!("the body is not the expected JSON: {error}\n{self}"),
+            Err(error) => panic!("cannot deserialize the body: {error}\n{self}"),
         }
     }
 
-    /// Expects this status code.
+    /// Asserts that the response has this status code.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it does not. The same applies to the other assertions.
     #[track_caller]
     pub fn assert_status(&self, code: u16) -> &TestResponse {
         assert!(
             self.status() == code,
-            "expected the status {code}, got {}\n{self}",
+            "expected status {code}, got {}\n{self}",
             self.parts.status
         );
         self
     }
 
-    /// Expects this value of a header, among others it may have.
+    /// Asserts that a header has this value. It may have others in addition.
     #[track_caller]
     pub fn assert_header(&self, name: &str, value: &str) -> &TestResponse {
         let found = self
@@ -104,11 +117,11 @@ impl TestResponse {
             .get_all(name)
             .iter()
             .any(|known| known.as_bytes() == value.as_bytes());
-        assert!(found, "expected the header `{name}: {value}`\n{self}");
+        assert!(found, "expected header `{name}: {value}`\n{self}");
         self
     }
 
-    /// Expects that a header is missing.
+    /// Asserts that the response does not have a header.
     #[track_caller]
     pub fn assert_no_header(&self, name: &str) -> &TestResponse {
         assert!(
@@ -118,46 +131,49 @@ impl TestResponse {
         self
     }
 
-    /// Expects exactly this text.
+    /// Asserts that the body is exactly this text.
     #[track_caller]
     pub fn assert_text(&self, text: &str) -> &TestResponse {
-        assert!(self.text() == text, "expected the text {text:?}\n{self}");
+        assert!(self.text() == text, "expected the body to be {text:?}\n{self}");
         self
     }
 
-    /// Expects a body with this text in it.
+    /// Asserts that the body contains this text.
     #[track_caller]
     pub fn assert_contains(&self, text: &str) -> &TestResponse {
         assert!(
             self.text().contains(text),
-            "expected {text:?} in the body\n{self}"
+            "expected the body to contain {text:?}\n{self}"
         );
         self
     }
 
-    /// Expects a body without this text.
+    /// Asserts that the body does not contain this text.
     #[track_caller]
     pub fn assert_lacks(&self, text: &str) -> &TestResponse {
         assert!(
             !self.text().contains(text),
-            "expected no {text:?} in the body\n{self}"
+            "expected the body not to contain {text:?}\n{self}"
         );
         self
     }
 
-    /// Expects this JSON value; neither the order of fields nor white space counts.
+    /// Asserts that the body is this JSON value. The order of fields and white space do not matter.
     #[track_caller]
     pub fn assert_json(&self, value: impl Serialize) -> &TestResponse {
         let expected = match serde_json::to_value(value) {
             Ok(value) => value,
-            Err(error) => panic!("the expected value is not JSON: {error}"),
+            Err(error) => panic!("cannot serialize the expected value to JSON: {error}"),
         };
         let found: Value = self.json();
-        assert!(found == expected, "expected the JSON {expected}\n{self}");
+        assert!(
+            found == expected,
+            "expected the body to be the JSON {expected}\n{self}"
+        );
         self
     }
 
-    /// Expects a redirect to this address.
+    /// Asserts that the response redirects to this target.
     #[track_caller]
     pub fn assert_redirect(&self, target: &str) -> &TestResponse {
         let redirects = self.parts.status.is_redirection() && self.header(LOCATION.as_str()) == Some(target);
@@ -166,10 +182,10 @@ impl TestResponse {
     }
 }
 
-/// As it would be on the wire; a long body is cut.
+/// Formats the response as HTTP, with at most 2,000 characters of the body.
 impl fmt::Display for TestResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "--- {}\n{}", self.asked, self.parts.status)?;
+        writeln!(f, "--- {}\n{}", self.request_line, self.parts.status)?;
         for (name, value) in &self.parts.headers {
             writeln!(f, "{name}: {}", value.as_bytes().escape_ascii())?;
         }

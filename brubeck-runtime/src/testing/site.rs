@@ -1,4 +1,4 @@
-//! Applications and services without a socket, for tests.
+//! An application and its services in memory, for tests.
 
 use super::TestClient;
 use crate::app::{App, AppService, Service};
@@ -14,8 +14,12 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// An application and the services that it calls, in memory: no socket, no port, no other process, and yet every call
-/// goes through the protocol that it goes through in the field.
+/// An application and the services that it calls, in one process and without sockets.
+///
+/// Calls go over an in-memory transport, but use the same protocol as in production, including handshakes, retries and
+/// deadlines. Each site has a network of its own: tests that use the same addresses do not interfere.
+///
+/// # Examples
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -51,22 +55,23 @@ use tokio::task::JoinSet;
 /// # Ok(()) }
 /// ```
 ///
-/// With tokio's paused time the five seconds of this example take none.
-#[must_use = "nothing runs before `start`"]
+/// With the paused clock of tokio, the sleep of this example takes no real time.
+#[must_use = "a site does nothing until it is started"]
 pub struct TestSite {
-    application: Assemble,
-    services: Vec<(Service, Assemble)>,
+    application: AssembleFn,
+    services: Vec<(Service, AssembleFn)>,
 }
 
-type Assemble = Box<dyn FnOnce(OpenLink) -> Result<(Arc<dyn Application>, AppService)> + Send>;
+/// Assembles an application whose clients open their links with the function that is passed.
+type AssembleFn = Box<dyn FnOnce(OpenLink) -> Result<(Arc<dyn Application>, AppService)> + Send>;
 
 impl TestSite {
-    /// An application with these routes and this state.
+    /// Creates a site with an application of these routes and this state. For more settings use [`of`](TestSite::of).
     pub fn new<S: Send + Sync + 'static>(routes: Routes<S>, state: S) -> TestSite {
         TestSite::of(App::new(routes, state))
     }
 
-    /// This application. What it serves over its connections it does not serve here.
+    /// Creates a site with this application. Its connections are not opened.
     pub fn of<S: Send + Sync + 'static>(app: App<S>) -> TestSite {
         TestSite {
             application: Box::new(|open| app.application(open)),
@@ -74,44 +79,48 @@ impl TestSite {
         }
     }
 
-    /// A service that is there for whoever calls its address: this application, and the other services.
+    /// Adds a service. The application and all services of the site can call it at its address.
+    ///
+    /// The settings of `service` apply, such as its passphrase and its concurrency.
     pub fn service<S: Send + Sync + 'static>(mut self, service: Service, app: App<S>) -> TestSite {
         self.services
             .push((service, Box::new(|open| app.application(open))));
         self
     }
 
-    /// Starts all of it. Every `TestSite` is a world of its own: the same addresses in two tests do not meet.
+    /// Starts the application and the services.
     ///
     /// # Errors
     ///
-    /// As [`App::start`]; two services at one address.
+    /// Returns an error if the configuration of an application is not valid, like [`App::start`], or if two services have the
+    /// same address.
     pub async fn start(self) -> Result<TestSiteHandle> {
         let network = InMemory::default();
-        let inside = network.clone();
-        let open: OpenLink = Arc::new(move |service| open_link(&inside, service));
-        let (stop, told) = Stop::new();
-        let mut serving = JoinSet::new();
+        let client_network = network.clone();
+        let open_link: OpenLink = Arc::new(move |service| open_in_memory_link(&client_network, service));
+        let (stop, stop_signal) = Stop::new();
+        let mut running_services = JoinSet::new();
         for (service, assemble) in self.services {
-            let (application, _) = assemble(open.clone())?;
-            let opened = service.open_over(&network, application).await?;
-            serving.spawn((opened.serve)(told.clone()));
+            let (application, _) = assemble(open_link.clone())?;
+            let connection = service.open_over(&network, application).await?;
+            running_services.spawn((connection.serve)(stop_signal.clone()));
         }
-        let (application, web) = (self.application)(open.clone())?;
+        let (application, web) = (self.application)(open_link.clone())?;
         Ok(TestSiteHandle {
             application,
             web,
-            open,
+            open_link,
             stop,
-            serving,
+            running_services,
         })
     }
 }
 
-fn open_link(network: &InMemory, service: &ServiceAddress) -> Result<Arc<dyn Link>> {
+fn open_in_memory_link(network: &InMemory, service: &ServiceAddress) -> Result<Arc<dyn Link>> {
     if let Some(dialect) = service.selected_dialect() {
         return Err(Error::new(format!(
-            "the service at {} cannot be called in memory in the dialect {dialect}: leave `.dialect(..)` out in tests",
+            "cannot call the service at {} in memory: the dialect {dialect} is not supported there; \
+             remove `.dialect(..)` in tests",
             service.address()
         )));
     }
@@ -120,40 +129,43 @@ fn open_link(network: &InMemory, service: &ServiceAddress) -> Result<Arc<dyn Lin
     Ok(Arc::new(pool))
 }
 
-/// What a [`TestSite`] has started. Dropping it stops it at once.
-#[must_use = "dropping it stops everything"]
+/// A running [`TestSite`].
+///
+/// [`stop`](TestSiteHandle::stop) completes the calls in progress. Dropping the handle aborts them.
+#[must_use = "dropping the handle stops the site"]
 pub struct TestSiteHandle {
     application: Arc<dyn Application>,
     web: AppService,
-    open: OpenLink,
+    open_link: OpenLink,
     stop: watch::Sender<bool>,
-    serving: JoinSet<()>,
+    running_services: JoinSet<()>,
 }
 
 impl TestSiteHandle {
-    /// A browser of the application, with cookies of its own.
+    /// Creates a client for web requests to the application, with no cookies.
     pub fn browser(&self) -> TestClient {
         TestClient::over(self.web.clone())
     }
 
-    /// What the application answers to this message, be it from a browser or from another application. Dropping the
-    /// future is what a browser does that closes, and a caller that gives up.
+    /// Sends a message to the application, as from a browser or from another application, and returns its response.
+    ///
+    /// Dropping the future corresponds to a browser that disconnects or a caller that cancels.
     pub async fn ask(&self, message: Message) -> Response {
         self.application.clone().answer(message).await
     }
 
-    /// A client of the service at this address that belongs to no application.
+    /// Creates a client of a service of the site. The client belongs to no application, so no response handlers run for its calls.
     ///
     /// # Errors
     ///
-    /// The address is none, or the service is spoken to in a dialect of the original.
+    /// Returns an error if the address is not a valid endpoint, or has a dialect of the Python original.
     pub fn client(&self, service: &ServiceAddress) -> Result<Client> {
-        Ok(Client::over((self.open)(service)?))
+        Ok(Client::over((self.open_link)(service)?))
     }
 
-    /// Ends the services when they have answered what they took.
+    /// Stops the services, and returns when their calls in progress are complete.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
-        while self.serving.join_next().await.is_some() {}
+        while self.running_services.join_next().await.is_some() {}
     }
 }

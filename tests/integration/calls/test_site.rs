@@ -218,7 +218,7 @@ async fn legacy_dialect_is_rejected_in_memory() {
     let site = TestSite::new(WEB_ROUTES, ()).start().await.unwrap();
     let seed = ServiceAddress::new(SLOW, SECRET).dialect(brubeck::Dialect::Seed);
     let error = site.client(&seed).unwrap_err().to_string();
-    assert!(error.contains("leave `.dialect(..)` out"), "{error}");
+    assert!(error.contains("remove `.dialect(..)`"), "{error}");
 }
 
 /// Returns the id of the task that it runs in.
