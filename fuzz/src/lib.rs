@@ -252,29 +252,29 @@ pub fn service_response(dialect: Dialect, data: &[u8]) -> Corpus {
 /// the code after the check is reached.
 pub fn v2_message(data: &[u8]) -> Corpus {
     let key = v2::MacKey::new(b"of the session");
-    let raw = RawMessage::read(&[Bytes::copy_from_slice(data)]);
-    if let Ok(raw) = &raw {
-        assert!(raw.open(&key).is_none(), "a message without a valid code was accepted");
+    let unsealed = RawMessage::read(&[Bytes::copy_from_slice(data)]);
+    if let Ok(unsealed) = &unsealed {
+        assert!(unsealed.open(&key).is_none(), "a message without a valid code was accepted");
     }
     let Some(frames) = sealed(data, &key) else {
         return Corpus::Reject;
     };
-    let Ok(raw) = RawMessage::read(&frames) else {
+    let Ok(sealed) = RawMessage::read(&frames) else {
         return Corpus::Keep;
     };
-    assert!(raw.open(&v2::MacKey::new(b"another")).is_none());
-    if let Some(Ok(message)) = raw.open(&key) {
+    assert!(sealed.open(&v2::MacKey::new(b"another")).is_none());
+    if let Some(Ok(message)) = sealed.open(&key) {
         let position = v2::Position {
-            session: raw.head().session,
-            counter: raw.head().counter,
-            ack: raw.head().ack,
+            session: sealed.head().session,
+            counter: sealed.head().counter,
+            ack: sealed.head().ack,
         };
         let again = v2::seal(&message, position, &key).expect("an accepted value can be encoded");
         let again = RawMessage::read(&again).expect("and decoded again");
         assert_eq!(again.open(&key).map(Result::ok), Some(Some(message)));
     }
     // The messages that open a session have no code.
-    if let Some(Ok(message)) = raw.ok().and_then(|raw| raw.decode_unsealed()) {
+    if let Some(Ok(message)) = unsealed.ok().and_then(|unsealed| unsealed.decode_unsealed()) {
         let frames = v2::encode_unsealed(&message, 0).expect("an accepted value can be encoded");
         let again = RawMessage::read(&frames).expect("and decoded again");
         assert_eq!(again.decode_unsealed().map(Result::ok), Some(Some(message)));
