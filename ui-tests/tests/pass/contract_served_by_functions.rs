@@ -8,7 +8,7 @@ async fn echo(Args(args): Args<slow_echo::echo>) -> Result<Echoed, Fault> {
 }
 
 #[service_handler(slow_echo::user)]
-async fn user(headers: Headers, ask: Args<slow_echo::user>) -> Result<Echoed, Fault> {
+async fn user(headers: Headers, args: Args<slow_echo::user>) -> Result<Echoed, Fault> {
     drop(headers);
     Ok(Echoed { text: args.0.id.to_string() })
 }

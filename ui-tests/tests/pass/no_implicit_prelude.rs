@@ -38,7 +38,7 @@ trait Contract {
 }
 
 #[service_handler(contract::slow)]
-async fn slow(ask: Args<contract::slow>) -> ::std::result::Result<u8, Fault> {
+async fn slow(args: Args<contract::slow>) -> ::std::result::Result<u8, Fault> {
     ::std::result::Result::Ok(args.0.id)
 }
 
