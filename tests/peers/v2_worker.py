@@ -146,7 +146,7 @@ class Worker:
             self.send(session, STARTED, struct.pack(">Q", call) + session.limit())
         print(method, path, flush=True)
         if path == "/service/echo":
-            self.reply(session, call, 200, "as you said", headers, body)
+            self.reply(session, call, 200, "echoed", headers, body)
         elif path != "/service/sleep":
             self.reply(session, call, 404, "no such service", [], b"{}")
 

@@ -1,4 +1,4 @@
-//! The same with the general first: `catalogue::page` takes every path of `accounts::account`.
+//! The same table with general routes first: `catalogue::page` shadows `accounts::account`.
 use brubeck::prelude::*;
 
 #[get("^/$")]

@@ -1,4 +1,4 @@
-//! One table over three crates: the special before the general.
+//! A route table over three crates, with specific routes before general ones.
 use brubeck::prelude::*;
 
 #[get("^/$")]
@@ -11,5 +11,5 @@ const ROUTES: Routes<()> = routes![index, ..accounts::ROUTES, ..catalogue::ROUTE
 fn main() {
     let names = ["index", "account", "accounts", "offers", "page"];
     assert_eq!(ROUTES.specs().map(|spec| spec.name).collect::<Vec<_>>(), names);
-    ROUTES.check().expect("every route is reached by a path of its own");
+    ROUTES.check().expect("a valid route table");
 }

@@ -16,7 +16,7 @@ struct ServiceState {
     drops: DropCounter,
 }
 
-/// Counts its drops, of which each end of a handler is one.
+/// Counts the drops of its clones. Each handler that takes it drops one when it ends.
 #[derive(Clone, Default)]
 struct DropCounter(Arc<AtomicUsize>);
 

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 const DIALECTS: [Dialect; 4] = [Dialect::Seed, Dialect::Branch, Dialect::Pypi, Dialect::Pypi01x];
 
-// ------------------------------------------------------------------------------------------ random input
+// ---- random input --------------------------------------------------------------------------------
 
 /// Decodes `frame` with every decoder. A decoded value must survive encoding and decoding.
 fn decode_with_all(frame: &Bytes) {
@@ -140,7 +140,7 @@ proptest! {
     }
 }
 
-// ------------------------------------------------------------------------------------ damaged captures
+// ---- damaged captures ----------------------------------------------------------------------------
 
 /// Returns every captured payload.
 fn payloads() -> Vec<Bytes> {
@@ -181,7 +181,7 @@ fn corrupted_captures_are_decoded_or_rejected() {
     assert!(changes > 100_000);
 }
 
-// ------------------------------------------------------------------------------------------- round trips
+// ---- round trips ---------------------------------------------------------------------------------
 
 fn bytes() -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), 0..60).prop_map(Bytes::from)

@@ -9,7 +9,7 @@ use brubeck::wire::service::{
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
-// ---------------------------------------------------------------------------------------------- captures
+// ---- captures ------------------------------------------------------------------------------------
 
 fn dialect(name: &str) -> Dialect {
     match name {
@@ -216,7 +216,7 @@ fn large_body_is_sliced_not_copied() {
     }
 }
 
-// --------------------------------------------------------------------------------- receiving
+// ---- receiving -----------------------------------------------------------------------------------
 
 const BRANCH: [&str; 9] = [
     "c1",
@@ -752,7 +752,7 @@ fn wrong_passphrase_does_not_match_and_debug_hides_passphrases() {
     assert!(!format!("{error:?}").contains("my_shared_secret"));
 }
 
-// ---------------------------------------------------------------------------- detecting dialects
+// ---- detecting dialects --------------------------------------------------------------------------
 
 #[test]
 fn dialect_is_detected_from_the_envelope() {
@@ -804,7 +804,7 @@ fn seed_headers_without_a_method_are_rejected_with_their_envelope() {
     }
 }
 
-// ----------------------------------------------------------------------------------------------------- sending
+// ---- sending -------------------------------------------------------------------------------------
 
 #[test]
 fn empty_fields_are_not_encoded_for_pypi() {
@@ -917,7 +917,7 @@ fn seed_encodes_the_method_as_a_header_and_rejects_arguments() {
     encode_request(&request).unwrap();
 }
 
-// ---------------------------------------------------------------------------------------- a service written in Go
+// ---- a service written in Go ---------------------------------------------------------------------
 
 #[test]
 fn responses_of_the_go_service_are_accepted() {

@@ -19,7 +19,7 @@ const SECRET: &str = "my_shared_secret";
 const CALLS: usize = 256;
 const DIALECTS: [Dialect; 4] = [Dialect::Seed, Dialect::Branch, Dialect::Pypi, Dialect::Pypi01x];
 
-// ---- the matrix --------------------------------------------------------------------------------
+// ---- the matrix ---------------------------------------------------------------------------------
 
 /// Outcomes by direction and case, then by dialect.
 #[derive(Default)]
@@ -82,7 +82,7 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
         .to_owned()
 }
 
-// ---- addresses ---------------------------------------------------------------------------------
+// ---- addresses ----------------------------------------------------------------------------------
 
 /// The addresses of a service in one dialect.
 struct DialectEndpoint {
@@ -130,7 +130,7 @@ impl DialectEndpoint {
     }
 }
 
-// ---- a Python client calls our service -------------------------------------------------------------------
+// ---- a Python client calls our service ----------------------------------------------------------
 
 /// The cases of both directions. `restart` runs after them, and for a Python service `foreign` before `restart`.
 const CASES: [&str; 12] = [
@@ -226,7 +226,7 @@ async fn python_calls(python: &Path, dialect: Dialect, matrix: &mut Matrix) {
     stop(service).await;
 }
 
-// ---- our client calls a Python service -------------------------------------------------------------------
+// ---- our client calls a Python service ----------------------------------------------------------
 
 /// A short timeout for calls to which the originals never respond.
 const UNANSWERED_TIMEOUT: Duration = Duration::from_millis(300);

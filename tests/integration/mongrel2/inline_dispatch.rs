@@ -144,8 +144,8 @@ async fn blocking_page_is_no_longer_polled_inline() {
         return;
     };
     let (mut blocking, mut others) = (test_bed.browser().await, test_bed.browser().await);
-    // The first blocking call runs inline. If preemption made an earlier request slow, the handler is spawned; then
-    // try again.
+    // Only a handler that is polled inline delays others. Preemption may have made an earlier request slow, which
+    // ends inline polling, so repeat until it is inline.
     let mut inline_task = until_inline(&mut blocking, "/dispatched/").await;
     while task_of(&mut blocking, "/dispatched/block").await != inline_task {
         inline_task = until_inline(&mut blocking, "/dispatched/").await;
@@ -159,7 +159,11 @@ async fn blocking_page_is_no_longer_polled_inline() {
     for _ in 0..10 {
         assert_eq!(others.get("/other").await.status, 200);
     }
-    assert_eq!(shared.running.load(Ordering::SeqCst), 1, "it still blocks");
+    assert_eq!(
+        shared.running.load(Ordering::SeqCst),
+        1,
+        "the handler no longer blocks"
+    );
     release.send(()).expect("a blocked handler");
     assert_ne!(with_timeout(blocking.read_response()).await.text(), inline_task);
     test_bed.stop().await;

@@ -27,10 +27,7 @@ async fn assert_echo(client: &Client, value: Value) {
         .argument("text", &value)
         .timeout(Duration::from_secs(20));
     let response = with_timeout(call.into_future()).await.expect("a response");
-    assert_eq!(
-        (response.status.code(), response.status.text()),
-        (200, "as you said")
-    );
+    assert_eq!((response.status.code(), response.status.text()), (200, "echoed"));
     assert_eq!(response.body["text"], value);
 }
 

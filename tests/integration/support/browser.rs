@@ -65,14 +65,14 @@ impl Browser {
     pub async fn read_response(&mut self) -> WebResponse {
         with_timeout(self.try_read_response(false))
             .await
-            .expect("an answer")
+            .expect("a response")
     }
 
     /// Reads the response to a HEAD request, which has no body.
     pub async fn read_head_response(&mut self) -> WebResponse {
         with_timeout(self.try_read_response(true))
             .await
-            .expect("an answer")
+            .expect("a response")
     }
 
     /// Reads the next response, or returns an error if the connection fails or the response is invalid.

@@ -6,70 +6,76 @@ use tokio::sync::Semaphore;
 /// A gate where handlers wait until the test admits them. It counts arrivals and exits.
 #[derive(Clone)]
 pub struct Gate {
-    arrived: Arc<Semaphore>,
-    open: Arc<Semaphore>,
-    left: Arc<Semaphore>,
+    arrivals: Arc<Semaphore>,
+    admissions: Arc<Semaphore>,
+    exits: Arc<Semaphore>,
 }
 
 impl Gate {
     pub fn new() -> Gate {
-        let none = || Arc::new(Semaphore::new(0));
+        let empty = || Arc::new(Semaphore::new(0));
         Gate {
-            arrived: none(),
-            open: none(),
-            left: none(),
+            arrivals: empty(),
+            admissions: empty(),
+            exits: empty(),
         }
     }
 
     /// Records an arrival and waits to be admitted. An exit is recorded when this ends or is dropped.
     pub async fn pass(&self) {
-        let _left = Left(self.left.clone());
-        self.arrived.add_permits(1);
-        self.open.acquire().await.expect("an open semaphore").forget();
+        let _exit = ExitGuard(self.exits.clone());
+        self.arrivals.add_permits(1);
+        self.admissions
+            .acquire()
+            .await
+            .expect("an open semaphore")
+            .forget();
     }
 
     /// Records an arrival without waiting.
     pub fn signal_arrival(&self) {
-        self.arrived.add_permits(1);
+        self.arrivals.add_permits(1);
     }
 
-    /// Waits for `many` arrivals that no earlier call has counted.
+    /// Waits for `count` arrivals that no earlier call has counted.
     #[track_caller]
-    pub fn wait_for_arrivals(&self, many: u32) -> impl Future<Output = ()> {
-        taken(self.arrived.clone(), many)
+    pub fn wait_for_arrivals(&self, count: u32) -> impl Future<Output = ()> {
+        take_permits(self.arrivals.clone(), count)
     }
 
     /// Returns the number of arrivals that [`wait_for_arrivals`](Gate::wait_for_arrivals) has not counted.
     pub fn unobserved_arrivals(&self) -> usize {
-        self.arrived.available_permits()
+        self.arrivals.available_permits()
     }
 
-    /// Admits `many` waiting or future handlers.
-    pub fn open(&self, many: usize) {
-        self.open.add_permits(many);
+    /// Admits `count` waiting or future handlers.
+    pub fn open(&self, count: usize) {
+        self.admissions.add_permits(count);
     }
 
-    /// Waits for `many` exits of handlers that were admitted or cancelled.
+    /// Waits for `count` exits of handlers that were admitted or cancelled.
     #[track_caller]
-    pub fn wait_for_exits(&self, many: u32) -> impl Future<Output = ()> {
-        taken(self.left.clone(), many)
+    pub fn wait_for_exits(&self, count: u32) -> impl Future<Output = ()> {
+        take_permits(self.exits.clone(), count)
     }
 }
 
 #[track_caller]
-fn taken(semaphore: Arc<Semaphore>, many: u32) -> impl Future<Output = ()> {
+/// Waits for `count` permits and takes them.
+fn take_permits(semaphore: Arc<Semaphore>, count: u32) -> impl Future<Output = ()> {
     super::with_timeout(async move {
         semaphore
-            .acquire_many(many)
+            .acquire_many(count)
             .await
             .expect("an open semaphore")
             .forget()
     })
 }
 
-struct Left(Arc<Semaphore>);
+/// Records the exit of a handler when it is dropped.
+struct ExitGuard(Arc<Semaphore>);
 
-impl Drop for Left {
+impl Drop for ExitGuard {
     fn drop(&mut self) {
         self.0.add_permits(1);
     }

@@ -27,15 +27,15 @@ pub fn default_settings(config: Mongrel2Config, link: Mongrel2, _: &str) -> (Mon
 
 impl TestBed {
     /// Starts the application behind a Mongrel2. Returns `None` if Mongrel2 is not installed.
-    pub async fn mongrel2<S: Send + Sync + 'static>(app: App<S>, set: Configure) -> Option<TestBed> {
-        TestBed::mongrel2_with_routes(app, &["/", "@chat", "<chat"], set).await
+    pub async fn mongrel2<S: Send + Sync + 'static>(app: App<S>, configure: Configure) -> Option<TestBed> {
+        TestBed::mongrel2_with_routes(app, &["/", "@chat", "<chat"], configure).await
     }
 
     /// Starts the application behind a Mongrel2 that has these routes.
     pub async fn mongrel2_with_routes<S: Send + Sync + 'static>(
         app: App<S>,
         routes: &[&str],
-        set: Configure,
+        configure: Configure,
     ) -> Option<TestBed> {
         if !requirements::mongrel2() {
             return None;
@@ -49,7 +49,7 @@ impl TestBed {
         let control = socket_address(&folder, "control");
         let config = config.setting("control_port", &control);
         let path = folder.path().display().to_string();
-        let (config, link) = set(config, Mongrel2::new(&send, &recv), &path);
+        let (config, link) = configure(config, Mongrel2::new(&send, &recv), &path);
         let counts = link.counts();
         let server = with_timeout(config.start()).await.expect("a running Mongrel2");
         let running = with_timeout(app.start(link)).await.expect("valid endpoints");

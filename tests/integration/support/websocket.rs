@@ -60,10 +60,14 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 impl WebSocketClient {
     /// Opens a WebSocket with additional header lines, each ending in CRLF. Returns the head of any other response as
     /// the error.
-    pub async fn handshake(address: SocketAddr, path: &str, more: &str) -> Result<WebSocketClient, String> {
+    pub async fn handshake(
+        address: SocketAddr,
+        path: &str,
+        headers: &str,
+    ) -> Result<WebSocketClient, String> {
         let request = format!(
             "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
-             sec-websocket-key: {KEY}\r\n{more}\r\n"
+             sec-websocket-key: {KEY}\r\n{headers}\r\n"
         );
         WebSocketClient::handshake_raw(address, &request).await
     }

@@ -38,7 +38,7 @@ async fn start(http: Http) -> Running {
         .body_limit(1000)
         .start(http)
         .await
-        .expect("a server that starts")
+        .expect("a running server")
 }
 
 fn http() -> Http {
@@ -60,7 +60,10 @@ async fn send_and_read_to_close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S
     let closed = read.is_ok();
     let response = String::from_utf8_lossy(&response).into_owned();
     let request = String::from_utf8_lossy(request);
-    assert!(closed, "left open after {request:?} and {response:?}");
+    assert!(
+        closed,
+        "the connection stayed open after {request:?} and {response:?}"
+    );
     response
 }
 
@@ -105,7 +108,7 @@ async fn request_smuggling_is_rejected() {
         ("no version", "GET /\r\n\r\n".into(), &["400"]),
         ("a chunk size that overflows", "POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\nx\r\n0\r\n\r\n".into(), &["400"]),
         ("a chunk size with a sign", "POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n".into(), &["400"]),
-        ("no end of a chunk", "POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhelloX0\r\n\r\n".into(), &["400"]),
+        ("a chunk without an end", "POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhelloX0\r\n\r\n".into(), &["400"]),
         ("101 headers", format!("GET / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(101)), &["431"]),
         ("17 KiB of headers", format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(17_000)), &["431"]),
         ("a long address", format!("GET /{} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", "y".repeat(8200)), &["414"]),

@@ -41,12 +41,12 @@ pub(super) fn v2_decode() -> Result {
 }
 
 pub(super) fn v2_encode() -> Result {
-    let (reply, key) = (answer(), key());
+    let (reply, key) = (reply(), key());
     measure(|| reply.clone(), |reply| v2::seal(&reply, POSITION, &key));
     Ok(())
 }
 
-fn answer() -> WireMessage {
+fn reply() -> WireMessage {
     let reply = WireReply {
         status: 200,
         message: "OK".into(),

@@ -23,7 +23,7 @@ struct Arguments {
 
 #[derive(clap::Args)]
 struct Plan {
-    /// What to measure: workers, sizes, peers, pending
+    /// The benchmarks to run: workers, sizes, peers, pending
     #[arg(long, value_delimiter = ',', default_value = "workers,sizes,peers,pending")]
     lanes: Vec<Lane>,
     /// Measurements of each row

@@ -39,7 +39,7 @@ pub(crate) async fn measure() -> Result<String> {
             continue;
         }
         progress(&format!("peers: {title}"));
-        table.row([vec![title], once(transport, peers).await?].concat());
+        table.row([vec![title], measure_once(transport, peers).await?].concat());
     }
     progress("");
     Ok(format!(
@@ -48,7 +48,7 @@ pub(crate) async fn measure() -> Result<String> {
     ))
 }
 
-async fn once(transport: Transport, peers: usize) -> Result<Vec<String>> {
+async fn measure_once(transport: Transport, peers: usize) -> Result<Vec<String>> {
     let folder = tempfile::tempdir()?;
     let address = match transport {
         Transport::Tcp => "tcp://127.0.0.1:0".to_owned(),
@@ -65,13 +65,14 @@ async fn once(transport: Transport, peers: usize) -> Result<Vec<String>> {
     let began = (server.usage()?, clients.usage()?);
     tokio::time::sleep(OBSERVATION).await;
     let after = (server.usage()?, clients.usage()?);
-    let each = |now: u64, before: u64| bytes(now.saturating_sub(before) as f64 / peers as f64);
-    let busy = |seconds: f64| format!("{} %", three_digits(100.0 * seconds / OBSERVATION.as_secs_f64()));
+    let per_peer = |now: u64, before: u64| bytes(now.saturating_sub(before) as f64 / peers as f64);
+    let cpu_percent =
+        |seconds: f64| format!("{} %", three_digits(100.0 * seconds / OBSERVATION.as_secs_f64()));
     let cells = vec![
-        each(after.0.memory, before.0.memory),
-        each(after.1.memory, before.1.memory),
-        busy(after.0.since(began.0).cpu),
-        busy(after.1.since(began.1).cpu),
+        per_peer(after.0.memory, before.0.memory),
+        per_peer(after.1.memory, before.1.memory),
+        cpu_percent(after.0.since(began.0).cpu),
+        cpu_percent(after.1.since(began.1).cpu),
     ];
     clients.stop().await;
     first.stop().await;

@@ -20,11 +20,11 @@ pub(crate) async fn measure() -> Result<String> {
         client.start_measurement().await?;
         client.receive::<usize>().await?;
         let after = (client.usage()?, server.usage()?);
-        let each = |now: u64, before: u64| bytes(now.saturating_sub(before) as f64 / calls as f64);
+        let per_call = |now: u64, before: u64| bytes(now.saturating_sub(before) as f64 / calls as f64);
         table.row([
             thousands(calls as f64),
-            each(after.0.memory, before.0.memory),
-            each(after.1.memory, before.1.memory),
+            per_call(after.0.memory, before.0.memory),
+            per_call(after.1.memory, before.1.memory),
         ]);
         client.stop().await;
         server.stop().await;

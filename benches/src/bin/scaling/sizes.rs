@@ -20,7 +20,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<String> {
         let mut rounds = Vec::new();
         for round in 0..plan.rounds {
             progress(&format!("sizes: {}, round {}", bytes(size as f64), round + 1));
-            rounds.push(once(size, plan.seconds).await?);
+            rounds.push(measure_once(size, plan.seconds).await?);
         }
         let micros = Spread::of(rounds.iter().map(|(seconds, ..)| seconds * 1e6));
         let peak = |value: fn(&(f64, u64, u64)) -> u64| {
@@ -51,7 +51,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<String> {
 }
 
 /// Returns the seconds of a round trip, and the peak memory of server and client.
-async fn once(size: usize, seconds: f64) -> Result<(f64, u64, u64)> {
+async fn measure_once(size: usize, seconds: f64) -> Result<(f64, u64, u64)> {
     let (text, seconds) = (size.to_string(), seconds.to_string());
     let body_limit = size.max(8 << 20).to_string();
     let (server, address) = start_service("tcp://127.0.0.1:0", &["--body-limit", &body_limit]).await?;

@@ -35,8 +35,8 @@ pub(crate) async fn measure(plan: &Plan) -> Result<String> {
         let (mut echo, mut nap) = (Vec::new(), Vec::new());
         for round in 0..plan.rounds {
             progress(&format!("workers: {workers}, round {}", round + 1));
-            echo.push(once(plan, workers, "echo", &[]).await?);
-            nap.push(once(plan, workers, "nap", &["--concurrency", &CONCURRENCY.to_string()]).await?);
+            echo.push(measure_once(plan, workers, "echo", &[]).await?);
+            nap.push(measure_once(plan, workers, "nap", &["--concurrency", &CONCURRENCY.to_string()]).await?);
         }
         let spread = |of: &[Measurement], value: fn(&Measurement) -> f64| Spread::of(of.iter().map(value));
         let rate = spread(&echo, |measured| measured.rate);
@@ -64,7 +64,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<String> {
     ))
 }
 
-async fn once(plan: &Plan, workers: usize, handler: &str, arguments: &[&str]) -> Result<Measurement> {
+async fn measure_once(plan: &Plan, workers: usize, handler: &str, arguments: &[&str]) -> Result<Measurement> {
     let (mut servers, mut addresses) = (Vec::new(), Vec::new());
     for _ in 0..workers {
         let (server, address) = start_service("tcp://127.0.0.1:0", arguments).await?;

@@ -23,7 +23,7 @@ pub(crate) const ROUTES: Routes<()> = routes![hello];
 pub(crate) async fn brubeck() -> Result<RunningServer> {
     let running = App::new(ROUTES, ()).start(Http::bind("127.0.0.1:0")).await?;
     let address = running.address().to_owned();
-    Ok(up(address, running))
+    Ok(running_server(address, running))
 }
 
 /// hyper in the configuration of brubeck, without its limits, routes and logging.
@@ -35,7 +35,7 @@ pub(crate) async fn hyper() -> Result<RunningServer> {
             tokio::spawn(serve_connection(stream));
         }
     });
-    Ok(up(address, serving))
+    Ok(running_server(address, serving))
 }
 
 async fn serve_connection(stream: TcpStream) {
@@ -66,10 +66,10 @@ pub(crate) async fn axum() -> Result<RunningServer> {
     });
     let router = Router::new().route("/", routing::get(|| async { "hello" }));
     let serving = tokio::spawn(async move { ::axum::serve(listener, router).await });
-    Ok(up(address, serving))
+    Ok(running_server(address, serving))
 }
 
-fn up(address: String, alive: impl Any + Send) -> RunningServer {
+fn running_server(address: String, alive: impl Any + Send) -> RunningServer {
     RunningServer {
         address,
         pids: Vec::new(),
