@@ -88,7 +88,7 @@ impl Child {
             .map_err(|error| format!("unexpected line of a child process: {line}: {error}"))?)
     }
 
-    /// Tells the child to start the measurement.
+    /// Starts the measurement in the child.
     ///
     /// # Errors
     ///

@@ -12,7 +12,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Summarizes values. Returns zeros if there are none.
+    /// Summarizes values. Returns zeros for an empty iterator.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Spread {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
