@@ -280,6 +280,9 @@ async fn socket_sender_is_500_outside_message_sockets() {
     };
     let response = test_bed.browser().await.get("/no-sender").await;
     assert_eq!(response.status, 500);
-    assert!(response.text().contains("message socket handlers"), "{response:?}");
+    assert!(
+        response.text().contains("message socket handlers"),
+        "{response:?}"
+    );
     test_bed.stop().await;
 }
