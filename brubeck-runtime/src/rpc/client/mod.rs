@@ -57,14 +57,14 @@ struct PoolState {
     /// Workers may be added and removed on threads outside of the runtime.
     runtime: Handle,
     driver: Driver<Caller>,
-    calls: IdMap<CallId, PendingCall>,
+    calls: IdMap<CallId, CallChannels>,
     workers: IdMap<PeerId, WorkerConnection>,
     next_call: u64,
     next_worker: u64,
 }
 
 /// The channels to the future of a call that has not ended.
-struct PendingCall {
+struct CallChannels {
     /// Notified once, when a worker has accepted the call. `None` if the caller does not ask for that.
     accepted: Option<oneshot::Sender<()>>,
     result: oneshot::Sender<Result<WireReply, CallError>>,
@@ -144,7 +144,7 @@ impl Pool {
         let mut state = self.inner.lock();
         let call = CallId(state.next_call);
         state.next_call += 1;
-        let pending = PendingCall {
+        let pending = CallChannels {
             accepted,
             result: result_sender,
         };
