@@ -1,6 +1,6 @@
 //! Admission control: whether a new call is accepted, or fails at once because it is not likely to succeed.
 
-use super::queue::{CallEntry, CallState};
+use super::queue::{ActiveCall, CallState};
 use super::{CallId, CallOptions, Caller, CallerAction, CallerTimer};
 use crate::rpc::api::{CallError, Phase};
 use crate::rpc::codec::{CallRequest, Denial, limits};
@@ -95,7 +95,7 @@ impl Caller {
             Some(peer) => (Some(peer), CallState::RetryDelay(self.now)),
             None => (None, CallState::Queued(self.queue.push_back(id))),
         };
-        let pending = CallEntry {
+        let pending = ActiveCall {
             request,
             deadline,
             options,

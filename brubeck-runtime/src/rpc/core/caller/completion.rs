@@ -1,7 +1,7 @@
 //! The end of calls and sessions.
 
 use super::peer::PeerState;
-use super::queue::{CallEntry, CallState};
+use super::queue::{ActiveCall, CallState};
 use super::{CallId, Caller, CallerAction, PeerId};
 use crate::rpc::api::{CallError, Phase};
 use crate::rpc::codec::{WireMessage, WireReply};
@@ -14,7 +14,7 @@ impl Caller {
         id: CallId,
         notify_worker: bool,
         actions: &mut Vec<CallerAction>,
-    ) -> Option<CallEntry> {
+    ) -> Option<ActiveCall> {
         let pending = self.calls.remove(&id)?;
         self.pending_bytes = self.pending_bytes.saturating_sub(pending.request.size());
         match pending.state {
@@ -54,7 +54,7 @@ impl Caller {
     fn report_outcome(
         &mut self,
         id: CallId,
-        pending: &CallEntry,
+        pending: &ActiveCall,
         outcome: Result<WireReply, CallError>,
         actions: &mut Vec<CallerAction>,
     ) {

@@ -26,7 +26,7 @@ use crate::rpc::api::CallError;
 use crate::rpc::codec::{WireMessage, limits};
 use admission::{Overload, ServiceTime};
 use peer::WorkerPeer;
-use queue::{CallEntry, CallQueue};
+use queue::{ActiveCall, CallQueue};
 use retry::RetryBudget;
 
 const MIN_HEARTBEAT_INTERVAL: Duration = Duration::from_millis(10);
@@ -43,7 +43,7 @@ pub struct Caller {
     now: Moment,
     peers: BTreeMap<PeerId, WorkerPeer>,
     /// All calls that have not ended: queued, waiting for a retry, or sent.
-    calls: IdMap<CallId, CallEntry>,
+    calls: IdMap<CallId, ActiveCall>,
     queue: CallQueue,
     /// The size of all calls that have not ended, in bytes.
     pending_bytes: usize,

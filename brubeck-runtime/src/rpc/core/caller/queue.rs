@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The entry of a call that has not ended.
+/// A call that has not ended.
 #[derive(Debug)]
-pub(super) struct CallEntry {
+pub(super) struct ActiveCall {
     pub(super) request: Arc<CallRequest>,
     pub(super) deadline: Moment,
     pub(super) options: CallOptions,
@@ -37,7 +37,7 @@ pub(super) enum CallState {
     },
 }
 
-impl CallEntry {
+impl ActiveCall {
     pub(super) fn time_left(&self, now: Moment) -> Duration {
         self.deadline.saturating_sub(now)
     }
