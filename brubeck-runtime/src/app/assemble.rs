@@ -32,7 +32,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// # Errors
     ///
     /// Returns the first mistake of the configuration; see [`App::serve`].
-    pub(crate) fn assemble(self, open: OpenLink) -> Result<Arc<AssembledApp<S>>> {
+    pub(crate) fn assemble(self, open_link: OpenLink) -> Result<Arc<AssembledApp<S>>> {
         let router = Router::new(self.routes)
             .map_err(|error| Error::because("cannot compile the route patterns", error))?;
         if let Some(unhandled) = find_unhandled_response(self.routes, &router) {
@@ -50,7 +50,7 @@ impl<S: Send + Sync + 'static> App<S> {
         let mut proxies = TrustedProxies::default();
         self.proxies.iter().try_for_each(|proxy| proxies.add(proxy))?;
         let mounts = Mounts::new(self.mounts)?;
-        let services = Services::new(open);
+        let services = Services::new(open_link);
         let latency = self
             .routes
             .specs()

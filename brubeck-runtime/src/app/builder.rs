@@ -222,8 +222,8 @@ impl<S: Send + Sync + 'static> App<S> {
 
     /// Runs a function on the response of every web handler.
     ///
-    /// It also runs if the handler failed, panicked or timed out, or if a [`before`](App::before) hook responded. Functions run in the
-    /// order in which they were added.
+    /// It also runs if the handler failed, panicked or timed out, or if a [`before`](App::before) hook responded. The
+    /// functions run in the order in which they were added.
     ///
     /// # Examples
     ///

@@ -159,7 +159,7 @@ pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The timeout of one response.
 ///
-/// Dropping it finishes the request's scope. What the handler leaves running, a stream or a WebSocket, then has no deadline.
+/// Dropping it finishes the request's scope. A stream or WebSocket that the handler started then has no deadline.
 pub(super) struct ResponseTimeout {
     timeout: Option<Duration>,
     /// Completes when the handler has read the body. The time starts then, so that a slow client does not use it up.

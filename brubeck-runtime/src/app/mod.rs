@@ -151,7 +151,7 @@ impl<S: Send + Sync + 'static> App<S> {
 
     /// Sets the time that a shutdown waits for requests in progress. The default is 30 seconds.
     ///
-    /// Afterwards they are aborted, and [`serve`](App::serve) returns an error.
+    /// Afterwards [`serve`](App::serve) stops waiting and returns an error.
     pub fn drain(mut self, timeout: Duration) -> App<S> {
         self.drain = timeout;
         self

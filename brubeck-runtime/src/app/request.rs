@@ -1,7 +1,7 @@
 //! One web request from top to bottom.
 //!
 //! 1. `RootService` (`app/root.rs`) applies the trusted proxies, and the layers run.
-//! 2. [`AppInner::dispatch`] decides what responds: a mounted service, a handler, the fallback, or no more than a status.
+//! 2. [`AppInner::dispatch`] selects the responder: a mounted service, a handler, the fallback, or a fixed response such as 405.
 //! 3. [`AppInner::run_inline`] polls a handler once, if the front end allows it. [`AppInner::run`] does the rest: the limits
 //!    of the route, the body, the hooks, the handler and its timeout, the cookies.
 //! 4. [`AppInner::finalize`] renders error pages and opens files.
@@ -31,7 +31,7 @@ use std::task::Poll;
 /// Limit for the path and query of a request, in bytes.
 const MAX_TARGET_BYTES: usize = 8 * 1024;
 
-/// The decision what responds to a request.
+/// The responder of a request, selected by [`AppInner::dispatch`].
 ///
 /// Handlers that can start at once are the common case and are not boxed. The other variants are, to keep the enum small.
 pub(super) enum Dispatch<S: 'static> {
@@ -95,7 +95,7 @@ struct MatchedRoute<S: 'static> {
 
 /// Dispatching: nothing waits here.
 impl<S: Send + Sync + 'static> AppInner<S> {
-    /// Resolves the route and decides what responds.
+    /// Resolves the route and selects the responder.
     ///
     /// This happens before the request is boxed: the route decides what must be kept of it, and moving an
     /// `http::Request` is expensive. `measure_latency` times the handler, for later predictions.
@@ -295,7 +295,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         Some(http_response(response))
     }
 
-    /// Runs what was decided, up to the response. Rare cases are boxed to keep this future small.
+    /// Runs the selected responder. Rare cases are boxed to keep this future small.
     pub(super) async fn run(self: Arc<Self>, dispatch: Dispatch<S>) -> http::Response<Body> {
         let (response, preferences) = match dispatch {
             Dispatch::Handler(running, preferences) => (self.run_handler(running).await, preferences),

@@ -9,7 +9,8 @@ use tokio::task::JoinSet;
 
 /// A running application, returned by [`App::start`](crate::App::start).
 ///
-/// [`stop`](Running::stop) completes the requests in progress. Dropping it aborts them.
+/// [`stop`](Running::stop) completes the requests in progress. Dropping the value stops the application without waiting for
+/// them.
 ///
 /// # Examples
 ///
@@ -86,7 +87,7 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// Returns an error if they take longer than [`App::drain`](crate::App::drain) allows. They are aborted then.
+    /// Returns an error if they take longer than [`App::drain`](crate::App::drain) allows.
     pub async fn stop(mut self) -> Result {
         self.stop.send_replace(true);
         let finished = tokio::time::timeout(self.drain, async {
@@ -94,8 +95,7 @@ impl Running {
         });
         finished.await.map_err(|_| {
             Error::new(format!(
-                "aborted the requests that were still in progress {:?} after the shutdown began; \
-                 `App::drain` sets this time",
+                "requests were still in progress {:?} after the shutdown began; raise this limit with `App::drain`",
                 self.drain
             ))
         })
@@ -127,8 +127,8 @@ pub struct Handle(watch::Sender<bool>);
 impl Handle {
     /// Starts a graceful shutdown and returns immediately.
     ///
-    /// The application stops accepting messages: HTTP connections are closed after their current response, and callers of a service
-    /// are directed to other workers. When the requests in progress are complete,
+    /// The application stops accepting messages: HTTP connections are closed after their current response, and callers of a
+    /// service are directed to other workers. When the requests in progress are complete,
     /// [`until_signal`](Running::until_signal) and [`App::serve`](crate::App::serve) return.
     pub fn drain(&self) {
         self.0.send_replace(true);

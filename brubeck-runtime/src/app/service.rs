@@ -119,7 +119,8 @@ impl Service {
 
     /// Accepts callers of a dialect from other machines. Their passphrases cross the network in clear text.
     ///
-    /// An attacker who can read the network traffic can then call the service. Callers of brubeck's protocol need no such permission.
+    /// An attacker who can read the network traffic can then call the service. Callers of brubeck's protocol are accepted
+    /// from other machines anyway: they prove that they know the passphrase without sending it.
     pub fn allow_clear_text(mut self) -> Service {
         self.clear_text = true;
         self

@@ -86,7 +86,7 @@ impl<'a> TestRequest<'a> {
         self.header("accept", media_types)
     }
 
-    /// Sets the address of the client, for [`RemoteAddr`](crate::RemoteAddr). By default a request has none.
+    /// Sets the address of the client, for [`RemoteAddr`]. By default a request has none.
     pub fn from(mut self, address: std::net::IpAddr) -> TestRequest<'a> {
         self.request.extensions_mut().insert(RemoteAddr(address));
         self

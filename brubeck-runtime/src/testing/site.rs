@@ -131,7 +131,7 @@ fn open_in_memory_link(network: &InMemory, service: &ServiceAddress) -> Result<A
 
 /// A running [`TestSite`].
 ///
-/// [`stop`](TestSiteHandle::stop) completes the calls in progress. Dropping the handle aborts them.
+/// [`stop`](TestSiteHandle::stop) completes the calls in progress. Dropping the handle stops the site without waiting for them.
 #[must_use = "dropping the handle stops the site"]
 pub struct TestSiteHandle {
     application: Arc<dyn Application>,
@@ -154,7 +154,9 @@ impl TestSiteHandle {
         self.application.clone().answer(message).await
     }
 
-    /// Creates a client of a service of the site. The client belongs to no application, so no response handlers run for its calls.
+    /// Creates a client of a service of the site.
+    ///
+    /// The client belongs to no application, so no response handlers run for its calls.
     ///
     /// # Errors
     ///
