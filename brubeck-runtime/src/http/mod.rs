@@ -12,7 +12,7 @@ mod websocket;
 use crate::handler::{Application, Connection, OpenConnection, Stop};
 use futures_util::future::BoxFuture;
 use listen::HttpListener;
-use server::HttpServer;
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -207,4 +207,15 @@ impl Connection for Http {
             })
         })
     }
+}
+
+/// The settings and the application that all connections share.
+struct HttpServer {
+    settings: Http,
+    application: Arc<dyn Application>,
+    stop: Stop,
+    /// Never used for sending: the channel closes when the last connection drops its reference to the server.
+    _alive: mpsc::Sender<Infallible>,
+    #[cfg(feature = "tls")]
+    tls: Option<tokio_rustls::TlsAcceptor>,
 }

@@ -2,8 +2,8 @@
 
 use super::listen::{AcceptedStream, HttpListener, PerAddressLimit};
 use super::service::ConnectionService;
-use super::{Http, timeout_stream};
-use crate::handler::{Application, Stop};
+use super::{HttpServer, timeout_stream};
+use crate::handler::Stop;
 #[cfg(feature = "http2")]
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioTimer;
@@ -21,17 +21,6 @@ use tokio::sync::{Semaphore, mpsc};
 
 /// Pause after an error of `accept`.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
-
-/// The settings and the application that all connections share.
-pub(super) struct HttpServer {
-    pub(super) settings: Http,
-    pub(super) application: Arc<dyn Application>,
-    pub(super) stop: Stop,
-    /// Never used for sending: the channel closes when the last connection drops its reference to the server.
-    pub(super) _alive: mpsc::Sender<Infallible>,
-    #[cfg(feature = "tls")]
-    pub(super) tls: Option<tokio_rustls::TlsAcceptor>,
-}
 
 impl HttpServer {
     /// Serves until the stop is requested, and then until all connections and WebSockets have ended.

@@ -1,6 +1,6 @@
 //! The hyper service of one connection: from a request of hyper to the application and back.
 
-use super::server::HttpServer;
+use super::HttpServer;
 use super::timeout_stream::{InFlight, InFlightGuard};
 use super::upgrade::{self, PendingUpgrade};
 use crate::handler::{DispatchMode, HttpResponseFuture, validate_request};

@@ -1,6 +1,6 @@
 //! WebSocket upgrades: from the handshake request to a connection that carries frames.
 
-use super::server::HttpServer;
+use super::HttpServer;
 use super::timeout_stream::InFlightGuard;
 use super::websocket::{self, WebSocketDriver};
 use crate::response::Body;

@@ -271,7 +271,10 @@ async fn serves_on_a_unix_socket() {
         .await
         .err()
         .expect("an error");
-    assert!(error.to_string().contains("listens at"), "{error}");
+    assert!(
+        error.to_string().contains("another process listens there"),
+        "{error}"
+    );
     running.stop().await.unwrap();
     assert!(!path.exists());
 }
