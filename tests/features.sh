@@ -8,7 +8,7 @@ status=0
 
 features=$(sed -n '/^\[features\]/,/^\[/s/^\([a-z0-9]*\) = .*/\1/p' Cargo.toml | grep -v '^default$')
 for feature in "" $features; do
-    if ! output=$(cargo check --quiet --package brubeck --no-default-features --features "$feature" 2>&1) ||
+    if ! output=$(cargo check --quiet --package brubeck-rs --no-default-features --features "$feature" 2>&1) ||
         grep -q '^warning' <<<"$output"; then
         printf 'with the feature `%s` alone:\n%s\n' "$feature" "$output"
         status=1

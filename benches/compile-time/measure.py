@@ -24,7 +24,7 @@ edition = "2024"
 [workspace]
 
 [dependencies]
-brubeck = {{ path = "{ROOT}" }}
+brubeck = {{ package = "brubeck-rs", path = "{ROOT}" }}
 serde = {{ version = "1", features = ["derive"] }}
 
 [profile.dev]
