@@ -92,6 +92,7 @@ check "format" cargo fmt --all --check
 check "clippy" cargo clippy --workspace --all-targets --all-features --quiet -- -D warnings
 RUSTDOCFLAGS="${RUSTDOCFLAGS:-} -D warnings" check "documentation" cargo doc --workspace --no-deps --all-features --quiet
 check "features" tests/features.sh
+check "packages" cargo package --quiet --allow-dirty -p brubeck-zmtp -p brubeck-macros -p brubeck-runtime -p brubeck-rs
 tests "tests" cargo test --workspace --no-fail-fast
 tests "instruction counts" cargo test --profile counts -p brubeck-counts
 if command -v cargo-deny >/dev/null; then

@@ -76,7 +76,6 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-
 pub use brubeck_macros::{
     AppState, Template, connect, delete, get, head, json_socket, options, patch, post, put, response_handler,
     routes, serves, service_client, service_handler, trace, web_handler, websocket,

@@ -39,7 +39,10 @@ mod tests {
     #[tokio::test]
     async fn attributes_work_under_another_crate_name() {
         let site = quartet::TestSite::new(WEB, ())
-            .service(Service::bind("ipc://double", "my_shared_secret"), App::new(SERVICE, ()))
+            .service(
+                Service::bind("ipc://double", "my_shared_secret"),
+                App::new(SERVICE, ()),
+            )
             .start()
             .await
             .unwrap();
