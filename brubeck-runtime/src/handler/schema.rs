@@ -89,7 +89,7 @@ pub enum SchemaLocation {
     /// The whole request body.
     Body,
     /// The body of a successful response.
-    Answer,
+    Response,
     /// The body of an error response.
     Error,
 }
@@ -157,7 +157,7 @@ pub struct FailureOf<R>(PhantomData<R>);
 
 impl<R: JsonReply> SignaturePart for SuccessOf<R> {
     type Value = R::Value;
-    const LOCATION: SchemaLocation = SchemaLocation::Answer;
+    const LOCATION: SchemaLocation = SchemaLocation::Response;
 }
 
 impl<R, E: JsonReply> SignaturePart for FailureOf<Result<R, E>> {
@@ -235,7 +235,7 @@ impl<P: SignaturePart<Value: JsonSchema>> DescribeSchema for &&TypeProbe<P> {
                 return schemas.argument(name, P::is_required(), schema);
             }
             SchemaLocation::Body => ("body", settings.for_deserialize()),
-            SchemaLocation::Answer => ("answer", settings.for_serialize()),
+            SchemaLocation::Response => ("answer", settings.for_serialize()),
             SchemaLocation::Error => ("error", settings.for_serialize()),
         };
         let schema = settings.into_generator().into_root_schema_for::<P::Value>();
@@ -254,7 +254,7 @@ impl<P: SignaturePart> DescribeWithoutSchema for &TypeProbe<P> {
         match P::LOCATION {
             SchemaLocation::Argument => schemas.argument(name, P::is_required(), true.into()),
             SchemaLocation::Body => drop(schemas.others.insert("body".to_owned(), true.into())),
-            SchemaLocation::Answer | SchemaLocation::Error => {}
+            SchemaLocation::Response | SchemaLocation::Error => {}
         }
     }
 }
