@@ -106,7 +106,7 @@ impl ServiceAddress {
     /// let films = ServiceAddress::new("tcp://10.0.0.6:9000", "my_shared_secret").body_limit(64 << 20);
     /// ```
     ///
-    /// The service has a limit of its own, [`Service::body_limit`](crate::Service::body_limit). Only brubeck's own
+    /// The limit of the service is set separately, with [`Service::body_limit`](crate::Service::body_limit). Only brubeck's
     /// protocol uses this option.
     pub fn body_limit(self, bytes: usize) -> ServiceAddress {
         ServiceAddress {

@@ -15,8 +15,7 @@ use std::time::Duration;
 
 /// A call of a contract's operation that has not been sent yet.
 ///
-/// The methods of the client that [`#[service_client]`](https://docs.rs/brubeck/latest/brubeck/attr.service_client.html)
-/// generates return it.
+/// Returned by the methods of the client that `#[service_client]` generates.
 ///
 /// ```
 /// use brubeck::prelude::*;
