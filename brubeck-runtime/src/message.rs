@@ -230,7 +230,7 @@ impl Message {
         &self.0.headers
     }
 
-    /// Returns the named arguments of a call, as the text of a JSON object. Empty if there are none.
+    /// Returns the named arguments of a call, as the text of a JSON object. Empty for a call without arguments.
     pub fn arguments(&self) -> &Bytes {
         &self.0.arguments
     }
