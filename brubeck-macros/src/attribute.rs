@@ -7,17 +7,24 @@ use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Expr, Ident, Lit, LitInt, LitStr, Path, Token};
 
-const KEYS: [&str; 4] = ["path", "method", "blocking", "concurrency"];
-
-/// The attribute that has all keys; the others have the first two.
+/// The only attribute that accepts all keys.
 const SERVICE: &str = "service_handler";
+
+/// Returns the keys that an attribute accepts. The name of most attributes implies the method.
+fn keys_of(name: &str) -> &'static [&'static str] {
+    match name {
+        SERVICE => &["path", "method", "blocking", "concurrency"],
+        "web_handler" => &["path", "method"],
+        _ => &["path"],
+    }
+}
 
 /// The arguments of a handler attribute: `("^/")`, `(path = "^/", method = "get")`, `(slow_echo::echo)` or
 /// `(.., blocking, concurrency = 2)`.
 #[derive(Default)]
 pub(crate) struct HandlerArgs {
     pub(crate) path: Option<LitStr>,
-    /// The path is invalid, which is reported, so that a missing path is not reported as well.
+    /// Set if an invalid path was reported. A missing path is then not reported as a second error.
     pub(crate) path_is_broken: bool,
     pub(crate) method: Option<LitStr>,
     /// The operation of a contract, instead of a path and a method.
@@ -31,7 +38,7 @@ pub(crate) struct HandlerArgs {
 }
 
 impl HandlerArgs {
-    /// Parses as much as possible, and reports the rest.
+    /// Parses the arguments up to the first syntax error. Reports that error, and every invalid argument before it.
     pub(crate) fn parse(name: &str, tokens: TokenStream, errors: &Errors) -> HandlerArgs {
         let mut args = HandlerArgs::default();
         let result = (|input: ParseStream<'_>| args.read(name, input, errors)).parse2(tokens);
@@ -83,10 +90,14 @@ impl HandlerArgs {
             "concurrency" => return self.read_concurrency(name, &key, input, errors),
             "blocking" => {
                 let value: Expr = input.parse()?;
-                errors.on(
-                    value,
-                    "`blocking` takes no value\nhelp: write `blocking` alone, or remove it",
-                );
+                if name == SERVICE {
+                    errors.on(
+                        value,
+                        "`blocking` takes no value\nhelp: write `blocking` alone, or remove it",
+                    );
+                } else {
+                    errors.on(&key, service_only("blocking"));
+                }
                 return Ok(());
             }
             _ => {
@@ -154,13 +165,15 @@ impl HandlerArgs {
             "blocking" if name != SERVICE => errors.on(&word, service_only("blocking")),
             "blocking" if self.blocking => errors.on(&word, duplicate("blocking")),
             "blocking" => self.blocking = true,
-            "path" | "method" | "concurrency" => {
+            "concurrency" if name != SERVICE => errors.on(&word, service_only("concurrency")),
+            "path" | "method" | "concurrency" if keys_of(name).contains(&text.as_str()) => {
                 self.path_is_broken |= text == "path";
                 errors.on(
                     &word,
                     format!("`{text}` needs a value\nhelp: write `{}`", example(&text)),
                 );
             }
+            "method" => errors.on(&word, unknown(name, &text)),
             // With a path there cannot be an operation, so this is a misspelt key.
             _ if self.path.is_some() => errors.on(&word, unknown(name, &text)),
             _ => {
@@ -204,12 +217,13 @@ fn service_only(word: &str) -> String {
 }
 
 fn unknown(name: &str, word: &str) -> String {
-    let (known, expected) = if name == SERVICE {
-        (&KEYS[..], "`path`, `method`, `blocking` or `concurrency`")
-    } else {
-        (&KEYS[..2], "`path` or `method`")
+    let keys = keys_of(name);
+    let expected = match keys.len() {
+        1 => "`path`",
+        2 => "`path` or `method`",
+        _ => "`path`, `method`, `blocking` or `concurrency`",
     };
-    let help = suggest(word, known.iter().copied())
+    let help = suggest(word, keys.iter().copied())
         .map(|meant| format!("\nhelp: did you mean `{meant}`?"))
         .unwrap_or_default();
     format!("unknown key `{word}`; expected {expected}{help}")
@@ -221,8 +235,12 @@ mod tests {
     use quote::quote;
 
     fn parse(tokens: TokenStream) -> (HandlerArgs, String) {
+        parse_as("web_handler", tokens)
+    }
+
+    fn parse_as(name: &str, tokens: TokenStream) -> (HandlerArgs, String) {
         let errors = Errors::default();
-        let args = HandlerArgs::parse("get", tokens, &errors);
+        let args = HandlerArgs::parse(name, tokens, &errors);
         (args, errors.into_tokens().to_string())
     }
 
@@ -273,6 +291,33 @@ mod tests {
         assert_reported(quote!(5), "the path must be a string literal");
         assert_reported(quote!("^/", meth), "did you mean `method`?");
         assert_reported(quote!(a::b, c::d), "a handler serves one operation");
+    }
+
+    #[test]
+    fn suggests_only_keys_that_the_attribute_accepts() {
+        let reported = |name, tokens| parse_as(name, tokens).1;
+        let unknown = reported("get", quote!("^/", metod = "get"));
+        assert!(
+            unknown.contains("unknown key `metod`; expected `path`"),
+            "{unknown}"
+        );
+        assert!(!unknown.contains("did you mean"), "{unknown}");
+        for tokens in [
+            quote!("^/", blocking = true),
+            quote!("^/", blocking),
+            quote!("^/", concurrency),
+            quote!("^/", concurrency = 2),
+        ] {
+            let text = reported("get", tokens);
+            assert!(
+                text.contains("is supported by `#[service_handler]` only"),
+                "{text}"
+            );
+        }
+        let method = reported("get", quote!("^/", method));
+        assert!(method.contains("unknown key `method`"), "{method}");
+        let blocking = reported("service_handler", quote!("^/", blocking = true));
+        assert!(blocking.contains("`blocking` takes no value"), "{blocking}");
     }
 
     #[test]
