@@ -67,8 +67,8 @@
 //!
 //! # Platforms
 //!
-//! Linux is tested. macOS and other Unix systems are expected to work; on other systems Unix sockets and the management of a Mongrel2
-//! process are missing. brubeck needs Rust 1.89 or newer.
+//! Linux is tested. macOS and other Unix systems are expected to work. Other systems are not supported: compiling there is an error. brubeck needs
+//! Rust 1.89 or newer.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -945,6 +945,36 @@ fn paths_do_not_use_super_twice() {
 }
 
 #[test]
+fn dependencies_support_the_minimum_rust_version() {
+    let output = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked"])
+        .current_dir(root())
+        .output()
+        .expect("cargo metadata");
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON of cargo metadata");
+    let parse = |version: &str| -> Vec<u32> {
+        version
+            .split('.')
+            .take(2)
+            .map(|number| number.parse().expect("a number"))
+            .collect()
+    };
+    let minimum = parse(env!("CARGO_PKG_RUST_VERSION"));
+    let packages = metadata["packages"].as_array().expect("packages");
+    assert!(packages.len() > 100, "only {} packages", packages.len());
+    let newer: Vec<String> = packages
+        .iter()
+        .filter_map(|package| Some((package, package["rust_version"].as_str()?)))
+        .filter(|(_, version)| parse(version) > minimum)
+        .map(|(package, version)| format!("{} {} needs Rust {version}", package["name"], package["version"]))
+        .collect();
+    assert_none(
+        &newer,
+        "every package in Cargo.lock must support the `rust-version` of Cargo.toml:",
+    );
+}
+
+#[test]
 fn files_named_in_architecture_md_exist() {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
     let mut named = 0;

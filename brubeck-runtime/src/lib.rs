@@ -11,6 +11,9 @@
     allow(dead_code, unused_imports)
 )]
 
+#[cfg(not(unix))]
+compile_error!("brubeck supports Linux, macOS and other Unix systems only");
+
 mod app;
 mod codec;
 mod error;

@@ -40,6 +40,9 @@
 //! sockets. Peers may use ZMTP 3.0 (libzmq since version 4.0). Heartbeats are answered but never sent, because TCP keepalive
 //! detects dead peers. This crate does not encrypt or authenticate. Use a Unix socket, a trusted network, or a tunnel.
 
+#[cfg(not(unix))]
+compile_error!("brubeck-zmtp supports Linux, macOS and other Unix systems only");
+
 mod client;
 pub mod codec;
 mod connection;
