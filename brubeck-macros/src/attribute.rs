@@ -31,9 +31,9 @@ pub(crate) struct HandlerArgs {
     pub(crate) operation: Option<Path>,
     /// The handler is a plain `fn` that may block its thread.
     pub(crate) blocking: bool,
-    /// The maximum number of calls of the handler that run at once.
+    /// The maximum number of calls of the handler that run at once, a `u32` of at least 1.
     pub(crate) concurrency: Option<LitInt>,
-    /// Every key, known or incomplete, for completion in an editor.
+    /// Every key as written, also if it is unknown or has no value, for completion in an editor.
     pub(crate) keys: Vec<Ident>,
 }
 

@@ -1,4 +1,4 @@
-//! Compares the expansion of each macro with a file in `tests/expand`.
+//! Compares expansions of the macros with the files in `tests/expand`. There is no file for `#[websocket]` and `#[json_socket]`.
 //!
 //! `EXPAND=overwrite cargo test -p brubeck-macros golden` rewrites the files. Review the difference before you commit it.
 
@@ -7,7 +7,8 @@ use crate::{contract, handler, routes, state, template};
 use proc_macro2::TokenStream;
 use std::path::Path;
 
-/// Compares an expansion with its file, which contains the input as a comment and the formatted output.
+/// Compares an expansion with its file, which contains the input as a comment and the formatted output. Writes the file first if the
+/// variable `EXPAND` is `overwrite`.
 fn assert_golden(name: &str, input: &str, expanded: TokenStream) {
     let file: syn::File = syn::parse2(expanded).expect("the expansion should be a list of items");
     let commented: String = input

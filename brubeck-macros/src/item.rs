@@ -70,7 +70,8 @@ impl ItemFn {
         self.attrs.iter().filter(|attr| attr.path().is_ident("doc"))
     }
 
-    /// Returns a type with the name of an invalid handler, which `routes!` accepts, so that no error is reported twice.
+    /// Returns a type with the name of this handler, for a handler with errors. `routes!` accepts the type, so it does not report a second
+    /// error.
     pub(crate) fn placeholder(&self) -> TokenStream {
         let (vis, name, conditions) = (&self.vis, self.name(), self.conditions());
         quote! {

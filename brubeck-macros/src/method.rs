@@ -16,7 +16,7 @@ const SERVICE: [&str; 8] = [
     "get", "post", "put", "delete", "options", "connect", "response", "request",
 ];
 
-/// Checks a method. The error lists the known ones and suggests a correction.
+/// Checks a method. The error lists the known ones, and suggests a correction or the attribute that has this method, if there is one.
 pub(crate) fn check_method(method: &str, kind: Kind) -> Result<(), String> {
     let (known, other, other_attribute) = match kind {
         Kind::Web => (&WEB[..], &SERVICE[..], "service_handler"),
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn suggests_a_correction_of_an_unknown_method() {
+    fn unknown_method_is_an_error_with_a_suggestion_if_there_is_one() {
         assert_eq!(check_method("patch", Kind::Web), Ok(()));
         assert_eq!(
             check_method("requst", Kind::Service).unwrap_err(),

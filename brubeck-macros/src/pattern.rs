@@ -100,7 +100,8 @@ impl Pattern {
         self.lit.span()
     }
 
-    /// Returns the text and captures of the pattern in order, or `None` if it contains anything else.
+    /// Returns the text and the captures of the pattern in order. Returns `None` if it contains anything else, except a `^` at its start
+    /// and a `$` at its end, or a capture within a capture.
     pub(crate) fn segments(&self) -> Option<Vec<PatternSegment>> {
         let ast = ast::parse::Parser::new().parse(&self.text()).ok()?;
         let nodes = match &ast {
@@ -144,11 +145,12 @@ impl Pattern {
         proof.map_or((&[], &[]), |proof| (&proof.automaton, &proof.prefix))
     }
 
-    /// Returns the packed automaton. It is empty for a pattern that is too large.
+    /// Returns the packed automaton. It is empty if the automaton would be too large.
     pub(crate) fn automaton(&self) -> Literal {
         Literal::byte_string(self.proof.as_ref().map_or(&[], |proof| &proof.automaton))
     }
 
+    /// Returns the bytes that every matching path starts with. Empty if there is no automaton.
     pub(crate) fn prefix(&self) -> Literal {
         Literal::byte_string(self.proof.as_ref().map_or(&[], |proof| &proof.prefix))
     }
@@ -326,7 +328,8 @@ impl Inspector<'_> {
     }
 }
 
-/// Keywords are allowed as raw identifiers: the capture `type` binds to the argument `r#type`.
+/// Returns `true` if an argument can have this name. Keywords are allowed, as raw identifiers: the capture `type` binds to the argument
+/// `r#type`.
 fn names_an_argument(name: &str) -> bool {
     syn::parse_str::<Ident>(name).is_ok() || syn::parse_str::<Ident>(&format!("r#{name}")).is_ok()
 }

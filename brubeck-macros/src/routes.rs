@@ -77,7 +77,8 @@ fn table(items: &[ListItem]) -> TokenStream {
         #(#routes)*
         const __LEN: usize = 0 #(+ #counts)*;
         #checks
-        // With a local, rustc reports a table of another state by the type of the table, not by that of its entries.
+        // If the table has another state than its constant, rustc names the type of this local, `Routes<..>`, and not that of the
+        // entries.
         let routes = ::brubeck::__private::table(const { &::brubeck::__private::join::<_, __LEN>(&[#(#parts),*]) });
         routes
     }}
@@ -134,8 +135,8 @@ pub(crate) fn expand_serves(input: TokenStream) -> TokenStream {
     quote!(#(#checks)*)
 }
 
-/// Emits one check per entry, with the span of that entry, so that it is underlined. The checks are hidden from rust-analyzer, which would
-/// otherwise offer them as definitions of the entry.
+/// Emits one check per entry of the list, with the span of the entry, so that an error underlines the entry. The checks are hidden from
+/// rust-analyzer, which would otherwise offer them as definitions of the entry.
 fn checks(items: &[ListItem], names: &[Ident]) -> TokenStream {
     let specs = items.iter().zip(names).map(|(item, name)| match item {
         ListItem::Handler(path) => {
@@ -157,7 +158,7 @@ fn checks(items: &[ListItem], names: &[Ident]) -> TokenStream {
             const _: () = {
                 #[allow(unused_imports)]
                 use ::brubeck::__private::{Routed, Spec, emit_error, join_specs, specs, shadow_checks};
-                // Statics are evaluated once, constants would be for each check.
+                // A static is evaluated once; a constant would be evaluated again for each check.
                 static COUNTS: [usize; #len] = [#(#counts),*];
                 static SPECS: [&Spec; __LEN] = join_specs(&[#(#specs),*]);
                 #[allow(long_running_const_eval)]

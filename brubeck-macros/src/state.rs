@@ -1,4 +1,4 @@
-//! `#[derive(AppState)]`: provides every field as `State<T>`.
+//! `#[derive(AppState)]`: provides every field as `State<T>`, except fields with `#[state(skip)]`.
 
 use crate::error::Errors;
 use crate::types;
@@ -32,7 +32,7 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     quote!(#impls #errors)
 }
 
-/// Returns the fields that handlers can take. No two of them have the same type.
+/// Returns the fields that handlers can take. A second field of a type is reported and left out.
 fn provided_fields<'a>(input: &'a DeriveInput, errors: &Errors) -> Vec<(Member, &'a Field)> {
     let fields = match &input.data {
         Data::Struct(data) => &data.fields,
@@ -64,7 +64,7 @@ fn provided_fields<'a>(input: &'a DeriveInput, errors: &Errors) -> Vec<(Member, 
                 span: Span::call_site(),
             }),
         };
-        // Types are compared by their tokens. rustc reports conflicting impls for two spellings of one type.
+        // Types are compared by their tokens. For two spellings of one type, rustc reports conflicting impls.
         let ty = field.ty.to_token_stream().to_string();
         let own = member.to_token_stream().to_string();
         match seen.get(&ty) {

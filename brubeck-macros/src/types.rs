@@ -5,7 +5,7 @@ use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::{GenericArgument, Path, PathArguments, Type};
 
-/// Removes the invisible groups around a `macro_rules` fragment.
+/// Removes the invisible groups around a `macro_rules` fragment, and parentheses.
 fn peeled(mut ty: &Type) -> &Type {
     loop {
         match ty {
@@ -41,7 +41,8 @@ pub(crate) fn arguments<'a>(ty: &'a Type, name: &str) -> Option<Vec<&'a Type>> {
     Some(types.collect())
 }
 
-/// Returns the span of the last path segment of a type. Spans of several tokens can be joined on nightly only.
+/// Returns the span of the last path segment of a type, or of the first token of a type that is not a path. Spans of several tokens can be
+/// joined on nightly only.
 pub(crate) fn span(ty: &Type) -> Span {
     match peeled(ty) {
         Type::Path(path) => path_span(&path.path),
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn suggests_an_owned_type_for_a_borrowing_one() {
+    fn suggests_an_owned_type_only_for_a_type_that_borrows() {
         let fix = |ty: Type| borrowed(&ty);
         assert_eq!(fix(parse_quote!(&str)).as_deref(), Some("take `String`"));
         assert_eq!(fix(parse_quote!(&'a [u8])).as_deref(), Some("take `Bytes`"));

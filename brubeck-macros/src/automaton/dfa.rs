@@ -4,6 +4,7 @@ use super::nfa::{Condition, Nfa};
 use super::{Automaton, ByteRange, DfaState, TooLarge};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
+/// Limits the number of states before minimization.
 const MAX_STATES: usize = 2048;
 
 /// Larger automata are not minimized, because refinement is quadratic. They are correct all the same.
@@ -65,7 +66,7 @@ pub(super) fn determinize(nfa: &Nfa) -> Result<Automaton, TooLarge> {
     Ok(Automaton { states })
 }
 
-/// Returns the intervals of bytes within which all `items` have the same transitions.
+/// Returns the intervals of bytes within which all `items` have the same transitions, which may be none.
 fn intervals(nfa: &Nfa, items: &[Item]) -> Vec<(u8, u8)> {
     let mut bounds: Vec<u16> = items
         .iter()
@@ -107,7 +108,7 @@ fn closure(nfa: &Nfa, items: Vec<Item>, at_start: bool) -> Vec<Item> {
 }
 
 /// Merges equivalent states, by Moore's partition refinement: classes of states are split until all states of a class have
-/// transitions to the same classes.
+/// transitions to the same classes. An automaton with more than [`MAX_MINIMIZED_STATES`] states is returned unchanged.
 pub(super) fn minimize(automaton: Automaton) -> Automaton {
     let states = automaton.states;
     if states.len() > MAX_MINIMIZED_STATES {

@@ -1,4 +1,4 @@
-//! Compiles a route pattern to the minimal byte automaton of the paths that it matches.
+//! Compiles a route pattern to the byte automaton of the paths that it matches. It is minimal unless it is large.
 //!
 //! A pattern matches a *prefix* of the path, like Python's `re.match`: unless it ends in `$`, it accepts every continuation of
 //! what it matches.
@@ -16,7 +16,8 @@ use std::collections::{HashMap, VecDeque};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooLarge;
 
-/// A deterministic automaton. Every state can still reach an accepting one. The first state is the start.
+/// A deterministic automaton. The first state is the start. Every state can still reach an accepting one, unless the automaton accepts
+/// nothing: then it has the start state only.
 #[derive(Debug, Clone)]
 pub(crate) struct Automaton {
     states: Vec<DfaState>,
@@ -38,7 +39,7 @@ struct ByteRange {
 }
 
 impl DfaState {
-    /// Returns `true` if every continuation is accepted. `own` is the index of this state.
+    /// Returns `true` if the state accepts and every byte leads back to it. `own` is the index of this state.
     fn accepts_all(&self, own: usize) -> bool {
         self.accept
             && self.edges
@@ -126,7 +127,7 @@ impl Automaton {
     }
 
     /// Packs the automaton for constant evaluation and the router: for each state its flags, the number of its edges, and for each edge
-    /// `low`, `high` and the offset of the next state (16 bits, little-endian).
+    /// `low`, `high` and the offset of the next state (16 bits, little-endian). Returns an error if an offset needs more than 16 bits.
     pub(crate) fn packed(&self) -> Result<Vec<u8>, TooLarge> {
         let mut offsets = Vec::with_capacity(self.states.len());
         let mut end = 0usize;
@@ -170,7 +171,8 @@ impl Automaton {
     }
 }
 
-/// Returns the byte of a range that is most readable in a path, and its rank: less is better.
+/// Returns the byte of a range that is most readable in a path, after its rank: less is better. Returns `None` if no byte of the range is
+/// printable.
 fn most_readable(low: u8, high: u8) -> Option<(usize, u8)> {
     let preferred = *b"a1A-bcdefghijklmnopqrstuvwxyz023456789BCDEFGHIJKLMNOPQRSTUVWXYZ_.~/";
     preferred

@@ -4,7 +4,7 @@ use super::TooLarge;
 use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 use regex_syntax::utf8::Utf8Sequences;
 
-/// Limits the work for one attribute: `(?:a{1000}){1000}` must not stall a build.
+/// Limits the number of nodes, and with it the work for one attribute: `(?:a{1000}){1000}` must not stall a build.
 const MAX_STATES: usize = 8192;
 
 #[derive(Default)]

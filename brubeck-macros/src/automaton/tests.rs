@@ -97,5 +97,9 @@ fn accepts_its_own_example() {
         let example = automaton.example().expect("there should be an example");
         assert!(automaton.accepts(example.as_bytes()), "{pattern} {example}");
     }
+}
+
+#[test]
+fn has_no_example_if_no_matching_path_is_printable() {
     assert_eq!(automaton(r"^/\x00").example(), None);
 }

@@ -287,7 +287,7 @@ fn entry(contract: &Ident, operation: &Operation<'_>) -> TokenStream {
                     ::core::result::Result::Ok(__args) => __args,
                     ::core::result::Result::Err(__response) => return __response,
                 };
-                // An operation without arguments would not use it.
+                // Without this, rustc warns about an unused variable if the operation has no arguments.
                 let _ = &__args;
                 let __released = __cx.release_message();
                 ::brubeck::__private::operation_response::<#name>(#call(__released.state(), #(__args.#fields),*).await)
@@ -331,7 +331,8 @@ fn client(contract: &ItemTrait, module: &Ident, client: &Ident, operations: &[Op
             #vis const fn new(client: ::brubeck::__private::Client) -> Self {
                 Self { client }
             }
-            /// Returns a client of the service at this address. It connects at its first call.
+            /// Returns a client of the service at this address, which connects at its first call. If the address is invalid, the
+            /// calls fail with `CallError::Refused`.
             #vis fn at(
                 address: impl ::core::convert::Into<::std::string::String>,
                 secret: impl ::core::convert::Into<::std::string::String>,

@@ -1,4 +1,4 @@
-//! Reads the operations of a contract from its trait. Every error of the user is reported here.
+//! Reads the operations of a contract from its trait, and reports every mistake in them. Code generation, which follows, does not fail.
 
 use super::path::CallPath;
 use crate::error::{Errors, suggest};
@@ -31,7 +31,7 @@ pub(super) struct Operation<'a> {
 pub(super) struct OperationArgument<'a> {
     pub(super) name: &'a Ident,
     pub(super) ty: &'a Type,
-    /// The index of the path parameter that it fills.
+    /// The index of the path parameter that the argument fills. `None` if the argument is sent by name.
     pub(super) parameter: Option<usize>,
 }
 
@@ -43,7 +43,8 @@ struct CallArgs {
     idempotent: bool,
 }
 
-/// Returns the valid operations, and reports errors in the others. Returns `None` if nothing can be generated for the contract.
+/// Returns the valid operations, and reports errors in the others. Returns `None` if the trait is generic: then only the trait itself is
+/// generated.
 pub(super) fn lower<'a>(contract: &'a ItemTrait, errors: &Errors) -> Option<Vec<Operation<'a>>> {
     let is_generic = !contract.generics.params.is_empty();
     if is_generic {
@@ -369,7 +370,7 @@ fn read_call(
     Ok(())
 }
 
-/// Parses `500ms`, `5s` or `2m`, but not zero.
+/// Parses a duration such as `500ms`, `5s` or `2m`. Returns `None` for zero and for anything else.
 fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let number: u64 = digits.parse().ok().filter(|number| *number > 0)?;

@@ -19,7 +19,7 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> TokenStream {
     }
     let contract: ItemTrait = match syn::parse2(item.clone()) {
         Ok(contract) => contract,
-        Err(error) if starts_a_trait(&item) => {
+        Err(error) if has_trait_keyword(&item) => {
             errors.push(error);
             let errors = errors.into_tokens();
             return quote!(#item #errors);
@@ -36,7 +36,8 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> TokenStream {
     quote!(#contract #errors)
 }
 
-fn starts_a_trait(item: &TokenStream) -> bool {
+/// Returns `true` if the item is probably an incomplete trait, so that its syntax error is reported.
+fn has_trait_keyword(item: &TokenStream) -> bool {
     item.to_token_stream()
         .into_iter()
         .any(|token| token.to_string() == "trait")

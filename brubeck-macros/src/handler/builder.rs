@@ -8,7 +8,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::Ident;
 
-/// Returns nothing for web handlers, which browsers call, and for operations, which have a client.
+/// Returns nothing for web handlers, which browsers call, for response handlers, and for operations, which have a client.
 pub(super) fn builder(route: &Route, function: &ItemFn) -> TokenStream {
     let Target::Pattern { pattern, method } = &route.target else {
         return TokenStream::new();
@@ -22,7 +22,7 @@ pub(super) fn builder(route: &Route, function: &ItemFn) -> TokenStream {
         .arguments
         .iter()
         .filter_map(|argument| setter(vis, argument));
-    // The name appears in errors of rustc, so it is that of the handler.
+    // The name appears in errors of rustc, so it begins with that of the handler.
     let request = format_ident!("{}_request", function.name());
     let start = start(vis, &request, pattern, route);
     let doc = format!("Builds a request to [`{}`]({}()).", twin, twin);
@@ -80,7 +80,7 @@ fn start(vis: &syn::Visibility, request: &Ident, pattern: &Pattern, route: &Rout
         }
     });
     quote! {
-        /// Returns a request to this handler. Its arguments are set by the methods of their names.
+        /// Returns a request to this handler. Set each argument with the method of its name.
         #vis fn request<#(#generics),*>(#(#names: #generics),*) -> #request
         where
             #(#bounds)*
@@ -92,7 +92,8 @@ fn start(vis: &syn::Visibility, request: &Ident, pattern: &Pattern, route: &Rout
     }
 }
 
-/// Returns the arguments that captures fill, in the order of the captures.
+/// Returns the arguments that captures fill, in the order of the captures. Optional captures are not among them: a pattern with one has
+/// no segments, so its path is passed as a whole.
 fn captures(route: &Route) -> Vec<(String, &Argument)> {
     let mut captures: Vec<(usize, String, &Argument)> = route
         .arguments

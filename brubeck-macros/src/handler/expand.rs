@@ -60,7 +60,7 @@ fn route_type(route: &Route, function: &ItemFn) -> TokenStream {
     let mut name = function.name().clone();
     name.set_span(Span::mixed_site().located_at(name.span()));
     let docs = function.docs();
-    let summary = route.target.summary();
+    let summary = route.target.summary(route.kind);
     quote! {
         #(#docs)*
         #[doc = ""]
@@ -338,7 +338,8 @@ fn run(route: &Route, function: &ItemFn, locals: &[Ident]) -> TokenStream {
     if !route.blocking {
         return quote!(#acquire #reply(#name(#(#locals),*).await));
     }
-    // The thread keeps its permit until it ends, even if the caller is gone.
+    // The closure owns the permit, so it is released when the handler returns and not already when the caller cancels: the thread is in
+    // use until then.
     let held = acquire.as_ref().map(|_| quote!(let __permit = __permit;));
     quote! {
         #acquire

@@ -1,4 +1,5 @@
-//! Builds the route from an attribute and a signature. Every error of the user is reported here.
+//! Builds the route from an attribute and a signature, and reports every mistake in the signature. Code generation, which follows, does
+//! not fail.
 
 use super::HandlerAttribute;
 use crate::attribute::HandlerArgs;
@@ -349,11 +350,15 @@ impl Argument {
 
 impl Target {
     /// Returns a summary such as `request ^/service/slow`, which an editor shows on hover.
-    pub(super) fn summary(&self) -> String {
+    pub(super) fn summary(&self, kind: Kind) -> String {
         match self {
             Target::Pattern { pattern, method } => format!("`{method} {}`", pattern.text()),
             Target::Operation(path) => {
-                format!("serves `{}`", path.to_token_stream().to_string().replace(' ', ""))
+                let operation = path.to_token_stream().to_string().replace(' ', "");
+                match kind {
+                    Kind::Response => format!("handles the responses of `{operation}`"),
+                    _ => format!("serves `{operation}`"),
+                }
             }
         }
     }

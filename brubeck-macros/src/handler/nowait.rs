@@ -1,11 +1,15 @@
-//! Finds calls with `nowait` in the body of a handler. An application without a response handler for one of them does not start.
+//! Finds calls that end in `.nowait()` in the body of a handler. When the application starts, it checks that each of them has a
+//! response handler.
+//!
+//! The scan reads tokens, without types. It misses a call that is kept in a variable or made in another function, and a path that is
+//! computed. Those are checked when they are made: without a response handler the call is not sent.
 
 use proc_macro2::{Delimiter, Literal, TokenStream, TokenTree};
 use quote::quote;
 use std::collections::BTreeSet;
 use syn::LitStr;
 
-/// The calls of a body that end in `.nowait()`.
+/// The calls of a body that end in `.nowait()`, as far as its tokens show them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct NowaitCallScan {
     /// The methods in the call chains. One of them may be an operation of a contract.
@@ -64,7 +68,8 @@ impl NowaitCallScan {
         }
     }
 
-    /// Returns the constant of the handler. `operations` are the operations of each of its arguments.
+    /// Returns the definition of `RouteHandler::NOWAIT_CALLS`, or nothing if the body has no such call. `operations` has an expression
+    /// for each extractor of the handler: the operations that the extractor can call.
     pub(super) fn constant(&self, operations: &[TokenStream]) -> TokenStream {
         if self.methods.is_empty() {
             return TokenStream::new();
@@ -125,7 +130,15 @@ mod tests {
     #[test]
     fn ignores_other_uses_of_the_name() {
         assert_eq!(
-            scan(quote!(nowait(); lock.nowait; slow.nowait(5); call.nowait())),
+            scan(quote!(nowait(); lock.nowait; slow.nowait(5))),
+            (vec![], vec![])
+        );
+    }
+
+    #[test]
+    fn misses_call_that_is_kept_in_a_variable() {
+        assert_eq!(
+            scan(quote!(let call = slow.echo(1); call.nowait())),
             (vec![], vec![])
         );
     }

@@ -20,7 +20,8 @@ pub(crate) struct SocketOptions {
 }
 
 impl SocketOptions {
-    /// Splits `protocols = [..]` and `origins = [..]` off. The rest are the arguments of any handler attribute.
+    /// Splits `protocols = [..]` and `origins = [..]` off. Returns the other arguments, which any handler attribute has. Reports unknown
+    /// keys.
     pub(super) fn split_off(attribute: TokenStream, errors: &Errors) -> (SocketOptions, TokenStream) {
         let mut options = SocketOptions::default();
         let mut rest = TokenStream::new();
@@ -80,7 +81,8 @@ impl SocketOptions {
     }
 }
 
-/// Reports a handler that does not take its socket: the connection would be closed at once.
+/// Reports a handler without a socket among its arguments: nothing could be sent or received. The type is recognized by its name, so an
+/// alias of `WebSocket` is reported, too.
 pub(super) fn check_takes_socket(route: &Route, function: &ItemFn, errors: &Errors) {
     let takes_socket = route.arguments.iter().any(|argument| {
         let mut tokens = argument.ty.to_token_stream().into_iter();
@@ -157,7 +159,8 @@ fn unknown(word: &str) -> String {
     format!("unknown key `{word}`; expected `path`, `protocols` or `origins`{help}")
 }
 
-/// Converts a name such as `"@chat"` to the arguments of a handler attribute: its messages are routed by the path `/@chat`.
+/// Converts a name such as `"@chat"` to the arguments of a handler attribute: the messages of the socket are routed by the path `/@chat`.
+/// An invalid name is reported and replaced by a valid path, so that a missing path is not a second error.
 pub(super) fn message_path(attribute: TokenStream, errors: &Errors) -> TokenStream {
     let name = match syn::parse2::<LitStr>(attribute.clone()) {
         Ok(name) => name,
@@ -248,28 +251,22 @@ mod tests {
 
     #[test]
     fn converts_a_name_to_a_path() {
-        let path = |tokens| {
+        let path = |tokens| message_path(tokens, &Errors::default()).to_string();
+        assert_eq!(path(quote!("@chat")), "path = \"^/@chat$\"");
+        assert_eq!(path(quote!("<chat")), "path = \"^/<chat$\"");
+    }
+
+    #[test]
+    fn reports_an_invalid_name() {
+        let assert_reported = |tokens, text: &str| {
             let errors = Errors::default();
-            let path = message_path(tokens, &errors).to_string();
-            (path, errors.into_tokens().to_string())
+            message_path(tokens, &errors);
+            let errors = errors.into_tokens().to_string();
+            assert!(errors.contains(text), "{errors}");
         };
-        assert_eq!(path(quote!("@chat")).0, "path = \"^/@chat$\"");
-        assert_eq!(path(quote!("<chat")).0, "path = \"^/<chat$\"");
-        assert!(
-            path(quote!("chat"))
-                .1
-                .contains("is not the name of a message socket")
-        );
-        assert!(
-            path(quote!("@a/b"))
-                .1
-                .contains("is not the name of a message socket")
-        );
-        assert!(path(quote!()).1.contains("needs a name"));
-        assert!(
-            path(quote!(path = "@chat"))
-                .1
-                .contains("must be a string literal")
-        );
+        assert_reported(quote!("chat"), "is not the name of a message socket");
+        assert_reported(quote!("@a/b"), "is not the name of a message socket");
+        assert_reported(quote!(), "needs a name");
+        assert_reported(quote!(path = "@chat"), "must be a string literal");
     }
 }

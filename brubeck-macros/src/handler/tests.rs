@@ -138,6 +138,10 @@ fn operation_replaces_path_and_method() {
         with_method,
         ["the contract already defines the path and the method of its operation\nhelp: remove this"]
     );
+}
+
+#[test]
+fn web_handler_cannot_serve_an_operation() {
     let by_web = mistakes(
         HandlerAttribute::verb("get"),
         quote!(echo::say),
@@ -149,7 +153,7 @@ fn operation_replaces_path_and_method() {
 }
 
 #[test]
-fn blocking_handlers_are_plain_functions() {
+fn blocking_handlers_are_plain_functions_and_others_are_async() {
     let blocking = route(
         HandlerAttribute::SERVICE,
         quote!("^/", blocking, concurrency = 2),

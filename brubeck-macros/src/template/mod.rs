@@ -42,7 +42,7 @@ pub(crate) fn expand_in(folder: &Path, input: TokenStream) -> TokenStream {
     quote!(#implementation #errors)
 }
 
-/// Returns the name of the template.
+/// Returns the path of the template below [`FOLDER`], or reports that it is missing or invalid.
 fn template_name(input: &DeriveInput, errors: &Errors) -> Option<LitStr> {
     let mut attributes = input.attrs.iter().filter(|attr| attr.path().is_ident("template"));
     let Some(attribute) = attributes.next() else {
@@ -81,7 +81,7 @@ fn template_name(input: &DeriveInput, errors: &Errors) -> Option<LitStr> {
     Some(lit)
 }
 
-/// Returns the fields, or reports that they have no names.
+/// Returns the fields of a struct with named fields or none. Reports any other type.
 fn fields<'a>(input: &'a DeriveInput, errors: &Errors) -> Option<Vec<&'a Field>> {
     match &input.data {
         Data::Struct(data) => match &data.fields {
@@ -100,6 +100,7 @@ fn fields<'a>(input: &'a DeriveInput, errors: &Errors) -> Option<Vec<&'a Field>>
     None
 }
 
+/// Reports missing templates, syntax errors, and variables that no field provides.
 fn check(
     input: &DeriveInput,
     lit: &LitStr,

@@ -3,6 +3,7 @@
 #[derive(Default, Debug, PartialEq, Eq)]
 pub(super) struct Scan {
     pub(super) references: Vec<Reference>,
+    /// The names that the template sets. May contain too many: such a name only makes the check of variables less strict.
     pub(super) assigned: Vec<String>,
 }
 
@@ -11,7 +12,7 @@ pub(super) struct Reference {
     pub(super) name: String,
     /// The template may be missing: `ignore missing`, or one of several alternatives.
     pub(super) optional: bool,
-    /// The template is imported for its macros. It does not see the variables.
+    /// The template is imported for its macros, so the variables that it uses are not checked.
     pub(super) imported: bool,
 }
 
@@ -45,7 +46,8 @@ pub(super) fn scan(template: &str) -> Scan {
     scan
 }
 
-/// Returns the tokens up to `%}`, and the text after it.
+/// Returns the tokens up to `%}`, or to the end of the text if there is none, and the text after them. Escapes in strings are not
+/// interpreted.
 fn tokens(statement: &str) -> (Vec<Token>, &str) {
     let mut tokens = Vec::new();
     let mut rest = statement;
@@ -99,7 +101,7 @@ impl Scan {
                         .map(str::to_owned),
                 );
             }
-            // `from 'lib.html' import a as b`: both names count, which is harmless.
+            // `from 'lib.html' import a as b`: both names count as set, although only `b` is.
             "from" => {
                 self.add_references(rest.get(..1).unwrap_or_default(), false, true);
                 let imported = words(rest).filter(|word| !matches!(*word, "import" | "as"));
@@ -127,7 +129,7 @@ impl Scan {
         }
     }
 
-    /// Adds all string literals as names of templates. A computed name is not known at compile time.
+    /// Adds all string literals as names of templates, unless one is a part of an expression: a computed name is not known at compile time.
     fn add_references(&mut self, tokens: &[Token], optional: bool, imported: bool) {
         let is_computed = tokens
             .iter()

@@ -20,7 +20,7 @@ const GLOBALS: [&str; 10] = [
     "false",
 ];
 
-/// Limits the work of one derive.
+/// Limits the work of one derive. Further templates are neither embedded nor checked.
 const MAX_TEMPLATES: usize = 256;
 
 #[derive(Default)]
@@ -35,8 +35,9 @@ pub(super) struct Template {
     text: String,
     scan: Scan,
     variables: BTreeSet<String>,
-    /// The fields of the struct are variables of this template. They are not if it is only imported.
-    sees_variables: bool,
+    /// The variables of this template are checked. Those of a template that is only imported are not, because pages with different fields
+    /// may share it.
+    checks_variables: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -68,17 +69,31 @@ struct PendingTemplate {
     /// The template that refers to it.
     required_by: Option<String>,
     optional: bool,
-    sees_variables: bool,
+    checks_variables: bool,
+}
+
+impl Template {
+    /// Returns the templates that this one refers to.
+    fn references(&self) -> Vec<PendingTemplate> {
+        let references = self.scan.references.iter().map(|reference| PendingTemplate {
+            name: reference.name.clone(),
+            required_by: Some(self.name.clone()),
+            optional: reference.optional,
+            checks_variables: self.checks_variables && !reference.imported,
+        });
+        references.collect()
+    }
 }
 
 impl TemplateSet {
+    /// Reads the template `name` and, recursively, all templates that it refers to.
     pub(super) fn read(folder: &Path, name: &str) -> TemplateSet {
         let mut set = TemplateSet::default();
         let first = PendingTemplate {
             name: name.to_owned(),
             required_by: None,
             optional: false,
-            sees_variables: true,
+            checks_variables: true,
         };
         let mut pending = vec![first];
         while let Some(next) = pending.pop() {
@@ -90,8 +105,12 @@ impl TemplateSet {
                 .iter_mut()
                 .find(|template| template.name == next.name)
             {
-                // Reached a second time: the template sees the variables if any reference to it does.
-                Some(known) => known.sees_variables |= next.sees_variables,
+                // Only imported so far. Now it is also included or extended, so it is checked, and so are the templates that it refers to.
+                Some(known) if next.checks_variables && !known.checks_variables => {
+                    known.checks_variables = true;
+                    pending.extend(known.references());
+                }
+                Some(_) => {}
                 None => pending.extend(set.add(folder, next)),
             }
         }
@@ -104,18 +123,22 @@ impl TemplateSet {
             name,
             required_by,
             optional,
-            sees_variables,
+            checks_variables,
         } = template;
         let text = match std::fs::read_to_string(folder.join(&name)) {
             Ok(text) => text,
             Err(_) if optional => return Vec::new(),
             Err(_) => {
                 let close = close_name(folder, &name);
-                self.errors.push(TemplateError::Missing {
+                let error = TemplateError::Missing {
                     name,
                     required_by,
                     close,
-                });
+                };
+                // The references of a template are followed twice if it is imported and included.
+                if !self.errors.contains(&error) {
+                    self.errors.push(error);
+                }
                 return Vec::new();
             }
         };
@@ -125,32 +148,27 @@ impl TemplateSet {
             Err(error) => {
                 let line = error.line().unwrap_or(1);
                 let text = error.detail().unwrap_or("invalid template").to_owned();
-                self.errors.push(TemplateError::Syntax { name, line, text });
+                let error = TemplateError::Syntax { name, line, text };
+                if !self.errors.contains(&error) {
+                    self.errors.push(error);
+                }
                 return Vec::new();
             }
         };
-        let scan = scan(&text);
-        let references = scan
-            .references
-            .iter()
-            .map(|reference| PendingTemplate {
-                name: reference.name.clone(),
-                required_by: Some(name.clone()),
-                optional: reference.optional,
-                sees_variables: sees_variables && !reference.imported,
-            })
-            .collect();
-        self.templates.push(Template {
+        let template = Template {
+            scan: scan(&text),
             name,
             text,
-            scan,
             variables,
-            sees_variables,
-        });
+            checks_variables,
+        };
+        let references = template.references();
+        self.templates.push(template);
         references
     }
 
-    /// Returns the variables that are neither fields nor set by the templates themselves.
+    /// Returns the variables that are neither fields nor globals nor set by the templates themselves, except those of templates that are
+    /// only imported.
     ///
     /// A variable that one template sets counts as set in all of them: it is not analyzed which template is included in which
     /// loop.
@@ -168,7 +186,7 @@ impl TemplateSet {
         };
         let mut seen = BTreeSet::new();
         let mut unknown = Vec::new();
-        for template in self.templates.iter().filter(|template| template.sees_variables) {
+        for template in self.templates.iter().filter(|template| template.checks_variables) {
             for variable in template.variables.iter().filter(|variable| !known(variable)) {
                 if seen.insert(variable) {
                     let (line, text) = first_use(&template.text, variable);

@@ -55,6 +55,26 @@ fn embeds_a_template_and_all_that_it_refers_to() {
 }
 
 #[test]
+fn checks_variables_of_template_that_is_imported_before_it_is_included() {
+    let templates = Templates::new(
+        "imported",
+        &[
+            (
+                "page.html",
+                "{% include 'part.html' %}{% import 'part.html' as part %}",
+            ),
+            ("part.html", "{% include 'row.html' %}"),
+            ("row.html", "{{ colour }}"),
+        ],
+    );
+    let text = templates.expand(quote! {
+        #[template("page.html")]
+        struct Page { name: String }
+    });
+    assert!(text.contains("`Page` has no field `colour`"), "{text}");
+}
+
+#[test]
 fn reports_mistakes_with_a_fix() {
     let templates = Templates::new(
         "mistakes",

@@ -111,7 +111,7 @@ const _: () = {
                     .with_method(::brubeck::__private::Method::Request),
             )
         }
-        /// Returns a request to this handler. Its arguments are set by the methods of their names.
+        /// Returns a request to this handler. Set each argument with the method of its name.
         fn request() -> primes_request {
             let mut __path = ::std::string::String::new();
             __path.push_str("/primes");

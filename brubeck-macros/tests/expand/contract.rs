@@ -142,7 +142,8 @@ impl SlowEchoClient {
     pub const fn new(client: ::brubeck::__private::Client) -> Self {
         Self { client }
     }
-    /// Returns a client of the service at this address. It connects at its first call.
+    /// Returns a client of the service at this address, which connects at its first call. If the address is invalid, the
+    /// calls fail with `CallError::Refused`.
     pub fn at(
         address: impl ::core::convert::Into<::std::string::String>,
         secret: impl ::core::convert::Into<::std::string::String>,

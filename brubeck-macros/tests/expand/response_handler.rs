@@ -7,7 +7,7 @@ async fn on_slow(reply: ServiceResponse<Echoed>) -> Seen {
     Seen(reply.body.text)
 }
 ///
-///serves `slow_echo::echo`
+///handles the responses of `slow_echo::echo`
 #[doc(hidden)]
 #[allow(non_camel_case_types)]
 enum on_slow {}

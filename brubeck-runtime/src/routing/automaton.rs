@@ -7,7 +7,7 @@
 const ACCEPT: u8 = 1;
 const ACCEPT_ALL: u8 = 2;
 
-/// A packed automaton. Its bytes come from our own macros, so offsets are not checked.
+/// A packed automaton. Its bytes come from our own macros, so they are not validated: a wrong offset would panic.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Automaton(pub(super) &'static [u8]);
 
@@ -20,7 +20,7 @@ pub(super) struct Edge {
 }
 
 impl Automaton {
-    /// The automaton is absent if the pattern was too large.
+    /// Returns `true` if there is no automaton: the pattern was too large, or its handler has an error.
     pub(super) const fn is_absent(self) -> bool {
         self.0.is_empty()
     }
@@ -29,7 +29,7 @@ impl Automaton {
         self.0[state as usize] & ACCEPT != 0
     }
 
-    /// Returns `true` if every continuation is accepted.
+    /// Returns `true` if every continuation is accepted, so that the rest of the path need not be read.
     pub(super) const fn accepts_all(self, state: u16) -> bool {
         self.0[state as usize] & ACCEPT_ALL != 0
     }

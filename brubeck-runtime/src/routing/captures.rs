@@ -1,8 +1,8 @@
 //! Finds the captures of a path that matches, without a regex.
 //!
 //! In most patterns the next byte alone decides how the match continues: `^/user/(?<id>\d+)(?:/(?<tab>[a-z]+))?$`. Such a
-//! pattern is compiled to a short program that is run once over the part of the path with captures. It needs no
-//! backtracking, because the path is known to match. Other patterns have no program; a regex finds their captures.
+//! pattern is compiled to a short program that runs once over the path, up to the end of the last capture. It never backtracks and
+//! does not check what it skips, because the path is known to match. Other patterns have no program; a regex finds their captures.
 
 mod byte_set;
 
@@ -52,7 +52,8 @@ struct Follow {
 }
 
 impl CaptureProgram {
-    /// Compiles a pattern with these captures. Returns `None` if the next byte does not always decide how a match continues.
+    /// Compiles a pattern with these captures. Returns `None` if the next byte does not always decide how a match continues, if a group
+    /// is not one of the captures, or if the pattern is not a valid regex.
     pub(super) fn compile(
         pattern: &str,
         captures: &[&str],

@@ -10,19 +10,19 @@ use product::{ByteRange, ProductState, product};
 /// smaller groups.
 const MAX_PRODUCT_SIZE: usize = 1 << 20;
 
-/// A lookup table is used instead of a list of ranges if it has fewer than this number of entries per range. A table costs one read,
-/// a list one comparison per range.
+/// A lookup table is used instead of a list of ranges if it has at most this number of entries per range. A table costs one read, a list up
+/// to one comparison per range.
 const MAX_TABLE_ENTRIES_PER_RANGE: usize = 4;
 
 /// Routes that are consecutive in the list, matched in one pass over the path, regardless of their number.
 ///
 /// The lookup in a large automaton is bound by memory, so a state is packed into a few bytes and all states are in one buffer. A
-/// run of states that each have one successor is stored as text. The format of a state, integers little-endian:
+/// run of states that accept nothing and continue with a single byte is stored as text. The format of a state, integers little-endian:
 ///
 /// | bytes | content |
 /// |---|---|
 /// | 4 | the first route that accepts the path if it ends after the text, or `NO_ROUTE` |
-/// | 3 | the kind of its transitions, see [`Transitions`] |
+/// | 3 | the kind of its transitions, and their `low` and `last`, see [`Transitions`] |
 /// | 2 | the length of the text |
 /// | 4 per table entry | the offset of the next state for this byte, or `NO_STATE` |
 /// | 6 per range | its lowest byte, its highest byte, and the offset of the next state |
@@ -43,7 +43,8 @@ const NO_STATE: u32 = u32::MAX;
 const NO_ROUTE: u32 = u32::MAX;
 
 impl CombinedDfa {
-    /// Combines these routes, each with its index, into as few automata as possible. They must be tried in order.
+    /// Combines these routes, each with its index, into one automaton, or into several if one would exceed [`MAX_PRODUCT_SIZE`]. The
+    /// automata must be tried in order.
     pub(super) fn build(routes: &[(usize, Automaton)]) -> Vec<CombinedDfa> {
         CombinedDfa::build_limited(routes, MAX_PRODUCT_SIZE)
     }
@@ -156,7 +157,7 @@ enum Transitions {
     None,
     /// A table for the bytes from `low` to `low + last`.
     Table { low: u8, last: u8 },
-    /// A list of ranges, of which `last` is the index of the last one.
+    /// A list of ranges. `last` is the index of its last range.
     Ranges { last: u8 },
 }
 
@@ -203,7 +204,7 @@ impl Transitions {
         }
     }
 
-    /// Returns the number of bytes that they take after the header.
+    /// Returns the number of bytes that the transitions take after the header.
     #[inline(always)]
     fn encoded_len(self) -> usize {
         match self {

@@ -15,7 +15,7 @@ impl<S> RouteMatcher<S> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the regex of a pattern is too large.
+    /// Returns an error if the regex of a pattern would take more than 1 MiB.
     pub fn new(routes: Routes<S>) -> Result<RouteMatcher<S>> {
         let router = Router::new(routes);
         router
@@ -23,7 +23,8 @@ impl<S> RouteMatcher<S> {
             .map_err(|error| Error::because("the routes cannot be matched", error))
     }
 
-    /// Returns the route of a GET request for this path.
+    /// Returns the route of a GET request for this path. Returns `None` if no pattern matches, or if the first one that does has no
+    /// GET handler.
     pub fn find(&self, path: &str) -> Option<&'static Spec> {
         match self.0.find(Kind::Web, Method::Get, path) {
             Match::Found { entry, .. } => Some(entry.spec),

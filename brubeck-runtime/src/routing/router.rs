@@ -11,13 +11,13 @@ use regex::bytes::{Regex, RegexBuilder};
 use std::collections::HashMap;
 use std::fmt;
 
-/// Largest size of a compiled regex, in bytes.
+/// The maximum size of a compiled regex, and of its lazy automaton, in bytes.
 const MAX_REGEX_SIZE: usize = 1 << 20;
 
 /// A route table that is prepared for matching. Built once, when the application starts.
 ///
 /// Paths are matched by combined automata, and captures are found by the program of the pattern. A regex is compiled only for a
-/// pattern without a program, and for one without an automaton, because that would be too large.
+/// pattern with captures and no program, and for a pattern whose automaton would be too large.
 #[derive(Debug)]
 pub(crate) struct Router<S: 'static> {
     resources: Vec<Resource<S>>,
@@ -35,7 +35,7 @@ enum MatchGroup {
 
 /// The handlers of one pattern text.
 struct Resource<S: 'static> {
-    /// Most resources have a single handler, which is reached without another allocation.
+    /// Most resources have a single handler. It is stored in place, so a lookup follows no pointer to it.
     first: MethodHandler<S>,
     others: Vec<MethodHandler<S>>,
     captures: CaptureFinder,
@@ -83,7 +83,7 @@ pub(crate) enum Match<S: 'static> {
     NotFound,
 }
 
-/// The regex of a pattern is too large.
+/// The error of [`Router::new`]: the regex of a pattern is too large.
 #[derive(Debug)]
 pub(crate) struct RouterError {
     spec: &'static Spec,
@@ -144,7 +144,8 @@ impl<S> Router<S> {
             .flat_map(|resource| resource.handlers().map(|handler| handler.entry.spec))
     }
 
-    /// Returns the handler for this path: the first resource that matches decides, and its methods are compared after that.
+    /// Returns the handler for this path. The first resource that matches decides; the kinds and methods of its handlers are compared
+    /// after that.
     pub(crate) fn find(&self, kind: Kind, method: Method, path: &str) -> Match<S> {
         let Some(resource) = self.first_match(path.as_bytes()) else {
             return Match::NotFound;

@@ -9,7 +9,7 @@ use std::pin::Pin;
 /// The future of a running handler.
 pub type BoxFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
 
-/// A handler with its types erased. Boxing its future is the only allocation per message.
+/// A handler with its types erased. To erase them, its future is boxed, once for each message.
 pub type HandlerFn<S> = fn(Context<S>) -> BoxFuture;
 
 /// The routes of an application, in the order in which they are tried. `S` is the state of the application.
@@ -33,8 +33,8 @@ pub type HandlerFn<S> = fn(Context<S>) -> BoxFuture;
 /// [`routes!`](crate::routes) makes a table. It is a constant and `Copy`; `..other::ROUTES` nests one table in another.
 ///
 /// The first pattern that matches the path decides; its method is compared after that. A pattern matches a prefix of
-/// the path unless it ends in `$`. Handlers with the same pattern text form one resource. A route that can never run is a
-/// compile error.
+/// the path unless it ends in `$`. Handlers with the same pattern text form one resource. A route that an earlier one shadows is a
+/// compile error; [`check`](Routes::check) also finds one that several earlier ones shadow together.
 pub struct Routes<S: 'static>(&'static [Entry<S>]);
 
 impl<S> Clone for Routes<S> {
@@ -84,9 +84,9 @@ pub struct Entry<S: 'static> {
     pub spec: &'static Spec,
     /// Runs the handler.
     pub handle: HandlerFn<S>,
-    /// The handler reads the body while it arrives.
+    /// The handler streams the body of a web request.
     pub streams: bool,
-    /// The calls that it sends with `nowait`.
+    /// The calls with `nowait` in the source text of the handler.
     pub nowait_calls: NowaitCalls,
 }
 
@@ -128,10 +128,10 @@ impl<H> Listed for Checked<H, true> {
 
 /// A handler that can run in an application whose state is `S`.
 pub trait RouteHandler<S>: Routed {
-    /// An argument reads the body while it arrives.
+    /// `true` if an argument streams the body of a web request.
     const STREAMS: bool = false;
 
-    /// The calls that its source text sends with `nowait`.
+    /// The calls with `nowait` that its attribute has found in its source text.
     const NOWAIT_CALLS: NowaitCalls = NowaitCalls::NONE;
 
     /// Extracts the arguments, runs the handler, and converts its return value to a response.
@@ -153,7 +153,7 @@ pub const fn table<S>(entries: &'static [Entry<S>]) -> Routes<S> {
     Routes(entries)
 }
 
-/// Concatenates the entries of all parts.
+/// Concatenates the entries of all parts. `N` is their number.
 pub const fn join<S: 'static, const N: usize>(parts: &[&[Entry<S>]]) -> [Entry<S>; N] {
     let mut joined = [Entry::VACANT; N];
     let (mut len, mut part) = (0, 0);
@@ -169,7 +169,7 @@ pub const fn join<S: 'static, const N: usize>(parts: &[&[Entry<S>]]) -> [Entry<S
     joined
 }
 
-/// Concatenates the specs of all parts.
+/// Concatenates the specs of all parts. `N` is their number.
 pub const fn join_specs<const N: usize>(parts: &[&[&'static Spec]]) -> [&'static Spec; N] {
     let mut joined: [&'static Spec; N] = [&Spec::BROKEN; N];
     let (mut len, mut part) = (0, 0);
@@ -185,7 +185,7 @@ pub const fn join_specs<const N: usize>(parts: &[&[&'static Spec]]) -> [&'static
     joined
 }
 
-/// Returns the specs of a table.
+/// Returns the specs of a table. `N` is its length.
 pub const fn specs<S, const N: usize>(routes: Routes<S>) -> [&'static Spec; N] {
     let mut specs: [&'static Spec; N] = [&Spec::BROKEN; N];
     let mut i = 0;

@@ -31,7 +31,8 @@ impl ByteSet {
                     set.add_range(range.start(), range.end());
                 }
             }
-            // Patterns are parsed without Unicode. The set of all bytes would be right for any class.
+            // Not reached, because patterns are parsed without Unicode. A follow set may be too large, so all bytes are right
+            // for any class.
             Class::Unicode(_) => set.add_range(0, u8::MAX),
         }
         set

@@ -1,4 +1,7 @@
-//! The proofs of `serves!` and `answered!`: every operation of a contract has a handler, and every response a response handler.
+//! The proofs of `serves!` and `answered!`: the first route that matches every path of an operation has a handler for its calls, or a
+//! response handler for its responses.
+//!
+//! An earlier route that matches only some paths of the operation, as `^/user/me$` does for `/user/{id}`, is not found.
 
 use super::const_string::ConstString;
 use super::subset::is_subset;
@@ -7,7 +10,7 @@ use crate::routing::automaton::Automaton;
 use crate::routing::table::Routes;
 use crate::spec::Spec;
 
-/// Panics, which is a compile error, if a call of one of these operations would reach no handler.
+/// Panics, which is a compile error, if one of these operations has no handler that its calls reach.
 #[track_caller]
 pub const fn check_served<S>(routes: Routes<S>, operations: &[&Spec]) {
     let mut i = 0;
@@ -24,7 +27,7 @@ pub const fn check_served<S>(routes: Routes<S>, operations: &[&Spec]) {
     }
 }
 
-/// Panics, which is a compile error, if a response of one of these operations would reach no response handler.
+/// Panics, which is a compile error, if one of these operations has no response handler that its responses reach.
 #[track_caller]
 pub const fn check_answered<S>(routes: Routes<S>, operations: &[&Spec]) {
     let mut i = 0;
@@ -36,7 +39,7 @@ pub const fn check_answered<S>(routes: Routes<S>, operations: &[&Spec]) {
     }
 }
 
-/// Returns `true` if all responses of an operation reach one response handler.
+/// Returns `true` if the first route that matches every path of the operation belongs to a resource with a response handler.
 pub(super) const fn is_answered<S>(routes: Routes<S>, operation: &Spec) -> bool {
     // Responses are routed by the path of the call, with a method and kind of their own.
     let response = operation.handled_by(operation.name, Method::Response, Kind::Response);
@@ -58,7 +61,7 @@ const fn unanswered(operation: &Spec) -> ConstString {
         .push(")]`, before every other route that matches this path")
 }
 
-/// Returns the first route that matches every path of the operation.
+/// Returns the first route that is proven to match every path of the operation.
 const fn first_covering<S>(routes: Routes<S>, operation: &Spec) -> Option<&'static Spec> {
     let entries = routes.entries();
     let mut i = 0;
@@ -71,7 +74,7 @@ const fn first_covering<S>(routes: Routes<S>, operation: &Spec) -> Option<&'stat
     None
 }
 
-/// Returns `true` if the resource of `spec` has a handler for the method of the operation.
+/// Returns `true` if the resource of `spec` has a handler of the method and the kind of the operation.
 const fn is_served<S>(routes: Routes<S>, spec: &Spec, operation: &Spec) -> bool {
     let entries = routes.entries();
     let mut i = 0;
@@ -104,7 +107,7 @@ const fn not_served(operation: &Spec) -> ConstString {
     text.location(operation.file, operation.line)
 }
 
-/// The first route that matches the path of the operation has no handler for its method.
+/// Describes that `spec` matches every path of the operation first, and that its resource has no handler for the operation.
 const fn intercepted(operation: &Spec, spec: &Spec) -> ConstString {
     let text = not_served(operation)
         .push("\n  `")
@@ -132,7 +135,9 @@ const fn covers(route: &Spec, operation: &Spec) -> bool {
 
 /// Proves at compile time that a route table has a response handler for every operation of a contract.
 ///
-/// If this line compiles, no response to a call that this application sends with [`nowait`](crate::TypedCall::nowait) is lost.
+/// If this line compiles, the response to every call of the contract that this application sends with
+/// [`nowait`](crate::TypedCall::nowait) has a response handler. One case is not found: a route before the response handler that matches
+/// only some paths of the operation, such as `^/user/me$` before `/user/{id}`.
 ///
 /// # Grammar
 ///
@@ -145,8 +150,8 @@ const fn covers(route: &Spec, operation: &Spec) -> bool {
 /// | `ROUTES` | a constant of type [`Routes`](crate::Routes): the table of the application that makes the calls |
 /// | `contract` | the module that `#[service_client]` generates: the name of the trait in snake case |
 ///
-/// It is used where items are: next to the table. `serves!` is the counterpart for the service. Without `answered!`, the
-/// application checks at start the calls in the text of its handlers; only `answered!` also covers calls in other functions.
+/// Write it where items are allowed, next to the table. `serves!` is the counterpart for the service. Without `answered!`, the
+/// application checks the calls in the text of its handlers when it starts, and any other call when the call is made.
 ///
 /// # Examples
 ///

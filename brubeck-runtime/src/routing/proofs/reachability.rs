@@ -1,4 +1,4 @@
-//! `Routes::check`: finds routes that several earlier ones shadow together, which is too much work for constant evaluation.
+//! `Routes::check`: also finds routes that several earlier ones shadow together, which is too much work for constant evaluation.
 
 use crate::routing::automaton::{Automaton, Edge};
 use crate::routing::router::{Match, Router, RouterError};
@@ -10,7 +10,8 @@ use std::fmt;
 /// Limits the search for one route, in combinations of states of its automaton and those of earlier routes.
 const MAX_NODES: usize = 100_000;
 
-/// Routes that can never run, or cannot be matched; the error of [`Routes::check`].
+/// The error of [`Routes::check`]: routes that can never run, routes whose example path another route takes, or a pattern that is too large
+/// to be matched.
 ///
 /// Its text names each route with its file and line.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,8 +40,8 @@ impl From<RouterError> for Unreachable {
 impl<S> Routes<S> {
     /// Checks that every route can be reached. Call it in a test.
     ///
-    /// `routes!` compares pairs of routes. This method also finds a route that several earlier ones shadow together, and it looks up
-    /// an example path of every other route.
+    /// `routes!` compares pairs of routes. This method also finds a route that several earlier ones shadow together. For every other
+    /// route it finds a path that no earlier one should match, and looks that path up.
     ///
     /// ```
     /// use brubeck::prelude::*;
@@ -60,7 +61,9 @@ impl<S> Routes<S> {
     ///
     /// # Errors
     ///
-    /// Returns an error that lists the routes that no path reaches. Patterns that are too large for a proof are not checked.
+    /// Returns an error that lists the routes that no path reaches, and those whose example path is taken by an earlier route with a
+    /// pattern that is too large for a proof. Routes with such a pattern are not checked themselves, nor is a route whose search would
+    /// take too long. Returns an error for a single route if its regex would take more than 1 MiB.
     pub fn check(&self) -> Result<(), Unreachable> {
         let router = Router::new(*self)?;
         // The first handler of each pattern text, in order.
@@ -90,15 +93,20 @@ impl<S> Routes<S> {
                 .collect();
             match find_own_path(Automaton(spec.automaton), &earlier) {
                 OwnPath::Found(path) if !reaches(&router, spec, &path) => {
+                    // Only a pattern without an automaton is not among the earlier ones of the search.
                     unreachable.push(format!(
-                        "{}: its path {path} is matched by another route",
-                        headline(spec)
+                        "route `{}` does not get the path {path}: an earlier route, whose pattern is too large for a proof, matches it\n  {}",
+                        spec.name,
+                        location(spec)
                     ));
                 }
                 OwnPath::Found(_) | OwnPath::Unknown => {}
                 OwnPath::None => {
-                    let text = "the routes before it match every path it matches";
-                    unreachable.push(format!("{}: {text}\n  {}", headline(spec), location(spec)));
+                    unreachable.push(format!(
+                        "route `{}` can never run: the routes before it match every path it matches\n  {}",
+                        spec.name,
+                        location(spec)
+                    ));
                 }
             }
         }
@@ -108,10 +116,6 @@ impl<S> Routes<S> {
             Err(Unreachable(unreachable))
         }
     }
-}
-
-fn headline(spec: &Spec) -> String {
-    format!("route `{}` can never run", spec.name)
 }
 
 fn location(spec: &Spec) -> String {
@@ -125,11 +129,12 @@ fn reaches<S>(router: &Router<S>, spec: &'static Spec, path: &str) -> bool {
     }
 }
 
-/// A path that a route matches and no earlier route does.
+/// The result of the search for a path that a route matches and no earlier route does.
 enum OwnPath {
     Found(String),
+    /// There is no such path.
     None,
-    /// Only paths that are not UTF-8, or the search was too large.
+    /// All such paths are not UTF-8, or the search was too large.
     Unknown,
 }
 
@@ -141,8 +146,8 @@ type Visited = (Node, Option<(usize, u8)>);
 
 /// Finds a shortest path that `late` accepts and no automaton of `earlier` does.
 ///
-/// This is a breadth-first search through the product of all automata. It ignores everything behind a state in which an earlier route accepts every
-/// continuation.
+/// This is a breadth-first search through the product of all automata. Nothing is searched behind a state in which an earlier route accepts
+/// every continuation.
 fn find_own_path(late: Automaton, earlier: &[Automaton]) -> OwnPath {
     let start: Node = (0, vec![Some(0); earlier.len()]);
     let mut seen = HashSet::from([start.clone()]);

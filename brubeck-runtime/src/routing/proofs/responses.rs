@@ -1,4 +1,7 @@
-//! Finds calls with `nowait` whose response no response handler would handle. The application does not start if there is one.
+//! Finds calls with `nowait` whose response no response handler would handle, among those that the attributes have found in the text of
+//! the handlers. The application does not start if there is one. Other calls are checked when they are made, by [`Call::nowait`].
+//!
+//! [`Call::nowait`]: crate::Call::nowait
 
 use super::contracts::is_answered;
 use crate::method::{Kind, Method};
@@ -44,7 +47,8 @@ impl NowaitCalls {
     }
 }
 
-/// Describes the first call whose response would be lost.
+/// Describes the first call whose response would be lost. An operation passes if its responses are proven to have a response handler, or if
+/// its example path has one.
 pub(crate) fn find_unhandled_response<S>(routes: Routes<S>, router: &Router<S>) -> Option<String> {
     let is_handled = |path: &str| {
         matches!(

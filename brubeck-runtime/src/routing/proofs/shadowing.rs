@@ -5,7 +5,8 @@ use super::subset::is_subset;
 use crate::routing::automaton::Automaton;
 use crate::spec::Spec;
 
-/// Returns for each route one plus the index of an earlier route that shadows it, or zero.
+/// Returns for each route one plus the index of an earlier route that shadows it or has the same path and method. Returns zero for a route
+/// without one.
 ///
 /// `counts` is the number of routes of each entry of the list. Two routes of one entry, which is a nested table, are not compared:
 /// that was done where the table was defined.
@@ -69,7 +70,8 @@ const fn shadows(early: &Spec, late: &Spec) -> bool {
     !early.is_absent() && !late.is_absent() && is_subset(late, early)
 }
 
-/// Panics, which is a compile error, if a route of this entry of the list is shadowed.
+/// Panics, which is a compile error, if a route of this entry of the list is shadowed or listed twice. The error is about the first such
+/// route.
 #[track_caller]
 pub const fn emit_error(specs: &[&Spec], shadow_checks: &[u32], counts: &[usize], item: usize) {
     let (mut start, mut before) = (0, 0);
@@ -149,6 +151,11 @@ mod tests {
         let (a, post) = (spec("^/a", Method::Get, A), spec("^/a", Method::Post, A));
         let root = spec("^/", Method::Get, ROOT);
         assert_eq!(shadow_checks(&[&a, &root, &post], &[1, 1, 1]), [0, 0, 0]);
+    }
+
+    #[test]
+    fn finds_route_with_same_method_and_kind_in_one_resource() {
+        let (a, root) = (spec("^/a", Method::Get, A), spec("^/", Method::Get, ROOT));
         assert_eq!(shadow_checks(&[&a, &root, &a], &[1, 1, 1]), [0, 0, 1]);
         let service = Spec::new("service", "^/a", Method::Get, Kind::Service).with_automaton(A, b"/a", "");
         assert_eq!(shadow_checks(&[&a, &service], &[1, 1]), [0, 0]);

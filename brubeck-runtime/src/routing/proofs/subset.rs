@@ -5,14 +5,14 @@ use crate::routing::automaton::Automaton;
 /// Limits the work of one proof.
 const MAX_PAIRS: usize = 1024;
 
-/// Slots of the hash set; it is at most half full.
+/// Slots of the hash set, which is about half full when the proof is given up.
 const SLOTS: usize = 2 * MAX_PAIRS;
 
-/// Returns `true` if every path that `late` accepts is also accepted by `early`.
+/// Returns `true` if it is proven that `early` accepts every path that `late` accepts. Returns `false` if it does not, or if there are more
+/// than [`MAX_PAIRS`] pairs of states.
 ///
 /// Both automata are walked in lockstep over all pairs of states that some path reaches. Every state of `late` can still reach
-/// acceptance, so the answer is no as soon as `early` has no edge for a byte that `late` has. Also returns `false` if there are more
-/// than [`MAX_PAIRS`] pairs.
+/// acceptance, so the result is `false` as soon as `early` has no edge for a byte that `late` has.
 pub(super) const fn is_subset(late: Automaton, early: Automaton) -> bool {
     let mut open = [(0u16, 0u16); MAX_PAIRS];
     let mut seen = PairSet {
@@ -69,7 +69,7 @@ struct PairSet {
 }
 
 impl PairSet {
-    /// No pair of states, because an automaton has fewer than `u16::MAX` bytes.
+    /// Not a pair of states: a state takes an even number of bytes, so its offset is even and never `u16::MAX`.
     const VACANT: u32 = u32::MAX;
 
     /// Adds a pair. Returns `true` if it is new.
