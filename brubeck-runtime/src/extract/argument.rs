@@ -1,12 +1,11 @@
 //! The extractor for one named argument.
 
+use super::operation::ObjectMembers;
 use super::{Context, FromMessage, form, media_type};
 use crate::method::Kind;
 use crate::response::Rejection;
 use crate::status::Status;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
-use std::collections::HashMap;
 use std::ops::Deref;
 
 /// Extractor for one named argument of a call or a form.
@@ -23,10 +22,11 @@ use std::ops::Deref;
 /// ```
 ///
 /// In a service handler, the value comes from the named arguments of the call or, if it is missing there, from the JSON
-/// object in the body. In a web handler, it comes from the form or, if it is missing there, from the query. If the form or the query
-/// contains the name more than once, the last value is used.
+/// object in the body. In a web handler, it comes from the URL-encoded form or, if it is missing there, from the query. If a name occurs
+/// more than once in one of them, the last value is used.
 ///
-/// Rejects with 400 if the argument is missing or cannot be deserialized. `Option<Arg<T>>` is `None` instead.
+/// Rejects with 400 if the argument is missing or cannot be deserialized. `Option<Arg<T>>` is `None` instead. In a hook, arguments have
+/// no names, so it always rejects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arg<T>(pub T);
 
@@ -73,8 +73,8 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Ar
 
 /// Looks up an argument in a JSON object. Returns `None` if the text is not an object or has no such member.
 fn from_object<T: DeserializeOwned>(object: &[u8], name: &str) -> Option<serde_json::Result<T>> {
-    let fields: HashMap<&str, &RawValue> = serde_json::from_slice(object).ok()?;
-    Some(serde_json::from_str(fields.get(name)?.get()))
+    let member = ObjectMembers::parse(object)?.get(name)?;
+    Some(serde_json::from_str(member.get()))
 }
 
 /// Looks up an argument in a query or a form. Returns `None` if it has no such name.
@@ -121,5 +121,13 @@ mod tests {
             "café"
         );
         assert!(from_object::<String>(b"[]", "b").is_none());
+    }
+
+    /// Python escapes all characters that are not ASCII.
+    #[test]
+    fn object_may_have_escaped_names() {
+        let object = br#"{"caf\u00e9":1,"a":2}"#;
+        assert_eq!(from_object::<u8>(object, "caf\u{e9}").unwrap().unwrap(), 1);
+        assert_eq!(from_object::<u8>(object, "a").unwrap().unwrap(), 2);
     }
 }

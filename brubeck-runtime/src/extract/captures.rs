@@ -101,8 +101,8 @@ fn to_offset(at: usize) -> u32 {
 /// Implemented for every type that implements [`FromStr`]. The text is percent-decoded first. A capture that may be absent from
 /// a matching path requires an `Option`.
 ///
-/// Rejects with 404 if the capture cannot be parsed, for example `99999999999999999999` as a `u64`, because no resource
-/// exists at such a path.
+/// Rejects with 404 if the text is not UTF-8 or cannot be parsed, for example `99999999999999999999` as a `u64`, because no
+/// resource exists at such a path.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read from a path capture",
     label = "this argument is named like a capture of the route pattern",

@@ -50,7 +50,7 @@ pub struct HandlerGuard<S> {
 }
 
 impl<S> HandlerGuard<S> {
-    /// The state of the application.
+    /// Returns the state of the application.
     pub fn state(&self) -> &S {
         &self.app.state
     }
@@ -61,7 +61,7 @@ impl<S> HandlerGuard<S> {
 pub(crate) struct AppContext<S> {
     pub(crate) state: S,
     pub(crate) services: Services,
-    /// Weak, because the response handlers own the application.
+    /// Weak, because the response handlers own this context: a strong reference would be a cycle.
     pub(crate) response_handlers: Weak<dyn ResponseHandlers>,
     /// `None` without a cookie secret.
     pub(crate) cookie_keys: Option<SigningKeys>,
@@ -113,7 +113,8 @@ impl<S> Context<S> {
         self
     }
 
-    /// Returns the scope of the browser request. Returns `None` for calls and for service responses.
+    /// Returns the scope of the browser request. Returns `None` for calls, for service responses, and for catchers, which run after
+    /// the scope has ended.
     pub(crate) fn scope(&self) -> Option<&Arc<RequestScope>> {
         self.scope.as_ref()
     }
@@ -128,14 +129,14 @@ impl<S> Context<S> {
         &self.message
     }
 
-    /// Returns the percent-decoded text of the capture with an index, counted from 0. Returns `None` if the group did not
-    /// participate in the match, or the text is not valid UTF-8.
+    /// Returns the percent-decoded text of the capture with an index, counted from 0. Returns `None` if the route has no such
+    /// capture, the group did not participate in the match, or the text is not valid UTF-8.
     pub fn capture(&self, index: usize) -> Option<Cow<'_, str>> {
         let range = self.captures.get(index)?;
         percent_decode(self.message.path().get(range)?)
     }
 
-    /// Returns the name of the handler argument that is being extracted.
+    /// Returns the name of the handler argument that is being extracted. It is empty for an argument of a [hook](crate::App::before).
     pub fn argument(&self) -> &'static str {
         self.argument
     }

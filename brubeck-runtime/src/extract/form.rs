@@ -20,12 +20,13 @@ use std::ops::Deref;
 /// }
 /// ```
 ///
-/// A field that can occur more than once deserializes into a `Vec`. An empty value of an `Option` field is `None`.
+/// A field that can occur more than once deserializes into a `Vec`. An empty value is `None` for an `Option` of a number or of a `bool`.
+/// It is `Some("")` for an `Option<String>`, and invalid for most other types.
 /// For forms with files, use `Multipart`.
 ///
 /// Rejects with
 /// * 415 if the body has another media type,
-/// * 422 if the form cannot be deserialized; the rejection names the invalid field,
+/// * 422 if the form cannot be deserialized; the rejection names the field if one is invalid,
 /// * 413 if the form has more than 1,000 fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Form<T>(pub T);

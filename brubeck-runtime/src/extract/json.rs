@@ -26,15 +26,15 @@ use std::ops::{Deref, DerefMut};
 /// }
 /// ```
 ///
-/// The payload of a web request is its body. The payload of a call is its body or, if that is empty, the object of its named
-/// arguments.
+/// The payload of a web request is its body. The payload of a call is its body or, if that is empty or `{}`, the object of its
+/// named arguments.
 ///
 /// A web request is rejected with
 /// * 415 unless its content type is `application/json` or ends in `+json`,
 /// * 400 if the body is not JSON,
 /// * 422 if the JSON cannot be deserialized into `T`.
 ///
-/// A call is rejected with 400 if its payload cannot be deserialized. The rejection contains the path of the invalid field, such as
+/// A call is rejected with 400 if its payload cannot be deserialized. If a field is invalid, the rejection contains its path, such as
 /// `items[3].price`.
 ///
 /// A reply that cannot be serialized becomes a 500 response, and the error is logged.

@@ -81,7 +81,7 @@ use std::convert::Infallible;
 ///
 /// Extractors run in the order of the arguments. The first one that fails ends the request with its
 /// [`Rejection`](FromMessage::Rejection). Extractors do not consume the message, so several of them can read the body. The
-/// exception is [`Upload`](crate::Upload), which takes the body as a stream.
+/// exception is [`Upload`](crate::Upload), which takes the body as a stream: all other extractors of that handler see an empty body.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler argument",
     label = "no capture of the route pattern has this name, and `{Self}` is not an extractor",
@@ -112,7 +112,7 @@ pub trait FromMessage<S>: Sized {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PartLimit(#[cfg_attr(not(feature = "multipart"), allow(dead_code))] pub(crate) usize);
 
-/// Returns the media type of a body, without its parameters.
+/// Returns the media type of a body, without its parameters. Returns `None` if the header is missing or is not visible ASCII.
 fn media_type(headers: &http::HeaderMap) -> Option<&str> {
     let value = headers.get(http::header::CONTENT_TYPE)?.to_str().ok()?;
     value.split(';').next().map(str::trim)
@@ -154,8 +154,9 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Trace {
     }
 }
 
-/// Extracts the address of the client. Behind Mongrel2 it is the address that Mongrel2 reports. Rejects with 500 if the address
-/// is not known.
+/// Extracts the address of the peer that sent a web request. Behind Mongrel2 it is the address that Mongrel2 reports. Behind another
+/// proxy it is that of the proxy, unless it is in [`App::trusted_proxies`](crate::App::trusted_proxies). Rejects with 500 if the
+/// address is not known, as for a call or for a peer of a Unix socket.
 impl<S: Send + Sync + 'static> FromMessage<S> for RemoteAddr {
     type Rejection = Rejection;
 
@@ -176,6 +177,8 @@ impl<S: Send + Sync + 'static, T: FromMessage<S>> FromMessage<S> for Option<T> {
 
     const STREAMS: bool = T::STREAMS;
 
+    const OPERATIONS: &'static [&'static Spec] = T::OPERATIONS;
+
     async fn from_message(cx: &Context<S>) -> Result<Option<T>, Infallible> {
         Ok(T::from_message(cx).await.ok())
     }
@@ -187,7 +190,37 @@ impl<S: Send + Sync + 'static, T: FromMessage<S>> FromMessage<S> for Result<T, T
 
     const STREAMS: bool = T::STREAMS;
 
+    const OPERATIONS: &'static [&'static Spec] = T::OPERATIONS;
+
     async fn from_message(cx: &Context<S>) -> Result<Result<T, T::Rejection>, Infallible> {
         Ok(T::from_message(cx).await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::method::Kind;
+
+    #[test]
+    fn option_and_result_have_constants_of_inner_extractor() {
+        static SPEC: Spec = Spec::new("a", "^/a$", Method::Request, Kind::Service);
+        struct Extractor;
+        impl FromMessage<()> for Extractor {
+            type Rejection = Infallible;
+
+            const STREAMS: bool = true;
+
+            const OPERATIONS: &'static [&'static Spec] = &[&SPEC];
+
+            async fn from_message(_: &Context<()>) -> Result<Extractor, Infallible> {
+                Ok(Extractor)
+            }
+        }
+        fn constants<T: FromMessage<()>>() -> (bool, usize) {
+            (T::STREAMS, T::OPERATIONS.len())
+        }
+        assert_eq!(constants::<Option<Extractor>>(), (true, 1));
+        assert_eq!(constants::<Result<Extractor, Infallible>>(), (true, 1));
     }
 }

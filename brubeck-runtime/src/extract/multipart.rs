@@ -9,7 +9,7 @@ use http::header::CONTENT_TYPE;
 use multer::{Constraints, SizeLimit};
 use std::convert::Infallible;
 
-/// The limit for the parts of a form.
+/// The limit for the number of parts of a form.
 const MAX_PARTS: usize = 100;
 
 /// Extractor for forms with files (`multipart/form-data`).
@@ -29,7 +29,7 @@ const MAX_PARTS: usize = 100;
 /// the size of each part too, see [`Limits`](crate::Limits). For large files, use [`Upload`](crate::Upload).
 ///
 /// Rejects with
-/// * 415 if the body has another media type,
+/// * 415 if the body has another media type, or the header has no boundary,
 /// * 400 if the form is malformed,
 /// * 413 if the form has more than 100 parts, or a part exceeds its limit.
 ///
@@ -106,7 +106,7 @@ impl Part {
             .and_then(|name| name.rsplit(['/', '\\']).next())
     }
 
-    /// Returns the media type that the client sent.
+    /// Returns the media type that the client sent. Returns `None` if it sent none.
     pub fn media_type(&self) -> Option<&str> {
         self.media_type.as_deref()
     }

@@ -53,7 +53,7 @@ pub trait ReadOperation: Operation {
 pub struct Arguments<'m, S>(&'m Context<S>);
 
 impl<S> Arguments<'_, S> {
-    /// Reads the named arguments into their slots.
+    /// Reads the named arguments into their slots. A slot keeps the error if its argument is invalid.
     #[doc(hidden)]
     pub fn fill(&self, slots: &mut [&mut dyn ArgumentSlot]) {
         if slots.is_empty() {
@@ -65,7 +65,8 @@ impl<S> Arguments<'_, S> {
         } else {
             message.arguments()
         };
-        // The single pass does not say why it failed, so invalid arguments are read again, one by one, for the error.
+        // The single pass does not say why it failed, so all arguments are read again, one by one, for the error. The body is read if
+        // the text of the arguments is not an object.
         if read_members(object, slots).is_none() {
             let members =
                 ObjectMembers::parse(message.arguments()).or_else(|| ObjectMembers::parse(message.body()));

@@ -24,10 +24,11 @@ use std::ops::Deref;
 /// }
 /// ```
 ///
-/// A field that can occur more than once deserializes into a `Vec`. An empty value of an `Option` field is `None`.
+/// A field that can occur more than once deserializes into a `Vec`. An empty value is `None` for an `Option` of a number or of a `bool`.
+/// It is `Some("")` for an `Option<String>`, and invalid for most other types.
 ///
-/// Rejects with 400 if the query cannot be deserialized, and names the invalid field. Rejects with 413 if the query has
-/// more than 1,000 fields.
+/// Rejects with 400 if the query cannot be deserialized; the rejection names the field if one is invalid. Rejects with 413 if the
+/// query has more than 1,000 fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Query<T>(pub T);
 

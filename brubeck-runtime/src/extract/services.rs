@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-/// Extracts the services of the application. Calls inherit the deadline and the trace of the message.
+/// Extracts the services of the application. Calls inherit the origin, the deadline and the trace of the message.
 impl<S: Send + Sync + 'static> FromMessage<S> for Services {
     type Rejection = Infallible;
 
@@ -17,8 +17,8 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Services {
     }
 }
 
-/// Returns the context that calls of this handler inherit: origin, deadline, hop count and trace. Returns `None` while the
-/// application shuts down.
+/// Returns the context that calls of this handler inherit: origin, deadline, hop count and trace. Returns `None` if the application has
+/// been dropped while the handler was running. Calls then inherit nothing, and no response handler runs.
 fn caller_context<S>(cx: &Context<S>) -> Option<Arc<CallerContext>> {
     let message = cx.message();
     Some(Arc::new(CallerContext {
@@ -30,7 +30,7 @@ fn caller_context<S>(cx: &Context<S>) -> Option<Arc<CallerContext>> {
     }))
 }
 
-/// Returns the client of a contract bound to the message, so that its calls inherit the origin, the deadline and the trace.
+/// Binds the client of a contract to the message, so that its calls inherit the origin, the deadline, the hop count and the trace.
 pub fn client_for<S>(cx: &Context<S>, client: Client) -> Client {
     match caller_context(cx) {
         Some(caller) => client.with_caller(caller),

@@ -61,11 +61,36 @@ pub trait User: Sized + Send {
 /// # const ROUTES: Routes<()> = routes![account, log_out];
 /// ```
 ///
-/// Rejects with 401 if the session has no user, or [`User::find`] returns `None`. If
-/// [`App::login_url`](crate::App::login_url) is set and the client prefers HTML, it redirects to that URL instead, with the requested path
-/// in the parameter `next`.
+/// Rejects with 401 if the session has no user, or [`User::find`] returns `None`. Rejects with 500 unless
+/// [`App::cookie_secret`](crate::App::cookie_secret) is set.
 ///
-/// To require a login for every handler, add a hook: `app.before(|_: CurrentUser<Member>| async {})`.
+/// If [`App::login_url`](crate::App::login_url) is set and the client prefers HTML, it redirects to that URL instead of rejecting with
+/// 401. The parameter `next` of the URL is the requested path with its query for GET and HEAD, and `/` for all other methods. Pass it to
+/// [`Redirect::to_local`] after the login. A request for the path of the login URL itself is not redirected.
+///
+/// To require a login for every web handler, add a hook with [`App::before`](crate::App::before). If the login page is a handler of
+/// the same application, exempt its path, because hooks run for it, too. Hooks do not run for service handlers.
+///
+/// ```
+/// use brubeck::prelude::*;
+/// # #[derive(Clone)]
+/// # struct Member { name: String }
+/// # impl User for Member {
+/// #     type State = ();
+/// #     async fn find(id: &str, _: &()) -> Option<Member> { None }
+/// # }
+///
+/// async fn require_login(uri: http::Uri, member: Result<CurrentUser<Member>, Response>) -> Result<(), Response> {
+///     match member {
+///         Err(response) if uri.path() != "/login" => Err(response),
+///         _ => Ok(()),
+///     }
+/// }
+///
+/// fn app(routes: Routes<()>) -> App<()> {
+///     App::new(routes, ()).login_url("/login").before(require_login)
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CurrentUser<U>(pub U);
 
@@ -91,22 +116,72 @@ impl<S: Provides<U::State> + Send + Sync + 'static, U: User> FromMessage<S> for 
     }
 }
 
-/// Returns a redirect to the login page, or a 401 for clients that do not prefer HTML.
+/// Returns a redirect to the login page. Returns a 401 response if the application has no login page, if the client does not prefer
+/// HTML, or if the request is for the login page itself.
 fn login_required<S>(cx: &Context<S>) -> Response {
     let message = cx.message();
+    // A hook that requires a login also runs for the login page. Redirecting that request would never end.
+    let is_login_page = |url: &str| url.split(['?', '#']).next() == Some(message.path());
     match &cx.app().login_url {
-        Some(url) if ProblemFormat::negotiate(message.headers()) == ProblemFormat::Html => {
+        Some(url)
+            if !is_login_page(url) && ProblemFormat::negotiate(message.headers()) == ProblemFormat::Html =>
+        {
             let separator = if url.contains('?') { '&' } else { '?' };
-            // The body of a POST does not survive the redirect, so only GET and HEAD requests return to their path.
+            // The browser follows the redirect with GET and without the body, so only GET and HEAD requests can be repeated after the
+            // login.
             let next = match message.method() {
                 Method::Get | Method::Head => message.uri().to_string(),
                 _ => "/".to_owned(),
             };
             let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
+            // A browser that caches the redirect would follow it after the login, too.
             Redirect::to(format!("{url}{separator}next={next}"))
                 .into_reply()
                 .with_header("cache-control", "no-store")
         }
         _ => Rejection::new(Status::new(401), "login required").into_reply(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extract::{AppContext, Captures};
+    use crate::message::Message;
+    use http::header::{ACCEPT, HeaderMap, HeaderValue, LOCATION};
+    use std::sync::Arc;
+
+    /// Returns the target of the redirect. Returns `None` if the response is 401.
+    fn redirect_target(login_url: &str, method: Method, target: &str) -> Option<String> {
+        let mut app = AppContext::for_tests(());
+        app.login_url = Some(login_url.to_owned());
+        let html = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("text/html"))]);
+        let message = Message::web(method, target).with_headers(html);
+        let cx = Context::new(Arc::new(app), message, Captures::default());
+        let response = login_required(&cx);
+        match response.status().code() {
+            401 => None,
+            _ => Some(response.headers()[LOCATION].to_str().unwrap().to_owned()),
+        }
+    }
+
+    #[test]
+    fn redirect_returns_to_path_of_get_and_to_root_otherwise() {
+        let to = |method| redirect_target("/login", method, "/cart?tab=1").unwrap();
+        assert_eq!(to(Method::Get), "/login?next=%2Fcart%3Ftab%3D1");
+        assert_eq!(to(Method::Post), "/login?next=%2F");
+        let with_query = redirect_target("/login?lang=en", Method::Get, "/cart").unwrap();
+        assert_eq!(with_query, "/login?lang=en&next=%2Fcart");
+    }
+
+    #[test]
+    fn login_page_is_not_redirected_to_itself() {
+        assert_eq!(redirect_target("/login", Method::Get, "/login"), None);
+        assert_eq!(
+            redirect_target("/login?lang=en", Method::Get, "/login?next=%2F"),
+            None
+        );
+        assert!(redirect_target("/login", Method::Get, "/login/help").is_some());
+        assert!(redirect_target("https://auth.example/login", Method::Get, "/login").is_some());
     }
 }

@@ -5,7 +5,8 @@ use crate::response::Rejection;
 use crate::status::Status;
 use crate::websocket::{SocketSender, Upgrade, UpgradeHandle, WebSocket};
 
-/// Extracts the WebSocket of an upgrade request. Rejects with 426 if the request is not a WebSocket handshake.
+/// Extracts the WebSocket of an upgrade request. Rejects with 426 if the request is not a WebSocket handshake, and with 500 if another
+/// argument has taken the WebSocket.
 impl<S: Send + Sync + 'static> FromMessage<S> for WebSocket {
     type Rejection = Rejection;
 
@@ -16,7 +17,8 @@ impl<S: Send + Sync + 'static> FromMessage<S> for WebSocket {
     }
 }
 
-/// Extracts the upgrade request. Rejects with 403 if it comes from a page of another origin.
+/// Extracts the upgrade request. Rejects with 426 if the request is not a WebSocket handshake, and with 403 if it comes from a page of
+/// another origin.
 impl<S: Send + Sync + 'static> FromMessage<S> for Upgrade {
     type Rejection = Rejection;
 

@@ -30,8 +30,8 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// # }).unwrap();
 /// ```
 ///
-/// It implements [`http_body::Body`], so it works with every layer and service of the tower ecosystem. As a reply, it is a 200
-/// response with the content type `application/octet-stream`.
+/// It implements [`http_body::Body`], the trait that the layers and services of the tower ecosystem use for bodies. As a reply, it is a
+/// 200 response with the content type `application/octet-stream`.
 #[derive(Default)]
 pub struct Body(Inner);
 
@@ -120,7 +120,8 @@ impl Body {
 
     /// Creates a body from a stream of chunks.
     ///
-    /// If the stream yields an error, the connection is aborted, so that the client detects the incomplete body.
+    /// If the stream of a response yields an error, the connection is aborted (with HTTP/2: the stream is reset), so that the client
+    /// detects the incomplete body.
     pub fn from_stream<S, D, E>(stream: S) -> Body
     where
         S: Stream<Item = Result<D, E>> + Send + 'static,
@@ -145,7 +146,7 @@ impl Body {
     ///
     /// # Errors
     ///
-    /// Returns [`BodyError::TooLarge`] if the body exceeds `limit`, without reading it if its announced size does. Returns
+    /// Returns [`BodyError::TooLarge`] if the body exceeds `limit`. If the announced size already does, nothing is read. Returns
     /// another error if the body cannot be read.
     pub async fn collect(mut self, limit: usize) -> Result<Bytes, BodyError> {
         // The lower bound is the announced length, or 0 if the length is not announced.
@@ -255,7 +256,7 @@ impl http_body::Body for Body {
 
 /// Observes or changes the frames of a body.
 pub(crate) trait FrameTap<E>: Unpin {
-    /// Maps the result of a poll of the body. `ended` is `true` if no frame follows.
+    /// Maps the result of a poll of the body. `ended` is `true` if it is known that no frame follows.
     fn poll(
         &mut self,
         polled: Poll<Option<Result<Frame<Bytes>, E>>>,

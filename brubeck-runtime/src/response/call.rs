@@ -40,7 +40,8 @@ pub fn operation_response<O: Operation>(result: Result<O::Ok, O::Fault>) -> Resp
     Answers::<O>::into_reply(result)
 }
 
-/// Responds with the status only. The error is logged, because its text is not meant for browsers.
+/// Responds with the code of [`CallError::status`] only. The text of the error is logged instead, because it can contain internal
+/// addresses or a message of the service.
 impl<F> IntoReply for CallError<F> {
     fn into_reply(self) -> Response {
         tracing::warn!(error = %self, "call failed");
@@ -51,6 +52,7 @@ impl<F> IntoReply for CallError<F> {
     }
 }
 
+/// Responds with the code and the message. Unlike the text of a [`CallError`], the message is meant for the client.
 impl IntoReply for Fault {
     fn into_reply(self) -> Response {
         self.status().into_reply()

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 /// }
 /// ```
 ///
-/// The response is 404 if the file does not exist. Do not build the path from client input; use
-/// [`App::files`](crate::App::files) to serve a folder.
+/// The response is 404 if the file does not exist, and 500 if it cannot be read; both are logged. Do not build the path from client
+/// input; use [`App::files`](crate::App::files) to serve a folder. The caller of a service gets an empty object instead of the file.
 ///
 /// Requires the feature `files`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,8 @@ impl File {
         self
     }
 
-    /// Returns the `content-disposition` header of a download (RFC 6266).
+    /// Returns the `content-disposition` header of a download (RFC 6266). Returns `None` unless there is a
+    /// [download name](File::download).
     pub(crate) fn disposition(&self) -> Option<String> {
         // Every other character is percent-encoded, so the name cannot end the parameter.
         let name = percent_encoding::utf8_percent_encode(

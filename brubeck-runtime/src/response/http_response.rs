@@ -21,6 +21,7 @@ pub(crate) fn http_response(response: Response) -> http::Response<Body> {
             );
             Body::from(status.text().to_owned())
         }
+        // `Empty`, and the payloads that the application has replaced before, or that are not for HTTP.
         _ => {
             if code == StatusCode::OK {
                 code = StatusCode::NO_CONTENT;
@@ -45,9 +46,11 @@ pub(crate) enum LengthSource {
 
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
-/// Corrects the framing headers of a response: `content-length` is the length of the body, and `transfer-encoding` and
-/// `keep-alive` are removed, because only the connection decides about them. If `head` is `true`, the request was a HEAD: the body
-/// is removed, and its length is kept.
+/// Corrects the framing headers of a response. `content-length` is the length of the body, if that is known; otherwise the handler's
+/// own header stays, if it is valid. `transfer-encoding` and `keep-alive` are removed, because only the connection decides about them.
+///
+/// A response with status 204 or 304 loses its body, its length and its media type. If `head` is `true`, the request was a HEAD: the
+/// body is removed, and its length is kept.
 pub(crate) fn apply_framing(response: &mut http::Response<Body>, head: bool, length_source: LengthSource) {
     let status = response.status();
     // Most responses have few headers, and none of these. Iterating over them is faster than three lookups.
@@ -62,7 +65,7 @@ pub(crate) fn apply_framing(response: &mut http::Response<Body>, head: bool, len
         && !bodiless
         && !status.is_informational()
     {
-        // The common case. The length of an empty body is set below.
+        // The common case: nothing to correct. The connection does not add the length of an empty body, so that is set below.
         let in_memory = response.body().bytes();
         if in_memory.is_some_and(|bytes| !bytes.is_empty()) {
             return;
@@ -88,8 +91,8 @@ pub(crate) fn apply_framing(response: &mut http::Response<Body>, head: bool, len
     }
 }
 
-/// Keeps a single, valid `content-length`. With several of them, or an invalid one, the client could disagree about the end of
-/// the response.
+/// Keeps the first `content-length` if it is valid, and removes all others. With several of them, or an invalid one, the client could
+/// disagree about the end of the response.
 fn sanitize_content_length(headers: &mut HeaderMap) {
     let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
     let text = headers

@@ -33,17 +33,22 @@ use std::borrow::Cow;
 /// | `&'static str`, `String`, `Cow<'static, str>` | 200 | plain text |
 /// | [`Html`] | 200 | HTML, not escaped |
 /// | `Bytes`, `Vec<u8>` | 200 | `application/octet-stream` |
-/// | [`Status`] | its code | its message as plain text |
+/// | [`Status`], [`http::StatusCode`] | its code | its message: as plain text, or for an error in the format that the client prefers |
 /// | `()` | 204; 200 for services | empty |
 /// | [`Redirect`](crate::Redirect) | 302, 303, 307 or 308 | empty |
 /// | [`Events`](crate::Events) | 200 | server-sent events |
 /// | [`Body`] | 200 | `application/octet-stream`, streamed |
-/// | [`Problem`](crate::Problem), [`NotFound`] | its status | the reason, in the format that the client prefers |
+/// | [`Problem`](crate::Problem), [`Rejection`](crate::Rejection), [`NotFound`] | its status | the reason, in the format that the client prefers |
+/// | [`CallError`](crate::CallError) | see there | the standard message of the status, in the format that the client prefers |
+/// | [`Fault`](crate::Fault) | its code | its message, in the format that the client prefers |
 /// | `(Status, R)` | the `Status` | as `R` |
-/// | `([(name, value); N], R)`, `(HeaderMap, R)` | as `R` | as `R`, with the headers added |
-/// | `http::Response<B>` | its status | its headers and body |
+/// | `([(name, value); N], R)`, `(HeaderMap, R)` | as `R` | as `R`, with the headers added; a `content-type` replaces that of `R` |
+/// | `http::Response<B>`, [`Response`] | its status | its headers and body |
 /// | `Result<R, E>` | as `R` or `E` | as `R` or `E` |
-/// | `Option<R>` | as `R`, 404 for `None` | as `R` |
+/// | `Option<R>` | as `R`, 404 for `None` | as `R`; `None` is as [`NotFound`] |
+///
+/// A service handler can return all of them, but services send JSON: text arrives as a JSON string, bytes that are not UTF-8 become a 500
+/// response, and a stream or a file becomes an empty object.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a reply",
     label = "a handler must return a type that implements `IntoReply`",
@@ -217,7 +222,7 @@ impl<R: IntoReply> IntoReply for Option<R> {
     }
 }
 
-/// Converts text without copying it.
+/// Converts text to bytes without copying it.
 fn into_bytes(text: Cow<'static, str>) -> Bytes {
     match text {
         Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),

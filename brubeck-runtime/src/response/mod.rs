@@ -54,8 +54,8 @@ pub struct Response {
     payload: Payload,
 }
 
-// The headers of most responses. They are shared until a header is added, so that responses of services, whose headers are not
-// sent, do not allocate a map.
+// The headers of most responses. They are shared until a header is added, so that most responses of services do not allocate a map:
+// a service does not send the content type.
 static JSON_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| content_type("application/json"));
 static TEXT_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| content_type("text/plain; charset=utf-8"));
 static HTML_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| content_type("text/html; charset=utf-8"));
@@ -79,13 +79,14 @@ fn content_type(media_type: &'static str) -> HeaderMap {
 pub enum Payload {
     /// No payload.
     Empty,
-    /// The message of the status. It is the body for browsers. Services have the status in the response already.
+    /// The message of the status. For HTTP clients it is the body: plain text, or for an error the format that the client prefers. The
+    /// callers of a service get an empty object, because they have the status already.
     Message,
     /// A serialized JSON value.
     Json(Bytes),
-    /// Bytes. Their media type is in the headers.
+    /// Bytes. Their media type is in the headers. The callers of a service get them as a JSON string.
     Bytes(Bytes),
-    /// A streamed body. Its media type is in the headers.
+    /// A streamed body. Its media type is in the headers. The callers of a service get an empty object.
     Stream(Body),
     /// A problem, to be rendered in the format that the client prefers.
     Problem(Box<Problem>),
@@ -162,12 +163,13 @@ impl Response {
         }
     }
 
-    /// Creates a response with bytes of a media type, such as `image/png`.
+    /// Creates a response with bytes of a media type, such as `image/png`. From a service handler, the bytes must be UTF-8; otherwise the
+    /// caller gets a 500 response, and an error is logged.
     pub fn bytes(status: Status, media_type: &'static str, bytes: impl Into<Bytes>) -> Response {
         Response::typed(status, media_type, Payload::Bytes(bytes.into()))
     }
 
-    /// Creates a response with a streamed body. Service handlers cannot stream; their callers get an empty payload.
+    /// Creates a response with a streamed body. Service handlers cannot stream; their callers get an empty object.
     pub fn stream(status: Status, media_type: &'static str, body: Body) -> Response {
         Response::typed(status, media_type, Payload::Stream(body))
     }
@@ -237,15 +239,19 @@ impl Response {
         (self.status, self.headers, self.payload)
     }
 
-    /// Sets the status.
+    /// Sets the status. The reason of a [`Problem`] stays the same.
     pub fn with_status(mut self, status: impl Into<Status>) -> Response {
         self.status = status.into();
+        // A problem is rendered with a status of its own, so both must have the same code.
+        if let Payload::Problem(problem) = &mut self.payload {
+            problem.set_code(self.status.code());
+        }
         self
     }
 
     /// Adds a header. It does not replace other headers with the same name, except for `content-type`.
     ///
-    /// If the name or the value is not valid in HTTP, the response becomes an empty 500 response, and an error is logged.
+    /// If the name or the value is not valid in HTTP, the whole response is replaced by a 500 response, and an error is logged.
     ///
     /// ```
     /// use brubeck::{Html, IntoReply};
@@ -280,7 +286,8 @@ impl Response {
         self
     }
 
-    /// Adds a `set-cookie` header.
+    /// Adds a `set-cookie` header. Unlike [`Cookies::set`](crate::Cookies::set), it does not replace other cookies with the same name, and
+    /// keeps `Secure` for a loopback address.
     pub fn with_cookie(mut self, cookie: Cookie) -> Response {
         self.headers_mut().append(SET_COOKIE, cookie.header());
         self
@@ -292,7 +299,7 @@ impl Response {
         self
     }
 
-    /// Replaces the payload. Status and headers stay the same.
+    /// Replaces the payload. Status and headers, such as the content type, stay the same.
     pub fn with_payload(mut self, payload: Payload) -> Response {
         self.payload = payload;
         self

@@ -22,13 +22,13 @@ use std::borrow::Cow;
 /// ```
 ///
 /// The `accept` header of the request determines the format:
-/// * HTML for browsers: the template `errors/<code>.html` or `errors.html` of the template folder, or a built-in page,
-/// * JSON: `application/problem+json` as in [RFC 9457],
+/// * HTML, which browsers prefer: the template `errors/<code>.html` or `errors.html` of the template folder, or a built-in page,
+/// * JSON: `application/problem+json` as in [RFC 9457], also if the header has no preference and the body of the request is JSON,
 /// * plain text for all other clients.
 ///
-/// The caller of a service gets the status, with the reason as its message.
+/// The caller of a service gets the status, with the reason as its message, but not the fields.
 ///
-/// The client sees all of it, so it must not contain secrets.
+/// Clients can see the reason, the fields and the members, so these must not contain secrets.
 ///
 /// [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 #[derive(Clone, Debug, PartialEq)]
@@ -70,12 +70,19 @@ impl Problem {
 
     /// Adds an extension member to the JSON format (RFC 9457, section 3.2).
     ///
-    /// The members `type`, `title`, `status`, `detail` and `errors` cannot be replaced. A value that cannot be serialized is ignored.
+    /// The members `type`, `title`, `status` and `detail` cannot be replaced, nor can `errors` if there are invalid fields. A value that
+    /// cannot be serialized is ignored.
     pub fn with(mut self, name: impl Into<String>, value: impl Serialize) -> Problem {
         if let Ok(value) = serde_json::to_value(value) {
             self.members.insert(name.into(), value);
         }
         self
+    }
+
+    /// Replaces the status code, and keeps the reason.
+    pub(super) fn set_code(&mut self, code: i32) {
+        let reason = self.status.clone().into_text();
+        self.status = Status::new(code).message(reason);
     }
 
     /// Returns the status, with the reason as its message.
@@ -107,7 +114,8 @@ impl Problem {
         Value::Object(object)
     }
 
-    /// Returns the invalid fields whose reason differs from that of the problem.
+    /// Returns the invalid fields whose reason differs from that of the problem. A [`Rejection`](crate::Rejection) uses one reason for both,
+    /// and clients that get HTML or text should read it once.
     fn distinct_fields(&self) -> impl Iterator<Item = &InvalidField> {
         self.fields
             .iter()
@@ -193,8 +201,8 @@ pub(crate) enum ProblemFormat {
 }
 
 impl ProblemFormat {
-    /// Returns the format that the `accept` header prefers. Without a preference, it is JSON if the request has a JSON body,
-    /// and otherwise plain text.
+    /// Returns the format that the `accept` header prefers. If the header is missing or accepts none of the formats by name, it is JSON
+    /// for a request with a JSON body, and otherwise plain text.
     pub(crate) fn negotiate(headers: &HeaderMap) -> ProblemFormat {
         let ranges = headers
             .get_all(ACCEPT)
@@ -291,6 +299,16 @@ mod tests {
                 "errors": [{ "field": "user.age", "reason": "too young" }],
             })
         );
+    }
+
+    #[test]
+    fn status_of_reply_replaces_code_and_keeps_reason() {
+        let response = (Status::new(409), Problem::new(400, "taken")).into_reply();
+        let Payload::Problem(problem) = response.payload() else {
+            panic!("{response:?}");
+        };
+        assert_eq!(problem.status().to_string(), "409 taken");
+        assert_eq!(response.status().code(), 409);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::status::Status;
 use std::borrow::Cow;
 use std::fmt;
 
-/// The rejection of an extractor: a status, a reason, and the field that is invalid.
+/// The rejection of an extractor: a status, a reason, and the field that is invalid, if there is one.
 ///
 /// ```
 /// use brubeck::{IntoReply, Rejection, Status};
@@ -37,7 +37,7 @@ impl Rejection {
         self
     }
 
-    /// Creates a rejection for data that cannot be deserialized. The path `.` stands for the whole value.
+    /// Creates a rejection for data that cannot be deserialized. An empty path and `.` stand for the whole value.
     pub(crate) fn for_field(
         status: Status,
         message: &str,
@@ -55,7 +55,7 @@ impl Rejection {
         &self.status
     }
 
-    /// Returns the path of the invalid field.
+    /// Returns the path of the invalid field. Returns `None` if none was [set](Rejection::at).
     pub fn field(&self) -> Option<&str> {
         self.field.as_deref()
     }

@@ -29,6 +29,7 @@ pub struct Reply<T = Fields> {
     payload: T,
     status: Status,
     headers: HeaderMap,
+    /// The last error of a builder method. The response is 500 then.
     error: Option<String>,
 }
 

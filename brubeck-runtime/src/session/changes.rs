@@ -16,7 +16,7 @@ pub(crate) struct CookieChanges(Arc<Mutex<PendingChanges>>);
 struct PendingChanges {
     cookies: Vec<Cookie>,
     session: Option<Session>,
-    /// `true` if the request was sent to a loopback address.
+    /// `true` if the `host` header of the request is a loopback address.
     loopback: bool,
 }
 
@@ -54,7 +54,7 @@ impl CookieChanges {
         self.lock().session.get_or_insert(opened).clone()
     }
 
-    /// Adds the changes to the headers of the response, and clears them.
+    /// Adds the changes to the headers of the response. Later calls add nothing. The session is only added if it has changed.
     pub(crate) fn apply_to(&self, keys: Option<&SigningKeys>, response: &mut HeaderMap) {
         let changes = std::mem::take(&mut *self.lock());
         let session = changes.session.and_then(|session| session.changed_cookie(keys?));
@@ -67,7 +67,7 @@ impl CookieChanges {
                 tracing::warn!(
                     name = cookie.name(),
                     size = header.len(),
-                    "cookie exceeds 4 KiB, browsers will ignore it"
+                    "cookie exceeds 4 KiB, browsers may ignore it"
                 );
             }
             response.append(SET_COOKIE, header);
@@ -79,7 +79,7 @@ impl CookieChanges {
     }
 }
 
-/// Returns `true` if the host is a loopback address, whose traffic cannot be intercepted on a network.
+/// Returns `true` if the host is `localhost` or a loopback address, whose traffic cannot be intercepted on a network.
 fn is_loopback(host: &HeaderValue) -> bool {
     let Ok(host) = host.to_str() else { return false };
     // An IPv6 address is in brackets, because it contains colons.

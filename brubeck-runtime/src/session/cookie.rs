@@ -19,10 +19,12 @@ use std::time::Duration;
 /// ```
 ///
 /// The defaults are `Path=/`, no domain, no maximum age (the cookie is deleted when the browser closes), `HttpOnly`, `SameSite=Lax`
-/// and `Secure`. [`Cookies`](crate::Cookies) omits `Secure` if the request was sent to a loopback address, so that cookies work
-/// during development without TLS.
+/// and `Secure`. If the `host` header of the request is a loopback address, [`Cookies`](crate::Cookies),
+/// [`SignedCookies`](crate::SignedCookies) and [`Session`](crate::Session) omit `Secure`, so that cookies work during development without
+/// TLS. They keep it for [`SameSite::None`], which browsers ignore without it.
 ///
-/// Names and values can be any text. Characters that are not allowed in a cookie (RFC 6265, section 4.1.1) are percent-encoded.
+/// Names and values can be any text. Characters that are not allowed in a cookie (RFC 6265, section 4.1.1) are percent-encoded in the
+/// name and the value, and removed from the path and the domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a cookie reaches the browser through `Cookies::set` or `Response::with_cookie`"]
 pub struct Cookie {
@@ -53,14 +55,15 @@ enum Secure {
 pub enum SameSite {
     /// Requests from other sites do not include the cookie.
     Strict,
-    /// Requests from other sites include the cookie if they follow a link. The default.
+    /// Requests from other sites include the cookie if they open a page in the browser with GET, as a link does. The default.
     #[default]
     Lax,
     /// Requests from other sites include the cookie. Browsers require `Secure` with it.
     None,
 }
 
-/// The characters to percent-encode: everything except the token characters of RFC 6265, section 4.1.1. `%` is encoded too.
+/// The characters to percent-encode: everything except the token characters of RFC 6265, section 4.1.1. `%` is a token character, but is
+/// encoded too, so that decoding returns the original text.
 const ENCODE_SET: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -104,7 +107,7 @@ impl Cookie {
         self
     }
 
-    /// Sets the time after which the browser deletes the cookie, in whole seconds.
+    /// Sets the time after which the browser deletes the cookie, rounded down to whole seconds. Zero removes the cookie.
     pub fn max_age(mut self, age: Duration) -> Cookie {
         self.max_age = Some(age);
         self
@@ -161,7 +164,7 @@ impl Cookie {
         self.header_for(false)
     }
 
-    /// Like [`header`](Cookie::header). Omits `Secure` if `loopback` is `true`.
+    /// Like [`header`](Cookie::header). Omits `Secure` if `loopback` is `true`, except for [`SameSite::None`].
     pub(crate) fn header_for(&self, loopback: bool) -> HeaderValue {
         // The fallback is unreachable: characters that are not allowed in a header have been encoded or removed.
         HeaderValue::try_from(self.text(loopback)).unwrap_or(HeaderValue::from_static("invalid=; Max-Age=0"))
@@ -190,7 +193,9 @@ impl Cookie {
             SameSite::Lax => "; SameSite=Lax",
             SameSite::None => "; SameSite=None",
         });
-        if self.secure == Secure::UnlessLoopback && !loopback {
+        // Browsers ignore `SameSite=None` without `Secure`, also for a loopback address.
+        let is_required = self.same_site == SameSite::None;
+        if self.secure == Secure::UnlessLoopback && (is_required || !loopback) {
             text.push_str("; Secure");
         }
         text
@@ -241,5 +246,12 @@ mod tests {
             "a=; Path=/; HttpOnly; SameSite=Lax"
         );
         assert!(Cookie::new("a", "").text(false).ends_with("; Secure"));
+    }
+
+    #[test]
+    fn keeps_secure_for_loopback_if_same_site_requires_it() {
+        let cookie = Cookie::new("a", "").same_site(SameSite::None);
+        assert!(cookie.text(true).ends_with("; SameSite=None; Secure"));
+        assert!(cookie.insecure().text(true).ends_with("; SameSite=None"));
     }
 }

@@ -17,7 +17,8 @@ use http::header::COOKIE;
 /// }
 /// ```
 ///
-/// Changes are added to every response of the handler, including errors.
+/// Changes are added to every response of the handler, including errors and timeouts. Calls of services and
+/// [catchers](crate::App::catch) have no response to add them to, so their changes are lost.
 ///
 /// Clients can send any cookie. Use [`SignedCookies`](crate::SignedCookies) or a [`Session`](crate::Session) for values that must
 /// not be forged.
@@ -35,7 +36,8 @@ impl Cookies {
         }
     }
 
-    /// Returns the value of a cookie. If the handler has set or removed the cookie, that takes precedence.
+    /// Returns the value of a cookie. A change of this request takes precedence over the value that the client sent. If the client sent
+    /// several cookies with this name, the first one is used.
     pub fn get(&self, name: &str) -> Option<String> {
         match self.changes.value(name) {
             Some(changed) => changed,
@@ -47,14 +49,14 @@ impl Cookies {
         }
     }
 
-    /// Returns the names and values of the cookies that the client sent. Malformed cookies are skipped.
+    /// Returns the names and values of the cookies that the client sent, percent-decoded. Malformed cookies are skipped.
     pub fn sent(&self) -> impl Iterator<Item = (&str, &str)> {
         self.sent
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Sets a cookie. It replaces one with the same name that was set before.
+    /// Sets a cookie. It replaces a cookie with the same name that was set before in this request, even one with another path or domain.
     pub fn set(&self, cookie: Cookie) {
         self.changes.set(cookie);
     }
@@ -69,7 +71,7 @@ impl Cookies {
         self.changes.set(cookie.expired());
     }
 
-    /// Removes every cookie that the client sent, as with [`remove`](Cookies::remove).
+    /// Removes every cookie that the client sent, as with [`remove`](Cookies::remove): those with another path or a domain remain.
     pub fn remove_all(&self) {
         for (name, _) in &self.sent {
             self.remove(name);

@@ -40,7 +40,7 @@ const USER_KEY: &str = "user";
 /// }
 /// ```
 ///
-/// The cookie is limited to 4 KiB, so keep the values small. Users can read the values, but not change them.
+/// Browsers may ignore a cookie of more than 4 KiB, so keep the values small. Users can read the values, but not change them.
 ///
 /// A session is valid for 14 days after its last change. It is renewed if it is used in the second half of that time.
 ///
@@ -100,7 +100,8 @@ impl Session {
         data.values.clear();
     }
 
-    /// Logs a user in: removes all values and sets the user id, from which [`CurrentUser`](crate::CurrentUser) finds the user.
+    /// Logs a user in: removes all values, including those of a previous user, and sets the user id, from which
+    /// [`CurrentUser`](crate::CurrentUser) finds the user.
     pub fn log_in(&self, user_id: impl ToString) {
         self.clear();
         self.set(USER_KEY, user_id.to_string());
@@ -111,7 +112,7 @@ impl Session {
         self.clear();
     }
 
-    /// Returns the id of the user who is logged in.
+    /// Returns the id of the user who is logged in. Returns `None` if no user is.
     pub fn user_id(&self) -> Option<String> {
         self.get(USER_KEY)
     }

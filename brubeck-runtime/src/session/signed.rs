@@ -22,7 +22,8 @@ pub(crate) const DEFAULT_MAX_AGE: Duration = Duration::from_secs(14 * 24 * 60 * 
 /// ```
 ///
 /// The signature (HMAC-SHA256) covers the name, the value and the time of signing. It is valid for 14 days, even if the browser
-/// keeps the cookie longer. Values are not encrypted, so users can read them.
+/// keeps the cookie longer; use [`get_within`](SignedCookies::get_within) for another time. Values are not encrypted, so users can read
+/// them.
 ///
 /// Rejects with 500 unless [`App::cookie_secret`](crate::App::cookie_secret) is set.
 #[derive(Clone, Debug)]
@@ -36,7 +37,8 @@ impl SignedCookies {
         SignedCookies { cookies, keys }
     }
 
-    /// Returns the value of a cookie. Returns `None` if the cookie is missing, its signature is invalid, or it is older than 14 days.
+    /// Returns the value of a cookie. Returns `None` if the cookie is missing, its signature is invalid or older than 14 days, or its value
+    /// is not UTF-8.
     pub fn get(&self, name: &str) -> Option<String> {
         self.get_within(name, DEFAULT_MAX_AGE)
     }
@@ -53,7 +55,7 @@ impl SignedCookies {
             .verify(name, &self.cookies.get(name)?, max_age, SystemTime::now())
     }
 
-    /// Signs and sets a cookie. Its maximum age is 14 days unless it has another one.
+    /// Signs and sets a cookie. Its maximum age in the browser is 14 days unless it has another one.
     pub fn set(&self, cookie: Cookie) {
         self.cookies.set(sign(cookie, &self.keys));
     }

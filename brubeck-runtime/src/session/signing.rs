@@ -9,9 +9,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The shortest secret that is accepted.
+/// The minimum length of a secret.
 const MIN_SECRET_BYTES: usize = 32;
-/// The limit for the current and the previous secrets of an application.
+/// The limit for the number of secrets of an application, the current one included.
 const MAX_SECRETS: usize = 4;
 /// The tolerance for signatures from servers whose clock is ahead.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
@@ -26,10 +26,12 @@ const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 /// assert_eq!(format!("{secret:?}"), "CookieSecret(..)");
 /// ```
 ///
-/// A secret must have at least 32 bytes; generate one with `openssl rand -base64 32`. Its `Debug` output does not contain the secret.
+/// A secret must have at least 32 bytes; generate one with `openssl rand -base64 32`. It is used as it is, without decoding it. The `Debug`
+/// output does not contain it.
 ///
 /// To rotate the secret, set the new one, and keep the old one with [`previously`](CookieSecret::previously) until the cookies that
-/// it signed have expired. At most four secrets can be set. [`App`](crate::App) reports violations of these limits at start.
+/// it signed have expired. At most four secrets can be set, the current one included. Starting the application fails if one of these limits
+/// is violated.
 #[derive(Clone)]
 pub struct CookieSecret(Vec<Vec<u8>>);
 
@@ -121,6 +123,7 @@ impl SigningKey {
 impl SigningKeys {
     /// Signs a value. The result is `v1.<key id>.<time of signing>.<value>.<mac>`, with value and MAC in base64.
     pub(crate) fn sign(&self, name: &str, value: &[u8], now: SystemTime) -> String {
+        // A `CookieSecret` has at least one secret, so there is a key. An empty text is not a valid signed value.
         let Some(key) = self.0.first() else {
             return String::new();
         };
@@ -129,7 +132,8 @@ impl SigningKeys {
         format!("{text}.{mac}")
     }
 
-    /// Returns the value and its age. Returns `None` if the signature is not valid for this name, or older than `max_age`.
+    /// Returns the value and its age. Returns `None` if the signature is not valid for this name, is older than `max_age`, or is more than
+    /// [`MAX_CLOCK_SKEW`] in the future.
     pub(crate) fn verify(
         &self,
         name: &str,

@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// # let _ = App::new(ROUTES, Broadcast::new());
 /// ```
 ///
-/// A slow subscriber does not delay the others: it is disconnected if 1,024 messages or 4 MiB are queued for it.
+/// A slow subscriber does not delay the others: it is disconnected if a message arrives while 1,024 messages or 4 MiB are queued for it.
 ///
 /// A message is encoded and, with the feature `deflate`, compressed once for all subscribers. Behind Mongrel2, one message to
 /// Mongrel2 reaches up to 128 connections.
@@ -43,7 +43,7 @@ struct Subscribers {
     groups: HashMap<usize, GroupSubscribers>,
     /// All other subscribers, by the id of their subscription.
     individual: HashMap<u64, Arc<dyn SocketTransport>>,
-    /// The clients of [`Broadcast::until_closed`], by group, so that none of them is subscribed twice.
+    /// The clients of [`Broadcast::until_closed`] that are in a group, so that none of them is subscribed twice.
     until_closed: HashSet<(usize, ClientId)>,
 }
 
@@ -121,8 +121,9 @@ impl Broadcast {
 
     /// Subscribes a client until its connection is closed.
     ///
-    /// It is meant for handlers of [message sockets](SocketSender), which run once for each message of a client. Nothing happens if
-    /// the client is subscribed already.
+    /// It is meant for handlers of [message sockets](SocketSender), which run once for each message of a client. Behind Mongrel2, nothing
+    /// happens if this method has subscribed the client before. With the embedded server, each call adds a subscription, so use
+    /// [`join`](Broadcast::join) for its WebSockets.
     ///
     /// # Panics
     ///
@@ -145,10 +146,11 @@ impl Broadcast {
         });
     }
 
-    /// Sends a message to all subscribers, and returns their number.
+    /// Sends a message to all subscribers, and returns their number. A subscription counts until it is dropped, even if its WebSocket is
+    /// closed.
     ///
-    /// A subscriber receives it after the messages that were sent to it before. Delivery is not confirmed. The future completes when
-    /// the front ends have accepted the message; it does not wait for subscribers.
+    /// A subscriber receives the message after the messages that were sent to it before. Delivery is not confirmed. The future completes
+    /// when the front ends have accepted the message; it does not wait for subscribers.
     pub async fn send(&self, message: impl Into<SocketMessage>) -> usize {
         let message = message.into();
         // Copies the subscribers, so that the lock is not held across an `await`.
@@ -190,14 +192,14 @@ impl Broadcast {
         count
     }
 
-    /// Returns the number of subscribers.
+    /// Returns the number of subscriptions that have not been dropped.
     pub fn len(&self) -> usize {
         let subscribers = lock(&self.0);
         let grouped: usize = subscribers.groups.values().map(|group| group.clients.len()).sum();
         subscribers.individual.len() + grouped
     }
 
-    /// Returns `true` if there are no subscribers.
+    /// Returns `true` if there are no subscriptions.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -34,11 +34,12 @@ impl Close {
     pub const BROKEN: Close = Close::of(1006);
     /// 1007: a text message is not UTF-8, or a compressed message cannot be decompressed.
     pub const NOT_UTF8: Close = Close::of(1007);
-    /// 1008: a message is not allowed here, or the client is too slow or sends too many messages.
+    /// 1008: a message is not allowed here, the client reads broadcasts too slowly, or it sends more messages than the handler receives
+    /// (behind Mongrel2).
     pub const POLICY: Close = Close::of(1008);
     /// 1009: a message exceeds the limit.
     pub const TOO_LARGE: Close = Close::of(1009);
-    /// 1011: the handler failed.
+    /// 1011: the handler returned an error or panicked.
     pub const FAILED: Close = Close::of(1011);
 
     const fn of(code: u16) -> Close {
@@ -50,8 +51,8 @@ impl Close {
 
     /// Creates a close with a code and a reason.
     ///
-    /// Applications can use the codes 4000 to 4999. A code that must not be sent is replaced by 1000. The reason is truncated to 123
-    /// bytes.
+    /// Applications can use the codes 4000 to 4999. A code that must not be sent, such as 1005, is replaced by 1000. The reason is truncated
+    /// to at most 123 bytes, between two characters.
     pub fn new(code: u16, reason: impl Into<Cow<'static, str>>) -> Close {
         let mut reason = reason.into();
         if reason.len() > MAX_REASON_BYTES {

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 pub(crate) enum BroadcastEncoding {
     /// A frame.
     Frame,
-    /// A frame, compressed if that makes it smaller.
+    /// A frame, compressed unless the message is small or compression does not make it smaller.
     DeflatedFrame,
     /// The content without framing, terminated with a NUL byte, for message sockets.
     NulTerminated,

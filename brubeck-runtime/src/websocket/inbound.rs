@@ -32,7 +32,7 @@ impl InboundMessage {
         message(opcode, bytes).map(InboundMessage::Plain)
     }
 
-    /// Returns the size in memory, in bytes.
+    /// Returns the size of the payload as it was received, in bytes: compressed, if it is.
     pub(crate) fn size(&self) -> usize {
         match self {
             InboundMessage::Plain(message) => message.as_bytes().len(),

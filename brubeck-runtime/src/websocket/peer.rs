@@ -10,7 +10,7 @@ use bytes::Bytes;
 pub(crate) struct SocketPeer {
     limit: usize,
     deflate: Option<Deflate>,
-    /// Set after a close frame or a protocol error. All further frames are ignored.
+    /// Set after a close frame or an error of the client. All further frames are ignored.
     closed: bool,
 }
 
@@ -21,7 +21,7 @@ pub(crate) enum FrameAction {
     Deliver(InboundMessage),
     /// Send the frame to the client.
     Reply(Bytes),
-    /// Send the frame `last` to the client, and close the connection.
+    /// Send the frame `last` to the client, and close the connection. `close` is the reason for the handler.
     Close { last: Bytes, close: Close },
     /// Do nothing.
     Ignore,
@@ -74,7 +74,7 @@ impl SocketPeer {
         }
     }
 
-    /// Closes the connection because of an error of the client.
+    /// Returns the action that closes the connection because of an error of the client. All further frames are ignored.
     pub(crate) fn end(&mut self, close: Close) -> FrameAction {
         self.closed = true;
         FrameAction::Close {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_to_close_and_ignores_later_frames() {
+    fn reply_to_close_has_code_without_reason() {
         let action = receive(0x88, b"\x03\xe8bye");
         assert_eq!(
             action,
@@ -158,9 +158,17 @@ mod tests {
             }
         );
         assert_closes(receive(0x88, b""), 1005);
+    }
+
+    #[test]
+    fn rejects_invalid_close_payloads() {
         assert_closes(receive(0x88, b"\x03"), 1002);
         assert_closes(receive(0x88, b"\x03\xed"), 1002);
         assert_closes(receive(0x88, b"\x03\xe8\xff"), 1007);
+    }
+
+    #[test]
+    fn ignores_frames_after_close() {
         let mut peer = SocketPeer::new(10, None);
         assert_closes(peer.receive(0x88, Bytes::new()), 1005);
         assert_eq!(

@@ -26,15 +26,20 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 /// unless its [outcome](crate::SocketOutcome) is another one.
 ///
 /// The connection is closed by the server if
-/// * a text message is not UTF-8 (code 1007),
+/// * the client violates the protocol (code 1002),
+/// * a text message is not UTF-8, or a compressed message cannot be decompressed (code 1007),
 /// * a message exceeds the body limit of the application (code 1009),
 /// * the handler does not receive, and the queue of received messages is full (Mongrel2, code 1008; the embedded server stops reading
 ///   instead),
-/// * the client does not respond to two pings in a row. A ping is sent after 30 seconds without a frame from the client.
+/// * the client does not read the messages of a [`Broadcast`](crate::Broadcast) fast enough (code 1008 for the handler; no close frame is
+///   sent),
+/// * the client sends no frame in return to several pings in a row (code 1006 for the handler). A ping is sent after 30 seconds without
+///   a frame from the client,
+/// * the application shuts down (code 1001).
 ///
 /// With the feature `deflate`, messages of 128 bytes or more are compressed (RFC 7692) if the client supports it.
 ///
-/// Rejects with 426 if the request is not a WebSocket handshake.
+/// Rejects with 426 if the request is not a WebSocket handshake, and with 500 if another argument has taken the WebSocket.
 #[derive(Debug)]
 pub struct WebSocket {
     inbound: mpsc::Receiver<QueuedMessage>,
@@ -81,7 +86,8 @@ pub struct WebSocket {
 /// # const ROUTES: Routes<Broadcast> = routes![subscribe, publish];
 /// ```
 ///
-/// Do not send to a client that uses the same connection for HTTP requests while a response is being sent to it.
+/// A client can use the connection of a message socket for HTTP requests, too. Do not send to it while it receives a response, because
+/// the message could arrive in the middle of the response.
 #[derive(Clone)]
 pub struct SocketSender(pub(crate) Arc<dyn SocketTransport>);
 
@@ -120,7 +126,8 @@ impl WebSocket {
         WebSocket { protocol, ..self }
     }
 
-    /// Receives the next message. Returns `None` once the connection is closed; [`ended`](WebSocket::ended) has the reason.
+    /// Receives the next message. Returns `None` once the connection is closed and all messages that arrived before are received;
+    /// [`ended`](WebSocket::ended) has the reason.
     ///
     /// This method is cancel safe: no message is lost if the future is dropped.
     pub async fn recv(&mut self) -> Option<SocketMessage> {
@@ -128,8 +135,8 @@ impl WebSocket {
         self.decode(queued)
     }
 
-    /// Decodes a message. If it is invalid, closes the connection and returns `None`. Compressed messages are not validated before
-    /// this.
+    /// Decodes a message. If it is invalid, closes the connection and returns `None`. Only compressed messages can be invalid: all others
+    /// were validated before they were queued.
     fn decode(&mut self, queued: QueuedMessage) -> Option<SocketMessage> {
         match queued.message.decode() {
             Ok(message) => Some(message),
@@ -159,17 +166,17 @@ impl WebSocket {
         self.sender.clone()
     }
 
-    /// Closes the connection, after the messages that were sent before.
+    /// Closes the connection, after the messages that were sent before. Does not wait, and does nothing if the connection is closed.
     pub fn close(&self, close: Close) {
         self.sender.close(close);
     }
 
-    /// Returns the reason of the close, once [`recv`](WebSocket::recv) has returned `None`.
+    /// Returns the reason of the close. Returns `None` while the WebSocket is open. It is set before [`recv`](WebSocket::recv) returns `None`.
     pub fn ended(&self) -> Option<&Close> {
         self.ended.get()
     }
 
-    /// Returns the negotiated subprotocol.
+    /// Returns the negotiated subprotocol. Returns `None` if the server and the client have none in common.
     pub fn protocol(&self) -> Option<&'static str> {
         self.protocol
     }
@@ -195,7 +202,7 @@ impl SocketSender {
         self.0.send(message.into()).await
     }
 
-    /// Closes the connection, after the messages that were sent before.
+    /// Closes the connection, see [`WebSocket::close`]. A message socket has no close frames, so the client does not get the code.
     pub fn close(&self, close: Close) {
         self.0.close(close);
     }

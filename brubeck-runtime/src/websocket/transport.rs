@@ -17,7 +17,7 @@ pub(crate) trait SocketTransport: Send + Sync + 'static {
     /// Returns the encoding of broadcast messages for this client.
     fn encoding(&self) -> BroadcastEncoding;
 
-    /// Closes the connection, after the messages that were sent before.
+    /// Closes the connection, after the messages that were sent before. Does not wait.
     fn close(&self, close: Close);
 
     /// Completes when the connection is closed or lost.
@@ -29,10 +29,10 @@ pub(crate) trait SocketTransport: Send + Sync + 'static {
 
 /// A group of clients to which a front end can send with one message.
 pub(crate) trait BroadcastGroup: Send + Sync + 'static {
-    /// Sends the same bytes to several clients.
+    /// Sends the same bytes to several clients. Waits until the front end has accepted them, but not for the clients.
     fn send_to(&self, to: Vec<ClientId>, bytes: Bytes) -> BoxFuture<'_, ()>;
 
-    /// Returns a number that identifies the group.
+    /// Returns a number that identifies the group for as long as it exists.
     fn id(&self) -> usize;
 }
 
@@ -43,6 +43,6 @@ pub(crate) struct ClientId {
     pub(crate) connection: Bytes,
     /// Distinguishes connections that had the same id, because web servers reuse ids.
     pub(crate) serial: u64,
-    /// The number of the request within the connection.
+    /// The number of the request within the connection. 0 for the client of a message socket, whose requests share one id.
     pub(crate) number: u64,
 }

@@ -2,7 +2,7 @@
 
 use super::{Close, Deflate, UpgradeHandle, WebSocket};
 use crate::message::Message;
-use crate::response::{Body, IntoReply, Rejection, Response};
+use crate::response::{Body, IntoReply, Payload, Rejection, Response};
 use crate::status::Status;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
@@ -61,7 +61,7 @@ impl Upgrade {
         Ok(upgrade)
     }
 
-    /// Selects the first of these subprotocols that the client supports. The others are ignored.
+    /// Selects the first of these subprotocols that the client supports. If it supports none, the WebSocket has no subprotocol.
     #[must_use]
     pub fn protocols(self, protocols: &[&'static str]) -> Upgrade {
         self.handle
@@ -69,7 +69,8 @@ impl Upgrade {
         self
     }
 
-    /// Accepts the upgrade. Returns the response that opens the WebSocket; the handler runs after it is sent.
+    /// Accepts the upgrade. Returns the response that opens the WebSocket once the handler of the request returns it; `handler` runs after
+    /// that. If an argument of the handler has taken the WebSocket, the response is 500.
     pub fn on<F, R>(self, handler: impl FnOnce(WebSocket) -> F) -> Response
     where
         F: Future<Output = R> + Send + 'static,
@@ -91,8 +92,8 @@ impl Upgrade {
 /// assert_eq!(Err::<(), _>("no database").close(), Close::FAILED);
 /// ```
 ///
-/// Implemented for `()`, which closes with code 1000, for [`Close`], and for `Result`: an error is logged and closes the connection with
-/// code 1011.
+/// Implemented for `()`, which closes with code 1000, for [`Close`], and for `Result`: an error is logged at the level `debug` and closes
+/// the connection with code 1011.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a return type of a WebSocket handler",
     label = "a handler of a WebSocket returns nothing, or `Result<(), E>`",
@@ -145,7 +146,7 @@ pub(crate) fn negotiate(
     Ok(())
 }
 
-/// Accepts an upgrade. Returns the response; `handler` runs after it is sent. Used by `#[websocket]`.
+/// Accepts an upgrade. Returns the response that opens the WebSocket; `handler` runs after that. Used by `#[websocket]`.
 pub(crate) fn accept_upgrade<F>(message: &Message, handler: F) -> Response
 where
     F: Future<Output: SocketOutcome> + Send + 'static,
@@ -160,16 +161,18 @@ fn accept<F>(handle: &UpgradeHandle, handler: F) -> Response
 where
     F: Future<Output: SocketOutcome> + Send + 'static,
 {
-    // The handler consumes the socket, so closing it afterwards needs a sender.
+    // The handler consumes the socket, so closing it afterwards requires a sender.
     let sender = handle.sender();
     handle.accept(Box::pin(async move {
         let close = pin!(handler).await.close();
         sender.close(close);
     }));
-    Response::new(Status::new(101))
+    // The front end replaces the status, because 101 is not the final status of a response elsewhere. Without a message as its payload, the
+    // response is not taken for an error, which a catcher or an error page would replace.
+    Response::new(Status::new(101)).with_payload(Payload::Empty)
 }
 
-/// Returns the head of the response 101 (Switching Protocols).
+/// Returns the head of the response 101 (Switching Protocols), with the headers of the handler's response.
 pub(crate) fn switching_protocols(
     response: http::Response<Body>,
     accept: HeaderValue,
@@ -204,9 +207,10 @@ fn choose_protocol(headers: &HeaderMap, protocols: &[&'static str]) -> Option<&'
     protocols.iter().find(is_supported).copied()
 }
 
-/// Checks that a request comes from the same origin, or an allowed one.
+/// Checks that a request comes from the same host and port as it is sent to, or from an allowed origin.
 ///
-/// Requests without an `origin` header are accepted. Browsers always send it, and other clients have no cookies of a user to abuse.
+/// The scheme is not compared, because a proxy may terminate TLS. Requests without an `origin` header are accepted. Browsers always send
+/// it, and other clients have no cookies of a user to abuse.
 fn check_origin(headers: &HeaderMap, allowed: &[&str]) -> Result<(), Rejection> {
     let Some(origin) = headers.get(ORIGIN) else {
         return Ok(());
@@ -233,6 +237,46 @@ fn check_origin(headers: &HeaderMap, allowed: &[&str]) -> Result<(), Rejection> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::websocket::{
+        BroadcastEncoding, BroadcastGroup, ClientId, Closed, SocketMessage, SocketTransport,
+    };
+    use bytes::Bytes;
+    use futures_util::future::BoxFuture;
+    use std::sync::Arc;
+
+    struct NoTransport;
+
+    impl SocketTransport for NoTransport {
+        fn send(&self, _: SocketMessage) -> BoxFuture<'_, Result<(), Closed>> {
+            Box::pin(std::future::ready(Err(Closed)))
+        }
+
+        fn send_or_disconnect(&self, _: Bytes) {}
+
+        fn encoding(&self) -> BroadcastEncoding {
+            BroadcastEncoding::Frame
+        }
+
+        fn close(&self, _: Close) {}
+
+        fn closed(&self) -> BoxFuture<'_, ()> {
+            Box::pin(std::future::ready(()))
+        }
+
+        fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, ClientId)> {
+            None
+        }
+    }
+
+    #[test]
+    fn accepted_upgrade_is_not_an_error_response() {
+        let (_, inbound) = tokio::sync::mpsc::channel(1);
+        let handle = UpgradeHandle::new(WebSocket::new(inbound, Arc::default(), Arc::new(NoTransport)));
+        let response = accept(&handle, async {});
+        assert_eq!(response.status().code(), 101);
+        assert!(matches!(response.payload(), Payload::Empty), "{response:?}");
+        assert!(handle.take_accepted().is_some());
+    }
 
     #[test]
     fn rejects_other_origins_unless_allowed() {

@@ -53,6 +53,7 @@ impl UpgradeHandle {
         })
     }
 
+    /// Returns the rejection of a second extractor of the WebSocket.
     pub(crate) fn already_taken() -> Rejection {
         Rejection::new(
             Status::INTERNAL_SERVER_ERROR,
@@ -64,6 +65,7 @@ impl UpgradeHandle {
         self.state(|state| state.protocol = protocol);
     }
 
+    /// Returns the WebSocket, with the subprotocol that was set before. Returns `None` if it was taken before.
     pub(crate) fn take_socket(&self) -> Option<WebSocket> {
         self.state(|state| {
             state

@@ -42,9 +42,10 @@ const WRITE_BUFFER_BYTES: usize = 256 << 10;
 /// ```
 ///
 /// The handler runs as soon as the request headers have been received. Backpressure applies: while the handler does not read,
-/// the client is slowed down. If the handler responds without reading the whole body, the connection is closed after the response.
+/// the client is slowed down. If the handler responds without reading the whole body, an HTTP/1 connection is closed after the response.
 ///
-/// `Upload` works the same with the embedded server and with Mongrel2, including uploads that Mongrel2 writes to a file.
+/// With Mongrel2, the same handler also receives bodies that Mongrel2 has in memory or writes to a file. Mongrel2 receives those without
+/// backpressure, and the first [`chunk`](Upload::chunk) of a file waits until the file is complete.
 ///
 /// The body limit is that of the application, unless [`Limits`](crate::Limits) set another one for the route. Rejects with
 /// 413 if the announced length exceeds it. Rejects with 500 if another argument has taken the body.
@@ -85,7 +86,7 @@ impl PendingBody {
 }
 
 impl Upload {
-    /// Returns the announced length in bytes. Returns `None` if the client uses chunked encoding.
+    /// Returns the announced length in bytes. Returns `None` if the client did not announce it, as with chunked encoding.
     pub fn length(&self) -> Option<u64> {
         self.length
     }
@@ -95,7 +96,7 @@ impl Upload {
         self.received
     }
 
-    /// Returns the content type of the request.
+    /// Returns the content type of the request, with its parameters. Returns `None` if the header is missing or is not visible ASCII.
     pub fn media_type(&self) -> Option<&str> {
         self.media_type.as_deref()
     }
@@ -148,10 +149,10 @@ impl Upload {
         Ok(all.into())
     }
 
-    /// Writes the body to a new file, and returns its size in bytes.
+    /// Writes the rest of the body to a new file, and returns the size of the file in bytes.
     ///
-    /// An upload that Mongrel2 has written to a file is moved instead of copied, if it is on the same file system. If the upload
-    /// fails, the incomplete file is removed.
+    /// An upload that Mongrel2 has written to a file is moved instead of copied, if it is on the same file system and nothing has been
+    /// read from it. If the upload fails, the incomplete file is removed.
     ///
     /// # Errors
     ///
@@ -159,8 +160,9 @@ impl Upload {
     pub async fn save(mut self, path: impl AsRef<Path>) -> Result<u64, UploadError> {
         use tokio::io::AsyncWriteExt;
         let path = path.as_ref();
-        // Once bytes have been read, the file has to be copied, because they come from it.
-        if self.received == 0
+        // Once bytes have been read, the rest has to be copied: moving would include the bytes that were read.
+        let received_before = self.received;
+        if received_before == 0
             && let Some(file) = self.file.take()
             && let Some(size) = file.save(path, self.limit).await?
         {
@@ -178,7 +180,7 @@ impl Upload {
         }
         file.flush().await?;
         std::mem::forget(incomplete);
-        Ok(self.received)
+        Ok(self.received - received_before)
     }
 
     /// Converts the rest of the upload into a [`Body`], for example to forward it. The limit does not apply to the body.
@@ -194,12 +196,12 @@ impl Upload {
     }
 }
 
-/// Removes a file on drop. It is forgotten once the file is complete.
+/// Removes a file on drop. [`Upload::save`] forgets the value once the file is complete.
 struct IncompleteFile<'p>(&'p Path);
 
 impl Drop for IncompleteFile<'_> {
     fn drop(&mut self) {
-        // Another process may have removed it.
+        // The upload has failed already, and its error is the one to report.
         let _ = std::fs::remove_file(self.0);
     }
 }
@@ -340,5 +342,29 @@ impl IntoReply for UploadError {
 impl fmt::Debug for Upload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Upload({} of {:?} bytes)", self.received, self.length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn save_writes_rest_of_body_and_returns_size_of_file() {
+        let chunks = futures_util::stream::iter(["hello", "abc"].map(Ok::<_, io::Error>));
+        let mut upload = Upload {
+            body: Body::from_stream(chunks),
+            file: None,
+            limit: 100,
+            length: None,
+            received: 0,
+            in_use: None,
+            media_type: None,
+        };
+        assert_eq!(upload.chunk().await.unwrap().unwrap(), "hello");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rest");
+        assert_eq!(upload.save(&path).await.unwrap(), 3);
+        assert_eq!(std::fs::read(&path).unwrap(), b"abc");
     }
 }

@@ -57,10 +57,16 @@ impl SpooledFile {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Moves the file to `to`, and returns its size. Returns the unchanged `SpooledFile` if it cannot be moved.
+    /// Moves the file to `to`, and returns its size.
+    ///
+    /// # Errors
+    ///
+    /// Returns the `SpooledFile` if it cannot be moved, for example because `to` exists or is on another file system. Its content can
+    /// still be read.
     fn move_to(self, to: &Path) -> Result<u64, SpooledFile> {
         // A hard link fails if the target exists, while a rename would replace it. The original is removed on drop.
         let link = || {
+            // Removes the bytes after the body. They are never read, so it does no harm if the link fails afterwards.
             if self.file.metadata()?.len() != self.size {
                 File::options().write(true).open(&self.path)?.set_len(self.size)?;
             }
@@ -83,7 +89,7 @@ impl Drop for SpooledFile {
     }
 }
 
-/// An upload that a web server is still writing to a file. Clones share the file; the first one to need it takes it.
+/// The file of an upload, which a web server may still be writing. Clones share the file; the first one to need it takes it.
 #[derive(Clone, Debug)]
 pub(crate) struct PendingFile(Arc<Mutex<Option<oneshot::Receiver<SpooledFile>>>>);
 
@@ -94,19 +100,24 @@ impl PendingFile {
         (sender, PendingFile(Arc::new(Mutex::new(Some(receiver)))))
     }
 
-    /// Waits for the file and takes it. Returns `None` if it was taken before.
+    /// Waits until the file is complete, and takes it. Returns `None` if it was taken before.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the sender was dropped: the client has disconnected, or the file could not be opened.
     async fn take(&self) -> Result<Option<SpooledFile>, BodyError> {
         let receiver = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         match receiver {
             None => Ok(None),
             Some(receiver) => {
-                let disconnected = |_| BodyError::Broken("the client has disconnected".into());
-                receiver.await.map(Some).map_err(disconnected)
+                let incomplete = |_| BodyError::Broken("the upload was not completed".into());
+                receiver.await.map(Some).map_err(incomplete)
             }
         }
     }
 
-    /// Moves the file to `to`, and returns its size. Returns `None` if it cannot be moved and has to be copied.
+    /// Moves the file to `to`, and returns its size. Returns `None` if it was taken before, or if it cannot be moved: then
+    /// [`body`](PendingFile::body) still returns its content, to be copied.
     pub(super) async fn save(&self, to: &Path, limit: u64) -> Result<Option<u64>, super::UploadError> {
         let file = self
             .take()
@@ -158,7 +169,11 @@ enum ReadState {
     Open { file: SpooledFile, remaining: u64 },
 }
 
-/// Reads up to [`READ_SIZE`] bytes. It takes the file and returns it, because it runs on a blocking thread.
+/// Reads up to [`READ_SIZE`] of the `remaining` bytes. It takes the file and returns it, because it runs on a blocking thread.
+///
+/// # Errors
+///
+/// Returns an error if the file cannot be read, or has become shorter since it was opened.
 fn read_chunk(spooled: SpooledFile, remaining: u64) -> io::Result<(SpooledFile, Bytes)> {
     let size = usize::try_from(remaining).map_or(READ_SIZE, |remaining| remaining.min(READ_SIZE));
     let mut bytes = Vec::with_capacity(size);

@@ -48,7 +48,8 @@ impl fmt::Display for InflateError {
 
 impl std::error::Error for InflateError {}
 
-/// Compresses a message for a receiver with a window of `window` bits. Returns `None` if the result would not be smaller.
+/// Compresses a message for a receiver with a window of `window` bits. Returns `None` if the result would not be smaller, or only by up to
+/// four bytes.
 ///
 /// ```
 /// use brubeck_runtime::wire::deflate::{MAX_WINDOW_BITS, deflate, inflate};
@@ -77,7 +78,7 @@ pub fn deflate(bytes: &[u8], window: u8) -> Option<Vec<u8>> {
             };
             let (status, read, wrote) = compress(deflater, chunk, out.get_mut(written..)?, flush);
             written += wrote;
-            // A full output buffer means that the result is not smaller than the input.
+            // A full output buffer means that the result, with its sync tail, is not smaller than the input.
             if status != TDEFLStatus::Okay || read < chunk.len() || written >= out.len() {
                 return None;
             }

@@ -71,18 +71,19 @@ impl fmt::Display for FrameError {
 impl std::error::Error for FrameError {}
 
 impl MessageDecoder {
-    /// Creates a decoder for messages of up to `limit` bytes. Compressed messages may be a little larger, because data that is not
-    /// compressible grows.
+    /// Creates a decoder for messages of up to `limit` bytes. Compressed messages may be larger by `limit / 1024 + 64` bytes, because data
+    /// that is not compressible grows.
     pub fn new(limit: usize) -> MessageDecoder {
         MessageDecoder { limit, partial: None }
     }
 
     /// Removes the next message or control frame from the start of `bytes`, and returns its first byte and its payload. Returns `None` if
-    /// more bytes are needed.
+    /// more bytes are needed; fragments of an incomplete message have been removed then.
     ///
     /// # Errors
     ///
-    /// Returns an error if a frame is invalid or exceeds the limit. That is known from its header, before the payload is received.
+    /// Returns an error if a frame is invalid, or its message exceeds the limit. That is known from the header of the frame, before the
+    /// payload is received. The connection must be closed then, because the decoder cannot continue.
     pub fn decode(&mut self, bytes: &mut BytesMut) -> Result<Option<(u8, Bytes)>, FrameError> {
         while let Some(header) = FrameHeader::read(bytes)? {
             self.check(&header)?;
@@ -259,7 +260,6 @@ mod tests {
     #[test]
     fn rejects_invalid_frames_by_their_header() {
         let refused = |bytes: &[u8]| matches!(read(bytes), Err(FrameError::Protocol(_)));
-        let large = |bytes: &[u8]| read(bytes) == Err(FrameError::TooLarge);
         assert!(refused(b"\x81\x05Hello"), "without a mask");
         assert!(refused(b"\x09\x80\0\0\0\0"), "a fragmented ping");
         assert!(refused(b"\x89\xfe\x00\x7e\0\0\0\0"), "a large ping");
@@ -272,6 +272,11 @@ mod tests {
             refused(b"\x01\x80\0\0\0\0\xc0\x80\0\0\0\0"),
             "a continuation with reserved bits"
         );
+    }
+
+    #[test]
+    fn rejects_messages_beyond_limit_by_their_headers() {
+        let large = |bytes: &[u8]| read(bytes) == Err(FrameError::TooLarge);
         assert!(large(b"\x82\xfe\x03\xe9\0\0\0\0"));
         assert!(large(b"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0"));
         assert!(large(

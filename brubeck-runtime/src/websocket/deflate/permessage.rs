@@ -19,7 +19,7 @@ pub(crate) struct PermessageDeflate {
 }
 
 impl PermessageDeflate {
-    /// Accepts the first offer of the client that is supported.
+    /// Accepts the first offer of the client that is supported. Returns `None` if there is none.
     pub(crate) fn negotiate(headers: &HeaderMap) -> Option<PermessageDeflate> {
         headers
             .get_all(SEC_WEBSOCKET_EXTENSIONS)
@@ -63,6 +63,7 @@ impl PermessageDeflate {
             MAX_WINDOW_BITS => return HeaderValue::from_static(parameters),
             window => format!("{parameters}; server_max_window_bits={window}"),
         };
+        // The fallback is unreachable: the text is ASCII.
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(parameters))
     }
 
@@ -71,7 +72,8 @@ impl PermessageDeflate {
         self.window == MAX_WINDOW_BITS
     }
 
-    /// Compresses a message for this client. Returns `None` if it should be sent uncompressed.
+    /// Compresses a message for this client. Returns `None` if the message is smaller than [`MIN_COMPRESSED_BYTES`], or would not become
+    /// smaller.
     pub(crate) fn deflate(self, bytes: &[u8]) -> Option<Vec<u8>> {
         match bytes.len() {
             MIN_COMPRESSED_BYTES.. => deflate::deflate(bytes, self.window),
@@ -79,7 +81,8 @@ impl PermessageDeflate {
         }
     }
 
-    /// Compresses a message for many clients. Returns `None` if it should be sent uncompressed.
+    /// Compresses a message for all clients with the [largest window](Self::has_max_window). Returns `None` in the same cases as
+    /// [`deflate`](Self::deflate).
     pub(crate) fn deflate_for_broadcast(bytes: &[u8]) -> Option<Vec<u8>> {
         PermessageDeflate {
             window: MAX_WINDOW_BITS,
@@ -188,7 +191,12 @@ mod tests {
         let deflate = PermessageDeflate { window: 15 };
         assert_eq!(deflate.deflate(&[b'a'; MIN_COMPRESSED_BYTES - 1]), None);
         assert!(deflate.deflate(&[b'a'; MIN_COMPRESSED_BYTES]).is_some());
-        assert!(PermessageDeflate { window: 9 }.deflate(&[b'a'; 10_000]).is_some());
-        assert!(!PermessageDeflate { window: 9 }.has_max_window());
+    }
+
+    #[test]
+    fn small_window_compresses_but_excludes_broadcast_compression() {
+        let small = PermessageDeflate { window: 9 };
+        assert!(small.deflate(&[b'a'; 10_000]).is_some());
+        assert!(!small.has_max_window());
     }
 }
