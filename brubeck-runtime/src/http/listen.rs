@@ -1,11 +1,12 @@
-//! Listening sockets, accepted streams, and the limit for connections of one address.
+//! Listening sockets, accepted streams, and the limit for connections from one IP address.
 
 use super::ListenAddress;
 use crate::error::Error;
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -19,25 +20,30 @@ pub(super) enum HttpListener {
     Tcp(TcpListener),
     #[cfg(unix)]
     Unix {
+        /// `None` for an inherited socket, whose file belongs to the parent process.
+        // Declared before `listener`, so that the file is removed before the socket is closed. In the other order, another
+        // process could bind the path in between, and its file would be removed.
+        _file: Option<UnixSocketFile>,
         listener: UnixListener,
-        _file: UnixSocketFile,
     },
 }
 
-/// Removes the file of a Unix socket when dropped. `None` for an inherited socket, whose file belongs to the parent.
-pub(super) struct UnixSocketFile(Option<PathBuf>);
+/// The file of a Unix socket, which is removed on drop.
+#[cfg(unix)]
+pub(super) struct UnixSocketFile(PathBuf);
 
+#[cfg(unix)]
 impl Drop for UnixSocketFile {
     fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            // An error means that the file is gone already.
-            let _ = std::fs::remove_file(path);
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::debug!(file = %self.0.display(), %error, "cannot remove the socket file");
         }
     }
 }
 
 impl HttpListener {
-    /// Binds the socket. Also returns the part of its URL that follows the scheme.
+    /// Binds the socket, or takes the inherited one. Also returns what follows `http` or `https` in its URL:
+    /// `://127.0.0.1:6767`, `+unix:///run/web.sock`, or `+unix://inherited`.
     pub(super) async fn open(address: &ListenAddress) -> crate::Result<(HttpListener, String)> {
         match address {
             ListenAddress::Tcp(address) => {
@@ -48,11 +54,6 @@ impl HttpListener {
             }
             #[cfg(unix)]
             ListenAddress::Unix(path) => bind_unix(path).await,
-            #[cfg(not(unix))]
-            ListenAddress::Unix(path) => Err(Error::new(format!(
-                "cannot listen at {}: this platform has no Unix sockets; use `Http::bind`",
-                path.display()
-            ))),
             #[cfg(feature = "systemd")]
             ListenAddress::Inherited => inherit_socket(),
         }
@@ -78,59 +79,84 @@ impl HttpListener {
 }
 
 #[cfg(unix)]
-async fn bind_unix(path: &std::path::Path) -> crate::Result<(HttpListener, String)> {
+async fn bind_unix(path: &Path) -> crate::Result<(HttpListener, String)> {
     let bind_error = |error| Error::because(format!("cannot listen at {}", path.display()), error);
-    if UnixStream::connect(path).await.is_ok() {
-        return Err(Error::new(format!(
-            "cannot listen at {}: another process listens there",
-            path.display()
-        )));
+    match UnixStream::connect(path).await {
+        Ok(_) => {
+            return Err(Error::new(format!(
+                "cannot listen at {}: the socket is in use",
+                path.display()
+            )));
+        }
+        // Nothing listens: the file was left behind by a process that is gone. Any other error, such as a full backlog or a
+        // missing permission, does not show this. The file is kept then, and binding fails.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && is_socket_file(path) => {
+            std::fs::remove_file(path).map_err(bind_error)?;
+        }
+        Err(_) => {}
     }
-    // Nothing listens: the socket was left behind by a process that is gone. Anything but a socket is kept, and binding fails.
-    let is_socket = std::fs::symlink_metadata(path)
-        .is_ok_and(|file| std::os::unix::fs::FileTypeExt::is_socket(&file.file_type()));
-    if is_socket {
-        std::fs::remove_file(path).map_err(bind_error)?;
-    }
+    let listener = UnixListener::bind(path).map_err(bind_error)?;
     let listener = HttpListener::Unix {
-        listener: UnixListener::bind(path).map_err(bind_error)?,
-        _file: UnixSocketFile(Some(path.to_owned())),
+        _file: Some(UnixSocketFile(path.to_owned())),
+        listener,
     };
     Ok((listener, format!("+unix://{}", path.display())))
 }
 
+/// Returns `true` for a socket. Connecting to a file of another type, which must be kept, is refused as well.
+#[cfg(unix)]
+fn is_socket_file(path: &Path) -> bool {
+    std::fs::symlink_metadata(path)
+        .is_ok_and(|file| std::os::unix::fs::FileTypeExt::is_socket(&file.file_type()))
+}
+
+/// Takes the first inherited socket, which must be a TCP or a Unix stream socket.
 #[cfg(feature = "systemd")]
 fn inherit_socket() -> crate::Result<(HttpListener, String)> {
     let unusable = |error| Error::because("cannot use the inherited socket", error);
     let mut sockets = listenfd::ListenFd::from_env();
-    if let Ok(Some(listener)) = sockets.take_tcp_listener(0) {
-        listener.set_nonblocking(true).map_err(unusable)?;
-        let url = format!("://{}", listener.local_addr().map_err(unusable)?);
-        let listener = TcpListener::from_std(listener).map_err(unusable)?;
-        return Ok((HttpListener::Tcp(listener), url));
-    }
+    let unsuitable = match sockets.take_tcp_listener(0) {
+        Ok(Some(listener)) => {
+            listener.set_nonblocking(true).map_err(unusable)?;
+            let url = format!("://{}", listener.local_addr().map_err(unusable)?);
+            let listener = TcpListener::from_std(listener).map_err(unusable)?;
+            return Ok((HttpListener::Tcp(listener), url));
+        }
+        Ok(None) => {
+            return Err(Error::new(
+                "no socket was inherited: start the program with a systemd `.socket` unit or with `systemfd`",
+            ));
+        }
+        Err(error) => error,
+    };
+    // After an error the socket can still be taken.
     #[cfg(unix)]
-    if let Ok(Some(listener)) = sockets.take_unix_listener(0) {
-        listener.set_nonblocking(true).map_err(unusable)?;
-        let listener = HttpListener::Unix {
-            listener: UnixListener::from_std(listener).map_err(unusable)?,
-            _file: UnixSocketFile(None),
-        };
-        return Ok((listener, "+unix://inherited".to_owned()));
-    }
-    Err(Error::new(
-        "no socket was inherited: start the program with a systemd `.socket` unit or with `systemfd`",
+    let unsuitable = match sockets.take_unix_listener(0) {
+        Ok(Some(listener)) => {
+            listener.set_nonblocking(true).map_err(unusable)?;
+            let listener = HttpListener::Unix {
+                _file: None,
+                listener: UnixListener::from_std(listener).map_err(unusable)?,
+            };
+            return Ok((listener, "+unix://inherited".to_owned()));
+        }
+        Ok(None) => unsuitable,
+        Err(error) => error,
+    };
+    Err(Error::because(
+        "cannot use the inherited socket, which must be a TCP or Unix stream socket",
+        unsuitable,
     ))
 }
 
-/// Limits the open connections of each address.
+/// Limits the open connections from each IP address.
 #[derive(Clone, Debug)]
 pub(super) struct PerAddressLimit {
     open: Arc<Mutex<HashMap<IpAddr, usize>>>,
     limit: usize,
 }
 
-/// A permit for one connection, released when dropped. `None` for connections that are not counted.
+/// A permit for one connection, released when dropped. `None` for a connection without an IP address, which is not counted.
 #[derive(Debug)]
 pub(super) struct AddressPermit(Option<(PerAddressLimit, IpAddr)>);
 
@@ -142,7 +168,7 @@ impl PerAddressLimit {
         }
     }
 
-    /// Returns `None` if the address has reached the limit. Connections without an address are not counted.
+    /// Acquires a permit. Returns `None` if the address has reached the limit; without an address there is no limit.
     pub(super) fn acquire(&self, address: Option<IpAddr>) -> Option<AddressPermit> {
         let Some(address) = address else {
             return Some(AddressPermit(None));
@@ -225,5 +251,67 @@ impl AsyncWrite for AcceptedStream {
             #[cfg(unix)]
             AcceptedStream::Unix(stream) => stream.is_write_vectored(),
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixDatagram;
+
+    async fn open(path: &Path) -> crate::Result<(HttpListener, String)> {
+        HttpListener::open(&ListenAddress::Unix(path.to_owned())).await
+    }
+
+    #[tokio::test]
+    async fn replaces_an_abandoned_socket_file_and_removes_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists(), "a listener leaves its file behind");
+
+        let (listener, url) = open(&path).await.unwrap();
+        assert_eq!(url, format!("+unix://{}", path.display()));
+        let error = open(&path).await.err().expect("an error");
+        assert!(error.to_string().contains("in use"), "{error}");
+        assert!(UnixStream::connect(&path).await.is_ok());
+        drop(listener);
+        assert!(!path.exists());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn keeps_the_socket_file_of_a_listener_whose_backlog_is_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.sock");
+        let socket = tokio::net::UnixSocket::new_stream().unwrap();
+        socket.bind(&path).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let mut waiting = Vec::new();
+        let full = loop {
+            match UnixStream::connect(&path).await {
+                Ok(stream) => waiting.push(stream),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+
+        assert!(open(&path).await.is_err());
+        listener.accept().await.unwrap();
+        assert!(UnixStream::connect(&path).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn keeps_files_that_are_not_abandoned_stream_sockets() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "data").unwrap();
+        assert!(open(&path).await.is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "data");
+
+        let path = folder.path().join("datagram.sock");
+        let _datagram = UnixDatagram::bind(&path).unwrap();
+        assert!(open(&path).await.is_err());
+        assert!(path.exists());
     }
 }

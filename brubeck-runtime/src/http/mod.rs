@@ -13,6 +13,7 @@ use crate::handler::{Application, Connection, OpenConnection, Stop};
 use futures_util::future::BoxFuture;
 use listen::HttpListener;
 use std::convert::Infallible;
+#[cfg(any(unix, feature = "tls"))]
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use tokio::sync::mpsc;
 
 /// The embedded HTTP server: a front end that needs no other program.
 ///
-/// It supports HTTP/1.1, WebSockets, and, with the feature `http2`, HTTP/2.
+/// It supports HTTP/1.0 and 1.1, WebSockets over HTTP/1.1, and, with the feature `http2`, HTTP/2.
 ///
 /// # Examples
 ///
@@ -39,7 +40,7 @@ use tokio::sync::mpsc;
 /// | time without a request on a connection ([`idle_timeout`](Http::idle_timeout)) | 60 s | closed |
 /// | pause between two parts of a request body ([`body_timeout`](Http::body_timeout)) | 10 s | 408, closed |
 /// | time without progress while sending a response ([`write_timeout`](Http::write_timeout)) | 30 s | closed |
-/// | number and size of request headers | 100, 16 KiB | 431 |
+/// | number (HTTP/1) and size of request headers | 100, 16 KiB | 431 |
 /// | path and query | 8 KiB | 414 |
 /// | request body ([`App::body_limit`](crate::App::body_limit), [`Limits::body_limit`](crate::Limits::body_limit)) | 1 MiB | 413, closed |
 /// | connections ([`max_connections`](Http::max_connections)) | 10,000 | not accepted until one closes |
@@ -62,6 +63,7 @@ pub struct Http {
 #[derive(Clone, Debug)]
 enum ListenAddress {
     Tcp(String),
+    #[cfg(unix)]
     Unix(PathBuf),
     #[cfg(feature = "systemd")]
     Inherited,
@@ -86,16 +88,17 @@ impl Http {
 
     /// Creates a server that listens on a Unix socket, for a proxy on the same machine.
     ///
-    /// The application fails to start if another process listens on the socket. A socket that a dead process left behind is
-    /// replaced. The permissions of the folder decide who may connect.
+    /// The application fails to start if the socket is in use. A socket file that a dead process left behind is replaced. The
+    /// file is created with the umask of the process, so the umask and the permissions of the folder decide who may connect.
+    /// The file is removed when the application stops.
     #[cfg(unix)]
     pub fn unix(path: impl Into<PathBuf>) -> Http {
         Http::new(ListenAddress::Unix(path.into()))
     }
 
-    /// Creates a server that listens on the first socket passed by systemd or `systemfd` (`LISTEN_FDS`).
+    /// Creates a server that listens on the first socket passed by systemd or `systemfd` (`LISTEN_FDS`), over TCP or Unix.
     ///
-    /// Requires the feature `systemd`.
+    /// The application fails to start if no socket was passed, or if the first one is of another type. Requires the feature `systemd`.
     #[cfg(feature = "systemd")]
     pub fn inherited() -> Http {
         Http::new(ListenAddress::Inherited)
@@ -135,12 +138,17 @@ impl Http {
     }
 
     /// Sets the time to receive the head of a request, and for the TLS handshake. The default is 5 seconds.
+    ///
+    /// With HTTP/2 it is also the time to respond to the ping of a silent connection; see
+    /// [`idle_timeout`](Http::idle_timeout).
     pub fn header_timeout(mut self, timeout: Duration) -> Http {
         self.header_timeout = timeout;
         self
     }
 
-    /// Sets the time for which a connection may be open without a request. The default is 60 seconds.
+    /// Sets the time for which a connection may be open without a request in progress. The default is 60 seconds.
+    ///
+    /// With HTTP/2 it is also the time without data from the client after which the client is pinged.
     pub fn idle_timeout(mut self, timeout: Duration) -> Http {
         self.idle_timeout = timeout;
         self
@@ -166,7 +174,7 @@ impl Http {
         self
     }
 
-    /// Sets the limit for open connections of one IP address. The default is 256.
+    /// Sets the limit for open connections from one IP address. The default is 256.
     ///
     /// Further connections are closed. Behind a proxy all connections have the address of the proxy, so raise the limit
     /// there. Connections to a Unix socket are not counted.
@@ -214,7 +222,7 @@ struct HttpServer {
     settings: Http,
     application: Arc<dyn Application>,
     stop: Stop,
-    /// Never used for sending: the channel closes when the last connection drops its reference to the server.
+    /// Never used for sending: the channel closes when the last connection or WebSocket drops its reference to the server.
     _alive: mpsc::Sender<Infallible>,
     #[cfg(feature = "tls")]
     tls: Option<tokio_rustls::TlsAcceptor>,

@@ -272,7 +272,7 @@ async fn serves_on_a_unix_socket() {
         .err()
         .expect("an error");
     assert!(
-        error.to_string().contains("another process listens there"),
+        error.to_string().contains("the socket is in use"),
         "{error}"
     );
     running.stop().await.unwrap();
