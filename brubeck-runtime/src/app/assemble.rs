@@ -56,7 +56,8 @@ impl<S: Send + Sync + 'static> App<S> {
             .specs()
             .map(|_| Arc::new(LatencyTracker::new()))
             .collect();
-        // Cyclic: a call that a handler starts with `nowait` runs a response handler of the same application.
+        // Cyclic: the response of a call that a handler sends with `nowait` or `handled` runs a response handler of the same
+        // application.
         let inner = Arc::new_cyclic(|weak: &Weak<AppInner<S>>| {
             let response_handlers: Weak<dyn ResponseHandlers> = weak.clone();
             AppInner {

@@ -17,7 +17,8 @@ use tower_service::Service;
 impl<S: Send + Sync + 'static> App<S> {
     /// Sets the limit for bodies of web requests, in bytes. A larger body is rejected with 413. The default is 1 MiB.
     ///
-    /// A route can have another limit: see [`Limits::body_limit`].
+    /// A route can have another limit: see [`Limits::body_limit`]. A message of a WebSocket has the limit of the application, on
+    /// every route. A larger one closes the WebSocket with 1009.
     pub fn body_limit(mut self, bytes: usize) -> App<S> {
         self.body_limit = bytes;
         self
@@ -28,8 +29,11 @@ impl<S: Send + Sync + 'static> App<S> {
     ///
     /// The time starts when the request body is complete, or, for an [`Upload`](crate::Upload), when the handler has read
     /// it. It ends with the head of the response: streams, events and WebSockets are not limited. Calls that the handler
-    /// makes to services inherit the remaining time as their deadline. [Mounted](App::mount) services are not limited
-    /// either.
+    /// makes to services inherit the remaining time as their deadline, except for a handler of an `Upload`, whose time may
+    /// not have started. [Mounted](App::mount) services are not limited.
+    ///
+    /// The timeout applies to a fallback and a catcher as well, and to each message of a message socket. It does not apply to
+    /// service handlers: they have the deadline of their caller.
     ///
     /// A route can have another timeout: see [`Limits::timeout`].
     ///
@@ -56,7 +60,8 @@ impl<S: Send + Sync + 'static> App<S> {
 
     /// Sets limits for the route of one handler. See [`Limits`] for an example.
     ///
-    /// Starting the application fails if the handler is not in its route list.
+    /// They replace earlier limits of the same handler. Starting the application fails if the handler is not in its route
+    /// list.
     pub fn limit<H: Routed>(mut self, limits: Limits) -> App<S> {
         self.limits.add::<H>(limits);
         self
@@ -93,11 +98,11 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Mounts another HTTP service, such as a router of axum, below a path prefix.
     ///
     /// The service sees the path without the prefix. If several prefixes match, the longest wins. A prefix takes precedence
-    /// over the routes, except for `/`: a service that is mounted there gets the requests that no route matches. Prefixes
-    /// are compared with the path as it was sent, without percent-decoding.
+    /// over the routes, except for `/`: a service that is mounted there gets the requests that no route matches, unless there
+    /// is a [fallback](App::fallback). Prefixes are compared with the path as it was sent, without percent-decoding.
     ///
-    /// The layers and the [body limit](App::body_limit) of the application apply to the service. Its timeout, its hooks and
-    /// its protection against cross-site requests do not.
+    /// The layers and the [body limit](App::body_limit) of the application apply to the service. The timeout, the hooks, the
+    /// catchers and the protection against cross-site requests of the application do not.
     ///
     /// Starting the application fails if the prefix does not start with `/`.
     ///
@@ -125,8 +130,8 @@ impl<S: Send + Sync + 'static> App<S> {
 
     /// Serves the files of a folder below a path prefix.
     ///
-    /// Responses have a media type, and support ranges and conditional requests. A path cannot leave the folder. Requires
-    /// the feature `files`.
+    /// Responses have a media type, and support ranges and conditional requests. The path of a folder serves its
+    /// `index.html`. A path cannot leave the folder, except through a symbolic link in it. Requires the feature `files`.
     ///
     /// # Examples
     ///
@@ -152,8 +157,8 @@ impl<S: Send + Sync + 'static> App<S> {
 
     /// Sets the URL of the login page.
     ///
-    /// Browsers without a login are redirected there if a handler requires a [`CurrentUser`](crate::CurrentUser). By default
-    /// they get a 401 response.
+    /// Clients without a login that prefer HTML are redirected there if a handler requires a
+    /// [`CurrentUser`](crate::CurrentUser). By default, and for other clients, the response is 401.
     pub fn login_url(mut self, url: impl Into<String>) -> App<S> {
         self.login_url = Some(url.into());
         self
@@ -181,8 +186,9 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Accepts cross-site requests from this origin, such as `https://pay.example.org`.
     ///
     /// By default an application rejects with 403 any request that has an unsafe method (POST, PUT, PATCH, DELETE, ..),
-    /// carries cookies, and was started by another site according to its `sec-fetch-site` or `origin` header. This protects
-    /// against cross-site request forgery without tokens in forms, as long as GET handlers do not change anything.
+    /// carries cookies, and was started by another origin according to its `sec-fetch-site` or `origin` header. Other
+    /// subdomains of the same site are rejected as well. This protects against cross-site request forgery without tokens in
+    /// forms, as long as GET handlers do not change anything.
     pub fn trust_origin(mut self, origin: impl Into<String>) -> App<S> {
         if let CrossSitePolicy::Reject { trusted_origins } = &mut self.cross_site {
             trusted_origins.push(origin.into());
@@ -238,9 +244,10 @@ impl<S: Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Runs an `async fn` of extractors if no route matches a web request.
+    /// Runs an `async fn` of extractors if no route matches the path of a web request.
     ///
-    /// Its message has no body. The default response is 404.
+    /// The message has no body. The hooks of [`before`](App::before) and [`after`](App::after) do not run. By default a service
+    /// that is [mounted](App::mount) at `/` responds, or else the response is 404.
     ///
     /// # Examples
     ///
@@ -262,10 +269,11 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Runs an `async fn` of extractors if a web request ends with this status code and without a body.
     ///
     /// Examples are 404 and 405 of the router, 500 after a panic, and rejections of extractors. The response keeps the status
-    /// code, unless the function returns another error. Its message has no body.
+    /// code, unless the function returns an error with a body. An error without a body is ignored, and the default response
+    /// is sent. The message has no body. The first function for a code is used.
     ///
-    /// By default a browser gets an error page of the [template folder](App::templates). Other clients get the error as
-    /// JSON or text, depending on their `accept` header.
+    /// By default the `accept` header selects HTML, JSON or plain text. HTML is an error page of the
+    /// [template folder](App::templates), or a short built-in page.
     ///
     /// # Examples
     ///

@@ -42,7 +42,10 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Returns an error if an address is not a valid endpoint. With a dialect, it also returns an error if the address is
+    /// Returns an error if an address is not a valid endpoint, or if
+    /// [`responses_at`](ServiceAddress::responses_at) was called for a protocol that has no address for responses.
+    ///
+    /// With a dialect, also returns an error if the feature `legacy` is off, if there are several addresses, if an address is
     /// not local and [`allow_clear_text`](ServiceAddress::allow_clear_text) was not called, or if an address that the client
     /// has to bind cannot be bound. It is not an error if the service is not running yet; calls wait for it.
     ///
@@ -53,7 +56,7 @@ impl Client {
         Ok(Client::over(open_client(service)?))
     }
 
-    /// Creates a client that opens its link at the first call.
+    /// Creates a client that opens its link when it is first used. An error of opening it is the error of that call.
     #[doc(hidden)]
     pub fn lazy(service: ServiceAddress) -> Client {
         Client::over(Arc::new(LazyLink {
@@ -63,7 +66,7 @@ impl Client {
     }
 }
 
-/// A link that is opened by the first call.
+/// A link that is opened when it is first used.
 struct LazyLink {
     service: ServiceAddress,
     link: Mutex<Option<Arc<dyn Link>>>,

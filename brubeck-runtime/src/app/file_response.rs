@@ -7,6 +7,8 @@ use tower_http::services::ServeFile;
 
 /// Opens the file of a response, and selects the part of it that the request headers ask for. Returns any other response
 /// unchanged.
+///
+/// The response is 404 if the file does not exist, and 500 if it cannot be read.
 pub(super) async fn resolve(response: Response, request_headers: &HeaderMap, is_head: bool) -> Response {
     let Payload::File(file) = response.payload() else {
         return response;

@@ -21,7 +21,7 @@ pub(super) struct ResponsePreferences {
     /// The headers for content negotiation, and those for ranges and conditional requests of files. A list: most requests
     /// have one or two, and building a `HeaderMap` for them is only worth its cost if the response needs them.
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// The request without its body, for catchers.
+    /// The request without its body, for catchers. `None` if the application has no catchers.
     message: Option<Message>,
     #[cfg_attr(not(feature = "files"), allow(dead_code))]
     is_head: bool,
@@ -45,6 +45,7 @@ impl ResponsePreferences {
             headers: headers
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
+            // The method of the message is only for extractors. The response to an unknown method is 501.
             message: keep_message
                 .then(|| Message::from_request_parts(method.unwrap_or(Method::Get), parts.clone(), peer)),
             is_head: parts.method == http::Method::HEAD,
@@ -68,8 +69,9 @@ fn is_error(response: &Response) -> bool {
 }
 
 impl<S: Send + Sync + 'static> AppInner<S> {
-    /// Opens the file of a response, or renders its error: with the catcher of its status code, with a template, or in the
-    /// format that the client prefers.
+    /// Opens the file of a response. Renders an error without a body, such as that of a missing file: with the catcher of its
+    /// status code, or else in the format that the client prefers, HTML with a template if there is one. Returns any other
+    /// response unchanged.
     pub(super) async fn finalize(&self, response: Response, preferences: ResponsePreferences) -> Response {
         let request_headers = HeaderMap::from_iter(preferences.headers);
         #[cfg(feature = "files")]
@@ -110,6 +112,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
     async fn run_hook(&self, hook: &ErasedHook<S>, cx: &Context<S>) -> Response {
         let responding = AssertUnwindSafe(async {
             match hook(cx).await {
+                // `erase_responder` never returns `Ok`.
                 Ok(()) => Status::NO_CONTENT.into_reply(),
                 Err(response) => self.templates.render(response),
             }
@@ -120,7 +123,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
                 Status::INTERNAL_SERVER_ERROR.into_reply()
             })
         });
-        ResponseTimeout::from_now(self.timeout)
+        ResponseTimeout::from_first_wait(self.timeout)
             .run("(fallback or catcher)", std::pin::pin!(responding))
             .await
     }
@@ -129,8 +132,12 @@ impl<S: Send + Sync + 'static> AppInner<S> {
     /// error without a body.
     async fn run_catcher(&self, code: u16, message: Option<Message>) -> Option<Response> {
         let (_, hook) = self.hooks.catchers.iter().find(|(caught, _)| *caught == code)?;
-        let cx = self.context(message?, Captures::default());
-        let response = self.run_hook(hook, &cx).await;
+        let scope = Arc::new(RequestScope::default());
+        let cx = self
+            .context(message?, Captures::default())
+            .with_scope(scope.clone());
+        let mut response = self.run_hook(hook, &cx).await;
+        self.apply_cookies(&scope, &mut response);
         if !is_error(&response) {
             // A catcher renders the page and need not repeat the status.
             return Some(response.with_status(i32::from(code)));
@@ -148,5 +155,27 @@ impl<S: Send + Sync + 'static> AppInner<S> {
             Some(page) => Response::html(problem.status().clone(), page),
             None => problem.render(format),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::app::App;
+    use crate::response::Body;
+    use crate::routing::table;
+    use crate::session::{Cookie, Cookies};
+
+    #[tokio::test]
+    async fn cookies_of_a_catcher_are_sent() {
+        async fn nothing_here(cookies: Cookies) -> &'static str {
+            cookies.set(Cookie::new("lost", "yes"));
+            "nothing here"
+        }
+        let app = App::new(table::<()>(&[]), ()).catch(404, nothing_here);
+        let service = app.into_service().unwrap();
+        let response = service.respond(http::Request::new(Body::empty())).await;
+        assert_eq!(response.status(), 404);
+        let cookie = response.headers()["set-cookie"].to_str().unwrap();
+        assert!(cookie.starts_with("lost=yes;"), "{cookie}");
     }
 }

@@ -16,7 +16,8 @@ use std::time::Duration;
 /// The target of the access log.
 pub(super) const ACCESS_LOG: &str = "brubeck::access";
 
-/// The shared state of a running application: everything but the layers around it.
+/// The shared state of a running application: everything but the layers and the trusted proxies, which
+/// [`RootService`](super::root::RootService) has.
 pub(super) struct AppInner<S: 'static> {
     pub(super) router: Router<S>,
     pub(super) context: Arc<AppContext<S>>,

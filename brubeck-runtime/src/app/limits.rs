@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 /// Limits for the requests of one route, set with [`App::limit`](crate::App::limit).
 ///
-/// A limit that is not set is that of the application.
+/// A limit that is not set is that of the application, if it has one.
 ///
 /// # Examples
 ///
@@ -47,7 +47,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Creates limits that are all those of the application.
+    /// Creates limits of which none is set.
     pub fn new() -> Limits {
         Limits::default()
     }
@@ -71,7 +71,8 @@ impl Limits {
     /// Sets the time that the handler has until its response. Afterwards the handler is dropped, and the response is 504.
     ///
     /// `None` turns the timeout off, for example for long polling. The default is the timeout of the application; see
-    /// [`App::timeout`](crate::App::timeout), also for when the time starts and ends.
+    /// [`App::timeout`](crate::App::timeout), also for when the time starts and ends. A service handler has no timeout by
+    /// default, only the deadline of its caller.
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Limits {
         self.timeout = Some(timeout.into());
         self
@@ -80,7 +81,8 @@ impl Limits {
     /// Sets the number of requests that may be in progress at once. Any further request is rejected with 503 and
     /// `retry-after: 1`.
     ///
-    /// The default is no limit.
+    /// A request is in progress until the head of its response: streams, events and WebSockets are not counted. Clones of these
+    /// limits share the count. The default is no limit.
     pub fn concurrency(mut self, requests: usize) -> Limits {
         self.concurrency = Some(Arc::new(Semaphore::new(requests.min(Semaphore::MAX_PERMITS))));
         self
@@ -92,7 +94,7 @@ impl Limits {
 pub(super) struct RouteLimits {
     /// As added, by the spec of the handler.
     added: Vec<(Spec, Limits)>,
-    /// As resolved, by the address of the spec in the route table: specs are static, and comparing addresses is cheap.
+    /// As resolved, by the address of the spec in the route table: specs are static, and hashing an address is cheap.
     by_route: HashMap<usize, Limits>,
 }
 
@@ -162,7 +164,8 @@ pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Dropping it finishes the request's scope. A stream or WebSocket that the handler started then has no deadline.
 pub(super) struct ResponseTimeout {
     timeout: Option<Duration>,
-    /// Completes when the handler has read the body. The time starts then, so that a slow client does not use it up.
+    /// Completes when the handler has read or dropped the body. The time starts then, so that a slow client does not use it
+    /// up.
     body_read: Option<oneshot::Receiver<Infallible>>,
     scope: Arc<RequestScope>,
 }
@@ -174,8 +177,8 @@ impl Drop for ResponseTimeout {
 }
 
 impl ResponseTimeout {
-    /// Starts the time now.
-    pub(super) fn from_now(timeout: Option<Duration>) -> ResponseTimeout {
+    /// Starts the time when the handler first waits or asks for its deadline. A handler that does neither needs no clock.
+    pub(super) fn from_first_wait(timeout: Option<Duration>) -> ResponseTimeout {
         ResponseTimeout {
             timeout,
             body_read: None,
@@ -183,7 +186,8 @@ impl ResponseTimeout {
         }
     }
 
-    /// Starts the time when the returned sender is dropped, which is when the body is read.
+    /// Starts the time when the returned sender is dropped, which is when the handler has read or dropped the body. The scope
+    /// has no deadline, because it is not known before.
     pub(super) fn after_body(timeout: Option<Duration>) -> (ResponseTimeout, oneshot::Sender<Infallible>) {
         let (reading, body_read) = oneshot::channel();
         let timeout = ResponseTimeout {
@@ -194,7 +198,7 @@ impl ResponseTimeout {
         (timeout, reading)
     }
 
-    /// Returns the scope of the request, which knows the deadline.
+    /// Returns the scope of the request, which has the deadline, except after [`after_body`](Self::after_body).
     pub(super) fn scope(&self) -> &Arc<RequestScope> {
         &self.scope
     }
@@ -216,7 +220,7 @@ impl ResponseTimeout {
         let expired = Box::pin(async {
             match (self.body_read.take(), self.scope.deadline()) {
                 (Some(body_read), _) => {
-                    // Nothing is ever sent: the channel closes when the body is read.
+                    // Nothing is ever sent: the channel closes when the body is read or dropped.
                     let _ = body_read.await;
                     tokio::time::sleep(timeout).await;
                 }

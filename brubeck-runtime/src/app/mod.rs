@@ -72,7 +72,8 @@ use tower::BoxedLayer;
 /// 1. the [layers](App::layer), the one added last first;
 /// 2. the [mounted](App::mount) services: if a prefix matches, that service responds, and the rest is skipped;
 /// 3. the check for [cross-site requests](App::trust_origin);
-/// 4. the route; if none matches, the [fallback](App::fallback) responds;
+/// 4. the route; if none matches, the [fallback](App::fallback) responds, or else the service that is mounted at `/`, without
+///    the check;
 /// 5. the [limits of the route](App::limit), and reading the body;
 /// 6. the [`before`](App::before) hooks, the handler, and the [`after`](App::after) hooks;
 /// 7. the [catcher](App::catch) or the error page, if the response is an error without a body.
@@ -151,7 +152,7 @@ impl<S: Send + Sync + 'static> App<S> {
 
     /// Sets the time that a shutdown waits for requests in progress. The default is 30 seconds.
     ///
-    /// Afterwards [`serve`](App::serve) stops waiting and returns an error.
+    /// Afterwards [`serve`](App::serve), [`Running::stop`] and [`Running::until_signal`] stop waiting and return an error.
     pub fn drain(mut self, timeout: Duration) -> App<S> {
         self.drain = timeout;
         self
@@ -175,17 +176,21 @@ impl<S: Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Serves until SIGINT, SIGTERM or [`Handle::drain`], then completes the requests in progress and returns.
+    /// Serves until SIGINT or SIGTERM, then completes the requests in progress and returns.
+    ///
+    /// To stop the application in another way, use [`start`](App::start) and [`Running::handle`]. Also returns if all
+    /// connections have ended.
     ///
     /// # Errors
     ///
     /// Returns an error if the configuration is not valid:
     ///
     /// * an address cannot be bound, or is not a valid endpoint;
+    /// * the certificate or the key for TLS cannot be used;
     /// * the template folder cannot be read;
     /// * a route pattern is too large to compile;
-    /// * the cookie secret is too short;
-    /// * a trusted proxy is not a network;
+    /// * a cookie secret is too short, or there are more than four;
+    /// * a trusted proxy is not an address, a network, or `unix`;
     /// * the prefix of a mounted service does not start with `/`;
     /// * a handler with [limits](App::limit) is not in the route list;
     /// * a handler sends a call with [`nowait`](crate::TypedCall::nowait), and no response handler takes its response.
@@ -235,7 +240,8 @@ impl<S: Send + Sync + 'static> App<S> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the configuration is not valid, like [`serve`](App::serve). Addresses are not checked.
+    /// Returns an error if the configuration is not valid, like [`serve`](App::serve). The connections of
+    /// [`also`](App::also) are neither checked nor opened.
     pub fn into_service(self) -> Result<AppService> {
         Ok(self.assemble(open_link())?.web.clone())
     }

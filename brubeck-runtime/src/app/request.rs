@@ -4,7 +4,7 @@
 //! 2. [`AppInner::dispatch`] selects the responder: a mounted service, a handler, the fallback, or a fixed response such as 405.
 //! 3. [`AppInner::run_inline`] polls a handler once, if the front end allows it. [`AppInner::run`] does the rest: the limits
 //!    of the route, the body, the hooks, the handler and its timeout, the cookies.
-//! 4. [`AppInner::finalize`] renders error pages and opens files.
+//! 4. [`AppInner::finalize`] runs catchers, renders error pages and opens files.
 //! 5. The layers see the response, and `RootService` writes the access log.
 
 use super::finalize::{ResponsePreferences, needs_finalizing};
@@ -37,7 +37,7 @@ const MAX_TARGET_BYTES: usize = 8 * 1024;
 pub(super) enum Dispatch<S: 'static> {
     /// A handler that is ready to run.
     Handler(RunningHandler<S>, ResponsePreferences),
-    /// A handler that may have to wait for a permit of its route or for the request body.
+    /// A handler that cannot start before its limits are checked or the request body is read.
     Pending(Box<PendingRequest<S>>, ResponsePreferences),
     /// A complete response, such as 405.
     Response(Box<Response>, ResponsePreferences),
@@ -60,7 +60,7 @@ impl<S> Dispatch<S> {
     }
 }
 
-/// A request whose handler cannot start yet.
+/// A request whose handler has not started, because its limits are not checked or its body is not read.
 pub(super) struct PendingRequest<S: 'static> {
     entry: &'static Entry<S>,
     captures: Captures,
@@ -81,7 +81,7 @@ pub(super) struct RunningHandler<S: 'static> {
 /// The result of matching a path and a method.
 enum RouteTarget<S: 'static> {
     Handler(MatchedRoute<S>),
-    /// A response without a handler: 405, or the 204 of an `OPTIONS` request.
+    /// A response without a handler: 405, the 204 of an `OPTIONS` request, or a rejection.
     Response(Response),
     NotFound,
 }
@@ -119,7 +119,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         {
             return self.dispatch_to_mount(service, request, uri, peer);
         }
-        // Mounted services are exempt: they have checks of their own.
+        // Mounted services are exempt: they must decide themselves which requests they accept.
         let target = self.reject(&request).map_or(target, RouteTarget::Response);
         let (mut parts, body) = request.into_parts();
         let keep_message = !self.hooks.catchers.is_empty();
@@ -158,7 +158,8 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         Dispatch::Mount(service, Box::new(request))
     }
 
-    /// Prepares the handler to run at once if its body is complete and its route has no limits.
+    /// Prepares the handler to run at once if the body is complete and within the limit, and the route neither has limits of
+    /// its own nor streams its body. Otherwise returns [`Dispatch::Pending`].
     #[inline]
     fn dispatch_to_handler(
         self: &Arc<Self>,
@@ -189,7 +190,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         if !complete_body.is_empty() {
             message = message.with_body(complete_body.clone());
         }
-        let timeout = ResponseTimeout::from_now(self.timeout);
+        let timeout = ResponseTimeout::from_first_wait(self.timeout);
         let mut running = self.prepare_handler(entry, captures, message, timeout);
         if measure_latency {
             running.timer = self.latency.get(index).map(PollTimer::new);
@@ -315,7 +316,8 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         }
     }
 
-    /// Acquires a permit of the route, reads the body unless the handler streams it, and runs the handler.
+    /// Acquires a permit of the route, reads the body unless the handler streams it, and runs the handler. Returns an error
+    /// response if no permit is free, or if the body cannot be read.
     async fn run_pending(self: &Arc<Self>, pending: PendingRequest<S>) -> Response {
         let PendingRequest {
             entry,
@@ -340,7 +342,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
                 Ok(body) => message = message.with_body(body),
                 Err(error) => return body_error_response(&error),
             }
-            ResponseTimeout::from_now(self.timeout_for(limits))
+            ResponseTimeout::from_first_wait(self.timeout_for(limits))
         };
         if let Some(part_limit) = limits.and_then(|limits| limits.part_limit) {
             message = message.with_extension(part_limit);

@@ -34,7 +34,9 @@ impl<S: Send + Sync + 'static> HttpService for RootService<S> {
 }
 
 impl<S: Send + Sync + 'static> RootService<S> {
-    /// Responds to a request of `peer`, whose address may also be in the extensions of the request.
+    /// Responds to a request of `peer`. If that is `None`, the address may be in the extensions of the request.
+    ///
+    /// With layers the response is never ready at once, because the future of a layer cannot be polled inline.
     pub(super) fn handle(
         &self,
         mut request: http::Request<Body>,
@@ -108,14 +110,14 @@ impl RequestMeta {
 
     fn panic_response(&self) -> http::Response<Body> {
         let (method, path) = (&self.method, self.path());
-        // Panics of handlers and hooks are caught closer to their source.
+        // Panics of handlers, `before` hooks, fallbacks and catchers are caught closer to their source.
         tracing::error!(%method, path, "layer, mounted service or `after` hook panicked");
         let mut response = error_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
         self.complete(&mut response);
         response
     }
 
-    /// Sets the framing headers of the response, and logs the request.
+    /// Logs the request, with the time until the head of its response, and completes the framing of the response.
     fn complete(&self, response: &mut http::Response<Body>) {
         if let Some(received) = self.received {
             tracing::info!(

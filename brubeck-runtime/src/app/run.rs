@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 
 /// A running application, returned by [`App::start`](crate::App::start).
 ///
-/// [`stop`](Running::stop) completes the requests in progress. Dropping the value stops the application without waiting for
-/// them.
+/// [`stop`](Running::stop) completes the requests in progress, within the time of [`App::drain`](crate::App::drain). Dropping
+/// the value stops the application without waiting for them.
 ///
 /// # Examples
 ///
@@ -61,7 +61,8 @@ impl Running {
         self.addresses.first().map_or("", String::as_str)
     }
 
-    /// Returns the addresses of all connections, in the order in which they were passed.
+    /// Returns the addresses of all connections: that of [`App::start`](crate::App::start) first, then those of
+    /// [`App::also`](crate::App::also) in the order in which they were added.
     pub fn addresses(&self) -> &[String] {
         &self.addresses
     }
@@ -118,7 +119,15 @@ impl Running {
     }
 }
 
-/// A handle that stops a running application. Cloning is cheap.
+impl Drop for Running {
+    /// Stops the connections that have tasks of their own, such as those of the embedded server. Aborting the tasks in
+    /// `connections` does not end these, and a [`Handle`] keeps the channel open.
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+/// A handle that stops a running application. Cloning is cheap. A handle does not keep the application running.
 ///
 /// See [`Running::handle`] for an example.
 #[derive(Clone, Debug)]
@@ -127,9 +136,9 @@ pub struct Handle(watch::Sender<bool>);
 impl Handle {
     /// Starts a graceful shutdown and returns immediately.
     ///
-    /// The application stops accepting messages: HTTP connections are closed after their current response, and callers of a
-    /// service are directed to other workers. When the requests in progress are complete,
-    /// [`until_signal`](Running::until_signal) and [`App::serve`](crate::App::serve) return.
+    /// The application stops accepting messages: HTTP connections are closed after their current response, WebSockets are
+    /// closed, and callers of a service are directed to other workers. When the requests in progress are complete,
+    /// [`until_signal`](Running::until_signal) returns.
     pub fn drain(&self) {
         self.0.send_replace(true);
     }
@@ -154,8 +163,55 @@ async fn shutdown_signal() -> &'static str {
 }
 
 async fn interrupt() -> &'static str {
+    // As above: without a handler, the default action of SIGINT ends the process.
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
     "SIGINT"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::App;
+    use crate::handler::OpenConnection;
+    use crate::routing::table;
+    use futures_util::future::BoxFuture;
+    use tokio::sync::oneshot;
+
+    /// A connection that serves in a task of its own, and reports when that task is stopped.
+    struct DetachedConnection(oneshot::Sender<()>);
+
+    impl Connection for DetachedConnection {
+        fn open(
+            self: Box<Self>,
+            _: Arc<dyn Application>,
+        ) -> BoxFuture<'static, crate::Result<OpenConnection>> {
+            let serve = Box::new(|mut stop: Stop| -> BoxFuture<'static, ()> {
+                tokio::spawn(async move {
+                    stop.requested().await;
+                    let _ = self.0.send(());
+                });
+                Box::pin(std::future::pending())
+            });
+            let address = "test".to_owned();
+            Box::pin(async { Ok(OpenConnection { address, serve }) })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dropping_it_requests_the_stop_even_if_a_handle_exists() {
+        let (stopped, is_stopped) = oneshot::channel();
+        let app = App::new(table::<()>(&[]), ());
+        let running = app.start(DetachedConnection(stopped)).await.unwrap();
+        let handle = running.handle();
+        // Let the connection start its task.
+        tokio::task::yield_now().await;
+        drop(running);
+        tokio::time::timeout(Duration::from_secs(1), is_stopped)
+            .await
+            .expect("a stop")
+            .unwrap();
+        drop(handle);
+    }
 }

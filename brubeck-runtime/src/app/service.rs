@@ -35,19 +35,20 @@ const MAX_ENVELOPE_BYTES: usize = 64 << 10;
 ///
 /// # Protocols
 ///
-/// One service accepts callers of brubeck's protocol and of the dialects of Brubeck Services, the Python original, at the
-/// same time. Each caller gets its responses in its own protocol.
+/// One service accepts callers of brubeck's protocol and, with the feature `legacy`, of two dialects of Brubeck Services, the
+/// Python original, at the same time. Each caller gets its responses in its own protocol.
 ///
-/// In brubeck's protocol the passphrase is never sent over the wire. Callers of a dialect send it in clear text. Therefore they
-/// are accepted only at ipc and loopback addresses, unless [`allow_clear_text`](Service::allow_clear_text) is set. A wrong
-/// passphrase is rejected with 401. A malformed request is rejected with 400 if its sender can be determined, and ignored
-/// otherwise.
+/// In brubeck's protocol the passphrase is never sent over the wire, and no session is opened with a wrong one.
+///
+/// Callers of a dialect send the passphrase in clear text. Therefore a service accepts them only if its address is ipc or
+/// loopback, unless [`allow_clear_text`](Service::allow_clear_text) is set; otherwise the response is 403. It is 401 for a
+/// wrong passphrase, and 400 for a malformed request, which is ignored if its sender cannot be determined.
 ///
 /// # Limits
 ///
 /// | limit | default | beyond it |
 /// |---|---|---|
-/// | concurrent handlers ([`concurrency`](Service::concurrency)) | 1,024 | calls wait, then are rejected as busy |
+/// | concurrent handlers ([`concurrency`](Service::concurrency)) | 1,024 | as many calls wait, further ones are rejected as busy; 503 in a dialect |
 /// | body of a request or response ([`body_limit`](Service::body_limit)) | 8 MiB | rejected |
 /// | connected callers ([`max_connections`](Service::max_connections)) | 4,096 in total, 1,024 for each IP address | closed |
 ///
@@ -76,9 +77,8 @@ pub struct Service {
 impl Service {
     /// Creates a service that binds `ipc://path/of/socket` or `tcp://host:port`. Callers must know the passphrase.
     ///
-    /// Callers may use brubeck's protocol, [`Dialect::Seed`](crate::Dialect::Seed) or
-    /// [`Dialect::Branch`](crate::Dialect::Branch). For the other dialects see
-    /// `brubeck::legacy::Service`.
+    /// Callers may use brubeck's protocol or, with the feature `legacy`, [`Dialect::Seed`](crate::Dialect::Seed) or
+    /// [`Dialect::Branch`](crate::Dialect::Branch). For the other dialects see `brubeck::legacy::Service`.
     ///
     /// The address is bound when the application starts, which fails if it is not a valid endpoint or is in use.
     pub fn bind(address: impl Into<String>, passphrase: impl Into<String>) -> Service {
@@ -95,7 +95,8 @@ impl Service {
     /// Sets the limit for concurrent handlers. The default is 1,024, the minimum 1.
     ///
     /// In brubeck's protocol the same number of calls may wait in addition. Further calls are rejected as busy, and callers
-    /// try another worker.
+    /// try another worker. In a dialect no calls wait: further ones get a 503 response. Calls of the two kinds are counted
+    /// separately.
     pub fn concurrency(mut self, concurrency: usize) -> Service {
         self.concurrency = concurrency.max(1);
         self
@@ -111,7 +112,8 @@ impl Service {
 
     /// Sets the limit for connected callers, both in total and for each IP address. The defaults are 4,096 and 1,024.
     ///
-    /// Each connection uses a file descriptor, so the limit of the operating system must be higher.
+    /// Each connection uses a file descriptor. If the limit of open files is too low for the limit in total, that is lowered
+    /// at the start, and logged.
     pub fn max_connections(mut self, connections: usize) -> Service {
         self.max_connections = Some(connections);
         self
@@ -173,6 +175,7 @@ impl Service {
         if let Some(connections) = self.max_connections {
             (limits.max_connections, limits.max_connections_per_address) = (connections, connections);
         }
+        // A peer whose queue overflows is disconnected, and all running and waiting calls may be of one peer.
         limits.peer_queue_messages = limits.peer_queue_messages.max(self.concurrency.saturating_mul(2));
         limits
     }
@@ -199,12 +202,13 @@ struct ServiceServer {
 }
 
 impl ServiceServer {
-    /// Serves until the stop is requested, then until all accepted calls are answered.
+    /// Serves until the stop is requested, then until all accepted calls have ended. Sends their responses for at most
+    /// [`LINGER`].
     async fn serve(self, mut server: RouterServer, mut stop: Stop) {
         let (sessions, legacy) = (self.sessions.clone(), self.legacy.clone());
         let outbound = server.outbound.clone();
-        // The handler runs in the task of the connection that received the message, which decodes it and often responds as
-        // well. This is why it is a callback and not a channel.
+        // A callback, not a channel: it runs in the task of the connection that received the message, which decodes it and
+        // often responds as well.
         server.inbound.set_handler(move |event| match event {
             ServerEvent::Message { peer, frames } if is_v2(&frames) => sessions.handle_message(&peer, frames),
             ServerEvent::Message { peer, frames } => legacy.handle(peer, frames, &outbound),

@@ -1,4 +1,5 @@
-//! One call of another application: route, limits, handler, access log.
+//! Messages that are no HTTP requests: calls that other applications send, messages of message sockets, and responses for
+//! response handlers. Each has a route and a handler; the first two also have limits and an access log.
 
 use super::inner::{ACCESS_LOG, AppInner};
 use super::limits::{ResponseTimeout, acquire_permit};
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl<S: Send + Sync + 'static> AppInner<S> {
-    /// Runs the handler of a call and logs it. Also returns the route, if one matches.
+    /// Runs the handler of a message, within the limits of its route, and logs it. Also returns the route, if one matches.
     pub(super) fn handle_call(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, CallFuture) {
         let access_log = AccessLogEntry::begin(&message);
         let route = self.router.find(message.kind(), message.method(), message.path());
@@ -28,8 +29,9 @@ impl<S: Send + Sync + 'static> AppInner<S> {
             Match::NotFound => return error_response(access_log, Status::NOT_FOUND),
         };
         let limits = self.limits.of(entry.spec);
-        // Callers send a deadline of their own with each call, so the default timeout does not apply to them. Clients of
-        // message sockets cannot.
+        // The default timeout does not apply to calls: in brubeck's protocol a call has the deadline of its caller. A call in a
+        // Python dialect has none, so its handler runs until it returns, the caller disconnects, or the timeout of the route
+        // expires. Messages of message sockets have no deadline either, and no caller that waits, so the default applies.
         let is_socket_message = message.extension::<SocketSender>().is_some();
         let timeout = if is_socket_message {
             self.timeout_for(limits)
@@ -57,7 +59,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
     ) -> Response {
         let response = match acquire_permit(self.limits.of(entry.spec)) {
             Ok(_permit) => {
-                ResponseTimeout::from_now(timeout)
+                ResponseTimeout::from_first_wait(timeout)
                     .run(entry.spec.name, handler)
                     .await
             }
@@ -92,7 +94,7 @@ impl<S: Send + Sync + 'static> ResponseHandlers for AppInner<S> {
                 Payload::HandlerValue(value) => Some(value),
                 _ => {
                     let handler = entry.spec.name;
-                    tracing::warn!(handler, path, %status, "response handler rejected a response");
+                    tracing::warn!(handler, path, %status, "response handler rejected a response or panicked");
                     None
                 }
             }

@@ -44,10 +44,12 @@ impl TrustedProxies {
         }
     }
 
-    /// Returns the client address in `x-forwarded-for`, or `None` if the peer is not trusted or sent no address.
+    /// Returns the client address in `x-forwarded-for`, or `None` if the peer is not trusted, or the last entry is missing or
+    /// not an address.
     ///
     /// Each proxy appends the address of its own peer. So the client is the first address from the right that is not a
-    /// trusted proxy; anything to the left of it was sent by the client and may be forged.
+    /// trusted proxy; anything to the left of it was sent by the client and may be forged. If all addresses are trusted, or
+    /// an entry is not an address, it is the last address that was read.
     fn client_address(&self, peer: Option<RemoteAddr>, headers: &HeaderMap) -> Option<RemoteAddr> {
         let is_trusted = match peer {
             Some(RemoteAddr(address)) => self.contains(address),

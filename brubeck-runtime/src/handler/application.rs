@@ -15,10 +15,10 @@ use tokio::sync::watch;
 
 /// An application as its connections use it: messages in, responses out.
 ///
-/// [`App`](crate::App) is the only implementation. A [`Connection`] gets it when it is opened.
+/// [`App`](crate::App) creates the only implementation. A [`Connection`] gets it when it is opened.
 ///
 /// No method fails or panics: an error or a panic of a handler becomes a response, such as 500. Dropping a returned future
-/// drops the handler.
+/// drops the handler; a blocking handler runs on until it returns.
 pub trait Application: Send + Sync + 'static {
     /// Runs the handler for a message and returns its response.
     fn answer(self: Arc<Self>, message: Message) -> BoxFuture<'static, Response>;
@@ -36,7 +36,7 @@ pub trait Application: Send + Sync + 'static {
 
     /// Like [`serve`](Self::serve), for a front end that writes the `content-length` of complete bodies itself.
     ///
-    /// `peer` is the address of the client, unless the extensions of the request contain a [`RemoteAddr`].
+    /// `peer` is the address of the client. If it is `None`, the extensions of the request may contain a [`RemoteAddr`].
     fn serve_peer(
         &self,
         request: http::Request<Body>,
@@ -44,21 +44,22 @@ pub trait Application: Send + Sync + 'static {
         mode: DispatchMode,
     ) -> HttpResponseFuture;
 
-    /// Returns the default limit for request bodies, in bytes. A route can have a higher one.
+    /// Returns the default limit for request bodies and the limit for WebSocket messages, in bytes. A route can have another
+    /// limit for its request bodies.
     fn body_limit(&self) -> usize;
 
-    /// Returns the routes.
+    /// Returns the routes, in the order of the route list.
     fn specs(&self) -> Vec<&'static Spec> {
         Vec::new()
     }
 }
 
-/// Decides whether [`Application::serve_peer`] polls the handler before it returns.
+/// Decides whether [`Application::serve_peer`] polls the handler before it returns. An application with layers never does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DispatchMode {
     /// Never: the handler runs when the returned future is polled.
     Deferred,
-    /// Once, if recent responses of the handler were fast. For tasks that serve many requests.
+    /// Once, if recent responses of the handler were fast. Measures the handler. For tasks that serve many requests.
     InlineIfFast,
     /// Once. For tasks that have nothing else to do until the response is ready.
     Inline,
@@ -79,11 +80,11 @@ impl Future for CallFuture {
     }
 }
 
-/// The response to an HTTP request: `Left` if the handler was polled inline and is done.
+/// The response to an HTTP request: `Left` if it is ready.
 pub type HttpResponseFuture = Either<Ready<http::Response<Body>>, BoxFuture<'static, http::Response<Body>>>;
 
-/// A source of messages for an application: [`Http`](crate::Http), [`Mongrel2`](crate::Mongrel2) or
-/// [`Service`](crate::Service).
+/// A source of messages for an application: [`Http`](crate::Http), [`Mongrel2`](crate::Mongrel2),
+/// [`Service`](crate::Service) or `legacy::Service`.
 ///
 /// Pass one to [`App::serve`](crate::App::serve), and any further ones to [`App::also`](crate::App::also).
 pub trait Connection: Send + 'static {
@@ -91,7 +92,7 @@ pub trait Connection: Send + 'static {
     ///
     /// # Errors
     ///
-    /// The returned future fails if an address cannot be bound or is not valid.
+    /// The returned future fails if an address cannot be bound, or if an address or another setting is not valid.
     fn open(
         self: Box<Self>,
         application: Arc<dyn Application>,
@@ -111,7 +112,7 @@ pub struct OpenConnection {
 pub struct Stop(watch::Receiver<bool>);
 
 impl Stop {
-    /// Creates a signal. Sending `true`, or dropping the sender, requests the stop.
+    /// Creates a signal. Sending `true`, or dropping all senders, requests the stop.
     pub(crate) fn new() -> (watch::Sender<bool>, Stop) {
         let (sender, receiver) = watch::channel(false);
         (sender, Stop(receiver))
@@ -119,11 +120,12 @@ impl Stop {
 
     /// Waits until the stop is requested.
     pub async fn requested(&mut self) {
-        // An error means that the sender was dropped, and the application with it.
+        // An error means that all senders were dropped, and the application with them.
         let _ = self.0.wait_for(|stop| *stop).await;
     }
 
-    /// Returns `false` only if [`requested`](Self::requested) would not complete yet. Takes no lock.
+    /// Returns `false` only if [`requested`](Self::requested) would not complete yet. Takes no lock. Call it on a clone whose
+    /// `requested` is never polled: one that has seen the request returns `false` again.
     pub(crate) fn may_be_requested(&self) -> bool {
         self.0.has_changed().unwrap_or(true)
     }

@@ -19,7 +19,7 @@ pub(crate) trait JobTracker: Send + Sync {
     fn job_ended(self: Arc<Self>, job: u64, response: Option<Response>);
 }
 
-/// Reports the end of one job to its [`JobTracker`], exactly once.
+/// Reports the end of one job to its [`JobTracker`], exactly once, at the latest when it is dropped.
 pub(crate) struct JobGuard {
     /// `None` once the end is reported.
     tracker: Option<Arc<dyn JobTracker>>,
@@ -122,8 +122,8 @@ impl ConcurrencyLimit {
         ConcurrencyLimit(Semaphore::const_new(permits))
     }
 
-    /// Waits for a permit, in the order of the calls. The service bounds the number of waiting calls, and their
-    /// deadlines bound the time.
+    /// Waits for a permit, in the order of the calls. The service bounds the number of waiting calls, and their deadlines bound
+    /// the time; calls in a Python dialect have no deadline.
     pub async fn acquire(&self) -> Option<SemaphorePermit<'_>> {
         // The semaphore is never closed. If it were, the calls would run without a limit instead of waiting forever.
         self.0.acquire().await.ok()

@@ -24,7 +24,8 @@ const MAX_REQUIRED_STREAK: u64 = 1 << 20;
 /// Reduction of the streak for a response between the two thresholds.
 const MEDIUM_PENALTY: u64 = MIN_FAST_STREAK / 2;
 
-/// Number of responses for which a handler counts as blocking after it has blocked its thread once.
+/// Number of responses for which a handler counts as blocking after it has blocked its thread, including the response to the
+/// request that blocked.
 const POST_BLOCK_WATCH: u64 = 1 << 10;
 
 /// Halves the required streak once a streak is this many times as long.
@@ -94,15 +95,16 @@ impl LatencyTracker {
             Latency::Fast => {
                 let has_recovered = streak >= required.saturating_mul(RECOVERY_FACTOR);
                 if has_recovered && required > MIN_FAST_STREAK {
-                    // The streak starts over at the old requirement, so the next halving takes as long again.
+                    // The streak starts over at the old requirement. Otherwise the next fast response would halve the
+                    // requirement again.
                     self.required_streak.store(required / 2, Relaxed);
                     required
                 } else {
                     streak.saturating_add(1)
                 }
             }
-            // Preemption may explain one such response. Two of them within a short time end inline polling, however long
-            // the streak was: the cap leaves room for one penalty only.
+            // Preemption may explain one or two such responses. Three of them within a short time end inline polling, however
+            // long the streak was: the cap leaves room for two penalties.
             Latency::Medium if was_inline => streak.min(required + MIN_FAST_STREAK) - MEDIUM_PENALTY,
             Latency::Slow if was_inline => {
                 let doubled = (required * 2).min(MAX_REQUIRED_STREAK);
@@ -280,6 +282,16 @@ mod tests {
         };
         assert_eq!(inline_polls(100), 1_000);
         assert_eq!(inline_polls(20), 0);
+    }
+
+    #[test]
+    fn third_medium_response_in_a_row_ends_inline_polling() {
+        let tracker = LatencyTracker::new();
+        record_fast(&tracker, MIN_FAST_STREAK * 10);
+        for inline_afterwards in [true, true, false] {
+            tracker.record(Some(MEDIUM));
+            assert_eq!(tracker.should_poll_inline(), inline_afterwards);
+        }
     }
 
     #[test]

@@ -14,16 +14,16 @@
 //!   it has the response, so its handlers are always polled inline. With HTTP/2 and Mongrel2 one task serves many requests, so
 //!   a handler is polled inline only if it has been fast, or never.
 //! * **Has this handler been fast?** [`LatencyTracker`] counts consecutive responses that were faster than moving a request
-//!   to another task. A long enough streak enables inline polls. A slow inline poll ends the streak and doubles the length
-//!   that is required the next time, so a handler that is slow now and then soon gets its own tasks. A much longer streak
-//!   lowers the requirement again.
+//!   to another task. A long enough streak enables inline polls. A response that is slow after an inline poll ends the streak
+//!   and doubles the length that is required the next time, so a handler that is slow now and then soon gets its own tasks. A
+//!   much longer streak lowers the requirement again.
 //! * **Did the handler block its thread?** A poll of more than a millisecond blocks a worker thread of tokio, and with it the
 //!   tasks in its queue. If all other worker threads are parked, no thread polls the I/O driver either. For the next thousand
 //!   requests of such a handler, [`PollTimer::wake_others`] wakes a second thread before the handler runs.
 //!
 //! A handler that is declared as blocking (`#[service_handler(.., blocking)]`) runs on a thread of tokio's blocking pool
-//! (see [`blocking`]). [`CatchPanic`] turns a panic into a response. A timeout, a disconnected caller and a cancellation drop
-//! the future of the handler; nothing else stops it.
+//! (see [`blocking`]). [`CatchPanic`] turns a panic into a response. A timeout, a disconnected client or caller, a cancellation
+//! and the end of a shutdown drop the future of the handler; nothing else stops it.
 
 mod application;
 pub(crate) mod blocking;

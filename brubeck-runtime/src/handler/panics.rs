@@ -39,8 +39,8 @@ where
             future,
             templates,
         } = &mut *self;
-        // Unwind safety: a panicked future is never polled again, and the state that it shares with other handlers is
-        // behind locks, which are poisoned by the panic.
+        // Unwind safety: a panicked future is never polled again. State that it shares with other handlers is as after the
+        // panic of a thread: a lock of std is poisoned, anything else may be in the middle of an update.
         let poll = AssertUnwindSafe(|| {
             Pin::new(future)
                 .poll(cx)

@@ -1,4 +1,4 @@
-//! Rejects requests that two HTTP implementations could interpret differently.
+//! Rejects requests that two HTTP implementations could interpret differently, and headers that are too large.
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{Request, StatusCode, Version};
@@ -7,7 +7,7 @@ use http::{Request, StatusCode, Version};
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 
 /// Checks a request for what servers must reject (RFC 9112, sections 3.2 and 6) and hyper accepts: a missing or
-/// repeated `Host`, and ambiguous body framing, which enables request smuggling.
+/// repeated `Host`, and ambiguous body framing, which enables request smuggling. Also checks [`MAX_HEADER_BYTES`].
 ///
 /// # Errors
 ///

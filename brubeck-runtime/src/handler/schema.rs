@@ -245,7 +245,7 @@ impl<P: SignaturePart<Value: JsonSchema>> DescribeSchema for &&TypeProbe<P> {
 
 /// Describes a part of a call whose schema is unknown.
 pub trait DescribeWithoutSchema {
-    /// Adds the schema `true`, which any value matches.
+    /// Adds the schema `true`, which any value matches, for an argument or the body. Adds nothing for a response.
     fn describe(self, schemas: &mut Schemas, name: &'static str);
 }
 

@@ -25,7 +25,7 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 impl HttpServer {
     /// Serves until the stop is requested, and then until all connections and WebSockets have ended.
     ///
-    /// `all_ended` is the receiver of `_alive`.
+    /// `all_ended` is the receiver of `_alive`. It ends when the last reference to the server is dropped.
     pub(super) async fn serve(self, listener: HttpListener, mut all_ended: mpsc::Receiver<Infallible>) {
         let server = Arc::new(self);
         server.accept_connections(&listener).await;
@@ -64,7 +64,7 @@ impl HttpServer {
             let Some(address_permit) = address_limit.acquire(address) else {
                 tracing::debug!(
                     ?address,
-                    "connection closed: too many connections of this address"
+                    "connection closed: too many connections from this address"
                 );
                 continue;
             };

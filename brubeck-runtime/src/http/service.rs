@@ -90,8 +90,8 @@ pub(super) struct ResponseFuture {
     guard: Option<InFlightGuard>,
     /// The WebSocket to open if the handler accepts it, for requests that ask for one.
     upgrade: Option<Box<(PendingUpgrade, Arc<HttpServer>)>>,
-    /// Becomes `true` when the request body has been read. Only for HTTP/1 requests with a body: there the next request
-    /// follows the body on the same connection.
+    /// Becomes `true` when the request body has been read to its end. Only for HTTP/1 requests with a body: there the next
+    /// request follows the body on the same connection.
     body_read: Option<Arc<AtomicBool>>,
 }
 
@@ -137,10 +137,10 @@ impl Future for ResponseFuture {
     }
 }
 
-/// A response body that keeps its request in flight until it is sent.
+/// A response body that keeps its request in flight until its last frame.
 pub(super) type TrackedBody = TappedBody<Body, ReleaseWhenSent>;
 
-/// Releases the guard of a request after the last frame of the response.
+/// Releases the guard of a request when hyper has taken all frames of the response, or drops the body.
 pub(super) struct ReleaseWhenSent {
     guard: Option<InFlightGuard>,
 }
@@ -159,7 +159,7 @@ impl FrameTap<BoxError> for ReleaseWhenSent {
     }
 }
 
-/// Ends a request body with an error if it pauses for longer than the timeout. Also records when it was read completely.
+/// Ends a request body with an error if its reader waits for longer than the timeout. Also records that the body has ended.
 struct BodyTimeout {
     body_read: Arc<AtomicBool>,
     timeout: Duration,

@@ -1,4 +1,4 @@
-//! A stream that fails if its peer keeps the server waiting for too long.
+//! A stream that fails if its client keeps the server waiting for too long.
 //!
 //! Hyper has a timeout for the head of a request, but none for idle connections and none for writing. [`TimeoutStream`] has
 //! all three. It sees reads and writes but not HTTP, so [`ConnectionService`](super::service::ConnectionService) reports with
@@ -57,7 +57,7 @@ impl InFlight {
         self.0.requests.load(Ordering::Relaxed) / ONE_BEGUN
     }
 
-    /// Returns the phase after data was received.
+    /// Returns the phase after a read that was not pending.
     fn phase_after_read(&self) -> ReadPhase {
         if !self.is_empty() {
             ReadPhase::InFlight
@@ -98,7 +98,8 @@ pub(super) fn wrap<I>(stream: I, settings: &Http) -> (TimeoutStream<TokioIo<I>>,
     (stream, in_flight)
 }
 
-/// A stream that fails with [`io::ErrorKind::TimedOut`] if a read or a write makes no progress for too long.
+/// A stream that fails with [`io::ErrorKind::TimedOut`] if a write makes no progress for too long, or if a read does while no
+/// request is in flight.
 pub(super) struct TimeoutStream<I> {
     stream: I,
     in_flight: InFlight,
@@ -113,14 +114,14 @@ pub(super) struct TimeoutStream<I> {
     join_buffer: Vec<u8>,
 }
 
-/// The thing that a connection waits for, which decides its read timeout.
+/// The state of the requests of a connection, which selects its read timeout.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ReadPhase {
-    /// The next request: the idle timeout applies.
+    /// It waits for the next request: the idle timeout applies.
     Idle,
-    /// The rest of a request head: the header timeout applies.
+    /// It waits for the rest of a request head: the header timeout applies. HTTP/1 only, except for the first request.
     Head,
-    /// Its own handler: no timeout here. The request body has one of its own.
+    /// A request is in flight: no timeout here. The request body and writing the response have timeouts of their own.
     InFlight,
 }
 

@@ -40,7 +40,7 @@ pub(super) struct PendingUpgrade {
 ///
 /// # Errors
 ///
-/// Returns an error if the version is not supported or the key is not valid.
+/// Returns an error if the version is not 13, or the key does not have 24 characters.
 pub(super) fn parse(
     request: &mut Request<Incoming>,
     max_message: usize,
@@ -128,7 +128,7 @@ impl PendingUpgrade {
                 }
             };
             tokio::join!(driver.run(stream, server.stop.clone()), handler);
-            // The guard keeps the connection from timing out, and the server reference keeps the server from stopping.
+            // The guard keeps the connection from timing out, and a shutdown waits until the server reference is dropped.
             drop((guard, server));
         });
         (Response::from_parts(parts, Body::empty()), None)

@@ -1,7 +1,8 @@
 //! Drives one WebSocket connection of the embedded server.
 //!
-//! A [`WebSocketDriver`] runs in a task of its own. It reads frames and queues messages for the handler, and writes the frames
-//! that the handler and broadcasts have queued. All queues are bounded in bytes:
+//! A [`WebSocketDriver`] shares a task with the handler. It reads frames and queues messages for the handler, and writes the
+//! frames that the handler and broadcasts have queued. All queues are bounded in bytes, and that of frames also in number
+//! ([`OUTBOUND_QUEUE_CAPACITY`]):
 //!
 //! * If the handler does not read, the driver stops reading from the client ([`INBOUND_BUDGET`]).
 //! * If the client does not read, the handler waits in [`send`](SocketTransport::send) ([`SEND_BUDGET`]), and a broadcast
@@ -24,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 
-/// Limit for messages that wait for the handler, in bytes.
+/// Limit for messages that wait for the handler, in bytes. It is higher if a single message may be larger.
 const INBOUND_BUDGET: usize = 4 << 20;
 /// The least that a message takes of [`INBOUND_BUDGET`], in bytes. Bounds the number of tiny messages.
 const MIN_INBOUND_COST: usize = 4 << 10;
@@ -34,11 +35,12 @@ const SEND_BUDGET: usize = 256 << 10;
 const BROADCAST_BUDGET: usize = 4 << 20;
 /// Limit for the number of frames that wait for the client.
 const OUTBOUND_QUEUE_CAPACITY: usize = 1024;
-/// Time without a frame from the client after which it is pinged.
+/// Interval of the pings to the client.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
-/// Consecutive pings without any frame in return that are tolerated.
+/// Consecutive pings without any frame in return that are tolerated. One more closes the connection, so a silent client is
+/// disconnected after four intervals.
 const MAX_UNANSWERED_PINGS: u8 = 2;
-/// Time for the closing handshake, and again for closing the TCP connection.
+/// Time for the closing handshake, and again for closing the stream.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Size of the read and write buffers, in bytes.
 const BUFFER_SIZE: usize = 16 << 10;
@@ -80,6 +82,7 @@ enum OutboundFrame {
 pub(super) fn new(max_message: usize, deflate: Option<Deflate>) -> (WebSocketDriver, WebSocket) {
     // The largest message must fit.
     let inbound_budget = INBOUND_BUDGET.max(max_message).min(Semaphore::MAX_PERMITS);
+    // Never full: the budget is used up before.
     let (inbound, messages) = mpsc::channel(inbound_budget / MIN_INBOUND_COST + 1);
     let (outbound_sender, outbound) = mpsc::channel(OUTBOUND_QUEUE_CAPACITY);
     let close_reason = Arc::new(OnceLock::new());
@@ -153,7 +156,7 @@ enum DriverEvent {
 }
 
 impl WebSocketDriver {
-    /// Runs the connection until one side closes it or the server stops.
+    /// Runs the connection until one side closes it, it is lost, or the server stops.
     pub(super) async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin, stop: Stop) {
         let mut stream = FramedStream::new(stream, self.max_message, self.deflate);
         let close = self.exchange_frames(&mut stream, stop).await;
@@ -171,7 +174,7 @@ impl WebSocketDriver {
         let _ = timeout(CLOSE_TIMEOUT, drain).await;
     }
 
-    /// Ends all sending and receiving of the handler. The first reason is kept.
+    /// Ends all sending, and the receiving of the handler after the messages that are queued. The first reason is kept.
     fn shut_down_queues(&mut self, close: Close) {
         let _ = self.close_reason.set(close);
         self.inbound = None;
@@ -258,7 +261,7 @@ impl WebSocketDriver {
         }
     }
 
-    /// Sends a close frame, unless one was sent already, and stops taking messages of the handler.
+    /// Sends a close frame, unless one was sent already, and ends the sending and receiving of the handler.
     async fn start_closing<I: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         close: Close,
@@ -276,7 +279,8 @@ impl WebSocketDriver {
         ControlFlow::Continue(())
     }
 
-    /// Writes the queued frames up to a close, and flushes once. Returns the close if there is one.
+    /// Writes the queued frames up to a close, and flushes once. Returns the close if there is one. After the close frame was
+    /// sent, frames are discarded instead.
     async fn write_outbound<I: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         first: OutboundFrame,

@@ -10,8 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A client for tests that sends web requests to an application without a socket.
 ///
-/// It keeps cookies like a browser: `set-cookie` adds, replaces and removes them, and every request sends them all. It does not
-/// follow redirects; see [`TestResponse::assert_redirect`].
+/// It keeps cookies: `set-cookie` adds and replaces them, `max-age=0` removes them, and every request sends them all. Unlike a
+/// browser it ignores their other attributes, such as path and expiry. It does not follow redirects; see
+/// [`TestResponse::assert_redirect`].
 ///
 /// # Examples
 ///
@@ -162,7 +163,7 @@ impl TestClient {
                 continue;
             };
             let (name, value) = (cookie.name(), cookie.value());
-            // A server removes a cookie by letting it expire.
+            // `Cookies::remove` sends this. An `expires` date is not compared with the clock.
             if cookie.max_age().is_some_and(|age| age.is_zero()) {
                 self.jar().remove(name);
             } else {

@@ -51,7 +51,7 @@ impl<'a> TestRequest<'a> {
         TestRequest { client, request }
     }
 
-    /// Adds a header. `host` and `content-type` replace the previous value.
+    /// Adds a header. `host` and `content-type` replace the previous value. A `cookie` is sent instead of those of the client.
     ///
     /// # Panics
     ///
@@ -92,7 +92,7 @@ impl<'a> TestRequest<'a> {
         self
     }
 
-    /// Sets the body, without a `content-type`.
+    /// Sets the body. Does not change the `content-type`, which a new request does not have.
     pub fn body(mut self, body: impl Into<Body>) -> TestRequest<'a> {
         *self.request.body_mut() = body.into();
         self
@@ -129,13 +129,14 @@ impl<'a> TestRequest<'a> {
         self.header("content-type", media_type).body(body)
     }
 
-    /// Sends the request, and returns the response without collecting its body. Use this for endless streams.
+    /// Sends the request, and returns the response without collecting its body. Use this for endless streams. Cookies of the
+    /// response are kept as usual.
     pub async fn stream(self) -> http::Response<Body> {
         let (client, request) = self.into_request();
         client.send(request).await
     }
 
-    /// Adds the cookies of the client and the length of the body.
+    /// Adds the cookies of the client, unless the request has a `cookie` header, and the length of a body in memory.
     fn into_request(mut self) -> (&'a TestClient, Request<Body>) {
         let cookies = self.client.cookie_header();
         let headers = self.request.headers_mut();

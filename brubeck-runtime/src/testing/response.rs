@@ -97,7 +97,8 @@ impl TestResponse {
     ///
     /// # Panics
     ///
-    /// Panics if it does not. The same applies to the other assertions.
+    /// Panics if it does not. Each of the other assertions panics if it fails, or if the body is not text or JSON as it
+    /// requires.
     #[track_caller]
     pub fn assert_status(&self, code: u16) -> &TestResponse {
         assert!(

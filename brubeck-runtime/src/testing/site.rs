@@ -71,7 +71,7 @@ impl TestSite {
         TestSite::of(App::new(routes, state))
     }
 
-    /// Creates a site with this application. Its connections are not opened.
+    /// Creates a site with this application. Connections that were added with [`App::also`] are not opened.
     pub fn of<S: Send + Sync + 'static>(app: App<S>) -> TestSite {
         TestSite {
             application: Box::new(|open| app.application(open)),
@@ -79,7 +79,7 @@ impl TestSite {
         }
     }
 
-    /// Adds a service. The application and all services of the site can call it at its address.
+    /// Adds a service. The application and all services of the site can call it at its address, in brubeck's protocol.
     ///
     /// The settings of `service` apply, such as its passphrase and its concurrency.
     pub fn service<S: Send + Sync + 'static>(mut self, service: Service, app: App<S>) -> TestSite {
@@ -165,7 +165,7 @@ impl TestSiteHandle {
         Ok(Client::over((self.open_link)(service)?))
     }
 
-    /// Stops the services, and returns when their calls in progress are complete.
+    /// Stops the services, and returns when their calls in progress are complete. There is no time limit.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         while self.running_services.join_next().await.is_some() {}
