@@ -271,10 +271,7 @@ async fn serves_on_a_unix_socket() {
         .await
         .err()
         .expect("an error");
-    assert!(
-        error.to_string().contains("the socket is in use"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("the socket is in use"), "{error}");
     running.stop().await.unwrap();
     assert!(!path.exists());
 }
