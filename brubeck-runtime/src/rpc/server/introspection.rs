@@ -36,7 +36,8 @@ impl InstrumentedApplication {
         InstrumentedApplication { application, stats }
     }
 
-    /// Starts a call, of a reserved path or of the application.
+    /// Returns the future of a call, of a reserved path or of the application. A call of the application is counted as
+    /// started.
     pub(crate) fn call(self: &Arc<Self>, message: Message) -> InstrumentedCall {
         if let Some(name) = message.path().strip_prefix(RESERVED_PREFIX) {
             let method = message.method();
@@ -80,8 +81,8 @@ impl InstrumentedApplication {
     }
 }
 
-/// Responds to `info` on a blocking thread. The JSON schemas come from code of the user's types, which may be slow or
-/// panic.
+/// Responds to `info` on a blocking thread, because the JSON schemas come from code of the user's types, which may be slow.
+/// If that code panics, the response is a 500.
 async fn describe(application: Arc<InstrumentedApplication>, method: Method) -> Response {
     let task = tokio::task::spawn_blocking(move || application.introspect(method, INFO));
     task.await.unwrap_or_else(|error| {
@@ -122,7 +123,8 @@ pub(crate) struct InstrumentedCall {
 }
 
 impl InstrumentedCall {
-    /// Returns `true` if the operation has been fast, so that its handler should be polled inline.
+    /// Returns `true` if the handler should be polled inline, because its operation has been fast or because the path is
+    /// reserved.
     pub(super) fn should_poll_inline(&self) -> bool {
         self.stats.as_ref().is_none_or(CallStatsGuard::should_poll_inline)
     }
@@ -148,7 +150,7 @@ impl Future for InstrumentedCall {
     }
 }
 
-/// The number of latency buckets. Each is an eighth of a power of two wide; 312 of them cover 12 days in microseconds.
+/// The number of latency buckets, see [`bucket_index`]. They cover 25 days; the last one also holds all longer latencies.
 const BUCKETS: usize = 312;
 
 /// Counts the calls of each operation and measures their latency.
@@ -243,8 +245,8 @@ impl OperationStats {
     }
 
     fn snapshot(&self) -> StatsSnapshot {
-        // Ends are read before starts. A call that starts and ends between the two reads then counts as in flight, and
-        // the number in flight never becomes negative.
+        // Ends are read before starts, so that a call that ends between the two reads counts as in flight. The order of
+        // relaxed reads is not guaranteed; hence the saturating subtraction.
         let ended = self.answered.load(Relaxed) + self.cancelled.load(Relaxed);
         let requests = self.requests.load(Relaxed);
         StatsSnapshot {
@@ -340,7 +342,7 @@ fn bucket_index(took: Duration) -> usize {
     usize::try_from(bucket).unwrap_or(BUCKETS).min(BUCKETS - 1)
 }
 
-/// Returns the largest number of microseconds that falls into a bucket.
+/// Returns the largest number of microseconds that falls into a bucket, for the last bucket only nominally.
 fn bucket_upper_bound(bucket: usize) -> u64 {
     match bucket as u64 {
         exact @ 0..16 => exact,
@@ -353,7 +355,7 @@ fn bucket_upper_bound(bucket: usize) -> u64 {
 
 /// Returns an upper bound of the latency of the fastest `percent` of the calls, in microseconds.
 ///
-/// It is too high by at most an eighth, and 0 if there were no calls.
+/// It is too high by at most an eighth, and 0 if there were no calls. Fractions of a microsecond are cut off.
 fn quantile(histogram: &[u64], percent: u64) -> u64 {
     let total: u64 = histogram.iter().sum();
     let wanted = (total * percent).div_ceil(100);

@@ -1,6 +1,8 @@
 //! The server side of brubeck's protocol: the sessions of callers, and the handlers that run for them.
 
 mod introspection;
+#[cfg(test)]
+mod tests;
 
 use super::codec::CallRequest;
 use super::convert;
@@ -42,9 +44,9 @@ struct SessionsInner {
 
 struct SessionsState {
     driver: Driver<Worker>,
-    /// The tasks of running jobs. Jobs that ran inline have none.
+    /// The tasks of running jobs. A job whose handler responds when it is polled inline has none.
     tasks: IdMap<JobId, AbortHandle>,
-    /// Set by `abort_handlers`; later jobs are aborted at once.
+    /// Set by `abort_handlers`. Tasks that start later are aborted at once.
     aborted: bool,
     /// Jobs that start when the lock is released.
     pending_jobs: VecDeque<PendingJob>,
@@ -94,12 +96,13 @@ impl CallerSessions {
         self.0.handle_event(WorkerEvent::Drain);
     }
 
-    /// Waits until all accepted calls have ended, after [`drain`](CallerSessions::drain).
+    /// Waits, after [`drain`](CallerSessions::drain), until all accepted calls have ended, and every caller has acknowledged
+    /// that it sends no further ones. Call it once: the end wakes only one waiter.
     pub(crate) async fn wait_until_idle(&self) {
         self.0.idle.notified().await;
     }
 
-    /// Aborts all running handlers.
+    /// Aborts the tasks of all handlers, also those that start later. A blocking handler runs on.
     pub(crate) fn abort_handlers(&self) {
         let mut state = self.0.lock();
         state.aborted = true;
@@ -129,8 +132,8 @@ impl SessionsInner {
         if state.driver.timeout_changed().is_some() {
             self.timer_changed.notify_one();
         }
-        // Jobs start without the lock, because the response of a handler that is polled inline takes it again. The usual
-        // case, one job, does not take the lock a second time.
+        // Jobs start without the lock, because the response of a handler that is polled inline takes it again. After the
+        // last job the function returns, so that the usual case, one job, takes the lock only once.
         while let Some(job) = state.pending_jobs.pop_front() {
             let is_last = state.pending_jobs.is_empty();
             drop(state);
@@ -191,7 +194,8 @@ struct PendingJob {
 }
 
 impl SessionsInner {
-    /// Starts the handler of a job: inline if its operation has been fast, otherwise in a task.
+    /// Starts the handler of a job: inline if its operation has been fast, otherwise in a task. A request that is not valid
+    /// gets an error response.
     fn start_job(self: &Arc<Self>, pending: PendingJob) {
         let PendingJob {
             job,
@@ -208,7 +212,12 @@ impl SessionsInner {
         );
         let call = match convert::to_message(&request, deadline) {
             Ok(message) => self.application.call(message),
-            Err(status) => return guard.complete(status.into_reply()),
+            Err(status) => {
+                // In a task, because the end of a job may start the next one. If that were done here, queued requests that
+                // are not valid would overflow the stack.
+                tokio::spawn(async move { guard.complete(status.into_reply()) });
+                return;
+            }
         };
         let Some(task) = JobTask::new(guard, call, span).start(now) else {
             return;
@@ -219,7 +228,7 @@ impl SessionsInner {
             return;
         }
         drop(state);
-        // The job has ended or was stopped before its task was registered.
+        // The job has ended or was stopped before its task was registered, or all handlers are being aborted.
         task.abort();
     }
 }
@@ -236,7 +245,8 @@ impl JobTracker for SessionsInner {
     }
 }
 
-/// Sends the buffered messages in order, waiting for space in the queue of the socket.
+/// Sends the buffered messages in order, waiting for space in the queue of the socket. Returns when the buffer is empty, or
+/// when the socket is closed.
 async fn flush(sessions: Arc<SessionsInner>) {
     loop {
         // A separate statement, so that the lock is not held while waiting.
@@ -280,7 +290,8 @@ struct SendBuffer {
 
 #[derive(PartialEq, Eq)]
 enum SendOutcome {
-    /// The message is in the queue of the socket, or a flush task will send it.
+    /// There is nothing to do: the message is in the queue of the socket, a running flush task will send it, or the socket is
+    /// closed.
     Done,
     /// The message is buffered, and the caller must start a flush task.
     NeedsFlush,
@@ -309,6 +320,7 @@ impl SendBuffer {
         SendOutcome::Done
     }
 
+    /// Drops the buffered messages of a caller and closes its connection.
     fn disconnect(&mut self, peer: RoutingId) {
         self.buffered.retain(|(receiver, _)| *receiver != peer);
         let outbound = self.outbound.clone();
@@ -324,8 +336,8 @@ impl SendBuffer {
 }
 
 thread_local! {
-    /// Set while this thread polls a handler inline. A handler can send a message to a service in the same process,
-    /// whose handler must not run on the same stack.
+    /// Set while this thread polls a handler inline. Other handlers then start in tasks, so that the stack stays small:
+    /// a handler can send a message to a service in the same process, and its response can start a queued job.
     static IS_POLLING_INLINE: Cell<bool> = const { Cell::new(false) };
 }
 
