@@ -34,9 +34,9 @@ pub struct ServiceAddress {
 }
 
 impl ServiceAddress {
-    /// Creates the address of a service that uses brubeck's protocol.
+    /// Creates the address of a service that is called in brubeck's protocol, unless [`dialect`](Self::dialect) is set.
     ///
-    /// `address` is `ipc://path/of/socket` or `tcp://host:port`. It is parsed when a client connects.
+    /// `address` is `ipc://path/of/socket` or `tcp://host:port`. It is checked when a client is created, not here.
     pub fn new(address: impl Into<String>, passphrase: impl Into<String>) -> ServiceAddress {
         ServiceAddress {
             address: address.into(),
@@ -59,9 +59,12 @@ impl ServiceAddress {
     /// assert_eq!(slow.addresses().count(), 2);
     /// ```
     ///
-    /// Each call goes to the least loaded worker that has capacity. A host name stands for every host that it resolves
-    /// to, and is resolved again every 5 seconds. If a name has both IPv4 and IPv6 addresses, only one of the two
-    /// families is used. A client has at most 256 workers at a time.
+    /// Each call goes to the least loaded worker that has capacity. A host name other than `localhost` stands for every
+    /// host that it resolves to, and is resolved again every 5 seconds. If a name has both IPv4 and IPv6 addresses, only
+    /// those of the family that the resolver lists first are used. A client has at most 256 workers at a time: it cannot
+    /// be created with more addresses, and ignores further hosts of a name.
+    ///
+    /// A client that uses a [`dialect`](Self::dialect) cannot be created with more than one address.
     pub fn and(mut self, address: impl Into<String>) -> ServiceAddress {
         self.more_addresses.push(address.into());
         self
@@ -78,7 +81,8 @@ impl ServiceAddress {
     /// Sets the address that the client binds for responses.
     ///
     /// Required by [`Dialect::Pypi`] and [`Dialect::Pypi01x`]. In these dialects the client binds both addresses, one for
-    /// requests and one for responses, and any number of workers connect to both.
+    /// requests and one for responses, and any number of workers connect to both. In brubeck's protocol and in the other
+    /// dialects responses arrive over the connection of the request, and a client cannot be created with this option.
     pub fn responses_at(self, address: impl Into<String>) -> ServiceAddress {
         ServiceAddress {
             responses: Some(address.into()),
@@ -88,9 +92,9 @@ impl ServiceAddress {
 
     /// Allows a client to send the passphrase unencrypted to other machines.
     ///
-    /// The dialects of the Python original put the passphrase into every request. Anyone who can read the network can
-    /// then call the service. Without this option a client refuses to use a dialect over an address that other machines
-    /// can reach. Brubeck's protocol never sends the passphrase.
+    /// The dialects of the Python original put the passphrase into every request, so anyone who can read the network can
+    /// call the service. Without this option, a client in a dialect can only be created for `ipc` and loopback addresses.
+    /// Brubeck's protocol never sends the passphrase and ignores this option.
     pub fn allow_clear_text(self) -> ServiceAddress {
         ServiceAddress {
             clear_text: true,
@@ -99,6 +103,9 @@ impl ServiceAddress {
     }
 
     /// Sets the largest request or response body, in bytes. The default is 8 MiB.
+    ///
+    /// A call with a larger request fails with [`TooLarge`](crate::CallError::TooLarge), one with a larger response with
+    /// [`BadReply`](crate::CallError::BadReply).
     ///
     /// ```
     /// use brubeck::ServiceAddress;
@@ -115,10 +122,11 @@ impl ServiceAddress {
         }
     }
 
-    /// Sets how many calls may be in flight to one worker. The default is 1,024.
+    /// Sets how many calls of this client may be in flight to one worker. The default is 1,024.
     ///
-    /// The same number of calls may wait in the client for a worker with capacity. Further calls fail with
-    /// [`Busy`](crate::CallError::Busy). Only brubeck's protocol uses this option.
+    /// A worker may allow fewer. If no worker has capacity, the same number of calls may wait in the client, for all
+    /// workers together; further calls fail with [`Busy`](crate::CallError::Busy). If it is 0, all calls fail with `Busy`.
+    /// Only brubeck's protocol uses this option.
     pub fn concurrency(self, calls: usize) -> ServiceAddress {
         ServiceAddress {
             concurrency: Some(calls),
@@ -131,7 +139,8 @@ impl ServiceAddress {
         &self.address
     }
 
-    /// Returns all addresses of the service, in the order in which they were added.
+    /// Returns all addresses of the service: that of [`new`](ServiceAddress::new), then the others in the order in which
+    /// they were added.
     pub fn addresses(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.address)
             .chain(&self.more_addresses)
@@ -155,7 +164,10 @@ impl ServiceAddress {
         self.clear_text
     }
 
-    /// Returns the option in which `other`, a service at the same address, differs from this one.
+    /// Describes the first option in which `other`, a service at the same address, differs from this one. Returns `None` if
+    /// a client of one can serve as a client of the other.
+    ///
+    /// `allow_clear_text` is not compared: it matters only when a client is created.
     pub(crate) fn conflict(&self, other: &ServiceAddress) -> Option<&'static str> {
         if self.passphrase != other.passphrase {
             Some("another passphrase")

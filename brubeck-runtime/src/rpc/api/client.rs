@@ -33,22 +33,24 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// ```
 ///
 /// A client from [`Services`](super::Services) belongs to the application: the response handlers of the application run
-/// for its [`handled`](Call::handled) and [`nowait`](Call::nowait) calls. Calls that it makes in a handler inherit the
-/// deadline and the trace of the message that the handler processes.
+/// for its [`handled`](Call::handled) and [`nowait`](Call::nowait) calls. Its calls inherit the deadline and the trace of
+/// the message for which the handler took the `Services`, and the deadline only until that handler has responded.
 ///
-/// A client from [`Client::connect`] belongs to no application.
+/// A client from [`Client::connect`] belongs to no application: its `nowait` calls are refused, and no response handler runs
+/// for its `handled` calls.
 #[derive(Clone)]
 pub struct Client {
     link: Arc<dyn Link>,
     caller: Option<Arc<CallerContext>>,
 }
 
-/// The message on whose behalf a handler makes calls, and the response handlers of its application.
+/// The values that the calls of a handler inherit from the message that it processes, and the response handlers of its
+/// application.
 pub(crate) struct CallerContext {
     pub(crate) handlers: Arc<dyn ResponseHandlers>,
     pub(crate) origin: Option<Origin>,
     pub(crate) deadline: Deadline,
-    /// The number of calls in a row that led to the message, for the hop limit.
+    /// The hop count of the calls: 0, or one more than that of the message if it is a call in brubeck's protocol.
     pub(crate) hops: u8,
     pub(crate) trace: Trace,
 }
@@ -71,10 +73,10 @@ impl Client {
         self.link.address()
     }
 
-    /// Adds a worker of the service, to which later calls may be sent.
+    /// Adds a worker of the service, or a host name that stands for several, and connects in the background.
     ///
-    /// Adding an address that is already known has no effect. All clients of the service in this application share its
-    /// workers.
+    /// Adding an address that is already known has no effect. Clones of this client share its workers, as do all clients of
+    /// the service from the [`Services`](super::Services) of one application.
     ///
     /// ```no_run
     /// # fn example(slow: brubeck::Client) -> brubeck::Result {
@@ -90,15 +92,15 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// Panics if the client is that of a contract which connects at its first call, has not connected yet, and this is
-    /// called outside of a tokio runtime.
+    /// Panics outside of a tokio runtime if this is the client of a contract from `XClient::at(..)` that has not connected
+    /// yet. Such a client connects when it is first used.
     pub fn add_worker(&self, address: &str) -> crate::Result<()> {
         self.link.add_worker(address)
     }
 
-    /// Removes a worker. It gets no further calls; calls in flight finish.
+    /// Removes a worker, or all hosts of a host name. They get no further calls; calls in flight finish.
     ///
-    /// Returns `false` if `address` is not known.
+    /// Returns `false` if `address` was not added as it is written here. A single host of a host name cannot be removed.
     ///
     /// # Errors
     ///
@@ -111,7 +113,8 @@ impl Client {
         self.link.remove_worker(address)
     }
 
-    /// Returns the addresses of the workers. A host name counts as one address.
+    /// Returns the addresses of the workers in alphabetical order, whether they are connected or not. A host name is listed
+    /// as it was added, without its hosts.
     ///
     /// # Panics
     ///
@@ -125,7 +128,7 @@ impl Client {
         self.send(ServiceRequest::new(path))
     }
 
-    /// Creates a call that sends `request`.
+    /// Creates a call with this request. It is not sent before the call is awaited or [`nowait`](Call::nowait) is called.
     pub fn send(&self, request: impl Into<ServiceRequest>) -> Call {
         Call {
             client: self.clone(),
@@ -157,7 +160,8 @@ impl fmt::Debug for Client {
 /// ```
 ///
 /// A call that is awaited ends by its deadline with a response or a [`CallError`]. The timeout is 10 seconds unless
-/// [`timeout`](Call::timeout) sets another one. Dropping the future cancels the call.
+/// [`timeout`](Call::timeout) sets another one. Dropping the future cancels the call, which also stops its handler; only the
+/// dialects of the Python original cannot stop it.
 ///
 /// A response whose status is an error is still a response: check [`status`](ServiceResponse::status).
 #[must_use = "a call does nothing until it is awaited or sent with `nowait`"]
@@ -193,10 +197,11 @@ impl Call {
         self
     }
 
-    /// Sets the timeout of the whole call, including retries. The default is 10 seconds.
+    /// Sets the timeout of the whole call, including the wait for a worker and retries. The default is 10 seconds.
     ///
-    /// The timeout starts when the call is sent. A call that a handler makes also ends at the
-    /// [`Deadline`](super::Deadline) of the handler, if that is earlier.
+    /// The timeout starts when the call is awaited or sent with [`nowait`](Call::nowait). A call that a handler makes also
+    /// ends at the [`Deadline`](super::Deadline) of the handler, if that is earlier. A timeout that is too long for an
+    /// `Instant`, such as `Duration::MAX`, becomes one hour.
     pub fn timeout(mut self, timeout: Duration) -> Call {
         self.timeout = timeout;
         self
@@ -208,6 +213,8 @@ impl Call {
     }
 
     /// Also waits for the response handler of this application, and returns its output.
+    ///
+    /// The [`timeout`](Call::timeout) does not limit the response handler.
     pub fn handled(self) -> HandledCall {
         HandledCall { call: self }
     }
@@ -221,17 +228,17 @@ impl Call {
     /// Sends the call without waiting for its response.
     ///
     /// The response handler of this application runs when the response arrives. The returned [`Nowait`] may be dropped,
-    /// or awaited to learn whether a worker has accepted the call. A call that fails is logged in either case.
+    /// or awaited to learn whether a worker has accepted the call. A call that fails is logged in either case. Stopping the
+    /// application does not wait for the response.
     ///
-    /// If no response handler is listed for the path, the call is not sent and an error is logged. The application does
-    /// not even start if it can be seen in the code of a handler that it makes such a call; see
-    /// [`App::start`](crate::App::start).
+    /// If no response handler is listed for the path, or if the client belongs to no application, the call is not sent and
+    /// an error is logged. The application does not even start if it can be seen in the code of a handler that no response
+    /// handler is listed for a call; see [`App::start`](crate::App::start).
     ///
     /// # Errors
     ///
-    /// Awaiting the returned value returns an error if no worker accepted the call, and
-    /// [`Refused`](CallError::Refused) if no response handler is listed for the path or if the client belongs to no
-    /// application.
+    /// Awaiting the returned value returns [`Refused`](CallError::Refused) if the call was not sent for one of these
+    /// reasons, and any other error with which the call ended before a worker accepted it.
     ///
     /// # Panics
     ///
@@ -283,7 +290,8 @@ impl Call {
         }
     }
 
-    /// Returns the response handlers of the application, or an error if none of them handles the path of this call.
+    /// Returns the response handlers of the application. Returns an error if there is no application, or if none of them
+    /// handles the path of this call.
     fn response_handlers(&self) -> Result<Arc<dyn ResponseHandlers>, CallError> {
         let refused = |reason: String| Err(CallError::Refused(reason.into()));
         let path = self.request.path();
@@ -315,9 +323,11 @@ impl Call {
             origin,
             deadline,
         } = prepared;
+        #[cfg(feature = "metrics")]
+        let started = std::time::Instant::now();
         let response = link.call(request, origin, deadline);
         #[cfg(feature = "metrics")]
-        let response = record(&*link, response);
+        let response = record(&*link, started, response);
         // `instrument` needs another box, which calls without a trace subscriber should not pay for.
         if span.is_disabled() {
             response
@@ -336,28 +346,32 @@ impl Call {
             origin,
             deadline,
         } = prepared;
+        // The recorded time includes the wait for a worker.
+        #[cfg(feature = "metrics")]
+        let started = std::time::Instant::now();
         let accepted = link
             .post(request, origin, deadline)
             .instrument(span.clone())
             .await;
         #[cfg(feature = "metrics")]
         let accepted = match accepted {
-            Ok(response) => Ok(record(&*link, response)),
+            Ok(response) => Ok(record(&*link, started, response)),
             Err(error) => {
-                super::metrics::record_failed_call(link.address().to_owned(), &error);
+                super::metrics::record_failed_call(link.address().to_owned(), started, &error);
                 Err(error)
             }
         };
         Ok(Box::pin(accepted?.instrument(span)))
     }
 
-    /// Computes the deadline of the call and adds its context to the request.
+    /// Computes the deadline of the call, and adds hop count and trace to the request. Returns an error if the request is not
+    /// valid.
     fn prepare(self) -> Result<PreparedCall, CallError> {
         if let Some(reason) = self.request.invalid_reason() {
             return Err(CallError::Refused(reason.to_owned().into()));
         }
         let now = Instant::now();
-        // The sum overflows only for timeouts such as `Duration::MAX`, for which an hour is as good as forever.
+        // The sum overflows only for timeouts such as `Duration::MAX`. One hour stands for them, as documented.
         let own_deadline = now
             .checked_add(self.timeout)
             .unwrap_or(now + Duration::from_secs(3600));
@@ -399,11 +413,19 @@ impl PreparedCall {
 }
 
 #[cfg(feature = "metrics")]
-fn record(link: &dyn Link, response: PendingResponse) -> PendingResponse {
-    Box::pin(super::metrics::record_call(link.address().to_owned(), response))
+fn record(link: &dyn Link, started: std::time::Instant, response: PendingResponse) -> PendingResponse {
+    Box::pin(super::metrics::record_call(
+        link.address().to_owned(),
+        started,
+        response,
+    ))
 }
 
-/// A call that was sent with [`Call::nowait`]. Awaiting it waits until a worker has accepted the call.
+/// A call that was sent with [`Call::nowait`]. Awaiting it waits until a worker has accepted the call, or returns the error
+/// with which the call ended before.
+///
+/// The dialects of the Python original do not acknowledge requests: there a call counts as accepted at once, even before it
+/// is sent.
 ///
 /// ```
 /// # use brubeck::{CallError, Client};
@@ -439,7 +461,7 @@ impl IntoFuture for Call {
 
 /// A call whose response handler is awaited too; see [`Call::handled`].
 ///
-/// Awaiting it returns the response and the output of the handler. The output is [`Handled::NONE`] if no handler ran.
+/// Awaiting it returns the response and the output of the handler, which is [`Handled::NONE`] if no handler ran to its end.
 ///
 /// ```
 /// # use brubeck::{CallError, Client};
@@ -458,7 +480,7 @@ impl HandledCall {
     /// Runs the call and its response handler.
     ///
     /// Returns the response and the output of the handler, which is `None` if the client belongs to no application or if
-    /// no handler ran.
+    /// no handler ran to its end.
     pub(crate) async fn run(self) -> Result<(ServiceResponse<Bytes>, Option<Handled>), CallError> {
         let handlers = self
             .call

@@ -98,8 +98,12 @@ impl<O: Operation> TypedCall<O> {
 
     /// Also waits for the response handler `H` of this application, and returns its output.
     ///
-    /// The call fails with [`BadReply`](CallError::BadReply) if `H` did not run: it is not in the routes of this
-    /// application, another handler before it matches the same path, or one of its arguments was rejected.
+    /// If the service responded with success, but there is no output of the type `H::Output`, the call fails with
+    /// [`BadReply`](CallError::BadReply): the client belongs to no application, `H` is not in its routes, another handler
+    /// before it matches the same path, or it rejected the response or panicked. A handler before `H` with the same output
+    /// type is not detected; its output is returned.
+    ///
+    /// The [`timeout`](TypedCall::timeout) does not limit the response handler.
     pub fn handled_by<H: Handles<O>>(self) -> TypedHandledCall<O, H::Output> {
         TypedHandledCall {
             call: self,
@@ -151,7 +155,7 @@ impl<O: Operation> Future for TypedResponse<O> {
 
 /// A call whose response handler is awaited too; see [`TypedCall::handled_by`].
 ///
-/// Awaiting it returns the response and the output of the handler, a `T`.
+/// Awaiting it returns the response, and the output of the handler, which is a `T`.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct TypedHandledCall<O, T> {
     call: TypedCall<O>,
@@ -179,8 +183,9 @@ impl<O: Operation, T: Send + 'static> IntoFuture for TypedHandledCall<O, T> {
                 Some(output) => Ok((response, output)),
                 None => {
                     let reason = format!(
-                        "the response handler `{handler}` did not run: it is not in the routes of this application, \
-                         another handler before it matches, or it rejected the response"
+                        "the response handler `{handler}` did not run to its end: the client belongs to no application, \
+                         the handler is not in its routes, another handler before it matches, or it rejected the response \
+                         or panicked"
                     );
                     Err(CallError::BadReply(reason.into()))
                 }
@@ -205,9 +210,10 @@ fn without_fault<F>(error: CallError) -> CallError<F> {
     }
 }
 
-/// A value that can be sent in a call: any type that implements serde's `Serialize` and `DeserializeOwned`.
+/// A value that can be sent in a call: any type that implements serde's `Serialize` and `DeserializeOwned`, `Send` and
+/// `'static`.
 ///
-/// It is implemented for all such types; derive the serde traits instead.
+/// It is implemented for all such types. Do not implement it; derive the serde traits.
 ///
 /// ```
 /// #[derive(serde::Serialize, serde::Deserialize)]
@@ -253,13 +259,13 @@ pub trait Operation: Sized + Send + 'static {
     type Ok: Send + 'static;
     /// The error type of the contract.
     type Fault: Send + 'static;
-    /// Encodes and decodes a successful response.
+    /// Encodes and decodes the body of a successful response.
     const OK: BodyCodec<Self::Ok>;
-    /// Encodes and decodes the error.
+    /// Encodes and decodes the body of a response with an error status.
     const FAULT: BodyCodec<Self::Fault>;
     /// The route.
     const SPEC: Spec;
-    /// The timeout that the contract sets.
+    /// The timeout that the contract sets, or `None` for the default of 10 seconds.
     const TIMEOUT: Option<Duration>;
     /// Converts the arguments into a request.
     fn into_request(self) -> ServiceRequest;

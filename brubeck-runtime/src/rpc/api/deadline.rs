@@ -23,11 +23,14 @@ use tokio::time::Instant;
 /// ```
 ///
 /// Callers of a service send the remaining time as a duration, so their clock need not agree with that of the service.
-/// Handlers of web requests have the [timeout of the application](crate::App::timeout). Calls that a handler makes inherit
-/// its deadline.
+/// Handlers of web requests have the timeout of their [route](crate::Limits::timeout) or of the
+/// [application](crate::App::timeout). Calls that a handler makes inherit its deadline.
 ///
 /// A stream or WebSocket that a web handler leaves running has no deadline. Neither has a call of a Python client, because
-/// the dialects do not transmit one.
+/// the dialects do not transmit one, nor a response handler.
+///
+/// Two timeouts are enforced but not visible here: that of a web handler with an [`Upload`](crate::Upload), which starts when
+/// the body has been read, and that which [`Limits`](crate::Limits::timeout) set for a service handler.
 #[derive(Clone, Debug)]
 pub struct Deadline(Option<Limit>);
 
@@ -42,7 +45,8 @@ impl Deadline {
     /// No deadline.
     pub const NONE: Deadline = Deadline(None);
 
-    /// Returns the deadline of a handler: that of its scope, or else the one that its message carries.
+    /// Returns the deadline of a handler: that of its scope, whose timeout this starts, or else the one that its message
+    /// carries.
     pub(crate) fn for_handler(scope: Option<&Arc<RequestScope>>, message: &Message) -> Deadline {
         let from_scope = scope.and_then(|scope| {
             Some(Limit {
@@ -78,7 +82,7 @@ impl Deadline {
 ///
 /// It is for work that cannot be stopped from outside: that of a `blocking` handler, and work that a handler moves to
 /// another task or thread. An `async` handler does not need it for itself, because it is dropped at its next `.await` when
-/// its deadline passes or its caller disconnects.
+/// its deadline passes, or its caller cancels the call or disconnects.
 ///
 /// ```
 /// use brubeck::Cancellation;

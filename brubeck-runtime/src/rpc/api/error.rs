@@ -20,16 +20,17 @@ use std::time::Duration;
 /// }
 /// ```
 ///
-/// A web handler that returns the error responds with the status below and without any detail, because the text of the
-/// error may name internal addresses.
+/// A web handler that returns the error responds with the status code below and its standard message. The error is only
+/// logged, because its text may name internal addresses.
 ///
 /// | variant | status | may the handler have run? |
 /// |---|---|---|
-/// | `NoWorkers`, `Busy`, `ShuttingDown` | 503 | no |
+/// | `NoWorkers`, `Busy` | 503 | no |
+/// | `ShuttingDown` | 503 | yes |
 /// | `Deadline` | 504 | see [`Phase`] |
 /// | `Lost` | 502 | see `may_have_run` |
 /// | `Refused` | 502 | no |
-/// | `Fault` | the status of the service | yes |
+/// | `Fault` | the code of the service | yes |
 /// | `BadReply` | 502 | yes |
 /// | `TooLarge` | 413 | no |
 /// | `Cancelled` | 499 | yes |
@@ -38,9 +39,10 @@ use std::time::Duration;
 pub enum CallError<F = Fault> {
     /// No worker of the service is reachable.
     NoWorkers,
-    /// All workers of the service are at capacity.
+    /// The service is overloaded: no worker has capacity, and the call must not wait for one, because it could not meet its
+    /// deadline or because a limit for waiting calls is reached.
     Busy {
-        /// The time to wait before a retry.
+        /// An estimate of the time after which a retry may succeed, from 10 milliseconds to 5 seconds.
         retry_after: Duration,
     },
     /// The deadline passed before the response arrived.
@@ -48,25 +50,28 @@ pub enum CallError<F = Fault> {
         /// The state of the call at its deadline.
         phase: Phase,
     },
-    /// The connection was lost while the call was in flight.
+    /// The worker or the connection to it was lost while the call was in flight, or all workers that were tried were shutting
+    /// down.
     Lost {
         /// `false` only if it is proven that the handler did not run.
         may_have_run: bool,
     },
     /// The call was refused by the service, or by the client before it was sent. The text is the reason.
     Refused(Cow<'static, str>),
-    /// The service responded with an error status.
+    /// The service responded with an error status. Only calls of a contract fail with it; other calls return the response.
     Fault {
         /// The status of the response.
         status: Status,
         /// The body of the response, as the error type of the contract.
         fault: F,
     },
-    /// The response could not be decoded. The text is the reason.
+    /// There is no usable response: it could not be decoded, exceeds a body limit, or its handler failed. The text is the
+    /// reason.
     BadReply(Cow<'static, str>),
     /// The request exceeds the body limit of the client or of the service.
     TooLarge,
-    /// The caller cancelled the call.
+    /// The caller cancelled the call. Only implementations of [`Link`](crate::Link) outside of brubeck return it: a call
+    /// whose future was dropped has no result.
     Cancelled,
     /// This process is shutting down.
     ShuttingDown,
@@ -88,9 +93,10 @@ pub enum CallError<F = Fault> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
-    /// The call was waiting in the client for a connection or for a worker with capacity. It was not sent.
+    /// The call was waiting in the client for a connection or for a worker with capacity. It had not been sent, or every
+    /// worker that it was sent to had declined it.
     Waiting,
-    /// The call was sent, but its handler had not started.
+    /// The call was sent, but the worker reported that its handler had not started.
     Queued,
     /// The call was sent, and its handler may have run.
     Running,
@@ -119,25 +125,25 @@ impl<F> fmt::Display for CallError<F> {
                 f.write_str("no worker of the service is reachable; check that the service is running")
             }
             CallError::Busy { retry_after } => {
-                write!(f, "all workers of the service are at capacity; retry in {retry_after:?}")
+                write!(f, "the service has no capacity for the call; retry in {retry_after:?}")
             }
             CallError::Deadline { phase } => match phase {
                 Phase::Waiting => f.write_str(
-                    "the deadline passed while the call waited for a connection or a worker with capacity; it was not sent",
+                    "the deadline passed while the call waited for a connection or a worker with capacity; it did not run",
                 ),
                 Phase::Queued => f.write_str("the deadline passed before the service started the call"),
                 Phase::Running => f.write_str("the deadline passed without a response; the call may have run"),
             },
             CallError::Lost { may_have_run: true } => {
-                f.write_str("the connection to the service was lost; the call may have run")
+                f.write_str("the worker or the connection to it was lost; the call may have run")
             }
             CallError::Lost { may_have_run: false } => {
-                f.write_str("the connection to the service was lost; the call did not run")
+                f.write_str("the worker or the connection to it was lost; the call did not run")
             }
             CallError::Refused(reason) => write!(f, "the call was refused: {reason}"),
             CallError::Fault { status, .. } => write!(f, "the service responded with status {status}"),
             CallError::BadReply(reason) => {
-                write!(f, "the response of the service could not be decoded: {reason}")
+                write!(f, "no usable response: {reason}")
             }
             CallError::TooLarge => f.write_str(
                 "the request exceeds the body limit; raise `body_limit` of the `ServiceAddress` and of the `Service`",
@@ -166,8 +172,9 @@ impl<F: fmt::Debug> std::error::Error for CallError<F> {}
 ///
 /// A `Fault` can be the error type of a contract, because serde serialises it.
 ///
-/// The message is sent to the caller or browser. Therefore `?` converts only a [`CallError`] and a [`Status`] into a
-/// `Fault`. The fault of a call has the status of the error and no detail; the detail is logged.
+/// The message is sent to the caller or browser. Therefore `?` converts only a [`CallError`], a
+/// [`Status`] and a [`Rejection`](crate::Rejection) into a `Fault`. A `Fault` made of a `CallError` has its status code with
+/// the standard message; the error itself is logged as a warning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(

@@ -1,13 +1,16 @@
 //! The metrics of the feature `metrics`, which are recorded with the recorder that the program has installed.
 //!
-//! | name | kind | labels |
-//! |---|---|---|
-//! | `brubeck_calls_total` | counter | `service`, `outcome` |
-//! | `brubeck_call_seconds` | histogram | `service` |
-//! | `brubeck_requests_total` | counter | `status` |
-//! | `brubeck_request_seconds` | histogram | |
+//! | name | kind | labels | recorded for |
+//! |---|---|---|---|
+//! | `brubeck_calls_total` | counter | `service`, `outcome` | each call that this process makes, when it ends |
+//! | `brubeck_call_seconds` | histogram | `service` | the same calls |
+//! | `brubeck_requests_total` | counter | `status` | each web request and each call that this process serves, when its response is ready |
+//! | `brubeck_request_seconds` | histogram | | the same requests |
 //!
-//! No label value comes from a peer, so the number of time series is bounded.
+//! Calls that are refused before they reach their link, such as those with an invalid request, are not recorded. No label
+//! value comes from a peer, so the number of time series is bounded: `service` is the address that the application passed,
+//! `outcome` is `answered` (status 2xx), `failed` (any other status), `given_up` (the future was dropped) or the variant of
+//! the error, and `status` is the class of the status code.
 
 use super::{CallError, ServiceResponse};
 use bytes::Bytes;
@@ -15,9 +18,13 @@ use std::time::Instant;
 
 type CallResult = Result<ServiceResponse<Bytes>, CallError>;
 
-/// Records one call of `service` when it ends or is dropped.
-pub(crate) async fn record_call(service: String, call: impl Future<Output = CallResult>) -> CallResult {
-    let mut recorder = CallRecorder::new(service);
+/// Records one call of `service`, which started at `started`, when it ends or is dropped.
+pub(super) async fn record_call(
+    service: String,
+    started: Instant,
+    call: impl Future<Output = CallResult>,
+) -> CallResult {
+    let mut recorder = CallRecorder::new(service, started);
     let result = call.await;
     recorder.outcome = match &result {
         Ok(response) if response.status.is_success() => "answered",
@@ -27,9 +34,9 @@ pub(crate) async fn record_call(service: String, call: impl Future<Output = Call
     result
 }
 
-/// Records a call of `service` that has failed.
-pub(super) fn record_failed_call(service: String, error: &CallError) {
-    let mut recorder = CallRecorder::new(service);
+/// Records a call of `service`, which started at `started` and has failed.
+pub(super) fn record_failed_call(service: String, started: Instant, error: &CallError) {
+    let mut recorder = CallRecorder::new(service, started);
     recorder.outcome = error_outcome(error);
 }
 
@@ -41,10 +48,10 @@ struct CallRecorder {
 }
 
 impl CallRecorder {
-    fn new(service: String) -> CallRecorder {
+    fn new(service: String, started: Instant) -> CallRecorder {
         CallRecorder {
             service,
-            started: Instant::now(),
+            started,
             outcome: "given_up",
         }
     }
@@ -75,7 +82,7 @@ fn error_outcome(error: &CallError) -> &'static str {
     }
 }
 
-/// Records one request whose response has the status `code`.
+/// Records one request, whose handler started at `started` and whose response has the status `code`.
 pub(crate) fn record_request(code: i32, started: Instant) {
     let status = match code {
         200..300 => "2xx",
@@ -94,15 +101,29 @@ mod tests {
     use crate::status::Status;
     use futures_util::FutureExt;
     use metrics::{
-        Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
-        with_local_recorder,
+        Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString,
+        Unit, with_local_recorder,
     };
     use std::collections::BTreeMap;
     use std::sync::{Arc, Mutex};
+    use std::time::Duration;
 
     type Counts = Arc<Mutex<BTreeMap<String, u64>>>;
 
-    struct TestRecorder(Counts);
+    #[derive(Default)]
+    struct TestRecorder {
+        counts: Counts,
+        /// The values of all histograms.
+        seconds: Arc<Mutex<Vec<f64>>>,
+    }
+
+    struct TestHistogram(Arc<Mutex<Vec<f64>>>);
+
+    impl HistogramFn for TestHistogram {
+        fn record(&self, value: f64) {
+            self.0.lock().unwrap().push(value);
+        }
+    }
 
     struct TestCounter(Counts, String);
 
@@ -122,7 +143,7 @@ mod tests {
         fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
             let labels: Vec<&str> = key.labels().map(metrics::Label::value).collect();
             Counter::from_arc(Arc::new(TestCounter(
-                self.0.clone(),
+                self.counts.clone(),
                 format!("{} {}", key.name(), labels.join(" ")),
             )))
         }
@@ -132,15 +153,16 @@ mod tests {
         }
 
         fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-            Histogram::noop()
+            Histogram::from_arc(Arc::new(TestHistogram(self.seconds.clone())))
         }
     }
 
     #[test]
-    fn counts_each_call_once_by_outcome() {
-        let counts = Counts::default();
-        with_local_recorder(&TestRecorder(counts.clone()), || {
-            let record = |result| record_call("s".into(), std::future::ready(result)).now_or_never();
+    fn counts_calls_by_outcome_and_requests_by_status() {
+        let recorder = TestRecorder::default();
+        with_local_recorder(&recorder, || {
+            let now = Instant::now();
+            let record = |result| record_call("s".into(), now, std::future::ready(result)).now_or_never();
             let response = |code: i32| Ok(ServiceResponse::new(Status::new(code), Bytes::new()));
             for result in [
                 response(200),
@@ -151,7 +173,7 @@ mod tests {
                 assert!(record(result).is_some());
             }
             assert!(
-                record_call("s".into(), std::future::pending())
+                record_call("s".into(), now, std::future::pending())
                     .now_or_never()
                     .is_none()
             );
@@ -166,13 +188,28 @@ mod tests {
             ("brubeck_requests_total 2xx", 1),
             ("brubeck_requests_total 5xx", 1),
         ];
-        let counts = counts.lock().unwrap();
+        let counts = recorder.counts.lock().unwrap();
         assert_eq!(
             counts
                 .iter()
                 .map(|(name, count)| (name.as_str(), *count))
                 .collect::<Vec<_>>(),
             expected
+        );
+    }
+
+    #[test]
+    fn records_time_since_start_of_failed_call() {
+        let recorder = TestRecorder::default();
+        let started = Instant::now();
+        std::thread::sleep(Duration::from_millis(5));
+        with_local_recorder(&recorder, || {
+            record_failed_call("s".into(), started, &CallError::NoWorkers);
+        });
+        let seconds = recorder.seconds.lock().unwrap();
+        assert!(
+            matches!(seconds.as_slice(), [seconds] if *seconds >= 0.005),
+            "{seconds:?}"
         );
     }
 }

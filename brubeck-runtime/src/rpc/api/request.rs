@@ -21,8 +21,9 @@ use std::sync::OnceLock;
 /// assert_eq!(request.method(), Method::Request);
 /// ```
 ///
-/// Building a request never fails. If an argument or the body cannot be serialised as JSON, or if the path does not start
-/// with `/`, the call that sends the request fails with [`Refused`](crate::CallError::Refused).
+/// Building a request never fails. The call that sends the request fails with [`Refused`](crate::CallError::Refused) if an
+/// argument or the body cannot be serialised as JSON, if the path does not start with `/`, or if a text is too long for the
+/// protocol: brubeck's allows 8 KiB of path, and 100 headers of 16 KiB in total.
 #[derive(Clone)]
 pub struct ServiceRequest {
     pub(crate) path: Cow<'static, str>,
@@ -79,7 +80,9 @@ impl ServiceRequest {
         self
     }
 
-    /// Sets a header, replacing a header of the same name.
+    /// Sets a header, replacing a header of the same name. Names that differ in case are different here.
+    ///
+    /// The service ignores a header whose name or value is not valid in HTTP.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> ServiceRequest {
         self.headers.insert(name.into(), Value::String(value.into()));
         self
@@ -87,7 +90,9 @@ impl ServiceRequest {
 
     /// Sets the body, which is sent as JSON.
     ///
-    /// Some dialects of the Python original transmit no body. Use named arguments to call services in these dialects.
+    /// Brubeck's protocol and [`Dialect::Seed`](crate::Dialect::Seed) send named arguments as members of the body; they
+    /// replace its members of the same name. Therefore a request with named arguments must have no body or a JSON object as its
+    /// body; any other body is dropped.
     pub fn body(mut self, value: impl Serialize) -> ServiceRequest {
         match small_bytes::write_with(|buffer| serde_json::to_writer(buffer, &value)) {
             Ok(body) => self.body = body,
@@ -102,8 +107,10 @@ impl ServiceRequest {
 
     /// Marks the request as idempotent, so that it may be retried.
     ///
-    /// If the connection to a worker is lost while the call is in flight, the request is sent to another worker. Without
-    /// this mark such a call fails with [`Lost`](crate::CallError::Lost) unless it is proven that its handler did not run.
+    /// If the connection to a worker is lost while the call is in flight, the request is sent again after a short random
+    /// delay, at most 4 times in total and within a budget for all retries of the client. Without this mark such a call
+    /// fails with [`Lost`](crate::CallError::Lost) unless it is proven that its handler did not run. Calls in a dialect of
+    /// the Python original are never retried.
     pub fn idempotent(mut self) -> ServiceRequest {
         self.idempotent = true;
         self
@@ -196,7 +203,7 @@ impl JsonObjectWriter {
 
     /// Sets a field. If `value` cannot be serialised, the object is unchanged.
     pub(crate) fn set(&mut self, name: Cow<'static, str>, value: &impl Serialize) -> serde_json::Result<()> {
-        // A duplicate name is rare. It is replaced in the map, and the text is written again.
+        // A duplicate name is rare. Its value is replaced in the map, and the text is written again from the map.
         if self.names.contains(&name) {
             let value = serde_json::to_value(value)?;
             let mut fields = self.as_map().clone();
@@ -226,7 +233,7 @@ impl JsonObjectWriter {
 
     pub(crate) fn as_map(&self) -> &Map<String, Value> {
         // The text is valid JSON. Parsing it fails only if a value is nested deeper than serde_json's recursion limit,
-        // and no service could parse such a request either.
+        // and no brubeck service could parse such a request either.
         let parse = || serde_json::from_slice(&self.clone().into_text()).unwrap_or_default();
         self.map.get_or_init(parse)
     }

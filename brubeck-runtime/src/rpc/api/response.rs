@@ -30,7 +30,7 @@ use std::fmt;
 pub struct ServiceResponse<T = Value> {
     /// The status that the service set.
     pub status: Status,
-    /// The headers of the response.
+    /// The headers of the response, except for those whose name or value is not valid in HTTP.
     pub headers: HeaderMap,
     /// The body of the response.
     pub body: T,
@@ -65,7 +65,7 @@ impl ServiceResponse<Bytes> {
             .with_body(self.body)
     }
 
-    /// Reverses [`into_message`](Self::into_message).
+    /// Reverses [`into_message`](Self::into_message), except for the path.
     pub(crate) fn from_response_message(message: &Message) -> ServiceResponse<Bytes> {
         ServiceResponse {
             status: message.status().cloned().unwrap_or(Status::OK),
@@ -88,7 +88,8 @@ impl ServiceResponse<Bytes> {
 pub struct Handled(Option<Box<dyn Any + Send>>);
 
 impl Handled {
-    /// The value if no response handler ran: none is listed for the path, or it failed.
+    /// The value if no response handler ran to its end: the client belongs to no application, no handler is listed for the
+    /// path, or it rejected the response or panicked.
     pub const NONE: Handled = Handled(None);
 
     pub(crate) fn new(value: impl Any + Send) -> Handled {

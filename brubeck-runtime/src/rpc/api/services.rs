@@ -27,8 +27,8 @@ pub(crate) type OpenLink = Arc<dyn Fn(&ServiceAddress) -> crate::Result<Arc<dyn 
 /// }
 /// ```
 ///
-/// All handlers of an application share one connection for each service, so a handler may register a service each time it
-/// runs.
+/// All handlers of an application share the connections to a service, so a handler may register the service each time it
+/// runs. A registered service stays connected until the application ends; do not register addresses that come from requests.
 #[derive(Clone)]
 pub struct Services {
     open: OpenLink,
@@ -60,13 +60,14 @@ impl Services {
 
     /// Returns a client of the service at `address`, which uses brubeck's protocol.
     ///
-    /// The first call of this method connects in the background. Later ones, including concurrent ones, share that
+    /// The first registration of an address connects in the background. Later ones, including concurrent ones, share that
     /// connection. This is `register_service` of the Python original.
     ///
     /// # Errors
     ///
     /// Returns [`Refused`](CallError::Refused) if `address` is not a valid endpoint, or if it is already registered with
-    /// another passphrase. It is not an error if the service is not running yet; calls wait for it until their deadline.
+    /// another passphrase or other options. It is not an error if the service is not running yet: calls wait for the first
+    /// connection, until one second after the registration, and then fail with [`NoWorkers`](CallError::NoWorkers).
     ///
     /// # Panics
     ///
@@ -98,8 +99,9 @@ impl Services {
     /// # Errors
     ///
     /// Returns an error as [`register`](Services::register) does. Also returns [`Refused`](CallError::Refused) if the
-    /// address is already registered with other options, or if the dialect requires the client to bind an address and
-    /// that fails.
+    /// options do not fit the dialect, if the dialect would send the passphrase to other machines without
+    /// [`allow_clear_text`](ServiceAddress::allow_clear_text), or if an address that the client has to bind cannot be bound.
+    /// In a dialect, calls wait for a connection until their deadline.
     ///
     /// # Panics
     ///
@@ -143,8 +145,8 @@ pub type PendingResponse = BoxFuture<'static, Result<ServiceResponse<Bytes>, Cal
 /// The connection between a [`Client`] and its service.
 ///
 /// A link sends requests and returns the futures of their responses. It is not one socket: the link of a service with
-/// several workers has a connection to each. Implementations exist for brubeck's protocol, for the dialects of the
-/// Python original, and for the services of a [`TestSite`](crate::TestSite).
+/// several workers has a connection to each. brubeck has implementations for its own protocol and for the dialects of the
+/// Python original. Implement it to replace a service in a test; see [`Client::over`].
 pub trait Link: Send + Sync + 'static {
     /// Sends a request and returns the future of its response.
     ///
@@ -153,7 +155,8 @@ pub trait Link: Send + Sync + 'static {
 
     /// Sends a request and waits until a worker has accepted it. Returns the future of its response.
     ///
-    /// By default a request counts as accepted when it is sent, because not every protocol acknowledges requests.
+    /// The default implementation uses [`call`](Link::call) and counts the request as accepted at once, because not every
+    /// protocol acknowledges requests.
     fn post(
         &self,
         request: ServiceRequest,
@@ -171,7 +174,7 @@ pub trait Link: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Returns an error if `address` is not a valid endpoint. The default implementation always returns an error.
+    /// Returns an error as [`Client::add_worker`] does. The default implementation always returns an error.
     fn add_worker(&self, address: &str) -> crate::Result<()> {
         Err(self.fixed_workers_error(address))
     }
@@ -185,7 +188,7 @@ pub trait Link: Send + Sync + 'static {
         Err(self.fixed_workers_error(address))
     }
 
-    /// Returns the addresses of the workers.
+    /// Returns the addresses of the workers. The default implementation returns that of the service.
     fn workers(&self) -> Vec<String> {
         vec![self.address().to_owned()]
     }
@@ -207,7 +210,7 @@ pub trait ResponseHandlers: Send + Sync + 'static {
 
     /// Runs the response handler whose route matches `response`.
     ///
-    /// Returns `None` if no route matches or if the handler failed, which is logged.
+    /// Returns `None` if no route matches, or if the handler rejected the response or panicked, which is logged.
     fn respond(self: Arc<Self>, response: Message) -> BoxFuture<'static, Option<Handled>>;
 }
 
