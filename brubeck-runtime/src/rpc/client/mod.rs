@@ -47,6 +47,7 @@ pub(super) struct PoolInner {
     link_config: LinkConfig,
     /// Resolves host names to several workers. If it is `None`, the transport resolves them.
     resolver: Option<Resolver>,
+    /// Locked before `state`: adding a worker passes an event to the state machine.
     addresses: Mutex<WorkerAddresses>,
     clock: Clock,
     timer_changed: Arc<Notify>,
@@ -65,15 +66,17 @@ struct PoolState {
 
 /// The channels to the future of a call that has not ended.
 struct CallChannels {
-    /// Notified once, when a worker has accepted the call. `None` if the caller does not ask for that.
+    /// Notified once, when a worker has accepted the call. `None` afterwards, or if the caller does not ask for that.
     accepted: Option<oneshot::Sender<()>>,
     result: oneshot::Sender<Result<WireReply, CallError>>,
 }
 
 struct WorkerConnection {
+    /// For the log.
+    address: String,
     outbound: ClientSender,
     shutdown: ShutdownHandle,
-    /// Dropping it closes the connection.
+    /// Kept because dropping it closes the connection. `None` until its handler is set.
     inbound: Option<EventReceiver<ClientEvent>>,
 }
 
@@ -176,7 +179,7 @@ impl CallerConfig {
         };
         if let Some(bytes) = service.body_limit {
             config.max_body = bytes;
-            // Room for at least one request and one response of the largest size.
+            // Room for at least two requests of the largest size. Responses do not count.
             config.max_pending_bytes = config.max_pending_bytes.max(bytes.saturating_mul(2));
         }
         if let Some(calls) = service.concurrency {
@@ -291,7 +294,7 @@ fn to_caller_event(peer: PeerId, address: &str, event: ClientEvent) -> CallerEve
 }
 
 impl PoolInner {
-    /// Connects to a worker in the background.
+    /// Adds a worker and connects to it in the background. May be called outside of the runtime.
     pub(super) fn connect_worker(self: &Arc<Self>, endpoint: Endpoint) -> Result<PeerId, TransportError> {
         let address = endpoint.to_string();
         let _guard = self.runtime.enter();
@@ -306,6 +309,7 @@ impl PoolInner {
             let peer = PeerId(state.next_worker);
             state.next_worker += 1;
             let worker = WorkerConnection {
+                address: address.clone(),
                 outbound,
                 shutdown,
                 inbound: None,
@@ -313,8 +317,9 @@ impl PoolInner {
             state.workers.insert(peer, worker);
             peer
         };
+        // Before the handler is set: the state machine ignores events of a worker that it does not know.
         self.handle_event(CallerEvent::AddPeer { peer });
-        // The handler must not be set under the lock: it may run at once, and takes the lock itself.
+        // The handler must not be set under the lock of the state: it may run at once, and takes that lock itself.
         let pool = Arc::downgrade(self);
         inbound.set_handler(move |event| {
             if let Some(pool) = pool.upgrade() {
@@ -383,18 +388,25 @@ impl PoolState {
             }
             CallerAction::Finish { call, outcome } => {
                 if let Some(pending) = self.calls.remove(&call) {
+                    // Fails for the same reason.
                     let _ = pending.result.send(outcome);
                 }
             }
             CallerAction::DropLink { peer, link, reason } => {
                 if let Some(worker) = self.workers.get(&peer) {
-                    tracing::warn!(link, reason, "closing connection to worker");
+                    tracing::warn!(
+                        worker.address,
+                        link,
+                        reason,
+                        "closing connection to worker, reconnecting"
+                    );
                     worker.outbound.disconnect(link);
                 }
             }
             CallerAction::PeerRemoved { peer } => {
                 if let Some(worker) = self.workers.remove(&peer) {
                     self.runtime.spawn(async move {
+                        // Dropping it earlier would close the connection before the last messages are sent.
                         let _inbound = worker.inbound;
                         worker.shutdown.shutdown(LINGER).await
                     });

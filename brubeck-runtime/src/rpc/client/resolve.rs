@@ -76,8 +76,8 @@ impl WorkerAddresses {
         addresses
     }
 
-    /// Returns `true` if a host name has not been resolved yet. Calls then wait for workers instead of failing with
-    /// `NoWorkers`.
+    /// Returns `true` if the first resolution of a host name has not finished. A call that is made then waits for a worker
+    /// until its deadline instead of failing with `NoWorkers`.
     pub(super) fn has_unresolved(&self) -> bool {
         self.unresolved > 0
     }
@@ -168,7 +168,11 @@ impl PoolInner {
         true
     }
 
-    /// Replaces the workers of a host name by those at `hosts`, the result of its latest resolution.
+    /// Replaces the workers of a host name by those at `hosts`, the result of its latest resolution. Hosts that are still
+    /// listed keep their connections.
+    ///
+    /// New hosts are added before others are removed, so that the service stays reachable. If the pool is full, they are
+    /// added after a later resolution.
     fn update_hosts(self: &Arc<Self>, address: &str, hosts: &[Endpoint]) {
         let mut addresses = self.addresses();
         let mut capacity = MAX_WORKERS.saturating_sub(addresses.worker_count());
@@ -185,7 +189,7 @@ impl PoolInner {
                     entry.workers.insert(host.clone(), peer);
                     capacity -= 1;
                 }
-                Err(error) => tracing::warn!(address, %host, %error, "cannot connect to host of service"),
+                Err(error) => tracing::warn!(address, %host, %error, "cannot add host to service"),
             }
         }
         let removed: Vec<PeerId> = entry
@@ -200,7 +204,8 @@ impl PoolInner {
     }
 }
 
-/// Returns the host and port of an endpoint that may stand for several hosts.
+/// Returns the host and port of an endpoint that may stand for several hosts, or `None` for an IP address, `localhost` or an
+/// `ipc` path.
 fn host_name(endpoint: &Endpoint) -> Option<(String, u16)> {
     match endpoint {
         Endpoint::Tcp { host, port } if host.parse::<IpAddr>().is_err() && !endpoint.is_loopback() => {
@@ -210,7 +215,7 @@ fn host_name(endpoint: &Endpoint) -> Option<(String, u16)> {
     }
 }
 
-/// Resolves a host name periodically until the pool is dropped.
+/// Resolves a host name periodically. The task is aborted when the pool is dropped or the address removed.
 ///
 /// If a resolution fails or returns no addresses, the workers of the previous one are kept.
 async fn resolve_periodically(pool: Weak<PoolInner>, address: String, host: String, port: u16) {

@@ -132,7 +132,7 @@ async fn follows_changes_of_resolved_hosts() {
 }
 
 #[test]
-fn uses_one_address_family_per_host() {
+fn uses_only_the_address_family_listed_first() {
     let found = ["::1".parse().unwrap(), [127, 0, 0, 1].into()];
     let texts: Vec<String> = endpoints(&found, 9).iter().map(Endpoint::to_string).collect();
     assert_eq!(texts, ["tcp://[::1]:9"]);
