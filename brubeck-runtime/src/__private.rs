@@ -49,7 +49,7 @@ pub mod keys {
     /// The route pattern: a regex that starts with `^/`. Named groups bind arguments.
     pub mod path {}
     /// Web handlers: get, post, put, patch, delete, head, options, trace, connect. Service handlers: get, post,
-    /// put, delete, options, connect, response, request.
+    /// put, delete, options, connect, response, request. Calls in brubeck's protocol cannot have the method response.
     pub mod method {}
     /// Service handlers: the handler is a plain `fn`, which runs on a thread for blocking work.
     pub mod blocking {}
@@ -58,7 +58,7 @@ pub mod keys {
 }
 
 #[cfg(feature = "services")]
-/// Returns the client of a contract for `XClient::at`.
+/// Returns the client of a contract for `XClient::at`. It connects when it is first used.
 pub fn lazy_client(address: impl Into<String>, secret: impl Into<String>) -> Client {
     Client::lazy(crate::ServiceAddress::new(address, secret))
 }
@@ -77,7 +77,7 @@ impl<T: Clone> Provides<T> for AnyApp {
     }
 }
 
-/// Reads a capture that takes part in every match.
+/// Reads a capture that takes part in every match. Returns a 404 response if its text is not a `T`.
 pub fn capture<S, T: FromCapture>(cx: &Context<S>, index: usize) -> Result<T, Response> {
     cx.capture(index)
         .as_deref()
@@ -85,7 +85,8 @@ pub fn capture<S, T: FromCapture>(cx: &Context<S>, index: usize) -> Result<T, Re
         .ok_or_else(not_found)
 }
 
-/// Reads a capture of an optional group.
+/// Reads a capture of an optional group. Returns `None` if the group did not match, and a 404 response if its text is not a
+/// `T`.
 pub fn optional_capture<S, T: FromCapture>(cx: &Context<S>, index: usize) -> Result<Option<T>, Response> {
     match cx.capture(index).as_deref().map(T::from_capture) {
         None => Ok(None),

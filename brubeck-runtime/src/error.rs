@@ -1,9 +1,9 @@
-//! The error of starting or running an application.
+//! The error of starting or running an application, and of creating clients.
 
 use std::error::Error as StdError;
 use std::fmt;
 
-/// The error of an application that could not start, or that stopped unexpectedly.
+/// The error of an application that could not start or did not stop cleanly, or of a client that could not be created.
 ///
 /// ```
 /// #[tokio::main]
@@ -13,8 +13,8 @@ use std::fmt;
 /// }
 /// ```
 ///
-/// Return it from `main`: its `Debug` output, which the program then prints, is the message followed by its causes, one a
-/// line. `Display` shows the message and its causes on one line.
+/// Return it from `main`: its `Debug` output, which the program then prints, is the message followed by all of its causes,
+/// one a line. `Display` shows the message and its direct cause on one line.
 pub struct Error {
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,

@@ -1,6 +1,6 @@
 //! The runtime of brubeck. Applications use it through the `brubeck` crate, which adds the macros.
 
-// Parts that only other features use are compiled, too.
+// Items that only some features use are compiled without these features, too.
 #![cfg_attr(
     not(all(
         feature = "http",

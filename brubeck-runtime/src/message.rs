@@ -13,7 +13,7 @@ use tokio::time::Instant;
 /// A request of a browser, a call of another application, or a response of a service.
 ///
 /// Handlers receive it through extractors. A handler that takes a `Message` gets all of it. The body is complete and in
-/// memory; clones share it.
+/// memory, and clones share it; only a handler that streams the body with [`Upload`](crate::Upload) gets an empty one.
 ///
 /// ```
 /// use brubeck::{Message, Method};
@@ -225,12 +225,16 @@ impl Message {
 
     /// Returns the headers.
     ///
-    /// Headers of a call whose name or value is not valid in HTTP are omitted.
+    /// For calls and responses of services, headers whose name or value is not valid in HTTP are omitted.
     pub fn headers(&self) -> &HeaderMap {
         &self.0.headers
     }
 
-    /// Returns the named arguments of a call, as the text of a JSON object. Empty for a call without arguments.
+    /// Returns the named arguments that a call has sent apart from its body, as the text of a JSON object. Use
+    /// [`payload`](Message::payload), which returns them for every protocol.
+    ///
+    /// Only the dialects [`Branch`](crate::Dialect::Branch), [`Pypi`](crate::Dialect::Pypi) and
+    /// [`Pypi01x`](crate::Dialect::Pypi01x) do so. Otherwise this is empty, and the arguments are members of the body.
     pub fn arguments(&self) -> &Bytes {
         &self.0.arguments
     }
@@ -242,7 +246,8 @@ impl Message {
 
     /// Returns the bytes that typed extractors decode: the body, or the named arguments if the body is empty or `{}`.
     ///
-    /// Some dialects of the Python original send the data of a call in the body, others in the arguments.
+    /// brubeck's protocol and some dialects of the Python original send the data of a call in the body, others in the
+    /// arguments.
     pub fn payload(&self) -> &Bytes {
         match self.0.body.trim_ascii() {
             b"" | b"{}" if !self.0.arguments.is_empty() => &self.0.arguments,
@@ -255,7 +260,8 @@ impl Message {
         self.0.status.as_ref()
     }
 
-    /// Returns the extensions, which front ends and `tower` layers add. They include the [`RemoteAddr`] of a web request.
+    /// Returns the extensions, which front ends and `tower` layers add. They include the [`RemoteAddr`] of a web request, if
+    /// it is known.
     pub fn extensions(&self) -> &Extensions {
         let Some(remote) = self.0.remote else {
             return &self.0.extensions;

@@ -1,7 +1,8 @@
 //! `Bytes` for short texts and bodies with few allocations.
 //!
-//! `Bytes` made of a `Vec` allocates a second time, for its reference count, when it is first cloned. A short text is written
-//! to a buffer that the thread reuses, and copied to a single allocation that holds the bytes and the reference count.
+//! `Bytes` made of a `Vec` allocates a second time, for its reference count, when it is first cloned or if the `Vec` has spare
+//! capacity. Here a short text is written to a buffer that the thread reuses, and copied to a single allocation that holds the
+//! bytes and the reference count.
 
 use bytes::Bytes;
 use std::cell::Cell;
@@ -21,7 +22,8 @@ pub(crate) fn write_with<E>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -
     Ok(freeze(buffer))
 }
 
-/// Takes the buffer of this thread. Pass it to [`freeze`] when it is complete.
+/// Takes the buffer of this thread, which is empty. Pass it to [`freeze`] when it is complete; if it is dropped, the next
+/// call allocates.
 pub(crate) fn take_buffer() -> Vec<u8> {
     let mut buffer = BUFFER.take();
     buffer.clear();

@@ -31,7 +31,7 @@ pub struct Spec {
     pub method: Method,
     /// The kind of the handler.
     pub kind: Kind,
-    /// The names of the capture groups of the pattern, in order.
+    /// The names of the named groups of the pattern, in order.
     pub captures: &'static [&'static str],
     /// A path of minimal length that matches the pattern. Empty if none is known.
     pub example: &'static str,
@@ -124,7 +124,7 @@ impl Spec {
         Spec { file, line, ..self }
     }
 
-    /// Returns the spec of a handler that serves this operation.
+    /// Returns the spec of a handler of this operation: a service handler or a response handler.
     #[doc(hidden)]
     pub const fn handled_by(self, name: &'static str, method: Method, kind: Kind) -> Spec {
         Spec {
@@ -162,7 +162,9 @@ impl Spec {
     }
 }
 
-/// The type that the attribute of a handler adds to it. It has the name of the handler and carries its route.
+/// A handler that can be listed in `routes!`.
+///
+/// It is implemented by a type with the name of the function, which the attribute of the handler adds.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
     label = "`routes!` lists handlers",
@@ -223,7 +225,7 @@ mod tests {
     use super::Prefix;
 
     #[test]
-    fn longer_prefix_extends_shorter_one() {
+    fn prefix_extends_only_its_own_prefixes() {
         let extends = |late: &[u8], early: &[u8]| Prefix::new(late).extends(Prefix::new(early));
         assert!(extends(b"/service/slow", b"/service"));
         assert!(extends(b"/a", b""));

@@ -53,7 +53,7 @@ impl Status {
     /// 504 Gateway Timeout
     pub const GATEWAY_TIMEOUT: Status = Status::new(504);
 
-    /// Creates a status with the standard message of its code.
+    /// Creates a status with the standard message of its code; see [`text`](Status::text).
     pub const fn new(code: i32) -> Status {
         Status { code, message: None }
     }
@@ -69,7 +69,8 @@ impl Status {
         self.code
     }
 
-    /// Returns the message. If none was set, it is the standard message of the code, or empty if the code is unknown.
+    /// Returns the message. If none was set, it is the standard message of the [HTTP code](Status::http), or empty if that
+    /// has none.
     pub fn text(&self) -> &str {
         match &self.message {
             Some(text) => text,
@@ -93,7 +94,7 @@ impl Status {
     /// Returns the code as an HTTP status code.
     ///
     /// The codes of the Python original become 200 (`0`), 400 (`-1`), 401 (`-2`), 404 (`-3`) and 405 (`-4`). All other
-    /// codes that are not a final status in HTTP become 500.
+    /// codes below 200 or above 999 become 500.
     pub fn http(&self) -> http::StatusCode {
         let code = match self.code {
             0 => 200,

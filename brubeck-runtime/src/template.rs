@@ -17,7 +17,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 ///
 /// struct Success { name: String }
 ///
-/// // What `#[derive(Template)] #[template("success.html")]` generates:
+/// // `#[derive(Template)] #[template("success.html")]` generates:
 /// impl Template for Success {
 ///     const NAME: &'static str = "success.html";
 ///     const SOURCES: &'static [(&'static str, &'static str)] = &[("success.html", "<p>{{ name }}</p>")];
@@ -58,7 +58,7 @@ pub trait Template {
 /// ```
 ///
 /// Values are escaped for HTML if the name of the template ends in `.html`, `.htm` or `.xml`. If the template cannot be
-/// rendered, the error is logged and the response is a 500.
+/// rendered, or needs more than 5 million template instructions, the error is logged and the response is a 500.
 #[derive(Clone, Debug)]
 pub struct Page<T>(pub T);
 
@@ -85,7 +85,7 @@ pub(crate) struct Templates {
 }
 
 impl Templates {
-    /// Returns an error if `folder` cannot be read.
+    /// Creates the templates of an application. Returns an error if `folder` cannot be read.
     pub(crate) fn new(folder: Option<&Path>) -> std::io::Result<Templates> {
         let folder = folder.map(|folder| {
             std::fs::read_dir(folder)?;
@@ -122,9 +122,10 @@ impl Templates {
         }
     }
 
-    /// Renders the page for an error status: `errors/{code}.html` or `errors.html` of the folder.
+    /// Renders the page for an error status: `errors/{code}.html` of the folder, or `errors.html` if there is none or it
+    /// cannot be loaded.
     ///
-    /// Returns `None` if the folder has neither, or if rendering fails, which is logged.
+    /// Returns `None` if there is no folder, if it has neither file, or if loading or rendering fails, which is logged.
     pub(crate) fn error_page(&self, problem: &Problem) -> Option<String> {
         let folder = self.folder.as_ref()?;
         let code = problem.status().http().as_u16();

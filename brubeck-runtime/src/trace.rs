@@ -23,8 +23,8 @@ const MAX_TRACESTATE: usize = 512;
 /// ```
 ///
 /// If a browser, a proxy or a caller sends a valid trace context, the message belongs to that trace; otherwise the
-/// application starts a new one. Calls that a handler makes propagate it, each with a span of its own, so that all processes
-/// that work on a request share one trace.
+/// application starts a new one. Calls that a handler makes in brubeck's protocol propagate it, each with a span of its own,
+/// so that all processes that work on a request share one trace. The dialects of the Python original do not transmit it.
 ///
 /// [W3C Trace Context]: https://www.w3.org/TR/trace-context/
 #[derive(Clone, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Trace {
         })
     }
 
-    /// Starts a new trace.
+    /// Starts a new trace, which is marked as sampled.
     pub(crate) fn new_root() -> Trace {
         let high = u128::from(random_id().get()) << 64;
         Trace {
@@ -123,7 +123,7 @@ impl Trace {
         })
     }
 
-    /// Returns the value of the `tracestate` header. It may be empty.
+    /// Returns the value of the `tracestate` header. It is empty if there was none, or if it was longer than 512 bytes.
     pub fn tracestate(&self) -> &str {
         &self.state
     }

@@ -57,13 +57,13 @@ impl<'a> Cursor<'a> {
         self.frame.get(self.at..self.end).unwrap_or_default()
     }
 
-    /// Returns the next byte without advancing.
+    /// Returns the next byte without advancing, or `None` at the end.
     #[must_use]
     pub fn peek(&self) -> Option<u8> {
         self.rest().first().copied()
     }
 
-    /// Reads the next byte.
+    /// Reads the next byte. Returns `None` at the end.
     #[must_use = "use `expect` to skip a known byte"]
     pub fn byte(&mut self) -> Option<u8> {
         let byte = self.peek()?;
@@ -115,7 +115,7 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// Reads the bytes up to the next `delimiter`, and the delimiter.
+    /// Reads the bytes up to the next `delimiter`, which is skipped.
     ///
     /// # Errors
     /// Returns [`ParseError::Expected`] with `what` if there is no `delimiter`.
@@ -209,7 +209,7 @@ impl<'a> Cursor<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ParseError {
-    /// Fewer bytes remain than a length requires.
+    /// Fewer bytes remain than a length or a field of fixed size requires.
     Truncated {
         /// The offset at which the bytes start.
         at: usize,
@@ -343,7 +343,7 @@ impl ByteStr {
         Self(self.0.slice(..end))
     }
 
-    /// Returns the bytes. Unlike [`as_str`](Self::as_str), this does not validate them again.
+    /// Returns the bytes. Unlike [`as_str`](Self::as_str), this takes constant time.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -361,10 +361,10 @@ impl ByteStr {
         self.0.is_empty()
     }
 
-    /// Returns the string.
+    /// Returns the string. This validates the bytes again, in time linear in their number.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // All constructors check the bytes, so this cannot fail. Without `unsafe` they must be validated again.
+        // All constructors take valid UTF-8, so this cannot fail. Without `unsafe` the bytes must be validated again.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }

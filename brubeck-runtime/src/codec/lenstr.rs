@@ -36,10 +36,10 @@ pub fn encode(output: &mut BytesMut, value: &[u8]) {
     output.put_slice(value);
 }
 
-/// Encodes the length of a string. `std::fmt` would take several times as long.
+/// Encodes the length of a string and its `:`. `std::fmt` would take several times as long.
 pub(crate) fn encode_length(output: &mut BytesMut, length: usize) {
     let mut digits = [0; 20];
-    // 20 digits are enough for any `u64`. They are filled from the end.
+    // 20 digits are enough for a `usize` of 64 bits. They are filled from the end.
     let (mut left, mut count) = (length, 0);
     for digit in digits.iter_mut().rev() {
         *digit = b'0' + (left % 10) as u8;

@@ -10,7 +10,8 @@ use super::{Cursor, ParseError, lenstr};
 /// The maximum nesting depth of lists and dictionaries.
 pub const MAX_DEPTH: usize = 8;
 
-/// The maximum number of values in a message. It limits the memory for decoded values that are shorter than a [`Value`].
+/// The maximum number of values within a decoded value, keys included. It limits the memory for values whose text is shorter
+/// than a [`Value`].
 pub const MAX_VALUES: usize = 1 << 18;
 
 /// A value.
@@ -85,7 +86,7 @@ pub fn decode_next(cursor: &mut Cursor<'_>) -> Result<Value, ParseError> {
 
 fn decode_value(cursor: &mut Cursor<'_>, depth: usize, values_left: &mut usize) -> Result<Value, ParseError> {
     let start = cursor.position();
-    // Counted across the whole message, because an empty value needs 3 bytes of input and many times that in memory.
+    // Counted at all depths together, because an empty value needs 3 bytes of input and many times that in memory.
     *values_left = values_left.checked_sub(1).ok_or(ParseError::TooMany {
         at: start,
         limit: MAX_VALUES,
