@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Maximum length of the path of a Unix socket, in bytes (`sun_path` without the terminating zero).
+/// Maximum length of the path of a Unix socket, in bytes (`sun_path` of Linux without the terminating zero).
 pub const MAX_IPC_PATH: usize = 107;
 
 /// An address of a ZeroMQ socket: `tcp://host:port` or `ipc://path`.
@@ -53,8 +53,8 @@ impl Endpoint {
     /// Checks that a socket can connect to the endpoint.
     ///
     /// # Errors
-    /// Returns an error if the endpoint has the host `*` or port 0, which are only valid for binding, and the errors of
-    /// [`check`](Self::check).
+    /// Returns an error if the endpoint has the host `*` or port 0, which are only valid for binding, or if
+    /// [`check`](Self::check) does.
     pub fn check_connect(&self) -> Result<(), EndpointError> {
         match self {
             Self::Tcp { host, .. } if host == "*" => Err(EndpointError::new(
@@ -72,7 +72,7 @@ impl Endpoint {
     /// Checks an endpoint that was constructed without parsing.
     ///
     /// # Errors
-    /// Returns an error if parsing its text form would fail.
+    /// Returns an error if the host or the path is malformed, as parsing does, or if the path is not UTF-8.
     pub fn check(&self) -> Result<(), EndpointError> {
         match self {
             Self::Tcp { host, .. } => check_host(host).map_err(|problem| EndpointError::new(self, problem)),

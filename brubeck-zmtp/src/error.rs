@@ -20,7 +20,7 @@ pub enum TransportError {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// The process has no file descriptors or threads left, or there is no tokio runtime.
+    /// A socket could not be opened: there is no tokio runtime, or the process has no file descriptors or threads left.
     Io(io::Error),
 }
 
@@ -30,7 +30,7 @@ impl fmt::Display for TransportError {
             Self::Endpoint(error) => error.fmt(f),
             Self::InUse(endpoint) => write!(
                 f,
-                "cannot bind {endpoint}: another process is already serving it; stop that one or choose another endpoint"
+                "cannot bind {endpoint}: it is already in use; stop the process that uses it, or choose another endpoint"
             ),
             Self::Bind { endpoint, source } => write!(f, "cannot bind {endpoint}: {source}"),
             Self::Io(source) => write!(f, "cannot open a socket: {source}"),
@@ -71,7 +71,7 @@ pub enum SendError {
     LinkDown,
     /// The deadline passed before a connection had space for the message.
     Deadline,
-    /// The socket was shut down.
+    /// The socket was shut down, or is shutting down.
     Closed,
 }
 

@@ -1,8 +1,9 @@
 //! ZMTP 3.1 sockets over tokio: bounded, supervised, tested against libzmq.
 //!
 //! A [`RouterServer`] (`ROUTER`) is bound and has many peers. A [`DealerClient`] (`DEALER`) is connected to one server and
-//! reconnects after each loss. Both are used through channels. Every queue is bounded, in messages or in bytes, and sending
-//! never waits for a slow peer.
+//! reconnects after each loss. Both are used through channels, and every queue is bounded. A server never waits for a slow
+//! peer: a peer whose queue is full is disconnected. A client whose queue is full returns an error or waits, as the user
+//! chooses.
 //!
 //! ```
 //! use brubeck_zmtp::{ClientEvent, LinkConfig, ServerEvent, ServerLimits, Transport, Zmtp};
@@ -29,9 +30,9 @@
 //! * A [`ZmtpConnection`] is a connection to one peer in a [`Role`], such as `PULL` or `XPUB`.
 //! * A [`ZmtpListener`] binds an endpoint and accepts connections within [`ConnectionLimits`].
 //! * [`run_link`] is the reconnect loop. A [`Connector`] opens the connections and a [`LinkHandler`] uses them.
-//!   [`link_channel`] creates the channels to the user.
-//! * [`event_queue`] creates a queue that is bounded in messages and in bytes.
-//! * [`shutdown_channel`] creates a request to shut down, with a linger time.
+//!   [`link_channel`] creates the channels between the link and its user.
+//! * [`event_queue`] creates a queue of received events that is bounded in events and in bytes.
+//! * [`shutdown_channel`] creates a channel through which the user shuts a socket down, with a linger time.
 //! * [`codec`] parses the bytes from a peer.
 //!
 //! # Protocol

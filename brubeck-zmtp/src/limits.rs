@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-/// The linger time of a socket that is dropped instead of shut down: it sends accepted messages for at most this long.
+/// The linger time of a socket that is dropped instead of shut down. Accepted messages are sent for at most this long.
 pub const LINGER: Duration = Duration::from_secs(1);
 
-/// Default capacity of a send queue, in messages.
+/// Capacity of a send queue, in messages: the default for links, fixed for other queues.
 pub(crate) const OUTBOUND_MESSAGES: usize = 1024;
 
-/// Default limit on the frames of one message.
+/// Maximum number of frames in a message: the default for servers, fixed for clients.
 pub(crate) const MAX_FRAMES: usize = 16;
 
 /// Limits of a [`RouterServer`](crate::RouterServer) on its peers.
@@ -21,30 +21,33 @@ pub(crate) const MAX_FRAMES: usize = 16;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ServerLimits {
-    /// Capacity of the event queue, in events. The sockets are not read while it is full. Default: 1024.
+    /// Capacity of the event queue, in events. While the queue is full, each connection holds one message that waits for
+    /// space, and reads no further. Default: 1024. 0 counts as 1.
     pub inbound_messages: usize,
-    /// Capacity of the event queue, in bytes. The sockets are not read while it is full. The last message may exceed it.
-    /// Default: 64 MiB.
+    /// Capacity of the event queue, in bytes. A message of any size is added as long as some space is left. Default: 64 MiB.
     pub inbound_bytes: usize,
     /// Maximum size of a message from a peer, in bytes, all frames together. A larger message closes the connection.
     /// Default: 8 MiB.
     pub max_message_bytes: usize,
     /// Maximum number of frames in a message from a peer. More frames close the connection. Default: 16.
     pub max_frames: usize,
-    /// Timeout of the handshake with a peer. Default: 5 s.
+    /// Timeout of the handshake with a peer. A peer that takes longer is disconnected. Default: 5 s.
     pub handshake_timeout: Duration,
-    /// Maximum number of connections. Further connections are closed. Set it below the limit of open files. Default: 4096.
+    /// Maximum number of connections. Further connections are closed. On Linux, the maximum is lowered if it exceeds the
+    /// limit of open files minus 64, which are reserved for the rest of the process. Default: 4096.
     pub max_connections: usize,
-    /// Maximum number of connections from one IP address. Further connections are closed. Default: 1024.
+    /// Maximum number of connections from one IP address. Further connections are closed. Does not apply to Unix sockets.
+    /// Default: 1024.
     pub max_connections_per_address: usize,
-    /// Maximum number of connections in the handshake. Further connections are closed. Default: 512.
+    /// Maximum number of connections whose handshake is not complete. Further connections are closed. Default: 512.
     pub max_handshakes: usize,
     /// A peer is disconnected if it accepts no bytes for this long while messages to it are waiting. Default: 10 s.
     pub write_stall_timeout: Duration,
-    /// Capacity of the queue to one peer, in bytes. A peer whose queue overflows is disconnected. A single message may
-    /// exceed it. Default: 64 MiB.
+    /// Capacity of the queue to one peer, in bytes, including messages that are being written. A peer whose queue overflows
+    /// is disconnected. An empty queue accepts a message of any size. Default: 64 MiB.
     pub peer_queue_bytes: usize,
-    /// Capacity of the queue to one peer, in messages. A peer whose queue overflows is disconnected. Default: 16,384.
+    /// Capacity of the queue to one peer, in messages, including messages that are being written. A peer whose queue
+    /// overflows is disconnected. Default: 16,384. 0 counts as 1.
     pub peer_queue_messages: usize,
 }
 
@@ -79,16 +82,17 @@ impl Default for ServerLimits {
 pub struct LinkConfig {
     /// Timeout of one attempt to connect, including the handshake. Default: 2 s.
     pub connect_timeout: Duration,
-    /// Backoff after the first failed attempt. It doubles with each further failure. Default: 50 ms.
+    /// First backoff, after a failed attempt or a lost connection. The backoff doubles each time, and restarts here after a
+    /// connection on which the peer responded or which lasted for at least 1 s. Each wait is random, between half of the
+    /// backoff and all of it. Default: 50 ms, minimum: 1 ms.
     pub backoff_min: Duration,
-    /// Longest backoff. Default: 5 s.
+    /// Maximum backoff. Default: 5 s.
     pub backoff_max: Duration,
-    /// Capacity of the event queue, in events. The socket is not read while it is full. Default: 1024.
+    /// Capacity of the event queue, in events. The socket is not read while it is full. Default: 1024. 0 counts as 1.
     pub inbound_messages: usize,
-    /// Capacity of the event queue, in bytes. The socket is not read while it is full. The last message may exceed it.
-    /// Default: 64 MiB.
+    /// Capacity of the event queue, in bytes. A message of any size is added as long as some space is left. Default: 64 MiB.
     pub inbound_bytes: usize,
-    /// Capacity of the send queue, in messages. Sending waits, or fails, while it is full. Default: 1024.
+    /// Capacity of the send queue, in messages. Sending waits, or fails, while it is full. Default: 1024. 0 counts as 1.
     pub outbound_messages: usize,
     /// Maximum size of a message from the peer, in bytes, all frames together. A larger message closes the connection.
     /// Default: 256 MiB.

@@ -21,8 +21,9 @@ use crate::{
 
 /// A transport within the process, in which endpoints are only names.
 ///
-/// A clone is the same network. Two networks that were created separately are not connected. No operation depends on a
-/// timer, so the network works with tokio's paused clock.
+/// A clone is the same network. Two networks that were created separately are not connected. Of the limits and settings,
+/// only the queue sizes apply, and the queue to each peer holds 1024 messages. No operation depends on a timer, so the network
+/// works with tokio's paused clock. Shutting a socket down does not linger: its queued messages are delivered at once.
 ///
 /// ```
 /// use brubeck_zmtp::{InMemory, LinkConfig, ServerEvent, ServerLimits, Transport};
@@ -153,7 +154,7 @@ async fn serve(
     while let Ok(command) = queue.commands.try_recv() {
         execute(&bound, &queue, command);
     }
-    // Release the endpoint first, so that clients find the next server when they reconnect.
+    // Release the endpoint before disconnecting the clients, so that they do not reconnect to this server.
     slot.send_replace(None);
     // Dropping the senders disconnects the clients, after they have received the messages that are queued.
     bound.peers().clear();
@@ -192,7 +193,8 @@ async fn keep_connected(mut driver: ClientDriver, mut slot: watch::Receiver<Opti
         let ended = run_connection(&mut driver, generation, &bound, &peer, messages).await;
         bound.peers().remove(&peer);
         bound.emit(ServerEvent::Disconnected { peer }, 0).await;
-        // Publish the state first: senders check it, so nothing can be queued for this connection afterwards.
+        // Publish the state first, because senders check it. A message of a sender that has just checked it may still be
+        // queued later; its generation ensures that it is dropped.
         driver.state.send_replace(LinkState::Connecting);
         driver.link.drop_outbound();
         if let Err(reason) = ended {

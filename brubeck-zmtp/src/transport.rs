@@ -27,8 +27,11 @@ pub trait Transport: Send + Sync + 'static {
     /// [`ClientEvent::Up`](crate::ClientEvent::Up) to know that it is connected.
     ///
     /// # Errors
-    /// Returns an error if `endpoint` is malformed or only valid for binding. It is not an error if the server is not
-    /// running yet.
+    /// Returns an error if `endpoint` is malformed or only valid for binding, or if there is no tokio runtime. It is not an
+    /// error if the server is not running yet.
+    ///
+    /// # Panics
+    /// [`InMemory`](crate::InMemory) panics if there is no tokio runtime.
     fn client(&self, endpoint: Endpoint, config: LinkConfig) -> Result<DealerClient, TransportError>;
 }
 

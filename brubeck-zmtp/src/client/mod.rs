@@ -32,7 +32,7 @@ pub enum ClientEvent {
         frames: Vec<Bytes>,
     },
     /// The connection is lost, and the client reconnects. The server may or may not have read the messages that were sent
-    /// on the connection.
+    /// on the connection. A client that is shut down emits no `Down`.
     Down {
         /// The number of the connection.
         generation: Generation,
@@ -57,8 +57,8 @@ pub struct DealerClient {
 }
 
 impl DealerClient {
-    /// Sends the accepted messages for at most `linger`, then closes the client. Returns `true` if all of them left the
-    /// process in time.
+    /// Sends the accepted messages for at most `linger`, then closes the client. Returns `true` if all of them were written in
+    /// time, or if there was no connection, in which case they are dropped.
     pub async fn shutdown(self, linger: Duration) -> bool {
         self.shutdown.shutdown(linger).await
     }
@@ -75,7 +75,8 @@ impl ClientSender {
     /// Queues a message if the client is connected and the queue has space. Returns the generation of the connection.
     ///
     /// Success does not mean that the server has received the message; only a response of the server does. The message is
-    /// sent on this connection or lost with it. It is lost if [`ClientEvent::Down`] of the generation was received before.
+    /// sent on this connection or lost with it. It is lost if [`ClientEvent::Down`] of the returned generation has already
+    /// been received.
     ///
     /// # Errors
     /// Returns [`SendError::Empty`], [`SendError::LinkDown`], [`SendError::Full`] or [`SendError::Closed`].
@@ -147,7 +148,7 @@ impl ClientSender {
 #[derive(Debug)]
 pub(crate) struct ClientDriver {
     pub(crate) link: LinkDriver<ClientEvent, Vec<Bytes>>,
-    /// The last generation that the user disconnected.
+    /// The largest generation that the user disconnected, or 0.
     pub(crate) disconnected: watch::Receiver<Generation>,
     pub(crate) state: watch::Sender<LinkState>,
 }

@@ -33,8 +33,8 @@ pub struct FrameLimits {
 pub enum Decoded {
     /// A complete message with at least one frame.
     ///
-    /// The commands `SUBSCRIBE` and `CANCEL` of ZMTP 3.1 are returned as the message that ZMTP 3.0 sends instead: one frame
-    /// with a byte 1 or 0, followed by the topic.
+    /// A decoder [with subscriptions](FrameDecoder::with_subscriptions) returns the commands `SUBSCRIBE` and `CANCEL` of ZMTP
+    /// 3.1 as the message that ZMTP 3.0 sends instead: one frame with a byte 1 or 0, followed by the topic.
     Message(Vec<Bytes>),
     /// A heartbeat.
     Ping {
@@ -153,9 +153,9 @@ fn take_body(input: &mut BytesMut, length: usize) -> Bytes {
     body
 }
 
-/// Copies `bytes` so that cloning the result does not allocate.
+/// Copies `bytes`. Cloning the result does not allocate if it has at most 256 bytes.
 ///
-/// Up to 256 bytes, the data and the reference count share one allocation. `Bytes::copy_from_slice` would allocate a
+/// Up to that size, the data and the reference count share one allocation. `Bytes::copy_from_slice` would allocate a
 /// reference count at the first clone. A few fixed sizes keep the unused space small.
 fn copy_small(bytes: &[u8]) -> Bytes {
     match bytes.len() {
@@ -309,7 +309,7 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Flags => "the peer sent a frame with unknown flags",
-            Self::Command => "the peer sent a malformed command",
+            Self::Command => "the peer sent a command that is malformed or too long",
             Self::MessageBytes => "the peer sent a message with more bytes than `max_message_bytes` allows",
             Self::Frames => "the peer sent a message with more frames than `max_frames` allows",
         })

@@ -10,7 +10,8 @@ pub const GREETING_SIZE: usize = 64;
 /// Maximum length of an identity, in bytes.
 pub const MAX_IDENTITY: usize = 255;
 
-/// Maximum length of the body of a `READY` command, in bytes.
+/// Maximum length of the body of a `READY` command, in bytes. Our own has at most 296; the rest leaves space for properties that
+/// are ignored.
 pub const MAX_READY: usize = 439;
 
 const SIGNATURE_FIRST: u8 = 0xff;
@@ -181,7 +182,8 @@ pub fn split_command(received: &[u8]) -> Result<CommandProgress<'_>, HandshakeEr
 /// Properties other than `Socket-Type` and `Identity` are ignored.
 ///
 /// # Errors
-/// Returns an error if the command is malformed or an `ERROR`, or if the socket type is not one of `accepted`.
+/// Returns an error if the command is malformed or not a `READY`, if the identity is longer than [`MAX_IDENTITY`], or if the
+/// socket type is not one of `accepted`.
 pub fn decode_ready(body: &[u8], accepted: &[SocketType]) -> Result<Bytes, HandshakeError> {
     let mut reader = CommandReader(body);
     let command = reader.sized(1).ok_or(HandshakeError::Malformed)?;
@@ -250,19 +252,19 @@ impl<'a> CommandReader<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// The first bytes are not a ZMTP greeting.
+    /// The first bytes are not a greeting of ZMTP 2 or later.
     NotZmtp,
-    /// The peer uses ZMTP 1 or 2.
+    /// The peer uses ZMTP 2.
     OldVersion,
-    /// The peer requires a security mechanism.
+    /// The peer requires a security mechanism, which means any other than `NULL`.
     Mechanism,
-    /// The peer sent something other than a `READY` command.
+    /// The peer sent something other than a `READY` or `ERROR` command.
     NotReady,
     /// The peer announced a command longer than [`MAX_READY`].
     ReadyTooLong,
     /// A field of the command is incomplete, missing, or duplicated.
     Malformed,
-    /// The peer refused the connection, with this reason.
+    /// The peer refused the connection with an `ERROR` command, for this reason.
     Refused(String),
     /// The socket type of the peer is not accepted.
     SocketType {

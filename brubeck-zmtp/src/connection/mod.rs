@@ -97,10 +97,12 @@ impl ZmtpConnection {
         Self::handshake(stream, role, random_identity()?.as_bytes()).await
     }
 
-    /// Completes the handshake on `stream`. The `identity` may be empty.
+    /// Completes the handshake on `stream`. The `identity` may be empty, and is truncated to 255 bytes. This function has no
+    /// timeout.
     ///
     /// # Errors
-    /// Returns an error if the connection is lost, or if the peer is not accepted for `role`.
+    /// Returns an error if the connection is lost, if the peer violates the protocol, or if its socket type is not accepted for
+    /// `role`.
     pub async fn handshake(stream: PeerStream, role: &Role, identity: &[u8]) -> io::Result<Self> {
         let (reader, writer): (BoxedRead, BoxedWrite) = match stream {
             PeerStream::Tcp(mut stream) => {
@@ -134,7 +136,8 @@ impl ZmtpConnection {
         })
     }
 
-    /// Waits for the next message, and answers heartbeats. This method is cancel safe.
+    /// Writes everything that was pushed to the writer, then waits for the next message, and answers heartbeats. This method is
+    /// cancel safe.
     ///
     /// # Errors
     /// Returns an error if the connection has ended, or if the peer violated the protocol or a limit.

@@ -18,8 +18,8 @@ const COPY_BELOW: usize = 4 << 10;
 /// Maximum number of slices per system call.
 const MAX_SLICES: usize = 16;
 
-/// Maximum number of unwritten `PONG`s. At the limit, the connection is not read until they are written. Without it, a peer
-/// that sends heartbeats and reads nothing would fill the memory.
+/// Number of unwritten `PONG`s at which the connection is not read until they are written. Otherwise a peer that sends
+/// heartbeats and reads nothing would fill the memory. `PING`s that are already in the read buffer may add more.
 const MAX_PENDING_PONGS: usize = 4;
 
 /// Writes messages to a peer.
@@ -78,10 +78,10 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         self.pending_pongs < MAX_PENDING_PONGS
     }
 
-    /// Writes a part of the buffer. This method is cancel safe.
+    /// Writes a part of the buffer, which must not be empty. This method is cancel safe.
     ///
     /// # Errors
-    /// Returns [`ConnectionError::Stalled`] if the peer accepts no bytes for `stall_timeout`. The time is counted across
+    /// Returns an error if the connection is lost, or if the buffer is empty. Returns [`ConnectionError::Stalled`] if the peer accepts no bytes for `stall_timeout`. The time is counted across
     /// calls, including cancelled ones. Without a timeout, this waits for as long as the peer takes.
     pub async fn write(&mut self, stall_timeout: Option<Duration>) -> Result<(), ConnectionError> {
         let written = match stall_timeout {

@@ -29,7 +29,8 @@ pub enum LinkState {
 
 /// The sending end of a link.
 ///
-/// Each message belongs to one connection, which its [`Generation`] identifies. It is never sent on another connection.
+/// Each message belongs to one connection, which its [`Generation`] identifies, and must not be sent on another one: see
+/// [`LinkDriver::outbound`].
 #[derive(Debug)]
 pub struct LinkSender<M> {
     queue: mpsc::Sender<(Generation, M)>,
@@ -173,7 +174,8 @@ pub struct LinkHandles<E, M> {
 pub struct LinkDriver<E, M> {
     /// Events to the user.
     pub inbound: EventSender<E>,
-    /// Messages from the user, each with the generation of its connection.
+    /// Messages from the user, each with the generation of its connection. Drop and count the messages of other generations:
+    /// a message may be queued just after its connection was lost.
     pub outbound: mpsc::Receiver<(Generation, M)>,
     /// Counts the messages that were sent, dropped or stalled.
     pub counters: Arc<MessageCounters>,
@@ -227,7 +229,7 @@ impl<E, M> LinkDriver<E, M> {
 
     /// Drops the queued messages of a lost connection. Call it after the state has changed from [`LinkState::Up`].
     pub fn drop_outbound(&mut self) {
-        // The loop ends, because senders queue messages only while the state is `Up`.
+        // The loop ends, because senders check that the state is `Up` before they queue a message.
         while self.outbound.try_recv().is_ok() {
             self.counters.record_dropped(1);
         }

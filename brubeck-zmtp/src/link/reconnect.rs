@@ -79,9 +79,9 @@ pub struct LinkSettings {
     pub peer: String,
     /// Timeout of one attempt to connect, including the handshake.
     pub connect_timeout: Duration,
-    /// Backoff after the first failed attempt. It doubles with each further failure.
+    /// First backoff, after a failed attempt or a lost connection. The backoff doubles each time. Minimum: 1 ms.
     pub backoff_min: Duration,
-    /// Longest backoff.
+    /// Maximum backoff.
     pub backoff_max: Duration,
     /// Publishes the state of the link.
     pub state: watch::Sender<LinkState>,
@@ -102,8 +102,8 @@ impl LinkSettings {
 
 /// Keeps a link connected until it is shut down.
 ///
-/// Reconnects after each failure or loss, with exponential backoff and jitter. Numbers the connections, publishes the state,
-/// and logs one warning per outage.
+/// Reconnects after each failure or loss, with exponential backoff and jitter. Numbers the connections and publishes the state.
+/// Logs at most two warnings per outage: one for the loss, and one for the first attempt that fails.
 pub async fn run_link<C: Connector>(
     settings: LinkSettings,
     connector: C,
@@ -137,17 +137,18 @@ async fn keep_connected<C: Connector>(
                 generation += 1;
                 let connected_at = Instant::now();
                 state.send_replace(LinkState::Up(generation));
-                if outage_logged || generation > 1 {
-                    tracing::info!(peer, generation, "reconnected");
-                } else {
-                    tracing::debug!(peer, generation, "connected");
+                match (generation, outage_logged) {
+                    (1, false) => tracing::debug!(peer, generation, "connected"),
+                    (1, true) => tracing::info!(peer, generation, "connected"),
+                    _ => tracing::info!(peer, generation, "reconnected"),
                 }
                 outage_logged = false;
                 match handler.run_connection(connection, generation).await {
                     ConnectionOutcome::Shutdown { reason, flushed } => return (reason, flushed),
                     ConnectionOutcome::Lost { reason, responsive } => {
-                        // Publish the state before `connection_lost` empties the send queue. Senders check the state, so
-                        // nothing can be queued for the lost connection afterwards.
+                        // Publish the state before `connection_lost` empties the send queue, because senders check the
+                        // state. A message of a sender that has just checked it may still be queued later; its generation
+                        // ensures that it is dropped.
                         state.send_replace(LinkState::Connecting);
                         tracing::warn!(peer, generation, reason, "connection lost, reconnecting");
                         if let Err(reason) = handler.connection_lost(generation, reason).await {

@@ -15,12 +15,13 @@ use crate::{Endpoint, TransportError};
 /// Maximum number of connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// TCP keepalive. A vanished peer is detected about 60 s after its last packet.
+/// TCP keepalive. An idle connection to a vanished peer is closed about 60 s after the last packet of the peer. On Linux, it is
+/// closed after about 40 s, because [`USER_TIMEOUT`] applies as soon as the first probe is unanswered.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// `TCP_USER_TIMEOUT`: a connection is closed if sent bytes stay unacknowledged for this long.
+/// `TCP_USER_TIMEOUT` (Linux only): a connection is closed if sent bytes stay unacknowledged for this long.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A bound, non-blocking socket.
@@ -82,7 +83,7 @@ fn wildcard_addresses(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
     (host == "*").then(|| both.map(|address| SocketAddr::new(address, port)).into())
 }
 
-/// Binds the first address that can be bound.
+/// Binds the first address that can be bound. Returns an error if an address before it is in use.
 fn bind_first(
     endpoint: &Endpoint,
     addresses: &[SocketAddr],
@@ -111,7 +112,7 @@ fn bind_first(
 fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
-        // The default differs between systems.
+        // `[::]` also accepts IPv4; any other address does not. The default differs between systems.
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
     socket.set_reuse_address(true)?;
@@ -180,7 +181,8 @@ fn create_directory(path: &Path) -> io::Result<()> {
     })
 }
 
-/// Returns `true` if a process listens at this socket file. Does not block, even if the backlog of the process is full.
+/// Returns `false` if no process listens at this socket file, which is the case only if the connection is refused. Any other
+/// result counts as in use, so that a file is not replaced in doubt. Does not block, even if the backlog of the process is full.
 fn is_in_use(path: &Path) -> io::Result<bool> {
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     probe.set_nonblocking(true)?;
@@ -292,6 +294,14 @@ mod tests {
         assert_eq!(accepted.tcp_keepalive_time().unwrap(), KEEPALIVE_IDLE);
         #[cfg(target_os = "linux")]
         assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
+    }
+
+    #[tokio::test]
+    async fn refuses_a_port_in_use() {
+        let (_listener, local) = bind_tcp_at("127.0.0.1", 0).await.unwrap();
+        let Endpoint::Tcp { port, .. } = local else {
+            panic!("{local}")
+        };
         assert!(matches!(
             bind_tcp_at("127.0.0.1", port).await,
             Err(TransportError::InUse(_))
@@ -299,7 +309,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn wildcard_host_binds_every_address() {
+    async fn wildcard_host_accepts_ipv4() {
         let (listener, local) = bind_tcp_at("*", 0).await.unwrap();
         let Endpoint::Tcp { port, .. } = local else {
             panic!("{local}")

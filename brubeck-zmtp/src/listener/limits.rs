@@ -10,9 +10,10 @@ const RESERVED_DESCRIPTORS: usize = 64;
 /// Limits on the connections of a [`ZmtpListener`](crate::ZmtpListener). Connections beyond them are closed immediately.
 #[derive(Clone, Debug)]
 pub struct ConnectionLimits {
-    /// Maximum number of connections. It is lowered if the limit of open files is smaller.
+    /// Maximum number of connections. On Linux, the maximum is lowered if it exceeds the limit of open files minus 64, which
+    /// are reserved for the rest of the process.
     pub max_connections: usize,
-    /// Maximum number of connections from one IP address.
+    /// Maximum number of connections from one IP address. Does not apply to Unix sockets.
     pub max_connections_per_address: usize,
     /// Maximum number of connections that have not completed their handshake.
     pub max_handshakes: usize,
@@ -116,7 +117,7 @@ impl Drop for HandshakeSlot {
     }
 }
 
-/// Returns the soft limit of open files. Returns `None` if the system has no `/proc`.
+/// Returns the soft limit of open files. Returns `None` if it is unlimited, or if the system has no `/proc`.
 fn max_open_files() -> Option<usize> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits

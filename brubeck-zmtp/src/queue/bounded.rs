@@ -38,7 +38,7 @@ impl BoundedQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a message. Returns `false` if it would exceed the limits. An empty queue accepts a message of any size.
+    /// Adds a message. Drops it and returns `false` if it would exceed the limits. An empty queue accepts a message of any size.
     #[inline]
     pub(crate) fn push(&self, frames: Vec<Bytes>, limits: &ServerLimits) -> bool {
         let (mut state, size) = (self.lock(), message_size(&frames));
@@ -55,7 +55,7 @@ impl BoundedQueue {
         true
     }
 
-    /// Closes the queue. [`take`](Self::take) returns 0 once it is empty.
+    /// Closes the queue. [`take`](Self::take) returns 0 once the queue is empty.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -70,7 +70,7 @@ impl BoundedQueue {
 
     /// Waits for messages and moves all of them into `taken`, which must be empty.
     ///
-    /// Returns their number, which is 0 if the queue is closed. This method is cancel safe.
+    /// Returns their number, which is 0 if the queue is closed and empty. This method is cancel safe.
     #[inline]
     pub(crate) async fn take(&self, taken: &mut Vec<Vec<Bytes>>) -> usize {
         poll_fn(|cx| self.poll_take(cx, taken)).await

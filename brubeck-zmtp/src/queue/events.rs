@@ -8,8 +8,8 @@ use tokio::sync::{Semaphore, mpsc};
 
 /// The receiving end of a socket, bounded in messages and in bytes.
 ///
-/// While it is full, the socket is not read, which applies backpressure to the peer. Dropping the receiver closes the
-/// socket.
+/// While the queue is full, the socket is read no further, which applies backpressure to the peer. Dropping the receiver closes
+/// the socket.
 #[derive(Debug)]
 pub struct EventReceiver<T> {
     queue: mpsc::Receiver<(T, usize)>,
@@ -56,7 +56,10 @@ impl<T> EventReceiver<T> {
         Poll::Ready(self.release(received))
     }
 
-    /// Calls `handler` for each event from now on, in order, on the task that reads the socket.
+    /// Calls `handler` for each event from now on, on the task that reads the connection.
+    ///
+    /// Events that are already queued are passed to `handler` before this method returns. The events of one connection keep
+    /// their order, but the connections of a server may call `handler` concurrently.
     ///
     /// This saves a queue operation and a wake-up per event. The limits of the queue no longer apply: `handler` must not
     /// block, and must limit its own memory. Keep the receiver, because dropping it still closes the socket. Only the first
@@ -70,8 +73,8 @@ impl<T> EventReceiver<T> {
         let _ = shared.handler.set(Box::new(handler));
     }
 
-    #[inline]
     /// Returns the bytes of a received event to the budget.
+    #[inline]
     fn release(&self, received: Option<(T, usize)>) -> Option<T> {
         let (event, bytes) = received?;
         self.shared.byte_budget.add_permits(bytes);
@@ -101,7 +104,8 @@ impl<T> Clone for EventSender<T> {
     }
 }
 
-/// Creates a queue with a capacity of `messages` events and `bytes` bytes. The last event may exceed the capacity in bytes.
+/// Creates a queue with a capacity of `messages` events and `bytes` bytes, at least 1 each. An event of any size is added as long
+/// as some space is left.
 pub fn event_queue<T>(messages: usize, bytes: usize) -> (EventSender<T>, EventReceiver<T>) {
     // `mpsc::channel` panics if the capacity is 0.
     let (sender, receiver) = mpsc::channel(messages.max(1));

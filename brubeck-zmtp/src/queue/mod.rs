@@ -17,15 +17,17 @@ pub fn message_size(frames: &[Bytes]) -> usize {
     frames.iter().map(Bytes::len).sum()
 }
 
-/// The number of messages that were sent, dropped or stalled since the socket was opened.
+/// The number of messages that were sent or dropped, and of stalled peers, since the socket was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MessageCounts {
-    /// Messages that were passed to a connection. The peer may have disconnected before it read them.
+    /// Messages that were passed to a connection. They may be lost with the connection.
     pub sent: u64,
-    /// Messages that were dropped because their peer or their connection was lost.
+    /// Messages that were dropped before they were passed to a connection, because the peer was not connected or the connection
+    /// was lost.
     pub dropped: u64,
-    /// Stalls: each disconnected a peer that did not read its messages.
+    /// Stalls: a peer did not read its messages, and was disconnected at the limit of its queue or at the write stall timeout.
+    /// Each message that exceeds the limit of the queue is dropped and counted here.
     pub stalled: u64,
 }
 

@@ -11,7 +11,7 @@ use crate::connection::{ConnectionError, FrameReader, FrameWriter};
 use crate::queue::{EventPermit, EventSender, message_size};
 use crate::{LINGER, ServerEvent, ServerLimits};
 
-/// Capacity of the batch buffer that is kept between batches.
+/// Maximum capacity of the batch buffer between batches, in messages.
 const BATCH_CAPACITY: usize = 256;
 
 /// Maximum number of messages delivered before their responses are written. It is small, so that the peer can work on the
@@ -21,9 +21,10 @@ const MESSAGES_PER_TURN: usize = 16;
 /// Turns that run before the task yields to other tasks.
 const YIELD_BUDGET: usize = 4;
 
-/// Runs the connection of a peer until the peer disconnects or breaks a rule, or until the server is closed.
+/// Runs the connection of a peer until it is lost, until either side ends it, or until the server is closed.
 ///
-/// [`ServerEvent::Disconnected`] is the last event of the connection.
+/// [`ServerEvent::Disconnected`] is the last event of the connection. Returns an error unless the peer closed the connection or
+/// the server is closed.
 pub(super) async fn run_connection<R, W>(
     reader: R,
     writer: W,
@@ -76,7 +77,7 @@ struct PeerConnection<'a, R, W> {
     /// A message that waits for space in the event queue. Messages behind it stay encoded in the read buffer, so that a flood
     /// of small messages needs no more memory than its bytes.
     blocked: Option<Vec<Bytes>>,
-    /// `true` if the last turn ended before the reader had no complete message left.
+    /// `true` if the last turn ended at [`MESSAGES_PER_TURN`], so the reader may have more complete messages.
     more_buffered: bool,
     /// Turns left before the task yields.
     yield_budget: usize,
@@ -100,8 +101,8 @@ where
     /// Transfers messages in both directions until the connection ends.
     ///
     /// The loop prefers output to input, and works on its input in turns. A turn delivers at most [`MESSAGES_PER_TURN`]
-    /// messages, and handlers that respond at once do so on this task, during the turn. Their responses are written before
-    /// the next turn begins.
+    /// messages, and handlers that respond at once do so on this task, during the turn. If more messages are buffered, the
+    /// responses are written before the next turn begins.
     ///
     /// At most one of the last three branches is enabled at a time:
     ///

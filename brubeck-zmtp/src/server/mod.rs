@@ -19,15 +19,15 @@ use crate::limits::OUTBOUND_MESSAGES;
 use crate::queue::{MessageCounters, MessageCounts};
 use crate::{Endpoint, EventReceiver, SendError, ShutdownHandle};
 
-/// The routing identity of a peer, at most 255 bytes.
+/// The routing identity of a peer.
 ///
-/// It is for routing only and does not authenticate the peer: a peer chooses its own identity, and may choose another one
-/// when it reconnects.
+/// It is for routing only and does not authenticate the peer: a peer chooses its own identity, of at most 255 bytes, and may
+/// choose another one when it reconnects. A peer that sends none gets a random identity of 32 hexadecimal digits.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoutingId(Bytes);
 
 impl RoutingId {
-    /// Creates a routing identity from its bytes.
+    /// Creates a routing identity from its bytes. The length is not checked.
     pub fn new(identity: impl Into<Bytes>) -> Self {
         Self(identity.into())
     }
@@ -55,7 +55,7 @@ pub enum ServerEvent {
         /// The frames without the identity, at least one.
         frames: Vec<Bytes>,
     },
-    /// A peer disconnected. This is its last event.
+    /// A peer disconnected. This is the last event of its connection.
     Disconnected {
         /// The peer.
         peer: RoutingId,
@@ -80,8 +80,8 @@ pub struct RouterServer {
 }
 
 impl RouterServer {
-    /// Sends the accepted messages for at most `linger`, then closes the server. Returns `true` if all of them left the
-    /// process in time.
+    /// Sends the accepted messages for at most `linger`, then closes the server. Returns `true` if every connection ended in
+    /// time: its messages were written, or it was lost.
     pub async fn shutdown(self, linger: Duration) -> bool {
         self.shutdown.shutdown(linger).await
     }
@@ -120,7 +120,7 @@ impl ServerSender {
         (sender, dropped)
     }
 
-    /// Creates a sender for a socket that is implemented elsewhere. The queue has a capacity of 1024 messages.
+    /// Creates a sender for a socket that is implemented elsewhere. The queue has a capacity of 1024 commands.
     pub fn to_queue() -> (Self, OutgoingQueue) {
         let (queue, commands) = mpsc::channel(OUTBOUND_MESSAGES);
         let counters = Arc::new(MessageCounters::default());
@@ -133,8 +133,9 @@ impl ServerSender {
 
     /// Queues a message without waiting for the peer.
     ///
-    /// If the peer is not connected, the message is counted as dropped. If the queue of the peer is full, the peer is
-    /// disconnected.
+    /// If the peer is not connected, the message is dropped, which [`counts`](Self::counts) reports. If the queue of the peer
+    /// is full, the message is dropped and the peer is disconnected. Waits only if the sender was created with
+    /// [`to_queue`](Self::to_queue), while that queue is full.
     ///
     /// # Errors
     /// Returns [`SendError::Empty`] or [`SendError::Closed`].
@@ -148,17 +149,19 @@ impl ServerSender {
                 .await
                 .map_err(|_| SendError::Closed),
             Route::Peers { peers, .. } => {
-                // The queue of a peer never makes the caller wait. Without this, a loop of sends would starve other tasks.
+                // Sending to the queue of a peer never waits. Unless it consumes budget, a loop of sends would starve other
+                // tasks.
                 tokio::task::coop::consume_budget().await;
                 Ok(peers.send(&peer, frames)?)
             }
         }
     }
 
-    /// Queues a message if the queue has space.
+    /// Queues a message as [`send`](Self::send) does, but returns an error instead of waiting.
     ///
     /// # Errors
-    /// Returns [`SendError::Empty`], [`SendError::Full`] or [`SendError::Closed`].
+    /// Returns [`SendError::Empty`] or [`SendError::Closed`]. Returns [`SendError::Full`] only if the sender was created with
+    /// [`to_queue`](Self::to_queue) and that queue is full.
     pub fn try_send(&self, peer: RoutingId, frames: Vec<Bytes>) -> Result<(), SendError> {
         if frames.is_empty() {
             return Err(SendError::Empty);
@@ -170,10 +173,10 @@ impl ServerSender {
             })
     }
 
-    /// Queues a message of at least one frame if the queue has space.
+    /// Queues a message of at least one frame as [`try_send`](Self::try_send) does, and returns the message if that fails.
     ///
     /// # Errors
-    /// Returns the message if the queue is full, or `None` if the server was shut down.
+    /// Returns the message if the queue of [`to_queue`](Self::to_queue) is full, or `None` if the server was shut down.
     #[inline]
     pub fn try_send_or_return(
         &self,
@@ -192,7 +195,9 @@ impl ServerSender {
         }
     }
 
-    /// Disconnects a peer. Messages that are queued for it are dropped.
+    /// Disconnects a peer. Does nothing if the peer is not connected.
+    ///
+    /// A socket of [`Zmtp`](crate::Zmtp) drops the messages that are queued for the peer, and does not count them as dropped.
     ///
     /// # Errors
     /// Returns [`SendError::Closed`].

@@ -21,6 +21,15 @@ pub(crate) struct PeerTable {
 #[derive(Debug)]
 pub(crate) struct ServerClosed;
 
+/// The reason why a peer was not registered.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum RegisterError {
+    /// A peer with this identity is connected.
+    IdentityInUse,
+    /// The server is closing.
+    ServerClosed,
+}
+
 impl PeerTable {
     pub(crate) fn new(limits: &ServerLimits) -> Arc<Self> {
         Arc::new(Self {
@@ -30,24 +39,27 @@ impl PeerTable {
         })
     }
 
-    /// Registers a peer. Returns `None` if the identity is already connected or the server is closing.
-    pub(crate) fn register(self: &Arc<Self>, peer: RoutingId) -> Option<RegisteredPeer> {
+    /// Registers a peer. Returns an error if its identity is already connected or the server is closing.
+    pub(crate) fn register(self: &Arc<Self>, peer: RoutingId) -> Result<RegisteredPeer, RegisterError> {
         let mut connected = self.lock();
-        let connected = connected
-            .as_mut()
-            .filter(|connected| !connected.contains_key(&peer))?;
+        let connected = connected.as_mut().ok_or(RegisterError::ServerClosed)?;
+        if connected.contains_key(&peer) {
+            return Err(RegisterError::IdentityInUse);
+        }
         let queue = Arc::<BoundedQueue>::default();
         connected.insert(peer.clone(), queue.clone());
-        Some(RegisteredPeer {
+        Ok(RegisteredPeer {
             table: self.clone(),
             peer,
             queue,
         })
     }
 
-    /// Queues a message for its peer. Disconnects the peer if its queue is full.
+    /// Queues a message for its peer. Drops the message if the peer is not connected. If the queue of the peer is full, drops
+    /// the message and disconnects the peer.
     #[inline]
     pub(crate) fn send(&self, peer: &RoutingId, frames: Vec<Bytes>) -> Result<(), ServerClosed> {
+        // Locked until the message is in the queue. If `close` came in between, the connection could end without sending it.
         let connected = self.lock();
         let Some(queue) = connected.as_ref().ok_or(ServerClosed)?.get(peer) else {
             self.counters.record_dropped(1);
@@ -60,7 +72,7 @@ impl PeerTable {
             queue.disconnect();
             tracing::warn!(
                 ?peer,
-                "disconnecting a peer that does not read its messages, its queue is full"
+                "disconnecting a peer that is too slow, its send queue is full"
             );
         }
         Ok(())
@@ -120,17 +132,14 @@ mod tests {
     #[test]
     fn refuses_a_second_peer_with_the_same_identity() {
         let peers = peers(1, 1);
-        let first = peers.register(RoutingId::new("x")).unwrap();
-        assert!(peers.register(RoutingId::new("x")).is_none());
+        let register = || peers.register(RoutingId::new("x"));
+        let first = register().unwrap();
+        assert_eq!(register().unwrap_err(), RegisterError::IdentityInUse);
         drop(first);
-        let second = peers.register(RoutingId::new("x"));
-        assert!(second.is_some());
+        let second = register().unwrap();
         peers.close();
         drop(second);
-        assert!(
-            peers.register(RoutingId::new("x")).is_none(),
-            "the server is closed"
-        );
+        assert_eq!(register().unwrap_err(), RegisterError::ServerClosed);
     }
 
     #[tokio::test]

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::connection::run_connection;
-use super::peers::{PeerTable, RegisteredPeer};
+use super::peers::{PeerTable, RegisterError, RegisteredPeer};
 use crate::codec::SocketType;
 use crate::connection::{ConnectionError, exchange_greeting, random_identity, read_ready, send_ready};
 use crate::link::{ShutdownReason, ShutdownSignal, shutdown_channel};
@@ -40,6 +40,7 @@ pub(crate) async fn bind_server(
         limits,
         peers,
         inbound: sender,
+        closing: watch::Sender::new(false),
     });
     tokio::spawn(router.run(listener, signal, dropped));
     Ok(RouterServer {
@@ -55,10 +56,13 @@ struct RouterInner {
     limits: ServerLimits,
     peers: Arc<PeerTable>,
     inbound: EventSender<ServerEvent>,
+    /// `true` once the server is closing. Ends the handshakes of peers that are not registered yet.
+    closing: watch::Sender<bool>,
 }
 
 impl RouterInner {
-    /// Accepts peers until the server is shut down or no longer used, then waits for the accepted messages to be sent.
+    /// Accepts peers until the server is shut down or no longer used. Then waits until each connection has sent its messages
+    /// and has ended, for at most the linger time. Connections that are still open afterwards are aborted.
     async fn run(
         self: Arc<Self>,
         listener: ZmtpListener,
@@ -77,6 +81,7 @@ impl RouterInner {
         };
         // The endpoint is free from here on, so the next server can bind it while this one lingers.
         drop(listener);
+        self.closing.send_replace(true);
         self.peers.close();
         let all_ended = async { while connections.join_next().await.is_some() {} };
         let flushed = timeout(reason.linger(), all_ended).await.is_ok();
@@ -114,22 +119,37 @@ impl RouterInner {
             .map_err(|_| PeerError::HandshakeTimeout)??;
         drop(handshake_slot);
         let (reader, writer) = stream.split_halves();
-        Ok(run_connection(reader, writer, peer, &self.inbound, &self.limits).await?)
+        let ended = run_connection(reader, writer, peer, &self.inbound, &self.limits).await;
+        if let Err(ConnectionError::Stalled) = ended {
+            self.peers.counters.record_stalled();
+        }
+        Ok(ended?)
     }
 
     /// Completes the handshake with a peer and registers it.
     async fn handshake<S: SplitStream>(&self, stream: &mut S) -> Result<RegisteredPeer, PeerError> {
         const ACCEPTED: &[SocketType] = &[SocketType::Dealer, SocketType::Req, SocketType::Router];
-        exchange_greeting(stream).await?;
-        let mut identity = read_ready(stream, ACCEPTED).await?;
+        let mut closing = self.closing.subscribe();
+        let introduction = async {
+            exchange_greeting(stream).await?;
+            read_ready(stream, ACCEPTED).await
+        };
+        let mut identity = tokio::select! {
+            identity = introduction => identity?,
+            // Otherwise a peer that sends nothing would make the server linger.
+            _ = closing.wait_for(|closing| *closing) => {
+                return Err(PeerError::NotRegistered(RegisterError::ServerClosed));
+            }
+        };
         if identity.is_empty() {
             identity = Bytes::from(random_identity()?);
         }
-        // Before our `READY`: as soon as the peer has it, messages to the peer must find its queue.
+        // Register the peer before sending our `READY`. The peer is connected once it has received `READY`, and from then on
+        // the user must be able to send messages to it.
         let peer = self
             .peers
             .register(RoutingId::new(identity))
-            .ok_or(PeerError::IdentityInUse)?;
+            .map_err(PeerError::NotRegistered)?;
         send_ready(stream, SocketType::Router, b"").await?;
         Ok(peer)
     }
@@ -156,7 +176,7 @@ impl SplitStream for UnixStream {
 #[derive(Debug)]
 enum PeerError {
     HandshakeTimeout,
-    IdentityInUse,
+    NotRegistered(RegisterError),
     Connection(ConnectionError),
 }
 
@@ -166,7 +186,10 @@ impl fmt::Display for PeerError {
             Self::HandshakeTimeout => {
                 f.write_str("the handshake did not complete within `handshake_timeout`")
             }
-            Self::IdentityInUse => f.write_str("the identity of the peer is already connected"),
+            Self::NotRegistered(RegisterError::IdentityInUse) => {
+                f.write_str("the identity of the peer is already connected")
+            }
+            Self::NotRegistered(RegisterError::ServerClosed) => f.write_str("the server is closing"),
             Self::Connection(error) => error.fmt(f),
         }
     }

@@ -53,12 +53,20 @@ async fn round_trip_over_ipv6() {
 }
 
 #[tokio::test]
-async fn serves_dealers_of_the_zeromq_crate() {
-    let (shutdown, served) = echo(serve("tcp://127.0.0.1:0").await);
+async fn dropping_the_shutdown_handle_closes_nothing() {
+    let server = serve("tcp://127.0.0.1:0").await;
+    let local = server.local.clone();
+    let (shutdown, served) = echo(server);
     drop(shutdown);
-    assert!(!served.is_finished(), "a dropped `ShutdownHandle` closes nothing");
+    let mut client = connect(&local).await;
+    up(&mut client).await;
+    client.outbound.try_send(frames(&["x"])).unwrap();
+    assert_eq!(answered(&mut client).await, frames(&["x"]));
     served.abort();
+}
 
+#[tokio::test]
+async fn serves_dealers_of_the_zeromq_crate() {
     let server = serve("tcp://127.0.0.1:0").await;
     let address = server.local.to_string();
     let (shutdown, served) = echo(server);
@@ -186,12 +194,7 @@ async fn replaces_a_stale_socket_file_and_refuses_one_in_use() {
         .await
         .unwrap_err();
     assert!(matches!(refused, TransportError::InUse(_)), "{refused}");
-    assert!(
-        refused
-            .to_string()
-            .contains("another process is already serving it"),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains("already in use"), "{refused}");
 
     let mut client = connect(&server.local).await;
     up(&mut client).await;
@@ -252,7 +255,7 @@ async fn disconnect_is_the_last_event_of_a_peer() {
 }
 
 #[tokio::test]
-async fn both_sides_can_disconnect() {
+async fn both_sides_can_disconnect_the_current_connection() {
     let mut server = serve("tcp://127.0.0.1:0").await;
     let mut client = connect(&server.local).await;
     up(&mut client).await;
@@ -300,7 +303,7 @@ async fn shutdown_sends_accepted_messages() {
 }
 
 #[tokio::test]
-async fn dropping_a_handle_closes_the_socket() {
+async fn dropping_the_receiver_or_the_senders_closes_the_socket() {
     let server = serve("tcp://127.0.0.1:0").await;
     let client = connect(&server.local).await;
     let DealerClient {

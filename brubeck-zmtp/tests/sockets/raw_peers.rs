@@ -270,7 +270,7 @@ async fn identity_in_use_is_refused() {
 }
 
 #[tokio::test]
-async fn connections_are_limited_by_number_and_address() {
+async fn connections_are_limited_by_address() {
     let limits = ServerLimits {
         max_connections_per_address: 3,
         ..ServerLimits::default()
@@ -359,6 +359,7 @@ async fn stalled_peer_is_disconnected_at_the_write_stall_timeout() {
         .send(RoutingId::new("stalled"), vec![page])
         .await
         .unwrap();
+    until("the stall to be counted", || setup.outbound.counts().stalled == 1).await;
     setup.stalled_is_disconnected().await;
     setup.check_client_is_served().await;
 }
@@ -394,6 +395,22 @@ async fn shutdown_disconnects_all_peers() {
     silent.shutdown().await.unwrap();
     closed(&mut silent).await;
     assert!(soon("the end", shutdown).await.unwrap());
+}
+
+#[tokio::test]
+async fn shutdown_does_not_wait_for_incomplete_handshakes() {
+    let setup = Setup::new(ServerLimits {
+        handshake_timeout: Duration::from_secs(3600),
+        ..ServerLimits::default()
+    })
+    .await;
+    let mut silent = setup.raw_stream().await;
+    soon("the greeting", silent.read_exact(&mut [0; 64]))
+        .await
+        .unwrap();
+    let shutdown = setup._closing.shutdown(Duration::from_secs(3600));
+    assert!(soon("the end", shutdown).await);
+    closed(&mut silent).await;
 }
 
 #[tokio::test]

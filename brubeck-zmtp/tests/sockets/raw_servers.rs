@@ -45,7 +45,7 @@ impl Setup {
 }
 
 #[tokio::test]
-async fn answers_heartbeats_between_the_frames_of_a_message() {
+async fn answers_heartbeats_between_messages_and_between_frames() {
     let mut setup = Setup::new(LinkConfig::default()).await;
     let mut stream = setup.connected().await;
     for _ in 0..100 {
@@ -85,7 +85,7 @@ async fn reconnects_after_a_server_breaks_the_protocol_or_a_limit() {
     for (bytes, expected) in [
         (&b"\x80\x00"[..], "unknown flags"),
         (b"\x02\0\0\x40\0\0\0\0\0", "more bytes than"),
-        (b"\x04\x03PIN", "malformed command"),
+        (b"\x04\x03PIN", "command that is malformed"),
         (&b"\x01\0".repeat(17), "more frames than"),
         (b"", "closed the connection"),
     ] {
