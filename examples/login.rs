@@ -2,8 +2,8 @@
 //!
 //! `cargo run --example login`, then log in as `dave` with the password `take five`.
 //!
-//! The forms need no tokens against cross-site request forgery. Browsers send the origin of a request, and requests with
-//! cookies from other sites are refused before a handler runs.
+//! The forms need no tokens against cross-site request forgery. Browsers send the origin of a request, and requests from other
+//! sites that have cookies and a method other than GET, HEAD, OPTIONS or TRACE are refused before a handler runs.
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;

@@ -10,11 +10,11 @@ pub struct Chart {
     pub title: String,
     /// The unit of the bars.
     pub unit: String,
-    /// The names of the bars in each row.
+    /// The names of the bars in each row, at most 4.
     pub series: Vec<String>,
     /// The panels, from top to bottom.
     pub panels: Vec<Panel>,
-    /// The name of the rows to highlight.
+    /// The name of the rows whose name is printed in bold.
     pub subject: String,
 }
 

@@ -108,7 +108,7 @@ impl Child {
         Usage::of(&self.pids)
     }
 
-    /// Closes standard input, so that the child exits. Kills it if it does not.
+    /// Closes standard input, so that the child exits. Kills the child if it is still running after 5 s.
     pub async fn stop(mut self) {
         drop(self.input.take());
         let _ = tokio::time::timeout(Duration::from_secs(5), self.process.wait()).await;
@@ -126,7 +126,7 @@ pub fn send(message: &impl Serialize) -> Result {
     Ok(output.flush()?)
 }
 
-/// Waits for the parent to start the measurement. Returns `false` if it has exited.
+/// Waits for the parent to start the measurement. Returns `false` if the parent has exited or has closed standard input.
 pub async fn wait_for_start() -> bool {
     let read = tokio::task::spawn_blocking(|| std::io::stdin().lock().read_line(&mut String::new()));
     matches!(read.await, Ok(Ok(length)) if length > 0)
@@ -137,7 +137,7 @@ pub async fn wait_for_end() {
     while wait_for_start().await {}
 }
 
-/// Prints the progress on one line of a terminal.
+/// Prints the progress on one line of standard error, if that is a terminal.
 pub fn progress(text: &str) {
     if std::io::stderr().is_terminal() {
         eprint!("\r{text:78}\r");

@@ -1,4 +1,4 @@
-//! A histogram of latencies with a relative error of at most 1/32.
+//! A histogram of latencies with a relative error of at most 1/32. Latencies below 32 ns count as 32 ns.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -34,7 +34,7 @@ impl Latencies {
         self.counts.iter().map(|count| count.load(Relaxed)).sum()
     }
 
-    /// Returns a quantile, such as 0.5 for the median, in microseconds.
+    /// Returns a quantile, such as 0.5 for the median, in microseconds. Returns 0 if there are no latencies.
     pub fn quantile(&self, part: f64) -> f64 {
         let wanted = (self.count() as f64 * part).ceil() as u64;
         let mut seen = 0;

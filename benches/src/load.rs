@@ -15,16 +15,16 @@ pub struct Load {
     pub note: Note,
     /// Calls in flight.
     pub in_flight: usize,
-    /// The duration of the measurement. The warm-up takes a third of it.
+    /// The duration of the measurement. The warm-up before it takes a third as long.
     pub window: Duration,
 }
 
 /// The results of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadResults {
-    /// Completed calls.
+    /// Calls that were completed in the measurement.
     pub calls: u64,
-    /// The duration, in seconds.
+    /// The time from the start of the measurement until the last response, in seconds.
     pub seconds: f64,
     /// The median latency, in microseconds.
     pub p50: f64,
@@ -43,7 +43,7 @@ impl Load {
     ///
     /// # Errors
     ///
-    /// Returns an error if a call fails or the parent has exited.
+    /// Returns an error if a call fails, a response differs from its request, or the parent has exited.
     pub async fn drive(&self, client: impl Echo) -> Result<LoadResults> {
         self.calls(&client, self.window / 3).await?;
         wait_for_measurement().await?;

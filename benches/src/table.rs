@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A table. Columns other than the first are aligned to the right if all cells begin with a digit.
+/// A table. A column other than the first is aligned to the right if each of its cells begins with a digit or is empty.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     head: Vec<String>,
@@ -23,7 +23,7 @@ impl Table {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
-    /// Returns `true` if the column contains numbers.
+    /// Returns `true` if the column contains only numbers and empty cells, and is not the first.
     fn is_number(&self, column: usize) -> bool {
         let mut cells = self.rows.iter().filter_map(|row| row.get(column));
         column > 0 && cells.all(|cell| cell.chars().next().is_none_or(|first| first.is_ascii_digit()))

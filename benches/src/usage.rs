@@ -35,7 +35,7 @@ impl Usage {
         Ok(all)
     }
 
-    /// Returns the CPU time since `before`, and the current memory.
+    /// Returns the CPU time since `before`, and the memory of this usage.
     pub fn since(self, before: Usage) -> Usage {
         Usage {
             cpu: self.cpu - before.cpu,
@@ -44,7 +44,8 @@ impl Usage {
     }
 }
 
-/// Returns the CPU time from `schedstat` in nanoseconds if the kernel has it, and from `stat` in ticks otherwise.
+/// Returns the CPU time in seconds: from `schedstat` in nanoseconds if the kernel has it, and from `stat` in ticks otherwise. Only
+/// the latter includes threads that have ended.
 fn cpu(pid: u32) -> Result<f64> {
     let threads: Option<Vec<f64>> = fs::read_dir(format!("/proc/{pid}/task"))?
         .map(|task| {
@@ -69,7 +70,7 @@ fn kilobytes(status: &str, key: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// Raises the limit of open files to the maximum, for this process and its children, and returns the limit.
+/// Raises the limit of open files to the maximum, for this process and its children. Returns the limit that applies afterwards.
 pub fn raise_open_file_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

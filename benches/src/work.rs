@@ -17,7 +17,7 @@ pub struct Note {
 }
 
 impl Note {
-    /// Creates a note of `bytes` bytes of JSON, or of the minimum size.
+    /// Creates a note of `bytes` bytes of JSON, or of the minimum size if that is larger.
     pub fn of_size(bytes: usize) -> Note {
         let mut note = Note {
             id: 7,
@@ -39,7 +39,7 @@ impl Note {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Compares a response with this note. Of the text, only the length is compared.
+    /// Compares the number of a response, and the length of its text, with those of this note.
     ///
     /// # Errors
     ///

@@ -14,7 +14,7 @@ struct Arguments {
     mongrel2: bool,
 }
 
-/// Serves until Ctrl-C. `configure` changes the configuration of Mongrel2 for this application.
+/// Serves until Ctrl-C or SIGTERM. `configure` changes the configuration of Mongrel2 for this application.
 pub async fn serve<S: Send + Sync + 'static>(
     app: App<S>,
     routes: Routes<S>,

@@ -231,7 +231,7 @@ pub fn service_request(dialect: Dialect, data: &[u8]) -> Corpus {
     Corpus::Keep
 }
 
-/// Fuzzes a response to an application.
+/// Fuzzes a response to an application. Only the status code and the path must survive a round trip.
 pub fn service_response(dialect: Dialect, data: &[u8]) -> Corpus {
     let frames = [Bytes::new(), Bytes::copy_from_slice(data)];
     if let Ok(response) = decode_response(dialect, &frames)

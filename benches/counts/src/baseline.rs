@@ -54,7 +54,8 @@ impl Baseline {
         text
     }
 
-    /// Compares `now` with this baseline, and returns a line for each path that differs.
+    /// Compares `now` with this baseline. Returns a line for each path that is new, is missing, or differs by more than
+    /// [`TOLERANCE_PERCENT`].
     pub fn changes(&self, now: &Baseline) -> Vec<String> {
         let removed = self.counts.keys().filter(|path| !now.counts.contains_key(*path));
         let removed = removed.map(|path| format!("{path}: in the baseline, but no longer counted"));

@@ -10,12 +10,12 @@ const HASH_FUNCTIONS: [&str; 2] = ["sha2::", "cpufeatures"];
 /// The functions that allocate.
 const ALLOCATION_FUNCTIONS: [&str; 5] = ["malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"];
 
-/// The counts of one execution of a path.
+/// The counts of a path: of all its executions from [`count`], of one execution in the baseline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Instructions, without those of libraries and hash functions.
     pub instructions: u64,
-    /// The number of allocations.
+    /// Calls of the functions that allocate, `realloc` included.
     pub allocations: u64,
 }
 

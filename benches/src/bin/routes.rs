@@ -11,17 +11,17 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 const SIZES: [usize; 4] = [10, 100, 1_000, 10_000];
-/// Matches in one measurement, the same for each table. Fewer matches would measure cache misses after the other
-/// tables, which are more for a larger table.
+/// Matches in one measurement, the same for each table. With far fewer, most of the time would be cache misses: the tables that
+/// are measured in between displace this one from the caches, and a larger table takes longer to load again.
 const MATCHES: u32 = 20_000;
 
 /// Measures route matching and writes the results as Markdown
 #[derive(Parser)]
 struct Plan {
-    /// Measurements of each table
+    /// The number of measurements of each table
     #[arg(long, default_value_t = 15)]
     rounds: usize,
-    /// A page whose generated part is replaced
+    /// The page in which the text between the marks `routes` is replaced; default: print the table
     #[arg(long)]
     out: Option<PathBuf>,
 }

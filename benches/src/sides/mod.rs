@@ -108,7 +108,7 @@ pub fn named(name: &str) -> Result<&'static dyn Side> {
 }
 
 impl Flavor {
-    /// The flavor as in `#[tokio::main]`.
+    /// Returns the flavor as in `#[tokio::main]`, as Markdown.
     pub fn name(self) -> &'static str {
         match self {
             Flavor::CurrentThread => "`current_thread`",

@@ -1,4 +1,5 @@
-//! The I/O thread, which runs the sockets of the `zeromq` crate.
+//! The I/O thread, which runs the sockets of the `zeromq` crate if the current runtime has several threads, and sockets that are
+//! opened outside of a runtime.
 
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};

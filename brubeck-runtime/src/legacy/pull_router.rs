@@ -33,8 +33,8 @@ const MAX_HELD_BYTES: usize = 16 << 20;
 
 /// A supervised connection to a client that binds.
 ///
-/// The `ROUTER` connects before the `PULL`, so that the first request can be answered. A response waits for a few seconds if
-/// its client is not connected.
+/// The `ROUTER` connects before the `PULL`, so that the first request can be answered. A response waits for up to
+/// [`MAX_HOLD_TIME`] if its client is not connected.
 #[derive(Debug)]
 pub(crate) struct PullRouterService {
     /// Requests, each as its frames. Dropping it closes the link.
@@ -45,8 +45,8 @@ pub(crate) struct PullRouterService {
 }
 
 impl PullRouterService {
-    /// Sends the accepted messages for at most `linger`, then closes the link. Returns `true` if all of them left the process
-    /// in time.
+    /// Sends the accepted responses for at most `linger`, then closes the link. Returns `true` if all of them were written in
+    /// time, and none waits for a client that is not connected.
     pub(crate) async fn shutdown(self, linger: Duration) -> bool {
         self.shutdown.shutdown(linger).await
     }
@@ -166,6 +166,7 @@ impl LinkHandler<Sockets> for PullRouterHandler {
     }
 
     async fn connection_lost(&mut self, _: Generation, _: String) -> Result<(), ShutdownReason> {
+        // Keep the queue: a response belongs to a client, which may reconnect, and not to a connection.
         Ok(())
     }
 
@@ -257,7 +258,8 @@ impl PullRouterHandler {
         tokio::task::yield_now().await;
     }
 
-    /// Sends one response. Returns the response if its client is not connected.
+    /// Sends one response. Returns the response if its client is not connected. If the send queue of the client is full, drops
+    /// the response and disconnects the client.
     fn try_send(
         &self,
         router: &mut RouterSocket,
@@ -265,6 +267,7 @@ impl PullRouterHandler {
         frames: Vec<Bytes>,
     ) -> Result<(), Vec<Bytes>> {
         let Ok(mut message) = ZmqMessage::try_from(frames.clone()) else {
+            // Fails only for a response without frames.
             return Ok(());
         };
         message.push_front(peer.identity().clone());
@@ -282,7 +285,8 @@ impl PullRouterHandler {
         Ok(())
     }
 
-    /// Sends the accepted responses, then drops the sockets. Returns `true` if all of them left the process within `linger`.
+    /// Sends the accepted responses, then drops the sockets. Returns `true` if all of them were written within `linger`, and none
+    /// waits for a client that is not connected.
     async fn close(&mut self, mut sockets: Sockets, linger: Duration) -> bool {
         self.queue.commands.close();
         let mut batch = Vec::with_capacity(BATCH);

@@ -50,8 +50,8 @@ pub(crate) enum PushDealerEvent {
         /// The frames, at least one.
         frames: Vec<Bytes>,
     },
-    /// A service disconnected. It may or may not have received the requests that were sent to it. Its responses come before
-    /// this event.
+    /// A service closed its connection for requests. It may or may not have received the requests that were sent to it.
+    /// Responses that arrive up to [`RESPONSE_GRACE`] after the loss come before this event.
     Down {
         /// The number of the service, which is never reused.
         generation: Generation,
@@ -62,8 +62,9 @@ pub(crate) enum PushDealerEvent {
 
 /// A client that any number of services connect to.
 ///
-/// Requests are distributed round robin. A service receives requests only once it is connected to both sockets, because its
-/// first response would otherwise be lost.
+/// Requests are distributed round robin. A service receives requests only once it is most likely connected to both sockets,
+/// because its first response would otherwise be lost. The protocol does not show it for certain: see
+/// [`publish`](PushDealerState::publish).
 #[derive(Debug)]
 pub(crate) struct PushDealerClient {
     /// The identity to which services send their responses.
@@ -146,7 +147,7 @@ impl RequestQueue {
         })
     }
 
-    /// Waits for space. Never completes if the service has disconnected; it is then removed from the list of services.
+    /// Waits for space. Never completes if the service has disconnected; the list of services then changes.
     async fn reserve(&self) -> RequestPermit {
         match self.requests.clone().reserve_owned().await {
             Ok(permit) => RequestPermit {
@@ -167,7 +168,7 @@ pub(crate) struct PushDealerSender {
 }
 
 impl PushDealerSender {
-    /// Reserves space for one request, at the next service or at the first one after it that has space.
+    /// Reserves space for one request, at the next service or at the first one after it that has space. Waits if there is none.
     ///
     /// # Errors
     /// Returns [`SendError::Deadline`] or [`SendError::Closed`].
@@ -219,7 +220,7 @@ impl RequestPermit {
         self.queue.generation
     }
 
-    /// Queues the request.
+    /// Queues the request. The request may still be lost if the service disconnects before it is written.
     ///
     /// # Errors
     /// Returns [`SendError::LinkDown`] if the service has disconnected. The request was not sent in this case.
@@ -276,7 +277,7 @@ impl PushDealerState {
     }
 }
 
-/// Accepts services until the client is closed, then sends the accepted requests.
+/// Accepts services until the client is closed, then sends the accepted requests, for at most the linger time.
 async fn serve(
     requests: ZmtpListener,
     responses: ZmtpListener,
@@ -325,7 +326,7 @@ async fn handshake(stream: PeerStream, role: Role, identity: &[u8]) -> Option<Zm
             format!("the handshake did not complete within {HANDSHAKE_TIMEOUT:?}"),
         ),
     };
-    tracing::warn!(%error, "refused the connection of a service");
+    tracing::warn!(%error, "the handshake with a service failed");
     None
 }
 
@@ -385,6 +386,7 @@ async fn write_requests(
     loop {
         let write_pending = !writer.is_empty();
         tokio::select! {
+            // Without a stall timeout: a service that does not read delays only the requests in its own queue.
             written = writer.write(None), if write_pending => written?,
             request = queue.recv(), if !write_pending => {
                 let Some(request) = request else {

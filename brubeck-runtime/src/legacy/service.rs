@@ -42,7 +42,8 @@ pub struct LegacyService {
 }
 
 impl LegacyService {
-    /// Creates a service that connects to the two addresses of a caller, one for requests and one for responses.
+    /// Creates a service that connects to the two addresses of a caller, one for requests and one for responses. The addresses
+    /// are checked when the application starts.
     pub fn connect(
         requests: impl Into<String>,
         responses: impl Into<String>,
@@ -57,7 +58,8 @@ impl LegacyService {
         }
     }
 
-    /// Sets the maximum number of handlers that run at the same time. Further requests wait in the socket of the caller.
+    /// Sets the maximum number of handlers that run at the same time. Up to 1,024 further requests, at most about 64 MiB, wait
+    /// in this process, and the others in the socket of the caller.
     ///
     /// The default is 1,024, and the minimum is 1.
     pub fn concurrency(mut self, concurrency: usize) -> LegacyService {

@@ -22,7 +22,7 @@ pub(super) fn monitor(socket: &mut impl Socket) -> Monitor {
 pub(super) enum SendNowResult {
     /// The message was queued.
     Queued,
-    /// The peer is not connected.
+    /// The message was not queued: the peer is not connected, or its connection failed.
     NotConnected,
     /// The send queue of the peer is full.
     QueueFull,
@@ -66,7 +66,7 @@ pub(super) fn error_text(error: &ZmqError) -> String {
     }
 }
 
-/// Waits until the socket loses a connection.
+/// Waits until the socket loses a connection or has ended.
 pub(super) async fn disconnected(monitor: &mut Monitor) {
     while let Some(event) = monitor.next().await {
         if let SocketEvent::Disconnected(_) = event {
@@ -75,7 +75,8 @@ pub(super) async fn disconnected(monitor: &mut Monitor) {
     }
 }
 
-/// Waits until a dropped socket has written all messages. Its writing tasks keep the monitor open until they end.
+/// Waits until a dropped socket has written all messages, or has lost its connections. Its writing tasks keep the monitor open
+/// until they end.
 pub(super) async fn all_written(monitor: &mut Monitor) {
     while monitor.next().await.is_some() {}
 }

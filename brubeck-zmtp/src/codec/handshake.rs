@@ -10,8 +10,8 @@ pub const GREETING_SIZE: usize = 64;
 /// Maximum length of an identity, in bytes.
 pub const MAX_IDENTITY: usize = 255;
 
-/// Maximum length of the body of a `READY` command, in bytes. Our own has at most 296; the rest leaves space for properties that
-/// are ignored.
+/// Maximum length of the body of a `READY` command, in bytes. Our own has at most 296. The rest leaves space for
+/// properties that are ignored.
 pub const MAX_READY: usize = 439;
 
 const SIGNATURE_FIRST: u8 = 0xff;

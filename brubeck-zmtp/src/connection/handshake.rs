@@ -10,7 +10,8 @@ use crate::codec::{
     split_command,
 };
 
-/// Completes the handshake, sending our `READY` first. Returns an error if the socket type of the peer is not one of `accepted`.
+/// Completes the handshake, sending our `READY` first. Returns an error if the socket type of the peer is not one of
+/// `accepted`.
 pub(crate) async fn client_handshake<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     socket_type: SocketType,

@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout_at};
 use super::ConnectionError;
 use crate::codec::{Decoded, FrameDecoder, Violation};
 
-/// Bounds of the read size, in bytes. The size doubles after a read that fills it, and shrinks after a smaller read to about the
-/// number of bytes read.
+/// Bounds of the read size, in bytes. The size doubles after a read that fills it, and shrinks after a smaller read
+/// to about the number of bytes read.
 const MIN_CHUNK: usize = 2 << 10;
 const MAX_CHUNK: usize = 64 << 10;
 

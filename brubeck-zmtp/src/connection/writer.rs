@@ -81,8 +81,9 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     /// Writes a part of the buffer, which must not be empty. This method is cancel safe.
     ///
     /// # Errors
-    /// Returns an error if the connection is lost, or if the buffer is empty. Returns [`ConnectionError::Stalled`] if the peer accepts no bytes for `stall_timeout`. The time is counted across
-    /// calls, including cancelled ones. Without a timeout, this waits for as long as the peer takes.
+    /// Returns an error if the connection is lost, or if the buffer is empty. Returns [`ConnectionError::Stalled`] if the peer
+    /// accepts no bytes for `stall_timeout`. The time is counted across calls, including cancelled ones. Without a timeout,
+    /// this waits for as long as the peer takes.
     pub async fn write(&mut self, stall_timeout: Option<Duration>) -> Result<(), ConnectionError> {
         let written = match stall_timeout {
             None => self.buffer.write_to(&mut self.stream).await?,

@@ -182,7 +182,8 @@ fn create_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Returns `false` if no process listens at this socket file, which is the case only if the connection is refused. Any other
-/// result counts as in use, so that a file is not replaced in doubt. Does not block, even if the backlog of the process is full.
+/// result counts as in use, so that a file is not replaced in doubt. Does not block, even if the backlog of the process is
+/// full.
 fn is_in_use(path: &Path) -> io::Result<bool> {
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     probe.set_nonblocking(true)?;

@@ -38,7 +38,8 @@ impl BoundedQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a message. Drops it and returns `false` if it would exceed the limits. An empty queue accepts a message of any size.
+    /// Adds a message. Drops it and returns `false` if it would exceed the limits. An empty queue accepts a message of any
+    /// size.
     #[inline]
     pub(crate) fn push(&self, frames: Vec<Bytes>, limits: &ServerLimits) -> bool {
         let (mut state, size) = (self.lock(), message_size(&frames));

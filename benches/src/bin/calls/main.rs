@@ -28,22 +28,23 @@ struct Plan {
     /// The sides to compare; default: all
     #[arg(long, value_delimiter = ',', value_parser = named)]
     sides: Vec<&'static dyn Side>,
-    /// Bytes of JSON in a body
+    /// The sizes of a body, in bytes of JSON
     #[arg(long, value_delimiter = ',', default_value = "100,65536")]
     sizes: Vec<usize>,
-    /// Calls in flight
+    /// The numbers of calls in flight
     #[arg(long, value_delimiter = ',', default_value = "1,32,256")]
     in_flight: Vec<usize>,
     /// The transports: tcp, ipc
     #[arg(long, value_delimiter = ',', value_parser = transport, default_value = "tcp,ipc")]
     transports: Vec<Transport>,
-    /// Measurements of each side
+    /// The number of measurements of each side in each configuration
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Seconds of each measurement
+    /// The duration of each measurement in seconds; the warm-up before it takes a third as long
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
-    /// A page whose generated part is replaced; the chart is written next to it
+    /// The page in which the text between the marks `calls` is replaced; the chart is written to the folder with the name
+    /// of the page; default: print the tables
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -54,7 +55,7 @@ enum Role {
     /// Serves until standard input ends
     #[command(hide = true)]
     Serve { side: String, address: String },
-    /// Makes calls and reports the results
+    /// Makes calls and reports the results, then waits until standard input ends
     #[command(hide = true)]
     Drive {
         side: String,

@@ -52,9 +52,9 @@ impl Plan {
                 "p50 us",
                 "p99 us",
                 "CPU us/call: server",
-                "client",
+                "CPU us/call: client",
                 "peak MiB: server",
-                "client",
+                "peak MiB: client",
             ]);
             for row in &rows {
                 let lower_bound = rows

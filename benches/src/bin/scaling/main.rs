@@ -26,13 +26,13 @@ struct Plan {
     /// The benchmarks to run: workers, sizes, peers, pending
     #[arg(long, value_delimiter = ',', default_value = "workers,sizes,peers,pending")]
     lanes: Vec<Lane>,
-    /// Measurements of each row
+    /// The number of measurements of each row of workers and sizes; the others are measured once
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Seconds of each measurement
+    /// The duration of each measurement of workers and sizes in seconds
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
-    /// A page whose generated part is replaced
+    /// The page in which the text between the marks `scaling` is replaced; default: print the tables
     #[arg(long)]
     out: Option<PathBuf>,
 }

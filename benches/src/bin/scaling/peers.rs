@@ -29,7 +29,7 @@ pub(crate) async fn measure() -> Result<String> {
         "server, per peer",
         "client, per peer",
         "CPU while idle: server",
-        "client",
+        "CPU while idle: client",
     ]);
     let files = usage::raise_open_file_limit();
     for (transport, peers) in PEERS {

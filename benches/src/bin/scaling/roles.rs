@@ -18,7 +18,7 @@ pub(crate) const NAP: Duration = Duration::from_millis(10);
 /// A timeout that is longer than any measurement.
 const LONG_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Clients that connect concurrently.
+/// Maximum number of clients that connect concurrently.
 const CONNECTING: usize = 64;
 
 #[derive(clap::Subcommand)]
@@ -34,7 +34,7 @@ pub(crate) enum Role {
         #[arg(long, default_value_t = 8 << 20)]
         body_limit: usize,
     },
-    /// Calls the services at these addresses
+    /// Calls one service, whose workers have these addresses
     #[command(hide = true)]
     Drive {
         #[arg(value_enum)]
@@ -95,7 +95,7 @@ async fn held() -> Json<usize> {
 const SERVICE: Routes<()> = routes![..ROUTES, nap, back, hold, held];
 
 impl Role {
-    /// Runs the role until the parent exits.
+    /// Runs the role until the parent exits or closes standard input.
     pub(crate) async fn run(self) -> Result {
         match self {
             Role::Serve {
@@ -164,7 +164,7 @@ async fn drive(target: Target, in_flight: usize, seconds: f64, addresses: &[Stri
     Ok(())
 }
 
-/// Returns a JSON value of this size: a digit, or a text.
+/// Returns a JSON value of `size` bytes, at least 1: a digit, or a text.
 fn body(size: usize) -> Value {
     match size {
         0 | 1 => 7.into(),

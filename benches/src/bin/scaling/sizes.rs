@@ -14,7 +14,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<String> {
         "round trip, p50 us (min to max)",
         "MB/s each way",
         "peak MiB: server",
-        "client",
+        "peak MiB: client",
     ]);
     for size in SIZES {
         let mut rounds = Vec::new();
@@ -34,7 +34,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<String> {
                 three_digits(micros.min),
                 three_digits(micros.max)
             ),
-            // A round trip transfers the body twice.
+            // A round trip transfers the body twice. Below 1 KiB, the rate says nothing.
             match size {
                 0..1024 => "".to_owned(),
                 size => thousands(2.0 * size as f64 / micros.median),

@@ -29,7 +29,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<String> {
         "sleep of 10 ms: calls/s",
         "of the maximum",
         "peak MiB: all servers",
-        "client",
+        "peak MiB: client",
     ]);
     for workers in WORKERS {
         let (mut echo, mut nap) = (Vec::new(), Vec::new());

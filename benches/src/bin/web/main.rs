@@ -30,16 +30,17 @@ struct Plan {
     /// The sides to compare; default: all
     #[arg(long, value_delimiter = ',', value_parser = named)]
     sides: Vec<&'static Side>,
-    /// Concurrent connections
+    /// The numbers of concurrent connections
     #[arg(long, value_delimiter = ',', default_value = "1,64")]
     clients: Vec<usize>,
-    /// Measurements of each side
+    /// The number of measurements of each side with each number of connections
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Seconds of each measurement
+    /// The duration of each measurement in seconds, after a warm-up of one second
     #[arg(long, default_value_t = 3)]
     seconds: u32,
-    /// A page whose generated part is replaced; the chart is written next to it
+    /// The page in which the text between the marks `web` is replaced; the chart is written to the folder with the name of
+    /// the page; default: print the tables
     #[arg(long)]
     out: Option<PathBuf>,
 }

@@ -34,8 +34,8 @@ impl Plan {
                 "p50 us".into(),
                 "p99 us".into(),
                 "CPU us/request: handler".into(),
-                "Mongrel2".into(),
-                "peak MiB".into(),
+                "CPU us/request: Mongrel2".into(),
+                "peak MiB: handler".into(),
             ]);
             for row in rows.iter().filter(|row| row.side.front == front) {
                 let base = rows
@@ -75,7 +75,10 @@ impl Plan {
             series: self
                 .clients
                 .iter()
-                .map(|clients| format!("{clients} clients"))
+                .map(|clients| match clients {
+                    1 => "1 client".to_owned(),
+                    clients => format!("{clients} clients"),
+                })
                 .collect(),
             panels: FrontEnd::ALL.map(panel).into(),
             subject: "brubeck".into(),

@@ -11,9 +11,9 @@ use brubeck_benches::usage::Usage;
 /// The results of one measurement.
 pub(crate) struct Measurement {
     pub(crate) results: WrkResults,
-    /// The usage of the server or handler process.
+    /// The usage of the embedded server, or of the handler behind Mongrel2.
     pub(crate) handler: Usage,
-    /// The usage of the Mongrel2 in front of it.
+    /// The usage of the Mongrel2 in front of the handler. `None` for an embedded server.
     pub(crate) mongrel2: Option<Usage>,
 }
 
@@ -59,7 +59,7 @@ impl Row {
         }
     }
 
-    /// Warms up, then measures.
+    /// Warms up for one second, then measures.
     async fn run_wrk<U: UsageSince>(
         &self,
         url: &str,

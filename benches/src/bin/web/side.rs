@@ -97,7 +97,7 @@ pub(crate) struct Tools {
 }
 
 impl Tools {
-    /// Compiles the handler in C.
+    /// Compiles the handler in C. The Python interpreter is not checked.
     ///
     /// # Errors
     ///

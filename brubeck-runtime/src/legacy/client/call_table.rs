@@ -16,7 +16,7 @@ pub(super) struct CallTable(Mutex<PendingCalls>);
 #[derive(Default)]
 struct PendingCalls {
     by_id: HashMap<Bytes, CallEntry>,
-    /// The newest generation that is known to be lost.
+    /// The newest connection that is known to be lost. Not used for services, which are lost in any order.
     last_lost: Generation,
 }
 
@@ -34,7 +34,7 @@ impl PendingCalls {
 
 struct CallEntry {
     path: Bytes,
-    /// The connection or service that the request was sent to. `None` until it was sent.
+    /// The connection or service that the request is sent to. `None` until it is known.
     generation: Option<Generation>,
     result: oneshot::Sender<CallOutcome>,
 }

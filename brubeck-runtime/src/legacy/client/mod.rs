@@ -18,11 +18,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
-/// Opens a link to a service that uses `dialect`. The link connects in the background.
+/// Opens a link to a service that uses `dialect`. In the `Pypi` dialects, the link binds both addresses and services connect to
+/// them. Otherwise, the link connects in the background.
 ///
 /// # Errors
-/// Returns an error if the address is not valid for the dialect, or would send the passphrase across the network in clear
-/// text.
+/// Returns an error if the addresses are not valid for the dialect or cannot be bound, if they would send the passphrase across
+/// the network in clear text, or if the operating system provides no random numbers.
 pub(crate) fn open(dialect: Dialect, service: &ServiceAddress) -> crate::Result<Arc<dyn Link>> {
     let address = service.address();
     if service.addresses().nth(1).is_some() {
@@ -196,20 +197,26 @@ impl LegacyLink {
         }
         fields.headers = object(request.headers());
         if self.dialect == Dialect::Seed {
-            // The envelope of this dialect has no arguments. Services read them from the body.
-            fields.body = match serde_json::from_slice::<Map<String, Value>>(request.body_text()) {
-                Ok(mut body) => {
-                    body.extend(request.arguments().clone());
-                    object(&body)
-                }
-                Err(_) if request.arguments().is_empty() => JsonText::from(request.body_text().clone()),
-                Err(_) => object(request.arguments()),
-            };
+            fields.body = seed_body(request.body_text(), request.arguments());
         } else {
             fields.arguments = object(request.arguments());
             fields.body = JsonText::from(request.body_text().clone());
         }
         fields
+    }
+}
+
+/// Returns the body of a request in the dialect `Seed`, whose envelope has no arguments: services read them from the body.
+///
+/// A body that is not an object is returned without the arguments. [`encode_request`] then refuses it.
+fn seed_body(body: &Bytes, arguments: &Map<String, Value>) -> JsonText {
+    match serde_json::from_slice::<Map<String, Value>>(body) {
+        Ok(mut body) => {
+            body.extend(arguments.clone());
+            object(&body)
+        }
+        Err(_) if body.is_empty() => object(arguments),
+        Err(_) => JsonText::from(body.clone()),
     }
 }
 
@@ -241,5 +248,26 @@ impl CallIds {
             self.next.fetch_add(1, Ordering::Relaxed)
         )
         .into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn seed_body_contains_the_arguments_or_is_refused() {
+        let arguments = Map::from_iter([("a".to_owned(), json!(1))]);
+        let body = |text: &'static str| seed_body(&Bytes::from_static(text.as_bytes()), &arguments);
+        assert_eq!(body("").raw(), r#"{"a":1}"#);
+        assert_eq!(body(r#"{"b":2}"#).raw(), r#"{"a":1,"b":2}"#);
+
+        let mut request = codec::LegacyRequest::new(Dialect::Seed, "42", "/service/slow", "request");
+        request.body = body("[2]");
+        assert!(
+            encode_request(&request).is_err(),
+            "neither part is dropped silently"
+        );
     }
 }

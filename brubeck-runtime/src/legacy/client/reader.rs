@@ -49,7 +49,8 @@ impl ResponseReader {
         }
     }
 
-    /// Decodes and checks a response, then completes its call. Drops a response that belongs to no pending call.
+    /// Decodes and checks a response, then completes its call. Drops a response with a wrong passphrase, path or method, or that
+    /// belongs to no pending call.
     fn handle_response(&self, frames: &[Bytes]) {
         let log_dropped =
             |reason: &str| tracing::warn!(address = %self.address, reason, "dropped a response");
@@ -57,7 +58,8 @@ impl ResponseReader {
             Ok(response) => response,
             Err(error) => {
                 log_dropped(&error.to_string());
-                // Fail the call now instead of at its deadline.
+                // Fail the call now instead of at its deadline. The passphrase may not have been decoded; only peers that know
+                // the random id can do this.
                 if let Some(id) = error.conn_id() {
                     self.calls
                         .complete(id, Err(CallError::BadReply(error.to_string().into())));

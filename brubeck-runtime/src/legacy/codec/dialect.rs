@@ -132,7 +132,7 @@ impl EnvelopeField {
 /// Detects in which of two dialects an envelope is encoded. The second dialect must have more fields.
 ///
 /// The string after the fields of the first dialect is another field if a space follows it, and the start of the tail
-/// otherwise. Returns `None` if the envelope is malformed before that string.
+/// otherwise. Returns `None` if the envelope is malformed before the end of that string.
 ///
 /// `cursor` is a copy that is positioned after the sender, so that the caller can read the envelope from its start.
 pub(super) fn detect(mut cursor: Cursor<'_>, [fewer_fields, more_fields]: [Dialect; 2]) -> Option<Dialect> {

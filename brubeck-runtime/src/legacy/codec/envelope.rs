@@ -31,7 +31,7 @@ pub struct LegacyEnvelope {
     pub passphrase: Secret,
     /// The web request that the call was made for.
     pub origin: Origin,
-    /// `true` if the application handles the response. Only [`Dialect::Pypi01x`] encodes it.
+    /// `true` if the application handles the response. Only [`Dialect::Pypi01x`] encodes it; in the others, it is `true`.
     pub handle_response: bool,
     /// The path of the operation. [`path_str`](Self::path_str) returns it as text.
     pub path: Bytes,
@@ -135,7 +135,7 @@ impl LegacyEnvelope {
 
     /// Returns the encoded value of one field.
     ///
-    /// Returns an error if a peer in Python would decode a different value.
+    /// Returns an error if a peer in Python would decode a different value, or none.
     fn encoded_field(&self, field: EnvelopeField) -> Result<&[u8], EncodeError> {
         // `if_empty` is the placeholder for an empty value. `None` means that the value must not be empty.
         let (value, if_empty): (&[u8], Option<&[u8]>) = match field {
@@ -229,7 +229,8 @@ impl<'a> Tail<'a> {
 
 /// A timestamp in milliseconds since 1970, as the text on the wire.
 ///
-/// Peers send different texts, and some of them send seconds. A text that is not a number counts as absent.
+/// Peers send different texts. Some of them send seconds, which are not converted. A text that is not a whole number counts as
+/// absent.
 ///
 /// ```
 /// use brubeck_runtime::wire::service::Timestamp;
@@ -256,7 +257,8 @@ impl Timestamp {
 
     /// Returns the milliseconds since 1970.
     ///
-    /// Returns `None` if the text is not a number, or if it is `0`, which means "absent" in fields that require a number.
+    /// Returns `None` if the text is not a whole number below 2^64, or if it is `0`, which means "absent" in fields that require a
+    /// number.
     #[must_use]
     pub fn millis(&self) -> Option<u64> {
         if !self.0.iter().all(u8::is_ascii_digit) {

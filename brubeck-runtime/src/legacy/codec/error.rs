@@ -10,7 +10,8 @@ use crate::codec::ParseError;
 /// An error that occurred while decoding a request or response.
 ///
 /// The error contains the part that was decoded. With the envelope, a service can respond with status 400. With the
-/// `conn_id`, an application can fail the call that the response belongs to. Check the passphrase before you rely on either.
+/// `conn_id`, an application can fail the call that the response belongs to. Check the passphrase of an envelope before you use
+/// it. A `conn_id` alone is not authenticated.
 ///
 /// ```
 /// use brubeck_runtime::wire::service::{Dialect, decode_response};

@@ -41,8 +41,8 @@ impl JsonText {
     /// Parses the text as an object.
     ///
     /// # Errors
-    /// Returns an error if the text is not UTF-8, not JSON, or JSON of another type, or if it is nested deeper than 128
-    /// levels.
+    /// Returns an error if the text is not UTF-8, not JSON, or JSON of another type, or if it is nested 128 levels deep or
+    /// deeper.
     pub fn object(&self) -> Result<Map<String, Value>, NotAnObject> {
         match serde_json::from_slice(self.json()) {
             Ok(Value::Object(object)) => Ok(object),
@@ -65,7 +65,8 @@ impl JsonText {
                 .is_some_and(|members| members.trim_ascii().is_empty())
     }
 
-    /// Returns `true` if the text begins and ends with braces, which the Python original checks before it parses.
+    /// Returns `true` if the text begins and ends with braces, which the Python original checks before it parses, or is empty,
+    /// which means `{}`.
     pub(super) fn is_braced(&self) -> bool {
         let text = self.json().trim_ascii();
         text.len() >= 2 && text.starts_with(b"{") && text.ends_with(b"}")
@@ -113,7 +114,7 @@ impl From<&'static [u8]> for JsonText {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum NotAnObject {
-    /// The text is not JSON.
+    /// The text is not UTF-8, not JSON, or nested too deep.
     Invalid(serde_json::Error),
     /// The text is JSON of this type.
     Other(&'static str),
@@ -187,7 +188,7 @@ pub(super) fn unquoted(raw: &[u8]) -> String {
     text
 }
 
-/// Adds `METHOD` to `headers`, because the seed dialect encodes the method there.
+/// Sets `METHOD` in `headers`, because the seed dialect encodes the method there.
 pub(super) fn headers_with_method(headers: &JsonText, method: &str) -> Result<JsonText, EncodeError> {
     const FIELD: &str = "headers";
     if headers.is_empty_object() {
@@ -206,7 +207,7 @@ pub(super) fn headers_with_method(headers: &JsonText, method: &str) -> Result<Js
     Ok(JsonText(Value::Object(object).to_string().into()))
 }
 
-/// Returns the method, which the seed dialect encodes in `headers`.
+/// Returns the method, which the seed dialect encodes in `headers`. Returns `None` if it is missing, empty, or not a string.
 pub(super) fn method_in(headers: &JsonText) -> Option<Bytes> {
     match headers.object().ok()?.remove("METHOD")? {
         Value::String(method) if !method.is_empty() => Some(method.into()),
@@ -214,7 +215,7 @@ pub(super) fn method_in(headers: &JsonText) -> Option<Bytes> {
     }
 }
 
-/// Appends a string to the tail.
+/// Appends a string of the tail: JSON text, converted to ASCII.
 pub(super) fn encode_text(
     output: &mut BytesMut,
     field: &'static str,

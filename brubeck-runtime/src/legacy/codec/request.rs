@@ -15,7 +15,7 @@ const MESSAGE: &str = "request";
 pub struct LegacyRequest {
     /// The envelope: sender, call id, path, method and more.
     pub envelope: LegacyEnvelope,
-    /// Named arguments. [`Dialect::Seed`] does not encode them.
+    /// Named arguments. Must be empty in [`Dialect::Seed`], which cannot encode them.
     pub arguments: JsonText,
     /// Headers. In [`Dialect::Seed`] they contain the method, which [`encode_request`] adds.
     pub headers: JsonText,
@@ -24,7 +24,7 @@ pub struct LegacyRequest {
 }
 
 impl LegacyRequest {
-    /// Creates a request for `path` without arguments, headers and body.
+    /// Creates a request for `path` with no arguments, headers, body or passphrase.
     ///
     /// ```
     /// use brubeck_runtime::wire::service::{Dialect, LegacyRequest, encode_request};

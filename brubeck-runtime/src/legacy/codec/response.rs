@@ -16,11 +16,11 @@ const METHOD: &[u8] = b"response";
 pub struct LegacyResponse {
     /// The envelope: receiver, call id, path, method and more.
     pub envelope: LegacyEnvelope,
-    /// The status code. Services of the Python original use the codes of HTTP, and `-1` for errors.
+    /// The status code. Services of the Python original use the codes of HTTP, and negative codes for errors.
     pub status_code: i32,
     /// The status message, without the quotes that some dialects add.
     pub status_msg: String,
-    /// Always empty in the Python original. [`Dialect::Seed`] does not encode it.
+    /// Always empty in the Python original. Must be empty in [`Dialect::Seed`], which cannot encode it.
     pub arguments: JsonText,
     /// Headers. In [`Dialect::Seed`] they contain the method, which [`encode_response`] adds.
     pub headers: JsonText,
@@ -29,9 +29,9 @@ pub struct LegacyResponse {
 }
 
 impl LegacyResponse {
-    /// Creates a response to `request`, with the same dialect, receiver, call id, passphrase, origin and path.
+    /// Creates a response to `request`, with the same dialect, receiver, call id, passphrase, origin, path and request time.
     ///
-    /// The timestamps `start` and `end` are absent, because this function has no clock.
+    /// The timestamps `start` and `end` are absent, because this function has no clock. Set them afterwards.
     ///
     /// ```
     /// use brubeck_runtime::wire::service::{Dialect, LegacyRequest, LegacyResponse, Timestamp};

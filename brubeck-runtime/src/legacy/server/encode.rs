@@ -36,7 +36,7 @@ pub(super) fn encode(
     Ok(vec![delimiter, payload])
 }
 
-/// Encodes the body as JSON. Returns `None` if the payload is a file or not UTF-8.
+/// Encodes the body as JSON. Returns `None` if the payload is a file, a stream whose bytes are not known, or not UTF-8.
 fn body(status: &Status, payload: Payload, now: u64) -> Option<Vec<u8>> {
     match payload {
         Payload::Json(text) if text.starts_with(b"{") => Some(with_status_fields(status, now, &text)),
@@ -87,7 +87,7 @@ fn contains(text: &[u8], name: &str) -> bool {
     text.windows(name.len()).any(|window| window == name.as_bytes())
 }
 
-/// Encodes the headers, except for the content type, which the dialect implies.
+/// Encodes the headers with a textual value, except for the content type, which the dialect implies.
 fn encode_headers(headers: &HeaderMap) -> JsonText {
     let fields: Map<String, Value> = wire_headers(headers)
         .map(|(name, value)| (name.to_owned(), value.into()))
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn other_json_and_text_are_sent_unchanged() {
+    fn other_json_and_text_get_no_status_fields() {
         assert_eq!(text(Reply::new([1, 2])), "[1,2]");
         assert_eq!(text("it\nis"), r#""it\nis""#);
     }

@@ -74,7 +74,7 @@ impl LegacyRequestHandler {
 
     /// Runs the application for one request and sends the response.
     ///
-    /// Without a `permit`, the limit of concurrent handlers is reached, and the response is 503.
+    /// A valid request without a `permit` gets a 503 response: the limit of concurrent handlers is reached, or the server drains.
     pub(super) async fn handle(
         &self,
         received: ReceivedRequest,
@@ -128,7 +128,10 @@ impl LegacyRequestHandler {
     /// Authenticates a request. Returns the response to a request that is refused.
     fn refuse(&self, envelope: &LegacyEnvelope) -> Option<Response> {
         let refusal = if !self.clear_text {
-            tracing::warn!("refused a request from another machine: it sent the passphrase in clear text");
+            tracing::warn!(
+                "refused a request with the passphrase in clear text; bind an ipc or loopback address, or call \
+                 `.allow_clear_text()`"
+            );
             Status::FORBIDDEN.message("this service does not accept passphrases in clear text")
         } else if !self.passphrase.matches(envelope.passphrase.expose()) {
             tracing::warn!(path = %envelope.path.escape_ascii(), "refused a request with a wrong passphrase");
@@ -143,7 +146,7 @@ impl LegacyRequestHandler {
 /// A server for callers that connect to its `ROUTER`, in the dialects `Seed` and `Branch`.
 pub(crate) struct LegacyServer {
     handler: Arc<LegacyRequestHandler>,
-    /// A permit for each handler that may run. Closed while the server drains.
+    /// A permit for each handler that may run. Closed once the server drains.
     permits: Arc<Semaphore>,
     concurrency: usize,
     tasks: Mutex<HandlerTasks>,
@@ -216,7 +219,7 @@ impl LegacyServer {
         }
     }
 
-    /// Aborts all handlers.
+    /// Aborts all handlers, except for those that a pending [`idle`](Self::idle) waits for. Dropping its future aborts them.
     pub(crate) fn abort(&self) {
         self.lock().running.abort_all();
     }
@@ -244,7 +247,8 @@ impl ConnectedLegacyServer {
         }
     }
 
-    /// Serves requests until it is stopped, then waits for the running handlers.
+    /// Serves requests until the server is stopped or the sockets are closed. Then waits for the running handlers, and closes the
+    /// sockets.
     pub(crate) async fn serve(mut self, mut sockets: PullRouterService, mut stop: Stop) {
         while let Some((permit, received)) = self.next(&mut sockets, &mut stop).await {
             let (handler, outbound) = (self.handler.clone(), self.outbound.clone());
@@ -255,14 +259,15 @@ impl ConnectedLegacyServer {
         sockets.shutdown(LINGER).await;
     }
 
-    /// Waits for a permit and then for a request. Returns `None` if the server is stopped.
+    /// Waits for a permit and then for a request. Returns `None` if the server is stopped or the sockets are closed.
     async fn next(
         &mut self,
         sockets: &mut PullRouterService,
         stop: &mut Stop,
     ) -> Option<(OwnedSemaphorePermit, ReceivedRequest)> {
         let receive = async {
-            // The permit first: a request that is not received stays in the socket of the caller, for another service.
+            // The permit first: while no handler may run, the event queue fills, and then further requests stay in the socket
+            // of the caller, for another service.
             let permit = self.permits.clone().acquire_owned().await.ok()?;
             Some((permit, ReceivedRequest::from_pull(sockets.inbound.recv().await?)))
         };
