@@ -47,7 +47,7 @@ impl<S> Routes<S> {
     }
 }
 
-/// Returns the route of Mongrel2 for a handler. Returns `None` if Mongrel2 does not serve it.
+/// Returns the route of Mongrel2 for a handler. Returns `None` if Mongrel2 cannot pass requests to it.
 fn mongrel2_route(spec: &Spec) -> Option<String> {
     match (spec.kind, spec.method) {
         (Kind::Web, _) => Some(literal_prefix(spec.pattern)),
@@ -60,7 +60,8 @@ fn mongrel2_route(spec: &Spec) -> Option<String> {
     }
 }
 
-/// Returns the literal prefix of a pattern: the characters before the first operator of the regex.
+/// Returns the literal prefix of a pattern: the characters before the first operator of the regex. Returns `/`, which
+/// matches every path, if there are none or the pattern has alternatives.
 fn literal_prefix(pattern: &str) -> String {
     let pattern = pattern.strip_prefix('^').unwrap_or(pattern);
     let mut prefix = String::new();
@@ -81,11 +82,33 @@ fn literal_prefix(pattern: &str) -> String {
         }
         prefix.push(next);
     }
-    let has_branches = pattern.contains('|') && !pattern.contains('(');
-    if prefix.is_empty() || has_branches {
+    if prefix.is_empty() || has_alternatives(pattern) {
         return "/".to_owned();
     }
     prefix
+}
+
+/// Returns `true` if a pattern has a `|` outside of groups, so that its literal prefix belongs to the first alternative
+/// only.
+fn has_alternatives(pattern: &str) -> bool {
+    let (mut open_groups, mut in_class) = (0_usize, false);
+    let mut chars = pattern.chars();
+    while let Some(next) = chars.next() {
+        match next {
+            '\\' => {
+                // The next character is literal, or a class such as `\d`.
+                chars.next();
+            }
+            '[' => in_class = true,
+            ']' => in_class = false,
+            _ if in_class => {}
+            '(' => open_groups += 1,
+            ')' => open_groups = open_groups.saturating_sub(1),
+            '|' if open_groups == 0 => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -103,6 +126,9 @@ mod tests {
             ("^/colou?r", "/colo"),
             ("^/a{2}", "/"),
             ("^/a|/b", "/"),
+            ("^/a|/(b)", "/"),
+            ("^/a/(b|c)", "/a/"),
+            (r"^/a\|[(|]", "/a|"),
             (r"^/f\(x", "/f"),
             ("^/@chat$", "/@chat"),
         ] {
