@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 impl FrontEnd {
-    /// Sends the same bytes to several clients. Those without queued data share a message; for the others the bytes
-    /// are queued.
+    /// Sends the same bytes to several clients. Those that can receive them now share a message; for the others the
+    /// bytes are queued. A client for which too much is queued is disconnected.
     pub(super) fn broadcast(&mut self, clients: &[ClientId], bytes: &Bytes) {
         let now = Instant::now();
         // A message begins with one ident, so group the connections by it.

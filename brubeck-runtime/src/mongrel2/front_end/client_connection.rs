@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// Small chunks are merged into messages of up to this many bytes.
+/// Limit of bytes in a message that is merged from several chunks. A larger single chunk is sent as one message.
 const MAX_MERGED_BYTES: usize = 256 << 10;
 
 /// One connection of a client to Mongrel2. `T` is the task of a request.
@@ -22,7 +22,8 @@ pub(super) struct ClientConnection<T> {
     pub(super) serial: u64,
     pub(super) pipeline: Pipeline<T>,
     pub(super) websocket: Option<WebSocketState>,
-    pub(super) upload: Option<IncomingUpload>,
+    /// The upload in progress, with the number of its request.
+    pub(super) upload: Option<(u64, IncomingUpload)>,
     /// Set if the client has sent a message instead of an HTTP request.
     pub(super) message_socket: Option<MessageSocketClient>,
     /// Chunks that wait for the flow control.
@@ -86,12 +87,12 @@ impl<T> ClientConnection<T> {
         self.pipeline.set_task(client.number, task);
     }
 
-    /// Returns `true` if no response is pending and nothing is queued.
+    /// Returns `true` if there is no WebSocket, no response is pending, and nothing is queued.
     pub(super) fn is_idle(&self) -> bool {
         self.websocket.is_none() && self.pipeline.is_idle() && self.queue.is_empty() && !self.is_closing
     }
 
-    /// Returns `true` if an application holds a sender of this message socket.
+    /// Returns `true` if this is a message socket, and a handler or the application holds a sender of it.
     pub(super) fn has_message_senders(&self) -> bool {
         self.message_socket
             .as_ref()
@@ -140,7 +141,8 @@ impl<T> ClientConnection<T> {
         NextMessage::Ready(message)
     }
 
-    /// Takes chunks of at most `max_bytes` from the queue, and splits the last one if necessary.
+    /// Takes chunks of at most `max_bytes` from the queue, and splits the last one if necessary. Several chunks have at
+    /// most [`MAX_MERGED_BYTES`].
     fn merge_chunks(&mut self, max_bytes: usize) -> Bytes {
         // Most messages have a single chunk. It stays in `first` and is not copied; `merged` is used from the second
         // one on.

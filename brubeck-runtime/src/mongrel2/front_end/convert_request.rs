@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 
-/// The properties of a request that determine how to respond to its client.
+/// The properties of a request that determine the form of its response, and the address of the client.
 #[derive(Clone, Copy)]
 pub(in crate::mongrel2) struct ClientInfo {
     pub(in crate::mongrel2) persistence: Persistence,
@@ -19,7 +19,7 @@ pub(in crate::mongrel2) struct ClientInfo {
     pub(in crate::mongrel2) peer: Option<RemoteAddr>,
 }
 
-/// The status and the reason of a request that is not passed to the application.
+/// The status and the text of the response to a request that is not passed to the application.
 pub(in crate::mongrel2) type RequestRejection = (StatusCode, &'static str);
 
 /// Converts an HTTP request, without its body, or returns the reason to reject it.
@@ -51,7 +51,7 @@ fn build_request(
     if body_location::content_length(&request.headers).is_err() {
         return Err(bad_request("the content length is invalid"));
     }
-    // With another coding, Mongrel2 reads no body and takes it for the next request.
+    // With another coding, Mongrel2 takes the body for the next request.
     let coding = request.headers.get("transfer-encoding");
     if coding.is_some_and(|coding| coding != "chunked") {
         return Err((
@@ -104,8 +104,8 @@ fn origin(request: &Mongrel2Request, recv_spec: &Bytes) -> Origin {
     }
 }
 
-/// Returns the headers of the client, without upload headers, which any client can forge, and without values that are
-/// invalid in HTTP, which Mongrel2 accepts.
+/// Returns the headers of the client, without upload headers, which any client can forge, and without names and values
+/// that are invalid in HTTP, which Mongrel2 accepts.
 fn client_headers(request: &Mongrel2Request) -> HeaderMap {
     // About ten of the headers are Mongrel2's own, so half of the number is a good estimate for a typical request.
     let mut headers = HeaderMap::with_capacity(request.headers.len() / 2);

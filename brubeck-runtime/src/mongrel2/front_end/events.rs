@@ -1,4 +1,4 @@
-//! The events that handlers and response bodies send to the event loop.
+//! The events that handlers, the bodies of requests and responses, and socket senders send to the event loop.
 
 use super::pipeline::{OutboundChunk, ResponseEnd};
 use crate::websocket::{BroadcastGroup, ClientId, Close};
@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 /// An event for the event loop of a front end.
 #[derive(Debug)]
 pub(in crate::mongrel2) enum FrontEndEvent {
-    /// A part of the response to a request. The last part has an `end`.
+    /// A part of the response to a request. The last part has an `end`. Also each message of a WebSocket, which belongs
+    /// to the response to its handshake and has no `end`.
     Response {
         client: ClientId,
         chunks: Vec<OutboundChunk>,
@@ -21,7 +22,7 @@ pub(in crate::mongrel2) enum FrontEndEvent {
     CloseSocket { client: ClientId, close: Close },
     /// A message to the client of a message socket that is not the response to a request.
     Push { client: ClientId, chunk: OutboundChunk },
-    /// The same bytes for several clients.
+    /// The same bytes for one or several clients. A client for which too much is queued is disconnected.
     Broadcast { clients: Vec<ClientId>, bytes: Bytes },
     /// The client of a streamed upload may send this many more bytes.
     GrantUploadCredit { client: ClientId, bytes: u32 },
@@ -33,6 +34,14 @@ pub(in crate::mongrel2) struct FrontEndHandle(pub(in crate::mongrel2) mpsc::Send
 
 impl FrontEndHandle {
     /// Sends an event without waiting. It is ignored if the event loop has ended.
+    ///
+    /// If the channel is full, a task sends the event, so later events may overtake it. Use this only for events that
+    /// may be late: upload credit is a sum, and a close that is late only lets later messages of its own sender
+    /// through. The messages before a close are in the channel already, because sending them waits for space.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the channel is full and this is called outside of a tokio runtime.
     pub(in crate::mongrel2) fn send_event(&self, event: FrontEndEvent) {
         if let Err(mpsc::error::TrySendError::Full(event)) = self.0.try_send(event) {
             let events = self.0.clone();

@@ -10,7 +10,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Limit of messages in flight to one client. It is less than 16 because a close is a message, too.
+/// Limit of messages in flight to one client. It is less than 16 because a close is a message, too, and is not counted
+/// here.
 pub(in crate::mongrel2) const MAX_IN_FLIGHT_MESSAGES: usize = 12;
 
 /// Limit of bytes in flight to one client if the control port reports what was written. One message may exceed it.
@@ -20,7 +21,8 @@ const MAX_IN_FLIGHT_BYTES: u64 = 4 << 20;
 /// [`ASSUMED_READ_RATE`].
 const ASSUMED_WRITE_TIME: Duration = Duration::from_millis(2);
 
-/// The same if the client has sent another request since: then it has read the preceding response.
+/// Time after which a message of any size is assumed to be written if the client has sent another request since: then
+/// it has read the preceding response.
 const ASSUMED_WRITE_TIME_AFTER_REQUEST: Duration = Duration::from_micros(250);
 
 /// Bytes that a client is assumed to read in a second.
@@ -71,6 +73,7 @@ impl FlowControl {
         }
     }
 
+    /// Returns the permission to send the next message.
     pub(in crate::mongrel2) fn send_window(&mut self, now: Instant) -> SendWindow {
         if let Some(credit) = self.credit {
             return if credit > 0 {
@@ -140,7 +143,7 @@ impl FlowControl {
         }
     }
 
-    /// Falls back to estimates, because the control port does not respond any more.
+    /// Falls back to estimates, because a request to the control port failed.
     pub(in crate::mongrel2) fn control_port_lost(&mut self, now: Instant) {
         self.is_monitored = false;
         let mut time = now;
@@ -150,7 +153,8 @@ impl FlowControl {
         }
     }
 
-    /// Returns `true` if this state equals that of a new client, so it can be dropped.
+    /// Returns `true` if this state equals that of a new client, so it can be dropped. Always `false` with credit or the
+    /// control port, whose state depends on what was sent before.
     pub(in crate::mongrel2) fn is_initial(&mut self, now: Instant) -> bool {
         self.remove_written(now);
         self.credit.is_none() && !self.is_monitored && self.in_flight.is_empty()
@@ -161,7 +165,7 @@ impl FlowControl {
         self.credit.is_some()
     }
 
-    /// Returns `true` if only a report of the control port can open the window.
+    /// Returns `true` if a report of the control port can open the window, or open it earlier.
     pub(in crate::mongrel2) fn needs_control_port(&self) -> bool {
         self.is_monitored && self.credit.is_none() && !self.in_flight.is_empty()
     }

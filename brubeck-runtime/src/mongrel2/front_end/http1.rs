@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::fmt::Write;
 use std::time::SystemTime;
 
-/// The state of the connection after a response, as the client requested it.
+/// The state of the connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::mongrel2) enum Persistence {
     /// The connection stays open, as is the default in HTTP/1.1.
@@ -19,7 +19,7 @@ pub(in crate::mongrel2) enum Persistence {
 }
 
 impl Persistence {
-    /// Reads the version and the `connection` headers of a request (RFC 9112, section 9.3).
+    /// Returns the state that the version and the `connection` headers of a request ask for (RFC 9112, section 9.3).
     pub(in crate::mongrel2) fn of(version: Option<&[u8]>, headers: &HeaderMap) -> Persistence {
         let has_token = |expected: &str| {
             let values = headers.get_all(CONNECTION).iter();
@@ -60,7 +60,7 @@ impl Framing {
         }
     }
 
-    /// Encodes a part of the body.
+    /// Encodes a part of the body. An empty part stays empty, because an empty chunk would end the body.
     pub(in crate::mongrel2) fn encode_chunk(self, bytes: Bytes) -> Bytes {
         if self != Framing::Chunked || bytes.is_empty() {
             return bytes;
@@ -81,8 +81,10 @@ impl Framing {
     }
 }
 
-/// Encodes the head of a response. Adds a `content-length` header if `content_length` is set, and a `date` unless the
-/// response has one.
+/// Encodes the head of a response.
+///
+/// Sets `transfer-encoding` and, unless the status is 101, `connection`. Adds a `content-length` header if
+/// `content_length` is set, and a `date` unless the response has one.
 pub(in crate::mongrel2) fn encode_head(
     mut parts: response::Parts,
     framing: Framing,

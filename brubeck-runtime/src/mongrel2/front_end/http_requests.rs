@@ -29,7 +29,7 @@ impl FrontEnd {
             done: true,
         } = &location
         {
-            return self.finish_file_upload(&request.conn_id, name, path.clone());
+            return self.finish_file_upload(request, name, path.clone());
         }
         let (mut info, http_request) = convert_request::to_http(request, &self.recv_spec);
         if location != BodyLocation::Inline {
@@ -78,7 +78,8 @@ impl FrontEnd {
         }
     }
 
-    /// Creates the body of a request. If it is an upload, stores the upload in its connection.
+    /// Creates the body of a request. If it is an upload, stores the upload in its connection. Returns a 413 if uploads
+    /// to files are not accepted.
     fn open_body(
         &mut self,
         client: &ClientId,
@@ -106,7 +107,7 @@ impl FrontEnd {
             }
         };
         if let Some(connection) = self.connections.find(client) {
-            connection.upload = Some(upload);
+            connection.upload = Some((client.number, upload));
         }
         Ok(body)
     }
@@ -130,8 +131,8 @@ impl FrontEnd {
         self.queue_response(client, [chunk], Some(end));
     }
 
-    /// Returns a rejection if the limit of concurrent requests is reached, in total or on the connection of this
-    /// request.
+    /// Returns a rejection if the event loop is stopping, or the limit of concurrent requests is reached, in total or on
+    /// the connection of this request.
     pub(super) fn check_capacity(&mut self, client: &ClientId) -> Option<RequestRejection> {
         let connection = self.connections.find(client);
         let running = connection.map_or(0, |connection| connection.pipeline.running_tasks());
@@ -150,7 +151,7 @@ impl FrontEnd {
             .then_some((StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"))
     }
 
-    /// Logs a message that could not be decoded. Sends a 400 response if its connection is known.
+    /// Logs a message that could not be decoded. Sends a 400 response and closes the connection, if it is known.
     pub(super) fn handle_malformed_message(&mut self, error: &Mongrel2DecodeError) {
         tracing::warn!(%error, "cannot decode a message from Mongrel2");
         self.counts.add_refused(1);
@@ -161,11 +162,12 @@ impl FrontEnd {
     }
 
     /// Passes the file of a finished upload to its handler. From now on this process must remove the file.
-    fn finish_file_upload(&mut self, connection_id: &Bytes, name: &str, path: PathBuf) {
+    fn finish_file_upload(&mut self, request: &Mongrel2Request, name: &str, path: PathBuf) {
         let upload = self
             .connections
-            .get(connection_id)
+            .get(&request.conn_id)
             .and_then(|connection| connection.upload.as_mut())
+            .map(|(_, upload)| upload)
             .filter(|upload| upload.is_file(name));
         let result = match upload {
             Some(upload) => upload.finish_file(path),
@@ -174,12 +176,17 @@ impl FrontEnd {
             None => SpooledFile::open(path, None).map(drop),
         };
         if let Err(error) = result {
-            tracing::warn!(%error, name, "cannot open an upload of Mongrel2; check that this process may read it");
-            self.connection_closed(connection_id);
+            tracing::warn!(
+                %error,
+                name,
+                "cannot open an upload of Mongrel2, closing its connection; check that this process may read the file"
+            );
+            self.abort_connection(&request.ident, &request.conn_id);
         }
     }
 
-    /// Adds a further part to a streamed upload.
+    /// Adds a further part to a streamed upload. If its handler has responded already, closes the connection: the client
+    /// would wait for credit that nobody grants.
     pub(super) fn handle_upload_part(&mut self, request: &Mongrel2Request) {
         let location = body_location::locate_body(&request.headers, &request.body, None);
         let upload = self
@@ -187,8 +194,14 @@ impl FrontEnd {
             .get(&request.conn_id)
             .and_then(|connection| connection.upload.as_ref());
         match (upload, location) {
-            (Some(upload), BodyLocation::Streamed { last, .. }) => upload.add_part(&request.body, last),
-            _ => self.cancel_connection(&request.ident, &request.conn_id),
+            (Some((_, upload)), BodyLocation::Streamed { last, .. }) => upload.add_part(&request.body, last),
+            _ => self.abort_connection(&request.ident, &request.conn_id),
         }
+    }
+
+    /// Makes Mongrel2 close a connection now, and removes it.
+    pub(super) fn abort_connection(&mut self, ident: &Bytes, connection_id: &Bytes) {
+        self.connection_closed(connection_id);
+        self.cancel_connection(ident, connection_id);
     }
 }

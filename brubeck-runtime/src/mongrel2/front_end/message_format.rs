@@ -22,7 +22,8 @@ impl MessageFormat {
         }
     }
 
-    /// Encodes a response. Returns `None` if the response is empty and its status is 200.
+    /// Encodes a response: its body, whatever the status is, or the status if there is no body. Returns `None` if there
+    /// is no body and the status is 200. If a streamed body fails or exceeds `body_limit`, encodes the status 500.
     pub(in crate::mongrel2) async fn encode_response(
         self,
         response: Response,
@@ -34,7 +35,7 @@ impl MessageFormat {
             Payload::Stream(body) => match body.collect(body_limit).await {
                 Ok(text) => Some(nul_terminated(&text)),
                 Err(error) => {
-                    tracing::warn!(%error, "the body of a response to a message failed, sending status 500");
+                    tracing::warn!(%error, "cannot collect the body of a response to a message, sending status 500");
                     Some(self.encode_status(&Status::INTERNAL_SERVER_ERROR))
                 }
             },

@@ -17,16 +17,17 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 impl FrontEnd {
-    /// Calls the handler of a message. Its response is sent as a message, too.
+    /// Calls the handler of a message. Its response is sent as a message, too. Closes the connection if the name of the
+    /// message socket is not valid UTF-8.
     pub(super) fn handle_message(&mut self, request: &Mongrel2Request) {
+        let Some(message) = convert_request::to_message(request, &self.recv_spec) else {
+            return self.abort_connection(&request.ident, &request.conn_id);
+        };
         let client = self.begin_request(
             &request.ident,
             &request.conn_id,
             request.headers.download_credits(),
         );
-        let Some(message) = convert_request::to_message(request, &self.recv_spec) else {
-            return self.cancel_connection(&request.ident, &request.conn_id);
-        };
         let Some(connection) = self.connections.find(&client) else {
             return;
         };
@@ -128,6 +129,8 @@ impl SocketTransport for MessageSocketTransport {
         })
     }
 
+    /// Not called by a [`Broadcast`](crate::Broadcast), which sends to the [`group`](SocketTransport::group) instead. If
+    /// the event channel is full, messages may be reordered.
     fn send_or_disconnect(&self, bytes: bytes::Bytes) {
         let clients = vec![self.client.clone()];
         self.front_end

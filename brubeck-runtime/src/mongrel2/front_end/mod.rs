@@ -53,10 +53,11 @@ const MAX_CONNECTION_REQUESTS: usize = 64;
 /// Limit of WebSockets of one Mongrel2.
 const MAX_WEBSOCKETS: usize = 8192;
 
-/// Limit of messages that wait for the link. Mongrel2 reads them quickly, or has stopped reading.
+/// Messages that may wait for the link before the event loop receives no further events of handlers and encodes no
+/// further responses. What it encodes for events that it has received already may exceed this.
 const MAX_OUTBOUND_MESSAGES: usize = 1024;
 
-/// Limit of events handled before their output is sent.
+/// Limit of link events, and of events of handlers, that are handled before their output is sent.
 const MAX_EVENT_BATCH: usize = 64;
 
 /// Interval of checks that no event triggers, such as timeouts.
@@ -65,7 +66,8 @@ const TICK_INTERVAL: Duration = Duration::from_secs(1);
 /// Time that the first requests of a generation wait for the control port.
 const FIRST_SNAPSHOT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The credit of a new connection if `download.flow_control` is on.
+/// The credit that Mongrel2 grants to a new connection if `download.flow_control` is on, in bytes. It is assumed for a
+/// connection whose first request did not arrive here.
 const INITIAL_CREDIT: u64 = 102_400;
 
 /// The event loop of one Mongrel2.
@@ -78,7 +80,8 @@ pub(in crate::mongrel2) struct FrontEnd {
     counts: Mongrel2Counts,
     /// The current connection to Mongrel2. Requests of earlier ones are not answered.
     generation: Generation,
-    /// `true` if the check of the `recv_ident` failed, so that responses could reach the wrong clients.
+    /// `true` if the check of the `recv_ident` failed, so that responses could reach the wrong clients. All messages of
+    /// Mongrel2 are ignored then.
     is_refused: bool,
     connections: ConnectionTable<AbortHandle>,
     handlers: JoinSet<()>,
@@ -87,10 +90,11 @@ pub(in crate::mongrel2) struct FrontEnd {
     events: mpsc::Receiver<FrontEndEvent>,
     /// Encoded messages for the link.
     outbound: VecDeque<Bytes>,
-    /// `true` if `download.flow_control` is on.
+    /// `true` once a request of this generation has shown that `download.flow_control` is on.
     uses_credit: bool,
     monitor: Option<ControlPortMonitor>,
-    /// Bytes written to each connection before the first request of this generation, from the first snapshot.
+    /// Bytes written to each connection before the first request of this generation, from the first snapshot. `None`
+    /// if the control port is not used or failed.
     initial_bytes_written: Option<HashMap<i64, u64>>,
     /// The start of this generation. Earlier snapshots describe another one.
     generation_started_at: Instant,
@@ -124,6 +128,7 @@ impl FrontEnd {
         monitor: Option<ControlPortMonitor>,
         counts: Mongrel2Counts,
     ) -> FrontEnd {
+        // One event of each concurrent request fits. Then handlers wait, and `send_event` spawns a task.
         let (event_sender, events) = mpsc::channel(MAX_CONCURRENT_REQUESTS);
         let now = Instant::now();
         FrontEnd {
@@ -152,7 +157,7 @@ impl FrontEnd {
     }
 
     /// Runs until `stop` is requested and all received requests are answered, or the link is closed. `first_event` is
-    /// the event that was already received from the link.
+    /// the event that was already received from the link, if any.
     pub(in crate::mongrel2) async fn serve(
         mut self,
         mut link: ServerLink,
@@ -245,8 +250,8 @@ impl FrontEnd {
         self.connections.is_idle() && self.outbound.is_empty() && self.handlers.is_empty()
     }
 
-    /// Closes WebSockets and idle message sockets. New requests are rejected from now on, and the others are
-    /// finished.
+    /// Begins to close WebSockets and idle message sockets. New requests are rejected from now on, and the others are
+    /// finished. A WebSocket that the application has not accepted yet is closed when it is accepted.
     fn begin_shutdown(&mut self) {
         self.is_stopping = true;
         let now = Instant::now();
@@ -327,7 +332,7 @@ impl FrontEnd {
         }
     }
 
-    /// Removes a connection that Mongrel2 has closed.
+    /// Removes a connection that Mongrel2 has closed, or will close.
     fn connection_closed(&mut self, connection_id: &Bytes) {
         if let Some(connection) = self.connections.remove(connection_id) {
             self.websocket_count -= usize::from(connection.websocket.is_some());
@@ -348,7 +353,8 @@ impl FrontEnd {
 
     /// Adds a request to its connection. Returns its id.
     fn begin_request(&mut self, ident: &Bytes, connection_id: &Bytes, credit: Option<u64>) -> ClientId {
-        // Only the first request of a connection has credit, so the others show whether the setting is on.
+        // Only the first request of a connection has credit. One that has it shows that the setting is on, for all
+        // connections.
         self.uses_credit |= credit.is_some();
         let credit = credit.or(self.uses_credit.then_some(INITIAL_CREDIT));
         let bytes_written = match (&self.initial_bytes_written, parse_connection_id(connection_id)) {
@@ -363,7 +369,8 @@ impl FrontEnd {
     }
 }
 
-/// Ends the WebSocket of a removed connection, and aborts its handlers.
+/// Ends the WebSocket of a removed connection, and aborts the handlers of its requests. The handler of an accepted
+/// WebSocket is not aborted.
 fn stop_connection(mut connection: ClientConnection<AbortHandle>) {
     if let Some(websocket) = &mut connection.websocket {
         websocket.disconnect(Close::BROKEN);
@@ -389,3 +396,6 @@ async fn next_snapshot(monitor: &mut Option<ControlPortMonitor>) -> ConnectionsS
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

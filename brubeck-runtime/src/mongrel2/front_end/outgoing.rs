@@ -48,8 +48,8 @@ impl FrontEnd {
         }
     }
 
-    /// Queues a part of the response to a request; the last part has an `end`. Parts are counted as stale if the
-    /// connection is closed.
+    /// Queues a part of the response to a request; the last part has an `end`. It is counted as stale if the connection
+    /// was removed.
     pub(super) fn queue_response(
         &mut self,
         client: &ClientId,
@@ -60,8 +60,12 @@ impl FrontEnd {
             return self.counts.add_stale(1);
         };
         if end.is_some() {
-            self.websocket_count -= usize::from(connection.websocket.take().is_some());
-            connection.upload = None;
+            // A response to an earlier request must not end the WebSocket or the upload of a pipelined one.
+            let websocket = connection
+                .websocket
+                .take_if(|websocket| websocket.client.number == client.number);
+            self.websocket_count -= usize::from(websocket.is_some());
+            connection.upload.take_if(|(number, _)| *number == client.number);
         }
         tasks.into_iter().for_each(|task| task.abort());
     }
@@ -89,7 +93,8 @@ impl FrontEnd {
             monitor.request_snapshot();
         }
         while let Some(message) = self.outbound.front() {
-            // Counted before it is sent: a client that has the response must see the count.
+            // Counted before it is sent, so that a client that has the response sees the count. If the link is full,
+            // `message_sent` counts it.
             let count = || self.counts.add_messages(1);
             match link
                 .outbound
@@ -97,13 +102,13 @@ impl FrontEnd {
             {
                 Ok(()) => drop(self.outbound.pop_front()),
                 Err(SendError::LinkDown) => self.message_sent(Err(SendError::LinkDown)),
-                // The link is full. The event loop sends the message when there is space.
+                // The link is full or closed. The event loop sends the message when there is space, or ends.
                 Err(_) => break,
             }
         }
     }
 
-    /// Removes the first outbound message and counts it.
+    /// Removes the first outbound message, and counts it as sent or as stale.
     pub(super) fn message_sent(&mut self, sent: Result<(), SendError>) {
         self.outbound.pop_front();
         match sent {

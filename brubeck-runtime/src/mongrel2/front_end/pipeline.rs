@@ -33,7 +33,8 @@ struct BufferedResponse {
 #[derive(Debug)]
 pub(in crate::mongrel2) struct OutboundChunk {
     pub(super) bytes: Bytes,
-    /// Returned to the send window of the handler when the chunk is passed to Mongrel2.
+    /// Returned to the send window of its sender when the chunk leaves the queue of its connection: when the flow
+    /// control lets all of it be sent, or when it is dropped.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -115,7 +116,7 @@ impl<T> Pipeline<T> {
             && number == self.current
             && self.buffered.is_empty()
         {
-            // The common case: a complete response in order, which need not be buffered.
+            // The common case: the last part of the current response, and nothing else is buffered.
             self.tasks.remove(&number);
             self.current += 1;
             ready.chunks.extend(chunks);
@@ -162,7 +163,7 @@ impl<T> Pipeline<T> {
         self.tasks.len()
     }
 
-    /// Returns `true` if there are no unfinished requests.
+    /// Returns `true` if there are no unfinished requests that will be answered.
     pub(super) fn is_idle(&self) -> bool {
         self.is_closed || self.current == self.next_number
     }

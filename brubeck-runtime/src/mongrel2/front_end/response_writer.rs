@@ -1,4 +1,5 @@
-//! The task of one request: waits for the response of the application and sends it to the event loop.
+//! The encoding of responses, and the task of one request, which waits for the response of the application and sends it
+//! to the event loop.
 
 use super::convert_request::{ClientInfo, RequestRejection};
 use super::events::FrontEndEvent;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::sync::{Semaphore, mpsc};
 
-/// Bytes of a streamed body that may be in flight to the client before the body is polled again.
+/// Bytes of a streamed body that may be queued for the client before the body is not polled any more.
 const BODY_WINDOW_BYTES: usize = 256 << 10;
 
 /// Limit of bytes in one chunk, so that several fit into the window.

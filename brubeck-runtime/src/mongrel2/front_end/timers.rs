@@ -38,7 +38,8 @@ impl FrontEnd {
         }
     }
 
-    /// Resets the idle timers of Mongrel2 for connections with pending requests, and pings the clients of WebSockets.
+    /// Resets the idle timers of Mongrel2 for connections with pending requests, WebSockets, and message sockets with
+    /// senders. Pings the clients of WebSockets, and closes the connections of those that have not responded.
     ///
     /// If a connection does not exist any more, Mongrel2 answers its keep-alive with a disconnect notice.
     fn keep_alive(&mut self) {
@@ -72,7 +73,7 @@ impl FrontEnd {
         self.queue_response(client, [], Some(ResponseEnd::Close));
     }
 
-    /// Updates the flow control, and removes the connections that are closed.
+    /// Updates the flow control, and removes the connections that are not open any more.
     pub(super) fn handle_snapshot(&mut self, snapshot: ConnectionsSnapshot) {
         let now = Instant::now();
         if snapshot.requested_at < self.generation_started_at {
@@ -84,6 +85,7 @@ impl FrontEnd {
         }
         self.first_snapshot_deadline = None;
         let Some(open) = snapshot.connections else {
+            // The request to the control port failed. Use estimates until the next generation.
             self.initial_bytes_written = None;
             return self.connections.control_port_lost(now);
         };

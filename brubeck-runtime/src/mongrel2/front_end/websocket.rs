@@ -12,22 +12,22 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 
-/// Limits of the messages that a handler has not received yet. Mongrel2 has no means to make it read a client more
-/// slowly, so a WebSocket that exceeds them is closed.
+/// Limits of the messages that a handler has not received yet. Mongrel2 reads as fast as a client sends, and cannot be
+/// told to stop. So a WebSocket that exceeds them is closed (1008).
 const MAX_QUEUED_MESSAGES: usize = 1024;
 const MAX_QUEUED_BYTES: usize = 4 << 20;
 
-/// Bytes that a handler may have in flight to its client before sending waits.
+/// Bytes that the handlers of one socket may have queued for the client before sending waits.
 pub(in crate::mongrel2) const SEND_WINDOW_BYTES: usize = 256 << 10;
 
-/// Limit of frames that arrive before the application accepts the WebSocket.
+/// Limit of frames that arrive before the application accepts the WebSocket. A client that sends more is disconnected.
 const MAX_EARLY_FRAMES: usize = 64;
 
 /// Time for a client to acknowledge a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Pings without a response after which a client is considered dead.
-const MAX_MISSED_PONGS: u8 = 2;
+/// Pings in a row that a client may leave without any frame in response. It is disconnected when the next one is due.
+const MAX_UNANSWERED_PINGS: u8 = 3;
 
 /// The state of a WebSocket in the event loop.
 #[derive(Debug)]
@@ -38,14 +38,14 @@ pub(in crate::mongrel2) struct WebSocketState {
     messages: Option<mpsc::Sender<QueuedMessage>>,
     /// Limits the bytes of `messages`.
     queue_permits: Arc<Semaphore>,
-    /// Limits the bytes in flight to the client. Closed with the WebSocket.
+    /// Limits the bytes that are queued for the client. Closed with the WebSocket.
     send_permits: Arc<Semaphore>,
     close_reason: Arc<OnceLock<Close>>,
     /// Has no permits. It is closed when the connection is, which wakes the tasks that wait for a permit.
     disconnected: Arc<Semaphore>,
     /// Frames that arrived before the application accepted the WebSocket. `None` once it has.
     early_frames: Option<Vec<(u8, Bytes)>>,
-    /// The time at which the close frame was sent.
+    /// The time at which the close frame was queued.
     closing_since: Option<Instant>,
     keep_alives_without_frame: u8,
 }
@@ -66,12 +66,13 @@ pub(in crate::mongrel2) enum PingAction {
     None,
     /// Send a ping.
     Ping,
-    /// Close the connection: the client has not answered the last pings.
+    /// Close the connection: the client has sent no frame since [`MAX_UNANSWERED_PINGS`] pings.
     Disconnect,
 }
 
 impl WebSocketState {
-    /// Creates a WebSocket that the application has not accepted yet, with its end for the handler.
+    /// Creates the state of a WebSocket that the application has not accepted yet, and the [`WebSocket`] for its
+    /// handler.
     pub(in crate::mongrel2) fn new(
         client: ClientId,
         message_limit: usize,
@@ -115,7 +116,7 @@ impl WebSocketState {
         outcome
     }
 
-    /// Handles a frame of the client.
+    /// Handles a frame of the client, or keeps it until the application accepts the WebSocket.
     pub(in crate::mongrel2) fn receive(&mut self, first_byte: u8, payload: Bytes) -> FrameOutcome {
         self.keep_alives_without_frame = 0;
         let mut outcome = FrameOutcome::default();
@@ -131,7 +132,8 @@ impl WebSocketState {
         match self.peer.receive(first_byte, payload) {
             FrameAction::Ignore => {}
             FrameAction::Reply(frame) => outcome.frames.push(frame),
-            // The client acknowledged the close.
+            // The close frame was sent already, and no frame may follow it. The client acknowledged it, or its frame was
+            // invalid; in both cases only the connection is left to close.
             FrameAction::Close { close, .. } if self.closing_since.is_some() => {
                 self.disconnect(close);
                 outcome.close = true;
@@ -145,7 +147,8 @@ impl WebSocketState {
         }
     }
 
-    /// Queues a message for the handler.
+    /// Queues a message for the handler. Drops it if the WebSocket is closing, or the handler does not receive any
+    /// more.
     ///
     /// # Errors
     /// Returns an error if the queue is full.
@@ -166,7 +169,8 @@ impl WebSocketState {
         }
     }
 
-    /// Sends `last_frame`, or a close frame, and closes the connection.
+    /// Ends the WebSocket for the handler. Adds `last_frame`, or a close frame, and the close of the connection to the
+    /// outcome.
     fn fail(&mut self, close: Close, last_frame: Option<Bytes>, outcome: &mut FrameOutcome) {
         let last_frame = last_frame.unwrap_or_else(|| close_frame(&close));
         self.disconnect(close);
@@ -174,9 +178,10 @@ impl WebSocketState {
         outcome.close = true;
     }
 
-    /// Begins the closing handshake. Returns the close frame, or `None` if the WebSocket is closing already.
+    /// Begins the closing handshake. Returns the close frame, or `None` if the WebSocket is closing already, or was not
+    /// accepted yet: no frame may be sent before the 101 response.
     pub(in crate::mongrel2) fn begin_close(&mut self, close: &Close, now: Instant) -> Option<Bytes> {
-        if self.closing_since.is_some() || self.messages.is_none() {
+        if self.early_frames.is_some() || self.closing_since.is_some() || self.messages.is_none() {
             return None;
         }
         self.closing_since = Some(now);
@@ -201,7 +206,7 @@ impl WebSocketState {
             return PingAction::None;
         }
         self.keep_alives_without_frame = self.keep_alives_without_frame.saturating_add(1);
-        if self.keep_alives_without_frame > MAX_MISSED_PONGS + 1 {
+        if self.keep_alives_without_frame > MAX_UNANSWERED_PINGS {
             PingAction::Disconnect
         } else {
             PingAction::Ping
@@ -217,6 +222,8 @@ impl WebSocketState {
 
 impl Drop for WebSocketState {
     fn drop(&mut self) {
+        // Has no effect if the WebSocket was ended with another reason before.
+        self.disconnect(Close::BROKEN);
         self.disconnected.close();
     }
 }
@@ -251,6 +258,8 @@ impl SocketTransport for WebSocketTransport {
         })
     }
 
+    /// Not called by a [`Broadcast`](crate::Broadcast), which sends to the [`group`](SocketTransport::group) instead. If
+    /// the event channel is full, frames may be reordered.
     fn send_or_disconnect(&self, frame: Bytes) {
         self.front_end.send_event(FrontEndEvent::Broadcast {
             clients: vec![self.client.clone()],
@@ -275,5 +284,27 @@ impl SocketTransport for WebSocketTransport {
 
     fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, ClientId)> {
         Some((self.front_end.clone(), self.client.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[test]
+    fn dropping_the_state_ends_the_websocket_of_the_handler() {
+        let (events, _receiver) = mpsc::channel(1);
+        let client = ClientId {
+            connection: "7".into(),
+            serial: 1,
+            number: 0,
+        };
+        let front_end = Arc::new(FrontEndHandle(events));
+        let (state, mut websocket) = WebSocketState::new(client, 100, None, &front_end);
+        drop(state);
+        assert_eq!(websocket.recv().now_or_never(), Some(None));
+        assert_eq!(websocket.ended(), Some(&Close::BROKEN));
+        assert!(websocket.send("late").now_or_never().unwrap().is_err());
     }
 }

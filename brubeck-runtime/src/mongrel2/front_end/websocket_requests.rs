@@ -14,7 +14,7 @@ use std::time::Instant;
 const CLOSE_SERVICE_RESTART: u16 = 1012;
 
 impl FrontEnd {
-    /// Calls the handler of a request to open a WebSocket.
+    /// Calls the handler of a request to open a WebSocket, or rejects the request.
     pub(super) fn handle_websocket_handshake(&mut self, request: &Mongrel2Request) {
         let (info, http_request) = convert_request::to_http(request, &self.recv_spec);
         let client = self.begin_request(
@@ -38,7 +38,7 @@ impl FrontEnd {
             return self.reject(&client, rejection, false);
         }
         let writer = ResponseWriter::new(client.clone(), info, self.handle.0.clone());
-        // Mongrel2 calculates the value of `Sec-WebSocket-Accept` and sends it as the body.
+        // Mongrel2 calculates the value of `Sec-WebSocket-Accept` and sends it as the body, so it is always valid.
         let accept = HeaderValue::from_maybe_shared(request.body.clone());
         let (Ok(http_request), Ok(accept)) = (http_request, accept) else {
             return;
@@ -71,7 +71,8 @@ impl FrontEnd {
             .get(&request.conn_id)
             .filter(|connection| connection.websocket.is_some());
         let Some(connection) = connection else {
-            // An earlier process of this application opened it. Pages reconnect after this close code.
+            // An earlier process or generation opened it, and pages reconnect after this close code. Or this event loop
+            // has closed it, and the client does not receive this frame.
             let restart = close_frame(&Close::new(CLOSE_SERVICE_RESTART, ""));
             let client = self.begin_request(&request.ident, &request.conn_id, None);
             self.queue_response(&client, [restart.into()], Some(ResponseEnd::Close));
@@ -109,7 +110,7 @@ impl FrontEnd {
         }
     }
 
-    /// Begins the closing handshake of a WebSocket, or closes a message socket.
+    /// Begins the closing handshake of a WebSocket, or closes a message socket after its queued data.
     pub(super) fn close_socket(&mut self, client: &ClientId, close: &Close) {
         let Some(connection) = self.connections.find(client) else {
             return;

@@ -31,13 +31,13 @@ pub(in crate::mongrel2) enum BodyLocation {
     File { name: String, path: PathBuf, done: bool },
     /// In this message and in further ones.
     Streamed { offset: u64, last: bool },
-    /// In a file, but uploads to files are not configured here, or the name is not one of an upload.
+    /// In a file, but uploads to files are not configured here, or the name does not match the template.
     TooLarge,
 }
 
 impl UploadStore {
     /// Creates a store from Mongrel2's setting `upload.temp_store`. `folder` is the path of its folder for this
-    /// process, if that differs. Returns `None` if `template` does not end in `XXXXXX` or has no folder.
+    /// process, if that differs. Returns `None` if `template` does not end in `XXXXXX`.
     pub(in crate::mongrel2) fn new(template: &str, folder: Option<PathBuf>) -> Option<UploadStore> {
         let prefix = template.strip_suffix("XXXXXX")?.to_owned();
         let folder = match folder {
@@ -76,7 +76,7 @@ pub(in crate::mongrel2) fn content_length(headers: &Mongrel2Headers) -> Result<O
         .ok_or(())
 }
 
-/// Returns the place of a request body.
+/// Returns the place of a request body. `store` is `None` if uploads to files are not configured.
 pub(in crate::mongrel2) fn locate_body(
     headers: &Mongrel2Headers,
     body: &[u8],

@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::sync::oneshot;
 
-/// Bytes of a streamed upload that may be received before the handler has read the preceding ones.
+/// Bytes of a streamed upload, after its first part, that may be received before the handler has read the preceding
+/// ones.
 const UPLOAD_WINDOW: u32 = 256 << 10;
 
 /// An upload in progress, as the event loop stores it.
@@ -79,7 +80,7 @@ impl IncomingUpload {
         (upload, body)
     }
 
-    /// Adds a part to a streamed upload.
+    /// Adds a part to a streamed upload. Does nothing if the upload is complete, or is one to a file.
     pub(in crate::mongrel2) fn add_part(&self, bytes: &Bytes, is_last: bool) {
         if let IncomingUpload::Streamed(buffer) = self {
             buffer
@@ -89,7 +90,10 @@ impl IncomingUpload {
         }
     }
 
-    /// Passes the file, which Mongrel2 has finished writing, to the handler.
+    /// Passes the file, which Mongrel2 has finished writing, to the handler. Does nothing if the upload is streamed.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be opened.
     pub(in crate::mongrel2) fn finish_file(&mut self, path: PathBuf) -> std::io::Result<()> {
         let IncomingUpload::File {
             content_length,
@@ -101,7 +105,7 @@ impl IncomingUpload {
         };
         let file = SpooledFile::open(path, *content_length)?;
         if let Some(file_sender) = file_sender.take() {
-            // If the handler has already responded, this drops the file, which removes it.
+            // If the handler does not wait for the file any more, this drops it, which removes it.
             let _ = file_sender.send(file);
         }
         Ok(())
@@ -113,13 +117,15 @@ impl IncomingUpload {
     }
 }
 
-/// Ends the request body with an error unless the upload was complete.
+/// Ends the request body with an error unless the upload was complete. For a file, dropping the sender does this.
 impl Drop for IncomingUpload {
     fn drop(&mut self) {
         if let IncomingUpload::Streamed(buffer) = self {
             let mut buffer = buffer.lock().unwrap_or_else(PoisonError::into_inner);
             if buffer.end.is_none() {
-                buffer.end = Some(Err(BodyError::Broken("the client disconnected".into())));
+                buffer.end = Some(Err(BodyError::Broken(
+                    "the connection was closed before the upload was complete".into(),
+                )));
                 buffer.wake();
             }
         }
@@ -132,6 +138,7 @@ pub(in crate::mongrel2) struct UploadBuffer {
     bytes: BytesMut,
     /// Bytes of the body that are still to be received, if the content length is known.
     remaining: Option<u64>,
+    /// Set once the last part was received or the upload failed.
     end: Option<Result<(), BodyError>>,
     waker: Option<Waker>,
 }

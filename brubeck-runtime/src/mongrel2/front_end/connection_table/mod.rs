@@ -8,7 +8,8 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// Limits of broadcast data queued for one client. A client that exceeds them is disconnected.
+/// Limits of the data queued for one client. A client is disconnected if a broadcast would exceed them; the senders of
+/// other data wait instead.
 const MAX_QUEUED_BROADCAST_BYTES: usize = 4 << 20;
 const MAX_QUEUED_BROADCAST_CHUNKS: usize = 1024;
 
@@ -18,7 +19,8 @@ const IDLE_CONNECTION_TTL: Duration = Duration::from_secs(15 * 60);
 /// The open connections of one Mongrel2, as far as they are known: Mongrel2 announces neither all new nor all closed
 /// ones.
 ///
-/// A connection with queued data is either in `ready` or, if the flow control does not allow a message, in `blocked`.
+/// A connection with queued data is in `ready` or, if the flow control did not allow a message, in `blocked`. It is in
+/// both if data was queued since.
 #[derive(Debug)]
 pub(super) struct ConnectionTable<T> {
     by_id: HashMap<Bytes, ClientConnection<T>>,
@@ -42,7 +44,7 @@ pub(super) struct ClientMessage {
 /// The result of preparing a broadcast to one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BroadcastOutcome {
-    /// The caller must send the bytes now.
+    /// The caller must send the bytes now. The flow control has counted them already.
     SendNow,
     /// The bytes were queued.
     Queued,
@@ -110,8 +112,8 @@ impl<T> ConnectionTable<T> {
         Some((connection, tasks))
     }
 
-    /// Prepares a broadcast to one client, which need not wait for its earlier requests. If `bytes` cannot be sent to
-    /// it now, queues the chunk that `chunk` returns.
+    /// Prepares a broadcast of `bytes` bytes to one client, which need not wait for its earlier requests. If it cannot be
+    /// sent now, queues the chunk that `chunk` returns.
     pub(super) fn prepare_broadcast(
         &mut self,
         client: &ClientId,
@@ -142,7 +144,8 @@ impl<T> ConnectionTable<T> {
         BroadcastOutcome::Queued
     }
 
-    /// Queues a chunk that is not part of a response. Returns `false` if the client is not connected any more.
+    /// Queues a chunk that is not part of a response. Returns `false` if the client is not connected any more, or its
+    /// connection is being closed.
     pub(super) fn push(&mut self, client: &ClientId, chunk: OutboundChunk) -> bool {
         let Some(connection) = self.find(client).filter(|connection| !connection.is_closing) else {
             return false;
@@ -167,7 +170,8 @@ impl<T> ConnectionTable<T> {
         tasks
     }
 
-    /// Returns the next message that may be sent now to any of the clients.
+    /// Returns the next message that may be sent now to any of the clients. Removes its connection if the message is the
+    /// last one.
     pub(super) fn next_message(&mut self, now: Instant) -> Option<ClientMessage> {
         while let Some(connection_id) = self.ready.pop_front() {
             let Some(connection) = self.by_id.get_mut(&connection_id) else {
@@ -249,7 +253,7 @@ impl<T> ConnectionTable<T> {
         }
     }
 
-    /// Returns `true` if a connection is blocked until the control port reports progress.
+    /// Returns `true` if a report of the control port can unblock a connection.
     pub(super) fn needs_control_port(&self) -> bool {
         self.blocked.keys().any(|connection_id| {
             self.by_id
@@ -277,7 +281,8 @@ impl<T> ConnectionTable<T> {
         std::mem::take(&mut self.by_id).into_values()
     }
 
-    /// Removes idle connections that have no state, or have not been used for a long time.
+    /// Removes idle connections whose flow control has no state, or whose last request was [`IDLE_CONNECTION_TTL`] ago.
+    /// Keeps message sockets that have senders.
     pub(super) fn remove_idle(&mut self, now: Instant) {
         self.by_id.retain(|_, connection| {
             let is_old = now.saturating_duration_since(connection.last_request_at) > IDLE_CONNECTION_TTL;
