@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
-/// Time for Mongrel2 to respond. It responds within a millisecond.
+/// Time to connect and receive the response. A running Mongrel2 responds within a millisecond.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A client for the control port of a running Mongrel2.
@@ -26,7 +26,8 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// ```
 ///
 /// The endpoint is the `control_port` of Mongrel2's configuration. Concurrent calls are sent one after the other, and
-/// each fails if Mongrel2 does not respond within two seconds. After a failure, the next call connects again.
+/// each fails if Mongrel2 does not respond within two seconds of its turn. After such a failure, the next call connects
+/// again.
 #[derive(Debug)]
 pub struct Mongrel2Control {
     endpoint: Endpoint,
@@ -85,7 +86,11 @@ impl Mongrel2Control {
     /// Returns an error if `endpoint` is not a valid endpoint. It is not an error if Mongrel2 is not running.
     pub fn connect(endpoint: impl AsRef<str>) -> Result<Mongrel2Control> {
         let endpoint = endpoint.as_ref();
-        let parsed = endpoint.parse::<Endpoint>().map_err(|error| {
+        let parsed = endpoint.parse::<Endpoint>().and_then(|parsed| {
+            parsed.check_connect()?;
+            Ok(parsed)
+        });
+        let parsed = parsed.map_err(|error| {
             Error::because(
                 format!("`{endpoint}` is not a valid endpoint for the control port of Mongrel2"),
                 error,
@@ -101,7 +106,8 @@ impl Mongrel2Control {
     ///
     /// # Errors
     ///
-    /// Returns an error if Mongrel2 does not respond, or the response is not a table of connections.
+    /// Returns an error if Mongrel2 does not respond or refuses the command, or the response is not a table of
+    /// connections.
     pub async fn connections(&self) -> Result<Vec<Mongrel2Connection>> {
         let table = self
             .send_command("status", vec![("what".into(), Value::String("net".into()))])
@@ -142,7 +148,7 @@ impl Mongrel2Control {
     ///
     /// # Errors
     ///
-    /// Returns an error if Mongrel2 does not respond.
+    /// Returns an error if Mongrel2 does not respond or refuses the command.
     pub async fn reload(&self) -> Result {
         self.send_command("reload", Vec::new()).await.map(drop)
     }
@@ -151,7 +157,7 @@ impl Mongrel2Control {
     ///
     /// # Errors
     ///
-    /// Returns an error if Mongrel2 does not respond.
+    /// Returns an error if Mongrel2 does not respond or refuses the command.
     pub async fn terminate(&self) -> Result {
         self.send_command("terminate", Vec::new()).await.map(drop)
     }
@@ -160,7 +166,7 @@ impl Mongrel2Control {
     ///
     /// # Errors
     ///
-    /// Returns an error if Mongrel2 does not respond, or the response is not an identity.
+    /// Returns an error if Mongrel2 does not respond or refuses the command, or the response is not an identity.
     pub async fn uuid(&self) -> Result<String> {
         let table = self.send_command("uuid", Vec::new()).await?;
         let value = table.rows().next().and_then(|row| row.first());
@@ -185,8 +191,8 @@ impl Mongrel2Control {
                 .client(self.endpoint.clone(), LinkConfig::default())
                 .map_err(|error| Error::because(self.no_response(), error))?,
         };
-        // After a timeout the client is dropped, and not put back: a late response must not be taken for the response
-        // to the next request.
+        // If this fails or is cancelled, the client is dropped, and not put back: a late response must not be taken for
+        // the response to the next request.
         let response = exchange(&mut client, request.freeze())
             .await
             .ok_or_else(|| Error::new(self.no_response()))?;
@@ -223,7 +229,8 @@ impl Mongrel2Control {
     }
 }
 
-/// Sends a request and waits for the response. Returns `None` on a timeout or if the connection is lost.
+/// Sends a request and waits for the response. Returns `None` after [`RESPONSE_TIMEOUT`], or if the connection is lost
+/// or the response is empty.
 ///
 /// Mongrel2 has a `REP` socket, which expects an empty frame before the request.
 async fn exchange(client: &mut DealerClient, request: Bytes) -> Option<Bytes> {

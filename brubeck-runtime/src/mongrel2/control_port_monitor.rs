@@ -26,7 +26,8 @@ pub(super) struct ControlPortMonitor {
 pub(super) struct ConnectionsSnapshot {
     /// The time at which the control port was asked.
     pub(super) requested_at: Instant,
-    /// All connections, or `None` if the control port did not answer.
+    /// All connections, or `None` if they could not be read: the control port did not respond, refused the command, or
+    /// sent something else.
     pub(super) connections: Option<Vec<Mongrel2Connection>>,
 }
 
@@ -40,7 +41,7 @@ impl ControlPortMonitor {
                 let requested_at = Instant::now();
                 let connections = control.connections().await;
                 if let Err(error) = &connections {
-                    tracing::debug!(%error, "the control port of Mongrel2 does not respond");
+                    tracing::debug!(%error, "cannot read the connections from the control port of Mongrel2");
                 }
                 let snapshot = ConnectionsSnapshot {
                     requested_at,
@@ -61,14 +62,14 @@ impl ControlPortMonitor {
         }
     }
 
-    /// Requests a snapshot, unless one is pending.
+    /// Requests a snapshot, unless one is pending. [`next_snapshot`](Self::next_snapshot) returns it.
     pub(super) fn request_snapshot(&mut self) {
         if !self.is_pending && self.requests.try_send(()).is_ok() {
             self.is_pending = true;
         }
     }
 
-    /// Returns the requested snapshot. Never completes if none was requested.
+    /// Waits for the requested snapshot. Never completes if none is requested.
     pub(super) async fn next_snapshot(&mut self) -> ConnectionsSnapshot {
         match self.snapshots.recv().await {
             Some(snapshot) => {

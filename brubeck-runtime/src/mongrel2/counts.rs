@@ -45,18 +45,21 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Returns the number of received requests, WebSocket frames and messages of message sockets.
+    /// Returns the number of received requests, WebSocket frames, messages of message sockets, and further messages
+    /// about uploads.
     requests, add_requests;
-    /// Returns the number of messages sent to Mongrel2. A broadcast message addresses up to 128 clients and counts
-    /// once.
+    /// Returns the number of messages sent to Mongrel2, which include commands such as keep-alives. A broadcast message
+    /// addresses up to 128 clients and counts once.
     messages, add_messages;
-    /// Returns the number of responses that were dropped because their connection was closed, or was a connection to
-    /// Mongrel2 before its restart.
+    /// Returns the number of messages, responses and parts of responses that were dropped because their connection was
+    /// closed, or because the connection to Mongrel2 was lost.
     stale, add_stale;
-    /// Returns the number of requests that were answered with 503 because of too many concurrent requests.
+    /// Returns the number of requests that were answered with 503 because of too many concurrent requests. It does not
+    /// include those that were rejected during a shutdown or because of too many WebSockets.
     shed, add_shed;
     /// Returns the number of messages from Mongrel2 that could not be decoded.
     refused, add_refused;
-    /// Returns the number of clients that were disconnected because they did not read what was sent to them.
+    /// Returns the number of clients that were disconnected because too much data was queued for them when a broadcast
+    /// was sent.
     cut, add_cut;
 }

@@ -1,5 +1,5 @@
-//! The registry of links that belong to the same application, to detect servers that would receive each other's
-//! responses.
+//! The registry of links that belong to the same application, to detect a server that would receive the responses to
+//! the others.
 //!
 //! Each Mongrel2 numbers its connections from 1. If a Mongrel2 subscribes with an empty `recv_ident`, it also
 //! receives the responses to the other servers of the application, and writes them to its own connections of the same
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 /// The links of every application in this process.
 static REGISTRY: Mutex<Vec<RegistryEntry>> = Mutex::new(Vec::new());
 
-/// An application and its links. The entry is removed once one of the two is dropped.
+/// An application and its links. If one of the two was dropped, the next registration removes the entry.
 type RegistryEntry = (Weak<dyn Application>, Weak<ApplicationLinks>);
 
 /// The `recv_spec` of each link of one application, and the `recv_ident` that its Mongrel2 subscribed to, if known.
@@ -57,7 +57,8 @@ impl RegisteredLink {
         }
     }
 
-    /// Checks that no server receives the responses to the other servers of the application.
+    /// Checks that no server receives all responses to the other servers of the application. A `recv_ident` that is a
+    /// prefix of another server's `send_ident` is not detected, because the link does not know the `send_ident`.
     ///
     /// # Errors
     ///

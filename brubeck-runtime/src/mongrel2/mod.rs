@@ -50,10 +50,15 @@ const MIN_KEEP_ALIVE: Duration = Duration::from_secs(1);
 ///
 /// Mongrel2 may be started after the application, and restarted at any time. The application receives requests once
 /// Mongrel2 has subscribed to the responses. After a restart, Mongrel2 assigns the same connection ids to other
-/// clients, so a response to a request from before the restart is dropped.
+/// clients. So whenever the connection to Mongrel2 is lost, the handlers of its requests are cancelled, and their
+/// responses are dropped.
 ///
-/// The responses on one connection are sent in the order of its requests. If a client disconnects, its handlers are
-/// cancelled.
+/// The responses on one connection are sent in the order of its requests. If a client disconnects, the handlers of its
+/// requests are cancelled. The handler of a WebSocket is not: it receives the end of the messages.
+///
+/// With several servers, the `recv_ident` of each must not be empty: a server with an empty one would receive the
+/// responses to the others. Such an application fails to start, or ignores the requests of a server that subscribes
+/// later.
 ///
 /// # Limits
 ///
@@ -61,14 +66,16 @@ const MIN_KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// |---|---|---|
 /// | concurrent requests | 1,024, at most 64 of them on one connection | 503 |
 /// | WebSockets | 8,192 | 503 |
+/// | messages of a WebSocket that its handler has not received | 1,024 and 4 MiB | the WebSocket is closed (1008) |
 /// | messages in flight to one client | 12; Mongrel2 disconnects a client at 17 | they wait, and are merged |
-/// | body | the body limit of the application or of the route | 413, and the connection is closed |
+/// | data queued for a client when a broadcast is sent to it | 1,024 chunks and 4 MiB | the client is disconnected |
+/// | body | the body limit of the application or of the route | 413; the connection of an upload is closed |
 ///
 /// # Slow clients
 ///
 /// The rate at which a client reads is known only if the application uses the [control port](Mongrel2::control) or if
-/// Mongrel2's setting `download.flow_control` is on. Otherwise responses are sent at one megabyte per second, and
-/// Mongrel2 disconnects a client that reads a long response more slowly.
+/// Mongrel2's setting `download.flow_control` is on. Otherwise long responses are sent at one MiB per second, and
+/// Mongrel2 disconnects a client that reads one more slowly.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Mongrel2 {
@@ -122,9 +129,11 @@ impl Mongrel2 {
     /// let mongrel2 = Mongrel2::new("ipc:///run/m2/send", "ipc:///run/m2/recv").control("ipc:///run/m2/control");
     /// ```
     ///
-    /// The control port reports how much each client has read and which connections are closed. With it, long
-    /// responses are sent as fast as their clients read, and handlers of clients that disconnected without a notice
-    /// are cancelled.
+    /// The control port reports how many bytes Mongrel2 has written to each client, and which connections are open.
+    /// With it, long responses are sent as fast as their clients read, and connections that were closed without a
+    /// notice are detected within half of the [`keep_alive`](Mongrel2::keep_alive) interval.
+    ///
+    /// The application fails to start if the endpoint is invalid.
     pub fn control(mut self, endpoint: impl Into<String>) -> Mongrel2 {
         self.control = Some(endpoint.into());
         self
@@ -139,8 +148,10 @@ impl Mongrel2 {
     /// let mongrel2 = Mongrel2::new("ipc:///run/m2/send", "ipc:///run/m2/recv").uploads("/var/uploads/upload.XXXXXX");
     /// ```
     ///
-    /// A file is removed when its handler has finished. Only Mongrel2 and this process should have write access to
-    /// the folder. If Mongrel2 sees the folder at another path, use [`uploads_at`](Mongrel2::uploads_at). Unless this
+    /// A file is removed when its handler has finished, unless the handler has stored it elsewhere. Only Mongrel2 and
+    /// this process should have write access to the folder. The application fails to start if the template is invalid.
+    ///
+    /// If Mongrel2 sees the folder at another path, use [`uploads_at`](Mongrel2::uploads_at). Unless this
     /// is set, a body that Mongrel2 has written to a file is answered with 413.
     pub fn uploads(mut self, template: impl Into<String>) -> Mongrel2 {
         self.uploads = Some((template.into(), None));
@@ -165,8 +176,8 @@ impl Mongrel2 {
         self
     }
 
-    /// Sets the interval at which waiting connections are kept open and quiet WebSockets are pinged. The default is
-    /// 30 seconds; the minimum is one second.
+    /// Sets the interval at which connections with pending requests are kept open and WebSockets are pinged. The
+    /// default is 30 seconds; a shorter interval than one second is raised to it.
     ///
     /// ```
     /// use brubeck::Mongrel2;
@@ -176,7 +187,8 @@ impl Mongrel2 {
     /// ```
     ///
     /// Unless it is configured otherwise, Mongrel2 closes a connection that has been idle for two minutes, even if
-    /// its request is still being processed.
+    /// its request is still being processed. The client of a WebSocket is disconnected if it has sent nothing, not even a
+    /// pong, since three pings, when the next one is due.
     pub fn keep_alive(mut self, interval: Duration) -> Mongrel2 {
         self.settings.keep_alive = interval.max(MIN_KEEP_ALIVE);
         self
@@ -260,8 +272,10 @@ fn upload_store(template: &str, folder: Option<PathBuf>) -> crate::Result<Upload
     })
 }
 
+/// Parses an endpoint, and checks that it is possible to connect to one of its kind.
 fn parse_endpoint(spec: &str) -> crate::Result<Endpoint> {
     spec.parse::<Endpoint>()
+        .and_then(|endpoint| endpoint.check_connect().map(|()| endpoint))
         .map_err(|error| cannot_connect(spec, error.into()))
 }
 

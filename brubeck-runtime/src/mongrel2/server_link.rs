@@ -89,7 +89,8 @@ pub(crate) struct ServerLink {
 impl ServerLink {
     /// Sends the queued responses for at most `linger`, then closes the connections. Returns `true` if all were sent.
     ///
-    /// Requests that arrive before the end are still received, as long as there is space in the queue.
+    /// Requests that arrive in the meantime are dropped. They are read as long as there is space in the queue, because
+    /// Mongrel2 may not read responses while it sends.
     pub(crate) async fn shutdown(self, linger: Duration) -> bool {
         self.shutdown.shutdown(linger).await
     }
@@ -145,7 +146,7 @@ impl ServerLinkSender {
 /// after [`LinkEvent::Up`].
 ///
 /// # Errors
-/// Returns an error if it is not possible to connect to endpoints of this kind. It is not an error if Mongrel2 is not
+/// Returns an error if an endpoint is only valid for binding, or not valid at all. It is not an error if Mongrel2 is not
 /// running yet.
 pub(crate) fn open(
     send_spec: Endpoint,
@@ -293,6 +294,9 @@ impl LinkHandler<ServerConnections> for ServerLinkHandler {
 
 impl ServerLinkHandler {
     /// Carries requests and responses until the link ends. Returns the reason, with `true` if everything was sent.
+    ///
+    /// # Errors
+    /// Returns an error if the connection is lost.
     async fn serve(
         &mut self,
         connections: ServerConnections,

@@ -6,15 +6,15 @@ use bytes::Bytes;
 
 use crate::codec::ParseError;
 
-/// Limit of header values in one request. Browsers send far fewer, and the memory that a client can make us use stays
-/// small.
+/// Limit of header values in one request; a request with more is not decoded. Browsers send far fewer, and the memory
+/// that a client can make this process use stays small.
 pub const MAX_HEADER_VALUES: usize = 2048;
 
 /// Limit of header values for which memory is reserved before they are read. Most browsers send fewer.
 const MAX_PREALLOCATED_VALUES: usize = 32;
 
-/// Bytes that a header takes in a header block, at least in most requests. Estimates the number of headers in a
-/// block.
+/// The size of a short header in a header block, with its quotes and separators. A block of `n` bytes seldom has more
+/// than `n / TYPICAL_HEADER_BYTES` headers.
 const TYPICAL_HEADER_BYTES: usize = 16;
 
 /// The header names and values of a request, in the order in which Mongrel2 sent them. A repeated header has several
@@ -90,7 +90,8 @@ impl Mongrel2Headers {
             .map(|(_, value)| value)
     }
 
-    /// Returns the headers that the client sent: the names without upper-case letters.
+    /// Returns the headers whose names have no upper-case letters: those that the client sent, and the few lower-case
+    /// ones that Mongrel2 sets.
     pub fn client_headers(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
         self.iter().filter(|(name, _)| !is_mongrel2_key(name))
     }
@@ -131,7 +132,7 @@ impl Mongrel2Headers {
         self.get("FRAGMENT")
     }
 
-    /// Returns `VERSION`: `HTTP/1.0` or `HTTP/1.1`.
+    /// Returns `VERSION`, such as `HTTP/1.1`.
     #[must_use]
     pub fn version(&self) -> Option<&Bytes> {
         self.get("VERSION")
@@ -186,7 +187,8 @@ impl Mongrel2Headers {
         self.get("UPLOAD_STREAM_DONE").is_some()
     }
 
-    /// Returns `DOWNLOAD_CREDITS`: the number of bytes that may be sent, if `download.flow_control` is on.
+    /// Returns `DOWNLOAD_CREDITS`: the number of bytes that may be sent on a new connection, if
+    /// `download.flow_control` is on.
     #[must_use]
     pub fn download_credits(&self) -> Option<u64> {
         number(self.get("DOWNLOAD_CREDITS")?)

@@ -1,14 +1,14 @@
 //! The messages between Mongrel2 and its handlers.
 //!
-//! Mongrel2 sends requests and notices, which [`decode`] reads. It receives replies, which [`reply()`], [`close`] and
-//! [`control`] write. Each message is one ZeroMQ frame.
+//! Mongrel2 sends requests and notices, which [`decode`] reads. It receives replies, which [`reply()`] and [`close`]
+//! write, and commands, which [`control`] writes. Each message is one ZeroMQ frame.
 //!
 //! ```
 //! use brubeck_runtime::wire::mongrel2::{self, Incoming};
 //! use bytes::Bytes;
 //!
 //! let frame = Bytes::from_static(br#"m2-1 7 /hi 29:{"PATH":"/hi","METHOD":"GET"},0:,"#);
-//! let Incoming::Request(request) = mongrel2::decode(&frame)? else { panic!("no notice") };
+//! let Incoming::Request(request) = mongrel2::decode(&frame)? else { panic!("expected a request") };
 //! assert_eq!(request.path, "/hi");
 //! assert_eq!(request.headers.method().unwrap(), "GET");
 //!

@@ -15,7 +15,7 @@ const MAX_ID_DIGITS: usize = 10;
 /// An iterator over the frames that send one payload to a number of connections, at most [`MAX_TARGETS`] in each
 /// frame.
 ///
-/// It encodes each frame when it is asked for it, and each frame contains a copy of the payload.
+/// [`next`](Iterator::next) encodes one frame, which contains a copy of the payload.
 #[derive(Debug, Clone)]
 pub struct ReplyFrames<'a, I> {
     ident: &'a [u8],
@@ -65,9 +65,9 @@ impl<I: AsRef<[u8]>> Iterator for ReplyFrames<'_, I> {
 /// ```
 ///
 /// # Errors
-/// Returns an error if Mongrel2 would refuse the message, which it does silently and after which it delivers nothing
-/// for half a second: if there are no ids, or the ident or an id has characters that are not allowed. Returns an
-/// error if the payload is empty, because that would close the connections; use [`close`] for that.
+/// Returns an error if there are no ids, or the ident or an id is empty, too long or has characters that are not
+/// allowed. Mongrel2 would drop such a message silently, and deliver nothing for half a second. Returns an error if the
+/// payload is empty, because that would close the connections; use [`close`] for that.
 pub fn reply<'a, I: AsRef<[u8]>>(
     ident: &'a [u8],
     ids: &'a [I],
@@ -143,13 +143,13 @@ fn is_id(id: &[u8]) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mongrel2Reply {
-    /// The topic, to which the addressed servers are subscribed.
+    /// The `send_ident` of the addressed server. The frame begins with it, so it is also the topic of the message.
     pub ident: Bytes,
     /// `true` if the payload is a command to Mongrel2 instead of data for the clients.
     pub extended: bool,
     /// The ids of the connections.
     pub ids: Vec<Bytes>,
-    /// The data for the clients. An empty payload closes the connections.
+    /// The data for the clients, or the command if `extended` is set. Empty data closes the connections.
     pub payload: Bytes,
 }
 
@@ -165,7 +165,7 @@ pub struct Mongrel2Reply {
 /// ```
 ///
 /// # Errors
-/// Returns an error if Mongrel2 would refuse the reply.
+/// Returns an error if Mongrel2 would refuse the reply, with its default settings.
 pub fn decode_reply(frame: &Bytes) -> Result<Mongrel2Reply, ParseError> {
     const EXPECTED_ID: &str = "a connection id of 1 to 10 digits";
     let mut cursor = Cursor::new(frame);

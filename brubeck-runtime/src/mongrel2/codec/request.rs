@@ -44,7 +44,8 @@ pub struct Mongrel2Request {
     pub path: Bytes,
     /// The headers of the client and the keys of Mongrel2.
     pub headers: Mongrel2Headers,
-    /// The body. In a WebSocket handshake, the value for `Sec-WebSocket-Accept`.
+    /// The body, a part of a streamed upload, the payload of a WebSocket frame, or the text of a message. In a
+    /// WebSocket handshake, the value for `Sec-WebSocket-Accept`. Empty if Mongrel2 writes the body to a file.
     pub body: Bytes,
 }
 

@@ -33,9 +33,9 @@ const MAX_PORT_ATTEMPTS: usize = 8;
 /// # }
 /// ```
 ///
-/// Its configuration, logs and sockets are in a temporary directory that only this user can access, and which is
-/// removed when the server stops. If Mongrel2 exits, it is restarted. It does not outlive this process, even if the
-/// process is killed.
+/// Its configuration, its logs and its control port are in a temporary directory that only this user can access, and
+/// which is removed when the server stops. If Mongrel2 exits, it is restarted. It does not outlive this process, even if
+/// the process is killed.
 ///
 /// [`stop`](Mongrel2Server::stop) stops Mongrel2, and dropping the `Mongrel2Server` kills it. In both cases Mongrel2
 /// closes all connections without waiting for responses, so stop the application first.
@@ -101,11 +101,12 @@ impl Mongrel2Server {
             match ServerProcess::start(directory).await {
                 Ok(process) => return Ok((address, process)),
                 Err(StartError::Other(error)) => return Err(error),
-                // Another process bound the port after it was selected.
-                Err(StartError::PortTaken) if config.uses_any_port() && attempt < MAX_PORT_ATTEMPTS => {}
-                Err(StartError::PortTaken) => {
+                // Another process may have bound the port after it was selected.
+                Err(StartError::CannotListen) if config.uses_any_port() && attempt < MAX_PORT_ATTEMPTS => {}
+                Err(StartError::CannotListen) => {
                     return Err(Error::new(format!(
-                        "Mongrel2 cannot listen on {address}: the port is in use, or the address does not belong to this machine"
+                        "Mongrel2 cannot listen on {address}: the port is in use or reserved for the administrator, or the address \
+                         does not belong to this machine"
                     )));
                 }
             }
@@ -135,7 +136,8 @@ impl Mongrel2Server {
     ///
     /// # Errors
     ///
-    /// Returns an error if Mongrel2 does not start. It is retried in the background.
+    /// Returns an error if Mongrel2 does not start; the start is retried in the background. Returns an error if the
+    /// runtime that started Mongrel2 has been shut down, which has killed Mongrel2.
     pub async fn restart(&self) -> Result {
         self.send_command(SupervisorCommand::Restart).await
     }
@@ -144,8 +146,7 @@ impl Mongrel2Server {
     ///
     /// # Errors
     ///
-    /// Returns an error if the runtime that started Mongrel2 has been shut down. Mongrel2 has been killed in that
-    /// case.
+    /// Returns an error if the runtime that started Mongrel2 has been shut down, which has killed Mongrel2.
     pub async fn stop(self) -> Result {
         self.send_command(SupervisorCommand::Stop).await
     }

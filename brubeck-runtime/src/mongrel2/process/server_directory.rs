@@ -67,7 +67,7 @@ impl ServerDirectory {
         &self.path
     }
 
-    /// Returns the name, which no other such directory on this machine has.
+    /// Returns the name, which no other entry of the system's temporary directory has.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -75,7 +75,7 @@ impl ServerDirectory {
 
 impl Drop for ServerDirectory {
     fn drop(&mut self) {
-        // Files that cannot be removed are left to the cleanup of the system.
+        // Files that cannot be removed are left to the system, which cleans its temporary directory.
         let _ = std::fs::remove_dir_all(&self.path);
     }
 }

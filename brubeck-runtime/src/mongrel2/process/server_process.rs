@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
-/// Time for Mongrel2 to start. It takes half a second.
+/// Time for `m2sh load`, and for Mongrel2 to start, which takes half a second.
 const START_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time for Mongrel2 to exit after a signal. It takes a few milliseconds.
 const SIGNAL_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -21,16 +21,16 @@ const LOG_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// The text in the log once Mongrel2 accepts requests.
 const READY_TEXT: &str = " Running. Copyright";
 
-/// The text in the log if the port is in use.
-const PORT_TAKEN_TEXT: &str = "Can't announce on TCP port";
+/// The text in the log if Mongrel2 cannot bind its address, for any reason.
+const CANNOT_LISTEN_TEXT: &str = "Can't announce on TCP port";
 
 /// Errors of `m2sh load` that have no consequences.
 const HARMLESS_ERRORS: [&str; 2] = ["Invalid type given", "getlogin failed"];
 
 /// The error of a failed start.
 pub(super) enum StartError {
-    /// The port is in use, or the address does not belong to this machine.
-    PortTaken,
+    /// Mongrel2 cannot bind its address. Most often, the port is in use.
+    CannotListen,
     Other(Error),
 }
 
@@ -103,8 +103,8 @@ impl ServerProcess {
             // Before Mongrel2 opens its log, it writes to stderr.
             let output = directory.path().join("logs/output.log");
             let log = [read_log(&output), read_log(&log)].concat();
-            return Err(if log.contains(PORT_TAKEN_TEXT) {
-                StartError::PortTaken
+            return Err(if log.contains(CANNOT_LISTEN_TEXT) {
+                StartError::CannotListen
             } else {
                 StartError::Other(Error::because(reason, first_error(&log)))
             });
@@ -222,14 +222,14 @@ fn cannot_run(program: &str, error: std::io::Error) -> Error {
     }
 }
 
-/// Returns the text of a log file. Returns an empty text if the file does not exist yet.
+/// Returns the text of a log file. Returns an empty text if the file cannot be read, as before Mongrel2 creates it.
 fn read_log(path: &Path) -> String {
     std::fs::read(path)
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .unwrap_or_default()
 }
 
-/// Returns the first error in a log, which is the cause of the following ones.
+/// Returns the first error in a log, which is the cause of the following ones. Returns the last line if there is none.
 fn first_error(log: &str) -> String {
     let error = log
         .lines()

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 
-/// Time before the first restart. It is doubled for each further one.
+/// Time before the first restart. It is doubled for each further one, up to [`MAX_BACKOFF`].
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
 /// Uptime after which the backoff is reset.
@@ -24,7 +24,7 @@ pub(super) struct Supervisor {
     /// `None` between an exit and the restart.
     pub(super) process: Option<ServerProcess>,
     pub(super) pid: watch::Sender<Option<u32>>,
-    /// Fields are dropped in order: the directory must be removed after the process has been killed.
+    /// Fields are dropped in order: the process must be killed before the directory is removed.
     pub(super) directory: ServerDirectory,
 }
 
@@ -89,8 +89,8 @@ impl Supervisor {
                 Ok(())
             }
             Err(StartError::Other(error)) => Err(error),
-            Err(StartError::PortTaken) => Err(Error::new(
-                "Mongrel2 cannot listen again: another process is using its port",
+            Err(StartError::CannotListen) => Err(Error::new(
+                "Mongrel2 cannot listen again; another process may be using its port",
             )),
         }
     }

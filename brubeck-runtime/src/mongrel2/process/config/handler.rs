@@ -42,7 +42,7 @@ impl Mongrel2Handler {
     }
 
     /// Sets the `send_ident`, which each request contains, and the `recv_ident`, which is the prefix of the responses
-    /// that Mongrel2 receives. The default for both is an identity that no other Mongrel2 has.
+    /// that Mongrel2 receives. The default for both consists of the identity of the server and the number of the handler.
     ///
     /// `send_ident` must have 1 to 255 ASCII letters, digits or `-`, and must begin with `recv_ident`; usually both
     /// are equal. [`Mongrel2Config::start`](crate::Mongrel2Config::start) and [`conf`](crate::Mongrel2Config::conf)

@@ -35,7 +35,7 @@ const DEFAULT_IDLE_LIMIT: Duration = Duration::from_secs(600);
 /// # Defaults
 ///
 /// Some defaults differ from those of Mongrel2: the head of a request may have 64 KiB and arrive in up to 64 packets,
-/// a body may have 1 MiB, and a connection that waits for a slow response is closed after ten minutes.
+/// a body may have 1 MiB, and an idle connection is closed after ten minutes.
 #[derive(Clone, Debug)]
 #[must_use = "a configuration does nothing until it is started"]
 pub struct Mongrel2Config {
@@ -84,8 +84,8 @@ impl Mongrel2Config {
         self
     }
 
-    /// Sets the time after which Mongrel2 closes an idle connection, in whole seconds. The default is ten minutes;
-    /// zero disables it.
+    /// Sets the time after which Mongrel2 closes an idle connection. The default is ten minutes; zero disables it.
+    /// Fractions of a second are cut off, so less than one second is zero.
     ///
     /// A connection is idle, too, while a handler works on its request. But the application keeps such connections
     /// open, see [`Mongrel2::keep_alive`](crate::Mongrel2::keep_alive).
@@ -111,15 +111,16 @@ impl Mongrel2Config {
         self.setting("upload.stream", "1")
     }
 
-    /// Makes Mongrel2 report how much each client has read, so that long responses are sent as fast as their clients
-    /// read. This costs one additional message for each response.
+    /// Makes Mongrel2 report how many bytes it has written to each client, so that long responses are sent as fast as
+    /// their clients read. This costs one additional message for each response.
     ///
     /// The [control port](crate::Mongrel2::control) has the same purpose.
     pub fn flow_control(self) -> Mongrel2Config {
         self.setting("download.flow_control", "1")
     }
 
-    /// Sets any other setting of Mongrel2. It replaces the value that this configuration has.
+    /// Sets any other setting of Mongrel2. It replaces the value that this configuration has. But with uploads,
+    /// `limits.content_length` is raised to `limits.buffer_size`, because Mongrel2 would lose data otherwise.
     ///
     /// ```
     /// use brubeck::Mongrel2Config;
@@ -135,8 +136,8 @@ impl Mongrel2Config {
     ///
     /// # Errors
     ///
-    /// Returns an error if Mongrel2 is not installed, the configuration is invalid, the port is in use, or an
-    /// endpoint cannot be bound.
+    /// Returns an error if Mongrel2 is not installed, the configuration is invalid, the address or an endpoint cannot be
+    /// bound, or Mongrel2 is not ready within 15 seconds.
     pub async fn start(self) -> Result<Mongrel2Server> {
         Mongrel2Server::start(self).await
     }
@@ -160,7 +161,7 @@ impl Mongrel2Config {
         free.map_err(|error| Error::because(format!("cannot find a free port on {}", address.ip()), error))
     }
 
-    /// Returns `true` if the port is selected by the system. Then another one can be tried if it is in use.
+    /// Returns `true` if the port is 0, so the system selects one. Then another one can be tried if that is in use.
     pub(super) fn uses_any_port(&self) -> bool {
         self.listen_address.ends_with(":0")
     }
@@ -169,7 +170,8 @@ impl Mongrel2Config {
     /// <database> <id>`.
     ///
     /// `id` becomes the `uuid` of the server and must be a valid identity. The log files, the pid file and the
-    /// control port are in `folder`, which must have the subfolders `run`, `logs` and `tmp`.
+    /// control port are in `folder`, which must have the subfolders `run`, `logs` and `tmp`. If the port of the address
+    /// is 0, the text has one that is free now.
     ///
     /// ```
     /// use brubeck::{Mongrel2Config, Mongrel2Handler};
