@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::handler::{Application, Connection, OpenConnection, Stop};
 #[cfg(feature = "legacy")]
 use crate::legacy::server as legacy;
-use crate::rpc::codec::is_v2;
+use crate::rpc::codec::has_magic;
 use crate::rpc::core::WorkerConfig;
 use crate::rpc::server::{CallerSessions, InstrumentedApplication};
 use crate::secret::Secret;
@@ -210,7 +210,9 @@ impl ServiceServer {
         // A callback, not a channel: it runs in the task of the connection that received the message, which decodes it and
         // often responds as well.
         server.inbound.set_handler(move |event| match event {
-            ServerEvent::Message { peer, frames } if is_v2(&frames) => sessions.handle_message(&peer, frames),
+            ServerEvent::Message { peer, frames } if has_magic(&frames) => {
+                sessions.handle_message(&peer, frames)
+            }
             ServerEvent::Message { peer, frames } => legacy.handle(peer, frames, &outbound),
             ServerEvent::Disconnected { peer } => {
                 sessions.handle_disconnect(&peer);

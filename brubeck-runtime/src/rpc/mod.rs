@@ -1,5 +1,6 @@
-//! Calls between brubeck applications: the public API (`api`), brubeck's protocol as state machines (`core`) and its codec
-//! (`codec`), and both sides over ZeroMQ connections (`client`, `server`).
+//! Calls between brubeck applications: the public API (`api`), brubeck's protocol as state machines (`core`), its codec
+//! (`codec`), and both sides over ZeroMQ connections (`client`, `server`). `driver` executes the state machines, and `convert`
+//! converts between the types of the API and those of the codec.
 
 pub(crate) mod api;
 #[cfg(feature = "services")]

@@ -92,7 +92,7 @@ pub(super) fn headers(cursor: &mut Cursor<'_>) -> Result<Vec<(ByteStr, ByteStr)>
 }
 
 pub(super) fn put_short_text(out: &mut BytesMut, text: &ByteStr) {
-    // `check_length` has rejected longer texts.
+    // `validate` has rejected longer texts. Truncating only keeps the length consistent with the text.
     let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
     out.put_u8(length);
     out.put_slice(text.as_bytes().get(..length.into()).unwrap_or_default());

@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
 
-/// The content of `hello` and `challenge`: the version, and a nonce for the keys of the session.
+/// The content of `hello` and `challenge`: the version, the features, and a nonce for the keys of the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
     /// From the caller: the highest version that it supports. From the worker: the version of the session.
@@ -39,11 +39,11 @@ impl Hello {
 /// The content of `proof`, the first sealed message of the caller. Its code proves that the caller knows the passphrase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
-    /// The interval between two pings, in milliseconds.
+    /// The interval between two pings, in milliseconds. The worker clamps it to 10 ms to 60 s.
     pub heartbeat_ms: u32,
-    /// The largest body that the sender accepts, in bytes.
+    /// The largest body that the sender accepts, in bytes. The worker sends an error instead of a larger reply.
     pub max_body: u32,
-    /// The name of the sender in logs.
+    /// The name of the sender, for diagnostics. At most 64 bytes.
     pub name: ByteStr,
 }
 
@@ -72,9 +72,9 @@ impl Proof {
 pub struct Welcome {
     /// The highest request id that the caller may send.
     pub limit: u64,
-    /// The largest body that the sender accepts, in bytes.
+    /// The largest body that the sender accepts, in bytes. It refuses larger requests with `TooLarge`.
     pub max_body: u32,
-    /// The name of the sender in logs.
+    /// The name of the sender, for diagnostics. At most 64 bytes.
     pub name: ByteStr,
 }
 
@@ -98,15 +98,16 @@ impl Welcome {
     }
 }
 
-/// The reason why a worker denies a session. It is not authenticated, so it serves diagnostics only.
+/// The reason why a worker denies a session. It is not authenticated: a caller reports it in the errors of its calls, and
+/// connects again.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Denial {
-    /// The passphrases differ.
+    /// The proof is not valid, usually because the passphrases differ.
     Passphrase = 1,
     /// The worker does not support the version of the caller.
     Version = 2,
-    /// The worker has reached its number of sessions.
+    /// The worker has reached its maximum number of sessions.
     Full = 3,
 }
 

@@ -1,11 +1,11 @@
-//! The head of a message: its kind, and the fields that all messages share.
+//! The first 36 bytes of a head frame: the kind of the message, and the fields that all kinds share.
 
 use super::field;
 use super::limits::MAX_HEAD;
 use crate::codec::{Cursor, ParseError};
 use bytes::{BufMut, BytesMut};
 
-/// The first four bytes of each message. Messages of the Python dialects begin with a space, a digit or an empty frame.
+/// The first four bytes of each message. Requests of the Python dialects to a `ROUTER` begin with a space or an empty frame.
 pub const MAGIC: [u8; 4] = *b"\xb2brb";
 
 /// The version of the protocol that this module implements.
@@ -69,27 +69,27 @@ impl MessageKind {
     }
 }
 
-/// The fields that all messages share.
+/// The fields that all kinds of messages share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageHead {
     /// The version of the protocol.
     pub version: u8,
     /// The kind of the message.
     pub kind: MessageKind,
-    /// The flags of a request; 0 for all other kinds.
+    /// The flags of a request. Other kinds are sent with 0, and receivers ignore their flags.
     pub flags: u16,
-    /// The id of the session, chosen by the worker.
+    /// The id of the session, chosen by the worker; 0 in `hello` and `denied`.
     pub session: u64,
-    /// The counter of the message, which increases by one with each message in one direction.
+    /// The number of the message in its direction of the session, from 1; 0 in messages without an authentication code.
     pub counter: u64,
-    /// The highest counter received from the other side.
+    /// The highest counter received from the other side; 0 in messages without an authentication code.
     pub ack: u64,
     /// The length of the body, in bytes.
     pub body_len: u32,
 }
 
 impl MessageHead {
-    /// The encoded length of the head, in bytes.
+    /// The encoded length of these fields, in bytes.
     pub(super) const LENGTH: usize = 36;
 
     pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, ParseError> {

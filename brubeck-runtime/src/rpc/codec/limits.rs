@@ -1,4 +1,4 @@
-//! The limits of a message. Decoders and encoders both enforce them.
+//! The limits of a message. The encoder and the decoder both enforce them, unless stated otherwise.
 
 /// The maximum length of a path, in bytes.
 pub const MAX_PATH: usize = 8 << 10;
@@ -16,11 +16,12 @@ pub const MAX_TRACESTATE: usize = 512;
 pub const MAX_MESSAGE: usize = 1 << 10;
 /// The maximum length of the name of a caller or a worker, in bytes.
 pub const MAX_NAME: usize = 64;
-/// The maximum length of a head frame, in bytes.
+/// The maximum length of a head frame, in bytes. Only the decoder checks it: the other limits keep encoded heads below it.
 pub const MAX_HEAD: usize = 32 << 10;
-/// The maximum length of a message from a peer that is not authenticated yet, in bytes, all frames together.
+/// The maximum length of a `hello` or `proof`, in bytes, all frames together. Workers enforce it, because the sender is not
+/// authenticated yet.
 pub const MAX_HANDSHAKE_MESSAGE: usize = 512;
-/// The maximum depth of nested calls.
+/// The maximum depth of nested calls. Callers and workers enforce it, the codec does not.
 pub const MAX_HOPS: u8 = 16;
-/// The default maximum length of a body, in bytes: 8 MiB.
+/// The default maximum length of a body, in bytes: 8 MiB. Callers and workers enforce the configured one, the codec does not.
 pub const MAX_BODY: usize = 8 << 20;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// A message.
 ///
-/// `request_id` numbers the requests of a session. `limit` is the highest request id that the caller may send. The latest limit
+/// `request_id` numbers the requests of a session, from 1. `limit` is the highest request id that the caller may send. The latest limit
 /// counts, even if it is lower than a previous one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WireMessage {
@@ -24,14 +24,15 @@ pub enum WireMessage {
     Welcome(Welcome),
     /// From the caller: starts a handler.
     Request(WireRequest),
-    /// From the worker: confirms a request with the flag `nowait`.
+    /// From the worker: confirms that it accepted a request with the flag `nowait`. The handler may still be queued.
     Started {
         /// The id of the request.
         request_id: u64,
         /// The new limit.
         limit: u64,
     },
-    /// From the worker: ends a request. Each request ends with exactly one of these or one [`Error`](Self::Error).
+    /// From the worker: ends a request. Each request ends with exactly one of these or one [`Error`](Self::Error), unless its
+    /// session ends first.
     Reply {
         /// The id of the request.
         request_id: u64,
@@ -77,7 +78,8 @@ pub enum WireMessage {
     Draining,
     /// From either side: ends the session.
     Bye {
-        /// From the worker: the last request id that arrived. It never begins requests with a higher id.
+        /// From the worker: the last request id that arrived or that a ping reported. It never begins requests with a higher
+        /// id. From the caller: 0, without a meaning.
         last_request_id: u64,
     },
     /// From the worker: denies a session.
@@ -225,7 +227,7 @@ impl WireMessage {
         }
     }
 
-    /// Returns an error if the receiver would reject the message.
+    /// Returns an error if a text or the headers exceed their limits, so that the receiver could not decode the message.
     pub(super) fn validate(&self) -> Result<(), EncodeError> {
         match self {
             Self::Proof(proof) => proof.validate(),
@@ -258,19 +260,19 @@ pub struct CallRequest {
     pub method: ByteStr,
     /// The path. At most 8 KiB.
     pub path: ByteStr,
-    /// The W3C `traceparent` of the span that makes the call, or empty.
+    /// The W3C `traceparent` of the span that makes the call, or empty. At most 64 bytes.
     pub traceparent: ByteStr,
-    /// The W3C `tracestate`, or empty.
+    /// The W3C `tracestate`, or empty. At most 512 bytes.
     pub tracestate: ByteStr,
-    /// The names and values of the headers. At most 100 with 16 KiB.
+    /// The names and values of the headers. At most 100 headers, and 16 KiB together.
     pub headers: Vec<(ByteStr, ByteStr)>,
-    /// The body.
+    /// The body. The receiver sets its maximum length, by default 8 MiB.
     pub body: Bytes,
-    /// The number of calls that led to this one.
+    /// The number of calls that led to this one. At most 16.
     pub hops: u8,
     /// Allows retries after the call may have run.
     pub idempotent: bool,
-    /// Makes the worker confirm the request with [`WireMessage::Started`].
+    /// Makes the worker confirm with [`WireMessage::Started`] that it accepted the request.
     pub nowait: bool,
 }
 
@@ -284,7 +286,7 @@ impl CallRequest {
         }
     }
 
-    /// Checks the lengths of the fields.
+    /// Checks the lengths of the texts and headers. The limits of the body and of `hops` are checked by callers and workers.
     ///
     /// # Errors
     ///
@@ -314,7 +316,7 @@ impl CallRequest {
 pub struct WireRequest {
     /// The id of the request, which is higher than those of all previous requests of the session.
     pub id: u64,
-    /// The time until the deadline, in milliseconds.
+    /// The time until the deadline, in milliseconds. 0 is refused as expired.
     pub timeout_ms: u32,
     /// Indicates that further calls wait for credit.
     pub more_waiting: bool,
@@ -377,18 +379,18 @@ impl WireRequest {
 /// The reply of a handler.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WireReply {
-    /// The status code.
+    /// The status code, which may have any value.
     pub status: i32,
     /// The reason phrase of the status. At most 1 KiB.
     pub message: ByteStr,
-    /// The names and values of the headers. At most 100 with 16 KiB.
+    /// The names and values of the headers. At most 100 headers, and 16 KiB together.
     pub headers: Vec<(ByteStr, ByteStr)>,
-    /// The body.
+    /// The body. The caller sets its maximum length, by default 8 MiB.
     pub body: Bytes,
 }
 
 impl WireReply {
-    /// Checks the lengths of the fields.
+    /// Checks the lengths of the message and the headers. The limit of the body is checked by callers and workers.
     ///
     /// # Errors
     ///
@@ -423,14 +425,14 @@ impl WireReply {
 pub struct ErrorReply {
     /// The error code.
     pub code: ErrorCode,
-    /// The time after which a retry may succeed, in milliseconds.
+    /// The time after which a retry may succeed, in milliseconds. Only set for [`ErrorCode::Busy`], otherwise 0.
     pub retry_after_ms: u32,
     /// A description of the error. At most 1 KiB.
     pub message: ByteStr,
 }
 
 impl ErrorReply {
-    /// Creates an error without `retry_after_ms`. Truncates the message to its limit.
+    /// Creates an error with a `retry_after_ms` of 0. Truncates the message to its limit.
     pub(crate) fn new(code: ErrorCode, message: impl Into<ByteStr>) -> Self {
         Self {
             code,
@@ -462,11 +464,11 @@ impl ErrorReply {
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
-    /// Not begun: the worker is full.
+    /// Not begun: the worker is at capacity, or the caller has not read enough of its replies.
     Busy = 1,
     /// Not begun: the worker is draining.
     Draining = 2,
-    /// Not begun: the worker refused the request.
+    /// Not begun: the worker refused the request, for example because it has too many hops.
     Refused = 3,
     /// Not begun: the body exceeds the limit of the worker.
     TooLarge = 4,
@@ -478,7 +480,7 @@ pub enum ErrorCode {
     Stopped = 7,
     /// Cancelled. The handler may have begun.
     Cancelled = 8,
-    /// Begun, but there is no reply that could be sent.
+    /// Begun, but the handler returned no reply, or one that exceeds a limit.
     Failed = 9,
 }
 

@@ -1,4 +1,4 @@
-//! The codec of brubeck's protocol, `v2` on the wire: encodes messages to frames and decodes them.
+//! The codec of brubeck's protocol, version 2 (exported as the module `wire::v2`): encodes messages to frames and decodes them.
 //!
 //! `docs/protocol.md` specifies the encoding byte by byte.
 //!
@@ -32,9 +32,10 @@ pub use raw_message::{InvalidMessage, Position, RawMessage, encode_unsealed, sea
 
 use bytes::Bytes;
 
-/// Returns whether the frames begin like a message of brubeck's protocol. Messages of the Python dialects begin with a space, a
-/// digit or an empty frame.
+/// Returns whether the first frame begins with [`MAGIC`], as every message of brubeck's protocol does, of any version.
+///
+/// It does not check anything else: [`RawMessage::read`] may still reject the message.
 #[must_use]
-pub fn is_v2(frames: &[Bytes]) -> bool {
+pub fn has_magic(frames: &[Bytes]) -> bool {
     frames.first().is_some_and(|frame| frame.starts_with(&MAGIC))
 }

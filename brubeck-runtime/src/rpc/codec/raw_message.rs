@@ -7,7 +7,7 @@ use super::message::WireMessage;
 use crate::codec::{Cursor, EncodeError, ParseError};
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// A received message of which only the head was decoded.
+/// A received message of which only the [head](MessageHead) was decoded.
 #[derive(Clone, Debug)]
 pub struct RawMessage {
     head: MessageHead,
@@ -15,12 +15,12 @@ pub struct RawMessage {
     body: Bytes,
 }
 
-/// The error of a message whose authentication code is valid but whose fields are malformed.
+/// The error of a message whose fields are malformed, although its authentication code is valid or its kind has none.
 #[derive(Clone, Debug)]
 pub struct InvalidMessage {
-    /// The id of the request, if the message is a request, a reply or an error.
+    /// The id of the request, if the message is a request, a reply or an error, and long enough to contain the id.
     pub request_id: Option<u64>,
-    /// The error.
+    /// The error of the malformed field.
     pub error: ParseError,
 }
 
@@ -29,7 +29,8 @@ impl RawMessage {
     ///
     /// # Errors
     ///
-    /// Returns an error if the frames are not a message of brubeck's protocol.
+    /// Returns an error if the head is malformed, has another version than [`VERSION`] or does not match the body, or if a frame
+    /// is missing, superfluous or longer than its limit. The fields and the code are not checked.
     pub fn read(frames: &[Bytes]) -> Result<Self, ParseError> {
         let (frame, body) = match frames {
             [frame] => (frame, Bytes::new()),
@@ -45,7 +46,7 @@ impl RawMessage {
         if head.body_len as usize != body.len() || (head.body_len > 0 && !head.kind.has_body()) {
             return Err(ParseError::Expected {
                 at: 32,
-                what: "the length of the received body",
+                what: "the length of the received body, which only requests and replies have",
             });
         }
         let needed = if head.kind.is_sealed() {
@@ -86,7 +87,7 @@ impl RawMessage {
         &self.frame
     }
 
-    /// Returns whether the authentication code is valid for this key.
+    /// Returns whether the message has an authentication code that is valid for this key.
     #[must_use]
     pub fn is_sealed_with(&self, key: &MacKey) -> bool {
         let Some(signed_len) = self
@@ -103,7 +104,8 @@ impl RawMessage {
         }
     }
 
-    /// Decodes the message if its authentication code is valid for this key, otherwise returns `None`.
+    /// Decodes the message if its authentication code is valid for this key, otherwise returns `None`. Does not check the
+    /// session or the counter.
     #[must_use]
     pub fn open(&self, key: &MacKey) -> Option<Result<WireMessage, InvalidMessage>> {
         self.is_sealed_with(key).then(|| self.decode(MAC_LENGTH))
@@ -141,17 +143,17 @@ impl RawMessage {
 pub struct Position {
     /// The id of the session.
     pub session: u64,
-    /// The counter of the message, which increases by one with each message in one direction.
+    /// The number of the message in its direction of the session, from 1.
     pub counter: u64,
     /// The highest counter received from the other side.
     pub ack: u64,
 }
 
-/// Encodes a message with an authentication code.
+/// Encodes a message with an authentication code. Its kind must be [sealed](MessageKind::is_sealed).
 ///
 /// # Errors
 ///
-/// Returns an error if a field exceeds its limit.
+/// Returns an error if a field exceeds its limit or the body has 4 GiB or more.
 pub fn seal(message: &WireMessage, position: Position, key: &MacKey) -> Result<Vec<Bytes>, EncodeError> {
     let mut out = encode(message, position)?;
     let body = message.body();
@@ -165,7 +167,7 @@ pub fn seal(message: &WireMessage, position: Position, key: &MacKey) -> Result<V
     Ok(frames)
 }
 
-/// Encodes a message of the handshake that is sent before there is a key.
+/// Encodes a message of the handshake that is sent before there is a key. `session` is 0 unless it is a challenge.
 ///
 /// # Errors
 ///
