@@ -14,7 +14,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-/// Converts a request of the application. Its named arguments and its body become one JSON object.
+/// Converts a request of the application. Its named arguments and the fields of its body become one JSON object.
+///
+/// An argument replaces a field of the same name. If there are arguments, a body that is not an object is dropped.
 pub(super) fn to_call_request(request: ServiceRequest, nowait: bool) -> CallRequest {
     let text = |(name, value): (String, Value)| (name.into(), plain(value).into());
     let trace = request.trace.as_ref();
@@ -43,7 +45,7 @@ fn merge_body(arguments: JsonObjectWriter, body: Bytes) -> Bytes {
     serde_json::to_vec(&fields).unwrap_or_default().into()
 }
 
-/// Converts a request to the message that its handler gets. Returns an error status if the method is not valid.
+/// Converts a request to the message that its handler gets. Returns an error status if the method is unknown or `response`.
 pub(super) fn to_message(request: &CallRequest, deadline: Instant) -> Result<Message, Status> {
     let method: Method = request
         .method
@@ -75,11 +77,12 @@ fn encode_reply(response: Response) -> WireReply {
             Ok(text) => serde_json::to_vec(text).unwrap_or_default().into(),
             Err(_) => {
                 tracing::error!(
-                    "handler returned binary data, which a service cannot send; return text or JSON"
+                    "handler returned binary data, which a service cannot send, responding with status 500; return text or JSON"
                 );
                 return status_reply(Status::INTERNAL_SERVER_ERROR);
             }
         },
+        // The status and its message are sent separately. A service cannot send a stream or a file.
         _ => Bytes::from_static(b"{}"),
     };
     let headers = wire_headers(&headers)
@@ -93,13 +96,14 @@ fn encode_reply(response: Response) -> WireReply {
     }
 }
 
-/// Converts the response of a handler. Returns an internal server error if it cannot be encoded.
+/// Converts the response of a handler. Logs an error and returns an internal server error if the response is binary or exceeds a
+/// limit of the codec.
 pub(super) fn to_wire_reply(response: Response) -> WireReply {
     let reply = encode_reply(response);
     match reply.validate() {
         Ok(()) => reply,
         Err(error) => {
-            tracing::error!(%error, "response of a handler could not be encoded");
+            tracing::error!(%error, "cannot encode the response of a handler, responding with status 500");
             status_reply(Status::INTERNAL_SERVER_ERROR)
         }
     }
@@ -147,7 +151,8 @@ pub(crate) fn http_headers(pairs: impl IntoIterator<Item = (impl AsRef<str>, imp
     headers
 }
 
-/// Returns the HTTP headers to send in a message: those with a textual value, except for the content type, which the protocol defines.
+/// Returns the HTTP headers to send in a message, except for the content type, which the protocol implies. Omits those whose value
+/// is not visible ASCII.
 pub(crate) fn wire_headers(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .iter()

@@ -20,7 +20,7 @@ pub trait StateMachine {
     /// Processes an event, and appends the resulting actions.
     fn handle_event(&mut self, now: Moment, event: Self::Event, actions: &mut Vec<Self::Action>);
 
-    /// Returns the time by which the next event must be passed, if only a wake event.
+    /// Returns the time by which the next event must be passed, if only a wake event; `None` if there is nothing to wait for.
     fn next_wake(&self) -> Option<Moment>;
 }
 
@@ -54,7 +54,7 @@ impl StateMachine for Worker {
 pub struct Driver<M: StateMachine> {
     /// The state machine.
     pub machine: M,
-    /// In reverse order. The buffer is reused for all events, so that processing an event does not allocate.
+    /// In reverse order. The buffer is reused for all events, so that most events are processed without an allocation.
     actions: Vec<M::Action>,
     events: VecDeque<M::Event>,
     /// The timeout that was returned last.
@@ -72,12 +72,13 @@ impl<M: StateMachine> Driver<M> {
         }
     }
 
-    /// Queues an event. It is processed once all pending actions have been executed.
+    /// Queues an event. [`poll_action`](Self::poll_action) processes it once all pending actions have been returned.
     pub fn handle_event(&mut self, event: M::Event) {
         self.events.push_back(event);
     }
 
-    /// Returns the next action to execute, or `None` if no actions or events are left.
+    /// Returns the next action to execute, or `None` if no actions or events are left. `now` is the time of the events that are
+    /// processed for it.
     pub fn poll_action(&mut self, now: Moment) -> Option<M::Action> {
         loop {
             if let Some(action) = self.actions.pop() {
@@ -90,13 +91,14 @@ impl<M: StateMachine> Driver<M> {
     }
 
     /// Returns the time at which to pass a wake event, unless [`timeout_changed`](Self::timeout_changed) returns an earlier one
-    /// before.
+    /// before. Returns `None` if there is nothing to wait for.
     pub fn poll_timeout(&mut self) -> Option<Moment> {
         self.scheduled_timeout = self.machine.next_wake();
         self.scheduled_timeout
     }
 
-    /// Returns the new timeout if it is earlier than the one returned last.
+    /// Returns the new timeout if it is earlier than the one returned last or that was `None`. A later timeout is not reported:
+    /// the wake event at the earlier one is harmless.
     pub fn timeout_changed(&mut self) -> Option<Moment> {
         let next = self.machine.next_wake()?;
         if self.scheduled_timeout.is_some_and(|scheduled| scheduled <= next) {
@@ -125,7 +127,7 @@ impl Clock {
     }
 
     pub(crate) fn instant(self, moment: Moment) -> Instant {
-        // An instant that cannot be represented is too far away to matter: 34 years stand for it.
+        // A moment that is not representable as an instant is too far away to matter. Use one in 34 years instead.
         self.0
             .checked_add(moment)
             .unwrap_or(self.0 + Moment::from_secs(1 << 30))
@@ -134,13 +136,16 @@ impl Clock {
 
 /// An object with a timer that [`run_timer`] drives.
 pub(crate) trait TimerTarget: Send + Sync + 'static {
-    /// Returns the time of the next wake-up.
+    /// Returns the time of the next wake-up; `None` to wait for a notification.
     fn next_wake(&self) -> Option<Instant>;
-    /// Called at the time that `next_wake` returned.
+    /// Called at the time that `next_wake` returned, or shortly after.
     fn wake(self: &Arc<Self>);
 }
 
-/// Wakes `target` at the times that it requests, until it is dropped. `timer_changed` notifies of a changed time.
+/// Wakes `target` at the times that it requests, until it is dropped.
+///
+/// The target must notify `timer_changed` if its next time becomes earlier, and when it is dropped: otherwise this future does not
+/// end before the time that it waits for.
 pub(crate) async fn run_timer(target: Weak<impl TimerTarget>, timer_changed: Arc<Notify>) {
     loop {
         let Some(next) = target.upgrade().map(|target| target.next_wake()) else {
