@@ -3,9 +3,10 @@
 use crate::rpc::codec::{EncodeError, InvalidMessage, MacKey, Position, RawMessage, WireMessage, seal};
 use bytes::Bytes;
 
-/// Seals outgoing messages and opens incoming ones, each exactly once and in order.
+/// Numbers and seals outgoing messages, and opens incoming ones, each at most once and in the order of their numbers.
 ///
-/// ZeroMQ keeps the order of messages on a link. A counter that does not increase is therefore a replay.
+/// ZeroMQ keeps the order of messages on a link. A counter that does not increase is therefore a replay. A gap is accepted: a
+/// link may lose messages.
 #[derive(Debug)]
 pub(super) struct SecureChannel {
     session: u64,
@@ -18,7 +19,7 @@ pub(super) struct SecureChannel {
 /// The reason why an incoming message is dropped.
 #[derive(Debug)]
 pub(super) enum OpenError {
-    /// The authentication code or the session id is wrong.
+    /// The session id is wrong, or the authentication code is wrong or missing.
     Forged,
     /// The counter is not above that of the last message.
     Replayed,

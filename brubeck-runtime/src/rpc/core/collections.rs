@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// A map for keys that are inserted in ascending order and mostly removed in the same order.
+/// A map for keys that are inserted in ascending order and mostly removed in the same order. Any other order takes linear time.
 ///
 /// It is a sorted ring buffer: inserting does not allocate per entry, and a peer cannot choose keys that collide as in a hash
 /// table.
@@ -95,11 +95,13 @@ const MIN_CANCELLED_FOR_COMPACTION: usize = 64;
 
 /// A priority queue of timers, soonest first.
 ///
-/// Cancelling is lazy. A cancelled entry stays until it reaches the front, or until half of all entries are cancelled and the
-/// queue is compacted. Cancelling the timer of a call that ends early therefore costs almost nothing.
+/// Cancelling is lazy: a cancelled entry stays until it expires, is at the front when another one is cancelled, or more than half
+/// of all entries are cancelled and the queue is compacted. Cancelling the timer of a call that ends early therefore costs almost
+/// nothing. [`pop_expired`](Self::pop_expired) may return a cancelled timer, which its caller must ignore.
 #[derive(Debug)]
 pub(super) struct TimerQueue<K> {
     heap: BinaryHeap<Reverse<(Moment, K)>>,
+    /// An upper estimate: an entry that expires after it was cancelled is still counted.
     cancelled: usize,
 }
 
@@ -115,7 +117,7 @@ impl<K: Ord + Copy> TimerQueue<K> {
         self.heap.push(Reverse((at, key)));
     }
 
-    /// Returns the expiry of the soonest timer.
+    /// Returns the expiry of the soonest timer, which may be a cancelled one.
     pub(super) fn next_expiry(&self) -> Option<Moment> {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
@@ -131,7 +133,7 @@ impl<K: Ord + Copy> TimerQueue<K> {
     /// Records that one entry was cancelled. `is_live` returns whether an entry is still needed.
     pub(super) fn note_cancelled(&mut self, is_live: impl Fn(Moment, K) -> bool) {
         self.cancelled += 1;
-        // The front is always live, so the driver is never woken for a cancelled timer.
+        // Clear the front, so that the driver is rarely woken for a cancelled timer.
         while let Some(Reverse((at, key))) = self.heap.peek()
             && !is_live(*at, *key)
         {

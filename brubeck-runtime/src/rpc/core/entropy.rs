@@ -2,7 +2,7 @@
 
 use crate::rpc::codec::MacKey;
 
-/// A deterministic generator of nonces and session ids, and of cheap numbers for load balancing.
+/// A deterministic generator of nonces and session ids, and of cheap numbers for load balancing and jitter.
 #[derive(Debug)]
 pub(super) struct Entropy {
     seed: MacKey,

@@ -22,8 +22,12 @@ pub(crate) use collections::IdMap;
 
 use std::time::Duration;
 
-/// A point in time: the duration since an origin that the driver chooses. It never decreases.
+/// A point in time: the duration since an origin that the driver chooses. A time before the last one counts as the last one.
 pub type Moment = Duration;
+
+/// The bounds of the heartbeat interval. Values outside of them are clamped.
+const MIN_HEARTBEAT_INTERVAL: Duration = Duration::from_millis(10);
+const MAX_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The number of heartbeat intervals without a message after which a peer is considered dead.
 pub const MAX_MISSED_HEARTBEATS: u32 = 3;
@@ -36,10 +40,10 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
 const TOO_MANY_HOPS: &str =
     "the call is the result of more than 16 nested calls; check for services that call each other in a cycle";
 
-/// The share of a new sample in the moving average of handler times: one part in this many.
+/// The share of a new sample in a moving average of handler or call times: one part in this many.
 const SERVICE_TIME_SAMPLES: u32 = 8;
 
-/// Adds a sample to an exponential moving average.
+/// Adds a sample to an exponential moving average. The first sample is the average.
 fn moving_average(average: Option<Duration>, sample: Duration) -> Duration {
     match average {
         Some(average) => (average * (SERVICE_TIME_SAMPLES - 1) + sample) / SERVICE_TIME_SAMPLES,

@@ -1,4 +1,4 @@
-//! Admission control: whether a new call is accepted, or fails at once because it is not likely to succeed.
+//! Admission control: accepts a new call, or fails it at once if it violates a limit or is not likely to succeed.
 
 use super::queue::{ActiveCall, CallState};
 use super::{CallId, CallOptions, Caller, CallerAction, CallerTimer};
@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The `retry_after` hint if the service time is not known yet.
+/// The `retry_after` hint if the wait cannot be estimated.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// A moving average of the time from sending a call to its reply.
@@ -21,8 +21,8 @@ impl ServiceTime {
         self.0 = Some(moving_average(self.0, elapsed));
     }
 
-    /// Estimates how long a call waits behind `ahead` other calls until one of `capacity` places is free. Returns `None` if
-    /// there is no basis for an estimate.
+    /// Estimates how long a call waits behind `ahead` other calls until one of `capacity` places is free. Returns `None` if no
+    /// reply has arrived yet or `capacity` is 0.
     fn estimate_wait(&self, ahead: usize, capacity: usize) -> Option<Duration> {
         let calls = u32::try_from(ahead.saturating_add(1)).unwrap_or(u32::MAX);
         let capacity = u32::try_from(capacity).ok().filter(|capacity| *capacity > 0)?;
@@ -34,12 +34,12 @@ impl ServiceTime {
 ///
 /// A burst may wait in the queue for as long as each of its calls can still meet its deadline. A call that cannot shows that the
 /// queue does not drain. Queueing would then only delay every response to the end of its deadline. Calls are therefore refused
-/// unless a worker has room, until none was refused for the duration of the cooldown. Calls with more than twice the time of the
-/// one that caused the overload may still wait.
+/// unless a worker has room, until none was refused for the duration of the cooldown. A call with more than twice the time left of
+/// those that could not meet their deadlines may still wait. A full queue is an overload for every call.
 #[derive(Debug, Default)]
 pub(super) struct Overload {
     until: Moment,
-    /// The most time that any call had which could not meet its deadline.
+    /// The longest time left of the calls that could not meet their deadlines; the maximum if the queue was full.
     time_left: Duration,
 }
 
@@ -48,12 +48,13 @@ impl Overload {
         now < self.until && time_left <= self.time_left.saturating_mul(2)
     }
 
-    /// Records that a call with this much time left cannot meet its deadline.
+    /// Records that a call with this much time left cannot meet its deadline, or that the queue is full.
     fn begin(&mut self, now: Moment, cooldown: Duration, time_left: Duration) {
         if now >= self.until {
             self.time_left = Duration::ZERO;
         }
-        // A call with much less time than the affected ones says nothing about them, and must not prolong the overload.
+        // A call with less than half the time left of the affected ones proves nothing about them, and must not prolong the
+        // overload.
         if time_left.saturating_mul(2) >= self.time_left {
             self.time_left = self.time_left.max(time_left);
             self.until = now + cooldown;
@@ -90,7 +91,7 @@ impl Caller {
             });
         }
         // In the common case a worker has room, and the call is sent without passing through the queue. `send_call` then
-        // replaces the state.
+        // replaces the placeholder state.
         let (peer, state) = match self.queue.is_empty().then(|| self.least_loaded()).flatten() {
             Some(peer) => (Some(peer), CallState::RetryDelay(self.now)),
             None => (None, CallState::Queued(self.queue.push_back(id))),
@@ -135,7 +136,7 @@ impl Caller {
         self.check_load(size, deadline.saturating_sub(self.now))
     }
 
-    /// Returns an error if no worker would accept the request.
+    /// Returns an error if the request violates a limit of the protocol or the body limit of this caller.
     fn check_request(&self, request: &CallRequest) -> Result<(), CallError> {
         request
             .validate()
@@ -149,7 +150,7 @@ impl Caller {
         Ok(())
     }
 
-    /// Returns a busy error if the call would have to wait and must not, see [`Overload`].
+    /// Returns a busy error if the call does not fit into memory, or would have to wait and must not, see [`Overload`].
     fn check_load(&mut self, size: usize, time_left: Duration) -> Result<(), CallError> {
         let fits_in_memory = self.pending_bytes.saturating_add(size) <= self.config.max_pending_bytes;
         if fits_in_memory && self.queue.is_empty() && self.has_room() {
@@ -192,7 +193,7 @@ impl Caller {
                 .filter(|peer| !peer.removing)
                 .map(|peer| peer.denied)
         };
-        // Report a denial only if all workers agree on it. Otherwise some of them are simply not reachable.
+        // Report a denial only if all workers agree on it. Otherwise some are not reachable, or the reasons differ.
         let reason = match denials().next().flatten() {
             Some(denial) if denials().all(|other| other == Some(denial)) => denial,
             _ => return Err(CallError::NoWorkers),

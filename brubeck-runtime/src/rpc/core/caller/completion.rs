@@ -8,7 +8,7 @@ use crate::rpc::codec::{WireMessage, WireReply};
 use std::cmp::Reverse;
 
 impl Caller {
-    /// Removes a call from every collection. If it was sent and `notify_worker` is set, cancels it at its worker.
+    /// Removes a call from every collection. If the call is in flight and `notify_worker` is set, cancels it at its worker.
     pub(super) fn remove_call(
         &mut self,
         id: CallId,
@@ -33,7 +33,7 @@ impl Caller {
                 self.remove_peer_if_done(peer, actions);
             }
         }
-        // The timer of its deadline.
+        // The timer of its deadline. If that has just expired, it is counted without need: the count is an upper estimate.
         self.note_cancelled_timer();
         Some(pending)
     }
@@ -88,7 +88,7 @@ impl Caller {
         self.report_outcome(id, &pending, Err(CallError::Deadline { phase }), actions);
     }
 
-    /// Fails the queued calls if there is no worker left to wait for.
+    /// Fails the queued and delayed calls if there is no worker left to wait for, except those with `wait_for_ready`.
     pub(super) fn fail_unroutable(&mut self, actions: &mut Vec<CallerAction>) {
         let Err(error) = self.check_available() else {
             return;
@@ -104,9 +104,10 @@ impl Caller {
         }
     }
 
-    /// Ends the session with a worker, if there is one, and retries or fails its calls in flight.
+    /// Ends the session or the handshake with a worker, if there is one, and retries or fails its calls in flight.
     ///
     /// `last_received` is the last request id that the worker reports when it closes a session. It never begins later requests.
+    /// If it is `None`, every call in flight may have run.
     pub(super) fn end_session(
         &mut self,
         id: PeerId,

@@ -10,17 +10,19 @@ use std::time::Duration;
 pub struct CallerConfig {
     /// The passphrase that callers and workers share.
     pub passphrase: Secret,
-    /// The name of this process in the logs of workers, at most 64 bytes. Default: empty.
+    /// The name that is reported to workers, for diagnostics. Truncated to 64 bytes. Default: empty.
     pub name: ByteStr,
-    /// The interval between two pings. A worker that sends nothing for three intervals is considered dead. Default: 1 s.
+    /// The interval between two pings, from 10 ms to 60 s. A worker that sends nothing for three intervals is considered dead.
+    /// Default: 1 s.
     pub heartbeat_interval: Duration,
-    /// The time for which calls wait for the first connection to a new worker. Default: 1 s.
+    /// The time for which calls wait for the first connection to a new worker, and for each handshake. They do not wait if the
+    /// previous attempt failed. Default: 1 s.
     pub connect_grace: Duration,
-    /// The timeout for opening a session. Default: 3 s.
+    /// The timeout of a handshake, after which the link is dropped. Default: 3 s.
     pub handshake_timeout: Duration,
     /// The largest body of a request or a reply, in bytes. Default: 8 MiB.
     pub max_body: usize,
-    /// The number of calls in the queue, beyond which calls are refused as busy. Default: 1,024.
+    /// The maximum number of calls in the queue. Further calls are refused as busy. Default: 1,024.
     pub max_queue: usize,
     /// The time without refused calls after which calls may wait in the queue again.
     ///
@@ -29,14 +31,14 @@ pub struct CallerConfig {
     pub overload_cooldown: Duration,
     /// The size of all calls that have not ended, in bytes, beyond which calls are refused as busy. Default: 64 MiB.
     pub max_pending_bytes: usize,
-    /// The number of calls in flight to one worker, even if it allows more. Default: 1,024.
+    /// The maximum number of calls in flight to one worker, even if it allows more. Default: 1,024.
     pub max_in_flight: usize,
-    /// The number of workers. Default: 256.
+    /// The maximum number of workers. Further ones are ignored. Default: 256.
     pub max_peers: usize,
-    /// The number of times that one call may be sent. Default: 4.
+    /// The maximum number of times that one call is sent. Default: 4.
     pub max_attempts: u8,
-    /// The upper bound of the random delay before the first retry of an idempotent call. It doubles with each retry.
-    /// Default: 20 ms.
+    /// The upper bound of the random delay before an idempotent call that may have run is sent for the second time. It doubles
+    /// with each further attempt, at most to 64 times this value. Default: 20 ms.
     pub retry_delay: Duration,
 }
 
@@ -75,7 +77,7 @@ impl fmt::Debug for CallerConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CallerCounters {
-    /// Calls made.
+    /// Calls made, including those that were refused at once.
     pub calls: u64,
     /// Calls that ended with a reply.
     pub replies: u64,
@@ -83,21 +85,21 @@ pub struct CallerCounters {
     pub errors: u64,
     /// Calls that the application cancelled.
     pub cancelled: u64,
-    /// Calls refused as busy.
+    /// Calls that ended with [`CallError::Busy`](crate::CallError::Busy).
     pub busy: u64,
-    /// Calls that exceeded their deadline.
+    /// Calls that ended with [`CallError::Deadline`](crate::CallError::Deadline).
     pub deadlines: u64,
-    /// Calls that were lost with a connection or a worker.
+    /// Calls that ended with [`CallError::Lost`](crate::CallError::Lost), without those that were retried.
     pub lost: u64,
     /// Requests sent. One call may be sent several times.
     pub requests: u64,
-    /// Calls sent to another worker because the first one had not begun them.
+    /// Calls queued again because their worker had not begun them. One call may count several times.
     pub rerouted: u64,
-    /// Idempotent calls sent again although they may have run.
+    /// Retries of idempotent calls that may have run. One call may count several times.
     pub retried: u64,
     /// Retries refused by the retry budget.
     pub over_budget: u64,
-    /// Cancellations sent.
+    /// Cancellations sent, also for calls whose deadline passed.
     pub cancels_sent: u64,
     /// Sessions opened.
     pub sessions: u64,
@@ -109,18 +111,19 @@ pub struct CallerCounters {
     pub denied: u64,
     /// Handshakes that timed out.
     pub handshake_timeouts: u64,
-    /// Replies and errors for calls that had ended.
+    /// Replies, errors and confirmations for requests that were no longer in flight.
     pub late: u64,
-    /// Messages with a wrong authentication code or session.
+    /// Messages with a wrong session, or with a wrong or missing authentication code.
     pub forged: u64,
-    /// Messages received before.
+    /// Messages whose counter is not above that of the last one.
     pub replayed: u64,
     /// Malformed messages.
     pub invalid: u64,
     /// Valid messages that were not expected in the current state.
     pub unexpected: u64,
-    /// Messages and events of a link that is gone.
+    /// Messages and events of a link that is gone or not known.
     pub stale: u64,
-    /// Events that violate the contract of the driver: a reused call id, an unknown worker, or too many workers.
+    /// Events that violate the contract of the driver: the id of a call that has not ended, a worker that was added twice or
+    /// removed while unknown, or too many workers.
     pub misused: u64,
 }

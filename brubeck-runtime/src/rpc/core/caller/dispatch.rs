@@ -17,7 +17,8 @@ impl Caller {
             .any(|peer| peer.room(self.now, &self.config).is_some())
     }
 
-    /// Returns the number of calls that all workers together process at once: those in flight and those they still accept.
+    /// Returns the number of calls that all workers with an open session process at once: those in flight and those that they
+    /// still accept. Omits draining workers.
     pub(super) fn total_capacity(&self) -> usize {
         let ready = self
             .peers
@@ -38,7 +39,7 @@ impl Caller {
     }
 
     /// Returns the worker with room and the lowest load, which is the share of its capacity in flight. Ties are broken at
-    /// random.
+    /// random. Returns `None` if no worker has room.
     pub(super) fn least_loaded(&mut self) -> Option<PeerId> {
         let mut best: Option<(u64, PeerId)> = None;
         let mut ties = 0;
@@ -89,7 +90,7 @@ impl Caller {
         let frames = match ready.channel.seal(&WireMessage::Request(request)) {
             Ok(frames) => frames,
             Err(error) => {
-                // The call is in no queue, so `finish` has nothing to remove it from.
+                // A placeholder state: the call is in no queue, so `finish` has nothing to remove it from.
                 pending.state = CallState::RetryDelay(now);
                 return self.finish(id, Err(CallError::Refused(error.to_string().into())), actions);
             }

@@ -25,7 +25,8 @@ pub struct CallOptions {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CallerEvent {
-    /// The application makes a call. `request.idempotent` and `request.nowait` decide how it may be retried and confirmed.
+    /// The application makes a call. `request.idempotent` allows retries after it may have run, and `request.nowait` requests
+    /// [`CallerAction::Accepted`].
     Call {
         /// The id of the call.
         call: CallId,
@@ -36,7 +37,7 @@ pub enum CallerEvent {
         /// The options.
         options: CallOptions,
     },
-    /// The application dropped a call. No [`CallerAction::Finish`] follows.
+    /// The application dropped a call. No [`CallerAction::Finish`] follows. Ignored if the call has ended.
     Cancel {
         /// The id of the call.
         call: CallId,
@@ -85,7 +86,7 @@ pub enum CallerEvent {
     },
     /// Time has passed: see [`Caller::next_wake`](super::Caller::next_wake).
     Wake,
-    /// The process is shutting down. Queued calls fail at once, calls in flight finish.
+    /// The process is shutting down. Queued, delayed and new calls fail at once, calls in flight finish. Removes all workers.
     Close,
 }
 
@@ -104,7 +105,7 @@ pub enum CallerAction {
         /// The call that the message carries, to be named in [`CallerEvent::SendFailed`].
         call: Option<CallId>,
     },
-    /// A worker confirmed a `nowait` call. Returned at most once for a call and before [`Finish`](Self::Finish).
+    /// A worker accepted a `nowait` call, whose handler may still be queued. Returned at most once for a call and before [`Finish`](Self::Finish).
     Accepted {
         /// The id of the call.
         call: CallId,
@@ -116,7 +117,8 @@ pub enum CallerAction {
         /// The reply, with any status, or the error.
         outcome: Result<WireReply, CallError>,
     },
-    /// Drop a link and reconnect: the worker is dead or frozen, or ended or denied the session.
+    /// Drop a link and reconnect: the worker missed its heartbeats, did not complete the handshake in time, or ended or denied
+    /// the session.
     DropLink {
         /// The id of the worker.
         peer: PeerId,

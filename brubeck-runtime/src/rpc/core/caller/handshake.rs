@@ -6,7 +6,7 @@ use crate::rpc::codec::{Hello, Proof, RawMessage, SessionKeys, VERSION, WireMess
 use crate::rpc::core::channel::SecureChannel;
 
 impl Caller {
-    /// Begins the handshake on a new link.
+    /// Begins the handshake on a new link. Ends a session on an older one.
     pub(super) fn link_up(&mut self, id: PeerId, link: u64, actions: &mut Vec<CallerAction>) {
         let Some(peer) = self.peers.get(&id).filter(|peer| link > peer.link) else {
             self.counters.stale += 1;
@@ -90,7 +90,7 @@ impl Caller {
         }
     }
 
-    /// Handles the first sealed message of a session, which must be a welcome.
+    /// Handles a sealed message before the session is open. A welcome opens it, all other messages are dropped.
     pub(super) fn handle_welcome(&mut self, id: PeerId, raw: &RawMessage) {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;

@@ -15,7 +15,8 @@ use std::time::Duration;
 const ACKNOWLEDGE_AFTER_MESSAGES: usize = 256;
 const ACKNOWLEDGE_AFTER_BYTES: usize = 1 << 20;
 
-/// The time that a call may have left here when its worker reports that it expired. The clocks are read at different times.
+/// If a worker reports that a call expired, the call fails if this much time or less is left here, and is rerouted otherwise. The
+/// two sides read their clocks at different times.
 const DEADLINE_TOLERANCE: Duration = Duration::from_millis(10);
 
 impl Caller {
@@ -96,7 +97,7 @@ impl Caller {
             } => {
                 let outcome = if reply.body.len() > self.config.max_body {
                     Err(CallError::BadReply(
-                        "the body of the reply exceeds the limit of this client".into(),
+                        "the body exceeds the limit of this client; raise `body_limit` of the `ServiceAddress`".into(),
                     ))
                 } else {
                     Ok(reply)
@@ -134,7 +135,7 @@ impl Caller {
         self.peers.get_mut(&id).and_then(|peer| peer.ready_mut())
     }
 
-    /// Updates the limit of a session, and returns the call of a request in flight.
+    /// Updates the limit of a session, and returns the call of a request. Returns `None` if the request is not in flight.
     fn find_call(&mut self, id: PeerId, request_id: u64, limit: Option<u64>) -> Option<CallId> {
         let ready = self.ready_mut(id)?;
         ready.limit = limit.unwrap_or(ready.limit);
@@ -212,7 +213,7 @@ impl Caller {
         self.complete(id, request_id, Some(limit), Err(error), actions);
     }
 
-    /// Handles a request that was cancelled although its call has not ended.
+    /// Handles the confirmation of a cancellation. If the call has not ended, retries or fails it like a lost one.
     fn cancelled_by_worker(
         &mut self,
         id: PeerId,
@@ -232,7 +233,8 @@ impl Caller {
         }
     }
 
-    /// Reroutes a call that the worker has not begun and never will, or fails it with `error`.
+    /// Reroutes a call that the worker has not begun and never will. Fails it with `error` if it cannot be rerouted, or if `error`
+    /// is a deadline that has passed here, too.
     fn not_begun(
         &mut self,
         id: PeerId,

@@ -5,11 +5,11 @@ use super::queue::CallState;
 use super::{Caller, CallerAction, CallerTimer, PeerId};
 use crate::rpc::core::{MAX_MISSED_HEARTBEATS, Moment};
 
-/// A timer that fires late by more than `heartbeat_interval / CLOCK_STALL_DIVISOR` means that this process was suspended.
+/// If a timer fires late by more than `heartbeat_interval / CLOCK_STALL_DIVISOR`, this process is assumed to have been suspended.
 const CLOCK_STALL_DIVISOR: u32 = 4;
 
 impl Caller {
-    /// Advances the clock. If this process was suspended, grants each worker one heartbeat interval before it is considered
+    /// Advances the clock. If this process was suspended, grants each worker at least one heartbeat interval before it is considered
     /// dead, because its messages could not be received in the meantime.
     pub(super) fn advance_clock(&mut self, now: Moment) {
         let now = now.max(self.now);
@@ -54,7 +54,7 @@ impl Caller {
                 self.counters.handshake_timeouts += 1;
                 "the handshake timed out"
             }
-            // The grace period for connecting is over.
+            // No timeout. The grace period for connecting may be over.
             PeerState::Disconnected
             | PeerState::AwaitingChallenge { .. }
             | PeerState::AwaitingWelcome { .. } => {
@@ -66,7 +66,7 @@ impl Caller {
         self.drop_link(id, reason, None, actions);
     }
 
-    /// Sets the timer of a worker, unless one is set that expires earlier.
+    /// Sets the timer of a worker, unless one is set that does not expire later.
     pub(super) fn schedule_wake(&mut self, id: PeerId) {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;

@@ -13,15 +13,14 @@ mod queue;
 mod retry;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 pub use config::{CallerConfig, CallerCounters};
 pub use events::{CallId, CallOptions, CallerAction, CallerEvent, PeerId};
 pub use peer::{ConnectivityState, PeerView};
 
-use super::Moment;
 use super::collections::{IdMap, TimerQueue};
 use super::entropy::Entropy;
+use super::{MAX_HEARTBEAT_INTERVAL, MIN_HEARTBEAT_INTERVAL, Moment};
 use crate::rpc::api::CallError;
 use crate::rpc::codec::{WireMessage, limits};
 use admission::{Overload, ServiceTime};
@@ -29,11 +28,9 @@ use peer::WorkerPeer;
 use queue::{ActiveCall, CallQueue};
 use retry::RetryBudget;
 
-const MIN_HEARTBEAT_INTERVAL: Duration = Duration::from_millis(10);
-
-/// The calls of one client to one service, which may run in any number of workers.
+/// The calls of one client to one service, each of which runs in one of its workers.
 ///
-/// Every call ends exactly once and no later than its deadline, provided that the driver calls
+/// Every call that is not cancelled ends exactly once and no later than its deadline, provided that the driver calls
 /// [`handle_event`](Self::handle_event) at [`next_wake`](Self::next_wake). Memory is bounded by the limits in [`CallerConfig`].
 /// No method blocks, reads a clock or fails.
 #[derive(Debug)]
@@ -65,10 +62,13 @@ enum CallerTimer {
 }
 
 impl Caller {
-    /// Creates a caller without workers. `seed` must be unpredictable and unique to this caller.
+    /// Creates a caller without workers. `seed` must be unpredictable and unique to this caller, because nonces are derived from
+    /// it.
     pub fn new(config: CallerConfig, seed: [u8; 32]) -> Self {
         let config = CallerConfig {
-            heartbeat_interval: config.heartbeat_interval.max(MIN_HEARTBEAT_INTERVAL),
+            heartbeat_interval: config
+                .heartbeat_interval
+                .clamp(MIN_HEARTBEAT_INTERVAL, MAX_HEARTBEAT_INTERVAL),
             name: config.name.truncated(limits::MAX_NAME),
             ..config
         };
@@ -122,8 +122,8 @@ impl Caller {
         }
     }
 
-    /// Returns the latest time of the next call of [`handle_event`](Self::handle_event), with [`CallerEvent::Wake`] if there is
-    /// no other event.
+    /// Returns the time by which [`handle_event`](Self::handle_event) must be called, with [`CallerEvent::Wake`] if there is no
+    /// other event. Returns `None` if there is nothing to wait for.
     pub fn next_wake(&self) -> Option<Moment> {
         self.timers.next_expiry()
     }
@@ -143,7 +143,7 @@ impl Caller {
         self.calls.len()
     }
 
-    /// Returns the number of calls in the queue.
+    /// Returns the number of calls in the queue, without those that wait for the end of their retry delay.
     pub fn queued(&self) -> usize {
         self.queue.len()
     }
@@ -153,7 +153,7 @@ impl Caller {
         self.pending_bytes
     }
 
-    /// Returns the number of timers, which the numbers of calls and workers bound.
+    /// Returns the number of timers, including cancelled ones. The numbers of calls and workers bound it.
     pub fn timer_count(&self) -> usize {
         self.timers.len()
     }
@@ -164,7 +164,7 @@ impl Caller {
                 CallerTimer::Deadline(call) => self.expire(call, actions),
                 CallerTimer::Retry(call) => self.requeue(call),
                 CallerTimer::Peer(id) => {
-                    // A timer that was replaced by an earlier one is stale.
+                    // A timer that was replaced by an earlier one, or whose worker was removed, is stale.
                     if self
                         .peers
                         .get(&id)
@@ -223,7 +223,8 @@ impl Caller {
         match self.peers.get_mut(&id) {
             Some(peer) if peer.link == link => self.end_session(id, None, actions),
             Some(peer) => {
-                // The `LinkUp` of this link never arrived. Remember the number so that a late one is ignored.
+                // If the link is newer than the known one, its `LinkUp` has not arrived. Remember the number, so that a late
+                // one is ignored.
                 peer.link = peer.link.max(link);
                 self.counters.stale += 1;
             }

@@ -11,11 +11,11 @@ use crate::rpc::core::{IdMap, MAX_MISSED_HEARTBEATS, Moment};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectivityState {
-    /// There is no link.
+    /// There is no link, or it was dropped.
     Connecting,
     /// The link is up and the handshake is in progress.
     Handshaking,
-    /// The session is open and the worker accepts calls.
+    /// The session is open and the worker accepts calls, up to its limit.
     Ready,
     /// The worker finishes its calls and accepts no new ones.
     Draining,
@@ -31,9 +31,9 @@ pub struct PeerView {
     pub state: ConnectivityState,
     /// The number of calls that were sent and have not ended.
     pub in_flight: usize,
-    /// The number of further calls that may be sent.
+    /// The number of further calls that the limits of the worker and of the caller allow.
     pub free: usize,
-    /// The reason why the worker denied a session, if that was its last response.
+    /// The reason why the worker last denied a session; `None` once a session is open.
     pub denied: Option<Denial>,
 }
 
@@ -47,12 +47,13 @@ pub(super) struct WorkerPeer {
     pub(super) removing: bool,
     /// The time until which calls wait for the first connection; `None` after the first session.
     pub(super) connect_grace_until: Option<Moment>,
-    /// The last attempt to open or keep a session failed, so calls do not wait for the next one.
+    /// The last handshake timed out or was denied, or the worker missed its heartbeats, so calls do not wait for the next
+    /// session.
     pub(super) last_attempt_failed: bool,
     pub(super) denied: Option<Denial>,
     /// The time until which no calls are sent, because the worker or the link had no room.
     pub(super) busy_until: Moment,
-    /// The expiry of the current timer.
+    /// The expiry of the current timer; `None` if none is set.
     pub(super) scheduled_wake: Option<Moment>,
 }
 
@@ -85,7 +86,7 @@ pub(super) struct ReadySession {
     /// The calls in flight, by request id.
     pub(super) in_flight: IdMap<u64, CallId>,
     pub(super) draining: bool,
-    /// The messages received since anything was sent, which would have acknowledged them.
+    /// The number of messages received since the last one was sent. Every message that is sent acknowledges all received ones.
     pub(super) unacknowledged_messages: usize,
     pub(super) unacknowledged_bytes: usize,
 }
@@ -169,7 +170,7 @@ impl WorkerPeer {
         Some(ready.free(config)).filter(|free| *free > 0)
     }
 
-    /// Returns the time of the next event that does not depend on messages.
+    /// Returns the time of the next timeout, ping or end of a pause; `None` if nothing happens without a message or a link.
     pub(super) fn next_wake(&self, now: Moment, config: &CallerConfig) -> Option<Moment> {
         let state_change = match &self.state {
             PeerState::Disconnected => self.connect_grace_until.filter(|until| *until > now),

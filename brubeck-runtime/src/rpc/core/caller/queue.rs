@@ -27,7 +27,7 @@ pub(super) struct ActiveCall {
 pub(super) enum CallState {
     /// In the queue, at this position.
     Queued(i64),
-    /// Waiting until this time before it is queued again.
+    /// Waiting until this time before it is queued again. Also the placeholder state of a call that is in no collection.
     RetryDelay(Moment),
     /// Sent to a worker.
     Sent {
@@ -42,7 +42,7 @@ impl ActiveCall {
         self.deadline.saturating_sub(now)
     }
 
-    /// Replaces an error which implies that the call did not run if an earlier attempt may have run.
+    /// Replaces an error that would imply that the call did not run, if an earlier attempt may have run.
     pub(super) fn adjust_error(&self, error: CallError) -> CallError {
         if !self.may_have_run {
             return error;
@@ -62,7 +62,7 @@ impl ActiveCall {
     }
 }
 
-/// The calls that wait for a worker with room, in order, and those that wait for the end of their retry delay.
+/// The ids of the calls that wait for a worker with room, in order, and of those that wait for the end of their retry delay.
 #[derive(Debug, Default)]
 pub(super) struct CallQueue {
     waiting: BTreeMap<i64, CallId>,
@@ -70,6 +70,7 @@ pub(super) struct CallQueue {
 }
 
 impl CallQueue {
+    /// Returns the number of calls that wait for a worker.
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }

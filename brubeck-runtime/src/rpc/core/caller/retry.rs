@@ -1,4 +1,4 @@
-//! Retries: calls that were lost or rejected are sent again, within the retry budget.
+//! Retries: calls that were lost or rejected are sent again. A retry that adds load is charged to the retry budget.
 
 use super::queue::CallState;
 use super::{CallId, Caller, CallerAction, CallerTimer, PeerId};
@@ -16,7 +16,7 @@ const DEPOSIT_PER_MILLISECOND: u64 = 10;
 const INITIAL_BUDGET: u64 = 100 * ONE_RETRY;
 const MAX_BUDGET: u64 = 1000 * ONE_RETRY;
 
-/// The upper bound of the retry delay is doubled at most this often.
+/// The maximum number of times that the upper bound of the retry delay is doubled.
 const MAX_DELAY_DOUBLINGS: u8 = 6;
 
 /// A token bucket that keeps retries from making an overload worse.
@@ -39,7 +39,7 @@ impl RetryBudget {
         self.balance = (self.balance + DEPOSIT_PER_CALL).min(MAX_BUDGET);
     }
 
-    /// Takes one retry. Returns `false` if the budget is exhausted.
+    /// Adds the share of the time since the last call, then takes one retry. Returns `false` if the budget is exhausted.
     fn withdraw(&mut self, now: Moment) -> bool {
         let elapsed = now.saturating_sub(self.last_refill).as_millis();
         let earned = u64::try_from(elapsed)
@@ -57,7 +57,7 @@ impl RetryBudget {
     }
 }
 
-/// Whether sending a call again is charged to the retry budget.
+/// The cost of sending a call again, charged to the retry budget.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum RetryBudgetCost {
     /// The worker spent no time on the call.
@@ -66,7 +66,8 @@ pub(super) enum RetryBudgetCost {
     One,
 }
 
-/// Returns the delay before a retry after `attempts` attempts: full jitter with a bound that doubles with each attempt.
+/// Returns the delay before a retry after `attempts` attempts: full jitter, with a bound that begins at `base` and doubles with
+/// each further attempt.
 fn jittered_delay(base: Duration, attempts: u8, entropy: &mut Entropy) -> Duration {
     let doublings = attempts.saturating_sub(1).min(MAX_DELAY_DOUBLINGS);
     let longest = base.saturating_mul(1 << doublings);
@@ -75,7 +76,8 @@ fn jittered_delay(base: Duration, attempts: u8, entropy: &mut Entropy) -> Durati
 }
 
 impl Caller {
-    /// Retries or fails a call whose worker is gone. A call that may have run is retried only if it is idempotent.
+    /// Retries or fails a call whose worker is gone or gave it up. A call that may have run is retried only if it is idempotent,
+    /// and neither its attempts nor the retry budget are exhausted.
     pub(super) fn handle_lost_call(
         &mut self,
         id: CallId,
@@ -107,8 +109,8 @@ impl Caller {
         self.recheck_availability = true;
     }
 
-    /// Puts a call that its worker has not begun, and never will, at the front of the queue for another worker. Fails the call
-    /// with `error` if it was sent too often or the retry budget is exhausted.
+    /// Puts a call that its worker has not begun, and never will, at the front of the queue. Fails the call with `error` if its
+    /// attempts or the retry budget are exhausted, and with `ShuttingDown` if the process is shutting down.
     pub(super) fn reroute(
         &mut self,
         id: CallId,
@@ -142,7 +144,7 @@ impl Caller {
         within_budget
     }
 
-    /// Queues a call again whose retry delay is over.
+    /// Queues a call whose retry delay is over.
     pub(super) fn requeue(&mut self, id: CallId) {
         if self.queue.remove_delayed(id)
             && let Some(pending) = self.calls.get_mut(&id)
@@ -152,6 +154,9 @@ impl Caller {
     }
 
     /// Reroutes a call whose request the link did not accept.
+    ///
+    /// Other messages may be lost: a handshake times out and begins again, a ping is followed by another, and a worker that gets
+    /// no cancellation stops the handler at its deadline.
     pub(super) fn send_failed(
         &mut self,
         from: PeerId,

@@ -107,12 +107,12 @@ impl Worker {
         let requests = self.sessions.get(&session).map(|session| &session.requests);
         match requests.and_then(|requests| requests.get(request_id)) {
             Some(Some(job)) => self.stop(*job, StopReason::Cancelled, actions),
-            // The reply was sent or is held back.
+            // The response was sent or is held back, or the request never arrived.
             _ => self.counters.late += 1,
         }
     }
 
-    /// Ends a job before its handler does. Sends an error unless the session has ended.
+    /// Ends a job whose handler is queued or running. Sends an error unless the session has ended.
     pub(super) fn stop(&mut self, id: JobId, reason: StopReason, actions: &mut Vec<WorkerAction>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let (session, request_id) = (job.session, job.request_id);

@@ -12,23 +12,24 @@ pub struct WorkerConfig {
     pub passphrase: Secret,
     /// A second passphrase that is accepted while passphrases are rotated. Default: `None`.
     pub previous_passphrase: Option<Secret>,
-    /// The name of this process in the logs of callers, at most 64 bytes. Default: empty.
+    /// The name that is reported to callers, for diagnostics. Truncated to 64 bytes. Default: empty.
     pub name: ByteStr,
-    /// The number of handlers that may run at once. Default: 64.
+    /// The maximum number of handlers that run at once. Default: 64.
     pub concurrency: usize,
-    /// The number of calls that may wait for a handler to end. Default: the same as `concurrency`.
+    /// The maximum number of calls that wait for a handler to end. Default: `None`, the same as `concurrency`.
     pub queue: Option<usize>,
     /// The largest body of a request or a reply, in bytes. Default: 8 MiB.
     pub max_body: usize,
-    /// The number of open sessions. Default: 4,096.
+    /// The maximum number of open sessions. Further ones are denied. Default: 4,096.
     pub max_sessions: usize,
-    /// The number of handshakes in progress, beyond which the oldest is dropped. Default: 256.
+    /// The maximum number of handshakes in progress. A further one replaces the oldest. Default: 256.
     pub max_pending_handshakes: usize,
-    /// The timeout for opening a session. Default: 5 s.
+    /// The timeout of a handshake, from the first hello of a peer. Default: 5 s.
     pub handshake_timeout: Duration,
-    /// The number of messages that a caller may leave unacknowledged, beyond which replies are held back. Default: 1,024.
+    /// The maximum number of messages that a caller may leave unacknowledged. Further replies are held back, up to the same
+    /// number, beyond which the caller is disconnected. Default: 1,024.
     pub max_unacknowledged: usize,
-    /// The number of bytes that a caller may leave unacknowledged, beyond which replies are held back. Default: 8 MiB.
+    /// The number of unacknowledged bytes from which on replies are held back. One message may exceed it. Default: 8 MiB.
     pub max_unacknowledged_bytes: usize,
     /// The time without an acknowledgement after which a caller with held replies is disconnected. Default: 10 s.
     pub stall_timeout: Duration,
@@ -76,15 +77,15 @@ impl fmt::Debug for WorkerConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerCounters {
-    /// Requests received, without repeated ones.
+    /// Requests received, without repeated and malformed ones.
     pub requests: u64,
     /// Handlers started.
     pub started: u64,
-    /// Replies sent.
+    /// Replies sent or held back.
     pub replies: u64,
-    /// Errors sent.
+    /// Errors sent or held back.
     pub errors: u64,
-    /// Requests refused because the worker was full.
+    /// Requests refused as busy.
     pub busy: u64,
     /// Requests refused because the worker was draining.
     pub draining: u64,
@@ -112,11 +113,11 @@ pub struct WorkerCounters {
     pub handshakes_dropped: u64,
     /// Handshake messages that were too long, or more than one peer may send.
     pub oversized: u64,
-    /// Messages with a wrong authentication code, or from another peer than that of their session.
+    /// Messages with a wrong or missing authentication code, or from another peer than that of their session.
     pub forged: u64,
     /// Messages with an unknown session.
     pub unknown_session: u64,
-    /// Messages received before.
+    /// Messages whose counter is not above that of the last one.
     pub replayed: u64,
     /// Requests whose id is not above the last one.
     pub repeated: u64,

@@ -59,7 +59,7 @@ pub enum WorkerAction {
         /// The time at which the handler will be stopped.
         deadline: Moment,
     },
-    /// Stop a handler, then pass [`WorkerEvent::Finished`]. If the handler has just ended, there is nothing to do.
+    /// Stop a handler, then pass [`WorkerEvent::Finished`]. There is nothing to do if that was already passed or queued.
     Stop {
         /// The id of the job.
         job: JobId,
@@ -71,7 +71,8 @@ pub enum WorkerAction {
         /// The routing identity of the peer.
         peer: Bytes,
     },
-    /// All accepted calls have ended and no further ones will be accepted. Returned once, after [`WorkerEvent::Drain`].
+    /// All accepted calls have ended, their responses were sent, and every caller has acknowledged that the worker is draining.
+    /// No further calls will be accepted. Returned once, after [`WorkerEvent::Drain`].
     Drained,
 }
 

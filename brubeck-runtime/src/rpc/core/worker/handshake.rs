@@ -9,16 +9,13 @@ use super::{Worker, WorkerAction, WorkerTimer};
 use crate::rpc::codec::{
     Denial, Hello, Proof, RawMessage, SessionKeys, VERSION, Welcome, WireMessage, encode_unsealed,
 };
-use crate::rpc::core::Moment;
 use crate::rpc::core::channel::SecureChannel;
 use crate::rpc::core::collections::DequeMap;
+use crate::rpc::core::{MAX_HEARTBEAT_INTERVAL, MIN_HEARTBEAT_INTERVAL, Moment};
 use std::time::Duration;
 
-/// The number of challenges that one peer gets within the handshake timeout.
+/// The maximum number of challenges that one peer gets within the handshake timeout.
 const MAX_CHALLENGES: u8 = 8;
-
-const MIN_HEARTBEAT_INTERVAL: Duration = Duration::from_millis(10);
-const MAX_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A peer that was sent a challenge.
 #[derive(Debug)]
@@ -34,7 +31,7 @@ pub(super) struct PendingHandshake {
 }
 
 impl Worker {
-    /// Handles a hello: sends a challenge.
+    /// Handles a hello: sends a challenge, or a denial if the version is too old. Ignores a peer that got too many challenges.
     pub(super) fn hello(&mut self, peer: &Bytes, raw: &RawMessage, actions: &mut Vec<WorkerAction>) {
         let Some(Ok(WireMessage::Hello(hello))) = raw.decode_unsealed() else {
             self.counters.invalid += 1;
@@ -88,13 +85,14 @@ impl Worker {
     }
 
     fn add_handshake(&mut self, handshake: PendingHandshake) {
-        if self.pending_handshakes.is_empty() {
+        // A timer for an earlier handshake expires earlier, and is then set again.
+        if !std::mem::replace(&mut self.handshake_timer_set, true) {
             let timeout = self.now + self.config.handshake_timeout;
             self.timers.set(timeout, WorkerTimer::Handshake);
         }
         self.pending_handshakes.push_back(handshake);
         if self.pending_handshakes.len() > self.config.max_pending_handshakes {
-            // Drop the oldest one: a flood of hellos blocks an honest caller only if it is faster than the caller's proof.
+            // Drop the oldest one: a flood of hellos blocks an honest caller only if this many arrive before its proof.
             self.pending_handshakes.pop_front();
             self.counters.handshakes_dropped += 1;
         }
@@ -116,7 +114,7 @@ impl Worker {
         (session, frames)
     }
 
-    /// Drops the handshakes that have timed out.
+    /// Handles the handshake timer: drops the handshakes that have timed out, and sets the timer for the next one.
     pub(super) fn expire_handshakes(&mut self) {
         let (now, timeout) = (self.now, self.config.handshake_timeout);
         while self
@@ -127,12 +125,14 @@ impl Worker {
             self.pending_handshakes.pop_front();
             self.counters.handshakes_dropped += 1;
         }
+        self.handshake_timer_set = false;
         if let Some(oldest) = self.pending_handshakes.front() {
+            self.handshake_timer_set = true;
             self.timers.set(oldest.since + timeout, WorkerTimer::Handshake);
         }
     }
 
-    /// Handles a proof: opens the session if the caller knows the passphrase.
+    /// Handles a proof: opens the session if the caller knows the passphrase and there is room for it, or denies it.
     pub(super) fn proof(&mut self, peer: &Bytes, raw: &RawMessage, actions: &mut Vec<WorkerAction>) {
         let session = raw.head().session;
         let index = self
@@ -187,7 +187,6 @@ impl Worker {
         // A connection has one session: a new one replaces the previous one.
         if let Some(previous) = self.session_ids.insert(peer.clone(), id) {
             self.end_session(previous, actions);
-            self.session_ids.insert(peer.clone(), id);
         }
         let session = PeerSession {
             peer: peer.clone(),

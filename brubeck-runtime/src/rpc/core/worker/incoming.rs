@@ -114,7 +114,7 @@ impl Worker {
         }
     }
 
-    /// Returns the error with which a request is refused.
+    /// Returns an error if the request is refused.
     fn check_request(&self, id: u64, request: &WireRequest) -> Result<(), ErrorReply> {
         let refuse = |code, message| Err(ErrorReply::new(code, message));
         if self.draining {
@@ -136,19 +136,20 @@ impl Worker {
         let full = self.running >= self.config.concurrency && self.queue.len() >= queue_capacity;
         // Replies that are held back count too, so a caller that does not read cannot make the worker buffer without bound.
         let unanswered = self.sessions.get(&id).map_or(0, |session| session.requests.len());
-        if full || unanswered >= self.config.capacity() {
-            return Err(ErrorReply {
-                retry_after_ms: self.retry_after_ms(),
-                ..ErrorReply::new(
-                    ErrorCode::Busy,
-                    "the service is at its concurrency limit and its queue is full",
-                )
-            });
-        }
-        Ok(())
+        let reason = if full {
+            "the service is at its concurrency limit and its queue is full"
+        } else if unanswered >= self.config.capacity() {
+            "the caller has not read the responses to as many calls as the service accepts at once"
+        } else {
+            return Ok(());
+        };
+        Err(ErrorReply {
+            retry_after_ms: self.retry_after_ms(),
+            ..ErrorReply::new(ErrorCode::Busy, reason)
+        })
     }
 
-    /// Estimates when the worker can accept a request again.
+    /// Estimates the time until the worker can accept a request again, in milliseconds, within the bounds of the hint.
     fn retry_after_ms(&self) -> u32 {
         let calls = u32::try_from(self.queue.len().saturating_add(1)).unwrap_or(u32::MAX);
         let concurrency = u32::try_from(self.config.concurrency).unwrap_or(u32::MAX).max(1);
@@ -238,8 +239,9 @@ impl Worker {
         });
     }
 
-    /// Returns how many calls a session may have here: an equal share of the capacity, and at least one so that no caller
-    /// starves. With many sessions the sum may exceed the capacity; requests beyond it are refused as busy.
+    /// Returns how many calls a session may have here: none while draining, one if the session is idle, and otherwise an equal
+    /// share of the capacity, at least one, so that no caller starves. With many sessions the sum may exceed the capacity;
+    /// requests beyond it are refused as busy.
     pub(super) fn lease(&self, session: &PeerSession) -> usize {
         if self.draining {
             return 0;
@@ -251,7 +253,7 @@ impl Worker {
         (capacity / self.active_sessions.max(1)).max(1)
     }
 
-    /// Returns the highest request id that a caller may send.
+    /// Returns the highest request id that the caller of a session may send.
     pub(super) fn limit(&self, id: u64) -> u64 {
         let Some(session) = self.sessions.get(&id) else {
             return 0;

@@ -24,10 +24,10 @@ use crate::rpc::codec::{CallRequest, WireMessage, limits};
 use handshake::PendingHandshake;
 use session::PeerSession;
 
-/// A timer that fires late by more than this means that this process was suspended.
+/// If a timer fires late by more than this, this process is assumed to have been suspended.
 const CLOCK_STALL: Duration = Duration::from_millis(250);
 
-/// The calls of one process of a service, for any number of callers.
+/// One process of a service: its sessions with callers, and their calls.
 ///
 /// A handler starts at most once for a request and never after its deadline, and no more handlers run at once than the
 /// configured concurrency. Memory is bounded by the limits in [`WorkerConfig`]. No method blocks, reads a clock or fails.
@@ -38,6 +38,8 @@ pub struct Worker {
     now: Moment,
     /// The oldest first.
     pending_handshakes: VecDeque<PendingHandshake>,
+    /// At most one handshake timer is set, so that peers which are not authenticated cannot add timers.
+    handshake_timer_set: bool,
     sessions: BTreeMap<u64, PeerSession>,
     /// The session of each routing identity.
     session_ids: HashMap<Bytes, u64>,
@@ -72,7 +74,7 @@ struct Job {
 #[derive(Debug)]
 enum JobState {
     Queued(Arc<CallRequest>),
-    /// The handler runs since this time.
+    /// The handler has been running since this time.
     Running(Moment),
     /// The handler was stopped, and its reply will be dropped.
     Stopping,
@@ -105,18 +107,19 @@ pub struct WorkerView {
     pub stopping: usize,
     /// The number of messages that are held back until their callers acknowledge others.
     pub held: usize,
-    /// The highest number of messages, and of their bytes, that any caller has not acknowledged.
+    /// The highest number of messages, and the highest number of bytes, that any caller has not acknowledged.
     pub unacknowledged: (usize, usize),
     /// The number of calls that all callers together may have here: at most the capacity plus one for each session.
     pub leased: usize,
     /// Whether the worker is draining.
     pub draining: bool,
-    /// The number of timers, which the numbers of calls and sessions bound.
+    /// The number of timers, including cancelled ones. The numbers of calls and sessions bound it.
     pub timer_count: usize,
 }
 
 impl Worker {
-    /// Creates a worker without sessions. `seed` must be unpredictable and unique to this worker.
+    /// Creates a worker without sessions. `seed` must be unpredictable and unique to this worker, because nonces and session ids
+    /// are derived from it.
     pub fn new(config: WorkerConfig, seed: [u8; 32]) -> Self {
         let config = WorkerConfig {
             name: config.name.truncated(limits::MAX_NAME),
@@ -127,6 +130,7 @@ impl Worker {
             entropy: Entropy::new(&seed),
             now: Moment::ZERO,
             pending_handshakes: VecDeque::new(),
+            handshake_timer_set: false,
             sessions: BTreeMap::new(),
             session_ids: HashMap::new(),
             jobs: IdMap::default(),
@@ -166,13 +170,13 @@ impl Worker {
         }
     }
 
-    /// Returns the latest time of the next call of [`handle_event`](Self::handle_event), with [`WorkerEvent::Wake`] if there is
-    /// no other event.
+    /// Returns the time by which [`handle_event`](Self::handle_event) must be called, with [`WorkerEvent::Wake`] if there is no
+    /// other event. Returns `None` if there is nothing to wait for.
     pub fn next_wake(&self) -> Option<Moment> {
         self.timers.next_expiry()
     }
 
-    /// Returns whether the handler of a job has started and was not stopped.
+    /// Returns whether the handler of a job has started, and has neither ended nor been stopped.
     pub fn is_running(&self, job: JobId) -> bool {
         let job = self.jobs.get(&job);
         job.is_some_and(|job| matches!(job.state, JobState::Running(_)))
@@ -195,15 +199,16 @@ impl Worker {
             held: windows().map(|window| window.held()).sum(),
             unacknowledged: windows()
                 .map(|window| window.unacknowledged())
-                .max()
-                .unwrap_or_default(),
+                .fold((0, 0), |highest, one| {
+                    (highest.0.max(one.0), highest.1.max(one.1))
+                }),
             leased: self.sessions.values().map(|session| self.lease(session)).sum(),
             draining: self.draining,
             timer_count: self.timers.len(),
         }
     }
 
-    /// Advances the clock. If this process was suspended, grants each caller one heartbeat interval before it is considered
+    /// Advances the clock. If this process was suspended, grants each caller at least one heartbeat interval before it is considered
     /// dead, because its messages could not be received in the meantime.
     fn advance_clock(&mut self, now: Moment) {
         let now = now.max(self.now);
@@ -231,7 +236,7 @@ impl Worker {
         }
     }
 
-    /// Ends a session whose caller missed its heartbeats.
+    /// Handles an expired heartbeat timer: ends the session if its caller missed its heartbeats.
     fn check_liveness(&mut self, id: u64, actions: &mut Vec<WorkerAction>) {
         let Some(session) = self.sessions.get(&id) else {
             return;
@@ -258,8 +263,8 @@ impl Worker {
         }
     }
 
-    /// Returns whether all calls have ended and every caller has acknowledged the drain notice, so that no further requests
-    /// can be in flight.
+    /// Returns whether all calls have ended, no response is held back, and every caller has acknowledged the drain notice, so that
+    /// no further requests can be in flight.
     fn is_drained(&self) -> bool {
         self.jobs.is_empty()
             && self

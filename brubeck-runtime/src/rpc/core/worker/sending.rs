@@ -1,5 +1,6 @@
 //! Messages to callers, and the backpressure towards callers that do not read them.
 
+use super::session::StallTimer;
 use super::{Worker, WorkerAction, WorkerTimer};
 use crate::rpc::codec::WireMessage;
 
@@ -15,7 +16,8 @@ impl Worker {
         }
     }
 
-    /// Sends a message that must not be lost. Holds it back while the send window of the caller is full.
+    /// Sends a message that must not be lost. Holds it back while the send window of the caller is full or an earlier message is
+    /// held. Disconnects a caller for which too many messages are held. Does nothing if the session has ended.
     pub(super) fn send_or_hold(&mut self, id: u64, message: WireMessage, actions: &mut Vec<WorkerAction>) {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
@@ -24,10 +26,10 @@ impl Worker {
             return self.send_in_order(id, message, actions);
         }
         if let WireMessage::Reply { request_id, .. } | WireMessage::Error { request_id, .. } = &message {
-            // The job has ended, but the request occupies credit until its reply is sent.
+            // The request has ended, but occupies credit until its response is sent.
             session.requests.insert(*request_id, None);
         }
-        if session.window.hold(message, self.now) {
+        if session.window.hold(message, self.now) == StallTimer::MustBeSet {
             self.timers
                 .set(self.now + self.config.stall_timeout, WorkerTimer::Stall(id));
         }
@@ -47,7 +49,8 @@ impl Worker {
         }
     }
 
-    /// Sends a message that may have been held back. Its limit is computed here, so that it is current.
+    /// Sends a message that may have been held back. Frees the credit of its request. Its limit is computed here, so that it is
+    /// current.
     fn send_in_order(&mut self, id: u64, mut message: WireMessage, actions: &mut Vec<WorkerAction>) {
         if let (
             WireMessage::Reply { request_id, .. } | WireMessage::Error { request_id, .. },
@@ -73,7 +76,8 @@ impl Worker {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
-        // Encoding cannot fail: replies were validated, names are truncated, and no other field has a variable length.
+        // Encoding cannot fail: replies were validated, names and error messages are truncated, and no other field has a variable
+        // length.
         let Ok(frames) = session.channel.seal(message) else {
             return;
         };
@@ -88,10 +92,13 @@ impl Worker {
         });
     }
 
-    /// Disconnects a caller that has acknowledged nothing for the stall timeout.
+    /// Handles an expired stall timer: disconnects the caller if messages for it are held and it has acknowledged nothing for the
+    /// stall timeout.
     pub(super) fn check_stall(&mut self, id: u64, actions: &mut Vec<WorkerAction>) {
-        let session = self.sessions.get(&id);
-        let Some(since) = session.and_then(|session| session.window.stalled_since()) else {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let Some(since) = session.window.take_stall_timer() else {
             return;
         };
         let timeout = since + self.config.stall_timeout;

@@ -9,13 +9,14 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// The time without requests after which a session gets the minimum credit until its next request.
+/// The time since the last request after which a session without open requests gets the minimum credit until its next request.
 pub(super) const IDLE_AFTER: Duration = Duration::from_secs(2);
 
 /// An open session with one caller.
 #[derive(Debug)]
 pub(super) struct PeerSession {
-    /// The routing identity of the caller. It is not authenticated: it only says where to send messages.
+    /// The routing identity of the caller, to which messages are sent. Not authenticated, but messages of this session from other
+    /// identities are dropped.
     pub(super) peer: Bytes,
     pub(super) channel: SecureChannel,
     /// The time of the last authentic message.
@@ -23,9 +24,9 @@ pub(super) struct PeerSession {
     pub(super) heartbeat_interval: Duration,
     /// The largest reply body that the caller accepts, in bytes.
     pub(super) max_body: usize,
-    /// The last request id received, or reported as sent by a ping. Requests up to it are not begun any more.
+    /// The last request id received, or reported as sent by a ping. Requests up to it that arrive later are dropped.
     pub(super) last_request_id: u64,
-    /// The accepted requests without a sent reply, by request id; `None` if the reply is held back.
+    /// The requests without a sent response, by request id: accepted ones, and `None` for those whose response is held back.
     pub(super) requests: DequeMap<u64, Option<JobId>>,
     pub(super) window: Window,
     /// Whether the session gets a full share of the credit.
@@ -35,7 +36,7 @@ pub(super) struct PeerSession {
     pub(super) advertised_limit: u64,
     /// The counter of the message with the drain notice; `None` if it was not sent.
     pub(super) drain_notice: Option<u64>,
-    /// The highest counter that the caller has acknowledged.
+    /// The counter that the caller acknowledged last.
     pub(super) acknowledged: u64,
 }
 
@@ -61,6 +62,16 @@ pub(super) struct Window {
     held: VecDeque<WireMessage>,
     /// The time since which messages are held and none was acknowledged.
     stalled_since: Option<Moment>,
+    /// At most one stall timer is set, however often a stall begins and ends.
+    stall_timer_set: bool,
+}
+
+/// What to do about the stall timer of a session after a message was held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StallTimer {
+    MustBeSet,
+    /// It may expire too early, for a previous stall, and is then set again.
+    IsSet,
 }
 
 impl Window {
@@ -73,12 +84,15 @@ impl Window {
         self.bytes += size;
     }
 
-    /// Holds a message back. Returns whether this begins a stall.
-    pub(super) fn hold(&mut self, message: WireMessage, now: Moment) -> bool {
+    /// Holds a message back. Returns whether the stall timer must be set.
+    pub(super) fn hold(&mut self, message: WireMessage, now: Moment) -> StallTimer {
         self.held.push_back(message);
-        let stall_begins = self.stalled_since.is_none();
         self.stalled_since.get_or_insert(now);
-        stall_begins
+        if std::mem::replace(&mut self.stall_timer_set, true) {
+            StallTimer::IsSet
+        } else {
+            StallTimer::MustBeSet
+        }
     }
 
     /// Removes the messages up to `counter`. Any progress restarts the stall timeout.
@@ -95,7 +109,7 @@ impl Window {
         }
     }
 
-    /// Returns the next held message if there is room for it.
+    /// Removes and returns the next held message if there is room for it.
     pub(super) fn release(&mut self, config: &WorkerConfig) -> Option<WireMessage> {
         if self.is_full(config) {
             return None;
@@ -111,7 +125,10 @@ impl Window {
         self.held.len()
     }
 
-    pub(super) const fn stalled_since(&self) -> Option<Moment> {
+    /// Handles the expiry of the stall timer. Returns the begin of the stall if there is one; the timer must then be set again or
+    /// the caller disconnected.
+    pub(super) fn take_stall_timer(&mut self) -> Option<Moment> {
+        self.stall_timer_set = self.stalled_since.is_some();
         self.stalled_since
     }
 
