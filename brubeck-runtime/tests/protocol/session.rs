@@ -119,7 +119,7 @@ impl Pair {
         })
     }
 
-    /// Performs the handshake. Returns its four messages.
+    /// Performs the handshake. Returns its four messages, of which the last is `welcome` or `denied`.
     fn open(&mut self) -> [Frames; 4] {
         let only = |mut sent: Vec<Frames>| {
             assert_eq!(sent.len(), 1, "{sent:?}");
@@ -131,9 +131,9 @@ impl Pair {
         }));
         let challenge = only(self.to_worker(&hello));
         let proof = only(self.to_caller(&challenge));
-        let answer = only(self.to_worker(&proof));
-        assert!(self.to_caller(&answer).is_empty());
-        [hello, challenge, proof, answer]
+        let result = only(self.to_worker(&proof));
+        assert!(self.to_caller(&result).is_empty());
+        [hello, challenge, proof, result]
     }
 
     fn is_ready(&self) -> bool {
@@ -174,16 +174,16 @@ impl Pair {
 }
 
 /// Flips one bit of the first frame.
-fn flip_bit(frames: &Frames, at: usize) -> Frames {
+fn flip_bit(frames: &Frames, bit: usize) -> Frames {
     let mut frames = frames.clone();
     let mut head = frames[0].to_vec();
-    head[at] ^= 1;
+    head[bit / 8] ^= 1 << (bit % 8);
     frames[0] = head.into();
     frames
 }
 
 #[test]
-fn handshake_opens_session() {
+fn handshake_opens_session_for_calls() {
     let mut pair = Pair::with("secret", "secret");
     let kinds = pair.open().map(|frames| kind(&frames));
     assert_eq!(
@@ -213,8 +213,8 @@ fn handshake_opens_session() {
 #[test]
 fn wrong_passphrase_is_denied_and_reported_to_calls() {
     let mut pair = Pair::with("secret", "Secret");
-    let [.., answer] = pair.open();
-    assert_eq!(kind(&answer), MessageKind::Denied);
+    let [.., denied] = pair.open();
+    assert_eq!(kind(&denied), MessageKind::Denied);
     assert_eq!(
         (pair.worker.counters().denied, pair.worker.view().sessions),
         (1, 0)
@@ -286,7 +286,7 @@ fn repeated_hello_gets_same_challenge_up_to_limit() {
 }
 
 #[test]
-fn negotiates_lower_version() {
+fn negotiates_lower_version_and_denies_unsupported_one() {
     let hello = |version| {
         let hello = Hello {
             version,
@@ -351,16 +351,16 @@ fn authentication_code_covers_every_bit_of_the_head() {
     let mut pair = Pair::with("secret", "secret");
     pair.open();
     let request = pair.call(1).remove(0);
-    for at in 0..request[0].len() {
-        assert!(pair.to_worker(&flip_bit(&request, at)).is_empty(), "byte {at}");
-        assert!(pair.started.is_empty(), "byte {at}");
+    for bit in 0..8 * request[0].len() {
+        assert!(pair.to_worker(&flip_bit(&request, bit)).is_empty(), "bit {bit}");
+        assert!(pair.started.is_empty(), "bit {bit}");
     }
     pair.to_worker(&request);
     let (job, ..) = pair.started[0].clone();
     let reply = pair.reply(job).remove(0);
-    for at in 0..reply[0].len() {
-        assert!(pair.to_caller(&flip_bit(&reply, at)).is_empty(), "byte {at}");
-        assert!(pair.outcomes.is_empty(), "byte {at}");
+    for bit in 0..8 * reply[0].len() {
+        assert!(pair.to_caller(&flip_bit(&reply, bit)).is_empty(), "bit {bit}");
+        assert!(pair.outcomes.is_empty(), "bit {bit}");
     }
     // A forged message does not advance the counter, so the real one is still accepted.
     pair.to_caller(&reply);
@@ -380,6 +380,7 @@ fn drops_misdirected_messages() {
     assert!(pair.worker_event(stranger).is_empty());
     let mut other = Pair::with("secret", "secret");
     other.open();
+    // All pairs have the same seeds, so this session has the same id and keys. End it.
     other.worker.handle_event(
         other.now,
         WorkerEvent::PeerGone { peer: IDENTITY },
@@ -411,7 +412,7 @@ fn cancelled_call_never_finishes() {
     }
 }
 
-/// An authenticated but malicious caller.
+/// The caller is authenticated but malicious.
 #[test]
 fn maximum_request_id_does_not_overflow() {
     for last in [u64::MAX, u64::MAX - 1] {
@@ -451,10 +452,100 @@ fn maximum_request_id_does_not_overflow() {
     }
 }
 
+#[test]
+fn heartbeat_interval_is_clamped_to_maximum_of_worker() {
+    let caller = CallerConfig {
+        passphrase: secret("secret"),
+        heartbeat_interval: Duration::from_secs(600),
+        ..CallerConfig::default()
+    };
+    let worker = WorkerConfig {
+        passphrase: secret("secret"),
+        ..WorkerConfig::default()
+    };
+    let mut pair = Pair::new(caller, worker);
+    pair.open();
+    let opened = pair.now;
+    // The timer of the grace period for connecting expires first.
+    pair.now += Duration::from_secs(1);
+    pair.caller_event(CallerEvent::Wake);
+    assert_eq!(pair.caller.next_wake(), Some(opened + Duration::from_secs(60)));
+}
+
+#[test]
+fn abandoned_handshakes_leave_one_timer() {
+    let mut pair = Pair::with("secret", "secret");
+    let hello = pair.caller_event(CallerEvent::LinkUp {
+        peer: PEER,
+        link: LINK,
+    });
+    for _ in 0..100 {
+        assert_eq!(pair.to_worker(&hello[0]).len(), 1);
+        pair.worker_event(WorkerEvent::PeerGone { peer: IDENTITY });
+    }
+    let view = pair.worker.view();
+    assert_eq!((view.pending_handshakes, view.timer_count), (0, 1));
+    // The timer is set again for a handshake that began after it was set.
+    pair.now += Duration::from_secs(4);
+    pair.to_worker(&hello[0]);
+    pair.now += Duration::from_secs(1);
+    pair.worker_event(WorkerEvent::Wake);
+    assert_eq!(pair.worker.view().pending_handshakes, 1);
+    pair.now += Duration::from_secs(4);
+    assert_eq!(pair.worker.next_wake(), Some(pair.now));
+    pair.worker_event(WorkerEvent::Wake);
+    let view = pair.worker.view();
+    assert_eq!((view.pending_handshakes, view.timer_count), (0, 0));
+}
+
+#[test]
+fn repeated_stalls_leave_one_timer() {
+    let caller = CallerConfig {
+        passphrase: secret("secret"),
+        ..CallerConfig::default()
+    };
+    let worker = WorkerConfig {
+        passphrase: secret("secret"),
+        max_unacknowledged: 2,
+        ..WorkerConfig::default()
+    };
+    let mut pair = Pair::new(caller, worker);
+    pair.open();
+    let mut number = 0;
+    let mut send_calls = |pair: &mut Pair, count| {
+        let mut messages = Vec::new();
+        for _ in 0..count {
+            number += 1;
+            let request = pair.call(number).remove(0);
+            messages.extend(pair.to_worker(&request));
+        }
+        for (job, ..) in std::mem::take(&mut pair.started) {
+            messages.extend(pair.reply(job));
+        }
+        messages
+    };
+    for _ in 0..500 {
+        let replies = send_calls(&mut pair, 3);
+        assert_eq!((replies.len(), pair.worker.view().held), (2, 1));
+        for reply in &replies {
+            pair.to_caller(reply);
+        }
+        // The next request acknowledges both replies, which releases the third one.
+        let replies = send_calls(&mut pair, 1);
+        assert_eq!((replies.len(), pair.worker.view().held), (2, 0));
+        for reply in &replies {
+            pair.to_caller(reply);
+        }
+    }
+    assert_eq!(pair.outcomes.len(), 2000);
+    // Timers of calls that have ended are removed in batches.
+    assert!(pair.worker.view().timer_count < 150, "{:?}", pair.worker.view());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Neither side reacts to garbage with more than a message, with and without an open session.
+    /// The worker reacts to garbage at most with messages, no call ends, and an open session remains usable.
     #[test]
     fn arbitrary_messages_do_no_harm(
         noise in vec(vec(vec(any::<u8>(), 0..120), 0..3), 1..20),
@@ -524,7 +615,7 @@ fn queues_bursts_and_sheds_load_during_overload() {
             .filter(|(_, outcome)| matches!(outcome, Err(CallError::Busy { .. })))
             .count()
     };
-    // The first call teaches the caller that a call takes 20 ms.
+    // The caller measures with the first call that a call takes 20 ms.
     let first = pair.call(1);
     pair.now += Duration::from_millis(20);
     exchange(&mut pair, first);

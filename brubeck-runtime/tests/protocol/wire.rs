@@ -57,7 +57,7 @@ fn code() -> impl Strategy<Value = ErrorCode> {
     ])
 }
 
-/// All kinds with an authentication code.
+/// Generates messages of all kinds with an authentication code.
 fn sealed() -> impl Strategy<Value = WireMessage> {
     let number = any::<u64>;
     prop_oneof![
@@ -143,7 +143,7 @@ proptest! {
     fn sealed_message_round_trips(message in sealed(), position in position(), key in any::<[u8; 32]>()) {
         let key = MacKey::new(&key);
         let frames = seal(&message, position, &key).unwrap();
-        prop_assert!(is_v2(&frames));
+        prop_assert!(has_magic(&frames));
         let raw = RawMessage::read(&frames).unwrap();
         let head = raw.head();
         prop_assert_eq!((head.session, head.counter, head.ack), (position.session, position.counter, position.ack));
@@ -209,7 +209,7 @@ proptest! {
     }
 
     #[test]
-    fn rejects_key_of_other_direction(message in sealed(), hello in body(), challenge in body()) {
+    fn rejects_key_of_other_direction_or_passphrase(message in sealed(), hello in body(), challenge in body()) {
         let keys = SessionKeys::derive(&Secret::new(b"secret".as_slice()), &hello, &challenge);
         let frames = seal(&message, Position { session: 1, counter: 1, ack: 0 }, &keys.to_worker).unwrap();
         let raw = RawMessage::read(&frames).unwrap();
@@ -253,12 +253,12 @@ proptest! {
 }
 
 #[test]
-fn is_v2_rejects_legacy_dialects() {
+fn has_magic_rejects_legacy_dialects() {
     for first in [&b" 2:42 "[..], b"", b"2:42 ", b"\xb2br"] {
-        assert!(!is_v2(&[Bytes::copy_from_slice(first)]));
+        assert!(!has_magic(&[Bytes::copy_from_slice(first)]));
     }
-    assert!(!is_v2(&[]));
-    assert!(is_v2(
+    assert!(!has_magic(&[]));
+    assert!(has_magic(
         &encode_unsealed(&WireMessage::Denied(Denial::Full), 0).unwrap()
     ));
 }
@@ -266,7 +266,7 @@ fn is_v2_rejects_legacy_dialects() {
 #[test]
 fn encoder_enforces_decoder_limits() {
     let long = |length: usize| ByteStr::from("x".repeat(length));
-    let rejected_field = |ask: CallRequest| ask.validate().unwrap_err().field();
+    let rejected_field = |call: CallRequest| call.validate().unwrap_err().field();
     assert_eq!(
         rejected_field(CallRequest::new("request", long(limits::MAX_PATH + 1))),
         "path"
@@ -323,7 +323,7 @@ fn encoder_enforces_decoder_limits() {
     );
 
     let maximal = vec![(long(100), long(60)); limits::MAX_HEADERS];
-    let ask = CallRequest {
+    let call = CallRequest {
         headers: maximal,
         ..CallRequest::new("request", long(limits::MAX_PATH))
     };
@@ -331,7 +331,7 @@ fn encoder_enforces_decoder_limits() {
         id: 1,
         timeout_ms: 1,
         more_waiting: false,
-        call: ask.into(),
+        call: call.into(),
     });
     let frames = seal(
         &request,
@@ -353,7 +353,7 @@ fn encoder_enforces_decoder_limits() {
     );
 }
 
-/// Checks the example of `docs/protocol.md`, which implementations in other languages are tested with.
+/// Checks the example of `docs/protocol.md`, with which `tests/peers/v2_example.py` checks the HMAC of Python.
 #[test]
 fn protocol_document_example_is_exact() {
     let hello = encode_unsealed(
@@ -396,7 +396,7 @@ fn protocol_document_example_is_exact() {
         name: ByteStr::from("slow"),
     });
     let welcome = seal(&welcome, Position { ack: 1, ..position }, &keys.to_caller).unwrap();
-    let ask = CallRequest {
+    let call = CallRequest {
         body: Bytes::from_static(b"{}"),
         ..CallRequest::new("request", "/service/slow")
     };
@@ -404,7 +404,7 @@ fn protocol_document_example_is_exact() {
         id: 1,
         timeout_ms: 10_000,
         more_waiting: false,
-        call: ask.into(),
+        call: call.into(),
     });
     let request = seal(
         &request,

@@ -71,7 +71,7 @@ impl World {
         Ok(())
     }
 
-    /// Checks the final state: no calls or handlers are left, and all live callers and workers have sessions.
+    /// Checks the final state: no calls or handlers are left, and each caller has a session with credit with each live worker.
     pub(crate) fn check_rest(&mut self) -> Result<(), String> {
         for (tag, entry) in &self.ledger.calls {
             if entry.state == State::Open {

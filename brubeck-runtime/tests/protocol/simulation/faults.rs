@@ -9,7 +9,7 @@ use super::plan::Fault;
 use super::world::World;
 
 impl World {
-    /// Injects one fault of the plan.
+    /// Injects one fault of the plan, chosen at random. It has no effect if its target is dead or suspended.
     pub(crate) fn inject_fault(&mut self) -> Result<(), String> {
         let fault = self.plan.faults[self.rng.index(self.plan.faults.len())];
         let caller = self.rng.index(self.callers.len());
@@ -126,7 +126,7 @@ impl World {
         Ok(())
     }
 
-    /// Sends more hellos from unknown peers than a worker keeps handshakes.
+    /// Sends hellos from up to 59 unknown peers. A worker keeps 16 handshakes.
     fn flood(&mut self, worker: usize) -> Result<(), String> {
         use brubeck_runtime::wire::v2::{Hello, VERSION, WireMessage, encode_unsealed};
         if !self.workers[worker].alive || self.workers[worker].clock.frozen {

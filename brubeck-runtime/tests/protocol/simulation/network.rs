@@ -12,7 +12,7 @@ pub(crate) struct Link {
     pub(crate) void: u64,
     /// Messages to the worker, or to the caller, are lost without an error.
     pub(crate) blocked: [bool; 2],
-    /// The time at which the last message to each side arrives. Later messages arrive after it.
+    /// The time at which the last message to each side arrives. Later messages do not arrive before it.
     pub(crate) horizon: [u64; 2],
     /// The worker was added to the caller.
     pub(crate) known: bool,

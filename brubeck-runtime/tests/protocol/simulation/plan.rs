@@ -15,24 +15,25 @@ pub(crate) struct Plan {
     pub(crate) load: u64,
     /// The mean time between two calls of one caller, in microseconds.
     pub(crate) pace: u64,
-    /// The mean time that a handler takes, in microseconds.
+    /// The mean time that a handler takes, in microseconds. 3 % of the handlers take up to 40 times as long.
     pub(crate) work: u64,
     /// The mean time between two faults, in microseconds; 0 for none.
     pub(crate) trouble: u64,
-    /// The maximum latency of a message, in microseconds.
+    /// The maximum latency of a message, in microseconds, without a fixed part of 20.
     pub(crate) delay: u64,
     /// Messages lost on a healthy link, and messages duplicated, per thousand.
     pub(crate) loss: u64,
     pub(crate) duplicates: u64,
     /// Messages that the link does not accept, per thousand.
     pub(crate) full: u64,
+    /// Calls per thousand that are idempotent, `nowait`, cancelled, or that wait for a worker to become ready.
     pub(crate) idempotent: u64,
     pub(crate) nowait: u64,
     pub(crate) give_up: u64,
     pub(crate) wait_for_ready: u64,
-    /// The shortest and the longest deadline, in microseconds.
-    pub(crate) soonest: u64,
-    pub(crate) deadline: u64,
+    /// The shortest and the longest timeout of a call, in microseconds.
+    pub(crate) min_timeout: u64,
+    pub(crate) max_timeout: u64,
     pub(crate) faults: Vec<Fault>,
 }
 
@@ -106,8 +107,8 @@ impl Plan {
             nowait: rng.range(0, 400),
             give_up: rng.range(0, 100),
             wait_for_ready: rng.range(0, 200),
-            soonest: 500,
-            deadline: rng.range(20_000, 800_000),
+            min_timeout: 500,
+            max_timeout: rng.range(20_000, 800_000),
             faults,
         }
     }
@@ -122,8 +123,8 @@ impl Plan {
             give_up: 0,
             faults: Vec::new(),
             delay: 500,
-            soonest: 700_000,
-            deadline: 800_000,
+            min_timeout: 700_000,
+            max_timeout: 800_000,
             ..Self::chaos(seed)
         }
     }

@@ -108,7 +108,7 @@ pub(crate) struct Clock {
     offset: u64,
     pub(crate) frozen: bool,
     backlog: VecDeque<Event>,
-    /// The time at which it was last resumed.
+    /// The time at which the process was last resumed, or its clock last jumped.
     resumed_at: Option<u64>,
     wake: Option<u64>,
 }
@@ -141,7 +141,7 @@ pub(crate) struct World {
     pub(crate) workers: Vec<WorkerNode>,
     pub(crate) links: Vec<Vec<Link>>,
     pub(crate) ledger: Ledger,
-    /// The last messages sent, for replay.
+    /// The last 64 messages sent. Empty unless the plan replays messages.
     pub(crate) history: VecDeque<Vec<Bytes>>,
     pub(crate) done: u64,
     trace: DefaultHasher,
@@ -157,7 +157,8 @@ pub(crate) struct World {
 pub(crate) struct Counts {
     pub(crate) calls: u64,
     pub(crate) starts: u64,
-    pub(crate) idle: u64,
+    /// Workers that ended after a drain.
+    pub(crate) drained: u64,
     pub(crate) drains: u64,
     pub(crate) faults: u64,
     /// Indexed by [`Fault`](super::plan::Fault).
@@ -323,10 +324,10 @@ impl World {
         }
     }
 
-    /// Runs the simulation until all calls have ended, and checks the final state.
+    /// Runs the simulation until a time at which all calls must have ended, and checks the final state.
     pub(crate) fn run(&mut self) -> Result<Run, String> {
-        // After the last call: the longest deadline, then the detection of half-open links, then some slack.
-        let end = self.load_end + self.plan.deadline + 1_800_000;
+        // After the last call: the longest timeout, then the detection of half-open links, then some slack.
+        let end = self.load_end + self.plan.max_timeout + 1_800_000;
         while let Some((&(time, _), _)) = self.events.first_key_value() {
             if time > end {
                 break;
@@ -462,7 +463,7 @@ impl World {
         }
     }
 
-    /// Keeps the events of a suspended process until it is resumed.
+    /// Keeps an event for a suspended process until the process is resumed. Returns the event otherwise.
     fn defer_if_suspended(&mut self, event: Event) -> Option<Event> {
         let clock = match &event {
             Event::Deliver {
@@ -632,7 +633,7 @@ impl World {
         }
     }
 
-    /// Cuts a connection. Messages in flight are lost. The caller is notified after a delay, the worker only if
+    /// Cuts a connection. Messages in flight are lost. The caller is notified after a delay, and so is the worker, if
     /// `notify_worker` is set.
     pub(crate) fn cut(&mut self, caller: usize, worker: usize, notify_worker: bool) {
         let link = &mut self.links[caller][worker];
@@ -728,15 +729,14 @@ impl World {
                     .tags
                     .get(&call)
                     .copied()
-                    .ok_or("an unknown call was accepted")?;
+                    .ok_or("a call was accepted that is unknown or has ended")?;
                 self.ledger.accept(tag)?;
             }
             CallerAction::Finish { call, outcome } => {
                 let node = &mut self.callers[caller];
-                let tag = node
-                    .tags
-                    .remove(&call)
-                    .ok_or_else(|| format!("P1: {call:?} ended twice: {outcome:?}"))?;
+                let tag = node.tags.remove(&call).ok_or_else(|| {
+                    format!("P1: {call:?} ended twice or after it was cancelled: {outcome:?}")
+                })?;
                 node.ids.remove(&tag);
                 let now = node.clock.at(self.now);
                 let was_suspended = node.clock.resumed_at == Some(self.now);
@@ -809,7 +809,8 @@ impl World {
         Ok(())
     }
 
-    /// Returns the caller and the link of a routing identity.
+    /// Returns the caller and the number of the link of a routing identity. Returns `None` for a stranger or a caller that has
+    /// crashed since.
     fn find_caller(&self, peer: &Bytes) -> Option<(usize, u64)> {
         let text = std::str::from_utf8(peer).ok()?;
         let mut parts = text.split('.').map(|part| part.parse::<u64>().ok());
@@ -913,7 +914,7 @@ impl World {
                         "worker {worker} reports that it is drained, but it is not"
                     ));
                 }
-                self.counts.idle += 1;
+                self.counts.drained += 1;
                 self.note(|| format!("worker {worker} is drained"));
                 // The process lingers: the messages that it sent still arrive.
                 self.end_worker(worker, false);
@@ -923,7 +924,7 @@ impl World {
         Ok(())
     }
 
-    /// Ends the process of a worker and schedules its restart.
+    /// Ends the process of a worker and schedules its restart. If it ends abruptly, messages in flight are lost.
     pub(crate) fn end_worker(&mut self, worker: usize, abruptly: bool) {
         let node = &mut self.workers[worker];
         node.alive = false;
@@ -986,7 +987,7 @@ impl World {
         self.last_tag += 1;
         let tag = self.last_tag;
         let deadline = node.clock.at(self.now)
-            + Duration::from_micros(self.rng.range(self.plan.soonest, self.plan.deadline));
+            + Duration::from_micros(self.rng.range(self.plan.min_timeout, self.plan.max_timeout));
         let request = CallRequest {
             body: ledger::body(tag, self.rng.range(8, 1_000) as usize),
             idempotent: self.rng.chance(self.plan.idempotent),
@@ -1007,7 +1008,7 @@ impl World {
         node.ids.insert(tag, call);
         node.open.insert((deadline, tag));
         if self.rng.chance(self.plan.give_up) {
-            let delay = self.rng.range(1, self.plan.deadline);
+            let delay = self.rng.range(1, self.plan.max_timeout);
             let incarnation = node.incarnation;
             self.after(
                 delay,
