@@ -373,6 +373,10 @@ fn read_call(
 /// Parses a duration such as `500ms`, `5s` or `2m`. Returns `None` for zero and for anything else.
 fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    // `parse` would accept a leading `+`.
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     let number: u64 = digits.parse().ok().filter(|number| *number > 0)?;
     match &text[digits.len()..] {
         "ms" => Some(Duration::from_millis(number)),
@@ -400,6 +404,7 @@ mod tests {
             "5 s",
             "5h",
             "-5s",
+            "+5s",
             "1.5s",
             "99999999999999999999s",
             "18446744073709551615m",

@@ -220,3 +220,43 @@ fn path(nodes: &[Visited], end: usize) -> Option<String> {
     bytes.reverse();
     String::from_utf8(bytes).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::method::{Kind, Method};
+    use crate::response::Response;
+    use crate::routing::proofs::NowaitCalls;
+    use crate::routing::table::{Entry, Routes, table};
+    use crate::spec::Spec;
+    use crate::status::Status;
+
+    /// The packed automaton of `^/a`.
+    const A: &[u8] = &[
+        0, 1, b'/', b'/', 6, 0, 0, 1, b'a', b'a', 12, 0, 3, 1, 0, 255, 12, 0,
+    ];
+
+    fn routes(specs: [Spec; 2]) -> Routes<()> {
+        let entries = specs.map(|spec| Entry {
+            spec: Box::leak(Box::new(spec)),
+            handle: |_| Box::pin(async { Response::new(Status::OK) }),
+            streams: false,
+            nowait_calls: NowaitCalls::NONE,
+        });
+        table(Box::leak(Box::new(entries)))
+    }
+
+    #[test]
+    fn reports_route_whose_example_path_an_unproven_route_takes() {
+        let unproven = Spec::new("unproven", "^/[a-z]", Method::Get, Kind::Web);
+        let late = Spec::new("late", "^/a", Method::Get, Kind::Web)
+            .with_automaton(A, b"/a", "/a")
+            .at("src/main.rs", 7);
+        let error = routes([unproven, late]).check().unwrap_err().to_string();
+        assert!(
+            error.starts_with("route `late` does not get the path /a: an earlier route"),
+            "{error}"
+        );
+        assert!(error.ends_with("`^/a` at src/main.rs:7"), "{error}");
+        assert!(routes([late, unproven]).check().is_ok());
+    }
+}
