@@ -80,7 +80,8 @@ impl<S> Arguments<'_, S> {
 
 /// The codec of a named argument.
 ///
-/// Function pointers instead of a trait, so that a type that cannot be serialized is reported once, at its argument.
+/// It holds function pointers instead of requiring a trait where it is used, so that a type that cannot be serialized is reported once, at
+/// its argument.
 #[doc(hidden)]
 pub struct Named<T> {
     name: &'static str,

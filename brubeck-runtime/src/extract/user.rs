@@ -30,8 +30,8 @@ pub trait User: Sized + Send {
     /// The part of the application state that is needed for the lookup, as in [`State`](super::State).
     type State: Send + Sync;
 
-    /// Looks up the user by the id that was passed to [`Session::log_in`]. Returns `None` if the user does not exist, or may
-    /// no longer log in.
+    /// Looks up the user by the id that was passed to [`Session::log_in`]. It runs for every extraction of a [`CurrentUser`]. Returns
+    /// `None` if the user does not exist, or may no longer log in.
     fn find(id: &str, state: &Self::State) -> impl Future<Output = Option<Self>> + Send;
 }
 

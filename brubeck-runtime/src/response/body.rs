@@ -57,7 +57,7 @@ enum Inner {
 pub enum BodyError {
     /// The body exceeds the limit.
     TooLarge,
-    /// The client stopped sending.
+    /// The client sent nothing for the body timeout of the embedded server, 10 seconds by default.
     TimedOut,
     /// The body is incomplete or malformed.
     Broken(BoxError),

@@ -30,12 +30,12 @@ impl Close {
     pub const PROTOCOL: Close = Close::of(1002);
     /// 1005: the peer closed without a code. Never sent.
     pub const NONE: Close = Close::of(1005);
-    /// 1006: the connection was lost without a close frame. Never sent.
+    /// 1006: the connection was lost, or the client did not respond, so there was no closing handshake. Never sent.
     pub const BROKEN: Close = Close::of(1006);
     /// 1007: a text message is not UTF-8, or a compressed message cannot be decompressed.
     pub const NOT_UTF8: Close = Close::of(1007);
-    /// 1008: a message is not allowed here, the client reads broadcasts too slowly, or it sends more messages than the handler receives
-    /// (behind Mongrel2).
+    /// 1008: a message is not allowed here, the client reads broadcasts too slowly (embedded server), or it sends more messages than the
+    /// handler receives (Mongrel2).
     pub const POLICY: Close = Close::of(1008);
     /// 1009: a message exceeds the limit.
     pub const TOO_LARGE: Close = Close::of(1009);

@@ -31,10 +31,9 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 /// * a message exceeds the body limit of the application (code 1009),
 /// * the handler does not receive, and the queue of received messages is full (Mongrel2, code 1008; the embedded server stops reading
 ///   instead),
-/// * the client does not read the messages of a [`Broadcast`](crate::Broadcast) fast enough (code 1008 for the handler; no close frame is
-///   sent),
-/// * the client sends no frame in return to several pings in a row (code 1006 for the handler). A ping is sent after 30 seconds without
-///   a frame from the client,
+/// * the client does not read the messages of a [`Broadcast`](crate::Broadcast) fast enough (without a close frame),
+/// * the client sends no frame in return to three pings in a row (without a close frame, code 1006 for the handler). A ping is sent every
+///   30 seconds; behind Mongrel2, `Mongrel2::keep_alive` changes the interval,
 /// * the application shuts down (code 1001).
 ///
 /// With the feature `deflate`, messages of 128 bytes or more are compressed (RFC 7692) if the client supports it.

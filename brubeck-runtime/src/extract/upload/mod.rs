@@ -55,7 +55,7 @@ pub struct Upload {
     limit: u64,
     length: Option<u64>,
     received: u64,
-    /// Signals by its drop that the body was read to its end, or abandoned.
+    /// Signals by its drop that the body was read to its end, or abandoned. The timeout of the handler starts then.
     in_use: Option<oneshot::Sender<Infallible>>,
     media_type: Option<String>,
 }
@@ -91,7 +91,7 @@ impl Upload {
         self.length
     }
 
-    /// Returns the number of bytes that have been read so far.
+    /// Returns the number of bytes that [`chunk`](Upload::chunk) has returned so far.
     pub fn received(&self) -> u64 {
         self.received
     }
@@ -105,7 +105,8 @@ impl Upload {
     ///
     /// # Errors
     ///
-    /// Returns an error if the body is incomplete, malformed, or exceeds the limit, or if the client stops sending.
+    /// Returns an error if the body is incomplete, malformed, or exceeds the limit, or if the client stops sending. The upload cannot
+    /// continue after an error.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, UploadError> {
         while let Some(frame) = self.body.frame().await {
             let Ok(bytes) = frame.map_err(UploadError::from_box)?.into_data() else {
@@ -265,11 +266,11 @@ fn body_in_memory(message: &Message) -> StreamingBody {
 pub enum UploadError {
     /// The body exceeds the limit.
     TooLarge,
-    /// The client stopped sending.
+    /// The client sent nothing for the body timeout of the embedded server, 10 seconds by default.
     TimedOut,
     /// The body is incomplete or malformed.
     Broken(BoxError),
-    /// The upload could not be written to a file.
+    /// The upload could not be written to the file of [`Upload::save`].
     Io(io::Error),
 }
 
