@@ -141,8 +141,8 @@ impl<S: Send + Sync + 'static> App<S> {
     ///
     /// By default pages are rendered from the templates that `#[derive(Template)]` compiled into the program.
     ///
-    /// The folder can also contain error pages. For an error without a body, a browser gets `errors/404.html` (with the
-    /// status code as its name) if there is one, or `errors.html`. Their variables are `error_code`, `title`, `reason`
+    /// The folder can also contain error pages. For an error without a body, a client that prefers HTML gets
+    /// `errors/404.html` (with the status code as its name) if there is one, or `errors.html`. Their variables are `error_code`, `title`, `reason`
     /// and `fields`, a list of objects with `field` and `reason`.
     #[cfg(feature = "templates")]
     pub fn templates(mut self, folder: impl Into<PathBuf>) -> App<S> {
