@@ -34,7 +34,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// A client from [`Services`](super::Services) belongs to the application: the response handlers of the application run
 /// for its [`handled`](Call::handled) and [`nowait`](Call::nowait) calls. Its calls inherit the deadline and the trace of
-/// the message for which the handler took the `Services`, and the deadline only until that handler has responded.
+/// the message that the handler processes. The deadline of a web request does not limit calls that are made after its
+/// response was sent; that of a service call does.
 ///
 /// A client from [`Client::connect`] belongs to no application: its `nowait` calls are refused, and no response handler runs
 /// for its `handled` calls.
