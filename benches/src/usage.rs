@@ -44,8 +44,8 @@ impl Usage {
     }
 }
 
-/// Returns the CPU time in seconds: from `schedstat` in nanoseconds if the kernel has it, and from `stat` in ticks otherwise. Only
-/// the latter includes threads that have ended.
+/// Returns the CPU time in seconds: from `schedstat` in nanoseconds if the kernel has it, and from `stat` in ticks otherwise.
+/// Only the latter includes threads that have ended.
 fn cpu(pid: u32) -> Result<f64> {
     let threads: Option<Vec<f64>> = fs::read_dir(format!("/proc/{pid}/task"))?
         .map(|task| {

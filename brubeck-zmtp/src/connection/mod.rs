@@ -177,7 +177,7 @@ pub enum ConnectionError {
     Closed,
     /// The peer violated the protocol or a limit.
     Violation(Violation),
-    /// The peer did not read its messages for longer than the write stall timeout.
+    /// The peer accepted no bytes for the write stall timeout while messages to it were waiting.
     Stalled,
     /// This side disconnected the peer.
     Abandoned,

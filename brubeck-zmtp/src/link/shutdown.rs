@@ -18,9 +18,9 @@ pub struct ShutdownHandle(mpsc::Sender<ShutdownRequest>);
 impl ShutdownHandle {
     /// Sends the accepted messages for at most `linger`, then closes all connections.
     ///
-    /// Returns `false` if messages were still unwritten after `linger`, or if a client lost its connection while it wrote them.
-    /// Returns `true` otherwise, also if the socket was already closed. Messages that were dropped because their peer was not
-    /// connected do not count.
+    /// Returns `false` if messages were still unwritten or connections of a server still open after `linger`, or if a client
+    /// lost its connection while it wrote them. Returns `true` otherwise, also if the socket was already closed. Messages that
+    /// were dropped because their peer was not connected do not count.
     pub async fn shutdown(self, linger: Duration) -> bool {
         let (done, flushed) = oneshot::channel();
         if self.0.send(ShutdownRequest { linger, done }).await.is_err() {

@@ -26,7 +26,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A bound endpoint that accepts connections within limits.
 ///
-/// Dead TCP peers are detected with keepalive. The file of a Unix socket has mode 0600. Its directory is created with mode
+/// Dead TCP peers are detected with keepalive, within about a minute. The file of a Unix socket has mode 0600. Its directory is created with mode
 /// 0700 if it is missing. Dropping the listener removes the file.
 ///
 /// ```
@@ -180,7 +180,7 @@ pub struct AcceptedConnection {
     pub address: Option<IpAddr>,
     /// The slot of the connection. Drop it when the connection ends.
     pub slot: ConnectionSlot,
-    /// The slot of the handshake. Drop it when the handshake is complete.
+    /// The slot of the handshake. Drop it when the handshake is complete or has failed.
     pub handshake_slot: HandshakeSlot,
 }
 

@@ -120,7 +120,8 @@ impl ServerSender {
         (sender, dropped)
     }
 
-    /// Creates a sender for a socket that is implemented elsewhere. The queue has a capacity of 1024 commands.
+    /// Creates a sender for a socket that is implemented elsewhere, such as that of [`InMemory`](crate::InMemory). The queue
+    /// has a capacity of 1024 commands.
     pub fn to_queue() -> (Self, OutgoingQueue) {
         let (queue, commands) = mpsc::channel(OUTBOUND_MESSAGES);
         let counters = Arc::new(MessageCounters::default());

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use brubeck_zmtp::codec::FrameLimits;
 use brubeck_zmtp::{
-    ClientEvent, ConnectionLimits, Endpoint, LinkConfig, Role, RoutingId, ServerEvent, ServerLimits,
-    SocketType, Traffic, Transport, Zmtp, ZmtpConnection, ZmtpListener,
+    ClientEvent, ConnectionLimits, Endpoint, Role, RoutingId, ServerEvent, ServerLimits, SocketType, Traffic,
+    Transport, Zmtp, ZmtpConnection, ZmtpListener,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -409,17 +409,4 @@ async fn invalid_peers_do_not_disturb_a_libzmq_peer() {
     };
     dealer.send(&["y"]).await;
     assert_eq!(asked(&mut server).await.1, frames(&["y"]));
-
-    // A client reconnects if its server is not a ZeroMQ socket.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let at = endpoint(&format!("tcp://{}", listener.local_addr().unwrap()));
-    let _client = Zmtp.client(at, LinkConfig::default()).unwrap();
-    for _ in 0..2 {
-        let (mut stream, _) = soon("an attempt", listener.accept()).await.unwrap();
-        stream
-            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            .await
-            .unwrap();
-        let _ = soon("the end", stream.read_to_end(&mut Vec::new())).await;
-    }
 }

@@ -102,15 +102,17 @@ async fn reconnects_after_a_server_breaks_the_protocol_or_a_limit() {
 }
 
 #[tokio::test]
-async fn reconnects_after_a_failed_handshake() {
+async fn reconnects_after_failed_handshakes() {
     let mut setup = Setup::new(LinkConfig::default()).await;
-    let mut stream = setup.accept().await;
-    stream
-        .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        .await
-        .unwrap();
     let mut rest = Vec::new();
-    let _ = soon("the end", stream.read_to_end(&mut rest)).await;
+    for _ in 0..2 {
+        let mut stream = setup.accept().await;
+        stream
+            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            .await
+            .unwrap();
+        let _ = soon("the end", stream.read_to_end(&mut rest)).await;
+    }
     let mut stream = setup.accept().await;
     handshake(&mut stream, "PUB", "").await;
     let _ = soon("the end", stream.read_to_end(&mut rest)).await;

@@ -257,8 +257,8 @@ impl Timestamp {
 
     /// Returns the milliseconds since 1970.
     ///
-    /// Returns `None` if the text is not a whole number below 2^64, or if it is `0`, which means "absent" in fields that require a
-    /// number.
+    /// Returns `None` if the text is not a whole number below 2^64, or if it is `0`, which means "absent" in fields that
+    /// require a number.
     #[must_use]
     pub fn millis(&self) -> Option<u64> {
         if !self.0.iter().all(u8::is_ascii_digit) {

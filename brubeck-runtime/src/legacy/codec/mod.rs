@@ -8,8 +8,8 @@
 //! | [`Pypi01x`](Dialect::Pypi01x) | `brubeck-service` 0.1.1 to 0.1.4 | as `Pypi` |
 //!
 //! A payload is the sender and a space, an envelope of fields, each a [`lenstr`](crate::codec::lenstr) followed by one space, and
-//! a tail of lenstr without separators. The dialects differ in their fields. A service detects the dialect of a request from its envelope, and responds
-//! in the same dialect.
+//! a tail of lenstr without separators. The dialects differ in their fields. A service detects the dialect of a request from its
+//! envelope, and responds in the same dialect.
 //!
 //! ```
 //! use brubeck_runtime::wire::service::{Dialect, LegacyRequest, LegacyResponse, Secret, decode_request, decode_response};
