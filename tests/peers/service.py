@@ -1,6 +1,6 @@
 """A service like the originals: responds to some requests, rejects some with -1, and ignores others.
 
-Prints `ready` when it accepts requests.
+Prints `ready` when it accepts requests, then the reason for each request that it ignores.
 """
 
 import argparse
@@ -21,7 +21,7 @@ context = zmq.Context()
 router = context.socket(zmq.ROUTER)
 router.linger = 1000
 if wire.in_band(dialect):
-    # Connects the requests first, like the original, which loses its first response that way.
+    # Connects the requests first, like the original: a request may arrive before its response can be sent, which is then lost.
     incoming = context.socket(zmq.PULL)
     incoming.connect(arguments.address)
     router.connect(arguments.responses)

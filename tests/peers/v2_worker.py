@@ -1,8 +1,10 @@
-"""A worker of protocol v2, written from docs/protocol.md alone. Serves `echo` and `sleep` on a ROUTER to any number of callers.
+"""A worker of protocol v2, written from docs/protocol.md alone.
+
+Serves `/service/echo` and `/service/sleep` on a ROUTER to any number of callers.
 
     v2_worker.py tcp://127.0.0.1:* my_shared_secret
 
-Prints `ready ADDRESS`, then the events of calls. A line on standard input makes it drain and exit.
+Prints `ready ADDRESS`, then the events of calls. A line on standard input, or its end, makes it drain and exit.
 """
 
 import hashlib
@@ -78,7 +80,7 @@ class Session:
         return True
 
     def is_done(self):
-        """Every call has ended, and the caller has acknowledged the drain notice."""
+        """The session was never open, or all its calls have ended and the caller has acknowledged the drain notice."""
         return not self.open or bool(self.drain_notice and self.acknowledged >= self.drain_notice and not self.calls)
 
     def limit(self):

@@ -1,4 +1,5 @@
-//! The same table with general routes first: `catalogue::page` shadows `accounts::account`.
+//! The table of `shop.rs` with general routes first: it does not compile, because `catalogue::page` shadows
+//! `accounts::account`.
 use brubeck::prelude::*;
 
 #[get("^/$")]

@@ -14,7 +14,7 @@ const SIGNAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Both ends of a channel.
 type Signal<T> = (Sender<T>, Mutex<Receiver<T>>);
 
-/// Signals between a test and its handlers.
+/// Channels between a test and its handlers.
 struct Signals {
     /// From a handler: it runs.
     started: Signal<()>,

@@ -21,7 +21,7 @@ struct ServiceState {
     threads: Arc<Threads>,
 }
 
-/// The state of the handler [`blocks`].
+/// The state that all calls of the handler [`blocks`] share.
 struct Threads {
     started: Semaphore,
     ended: Semaphore,
@@ -245,7 +245,7 @@ async fn cancelled_blocking_handler_holds_its_concurrency_slot_in_the_service() 
         call.abort();
         assert!(with_timeout(call).await.unwrap_err().is_cancelled());
         let next = tokio::spawn(client.request("/time").into_future());
-        // The next call must wait for the slot.
+        // The service has one slot, so the next call waits.
         let mut next = Box::pin(next);
         assert!(
             tokio::time::timeout(Duration::from_millis(50), &mut next)

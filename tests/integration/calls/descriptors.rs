@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 const SECRET: &str = "my_shared_secret";
-/// The limit of the child. It includes the descriptors that connections leave to the rest of the process, all of
-/// which the handler `take` opens.
+/// The descriptor limit of the child. Listeners reserve some descriptors for the rest of the process; the handler
+/// `take` uses them up, too.
 const MAX_DESCRIPTORS: usize = 200;
 
 #[service_handler(path = "^/echo", method = "request")]
@@ -26,7 +26,7 @@ struct ChildState {
 
 type Taken = Arc<Mutex<Vec<File>>>;
 
-/// Opens files until the process has no descriptor left.
+/// Opens files until the process has no descriptor left, and returns their number.
 #[service_handler(path = "^/take", method = "request")]
 async fn take(taken: State<Taken>) -> Json<usize> {
     let files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok())
@@ -37,6 +37,7 @@ async fn take(taken: State<Taken>) -> Json<usize> {
     Json(all)
 }
 
+/// Closes these files, and returns their number.
 #[service_handler(path = "^/free", method = "request")]
 async fn free(taken: State<Taken>) -> Json<usize> {
     Json(taken.0.lock().unwrap().drain(..).count())
@@ -63,7 +64,7 @@ async fn child_with_few_descriptors() {
     running.until_signal().await.unwrap();
 }
 
-/// Returns the CPU time of a process, in ticks of 10 ms.
+/// Returns the CPU time that a process has used, in ticks of 10 ms.
 fn cpu_ticks(process: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let after_name = stat.rsplit(')').next().unwrap();
@@ -116,7 +117,8 @@ async fn descriptor_exhaustion_spares_open_connections_and_recovers() {
             .into_future(),
     );
     assert!(refused.await.is_err());
-    // The open connection is served, and the failing accepts use little CPU time.
+    // The open connection is served, and the failing accepts use little CPU time. Ten calls take a second, which has
+    // 100 ticks.
     let before = cpu_ticks(process);
     let mut idle = tokio::time::interval(Duration::from_millis(100));
     for _ in 0..10 {
@@ -129,7 +131,7 @@ async fn descriptor_exhaustion_spares_open_connections_and_recovers() {
         open_descriptors(process)
     );
     assert!(ticks < 50, "{ticks} % of a CPU");
-    // Descriptors are free again.
+    // With free descriptors, the new connection is accepted.
     with_timeout(early.request("/free").into_future()).await.unwrap();
     with_timeout(async { while late.request("/echo").argument("n", 7).await.is_err() {} }).await;
     assert_echo(&late).await;

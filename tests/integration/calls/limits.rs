@@ -1,4 +1,4 @@
-//! Limits that a service and its callers raise above the defaults.
+//! Default limits of a service and its callers, and limits that both raise.
 
 use crate::support::{Gate, with_timeout};
 use brubeck::prelude::*;
@@ -46,7 +46,7 @@ fn text(bytes: usize) -> String {
 
 // While one thread parses a large body, heartbeats need another one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn body_limit_is_the_smaller_limit_of_client_and_service() {
+async fn default_body_limit_is_8_mib_and_can_be_raised_on_both_sides() {
     let gate = Gate::new();
     let default_limits = serve(Service::bind("tcp://127.0.0.1:0", SECRET), &gate).await;
     let client = Client::connect(&ServiceAddress::new(default_limits.address(), SECRET)).unwrap();

@@ -37,7 +37,8 @@ async fn on_slow(reply: ServiceResponse<String>, handled: State<ResponseHandled>
     reply.body.len()
 }
 
-/// The attribute macro finds the operation in the text of the handler.
+/// The attribute macro finds the operation: a call by its name, and the contract among the arguments of the handler. So
+/// `_slow` is needed, though the client is another one.
 #[get("^/async$")]
 async fn call_async(services: Services, _slow: SlowEchoClient) -> Result<&'static str, CallError> {
     let slow = SlowEchoClient::new(services.register(ADDRESS, SECRET)?);

@@ -194,7 +194,13 @@ async fn unavailable_service_fails_calls_immediately() {
             .unwrap_err();
         assert_eq!(error, CallError::NoWorkers);
     }
-    println!("unavailable service: failed within {:?}", began.elapsed() / 100);
+    let took = began.elapsed();
+    println!(
+        "unavailable service: calls failed after {:?} on average",
+        took / 100
+    );
+    // If each call waited for the service again, this would take 100 seconds.
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -371,6 +377,7 @@ async fn lost_calls_are_retried_within_the_retry_budget() {
         workers.push(ServiceInstance::start(&folder, name, CALLS).await);
         probes += call_until_served_by(&client, &workers[1]).await;
     }
+    // The retry budget: 100 at first, one for each ten calls, and ten for each second.
     let allowed = 100 + (before + CALLS + probes) / 10 + 10 * (began.elapsed().as_secs() as usize + 1);
     println!(
         "{CALLS} calls, {retried} retries, {allowed} allowed in {:?}",

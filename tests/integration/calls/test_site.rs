@@ -204,7 +204,7 @@ async fn duplicate_service_address_is_an_error() {
     let both = TestSite::new(WEB_ROUTES, ())
         .service(service(), App::new(SERVICE_ROUTES, ()))
         .service(service(), App::new(SERVICE_ROUTES, ()));
-    let error = both.start().await.err().expect("an error");
+    let error = both.start().await.err().expect("one address for two services");
     assert!(format!("{error:?}").contains(SLOW), "{error:?}");
     // Each site has a network of its own.
     for _ in 0..2 {
@@ -278,6 +278,7 @@ async fn fast_handler_is_polled_inline_and_still_waits_times_out_and_panics() {
     assert_eq!(error, CallError::Deadline { phase: running });
     // The cancellation is sent before the next call, so it has arrived when that one is answered.
     task("").await;
+    // Two calls have ended: this one, and the cancelled one.
     assert_eq!(
         count.load(Ordering::SeqCst),
         before + 2,

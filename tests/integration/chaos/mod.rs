@@ -1,6 +1,7 @@
 //! Worker processes that are killed, frozen and restarted under load.
 //!
-//! `BRUBECK_CHAOS=60` sets the seconds for which workers are killed, `BRUBECK_ROLLING=500` the number of restarts.
+//! `BRUBECK_CHAOS` sets the seconds for which workers are killed and frozen (default 5), `BRUBECK_ROLLING` the number
+//! of rolling restarts (default 20).
 
 mod worker;
 
@@ -59,7 +60,7 @@ impl Outcomes {
     }
 }
 
-/// Measures the maximum delay of timers, which this machine adds to every call.
+/// Measures the maximum delay of timers until `stop` is set. This machine adds it to every call.
 async fn measure_timer_delay(stop: Arc<AtomicBool>) -> Duration {
     let mut max = Duration::ZERO;
     while !stop.load(Ordering::Relaxed) {
@@ -70,7 +71,7 @@ async fn measure_timer_delay(stop: Arc<AtomicBool>) -> Duration {
     max
 }
 
-/// A pseudo-random generator with a fixed seed.
+/// A pseudo-random generator. The number is its state.
 struct Random(u64);
 
 impl Random {
@@ -124,7 +125,7 @@ async fn every_call_ends_once_and_by_its_deadline_if_workers_are_killed_or_froze
         let frozen_workers = workers.iter().filter(|worker| worker.frozen).count();
         let worker = &mut workers[random.below(4) as usize];
         if worker.frozen && random.below(2) == 0 {
-            // It continues with the calls that it had.
+            // The worker continues with the calls that it had.
             worker.signal("CONT").await;
             worker.frozen = false;
             resumed += 1;
@@ -203,7 +204,7 @@ async fn rolling_restarts_fail_no_call() {
         worker.signal("TERM").await;
         worker.wait_for_exit().await;
         worker.restart().await;
-        // Waits until this worker has started a call before the next one is stopped.
+        // Waits until this worker has started a call before the next worker is stopped.
         let before = worker.started_calls().len();
         let has_started = async {
             while worker.started_calls().len() == before {

@@ -22,7 +22,7 @@ struct ServiceState {
     log: Arc<File>,
 }
 
-/// Logs the id of the call, sleeps, and returns the id.
+/// Logs its argument `id`, sleeps, and returns the id.
 #[service_handler(path = "^/work", method = "request")]
 async fn work(id: Arg<u64>, millis: Arg<u64>, log: State<Arc<File>>, deadline: Deadline) -> Json<u64> {
     assert!(deadline.remaining().is_some());
@@ -91,7 +91,7 @@ impl WorkerProcess {
         }
     }
 
-    /// Starts a new process after the last one has ended.
+    /// Starts a new process on the same socket. The last one must have ended.
     pub async fn restart(&mut self) {
         self.child = start(&self.address, &self.log).await;
         self.frozen = false;
@@ -112,7 +112,7 @@ impl WorkerProcess {
         assert!(with_timeout(sent).await.expect("kill").success());
     }
 
-    /// Waits for the process to exit with success.
+    /// Waits for the process to exit, which it must do with success.
     pub async fn wait_for_exit(&mut self) {
         let status = with_timeout(self.child.wait()).await.expect("a process");
         assert!(status.success(), "a worker ended with {status}");

@@ -16,7 +16,9 @@ const DIALECTS: [Dialect; 4] = [Dialect::Seed, Dialect::Branch, Dialect::Pypi, D
 
 // ---- random input --------------------------------------------------------------------------------
 
-/// Decodes `frame` with every decoder. A decoded value must survive encoding and decoding.
+/// Decodes `frame` with every decoder, and checks that the decoded value survives encoding and decoding: a tnetstring
+/// and a Mongrel2 request completely, the ids of a reply, the path of a service request, and the status of a service
+/// response.
 fn decode_with_all(frame: &Bytes) {
     for decode in [lenstr::decode, netstring::decode] {
         if let Ok(value) = decode(&mut Cursor::new(frame)) {
@@ -142,7 +144,7 @@ proptest! {
 
 // ---- damaged captures ----------------------------------------------------------------------------
 
-/// Returns every captured payload.
+/// Returns the last frame of every capture, which is its payload.
 fn payloads() -> Vec<Bytes> {
     let service = fixtures::service()
         .into_iter()
@@ -160,7 +162,7 @@ fn truncated_captures_are_decoded_or_rejected() {
             cuts += 1;
         }
     }
-    println!("{cuts} cuts");
+    println!("{cuts} truncated payloads");
     assert!(cuts > 100_000);
 }
 
@@ -177,7 +179,7 @@ fn corrupted_captures_are_decoded_or_rejected() {
             changes += 1;
         }
     }
-    println!("{changes} changes");
+    println!("{changes} corrupted payloads");
     assert!(changes > 100_000);
 }
 
@@ -187,7 +189,7 @@ fn bytes() -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), 0..60).prop_map(Bytes::from)
 }
 
-/// Returns bytes without whitespace, where receivers split.
+/// Returns bytes without ASCII whitespace and control characters. Receivers split at whitespace.
 fn token() -> impl Strategy<Value = Bytes> {
     vec(prop_oneof![0x21_u8..=0x7e, 0x80_u8..=0xff], 1..30).prop_map(Bytes::from)
 }

@@ -194,10 +194,14 @@ async fn fault_keeps_its_status() {
         }
         other => panic!("{other:?}"),
     }
-    assert!(
-        matches!(slow.ping().await, Err(CallError::BadReply(_))),
-        "the operation is not served"
-    );
+}
+
+#[tokio::test]
+async fn call_of_an_unserved_operation_is_a_bad_reply() {
+    let (_running, application) = start(FUNCTIONS, ()).await;
+    let slow = SlowEchoClient::new(Client::over(Arc::new(InProcess(application))));
+    let response = slow.ping().await;
+    assert!(matches!(response, Err(CallError::BadReply(_))), "{response:?}");
 }
 
 #[tokio::test]
@@ -246,7 +250,7 @@ async fn request_builder_of_a_handler_sets_path_arguments_and_body() {
 }
 
 #[tokio::test]
-async fn invalid_arguments_are_400() {
+async fn invalid_arguments_are_400_and_invalid_path_arguments_404() {
     let (_running, application) = start(SERVICE, Slow).await;
     let status = |path: &str, arguments: &str| {
         let message = Message::service(Method::Request, path).with_arguments(arguments.to_owned());
@@ -262,6 +266,7 @@ async fn invalid_arguments_are_400() {
             .await
             .starts_with("400 the argument `text` is not valid")
     );
+    // Names may be escaped.
     assert_eq!(status("/service/slow", r#"{"te\u0078t":"hi"}"#).await, "200 OK");
     assert_eq!(
         status("/service/slow", "[1").await,

@@ -14,7 +14,8 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 use zeromq::{PushSocket, Socket, SocketRecv, SocketSend, SubSocket, ZmqMessage};
 
-/// A response without the headers that depend on the front end: `date`, `connection` and `transfer-encoding`.
+/// A response without the headers that depend on the front end (`date`, `connection` and `transfer-encoding`), and with
+/// a decoded body.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ComparableResponse {
     pub status: u16,
@@ -173,7 +174,8 @@ impl FrontEnd for HttpServer {
                 Some(open) => open,
                 None => self.site.browser().await,
             };
-            // Head and body in one write, so a server that refuses the body has received all of it.
+            // Head and body in one write: a server that refuses the body may close the connection, and a second write
+            // would fail.
             browser.send(self.encode(test_request)).await;
             let response = with_timeout(browser.try_read_response(test_request.method == "HEAD")).await;
             let response = response.unwrap_or_else(|error| panic!("no response to {test_request}: {error}"));
@@ -237,6 +239,7 @@ impl FakeMongrel2 {
     }
 }
 
+/// Sends requests to the application and collects its replies, until the test ends.
 async fn forward(
     (send, recv): (String, String),
     bound: oneshot::Sender<()>,
@@ -344,7 +347,7 @@ impl FrontEnd for FakeMongrel2 {
     }
 }
 
-/// Parses an HTTP response. Returns `None` if it is incomplete.
+/// Parses an HTTP response. Returns `None` if it is incomplete. Panics if it is invalid.
 fn parse_response(text: &[u8], head: bool) -> Option<ComparableResponse> {
     let end = text.windows(4).position(|four| four == b"\r\n\r\n")?;
     let mut lines = text[..end]
@@ -382,7 +385,7 @@ fn parse_response(text: &[u8], head: bool) -> Option<ComparableResponse> {
     (body.len() == length).then(|| ComparableResponse::new(status, headers, body))
 }
 
-/// Decodes a chunked body. Returns `None` if it is incomplete.
+/// Decodes a chunked body. Returns `None` if it is incomplete. Panics if it is invalid.
 fn decode_chunks(mut text: &[u8]) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {

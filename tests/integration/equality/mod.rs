@@ -1,7 +1,8 @@
 //! Every front end gives the same response to the same request: in memory, the embedded server, a fake Mongrel2 that
 //! uses its codec, and a real Mongrel2.
 //!
-//! `BRUBECK_EQUALITY_CASES` sets the number of generated requests (default 20,000), `BRUBECK_EQUALITY_SEED` their seed.
+//! `BRUBECK_EQUALITY_CASES` sets the number of generated requests (default 20,000), of which a tenth is sent to a real
+//! Mongrel2. `BRUBECK_EQUALITY_SEED` sets their seed (default 2026).
 
 mod front_ends;
 mod requests;
@@ -11,14 +12,14 @@ use crate::support::{env_number, requirements, with_timeout};
 use front_ends::{ComparableResponse, FakeMongrel2, FrontEnd, HttpServer, InMemory};
 use requests::{RequestGenerator, TestRequest};
 
-/// Requests that are in flight at a front end before their responses are compared.
+/// Requests that are sent to each front end before the responses are compared.
 const BATCH_SIZE: usize = 200;
 
 fn seed() -> usize {
     env_number("BRUBECK_EQUALITY_SEED", 2026)
 }
 
-/// Counts responses by status code, to prove that the requests cover all of them.
+/// Counts responses by status code, to check that the generated requests cover the expected ones.
 #[derive(Default)]
 struct StatusCounts(std::collections::BTreeMap<u16, usize>);
 

@@ -1,4 +1,4 @@
-//! An application with every kind of extractor and reply.
+//! An application with many kinds of extractors and replies.
 
 use brubeck::prelude::*;
 use bytes::Bytes;

@@ -56,6 +56,11 @@ async fn wrong_credentials_are_401() {
         refused.assert_status(401).assert_contains("is wrong");
         assert!(client.cookie("session").is_none(), "{name} {password}");
     }
+}
+
+#[tokio::test]
+async fn large_login_form_is_413_and_incomplete_one_is_422() {
+    let client = client();
     let large = client.post("/login").form(form("dave", &"x".repeat(5000), "/"));
     large.await.assert_status(413);
     let response = client.post("/login").form([("name", "dave")]);

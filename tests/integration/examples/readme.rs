@@ -20,7 +20,7 @@ fn start(name: &str, arguments: &[&str], folder: &Path) -> Child {
         .expect("a running program")
 }
 
-/// Connects, retrying until the program listens.
+/// Connects, retrying until the program listens. Panics if the program exits.
 async fn connect(program: &mut Child, address: SocketAddr) -> Browser {
     loop {
         if let Some(status) = program.try_wait().expect("a child") {

@@ -27,7 +27,7 @@ fn read_request(capture: &ServiceCapture) -> Result<LegacyRequest, LegacyDecodeE
         // A DEALER does not see its own identity; the ROUTER at the other end adds it.
         ("DEALER", [payload]) => decode_request(&[Bytes::from_static(b"id"), payload.clone()]),
         ("PUSH" | "PULL", frames) => decode_pull_request(frames),
-        (socket, _) => panic!("a {socket} receives no requests"),
+        (socket, frames) => panic!("{}: {} frames on a {socket}", capture.file, frames.len()),
     }
 }
 
@@ -35,7 +35,7 @@ fn read_response(capture: &ServiceCapture) -> Result<LegacyResponse, LegacyDecod
     let frames = match (capture.socket.as_str(), capture.frames.as_slice()) {
         ("ROUTER", [_identity, rest @ ..]) => rest,
         ("DEALER", frames) => frames,
-        (socket, _) => panic!("a {socket} receives no responses"),
+        (socket, frames) => panic!("{}: {} frames on a {socket}", capture.file, frames.len()),
     };
     decode_response(dialect(&capture.dialect), frames)
 }
@@ -450,7 +450,7 @@ fn length_negative_hex_empty_or_huge_is_rejected() {
 }
 
 #[test]
-fn empty_value_is_accepted() {
+fn empty_values_are_accepted_except_conn_id() {
     let fields = ["c1", "", "", "", "", "", "", "/x", "request"];
     let request = router(payload(" ", &fields, &["", "", ""])).unwrap();
     assert_eq!(request.envelope.dialect, Dialect::Branch);
@@ -619,7 +619,7 @@ fn status_msg_quoted_or_raw_is_accepted() {
 }
 
 #[test]
-fn status_code_outside_i32_is_rejected_and_negative_is_accepted() {
+fn status_code_is_a_decimal_i32() {
     for bad in [
         "",
         "x",
@@ -650,7 +650,7 @@ fn status_code_outside_i32_is_rejected_and_negative_is_accepted() {
 }
 
 #[test]
-fn non_numeric_timestamps_are_none() {
+fn invalid_timestamps_are_none() {
     for text in [
         "None",
         "",
@@ -807,7 +807,7 @@ fn seed_headers_without_a_method_are_rejected_with_their_envelope() {
 // ---- sending -------------------------------------------------------------------------------------
 
 #[test]
-fn empty_fields_are_not_encoded_for_pypi() {
+fn empty_fields_and_senders_with_a_space_are_not_encoded_for_pypi() {
     let mut request = LegacyRequest::new(Dialect::Pypi, "c1", "/x", "request");
     request.envelope.sender = "s".into();
     assert_eq!(encode_request(&request).unwrap_err().field(), "passphrase");

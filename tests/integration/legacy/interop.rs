@@ -70,7 +70,8 @@ impl Matrix {
         assert!(failures.is_empty(), "{}", failures.join("\n"));
         assert_eq!(
             self.0.values().map(BTreeMap::len).sum::<usize>(),
-            DIALECTS.len() * (CASES.len() + 1 + CASES.len() + 2)
+            DIALECTS.len() * (CASES.len() + 1 + CASES.len() + 2),
+            "a case did not run"
         );
     }
 }
@@ -154,7 +155,7 @@ async fn echo(RETURN_DATA: Arg<Value>) -> Reply {
     Reply::empty().field("RETURN_DATA", RETURN_DATA.0)
 }
 
-/// Waits until all callers have arrived.
+/// Waits until [`CALLS`] calls have arrived.
 #[allow(non_snake_case)]
 #[service_handler(path = "^/service/gather", method = "request")]
 async fn gather(RETURN_DATA: Arg<Value>, all: State<Arc<Barrier>>) -> Reply {
@@ -275,7 +276,8 @@ impl CaseContext {
 
 async fn run_case(name: &str, calls: Arc<CaseContext>) {
     match name {
-        // The service receives requests before it can send responses. The client sends one as soon as it is connected.
+        // A service of the pypi dialects receives requests before it can send responses. The client makes this call as
+        // soon as it is connected.
         "first_call" => calls.assert_echo("the very first").await,
         "sync" => calls.assert_echo("hello").await,
         "nowait" => nowait(&calls).await,

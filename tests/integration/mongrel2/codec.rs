@@ -34,6 +34,7 @@ fn request(frame: impl Into<Bytes>) -> Mongrel2Request {
     }
 }
 
+/// Returns a captured request in both protocols.
 fn both(name: &str) -> [Mongrel2Request; 2] {
     ["json", "tnetstring"].map(|folder| request(capture(&format!("{folder}/{name}.bin"))))
 }
@@ -94,7 +95,7 @@ fn captured_requests_round_trip_byte_for_byte() {
         }
     }
     for (folder, (read, same)) in &counts {
-        println!("{folder:10} {read:3} requests decoded, {same:3} encoded to the same bytes");
+        println!("{folder:10} {read:3} requests and notices decoded, {same:3} encoded to the same bytes");
     }
     let expected = [("demo", (9, 9)), ("json", (80, 80)), ("tnetstring", (79, 78))];
     assert_eq!(

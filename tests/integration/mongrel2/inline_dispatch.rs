@@ -12,7 +12,7 @@ use std::time::Duration;
 struct Shared {
     /// The number of running handlers.
     running: Arc<AtomicUsize>,
-    /// Ends the handler that blocks.
+    /// Taken by the next handler with the mode `block`, which then blocks until the test sends.
     release: Arc<Mutex<Option<mpsc::Receiver<()>>>>,
 }
 
@@ -25,7 +25,7 @@ impl Drop for RunningGuard {
     }
 }
 
-/// Returns the id of the task that it runs in.
+/// Waits, panics or blocks as `mode` says, then returns the id of the task that it runs in.
 #[get("^/dispatched/(?<mode>[a-z]*)$")]
 async fn dispatched(mode: String, shared: State<Shared>) -> String {
     shared.0.running.fetch_add(1, Ordering::SeqCst);
@@ -62,7 +62,7 @@ async fn task_of(browser: &mut Browser, path: &str) -> String {
     response.text().to_owned()
 }
 
-/// Requests a page until its handler is polled inline, and returns the id of the reading task.
+/// Requests a page until two handlers in a row run in one task, which is the reading task, and returns its id.
 async fn until_inline(browser: &mut Browser, path: &str) -> String {
     let mut before = String::new();
     // Preemption makes some requests slow, so this may take several attempts.

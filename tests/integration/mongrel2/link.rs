@@ -54,7 +54,7 @@ async fn empty_recv_ident_is_rejected_with_several_servers() {
     let ((one, to_one), (two, to_two)) =
         tokio::join!(server(&folder, "one", "one"), server(&folder, "two", ""));
     let both = with_timeout(behaviour::app(&gate).also(to_two.clone()).start(to_one)).await;
-    let error = both.err().expect("an error").to_string();
+    let error = both.err().expect("an empty recv_ident").to_string();
     assert!(
         error.contains("recv_ident") && error.contains("2 servers"),
         "{error}"
@@ -91,7 +91,7 @@ async fn handlers_are_cancelled_if_their_mongrel2_stops() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_over_the_connection_limit_are_503() {
+async fn requests_over_the_limit_of_a_connection_are_503() {
     let gate = Gate::new();
     // Without flow control the send rate to a pipelining client is estimated, which is unreliable on a busy machine.
     let configure: Configure = |config, link, _| (config.flow_control(), link);
@@ -100,9 +100,10 @@ async fn requests_over_the_connection_limit_are_503() {
     };
     let mut browser = test_bed.browser().await;
     browser.send(behaviour::request("/slow/a").repeat(80)).await;
+    // One connection may have 64 pending requests.
     gate.wait_for_arrivals(64).await;
     wait_until(|| test_bed.counts.shed() > 0).await;
-    // Mongrel2 may deliver requests that it read from this client after the connection was closed.
+    // Enough for handlers that start later: Mongrel2 may still deliver requests of this client after the 503.
     gate.open(80);
     for _ in 0..64 {
         assert_eq!(browser.read_response().await.status, 200);

@@ -56,7 +56,8 @@ async fn events_are_sent_when_they_happen() {
     test_bed.stop().await;
 }
 
-/// Mongrel2 closes idle connections unless it gets keep-alives. The limit is 3 seconds here instead of two minutes.
+/// Mongrel2 closes an idle connection unless the application sends keep-alives for it. The limit is 3 seconds here
+/// instead of the default of 10 minutes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keep_alive_protects_a_long_poll_from_the_idle_limit() {
     let gate = Gate::new();

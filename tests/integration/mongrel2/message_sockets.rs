@@ -32,6 +32,7 @@ async fn hello() -> &'static str {
 
 const ROUTES: Routes<()> = routes![chat, markup, hello];
 
+/// Sends a message and returns the response, with its final NUL.
 async fn request(stream: &mut BufReader<TcpStream>, text: &str) -> String {
     with_timeout(async {
         stream
@@ -95,7 +96,7 @@ struct SubscribeRequest {
     name: String,
 }
 
-/// Subscribes the client to the broadcast, and returns the number of subscribers.
+/// Subscribes the client to the broadcast, and responds with the number of subscribers.
 #[json_socket("@news")]
 async fn subscribe(
     subscriber: Json<SubscribeRequest>,
@@ -114,7 +115,8 @@ async fn watch(mut socket: WebSocket, news: State<Broadcast>, gate: State<Gate>)
     while socket.recv().await.is_some() {}
 }
 
-/// Sends three messages each time the gate opens, then closes the connection.
+/// Sends three messages each time the gate opens, twice. Then waits at the gate once more, closes the connection and
+/// signals that to the test.
 #[json_socket("@clock")]
 async fn clock(client: SocketSender, gate: State<Gate>) -> &'static str {
     let gate = gate.0.clone();
@@ -150,7 +152,7 @@ async fn never(gate: State<Gate>) {
     gate.pass().await;
 }
 
-/// `SocketSender` exists only in message sockets.
+/// Never runs: `SocketSender` exists only in handlers of message sockets.
 #[get("^/no-sender$")]
 async fn no_sender(_client: SocketSender) {}
 
@@ -177,6 +179,7 @@ async fn client(test_bed: &TestBed) -> BufReader<TcpStream> {
     BufReader::new(TcpStream::connect(test_bed.address).await.expect("a server"))
 }
 
+/// Returns the next message without its final NUL.
 async fn read_message(stream: &mut BufReader<TcpStream>) -> String {
     let mut message = Vec::new();
     with_timeout(stream.read_until(0, &mut message))

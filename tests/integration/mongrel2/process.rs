@@ -56,6 +56,7 @@ async fn mongrel2_configuration_is_generated_from_routes() {
             .await,
         "hello"
     );
+    // Mongrel2 itself responds to paths outside of the routes.
     let before = counts.requests();
     let response = Browser::connect(server.address()).await.get("/nothing").await;
     assert_eq!((response.status, counts.requests()), (404, before));

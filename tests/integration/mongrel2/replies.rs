@@ -108,7 +108,7 @@ async fn shop(configure: Configure) -> Option<(TestBed, Gate, Arc<AtomicUsize>)>
     Some((TestBed::mongrel2(app, configure).await?, gate, generated))
 }
 
-/// Reads a chunked response and returns its body.
+/// Reads a chunked response and returns its decoded body.
 async fn read_chunked(stream: &mut TcpStream) -> Vec<u8> {
     let mut text = Vec::new();
     let mut chunk = vec![0; 256 << 10];
@@ -145,6 +145,8 @@ async fn read_chunked(stream: &mut TcpStream) -> Vec<u8> {
     }
 }
 
+/// Checks that a large response is generated only as fast as its client reads, and that other clients are served
+/// meanwhile.
 async fn assert_backpressure(configure: Configure) {
     let Some((test_bed, _, generated)) = shop(configure).await else {
         return;
@@ -154,7 +156,7 @@ async fn assert_backpressure(configure: Configure) {
         .await
         .expect("an open connection");
     wait_until(|| generated.load(SeqCst) > 4).await;
-    // Serve other clients in the meantime.
+    // The client does not read yet. Other clients are served.
     for _ in 0..20 {
         let mut other = test_bed.browser().await;
         for _ in 0..20 {
@@ -188,8 +190,9 @@ async fn control_port_applies_backpressure_to_a_slow_reader() {
         .await;
 }
 
-/// Without credits and a control port, the rate to a client is limited to a megabyte per second. A client that reads
-/// nothing overflows its queue of 16 messages in Mongrel2, which drops it and reports that at the next message.
+/// Without credits or a control port, the application sends at most a mebibyte per second to a client. If the client
+/// reads nothing, its queue of 16 messages in Mongrel2 overflows. Mongrel2 then drops the client, and reports that at
+/// the next message.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn client_that_never_reads_is_dropped() {
     let Some((test_bed, gate, generated)) = shop(default_settings).await else {
@@ -272,14 +275,37 @@ async fn http_1_0_client_reads_to_the_close() {
         (Some("close"), None)
     );
     assert_eq!(response.text().lines().count(), 300);
-    // If the body fails, the connection is closed without the last chunk, so the client detects it.
+    test_bed.stop().await;
+}
+
+/// Without the last chunk, the client detects that the body is incomplete.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_body_closes_the_connection_without_the_last_chunk() {
+    let Some((test_bed, _, _)) = shop(default_settings).await else {
+        return;
+    };
     let mut browser = test_bed.browser().await;
     browser.send(behaviour::request("/breaks")).await;
     let rest = String::from_utf8(browser.read_to_close().await).expect("UTF-8");
     assert!(rest.ends_with("5\r\nbegun\r\n"), "{rest}");
-    // A line end in a header value cannot add a header.
+    test_bed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn line_end_in_a_header_value_adds_no_header() {
+    let Some((test_bed, _, _)) = shop(default_settings).await else {
+        return;
+    };
     let response = test_bed.browser().await.get("/split").await;
     assert!(response.header("x-b").is_none(), "{response:?}");
+    test_bed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn repeated_request_headers_are_kept_in_order() {
+    let Some((test_bed, _, _)) = shop(default_settings).await else {
+        return;
+    };
     let mut browser = test_bed.browser().await;
     browser
         .send("GET /cookies HTTP/1.1\r\nhost: a\r\ncookie: a=1\r\ncookie: b=2\r\ncookie: c=3\r\n\r\n")

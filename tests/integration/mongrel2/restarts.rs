@@ -18,12 +18,15 @@ const ROUTES: Routes<Arc<AtomicU64>> = routes![late];
 
 #[derive(Default)]
 struct Counts {
+    /// Responses with status 200 and the token of their request.
     right: AtomicU64,
+    /// Responses with another status or token.
     wrong: AtomicU64,
+    /// Connections that ended before a response.
     broken: AtomicU64,
 }
 
-/// `BRUBECK_RESTARTS` sets the number of restarts, 5 by default.
+/// `BRUBECK_RESTARTS` sets the number of restarts (default 5).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn responses_reach_only_their_own_client_across_restarts() {
     let app = App::new(ROUTES, Arc::new(AtomicU64::new(0)));
@@ -77,7 +80,7 @@ async fn send_requests(
             tokio::task::yield_now().await;
             continue;
         };
-        // Pipelines two requests at a time, and reuses the connection if it survives.
+        // Pipelines two requests at a time, and reuses the connection until it fails.
         while !done.load(SeqCst) {
             let tokens = [number, number + 1].map(|number| format!("{browser}-{number}"));
             number += 2;

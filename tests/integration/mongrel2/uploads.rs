@@ -37,7 +37,7 @@ async fn refuse(_upload: Upload) -> Status {
     Status::FORBIDDEN
 }
 
-/// Starts before the body is complete, and signals if the body fails.
+/// Starts before the body is complete, and waits at the gate unless the body fails.
 #[post("^/watched$")]
 async fn watched(upload: Upload, gate: State<Gate>) {
     gate.signal_arrival();
@@ -48,12 +48,13 @@ async fn watched(upload: Upload, gate: State<Gate>) {
     gate.pass().await;
 }
 
-/// A body in memory, received in the same ways.
+/// Returns the body, which is collected in memory.
 #[post("^/whole$")]
 async fn whole(body: bytes::Bytes) -> bytes::Bytes {
     body
 }
 
+/// Returns whether a header of the request contains `mongrel2` in its name, and the length of the body.
 #[get("^/forged$")]
 async fn forged(headers: Headers, message: Message) -> String {
     let has_upload_header = headers.iter().any(|(name, _)| name.as_str().contains("mongrel2"));
@@ -75,6 +76,7 @@ fn app(gate: &Gate, folder: PathBuf) -> App<UploadState> {
     .limit::<save>(Limits::new().body_limit(8 << 20))
 }
 
+/// Mongrel2 writes large bodies to files. Its configuration raises the limit to the smallest possible one, 64 KiB.
 fn in_files(config: Mongrel2Config, link: Mongrel2, folder: &str) -> (Mongrel2Config, Mongrel2) {
     let template = format!("{folder}/up.XXXXXX");
     (
@@ -83,6 +85,7 @@ fn in_files(config: Mongrel2Config, link: Mongrel2, folder: &str) -> (Mongrel2Co
     )
 }
 
+/// Mongrel2 sends large bodies in parts, from the same limit on.
 fn in_parts(config: Mongrel2Config, link: Mongrel2, _: &str) -> (Mongrel2Config, Mongrel2) {
     (config.body_limit(20_480).stream_uploads(), link)
 }
@@ -98,6 +101,7 @@ fn checksum(body: &[u8]) -> String {
     format!("{} {sum}", body.len())
 }
 
+/// Sends the body in chunks of 10,000 bytes, and returns the status and text of the response.
 async fn chunked(browser: &mut Browser, path: &str, body: &[u8]) -> (u16, String) {
     browser
         .send(format!(
@@ -149,6 +153,7 @@ async fn check_bodies(test_bed: &TestBed) {
     assert_eq!(browser.read_to_close().await, b"");
 }
 
+/// Disconnects in the middle of an upload.
 async fn check_disconnect(test_bed: &TestBed, gate: &Gate) {
     let mut browser = test_bed.browser().await;
     browser
@@ -171,6 +176,7 @@ async fn check_pipelined_request(test_bed: &TestBed) {
     assert_eq!((response.status, response.text()), (200, &*checksum(&body)));
 }
 
+/// Returns the number of files of uploads that exist.
 fn files(test_bed: &TestBed) -> usize {
     let names = std::fs::read_dir(test_bed.folder.path()).expect("a folder");
     names
@@ -182,7 +188,7 @@ fn files(test_bed: &TestBed) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn uploads_through_files_remove_their_files() {
+async fn uploads_through_files_arrive_and_remove_their_files() {
     let (gate, folder) = (Gate::new(), socket_folder());
     let app = app(&gate, folder.path().to_owned());
     let Some(test_bed) = TestBed::mongrel2(app, in_files).await else {
@@ -202,7 +208,7 @@ async fn uploads_through_files_remove_their_files() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streamed_uploads_apply_backpressure() {
+async fn streamed_uploads_arrive() {
     let (gate, folder) = (Gate::new(), socket_folder());
     let app = app(&gate, folder.path().to_owned());
     let Some(test_bed) = TestBed::mongrel2(app, in_parts).await else {
@@ -217,7 +223,7 @@ async fn streamed_uploads_apply_backpressure() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn uploads_within_one_message() {
+async fn uploads_within_one_message_arrive() {
     let gate = Gate::new();
     let app = app(&gate, PathBuf::new());
     let configure = |config: Mongrel2Config, link, _: &str| (config.body_limit(9 << 20), link);
@@ -237,7 +243,7 @@ async fn uploads_within_one_message() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn uploads_on_the_embedded_server() {
+async fn uploads_on_the_embedded_server_arrive() {
     let (gate, folder) = (Gate::new(), socket_folder());
     let site = ServedApp::http(app(&gate, folder.path().to_owned())).await;
     let body = bytes(3_000_000);
@@ -301,9 +307,9 @@ async fn forged_upload_headers_are_ignored() {
     test_bed.stop().await;
 }
 
-/// Without an upload folder, large bodies are rejected.
+/// The limit of the route is 8 MiB, but Mongrel2 accepts only 1 MiB without an upload folder.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn uploads_without_an_upload_folder_are_413() {
+async fn large_upload_without_an_upload_folder_is_413() {
     let Some(test_bed) = TestBed::mongrel2(app(&Gate::new(), PathBuf::new()), default_settings).await else {
         return;
     };

@@ -107,7 +107,7 @@ async fn deadline_and_cancel_reach_the_python_worker() {
     let running = Phase::Running;
     assert_eq!(error, CallError::Deadline { phase: running });
     worker.wait_for_line("request /service/sleep").await;
-    // 7: the worker's own deadline. 8: our cancel. Either may come first.
+    // The code of the error: 7 if the worker's own deadline ended the call, 8 if our cancel did. Either may come first.
     let ended = worker.read_line().await.unwrap();
     assert!(["ended 7", "ended 8"].contains(&ended.as_str()), "{ended}");
 

@@ -1,4 +1,6 @@
-//! Behaviour that every front end must have: an application, and checks that run against it over HTTP.
+//! Behaviour of the front ends: an application, and checks that run against it over HTTP.
+//!
+//! The check of chunked requests runs only on the embedded server. `mongrel2::uploads` sends them to Mongrel2.
 
 use super::{Gate, ServedApp, WebResponse};
 use brubeck::prelude::*;
@@ -164,6 +166,10 @@ pub async fn unknown_path_is_404_and_wrong_method_is_405_with_allow(site: &Serve
         (response.status, response.header("allow")),
         (405, Some("POST, OPTIONS"))
     );
+}
+
+pub async fn options_is_204_with_allow(site: &ServedApp) {
+    let mut browser = site.browser().await;
     browser
         .send("OPTIONS /hello HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await;
@@ -193,6 +199,10 @@ pub async fn query_string_is_decoded(site: &ServedApp) {
         "Jürgen a Some(7)",
     );
     assert_response(&browser.get("/query?name=").await, 200, " None");
+}
+
+pub async fn missing_argument_is_400(site: &ServedApp) {
+    let mut browser = site.browser().await;
     assert_response(
         &browser.get("/query?nam=1").await,
         400,
@@ -200,7 +210,7 @@ pub async fn query_string_is_decoded(site: &ServedApp) {
     );
 }
 
-pub async fn header_value_may_contain_non_utf8_bytes(site: &ServedApp) {
+pub async fn header_value_bytes_arrive_unchanged(site: &ServedApp) {
     let mut browser = site.browser().await;
     for value in [
         &b"caf\xc3\xa9"[..],

@@ -1,4 +1,4 @@
-//! An HTTP client that sends exactly the bytes it is given, and reads one response at a time.
+//! An HTTP client that can send any bytes, valid or not, and reads one response at a time.
 
 use super::with_timeout;
 use std::io::ErrorKind;
@@ -11,7 +11,7 @@ pub struct Browser {
     stream: BufReader<TcpStream>,
 }
 
-/// A response as received, with header names in lower case.
+/// A response: names of headers in lower case, their values without surrounding whitespace, and the decoded body.
 #[derive(Debug, PartialEq)]
 pub struct WebResponse {
     pub line: String,
@@ -75,7 +75,15 @@ impl Browser {
             .expect("a response")
     }
 
-    /// Reads the next response, or returns an error if the connection fails or the response is invalid.
+    /// Reads the next response. `head` says that it belongs to a HEAD request, so it has no body.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the connection fails, or the head is invalid or ends early.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the length or the chunks of the body are invalid.
     pub async fn try_read_response(&mut self, head: bool) -> std::io::Result<WebResponse> {
         let line = self.line().await?;
         let invalid =
@@ -91,7 +99,7 @@ impl Browser {
             self.stream.read_until(b'\n', &mut header).await?;
             let header = header
                 .strip_suffix(b"\r\n")
-                .ok_or_else(|| invalid("the head ends early"))?;
+                .ok_or_else(|| invalid("a header line without CRLF"))?;
             if header.is_empty() {
                 break;
             }
@@ -150,12 +158,12 @@ impl Browser {
             Some(line) => Ok(line.to_owned()),
             None => Err(std::io::Error::new(
                 ErrorKind::UnexpectedEof,
-                format!("closed after {line:?}"),
+                format!("no CRLF after {line:?}"),
             )),
         }
     }
 
-    /// Reads until the server closes the connection, and returns the bytes.
+    /// Reads until the server closes or resets the connection, and returns the bytes.
     pub async fn read_to_close(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         match with_timeout(self.stream.read_to_end(&mut rest)).await {
@@ -169,7 +177,7 @@ impl Browser {
 impl WebResponse {
     pub fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(known, _)| known == name)?;
-        Some(std::str::from_utf8(value).expect("a header in ASCII"))
+        Some(std::str::from_utf8(value).expect("a header in UTF-8"))
     }
 
     pub fn text(&self) -> &str {

@@ -30,7 +30,7 @@ pub fn is_child<T: Fn() + Copy>(test: T) -> bool {
 ///
 /// # Panics
 ///
-/// Panics if the child fails.
+/// Panics if the child fails, or takes longer than 30 seconds.
 pub async fn isolated<T: Fn() + Copy>(test: T) -> bool {
     if is_child(test) {
         return true;

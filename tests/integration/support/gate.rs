@@ -53,15 +53,15 @@ impl Gate {
         self.admissions.add_permits(count);
     }
 
-    /// Waits for `count` exits of handlers that were admitted or cancelled.
+    /// Waits for `count` exits that no earlier call has counted, of handlers that were admitted or cancelled.
     #[track_caller]
     pub fn wait_for_exits(&self, count: u32) -> impl Future<Output = ()> {
         take_permits(self.exits.clone(), count)
     }
 }
 
-#[track_caller]
 /// Waits for `count` permits and takes them.
+#[track_caller]
 fn take_permits(semaphore: Arc<Semaphore>, count: u32) -> impl Future<Output = ()> {
     super::with_timeout(async move {
         semaphore

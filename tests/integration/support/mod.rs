@@ -30,7 +30,7 @@ pub fn env_number<T: FromStr<Err: Debug>>(name: &str, default: T) -> T {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
 
-/// Awaits `future`, and panics with the location of the caller if it takes 30 seconds.
+/// Awaits `future`, and panics with the location of the caller if it takes longer than 30 seconds.
 #[track_caller]
 pub fn with_timeout<F: Future>(future: F) -> impl Future<Output = F::Output> {
     let caller = std::panic::Location::caller();

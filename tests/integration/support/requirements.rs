@@ -1,6 +1,7 @@
 //! Programs that some tests need and that may not be installed.
 //!
-//! If a program is missing, the test is skipped with a message, or fails if `CI` is set.
+//! If a program is missing, the test is skipped with a message, or fails if `CI` is set. `BRUBECK_PYTHON` selects the
+//! Python interpreter (default `python3`).
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -27,10 +28,15 @@ fn python_with(module: &str, package: &str) -> Option<PathBuf> {
         .args(["-c", &format!("import {module}")])
         .output()
         .is_ok_and(|output| output.status.success());
-    (is_there || missing(package, &format!("python3 -m pip install {package}"))).then_some(python)
+    let install_command = format!("{} -m pip install {package}", python.display());
+    (is_there || missing(package, &install_command)).then_some(python)
 }
 
 /// Returns the path of an example program, which `cargo test` builds next to the tests.
+///
+/// # Panics
+///
+/// Panics if the program was not built.
 pub fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
     let path = test

@@ -10,12 +10,13 @@ pub struct ServedApp {
     pub address: SocketAddr,
     pub running: Running,
     pub mongrel2: Option<Mongrel2Server>,
-    /// The endpoints at which Mongrel2 sends requests and receives replies.
+    /// The endpoints at which Mongrel2 sends requests and receives replies, in this order.
     pub endpoints: Option<(String, String)>,
+    /// The folder of these endpoints.
     pub sockets: Option<TempDir>,
 }
 
-/// The format in which Mongrel2 writes headers.
+/// The format in which Mongrel2 encodes the headers of its messages.
 #[derive(Clone, Copy)]
 pub enum Protocol {
     Json,
@@ -30,7 +31,7 @@ pub fn socket_folder() -> TempDir {
         .expect("a temporary folder")
 }
 
-/// Returns the address of a socket in such a folder.
+/// Returns the `ipc://` address of the socket `name` in a folder.
 pub fn socket_address(folder: &TempDir, name: &str) -> String {
     format!("ipc://{}/{name}", folder.path().display())
 }
@@ -55,7 +56,7 @@ impl ServedApp {
         }
     }
 
-    /// Starts the application behind a Mongrel2.
+    /// Starts the application behind a Mongrel2, which must be installed.
     pub async fn mongrel2<S: Send + Sync + 'static>(app: App<S>, protocol: Protocol) -> ServedApp {
         let sockets = socket_folder();
         let (send, recv) = (socket_address(&sockets, "send"), socket_address(&sockets, "recv"));

@@ -13,25 +13,30 @@ pub struct TestBed {
     pub address: SocketAddr,
     pub running: Running,
     pub server: Option<Mongrel2Server>,
+    /// Remains 0 on the embedded server.
     pub counts: Mongrel2Counts,
+    /// The folder of the sockets. Tests may put files there.
     pub folder: TempDir,
 }
 
-/// Changes the configuration of Mongrel2 and the connection to it. The last argument is a folder for files.
+/// Changes the configuration of Mongrel2 and the connection to it. The last argument is the path of
+/// [`TestBed::folder`].
 pub type Configure = fn(Mongrel2Config, Mongrel2, &str) -> (Mongrel2Config, Mongrel2);
 
-/// Changes nothing.
+/// A [`Configure`] that changes nothing.
 pub fn default_settings(config: Mongrel2Config, link: Mongrel2, _: &str) -> (Mongrel2Config, Mongrel2) {
     (config, link)
 }
 
 impl TestBed {
-    /// Starts the application behind a Mongrel2. Returns `None` if Mongrel2 is not installed.
+    /// Starts the application behind a Mongrel2 with routes for HTTP and message sockets. Returns `None` if Mongrel2 is
+    /// not installed.
     pub async fn mongrel2<S: Send + Sync + 'static>(app: App<S>, configure: Configure) -> Option<TestBed> {
         TestBed::mongrel2_with_routes(app, &["/", "@chat", "<chat"], configure).await
     }
 
-    /// Starts the application behind a Mongrel2 that has these routes.
+    /// Starts the application behind a Mongrel2 that has these routes and a control port. The application uses the
+    /// control port only if `configure` says so. Returns `None` if Mongrel2 is not installed.
     pub async fn mongrel2_with_routes<S: Send + Sync + 'static>(
         app: App<S>,
         routes: &[&str],
@@ -81,7 +86,7 @@ impl TestBed {
         Browser::connect(self.address).await
     }
 
-    /// Returns the endpoint of the control port.
+    /// Returns the endpoint of Mongrel2's control port.
     pub fn control(&self) -> String {
         socket_address(&self.folder, "control")
     }
@@ -96,7 +101,7 @@ impl TestBed {
     }
 }
 
-/// Polls until `condition` is true.
+/// Polls `condition` every 2 ms until it is true. Panics after 30 seconds.
 #[track_caller]
 pub fn wait_until(condition: impl Fn() -> bool) -> impl Future<Output = ()> {
     with_timeout(async move {

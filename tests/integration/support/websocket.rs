@@ -1,11 +1,13 @@
-//! A WebSocket client that sends any bytes, valid or not.
+//! A WebSocket client that can send any bytes, valid or not.
 
 use super::with_timeout;
 use std::net::SocketAddr;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
+/// The key of RFC 6455, section 1.3.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+/// The response to [`KEY`].
 pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// A connection after its WebSocket handshake.
@@ -58,8 +60,12 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 impl WebSocketClient {
-    /// Opens a WebSocket with additional header lines, each ending in CRLF. Returns the head of any other response as
-    /// the error.
+    /// Opens a WebSocket with additional header lines, each ending in CRLF. A valid handshake needs
+    /// `sec-websocket-version` among them.
+    ///
+    /// # Errors
+    ///
+    /// Returns the head of any other response, as far as it was received, or the text of an I/O error.
     pub async fn handshake(
         address: SocketAddr,
         path: &str,
@@ -72,6 +78,7 @@ impl WebSocketClient {
         WebSocketClient::handshake_raw(address, &request).await
     }
 
+    /// Sends `request` as it is. Otherwise like [`handshake`](WebSocketClient::handshake).
     pub async fn handshake_raw(address: SocketAddr, request: &str) -> Result<WebSocketClient, String> {
         with_timeout(async {
             let stream = TcpStream::connect(address)
@@ -99,6 +106,7 @@ impl WebSocketClient {
         .await
     }
 
+    /// Opens a WebSocket with a valid handshake. Panics with the location of the caller if that fails.
     #[track_caller]
     pub fn open(address: SocketAddr, path: &str) -> impl Future<Output = WebSocketClient> {
         let caller = std::panic::Location::caller();
@@ -122,7 +130,7 @@ impl WebSocketClient {
         self.send(0x81, text.as_bytes()).await;
     }
 
-    /// Reads the next frame. Returns `None` if the connection is closed.
+    /// Reads the next frame. Returns `None` if the connection ends before or within it.
     pub async fn recv_frame(&mut self) -> Option<Frame> {
         with_timeout(self.read_frame()).await.ok()
     }
@@ -151,8 +159,8 @@ impl WebSocketClient {
         Ok(Frame { first, payload })
     }
 
-    /// Reads until a close frame and returns its code, 1005 if it has none. Returns `None` if the connection is
-    /// closed first.
+    /// Reads until a close frame, skipping other frames, and returns its code, 1005 if it has none. Returns `None` if
+    /// the connection ends first.
     pub async fn recv_close(&mut self) -> Option<u16> {
         loop {
             let frame = self.recv_frame().await?;

@@ -94,7 +94,7 @@ async fn signed_cookies_reject_tampering_and_support_key_rotation() {
 }
 
 #[tokio::test]
-async fn cookies_are_safe_by_default() {
+async fn signed_cookie_is_http_only_same_site_lax_and_secure_except_on_localhost() {
     let client = client();
     let public = client.get("/vote").header("host", "example.org").await;
     let line = public.header("set-cookie").unwrap();
@@ -116,6 +116,7 @@ async fn session_login_and_logout() {
     client.get("/maybe").await.assert_text("Dave");
     client.post("/logout").await.assert_status(204);
     client.get("/account").await.assert_status(401);
+    // There is no user 8.
     client.post("/login/8").await.assert_status(303);
     client.get("/account").await.assert_status(401);
 }
@@ -149,6 +150,10 @@ async fn signed_cookies_without_a_secret_are_500() {
     let client = TestClient::new(App::new(ROUTES, ()));
     client.get("/vote").await.assert_status(500);
     client.get("/account").await.assert_status(500);
+}
+
+#[tokio::test]
+async fn short_cookie_secret_is_an_error() {
     let error = App::new(ROUTES, ())
         .cookie_secret("short")
         .into_service()
@@ -157,7 +162,7 @@ async fn signed_cookies_without_a_secret_are_500() {
 }
 
 #[tokio::test]
-async fn cross_site_requests_are_403() {
+async fn cross_site_posts_are_403() {
     let client = client();
     client.post("/login/7").await.assert_status(303);
     client
@@ -180,12 +185,16 @@ async fn cross_site_requests_are_403() {
         .header("sec-fetch-site", "same-origin")
         .await
         .assert_status(204);
+}
 
+#[tokio::test]
+async fn trusted_origin_may_send_cross_site_posts() {
     let open = TestClient::new(
         App::new(ROUTES, ())
             .cookie_secret(SECRET)
             .trust_origin("https://pay.example"),
     );
+    // Requests without cookies are not checked.
     open.keep_cookie("a", "1");
     let from = |origin: &str| {
         open.post("/logout")
@@ -194,6 +203,10 @@ async fn cross_site_requests_are_403() {
     };
     from("https://pay.example").await.assert_status(204);
     from("https://evil.example").await.assert_status(403);
+}
+
+#[tokio::test]
+async fn forgery_protection_can_be_disabled() {
     let unprotected = TestClient::new(
         App::new(ROUTES, ())
             .cookie_secret(SECRET)

@@ -1,4 +1,4 @@
-//! Error responses: template pages, `catch` functions and the fallback.
+//! Error responses: template pages, `catch` functions, the fallback, and methods and targets that no handler gets.
 
 use brubeck::prelude::*;
 use brubeck::testing::TestClient;
@@ -20,6 +20,7 @@ async fn status(code: i32) -> Status {
 
 const ROUTES: Routes<()> = routes![panics, own, status];
 
+/// Writes templates of error pages: for 404, an invalid one for 405, and one for all other errors.
 fn pages() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("errors")).unwrap();
@@ -51,17 +52,20 @@ async fn error_pages_come_from_the_template_folder() {
         .await
         .assert_status(500)
         .assert_contains("Drat! An error 500");
-    let broken = client.post("/own").accept("text/html").await;
-    broken
+    // The template for 405 is invalid, so the general one is used.
+    let method_not_allowed = client.post("/own").accept("text/html").await;
+    method_not_allowed
         .assert_status(405)
         .assert_text("<p>Drat! An error 405 has occurred.</p>")
         .assert_header("allow", "GET, HEAD, OPTIONS");
+    // The handler's own page is kept.
     client
         .get("/own")
         .accept("text/html")
         .await
         .assert_status(404)
         .assert_contains("my own page");
+    // Only clients that accept HTML get a page.
     client
         .get("/nowhere")
         .await
@@ -79,20 +83,21 @@ async fn catch_functions_replace_error_responses() {
     async fn not_found(uri: http::Uri) -> Html<String> {
         Html(format!("<p>no {uri}</p>"))
     }
-    async fn broken() -> (Status, &'static str) {
+    async fn unavailable() -> (Status, &'static str) {
         (Status::SERVICE_UNAVAILABLE, "come back later")
     }
-    async fn refuses(_: Session) -> &'static str {
-        "never: there is no cookie secret"
+    // Without a cookie secret there is no session, so this function is not called.
+    async fn needs_session(_: Session) -> &'static str {
+        "a page that is never sent"
     }
-    async fn panics_too() -> &'static str {
+    async fn panicking_catch() -> &'static str {
         panic!("on purpose, too")
     }
     let app = App::new(ROUTES, ())
         .catch(404, not_found)
-        .catch(500, broken)
-        .catch(403, refuses)
-        .catch(402, panics_too);
+        .catch(500, unavailable)
+        .catch(403, needs_session)
+        .catch(402, panicking_catch);
     let client = TestClient::new(app);
     client
         .get("/x?y=1")
@@ -109,6 +114,7 @@ async fn catch_functions_replace_error_responses() {
         .await
         .assert_status(503)
         .assert_text("come back later");
+    // A function that fails leaves the default response.
     client
         .get("/status/403")
         .await
@@ -119,6 +125,7 @@ async fn catch_functions_replace_error_responses() {
         .await
         .assert_status(402)
         .assert_text("Payment Required");
+    // A response with a body of its own is kept.
     client
         .get("/own")
         .await
@@ -140,19 +147,34 @@ async fn fallback_answers_unmatched_paths() {
 }
 
 #[tokio::test]
-async fn unknown_method_is_501_and_long_target_is_414() {
+async fn unknown_method_is_501() {
     let client = TestClient::new(App::new(ROUTES, ()));
     let brew = http::Method::from_bytes(b"BREW").unwrap();
     client.request(brew, "/own").await.assert_status(501);
+}
+
+#[tokio::test]
+async fn long_target_is_414() {
+    let client = TestClient::new(App::new(ROUTES, ()));
     client
         .get(&format!("/{}", "x".repeat(8200)))
         .await
         .assert_status(414);
+}
+
+#[tokio::test]
+async fn options_is_204_with_allow() {
+    let client = TestClient::new(App::new(ROUTES, ()));
     client
         .options("/own")
         .await
         .assert_status(204)
         .assert_header("allow", "GET, HEAD, OPTIONS");
+}
+
+#[tokio::test]
+async fn head_has_the_status_and_length_of_get_without_its_body() {
+    let client = TestClient::new(App::new(ROUTES, ()));
     client
         .head("/own")
         .await

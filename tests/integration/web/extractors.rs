@@ -114,10 +114,6 @@ fn client() -> TestClient {
 async fn query_deserializes_into_a_struct() {
     let client = client();
     let full = client
-        .get("/query?dish=soup&count=2&extra=salt&extra=p%26p&count=")
-        .await;
-    full.assert_status(400);
-    let full = client
         .get("/query?dish=caf%C3%A9+noir&count=2&extra=salt&extra=p%26p")
         .await;
     full.assert_json(json!({ "dish": "café noir", "count": 2, "extra": ["salt", "p&p"] }));
@@ -125,6 +121,16 @@ async fn query_deserializes_into_a_struct() {
         .get("/query?dish=x&count=")
         .await
         .assert_json(json!({ "dish": "x", "count": null, "extra": [] }));
+}
+
+#[tokio::test]
+async fn invalid_query_is_400_and_names_the_field() {
+    let client = client();
+    // `count` is not a list, so it may not be repeated.
+    client
+        .get("/query?dish=soup&count=2&extra=salt&extra=p%26p&count=")
+        .await
+        .assert_status(400);
     let invalid = client
         .get("/query?dish=x&count=300")
         .accept("application/json")
@@ -146,6 +152,15 @@ async fn form_deserializes_into_a_struct() {
     let fields = [("dish", "soup & bread"), ("extra", "a"), ("extra", "b")];
     let order = client.post("/form").form(fields).await;
     order.assert_json(json!({ "dish": "soup & bread", "count": null, "extra": ["a", "b"] }));
+    let mixed_case = client
+        .post("/form")
+        .header("content-type", "Application/X-WWW-Form-Urlencoded; charset=utf-8");
+    mixed_case.body("dish=x").await.assert_status(200);
+}
+
+#[tokio::test]
+async fn invalid_form_is_422_and_names_the_field() {
+    let client = client();
     client
         .post("/form")
         .form([("count", "1")])
@@ -158,28 +173,36 @@ async fn form_deserializes_into_a_struct() {
         .await
         .assert_status(422)
         .assert_contains("`count`");
-    client
+}
+
+#[tokio::test]
+async fn form_of_another_media_type_is_415() {
+    client()
         .post("/form")
         .json(&json!({ "dish": "x" }))
         .await
         .assert_status(415)
         .assert_contains("x-www-form-urlencoded");
-    let mixed_case = client
-        .post("/form")
-        .header("content-type", "Application/X-WWW-Form-Urlencoded; charset=utf-8");
-    mixed_case.body("dish=x").await.assert_status(200);
-    let many: Vec<(String, String)> = (0..1001).map(|n| (n.to_string(), String::new())).collect();
-    client.post("/form").form(many).await.assert_status(413);
 }
 
 #[tokio::test]
-async fn json_error_names_the_invalid_field() {
-    let client = client();
-    client
+async fn form_with_more_than_1000_fields_is_413() {
+    let many: Vec<(String, String)> = (0..1001).map(|n| (n.to_string(), String::new())).collect();
+    client().post("/form").form(many).await.assert_status(413);
+}
+
+#[tokio::test]
+async fn json_body_deserializes_into_a_struct() {
+    client()
         .post("/json")
         .json(&json!({ "items": [{ "price": 1 }] }))
         .await
         .assert_status(200);
+}
+
+#[tokio::test]
+async fn json_error_is_422_and_names_the_invalid_field() {
+    let client = client();
     let invalid = client
         .post("/json")
         .json(&json!({ "items": [{ "price": 1 }, { "price": "x" }] }))
@@ -191,6 +214,11 @@ async fn json_error_names_the_invalid_field() {
         invalid.json::<serde_json::Value>()["errors"][0]["field"],
         "items[1].price"
     );
+}
+
+#[tokio::test]
+async fn malformed_json_is_400_and_another_media_type_is_415() {
+    let client = client();
     client
         .post("/json")
         .header("content-type", "application/json")
@@ -203,8 +231,12 @@ async fn json_error_names_the_invalid_field() {
         .body("{\"items\":[]} x");
     trailing.await.assert_status(400);
     client.post("/json").body("{}").await.assert_status(415);
+}
+
+#[tokio::test]
+async fn deeply_nested_json_is_422() {
     let deep = "[".repeat(200_000);
-    client
+    client()
         .post("/json")
         .header("content-type", "application/json")
         .body(deep)
@@ -213,18 +245,23 @@ async fn json_error_names_the_invalid_field() {
 }
 
 #[tokio::test]
-async fn arguments_come_from_the_form_and_the_query() {
+async fn arguments_come_from_the_form_or_the_query() {
     let client = client();
     client
         .post("/argument?name=q&count=3")
         .await
         .assert_text("q Some(3)");
+    // The form takes precedence, and its last value.
     client
         .post("/argument?name=q")
         .form([("name", "f"), ("name", "g")])
         .await
         .assert_text("g None");
-    let missing = client.post("/argument").accept("application/json").await;
+}
+
+#[tokio::test]
+async fn missing_argument_is_400_and_named() {
+    let missing = client().post("/argument").accept("application/json").await;
     assert_eq!(
         missing.assert_status(400).json::<serde_json::Value>()["errors"][0]["field"],
         "name"
@@ -232,7 +269,7 @@ async fn arguments_come_from_the_form_and_the_query() {
 }
 
 #[tokio::test]
-async fn typed_headers_are_parsed() {
+async fn typed_headers_are_parsed_and_invalid_ones_are_400() {
     let client = client();
     let request = || client.get("/header").header("user-agent", "Lynx");
     request().header("x-count", "7").await.assert_text("Lynx Some(7)");
@@ -254,7 +291,7 @@ async fn typed_headers_are_parsed() {
 }
 
 #[tokio::test]
-async fn multipart_form_carries_files() {
+async fn multipart_form_carries_texts_and_files() {
     let client = client();
     let form =
         TestForm::new()
@@ -265,6 +302,11 @@ async fn multipart_form_carries_files() {
         "title": "Dave", "name": "d%22ave.png", "type": "image/png", "size": 3, "parts": 2, "files": 1
     });
     sent.assert_json(expected);
+}
+
+#[tokio::test]
+async fn multipart_form_without_the_file_is_422_another_type_415_and_truncated_400() {
+    let client = client();
     client
         .post("/upload")
         .multipart(TestForm::new().text("file", "x"))
@@ -276,14 +318,20 @@ async fn multipart_form_carries_files() {
         .header("content-type", "multipart/form-data; boundary=x")
         .body("--x\r\nconte");
     truncated.await.assert_status(400);
+}
+
+#[tokio::test]
+async fn multipart_form_over_the_part_count_or_the_body_limit_is_413() {
+    let client = client();
     let many = (0..101).fold(TestForm::new(), |form, n| form.text(&n.to_string(), ""));
     client.post("/upload").multipart(many).await.assert_status(413);
+    // The default body limit is 1 MiB.
     let large = TestForm::new().file("file", "f", "text/plain", vec![b'x'; 2 << 20]);
     client.post("/upload").multipart(large).await.assert_status(413);
 }
 
 #[tokio::test]
-async fn uri_method_body_address_and_extension_extractors() {
+async fn uri_method_headers_body_address_and_extension_are_extracted() {
     let client = client();
     let request = client
         .post("/request?a=%20")
@@ -291,6 +339,7 @@ async fn uri_method_body_address_and_extension_extractors() {
         .body("hello")
         .from([192, 0, 2, 1].into());
     request.await.assert_text("post /request?a=%20 3 5 192.0.2.1");
+    // Without the layer there is no such extension.
     client.get("/layered").await.assert_status(500);
     let app = App::new(ROUTES, ()).layer(axum::Extension(7_u64));
     TestClient::new(app).get("/layered").await.assert_text("7");
@@ -328,6 +377,10 @@ async fn forwarded_address_is_used_only_from_trusted_proxies() {
             .await
             .ends_with(" 203.0.113.9")
     );
+}
+
+#[tokio::test]
+async fn invalid_trusted_proxy_is_an_error() {
     let error = App::new(ROUTES, ())
         .trusted_proxies(["localhost"])
         .into_service()

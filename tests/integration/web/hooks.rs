@@ -46,9 +46,9 @@ fn app() -> App<Gate> {
 }
 
 #[tokio::test]
-async fn before_and_after_hooks_run() {
-    async fn only_members(x_member: Headers) -> Result<(), Status> {
-        x_member.text("x-member").map(drop).ok_or(Status::FORBIDDEN)
+async fn before_hooks_may_respond_and_after_hooks_see_every_response() {
+    async fn only_members(headers: Headers) -> Result<(), Status> {
+        headers.text("x-member").map(drop).ok_or(Status::FORBIDDEN)
     }
     async fn redirect_dave(headers: Headers) -> Result<(), Redirect> {
         match headers.text("x-member") {
@@ -89,7 +89,14 @@ async fn before_and_after_hooks_run() {
         .assert_status(500)
         .assert_header("x-path", "/panic");
     assert_eq!(finished.load(Ordering::Relaxed), 4);
-    client
+}
+
+#[tokio::test]
+async fn unmatched_path_runs_no_hooks() {
+    let app = app()
+        .before(|| async { Err::<(), _>(Status::FORBIDDEN) })
+        .after(|message, response| response.with_header("x-path", message.path()));
+    TestClient::new(app)
         .get("/nowhere")
         .await
         .assert_status(404)

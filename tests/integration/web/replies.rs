@@ -124,12 +124,21 @@ async fn tuple_replies_set_status_and_headers() {
         .assert_status(201)
         .assert_header("location", "/7")
         .assert_json(7);
+}
+
+#[tokio::test]
+async fn http_response_is_a_reply() {
+    let client = client();
     let teapot = client.get("/http").await;
     teapot
         .assert_status(418)
         .assert_header("content-type", "text/teapot")
         .assert_header("content-length", "5");
-    let cookies = client.get("/cookie").await;
+}
+
+#[tokio::test]
+async fn each_cookie_of_a_reply_is_a_header() {
+    let cookies = client().get("/cookie").await;
     assert_eq!(cookies.headers().get_all("set-cookie").iter().count(), 2);
 }
 
@@ -141,7 +150,11 @@ async fn stream_reply_has_no_content_length() {
         .await
         .assert_text("hello")
         .assert_no_header("content-length");
-    let mut response = client.get("/broken-stream").stream().await;
+}
+
+#[tokio::test]
+async fn failed_stream_ends_the_body_with_an_error() {
+    let mut response = client().get("/broken-stream").stream().await;
     assert_eq!(
         response
             .body_mut()
@@ -195,15 +208,25 @@ async fn file_reply_supports_ranges_and_conditional_requests() {
         .header("range", "bytes=9999999-")
         .await
         .assert_status(416);
+    // HEAD has the length of GET.
     let head = client.head("/file/toml").await;
     head.assert_status(200)
         .assert_text("")
         .assert_header("content-length", &size.to_string());
-    let download = client.get("/file/saved").await;
+}
+
+#[tokio::test]
+async fn download_encodes_the_file_name() {
+    let download = client().get("/file/saved").await;
     download.assert_header(
         "content-disposition",
         "attachment; filename*=UTF-8''the%20%22best%22%2Etoml",
     );
+}
+
+#[tokio::test]
+async fn missing_file_is_404() {
+    let client = client();
     client.get("/file/none").await.assert_status(404);
     client.get("/file/below").await.assert_status(404);
 }
@@ -224,7 +247,11 @@ async fn problem_is_rendered_by_the_accept_header() {
     page.assert_status(409)
         .assert_contains("<h1>409 Conflict</h1>")
         .assert_contains("<code>amount</code>");
-    client
+}
+
+#[tokio::test]
+async fn not_found_reply_is_404() {
+    client()
         .get("/missing")
         .await
         .assert_status(404)

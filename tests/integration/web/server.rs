@@ -1,4 +1,4 @@
-//! The embedded server: invalid requests, timeouts, connection limits, and listeners.
+//! The embedded server: invalid requests, timeouts, connection limits, listeners, HTTP/2 and TLS.
 
 use crate::support::child;
 use brubeck::prelude::*;
@@ -51,7 +51,7 @@ async fn connect(running: &Running) -> TcpStream {
         .expect("a connection")
 }
 
-/// Sends a request and returns everything until the connection is closed.
+/// Sends a request and returns everything until the connection is closed. Panics if it stays open for 20 seconds.
 async fn send_and_read_to_close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, request: &[u8]) -> String {
     stream.write_all(request).await.expect("an open connection");
     let mut response = Vec::new();
@@ -67,6 +67,7 @@ async fn send_and_read_to_close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S
     response
 }
 
+/// Returns the status codes of all responses in the text.
 fn statuses(response: &str) -> Vec<&str> {
     response
         .split("HTTP/1.")
@@ -76,8 +77,8 @@ fn statuses(response: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn request_smuggling_is_rejected() {
-    // Each body contains a second request, which must not be answered.
+async fn invalid_and_smuggled_requests_are_rejected() {
+    // A body with this text contains a second request, which must not be answered.
     let hidden = "GET /hidden HTTP/1.1\r\nhost: a\r\n\r\n";
     let chunked = format!("{:x}\r\n{hidden}\r\n0\r\n\r\n", hidden.len());
     let cases: &[(&str, String, &[&str])] = &[
@@ -109,16 +110,59 @@ async fn request_smuggling_is_rejected() {
         ("a chunk size that overflows", "POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\nx\r\n0\r\n\r\n".into(), &["400"]),
         ("a chunk size with a sign", "POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n".into(), &["400"]),
         ("a chunk without an end", "POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhelloX0\r\n\r\n".into(), &["400"]),
-        ("101 headers", format!("GET / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(101)), &["431"]),
-        ("17 KiB of headers", format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(17_000)), &["431"]),
-        ("a long address", format!("GET /{} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", "y".repeat(8200)), &["414"]),
-        ("a body that is too large", format!("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 1001\r\n\r\n{}", "x".repeat(1001)), &["413"]),
-        ("chunks that are too large", format!("POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3e9\r\n{}\r\n0\r\n\r\n", "x".repeat(1001)), &["413"]),
         // With both, hyper uses the transfer coding and closes the connection, as RFC 9112 allows.
         ("a length and chunked", format!("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n{chunked}{hidden}"), &["200"]),
         // The unread body of a rejected request is not parsed as the next request.
         ("the body of a 404", format!("POST /none HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{hidden}", hidden.len()), &["404"]),
     ];
+    let checked = check_requests(cases).await;
+    println!("request smuggling: {checked} cases, none succeeded");
+}
+
+#[tokio::test]
+async fn requests_over_a_size_limit_are_431_414_or_413() {
+    let cases: &[(&str, String, &[&str])] = &[
+        (
+            "101 headers",
+            format!("GET / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(101)),
+            &["431"],
+        ),
+        (
+            "17,000 bytes of headers",
+            format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(17_000)),
+            &["431"],
+        ),
+        (
+            "a long target",
+            format!(
+                "GET /{} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+                "y".repeat(8200)
+            ),
+            &["414"],
+        ),
+        (
+            "a body that is too large",
+            format!(
+                "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 1001\r\n\r\n{}",
+                "x".repeat(1001)
+            ),
+            &["413"],
+        ),
+        (
+            "chunks that are too large",
+            format!(
+                "POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3e9\r\n{}\r\n0\r\n\r\n",
+                "x".repeat(1001)
+            ),
+            &["413"],
+        ),
+    ];
+    check_requests(cases).await;
+}
+
+/// Sends each request on a connection of its own, which the server must close, and compares the status codes of the
+/// responses. A case has a name, a request and the expected codes. Returns the number of cases.
+async fn check_requests(cases: &[(&str, String, &[&str])]) -> usize {
     let running = start(http()).await;
     let mut failed = Vec::new();
     for (name, request, expected) in cases {
@@ -134,12 +178,12 @@ async fn request_smuggling_is_rejected() {
         cases.len(),
         failed.join("\n")
     );
-    println!("request smuggling: {} cases, none succeeded", cases.len());
     running.stop().await.unwrap();
+    cases.len()
 }
 
 #[tokio::test]
-async fn streams_use_chunked_encoding() {
+async fn streams_are_chunked_in_http_1_1_and_end_with_the_connection_in_http_1_0() {
     let running = start(http()).await;
     let response = send_and_read_to_close(
         connect(&running).await,
@@ -247,7 +291,7 @@ async fn connection_limit_per_address_is_enforced() {
 async fn serves_on_a_unix_socket() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("web.sock");
-    // The socket file of a process that was killed.
+    // A process that was killed leaves its socket file, which is replaced.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let running = App::new(ROUTES, ())
         .trusted_proxies(["unix"])
@@ -260,6 +304,7 @@ async fn serves_on_a_unix_socket() {
             .await
             .ends_with("unix")
     );
+    // The connection of a trusted proxy: the client has another address.
     let request = b"GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 203.0.113.9\r\nconnection: close\r\n\r\n";
     assert!(
         send_and_read_to_close(UnixStream::connect(&path).await.unwrap(), request)
@@ -270,7 +315,7 @@ async fn serves_on_a_unix_socket() {
         .start(Http::unix(&path))
         .await
         .err()
-        .expect("an error");
+        .expect("the path is in use");
     assert!(error.to_string().contains("the socket is in use"), "{error}");
     running.stop().await.unwrap();
     assert!(!path.exists());
@@ -297,7 +342,8 @@ async fn serves_http_2_without_tls() {
     }
 }
 
-/// Runs a program. Returns `None` if it is not installed, or panics if `CI` is set.
+/// Runs a program and returns its standard output, whatever its exit status. If the program cannot be started, returns
+/// `None`, or panics if `CI` is set.
 async fn run(program: &str, arguments: &[&str]) -> Option<String> {
     match tokio::process::Command::new(program)
         .args(arguments)
@@ -305,17 +351,17 @@ async fn run(program: &str, arguments: &[&str]) -> Option<String> {
         .await
     {
         Ok(output) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
-        Err(_) => {
-            assert!(std::env::var_os("CI").is_none(), "{program} is missing");
-            println!("skipped: {program} is missing");
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "cannot run {program}: {error}");
+            println!("skipped: cannot run {program}: {error}");
             None
         }
     }
 }
 
-#[tokio::test]
-async fn serves_http_1_and_2_over_tls() {
-    let folder = tempfile::tempdir().unwrap();
+/// Creates a self-signed certificate for `localhost`, and returns the paths of the certificate and its key. Returns
+/// `None` if OpenSSL is not installed.
+async fn create_certificate(folder: &tempfile::TempDir) -> Option<(String, String)> {
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (certificate, key) = (path("certificate.pem"), path("key.pem"));
     let arguments = [
@@ -339,9 +385,16 @@ async fn serves_http_1_and_2_over_tls() {
         "-out",
         &certificate,
     ];
-    if run("openssl", &arguments).await.is_none() {
+    run("openssl", &arguments).await?;
+    Some((certificate, key))
+}
+
+#[tokio::test]
+async fn serves_http_1_and_2_over_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((certificate, key)) = create_certificate(&folder).await else {
         return;
-    }
+    };
     let running = start(http().tls(&certificate, &key)).await;
     let port = running.address().rsplit(':').next().unwrap().to_owned();
     assert!(running.address().starts_with("https://"), "{}", running.address());
@@ -379,13 +432,17 @@ async fn serves_http_1_and_2_over_tls() {
             .contains("HTTP/1.1")
     );
     running.stop().await.unwrap();
+}
 
+#[tokio::test]
+async fn swapped_tls_files_are_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((certificate, key)) = create_certificate(&folder).await else {
+        return;
+    };
     let error = App::new(ROUTES, ()).start(http().tls(&key, &certificate)).await;
-    let error = error.err().expect("files in the wrong order").to_string();
-    assert!(
-        error.contains("contains no certificate") || error.contains("key"),
-        "{error}"
-    );
+    let error = error.err().expect("the key is not a certificate").to_string();
+    assert!(error.contains("contains no certificate"), "{error}");
 }
 
 /// The child process of [`serves_on_a_socket_inherited_from_systemd`].
@@ -444,6 +501,6 @@ async fn serves_on_a_socket_inherited_from_systemd() {
 #[tokio::test]
 async fn inherited_without_a_socket_is_an_error() {
     let error = App::new(ROUTES, ()).start(Http::inherited()).await.err();
-    let text = format!("{:?}", error.expect("an error"));
+    let text = format!("{:?}", error.expect("no socket was inherited"));
     assert!(text.contains("systemd"), "{text}");
 }

@@ -1,4 +1,4 @@
-//! Handler timeouts, with a paused clock.
+//! Handler timeouts, and the deadlines of the calls that handlers make. The clock is paused.
 
 use brubeck::prelude::*;
 use brubeck::testing::TestClient;
@@ -164,7 +164,7 @@ async fn timeout_starts_after_the_upload_is_read() {
     assert_eq!(began.elapsed(), Duration::from_secs(35));
 }
 
-/// Returns the seconds until the deadline of the call.
+/// Returns the seconds until the deadline of the call, rounded.
 #[service_handler(path = "^/remaining", method = "request")]
 async fn remaining(deadline: Deadline) -> Json<Option<u64>> {
     let left = deadline.remaining();
@@ -201,14 +201,16 @@ async fn call_deadline_is_capped_by_the_handler_deadline() {
         .start()
         .await
         .unwrap();
-    // A client outside of a handler has no other deadline.
+    // A call outside of a handler has only its own timeout.
     let client = site.client(&ServiceAddress::new(FAR, SECRET)).unwrap();
     let response = client
         .request("/remaining")
         .timeout(Duration::from_secs(3600))
         .await;
     assert_eq!(response.unwrap().body, 3600);
+    // The handler has slept for 2 of its 5 seconds.
     site.browser().get("/call").await.assert_text("3");
+    // The handler timeout does not limit response streams.
     let body = site.browser().get("/call-later").stream().await.into_body();
     let text = BodyExt::collect(body).await.unwrap().to_bytes();
     assert_eq!(text, "30");

@@ -86,7 +86,7 @@ async fn trace_layer_sees_requests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn timeout_layer_is_504() {
+async fn timeout_layer_responds_to_slow_handlers_with_504() {
     let layer = TimeoutLayer::with_status_code(http::StatusCode::GATEWAY_TIMEOUT, Duration::from_secs(1));
     let client = TestClient::new(app().layer(layer));
     client.get("/slow").await.assert_status(504);
@@ -94,7 +94,7 @@ async fn timeout_layer_is_504() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failing_layer_is_503() {
+async fn layer_error_is_503() {
     #[derive(Clone)]
     struct Failing<S>(S);
 
@@ -123,7 +123,7 @@ async fn failing_layer_is_503() {
 }
 
 #[tokio::test]
-async fn body_limit_layer_is_413() {
+async fn body_limit_layer_rejects_large_bodies_with_413() {
     let client = TestClient::new(app().layer(RequestBodyLimitLayer::new(4)));
     client.post("/echo").body("four").await.assert_text("four");
     client.post("/echo").body("fiver").await.assert_status(413);
@@ -265,7 +265,12 @@ async fn axum_router_can_be_mounted() {
         .assert_status(200)
         .assert_text("")
         .assert_header("content-length", "15");
-    client
+}
+
+/// The default body limit of an application is 1 MiB.
+#[tokio::test]
+async fn body_limit_applies_to_mounted_routers() {
+    TestClient::new(app().mount("/ax", router()))
         .post("/ax/echo")
         .body("x".repeat(2 << 20))
         .await
@@ -284,8 +289,13 @@ async fn mounts_match_the_longest_prefix() {
     client.get("/a/b?x").await.assert_text("b");
     client.get("/a/b/c").await.assert_text("b");
     client.get("/elsewhere").await.assert_text("rest");
+    // Routes come before mounts, also for other methods.
     client.get("/").await.assert_text("index");
     client.post("/").await.assert_status(405);
+}
+
+#[tokio::test]
+async fn mount_prefix_without_a_slash_is_an_error() {
     let error = App::new(ROUTES, ())
         .mount("ax", router())
         .into_service()
@@ -312,7 +322,7 @@ async fn application_nests_in_axum() {
 }
 
 #[tokio::test]
-async fn service_accepts_any_body_type() {
+async fn service_accepts_other_body_types() {
     let app = app().into_service().unwrap();
     let full = http_body_util::Full::new(bytes::Bytes::from("hello"));
     let response = app
@@ -330,7 +340,7 @@ async fn service_accepts_any_body_type() {
 }
 
 #[tokio::test]
-async fn serve_dir_can_be_mounted() {
+async fn mounted_serve_dir_and_files_serve_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.css"), "body {}").unwrap();
     let client = TestClient::new(

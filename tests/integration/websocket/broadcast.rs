@@ -5,7 +5,8 @@ use crate::support::websocket::WebSocketClient;
 use crate::support::{Gate, child, with_timeout};
 use brubeck::prelude::*;
 
-/// The connections use most of the usual limit of 1024 descriptors, so each test runs in a process of its own.
+/// On the embedded server both ends of the connections are in this process. That uses most of the usual limit of 1024
+/// descriptors, so each test runs in a process of its own.
 const MEMBERS: usize = 500;
 const MESSAGES: usize = 10;
 
@@ -26,6 +27,8 @@ async fn chat(mut socket: WebSocket, room: State<Broadcast>, gate: State<Gate>) 
 
 const ROUTES: Routes<Room> = routes![chat];
 
+/// Sends `MESSAGES` messages, and checks that every member receives each of them. `max_messages` limits the messages to
+/// Mongrel2 for one broadcast.
 async fn run_chat(test_bed: &TestBed, gate: &Gate, max_messages: Option<usize>) {
     let mut members = Vec::new();
     for _ in 0..MEMBERS {
@@ -72,8 +75,8 @@ fn room() -> (App<Room>, Gate, Broadcast) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn broadcast_to_500_clients_takes_four_mongrel2_messages() {
-    if !child::isolated(broadcast_to_500_clients_takes_four_mongrel2_messages).await {
+async fn broadcast_to_500_clients_takes_at_most_four_mongrel2_messages() {
+    if !child::isolated(broadcast_to_500_clients_takes_at_most_four_mongrel2_messages).await {
         return;
     }
     let (app, gate, all) = room();
@@ -86,14 +89,15 @@ async fn broadcast_to_500_clients_takes_four_mongrel2_messages() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn broadcast_to_500_clients_on_the_embedded_server() {
-    if !child::isolated(broadcast_to_500_clients_on_the_embedded_server).await {
+async fn broadcast_reaches_500_clients_on_the_embedded_server() {
+    if !child::isolated(broadcast_reaches_500_clients_on_the_embedded_server).await {
         return;
     }
     let (app, gate, all) = room();
     let running = App::start(app, Http::bind("127.0.0.1:0").max_connections_per_address(1000))
         .await
         .expect("a free port");
+    // `TestBed::embedded` has the default limit of connections, so its address is replaced by that of the server above.
     let mut test_bed = TestBed::embedded(App::new(routes![], ())).await;
     test_bed.address = running
         .address()

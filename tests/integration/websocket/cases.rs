@@ -1,4 +1,5 @@
-//! Valid and invalid input of a WebSocket client, by the sections of the Autobahn test suite.
+//! Valid and invalid input of a WebSocket client. The cases are our own. Their names begin with the section of the
+//! Autobahn test suite that tests the same rule.
 
 use crate::support::websocket::{Frame, frame};
 
@@ -9,9 +10,9 @@ const MAX_MESSAGE_SIZE: usize = 1 << 20;
 pub enum Expected {
     /// These frames, and the connection stays open.
     Frames(Vec<Frame>),
-    /// These frames, then a close with this code.
+    /// These frames, then a close with this code. Other frames before the close are ignored.
     Closes(Vec<Frame>, u16),
-    /// A close with this code. Mongrel2 may close the connection instead.
+    /// A close with this code. Mongrel2 may end the connection without one. Frames before it are ignored.
     Fails(u16),
 }
 

@@ -1,4 +1,4 @@
-//! Conformance with RFC 6455 on both front ends, with the cases of the Autobahn test suite.
+//! Conformance with RFC 6455 on both front ends.
 
 use super::cases::{Case, Expected, cases};
 use crate::support::test_bed::{TestBed, default_settings};
@@ -22,24 +22,27 @@ async fn run(test_bed: &TestBed, case: Case) -> Option<String> {
     let (frames, code) = match case.expected {
         Expected::Frames(frames) => (frames, None),
         Expected::Closes(frames, code) => (frames, Some((code, false))),
-        Expected::Fails(code) => (vec![], Some((code, true))),
+        // Mongrel2 parses frames itself, and ends the connection without a close frame if one is invalid.
+        Expected::Fails(code) => (vec![], Some((code, test_bed.server.is_some()))),
     };
     for frame in frames {
         let seen = wire.recv_frame().await;
         if seen.as_ref() != Some(&frame) {
-            let seen = seen.map(|seen| (seen.first, seen.payload.len()));
-            return Some(format!("{}: received {seen:?}", case.name));
+            // The payload may be a mebibyte long.
+            let describe = |frame: &Frame| format!("{:#04x} with {} bytes", frame.first, frame.payload.len());
+            let (expected, seen) = (describe(&frame), seen.as_ref().map(describe));
+            return Some(format!("{}: received {seen:?}, not {expected}", case.name));
         }
     }
-    let Some((code, or_drop)) = code else {
+    let Some((code, may_drop)) = code else {
         wire.send_text("still open").await;
         let seen = wire.recv_frame().await;
         return (seen != Some(Frame::text("still open")))
-            .then(|| format!("{}: the connection did not stay open", case.name));
+            .then(|| format!("{}: received {seen:?} instead of the last echo", case.name));
     };
     match wire.recv_close().await {
         Some(seen) if seen == code => {}
-        None if or_drop && test_bed.server.is_some() => {}
+        None if may_drop => {}
         seen => return Some(format!("{}: closed with {seen:?}, not {code}", case.name)),
     }
     wire.recv_frame()
@@ -60,7 +63,7 @@ async fn assert_conforms(test_bed: TestBed) {
         failed.len(),
         failed.join("\n")
     );
-    println!("{total} cases");
+    println!("{total} WebSocket cases passed");
     assert!(total > 100);
     // The server still accepts connections.
     let mut wire = WebSocketClient::open(test_bed.address, "/echo").await;

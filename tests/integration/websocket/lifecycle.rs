@@ -34,13 +34,14 @@ async fn panics(_socket: WebSocket) {
     panic!("on purpose")
 }
 
-/// Signals its start, and the end of its client, at the gate.
+/// Signals its start as an arrival at the gate, and the end of its client as an arrival and an exit.
 #[websocket("^/watched$")]
 async fn watched(mut socket: WebSocket, gate: State<Gate>) {
     let sender = socket.sender();
     gate.signal_arrival();
     while socket.recv().await.is_some() {}
     assert_eq!(sender.send("late").await, Err(Closed));
+    // The test only counts, so the handler admits itself.
     gate.open(1);
     gate.pass().await;
 }
