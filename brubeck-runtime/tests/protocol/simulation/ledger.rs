@@ -38,7 +38,8 @@ pub(crate) struct Ledger {
     pub(crate) outcomes: Outcomes,
 }
 
-/// Counters of the outcomes of calls.
+/// Counters of the outcomes of calls. `waiting`, `queued` and `running` count passed deadlines by their [`Phase`], and
+/// `lost_unrun` the lost calls that did not run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcomes {
     pub(crate) replies: u64,

@@ -40,16 +40,20 @@ pub(crate) struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Cut,
+    /// A link loses all messages of one or both directions.
     HalfOpen,
     FreezeWorker,
     FreezeCaller,
     CrashWorker,
     CrashCaller,
+    /// The clock jumps forward by up to a second.
     JumpWorker,
     JumpCaller,
     Drain,
+    /// Removes a worker from a caller, or adds it again.
     RemovePeer,
     Replay,
+    /// Strangers begin handshakes.
     Flood,
 }
 

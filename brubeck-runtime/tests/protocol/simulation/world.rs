@@ -80,6 +80,7 @@ pub(crate) struct CallerNode {
     pub(crate) driver: Driver<Caller>,
     pub(crate) incarnation: u64,
     pub(crate) clock: Clock,
+    /// The calls that have not ended, by deadline.
     pub(crate) open: BTreeSet<(Moment, Tag)>,
     pub(crate) next_call: u64,
     pub(crate) tags: HashMap<CallId, Tag>,
@@ -143,6 +144,7 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     /// The last 64 messages sent. Empty unless the plan replays messages.
     pub(crate) history: VecDeque<Vec<Bytes>>,
+    /// The number of processed events.
     pub(crate) done: u64,
     trace: DefaultHasher,
     pub(crate) log: Option<VecDeque<String>>,

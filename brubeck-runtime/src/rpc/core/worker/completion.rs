@@ -50,7 +50,7 @@ impl Worker {
         let checked = match reply {
             None => Err("the handler ended without a reply".to_owned()),
             Some(reply) if reply.body.len() > max_body => Err(format!(
-                "the body of the reply has {} bytes, which exceeds the limit of {max_body} bytes",
+                "the body of the reply has {} bytes, which exceeds the limit of {max_body} bytes; raise `body_limit` of the `ServiceAddress` and of the `Service`",
                 reply.body.len()
             )),
             Some(reply) => match reply.validate() {
