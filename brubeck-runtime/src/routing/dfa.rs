@@ -88,58 +88,44 @@ impl CombinedDfa {
 
     /// Returns the index of the first route that matches this path.
     pub(super) fn first_match(&self, path: &[u8]) -> Option<usize> {
-        let (mut offset, mut rest) = (0, path);
+        let (mut offset, mut rest) = (0_u32, path);
         loop {
-            let state = PackedState::read(&self.0, offset)?;
-            rest = state.strip_text(rest)?;
-            let Some((byte, after)) = rest.split_first() else {
-                return state.route();
-            };
-            if matches!(state.transitions, Transitions::AcceptAll) {
-                return state.route();
+            // `NO_STATE` is beyond the end of the buffer, where the lookup ends.
+            let packed = self.0.get(offset as usize..)?;
+            let (header, body) = packed.split_first_chunk()?;
+            let state = StateHeader::decode(header);
+            if state.text_len > 0 {
+                let text = body.get(state.transitions.encoded_len()..)?;
+                rest = rest.strip_prefix(text.get(..usize::from(state.text_len))?)?;
             }
-            offset = state.next(*byte)?;
+            let (byte, after) = match rest.split_first() {
+                Some(split) if !matches!(state.transitions, Transitions::AcceptAll) => split,
+                _ => return state.route(),
+            };
+            offset = state.transitions.next(body, *byte)?;
             rest = after;
         }
     }
 }
 
-/// A state in the packed buffer. Its methods are inlined: they are the loop of every lookup.
-struct PackedState<'a> {
+/// The header of a state in the packed buffer. Its transitions follow, and then its text.
+///
+/// The methods that a lookup calls are inlined, because they are its inner loop.
+struct StateHeader {
     route: u32,
     transitions: Transitions,
     text_len: u16,
-    /// Everything after the header, including later states.
-    body: &'a [u8],
 }
 
-impl<'a> PackedState<'a> {
+impl StateHeader {
     #[inline(always)]
-    fn read(packed: &'a [u8], offset: u32) -> Option<PackedState<'a>> {
-        let (header, body) = packed.get(offset as usize..)?.split_first_chunk::<HEADER_LEN>()?;
+    fn decode(header: &[u8; HEADER_LEN]) -> StateHeader {
         let [route @ .., kind, low, last, text_low, text_high] = *header;
-        Some(PackedState {
+        StateHeader {
             route: u32::from_le_bytes(route),
             transitions: Transitions::decode(kind, low, last),
             text_len: u16::from_le_bytes([text_low, text_high]),
-            body,
-        })
-    }
-
-    /// Removes the text of this state from the path. Returns `None` if the path does not begin with it.
-    #[inline(always)]
-    fn strip_text<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
-        if self.text_len == 0 {
-            return Some(path);
         }
-        let after_transitions = self.body.get(self.transitions.encoded_len()..)?;
-        path.strip_prefix(after_transitions.get(..usize::from(self.text_len))?)
-    }
-
-    /// Returns the offset of the next state.
-    #[inline(always)]
-    fn next(&self, byte: u8) -> Option<u32> {
-        self.transitions.next(self.body, byte)
     }
 
     #[inline(always)]
@@ -222,7 +208,6 @@ impl Transitions {
             Transitions::Table { low, last } => {
                 let index = byte.checked_sub(low).filter(|index| *index <= last)?;
                 let entry = body.get(TABLE_ENTRY_LEN * usize::from(index)..)?.first_chunk()?;
-                // `NO_STATE` is beyond the end of the buffer, where the lookup ends.
                 Some(u32::from_le_bytes(*entry))
             }
             Transitions::Ranges { .. } => {
