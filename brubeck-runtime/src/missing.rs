@@ -1,7 +1,7 @@
-//! Stands for public items whose feature is disabled, so that their use is an error that names the feature.
+//! Placeholders for public items whose feature is disabled. Using one is a compile error that names the feature.
 //!
-//! Each feature has a trait that no type implements. The generic functions below require it of their argument, so the
-//! compiler reports the message of the trait at the line of the user.
+//! Each feature has a trait that no type implements. Each placeholder has a function or an impl with this trait as a bound, so
+//! the compiler reports the message of the trait where the item is used.
 
 #![allow(missing_docs, unreachable_code, unused_imports)]
 

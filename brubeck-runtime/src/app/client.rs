@@ -47,7 +47,8 @@ impl Client {
     ///
     /// With a dialect, also returns an error if the feature `legacy` is off, if there are several addresses, if an address is
     /// not local and [`allow_clear_text`](ServiceAddress::allow_clear_text) was not called, or if an address that the client
-    /// has to bind cannot be bound. It is not an error if the service is not running yet; calls wait for it.
+    /// has to bind cannot be bound. It is not an error if the service is not running yet: its first calls wait for it, for at
+    /// most a second after the client was created.
     ///
     /// # Panics
     ///

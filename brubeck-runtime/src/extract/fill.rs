@@ -1,4 +1,4 @@
-//! The typed request builder of service handlers without a contract.
+//! The conversions that the generated request builder of a service handler uses.
 
 use super::operation::push_segment;
 use super::{Arg, Json};
@@ -7,8 +7,9 @@ use serde::Serialize;
 
 /// Handler arguments that a caller can set from a `V`.
 ///
-/// The twin of a service handler has a `request` function that builds a request for it. Its methods accept every `V` for which
-/// the argument type implements `Fill<V>`: a `T` for `Json<T>`, and anything that converts into a `T` for `Arg<T>`.
+/// `#[service_handler]` adds a function `request` to the name of the handler, such as `slow::request(7)`, which takes the captures of
+/// the path. It returns a builder with one method for each argument, which accepts every `V` for which the type of the argument
+/// implements `Fill<V>`: a `T` for `Json<T>`, and anything that converts into a `T` for `Arg<T>`.
 ///
 /// ```
 /// use brubeck::prelude::*;

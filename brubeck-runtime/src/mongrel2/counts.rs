@@ -23,8 +23,8 @@ struct Mongrel2Counters {
     messages: AtomicU64,
     stale: AtomicU64,
     shed: AtomicU64,
-    refused: AtomicU64,
-    cut: AtomicU64,
+    malformed: AtomicU64,
+    slow_clients: AtomicU64,
 }
 
 macro_rules! counters {
@@ -58,8 +58,8 @@ counters! {
     /// include those that were rejected during a shutdown or because of too many WebSockets.
     shed, add_shed;
     /// Returns the number of messages from Mongrel2 that could not be decoded.
-    refused, add_refused;
+    malformed, add_malformed;
     /// Returns the number of clients that were disconnected because too much data was queued for them when a broadcast
     /// was sent.
-    cut, add_cut;
+    slow_clients, add_slow_clients;
 }

@@ -40,7 +40,7 @@ impl FrontEnd {
 
     /// Closes the connection of a client that does not read what is sent to it.
     fn disconnect_slow_client(&mut self, client: &ClientId) {
-        self.counts.add_cut(1);
+        self.counts.add_slow_clients(1);
         let Some(connection) = self.connections.remove(&client.connection) else {
             return;
         };

@@ -154,7 +154,7 @@ impl FrontEnd {
     /// Logs a message that could not be decoded. Sends a 400 response and closes the connection, if it is known.
     pub(super) fn handle_malformed_message(&mut self, error: &Mongrel2DecodeError) {
         tracing::warn!(%error, "cannot decode a message from Mongrel2");
-        self.counts.add_refused(1);
+        self.counts.add_malformed(1);
         if let Some((ident, connection_id)) = error.connection() {
             let client = self.begin_request(&ident, &connection_id, None);
             self.reject(&client, (StatusCode::BAD_REQUEST, "Bad Request"), false);
