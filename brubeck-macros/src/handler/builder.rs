@@ -8,7 +8,8 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::Ident;
 
-/// Returns nothing for web handlers, which browsers call, for response handlers, and for operations, which have a client.
+/// Generates the request builder of a service handler. Returns no tokens for other handlers: browsers call web handlers, nothing calls
+/// response handlers, and an operation is called through the client of its contract.
 pub(super) fn builder(route: &Route, function: &ItemFn) -> TokenStream {
     let Target::Pattern { pattern, method } = &route.target else {
         return TokenStream::new();

@@ -1,8 +1,8 @@
-//! Building blocks of the codecs: a cursor over untrusted bytes, its errors, and length-prefixed strings.
+//! Building blocks of the message codecs: a cursor over untrusted bytes, its errors, and length-prefixed strings.
 //!
-//! All codecs are pure functions of [`bytes::Bytes`]. Decoders slice their input instead of copying it, and check a length
-//! against the remaining bytes before they use it. For any input they return a value or a [`ParseError`]; they never panic.
-//! Encoders whose input can have values that the peer could not parse return an [`EncodeError`].
+//! A decoder that is built on [`Cursor`] is a pure function. It returns slices of its input where it can, checks every length against
+//! the remaining bytes before it uses it, and never panics; its error contains a [`ParseError`]. An encoder returns an [`EncodeError`]
+//! for a value that the peer could not parse.
 
 mod cursor;
 pub mod lenstr;

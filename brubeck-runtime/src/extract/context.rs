@@ -113,8 +113,7 @@ impl<S> Context<S> {
         self
     }
 
-    /// Returns the scope of the browser request. Returns `None` for calls, for service responses, and for catchers, which run after
-    /// the scope has ended.
+    /// Returns the scope of the browser request, or `None` for service calls and service responses. A catcher has a scope of its own.
     pub(crate) fn scope(&self) -> Option<&Arc<RequestScope>> {
         self.scope.as_ref()
     }

@@ -7,8 +7,8 @@ use crate::status::Status;
 use http::header::HOST;
 use std::convert::Infallible;
 
-/// Returns the cookie changes of a request, which all of its extractors share. Calls, service responses and catchers have no scope, and
-/// no response to add cookies to: each of their extractors gets changes of its own, which are discarded.
+/// Returns the cookie changes of a request, shared by all of its extractors. Service calls and service responses have no scope and no
+/// HTTP response: each of their extractors gets its own changes, which are discarded.
 fn changes<S>(cx: &Context<S>) -> CookieChanges {
     let new_changes = || CookieChanges::for_host(cx.message().headers().get(HOST));
     match cx.scope() {

@@ -270,7 +270,7 @@ impl<S: Send + Sync + 'static, O: ReadOperation> FromMessage<S> for Args<O> {
     note = "take `Args<{O}>`"
 )]
 pub trait ArgsOf<O> {
-    /// Generated code names this type, which requires the implementation.
+    /// Generated code refers to `<T as ArgsOf<O>>::Proof`, so it compiles only if `T` implements this trait.
     type Proof;
 }
 

@@ -43,8 +43,8 @@ use tokio::sync::mpsc;
 /// | number (HTTP/1) and size of request headers | 100, 16 KiB | 431 |
 /// | path and query | 8 KiB | 414 |
 /// | request body ([`App::body_limit`](crate::App::body_limit), [`Limits::body_limit`](crate::Limits::body_limit)) | 1 MiB | 413, closed |
-/// | connections ([`max_connections`](Http::max_connections)) | 10,000 | not accepted until one closes |
-/// | connections of one address ([`max_connections_per_address`](Http::max_connections_per_address)) | 256 | closed |
+/// | HTTP connections ([`max_connections`](Http::max_connections)) | 10,000 | not accepted until one closes |
+/// | HTTP connections of one address ([`max_connections_per_address`](Http::max_connections_per_address)) | 256 | closed |
 #[derive(Clone, Debug)]
 #[must_use = "a server does nothing until it is passed to `App::serve`"]
 pub struct Http {
@@ -139,8 +139,7 @@ impl Http {
 
     /// Sets the time to receive the head of a request, and for the TLS handshake. The default is 5 seconds.
     ///
-    /// With HTTP/2 it is also the time to respond to the ping of a silent connection; see
-    /// [`idle_timeout`](Http::idle_timeout).
+    /// With HTTP/2 it is also the time within which a client must answer a ping; see [`idle_timeout`](Http::idle_timeout).
     pub fn header_timeout(mut self, timeout: Duration) -> Http {
         self.header_timeout = timeout;
         self
@@ -166,15 +165,15 @@ impl Http {
         self
     }
 
-    /// Sets the limit for open connections. The default is 10,000.
+    /// Sets the limit for open HTTP connections. The default is 10,000.
     ///
-    /// Further connections stay in the backlog of the operating system until one is closed.
+    /// A connection that becomes a WebSocket is no longer counted. Further connections stay in the backlog of the operating system until one is closed.
     pub fn max_connections(mut self, limit: usize) -> Http {
         self.max_connections = limit;
         self
     }
 
-    /// Sets the limit for open connections from one IP address. The default is 256.
+    /// Sets the limit for open HTTP connections from one IP address, without WebSockets. The default is 256.
     ///
     /// Further connections are closed. Behind a proxy all connections have the address of the proxy, so raise the limit
     /// there. Connections to a Unix socket are not counted.

@@ -1,15 +1,15 @@
 //! Drives one WebSocket connection of the embedded server.
 //!
 //! A [`WebSocketDriver`] shares a task with the handler. It reads frames and queues messages for the handler, and writes the
-//! frames that the handler and broadcasts have queued. All queues are bounded in bytes, and that of frames also in number
-//! ([`OUTBOUND_QUEUE_CAPACITY`]):
+//! frames that the handler and broadcasts have queued. All queues are bounded in bytes. The queue of outbound frames
+//! is also limited to [`OUTBOUND_QUEUE_CAPACITY`] entries:
 //!
 //! * If the handler does not read, the driver stops reading from the client ([`INBOUND_BUDGET`]).
 //! * If the client does not read, the handler waits in [`send`](SocketTransport::send) ([`SEND_BUDGET`]), and a broadcast
 //!   disconnects the client ([`BROADCAST_BUDGET`]): one slow client must not delay the others.
 
 use crate::handler::Stop;
-use crate::websocket::codec::{FrameError, MessageDecoder};
+use crate::websocket::codec::{FrameError, MessageDecoder, compressed_limit};
 use crate::websocket::{
     BroadcastEncoding, BroadcastGroup, ClientId, Close, Closed, Deflate, FrameAction, InboundMessage,
     QueuedMessage, SocketMessage, SocketPeer, SocketTransport, WebSocket, close_frame, message_frame,
@@ -80,9 +80,12 @@ enum OutboundFrame {
 
 /// Creates a WebSocket for messages of up to `max_message` bytes: its driver, and the end for the handler.
 pub(super) fn new(max_message: usize, deflate: Option<Deflate>) -> (WebSocketDriver, WebSocket) {
-    // The largest message must fit.
-    let inbound_budget = INBOUND_BUDGET.max(max_message).min(Semaphore::MAX_PERMITS);
-    // Never full: the budget is used up before.
+    // The largest message must fit, or the driver would wait for its budget forever. A compressed message may be larger than
+    // `max_message`.
+    let inbound_budget = INBOUND_BUDGET
+        .max(compressed_limit(max_message))
+        .min(Semaphore::MAX_PERMITS);
+    // Never full: the budget is used up first.
     let (inbound, messages) = mpsc::channel(inbound_budget / MIN_INBOUND_COST + 1);
     let (outbound_sender, outbound) = mpsc::channel(OUTBOUND_QUEUE_CAPACITY);
     let close_reason = Arc::new(OnceLock::new());
@@ -108,7 +111,7 @@ pub(super) fn new(max_message: usize, deflate: Option<Deflate>) -> (WebSocketDri
 
 /// The state of a driver while it runs.
 struct DriverState {
-    /// A received message that does not fit into the inbound budget yet. No frame is read until it does.
+    /// A received message that has not acquired its share of the inbound budget. No frame is read until it is queued for the handler.
     waiting_message: Option<InboundMessage>,
     /// The time at which the server sent its close frame.
     closing_since: Option<Instant>,
@@ -174,7 +177,8 @@ impl WebSocketDriver {
         let _ = timeout(CLOSE_TIMEOUT, drain).await;
     }
 
-    /// Ends all sending, and the receiving of the handler after the messages that are queued. The first reason is kept.
+    /// Closes all queues. Every further send fails; the handler can still receive the messages that are already queued. Sets the
+    /// close reason, unless one is already set.
     fn shut_down_queues(&mut self, close: Close) {
         let _ = self.close_reason.set(close);
         self.inbound = None;

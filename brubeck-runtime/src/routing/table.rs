@@ -30,7 +30,7 @@ pub type HandlerFn<S> = fn(Context<S>) -> BoxFuture;
 /// pub const ROUTES: Routes<()> = routes![index, user];
 /// ```
 ///
-/// [`routes!`](crate::routes) makes a table. It is a constant and `Copy`; `..other::ROUTES` nests one table in another.
+/// `routes!` makes a table. It is a constant and `Copy`; `..other::ROUTES` nests one table in another.
 ///
 /// The first pattern that matches the path decides; its method is compared after that. A pattern matches a prefix of
 /// the path unless it ends in `$`. Handlers with the same pattern text form one resource. A route that an earlier one shadows is a

@@ -17,8 +17,8 @@ use http::header::COOKIE;
 /// }
 /// ```
 ///
-/// Changes are added to every response of the handler, including errors and timeouts. Calls of services and
-/// [catchers](crate::App::catch) have no response to add them to, so their changes are lost.
+/// Changes are added to every response of the handler, including errors and timeouts. Service
+/// calls have no HTTP response, so changes that are made for them are lost.
 ///
 /// Clients can send any cookie. Use [`SignedCookies`](crate::SignedCookies) or a [`Session`](crate::Session) for values that must
 /// not be forged.

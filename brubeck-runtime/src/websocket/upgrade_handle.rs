@@ -23,7 +23,7 @@ struct UpgradeState {
 
 /// An upgrade that a handler has accepted.
 pub(crate) struct AcceptedUpgrade {
-    /// The handler, to run for as long as the connection is open.
+    /// The handler. It must be run to completion, also if the connection is lost; the WebSocket is closed when it completes.
     pub(crate) run: BoxFuture<'static, ()>,
     /// The negotiated subprotocol.
     pub(crate) protocol: Option<&'static str>,

@@ -104,7 +104,7 @@ impl Pair {
         sent
     }
 
-    fn to_caller(&mut self, frames: &Frames) -> Vec<Frames> {
+    fn send_to_caller(&mut self, frames: &Frames) -> Vec<Frames> {
         self.caller_event(CallerEvent::Frames {
             peer: PEER,
             link: LINK,
@@ -112,7 +112,7 @@ impl Pair {
         })
     }
 
-    fn to_worker(&mut self, frames: &Frames) -> Vec<Frames> {
+    fn send_to_worker(&mut self, frames: &Frames) -> Vec<Frames> {
         self.worker_event(WorkerEvent::Frames {
             peer: IDENTITY,
             frames: frames.clone(),
@@ -129,10 +129,10 @@ impl Pair {
             peer: PEER,
             link: LINK,
         }));
-        let challenge = only(self.to_worker(&hello));
-        let proof = only(self.to_caller(&challenge));
-        let result = only(self.to_worker(&proof));
-        assert!(self.to_caller(&result).is_empty());
+        let challenge = only(self.send_to_worker(&hello));
+        let proof = only(self.send_to_caller(&challenge));
+        let result = only(self.send_to_worker(&proof));
+        assert!(self.send_to_caller(&result).is_empty());
         [hello, challenge, proof, result]
     }
 
@@ -199,14 +199,14 @@ fn handshake_opens_session_for_calls() {
 
     let request = pair.call(1);
     assert_eq!(kind(&request[0]), MessageKind::Request);
-    assert!(pair.to_worker(&request[0]).is_empty());
+    assert!(pair.send_to_worker(&request[0]).is_empty());
     let (job, request_seen, deadline) = pair.started[0].clone();
     assert_eq!(
         (&request_seen.body[..], deadline),
         (&b"1"[..], pair.now + Duration::from_secs(10))
     );
     let reply = pair.reply(job);
-    pair.to_caller(&reply[0]);
+    pair.send_to_caller(&reply[0]);
     assert!(matches!(&pair.outcomes[..], [(CallId(1), Ok(reply))] if reply.status == 200));
 }
 
@@ -241,11 +241,11 @@ fn worker_without_passphrase_gets_no_requests() {
         peer: IDENTITY,
         frames: hello[0].clone(),
     });
-    assert_eq!(kind(&pair.to_caller(&challenge[0])[0]), MessageKind::Proof);
+    assert_eq!(kind(&pair.send_to_caller(&challenge[0])[0]), MessageKind::Proof);
     // The impostor cannot compute the right code, so it replays the welcome of another session.
     let mut other = Pair::with("guess", "guess");
     let [_, _, _, welcome] = other.open();
-    pair.to_caller(&welcome);
+    pair.send_to_caller(&welcome);
     assert!(!pair.is_ready());
     assert!(
         pair.call(1).is_empty(),
@@ -278,11 +278,14 @@ fn repeated_hello_gets_same_challenge_up_to_limit() {
         peer: PEER,
         link: LINK,
     });
-    let first = pair.to_worker(&hello[0]);
+    let first = pair.send_to_worker(&hello[0]);
     for _ in 1..8 {
-        assert_eq!(pair.to_worker(&hello[0]), first);
+        assert_eq!(pair.send_to_worker(&hello[0]), first);
     }
-    assert!(pair.to_worker(&hello[0]).is_empty(), "a ninth challenge was sent");
+    assert!(
+        pair.send_to_worker(&hello[0]).is_empty(),
+        "a ninth challenge was sent"
+    );
 }
 
 #[test]
@@ -304,14 +307,14 @@ fn negotiates_lower_version_and_denies_unsupported_one() {
     };
 
     let mut pair = Pair::with("secret", "secret");
-    let answer = pair.to_worker(&hello(VERSION + 1));
+    let answer = pair.send_to_worker(&hello(VERSION + 1));
     assert!(matches!(
         open(&answer[0]),
         WireMessage::Challenge(Hello { version: VERSION, .. })
     ));
 
     let mut pair = Pair::with("secret", "secret");
-    let answer = pair.to_worker(&hello(VERSION - 1));
+    let answer = pair.send_to_worker(&hello(VERSION - 1));
     assert_eq!(open(&answer[0]), WireMessage::Denied(Denial::Version));
 }
 
@@ -321,11 +324,11 @@ fn drops_replayed_messages() {
     let [_, _, proof, welcome] = pair.open();
     let first = pair.call(1).remove(0);
     let second = pair.call(2).remove(0);
-    pair.to_worker(&first);
-    pair.to_worker(&second);
+    pair.send_to_worker(&first);
+    pair.send_to_worker(&second);
     // The last request, an earlier one, and the proof of the handshake.
     for replayed in [&second, &first, &proof] {
-        assert!(pair.to_worker(replayed).is_empty());
+        assert!(pair.send_to_worker(replayed).is_empty());
     }
     assert_eq!(pair.started.len(), 2);
     assert_eq!(pair.worker.counters().replayed, 3);
@@ -337,10 +340,10 @@ fn drops_replayed_messages() {
         .flat_map(|(job, ..)| pair.reply(job))
         .collect();
     for reply in &replies {
-        pair.to_caller(reply);
+        pair.send_to_caller(reply);
     }
     for replayed in [&replies[1], &replies[0], &welcome] {
-        assert!(pair.to_caller(replayed).is_empty());
+        assert!(pair.send_to_caller(replayed).is_empty());
     }
     assert_eq!(pair.outcomes.len(), 2);
     assert_eq!(pair.caller.counters().replayed, 3);
@@ -352,18 +355,24 @@ fn authentication_code_covers_every_bit_of_the_head() {
     pair.open();
     let request = pair.call(1).remove(0);
     for bit in 0..8 * request[0].len() {
-        assert!(pair.to_worker(&flip_bit(&request, bit)).is_empty(), "bit {bit}");
+        assert!(
+            pair.send_to_worker(&flip_bit(&request, bit)).is_empty(),
+            "bit {bit}"
+        );
         assert!(pair.started.is_empty(), "bit {bit}");
     }
-    pair.to_worker(&request);
+    pair.send_to_worker(&request);
     let (job, ..) = pair.started[0].clone();
     let reply = pair.reply(job).remove(0);
     for bit in 0..8 * reply[0].len() {
-        assert!(pair.to_caller(&flip_bit(&reply, bit)).is_empty(), "bit {bit}");
+        assert!(
+            pair.send_to_caller(&flip_bit(&reply, bit)).is_empty(),
+            "bit {bit}"
+        );
         assert!(pair.outcomes.is_empty(), "bit {bit}");
     }
     // A forged message does not advance the counter, so the real one is still accepted.
-    pair.to_caller(&reply);
+    pair.send_to_caller(&reply);
     assert_eq!(pair.outcomes.len(), 1);
 }
 
@@ -386,8 +395,8 @@ fn drops_misdirected_messages() {
         WorkerEvent::PeerGone { peer: IDENTITY },
         &mut Vec::new(),
     );
-    assert!(other.to_worker(&request).is_empty());
-    pair.to_caller(&request);
+    assert!(other.send_to_worker(&request).is_empty());
+    pair.send_to_caller(&request);
     assert_eq!(
         (pair.worker.counters().forged, pair.caller.counters().forged),
         (1, 1)
@@ -401,7 +410,7 @@ fn cancelled_call_never_finishes() {
         let mut pair = Pair::with("secret", "secret");
         pair.open();
         let request = pair.call(1).remove(0);
-        pair.to_worker(&request);
+        pair.send_to_worker(&request);
         pair.now += Duration::from_secs(10) + late;
         let sent = pair.caller_event(CallerEvent::Cancel { call: CallId(1) });
         assert_eq!(kind(&sent[0]), MessageKind::Cancel);
@@ -427,7 +436,7 @@ fn maximum_request_id_does_not_overflow() {
                 ack: 1,
             };
             let frames = seal(message, position, &keys.to_worker).unwrap();
-            pair.to_worker(&frames)
+            pair.send_to_worker(&frames)
         };
         let request = WireMessage::Request(WireRequest {
             id: last,
@@ -480,14 +489,14 @@ fn abandoned_handshakes_leave_one_timer() {
         link: LINK,
     });
     for _ in 0..100 {
-        assert_eq!(pair.to_worker(&hello[0]).len(), 1);
+        assert_eq!(pair.send_to_worker(&hello[0]).len(), 1);
         pair.worker_event(WorkerEvent::PeerGone { peer: IDENTITY });
     }
     let view = pair.worker.view();
     assert_eq!((view.pending_handshakes, view.timer_count), (0, 1));
     // The timer is set again for a handshake that began after it was set.
     pair.now += Duration::from_secs(4);
-    pair.to_worker(&hello[0]);
+    pair.send_to_worker(&hello[0]);
     pair.now += Duration::from_secs(1);
     pair.worker_event(WorkerEvent::Wake);
     assert_eq!(pair.worker.view().pending_handshakes, 1);
@@ -517,7 +526,7 @@ fn repeated_stalls_leave_one_timer() {
         for _ in 0..count {
             number += 1;
             let request = pair.call(number).remove(0);
-            messages.extend(pair.to_worker(&request));
+            messages.extend(pair.send_to_worker(&request));
         }
         for (job, ..) in std::mem::take(&mut pair.started) {
             messages.extend(pair.reply(job));
@@ -528,13 +537,13 @@ fn repeated_stalls_leave_one_timer() {
         let replies = send_calls(&mut pair, 3);
         assert_eq!((replies.len(), pair.worker.view().held), (2, 1));
         for reply in &replies {
-            pair.to_caller(reply);
+            pair.send_to_caller(reply);
         }
         // The next request acknowledges both replies, which releases the third one.
         let replies = send_calls(&mut pair, 1);
         assert_eq!((replies.len(), pair.worker.view().held), (2, 0));
         for reply in &replies {
-            pair.to_caller(reply);
+            pair.send_to_caller(reply);
         }
     }
     assert_eq!(pair.outcomes.len(), 2000);
@@ -567,7 +576,7 @@ proptest! {
                     }
                 })
                 .collect();
-            pair.to_caller(&frames);
+            pair.send_to_caller(&frames);
             let mut actions = Vec::new();
             let peer = Bytes::from_static(b"stranger");
             pair.worker.handle_event(pair.now, WorkerEvent::Frames { peer, frames }, &mut actions);
@@ -578,7 +587,7 @@ proptest! {
         if open {
             prop_assert!(pair.is_ready());
             let request = pair.call(1).remove(0);
-            pair.to_worker(&request);
+            pair.send_to_worker(&request);
             prop_assert_eq!(pair.started.len(), 1);
         }
     }
@@ -600,12 +609,12 @@ fn queues_bursts_and_sheds_load_during_overload() {
     let exchange = |pair: &mut Pair, requests: Vec<Frames>| {
         let mut requests = std::collections::VecDeque::from(requests);
         while let Some(request) = requests.pop_front() {
-            let mut messages = pair.to_worker(&request);
+            let mut messages = pair.send_to_worker(&request);
             while let Some((job, ..)) = pair.started.pop() {
                 messages.extend(pair.reply(job));
             }
             for frames in messages {
-                requests.extend(pair.to_caller(&frames));
+                requests.extend(pair.send_to_caller(&frames));
             }
         }
     };

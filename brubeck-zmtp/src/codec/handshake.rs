@@ -96,7 +96,7 @@ pub fn greeting() -> [u8; GREETING_SIZE] {
 /// [`GREETING_SIZE`] bytes and then wait.
 ///
 /// # Errors
-/// Returns an error if the peer does not use ZMTP 3, or requires a security mechanism.
+/// Returns an error if the peer uses a version older than ZMTP 3.0 or another protocol, or requires a security mechanism.
 pub fn check_greeting(received: &[u8]) -> Result<usize, HandshakeError> {
     // The lowest bit of the last signature byte distinguishes ZMTP 2 and later from ZMTP 1.
     let wrong_first = received.first().is_some_and(|first| *first != SIGNATURE_FIRST);
@@ -280,7 +280,9 @@ pub enum HandshakeError {
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotZmtp => f.write_str("the peer is not a ZMTP socket"),
+            Self::NotZmtp => {
+                f.write_str("the peer does not use ZMTP, or uses ZMTP 1; ZMTP 3.0 or later is required")
+            }
             Self::OldVersion => f.write_str("the peer uses a ZMTP version older than 3.0"),
             Self::Mechanism => f.write_str("the peer requires a security mechanism; only NULL is supported"),
             Self::NotReady => f.write_str("the peer did not send a READY command"),
@@ -347,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_peers_other_than_zmtp_3() {
+    fn refuses_invalid_handshakes_with_the_reason() {
         let ready = ready(b"");
         let with = |at: usize, byte: u8| {
             let mut bytes = greeting().to_vec();

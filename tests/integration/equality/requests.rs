@@ -341,7 +341,7 @@ impl Iterator for RequestGenerator {
                 .extend(media_type.map(|name| ("content-type".to_owned(), name.into())));
             request.body = body;
             request.chunks = self.chance(4).then(|| 1 + self.below(500));
-            // In half of the cases the target is a handler that accepts the media type.
+            // In half of the cases the target is the handler for the media type, or `/upload` for any other.
             if self.chance(2) {
                 request.target = match request.headers.last().map(|(_, value)| &value[..]) {
                     Some(b"application/json") => "/json".into(),

@@ -16,8 +16,15 @@ struct Shared {
     release: Arc<Mutex<Option<mpsc::Receiver<()>>>>,
 }
 
-/// Counts a handler as running until it is dropped.
+/// Counts as one running handler until dropped.
 struct RunningGuard(Arc<AtomicUsize>);
+
+impl RunningGuard {
+    fn new(running: &Arc<AtomicUsize>) -> RunningGuard {
+        running.fetch_add(1, Ordering::SeqCst);
+        RunningGuard(running.clone())
+    }
+}
 
 impl Drop for RunningGuard {
     fn drop(&mut self) {
@@ -28,8 +35,7 @@ impl Drop for RunningGuard {
 /// Waits, panics or blocks as `mode` says, then returns the id of the task that it runs in.
 #[get("^/dispatched/(?<mode>[a-z]*)$")]
 async fn dispatched(mode: String, shared: State<Shared>) -> String {
-    shared.0.running.fetch_add(1, Ordering::SeqCst);
-    let _running = RunningGuard(shared.0.running.clone());
+    let _running = RunningGuard::new(&shared.0.running);
     let release = |shared: &Shared| shared.release.lock().unwrap().take();
     match mode.as_str() {
         "wait" => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -77,7 +83,7 @@ async fn until_inline(browser: &mut Browser, path: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn fast_page_is_polled_inline_and_still_waits_panics_and_cancels() {
+async fn handler_polled_inline_can_wait_panic_and_be_cancelled() {
     let shared = Shared::default();
     let Some(test_bed) = TestBed::mongrel2(App::new(ROUTES, shared.clone()), default_settings).await else {
         return;
@@ -87,15 +93,18 @@ async fn fast_page_is_polled_inline_and_still_waits_panics_and_cancels() {
         task_of(&mut browser, "/dispatched/").await,
         task_of(&mut browser, "/dispatched/").await,
     );
-    assert_ne!(first, second, "it is polled inline before it was fast");
+    assert_ne!(
+        first, second,
+        "the handler was polled inline without a streak of fast responses"
+    );
 
     let inline_task = until_inline(&mut browser, "/dispatched/").await;
     let waited = task_of(&mut browser, "/dispatched/wait").await;
-    assert_ne!(waited, inline_task, "it waited inline");
+    assert_ne!(waited, inline_task, "the handler waited in the reading task");
     assert_ne!(
         task_of(&mut browser, "/dispatched/").await,
         inline_task,
-        "it is still polled inline after it waited"
+        "the handler was polled inline after it had waited"
     );
 
     until_inline(&mut browser, "/dispatched/").await;
@@ -144,8 +153,8 @@ async fn blocking_page_is_no_longer_polled_inline() {
         return;
     };
     let (mut blocking, mut others) = (test_bed.browser().await, test_bed.browser().await);
-    // Only a handler that is polled inline delays others. Preemption may have made an earlier request slow, which
-    // ends inline polling, so repeat until it is inline.
+    // The handler must block once while it is polled inline: that ends inline polling. Preemption may end it earlier, so repeat
+    // until a blocking request has run in the reading task.
     let mut inline_task = until_inline(&mut blocking, "/dispatched/").await;
     while task_of(&mut blocking, "/dispatched/block").await != inline_task {
         inline_task = until_inline(&mut blocking, "/dispatched/").await;

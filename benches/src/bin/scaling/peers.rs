@@ -44,7 +44,7 @@ pub(crate) async fn measure() -> Result<String> {
     progress("");
     Ok(format!(
         "### Idle peers\n\nClients in one process, each with its own connection and session to one service. Each peer sends a \
-         heartbeat once a second. Memory is the increase over the process without them.\n\n{table}\n"
+         heartbeat once a second. Memory is the resident memory above that of a process with one client.\n\n{table}\n"
     ))
 }
 

@@ -58,8 +58,8 @@ impl ResponseReader {
             Ok(response) => response,
             Err(error) => {
                 log_dropped(&error.to_string());
-                // Fail the call now instead of at its deadline. The passphrase may not have been decoded; only peers that know
-                // the random id can do this.
+                // Fail the call now instead of at its deadline. This does not check the passphrase, which may not have been
+                // decoded. It is safe because only a peer that received the request knows its id, which is random.
                 if let Some(id) = error.conn_id() {
                     self.calls
                         .complete(id, Err(CallError::BadReply(error.to_string().into())));

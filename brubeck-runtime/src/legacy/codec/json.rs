@@ -65,8 +65,8 @@ impl JsonText {
                 .is_some_and(|members| members.trim_ascii().is_empty())
     }
 
-    /// Returns `true` if the text begins and ends with braces, which the Python original checks before it parses, or is empty,
-    /// which means `{}`.
+    /// Returns `true` if the text, without surrounding whitespace, begins with `{` and ends with `}`. The Python original requires this
+    /// before it parses. An empty text counts as `{}`.
     pub(super) fn is_braced(&self) -> bool {
         let text = self.json().trim_ascii();
         text.len() >= 2 && text.starts_with(b"{") && text.ends_with(b"}")

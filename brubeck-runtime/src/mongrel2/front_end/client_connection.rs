@@ -87,7 +87,8 @@ impl<T> ClientConnection<T> {
         self.pipeline.set_task(client.number, task);
     }
 
-    /// Returns `true` if there is no WebSocket, no response is pending, and nothing is queued.
+    /// Returns `true` if there is no WebSocket, no response is pending, nothing is queued, and the connection is not being
+    /// closed.
     pub(super) fn is_idle(&self) -> bool {
         self.websocket.is_none() && self.pipeline.is_idle() && self.queue.is_empty() && !self.is_closing
     }
@@ -125,7 +126,8 @@ impl<T> ClientConnection<T> {
         }
     }
 
-    /// Takes a message from the queue, in which as many chunks are merged as the flow control allows.
+    /// Takes chunks from the queue and merges them into one message, up to the limit of the flow control and
+    /// [`MAX_MERGED_BYTES`].
     pub(super) fn next_message(&mut self, now: Instant) -> NextMessage {
         if self.queue.is_empty() && !self.is_closing {
             return NextMessage::None;
@@ -141,8 +143,8 @@ impl<T> ClientConnection<T> {
         NextMessage::Ready(message)
     }
 
-    /// Takes chunks of at most `max_bytes` from the queue, and splits the last one if necessary. Several chunks have at
-    /// most [`MAX_MERGED_BYTES`].
+    /// Takes chunks from the queue, at most `max_bytes` in total, and splits the last one if necessary. If more than one is taken, the
+    /// total is at most [`MAX_MERGED_BYTES`].
     fn merge_chunks(&mut self, max_bytes: usize) -> Bytes {
         // Most messages have a single chunk. It stays in `first` and is not copied; `merged` is used from the second
         // one on.

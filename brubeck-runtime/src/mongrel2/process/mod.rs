@@ -94,7 +94,7 @@ impl Mongrel2Server {
         config: &Mongrel2Config,
         directory: &ServerDirectory,
     ) -> Result<(SocketAddr, ServerProcess)> {
-        for attempt in 1..=MAX_PORT_ATTEMPTS {
+        for _ in 0..MAX_PORT_ATTEMPTS {
             let address = config.address()?;
             let text = config.to_text(directory.name(), address, directory.path())?;
             server_process::load(directory, &text).await?;
@@ -102,16 +102,18 @@ impl Mongrel2Server {
                 Ok(process) => return Ok((address, process)),
                 Err(StartError::Other(error)) => return Err(error),
                 // Another process may have bound the port after it was selected.
-                Err(StartError::CannotListen) if config.uses_any_port() && attempt < MAX_PORT_ATTEMPTS => {}
+                Err(StartError::CannotListen) if config.uses_any_port() => {}
                 Err(StartError::CannotListen) => {
                     return Err(Error::new(format!(
-                        "Mongrel2 cannot listen on {address}: the port is in use or reserved for the administrator, or the address \
-                         does not belong to this machine"
+                        "Mongrel2 cannot listen on {address}: the port is in use, the port needs root privileges, or the \
+                         address does not belong to this machine"
                     )));
                 }
             }
         }
-        Err(Error::new("Mongrel2 cannot find a free port"))
+        Err(Error::new(format!(
+            "Mongrel2 could not bind any of {MAX_PORT_ATTEMPTS} free ports: other processes took them first"
+        )))
     }
 
     /// Returns the address on which Mongrel2 listens. The port is never 0.

@@ -14,7 +14,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(10);
 /// Uptime after which the backoff is reset.
 const HEALTHY_UPTIME: Duration = Duration::from_secs(30);
 
-/// A command to the supervisor. It sends the result when the command is done.
+/// A command to the supervisor, with the channel for its result.
 pub(super) enum SupervisorCommand {
     Restart(oneshot::Sender<Result>),
     Stop(oneshot::Sender<Result>),

@@ -23,7 +23,7 @@ const MAX_CONTROL_BYTES: usize = 125;
 
 /// Returns the limit for a compressed message whose content may have `limit` bytes. It is a little higher, because data that is not
 /// compressible grows.
-pub(super) fn compressed_limit(limit: usize) -> usize {
+pub(crate) fn compressed_limit(limit: usize) -> usize {
     limit.saturating_add(limit / 1024 + 64)
 }
 
