@@ -106,6 +106,6 @@ mod tests {
         let (mut ours, mut theirs) = tokio::io::duplex(4096);
         theirs.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
         let error = exchange_greeting(&mut ours).await.unwrap_err();
-        assert!(error.to_string().contains("is not a ZMTP socket"), "{error}");
+        assert!(error.to_string().contains("does not use ZMTP"), "{error}");
     }
 }
