@@ -2,8 +2,8 @@
 //!
 //! `cargo run --example login`, then log in as `dave` with the password `take five`.
 //!
-//! The forms need no tokens against cross-site request forgery. Browsers send the origin of a request, and requests from other
-//! sites that have cookies and a method other than GET, HEAD, OPTIONS or TRACE are refused before a handler runs.
+//! The forms need no tokens against cross-site request forgery. Browsers send the origin of a request. A request from another site
+//! that has cookies is refused before a handler runs, unless its method is GET, HEAD, OPTIONS or TRACE.
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
@@ -29,7 +29,7 @@ impl Members {
     ///
     /// # Errors
     ///
-    /// Returns an error if the operating system provides no random numbers.
+    /// Returns an error if the operating system provides no random numbers, or a password cannot be hashed.
     pub fn new(members: &[(&str, &str)]) -> brubeck::Result<Members> {
         let hashed = |(name, password): &(&str, &str)| Ok(((*name).to_owned(), hash(password)?));
         let by_name = members.iter().map(hashed).collect::<brubeck::Result<_>>()?;
@@ -37,10 +37,10 @@ impl Members {
         Ok(Members(Arc::new(MemberHashes { by_name, unknown })))
     }
 
-    /// Returns `true` if the password is correct. This takes about 0.1 s.
+    /// Returns `true` if the member exists and the password is correct. This takes about 0.1 s.
     ///
-    /// For a name that does not exist, it verifies against another hash, so that the response time does not reveal which
-    /// names exist.
+    /// For a name that does not exist, the password is verified against another hash, so that the response time does not reveal
+    /// which names exist.
     fn verify(&self, name: &str, password: &str) -> bool {
         let known = self.0.by_name.get(name);
         let hash = PasswordHash::new(known.unwrap_or(&self.0.unknown));
@@ -155,7 +155,7 @@ async fn account(member: CurrentUser<Member>, session: Session) -> Page<AccountP
 
 const ROUTES: Routes<Members> = routes![home, login_page, log_in, log_out, account];
 
-/// Creates the application. It limits concurrent logins, because each needs 19 MiB of memory and about 0.1 s of CPU time.
+/// Creates the application. It limits concurrent logins, because each login needs 19 MiB of memory and about 0.1 s of CPU time.
 pub fn app(members: Members, secret: impl Into<CookieSecret>) -> App<Members> {
     App::new(ROUTES, members)
         .cookie_secret(secret)

@@ -1,4 +1,4 @@
-/* Replies `hello` to every request of a Mongrel2. The lower bound: the cost of libzmq alone.
+/* Replies `hello` to every request of a Mongrel2. This is the lower bound of a handler: the cost of libzmq alone.
  *
  *     cc -O2 -o handler handler.c -lzmq && ./handler <send_spec> <recv_spec>
  */
@@ -27,7 +27,7 @@ int main(int count, char **arguments) {
     if (count != 3) return 2;
     void *context = zmq_ctx_new();
     void *requests = zmq_socket(context, ZMQ_PULL);
-    /* XPUB, to wait for the subscription of Mongrel2. A PUB would lose replies until then. */
+    /* XPUB, to wait for the subscription of Mongrel2. A PUB would lose the replies that it sends before. */
     void *replies = zmq_socket(context, ZMQ_XPUB);
     char subscription[256], reply[1024];
     if (zmq_connect(replies, arguments[2]) || zmq_recv(replies, subscription, sizeof subscription, 0) < 1) return 1;

@@ -12,7 +12,7 @@ HELLO = (
 
 def main(send_spec: str, recv_spec: str) -> None:
     context = zmq.Context()
-    # XPUB, to wait for the subscription of Mongrel2. A PUB would lose replies until then.
+    # XPUB, to wait for the subscription of Mongrel2. A PUB would lose the replies that it sends before.
     replies = context.socket(zmq.XPUB)
     replies.connect(recv_spec)
     replies.recv()

@@ -14,7 +14,7 @@ pub struct Chart {
     pub series: Vec<String>,
     /// The panels, from top to bottom.
     pub panels: Vec<Panel>,
-    /// The name of the rows whose name is printed in bold.
+    /// The rows with this name have it printed in bold.
     pub subject: String,
 }
 

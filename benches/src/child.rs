@@ -1,4 +1,4 @@
-//! Child processes that exchange lines of JSON with their parent, and exit when it does.
+//! Child processes, which send lines of JSON to their parent, and exit when it exits or closes their standard input.
 
 use crate::{Result, usage::Usage};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

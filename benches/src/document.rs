@@ -27,7 +27,7 @@ pub fn replace(page: &Path, name: &str, text: &str) -> Result {
 ///
 /// # Errors
 ///
-/// Returns an error if the file cannot be written.
+/// Returns an error if the folder or the file cannot be written.
 pub fn write_chart(page: &Path, name: &str, svg: &str) -> Result<String> {
     let folder: PathBuf = page.with_extension("");
     fs::create_dir_all(&folder)?;

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 pub struct Load {
     /// The argument of each call.
     pub note: Note,
-    /// Calls in flight.
+    /// The number of calls in flight.
     pub in_flight: usize,
     /// The duration of the measurement. The warm-up before it takes a third as long.
     pub window: Duration,

@@ -12,7 +12,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub struct Usage {
     /// The CPU time (user and system) since their start, in seconds.
     pub cpu: f64,
-    /// The peak of their resident memory, in bytes.
+    /// The sum of the peaks of their resident memory, in bytes.
     pub peak_memory: u64,
     /// Their resident memory, in bytes.
     pub memory: u64,

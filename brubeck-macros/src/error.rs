@@ -5,7 +5,7 @@ use quote::ToTokens;
 use std::cell::RefCell;
 use std::fmt::Display;
 
-/// The errors of one item. It is shared by reference, so that independent checks of one item can each report.
+/// Collects the errors of one item. It is shared by reference, so that independent checks of the item can all report errors.
 #[derive(Default)]
 pub(crate) struct Errors(RefCell<Option<syn::Error>>);
 

@@ -71,7 +71,7 @@ impl Pattern {
             Err(error) => {
                 let message = format!("invalid route pattern: {}", error.kind());
                 if has_braced_parameter(&text) {
-                    // Without `^` this was reported above, with a pattern in which `{name}` is replaced.
+                    // Without `^` this was reported above, with a suggested pattern in which `{name}` is replaced.
                     if inspector.errors.is_empty() {
                         let help = "a path parameter is a named group, such as `(?<id>[^/]+)`";
                         inspector.error_with_help(range(error.span()), &message, help);
@@ -100,8 +100,8 @@ impl Pattern {
         self.lit.span()
     }
 
-    /// Returns the text and the captures of the pattern in order. Returns `None` if it contains anything else, except a `^` at its start
-    /// and a `$` at its end, or a capture within a capture.
+    /// Returns the text and the captures of the pattern in order, without the `^` at its start and a `$` at its end. Returns `None` if the
+    /// pattern contains anything else, or a capture within a capture.
     pub(crate) fn segments(&self) -> Option<Vec<PatternSegment>> {
         let ast = ast::parse::Parser::new().parse(&self.text()).ok()?;
         let nodes = match &ast {
@@ -188,7 +188,7 @@ impl Inspector<'_> {
     /// Reports an error at a part of the literal. The caret is drawn in the message, because spans inside a literal need nightly.
     fn push(&mut self, at: Range<usize>, message: &str, help: &str) {
         let text = self.text;
-        // Offsets are bytes, the caret is below characters.
+        // Offsets count bytes, but the caret is placed by characters.
         let before = text.get(..at.start).map_or(0, |head| head.chars().count());
         let width = text.get(at).map_or(1, |part| part.chars().count().max(1));
         let caret = format!("{}{}", " ".repeat(before), "^".repeat(width));
@@ -346,7 +346,7 @@ fn suggested_pattern(path: &str) -> String {
     format!("^/{}$", segments.collect::<Vec<_>>().join("/"))
 }
 
-/// Returns the name of a path parameter in the syntax of another framework, and whether it matches the rest of the path.
+/// Returns the name of a path parameter in the syntax of another framework, and `true` if the parameter matches the rest of the path.
 fn parameter(segment: &str) -> Option<(&str, bool)> {
     let inner = segment
         .strip_prefix('{')

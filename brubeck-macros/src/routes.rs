@@ -84,9 +84,9 @@ fn table(items: &[ListItem]) -> TokenStream {
     }}
 }
 
-/// Defines the type of a listed handler. If an argument of the handler is invalid, which is reported at the handler, then `CHECKED`
-/// fails to evaluate and so does this type, and rustc reports nothing more. The path is written once, so that a path that
-/// does not resolve is a single error.
+/// Defines the type of a listed handler. If an argument of the handler is invalid, the error is reported at the handler. `CHECKED` then
+/// fails to evaluate, so rustc cannot form this type and reports nothing more. The path is written once, so that a path that does not
+/// resolve is a single error.
 fn route(path: &Path, name: &Ident) -> TokenStream {
     let handler = Ident::new(&format!("{name}Listed"), types::path_span(path));
     let checked = quote_spanned!(handler.span()=> { <#handler as ::brubeck::__private::Routed>::CHECKED });

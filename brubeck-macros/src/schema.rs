@@ -1,4 +1,4 @@
-//! The signature of a handler, from which the runtime generates JSON Schema.
+//! The signature of a handler or an operation, from which the runtime generates JSON Schema.
 
 use proc_macro2::TokenStream;
 use quote::quote;

@@ -123,7 +123,7 @@ pub(crate) fn mentions_impl(ty: &Type) -> bool {
     any(ty.to_token_stream())
 }
 
-/// Returns the fix if the type borrows something that is not `'static`.
+/// Returns the fix for an error text if the type borrows something that is not `'static`, and `None` otherwise.
 pub(crate) fn borrowed(ty: &Type) -> Option<String> {
     if let Type::Reference(reference) = peeled(ty) {
         if reference

@@ -1,4 +1,4 @@
-//! Items that only generated code uses. They may change with any version.
+//! Items that only generated code uses. They may change in any release.
 
 pub use crate::__schema as schema;
 pub use crate::extract::fill::FillCapture;
@@ -58,7 +58,7 @@ pub mod keys {
 }
 
 #[cfg(feature = "services")]
-/// Returns the client of a contract for `XClient::at`. It connects when it is first used.
+/// Returns the [`Client`] behind `XClient::at`, which connects when it is first used.
 pub fn lazy_client(address: impl Into<String>, secret: impl Into<String>) -> Client {
     Client::lazy(crate::ServiceAddress::new(address, secret))
 }
@@ -99,7 +99,7 @@ fn not_found() -> Response {
     Status::NOT_FOUND.into_reply()
 }
 
-/// Converts the value of a handler whose return type is not named, such as `impl IntoReply`.
+/// Converts the output of a handler whose return type has no name, such as `impl IntoReply`.
 pub fn reply(value: impl IntoReply) -> Response {
     value.into_reply()
 }
@@ -126,7 +126,7 @@ pub fn variables<const N: usize>(fields: [(&'static str, Value); N]) -> Value {
     Value::from_pairs(fields)
 }
 
-/// Checks a WebSocket handshake. Returns the rejection for the client if it is not acceptable.
+/// Checks a WebSocket handshake. Returns the rejection for the client if the handshake is not acceptable.
 pub fn socket_offered<S>(
     cx: &Context<S>,
     protocols: &[&'static str],

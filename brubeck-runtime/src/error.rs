@@ -1,9 +1,10 @@
-//! The error of starting or running an application, and of creating clients.
+//! The error of starting or running an application, and of creating or changing clients.
 
 use std::error::Error as StdError;
 use std::fmt;
 
-/// The error of an application that could not start or did not stop cleanly, or of a client that could not be created.
+/// The error of an application that could not start or did not stop cleanly, or of a client that could not be created or
+/// whose workers could not be changed.
 ///
 /// ```
 /// #[tokio::main]
@@ -13,8 +14,8 @@ use std::fmt;
 /// }
 /// ```
 ///
-/// Return it from `main`: its `Debug` output, which the program then prints, is the message followed by all of its causes,
-/// one a line. `Display` shows the message and its direct cause on one line.
+/// If `main` returns an `Error`, the program prints its `Debug` output: the message, then each cause on a line of its own.
+/// `Display` shows the message and the direct cause on one line.
 pub struct Error {
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,

@@ -121,7 +121,7 @@ pub use crate::websocket::{
     Broadcast, Close, Closed, SocketMessage, SocketOutcome, SocketSender, Subscription, Upgrade, WebSocket,
 };
 
-/// The codecs of all protocols, for tests and fuzz targets.
+/// The codecs of messages, for tests and fuzz targets.
 #[doc(hidden)]
 pub mod wire {
     pub use super::codec::{Cursor, EncodeError, ParseError, lenstr, netstring, tnetstring};

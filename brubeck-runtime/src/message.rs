@@ -23,7 +23,7 @@ use tokio::time::Instant;
 /// assert_eq!(message.query(), Some("tab=posts"));
 /// ```
 ///
-/// Its constructors are for tests and for front ends:
+/// The constructors are for tests and for front ends:
 ///
 /// ```
 /// use brubeck::{Message, Method};
@@ -194,7 +194,7 @@ impl Message {
         self.0.method
     }
 
-    /// Returns the path as it was sent: percent-encoded and not normalised.
+    /// Returns the path as it was sent: not percent-decoded and not normalised.
     pub fn path(&self) -> &str {
         match &self.0.target {
             Target::Uri(target) => target.path(),
@@ -202,7 +202,7 @@ impl Message {
         }
     }
 
-    /// Returns the percent-encoded query, or `None` if there is no `?`. Calls of services have no query.
+    /// Returns the query as it was sent, not percent-decoded, or `None` if there is no `?`. Calls of services have no query.
     pub fn query(&self) -> Option<&str> {
         match &self.0.target {
             Target::Uri(target) => target.query(),
@@ -230,11 +230,11 @@ impl Message {
         &self.0.headers
     }
 
-    /// Returns the named arguments that a call has sent apart from its body, as the text of a JSON object. Use
-    /// [`payload`](Message::payload), which returns them for every protocol.
+    /// Returns the named arguments of a call in the dialects [`Branch`](crate::Dialect::Branch),
+    /// [`Pypi`](crate::Dialect::Pypi) and [`Pypi01x`](crate::Dialect::Pypi01x), as the text of a JSON object.
     ///
-    /// Only the dialects [`Branch`](crate::Dialect::Branch), [`Pypi`](crate::Dialect::Pypi) and
-    /// [`Pypi01x`](crate::Dialect::Pypi01x) do so. Otherwise this is empty, and the arguments are members of the body.
+    /// Brubeck's protocol and [`Seed`](crate::Dialect::Seed) send named arguments as members of the body. There the result is
+    /// empty. [`payload`](Message::payload) returns the named arguments in both cases.
     pub fn arguments(&self) -> &Bytes {
         &self.0.arguments
     }
@@ -246,8 +246,8 @@ impl Message {
 
     /// Returns the bytes that typed extractors decode: the body, or the named arguments if the body is empty or `{}`.
     ///
-    /// brubeck's protocol and some dialects of the Python original send the data of a call in the body, others in the
-    /// arguments.
+    /// Brubeck's protocol and [`Seed`](crate::Dialect::Seed) send the data of a call in the body; the other dialects of the
+    /// Python original can send it in the arguments.
     pub fn payload(&self) -> &Bytes {
         match self.0.body.trim_ascii() {
             b"" | b"{}" if !self.0.arguments.is_empty() => &self.0.arguments,

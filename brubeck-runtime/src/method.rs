@@ -74,7 +74,7 @@ impl Method {
         }
     }
 
-    /// Converts an HTTP method, ignoring its case. Returns `None` if there is no handler attribute for it.
+    /// Converts an HTTP method, ignoring its case. Returns `None` if web handlers cannot have that method.
     pub fn from_http(method: &http::Method) -> Option<Method> {
         // The most frequent method skips the search.
         if *method == http::Method::GET {

@@ -263,13 +263,13 @@ impl<T: NeedsTemplates> IntoReply for Page<T> {
 }
 
 impl<S: 'static> App<S> {
-    /// Needs the feature `files`.
+    /// Serves the files of a folder. Needs the feature `files`.
     #[cfg(not(feature = "files"))]
     pub fn files<A: NeedsFiles, B>(self, _: A, _: B) -> App<S> {
         match A::never() {}
     }
 
-    /// Needs the feature `templates`.
+    /// Sets the template folder. Needs the feature `templates`.
     #[cfg(not(feature = "templates"))]
     pub fn templates<A: NeedsTemplates>(self, _: A) -> App<S> {
         match A::never() {}
@@ -278,7 +278,7 @@ impl<S: 'static> App<S> {
 
 #[cfg(feature = "http")]
 impl crate::Http {
-    /// Needs the feature `tls`.
+    /// Serves HTTPS. Needs the feature `tls`.
     #[cfg(not(feature = "tls"))]
     pub fn tls<A: NeedsTls, B>(self, _: A, _: B) -> crate::Http {
         match A::never() {}

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The deadline and the cookies of one request. Each is created when it is first used, because most handlers use neither.
+/// The deadline and the cookies of one request. Both are created on first use, because most handlers use neither.
 #[derive(Debug, Default)]
 pub(crate) struct RequestScope {
     timeout: Option<Duration>,
@@ -25,8 +25,8 @@ impl RequestScope {
 
     /// Returns the deadline of the handler, or `None` if it has none.
     ///
-    /// The timeout starts at the first call, which is when the handler first waits or asks for its deadline. A handler
-    /// that responds at its first poll reads no clock.
+    /// The timeout starts at the first call of this function, that is when the handler first waits or asks for its deadline.
+    /// So no clock is read for a handler that responds at its first poll.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let from_now = |timeout| Instant::now().checked_add(timeout);
         *self.deadline.get_or_init(|| self.timeout.and_then(from_now))

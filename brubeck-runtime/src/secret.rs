@@ -25,7 +25,7 @@ impl Secret {
         Self(secret.into())
     }
 
-    /// Compares the secret with `other` in constant time. The time depends on the lengths only.
+    /// Returns `true` if the secret equals `other`. The time depends on the lengths only, not on the contents.
     #[must_use]
     pub fn matches(&self, other: &[u8]) -> bool {
         self.0.ct_eq(other).into()

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use std::cell::Cell;
 
-/// The largest size, in bytes, that is stored in one allocation. Most bodies are smaller.
+/// The length, in bytes, up to which a text is stored in one allocation. Most bodies are shorter.
 const MAX_SMALL: usize = 256;
 
 thread_local! {
@@ -22,8 +22,8 @@ pub(crate) fn write_with<E>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -
     Ok(freeze(buffer))
 }
 
-/// Takes the buffer of this thread, which is empty. Pass it to [`freeze`] when it is complete; if it is dropped, the next
-/// call allocates.
+/// Takes the buffer of this thread and empties it. Pass the buffer to [`freeze`] when the text is complete; if the buffer is
+/// dropped instead, the next call allocates.
 pub(crate) fn take_buffer() -> Vec<u8> {
     let mut buffer = BUFFER.take();
     buffer.clear();
@@ -31,7 +31,7 @@ pub(crate) fn take_buffer() -> Vec<u8> {
     buffer
 }
 
-/// Converts a buffer from [`take_buffer`] to `Bytes`. A short buffer is returned to the thread.
+/// Converts the text in a buffer from [`take_buffer`] to `Bytes`. If the text is short, the thread reuses the buffer.
 pub(crate) fn freeze(buffer: Vec<u8>) -> Bytes {
     if buffer.len() > MAX_SMALL {
         return buffer.into();
@@ -54,7 +54,7 @@ pub(crate) fn copy_from_slice(bytes: &[u8]) -> Bytes {
     }
 }
 
-/// Up to `N` bytes, stored inline so that `Bytes::from_owner` puts them next to its reference count.
+/// Up to `N` bytes, stored inline so that `Bytes::from_owner` puts them and its reference count in one allocation.
 struct InlineBytes<const N: usize> {
     bytes: [u8; N],
     length: usize,

@@ -53,11 +53,11 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// A placeholder for a handler whose attribute has an error, which prevents follow-up errors.
+    /// A placeholder for a handler whose attribute has an error. It prevents follow-up errors.
     #[doc(hidden)]
     pub const BROKEN: Spec = Spec::new("", "", Method::Get, Kind::Web);
 
-    /// Creates a spec with empty fields, which generated code fills.
+    /// Creates a spec without the optional fields, which generated code sets with the other methods.
     #[doc(hidden)]
     pub const fn new(name: &'static str, pattern: &'static str, method: Method, kind: Kind) -> Spec {
         Spec {
@@ -164,7 +164,7 @@ impl Spec {
 
 /// A handler that can be listed in `routes!`.
 ///
-/// It is implemented by a type with the name of the function, which the attribute of the handler adds.
+/// The attribute of a handler generates a type with the name of the function, and implements this trait for that type.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
     label = "`routes!` lists handlers",
@@ -174,7 +174,7 @@ pub trait Routed {
     /// The route of the handler.
     const SPEC: Spec;
 
-    /// Evaluating it is a compile error if an argument of the handler is not an extractor.
+    /// Evaluating this constant is a compile error if an argument of the handler is not an extractor.
     const CHECKED: bool = true;
 }
 
@@ -211,7 +211,7 @@ impl Prefix {
         [self.bytes[0], self.mask[0]]
     }
 
-    /// Returns `true` if `early` is a prefix of this one.
+    /// Returns `true` if `early` is a prefix of `self`.
     pub(crate) const fn extends(self, early: Prefix) -> bool {
         self.bytes[0] & early.mask[0] == early.bytes[0]
             && self.bytes[1] & early.mask[1] == early.bytes[1]

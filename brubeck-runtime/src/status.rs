@@ -17,8 +17,8 @@ use std::fmt;
 /// Callers of a service receive the code and the message. HTTP clients receive the code with its standard reason phrase;
 /// the message becomes the body if a handler returns a `Status` alone.
 ///
-/// Negative codes come from services of the Python original, which use `-1` for "bad request". See [`http`](Status::http)
-/// for their meaning.
+/// Negative codes come from services of the Python original, which use `-1` for "bad request". [`http`](Status::http) maps
+/// them to HTTP codes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     code: i32,
@@ -69,8 +69,8 @@ impl Status {
         self.code
     }
 
-    /// Returns the message. If none was set, it is the standard message of the [HTTP code](Status::http), or empty if that
-    /// has none.
+    /// Returns the message that was set. Without one, returns the standard message of the [HTTP code](Status::http), which is
+    /// empty for codes that have none.
     pub fn text(&self) -> &str {
         match &self.message {
             Some(text) => text,

@@ -57,8 +57,9 @@ pub trait Template {
 /// }
 /// ```
 ///
-/// Values are escaped for HTML if the name of the template ends in `.html`, `.htm` or `.xml`. If the template cannot be
-/// rendered, or needs more than 5 million template instructions, the error is logged and the response is a 500.
+/// Values are escaped for HTML if the name of the template ends in `.html`, `.htm` or `.xml`, and encoded as JSON if it ends in
+/// `.json`, `.json5`, `.js`, `.yaml` or `.yml`. If the template cannot be rendered, or needs more than 5 million template
+/// instructions, the error is logged and the response is a 500.
 #[derive(Clone, Debug)]
 pub struct Page<T>(pub T);
 
@@ -75,7 +76,7 @@ impl<T: Template> IntoReply for Page<T> {
 
 /// The templates of an application.
 ///
-/// Templates are read from the folder of the application if it has one, and again when their files change. A template that
+/// If the application has a template folder, templates are read from it, and again when their files change. A template that
 /// is not in the folder is rendered from the text that `#[derive(Template)]` has built into the program.
 pub(crate) struct Templates {
     folder: Option<Environment<'static>>,
@@ -122,10 +123,11 @@ impl Templates {
         }
     }
 
-    /// Renders the page for an error status: `errors/{code}.html` of the folder, or `errors.html` if there is none or it
+    /// Renders the page for an error status: `errors/{code}.html` of the folder, or `errors.html` if that file is missing or
     /// cannot be loaded.
     ///
-    /// Returns `None` if there is no folder, if it has neither file, or if loading or rendering fails, which is logged.
+    /// Returns `None` if there is no folder, if neither file can be loaded, or if rendering fails. All failures but a missing
+    /// folder or file are logged.
     pub(crate) fn error_page(&self, problem: &Problem) -> Option<String> {
         let folder = self.folder.as_ref()?;
         let code = problem.status().http().as_u16();

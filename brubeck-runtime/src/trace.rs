@@ -7,7 +7,7 @@ use std::num::{NonZeroU64, NonZeroU128};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The maximum length, in bytes, of a `tracestate` that is propagated. The standard allows to drop a longer one.
+/// The maximum length, in bytes, of a `tracestate` that is propagated. The standard permits dropping a longer one.
 const MAX_TRACESTATE: usize = 512;
 
 /// The trace context of a message, as a handler argument: its `traceparent` and `tracestate` of [W3C Trace Context].
@@ -23,8 +23,9 @@ const MAX_TRACESTATE: usize = 512;
 /// ```
 ///
 /// If a browser, a proxy or a caller sends a valid trace context, the message belongs to that trace; otherwise the
-/// application starts a new one. Calls that a handler makes in brubeck's protocol propagate it, each with a span of its own,
-/// so that all processes that work on a request share one trace. The dialects of the Python original do not transmit it.
+/// application starts a new trace. Calls that a handler makes in brubeck's protocol propagate the trace, each with a span of
+/// its own, so that all processes that work on a request share one trace. The dialects of the Python original do not transmit
+/// the trace context.
 ///
 /// [W3C Trace Context]: https://www.w3.org/TR/trace-context/
 #[derive(Clone, PartialEq, Eq)]
@@ -88,7 +89,7 @@ impl Trace {
         }
     }
 
-    /// Returns the trace context of a message, or a new trace if it has none.
+    /// Returns the trace context of a message, or a new trace if the message has no valid one.
     pub(crate) fn from_message(message: &Message) -> Trace {
         let call = message.call_meta();
         call.and_then(|call| Trace::parse(&call.traceparent, &call.tracestate))
@@ -123,7 +124,7 @@ impl Trace {
         })
     }
 
-    /// Returns the value of the `tracestate` header. It is empty if there was none, or if it was longer than 512 bytes.
+    /// Returns the value of the `tracestate` header, which is empty if the header is missing or longer than 512 bytes.
     pub fn tracestate(&self) -> &str {
         &self.state
     }
@@ -170,14 +171,14 @@ fn push_hex<const N: usize>(text: &mut Vec<u8>, bytes: [u8; N]) {
     text.extend_from_slice(digits.as_flattened());
 }
 
-/// Returns an ID that is unlikely to be used by another process. It is not unpredictable, and need not be.
+/// Returns an ID that another process is unlikely to use. It may be predictable, because IDs of traces protect nothing.
 fn random_id() -> NonZeroU64 {
     static START: OnceLock<u64> = OnceLock::new();
     static NEXT: AtomicU64 = AtomicU64::new(0);
     const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
     // Without random numbers two processes may use the same IDs, which is no reason to fail a request.
     let start = *START.get_or_init(|| getrandom::u64().unwrap_or(STEP));
-    // splitmix64, which returns each number once in 2^64 calls.
+    // This is splitmix64: it returns each number once in 2^64 calls.
     let mut n = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(STEP));
     n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -53,8 +53,8 @@ impl Endpoint {
     /// Checks that a socket can connect to the endpoint.
     ///
     /// # Errors
-    /// Returns an error if the endpoint has the host `*` or port 0, which are only valid for binding, or if
-    /// [`check`](Self::check) does.
+    /// Returns an error if the endpoint has the host `*` or port 0, which are only valid for binding. Also returns the errors of
+    /// [`check`](Self::check).
     pub fn check_connect(&self) -> Result<(), EndpointError> {
         match self {
             Self::Tcp { host, .. } if host == "*" => Err(EndpointError::new(

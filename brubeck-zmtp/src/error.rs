@@ -20,7 +20,7 @@ pub enum TransportError {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// A socket could not be opened: there is no tokio runtime, or the process has no file descriptors or threads left.
+    /// A socket could not be opened, for example because there is no tokio runtime or the process has no threads left.
     Io(io::Error),
 }
 

@@ -38,8 +38,9 @@
 //! # Protocol
 //!
 //! The protocol is ZMTP 3.1 ([RFC 37](https://rfc.zeromq.org/spec/37/)) with the mechanism `NULL`, over TCP and Unix
-//! sockets. Peers may use ZMTP 3.0 (libzmq since version 4.0). Heartbeats are answered but never sent, because TCP keepalive
-//! detects dead peers. This crate does not encrypt or authenticate. Use a Unix socket, a trusted network, or a tunnel.
+//! sockets. Peers may use ZMTP 3.0 (libzmq since version 4.0) or any later version. Heartbeats are answered but never sent,
+//! because TCP keepalive detects dead peers. This crate does not encrypt or authenticate. Use a Unix socket, a trusted network,
+//! or a tunnel.
 
 #[cfg(not(unix))]
 compile_error!("brubeck-zmtp supports Linux, macOS and other Unix systems only");

@@ -82,17 +82,19 @@ impl Default for ServerLimits {
 pub struct LinkConfig {
     /// Timeout of one attempt to connect, including the handshake. Default: 2 s.
     pub connect_timeout: Duration,
-    /// First backoff, after a failed attempt or a lost connection. The backoff doubles each time, and restarts here after a
-    /// connection on which the peer responded or which lasted for at least 1 s. Each wait is random, between half of the
+    /// First backoff, after a failed attempt or a lost connection. The backoff doubles each time. It restarts at this value after
+    /// a connection that lasted for at least 1 s or on which the peer responded. Each wait is random, between half of the
     /// backoff and all of it. Default: 50 ms, minimum: 1 ms.
     pub backoff_min: Duration,
     /// Maximum backoff. Default: 5 s.
     pub backoff_max: Duration,
-    /// Capacity of the event queue, in events. The socket is not read while it is full. Default: 1024. 0 counts as 1.
+    /// Capacity of the event queue, in events. While the queue is full, the socket is not read. Default: 1024. 0 counts as
+    /// 1.
     pub inbound_messages: usize,
     /// Capacity of the event queue, in bytes. A message of any size is added as long as some space is left. Default: 64 MiB.
     pub inbound_bytes: usize,
-    /// Capacity of the send queue, in messages. Sending waits, or fails, while it is full. Default: 1024. 0 counts as 1.
+    /// Capacity of the send queue, in messages. While the queue is full, sending waits or fails. Default: 1024. 0 counts
+    /// as 1.
     pub outbound_messages: usize,
     /// Maximum size of a message from the peer, in bytes, all frames together. A larger message closes the connection.
     /// Default: 256 MiB.

@@ -22,8 +22,9 @@ use crate::{
 /// A transport within the process, in which endpoints are only names.
 ///
 /// A clone is the same network. Two networks that were created separately are not connected. Of the limits and settings,
-/// only the queue sizes apply, and the queue to each peer holds 1024 messages. No operation depends on a timer, so the network
-/// works with tokio's paused clock. Shutting a socket down does not linger: its queued messages are delivered at once.
+/// only the sizes of the event queues and of the send queue of a client apply. The queue of a server to each peer holds 1024
+/// messages. No operation depends on a timer, so the network works with tokio's paused clock. Shutting a socket down ignores the
+/// linger time: all queued messages are passed on first.
 ///
 /// ```
 /// use brubeck_zmtp::{InMemory, LinkConfig, ServerEvent, ServerLimits, Transport};
@@ -228,7 +229,7 @@ async fn run_connection(
     state.send_replace(LinkState::Up(generation));
     link.emit(ClientEvent::Up { generation }).await?;
     let send = async |(target, frames): (Generation, Vec<Bytes>), counters: &crate::MessageCounters| {
-        // Messages belong to one connection. Those for an earlier one are never sent on a later one.
+        // A message belongs to one connection. It is dropped if that is an earlier connection.
         if target != generation {
             return counters.record_dropped(1);
         }

@@ -167,7 +167,7 @@ pub fn zmtp_handshake(data: &[u8]) -> Corpus {
     Corpus::Keep
 }
 
-/// Fuzzes the inflation of a message, whose result must not exceed its limit, and the round trip through deflate.
+/// Fuzzes the inflation of a message, and the round trip through deflate. An inflated message must not exceed the limit.
 pub fn websocket_deflate(data: &[u8]) -> Corpus {
     let Some((window, sent)) = data.split_first() else {
         return Corpus::Reject;
@@ -221,8 +221,8 @@ pub fn service_request(dialect: Dialect, data: &[u8]) -> Corpus {
         request.headers.object(),
         request.body.object(),
     );
-    // Encoding refuses some values that decoding accepts, and replaces empty fields by placeholders. The second round trip
-    // must therefore be exact.
+    // Encoding refuses some values that decoding accepts, and replaces empty fields by placeholders. Therefore only the second
+    // round trip must be exact.
     if let Ok(payload) = service::encode_request(&request) {
         let once = read_request(dialect, payload).expect("an encoded value can be decoded");
         let payload = service::encode_request(&once).expect("a decoded value can be encoded again");
@@ -249,7 +249,7 @@ pub fn service_response(dialect: Dialect, data: &[u8]) -> Corpus {
 /// Fuzzes a message of the native protocol.
 ///
 /// The input is the head without its authentication code, followed by the body. The target adds the correct code, so that
-/// the code after the check is reached.
+/// the input passes the check.
 pub fn v2_message(data: &[u8]) -> Corpus {
     let key = v2::MacKey::new(b"of the session");
     let unsealed = RawMessage::read(&[Bytes::copy_from_slice(data)]);
@@ -270,19 +270,19 @@ pub fn v2_message(data: &[u8]) -> Corpus {
             ack: sealed.head().ack,
         };
         let again = v2::seal(&message, position, &key).expect("an accepted value can be encoded");
-        let again = RawMessage::read(&again).expect("and decoded again");
+        let again = RawMessage::read(&again).expect("an encoded value can be decoded");
         assert_eq!(again.open(&key).map(Result::ok), Some(Some(message)));
     }
-    // The messages that open a session have no code.
+    // The messages that open a session have no authentication code.
     if let Some(Ok(message)) = unsealed.ok().and_then(|unsealed| unsealed.decode_unsealed()) {
         let frames = v2::encode_unsealed(&message, 0).expect("an accepted value can be encoded");
-        let again = RawMessage::read(&frames).expect("and decoded again");
+        let again = RawMessage::read(&frames).expect("an encoded value can be decoded");
         assert_eq!(again.decode_unsealed().map(Result::ok), Some(Some(message)));
     }
     Corpus::Keep
 }
 
-/// Divides the input into head and body, by the length in the head, and adds the correct code.
+/// Divides the input into head and body, by the length in the head, and adds the correct authentication code.
 fn sealed(data: &[u8], key: &v2::MacKey) -> Option<Vec<Bytes>> {
     let length = u32::from_be_bytes(data.get(32..36)?.try_into().ok()?) as usize;
     let (head, body) = data.split_at_checked(data.len().checked_sub(length)?)?;
@@ -296,7 +296,7 @@ fn sealed(data: &[u8], key: &v2::MacKey) -> Option<Vec<Bytes>> {
 
 /// Fuzzes a worker with messages of a malicious caller that knows the passphrase. The worker must stay within its limits.
 ///
-/// The input contains messages, each after its length in two bytes.
+/// The input contains messages, each preceded by its length in two bytes.
 pub fn v2_worker(data: &[u8]) -> Corpus {
     const CONCURRENCY: usize = 4;
     let passphrase = Secret::new(b"secret".as_slice());

@@ -1,6 +1,7 @@
-"""A client like the originals. Runs its cases against a service and prints `ok NAME` or `failed NAME: why` for each.
+"""A client like the originals. Runs its cases against a service.
 
-Prints `stop` or `start` to have the service stopped or started, then waits for a line on standard input.
+Prints `ok NAME` or `failed NAME: why` for each case, and `done` at the end. Prints `stop` or `start` to have the service stopped or
+started, then waits for a line on standard input.
 """
 
 import argparse
@@ -230,8 +231,8 @@ def restart():
     for command, event in [("stop", zmq.EVENT_DISCONNECTED), ("start", zmq.EVENT_HANDSHAKE_SUCCEEDED)]:
         print(command, flush=True)
         sys.stdin.readline()
-        # A PUSH loses what it sends to a service that is gone, and libzmq closes the pipe to it only after it has reported
-        # the disconnection. The handshake of a later connection proves that the pipe is closed.
+        # A PUSH loses what it sends to a service that is gone, until libzmq closes the pipe to that service. libzmq reports the
+        # disconnection before it closes the pipe. The handshake of a later connection proves that the pipe is closed.
         if wire.in_band(dialect):
             assert events.poll(20_000), f"no event after {command}"
             equal(recv_monitor_message(events)["event"], event)

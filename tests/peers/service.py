@@ -21,7 +21,8 @@ context = zmq.Context()
 router = context.socket(zmq.ROUTER)
 router.linger = 1000
 if wire.in_band(dialect):
-    # Connects the requests first, like the original: a request may arrive before its response can be sent, which is then lost.
+    # Connects the socket for requests first, like the original. The response to a request that arrives before the other socket is
+    # connected is lost.
     incoming = context.socket(zmq.PULL)
     incoming.connect(arguments.address)
     router.connect(arguments.responses)

@@ -4,7 +4,8 @@ Serves `/service/echo` and `/service/sleep` on a ROUTER to any number of callers
 
     v2_worker.py tcp://127.0.0.1:* my_shared_secret
 
-Prints `ready ADDRESS`, then the events of calls. A line on standard input, or its end, makes it drain and exit.
+Prints `ready ADDRESS`, a line for each request, failed call, refused caller and unreadable message, and `drained` at the end. Drains
+and exits after a line on standard input, or when standard input ends.
 """
 
 import hashlib

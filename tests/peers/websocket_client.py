@@ -1,4 +1,4 @@
-"""Tests an echo with the Python `websockets` client. Prints a line for each check that passes."""
+"""Tests an echo handler with the Python `websockets` client. Prints a line for each check that passes."""
 
 import asyncio
 import random

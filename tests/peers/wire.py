@@ -123,7 +123,7 @@ def read_request(dialect, data, identity=None):
         data = data.strip()
     elif dialect != "pypi01x":
         if not data.startswith(b" "):
-            raise Malformed("a request begins with a space")
+            raise Malformed("a request without a leading space")
         data = data[1:]
     if in_band(dialect):
         sender, space, data = data.partition(b" ")

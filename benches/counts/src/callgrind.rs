@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Hash functions, whose instructions depend on the CPU.
+/// Parts of the names of hash functions. They are not counted, because their instructions depend on the CPU.
 const HASH_FUNCTIONS: [&str; 2] = ["sha2::", "cpufeatures"];
 /// The functions that allocate.
 const ALLOCATION_FUNCTIONS: [&str; 5] = ["malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"];
@@ -25,7 +25,8 @@ pub fn is_installed() -> bool {
     output.is_ok_and(|output| output.status.success())
 }
 
-/// Runs `program` with `argument`, and counts inside the functions whose name contains `function`.
+/// Runs `program` with `argument` under callgrind, and counts inside the functions whose name contains `function`. Callgrind writes its
+/// output to `folder`.
 ///
 /// # Errors
 ///

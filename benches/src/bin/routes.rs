@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 const SIZES: [usize; 4] = [10, 100, 1_000, 10_000];
-/// Matches in one measurement, the same for each table. With far fewer, most of the time would be cache misses: the tables that
-/// are measured in between displace this one from the caches, and a larger table takes longer to load again.
+/// The number of matches in one measurement, the same for each table. With far fewer, most of the time would be cache misses: the
+/// tables that are measured in between displace this one from the caches, and a larger table takes longer to load again.
 const MATCHES: u32 = 20_000;
 
 /// Measures route matching and writes the results as Markdown

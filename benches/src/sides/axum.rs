@@ -55,7 +55,7 @@ impl Side for Axum {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             let address = format!("http://{}/echo", listener.local_addr()?);
             let listener = listener.tap_io(|stream| {
-                // Otherwise the last packet of a response may wait for an acknowledgement. An error does not matter.
+                // Without this, the last packet of a response may wait for an acknowledgement. If it fails, the response is only slower.
                 let _ = stream.set_nodelay(true);
             });
             let router = Router::new().route("/echo", post(echo));

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use zeromq::{DealerSocket, RouterSocket, Socket, SocketRecv, SocketSend, ZmqMessage};
 
-/// DEALER and ROUTER.
+/// A ROUTER that sends each message back, and a DEALER that sends the messages.
 pub struct Raw;
 
 impl Side for Raw {

@@ -35,7 +35,7 @@ impl load::Echo for EchoClient {
     }
 }
 
-/// The codec.
+/// tarpc with one of two codecs.
 pub enum Tarpc {
     /// JSON.
     Json,

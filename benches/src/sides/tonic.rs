@@ -1,4 +1,4 @@
-//! tonic with unary calls. The service is written by hand, because its code generator needs `protoc`.
+//! tonic with unary calls. The service is written by hand, because tonic's code generator needs `protoc`.
 
 use super::{Flavor, RunningServer, Side};
 use crate::Result;

@@ -66,7 +66,8 @@ pub(super) fn determinize(nfa: &Nfa) -> Result<Automaton, TooLarge> {
     Ok(Automaton { states })
 }
 
-/// Returns the intervals of bytes within which all `items` have the same transitions, which may be none.
+/// Cuts the bytes that may follow into intervals. All bytes of an interval have the same transitions from `items`; an interval may also
+/// have none.
 fn intervals(nfa: &Nfa, items: &[Item]) -> Vec<(u8, u8)> {
     let mut bounds: Vec<u16> = items
         .iter()

@@ -1,10 +1,10 @@
-//! Compiles a route pattern to the byte automaton of the paths that it matches. It is minimal unless it is large.
+//! Compiles a route pattern to the byte automaton of the paths that the pattern matches. Only large automata are not minimal.
 //!
 //! A pattern matches a *prefix* of the path, like Python's `re.match`: unless it ends in `$`, it accepts every continuation of
 //! what it matches.
 //!
-//! The steps are: `nfa` builds a nondeterministic automaton, `dfa` makes it deterministic and minimal and removes dead ends, and this module
-//! packs it into bytes for the runtime.
+//! The steps are: `nfa` builds a nondeterministic automaton, `dfa` makes it deterministic and minimal and removes dead ends, and this
+//! module packs it into bytes for the runtime.
 
 mod dfa;
 mod nfa;
@@ -16,8 +16,8 @@ use std::collections::{HashMap, VecDeque};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooLarge;
 
-/// A deterministic automaton. The first state is the start. Every state can still reach an accepting one, unless the automaton accepts
-/// nothing: then it has the start state only.
+/// A deterministic automaton. The first state is the start. In an automaton that [`new`](Automaton::new) returned, every state can still
+/// reach an accepting one, unless the automaton accepts nothing: then it has the start state only.
 #[derive(Debug, Clone)]
 pub(crate) struct Automaton {
     states: Vec<DfaState>,
@@ -171,8 +171,8 @@ impl Automaton {
     }
 }
 
-/// Returns the byte of a range that is most readable in a path, after its rank: less is better. Returns `None` if no byte of the range is
-/// printable.
+/// Returns the byte of a range that is most readable in a path, preceded by its rank: the lower the rank, the more readable. Returns
+/// `None` if no byte of the range is printable.
 fn most_readable(low: u8, high: u8) -> Option<(usize, u8)> {
     let preferred = *b"a1A-bcdefghijklmnopqrstuvwxyz023456789BCDEFGHIJKLMNOPQRSTUVWXYZ_.~/";
     preferred

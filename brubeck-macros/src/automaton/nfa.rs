@@ -65,7 +65,7 @@ impl Nfa {
                 let condition = match look {
                     Look::Start => Condition::AtStart,
                     Look::End => Condition::AtEnd,
-                    // Not reached: `Pattern` has reported all others as errors.
+                    // Not reached: `Pattern` has reported all other assertions as errors.
                     _ => return Err(TooLarge),
                 };
                 let next = self.node()?;

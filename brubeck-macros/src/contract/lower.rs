@@ -370,7 +370,7 @@ fn read_call(
     Ok(())
 }
 
-/// Parses a duration such as `500ms`, `5s` or `2m`. Returns `None` for zero and for anything else.
+/// Parses a duration such as `500ms`, `5s` or `2m`. Returns `None` for zero and for text that is not a duration.
 fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     // `parse` would accept a leading `+`.

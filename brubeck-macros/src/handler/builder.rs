@@ -81,7 +81,7 @@ fn start(vis: &syn::Visibility, request: &Ident, pattern: &Pattern, route: &Rout
         }
     });
     quote! {
-        /// Returns a request to this handler. Set each argument with the method of its name.
+        /// Returns a request to this handler. The parameters fill the captures of the path; each other argument has a method of the same name, which sets it.
         #vis fn request<#(#generics),*>(#(#names: #generics),*) -> #request
         where
             #(#bounds)*

@@ -179,7 +179,7 @@ fn check(route: &Route, argument: &Argument) -> TokenStream {
     let ty = &argument.ty;
     let span = argument.span();
     if let Target::Operation(operation) = &route.target {
-        // These extractors fit any operation; they must be those of the operation that the handler serves.
+        // `Args` and `ServiceResponse` exist for every operation. Here they must belong to the operation that the handler names.
         let named = |name| types::arguments(ty, name).is_some();
         if route.kind == Kind::Service && named("Args") {
             return quote_spanned!(span=> let _: PhantomData<<#ty as ArgsOf<#operation>>::Proof>;);

@@ -1,8 +1,8 @@
 //! Finds calls that end in `.nowait()` in the body of a handler. When the application starts, it checks that each of them has a
 //! response handler.
 //!
-//! The scan reads tokens, without types. It misses a call that is kept in a variable or made in another function, and a path that is
-//! computed. Those are checked when they are made: without a response handler the call is not sent.
+//! The scan reads tokens, without types. It misses a call that is kept in a variable, is made in another function or has a computed
+//! path. Such a call is checked when it is made: without a response handler it is not sent.
 
 use proc_macro2::{Delimiter, Literal, TokenStream, TokenTree};
 use quote::quote;

@@ -20,8 +20,8 @@ pub(crate) struct SocketOptions {
 }
 
 impl SocketOptions {
-    /// Splits `protocols = [..]` and `origins = [..]` off. Returns the other arguments, which any handler attribute has. Reports unknown
-    /// keys.
+    /// Parses `protocols = [..]` and `origins = [..]`. Returns them, and the other arguments, which the parser of all handler attributes
+    /// reads. Reports unknown keys.
     pub(super) fn split_off(attribute: TokenStream, errors: &Errors) -> (SocketOptions, TokenStream) {
         let mut options = SocketOptions::default();
         let mut rest = TokenStream::new();

@@ -129,7 +129,8 @@ impl Scan {
         }
     }
 
-    /// Adds all string literals as names of templates, unless one is a part of an expression: a computed name is not known at compile time.
+    /// Adds all string literals as names of templates. Adds none if the tokens contain `~`, `+` or `|`: a computed name is not known at
+    /// compile time.
     fn add_references(&mut self, tokens: &[Token], optional: bool, imported: bool) {
         let is_computed = tokens
             .iter()

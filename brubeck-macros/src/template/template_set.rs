@@ -6,7 +6,7 @@ use minijinja::Environment;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Names that are defined in every template.
+/// Names that minijinja defines, some of them in certain blocks only. No field is needed for them.
 const GLOBALS: [&str; 10] = [
     "range",
     "dict",

@@ -128,7 +128,7 @@ impl<S: Send + Sync + 'static> Application for AssembledApp<S> {
 }
 
 impl<S: Send + Sync + 'static> AssembledApp<S> {
-    /// Converts a message to an HTTP request, so that it passes the layers like one from a front end.
+    /// Responds to a web message. It is converted to an HTTP request, and passes the layers like one from a front end.
     async fn answer_web(self: Arc<Self>, mut message: Message) -> Response {
         let target = message.query().map_or_else(
             || message.path().to_owned(),

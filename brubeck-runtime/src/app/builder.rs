@@ -27,8 +27,8 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Sets the time that a web handler and the `before` hooks have until the response. Afterwards the handler is dropped,
     /// and the response is 504. The default is 60 seconds; `None` turns the timeout off.
     ///
-    /// The time starts when the request body is complete, or, for an [`Upload`](crate::Upload), when the handler has read
-    /// it. It ends with the head of the response: streams, events and WebSockets are not limited. Calls that the handler
+    /// The time starts when the request body is complete, or, for an [`Upload`](crate::Upload), when the handler has read or
+    /// dropped it. It ends with the head of the response: streams, events and WebSockets are not limited. Calls that the handler
     /// makes to services inherit the remaining time as their deadline, except for a handler of an `Upload`, whose time may
     /// not have started. [Mounted](App::mount) services are not limited.
     ///
@@ -186,8 +186,8 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Accepts cross-site requests from this origin, such as `https://pay.example.org`.
     ///
     /// By default an application rejects with 403 any request that has an unsafe method (POST, PUT, PATCH, DELETE, ..),
-    /// carries cookies, and was started by another origin according to its `sec-fetch-site` or `origin` header. Other
-    /// subdomains of the same site are rejected as well. This protects against cross-site request forgery without tokens in
+    /// carries cookies, and was started by another origin according to its `sec-fetch-site` or `origin` header. Requests
+    /// from other subdomains of the same site are rejected as well. This protects against cross-site request forgery without tokens in
     /// forms, as long as GET handlers do not change anything.
     pub fn trust_origin(mut self, origin: impl Into<String>) -> App<S> {
         if let CrossSitePolicy::Reject { trusted_origins } = &mut self.cross_site {
@@ -228,8 +228,9 @@ impl<S: Send + Sync + 'static> App<S> {
 
     /// Runs a function on the response of every web handler.
     ///
-    /// It also runs if the handler failed, panicked or timed out, or if a [`before`](App::before) hook responded. The
-    /// functions run in the order in which they were added.
+    /// It also runs if the handler failed, panicked or timed out, or if a [`before`](App::before) hook responded. It does not
+    /// run if the request is rejected before its hooks and its handler, for example with 404, 413 or 503. The functions run in
+    /// the order in which they were added.
     ///
     /// # Examples
     ///
@@ -266,7 +267,7 @@ impl<S: Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Runs an `async fn` of extractors if a web request ends with this status code and without a body.
+    /// Runs an `async fn` of extractors if the response to a web request is an error with this status code and without a body.
     ///
     /// Examples are 404 and 405 of the router, 500 after a panic, and rejections of extractors. The response keeps the status
     /// code, unless the function returns an error with a body. An error without a body is ignored, and the default response

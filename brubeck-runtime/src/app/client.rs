@@ -45,10 +45,13 @@ impl Client {
     /// Returns an error if an address is not a valid endpoint, or if
     /// [`responses_at`](ServiceAddress::responses_at) was called for a protocol that has no address for responses.
     ///
-    /// With a dialect, also returns an error if the feature `legacy` is off, if there are several addresses, if an address is
-    /// not local and [`allow_clear_text`](ServiceAddress::allow_clear_text) was not called, or if an address that the client
-    /// has to bind cannot be bound. It is not an error if the service is not running yet: its first calls wait for it, for at
-    /// most a second after the client was created.
+    /// With a dialect, also returns an error if the feature `legacy` is off, if there are several addresses, if
+    /// [`responses_at`](ServiceAddress::responses_at) was not called and the dialect requires it, if an address is not local and
+    /// [`allow_clear_text`](ServiceAddress::allow_clear_text) was not called, or if an address that the client has to bind cannot
+    /// be bound.
+    ///
+    /// It is not an error if the service is not running yet. In brubeck's protocol the first calls wait for it, for at most a second
+    /// after the client was created. In a dialect every call waits for it until its deadline.
     ///
     /// # Panics
     ///
@@ -57,7 +60,7 @@ impl Client {
         Ok(Client::over(open_client(service)?))
     }
 
-    /// Creates a client that opens its link when it is first used. An error of opening it is the error of that call.
+    /// Creates a client that opens its link when it is first used. If that fails, the call fails, and the next call tries again.
     #[doc(hidden)]
     pub fn lazy(service: ServiceAddress) -> Client {
         Client::over(Arc::new(LazyLink {

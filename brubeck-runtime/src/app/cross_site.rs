@@ -3,7 +3,7 @@
 use http::header::{COOKIE, HOST, ORIGIN};
 use http::{HeaderMap, Method};
 
-/// The policy for unsafe requests that another site started in a browser with cookies for this site.
+/// The policy for unsafe requests that another origin started in a browser with cookies for this site.
 #[derive(Clone, Debug)]
 pub(super) enum CrossSitePolicy {
     /// Rejects them, unless they come from one of these origins.

@@ -1,4 +1,4 @@
-//! Turns a handler's response into the one that the client gets: error pages, catchers, files, and the fallback.
+//! Completes responses of handlers and of the router: opens files, runs catchers, and renders error pages. Also runs the fallback.
 
 use super::hook::ErasedHook;
 use super::inner::AppInner;
@@ -45,7 +45,7 @@ impl ResponsePreferences {
             headers: headers
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
-            // The method of the message is only for extractors. The response to an unknown method is 501.
+            // The method of this message is only for the extractors of a catcher. For an unknown method, which got a 501, it is GET.
             message: keep_message
                 .then(|| Message::from_request_parts(method.unwrap_or(Method::Get), parts.clone(), peer)),
             is_head: parts.method == http::Method::HEAD,
@@ -112,7 +112,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
     async fn run_hook(&self, hook: &ErasedHook<S>, cx: &Context<S>) -> Response {
         let responding = AssertUnwindSafe(async {
             match hook(cx).await {
-                // `erase_responder` never returns `Ok`.
+                // A hook from `erase_responder` never returns `Ok`.
                 Ok(()) => Status::NO_CONTENT.into_reply(),
                 Err(response) => self.templates.render(response),
             }

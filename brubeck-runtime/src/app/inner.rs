@@ -27,7 +27,7 @@ pub(super) struct AppInner<S: 'static> {
     pub(super) limits: RouteLimits,
     pub(super) mounts: Mounts,
     pub(super) cross_site: CrossSitePolicy,
-    /// The latency of each handler, by its index in the router.
+    /// The latency of each handler, by its position in the route table.
     pub(super) latency: Box<[Arc<LatencyTracker>]>,
     pub(super) hooks: Hooks<S>,
 }
@@ -44,7 +44,7 @@ pub(super) struct Hooks<S> {
 pub(super) type AfterHook = Box<dyn Fn(&Message, Response) -> Response + Send + Sync>;
 
 impl<S: Send + Sync + 'static> AppInner<S> {
-    /// Wraps the future of a handler: renders its template and turns a panic into a 500 response.
+    /// Wraps the future of a handler: renders the template of its response, and turns a panic into a 500 response.
     pub(super) fn catch_panic<'a, F>(&'a self, entry: &Entry<S>, future: F) -> CatchPanic<F, &'a Templates> {
         CatchPanic::new(entry.spec.name, future, &self.templates)
     }

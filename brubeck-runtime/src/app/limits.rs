@@ -1,4 +1,4 @@
-//! Limits of a route: body size, concurrency, and the time until the response.
+//! Limits of a route: sizes of the body and its parts, concurrency, and the time until the response.
 
 use crate::extract::PartLimit;
 use crate::response::{IntoReply, Problem, Response};
@@ -54,7 +54,8 @@ impl Limits {
 
     /// Sets the limit for request bodies, in bytes. A larger body is rejected with 413.
     ///
-    /// The default is the [limit of the application](crate::App::body_limit), which may be lower or higher.
+    /// The default is the [limit of the application](crate::App::body_limit), which may be lower or higher. For a service
+    /// handler this has no effect: the limit of its front end applies.
     pub fn body_limit(mut self, bytes: usize) -> Limits {
         self.body_limit = Some(bytes);
         self
@@ -70,8 +71,8 @@ impl Limits {
 
     /// Sets the time that the handler has until its response. Afterwards the handler is dropped, and the response is 504.
     ///
-    /// `None` turns the timeout off, for example for long polling. The default is the timeout of the application; see
-    /// [`App::timeout`](crate::App::timeout), also for when the time starts and ends. A service handler has no timeout by
+    /// `None` turns the timeout off, for example for long polling. The default is the timeout of the application.
+    /// [`App::timeout`](crate::App::timeout) explains when the time starts and ends. A service handler has no timeout by
     /// default, only the deadline of its caller.
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Limits {
         self.timeout = Some(timeout.into());
@@ -161,7 +162,7 @@ pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The timeout of one response.
 ///
-/// Dropping it finishes the request's scope. A stream or WebSocket that the handler started then has no deadline.
+/// Dropping it finishes the request's scope. From then on a stream or WebSocket that the handler started has no deadline.
 pub(super) struct ResponseTimeout {
     timeout: Option<Duration>,
     /// Completes when the handler has read or dropped the body. The time starts then, so that a slow client does not use it
@@ -198,7 +199,8 @@ impl ResponseTimeout {
         (timeout, reading)
     }
 
-    /// Returns the scope of the request, which has the deadline, except after [`after_body`](Self::after_body).
+    /// Returns the scope of the request. It has the deadline, unless this timeout was created with
+    /// [`after_body`](Self::after_body).
     pub(super) fn scope(&self) -> &Arc<RequestScope> {
         &self.scope
     }

@@ -72,8 +72,8 @@ use tower::BoxedLayer;
 /// 1. the [layers](App::layer), the one added last first;
 /// 2. the [mounted](App::mount) services: if a prefix matches, that service responds, and the rest is skipped;
 /// 3. the check for [cross-site requests](App::trust_origin);
-/// 4. the route; if none matches, the [fallback](App::fallback) responds, or else the service that is mounted at `/`, without
-///    the check;
+/// 4. the route; if none matches, the [fallback](App::fallback) responds. Without a fallback, the service that is mounted at
+///    `/` responds, and the check for cross-site requests is skipped;
 /// 5. the [limits of the route](App::limit), and reading the body;
 /// 6. the [`before`](App::before) hooks, the handler, and the [`after`](App::after) hooks;
 /// 7. the [catcher](App::catch) or the error page, if the response is an error without a body.
@@ -139,18 +139,19 @@ impl<S: Send + Sync + 'static> App<S> {
 
     /// Reads templates from this folder, and reloads a template when its file changes.
     ///
-    /// By default pages are rendered from the templates that `#[derive(Template)]` compiled into the program.
+    /// By default, and for a template that is not in the folder, pages are rendered from the text that `#[derive(Template)]`
+    /// compiled into the program.
     ///
     /// The folder can also contain error pages. For an error without a body, a client that prefers HTML gets
-    /// `errors/404.html` (with the status code as its name) if there is one, or `errors.html`. Their variables are `error_code`, `title`, `reason`
-    /// and `fields`, a list of objects with `field` and `reason`.
+    /// `errors/404.html` (with the status code as its name) if there is one, or `errors.html`. Their variables are
+    /// `error_code`, `title`, `reason` and `fields`, a list of objects with `field` and `reason`.
     #[cfg(feature = "templates")]
     pub fn templates(mut self, folder: impl Into<PathBuf>) -> App<S> {
         self.templates = Some(folder.into());
         self
     }
 
-    /// Sets the time that a shutdown waits for requests in progress. The default is 30 seconds.
+    /// Sets the longest time that a shutdown waits for requests in progress. The default is 30 seconds.
     ///
     /// Afterwards [`serve`](App::serve), [`Running::stop`] and [`Running::until_signal`] stop waiting and return an error.
     pub fn drain(mut self, timeout: Duration) -> App<S> {

@@ -119,7 +119,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         {
             return self.dispatch_to_mount(service, request, uri, peer);
         }
-        // Mounted services are exempt: they must decide themselves which requests they accept.
+        // Requests for mounted services are exempt: the services decide themselves which requests they accept.
         let target = self.reject(&request).map_or(target, RouteTarget::Response);
         let (mut parts, body) = request.into_parts();
         let keep_message = !self.hooks.catchers.is_empty();
@@ -273,7 +273,8 @@ impl<S: Send + Sync + 'static> AppInner<S> {
 
 /// Running: from the decision to the response.
 impl<S: Send + Sync + 'static> AppInner<S> {
-    /// Polls the handler once, and returns the response if it is ready. Otherwise continue with [`run`](Self::run).
+    /// Polls the handler once, and returns its response if it is ready and complete. Also returns a complete response that
+    /// needs no handler. Otherwise continue with [`run`](Self::run).
     pub(super) fn run_inline(&self, dispatch: &mut Dispatch<S>) -> Option<http::Response<Body>> {
         let (running, preferences) = match dispatch {
             Dispatch::Handler(running, preferences) => (running, preferences),

@@ -1,4 +1,4 @@
-//! The outermost service of an application: client address, access log, and panics of layers.
+//! The outermost service of an application: client address, access log, framing, and panics that nothing else catches.
 
 use super::inner::{ACCESS_LOG, AppInner};
 use super::tower::{AppService, HttpService};
@@ -16,7 +16,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The outermost service: applies the trusted proxies, writes the access log, and catches panics of layers.
+/// The outermost service: applies the trusted proxies, writes the access log, and catches panics of layers, mounted services
+/// and `after` hooks.
 pub(super) struct RootService<S: 'static> {
     pub(super) app: Arc<AppInner<S>>,
     /// The application within its layers, if it has any.
@@ -36,7 +37,7 @@ impl<S: Send + Sync + 'static> HttpService for RootService<S> {
 impl<S: Send + Sync + 'static> RootService<S> {
     /// Responds to a request of `peer`. If that is `None`, the address may be in the extensions of the request.
     ///
-    /// With layers the response is never ready at once, because the future of a layer cannot be polled inline.
+    /// With layers the response is never ready at once: they are not polled inline.
     pub(super) fn handle(
         &self,
         mut request: http::Request<Body>,

@@ -137,8 +137,8 @@ impl Handle {
     /// Starts a graceful shutdown and returns immediately.
     ///
     /// The application stops accepting messages: HTTP connections are closed after their current response, WebSockets are
-    /// closed, and callers of a service are directed to other workers. When the requests in progress are complete,
-    /// [`until_signal`](Running::until_signal) returns.
+    /// closed, and callers of a service are directed to other workers. [`until_signal`](Running::until_signal) returns when the
+    /// requests in progress are complete, or after the time of [`App::drain`](crate::App::drain).
     pub fn drain(&self) {
         self.0.send_replace(true);
     }

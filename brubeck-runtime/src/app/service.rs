@@ -41,8 +41,8 @@ const MAX_ENVELOPE_BYTES: usize = 64 << 10;
 /// In brubeck's protocol the passphrase is never sent over the wire, and no session is opened with a wrong one.
 ///
 /// Callers of a dialect send the passphrase in clear text. Therefore a service accepts them only if its address is ipc or
-/// loopback, unless [`allow_clear_text`](Service::allow_clear_text) is set; otherwise the response is 403. It is 401 for a
-/// wrong passphrase, and 400 for a malformed request, which is ignored if its sender cannot be determined.
+/// loopback, unless [`allow_clear_text`](Service::allow_clear_text) is set; otherwise the response is 403. A wrong passphrase
+/// gets 401. A malformed request gets 400, or is ignored if its sender cannot be determined.
 ///
 /// # Limits
 ///
@@ -52,7 +52,8 @@ const MAX_ENVELOPE_BYTES: usize = 64 << 10;
 /// | body of a request or response ([`body_limit`](Service::body_limit)) | 8 MiB | rejected |
 /// | connected callers ([`max_connections`](Service::max_connections)) | 4,096 in total, 1,024 for each IP address | closed |
 ///
-/// If a caller disconnects, cancels the call or gives up at its deadline, the handler is dropped.
+/// If a caller disconnects, cancels the call or gives up at its deadline, the handler is dropped. A blocking handler runs on
+/// until it returns.
 ///
 /// # Introspection
 ///
@@ -112,8 +113,8 @@ impl Service {
 
     /// Sets the limit for connected callers, both in total and for each IP address. The defaults are 4,096 and 1,024.
     ///
-    /// Each connection uses a file descriptor. If the limit of open files is too low for the limit in total, that is lowered
-    /// at the start, and logged.
+    /// Each connection uses a file descriptor. On Linux the application lowers the limit in total at its start, and logs that, if
+    /// the limit of open files is too low for it.
     pub fn max_connections(mut self, connections: usize) -> Service {
         self.max_connections = Some(connections);
         self
@@ -166,7 +167,7 @@ impl Service {
         })
     }
 
-    /// Returns the limits of the sockets.
+    /// Returns the limits of the ROUTER socket.
     fn server_limits(&self) -> ServerLimits {
         let mut limits = ServerLimits {
             max_message_bytes: self.worker_config().max_body.saturating_add(MAX_ENVELOPE_BYTES),
@@ -207,8 +208,8 @@ impl ServiceServer {
     async fn serve(self, mut server: RouterServer, mut stop: Stop) {
         let (sessions, legacy) = (self.sessions.clone(), self.legacy.clone());
         let outbound = server.outbound.clone();
-        // A callback, not a channel: it runs in the task of the connection that received the message, which decodes it and
-        // often responds as well.
+        // A callback, not a channel: it runs in the task of the connection that received the message. So this task also decodes
+        // the message, and often runs the handler and responds.
         server.inbound.set_handler(move |event| match event {
             ServerEvent::Message { peer, frames } if has_magic(&frames) => {
                 sessions.handle_message(&peer, frames)

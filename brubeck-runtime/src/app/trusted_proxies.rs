@@ -49,7 +49,7 @@ impl TrustedProxies {
     ///
     /// Each proxy appends the address of its own peer. So the client is the first address from the right that is not a
     /// trusted proxy; anything to the left of it was sent by the client and may be forged. If all addresses are trusted, or
-    /// an entry is not an address, it is the last address that was read.
+    /// an entry is not an address, the client is the last address that was read, from right to left.
     fn client_address(&self, peer: Option<RemoteAddr>, headers: &HeaderMap) -> Option<RemoteAddr> {
         let is_trusted = match peer {
             Some(RemoteAddr(address)) => self.contains(address),

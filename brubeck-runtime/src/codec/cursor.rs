@@ -93,7 +93,8 @@ impl<'a> Cursor<'a> {
         Ok(self.frame.slice(part.at..part.end))
     }
 
-    /// Returns a cursor over the next `count` bytes, which this one skips. Its offsets are those of the whole frame.
+    /// Returns a cursor over the next `count` bytes, and skips them in this cursor. Positions in the new cursor also count from
+    /// the start of the frame.
     ///
     /// # Errors
     /// Returns [`ParseError::Truncated`] if fewer bytes remain.
@@ -131,10 +132,10 @@ impl<'a> Cursor<'a> {
 
     /// Reads a decimal length and its `:`.
     ///
-    /// A length has one to ten digits and no sign; leading zeros are allowed. At least as many bytes as it states follow.
+    /// A length has one to ten digits and no sign; leading zeros are allowed. At least that many bytes must follow the `:`.
     ///
     /// # Errors
-    /// Returns [`ParseError::Expected`] if there is no such number, and [`ParseError::Truncated`] if fewer bytes follow.
+    /// Returns [`ParseError::Expected`] if there is no such length, and [`ParseError::Truncated`] if fewer bytes follow.
     pub fn read_length(&mut self) -> Result<usize, ParseError> {
         const LENGTH: &str = "a length of 1 to 10 decimal digits followed by `:`";
         let start = self.at;

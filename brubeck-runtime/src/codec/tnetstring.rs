@@ -10,11 +10,11 @@ use super::{Cursor, ParseError, lenstr};
 /// The maximum nesting depth of lists and dictionaries.
 pub const MAX_DEPTH: usize = 8;
 
-/// The maximum number of values within a decoded value, keys included. It limits the memory for values whose text is shorter
-/// than a [`Value`].
+/// The maximum number of values in one message: the outer value, and all values and keys within it. It limits the memory for
+/// values whose text is shorter than a [`Value`].
 pub const MAX_VALUES: usize = 1 << 18;
 
-/// A value.
+/// A decoded value, by its type tag.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// `,`: bytes in an unspecified encoding.
@@ -179,7 +179,7 @@ fn integer(bytes: &[u8]) -> Option<i64> {
 
 /// Encodes a value.
 ///
-/// The format cannot represent a float that is not finite; it is encoded as null.
+/// A float that is not finite is encoded as null, because the format cannot represent it.
 ///
 /// ```
 /// use brubeck_runtime::wire::tnetstring::{Value, encode};

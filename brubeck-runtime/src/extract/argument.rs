@@ -8,7 +8,7 @@ use crate::status::Status;
 use serde::de::DeserializeOwned;
 use std::ops::Deref;
 
-/// Extractor for one named argument of a call or a form.
+/// Extractor for one named argument of a call, a form or a query.
 ///
 /// The name of the handler argument is the name to look up: `async fn slow(text: Arg<String>)` reads `text`.
 ///
@@ -22,11 +22,11 @@ use std::ops::Deref;
 /// ```
 ///
 /// In a service handler, the value comes from the named arguments of the call or, if it is missing there, from the JSON
-/// object in the body. In a web handler, it comes from the URL-encoded form or, if it is missing there, from the query. If a name occurs
-/// more than once in one of them, the last value is used.
+/// object in the body. In a web handler, the value comes from the URL-encoded form or, if it is missing there, from the query. If a source
+/// contains the name more than once, the last value is used.
 ///
 /// Rejects with 400 if the argument is missing or cannot be deserialized. `Option<Arg<T>>` is `None` instead. In a hook, arguments have
-/// no names, so it always rejects.
+/// no names, so this extractor always rejects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arg<T>(pub T);
 
@@ -77,7 +77,7 @@ fn from_object<T: DeserializeOwned>(object: &[u8], name: &str) -> Option<serde_j
     Some(serde_json::from_str(member.get()))
 }
 
-/// Looks up an argument in a query or a form. Returns `None` if it has no such name.
+/// Looks up an argument in a query or a form. Returns `None` if the name does not occur.
 ///
 /// The text is deserialized as a string if `T` accepts one, and otherwise as JSON, so that numbers and booleans work.
 fn from_query<T: DeserializeOwned>(query: &[u8], name: &str) -> Option<serde_json::Result<T>> {

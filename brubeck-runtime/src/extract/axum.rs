@@ -39,7 +39,7 @@ pub struct Axum<T>(pub T);
 /// }
 /// ```
 ///
-/// The extractor gets a copy of the request that shares the body, so several extractors can read it.
+/// The extractor gets a copy of the request that shares the body, so several extractors can read the body. It runs with the state `()`.
 ///
 /// Requires the feature `axum`.
 #[derive(Clone, Copy, Debug, Default)]

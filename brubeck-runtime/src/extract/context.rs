@@ -107,13 +107,14 @@ impl<S> Context<S> {
         }
     }
 
-    /// Adds the scope of the browser request that waits for the response.
+    /// Adds the scope of the web request that waits for the response.
     pub(crate) fn with_scope(mut self, scope: Arc<RequestScope>) -> Context<S> {
         self.scope = Some(scope);
         self
     }
 
-    /// Returns the scope of the browser request, or `None` for service calls and service responses. A catcher has a scope of its own.
+    /// Returns the scope of the web request, or `None` for service calls and service responses. Fallbacks and catchers have scopes of
+    /// their own.
     pub(crate) fn scope(&self) -> Option<&Arc<RequestScope>> {
         self.scope.as_ref()
     }

@@ -52,7 +52,7 @@ impl<S: Send + Sync + 'static, T: Clone + Send + Sync + 'static> FromMessage<S> 
     }
 }
 
-/// Extracts the path and the query, percent-encoded. It is `/` if they are not a valid URI, as the path of a call need not be.
+/// Extracts the path and the query as a URI, percent-encoded. Extracts `/` if they are not a valid URI, which can happen for a call.
 impl<S: Send + Sync + 'static> FromMessage<S> for Uri {
     type Rejection = Infallible;
 

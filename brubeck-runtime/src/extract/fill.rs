@@ -7,9 +7,10 @@ use serde::Serialize;
 
 /// Handler arguments that a caller can set from a `V`.
 ///
-/// `#[service_handler]` adds a function `request` to the name of the handler, such as `slow::request(7)`, which takes the captures of
-/// the path. It returns a builder with one method for each argument, which accepts every `V` for which the type of the argument
-/// implements `Fill<V>`: a `T` for `Json<T>`, and anything that converts into a `T` for `Arg<T>`.
+/// `#[service_handler]` adds a function `request` to the name of the handler, such as `slow::request(7)`. The function takes the captures
+/// of the path, or the whole path if it cannot be built from captures. It returns a builder with one method for each other argument. The
+/// method accepts every `V` for which the type of the argument implements `Fill<V>`: a `T` for `Json<T>`, and anything that converts into
+/// a `T` for `Arg<T>`.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -47,7 +48,7 @@ impl<T: Serialize, V: Into<T>> Fill<V> for Arg<T> {
     }
 }
 
-/// An optional argument is set from the same values as the inner type.
+/// An optional argument can be set from the same values as an argument of the inner type.
 #[diagnostic::do_not_recommend]
 impl<V, T: Fill<V>> Fill<V> for Option<T> {
     fn fill(request: ServiceRequest, name: &'static str, value: V) -> ServiceRequest {

@@ -25,7 +25,7 @@ use std::ops::Deref;
 /// For forms with files, use `Multipart`.
 ///
 /// Rejects with
-/// * 415 if the body has another media type,
+/// * 415 unless the request has this media type,
 /// * 422 if the form cannot be deserialized; the rejection names the field if one is invalid,
 /// * 413 if the form has more than 1,000 fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -63,7 +63,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Headers {
 /// ```
 ///
 /// Rejects with 400 if the header is missing or cannot be parsed. `Option<Header<T>>` is `None` instead. If a message has
-/// several headers of the name, the first one is used. In a hook, arguments have no names, so it always rejects.
+/// several headers of the name, the first one is used. In a hook, arguments have no names, so this extractor always rejects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header<T>(pub T);
 

@@ -34,8 +34,8 @@ use std::ops::{Deref, DerefMut};
 /// * 400 if the body is not JSON,
 /// * 422 if the JSON cannot be deserialized into `T`.
 ///
-/// A call is rejected with 400 if its payload cannot be deserialized. If a field is invalid, the rejection contains its path, such as
-/// `items[3].price`.
+/// A call, or the response of a service, is rejected with 400 if its payload cannot be deserialized. If a field is invalid, the rejection
+/// contains its path, such as `items[3].price`.
 ///
 /// A reply that cannot be serialized becomes a 500 response, and the error is logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

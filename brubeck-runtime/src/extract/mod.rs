@@ -76,7 +76,7 @@ use std::convert::Infallible;
 /// }
 /// ```
 ///
-/// Implement it for every state `S`, or only for states that provide what the extractor needs:
+/// Implement the trait for every state `S`, or only for states that provide what the extractor needs:
 /// `impl<S: Provides<Db> + Send + Sync + 'static> FromMessage<S> for CurrentUser`.
 ///
 /// Extractors run in the order of the arguments. The first one that fails ends the request with its
@@ -108,7 +108,7 @@ pub trait FromMessage<S>: Sized {
     fn from_message(cx: &Context<S>) -> impl Future<Output = Result<Self, Self::Rejection>> + Send;
 }
 
-/// The limit for each part of a multipart form, in bytes. An extension of the message if the route has such a limit.
+/// The limit for each part of a multipart form, in bytes. If the route has such a limit, the message has it as an extension.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PartLimit(#[cfg_attr(not(feature = "multipart"), allow(dead_code))] pub(crate) usize);
 
@@ -154,9 +154,9 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Trace {
     }
 }
 
-/// Extracts the address of the peer that sent a web request. Behind Mongrel2 it is the address that Mongrel2 reports. Behind another
-/// proxy it is that of the proxy, unless it is in [`App::trusted_proxies`](crate::App::trusted_proxies). Rejects with 500 if the
-/// address is not known, as for a call or for a peer of a Unix socket.
+/// Extracts the address of the peer that sent a web request. Behind Mongrel2, it is the address that Mongrel2 reports. Behind another
+/// proxy, it is the address of that proxy, unless the proxy is in [`App::trusted_proxies`](crate::App::trusted_proxies). Rejects with 500
+/// if the address is not known, as for a call or for a peer of a Unix socket.
 impl<S: Send + Sync + 'static> FromMessage<S> for RemoteAddr {
     type Rejection = Rejection;
 

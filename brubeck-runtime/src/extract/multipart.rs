@@ -29,7 +29,7 @@ const MAX_PARTS: usize = 100;
 /// the size of each part too, see [`Limits`](crate::Limits). For large files, use [`Upload`](crate::Upload).
 ///
 /// Rejects with
-/// * 415 if the body has another media type, or the header has no boundary,
+/// * 415 unless the `content-type` header has this media type and a boundary,
 /// * 400 if the form is malformed,
 /// * 413 if the form has more than 100 parts, or a part exceeds its limit.
 ///

@@ -80,8 +80,8 @@ impl<S> Arguments<'_, S> {
 
 /// The codec of a named argument.
 ///
-/// It holds function pointers instead of requiring a trait where it is used, so that a type that cannot be serialized is reported once, at
-/// its argument.
+/// Its fields are function pointers, so that only [`named`] has a trait bound: the compiler reports a type that cannot be serialized once,
+/// at its argument.
 #[doc(hidden)]
 pub struct Named<T> {
     name: &'static str,

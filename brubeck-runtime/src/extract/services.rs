@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-/// Extracts the services of the application. Calls inherit the origin, the deadline and the trace of the message.
+/// Extracts the services of the application. Their calls inherit the origin, the deadline, the hop count and the trace of the message.
 impl<S: Send + Sync + 'static> FromMessage<S> for Services {
     type Rejection = Infallible;
 
@@ -30,7 +30,8 @@ fn caller_context<S>(cx: &Context<S>) -> Option<Arc<CallerContext>> {
     }))
 }
 
-/// Binds the client of a contract to the message, so that its calls inherit the origin, the deadline, the hop count and the trace.
+/// Binds the client of a contract to the message, so that calls of the client inherit the origin, the deadline, the hop count and the
+/// trace of the message.
 pub fn client_for<S>(cx: &Context<S>, client: Client) -> Client {
     match caller_context(cx) {
         Some(caller) => client.with_caller(caller),
@@ -63,7 +64,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Deadline {
     }
 }
 
-/// Extracts a signal for the end of the handler, which also fires if the handler is cancelled.
+/// Extracts a signal that fires when the handler returns or is cancelled.
 impl<S: Send + Sync + 'static> FromMessage<S> for Cancellation {
     type Rejection = Infallible;
 

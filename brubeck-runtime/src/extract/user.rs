@@ -30,8 +30,8 @@ pub trait User: Sized + Send {
     /// The part of the application state that is needed for the lookup, as in [`State`](super::State).
     type State: Send + Sync;
 
-    /// Looks up the user by the id that was passed to [`Session::log_in`]. It runs for every extraction of a [`CurrentUser`]. Returns
-    /// `None` if the user does not exist, or may no longer log in.
+    /// Looks up the user by the id that was passed to [`Session::log_in`]. Every extraction of a [`CurrentUser`] calls this function if
+    /// the session has a user. Returns `None` if the user does not exist, or may no longer log in.
     fn find(id: &str, state: &Self::State) -> impl Future<Output = Option<Self>> + Send;
 }
 
@@ -64,9 +64,9 @@ pub trait User: Sized + Send {
 /// Rejects with 401 if the session has no user, or [`User::find`] returns `None`. Rejects with 500 unless
 /// [`App::cookie_secret`](crate::App::cookie_secret) is set.
 ///
-/// If [`App::login_url`](crate::App::login_url) is set and the client prefers HTML, it redirects to that URL instead of rejecting with
-/// 401. The parameter `next` of the URL is the requested path with its query for GET and HEAD, and `/` for all other methods. Pass it to
-/// [`Redirect::to_local`] after the login. A request for the path of the login URL itself is not redirected.
+/// If [`App::login_url`](crate::App::login_url) is set and the client prefers HTML, the rejection is a redirect to that URL instead of
+/// 401. The parameter `next` of the URL is the requested path with its query for GET and HEAD, and `/` for all other methods. Pass `next`
+/// to [`Redirect::to_local`] after the login. A request for the path of the login URL itself is not redirected.
 ///
 /// To require a login for every web handler, add a hook with [`App::before`](crate::App::before). If the login page is a handler of
 /// the same application, exempt its path, because hooks run for it, too. Hooks do not run for service handlers.

@@ -48,7 +48,7 @@ pub trait Application: Send + Sync + 'static {
     /// limit for its request bodies.
     fn body_limit(&self) -> usize;
 
-    /// Returns the routes, in the order of the route list.
+    /// Returns the routes, grouped by pattern. The groups are in the order of their first routes in the route list.
     fn specs(&self) -> Vec<&'static Spec> {
         Vec::new()
     }

@@ -9,10 +9,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A response within this time costs less than moving its request to another task.
+/// A response within this time is fast: moving its request to another task could cost as much.
 const FAST_THRESHOLD: Duration = Duration::from_micros(20);
 
-/// A handler that takes longer than this delays everything else on its thread.
+/// A response after a longer time is slow. A single poll that takes longer blocks its thread: everything else on it is delayed.
 const BLOCKING_THRESHOLD: Duration = Duration::from_millis(1);
 
 /// Consecutive fast responses after which a handler is polled inline for the first time.
@@ -21,7 +21,7 @@ const MIN_FAST_STREAK: u64 = 64;
 /// Upper bound for the streak that is required after wrong predictions.
 const MAX_REQUIRED_STREAK: u64 = 1 << 20;
 
-/// Reduction of the streak for a response between the two thresholds.
+/// Reduction of the streak for a response between the two thresholds, if the handler was polled inline.
 const MEDIUM_PENALTY: u64 = MIN_FAST_STREAK / 2;
 
 /// Number of responses for which a handler counts as blocking after it has blocked its thread, including the response to the

@@ -2,19 +2,19 @@
 //!
 //! # Where a handler runs
 //!
-//! The task of a connection reads a request. Moving the request to another task costs a few microseconds, which is more
-//! than most handlers take. A front end may therefore poll a handler *inline*: once, in the task that read the request, with
+//! The task of a connection reads a request. Moving the request to another task costs microseconds, often more than the
+//! handler takes. A front end may therefore poll a handler *inline*: once, in the task that read the request, with
 //! a waker that does nothing ([`poll_inline`]). If the response is ready, no task was needed. Otherwise the future moves to
-//! the place that awaits the response, and is polled again there before anything could have woken it.
+//! the place that awaits the response, and is polled again there with a real waker, so no wakeup is lost.
 //!
 //! Inline polls are right only for handlers that do not block, because other requests of the task have to wait. Three
 //! decisions are kept apart:
 //!
 //! * **Does another request wait?** The front end decides ([`DispatchMode`]). An HTTP/1 connection can do nothing else until
-//!   it has the response, so its handlers are always polled inline. With HTTP/2 and Mongrel2 one task serves many requests, so
-//!   a handler is polled inline only if it has been fast, or never.
-//! * **Has this handler been fast?** [`LatencyTracker`] counts consecutive responses that were faster than moving a request
-//!   to another task. A long enough streak enables inline polls. A response that is slow after an inline poll ends the streak
+//!   it has the response, so its handlers are polled inline, unless the application has layers. With HTTP/2 and Mongrel2 one
+//!   task serves many requests: with HTTP/2 no handler is polled inline, with Mongrel2 only one that has been fast.
+//! * **Has this handler been fast?** [`LatencyTracker`] counts consecutive responses within 20 microseconds. A long enough
+//!   streak enables inline polls. A response that is slow after an inline poll ends the streak
 //!   and doubles the length that is required the next time, so a handler that is slow now and then soon gets its own tasks. A
 //!   much longer streak lowers the requirement again.
 //! * **Did the handler block its thread?** A poll of more than a millisecond blocks a worker thread of tokio, and with it the

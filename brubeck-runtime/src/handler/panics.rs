@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Wraps the future of a handler: renders its template and turns a panic into a 500 response.
+/// Wraps the future of a handler: renders the template of its response, and turns a panic into a 500 response.
 pub(crate) struct CatchPanic<F, T> {
     handler_name: &'static str,
     future: F,

@@ -6,7 +6,7 @@ use http::{Request, StatusCode, Version};
 /// Limit for the names and values of all headers, in bytes.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 
-/// Checks a request for what servers must reject (RFC 9112, sections 3.2 and 6) and hyper accepts: a missing or
+/// Checks a request for what servers must reject (RFC 9112, sections 3.2 and 6) and hyper or Mongrel2 may accept: a missing or
 /// repeated `Host`, and ambiguous body framing, which enables request smuggling. Also checks [`MAX_HEADER_BYTES`].
 ///
 /// # Errors

@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-/// Expands to a function that builds the schemas of a signature; it runs when `/.brubeck/info` is called.
+/// Expands to `Some` of a function that builds the schemas of a signature. It runs when `/.brubeck/info` is called.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __schema {
@@ -261,7 +261,7 @@ impl<P: SignaturePart> DescribeWithoutSchema for &TypeProbe<P> {
 
 /// Describes a type that is not part of a call.
 pub trait DescribeNothing {
-    /// Adds nothing.
+    /// Leaves the schemas as they are.
     fn describe(self, schemas: &mut Schemas, name: &'static str);
 }
 

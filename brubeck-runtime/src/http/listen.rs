@@ -1,4 +1,4 @@
-//! Listening sockets, accepted streams, and the limit for connections from one IP address.
+//! Listening sockets, accepted streams, and the limit for HTTP connections from one IP address.
 
 use super::ListenAddress;
 use crate::error::Error;
@@ -59,7 +59,7 @@ impl HttpListener {
         }
     }
 
-    /// Accepts a connection. Also returns the address of the peer, which Unix sockets do not have.
+    /// Accepts a connection. Also returns the IP address of the peer, or `None` for a Unix socket.
     pub(super) async fn accept(&self) -> io::Result<(AcceptedStream, Option<IpAddr>)> {
         match self {
             HttpListener::Tcp(listener) => {
@@ -149,7 +149,7 @@ fn inherit_socket() -> crate::Result<(HttpListener, String)> {
     ))
 }
 
-/// Limits the open connections from each IP address.
+/// Limits the open HTTP connections from each IP address. WebSockets are not counted.
 #[derive(Clone, Debug)]
 pub(super) struct PerAddressLimit {
     open: Arc<Mutex<HashMap<IpAddr, usize>>>,

@@ -81,7 +81,7 @@ impl Http {
     /// Creates a server that listens on a TCP address: `127.0.0.1:6767`, `[::1]:0` or `localhost:8080`.
     ///
     /// With port 0 the operating system chooses a port; see [`Running::address`](crate::Running::address). The address is
-    /// bound when the application starts, which fails if it is in use.
+    /// bound when the application starts. The start fails if that is not possible, for example if the address is in use.
     pub fn bind(address: impl Into<String>) -> Http {
         Http::new(ListenAddress::Tcp(address.into()))
     }
@@ -98,7 +98,8 @@ impl Http {
 
     /// Creates a server that listens on the first socket passed by systemd or `systemfd` (`LISTEN_FDS`), over TCP or Unix.
     ///
-    /// The application fails to start if no socket was passed, or if the first one is of another type. Requires the feature `systemd`.
+    /// The application fails to start if no socket was passed, or if the first one is of another type. Requires the feature
+    /// `systemd`.
     #[cfg(feature = "systemd")]
     pub fn inherited() -> Http {
         Http::new(ListenAddress::Inherited)
@@ -139,7 +140,8 @@ impl Http {
 
     /// Sets the time to receive the head of a request, and for the TLS handshake. The default is 5 seconds.
     ///
-    /// With HTTP/2 it is also the time within which a client must answer a ping; see [`idle_timeout`](Http::idle_timeout).
+    /// With HTTP/2 it limits only the head of the first request. It is also the time within which a client must answer a ping; see
+    /// [`idle_timeout`](Http::idle_timeout).
     pub fn header_timeout(mut self, timeout: Duration) -> Http {
         self.header_timeout = timeout;
         self
@@ -167,7 +169,8 @@ impl Http {
 
     /// Sets the limit for open HTTP connections. The default is 10,000.
     ///
-    /// A connection that becomes a WebSocket is no longer counted. Further connections stay in the backlog of the operating system until one is closed.
+    /// A connection that becomes a WebSocket is no longer counted. At the limit, further connections stay in the backlog of the
+    /// operating system until one of the counted connections ends.
     pub fn max_connections(mut self, limit: usize) -> Http {
         self.max_connections = limit;
         self

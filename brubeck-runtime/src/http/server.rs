@@ -142,7 +142,7 @@ async fn run_until_stopped<C: Future>(connection: C, shutdown: fn(Pin<&mut C>), 
     let mut registered: Option<Waker> = None;
     poll_fn(|cx| {
         // This runs several times for each request, and polling `requested` takes a lock. The waker stays registered until
-        // it is woken, so poll again only with another waker, or if the cheap check finds that it may be ready.
+        // it is woken, so poll again only with another waker, or if the cheap check finds that the stop may be requested.
         let is_registered = registered
             .as_ref()
             .is_some_and(|waker| waker.will_wake(cx.waker()));

@@ -98,8 +98,8 @@ pub(super) fn wrap<I>(stream: I, settings: &Http) -> (TimeoutStream<TokioIo<I>>,
     (stream, in_flight)
 }
 
-/// A stream that fails with [`io::ErrorKind::TimedOut`] if a write makes no progress for too long, or if a read does while no
-/// request is in flight.
+/// A stream that fails with [`io::ErrorKind::TimedOut`] if a write makes no progress for too long, or if no data arrives for too
+/// long while no request is in flight.
 pub(super) struct TimeoutStream<I> {
     stream: I,
     in_flight: InFlight,
@@ -117,9 +117,9 @@ pub(super) struct TimeoutStream<I> {
 /// The state of the requests of a connection, which selects its read timeout.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ReadPhase {
-    /// It waits for the next request: the idle timeout applies.
+    /// The connection waits for the next request: the idle timeout applies.
     Idle,
-    /// It waits for the rest of a request head: the header timeout applies. HTTP/1 only, except for the first request.
+    /// The connection waits for the rest of a request head: the header timeout applies. With HTTP/2 only for the first request.
     Head,
     /// A request is in flight: no timeout here. The request body and writing the response have timeouts of their own.
     InFlight,

@@ -35,8 +35,8 @@ pub(super) struct PendingUpgrade {
     deflate: Option<Deflate>,
 }
 
-/// Prepares a WebSocket if the request is a handshake (RFC 6455, section 4.2.1), and adds it to the request's extensions.
-/// Returns `None` for other requests. `max_message` is the limit for messages, in bytes.
+/// Prepares a WebSocket if the request is a handshake (RFC 6455, section 4.2.1), and adds the [`UpgradeHandle`] for the handler to
+/// the request's extensions. Returns `None` for other requests. `max_message` is the limit for messages, in bytes.
 ///
 /// # Errors
 ///

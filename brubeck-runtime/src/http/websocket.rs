@@ -78,7 +78,8 @@ enum OutboundFrame {
     Close(Close),
 }
 
-/// Creates a WebSocket for messages of up to `max_message` bytes: its driver, and the end for the handler.
+/// Creates a WebSocket for messages of up to `max_message` bytes. Returns the driver of its connection, and the [`WebSocket`] that
+/// the handler uses.
 pub(super) fn new(max_message: usize, deflate: Option<Deflate>) -> (WebSocketDriver, WebSocket) {
     // The largest message must fit, or the driver would wait for its budget forever. A compressed message may be larger than
     // `max_message`.
@@ -111,7 +112,8 @@ pub(super) fn new(max_message: usize, deflate: Option<Deflate>) -> (WebSocketDri
 
 /// The state of a driver while it runs.
 struct DriverState {
-    /// A received message that has not acquired its share of the inbound budget. No frame is read until it is queued for the handler.
+    /// A received message that has not acquired its share of the inbound budget. No frame is read until the message is queued for
+    /// the handler.
     waiting_message: Option<InboundMessage>,
     /// The time at which the server sent its close frame.
     closing_since: Option<Instant>,
@@ -265,7 +267,8 @@ impl WebSocketDriver {
         }
     }
 
-    /// Sends a close frame, unless one was sent already, and ends the sending and receiving of the handler.
+    /// Sends a close frame and sets the close reason, unless a close frame was sent already. From then on sends of the handler fail,
+    /// and it receives only the messages that are already queued.
     async fn start_closing<I: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         close: Close,
@@ -447,7 +450,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> FramedStream<I> {
         }
     }
 
-    /// Writes a frame to the buffer. Small frames stay there until the next flush.
+    /// Writes a frame to the buffer. Small frames stay there until the buffer is full or flushed.
     async fn write(&mut self, frame: &[u8]) -> io::Result<()> {
         self.stream.write_all(frame).await
     }

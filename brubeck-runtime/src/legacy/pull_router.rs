@@ -27,7 +27,7 @@ const BATCH: usize = 64;
 /// Maximum time that a response waits for its client to reconnect.
 const MAX_HOLD_TIME: Duration = Duration::from_secs(5);
 
-/// Limits on the responses that wait for their client. The oldest are dropped beyond them.
+/// Limits on the responses that wait for their client. Beyond a limit, the oldest responses are dropped.
 const MAX_HELD_RESPONSES: usize = 1024;
 const MAX_HELD_BYTES: usize = 16 << 20;
 
@@ -37,7 +37,7 @@ const MAX_HELD_BYTES: usize = 16 << 20;
 /// [`MAX_HOLD_TIME`] if its client is not connected.
 #[derive(Debug)]
 pub(crate) struct PullRouterService {
-    /// Requests, each as its frames. Dropping it closes the link.
+    /// Receives requests, each as its frames. Dropping the receiver closes the link.
     pub(crate) inbound: EventReceiver<Vec<Bytes>>,
     /// Responses, addressed by the identity of the client. Dropping all clones closes the link.
     pub(crate) outbound: ServerSender,
@@ -45,8 +45,8 @@ pub(crate) struct PullRouterService {
 }
 
 impl PullRouterService {
-    /// Sends the accepted responses for at most `linger`, then closes the link. Returns `true` if all of them were written in
-    /// time, and none waits for a client that is not connected.
+    /// Sends the accepted responses for at most `linger`, then closes the link. Returns `false` if the time was too short, or if a
+    /// response waits for a client that is not connected.
     pub(crate) async fn shutdown(self, linger: Duration) -> bool {
         self.shutdown.shutdown(linger).await
     }
@@ -193,8 +193,8 @@ impl PullRouterHandler {
         self.queue.counters.record_dropped(dropped);
     }
 
-    /// Sends the held responses on a new connection. Responses for other clients are dropped: a client that restarts has a
-    /// new identity, so the one they are addressed to does not return.
+    /// Sends the held responses on a new connection. Responses for other clients are dropped, because these clients do not return:
+    /// a client that restarts has a new identity.
     fn send_held(&mut self, router: &mut RouterSocket) {
         for (peer, frames) in self.held.take() {
             if self.try_send(router, &peer, frames).is_err() {
@@ -285,8 +285,8 @@ impl PullRouterHandler {
         Ok(())
     }
 
-    /// Sends the accepted responses, then drops the sockets. Returns `true` if all of them were written within `linger`, and none
-    /// waits for a client that is not connected.
+    /// Sends the accepted responses, then drops the sockets. Returns `false` if `linger` was too short to write them, or if a
+    /// response waits for a client that is not connected.
     async fn close(&mut self, mut sockets: Sockets, linger: Duration) -> bool {
         self.queue.commands.close();
         let mut batch = Vec::with_capacity(BATCH);

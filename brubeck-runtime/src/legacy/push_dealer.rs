@@ -24,7 +24,8 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::io_thread::with_runtime;
 
-/// Maximum number of requests that wait for one service. Further requests go to other services.
+/// Maximum number of requests that wait for one service. Further requests go to other services, or wait until one has
+/// space.
 const MAX_QUEUED_REQUESTS: usize = 64;
 
 /// Maximum number of connections to each of the two sockets.
@@ -50,7 +51,7 @@ pub(crate) enum PushDealerEvent {
         /// The frames, at least one.
         frames: Vec<Bytes>,
     },
-    /// A service closed its connection for requests. It may or may not have received the requests that were sent to it.
+    /// The request connection of a service was lost. The service may or may not have received the requests that were sent to it.
     /// Responses that arrive up to [`RESPONSE_GRACE`] after the loss come before this event.
     Down {
         /// The number of the service, which is never reused.
@@ -63,13 +64,13 @@ pub(crate) enum PushDealerEvent {
 /// A client that any number of services connect to.
 ///
 /// Requests are distributed round robin. A service receives requests only once it is most likely connected to both sockets,
-/// because its first response would otherwise be lost. The protocol does not show it for certain: see
+/// because its first response would otherwise be lost. The protocol does not show this for certain: see
 /// [`publish`](PushDealerState::publish).
 #[derive(Debug)]
 pub(crate) struct PushDealerClient {
     /// The identity to which services send their responses.
     pub(crate) identity: Bytes,
-    /// Events. Dropping it closes the client.
+    /// Receives events. Dropping the receiver closes the client.
     pub(crate) inbound: EventReceiver<PushDealerEvent>,
     /// Requests to the services. Dropping all clones closes the client.
     pub(crate) outbound: PushDealerSender,
@@ -78,7 +79,8 @@ pub(crate) struct PushDealerClient {
 /// Binds the two sockets that services connect to.
 ///
 /// # Errors
-/// Returns an error if one of the endpoints cannot be bound: see [`TransportError`].
+/// Returns an error if one of the endpoints cannot be bound (see [`TransportError`]), if the I/O thread cannot be started, or if
+/// the operating system provides no random numbers.
 pub(crate) fn bind_push_dealer(
     requests: &Endpoint,
     responses: &Endpoint,
@@ -168,10 +170,12 @@ pub(crate) struct PushDealerSender {
 }
 
 impl PushDealerSender {
-    /// Reserves space for one request, at the next service or at the first one after it that has space. Waits if there is none.
+    /// Reserves space for one request, at the next service or at the first one after it that has space. Waits if
+    /// no service has space.
     ///
     /// # Errors
-    /// Returns [`SendError::Deadline`] or [`SendError::Closed`].
+    /// Returns [`SendError::Deadline`] if no service has space before the deadline, and [`SendError::Closed`] if the client is
+    /// closed.
     pub(crate) async fn reserve_by(&self, deadline: Instant) -> Result<RequestPermit, SendError> {
         timeout_at(deadline, self.reserve())
             .await
@@ -214,8 +218,8 @@ pub(crate) struct RequestPermit {
 }
 
 impl RequestPermit {
-    /// Returns the service. Record it before sending, because its [`PushDealerEvent::Down`] may arrive at any time
-    /// afterwards.
+    /// Returns the generation of the service. Record it before sending, because its [`PushDealerEvent::Down`] may arrive at any
+    /// time afterwards.
     pub(crate) fn generation(&self) -> Generation {
         self.queue.generation
     }

@@ -43,7 +43,7 @@ pub(super) fn send_now(socket: &mut impl SocketSend, message: ZmqMessage) -> Sen
 
 /// Creates the options of a socket that connects, with a random identity.
 ///
-/// A new identity for each socket ensures that a server does not confuse it with an earlier one. The identity is
+/// A new identity for each socket ensures that the peer does not confuse the socket with an earlier one. The identity is
 /// hexadecimal, because the dialects delimit identities with spaces.
 pub(super) fn options(connect_timeout: Duration) -> io::Result<SocketOptions> {
     let identity = Bytes::from(random_identity()?);

@@ -45,7 +45,7 @@ pub struct Mongrel2Connection {
     pub id: i64,
     /// The protocol of the connection.
     pub kind: Mongrel2ConnectionKind,
-    /// The time since the last request or WebSocket frame.
+    /// The time since the last request, WebSocket frame or keep-alive of the application.
     pub last_ping: Duration,
     /// The time since Mongrel2 last read from the client.
     pub last_read: Duration,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Minimum time between two polls.
+/// Minimum pause after a poll.
 const MIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The pause after a poll, as a multiple of its duration: Mongrel2 serves no clients while it answers, and should not

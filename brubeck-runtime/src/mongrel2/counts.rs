@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Counters of the connection to a [`Mongrel2`](crate::Mongrel2) server, since it was created. Clones share the
-/// counters.
+/// Counters of the connection to a [`Mongrel2`](crate::Mongrel2) server, since the `Mongrel2` was created. Clones share
+/// the counters.
 ///
 /// ```
 /// use brubeck::Mongrel2;
@@ -48,7 +48,7 @@ counters! {
     /// Returns the number of received requests, WebSocket frames, messages of message sockets, and further messages
     /// about uploads.
     requests, add_requests;
-    /// Returns the number of messages sent to Mongrel2, which include commands such as keep-alives. A broadcast message
+    /// Returns the number of messages sent to Mongrel2, including commands such as keep-alives. A message of a broadcast
     /// addresses up to 128 clients and counts once.
     messages, add_messages;
     /// Returns the number of messages, responses and parts of responses that were dropped because their connection was

@@ -1,4 +1,5 @@
-//! The Mongrel2 front end: receives web requests from a Mongrel2 server over ZeroMQ and sends the responses back.
+//! Mongrel2: the front end that receives web requests from a Mongrel2 server over ZeroMQ and sends the responses back, a
+//! client for its control port, and the means to run a Mongrel2 as a child process.
 
 pub mod codec;
 mod control;
@@ -46,7 +47,7 @@ const MIN_KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// ```
 ///
 /// The two addresses are the `send_spec` and the `recv_spec` of the `Handler` in Mongrel2's configuration. To use
-/// several Mongrel2 servers, add one of these for each with [`App::also`](crate::App::also).
+/// several Mongrel2 servers, add a `Mongrel2` for each further one with [`App::also`](crate::App::also).
 ///
 /// Mongrel2 may be started after the application, and restarted at any time. The application receives requests once
 /// Mongrel2 has subscribed to the responses. After a restart, Mongrel2 assigns the same connection ids to other
@@ -62,12 +63,13 @@ const MIN_KEEP_ALIVE: Duration = Duration::from_secs(1);
 ///
 /// # Limits
 ///
-/// | limit | default | beyond it |
+/// | limit | value | beyond it |
 /// |---|---|---|
 /// | concurrent requests | 1,024, at most 64 of them on one connection | 503 |
 /// | WebSockets | 8,192 | 503 |
-/// | messages of a WebSocket that its handler has not received | 1,024 and 4 MiB | the WebSocket is closed (1008) |
+/// | messages of a WebSocket that its handler has not received | 1,024, and 4 MiB or the body limit | the WebSocket is closed (1008) |
 /// | messages in flight to one client | 12; Mongrel2 disconnects a client at 17 | they wait, and are merged |
+/// | bytes in flight to one client, with `download.flow_control` | the credit that Mongrel2 grants | they wait, and are merged |
 /// | data queued for a client when a broadcast is sent to it | 1,024 chunks and 4 MiB | the client is disconnected |
 /// | body | the body limit of the application or of the route | 413; the connection of an upload is closed |
 ///
@@ -151,8 +153,8 @@ impl Mongrel2 {
     /// A file is removed when its handler has finished, unless the handler has stored it elsewhere. Only Mongrel2 and
     /// this process should have write access to the folder. The application fails to start if the template is invalid.
     ///
-    /// If Mongrel2 sees the folder at another path, use [`uploads_at`](Mongrel2::uploads_at). Unless this
-    /// is set, a body that Mongrel2 has written to a file is answered with 413.
+    /// If Mongrel2 sees the folder at another path, use [`uploads_at`](Mongrel2::uploads_at). Without either
+    /// of the two, a request whose body Mongrel2 writes to a file is answered with 413.
     pub fn uploads(mut self, template: impl Into<String>) -> Mongrel2 {
         self.uploads = Some((template.into(), None));
         self
@@ -176,8 +178,9 @@ impl Mongrel2 {
         self
     }
 
-    /// Sets the interval at which connections with pending requests are kept open and WebSockets are pinged. The
-    /// default is 30 seconds; a shorter interval than one second is raised to it.
+    /// Sets the interval at which WebSockets are pinged, and at which they, connections with pending requests, and message
+    /// sockets with a [`SocketSender`](crate::SocketSender) are kept open. The default is 30 seconds, and the minimum is one
+    /// second.
     ///
     /// ```
     /// use brubeck::Mongrel2;
@@ -187,8 +190,8 @@ impl Mongrel2 {
     /// ```
     ///
     /// Unless it is configured otherwise, Mongrel2 closes a connection that has been idle for two minutes, even if
-    /// its request is still being processed. The client of a WebSocket is disconnected if it has sent nothing, not even a
-    /// pong, since three pings, when the next one is due.
+    /// its request is still being processed. If the client of a WebSocket has sent nothing, not even a pong,
+    /// in response to three pings, it is disconnected when the fourth one is due.
     pub fn keep_alive(mut self, interval: Duration) -> Mongrel2 {
         self.settings.keep_alive = interval.max(MIN_KEEP_ALIVE);
         self
@@ -272,7 +275,7 @@ fn upload_store(template: &str, folder: Option<PathBuf>) -> crate::Result<Upload
     })
 }
 
-/// Parses an endpoint, and checks that it is possible to connect to one of its kind.
+/// Parses an endpoint. Returns an error if it is invalid, or only valid for binding.
 fn parse_endpoint(spec: &str) -> crate::Result<Endpoint> {
     spec.parse::<Endpoint>()
         .and_then(|endpoint| endpoint.check_connect().map(|()| endpoint))

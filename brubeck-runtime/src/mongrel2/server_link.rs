@@ -45,7 +45,8 @@ const RESPONSES: Role = Role {
     traffic: Traffic::Outbound,
 };
 
-/// An event of a [`ServerLink`]. Events are in order, and the generations of a link increase.
+/// An event of a [`ServerLink`]. The messages of a connection come after its [`Up`](LinkEvent::Up) and before its
+/// [`Down`](LinkEvent::Down), and each connection has a higher generation than the preceding one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LinkEvent {
     /// Mongrel2 is connected and receives responses.
@@ -109,7 +110,7 @@ impl ServerLinkSender {
     /// counted unless `generation` is the current one.
     ///
     /// # Errors
-    /// Returns [`SendError::LinkDown`] if that connection is lost, or [`SendError::Closed`].
+    /// Returns [`SendError::LinkDown`] if that connection is lost, or [`SendError::Closed`] if the link is closed.
     pub(crate) async fn send(&self, generation: Generation, response: Bytes) -> Result<(), SendError> {
         let sent = self.link.send(generation, response).await;
         self.count_dropped(sent.map_err(|(error, _)| error))
@@ -118,7 +119,7 @@ impl ServerLinkSender {
     /// Queues a response if there is space now. Calls `before_send` just before it is queued.
     ///
     /// # Errors
-    /// Returns the errors of [`send`](Self::send), or [`SendError::Full`].
+    /// Returns the errors of [`send`](Self::send), or [`SendError::Full`] if there is no space.
     pub(crate) fn try_send_with(
         &self,
         generation: Generation,
@@ -417,8 +418,8 @@ async fn send_responses(
     }
 }
 
-/// Counts the responses in the write buffer. Records them as sent once they are written, and as dropped if the
-/// connection fails first.
+/// Counts the responses in the write buffer. Records them as sent once they are written, and as dropped if this is dropped
+/// first: because the connection failed, or the time for a shutdown was over.
 struct Unwritten<'a> {
     counters: &'a MessageCounters,
     responses: usize,

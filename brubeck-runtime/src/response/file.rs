@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 /// ```
 ///
 /// The response is 404 if the file does not exist, and 500 if it cannot be read; both are logged. Do not build the path from client
-/// input; use [`App::files`](crate::App::files) to serve a folder. The caller of a service gets an empty object instead of the file.
+/// input; use [`App::files`](crate::App::files) to serve a folder. The caller of a service gets an empty object instead of the file,
+/// and the caller of a [`LegacyService`](crate::LegacyService) a 500 response.
 ///
 /// Requires the feature `files`.
 #[derive(Clone, Debug, PartialEq, Eq)]

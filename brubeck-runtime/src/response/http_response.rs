@@ -1,4 +1,4 @@
-//! Converts responses of handlers into HTTP responses. Every front end uses it, so their responses are identical.
+//! Converts the responses of handlers into HTTP responses, for all front ends.
 
 use super::{Body, Payload, Response};
 use bytes::Bytes;
@@ -40,14 +40,16 @@ pub(crate) fn http_response(response: Response) -> http::Response<Body> {
 pub(crate) enum LengthSource {
     /// [`apply_framing`] adds it.
     Response,
-    /// The HTTP connection adds it when it writes the response.
+    /// The HTTP connection adds it when it writes the response. [`apply_framing`] adds it for HEAD requests, for empty bodies, and for
+    /// responses with framing headers.
     Connection,
 }
 
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
-/// Corrects the framing headers of a response. `content-length` is the length of the body, if that is known; otherwise the handler's
-/// own header stays, if it is valid. `transfer-encoding` and `keep-alive` are removed, because only the connection decides about them.
+/// Corrects the framing headers of a response. `content-length` is set to the length of the body, if that is known, unless the HTTP
+/// connection adds it. A `content-length` of the handler is kept if it is valid and the length is not known, or if the request was a HEAD
+/// and the body is empty. `transfer-encoding` and `keep-alive` are removed, because only the connection decides about them.
 ///
 /// A response with status 204 or 304 loses its body, its length and its media type. If `head` is `true`, the request was a HEAD: the
 /// body is removed, and its length is kept.
@@ -91,8 +93,8 @@ pub(crate) fn apply_framing(response: &mut http::Response<Body>, head: bool, len
     }
 }
 
-/// Keeps the first `content-length` if it is valid, and removes all others. With several of them, or an invalid one, the client could
-/// disagree about the end of the response.
+/// Keeps the first `content-length` if it is valid, and removes all others. With several of them, or an invalid one, a proxy and the
+/// client could disagree about the end of the response.
 fn sanitize_content_length(headers: &mut HeaderMap) {
     let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
     let text = headers

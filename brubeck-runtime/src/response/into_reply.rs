@@ -38,17 +38,20 @@ use std::borrow::Cow;
 /// | [`Redirect`](crate::Redirect) | 302, 303, 307 or 308 | empty |
 /// | [`Events`](crate::Events) | 200 | server-sent events |
 /// | [`Body`] | 200 | `application/octet-stream`, streamed |
+/// | [`File`](crate::File), with the feature `files` | 200, 206, 304, 404, 412, 416 or 500 | the file, or the range that the client requests |
+/// | [`UploadError`](crate::UploadError) | 413, 408, 400 or 500 | the reason, in the format that the client prefers |
 /// | [`Problem`](crate::Problem), [`Rejection`](crate::Rejection), [`NotFound`] | its status | the reason, in the format that the client prefers |
-/// | [`CallError`](crate::CallError) | see there | the standard message of the status, in the format that the client prefers |
+/// | [`CallError`](crate::CallError) | [`CallError::status`](crate::CallError::status) | the standard message of the status, in the format that the client prefers |
 /// | [`Fault`](crate::Fault) | its code | its message, in the format that the client prefers |
-/// | `(Status, R)` | the `Status` | as `R` |
+/// | `(Status, R)`, `(http::StatusCode, R)` | the first value | as `R` |
 /// | `([(name, value); N], R)`, `(HeaderMap, R)` | as `R` | as `R`, with the headers added; a `content-type` replaces that of `R` |
 /// | `http::Response<B>`, [`Response`] | its status | its headers and body |
 /// | `Result<R, E>` | as `R` or `E` | as `R` or `E` |
 /// | `Option<R>` | as `R`, 404 for `None` | as `R`; `None` is as [`NotFound`] |
 ///
 /// A service handler can return all of them, but services send JSON: text arrives as a JSON string, bytes that are not UTF-8 become a 500
-/// response, and a stream or a file becomes an empty object.
+/// response, and a stream or a file becomes an empty object. A [`LegacyService`](crate::LegacyService) responds with 500 to a file, and to
+/// a stream that is not text in memory.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a reply",
     label = "a handler must return a type that implements `IntoReply`",

@@ -84,9 +84,11 @@ pub enum Payload {
     Message,
     /// A serialized JSON value.
     Json(Bytes),
-    /// Bytes. Their media type is in the headers. The callers of a service get them as a JSON string.
+    /// Bytes. Their media type is in the headers. The callers of a service get them as a JSON string, or a 500 response if they are not
+    /// UTF-8.
     Bytes(Bytes),
-    /// A streamed body. Its media type is in the headers. The callers of a service get an empty object.
+    /// A streamed body. Its media type is in the headers. The callers of a service get an empty object, and those of a
+    /// [`LegacyService`](crate::LegacyService) a 500 response unless the body is text in memory.
     Stream(Body),
     /// A problem, to be rendered in the format that the client prefers.
     Problem(Box<Problem>),
@@ -169,7 +171,7 @@ impl Response {
         Response::typed(status, media_type, Payload::Bytes(bytes.into()))
     }
 
-    /// Creates a response with a streamed body. Service handlers cannot stream; their callers get an empty object.
+    /// Creates a response with a streamed body. Service handlers cannot stream, see [`Payload::Stream`].
     pub fn stream(status: Status, media_type: &'static str, body: Body) -> Response {
         Response::typed(status, media_type, Payload::Stream(body))
     }
@@ -276,7 +278,7 @@ impl Response {
     pub(crate) fn with_headers(mut self, headers: HeaderMap) -> Response {
         let merged = self.headers.to_mut();
         for (name, value) in &headers {
-            // A response has one content type, so it replaces that of the payload.
+            // A response has one content type, so the added one replaces that of the payload.
             if *name == CONTENT_TYPE {
                 merged.insert(name, value.clone());
             } else {
@@ -286,8 +288,8 @@ impl Response {
         self
     }
 
-    /// Adds a `set-cookie` header. Unlike [`Cookies::set`](crate::Cookies::set), it does not replace other cookies with the same name, and
-    /// keeps `Secure` for a loopback address.
+    /// Adds a `set-cookie` header. Unlike [`Cookies::set`](crate::Cookies::set), this does not replace other cookies with the same name,
+    /// and keeps `Secure` for a loopback address.
     pub fn with_cookie(mut self, cookie: Cookie) -> Response {
         self.headers_mut().append(SET_COOKIE, cookie.header());
         self

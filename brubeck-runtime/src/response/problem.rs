@@ -28,7 +28,7 @@ use std::borrow::Cow;
 ///
 /// The caller of a service gets the status, with the reason as its message, but not the fields.
 ///
-/// Clients can see the reason, the fields and the members, so these must not contain secrets.
+/// Clients can see the reason, the fields and the members that [`with`](Problem::with) adds, so these must not contain secrets.
 ///
 /// [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 #[derive(Clone, Debug, PartialEq)]
@@ -114,8 +114,8 @@ impl Problem {
         Value::Object(object)
     }
 
-    /// Returns the invalid fields whose reason differs from that of the problem. A [`Rejection`](crate::Rejection) uses one reason for both,
-    /// and clients that get HTML or text should read it once.
+    /// Returns the invalid fields whose reason differs from that of the problem. A [`Rejection`](crate::Rejection) uses one reason for
+    /// both, and clients that get HTML or text should read that reason only once.
     fn distinct_fields(&self) -> impl Iterator<Item = &InvalidField> {
         self.fields
             .iter()
@@ -201,8 +201,8 @@ pub(crate) enum ProblemFormat {
 }
 
 impl ProblemFormat {
-    /// Returns the format that the `accept` header prefers. If the header is missing or accepts none of the formats by name, it is JSON
-    /// for a request with a JSON body, and otherwise plain text.
+    /// Returns the format that the `accept` header prefers. If the header is missing or accepts none of the formats by name, the format is
+    /// JSON for a request with a JSON body, and otherwise plain text.
     pub(crate) fn negotiate(headers: &HeaderMap) -> ProblemFormat {
         let ranges = headers
             .get_all(ACCEPT)

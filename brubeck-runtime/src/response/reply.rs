@@ -29,7 +29,7 @@ pub struct Reply<T = Fields> {
     payload: T,
     status: Status,
     headers: HeaderMap,
-    /// The last error of a builder method. The response is 500 then.
+    /// The last error of a builder method. If there is one, the response is 500.
     error: Option<String>,
 }
 

@@ -47,13 +47,13 @@ enum Instruction {
 struct Follow {
     /// A superset of the bytes that may come next.
     bytes: ByteSet,
-    /// The match may end here although the path continues: the pattern is a prefix.
+    /// The match may end here although the path continues, because no `$` follows in the pattern.
     match_may_end: bool,
 }
 
 impl CaptureProgram {
-    /// Compiles a pattern with these captures. Returns `None` if the next byte does not always decide how a match continues, if a group
-    /// is not one of the captures, or if the pattern is not a valid regex.
+    /// Compiles a pattern with these captures. Returns `None` if it is not certain that the next byte always decides how a match
+    /// continues, if a group is not one of the captures, or if the pattern is not a valid regex.
     pub(super) fn compile(
         pattern: &str,
         captures: &[&str],
@@ -104,7 +104,7 @@ impl CaptureProgram {
     }
 }
 
-/// Compiles a pattern, part by part. Each method returns `None` if the next byte does not decide how the match continues.
+/// Compiles a pattern, part by part. The methods return `None` if it is not certain that the next byte decides how the match continues.
 struct Compiler<'a> {
     captures: &'a [&'a str],
     sets: &'a mut ByteSetInterner,

@@ -5,13 +5,13 @@ mod product;
 use super::automaton::Automaton;
 use product::{ByteRange, ProductState, product};
 
-/// Limits the size of one combined automaton: the sum, over its states, of the single automata that are still alive there.
-/// Routes of plain paths stay far below. Patterns that overlap in many ways would exceed any limit and are combined in
+/// Limits the size of one combined automaton: the number of single automata that are still alive, summed over its states.
+/// Routes of plain paths stay far below the limit. Patterns that overlap in many ways can exceed it; they are combined in
 /// smaller groups.
 const MAX_PRODUCT_SIZE: usize = 1 << 20;
 
-/// A lookup table is used instead of a list of ranges if it has at most this number of entries per range. A table costs one read, a list up
-/// to one comparison per range.
+/// A lookup table is used instead of a list of ranges if it has at most this number of entries per range. A table costs one read, a list
+/// up to one comparison per range.
 const MAX_TABLE_ENTRIES_PER_RANGE: usize = 4;
 
 /// Routes that are consecutive in the list, matched in one pass over the path, regardless of their number.
@@ -26,7 +26,7 @@ const MAX_TABLE_ENTRIES_PER_RANGE: usize = 4;
 /// | 2 | the length of the text |
 /// | 4 per table entry | the offset of the next state for this byte, or `NO_STATE` |
 /// | 6 per range | its lowest byte, its highest byte, and the offset of the next state |
-/// | .. | the text: bytes that must follow before the transitions |
+/// | .. | the text: bytes that the path must contain before the transitions are used |
 #[derive(Debug)]
 pub(super) struct CombinedDfa(Vec<u8>);
 
@@ -44,7 +44,7 @@ const NO_ROUTE: u32 = u32::MAX;
 
 impl CombinedDfa {
     /// Combines these routes, each with its index, into one automaton, or into several if one would exceed [`MAX_PRODUCT_SIZE`]. The
-    /// automata must be tried in order.
+    /// returned automata must be tried in order.
     pub(super) fn build(routes: &[(usize, Automaton)]) -> Vec<CombinedDfa> {
         CombinedDfa::build_limited(routes, MAX_PRODUCT_SIZE)
     }
@@ -90,7 +90,7 @@ impl CombinedDfa {
     pub(super) fn first_match(&self, path: &[u8]) -> Option<usize> {
         let (mut offset, mut rest) = (0_u32, path);
         loop {
-            // `NO_STATE` is beyond the end of the buffer, where the lookup ends.
+            // `NO_STATE` is beyond the end of the buffer, so this returns `None`.
             let packed = self.0.get(offset as usize..)?;
             let (header, body) = packed.split_first_chunk()?;
             let state = StateHeader::decode(header);
@@ -247,7 +247,7 @@ impl<'a> UnpackedState<'a> {
     fn pack(&self, offsets: &[u32], packed: &mut Vec<u8>) {
         packed.extend(self.end.first_route.map_or(NO_ROUTE, to_u32).to_le_bytes());
         packed.extend(self.transitions.encode());
-        // The macros pack single automata with offsets of 16 bits, so no text is longer.
+        // No text is longer than 65,535 bytes, because the macros pack single automata with offsets of 16 bits.
         packed.extend((self.text.len() as u16).to_le_bytes());
         match self.transitions {
             Transitions::AcceptAll | Transitions::None => {}
@@ -271,7 +271,7 @@ impl<'a> UnpackedState<'a> {
     }
 }
 
-/// Returns the only transition of a state that accepts no route and continues with one byte only.
+/// Returns the only transition of a state that accepts no route and continues with one byte only. Returns `None` for other states.
 fn only_byte(state: &ProductState) -> Option<ByteRange> {
     match state.ranges[..] {
         [range] if range.low == range.high && state.first_route.is_none() => Some(range),
@@ -279,7 +279,8 @@ fn only_byte(state: &ProductState) -> Option<ByteRange> {
     }
 }
 
-/// Marks the states that become text of the state before them: it has no other transition, and no other state leads to them.
+/// Marks each state that becomes text of the state before it: that state accepts no route and has no other transition, and no other
+/// state leads to the marked one.
 fn absorbed_states(product: &[ProductState]) -> Vec<bool> {
     let mut predecessors = vec![0_u32; product.len()];
     for range in product.iter().flat_map(|state| &state.ranges) {

@@ -75,9 +75,9 @@ pub(crate) enum Match<S: 'static> {
         /// The position in the route table.
         index: usize,
     },
-    /// The resource has no handler for this method.
+    /// The resource has no handler for this kind of message and this method.
     MethodNotAllowed {
-        /// The methods that it has for this kind of message; may be empty.
+        /// The methods for which the resource has a handler of this kind; may be empty.
         allowed: Vec<Method>,
     },
     NotFound,
@@ -176,7 +176,7 @@ impl<S> Router<S> {
 }
 
 impl MatchGroup {
-    /// Combines consecutive resources; one without an automaton stays alone.
+    /// Combines consecutive resources that have an automaton. A resource without one gets a group of its own.
     fn of<S>(resources: &[Resource<S>]) -> Vec<MatchGroup> {
         let combine = |pending: &[(usize, Automaton)]| {
             CombinedDfa::build(pending).into_iter().map(MatchGroup::Combined)

@@ -9,7 +9,7 @@ use std::pin::Pin;
 /// The future of a running handler.
 pub type BoxFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
 
-/// A handler with its types erased. To erase them, its future is boxed, once for each message.
+/// A handler with its types erased. Its future is boxed for this, once for each message.
 pub type HandlerFn<S> = fn(Context<S>) -> BoxFuture;
 
 /// The routes of an application, in the order in which they are tried. `S` is the state of the application.
@@ -112,8 +112,8 @@ fn vacant<S>(_: Context<S>) -> BoxFuture {
     Box::pin(async { Response::new(crate::status::Status::NOT_FOUND) })
 }
 
-/// A handler in a list, with the value of its `CHECKED`. If an argument of the handler is invalid, `CHECKED` fails to evaluate and this
-/// type does not exist: the error is reported once, at the handler, and not again at the list.
+/// A handler in a list, with the value of its `CHECKED`. If an argument of the handler is invalid, `CHECKED` fails to evaluate and rustc
+/// cannot form this type. The error is then reported once, at the handler, and not again at the list.
 pub struct Checked<H, const CHECKED: bool>(std::marker::PhantomData<H>);
 
 /// A handler whose arguments are valid.
@@ -131,7 +131,7 @@ pub trait RouteHandler<S>: Routed {
     /// `true` if an argument streams the body of a web request.
     const STREAMS: bool = false;
 
-    /// The calls with `nowait` that its attribute has found in its source text.
+    /// The calls with `nowait` that the attribute has found in the source text of the handler.
     const NOWAIT_CALLS: NowaitCalls = NowaitCalls::NONE;
 
     /// Extracts the arguments, runs the handler, and converts its return value to a response.

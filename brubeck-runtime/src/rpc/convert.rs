@@ -14,9 +14,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-/// Converts a request of the application. Its named arguments and the fields of its body become one JSON object.
+/// Converts a request of the application.
 ///
-/// An argument replaces a field of the same name. If there are arguments, a body that is not an object is dropped.
+/// Without named arguments, the body is sent unchanged. Otherwise the arguments and the fields of the body become one JSON object.
+/// An argument replaces a field of the same name, and a body that is not an object is dropped.
 pub(super) fn to_call_request(request: ServiceRequest, nowait: bool) -> CallRequest {
     let text = |(name, value): (String, Value)| (name.into(), plain(value).into());
     let trace = request.trace.as_ref();

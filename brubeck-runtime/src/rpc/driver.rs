@@ -3,6 +3,8 @@
 //! [`Driver`] does no I/O. Its owner passes events to [`handle_event`](Driver::handle_event), executes the actions that
 //! [`poll_action`](Driver::poll_action) returns, and passes a wake event at [`poll_timeout`](Driver::poll_timeout). Callers and
 //! workers do so under a lock that they take for each event, so no channel or task sits between a call and its socket.
+//!
+//! `run_timer` wakes the owner at the timeouts of its driver.
 
 use super::core::{Caller, CallerAction, CallerEvent, Moment, Worker, WorkerAction, WorkerEvent};
 use std::collections::VecDeque;
@@ -97,8 +99,8 @@ impl<M: StateMachine> Driver<M> {
         self.scheduled_timeout
     }
 
-    /// Returns the new timeout if it is earlier than the one returned last or that was `None`. A later timeout is not reported:
-    /// the wake event at the earlier one is harmless.
+    /// Returns the timeout if it is earlier than the one that was returned last, or if none was returned. A later timeout is not
+    /// reported: the wake event at the earlier one is harmless.
     pub fn timeout_changed(&mut self) -> Option<Moment> {
         let next = self.machine.next_wake()?;
         if self.scheduled_timeout.is_some_and(|scheduled| scheduled <= next) {
@@ -127,7 +129,7 @@ impl Clock {
     }
 
     pub(crate) fn instant(self, moment: Moment) -> Instant {
-        // A moment that is not representable as an instant is too far away to matter. Use one in 34 years instead.
+        // A moment that is not representable as an instant is too far away to matter. Use 34 years after the origin instead.
         self.0
             .checked_add(moment)
             .unwrap_or(self.0 + Moment::from_secs(1 << 30))
@@ -144,8 +146,8 @@ pub(crate) trait TimerTarget: Send + Sync + 'static {
 
 /// Wakes `target` at the times that it requests, until it is dropped.
 ///
-/// The target must notify `timer_changed` if its next time becomes earlier, and when it is dropped: otherwise this future does not
-/// end before the time that it waits for.
+/// The target must notify `timer_changed` if its next time becomes earlier, so that it is woken in time. It must also do so when it is
+/// dropped, so that this future ends at once.
 pub(crate) async fn run_timer(target: Weak<impl TimerTarget>, timer_changed: Arc<Notify>) {
     loop {
         let Some(next) = target.upgrade().map(|target| target.next_wake()) else {

@@ -5,7 +5,7 @@ use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The size up to which browsers must accept a cookie (RFC 6265, section 6.1).
+/// The size up to which browsers should accept a cookie (RFC 6265, section 6.1).
 const MAX_COOKIE_BYTES: usize = 4096;
 
 /// The cookie changes of one request, shared by all of its extractors.
@@ -16,7 +16,7 @@ pub(crate) struct CookieChanges(Arc<Mutex<PendingChanges>>);
 struct PendingChanges {
     cookies: Vec<Cookie>,
     session: Option<Session>,
-    /// `true` if the `host` header of the request is a loopback address.
+    /// `true` if the `host` header of the request is `localhost` or a loopback address.
     loopback: bool,
 }
 

@@ -19,9 +19,9 @@ use std::time::Duration;
 /// ```
 ///
 /// The defaults are `Path=/`, no domain, no maximum age (the cookie is deleted when the browser closes), `HttpOnly`, `SameSite=Lax`
-/// and `Secure`. If the `host` header of the request is a loopback address, [`Cookies`](crate::Cookies),
+/// and `Secure`. If the `host` header of the request is `localhost` or a loopback address, [`Cookies`](crate::Cookies),
 /// [`SignedCookies`](crate::SignedCookies) and [`Session`](crate::Session) omit `Secure`, so that cookies work during development without
-/// TLS. They keep it for [`SameSite::None`], which browsers ignore without it.
+/// TLS. They keep `Secure` for [`SameSite::None`], because browsers ignore a cookie that has only the latter.
 ///
 /// Names and values can be any text. Characters that are not allowed in a cookie (RFC 6265, section 4.1.1) are percent-encoded in the
 /// name and the value, and removed from the path and the domain.
@@ -58,7 +58,7 @@ pub enum SameSite {
     /// Requests from other sites include the cookie if they open a page in the browser with GET, as a link does. The default.
     #[default]
     Lax,
-    /// Requests from other sites include the cookie. Browsers require `Secure` with it.
+    /// Requests from other sites include the cookie. Browsers ignore such a cookie unless it is `Secure`.
     None,
 }
 
@@ -148,7 +148,7 @@ impl Cookie {
         &self.value
     }
 
-    /// Converts the cookie into one that removes it.
+    /// Converts the cookie into one that removes it from the browser.
     pub(crate) fn expired(mut self) -> Cookie {
         self.value.clear();
         self.max_age = Some(Duration::ZERO);

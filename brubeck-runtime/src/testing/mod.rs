@@ -25,9 +25,9 @@
 //! # }
 //! ```
 //!
-//! A request passes everything in the application, such as layers, hooks and limits. It does not pass the server: its timeouts,
-//! its limits for connections and headers, and its WebSockets. In a test with `#[tokio::test(start_paused = true)]`, sleeping and
-//! timeouts take no real time.
+//! A request passes everything in the application, such as layers, hooks and limits. There is no server in between: its
+//! timeouts and its limits for connections and headers do not apply, and a WebSocket cannot be opened. In a test with
+//! `#[tokio::test(start_paused = true)]`, sleeping and timeouts take no real time.
 
 mod client;
 mod form;

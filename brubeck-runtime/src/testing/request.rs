@@ -92,7 +92,7 @@ impl<'a> TestRequest<'a> {
         self
     }
 
-    /// Sets the body. Does not change the `content-type`, which a new request does not have.
+    /// Sets the body. The `content-type` stays as it is: without a call of [`header`](Self::header) there is none.
     pub fn body(mut self, body: impl Into<Body>) -> TestRequest<'a> {
         *self.request.body_mut() = body.into();
         self

@@ -11,8 +11,8 @@ use std::fmt;
 
 /// The response to a [`TestRequest`](super::TestRequest).
 ///
-/// Each `assert_..` method panics with the complete response if the assertion fails, and returns the response otherwise, so that
-/// assertions can be chained.
+/// Each `assert_..` method returns the response, so that assertions can be chained. If the assertion fails, it panics with the
+/// head of the response and at most 2,000 characters of its body.
 ///
 /// # Examples
 ///
@@ -109,7 +109,7 @@ impl TestResponse {
         self
     }
 
-    /// Asserts that a header has this value. It may have others in addition.
+    /// Asserts that a header has this value. The header may have other values in addition.
     #[track_caller]
     pub fn assert_header(&self, name: &str, value: &str) -> &TestResponse {
         let found = self

@@ -92,8 +92,8 @@ impl TestSite {
     ///
     /// # Errors
     ///
-    /// Returns an error if the configuration of an application is not valid, like [`App::start`], or if two services have the
-    /// same address.
+    /// Returns an error if the configuration of an application is not valid, like [`App::start`], if the address of a service is
+    /// not a valid endpoint, or if two services have the same address.
     pub async fn start(self) -> Result<TestSiteHandle> {
         let network = InMemory::default();
         let client_network = network.clone();
@@ -160,7 +160,7 @@ impl TestSiteHandle {
     ///
     /// # Errors
     ///
-    /// Returns an error if the address is not a valid endpoint, or has a dialect of the Python original.
+    /// Returns an error if the address is not a valid endpoint, or if a dialect of the Python original is selected for it.
     pub fn client(&self, service: &ServiceAddress) -> Result<Client> {
         Ok(Client::over((self.open_link)(service)?))
     }

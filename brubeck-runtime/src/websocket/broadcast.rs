@@ -7,7 +7,7 @@ use bytes::Bytes;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Sends messages to all WebSockets that have joined. Clones share the subscribers.
+/// Sends messages to all WebSockets and message sockets that have joined. Clones share the subscribers.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -29,10 +29,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// # let _ = App::new(ROUTES, Broadcast::new());
 /// ```
 ///
-/// A slow subscriber does not delay the others: it is disconnected if a message arrives while 1,024 messages or 4 MiB are queued for it.
+/// A slow subscriber does not delay the others: it is disconnected if more than 1,024 messages or 4 MiB would be queued for it.
 ///
-/// A message is encoded and, with the feature `deflate`, compressed once for all subscribers. Behind Mongrel2, one message to
-/// Mongrel2 reaches up to 128 connections.
+/// A message is encoded and, with the feature `deflate`, compressed only once, not once for each subscriber. Behind Mongrel2, one message
+/// to Mongrel2 reaches up to 128 connections.
 #[derive(Clone, Default)]
 pub struct Broadcast(Arc<Mutex<Subscribers>>);
 
@@ -121,13 +121,13 @@ impl Broadcast {
 
     /// Subscribes a client until its connection is closed.
     ///
-    /// It is meant for handlers of [message sockets](SocketSender), which run once for each message of a client. Behind Mongrel2, nothing
-    /// happens if this method has subscribed the client before. With the embedded server, each call adds a subscription, so use
-    /// [`join`](Broadcast::join) for its WebSockets.
+    /// This method is meant for handlers of [message sockets](SocketSender), which run once for each message of a client. Behind Mongrel2,
+    /// nothing happens if this method has subscribed the client before. With the embedded server, each call adds a subscription, so use
+    /// [`join`](Broadcast::join) for the WebSockets of that server.
     ///
     /// # Panics
     ///
-    /// Panics if it is called outside of a tokio runtime.
+    /// Panics outside of a tokio runtime.
     pub fn until_closed(&self, sender: &SocketSender) {
         let client = sender.0.group().map(|(group, client)| (group.id(), client));
         if let Some(client) = &client

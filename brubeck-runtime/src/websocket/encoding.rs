@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 pub(crate) enum BroadcastEncoding {
     /// A frame.
     Frame,
-    /// A frame, compressed unless the message is small or compression does not make it smaller.
+    /// A frame, compressed unless the message is small or compression saves almost nothing.
     DeflatedFrame,
     /// The content without framing, terminated with a NUL byte, for message sockets.
     NulTerminated,
@@ -22,8 +22,8 @@ impl BroadcastEncoding {
         BroadcastEncoding::NulTerminated,
     ];
 
-    /// Returns the encoding for a WebSocket client with the negotiated compression. Clients with a smaller window than the default
-    /// get uncompressed frames, because a message is compressed only once for all clients.
+    /// Returns the encoding for a WebSocket client with the negotiated compression. Clients with a window below the maximum get
+    /// uncompressed frames, because a message is compressed only once, for all clients.
     pub(crate) fn negotiated(deflate: Option<Deflate>) -> BroadcastEncoding {
         if deflate.is_some_and(Deflate::has_max_window) {
             BroadcastEncoding::DeflatedFrame

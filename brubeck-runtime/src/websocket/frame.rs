@@ -16,7 +16,7 @@ pub(crate) fn ping_frame() -> Bytes {
     frame(PING, b"")
 }
 
-/// Encodes a close frame. It is empty if the code must not be sent, as that of [`Close::NONE`].
+/// Encodes a close frame. Its payload is empty if the code must not be sent, such as that of [`Close::NONE`].
 pub(crate) fn close_frame(close: &Close) -> Bytes {
     if !super::close::is_sendable(close.code()) {
         return frame(CLOSE, b"");

@@ -23,7 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 /// ```
 ///
 /// It works the same with the embedded server and with Mongrel2. When the handler returns, the connection is closed with code 1000,
-/// unless its [outcome](crate::SocketOutcome) is another one.
+/// unless the [outcome](crate::SocketOutcome) of the handler has another code.
 ///
 /// The connection is closed by the server if
 /// * the client violates the protocol (code 1002),
@@ -31,7 +31,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 /// * a message exceeds the body limit of the application (code 1009),
 /// * the handler does not receive, and the queue of received messages is full (Mongrel2, code 1008; the embedded server stops reading
 ///   instead),
-/// * the client does not read the messages of a [`Broadcast`](crate::Broadcast) fast enough (without a close frame),
+/// * the client does not read the messages of a [`Broadcast`](crate::Broadcast) fast enough (without a close frame; the handler gets code
+///   1008 with the embedded server, and 1006 behind Mongrel2),
 /// * the client sends no frame in return to three pings in a row (without a close frame, code 1006 for the handler). A ping is sent every
 ///   30 seconds; behind Mongrel2, `Mongrel2::keep_alive` changes the interval,
 /// * the application shuts down (code 1001).
@@ -67,8 +68,8 @@ pub struct WebSocket {
 /// # const ROUTES: Routes<()> = routes![clock];
 /// ```
 ///
-/// In the handler of a Mongrel2 message socket, it is an extractor. Keep it to send messages to the client at any time. Each message is
-/// terminated with a NUL byte.
+/// In the handler of a Mongrel2 message socket, the sender is an extractor. Keep it to send messages to the client at any time. Each
+/// message is terminated with a NUL byte.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -85,8 +86,8 @@ pub struct WebSocket {
 /// # const ROUTES: Routes<Broadcast> = routes![subscribe, publish];
 /// ```
 ///
-/// A client can use the connection of a message socket for HTTP requests, too. Do not send to it while it receives a response, because
-/// the message could arrive in the middle of the response.
+/// A client can use the connection of a message socket for HTTP requests, too. Do not send to the client while it receives a response,
+/// because the message could arrive in the middle of the response.
 #[derive(Clone)]
 pub struct SocketSender(pub(crate) Arc<dyn SocketTransport>);
 
@@ -170,7 +171,8 @@ impl WebSocket {
         self.sender.close(close);
     }
 
-    /// Returns the reason of the close. Returns `None` while the WebSocket is open. It is set before [`recv`](WebSocket::recv) returns `None`.
+    /// Returns the reason of the close. Returns `None` while the WebSocket is open. The reason is set before [`recv`](WebSocket::recv)
+    /// returns `None`.
     pub fn ended(&self) -> Option<&Close> {
         self.ended.get()
     }

@@ -8,10 +8,14 @@ use std::sync::Arc;
 /// Sends to the client of a WebSocket or of a message socket. Each front end implements it.
 pub(crate) trait SocketTransport: Send + Sync + 'static {
     /// Sends a message. Waits while the send buffer of the client is full.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the connection is closed.
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>>;
 
-    /// Sends bytes in the encoding of [`encoding`](SocketTransport::encoding), or disconnects the client if its broadcast buffer is
-    /// full. Does not wait.
+    /// Sends the bytes of a broadcast message, encoded as [`encoding`](SocketTransport::encoding) returns. Disconnects the client instead
+    /// if its broadcast buffer is full. Does not wait.
     fn send_or_disconnect(&self, bytes: Bytes);
 
     /// Returns the encoding of broadcast messages for this client.
@@ -23,7 +27,7 @@ pub(crate) trait SocketTransport: Send + Sync + 'static {
     /// Completes when the connection is closed or lost.
     fn closed(&self) -> BoxFuture<'_, ()>;
 
-    /// Returns the group of the client and its id in it, if the front end can send to many clients at once.
+    /// Returns the group of the client, and the id of the client in that group, if the front end can send to many clients at once.
     fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, ClientId)>;
 }
 

@@ -13,7 +13,7 @@ use http::{HeaderMap, StatusCode};
 use std::fmt::Display;
 use std::pin::pin;
 
-/// Extractor for a WebSocket upgrade request, for handlers that decide whether to accept it.
+/// Extractor for a WebSocket upgrade request, for handlers that decide whether to accept the request.
 ///
 /// Most WebSocket handlers use `#[websocket("..")]` instead, which accepts every valid request.
 ///
@@ -167,8 +167,8 @@ where
         let close = pin!(handler).await.close();
         sender.close(close);
     }));
-    // The front end replaces the status, because 101 is not the final status of a response elsewhere. Without a message as its payload, the
-    // response is not taken for an error, which a catcher or an error page would replace.
+    // `Status::http` converts 101 to 500, so the front end sets the HTTP status 101. The empty payload prevents that the response is taken
+    // for an error, which a catcher or an error page would replace.
     Response::new(Status::new(101)).with_payload(Payload::Empty)
 }
 
@@ -207,10 +207,10 @@ fn choose_protocol(headers: &HeaderMap, protocols: &[&'static str]) -> Option<&'
     protocols.iter().find(is_supported).copied()
 }
 
-/// Checks that a request comes from the same host and port as it is sent to, or from an allowed origin.
+/// Checks that the origin of a request has the host and port of the `host` header, or is allowed.
 ///
-/// The scheme is not compared, because a proxy may terminate TLS. Requests without an `origin` header are accepted. Browsers always send
-/// it, and other clients have no cookies of a user to abuse.
+/// The scheme is not compared, because a proxy may terminate TLS. Requests without an `origin` header are accepted: browsers always send
+/// the header, and other clients have no cookies of a user to abuse.
 fn check_origin(headers: &HeaderMap, allowed: &[&str]) -> Result<(), Rejection> {
     let Some(origin) = headers.get(ORIGIN) else {
         return Ok(());

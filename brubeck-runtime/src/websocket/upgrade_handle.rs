@@ -53,7 +53,7 @@ impl UpgradeHandle {
         })
     }
 
-    /// Returns the rejection of a second extractor of the WebSocket.
+    /// Returns the rejection for an extractor that finds the WebSocket taken by another one.
     pub(crate) fn already_taken() -> Rejection {
         Rejection::new(
             Status::INTERNAL_SERVER_ERROR,
@@ -65,7 +65,7 @@ impl UpgradeHandle {
         self.state(|state| state.protocol = protocol);
     }
 
-    /// Returns the WebSocket, with the subprotocol that was set before. Returns `None` if it was taken before.
+    /// Returns the WebSocket, with the subprotocol that was set before. Returns `None` if the WebSocket was taken before.
     pub(crate) fn take_socket(&self) -> Option<WebSocket> {
         self.state(|state| {
             state

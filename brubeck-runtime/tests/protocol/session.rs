@@ -381,7 +381,7 @@ fn drops_misdirected_messages() {
     let mut pair = Pair::with("secret", "secret");
     pair.open();
     let request = pair.call(1).remove(0);
-    // From a different peer, to a different worker with the same passphrase, and reflected to its sender.
+    // The request is sent from a different peer, to a different worker with the same passphrase, and back to its sender.
     let stranger = WorkerEvent::Frames {
         peer: Bytes::from_static(b"stranger"),
         frames: request.clone(),
@@ -389,7 +389,7 @@ fn drops_misdirected_messages() {
     assert!(pair.worker_event(stranger).is_empty());
     let mut other = Pair::with("secret", "secret");
     other.open();
-    // All pairs have the same seeds, so this session has the same id and keys. End it.
+    // All pairs have the same seeds, so the session of `other` has the same id and keys. End it.
     other.worker.handle_event(
         other.now,
         WorkerEvent::PeerGone { peer: IDENTITY },

@@ -353,7 +353,8 @@ fn encoder_enforces_decoder_limits() {
     );
 }
 
-/// Checks the example of `docs/protocol.md`, with which `tests/peers/v2_example.py` checks the HMAC of Python.
+/// Checks that the frames of the example in `docs/protocol.md` are those of this codec. `tests/peers/v2_example.py` verifies them in
+/// Python.
 #[test]
 fn protocol_document_example_is_exact() {
     let hello = encode_unsealed(

@@ -203,7 +203,7 @@ impl<'a> Dealer<'a> {
         }
     }
 
-    /// Moves the batch into the write buffer. Yields once before if more messages are likely to join the batch.
+    /// Moves the batch into the write buffer. If more messages are likely to join the batch, yields once first.
     async fn send_batch(&mut self) {
         // If more messages were delivered than are about to be sent, their receivers are probably runnable and about to
         // send. Yielding once lets their messages join this write; a system call for each would cost more.

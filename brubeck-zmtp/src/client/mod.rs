@@ -15,8 +15,8 @@ use crate::link::{LinkDriver, LinkSender, link_channel};
 use crate::queue::MessageCounts;
 use crate::{EventReceiver, Generation, LinkConfig, LinkState, SendError, ShutdownHandle};
 
-/// An event of a [`DealerClient`]. Events arrive in order, and the generation of a connection is larger than those before
-/// it.
+/// An event of a [`DealerClient`]. Events arrive in order, and each connection has a larger generation than the connections
+/// before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientEvent {
     /// The client connected to the server.
@@ -46,9 +46,9 @@ pub enum ClientEvent {
 /// It connects as soon as the server is running, and reconnects after each loss. See the [crate](crate) for an example.
 #[derive(Debug)]
 pub struct DealerClient {
-    /// Events. Dropping it closes the client.
+    /// Receives events. Dropping the receiver closes the client.
     pub inbound: EventReceiver<ClientEvent>,
-    /// Messages to the server. Dropping all clones closes the client.
+    /// Sends messages to the server. Dropping all clones closes the client.
     pub outbound: ClientSender,
     /// The state of the connection.
     pub state: watch::Receiver<LinkState>,
@@ -57,8 +57,8 @@ pub struct DealerClient {
 }
 
 impl DealerClient {
-    /// Sends the accepted messages for at most `linger`, then closes the client. Returns `true` if all of them were written in
-    /// time, or if there was no connection, in which case they are dropped.
+    /// Sends the accepted messages for at most `linger`, then closes the client. Returns `false` if `linger` was too short, or if
+    /// the connection was lost while the messages were written. Without a connection, drops the messages and returns `true`.
     pub async fn shutdown(self, linger: Duration) -> bool {
         self.shutdown.shutdown(linger).await
     }

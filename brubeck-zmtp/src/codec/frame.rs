@@ -87,8 +87,8 @@ impl FrameDecoder {
 
     /// Removes the next message or heartbeat from `input`.
     ///
-    /// Returns `None` if the input is incomplete, after reserving space for the missing bytes, up to a limit. Commands that
-    /// need no response are skipped.
+    /// Returns `None` if the input is incomplete, after reserving space for the missing bytes, up to a limit. Commands that are
+    /// not decoded to a [`Decoded`] are skipped.
     ///
     /// # Errors
     /// Returns an error if the stream violates the protocol or a limit. The connection must be closed.

@@ -153,7 +153,7 @@ pub enum CommandProgress<'a> {
 /// Finds the first command in the bytes received after the greeting.
 ///
 /// # Errors
-/// Returns an error if the bytes are not a command, or if its body is longer than [`MAX_READY`].
+/// Returns an error if the bytes are not a command, or if the body of the command is longer than [`MAX_READY`].
 pub fn split_command(received: &[u8]) -> Result<CommandProgress<'_>, HandshakeError> {
     let missing = |needed: usize| Ok(CommandProgress::Missing(needed.saturating_sub(received.len())));
     let (header, length) = match (received.first(), received.get(1)) {
@@ -254,7 +254,7 @@ impl<'a> CommandReader<'a> {
 pub enum HandshakeError {
     /// The first bytes are not a greeting of ZMTP 2 or later.
     NotZmtp,
-    /// The peer uses ZMTP 2.
+    /// The peer announced a version between ZMTP 1 and ZMTP 3.0.
     OldVersion,
     /// The peer requires a security mechanism, which means any other than `NULL`.
     Mechanism,

@@ -1,8 +1,8 @@
 //! The codec of ZMTP 3.1, without I/O.
 //!
 //! [`check_greeting`], [`split_command`] and [`decode_ready`] parse the handshake of a peer. [`FrameDecoder`] parses the
-//! frames after it. The functions are pure, and each announced length is checked against a limit before memory is allocated
-//! for it. The fuzz targets `zmtp_handshake` and `zmtp_frames` test this module.
+//! frames after the handshake. Each announced length is checked against a limit before memory is allocated for it. The fuzz
+//! targets `zmtp_handshake` and `zmtp_frames` test this module.
 
 mod frame;
 mod handshake;

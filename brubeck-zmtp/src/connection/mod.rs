@@ -79,11 +79,11 @@ pub struct ZmtpConnection {
 impl ZmtpConnection {
     /// Connects to `endpoint` and completes the handshake with a new random identity.
     ///
-    /// A new identity for each connection ensures that a server does not confuse it with an earlier one.
+    /// A new identity for each connection ensures that a server does not confuse the connection with an earlier one.
     ///
     /// # Errors
-    /// Returns an error if the connection or the handshake fails. This function has no timeout;
-    /// [`run_link`](crate::run_link) adds one.
+    /// Returns an error if the connection or the handshake fails, or if the operating system provides no random bytes. This
+    /// function has no timeout; [`run_link`](crate::run_link) adds one.
     pub async fn connect(endpoint: &Endpoint, role: &Role) -> io::Result<Self> {
         let stream = match endpoint {
             Endpoint::Tcp { host, port } => {

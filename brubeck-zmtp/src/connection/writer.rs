@@ -78,7 +78,7 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         self.pending_pongs < MAX_PENDING_PONGS
     }
 
-    /// Writes a part of the buffer, which must not be empty. This method is cancel safe.
+    /// Writes a part of the buffer. The buffer must not be empty. This method is cancel safe.
     ///
     /// # Errors
     /// Returns an error if the connection is lost, or if the buffer is empty. Returns [`ConnectionError::Stalled`] if the peer
@@ -147,7 +147,7 @@ impl WriteBuffer {
         if frame.len() < COPY_BELOW {
             self.small.put_slice(&frame);
         } else {
-            // Seal the small frames before this one, including its own header, to preserve the order.
+            // Seal the small frames before this frame, and the header of this frame, to preserve the order.
             self.slices.push_back(self.small.split().freeze());
             self.slices.push_back(frame);
         }

@@ -29,7 +29,7 @@ pub enum LinkState {
 
 /// The sending end of a link.
 ///
-/// Each message belongs to one connection, which its [`Generation`] identifies, and must not be sent on another one: see
+/// Each message belongs to the connection with its [`Generation`], and must not be sent on another connection: see
 /// [`LinkDriver::outbound`].
 #[derive(Debug)]
 pub struct LinkSender<M> {
@@ -52,7 +52,7 @@ impl<M> LinkSender<M> {
     /// Returns the generation of the current connection.
     ///
     /// # Errors
-    /// Returns [`SendError::LinkDown`] if there is none, or [`SendError::Closed`].
+    /// Returns [`SendError::LinkDown`] if there is no connection, and [`SendError::Closed`] if the link was shut down.
     #[inline]
     pub fn generation(&self) -> Result<Generation, SendError> {
         match *self.state.borrow() {
@@ -65,7 +65,7 @@ impl<M> LinkSender<M> {
     /// Waits for a connection. Returns its generation.
     ///
     /// # Errors
-    /// Returns [`SendError::Closed`].
+    /// Returns [`SendError::Closed`] if the link was shut down.
     pub async fn connected(&self) -> Result<Generation, SendError> {
         let mut state = self.state.clone();
         match state

@@ -181,8 +181,8 @@ fn create_directory(path: &Path) -> io::Result<()> {
     })
 }
 
-/// Returns `false` if no process listens at this socket file, which is the case only if the connection is refused. Any other
-/// result counts as in use, so that a file is not replaced in doubt. Does not block, even if the backlog of the process is
+/// Returns `false` if a connection to this socket file is refused, because then no process listens there. Any other result of
+/// connecting counts as in use, so that a file is not replaced in doubt. Does not block, even if the backlog of the process is
 /// full.
 fn is_in_use(path: &Path) -> io::Result<bool> {
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;

@@ -26,8 +26,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A bound endpoint that accepts connections within limits.
 ///
-/// Dead TCP peers are detected with keepalive, within about a minute. The file of a Unix socket has mode 0600. Its directory is created with mode
-/// 0700 if it is missing. Dropping the listener removes the file.
+/// Dead TCP peers are detected with keepalive, within about a minute. The file of a Unix socket has mode 0600. If its directory is
+/// missing, the directory is created with mode 0700. Dropping the listener removes the file.
 ///
 /// ```
 /// use brubeck_zmtp::{ZmtpConnection, ConnectionLimits, ZmtpListener, Role, SocketType, Traffic};

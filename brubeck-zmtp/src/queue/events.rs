@@ -144,7 +144,7 @@ impl<T> EventSender<T> {
         Some(self.permit(Some(slot)))
     }
 
-    /// Reserves space for one event if the queue has space.
+    /// Reserves space for one event. Returns `None` if the queue is full or the receiver was dropped.
     #[inline]
     pub fn try_reserve(&self) -> Option<EventPermit<'_, T>> {
         if self.shared.handler.get().is_some() {
@@ -179,7 +179,7 @@ pub struct EventPermit<'a, T> {
 }
 
 impl<T> EventPermit<'_, T> {
-    /// Sends the event, whose message has this many `bytes`. They may exceed the remaining capacity.
+    /// Sends an event whose message has this many `bytes`. The message may exceed the remaining capacity.
     #[inline]
     pub fn send(self, event: T, bytes: usize) {
         if let Some(handler) = self.shared.handler.get() {

@@ -147,7 +147,8 @@ where
         }
     }
 
-    /// Runs one turn: delivers buffered messages until the turn is over, the buffer has no more, or the event queue is full.
+    /// Runs one turn: delivers [`MESSAGES_PER_TURN`] buffered messages, or fewer if the buffer has no more or the event queue is
+    /// full.
     fn deliver(&mut self) -> Result<(), Violation> {
         let inbound = self.inbound;
         // Handlers may respond on this task while it delivers. The loop looks at the queue before it sleeps, so their

@@ -71,9 +71,9 @@ pub enum ServerEvent {
 pub struct RouterServer {
     /// The bound endpoint. If port 0 was requested, it has the port that the operating system chose.
     pub local: Endpoint,
-    /// Events. Dropping it closes the server.
+    /// Receives events. Dropping the receiver closes the server.
     pub inbound: EventReceiver<ServerEvent>,
-    /// Messages to the peers. Dropping all clones closes the server.
+    /// Sends messages to the peers. Dropping all clones closes the server.
     pub outbound: ServerSender,
     /// Shuts the server down.
     pub shutdown: ShutdownHandle,
@@ -120,8 +120,8 @@ impl ServerSender {
         (sender, dropped)
     }
 
-    /// Creates a sender for a socket that is implemented elsewhere, such as that of [`InMemory`](crate::InMemory). The queue
-    /// has a capacity of 1024 commands.
+    /// Creates a sender for a socket other than the `ROUTER` of this crate, such as a server of [`InMemory`](crate::InMemory).
+    /// The queue has a capacity of 1024 commands.
     pub fn to_queue() -> (Self, OutgoingQueue) {
         let (queue, commands) = mpsc::channel(OUTBOUND_MESSAGES);
         let counters = Arc::new(MessageCounters::default());
@@ -174,7 +174,8 @@ impl ServerSender {
             })
     }
 
-    /// Queues a message of at least one frame as [`try_send`](Self::try_send) does, and returns the message if that fails.
+    /// Queues a message as [`try_send`](Self::try_send) does, but returns the message if a queue is full. The message must have at
+    /// least one frame, which is not checked.
     ///
     /// # Errors
     /// Returns the message if the queue of [`to_queue`](Self::to_queue) is full, or `None` if the server was shut down.

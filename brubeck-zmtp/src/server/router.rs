@@ -187,7 +187,7 @@ impl fmt::Display for PeerError {
                 f.write_str("the handshake did not complete within `handshake_timeout`")
             }
             Self::NotRegistered(RegisterError::IdentityInUse) => {
-                f.write_str("the identity of the peer is already connected")
+                f.write_str("another peer with the same identity is connected")
             }
             Self::NotRegistered(RegisterError::ServerClosed) => f.write_str("the server is closing"),
             Self::Connection(error) => error.fmt(f),

@@ -222,7 +222,7 @@ async fn libzmq_dealer_reconnects_to_a_restarted_router() {
     assert_eq!(asked(&mut server).await.1, frames(&["before"]));
     assert!(server.shutdown(Duration::from_secs(5)).await);
     let mut server = serve(&local.to_string()).await;
-    // libzmq may lose messages while it reconnects, so it sends until one arrives.
+    // libzmq may lose messages while it reconnects, so the test sends until a message arrives.
     loop {
         dealer.send(&["after"]).await;
         tokio::select! {

@@ -1,4 +1,4 @@
-//! Servers and clients over real sockets, with peers of libzmq, of the `zeromq` crate, and with raw connections.
+//! Servers and clients over real sockets, with peers of libzmq and of the `zeromq` crate, and with raw connections.
 
 mod churn;
 mod common;

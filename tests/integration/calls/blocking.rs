@@ -16,11 +16,11 @@ type Signal<T> = (Sender<T>, Mutex<Receiver<T>>);
 
 /// Channels between a test and its handlers.
 struct Signals {
-    /// From a handler: it runs.
+    /// A handler sends here when it starts.
     started: Signal<()>,
-    /// To a handler: it may end.
+    /// The test sends here to let a handler end.
     release: Signal<()>,
-    /// From a handler: the state of its cancellation token at the end.
+    /// A handler sends here before it ends: `true` if its cancellation token is cancelled.
     was_cancelled: Signal<bool>,
 }
 

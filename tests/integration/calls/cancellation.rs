@@ -1,4 +1,5 @@
-//! Cancellation of service handlers: a closed browser connection, a deadline, or an aborted call frees the worker.
+//! Cancellation of service handlers by a closed browser connection, a deadline or an aborted call. An async handler is
+//! dropped; a blocking one holds its concurrency slot until it returns.
 
 use crate::support::served_app::{Protocol, socket_address, socket_folder};
 use crate::support::{Gate, ServedApp, requirements, with_timeout};
@@ -12,7 +13,7 @@ use tokio::sync::Semaphore;
 
 const SECRET: &str = "my_shared_secret";
 
-/// Browser connections to close, for each front end.
+/// The number of browser connections that a test closes, for each front end.
 const BROWSERS: usize = 200;
 
 #[derive(Clone, AppState)]
@@ -136,7 +137,8 @@ async fn sync(services: Services, address: State<Address>) -> Result<String, Cal
 
 const WEB_ROUTES: Routes<WebState> = routes![sync];
 
-/// Closes browser connections while a worker handles their requests, and prints the time until its handler is dropped.
+/// Closes browser connections one after another, each while a service handler runs for it, and waits until that handler
+/// is dropped. Prints the times that this took.
 async fn assert_disconnect_cancels_handler(front: &str, site: ServedApp, service: &TestService) {
     let gate = &service.state.gate;
     let mut took = Vec::with_capacity(BROWSERS);
@@ -158,7 +160,7 @@ async fn assert_disconnect_cancels_handler(front: &str, site: ServedApp, service
         took[BROWSERS * 99 / 100],
         took[BROWSERS - 1]
     );
-    // No earlier call holds the only slot, and the response belongs to this request.
+    // No cancelled call still holds the only slot.
     gate.open(1);
     assert_eq!(site.browser().await.get("/service/sync").await.text(), "\"done\"");
     site.stop().await;

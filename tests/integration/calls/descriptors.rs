@@ -1,5 +1,4 @@
-//! A process without free file descriptors serves its open connections, and accepts new ones as soon as it has some
-//! again.
+//! A process without free file descriptors serves its open connections, and accepts new ones once descriptors are free.
 
 use crate::support::{child, with_timeout};
 use brubeck::prelude::*;
@@ -10,8 +9,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 const SECRET: &str = "my_shared_secret";
-/// The descriptor limit of the child. Listeners reserve some descriptors for the rest of the process; the handler
-/// `take` uses them up, too.
+/// The descriptor limit of the child. Listeners leave some descriptors to the rest of the process; the handler `take`
+/// opens those, too.
 const MAX_DESCRIPTORS: usize = 200;
 
 #[service_handler(path = "^/echo", method = "request")]
@@ -37,7 +36,7 @@ async fn take(taken: State<Taken>) -> Json<usize> {
     Json(all)
 }
 
-/// Closes these files, and returns their number.
+/// Closes the files that `take` opened, and returns their number.
 #[service_handler(path = "^/free", method = "request")]
 async fn free(taken: State<Taken>) -> Json<usize> {
     Json(taken.0.lock().unwrap().drain(..).count())
@@ -117,8 +116,8 @@ async fn descriptor_exhaustion_spares_open_connections_and_recovers() {
             .into_future(),
     );
     assert!(refused.await.is_err());
-    // The open connection is served, and the failing accepts use little CPU time. Ten calls take a second, which has
-    // 100 ticks.
+    // The open connection is served, and the failing accepts use little CPU time. Ten calls take about a second, so a
+    // tick is about 1 % of a CPU.
     let before = cpu_ticks(process);
     let mut idle = tokio::time::interval(Duration::from_millis(100));
     for _ in 0..10 {

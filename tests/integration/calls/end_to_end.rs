@@ -1,5 +1,5 @@
-//! Calls over ZeroMQ in the dialect `Branch`, and of an application in protocol v2: every call ends once, with its own
-//! response or a typed error.
+//! Calls over ZeroMQ: of a client in the dialect `Branch`, and of an application in protocol v2. Each call ends with its
+//! own response or with a typed error.
 
 use crate::support::served_app::{socket_address, socket_folder};
 use crate::support::{Gate, ServedApp, with_timeout};
@@ -348,7 +348,7 @@ async fn unhandled(services: Services, address: State<Address>) -> Result<String
     Ok(format!("{} {handled:?}", reply.body["text"]))
 }
 
-/// Fails at its second call: an address has one passphrase.
+/// Fails at the second `register`: an address has one passphrase.
 #[get("^/wrong-passphrase$")]
 async fn wrong_passphrase(services: Services, address: State<Address>) -> Result<&'static str, CallError> {
     services.register(&address.0.0, SECRET)?;

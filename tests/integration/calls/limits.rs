@@ -1,4 +1,4 @@
-//! Default limits of a service and its callers, and limits that both raise.
+//! The default body limit, and body and concurrency limits that a service and its caller raise.
 
 use crate::support::{Gate, with_timeout};
 use brubeck::prelude::*;
@@ -39,7 +39,7 @@ async fn serve(service: Service, gate: &Gate) -> Running {
     with_timeout(app.start(service)).await.unwrap()
 }
 
-/// Returns a text that is `bytes` long as JSON.
+/// Returns a text whose JSON encoding has `bytes` bytes.
 fn text(bytes: usize) -> String {
     "x".repeat(bytes - 2)
 }

@@ -37,8 +37,8 @@ async fn on_slow(reply: ServiceResponse<String>, handled: State<ResponseHandled>
     reply.body.len()
 }
 
-/// The attribute macro finds the operation: a call by its name, and the contract among the arguments of the handler. So
-/// `_slow` is needed, though the client is another one.
+/// The attribute macro finds the operation: its name in the call, and its contract in the type of `_slow`. The handler
+/// calls another client, and takes `_slow` only for the macro.
 #[get("^/async$")]
 async fn call_async(services: Services, _slow: SlowEchoClient) -> Result<&'static str, CallError> {
     let slow = SlowEchoClient::new(services.register(ADDRESS, SECRET)?);
@@ -79,7 +79,7 @@ struct WebState {
 impl WebState {
     fn new() -> WebState {
         WebState {
-            // Never connected: handlers use clients of their own.
+            // Never used for a call: the handlers create clients of their own.
             slow: SlowEchoClient::new(
                 brubeck::Client::connect(&brubeck::ServiceAddress::new("tcp://127.0.0.1:9", SECRET)).unwrap(),
             ),

@@ -1,5 +1,5 @@
-//! Several workers of one service: load balancing, retries, overload, and the built-in operations `ping`, `info`,
-//! `stats`.
+//! Clients with one or several workers: load balancing, the hop limit, draining, retries, overload, and the built-in
+//! operations `ping`, `info` and `stats`.
 
 use crate::support::served_app::{socket_address, socket_folder};
 use crate::support::{Gate, child, with_timeout};
@@ -39,7 +39,7 @@ async fn nap(millis: Arg<u64>) -> Json<u64> {
     Json(millis.0)
 }
 
-/// Never responds, so the call is lost with its worker.
+/// Never responds, so a call is lost when its worker is dropped.
 #[service_handler(path = "^/dies", method = "request")]
 async fn dies(runs: State<Arc<AtomicUsize>>) -> Json<u64> {
     runs.0.fetch_add(1, Ordering::SeqCst);
@@ -105,7 +105,7 @@ async fn call_ok(call: Call) -> serde_json::Value {
     response.body
 }
 
-/// Calls until this worker responds, and returns the number of calls.
+/// Makes calls until `worker` responds to one, and returns their number.
 async fn call_until_served_by(client: &Client, worker: &ServiceInstance) -> usize {
     let mut calls = 1;
     with_timeout(async {
@@ -129,7 +129,7 @@ async fn calls_are_balanced_and_workers_are_added_and_removed() {
     call_until_served_by(&client, &a).await;
     call_until_served_by(&client, &b).await;
     let slow = |_| tokio::spawn(client.request("/slow").into_future());
-    // The least loaded worker gets the next call, so each has two.
+    // The least loaded worker gets the next call, so both get two of the four.
     let calls: Vec<_> = (0..4).map(slow).collect();
     a.gate.wait_for_arrivals(2).await;
     b.gate.wait_for_arrivals(2).await;
@@ -179,7 +179,7 @@ async fn invalid_address_and_too_many_workers_are_errors() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unavailable_service_fails_calls_immediately() {
+async fn unavailable_service_fails_calls_immediately_after_the_first() {
     let folder = socket_folder();
     let client = Client::connect(&ServiceAddress::new(socket_address(&folder, "none"), SECRET)).unwrap();
     // The first call waits a second for the service.
@@ -345,7 +345,7 @@ async fn lost_calls_are_retried_within_the_retry_budget() {
         .collect();
     let (mut retried, mut probes) = (0, 0);
     for name in ["a", "b", "a"] {
-        // Each call that has not ended runs on one of the workers.
+        // `running` equals `open` once each call that has not ended runs on one of the workers.
         let open = || CALLS - ended.load(Ordering::SeqCst);
         let running = |workers: &[ServiceInstance]| -> usize {
             workers
@@ -398,7 +398,7 @@ async fn lost_calls_are_retried_within_the_retry_budget() {
 
 // ---- overload -----------------------------------------------------------------------------------
 
-/// The outcomes of the calls of a load.
+/// Outcomes of calls: the times of those that succeeded or were refused, and the number of those that timed out.
 #[derive(Default)]
 struct Load {
     succeeded: Vec<Duration>,
@@ -436,7 +436,7 @@ fn nap_call(client: &Client) -> Call {
         .timeout(CALL_TIMEOUT)
 }
 
-/// Keeps as many calls in flight as the service has concurrency, which is its peak load.
+/// Keeps as many calls in flight as the concurrency limit of the service allows: its peak load.
 async fn run_peak_load(client: &Client, seconds: u64) -> Load {
     let end = Instant::now() + Duration::from_secs(seconds);
     let callers: Vec<_> = (0..CONCURRENCY)
@@ -515,7 +515,7 @@ async fn overload_is_shed_early_with_stable_latency() {
         Load::p99(&mut load.refused),
         load.timed_out,
     );
-    // Every call has ended, and most of the excess was refused instead of timing out.
+    // Every call has ended, and more calls were refused than timed out.
     assert_eq!(
         load.succeeded.len() + load.refused.len() + load.timed_out,
         offered as usize

@@ -16,7 +16,7 @@ struct ServiceState {
     drops: DropCounter,
 }
 
-/// Counts the drops of its clones. Each handler that takes it drops one when it ends.
+/// Counts the drops of its clones. A handler with this state as an argument drops one clone when it ends.
 #[derive(Clone, Default)]
 struct DropCounter(Arc<AtomicUsize>);
 
@@ -37,7 +37,7 @@ async fn never(_drops: State<DropCounter>) {
     std::future::pending().await
 }
 
-/// Calls a handler of another service that never returns.
+/// Calls the handler `never` of another service.
 #[service_handler(path = "^/service/call-never", method = "request")]
 async fn call_never(services: Services) -> Result<(), CallError> {
     let other = services.register(OTHER, SECRET)?;
@@ -49,7 +49,7 @@ async fn call_never(services: Services) -> Result<(), CallError> {
         .map(drop)
 }
 
-/// Calls another service.
+/// Calls another service, and returns the text of its response.
 #[service_handler(path = "^/service/relay", method = "request")]
 async fn relay(services: Services) -> Result<Json<String>, CallError> {
     let other = services.register(SLOW, SECRET)?;
@@ -221,7 +221,7 @@ async fn legacy_dialect_is_rejected_in_memory() {
     assert!(error.contains("remove `.dialect(..)`"), "{error}");
 }
 
-/// Returns the id of the task that it runs in.
+/// Waits or panics if `text` says so, then returns the id of the task that it runs in.
 #[service_handler(path = "^/service/dispatched", method = "request")]
 async fn dispatched(text: Arg<String>, drops: State<DropCounter>) -> Json<String> {
     let _drops = drops;
@@ -252,23 +252,23 @@ async fn fast_handler_is_polled_inline_and_still_waits_times_out_and_panics() {
             task("").await;
         }
         let inline_task = task("").await;
-        assert_eq!(task("").await, inline_task, "it is not polled inline");
+        assert_eq!(task("").await, inline_task, "the handler is not polled inline");
         inline_task
     };
     assert_ne!(
         task("").await,
         task("").await,
-        "it is polled inline before it was fast"
+        "the handler is polled inline before it was fast"
     );
 
     let inline_task = until_inline().await;
     let began = Instant::now();
-    assert_ne!(task("wait").await, inline_task, "it waited inline");
+    assert_ne!(task("wait").await, inline_task, "the handler waited inline");
     assert_eq!(began.elapsed(), Duration::from_secs(5));
     assert_ne!(
         task("").await,
         task("").await,
-        "it is still polled inline after it waited"
+        "the handler is still polled inline after it waited"
     );
 
     until_inline().await;
@@ -276,9 +276,9 @@ async fn fast_handler_is_polled_inline_and_still_waits_times_out_and_panics() {
     let error = call("never").timeout(Duration::from_secs(1)).await.unwrap_err();
     let running = Phase::Running;
     assert_eq!(error, CallError::Deadline { phase: running });
-    // The cancellation is sent before the next call, so it has arrived when that one is answered.
+    // The cancellation is sent before the next call, so it has arrived when the service responds to that call.
     task("").await;
-    // Two calls have ended: this one, and the cancelled one.
+    // Two handlers have ended: that of the last call, and the cancelled one.
     assert_eq!(
         count.load(Ordering::SeqCst),
         before + 2,

@@ -1,4 +1,4 @@
-//! Worker processes that are killed, frozen and restarted under load.
+//! Worker processes: killed, frozen and restarted under load, retries after a lost connection, and traces.
 //!
 //! `BRUBECK_CHAOS` sets the seconds for which workers are killed and frozen (default 5), `BRUBECK_ROLLING` the number
 //! of rolling restarts (default 20).
@@ -22,7 +22,7 @@ const SECRET: &str = "my_shared_secret";
 struct Outcomes {
     counts: Mutex<BTreeMap<String, u64>>,
     next_id: AtomicU64,
-    /// The maximum time that a call ended after its deadline, in microseconds.
+    /// The maximum time from the deadline of a call to its end, in microseconds.
     max_delay: AtomicU64,
 }
 
@@ -60,7 +60,7 @@ impl Outcomes {
     }
 }
 
-/// Measures the maximum delay of timers until `stop` is set. This machine adds it to every call.
+/// Measures the maximum delay of timers until `stop` is set. The load on this machine may delay a call as much.
 async fn measure_timer_delay(stop: Arc<AtomicBool>) -> Duration {
     let mut max = Duration::ZERO;
     while !stop.load(Ordering::Relaxed) {
@@ -103,7 +103,7 @@ async fn every_call_ends_once_and_by_its_deadline_if_workers_are_killed_or_froze
     let callers: Vec<_> = (0..256_u64)
         .map(|caller| {
             let (client, outcomes, stop) = (client.clone(), outcomes.clone(), stop.clone());
-            // Half of the timeouts are shorter than the detection of a frozen worker, half are longer.
+            // Half of the timeouts are shorter than the time in which a frozen worker is detected, half are longer.
             let timeout = Duration::from_millis(if caller % 2 == 0 { 1000 } else { 5000 });
             tokio::spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
@@ -289,7 +289,7 @@ async fn trace_context_propagates_to_other_processes() {
     let text = browser.read_response().await.text().to_owned();
     assert_eq!(text.matches(&format!("\"00-{trace}-")).count(), 2, "{text}");
     assert_eq!(text.matches(&format!(",{}]", worker.id())).count(), 2, "{text}");
-    // Each call has a span of its own.
+    // No call has the span of the request.
     assert!(!text.contains(span), "{text}");
 
     // Without `traceparent`, all calls of a request share a new trace.

@@ -91,7 +91,7 @@ impl WorkerProcess {
         }
     }
 
-    /// Starts a new process on the same socket. The last one must have ended.
+    /// Starts a new process on the same socket. The previous process must have ended.
     pub async fn restart(&mut self) {
         self.child = start(&self.address, &self.log).await;
         self.frozen = false;
@@ -112,13 +112,13 @@ impl WorkerProcess {
         assert!(with_timeout(sent).await.expect("kill").success());
     }
 
-    /// Waits for the process to exit, which it must do with success.
+    /// Waits for the process to exit, and panics if it fails.
     pub async fn wait_for_exit(&mut self) {
         let status = with_timeout(self.child.wait()).await.expect("a process");
         assert!(status.success(), "a worker ended with {status}");
     }
 
-    /// Returns the ids of the calls that its processes have started.
+    /// Returns the ids of the calls that this worker has started, in all its processes.
     pub fn started_calls(&self) -> Vec<u64> {
         let log = std::fs::read_to_string(&self.log).expect("a log");
         log.lines().map(|line| line.parse().expect("a number")).collect()

@@ -1,3 +1,3 @@
-//! Property tests of every codec.
+//! Property tests of the codecs for Mongrel2 and the legacy service protocol.
 
 mod properties;

@@ -1,4 +1,4 @@
-//! Property tests: decoders never panic, and encoding and decoding round-trips.
+//! Decoders never panic, and values survive encoding and decoding.
 
 use crate::support::fixtures;
 use brubeck::wire::mongrel2::{self, Incoming, Mongrel2Headers, Protocol};
@@ -83,7 +83,7 @@ fn decode_as_service(frames: &[Bytes]) {
     }
 }
 
-/// Returns sequences of tokens of the formats, which get further into the decoders than random bytes.
+/// Returns sequences of tokens that the formats use. They get further into the decoders than random bytes.
 fn tokens() -> impl Strategy<Value = Vec<u8>> {
     let tokens: Vec<&[u8]> = vec![
         b"0",
@@ -189,7 +189,7 @@ fn bytes() -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), 0..60).prop_map(Bytes::from)
 }
 
-/// Returns bytes without ASCII whitespace and control characters. Receivers split at whitespace.
+/// Returns bytes without ASCII whitespace or control characters. Receivers split at whitespace.
 fn token() -> impl Strategy<Value = Bytes> {
     vec(prop_oneof![0x21_u8..=0x7e, 0x80_u8..=0xff], 1..30).prop_map(Bytes::from)
 }

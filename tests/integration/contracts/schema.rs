@@ -1,4 +1,4 @@
-//! The schemas in `/.brubeck/info`, compared with the messages of actual calls.
+//! The schemas in `/.brubeck/info`, compared with the expected ones and with the messages of actual calls.
 
 use crate::support::served_app::{socket_address, socket_folder};
 use crate::support::with_timeout;
@@ -264,7 +264,7 @@ async fn info_lists_the_schemas_of_a_plain_handler() {
         "error": broken(),
     });
     assert_eq!(schemas(&operations, "mix"), mix);
-    // The status represents the fault, and `Plain` has no schema.
+    // `error` is missing, because the status represents the fault; `answer` is missing, because `Plain` has no schema.
     assert_eq!(
         schemas(&operations, "plain"),
         json!({"arguments": nothing, "body": true})
@@ -273,7 +273,8 @@ async fn info_lists_the_schemas_of_a_plain_handler() {
     with_timeout(running.stop()).await.unwrap();
 }
 
-/// Validates a value against a schema. Panics if the schema has a keyword that these tests do not use.
+/// Returns `true` if the value is valid against the schema. Its references are resolved in `root`. Panics if the schema has
+/// a keyword that these tests do not use.
 fn fits(value: &Value, schema: &Value, root: &Value) -> bool {
     let Value::Object(keywords) = schema else {
         return schema.as_bool().unwrap();

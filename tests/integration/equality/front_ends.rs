@@ -34,7 +34,8 @@ impl std::fmt::Debug for ComparableResponse {
 }
 
 impl ComparableResponse {
-    /// Sorts headers by name. The order of values of one name is kept, because it is significant.
+    /// Removes the headers that depend on the front end and sorts the others by name. Values of one name keep their
+    /// order, because it is significant.
     fn new(
         status: u16,
         headers: impl IntoIterator<Item = (String, Vec<u8>)>,
@@ -81,7 +82,7 @@ impl FrontEnd for InMemory {
                 request = request.header(name, value);
             }
             let response = request.body(test_request.body.clone()).await;
-            // Each request sets its own cookies.
+            // A request sends only the cookies in its own headers, not those of earlier responses.
             self.0.forget_cookies();
             let headers = response
                 .headers()
@@ -194,7 +195,7 @@ impl FrontEnd for HttpServer {
 
 const IDENT: &str = "fake-mongrel2";
 
-/// A fake Mongrel2 that exchanges messages of its protocol over real sockets.
+/// A fake Mongrel2 that speaks the protocol of the real one over real sockets.
 pub struct FakeMongrel2 {
     requests: mpsc::UnboundedSender<Bytes>,
     replies: mpsc::UnboundedReceiver<Bytes>,
@@ -319,7 +320,7 @@ impl FrontEnd for FakeMongrel2 {
         while responses.len() < requests.len() {
             let frame = with_timeout(self.replies.recv()).await.expect("a running fake");
             let reply = wire::decode_reply(&frame).expect("a reply that Mongrel2 can read");
-            // An empty reply closes the connection.
+            // Control messages and the empty reply that closes a connection are not part of a response.
             if reply.extended || reply.payload.is_empty() {
                 continue;
             }

@@ -1,5 +1,5 @@
 //! Every front end gives the same response to the same request: in memory, the embedded server, a fake Mongrel2 that
-//! uses its codec, and a real Mongrel2.
+//! speaks the protocol of the real one, and a real Mongrel2.
 //!
 //! `BRUBECK_EQUALITY_CASES` sets the number of generated requests (default 20,000), of which a tenth is sent to a real
 //! Mongrel2. `BRUBECK_EQUALITY_SEED` sets their seed (default 2026).
@@ -12,7 +12,7 @@ use crate::support::{env_number, requirements, with_timeout};
 use front_ends::{ComparableResponse, FakeMongrel2, FrontEnd, HttpServer, InMemory};
 use requests::{RequestGenerator, TestRequest};
 
-/// Requests that are sent to each front end before the responses are compared.
+/// The number of requests that are sent to each front end before the responses are compared.
 const BATCH_SIZE: usize = 200;
 
 fn seed() -> usize {

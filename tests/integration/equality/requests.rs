@@ -253,7 +253,7 @@ impl RequestGenerator {
         }
     }
 
-    /// Returns a media type and a body, which does not always match it.
+    /// Returns a media type, if any, and a body. The body does not always match the media type.
     fn body(&mut self) -> (Option<String>, Vec<u8>) {
         const JSON: &[&str] = &[
             "{\"items\":[{\"price\":3}]}",
@@ -341,7 +341,7 @@ impl Iterator for RequestGenerator {
                 .extend(media_type.map(|name| ("content-type".to_owned(), name.into())));
             request.body = body;
             request.chunks = self.chance(4).then(|| 1 + self.below(500));
-            // In half of the cases the target is the handler for the media type, or `/upload` for any other.
+            // In half of the cases the target has a handler for the media type. All unknown types go to `/upload`.
             if self.chance(2) {
                 request.target = match request.headers.last().map(|(_, value)| &value[..]) {
                     Some(b"application/json") => "/json".into(),

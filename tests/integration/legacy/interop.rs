@@ -1,4 +1,4 @@
-//! Interoperability with a Python peer on libzmq, in both directions and every dialect. Prints a matrix of the results.
+//! Interoperability with Python peers on libzmq, in every legacy dialect and both directions. Prints a matrix of the results.
 
 use crate::support::python::{self as python_peer, PythonPeer};
 use crate::support::served_app::{socket_address, socket_folder};
@@ -25,7 +25,7 @@ const DIALECTS: [Dialect; 4] = [Dialect::Seed, Dialect::Branch, Dialect::Pypi, D
 #[derive(Default)]
 struct Matrix(BTreeMap<(&'static str, usize, String), BTreeMap<String, Outcome>>);
 
-/// The result of a case, with the reason of its failure.
+/// The result of a case. The error is the reason of the failure.
 type Outcome = Result<(), String>;
 
 impl Matrix {
@@ -133,7 +133,8 @@ impl DialectEndpoint {
 
 // ---- a Python client calls our service ----------------------------------------------------------
 
-/// The cases of both directions. `restart` runs after them, and for a Python service `foreign` before `restart`.
+/// The first cases of both directions. After them, the calls to a Python service have the cases `foreign` and `restart`, and
+/// the calls of a Python client the case `restart`.
 const CASES: [&str; 12] = [
     "first_call",
     "sync",
@@ -259,7 +260,7 @@ impl CaseContext {
         with_timeout(self.client.request(path).into_future()).await
     }
 
-    /// Makes a call to which the service does not respond, and waits until it prints the reason.
+    /// Makes a call to which the service does not respond, and waits until the service prints the reason `why`.
     async fn assert_unanswered(&self, client: &Client, path: &str, why: &str) {
         let error = with_timeout(client.request(path).timeout(UNANSWERED_TIMEOUT).into_future())
             .await
@@ -276,8 +277,8 @@ impl CaseContext {
 
 async fn run_case(name: &str, calls: Arc<CaseContext>) {
     match name {
-        // A service of the pypi dialects receives requests before it can send responses. The client makes this call as
-        // soon as it is connected.
+        // A service of the pypi dialects receives requests before it can send responses. The client must hold this call
+        // back until the service is connected to both addresses.
         "first_call" => calls.assert_echo("the very first").await,
         "sync" => calls.assert_echo("hello").await,
         "nowait" => nowait(&calls).await,
@@ -419,7 +420,7 @@ async fn envelopes(calls: &CaseContext) {
     assert_eq!(seen["path"], "/service/envelope");
     assert_eq!(seen["method"], "request");
     assert_eq!(seen["headers"]["x-trace"], "7");
-    // The calls have no origin. The originals cannot parse empty fields, so `-` is sent.
+    // The calls have no origin. Some originals cannot parse empty fields, so `-` is sent.
     for name in ["origin_sender_id", "origin_conn_id", "origin_out_addr"] {
         assert_eq!(seen[name], "-");
     }

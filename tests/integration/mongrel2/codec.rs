@@ -39,7 +39,7 @@ fn both(name: &str) -> [Mongrel2Request; 2] {
     ["json", "tnetstring"].map(|folder| request(capture(&format!("{folder}/{name}.bin"))))
 }
 
-/// Converts a notice to the request that encodes to the same bytes.
+/// Returns the request that encodes to the same bytes as a captured request or notice.
 fn as_request(incoming: Incoming) -> Mongrel2Request {
     let notice = |ident, conn_id, headers: Mongrel2Headers, body: &'static str| {
         Mongrel2Request::new(ident, conn_id, "@*", headers, body)
@@ -182,7 +182,7 @@ fn decoded_requests_equal_what_the_client_sent() {
         let mut headers: Vec<(String, Vec<u8>)> = Vec::new();
         for (name, value) in lines.map(|line| line.split_once(':').unwrap()) {
             let name = name.to_ascii_lowercase();
-            // Mongrel2 keeps five values of a header, and appends its own to `x-forwarded-for`.
+            // Mongrel2 keeps five values of a header, and appends one to `x-forwarded-for`.
             let there = headers.iter().filter(|(other, _)| *other == name).count();
             if there < 5 && name != "x-forwarded-for" {
                 headers.push((name, latin1(value.trim_start_matches([' ', '\t']))));
@@ -276,7 +276,7 @@ fn plain_request_is_decoded() {
 }
 
 #[test]
-fn absent_query_differs_from_empty_query() {
+fn fragment_is_decoded_and_absent_query_differs_from_empty_query() {
     assert!(
         both("get_minimal")
             .iter()
@@ -504,7 +504,7 @@ fn websocket_frame_flags_are_decoded() {
 }
 
 #[test]
-fn streamed_upload_has_offset_and_end() {
+fn upload_credit_and_certificate_headers_are_decoded() {
     for request in both("upload_stream_first") {
         assert_eq!(request.headers.upload_stream(), Some(0));
         assert!(!request.headers.upload_stream_done());

@@ -68,7 +68,8 @@ async fn task_of(browser: &mut Browser, path: &str) -> String {
     response.text().to_owned()
 }
 
-/// Requests a page until two handlers in a row run in one task, which is the reading task, and returns its id.
+/// Requests a page until two handlers in a row run in the same task, and returns its id. That is the task that reads
+/// requests.
 async fn until_inline(browser: &mut Browser, path: &str) -> String {
     let mut before = String::new();
     // Preemption makes some requests slow, so this may take several attempts.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-/// Sends an event each time the gate opens.
+/// Sends an event at each of the first three passes of the gate, and ends at the fourth.
 #[get("^/events$")]
 async fn events(gate: State<Gate>) -> Events {
     let gate = gate.0.clone();

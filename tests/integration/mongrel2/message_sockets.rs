@@ -206,7 +206,7 @@ async fn broadcast_reaches_message_sockets_and_websockets() {
     // A second subscription of the same client has no effect.
     let response = request(&mut clients[3], r#"@news {"name":"again"}"#).await;
     assert_eq!(response, "again is one of 11\0");
-    // The last response is counted shortly after it was sent: one to the WebSocket, eleven to message sockets.
+    // A response is counted shortly after it was sent. One was sent to the WebSocket, and eleven to message sockets.
     wait_until(|| test_bed.counts.messages() >= 12).await;
     let before = test_bed.counts.messages();
     for n in 0..10 {

@@ -1,4 +1,4 @@
-//! The connection to Mongrel2, tested with the real server.
+//! The connection to Mongrel2, tested with the real server, and its codec, tested with captures.
 
 mod codec;
 mod control;

@@ -20,7 +20,7 @@ struct Shop {
     generated: Arc<AtomicUsize>,
 }
 
-/// Signals that the response stream was dropped.
+/// Signals to the test when it is dropped, together with the response stream that owns it.
 struct DropSignal(Gate);
 
 impl Drop for DropSignal {

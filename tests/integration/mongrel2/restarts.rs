@@ -1,4 +1,4 @@
-//! Mongrel2 restarts under load, and no client gets the response to another one.
+//! No client gets the response to another client if Mongrel2 restarts under load.
 
 use crate::support::test_bed::{TestBed, default_settings, wait_until};
 use crate::support::{Browser, env_number, with_timeout};

@@ -1,4 +1,4 @@
-//! Uploads: in one message, in parts and through files, and forged upload headers.
+//! Uploads: behind Mongrel2 in one message, in parts and through files, on the embedded server, and with forged headers.
 
 use crate::support::served_app::socket_folder;
 use crate::support::test_bed::{TestBed, default_settings, wait_until};
@@ -76,7 +76,7 @@ fn app(gate: &Gate, folder: PathBuf) -> App<UploadState> {
     .limit::<save>(Limits::new().body_limit(8 << 20))
 }
 
-/// Mongrel2 writes large bodies to files. Its configuration raises the limit to the smallest possible one, 64 KiB.
+/// Mongrel2 writes bodies of more than 64 KiB to files: [`Mongrel2Config`] raises the smaller body limit to that minimum.
 fn in_files(config: Mongrel2Config, link: Mongrel2, folder: &str) -> (Mongrel2Config, Mongrel2) {
     let template = format!("{folder}/up.XXXXXX");
     (
@@ -85,7 +85,7 @@ fn in_files(config: Mongrel2Config, link: Mongrel2, folder: &str) -> (Mongrel2Co
     )
 }
 
-/// Mongrel2 sends large bodies in parts, from the same limit on.
+/// Mongrel2 sends bodies of more than 64 KiB in parts, see [`in_files`].
 fn in_parts(config: Mongrel2Config, link: Mongrel2, _: &str) -> (Mongrel2Config, Mongrel2) {
     (config.body_limit(20_480).stream_uploads(), link)
 }
@@ -153,7 +153,7 @@ async fn check_bodies(test_bed: &TestBed) {
     assert_eq!(browser.read_to_close().await, b"");
 }
 
-/// Disconnects in the middle of an upload.
+/// Disconnects in the middle of an upload, after its handler has started.
 async fn check_disconnect(test_bed: &TestBed, gate: &Gate) {
     let mut browser = test_bed.browser().await;
     browser
@@ -176,7 +176,7 @@ async fn check_pipelined_request(test_bed: &TestBed) {
     assert_eq!((response.status, response.text()), (200, &*checksum(&body)));
 }
 
-/// Returns the number of files of uploads that exist.
+/// Returns the number of upload files that exist.
 fn files(test_bed: &TestBed) -> usize {
     let names = std::fs::read_dir(test_bed.folder.path()).expect("a folder");
     names

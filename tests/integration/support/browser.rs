@@ -79,11 +79,12 @@ impl Browser {
     ///
     /// # Errors
     ///
-    /// Returns an error if the connection fails, or the head is invalid or ends early.
+    /// Returns an error if the connection fails, or ends within the response, or if the head is invalid.
     ///
     /// # Panics
     ///
-    /// Panics if the length or the chunks of the body are invalid.
+    /// Panics if the length or a chunk of the body is invalid, or if the head has both a content length and a transfer
+    /// encoding.
     pub async fn try_read_response(&mut self, head: bool) -> std::io::Result<WebResponse> {
         let line = self.line().await?;
         let invalid =

@@ -21,7 +21,7 @@ impl Gate {
         }
     }
 
-    /// Records an arrival and waits to be admitted. An exit is recorded when this ends or is dropped.
+    /// Records an arrival and waits to be admitted. An exit is recorded when the returned future ends or is dropped.
     pub async fn pass(&self) {
         let _exit = ExitGuard(self.exits.clone());
         self.arrivals.add_permits(1);

@@ -49,7 +49,7 @@ impl PythonPeer {
             .expect("a readable pipe")
     }
 
-    /// Reads lines until one equals `wanted`.
+    /// Reads lines until one equals `wanted`. Panics if the output ends before.
     pub async fn wait_for_line(&mut self, wanted: &str) {
         while self
             .read_line()

@@ -1,7 +1,7 @@
-//! Programs that some tests need and that may not be installed.
+//! Programs that some tests need: Mongrel2, Python with a package, and the examples.
 //!
-//! If a program is missing, the test is skipped with a message, or fails if `CI` is set. `BRUBECK_PYTHON` selects the
-//! Python interpreter (default `python3`).
+//! If Mongrel2 or a Python package is missing, the test is skipped with a message, or fails if `CI` is set.
+//! `BRUBECK_PYTHON` selects the Python interpreter (default `python3`).
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -10,7 +10,7 @@ pub struct ServedApp {
     pub address: SocketAddr,
     pub running: Running,
     pub mongrel2: Option<Mongrel2Server>,
-    /// The endpoints at which Mongrel2 sends requests and receives replies, in this order.
+    /// The endpoints at which Mongrel2 sends requests and receives replies, in this order. `None` on the embedded server.
     pub endpoints: Option<(String, String)>,
     /// The folder of these endpoints.
     pub sockets: Option<TempDir>,

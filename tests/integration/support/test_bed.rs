@@ -13,7 +13,7 @@ pub struct TestBed {
     pub address: SocketAddr,
     pub running: Running,
     pub server: Option<Mongrel2Server>,
-    /// Remains 0 on the embedded server.
+    /// The counts of the connection to Mongrel2. They remain 0 on the embedded server.
     pub counts: Mongrel2Counts,
     /// The folder of the sockets. Tests may put files there.
     pub folder: TempDir,
@@ -29,8 +29,8 @@ pub fn default_settings(config: Mongrel2Config, link: Mongrel2, _: &str) -> (Mon
 }
 
 impl TestBed {
-    /// Starts the application behind a Mongrel2 with routes for HTTP and message sockets. Returns `None` if Mongrel2 is
-    /// not installed.
+    /// Starts the application behind a Mongrel2 with the routes `/`, `@chat` and `<chat`. Otherwise like
+    /// [`mongrel2_with_routes`](TestBed::mongrel2_with_routes).
     pub async fn mongrel2<S: Send + Sync + 'static>(app: App<S>, configure: Configure) -> Option<TestBed> {
         TestBed::mongrel2_with_routes(app, &["/", "@chat", "<chat"], configure).await
     }

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 /// The key of RFC 6455, section 1.3.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-/// The response to [`KEY`].
+/// The value of `sec-websocket-accept` in the response to [`KEY`].
 pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// A connection after its WebSocket handshake.
@@ -65,7 +65,8 @@ impl WebSocketClient {
     ///
     /// # Errors
     ///
-    /// Returns the head of any other response, as far as it was received, or the text of an I/O error.
+    /// Returns the head of a response with another status than 101, as far as it was received, or the text of an I/O
+    /// error.
     pub async fn handshake(
         address: SocketAddr,
         path: &str,
@@ -159,7 +160,7 @@ impl WebSocketClient {
         Ok(Frame { first, payload })
     }
 
-    /// Reads until a close frame, skipping other frames, and returns its code, 1005 if it has none. Returns `None` if
+    /// Skips frames until a close frame, and returns the code of that frame, or 1005 if it has none. Returns `None` if
     /// the connection ends first.
     pub async fn recv_close(&mut self) -> Option<u16> {
         loop {

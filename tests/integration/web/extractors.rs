@@ -251,7 +251,7 @@ async fn arguments_come_from_the_form_or_the_query() {
         .post("/argument?name=q&count=3")
         .await
         .assert_text("q Some(3)");
-    // The form takes precedence, and its last value.
+    // The form takes precedence over the query, and its last value over earlier ones.
     client
         .post("/argument?name=q")
         .form([("name", "f"), ("name", "g")])

@@ -304,7 +304,7 @@ async fn serves_on_a_unix_socket() {
             .await
             .ends_with("unix")
     );
-    // The connection of a trusted proxy: the client has another address.
+    // A trusted proxy names the address of its client in a header.
     let request = b"GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 203.0.113.9\r\nconnection: close\r\n\r\n";
     assert!(
         send_and_read_to_close(UnixStream::connect(&path).await.unwrap(), request)
@@ -359,8 +359,8 @@ async fn run(program: &str, arguments: &[&str]) -> Option<String> {
     }
 }
 
-/// Creates a self-signed certificate for `localhost`, and returns the paths of the certificate and its key. Returns
-/// `None` if OpenSSL is not installed.
+/// Creates a self-signed certificate for `localhost`, and returns the paths of the certificate and its key. If OpenSSL is
+/// not installed, returns `None` or panics, like [`run`].
 async fn create_certificate(folder: &tempfile::TempDir) -> Option<(String, String)> {
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (certificate, key) = (path("certificate.pem"), path("key.pem"));
@@ -422,7 +422,7 @@ async fn serves_http_1_and_2_over_tls() {
             None => return,
         }
     }
-    // A client without TLS gets no HTTP response, and does not block others.
+    // A client without TLS gets no HTTP response.
     let plain = TcpStream::connect(("127.0.0.1", port.parse::<u16>().unwrap()))
         .await
         .unwrap();
@@ -469,7 +469,7 @@ async fn serves_on_a_socket_inherited_from_systemd() {
     let address = tcp.local_addr().expect("an address");
     let unix = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
     for (is_tcp, socket) in [(true, std::os::fd::OwnedFd::from(tcp)), (false, unix.into())] {
-        // The first connection waits in the backlog until the program starts.
+        // The connection waits in the backlog of the socket until the program starts.
         let send = async |request: &'static [u8]| {
             if is_tcp {
                 let stream = TcpStream::connect(address).await.expect("a socket");

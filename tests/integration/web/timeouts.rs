@@ -57,7 +57,7 @@ async fn lines(deadline: Deadline) -> Response {
     Response::stream(Status::OK, "text/plain", Body::from_stream(lines))
 }
 
-/// Reads the upload, then sleeps.
+/// Reads the upload, sleeps, and returns the size of the upload.
 #[post("^/upload/(?<seconds>[0-9]+)$")]
 async fn upload(mut upload: Upload, seconds: u64) -> Result<String, UploadError> {
     let mut size = 0;

@@ -289,7 +289,7 @@ async fn mounts_match_the_longest_prefix() {
     client.get("/a/b?x").await.assert_text("b");
     client.get("/a/b/c").await.assert_text("b");
     client.get("/elsewhere").await.assert_text("rest");
-    // Routes come before mounts, also for other methods.
+    // A route takes precedence over mounts, even for methods that it does not serve.
     client.get("/").await.assert_text("index");
     client.post("/").await.assert_status(405);
 }

@@ -12,7 +12,7 @@ pub enum Expected {
     Frames(Vec<Frame>),
     /// These frames, then a close with this code. Other frames before the close are ignored.
     Closes(Vec<Frame>, u16),
-    /// A close with this code. Mongrel2 may end the connection without one. Frames before it are ignored.
+    /// A close with this code. Mongrel2 may end the connection without a close. Frames before the close are ignored.
     Fails(u16),
 }
 

@@ -28,7 +28,7 @@ async fn run(test_bed: &TestBed, case: Case) -> Option<String> {
     for frame in frames {
         let seen = wire.recv_frame().await;
         if seen.as_ref() != Some(&frame) {
-            // The payload may be a mebibyte long.
+            // Without the payloads, which may be a mebibyte long.
             let describe = |frame: &Frame| format!("{:#04x} with {} bytes", frame.first, frame.payload.len());
             let (expected, seen) = (describe(&frame), seen.as_ref().map(describe));
             return Some(format!("{}: received {seen:?}, not {expected}", case.name));

@@ -95,7 +95,11 @@ async fn held() -> Json<usize> {
 const SERVICE: Routes<()> = routes![..ROUTES, nap, back, hold, held];
 
 impl Role {
-    /// Runs the role until the parent exits or closes standard input.
+    /// Runs the role, and waits until the parent exits or closes standard input.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the role fails.
     pub(crate) async fn run(self) -> Result {
         match self {
             Role::Serve {
@@ -164,7 +168,7 @@ async fn drive(target: Target, in_flight: usize, seconds: f64, addresses: &[Stri
     Ok(())
 }
 
-/// Returns a JSON value of `size` bytes, at least 1: a digit, or a text.
+/// Returns a JSON value of `size` bytes, but at least 1: a digit for one byte, otherwise a text.
 fn body(size: usize) -> Value {
     match size {
         0 | 1 => 7.into(),

@@ -26,7 +26,7 @@ pub(crate) async fn brubeck() -> Result<RunningServer> {
     Ok(running_server(address, running))
 }
 
-/// hyper in the configuration of brubeck, without its limits, routes and logging.
+/// hyper in the configuration of brubeck, without brubeck's limits, routes and logging.
 pub(crate) async fn hyper() -> Result<RunningServer> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = format!("http://{}", listener.local_addr()?);
@@ -47,7 +47,7 @@ async fn serve_connection(stream: TcpStream) {
         );
         Ok::<_, Infallible>(response)
     };
-    // Otherwise small responses may wait for an acknowledgement. An error does not matter.
+    // Without this, small responses may wait for an acknowledgement. If it fails, they are only slower.
     let _ = stream.set_nodelay(true);
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new()).header_read_timeout(None);

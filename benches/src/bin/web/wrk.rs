@@ -18,7 +18,8 @@ pub(crate) struct WrkResults {
 ///
 /// # Errors
 ///
-/// Returns an error if `wrk` is not installed, or if a request failed, timed out, or got a status other than 2xx and 3xx.
+/// Returns an error if `wrk` is not installed or receives no responses, or if a request failed, timed out, or got a status other than 2xx
+/// and 3xx.
 pub(crate) async fn run(url: &str, clients: usize, seconds: u32) -> Result<WrkResults> {
     let output = Command::new("wrk")
         .args(["--latency", "-t", &clients.min(2).to_string()])

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::{fmt, io};
 use tokio::sync::oneshot;
 
-/// The buffer for writing an upload to a file, in bytes.
+/// The size of the buffer for writing an upload to a file, in bytes.
 const WRITE_BUFFER_BYTES: usize = 256 << 10;
 
 /// Extractor that streams the body of a request, for bodies that are too large for memory.
@@ -41,11 +41,11 @@ const WRITE_BUFFER_BYTES: usize = 256 << 10;
 /// # }
 /// ```
 ///
-/// The handler runs as soon as the request headers have been received. Backpressure applies: while the handler does not read,
-/// the client is slowed down. If the handler responds without reading the whole body, an HTTP/1 connection is closed after the response.
+/// The handler runs before the whole body has been received. Backpressure applies: while the handler does not read, the client is slowed
+/// down. If the handler responds without reading the whole body, an HTTP/1 connection is closed after the response.
 ///
-/// With Mongrel2, the same handler also receives bodies that Mongrel2 has in memory or writes to a file. Mongrel2 receives those without
-/// backpressure, and the first [`chunk`](Upload::chunk) of a file waits until the file is complete.
+/// Mongrel2 can also keep a body in memory or write it to a file, without backpressure. The first [`chunk`](Upload::chunk) of a body in a
+/// file waits until the file is complete.
 ///
 /// The body limit is that of the application, unless [`Limits`](crate::Limits) set another one for the route. Rejects with
 /// 413 if the announced length exceeds it. Rejects with 500 if another argument has taken the body.
@@ -55,7 +55,7 @@ pub struct Upload {
     limit: u64,
     length: Option<u64>,
     received: u64,
-    /// Signals by its drop that the body was read to its end, or abandoned. The timeout of the handler starts then.
+    /// Dropped when the body is read to its end or abandoned, which starts the timeout of the handler.
     in_use: Option<oneshot::Sender<Infallible>>,
     media_type: Option<String>,
 }
@@ -101,7 +101,7 @@ impl Upload {
         self.media_type.as_deref()
     }
 
-    /// Returns the next bytes of the body, or `None` at its end.
+    /// Returns the next bytes of the body, or `None` at the end of the body.
     ///
     /// # Errors
     ///

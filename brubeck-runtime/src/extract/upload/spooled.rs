@@ -27,7 +27,7 @@ impl SpooledFile {
     ///
     /// # Errors
     ///
-    /// Returns an error if the file does not exist, is not a regular file, or is shorter than `length`.
+    /// Returns an error if the file does not exist, cannot be opened, is not a regular file, or is shorter than `length`.
     #[cfg(unix)]
     pub(crate) fn open(path: PathBuf, length: Option<u64>) -> io::Result<SpooledFile> {
         use std::os::unix::fs::OpenOptionsExt;
@@ -52,6 +52,7 @@ impl SpooledFile {
         Ok(SpooledFile { path, file, size })
     }
 
+    /// Exists so that `compile_error!` in `lib.rs` is the only error on systems other than Unix.
     #[cfg(not(unix))]
     pub(crate) fn open(_: PathBuf, _: Option<u64>) -> io::Result<SpooledFile> {
         Err(io::ErrorKind::Unsupported.into())
@@ -94,7 +95,7 @@ impl Drop for SpooledFile {
 pub(crate) struct PendingFile(Arc<Mutex<Option<oneshot::Receiver<SpooledFile>>>>);
 
 impl PendingFile {
-    /// Returns the sender for the file, to use once it is complete, and the receiving side.
+    /// Returns a sender for the complete file, and the receiving side.
     pub(crate) fn new() -> (oneshot::Sender<SpooledFile>, PendingFile) {
         let (sender, receiver) = oneshot::channel();
         (sender, PendingFile(Arc::new(Mutex::new(Some(receiver)))))
@@ -116,8 +117,12 @@ impl PendingFile {
         }
     }
 
-    /// Moves the file to `to`, and returns its size. Returns `None` if it was taken before, or if it cannot be moved: then
-    /// [`body`](PendingFile::body) still returns its content, to be copied.
+    /// Moves the file to `to`, and returns its size. Returns `None` if the file was taken before or cannot be moved. If it cannot be
+    /// moved, [`body`](PendingFile::body) still returns its content, to be copied.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the upload was not completed, or the file is larger than `limit` bytes.
     pub(super) async fn save(&self, to: &Path, limit: u64) -> Result<Option<u64>, super::UploadError> {
         let file = self
             .take()
@@ -169,7 +174,7 @@ enum ReadState {
     Open { file: SpooledFile, remaining: u64 },
 }
 
-/// Reads up to [`READ_SIZE`] of the `remaining` bytes. It takes the file and returns it, because it runs on a blocking thread.
+/// Reads up to [`READ_SIZE`] of the `remaining` bytes. Takes and returns the file, because the function runs on a blocking thread.
 ///
 /// # Errors
 ///

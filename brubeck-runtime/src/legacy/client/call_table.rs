@@ -21,7 +21,7 @@ struct PendingCalls {
 }
 
 impl PendingCalls {
-    /// Fails all calls whose request was sent to a lost generation.
+    /// Fails all calls whose recorded generation is lost according to `is_lost`.
     fn fail_lost(&mut self, is_lost: impl Fn(Generation) -> bool) {
         for (_, call) in self
             .by_id

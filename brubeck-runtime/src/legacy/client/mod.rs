@@ -22,8 +22,8 @@ use tokio::time::Instant;
 /// them. Otherwise, the link connects in the background.
 ///
 /// # Errors
-/// Returns an error if the addresses are not valid for the dialect or cannot be bound, if they would send the passphrase across
-/// the network in clear text, or if the operating system provides no random numbers.
+/// Returns an error if the addresses are not valid for the dialect or cannot be bound, if the passphrase would cross the network
+/// in clear text and `service` does not allow that, or if the operating system provides no random numbers.
 pub(crate) fn open(dialect: Dialect, service: &ServiceAddress) -> crate::Result<Arc<dyn Link>> {
     let address = service.address();
     if service.addresses().nth(1).is_some() {
@@ -89,11 +89,11 @@ pub(crate) fn open(dialect: Dialect, service: &ServiceAddress) -> crate::Result<
     }))
 }
 
-/// A link to the services at one address.
+/// A link to the service of one [`ServiceAddress`]. In the `Pypi` dialects, several services may share the link.
 struct LegacyLink {
     address: String,
     dialect: Dialect,
-    /// The identity that requests carry as their sender. Empty if the socket sends the identity.
+    /// The identity that requests carry as their sender. Empty in the dialects whose requests carry none.
     sender: Bytes,
     passphrase: Secret,
     ids: CallIds,
@@ -111,7 +111,7 @@ enum RequestSender {
 }
 
 impl RequestSender {
-    /// Sends a request, and records in `call` to which connection or service.
+    /// Sends a request, and records in `call` the connection or service that receives it.
     async fn send(&self, call: &CallGuard, frame: Bytes, deadline: Instant) -> Result<(), SendError> {
         match self {
             RequestSender::Dealer(sender) => {
@@ -206,7 +206,7 @@ impl LegacyLink {
     }
 }
 
-/// Returns the body of a request in the dialect `Seed`, whose envelope has no arguments: services read them from the body.
+/// Returns the body of a request in the dialect `Seed`. It includes the arguments, because the dialect has no field for them.
 ///
 /// A body that is not an object is returned without the arguments. [`encode_request`] then refuses it.
 fn seed_body(body: &Bytes, arguments: &Map<String, Value>) -> JsonText {

@@ -49,8 +49,8 @@ impl ResponseReader {
         }
     }
 
-    /// Decodes and checks a response, then completes its call. Drops a response with a wrong passphrase, path or method, or that
-    /// belongs to no pending call.
+    /// Decodes and checks a response, then completes its call. Drops a response that has a wrong passphrase, path or method, or
+    /// that belongs to no pending call. A response that cannot be decoded fails its call if the `conn_id` is known.
     fn handle_response(&self, frames: &[Bytes]) {
         let log_dropped =
             |reason: &str| tracing::warn!(address = %self.address, reason, "dropped a response");
@@ -58,8 +58,8 @@ impl ResponseReader {
             Ok(response) => response,
             Err(error) => {
                 log_dropped(&error.to_string());
-                // Fail the call now instead of at its deadline. This does not check the passphrase, which may not have been
-                // decoded. It is safe because only a peer that received the request knows its id, which is random.
+                // Fail the call now instead of at its deadline. The passphrase is not checked, because it may not have been
+                // decoded. This is safe: ids begin with a random number, which only peers that received requests know.
                 if let Some(id) = error.conn_id() {
                     self.calls
                         .complete(id, Err(CallError::BadReply(error.to_string().into())));

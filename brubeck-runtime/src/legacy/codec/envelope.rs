@@ -21,7 +21,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 pub struct LegacyEnvelope {
     /// The dialect of the message.
     pub dialect: Dialect,
-    /// The identity of the calling application, which is the routing identity of its `DEALER`. It may be any bytes.
+    /// The identity of the calling application, which is the routing identity of its `DEALER`. It may be any bytes, except in
+    /// requests of the `Pypi` dialects, which cannot encode whitespace in it.
     pub sender: Bytes,
     /// The id of the call. A response repeats it.
     pub conn_id: Bytes,
@@ -31,7 +32,8 @@ pub struct LegacyEnvelope {
     pub passphrase: Secret,
     /// The web request that the call was made for.
     pub origin: Origin,
-    /// `true` if the application handles the response. Only [`Dialect::Pypi01x`] encodes it; in the others, it is `true`.
+    /// `true` if the application handles the response. Only [`Dialect::Pypi01x`] encodes it; messages that are
+    /// decoded in other dialects have `true`.
     pub handle_response: bool,
     /// The path of the operation. [`path_str`](Self::path_str) returns it as text.
     pub path: Bytes,

@@ -9,9 +9,9 @@ use crate::codec::ParseError;
 
 /// An error that occurred while decoding a request or response.
 ///
-/// The error contains the part that was decoded. With the envelope, a service can respond with status 400. With the
-/// `conn_id`, an application can fail the call that the response belongs to. Check the passphrase of an envelope before you use
-/// it. A `conn_id` alone is not authenticated.
+/// The error contains the envelope, or else the `conn_id`, if it was decoded. With the envelope, a service can respond with
+/// status 400. With the `conn_id`, an application can fail the call that the response belongs to. Check the passphrase of an
+/// envelope before you use the envelope. A `conn_id` alone is not authenticated.
 ///
 /// ```
 /// use brubeck_runtime::wire::service::{Dialect, decode_response};
@@ -76,7 +76,8 @@ impl LegacyDecodeError {
         &self.reason
     }
 
-    /// Returns the name of the invalid field.
+    /// Returns the name of the invalid field. The name is `frames` if the frames of the message are wrong, and `end` if data follows
+    /// the last field.
     #[must_use]
     pub const fn field(&self) -> &'static str {
         self.field

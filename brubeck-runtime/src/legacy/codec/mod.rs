@@ -3,13 +3,13 @@
 //! | dialect | used by | sockets |
 //! |---|---|---|
 //! | [`Seed`](Dialect::Seed) | Brubeck Services as first published | DEALER to ROUTER |
-//! | [`Branch`](Dialect::Branch) | its `brubeck-service` branch | DEALER to ROUTER |
+//! | [`Branch`](Dialect::Branch) | the branch `brubeck-service` of Brubeck Services | DEALER to ROUTER |
 //! | [`Pypi`](Dialect::Pypi) | `brubeck-service` 0.0.9 | PUSH to PULL, ROUTER to DEALER |
 //! | [`Pypi01x`](Dialect::Pypi01x) | `brubeck-service` 0.1.1 to 0.1.4 | as `Pypi` |
 //!
-//! A payload is the sender and a space, an envelope of fields, each a [`lenstr`](crate::codec::lenstr) followed by one space, and
-//! a tail of lenstr without separators. The dialects differ in their fields. A service detects the dialect of a request from its
-//! envelope, and responds in the same dialect.
+//! A payload has three parts: the sender and a space, then the envelope, then the tail. The envelope consists of fields, each a
+//! [`lenstr`](crate::codec::lenstr) that is followed by one space. The tail consists of lenstr without separators. The dialects
+//! differ in their fields. A service detects the dialect of a request from the envelope, and responds in the same dialect.
 //!
 //! ```
 //! use brubeck_runtime::wire::service::{Dialect, LegacyRequest, LegacyResponse, Secret, decode_request, decode_response};

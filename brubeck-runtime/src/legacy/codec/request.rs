@@ -66,7 +66,8 @@ impl LegacyRequest {
 /// Detects from the envelope whether the dialect is [`Dialect::Seed`] or [`Dialect::Branch`].
 ///
 /// # Errors
-/// Returns an error if the frames are not a request. It contains the envelope if only the data after it is invalid.
+/// Returns an error if the frames are not a request. The error contains the envelope if only the data after the envelope is
+/// invalid.
 pub fn decode_request(frames: &[Bytes]) -> Result<LegacyRequest, LegacyDecodeError> {
     let (identity, payload) = match frames {
         [identity, payload] => (identity, payload),
@@ -96,7 +97,8 @@ pub fn decode_request(frames: &[Bytes]) -> Result<LegacyRequest, LegacyDecodeErr
 /// request.
 ///
 /// # Errors
-/// Returns an error if the frames are not a request. It contains the envelope if only the data after it is invalid.
+/// Returns an error if the frames are not a request. The error contains the envelope if only the data after the envelope is
+/// invalid.
 pub fn decode_pull_request(frames: &[Bytes]) -> Result<LegacyRequest, LegacyDecodeError> {
     let [payload] = frames else {
         let what = "one payload";
@@ -122,8 +124,8 @@ fn read(
     sender: Bytes,
     choices: [Dialect; 2],
 ) -> Result<LegacyRequest, LegacyDecodeError> {
-    // If the dialect cannot be detected, the envelope is malformed in both dialects. Decoding it in the one with more fields
-    // returns an error with the position.
+    // If the dialect cannot be detected, the envelope or the string after it is malformed in both dialects. Decoding in the
+    // dialect with more fields returns an error with the position.
     let [_, more_fields] = choices;
     let dialect = detect(cursor.clone(), choices).unwrap_or(more_fields);
     let envelope = LegacyEnvelope {
@@ -220,7 +222,7 @@ pub fn encode_request(request: &LegacyRequest) -> Result<Bytes, EncodeError> {
     Ok(output.freeze())
 }
 
-/// Returns the method as text, which the seed dialect encodes in JSON.
+/// Returns the method as text, because the seed dialect encodes it in JSON.
 pub(super) fn method_str(envelope: &LegacyEnvelope) -> Result<&str, EncodeError> {
     match std::str::from_utf8(&envelope.method) {
         Ok("") => Err(EncodeError::new("method", "the value is empty; set a method")),

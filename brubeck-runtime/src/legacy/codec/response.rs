@@ -82,8 +82,8 @@ impl LegacyResponse {
 /// Decodes a response that a `DEALER` received: `[""][payload]` or `[payload]`.
 ///
 /// # Errors
-/// Returns an error if the frames are not a response. It contains the `conn_id` if it was decoded, so that the call can be
-/// failed.
+/// Returns an error if the frames are not a response. The error contains the `conn_id` if that was decoded, so that the caller
+/// can fail the call.
 pub fn decode_response(dialect: Dialect, frames: &[Bytes]) -> Result<LegacyResponse, LegacyDecodeError> {
     let payload = match frames {
         [payload] => payload,
@@ -184,8 +184,8 @@ pub fn encode_response(response: &LegacyResponse) -> Result<[Bytes; 3], EncodeEr
         }
     }
     let mut output = BytesMut::new();
-    // An identity may be any bytes, but a peer searches for the end of the sender at the first space. It does not need its
-    // own identity, so a placeholder is sent if the identity contains whitespace.
+    // An identity may be any bytes, but for a peer, the first space is the end of the sender. A peer does not need its own
+    // identity, so a placeholder is sent if the identity contains whitespace.
     let sender = if splits_field(&envelope.sender) {
         b"-".as_slice()
     } else {

@@ -63,7 +63,7 @@ fn with_status_fields(status: &Status, now: u64, object: &[u8]) -> Vec<u8> {
         .iter()
         .any(|name| contains(object, name))
     {
-        // The object may have a field of this name, which then takes precedence. Parse it to find out.
+        // The object may have a field with one of these names, which then takes precedence. Parse the object to find out.
         if let Ok(Value::Object(own)) = serde_json::from_slice(object) {
             fields.extend(own);
         }

@@ -72,7 +72,7 @@ impl LegacyRequestHandler {
         })
     }
 
-    /// Runs the application for one request and sends the response.
+    /// Runs the application for one request and sends the response. Drops a request whose envelope cannot be decoded.
     ///
     /// A valid request without a `permit` gets a 503 response: the limit of concurrent handlers is reached, or the server drains.
     pub(super) async fn handle(
@@ -189,8 +189,8 @@ impl LegacyServer {
         let task = tasks
             .running
             .spawn(async move { handler.handle(received, outbound, permit).await });
-        // A request may be handled after its peer has disconnected, and no event removes its entry then. Remove the entries
-        // without running tasks when the map grows.
+        // A request may be handled after its peer has disconnected, and no event removes the entry of the peer then. Remove the
+        // entries without running tasks when the map grows.
         if tasks.by_peer.len() > self.concurrency {
             tasks
                 .by_peer
@@ -219,7 +219,8 @@ impl LegacyServer {
         }
     }
 
-    /// Aborts all handlers, except for those that a pending [`idle`](Self::idle) waits for. Dropping its future aborts them.
+    /// Aborts all handlers, except for those that a pending [`idle`](Self::idle) waits for. Dropping the future of `idle` aborts
+    /// those.
     pub(crate) fn abort(&self) {
         self.lock().running.abort_all();
     }
@@ -311,7 +312,7 @@ fn to_message(request: &LegacyRequest) -> Result<Message, Status> {
         .with_extension(request.envelope.origin.clone()))
 }
 
-/// Parses headers. Names that are not valid in HTTP are skipped.
+/// Parses headers. Headers whose name or value is not valid in HTTP are skipped.
 pub(crate) fn parse_headers(text: &JsonText) -> Result<HeaderMap, super::codec::NotAnObject> {
     let object = text.object()?;
     Ok(http_headers(

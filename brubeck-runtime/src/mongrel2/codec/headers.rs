@@ -187,8 +187,8 @@ impl Mongrel2Headers {
         self.get("UPLOAD_STREAM_DONE").is_some()
     }
 
-    /// Returns `DOWNLOAD_CREDITS`: the number of bytes that may be sent on a new connection, if
-    /// `download.flow_control` is on.
+    /// Returns `DOWNLOAD_CREDITS`, if `download.flow_control` is on. In the first request of a connection, it is the number of
+    /// bytes that may be sent. In a credit notice, it is the number of bytes that may be sent in addition.
     #[must_use]
     pub fn download_credits(&self) -> Option<u64> {
         number(self.get("DOWNLOAD_CREDITS")?)

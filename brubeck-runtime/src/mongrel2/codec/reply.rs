@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use std::borrow::Cow;
 use std::slice::Chunks;
 
-/// Limit of connections that one frame may address: the default of Mongrel2's `limits.handler_targets`.
+/// Limit of connections that one frame addresses: the default of Mongrel2's `limits.handler_targets`.
 pub const MAX_TARGETS: usize = 128;
 
 /// Digits of the largest connection id, which is a 32-bit number.
@@ -65,9 +65,9 @@ impl<I: AsRef<[u8]>> Iterator for ReplyFrames<'_, I> {
 /// ```
 ///
 /// # Errors
-/// Returns an error if there are no ids, or the ident or an id is empty, too long or has characters that are not
-/// allowed. Mongrel2 would drop such a message silently, and deliver nothing for half a second. Returns an error if the
-/// payload is empty, because that would close the connections; use [`close`] for that.
+/// Returns an error if there are no ids, if `ident` is empty or has characters other than ASCII letters, digits and `-`, or if
+/// an id does not have 1 to 10 digits. Mongrel2 would drop such a message silently, and deliver nothing for half a second.
+/// Returns an error if the payload is empty, because that would close the connections; use [`close`] to do so.
 pub fn reply<'a, I: AsRef<[u8]>>(
     ident: &'a [u8],
     ids: &'a [I],
@@ -93,7 +93,7 @@ pub fn reply<'a, I: AsRef<[u8]>>(
 /// ```
 ///
 /// # Errors
-/// Returns an error if there are no ids, or the ident or an id has characters that are not allowed.
+/// Returns an error if there are no ids, or the ident or an id is invalid, as [`reply()`] does.
 pub fn close<'a, I: AsRef<[u8]>>(ident: &'a [u8], ids: &'a [I]) -> Result<ReplyFrames<'a, I>, EncodeError> {
     frames(ident, ids, false, MAX_TARGETS, Cow::Borrowed(b""))
 }
@@ -249,7 +249,7 @@ pub enum ControlCommand {
 /// ```
 ///
 /// # Errors
-/// Returns an error if there are no ids, or the ident or an id has characters that are not allowed.
+/// Returns an error if there are no ids, or the ident or an id is invalid, as [`reply()`] does.
 pub fn control<'a, I: AsRef<[u8]>>(
     ident: &'a [u8],
     ids: &'a [I],

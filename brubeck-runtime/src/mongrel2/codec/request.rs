@@ -11,7 +11,7 @@ use crate::codec::{Cursor, ParseError, lenstr, netstring};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Incoming {
-    /// A request of a client, a WebSocket frame, or a message of a message socket.
+    /// A request of a client, a further part of a streamed upload, a WebSocket frame, or a message of a message socket.
     Request(Mongrel2Request),
     /// A connection is closed, or a reply named a closed connection. Mongrel2 may send this notice twice, or not at
     /// all.

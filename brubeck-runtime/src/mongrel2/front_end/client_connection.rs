@@ -70,7 +70,7 @@ impl<T> ClientConnection<T> {
         }
     }
 
-    /// Adds a request to the pipeline. Returns its id, to which the response is sent.
+    /// Adds a request to the pipeline. Returns the id under which its response is added.
     pub(super) fn begin_request(&mut self, connection_id: &Bytes) -> ClientId {
         if self.pipeline.is_idle() && self.queue.is_empty() {
             self.flow_control.request_received();

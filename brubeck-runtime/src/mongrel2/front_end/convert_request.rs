@@ -22,10 +22,11 @@ pub(in crate::mongrel2) struct ClientInfo {
 /// The status and the text of the response to a request that is not passed to the application.
 pub(in crate::mongrel2) type RequestRejection = (StatusCode, &'static str);
 
-/// Converts an HTTP request, without its body, or returns the reason to reject it.
+/// Converts an HTTP request, without its body, or returns the reason to reject it. The [`ClientInfo`] is for the response in
+/// both cases.
 ///
-/// `recv_spec` is the address for the response, for services that respond to the client directly. A WebSocket
-/// handshake is a GET request, although Mongrel2 sends another method.
+/// `recv_spec` is the address to which services send responses if they respond to the client directly. A WebSocket handshake
+/// is converted to a GET request, although Mongrel2 sends another method.
 pub(in crate::mongrel2) fn to_http(
     request: &Mongrel2Request,
     recv_spec: &Bytes,
@@ -83,8 +84,8 @@ fn build_request(
     Ok(http_request)
 }
 
-/// Converts a message of a message socket. Its path is `/@name` or `/<name`. Returns `None` if the name is not valid
-/// UTF-8.
+/// Converts a message of a message socket. The path of the result is `/@name` or `/<name`. Returns `None` if the name is not
+/// valid UTF-8.
 pub(in crate::mongrel2) fn to_message(request: &Mongrel2Request, recv_spec: &Bytes) -> Option<Message> {
     let name = std::str::from_utf8(&request.path).ok()?;
     let message = Message::service(ServiceMethod::Request, &format!("/{name}"))
@@ -104,8 +105,8 @@ fn origin(request: &Mongrel2Request, recv_spec: &Bytes) -> Origin {
     }
 }
 
-/// Returns the headers of the client, without upload headers, which any client can forge, and without names and values
-/// that are invalid in HTTP, which Mongrel2 accepts.
+/// Returns the headers of the client. Leaves out upload headers, because any client can forge them, and headers that are
+/// invalid in HTTP, because Mongrel2 accepts them.
 fn client_headers(request: &Mongrel2Request) -> HeaderMap {
     // About ten of the headers are Mongrel2's own, so half of the number is a good estimate for a typical request.
     let mut headers = HeaderMap::with_capacity(request.headers.len() / 2);

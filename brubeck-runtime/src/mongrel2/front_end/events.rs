@@ -1,4 +1,5 @@
-//! The events that handlers, the bodies of requests and responses, and socket senders send to the event loop.
+//! The events for the event loop of a front end. They are sent by the tasks of requests, the bodies of streamed uploads, and
+//! the sending sides of sockets.
 
 use super::pipeline::{OutboundChunk, ResponseEnd};
 use crate::websocket::{BroadcastGroup, ClientId, Close};
@@ -18,7 +19,7 @@ pub(in crate::mongrel2) enum FrontEndEvent {
     },
     /// The application accepted a WebSocket. `head` is the head of the 101 response.
     WebSocketAccepted { client: ClientId, head: Bytes },
-    /// A handler closes its WebSocket or message socket.
+    /// A WebSocket or a message socket is to be closed: by its handler, or because the handler panicked.
     CloseSocket { client: ClientId, close: Close },
     /// A message to the client of a message socket that is not the response to a request.
     Push { client: ClientId, chunk: OutboundChunk },

@@ -1,11 +1,11 @@
 //! Flow control for one client: Mongrel2 disconnects a client without a notice if more than 16 messages for it are
 //! waiting.
 //!
-//! The number of waiting messages is known in one of three ways:
+//! There are three ways to decide whether a further message may be sent:
 //!
-//! * With `download.flow_control`, Mongrel2 grants credit in bytes, and does not count messages.
+//! * With `download.flow_control`, Mongrel2 grants credit in bytes, and does not limit the number of messages.
 //! * With the control port, Mongrel2 reports the number of bytes that it has written to each client.
-//! * Otherwise it is estimated: a message is assumed to be written once a client with a slow connection would have read it.
+//! * Otherwise a message is assumed to be written once a client with a slow connection would have read it.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -61,8 +61,8 @@ pub(in crate::mongrel2) enum SendWindow {
 impl FlowControl {
     /// Creates the state for a client without messages in flight.
     ///
-    /// `credit` is the initial credit if `download.flow_control` is on. `bytes_written` is the number that the
-    /// control port reported last, if it is used.
+    /// `credit` is the initial credit if `download.flow_control` is on. `bytes_written` is the number of
+    /// bytes that Mongrel2 had written to the client before, if the control port is used.
     pub(in crate::mongrel2) fn new(credit: Option<u64>, bytes_written: Option<u64>) -> FlowControl {
         FlowControl {
             credit,
@@ -133,8 +133,8 @@ impl FlowControl {
         }
     }
 
-    /// Records that the client, which had received all responses, sent another request. So it has read the responses,
-    /// and they are assumed to be written earlier.
+    /// Records that the client sent another request when no response was pending or queued. So it has probably read the
+    /// responses, and they are assumed to be written earlier.
     pub(in crate::mongrel2) fn request_received(&mut self) {
         for message in &mut self.in_flight {
             let early = message.sent_at + ASSUMED_WRITE_TIME_AFTER_REQUEST;

@@ -83,8 +83,9 @@ impl Framing {
 
 /// Encodes the head of a response.
 ///
-/// Sets `transfer-encoding` and, unless the status is 101, `connection`. Adds a `content-length` header if
-/// `content_length` is set, and a `date` unless the response has one.
+/// Sets `transfer-encoding` if the body is chunked. Unless the status is 101, replaces `connection` by the value for
+/// `persistence`, or removes it if the connection stays open by default. Adds a `content-length` header if `content_length` is
+/// set, and a `date` unless the response has one.
 pub(in crate::mongrel2) fn encode_head(
     mut parts: response::Parts,
     framing: Framing,

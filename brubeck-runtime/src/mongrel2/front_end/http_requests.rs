@@ -1,4 +1,4 @@
-//! HTTP requests and uploads.
+//! HTTP requests, uploads, and messages that could not be decoded.
 
 use super::convert_request::{self, RequestRejection};
 use super::http1::Persistence;
@@ -18,7 +18,8 @@ use std::future::ready;
 use std::path::PathBuf;
 
 impl FrontEnd {
-    /// Passes an HTTP request to the application.
+    /// Passes an HTTP request to the application, or rejects it. If the request only reports the end of an upload to a file,
+    /// passes the file to the handler.
     pub(super) fn handle_http_request(&mut self, request: &Mongrel2Request) {
         let upload_store = self.settings.upload_store.as_ref();
         let location = body_location::locate_body(&request.headers, &request.body, upload_store);
@@ -78,8 +79,8 @@ impl FrontEnd {
         }
     }
 
-    /// Creates the body of a request. If it is an upload, stores the upload in its connection. Returns a 413 if uploads
-    /// to files are not accepted.
+    /// Creates the body of a request. If it is an upload, stores the upload in its connection. Returns a 413 if the body is in
+    /// a file that is not accepted: uploads to files are not configured, or its name does not match the template.
     fn open_body(
         &mut self,
         client: &ClientId,

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 impl FrontEnd {
-    /// Calls the handler of a message. Its response is sent as a message, too. Closes the connection if the name of the
-    /// message socket is not valid UTF-8.
+    /// Calls the handler of a message. Its response is sent as a message, too. Responds with the status 503 if too many
+    /// requests are running, and closes the connection if the name of the message socket is not valid UTF-8.
     pub(super) fn handle_message(&mut self, request: &Mongrel2Request) {
         let Some(message) = convert_request::to_message(request, &self.recv_spec) else {
             return self.abort_connection(&request.ident, &request.conn_id);
@@ -129,8 +129,8 @@ impl SocketTransport for MessageSocketTransport {
         })
     }
 
-    /// Not called by a [`Broadcast`](crate::Broadcast), which sends to the [`group`](SocketTransport::group) instead. If
-    /// the event channel is full, messages may be reordered.
+    /// Sends a broadcast to this client alone. If the event channel is full, messages may be reordered. A
+    /// [`Broadcast`](crate::Broadcast) does not call this, because it sends to the [`group`](SocketTransport::group).
     fn send_or_disconnect(&self, bytes: bytes::Bytes) {
         let clients = vec![self.client.clone()];
         self.front_end

@@ -53,11 +53,11 @@ const MAX_CONNECTION_REQUESTS: usize = 64;
 /// Limit of WebSockets of one Mongrel2.
 const MAX_WEBSOCKETS: usize = 8192;
 
-/// Messages that may wait for the link before the event loop receives no further events of handlers and encodes no
-/// further responses. What it encodes for events that it has received already may exceed this.
+/// Number of messages waiting for the link at which the event loop stops to receive events of handlers and to encode
+/// responses. Messages for events that it has received already may exceed it.
 const MAX_OUTBOUND_MESSAGES: usize = 1024;
 
-/// Limit of link events, and of events of handlers, that are handled before their output is sent.
+/// Limit of link events that are handled in a row before their output is sent. The same for events of handlers.
 const MAX_EVENT_BATCH: usize = 64;
 
 /// Interval of checks that no event triggers, such as timeouts.
@@ -93,8 +93,8 @@ pub(in crate::mongrel2) struct FrontEnd {
     /// `true` once a request of this generation has shown that `download.flow_control` is on.
     uses_credit: bool,
     monitor: Option<ControlPortMonitor>,
-    /// Bytes written to each connection before the first request of this generation, from the first snapshot. `None`
-    /// if the control port is not used or failed.
+    /// Bytes written to each connection, from the first snapshot of this generation, or the first one after a failure of
+    /// the control port. `None` until then, and if the control port is not used.
     initial_bytes_written: Option<HashMap<i64, u64>>,
     /// The start of this generation. Earlier snapshots describe another one.
     generation_started_at: Instant,
@@ -128,7 +128,7 @@ impl FrontEnd {
         monitor: Option<ControlPortMonitor>,
         counts: Mongrel2Counts,
     ) -> FrontEnd {
-        // One event of each concurrent request fits. Then handlers wait, and `send_event` spawns a task.
+        // One event of each concurrent request fits. If the channel is full, handlers wait, and `send_event` spawns a task.
         let (event_sender, events) = mpsc::channel(MAX_CONCURRENT_REQUESTS);
         let now = Instant::now();
         FrontEnd {

@@ -32,7 +32,7 @@ impl FrontEnd {
         }
     }
 
-    /// Sends the head of the 101 response and handles the frames that arrived before.
+    /// Sends the head of the 101 response, and handles the frames that arrived before the WebSocket was accepted.
     fn accept_websocket(&mut self, client: &ClientId, head: Bytes) {
         let Some(connection) = self.connections.find(client) else {
             return self.counts.add_stale(1);

@@ -21,7 +21,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::sync::{Semaphore, mpsc};
 
-/// Bytes of a streamed body that may be queued for the client before the body is not polled any more.
+/// Limit of bytes of a streamed body that are queued for the client. Once it is reached, the body is polled again only when
+/// some of them have been sent.
 const BODY_WINDOW_BYTES: usize = 256 << 10;
 
 /// Limit of bytes in one chunk, so that several fit into the window.
@@ -29,7 +30,7 @@ const MAX_CHUNK_BYTES: usize = BODY_WINDOW_BYTES / 4;
 
 const RETRY_AFTER_SECONDS: &str = "1";
 
-/// The version of RFC 6455.
+/// The version of the WebSocket protocol that RFC 6455 specifies.
 pub(super) const WEBSOCKET_VERSION: &str = "13";
 
 /// Sends the response to one request.
@@ -49,7 +50,7 @@ pub(super) struct WebSocketUpgrade {
     pub(super) accept: HeaderValue,
 }
 
-/// A response whose body is in memory.
+/// An encoded response, with its whole body.
 pub(super) struct CompleteResponse {
     pub(super) chunk: OutboundChunk,
     pub(super) end: ResponseEnd,
@@ -84,7 +85,8 @@ impl ResponseWriter {
         }
     }
 
-    /// Calls the handler of a WebSocket request, and runs the WebSocket until it is closed.
+    /// Calls the handler of a WebSocket request. If it accepts the WebSocket, sends the head of the 101 response and runs
+    /// the WebSocket until its handler ends. Otherwise sends the response, after which the connection is closed.
     pub(super) async fn serve_websocket(
         mut self,
         application: Arc<dyn Application>,
@@ -172,6 +174,9 @@ impl ResponseWriter {
     }
 
     /// Sends the body. Returns `false` if it failed or its length differs from `content_length`.
+    ///
+    /// # Errors
+    /// Returns an error if the event loop has ended.
     async fn send_body(
         &self,
         mut body: Body,

@@ -85,7 +85,8 @@ impl FrontEnd {
         }
         self.first_snapshot_deadline = None;
         let Some(open) = snapshot.connections else {
-            // The request to the control port failed. Use estimates until the next generation.
+            // The request to the control port failed. The present connections use estimates from now on. New ones do until
+            // a later snapshot succeeds.
             self.initial_bytes_written = None;
             return self.connections.control_port_lost(now);
         };

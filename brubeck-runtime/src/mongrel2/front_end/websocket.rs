@@ -13,14 +13,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 
 /// Limits of the messages that a handler has not received yet. Mongrel2 reads as fast as a client sends, and cannot be
-/// told to stop. So a WebSocket that exceeds them is closed (1008).
+/// told to stop. So a WebSocket that exceeds them is closed (1008). The byte limit is raised to the size of one message.
 const MAX_QUEUED_MESSAGES: usize = 1024;
 const MAX_QUEUED_BYTES: usize = 4 << 20;
 
 /// Bytes that the handlers of one socket may have queued for the client before sending waits.
 pub(in crate::mongrel2) const SEND_WINDOW_BYTES: usize = 256 << 10;
 
-/// Limit of frames that arrive before the application accepts the WebSocket. A client that sends more is disconnected.
+/// Limit of frames that arrive before the application accepts the WebSocket and are kept until then. A client that sends more
+/// is disconnected.
 const MAX_EARLY_FRAMES: usize = 64;
 
 /// Time for a client to acknowledge a close frame.
@@ -66,7 +67,7 @@ pub(in crate::mongrel2) enum PingAction {
     None,
     /// Send a ping.
     Ping,
-    /// Close the connection: the client has sent no frame since [`MAX_UNANSWERED_PINGS`] pings.
+    /// Close the connection: the client has sent no frame in response to [`MAX_UNANSWERED_PINGS`] pings.
     Disconnect,
 }
 
@@ -169,8 +170,8 @@ impl WebSocketState {
         }
     }
 
-    /// Ends the WebSocket for the handler. Adds `last_frame`, or a close frame, and the close of the connection to the
-    /// outcome.
+    /// Ends the WebSocket for the handler. Adds `last_frame` to the outcome, or a close frame if it is `None`, and makes the
+    /// caller close the connection.
     fn fail(&mut self, close: Close, last_frame: Option<Bytes>, outcome: &mut FrameOutcome) {
         let last_frame = last_frame.unwrap_or_else(|| close_frame(&close));
         self.disconnect(close);
@@ -258,8 +259,8 @@ impl SocketTransport for WebSocketTransport {
         })
     }
 
-    /// Not called by a [`Broadcast`](crate::Broadcast), which sends to the [`group`](SocketTransport::group) instead. If
-    /// the event channel is full, frames may be reordered.
+    /// Sends a broadcast to this client alone. If the event channel is full, frames may be reordered. A
+    /// [`Broadcast`](crate::Broadcast) does not call this, because it sends to the [`group`](SocketTransport::group).
     fn send_or_disconnect(&self, frame: Bytes) {
         self.front_end.send_event(FrontEndEvent::Broadcast {
             clients: vec![self.client.clone()],

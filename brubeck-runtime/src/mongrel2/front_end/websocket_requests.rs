@@ -10,7 +10,7 @@ use crate::websocket::{ClientId, Close, Deflate, UpgradeHandle, close_frame};
 use http::{HeaderValue, StatusCode};
 use std::time::Instant;
 
-/// Service Restart, of the IANA registry of close codes.
+/// The close code Service Restart of the IANA registry. A client that receives it may connect again.
 const CLOSE_SERVICE_RESTART: u16 = 1012;
 
 impl FrontEnd {
@@ -71,8 +71,8 @@ impl FrontEnd {
             .get(&request.conn_id)
             .filter(|connection| connection.websocket.is_some());
         let Some(connection) = connection else {
-            // An earlier process or generation opened it, and pages reconnect after this close code. Or this event loop
-            // has closed it, and the client does not receive this frame.
+            // An earlier process or generation accepted the WebSocket, and pages reconnect after this close code. Or this
+            // event loop has closed the WebSocket already, and the client does not receive the close frame.
             let restart = close_frame(&Close::new(CLOSE_SERVICE_RESTART, ""));
             let client = self.begin_request(&request.ident, &request.conn_id, None);
             self.queue_response(&client, [restart.into()], Some(ResponseEnd::Close));

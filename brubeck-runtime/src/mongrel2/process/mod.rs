@@ -112,7 +112,7 @@ impl Mongrel2Server {
             }
         }
         Err(Error::new(format!(
-            "Mongrel2 could not bind any of {MAX_PORT_ATTEMPTS} free ports: other processes took them first"
+            "Mongrel2 could not bind any of {MAX_PORT_ATTEMPTS} free ports; other processes probably took them first"
         )))
     }
 

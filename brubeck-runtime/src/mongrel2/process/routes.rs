@@ -7,7 +7,7 @@ use crate::spec::Spec;
 
 impl<S> Routes<S> {
     /// Returns the configuration of a Mongrel2 that listens on `listen_address` and sends the requests of these
-    /// routes to `handler`. Mongrel2 answers other requests with 404.
+    /// routes to `handler`. Mongrel2 itself answers a request that matches no route of the configuration, with 404.
     ///
     /// ```
     /// use brubeck::prelude::*;
@@ -27,9 +27,10 @@ impl<S> Routes<S> {
     /// # Ok::<(), brubeck::Error>(())
     /// ```
     ///
-    /// The configuration has a route for the literal prefix of each pattern, and one for the name of each message
-    /// socket. Paths that the application serves otherwise, such as those of a mounted service or of a fallback, must
-    /// be added with [`handler`](Mongrel2Config::handler); the route `"/"` matches every path.
+    /// The configuration has a route for the literal prefix of each web pattern, and one for the name of each message
+    /// socket. A route that begins with another one is left out. Paths that the application serves otherwise, such as
+    /// those of a mounted service or of a fallback, must be added with [`handler`](Mongrel2Config::handler); the route
+    /// `"/"` matches every path.
     pub fn mongrel2_conf(
         &self,
         listen_address: impl Into<String>,
@@ -75,8 +76,8 @@ fn literal_prefix(pattern: &str) -> String {
         } else if ".+*?()|[]{}^$".contains(next) {
             break;
         }
-        // In a route of Mongrel2, `(` begins a pattern, and a quote cannot be escaped. A quantifier makes the
-        // preceding character optional, so that is not part of the prefix either.
+        // In a route of Mongrel2, `(` begins a pattern, and a quote cannot be escaped. A quantifier may make
+        // the preceding character optional, so that is not part of the prefix either.
         if next == '(' || next == '"' || next.is_control() || matches!(chars.peek(), Some('?' | '*' | '{')) {
             break;
         }

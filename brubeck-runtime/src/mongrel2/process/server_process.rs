@@ -21,7 +21,7 @@ const LOG_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// The text in the log once Mongrel2 accepts requests.
 const READY_TEXT: &str = " Running. Copyright";
 
-/// The text in the log if Mongrel2 cannot bind its address, for any reason.
+/// The text in the log if Mongrel2 cannot bind the address for its clients, for any reason.
 const CANNOT_LISTEN_TEXT: &str = "Can't announce on TCP port";
 
 /// Errors of `m2sh load` that have no consequences.
@@ -129,8 +129,8 @@ impl ServerProcess {
             .stdin(Stdio::null())
             .stdout(output.try_clone().map_err(spawn_error)?)
             .stderr(output)
-            // In its own process group, Mongrel2 does not receive the Ctrl-C that stops this process, which must
-            // finish first.
+            // In its own process group, Mongrel2 does not receive the Ctrl-C that stops this process. This process must
+            // finish its requests before Mongrel2 ends.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -172,7 +172,7 @@ impl ServerProcess {
     }
 }
 
-/// Spawns a shell that kills the child and removes its directory when this process ends, even if it is killed.
+/// Spawns a shell that kills Mongrel2 and removes its directory when this process ends, even if this process is killed.
 ///
 /// The shell waits for the end of its standard input. That is a pipe whose other end only this process holds, so the
 /// system closes it with the process.

@@ -56,7 +56,7 @@ impl Supervisor {
                 Some(SupervisorCommand::Restart(done)) => {
                     self.replace_process(None).await;
                     started_at = Instant::now();
-                    // Fails if the caller does not wait any more.
+                    // This fails if the caller does not wait any more, and nobody needs the result then.
                     let _ = done.send(self.start().await);
                 }
                 Some(SupervisorCommand::Stop(done)) => {

@@ -1,4 +1,5 @@
-//! Tests of the link against a fake Mongrel2: a bound PUSH socket for requests and a bound SUB socket for responses.
+//! Tests of the link against a fake Mongrel2: a bound PUSH socket for requests and a bound SUB socket for responses, or TCP
+//! listeners on which a test writes the bytes of these sockets itself.
 
 use super::*;
 use crate::tests::{endpoint, handshake, soon, until};

@@ -24,7 +24,7 @@ pub(in crate::mongrel2) struct UploadStore {
 /// The place of a request body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::mongrel2) enum BodyLocation {
-    /// In the message.
+    /// In the message. It is empty if the request has no body.
     Inline,
     /// In a file. Mongrel2 has finished writing it if `done` is `true`; otherwise the request is sent once more
     /// later.

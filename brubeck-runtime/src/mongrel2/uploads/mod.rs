@@ -80,7 +80,7 @@ impl IncomingUpload {
         (upload, body)
     }
 
-    /// Adds a part to a streamed upload. Does nothing if the upload is complete, or is one to a file.
+    /// Adds a part to a streamed upload. Does nothing if the upload is complete, or goes to a file.
     pub(in crate::mongrel2) fn add_part(&self, bytes: &Bytes, is_last: bool) {
         if let IncomingUpload::Streamed(buffer) = self {
             buffer

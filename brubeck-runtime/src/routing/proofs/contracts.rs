@@ -10,7 +10,7 @@ use crate::routing::automaton::Automaton;
 use crate::routing::table::Routes;
 use crate::spec::Spec;
 
-/// Panics, which is a compile error, if one of these operations has no handler that its calls reach.
+/// Panics, which is a compile error, if it is not proven for each of these operations that its calls reach a handler.
 #[track_caller]
 pub const fn check_served<S>(routes: Routes<S>, operations: &[&Spec]) {
     let mut i = 0;
@@ -27,7 +27,7 @@ pub const fn check_served<S>(routes: Routes<S>, operations: &[&Spec]) {
     }
 }
 
-/// Panics, which is a compile error, if one of these operations has no response handler that its responses reach.
+/// Panics, which is a compile error, if it is not proven for each of these operations that its responses reach a response handler.
 #[track_caller]
 pub const fn check_answered<S>(routes: Routes<S>, operations: &[&Spec]) {
     let mut i = 0;

@@ -7,10 +7,10 @@ use crate::spec::Spec;
 use std::collections::HashSet;
 use std::fmt;
 
-/// Limits the search for one route, in combinations of states of its automaton and those of earlier routes.
+/// Limits the search for one route: the number of combinations of a state of its automaton and states of earlier routes.
 const MAX_NODES: usize = 100_000;
 
-/// The error of [`Routes::check`]: routes that can never run, routes whose example path another route takes, or a pattern that is too large
+/// The error of [`Routes::check`]: routes that can never run, routes whose own path an earlier route takes, or a pattern that is too large
 /// to be matched.
 ///
 /// Its text names each route with its file and line.
@@ -61,9 +61,9 @@ impl<S> Routes<S> {
     ///
     /// # Errors
     ///
-    /// Returns an error that lists the routes that no path reaches, and those whose example path is taken by an earlier route with a
-    /// pattern that is too large for a proof. Routes with such a pattern are not checked themselves, nor is a route whose search would
-    /// take too long. Returns an error for a single route if its regex would take more than 1 MiB.
+    /// Returns an error that lists the routes that no path reaches, and those for which the path that was found is taken by an earlier
+    /// route with a pattern that is too large for a proof. Routes with such a pattern are not checked themselves, nor is a route whose
+    /// search would take too long. If the regex of a route would take more than 1 MiB, the error is about the first such route only.
     pub fn check(&self) -> Result<(), Unreachable> {
         let router = Router::new(*self)?;
         // The first handler of each pattern text, in order.
@@ -93,7 +93,7 @@ impl<S> Routes<S> {
                 .collect();
             match find_own_path(Automaton(spec.automaton), &earlier) {
                 OwnPath::Found(path) if !reaches(&router, spec, &path) => {
-                    // Only a pattern without an automaton is not among the earlier ones of the search.
+                    // The search has excluded the paths of all earlier patterns except those without an automaton.
                     unreachable.push(format!(
                         "route `{}` does not get the path {path}: an earlier route, whose pattern is too large for a proof, matches it\n  {}",
                         spec.name,
@@ -134,20 +134,20 @@ enum OwnPath {
     Found(String),
     /// There is no such path.
     None,
-    /// All such paths are not UTF-8, or the search was too large.
+    /// None of the paths that were found is UTF-8, or the search was too large.
     Unknown,
 }
 
 /// A combination of states: of the route itself, and of each earlier route unless it has already rejected the path.
 type Node = (u16, Vec<Option<u16>>);
 
-/// A node, and the node and byte that it was first reached from.
+/// A node, with the index of the node and the byte from which it was first reached. The start node has neither.
 type Visited = (Node, Option<(usize, u8)>);
 
 /// Finds a shortest path that `late` accepts and no automaton of `earlier` does.
 ///
-/// This is a breadth-first search through the product of all automata. Nothing is searched behind a state in which an earlier route accepts
-/// every continuation.
+/// This is a breadth-first search through the product of all automata. It does not continue from a state in which an earlier route
+/// accepts every continuation.
 fn find_own_path(late: Automaton, earlier: &[Automaton]) -> OwnPath {
     let start: Node = (0, vec![Some(0); earlier.len()]);
     let mut seen = HashSet::from([start.clone()]);

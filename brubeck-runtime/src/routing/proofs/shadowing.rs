@@ -5,8 +5,8 @@ use super::subset::is_subset;
 use crate::routing::automaton::Automaton;
 use crate::spec::Spec;
 
-/// Returns for each route one plus the index of an earlier route that shadows it or has the same path and method. Returns zero for a route
-/// without one.
+/// Returns a number for each route: one plus the index of an earlier route that shadows it or has the same pattern, kind and method, or
+/// zero if there is no such route.
 ///
 /// `counts` is the number of routes of each entry of the list. Two routes of one entry, which is a nested table, are not compared:
 /// that was done where the table was defined.
@@ -33,7 +33,8 @@ pub const fn shadow_checks<const N: usize>(specs: &[&Spec; N], counts: &[usize])
     checks
 }
 
-/// Checks the route with this index against all routes before `start`, where its entry begins.
+/// Checks the route with this index against all routes before `start`, where its entry of the list begins. Returns its number for
+/// [`shadow_checks`].
 const fn shadow_check<const N: usize>(
     specs: &[&Spec; N],
     heads: &[[u128; 2]; N],
@@ -45,8 +46,8 @@ const fn shadow_check<const N: usize>(
     let (mut shadow, mut is_decided) = (0, late.is_broken());
     let mut i = 0;
     while i < index {
-        // A route can only be shadowed by one whose forced prefix is a prefix of its own. This excludes almost all pairs,
-        // and the first half of the prefix almost all of those.
+        // A route can only be shadowed by one whose forced prefix is a prefix of its own. This excludes almost all pairs. For
+        // most of them it suffices to compare the first half of the prefix, so that is done first.
         if head & heads[i][1] == heads[i][0] && late.prefix.extends(specs[i].prefix) {
             let early = specs[i];
             if late.same_resource(early) {

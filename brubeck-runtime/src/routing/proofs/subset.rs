@@ -2,14 +2,14 @@
 
 use crate::routing::automaton::Automaton;
 
-/// Limits the work of one proof.
+/// Limits the work of one proof: the number of pairs of states.
 const MAX_PAIRS: usize = 1024;
 
 /// Slots of the hash set, which is about half full when the proof is given up.
 const SLOTS: usize = 2 * MAX_PAIRS;
 
-/// Returns `true` if it is proven that `early` accepts every path that `late` accepts. Returns `false` if it does not, or if there are more
-/// than [`MAX_PAIRS`] pairs of states.
+/// Returns `true` if it is proven that `early` accepts every path that `late` accepts. Returns `false` if this is not so, or if there are
+/// more than [`MAX_PAIRS`] pairs of states.
 ///
 /// Both automata are walked in lockstep over all pairs of states that some path reaches. Every state of `late` can still reach
 /// acceptance, so the result is `false` as soon as `early` has no edge for a byte that `late` has.

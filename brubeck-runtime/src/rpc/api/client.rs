@@ -34,8 +34,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// A client from [`Services`](super::Services) belongs to the application: the response handlers of the application run
 /// for its [`handled`](Call::handled) and [`nowait`](Call::nowait) calls. Its calls inherit the deadline and the trace of
-/// the message that the handler processes. The deadline of a web request does not limit calls that are made after its
-/// response was sent; that of a service call does.
+/// the message that the handler processes. If a call is made after the response to that message was sent, it inherits the
+/// deadline of a service call, but not that of a web request.
 ///
 /// A client from [`Client::connect`] belongs to no application: its `nowait` calls are refused, and no response handler runs
 /// for its `handled` calls.
@@ -51,7 +51,8 @@ pub(crate) struct CallerContext {
     pub(crate) handlers: Arc<dyn ResponseHandlers>,
     pub(crate) origin: Option<Origin>,
     pub(crate) deadline: Deadline,
-    /// The hop count of the calls: 0, or one more than that of the message if it is a call in brubeck's protocol.
+    /// The hop count of the calls. It is one more than the hop count of the message if the message is a call in brubeck's
+    /// protocol, and 0 otherwise.
     pub(crate) hops: u8,
     pub(crate) trace: Trace,
 }
@@ -161,8 +162,8 @@ impl fmt::Debug for Client {
 /// ```
 ///
 /// A call that is awaited ends by its deadline with a response or a [`CallError`]. The timeout is 10 seconds unless
-/// [`timeout`](Call::timeout) sets another one. Dropping the future cancels the call, which also stops its handler; only the
-/// dialects of the Python original cannot stop it.
+/// [`timeout`](Call::timeout) sets another one. Dropping the future cancels the call. The service then stops the handler if it
+/// is `async`, and notifies a `blocking` one; the dialects of the Python original can do neither.
 ///
 /// A response whose status is an error is still a response: check [`status`](ServiceResponse::status).
 #[must_use = "a call does nothing until it is awaited or sent with `nowait`"]
@@ -291,8 +292,8 @@ impl Call {
         }
     }
 
-    /// Returns the response handlers of the application. Returns an error if there is no application, or if none of them
-    /// handles the path of this call.
+    /// Returns the response handlers of the application. Returns an error if there is no application, or if none of its
+    /// response handlers handles the path of this call.
     fn response_handlers(&self) -> Result<Arc<dyn ResponseHandlers>, CallError> {
         let refused = |reason: String| Err(CallError::Refused(reason.into()));
         let path = self.request.path();
@@ -422,8 +423,8 @@ fn record(link: &dyn Link, started: std::time::Instant, response: PendingRespons
     ))
 }
 
-/// A call that was sent with [`Call::nowait`]. Awaiting it waits until a worker has accepted the call, or returns the error
-/// with which the call ended before.
+/// A call that was sent with [`Call::nowait`]. Awaiting a `Nowait` waits until a worker has accepted the call, or returns the
+/// error with which the call ended before a worker accepted it.
 ///
 /// The dialects of the Python original do not acknowledge requests: there a call counts as accepted at once, even before it
 /// is sent.
@@ -435,7 +436,7 @@ fn record(link: &dyn Link, started: std::time::Instant, response: PendingRespons
 /// # Ok(()) }
 /// ```
 ///
-/// Dropping it does not cancel the call.
+/// If a `Nowait` is dropped, the call continues.
 #[derive(Debug)]
 pub struct Nowait {
     accepted: oneshot::Receiver<Result<(), CallError>>,

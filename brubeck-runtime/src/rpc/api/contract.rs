@@ -1,4 +1,4 @@
-//! Contracts: operations with typed arguments and responses, and the calls of them.
+//! Contracts: operations with typed arguments and responses, and calls of these operations.
 
 use super::{Call, CallError, Client, Nowait, PendingResponse, ServiceRequest, ServiceResponse};
 use crate::small_bytes;
@@ -210,10 +210,10 @@ fn without_fault<F>(error: CallError) -> CallError<F> {
     }
 }
 
-/// A value that can be sent in a call: any type that implements serde's `Serialize` and `DeserializeOwned`, `Send` and
-/// `'static`.
+/// A value that can be sent in a call.
 ///
-/// It is implemented for all such types. Do not implement it; derive the serde traits.
+/// `Wire` is implemented for all types that are `Send` and `'static` and implement serde's `Serialize` and
+/// `DeserializeOwned`. Derive the serde traits instead of implementing `Wire`.
 ///
 /// ```
 /// #[derive(serde::Serialize, serde::Deserialize)]
@@ -237,7 +237,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
 
 /// An operation of a contract: its route, its arguments, and the types of its response and error.
 ///
-/// `#[service_client]` implements it for a type in the module of the contract, for example `slow_echo::echo`. A service
+/// `#[service_client]` implements this trait for a type in the module of the contract, for example `slow_echo::echo`. A service
 /// reads the arguments with [`Args`](crate::Args); a client makes a [`TypedCall`](super::TypedCall).
 ///
 /// ```
@@ -290,7 +290,7 @@ pub const fn body_codec<T: Wire>() -> BodyCodec<T> {
 
 /// A response handler of the operation `O`.
 ///
-/// `#[response_handler(O)]` implements it. [`TypedCall::handled_by`] requires it.
+/// `#[response_handler(O)]` implements this trait, and [`TypedCall::handled_by`] requires it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not handle responses of `{O}`",
     label = "not a response handler of `{O}`",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// The instant at which a handler is stopped, as a handler argument.
+/// The instant by which a handler must have responded, as a handler argument. An `async` handler is stopped then.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -22,15 +22,16 @@ use tokio::time::Instant;
 /// }
 /// ```
 ///
-/// Callers of a service send the remaining time as a duration, so their clock need not agree with that of the service.
+/// Callers of a service send the remaining time as a duration, so the clocks of caller and service need not agree.
 /// Handlers of web requests have the timeout of their [route](crate::Limits::timeout) or of the
 /// [application](crate::App::timeout). Calls that a handler makes inherit its deadline.
 ///
 /// A stream or WebSocket that a web handler leaves running has no deadline. Neither has a call of a Python client, because
 /// the dialects do not transmit one, nor a response handler.
 ///
-/// Two timeouts are enforced but not visible here: that of a web handler with an [`Upload`](crate::Upload), which starts when
-/// the body has been read, and that which [`Limits`](crate::Limits::timeout) set for a service handler.
+/// Two timeouts are enforced but not visible here. One is the timeout of a web handler with an [`Upload`](crate::Upload): it
+/// starts when the body has been read. The other is the timeout that [`Limits`](crate::Limits::timeout) set for a service
+/// handler.
 #[derive(Clone, Debug)]
 pub struct Deadline(Option<Limit>);
 
@@ -45,8 +46,9 @@ impl Deadline {
     /// No deadline.
     pub const NONE: Deadline = Deadline(None);
 
-    /// Returns the deadline of a handler: that of its scope, whose timeout this starts, or else the one that its message
-    /// carries.
+    /// Returns the deadline of a handler. It is the deadline of `scope` if there is one, and that of `message` otherwise.
+    ///
+    /// The timeout of the scope starts now unless it has started before.
     pub(crate) fn for_handler(scope: Option<&Arc<RequestScope>>, message: &Message) -> Deadline {
         let from_scope = scope.and_then(|scope| {
             Some(Limit {
@@ -80,9 +82,9 @@ impl Deadline {
 
 /// Reports whether the response of a handler is still needed, as a handler argument.
 ///
-/// It is for work that cannot be stopped from outside: that of a `blocking` handler, and work that a handler moves to
-/// another task or thread. An `async` handler does not need it for itself, because it is dropped at its next `.await` when
-/// its deadline passes, or its caller cancels the call or disconnects.
+/// A `Cancellation` is for work that cannot be stopped from outside: the work of a `blocking` handler, and work that a handler
+/// moves to another task or thread. An `async` handler itself is dropped at its next `.await` when its deadline passes, or
+/// when its caller cancels the call or disconnects.
 ///
 /// ```
 /// use brubeck::Cancellation;

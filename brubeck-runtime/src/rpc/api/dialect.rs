@@ -2,7 +2,7 @@
 
 /// A wire format of the Python original, Brubeck Services.
 ///
-/// Its releases encode requests and responses in different ways. Pass the dialect of a service to
+/// The releases of Brubeck Services encode requests and responses in different ways. Pass the dialect of a service to
 /// [`ServiceAddress::dialect`](crate::ServiceAddress::dialect).
 ///
 /// ```

@@ -65,8 +65,8 @@ pub enum CallError<F = Fault> {
         /// The body of the response, as the error type of the contract.
         fault: F,
     },
-    /// There is no usable response: it could not be decoded, exceeds a body limit, or its handler failed. The text is the
-    /// reason.
+    /// There is no usable response: the handler failed, or its response exceeds a body limit or could not be decoded. The text
+    /// is the reason.
     BadReply(Cow<'static, str>),
     /// The request exceeds the body limit of the client or of the service.
     TooLarge,
@@ -138,7 +138,7 @@ impl<F> fmt::Display for CallError<F> {
                 f.write_str("the worker or the connection to it was lost; the call may have run")
             }
             CallError::Lost { may_have_run: false } => {
-                f.write_str("the worker or the connection to it was lost; the call did not run")
+                f.write_str("the connection to the worker was lost, or all workers were shutting down; the call did not run")
             }
             CallError::Refused(reason) => write!(f, "the call was refused: {reason}"),
             CallError::Fault { status, .. } => write!(f, "the service responded with status {status}"),
@@ -173,8 +173,8 @@ impl<F: fmt::Debug> std::error::Error for CallError<F> {}
 /// A `Fault` can be the error type of a contract, because serde serialises it.
 ///
 /// The message is sent to the caller or browser. Therefore `?` converts only a [`CallError`], a
-/// [`Status`] and a [`Rejection`](crate::Rejection) into a `Fault`. A `Fault` made of a `CallError` has its status code with
-/// the standard message; the error itself is logged as a warning.
+/// [`Status`] and a [`Rejection`](crate::Rejection) into a `Fault`. A `Fault` made of a `CallError` has the
+/// [status code](CallError::status) of the error with the standard message; the error itself is logged as a warning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(

@@ -1,11 +1,11 @@
-//! The metrics of the feature `metrics`, which are recorded with the recorder that the program has installed.
+//! The metrics of the feature `metrics`. They go to the global recorder that the program has installed.
 //!
 //! | name | kind | labels | recorded for |
 //! |---|---|---|---|
 //! | `brubeck_calls_total` | counter | `service`, `outcome` | each call that this process makes, when it ends |
 //! | `brubeck_call_seconds` | histogram | `service` | the same calls |
-//! | `brubeck_requests_total` | counter | `status` | each web request and each call that this process serves, when its response is ready |
-//! | `brubeck_request_seconds` | histogram | | the same requests |
+//! | `brubeck_requests_total` | counter | `status` | each call that this process serves, except those of reserved paths, when its response is ready |
+//! | `brubeck_request_seconds` | histogram | | the same calls |
 //!
 //! Calls that are refused before they reach their link, such as those with an invalid request, are not recorded. No label
 //! value comes from a peer, so the number of time series is bounded: `service` is the address that the application passed,
@@ -18,7 +18,7 @@ use std::time::Instant;
 
 type CallResult = Result<ServiceResponse<Bytes>, CallError>;
 
-/// Records one call of `service`, which started at `started`, when it ends or is dropped.
+/// Awaits a call of `service` that started at `started`, and records it when it ends or is dropped.
 pub(super) async fn record_call(
     service: String,
     started: Instant,
@@ -34,7 +34,7 @@ pub(super) async fn record_call(
     result
 }
 
-/// Records a call of `service`, which started at `started` and has failed.
+/// Records a call of `service` that started at `started` and has failed.
 pub(super) fn record_failed_call(service: String, started: Instant, error: &CallError) {
     let mut recorder = CallRecorder::new(service, started);
     recorder.outcome = error_outcome(error);
@@ -82,7 +82,7 @@ fn error_outcome(error: &CallError) -> &'static str {
     }
 }
 
-/// Records one request, whose handler started at `started` and whose response has the status `code`.
+/// Records a served call that was answered with the status `code`. `started` is the time at which its handler started.
 pub(crate) fn record_request(code: i32, started: Instant) {
     let status = match code {
         200..300 => "2xx",

@@ -90,9 +90,9 @@ impl ServiceRequest {
 
     /// Sets the body, which is sent as JSON.
     ///
-    /// Brubeck's protocol and [`Dialect::Seed`](crate::Dialect::Seed) send named arguments as members of the body; they
-    /// replace its members of the same name. Therefore a request with named arguments must have no body or a JSON object as its
-    /// body; any other body is dropped.
+    /// Brubeck's protocol and [`Dialect::Seed`](crate::Dialect::Seed) send named arguments as members of the body, in which
+    /// they replace members of the same name. With these protocols, a request with named arguments must have no body or a JSON
+    /// object as its body; any other body is dropped.
     pub fn body(mut self, value: impl Serialize) -> ServiceRequest {
         match small_bytes::write_with(|buffer| serde_json::to_writer(buffer, &value)) {
             Ok(body) => self.body = body,
@@ -146,7 +146,7 @@ impl ServiceRequest {
         &self.body
     }
 
-    /// Sets the number of calls that led to this one and the trace span of this one.
+    /// Sets the hop count, that is the number of calls that led to this one, and the trace context.
     pub(crate) fn with_trace(self, hops: u8, trace: Trace) -> ServiceRequest {
         ServiceRequest {
             hops,
@@ -171,7 +171,7 @@ impl ServiceRequest {
     }
 }
 
-/// Shows names and sizes only, because arguments, headers and bodies may contain secrets.
+/// Shows the names of arguments and headers and the size of the body. Their contents may be secret.
 impl fmt::Debug for ServiceRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceRequest")

@@ -60,14 +60,15 @@ impl Services {
 
     /// Returns a client of the service at `address`, which uses brubeck's protocol.
     ///
-    /// The first registration of an address connects in the background. Later ones, including concurrent ones, share that
-    /// connection. This is `register_service` of the Python original.
+    /// The first registration of an address connects in the background. Later registrations, including concurrent ones, share
+    /// that connection. The Python original calls this method `register_service`.
     ///
     /// # Errors
     ///
     /// Returns [`Refused`](CallError::Refused) if `address` is not a valid endpoint, or if it is already registered with
     /// another passphrase or other options. It is not an error if the service is not running yet: calls wait for the first
-    /// connection, until one second after the registration, and then fail with [`NoWorkers`](CallError::NoWorkers).
+    /// connection, until one second after the registration, and then fail with [`NoWorkers`](CallError::NoWorkers). Calls that
+    /// are made before a host name has been resolved for the first time wait until their deadline.
     ///
     /// # Panics
     ///
@@ -146,7 +147,7 @@ pub type PendingResponse = BoxFuture<'static, Result<ServiceResponse<Bytes>, Cal
 ///
 /// A link sends requests and returns the futures of their responses. It is not one socket: the link of a service with
 /// several workers has a connection to each. brubeck has implementations for its own protocol and for the dialects of the
-/// Python original. Implement it to replace a service in a test; see [`Client::over`].
+/// Python original. Implement `Link` to replace a service in a test; see [`Client::over`].
 pub trait Link: Send + Sync + 'static {
     /// Sends a request and returns the future of its response.
     ///
@@ -188,7 +189,7 @@ pub trait Link: Send + Sync + 'static {
         Err(self.fixed_workers_error(address))
     }
 
-    /// Returns the addresses of the workers. The default implementation returns that of the service.
+    /// Returns the addresses of the workers. The default implementation returns the address of the service.
     fn workers(&self) -> Vec<String> {
         vec![self.address().to_owned()]
     }
@@ -203,7 +204,7 @@ pub trait Link: Send + Sync + 'static {
     }
 }
 
-/// The response handlers of an application, which its clients run.
+/// The response handlers of an application. Its clients run them when a response arrives.
 pub trait ResponseHandlers: Send + Sync + 'static {
     /// Returns `true` if a response handler is listed for `path`.
     fn handles(&self, path: &str) -> bool;
@@ -216,7 +217,7 @@ pub trait ResponseHandlers: Send + Sync + 'static {
 
 /// The Mongrel2 request on whose behalf a handler calls a service.
 ///
-/// As in the Python original, the dialects send it to the service. Brubeck's protocol does not.
+/// As in the Python original, the dialects send the origin to the service. Brubeck's protocol does not.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Origin {
     /// The identity of the Mongrel2 server.

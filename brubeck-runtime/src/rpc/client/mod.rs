@@ -34,8 +34,8 @@ const MESSAGE_SLACK_BYTES: usize = 64 << 20;
 
 /// A link to a service with one or more workers. Each call goes to a worker that has capacity.
 ///
-/// The protocol is in the [`Caller`], a state machine without I/O. Every event, such as a new call or a received message,
-/// is passed to it under one lock, and the actions that it returns are executed under the same lock.
+/// The [`Caller`], a state machine without I/O, implements the protocol. Every event, such as a new call or a received message,
+/// is passed to the `Caller` under one lock, and the actions that it returns are executed under the same lock.
 pub(crate) struct Pool {
     address: String,
     inner: Arc<PoolInner>,
@@ -45,7 +45,8 @@ pub(super) struct PoolInner {
     transport: Arc<dyn Transport>,
     runtime: Handle,
     link_config: LinkConfig,
-    /// Resolves host names to several workers. If it is `None`, the transport resolves them.
+    /// Resolves each host name to the addresses of its workers. If it is `None`, a host name counts as one worker, and the
+    /// transport resolves the name.
     resolver: Option<Resolver>,
     /// Locked before `state`: adding a worker passes an event to the state machine.
     addresses: Mutex<WorkerAddresses>,
@@ -66,7 +67,7 @@ struct PoolState {
 
 /// The channels to the future of a call that has not ended.
 struct CallChannels {
-    /// Notified once, when a worker has accepted the call. `None` afterwards, or if the caller does not ask for that.
+    /// Notified when a worker has accepted the call. `None` after that, or if the caller does not wait for the acceptance.
     accepted: Option<oneshot::Sender<()>>,
     result: oneshot::Sender<Result<WireReply, CallError>>,
 }
@@ -131,7 +132,7 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Passes a call to the state machine. `accepted` is notified when a worker has accepted it.
+    /// Passes a call to the state machine. `accepted` is notified when a worker has accepted the call.
     fn start_call(
         &self,
         request: ServiceRequest,
@@ -212,7 +213,7 @@ impl Future for PoolCall {
 struct CancelOnDrop {
     call: CallId,
     pool: Arc<PoolInner>,
-    /// Saves the lock for calls that have ended, which are most.
+    /// Set when the call has ended. Then `drop` need not take the lock, which is the usual case.
     ended: bool,
 }
 
@@ -388,7 +389,7 @@ impl PoolState {
             }
             CallerAction::Finish { call, outcome } => {
                 if let Some(pending) = self.calls.remove(&call) {
-                    // Fails for the same reason.
+                    // Fails if the future of the call is being dropped on another thread.
                     let _ = pending.result.send(outcome);
                 }
             }
@@ -406,7 +407,7 @@ impl PoolState {
             CallerAction::PeerRemoved { peer } => {
                 if let Some(worker) = self.workers.remove(&peer) {
                     self.runtime.spawn(async move {
-                        // Dropping it earlier would close the connection before the last messages are sent.
+                        // If `inbound` were dropped earlier, the connection would close before the last messages are sent.
                         let _inbound = worker.inbound;
                         worker.shutdown.shutdown(LINGER).await
                     });

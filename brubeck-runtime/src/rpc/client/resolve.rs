@@ -49,9 +49,9 @@ pub(super) struct WorkerAddresses {
 }
 
 struct AddressEntry {
-    /// One worker for a literal address; one for each host of a host name.
+    /// One worker, or one for each resolved host if `resolve_task` is set.
     workers: HashMap<Endpoint, PeerId>,
-    /// Set if the address is a host name.
+    /// Set if the address is a host name that the pool resolves.
     resolve_task: Option<ResolveTask>,
 }
 
@@ -76,8 +76,8 @@ impl WorkerAddresses {
         addresses
     }
 
-    /// Returns `true` if the first resolution of a host name has not finished. A call that is made then waits for a worker
-    /// until its deadline instead of failing with `NoWorkers`.
+    /// Returns `true` if the first resolution of a host name has not finished. Calls that are made before it has finished wait
+    /// for a worker until their deadline instead of failing with `NoWorkers`.
     pub(super) fn has_unresolved(&self) -> bool {
         self.unresolved > 0
     }
@@ -110,7 +110,7 @@ impl PoolInner {
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an address, which is either that of one worker or a host name. Does nothing if it is already known.
+    /// Adds the address of a worker, or a host name that stands for several. Does nothing if the address is already known.
     pub(super) fn add_address(self: &Arc<Self>, address: &str) -> crate::Result<()> {
         let cannot_call =
             |error: TransportError| Error::because(format!("cannot call the service at {address}"), error);
@@ -157,7 +157,7 @@ impl PoolInner {
         Ok(())
     }
 
-    /// Removes an address and its workers. Returns `false` if it is not known.
+    /// Removes an address and its workers. Returns `false` if the address is not known.
     pub(super) fn remove_address(&self, address: &str) -> bool {
         let Some(entry) = self.addresses().remove(address) else {
             return false;
@@ -168,11 +168,11 @@ impl PoolInner {
         true
     }
 
-    /// Replaces the workers of a host name by those at `hosts`, the result of its latest resolution. Hosts that are still
+    /// Replaces the workers of a host name by workers at `hosts`, the result of its latest resolution. Hosts that are still
     /// listed keep their connections.
     ///
-    /// New hosts are added before others are removed, so that the service stays reachable. If the pool is full, they are
-    /// added after a later resolution.
+    /// New hosts are added before others are removed, so that the service stays reachable. If the pool is full, the remaining
+    /// new hosts are added after a later resolution.
     fn update_hosts(self: &Arc<Self>, address: &str, hosts: &[Endpoint]) {
         let mut addresses = self.addresses();
         let mut capacity = MAX_WORKERS.saturating_sub(addresses.worker_count());

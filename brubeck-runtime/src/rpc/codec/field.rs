@@ -129,7 +129,7 @@ pub(super) fn check_length(text: &ByteStr, max: usize, field: &'static str) -> R
     Ok(())
 }
 
-/// Returns an error if there are more headers than the receiver accepts.
+/// Returns an error if there are more headers than the receiver accepts, or if their names and values are longer together.
 pub(super) fn check_headers(headers: &[(ByteStr, ByteStr)]) -> Result<(), EncodeError> {
     if headers.len() > MAX_HEADERS {
         return Err(EncodeError::new(

@@ -39,9 +39,9 @@ impl Hello {
 /// The content of `proof`, the first sealed message of the caller. Its code proves that the caller knows the passphrase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
-    /// The interval between two pings, in milliseconds. The worker clamps it to 10 ms to 60 s.
+    /// The interval between two pings, in milliseconds. The worker clamps it to the range from 10 ms to 60 s.
     pub heartbeat_ms: u32,
-    /// The largest body that the sender accepts, in bytes. The worker sends an error instead of a larger reply.
+    /// The largest body that the caller accepts, in bytes. The worker sends an error instead of a larger reply.
     pub max_body: u32,
     /// The name of the sender, for diagnostics. At most 64 bytes.
     pub name: ByteStr,
@@ -72,7 +72,7 @@ impl Proof {
 pub struct Welcome {
     /// The highest request id that the caller may send.
     pub limit: u64,
-    /// The largest body that the sender accepts, in bytes. It refuses larger requests with `TooLarge`.
+    /// The largest body that the worker accepts, in bytes. It refuses larger requests with `TooLarge`.
     pub max_body: u32,
     /// The name of the sender, for diagnostics. At most 64 bytes.
     pub name: ByteStr,
@@ -98,8 +98,9 @@ impl Welcome {
     }
 }
 
-/// The reason why a worker denies a session. It is not authenticated: a caller reports it in the errors of its calls, and
-/// connects again.
+/// The reason why a worker denies a session.
+///
+/// A denial is not authenticated, so the caller connects again. Meanwhile the errors of its calls may name the reason.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Denial {

@@ -5,7 +5,8 @@ use super::limits::MAX_HEAD;
 use crate::codec::{Cursor, ParseError};
 use bytes::{BufMut, BytesMut};
 
-/// The first four bytes of each message. Requests of the Python dialects to a `ROUTER` begin with a space or an empty frame.
+/// The first four bytes of each message. They distinguish it from requests in the Python dialects, which begin with a space or an
+/// empty frame on a `ROUTER`.
 pub const MAGIC: [u8; 4] = *b"\xb2brb";
 
 /// The version of the protocol that this module implements.
@@ -56,7 +57,7 @@ impl MessageKind {
         Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
     }
 
-    /// Returns whether messages of this kind end with an authentication code. The others are sent before there is a key.
+    /// Returns whether messages of this kind end with an authentication code. The others are sent before a session is open.
     #[must_use]
     pub const fn is_sealed(self) -> bool {
         !matches!(self, Self::Hello | Self::Challenge | Self::Denied)

@@ -31,7 +31,7 @@ pub enum WireMessage {
         /// The new limit.
         limit: u64,
     },
-    /// From the worker: ends a request. Each request ends with exactly one of these or one [`Error`](Self::Error), unless its
+    /// From the worker: ends a request. Each request ends with exactly one reply or one [`Error`](Self::Error), unless its
     /// session ends first.
     Reply {
         /// The id of the request.
@@ -78,8 +78,8 @@ pub enum WireMessage {
     Draining,
     /// From either side: ends the session.
     Bye {
-        /// From the worker: the last request id that arrived or that a ping reported. It never begins requests with a higher
-        /// id. From the caller: 0, without a meaning.
+        /// From the worker: the last request id that arrived or that a ping reported. The worker never begins requests with a
+        /// higher id. From the caller: 0, without a meaning.
         last_request_id: u64,
     },
     /// From the worker: denies a session.
@@ -216,8 +216,8 @@ impl WireMessage {
         }
     }
 
-    /// Returns the number of bytes that the fields take: exactly for requests and replies, so that their buffer is not
-    /// reallocated, and an upper bound for all other kinds.
+    /// Returns the number of bytes that the fields take. The number is exact for requests, replies and errors, and an upper bound for
+    /// all other kinds. A buffer of this size is therefore never reallocated.
     pub(super) fn encoded_len(&self) -> usize {
         match self {
             Self::Request(request) => request.encoded_len(),
@@ -227,7 +227,7 @@ impl WireMessage {
         }
     }
 
-    /// Returns an error if a text or the headers exceed their limits, so that the receiver could not decode the message.
+    /// Returns an error if a text or the headers exceed their limits. The receiver could not decode such a message.
     pub(super) fn validate(&self) -> Result<(), EncodeError> {
         match self {
             Self::Proof(proof) => proof.validate(),
@@ -266,7 +266,7 @@ pub struct CallRequest {
     pub tracestate: ByteStr,
     /// The names and values of the headers. At most 100 headers, and 16 KiB together.
     pub headers: Vec<(ByteStr, ByteStr)>,
-    /// The body. The receiver sets its maximum length, by default 8 MiB.
+    /// The body. The caller and the worker both limit its length, by default to 8 MiB.
     pub body: Bytes,
     /// The number of calls that led to this one. At most 16.
     pub hops: u8,
@@ -385,7 +385,7 @@ pub struct WireReply {
     pub message: ByteStr,
     /// The names and values of the headers. At most 100 headers, and 16 KiB together.
     pub headers: Vec<(ByteStr, ByteStr)>,
-    /// The body. The caller sets its maximum length, by default 8 MiB.
+    /// The body. The caller and the worker both limit its length, by default to 8 MiB.
     pub body: Bytes,
 }
 

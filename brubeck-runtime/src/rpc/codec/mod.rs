@@ -32,9 +32,9 @@ pub use raw_message::{InvalidMessage, Position, RawMessage, encode_unsealed, sea
 
 use bytes::Bytes;
 
-/// Returns whether the first frame begins with [`MAGIC`], as every message of brubeck's protocol does, of any version.
+/// Returns whether a message belongs to brubeck's protocol, in any version: its first frame begins with [`MAGIC`].
 ///
-/// It does not check anything else: [`RawMessage::read`] may still reject the message.
+/// The rest of the message is not checked, so [`RawMessage::read`] may still reject it.
 #[must_use]
 pub fn has_magic(frames: &[Bytes]) -> bool {
     frames.first().is_some_and(|frame| frame.starts_with(&MAGIC))

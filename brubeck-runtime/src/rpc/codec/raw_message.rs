@@ -29,8 +29,8 @@ impl RawMessage {
     ///
     /// # Errors
     ///
-    /// Returns an error if the head is malformed, has another version than [`VERSION`] or does not match the body, or if a frame
-    /// is missing, superfluous or longer than its limit. The fields and the code are not checked.
+    /// Returns an error if the head is malformed, has another version than [`VERSION`] or does not match the body, if a frame is
+    /// missing or superfluous, or if the first frame has more than 32 KiB. The fields and the code are not checked.
     pub fn read(frames: &[Bytes]) -> Result<Self, ParseError> {
         let (frame, body) = match frames {
             [frame] => (frame, Bytes::new()),
@@ -167,7 +167,8 @@ pub fn seal(message: &WireMessage, position: Position, key: &MacKey) -> Result<V
     Ok(frames)
 }
 
-/// Encodes a message of the handshake that is sent before there is a key. `session` is 0 unless it is a challenge.
+/// Encodes a message without an authentication code: a hello, a challenge or a denial. `session` is 0 unless the message is a
+/// challenge.
 ///
 /// # Errors
 ///

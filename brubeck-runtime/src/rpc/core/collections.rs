@@ -5,7 +5,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// A map for keys that are inserted in ascending order and mostly removed in the same order. Any other order takes linear time.
+/// A map for keys that are inserted in ascending order and mostly removed in the same order. Inserting or
+/// removing in any other order takes linear time.
 ///
 /// It is a sorted ring buffer: inserting does not allocate per entry, and a peer cannot choose keys that collide as in a hash
 /// table.
@@ -95,9 +96,10 @@ const MIN_CANCELLED_FOR_COMPACTION: usize = 64;
 
 /// A priority queue of timers, soonest first.
 ///
-/// Cancelling is lazy: a cancelled entry stays until it expires, is at the front when another one is cancelled, or more than half
-/// of all entries are cancelled and the queue is compacted. Cancelling the timer of a call that ends early therefore costs almost
-/// nothing. [`pop_expired`](Self::pop_expired) may return a cancelled timer, which its caller must ignore.
+/// Cancelling is lazy. A cancelled entry is removed when it expires, when it is at the front while another one is cancelled, or when
+/// the queue is compacted: as soon as more than 64 entries, and more than half of all entries, are cancelled. Cancelling the timer of
+/// a call that ends early therefore costs almost nothing. [`pop_expired`](Self::pop_expired) may return a cancelled timer, which its
+/// caller must ignore.
 #[derive(Debug)]
 pub(super) struct TimerQueue<K> {
     heap: BinaryHeap<Reverse<(Moment, K)>>,

@@ -40,10 +40,10 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
 const TOO_MANY_HOPS: &str =
     "the call is the result of more than 16 nested calls; check for services that call each other in a cycle";
 
-/// The share of a new sample in a moving average of handler or call times: one part in this many.
+/// The weight of a new sample in a moving average of handler or call times, as a divisor: 8 means one eighth.
 const SERVICE_TIME_SAMPLES: u32 = 8;
 
-/// Adds a sample to an exponential moving average. The first sample is the average.
+/// Adds a sample to an exponential moving average. The first sample becomes the average.
 fn moving_average(average: Option<Duration>, sample: Duration) -> Duration {
     match average {
         Some(average) => (average * (SERVICE_TIME_SAMPLES - 1) + sample) / SERVICE_TIME_SAMPLES,

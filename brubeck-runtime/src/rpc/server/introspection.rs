@@ -1,4 +1,4 @@
-//! The reserved paths of a service, `/.brubeck/..`, and the statistics that it reports there.
+//! The reserved paths of a service, `/.brubeck/..`, and the statistics that `/.brubeck/stats` reports.
 
 use crate::handler::{Application, CallFuture, LatencyTracker};
 use crate::message::Message;
@@ -36,7 +36,7 @@ impl InstrumentedApplication {
         InstrumentedApplication { application, stats }
     }
 
-    /// Returns the future of a call, of a reserved path or of the application. A call of the application is counted as
+    /// Returns the future of a call. If the call is not for a reserved path, it goes to the application and is counted as
     /// started.
     pub(crate) fn call(self: &Arc<Self>, message: Message) -> InstrumentedCall {
         if let Some(name) = message.path().strip_prefix(RESERVED_PREFIX) {
@@ -81,8 +81,8 @@ impl InstrumentedApplication {
     }
 }
 
-/// Responds to `info` on a blocking thread, because the JSON schemas come from code of the user's types, which may be slow.
-/// If that code panics, the response is a 500.
+/// Responds to `info` on a blocking thread, because the user's types generate the JSON schemas, and their code may be slow.
+/// If it panics, the response is a 500.
 async fn describe(application: Arc<InstrumentedApplication>, method: Method) -> Response {
     let task = tokio::task::spawn_blocking(move || application.introspect(method, INFO));
     task.await.unwrap_or_else(|error| {
@@ -156,7 +156,7 @@ const BUCKETS: usize = 312;
 /// Counts the calls of each operation and measures their latency.
 struct ServiceStats {
     since: Instant,
-    /// Sorted by the address of the spec, so that one is found without comparing paths.
+    /// Sorted by the address of the spec, so that an operation is found without comparing paths.
     operations: Box<[(&'static Spec, Arc<OperationStats>)]>,
     /// Calls that matched no operation.
     unmatched: Arc<OperationStats>,
@@ -295,7 +295,7 @@ impl StatsSnapshot {
     }
 }
 
-/// Counts the end of one call: as cancelled if it is dropped before `finish`.
+/// Counts the end of one call. If the guard is dropped before `finish`, the call counts as cancelled.
 struct CallStatsGuard(Option<Arc<OperationStats>>);
 
 impl CallStatsGuard {
@@ -342,7 +342,8 @@ fn bucket_index(took: Duration) -> usize {
     usize::try_from(bucket).unwrap_or(BUCKETS).min(BUCKETS - 1)
 }
 
-/// Returns the largest number of microseconds that falls into a bucket, for the last bucket only nominally.
+/// Returns the largest number of microseconds that falls into a bucket. The last bucket also holds longer latencies, which the
+/// result ignores.
 fn bucket_upper_bound(bucket: usize) -> u64 {
     match bucket as u64 {
         exact @ 0..16 => exact,
@@ -355,7 +356,7 @@ fn bucket_upper_bound(bucket: usize) -> u64 {
 
 /// Returns an upper bound of the latency of the fastest `percent` of the calls, in microseconds.
 ///
-/// It is too high by at most an eighth, and 0 if there were no calls. Fractions of a microsecond are cut off.
+/// The bound is too high by at most an eighth. It is 0 if there were no calls. Fractions of a microsecond are cut off.
 fn quantile(histogram: &[u64], percent: u64) -> u64 {
     let total: u64 = histogram.iter().sum();
     let wanted = (total * percent).div_ceil(100);

@@ -29,8 +29,8 @@ use tracing::Span;
 
 /// The sessions of the callers of one service.
 ///
-/// The protocol is in the [`Worker`], a state machine without I/O. Every event, such as a received message or the end of a
-/// handler, is passed to it under one lock, and the actions that it returns are executed under the same lock.
+/// The [`Worker`], a state machine without I/O, implements the protocol. Every event, such as a received message or the end of a
+/// handler, is passed to the `Worker` under one lock, and the actions that it returns are executed under the same lock.
 #[derive(Clone)]
 pub(crate) struct CallerSessions(Arc<SessionsInner>);
 
@@ -96,13 +96,13 @@ impl CallerSessions {
         self.0.handle_event(WorkerEvent::Drain);
     }
 
-    /// Waits, after [`drain`](CallerSessions::drain), until all accepted calls have ended, and every caller has acknowledged
-    /// that it sends no further ones. Call it once: the end wakes only one waiter.
+    /// Waits, after [`drain`](CallerSessions::drain), until all accepted calls have ended, their responses are sent, and every
+    /// connected caller has acknowledged that it sends no further calls. Use it for one waiter only: others never wake.
     pub(crate) async fn wait_until_idle(&self) {
         self.0.idle.notified().await;
     }
 
-    /// Aborts the tasks of all handlers, also those that start later. A blocking handler runs on.
+    /// Aborts the tasks of all handlers, including those that start later. A blocking handler continues to run.
     pub(crate) fn abort_handlers(&self) {
         let mut state = self.0.lock();
         state.aborted = true;
@@ -188,14 +188,14 @@ impl SessionsInner {
 struct PendingJob {
     job: JobId,
     request: Arc<CallRequest>,
-    /// The time of the event that started the job, which saves the handler a clock read.
+    /// The time of the event that started the job. It is the start time of the handler, which saves a clock read.
     now: Instant,
     deadline: Instant,
 }
 
 impl SessionsInner {
-    /// Starts the handler of a job: inline if its operation has been fast, otherwise in a task. A request that is not valid
-    /// gets an error response.
+    /// Starts the handler of a job, inline or in a task; see [`JobTask::start`]. A request that is not valid gets an error
+    /// response.
     fn start_job(self: &Arc<Self>, pending: PendingJob) {
         let PendingJob {
             job,
@@ -213,8 +213,8 @@ impl SessionsInner {
         let call = match convert::to_message(&request, deadline) {
             Ok(message) => self.application.call(message),
             Err(status) => {
-                // In a task, because the end of a job may start the next one. If that were done here, queued requests that
-                // are not valid would overflow the stack.
+                // In a task, because the end of a job may start the next one. Without the task, many queued requests that are
+                // not valid would overflow the stack.
                 tokio::spawn(async move { guard.complete(status.into_reply()) });
                 return;
             }
@@ -346,7 +346,7 @@ struct JobTask {
     /// `None` while a blocking thread holds it, and once the response is reported.
     guard: Option<JobGuard>,
     call: InstrumentedCall,
-    /// Boxed, and only kept if a subscriber records it, because most services have no trace subscriber.
+    /// `None` if no subscriber records the span. It is boxed because most services have no trace subscriber.
     span: Option<Box<Span>>,
 }
 
@@ -359,7 +359,10 @@ impl JobTask {
         }
     }
 
-    /// Starts the handler. Returns the handle of its task, or `None` if it finished inline.
+    /// Polls the handler once inline if it is expected to be fast and this thread does not poll another one inline. If it has
+    /// not finished then, moves it to a task.
+    ///
+    /// Returns the handle of the task, or `None` if the handler finished inline.
     fn start(mut self, now: Instant) -> Option<AbortHandle> {
         if self.call.should_poll_inline() && !IS_POLLING_INLINE.get() {
             self.call.set_started(now);
@@ -374,7 +377,7 @@ impl JobTask {
         IS_POLLING_INLINE.set(true);
         let result = catch_unwind(AssertUnwindSafe(|| poll_inline(self)));
         IS_POLLING_INLINE.set(false);
-        // Panics of handlers are caught closer to the handler. Any other must not take the connection down either.
+        // Panics of handlers are caught closer to the handler. Other panics must not take the connection down either.
         result.unwrap_or_else(|_| {
             tracing::error!("panic outside of a handler, call dropped");
             Poll::Ready(())

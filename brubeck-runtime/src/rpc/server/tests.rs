@@ -14,7 +14,7 @@ use brubeck_zmtp::{ServerEvent, ServerLimits, Transport, Zmtp};
 use futures_util::future::{BoxFuture, join_all};
 use std::time::Duration;
 
-/// Responds to a call once it is notified.
+/// Responds to a call once `gate` is notified.
 struct GatedApplication {
     started: Arc<Notify>,
     gate: Arc<Notify>,

@@ -13,8 +13,8 @@ use std::fmt;
 
 /// The end of a sync flush, which the sender removes from each message (section 7.2.1).
 const SYNC_TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
-/// [`SYNC_TAIL`], followed by an empty final block. The receiver appends it, so that the end of a complete message is the end of the
-/// stream. A truncated message has no such end.
+/// [`SYNC_TAIL`], followed by an empty final block. The receiver decompresses it after each message, so that the deflate stream ends if
+/// the message is complete. With a truncated message, the stream does not end.
 const FINAL_TAIL: [u8; 9] = [0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
 /// The default and largest window size in bits, which is 32 KiB.
 pub const MAX_WINDOW_BITS: u8 = 15;
@@ -48,8 +48,8 @@ impl fmt::Display for InflateError {
 
 impl std::error::Error for InflateError {}
 
-/// Compresses a message for a receiver with a window of `window` bits. Returns `None` if the result would not be smaller, or only by up to
-/// four bytes.
+/// Compresses a message for a receiver with a window of `window` bits. Returns `None` if the result would not be at least five bytes
+/// smaller.
 ///
 /// ```
 /// use brubeck_runtime::wire::deflate::{MAX_WINDOW_BITS, deflate, inflate};

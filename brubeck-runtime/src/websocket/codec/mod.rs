@@ -12,7 +12,7 @@ const RSV_MASK: u8 = 0x70;
 /// Marks a compressed message (RFC 7692).
 const RSV1: u8 = 0x40;
 const OPCODE_MASK: u8 = 0x0f;
-/// The bit of the opcode that control frames have.
+/// The bit of the opcode that distinguishes control frames.
 const CONTROL: u8 = 0x08;
 
 /// The bit of the second byte of a frame that has a mask.
@@ -21,8 +21,8 @@ const MASKED: u8 = 0x80;
 /// The limit for the payload of a control frame, in bytes.
 const MAX_CONTROL_BYTES: usize = 125;
 
-/// Returns the limit for a compressed message whose content may have `limit` bytes. It is a little higher, because data that is not
-/// compressible grows.
+/// Returns the limit for a compressed message whose content may have `limit` bytes. The limit for the compressed message is a little
+/// higher, because data that is not compressible grows.
 pub(crate) fn compressed_limit(limit: usize) -> usize {
     limit.saturating_add(limit / 1024 + 64)
 }
@@ -82,8 +82,8 @@ impl MessageDecoder {
     ///
     /// # Errors
     ///
-    /// Returns an error if a frame is invalid, or its message exceeds the limit. That is known from the header of the frame, before the
-    /// payload is received. The connection must be closed then, because the decoder cannot continue.
+    /// Returns an error if a frame is invalid, or its message exceeds the limit. Both are detected from the header of the frame, before
+    /// the payload is received. The connection must be closed after an error, because the decoder cannot continue.
     pub fn decode(&mut self, bytes: &mut BytesMut) -> Result<Option<(u8, Bytes)>, FrameError> {
         while let Some(header) = FrameHeader::read(bytes)? {
             self.check(&header)?;

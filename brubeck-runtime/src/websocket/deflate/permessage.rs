@@ -72,8 +72,8 @@ impl PermessageDeflate {
         self.window == MAX_WINDOW_BITS
     }
 
-    /// Compresses a message for this client. Returns `None` if the message is smaller than [`MIN_COMPRESSED_BYTES`], or would not become
-    /// smaller.
+    /// Compresses a message for this client. Returns `None` if the message is smaller than [`MIN_COMPRESSED_BYTES`], or if compression
+    /// would save fewer than five bytes.
     pub(crate) fn deflate(self, bytes: &[u8]) -> Option<Vec<u8>> {
         match bytes.len() {
             MIN_COMPRESSED_BYTES.. => deflate::deflate(bytes, self.window),

@@ -71,7 +71,8 @@ impl World {
         Ok(())
     }
 
-    /// Checks the final state: no calls or handlers are left, and each caller has a session with credit with each live worker.
+    /// Checks the final state: no calls or handlers are left, and each caller has a session and credit with each of its workers that is
+    /// alive and not draining.
     pub(crate) fn check_rest(&mut self) -> Result<(), String> {
         for (tag, entry) in &self.ledger.calls {
             if entry.state == State::Open {

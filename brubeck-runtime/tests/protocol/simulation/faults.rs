@@ -9,7 +9,8 @@ use super::plan::Fault;
 use super::world::World;
 
 impl World {
-    /// Injects one fault of the plan, chosen at random. It has no effect if its target is dead or suspended.
+    /// Injects one fault of the plan, chosen at random. Some faults have no effect if their target is dead or
+    /// suspended.
     pub(crate) fn inject_fault(&mut self) -> Result<(), String> {
         let fault = self.plan.faults[self.rng.index(self.plan.faults.len())];
         let caller = self.rng.index(self.callers.len());

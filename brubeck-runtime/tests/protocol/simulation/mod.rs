@@ -6,11 +6,12 @@
 //! * P1: each call that is not cancelled ends exactly once and no later than its deadline. If its process was suspended, it may
 //!   end with an error when the process is resumed.
 //! * P2: the handler of a call that is not idempotent starts at most once.
-//! * P3: the handler of a call never starts if its caller was informed that it did not run.
+//! * P3: if a caller is informed that a call did not run, the handler of that call has not started and never starts.
 //! * P4: a reply belongs to its call, whose handler has started.
 //!
-//! `BRUBECK_SIM_SEEDS` sets the number of seeds, or a range `from..to` (default: 2,000). `BRUBECK_SIM_SEED` selects a single
-//! one for `guarantees_hold_under_faults`. A failure prints its seed and the last 100 events and actions.
+//! `BRUBECK_SIM_SEEDS` sets the number of seeds, or a range `from..to` (default: 2,000); `rolling_restart_fails_no_call` runs at most
+//! 200 of them. `BRUBECK_SIM_SEED` selects a single seed for `guarantees_hold_under_faults`.
+//! A failure prints its seed and the last 100 events and actions.
 
 mod check;
 mod faults;
@@ -38,7 +39,7 @@ fn seeds() -> Range<u64> {
     };
     let number = |text: &str| {
         text.parse()
-            .unwrap_or_else(|_| panic!("BRUBECK_SIM_SEEDS is a number or `from..to`, not {text:?}"))
+            .unwrap_or_else(|_| panic!("BRUBECK_SIM_SEEDS must be a number or `from..to`, not {text:?}"))
     };
     match text.split_once("..") {
         Some((from, to)) => number(from)..number(to),

@@ -10,9 +10,9 @@ pub(crate) struct Link {
     pub(crate) up: bool,
     /// Messages in flight on connections up to this number are lost.
     pub(crate) void: u64,
-    /// Messages to the worker, or to the caller, are lost without an error.
+    /// Whether messages to each [`Side`] are lost without an error.
     pub(crate) blocked: [bool; 2],
-    /// The time at which the last message to each side arrives. Later messages do not arrive before it.
+    /// The time at which the last message to each [`Side`] arrives. Later messages do not arrive earlier.
     pub(crate) horizon: [u64; 2],
     /// The worker was added to the caller.
     pub(crate) known: bool,

@@ -15,7 +15,7 @@ pub(crate) struct Plan {
     pub(crate) load: u64,
     /// The mean time between two calls of one caller, in microseconds.
     pub(crate) pace: u64,
-    /// The mean time that a handler takes, in microseconds. 3 % of the handlers take up to 40 times as long.
+    /// The mean time that a handler takes, in microseconds. 3 % of the handlers are slow, and take up to 40 times this time.
     pub(crate) work: u64,
     /// The mean time between two faults, in microseconds; 0 for none.
     pub(crate) trouble: u64,

@@ -103,7 +103,7 @@ pub(crate) struct Running {
     stopped: bool,
 }
 
-/// The clock of a process, which may be suspended or jump forward.
+/// The clock of a process. The process may be suspended, and the clock may jump forward.
 #[derive(Default)]
 pub(crate) struct Clock {
     offset: u64,

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// Limits of the data queued for one client. A client is disconnected if a broadcast would exceed them; the senders of
-/// other data wait instead.
+/// Limits of the data queued for one client. A client is disconnected if a broadcast would exceed them. They do not apply to
+/// other data: its senders wait if too much of it is queued.
 const MAX_QUEUED_BROADCAST_BYTES: usize = 4 << 20;
 const MAX_QUEUED_BROADCAST_CHUNKS: usize = 1024;
 
@@ -85,7 +85,7 @@ impl<T> ConnectionTable<T> {
         self.by_id.get_mut(connection_id)
     }
 
-    /// Returns the connection of a client, unless it was removed, or was removed and replaced by one with the same
+    /// Returns the connection of a client. Returns `None` if it was removed, even if there is a later one with the same
     /// id.
     pub(super) fn find(&mut self, client: &ClientId) -> Option<&mut ClientConnection<T>> {
         self.by_id
@@ -112,8 +112,8 @@ impl<T> ConnectionTable<T> {
         Some((connection, tasks))
     }
 
-    /// Prepares a broadcast of `bytes` bytes to one client, which need not wait for its earlier requests. If it cannot be
-    /// sent now, queues the chunk that `chunk` returns.
+    /// Prepares a broadcast of `bytes` bytes to one client. The broadcast does not wait for the responses to earlier requests.
+    /// If it cannot be sent now, queues the chunk that `chunk` returns.
     pub(super) fn prepare_broadcast(
         &mut self,
         client: &ClientId,
@@ -209,7 +209,7 @@ impl<T> ConnectionTable<T> {
         self.blocked.values().flatten().min().copied()
     }
 
-    /// Marks the blocked connections as ready that may send by now.
+    /// Marks as ready those blocked connections that may send by now.
     pub(super) fn unblock_due(&mut self, now: Instant) {
         let is_due = |until: &Option<Instant>| until.is_some_and(|until| until <= now);
         let due: Vec<Bytes> = self

@@ -25,9 +25,10 @@ pub struct Mongrel2Handler {
 }
 
 impl Mongrel2Handler {
-    /// Creates a handler. Mongrel2 sends requests to `send_spec` and receives responses from `recv_spec`.
+    /// Creates a handler. Mongrel2 binds both endpoints: it sends requests on `send_spec` and receives responses on
+    /// `recv_spec`.
     ///
-    /// Mongrel2 binds both endpoints. [`Mongrel2::new`](crate::Mongrel2::new) takes the same endpoints in the same
+    /// [`Mongrel2::new`](crate::Mongrel2::new) takes the same endpoints in the same
     /// order.
     ///
     /// The endpoints have no authentication: every process that can connect to them can receive requests and send

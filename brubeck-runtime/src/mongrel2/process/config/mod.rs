@@ -161,7 +161,8 @@ impl Mongrel2Config {
         free.map_err(|error| Error::because(format!("cannot find a free port on {}", address.ip()), error))
     }
 
-    /// Returns `true` if the port is 0, so the system selects one. Then another one can be tried if that is in use.
+    /// Returns `true` if the port is 0. Then the system selects a port, and if that is taken before Mongrel2 binds it, another
+    /// one can be tried.
     pub(super) fn uses_any_port(&self) -> bool {
         self.listen_address.ends_with(":0")
     }

@@ -13,7 +13,7 @@ use crate::status::Status;
 use brubeck_zmtp::{ServerEvent, ServerLimits, Transport, Zmtp};
 use std::sync::Mutex;
 
-/// Responds to every call with the host that it runs on.
+/// Responds to every call with the host of the worker.
 struct HostApplication(&'static str);
 
 impl Application for HostApplication {

@@ -150,7 +150,8 @@ impl Caller {
         Ok(())
     }
 
-    /// Returns a busy error if the call does not fit into memory, or would have to wait and must not, see [`Overload`].
+    /// Returns a busy error if the call does not fit into memory, or if it would have to wait and the queue is full or [`Overload`]
+    /// forbids it.
     fn check_load(&mut self, size: usize, time_left: Duration) -> Result<(), CallError> {
         let fits_in_memory = self.pending_bytes.saturating_add(size) <= self.config.max_pending_bytes;
         if fits_in_memory && self.queue.is_empty() && self.has_room() {

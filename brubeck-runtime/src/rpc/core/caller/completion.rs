@@ -33,7 +33,7 @@ impl Caller {
                 self.remove_peer_if_done(peer, actions);
             }
         }
-        // The timer of its deadline. If that has just expired, it is counted without need: the count is an upper estimate.
+        // The timer of the deadline. If it has just expired, it is counted as cancelled, too: the count is an upper estimate.
         self.note_cancelled_timer();
         Some(pending)
     }
@@ -106,8 +106,8 @@ impl Caller {
 
     /// Ends the session or the handshake with a worker, if there is one, and retries or fails its calls in flight.
     ///
-    /// `last_received` is the last request id that the worker reports when it closes a session. It never begins later requests.
-    /// If it is `None`, every call in flight may have run.
+    /// `last_received` is the last request id that the worker reported when it ended the session; the worker never begins later
+    /// requests. Without such a report, every call in flight may have run.
     pub(super) fn end_session(
         &mut self,
         id: PeerId,
@@ -132,7 +132,7 @@ impl Caller {
         self.schedule_wake(id);
     }
 
-    /// Ends the session with a worker and drops its link.
+    /// Drops the link to a worker, and ends the session or the handshake on it.
     pub(super) fn drop_link(
         &mut self,
         id: PeerId,

@@ -16,13 +16,14 @@ pub struct CallerConfig {
     /// Default: 1 s.
     pub heartbeat_interval: Duration,
     /// The time for which calls wait for the first connection to a new worker, and for each handshake. They do not wait if the
-    /// previous attempt failed. Default: 1 s.
+    /// previous attempt failed. Calls with `wait_for_ready` wait until their deadline instead. Default: 1 s.
     pub connect_grace: Duration,
     /// The timeout of a handshake, after which the link is dropped. Default: 3 s.
     pub handshake_timeout: Duration,
     /// The largest body of a request or a reply, in bytes. Default: 8 MiB.
     pub max_body: usize,
-    /// The maximum number of calls in the queue. Further calls are refused as busy. Default: 1,024.
+    /// The number of calls in the queue from which on new calls are refused as busy. Calls that are sent again are queued
+    /// nevertheless. Default: 1,024.
     pub max_queue: usize,
     /// The time without refused calls after which calls may wait in the queue again.
     ///
@@ -62,7 +63,7 @@ impl Default for CallerConfig {
     }
 }
 
-/// Omits the passphrase.
+/// Shows the name, the heartbeat interval and the length of the queue, but not the passphrase.
 impl fmt::Debug for CallerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CallerConfig")
@@ -89,7 +90,7 @@ pub struct CallerCounters {
     pub busy: u64,
     /// Calls that ended with [`CallError::Deadline`](crate::CallError::Deadline).
     pub deadlines: u64,
-    /// Calls that ended with [`CallError::Lost`](crate::CallError::Lost), without those that were retried.
+    /// Calls that ended with [`CallError::Lost`](crate::CallError::Lost). A lost attempt that is retried does not count.
     pub lost: u64,
     /// Requests sent. One call may be sent several times.
     pub requests: u64,
@@ -123,7 +124,7 @@ pub struct CallerCounters {
     pub unexpected: u64,
     /// Messages and events of a link that is gone or not known.
     pub stale: u64,
-    /// Events that violate the contract of the driver: the id of a call that has not ended, a worker that was added twice or
-    /// removed while unknown, or too many workers.
+    /// Events that violate the contract of the driver: a new call with the id of one that has not ended, a worker that was added
+    /// twice or removed while unknown, or too many workers.
     pub misused: u64,
 }

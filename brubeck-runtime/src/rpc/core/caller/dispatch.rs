@@ -38,8 +38,8 @@ impl Caller {
         }
     }
 
-    /// Returns the worker with room and the lowest load, which is the share of its capacity in flight. Ties are broken at
-    /// random. Returns `None` if no worker has room.
+    /// Returns the worker with the lowest load of those with room, or `None` if no worker has room. The load is the share of the
+    /// capacity that is in use. Ties are broken at random.
     pub(super) fn least_loaded(&mut self) -> Option<PeerId> {
         let mut best: Option<(u64, PeerId)> = None;
         let mut ties = 0;

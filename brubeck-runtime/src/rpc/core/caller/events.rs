@@ -75,7 +75,7 @@ pub enum CallerEvent {
         /// The frames of the message.
         frames: Vec<Bytes>,
     },
-    /// A [`CallerAction::Send`] failed: the link did not accept the message, and it is certain that it will never be sent.
+    /// A [`CallerAction::Send`] failed: the link did not accept the message, which will certainly never be sent.
     SendFailed {
         /// The id of the worker.
         peer: PeerId,
@@ -105,7 +105,8 @@ pub enum CallerAction {
         /// The call that the message carries, to be named in [`CallerEvent::SendFailed`].
         call: Option<CallId>,
     },
-    /// A worker accepted a `nowait` call, whose handler may still be queued. Returned at most once for a call and before [`Finish`](Self::Finish).
+    /// A worker accepted a `nowait` call, whose handler may still be queued. Returned at most once for a call, and before
+    /// [`Finish`](Self::Finish).
     Accepted {
         /// The id of the call.
         call: CallId,

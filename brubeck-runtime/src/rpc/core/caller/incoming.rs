@@ -233,8 +233,8 @@ impl Caller {
         }
     }
 
-    /// Reroutes a call that the worker has not begun and never will. Fails it with `error` if it cannot be rerouted, or if `error`
-    /// is a deadline that has passed here, too.
+    /// Reroutes a call that the worker has not begun and never will. Fails the call with `error` if it cannot be rerouted, or if
+    /// `error` is a passed deadline and no more than [`DEADLINE_TOLERANCE`] is left here.
     fn not_begun(
         &mut self,
         id: PeerId,

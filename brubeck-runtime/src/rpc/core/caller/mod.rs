@@ -28,7 +28,7 @@ use peer::WorkerPeer;
 use queue::{ActiveCall, CallQueue};
 use retry::RetryBudget;
 
-/// The calls of one client to one service, each of which runs in one of its workers.
+/// Sends the calls of one client to the workers of one service.
 ///
 /// Every call that is not cancelled ends exactly once and no later than its deadline, provided that the driver calls
 /// [`handle_event`](Self::handle_event) at [`next_wake`](Self::next_wake). Memory is bounded by the limits in [`CallerConfig`].
@@ -224,7 +224,7 @@ impl Caller {
             Some(peer) if peer.link == link => self.end_session(id, None, actions),
             Some(peer) => {
                 // If the link is newer than the known one, its `LinkUp` has not arrived. Remember the number, so that a late
-                // one is ignored.
+                // `LinkUp` is ignored.
                 peer.link = peer.link.max(link);
                 self.counters.stale += 1;
             }

@@ -33,7 +33,7 @@ pub struct PeerView {
     pub in_flight: usize,
     /// The number of further calls that the limits of the worker and of the caller allow.
     pub free: usize,
-    /// The reason why the worker last denied a session; `None` once a session is open.
+    /// The reason of the latest denial since the last open session; `None` if there was none.
     pub denied: Option<Denial>,
 }
 

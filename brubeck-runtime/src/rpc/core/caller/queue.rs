@@ -27,7 +27,8 @@ pub(super) struct ActiveCall {
 pub(super) enum CallState {
     /// In the queue, at this position.
     Queued(i64),
-    /// Waiting until this time before it is queued again. Also the placeholder state of a call that is in no collection.
+    /// Waiting until this time before it is queued again. Also the placeholder state of a call that is neither queued
+    /// nor sent.
     RetryDelay(Moment),
     /// Sent to a worker.
     Sent {

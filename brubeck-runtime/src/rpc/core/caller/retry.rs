@@ -39,7 +39,7 @@ impl RetryBudget {
         self.balance = (self.balance + DEPOSIT_PER_CALL).min(MAX_BUDGET);
     }
 
-    /// Adds the share of the time since the last call, then takes one retry. Returns `false` if the budget is exhausted.
+    /// Adds the share of the time since the last withdrawal, then takes one retry. Returns `false` if the budget is exhausted.
     fn withdraw(&mut self, now: Moment) -> bool {
         let elapsed = now.saturating_sub(self.last_refill).as_millis();
         let earned = u64::try_from(elapsed)
@@ -77,7 +77,7 @@ fn jittered_delay(base: Duration, attempts: u8, entropy: &mut Entropy) -> Durati
 
 impl Caller {
     /// Retries or fails a call whose worker is gone or gave it up. A call that may have run is retried only if it is idempotent,
-    /// and neither its attempts nor the retry budget are exhausted.
+    /// neither its attempts nor the retry budget are exhausted, and the process is not shutting down.
     pub(super) fn handle_lost_call(
         &mut self,
         id: CallId,

@@ -112,7 +112,7 @@ impl Worker {
         }
     }
 
-    /// Ends a job whose handler is queued or running. Sends an error unless the session has ended.
+    /// Removes a job that is queued, or stops its handler. Sends an error unless the session has ended.
     pub(super) fn stop(&mut self, id: JobId, reason: StopReason, actions: &mut Vec<WorkerAction>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let (session, request_id) = (job.session, job.request_id);

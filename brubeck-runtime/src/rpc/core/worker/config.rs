@@ -26,12 +26,12 @@ pub struct WorkerConfig {
     pub max_pending_handshakes: usize,
     /// The timeout of a handshake, from the first hello of a peer. Default: 5 s.
     pub handshake_timeout: Duration,
-    /// The maximum number of messages that a caller may leave unacknowledged. Further replies are held back, up to the same
-    /// number, beyond which the caller is disconnected. Default: 1,024.
+    /// The maximum number of messages that a caller may leave unacknowledged. Further responses are held back. If more than this
+    /// number are held, the caller is disconnected. Default: 1,024.
     pub max_unacknowledged: usize,
-    /// The number of unacknowledged bytes from which on replies are held back. One message may exceed it. Default: 8 MiB.
+    /// The number of unacknowledged bytes from which on responses are held back. One message may exceed it. Default: 8 MiB.
     pub max_unacknowledged_bytes: usize,
-    /// The time without an acknowledgement after which a caller with held replies is disconnected. Default: 10 s.
+    /// The time without an acknowledgement after which a caller with held responses is disconnected. Default: 10 s.
     pub stall_timeout: Duration,
 }
 
@@ -62,7 +62,7 @@ impl Default for WorkerConfig {
     }
 }
 
-/// Omits the passphrases.
+/// Shows the name, the concurrency and the length of the queue, but not the passphrases.
 impl fmt::Debug for WorkerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WorkerConfig")
@@ -97,7 +97,7 @@ pub struct WorkerCounters {
     pub cancelled: u64,
     /// Calls that ended with their session.
     pub abandoned: u64,
-    /// Replies of handlers, and cancellations, for calls that had ended.
+    /// Replies for calls that had ended, and cancellations for calls that had ended or never arrived.
     pub late: u64,
     /// Sessions opened.
     pub sessions: u64,
@@ -111,7 +111,7 @@ pub struct WorkerCounters {
     pub denied: u64,
     /// Handshakes that timed out or were dropped for newer ones.
     pub handshakes_dropped: u64,
-    /// Handshake messages that were too long, or more than one peer may send.
+    /// Handshake messages that were too long, and hellos of a peer that got the maximum number of challenges.
     pub oversized: u64,
     /// Messages with a wrong or missing authentication code, or from another peer than that of their session.
     pub forged: u64,

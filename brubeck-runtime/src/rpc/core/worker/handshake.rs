@@ -26,7 +26,7 @@ pub(super) struct PendingHandshake {
     challenge: Vec<Bytes>,
     since: Moment,
     challenges_sent: u8,
-    /// The peer sent a wrong proof. It must begin again with a new challenge.
+    /// The peer sent a wrong proof. It must begin again: its next hello gets a new challenge.
     failed: bool,
 }
 

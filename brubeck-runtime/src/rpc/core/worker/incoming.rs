@@ -22,7 +22,7 @@ impl Worker {
                 self.counters.oversized += 1
             }
             MessageKind::Hello => self.hello(peer, &raw, actions),
-            // A proof with the id of an open session is a replay, which its channel detects.
+            // A proof with the id of an open session is a replay. The channel of the session detects it.
             MessageKind::Proof if !self.sessions.contains_key(&raw.head().session) => {
                 self.proof(peer, &raw, actions)
             }

@@ -38,7 +38,7 @@ pub struct Worker {
     now: Moment,
     /// The oldest first.
     pending_handshakes: VecDeque<PendingHandshake>,
-    /// At most one handshake timer is set, so that peers which are not authenticated cannot add timers.
+    /// Whether the handshake timer is set. There is at most one, so that peers which are not authenticated cannot add timers.
     handshake_timer_set: bool,
     sessions: BTreeMap<u64, PeerSession>,
     /// The session of each routing identity.
@@ -241,7 +241,7 @@ impl Worker {
         let Some(session) = self.sessions.get(&id) else {
             return;
         };
-        // The timer is not moved with each message. If one arrived in the meantime, the timer is set for the rest.
+        // The timer is not moved with each message. If a message arrived in the meantime, set the timer for the remaining time.
         if session.dead_at() > self.now {
             return self.timers.set(session.dead_at(), WorkerTimer::Heartbeat(id));
         }

@@ -49,8 +49,8 @@ impl Worker {
         }
     }
 
-    /// Sends a message that may have been held back. Frees the credit of its request. Its limit is computed here, so that it is
-    /// current.
+    /// Sends a message that may have been held back. A response frees the credit of its request. The limit in the message is
+    /// computed only here, so that it is current.
     fn send_in_order(&mut self, id: u64, mut message: WireMessage, actions: &mut Vec<WorkerAction>) {
         if let (
             WireMessage::Reply { request_id, .. } | WireMessage::Error { request_id, .. },

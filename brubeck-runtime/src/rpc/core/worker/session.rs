@@ -62,7 +62,7 @@ pub(super) struct Window {
     held: VecDeque<WireMessage>,
     /// The time since which messages are held and none was acknowledged.
     stalled_since: Option<Moment>,
-    /// At most one stall timer is set, however often a stall begins and ends.
+    /// Whether the stall timer is set. There is at most one, however often a stall begins and ends.
     stall_timer_set: bool,
 }
 
@@ -125,8 +125,8 @@ impl Window {
         self.held.len()
     }
 
-    /// Handles the expiry of the stall timer. Returns the begin of the stall if there is one; the timer must then be set again or
-    /// the caller disconnected.
+    /// Handles the expiry of the stall timer. If there is a stall, returns the time at which it began; the timer must then be set
+    /// again or the caller disconnected.
     pub(super) fn take_stall_timer(&mut self) -> Option<Moment> {
         self.stall_timer_set = self.stalled_since.is_some();
         self.stalled_since
