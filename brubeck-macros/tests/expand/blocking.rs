@@ -111,7 +111,7 @@ const _: () = {
                     .with_method(::brubeck::__private::Method::Request),
             )
         }
-        /// Returns a request to this handler. Set each argument with the method of its name.
+        /// Returns a request to this handler. The parameters fill the captures of the path; each other argument has a method of the same name, which sets it.
         fn request() -> primes_request {
             let mut __path = ::std::string::String::new();
             __path.push_str("/primes");
