@@ -59,10 +59,11 @@ impl TrustedProxies {
         if !is_trusted {
             return None;
         }
+        // A line that is not ASCII ends the search like an invalid address: the entries before it may be forged.
         let lines: Vec<&str> = headers
             .get_all("x-forwarded-for")
             .iter()
-            .filter_map(|line| line.to_str().ok())
+            .map(|line| line.to_str().unwrap_or("invalid"))
             .collect();
         let mut client = None;
         for entry in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
@@ -145,9 +146,12 @@ mod tests {
             .iter()
             .for_each(|text| proxies.add(text).unwrap());
         let peer = peer.map(|peer| RemoteAddr(peer.parse().unwrap()));
-        let headers = lines
-            .iter()
-            .map(|line| ("x-forwarded-for".parse().unwrap(), HeaderValue::from_static(line)));
+        let headers = lines.iter().map(|line| {
+            (
+                "x-forwarded-for".parse().unwrap(),
+                HeaderValue::from_bytes(line.as_bytes()).unwrap(),
+            )
+        });
         let client = proxies
             .client_address(peer, &HeaderMap::from_iter(headers))
             .or(peer);
@@ -187,6 +191,11 @@ mod tests {
         assert_eq!(
             resolved_client(Some("127.0.0.1"), &["203.0.113.9, nonsense"]),
             "127.0.0.1"
+        );
+        assert_eq!(
+            resolved_client(Some("127.0.0.1"), &["9.9.9.9", "\u{ff}"]),
+            "127.0.0.1",
+            "a line that is not ASCII"
         );
         assert_eq!(
             resolved_client(Some("127.0.0.1"), &["nonsense, 203.0.113.9"]),
