@@ -55,7 +55,7 @@ fn embeds_a_template_and_all_that_it_refers_to() {
 }
 
 #[test]
-fn checks_variables_of_template_that_is_imported_before_it_is_included() {
+fn checks_variables_of_template_that_is_both_imported_and_included() {
     let templates = Templates::new(
         "imported",
         &[

@@ -80,8 +80,8 @@ impl<S> Arguments<'_, S> {
 
 /// The codec of a named argument.
 ///
-/// Its fields are function pointers, so that only [`named`] has a trait bound: the compiler reports a type that cannot be serialized once,
-/// at its argument.
+/// It stores functions as pointers, so that only [`named`] needs a trait bound. If a type cannot be serialized, the compiler therefore
+/// reports one error, at that argument.
 #[doc(hidden)]
 pub struct Named<T> {
     name: &'static str,

@@ -6,8 +6,9 @@ use http::{Request, StatusCode, Version};
 /// Limit for the names and values of all headers, in bytes.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 
-/// Checks a request for what servers must reject (RFC 9112, sections 3.2 and 6) and hyper or Mongrel2 may accept: a missing or
-/// repeated `Host`, and ambiguous body framing, which enables request smuggling. Also checks [`MAX_HEADER_BYTES`].
+/// Rejects requests that hyper or Mongrel2 may accept although they are invalid or ambiguous: a missing or repeated `Host` (RFC 9112,
+/// section 3.2), and ambiguous body framing (section 6), which enables request smuggling. The framing checks are stricter than the
+/// RFC requires. Also enforces [`MAX_HEADER_BYTES`].
 ///
 /// # Errors
 ///

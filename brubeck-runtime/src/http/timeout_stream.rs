@@ -1,7 +1,7 @@
 //! A stream that fails if its client keeps the server waiting for too long.
 //!
-//! Hyper has a timeout for the head of a request, but none for idle connections and none for writing. [`TimeoutStream`] has
-//! all three. It sees reads and writes but not HTTP, so [`ConnectionService`](super::service::ConnectionService) reports with
+//! Hyper's timeout for a request head also runs while an HTTP/1 connection is idle, so the two cannot be set separately, and it has no
+//! timeout for writing. [`TimeoutStream`] has separate timeouts for heads, idle connections and writes. It sees reads and writes but not HTTP, so [`ConnectionService`](super::service::ConnectionService) reports with
 //! [`InFlight`] when requests begin and end.
 
 use super::Http;
@@ -98,8 +98,9 @@ pub(super) fn wrap<I>(stream: I, settings: &Http) -> (TimeoutStream<TokioIo<I>>,
     (stream, in_flight)
 }
 
-/// A stream that fails with [`io::ErrorKind::TimedOut`] if a write makes no progress for too long, or if no data arrives for too
-/// long while no request is in flight.
+/// A stream that fails with [`io::ErrorKind::TimedOut`] if a write makes no progress for too long, or if no request begins in time
+/// while none is in flight. Data that does not begin a request, such as part of a head or an HTTP/2 control frame, does not extend a
+/// running timeout.
 pub(super) struct TimeoutStream<I> {
     stream: I,
     in_flight: InFlight,
@@ -127,8 +128,8 @@ enum ReadPhase {
 
 /// A timer that is cheap to start and stop with every request.
 ///
-/// Resetting a [`Sleep`] takes a lock in tokio's timer wheel. So stopping and starting only change `deadline`. The sleep may
-/// fire too early, and is reset to the deadline then.
+/// Creating or dropping a [`Sleep`], or resetting it to an earlier time, takes a lock in tokio's timer wheel. Stopping and starting
+/// therefore keep the `Sleep` and only change `deadline`. If the sleep fires before the deadline, it is reset to the deadline.
 #[derive(Default)]
 struct LazyTimer {
     sleep: Option<Pin<Box<Sleep>>>,

@@ -55,11 +55,12 @@ const MIN_KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// responses are dropped.
 ///
 /// The responses on one connection are sent in the order of its requests. If a client disconnects, the handlers of its
-/// requests are cancelled. The handler of a WebSocket is not: it receives the end of the messages.
+/// requests are cancelled. The handler of an accepted WebSocket keeps running, and its [`recv`](crate::WebSocket::recv) returns
+/// `None`.
 ///
-/// With several servers, the `recv_ident` of each must not be empty: a server with an empty one would receive the
-/// responses to the others. Such an application fails to start, or ignores the requests of a server that subscribes
-/// later.
+/// If an application has several servers, the `recv_ident` of each must not be empty: a server with an empty `recv_ident` would
+/// also receive the responses to the other servers. The application fails to start if one of them is empty. If this is detected only
+/// after the start, the requests of the server that has just subscribed are ignored, and an error is logged.
 ///
 /// # Limits
 ///
@@ -68,7 +69,7 @@ const MIN_KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// | concurrent requests | 1,024, at most 64 of them on one connection | 503 |
 /// | WebSockets | 8,192 | 503 |
 /// | messages of a WebSocket that its handler has not received | 1,024, and 4 MiB or the body limit | the WebSocket is closed (1008) |
-/// | messages in flight to one client | 12; Mongrel2 disconnects a client at 17 | they wait, and are merged |
+/// | messages in flight to one client, without `download.flow_control` | 12, and 4 MiB with the control port (Mongrel2 disconnects a client at 17 messages) | they wait, and are merged |
 /// | bytes in flight to one client, with `download.flow_control` | the credit that Mongrel2 grants | they wait, and are merged |
 /// | data queued for a client when a broadcast is sent to it | 1,024 chunks and 4 MiB | the client is disconnected |
 /// | body | the body limit of the application or of the route | 413; the connection of an upload is closed |
@@ -76,8 +77,8 @@ const MIN_KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// # Slow clients
 ///
 /// The rate at which a client reads is known only if the application uses the [control port](Mongrel2::control) or if
-/// Mongrel2's setting `download.flow_control` is on. Otherwise long responses are sent at one MiB per second, and
-/// Mongrel2 disconnects a client that reads one more slowly.
+/// Mongrel2's setting `download.flow_control` is on. Otherwise, long responses are sent at one MiB per second, and
+/// a client that reads a long response more slowly than that is disconnected by Mongrel2.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Mongrel2 {
@@ -178,9 +179,9 @@ impl Mongrel2 {
         self
     }
 
-    /// Sets the interval at which WebSockets are pinged, and at which they, connections with pending requests, and message
-    /// sockets with a [`SocketSender`](crate::SocketSender) are kept open. The default is 30 seconds, and the minimum is one
-    /// second.
+    /// Sets the interval at which Mongrel2's idle timers are reset for WebSockets, connections with pending requests, and message
+    /// sockets with a [`SocketSender`](crate::SocketSender). WebSockets are also pinged at this interval. The default is 30 seconds,
+    /// and the minimum is one second.
     ///
     /// ```
     /// use brubeck::Mongrel2;
@@ -248,8 +249,8 @@ impl Connection for Mongrel2 {
                 registration.set_recv_ident(recv_ident);
             }
             if let Err(error) = registration.check_recv_idents() {
-                // Close the connection before returning: otherwise Mongrel2 would still send requests to it, and
-                // these would be lost to the next attempt.
+                // Close the connection before returning. Otherwise Mongrel2 would still send requests to it, and the next start of
+                // the application would not receive them.
                 join(link.shutdown(Duration::ZERO), link_driver).await;
                 return Err(error);
             }

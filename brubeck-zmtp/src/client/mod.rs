@@ -138,7 +138,7 @@ impl ClientSender {
         });
     }
 
-    /// Returns how many messages were sent, dropped or stalled so far.
+    /// Returns the numbers of sent messages, dropped messages and stalls so far.
     pub fn counts(&self) -> MessageCounts {
         self.link.counts()
     }

@@ -358,9 +358,9 @@ mod tests {
         };
         let then = |more: &[u8]| [&greeting()[..], more].concat();
         for (bytes, reason) in [
-            (b"GET / HTTP/1.1\r\n".to_vec(), "not a ZMTP socket"),
-            (with(0, 0xfe), "not a ZMTP socket"),
-            (with(9, 0), "not a ZMTP socket"),
+            (b"GET / HTTP/1.1\r\n".to_vec(), "does not use ZMTP"),
+            (with(0, 0xfe), "does not use ZMTP"),
+            (with(9, 0), "does not use ZMTP"),
             (with(10, 2), "older than 3.0"),
             (with(12, b'P'), "security mechanism"),
             (with(16, b'X'), "security mechanism"),

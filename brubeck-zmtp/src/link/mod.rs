@@ -135,7 +135,7 @@ impl<M> LinkSender<M> {
         &self.counters
     }
 
-    /// Returns how many messages were sent, dropped or stalled so far.
+    /// Returns the numbers of sent messages, dropped messages and stalls so far.
     pub fn counts(&self) -> MessageCounts {
         self.counters.read()
     }

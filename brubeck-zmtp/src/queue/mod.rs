@@ -17,7 +17,7 @@ pub fn message_size(frames: &[Bytes]) -> usize {
     frames.iter().map(Bytes::len).sum()
 }
 
-/// The number of messages that were sent or dropped, and of stalled peers, since the socket was opened.
+/// The numbers of sent messages, dropped messages and stalls since the socket was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MessageCounts {

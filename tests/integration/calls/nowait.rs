@@ -37,8 +37,8 @@ async fn on_slow(reply: ServiceResponse<String>, handled: State<ResponseHandled>
     reply.body.len()
 }
 
-/// The attribute macro finds the operation: its name in the call, and its contract in the type of `_slow`. The handler
-/// calls another client, and takes `_slow` only for the macro.
+/// The attribute macro detects the `nowait` call: it takes the method name from the call, and the contract from the type of the
+/// argument `_slow`. The call itself is made with the client `slow`; `_slow` is there only for the macro.
 #[get("^/async$")]
 async fn call_async(services: Services, _slow: SlowEchoClient) -> Result<&'static str, CallError> {
     let slow = SlowEchoClient::new(services.register(ADDRESS, SECRET)?);

@@ -345,8 +345,9 @@ fn pypi_sender_ends_at_the_first_space() {
         pull(Bytes::from_static(b"no-space-at-all")).unwrap_err().field(),
         "sender"
     );
-    // If the sender is empty, the conn_id is parsed as the sender.
+    // A request: leading whitespace is skipped, so the conn_id is parsed as the sender.
     assert!(pull(payload("  ", &PYPI, &["{}", "{}", "{}"])).is_err());
+    // A response: an empty sender is rejected.
     assert!(dealer(Dialect::Pypi, payload(" ", &PYPI, &["3:200"])).is_err());
 }
 
@@ -473,7 +474,7 @@ fn empty_values_are_accepted_except_conn_id() {
 }
 
 #[test]
-fn json_other_than_an_object_is_decoded_and_fails_as_arguments() {
+fn json_other_than_an_object_is_decoded_but_object_returns_an_error() {
     for (text, found) in [
         ("[1]", "an array"),
         ("\"x\"", "a string"),
@@ -788,7 +789,7 @@ fn envelope_with_wrong_field_count_is_rejected() {
 }
 
 #[test]
-fn seed_headers_without_a_method_are_rejected_with_their_envelope() {
+fn error_for_seed_headers_without_a_method_contains_the_envelope() {
     for headers in [
         "{}",
         "",
@@ -807,7 +808,7 @@ fn seed_headers_without_a_method_are_rejected_with_their_envelope() {
 // ---- sending -------------------------------------------------------------------------------------
 
 #[test]
-fn empty_fields_and_senders_with_a_space_are_not_encoded_for_pypi() {
+fn pypi_rejects_an_empty_passphrase_and_an_empty_sender_or_one_with_a_space() {
     let mut request = LegacyRequest::new(Dialect::Pypi, "c1", "/x", "request");
     request.envelope.sender = "s".into();
     assert_eq!(encode_request(&request).unwrap_err().field(), "passphrase");

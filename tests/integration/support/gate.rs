@@ -72,7 +72,7 @@ fn take_permits(semaphore: Arc<Semaphore>, count: u32) -> impl Future<Output = (
     })
 }
 
-/// Records the exit of a handler when it is dropped.
+/// When this guard is dropped, records that a handler has left the gate.
 struct ExitGuard(Arc<Semaphore>);
 
 impl Drop for ExitGuard {

@@ -61,7 +61,7 @@ pub(crate) enum Role {
 /// The handler that is called.
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub(crate) enum Target {
-    /// The echo, which only computes.
+    /// The handler `echo`, which returns immediately.
     Echo,
     /// The handler that sleeps.
     Nap,
