@@ -99,7 +99,7 @@ pub use brubeck_runtime::{
     TypedCall, TypedHandledCall, TypedResponse, UnknownMethod, Unreachable, Upgrade, Upload, UploadError,
     User, WebSocket, Wire, answered, testing,
 };
-#[cfg(all(feature = "mongrel2", unix))]
+#[cfg(feature = "mongrel2")]
 pub use brubeck_runtime::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
 #[cfg(feature = "mongrel2")]
 pub use brubeck_runtime::{Mongrel2Connection, Mongrel2ConnectionKind, Mongrel2Control, Mongrel2Counts};

@@ -3,10 +3,12 @@
 //! The checks read the text of the sources, so they need no build of it: comments, strings and unit tests are blanked, and
 //! every path that begins with `crate` or `super` counts as an import, in `use` lines and elsewhere.
 
+mod repository;
+
+use repository::{files, root};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 /// The modules of the runtime, each with the modules that it may import. A module may import only modules above it.
 const IMPORTS: &[(&str, &[&str])] = &[
@@ -304,7 +306,9 @@ const FUZZED: &[(&str, &[&str])] = &[
 /// Identifiers that readers had to translate, each with the term that replaced it.
 const REPLACED: &[(&str, &str)] = &[
     ("Answer", "ServiceResponse"),
+    ("Answering", "ResponseFuture"),
     ("Around", "AppContext"),
+    ("Arrival", "AcceptedConnection"),
     ("Ask", "Args"),
     ("Asked", "ResponsePreferences"),
     ("Assembled", "AppInner"),
@@ -312,14 +316,17 @@ const REPLACED: &[(&str, &str)] = &[
     ("Backlog", "BoundedQueue"),
     ("Begun", "RunningHandler"),
     ("Bell", "WakeState"),
+    ("Bound", "ServiceServer"),
     ("Called", "CallFuture"),
     ("Caps", "ConnectionLimits"),
     ("Caught", "CatchPanic"),
     ("Counting", "InstrumentedCall"),
     ("Course", "CaptureProgram"),
     ("Door", "Listener"),
+    ("Due", "CallerTimer or WorkerTimer"),
     ("Ends", "LinkHandles"),
     ("Errand", "RequestScope"),
+    ("Front", "RootService"),
     ("Growing", "SortedVecDeque"),
     ("Guest", "PeerSession"),
     ("Heard", "Frame"),
@@ -338,7 +345,9 @@ const REPLACED: &[(&str, &str)] = &[
     ("Outbox", "Sender"),
     ("Outlet", "SendQueue"),
     ("Pace", "FlowControl"),
+    ("Place", "a name for the position that it is"),
     ("Postponed", "RetryDelay"),
+    ("Progress", "InFlight"),
     ("QUICK", "FAST_THRESHOLD"),
     ("Quickness", "LatencyTracker"),
     ("Quiet", "ReadOnlyInterestStream"),
@@ -347,13 +356,17 @@ const REPLACED: &[(&str, &str)] = &[
     ("Said", "Frame"),
     ("Sends", "NowaitCalls"),
     ("Served", "ContractCoverage"),
+    ("Serving", "JobTask"),
     ("Settled", "HandlerGuard"),
+    ("Site", "RouterService"),
     ("Standing", "ConnectivityState"),
     ("TURNS", "YIELD_BUDGET"),
     ("Timed", "PollTimer"),
+    ("Tower", "TowerAdapter"),
     ("Unproven", "PendingHandshake"),
     ("Visit", "PendingRequest"),
     ("Watched", "TimeoutStream"),
+    ("Way", "Dispatch"),
     ("WayOut", "LinkSender"),
     ("WithHandler", "HandledCall"),
     ("at_once", "concurrency, or poll_inline"),
@@ -361,7 +374,9 @@ const REPLACED: &[(&str, &str)] = &[
     ("calls_at_once", "concurrency"),
     ("calm", "overload_cooldown"),
     ("carry_out", "execute"),
+    ("coverage", "reachability"),
     ("doubtful", "last_attempt_failed"),
+    ("draw", "compile"),
     ("dress", "finalize_response"),
     ("end_the_hopeless", "fail_unroutable"),
     ("farewell", "drain_notice"),
@@ -369,20 +384,25 @@ const REPLACED: &[(&str, &str)] = &[
     ("greet", "exchange_greeting"),
     ("hand_to", "set_handler"),
     ("happened", "handle_event"),
+    ("hear", "read_ready"),
     ("heard", "last_seen"),
     ("hope", "check_available"),
     ("hygiene", "request_validation"),
     ("inclusion", "subset"),
+    ("interrupted", "wait_for_shutdown"),
     ("introduce", "client_handshake"),
     ("is_quick", "should_poll_inline"),
     ("largest_body", "body_limit"),
     ("let_in", "accept"),
     ("lose", "handle_connection_lost"),
     ("move_on", "reroute"),
+    ("needs_dress", "needs_finalizing"),
     ("neighbours", "instance_registry"),
     ("patient", "wait_for_resolution"),
     ("rearm", "timer_changed"),
+    ("settle", "release_message"),
     ("shake_hands", "handshake"),
+    ("tell", "step"),
     ("ticking", "timers"),
     ("time_limit", "timeout"),
     ("told", "advertised_limit"),
@@ -416,17 +436,10 @@ impl Source {
     }
 }
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
 /// Returns the sources of a crate, without modules that are compiled for tests only.
 fn sources(of: &str) -> Vec<Source> {
     let src = root().join(of).join("src");
-    let mut files = Vec::new();
-    collect(&src, &mut files);
-    files.sort();
-    let sources: Vec<Source> = files
+    let sources: Vec<Source> = files(&src, "rs")
         .iter()
         .filter(|path| !path.ends_with("tests.rs"))
         .map(|path| {
@@ -452,17 +465,6 @@ fn sources(of: &str) -> Vec<Source> {
         .collect();
     assert!(!sources.is_empty(), "no sources in {}", src.display());
     sources
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("a folder of sources") {
-        let path = entry.expect("a file").path();
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
 }
 
 /// Blanks comments and literals. Every line keeps its number.

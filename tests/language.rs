@@ -4,10 +4,12 @@
 //! Markdown files, and string literals that are shown to people. Each may have a marker in at most
 //! [`MAX_MARKED_PERCENT`] of its blocks, because a few of the phrases are right in some sentences.
 
+mod repository;
+
 use regex::Regex;
+use repository::{files, root};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 const MAX_MARKED_PERCENT: f64 = 1.5;
 
@@ -50,34 +52,8 @@ struct Block {
     text: String,
 }
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Returns the files below `folder` that have this extension.
-fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
-    let mut entries: Vec<PathBuf> = fs::read_dir(folder)
-        .expect("a readable folder")
-        .map(|entry| entry.expect("a readable entry").path())
-        .collect();
-    entries.sort();
-    for path in entries {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if path.is_dir() {
-            let skipped = name.starts_with('.') || name == "target" || name == "fixtures";
-            if !skipped {
-                files(&path, extension, found);
-            }
-        } else if path.extension().is_some_and(|found| found == extension) {
-            found.push(path);
-        }
-    }
-}
-
 fn read(extension: &str) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    files(&root(), extension, &mut found);
-    found
+    files(&root(), extension)
         .into_iter()
         .map(|path| {
             let text = fs::read_to_string(&path).expect("a text file");

@@ -86,7 +86,7 @@ pub use crate::missing::Page;
 pub use crate::missing::Service;
 #[cfg(not(feature = "axum"))]
 pub use crate::missing::{Axum, AxumBody};
-#[cfg(all(feature = "mongrel2", unix))]
+#[cfg(feature = "mongrel2")]
 pub use crate::mongrel2::process::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
 #[cfg(feature = "mongrel2")]
 pub use crate::mongrel2::{

@@ -1,4 +1,4 @@
-//! Stands for the templates of an application in a build without the feature `templates`.
+//! The placeholder of the templates of an application, in a build without the feature `templates`.
 
 use crate::response::{Problem, Response};
 use std::io::{Error, Result};

@@ -1,10 +1,14 @@
 //! Helpers of the unit tests that use sockets.
 
-use std::future::Future;
-use std::time::Duration;
-
+use crate::handler::{Application, DispatchMode, HttpResponseFuture};
+use crate::message::{Message, RemoteAddr};
+use crate::response::{Body, Response};
 use brubeck_zmtp::Endpoint;
 use bytes::Bytes;
+use futures_util::future::{BoxFuture, Either};
+use std::future::{Future, pending};
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Waits for `future`, at most 20 seconds. The timeout is generous because the machine may be busy.
@@ -76,4 +80,34 @@ where
     let mut body = vec![0; peer_greeting[65].into()];
     soon("READY", stream.read_exact(&mut body)).await.unwrap();
     assert!(body.starts_with(b"\x05READY"));
+}
+
+/// An application that responds to calls with the future that a function returns, and never responds to HTTP requests.
+pub(crate) struct CallApplication<F>(pub(crate) F);
+
+impl<F, R> Application for CallApplication<F>
+where
+    F: Fn() -> R + Send + Sync + 'static,
+    R: Future<Output = Response> + Send + 'static,
+{
+    fn answer(self: Arc<Self>, _: Message) -> BoxFuture<'static, Response> {
+        Box::pin((self.0)())
+    }
+
+    fn serve(self: Arc<Self>, _: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
+        Box::pin(pending())
+    }
+
+    fn serve_peer(
+        &self,
+        _: http::Request<Body>,
+        _: Option<RemoteAddr>,
+        _: DispatchMode,
+    ) -> HttpResponseFuture {
+        Either::Right(Box::pin(pending()))
+    }
+
+    fn body_limit(&self) -> usize {
+        1024
+    }
 }

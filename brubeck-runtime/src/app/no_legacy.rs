@@ -1,4 +1,4 @@
-//! Stands for the server of the Python dialects in a build without the feature `legacy`.
+//! The placeholder of the server for the Python dialects, in a build without the feature `legacy`.
 
 use crate::rpc::server::InstrumentedApplication;
 use crate::secret::Secret;
@@ -23,7 +23,8 @@ impl LegacyServer {
 
     /// Ignores a message that is not one of brubeck's protocol.
     pub(super) fn handle(&self, peer: RoutingId, _: Vec<Bytes>, _: &ServerSender) {
-        tracing::warn!(
+        // Not a warning, because everyone who can connect could fill the log.
+        tracing::debug!(
             peer = %peer.identity().escape_ascii(),
             "ignored a message that is not of brubeck's protocol; the dialects of the Python original need the feature `legacy`"
         );

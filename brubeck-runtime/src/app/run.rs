@@ -144,7 +144,6 @@ impl Handle {
     }
 }
 
-#[cfg(unix)]
 async fn shutdown_signal() -> &'static str {
     use tokio::signal::unix::{SignalKind, signal};
     // If no handler can be installed, the default action of SIGTERM still ends the process.
@@ -155,11 +154,6 @@ async fn shutdown_signal() -> &'static str {
         name = interrupt() => name,
         _ = terminate.recv() => "SIGTERM",
     }
-}
-
-#[cfg(not(unix))]
-async fn shutdown_signal() -> &'static str {
-    interrupt().await
 }
 
 async fn interrupt() -> &'static str {

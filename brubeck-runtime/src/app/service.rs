@@ -2,22 +2,18 @@
 
 #[cfg(not(feature = "legacy"))]
 use super::no_legacy as legacy;
-use crate::error::Error;
 use crate::handler::{Application, Connection, OpenConnection, Stop};
 #[cfg(feature = "legacy")]
 use crate::legacy::server as legacy;
 use crate::rpc::codec::has_magic;
 use crate::rpc::core::WorkerConfig;
-use crate::rpc::server::{CallerSessions, InstrumentedApplication};
-use crate::secret::Secret;
-use brubeck_zmtp::{
-    Endpoint, LINGER, RouterServer, ServerEvent, ServerLimits, Transport, TransportError, Zmtp,
+use crate::rpc::server::{
+    CallerSessions, DEFAULT_CONCURRENCY, InstrumentedApplication, parse_endpoint, serve_error,
 };
+use crate::secret::Secret;
+use brubeck_zmtp::{LINGER, RouterServer, ServerEvent, ServerLimits, Transport, Zmtp};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
-
-/// The default limit for concurrent handlers.
-const DEFAULT_CONCURRENCY: usize = 1024;
 
 /// Room for the envelope and headers of a message, in bytes, in addition to its body.
 const MAX_ENVELOPE_BYTES: usize = 64 << 10;
@@ -234,13 +230,4 @@ impl Drop for ServiceServer {
         self.sessions.abort_handlers();
         self.legacy.abort();
     }
-}
-
-fn parse_endpoint(text: &str) -> crate::Result<Endpoint> {
-    text.parse()
-        .map_err(|error| serve_error(text, TransportError::from(error)))
-}
-
-fn serve_error(address: &str, error: TransportError) -> Error {
-    Error::because(format!("cannot serve at {address}"), error)
 }

@@ -5,20 +5,17 @@ use crate::error::Error;
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-#[cfg(unix)]
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-#[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
 
 /// A TCP or Unix socket that accepts connections.
 pub(super) enum HttpListener {
     Tcp(TcpListener),
-    #[cfg(unix)]
     Unix {
         /// `None` for an inherited socket, whose file belongs to the parent process.
         // Declared before `listener`, so that the file is removed before the socket is closed. In the other order, another
@@ -29,10 +26,8 @@ pub(super) enum HttpListener {
 }
 
 /// The file of a Unix socket, which is removed on drop.
-#[cfg(unix)]
 pub(super) struct UnixSocketFile(PathBuf);
 
-#[cfg(unix)]
 impl Drop for UnixSocketFile {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_file(&self.0) {
@@ -52,7 +47,6 @@ impl HttpListener {
                 let url = format!("://{}", listener.local_addr().map_err(bind_error)?);
                 Ok((HttpListener::Tcp(listener), url))
             }
-            #[cfg(unix)]
             ListenAddress::Unix(path) => bind_unix(path).await,
             #[cfg(feature = "systemd")]
             ListenAddress::Inherited => inherit_socket(),
@@ -69,7 +63,6 @@ impl HttpListener {
                 let _ = stream.set_nodelay(true);
                 Ok((AcceptedStream::Tcp(stream), Some(peer.ip().to_canonical())))
             }
-            #[cfg(unix)]
             HttpListener::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
                 Ok((AcceptedStream::Unix(stream), None))
@@ -78,7 +71,6 @@ impl HttpListener {
     }
 }
 
-#[cfg(unix)]
 async fn bind_unix(path: &Path) -> crate::Result<(HttpListener, String)> {
     let bind_error = |error| Error::because(format!("cannot listen at {}", path.display()), error);
     match UnixStream::connect(path).await {
@@ -104,7 +96,6 @@ async fn bind_unix(path: &Path) -> crate::Result<(HttpListener, String)> {
 }
 
 /// Returns `true` for a socket. Connecting to a file of another type, which must be kept, is refused as well.
-#[cfg(unix)]
 fn is_socket_file(path: &Path) -> bool {
     std::fs::symlink_metadata(path)
         .is_ok_and(|file| std::os::unix::fs::FileTypeExt::is_socket(&file.file_type()))
@@ -130,7 +121,6 @@ fn inherit_socket() -> crate::Result<(HttpListener, String)> {
         Err(error) => error,
     };
     // After an error the socket can still be taken.
-    #[cfg(unix)]
     let unsuitable = match sockets.take_unix_listener(0) {
         Ok(Some(listener)) => {
             listener.set_nonblocking(true).map_err(unusable)?;
@@ -199,7 +189,6 @@ impl Drop for AddressPermit {
 /// An accepted TCP or Unix connection.
 pub(super) enum AcceptedStream {
     Tcp(TcpStream),
-    #[cfg(unix)]
     Unix(UnixStream),
 }
 
@@ -208,7 +197,6 @@ macro_rules! delegate {
     ($self:ident, $method:ident($($argument:expr),*)) => {
         match $self.get_mut() {
             AcceptedStream::Tcp(stream) => Pin::new(stream).$method($($argument),*),
-            #[cfg(unix)]
             AcceptedStream::Unix(stream) => Pin::new(stream).$method($($argument),*),
         }
     };
@@ -248,13 +236,12 @@ impl AsyncWrite for AcceptedStream {
     fn is_write_vectored(&self) -> bool {
         match self {
             AcceptedStream::Tcp(stream) => stream.is_write_vectored(),
-            #[cfg(unix)]
             AcceptedStream::Unix(stream) => stream.is_write_vectored(),
         }
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::net::UnixDatagram;

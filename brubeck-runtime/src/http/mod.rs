@@ -13,7 +13,6 @@ use crate::handler::{Application, Connection, OpenConnection, Stop};
 use futures_util::future::BoxFuture;
 use listen::HttpListener;
 use std::convert::Infallible;
-#[cfg(any(unix, feature = "tls"))]
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +62,6 @@ pub struct Http {
 #[derive(Clone, Debug)]
 enum ListenAddress {
     Tcp(String),
-    #[cfg(unix)]
     Unix(PathBuf),
     #[cfg(feature = "systemd")]
     Inherited,
@@ -91,7 +89,6 @@ impl Http {
     /// The application fails to start if the socket is in use. A socket file that a dead process left behind is replaced. The
     /// file is created with the umask of the process, so the umask and the permissions of the folder decide who may connect.
     /// The file is removed when the application stops.
-    #[cfg(unix)]
     pub fn unix(path: impl Into<PathBuf>) -> Http {
         Http::new(ListenAddress::Unix(path.into()))
     }

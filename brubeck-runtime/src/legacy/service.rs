@@ -3,14 +3,11 @@
 use super::{connect_pull_router, server};
 use crate::error::Error;
 use crate::handler::{Application, Connection, OpenConnection};
-use crate::rpc::server::InstrumentedApplication;
+use crate::rpc::server::{DEFAULT_CONCURRENCY, InstrumentedApplication, parse_endpoint, serve_error};
 use crate::secret::Secret;
-use brubeck_zmtp::{Endpoint, LinkConfig, TransportError};
+use brubeck_zmtp::LinkConfig;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
-
-/// Default of [`LegacyService::concurrency`].
-const CONCURRENCY: usize = 1024;
 
 /// A service in the dialect of the released Python package `brubeck-service`: the caller binds two addresses, and any
 /// number of services connect to them.
@@ -54,7 +51,7 @@ impl LegacyService {
             responses: responses.into(),
             passphrase: Secret::new(passphrase.into()),
             clear_text: false,
-            concurrency: CONCURRENCY,
+            concurrency: DEFAULT_CONCURRENCY,
         }
     }
 
@@ -78,7 +75,7 @@ impl LegacyService {
 
     fn open_now(self, application: Arc<dyn Application>) -> crate::Result<OpenConnection> {
         let application = Arc::new(InstrumentedApplication::new(application));
-        let [requests, responses] = [endpoint(&self.requests)?, endpoint(&self.responses)?];
+        let [requests, responses] = [parse_endpoint(&self.requests)?, parse_endpoint(&self.responses)?];
         if let Some(remote) = [&requests, &responses]
             .into_iter()
             .find(|endpoint| !endpoint.is_loopback())
@@ -110,13 +107,4 @@ impl Connection for LegacyService {
     ) -> BoxFuture<'static, crate::Result<OpenConnection>> {
         Box::pin(std::future::ready((*self).open_now(application)))
     }
-}
-
-fn endpoint(text: &str) -> crate::Result<Endpoint> {
-    text.parse()
-        .map_err(|error| serve_error(text, TransportError::from(error)))
-}
-
-fn serve_error(address: &str, error: TransportError) -> Error {
-    Error::because(format!("cannot serve at {address}"), error)
 }

@@ -7,7 +7,6 @@ mod control_port_monitor;
 mod counts;
 mod front_end;
 mod instance_registry;
-#[cfg(unix)]
 pub(crate) mod process;
 mod server_link;
 mod uploads;

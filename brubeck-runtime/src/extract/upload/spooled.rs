@@ -28,7 +28,6 @@ impl SpooledFile {
     /// # Errors
     ///
     /// Returns an error if the file does not exist, cannot be opened, is not a regular file, or is shorter than `length`.
-    #[cfg(unix)]
     pub(crate) fn open(path: PathBuf, length: Option<u64>) -> io::Result<SpooledFile> {
         use std::os::unix::fs::OpenOptionsExt;
         // A symbolic link could point to any file of the server. Without `O_NONBLOCK`, opening a pipe blocks until it has a
@@ -50,12 +49,6 @@ impl SpooledFile {
             ));
         }
         Ok(SpooledFile { path, file, size })
-    }
-
-    /// Exists so that `compile_error!` in `lib.rs` is the only error on systems other than Unix.
-    #[cfg(not(unix))]
-    pub(crate) fn open(_: PathBuf, _: Option<u64>) -> io::Result<SpooledFile> {
-        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Moves the file to `to`, and returns its size.
@@ -190,7 +183,6 @@ fn read_chunk(spooled: SpooledFile, remaining: u64) -> io::Result<(SpooledFile, 
 }
 
 #[cfg(test)]
-#[cfg(unix)]
 mod tests {
     use super::*;
 

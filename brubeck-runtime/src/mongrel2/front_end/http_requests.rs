@@ -187,7 +187,7 @@ impl FrontEnd {
     }
 
     /// Adds a further part to a streamed upload. If its handler has responded already, closes the connection: the client
-    /// would wait for credit that nobody grants.
+    /// would wait for credit that is never granted.
     pub(super) fn handle_upload_part(&mut self, request: &Mongrel2Request) {
         let location = body_location::locate_body(&request.headers, &request.body, None);
         let upload = self

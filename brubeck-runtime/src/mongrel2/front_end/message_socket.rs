@@ -7,11 +7,12 @@ use super::http1::Persistence;
 use super::message_format::MessageFormat;
 use super::pipeline::{OutboundChunk, ResponseEnd};
 use super::response_writer::ResponseWriter;
-use super::websocket::SEND_WINDOW_BYTES;
+use super::socket_client_sender::{SEND_WINDOW_BYTES, SocketClientSender};
 use crate::mongrel2::codec::Mongrel2Request;
 use crate::websocket::{
     BroadcastEncoding, BroadcastGroup, ClientId, Close, Closed, SocketMessage, SocketSender, SocketTransport,
 };
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -76,12 +77,12 @@ impl MessageSocketClient {
 
     /// Creates a sending side for a handler.
     pub(super) fn transport(&self, front_end: &Arc<FrontEndHandle>) -> Arc<dyn SocketTransport> {
-        Arc::new(MessageSocketTransport {
+        Arc::new(MessageSocketTransport(SocketClientSender {
             client: self.client.clone(),
             send_permits: self.send_permits.clone(),
             disconnected: self.disconnected.clone(),
             front_end: front_end.clone(),
-        })
+        }))
     }
 
     /// Returns `true` if a sending side is held somewhere, so that messages may still be sent to this client.
@@ -102,39 +103,23 @@ impl Drop for MessageSocketClient {
 }
 
 /// The sending side of a message socket.
-struct MessageSocketTransport {
-    client: ClientId,
-    send_permits: Arc<Semaphore>,
-    disconnected: Arc<Semaphore>,
-    front_end: Arc<FrontEndHandle>,
-}
+struct MessageSocketTransport(SocketClientSender);
 
 impl SocketTransport for MessageSocketTransport {
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>> {
         Box::pin(async move {
             let bytes = BroadcastEncoding::NulTerminated.encode(&message);
-            // A message that is larger than the window takes all of it.
-            let permits = bytes.len().min(SEND_WINDOW_BYTES) as u32;
-            let permit = self
-                .send_permits
-                .clone()
-                .acquire_many_owned(permits)
-                .await
-                .map_err(|_| Closed)?;
+            let permit = self.0.reserve(bytes.len()).await?;
             let event = FrontEndEvent::Push {
-                client: self.client.clone(),
+                client: self.0.client.clone(),
                 chunk: OutboundChunk::with_permit(bytes, permit),
             };
-            self.front_end.0.send(event).await.map_err(|_| Closed)
+            self.0.send(event).await
         })
     }
 
-    /// Sends a broadcast to this client alone. If the event channel is full, messages may be reordered. A
-    /// [`Broadcast`](crate::Broadcast) does not call this, because it sends to the [`group`](SocketTransport::group).
-    fn send_or_disconnect(&self, bytes: bytes::Bytes) {
-        let clients = vec![self.client.clone()];
-        self.front_end
-            .send_event(FrontEndEvent::Broadcast { clients, bytes });
+    fn send_or_disconnect(&self, bytes: Bytes) {
+        self.0.send_or_disconnect(bytes);
     }
 
     fn encoding(&self) -> BroadcastEncoding {
@@ -142,17 +127,14 @@ impl SocketTransport for MessageSocketTransport {
     }
 
     fn close(&self, close: Close) {
-        self.front_end.send_event(FrontEndEvent::CloseSocket {
-            client: self.client.clone(),
-            close,
-        });
+        self.0.close(close);
     }
 
     fn closed(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async move { drop(self.disconnected.acquire().await) })
+        Box::pin(self.0.closed())
     }
 
     fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, ClientId)> {
-        Some((self.front_end.clone(), self.client.clone()))
+        self.0.group()
     }
 }

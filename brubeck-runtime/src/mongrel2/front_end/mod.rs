@@ -18,6 +18,7 @@ mod outgoing;
 mod pipeline;
 mod response_writer;
 pub(super) mod self_waking_task;
+mod socket_client_sender;
 mod timers;
 mod websocket;
 mod websocket_requests;

@@ -2,43 +2,15 @@
 
 use super::pipeline::ResponseEnd;
 use super::*;
-use crate::handler::{DispatchMode, HttpResponseFuture};
-use crate::message::{Message, RemoteAddr};
 use crate::mongrel2::codec::ControlCommand;
 use crate::mongrel2::uploads::body_location::UploadStore;
-use crate::response::{Body, Response};
-use futures_util::future::{BoxFuture, Either};
+use crate::response::Response;
+use crate::tests::CallApplication;
 use std::future::pending;
-
-/// Never responds.
-struct PendingApplication;
-
-impl Application for PendingApplication {
-    fn answer(self: Arc<Self>, _: Message) -> BoxFuture<'static, Response> {
-        Box::pin(pending())
-    }
-
-    fn serve(self: Arc<Self>, _: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
-        Box::pin(pending())
-    }
-
-    fn serve_peer(
-        &self,
-        _: http::Request<Body>,
-        _: Option<RemoteAddr>,
-        _: DispatchMode,
-    ) -> HttpResponseFuture {
-        Either::Right(Box::pin(pending()))
-    }
-
-    fn body_limit(&self) -> usize {
-        1024
-    }
-}
 
 /// Creates an event loop that is connected to a Mongrel2.
 fn front_end() -> FrontEnd {
-    let application: Arc<dyn Application> = Arc::new(PendingApplication);
+    let application: Arc<dyn Application> = Arc::new(CallApplication(pending::<Response>));
     let registration = RegisteredLink::new(&application, "recv");
     let settings = Settings {
         recv_spec: "recv".into(),

@@ -2,6 +2,7 @@
 
 use super::events::{FrontEndEvent, FrontEndHandle};
 use super::pipeline::OutboundChunk;
+use super::socket_client_sender::{SEND_WINDOW_BYTES, SocketClientSender};
 use crate::websocket::{
     BroadcastEncoding, BroadcastGroup, ClientId, Close, Closed, Deflate, FrameAction, InboundMessage,
     QueuedMessage, SocketMessage, SocketPeer, SocketTransport, WebSocket, close_frame, message_frame,
@@ -12,13 +13,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 
-/// Limits of the messages that a handler has not received yet. Mongrel2 reads as fast as a client sends, and cannot be
-/// told to stop. So a WebSocket that exceeds them is closed (1008). The byte limit is raised to the size of one message.
+/// Limits of the messages that a handler has not received yet. Mongrel2 reads as fast as a client sends, and has no
+/// command to stop. So a WebSocket that exceeds them is closed (1008). The byte limit is raised to the size of one message.
 const MAX_QUEUED_MESSAGES: usize = 1024;
 const MAX_QUEUED_BYTES: usize = 4 << 20;
-
-/// Bytes that the handlers of one socket may have queued for the client before sending waits.
-pub(in crate::mongrel2) const SEND_WINDOW_BYTES: usize = 256 << 10;
 
 /// Limit of frames that arrive before the application accepts the WebSocket and are kept until then. A client that sends more
 /// is disconnected.
@@ -85,11 +83,13 @@ impl WebSocketState {
         let send_permits = Arc::new(Semaphore::new(SEND_WINDOW_BYTES));
         let disconnected = Arc::new(Semaphore::new(0));
         let transport = WebSocketTransport {
-            client: client.clone(),
-            send_permits: send_permits.clone(),
+            sender: SocketClientSender {
+                client: client.clone(),
+                send_permits: send_permits.clone(),
+                disconnected: disconnected.clone(),
+                front_end: front_end.clone(),
+            },
             deflate,
-            disconnected: disconnected.clone(),
-            front_end: front_end.clone(),
         };
         // A single message of the permitted size must fit into the queue.
         let queue_bytes = MAX_QUEUED_BYTES.max(message_limit).min(Semaphore::MAX_PERMITS);
@@ -231,41 +231,26 @@ impl Drop for WebSocketState {
 
 /// The sending side of a WebSocket.
 struct WebSocketTransport {
-    client: ClientId,
-    send_permits: Arc<Semaphore>,
+    sender: SocketClientSender,
     deflate: Option<Deflate>,
-    disconnected: Arc<Semaphore>,
-    front_end: Arc<FrontEndHandle>,
 }
 
 impl SocketTransport for WebSocketTransport {
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>> {
         Box::pin(async move {
             let bytes = message_frame(&message, self.deflate);
-            // A frame that is larger than the window takes all of it.
-            let permits = bytes.len().min(SEND_WINDOW_BYTES) as u32;
-            let permit = self
-                .send_permits
-                .clone()
-                .acquire_many_owned(permits)
-                .await
-                .map_err(|_| Closed)?;
+            let permit = self.sender.reserve(bytes.len()).await?;
             let event = FrontEndEvent::Response {
-                client: self.client.clone(),
+                client: self.sender.client.clone(),
                 chunks: vec![OutboundChunk::with_permit(bytes, permit)],
                 end: None,
             };
-            self.front_end.0.send(event).await.map_err(|_| Closed)
+            self.sender.send(event).await
         })
     }
 
-    /// Sends a broadcast to this client alone. If the event channel is full, frames may be reordered. A
-    /// [`Broadcast`](crate::Broadcast) does not call this, because it sends to the [`group`](SocketTransport::group).
     fn send_or_disconnect(&self, frame: Bytes) {
-        self.front_end.send_event(FrontEndEvent::Broadcast {
-            clients: vec![self.client.clone()],
-            bytes: frame,
-        });
+        self.sender.send_or_disconnect(frame);
     }
 
     fn encoding(&self) -> BroadcastEncoding {
@@ -273,18 +258,15 @@ impl SocketTransport for WebSocketTransport {
     }
 
     fn close(&self, close: Close) {
-        self.front_end.send_event(FrontEndEvent::CloseSocket {
-            client: self.client.clone(),
-            close,
-        });
+        self.sender.close(close);
     }
 
     fn closed(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async move { drop(self.disconnected.acquire().await) })
+        Box::pin(self.sender.closed())
     }
 
     fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, ClientId)> {
-        Some((self.front_end.clone(), self.client.clone()))
+        self.sender.group()
     }
 }
 

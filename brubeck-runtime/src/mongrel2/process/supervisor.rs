@@ -56,7 +56,7 @@ impl Supervisor {
                 Some(SupervisorCommand::Restart(done)) => {
                     self.replace_process(None).await;
                     started_at = Instant::now();
-                    // This fails if the caller does not wait any more, and nobody needs the result then.
+                    // This fails if the caller does not wait any more, so the result is not needed.
                     let _ = done.send(self.start().await);
                 }
                 Some(SupervisorCommand::Stop(done)) => {

@@ -100,7 +100,7 @@ impl Welcome {
 
 /// The reason why a worker denies a session.
 ///
-/// A denial is not authenticated, so the caller connects again. Meanwhile the errors of its calls may name the reason.
+/// A denial is not authenticated, so the caller connects again. Until it succeeds, the errors of its calls may name the reason.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Denial {

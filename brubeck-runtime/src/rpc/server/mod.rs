@@ -11,7 +11,7 @@ use super::driver::{Clock, Driver, TimerTarget, random_seed, run_timer};
 use crate::handler::blocking::{JobGuard, JobTracker, with_job_guard};
 use crate::handler::poll_inline;
 use crate::response::{IntoReply, Response};
-use brubeck_zmtp::{RoutingId, ServerSender};
+use brubeck_zmtp::{Endpoint, RoutingId, ServerSender, TransportError};
 use bytes::Bytes;
 use futures_util::FutureExt;
 pub(crate) use introspection::InstrumentedApplication;
@@ -26,6 +26,20 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::Span;
+
+/// The default of the concurrent handlers of a service.
+pub(crate) const DEFAULT_CONCURRENCY: usize = 1024;
+
+/// Parses the address of a service.
+pub(crate) fn parse_endpoint(address: &str) -> crate::Result<Endpoint> {
+    address
+        .parse()
+        .map_err(|error| serve_error(address, TransportError::from(error)))
+}
+
+pub(crate) fn serve_error(address: &str, error: TransportError) -> crate::Error {
+    crate::Error::because(format!("cannot serve at {address}"), error)
+}
 
 /// The sessions of the callers of one service.
 ///

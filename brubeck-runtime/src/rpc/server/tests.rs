@@ -1,60 +1,31 @@
 //! Tests of the sessions of a service over real sockets.
 
 use super::*;
-use crate::handler::{Application, DispatchMode, HttpResponseFuture};
-use crate::message::{Message, RemoteAddr};
 use crate::method::Method;
-use crate::response::Body;
 use crate::rpc::api::{Client, ServiceAddress, ServiceRequest};
 use crate::rpc::client::Pool;
 use crate::secret::Secret;
 use crate::status::Status;
-use crate::tests::{endpoint, soon};
+use crate::tests::{CallApplication, endpoint, soon};
 use brubeck_zmtp::{ServerEvent, ServerLimits, Transport, Zmtp};
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::join_all;
 use std::time::Duration;
-
-/// Responds to a call once `gate` is notified.
-struct GatedApplication {
-    started: Arc<Notify>,
-    gate: Arc<Notify>,
-}
-
-impl Application for GatedApplication {
-    fn answer(self: Arc<Self>, _: Message) -> BoxFuture<'static, Response> {
-        Box::pin(async move {
-            self.started.notify_one();
-            self.gate.notified().await;
-            Response::json(Status::OK, &())
-        })
-    }
-
-    fn serve(self: Arc<Self>, _: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
-        unreachable!("no HTTP requests are sent")
-    }
-
-    fn serve_peer(
-        &self,
-        _: http::Request<Body>,
-        _: Option<RemoteAddr>,
-        _: DispatchMode,
-    ) -> HttpResponseFuture {
-        unreachable!("no HTTP requests are sent")
-    }
-
-    fn body_limit(&self) -> usize {
-        1024
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_queued_invalid_requests_do_not_overflow_the_stack() {
     const QUEUED: usize = 2000;
     let (started, gate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let application = InstrumentedApplication::new(Arc::new(GatedApplication {
-        started: started.clone(),
-        gate: gate.clone(),
-    }));
+    let application = InstrumentedApplication::new(Arc::new(CallApplication({
+        let (started, gate) = (started.clone(), gate.clone());
+        move || {
+            let (started, gate) = (started.clone(), gate.clone());
+            async move {
+                started.notify_one();
+                gate.notified().await;
+                Response::json(Status::OK, &())
+            }
+        }
+    })));
     let limits = ServerLimits {
         peer_queue_messages: 2 * QUEUED,
         ..ServerLimits::default()

@@ -1,44 +1,17 @@
 //! Tests of host name resolution over real sockets.
 
 use super::*;
-use crate::handler::{Application, DispatchMode, HttpResponseFuture};
-use crate::message::{Message, RemoteAddr};
-use crate::response::{Body, Response};
+use crate::response::Response;
 use crate::rpc::api::{Client, Link, ServiceAddress};
 use crate::rpc::client::Pool;
 use crate::rpc::core::WorkerConfig;
 use crate::rpc::server::{CallerSessions, InstrumentedApplication};
 use crate::secret::Secret;
 use crate::status::Status;
+use crate::tests::CallApplication;
 use brubeck_zmtp::{ServerEvent, ServerLimits, Transport, Zmtp};
+use std::future::ready;
 use std::sync::Mutex;
-
-/// Responds to every call with the host of the worker.
-struct HostApplication(&'static str);
-
-impl Application for HostApplication {
-    fn answer(self: Arc<Self>, _: Message) -> BoxFuture<'static, Response> {
-        let host = self.0;
-        Box::pin(async move { Response::json(Status::OK, &host) })
-    }
-
-    fn serve(self: Arc<Self>, _: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
-        Box::pin(std::future::ready(http::Response::default()))
-    }
-
-    fn serve_peer(
-        &self,
-        _: http::Request<Body>,
-        _: Option<RemoteAddr>,
-        _: DispatchMode,
-    ) -> HttpResponseFuture {
-        unreachable!("no HTTP requests are sent")
-    }
-
-    fn body_limit(&self) -> usize {
-        1024
-    }
-}
 
 /// Starts a worker at `host` and returns its port. Port 0 selects a free one.
 async fn start_worker(host: &'static str, port: u16) -> u16 {
@@ -54,7 +27,9 @@ async fn start_worker(host: &'static str, port: u16) -> u16 {
         passphrase: Secret::new("s"),
         ..WorkerConfig::default()
     };
-    let application = Arc::new(InstrumentedApplication::new(Arc::new(HostApplication(host))));
+    let application = Arc::new(InstrumentedApplication::new(Arc::new(CallApplication(
+        move || ready(Response::json(Status::OK, &host)),
+    ))));
     let sessions = CallerSessions::new(config, application, server.outbound.clone()).unwrap();
     tokio::spawn(async move {
         while let Some(event) = server.inbound.recv().await {

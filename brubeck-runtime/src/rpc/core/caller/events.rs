@@ -17,7 +17,7 @@ pub struct PeerId(pub u64);
 /// Options of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallOptions {
-    /// Whether the call waits for a worker until its deadline even if no worker can be expected to become ready.
+    /// If `true`, the call waits for a worker until its deadline even if no worker can be expected to become ready.
     pub wait_for_ready: bool,
 }
 

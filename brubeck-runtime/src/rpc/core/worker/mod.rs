@@ -38,7 +38,7 @@ pub struct Worker {
     now: Moment,
     /// The oldest first.
     pending_handshakes: VecDeque<PendingHandshake>,
-    /// Whether the handshake timer is set. There is at most one, so that peers which are not authenticated cannot add timers.
+    /// `true` while the handshake timer is set. There is at most one, so that peers which are not authenticated cannot add timers.
     handshake_timer_set: bool,
     sessions: BTreeMap<u64, PeerSession>,
     /// The session of each routing identity.
@@ -111,7 +111,7 @@ pub struct WorkerView {
     pub unacknowledged: (usize, usize),
     /// The number of calls that all callers together may have here: at most the capacity plus one for each session.
     pub leased: usize,
-    /// Whether the worker is draining.
+    /// `true` while the worker is draining.
     pub draining: bool,
     /// The number of timers, including cancelled ones. The numbers of calls and sessions bound it.
     pub timer_count: usize,

@@ -29,7 +29,7 @@ pub(super) struct PeerSession {
     /// The requests without a sent response, by request id: accepted ones, and `None` for those whose response is held back.
     pub(super) requests: DequeMap<u64, Option<JobId>>,
     pub(super) window: Window,
-    /// Whether the session gets a full share of the credit.
+    /// `true` if the session gets a full share of the credit.
     pub(super) active: bool,
     pub(super) last_request_at: Moment,
     /// The limit that was last sent to the caller.
@@ -62,11 +62,11 @@ pub(super) struct Window {
     held: VecDeque<WireMessage>,
     /// The time since which messages are held and none was acknowledged.
     stalled_since: Option<Moment>,
-    /// Whether the stall timer is set. There is at most one, however often a stall begins and ends.
+    /// `true` while the stall timer is set. There is at most one, however often a stall begins and ends.
     stall_timer_set: bool,
 }
 
-/// What to do about the stall timer of a session after a message was held back.
+/// The action for the stall timer of a session after a message was held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StallTimer {
     MustBeSet,
