@@ -32,9 +32,25 @@ impl fmt::Display for TransportError {
                 f,
                 "cannot bind {endpoint}: it is already in use; stop the process that uses it, or choose another endpoint"
             ),
-            Self::Bind { endpoint, source } => write!(f, "cannot bind {endpoint}: {source}"),
+            Self::Bind { endpoint, source } => match bind_advice(source.kind()) {
+                Some(advice) => write!(f, "cannot bind {endpoint}: {source}; {advice}"),
+                None => write!(f, "cannot bind {endpoint}: {source}"),
+            },
             Self::Io(source) => write!(f, "cannot open a socket: {source}"),
         }
+    }
+}
+
+/// Returns how to mend the usual errors of binding an address.
+fn bind_advice(kind: io::ErrorKind) -> Option<&'static str> {
+    match kind {
+        io::ErrorKind::PermissionDenied => Some(
+            "choose a port from 1024 on, or a path in a folder that this process may write to, or give it the permission",
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            Some("this machine does not have the address; use 127.0.0.1 for local peers, or 0.0.0.0 for all")
+        }
+        _ => None,
     }
 }
 

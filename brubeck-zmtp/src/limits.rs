@@ -8,7 +8,7 @@ pub const LINGER: Duration = Duration::from_secs(1);
 /// Capacity of a send queue, in messages: the default for links, fixed for other queues.
 pub(crate) const OUTBOUND_MESSAGES: usize = 1024;
 
-/// Maximum number of frames in a message: the default for servers, fixed for clients.
+/// Maximum number of frames in a message: the default for servers and clients.
 pub(crate) const MAX_FRAMES: usize = 16;
 
 /// Limits of a [`RouterServer`](crate::RouterServer) on its peers.
@@ -99,6 +99,8 @@ pub struct LinkConfig {
     /// Maximum size of a message from the peer, in bytes, all frames together. A larger message closes the connection.
     /// Default: 256 MiB.
     pub max_message_bytes: usize,
+    /// Maximum number of frames in a message from the peer. More frames close the connection. Default: 16.
+    pub max_frames: usize,
     /// A peer is disconnected if it accepts no bytes for this long while messages to it are waiting. Default: 10 s.
     pub write_stall_timeout: Duration,
 }
@@ -113,6 +115,7 @@ impl Default for LinkConfig {
             inbound_bytes: 64 << 20,
             outbound_messages: OUTBOUND_MESSAGES,
             max_message_bytes: 256 << 20,
+            max_frames: MAX_FRAMES,
             write_stall_timeout: Duration::from_secs(10),
         }
     }

@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep};
 
 use crate::client::{ClientDriver, client_channel};
+use crate::connection::ConnectionError;
 use crate::limits::OUTBOUND_MESSAGES;
-use crate::link::{ShutdownReason, ShutdownSignal, shutdown_channel};
+use crate::link::{Backoff, STABLE_AFTER, ShutdownReason, ShutdownSignal, shutdown_channel};
 use crate::queue::{EventSender, event_queue, message_size};
 use crate::server::{OutgoingQueue, ServerCommand};
 use crate::{
@@ -23,8 +25,9 @@ use crate::{
 ///
 /// A clone is the same network. Two networks that were created separately are not connected. Of the limits and settings,
 /// only the sizes of the event queues and of the send queue of a client apply. The queue of a server to each peer holds 1024
-/// messages. No operation depends on a timer, so the network works with tokio's paused clock. Shutting a socket down ignores the
-/// linger time: all queued messages are passed on first.
+/// messages. No message waits for a timer, so the network works with tokio's paused clock; only a client that
+/// [disconnects](crate::ClientSender::disconnect) waits before it connects again. Shutting a socket down ignores the linger time: all
+/// queued messages are passed on first.
 ///
 /// ```
 /// use brubeck_zmtp::{InMemory, LinkConfig, ServerEvent, ServerLimits, Transport};
@@ -117,7 +120,7 @@ impl Transport for InMemory {
             }
             let (outbound, queue) = ServerSender::to_queue();
             let (shutdown, signal) = shutdown_channel();
-            tokio::spawn(serve(bound, queue, signal, slot));
+            tokio::spawn(serve(ServedEndpoint { server: bound, slot }, queue, signal));
             Ok(RouterServer {
                 local: endpoint,
                 inbound,
@@ -130,36 +133,45 @@ impl Transport for InMemory {
     fn client(&self, endpoint: Endpoint, config: LinkConfig) -> Result<DealerClient, TransportError> {
         endpoint.check_connect()?;
         let (client, driver) = client_channel(&config);
-        tokio::spawn(keep_connected(driver, self.slot(&endpoint).subscribe()));
+        let backoff = Backoff::new(config.backoff_min, config.backoff_max);
+        tokio::spawn(keep_connected(driver, self.slot(&endpoint).subscribe(), backoff));
         Ok(client)
     }
 }
 
 /// Executes the commands of a server until it is closed.
-async fn serve(
-    bound: Arc<BoundServer>,
-    mut queue: OutgoingQueue,
-    mut shutdown: ShutdownSignal,
-    slot: EndpointSlot,
-) {
+async fn serve(bound: ServedEndpoint, mut queue: OutgoingQueue, mut shutdown: ShutdownSignal) {
+    let server = &bound.server;
     let reason = loop {
         tokio::select! {
             command = queue.commands.recv() => match command {
-                Some(command) => execute(&bound, &queue, command),
+                Some(command) => execute(server, &queue, command),
                 None => break ShutdownReason::Unused,
             },
             reason = shutdown.requested() => break reason,
-            () = bound.inbound.closed() => break ShutdownReason::Unused,
+            () = server.inbound.closed() => break ShutdownReason::Unused,
         }
     };
     while let Ok(command) = queue.commands.try_recv() {
-        execute(&bound, &queue, command);
+        execute(server, &queue, command);
     }
-    // Release the endpoint before disconnecting the clients, so that they do not reconnect to this server.
-    slot.send_replace(None);
-    // Dropping the senders disconnects the clients, after they have received the messages that are queued.
-    bound.peers().clear();
+    drop(bound);
     reason.complete(true);
+}
+
+/// Unbinds a server when it is closed, and when the runtime of its task ends.
+struct ServedEndpoint {
+    server: Arc<BoundServer>,
+    slot: EndpointSlot,
+}
+
+impl Drop for ServedEndpoint {
+    fn drop(&mut self) {
+        // Release the endpoint before disconnecting the clients, so that they do not reconnect to this server.
+        self.slot.send_replace(None);
+        // Dropping the senders disconnects the clients, after they have received the messages that are queued.
+        self.server.peers().clear();
+    }
 }
 
 fn execute(bound: &BoundServer, queue: &OutgoingQueue, command: ServerCommand) {
@@ -179,7 +191,11 @@ fn execute(bound: &BoundServer, queue: &OutgoingQueue, command: ServerCommand) {
 }
 
 /// Connects to each server that is bound to the endpoint, until the client is closed.
-async fn keep_connected(mut driver: ClientDriver, mut slot: watch::Receiver<Option<Arc<BoundServer>>>) {
+async fn keep_connected(
+    mut driver: ClientDriver,
+    mut slot: watch::Receiver<Option<Arc<BoundServer>>>,
+    mut backoff: Backoff,
+) {
     let mut generation: Generation = 0;
     let reason = loop {
         let bound = tokio::select! {
@@ -190,6 +206,7 @@ async fn keep_connected(mut driver: ClientDriver, mut slot: watch::Receiver<Opti
             reason = driver.link.wait_for_shutdown() => break reason,
         };
         generation += 1;
+        let connected_at = Instant::now();
         let (peer, messages) = bound.connect();
         let ended = run_connection(&mut driver, generation, &bound, &peer, messages).await;
         bound.peers().remove(&peer);
@@ -198,33 +215,42 @@ async fn keep_connected(mut driver: ClientDriver, mut slot: watch::Receiver<Opti
         // queued later; its generation ensures that it is dropped.
         driver.state.send_replace(LinkState::Connecting);
         driver.link.drop_outbound();
-        if let Err(reason) = ended {
-            break reason;
-        }
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(reason) => break reason,
+        };
         let down = ClientEvent::Down {
             generation,
-            reason: "the server closed the connection".to_owned(),
+            reason: ended.to_string(),
         };
         if let Err(reason) = driver.link.emit(down).await {
             break reason;
+        }
+        match ended {
+            ConnectionError::Abandoned if connected_at.elapsed() < STABLE_AFTER => tokio::select! {
+                () = sleep(backoff.next()) => {}
+                reason = driver.link.wait_for_shutdown() => break reason,
+            },
+            _ => backoff.reset(),
         }
     };
     driver.state.send_replace(LinkState::Closed);
     reason.complete(true);
 }
 
-/// Runs one connection until it is lost. Returns an error if the client is closed first.
+/// Runs one connection until it is lost, and returns why. Returns an error if the client is closed first.
 async fn run_connection(
     driver: &mut ClientDriver,
     generation: Generation,
     bound: &BoundServer,
     peer: &RoutingId,
     mut messages: mpsc::Receiver<Vec<Bytes>>,
-) -> Result<(), ShutdownReason> {
+) -> Result<ConnectionError, ShutdownReason> {
     let ClientDriver {
         link,
         disconnected,
         state,
+        ..
     } = driver;
     state.send_replace(LinkState::Up(generation));
     link.emit(ClientEvent::Up { generation }).await?;
@@ -245,13 +271,13 @@ async fn run_connection(
                 None => return Err(ShutdownReason::Unused),
             },
             frames = messages.recv() => {
-                let Some(frames) = frames else { return Ok(()) };
+                let Some(frames) = frames else { return Ok(ConnectionError::Closed) };
                 let bytes = message_size(&frames);
                 let permit = link.inbound.reserve().await.ok_or(ShutdownReason::Unused)?;
                 permit.send(ClientEvent::Message { generation, frames }, bytes);
             }
             Ok(()) = disconnected.changed() => if *disconnected.borrow_and_update() >= generation {
-                return Ok(());
+                return Ok(ConnectionError::Abandoned);
             },
             () = link.inbound.closed() => return Err(ShutdownReason::Unused),
             reason = link.shutdown.requested() => {

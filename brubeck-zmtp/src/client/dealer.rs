@@ -1,6 +1,7 @@
 //! The `DEALER` of a [`DealerClient`](crate::DealerClient).
 
 use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,10 +10,9 @@ use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
-use super::ClientDriver;
+use super::{ClientDriver, LastError};
 use crate::codec::{Decoded, FrameLimits, SocketType};
 use crate::connection::{ConnectionError, FrameReader, Role, Traffic, ZmtpConnection};
-use crate::limits::MAX_FRAMES;
 use crate::link::{
     ConnectError, ConnectionOutcome, Connector, LinkDriver, LinkHandler, LinkSettings, ShutdownReason,
     run_link,
@@ -32,13 +32,14 @@ pub(crate) async fn run_client(endpoint: Endpoint, config: LinkConfig, driver: C
         accepted: &[SocketType::Router, SocketType::Rep, SocketType::Dealer],
         limits: FrameLimits {
             max_message_bytes: config.max_message_bytes,
-            max_frames: MAX_FRAMES,
+            max_frames: config.max_frames,
         },
         traffic: Traffic::Both,
     };
     let handler = DealerHandler {
         link: driver.link,
         disconnected: driver.disconnected,
+        last_error: driver.last_error,
         write_stall_timeout: config.write_stall_timeout,
     };
     run_link(settings, DealerConnector { endpoint, role }, handler).await;
@@ -60,6 +61,7 @@ impl Connector for DealerConnector {
 struct DealerHandler {
     link: LinkDriver<ClientEvent, Vec<Bytes>>,
     disconnected: watch::Receiver<Generation>,
+    last_error: Arc<LastError>,
     write_stall_timeout: Duration,
 }
 
@@ -69,6 +71,7 @@ impl LinkHandler<ZmtpConnection> for DealerHandler {
         connection: ZmtpConnection,
         generation: Generation,
     ) -> ConnectionOutcome {
+        self.last_error.set(None);
         let mut dealer = Dealer::new(self, connection, generation);
         let ended = match dealer.link.emit(ClientEvent::Up { generation }).await {
             Ok(()) => dealer.serve().await,
@@ -76,6 +79,8 @@ impl LinkHandler<ZmtpConnection> for DealerHandler {
         };
         match ended {
             Ok(reason) => dealer.finish(reason).await,
+            // A server that the user disconnected is no use to it yet, as after a handshake with a wrong passphrase.
+            Err(ConnectionError::Abandoned) => ConnectionOutcome::Disconnected,
             Err(error) => ConnectionOutcome::Lost {
                 reason: error.to_string(),
                 responsive: dealer.server_responded,
@@ -90,6 +95,10 @@ impl LinkHandler<ZmtpConnection> for DealerHandler {
     ) -> Result<(), ShutdownReason> {
         self.link.drop_outbound();
         self.link.emit(ClientEvent::Down { generation, reason }).await
+    }
+
+    fn connect_failed(&mut self, error: &ConnectError) {
+        self.last_error.set(Some(error.to_string()));
     }
 
     async fn wait_for_shutdown(&mut self) -> (ShutdownReason, bool) {

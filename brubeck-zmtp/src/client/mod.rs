@@ -2,7 +2,7 @@
 
 mod dealer;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -69,6 +69,17 @@ impl DealerClient {
 pub struct ClientSender {
     link: LinkSender<Vec<Bytes>>,
     disconnected: Arc<watch::Sender<Generation>>,
+    last_error: Arc<LastError>,
+}
+
+/// The error of the last attempt to connect; `None` if it succeeded.
+#[derive(Debug, Default)]
+pub(crate) struct LastError(Mutex<Option<String>>);
+
+impl LastError {
+    pub(crate) fn set(&self, error: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
 }
 
 impl ClientSender {
@@ -107,15 +118,19 @@ impl ClientSender {
     /// Returns [`SendError::Empty`], [`SendError::Deadline`] or [`SendError::Closed`]. The message was not sent in any of
     /// these cases.
     pub async fn send_by(&self, frames: Vec<Bytes>, deadline: Instant) -> Result<Generation, SendError> {
-        if frames.is_empty() {
-            return Err(SendError::Empty);
-        }
         timeout_at(deadline, self.send(frames))
             .await
             .unwrap_or(Err(SendError::Deadline))
     }
 
-    async fn send(&self, mut frames: Vec<Bytes>) -> Result<Generation, SendError> {
+    /// Sends as [`send_by`](Self::send_by) does, without a deadline. Uses no timer, so it needs no tokio runtime.
+    ///
+    /// # Errors
+    /// Returns [`SendError::Empty`] or [`SendError::Closed`]. The message was not sent in these cases.
+    pub async fn send(&self, mut frames: Vec<Bytes>) -> Result<Generation, SendError> {
+        if frames.is_empty() {
+            return Err(SendError::Empty);
+        }
         loop {
             let generation = self.link.connected().await?;
             match self.link.send(generation, frames).await {
@@ -138,6 +153,12 @@ impl ClientSender {
         });
     }
 
+    /// Returns the error of the last attempt to connect. Returns `None` if the last attempt succeeded, or if there was none.
+    pub fn last_error(&self) -> Option<String> {
+        let error = self.last_error.0.lock();
+        error.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Returns the numbers of sent messages, dropped messages and stalls so far.
     pub fn counts(&self) -> MessageCounts {
         self.link.counts()
@@ -151,17 +172,20 @@ pub(crate) struct ClientDriver {
     /// The largest generation that the user disconnected, or 0.
     pub(crate) disconnected: watch::Receiver<Generation>,
     pub(crate) state: watch::Sender<LinkState>,
+    pub(crate) last_error: Arc<LastError>,
 }
 
 /// Creates a client and the channel ends of its task.
 pub(crate) fn client_channel(config: &LinkConfig) -> (DealerClient, ClientDriver) {
     let (handles, driver, state) = link_channel(config);
     let (disconnect, disconnected) = watch::channel(0);
+    let last_error = Arc::<LastError>::default();
     let client = DealerClient {
         inbound: handles.inbound,
         outbound: ClientSender {
             link: handles.outbound,
             disconnected: Arc::new(disconnect),
+            last_error: last_error.clone(),
         },
         state: handles.state,
         shutdown: handles.shutdown,
@@ -170,6 +194,7 @@ pub(crate) fn client_channel(config: &LinkConfig) -> (DealerClient, ClientDriver
         link: driver,
         disconnected,
         state,
+        last_error,
     };
     (client, driver)
 }

@@ -5,8 +5,9 @@ mod shutdown;
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
+pub(crate) use self::reconnect::{Backoff, STABLE_AFTER};
 pub use self::reconnect::{ConnectError, ConnectionOutcome, Connector, LinkHandler, LinkSettings, run_link};
 pub use self::shutdown::{ShutdownHandle, ShutdownReason, ShutdownRequest, ShutdownSignal, shutdown_channel};
 
@@ -188,8 +189,8 @@ pub fn link_channel<E, M>(
     config: &LinkConfig,
 ) -> (LinkHandles<E, M>, LinkDriver<E, M>, watch::Sender<LinkState>) {
     let (inbound, events) = event_queue(config.inbound_messages, config.inbound_bytes);
-    // `mpsc::channel` panics if the capacity is 0.
-    let (queue, outbound) = mpsc::channel(config.outbound_messages.max(1));
+    // `mpsc::channel` panics outside of this range.
+    let (queue, outbound) = mpsc::channel(config.outbound_messages.clamp(1, Semaphore::MAX_PERMITS));
     let (set_state, state) = watch::channel(LinkState::Connecting);
     let (shutdown, signal) = shutdown_channel();
     let counters = Arc::new(MessageCounters::default());

@@ -9,9 +9,10 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{Generation, LinkState, ShutdownReason};
 use crate::LinkConfig;
+use crate::connection::ConnectionError;
 
 /// A connection that lasted this long counts as stable. After its loss, the backoff restarts at its minimum.
-const STABLE_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const STABLE_AFTER: Duration = Duration::from_secs(1);
 
 /// An error of an attempt to connect.
 pub type ConnectError = Box<dyn Error + Send + Sync>;
@@ -46,6 +47,9 @@ pub trait LinkHandler<C>: Send {
         reason: String,
     ) -> impl Future<Output = Result<(), ShutdownReason>> + Send;
 
+    /// Handles an attempt to connect that failed. Called once for each attempt. Does nothing by default.
+    fn connect_failed(&mut self, _error: &ConnectError) {}
+
     /// Waits until the link is shut down while there is no connection.
     ///
     /// Returns the reason, and `true` if every accepted message has been sent or counted as dropped. The future must be
@@ -63,6 +67,9 @@ pub enum ConnectionOutcome {
         /// `true` if the peer responded on the connection. The backoff then restarts at its minimum.
         responsive: bool,
     },
+    /// The user closed the connection. The link reconnects. The backoff continues, because the user has a reason to do so again, such as
+    /// a wrong passphrase, unless the connection was stable.
+    Disconnected,
     /// The link was shut down.
     Shutdown {
         /// The reason.
@@ -123,6 +130,7 @@ async fn keep_connected<C: Connector>(
     let mut backoff = Backoff::new(settings.backoff_min, settings.backoff_max);
     let mut generation = 0;
     let mut outage_logged = false;
+    let mut disconnected = false;
     loop {
         let attempt = tokio::select! {
             attempt = timeout(settings.connect_timeout, connector.connect()) => attempt,
@@ -140,28 +148,36 @@ async fn keep_connected<C: Connector>(
                 match (generation, outage_logged) {
                     (1, false) => tracing::debug!(peer, generation, "connected"),
                     (1, true) => tracing::info!(peer, generation, "connected"),
+                    _ if disconnected => tracing::debug!(peer, generation, "reconnected"),
                     _ => tracing::info!(peer, generation, "reconnected"),
                 }
                 outage_logged = false;
-                match handler.run_connection(connection, generation).await {
+                disconnected = false;
+                let (reason, responsive) = match handler.run_connection(connection, generation).await {
                     ConnectionOutcome::Shutdown { reason, flushed } => return (reason, flushed),
                     ConnectionOutcome::Lost { reason, responsive } => {
-                        // Publish the state before `connection_lost` empties the send queue, because senders check the
-                        // state. A message of a sender that has just checked it may still be queued later; its generation
-                        // ensures that it is dropped.
-                        state.send_replace(LinkState::Connecting);
                         tracing::warn!(peer, generation, reason, "connection lost, reconnecting");
-                        if let Err(reason) = handler.connection_lost(generation, reason).await {
-                            return (reason, true);
-                        }
-                        if responsive || connected_at.elapsed() >= STABLE_AFTER {
-                            backoff.reset();
-                        }
+                        (reason, responsive)
                     }
+                    ConnectionOutcome::Disconnected => {
+                        disconnected = true;
+                        tracing::debug!(peer, generation, "connection closed by this side, reconnecting");
+                        (ConnectionError::Abandoned.to_string(), false)
+                    }
+                };
+                // Publish the state before `connection_lost` empties the send queue, because senders check the state. A message
+                // of a sender that has just checked it may still be queued later; its generation ensures that it is dropped.
+                state.send_replace(LinkState::Connecting);
+                if let Err(reason) = handler.connection_lost(generation, reason).await {
+                    return (reason, true);
+                }
+                if responsive || connected_at.elapsed() >= STABLE_AFTER {
+                    backoff.reset();
                 }
                 backoff.next()
             }
             Err(error) => {
+                handler.connect_failed(&error);
                 let wait = backoff.next();
                 if outage_logged {
                     tracing::debug!(peer, %error, retry_in = ?wait, "connection failed, retrying");
@@ -184,14 +200,14 @@ async fn keep_connected<C: Connector>(
 /// Each wait is random, between half of the current backoff and all of it. This spreads the reconnects of many clients
 /// after their server restarts.
 #[derive(Debug)]
-struct Backoff {
+pub(crate) struct Backoff {
     min: Duration,
     max: Duration,
     next: Duration,
 }
 
 impl Backoff {
-    fn new(min: Duration, max: Duration) -> Self {
+    pub(crate) fn new(min: Duration, max: Duration) -> Self {
         let min = min.max(Duration::from_millis(1));
         Self {
             min,
@@ -200,7 +216,7 @@ impl Backoff {
         }
     }
 
-    fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         let full = self.next;
         self.next = (full * 2).min(self.max);
         let mut random = [0; 4];
@@ -212,7 +228,7 @@ impl Backoff {
         full.mul_f64(0.5 + jitter / 2.0)
     }
 
-    fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.next = self.min;
     }
 }
@@ -284,6 +300,47 @@ mod tests {
         }
         assert!(handles.shutdown.shutdown(Duration::ZERO).await);
         assert_eq!(*handles.state.borrow(), LinkState::Closed);
+        running.await.unwrap();
+    }
+
+    /// Connects at once, and closes each connection.
+    struct Unusable(LinkDriver<Generation, ()>);
+
+    impl Connector for () {
+        type Connection = ();
+
+        async fn connect(&self) -> Result<(), ConnectError> {
+            Ok(())
+        }
+    }
+
+    impl LinkHandler<()> for Unusable {
+        async fn run_connection(&mut self, (): (), _: Generation) -> ConnectionOutcome {
+            ConnectionOutcome::Disconnected
+        }
+
+        async fn connection_lost(&mut self, generation: Generation, _: String) -> Result<(), ShutdownReason> {
+            self.0.emit(generation).await
+        }
+
+        async fn wait_for_shutdown(&mut self) -> (ShutdownReason, bool) {
+            (self.0.wait_for_shutdown().await, true)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_that_the_user_closes_are_reopened_with_backoff() {
+        let config = LinkConfig::default();
+        let (mut handles, driver, state) = link_channel(&config);
+        let settings = LinkSettings::new("the peer".to_owned(), &config, state);
+        let running = tokio::spawn(run_link(settings, (), Unusable(driver)));
+        let until = Instant::now() + Duration::from_secs(60);
+        let mut connections = 0;
+        while let Ok(Some(generation)) = tokio::time::timeout_at(until, handles.inbound.recv()).await {
+            connections = generation;
+        }
+        assert!((10..40).contains(&connections), "{connections} in one minute");
+        drop(handles);
         running.await.unwrap();
     }
 

@@ -107,8 +107,8 @@ impl<T> Clone for EventSender<T> {
 /// Creates a queue with a capacity of `messages` events and `bytes` bytes, at least 1 each. An event of any size is added as
 /// long as some space is left.
 pub fn event_queue<T>(messages: usize, bytes: usize) -> (EventSender<T>, EventReceiver<T>) {
-    // `mpsc::channel` panics if the capacity is 0.
-    let (sender, receiver) = mpsc::channel(messages.max(1));
+    // `mpsc::channel` panics outside of this range.
+    let (sender, receiver) = mpsc::channel(messages.clamp(1, Semaphore::MAX_PERMITS));
     let shared = Arc::new(EventQueueState {
         byte_budget: Semaphore::new(bytes.clamp(1, Semaphore::MAX_PERMITS / 2)),
         handler: OnceLock::new(),
