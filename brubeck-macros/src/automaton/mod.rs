@@ -3,14 +3,18 @@
 //! A pattern matches a *prefix* of the path, like Python's `re.match`: unless it ends in `$`, it accepts every continuation of
 //! what it matches.
 //!
+//! The automaton reads the canonical form of a path: the decoded text, with a byte of its own for an encoded `/`. It may also accept
+//! bytes that are not such a path; `canonical` finds the paths among them.
+//!
 //! The steps are: `nfa` builds a nondeterministic automaton, `dfa` makes it deterministic and minimal and removes dead ends, and this
 //! module packs it into bytes for the runtime.
 
+mod canonical;
 mod dfa;
 mod nfa;
 
+pub(crate) use canonical::encode;
 use regex_syntax::hir::Hir;
-use std::collections::{HashMap, VecDeque};
 
 /// The pattern needs too many states. Its route is matched by a regex, and nothing is proven about it.
 #[derive(Debug, PartialEq, Eq)]
@@ -92,40 +96,6 @@ impl Automaton {
         prefix
     }
 
-    /// Returns a shortest accepted path of printable ASCII, if there is one. This is a breadth-first search.
-    pub(crate) fn example(&self) -> Option<String> {
-        let mut came_from: HashMap<usize, (usize, u8)> = HashMap::new();
-        let mut open = VecDeque::from([0]);
-        while let Some(index) = open.pop_front() {
-            let state = &self.states[index];
-            if state.accept {
-                let (mut index, mut bytes) = (index, Vec::new());
-                while index != 0 {
-                    let (previous, byte) = came_from[&index];
-                    bytes.push(byte);
-                    index = previous;
-                }
-                bytes.reverse();
-                return String::from_utf8(bytes).ok();
-            }
-            let mut steps: Vec<_> = state
-                .edges
-                .iter()
-                .filter_map(|edge| {
-                    most_readable(edge.low, edge.high).map(|(rank, byte)| (rank, byte, edge.to))
-                })
-                .collect();
-            steps.sort_unstable();
-            for (_, byte, to) in steps {
-                if to != 0 && !came_from.contains_key(&to) {
-                    came_from.insert(to, (index, byte));
-                    open.push_back(to);
-                }
-            }
-        }
-        None
-    }
-
     /// Packs the automaton for constant evaluation and the router: for each state its flags, the number of its edges, and for each edge
     /// `low`, `high` and the offset of the next state (16 bits, little-endian). Returns an error if an offset needs more than 16 bits.
     pub(crate) fn packed(&self) -> Result<Vec<u8>, TooLarge> {
@@ -171,18 +141,9 @@ impl Automaton {
     }
 }
 
-/// Returns the byte of a range that is most readable in a path, preceded by its rank: the lower the rank, the more readable. Returns
-/// `None` if no byte of the range is printable.
-fn most_readable(low: u8, high: u8) -> Option<(usize, u8)> {
-    let preferred = *b"a1A-bcdefghijklmnopqrstuvwxyz023456789BCDEFGHIJKLMNOPQRSTUVWXYZ_.~/";
-    preferred
-        .into_iter()
-        .chain(b'!'..=b'~')
-        .enumerate()
-        .find(|(_, byte)| low <= *byte && *byte <= high)
-}
-
 #[cfg(test)]
 mod property;
+#[cfg(test)]
+pub(crate) use property::reference;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,15 @@ use regex_syntax::utf8::Utf8Sequences;
 /// Limits the number of nodes, and with it the work for one attribute: `(?:a{1000}){1000}` must not stall a build.
 const MAX_STATES: usize = 8192;
 
+/// Returns `true` for a class, and for a literal of one byte.
+fn is_one_character(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Class(_) => true,
+        HirKind::Literal(literal) => literal.0.len() == 1,
+        _ => false,
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Nfa {
     pub(super) nodes: Vec<Node>,
@@ -60,7 +69,11 @@ impl Nfa {
                 self.nodes[at].bytes.push((byte, byte, next));
                 Ok(next)
             }),
-            HirKind::Class(class) => self.class(class, from),
+            HirKind::Class(class) => {
+                let out = self.node()?;
+                self.class(class, from, out)?;
+                Ok(out)
+            }
             HirKind::Look(look) => {
                 let condition = match look {
                     Look::Start => Condition::AtStart,
@@ -74,6 +87,20 @@ impl Nfa {
             }
             HirKind::Capture(capture) => self.compile(&capture.sub, from),
             HirKind::Concat(parts) => parts.iter().try_fold(from, |at, part| self.compile(part, at)),
+            HirKind::Alternation(branches) if branches.iter().all(is_one_character) => {
+                let out = self.node()?;
+                for branch in branches {
+                    match branch.kind() {
+                        HirKind::Class(class) => self.class(class, from, out)?,
+                        HirKind::Literal(literal) => {
+                            let bytes = literal.0.iter().map(|&byte| (byte, byte, out));
+                            self.nodes[from].bytes.extend(bytes);
+                        }
+                        _ => {}
+                    }
+                }
+                Ok(out)
+            }
             HirKind::Alternation(branches) => {
                 // Each branch has its own start node, so that a loop in one does not lead into another.
                 let out = self.node()?;
@@ -89,8 +116,11 @@ impl Nfa {
         }
     }
 
-    fn class(&mut self, class: &Class, from: usize) -> Result<usize, TooLarge> {
-        let out = self.node()?;
+    /// Adds a class, which matches one character, from the node `from` to the node `out`.
+    ///
+    /// A path is UTF-8, so a class that contains every character beyond ASCII need not check how they are encoded: a character is any
+    /// first byte and the continuation bytes after it. This keeps the automata of `[^/]+` and `.` small.
+    fn class(&mut self, class: &Class, from: usize, out: usize) -> Result<(), TooLarge> {
         match class {
             Class::Bytes(class) => {
                 for range in class.iter() {
@@ -98,14 +128,26 @@ impl Nfa {
                 }
             }
             Class::Unicode(class) => {
+                let has_all_beyond_ascii = class
+                    .iter()
+                    .any(|range| range.start() <= '\u{80}' && range.end() == char::MAX);
                 for range in class.iter() {
+                    if has_all_beyond_ascii && range.end() == char::MAX {
+                        if range.start() < '\u{80}' {
+                            self.nodes[from].bytes.push((range.start() as u8, 0x7f, out));
+                        }
+                        // ASCII characters have no continuation bytes, but allowing them joins states.
+                        self.nodes[from].bytes.push((0xc0, 0xfe, out));
+                        self.nodes[out].bytes.push((0x80, 0xbf, out));
+                        continue;
+                    }
                     for sequence in Utf8Sequences::new(range.start(), range.end()) {
                         self.sequence(sequence.as_slice(), from, out)?;
                     }
                 }
             }
         }
-        Ok(out)
+        Ok(())
     }
 
     fn sequence(

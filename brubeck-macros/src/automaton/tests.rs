@@ -1,16 +1,11 @@
 use super::*;
-use regex_syntax::hir::translate::TranslatorBuilder;
+use crate::pattern::canonical_hir;
 
 fn automaton(pattern: &str) -> Automaton {
     let ast = regex_syntax::ast::parse::Parser::new()
         .parse(pattern)
         .expect("the pattern should parse");
-    let hir = TranslatorBuilder::new()
-        .utf8(false)
-        .unicode(false)
-        .build()
-        .translate(pattern, &ast)
-        .expect("the pattern should translate");
+    let hir = canonical_hir(pattern, &ast).expect("the pattern should translate");
     Automaton::new(&hir).expect("the automaton should be small")
 }
 
@@ -18,7 +13,7 @@ fn automaton(pattern: &str) -> Automaton {
 fn matches_a_prefix_unless_the_pattern_ends_in_a_dollar() {
     let prefix = automaton("^/service/slow");
     assert!(prefix.accepts(b"/service/slow"));
-    assert!(prefix.accepts(b"/service/slower?x=1\n\xff"));
+    assert!(prefix.accepts(b"/service/slower/x=1\n\xff"));
     assert!(!prefix.accepts(b"/service/slo"));
     let exact = automaton("^/service/slow$");
     assert!(exact.accepts(b"/service/slow"));
@@ -95,11 +90,47 @@ fn accepts_its_own_example() {
     for pattern in ["^/", "^/a|^/b", r"^/\d{3}-[x-z]+/?$", r"^/[^a-z]\S", r"^/(?i)QQ"] {
         let automaton = automaton(pattern);
         let example = automaton.example().expect("there should be an example");
-        assert!(automaton.accepts(example.as_bytes()), "{pattern} {example}");
+        assert!(automaton.accepts(&example), "{pattern} {}", encode(&example));
     }
 }
 
 #[test]
-fn has_no_example_if_no_matching_path_is_printable() {
-    assert_eq!(automaton(r"^/\x00").example(), None);
+fn has_no_example_if_no_request_has_a_matching_path() {
+    for pattern in [r"^/\x00", r"^/a/\.\./b", r"^/\.$", r"^/\.\.(?:/|$)"] {
+        assert_eq!(automaton(pattern).example(), None, "{pattern}");
+    }
+    assert_eq!(automaton(r"^/\.\.?").example().as_deref(), Some(&b"/.a"[..]));
+}
+
+#[test]
+fn classes_match_characters() {
+    let one = automaton("^/.$");
+    assert!(one.accepts("/é".as_bytes()) && one.accepts("/日".as_bytes()) && one.accepts(b"/\xff"));
+    assert!(!one.accepts("/éé".as_bytes()) && !one.accepts(b"/ab"));
+    let accented = automaton("^/[à-ü]{2}$");
+    assert!(accented.accepts("/éü".as_bytes()) && !accented.accepts("/é".as_bytes()));
+}
+
+#[test]
+fn only_classes_with_a_slash_match_an_encoded_one() {
+    for (pattern, accepts) in [
+        ("^/.+$", true),
+        ("^/[^.]+$", true),
+        ("^/[a/]+$", true),
+        (r"^/\S+$", true),
+        ("^/(?s:.)$", true),
+        ("^/[^/]+$", false),
+        ("^/[^/.]+$", false),
+        ("^//$", false),
+        (r"^/\w$", false),
+    ] {
+        assert_eq!(automaton(pattern).accepts(b"/\xff"), accepts, "{pattern}");
+    }
+}
+
+#[test]
+fn common_classes_have_small_automata() {
+    assert_eq!(automaton("^/[^/]+$").len(), 3);
+    assert_eq!(automaton("^/(?s:.+)$").len(), 3);
+    assert_eq!(automaton("^/(?:[^/]|.)*$").len(), 3);
 }
