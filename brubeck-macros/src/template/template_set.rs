@@ -1,43 +1,22 @@
 //! Reads a template and all templates that it extends, includes or imports.
 
-use super::scan::{Scan, scan};
+use super::is_template_name;
+use super::references::{Names, Reference, references};
 use crate::error::suggest;
 use minijinja::Environment;
-use std::collections::BTreeSet;
+use minijinja::machinery::ast::Stmt;
+use minijinja::machinery::parse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-
-/// Names that minijinja defines, some of them in certain blocks only. No field is needed for them.
-const GLOBALS: [&str; 10] = [
-    "range",
-    "dict",
-    "debug",
-    "namespace",
-    "loop",
-    "self",
-    "super",
-    "caller",
-    "true",
-    "false",
-];
 
 /// Limits the work of one derive. Further templates are neither embedded nor checked.
 const MAX_TEMPLATES: usize = 256;
 
 #[derive(Default)]
 pub(super) struct TemplateSet {
-    /// The template that the attribute names is the first.
-    pub(super) templates: Vec<Template>,
+    /// The names and texts of the templates. The template that the attribute names is the first.
+    templates: Vec<(String, String)>,
     pub(super) errors: Vec<TemplateError>,
-}
-
-pub(super) struct Template {
-    pub(super) name: String,
-    text: String,
-    scan: Scan,
-    variables: BTreeSet<String>,
-    /// The variables of this template are checked. Those of a template that is only imported are not, because pages with different fields
-    /// may share it.
-    checks_variables: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -53,14 +32,17 @@ pub(super) enum TemplateError {
         line: usize,
         text: String,
     },
-}
-
-/// A variable that is used but is not defined.
-pub(super) struct UnknownVariable {
-    pub(super) variable: String,
-    pub(super) template: String,
-    pub(super) line: usize,
-    pub(super) text: String,
+    /// A template is referred to by a name that is not a path below the folder.
+    InvalidName {
+        name: String,
+        template: String,
+        line: usize,
+    },
+    /// A template is referred to by a name that is not known at compile time.
+    Computed {
+        template: String,
+        line: usize,
+    },
 }
 
 /// A template that is to be read.
@@ -69,152 +51,151 @@ struct PendingTemplate {
     /// The template that refers to it.
     required_by: Option<String>,
     optional: bool,
-    checks_variables: bool,
-}
-
-impl Template {
-    /// Returns the templates that this one refers to.
-    fn references(&self) -> Vec<PendingTemplate> {
-        let references = self.scan.references.iter().map(|reference| PendingTemplate {
-            name: reference.name.clone(),
-            required_by: Some(self.name.clone()),
-            optional: reference.optional,
-            checks_variables: self.checks_variables && !reference.imported,
-        });
-        references.collect()
-    }
 }
 
 impl TemplateSet {
-    /// Reads the template `name` and, recursively, all templates that it refers to.
-    pub(super) fn read(folder: &Path, name: &str) -> TemplateSet {
+    /// Reads the template `name` and, recursively, all templates that it refers to. `also` has the templates that a computed name can
+    /// stand for, and `fields` the variables of the page.
+    pub(super) fn read(folder: &Path, name: &str, also: &[String], fields: &BTreeSet<String>) -> TemplateSet {
         let mut set = TemplateSet::default();
-        let first = PendingTemplate {
-            name: name.to_owned(),
-            required_by: None,
-            optional: false,
-            checks_variables: true,
-        };
-        let mut pending = vec![first];
+        let first = std::iter::once(name).chain(also.iter().map(String::as_str));
+        let mut pending: Vec<PendingTemplate> = first
+            .map(|name| PendingTemplate {
+                name: name.to_owned(),
+                required_by: None,
+                optional: false,
+            })
+            .collect();
+        pending.reverse();
         while let Some(next) = pending.pop() {
             if set.templates.len() >= MAX_TEMPLATES {
                 break;
             }
-            match set
-                .templates
-                .iter_mut()
-                .find(|template| template.name == next.name)
-            {
-                // Only imported so far. Now it is also included or extended, so it is checked, and so are the templates that it refers to.
-                Some(known) if next.checks_variables && !known.checks_variables => {
-                    known.checks_variables = true;
-                    pending.extend(known.references());
-                }
-                Some(_) => {}
-                None => pending.extend(set.add(folder, next)),
+            if set.templates.iter().all(|(name, _)| *name != next.name) {
+                let references = set.add(folder, next, fields);
+                set.follow(folder, references, also, &mut pending);
             }
         }
         set
     }
 
-    /// Adds a template, and returns those that it refers to.
-    fn add(&mut self, folder: &Path, template: PendingTemplate) -> Vec<PendingTemplate> {
+    /// Adds a template. Returns its name and its references.
+    fn add(
+        &mut self,
+        folder: &Path,
+        template: PendingTemplate,
+        fields: &BTreeSet<String>,
+    ) -> Option<(String, Vec<Reference>)> {
         let PendingTemplate {
             name,
             required_by,
             optional,
-            checks_variables,
         } = template;
-        let text = match std::fs::read_to_string(folder.join(&name)) {
-            Ok(text) => text,
-            Err(_) if optional => return Vec::new(),
-            Err(_) => {
+        let Ok(text) = std::fs::read_to_string(folder.join(&name)) else {
+            if !optional {
                 let close = close_name(folder, &name);
-                let error = TemplateError::Missing {
+                self.report(TemplateError::Missing {
                     name,
                     required_by,
                     close,
-                };
-                // The references of a template are followed twice if it is imported and included.
-                if !self.errors.contains(&error) {
-                    self.errors.push(error);
-                }
-                return Vec::new();
+                });
             }
+            return None;
         };
-        let environment = Environment::new();
-        let variables = match environment.template_from_named_str(&name, &text) {
-            Ok(template) => template.undeclared_variables(false).into_iter().collect(),
+        // Compiling finds mistakes that parsing does not, such as two blocks of one name.
+        let parsed = match Environment::new().template_from_named_str(&name, &text) {
+            Ok(_) => parse(&text, &name, Default::default()).map(|tree| references(&tree, fields)),
+            Err(error) => Err(error),
+        };
+        match parsed {
+            Ok(references) => {
+                self.templates.push((name.clone(), text));
+                Some((name, references))
+            }
             Err(error) => {
                 let line = error.line().unwrap_or(1);
                 let text = error.detail().unwrap_or("invalid template").to_owned();
-                let error = TemplateError::Syntax { name, line, text };
-                if !self.errors.contains(&error) {
-                    self.errors.push(error);
-                }
-                return Vec::new();
-            }
-        };
-        let template = Template {
-            scan: scan(&text),
-            name,
-            text,
-            variables,
-            checks_variables,
-        };
-        let references = template.references();
-        self.templates.push(template);
-        references
-    }
-
-    /// Returns the variables that are neither fields nor globals nor set by the templates themselves, except those of templates that are
-    /// only imported.
-    ///
-    /// A variable that one template sets counts as set in all of them: it is not analyzed which template is included in which
-    /// loop.
-    pub(super) fn unknown_variables(&self, fields: &[String]) -> Vec<UnknownVariable> {
-        let assigned: BTreeSet<&str> = self
-            .templates
-            .iter()
-            .flat_map(|template| &template.scan.assigned)
-            .map(String::as_str)
-            .collect();
-        let known = |variable: &str| {
-            fields.iter().any(|field| field == variable)
-                || GLOBALS.contains(&variable)
-                || assigned.contains(variable)
-        };
-        let mut seen = BTreeSet::new();
-        let mut unknown = Vec::new();
-        for template in self.templates.iter().filter(|template| template.checks_variables) {
-            for variable in template.variables.iter().filter(|variable| !known(variable)) {
-                if seen.insert(variable) {
-                    let (line, text) = first_use(&template.text, variable);
-                    let (variable, template) = (variable.clone(), template.name.clone());
-                    unknown.push(UnknownVariable {
-                        variable,
-                        template,
-                        line,
-                        text,
-                    });
-                }
+                self.report(TemplateError::Syntax { name, line, text });
+                None
             }
         }
-        unknown
     }
-}
 
-/// Returns the first line that contains the variable in a tag, or else the first line that contains it.
-fn first_use(text: &str, variable: &str) -> (usize, String) {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    let uses = |line: &str| line.split(|c| !is_word(c)).any(|part| part == variable);
-    let mut lines = text.lines().enumerate().filter(|(_, line)| uses(line));
-    let tagged = lines
-        .clone()
-        .find(|(_, line)| line.contains("{{") || line.contains("{%"));
-    tagged
-        .or_else(|| lines.next())
-        .map_or((1, String::new()), |(i, line)| (i + 1, line.trim().to_owned()))
+    /// Adds the templates of references to those that are to be read.
+    fn follow(
+        &mut self,
+        folder: &Path,
+        references: Option<(String, Vec<Reference>)>,
+        also: &[String],
+        pending: &mut Vec<PendingTemplate>,
+    ) {
+        let Some((template, references)) = references else {
+            return;
+        };
+        let mut found = Vec::new();
+        for Reference {
+            names,
+            optional,
+            line,
+        } in references
+        {
+            if names == Names::Computed && also.is_empty() {
+                self.report(TemplateError::Computed {
+                    template: template.clone(),
+                    line,
+                });
+            }
+            for name in names.list() {
+                if !is_template_name(name) {
+                    self.report(TemplateError::InvalidName {
+                        name: name.clone(),
+                        template: template.clone(),
+                        line,
+                    });
+                    continue;
+                }
+                // One template of a list is enough.
+                let is_one_of_several = match &names {
+                    Names::FirstOf(names) => names.iter().any(|name| folder.join(name).is_file()),
+                    _ => false,
+                };
+                found.push(PendingTemplate {
+                    name: name.clone(),
+                    required_by: Some(template.clone()),
+                    optional: optional || is_one_of_several,
+                });
+            }
+        }
+        pending.extend(found.into_iter().rev());
+    }
+
+    fn report(&mut self, error: TemplateError) {
+        if !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
+    }
+
+    /// Returns the names of all templates.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.templates.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Returns the syntax trees of all templates.
+    pub(super) fn trees(&self) -> BTreeMap<&str, Stmt<'_>> {
+        let trees = self.templates.iter().filter_map(|(name, text)| {
+            let tree = parse(text, name, Default::default()).ok()?;
+            Some((name.as_str(), tree))
+        });
+        trees.collect()
+    }
+
+    /// Returns the text of a line, without the spaces around it. Lines are counted from 1.
+    pub(super) fn line(&self, template: &str, line: usize) -> &str {
+        let text = self.templates.iter().find(|(name, _)| name == template);
+        text.and_then(|(_, text)| text.lines().nth(line.saturating_sub(1)))
+            .unwrap_or_default()
+            .trim()
+    }
 }
 
 /// Returns a file of the folder with almost this name.

@@ -38,7 +38,7 @@ fn embeds_a_template_and_all_that_it_refers_to() {
             ),
             (
                 "base.html",
-                "{% for row in rows %}{% include 'part/row.html' %}{% endfor %}{{ loop }}",
+                "{% for row in rows %}{% include 'part/row.html' %}{% endfor %}{{ name }}",
             ),
             ("part/row.html", "{{ row }}"),
             ("lib.html", "{% macro shown(x) %}{{ x }}{% endmacro %}"),
@@ -153,5 +153,124 @@ fn reports_mistakes_with_a_fix() {
             struct Page(u8);
         ),
         "need names",
+    );
+}
+
+#[test]
+fn url_is_checked_against_the_route_of_its_handler() {
+    let templates = Templates::new(
+        "urls",
+        &[
+            (
+                "page.html",
+                "{% extends 'base.html' %}{% from 'lib.html' import link %}{% block b %}{{ url('user', id=1, tab='x') }}\n\
+                 {{ url('user', tab=2, id=2) }}{{ url('user', id=3, tab=name) }}{{ link(4) }}{% endblock %}",
+            ),
+            (
+                "base.html",
+                "{{ url('crate::r#type::index') }}{% block b %}{% endblock %}",
+            ),
+            (
+                "lib.html",
+                "{% macro link(id) %}{{ url('self::super::match', id=id) | upper }}{% endmacro %}",
+            ),
+        ],
+    );
+    let text = templates.expand(quote! {
+        #[template("page.html")]
+        struct Page { name: String }
+    });
+    assert!(!text.contains("compile_error"), "{text}");
+    let text = text.replace(' ', "").replace("::brubeck::", "");
+    let entry = |name: &str, path: &str, captures: &str| {
+        format!("(\"{name}\",__private::template_url(&<{path}as__private::Routed>::SPEC,&[{captures}],")
+    };
+    for (entry, count) in [
+        (entry("user", "user", "\"id\",\"tab\""), 1),
+        (entry("user", "user", "\"tab\",\"id\""), 1),
+        (entry("crate::r#type::index", "crate::r#type::index", ""), 1),
+        (entry("self::super::match", "self::super::r#match", "\"id\""), 1),
+    ] {
+        assert_eq!(text.matches(&entry).count(), count, "{entry} {text}");
+    }
+    assert!(
+        text.contains("\"templates/page.html:2:{{url('user',tab=2,id=2)}}"),
+        "{text}"
+    );
+}
+
+#[test]
+fn url_that_cannot_be_checked_is_refused() {
+    for (template, mistake) in [
+        ("{{ url() }}", "`url` needs the name of a handler"),
+        ("{{ url(id=7) }}", "`url` needs the name of a handler"),
+        (
+            "{{ url('user', 7) }}",
+            "`url` takes the captures of a handler by keyword",
+        ),
+        ("{{ url(name) }}", "the handler of `url` is computed"),
+        ("{{ url('us' ~ name) }}", "the handler of `url` is computed"),
+        ("{{ url('user', **name) }}", "the captures of `url` are spread"),
+        ("{{ url(*name) }}", "the captures of `url` are spread"),
+        ("{{ url('/user/7') }}", "`/user/7` is not the name of a handler"),
+        ("{{ url('') }}", "`` is not the name of a handler"),
+        ("{{ url('a::') }}", "`a::` is not the name of a handler"),
+        ("{{ url('a b') }}", "`a b` is not the name of a handler"),
+        ("{{ url('crate') }}", "`crate` is not the name of a handler"),
+        (
+            "{{ url('a::crate::b') }}",
+            "`a::crate::b` is not the name of a handler",
+        ),
+        ("{{ url('Self') }}", "`Self` is not the name of a handler"),
+        ("{{ url }}", "`Page` has no field `url`"),
+        ("{% set u = url %}", "`Page` has no field `url`"),
+        ("{{ uri('user') }}", "there is no function or macro `uri`"),
+    ] {
+        let templates = Templates::new("url-mistakes", &[("page.html", template)]);
+        let text = templates.expand(quote! {
+            #[template("page.html")]
+            struct Page { name: String }
+        });
+        assert_eq!(text.matches("compile_error").count(), 1, "{template}: {text}");
+        assert!(text.contains(mistake), "{template}: {text}");
+    }
+}
+
+#[test]
+fn url_of_the_page_or_of_the_application_is_not_the_function() {
+    for template in [
+        "{{ url }}{{ url(1) }}",
+        "{% if url is defined %}{{ url }}{% endif %}",
+    ] {
+        let templates = Templates::new("url-own", &[("page.html", template)]);
+        for page in [
+            quote! {
+                #[template("page.html")]
+                struct Page { url: String }
+            },
+            quote! {
+                #[template("page.html", globals = ["url"])]
+                struct Page;
+            },
+        ] {
+            let text = templates.expand(page);
+            assert!(!text.contains("compile_error"), "{text}");
+            assert!(!text.contains("template_url"), "{text}");
+        }
+    }
+    let templates = Templates::new(
+        "url-local",
+        &[(
+            "page.html",
+            "{% macro url(x) %}{{ x }}{% endmacro %}{{ url(7) }}{% if urls is defined %}{% endif %}",
+        )],
+    );
+    let text = templates.expand(quote! {
+        #[template("page.html")]
+        struct Page;
+    });
+    assert!(
+        !text.contains("compile_error") && !text.contains("template_url"),
+        "{text}"
     );
 }
