@@ -1,23 +1,20 @@
-//! Parses the arguments of the handler attributes.
+//! The arguments of the handler attributes.
 
-use crate::error::{Errors, suggest};
+use crate::crate_path::CratePath;
+use crate::error::Errors;
+use crate::handler::HandlerAttribute;
+use crate::keys::{Arguments, CRATE, Grammar, Key, Wants};
+use crate::method::Kind;
 use proc_macro2::TokenStream;
-use quote::ToTokens;
-use syn::ext::IdentExt;
-use syn::parse::{ParseStream, Parser};
-use syn::{Expr, Ident, Lit, LitInt, LitStr, Path, Token};
+use syn::{Ident, LitInt, LitStr, Path};
 
-/// The only attribute that accepts all keys.
-const SERVICE: &str = "service_handler";
-
-/// Returns the keys that an attribute accepts. The name of most attributes implies the method.
-fn keys_of(name: &str) -> &'static [&'static str] {
-    match name {
-        SERVICE => &["path", "method", "blocking", "concurrency"],
-        "web_handler" => &["path", "method"],
-        _ => &["path"],
-    }
-}
+const PATH: Key = Key::new("path", Wants::Text, "\"^/...\"");
+const METHOD: Key = Key::new("method", Wants::Text, "\"get\"");
+const BLOCKING: Key = Key::flag("blocking");
+const CONCURRENCY: Key = Key::new("concurrency", Wants::Count, "4");
+const PROTOCOLS: Key = Key::new("protocols", Wants::Texts, "[\"chat.v1\"]");
+const ORIGINS: Key = Key::new("origins", Wants::Texts, "[\"https://example.com\"]");
+const NAME: Key = Key::new("name", Wants::Text, "\"@name\"");
 
 /// The arguments of a handler attribute: `("^/")`, `(path = "^/", method = "get")`, `(slow_echo::echo)` or
 /// `(.., blocking, concurrency = 2)`.
@@ -31,202 +28,90 @@ pub(crate) struct HandlerArgs {
     pub(crate) operation: Option<Path>,
     /// The handler is a plain `fn` that may block its thread.
     pub(crate) blocking: bool,
+    /// Set if an invalid `blocking` was reported. The function is then accepted with `async` and without.
+    pub(crate) blocking_is_broken: bool,
     /// The maximum number of calls of the handler that run at once, a `u32` of at least 1.
     pub(crate) concurrency: Option<LitInt>,
+    /// The key `crate`.
+    pub(crate) crate_path: CratePath,
     /// Every key as written, also if it is unknown or has no value, for completion in an editor.
     pub(crate) keys: Vec<Ident>,
 }
 
+impl HandlerAttribute {
+    /// Returns the keys that the attribute accepts. The name of most attributes implies the method.
+    pub(crate) fn grammar(self) -> Grammar {
+        let keys: &[Key] = match self.name {
+            "service_handler" => &[PATH, METHOD, BLOCKING, CONCURRENCY, CRATE],
+            "web_handler" => &[PATH, METHOD, CRATE],
+            "websocket" => &[PATH, PROTOCOLS, ORIGINS, CRATE],
+            "json_socket" => &[NAME, CRATE],
+            _ => &[PATH, CRATE],
+        };
+        Grammar {
+            attribute: self.name,
+            keys,
+            first_without_key: true,
+            takes_operation: !matches!(self.name, "websocket" | "json_socket"),
+            elsewhere,
+        }
+    }
+}
+
 impl HandlerArgs {
     /// Parses the arguments up to the first syntax error. Reports that error, and every invalid argument before it.
-    pub(crate) fn parse(name: &str, tokens: TokenStream, errors: &Errors) -> HandlerArgs {
-        let mut args = HandlerArgs::default();
-        let result = (|input: ParseStream<'_>| args.read(name, input, errors)).parse2(tokens);
-        errors.keep(result);
-        args
-    }
-
-    fn read(&mut self, name: &str, input: ParseStream<'_>, errors: &Errors) -> syn::Result<()> {
-        while !input.is_empty() {
-            // A literal is the path, `key = ..` a pair, and anything else a key without a value or an operation.
-            if input.peek(Lit) {
-                self.read_path(name, input, errors)?;
-            } else if input.peek(Ident::peek_any) && input.peek2(Token![=]) {
-                self.read_pair(name, input, errors)?;
-            } else {
-                self.read_word(name, input, errors)?;
-            }
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn read_path(&mut self, name: &str, input: ParseStream<'_>, errors: &Errors) -> syn::Result<()> {
-        let lit: Lit = input.parse()?;
-        match lit {
-            Lit::Str(lit) if self.path.is_none() => self.path = Some(lit),
-            Lit::Str(lit) => errors.on(lit, duplicate("path")),
-            other => {
-                self.path_is_broken = true;
-                errors.on(
-                    other,
-                    format!("the path must be a string literal\nhelp: write `#[{name}(\"^/...\")]`"),
-                );
-            }
-        }
-        Ok(())
-    }
-
-    fn read_pair(&mut self, name: &str, input: ParseStream<'_>, errors: &Errors) -> syn::Result<()> {
-        let key = input.call(Ident::parse_any)?;
-        input.parse::<Token![=]>()?;
-        self.keys.push(key.clone());
-        let word = key.unraw().to_string();
-        let slot = match word.as_str() {
-            "path" => &mut self.path,
-            "method" => &mut self.method,
-            "concurrency" => return self.read_concurrency(name, &key, input, errors),
-            "blocking" => {
-                let value: Expr = input.parse()?;
-                if name == SERVICE {
-                    errors.on(
-                        value,
-                        "`blocking` takes no value\nhelp: write `blocking` alone, or remove it",
-                    );
-                } else {
-                    errors.on(&key, service_only("blocking"));
-                }
-                return Ok(());
-            }
-            _ => {
-                errors.on(&key, unknown(name, &word));
-                // The value is consumed, so that the keys after it are parsed, too.
-                input.parse::<Expr>()?;
-                return Ok(());
-            }
-        };
-        if !input.peek(LitStr) {
-            let value: Expr = input.parse()?;
-            self.path_is_broken |= word == "path";
-            let help = example(&word);
-            errors.on(
-                value,
-                format!("`{word}` must be a string literal: an attribute cannot read constants\nhelp: write `{help}`"),
-            );
-            return Ok(());
-        }
-        let value: LitStr = input.parse()?;
-        if slot.is_some() {
-            errors.on(&key, duplicate(&word));
-        } else {
-            *slot = Some(value);
-        }
-        Ok(())
-    }
-
-    fn read_concurrency(
-        &mut self,
-        name: &str,
-        key: &Ident,
-        input: ParseStream<'_>,
+    pub(crate) fn parse(
+        attribute: HandlerAttribute,
+        tokens: TokenStream,
         errors: &Errors,
-    ) -> syn::Result<()> {
-        let value: Expr = input.parse()?;
-        let number = syn::parse2::<LitInt>(value.to_token_stream()).ok();
-        let positive = |lit: &LitInt| lit.base10_parse::<u32>().is_ok_and(|number| number > 0);
-        if name != SERVICE {
-            errors.on(key, service_only("concurrency"));
-        } else if self.concurrency.is_some() {
-            errors.on(key, duplicate("concurrency"));
-        } else {
-            self.concurrency = number.filter(positive);
-            if self.concurrency.is_none() {
-                errors.on(
-                    value,
-                    "`concurrency` must be an integer of at least 1: the number of calls that may run at once\nhelp: write `concurrency = 4`",
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads a key without a value, or an operation.
-    fn read_word(&mut self, name: &str, input: ParseStream<'_>, errors: &Errors) -> syn::Result<()> {
-        let path = input.call(Path::parse_mod_style)?;
-        // Keys are single identifiers, so a path of several segments is an operation.
-        let Some(word) = path.get_ident().cloned() else {
-            self.set_operation(path, errors);
-            return Ok(());
+    ) -> (HandlerArgs, Arguments) {
+        let mut arguments = attribute.grammar().parse(tokens, errors);
+        let path = arguments.text(PATH.name).cloned();
+        let args = HandlerArgs {
+            path_is_broken: path.is_none() && (arguments.has(PATH.name) || arguments.is_cut),
+            path,
+            method: arguments.text(METHOD.name).cloned(),
+            // After a syntax error it is not certain that the name is all of the operation.
+            operation: arguments.operation.take().filter(|_| !arguments.is_cut),
+            blocking: arguments.flag(BLOCKING.name),
+            blocking_is_broken: !arguments.flag(BLOCKING.name)
+                && arguments.words.iter().any(|word| *word == BLOCKING.name),
+            concurrency: arguments.count(CONCURRENCY.name).cloned(),
+            crate_path: arguments.crate_path(),
+            keys: std::mem::take(&mut arguments.words),
         };
-        let text = word.unraw().to_string();
-        match text.as_str() {
-            "blocking" if name != SERVICE => errors.on(&word, service_only("blocking")),
-            "blocking" if self.blocking => errors.on(&word, duplicate("blocking")),
-            "blocking" => self.blocking = true,
-            "concurrency" if name != SERVICE => errors.on(&word, service_only("concurrency")),
-            "path" | "method" | "concurrency" if keys_of(name).contains(&text.as_str()) => {
-                self.path_is_broken |= text == "path";
-                errors.on(
-                    &word,
-                    format!("`{text}` needs a value\nhelp: write `{}`", example(&text)),
-                );
-            }
-            "method" => errors.on(&word, unknown(name, &text)),
-            // With a path there cannot be an operation, so this is a misspelt key.
-            _ if self.path.is_some() => errors.on(&word, unknown(name, &text)),
-            _ => {
-                self.set_operation(path, errors);
-                return Ok(());
-            }
-        }
-        self.keys.push(word);
-        Ok(())
-    }
-
-    fn set_operation(&mut self, path: Path, errors: &Errors) {
-        if self.operation.is_some() {
-            errors.on(
-                &path,
-                "a handler serves one operation\nhelp: write a function for each operation",
-            );
-        } else {
-            self.operation = Some(path);
-        }
+        (args, arguments)
     }
 }
 
-fn example(key: &str) -> &'static str {
-    match key {
-        "path" => "path = \"^/...\"",
-        "method" => "method = \"get\"",
-        _ => "concurrency = 4",
-    }
-}
-
-fn duplicate(word: &str) -> String {
-    format!("`{word}` is given twice\nhelp: remove one of them")
-}
-
-fn service_only(word: &str) -> String {
-    format!(
-        "`{word}` is supported by `#[{SERVICE}]` only\nhelp: move the work to a `#[{SERVICE}(.., {word}{})]` and call it from here",
-        if word == "concurrency" { " = .." } else { "" }
-    )
-}
-
-fn unknown(name: &str, word: &str) -> String {
-    let keys = keys_of(name);
-    let expected = match keys.len() {
-        1 => "`path`",
-        2 => "`path` or `method`",
-        _ => "`path`, `method`, `blocking` or `concurrency`",
+/// Returns the error for a key that only other attributes have, or that is set where the application is built.
+fn elsewhere(attribute: &str, word: &str) -> Option<String> {
+    let attribute = HandlerAttribute::named(attribute)?;
+    let name = attribute.name;
+    let on_service = |argument: &str| {
+        format!(
+            "`{word}` is supported by `#[service_handler]` only\n\
+             help: move the work to a `#[service_handler(.., {argument})]` and call it from here"
+        )
     };
-    let help = suggest(word, keys.iter().copied())
-        .map(|meant| format!("\nhelp: did you mean `{meant}`?"))
-        .unwrap_or_default();
-    format!("unknown key `{word}`; expected {expected}{help}")
+    let limit = |setter: &str| {
+        format!(
+            "`{word}` is not a key of `#[{name}]`\n\
+             help: limit the handler where the application is built: `App::new(..).limit::<handler>(Limits::new().{setter})`"
+        )
+    };
+    let is_page = attribute.kind == Kind::Web && name != "websocket";
+    match (word, attribute.method) {
+        ("blocking", _) => Some(on_service("blocking")),
+        ("concurrency", _) if is_page => Some(limit("concurrency(4)")),
+        ("concurrency", _) => Some(on_service("concurrency = 4")),
+        ("timeout", _) if is_page => Some(limit("timeout(Duration::from_secs(5))")),
+        ("body_limit", _) if is_page => Some(limit("body_limit(1 << 20)")),
+        ("method", Some(fixed)) if name != "json_socket" => Some(format!(
+            "`#[{name}]` already sets the method to \"{fixed}\"\nhelp: remove `method`"
+        )),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -240,7 +125,8 @@ mod tests {
 
     fn parse_as(name: &str, tokens: TokenStream) -> (HandlerArgs, String) {
         let errors = Errors::default();
-        let args = HandlerArgs::parse(name, tokens, &errors);
+        let attribute = HandlerAttribute::named(name).expect("a handler attribute");
+        let (args, _) = HandlerArgs::parse(attribute, tokens, &errors);
         (args, errors.into_tokens().to_string())
     }
 
@@ -274,50 +160,42 @@ mod tests {
     }
 
     #[test]
-    fn reports_mistakes_with_a_fix() {
-        let assert_reported = |tokens, text: &str| {
-            let (_, errors) = parse(tokens);
+    fn points_to_the_place_of_a_key_that_an_attribute_does_not_have() {
+        let assert_reported = |name, tokens, text: &str| {
+            let (_, errors) = parse_as(name, tokens);
             assert!(errors.contains(text), "{errors}");
         };
+        let limit = "App::new(..).limit::<handler>(Limits::new().concurrency(4))";
+        assert_reported("get", quote!("^/", concurrency = 2), limit);
+        assert_reported("web_handler", quote!("^/", concurrency), limit);
+        assert_reported("post", quote!("^/", timeout = "5s"), "Limits::new().timeout(");
+        assert_reported("post", quote!("^/", body_limit = 5), "Limits::new().body_limit(");
+        let service = "is supported by `#[service_handler]` only";
+        assert_reported("get", quote!("^/", blocking = true), service);
+        assert_reported("get", quote!(blocking), service);
+        assert_reported("response_handler", quote!(a::b, concurrency = 2), service);
         assert_reported(
-            quote!(metod = "get"),
-            "unknown key `metod`; expected `path` or `method`",
+            "get",
+            quote!("^/", method = "post"),
+            "already sets the method to \\\"get\\\"",
         );
-        assert_reported(quote!(metod = "get"), "did you mean `method`?");
-        assert_reported(quote!(path = "^/", path = "^/a"), "`path` is given twice");
-        assert_reported(quote!("^/", path = "^/a"), "`path` is given twice");
-        assert_reported(quote!(path), "`path` needs a value");
-        assert_reported(quote!(path = PATH), "an attribute cannot read constants");
-        assert_reported(quote!(5), "the path must be a string literal");
-        assert_reported(quote!("^/", meth), "did you mean `method`?");
-        assert_reported(quote!(a::b, c::d), "a handler serves one operation");
+        assert_reported(
+            "websocket",
+            quote!("^/", method),
+            "already sets the method to \\\"get\\\"",
+        );
+        let unknown =
+            "unknown key `timeout`; expected `path`, `method`, `blocking`, `concurrency` or `crate`";
+        assert_reported("service_handler", quote!("^/", timeout = "5s"), unknown);
     }
 
     #[test]
-    fn suggests_only_keys_that_the_attribute_accepts() {
-        let reported = |name, tokens| parse_as(name, tokens).1;
-        let unknown = reported("get", quote!("^/", metod = "get"));
-        assert!(
-            unknown.contains("unknown key `metod`; expected `path`"),
-            "{unknown}"
-        );
-        assert!(!unknown.contains("did you mean"), "{unknown}");
-        for tokens in [
-            quote!("^/", blocking = true),
-            quote!("^/", blocking),
-            quote!("^/", concurrency),
-            quote!("^/", concurrency = 2),
-        ] {
-            let text = reported("get", tokens);
-            assert!(
-                text.contains("is supported by `#[service_handler]` only"),
-                "{text}"
-            );
+    fn a_macro_is_not_the_name_of_an_operation() {
+        for tokens in [quote!(concat!("^/", "a")), quote!(path = concat!("^/", "a"))] {
+            let (args, errors) = parse(tokens);
+            assert!(args.path_is_broken && args.operation.is_none());
+            assert!(errors.contains("an attribute cannot read constants"), "{errors}");
         }
-        let method = reported("get", quote!("^/", method));
-        assert!(method.contains("unknown key `method`"), "{method}");
-        let blocking = reported("service_handler", quote!("^/", blocking = true));
-        assert!(blocking.contains("`blocking` takes no value"), "{blocking}");
     }
 
     #[test]

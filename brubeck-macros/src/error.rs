@@ -72,24 +72,26 @@ pub(crate) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein distance in characters.
+/// Returns the number of characters to insert, delete, replace, or swap with their neighbour, to turn one text into the other.
 fn distance(a: &str, b: &str) -> usize {
-    // `row[j]` is the distance between the characters of `a` so far and the first `j` characters of `b`. The matrix of all
-    // distances is computed row by row, in place.
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
+    // A row has the distances between the characters of `a` so far and the beginnings of `b`. The matrix of all distances is computed row by
+    // row; a swap needs the row before the last one.
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
         for (j, right) in b.iter().enumerate() {
-            let above = row[j + 1];
-            row[j + 1] = (diagonal + usize::from(left != *right))
-                .min(above + 1)
-                .min(row[j] + 1);
-            diagonal = above;
+            let replaced = last[j] + usize::from(left != right);
+            let mut least = replaced.min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *left == b[j - 1] && a[i - 1] == *right {
+                least = least.min(before[j - 1] + 1);
+            }
+            row.push(least);
         }
+        before = std::mem::replace(&mut last, row);
     }
-    row[b.len()]
+    last[b.len()]
 }
 
 #[cfg(test)]
@@ -102,6 +104,8 @@ mod tests {
         assert_eq!(suggest("requst", ["request", "response"]), Some("request"));
         assert_eq!(suggest("colour", ["path", "method"]), None);
         assert_eq!(suggest("pst", ["put", "post"]), Some("post"));
+        assert_eq!(suggest("feild", ["field", "fold"]), Some("field"));
+        assert_eq!(suggest("ab", ["ba"]), Some("ba"));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! A function whose body is not parsed, and the type that replaces the route of an invalid handler.
 
-use proc_macro2::TokenStream;
+use crate::types;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
-use syn::parse::{Parse, ParseStream};
-use syn::{Attribute, FnArg, Ident, ReturnType, Signature, Type, Visibility};
+use syn::parse::{Parse, ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::{Attribute, FnArg, Ident, Meta, ReturnType, Signature, Token, Type, Visibility};
 
 /// A function whose body is not parsed. This is faster, and an editor can complete an incomplete body.
 pub(crate) struct ItemFn {
@@ -11,6 +13,75 @@ pub(crate) struct ItemFn {
     pub(crate) vis: Visibility,
     pub(crate) sig: Signature,
     body: TokenStream,
+}
+
+/// Returns the attributes of an item that everything generated for it inherits: `cfg`, and the lints that the user allows. A lint that the
+/// user expects need not occur in generated code.
+pub(crate) fn inherited(attributes: &[Attribute]) -> Vec<TokenStream> {
+    attributes
+        .iter()
+        .filter_map(|attribute| inherited_meta(&attribute.meta))
+        .map(|meta| quote!(#[#meta]))
+        .collect()
+}
+
+fn inherited_meta(meta: &Meta) -> Option<TokenStream> {
+    let path = meta.path();
+    let Meta::List(list) = meta else { return None };
+    let tokens = &list.tokens;
+    if path.is_ident("cfg") || path.is_ident("allow") {
+        return Some(quote!(#meta));
+    }
+    if path.is_ident("expect") {
+        return Some(quote!(allow(#tokens)));
+    }
+    if !path.is_ident("cfg_attr") {
+        return None;
+    }
+    let metas = Punctuated::<Meta, Token![,]>::parse_terminated
+        .parse2(tokens.clone())
+        .ok()?;
+    let mut metas = metas.iter();
+    let predicate = metas.next()?;
+    let inner: Vec<TokenStream> = metas.filter_map(inherited_meta).collect();
+    (!inner.is_empty()).then(|| quote!(cfg_attr(#predicate, #(#inner),*)))
+}
+
+/// Returns `true` if an item may be absent.
+pub(crate) fn is_conditional(attributes: &[Attribute]) -> bool {
+    attributes
+        .iter()
+        .any(|attribute| attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr"))
+}
+
+/// Returns the documentation of an item.
+pub(crate) fn docs(attributes: &[Attribute]) -> impl Iterator<Item = &Attribute> {
+    attributes
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("doc"))
+}
+
+/// Returns the attribute `#[deprecated]` of an item.
+pub(crate) fn deprecated(attributes: &[Attribute]) -> Option<&Attribute> {
+    attributes
+        .iter()
+        .find(|attribute| attribute.path().is_ident("deprecated"))
+}
+
+/// Returns the types of the arguments without `self`.
+pub(crate) fn argument_types(sig: &Signature) -> impl Iterator<Item = &Type> {
+    sig.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(typed) => Some(&*typed.ty),
+        FnArg::Receiver(_) => None,
+    })
+}
+
+/// Returns the name as an identifier, which is raw if the name is a keyword.
+pub(crate) fn identifier(name: &str, span: Span) -> Ident {
+    match syn::parse_str::<Ident>(name) {
+        Err(_) if !matches!(name, "crate" | "super" | "self" | "_") => Ident::new_raw(name, span),
+        _ => Ident::new(name, span),
+    }
 }
 
 impl Parse for ItemFn {
@@ -58,16 +129,17 @@ impl ItemFn {
         }
     }
 
-    /// Returns the `#[cfg]` attributes of the function. All generated items must have them, too.
-    pub(crate) fn conditions(&self) -> Vec<&Attribute> {
-        self.attrs
-            .iter()
-            .filter(|attr| attr.path().is_ident("cfg"))
-            .collect()
+    /// Returns the type that the function returns, which may be `()`, and the span at which rustc reports errors about it.
+    pub(crate) fn returned_type(&self) -> (Span, TokenStream) {
+        match self.returned() {
+            Some(ty) => (types::span(ty), quote!(#ty)),
+            None => (self.name().span(), quote!(())),
+        }
     }
 
-    pub(crate) fn docs(&self) -> impl Iterator<Item = &Attribute> {
-        self.attrs.iter().filter(|attr| attr.path().is_ident("doc"))
+    /// Returns the attributes of the function that all generated items must have, too.
+    pub(crate) fn conditions(&self) -> Vec<TokenStream> {
+        inherited(&self.attrs)
     }
 
     /// Returns a type with the name of this handler, for a handler with errors. `routes!` accepts the type, so it does not report a second
@@ -80,13 +152,13 @@ impl ItemFn {
             #[allow(non_camel_case_types, dead_code)]
             #vis enum #name {}
             #(#conditions)*
-            impl ::brubeck::__private::Routed for #name {
-                const SPEC: ::brubeck::__private::Spec = ::brubeck::__private::Spec::BROKEN;
+            impl priv::Routed for #name {
+                const SPEC: priv::Spec = priv::Spec::BROKEN;
             }
             #(#conditions)*
-            impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::RouteHandler<__S> for #name {
-                fn handle(_: ::brubeck::__private::Context<__S>) -> ::brubeck::__private::BoxFuture {
-                    ::brubeck::__private::broken()
+            impl<__S: priv::AppState> priv::RouteHandler<__S> for #name {
+                fn handle(_: priv::Context<__S>) -> priv::BoxFuture {
+                    priv::broken()
                 }
             }
         }

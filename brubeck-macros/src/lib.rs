@@ -10,12 +10,16 @@
 mod attribute;
 mod automaton;
 mod contract;
+mod crate_path;
 mod error;
 #[cfg(test)]
 mod golden;
 mod handler;
 mod item;
+mod keys;
 mod method;
+#[cfg(not(feature = "templates"))]
+mod no_templates;
 mod pattern;
 mod routes;
 mod schema;
@@ -62,18 +66,10 @@ handler_attributes! {
     trace = HandlerAttribute::verb("trace");
     #[doc = include_str!("../docs/connect.md")]
     connect = HandlerAttribute::verb("connect");
-}
-
-#[doc = include_str!("../docs/websocket.md")]
-#[proc_macro_attribute]
-pub fn websocket(args: TokenStream, item: TokenStream) -> TokenStream {
-    handler::expand_websocket(args.into(), item.into()).into()
-}
-
-#[doc = include_str!("../docs/json_socket.md")]
-#[proc_macro_attribute]
-pub fn json_socket(args: TokenStream, item: TokenStream) -> TokenStream {
-    handler::expand_json_socket(args.into(), item.into()).into()
+    #[doc = include_str!("../docs/websocket.md")]
+    websocket = HandlerAttribute::WEBSOCKET;
+    #[doc = include_str!("../docs/json_socket.md")]
+    json_socket = HandlerAttribute::JSON_SOCKET;
 }
 
 #[doc = include_str!("../docs/service_client.md")]
@@ -88,13 +84,15 @@ pub fn service_client(args: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-#[doc = include_str!("../docs/serves.md")]
+/// Expands `brubeck::serves!`, which documents it. The input begins with the path of brubeck and a semicolon.
+#[doc(hidden)]
 #[proc_macro]
 pub fn serves(input: TokenStream) -> TokenStream {
     routes::expand_serves(input.into()).into()
 }
 
-#[doc = include_str!("../docs/routes.md")]
+/// Expands `brubeck::routes!`, which documents it. The input begins with the path of brubeck and a semicolon.
+#[doc(hidden)]
 #[proc_macro]
 pub fn routes(input: TokenStream) -> TokenStream {
     routes::expand(input.into()).into()
@@ -112,8 +110,17 @@ pub fn template(input: TokenStream) -> TokenStream {
     #[cfg(feature = "templates")]
     return template::expand(input.into()).into();
     #[cfg(not(feature = "templates"))]
+    no_templates::expand(input.into()).into()
+}
+
+#[doc = include_str!("../docs/template_data.md")]
+#[proc_macro_derive(TemplateData, attributes(serde, template_data))]
+pub fn template_data(input: TokenStream) -> TokenStream {
+    #[cfg(feature = "templates")]
+    return template::data::expand(input.into()).into();
+    #[cfg(not(feature = "templates"))]
     {
         let _ = input;
-        error::needs_feature("`#[derive(Template)]`", "templates").into()
+        error::needs_feature("`#[derive(TemplateData)]`", "templates").into()
     }
 }

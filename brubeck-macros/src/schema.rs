@@ -9,5 +9,5 @@ pub(crate) fn schema(
     reply: &TokenStream,
 ) -> TokenStream {
     let arguments = arguments.map(|(name, ty)| quote!(#name: #ty));
-    quote!(.schema(::brubeck::__private::schema!((#(#arguments),*) -> #reply)))
+    quote!(.schema(priv::schema!((#(#arguments),*) -> #reply)))
 }

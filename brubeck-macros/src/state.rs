@@ -1,11 +1,30 @@
 //! `#[derive(AppState)]`: provides every field as `State<T>`, except fields with `#[state(skip)]`.
 
 use crate::error::Errors;
+use crate::keys::{CRATE, Grammar, Key};
 use crate::types;
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use std::collections::HashMap;
-use syn::{Data, DeriveInput, Field, Ident, Index, Member};
+use syn::{Data, DeriveInput, Field, Index, Member};
+
+/// The arguments of `#[state(..)]` on the struct.
+pub(crate) const STRUCT: Grammar = Grammar {
+    elsewhere: |_, word| {
+        (word == "skip").then(|| "`skip` belongs to a field\nhelp: write `#[state(skip)]` above the field that is excluded from `State<T>`".to_owned())
+    },
+    ..Grammar::new("state", &[CRATE])
+};
+
+/// The arguments of `#[state(..)]` on a field.
+pub(crate) const FIELD: Grammar = Grammar {
+    elsewhere: |_, word| {
+        (word == "crate").then(|| {
+            "`crate` belongs to the struct\nhelp: write `#[state(crate = ..)]` above the struct".to_owned()
+        })
+    },
+    ..Grammar::new("state", &[Key::flag("skip")])
+};
 
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let input: DeriveInput = match syn::parse2(input) {
@@ -13,6 +32,7 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
         Err(error) => return error.into_compile_error(),
     };
     let errors = Errors::default();
+    let brubeck = STRUCT.parse_attributes(&input.attrs, &errors).crate_path();
     let fields = provided_fields(&input, &errors);
     let (name, (generics, arguments, bounds)) = (&input.ident, input.generics.split_for_impl());
     let impls = fields.iter().map(|(member, field)| {
@@ -20,7 +40,8 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
         let clone = quote_spanned!(types::span(ty)=> <#ty as ::core::clone::Clone>::clone);
         quote! {
             #[automatically_derived]
-            impl #generics ::brubeck::__private::Provides<#ty> for #name #arguments #bounds {
+            #[allow(deprecated)]
+            impl #generics priv::Provides<#ty> for #name #arguments #bounds {
                 fn provide(&self) -> #ty {
                     #clone(&self.#member)
                 }
@@ -28,6 +49,7 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
         }
     });
     let impls: TokenStream = impls.collect();
+    let impls = brubeck.resolve(impls);
     let errors = errors.into_tokens();
     quote!(#impls #errors)
 }
@@ -86,15 +108,5 @@ fn provided_fields<'a>(input: &'a DeriveInput, errors: &Errors) -> Vec<(Member, 
 }
 
 fn is_skipped(field: &Field, errors: &Errors) -> bool {
-    let mut skipped = false;
-    for attr in field.attrs.iter().filter(|attr| attr.path().is_ident("state")) {
-        match attr.parse_args::<Ident>() {
-            Ok(word) if word == "skip" => skipped = true,
-            _ => errors.on(
-                attr,
-                "unknown attribute of a state field\nhelp: write `#[state(skip)]` to exclude the field from `State<T>`",
-            ),
-        }
-    }
-    skipped
+    FIELD.parse_attributes(&field.attrs, errors).flag("skip")
 }

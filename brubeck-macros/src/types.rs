@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
-use syn::{GenericArgument, Path, PathArguments, Type};
+use syn::{GenericArgument, Path, PathArguments, Type, TypeReference};
 
 /// Removes the invisible groups around a `macro_rules` fragment, and parentheses.
 fn peeled(mut ty: &Type) -> &Type {
@@ -123,6 +123,25 @@ pub(crate) fn mentions_impl(ty: &Type) -> bool {
     any(ty.to_token_stream())
 }
 
+/// Returns `true` if the tokens contain this word, which is not in the path of something else.
+pub(crate) fn mentions(tokens: impl ToTokens, word: &str) -> bool {
+    fn any(tokens: TokenStream, word: &str) -> bool {
+        let mut after_colon = false;
+        tokens.into_iter().any(|token| {
+            let starts_path = !std::mem::replace(
+                &mut after_colon,
+                matches!(&token, TokenTree::Punct(punct) if punct.as_char() == ':'),
+            );
+            match token {
+                TokenTree::Ident(ident) => starts_path && ident == word,
+                TokenTree::Group(group) => any(group.stream(), word),
+                _ => false,
+            }
+        })
+    }
+    any(tokens.to_token_stream(), word)
+}
+
 /// Returns the fix for an error text if the type borrows something that is not `'static`, and `None` otherwise.
 pub(crate) fn borrowed(ty: &Type) -> Option<String> {
     if let Type::Reference(reference) = peeled(ty) {
@@ -131,16 +150,27 @@ pub(crate) fn borrowed(ty: &Type) -> Option<String> {
             .as_ref()
             .is_none_or(|lifetime| lifetime.ident != "static")
         {
-            let owned = match text(&reference.elem).as_str() {
-                "str" => "String".to_owned(),
-                "[u8]" => "Bytes".to_owned(),
-                other => other.to_owned(),
-            };
-            return Some(format!("take `{owned}`"));
+            return Some(owned(reference));
         }
         return borrowed(&reference.elem);
     }
-    borrows(ty.to_token_stream()).then(|| "use a type without lifetimes".to_owned())
+    borrows(ty.to_token_stream()).then(|| "a type without lifetimes".to_owned())
+}
+
+/// Returns the fix for an error text if the type is a reference, also if it is `'static`: no such value can be read from a message.
+pub(crate) fn reference(ty: &Type) -> Option<String> {
+    match peeled(ty) {
+        Type::Reference(reference) => Some(owned(reference)),
+        _ => None,
+    }
+}
+
+fn owned(reference: &TypeReference) -> String {
+    match text(&reference.elem).as_str() {
+        "str" => "`String`".to_owned(),
+        "[u8]" => "`Bytes`".to_owned(),
+        other => format!("`{other}`"),
+    }
 }
 
 fn borrows(tokens: TokenStream) -> bool {
@@ -200,9 +230,9 @@ mod tests {
     #[test]
     fn suggests_an_owned_type_only_for_a_type_that_borrows() {
         let fix = |ty: Type| borrowed(&ty);
-        assert_eq!(fix(parse_quote!(&str)).as_deref(), Some("take `String`"));
-        assert_eq!(fix(parse_quote!(&'a [u8])).as_deref(), Some("take `Bytes`"));
-        assert_eq!(fix(parse_quote!(&mut Db)).as_deref(), Some("take `Db`"));
+        assert_eq!(fix(parse_quote!(&str)).as_deref(), Some("`String`"));
+        assert_eq!(fix(parse_quote!(&'a [u8])).as_deref(), Some("`Bytes`"));
+        assert_eq!(fix(parse_quote!(&mut Db)).as_deref(), Some("`Db`"));
         assert!(fix(parse_quote!(Option<&str>)).is_some());
         assert!(fix(parse_quote!(Page<'_>)).is_some());
         assert!(fix(parse_quote!((u8, &str))).is_some());
@@ -211,6 +241,17 @@ mod tests {
         assert!(fix(parse_quote!(State<fn(&str) -> u8>)).is_none());
         assert!(fix(parse_quote!(State<Arc<dyn Fn(&str)>>)).is_none());
         assert!(fix(parse_quote!(Json<Vec<u8>>)).is_none());
+    }
+
+    #[test]
+    fn finds_names_that_a_type_depends_on() {
+        let found = |ty: Type, word: &str| mentions(ty, word);
+        assert!(found(parse_quote!(bytes::Bytes), "bytes"));
+        assert!(found(parse_quote!(Vec<(u8, [user; 2])>), "user"));
+        assert!(found(parse_quote!(Option<_>), "_"));
+        assert!(found(parse_quote!(Self::Item), "Self"));
+        assert!(!found(parse_quote!(::bytes::Bytes), "bytes"));
+        assert!(!found(parse_quote!(a::bytes), "bytes"));
     }
 
     #[test]

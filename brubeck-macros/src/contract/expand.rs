@@ -1,31 +1,36 @@
 //! Generates the trait, the module of its operations, and its client. Nothing can fail here.
 
-use super::lower::{Operation, OperationArgument, is_call};
-use super::path::PathSegment;
+use super::call::is_call;
+use super::lower::{Operation, OperationArgument, is_plain, is_repeated};
+use crate::automaton::encode;
+use crate::crate_path::CratePath;
 use crate::handler::pattern_spec;
+use crate::item::{deprecated, docs, identifier, inherited, is_conditional};
 use crate::method::Kind;
+use crate::pattern::PatternSegment;
 use crate::schema::schema;
 use crate::types;
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
+use std::collections::HashSet;
 use syn::ext::IdentExt;
-use syn::{Attribute, FnArg, Ident, ItemTrait, Pat, ReturnType, Token, TraitItem, TraitItemFn, Visibility};
+use syn::{FnArg, Ident, ItemTrait, Pat, ReturnType, Token, TraitItem, Visibility};
 
-pub(super) fn expand(contract: &ItemTrait, operations: Option<&[Operation<'_>]>) -> TokenStream {
-    let conditions: Vec<&Attribute> = contract
-        .attrs
-        .iter()
-        .filter(|attr| attr.path().is_ident("cfg"))
-        .collect();
+pub(super) fn expand(
+    contract: &ItemTrait,
+    operations: Option<&[Operation<'_>]>,
+    brubeck: &CratePath,
+) -> TokenStream {
+    let conditions = inherited(&contract.attrs);
     let definition = definition(contract);
     let Some(operations) = operations else {
         return definition;
     };
     let name = contract.ident.unraw().to_string();
-    let module = Ident::new(&snake(&name), located(contract.ident.span()));
+    let module = identifier(&module_name(&contract.ident), located(contract.ident.span()));
     let client = format_ident!("{name}Client", span = contract.ident.span());
-    let operations_module = operations_module(contract, &module, operations);
-    let client = self::client(contract, &module, &client, operations);
+    let operations_module = operations_module(contract, &module, operations, brubeck);
+    let client = brubeck.resolve(self::client(contract, &module, &client, operations));
     quote! {
         #definition
         #(#conditions)*
@@ -35,20 +40,42 @@ pub(super) fn expand(contract: &ItemTrait, operations: Option<&[Operation<'_>]>)
     }
 }
 
+/// Returns the name of the module of the operations.
+pub(super) fn module_name(contract: &Ident) -> String {
+    snake(&contract.unraw().to_string())
+}
+
 /// Returns the trait as written, with futures that are `Send`. Invalid parts, which were reported, are removed, so that rustc does not
 /// report them again.
 fn definition(contract: &ItemTrait) -> TokenStream {
+    let repeated: Vec<bool> = contract
+        .items
+        .iter()
+        .map(|item| match item {
+            TraitItem::Fn(function) => is_repeated(contract, function),
+            other => matches!(other, TraitItem::Macro(_)),
+        })
+        .collect();
     let mut contract = contract.clone();
+    let mut repeated = repeated.into_iter();
+    contract.items.retain(|_| !repeated.next().unwrap_or(false));
+    contract.unsafety = None;
     for item in &mut contract.items {
         if let TraitItem::Fn(function) = item {
             function.attrs.retain(|attribute| !is_call(attribute));
             function.default = None;
             function.semi_token = Some(Token![;](Span::call_site()));
+            function.sig.constness = None;
+            let mut names = HashSet::new();
             for input in &mut function.sig.inputs {
-                // A pattern as an argument was reported; in a trait it is an error of rustc, too.
-                if let FnArg::Typed(typed) = input
-                    && !matches!(*typed.pat, Pat::Ident(_))
-                {
+                let FnArg::Typed(typed) = input else { continue };
+                // The documentation of an argument is that of a field of its operation.
+                typed.attrs.retain(|attribute| {
+                    !attribute.path().is_ident("doc") && !is_conditional(std::slice::from_ref(attribute))
+                });
+                // A pattern as an argument was reported; in a trait it is an error of rustc, too. So is a second argument of one name.
+                let is_name = matches!(&*typed.pat, Pat::Ident(pattern) if is_plain(pattern) && names.insert(pattern.ident.clone()));
+                if !is_name {
                     typed.pat = syn::parse_quote!(_);
                 }
             }
@@ -68,38 +95,72 @@ fn definition(contract: &ItemTrait) -> TokenStream {
     quote!(#[allow(dead_code)] #contract)
 }
 
-fn operations_module(contract: &ItemTrait, module: &Ident, operations: &[Operation<'_>]) -> TokenStream {
+fn operations_module(
+    contract: &ItemTrait,
+    module: &Ident,
+    operations: &[Operation<'_>],
+    brubeck: &CratePath,
+) -> TokenStream {
     let (vis, name) = (within_module_vis(&contract.vis), &contract.ident);
     let outer = &contract.vis;
     let items = operations
         .iter()
         .map(|operation| operation_item(&vis, module, operation));
-    let names: Vec<_> = operations
-        .iter()
-        .map(|operation| &operation.function.sig.ident)
-        .collect();
-    let entries = operations.iter().map(|operation| entry(name, operation));
+    let specs = operations.iter().map(|operation| {
+        let (name, conditions) = (
+            &operation.function.sig.ident,
+            inherited(&operation.function.attrs),
+        );
+        quote!(#(#conditions)* &<#name as priv::Operation>::SPEC)
+    });
+    let entries = operations.iter().map(|operation| {
+        let (entry, conditions) = (entry(name, operation), inherited(&operation.function.attrs));
+        quote!(#(#conditions)* #entry)
+    });
     let (doc, routes_doc, operations_doc) = (
         format!("The operations of [`{name}`], with their arguments as fields."),
         format!("Returns the routes of all operations, for a state that implements [`{name}`]."),
         "The routes of all operations.",
     );
-    let len = operations.len();
+    let len = len(operations);
+    let items = brubeck.within_module().resolve(quote! {
+        #(#items)*
+        #[doc = #routes_doc]
+        #[allow(deprecated)]
+        #vis const fn routes<__S: #name + priv::AppState>() -> priv::Routes<__S> {
+            priv::table(const { &[#(#entries),*] })
+        }
+        #[doc = #operations_doc]
+        #vis const OPERATIONS: [&priv::Spec; #len] =
+            [#(#specs),*];
+    });
     quote! {
         #[doc = #doc]
         #outer mod #module {
             #[allow(unused_imports)]
             use super::*;
-            #(#items)*
-            #[doc = #routes_doc]
-            #vis const fn routes<__S: #name + ::brubeck::__private::AppState>() -> ::brubeck::__private::Routes<__S> {
-                ::brubeck::__private::table(const { &[#(#entries),*] })
-            }
-            #[doc = #operations_doc]
-            #vis const OPERATIONS: [&::brubeck::__private::Spec; #len] =
-                [#(&<#names as ::brubeck::__private::Operation>::SPEC),*];
+            #items
         }
     }
+}
+
+/// Returns the number of operations, of which some may be absent.
+fn len(operations: &[Operation<'_>]) -> TokenStream {
+    if !operations
+        .iter()
+        .any(|operation| is_conditional(&operation.function.attrs))
+    {
+        let len = operations.len();
+        return quote!(#len);
+    }
+    let each = operations.iter().map(|operation| {
+        let conditions = inherited(&operation.function.attrs);
+        quote!(#(#conditions)* ())
+    });
+    quote!({
+        const EACH: &[()] = &[#(#each),*];
+        EACH.len()
+    })
 }
 
 /// Returns the visibility of the trait for the items of a child module.
@@ -117,13 +178,14 @@ fn within_module_vis(vis: &Visibility) -> TokenStream {
 
 fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) -> TokenStream {
     let name = &operation.function.sig.ident;
-    let docs = docs(operation.function);
+    let docs = docs(&operation.function.attrs);
+    let conditions = inherited(&operation.function.attrs);
     let fields = operation
         .arguments
         .iter()
-        .map(|OperationArgument { name, ty, .. }| {
+        .map(|OperationArgument { docs, name, ty, .. }| {
             let ty = types::within_module(ty);
-            quote!(#vis #name: #ty)
+            quote!(#(#docs)* #vis #name: #ty)
         });
     let codecs: Vec<_> = (0..operation.arguments.len())
         .map(|i| format_ident!("__ARGUMENT{i}"))
@@ -139,20 +201,21 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
     );
     let full = format!("{}::{}", module.unraw(), name.unraw());
     let spec = pattern_spec(&full, &operation.pattern, &operation.method, Kind::Service);
-    let signature = operation
-        .arguments
-        .iter()
-        .map(|OperationArgument { name, ty, parameter }| {
+    let signature = operation.arguments.iter().map(
+        |OperationArgument {
+             name, ty, parameter, ..
+         }| {
             let ty = types::within_module(ty);
             let ty = match parameter {
-                Some(_) => quote!(::brubeck::__private::InPath<#ty>),
-                None => quote!(::brubeck::__private::Named<#ty>),
+                Some(_) => quote!(priv::InPath<#ty>),
+                None => quote!(priv::Named<#ty>),
             };
             (name.unraw().to_string(), ty)
-        });
+        },
+    );
     let schema = schema(
         signature,
-        &quote!(::core::result::Result<::brubeck::__private::Json<#ok>, ::brubeck::__private::Json<#fault>>),
+        &quote!(::core::result::Result<priv::Json<#ok>, priv::Json<#fault>>),
     );
     let timeout = match operation.timeout {
         Some(timeout) => {
@@ -164,63 +227,62 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
     let method = format_ident!("{}", crate::method::variant(&operation.method));
     let idempotent = operation.idempotent.then(|| quote!(.idempotent()));
     let path = path(operation, &codecs);
-    let writes = operation
-        .arguments
-        .iter()
-        .zip(&codecs)
-        .filter(|(argument, _)| argument.parameter.is_none())
-        .map(|(argument, codec)| {
-            let name = argument.name;
-            quote!(let __request = #codec.write(__request, self.#name);)
-        });
-    // Path parameters are read one by one. The named arguments are read together, in one pass over the JSON object, into a
-    // local for each.
-    let (mut named, mut vacant, mut reads) = (Vec::new(), Vec::new(), Vec::new());
-    for (argument, codec) in operation.arguments.iter().zip(&codecs) {
+    let writes = operation.arguments.iter().zip(&codecs).map(|(argument, codec)| {
         let name = argument.name;
         match argument.parameter {
-            Some(_) => reads.push(quote!(#name: #codec.read(__arguments)?)),
-            None => {
-                let value = format_ident!("__value{}", vacant.len());
-                reads.push(quote!(#name: #value.take()?));
-                named.push(codec);
-                vacant.push(value);
+            Some(_) => {
+                let (word, text) = (name.unraw().to_string(), path_text(codec));
+                quote!(let __request = __request.with_path_argument(#word, #text);)
             }
+            None => quote!(let __request = #codec.write(__request, self.#name);),
         }
-    }
+    });
+    // The arguments are read together, in one pass over the JSON object, into a local for each. An argument in the path is read from there
+    // if the call was made without the contract.
+    let vacant: Vec<_> = (0..codecs.len()).map(|i| format_ident!("__value{i}")).collect();
+    let reads = operation.arguments.iter().zip(&vacant).map(|(argument, value)| {
+        let name = argument.name;
+        match argument.parameter {
+            Some(_) => quote!(#name: #value.take(__arguments)?),
+            None => quote!(#name: #value.take()?),
+        }
+    });
+    let contract = digest(&full, operation);
     // The types carry the spans of the user, the locals do not: see `handler::expand`.
-    let ok_result = quote_spanned!(types::span(operation.ok)=> ::brubeck::__private::body_codec::<#ok>);
-    let fault_result =
-        quote_spanned!(types::span(operation.fault)=> ::brubeck::__private::body_codec::<#fault>);
+    let ok_result = quote_spanned!(types::span(operation.ok)=> priv::body_codec::<#ok>);
+    let fault_result = quote_spanned!(types::span(operation.fault)=> priv::body_codec::<#fault>);
     quote! {
         #(#docs)*
+        #(#conditions)*
         #[allow(non_camel_case_types, missing_docs)]
         #vis struct #name {
             #(#fields),*
         }
+        #(#conditions)*
         const _: () = {
             #(#consts)*
-            impl ::brubeck::__private::Operation for #name {
+            impl priv::Operation for #name {
                 type Ok = #ok;
                 type Fault = #fault;
-                const OK: ::brubeck::__private::BodyCodec<#ok> = #ok_result();
-                const FAULT: ::brubeck::__private::BodyCodec<#fault> = #fault_result();
-                const SPEC: ::brubeck::__private::Spec = #spec #schema.at(::core::file!(), ::core::line!());
+                const OK: priv::BodyCodec<#ok> = #ok_result();
+                const FAULT: priv::BodyCodec<#fault> = #fault_result();
+                const SPEC: priv::Spec = #spec #schema.of_operation(#contract).at(::core::file!(), ::core::line!());
+                const CONTRACT: u64 = #contract;
                 const TIMEOUT: ::core::option::Option<::core::time::Duration> = #timeout;
-                fn into_request(self) -> ::brubeck::__private::ServiceRequest {
+                fn into_request(self) -> priv::ServiceRequest {
                     #path
-                    let __request = ::brubeck::__private::ServiceRequest::to(__path)
-                        .with_method(::brubeck::__private::Method::#method)
+                    let __request = priv::ServiceRequest::to(__path)
+                        .with_method(priv::Method::#method)
                         #idempotent;
                     #(#writes)*
                     __request
                 }
             }
-            impl ::brubeck::__private::ReadOperation for #name {
+            impl priv::ReadOperation for #name {
                 fn read<__S>(
-                    __arguments: &::brubeck::__private::Arguments<'_, __S>,
-                ) -> ::core::result::Result<Self, ::brubeck::__private::Rejection> {
-                    #(let mut #vacant = #named.slot();)*
+                    __arguments: &priv::Arguments<'_, __S>,
+                ) -> ::core::result::Result<Self, priv::Rejection> {
+                    #(let mut #vacant = #codecs.slot();)*
                     __arguments.fill(&mut [#(&mut #vacant),*]);
                     ::core::result::Result::Ok(#name { #(#reads),* })
                 }
@@ -236,39 +298,80 @@ fn codec_item(argument: &OperationArgument<'_>, codec: &Ident) -> TokenStream {
     let span = types::span(argument.ty);
     let (kind, new) = match argument.parameter {
         Some(index) => {
-            let new = quote_spanned!(span=> ::brubeck::__private::in_path::<#ty>);
-            (quote!(InPath), quote!(#new(#index)))
+            let new = quote_spanned!(span=> priv::in_path::<#ty>);
+            (quote!(InPath), quote!(#new(#name, #index)))
         }
         None => {
-            let new = quote_spanned!(span=> ::brubeck::__private::named::<#ty>);
+            let new = quote_spanned!(span=> priv::named::<#ty>);
             (quote!(Named), quote!(#new(#name)))
         }
     };
-    quote!(const #codec: ::brubeck::__private::#kind<#ty> = #new;)
+    quote!(const #codec: priv::#kind<#ty> = #new;)
+}
+
+/// Returns the local that holds the text of the argument in the path with this codec.
+fn path_text(codec: &Ident) -> Ident {
+    format_ident!("__text{}", codec.to_string().trim_start_matches("__ARGUMENT"))
+}
+
+/// Returns a digest of the declaration of an operation: its name, its arguments and their types, and its result, as they are written.
+///
+/// It is FNV-1a, which needs no dependency; nothing relies on it being hard to forge.
+fn digest(name: &str, operation: &Operation<'_>) -> u64 {
+    let mut text = name.to_owned();
+    for OperationArgument { name, ty, .. } in &operation.arguments {
+        text += &format!(" {}: {},", name.unraw(), types::text(ty));
+    }
+    text += &format!(
+        " -> {}, {}",
+        types::text(operation.ok),
+        types::text(operation.fault)
+    );
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// Returns the statements that build `__path`.
 fn path(operation: &Operation<'_>, codecs: &[Ident]) -> TokenStream {
-    if operation.path.parameters().next().is_none() {
-        let lit = &operation.path.lit;
-        return quote!(let __path = #lit;);
+    let segments = operation.pattern.segments().unwrap_or_default();
+    if let [PatternSegment::Text(text)] = &segments[..] {
+        let path = encode(text.as_bytes());
+        return quote!(let __path = #path;);
     }
-    let mut ordered: Vec<_> = operation
+    let argument = |index: usize| {
+        let mut arguments = operation.arguments.iter().zip(codecs);
+        arguments.find(|(argument, _)| argument.parameter == Some(index))
+    };
+    let texts = operation
         .arguments
         .iter()
         .zip(codecs)
         .filter(|(argument, _)| argument.parameter.is_some())
-        .collect();
-    ordered.sort_by_key(|(argument, _)| argument.parameter);
-    let mut ordered = ordered.into_iter();
-    let pushes = operation.path.segments.iter().map(|segment| match segment {
-        PathSegment::Text(text) => quote!(__path.push_str(#text);),
-        PathSegment::Parameter(_) => match ordered.next() {
-            Some((OperationArgument { name, .. }, codec)) => quote!(#codec.write(&mut __path, self.#name);),
-            None => TokenStream::new(),
-        },
+        .map(|(OperationArgument { name, .. }, codec)| {
+            let text = path_text(codec);
+            quote!(let #text = #codec.text(self.#name);)
+        });
+    let pushes = segments.iter().map(|segment| match segment {
+        PatternSegment::Text(text) => {
+            let text = encode(text.as_bytes());
+            quote!(__path.push_str(#text);)
+        }
+        PatternSegment::Capture(index) => argument(*index)
+            .map(|(_, codec)| {
+                let text = path_text(codec);
+                quote!(priv::push_segment(&mut __path, &#text);)
+            })
+            .unwrap_or_default(),
+        PatternSegment::Rest(index) => argument(*index)
+            .map(|(_, codec)| {
+                let text = path_text(codec);
+                quote!(priv::push_segments(&mut __path, &#text);)
+            })
+            .unwrap_or_default(),
     });
     quote! {
+        #(#texts)*
         let mut __path = ::std::string::String::new();
         #(#pushes)*
     }
@@ -280,20 +383,20 @@ fn entry(contract: &Ident, operation: &Operation<'_>) -> TokenStream {
     let fields = operation.arguments.iter().map(|argument| argument.name);
     let call = quote!(<__S as #contract>::#name);
     quote! {
-        ::brubeck::__private::Entry {
-            spec: const { &<#name as ::brubeck::__private::Operation>::SPEC },
+        priv::Entry {
+            spec: const { &<#name as priv::Operation>::SPEC },
             handle: |__cx| ::std::boxed::Box::pin(async move {
-                let __args: #name = match ::brubeck::__private::read_operation(&__cx) {
+                let __args: #name = match priv::read_operation(&__cx) {
                     ::core::result::Result::Ok(__args) => __args,
                     ::core::result::Result::Err(__response) => return __response,
                 };
                 // Without this, rustc warns about an unused variable if the operation has no arguments.
                 let _ = &__args;
                 let __released = __cx.release_message();
-                ::brubeck::__private::operation_response::<#name>(#call(__released.state(), #(__args.#fields),*).await)
+                priv::operation_response::<#name>(#call(__released.state(), #(__args.#fields),*).await)
             }),
             streams: false,
-            nowait_calls: ::brubeck::__private::NowaitCalls::NONE,
+            nowait_calls: priv::NowaitCalls::NONE,
         }
     }
 }
@@ -304,7 +407,9 @@ fn client(contract: &ItemTrait, module: &Ident, client: &Ident, operations: &[Op
     let doc_state = "As an argument of a handler, it is provided by the state of the application.";
     let calls = operations.iter().map(|operation| {
         let function = &operation.function.sig.ident;
-        let docs = docs(operation.function);
+        let docs = docs(&operation.function.attrs);
+        let conditions = inherited(&operation.function.attrs);
+        let deprecated = deprecated(&operation.function.attrs);
         let names: Vec<_> = operation.arguments.iter().map(|argument| argument.name).collect();
         let arguments = operation
             .arguments
@@ -312,8 +417,10 @@ fn client(contract: &ItemTrait, module: &Ident, client: &Ident, operations: &[Op
             .map(|OperationArgument { name, ty, .. }| quote!(#name: #ty));
         quote! {
             #(#docs)*
-            #vis fn #function(&self, #(#arguments),*) -> ::brubeck::__private::TypedCall<#module::#function> {
-                ::brubeck::__private::TypedCall::new(&self.client, #module::#function { #(#names),* })
+            #(#conditions)*
+            #deprecated
+            #vis fn #function(&self, #(#arguments),*) -> priv::TypedCall<#module::#function> {
+                priv::TypedCall::new(&self.client, #module::#function { #(#names),* })
             }
         }
     });
@@ -323,12 +430,12 @@ fn client(contract: &ItemTrait, module: &Ident, client: &Ident, operations: &[Op
         #[doc = #doc_state]
         #[derive(::core::clone::Clone, ::core::fmt::Debug)]
         #vis struct #client {
-            client: ::brubeck::__private::Client,
+            client: priv::Client,
         }
         #[allow(missing_docs)]
         impl #client {
             /// Returns a client that makes its calls with this untyped one.
-            #vis const fn new(client: ::brubeck::__private::Client) -> Self {
+            #vis const fn new(client: priv::Client) -> Self {
                 Self { client }
             }
             /// Returns a client of the service at this address, which connects at its first call. If the address is invalid, the
@@ -337,31 +444,24 @@ fn client(contract: &ItemTrait, module: &Ident, client: &Ident, operations: &[Op
                 address: impl ::core::convert::Into<::std::string::String>,
                 secret: impl ::core::convert::Into<::std::string::String>,
             ) -> Self {
-                Self::new(::brubeck::__private::lazy_client(address, secret))
+                Self::new(priv::lazy_client(address, secret))
             }
             #(#calls)*
         }
-        impl<__S> ::brubeck::__private::FromMessage<__S> for #client
+        impl<__S> priv::FromMessage<__S> for #client
         where
-            __S: ::brubeck::__private::Provides<#client> + ::brubeck::__private::AppState,
+            __S: priv::Provides<#client> + priv::AppState,
         {
             type Rejection = ::core::convert::Infallible;
-            const OPERATIONS: &'static [&'static ::brubeck::__private::Spec] = &#module::OPERATIONS;
+            const OPERATIONS: &'static [&'static priv::Spec] = &#module::OPERATIONS;
             async fn from_message(
-                __cx: &::brubeck::__private::Context<__S>,
+                __cx: &priv::Context<__S>,
             ) -> ::core::result::Result<Self, ::core::convert::Infallible> {
-                let __own: #client = ::brubeck::__private::Provides::provide(__cx.state());
-                ::core::result::Result::Ok(Self::new(::brubeck::__private::client_for(__cx, __own.client)))
+                let __own: #client = priv::Provides::provide(__cx.state());
+                ::core::result::Result::Ok(Self::new(priv::client_for(__cx, __own.client)))
             }
         }
     }
-}
-
-fn docs(function: &TraitItemFn) -> impl Iterator<Item = &Attribute> {
-    function
-        .attrs
-        .iter()
-        .filter(|attribute| attribute.path().is_ident("doc"))
 }
 
 /// Returns the location without the hygiene of the user's code, so that rustc does not warn about unused items of a contract.

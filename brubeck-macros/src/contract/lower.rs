@@ -1,24 +1,22 @@
 //! Reads the operations of a contract from its trait, and reports every mistake in them. Code generation, which follows, does not fail.
 
+use super::call::call_args;
 use super::path::CallPath;
 use crate::error::{Errors, suggest};
-use crate::method::{Kind, check_method};
+use crate::item::{argument_types, docs, is_conditional};
 use crate::pattern::Pattern;
 use crate::types;
-use proc_macro2::Span;
-use std::collections::HashMap;
 use std::time::Duration;
 use syn::ext::IdentExt;
-use syn::parse::ParseStream;
 use syn::{
-    Attribute, Expr, FnArg, Ident, ItemTrait, LitStr, Pat, Receiver, ReceiverKind, ReturnType, Signature,
-    Token, TraitItem, TraitItemFn, Type,
+    Attribute, FnArg, Ident, ItemTrait, LitStr, Pat, PatIdent, PatType, Receiver, ReceiverKind, ReturnType,
+    Safety, Signature, TraitItem, TraitItemFn, Type,
 };
 
 /// A function of the trait.
 pub(super) struct Operation<'a> {
     pub(super) function: &'a TraitItemFn,
-    pub(super) path: CallPath,
+    pub(super) path: LitStr,
     pub(super) pattern: Pattern,
     pub(super) method: String,
     pub(super) timeout: Option<Duration>,
@@ -29,22 +27,15 @@ pub(super) struct Operation<'a> {
 }
 
 pub(super) struct OperationArgument<'a> {
+    pub(super) docs: Vec<&'a Attribute>,
     pub(super) name: &'a Ident,
     pub(super) ty: &'a Type,
     /// The index of the path parameter that the argument fills. `None` if the argument is sent by name.
     pub(super) parameter: Option<usize>,
 }
 
-/// The arguments of `#[call("/service/slow", method = "get", timeout = "5s", idempotent)]`.
-struct CallArgs {
-    path: Option<LitStr>,
-    method: String,
-    timeout: Option<Duration>,
-    idempotent: bool,
-}
-
-/// Returns the valid operations, and reports errors in the others. Returns `None` if the trait is generic: then only the trait itself is
-/// generated.
+/// Returns the valid operations, and reports errors in the others. Returns `None` if the trait is generic or its operations can have no
+/// module: then only the trait itself is generated.
 pub(super) fn lower<'a>(contract: &'a ItemTrait, errors: &Errors) -> Option<Vec<Operation<'a>>> {
     let is_generic = !contract.generics.params.is_empty();
     if is_generic {
@@ -53,6 +44,7 @@ pub(super) fn lower<'a>(contract: &'a ItemTrait, errors: &Errors) -> Option<Vec<
             "a contract cannot be generic: both sides need to know its types\nhelp: use concrete types",
         );
     }
+    let has_module = check_trait(contract, errors);
     let mut operations: Vec<Operation<'a>> = Vec::new();
     for item in &contract.items {
         let TraitItem::Fn(function) = item else {
@@ -64,49 +56,149 @@ pub(super) fn lower<'a>(contract: &'a ItemTrait, errors: &Errors) -> Option<Vec<
         };
         // An error in one operation does not affect the others.
         let own = Errors::default();
+        check_name(contract, function, &own);
         let operation = operation(function, &own);
         if let Some(operation) = operation.filter(|_| !own.any()) {
-            let same = operations.iter().find(|other| same_route(other, &operation));
+            let same = operations.iter().find(|other| {
+                same_route(other, &operation)
+                    && !is_conditional(&other.function.attrs)
+                    && !is_conditional(&function.attrs)
+            });
             match same {
                 Some(other) => {
                     let (first, second) = (&other.function.sig.ident, &function.sig.ident);
                     let text = format!(
                         "`{first}` and `{second}` have the same path and method\nhelp: change the path of one of them"
                     );
-                    errors.on(&operation.path.lit, text);
+                    errors.on(&operation.path, text);
                 }
                 None => operations.push(operation),
             }
         }
         errors.append(own);
     }
-    (!is_generic).then_some(operations)
+    (!is_generic && has_module).then_some(operations)
 }
 
 fn same_route(a: &Operation<'_>, b: &Operation<'_>) -> bool {
     a.method == b.method && a.pattern.text() == b.pattern.text()
 }
 
+/// Returns `true` if an earlier operation, which exists under the same conditions, has the same name.
+pub(super) fn is_repeated(contract: &ItemTrait, function: &TraitItemFn) -> bool {
+    let earlier = contract.items.iter().filter_map(|item| match item {
+        TraitItem::Fn(other) => Some(other),
+        _ => None,
+    });
+    earlier
+        .take_while(|other| !std::ptr::eq(*other, function))
+        .any(|other| {
+            other.sig.ident == function.sig.ident
+                && !is_conditional(&other.attrs)
+                && !is_conditional(&function.attrs)
+        })
+}
+
+/// Checks the trait, and returns `true` if its operations can have a module.
+fn check_trait(contract: &ItemTrait, errors: &Errors) -> bool {
+    if let Some(token) = &contract.unsafety {
+        errors.on(
+            token,
+            "a contract is a safe trait, because requests call it\nhelp: remove `unsafe`",
+        );
+    }
+    let name = &contract.ident;
+    let module = super::expand::module_name(name);
+    let (problem, help) = if name.unraw() == module {
+        (
+            "which is the same".to_owned(),
+            "write the name of the trait in camel case",
+        )
+    } else if matches!(module.as_str(), "crate" | "super" | "self") {
+        (
+            format!("and no module can be called `{module}`"),
+            "rename the trait",
+        )
+    } else {
+        return true;
+    };
+    errors.on(
+        name,
+        format!(
+            "the module of the operations has the name of the trait in snake case, {problem}\nhelp: {help}"
+        ),
+    );
+    false
+}
+
+/// Checks that the name of an operation does not collide with generated names: the functions of the client, and the type of the operation,
+/// which is in a module in which the types of the contract are used, too.
+fn check_name(contract: &ItemTrait, function: &TraitItemFn, errors: &Errors) {
+    let name = &function.sig.ident;
+    let word = name.unraw().to_string();
+    let help = "help: rename the operation; its path may stay as it is";
+    if is_repeated(contract, function) {
+        errors.on(name, format!("the contract has two operations `{word}`\n{help}"));
+    } else if matches!(word.as_str(), "new" | "at") {
+        errors.on(
+            name,
+            format!(
+                "`{word}` is a function of the generated `{}Client`, which creates the client\n{help}",
+                contract.ident.unraw()
+            ),
+        );
+    } else if word.starts_with("__") {
+        errors.on(
+            name,
+            format!("names that begin with `__` are reserved for generated code\n{help}"),
+        );
+    } else if contract
+        .items
+        .iter()
+        .any(|item| uses_name(item, &name.to_string()))
+    {
+        errors.on(
+            name,
+            format!("the operation `{word}` hides something of the same name that the types of the contract use, because an operation is also a type\n{help}"),
+        );
+    }
+}
+
+/// Returns `true` if the types of an operation begin with this name.
+fn uses_name(item: &TraitItem, name: &str) -> bool {
+    let TraitItem::Fn(function) = item else {
+        return false;
+    };
+    let output = match &function.sig.output {
+        ReturnType::Type(_, ty) => types::arguments(ty, "Result").unwrap_or_default(),
+        ReturnType::Default => Vec::new(),
+    };
+    argument_types(&function.sig)
+        .chain(output)
+        .any(|ty| types::mentions(ty, name))
+}
+
 fn operation<'a>(function: &'a TraitItemFn, errors: &Errors) -> Option<Operation<'a>> {
     let sig = &function.sig;
     // All checks run before the first return, so that all errors of an operation are reported at once.
     check_signature(function, errors);
-    let call = call(function, errors);
+    let call = call_args(function, errors);
     let path = call.path.and_then(|lit| CallPath::parse(lit, errors));
     let mut arguments = arguments(sig, errors);
     if let Some(path) = &path {
         assign_parameters(path, &mut arguments, sig, errors);
     }
     let result = returned(sig, errors);
-    if errors.any() {
+    // rustc reports `_` in the signature of the trait.
+    let infers = |ty: &Type| types::mentions(ty, "_");
+    if errors.any() || arguments.iter().any(|argument| infers(argument.ty)) {
         return None;
     }
-    let path = path?;
-    let pattern = errors.keep(Pattern::parse(LitStr::new(&path.pattern(), path.lit.span())))?;
-    let (ok, fault) = result?;
+    let CallPath { lit, pattern } = path?;
+    let (ok, fault) = result.filter(|(ok, fault)| !infers(ok) && !infers(fault))?;
     Some(Operation {
         function,
-        path,
+        path: lit,
         pattern,
         method: call.method,
         timeout: call.timeout,
@@ -127,9 +219,24 @@ fn check_signature(function: &TraitItemFn, errors: &Errors) {
         );
     }
     if !sig.generics.params.is_empty() {
+        errors.on(&sig.generics, GENERIC);
+    }
+    if let Safety::Unsafe(token) = &sig.safety {
         errors.on(
-            &sig.generics,
-            "an operation cannot be generic: both sides need to know its types\nhelp: use concrete types",
+            token,
+            "an operation must be a safe function, because requests call it\nhelp: remove `unsafe`",
+        );
+    }
+    if let Some(abi) = &sig.abi {
+        errors.on(
+            abi,
+            "an operation is an ordinary function of Rust\nhelp: remove `extern`",
+        );
+    }
+    if let Some(clause) = &sig.generics.where_clause {
+        errors.on(
+            clause,
+            "an operation cannot have a `where` clause: both sides need to know its types\nhelp: remove it",
         );
     }
     if let Some(body) = &function.default {
@@ -138,7 +245,12 @@ fn check_signature(function: &TraitItemFn, errors: &Errors) {
             format!("an operation has no body\nhelp: end it with `;`, and implement `{name}` in the service"),
         );
     }
-    let shared = |receiver: &&Receiver| matches!(&receiver.kind, ReceiverKind::Reference(_, _, None));
+    let shared = |receiver: &&Receiver| match &receiver.kind {
+        ReceiverKind::Reference(_, lifetime, None) => lifetime
+            .as_ref()
+            .is_none_or(|lifetime| lifetime.ident == "_" || !sig.generics.params.is_empty()),
+        _ => false,
+    };
     if sig.receiver().filter(shared).is_none() {
         match sig.receiver() {
             Some(receiver) => errors.on(
@@ -158,28 +270,96 @@ fn arguments<'a>(sig: &'a Signature, errors: &Errors) -> Vec<OperationArgument<'
     for input in &sig.inputs {
         let FnArg::Typed(typed) = input else { continue };
         let ty = &*typed.ty;
-        if types::mentions_impl(ty) {
-            errors.on(
-                ty,
-                "an operation cannot be generic: both sides need to know its types\nhelp: use concrete types",
-            );
-        } else if let Some(owned) = types::borrowed(ty) {
-            let text = types::text(ty);
-            errors.on(
-                ty,
-                format!("an argument of an operation must own its value, because it is sent to the service; `{text}` borrows\nhelp: {owned}"),
-            );
-        }
+        check_argument_attributes(typed, errors);
+        check_sent(ty, &ARGUMENT, errors);
         match &*typed.pat {
-            Pat::Ident(pattern) => arguments.push(OperationArgument {
-                name: &pattern.ident,
-                ty,
-                parameter: None,
-            }),
+            Pat::Ident(pattern) if is_plain(pattern) => {
+                let name = &pattern.ident;
+                if arguments.iter().any(|other: &OperationArgument<'_>| other.name == name) {
+                    errors.on(name, format!("the operation has two arguments `{name}`\nhelp: rename one of them"));
+                    continue;
+                }
+                arguments.push(OperationArgument {
+                    docs: docs(&typed.attrs).collect(),
+                    name,
+                    ty,
+                    parameter: None,
+                });
+            }
             other => errors.on(other, "an argument of an operation needs a name, because it is sent by name\nhelp: write `name: Type`"),
         }
     }
     arguments
+}
+
+/// The texts of the errors for a type whose values are sent.
+struct SentType {
+    /// The error for `impl Trait`.
+    generic: &'static str,
+    name: &'static str,
+    receiver: &'static str,
+    /// The verb of the fix for a type that borrows.
+    fix: &'static str,
+}
+
+const GENERIC: &str =
+    "an operation cannot be generic: both sides need to know its types\nhelp: use concrete types";
+
+const ARGUMENT: SentType = SentType {
+    generic: GENERIC,
+    name: "an argument",
+    receiver: "service",
+    fix: "take",
+};
+
+const RESULT: SentType = SentType {
+    generic: "an operation cannot return `impl Trait`: both sides need to know its types\nhelp: use concrete types",
+    name: "the result",
+    receiver: "caller",
+    fix: "return",
+};
+
+/// Reports a type whose values cannot be sent.
+fn check_sent(ty: &Type, sent: &SentType, errors: &Errors) {
+    if types::mentions_impl(ty) {
+        errors.on(ty, sent.generic);
+    } else if types::mentions(ty, "Self") {
+        errors.on(
+            ty,
+            "callers do not know `Self`, which is the type that implements the contract\nhelp: use a concrete type",
+        );
+    } else if let Some(owned) = types::borrowed(ty).or_else(|| types::reference(ty)) {
+        let SentType {
+            name, receiver, fix, ..
+        } = sent;
+        let text = types::text(ty);
+        errors.on(
+            ty,
+            format!(
+                "{name} of an operation must own its value, because it is sent to the {receiver}; `{text}` borrows\n\
+                 help: {fix} {owned}"
+            ),
+        );
+    }
+}
+
+/// Returns `true` for an argument without `mut` or `ref`, which are not allowed in a trait.
+pub(super) fn is_plain(pattern: &PatIdent) -> bool {
+    pattern.mutability.is_none() && pattern.by_ref.is_none() && pattern.subpat.is_none()
+}
+
+fn check_argument_attributes(argument: &PatType, errors: &Errors) {
+    if let Some(attribute) = argument
+        .attrs
+        .iter()
+        .find(|attribute| is_conditional(std::slice::from_ref(attribute)))
+    {
+        errors.on(
+            attribute,
+            "`#[cfg]` is not supported on an argument of an operation, because both sides need to agree on it\n\
+             help: write two operations, each with its own `#[cfg(..)]`",
+        );
+    }
 }
 
 /// Finds the argument of each path parameter.
@@ -189,7 +369,8 @@ fn assign_parameters(
     sig: &Signature,
     errors: &Errors,
 ) {
-    for (index, parameter) in path.parameters().enumerate() {
+    let parameters = path.pattern.captures.iter().map(|capture| &*capture.name);
+    for (index, parameter) in parameters.enumerate() {
         match arguments
             .iter_mut()
             .find(|argument| argument.name.unraw() == parameter)
@@ -228,7 +409,10 @@ fn returned<'a>(sig: &'a Signature, errors: &Errors) -> Option<(&'a Type, &'a Ty
     };
     match &sig.output {
         ReturnType::Type(_, ty) => match types::arguments(ty, "Result").as_deref() {
-            Some([ok, fault]) => return Some((ok, fault)),
+            Some([ok, fault]) => {
+                [ok, fault].iter().for_each(|ty| check_sent(ty, &RESULT, errors));
+                return Some((ok, fault));
+            }
             Some([ok]) => errors.on(ty, message(&types::text(ok))),
             _ => errors.on(ty, message(&types::text(ty))),
         },
@@ -237,181 +421,10 @@ fn returned<'a>(sig: &'a Signature, errors: &Errors) -> Option<(&'a Type, &'a Ty
     None
 }
 
-fn call(function: &TraitItemFn, errors: &Errors) -> CallArgs {
-    let name = &function.sig.ident;
-    let mut call = CallArgs {
-        path: None,
-        method: "request".to_owned(),
-        timeout: None,
-        idempotent: false,
-    };
-    let mut attributes = function.attrs.iter().filter(|attr| is_call(attr));
-    let Some(attribute) = attributes.next() else {
-        errors.on(
-            name,
-            format!(
-                "`{name}` needs a path\nhelp: write `#[call(\"/service/{}\")]`",
-                name.unraw()
-            ),
-        );
-        return call;
-    };
-    if let Some(second) = attributes.next() {
-        errors.on(
-            second,
-            format!("`{name}` has two `#[call]` attributes\nhelp: remove one of them"),
-        );
-    }
-    let read = attribute.parse_args_with(|input: ParseStream<'_>| {
-        let mut seen = HashMap::new();
-        while !input.is_empty() {
-            read_call(&mut call, &mut seen, input, errors)?;
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
-            }
-        }
-        Ok(())
-    });
-    let read = errors.keep(read);
-    if call.path.is_none() && read.is_some() {
-        errors.on(
-            attribute,
-            format!(
-                "`{name}` needs a path\nhelp: write `#[call(\"/service/{}\")]`",
-                name.unraw()
-            ),
-        );
-    }
-    call
-}
-
-pub(super) fn is_call(attribute: &Attribute) -> bool {
-    attribute.path().is_ident("call")
-}
-
-fn read_call(
-    call: &mut CallArgs,
-    seen: &mut HashMap<String, Span>,
-    input: ParseStream<'_>,
-    errors: &Errors,
-) -> syn::Result<()> {
-    const KEYS: [&str; 4] = ["path", "method", "timeout", "idempotent"];
-    // A bare string is the path.
-    let (key, span) = if input.peek(LitStr) {
-        ("path".to_owned(), input.span())
-    } else {
-        let key: Ident = input.call(Ident::parse_any)?;
-        (key.to_string(), key.span())
-    };
-    let has_value = input.peek(LitStr) || input.parse::<Option<Token![=]>>()?.is_some();
-    if key == "idempotent" {
-        if has_value {
-            let value: Expr = input.parse()?;
-            let text = "`idempotent` takes no value\nhelp: write `idempotent` alone, or remove it";
-            errors.on(value, text);
-        } else if seen.insert(key, span).is_some() {
-            errors.at(span, "`idempotent` is given twice\nhelp: remove one of them");
-        }
-        call.idempotent = true;
-        return Ok(());
-    }
-    let value: Option<LitStr> = if has_value { Some(input.parse()?) } else { None };
-    if !KEYS.contains(&key.as_str()) {
-        let help = suggest(&key, KEYS)
-            .map(|meant| format!("\nhelp: did you mean `{meant}`?"))
-            .unwrap_or_default();
-        errors.at(
-            span,
-            format!("unknown key `{key}`; expected `path`, `method`, `timeout` or `idempotent`{help}"),
-        );
-        return Ok(());
-    }
-    let Some(value) = value else {
-        let value = match key.as_str() {
-            "path" => "/...",
-            "method" => "get",
-            _ => "5s",
-        };
-        errors.at(
-            span,
-            format!("`{key}` needs a value\nhelp: write `{key} = \"{value}\"`"),
-        );
-        return Ok(());
-    };
-    if seen.insert(key.clone(), span).is_some() {
-        errors.at(span, format!("`{key}` is given twice\nhelp: remove one of them"));
-        return Ok(());
-    }
-    match key.as_str() {
-        "path" => call.path = Some(value),
-        "method" => {
-            let method = value.value();
-            match check_method(&method, Kind::Service) {
-                Ok(()) if method == "response" => {
-                    errors.on(
-                        &value,
-                        "\"response\" is not the method of a call\nhelp: remove `method`; the default is \"request\"",
-                    );
-                }
-                Ok(()) => call.method = method,
-                Err(text) => errors.on(&value, text),
-            }
-        }
-        _ => {
-            call.timeout = parse_duration(&value.value());
-            if call.timeout.is_none() {
-                errors.on(
-                    &value,
-                    "`timeout` must be a duration greater than zero\nhelp: write an integer and a unit, such as \"500ms\", \"5s\" or \"2m\"",
-                );
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Parses a duration such as `500ms`, `5s` or `2m`. Returns `None` for zero and for text that is not a duration.
-fn parse_duration(text: &str) -> Option<Duration> {
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    // `parse` would accept a leading `+`.
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let number: u64 = digits.parse().ok().filter(|number| *number > 0)?;
-    match &text[digits.len()..] {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        "m" => number.checked_mul(60).map(Duration::from_secs),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use syn::parse_quote;
-
-    #[test]
-    fn parses_durations() {
-        assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
-        assert_eq!(parse_duration("5s"), Some(Duration::from_secs(5)));
-        assert_eq!(parse_duration("2m"), Some(Duration::from_secs(120)));
-        for wrong in [
-            "",
-            "5",
-            "s",
-            "0s",
-            "5 s",
-            "5h",
-            "-5s",
-            "+5s",
-            "1.5s",
-            "99999999999999999999s",
-            "18446744073709551615m",
-        ] {
-            assert_eq!(parse_duration(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn invalid_operation_is_reported_and_skipped() {

@@ -1,22 +1,32 @@
 //! `#[service_client]`: generates both sides of a contract from a trait.
 
+mod call;
 mod expand;
 mod lower;
 mod path;
 
+#[cfg(test)]
+pub(crate) use call::CALL;
+
 use crate::error::Errors;
+use crate::keys::{CRATE, Grammar};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::ItemTrait;
 
+/// The arguments of `#[service_client]`.
+pub(crate) const SERVICE_CLIENT: Grammar = Grammar {
+    elsewhere: |_, word| {
+        matches!(word, "path" | "method" | "timeout" | "idempotent").then(|| {
+            format!("`{word}` belongs to an operation\nhelp: write `#[call(\"/...\")]` above each `async fn`, with its keys")
+        })
+    },
+    ..Grammar::new("service_client", &[CRATE])
+};
+
 pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let errors = Errors::default();
-    if !attribute.is_empty() {
-        errors.on(
-            &attribute,
-            "`#[service_client]` takes no arguments\nhelp: give each operation its path with `#[call(\"/...\")]`",
-        );
-    }
+    let brubeck = SERVICE_CLIENT.parse(attribute, &errors).crate_path();
     let contract: ItemTrait = match syn::parse2(item.clone()) {
         Ok(contract) => contract,
         Err(error) if has_trait_keyword(&item) => {
@@ -31,7 +41,7 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> TokenStream {
         }
     };
     let operations = lower::lower(&contract, &errors);
-    let contract = expand::expand(&contract, operations.as_deref());
+    let contract = expand::expand(&contract, operations.as_deref(), &brubeck);
     let errors = errors.into_tokens();
     quote!(#contract #errors)
 }

@@ -1,11 +1,13 @@
 //! Generates the typed request builder of a service handler without a contract: `slow::request(7).text("hello")`.
 
 use super::lower::{Argument, Route, Source, Target};
-use crate::item::ItemFn;
+use crate::automaton::encode;
+use crate::item::{ItemFn, deprecated, identifier};
 use crate::method::{Kind, variant};
 use crate::pattern::{Pattern, PatternSegment};
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
+use std::collections::HashSet;
 use syn::Ident;
 
 /// Generates the request builder of a service handler. Returns no tokens for other handlers: browsers call web handlers, nothing calls
@@ -19,25 +21,29 @@ pub(super) fn builder(route: &Route, function: &ItemFn) -> TokenStream {
     }
     let (vis, twin) = (&function.vis, function.name());
     let method = format_ident!("{}", variant(method));
+    // For two arguments of one name, rustc reports the function.
+    let mut names = HashSet::new();
     let setters = route
         .arguments
         .iter()
+        .filter(|argument| names.insert(argument.name.as_deref()))
         .filter_map(|argument| setter(vis, argument));
     // The name appears in errors of rustc, so it begins with that of the handler.
     let request = format_ident!("{}_request", function.name());
     let start = start(vis, &request, pattern, route);
+    let deprecated = deprecated(&function.attrs);
     let doc = format!("Builds a request to [`{}`]({}()).", twin, twin);
     quote! {
         const _: () = {
             #[doc = #doc]
             #[must_use = "a request does nothing until a client sends it"]
             #[allow(non_camel_case_types)]
-            #vis struct #request(::brubeck::__private::ServiceRequest);
+            #vis struct #request(priv::ServiceRequest);
             #[allow(clippy::should_implement_trait)]
             impl #request {
                 #(#setters)*
             }
-            impl ::core::convert::From<#request> for ::brubeck::__private::ServiceRequest {
+            impl ::core::convert::From<#request> for priv::ServiceRequest {
                 fn from(__request: #request) -> Self {
                     __request.0
                 }
@@ -46,10 +52,11 @@ pub(super) fn builder(route: &Route, function: &ItemFn) -> TokenStream {
             impl #twin {
                 fn __started(__path: ::std::string::String) -> #request {
                     #request(
-                        ::brubeck::__private::ServiceRequest::to(__path)
-                            .with_method(::brubeck::__private::Method::#method),
+                        priv::ServiceRequest::to(__path)
+                            .with_method(priv::Method::#method),
                     )
                 }
+                #deprecated
                 #start
             }
         };
@@ -67,17 +74,29 @@ fn start(vis: &syn::Visibility, request: &Ident, pattern: &Pattern, route: &Rout
         };
     };
     let captures = captures(route);
+    // The captures are parameters, and a parameter of the same name would hide the local.
+    let path = Ident::new("path", Span::mixed_site());
     let generics: Vec<Ident> = (0..captures.len()).map(|i| format_ident!("__V{i}")).collect();
-    let names: Vec<Ident> = captures.iter().map(|(name, _)| identifier(name)).collect();
+    let names: Vec<Ident> = captures
+        .iter()
+        .map(|(name, _)| identifier(name, Span::call_site()))
+        .collect();
     let bounds = captures.iter().zip(&generics).map(|((_, argument), generic)| {
         let ty = &argument.ty;
-        quote!(#ty: ::brubeck::__private::FillCapture<#generic>,)
+        quote!(#ty: priv::FillCapture<#generic>,)
     });
     let pushes = segments.iter().map(|segment| match segment {
-        PatternSegment::Text(text) => quote!(__path.push_str(#text);),
+        PatternSegment::Text(text) => {
+            let text = encode(text.as_bytes());
+            quote!(#path.push_str(#text);)
+        }
         PatternSegment::Capture(index) => {
             let (ty, name) = (&captures[*index].1.ty, &names[*index]);
-            quote!(<#ty as ::brubeck::__private::FillCapture<_>>::fill(&mut __path, #name);)
+            quote!(<#ty as priv::FillCapture<_>>::fill(&mut #path, #name);)
+        }
+        PatternSegment::Rest(index) => {
+            let (ty, name) = (&captures[*index].1.ty, &names[*index]);
+            quote!(<#ty as priv::FillCapture<_>>::fill_rest(&mut #path, #name);)
         }
     });
     quote! {
@@ -86,9 +105,9 @@ fn start(vis: &syn::Visibility, request: &Ident, pattern: &Pattern, route: &Rout
         where
             #(#bounds)*
         {
-            let mut __path = ::std::string::String::new();
+            let mut #path = ::std::string::String::new();
             #(#pushes)*
-            Self::__started(__path)
+            Self::__started(#path)
         }
     }
 }
@@ -117,23 +136,15 @@ fn setter(vis: &syn::Visibility, argument: &Argument) -> Option<TokenStream> {
         .as_ref()
         .filter(|_| matches!(argument.source, Source::Message))?;
     let ty = &argument.ty;
-    let setter = identifier(name);
+    let setter = identifier(name, Span::call_site());
     let doc = format!("Sets the argument `{name}`.");
     Some(quote! {
         #[doc = #doc]
         #vis fn #setter<__V>(self, __value: __V) -> Self
         where
-            #ty: ::brubeck::__private::Fill<__V>,
+            #ty: priv::Fill<__V>,
         {
-            Self(<#ty as ::brubeck::__private::Fill<__V>>::fill(self.0, #name, __value))
+            Self(<#ty as priv::Fill<__V>>::fill(self.0, #name, __value))
         }
     })
-}
-
-/// Returns the name as an identifier, which is raw if the name is a keyword.
-fn identifier(name: &str) -> Ident {
-    match syn::parse_str::<Ident>(name) {
-        Ok(_) => Ident::new(name, Span::call_site()),
-        Err(_) => Ident::new_raw(name, Span::call_site()),
-    }
 }

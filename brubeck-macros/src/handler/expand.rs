@@ -8,7 +8,7 @@ use super::lower::{Argument, Route, Source, Target};
 use super::nowait::NowaitCallScan;
 use super::socket::SocketOptions;
 use crate::attribute::HandlerArgs;
-use crate::item::ItemFn;
+use crate::item::{ItemFn, docs};
 use crate::method::{Kind, variant};
 use crate::pattern::Pattern;
 use crate::schema::schema;
@@ -42,8 +42,8 @@ pub(super) fn expand(route: &Route, function: &ItemFn, socket: Option<&SocketOpt
         #(#conditions)*
         #route_type
         #(#conditions)*
-        impl ::brubeck::__private::Routed for #name {
-            const SPEC: ::brubeck::__private::Spec = #spec;
+        impl priv::Routed for #name {
+            const SPEC: priv::Spec = #spec;
             #checks
         }
         #(#conditions)*
@@ -59,7 +59,7 @@ fn route_type(route: &Route, function: &ItemFn) -> TokenStream {
     let vis = &function.vis;
     let mut name = function.name().clone();
     name.set_span(Span::mixed_site().located_at(name.span()));
-    let docs = function.docs();
+    let docs = docs(&function.attrs);
     let summary = route.target.summary(route.kind);
     quote! {
         #(#docs)*
@@ -87,11 +87,11 @@ fn spec(route: &Route, function: &ItemFn) -> TokenStream {
         }
         Target::Operation(operation) => {
             let method = match route.kind {
-                Kind::Response => quote!(::brubeck::__private::Method::Response),
-                _ => quote!(<#operation as ::brubeck::__private::Operation>::SPEC.method),
+                Kind::Response => quote!(priv::Method::Response),
+                _ => quote!(<#operation as priv::Operation>::SPEC.method),
             };
             quote! {
-                <#operation as ::brubeck::__private::Operation>::SPEC
+                <#operation as priv::Operation>::SPEC
                     .handled_by(#name, #method, #kind)
                     #blocking
                     #concurrency
@@ -105,9 +105,9 @@ fn spec(route: &Route, function: &ItemFn) -> TokenStream {
 fn signature(route: &Route, function: &ItemFn) -> TokenStream {
     let arguments = route.arguments.iter().map(|Argument { name, ty, source }| {
         let ty = match source {
-            Source::Capture { .. } => quote!(::brubeck::__private::InPath<#ty>),
+            Source::Capture { .. } => quote!(priv::InPath<#ty>),
             Source::OptionalCapture { inner, .. } => {
-                quote!(::core::option::Option<::brubeck::__private::InPath<#inner>>)
+                quote!(::core::option::Option<priv::InPath<#inner>>)
             }
             Source::Message => quote!(#ty),
         };
@@ -131,10 +131,17 @@ pub(crate) fn pattern_spec(name: &str, pattern: &Pattern, method: &str, of: Kind
         quote!(.with_captures(&[#(#captures),*]))
     };
     let (automaton, prefix, example) = (pattern.automaton(), pattern.prefix(), pattern.example());
+    let url = pattern
+        .url()
+        .filter(|_| of == Kind::Web)
+        .map(|url| quote!(.with_url(#url)));
+    let regex = pattern.regex().map(|regex| quote!(.with_regex(#regex)));
     let lit = &pattern.lit;
     quote! {
-        ::brubeck::__private::Spec::new(#name, #lit, ::brubeck::__private::Method::#method, #kind)
+        priv::Spec::new(#name, #lit, priv::Method::#method, #kind)
             #capturing
+            #regex
+            #url
             .with_automaton(#automaton, #prefix, #example)
     }
 }
@@ -145,33 +152,57 @@ fn kind(kind: Kind) -> TokenStream {
         Kind::Service => quote!(Service),
         Kind::Response => quote!(Response),
     };
-    quote!(::brubeck::__private::Kind::#variant)
+    quote!(priv::Kind::#variant)
 }
 
 /// Checks each extractor against a state that provides everything. An invalid argument is then an error even if the handler is in no
 /// list, and it is reported only here, because `routes!` evaluates this constant first. The checks are hidden from rust-analyzer, which
 /// would otherwise offer them as definitions.
 fn checks(route: &Route) -> TokenStream {
-    let extractors = route
-        .arguments
-        .iter()
-        .filter(|argument| matches!(argument.source, Source::Message));
-    let checks: Vec<TokenStream> = extractors.map(|argument| check(route, argument)).collect();
+    let checks: Vec<TokenStream> = route
+        .extractors()
+        .map(|argument| check(route, argument))
+        .collect();
     if checks.is_empty() {
         return TokenStream::new();
     }
+    let bodies = check_bodies(route);
     quote! {
         #[allow(unexpected_cfgs)]
         const CHECKED: bool = {
             #[cfg(not(rust_analyzer))]
             {
                 #[allow(unused_imports)]
-                use ::brubeck::__private::{ResponseOf, AnyApp, ArgsOf, FromMessage};
+                use priv::{ResponseOf, AnyApp, ArgsOf, FromMessage};
                 use ::core::marker::PhantomData;
                 #(#checks)*
+                #bodies
             }
             true
         };
+    }
+}
+
+/// Checks that the arguments can read the same body. The error is at the second of two arguments that cannot.
+fn check_bodies(route: &Route) -> TokenStream {
+    let arguments: Vec<&Argument> = route.extractors().collect();
+    if arguments.len() < 2 {
+        return TokenStream::new();
+    }
+    let uses = arguments.iter().map(|Argument { name, ty, .. }| {
+        let text = match name {
+            Some(name) => format!("{name}: {}", types::text(ty)),
+            None => types::text(ty),
+        };
+        quote!((#text, <#ty as FromMessage<AnyApp>>::BODY))
+    });
+    let checks = arguments.iter().enumerate().skip(1).map(|(index, argument)| {
+        let check = quote_spanned!(argument.span()=> priv::check_body(__BODIES, #index));
+        quote!(#check;)
+    });
+    quote! {
+        const __BODIES: &[(&str, priv::BodyUse)] = &[#(#uses),*];
+        #(#checks)*
     }
 }
 
@@ -197,9 +228,9 @@ fn handles(route: &Route, function: &ItemFn) -> TokenStream {
         return TokenStream::new();
     };
     let name = function.name();
-    let output = function.returned().map_or_else(|| quote!(()), |ty| quote!(#ty));
+    let (_, output) = function.returned_type();
     quote! {
-        impl ::brubeck::__private::Handles<#operation> for #name {
+        impl priv::Handles<#operation> for #name {
             type Output = #output;
         }
     }
@@ -207,9 +238,9 @@ fn handles(route: &Route, function: &ItemFn) -> TokenStream {
 
 fn handle(route: &Route, function: &ItemFn, socket: Option<&SocketOptions>) -> TokenStream {
     let name = function.name();
-    let bounds = route.arguments.iter().filter(|argument| matches!(argument.source, Source::Message)).map(
-        |Argument { ty, .. }| quote_spanned!(types::span(ty)=> #ty: ::brubeck::__private::FromMessage<__S>,),
-    );
+    let bounds = route
+        .extractors()
+        .map(|Argument { ty, .. }| quote_spanned!(types::span(ty)=> #ty: priv::FromMessage<__S>,));
     let locals: Vec<Ident> = (0..route.arguments.len())
         .map(|i| format_ident!("__argument{i}"))
         .collect();
@@ -244,15 +275,15 @@ fn handle(route: &Route, function: &ItemFn, socket: Option<&SocketOptions>) -> T
     // If the future is not `Send`, rustc reports it at the name of the handler.
     let boxed = quote_spanned!(name.span()=> ::std::boxed::Box::pin(async move { #body }));
     quote! {
-        impl<__S: ::brubeck::__private::AppState> ::brubeck::__private::RouteHandler<__S> for #name
+        impl<__S: priv::AppState> priv::RouteHandler<__S> for #name
         where
             #(#bounds)*
         {
             #streams
             #nowait_calls
 
-            #[allow(unused_mut)]
-            fn handle(mut __cx: ::brubeck::__private::Context<__S>) -> ::brubeck::__private::BoxFuture {
+            #[allow(deprecated, unused_mut)]
+            fn handle(mut __cx: priv::Context<__S>) -> priv::BoxFuture {
                 #boxed
             }
         }
@@ -262,11 +293,10 @@ fn handle(route: &Route, function: &ItemFn, socket: Option<&SocketOptions>) -> T
 /// Returns the constant that is `true` if an argument reads the body while it arrives.
 fn streams(route: &Route) -> TokenStream {
     let streams = route
-        .arguments
-        .iter()
-        .filter(|argument| matches!(argument.source, Source::Message) && route.kind == Kind::Web)
+        .extractors()
+        .filter(|_| route.kind == Kind::Web)
         .map(|Argument { ty, .. }| {
-            quote_spanned!(types::span(ty)=> <#ty as ::brubeck::__private::FromMessage<__S>>::STREAMS)
+            quote_spanned!(types::span(ty)=> <#ty as priv::FromMessage<__S>>::BODY.is_stream())
         });
     let streams: Vec<TokenStream> = streams.collect();
     match streams[..] {
@@ -277,13 +307,9 @@ fn streams(route: &Route) -> TokenStream {
 
 /// Returns the constant with the calls that the body sends with `nowait`, and the contracts whose clients the handler takes.
 fn nowait_calls(route: &Route, function: &ItemFn) -> TokenStream {
-    let operations = route
-        .arguments
-        .iter()
-        .filter(|argument| matches!(argument.source, Source::Message))
-        .map(|Argument { ty, .. }| {
-            quote_spanned!(types::span(ty)=> <#ty as ::brubeck::__private::FromMessage<__S>>::OPERATIONS)
-        });
+    let operations = route.extractors().map(
+        |Argument { ty, .. }| quote_spanned!(types::span(ty)=> <#ty as priv::FromMessage<__S>>::OPERATIONS),
+    );
     let operations: Vec<TokenStream> = operations.collect();
     NowaitCallScan::of(function.body().clone()).constant(&operations)
 }
@@ -294,7 +320,7 @@ fn extraction(argument: &Argument, local: &Ident) -> TokenStream {
     let span = argument.span();
     match &argument.source {
         Source::Capture { index } => {
-            let read = quote_spanned!(span=> ::brubeck::__private::capture::<__S, #ty>);
+            let read = quote_spanned!(span=> priv::capture::<__S, #ty>);
             quote! {
                 let #local = match #read(&__cx, #index) {
                     ::core::result::Result::Ok(value) => value,
@@ -303,7 +329,7 @@ fn extraction(argument: &Argument, local: &Ident) -> TokenStream {
             }
         }
         Source::OptionalCapture { index, inner } => {
-            let read = quote_spanned!(span=> ::brubeck::__private::optional_capture::<__S, #inner>);
+            let read = quote_spanned!(span=> priv::optional_capture::<__S, #inner>);
             quote! {
                 let #local = match #read(&__cx, #index) {
                     ::core::result::Result::Ok(value) => value,
@@ -312,13 +338,13 @@ fn extraction(argument: &Argument, local: &Ident) -> TokenStream {
             }
         }
         Source::Message => {
-            let read = quote_spanned!(span=> <#ty as ::brubeck::__private::FromMessage<__S>>::from_message);
+            let read = quote_spanned!(span=> <#ty as priv::FromMessage<__S>>::from_message);
             quote! {
                 __cx.bind(#name);
                 let #local = match #read(&__cx).await {
                     ::core::result::Result::Ok(value) => value,
                     ::core::result::Result::Err(rejection) => {
-                        return ::brubeck::__private::IntoReply::into_reply(rejection);
+                        return priv::reject(rejection);
                     }
                 };
             }
@@ -331,7 +357,7 @@ fn run(route: &Route, function: &ItemFn, locals: &[Ident]) -> TokenStream {
     let (name, reply) = (function.name(), reply(route, function));
     let acquire = route.concurrency.as_ref().map(|concurrency| {
         quote! {
-            static __LIMIT: ::brubeck::__private::ConcurrencyLimit = ::brubeck::__private::ConcurrencyLimit::new(#concurrency);
+            static __LIMIT: priv::ConcurrencyLimit = priv::ConcurrencyLimit::new(#concurrency);
             let __permit = __LIMIT.acquire().await;
         }
     });
@@ -347,30 +373,28 @@ fn run(route: &Route, function: &ItemFn, locals: &[Ident]) -> TokenStream {
             #held
             #reply(#name(#(#locals),*))
         };
-        ::brubeck::__private::blocking(__run).await
+        priv::blocking(__run).await
     }
 }
 
 /// Returns the function that converts the return value of the handler to a response.
 fn reply(route: &Route, function: &ItemFn) -> TokenStream {
-    let (span, ty) = match function.returned() {
-        Some(ty) => (types::span(ty), quote!(#ty)),
-        None => (function.name().span(), quote!(())),
-    };
+    let (span, ty) = function.returned_type();
     let unnamed = function.returned().is_some_and(types::mentions_impl);
     match (&route.target, route.kind) {
-        (_, Kind::Response) => quote_spanned!(span=> ::brubeck::__private::handler_value),
+        (_, Kind::Response) => quote_spanned!(span=> priv::handler_value),
         (Target::Operation(operation), _) if !unnamed => {
-            quote_spanned!(span=> <#ty as ::brubeck::__private::Answers<#operation>>::into_reply)
+            quote_spanned!(span=> <#ty as priv::Answers<#operation>>::into_reply)
         }
-        _ if unnamed => quote_spanned!(span=> ::brubeck::__private::reply),
-        _ => quote_spanned!(span=> <#ty as ::brubeck::__private::IntoReply>::into_reply),
+        _ if unnamed => quote_spanned!(span=> priv::reply),
+        _ => quote_spanned!(span=> <#ty as priv::IntoReply>::into_reply),
     }
 }
 
 /// Emits every key, known or incomplete, as an import of a documented item, so that rust-analyzer completes it.
 pub(super) fn keys(args: &HandlerArgs) -> TokenStream {
-    let keys = &args.keys;
+    // `crate` is a keyword, which an editor completes.
+    let keys: Vec<&Ident> = args.keys.iter().filter(|key| *key != "crate").collect();
     if keys.is_empty() {
         return TokenStream::new();
     }
@@ -379,7 +403,7 @@ pub(super) fn keys(args: &HandlerArgs) -> TokenStream {
         const _: () = {
             #[cfg(rust_analyzer)]
             mod handler_keys {
-                use ::brubeck::__private::keys::*;
+                use priv::keys::*;
                 use self::{ #(#keys as _,)* };
             }
         };

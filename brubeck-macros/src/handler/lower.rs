@@ -4,14 +4,14 @@
 use super::HandlerAttribute;
 use crate::attribute::HandlerArgs;
 use crate::error::{Errors, suggest};
-use crate::item::ItemFn;
+use crate::item::{ItemFn, argument_types};
 use crate::method::{Kind, check_method};
 use crate::pattern::{Capture, Pattern};
 use crate::types;
 use proc_macro2::Span;
 use quote::ToTokens;
 use syn::ext::IdentExt;
-use syn::{FnArg, GenericParam, LitInt, Pat, PatType, Path, Safety, Type};
+use syn::{Attribute, FnArg, GenericParam, LitInt, Pat, PatType, Path, Safety, Type};
 
 pub(crate) struct Route {
     pub(crate) target: Target,
@@ -97,7 +97,7 @@ fn check_signature(attribute: HandlerAttribute, args: &HandlerArgs, function: &I
             token,
             format!("a `blocking` handler must be a plain `fn`: it runs on a thread where it may block\nhelp: write `fn {name}`, or remove `blocking`"),
         ),
-        None if !args.blocking => {
+        None if !args.blocking && !args.blocking_is_broken => {
             let blocks = if attribute.kind == Kind::Service {
                 ", or mark it as blocking: `#[service_handler(.., blocking)]`"
             } else {
@@ -116,6 +116,25 @@ fn check_signature(attribute: HandlerAttribute, args: &HandlerArgs, function: &I
             "a handler must be a safe function, because requests call it\nhelp: remove `unsafe`",
         );
     }
+    if hides_own_types(function) {
+        errors.on(
+            name,
+            format!(
+                "the handler `{name}` hides something of the same name that its signature uses, because a handler is also a type\n\
+                 help: rename the handler"
+            ),
+        );
+    }
+    if let Some(second) = function.attrs.iter().find(|attr| is_second_attribute(attr)) {
+        errors.on(
+            second,
+            format!(
+                "a function has one handler attribute, and `#[{}]` is already there\n\
+                 help: write a second function, which calls this one",
+                attribute.name
+            ),
+        );
+    }
     let mut params = sig.generics.params.iter();
     match params
         .clone()
@@ -131,6 +150,39 @@ fn check_signature(attribute: HandlerAttribute, args: &HandlerArgs, function: &I
         ),
         None => {}
     }
+}
+
+/// Returns `true` if the type of the handler has the name of a type, module or crate in its signature.
+pub(super) fn hides_own_types(function: &ItemFn) -> bool {
+    let name = function.name().to_string();
+    argument_types(&function.sig)
+        .chain(function.returned())
+        .any(|ty| types::mentions(ty, &name))
+}
+
+/// Returns `true` for a handler attribute below another one. `#[trace]`, `#[connect]` and the like may be attributes of other crates.
+pub(super) fn is_second_attribute(attribute: &Attribute) -> bool {
+    const CERTAIN: [&str; 10] = [
+        "web_handler",
+        "service_handler",
+        "response_handler",
+        "websocket",
+        "json_socket",
+        "get",
+        "post",
+        "put",
+        "patch",
+        "delete",
+    ];
+    CERTAIN.iter().any(|name| attribute.path().is_ident(name))
+}
+
+/// Returns `true` if rustc rejects a type of the signature: `_`, or a reference in the return type, although no argument borrows. It reports
+/// that once if there is no twin.
+pub(super) fn is_rejected_by_rustc(function: &ItemFn) -> bool {
+    let infers = argument_types(&function.sig).any(|ty| types::mentions(ty, "_"));
+    let returns = |ty: &Type| types::mentions(ty, "_") || types::borrowed(ty).is_some();
+    infers || function.returned().is_some_and(returns)
 }
 
 fn pattern(attribute: HandlerAttribute, args: &HandlerArgs, errors: &Errors) -> Option<Pattern> {
@@ -179,25 +231,12 @@ fn method(attribute: HandlerAttribute, args: &HandlerArgs, errors: &Errors) -> O
     } else {
         "request"
     };
-    match (&args.method, attribute.method) {
-        (Some(lit), Some(fixed)) => {
-            errors.on(
-                lit,
-                format!(
-                    "`#[{}]` already sets the method to \"{fixed}\"\nhelp: remove `method`",
-                    attribute.name
-                ),
-            );
-            None
-        }
-        (Some(lit), None) => {
-            let method = lit.value();
-            errors
-                .keep(check_method(&method, attribute.kind).map_err(|text| syn::Error::new(lit.span(), text)))
-                .map(|()| method)
-        }
-        (None, fixed) => Some(fixed.unwrap_or(default).to_owned()),
-    }
+    let Some(lit) = &args.method else {
+        return Some(attribute.method.unwrap_or(default).to_owned());
+    };
+    let method = lit.value();
+    let checked = check_method(&method, attribute.kind).map_err(|text| syn::Error::new(lit.span(), text));
+    errors.keep(checked).map(|()| method)
 }
 
 fn arguments(function: &ItemFn, pattern: Option<&Pattern>, errors: &Errors) -> Vec<Argument> {
@@ -235,7 +274,7 @@ fn arguments(function: &ItemFn, pattern: Option<&Pattern>, errors: &Errors) -> V
         for (capture, _) in unbound {
             errors.at(
                 pattern.span(),
-                unbound_capture(capture, captures, &arguments, function),
+                unbound_capture(capture, pattern, &arguments, function),
             );
         }
     }
@@ -261,7 +300,7 @@ fn check_argument(function: &ItemFn, argument: &PatType, errors: &Errors) {
         errors.on(
             ty,
             format!(
-                "an argument of a handler must own its value; `{}` borrows\nhelp: {owned}",
+                "an argument of a handler must own its value; `{}` borrows\nhelp: take {owned}",
                 types::text(ty)
             ),
         );
@@ -303,7 +342,7 @@ fn capture_source(index: usize, capture: &Capture, ty: &Type, errors: &Errors) -
 
 fn unbound_capture(
     capture: &Capture,
-    captures: &[Capture],
+    pattern: &Pattern,
     arguments: &[Argument],
     function: &ItemFn,
 ) -> String {
@@ -311,11 +350,12 @@ fn unbound_capture(
     let free = arguments
         .iter()
         .filter_map(|argument| argument.name.as_deref())
-        .filter(|argument| !captures.iter().any(|capture| capture.name == *argument));
+        .filter(|argument| !pattern.captures.iter().any(|capture| capture.name == *argument));
     let help = match suggest(name, free) {
         Some(close) => {
             format!("a capture and its argument have the same name: rename `{close}` or the capture")
         }
+        None if pattern.is_template() => format!("add an argument `{name}: <type>`"),
         None => format!("add an argument `{name}: <type>`, or do not capture: `(?:...)`"),
     };
     format!(
@@ -338,6 +378,15 @@ fn bound_name(pattern: &Pat) -> Option<String> {
         Pat::TupleStruct(pattern) if pattern.elems.len() == 1 => pattern.elems.first().and_then(bound_name),
         Pat::Paren(pattern) => bound_name(&pattern.pat),
         _ => plain_name(pattern),
+    }
+}
+
+impl Route {
+    /// Returns the arguments that are extractors.
+    pub(super) fn extractors(&self) -> impl Iterator<Item = &Argument> {
+        self.arguments
+            .iter()
+            .filter(|argument| matches!(argument.source, Source::Message))
     }
 }
 

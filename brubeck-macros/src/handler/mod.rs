@@ -22,9 +22,9 @@ use socket::SocketOptions;
 #[derive(Clone, Copy)]
 pub(crate) struct HandlerAttribute {
     pub(crate) name: &'static str,
-    kind: Kind,
+    pub(crate) kind: Kind,
     /// The method that the attribute implies, or `None` if it has the key `method`.
-    method: Option<&'static str>,
+    pub(crate) method: Option<&'static str>,
 }
 
 impl HandlerAttribute {
@@ -45,17 +45,42 @@ impl HandlerAttribute {
     };
 
     /// A GET that becomes a WebSocket.
-    const WEBSOCKET: HandlerAttribute = HandlerAttribute {
+    pub(crate) const WEBSOCKET: HandlerAttribute = HandlerAttribute {
         name: "websocket",
         kind: Kind::Web,
         method: Some("get"),
     };
     /// A message without HTTP, which is routed like a call.
-    const JSON_SOCKET: HandlerAttribute = HandlerAttribute {
+    pub(crate) const JSON_SOCKET: HandlerAttribute = HandlerAttribute {
         name: "json_socket",
         kind: Kind::Service,
         method: Some("request"),
     };
+
+    /// Every handler attribute.
+    pub(crate) const ALL: [HandlerAttribute; 14] = [
+        HandlerAttribute::WEB,
+        HandlerAttribute::SERVICE,
+        HandlerAttribute::RESPONSE,
+        HandlerAttribute::WEBSOCKET,
+        HandlerAttribute::JSON_SOCKET,
+        HandlerAttribute::verb("get"),
+        HandlerAttribute::verb("post"),
+        HandlerAttribute::verb("put"),
+        HandlerAttribute::verb("patch"),
+        HandlerAttribute::verb("delete"),
+        HandlerAttribute::verb("head"),
+        HandlerAttribute::verb("options"),
+        HandlerAttribute::verb("trace"),
+        HandlerAttribute::verb("connect"),
+    ];
+
+    /// Returns the attribute of this name.
+    pub(crate) fn named(name: &str) -> Option<HandlerAttribute> {
+        HandlerAttribute::ALL
+            .into_iter()
+            .find(|attribute| attribute.name == name)
+    }
 
     /// `#[get]` and the other attributes that are named after their method.
     pub(crate) const fn verb(method: &'static str) -> HandlerAttribute {
@@ -69,34 +94,21 @@ impl HandlerAttribute {
 
 pub(crate) fn expand(attribute: HandlerAttribute, args: TokenStream, item: TokenStream) -> TokenStream {
     #[cfg(not(feature = "services"))]
-    if attribute.kind != Kind::Web {
+    if matches!(attribute.name, "service_handler" | "response_handler") {
         let error = crate::error::needs_feature(&format!("`#[{}]`", attribute.name), "services");
         return quote!(#error #item);
     }
-    expand_with(attribute, args, item, None, Errors::default())
-}
-
-pub(crate) fn expand_websocket(args: TokenStream, item: TokenStream) -> TokenStream {
     let errors = Errors::default();
-    let (options, args) = SocketOptions::split_off(args, &errors);
-    expand_with(HandlerAttribute::WEBSOCKET, args, item, Some(&options), errors)
-}
-
-pub(crate) fn expand_json_socket(args: TokenStream, item: TokenStream) -> TokenStream {
-    let errors = Errors::default();
-    let args = socket::message_path(args, &errors);
-    expand_with(HandlerAttribute::JSON_SOCKET, args, item, None, errors)
-}
-
-fn expand_with(
-    attribute: HandlerAttribute,
-    args: TokenStream,
-    item: TokenStream,
-    socket: Option<&SocketOptions>,
-    errors: Errors,
-) -> TokenStream {
-    let args = HandlerArgs::parse(attribute.name, args, &errors);
-    let Ok(function) = syn::parse2::<ItemFn>(item.clone()) else {
+    let (mut args, others) = HandlerArgs::parse(attribute, args, &errors);
+    let socket = match attribute.name {
+        "websocket" => Some(SocketOptions::new(&others, &errors)),
+        "json_socket" => {
+            args.path = Some(socket::message_path(&others, &errors));
+            None
+        }
+        _ => None,
+    };
+    let Ok(mut function) = syn::parse2::<ItemFn>(item.clone()) else {
         let name = attribute.name;
         errors.on(
             &item,
@@ -106,22 +118,27 @@ fn expand_with(
         return quote!(#item #errors);
     };
     let route = lower::lower(attribute, &args, &function, &errors);
-    if let (Some(_), Some(route)) = (socket, &route) {
+    if let (Some(_), Some(route)) = (&socket, &route) {
         socket::check_takes_socket(route, &function, &errors);
     }
-    let keys = expand::keys(&args);
+    let keys = args.crate_path.resolve(expand::keys(&args));
     match route {
-        Some(route) if !errors.any() => {
-            let route = expand::expand(&route, &function, socket);
+        Some(route) if !errors.any() && !lower::is_rejected_by_rustc(&function) => {
+            let route = expand::expand(&route, &function, socket.as_ref());
+            let route = args.crate_path.resolve(route);
             quote!(#function #route #keys)
         }
         _ => {
             let errors = errors.into_tokens();
-            // An impl block cannot contain the types and constants that go with a function.
-            if function.takes_self() {
+            function
+                .attrs
+                .retain(|attribute| !lower::is_second_attribute(attribute));
+            // An impl block cannot contain the types and constants that go with a function, and a type that hides another one is the
+            // reported error.
+            if function.takes_self() || lower::hides_own_types(&function) {
                 return quote!(#[allow(unused_variables)] #function #errors);
             }
-            let placeholder = function.placeholder();
+            let placeholder = args.crate_path.resolve(function.placeholder());
             quote!(#[allow(unused_variables)] #function #placeholder #errors #keys)
         }
     }

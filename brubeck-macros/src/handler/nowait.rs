@@ -77,7 +77,7 @@ impl NowaitCallScan {
         let methods = self.methods.iter().map(|method| Literal::string(method));
         let paths = self.paths.iter().map(|path| Literal::string(path));
         quote! {
-            const NOWAIT_CALLS: ::brubeck::__private::NowaitCalls = ::brubeck::__private::NowaitCalls {
+            const NOWAIT_CALLS: priv::NowaitCalls = priv::NowaitCalls {
                 methods: &[#(#methods),*],
                 operations: &[#(#operations),*],
                 paths: &[#(#paths),*],

@@ -1,16 +1,12 @@
 //! `#[websocket]` and `#[json_socket]`: handlers of bidirectional connections.
 
 use super::lower::Route;
-use crate::error::{Errors, suggest};
+use crate::error::Errors;
 use crate::item::ItemFn;
-use crate::types;
-use proc_macro2::TokenStream;
+use crate::keys::Arguments;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::parse::{ParseStream, Parser};
-use syn::punctuated::Punctuated;
-use syn::{Expr, Ident, Lit, LitStr, Token, bracketed};
-
-const KEYS: [&str; 3] = ["path", "protocols", "origins"];
+use syn::LitStr;
 
 /// The keys of `#[websocket]` that other attributes do not have.
 #[derive(Default)]
@@ -20,42 +16,12 @@ pub(crate) struct SocketOptions {
 }
 
 impl SocketOptions {
-    /// Parses `protocols = [..]` and `origins = [..]`. Returns them, and the other arguments, which the parser of all handler attributes
-    /// reads. Reports unknown keys.
-    pub(super) fn split_off(attribute: TokenStream, errors: &Errors) -> (SocketOptions, TokenStream) {
-        let mut options = SocketOptions::default();
-        let mut rest = TokenStream::new();
-        let result = (|input: ParseStream<'_>| options.read(input, &mut rest, errors)).parse2(attribute);
-        errors.keep(result);
-        (options, rest)
-    }
-
-    fn read(&mut self, input: ParseStream<'_>, rest: &mut TokenStream, errors: &Errors) -> syn::Result<()> {
-        while !input.is_empty() {
-            if input.peek(Ident) && input.peek2(Token![=]) {
-                let key: Ident = input.parse()?;
-                let equals: Token![=] = input.parse()?;
-                match key.to_string().as_str() {
-                    "protocols" => self.protocols = words(input, &key, check_protocol, errors)?,
-                    "origins" => self.origins = words(input, &key, check_origin, errors)?,
-                    "path" => {
-                        let value: Expr = input.parse()?;
-                        rest.extend(quote!(#key #equals #value,));
-                    }
-                    word => {
-                        errors.on(&key, unknown(word));
-                        input.parse::<Expr>()?;
-                    }
-                }
-            } else {
-                let value: Expr = input.parse()?;
-                rest.extend(quote!(#value,));
-            }
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
-            }
+    /// Reads `protocols = [..]` and `origins = [..]`, and reports values that no client can send.
+    pub(super) fn new(arguments: &Arguments, errors: &Errors) -> SocketOptions {
+        SocketOptions {
+            protocols: checked(arguments.texts("protocols"), check_protocol, errors),
+            origins: checked(arguments.texts("origins"), check_origin, errors),
         }
-        Ok(())
     }
 
     /// Returns the check of the handshake, which runs before the arguments are extracted.
@@ -63,20 +29,17 @@ impl SocketOptions {
         let SocketOptions { protocols, origins } = self;
         quote! {
             if let ::core::result::Result::Err(rejection) =
-                ::brubeck::__private::socket_offered(&__cx, &[#(#protocols),*], &[#(#origins),*])
+                priv::socket_offered(&__cx, &[#(#protocols),*], &[#(#origins),*])
             {
-                return ::brubeck::__private::IntoReply::into_reply(rejection);
+                return priv::IntoReply::into_reply(rejection);
             }
         }
     }
 
     /// Returns the expression that opens the WebSocket and runs the handler.
     pub(super) fn run(&self, function: &ItemFn, call: &TokenStream) -> TokenStream {
-        let (span, ty) = match function.returned() {
-            Some(ty) => (types::span(ty), quote!(#ty)),
-            None => (function.name().span(), quote!(())),
-        };
-        let run = quote_spanned!(span=> ::brubeck::__private::socket_run::<__S, #ty, _>);
+        let (span, ty) = function.returned_type();
+        let run = quote_spanned!(span=> priv::socket_run::<__S, #ty, _>);
         quote!(#run(&__cx, #call))
     }
 }
@@ -96,37 +59,9 @@ pub(super) fn check_takes_socket(route: &Route, function: &ItemFn, errors: &Erro
     }
 }
 
-fn words(
-    input: ParseStream<'_>,
-    key: &Ident,
-    check: fn(&str) -> Result<(), String>,
-    errors: &Errors,
-) -> syn::Result<Vec<LitStr>> {
-    if !input.peek(syn::token::Bracket) {
-        let value: Expr = input.parse()?;
-        errors.on(
-            value,
-            format!("`{key}` must be a list of string literals\nhelp: write `{key} = [\"..\"]`"),
-        );
-        return Ok(Vec::new());
-    }
-    let list;
-    bracketed!(list in input);
-    let words = Punctuated::<Lit, Token![,]>::parse_terminated(&list)?;
-    let mut checked = Vec::new();
-    for word in words {
-        match word {
-            Lit::Str(word) => match check(&word.value()) {
-                Ok(()) => checked.push(word),
-                Err(error) => errors.on(&word, error),
-            },
-            other => errors.on(
-                other,
-                format!("`{key}` must be a list of string literals\nhelp: write `{key} = [\"..\"]`"),
-            ),
-        }
-    }
-    Ok(checked)
+fn checked(words: &[LitStr], check: fn(&str) -> Result<(), String>, errors: &Errors) -> Vec<LitStr> {
+    let is_valid = |word: &&LitStr| check(&word.value()).map_err(|text| errors.on(word, text)).is_ok();
+    words.iter().filter(is_valid).cloned().collect()
 }
 
 /// Checks that a subprotocol is a token of RFC 9110, section 5.6.2.
@@ -140,45 +75,77 @@ fn check_protocol(word: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Checks that a browser can send a text as the origin of a page (RFC 6454, section 6.2). `*` stands for every origin.
 fn check_origin(word: &str) -> Result<(), String> {
-    let site = word.split_once("://").map(|(_, site)| site);
-    if word == "*" || site.is_some_and(|site| !site.is_empty() && !site.contains('/')) {
+    if word == "*" {
         return Ok(());
     }
-    let host = site.unwrap_or(word).split('/').next().unwrap_or_default();
-    let host = if host.is_empty() { "example.com" } else { host };
+    let (scheme, rest) = word.split_once("://").unwrap_or(("https", word));
+    let site = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let host = site.rsplit('@').next().unwrap_or_default();
+    let page_scheme = match scheme {
+        "ws" => "http",
+        "wss" => "https",
+        other => other,
+    };
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let help = if host.contains('*') {
+        "list each origin; `*` alone stands for every one".to_owned()
+    } else if !host.is_ascii() {
+        "write the host as browsers send it, in Punycode: `https://xn--..`".to_owned()
+    } else if is_scheme && is_host(host) {
+        format!("write `{page_scheme}://{host}`, or `*` for every origin")
+    } else {
+        "write `https://example.com`, or `*` for every origin".to_owned()
+    };
+    let is_origin =
+        is_scheme && page_scheme == scheme && format!("{scheme}://{host}") == word && is_host(host);
+    if is_origin && !host.contains('*') {
+        return Ok(());
+    }
     Err(format!(
-        "`{word}` is not an origin\nhelp: write `https://{host}`, or `*` for every origin"
+        "`{word}` is not the origin of a page: a scheme, a host and an optional port\nhelp: {help}"
     ))
 }
 
-fn unknown(word: &str) -> String {
-    let help = suggest(word, KEYS)
-        .map(|meant| format!("\nhelp: did you mean `{meant}`?"))
-        .unwrap_or_default();
-    format!("unknown key `{word}`; expected `path`, `protocols` or `origins`{help}")
+/// Returns whether a text is a host, as browsers send it, with an optional port.
+fn is_host(text: &str) -> bool {
+    let (is_name, port) = if let Some(rest) = text.strip_prefix('[') {
+        let Some((address, port)) = rest.split_once(']') else {
+            return false;
+        };
+        (address.parse::<std::net::Ipv6Addr>().is_ok(), port)
+    } else {
+        let end = text.find(':').unwrap_or(text.len());
+        let (name, port) = text.split_at(end);
+        let is_name = !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        (is_name, port)
+    };
+    let is_port = port.is_empty()
+        || port.strip_prefix(':').is_some_and(|digits| {
+            digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok()
+        });
+    is_name && is_port
 }
 
-/// Converts a name such as `"@chat"` to the arguments of a handler attribute: the messages of the socket are routed by the path `/@chat`.
-/// An invalid name is reported and replaced by a valid path, so that a missing path is not a second error.
-pub(super) fn message_path(attribute: TokenStream, errors: &Errors) -> TokenStream {
-    let name = match syn::parse2::<LitStr>(attribute.clone()) {
-        Ok(name) => name,
-        Err(_) if attribute.is_empty() => {
-            let span = proc_macro2::Span::call_site();
+/// Converts a name such as `"@chat"` to a route pattern: the messages of the socket are routed by the path `/@chat`. A missing or invalid
+/// name is reported and replaced by a valid one, so that the path is not a second error.
+pub(super) fn message_path(arguments: &Arguments, errors: &Errors) -> LitStr {
+    let broken = || LitStr::new("^/@broken$", Span::call_site());
+    let Some(name) = arguments.text("name") else {
+        if !arguments.has("name") && !arguments.is_cut {
             errors.at(
-                span,
+                Span::call_site(),
                 "`#[json_socket]` needs a name\nhelp: write `#[json_socket(\"@name\")]`",
             );
-            return quote!(path = "^/@broken$");
         }
-        Err(_) => {
-            errors.on(
-                attribute,
-                "the name of a message socket must be a string literal\nhelp: write `#[json_socket(\"@name\")]`",
-            );
-            return quote!(path = "^/@broken$");
-        }
+        return broken();
     };
     let value = name.value();
     let word = value.strip_prefix(['@', '<']).unwrap_or_default();
@@ -188,53 +155,51 @@ pub(super) fn message_path(attribute: TokenStream, errors: &Errors) -> TokenStre
             .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
     {
         errors.on(
-            &name,
+            name,
             format!(
                 "`{value}` is not the name of a message socket\nhelp: write `@name` (JSON) or `<name` (XML), with letters, \
                  digits, `-` or `_`"
             ),
         );
-        return quote!(path = "^/@broken$");
+        return broken();
     }
-    let pattern = LitStr::new(&format!("^/{value}$"), name.span());
-    quote!(path = #pattern)
+    LitStr::new(&format!("^/{value}$"), name.span())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handler::HandlerAttribute;
 
-    fn split_off(tokens: TokenStream) -> (SocketOptions, String, String) {
+    fn parse(attribute: HandlerAttribute, tokens: TokenStream) -> (Arguments, Errors) {
         let errors = Errors::default();
-        let (options, rest) = SocketOptions::split_off(tokens, &errors);
-        (options, rest.to_string(), errors.into_tokens().to_string())
+        (attribute.grammar().parse(tokens, &errors), errors)
+    }
+
+    fn options(tokens: TokenStream) -> (SocketOptions, String) {
+        let (arguments, errors) = parse(HandlerAttribute::WEBSOCKET, tokens);
+        let options = SocketOptions::new(&arguments, &errors);
+        (options, errors.into_tokens().to_string())
     }
 
     #[test]
-    fn splits_off_protocols_and_origins() {
-        let (options, rest, errors) = split_off(quote!(
+    fn reads_protocols_and_origins() {
+        let (options, errors) = options(quote!(
             "^/chat$",
             protocols = ["a", "b"],
             origins = ["https://x.example"]
         ));
         assert_eq!((options.protocols.len(), options.origins.len()), (2, 1));
-        assert_eq!(rest, "\"^/chat$\" ,");
         assert_eq!(errors, "");
-        let (_, rest, errors) = split_off(quote!(path = "^/chat$"));
-        assert_eq!((rest.as_str(), errors.as_str()), ("path = \"^/chat$\" ,", ""));
     }
 
     #[test]
     fn reports_mistakes_with_a_fix() {
         let assert_reported = |tokens, text: &str| {
-            let (_, _, errors) = split_off(tokens);
+            let (_, errors) = options(tokens);
             assert!(errors.contains(text), "{errors}");
         };
         assert_reported(quote!("^/", protocol = ["a"]), "did you mean `protocols`?");
-        assert_reported(
-            quote!("^/", protocols = "a"),
-            "`protocols` must be a list of string literals",
-        );
         assert_reported(
             quote!("^/", protocols = ["a b"]),
             "is not a valid name of a subprotocol",
@@ -243,30 +208,83 @@ mod tests {
             quote!("^/", origins = ["example.com"]),
             "help: write `https://example.com`",
         );
-        assert_reported(
-            quote!("^/", origins = [5]),
-            "`origins` must be a list of string literals",
-        );
+    }
+
+    #[test]
+    fn origin_is_one_that_a_browser_can_send() {
+        for origin in [
+            "*",
+            "https://example.com",
+            "http://localhost:8080",
+            "https://EXAMPLE.com:443",
+            "http://127.0.0.1:3000",
+            "http://[::1]:3000",
+            "https://xn--strae-oqa.example",
+            "chrome-extension://abcdef",
+            "capacitor://localhost",
+            "https://a_b.example",
+        ] {
+            assert_eq!(check_origin(origin), Ok(()), "{origin}");
+        }
+        for (origin, help) in [
+            ("example.com", "`https://example.com`"),
+            ("example.com:8080", "`https://example.com:8080`"),
+            ("//example.com", "`https://example.com`"),
+            ("https://example.com/", "`https://example.com`"),
+            ("https://example.com/chat?x#y", "`https://example.com`"),
+            ("https://example.com?x", "`https://example.com`"),
+            ("https://example.com#x", "`https://example.com`"),
+            ("https://example.com\\chat", "`https://example.com`"),
+            ("https://user@example.com", "`https://example.com`"),
+            ("wss://example.com", "`https://example.com`"),
+            ("ws://localhost:1", "`http://localhost:1`"),
+            ("https://*.example.com", "list each origin"),
+            ("https://*", "list each origin"),
+            ("**", "list each origin"),
+            ("https://stra\u{df}e.example", "Punycode"),
+            ("https://example.com:", "`https://example.com`"),
+            ("https://example.com:65536", "`https://example.com`"),
+            ("https://example.com:port", "`https://example.com`"),
+            ("https://example.com:+80", "`https://example.com`"),
+            ("https://", "`https://example.com`"),
+            ("https:// example.com", "`https://example.com`"),
+            ("https://example.com ", "`https://example.com`"),
+            ("https://a b", "`https://example.com`"),
+            ("https://[::1", "`https://example.com`"),
+            ("https://[::g]", "`https://example.com`"),
+            ("https://::1", "`https://example.com`"),
+            ("1http://example.com", "`https://example.com`"),
+            ("null", "`https://null`"),
+            ("", "`https://example.com`"),
+            ("https:example.com", "`https://example.com`"),
+        ] {
+            let error = check_origin(origin).expect_err(origin);
+            assert!(error.contains(help), "{origin}: {error}");
+        }
+    }
+
+    fn path(tokens: TokenStream) -> (String, String) {
+        let (arguments, errors) = parse(HandlerAttribute::JSON_SOCKET, tokens);
+        let path = message_path(&arguments, &errors).value();
+        (path, errors.into_tokens().to_string())
     }
 
     #[test]
     fn converts_a_name_to_a_path() {
-        let path = |tokens| message_path(tokens, &Errors::default()).to_string();
-        assert_eq!(path(quote!("@chat")), "path = \"^/@chat$\"");
-        assert_eq!(path(quote!("<chat")), "path = \"^/<chat$\"");
+        assert_eq!(path(quote!("@chat")), ("^/@chat$".to_owned(), String::new()));
+        assert_eq!(path(quote!(name = "<chat")).0, "^/<chat$");
     }
 
     #[test]
     fn reports_an_invalid_name() {
         let assert_reported = |tokens, text: &str| {
-            let errors = Errors::default();
-            message_path(tokens, &errors);
-            let errors = errors.into_tokens().to_string();
+            let (_, errors) = path(tokens);
             assert!(errors.contains(text), "{errors}");
         };
         assert_reported(quote!("chat"), "is not the name of a message socket");
         assert_reported(quote!("@a/b"), "is not the name of a message socket");
         assert_reported(quote!(), "needs a name");
-        assert_reported(quote!(path = "@chat"), "must be a string literal");
+        assert_reported(quote!(path = "@chat"), "unknown key `path`");
+        assert_reported(quote!(NAME), "unknown key `NAME`");
     }
 }

@@ -16,7 +16,7 @@ fn lowered(
     item: TokenStream,
 ) -> (Option<Route>, Vec<String>) {
     let errors = Errors::default();
-    let args = HandlerArgs::parse(attribute.name, args, &errors);
+    let (args, _) = HandlerArgs::parse(attribute, args, &errors);
     let function: ItemFn = syn::parse2(item).expect("a function");
     let route = lower(attribute, &args, &function, &errors);
     (route, texts(errors))

@@ -48,7 +48,7 @@ for primes
 where
     Arg<u64>: ::brubeck::__private::FromMessage<__S>,
 {
-    #[allow(unused_mut)]
+    #[allow(deprecated, unused_mut)]
     fn handle(
         mut __cx: ::brubeck::__private::Context<__S>,
     ) -> ::brubeck::__private::BoxFuture {
@@ -61,7 +61,7 @@ where
             {
                 ::core::result::Result::Ok(value) => value,
                 ::core::result::Result::Err(rejection) => {
-                    return ::brubeck::__private::IntoReply::into_reply(rejection);
+                    return ::brubeck::__private::reject(rejection);
                 }
             };
             let __released = __cx.release_message();
@@ -113,9 +113,9 @@ const _: () = {
         }
         /// Returns a request to this handler. The parameters fill the captures of the path; each other argument has a method of the same name, which sets it.
         fn request() -> primes_request {
-            let mut __path = ::std::string::String::new();
-            __path.push_str("/primes");
-            Self::__started(__path)
+            let mut path = ::std::string::String::new();
+            path.push_str("/primes");
+            Self::__started(path)
         }
     }
 };

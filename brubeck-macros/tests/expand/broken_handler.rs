@@ -1,4 +1,4 @@
-// #[get("/index")]
+// #[get("index")]
 // async fn index() -> &'static str {
 //     "hello"
 // }
@@ -20,5 +20,5 @@ for index {
     }
 }
 ::core::compile_error! {
-    "a route pattern starts with `^`\n    /index\n    ^\nhelp: write `^/index$`"
+    "a path begins with `/`, or with `^` if it is a regex\n    index\n    ^\nhelp: write `/index` or `^/index$`"
 }

@@ -29,7 +29,7 @@ pub mod slow_echo {
     const _: () = {
         const __ARGUMENT0: ::brubeck::__private::InPath<u64> = ::brubeck::__private::in_path::<
             u64,
-        >(0usize);
+        >("room", 0usize);
         const __ARGUMENT1: ::brubeck::__private::Named<String> = ::brubeck::__private::named::<
             String,
         >("text");
@@ -44,13 +44,16 @@ pub mod slow_echo {
             >();
             const SPEC: ::brubeck::__private::Spec = ::brubeck::__private::Spec::new(
                     "slow_echo::echo",
-                    "^/service/slow/(?<room>[^/]+)$",
+                    "/service/slow/{room}",
                     ::brubeck::__private::Method::Request,
                     ::brubeck::__private::Kind::Service,
                 )
                 .with_captures(&["room"])
+                .with_regex(
+                    "\\A/service/slow/(?<room>(?:(?:[\\u{0}-\\u{2E}0-\\u{10FFFF}]|(?-u:\\xFF)))+)\\z",
+                )
                 .with_automaton(
-                    b"\0\x01//\x06\0\0\x01ss\x0C\0\0\x01ee\x12\0\0\x01rr\x18\0\0\x01vv\x1E\0\0\x01ii$\0\0\x01cc*\0\0\x01ee0\0\0\x01//6\0\0\x01ss<\0\0\x01llB\0\0\x01ooH\0\0\x01wwN\0\0\x01//T\0\0\x02\0.^\x000\xFF^\0\x01\x02\0.^\x000\xFF^\0",
+                    b"\0\x01//\x06\0\0\x01ss\x0C\0\0\x01ee\x12\0\0\x01rr\x18\0\0\x01vv\x1E\0\0\x01ii$\0\0\x01cc*\0\0\x01ee0\0\0\x01//6\0\0\x01ss<\0\0\x01llB\0\0\x01ooH\0\0\x01wwN\0\0\x01//T\0\0\x03\0.b\x000\x7Fb\0\xC0\xFFb\0\x01\x02\0.b\x000\xFFb\0",
                     b"/service/slow/",
                     "/service/slow/a",
                 )
@@ -62,17 +65,21 @@ pub mod slow_echo {
                         ::brubeck::__private::Json < Fault >>
                     ),
                 )
+                .of_operation(10858789840072451008u64)
                 .at(::core::file!(), ::core::line!());
+            const CONTRACT: u64 = 10858789840072451008u64;
             const TIMEOUT: ::core::option::Option<::core::time::Duration> = ::core::option::Option::Some(
                 ::core::time::Duration::from_millis(5000u64),
             );
             fn into_request(self) -> ::brubeck::__private::ServiceRequest {
+                let __text0 = __ARGUMENT0.text(self.room);
                 let mut __path = ::std::string::String::new();
                 __path.push_str("/service/slow/");
-                __ARGUMENT0.write(&mut __path, self.room);
+                ::brubeck::__private::push_segment(&mut __path, &__text0);
                 let __request = ::brubeck::__private::ServiceRequest::to(__path)
                     .with_method(::brubeck::__private::Method::Request)
                     .idempotent();
+                let __request = __request.with_path_argument("room", __text0);
                 let __request = __ARGUMENT1.write(__request, self.text);
                 __request
             }
@@ -81,16 +88,18 @@ pub mod slow_echo {
             fn read<__S>(
                 __arguments: &::brubeck::__private::Arguments<'_, __S>,
             ) -> ::core::result::Result<Self, ::brubeck::__private::Rejection> {
-                let mut __value0 = __ARGUMENT1.slot();
-                __arguments.fill(&mut [&mut __value0]);
+                let mut __value0 = __ARGUMENT0.slot();
+                let mut __value1 = __ARGUMENT1.slot();
+                __arguments.fill(&mut [&mut __value0, &mut __value1]);
                 ::core::result::Result::Ok(echo {
-                    room: __ARGUMENT0.read(__arguments)?,
-                    text: __value0.take()?,
+                    room: __value0.take(__arguments)?,
+                    text: __value1.take()?,
                 })
             }
         }
     };
     ///Returns the routes of all operations, for a state that implements [`SlowEcho`].
+    #[allow(deprecated)]
     pub const fn routes<__S: SlowEcho + ::brubeck::__private::AppState>() -> ::brubeck::__private::Routes<
         __S,
     > {

@@ -19,6 +19,7 @@ impl ::brubeck::__private::Routed for user {
             ::brubeck::__private::Kind::Web,
         )
         .with_captures(&["id", "tab"])
+        .with_regex("\\A/user/(?<id>[0-9]+)(?:/(?<tab>[a-z]))?\\z")
         .with_automaton(
             b"\0\x01//\x06\0\0\x01uu\x0C\0\0\x01ss\x12\0\0\x01ee\x18\0\0\x01rr\x1E\0\0\x01//$\0\0\x0109*\0\x01\x02//4\x0009*\0\0\x01az:\0\x01\0",
             b"/user/",
@@ -42,8 +43,9 @@ for user
 where
     State<Db>: ::brubeck::__private::FromMessage<__S>,
 {
-    const STREAMS: bool = <State<Db> as ::brubeck::__private::FromMessage<__S>>::STREAMS;
-    #[allow(unused_mut)]
+    const STREAMS: bool = <State<Db> as ::brubeck::__private::FromMessage<__S>>::BODY
+        .is_stream();
+    #[allow(deprecated, unused_mut)]
     fn handle(
         mut __cx: ::brubeck::__private::Context<__S>,
     ) -> ::brubeck::__private::BoxFuture {
@@ -70,7 +72,7 @@ where
             {
                 ::core::result::Result::Ok(value) => value,
                 ::core::result::Result::Err(rejection) => {
-                    return ::brubeck::__private::IntoReply::into_reply(rejection);
+                    return ::brubeck::__private::reject(rejection);
                 }
             };
             let __released = __cx.release_message();

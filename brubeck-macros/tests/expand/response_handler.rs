@@ -38,7 +38,7 @@ for on_slow
 where
     ServiceResponse<Echoed>: ::brubeck::__private::FromMessage<__S>,
 {
-    #[allow(unused_mut)]
+    #[allow(deprecated, unused_mut)]
     fn handle(
         mut __cx: ::brubeck::__private::Context<__S>,
     ) -> ::brubeck::__private::BoxFuture {
@@ -51,7 +51,7 @@ where
             {
                 ::core::result::Result::Ok(value) => value,
                 ::core::result::Result::Err(rejection) => {
-                    return ::brubeck::__private::IntoReply::into_reply(rejection);
+                    return ::brubeck::__private::reject(rejection);
                 }
             };
             let __released = __cx.release_message();

@@ -13,7 +13,8 @@ const ROUTES: Routes<App> = {
         const _: () = {
             #[allow(unused_imports)]
             use ::brubeck::__private::{
-                Routed, Spec, emit_error, join_specs, specs, shadow_checks,
+                Routed, Spec, emit_error, join_specs, spec_references, specs,
+                shadow_checks,
             };
             static COUNTS: [usize; 2usize] = [1, admin::ROUTES.len()];
             static SPECS: [&Spec; __LEN] = join_specs(

@@ -5,6 +5,7 @@
 // }
 
 #[automatically_derived]
+#[allow(deprecated)]
 impl ::brubeck::__private::Template for Success {
     const NAME: &'static str = "success.html";
     const SOURCES: &'static [(&'static str, &'static str)] = &[
@@ -17,8 +18,9 @@ impl ::brubeck::__private::Template for Success {
         ),
     ];
     fn context(&self) -> ::brubeck::__private::Value {
-        ::brubeck::__private::variables([
-            ("name", ::brubeck::__private::variable(&self.name)),
-        ])
+        ::brubeck::__private::variables(
+            "Success",
+            [("name", ::brubeck::__private::variable(&self.name))],
+        )
     }
 }
