@@ -48,8 +48,17 @@ impl Automaton {
         }
     }
 
-    /// Matches a path with this automaton only, as the reference for combined automata.
-    #[cfg(test)]
+    /// Returns the edge of the only byte that can follow in a state. Returns `None` if a path may end there, or if several bytes can
+    /// follow.
+    pub(super) const fn forced_edge(self, state: u16) -> Option<Edge> {
+        if self.is_absent() || self.accepts(state) || self.edges(state) != 1 {
+            return None;
+        }
+        let edge = self.edge(state, 0);
+        if edge.low == edge.high { Some(edge) } else { None }
+    }
+
+    /// Matches a path with this automaton only. The router uses combined automata.
     pub(super) fn matches(self, path: &[u8]) -> bool {
         let mut state = 0;
         for &byte in path {
@@ -73,15 +82,15 @@ impl Automaton {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::Automaton;
 
     /// `^/a`, as the macros pack it.
-    const PREFIX: Automaton = Automaton(&[
+    pub(in crate::routing) const PREFIX: Automaton = Automaton(&[
         0, 1, b'/', b'/', 6, 0, 0, 1, b'a', b'a', 12, 0, 3, 1, 0, 255, 12, 0,
     ]);
     /// `^/$`
-    const EXACT: Automaton = Automaton(&[0, 1, b'/', b'/', 6, 0, 1, 0]);
+    pub(in crate::routing) const EXACT: Automaton = Automaton(&[0, 1, b'/', b'/', 6, 0, 1, 0]);
 
     #[test]
     fn packed_automaton_matches_prefixes_and_exact_paths() {

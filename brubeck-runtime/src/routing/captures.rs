@@ -1,6 +1,6 @@
 //! Finds the captures of a path that matches, without a regex.
 //!
-//! In most patterns the next byte alone decides how the match continues: `^/user/(?<id>\d+)(?:/(?<tab>[a-z]+))?$`. Such a
+//! In most patterns the next character alone decides how the match continues: `^/user/(?<id>\d+)(?:/(?<tab>[a-z]+))?$`. Such a
 //! pattern is compiled to a short program that runs once over the path, up to the end of the last capture. It never backtracks and
 //! does not check what it skips, because the path is known to match. Other patterns have no program; a regex finds their captures.
 
@@ -31,6 +31,11 @@ enum Instruction {
         set: Arc<ByteSet>,
         max: u32,
     },
+    /// Skips characters while their first byte is in the set, at most `max` of them.
+    SkipCharacters {
+        set: Arc<ByteSet>,
+        max: u32,
+    },
     CaptureStart(u32),
     CaptureEnd(u32),
     /// Jumps over `offset` instructions unless the next byte is in the set.
@@ -45,7 +50,7 @@ enum Instruction {
 /// The follow set at some point of a pattern.
 #[derive(Clone)]
 struct Follow {
-    /// A superset of the bytes that may come next.
+    /// A superset of the bytes with which the next character may begin.
     bytes: ByteSet,
     /// The match may end here although the path continues, because no `$` follows in the pattern.
     match_may_end: bool,
@@ -59,7 +64,7 @@ impl CaptureProgram {
         captures: &[&str],
         sets: &mut ByteSetInterner,
     ) -> Option<CaptureProgram> {
-        let mut parser = ParserBuilder::new().unicode(false).utf8(false).build();
+        let mut parser = ParserBuilder::new().utf8(false).build();
         let mut compiler = Compiler {
             captures,
             sets,
@@ -90,6 +95,14 @@ impl CaptureProgram {
                     let rest = path.get(at..).unwrap_or_default().iter().take(*max as usize);
                     at += rest.take_while(|byte| set.contains(**byte)).count();
                 }
+                Instruction::SkipCharacters { set, max } => {
+                    for _ in 0..*max {
+                        match path.get(at) {
+                            Some(byte) if set.contains(*byte) => at += character_len(*byte),
+                            _ => break,
+                        }
+                    }
+                }
                 Instruction::CaptureStart(capture) => captures.set_start(*capture as usize, at),
                 Instruction::CaptureEnd(capture) => captures.set_end(*capture as usize, at),
                 Instruction::JumpUnless { set, offset } => {
@@ -117,6 +130,10 @@ impl Compiler<'_> {
         if let Some(length) = fixed_length(part) {
             return self.skip(length);
         }
+        if let Some(character) = one_character(part) {
+            self.skip_characters(character.first_bytes, 1);
+            return Some(());
+        }
         match part.kind() {
             HirKind::Capture(group) => {
                 let name = group.name.as_deref()?;
@@ -130,7 +147,7 @@ impl Compiler<'_> {
             HirKind::Repetition(repetition) => self.compile_repetition(repetition, follow),
             HirKind::Concat(parts) => self.compile_sequence(parts, follow),
             HirKind::Alternation(branches) => self.compile_alternation(branches, follow),
-            // All of these have a fixed length.
+            // All of these have a fixed length, or are one character.
             HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => None,
         }
     }
@@ -141,6 +158,22 @@ impl Compiler<'_> {
                 .push(Instruction::Skip(u32::try_from(length).ok()?));
         }
         Some(())
+    }
+
+    /// Skips up to `max` characters that begin with a byte in the set.
+    fn skip_characters(&mut self, mut first_bytes: ByteSet, max: u32) {
+        let only_single_bytes = first_bytes.has_only_single_bytes();
+        if !only_single_bytes && max < u32::MAX {
+            let set = self.sets.intern(first_bytes);
+            self.instructions.push(Instruction::SkipCharacters { set, max });
+            return;
+        }
+        if !only_single_bytes {
+            // The other bytes of a character follow its first byte, so without a maximum nothing needs to be counted.
+            first_bytes.add(&ByteSet::range(0x80, 0xbf));
+        }
+        let set = self.sets.intern(first_bytes);
+        self.instructions.push(Instruction::SkipWhile { set, max });
     }
 
     fn compile_sequence(&mut self, parts: &[Hir], follow: &Follow) -> Option<()> {
@@ -157,18 +190,26 @@ impl Compiler<'_> {
 
     fn compile_repetition(&mut self, repetition: &Repetition, follow: &Follow) -> Option<()> {
         let part = &*repetition.sub;
+        // A number of characters that does not vary needs no decision.
+        if repetition.max == Some(repetition.min)
+            && let Some(character) = one_character(part)
+        {
+            self.skip_characters(character.first_bytes, repetition.min);
+            return Some(());
+        }
         let inner = Follow::END_OF_PATTERN.preceded_by(part);
-        // A byte that could continue the repetition as well as follow it can only be decided by trying both.
+        // A character that could continue the repetition as well as follow it can only be decided by trying both.
         if inner.match_may_end || !inner.bytes.is_disjoint(&follow.bytes) {
             return None;
         }
         let properties = part.properties();
-        let is_single_byte = properties.maximum_len() == Some(1) && properties.explicit_captures_len() == 0;
-        // A lazy repetition takes as many bytes as a greedy one, unless the match may end early.
-        if is_single_byte && (repetition.greedy || !follow.match_may_end) {
-            let max = repetition.max.unwrap_or(u32::MAX);
-            let set = self.sets.intern(inner.bytes);
-            self.instructions.push(Instruction::SkipWhile { set, max });
+        if let Some(character) = one_character(part) {
+            // If the match may end here, any character may follow. Then a lazy repetition may end early, and a greedy one needs a
+            // class that the first byte decides.
+            if follow.match_may_end && !(repetition.greedy && character.is_decided_by_first_byte) {
+                return None;
+            }
+            self.skip_characters(character.first_bytes, repetition.max.unwrap_or(u32::MAX));
             return Some(());
         }
         // A longer part may fail after its first byte. An optional part can be compiled nevertheless if the match cannot end
@@ -238,6 +279,60 @@ fn fixed_length(part: &Hir) -> Option<usize> {
     let properties = part.properties();
     let length = properties.minimum_len()?;
     (properties.explicit_captures_len() == 0 && properties.maximum_len() == Some(length)).then_some(length)
+}
+
+/// A part of which every match is exactly one character.
+struct OneCharacter {
+    /// The bytes with which the character may begin.
+    first_bytes: ByteSet,
+    /// Every character that begins with one of these bytes matches.
+    is_decided_by_first_byte: bool,
+}
+
+/// Describes a part that matches exactly one character. Returns `None` for any other part, and for one with captures.
+fn one_character(part: &Hir) -> Option<OneCharacter> {
+    match part.kind() {
+        HirKind::Class(class) => {
+            let first_bytes = ByteSet::of_class(class);
+            let mut others = class.clone();
+            others.negate();
+            Some(OneCharacter {
+                is_decided_by_first_byte: first_bytes.is_disjoint(&ByteSet::of_class(&others)),
+                first_bytes,
+            })
+        }
+        HirKind::Literal(literal) => {
+            let first = *literal.0.first()?;
+            let len = character_len(first);
+            (literal.0.len() == len).then(|| OneCharacter {
+                first_bytes: ByteSet::range(first, first),
+                is_decided_by_first_byte: len == 1,
+            })
+        }
+        HirKind::Alternation(branches) => {
+            let none = OneCharacter {
+                first_bytes: ByteSet::EMPTY,
+                is_decided_by_first_byte: true,
+            };
+            branches.iter().try_fold(none, |mut all, branch| {
+                let branch = one_character(branch)?;
+                all.first_bytes.add(&branch.first_bytes);
+                all.is_decided_by_first_byte &= branch.is_decided_by_first_byte;
+                Some(all)
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Returns the length of the character that begins with a byte. [`ENCODED_SLASH`](crate::target::codec::ENCODED_SLASH) is a character of its own.
+fn character_len(first: u8) -> usize {
+    match first {
+        0xc0..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf7 => 4,
+        _ => 1,
+    }
 }
 
 impl Follow {

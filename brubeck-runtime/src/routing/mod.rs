@@ -12,14 +12,30 @@ pub(crate) mod captures;
 mod automaton;
 mod dfa;
 mod matcher;
+mod prefixed;
+#[cfg(feature = "mongrel2")]
+mod prefixes;
 mod proofs;
 mod router;
 mod table;
+mod url;
 
 pub use matcher::RouteMatcher;
+pub(crate) use prefixed::routed_text;
+pub use prefixed::{
+    TablePrefix, automata, automata_len, prefixed_entries, prefixed_specs, spec_references, texts, texts_len,
+};
+#[cfg(feature = "mongrel2")]
+pub(crate) use prefixes::prefixes;
 pub(crate) use proofs::find_unhandled_response;
-pub use proofs::{NowaitCalls, Unreachable, check_answered, check_served, emit_error, shadow_checks};
+pub use proofs::{
+    NowaitCalls, Unreachable, check_answered, check_body, check_served, emit_error, shadow_checks,
+};
 pub(crate) use router::{Match, Router};
 pub use table::{
     BoxFuture, Checked, Entry, HandlerFn, Listed, RouteHandler, Routes, entry, join, join_specs, specs, table,
 };
+#[cfg(feature = "templates")]
+pub(crate) use url::UrlTable;
+pub(crate) use url::record_mounts;
+pub use url::{UrlError, UrlRoute, own_url_spec, template_url, url_spec};

@@ -3,6 +3,7 @@
 use super::automaton::Automaton;
 use super::captures::{ByteSetInterner, CaptureProgram};
 use super::dfa::CombinedDfa;
+use super::prefixed::below_mount;
 use super::table::{Entry, Routes};
 use crate::extract::Captures;
 use crate::method::{Kind, Method};
@@ -23,6 +24,16 @@ pub(crate) struct Router<S: 'static> {
     resources: Vec<Resource<S>>,
     /// In the order of the resources.
     groups: Vec<MatchGroup>,
+    /// The handlers of the operations of contracts, by kind and name. Tables below several prefixes can serve an operation more than once.
+    operations: HashMap<(Kind, &'static str), Vec<OperationHandler>>,
+}
+
+/// The place of a handler of an operation in the resources.
+#[derive(Clone, Copy, Debug)]
+struct OperationHandler {
+    resource: usize,
+    /// The index among the handlers of the resource.
+    handler: usize,
 }
 
 /// Consecutive resources that are matched together.
@@ -33,12 +44,14 @@ enum MatchGroup {
     Regex(usize),
 }
 
-/// The handlers of one pattern text.
+/// The handlers of one pattern.
 struct Resource<S: 'static> {
     /// Most resources have a single handler. It is stored in place, so a lookup follows no pointer to it.
     first: MethodHandler<S>,
     others: Vec<MethodHandler<S>>,
     captures: CaptureFinder,
+    /// The prefix of the table in which the resource is.
+    mount: &'static str,
 }
 
 /// A handler of a resource. Kind and method are copied here, because every request compares them.
@@ -52,14 +65,14 @@ struct MethodHandler<S: 'static> {
 
 /// Finds the captures of a path that matches.
 #[derive(Debug)]
-enum CaptureFinder {
+pub(super) enum CaptureFinder {
     NoCaptures,
     Program(CaptureProgram),
     Regex(Box<CaptureRegex>),
 }
 
 #[derive(Debug)]
-struct CaptureRegex {
+pub(super) struct CaptureRegex {
     regex: Regex,
     /// For each capture of the route, the index of its group.
     groups: Vec<usize>,
@@ -119,22 +132,40 @@ impl<S> Router<S> {
     /// Returns an error if the regex of a pattern would take more than 1 MiB.
     pub(crate) fn new(routes: Routes<S>) -> Result<Router<S>, RouterError> {
         let mut resources: Vec<Resource<S>> = Vec::new();
-        let mut by_pattern: HashMap<&'static str, usize> = HashMap::new();
+        let mut by_resource: HashMap<&'static [u8], usize> = HashMap::new();
+        let mut operations: HashMap<_, Vec<OperationHandler>> = HashMap::new();
         let mut sets = ByteSetInterner::default();
         for (index, entry) in routes.entries().iter().enumerate() {
             let handler = MethodHandler::new(index, entry);
-            let resource = *by_pattern.entry(entry.spec.pattern).or_insert(resources.len());
+            let resource = *by_resource
+                .entry(entry.spec.resource())
+                .or_insert(resources.len());
+            if !entry.spec.operation.is_empty() {
+                let handlers = resources
+                    .get(resource)
+                    .map_or(0, |resource| 1 + resource.others.len());
+                let name = (entry.spec.kind, entry.spec.operation);
+                operations.entry(name).or_default().push(OperationHandler {
+                    resource,
+                    handler: handlers,
+                });
+            }
             match resources.get_mut(resource) {
                 Some(resource) => resource.others.push(handler),
                 None => resources.push(Resource {
                     first: handler,
                     others: Vec::new(),
                     captures: CaptureFinder::new(entry.spec, &mut sets)?,
+                    mount: entry.spec.mount,
                 }),
             }
         }
         let groups = MatchGroup::of(&resources);
-        Ok(Router { resources, groups })
+        Ok(Router {
+            resources,
+            groups,
+            operations,
+        })
     }
 
     /// Returns the routes, grouped by resource.
@@ -144,23 +175,44 @@ impl<S> Router<S> {
             .flat_map(|resource| resource.handlers().map(|handler| handler.entry.spec))
     }
 
-    /// Returns the handler for this path. The first resource that matches decides; the kinds and methods of its handlers are compared
-    /// after that.
-    pub(crate) fn find(&self, kind: Kind, method: Method, path: &str) -> Match<S> {
-        let Some(resource) = self.first_match(path.as_bytes()) else {
+    /// Returns the handler for this path, in its [canonical](crate::target::CanonicalPath) form. The first resource that matches
+    /// decides; the kinds and methods of its handlers are compared after that.
+    pub(crate) fn find(&self, kind: Kind, method: Method, path: &[u8]) -> Match<S> {
+        let Some(resource) = self.first_match(path) else {
             return Match::NotFound;
         };
         let handlers = resource.handlers().filter(|handler| handler.kind == kind);
         match handlers.clone().find(|handler| handler.method == method) {
             Some(handler) => Match::Found {
                 entry: handler.entry,
-                captures: resource.captures.find(path.as_bytes()),
+                captures: resource.captures(path),
                 index: handler.index,
             },
             None => Match::MethodNotAllowed {
                 allowed: handlers.map(|handler| handler.method).collect(),
             },
         }
+    }
+
+    /// Returns the handler of an operation, and the captures of the path if its pattern matches. If there are several, the first one whose
+    /// pattern matches the path is preferred.
+    pub(crate) fn find_operation(
+        &self,
+        kind: Kind,
+        operation: &str,
+        path: &[u8],
+    ) -> Option<(&'static Entry<S>, Captures)> {
+        let handlers = self.operations.get(&(kind, operation))?;
+        let place = |place: &OperationHandler| {
+            let resource = self.resources.get(place.resource)?;
+            Some((resource, resource.handlers().nth(place.handler)?))
+        };
+        let mut places = handlers.iter().filter_map(place);
+        if let Some((resource, handler)) = places.clone().find(|(resource, _)| resource.matches(path)) {
+            return Some((handler.entry, resource.captures(path)));
+        }
+        let (_, handler) = places.next()?;
+        Some((handler.entry, Captures::absent(handler.entry.spec.captures.len())))
     }
 
     fn first_match(&self, path: &[u8]) -> Option<&Resource<S>> {
@@ -216,27 +268,48 @@ impl<S> Resource<S> {
         Automaton(self.first.entry.spec.automaton)
     }
 
+    fn matches(&self, path: &[u8]) -> bool {
+        if self.automaton().is_absent() {
+            return self.regex_matches(path);
+        }
+        self.automaton().matches(path)
+    }
+
     /// Matches a path for a resource without an automaton, which always has a regex.
     fn regex_matches(&self, path: &[u8]) -> bool {
-        matches!(&self.captures, CaptureFinder::Regex(captures) if captures.regex.is_match(path))
+        below_mount(self.mount, path).is_some_and(|path| self.captures.regex_matches(path))
+    }
+
+    /// Returns the captures of a path that matches.
+    fn captures(&self, path: &[u8]) -> Captures {
+        if self.mount.is_empty() {
+            return self.captures.find(path);
+        }
+        let rest = below_mount(self.mount, path).unwrap_or_default();
+        self.captures.find(rest).moved_by(self.mount.len())
     }
 }
 
 impl CaptureFinder {
-    fn new(spec: &'static Spec, sets: &mut ByteSetInterner) -> Result<CaptureFinder, RouterError> {
+    pub(super) fn new(spec: &'static Spec, sets: &mut ByteSetInterner) -> Result<CaptureFinder, RouterError> {
         if !Automaton(spec.automaton).is_absent() {
             if spec.captures.is_empty() {
                 return Ok(CaptureFinder::NoCaptures);
             }
-            if let Some(program) = CaptureProgram::compile(spec.pattern, spec.captures, sets) {
+            if let Some(program) = CaptureProgram::compile(spec.regex, spec.captures, sets) {
                 return Ok(CaptureFinder::Program(program));
             }
         }
         Ok(CaptureFinder::Regex(CaptureRegex::new(spec)?.into()))
     }
 
+    /// Matches a path with the regex of a pattern that has no automaton.
+    pub(super) fn regex_matches(&self, path: &[u8]) -> bool {
+        matches!(self, CaptureFinder::Regex(captures) if captures.regex.is_match(path))
+    }
+
     /// Returns the captures of a path that matches.
-    fn find(&self, path: &[u8]) -> Captures {
+    pub(super) fn find(&self, path: &[u8]) -> Captures {
         match self {
             CaptureFinder::NoCaptures => Captures::default(),
             CaptureFinder::Program(program) => program.run(path),
@@ -248,8 +321,7 @@ impl CaptureFinder {
 impl CaptureRegex {
     fn new(spec: &'static Spec) -> Result<CaptureRegex, RouterError> {
         // The pattern is anchored as a whole: in `^/a|/b`, the `^` belongs to the first branch only.
-        let regex = RegexBuilder::new(&format!(r"\A(?:{})", spec.pattern))
-            .unicode(false)
+        let regex = RegexBuilder::new(&format!(r"\A(?:{})", spec.regex))
             .size_limit(MAX_REGEX_SIZE)
             .dfa_size_limit(MAX_REGEX_SIZE)
             .build()

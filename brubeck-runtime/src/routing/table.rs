@@ -47,16 +47,52 @@ impl<S> Copy for Routes<S> {}
 
 impl<S> Routes<S> {
     /// Returns the number of handlers.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[get("^/$")]
+    /// async fn index() -> &'static str {
+    ///     "hello"
+    /// }
+    ///
+    /// const ROUTES: Routes<()> = routes![index];
+    /// assert_eq!(ROUTES.len(), 1);
+    /// ```
     pub const fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Returns `true` if the table has no handlers.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[get("^/$")]
+    /// async fn index() -> &'static str {
+    ///     "hello"
+    /// }
+    ///
+    /// const ROUTES: Routes<()> = routes![index];
+    /// assert!(!ROUTES.is_empty());
+    /// ```
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Returns the description of each route, in order.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[get("^/$")]
+    /// async fn index() -> &'static str {
+    ///     "hello"
+    /// }
+    ///
+    /// const ROUTES: Routes<()> = routes![index];
+    /// assert!(ROUTES.specs().map(|spec| spec.name).eq(["index"]));
+    /// ```
     pub fn specs(&self) -> impl Iterator<Item = &'static Spec> + use<S> {
         self.0.iter().map(|entry| entry.spec)
     }
@@ -69,12 +105,11 @@ impl<S> Routes<S> {
 
 impl<S> std::fmt::Debug for Routes<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list()
-            .entries(
-                self.specs()
-                    .map(|spec| format!("{} {} -> {}", spec.method, spec.pattern, spec.name)),
-            )
-            .finish()
+        let shown = self.specs().map(|spec| {
+            let mark = if spec.matches_prefix() { " (prefix)" } else { "" };
+            format!("{} {}{mark} -> {}", spec.method, spec.pattern, spec.name)
+        });
+        f.debug_list().entries(shown).finish()
     }
 }
 
@@ -100,7 +135,7 @@ impl<S> Copy for Entry<S> {}
 
 impl<S> Entry<S> {
     /// Fills an array before the entries are copied into it.
-    const VACANT: Entry<S> = Entry {
+    pub(super) const VACANT: Entry<S> = Entry {
         spec: &Spec::BROKEN,
         handle: vacant::<S>,
         streams: false,

@@ -1,6 +1,7 @@
 //! Sets of bytes, shared between the programs of many patterns.
 
 use regex_syntax::hir::Class;
+use regex_syntax::utf8::Utf8Sequences;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ impl ByteSet {
         set
     }
 
-    /// The bytes with which a character of the class may begin.
+    /// Returns the bytes with which a character of the class may begin.
     pub(super) fn of_class(class: &Class) -> ByteSet {
         let mut set = ByteSet::EMPTY;
         match class {
@@ -31,15 +32,26 @@ impl ByteSet {
                     set.add_range(range.start(), range.end());
                 }
             }
-            // Not reached, because patterns are parsed without Unicode. A follow set may be too large, so all bytes are right
-            // for any class.
-            Class::Unicode(_) => set.add_range(0, u8::MAX),
+            Class::Unicode(class) => {
+                let ranges = class.iter();
+                let sequences = ranges.flat_map(|range| Utf8Sequences::new(range.start(), range.end()));
+                for sequence in sequences {
+                    if let Some(first) = sequence.as_slice().first() {
+                        set.add_range(first.start, first.end);
+                    }
+                }
+            }
         }
         set
     }
 
     pub(super) fn contains(&self, byte: u8) -> bool {
         self.0[usize::from(byte)]
+    }
+
+    /// Returns `true` if no byte of the set begins a character of several bytes.
+    pub(super) fn has_only_single_bytes(&self) -> bool {
+        !(0x80..0xff).any(|byte: u8| self.contains(byte))
     }
 
     pub(super) fn add(&mut self, other: &ByteSet) {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::target::codec::ENCODED_SLASH;
 use proptest::prelude::*;
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -9,19 +10,27 @@ fn compile(pattern: &str) -> Option<CaptureProgram> {
 }
 
 fn regex(pattern: &str) -> Regex {
-    let mut builder = RegexBuilder::new(&format!(r"\A(?:{pattern})"));
-    builder.unicode(false).build().unwrap()
+    RegexBuilder::new(&format!(r"\A(?:{pattern})")).build().unwrap()
 }
 
 /// Returns what the regex captures, or `None` if it does not match.
+///
+/// `|` in a path stands for an encoded `/`.
 fn regex_captures(regex: &Regex, path: &str) -> Option<Vec<Option<String>>> {
-    let captures = regex.captures(path.as_bytes())?;
+    let matched = matched(path);
+    let captures = regex.captures(&matched)?;
     let text = |name: &&str| Some(path[captures.name(name)?.range()].to_owned());
     Some(NAMES.iter().map(text).collect())
 }
 
+fn matched(path: &str) -> Vec<u8> {
+    path.bytes()
+        .map(|byte| if byte == b'|' { ENCODED_SLASH } else { byte })
+        .collect()
+}
+
 fn program_captures(program: &CaptureProgram, path: &str) -> Vec<Option<String>> {
-    let captures = program.run(path.as_bytes());
+    let captures = program.run(&matched(path));
     let text = |index| Some(path[captures.get(index)?].to_owned());
     (0..NAMES.len()).map(text).collect()
 }
@@ -30,11 +39,19 @@ fn program_captures(program: &CaptureProgram, path: &str) -> Vec<Option<String>>
 fn common_patterns_compile_and_capture_like_the_regex() {
     for (pattern, path, captures) in [
         (r"^/item/(?<a>[^/]+)$", "/item/x", [Some("x"), None, None]),
-        (r"^/user/(?<a>\d+)", "/user/12ab", [Some("12"), None, None]),
-        (r"^/user/(?<a>\d+)(?:/|$)", "/user/12/", [Some("12"), None, None]),
-        (r"^/(?<a>\d+)(?:/(?<b>[a-z]+))?$", "/12", [Some("12"), None, None]),
+        (r"^/user/(?<a>[0-9]+)", "/user/12ab", [Some("12"), None, None]),
         (
-            r"^/(?<a>\d+)(?:/(?<b>[a-z]+))?$",
+            r"^/user/(?<a>[0-9]+)(?:/|$)",
+            "/user/12/",
+            [Some("12"), None, None],
+        ),
+        (
+            r"^/(?<a>[0-9]+)(?:/(?<b>[a-z]+))?$",
+            "/12",
+            [Some("12"), None, None],
+        ),
+        (
+            r"^/(?<a>[0-9]+)(?:/(?<b>[a-z]+))?$",
             "/12/x",
             [Some("12"), Some("x"), None],
         ),
@@ -44,20 +61,40 @@ fn common_patterns_compile_and_capture_like_the_regex() {
             [Some("de"), Some("a/b"), None],
         ),
         (
-            r"^/(?<a>\d{4})-(?<b>\d\d?)-(?<c>\d{2})$",
+            r"^/(?<a>[0-9]{4})-(?<b>[0-9][0-9]?)-(?<c>[0-9]{2})$",
             "/2026-1-02",
             [Some("2026"), Some("1"), Some("02")],
         ),
         (
-            r"^/(?:n/(?<a>\d+)|t/(?<b>[a-z]+))$",
+            r"^/(?:n/(?<a>[0-9]+)|t/(?<b>[a-z]+))$",
             "/t/x",
             [None, Some("x"), None],
         ),
-        (r"^/(?<a>x(?<b>\d*))y", "/xyy", [Some("x"), Some(""), None]),
+        (r"^/(?<a>x(?<b>[0-9]*))y", "/xyy", [Some("x"), Some(""), None]),
         (
-            r"(?i)^/(?<a>abc)/(?<b>[a-z]+?)/$",
+            r"^/(?<a>[aA][bB][cC])/(?<b>[a-zA-Z]+?)/$",
             "/aBc/Q/",
             [Some("aBc"), Some("Q"), None],
+        ),
+        (
+            r"^/(?<a>[^/]+)/(?<b>.)$",
+            "/café/ü",
+            [Some("café"), Some("ü"), None],
+        ),
+        (
+            r"^/(?<a>[^/-]{1,2})(?<b>-.{2})?/",
+            "/éé-éé/",
+            [Some("éé"), Some("-éé"), None],
+        ),
+        (
+            r"^/(?<a>[à-ü]*)(?<b>x|日)",
+            "/éü日x",
+            [Some("éü"), Some("日"), None],
+        ),
+        (
+            r"^/(?<a>(?:[^/]|(?-u:\xFF))+)/(?<b>(?:(?s:.)|(?-u:\xFF))+)$",
+            "/é|/a/|",
+            [Some("é|"), Some("a/|"), None],
         ),
     ] {
         let program = compile(pattern).unwrap_or_else(|| panic!("{pattern} does not compile"));
@@ -75,10 +112,11 @@ fn common_patterns_compile_and_capture_like_the_regex() {
 fn patterns_that_need_backtracking_do_not_compile() {
     for pattern in [
         r"^/(?<a>.*)/(?<b>.*)$",
+        r"^/(?<a>[^é]+)",
         r"^/(?<a>[a-z]+)z",
-        r"^/(?<a>\d+?)",
-        r"^/(?<a>\d+)(?:/(?<b>[a-z]+))?",
-        r"^/(?<a>\d+)(?:/(?<b>[a-z]+)){0,2}$",
+        r"^/(?<a>[0-9]+?)",
+        r"^/(?<a>[0-9]+)(?:/(?<b>[a-z]+))?",
+        r"^/(?<a>[0-9]+)(?:/(?<b>[a-z]+)){0,2}$",
         r"^/(?:(?<a>ab)|(?<b>ac))$",
         r"^/(?:$|(?<a>x*))",
         r"^/(?:(?<a>x*)|y)$",
@@ -111,7 +149,9 @@ fn part() -> impl Strategy<Value = String> {
         "[xyz/]",
         Just("[xy]".to_owned()),
         Just("[^/]".to_owned()),
-        Just(".".to_owned())
+        Just(".".to_owned()),
+        Just("[xé]".to_owned()),
+        Just(r"(?:[^/]|(?-u:\xFF))".to_owned()),
     ];
     let times = prop_oneof![
         4 => Just(""),
@@ -153,7 +193,7 @@ proptest! {
     fn program_and_regex_capture_the_same(
         parts in prop::collection::vec(part(), 1..5),
         closed in any::<bool>(),
-        paths in prop::collection::vec("/[xyz/]{0,8}", 1..20),
+        paths in prop::collection::vec("/[xyzé日/|]{0,8}", 1..20),
     ) {
         let pattern = named(&format!("^/{}{}", parts.concat(), if closed { "$" } else { "" }));
         if let Some(program) = compile(&pattern) {

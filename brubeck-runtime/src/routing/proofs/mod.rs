@@ -1,12 +1,13 @@
 //! The checks of a route table: in constant evaluation, at start, and in a test.
 
-mod const_string;
+mod bodies;
 mod contracts;
 mod reachability;
 mod responses;
 mod shadowing;
 mod subset;
 
+pub use bodies::check_body;
 pub use contracts::{check_answered, check_served};
 pub use reachability::Unreachable;
 pub use responses::NowaitCalls;

@@ -10,10 +10,27 @@ use std::fmt;
 /// Limits the search for one route: the number of combinations of a state of its automaton and states of earlier routes.
 const MAX_NODES: usize = 100_000;
 
-/// The error of [`Routes::check`]: routes that can never run, routes whose own path an earlier route takes, or a pattern that is too large
-/// to be matched.
+/// The error of [`Routes::check`]: routes that can never run.
 ///
-/// Its text names each route with its file and line.
+/// ```
+/// use brubeck::Unreachable;
+/// use brubeck::prelude::*;
+///
+/// #[get("^/a")]
+/// async fn a() {}
+/// #[get("^/b")]
+/// async fn b() {}
+/// #[get("^/[ab]")]
+/// async fn a_or_b() {}
+///
+/// const ROUTES: Routes<()> = routes![a, b, a_or_b];
+///
+/// let error: Unreachable = ROUTES.check().unwrap_err();
+/// eprintln!("{error}"); // names `a_or_b`, its file and its line
+/// ```
+///
+/// It also lists routes whose own path an earlier route takes, or reports a pattern that is too large to be matched. Its text names each route
+/// with its file and line.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Unreachable(Vec<String>);
 
@@ -61,7 +78,7 @@ impl<S> Routes<S> {
     ///
     /// # Errors
     ///
-    /// Returns an error that lists the routes that no path reaches, and those for which the path that was found is taken by an earlier
+    /// Returns an [`Unreachable`] that lists the routes that no path reaches, and those for which the path that was found is taken by an earlier
     /// route with a pattern that is too large for a proof. Routes with such a pattern are not checked themselves, nor is a route whose
     /// search would take too long. If the regex of a route would take more than 1 MiB, the error is about the first such route only.
     pub fn check(&self) -> Result<(), Unreachable> {
@@ -123,7 +140,7 @@ fn location(spec: &Spec) -> String {
 }
 
 fn reaches<S>(router: &Router<S>, spec: &'static Spec, path: &str) -> bool {
-    match router.find(spec.kind, spec.method, path) {
+    match router.find(spec.kind, spec.method, path.as_bytes()) {
         Match::Found { entry, .. } => std::ptr::eq(entry.spec, spec) || entry.spec.same_resource(spec),
         _ => false,
     }

@@ -8,6 +8,7 @@ use crate::method::{Kind, Method};
 use crate::routing::router::{Match, Router};
 use crate::routing::table::{Entry, Routes};
 use crate::spec::Spec;
+use crate::target::call_path;
 
 /// The calls of a handler that end in `.nowait()`, as its attribute reads them from the source text.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +53,7 @@ impl NowaitCalls {
 pub(crate) fn find_unhandled_response<S>(routes: Routes<S>, router: &Router<S>) -> Option<String> {
     let is_handled = |path: &str| {
         matches!(
-            router.find(Kind::Response, Method::Response, path),
+            router.find(Kind::Response, Method::Response, call_path(path).bytes()),
             Match::Found { .. }
         )
     };

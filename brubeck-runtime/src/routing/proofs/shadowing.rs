@@ -1,7 +1,7 @@
 //! The proofs of `routes!`: no route is listed twice, and no route is shadowed by an earlier one.
 
-use super::const_string::ConstString;
 use super::subset::is_subset;
+use crate::const_string::ConstString;
 use crate::routing::automaton::Automaton;
 use crate::spec::Spec;
 
