@@ -1,16 +1,17 @@
 //! The extractor for one named argument.
 
 use super::operation::ObjectMembers;
-use super::{Context, FromMessage, form, media_type};
+use super::{Context, FromMessage, form, text_value};
+use crate::json_parts;
 use crate::method::Kind;
 use crate::response::Rejection;
 use crate::status::Status;
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
+use std::fmt::Display;
 use std::ops::Deref;
 
 /// Extractor for one named argument of a call, a form or a query.
-///
-/// The name of the handler argument is the name to look up: `async fn slow(text: Arg<String>)` reads `text`.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -21,12 +22,18 @@ use std::ops::Deref;
 /// }
 /// ```
 ///
-/// In a service handler, the value comes from the named arguments of the call or, if it is missing there, from the JSON
-/// object in the body. In a web handler, the value comes from the URL-encoded form or, if it is missing there, from the query. If a source
-/// contains the name more than once, the last value is used.
+/// The name of the handler argument is the name to look up: `async fn slow(text: Arg<String>)` reads `text`.
 ///
-/// Rejects with 400 if the argument is missing or cannot be deserialized. `Option<Arg<T>>` is `None` instead. In a hook, arguments have
-/// no names, so this extractor always rejects.
+/// In a service handler, the value comes from the named arguments of the call or, if it is missing there, from the JSON
+/// object in the body.
+///
+/// In a web handler, the value comes from the form or, if it is missing there, from the query. The form is URL-encoded, or it is a
+/// multipart form, of which all parts are read that are not files. [`Query`](crate::Query#how-text-becomes-a-value) describes how the text
+/// becomes a value: `?tag=a&tag=b` is an `Arg<Vec<String>>`.
+///
+/// Rejects with 400 if the argument is missing or cannot be deserialized; the rejection names the argument, the value, and the values that
+/// it can have. `Option<Arg<T>>` is `None` if the argument is missing, or `null` in a call. In a hook, arguments have no names, so this
+/// extractor always rejects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arg<T>(pub T);
 
@@ -43,53 +50,96 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Ar
 
     async fn from_message(cx: &Context<S>) -> Result<Arg<T>, Rejection> {
         let name = cx.argument();
-        let message = cx.message();
-        let value = match message.kind() {
-            Kind::Web => {
-                let form = match media_type(message.headers()) {
-                    Some(kind) if kind.eq_ignore_ascii_case(form::MEDIA_TYPE) => &message.body()[..],
-                    _ => &[],
-                };
-                from_query(form, name)
-                    .or_else(|| from_query(message.query().unwrap_or_default().as_bytes(), name))
+        read(cx, name, false)?.map(Arg).ok_or_else(|| {
+            Rejection::new(Status::BAD_REQUEST, format!("the argument `{name}` is missing")).at(name)
+        })
+    }
+
+    async fn from_message_if_present(cx: &Context<S>) -> Result<Option<Arg<T>>, Rejection> {
+        Ok(read(cx, cx.argument(), true)?.map(Arg))
+    }
+}
+
+/// Reads an argument. Returns `None` if it is missing. `null_is_missing` applies to calls.
+fn read<S, T: DeserializeOwned>(
+    cx: &Context<S>,
+    name: &str,
+    null_is_missing: bool,
+) -> Result<Option<T>, Rejection> {
+    let message = cx.message();
+    let invalid = |reason: &dyn Display| {
+        Rejection::new(
+            Status::BAD_REQUEST,
+            format!("the argument `{name}` is not valid: {reason}"),
+        )
+        .at(name)
+    };
+    match message.kind() {
+        Kind::Web => {
+            let mut texts = form_texts(cx, name)?;
+            if texts.is_empty() {
+                texts = texts_of(message.query().unwrap_or_default().as_bytes(), name);
             }
-            Kind::Service | Kind::Response => {
-                from_object(message.arguments(), name).or_else(|| from_object(message.body(), name))
+            if texts.is_empty() {
+                return Ok(None);
             }
-        };
-        match value {
-            Some(Ok(value)) => Ok(Arg(value)),
-            Some(Err(error)) => Err(Rejection::new(
-                Status::BAD_REQUEST,
-                format!("the argument `{name}` is not valid: {error}"),
-            )
-            .at(name)),
-            None => {
-                Err(Rejection::new(Status::BAD_REQUEST, format!("the argument `{name}` is missing")).at(name))
-            }
+            text_value::from_texts(texts)
+                .map(Some)
+                .map_err(|error| invalid(&error.reason))
+        }
+        Kind::Service | Kind::Response => {
+            let member = |object| {
+                let member = ObjectMembers::parse(object)?.get(name)?;
+                (!null_is_missing || member.get() != "null").then_some(member)
+            };
+            let Some(member) = member(message.arguments()).or_else(|| member(message.body())) else {
+                return Ok(None);
+            };
+            json_parts::read(member.get().as_bytes(), message.parts())
+                .map(Some)
+                .map_err(|error| invalid(&describe_json_error(&error)))
         }
     }
 }
 
-/// Looks up an argument in a JSON object. Returns `None` if the text is not an object or has no such member.
-fn from_object<T: DeserializeOwned>(object: &[u8], name: &str) -> Option<serde_json::Result<T>> {
-    let member = ObjectMembers::parse(object)?.get(name)?;
-    Some(serde_json::from_str(member.get()))
+/// Describes the error of deserializing one JSON value to its sender, without the names of Rust's integers and the position.
+fn describe_json_error(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = match text.rsplit_once(" at line ") {
+        Some((before, position)) if position.contains(" column ") => before,
+        _ => &text,
+    };
+    let Some((found, range)) = text
+        .rsplit_once("expected ")
+        .and_then(|(found, name)| Some((found, text_value::integer_range(name)?)))
+    else {
+        return text.to_owned();
+    };
+    let integer = found
+        .strip_prefix("invalid value: integer ")
+        .and_then(|found| found.strip_suffix(", "));
+    match integer {
+        Some(integer) => format!("expected {range}, got {integer}"),
+        None => format!("{found}expected {range}"),
+    }
 }
 
-/// Looks up an argument in a query or a form. Returns `None` if the name does not occur.
-///
-/// The text is deserialized as a string if `T` accepts one, and otherwise as JSON, so that numbers and booleans work.
-fn from_query<T: DeserializeOwned>(query: &[u8], name: &str) -> Option<serde_json::Result<T>> {
-    let (_, text) = form_urlencoded::parse(query)
-        .filter(|(key, _)| key == name)
-        .last()?;
-    Some(
-        match serde_json::from_value(serde_json::Value::String(text.to_string())) {
-            Ok(value) => Ok(value),
-            Err(error) => serde_json::from_str(&text).map_err(|_| error),
-        },
-    )
+/// Returns the texts of an argument in the form of a web request. They are empty if the body is not a form.
+fn form_texts<'m, S>(cx: &'m Context<S>, name: &str) -> Result<Vec<Cow<'m, str>>, Rejection> {
+    if form::is_form(cx.message()) {
+        return Ok(texts_of(cx.message().body(), name));
+    }
+    #[cfg(feature = "multipart")]
+    if super::multipart::is_multipart(cx.message()) {
+        return cx.multipart()?.texts(name);
+    }
+    Ok(Vec::new())
+}
+
+/// Returns the values of a name in a query or a URL-encoded form.
+fn texts_of<'t>(text: &'t [u8], name: &str) -> Vec<Cow<'t, str>> {
+    let values = form_urlencoded::parse(text).filter(|(key, _)| key == name);
+    values.map(|(_, value)| value).collect()
 }
 
 #[cfg(test)]
@@ -97,37 +147,89 @@ mod tests {
     use super::*;
 
     #[test]
-    fn query_values_deserialize_as_strings_numbers_and_booleans() {
-        let query = b"name=12&age=12&ok=true&name=13";
-        assert_eq!(from_query::<String>(query, "name").unwrap().unwrap(), "13");
-        assert_eq!(from_query::<u8>(query, "age").unwrap().unwrap(), 12);
-        assert!(from_query::<bool>(query, "ok").unwrap().unwrap());
-        assert!(from_query::<u8>(b"age=x", "age").unwrap().is_err());
-        assert!(from_query::<u8>(query, "none").is_none());
-    }
-
-    #[test]
-    fn object_members_deserialize_from_json() {
+    fn errors_of_json_integers_name_the_value_and_the_range() {
+        fn error<T: DeserializeOwned + std::fmt::Debug>(json: &str) -> String {
+            describe_json_error(&serde_json::from_str::<T>(json).unwrap_err())
+        }
         assert_eq!(
-            from_object::<Vec<u8>>(br#"{"a":[1,2],"b":"caf\u00e9"}"#, "a")
-                .unwrap()
-                .unwrap(),
-            [1, 2]
+            error::<u8>("300"),
+            "expected a whole number from 0 to 255, got `300`"
         );
         assert_eq!(
-            from_object::<String>(br#"{"a":[1,2],"b":"caf\u00e9"}"#, "b")
-                .unwrap()
-                .unwrap(),
-            "café"
+            error::<i8>("-129"),
+            "expected a whole number from -128 to 127, got `-129`"
         );
-        assert!(from_object::<String>(b"[]", "b").is_none());
+        let text = "invalid type: string \"x\", expected a whole number from 0 to 65535";
+        assert_eq!(error::<u16>("\"x\""), text);
+        assert_eq!(
+            error::<bool>("1"),
+            "invalid type: integer `1`, expected a boolean"
+        );
+        assert_eq!(error::<String>("{}"), "invalid type: map, expected a string");
+    }
+    use crate::extract::{AppContext, Captures};
+    use crate::message::Message;
+    use crate::method::Method;
+    use std::fmt::Debug;
+    use std::sync::Arc;
+
+    async fn extract<T: DeserializeOwned + Send + Debug>(message: &Message) -> (Option<T>, Option<T>, bool) {
+        let app = Arc::new(AppContext::for_tests(()));
+        let mut cx = Context::new(app, message.clone(), Captures::default());
+        cx.bind("a");
+        let required = Arg::<T>::from_message(&cx).await;
+        let optional = Option::<Arg<T>>::from_message(&cx).await;
+        let same_rejection = required.as_ref().err() == optional.as_ref().err();
+        (
+            required.ok().map(|arg| arg.0),
+            optional.ok().flatten().map(|arg| arg.0),
+            same_rejection,
+        )
     }
 
-    /// Python escapes all characters that are not ASCII.
-    #[test]
-    fn object_may_have_escaped_names() {
-        let object = br#"{"caf\u00e9":1,"a":2}"#;
-        assert_eq!(from_object::<u8>(object, "caf\u{e9}").unwrap().unwrap(), 1);
-        assert_eq!(from_object::<u8>(object, "a").unwrap().unwrap(), 2);
+    #[tokio::test]
+    async fn argument_of_a_call_is_json() {
+        let call = |arguments: &str, body: &str| {
+            let (arguments, body) = (arguments.to_owned(), body.to_owned());
+            Message::service(Method::Request, "/a")
+                .with_arguments(arguments)
+                .with_body(body)
+        };
+        fn both<T: Copy>(value: T) -> (Option<T>, Option<T>, bool) {
+            (Some(value), Some(value), true)
+        }
+        assert_eq!(extract::<u8>(&call(r#"{"a":1}"#, r#"{"a":2}"#)).await, both(1));
+        assert_eq!(extract::<u8>(&call("{}", r#"{"a":2,"a":3}"#)).await, both(3));
+        // Python escapes all characters that are not ASCII.
+        assert_eq!(
+            extract::<char>(&call(r#"{"\u0061":"\u00e9"}"#, "")).await,
+            both('é')
+        );
+        assert_eq!(extract::<u8>(&call("", "[1]")).await, (None, None, false));
+        assert_eq!(
+            extract::<u8>(&call(r#"{"a":null}"#, "")).await,
+            (None, None, false)
+        );
+        assert_eq!(extract::<u8>(&call(r#"{"a":"1"}"#, "")).await, (None, None, true));
+        assert_eq!(extract::<u8>(&call(r#"{"a":300}"#, "")).await, (None, None, true));
+    }
+
+    #[tokio::test]
+    async fn argument_of_a_page_is_text() {
+        let page = |query: &str| Message::web(Method::Get, &format!("/a?{query}"));
+        assert_eq!(extract::<u8>(&page("a=01")).await, (Some(1), Some(1), true));
+        let list = vec!["x".to_owned(), "y".to_owned()];
+        assert_eq!(
+            extract::<Vec<String>>(&page("a=x&b=&a=y")).await,
+            (Some(list.clone()), Some(list), true)
+        );
+        let json = Some(vec![r#"["x"]"#.to_owned()]);
+        assert_eq!(
+            extract::<Vec<String>>(&page("a=%5B%22x%22%5D")).await,
+            (json.clone(), json, true)
+        );
+        assert_eq!(extract::<u8>(&page("a=1O")).await, (None, None, true));
+        assert_eq!(extract::<u8>(&page("a=")).await, (None, None, true));
+        assert_eq!(extract::<u8>(&page("b=1")).await, (None, None, false));
     }
 }

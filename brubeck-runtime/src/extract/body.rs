@@ -1,6 +1,6 @@
 //! Extractors for the raw body: as text or as bytes.
 
-use super::{Context, FromMessage};
+use super::{BodyUse, Context, FromMessage};
 use crate::response::Rejection;
 use crate::status::Status;
 use bytes::Bytes;
@@ -18,7 +18,12 @@ use std::ops::Deref;
 /// }
 /// ```
 ///
-/// Rejects with 400 if the body is not valid UTF-8.
+/// The content type of the request does not matter. For the body as bytes, take [`Bytes`]; to stream a large one, take
+/// [`Upload`](crate::Upload).
+///
+/// Rejects with 400 if the body is not valid UTF-8. A body beyond the limit of the [application](crate::App::body_limit), 1 MiB by default, or of
+/// the [route](crate::Limits::body_limit) is rejected with 413 before the handler runs. `Option<Text>` is `None` if the body is empty. In
+/// a service handler it is the body of the call as it was sent, which is JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text(pub String);
 
@@ -33,6 +38,8 @@ impl Deref for Text {
 impl<S: Send + Sync + 'static> FromMessage<S> for Text {
     type Rejection = Rejection;
 
+    const BODY: BodyUse = BodyUse::Any;
+
     async fn from_message(cx: &Context<S>) -> Result<Text, Rejection> {
         match std::str::from_utf8(cx.message().body()) {
             Ok(text) => Ok(Text(text.to_owned())),
@@ -42,13 +49,40 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Text {
             )),
         }
     }
+
+    async fn from_message_if_present(cx: &Context<S>) -> Result<Option<Text>, Rejection> {
+        if cx.message().body().is_empty() {
+            return Ok(None);
+        }
+        Text::from_message(cx).await.map(Some)
+    }
 }
 
-/// Extracts the body as bytes, without copying them.
+/// Extracts the body as bytes, without copying them. Never rejects.
+///
+/// ```
+/// use brubeck::prelude::*;
+/// use bytes::Bytes;
+///
+/// #[post("/photo")]
+/// async fn photo(photo: Bytes) -> String {
+///     format!("{} bytes", photo.len())
+/// }
+/// ```
+///
+/// A body beyond the limit of the [application](crate::App::body_limit) or of the [route](crate::Limits::body_limit) is rejected with 413
+/// before the handler runs. `Option<Bytes>` is `None` if the body is empty.
 impl<S: Send + Sync + 'static> FromMessage<S> for Bytes {
     type Rejection = Infallible;
 
+    const BODY: BodyUse = BodyUse::Any;
+
     async fn from_message(cx: &Context<S>) -> Result<Bytes, Infallible> {
         Ok(cx.message().body().clone())
+    }
+
+    async fn from_message_if_present(cx: &Context<S>) -> Result<Option<Bytes>, Infallible> {
+        let body = cx.message().body();
+        Ok((!body.is_empty()).then(|| body.clone()))
     }
 }

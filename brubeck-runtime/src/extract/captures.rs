@@ -1,5 +1,6 @@
 //! The captures of a path, and the types that can be parsed from them.
 
+use super::text_value::boolean;
 use std::ops::Range;
 use std::str::FromStr;
 
@@ -65,6 +66,19 @@ impl Captures {
         }
     }
 
+    /// Moves the captures that are present by this number of bytes.
+    pub(crate) fn moved_by(mut self, bytes: usize) -> Captures {
+        let spans: &mut [Span] = match &mut self {
+            Captures::Inline(spans) => spans,
+            Captures::Heap(spans) => spans,
+        };
+        for span in spans.iter_mut().filter(|span| span.end != ABSENT) {
+            span.start = to_offset(span.start as usize + bytes);
+            span.end = to_offset(span.end as usize + bytes);
+        }
+        self
+    }
+
     fn spans(&self) -> &[Span] {
         match self {
             Captures::Inline(spans) => spans,
@@ -98,10 +112,11 @@ fn to_offset(at: usize) -> u32 {
 /// }
 /// ```
 ///
-/// Implemented for every type that implements [`FromStr`]. The text is percent-decoded first. A capture that may be absent from
-/// a matching path requires an `Option`.
+/// Implemented for every type that implements [`FromStr`]. The text is percent-decoded, and it is the text that the group of the
+/// pattern has matched. It becomes a value by the same [rule](crate::Query#how-text-becomes-a-value) as in a query, so a `bool` can
+/// also be `on`, `off`, `1` or `0`. A capture that may be absent from a matching path requires an `Option`.
 ///
-/// Rejects with 404 if the text is not UTF-8 or cannot be parsed, for example `99999999999999999999` as a `u64`, because no
+/// Rejects with 404 if the text cannot be parsed, for example `99999999999999999999` as a `u64`, because no
 /// resource exists at such a path.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read from a path capture",
@@ -116,7 +131,12 @@ pub trait FromCapture: Sized {
 #[diagnostic::do_not_recommend]
 impl<T: FromStr> FromCapture for T {
     fn from_capture(text: &str) -> Option<T> {
-        text.parse().ok()
+        // `bool` parses `true` and `false` only.
+        let other_form = || match boolean(text)? {
+            true => "true".parse().ok(),
+            false => "false".parse().ok(),
+        };
+        text.parse().ok().or_else(other_form)
     }
 }
 

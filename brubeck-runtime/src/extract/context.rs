@@ -1,10 +1,14 @@
 //! The context of a handler: the message, the captures of its route, and the application.
 
 use super::Captures;
+#[cfg(feature = "multipart")]
+use super::Multipart;
 use crate::message::Message;
+#[cfg(feature = "multipart")]
+use crate::response::Rejection;
 use crate::rpc::api::{ResponseHandlers, Services};
 use crate::scope::RequestScope;
-use crate::session::SigningKeys;
+use crate::session::{Sessions, SigningKeys};
 use crate::trace::Trace;
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock, Weak};
@@ -35,6 +39,8 @@ pub struct Context<S> {
     cancel_signal: CancelSignal,
     /// Boxed, because most handlers do not need it.
     trace: OnceLock<Box<Trace>>,
+    #[cfg(feature = "multipart")]
+    multipart: OnceLock<Box<Result<Multipart, Rejection>>>,
 }
 
 /// Signals the end of a handler: the sender is dropped when the handler returns or is cancelled. Created on first use.
@@ -66,6 +72,12 @@ pub(crate) struct AppContext<S> {
     /// `None` without a cookie secret.
     pub(crate) cookie_keys: Option<SigningKeys>,
     pub(crate) login_url: Option<String>,
+    pub(crate) sessions: Sessions,
+    /// The application runs without TLS, and says so.
+    pub(crate) plain_http: bool,
+    pub(crate) development: bool,
+    /// A trace that begins in this application is marked as sampled.
+    pub(crate) sample_traces: bool,
 }
 
 #[cfg(test)]
@@ -73,7 +85,7 @@ impl<S> AppContext<S> {
     pub(crate) fn for_tests(state: S) -> AppContext<S> {
         struct NoResponseHandlers;
         impl ResponseHandlers for NoResponseHandlers {
-            fn handles(&self, _: &str) -> bool {
+            fn handles(&self, _: &crate::rpc::api::CallTarget) -> bool {
                 false
             }
 
@@ -90,6 +102,10 @@ impl<S> AppContext<S> {
             response_handlers: Weak::<NoResponseHandlers>::new(),
             cookie_keys: None,
             login_url: None,
+            sessions: Sessions::default(),
+            plain_http: false,
+            development: true,
+            sample_traces: false,
         }
     }
 }
@@ -104,6 +120,8 @@ impl<S> Context<S> {
             scope: None,
             cancel_signal: OnceLock::new(),
             trace: OnceLock::new(),
+            #[cfg(feature = "multipart")]
+            multipart: OnceLock::new(),
         }
     }
 
@@ -120,23 +138,48 @@ impl<S> Context<S> {
     }
 
     /// Returns the state of the application.
+    ///
+    /// ```
+    /// use brubeck::Context;
+    ///
+    /// fn limit(cx: &Context<u32>) -> u32 {
+    ///     *cx.state()
+    /// }
+    /// ```
     pub fn state(&self) -> &S {
         &self.app.state
     }
 
     /// Returns the message.
+    ///
+    /// ```
+    /// use brubeck::Context;
+    ///
+    /// fn is_from_cache<S>(cx: &Context<S>) -> bool {
+    ///     cx.message().headers().contains_key("via")
+    /// }
+    /// ```
     pub fn message(&self) -> &Message {
         &self.message
     }
 
-    /// Returns the percent-decoded text of the capture with an index, counted from 0. Returns `None` if the route has no such
-    /// capture, the group did not participate in the match, or the text is not valid UTF-8.
+    /// Returns the text of the capture with an index, counted from 0. It is percent-decoded, and is the text that the group has
+    /// matched. Returns `None` if the route has no such capture, or the group did not participate in the match.
+    #[doc(hidden)]
     pub fn capture(&self, index: usize) -> Option<Cow<'_, str>> {
         let range = self.captures.get(index)?;
-        percent_decode(self.message.path().get(range)?)
+        self.message.routed_path().get(range).map(Cow::Borrowed)
     }
 
     /// Returns the name of the handler argument that is being extracted. It is empty for an argument of a [hook](crate::App::before).
+    ///
+    /// ```
+    /// use brubeck::{Context, Rejection, Status};
+    ///
+    /// fn missing<S>(cx: &Context<S>) -> Rejection {
+    ///     Rejection::new(Status::BAD_REQUEST, format!("`{}` is missing", cx.argument()))
+    /// }
+    /// ```
     pub fn argument(&self) -> &'static str {
         self.argument
     }
@@ -164,17 +207,24 @@ impl<S> Context<S> {
 
     /// Returns the trace of the message, or starts one.
     pub(crate) fn trace(&self) -> &Trace {
-        self.trace
-            .get_or_init(|| Box::new(Trace::from_message(&self.message)))
+        self.trace.get_or_init(|| {
+            let trace = Trace::from_message(&self.message);
+            Box::new(trace.unwrap_or_else(|| Trace::new_root(self.app.sample_traces)))
+        })
+    }
+
+    /// Returns the multipart form of the message, which is decoded once for all arguments.
+    #[cfg(feature = "multipart")]
+    pub(super) fn multipart(&self) -> Result<&Multipart, Rejection> {
+        let form = self
+            .multipart
+            .get_or_init(|| Box::new(Multipart::read(&self.message)));
+        form.as_ref().as_ref().map_err(Clone::clone)
     }
 
     pub(crate) fn app(&self) -> &AppContext<S> {
         &self.app
     }
-}
-
-fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
-    percent_encoding::percent_decode_str(text).decode_utf8().ok()
 }
 
 #[cfg(test)]
@@ -202,15 +252,5 @@ mod tests {
         assert!(signal.has_changed().is_ok());
         drop(guard);
         assert!(signal.has_changed().is_err());
-    }
-
-    #[test]
-    fn captures_are_percent_decoded() {
-        let decode = |text| percent_decode(text).map(|t| t.into_owned());
-        assert_eq!(decode("a%20b%2Fc").as_deref(), Some("a b/c"));
-        assert_eq!(decode("caf%C3%A9").as_deref(), Some("café"));
-        assert_eq!(decode("100%").as_deref(), Some("100%"));
-        assert_eq!(decode("%zz%4").as_deref(), Some("%zz%4"));
-        assert_eq!(decode("%ff"), None);
     }
 }

@@ -1,20 +1,33 @@
 //! Extractors for cookies, signed cookies and sessions.
 
 use super::{Context, FromMessage};
+use crate::authority::Scheme;
 use crate::response::Rejection;
-use crate::session::{CookieChanges, Cookies, Session, SignedCookies};
+use crate::session::{CookieChanges, Cookies, Session, Sessions, SignedCookies};
 use crate::status::Status;
-use http::header::HOST;
 use std::convert::Infallible;
 
 /// Returns the cookie changes of a request, shared by all of its extractors. Service calls and service responses have no scope and no
-/// HTTP response: each of their extractors gets its own changes, which are discarded.
+/// HTTP response, so changes have no effect.
 fn changes<S>(cx: &Context<S>) -> CookieChanges {
-    let new_changes = || CookieChanges::for_host(cx.message().headers().get(HOST));
     match cx.scope() {
-        Some(scope) => scope.cookies_or_init(new_changes).clone(),
-        None => new_changes(),
+        Some(scope) => scope
+            .cookies_or_init(|| CookieChanges::new(requires_secure_cookies(cx)))
+            .clone(),
+        None => CookieChanges::without_response(requires_secure_cookies(cx)),
     }
+}
+
+/// Returns `false` if the application may send cookies without `Secure`: it runs without TLS, or the request was for a loopback address in
+/// development. Nothing that a client sends makes a difference otherwise.
+fn requires_secure_cookies<S>(cx: &Context<S>) -> bool {
+    let (app, message) = (cx.app(), cx.message());
+    let is_loopback = || {
+        message
+            .authority()
+            .is_some_and(|authority| authority.is_loopback())
+    };
+    message.scheme() == Scheme::Https || !(app.plain_http || (app.development && is_loopback()))
 }
 
 fn cookies<S>(cx: &Context<S>) -> Cookies {
@@ -49,6 +62,21 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Session {
 
     async fn from_message(cx: &Context<S>) -> Result<Session, Rejection> {
         let cookies = SignedCookies::from_message(cx).await?;
-        Ok(changes(cx).session(|| Session::open(&cookies)))
+        let changes = changes(cx);
+        match changes.session() {
+            Some(session) => Ok(session),
+            None => {
+                let session = Session::open(&cookies, changes.is_secure(), &cx.app().sessions).await;
+                Ok(changes.session_or(session))
+            }
+        }
+    }
+}
+
+impl<S: Send + Sync + 'static> FromMessage<S> for Sessions {
+    type Rejection = Infallible;
+
+    async fn from_message(cx: &Context<S>) -> Result<Sessions, Infallible> {
+        Ok(cx.app().sessions.clone())
     }
 }

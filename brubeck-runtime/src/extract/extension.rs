@@ -7,21 +7,37 @@ use http::Uri;
 use std::convert::Infallible;
 use std::ops::Deref;
 
-/// Extractor for a request extension, which a front end or a layer has added.
+/// Extractor for a request extension: a value that a layer has added to the request.
 ///
 /// ```
 /// use brubeck::prelude::*;
+/// use brubeck::testing::TestClient;
+/// use http::Request;
+/// use tower::util::MapRequestLayer;
 ///
 /// #[derive(Clone)]
-/// struct RequestNumber(u64);
+/// struct Tenant(&'static str);
 ///
-/// #[get("^/number$")]
-/// async fn number(number: Extension<RequestNumber>) -> String {
-///     number.0.0.to_string()
+/// #[get("/tenant")]
+/// async fn tenant(tenant: Extension<Tenant>) -> &'static str {
+///     tenant.0.0
 /// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let add_tenant = MapRequestLayer::new(|mut request: Request<Body>| {
+///     request.extensions_mut().insert(Tenant("blue"));
+///     request
+/// });
+/// let app = App::new(routes![tenant], ()).layer(add_tenant);
+/// TestClient::new(app).get("/tenant").await.assert_text("blue");
+/// # }
 /// ```
 ///
-/// Rejects with 500, and logs an error, if the request has no extension of this type.
+/// Layers are added with [`App::layer`](crate::App::layer) and [`App::route_layer`](crate::App::route_layer). Each extraction clones the
+/// value. A value that is the same for all requests belongs into the [`State`](crate::State).
+///
+/// Rejects with 500, and logs an error, if the request has no extension of this type. `Option<Extension<T>>` is `None` instead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extension<T>(pub T);
 
@@ -50,9 +66,26 @@ impl<S: Send + Sync + 'static, T: Clone + Send + Sync + 'static> FromMessage<S> 
                 Rejection::new(Status::INTERNAL_SERVER_ERROR, "a request extension is missing")
             })
     }
+
+    async fn from_message_if_present(cx: &Context<S>) -> Result<Option<Extension<T>>, Rejection> {
+        Ok(cx.message().extensions().get().cloned().map(Extension))
+    }
 }
 
-/// Extracts the path and the query as a URI, percent-encoded. Extracts `/` if they are not a valid URI, which can happen for a call.
+/// Extracts the path and the query as a URI. Never rejects.
+///
+/// ```
+/// use brubeck::prelude::*;
+/// use http::Uri;
+///
+/// #[get("/{*rest}")]
+/// async fn echo(rest: String, uri: Uri) -> String {
+///     format!("{rest} was sent as {uri}")
+/// }
+/// ```
+///
+/// It is that of [`Message::uri`](crate::Message::uri): percent-encoded, without scheme and host, and `/` if they are not a valid URI, which
+/// can happen for a call.
 impl<S: Send + Sync + 'static> FromMessage<S> for Uri {
     type Rejection = Infallible;
 

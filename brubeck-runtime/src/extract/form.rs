@@ -1,6 +1,7 @@
 //! The extractor for URL-encoded forms.
 
-use super::{Context, FromMessage, media_type, query};
+use super::{BodyUse, Context, FromMessage, media_type, query};
+use crate::message::Message;
 use crate::response::Rejection;
 use crate::status::Status;
 use serde::de::DeserializeOwned;
@@ -20,14 +21,19 @@ use std::ops::Deref;
 /// }
 /// ```
 ///
-/// A field that can occur more than once deserializes into a `Vec`. An empty value is `None` for an `Option` of a number or of a `bool`.
-/// It is `Some("")` for an `Option<String>`, and invalid for most other types.
-/// For forms with files, use `Multipart`.
+/// [`Query`](crate::Query#how-text-becomes-a-value) describes how the text of a field becomes a value.
+/// For forms with files, use [`Multipart`](crate::Multipart); for single fields, [`Arg`](crate::Arg).
 ///
 /// Rejects with
 /// * 415 unless the request has this media type,
-/// * 422 if the form cannot be deserialized; the rejection names the field if one is invalid,
-/// * 413 if the form has more than 1,000 fields.
+/// * 422 if the form cannot be deserialized; the rejection names the field, the value, and the values that it can have,
+/// * 413 if the form has more than 1,000 fields,
+/// * 413, before the handler runs, if the body exceeds the limit of the [application](crate::App::body_limit), 1 MiB by default, or of the
+///   [route](crate::Limits::body_limit).
+///
+/// `Option<Form<T>>` is `None` if the request has neither a body nor this media type.
+///
+/// Source: [WHATWG URL, section 5](https://url.spec.whatwg.org/#application/x-www-form-urlencoded).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Form<T>(pub T);
 
@@ -39,14 +45,16 @@ impl<T> Deref for Form<T> {
     }
 }
 
-pub(super) const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
+const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 
 impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Form<T> {
     type Rejection = Rejection;
 
+    const BODY: BodyUse = BodyUse::Form;
+
     async fn from_message(cx: &Context<S>) -> Result<Form<T>, Rejection> {
         let message = cx.message();
-        if !media_type(message.headers()).is_some_and(|name| name.eq_ignore_ascii_case(MEDIA_TYPE)) {
+        if !is_form(message) {
             let reason =
                 "the body must be a form with the header `content-type: application/x-www-form-urlencoded`";
             return Err(Rejection::new(Status::UNSUPPORTED_MEDIA_TYPE, reason));
@@ -58,4 +66,17 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Fo
         )
         .map(Form)
     }
+
+    async fn from_message_if_present(cx: &Context<S>) -> Result<Option<Form<T>>, Rejection> {
+        // A form without fields has no body, but it has the media type.
+        if cx.message().body().is_empty() && !is_form(cx.message()) {
+            return Ok(None);
+        }
+        Form::from_message(cx).await.map(Some)
+    }
+}
+
+/// Returns whether the body of a message is a URL-encoded form.
+pub(super) fn is_form(message: &Message) -> bool {
+    media_type(message.headers()).is_some_and(|name| name.eq_ignore_ascii_case(MEDIA_TYPE))
 }

@@ -3,15 +3,13 @@
 use super::{Context, FromMessage};
 use crate::response::Rejection;
 use crate::status::Status;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use std::convert::Infallible;
 use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
 /// Extractor for all headers of a message.
-///
-/// It dereferences to [`http::HeaderMap`]; names are case-insensitive.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -21,15 +19,33 @@ use std::str::FromStr;
 ///     headers.text("user-agent").unwrap_or("a browser without a name").to_owned()
 /// }
 /// ```
+///
+/// It dereferences to [`http::HeaderMap`]; names are case-insensitive.
 #[derive(Clone, Debug, Default)]
 pub struct Headers(pub HeaderMap);
 
 impl Headers {
-    /// Returns the first value of a header as text. Returns `None` if the header is missing or contains bytes other than
-    /// visible ASCII characters.
+    /// Returns the first value of a header as text. Returns `None` if the header is missing or is not UTF-8.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[get("/language")]
+    /// async fn language(headers: Headers) -> String {
+    ///     headers.text("accept-language").unwrap_or("unknown").to_owned()
+    /// }
+    /// ```
+    ///
+    /// Most headers are ASCII. Browsers send `last-event-id` in UTF-8, as the [`Event`](crate::Event) has set it.
+    ///
+    /// For a header that is parsed and required, take a [`Header<T>`](Header).
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name)?.to_str().ok()
+        text(self.0.get(name)?)
     }
+}
+
+fn text(value: &HeaderValue) -> Option<&str> {
+    std::str::from_utf8(value.as_bytes()).ok()
 }
 
 impl Deref for Headers {
@@ -50,9 +66,6 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Headers {
 
 /// Extractor for one header, parsed as a type that implements [`FromStr`].
 ///
-/// The name of the handler argument, with `_` replaced by `-`, is the name of the header: `user_agent: Header<String>` reads
-/// `user-agent`.
-///
 /// ```
 /// use brubeck::prelude::*;
 ///
@@ -62,7 +75,10 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Headers {
 /// }
 /// ```
 ///
-/// Rejects with 400 if the header is missing or cannot be parsed. `Option<Header<T>>` is `None` instead. If a message has
+/// The name of the handler argument, with `_` replaced by `-`, is the name of the header: `user_agent: Header<String>` reads
+/// `user-agent`.
+///
+/// Rejects with 400 if the header is missing or cannot be parsed. `Option<Header<T>>` is `None` if the header is missing. If a message has
 /// several headers of the name, the first one is used. In a hook, arguments have no names, so this extractor always rejects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header<T>(pub T);
@@ -83,18 +99,29 @@ where
     type Rejection = Rejection;
 
     async fn from_message(cx: &Context<S>) -> Result<Header<T>, Rejection> {
-        let name = cx.argument().replace('_', "-");
+        let name = header_name(cx);
+        match Header::from_message_if_present(cx).await? {
+            Some(header) => Ok(header),
+            None => {
+                Err(Rejection::new(Status::BAD_REQUEST, format!("the header `{name}` is missing")).at(name))
+            }
+        }
+    }
+
+    async fn from_message_if_present(cx: &Context<S>) -> Result<Option<Header<T>>, Rejection> {
+        let name = header_name(cx);
         let reject = |reason: String| Rejection::new(Status::BAD_REQUEST, reason).at(name.clone());
-        let value = cx
-            .message()
-            .headers()
-            .get(&name)
-            .ok_or_else(|| reject(format!("the header `{name}` is missing")))?;
-        let text = value
-            .to_str()
-            .map_err(|_| reject(format!("the header `{name}` is not visible ASCII")))?;
+        let Some(value) = cx.message().headers().get(&name) else {
+            return Ok(None);
+        };
+        let text = text(value).ok_or_else(|| reject(format!("the header `{name}` is not UTF-8")))?;
         text.parse()
-            .map(Header)
+            .map(|value| Some(Header(value)))
             .map_err(|error| reject(format!("the header `{name}` is not valid: {error}")))
     }
+}
+
+/// Returns the name of the header that an argument reads.
+fn header_name<S>(cx: &Context<S>) -> String {
+    cx.argument().replace('_', "-")
 }

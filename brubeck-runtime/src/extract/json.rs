@@ -1,6 +1,8 @@
 //! JSON as an extractor and as a reply.
 
-use super::{Context, FromMessage};
+use super::{BodyUse, Context, FromMessage};
+use crate::json_parts;
+use crate::message::Message;
 use crate::method::Kind;
 use crate::response::{IntoReply, Rejection, Response};
 use crate::status::Status;
@@ -9,10 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::ops::{Deref, DerefMut};
 
-/// JSON extractor and reply.
-///
-/// As an argument, it deserializes the payload of the message into `T`. As a reply, it is a 200 response with the serialized
-/// value.
+/// JSON extractor and reply ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259)).
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -26,16 +25,23 @@ use std::ops::{Deref, DerefMut};
 /// }
 /// ```
 ///
+/// As an argument, it deserializes the payload of the message into `T`. As a reply, it is a 200 response with the serialized
+/// value. [`Reply`](crate::Reply) is a reply with another status, and [`Form`](crate::Form) the extractor for the forms of browsers.
+///
 /// The payload of a web request is its body. The payload of a call is its body or, if that is empty or `{}`, the object of its
 /// named arguments.
 ///
 /// A web request is rejected with
 /// * 415 unless its content type is `application/json` or ends in `+json`,
 /// * 400 if the body is not JSON,
-/// * 422 if the JSON cannot be deserialized into `T`.
+/// * 422 if the JSON cannot be deserialized into `T`,
+/// * 413, before the handler runs, if the body exceeds the limit of the [application](crate::App::body_limit), 1 MiB by default, or of the
+///   [route](crate::Limits::body_limit).
 ///
-/// A call, or the response of a service, is rejected with 400 if its payload cannot be deserialized. If a field is invalid, the rejection
-/// contains its path, such as `items[3].price`.
+/// A call, or the response of a service, is rejected with 400 if its payload cannot be deserialized. If a field is invalid, the [`Rejection`]
+/// contains its path, such as `items[3].price`. Take a `Result<Json<T>, Rejection>` to respond to it in the handler.
+///
+/// `Option<Json<T>>` is `None` if the body of a web request, or the payload of a call, is empty.
 ///
 /// A reply that cannot be serialized becomes a 500 response, and the error is logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +64,8 @@ impl<T> DerefMut for Json<T> {
 impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Json<T> {
     type Rejection = Rejection;
 
+    const BODY: BodyUse = BodyUse::Json;
+
     async fn from_message(cx: &Context<S>) -> Result<Json<T>, Rejection> {
         let message = cx.message();
         let web = message.kind() == Kind::Web;
@@ -70,7 +78,7 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Js
             let reason = "the body must be JSON with the header `content-type: application/json`";
             return Err(Rejection::new(Status::UNSUPPORTED_MEDIA_TYPE, reason));
         }
-        read(message.payload()).map(Json).map_err(|(error, path)| {
+        read(message).map(Json).map_err(|(error, path)| {
             let status = if web && error.is_data() {
                 Status::UNPROCESSABLE_ENTITY
             } else {
@@ -79,10 +87,28 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Js
             Rejection::for_field(status, "the body is not valid", &path, &error)
         })
     }
+
+    async fn from_message_if_present(cx: &Context<S>) -> Result<Option<Json<T>>, Rejection> {
+        let message = cx.message();
+        let payload = message.payload();
+        if payload.is_empty() {
+            return Ok(None);
+        }
+        let json = Json::from_message(cx).await;
+        // The dialects of the Python original send an empty object if there is no payload.
+        if message.kind() != Kind::Web && payload.trim_ascii() == b"{}" {
+            return Ok(json.ok());
+        }
+        json.map(Some)
+    }
 }
 
-/// Deserializes the text. The error includes the path of the invalid field.
-fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, (serde_json::Error, String)> {
+/// Deserializes the payload of a message. The error includes the path of the invalid field, unless the message has bytes beside its text.
+fn read<T: DeserializeOwned>(message: &Message) -> Result<T, (serde_json::Error, String)> {
+    let (text, parts) = (message.payload(), message.parts());
+    if !parts.is_empty() {
+        return json_parts::read(text, parts).map_err(|error| (error, String::new()));
+    }
     // Tracking the path doubles the time, so the text is only deserialized with it once it is known to be invalid.
     serde_json::from_slice(text).or_else(|_| read_with_path(text))
 }

@@ -4,9 +4,12 @@
 //! an intermediate map. Only if that pass fails are they deserialized one by one, for a precise error.
 
 use super::{Context, FromCapture, FromMessage};
+use crate::json_parts;
+use crate::outcome::Outcome;
 use crate::response::{IntoReply, Rejection, Response};
 use crate::rpc::api::{Operation, ServiceRequest, Wire};
 use crate::status::Status;
+use bytes::Bytes;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -38,7 +41,20 @@ pub trait PathArgument: ToString + FromCapture + Send + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: ToString + FromCapture + Send + 'static> PathArgument for T {}
 
-/// Operations whose arguments can be read from a call. `#[service_client]` implements it, together with [`Operation`].
+/// Operations whose arguments can be read from a call.
+///
+/// ```
+/// use brubeck::ReadOperation;
+/// use brubeck::prelude::*;
+///
+/// /// Takes the arguments of any operation.
+/// fn log<O: ReadOperation + std::fmt::Debug>(args: &Args<O>) {
+///     println!("called with {:?}", args.0);
+/// }
+/// ```
+///
+/// [`#[service_client]`](../brubeck/attr.service_client.html) implements it, together with [`Operation`], for each operation of a contract.
+/// It is the bound of [`Args`].
 pub trait ReadOperation: Operation {
     /// Reads the arguments of a call.
     ///
@@ -46,6 +62,7 @@ pub trait ReadOperation: Operation {
     ///
     /// Returns a rejection with status 400 if a named argument is missing or invalid, and with 404 if the path does not
     /// contain a valid argument.
+    #[doc(hidden)]
     fn read<S>(arguments: &Arguments<'_, S>) -> Result<Self, Rejection>;
 }
 
@@ -60,19 +77,20 @@ impl<S> Arguments<'_, S> {
             return;
         }
         let message = self.0.message();
+        let parts = message.parts();
         let object = if message.arguments().is_empty() {
             message.body()
         } else {
             message.arguments()
         };
         // The single pass does not say why it failed, so all arguments are read again, one by one, for the error. The body is read if
-        // the text of the arguments is not an object.
-        if read_members(object, slots).is_none() {
+        // the text of the arguments is not an object. Arguments that refer to bytes beside the text are always read one by one.
+        if !parts.is_empty() || read_members(object, slots).is_none() {
             let members =
                 ObjectMembers::parse(message.arguments()).or_else(|| ObjectMembers::parse(message.body()));
             let members = members.unwrap_or_default();
             for slot in slots {
-                slot.read(members.get(slot.name()));
+                slot.read(members.get(slot.name()), parts);
             }
         }
     }
@@ -87,7 +105,7 @@ pub struct Named<T> {
     name: &'static str,
     write: fn(ServiceRequest, &'static str, T) -> ServiceRequest,
     read_prefix: ReadPrefix<T>,
-    read: fn(Option<&RawValue>) -> serde_json::Result<Option<T>>,
+    read: fn(Option<&RawValue>, &[Bytes]) -> serde_json::Result<Option<T>>,
 }
 
 /// Deserializes the value at the start of a text. Returns the value and the rest of the text.
@@ -98,7 +116,7 @@ type ReadPrefix<T> = for<'t> fn(&'t str) -> Option<(T, &'t str)>;
 pub const fn named<T: Wire>(name: &'static str) -> Named<T> {
     Named {
         name,
-        write: |request, name, value| request.set_argument(Cow::Borrowed(name), &value),
+        write: |request, name, value| request.set_argument(name, value),
         read_prefix: |text| read_prefix(text),
         read: read_named,
     }
@@ -137,7 +155,7 @@ impl<T> NamedSlot<'_, T> {
         let reject = |reason: String| Rejection::new(Status::BAD_REQUEST, reason);
         // An empty slot is read as a missing member, because an optional argument may be missing.
         let value = match self.value {
-            Ok(None) => read(None),
+            Ok(None) => read(None, &[]),
             value => value,
         };
         match value {
@@ -159,58 +177,114 @@ impl<T> ArgumentSlot for NamedSlot<'_, T> {
         Some(rest)
     }
 
-    fn read(&mut self, member: Option<&RawValue>) {
-        self.value = (self.codec.read)(member);
+    fn read(&mut self, member: Option<&RawValue>, parts: &[Bytes]) {
+        self.value = (self.codec.read)(member, parts);
     }
 }
 
 /// Deserializes a named argument. A missing argument is treated as `null`, so an `Option` may be left out. Returns `None` if
 /// the argument is missing and required.
-pub(crate) fn read_named<T: DeserializeOwned>(text: Option<&RawValue>) -> serde_json::Result<Option<T>> {
+pub(crate) fn read_named<T: DeserializeOwned + 'static>(
+    text: Option<&RawValue>,
+    parts: &[Bytes],
+) -> serde_json::Result<Option<T>> {
     match text {
-        Some(text) => serde_json::from_str(text.get()).map(Some),
+        Some(text) => json_parts::read_owned(text.get().as_bytes(), parts).map(Some),
         None => Ok(serde_json::from_str("null").ok()),
     }
 }
 
 /// The codec of an argument in the path.
+///
+/// A typed call carries it by name as well, as a JSON string, so that the service need not match the path. A call without the
+/// contract, and one in a dialect of the Python original, carries it in the path only.
 #[doc(hidden)]
 pub struct InPath<T> {
+    name: &'static str,
     index: usize,
-    write: fn(&mut String, T),
+    text: fn(T) -> String,
     read: fn(&str) -> Option<T>,
 }
 
-/// Creates the codec of the argument in the capture with this index.
+/// Creates the codec of the argument with this name, in the capture with this index.
 #[doc(hidden)]
-pub const fn in_path<T: PathArgument>(index: usize) -> InPath<T> {
+pub const fn in_path<T: PathArgument>(name: &'static str, index: usize) -> InPath<T> {
     InPath {
+        name,
         index,
-        write: |path, value| push_segment(path, &value.to_string()),
+        text: |value| value.to_string(),
         read: T::from_capture,
     }
 }
 
 impl<T> InPath<T> {
-    /// Appends the argument to a path, as one segment.
-    pub fn write(&self, path: &mut String, value: T) {
-        (self.write)(path, value);
+    /// Returns the text of the argument.
+    pub fn text(&self, value: T) -> String {
+        (self.text)(value)
     }
 
+    /// Creates an empty slot for the argument.
+    pub const fn slot(&self) -> PathSlot<'_, T> {
+        PathSlot {
+            codec: self,
+            text: None,
+        }
+    }
+}
+
+/// A slot for the text of an argument in the path.
+#[doc(hidden)]
+pub struct PathSlot<'c, T> {
+    codec: &'c InPath<T>,
+    text: Option<String>,
+}
+
+impl<T> PathSlot<'_, T> {
     /// Returns the argument.
     ///
     /// # Errors
     ///
-    /// Returns a rejection with status 404 if the path does not contain a valid argument.
-    pub fn read<S>(&self, arguments: &Arguments<'_, S>) -> Result<T, Rejection> {
-        let text = arguments.0.capture(self.index);
+    /// Returns a rejection with status 400 if a typed call contains an invalid argument, and with 404 if the path does.
+    pub fn take<S>(self, arguments: &Arguments<'_, S>) -> Result<T, Rejection> {
+        let InPath {
+            name, index, read, ..
+        } = self.codec;
+        if arguments.0.message().operation().is_some()
+            && let Some(text) = self.text
+        {
+            return read(&text).ok_or_else(|| {
+                Rejection::new(
+                    Status::BAD_REQUEST,
+                    format!("the argument `{name}` is not valid: {text:?}"),
+                )
+            });
+        }
+        let text = arguments.0.capture(*index);
         let not_found = || Rejection::new(Status::NOT_FOUND, "no resource at this path");
-        text.as_deref().and_then(self.read).ok_or_else(not_found)
+        text.as_deref().and_then(read).ok_or_else(not_found)
+    }
+}
+
+impl<T> ArgumentSlot for PathSlot<'_, T> {
+    fn name(&self) -> &str {
+        self.codec.name
+    }
+
+    fn read_prefix<'t>(&mut self, text: &'t str) -> Option<&'t str> {
+        // Only a typed call has it, as a string. Any other value has another meaning, and is skipped.
+        let (value, rest) = read_prefix::<&RawValue>(text)?;
+        self.read(Some(value), &[]);
+        Some(rest)
+    }
+
+    fn read(&mut self, member: Option<&RawValue>, _: &[Bytes]) {
+        self.text = member.and_then(|member| serde_json::from_str(member.get()).ok());
     }
 }
 
 /// Appends a value to a path. Percent-encodes everything except the unreserved characters of RFC 3986, section 2.3.
-pub(crate) fn push_segment(path: &mut String, value: &str) {
+#[doc(hidden)]
+pub fn push_segment(path: &mut String, value: &str) {
     const RESERVED: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
         .remove(b'-')
         .remove(b'_')
@@ -219,9 +293,18 @@ pub(crate) fn push_segment(path: &mut String, value: &str) {
     path.extend(percent_encoding::utf8_percent_encode(value, RESERVED));
 }
 
+/// Appends a value to a path. Percent-encodes everything except the unreserved characters and `/`.
+#[doc(hidden)]
+pub fn push_segments(path: &mut String, value: &str) {
+    for (index, segment) in value.split('/').enumerate() {
+        if index > 0 {
+            path.push('/');
+        }
+        push_segment(path, segment);
+    }
+}
+
 /// Extractor for the arguments of an operation `O` of a contract.
-///
-/// It dereferences to `O`, a struct with one field for each argument of the operation.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -241,6 +324,8 @@ pub(crate) fn push_segment(path: &mut String, value: &str) {
 /// serves!(ROUTES => slow_echo);
 /// # fn main() {}
 /// ```
+///
+/// It dereferences to `O`, a struct with one field for each argument of the operation.
 ///
 /// Rejects with 400 if a named argument is missing or invalid, and with 404 if an argument in the path is invalid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -281,7 +366,13 @@ impl<O: Operation> ArgsOf<O> for Args<O> {
 /// Reads the arguments of an operation. Returns the response for the caller if they are invalid.
 #[doc(hidden)]
 pub fn read_operation<O: ReadOperation, S>(cx: &Context<S>) -> Result<O, Response> {
-    O::read(&Arguments(cx)).map_err(IntoReply::into_reply)
+    O::read(&Arguments(cx)).map_err(reject)
+}
+
+/// Converts the rejection of an argument to the response for the caller, which says that the handler has not run.
+#[doc(hidden)]
+pub fn reject(rejection: impl IntoReply) -> Response {
+    rejection.into_reply().with_outcome(Outcome::Rejected)
 }
 
 /// The members of a JSON object, with values that are not deserialized yet.
@@ -340,8 +431,9 @@ pub trait ArgumentSlot {
     fn name(&self) -> &str;
     /// Deserializes the value at the start of a text, and returns the rest. Returns `None` if the value is invalid.
     fn read_prefix<'t>(&mut self, text: &'t str) -> Option<&'t str>;
-    /// Deserializes a member, and keeps the error if there is one. `member` is `None` if the object has no such member.
-    fn read(&mut self, member: Option<&RawValue>);
+    /// Deserializes a member, which may refer to `parts`, and keeps the error if there is one. `member` is `None` if the object has no such
+    /// member.
+    fn read(&mut self, member: Option<&RawValue>, parts: &[Bytes]);
 }
 
 /// Reads the members of a JSON object into the slots of the same names. The last member wins if a name occurs more than once.
@@ -417,7 +509,7 @@ mod tests {
             Some(rest)
         }
 
-        fn read(&mut self, member: Option<&RawValue>) {
+        fn read(&mut self, member: Option<&RawValue>, _: &[Bytes]) {
             self.0 = member.and_then(|text| serde_json::from_str(text.get()).ok());
         }
     }
@@ -470,7 +562,7 @@ mod tests {
                 let members = ObjectMembers::parse(text.as_bytes());
                 prop_assert!(members.is_some(), "{} is not an object", text);
                 let mut expected = Number::default();
-                expected.read(members.and_then(|members| members.get("n")));
+                expected.read(members.and_then(|members| members.get("n")), &[]);
                 prop_assert_eq!(number, expected, "{}", text);
             }
         }

@@ -1,6 +1,6 @@
 //! The extractor for the query string.
 
-use super::{Context, FromMessage};
+use super::{Context, FromMessage, text_value};
 use crate::response::Rejection;
 use crate::status::Status;
 use serde::de::DeserializeOwned;
@@ -24,11 +24,24 @@ use std::ops::Deref;
 /// }
 /// ```
 ///
-/// A field that can occur more than once deserializes into a `Vec`. An empty value is `None` for an `Option` of a number or of a `bool`.
-/// It is `Some("")` for an `Option<String>`, and invalid for most other types.
+/// # How text becomes a value
 ///
-/// Rejects with 400 if the query cannot be deserialized; the rejection names the field if one is invalid. Rejects with 413 if the
-/// query has more than 1,000 fields.
+/// [`Query`], [`Form`](crate::Form), [`Arg`](crate::Arg) and [captures](crate::FromCapture) have the same rule:
+///
+/// * A number is written as in Rust: `7`, `007`, `+7`, `-7`, `.5`, `1e3`; no spaces.
+/// * A `bool` is `true`, `on` or `1`, or it is `false`, `off` or `0`.
+/// * An enum is the name of a variant without fields.
+/// * If a name occurs more than once, its last value is used. A list (`Vec`, a set, a tuple) has all of its values. So a form can have a
+///   hidden field before a checkbox of the same name: `news=false&news=true`.
+/// * An empty text is `None` for an `Option`, unless the inner type accepts an empty text, as a `String` does.
+/// * Text is never read as JSON.
+///
+/// `#[serde(flatten)]` works with all of these types.
+///
+/// # Rejections
+///
+/// Rejects with 400 if the query cannot be deserialized; the rejection names the field, the value, and the values that it can have.
+/// Rejects with 413 if the query has more than 1,000 fields. `Option<Query<T>>` is `None` if the request has no query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Query<T>(pub T);
 
@@ -46,6 +59,13 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Qu
     async fn from_message(cx: &Context<S>) -> Result<Query<T>, Rejection> {
         let query = cx.message().query().unwrap_or_default();
         deserialize_pairs(query.as_bytes(), Status::BAD_REQUEST, "the query is not valid").map(Query)
+    }
+
+    async fn from_message_if_present(cx: &Context<S>) -> Result<Option<Query<T>>, Rejection> {
+        match cx.message().query() {
+            None | Some("") => Ok(None),
+            Some(_) => Query::from_message(cx).await.map(Some),
+        }
     }
 }
 
@@ -68,6 +88,8 @@ pub(super) fn deserialize_pairs<T: DeserializeOwned>(
             format!("more than {MAX_FIELDS} fields"),
         ));
     }
-    serde_path_to_error::deserialize(serde_html_form::Deserializer::from_bytes(text))
-        .map_err(|error| Rejection::for_field(status, message, &error.path().to_string(), error.inner()))
+    text_value::from_pairs(form_urlencoded::parse(text)).map_err(|error| {
+        let field = error.field.unwrap_or_default();
+        Rejection::for_field(status, message, &field, &error.reason)
+    })
 }

@@ -9,6 +9,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 /// Extracts the services of the application. Their calls inherit the origin, the deadline, the hop count and the trace of the message.
+#[cfg(feature = "services")]
+#[cfg_attr(docsrs, doc(cfg(feature = "services")))]
 impl<S: Send + Sync + 'static> FromMessage<S> for Services {
     type Rejection = Infallible;
 

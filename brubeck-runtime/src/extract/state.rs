@@ -6,8 +6,6 @@ use std::ops::Deref;
 
 /// Extractor for a part of the application state.
 ///
-/// `T` is the type of the whole state, or of a field if the state derives `AppState`.
-///
 /// ```
 /// use brubeck::prelude::*;
 ///
@@ -25,6 +23,9 @@ use std::ops::Deref;
 /// const ROUTES: Routes<Site> = routes![hello];
 /// ```
 ///
+/// `T` is the type of the whole state, or of a field if the state derives
+/// [`AppState`](../brubeck/derive.AppState.html).
+///
 /// Every extraction clones the value, so it should be cheap to clone, such as an `Arc` or a connection pool.
 ///
 /// Applications whose state does not provide `T` do not compile.
@@ -41,7 +42,7 @@ impl<T> Deref for State<T> {
 
 /// Application states that have a part of type `T`.
 ///
-/// Derive `AppState` to implement it for the fields of a struct. Every `Clone` type provides itself.
+/// Derive [`AppState`](../brubeck/derive.AppState.html) to implement it for the fields of a struct. Every `Clone` type provides itself.
 ///
 /// ```
 /// use brubeck::Provides;
@@ -59,7 +60,34 @@ impl<T> Deref for State<T> {
     note = "add a `{T}` field and `#[derive(AppState)]` to `{Self}`"
 )]
 pub trait Provides<T> {
-    /// Returns a clone of the part.
+    /// Returns a clone of the part: see the example of [`Provides`].
+    ///
+    /// Each extraction of a [`State<T>`](State) calls it, so the part should be cheap to clone. Implement it yourself to compute a part
+    /// from several fields:
+    ///
+    /// ```
+    /// use brubeck::Provides;
+    /// use brubeck::prelude::*;
+    ///
+    /// #[derive(Clone)]
+    /// struct Greeting(String);
+    ///
+    /// #[derive(Clone)]
+    /// struct Site { name: String }
+    ///
+    /// impl Provides<Greeting> for Site {
+    ///     fn provide(&self) -> Greeting {
+    ///         Greeting(format!("hello from {}", self.name))
+    ///     }
+    /// }
+    ///
+    /// #[get("/")]
+    /// async fn index(greeting: State<Greeting>) -> String {
+    ///     greeting.0.0
+    /// }
+    ///
+    /// const ROUTES: Routes<Site> = routes![index];
+    /// ```
     fn provide(&self) -> T;
 }
 

@@ -5,6 +5,7 @@ use crate::method::Method;
 use crate::response::{IntoReply, ProblemFormat, Redirect, Rejection, Response};
 use crate::session::Session;
 use crate::status::Status;
+use http::header::WWW_AUTHENTICATE;
 use std::ops::Deref;
 
 /// User types that can be looked up by the id in the session.
@@ -26,20 +27,25 @@ use std::ops::Deref;
 ///     }
 /// }
 /// ```
+///
+/// Implement it for the user of your application. Handlers then take a [`CurrentUser<U>`](CurrentUser).
+///
+/// [`Session::log_in`] puts the id into the session, and [`Session::log_out`] removes it.
 pub trait User: Sized + Send {
     /// The part of the application state that is needed for the lookup, as in [`State`](super::State).
     type State: Send + Sync;
 
-    /// Looks up the user by the id that was passed to [`Session::log_in`]. Every extraction of a [`CurrentUser`] calls this function if
-    /// the session has a user. Returns `None` if the user does not exist, or may no longer log in.
+    /// Looks up the user by the id that was passed to [`Session::log_in`]: see the example of [`User`].
+    ///
+    /// Every extraction of a [`CurrentUser`] calls this function if the session has a user. Returns `None` if the user does not exist, or
+    /// may no longer log in.
     fn find(id: &str, state: &Self::State) -> impl Future<Output = Option<Self>> + Send;
 }
 
 /// Extractor for the user who is logged in.
 ///
-/// A handler with this argument requires a login. A handler with `Option<CurrentUser<_>>` does not.
-///
 /// ```
+/// use brubeck::User;
 /// use brubeck::prelude::*;
 /// # #[derive(Clone)]
 /// # struct Member { name: String }
@@ -61,6 +67,9 @@ pub trait User: Sized + Send {
 /// # const ROUTES: Routes<()> = routes![account, log_out];
 /// ```
 ///
+/// A handler with this argument requires a login. A handler with `Option<CurrentUser<_>>` does not: it gets `None` if the session has no
+/// user, or [`User::find`] returns `None`.
+///
 /// Rejects with 401 if the session has no user, or [`User::find`] returns `None`. Rejects with 500 unless
 /// [`App::cookie_secret`](crate::App::cookie_secret) is set.
 ///
@@ -72,6 +81,7 @@ pub trait User: Sized + Send {
 /// the same application, exempt its path, because hooks run for it, too. Hooks do not run for service handlers.
 ///
 /// ```
+/// use brubeck::User;
 /// use brubeck::prelude::*;
 /// # #[derive(Clone)]
 /// # struct Member { name: String }
@@ -106,13 +116,16 @@ impl<S: Provides<U::State> + Send + Sync + 'static, U: User> FromMessage<S> for 
     type Rejection = Response;
 
     async fn from_message(cx: &Context<S>) -> Result<CurrentUser<U>, Response> {
+        let user = Self::from_message_if_present(cx).await?;
+        user.ok_or_else(|| login_required(cx))
+    }
+
+    async fn from_message_if_present(cx: &Context<S>) -> Result<Option<CurrentUser<U>>, Response> {
         let session = Session::from_message(cx).await.map_err(IntoReply::into_reply)?;
-        if let Some(id) = session.user_id()
-            && let Some(user) = U::find(&id, &cx.state().provide()).await
-        {
-            return Ok(CurrentUser(user));
-        }
-        Err(login_required(cx))
+        let Some(id) = session.user_id() else {
+            return Ok(None);
+        };
+        Ok(U::find(&id, &cx.state().provide()).await.map(CurrentUser))
     }
 }
 
@@ -139,7 +152,10 @@ fn login_required<S>(cx: &Context<S>) -> Response {
                 .into_reply()
                 .with_header("cache-control", "no-store")
         }
-        _ => Rejection::new(Status::new(401), "login required").into_reply(),
+        // A 401 must name a scheme (RFC 9110, section 15.5.2). Browsers ignore one that they do not know, and show the page.
+        _ => Rejection::new(Status::new(401), "login required")
+            .into_reply()
+            .with_header(WWW_AUTHENTICATE, "Session"),
     }
 }
 

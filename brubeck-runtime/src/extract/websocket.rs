@@ -15,6 +15,13 @@ impl<S: Send + Sync + 'static> FromMessage<S> for WebSocket {
             .take_socket()
             .ok_or_else(UpgradeHandle::already_taken)
     }
+
+    async fn from_message_if_present(cx: &Context<S>) -> Result<Option<WebSocket>, Rejection> {
+        match is_handshake(cx) {
+            true => WebSocket::from_message(cx).await.map(Some),
+            false => Ok(None),
+        }
+    }
 }
 
 /// Extracts the upgrade request. Rejects with 426 if the request is not a WebSocket handshake, and with 403 if it comes from a page of
@@ -25,6 +32,18 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Upgrade {
     async fn from_message(cx: &Context<S>) -> Result<Upgrade, Rejection> {
         Upgrade::from_same_site(cx.message())
     }
+
+    async fn from_message_if_present(cx: &Context<S>) -> Result<Option<Upgrade>, Rejection> {
+        match is_handshake(cx) {
+            true => Upgrade::from_message(cx).await.map(Some),
+            false => Ok(None),
+        }
+    }
+}
+
+/// Returns whether the request is a WebSocket handshake.
+fn is_handshake<S>(cx: &Context<S>) -> bool {
+    cx.message().extension::<UpgradeHandle>().is_some()
 }
 
 /// Extracts the sending half of a message socket. Rejects with 500 in other handlers.
@@ -36,5 +55,9 @@ impl<S: Send + Sync + 'static> FromMessage<S> for SocketSender {
             let reason = "`SocketSender` is an argument of message socket handlers only; for a WebSocket, take a `WebSocket` and call `sender()`";
             Rejection::new(Status::INTERNAL_SERVER_ERROR, reason)
         })
+    }
+
+    async fn from_message_if_present(cx: &Context<S>) -> Result<Option<SocketSender>, Rejection> {
+        Ok(cx.message().extension().cloned())
     }
 }

@@ -4,7 +4,7 @@ mod spooled;
 
 pub(crate) use spooled::{PendingFile, SpooledFile};
 
-use super::{Context, FromMessage};
+use super::{BodyUse, Context, FromMessage};
 use crate::message::Message;
 use crate::response::{Body, BodyError, BoxError, IntoReply, Problem, Rejection, Response};
 use crate::status::Status;
@@ -16,6 +16,7 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{fmt, io};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 
 /// The size of the buffer for writing an upload to a file, in bytes.
@@ -65,7 +66,9 @@ pub struct Upload {
 pub(crate) struct PendingBody(Arc<Mutex<Option<StreamingBody>>>);
 
 struct StreamingBody {
+    /// The body, with the limit of its route: every way of reading it returns an error beyond the limit.
     body: Body,
+    length: Option<u64>,
     limit: u64,
     in_use: Option<oneshot::Sender<Infallible>>,
 }
@@ -74,7 +77,8 @@ impl PendingBody {
     /// `in_use` is dropped once the handler has read the body or abandoned it.
     pub(crate) fn new(body: Body, limit: usize, in_use: oneshot::Sender<Infallible>) -> PendingBody {
         PendingBody(Arc::new(Mutex::new(Some(StreamingBody {
-            body,
+            length: body.size_hint().exact(),
+            body: body.limited(limit),
             limit: u64::try_from(limit).unwrap_or(u64::MAX),
             in_use: Some(in_use),
         }))))
@@ -87,26 +91,57 @@ impl PendingBody {
 
 impl Upload {
     /// Returns the announced length in bytes. Returns `None` if the client did not announce it, as with chunked encoding.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[post("^/upload$")]
+    /// async fn upload(upload: Upload) -> Result<String, UploadError> {
+    ///     Ok(format!("{:?} bytes announced", upload.length()))
+    /// }
+    /// # fn main() {}
+    /// ```
     pub fn length(&self) -> Option<u64> {
         self.length
     }
 
     /// Returns the number of bytes that [`chunk`](Upload::chunk) has returned so far.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[post("^/upload$")]
+    /// async fn upload(mut upload: Upload) -> Result<String, UploadError> {
+    ///     while upload.chunk().await?.is_some() {}
+    ///     Ok(format!("{} bytes", upload.received()))
+    /// }
+    /// # fn main() {}
+    /// ```
     pub fn received(&self) -> u64 {
         self.received
     }
 
     /// Returns the content type of the request, with its parameters. Returns `None` if the header is missing or is not visible ASCII.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[post("^/upload$")]
+    /// async fn upload(upload: Upload) -> Result<String, UploadError> {
+    ///     Ok(upload.media_type().unwrap_or("unknown").to_owned())
+    /// }
+    /// # fn main() {}
+    /// ```
     pub fn media_type(&self) -> Option<&str> {
         self.media_type.as_deref()
     }
 
-    /// Returns the next bytes of the body, or `None` at the end of the body.
+    /// Returns the next bytes of the body, or `None` at the end of the body: see the example of [`Upload`].
     ///
     /// # Errors
     ///
-    /// Returns an error if the body is incomplete, malformed, or exceeds the limit, or if the client stops sending. The upload cannot
-    /// continue after an error.
+    /// Returns an [`UploadError`]: [`TooLarge`](UploadError::TooLarge) if the body exceeds its limit, [`Broken`](UploadError::Broken) if it is
+    /// incomplete or malformed, and [`TimedOut`](UploadError::TimedOut) if the client stops sending. The upload cannot continue after an error.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, UploadError> {
         while let Some(frame) = self.body.frame().await {
             let Ok(bytes) = frame.map_err(UploadError::from_box)?.into_data() else {
@@ -114,9 +149,6 @@ impl Upload {
                 continue;
             };
             self.received += bytes.len() as u64;
-            if self.received > self.limit {
-                return Err(UploadError::TooLarge);
-            }
             if !bytes.is_empty() {
                 return Ok(Some(bytes));
             }
@@ -131,6 +163,16 @@ impl Upload {
     }
 
     /// Reads the rest of the body into memory.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[post("^/upload$")]
+    /// async fn upload(upload: Upload) -> Result<String, UploadError> {
+    ///     Ok(format!("{} bytes", upload.bytes().await?.len()))
+    /// }
+    /// # fn main() {}
+    /// ```
     ///
     /// # Errors
     ///
@@ -152,6 +194,16 @@ impl Upload {
 
     /// Writes the rest of the body to a new file, and returns the size of the file in bytes.
     ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[post("^/upload$")]
+    /// async fn upload(upload: Upload) -> Result<String, UploadError> {
+    ///     Ok(format!("{} bytes", upload.save("uploads/picture.png").await?))
+    /// }
+    /// # fn main() {}
+    /// ```
+    ///
     /// An upload that Mongrel2 has written to a file is moved instead of copied, if it is on the same file system and nothing has been
     /// read from it. If the upload fails, the incomplete file is removed.
     ///
@@ -159,37 +211,40 @@ impl Upload {
     ///
     /// Returns the errors of [`chunk`](Upload::chunk), and [`UploadError::Io`] if the file exists already or cannot be written.
     pub async fn save(mut self, path: impl AsRef<Path>) -> Result<u64, UploadError> {
-        use tokio::io::AsyncWriteExt;
         let path = path.as_ref();
         // Once bytes have been read, the rest has to be copied: moving would include the bytes that were read.
-        let received_before = self.received;
-        if received_before == 0
+        if self.received == 0
             && let Some(file) = self.file.take()
             && let Some(size) = file.save(path, self.limit).await?
         {
             return Ok(size);
         }
-        let file = tokio::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(path)
-            .await?;
-        let incomplete = IncompleteFile(path);
-        let mut file = tokio::io::BufWriter::with_capacity(WRITE_BUFFER_BYTES, file);
+        let mut file = NewFile::create(path).await?;
         while let Some(bytes) = self.chunk().await? {
-            file.write_all(&bytes).await?;
+            file.write(&bytes).await?;
         }
-        file.flush().await?;
-        std::mem::forget(incomplete);
-        Ok(self.received - received_before)
+        file.finish().await
     }
 
-    /// Converts the rest of the upload into a [`Body`], for example to forward it. The limit does not apply to the body.
+    /// Converts the rest of the upload into a [`Body`], for example to forward it.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[post("^/upload$")]
+    /// async fn upload(upload: Upload) -> Result<String, UploadError> {
+    ///     let body = upload.into_body(); // for a request to another server
+    /// #   let _ = body;
+    ///     Ok("forwarded".into())
+    /// }
+    /// # fn main() {}
+    /// ```
+    ///
+    /// The limit still applies: beyond it, and if the client stops sending, the body ends with a [`BodyError`].
     pub fn into_body(self) -> Body {
-        let Some(in_use) = self.in_use else {
-            return self.body;
-        };
-        Body::new(self.body.map_frame(move |frame| {
+        let in_use = self.in_use;
+        let body = self.body.map_err(BodyError::from_box);
+        Body::new(body.map_frame(move |frame| {
             // Moves `in_use` into the closure, so that it is dropped with the body.
             let _ = &in_use;
             frame
@@ -197,7 +252,42 @@ impl Upload {
     }
 }
 
-/// Removes a file on drop. [`Upload::save`] forgets the value once the file is complete.
+/// A file that is being written. It is removed unless it is finished.
+pub(super) struct NewFile<'p> {
+    file: tokio::io::BufWriter<tokio::fs::File>,
+    incomplete: IncompleteFile<'p>,
+    size: u64,
+}
+
+impl<'p> NewFile<'p> {
+    /// Creates the file. Returns an error if it exists.
+    pub(super) async fn create(path: &'p Path) -> io::Result<NewFile<'p>> {
+        let file = tokio::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .await?;
+        Ok(NewFile {
+            file: tokio::io::BufWriter::with_capacity(WRITE_BUFFER_BYTES, file),
+            incomplete: IncompleteFile(path),
+            size: 0,
+        })
+    }
+
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.size += bytes.len() as u64;
+        self.file.write_all(bytes).await
+    }
+
+    /// Returns the size of the file in bytes.
+    pub(super) async fn finish(mut self) -> Result<u64, UploadError> {
+        self.file.flush().await?;
+        std::mem::forget(self.incomplete);
+        Ok(self.size)
+    }
+}
+
+/// Removes a file on drop. [`NewFile::finish`] forgets the value once the file is complete.
 struct IncompleteFile<'p>(&'p Path);
 
 impl Drop for IncompleteFile<'_> {
@@ -210,12 +300,17 @@ impl Drop for IncompleteFile<'_> {
 impl<S: Send + Sync + 'static> FromMessage<S> for Upload {
     type Rejection = Rejection;
 
-    const STREAMS: bool = true;
+    const BODY: BodyUse = BodyUse::Stream;
 
     async fn from_message(cx: &Context<S>) -> Result<Upload, Rejection> {
         let message = cx.message();
         let pending = message.extension::<PendingBody>().map(PendingBody::take);
-        let StreamingBody { body, limit, in_use } = match pending {
+        let StreamingBody {
+            body,
+            length,
+            limit,
+            in_use,
+        } = match pending {
             Some(Some(streaming)) => streaming,
             Some(None) => {
                 let reason = "another argument has taken the body";
@@ -223,7 +318,6 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Upload {
             }
             None => body_in_memory(message),
         };
-        let length = body.size_hint().exact();
         if length.is_some_and(|length| length > limit) {
             return Err(Rejection::new(Status::PAYLOAD_TOO_LARGE, "the body is too large"));
         }
@@ -247,30 +341,38 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Upload {
 fn body_in_memory(message: &Message) -> StreamingBody {
     StreamingBody {
         body: Body::from(message.body().clone()),
+        length: u64::try_from(message.body().len()).ok(),
         limit: u64::MAX,
         in_use: None,
     }
 }
 
-/// Errors of an [`Upload`].
-///
-/// As a reply, the status is 413, 408, 400 or 500, in the order of the variants.
+/// The error of reading or storing an [`Upload`] or a [`MultipartStream`](crate::MultipartStream).
 ///
 /// ```
-/// use brubeck::{IntoReply, UploadError};
+/// use brubeck::prelude::*;
 ///
-/// assert_eq!(UploadError::TooLarge.into_reply().status().code(), 413);
+/// #[post("/photo")]
+/// async fn photo(upload: Upload) -> Result<String, UploadError> {
+///     let size = upload.save("photos/latest.jpg").await?;
+///     Ok(format!("{size} bytes"))
+/// }
 /// ```
+///
+/// A handler can return it. As a reply, the status is 413, 408, 400 or 500, in the order of the variants, with a
+/// [`Problem`] whose reason is the variant only: the cause of [`Broken`](UploadError::Broken) and [`Io`](UploadError::Io) is not
+/// sent. Any [`io::Error`](std::io::Error) converts into [`Io`](UploadError::Io) with `?`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum UploadError {
-    /// The body exceeds the limit.
+    /// The body exceeds the limit of the [application](crate::App::body_limit) or the [route](crate::Limits::body_limit), or a form has
+    /// too many or too large [parts](crate::Limits::part_limit).
     TooLarge,
-    /// The client sent nothing for the body timeout of the embedded server, 10 seconds by default.
+    /// The client sent nothing for the [`body_timeout`](crate::Http::body_timeout) of the embedded server, 10 seconds by default.
     TimedOut,
-    /// The body is incomplete or malformed.
+    /// The body is incomplete or malformed: the connection was lost, or a form does not have its format. It contains the cause.
     Broken(BoxError),
-    /// The upload could not be written to the file of [`Upload::save`].
+    /// The upload, or a part of a form, could not be written to the file of [`save`](Upload::save).
     Io(io::Error),
 }
 
@@ -286,13 +388,10 @@ impl UploadError {
     }
 
     fn from_box(error: BoxError) -> UploadError {
-        match error.downcast::<BodyError>() {
-            Ok(error) => match *error {
-                BodyError::TooLarge => UploadError::TooLarge,
-                BodyError::TimedOut => UploadError::TimedOut,
-                BodyError::Broken(error) => UploadError::Broken(error),
-            },
-            Err(error) => UploadError::Broken(error),
+        match BodyError::from_box(error) {
+            BodyError::TooLarge => UploadError::TooLarge,
+            BodyError::TimedOut => UploadError::TimedOut,
+            BodyError::Broken(error) => UploadError::Broken(error),
         }
     }
 }
