@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt};
 use http_body::{Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, Limited, StreamBody};
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -12,6 +12,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 /// A boxed error of any type, as bodies and layers return it.
+///
+/// ```
+/// fn broken() -> brubeck::BoxError {
+///     "the stream is broken".into()
+/// }
+/// ```
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The body of an HTTP request or response, either in memory or a stream.
@@ -43,23 +49,31 @@ enum Inner {
     Stream(UnsyncBoxBody<Bytes, BoxError>),
 }
 
-/// Errors of reading a [`Body`].
+/// The error of reading a [`Body`], as [`Body::collect`] returns it.
 ///
 /// ```
 /// use brubeck::{Body, BodyError};
 ///
 /// # futures_util::FutureExt::now_or_never(async move {
-/// assert!(matches!(Body::from("hello").collect(4).await, Err(BodyError::TooLarge)));
+/// match Body::from("hello").collect(4).await {
+///     Err(BodyError::TooLarge) => {} // respond with 413
+///     Err(error) => panic!("{error}"),
+///     Ok(bytes) => panic!("{bytes:?}"),
+/// }
 /// # }).unwrap();
 /// ```
+///
+/// If brubeck itself reads the body for a handler, it responds with 413, 408 or 400, in the order of the variants. The error of an
+/// [`Upload`](crate::Upload) is an [`UploadError`](crate::UploadError), which is a reply.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BodyError {
-    /// The body exceeds the limit.
+    /// The body exceeds the limit: that of [`Body::collect`], or that of the [application](crate::App::body_limit) or the
+    /// [route](crate::Limits::body_limit) for the body of a request.
     TooLarge,
-    /// The client sent nothing for the body timeout of the embedded server, 10 seconds by default.
+    /// The client sent nothing for the [`body_timeout`](crate::Http::body_timeout) of the embedded server, 10 seconds by default.
     TimedOut,
-    /// The body is incomplete or malformed.
+    /// The body is incomplete or malformed, or its stream returned another error, which this contains.
     Broken(BoxError),
 }
 
@@ -95,11 +109,23 @@ impl Error for BodyError {
 
 impl Body {
     /// Creates an empty body.
+    ///
+    /// ```
+    /// use brubeck::Body;
+    ///
+    /// assert!(http_body::Body::is_end_stream(&Body::empty()));
+    /// ```
     pub fn empty() -> Body {
         Body(Inner::Empty)
     }
 
     /// Wraps any [`http_body::Body`]. A value that is already a [`Body`] is returned as it is.
+    ///
+    /// ```
+    /// use brubeck::Body;
+    ///
+    /// let body = Body::new(http_body_util::Full::new(bytes::Bytes::from("hello")));
+    /// ```
     pub fn new<B>(body: B) -> Body
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -120,6 +146,13 @@ impl Body {
 
     /// Creates a body from a stream of chunks.
     ///
+    /// ```
+    /// use brubeck::Body;
+    ///
+    /// let chunks = futures_util::stream::iter(["hel", "lo"].map(Ok::<_, std::io::Error>));
+    /// let body = Body::from_stream(chunks);
+    /// ```
+    ///
     /// If the stream of a response yields an error, the connection is aborted (with HTTP/2: the stream is reset), so that the client
     /// detects the incomplete body.
     pub fn from_stream<S, D, E>(stream: S) -> Body
@@ -133,6 +166,14 @@ impl Body {
     }
 
     /// Returns the bytes of a body in memory. Returns `None` if the body is a stream.
+    ///
+    /// ```
+    /// use brubeck::Body;
+    ///
+    /// assert_eq!(Body::from("hello").bytes().unwrap(), "hello");
+    /// ```
+    ///
+    /// To read a stream as well, use [`collect`](Body::collect).
     pub fn bytes(&self) -> Option<&Bytes> {
         static EMPTY: Bytes = Bytes::new();
         match &self.0 {
@@ -142,12 +183,41 @@ impl Body {
         }
     }
 
+    /// Keeps a value until the body has been sent or dropped. A body in memory has been sent when its last copy is dropped.
+    pub(crate) fn keep_until_sent(self, value: impl Send + Sync + Unpin + 'static) -> Body {
+        match self.0 {
+            Inner::Empty => self,
+            Inner::Full(bytes) => Body(Inner::Full(Bytes::from_owner(KeepsBytes(bytes, value)))),
+            Inner::Stream(body) => Body::new(TappedBody {
+                body,
+                tap: KeepsValue(value),
+            }),
+        }
+    }
+
+    /// Limits the body, unless it is complete and within the limit. Beyond the limit it ends with
+    /// [`http_body_util::LengthLimitError`], which other crates of the tower ecosystem answer with 413, as brubeck does.
+    pub(crate) fn limited(self, limit: usize) -> Body {
+        match self.bytes() {
+            Some(bytes) if bytes.len() <= limit => self,
+            _ => Body::new(Limited::new(self, limit)),
+        }
+    }
+
     /// Reads the whole body into memory, up to `limit` bytes.
+    ///
+    /// ```
+    /// use brubeck::{Body, BodyError};
+    ///
+    /// # futures_util::FutureExt::now_or_never(async move {
+    /// assert_eq!(Body::from("hello").collect(5).await.unwrap(), "hello");
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
-    /// Returns [`BodyError::TooLarge`] if the body exceeds `limit`. If the announced size already does, nothing is read. Returns
-    /// another error if the body cannot be read.
+    /// Returns [`BodyError::TooLarge`] if the body exceeds `limit`; if the announced size already does, nothing is read. Returns
+    /// [`BodyError::TimedOut`] if the client stops sending, and [`BodyError::Broken`] if the body cannot be read for another reason.
     pub async fn collect(mut self, limit: usize) -> Result<Bytes, BodyError> {
         // The lower bound is the announced length, or 0 if the length is not announced.
         let announced = http_body::Body::size_hint(&self).lower();
@@ -171,7 +241,8 @@ impl Body {
 }
 
 impl BodyError {
-    fn from_box(error: BoxError) -> BodyError {
+    /// Returns the error of a body as a [`BodyError`].
+    pub(crate) fn from_box(error: BoxError) -> BodyError {
         let error = match error.downcast::<BodyError>() {
             Ok(error) => return *error,
             Err(error) => error,
@@ -302,6 +373,29 @@ where
     }
 }
 
+/// Bytes that keep a value.
+struct KeepsBytes<T>(Bytes, #[allow(dead_code, reason = "dropped with the bytes")] T);
+
+impl<T> AsRef<[u8]> for KeepsBytes<T> {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A tap that keeps a value and changes nothing.
+struct KeepsValue<T>(#[allow(dead_code, reason = "dropped with the body")] T);
+
+impl<T: Unpin> FrameTap<BoxError> for KeepsValue<T> {
+    fn poll(
+        &mut self,
+        polled: Poll<Option<Result<Frame<Bytes>, BoxError>>>,
+        _: bool,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        polled
+    }
+}
+
 macro_rules! from {
     ($($source:ty),*) => { $(
         impl From<$source> for Body {
@@ -364,6 +458,28 @@ mod tests {
             Body::from_stream(late).collect(10).await,
             Err(BodyError::TimedOut)
         ));
+    }
+
+    #[tokio::test]
+    async fn value_is_kept_until_the_body_is_sent_or_dropped() {
+        use std::sync::Arc;
+        let value = Arc::new(());
+        let full = Body::from("hello").keep_until_sent(value.clone());
+        assert_eq!(Arc::strong_count(&value), 2);
+        let sending = full.bytes().cloned();
+        drop(full);
+        assert_eq!(
+            (sending.as_deref(), Arc::strong_count(&value)),
+            (Some(&b"hello"[..]), 2)
+        );
+        drop(sending);
+        assert_eq!(Arc::strong_count(&value), 1);
+        let mut stream = streamed(&["hel", "lo"]).keep_until_sent(value.clone());
+        assert!(stream.frame().await.is_some());
+        assert_eq!(Arc::strong_count(&value), 2);
+        drop(stream);
+        drop(Body::empty().keep_until_sent(value.clone()));
+        assert_eq!(Arc::strong_count(&value), 1);
     }
 
     #[test]

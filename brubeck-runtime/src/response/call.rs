@@ -1,6 +1,7 @@
 //! Replies to operations of contracts, and replies made of call errors.
 
 use super::{IntoReply, Rejection, Response};
+use crate::outcome::Outcome;
 use crate::rpc::api::{CallError, Fault, Operation};
 use crate::status::Status;
 use std::any::Any;
@@ -19,8 +20,9 @@ pub trait Answers<O> {
 impl<O: Operation> Answers<O> for Result<O::Ok, O::Fault> {
     fn into_reply(self) -> Response {
         match self {
-            Ok(ok) => Response::from_json(Status::OK, (O::OK.encode)(&ok)),
-            Err(fault) => Response::from_json(fault_status(&fault), (O::FAULT.encode)(&fault)),
+            Ok(ok) => Response::from_json_parts(Status::OK, (O::OK.encode)(ok)),
+            Err(fault) => Response::from_json_parts(fault_status(&fault), (O::FAULT.encode)(fault))
+                .with_outcome(Outcome::Failure),
         }
     }
 }

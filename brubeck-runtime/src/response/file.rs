@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 
 /// A reply that serves a file from disk.
 ///
-/// The content type is derived from the file extension. Range requests and conditional requests (`If-Modified-Since`) are supported.
-///
 /// ```
 /// use brubeck::prelude::*;
 ///
@@ -17,9 +15,15 @@ use std::path::{Path, PathBuf};
 /// }
 /// ```
 ///
-/// The response is 404 if the file does not exist, and 500 if it cannot be read; both are logged. Do not build the path from client
-/// input; use [`App::files`](crate::App::files) to serve a folder. The caller of a service gets an empty object instead of the file,
-/// and the caller of a [`LegacyService`](crate::LegacyService) a 500 response.
+/// The content type is derived from the file extension, and text is declared to be UTF-8. The response has an `etag` and `last-modified`,
+/// and supports range requests and conditional requests (RFC 9110, sections 13 and 14). Headers that the handler adds take their place.
+///
+/// A file can have a status of its own, as in `(Status::NOT_FOUND, File::new("errors/404.html"))`, and be the page of a
+/// [catcher](crate::App::catch). Ranges and conditions apply only if the status is 200.
+///
+/// The response is 404 if the file does not exist or is not a regular file, and 500 if it cannot be read; both are logged. Do not build the path from client
+/// input; use [`App::files`](crate::App::files) to serve a folder. Services cannot send files: the caller of a service gets a 500 response,
+/// and an error is logged.
 ///
 /// Requires the feature `files`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +34,13 @@ pub struct File {
 
 impl File {
     /// Creates a reply with the file at a path. A relative path is relative to the working directory.
+    ///
+    /// ```
+    /// # use brubeck::File;
+    /// let report = File::new("reports/2024.pdf");
+    /// ```
+    ///
+    /// The file is opened when the handler has returned.
     pub fn new(path: impl Into<PathBuf>) -> File {
         File {
             path: path.into(),
@@ -38,6 +49,13 @@ impl File {
     }
 
     /// Sets the name under which the browser saves the file, instead of displaying it.
+    ///
+    /// ```
+    /// # use brubeck::File;
+    /// let report = File::new("reports/2024.pdf").download("report.pdf");
+    /// ```
+    ///
+    /// It is the header `content-disposition` (RFC 6266). The name may contain any characters. By default the browser displays the file.
     pub fn download(mut self, name: impl Into<String>) -> File {
         self.download_name = Some(name.into());
         self
@@ -55,6 +73,11 @@ impl File {
     }
 
     /// Returns the path of the file.
+    ///
+    /// ```
+    /// # use brubeck::File;
+    /// assert_eq!(File::new("report.pdf").path().to_str(), Some("report.pdf"));
+    /// ```
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -1,25 +1,43 @@
 //! Converts the responses of handlers into HTTP responses, for all front ends.
 
+use super::response_stream::ResponseStream;
 use super::{Body, Payload, Response};
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    TRANSFER_ENCODING, UPGRADE,
+};
 use http_body::Body as _;
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 /// Converts a response into an HTTP response. [`apply_framing`] completes its headers.
 #[inline]
 pub(crate) fn http_response(response: Response) -> http::Response<Body> {
     let (status, mut headers, payload) = response.into_parts();
     let mut code = status.http();
+    let opens_websocket = matches!(payload, Payload::Upgrade);
+    if code == StatusCode::INTERNAL_SERVER_ERROR && status.code() != 500 && !opens_websocket {
+        tracing::error!(
+            code = status.code(),
+            "the status of a response is not an HTTP status from 200 to 999, responding with status 500"
+        );
+    }
     let body = match payload {
         Payload::Json(body) | Payload::Bytes(body) => Body::from(body),
-        Payload::Stream(body) => body,
+        Payload::Stream(body) => Body::new(ResponseStream::new(body)),
         Payload::Message | Payload::Problem(_) => {
             headers.insert(
                 CONTENT_TYPE,
                 HeaderValue::from_static("text/plain; charset=utf-8"),
             );
             Body::from(status.text().to_owned())
+        }
+        Payload::Upgrade => {
+            if status.code() == i32::from(StatusCode::SWITCHING_PROTOCOLS.as_u16()) {
+                code = StatusCode::SWITCHING_PROTOCOLS;
+            }
+            Body::empty()
         }
         // `Empty`, and the payloads that the application has replaced before, or that are not for HTTP.
         _ => {
@@ -51,21 +69,34 @@ static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 /// connection adds it. A `content-length` of the handler is kept if it is valid and the length is not known, or if the request was a HEAD
 /// and the body is empty. `transfer-encoding` and `keep-alive` are removed, because only the connection decides about them.
 ///
-/// A response with status 204 or 304 loses its body, its length and its media type. If `head` is `true`, the request was a HEAD: the
-/// body is removed, and its length is kept.
+/// A response with status 101, 204, 205 or 304 loses its body, its length and its media type; 205 has the length 0 (RFC 9110, section
+/// 15.3.6). If `head` is `true`, the request was a HEAD: the body is removed, and its length is kept.
+///
+/// Characters that a URI cannot contain are percent-encoded in `location` and `content-location`. A 426 without `upgrade` names
+/// WebSockets (RFC 9110, section 15.5.22).
 pub(crate) fn apply_framing(response: &mut http::Response<Body>, head: bool, length_source: LengthSource) {
     let status = response.status();
     // Most responses have few headers, and none of these. Iterating over them is faster than three lookups.
-    let framed = response
-        .headers()
-        .keys()
-        .any(|name| *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING || *name == KEEP_ALIVE);
-    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let framed = response.headers().keys().any(|name| {
+        *name == CONTENT_LENGTH
+            || *name == TRANSFER_ENCODING
+            || *name == KEEP_ALIVE
+            || *name == LOCATION
+            || *name == CONTENT_LOCATION
+    });
+    let bodiless = matches!(
+        status,
+        StatusCode::SWITCHING_PROTOCOLS
+            | StatusCode::NO_CONTENT
+            | StatusCode::RESET_CONTENT
+            | StatusCode::NOT_MODIFIED
+    );
     if length_source == LengthSource::Connection
         && !framed
         && !head
         && !bodiless
         && !status.is_informational()
+        && status != StatusCode::UPGRADE_REQUIRED
     {
         // The common case: nothing to correct. The connection does not add the length of an empty body, so that is set below.
         let in_memory = response.body().bytes();
@@ -77,9 +108,19 @@ pub(crate) fn apply_framing(response: &mut http::Response<Body>, head: bool, len
     let headers = response.headers_mut();
     headers.remove(TRANSFER_ENCODING);
     headers.remove(&KEEP_ALIVE);
+    if framed {
+        encode_uri(headers, LOCATION);
+        encode_uri(headers, CONTENT_LOCATION);
+    }
+    if status == StatusCode::UPGRADE_REQUIRED && !headers.contains_key(UPGRADE) {
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
     if bodiless {
         headers.remove(CONTENT_TYPE);
         headers.remove(CONTENT_LENGTH);
+        if status == StatusCode::RESET_CONTENT {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+        }
     } else if let Some(length) = length
         // A handler that responds to HEAD itself sets the length of a body that it does not send.
         && !(head && length == 0 && headers.contains_key(CONTENT_LENGTH))
@@ -91,6 +132,45 @@ pub(crate) fn apply_framing(response: &mut http::Response<Body>, head: bool, len
     if head || bodiless {
         *response.body_mut() = Body::empty();
     }
+}
+
+/// The characters that a URI reference cannot contain (RFC 3986, appendix A). `%` is not among them: an escape stays as it is.
+const NOT_IN_URI: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// Percent-encodes the characters of a header that a URI cannot contain, as browsers do.
+fn encode_uri(headers: &mut HeaderMap, name: HeaderName) {
+    let Some(value) = headers.get_mut(name) else {
+        return;
+    };
+    let encoded = without_broken_escapes(&percent_encode(value.as_bytes(), NOT_IN_URI).to_string());
+    if encoded.as_bytes() != value.as_bytes()
+        && let Ok(encoded) = HeaderValue::try_from(encoded)
+    {
+        *value = encoded;
+    }
+}
+
+/// Percent-encodes each `%` that is not followed by two hexadecimal digits.
+fn without_broken_escapes(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut encoded = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_escape =
+            matches!(part.as_bytes(), [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
+        encoded.push_str(if is_escape { "%" } else { "%25" });
+        encoded.push_str(part);
+    }
+    encoded
 }
 
 /// Keeps the first `content-length` if it is valid, and removes all others. With several of them, or an invalid one, a proxy and the
@@ -123,8 +203,9 @@ pub(crate) fn error_response(code: StatusCode, reason: &'static str) -> http::Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::response::IntoReply;
+    use crate::response::{IntoReply, Redirect};
     use crate::status::Status;
+    use proptest::prelude::*;
 
     fn sent(reply: impl IntoReply, head: bool) -> http::Response<Body> {
         framed(reply.into_reply(), head, LengthSource::Response)
@@ -162,6 +243,97 @@ mod tests {
             let http = sent(reply, false);
             assert_eq!(http.status(), 204);
             assert!(http.headers().is_empty() && http.body().bytes().unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn opening_websocket_is_101_unless_a_hook_has_changed_the_status() {
+        let opening = || Response::new(Status::new(101)).with_payload(Payload::Upgrade);
+        let http = sent(opening(), false);
+        assert_eq!(http.status(), 101);
+        assert!(http.headers().is_empty(), "{:?}", http.headers());
+        assert_eq!(sent(opening().with_status(403), false).status(), 403);
+        assert_eq!(sent(Status::new(101), false).status(), 500);
+    }
+
+    #[test]
+    fn location_is_a_uri() {
+        let location = |target: &str| {
+            let http = sent(Redirect::to(target), false);
+            http.headers()[LOCATION].to_str().unwrap().to_owned()
+        };
+        assert_eq!(location("/straße"), "/stra%C3%9Fe");
+        assert_eq!(
+            location("/a b?q=\"<ü>\"#{x}"),
+            "/a%20b?q=%22%3C%C3%BC%3E%22#%7Bx%7D"
+        );
+        assert_eq!(
+            location("https://a.example/%C3%9F?a=1&b=[2]"),
+            "https://a.example/%C3%9F?a=1&b=[2]"
+        );
+        assert_eq!(location("/100%"), "/100%25");
+        assert_eq!(location("/%zz%4%C3%A9%%20%"), "/%25zz%254%C3%A9%25%20%25");
+        let reply = ([("location", "/é")], (Status::new(201), "x"));
+        assert_eq!(sent(reply, false).headers()[LOCATION], "/%C3%A9");
+    }
+
+    #[test]
+    fn required_upgrade_is_named() {
+        let http = framed(
+            (Status::new(426), "x").into_reply(),
+            false,
+            LengthSource::Connection,
+        );
+        assert_eq!(http.headers()[UPGRADE], "websocket");
+    }
+
+    #[test]
+    fn reset_content_has_no_content() {
+        let http = sent((Status::new(205), "x"), false);
+        assert_eq!(
+            (http.headers().len(), &http.headers()[CONTENT_LENGTH]),
+            (1, &HeaderValue::from(0))
+        );
+        assert!(http.body().bytes().unwrap().is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn no_reply_has_content_that_its_status_forbids_or_an_invalid_header(
+            code in 100_i32..600,
+            name in "[a-z-]{1,12}|content-length|transfer-encoding|location|content-type",
+            value in "\\PC{0,12}|[0-9]{1,3}|\\s.{0,4}|/[%a-f0-9z]{0,9}",
+            body in "[a-z]{0,8}",
+            is_head in any::<bool>(),
+            source in prop_oneof![Just(LengthSource::Response), Just(LengthSource::Connection)],
+        ) {
+            let response = Response::text(Status::new(code), body).with_header(&name, &value);
+            let http = framed(response, is_head, source);
+            let status = http.status();
+            let body = http.body().bytes().unwrap();
+            prop_assert!(!status.is_informational());
+            if is_head || matches!(status.as_u16(), 204 | 205 | 304) {
+                prop_assert!(body.is_empty());
+            }
+            let length = http.headers().get(CONTENT_LENGTH).map(|length| length.to_str().unwrap().parse::<usize>().unwrap());
+            match status.as_u16() {
+                204 | 304 => prop_assert_eq!(length, None),
+                _ if !is_head => prop_assert_eq!(length.unwrap_or(body.len()), body.len()),
+                _ => {}
+            }
+            prop_assert!(!http.headers().contains_key(TRANSFER_ENCODING));
+            for (name, value) in http.headers() {
+                let is_field_value = value.as_bytes().iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f));
+                prop_assert!(is_field_value, "{name}: {value:?}");
+                if *name == LOCATION {
+                    prop_assert!(value.as_bytes().is_ascii() && !value.as_bytes().contains(&b' '));
+                    let escapes = value.to_str().unwrap().split('%').skip(1);
+                    for escape in escapes {
+                        let digits = escape.bytes().take(2).filter(u8::is_ascii_hexdigit).count();
+                        prop_assert_eq!(digits, 2, "{:?}", value);
+                    }
+                }
+            }
         }
     }
 

@@ -49,16 +49,17 @@ use std::borrow::Cow;
 /// | `Result<R, E>` | as `R` or `E` | as `R` or `E` |
 /// | `Option<R>` | as `R`, 404 for `None` | as `R`; `None` is as [`NotFound`] |
 ///
-/// A service handler can return all of them, but services send JSON: text arrives as a JSON string, bytes that are not UTF-8 become a 500
-/// response, and a stream or a file becomes an empty object. A [`LegacyService`](crate::LegacyService) responds with 500 to a file, and to
-/// a stream that is not text in memory.
+/// A service handler can return all of them, but services send JSON: text arrives as a JSON string. Bytes that are not UTF-8, a file, and
+/// a stream whose body is not in memory cannot be sent: the caller gets a 500 response, and an error is logged.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a reply",
     label = "a handler must return a type that implements `IntoReply`",
     note = "return `Json<T>`, `Page<T>`, `Reply<T>`, `&str`, `String`, `Status`, `()`, or a `Result` of a reply and an error that is one"
 )]
 pub trait IntoReply {
-    /// Converts the value into a response.
+    /// Converts the value into a response, when the handler has returned it.
+    ///
+    /// It cannot fail: an error becomes a response with an error status.
     fn into_reply(self) -> Response;
 }
 

@@ -46,6 +46,16 @@ struct InvalidField {
 
 impl Problem {
     /// Creates a problem with a status code and a reason.
+    ///
+    /// ```
+    /// use brubeck::Problem;
+    ///
+    /// let problem = Problem::new(409, "insufficient funds");
+    /// assert_eq!(problem.status().to_string(), "409 insufficient funds");
+    /// ```
+    ///
+    /// The client can see the reason, so it must not contain secrets: it is the member `detail` of the JSON format. Codes that are not the
+    /// final status of an HTTP response become 500: see [`Status::http`].
     pub fn new(code: impl Into<Status>, reason: impl Into<Cow<'static, str>>) -> Problem {
         Problem::of(code.into().message(reason))
     }
@@ -59,7 +69,23 @@ impl Problem {
         }
     }
 
-    /// Adds an invalid field: its path, such as `user.age`, and the reason. The JSON format lists it in the member `errors`.
+    /// Adds an invalid field: its path, such as `user.age`, and the reason.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[post("/order")]
+    /// async fn order(amount: Arg<u32>) -> Result<String, Problem> {
+    ///     match amount.0 {
+    ///         1..=50 => Ok(format!("{} ordered", amount.0)),
+    ///         _ => Err(Problem::new(422, "the order is not valid").invalid("amount", "must be between 1 and 50")),
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// Call it once for each invalid field. The JSON format lists them in the member `errors`, as objects with `field` and `reason`; plain
+    /// text and HTML list them below the reason. [`fields`](Problem::fields) returns the paths. The caller of a service does not get
+    /// them.
     pub fn invalid(mut self, path: impl Into<String>, reason: impl Into<String>) -> Problem {
         self.fields.push(InvalidField {
             field: path.into(),
@@ -69,6 +95,12 @@ impl Problem {
     }
 
     /// Adds an extension member to the JSON format (RFC 9457, section 3.2).
+    ///
+    /// ```
+    /// use brubeck::Problem;
+    ///
+    /// let problem = Problem::new(402, "the balance is too low").with("balance", 30);
+    /// ```
     ///
     /// The members `type`, `title`, `status` and `detail` cannot be replaced, nor can `errors` if there are invalid fields. A value that
     /// cannot be serialized is ignored.
@@ -86,11 +118,22 @@ impl Problem {
     }
 
     /// Returns the status, with the reason as its message.
+    ///
+    /// ```
+    /// assert_eq!(brubeck::Problem::new(402, "the balance is too low").status().code(), 402);
+    /// ```
     pub fn status(&self) -> &Status {
         &self.status
     }
 
     /// Returns the paths of the invalid fields.
+    ///
+    /// ```
+    /// use brubeck::Problem;
+    ///
+    /// let problem = Problem::new(422, "the order is not valid").invalid("user.age", "must be at least 18");
+    /// assert!(problem.fields().eq(["user.age"]));
+    /// ```
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         self.fields.iter().map(|field| field.field.as_str())
     }
@@ -207,8 +250,8 @@ impl ProblemFormat {
         let ranges = headers
             .get_all(ACCEPT)
             .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|v| v.split(','));
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+            .filter_map(|range| std::str::from_utf8(range).ok());
         let mut best: Option<(ProblemFormat, f32)> = None;
         for range in ranges {
             let mut parts = range.split(';').map(str::trim);
@@ -277,6 +320,9 @@ mod tests {
         );
         assert_eq!(accept("text/html;q=0, */*"), ProblemFormat::Text);
         assert_eq!(accept("*/*"), ProblemFormat::Text);
+        let invalid = HeaderValue::from_bytes(b"x/\xff, application/json").unwrap();
+        let format = ProblemFormat::negotiate(&HeaderMap::from_iter([(ACCEPT, invalid)]));
+        assert_eq!(format, ProblemFormat::Json);
         assert_eq!(accept("text/html;q=nonsense"), ProblemFormat::Text);
         assert_eq!(ProblemFormat::negotiate(&HeaderMap::new()), ProblemFormat::Text);
         let json = HeaderMap::from_iter([(

@@ -18,7 +18,8 @@ use http::header::LOCATION;
 /// struct Login { next: String }
 /// ```
 ///
-/// The response is 500, and an error is logged, if the URL contains characters that are not allowed in a header.
+/// Characters that a URL cannot contain, such as `ß` and a space, are percent-encoded. The response is 500, and an error is logged, if it contains
+/// line breaks or other control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirect {
     code: i32,
@@ -27,6 +28,12 @@ pub struct Redirect {
 
 impl Redirect {
     /// Redirects with 303 (See Other). The client requests the URL with GET, also after a POST.
+    ///
+    /// ```
+    /// use brubeck::{IntoReply, Redirect};
+    ///
+    /// assert_eq!(Redirect::to("/new").into_reply().status().code(), 303);
+    /// ```
     pub fn to(target: impl Into<String>) -> Redirect {
         Redirect {
             code: 303,
@@ -35,6 +42,14 @@ impl Redirect {
     }
 
     /// Redirects with 303 to `target` if it is a path on this site, and otherwise to `fallback`.
+    ///
+    /// ```
+    /// use brubeck::{IntoReply, Redirect};
+    ///
+    /// let target = |next| Redirect::to_local(next, "/").into_reply().headers()["location"].clone();
+    /// assert_eq!(target("/orders"), "/orders");
+    /// assert_eq!(target("//evil.example"), "/");
+    /// ```
     ///
     /// Use it for a target from the request, such as a parameter `next`, to prevent open redirects.
     pub fn to_local(target: &str, fallback: &str) -> Redirect {
@@ -49,6 +64,12 @@ impl Redirect {
 
     /// Redirects with 302 (Found), as the Python original does. After a POST, browsers use GET, but other clients may repeat the
     /// POST.
+    ///
+    /// ```
+    /// use brubeck::{IntoReply, Redirect};
+    ///
+    /// assert_eq!(Redirect::found("/new").into_reply().status().code(), 302);
+    /// ```
     pub fn found(target: impl Into<String>) -> Redirect {
         Redirect {
             code: 302,
@@ -57,6 +78,12 @@ impl Redirect {
     }
 
     /// Redirects with 307 (Temporary Redirect). The client repeats the request with the same method and body.
+    ///
+    /// ```
+    /// use brubeck::{IntoReply, Redirect};
+    ///
+    /// assert_eq!(Redirect::temporary("/new").into_reply().status().code(), 307);
+    /// ```
     pub fn temporary(target: impl Into<String>) -> Redirect {
         Redirect {
             code: 307,
@@ -66,6 +93,12 @@ impl Redirect {
 
     /// Redirects with 308 (Permanent Redirect). The client repeats the request with the same method and body, and may use the
     /// URL for future requests.
+    ///
+    /// ```
+    /// use brubeck::{IntoReply, Redirect};
+    ///
+    /// assert_eq!(Redirect::permanent("/new").into_reply().status().code(), 308);
+    /// ```
     pub fn permanent(target: impl Into<String>) -> Redirect {
         Redirect {
             code: 308,

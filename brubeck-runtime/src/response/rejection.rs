@@ -24,6 +24,15 @@ pub struct Rejection {
 
 impl Rejection {
     /// Creates a rejection with a status and a reason.
+    ///
+    /// ```
+    /// use brubeck::{Rejection, Status};
+    ///
+    /// let rejection = Rejection::new(Status::FORBIDDEN, "the header `x-token` is missing");
+    /// assert_eq!(rejection.to_string(), "403 the header `x-token` is missing");
+    /// ```
+    ///
+    /// The client sees the reason. It replaces the message of the status.
     pub fn new(status: Status, reason: impl Into<Cow<'static, str>>) -> Rejection {
         Rejection {
             status: status.message(reason),
@@ -32,6 +41,13 @@ impl Rejection {
     }
 
     /// Sets the path of the invalid field, such as `user.age`.
+    ///
+    /// ```
+    /// use brubeck::{Rejection, Status};
+    ///
+    /// let rejection = Rejection::new(Status::UNPROCESSABLE_ENTITY, "too young").at("user.age");
+    /// assert_eq!(rejection.field(), Some("user.age"));
+    /// ```
     pub fn at(mut self, field: impl Into<String>) -> Rejection {
         self.field = Some(field.into());
         self
@@ -51,11 +67,24 @@ impl Rejection {
     }
 
     /// Returns the status, with the reason as its message.
+    ///
+    /// ```
+    /// use brubeck::{Rejection, Status};
+    ///
+    /// assert_eq!(Rejection::new(Status::FORBIDDEN, "no").status().code(), 403);
+    /// ```
     pub fn status(&self) -> &Status {
         &self.status
     }
 
     /// Returns the path of the invalid field. Returns `None` if none was [set](Rejection::at).
+    ///
+    /// ```
+    /// use brubeck::{Rejection, Status};
+    ///
+    /// let rejection = Rejection::new(Status::UNPROCESSABLE_ENTITY, "must be a number").at("age");
+    /// assert_eq!(rejection.field(), Some("age"));
+    /// ```
     pub fn field(&self) -> Option<&str> {
         self.field.as_deref()
     }

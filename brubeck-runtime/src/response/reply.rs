@@ -47,6 +47,12 @@ pub struct Fields(Map<String, Value>);
 
 impl<T: Serialize> Reply<T> {
     /// Creates a reply with status 200 and a payload.
+    ///
+    /// ```
+    /// use brubeck::{IntoReply, Reply};
+    ///
+    /// assert_eq!(Reply::new([1, 2]).into_reply().json_text(), Some("[1,2]"));
+    /// ```
     pub fn new(payload: T) -> Reply<T> {
         Reply {
             payload,
@@ -59,11 +65,26 @@ impl<T: Serialize> Reply<T> {
 
 impl Reply {
     /// Creates a reply with status 200 and an empty object as its payload. Add fields with [`field`](Reply::field).
+    ///
+    /// ```
+    /// use brubeck::{IntoReply, Reply};
+    ///
+    /// assert_eq!(Reply::empty().into_reply().json_text(), Some("{}"));
+    /// ```
     pub fn empty() -> Reply {
         Reply::new(Fields::default())
     }
 
-    /// Sets a field of the payload.
+    /// Sets a field of the payload, as JSON. It replaces a field of the same name.
+    ///
+    /// ```
+    /// use brubeck::Reply;
+    ///
+    /// let reply = Reply::empty().field("a", 1).field("b", [true]).field("a", "x");
+    /// assert_eq!(serde_json::to_string(reply.payload()).unwrap(), r#"{"a":"x","b":[true]}"#);
+    /// ```
+    ///
+    /// If the value cannot be serialized, the response is 500, and the error is logged.
     pub fn field(mut self, name: impl Into<String>, value: impl Serialize) -> Reply {
         let name = name.into();
         match serde_json::to_value(value) {
@@ -77,19 +98,44 @@ impl Reply {
 }
 
 impl<T> Reply<T> {
-    /// Sets the status code and message.
+    /// Sets the status code and message. The default is 200, with its standard message.
+    ///
+    /// ```
+    /// use brubeck::{IntoReply, Reply};
+    ///
+    /// let reply = Reply::new("wait").status(503, "The queue is full.").into_reply();
+    /// assert_eq!((reply.status().code(), reply.status().text()), (503, "The queue is full."));
+    /// ```
+    ///
+    /// Callers of a service receive the message. HTTP clients receive the code with its standard reason phrase. Use [`code`](Reply::code) to set
+    /// a code without a message.
     pub fn status(mut self, code: i32, message: impl Into<Cow<'static, str>>) -> Reply<T> {
         self.status = Status::new(code).message(message);
         self
     }
 
     /// Sets the status code, with its standard message.
+    ///
+    /// ```
+    /// use brubeck::{IntoReply, Reply};
+    ///
+    /// assert_eq!(Reply::new("made").code(201).into_reply().status().code(), 201);
+    /// ```
     pub fn code(mut self, code: i32) -> Reply<T> {
         self.status = Status::new(code);
         self
     }
 
     /// Adds a header. It does not replace other headers with the same name, except for `content-type`.
+    ///
+    /// ```
+    /// use brubeck::{IntoReply, Reply};
+    ///
+    /// let response = Reply::new("made").header("x-number", "7").into_reply();
+    /// assert_eq!(response.headers()["x-number"], "7");
+    /// ```
+    ///
+    /// If the name or the value is not valid in HTTP, the response is 500 and the error is logged.
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Reply<T> {
         let (name, value) = (name.as_ref(), value.as_ref());
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
@@ -102,6 +148,10 @@ impl<T> Reply<T> {
     }
 
     /// Returns the payload, for tests of a handler.
+    ///
+    /// ```
+    /// assert_eq!(brubeck::Reply::new(7).payload(), &7);
+    /// ```
     pub fn payload(&self) -> &T {
         &self.payload
     }
