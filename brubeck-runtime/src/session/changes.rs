@@ -1,8 +1,8 @@
 //! The cookies and the session that a handler sets, until they are added to the response.
 
-use super::{Cookie, Session, SigningKeys};
+use super::late::LateChanges;
+use super::{Cookie, LateReason, Session, SigningKeys};
 use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The size up to which browsers should accept a cookie (RFC 6265, section 6.1).
@@ -15,25 +15,54 @@ pub(crate) struct CookieChanges(Arc<Mutex<PendingChanges>>);
 #[derive(Debug, Default)]
 struct PendingChanges {
     cookies: Vec<Cookie>,
+    /// The names of cookies to remove that are not UTF-8.
+    removed_names: Vec<Box<[u8]>>,
     session: Option<Session>,
-    /// `true` if the `host` header of the request is `localhost` or a loopback address.
-    loopback: bool,
+    /// Whether cookies are `Secure` unless they have another setting.
+    is_secure: bool,
+    /// Set when the response has the changes, and no further change can be sent.
+    late: Option<LateChanges>,
 }
 
 impl CookieChanges {
-    /// Creates an empty set of changes for a request with this `host` header.
-    pub(crate) fn for_host(host: Option<&HeaderValue>) -> CookieChanges {
+    /// Creates an empty set of changes. `is_secure` is `false` if the response may have cookies without `Secure`.
+    pub(crate) fn new(is_secure: bool) -> CookieChanges {
         CookieChanges(Arc::new(Mutex::new(PendingChanges {
-            loopback: host.is_some_and(is_loopback),
+            is_secure,
             ..PendingChanges::default()
         })))
     }
 
-    /// Adds a cookie, or replaces the one with the same name.
+    /// Creates a set of changes that refuses all of them, because there will be no response that could have them.
+    pub(crate) fn without_response(is_secure: bool) -> CookieChanges {
+        let changes = CookieChanges::new(is_secure);
+        changes.lock().late = Some(LateChanges::new(LateReason::NoHttpResponse));
+        changes
+    }
+
+    /// Adds a cookie, or replaces the one with the same name. Logs an error and changes nothing if the cookie is not valid.
     pub(super) fn set(&self, cookie: Cookie) {
-        let mut changes = self.lock();
+        if let Err(reason) = cookie.check() {
+            tracing::error!(name = ?cookie.name(), reason, "the cookie is not valid, so it is not set");
+            return;
+        }
+        let function = if cookie.is_expired() {
+            "Cookies::remove"
+        } else {
+            "Cookies::set"
+        };
+        let Some(mut changes) = self.change(function, cookie.name()) else {
+            return;
+        };
         changes.cookies.retain(|other| other.name() != cookie.name());
         changes.cookies.push(cookie);
+    }
+
+    /// Removes a cookie whose name is not UTF-8.
+    pub(super) fn remove_name(&self, name: &[u8]) {
+        if let Some(mut changes) = self.change("Cookies::remove_all", "") {
+            changes.removed_names.push(name.into());
+        }
     }
 
     /// Returns the value that a cookie was set to in this request. Returns `Some(None)` if it was removed, and `None` if it did not
@@ -44,33 +73,81 @@ impl CookieChanges {
         Some((!cookie.is_expired()).then(|| cookie.value().to_owned()))
     }
 
-    /// Returns the session of the request. `open` creates it on first use.
-    pub(crate) fn session(&self, open: impl FnOnce() -> Session) -> Session {
-        if let Some(session) = self.lock().session.clone() {
-            return session;
-        }
-        // `open` reads a cookie, which locks `self`, so the lock must not be held here.
-        let opened = open();
-        self.lock().session.get_or_insert(opened).clone()
+    /// Returns the session of the request, if an extractor has opened it before.
+    pub(crate) fn session(&self) -> Option<Session> {
+        self.lock().session.clone()
     }
 
-    /// Adds the changes to the headers of the response. Later calls add nothing. The session is only added if it has changed.
-    pub(crate) fn apply_to(&self, keys: Option<&SigningKeys>, response: &mut HeaderMap) {
-        let changes = std::mem::take(&mut *self.lock());
-        let session = changes.session.and_then(|session| session.changed_cookie(keys?));
-        if changes.cookies.is_empty() && session.is_none() {
+    /// Returns the session of the request: this one, unless another extractor has opened one in the meantime.
+    pub(crate) fn session_or(&self, opened: Session) -> Session {
+        let mut changes = self.lock();
+        if let Some(late) = &changes.late {
+            opened.end_changes(late.reason());
+        }
+        changes.session.get_or_insert(opened).clone()
+    }
+
+    /// Returns `false` if the response may have cookies without `Secure`.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.lock().is_secure
+    }
+
+    /// Saves a changed session in its store, and adds its cookies. Refuses all further changes of the session; `handler` is for the log.
+    pub(crate) async fn save_session(&self, keys: &SigningKeys, handler: &'static str) {
+        if let Some(session) = self.session() {
+            session.end_changes(LateReason::HeadIsComplete { handler });
+            let cookies = session.save(keys, self.is_secure()).await;
+            cookies.into_iter().for_each(|cookie| self.set(cookie));
+        }
+    }
+
+    /// Adds the changes to the headers of the response, and refuses all further ones; `handler` is for the log. Later calls add nothing.
+    /// The session is only added if it has changed. One in a store must have been [saved](CookieChanges::save_session) before.
+    pub(crate) fn apply_to(
+        &self,
+        keys: Option<&SigningKeys>,
+        response: &mut HeaderMap,
+        handler: &'static str,
+    ) {
+        let mut changes = self.lock();
+        if changes.late.is_some() {
             return;
         }
-        for cookie in changes.cookies.iter().chain(&session) {
-            let header = cookie.header_for(changes.loopback);
-            if header.len() > MAX_COOKIE_BYTES {
-                tracing::warn!(
-                    name = cookie.name(),
-                    size = header.len(),
-                    "cookie exceeds 4 KiB, browsers may ignore it"
-                );
+        let reason = LateReason::HeadIsComplete { handler };
+        changes.late = Some(LateChanges::new(reason));
+        let is_secure = changes.is_secure;
+        if let Some(session) = &changes.session {
+            session.end_changes(reason);
+        }
+        let session = changes
+            .session
+            .as_ref()
+            .zip(keys)
+            .map(|(session, keys)| session.save_in_cookie(keys, is_secure));
+        for cookie in changes.cookies.iter().chain(session.iter().flatten()) {
+            // `set` has checked the cookie.
+            if let Ok(header) = cookie.header(is_secure) {
+                append(response, header, cookie.name());
             }
-            response.append(SET_COOKIE, header);
+        }
+        for name in &changes.removed_names {
+            let attributes = Cookie::new("", "").expired().attributes(is_secure);
+            if let Ok(header) = HeaderValue::from_bytes(&[&**name, &b"="[..], attributes.as_bytes()].concat())
+            {
+                append(response, header, "(not UTF-8)");
+            }
+        }
+    }
+
+    /// Returns the changes for another one by this function. If it is too late for changes, logs that and returns `None`.
+    fn change(&self, function: &'static str, name: &str) -> Option<MutexGuard<'_, PendingChanges>> {
+        let mut changes = self.lock();
+        match &mut changes.late {
+            Some(late) => {
+                late.refuse(function, name);
+                None
+            }
+            None => Some(changes),
         }
     }
 
@@ -79,15 +156,15 @@ impl CookieChanges {
     }
 }
 
-/// Returns `true` if the host is `localhost` or a loopback address, whose traffic cannot be intercepted on a network.
-fn is_loopback(host: &HeaderValue) -> bool {
-    let Ok(host) = host.to_str() else { return false };
-    // An IPv6 address is in brackets, because it contains colons.
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+fn append(response: &mut HeaderMap, header: HeaderValue, name: &str) {
+    if header.len() > MAX_COOKIE_BYTES {
+        tracing::warn!(
+            name,
+            size = header.len(),
+            "cookie exceeds 4 KiB, browsers may ignore it"
+        );
+    }
+    response.append(SET_COOKIE, header);
 }
 
 #[cfg(test)]
@@ -95,45 +172,61 @@ mod tests {
     use super::*;
 
     #[test]
-    fn recognizes_loopback_hosts() {
-        let check = |host: &'static str| is_loopback(&HeaderValue::from_static(host));
-        for yes in [
-            "localhost",
-            "LocalHost:80",
-            "127.0.0.1:6767",
-            "[::1]:1",
-            "127.9.9.9",
-        ] {
-            assert!(check(yes), "{yes}");
-        }
-        for no in [
-            "",
-            "localhost.example.org",
-            "10.0.0.1",
-            "[::2]",
-            "127.0.0.1.example.org",
-        ] {
-            assert!(!check(no), "{no}");
-        }
-    }
-
-    #[test]
     fn last_value_of_cookie_wins() {
-        let changes = CookieChanges::for_host(Some(&HeaderValue::from_static("localhost")));
+        let changes = CookieChanges::new(false);
         let mut response = HeaderMap::new();
         changes.set(Cookie::new("a", "1"));
         changes.set(Cookie::new("b", "2"));
         changes.set(Cookie::new("a", "3"));
+        changes.set(Cookie::new("c d", "4"));
         assert_eq!(changes.value("a"), Some(Some("3".into())));
         changes.set(Cookie::new("b", "2").expired());
         assert_eq!(changes.value("b"), Some(None));
-        changes.apply_to(None, &mut response);
+        changes.apply_to(None, &mut response, "login");
         let sent: Vec<_> = response
             .get_all(SET_COOKIE)
             .iter()
             .map(|value| value.to_str().unwrap())
             .collect();
+        assert_eq!(sent.len(), 2);
         assert_eq!(sent[0], "a=3; Path=/; HttpOnly; SameSite=Lax");
         assert!(sent[1].starts_with("b=; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"));
+    }
+
+    #[test]
+    fn changes_after_the_response_have_no_effect() {
+        let changes = CookieChanges::new(true);
+        let mut response = HeaderMap::new();
+        changes.set(Cookie::new("a", "1"));
+        let session = changes.session_or(Session::default());
+        session.set("n", 1);
+        changes.apply_to(None, &mut response, "chat");
+        changes.set(Cookie::new("a", "2"));
+        changes.set(Cookie::new("b", "2"));
+        changes.remove_name(b"\xff");
+        session.set("n", 2);
+        session.log_in("dave");
+        session.remove("n");
+        session.clear();
+        session.log_out();
+        session.renew();
+        let opened = changes.session_or(Session::default());
+        assert_eq!((opened.get("n"), opened.user_id()), (Some(1), None));
+        assert_eq!(
+            (changes.value("a"), changes.value("b")),
+            (Some(Some("1".into())), None)
+        );
+        let mut later = HeaderMap::new();
+        changes.apply_to(None, &mut later, "chat");
+        assert_eq!((response.len(), later.len()), (1, 0));
+    }
+
+    #[test]
+    fn changes_without_a_response_have_no_effect() {
+        let changes = CookieChanges::without_response(true);
+        changes.set(Cookie::new("a", "1"));
+        let session = changes.session_or(Session::default());
+        session.set("n", 1);
+        assert_eq!((changes.value("a"), session.get::<u8>("n")), (None, None));
     }
 }

@@ -19,12 +19,17 @@ use std::time::Duration;
 /// ```
 ///
 /// The defaults are `Path=/`, no domain, no maximum age (the cookie is deleted when the browser closes), `HttpOnly`, `SameSite=Lax`
-/// and `Secure`. If the `host` header of the request is `localhost` or a loopback address, [`Cookies`](crate::Cookies),
-/// [`SignedCookies`](crate::SignedCookies) and [`Session`](crate::Session) omit `Secure`, so that cookies work during development without
-/// TLS. They keep `Secure` for [`SameSite::None`], because browsers ignore a cookie that has only the latter.
+/// and `Secure`.
 ///
-/// Names and values can be any text. Characters that are not allowed in a cookie (RFC 6265, section 4.1.1) are percent-encoded in the
-/// name and the value, and removed from the path and the domain.
+/// `Secure` is left out if the application says that it runs [without TLS](crate::App::plain_http), or for a request without TLS to
+/// `localhost` or a loopback address in [development](crate::App::development), because not every client sends a `Secure` cookie there. It is always
+/// there for [`SameSite::None`] and for the prefixes `__Host-` and `__Secure-`: browsers ignore such a cookie without it.
+///
+/// A name is a token (RFC 6265, section 4.1.1; RFC 9110, section 5.6.2): letters, digits and ``!#$%&'*+-.^_`|~``. It is sent and compared as it is, without any
+/// encoding. A value can be any text: characters that are not allowed in a cookie are percent-encoded in the value, and removed from
+/// the path and the domain. A cookie with another name, or with the prefix `__Host-` and a domain or another path than `/`, is
+/// refused when it is set: [`Cookies::set`](crate::Cookies::set) logs an error and leaves it out, and
+/// [`Response::with_cookie`](crate::Response::with_cookie) responds with 500.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a cookie reaches the browser through `Cookies::set` or `Response::with_cookie`"]
 pub struct Cookie {
@@ -40,7 +45,8 @@ pub struct Cookie {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Secure {
-    UnlessLoopback,
+    /// Unless the request may be answered without it.
+    ByDefault,
     Never,
 }
 
@@ -51,6 +57,8 @@ enum Secure {
 ///
 /// assert!(Cookie::new("a", "b").same_site(SameSite::None).to_string().contains("SameSite=None; Secure"));
 /// ```
+///
+/// The set is closed: browsers know no other value, so a `match` needs no `_`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SameSite {
     /// Requests from other sites do not include the cookie.
@@ -81,7 +89,17 @@ const ENCODE_SET: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|');
 
 impl Cookie {
-    /// Creates a cookie with the default attributes.
+    /// Creates a cookie with the path `/`, no domain, no maximum age, `HttpOnly`, `SameSite=Lax` and `Secure`.
+    ///
+    /// ```
+    /// use brubeck::Cookie;
+    ///
+    /// let cookie = Cookie::new("theme", "dark");
+    /// assert_eq!((cookie.name(), cookie.value()), ("theme", "dark"));
+    /// assert_eq!(cookie.to_string(), "theme=dark; Path=/; HttpOnly; SameSite=Lax; Secure");
+    /// ```
+    ///
+    /// Without a maximum age, browsers delete the cookie when they close. The name is checked when the cookie is set: see [`Cookie`].
     pub fn new(name: impl Into<String>, value: impl Into<String>) -> Cookie {
         Cookie {
             name: name.into(),
@@ -91,41 +109,97 @@ impl Cookie {
             max_age: None,
             http_only: true,
             same_site: SameSite::Lax,
-            secure: Secure::UnlessLoopback,
+            secure: Secure::ByDefault,
         }
     }
 
-    /// Sets the path. Only requests to this path and the paths below it include the cookie. Default `/`.
+    /// Sets the path. Only requests to this path and the paths below it include the cookie. The default is `/`.
+    ///
+    /// ```
+    /// use brubeck::Cookie;
+    ///
+    /// let cookie = Cookie::new("tab", "7").path("/shop"); // also for /shop/cart
+    /// assert!(cookie.to_string().contains("; Path=/shop;"));
+    /// ```
     pub fn path(mut self, path: impl Into<String>) -> Cookie {
         self.path = path.into();
         self
     }
 
     /// Sets the domain, so that requests to its subdomains include the cookie too.
+    ///
+    /// ```
+    /// use brubeck::Cookie;
+    ///
+    /// let cookie = Cookie::new("theme", "dark").domain("example.org"); // also for www.example.org
+    /// assert!(cookie.to_string().contains("; Domain=example.org;"));
+    /// ```
+    ///
+    /// By default there is no domain, and only requests to the host that has set the cookie include it. To remove the cookie, use
+    /// [`Cookies::forget`](crate::Cookies::forget) with the same domain.
     pub fn domain(mut self, domain: impl Into<String>) -> Cookie {
         self.domain = Some(domain.into());
         self
     }
 
     /// Sets the time after which the browser deletes the cookie, rounded down to whole seconds. Zero removes the cookie.
+    ///
+    /// ```
+    /// use brubeck::Cookie;
+    /// use std::time::Duration;
+    ///
+    /// let cookie = Cookie::new("theme", "dark").max_age(Duration::from_secs(3600));
+    /// assert!(cookie.to_string().contains("; Max-Age=3600;"));
+    /// ```
+    ///
+    /// By default the browser deletes the cookie when it closes.
     pub fn max_age(mut self, age: Duration) -> Cookie {
         self.max_age = Some(age);
         self
     }
 
     /// Omits `HttpOnly`, so that scripts can read the cookie.
+    ///
+    /// ```
+    /// use brubeck::Cookie;
+    ///
+    /// let cookie = Cookie::new("theme", "dark").readable_by_scripts();
+    /// assert_eq!(cookie.to_string(), "theme=dark; Path=/; SameSite=Lax; Secure");
+    /// ```
+    ///
+    /// By default, `document.cookie` does not contain it (RFC 6265, section 4.1.2.6), so an injected script cannot steal it. Has no effect
+    /// on a cookie with the prefix `__Http-` or `__Host-Http-`, which browsers ignore without `HttpOnly`.
     pub fn readable_by_scripts(mut self) -> Cookie {
         self.http_only = false;
         self
     }
 
-    /// Sets the `SameSite` attribute. Default [`SameSite::Lax`].
+    /// Sets the `SameSite` attribute. The default is [`SameSite::Lax`].
+    ///
+    /// ```
+    /// use brubeck::{Cookie, SameSite};
+    ///
+    /// let cookie = Cookie::new("theme", "dark").same_site(SameSite::Strict);
+    /// assert!(cookie.to_string().contains("; SameSite=Strict;"));
+    /// ```
+    ///
+    /// It decides whether requests that another site starts include the cookie: see [`SameSite`]. [`SameSite::None`] makes the cookie
+    /// `Secure` in any case.
     pub fn same_site(mut self, same_site: SameSite) -> Cookie {
         self.same_site = same_site;
         self
     }
 
     /// Omits `Secure`, so that the cookie is sent without TLS too. Anyone on the network can then read and change it.
+    ///
+    /// ```
+    /// use brubeck::Cookie;
+    ///
+    /// let cookie = Cookie::new("theme", "dark").insecure();
+    /// assert_eq!(cookie.to_string(), "theme=dark; Path=/; HttpOnly; SameSite=Lax");
+    /// ```
+    ///
+    /// Has no effect on a cookie that browsers ignore without `Secure`: one with [`SameSite::None`], or with a prefix such as `__Host-`.
     pub fn insecure(mut self) -> Cookie {
         self.secure = Secure::Never;
         self
@@ -138,12 +212,20 @@ impl Cookie {
         self
     }
 
-    /// Returns the name.
+    /// Returns the name, as it was given to [`new`](Cookie::new).
+    ///
+    /// ```
+    /// assert_eq!(brubeck::Cookie::new("theme", "dark").name(), "theme");
+    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns the value.
+    /// Returns the value, as it was given to [`new`](Cookie::new), without percent-encoding.
+    ///
+    /// ```
+    /// assert_eq!(brubeck::Cookie::new("theme", "dark blue").value(), "dark blue");
+    /// ```
     pub fn value(&self) -> &str {
         &self.value
     }
@@ -159,20 +241,43 @@ impl Cookie {
         self.max_age == Some(Duration::ZERO)
     }
 
-    /// Returns the value of the `set-cookie` header.
-    pub(crate) fn header(&self) -> HeaderValue {
-        self.header_for(false)
+    /// Returns the value of the `set-cookie` header. Omits `Secure` if `is_secure` is `false` and browsers accept the cookie without it.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason if the cookie is not valid.
+    pub(crate) fn header(&self, is_secure: bool) -> Result<HeaderValue, &'static str> {
+        self.check()?;
+        HeaderValue::from_bytes(self.text(is_secure).as_bytes()).map_err(|_| INVALID_NAME)
     }
 
-    /// Like [`header`](Cookie::header). Omits `Secure` if `loopback` is `true`, except for [`SameSite::None`].
-    pub(crate) fn header_for(&self, loopback: bool) -> HeaderValue {
-        // The fallback is unreachable: characters that are not allowed in a header have been encoded or removed.
-        HeaderValue::try_from(self.text(loopback)).unwrap_or(HeaderValue::from_static("invalid=; Max-Age=0"))
+    /// Returns the reason if browsers ignore the cookie, or could read another one.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        let name = self.name.as_bytes();
+        // Another server of the domain can set a cookie of any name. Its removal must have the same name.
+        let is_valid = if self.is_expired() {
+            is_sendable_name(name)
+        } else {
+            is_token(name)
+        };
+        if !is_valid {
+            return Err(INVALID_NAME);
+        }
+        if has_prefix(&self.name, "__Host-") && (self.path != "/" || self.domain.is_some()) {
+            return Err("a name with the prefix `__Host-` requires the path `/` and no domain");
+        }
+        Ok(())
     }
 
-    fn text(&self, loopback: bool) -> String {
-        let mut text = format!("{}={}", encoded(&self.name), encoded(&self.value));
-        text.push_str("; Path=");
+    fn text(&self, is_secure: bool) -> String {
+        let mut text = format!("{}={}", self.name, encoded(&self.value));
+        text.push_str(&self.attributes(is_secure));
+        text
+    }
+
+    /// Returns the attributes, each with `; ` before it.
+    pub(crate) fn attributes(&self, is_secure: bool) -> String {
+        let mut text = String::from("; Path=");
         text.extend(self.path.chars().filter(|c| is_attribute_char(*c)));
         if let Some(domain) = &self.domain {
             text.push_str("; Domain=");
@@ -185,7 +290,7 @@ impl Cookie {
         if self.is_expired() {
             text.push_str("; Expires=Thu, 01 Jan 1970 00:00:00 GMT");
         }
-        if self.http_only {
+        if self.http_only || has_prefix(&self.name, "__Http-") || has_prefix(&self.name, "__Host-Http-") {
             text.push_str("; HttpOnly");
         }
         text.push_str(match self.same_site {
@@ -193,13 +298,57 @@ impl Cookie {
             SameSite::Lax => "; SameSite=Lax",
             SameSite::None => "; SameSite=None",
         });
-        // Browsers ignore `SameSite=None` without `Secure`, also for a loopback address.
-        let is_required = self.same_site == SameSite::None;
-        if self.secure == Secure::UnlessLoopback && (is_required || !loopback) {
+        let is_required = self.same_site == SameSite::None
+            || ["__Secure-", "__Host-", "__Http-"]
+                .iter()
+                .any(|prefix| has_prefix(&self.name, prefix));
+        if is_required || (is_secure && self.secure == Secure::ByDefault) {
             text.push_str("; Secure");
         }
         text
     }
+}
+
+const INVALID_NAME: &str = "a name consists of letters, digits and !#$%&'*+-.^_`|~";
+
+/// Browsers compare the prefixes without case (RFC 6265bis, section 5.7).
+fn has_prefix(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+/// Returns `true` for a token (RFC 9110, section 5.6.2).
+fn is_token(name: &[u8]) -> bool {
+    !name.is_empty()
+        && name.iter().all(|byte| {
+            byte.is_ascii_alphanumeric()
+                || matches!(
+                    byte,
+                    b'!' | b'#'
+                        | b'$'
+                        | b'%'
+                        | b'&'
+                        | b'\''
+                        | b'*'
+                        | b'+'
+                        | b'-'
+                        | b'.'
+                        | b'^'
+                        | b'_'
+                        | b'`'
+                        | b'|'
+                        | b'~'
+                )
+        })
+}
+
+/// Returns `true` for a name that a browser can send.
+pub(super) fn is_sendable_name(name: &[u8]) -> bool {
+    !name.is_empty()
+        && name.trim_ascii() == name
+        && !name
+            .iter()
+            .any(|byte| byte.is_ascii_control() || matches!(byte, b';' | b'='))
 }
 
 fn encoded(text: &str) -> impl std::fmt::Display + '_ {
@@ -211,47 +360,101 @@ fn is_attribute_char(character: char) -> bool {
     matches!(character, ' '..='~') && character != ';'
 }
 
-/// Writes the value of the `set-cookie` header.
+/// Writes the value of the `set-cookie` header. A cookie that would be refused is written as `invalid=; Max-Age=0`.
 impl std::fmt::Display for Cookie {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.text(false))
+        match self.check() {
+            Ok(()) => f.write_str(&self.text(true)),
+            Err(_) => f.write_str("invalid=; Max-Age=0"),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn values_cannot_inject_attributes_or_headers() {
         let bad = "x\r\nset-cookie: a=b; Secure, é";
-        let cookie = Cookie::new(bad, bad).path(bad).domain(bad);
+        let cookie = Cookie::new("a", bad).path(bad).domain(bad);
         let text = cookie.to_string();
         assert_eq!(text.matches(';').count(), 5, "{text}");
+        let header = cookie.header(true).unwrap();
         assert!(
-            cookie
-                .header()
-                .to_str()
-                .unwrap()
-                .chars()
-                .all(|c| matches!(c, ' '..='~')),
+            header.to_str().unwrap().chars().all(|c| matches!(c, ' '..='~')),
             "{text}"
         );
+        assert_eq!(Cookie::new(bad, "").to_string(), "invalid=; Max-Age=0");
     }
 
     #[test]
-    fn omits_secure_for_loopback() {
+    fn omits_secure_where_it_is_not_needed() {
         assert_eq!(
-            Cookie::new("a", "").text(true),
+            Cookie::new("a", "").text(false),
             "a=; Path=/; HttpOnly; SameSite=Lax"
         );
-        assert!(Cookie::new("a", "").text(false).ends_with("; Secure"));
+        assert!(Cookie::new("a", "").text(true).ends_with("; Secure"));
+        assert!(
+            Cookie::new("a", "")
+                .insecure()
+                .text(true)
+                .ends_with("; SameSite=Lax")
+        );
     }
 
     #[test]
-    fn keeps_secure_for_loopback_if_same_site_requires_it() {
+    fn keeps_secure_if_browsers_require_it() {
         let cookie = Cookie::new("a", "").same_site(SameSite::None);
-        assert!(cookie.text(true).ends_with("; SameSite=None; Secure"));
-        assert!(cookie.insecure().text(true).ends_with("; SameSite=None"));
+        assert!(cookie.text(false).ends_with("; SameSite=None; Secure"));
+        assert!(cookie.insecure().text(true).ends_with("; SameSite=None; Secure"));
+        for name in [
+            "__Host-a",
+            "__Secure-a",
+            "__host-a",
+            "__SECURE-a",
+            "__Http-a",
+            "__Host-Http-a",
+        ] {
+            assert!(
+                Cookie::new(name, "").insecure().text(false).ends_with("; Secure"),
+                "{name}"
+            );
+        }
+        assert!(
+            Cookie::new("__Http-a", "")
+                .readable_by_scripts()
+                .text(false)
+                .contains("; HttpOnly")
+        );
+    }
+
+    #[test]
+    fn refuses_what_browsers_ignore() {
+        for bad in [
+            "", "a b", "a=b", "a;b", "a,b", "user:id", "a@b", "é", "a\r\n", "\"a\"", "(a)",
+        ] {
+            assert!(Cookie::new(bad, "1").header(true).is_err(), "{bad:?}");
+        }
+        let host = || Cookie::new("__Host-a", "1");
+        assert!(host().header(true).is_ok());
+        assert!(host().path("/a").header(true).is_err() && host().domain("a").header(true).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn every_token_is_sent_as_it_is(name in "[a-zA-Z0-9!#$%&'*+.^_`|~-]{1,20}") {
+            let header = Cookie::new(&name, "1").header(true).unwrap();
+            let start = format!("{name}=1;");
+            prop_assert!(header.as_bytes().starts_with(start.as_bytes()));
+        }
+
+        #[test]
+        fn removal_has_the_name_that_was_sent(name in "[^\\x00-\\x20\\x7f;=]([^\\x00-\\x1f\\x7f;=]{0,20}[^\\x00-\\x20\\x7f;=])?") {
+            let header = Cookie::new(&name, "1").expired().header(true).unwrap();
+            let start = format!("{name}=;");
+            prop_assert!(header.as_bytes().starts_with(start.as_bytes()));
+        }
     }
 }

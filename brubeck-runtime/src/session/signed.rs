@@ -38,29 +38,66 @@ impl SignedCookies {
     }
 
     /// Returns the value of a cookie. Returns `None` if the cookie is missing, its signature is invalid or older than 14 days, or its value
-    /// is not UTF-8.
+    /// is not UTF-8. See the example of [`SignedCookies`].
+    ///
+    /// For another maximum age, use [`get_within`](SignedCookies::get_within).
     pub fn get(&self, name: &str) -> Option<String> {
         self.get_within(name, DEFAULT_MAX_AGE)
     }
 
     /// Returns the value of a cookie, as [`get`](SignedCookies::get) does, with another maximum age.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    /// use std::time::Duration;
+    ///
+    /// #[get("^/confirmed$")]
+    /// async fn confirmed(cookies: SignedCookies) -> &'static str {
+    ///     match cookies.get_within("confirmation", Duration::from_secs(600)) {
+    ///         Some(_) => "confirmed in the last ten minutes",
+    ///         None => "please confirm again",
+    ///     }
+    /// }
+    /// # const ROUTES: Routes<()> = routes![confirmed];
+    /// ```
+    ///
+    /// Returns `None` if the cookie is missing, its signature is invalid or older than `max_age`, or its value is not UTF-8. The maximum age that
+    /// [`set`](SignedCookies::set) gives the cookie in the browser is independent of this one.
     pub fn get_within(&self, name: &str, max_age: Duration) -> Option<String> {
         self.verified(name, max_age)
             .and_then(|(value, _)| String::from_utf8(value).ok())
     }
 
-    /// Returns the value and the age of a cookie with a valid signature.
+    /// Returns the value and the age of the first cookie of this name with a valid signature. A cookie that another page has set with the same
+    /// name does not hide it.
     pub(crate) fn verified(&self, name: &str, max_age: Duration) -> Option<(Vec<u8>, Duration)> {
-        self.keys
-            .verify(name, &self.cookies.get(name)?, max_age, SystemTime::now())
+        let now = SystemTime::now();
+        self.cookies
+            .find(name, |value| self.keys.verify(name, value, max_age, now))
     }
 
-    /// Signs and sets a cookie. Its maximum age in the browser is 14 days unless it has another one.
+    /// Signs and sets a cookie: see the example of [`SignedCookies`]. Its maximum age in the browser is 14 days unless it has another one.
+    ///
+    /// It replaces a cookie with the same name that was set before in this request, and a cookie that is not valid is not set, as with
+    /// [`Cookies::set`].
     pub fn set(&self, cookie: Cookie) {
         self.cookies.set(sign(cookie, &self.keys));
     }
 
     /// Removes a cookie that was set for the path `/` and without a domain.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[post("^/vote/withdraw$")]
+    /// async fn withdraw(cookies: SignedCookies) -> Redirect {
+    ///     cookies.remove("voted");
+    ///     Redirect::to("/")
+    /// }
+    /// # const ROUTES: Routes<()> = routes![withdraw];
+    /// ```
+    ///
+    /// Use [`Cookies::forget`] for a cookie with another path or a domain.
     pub fn remove(&self, name: &str) {
         self.cookies.remove(name);
     }

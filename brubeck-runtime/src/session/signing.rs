@@ -26,6 +26,9 @@ const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 /// assert_eq!(format!("{secret:?}"), "CookieSecret(..)");
 /// ```
 ///
+/// Pass it to [`App::cookie_secret`](crate::App::cookie_secret), which also takes a text. [`Session`](crate::Session) and
+/// [`SignedCookies`](crate::SignedCookies) need it. The signature is HMAC-SHA256 ([RFC 2104](https://www.rfc-editor.org/rfc/rfc2104)).
+///
 /// A secret must have at least 32 bytes; generate one with `openssl rand -base64 32`. It is used as it is, without decoding it. The `Debug`
 /// output does not contain it.
 ///
@@ -36,12 +39,40 @@ const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 pub struct CookieSecret(Vec<Vec<u8>>);
 
 impl CookieSecret {
-    /// Creates a secret that signs and verifies cookies.
+    /// Creates a secret of at least 32 random bytes, which signs and verifies cookies.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// use brubeck::CookieSecret;
+    ///
+    /// # fn example(routes: Routes<()>) -> Result<App<()>, std::env::VarError> {
+    /// let secret = CookieSecret::new(std::env::var("COOKIE_SECRET")?);
+    /// # Ok(
+    /// App::new(routes, ()).cookie_secret(secret)
+    /// # ) }
+    /// ```
+    ///
+    /// The length is checked when the application starts, which fails with a shorter secret.
     pub fn new(secret: impl AsRef<[u8]>) -> CookieSecret {
         CookieSecret(vec![secret.as_ref().to_vec()])
     }
 
     /// Adds a previous secret, which only verifies cookies.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// use brubeck::CookieSecret;
+    ///
+    /// # fn example(routes: Routes<()>, new: &str, old: &str) -> App<()> {
+    /// App::new(routes, ()).cookie_secret(CookieSecret::new(new).previously(old))
+    /// # }
+    /// ```
+    ///
+    /// This rotates the secret without a logout: new cookies are signed with the new secret, and those of the old one stay valid. Remove the old
+    /// secret once they have expired, which is after 14 days unless you [read them for longer](crate::SignedCookies::get_within). To end all of
+    /// them at once, such as after a leak, do not add the old secret.
+    ///
+    /// At most four secrets can be set, the current one included, and each must have at least 32 bytes. Otherwise the application does not start.
     pub fn previously(mut self, secret: impl AsRef<[u8]>) -> CookieSecret {
         self.0.push(secret.as_ref().to_vec());
         self
