@@ -34,8 +34,10 @@ impl Close {
     pub const BROKEN: Close = Close::of(1006);
     /// 1007: a text message is not UTF-8, or a compressed message cannot be decompressed.
     pub const NOT_UTF8: Close = Close::of(1007);
-    /// 1008: a message is not allowed here, the client reads broadcasts too slowly (embedded server), or it sends more messages than the
-    /// handler receives (Mongrel2).
+    /// 1008: a message is not allowed here.
+    ///
+    /// brubeck itself uses it if the client does not read the messages of a [`Broadcast`](crate::Broadcast), or sends more messages than the
+    /// handler receives (Mongrel2). The reason says which.
     pub const POLICY: Close = Close::of(1008);
     /// 1009: a message exceeds the limit.
     pub const TOO_LARGE: Close = Close::of(1009);
@@ -43,13 +45,25 @@ impl Close {
     pub const FAILED: Close = Close::of(1011);
 
     const fn of(code: u16) -> Close {
+        Close::with_reason(code, "")
+    }
+
+    /// Creates a close with a valid code and a reason of at most 123 bytes.
+    pub(crate) const fn with_reason(code: u16, reason: &'static str) -> Close {
         Close {
             code,
-            reason: Cow::Borrowed(""),
+            reason: Cow::Borrowed(reason),
         }
     }
 
     /// Creates a close with a code and a reason.
+    ///
+    /// ```
+    /// use brubeck::Close;
+    ///
+    /// let close = Close::new(4001, "the game is over");
+    /// assert_eq!((close.code(), close.reason()), (4001, "the game is over"));
+    /// ```
     ///
     /// Applications can use the codes 4000 to 4999. A code that must not be sent, such as 1005, is replaced by 1000. The reason is truncated
     /// to at most 123 bytes, between two characters.
@@ -69,11 +83,19 @@ impl Close {
     }
 
     /// Returns the code.
+    ///
+    /// ```
+    /// assert_eq!(brubeck::Close::NORMAL.code(), 1000);
+    /// ```
     pub fn code(&self) -> u16 {
         self.code
     }
 
     /// Returns the reason, which is often empty.
+    ///
+    /// ```
+    /// assert_eq!(brubeck::Close::new(4000, "see you later").reason(), "see you later");
+    /// ```
     pub fn reason(&self) -> &str {
         &self.reason
     }
@@ -93,9 +115,16 @@ impl fmt::Display for Close {
 /// The error of sending to a WebSocket that is closed.
 ///
 /// ```
-/// assert_eq!(brubeck::Closed.to_string(), "the WebSocket is closed");
+/// use brubeck::prelude::*;
+///
+/// async fn notify(sender: SocketSender) {
+///     if let Err(closed) = sender.send("news").await {
+///         println!("not sent: {closed}"); // not sent: the WebSocket is closed
+///     }
+/// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Closed;
 
 impl fmt::Display for Closed {

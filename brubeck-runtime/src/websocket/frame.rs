@@ -47,6 +47,20 @@ pub(super) fn frame(opcode: u8, payload: &[u8]) -> Bytes {
     frame.freeze()
 }
 
+/// Returns the size of the first frame of `bytes`, header included. The frames are those of a server, so they have no mask. Returns `None`
+/// if the header is incomplete.
+pub(crate) fn frame_size(bytes: &[u8]) -> Option<usize> {
+    let (header, length) = match bytes.get(1)? {
+        126 => (4, u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?).into()),
+        127 => (
+            10,
+            usize::try_from(u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?)).ok()?,
+        ),
+        length => (2, usize::from(*length)),
+    };
+    length.checked_add(header)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +75,15 @@ mod tests {
             frame(BINARY, &[0; 0x1_0000])[..10],
             [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]
         );
+    }
+
+    #[test]
+    fn reads_the_size_of_its_own_frames() {
+        for length in [0, 1, 125, 126, 0xffff, 0x1_0000] {
+            let frame = frame(BINARY, &vec![0; length]);
+            assert_eq!(frame_size(&frame), Some(frame.len()));
+            assert_eq!(frame_size(&frame[..1]), None);
+        }
     }
 
     #[test]

@@ -21,8 +21,11 @@ pub(crate) enum FrameAction {
     Deliver(InboundMessage),
     /// Send the frame to the client.
     Reply(Bytes),
-    /// Send the frame `last` to the client, and close the connection. `close` is the reason for the handler.
+    /// The client closes: send the frame `last` to it, and close the connection. `close` is the reason for the handler.
     Close { last: Bytes, close: Close },
+    /// The client has violated the protocol or a limit. Let the handler respond to the messages before, then send a close frame and close
+    /// the connection.
+    Fail(Close),
     /// Do nothing.
     Ignore,
 }
@@ -35,6 +38,11 @@ impl SocketPeer {
             deflate,
             closed: false,
         }
+    }
+
+    /// Sets the maximum size of a message.
+    pub(crate) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
     }
 
     /// Processes a frame. `first` is its first byte: FIN, the reserved bits and the opcode.
@@ -77,10 +85,7 @@ impl SocketPeer {
     /// Returns the action that closes the connection because of an error of the client. All further frames are ignored.
     pub(crate) fn end(&mut self, close: Close) -> FrameAction {
         self.closed = true;
-        FrameAction::Close {
-            last: close_frame(&close),
-            close,
-        }
+        FrameAction::Fail(close)
     }
 }
 
@@ -116,7 +121,7 @@ mod tests {
     #[track_caller]
     fn assert_closes(action: FrameAction, code: u16) {
         match action {
-            FrameAction::Close { close, .. } => assert_eq!(close.code(), code),
+            FrameAction::Close { close, .. } | FrameAction::Fail(close) => assert_eq!(close.code(), code),
             other => panic!("{other:?}"),
         }
     }

@@ -28,21 +28,34 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 /// The connection is closed by the server if
 /// * the client violates the protocol (code 1002),
 /// * a text message is not UTF-8, or a compressed message cannot be decompressed (code 1007),
-/// * a message exceeds the body limit of the application (code 1009),
-/// * the handler does not receive, and the queue of received messages is full (Mongrel2, code 1008; the embedded server stops reading
-///   instead),
-/// * the client does not read the messages of a [`Broadcast`](crate::Broadcast) fast enough (without a close frame; the handler gets code
-///   1008 with the embedded server, and 1006 behind Mongrel2),
+/// * a message exceeds the [message limit](crate::Limits::message_limit) of the route or the application (code 1009),
+/// * the client sends more than the handler receives, behind Mongrel2 only (code 1008, reason `too many messages are waiting`), see below,
+/// * the client does not read the messages of a [`Broadcast`](crate::Broadcast#slow-members) (code 1008, reason `the client does not read its
+///   messages`),
 /// * the client sends no frame in return to three pings in a row (without a close frame, code 1006 for the handler). A ping is sent every
 ///   30 seconds; behind Mongrel2, `Mongrel2::keep_alive` changes the interval,
 /// * the application shuts down (code 1001).
 ///
+/// # Fast clients
+///
+/// Up to 4 MiB of messages wait for a handler that does not receive, or one message if the limit for messages is higher; small messages
+/// count as 256 bytes. After that the embedded server stops reading from the connection, so that the client has to wait. Mongrel2 reads as
+/// fast as a client sends and has no command to stop, so there the connection is closed with code 1008; the handler still receives the
+/// messages that wait.
+///
+/// # Invalid messages
+///
+/// In the first three cases the handler still gets the messages before, and its responses are sent before the close frame, within five
+/// seconds.
+///
 /// With the feature `deflate`, messages of 128 bytes or more are compressed (RFC 7692) if the client supports it.
 ///
-/// Rejects with 426 if the request is not a WebSocket handshake, and with 500 if another argument has taken the WebSocket.
+/// Rejects with 426, or over HTTP/2 with 400, if the request is not a WebSocket handshake, and with 500 if another argument has taken the
+/// WebSocket.
 #[derive(Debug)]
 pub struct WebSocket {
-    inbound: mpsc::Receiver<QueuedMessage>,
+    /// Bounded by the permits of the messages.
+    inbound: mpsc::UnboundedReceiver<QueuedMessage>,
     /// The reason of the close, shared with the front end. The first one that is set wins.
     ended: Arc<OnceLock<Close>>,
     sender: SocketSender,
@@ -96,11 +109,11 @@ pub struct SocketSender(pub(crate) Arc<dyn SocketTransport>);
 pub(crate) struct QueuedMessage {
     message: InboundMessage,
     /// The share of the receive buffer, released when the handler receives the message.
-    _permit: Option<OwnedSemaphorePermit>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl QueuedMessage {
-    pub(crate) fn new(message: InboundMessage, permit: Option<OwnedSemaphorePermit>) -> QueuedMessage {
+    pub(crate) fn new(message: InboundMessage, permit: OwnedSemaphorePermit) -> QueuedMessage {
         QueuedMessage {
             message,
             _permit: permit,
@@ -110,7 +123,7 @@ impl QueuedMessage {
 
 impl WebSocket {
     pub(crate) fn new(
-        inbound: mpsc::Receiver<QueuedMessage>,
+        inbound: mpsc::UnboundedReceiver<QueuedMessage>,
         ended: Arc<OnceLock<Close>>,
         transport: Arc<dyn SocketTransport>,
     ) -> WebSocket {
@@ -126,8 +139,10 @@ impl WebSocket {
         WebSocket { protocol, ..self }
     }
 
-    /// Receives the next message. Returns `None` once the connection is closed and all messages that arrived before are received;
-    /// [`ended`](WebSocket::ended) has the reason.
+    /// Receives the next message: see the example of [`WebSocket`].
+    ///
+    /// Returns `None` once the connection is closed and all messages that arrived before are received; [`ended`](WebSocket::ended) has the
+    /// reason.
     ///
     /// This method is cancel safe: no message is lost if the future is dropped.
     pub async fn recv(&mut self) -> Option<SocketMessage> {
@@ -152,32 +167,85 @@ impl WebSocket {
         }
     }
 
-    /// Sends a message. Waits while the send buffer is full, because the client reads more slowly than the handler sends.
+    /// Sends a message: see the example of [`WebSocket`].
+    ///
+    /// Waits while the send buffer is full, because the client reads more slowly than the handler sends. A message is everything that
+    /// converts into a [`SocketMessage`]: text, bytes, or [`SocketMessage::json`].
     ///
     /// # Errors
     ///
-    /// Returns an error if the connection is closed.
+    /// Returns [`Closed`] if the connection is closed.
     pub async fn send(&self, message: impl Into<SocketMessage>) -> Result<(), Closed> {
         self.sender.send(message).await
     }
 
     /// Returns a sending half, for use in another task.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[websocket("^/chat$")]
+    /// async fn chat(mut socket: WebSocket) {
+    ///     let sender = socket.sender();
+    ///     tokio::spawn(async move { sender.send("welcome").await });
+    ///     while socket.recv().await.is_some() {}
+    /// }
+    /// # fn main() {}
+    /// ```
     pub fn sender(&self) -> SocketSender {
         self.sender.clone()
     }
 
-    /// Closes the connection, after the messages that were sent before. Does not wait, and does nothing if the connection is closed.
+    /// Closes the connection, after the messages that were sent before.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[websocket("^/chat$")]
+    /// async fn chat(mut socket: WebSocket) {
+    ///     socket.close(Close::new(4001, "the game is over"));
+    ///     while socket.recv().await.is_some() {}
+    ///     println!("closed with {:?}", socket.ended());
+    /// }
+    /// # fn main() {}
+    /// ```
+    ///
+    /// Does not wait, and does nothing if the connection is closed. [`Close`] lists the codes. Messages can still be received until the
+    /// peer has confirmed the close; [`ended`](WebSocket::ended) returns the code and reason of the close. A handler that returns
+    /// closes the connection as well, with the [`Close`] that it returns, or 1000.
     pub fn close(&self, close: Close) {
         self.sender.close(close);
     }
 
     /// Returns the reason of the close. Returns `None` while the WebSocket is open. The reason is set before [`recv`](WebSocket::recv)
     /// returns `None`.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[websocket("^/chat$")]
+    /// async fn chat(mut socket: WebSocket) {
+    ///     while socket.recv().await.is_some() {}
+    ///     println!("closed with {:?}", socket.ended().map(Close::code));
+    /// }
+    /// # fn main() {}
+    /// ```
     pub fn ended(&self) -> Option<&Close> {
         self.ended.get()
     }
 
     /// Returns the negotiated subprotocol. Returns `None` if the server and the client have none in common.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[websocket("^/chat$", protocols = ["v2.chat", "v1.chat"])]
+    /// async fn chat(socket: WebSocket) {
+    ///     let is_new = socket.protocol() == Some("v2.chat");
+    /// #   let _ = is_new;
+    /// }
+    /// # fn main() {}
+    /// ```
     pub fn protocol(&self) -> Option<&'static str> {
         self.protocol
     }
@@ -194,21 +262,37 @@ impl Stream for WebSocket {
 }
 
 impl SocketSender {
-    /// Sends a message, see [`WebSocket::send`].
+    /// Sends a message, as [`WebSocket::send`] does: see the example of [`SocketSender`].
     ///
     /// # Errors
     ///
-    /// Returns an error if the connection is closed.
+    /// Returns [`Closed`] if the connection is closed.
     pub async fn send(&self, message: impl Into<SocketMessage>) -> Result<(), Closed> {
         self.0.send(message.into()).await
     }
 
     /// Closes the connection, see [`WebSocket::close`]. A message socket has no close frames, so the client does not get the code.
+    ///
+    /// ```
+    /// # use brubeck::Close;
+    /// # use brubeck::prelude::*;
+    /// fn kick(client: &SocketSender) {
+    ///     client.close(Close::POLICY);
+    /// }
+    /// ```
     pub fn close(&self, close: Close) {
         self.0.close(close);
     }
 
     /// Completes when the connection is closed by either side, or lost.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// async fn forget(client: SocketSender) {
+    ///     client.closed().await;
+    ///     println!("the client has left");
+    /// }
+    /// ```
     pub async fn closed(&self) {
         self.0.closed().await;
     }

@@ -1,9 +1,13 @@
 //! The interface of a front end for sending to WebSocket clients.
 
-use super::{BroadcastEncoding, Close, Closed, SocketMessage};
+use super::{
+    BlockedSince, BroadcastEncoding, Close, Closed, ReadPosition, SendQueue, SocketMessage, StoredMessage,
+};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Sends to the client of a WebSocket or of a message socket. Each front end implements it.
 pub(crate) trait SocketTransport: Send + Sync + 'static {
@@ -14,30 +18,67 @@ pub(crate) trait SocketTransport: Send + Sync + 'static {
     /// Returns an error if the connection is closed.
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>>;
 
-    /// Sends the bytes of a broadcast message, encoded as [`encoding`](SocketTransport::encoding) returns. Disconnects the client instead
-    /// if its broadcast buffer is full. Does not wait.
-    fn send_or_disconnect(&self, bytes: Bytes);
-
-    /// Returns the encoding of broadcast messages for this client.
-    fn encoding(&self) -> BroadcastEncoding;
-
     /// Closes the connection, after the messages that were sent before. Does not wait.
     fn close(&self, close: Close);
 
     /// Completes when the connection is closed or lost.
     fn closed(&self) -> BoxFuture<'_, ()>;
 
-    /// Returns the group of the client, and the id of the client in that group, if the front end can send to many clients at once.
-    fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, ClientId)>;
+    /// Returns the way in which broadcasts reach the client.
+    fn broadcast_route(&self) -> BroadcastRoute;
+}
+
+/// The way in which broadcasts reach a client.
+pub(crate) struct BroadcastRoute {
+    /// Identifies the socket in this process, whichever sender of it is asked.
+    pub(crate) id: u64,
+    pub(crate) encoding: BroadcastEncoding,
+    pub(crate) blocked: Arc<BlockedSince>,
+    pub(crate) target: BroadcastTarget,
+}
+
+pub(crate) enum BroadcastTarget {
+    /// The messages are added to those of the client.
+    SendQueue(Arc<SendQueue>),
+    /// A front end sends to many clients at once.
+    Group(Arc<dyn BroadcastGroup>, ClientId),
 }
 
 /// A group of clients to which a front end can send with one message.
 pub(crate) trait BroadcastGroup: Send + Sync + 'static {
-    /// Sends the same bytes to several clients. Waits until the front end has accepted them, but not for the clients.
-    fn send_to(&self, to: Vec<ClientId>, bytes: Bytes) -> BoxFuture<'_, ()>;
+    /// Waits for space for one message. Returns `None` if the front end has ended.
+    fn reserve(self: Arc<Self>) -> BoxFuture<'static, Option<GroupPermit>>;
+
+    /// Disconnects a client that does not read. Does not wait. Must be called within a tokio runtime.
+    fn cut_off(&self, client: &ClientId);
 
     /// Returns a number that identifies the group for as long as it exists.
     fn id(&self) -> usize;
+}
+
+/// Passes a message to the front end of a group, without waiting.
+pub(crate) type GroupPermit = Box<dyn FnOnce(GroupMessage) + Send>;
+
+/// A message for the members of a group.
+#[derive(Debug)]
+pub(crate) struct GroupMessage {
+    pub(crate) message: Arc<StoredMessage>,
+    pub(crate) recipients: Arc<[Recipient]>,
+}
+
+/// A member of a group.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipient {
+    pub(crate) client: ClientId,
+    pub(crate) encoding: BroadcastEncoding,
+    /// Must be advanced for each message, also if the client is not connected any more.
+    pub(crate) position: Arc<ReadPosition>,
+}
+
+/// Returns a number for a socket that no other socket of this process has.
+pub(crate) fn next_socket_id() -> u64 {
+    static LAST_ID: AtomicU64 = AtomicU64::new(0);
+    LAST_ID.fetch_add(1, Relaxed) + 1
 }
 
 /// A client of a front end that multiplexes many connections: one request of one connection.

@@ -1,11 +1,12 @@
 //! The handshake: from an upgrade request to a WebSocket.
 
 use super::{Close, Deflate, UpgradeHandle, WebSocket};
+use crate::authority::WebOrigin;
 use crate::message::Message;
 use crate::response::{Body, IntoReply, Payload, Rejection, Response};
 use crate::status::Status;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+    CONNECTION, CONTENT_LENGTH, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
     SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 use http::response::Parts;
@@ -14,8 +15,6 @@ use std::fmt::Display;
 use std::pin::pin;
 
 /// Extractor for a WebSocket upgrade request, for handlers that decide whether to accept the request.
-///
-/// Most WebSocket handlers use `#[websocket("..")]` instead, which accepts every valid request.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -32,7 +31,9 @@ use std::pin::pin;
 /// # const ROUTES: Routes<()> = routes![room];
 /// ```
 ///
-/// Rejects with 426 if the request is not a WebSocket handshake.
+/// Most WebSocket handlers use `#[websocket("..")]` instead, which accepts every valid request.
+///
+/// Rejects with 426, or over HTTP/2 with 400, if the request is not a WebSocket handshake.
 ///
 /// Rejects with 403 if the request comes from a page of another origin, because the browser includes the cookies of the user
 /// (cross-site WebSocket hijacking). Use [`Upgrade::from_anywhere`] to accept such requests.
@@ -44,9 +45,25 @@ pub struct Upgrade {
 impl Upgrade {
     /// Extracts the upgrade without checking its origin.
     ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[get("^/public-feed$")]
+    /// async fn public_feed(message: Message) -> Result<Response, Rejection> {
+    ///     let upgrade = Upgrade::from_anywhere(&message)?;
+    ///     Ok(upgrade.on(async move |socket: WebSocket| {
+    ///         let _ = socket.send("open to every page").await;
+    ///     }))
+    /// }
+    /// # const ROUTES: Routes<()> = routes![public_feed];
+    /// ```
+    ///
+    /// Any page can open such a WebSocket in the name of its visitors, with their cookies. So use it for public data, or if the handler
+    /// authenticates the client without cookies. `#[websocket]` has the key `origins` for a list of allowed origins.
+    ///
     /// # Errors
     ///
-    /// Returns a rejection with status 426 if the request is not a WebSocket handshake.
+    /// Returns a [`Rejection`] with status 426, or over HTTP/2 with 400, if the request is not a WebSocket handshake.
     pub fn from_anywhere(message: &Message) -> Result<Upgrade, Rejection> {
         Ok(Upgrade {
             handle: UpgradeHandle::of(message)?,
@@ -57,11 +74,23 @@ impl Upgrade {
     /// Extracts the upgrade, unless it comes from a page of another origin.
     pub(crate) fn from_same_site(message: &Message) -> Result<Upgrade, Rejection> {
         let upgrade = Upgrade::from_anywhere(message)?;
-        check_origin(&upgrade.headers, &[])?;
+        check_origin(message, &[])?;
         Ok(upgrade)
     }
 
     /// Selects the first of these subprotocols that the client supports. If it supports none, the WebSocket has no subprotocol.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[get("^/chat$")]
+    /// async fn chat(upgrade: Upgrade) -> Response {
+    ///     upgrade.protocols(&["chat.v2", "chat.v1"]).on(async move |socket: WebSocket| {
+    ///         let _ = socket.send(socket.protocol().unwrap_or("no protocol")).await;
+    ///     })
+    /// }
+    /// # const ROUTES: Routes<()> = routes![chat];
+    /// ```
     #[must_use]
     pub fn protocols(self, protocols: &[&'static str]) -> Upgrade {
         self.handle
@@ -69,8 +98,9 @@ impl Upgrade {
         self
     }
 
-    /// Accepts the upgrade. Returns the response that opens the WebSocket once the handler of the request returns it; `handler` runs after
-    /// that. If an argument of the handler has taken the WebSocket, the response is 500.
+    /// Accepts the upgrade. Returns the response that opens the WebSocket once the handler of the request returns it.
+    ///
+    /// `handler` runs after that: see the example of [`Upgrade`]. If an argument of the handler has taken the WebSocket, the response is 500.
     pub fn on<F, R>(self, handler: impl FnOnce(WebSocket) -> F) -> Response
     where
         F: Future<Output = R> + Send + 'static,
@@ -93,16 +123,22 @@ impl Upgrade {
 /// ```
 ///
 /// Implemented for `()`, which closes with code 1000, for [`Close`], and for `Result`: an error is logged at the level `debug` and closes
-/// the connection with code 1011.
+/// the connection with code 1011. The trait is sealed: other types do not implement it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a return type of a WebSocket handler",
     label = "a handler of a WebSocket returns nothing, or `Result<(), E>`",
     note = "use `socket.send(..)` to send a message"
 )]
-pub trait SocketOutcome {
+pub trait SocketOutcome: sealed::SocketOutcome {
     /// Returns the code and reason for closing the connection.
     fn close(self) -> Close;
 }
+
+mod sealed {
+    pub trait SocketOutcome {}
+}
+
+impl sealed::SocketOutcome for () {}
 
 impl SocketOutcome for () {
     fn close(self) -> Close {
@@ -110,11 +146,15 @@ impl SocketOutcome for () {
     }
 }
 
+impl sealed::SocketOutcome for Close {}
+
 impl SocketOutcome for Close {
     fn close(self) -> Close {
         self
     }
 }
+
+impl<T: SocketOutcome, E: Display> sealed::SocketOutcome for Result<T, E> {}
 
 impl<T: SocketOutcome, E: Display> SocketOutcome for Result<T, E> {
     fn close(self) -> Close {
@@ -134,14 +174,14 @@ impl<T: SocketOutcome, E: Display> SocketOutcome for Result<T, E> {
 ///
 /// # Errors
 ///
-/// Returns a rejection with status 426 if the request is not a WebSocket handshake, and with 403 if its origin is not allowed.
+/// Returns a rejection if the request is not a WebSocket handshake, see [`UpgradeHandle::of`], and with 403 if its origin is not allowed.
 pub(crate) fn negotiate(
     message: &Message,
     protocols: &[&'static str],
     origins: &[&str],
 ) -> Result<(), Rejection> {
     let handle = UpgradeHandle::of(message)?;
-    check_origin(message.headers(), origins)?;
+    check_origin(message, origins)?;
     handle.set_protocol(choose_protocol(message.headers(), protocols));
     Ok(())
 }
@@ -167,25 +207,28 @@ where
         let close = pin!(handler).await.close();
         sender.close(close);
     }));
-    // `Status::http` converts 101 to 500, so the front end sets the HTTP status 101. The empty payload prevents that the response is taken
-    // for an error, which a catcher or an error page would replace.
-    Response::new(Status::new(101)).with_payload(Payload::Empty)
+    Response::new(Status::new(101)).with_payload(Payload::Upgrade)
 }
 
-/// Returns the head of the response 101 (Switching Protocols), with the headers of the handler's response.
+/// Returns the head of the response that opens a WebSocket, with the headers of the handler's response: 101 (Switching Protocols), or 200 for
+/// HTTP/2 (RFC 8441), whose handshake has no `accept`.
 pub(crate) fn switching_protocols(
     response: http::Response<Body>,
-    accept: HeaderValue,
+    accept: Option<HeaderValue>,
     protocol: Option<&str>,
     deflate: Option<Deflate>,
 ) -> Parts {
     let (mut parts, _) = response.into_parts();
-    parts.status = StatusCode::SWITCHING_PROTOCOLS;
     let headers = &mut parts.headers;
     headers.remove(CONTENT_LENGTH);
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    match accept {
+        Some(accept) => {
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        }
+        None => parts.status = StatusCode::OK,
+    }
     if let Some(Ok(protocol)) = protocol.map(HeaderValue::from_str) {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
@@ -207,25 +250,21 @@ fn choose_protocol(headers: &HeaderMap, protocols: &[&'static str]) -> Option<&'
     protocols.iter().find(is_supported).copied()
 }
 
-/// Checks that the origin of a request has the host and port of the `host` header, or is allowed.
+/// Checks that a request comes from a page of its own origin (scheme, host and port), or from one that is allowed.
 ///
-/// The scheme is not compared, because a proxy may terminate TLS. Requests without an `origin` header are accepted: browsers always send
-/// the header, and other clients have no cookies of a user to abuse.
-fn check_origin(headers: &HeaderMap, allowed: &[&str]) -> Result<(), Rejection> {
-    let Some(origin) = headers.get(ORIGIN) else {
+/// Requests without an `origin` header are accepted: browsers always send the header, and other clients have no cookies of a user to
+/// abuse.
+fn check_origin(message: &Message, allowed: &[&str]) -> Result<(), Rejection> {
+    let Some(origin) = WebOrigin::of_page(message.headers()) else {
         return Ok(());
     };
-    let origin = origin.to_str().unwrap_or_default();
-    let is_same_host = || {
-        let (_, authority) = origin.split_once("://")?;
-        let host = headers.get(HOST)?.to_str().ok()?;
-        Some(authority.eq_ignore_ascii_case(host))
+    let own = || {
+        let authority = message.authority()?;
+        Some(WebOrigin::of(message.scheme(), &authority))
     };
-    if allowed
-        .iter()
-        .any(|other| *other == "*" || other.eq_ignore_ascii_case(origin))
-        || is_same_host() == Some(true)
-    {
+    let is_allowed =
+        |other: &&str| *other == "*" || (origin.is_some() && WebOrigin::parse(other.as_bytes()) == origin);
+    if allowed.iter().any(is_allowed) || (origin.is_some() && own() == origin) {
         return Ok(());
     }
     Err(Rejection::new(
@@ -237,62 +276,43 @@ fn check_origin(headers: &HeaderMap, allowed: &[&str]) -> Result<(), Rejection> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::websocket::{
-        BroadcastEncoding, BroadcastGroup, ClientId, Closed, SocketMessage, SocketTransport,
-    };
-    use bytes::Bytes;
-    use futures_util::future::BoxFuture;
+    use crate::method::Method;
+    use crate::websocket::tests::TestTransport;
+    use http::header::{HOST, ORIGIN};
     use std::sync::Arc;
-
-    struct NoTransport;
-
-    impl SocketTransport for NoTransport {
-        fn send(&self, _: SocketMessage) -> BoxFuture<'_, Result<(), Closed>> {
-            Box::pin(std::future::ready(Err(Closed)))
-        }
-
-        fn send_or_disconnect(&self, _: Bytes) {}
-
-        fn encoding(&self) -> BroadcastEncoding {
-            BroadcastEncoding::Frame
-        }
-
-        fn close(&self, _: Close) {}
-
-        fn closed(&self) -> BoxFuture<'_, ()> {
-            Box::pin(std::future::ready(()))
-        }
-
-        fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, ClientId)> {
-            None
-        }
-    }
 
     #[test]
     fn accepted_upgrade_is_not_an_error_response() {
-        let (_, inbound) = tokio::sync::mpsc::channel(1);
-        let handle = UpgradeHandle::new(WebSocket::new(inbound, Arc::default(), Arc::new(NoTransport)));
+        let (_, inbound) = tokio::sync::mpsc::unbounded_channel();
+        let transport = Arc::new(TestTransport::new());
+        let handle = UpgradeHandle::new(WebSocket::new(inbound, Arc::default(), transport));
         let response = accept(&handle, async {});
         assert_eq!(response.status().code(), 101);
-        assert!(matches!(response.payload(), Payload::Empty), "{response:?}");
+        assert!(matches!(response.payload(), Payload::Upgrade), "{response:?}");
         assert!(handle.take_accepted().is_some());
     }
 
     #[test]
     fn rejects_other_origins_unless_allowed() {
-        let check = |origin: Option<&'static str>, allowed: &[&str]| {
+        let check_at = |host: &'static str, origin: Option<&'static str>, allowed: &[&str]| {
             let mut headers = HeaderMap::new();
-            headers.insert(HOST, HeaderValue::from_static("example.com:8080"));
+            headers.insert(HOST, HeaderValue::from_static(host));
             if let Some(origin) = origin {
                 headers.insert(ORIGIN, HeaderValue::from_static(origin));
             }
-            check_origin(&headers, allowed).is_ok()
+            let message = Message::web(Method::Get, "/").with_headers(headers);
+            check_origin(&message, allowed).is_ok()
         };
+        let check =
+            |origin: Option<&'static str>, allowed: &[&str]| check_at("example.com:8080", origin, allowed);
         assert!(check(None, &[]));
         assert!(check(Some("http://example.com:8080"), &[]));
         assert!(check(Some("http://EXAMPLE.com:8080"), &[]));
+        assert!(check_at("example.com:80", Some("http://example.com"), &[]));
+        assert!(check_at("example.com", Some("http://example.com:80"), &[]));
         for other in [
             "http://example.com",
+            "https://example.com:8080",
             "http://evil.example",
             "null",
             "",
@@ -302,8 +322,9 @@ mod tests {
             assert!(!check(Some(other), &[]), "{other}");
             assert!(check(Some(other), &["*"]), "{other}");
         }
-        assert!(check(Some("https://app.example"), &["https://app.example"]));
+        assert!(check(Some("https://app.example:443"), &["https://app.example"]));
         assert!(!check(Some("http://app.example"), &["https://app.example"]));
+        assert!(!check(Some("null"), &["null"]));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::message::Message;
 use crate::response::Rejection;
 use crate::status::Status;
 use futures_util::future::BoxFuture;
+use http::StatusCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The WebSocket of an upgrade request.
@@ -18,6 +19,7 @@ struct UpgradeState {
     socket: Option<WebSocket>,
     sender: SocketSender,
     protocol: Option<&'static str>,
+    message_limit: Option<usize>,
     accepted: Option<BoxFuture<'static, ()>>,
 }
 
@@ -27,6 +29,8 @@ pub(crate) struct AcceptedUpgrade {
     pub(crate) run: BoxFuture<'static, ()>,
     /// The negotiated subprotocol.
     pub(crate) protocol: Option<&'static str>,
+    /// The limit of the route for messages, in bytes. `None` if it has none of its own.
+    pub(crate) message_limit: Option<usize>,
 }
 
 impl UpgradeHandle {
@@ -35,6 +39,7 @@ impl UpgradeHandle {
             sender: socket.sender(),
             socket: Some(socket),
             protocol: None,
+            message_limit: None,
             accepted: None,
         })))
     }
@@ -43,10 +48,15 @@ impl UpgradeHandle {
     ///
     /// # Errors
     ///
-    /// Returns a rejection with status 426 if the request is not a WebSocket handshake.
+    /// Returns a rejection if the request is not a WebSocket handshake: with status 426, or over HTTP/2 with 400, because it has no upgrades
+    /// (RFC 8441).
     pub(crate) fn of(message: &Message) -> Result<UpgradeHandle, Rejection> {
         let upgrade = message.extension::<UpgradeHandle>().cloned();
         upgrade.ok_or_else(|| {
+            if message.version() == http::Version::HTTP_2 {
+                let reason = "this is a WebSocket endpoint: send a CONNECT with `:protocol: websocket`";
+                return Rejection::new(Status::BAD_REQUEST, reason);
+            }
             let reason =
                 "this is a WebSocket endpoint: send a handshake with `connection: upgrade` and `upgrade: websocket`";
             Rejection::new(Status::new(426), reason)
@@ -63,6 +73,11 @@ impl UpgradeHandle {
 
     pub(super) fn set_protocol(&self, protocol: Option<&'static str>) {
         self.state(|state| state.protocol = protocol);
+    }
+
+    /// Sets the limit of the route for messages, in bytes.
+    pub(crate) fn set_message_limit(&self, bytes: usize) {
+        self.state(|state| state.message_limit = Some(bytes));
     }
 
     /// Returns the WebSocket, with the subprotocol that was set before. Returns `None` if the WebSocket was taken before.
@@ -83,12 +98,34 @@ impl UpgradeHandle {
         self.state(|state| state.accepted = Some(run));
     }
 
+    /// Keeps a value until the handler of the WebSocket has ended, if the upgrade is accepted.
+    pub(crate) fn keep_until_closed(&self, value: impl Send + 'static) {
+        self.state(|state| {
+            if let Some(run) = state.accepted.take() {
+                state.accepted = Some(Box::pin(async move {
+                    run.await;
+                    drop(value);
+                }));
+            }
+        });
+    }
+
+    /// Returns the accepted upgrade, if `response` opens it. Returns `None` if the handler has not accepted it, or if a hook or a layer
+    /// has replaced its response.
+    pub(crate) fn take_accepted_for<B>(&self, response: &http::Response<B>) -> Option<AcceptedUpgrade> {
+        let accepted = self.take_accepted();
+        accepted.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS)
+    }
+
     /// Returns the accepted upgrade. Returns `None` if the handler has not accepted it.
     pub(crate) fn take_accepted(&self) -> Option<AcceptedUpgrade> {
         self.state(|state| {
             let run = state.accepted.take()?;
-            let protocol = state.protocol;
-            Some(AcceptedUpgrade { run, protocol })
+            Some(AcceptedUpgrade {
+                run,
+                protocol: state.protocol,
+                message_limit: state.message_limit,
+            })
         })
     }
 
