@@ -42,7 +42,7 @@ impl HttpListener {
     pub(super) async fn open(address: &ListenAddress) -> crate::Result<(HttpListener, String)> {
         match address {
             ListenAddress::Tcp(address) => {
-                let bind_error = |error| Error::because(format!("cannot listen at {address}"), error);
+                let bind_error = |error| tcp_error(address, error);
                 let listener = TcpListener::bind(address).await.map_err(bind_error)?;
                 let url = format!("://{}", listener.local_addr().map_err(bind_error)?);
                 Ok((HttpListener::Tcp(listener), url))
@@ -71,12 +71,42 @@ impl HttpListener {
     }
 }
 
+/// Creates the error of binding a TCP address, with a way to mend it.
+fn tcp_error(address: &str, error: io::Error) -> Error {
+    let has_port = match address.rsplit_once(':') {
+        Some((host, port)) => !port.is_empty() && (host.ends_with(']') || !host.contains(':')),
+        None => false,
+    };
+    let port = address.rsplit(':').next().unwrap_or_default();
+    let advice = match error.kind() {
+        _ if !has_port => match address.parse() {
+            Ok(IpAddr::V6(_)) => format!("the port is missing; write the address as `[{address}]:8080`"),
+            _ if address.is_empty() => "the address is empty; write a host and a port, such as `127.0.0.1:8080`".to_owned(),
+            _ => format!("the port is missing; add one, such as `{}:8080`", address.trim_end_matches(':')),
+        },
+        _ if port.parse::<u16>().is_err() => {
+            format!("`{port}` is not a port; write a number up to 65535, such as `127.0.0.1:8080`")
+        }
+        io::ErrorKind::AddrInUse => {
+            "the port is in use; stop the program that uses it, or choose another port (0 stands for any free one)".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "this process may not use the port; choose one from 1024 on, or give it the permission".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have the address; use 127.0.0.1 for local clients, or 0.0.0.0 for all".to_owned()
+        }
+        _ => "use the name or the IP address of this machine, such as 127.0.0.1, and a port".to_owned(),
+    };
+    Error::because(format!("cannot listen at {address}: {advice}"), error)
+}
+
 async fn bind_unix(path: &Path) -> crate::Result<(HttpListener, String)> {
     let bind_error = |error| Error::because(format!("cannot listen at {}", path.display()), error);
     match UnixStream::connect(path).await {
         Ok(_) => {
             return Err(Error::new(format!(
-                "cannot listen at {}: the socket is in use",
+                "cannot listen at {}: the socket is in use; stop the program that uses it, or choose another path",
                 path.display()
             )));
         }
@@ -248,6 +278,38 @@ mod tests {
 
     async fn open(path: &Path) -> crate::Result<(HttpListener, String)> {
         HttpListener::open(&ListenAddress::Unix(path.to_owned())).await
+    }
+
+    #[tokio::test]
+    async fn errors_of_tcp_addresses_say_how_to_mend_them() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let taken = taken
+            .local_addr()
+            .map(|address| (taken, address.to_string()))
+            .unwrap();
+        for (address, advice) in [
+            (&*taken.1, "the port is in use"),
+            ("localhost", "such as `localhost:8080`"),
+            ("localhost:", "such as `localhost:8080`"),
+            ("127.0.0.1", "such as `127.0.0.1:8080`"),
+            ("::1", "as `[::1]:8080`"),
+            ("[::1]", "the port is missing"),
+            ("", "the address is empty"),
+            ("localhost:http", "`http` is not a port"),
+            ("127.0.0.1:65536", "`65536` is not a port"),
+            ("192.0.2.1:0", "this machine does not have the address"),
+            ("no such host:80", "the name or the IP address of this machine"),
+        ] {
+            let error = HttpListener::open(&ListenAddress::Tcp(address.to_owned()))
+                .await
+                .err()
+                .expect(address);
+            let text = error.to_string();
+            assert!(
+                text.contains(address) && text.contains(advice),
+                "{address}: {text}"
+            );
+        }
     }
 
     #[tokio::test]

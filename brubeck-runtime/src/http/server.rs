@@ -3,7 +3,9 @@
 use super::listen::{AcceptedStream, HttpListener, PerAddressLimit};
 use super::service::ConnectionService;
 use super::{HttpServer, timeout_stream};
+use crate::authority::Scheme;
 use crate::handler::Stop;
+use crate::message::{RemoteAddr, WebClient};
 #[cfg(feature = "http2")]
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioTimer;
@@ -81,27 +83,41 @@ impl HttpServer {
         if let Some(tls) = &self.tls {
             let timeout = self.settings.header_timeout;
             match tokio::time::timeout(timeout, tls.accept(stream)).await {
-                Ok(Ok(stream)) => return self.serve_http(stream, address).await,
+                Ok(Ok(stream)) => {
+                    let version = Version::negotiated(stream.get_ref().1.alpn_protocol());
+                    return self.serve_http(stream, address, Scheme::Https, version).await;
+                }
                 Ok(Err(error)) => return tracing::debug!(?address, %error, "TLS handshake failed"),
                 Err(_) => return tracing::debug!(?address, ?timeout, "TLS handshake timed out"),
             }
         }
-        self.serve_http(stream, address).await;
+        self.serve_http(stream, address, Scheme::Http, Version::Any).await;
     }
 
-    async fn serve_http<I>(self: Arc<Self>, stream: I, address: Option<IpAddr>)
-    where
+    async fn serve_http<I>(
+        self: Arc<Self>,
+        stream: I,
+        address: Option<IpAddr>,
+        scheme: Scheme,
+        version: Version,
+    ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (stream, in_flight) = timeout_stream::wrap(stream, &self.settings);
+        let (stream, in_flight) = timeout_stream::wrap(stream, &self.settings, self.stop.clone());
         let service = ConnectionService {
             server: self.clone(),
-            address,
+            client: WebClient {
+                // A socket for both versions of IP has IPv4-mapped addresses.
+                address: address.map(|address| RemoteAddr(address.to_canonical())),
+                scheme,
+            },
             in_flight,
         };
         // `TimeoutStream` applies the header timeout: that of hyper would include the idle time between two requests. Hyper
         // also has a limit of 100 headers by default. Setting it explicitly would make hyper allocate and clear room for
         // them with each request.
+        #[cfg(not(feature = "http2"))]
+        let Version::Any = version;
         #[cfg(not(feature = "http2"))]
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -110,11 +126,18 @@ impl HttpServer {
             .with_upgrades();
         #[cfg(feature = "http2")]
         let connection = {
-            let mut http = auto::Builder::new(TokioExecutor::new());
+            let http = auto::Builder::new(TokioExecutor::new());
+            let mut http = match version {
+                Version::Any => http,
+                Version::Http1 => http.http1_only(),
+                Version::Http2 => http.http2_only(),
+            };
             http.http1().timer(TokioTimer::new()).header_read_timeout(None);
             http.http2()
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(128)
+                // WebSockets (RFC 8441).
+                .enable_connect_protocol()
                 .max_header_list_size(16 * 1024)
                 .keep_alive_interval(self.settings.idle_timeout)
                 .keep_alive_timeout(self.settings.header_timeout);
@@ -127,6 +150,31 @@ impl HttpServer {
         );
         if let Err(error) = served.await {
             tracing::debug!(?address, %error, "connection failed");
+        }
+    }
+}
+
+/// The versions of HTTP that a client may use on a connection.
+#[derive(Clone, Copy)]
+enum Version {
+    /// The first bytes decide.
+    Any,
+    #[cfg(feature = "http2")]
+    Http1,
+    #[cfg(feature = "http2")]
+    Http2,
+}
+
+#[cfg(feature = "tls")]
+impl Version {
+    /// Returns the versions for the protocol that a TLS handshake has selected (RFC 9113, section 3.2).
+    fn negotiated(protocol: Option<&[u8]>) -> Version {
+        match protocol {
+            #[cfg(feature = "http2")]
+            Some(b"h2") => Version::Http2,
+            #[cfg(feature = "http2")]
+            Some(b"http/1.1") => Version::Http1,
+            _ => Version::Any,
         }
     }
 }

@@ -4,19 +4,19 @@ use super::HttpServer;
 use super::timeout_stream::{InFlight, InFlightGuard};
 use super::upgrade::{self, PendingUpgrade};
 use crate::handler::{DispatchMode, HttpResponseFuture, validate_request};
-use crate::message::RemoteAddr;
+use crate::message::WebClient;
 use crate::response::http_response::error_response;
 use crate::response::{Body, BodyError, BoxError, FrameTap, TappedBody};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::Either;
 use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response, Version};
+use http::{Request, Response, StatusCode, Version};
 use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use std::convert::Infallible;
 use std::future::ready;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +27,7 @@ use tokio::time::{Instant, Sleep};
 /// Serves the requests of one connection.
 pub(super) struct ConnectionService {
     pub(super) server: Arc<HttpServer>,
-    pub(super) address: Option<IpAddr>,
+    pub(super) client: WebClient,
     pub(super) in_flight: InFlight,
 }
 
@@ -41,13 +41,28 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
         let guard = self.in_flight.begin(!is_http1);
         if let Err((code, reason)) = validate_request(&request) {
             let mut response = error_response(code, reason);
-            close_connection(&mut response);
-            return ResponseFuture::immediate(response, guard);
+            if is_http1 {
+                close_connection(&mut response);
+                if !request.body().is_end_stream() {
+                    guard.leave_body_unread();
+                }
+            }
+            return ResponseFuture::immediate(response, guard, is_http1);
         }
         let application = &self.server.application;
-        let upgrade = match upgrade::parse(&mut request, application.body_limit()) {
-            Ok(upgrade) => upgrade.map(|upgrade| Box::new((upgrade, self.server.clone()))),
-            Err(error) => return ResponseFuture::immediate(upgrade::error_to_response(error), guard),
+        let upgrade = match upgrade::parse(&mut request, application.message_limit()) {
+            Ok(upgrade) => upgrade.map(|pending| {
+                let stream = hyper::upgrade::on(&mut request);
+                let server = self.server.clone();
+                Box::new(RequestedUpgrade {
+                    pending,
+                    stream,
+                    server,
+                })
+            }),
+            Err(error) => {
+                return ResponseFuture::immediate(upgrade::error_to_response(error), guard, is_http1);
+            }
         };
         let timeout = self.server.settings.body_timeout;
         let body_read = (!request.body().is_end_stream()).then(|| Arc::new(AtomicBool::new(false)));
@@ -70,10 +85,11 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
             DispatchMode::Deferred
         };
         ResponseFuture {
-            response: application.serve_peer(request, self.address.map(RemoteAddr), mode),
+            response: application.serve_peer(request, self.client, mode),
             guard: Some(guard),
             upgrade,
             body_read: body_read.filter(|_| is_http1),
+            is_http1,
         }
     }
 }
@@ -89,19 +105,28 @@ pub(super) struct ResponseFuture {
     response: HttpResponseFuture,
     guard: Option<InFlightGuard>,
     /// The WebSocket to open if the handler accepts it, for requests that ask for one.
-    upgrade: Option<Box<(PendingUpgrade, Arc<HttpServer>)>>,
+    upgrade: Option<Box<RequestedUpgrade>>,
     /// Becomes `true` when the request body has been read to its end. Only for HTTP/1 requests with a body: there the next
     /// request follows the body on the same connection.
     body_read: Option<Arc<AtomicBool>>,
+    is_http1: bool,
+}
+
+/// The WebSocket that a request asks for, and the stream of its connection, which hyper hands out after the response.
+struct RequestedUpgrade {
+    pending: PendingUpgrade,
+    stream: OnUpgrade,
+    server: Arc<HttpServer>,
 }
 
 impl ResponseFuture {
-    fn immediate(response: Response<Body>, guard: InFlightGuard) -> ResponseFuture {
+    fn immediate(response: Response<Body>, guard: InFlightGuard, is_http1: bool) -> ResponseFuture {
         ResponseFuture {
             response: Either::Left(ready(response)),
             guard: Some(guard),
             upgrade: None,
             body_read: None,
+            is_http1,
         }
     }
 }
@@ -113,8 +138,12 @@ impl Future for ResponseFuture {
         let response = ready!(self.response.poll_unpin(cx));
         let (mut response, guard) = match (self.upgrade.take(), self.guard.take()) {
             (Some(upgrade), Some(guard)) => {
-                let (upgrade, server) = *upgrade;
-                upgrade.complete(response, guard, server)
+                let RequestedUpgrade {
+                    pending,
+                    stream,
+                    server,
+                } = *upgrade;
+                pending.complete(stream, response, guard, server)
             }
             (_, guard) => (response, guard),
         };
@@ -122,11 +151,17 @@ impl Future for ResponseFuture {
             .body_read
             .as_ref()
             .is_some_and(|body_read| !body_read.load(Ordering::Relaxed));
-        // A WebSocket has taken the guard, and the connection with it.
-        let is_upgraded = guard.is_none();
-        if is_unread && !is_upgraded {
+        if self.is_http1 && response.status() == StatusCode::UPGRADE_REQUIRED {
+            // `upgrade` is a header of this connection (RFC 9110, section 7.8).
+            response
+                .headers_mut()
+                .append(CONNECTION, HeaderValue::from_static("upgrade"));
+        }
+        // If a WebSocket has taken the guard, it has taken the connection, too.
+        if let Some(guard) = guard.as_ref().filter(|_| is_unread) {
             // Otherwise hyper would read and discard the rest of the body before the next request.
             close_connection(&mut response);
+            guard.leave_body_unread();
         }
         Poll::Ready(Ok(response.map(|body| TrackedBody {
             tap: ReleaseWhenSent {

@@ -1,10 +1,12 @@
-//! A stream that fails if its client keeps the server waiting for too long.
+//! A stream that fails if its client keeps the server waiting for too long, and that closes without losing the response.
 //!
 //! Hyper's timeout for a request head also runs while an HTTP/1 connection is idle, so the two cannot be set separately, and it has no
-//! timeout for writing. [`TimeoutStream`] has separate timeouts for heads, idle connections and writes. It sees reads and writes but not HTTP, so [`ConnectionService`](super::service::ConnectionService) reports with
-//! [`InFlight`] when requests begin and end.
+//! timeout for writing. [`TimeoutStream`] has separate timeouts for heads, idle connections and writes. It sees reads and writes but not
+//! HTTP, so [`ConnectionService`](super::service::ConnectionService) reports with [`InFlight`] when requests begin and end.
 
 use super::Http;
+use super::linger::Linger;
+use crate::handler::Stop;
 use futures_util::task::AtomicWaker;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
@@ -31,6 +33,8 @@ struct SharedCounts {
     /// Two counters in one atomic: the requests in flight, and in units of [`ONE_BEGUN`] the requests that have begun.
     requests: AtomicU64,
     is_http2: AtomicBool,
+    /// A response is sent, or will be, before its request has been read to its end. The connection closes after it.
+    is_body_unread: AtomicBool,
     /// The task of an HTTP/2 connection. It must check its timeouts again when a request ends in another task. With HTTP/1 the
     /// connection sends all responses itself and needs no wakeup.
     connection: AtomicWaker,
@@ -70,6 +74,13 @@ impl InFlight {
     }
 }
 
+impl InFlightGuard {
+    /// Reports that the connection closes before the request body has been read to its end. The client may still be sending it.
+    pub(super) fn leave_body_unread(&self) {
+        self.0.0.is_body_unread.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
         let counts = &self.0.0;
@@ -81,7 +92,7 @@ impl Drop for InFlightGuard {
 }
 
 /// Wraps a stream with the timeouts of these settings.
-pub(super) fn wrap<I>(stream: I, settings: &Http) -> (TimeoutStream<TokioIo<I>>, InFlight) {
+pub(super) fn wrap<I>(stream: I, settings: &Http, stop: Stop) -> (TimeoutStream<TokioIo<I>>, InFlight) {
     let in_flight = InFlight::default();
     let stream = TimeoutStream {
         stream: TokioIo::new(stream),
@@ -94,6 +105,8 @@ pub(super) fn wrap<I>(stream: I, settings: &Http) -> (TimeoutStream<TokioIo<I>>,
         read_timer: LazyTimer::default(),
         write_timer: LazyTimer::default(),
         join_buffer: Vec::new(),
+        stop,
+        linger: None,
     };
     (stream, in_flight)
 }
@@ -113,6 +126,9 @@ pub(super) struct TimeoutStream<I> {
     read_timer: LazyTimer,
     write_timer: LazyTimer,
     join_buffer: Vec<u8>,
+    stop: Stop,
+    /// `Some` once the sending side is shut down and the client may still be sending.
+    linger: Option<Linger>,
 }
 
 /// The state of the requests of a connection, which selects its read timeout.
@@ -208,6 +224,12 @@ impl<I> TimeoutStream<I> {
         )))
     }
 
+    /// Returns `true` if the connection is shut down in the middle of a request: its body is unread, or hyper has refused its head.
+    fn may_client_send(&self) -> bool {
+        let is_body_unread = self.in_flight.0.is_body_unread.load(Ordering::Relaxed);
+        is_body_unread || (self.phase == ReadPhase::Head && !self.stop.may_be_requested())
+    }
+
     /// Checks the write timeout. Ready with an error if it has passed.
     fn poll_write_timeout(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         ready!(self.write_timer.poll_elapsed(self.write_timeout, cx));
@@ -235,7 +257,7 @@ impl<I: Read + Unpin> Read for TimeoutStream<I> {
     }
 }
 
-impl<I: Write + Unpin> Write for TimeoutStream<I> {
+impl<I: Read + Write + Unpin> Write for TimeoutStream<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.stream).poll_write(cx, bytes) {
             Poll::Pending => self.poll_write_timeout(cx).map(Err),
@@ -263,8 +285,16 @@ impl<I: Write + Unpin> Write for TimeoutStream<I> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match Pin::new(&mut self.stream).poll_shutdown(cx) {
+        let TimeoutStream { stream, linger, .. } = &mut *self;
+        if let Some(linger) = linger {
+            return linger.poll(stream, cx).map(Ok);
+        }
+        match Pin::new(stream).poll_shutdown(cx) {
             Poll::Pending => self.poll_write_timeout(cx).map(Err),
+            Poll::Ready(Ok(())) if self.may_client_send() => {
+                self.linger = Some(Linger::start());
+                self.poll_shutdown(cx)
+            }
             result => result,
         }
     }

@@ -1,40 +1,35 @@
 //! Drives one WebSocket connection of the embedded server.
 //!
-//! A [`WebSocketDriver`] shares a task with the handler. It reads frames and queues messages for the handler, and writes the
-//! frames that the handler and broadcasts have queued. All queues are bounded in bytes. The queue of outbound frames
-//! is also limited to [`OUTBOUND_QUEUE_CAPACITY`] entries:
+//! A [`WebSocketDriver`] shares a task with the handler. It reads frames and queues messages for the handler, and writes the frames of the
+//! [`SendQueue`], where the handler and broadcasts have added them. It reads and writes at the same time. All queues are bounded in bytes:
 //!
-//! * If the handler does not read, the driver stops reading from the client ([`INBOUND_BUDGET`]).
-//! * If the client does not read, the handler waits in [`send`](SocketTransport::send) ([`SEND_BUDGET`]), and a broadcast
-//!   disconnects the client ([`BROADCAST_BUDGET`]): one slow client must not delay the others.
+//! * If the handler does not receive, the driver stops reading from the client ([`inbound_budget`]).
+//! * If the client violates the protocol or a limit, the handler can still respond to the messages before, for [`CLOSE_TIMEOUT`].
+//! * If the client does not read, the handler waits in [`send`](SocketTransport::send). Broadcasts do not wait: the client is disconnected
+//!   if it reads nothing of them for [`STALL_TIMEOUT`], or if too much waits for it. It is sent a close frame, which it gets if it reads again
+//!   within [`CLOSE_TIMEOUT`].
 
 use crate::handler::Stop;
-use crate::websocket::codec::{FrameError, MessageDecoder, compressed_limit};
+use crate::websocket::codec::{FrameError, MessageDecoder};
 use crate::websocket::{
-    BroadcastEncoding, BroadcastGroup, ClientId, Close, Closed, Deflate, FrameAction, InboundMessage,
-    QueuedMessage, SocketMessage, SocketPeer, SocketTransport, WebSocket, close_frame, message_frame,
-    ping_frame,
+    BlockedSince, BroadcastEncoding, BroadcastRoute, BroadcastTarget, Close, Closed, Deflate, FrameAction,
+    InboundMessage, Outgoing, QueuedMessage, STALL_TIMEOUT, SendQueue, SocketMessage, SocketPeer,
+    SocketTransport, TOO_SLOW, WebSocket, close_frame, frame_size, inbound_budget, message_frame, ping_frame,
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::ops::ControlFlow;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::task::{Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 
-/// Limit for messages that wait for the handler, in bytes. It is higher if a single message may be larger.
-const INBOUND_BUDGET: usize = 4 << 20;
-/// The least that a message takes of [`INBOUND_BUDGET`], in bytes. Bounds the number of tiny messages.
-const MIN_INBOUND_COST: usize = 4 << 10;
-/// Limit for frames of the handler that wait for the client, in bytes.
-const SEND_BUDGET: usize = 256 << 10;
-/// Limit for broadcast frames that wait for the client, in bytes.
-const BROADCAST_BUDGET: usize = 4 << 20;
-/// Limit for the number of frames that wait for the client.
-const OUTBOUND_QUEUE_CAPACITY: usize = 1024;
 /// Interval of the pings to the client.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// Consecutive pings without any frame in return that are tolerated. One more closes the connection, so a silent client is
@@ -44,68 +39,44 @@ const MAX_UNANSWERED_PINGS: u8 = 2;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Size of the read and write buffers, in bytes.
 const BUFFER_SIZE: usize = 16 << 10;
+/// Size from which a frame is written from its own buffer, instead of together with others, in bytes.
+const LARGE_FRAME_BYTES: usize = 4 << 10;
+/// Limit for unwritten pongs, in bytes. Nothing is read while there are more.
+const MAX_PONG_BYTES: usize = 4 << 10;
 
 /// Moves messages between the connection of a WebSocket and its handler.
 pub(super) struct WebSocketDriver {
     /// To the handler. `None` once the WebSocket is closing.
-    inbound: Option<mpsc::Sender<QueuedMessage>>,
+    inbound: Option<mpsc::UnboundedSender<QueuedMessage>>,
     inbound_budget: Arc<Semaphore>,
-    outbound: mpsc::Receiver<OutboundFrame>,
-    transport: DriverTransport,
+    send_queue: Arc<SendQueue>,
     /// The reason of the close, for the handler.
     close_reason: Arc<OnceLock<Close>>,
-    max_message: usize,
+    message_limit: usize,
     deflate: Option<Deflate>,
 }
 
 /// The sending side of a WebSocket, for its handler and for broadcasts.
-#[derive(Clone)]
 struct DriverTransport {
-    outbound: mpsc::Sender<OutboundFrame>,
-    send_budget: Arc<Semaphore>,
-    broadcast_budget: Arc<Semaphore>,
-    /// Makes the driver disconnect a client that is too slow for broadcasts.
-    disconnect: Arc<Notify>,
+    send_queue: Arc<SendQueue>,
     deflate: Option<Deflate>,
 }
 
-enum OutboundFrame {
-    Frame(
-        Bytes,
-        #[allow(dead_code, reason = "releases its part of the budget when the frame is sent")]
-        OwnedSemaphorePermit,
-    ),
-    Close(Close),
-}
-
-/// Creates a WebSocket for messages of up to `max_message` bytes. Returns the driver of its connection, and the [`WebSocket`] that
+/// Creates a WebSocket for messages of up to `message_limit` bytes. Returns the driver of its connection, and the [`WebSocket`] that
 /// the handler uses.
-pub(super) fn new(max_message: usize, deflate: Option<Deflate>) -> (WebSocketDriver, WebSocket) {
-    // The largest message must fit, or the driver would wait for its budget forever. A compressed message may be larger than
-    // `max_message`.
-    let inbound_budget = INBOUND_BUDGET
-        .max(compressed_limit(max_message))
-        .min(Semaphore::MAX_PERMITS);
-    // Never full: the budget is used up first.
-    let (inbound, messages) = mpsc::channel(inbound_budget / MIN_INBOUND_COST + 1);
-    let (outbound_sender, outbound) = mpsc::channel(OUTBOUND_QUEUE_CAPACITY);
+pub(super) fn new(message_limit: usize, deflate: Option<Deflate>) -> (WebSocketDriver, WebSocket) {
+    let (inbound, messages) = mpsc::unbounded_channel();
+    let send_queue = Arc::new(SendQueue::new(BroadcastEncoding::negotiated(deflate)));
     let close_reason = Arc::new(OnceLock::new());
-    let transport = DriverTransport {
-        outbound: outbound_sender,
-        send_budget: Arc::new(Semaphore::new(SEND_BUDGET)),
-        broadcast_budget: Arc::new(Semaphore::new(BROADCAST_BUDGET)),
-        disconnect: Arc::new(Notify::new()),
-        deflate,
-    };
     let driver = WebSocketDriver {
         inbound: Some(inbound),
-        inbound_budget: Arc::new(Semaphore::new(inbound_budget)),
-        outbound,
-        transport: transport.clone(),
+        inbound_budget: Arc::new(Semaphore::new(inbound_budget(message_limit))),
+        send_queue: send_queue.clone(),
         close_reason: close_reason.clone(),
-        max_message,
+        message_limit,
         deflate,
     };
+    let transport = DriverTransport { send_queue, deflate };
     let socket = WebSocket::new(messages, close_reason, Arc::new(transport));
     (driver, socket)
 }
@@ -115,11 +86,25 @@ struct DriverState {
     /// A received message that has not acquired its share of the inbound budget. No frame is read until the message is queued for
     /// the handler.
     waiting_message: Option<InboundMessage>,
-    /// The time at which the server sent its close frame.
-    closing_since: Option<Instant>,
+    phase: ConnectionPhase,
+    /// The time at which the phase ends, unless it is ended before. [`ConnectionPhase::Closing`] has none until its close frame is written.
+    deadline: Option<Instant>,
     ping_timer: Interval,
-    /// Intervals of the ping timer without a frame from the client.
+    /// Intervals of the ping timer in which the client has neither sent a frame nor read anything that waited for it.
     silent_intervals: u8,
+    output: Output,
+}
+
+/// The phase of a connection.
+enum ConnectionPhase {
+    Open,
+    /// The client has violated the protocol or a limit. Nothing is read any more, and the handler can still respond to the messages before.
+    /// The close frame follows when the handler has ended.
+    Failed(Close),
+    /// The close frame is sent, or waits to be. The client has to respond.
+    Closing,
+    /// The connection ends when everything is written.
+    Ending(Close),
 }
 
 impl DriverState {
@@ -128,20 +113,33 @@ impl DriverState {
         ping_timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         DriverState {
             waiting_message: None,
-            closing_since: None,
+            phase: ConnectionPhase::Open,
+            deadline: None,
             ping_timer,
             silent_intervals: 0,
+            output: Output::default(),
         }
     }
 
-    fn is_closing(&self) -> bool {
-        self.closing_since.is_some()
+    /// Returns `true` if the frames of the send_queue are sent in this phase.
+    fn sends(&self) -> bool {
+        matches!(self.phase, ConnectionPhase::Open | ConnectionPhase::Failed(_))
     }
 
-    /// Returns the part of the inbound budget that the waiting message needs.
-    fn inbound_cost(&self) -> u32 {
-        let size = self.waiting_message.as_ref().map_or(0, InboundMessage::size);
-        u32::try_from(size.max(MIN_INBOUND_COST)).unwrap_or(u32::MAX)
+    fn reads(&self) -> bool {
+        let can_read = matches!(self.phase, ConnectionPhase::Open | ConnectionPhase::Closing);
+        can_read && self.waiting_message.is_none() && self.output.pong_bytes < MAX_PONG_BYTES
+    }
+
+    fn set_deadline(&mut self, time: Duration) {
+        self.deadline = Some(Instant::now() + time);
+    }
+
+    /// Ends the connection after a last frame.
+    fn end_with(&mut self, frame: Bytes, close: Close) {
+        self.output.push(frame);
+        self.phase = ConnectionPhase::Ending(close);
+        self.set_deadline(CLOSE_TIMEOUT);
     }
 }
 
@@ -151,290 +149,454 @@ enum DriverEvent {
     Received(Option<FrameAction>),
     /// The waiting message fits into the inbound budget.
     BudgetAcquired(Option<OwnedSemaphorePermit>),
-    Outbound(OutboundFrame),
-    /// A broadcast found the client too slow.
-    Disconnect,
+    /// The client has read something of the output, or the connection is lost.
+    Written(io::Result<bool>),
+    /// The send_queue may have frames.
+    SendQueueChanged,
     StopRequested,
-    /// The client did not respond to the close frame.
-    CloseTimedOut,
+    DeadlineReached,
+    /// The client has read nothing for [`STALL_TIMEOUT`].
+    Stalled,
     PingDue,
 }
 
 impl WebSocketDriver {
+    /// Sets the limit of the route for messages. Must be called before [`run`](Self::run).
+    pub(super) fn set_message_limit(&mut self, bytes: usize) {
+        self.message_limit = bytes;
+        self.inbound_budget = Arc::new(Semaphore::new(inbound_budget(bytes)));
+    }
+
     /// Runs the connection until one side closes it, it is lost, or the server stops.
-    pub(super) async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin, stop: Stop) {
-        let mut stream = FramedStream::new(stream, self.max_message, self.deflate);
-        let close = self.exchange_frames(&mut stream, stop).await;
+    pub(super) async fn run(mut self, stream: impl AsyncRead + AsyncWrite, stop: Stop) {
+        let (reader, mut writer) = split(stream);
+        let mut reader = WebSocketReader::new(reader, self.message_limit, self.deflate);
+        let close = self.exchange_frames(&mut reader, &mut writer, stop).await;
         self.shut_down_queues(close);
         // Closing a TCP connection while the client still sends would reset it, and the client could lose frames that it has
         // not read yet. So close the sending side, and read until the client closes its own.
-        let mut stream = stream.into_inner();
         let drain = async {
-            stream.shutdown().await?;
+            writer.shutdown().await?;
             let mut discarded = [0; 4096];
-            while stream.read(&mut discarded).await? > 0 {}
+            while reader.stream.read(&mut discarded).await? > 0 {}
             Ok::<_, io::Error>(())
         };
         // After the timeout the connection is closed anyway.
         let _ = timeout(CLOSE_TIMEOUT, drain).await;
     }
 
-    /// Closes all queues. Every further send fails; the handler can still receive the messages that are already queued. Sets the
-    /// close reason, unless one is already set.
-    fn shut_down_queues(&mut self, close: Close) {
+    /// Ends the socket for the handler, which can still receive the messages that are queued already. Sets the close reason, unless one is
+    /// set.
+    fn end_socket(&mut self, close: Close) {
         let _ = self.close_reason.set(close);
+        // Sending must fail once the handler has received the end of the messages.
+        self.send_queue.clear();
         self.inbound = None;
-        self.transport.send_budget.close();
-        self.transport.broadcast_budget.close();
-        self.outbound.close();
+    }
+
+    fn shut_down_queues(&mut self, close: Close) {
+        self.end_socket(close);
+        self.send_queue.disconnect();
     }
 
     /// Exchanges frames with the client until the WebSocket is closed, and returns the reason.
-    async fn exchange_frames<I: AsyncRead + AsyncWrite + Unpin>(
+    async fn exchange_frames<I: AsyncRead + AsyncWrite>(
         &mut self,
-        stream: &mut FramedStream<I>,
+        reader: &mut WebSocketReader<I>,
+        writer: &mut WriteHalf<I>,
         mut stop: Stop,
     ) -> Close {
         let mut state = DriverState::new();
         loop {
-            let event = self.next_event(&mut state, stream, &mut stop).await;
-            if let ControlFlow::Break(close) = self.handle_event(event, &mut state, stream).await {
+            if state.sends() {
+                self.fill_output(&mut state);
+            }
+            let event = self.next_event(&mut state, reader, writer, &mut stop).await;
+            if let ControlFlow::Break(close) = self.handle_event(event, &mut state) {
                 return close;
             }
         }
     }
 
+    /// Moves frames from the send_queue to the output, until that is full.
+    fn fill_output(&mut self, state: &mut DriverState) {
+        let (mut close, mut is_cut_off) = (None, false);
+        let output = &mut state.output;
+        if !output.is_full() {
+            self.send_queue.take(|outgoing| {
+                match outgoing {
+                    Outgoing::Frame(frame) => output.push(frame),
+                    Outgoing::Broadcast(frame) => {
+                        output.push(frame);
+                        output.has_broadcasts = true;
+                    }
+                    Outgoing::Close(reason) => close = Some(reason),
+                    Outgoing::CutOff => is_cut_off = true,
+                }
+                !output.is_full()
+            });
+        } else if self.send_queue.take_cut_off() {
+            is_cut_off = true;
+        }
+        if is_cut_off {
+            self.cut_off(state, "too much waits for it");
+        } else if let Some(close) = close {
+            self.start_closing(close, state);
+        }
+    }
+
     /// Waits for the next event. Each branch is cancel safe: no frame or message is lost if another one is ready first.
-    async fn next_event<I: AsyncRead + AsyncWrite + Unpin>(
+    async fn next_event<I: AsyncRead + AsyncWrite>(
         &mut self,
         state: &mut DriverState,
-        stream: &mut FramedStream<I>,
+        reader: &mut WebSocketReader<I>,
+        writer: &mut WriteHalf<I>,
         stop: &mut Stop,
     ) -> DriverEvent {
-        let is_closing = state.is_closing();
+        let (sends, reads, deadline) = (state.sends(), state.reads(), state.deadline);
+        let is_open = matches!(state.phase, ConnectionPhase::Open);
+        let is_closing = matches!(state.phase, ConnectionPhase::Closing | ConnectionPhase::Ending(_));
         let has_waiting_message = state.waiting_message.is_some();
-        let inbound_cost = state.inbound_cost();
+        let inbound_cost = state.waiting_message.as_ref().map_or(0, InboundMessage::cost);
+        let has_output = !state.output.is_empty();
+        // A client that does not read may keep the handler waiting, but not a broadcast, and not the close.
+        let may_stall = has_output && deadline.is_none() && (is_closing || self.has_broadcasts(state));
+        let blocked = self.send_queue.blocked();
         tokio::select! {
-            action = stream.receive(), if !has_waiting_message => DriverEvent::Received(action),
+            action = reader.receive(), if reads => DriverEvent::Received(action),
             permit = self.inbound_budget.clone().acquire_many_owned(inbound_cost), if has_waiting_message => {
                 // The semaphore is never closed.
                 DriverEvent::BudgetAcquired(permit.ok())
             }
-            Some(frame) = self.outbound.recv() => DriverEvent::Outbound(frame),
-            () = self.transport.disconnect.notified() => DriverEvent::Disconnect,
+            written = state.output.write(writer, blocked), if has_output => DriverEvent::Written(written),
+            () = self.send_queue.changed(), if sends => DriverEvent::SendQueueChanged,
             () = stop.requested(), if !is_closing => DriverEvent::StopRequested,
-            () = close_timeout(state.closing_since), if is_closing => DriverEvent::CloseTimedOut,
+            () = reached(deadline), if deadline.is_some() => DriverEvent::DeadlineReached,
+            () = stalled(blocked), if may_stall => DriverEvent::Stalled,
             // While a message waits nothing is read, so a pong would go unnoticed.
-            _ = state.ping_timer.tick(), if !has_waiting_message && !is_closing => DriverEvent::PingDue,
+            _ = state.ping_timer.tick(), if is_open && !has_waiting_message => DriverEvent::PingDue,
         }
     }
 
+    fn has_broadcasts(&self, state: &DriverState) -> bool {
+        state.output.has_broadcasts || self.send_queue.has_broadcasts()
+    }
+
     /// Handles an event. Breaks with the reason if the connection has ended.
-    async fn handle_event<I: AsyncRead + AsyncWrite + Unpin>(
-        &mut self,
-        event: DriverEvent,
-        state: &mut DriverState,
-        stream: &mut FramedStream<I>,
-    ) -> ControlFlow<Close> {
+    fn handle_event(&mut self, event: DriverEvent, state: &mut DriverState) -> ControlFlow<Close> {
         match event {
             DriverEvent::Received(action) => {
                 state.silent_intervals = 0;
-                handle_action(action, state, stream).await
+                return self.handle_action(action, state);
             }
             DriverEvent::BudgetAcquired(permit) => {
-                if let (Some(message), Some(inbound)) = (state.waiting_message.take(), &self.inbound) {
+                if let (Some(message), Some(permit), Some(inbound)) =
+                    (state.waiting_message.take(), permit, &self.inbound)
+                {
                     // The handler may have dropped the receiving half and still use the sending half. Messages are
                     // discarded then.
-                    let _ = inbound.try_send(QueuedMessage::new(message, permit));
+                    let _ = inbound.send(QueuedMessage::new(message, permit));
                 }
-                ControlFlow::Continue(())
             }
-            DriverEvent::Outbound(first) => match self.write_outbound(first, state, stream).await? {
-                Some(close) => self.start_closing(close, state, stream).await,
-                None => ControlFlow::Continue(()),
+            DriverEvent::Written(Err(_)) => return ControlFlow::Break(Close::BROKEN),
+            DriverEvent::Written(Ok(was_blocked)) => {
+                if was_blocked {
+                    state.silent_intervals = 0;
+                }
+                if state.output.is_empty() {
+                    match &state.phase {
+                        ConnectionPhase::Ending(close) => return ControlFlow::Break(close.clone()),
+                        ConnectionPhase::Closing if state.deadline.is_none() => {
+                            state.set_deadline(CLOSE_TIMEOUT)
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            DriverEvent::SendQueueChanged => {}
+            DriverEvent::StopRequested => {
+                self.start_closing(Close::AWAY, state);
+                state.set_deadline(CLOSE_TIMEOUT);
+            }
+            DriverEvent::DeadlineReached => match &state.phase {
+                ConnectionPhase::Failed(failure) => {
+                    let failure = failure.clone();
+                    state.end_with(close_frame(&failure), failure);
+                }
+                ConnectionPhase::Ending(close) => return ControlFlow::Break(close.clone()),
+                ConnectionPhase::Open | ConnectionPhase::Closing => return ControlFlow::Break(Close::BROKEN),
             },
-            DriverEvent::Disconnect => ControlFlow::Break(Close::POLICY),
-            DriverEvent::StopRequested => self.start_closing(Close::AWAY, state, stream).await,
-            DriverEvent::CloseTimedOut => ControlFlow::Break(Close::BROKEN),
+            DriverEvent::Stalled => {
+                if !state.sends() {
+                    return ControlFlow::Break(Close::BROKEN);
+                }
+                self.cut_off(state, "it has read nothing for ten seconds");
+            }
             DriverEvent::PingDue => {
                 // The first silent interval ends with the first ping.
                 state.silent_intervals += 1;
                 if state.silent_intervals > MAX_UNANSWERED_PINGS + 1 {
                     return ControlFlow::Break(Close::BROKEN);
                 }
-                sent_or_broken(stream.send(&ping_frame()).await)
+                state.output.push(ping_frame());
             }
         }
-    }
-
-    /// Sends a close frame and sets the close reason, unless a close frame was sent already. From then on sends of the handler fail,
-    /// and it receives only the messages that are already queued.
-    async fn start_closing<I: AsyncRead + AsyncWrite + Unpin>(
-        &mut self,
-        close: Close,
-        state: &mut DriverState,
-        stream: &mut FramedStream<I>,
-    ) -> ControlFlow<Close> {
-        if state.is_closing() {
-            return ControlFlow::Continue(());
-        }
-        state.closing_since = Some(Instant::now());
-        sent_or_broken(stream.send(&close_frame(&close)).await)?;
-        let _ = self.close_reason.set(close);
-        self.inbound = None;
-        self.transport.send_budget.close();
         ControlFlow::Continue(())
     }
 
-    /// Writes the queued frames up to a close, and flushes once. Returns the close if there is one. After the close frame was
-    /// sent, frames are discarded instead.
-    async fn write_outbound<I: AsyncRead + AsyncWrite + Unpin>(
-        &mut self,
-        first: OutboundFrame,
-        state: &DriverState,
-        stream: &mut FramedStream<I>,
-    ) -> ControlFlow<Close, Option<Close>> {
-        let is_closing = state.is_closing();
-        let mut close = None;
-        let mut next = Some(first);
-        while let Some(outbound) = next {
-            match outbound {
-                OutboundFrame::Close(reason) => {
-                    close = Some(reason);
-                    break;
-                }
-                // No frame may follow a close frame.
-                OutboundFrame::Frame(..) if is_closing => {}
-                OutboundFrame::Frame(frame, _permit) => tokio::select! {
-                    written = stream.write(&frame) => sent_or_broken(written)?,
-                    () = self.transport.disconnect.notified() => return ControlFlow::Break(Close::POLICY),
-                },
+    /// Sends a close frame after the output, and sets the close reason, unless a close frame was sent already. From then on sends of the
+    /// handler fail, and it receives only the messages that are already queued.
+    fn start_closing(&mut self, close: Close, state: &mut DriverState) {
+        match &state.phase {
+            ConnectionPhase::Closing | ConnectionPhase::Ending(_) => {}
+            ConnectionPhase::Failed(failure) => {
+                let failure = failure.clone();
+                self.send_queue.clear();
+                state.end_with(close_frame(&failure), failure);
             }
-            next = self.outbound.try_recv().ok();
-        }
-        if !is_closing {
-            tokio::select! {
-                flushed = stream.flush() => sent_or_broken(flushed)?,
-                () = self.transport.disconnect.notified() => return ControlFlow::Break(Close::POLICY),
+            ConnectionPhase::Open => {
+                state.output.push(close_frame(&close));
+                state.phase = ConnectionPhase::Closing;
+                self.end_socket(close);
             }
         }
-        ControlFlow::Continue(close)
+    }
+
+    /// Closes the connection of a client that does not read. It gets the close frame if it reads again before the deadline.
+    fn cut_off(&mut self, state: &mut DriverState, reason: &'static str) {
+        tracing::info!(
+            reason,
+            "disconnected a WebSocket client that does not read its messages"
+        );
+        state.output.keep_started_frame();
+        self.start_closing(TOO_SLOW, state);
+        state.set_deadline(CLOSE_TIMEOUT);
+    }
+
+    /// Handles a frame of the client.
+    fn handle_action(&mut self, action: Option<FrameAction>, state: &mut DriverState) -> ControlFlow<Close> {
+        match action {
+            None => return ControlFlow::Break(Close::BROKEN),
+            Some(FrameAction::Ignore) => {}
+            Some(FrameAction::Deliver(message)) => state.waiting_message = Some(message),
+            Some(FrameAction::Reply(pong)) => state.output.push_pong(pong),
+            Some(FrameAction::Fail(close) | FrameAction::Close { close, .. })
+                if !matches!(state.phase, ConnectionPhase::Open) =>
+            {
+                return ControlFlow::Break(close);
+            }
+            Some(FrameAction::Fail(close)) => {
+                // Ends the messages for the handler, which can still respond to those before.
+                let _ = self.close_reason.set(close.clone());
+                self.inbound = None;
+                state.phase = ConnectionPhase::Failed(close);
+                state.set_deadline(CLOSE_TIMEOUT);
+            }
+            Some(FrameAction::Close { last, close }) => {
+                self.end_socket(close.clone());
+                state.end_with(last, close);
+            }
+        }
+        ControlFlow::Continue(())
     }
 }
 
-/// Handles a frame of the client.
-async fn handle_action<I: AsyncRead + AsyncWrite + Unpin>(
-    action: Option<FrameAction>,
-    state: &mut DriverState,
-    stream: &mut FramedStream<I>,
-) -> ControlFlow<Close> {
-    match action {
-        None => ControlFlow::Break(Close::BROKEN),
-        Some(FrameAction::Ignore) => ControlFlow::Continue(()),
-        Some(FrameAction::Deliver(message)) => {
-            state.waiting_message = Some(message);
-            ControlFlow::Continue(())
-        }
-        Some(FrameAction::Reply(pong)) => sent_or_broken(stream.send(&pong).await),
-        Some(FrameAction::Close { last, close }) => {
-            if !state.is_closing() {
-                // The connection ends in any case, so it does not matter whether the client gets this frame.
-                let _ = stream.send(&last).await;
-            }
-            ControlFlow::Break(close)
-        }
+impl Drop for WebSocketDriver {
+    fn drop(&mut self) {
+        // Has an effect if the connection was never driven, because no handler accepted the WebSocket or the upgrade failed.
+        self.shut_down_queues(Close::BROKEN);
     }
 }
 
-fn sent_or_broken(result: io::Result<()>) -> ControlFlow<Close> {
-    match result {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(_) => ControlFlow::Break(Close::BROKEN),
-    }
-}
-
-async fn close_timeout(closing_since: Option<Instant>) {
-    match closing_since {
-        Some(since) => sleep_until(since + CLOSE_TIMEOUT).await,
+async fn reached(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
+    }
+}
+
+/// Completes when the client has read nothing for [`STALL_TIMEOUT`] while bytes wait for it.
+async fn stalled(blocked: &BlockedSince) {
+    loop {
+        let since = blocked.get().unwrap_or_else(Instant::now);
+        sleep_until(since + STALL_TIMEOUT).await;
+        if blocked.lasts(STALL_TIMEOUT, Instant::now()) {
+            return;
+        }
     }
 }
 
 impl SocketTransport for DriverTransport {
     fn send(&self, message: SocketMessage) -> BoxFuture<'_, Result<(), Closed>> {
-        Box::pin(async move {
-            let frame = message_frame(&message, self.deflate);
-            // A frame that is larger than the budget takes all of it.
-            let cost = frame.len().min(SEND_BUDGET) as u32;
-            let permit = self
-                .send_budget
-                .clone()
-                .acquire_many_owned(cost)
-                .await
-                .map_err(|_| Closed)?;
-            let frame = OutboundFrame::Frame(frame, permit);
-            self.outbound.send(frame).await.map_err(|_| Closed)
-        })
-    }
-
-    fn send_or_disconnect(&self, frame: Bytes) {
-        let cost = frame.len().min(BROADCAST_BUDGET) as u32;
-        let queued = match self.broadcast_budget.clone().try_acquire_many_owned(cost) {
-            Ok(permit) => self
-                .outbound
-                .try_send(OutboundFrame::Frame(frame, permit))
-                .is_ok(),
-            Err(_) => false,
-        };
-        if !queued {
-            self.disconnect.notify_one();
-        }
-    }
-
-    fn encoding(&self) -> BroadcastEncoding {
-        BroadcastEncoding::negotiated(self.deflate)
+        Box::pin(async move { self.send_queue.send(message_frame(&message, self.deflate)).await })
     }
 
     fn close(&self, close: Close) {
-        let result = self.outbound.try_send(OutboundFrame::Close(close));
-        if let Err(mpsc::error::TrySendError::Full(frame)) = result {
-            // This method cannot wait for room in the queue.
-            let outbound = self.outbound.clone();
-            tokio::spawn(async move { outbound.send(frame).await });
-        }
+        self.send_queue.close(close);
     }
 
     fn closed(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.outbound.closed())
+        Box::pin(self.send_queue.disconnected())
     }
 
-    fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, ClientId)> {
-        None
+    fn broadcast_route(&self) -> BroadcastRoute {
+        BroadcastRoute {
+            id: self.send_queue.id(),
+            encoding: self.send_queue.encoding(),
+            blocked: self.send_queue.blocked().clone(),
+            target: BroadcastTarget::SendQueue(self.send_queue.clone()),
+        }
     }
 }
 
-/// Reads and writes the frames of a stream.
-struct FramedStream<I> {
-    stream: BufWriter<I>,
-    read_buffer: BytesMut,
+/// The frames that are being written to a client.
+#[derive(Default)]
+struct Output {
+    /// Each consists of whole frames.
+    chunks: VecDeque<Bytes>,
+    /// Small frames, which are written together, after the chunks.
+    small: BytesMut,
+    /// The total size of both, including the bytes of the first chunk that are written.
+    size: usize,
+    /// The bytes of the first chunk that are written.
+    written: usize,
+    needs_flush: bool,
+    /// Bytes of pongs that were added since the output was last empty.
+    pong_bytes: usize,
+    /// `true` if a frame of a broadcast was added since the output was last empty.
+    has_broadcasts: bool,
+}
+
+impl Output {
+    fn is_empty(&self) -> bool {
+        self.size == 0 && !self.needs_flush
+    }
+
+    fn is_full(&self) -> bool {
+        self.size >= BUFFER_SIZE
+    }
+
+    fn push(&mut self, frame: Bytes) {
+        self.size += frame.len();
+        if frame.len() < LARGE_FRAME_BYTES {
+            self.small.extend_from_slice(&frame);
+        } else {
+            self.seal_small();
+            self.chunks.push_back(frame);
+        }
+    }
+
+    fn push_pong(&mut self, pong: Bytes) {
+        self.pong_bytes += pong.len();
+        self.push(pong);
+    }
+
+    fn seal_small(&mut self) {
+        if !self.small.is_empty() {
+            self.chunks.push_back(self.small.split().freeze());
+        }
+    }
+
+    /// Writes as much as the client accepts now, and waits until it accepts something. Returns `true` if it had to wait, which shows that the
+    /// client has read something. Cancel safe.
+    async fn write(
+        &mut self,
+        stream: &mut (impl AsyncWrite + Unpin),
+        blocked: &BlockedSince,
+    ) -> io::Result<bool> {
+        if self.chunks.is_empty() {
+            self.seal_small();
+        }
+        let result = poll_fn(|cx| {
+            let Some(chunk) = self.chunks.front() else {
+                return Pin::new(&mut *stream).poll_flush(cx).map_ok(|()| 0);
+            };
+            let unwritten = chunk.get(self.written..).unwrap_or_default();
+            let written = ready!(Pin::new(&mut *stream).poll_write(cx, unwritten))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            Poll::Ready(Ok(written))
+        });
+        let mut result = std::pin::pin!(result);
+        let mut was_blocked = false;
+        let written = poll_fn(|cx| {
+            let polled = result.as_mut().poll(cx);
+            if polled.is_pending() {
+                blocked.set();
+            } else {
+                was_blocked = blocked.clear();
+            }
+            polled
+        })
+        .await?;
+        self.advance(written);
+        Ok(was_blocked)
+    }
+
+    /// Removes written bytes. Nothing is left to be flushed if there were none.
+    fn advance(&mut self, written: usize) {
+        self.needs_flush = written > 0;
+        self.written += written;
+        if let Some(chunk) = self.chunks.front()
+            && self.written >= chunk.len()
+        {
+            self.size -= chunk.len();
+            self.written = 0;
+            self.chunks.pop_front();
+        }
+        if self.is_empty() {
+            // An idle connection has no buffer.
+            self.small = BytesMut::new();
+            self.pong_bytes = 0;
+            self.has_broadcasts = false;
+        }
+    }
+
+    /// Drops all frames of which nothing is written. The rest of a frame that is being written stays, because another frame can only follow
+    /// a whole one.
+    fn keep_started_frame(&mut self) {
+        self.small.clear();
+        let written = std::mem::take(&mut self.written);
+        let first = self.chunks.pop_front().filter(|_| written > 0);
+        self.chunks.clear();
+        self.size = 0;
+        if let Some(chunk) = first {
+            let mut end = 0;
+            while end < written {
+                let rest = chunk.get(end..).unwrap_or_default();
+                // The chunk consists of whole frames, so the size is known.
+                end += frame_size(rest).unwrap_or(rest.len()).max(1);
+            }
+            let rest = chunk.slice(written..end.min(chunk.len()));
+            self.size = rest.len();
+            self.chunks.extend((!rest.is_empty()).then_some(rest));
+        }
+    }
+}
+
+/// Reads the frames of a client.
+struct WebSocketReader<I> {
+    stream: ReadHalf<I>,
+    buffer: BytesMut,
     decoder: MessageDecoder,
     peer: SocketPeer,
 }
 
-impl<I: AsyncRead + AsyncWrite + Unpin> FramedStream<I> {
-    fn new(stream: I, max_message: usize, deflate: Option<Deflate>) -> FramedStream<I> {
-        FramedStream {
-            stream: BufWriter::with_capacity(BUFFER_SIZE, stream),
-            read_buffer: BytesMut::new(),
-            decoder: MessageDecoder::new(max_message),
-            peer: SocketPeer::new(max_message, deflate),
+impl<I: AsyncRead> WebSocketReader<I> {
+    fn new(stream: ReadHalf<I>, message_limit: usize, deflate: Option<Deflate>) -> WebSocketReader<I> {
+        WebSocketReader {
+            stream,
+            buffer: BytesMut::new(),
+            decoder: MessageDecoder::new(message_limit),
+            peer: SocketPeer::new(message_limit, deflate),
         }
     }
 
     /// Receives the next frame, and returns what to do about it. Returns `None` if the connection is lost. Cancel safe.
     async fn receive(&mut self) -> Option<FrameAction> {
         loop {
-            match self.decoder.decode(&mut self.read_buffer) {
+            match self.decoder.decode(&mut self.buffer) {
                 Ok(Some((first, payload))) => return Some(self.peer.receive(first, payload)),
                 Ok(None) => {}
                 Err(FrameError::TooLarge) => return Some(self.peer.end(Close::TOO_LARGE)),
@@ -443,29 +605,13 @@ impl<I: AsyncRead + AsyncWrite + Unpin> FramedStream<I> {
                     return Some(self.peer.end(Close::PROTOCOL));
                 }
             }
-            self.read_buffer.reserve(BUFFER_SIZE / 2);
-            if self.stream.read_buf(&mut self.read_buffer).await.ok()? == 0 {
+            self.buffer.reserve(BUFFER_SIZE / 2);
+            if self.stream.read_buf(&mut self.buffer).await.ok()? == 0 {
                 return None;
             }
         }
     }
-
-    /// Writes a frame to the buffer. Small frames stay there until the buffer is full or flushed.
-    async fn write(&mut self, frame: &[u8]) -> io::Result<()> {
-        self.stream.write_all(frame).await
-    }
-
-    async fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush().await
-    }
-
-    /// Writes a frame and flushes.
-    async fn send(&mut self, frame: &[u8]) -> io::Result<()> {
-        self.write(frame).await?;
-        self.flush().await
-    }
-
-    fn into_inner(self) -> I {
-        self.stream.into_inner()
-    }
 }
+
+#[cfg(test)]
+mod tests;
